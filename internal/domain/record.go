@@ -1,0 +1,79 @@
+package domain
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// MaxIDBytes bounds every id and object key that callers send.
+const (
+	MaxIDBytes  = 512
+	MaxKeyBytes = 1024 // S3's own limit for object keys
+)
+
+// Agent is a bot as ingest lines describe it. Body is the line as it came in, without kind.
+type Agent struct {
+	ID          string
+	Name        string
+	Description string
+	Body        json.RawMessage
+}
+
+// Conversation is one conversation as ingest lines describe it. Empty strings, nil pointers and
+// nil JSON mean unknown. JSON fields keep the key order and number spelling that they came with.
+type Conversation struct {
+	ID                string
+	ExternalID        string // "" while unknown: the conversation's id stands in
+	SessionID         string
+	AgentID           string
+	SessionType       string
+	SessionStatus     string
+	Status            string
+	CallSuccessful    string
+	Start             time.Time
+	End               *time.Time
+	LastAction        *time.Time
+	Locale            string
+	Tags              json.RawMessage // array of strings
+	Metadata          json.RawMessage // object
+	CallDirection     string
+	CallerPhone       string
+	CalleePhone       string
+	KeyMode           string
+	AgentModel        string
+	AgentArchitecture string
+	BaseCost          json.RawMessage // number
+	TotalCost         json.RawMessage // number
+	User              json.RawMessage // object
+	UserID            string          // user.id, for filters
+	TranscriptRaw     *string
+	TranscriptCreated *time.Time
+	TranscriptTurns   *int // spoken turns in the raw transcript; nil when it is not valid JSON or absent
+	AnalysisData      json.RawMessage
+	Analyzed          *time.Time
+	RecordingID       string
+	RecordingKey      string
+	RecordingCreated  *time.Time
+}
+
+// Message is one message of a conversation. Body is the line as it came in, without kind.
+type Message struct {
+	ID             string
+	ConversationID string
+	Time           time.Time
+	Type           string
+	Body           json.RawMessage
+}
+
+// Recording is one audio file of a conversation: what the nightly archives hold.
+type Recording struct {
+	ObjectKey      string
+	ConversationID string
+	SessionID      string
+	MessageID      int64
+	Type           string
+	Timestamp      time.Time
+	Size           *int64 // nil until the store told it
+	ContentType    string
+	CRC32          *uint32
+}

@@ -1,0 +1,44 @@
+package domain
+
+import "time"
+
+// Features that a tenant can have; a new tenant has none.
+const (
+	FeatureRecordings = "daily_audio_recordings"
+	FeatureExport     = "export_api"
+)
+
+// Features lists every feature's name, in the order commands show them.
+func Features() []string { return []string{FeatureRecordings, FeatureExport} }
+
+// Tenant is one customer of the platform.
+type Tenant struct {
+	ID            string
+	Name          string
+	Recordings    bool // feature daily_audio_recordings
+	Export        bool // feature export_api
+	RetentionDays int
+	DayLimit      int // day requests answered 200 per sliding hour
+	DownloadLimit int // downloads begun per link and sliding hour
+	Created       time.Time
+}
+
+// Default hourly limits of a tenant.
+const (
+	DefaultDayLimit      = 5
+	DefaultDownloadLimit = 5
+)
+
+// ValidTenantID says whether s is 1 to 64 of A-Z a-z 0-9 _ and -. Its error is KindInvalid.
+func ValidTenantID(s string) error {
+	if len(s) == 0 || len(s) > 64 {
+		return Errorf(KindInvalid, "%.70q is not a tenant id; use 1 to 64 of A-Z, a-z, 0-9, _ and -", s)
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return Errorf(KindInvalid, "%.70q is not a tenant id; use 1 to 64 of A-Z, a-z, 0-9, _ and -", s)
+		}
+	}
+	return nil
+}
