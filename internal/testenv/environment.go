@@ -1,0 +1,146 @@
+package testenv
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// shared is what the tests of one process have in common. It is the package's
+// only state, and global because tests of one package know nothing of each
+// other but the process they run in.
+var shared environment //nolint:gochecknoglobals // see above
+
+// environment owns the process's temporary directory, its shared servers and
+// the thread that starts children.
+type environment struct {
+	mu      sync.Mutex
+	dir     string   // holds one directory per server; empty until the first
+	leash   *os.File // the reaper removes dir when this closes
+	reaper  *exec.Cmd
+	starter chan func()
+	servers []*server
+
+	redis    sharedRedis
+	postgres sharedPostgres
+	minio    sharedMinIO
+}
+
+// Main runs a package's tests, ends every server that they started, removes
+// their directories and exits. Call it as the last statement of TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv: "+err.Error())
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// directory makes a new directory for a server.
+func (e *environment) directory(name string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dir == "" {
+		if err := e.makeRoot(); err != nil {
+			return "", err
+		}
+	}
+	dir, err := os.MkdirTemp(e.dir, name+"-")
+	if err != nil {
+		return "", fmt.Errorf("make a directory for %s: %w", name, err)
+	}
+	return dir, nil
+}
+
+// makeRoot makes the process's temporary directory and starts its reaper: a
+// shell that waits until this process is gone, by whatever way, and then
+// removes the directory. It tries again while dying servers still write there.
+func (e *environment) makeRoot() error {
+	dir, err := os.MkdirTemp("", "callvault-test-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w", err)
+	}
+	// PostgreSQL may run as another user, who must be able to pass through.
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // passing through is the purpose
+		return errors.Join(fmt.Errorf("open a temporary directory: %w", err), os.RemoveAll(dir))
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return errors.Join(fmt.Errorf("make the reaper's pipe: %w", err), os.RemoveAll(dir))
+	}
+	const script = `cat >/dev/null
+n=0
+until rm -rf -- "$1" 2>/dev/null || [ "$n" -ge 100 ]; do n=$((n+1)); sleep 0.1; done`
+	reaper := exec.Command("/bin/sh", "-c", script, "reaper", dir)
+	reaper.Dir = "/"
+	reaper.Stdin = reader
+	reaper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = reaper.Start()
+	if closeErr := reader.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("start the reaper: %w", err), writer.Close(), os.RemoveAll(dir))
+	}
+	e.dir, e.leash, e.reaper = dir, writer, reaper
+	return nil
+}
+
+// onStarter runs f on the thread that starts every child. The kernel ends a
+// child when the thread that started it ends, not the process, so that thread
+// must live as long as the process.
+func (e *environment) onStarter(f func() error) error {
+	e.mu.Lock()
+	if e.starter == nil {
+		jobs := make(chan func())
+		e.starter = jobs
+		go func() {
+			runtime.LockOSThread()
+			for job := range jobs {
+				job()
+			}
+		}()
+	}
+	jobs := e.starter
+	e.mu.Unlock()
+	result := make(chan error, 1)
+	jobs <- func() { result <- f() }
+	return <-result
+}
+
+func (e *environment) own(s *server) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.servers = append(e.servers, s)
+}
+
+// close ends all shared servers and waits until the directories are gone.
+func (e *environment) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var errs []error
+	for _, s := range e.servers {
+		errs = append(errs, s.stop())
+	}
+	e.servers = nil
+	if e.dir == "" {
+		return errors.Join(errs...)
+	}
+	errs = append(errs, e.leash.Close(), e.reaper.Wait())
+	e.dir = ""
+	return errors.Join(errs...)
+}
+
+// secret returns a random password made of letters and digits.
+func secret() string { return rand.Text() }
+
+// logPath is where a server's output goes, in its own directory.
+func logPath(dir string) string { return filepath.Join(dir, "output.log") }
