@@ -1,0 +1,287 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Claim is one worker's hold on an hour. Only its token can commit the hour.
+type Claim struct {
+	domain.HourKey
+	Token    string
+	Worker   string
+	Revision int64 // the one that this build would publish
+	At       time.Time
+}
+
+// ObjectKey is where this build writes its archive.
+func (b Claim) ObjectKey() string { return b.ArchiveKey(b.Revision, b.Token) }
+
+// Claim takes a due hour that nobody holds. ok is false when there is nothing to do: not due,
+// held by another, past retention, or unknown. Lapsed claims are freed by ReleaseLapsed first.
+func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) (claim Claim, ok bool, err error) {
+	token := newToken()
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		ok = false
+		open, at, err := lockOpenDay(ctx, tx, key.Tenant, key.Day)
+		if err != nil || !open {
+			return err
+		}
+		var revision int64
+		err = tx.QueryRowContext(ctx, `UPDATE hours SET token = $4, worker = $5, claimed_us = $6, lease_us = $7
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND due_us <= $6 AND token IS NULL
+			RETURNING revision`, key.Tenant, key.Day, key.Hour, token, worker, at, at+c.rules.Lease.Microseconds()).Scan(&revision)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		ok = true
+		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: fromMicros(at)}
+		return doomWriting(ctx, tx, key, at)
+	})
+	if domain.KindOf(err) == domain.KindNotFound { // the tenant is unknown: a task from another life
+		return claim, false, nil
+	}
+	return claim, ok && err == nil, err
+}
+
+// doomWriting dooms what earlier builds of a locked hour left behind.
+func doomWriting(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $4
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'writing'`, key.Tenant, key.Day, key.Hour, at)
+	return err
+}
+
+func newToken() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails: it ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// Renew lengthens the lease. KindLost means that the claim is gone: stop building.
+func (c *Catalog) Renew(ctx context.Context, b Claim) error {
+	res, err := c.write.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`, b.Tenant, b.Day, b.Hour, b.Token, c.rules.Lease.Microseconds())
+	return lostUnless(affected(res, err))
+}
+
+func lostUnless(ok bool, err error) error {
+	if err == nil && !ok {
+		return domain.Errorf(domain.KindLost, "the claim on this hour is gone")
+	}
+	return err
+}
+
+// BuildInput is what a build archives: one snapshot of the hour.
+type BuildInput struct {
+	Wanted     int64
+	Recordings []BuildRecording
+}
+
+// BuildRecording is a recording with the external id of its conversation.
+type BuildRecording struct {
+	domain.Recording
+	ExternalConversationID string
+}
+
+// BuildInput reads what the hour wants and every recording of it in one snapshot, so that a
+// registration is either in both or in neither.
+func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err error) {
+	err = c.view(ctx, func(tx *sql.Tx) error {
+		in = BuildInput{}
+		err := tx.QueryRowContext(ctx, `SELECT wanted FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`,
+			b.Tenant, b.Day, b.Hour, b.Token).Scan(&in.Wanted)
+		if errors.Is(err, sql.ErrNoRows) {
+			return lostUnless(false, nil)
+		}
+		if err != nil {
+			return err
+		}
+		in.Recordings, err = collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
+			r.type, r.ts_us, r.size, r.crc32, r.content_type, coalesce(c.external_id, r.conversation_id)
+			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
+			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3`, b.Tenant, b.Day, b.Hour)
+		return err
+	})
+	return in, err
+}
+
+func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
+	var at int64
+	var size, crc sql.NullInt64
+	var contentType sql.NullString
+	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &contentType,
+		&r.ExternalConversationID)
+	r.Timestamp, r.ContentType = fromMicros(at), contentType.String
+	if size.Valid {
+		r.Size = &size.Int64
+	}
+	if crc.Valid {
+		sum := uint32(crc.Int64)
+		r.CRC32 = &sum
+	}
+	return r, err
+}
+
+// LearnSize keeps a size that the store told, for a recording that came without one.
+func (c *Catalog) LearnSize(ctx context.Context, b Claim, objectKey string, size int64) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE recordings SET size = $4 WHERE tenant = $1 AND day = $2 AND object_key = $3 AND size IS NULL`,
+		b.Tenant, b.Day, objectKey, size)
+	return translate(err)
+}
+
+// StartArchive makes the archive's row, before its first byte is sent.
+func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
+			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7) ON CONFLICT (object_key) DO NOTHING`,
+			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, at)
+		return err
+	})
+}
+
+// SetUpload remembers the multipart upload that the archive's bytes go to.
+func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error {
+	res, err := c.write.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), uploadID)
+	return lostUnless(affected(res, err))
+}
+
+// owned runs fn with the day locked and open and the claim verified.
+func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, at int64) error) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		open, at, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)
+		if err != nil {
+			return err
+		}
+		var held int
+		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`,
+			b.Tenant, b.Day, b.Hour, b.Token).Scan(&held)
+		if err != nil {
+			return err
+		}
+		if !open || held == 0 {
+			return lostUnless(false, nil)
+		}
+		return fn(tx, at)
+	})
+}
+
+// Missing is a recording that is not in an archive because its bytes are gone or changed.
+type Missing struct {
+	ObjectKey string `json:"objectKey"`
+	MessageID int64  `json:"messageId"`
+	Reason    string `json:"reason"`
+}
+
+// Built is what a finished build tells the catalog.
+type Built struct {
+	Wanted         int64 // as BuildInput gave it
+	Size           int64
+	Files          int
+	Sessions       []string
+	Missing        []Missing
+	ManifestSHA256 string
+	ETag           string
+	Took           time.Duration
+}
+
+// recheckSteps are the waits after which missing sources are looked for again.
+func recheckSteps() []time.Duration { return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour} }
+
+// Commit publishes a build: one transaction in which the claim must still be ours and the day
+// within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
+func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
+	if err := c.saveSessions(ctx, b, r.Sessions); err != nil {
+		return err
+	}
+	missing, err := json.Marshal(append([]Missing{}, r.Missing...))
+	if err != nil {
+		return err
+	}
+	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
+			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
+			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
+			len(r.Missing), r.ManifestSHA256, r.ETag))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return lostUnless(false, nil)
+		}
+		if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
+			return err
+		}
+		var recheck any
+		if len(r.Missing) > 0 {
+			recheck = at + recheckSteps()[0].Microseconds()
+		}
+		if _, err = tx.ExecContext(ctx, `UPDATE hours SET state = 'available', revision = $4, archive = $5, built = $6, token = NULL, lease_us = NULL,
+			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL, build_us = $7, dispatched_us = NULL,
+			due_us = CASE WHEN wanted = $6 THEN NULL ELSE `+commitDue+` END, recheck_us = $10, recheck_step = 0
+			WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), at, c.rules.LateDelay.Microseconds(), recheck); err != nil {
+			return err
+		}
+		return refreshDay(ctx, tx, b.Tenant, b.Day, at)
+	})
+}
+
+// commitDue is lateDue with the build's own time ($7), now ($8) and the shortest wait ($9).
+const commitDue = `CAST($8 AS BIGINT) + CASE WHEN 2 * CAST($7 AS BIGINT) > $9 THEN 2 * CAST($7 AS BIGINT) ELSE $9 END`
+
+// supersede retires the archive that a locked hour served until now.
+func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
+		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5
+		WHERE object_key = (SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3) AND state = 'published'`,
+		key.Tenant, key.Day, key.Hour, at, c.rules.Grace.Microseconds())
+	return err
+}
+
+// saveSessions writes the archive's sessions while nobody sees it yet.
+func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []string) error {
+	const chunk = 500
+	for len(sessions) > 0 {
+		n := min(chunk, len(sessions))
+		args := make([]any, 0, 2*n)
+		for _, s := range sessions[:n] {
+			args = append(args, b.ObjectKey(), s)
+		}
+		if _, err := c.write.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
+			` ON CONFLICT DO NOTHING`, args...); err != nil {
+			return translate(err)
+		}
+		sessions = sessions[n:]
+	}
+	return nil
+}
+
+// Published says whether this claim's archive was committed: what to ask after an unclear answer.
+func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
+	var n int
+	err := c.write.QueryRowContext(ctx, `SELECT count(*) FROM archives WHERE object_key = $1 AND state IN ('published', 'superseded')`,
+		b.ObjectKey()).Scan(&n)
+	return n > 0, translate(err)
+}
+
+// CommitEmpty ends a build that found no recording at all.
+func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN revision = 0 THEN 'no_data' ELSE state END, built = $4,
+			due_us = CASE WHEN wanted = $4 THEN NULL ELSE $5 END, token = NULL, lease_us = NULL, dispatched_us = NULL, failures = 0, lapses = 0
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, at); err != nil {
+			return err
+		}
+		return refreshDay(ctx, tx, b.Tenant, b.Day, at)
+	})
+}

@@ -1,0 +1,221 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	_ "modernc.org/sqlite" // the SQLite driver
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Catalog is a handle on one database; it is safe for concurrent use.
+type Catalog struct {
+	write    *sql.DB // SQLite: a single connection; PostgreSQL: the pool
+	read     *sql.DB
+	postgres bool
+	rules    Rules
+}
+
+// Rules are the catalog's timings. Zero fields take the defaults.
+type Rules struct {
+	Lease      time.Duration // how long a claim stands without renewal (60 s)
+	LateDelay  time.Duration // how long a late recording waits for company, at least (5 min)
+	MaxFailure int           // reported failures until an hour is failed (8)
+	MaxLapses  int           // lapsed leases until an hour is failed (20)
+	RetryBase  time.Duration // first wait after a failure, doubled each time (15 s)
+	FailedWait time.Duration // until a failed hour is tried once more (1 h)
+	Grace      time.Duration // how long superseded bytes outlive their last link (1 h)
+	SecondLook time.Duration // until the sweeper deletes a second time (24 h)
+}
+
+func (r Rules) withDefaults() Rules {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&r.Lease, time.Minute)
+	set(&r.LateDelay, 5*time.Minute)
+	set(&r.RetryBase, 15*time.Second)
+	set(&r.FailedWait, time.Hour)
+	set(&r.Grace, time.Hour)
+	set(&r.SecondLook, 24*time.Hour)
+	if r.MaxFailure == 0 {
+		r.MaxFailure = 8
+	}
+	if r.MaxLapses == 0 {
+		r.MaxLapses = 20
+	}
+	return r
+}
+
+// Lease is how long a claim stands without renewal.
+func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
+
+// Open connects to sqlite:///path or postgres://… without changing anything there.
+// It does not migrate; see Migrate and CheckSchema.
+func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
+	c := &Catalog{rules: rules.withDefaults()}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use sqlite:///path or postgres://user@host/name")
+	}
+	switch u.Scheme {
+	case "sqlite":
+		err = c.openSQLite(u)
+	case "postgres", "postgresql":
+		c.postgres = true
+		err = c.openPostgres(dsn)
+	default:
+		return nil, domain.Errorf(domain.KindInvalid, "the database URL starts with %q; use sqlite:///path or postgres://user@host/name", u.Scheme)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Ping(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Catalog) openSQLite(u *url.URL) error {
+	path := u.Path
+	if path == "" {
+		return domain.Errorf(domain.KindInvalid, "the database URL names no file; use sqlite:///path")
+	}
+	dsn := func(extra string) string {
+		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
+			"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
+	}
+	var err error
+	if c.write, err = sql.Open("sqlite", dsn("&_txlock=immediate")); err != nil {
+		return fmt.Errorf("open sqlite: %w", err)
+	}
+	c.write.SetMaxOpenConns(1) // SQLite has one writer: waiting in Go is cheaper than in busy_timeout
+	if c.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
+		return fmt.Errorf("open sqlite: %w", err)
+	}
+	c.read.SetMaxOpenConns(8)
+	c.read.SetMaxIdleConns(8)
+	return nil
+}
+
+func (c *Catalog) openPostgres(dsn string) error {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use postgres://user@host/name")
+	}
+	db.SetMaxOpenConns(24)
+	db.SetMaxIdleConns(12)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	c.write, c.read = db, db
+	return nil
+}
+
+// Close ends the connections.
+func (c *Catalog) Close() error {
+	err := c.write.Close()
+	if c.read != nil && c.read != c.write {
+		err = errors.Join(err, c.read.Close())
+	}
+	return err
+}
+
+// Ping says whether the database answers. Its error is KindUnavailable.
+func (c *Catalog) Ping(ctx context.Context) error {
+	if err := c.write.PingContext(ctx); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the catalog database does not answer")
+	}
+	return nil
+}
+
+// Postgres says whether the catalog is PostgreSQL.
+func (c *Catalog) Postgres() bool { return c.postgres }
+
+func (c *Catalog) provider() (*goose.Provider, error) {
+	dialect, dir := goose.DialectSQLite3, "migrations/sqlite"
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if c.postgres {
+		dialect, dir = goose.DialectPostgres, "migrations/postgres"
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	sub, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, c.write, sub, opts...)
+}
+
+// Migrate brings the schema to this program's version and says how many steps it took.
+// Several processes may call it at once.
+func (c *Catalog) Migrate(ctx context.Context) (int, error) {
+	p, err := c.provider()
+	if err != nil {
+		return 0, fmt.Errorf("prepare migrations: %w", err)
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return 0, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
+	}
+	return len(done), nil
+}
+
+// Migration is one schema step and whether it was applied.
+type Migration struct {
+	Version int64     `json:"version"`
+	Name    string    `json:"name"`
+	Applied bool      `json:"applied"`
+	At      time.Time `json:"at,omitzero"`
+}
+
+// Migrations lists every schema step this program knows, oldest first.
+func (c *Catalog) Migrations(ctx context.Context) ([]Migration, error) {
+	p, err := c.provider()
+	if err != nil {
+		return nil, fmt.Errorf("prepare migrations: %w", err)
+	}
+	all, err := p.Status(ctx)
+	if err != nil {
+		return nil, domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
+	}
+	out := make([]Migration, 0, len(all))
+	for _, s := range all {
+		out = append(out, Migration{Version: s.Source.Version, Name: strings.TrimSuffix(s.Source.Path, ".sql"),
+			Applied: s.State == goose.StateApplied, At: s.AppliedAt})
+	}
+	return out, nil
+}
+
+// CheckSchema fails with KindUnavailable when a migration is missing.
+func (c *Catalog) CheckSchema(ctx context.Context) error {
+	p, err := c.provider()
+	if err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	pending, err := p.HasPending(ctx)
+	if err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
+	}
+	if pending {
+		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is older than this program; run: callvault migrate up")
+	}
+	return nil
+}

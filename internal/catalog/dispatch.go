@@ -1,0 +1,119 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Due is an hour that waits for a build and has no dispatch outstanding.
+type Due struct {
+	domain.HourKey
+	Dispatch int64     // the last dispatch's number
+	Since    time.Time // when it became due
+}
+
+// dueSQL says that an hour waits for a build and nobody holds it.
+const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND h.token IS NULL`
+
+// DueHours lists due hours without an outstanding dispatch of this epoch, round-robin over the
+// tenants: each tenant's oldest first, then each tenant's second, and so on. A tenant never has
+// more than perTenant outstanding, those dispatched before counted. At most limit.
+func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]Due, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
+		var since int64
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
+		d.Since = fromMicros(since)
+		return d, err
+	}, `SELECT tenant, day, hour, dispatch, due_us FROM (
+		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us,
+			row_number() OVER (PARTITION BY h.tenant ORDER BY h.due_us, h.day, h.hour) + coalesce(o.n, 0) AS place
+		FROM hours h LEFT JOIN (
+			SELECT tenant, count(*) AS n FROM hours WHERE dispatched_us IS NOT NULL AND dispatch_epoch = $1 GROUP BY tenant
+		) o ON o.tenant = h.tenant
+		WHERE `+dueSQL+` AND (h.dispatched_us IS NULL OR h.dispatch_epoch <> $1)
+	) w WHERE place <= $2 ORDER BY place, due_us, tenant, day, hour LIMIT $3`, epoch, perTenant, limit)
+}
+
+// Outstanding lists due hours whose dispatch of this epoch is older than age: their task may be
+// gone. At most limit, oldest first.
+func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]Due, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
+		var since int64
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
+		d.Since = fromMicros(since)
+		return d, err
+	}, `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
+		WHERE h.dispatched_us <= (SELECT now_us FROM catalog_clock) - $2 AND h.dispatch_epoch = $1 AND `+dueSQL+`
+		ORDER BY h.dispatched_us LIMIT $3`, epoch, age.Microseconds(), limit)
+}
+
+// Dispatched raises an hour's dispatch number from last by compare-and-set and marks it
+// outstanding. False means that somebody else was faster: do not enqueue.
+func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error) {
+	res, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
+		dispatched_us = (SELECT now_us FROM catalog_clock)
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4`, key.Tenant, key.Day, key.Hour, last, epoch)
+	return affected(res, err)
+}
+
+// Undispatched says that a dispatch came to nothing (the task could not be enqueued, or found
+// nothing to do), so that the hour does not count as outstanding.
+func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatched_us = NULL
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4`, key.Tenant, key.Day, key.Hour, dispatch)
+	return translate(err)
+}
+
+// HealHours makes hours due that should be and are not: planned ones that want a build without a
+// time for it. It says how many.
+func (c *Catalog) HealHours(ctx context.Context) (int, error) {
+	res, err := c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
+		WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'`)
+	if err != nil {
+		return 0, translate(err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), translate(err)
+}
+
+// NextDue says how many hours are due now and the earliest time one will be (zero: none).
+func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
+	var first sql.NullInt64
+	err = c.read.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM hours h WHERE `+dueSQL+`),
+		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL)`).Scan(&due, &first)
+	return due, timeOf(first), translate(err)
+}
+
+// affected turns a compare-and-set's result into whether it happened.
+func affected(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, translate(err)
+	}
+	n, err := res.RowsAffected()
+	return n > 0, translate(err)
+}
+
+// placeholders gives ($1, $2), ($3, $4) for rows × columns.
+func placeholders(rows, columns int) string {
+	var b strings.Builder
+	for r := range rows {
+		if r > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('(')
+		for col := range columns {
+			if col > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "$%d", r*columns+col+1)
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}

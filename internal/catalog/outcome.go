@@ -1,0 +1,185 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Failure is why a build ended without an archive.
+type Failure struct {
+	Kind    domain.Kind
+	Message string // safe to show to operators and tenants
+	Final   bool   // trying again soon cannot help: the hour is failed at once
+}
+
+// Fail counts a failed build. The hour is tried again after a growing wait; when its attempts are
+// used up it is failed, unless an older revision is served, and comes back after an hour.
+func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+		var failures int
+		err := tx.QueryRowContext(ctx, `UPDATE hours SET failures = failures + 1 WHERE tenant = $1 AND day = $2 AND hour = $3
+			RETURNING failures`, b.Tenant, b.Day, b.Hour).Scan(&failures)
+		if err != nil {
+			return err
+		}
+		wait := min(c.rules.RetryBase<<min(failures-1, 10), c.rules.FailedWait)
+		usedUp := f.Final || failures >= c.rules.MaxFailure
+		if usedUp {
+			wait = c.rules.FailedWait
+		}
+		return c.giveBack(ctx, tx, b.HourKey, at, wait, usedUp, &f)
+	})
+}
+
+// Release gives a claim back without a judgement, at a drain: the hour stays due.
+func (c *Catalog) Release(ctx context.Context, b Claim) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+		return c.giveBack(ctx, tx, b.HourKey, at, 0, false, nil)
+	})
+}
+
+// giveBack frees a locked hour's claim and dooms what the build wrote.
+func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, wait time.Duration, usedUp bool, f *Failure) error {
+	if err := doomWriting(ctx, tx, key, at); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET token = NULL, lease_us = NULL, dispatched_us = NULL, due_us = $4
+		WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, at+wait.Microseconds()); err != nil {
+		return err
+	}
+	if f != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET last_error = $4, last_kind = $5, failed_us = $6
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, f.Message, f.Kind, at); err != nil {
+			return err
+		}
+	}
+	if !usedUp {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'failed'
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive IS NULL`, key.Tenant, key.Day, key.Hour); err != nil {
+		return err
+	}
+	return refreshDay(ctx, tx, key.Tenant, key.Day, at)
+}
+
+// ReleaseLapsed frees hours whose builder stopped renewing, at most limit, and gives their keys.
+// Twenty lapses in a row make an hour failed: it may be what kills its builders.
+func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error) {
+	keys, err := c.hourKeys(ctx, `SELECT tenant, day, hour FROM hours
+		WHERE lease_us < (SELECT now_us FROM catalog_clock) ORDER BY lease_us LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	var freed []domain.HourKey
+	for _, k := range keys {
+		ok, err := c.releaseLapsed(ctx, k)
+		if err != nil {
+			return freed, err
+		}
+		if ok {
+			freed = append(freed, k)
+		}
+	}
+	return freed, nil
+}
+
+func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done bool, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		done = false
+		open, at, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
+		if err != nil || !open {
+			return err
+		}
+		var lapses int
+		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND lease_us < $4 RETURNING lapses`, k.Tenant, k.Day, k.Hour, at).Scan(&lapses)
+		if err == sql.ErrNoRows { // renewed or committed meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		done = true
+		if lapses < c.rules.MaxLapses {
+			return c.giveBack(ctx, tx, k, at, 0, false, nil)
+		}
+		f := &Failure{Kind: domain.KindInterrupted, Message: "the builder vanished too often without reporting a failure"}
+		return c.giveBack(ctx, tx, k, at, c.rules.FailedWait, true, f)
+	})
+	return done, err
+}
+
+func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]domain.HourKey, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (k domain.HourKey, err error) {
+		return k, rows.Scan(&k.Tenant, &k.Day, &k.Hour)
+	}, query, args...)
+}
+
+// Rebuild makes hours of a planned day due at once: all of them (hour < 0) or one. Without force
+// only those that want a build; with force also hours that are complete. Failed hours start
+// afresh. An unplanned hour that is over is planned. It says how many are due.
+// Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
+func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
+	var p Planned
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		open, at, err := lockOpenDay(ctx, tx, tenant, day)
+		if err != nil {
+			return err
+		}
+		from, to, end := 0, 23, micros(day.End())
+		if hour >= 0 {
+			from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
+		}
+		if at < end {
+			return domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
+		}
+		if !open {
+			return domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
+		}
+		if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE hours SET due_us = $5, failures = 0, lapses = 0,
+			wanted = wanted + CASE WHEN wanted = built THEN 1 ELSE 0 END,
+			state = CASE WHEN state = 'failed' THEN 'pending' ELSE state END
+			WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4 AND token IS NULL AND wanted > 0 AND (wanted <> built OR $6)`,
+			tenant, day, from, to, at, force)
+		if err != nil {
+			return err
+		}
+		if err := refreshDay(ctx, tx, tenant, day, at); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4
+			AND due_us <= $5`, tenant, day, from, to, at).Scan(&p.Due)
+	})
+	return p.Due, err
+}
+
+// Reopen grants a day another retention period, counted from now. Hours that had expired and hold
+// something are built again. Errors: KindNotFound (tenant).
+func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET failures = 0, lapses = 0,
+			state = CASE WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END, built = CASE WHEN wanted = 0 THEN 0 ELSE -1 END,
+			due_us = CASE WHEN planned AND wanted > 0 THEN $3 END
+			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, tenant, day, at); err != nil {
+			return err
+		}
+		return refreshDay(ctx, tx, tenant, day, at)
+	})
+}

@@ -1,0 +1,183 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Doomed is an archive whose bytes are to be deleted by its exact key.
+type Doomed struct {
+	ObjectKey string
+	UploadID  string // "" when it has none, or when nobody remembered it
+	Deletions int    // how often its bytes were deleted before
+}
+
+// DoomAdrift dooms archives whose bytes may go: superseded ones past their last link, and unfinished
+// ones whose claim is gone. It says how many; at most limit. While deletions pause it does nothing.
+func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
+	type row struct {
+		domain.HourKey
+		objectKey string
+	}
+	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
+		return r, rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
+	}, `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+		UNION ALL SELECT a.tenant, a.day, a.hour, a.object_key FROM archives a WHERE a.state = 'writing' AND NOT EXISTS (
+			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
+		LIMIT $1`, limit)
+	if err != nil {
+		return 0, err
+	}
+	for i, r := range rows {
+		if err := c.doom(ctx, r.HourKey, r.objectKey); err != nil {
+			return i, err
+		}
+	}
+	return len(rows), nil
+}
+
+// doom decides again under the day's lock, since the row may have changed meanwhile.
+func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		if _, err := lockDay(ctx, tx, k.Tenant, k.Day); err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
+			state = 'superseded' AND delete_after_us <= $2 AND links_until_us <= $2
+			OR state = 'writing' AND NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day
+				AND h.hour = archives.hour AND h.token = archives.token))`, objectKey, at)
+		return err
+	})
+}
+
+// Doomed lists archives whose bytes are to be deleted now, at most limit. While deletions pause
+// after a step of the clock there are none.
+func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d Doomed, err error) {
+		var upload sql.NullString
+		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions)
+		d.UploadID = upload.String
+		return d, err
+	}, `SELECT object_key, upload_id, deletions FROM archives WHERE state = 'doomed'
+		AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
+		ORDER BY delete_after_us LIMIT $1`, limit)
+}
+
+// Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a
+// day later, for a writer that was slow to die; after the second its row goes.
+func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
+			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondLook.Microseconds())
+		if first, err := affected(res, err); err != nil || first {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1
+			AND EXISTS (SELECT 1 FROM archives a WHERE a.object_key = $1 AND a.state = 'doomed')`, objectKey); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'`, objectKey)
+		return err
+	})
+}
+
+// Unchecked lists published archives that nobody looked at in the store for longer than age,
+// longest first: at most limit.
+func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (a ServedArchive, err error) {
+		return a, rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
+	}, `SELECT tenant, day, hour, object_key, size FROM archives WHERE state = 'published'
+		AND checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY checked_us LIMIT $2`, age.Microseconds(), limit)
+}
+
+// ServedArchive names the archive that an hour serves.
+type ServedArchive struct {
+	domain.HourKey
+	ObjectKey string
+	Size      int64
+}
+
+// Checked says that a published archive was seen in the store with its size.
+func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
+	return translate(err)
+}
+
+// Gone says that a published archive's object is not in the store: its hour serves nothing and is
+// due. False when the hour serves something else by now.
+func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
+	var hit bool
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		hit = false
+		open, at, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !open {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
+		if hit, err = affected(res, err); err != nil || !hit {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {
+			return err
+		}
+		return refreshDay(ctx, tx, a.Tenant, a.Day, at)
+	})
+	return hit, err
+}
+
+// Recheck is a served archive that lacks files, and what it lacks.
+type Recheck struct {
+	ServedArchive
+	Missing []Missing
+}
+
+// Rechecks lists archives whose missing sources are to be looked for now, at most limit.
+func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (r Recheck, err error) {
+		var missing string
+		if err := rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.ObjectKey, &r.Size, &missing); err != nil {
+			return r, err
+		}
+		return r, json.Unmarshal([]byte(missing), &r.Missing)
+	}, `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
+		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`, limit)
+}
+
+// Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
+// looked at again later, three times in all.
+func (c *Catalog) Rechecked(ctx context.Context, a ServedArchive, back bool) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		open, at, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !open {
+			return err
+		}
+		if back {
+			_, err := tx.ExecContext(ctx, `UPDATE hours SET wanted = wanted + 1, due_us = $5, recheck_us = NULL
+				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
+			return err
+		}
+		steps := recheckSteps()
+		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1, recheck_us = CASE recheck_step
+				WHEN 0 THEN CAST($5 AS BIGINT) + $6 WHEN 1 THEN CAST($5 AS BIGINT) + $7 END
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at,
+			steps[1].Microseconds(), steps[2].Microseconds())
+		return err
+	})
+}

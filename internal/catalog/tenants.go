@@ -1,0 +1,121 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const tenantColumns = `id, name, recordings, export, retention_days, day_limit, download_limit, created_us`
+
+func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error) {
+	var created int64
+	err = row.Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created)
+	t.Created = fromMicros(created)
+	return t, err
+}
+
+func checkTenant(t domain.Tenant) error {
+	if err := domain.ValidTenantID(t.ID); err != nil {
+		return err
+	}
+	if t.RetentionDays < domain.MinRetentionDays || t.RetentionDays > domain.MaxRetentionDays {
+		return domain.Errorf(domain.KindInvalid, "retention days must be %d to %d, not %d", domain.MinRetentionDays, domain.MaxRetentionDays, t.RetentionDays)
+	}
+	if t.DayLimit < 1 || t.DownloadLimit < 1 || t.DayLimit > 100_000 || t.DownloadLimit > 100_000 {
+		return domain.Errorf(domain.KindInvalid, "hourly limits must be 1 to 100000")
+	}
+	return nil
+}
+
+// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken.
+func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Tenant, error) {
+	if err := checkTenant(t); err != nil {
+		return t, err
+	}
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		t.Created = fromMicros(at)
+		ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, at))
+		if err == nil && !ok {
+			return domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
+		}
+		return err
+	})
+	return t, err
+}
+
+// Tenant reads one tenant. Error: KindNotFound.
+func (c *Catalog) Tenant(ctx context.Context, id string) (domain.Tenant, error) {
+	t, err := scanTenant(c.read.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id))
+	return t, translate(notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id))
+}
+
+// Tenants lists all tenants by id, after the given one: at most limit.
+func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domain.Tenant, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) },
+		`SELECT `+tenantColumns+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+}
+
+// SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
+// new retention ends are ended in the same transaction, so that a longer retention never brings
+// a day back. Errors: KindNotFound, KindInvalid.
+func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
+	var t domain.Tenant
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		// The day rows are locked before the tenant's, as everywhere; the tenant's own update then
+		// waits for nobody who waits for a day.
+		var err error
+		if t, err = scanTenant(tx.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id)); err != nil {
+			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
+		}
+		before := t.RetentionDays
+		change(&t)
+		t.ID = id
+		if err := checkTenant(t); err != nil {
+			return err
+		}
+		if before != t.RetentionDays {
+			if err := endDays(ctx, tx, id, min(before, t.RetentionDays)); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
+			download_limit = $7 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit)
+		return err
+	})
+	return t, err
+}
+
+// endDays ends the tenant's open days whose retention of the given length is over.
+func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) { return d, rows.Scan(&d) },
+		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
+			+ CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) <= (SELECT now_us FROM catalog_clock) ORDER BY day`, tenant, retentionDays)
+	if err != nil {
+		return err
+	}
+	for _, day := range days {
+		d, err := lockDay(ctx, tx, tenant, day)
+		if err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		d.retentionDays = retentionDays
+		if d.expired.Valid || at < d.end(day) {
+			continue
+		}
+		if err := expireDay(ctx, tx, tenant, day, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}

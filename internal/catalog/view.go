@@ -1,0 +1,157 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// States of an hour, as it is served.
+const (
+	StatePending   = "pending"
+	StateAvailable = "available"
+	StateNoData    = "no_data"
+	StateFailed    = "failed"
+	StateExpired   = "expired"
+)
+
+// DayView is one day as a reader sees it: one snapshot, always 24 hours.
+type DayView struct {
+	DayKey
+	Now           time.Time // the catalog's clock
+	Known         bool      // the day has a row
+	Planned       time.Time // zero while not planned
+	Completed     time.Time // zero until no hour was pending for the first time
+	Reopened      time.Time
+	Expired       bool // past retention, marked or by the clock
+	RetentionEnd  time.Time
+	RetentionDays int
+	Sessions      int64
+	Files         int64
+	Bytes         int64
+	TooLate       int64 // recordings registered after expiry
+	Hours         [24]HourView
+}
+
+// HourView is one hour of a DayView. Times are zero where unknown.
+type HourView struct {
+	Hour       int
+	State      string
+	Revision   int64
+	Planned    bool
+	Rebuilding bool // a newer revision is wanted while one is served
+	Archive    *ArchiveView
+	Due        time.Time
+	Worker     string // who builds it now
+	Claimed    time.Time
+	Failures   int
+	Lapses     int
+	LastError  string
+	LastKind   string
+	FailedAt   time.Time
+}
+
+// ArchiveView is the archive that an hour serves.
+type ArchiveView struct {
+	ObjectKey      string
+	Token          string
+	Revision       int64
+	Size           int64
+	Files          int
+	Sessions       int
+	MissingCount   int
+	ManifestSHA256 string
+	ETag           string
+	Published      time.Time
+}
+
+// Day reads a tenant's day. A day nobody ever named is 24 pending hours.
+// Error: KindNotFound for an unknown tenant.
+func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayView, error) {
+	var v DayView
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		var err error
+		v, err = dayView(ctx, tx, tenant, day)
+		return err
+	})
+	return v, err
+}
+
+func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (DayView, error) {
+	v := DayView{DayKey: DayKey{tenant, day}}
+	for i := range v.Hours {
+		v.Hours[i] = HourView{Hour: i, State: StatePending}
+	}
+	var planned, completed, reopened, expired, sessions, files, bytes, late sql.NullInt64
+	var at int64
+	err := tx.QueryRowContext(ctx, `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
+		d.total_sessions, d.total_files, d.total_bytes, d.too_late, d.day IS NOT NULL, (SELECT now_us FROM catalog_clock)
+		FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`, tenant, day).
+		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.Known, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, notFound(err, "tenant %q does not exist", tenant)
+	}
+	if err != nil {
+		return v, err
+	}
+	v.Now, v.Planned, v.Completed, v.Reopened = fromMicros(at), timeOf(planned), timeOf(completed), timeOf(reopened)
+	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64
+	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
+	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd)
+	hours, err := collect(ctx, tx, scanHour, hourSQL+` WHERE h.tenant = $1 AND h.day = $2`, tenant, day)
+	if err != nil {
+		return v, err
+	}
+	for _, h := range hours {
+		v.Hours[h.Hour] = h
+	}
+	return v, nil
+}
+
+const hourSQL = `SELECT h.hour, h.state, h.revision, h.planned, h.wanted <> h.built, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
+	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
+	a.object_key, a.token, a.revision, a.size, a.file_count, a.session_count, a.missing_count, a.manifest_sha256, a.etag, a.published_us
+	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive`
+
+func scanHour(rows *sql.Rows) (h HourView, err error) {
+	var due, claimed, failed, revision, size, files, sessions, missing, published sql.NullInt64
+	var worker, lastError, lastKind, key, token, manifest, etag sql.NullString
+	var behind, held bool
+	err = rows.Scan(&h.Hour, &h.State, &h.Revision, &h.Planned, &behind, &due, &worker, &claimed, &held,
+		&h.Failures, &h.Lapses, &lastError, &lastKind, &failed,
+		&key, &token, &revision, &size, &files, &sessions, &missing, &manifest, &etag, &published)
+	if err != nil {
+		return h, err
+	}
+	h.Due, h.LastError, h.LastKind, h.FailedAt = timeOf(due), lastError.String, lastKind.String, timeOf(failed)
+	if held {
+		h.Worker, h.Claimed = worker.String, timeOf(claimed)
+	}
+	if key.Valid {
+		h.Rebuilding = behind
+		h.Archive = &ArchiveView{ObjectKey: key.String, Token: token.String, Revision: revision.Int64, Size: size.Int64,
+			Files: int(files.Int64), Sessions: int(sessions.Int64), MissingCount: int(missing.Int64),
+			ManifestSHA256: manifest.String, ETag: etag.String, Published: timeOf(published)}
+	}
+	return h, nil
+}
+
+// Unsettled says how many of a day's hours (all, or one when hour >= 0) are pending or being
+// rebuilt, and how many failed.
+func (v DayView) Unsettled(hour int) (waiting, failed int) {
+	for _, h := range v.Hours {
+		if hour >= 0 && h.Hour != hour {
+			continue
+		}
+		switch {
+		case h.State == StatePending || h.Rebuilding:
+			waiting++
+		case h.State == StateFailed:
+			failed++
+		}
+	}
+	return waiting, failed
+}
