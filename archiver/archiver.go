@@ -1,0 +1,147 @@
+package archiver
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Hour names the hour of recordings that a ZIP holds.
+type Hour struct {
+	Day         string    // YYYY-MM-DD, UTC
+	Hour        int       // 0 to 23
+	GeneratedAt time.Time // stands in metadata.json and is its entry's time
+}
+
+// Entry is one recording to be put into the ZIP.
+type Entry struct {
+	Key                    string // object key; its last part becomes the file name
+	ExternalConversationID string
+	SessionID              string
+	MessageID              int64
+	Type                   string
+	Timestamp              time.Time
+	Size                   int64   // bytes the object must have
+	CRC32                  *uint32 // IEEE, compared with what was read; nil when unknown
+	ContentType            string  // not used by the ZIP
+}
+
+// Object is an opened range of a recording.
+type Object struct {
+	// Body gives the bytes asked for. Close must end a Read that blocks.
+	Body io.ReadCloser
+	Size int64  // of the whole object, -1 when unknown
+	ETag string // "" when the store has none
+}
+
+// Source opens n bytes of an entry's object at offset from. It is called by
+// several goroutines at once. from 0 with n equal to the entry's size asks for
+// the whole object, without a range. A body that gives more than n bytes is
+// not read further. A non-empty etag pins the version: the read must fail with
+// ErrChanged (If-Match) when the object is another one by now.
+//
+// Errors: ErrVanished only when the store said that this key does not exist;
+// ErrChanged for a failed precondition (412) or a range outside the object
+// (416). Everything else counts as passing and is tried again.
+type Source func(ctx context.Context, e Entry, from, n int64, etag string) (Object, error)
+
+// Sink takes the ZIP in parts. Its errors end the build.
+type Sink interface {
+	// Begin announces the ZIP: size in bytes, partSize of every part but the
+	// last, and the count of parts. It is called again after a restart; parts
+	// given before are void then. No Part call runs meanwhile.
+	Begin(ctx context.Context, size, partSize int64, parts int) error
+	// Part takes part number (from 1), in any order and from several
+	// goroutines. data is only valid during the call and must not be changed.
+	// crc32 is IEEE, of data.
+	Part(ctx context.Context, number int, data []byte, crc32 uint32) error
+}
+
+// Defaults of Config.
+const (
+	DefaultPartSize = 8 << 20
+	DefaultBuffers  = 4
+	DefaultGets     = 16
+	DefaultMaxSize  = 5 << 40
+	DefaultTries    = 6
+	DefaultStall    = 30 * time.Second
+	DefaultIdle     = 2 * time.Minute
+	DefaultBackoff  = 200 * time.Millisecond
+)
+
+const (
+	maxParts    = 9000 // below the 10,000 that S3 allows
+	maxRestarts = 3
+	minBuffers  = 3  // a CRC field over two parts holds two back
+	minPartSize = 16 // so that a CRC field never touches three parts
+	maxBackoff  = 5 * time.Second
+	slowestSink = 256 << 10 // bytes a second that an upload is trusted to make
+)
+
+// Config bounds a build. Zero fields take the defaults.
+type Config struct {
+	PartSize int64         // smallest part in bytes; grows with the ZIP so that 9,000 parts suffice
+	Buffers  int           // parts held in memory at once, at least 3
+	Gets     int           // reads in flight
+	MaxSize  int64         // largest ZIP in bytes
+	Tries    int           // times that one range is opened before the build fails
+	Stall    time.Duration // a read without a byte for so long is cut and resumed
+	Idle     time.Duration // a build without any progress for so long fails with ErrStalled
+	Backoff  time.Duration // wait before the second try, doubled each time up to 5 s
+}
+
+func (c Config) withDefaults() Config {
+	c.PartSize = max(orDefault(c.PartSize, DefaultPartSize), minPartSize)
+	c.Buffers = max(orDefault(c.Buffers, DefaultBuffers), minBuffers)
+	c.Gets = orDefault(c.Gets, DefaultGets)
+	c.MaxSize = orDefault(c.MaxSize, DefaultMaxSize)
+	c.Tries = orDefault(c.Tries, DefaultTries)
+	c.Stall = orDefault(c.Stall, DefaultStall)
+	c.Idle = orDefault(c.Idle, DefaultIdle)
+	c.Backoff = orDefault(c.Backoff, DefaultBackoff)
+	return c
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// partSizeFor returns the size of a part of a ZIP of total bytes.
+func (c Config) partSizeFor(total int64) int64 {
+	return max(c.PartSize, (total+maxParts-1)/maxParts)
+}
+
+// Reason says why a recording is not in the ZIP.
+type Reason string
+
+// Reasons as they stand in metadata.json.
+const (
+	NotFound         Reason = "not_found"
+	SizeChanged      Reason = "size_changed"
+	ChecksumMismatch Reason = "checksum_mismatch"
+)
+
+// Missing is a recording that was left out.
+type Missing struct {
+	Key       string
+	MessageID int64
+	Reason    Reason
+}
+
+// Result describes a finished ZIP.
+type Result struct {
+	Size           int64 // of the ZIP in bytes
+	PartSize       int64
+	Parts          int
+	CRC32          uint32 // IEEE, of the whole ZIP
+	Files          int    // recordings in it
+	Bytes          int64  // their sizes added up
+	Sessions       []string
+	ManifestSHA256 string    // hex, of the SHA256SUMS entry
+	Missing        []Missing // in the order that they would have had
+	Restarts       int
+	Retries        int64 // reads that were opened again
+}

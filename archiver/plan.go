@@ -1,0 +1,205 @@
+package archiver
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+)
+
+// item is an entry with its place in the ZIP, and what reading it found.
+type item struct {
+	entry  *Entry
+	file   string // last part of its path
+	folder int32  // of the plan's folders
+	read   bool   // wholly, and as expected
+	crc    uint32
+	offset int64 // of the local header
+	sum    [sha256.Size]byte
+}
+
+// folder is a session's folder.
+type folder struct {
+	path                  string
+	externalID, sessionID string
+	items                 []int32 // in order
+}
+
+// plan is a ZIP of which everything is known but the audio's bytes.
+type plan struct {
+	hour     Hour
+	items    []item
+	folders  []folder // by first item
+	sessions []string // distinct, sorted
+	missing  []Missing
+
+	metadata    record
+	metadataSum [sha256.Size]byte
+	sums        record // its CRC is not known yet
+	end         ending
+
+	total    int64
+	partSize int64
+	parts    int
+}
+
+// order returns the entries as they stand in the ZIP.
+func order(entries []Entry) []*Entry {
+	sorted := make([]*Entry, len(entries))
+	for i := range entries {
+		sorted[i] = &entries[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *Entry) int {
+		return cmp.Or(
+			a.Timestamp.Compare(b.Timestamp),
+			strings.Compare(a.SessionID, b.SessionID),
+			cmp.Compare(a.MessageID, b.MessageID),
+			strings.Compare(a.Type, b.Type),
+			strings.Compare(a.Key, b.Key),
+		)
+	})
+	return sorted
+}
+
+// newPlan lays out the ZIP of the sorted entries without those that are gone.
+func newPlan(cfg Config, h Hour, sorted []*Entry, gone map[*Entry]Reason) (*plan, error) {
+	p := &plan{hour: h, items: make([]item, 0, len(sorted)-len(gone))}
+	for _, e := range sorted {
+		if reason, ok := gone[e]; ok {
+			p.missing = append(p.missing, Missing{Key: e.Key, MessageID: e.MessageID, Reason: reason})
+			continue
+		}
+		p.items = append(p.items, item{entry: e})
+	}
+	if len(p.items) == 0 {
+		return nil, &AllMissingError{Missing: p.missing}
+	}
+	p.nameItems()
+	if err := p.measureMetadata(); err != nil {
+		return nil, err
+	}
+	p.place()
+	if p.total > cfg.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, p.total, cfg.MaxSize)
+	}
+	p.partSize = cfg.partSizeFor(p.total)
+	p.parts = int((p.total + p.partSize - 1) / p.partSize)
+	return p, nil
+}
+
+// nameItems gives every item its path and collects the sessions.
+func (p *plan) nameItems() {
+	names := newNamer(len(p.items))
+	index := map[int32]int32{}
+	for i := range p.items {
+		it := &p.items[i]
+		e := it.entry
+		outer, _ := names.folder(0, e.ExternalConversationID)
+		inner, fresh := names.folder(outer, e.SessionID)
+		if fresh {
+			index[inner] = int32(len(p.folders))
+			p.folders = append(p.folders, folder{
+				path: names.paths[inner], externalID: e.ExternalConversationID, sessionID: e.SessionID,
+			})
+			p.sessions = append(p.sessions, e.SessionID)
+		}
+		it.folder = index[inner]
+		it.file = names.name(inner, e.Key[strings.LastIndexByte(e.Key, '/')+1:])
+		f := &p.folders[it.folder]
+		f.items = append(f.items, int32(i))
+	}
+	slices.Sort(p.sessions)
+	p.sessions = slices.Compact(p.sessions)
+}
+
+// measureMetadata learns size and checksums of metadata.json.
+func (p *plan) measureMetadata() error {
+	d := newDigest()
+	if err := p.writeMetadata(d); err != nil {
+		return err
+	}
+	p.metadata = record{file: metadataName, size: d.size, crc: d.crc, modified: p.hour.GeneratedAt}
+	p.metadataSum = [sha256.Size]byte(d.sha.Sum(nil))
+	return nil
+}
+
+// place computes every offset.
+func (p *plan) place() {
+	at := p.metadata.localSize() + p.metadata.size
+	central := p.metadata.centralSize()
+	sums := sumLineSize(p.metadata)
+	for i := range p.items {
+		it := &p.items[i]
+		it.offset = at
+		r := p.record(it)
+		at += r.localSize() + r.size
+		central += r.centralSize()
+		sums += sumLineSize(r)
+	}
+	p.sums = record{file: sumsName, size: sums, offset: at, modified: p.hour.GeneratedAt}
+	at += p.sums.localSize() + p.sums.size
+	central += p.sums.centralSize()
+	p.end = ending{entries: int64(len(p.items)) + 2, offset: at, size: central}
+	p.total = at + central + p.end.length()
+}
+
+// record returns what the headers say of an item.
+func (p *plan) record(it *item) record {
+	return record{
+		folder: p.folders[it.folder].path, file: it.file,
+		size: it.entry.Size, offset: it.offset, crc: it.crc,
+		modified: it.entry.Timestamp,
+	}
+}
+
+// result describes the finished ZIP.
+func (p *plan) result(crcs []uint32, sumsDigest string) Result {
+	r := Result{
+		Size: p.total, PartSize: p.partSize, Parts: p.parts,
+		Files: len(p.items), Sessions: p.sessions,
+		ManifestSHA256: sumsDigest, Missing: p.missing,
+	}
+	for i := range p.items {
+		r.Bytes += p.items[i].entry.Size
+	}
+	for i, crc := range crcs {
+		size := min(p.partSize, p.total-int64(i)*p.partSize)
+		r.CRC32 = combineCRC(r.CRC32, crc, size)
+	}
+	return r
+}
+
+// validate refuses what can't be laid out.
+func validate(h Hour, entries []Entry) error {
+	if len(entries) == 0 {
+		return ErrEmpty
+	}
+	if _, err := time.Parse(time.DateOnly, h.Day); err != nil || h.Hour < 0 || h.Hour > 23 {
+		return fmt.Errorf("%w: hour %q %d", ErrInvalid, h.Day, h.Hour)
+	}
+	for i := range entries {
+		if entries[i].Size < 0 {
+			return fmt.Errorf("%w: size %d of %s", ErrInvalid, entries[i].Size, entries[i].Key)
+		}
+	}
+	return nil
+}
+
+// digest is a writer that keeps only checksums.
+type digest struct {
+	size int64
+	crc  uint32
+	sha  hash.Hash
+}
+
+func newDigest() *digest { return &digest{sha: sha256.New()} }
+
+func (d *digest) Write(b []byte) (int, error) {
+	d.size += int64(len(b))
+	d.crc = crc32.Update(d.crc, crc32.IEEETable, b)
+	return d.sha.Write(b)
+}
