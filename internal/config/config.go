@@ -1,0 +1,64 @@
+package config
+
+import "time"
+
+// Config is every setting. Embed it in a command that runs a role; commands that only need to
+// find the parts embed Parts and get the rest from Source.Complete.
+//
+// Tags beside kong's own: var is the variable, type the kind of value, min and max its bounds,
+// oneof its only values, need the roles that cannot do without it, roles those that read it,
+// eg an example for messages, shown a default that depends on other settings.
+type Config struct {
+	Parts   `embed:"" group:"Parts:"`
+	Serving `embed:"" group:"Serving:"`
+	Work    `embed:"" group:"Archiving:"`
+}
+
+// Parts says where callvault's parts are.
+type Parts struct {
+	Data        string `var:"CALLVAULT_DATA" type:"text" default:"./data" placeholder:"DIR" roles:"standalone" help:"Directory of the embedded parts: catalog, objects, lock."`
+	DatabaseURL Secret `var:"CALLVAULT_DATABASE_URL" type:"database" placeholder:"URL" need:"api worker scheduler" roles:"api worker scheduler" eg:"postgres://callvault@postgres:5432/callvault" shown:"embedded SQLite in standalone" help:"Catalog: postgres://… or sqlite:///path."`
+	RedisURL    Secret `var:"CALLVAULT_REDIS_URL" type:"redis" placeholder:"URL" need:"api worker scheduler" roles:"api worker scheduler" eg:"redis://redis:6379/0" shown:"embedded in standalone" help:"Queue and per-second limits: redis://, rediss:// or redis-sentinel://."`
+	S3Endpoint  string `name:"s3-endpoint" var:"CALLVAULT_S3_ENDPOINT" type:"endpoint" placeholder:"URL" need:"api worker scheduler" roles:"api worker scheduler" eg:"http://minio:9000" shown:"embedded in standalone" help:"Object store."`
+	S3Public    string `name:"s3-public-endpoint" var:"CALLVAULT_S3_PUBLIC_ENDPOINT" type:"endpoint" placeholder:"URL" roles:"api" eg:"https://objects.example.com" shown:"CALLVAULT_S3_ENDPOINT" help:"Object store as clients reach it: the host of presigned URLs."`
+	S3Region    string `name:"s3-region" var:"CALLVAULT_S3_REGION" type:"text" default:"us-east-1" roles:"api worker scheduler" help:"Region that requests to the object store are signed for."`
+	S3AccessKey Secret `name:"s3-access-key" var:"CALLVAULT_S3_ACCESS_KEY" type:"secret" placeholder:"KEY" need:"api worker scheduler" roles:"api worker scheduler" eg:"the access key id of a user of both buckets" help:"Access key of the object store."`
+	S3SecretKey Secret `name:"s3-secret-key" var:"CALLVAULT_S3_SECRET_KEY" type:"secret" placeholder:"KEY" need:"api worker scheduler" roles:"api worker scheduler" eg:"the secret that belongs to the access key" help:"Secret key of the object store."`
+	Recordings  string `name:"recordings-bucket" var:"CALLVAULT_RECORDINGS_BUCKET" type:"bucket" default:"recordings" roles:"api worker scheduler" help:"Bucket that recordings arrive in."`
+	Archives    string `name:"archives-bucket" var:"CALLVAULT_ARCHIVES_BUCKET" type:"bucket" default:"archives" roles:"api worker scheduler" help:"Bucket that archives are written to."`
+	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"masterkey" placeholder:"KEY" roles:"api" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys in the catalog; at least 32 characters."`
+	LogLevel    string `var:"CALLVAULT_LOG_LEVEL" type:"choice" default:"info" oneof:"debug info warn error" placeholder:"LEVEL" roles:"api worker scheduler" help:"Least level that is logged: debug, info, warn or error."`
+}
+
+// Serving is what the HTTP side needs.
+type Serving struct {
+	Listen          string        `var:"CALLVAULT_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api worker scheduler" eg:"127.0.0.1:8080" shown:"127.0.0.1:8080 (worker 8081, scheduler 8082)" help:"Address to listen on; worker and scheduler serve health and metrics there."`
+	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin and /metrics to an address of their own."`
+	PublicURL       string        `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it."`
+	CORSOrigins     []string      `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
+	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"secret" placeholder:"TOKEN" roles:"api" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token)."`
+	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"secret" placeholder:"TOKEN" roles:"api" shown:"none: the console is closed" help:"Token that opens /admin."`
+	LinkTTL         time.Duration `name:"link-ttl" var:"CALLVAULT_LINK_TTL" type:"duration" default:"6h" min:"1s" max:"7d" placeholder:"TIME" roles:"api" help:"Life of a download link."`
+	DownloadMode    string        `var:"CALLVAULT_DOWNLOAD_MODE" type:"choice" oneof:"redirect proxy" placeholder:"MODE" roles:"api" shown:"redirect with an outside S3, proxy with the embedded one" help:"redirect clients to the object store, or proxy the bytes."`
+	OIDCIssuer      string        `name:"oidc-issuer" var:"CALLVAULT_OIDC_ISSUER" type:"publicurl" placeholder:"URL" roles:"api" eg:"https://login.example.com/realms/voice" shown:"none" help:"Outside issuer whose access tokens are accepted as well."`
+	OIDCAudience    string        `name:"oidc-audience" var:"CALLVAULT_OIDC_AUDIENCE" type:"text" placeholder:"NAME" roles:"api" eg:"callvault" shown:"none" help:"Audience that such a token must name."`
+	OIDCTenantClaim string        `name:"oidc-tenant-claim" var:"CALLVAULT_OIDC_TENANT_CLAIM" type:"text" default:"tenant_id" placeholder:"CLAIM" roles:"api" help:"Claim of such a token that holds the tenant's id."`
+}
+
+// Work is how archives are planned and built.
+type Work struct {
+	Schedule      string        `var:"CALLVAULT_SCHEDULE" type:"schedule" default:"0 2 * * *" placeholder:"CRON" roles:"scheduler" help:"When yesterday is planned: a cron line of five fields, in UTC."`
+	RetentionDays int           `var:"CALLVAULT_RETENTION_DAYS" type:"whole" default:"3" min:"1" max:"3650" placeholder:"N" roles:"api scheduler" help:"Days that a new tenant's archives are kept for."`
+	HealInterval  time.Duration `var:"CALLVAULT_HEAL_INTERVAL" type:"duration" default:"1m" min:"100ms" max:"1h" placeholder:"TIME" roles:"scheduler" help:"How often the catalog is compared with what should be."`
+	LateDelay     time.Duration `var:"CALLVAULT_LATE_DELAY" type:"duration" default:"5m" min:"0s" max:"1d" placeholder:"TIME" roles:"api scheduler worker" help:"Least wait between a late recording and the rebuild of its hour."`
+	Concurrency   int           `var:"CALLVAULT_CONCURRENCY" type:"whole" default:"4" min:"1" max:"256" placeholder:"N" roles:"worker scheduler" help:"Builds of one worker at a time, as far as CALLVAULT_MEMORY allows."`
+	Memory        int64         `var:"CALLVAULT_MEMORY" type:"size" default:"64MiB" min:"24MiB" max:"64GiB" placeholder:"SIZE" roles:"worker" help:"Part buffers of all builds of one worker together."`
+	Lease         time.Duration `var:"CALLVAULT_LEASE" type:"duration" default:"1m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker scheduler" help:"How long a build's claim outlives its worker."`
+	BuildStall    time.Duration `var:"CALLVAULT_BUILD_STALL" type:"duration" default:"2m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker" help:"A build without a byte for this long is cancelled and retried."`
+	DrainTimeout  time.Duration `var:"CALLVAULT_DRAIN_TIMEOUT" type:"duration" default:"25s" min:"1s" max:"1h" placeholder:"TIME" roles:"api worker scheduler" help:"How long a stopping process waits for downloads and builds to end."`
+}
+
+// Embedded says which parts have no address and so run inside the process.
+func (p Parts) Embedded() (catalog, queue, objects bool) {
+	return p.DatabaseURL == "", p.RedisURL == "", p.S3Endpoint == ""
+}

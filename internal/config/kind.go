@@ -1,0 +1,211 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	humanize "github.com/dustin/go-humanize"
+)
+
+// A reader turns the text of a setting into its field's value. Its error says what is wrong and
+// what would be right; it repeats the text only where that is no secret.
+type reader func(text string, tag *kong.Tag) (any, error)
+
+// readers is every kind that a setting's type tag can name.
+func readers() map[string]reader {
+	return map[string]reader{
+		"text":      func(text string, _ *kong.Tag) (any, error) { return text, nil },
+		"secret":    func(text string, _ *kong.Tag) (any, error) { return Secret(text), nil },
+		"masterkey": readMasterKey,
+		"choice":    readChoice,
+		"whole":     readWhole,
+		"size":      readSize,
+		"duration":  readDuration,
+		"schedule":  readSchedule,
+		"listen":    readListen,
+		"bucket":    readBucket,
+		"endpoint":  readEndpoint,
+		"publicurl": readPublicURL,
+		"origins":   readOrigins,
+		"database":  readDatabase,
+		"redis":     readRedis,
+	}
+}
+
+func readMasterKey(text string, tag *kong.Tag) (any, error) {
+	if len(text) < 32 {
+		return nil, fmt.Errorf("shorter than 32 characters; use %s", tag.Get("eg"))
+	}
+	return Secret(text), nil
+}
+
+func readChoice(text string, tag *kong.Tag) (any, error) {
+	choices := strings.Fields(tag.Get("oneof"))
+	for _, c := range choices {
+		if strings.EqualFold(c, text) {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("%q is not known; use %s", text, strings.Join(choices, ", "))
+}
+
+func readWhole(text string, tag *kong.Tag) (any, error) {
+	use := "use " + tag.Get("min") + " to " + tag.Get("max")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a whole number; %s", text, use)
+	}
+	least, most, err := bounds(tag, strconv.Atoi)
+	if err != nil {
+		return nil, err
+	}
+	if n < least || n > most {
+		return nil, fmt.Errorf("%d is out of range; %s", n, use)
+	}
+	return n, nil
+}
+
+func parseSize(text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > math.MaxInt64 {
+		return 0, errors.New("not a size")
+	}
+	return int64(n), nil
+}
+
+func readSize(text string, tag *kong.Tag) (any, error) {
+	use := "use " + tag.Get("min") + " to " + tag.Get("max")
+	n, err := parseSize(text)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a size such as 64MiB; %s", text, use)
+	}
+	least, most, err := bounds(tag, parseSize)
+	if err != nil {
+		return nil, err
+	}
+	if n < least || n > most {
+		return nil, fmt.Errorf("%q is out of range; %s", text, use)
+	}
+	return n, nil
+}
+
+func readDuration(text string, tag *kong.Tag) (any, error) {
+	least, most, err := bounds(tag, ParseDuration)
+	if err != nil {
+		return nil, err
+	}
+	use := "use " + shortDuration(least) + " to " + shortDuration(most)
+	d, err := ParseDuration(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is not a duration such as 90s, 6h or 7d; %s", text, use)
+	case d < least:
+		return nil, fmt.Errorf("%q is shorter than %s; %s", text, both(tag.Get("min"), least), use)
+	case d > most:
+		return nil, fmt.Errorf("%q is longer than %s; %s", text, both(tag.Get("max"), most), use)
+	}
+	return d, nil
+}
+
+func readSchedule(text string, tag *kong.Tag) (any, error) {
+	if _, err := ParseSchedule(text); err != nil {
+		return nil, fmt.Errorf("%q %w; use minute, hour, day, month and weekday in UTC, such as %q", text, err, tag.Default)
+	}
+	return text, nil
+}
+
+func readListen(text string, tag *kong.Tag) (any, error) {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an address to listen on; use host:port, such as %s", text, tag.Get("eg"))
+	}
+	return text, nil
+}
+
+// bucketName is what every S3 accepts, dots left out: they break TLS with virtual hosts.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+
+func readBucket(text string, tag *kong.Tag) (any, error) {
+	if !bucketName.MatchString(text) {
+		return nil, fmt.Errorf("%q is not a bucket name; use 3 to 63 of a-z, 0-9 and -, such as %s", text, tag.Default)
+	}
+	return text, nil
+}
+
+// webURL reads an http or https URL with a host and without user, query and fragment.
+func webURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		return nil, errors.New("is not an http or https URL")
+	case u.User != nil:
+		return nil, errors.New("holds a user name, which does not belong there")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("holds a query or fragment, which does not belong there")
+	}
+	return u, nil
+}
+
+func readPublicURL(text string, tag *kong.Tag) (any, error) {
+	if _, err := webURL(text); err != nil {
+		return nil, fmt.Errorf("%s %w; use one such as %s", quoteURL(text), err, tag.Get("eg"))
+	}
+	return strings.TrimRight(text, "/"), nil
+}
+
+func readEndpoint(text string, tag *kong.Tag) (any, error) {
+	u, err := webURL(text)
+	if err == nil && strings.Trim(u.Path, "/") != "" {
+		err = errors.New("holds a path; the buckets have variables of their own")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %w; use one such as %s", quoteURL(text), err, tag.Get("eg"))
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// quoteURL quotes a URL for a message, without a password that was put there by mistake.
+func quoteURL(text string) string {
+	if at := strings.LastIndex(text, "@"); at >= 0 {
+		return "the URL"
+	}
+	return strconv.Quote(text)
+}
+
+func readOrigins(text string, tag *kong.Tag) (any, error) {
+	var origins []string
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		u, err := webURL(part)
+		if err != nil || u.Path != "" {
+			return nil, fmt.Errorf("%q is not an origin; use scheme://host, comma between, such as %s", part, tag.Get("eg"))
+		}
+		origins = append(origins, strings.ToLower(part))
+	}
+	return origins, nil
+}
+
+// bounds reads the min and max tags of a setting.
+func bounds[T int | int64 | time.Duration](tag *kong.Tag, parse func(string) (T, error)) (least, most T, err error) {
+	if least, err = parse(tag.Get("min")); err != nil {
+		return 0, 0, fmt.Errorf("the setting's own lower bound is broken: %w", err)
+	}
+	if most, err = parse(tag.Get("max")); err != nil {
+		return 0, 0, fmt.Errorf("the setting's own upper bound is broken: %w", err)
+	}
+	return least, most, nil
+}
