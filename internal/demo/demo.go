@@ -1,0 +1,163 @@
+package demo
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+//go:embed script.json clips/*.opus
+var files embed.FS
+
+// Sample is one day of the sample tenant.
+type Sample struct {
+	TenantID   string
+	TenantName string
+	Lines      []byte            // NDJSON: agents, conversations, messages and recordings
+	Late       []byte            // NDJSON: a recording that arrives after the night
+	Audio      map[string][]byte // bytes by object key, whole-conversation recordings included
+	LateKey    string            // the late recording's object key
+	Vanished   string            // an object key that Lines name and Audio lacks
+}
+
+type script struct {
+	Tenant        struct{ ID, Name string }
+	Agents        []json.RawMessage
+	Conversations []conversation
+	Late          turnRef
+	Vanished      turnRef
+}
+
+type turnRef struct {
+	Conversation string
+	Turn         int
+}
+
+type conversation struct {
+	Name, Agent, Voice, User, Success, Summary string
+	Hour, Minute                               int
+	Turns                                      [][2]string // role, text
+}
+
+// New makes the sample for one day.
+func New(day domain.Day) (*Sample, error) {
+	raw, err := files.ReadFile("script.json")
+	if err != nil {
+		return nil, err
+	}
+	var s script
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, fmt.Errorf("read the sample's script: %w", err)
+	}
+	m := &maker{script: s, day: day, sample: &Sample{TenantID: s.Tenant.ID, TenantName: s.Tenant.Name, Audio: map[string][]byte{}}}
+	for _, a := range s.Agents {
+		m.line(&m.lines, withKind("agent", a))
+	}
+	for _, c := range s.Conversations {
+		if err := m.conversation(c); err != nil {
+			return nil, err
+		}
+	}
+	m.sample.Lines, m.sample.Late = m.lines.Bytes(), m.late.Bytes()
+	return m.sample, m.err
+}
+
+type maker struct {
+	script      script
+	day         domain.Day
+	sample      *Sample
+	lines, late bytes.Buffer
+	err         error
+}
+
+func (m *maker) line(to *bytes.Buffer, v any) {
+	b, err := json.Marshal(v)
+	if err != nil && m.err == nil {
+		m.err = err
+	}
+	to.Write(append(b, '\n'))
+}
+
+// withKind puts the line's kind before an object's own keys.
+func withKind(kind string, object json.RawMessage) json.RawMessage {
+	return append([]byte(`{"kind":"`+kind+`",`), bytes.TrimSpace(object)[1:]...)
+}
+
+// turn is a transcript entry as the platform stores it.
+type turn struct {
+	Speaker   string `json:"speaker"`
+	Text      string `json:"text"`
+	Timestamp string `json:"timestamp"`
+}
+
+const turnSeconds = 7 // from one turn's start to the next one's
+
+func (m *maker) conversation(c conversation) error {
+	start := m.day.Start().Add(time.Duration(c.Hour)*time.Hour + time.Duration(c.Minute)*time.Minute)
+	id := fmt.Sprintf("%s_%d_%s", c.Agent, start.Unix(), c.Name)
+	var whole []byte
+	turns := make([]turn, 0, len(c.Turns))
+	for i, t := range c.Turns {
+		at := start.Add(time.Duration(i*turnSeconds) * time.Second)
+		clip, err := files.ReadFile(fmt.Sprintf("clips/%s_%d_%s.opus", c.Name, i+1, t[0]))
+		if err != nil {
+			return err
+		}
+		whole = append(whole, clip...) // Ogg streams may follow one another in one file
+		turns = append(turns, turn{t[0], t[1], at.Format(time.RFC3339)})
+		m.turn(c, id, i, at, clip)
+	}
+	raw, err := json.Marshal(turns)
+	if err != nil {
+		return err
+	}
+	end := start.Add(time.Duration(len(turns)*turnSeconds) * time.Second)
+	key := fmt.Sprintf("%s/recordings/%s/%s.opus", m.script.Tenant.ID, m.day, id)
+	m.sample.Audio[key] = whole
+	line := map[string]any{
+		"kind": "conversation", "conversationId": id, "externalConversationId": c.Name + "-" + m.day.Compact(), "sessionId": "session_" + c.Name,
+		"agentId": c.Agent, "sessionType": "telephony", "sessionStatus": "completed", "status": "done", "callSuccessful": c.Success,
+		"startTime": start, "endTime": end, "lastActionAt": end, "locale": "en_us", "tags": []string{"sample"}, "metadata": map[string]any{"branch": "harbour"},
+		"callDirection": "inbound", "callerPhone": "+12025550123", "calleePhone": "+12025550100", "keyMode": "hybrid",
+		"agentModel": "gpt_4o_mini", "agentArchitecture": "pipeline", "baseCost": 0.05, "totalCost": 0.11,
+		"transcript":       map[string]any{"raw": string(raw), "createdAt": end},
+		"postCallAnalysis": map[string]any{"analysisData": map[string]any{"call_summary": c.Summary}, "analyzedAt": end.Add(time.Minute)},
+		"recording":        map[string]any{"id": "rec_" + c.Name, "objectKey": key, "createdAt": end},
+	}
+	if c.User != "" {
+		line["user"] = map[string]any{"id": "user_" + c.Name, "name": c.User}
+	}
+	m.line(&m.lines, line)
+	return nil
+}
+
+// turn adds one turn's message and recording.
+func (m *maker) turn(c conversation, id string, i int, at time.Time, clip []byte) {
+	role, text := c.Turns[i][0], c.Turns[i][1]
+	kind, body, field := "user_audio", "UserInput", "userInput"
+	var content any = text
+	if role == "agent" {
+		kind, body, field = "agent_tts", "BotMessage", "outMsg"
+		content = map[string]any{"steps": []any{map[string]any{"text": text}}}
+	}
+	m.line(&m.lines, map[string]any{"kind": "message", "messageId": fmt.Sprintf("%s_m%d", id, i+1), "conversationId": id,
+		"time": at.Unix(), "type": body, field: content})
+
+	key := fmt.Sprintf("%s/conversations/%s/%s/message_%d_%s.opus", m.script.Tenant.ID, m.day, c.Name, i+1, kind)
+	to, ref := &m.lines, turnRef{c.Name, i + 1}
+	if ref == m.script.Late {
+		to, m.sample.LateKey = &m.late, key
+	}
+	if ref == m.script.Vanished {
+		m.sample.Vanished = key
+	} else {
+		m.sample.Audio[key] = clip
+	}
+	m.line(to, map[string]any{"kind": "recording", "conversationId": id, "sessionId": "session_" + c.Name, "messageId": i + 1, "type": kind,
+		"timestamp": at, "objectKey": key, "sizeBytes": len(clip), "contentType": "audio/ogg", "crc32": fmt.Sprintf("%08x", crc32.ChecksumIEEE(clip))})
+}
