@@ -1,0 +1,160 @@
+package objstore
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Info is what the store tells about an object.
+type Info struct {
+	Size         int64  // bytes
+	ETag         string // without quotes
+	ContentType  string
+	LastModified time.Time
+	CRC32        *uint32 // of the whole object (IEEE, as in ZIP); nil when the store does not tell
+}
+
+// GetOptions choose what of an object is read.
+type GetOptions struct {
+	From    int64  // first byte
+	To      int64  // one past the last byte; 0 reads to the end
+	IfMatch string // the ETag that the object must have; empty takes any
+}
+
+// Object is an object being read. Info.Size is that of the whole object, Body
+// gives the bytes from From up to, not including, To, and must be closed.
+type Object struct {
+	Info
+	From, To int64
+	Body     io.ReadCloser
+}
+
+// Get opens an object in one request. Errors: not_found, conflict (another
+// ETag, or shorter than the range), invalid, store_fault, unavailable. Body's
+// Read gives unavailable when the connection breaks or stalls; nothing is
+// tried again there, the caller may continue with From and IfMatch.
+func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
+	if err := b.checkKey(key); err != nil {
+		return nil, err
+	}
+	if opts.From < 0 || opts.To < 0 || (opts.To > 0 && opts.To <= opts.From) {
+		return nil, domain.Errorf(domain.KindInvalid, "read %s/%s: no range from %d to %d", b.name, key, opts.From, opts.To)
+	}
+	var request minio.GetObjectOptions
+	ranged := opts.From > 0 || opts.To > 0
+	if ranged {
+		header := "bytes=" + strconv.FormatInt(opts.From, 10) + "-"
+		if opts.To > 0 {
+			header += strconv.FormatInt(opts.To-1, 10)
+		}
+		request.Set("Range", header)
+	}
+	if opts.IfMatch != "" {
+		request.Set("If-Match", `"`+opts.IfMatch+`"`)
+	}
+	// Each try has its own header timeout in the transport; the watch takes
+	// over with the first byte.
+	watch := newWatch(ctx, readTries*3*b.store.cfg.StallTimeout)
+	body, info, header, err := b.store.core.GetObject(watch.ctx, b.name, key, request)
+	watch.pause()
+	if err != nil {
+		defer watch.end()
+		return nil, b.absent(ctx, key, b.failure(watch.ctx, "read", key, err))
+	}
+	object := &Object{Info: fromMinIO(info), From: opts.From, Body: &watchedBody{
+		body: body, watch: watch, limit: b.store.cfg.StallTimeout, bucket: b, key: key,
+	}}
+	if err := object.span(header, opts, ranged); err != nil {
+		if closeErr := object.Body.Close(); closeErr != nil {
+			err = fmt.Errorf("%w (and closing it: %w)", err, closeErr)
+		}
+		return nil, domain.Wrap(domain.KindStoreFault, err, "read %s/%s: the object store did not answer the range asked for", b.name, key)
+	}
+	return object, nil
+}
+
+// span finds the whole size and what part of it the body holds.
+func (o *Object) span(header http.Header, opts GetOptions, ranged bool) error {
+	length := o.Size
+	if !ranged {
+		o.To = length
+		return nil
+	}
+	answer := header.Get("Content-Range")
+	rest, isBytes := strings.CutPrefix(answer, "bytes ")
+	span, whole, hasWhole := strings.Cut(rest, "/")
+	first, _, hasDash := strings.Cut(span, "-")
+	size, sizeErr := strconv.ParseInt(whole, 10, 64)
+	from, fromErr := strconv.ParseInt(first, 10, 64)
+	if !isBytes || !hasWhole || !hasDash || sizeErr != nil || fromErr != nil || from != opts.From {
+		return fmt.Errorf("Content-Range is %q", answer)
+	}
+	o.Size, o.To = size, size
+	if opts.To > 0 {
+		o.To = min(opts.To, size)
+	}
+	if o.To-o.From != length {
+		return fmt.Errorf("Content-Range is %q with %d bytes", answer, length)
+	}
+	return nil
+}
+
+// Stat tells about an object without reading it. Errors: not_found, invalid,
+// unavailable.
+func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
+	if err := b.checkKey(key); err != nil {
+		return Info{}, err
+	}
+	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: true})
+	if err != nil {
+		return Info{}, b.absent(ctx, key, b.failure(ctx, "look up", key, err))
+	}
+	return fromMinIO(info), nil
+}
+
+// absent makes sure that "no such object" is not "no such bucket": the answer
+// to a HEAD has no body to say which it is, and a proxy's 404 says nothing.
+func (b *Bucket) absent(ctx context.Context, key string, err error) error {
+	if domain.KindOf(err) != domain.KindNotFound {
+		return err
+	}
+	if bucketErr := b.check(ctx); bucketErr != nil {
+		return domain.Wrap(domain.KindOf(bucketErr), bucketErr, "look up %s/%s", b.name, key)
+	}
+	return err
+}
+
+func fromMinIO(info minio.ObjectInfo) Info {
+	return Info{
+		Size: info.Size, ETag: info.ETag, ContentType: info.ContentType,
+		LastModified: info.LastModified, CRC32: wholeCRC(info.ChecksumCRC32, info.ChecksumMode),
+	}
+}
+
+// wholeCRC leaves out checksums that are made of the parts' checksums.
+func wholeCRC(text, mode string) *uint32 {
+	if mode != "" && mode != minio.ChecksumFullObjectMode.String() {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) != 4 {
+		return nil
+	}
+	sum := binary.BigEndian.Uint32(raw)
+	return &sum
+}
+
+func encodeCRC(sum uint32) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}

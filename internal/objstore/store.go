@@ -1,0 +1,193 @@
+package objstore
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	defaultRegion       = "us-east-1"
+	defaultStallTimeout = 30 * time.Second
+	// readTries is how often a request that changes nothing, or can be
+	// repeated without harm, is sent before its failure is reported.
+	readTries = 3
+	// finishTimeout is how long a store may work on a Complete before it
+	// answers: some of them copy all parts together.
+	finishTimeout = 10 * time.Minute
+	// idleTimeout is shorter than what stores allow, so that a request
+	// rarely meets a connection that is being closed.
+	idleTimeout = 20 * time.Second
+	// PartSize is the size, in bytes, of the parts of a streamed upload.
+	PartSize = 8 << 20
+	// MaxParts is how many parts S3 allows in one upload.
+	MaxParts = 10_000
+)
+
+// Config says where the object store is and what it is asked for.
+type Config struct {
+	Endpoint       string // URL with scheme, no path
+	PublicEndpoint string // what presigned URLs name; Endpoint when empty
+	Region         string // us-east-1 when empty
+	AccessKey      string
+	SecretKey      string
+	Recordings     string // bucket
+	Archives       string // bucket
+
+	// StallTimeout ends a request over which no byte has come or gone for so
+	// long; 30 s when 0.
+	StallTimeout time.Duration
+	// MaxIdleConns bounds the connections kept for later; 64 when 0.
+	MaxIdleConns int
+	// Sync, when set, is called after an object is written and must return
+	// only when it is safe on disk. For stores that do not see to it themselves.
+	Sync func(bucket, key string) error
+	// CheckKey, when set, refuses keys that the store can't hold.
+	CheckKey func(key string) error
+}
+
+// Store is the object store. It is safe for concurrent use.
+type Store struct {
+	cfg        Config
+	core       *minio.Core // repeats failed requests
+	once       *minio.Core // sends each request once and waits long for its answer
+	public     *minio.Client
+	transports []*http.Transport
+	buffers    sync.Pool // *[]byte of PartSize
+	recordings *Bucket
+	archives   *Bucket
+}
+
+// Bucket is one of the store's two buckets.
+type Bucket struct {
+	store *Store
+	name  string
+}
+
+// New makes a Store; it asks the network nothing. A configuration that can't
+// work is invalid.
+func New(cfg Config) (*Store, error) {
+	if cfg.Region == "" {
+		cfg.Region = defaultRegion
+	}
+	if cfg.StallTimeout == 0 {
+		cfg.StallTimeout = defaultStallTimeout
+	}
+	if cfg.MaxIdleConns == 0 {
+		cfg.MaxIdleConns = 64
+	}
+	if cfg.PublicEndpoint == "" {
+		cfg.PublicEndpoint = cfg.Endpoint
+	}
+	if cfg.Recordings == "" || cfg.Archives == "" {
+		return nil, domain.Errorf(domain.KindInvalid, "the object store needs a bucket for recordings and one for archives")
+	}
+	s := &Store{cfg: cfg, buffers: sync.Pool{New: func() any {
+		buffer := make([]byte, PartSize)
+		return &buffer
+	}}}
+	s.recordings = &Bucket{store: s, name: cfg.Recordings}
+	s.archives = &Bucket{store: s, name: cfg.Archives}
+	var err error
+	if s.core, err = s.client(cfg.Endpoint, readTries, 2*cfg.StallTimeout); err != nil {
+		return nil, err
+	}
+	if s.once, err = s.client(cfg.Endpoint, 1, finishTimeout); err != nil {
+		return nil, err
+	}
+	public, err := s.client(cfg.PublicEndpoint, 1, finishTimeout)
+	if err != nil {
+		return nil, err
+	}
+	s.public = public.Client
+	return s, nil
+}
+
+// Recordings is the bucket that recordings arrive in.
+func (s *Store) Recordings() *Bucket { return s.recordings }
+
+// Archives is the bucket that archives are written to.
+func (s *Store) Archives() *Bucket { return s.archives }
+
+// Close closes the connections that are idle.
+func (s *Store) Close() {
+	for _, t := range s.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// Name is the bucket's name.
+func (b *Bucket) Name() string { return b.name }
+
+func (s *Store) client(endpoint string, tries int, answer time.Duration) (*minio.Core, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") ||
+		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
+		return nil, domain.Errorf(domain.KindInvalid, "the object store's endpoint is not a URL like https://s3.example.com")
+	}
+	transport := newTransport(answer, s.cfg.MaxIdleConns)
+	s.transports = append(s.transports, transport)
+	core, err := minio.NewCore(u.Host, &minio.Options{
+		Creds:      credentials.NewStaticV4(s.cfg.AccessKey, s.cfg.SecretKey, ""),
+		Secure:     u.Scheme == "https",
+		Region:     s.cfg.Region, // set, so that no request is made to find it
+		Transport:  transport,
+		MaxRetries: tries,
+	})
+	if err != nil {
+		return nil, domain.Wrap(domain.KindInvalid, err, "the object store's endpoint or credentials are not usable")
+	}
+	return core, nil
+}
+
+// newTransport speaks HTTP/1.1 only: parallel bodies over one HTTP/2
+// connection hinder each other. It asks for no compression, for sizes and
+// ranges must be the object's own.
+func newTransport(answer time.Duration, idle int) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		Protocols:             protocols,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: answer,
+		MaxIdleConns:          idle,
+		MaxIdleConnsPerHost:   idle,
+		IdleConnTimeout:       idleTimeout,
+		DisableCompression:    true,
+	}
+}
+
+// Check says whether both buckets can be reached with the credentials.
+func (s *Store) Check(ctx context.Context) error {
+	for _, b := range []*Bucket{s.recordings, s.archives} {
+		if err := b.check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check is nil when the bucket is there.
+func (b *Bucket) check(ctx context.Context) error {
+	exists, err := b.store.once.BucketExists(ctx, b.name)
+	if err != nil {
+		return b.failure(ctx, "reach", "", err)
+	}
+	if !exists {
+		return missingBucket("reach", b.name, nil)
+	}
+	return nil
+}

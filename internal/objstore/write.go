@@ -1,0 +1,203 @@
+package objstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"hash/crc32"
+	"net/http"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	checksumHeader = "x-amz-checksum-crc32"
+	// answerTimeout is how long a store may take to answer after the last
+	// byte of a part or a small object.
+	answerTimeout = 2 * time.Minute
+	maxKeyLength  = 1024 // bytes; S3's limit
+)
+
+// PutOptions say how an object is written.
+type PutOptions struct {
+	ContentType string
+	CRC32       *uint32 // what data's CRC-32 must be; computed when nil
+	IfNoneMatch bool    // refuse, as conflict, when the key exists
+}
+
+// Part is a part that has been uploaded.
+type Part struct {
+	Number int // from 1
+	ETag   string
+	CRC32  uint32
+	Size   int64
+}
+
+// CompleteOptions say how an upload is published.
+type CompleteOptions struct {
+	IfNoneMatch bool // refuse, as conflict, when the key exists
+}
+
+// Put writes a small object in one request and returns its ETag. Errors:
+// conflict, store_fault (a wrong CRC32), invalid, unavailable.
+func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptions) (string, error) {
+	if err := b.checkKey(key); err != nil {
+		return "", err
+	}
+	sum := crc32.ChecksumIEEE(data)
+	if opts.CRC32 != nil {
+		sum = *opts.CRC32
+	}
+	request := minio.PutObjectOptions{
+		ContentType:          opts.ContentType,
+		DisableContentSha256: true, // the CRC-32 is what is checked
+		UserMetadata:         map[string]string{checksumHeader: encodeCRC(sum)},
+	}
+	core := b.store.core
+	if opts.IfNoneMatch {
+		request.SetMatchETagExcept("*")
+		// Repeated after a lost answer it would meet its own object.
+		core = b.store.once
+	}
+	watch := newWatch(ctx, b.store.cfg.StallTimeout)
+	defer watch.end()
+	info, err := core.PutObject(watch.ctx, b.name, key, b.upload(watch, data), int64(len(data)), "", "", request)
+	if err != nil {
+		return "", b.failure(watch.ctx, "write", key, err)
+	}
+	return info.ETag, b.Sync(key)
+}
+
+// NewUpload begins an upload in parts and returns its id. Nothing can be read
+// under the key before Complete.
+func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string, error) {
+	if err := b.checkKey(key); err != nil {
+		return "", err
+	}
+	id, err := b.store.core.NewMultipartUpload(ctx, b.name, key, minio.PutObjectOptions{
+		ContentType: contentType,
+		UserMetadata: map[string]string{
+			"x-amz-checksum-algorithm": "CRC32",
+			// The sum of the whole, not of the parts' sums.
+			"x-amz-checksum-type": minio.ChecksumFullObjectMode.String(),
+		},
+	})
+	if err != nil {
+		return "", b.failure(ctx, "begin an upload of", key, err)
+	}
+	return id, nil
+}
+
+// PutPart uploads part n, 1 to [MaxParts], in any order; all but the last have
+// at least 5 MiB. A part whose CRC-32 is not sum is refused as store_fault. A
+// part uploaded again replaces the former one. Errors also: lost, unavailable.
+func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (Part, error) {
+	if n < 1 || n > MaxParts {
+		return Part{}, domain.Errorf(domain.KindInvalid, "upload %s/%s: there is no part %d", b.name, key, n)
+	}
+	watch := newWatch(ctx, b.store.cfg.StallTimeout)
+	defer watch.end()
+	part, err := b.store.core.PutObjectPart(watch.ctx, b.name, key, uploadID, n, b.upload(watch, data), int64(len(data)),
+		minio.PutObjectPartOptions{
+			CustomHeader:         http.Header{http.CanonicalHeaderKey(checksumHeader): {encodeCRC(sum)}},
+			DisableContentSha256: true,
+		})
+	if err != nil {
+		return Part{}, b.failure(watch.ctx, "upload a part of", key, err)
+	}
+	return Part{Number: n, ETag: part.ETag, CRC32: sum, Size: int64(len(data))}, nil
+}
+
+// Complete publishes an upload's parts, given in any order, as one object and
+// returns its ETag. It is sent once: after unavailable, look the key up.
+// Errors also: conflict, lost (aborted, or completed already), store_fault.
+func (b *Bucket) Complete(ctx context.Context, key, uploadID string, parts []Part, opts CompleteOptions) (string, error) {
+	ordered := slices.SortedFunc(slices.Values(parts), func(x, y Part) int { return cmp.Compare(x.Number, y.Number) })
+	list := make([]minio.CompletePart, len(ordered))
+	for i, part := range ordered {
+		list[i] = minio.CompletePart{PartNumber: part.Number, ETag: part.ETag, ChecksumCRC32: encodeCRC(part.CRC32)}
+	}
+	request := minio.PutObjectOptions{UserMetadata: map[string]string{
+		"x-amz-checksum-type": minio.ChecksumFullObjectMode.String(),
+	}}
+	if opts.IfNoneMatch {
+		request.SetMatchETagExcept("*")
+	}
+	info, err := b.store.once.CompleteMultipartUpload(ctx, b.name, key, uploadID, list, request)
+	if err != nil {
+		return "", b.failure(ctx, "publish", key, err)
+	}
+	return info.ETag, b.Sync(key)
+}
+
+// Abort ends an upload and removes its parts. One that is gone is fine.
+func (b *Bucket) Abort(ctx context.Context, key, uploadID string) error {
+	err := b.store.core.AbortMultipartUpload(ctx, b.name, key, uploadID)
+	if err == nil {
+		return nil
+	}
+	err = b.failure(ctx, "abort the upload of", key, err)
+	switch domain.KindOf(err) {
+	case domain.KindLost:
+		return nil
+	case domain.KindNotFound:
+		return b.check(ctx)
+	}
+	return err
+}
+
+// Remove deletes an object. One that is gone is fine.
+func (b *Bucket) Remove(ctx context.Context, key string) error {
+	if err := b.checkKey(key); err != nil {
+		return err
+	}
+	err := b.store.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
+	if err == nil {
+		return nil
+	}
+	err = b.failure(ctx, "remove", key, err)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return b.check(ctx)
+	}
+	return err
+}
+
+// Sync returns when the object is safe on disk, for stores that must be asked;
+// for others it does nothing. All writing calls do it by themselves; it is
+// here for who finds an object that an earlier, interrupted call has written.
+func (b *Bucket) Sync(key string) error {
+	if b.store.cfg.Sync == nil {
+		return nil
+	}
+	if err := b.store.cfg.Sync(b.name, key); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "write %s/%s: it is not safe on disk", b.name, key)
+	}
+	return nil
+}
+
+func (b *Bucket) upload(watch *watch, data []byte) *watchedUpload {
+	return &watchedUpload{
+		data: bytes.NewReader(data), watch: watch,
+		limit: b.store.cfg.StallTimeout, answer: max(answerTimeout, 2*b.store.cfg.StallTimeout),
+	}
+}
+
+// checkKey refuses what no S3 takes, and what this one does not.
+func (b *Bucket) checkKey(key string) error {
+	switch {
+	case key == "":
+		return domain.Errorf(domain.KindInvalid, "an object key is empty")
+	case len(key) > maxKeyLength:
+		return domain.Errorf(domain.KindInvalid, "an object key has more than %d bytes", maxKeyLength)
+	case !utf8.ValidString(key):
+		return domain.Errorf(domain.KindInvalid, "an object key is not UTF-8")
+	case b.store.cfg.CheckKey == nil:
+		return nil
+	}
+	return b.store.cfg.CheckKey(key)
+}
