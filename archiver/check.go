@@ -35,7 +35,10 @@ func (a *attempt) check(ctx context.Context) error {
 // can't be known.
 func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error {
 	for try := 1; ; try++ {
-		err := a.look(ctx, e)
+		sized, err := a.look(ctx, e)
+		if try == a.cfg.Tries && errors.Is(err, errShort) && !sized {
+			err = errSize // nothing but the end of the body tells it
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -61,15 +64,13 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 }
 
 // look reads an entry's first byte, which is the cheapest way to learn the
-// object's size from a store and keep the connection.
-func (a *attempt) look(ctx context.Context, e *Entry) error {
+// object's size from a store and keep the connection. sized says whether the
+// source told it.
+func (a *attempt) look(ctx context.Context, e *Entry) (sized bool, err error) {
 	f := &flight{item: &item{entry: e}}
 	f.split(1)
 	s := &span{flight: f, data: make([]byte, min(1, e.Size))}
 	g := &get{attempt: a, span: s, last: e.Size <= 1}
-	err := g.read(ctx)
-	if errors.Is(err, errShort) && !g.sized {
-		return errSize
-	}
-	return err
+	err = g.read(ctx)
+	return g.sized, err
 }

@@ -95,7 +95,8 @@ func fit(s, suffix string) string {
 	return stem + suffix + ext
 }
 
-// fold maps names that differ only in case to one string.
+// fold maps names that differ only in case to one string. It also takes the
+// dotted and dotless i for one, as some file systems do.
 func fold(s string) string {
 	i := 0
 	for i < len(s) && s[i] < utf8.RuneSelf && !('A' <= s[i] && s[i] <= 'Z') {
@@ -109,7 +110,7 @@ func fold(s string) string {
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 			least = min(least, f)
 		}
-		return unicode.ToLower(least)
+		return unicode.ToLower(unicode.ToUpper(least))
 	}, s))
 }
 
