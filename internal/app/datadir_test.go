@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/google/go-cmp/cmp"
+)
+
+func mustLock(t *testing.T, dir string) *DataDir {
+	t.Helper()
+	d, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestOneProcessHasTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "data")
+	d := mustLock(t, dir)
+	if _, err := Lock(dir); !errors.Is(err, domain.ErrConflict) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a second lock gave %v, want a conflict that names %s", err, dir)
+	}
+	if err := d.Publish(Runtime{URL: "http://127.0.0.1:8080"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Lock(dir)
+	if want := fmt.Sprintf("(pid %d, http://127.0.0.1:8080)", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a second lock gave %v, want %s in it", err, want)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, runtimeName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the runtime file outlives the process: %v", err)
+	}
+	if err := mustLock(t, dir).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommandsBesideFindTheRunningProcess(t *testing.T) {
+	dir := t.TempDir()
+	d := mustLock(t, dir)
+	published := Runtime{
+		Started: time.Date(2025, 12, 12, 0, 0, 0, 0, time.UTC), URL: "http://127.0.0.1:8080", DatabaseURL: "sqlite:///d/c.db",
+		RedisURL: "redis://:hunter2@127.0.0.1:1", S3Endpoint: "http://127.0.0.1:2", S3Region: "r", S3AccessKey: "a", S3SecretKey: "hunter2",
+	}
+	if err := d.Publish(published); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v; want 0600", e.Name(), info.Mode(), err)
+		}
+	}
+	if len(entries) != 2 {
+		t.Errorf("the directory holds %v, want the lock and the runtime file alone", entries)
+	}
+	locked, rt, err := Beside(t.Context(), dir)
+	if err != nil || locked != nil {
+		t.Fatalf("got a lock: %t, %v", locked != nil, err)
+	}
+	published.PID = os.Getpid()
+	if d := cmp.Diff(published, *rt); d != "" {
+		t.Errorf("read something else than was written:\n%s", d)
+	}
+	if s := fmt.Sprintf("%v %+v %#v", rt, *rt, *rt); strings.Contains(s, "hunter2") {
+		t.Errorf("a print shows a credential: %s", s)
+	}
+	p := config.Parts{DatabaseURL: "postgres://h/d"}
+	rt.Fill(&p)
+	want := config.Parts{
+		DatabaseURL: "postgres://h/d", RedisURL: "redis://:hunter2@127.0.0.1:1",
+		S3Endpoint: "http://127.0.0.1:2", S3Region: "r", S3AccessKey: "a", S3SecretKey: "hunter2",
+	}
+	if p != want {
+		t.Error("what the operator named is overwritten, or what is missing not filled")
+	}
+}
+
+func TestBesideWaitsForTheOther(t *testing.T) {
+	dir := t.TempDir()
+	d := mustLock(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*lockPoll)
+	defer cancel()
+	if _, _, err := Beside(ctx, dir); !errors.Is(err, domain.ErrUnavailable) {
+		t.Errorf("got %v, want that the directory is busy", err)
+	}
+	type result struct {
+		locked *DataDir
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() { l, _, err := Beside(t.Context(), dir); got <- result{l, err} }()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := <-got
+	if r.err != nil || r.locked == nil {
+		t.Fatalf("got %v, want the lock that has become free", r.err)
+	}
+	if err := r.locked.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, runtimeName)
+	if err := os.WriteFile(stale, []byte(`{"pid":1,"url":"http://gone"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked, rt, err := Beside(t.Context(), dir)
+	if err != nil || locked == nil || rt != nil {
+		t.Fatalf("got %v, %v; want the directory itself", rt, err)
+	}
+	if _, err := Lock(dir); err == nil || strings.Contains(err.Error(), "gone") {
+		t.Errorf("a dead process is named: %v", err)
+	}
+	if err := locked.Close(); err != nil {
+		t.Error(err)
+	}
+}

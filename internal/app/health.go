@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"go.uber.org/zap"
+)
+
+// Bounds of readiness: how long a check may take, and how long its answer is good for, so that
+// a stranger asking often costs the parts nothing.
+const (
+	checkTimeout = 3 * time.Second
+	checkLife    = time.Second
+)
+
+// Check asks one part whether it can be used. Its error's safe message is shown, its cause logged.
+type Check struct {
+	Name  string
+	Probe func(ctx context.Context) error
+}
+
+// Health answers whether the process lives and whether it is ready for callers.
+type Health struct {
+	log    *zap.Logger
+	now    func() time.Time
+	checks []Check
+
+	mu       sync.Mutex // held while checking, so that callers share one round
+	stopping bool
+	report   healthReport
+	asked    time.Time
+}
+
+type healthReport struct {
+	Status string                 `json:"status"` // ok, unavailable or stopping
+	Checks map[string]checkResult `json:"checks,omitempty"`
+}
+
+type checkResult struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// NewHealth makes the answers of the given checks.
+func NewHealth(log *zap.Logger, now func() time.Time, checks ...Check) *Health {
+	return &Health{log: log, now: now, checks: checks}
+}
+
+// Component turns readiness off as the first step of stopping.
+func (h *Health) Component() Component {
+	return Component{Name: "readiness", Stage: StageReadiness, Run: func(ctx context.Context) error {
+		<-ctx.Done()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stopping = true
+		return nil
+	}}
+}
+
+// Live answers /healthz: 200 as long as the process can answer at all.
+func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
+	h.write(w, healthReport{Status: "ok"})
+}
+
+// Ready answers /readyz: 200 when every check passes, else 503, with each check's result.
+func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
+	h.write(w, h.current(r.Context()))
+}
+
+func (h *Health) write(w http.ResponseWriter, report healthReport) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if report.Status != "ok" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if err := json.NewEncoder(w).Encode(report); err != nil {
+		h.log.Debug("health answer not sent", zap.Error(err))
+	}
+}
+
+func (h *Health) current(ctx context.Context) healthReport {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return healthReport{Status: "stopping"}
+	}
+	if now := h.now(); h.asked.IsZero() || now.Sub(h.asked) >= checkLife {
+		// The answer is shared: one caller hanging up must not make it a failure.
+		h.report = h.check(context.WithoutCancel(ctx))
+		h.asked = now
+	}
+	return h.report
+}
+
+// check runs all checks side by side.
+func (h *Health) check(ctx context.Context) healthReport {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	errs := make([]error, len(h.checks))
+	var wg sync.WaitGroup
+	for i, c := range h.checks {
+		wg.Go(func() { errs[i] = c.Probe(ctx) })
+	}
+	wg.Wait()
+	report := healthReport{Status: "ok", Checks: map[string]checkResult{}}
+	for i, c := range h.checks {
+		if errs[i] == nil {
+			report.Checks[c.Name] = checkResult{OK: true}
+			continue
+		}
+		report.Status = "unavailable"
+		report.Checks[c.Name] = checkResult{Error: domain.SafeMessage(errs[i])}
+		h.log.Warn("not ready", zap.String("check", c.Name), zap.Error(errs[i]))
+	}
+	return report
+}

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"go.uber.org/zap"
+)
+
+// Timeouts of the listener. There is none for writing: a download of many GiB over a slow line
+// is legitimate, so handlers bound their own writes with http.ResponseController.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// HTTPServer listens and serves until it is stopped.
+type HTTPServer struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+	drain    time.Duration
+	abort    context.CancelFunc
+}
+
+// Listen opens the address at once, so that a port in use is an error at start
+// (KindUnavailable). Requests that run when the server stops get drain to end.
+func Listen(ctx context.Context, name, address string, handler http.Handler, drain time.Duration, log *zap.Logger) (*HTTPServer, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s for %s; free the address or choose another", address, name)
+	}
+	// Requests outlive the signal that stops the process and end with drain.
+	base, abort := context.WithCancel(context.WithoutCancel(ctx))
+	errorLog, err := zap.NewStdLogAt(log.Named(name), zap.DebugLevel)
+	if err != nil {
+		abort()
+		return nil, errors.Join(fmt.Errorf("log of %s: %w", name, err), listener.Close())
+	}
+	return &HTTPServer{
+		name: name, listener: listener, drain: drain, abort: abort,
+		server: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: readHeaderTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			BaseContext:       func(net.Listener) context.Context { return base },
+			ErrorLog:          errorLog, // what strangers' clients do wrong
+		},
+	}, nil
+}
+
+// Addr is the address that is listened on, with the port that was chosen for port 0.
+func (s *HTTPServer) Addr() string { return s.listener.Addr().String() }
+
+// Component puts the server into a group at the given stage.
+func (s *HTTPServer) Component(stage Stage) Component {
+	return Component{Name: s.name, Stage: stage, Run: s.run, Close: s.close, Drain: s.drain + time.Second}
+}
+
+func (s *HTTPServer) run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.server.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
+	defer cancel()
+	err := s.server.Shutdown(waiting)
+	<-failed // ErrServerClosed, since Shutdown has been called
+	if err != nil {
+		return fmt.Errorf("requests still running after %s were cut off: %w", s.drain, err)
+	}
+	return nil
+}
+
+// close cuts off whatever still runs; it also frees a listener that never served.
+func (s *HTTPServer) close() error {
+	s.abort()
+	err := s.server.Close()
+	if e := s.listener.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+)
+
+// serve runs handler in a group and gives its URL, and a function that stops it.
+func serve(t *testing.T, handler http.Handler, drain time.Duration) (url string, stop func() error) {
+	t.Helper()
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", handler, drain, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewGroup(zap.NewNop(), time.Minute)
+	g.Add(s.Component(StageAPI))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	return "http://" + s.Addr(), func() error { cancel(); return <-done }
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(res.Body)
+	return string(body), errors.Join(err, res.Body.Close())
+}
+
+func TestRunningRequestsEndBeforeTheServer(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	url, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-release
+		if r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "all of it")
+		}
+	}), time.Minute)
+	type answer struct {
+		body string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() { body, err := get(t.Context(), url); got <- answer{body, err} }()
+	<-started
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	close(release)
+	if a := <-got; a.err != nil || a.body != "all of it" {
+		t.Errorf("got %q, %v; want the whole answer", a.body, a.err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
+	started, cut := make(chan struct{}), make(chan struct{})
+	url, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+		close(cut)
+	}), time.Millisecond)
+	failed := make(chan error, 1)
+	go func() { _, err := get(t.Context(), url); failed <- err }()
+	<-started
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("stop gave %v, want that a request was cut off", err)
+	}
+	<-cut
+	if err := <-failed; err == nil {
+		t.Error("the cut request ended cleanly")
+	}
+}
+
+func TestAPortInUseIsAnErrorAtStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = Listen(t.Context(), "api", taken.Addr().String(), http.NotFoundHandler(), time.Second, zap.NewNop())
+	if !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(domain.SafeMessage(err), taken.Addr().String()) {
+		t.Errorf("got %v, want that the address cannot be listened on", err)
+	}
+}
+
+func TestAnAbandonedListenerIsFree(t *testing.T) {
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.NotFoundHandler(), time.Second, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := NewGroup(zap.NewNop(), time.Second)
+	g.Add(s.Component(StageAPI))
+	if err := g.Abandon(nil); err != nil {
+		t.Error(err)
+	}
+	again, err := net.Listen("tcp", s.Addr())
+	if err != nil {
+		t.Fatalf("the address is still taken: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	at := time.Unix(0, 0)
+	var broken error
+	probes := 0
+	h := NewHealth(zap.NewNop(), func() time.Time { return at },
+		Check{Name: "catalog", Probe: func(context.Context) error { probes++; return broken }},
+		Check{Name: "queue", Probe: func(context.Context) error { return nil }})
+	ask := func(handler http.HandlerFunc, wantCode int, want string) {
+		t.Helper()
+		rec := httptest.NewRecorder()
+		handler(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+		var got, wanted any
+		if err := errors.Join(json.Unmarshal(rec.Body.Bytes(), &got), json.Unmarshal([]byte(want), &wanted)); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(wanted, got); d != "" || rec.Code != wantCode {
+			t.Errorf("answered %d, want %d; body (-want +got):\n%s", rec.Code, wantCode, d)
+		}
+	}
+	good := `{"status":"ok","checks":{"catalog":{"ok":true},"queue":{"ok":true}}}`
+	ask(h.Ready, 200, good)
+	broken = domain.Wrap(domain.KindUnavailable, errors.New("dial 10.0.0.7: refused"), "the catalog does not answer")
+	ask(h.Ready, 200, good) // within the second
+	if probes != 1 {
+		t.Errorf("the catalog was asked %d times, want once a second", probes)
+	}
+	at = at.Add(time.Second)
+	ask(h.Ready, 503, `{"status":"unavailable","checks":{"catalog":{"ok":false,"error":"the catalog does not answer"},"queue":{"ok":true}}}`)
+	ask(h.Live, 200, `{"status":"ok"}`)
+	broken = nil
+	at = at.Add(time.Second)
+	ask(h.Ready, 200, good)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Component().Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ask(h.Ready, 503, `{"status":"stopping"}`)
+	ask(h.Live, 200, `{"status":"ok"}`)
+}

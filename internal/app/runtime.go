@@ -1,0 +1,84 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Runtime is what a running standalone tells the commands beside it: where its embedded parts
+// are and how to get in. It lies in the data directory, readable by the owner alone.
+type Runtime struct {
+	PID         int       `json:"pid"`
+	Started     time.Time `json:"started"`
+	URL         string    `json:"url"` // of the API
+	DatabaseURL string    `json:"databaseUrl"`
+	RedisURL    string    `json:"redisUrl"`
+	S3Endpoint  string    `json:"s3Endpoint"`
+	S3Region    string    `json:"s3Region"`
+	S3AccessKey string    `json:"s3AccessKey"`
+	S3SecretKey string    `json:"s3SecretKey"`
+}
+
+// String leaves the credentials out, so that a careless print does not show them.
+func (r Runtime) String() string { return fmt.Sprintf("callvault with pid %d at %s", r.PID, r.URL) }
+
+// GoString is String.
+func (r Runtime) GoString() string { return r.String() }
+
+// Fill names the running process's parts in p where p names none.
+func (r Runtime) Fill(p *config.Parts) {
+	if p.DatabaseURL == "" {
+		p.DatabaseURL = config.Secret(r.DatabaseURL)
+	}
+	if p.RedisURL == "" {
+		p.RedisURL = config.Secret(r.RedisURL)
+	}
+	if p.S3Endpoint == "" {
+		p.S3Endpoint, p.S3Region = r.S3Endpoint, r.S3Region
+		p.S3AccessKey, p.S3SecretKey = config.Secret(r.S3AccessKey), config.Secret(r.S3SecretKey)
+	}
+}
+
+// Publish writes r as the directory's runtime file, whole or not at all. PID is set here.
+func (d *DataDir) Publish(r Runtime) error {
+	r.PID = os.Getpid()
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the runtime file: %w", err)
+	}
+	// CreateTemp makes it readable by the owner alone.
+	f, err := os.CreateTemp(d.path, ".run-*.json")
+	if err != nil {
+		return fmt.Errorf("write the runtime file: %w", err)
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(d.path, runtimeName))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the runtime file: %w", err), os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// readRuntime gives fs.ErrNotExist when there is no runtime file.
+func readRuntime(abs string) (*Runtime, error) {
+	path := filepath.Join(abs, runtimeName)
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	if err != nil {
+		return nil, fmt.Errorf("read the runtime file: %w", err)
+	}
+	var r Runtime
+	if err := json.Unmarshal(content, &r); err != nil {
+		return nil, domain.Wrap(domain.KindUnavailable, err, "the runtime file %s cannot be read; restart the callvault that runs there", path)
+	}
+	return &r, nil
+}
