@@ -1,8 +1,17 @@
 package objstore_test
 
 import (
+	"bytes"
+	"errors"
+	"net/url"
+	"slices"
 	"testing"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
+
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/testenv"
@@ -19,6 +28,124 @@ func minioConfig(t *testing.T) objstore.Config {
 	}
 }
 
+func open(t *testing.T, cfg objstore.Config) *objstore.Store {
+	t.Helper()
+	store, err := objstore.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}
+
 func TestMinIO(t *testing.T) {
 	objstoretest.Run(t, minioConfig)
+}
+
+// The operator's own rules stay beside callvault's.
+func TestEnsureBucketsSetsRules(t *testing.T) {
+	cfg := minioConfig(t)
+	store := open(t, cfg)
+	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := url.Parse(cfg.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := minio.New(endpoint.Host, &minio.Options{Creds: credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := lifecycle.NewConfiguration()
+	own.Rules = []lifecycle.Rule{{
+		ID: "own", Status: "Enabled", RuleFilter: lifecycle.Filter{Prefix: "tmp/"},
+		Expiration: lifecycle.Expiration{Days: 1},
+	}}
+	for _, bucket := range []string{cfg.Recordings, cfg.Archives} {
+		if err := client.SetBucketLifecycle(t.Context(), bucket, own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, days := range []int{30, 90} {
+		if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{ExpireArchivesAfter: days}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := client.GetBucketLifecycle(t.Context(), cfg.Archives)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var expire []int
+		for _, rule := range got.Rules {
+			expire = append(expire, int(rule.Expiration.Days))
+		}
+		if !slices.Equal(expire, []int{1, days}) {
+			t.Errorf("archives expire after %v days, want 1 (the operator's) and %d", expire, days)
+		}
+		if got, err = client.GetBucketLifecycle(t.Context(), cfg.Recordings); err != nil || len(got.Rules) != 1 || got.Rules[0].ID != "own" {
+			t.Errorf("the recordings have the rules %+v, %v", got.Rules, err)
+		}
+	}
+}
+
+// Every writing call asks for the disk once the object is there, and does not
+// succeed before it is safe.
+func TestWritesAreSynced(t *testing.T) {
+	cfg := minioConfig(t)
+	var synced []string
+	var failure error
+	cfg.Sync = func(bucket, key string) error {
+		synced = append(synced, bucket+"/"+key)
+		return failure
+	}
+	store := open(t, cfg)
+	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	archives := store.Archives()
+	put := func(key string) error {
+		_, err := archives.Put(t.Context(), key, []byte("x"), objstore.PutOptions{IfNoneMatch: true})
+		return err
+	}
+	stream := func(key string) error {
+		_, err := archives.PutStream(t.Context(), key, bytes.NewReader(make([]byte, objstore.PartSize+1)), -1, "")
+		return err
+	}
+	for key, write := range map[string]func(string) error{"put": put, "stream": stream} {
+		failure, synced = nil, nil
+		if err := write(key); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if !slices.Equal(synced, []string{cfg.Archives + "/" + key}) {
+			t.Errorf("%s: synced %v", key, synced)
+		}
+		if err := write(key); domain.KindOf(err) != domain.KindConflict || len(synced) != 1 {
+			t.Errorf("%s again: %v, synced %v", key, err, synced)
+		}
+		failure = errors.New("the disk is gone")
+		if err := write(key + "2"); domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, failure) {
+			t.Errorf("%s without a disk: %v", key, err)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	good := objstore.Config{Endpoint: "http://localhost:9000", AccessKey: "a", SecretKey: "b", Recordings: "r12", Archives: "a12"}
+	open(t, good)
+	for what, change := range map[string]func(*objstore.Config){
+		"no endpoint":       func(c *objstore.Config) { c.Endpoint = "" },
+		"a host only":       func(c *objstore.Config) { c.Endpoint = "localhost:9000" },
+		"another scheme":    func(c *objstore.Config) { c.Endpoint = "s3://localhost" },
+		"a path":            func(c *objstore.Config) { c.Endpoint = "http://localhost/s3" },
+		"a password":        func(c *objstore.Config) { c.Endpoint = "http://a:b@localhost" },
+		"a bad public host": func(c *objstore.Config) { c.PublicEndpoint = "nowhere" },
+		"no recordings":     func(c *objstore.Config) { c.Recordings = "" },
+		"no archives":       func(c *objstore.Config) { c.Archives = "" },
+	} {
+		cfg := good
+		change(&cfg)
+		if _, err := objstore.New(cfg); domain.KindOf(err) != domain.KindInvalid {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }

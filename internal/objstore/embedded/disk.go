@@ -15,11 +15,37 @@ import (
 // maxName is the longest file name, in bytes, that file systems hold.
 const maxName = 255
 
+// Disk is the directory under a server. A process beside the one that runs the
+// server, and that writes through it, needs it as much as the server's own.
+type Disk struct {
+	objects  string // absolute
+	metadata string // absolute; empty with extended attributes
+}
+
+// OpenDisk opens the directory that a server was started on, which may run or
+// not, here or elsewhere. It changes nothing.
+func OpenDisk(dir string) (*Disk, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the embedded object store's directory: %w", err)
+	}
+	disk := &Disk{objects: filepath.Join(root, objectsDir)}
+	if _, err := os.Stat(disk.objects); err != nil {
+		return nil, fmt.Errorf("open the embedded object store's directory: %w", err)
+	}
+	metadata := filepath.Join(root, metadataDir)
+	switch _, err := os.Stat(metadata); {
+	case err == nil:
+		disk.metadata = metadata
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("open the embedded object store's directory: %w", err)
+	}
+	return disk, nil
+}
+
 // CheckKey refuses, as invalid, keys that are no path below a directory: with
 // an empty part, "." or "..", a part of more than 255 bytes, or a NUL byte.
-func (s *Server) CheckKey(key string) error { return checkKey(key) }
-
-func checkKey(key string) error {
+func (d *Disk) CheckKey(key string) error {
 	if strings.ContainsRune(key, 0) {
 		return domain.Errorf(domain.KindInvalid, "an object key holds a NUL byte")
 	}
@@ -40,22 +66,22 @@ func checkKey(key string) error {
 
 // Sync returns when the object and the way to it are safe on disk: the file,
 // its metadata, and every directory above that may have been made for it.
-func (s *Server) Sync(bucket, key string) error {
-	if err := checkKey(key); err != nil {
+func (d *Disk) Sync(bucket, key string) error {
+	if err := d.CheckKey(key); err != nil {
 		return err
 	}
 	name := filepath.Join(bucket, filepath.FromSlash(path.Clean(key)))
-	file := filepath.Join(s.objects, name)
+	file := filepath.Join(d.objects, name)
 	if err := syncPath(file); err != nil {
 		return err
 	}
-	if err := syncDirs(filepath.Dir(file), s.objects); err != nil {
+	if err := syncDirs(filepath.Dir(file), d.objects); err != nil {
 		return err
 	}
-	if s.metadata == "" {
+	if d.metadata == "" {
 		return nil
 	}
-	attributes := filepath.Join(s.metadata, name)
+	attributes := filepath.Join(d.metadata, name)
 	err := filepath.WalkDir(attributes, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -65,7 +91,7 @@ func (s *Server) Sync(bucket, key string) error {
 	if err != nil {
 		return fmt.Errorf("sync attributes: %w", err)
 	}
-	return syncDirs(filepath.Dir(attributes), s.metadata)
+	return syncDirs(filepath.Dir(attributes), d.metadata)
 }
 
 // syncDirs syncs dir and every directory above it up to, and with, root.

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,6 +55,7 @@ func serve(dir string) error {
 type child struct {
 	cmd      *exec.Cmd
 	stdin    io.Closer
+	disk     *embedded.Disk
 	endpoint string
 }
 
@@ -75,7 +79,11 @@ func startChild(t *testing.T, dir string) *child {
 	if err != nil {
 		t.Fatal("the server did not start: ", err)
 	}
-	return &child{cmd: cmd, stdin: stdin, endpoint: strings.TrimSpace(line)}
+	disk, err := embedded.OpenDisk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &child{cmd: cmd, stdin: stdin, disk: disk, endpoint: strings.TrimSpace(line)}
 }
 
 func (c *child) stop(t *testing.T) {
@@ -85,12 +93,23 @@ func (c *child) stop(t *testing.T) {
 	}
 }
 
-// config names fresh buckets. The hooks work in this process as well: they
-// only need the directory.
+// kill ends the server as a crash would.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	if err := c.cmd.Wait(); err == nil {
+		t.Error("the server ended well although it was killed")
+	}
+}
+
+// config names fresh buckets.
 func (c *child) config() objstore.Config {
 	return objstore.Config{
 		Endpoint: c.endpoint, Region: embedded.Region, AccessKey: accessKey, SecretKey: secretKey,
 		Recordings: testenv.BucketName("recordings"), Archives: testenv.BucketName("archives"),
+		Sync: c.disk.Sync, CheckKey: c.disk.CheckKey,
 	}
 }
 
@@ -98,6 +117,22 @@ func TestEmbedded(t *testing.T) {
 	server := startChild(t, t.TempDir())
 	t.Cleanup(func() { server.stop(t) })
 	objstoretest.Run(t, func(*testing.T) objstore.Config { return server.config() })
+}
+
+// Where the file system has no extended attributes the metadata is in files;
+// a directory for them chooses that anywhere.
+func TestEmbeddedWithoutExtendedAttributes(t *testing.T) {
+	dir := t.TempDir()
+	attributes := filepath.Join(dir, "attributes")
+	if err := os.Mkdir(attributes, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server := startChild(t, dir)
+	t.Cleanup(func() { server.stop(t) })
+	objstoretest.Run(t, func(*testing.T) objstore.Config { return server.config() })
+	if entries, err := os.ReadDir(attributes); err != nil || len(entries) == 0 {
+		t.Errorf("no metadata was kept in files: %v", err)
+	}
 }
 
 func TestObjectsSurviveARestart(t *testing.T) {
@@ -122,6 +157,91 @@ func TestObjectsSurviveARestart(t *testing.T) {
 	}
 }
 
+// An upload that a crash leaves behind can be aborted by its key and id.
+func TestUploadsSurviveACrash(t *testing.T) {
+	dir := t.TempDir()
+	server := startChild(t, dir)
+	cfg := server.config()
+	store := open(t, cfg)
+	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	id, err := store.Archives().NewUpload(t.Context(), "a/b", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(b *objstore.Bucket) error {
+		_, err := b.PutPart(t.Context(), "a/b", id, 1, []byte("x"), crc32.ChecksumIEEE([]byte("x")))
+		return err
+	}
+	if err := part(store.Archives()); err != nil {
+		t.Fatal(err)
+	}
+	server.kill(t)
+	server = startChild(t, dir)
+	defer server.stop(t)
+	cfg.Endpoint = server.endpoint
+	archives := open(t, cfg).Archives()
+	if err := part(archives); err != nil {
+		t.Error("the upload did not survive: ", err)
+	}
+	if err := archives.Abort(t.Context(), "a/b", id); err != nil {
+		t.Error("abort: ", err)
+	}
+	if err := part(archives); domain.KindOf(err) != domain.KindLost {
+		t.Errorf("after abort: %v", err)
+	}
+}
+
+func TestSyncNamesWhatIsNotThere(t *testing.T) {
+	for _, withFiles := range []bool{false, true} {
+		dir := t.TempDir()
+		names := []string{"objects/bucket/a"}
+		if withFiles {
+			names = append(names, "attributes/bucket/a/b/meta")
+		}
+		for _, name := range names {
+			if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		disk, err := embedded.OpenDisk(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := disk.Sync("bucket", "a/b"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a missing object: %v", err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "objects/bucket/a/b"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := disk.Sync("bucket", "a/b"); err != nil {
+			t.Error(err)
+		}
+		if err := disk.Sync("bucket", "a/../b"); domain.KindOf(err) != domain.KindInvalid {
+			t.Errorf("a key that leaves its bucket: %v", err)
+		}
+	}
+	if _, err := embedded.OpenDisk(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory without a store: %v", err)
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	_, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir(), AccessKey: "a"})
+	if domain.KindOf(err) != domain.KindInvalid {
+		t.Errorf("without a secret: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = embedded.Start(t.Context(), embedded.Config{Dir: file, AccessKey: "a", SecretKey: "b"})
+	if domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("on a file: %v", err)
+	}
+}
+
 func open(t *testing.T, cfg objstore.Config) *objstore.Store {
 	t.Helper()
 	store, err := objstore.New(cfg)
@@ -133,9 +253,9 @@ func open(t *testing.T, cfg objstore.Config) *objstore.Store {
 }
 
 func TestCheckKey(t *testing.T) {
-	var server embedded.Server
+	var disk embedded.Disk
 	for _, key := range []string{"a", "a/b", "..a/b..", strings.Repeat("x", 255), "ü/日本"} {
-		if err := server.CheckKey(key); err != nil {
+		if err := disk.CheckKey(key); err != nil {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
@@ -143,7 +263,7 @@ func TestCheckKey(t *testing.T) {
 		"", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a/.", strings.Repeat("x", 256),
 		"a/" + strings.Repeat("ü", 128), "a\x00b", ".sgwtmp/multipart",
 	} {
-		if err := server.CheckKey(key); domain.KindOf(err) != domain.KindInvalid {
+		if err := disk.CheckKey(key); domain.KindOf(err) != domain.KindInvalid {
 			t.Errorf("%q: %v", key, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
@@ -41,9 +42,8 @@ type Config struct {
 
 // Server is a running server.
 type Server struct {
+	*Disk
 	endpoint string
-	objects  string // absolute
-	metadata string // absolute; empty with extended attributes
 	cancel   context.CancelFunc
 	done     chan struct{}
 	err      error // valid after done
@@ -53,17 +53,17 @@ type Server struct {
 
 // Start starts the server and returns when it answers; ctx bounds only that.
 // From then on the process's working directory is another. Errors: invalid (no
-// credentials), conflict (one runs already), unavailable (the directory can't
-// be used, no port is free).
+// credentials), unavailable (the directory can't be used, no port is free, one
+// runs already).
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.AccessKey == "" || cfg.SecretKey == "" {
 		return nil, domain.Errorf(domain.KindInvalid, "the embedded object store needs an access key and a secret key")
 	}
-	s := &Server{}
-	storer, err := s.prepare(cfg.Dir)
+	disk, storer, err := prepare(cfg.Dir)
 	if err != nil {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "the embedded object store can't use its directory")
 	}
+	s := &Server{Disk: disk}
 	for range startTries {
 		if err = s.listen(ctx, storer, cfg); err == nil {
 			return s, nil
@@ -77,28 +77,34 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 // prepare makes the directories and finds out where metadata can be kept. Once
 // it is kept in files it stays there, whatever the file system has learned.
-func (s *Server) prepare(dir string) (meta.MetadataStorer, error) {
+func prepare(dir string) (*Disk, meta.MetadataStorer, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s.objects = filepath.Join(root, objectsDir)
-	if err := os.MkdirAll(s.objects, 0o700); err != nil {
-		return nil, err
+	objects, metadata := filepath.Join(root, objectsDir), filepath.Join(root, metadataDir)
+	if err := os.MkdirAll(objects, 0o700); err != nil {
+		return nil, nil, err
 	}
-	metadata := filepath.Join(root, metadataDir)
 	_, err = os.Stat(metadata)
-	if errors.Is(err, fs.ErrNotExist) && keepsAttributes(s.objects) {
-		return meta.XattrMeta{}, syncDirs(s.objects, root)
+	if errors.Is(err, fs.ErrNotExist) && !keepsAttributes(objects) {
+		err = os.Mkdir(metadata, 0o700)
 	}
-	if err := os.MkdirAll(metadata, 0o700); err != nil {
-		return nil, err
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
 	}
-	s.metadata = metadata
-	if err := syncDirs(s.metadata, root); err != nil {
-		return nil, err
+	disk, err := OpenDisk(root)
+	if err != nil {
+		return nil, nil, err
 	}
-	return meta.NewSideCar(metadata)
+	if err := syncDirs(disk.objects, filepath.Dir(root)); err != nil {
+		return nil, nil, err
+	}
+	if disk.metadata == "" {
+		return disk, meta.XattrMeta{}, nil
+	}
+	storer, err := meta.NewSideCar(disk.metadata)
+	return disk, storer, err
 }
 
 // keepsAttributes tries it: some file systems answer a question for an
@@ -133,6 +139,10 @@ func (s *Server) listen(ctx context.Context, storer meta.MetadataStorer, cfg Con
 		defer close(done)
 		s.err = embedgw.RunVersityGW(running, backend, &embedgw.Config{
 			RootUserAccess: cfg.AccessKey, RootUserSecret: cfg.SecretKey, Region: Region,
+			// Given here, since the server's own way to the same prints a line.
+			IAMService: auth.NewIAMServiceSingle(auth.Account{
+				Access: cfg.AccessKey, Secret: cfg.SecretKey, Role: auth.RoleAdmin,
+			}),
 			Ports: []string{addr}, MaxConnections: connections, MaxRequests: connections,
 			MultipartMaxParts: 10_000, KeepAlive: true, Quiet: true, DisableACLs: true,
 			S3Options: []s3api.Option{s3api.WithOnListen(func() { once.Do(func() { close(ready) }) })},
