@@ -38,47 +38,65 @@ func (t *text) raw(s string) {
 	t.buf = append(t.buf, s...)
 }
 
-// member writes a key of an object with its value, and what follows.
-func (t *text) member(indent, key, value, after string) {
+// member starts a line with a key of an object; its value and what follows
+// come next.
+func (t *text) member(indent, key string) *text {
 	t.raw(indent)
-	t.raw(`"`)
-	t.raw(key)
-	t.raw(`": `)
-	t.raw(value)
-	t.raw(after)
+	t.buf = append(append(append(t.buf, '"'), key...), `": `...)
+	return t
 }
 
-// quote returns s as JSON. Bytes that are not UTF-8 become U+FFFD.
-func quote(s string) string {
+// quoted appends s as JSON. Bytes that are not UTF-8 become U+FFFD.
+func (t *text) quoted(s, after string) {
+	t.buf = append(t.buf, '"')
+	if plainJSON(s) {
+		t.buf = append(t.buf, s...)
+	} else {
+		t.buf = append(t.buf, escape(s)...)
+	}
+	t.buf = append(append(t.buf, '"'), after...)
+}
+
+func (t *text) integer(n int64, after string) {
+	t.buf = append(strconv.AppendInt(t.buf, n, 10), after...)
+}
+
+// instant appends a time in UTC, cut to whole seconds.
+func (t *text) instant(at time.Time, after string) {
+	t.buf = at.UTC().AppendFormat(append(t.buf, '"'), "2006-01-02T15:04:05Z")
+	t.buf = append(append(t.buf, '"'), after...)
+}
+
+// plainJSON reports whether s needs no escapes.
+func plainJSON(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return escape(s)
+			return false
 		}
 	}
-	return `"` + s + `"`
+	return true
 }
 
+// escape returns s as it stands between the quotes of JSON.
 func escape(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil { // a string can always be encoded
-		return `""`
+		return ""
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.TrimSuffix(b.String(), "\"\n")[1:]
 }
-
-func timestamp(t time.Time) string { return quote(t.UTC().Format("2006-01-02T15:04:05Z")) }
 
 // writeMetadata writes metadata.json. Keys and their order are the contract
 // with everyone who unpacks these ZIPs.
 func (p *plan) writeMetadata(w io.Writer) error {
 	t := newText(w)
 	t.raw("{\n")
-	t.member("  ", "generatedAt", timestamp(p.hour.GeneratedAt), ",\n")
-	t.member("  ", "utcDay", quote(p.hour.Day), ",\n")
-	t.member("  ", "hour", fmt.Sprintf(`"%02d"`, p.hour.Hour), ",\n")
-	t.member("  ", "totalSessions", strconv.Itoa(len(p.sessions)), ",\n")
+	t.member("  ", "generatedAt").instant(p.hour.GeneratedAt, ",\n")
+	t.member("  ", "utcDay").quoted(p.hour.Day, ",\n")
+	t.member("  ", "hour").quoted(fmt.Sprintf("%02d", p.hour.Hour), ",\n")
+	t.member("  ", "totalSessions").integer(int64(len(p.sessions)), ",\n")
 	t.raw("  \"sessions\": [\n")
 	for i := range p.folders {
 		p.writeSession(t, &p.folders[i], comma(i, len(p.folders)))
@@ -88,9 +106,9 @@ func (p *plan) writeMetadata(w io.Writer) error {
 		t.raw(",\n  \"missingFiles\": [\n")
 		for i, m := range p.missing {
 			t.raw("    {\n")
-			t.member("      ", "originalPath", quote(m.Key), ",\n")
-			t.member("      ", "messageId", strconv.FormatInt(m.MessageID, 10), ",\n")
-			t.member("      ", "reason", quote(string(m.Reason)), "\n")
+			t.member("      ", "originalPath").quoted(m.Key, ",\n")
+			t.member("      ", "messageId").integer(m.MessageID, ",\n")
+			t.member("      ", "reason").quoted(string(m.Reason), "\n")
 			t.raw("    }" + comma(i, len(p.missing)))
 		}
 		t.raw("  ]")
@@ -101,20 +119,20 @@ func (p *plan) writeMetadata(w io.Writer) error {
 
 func (p *plan) writeSession(t *text, f *folder, after string) {
 	t.raw("    {\n")
-	t.member("      ", "externalConversationId", quote(f.externalID), ",\n")
-	t.member("      ", "sessionId", quote(f.sessionID), ",\n")
+	t.member("      ", "externalConversationId").quoted(f.externalID, ",\n")
+	t.member("      ", "sessionId").quoted(f.sessionID, ",\n")
 	t.raw("      \"files\": [\n")
 	const indent = "          "
 	for i, n := range f.items {
 		it := &p.items[n]
 		e := it.entry
 		t.raw("        {\n")
-		t.member(indent, "fileName", quote(it.file), ",\n")
-		t.member(indent, "originalPath", quote(e.Key), ",\n")
-		t.member(indent, "messageId", strconv.FormatInt(e.MessageID, 10), ",\n")
-		t.member(indent, "type", quote(e.Type), ",\n")
-		t.member(indent, "timestamp", timestamp(e.Timestamp), ",\n")
-		t.member(indent, "originalSizeBytes", strconv.FormatInt(e.Size, 10), "\n")
+		t.member(indent, "fileName").quoted(it.file, ",\n")
+		t.member(indent, "originalPath").quoted(e.Key, ",\n")
+		t.member(indent, "messageId").integer(e.MessageID, ",\n")
+		t.member(indent, "type").quoted(e.Type, ",\n")
+		t.member(indent, "timestamp").instant(e.Timestamp, ",\n")
+		t.member(indent, "originalSizeBytes").integer(e.Size, "\n")
 		t.raw("        }" + comma(i, len(f.items)))
 	}
 	t.raw("      ]\n    }" + after)
