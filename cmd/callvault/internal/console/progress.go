@@ -1,0 +1,131 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	humanize "github.com/dustin/go-humanize"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// lineEvery is how often a running task says how far it is where there are no bars.
+const lineEvery = 10 * time.Second
+
+// Progress shows how far tasks are. Its methods may be called from several goroutines.
+type Progress struct {
+	bars *mpb.Progress // nil where lines are printed
+	now  func() time.Time
+
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// NewProgress shows bars when terminal is true, else prints a line when a task ends and every
+// ten seconds while it runs. The bars end with ctx. now is the clock of those ten seconds.
+func NewProgress(ctx context.Context, out io.Writer, terminal bool, now func() time.Time) *Progress {
+	p := &Progress{out: out, now: now}
+	if terminal {
+		p.bars = mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithWidth(64))
+	}
+	return p
+}
+
+// Task is one thing whose size is known, such as a download.
+type Task struct {
+	progress *Progress
+	name     string
+	total    int64
+	bar      *mpb.Bar
+
+	mu   sync.Mutex
+	done int64
+	last time.Time
+}
+
+// Start shows a task of total bytes; 0 when that is not known.
+func (p *Progress) Start(name string, total int64) *Task {
+	t := &Task{progress: p, name: Clean(name), total: total, last: p.now()}
+	if p.bars != nil {
+		t.bar = p.bars.AddBar(total,
+			mpb.PrependDecorators(decor.Name(t.name, decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(
+				decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
+				decor.OnAbort(decor.OnComplete(decor.AverageSpeed(decor.SizeB1024(0), " % .1f"), " done"), " failed"),
+			))
+	}
+	return t
+}
+
+// Add counts n more bytes.
+func (t *Task) Add(n int64) {
+	if t.bar != nil {
+		t.bar.IncrInt64(n)
+		return
+	}
+	t.mu.Lock()
+	t.done += n
+	done, now := t.done, t.progress.now()
+	due := now.Sub(t.last) >= lineEvery
+	if due {
+		t.last = now
+	}
+	t.mu.Unlock()
+	if due {
+		t.progress.Printf("%s: %s", t.name, t.soFar(done))
+	}
+}
+
+func (t *Task) soFar(done int64) string {
+	if t.total <= 0 {
+		return size(done)
+	}
+	return fmt.Sprintf("%s of %s (%d %%)", size(done), size(t.total), int64(float64(done)/float64(t.total)*100))
+}
+
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// End finishes the task; err says why it failed, nil that it did not. The error itself is the
+// command's to report.
+func (t *Task) End(err error) {
+	if t.bar != nil {
+		if err != nil {
+			t.bar.Abort(false)
+			return
+		}
+		t.bar.SetTotal(-1, true)
+		return
+	}
+	t.mu.Lock()
+	done := t.done
+	t.mu.Unlock()
+	if err != nil {
+		t.progress.Printf("%s: failed after %s", t.name, size(done))
+		return
+	}
+	t.progress.Printf("%s: done, %s", t.name, size(done))
+}
+
+// Printf writes one line, above the bars where there are some. What cannot be written is lost:
+// progress is no result.
+func (p *Progress) Printf(format string, args ...any) {
+	line := Clean(fmt.Sprintf(format, args...)) + "\n"
+	if p.bars != nil {
+		_, _ = io.WriteString(p.bars, line)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.out, line)
+}
+
+// Close waits until the bars of all ended tasks are drawn. Every task must have ended, or the
+// context of NewProgress.
+func (p *Progress) Close() {
+	if p.bars != nil {
+		p.bars.Wait()
+	}
+}

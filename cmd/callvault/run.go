@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+const about = `Keeps the legal copy of what a voice platform's callers and agents said.
+
+Exit codes: 0 done, 1 failed, 2 wrong use or settings.`
+
+// commands is the tree of commands: one field each, its type in the file of its name.
+type commands struct {
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// deps is what every command's Run is handed besides the context.
+type deps struct {
+	stdin  io.Reader
+	stdout io.Writer // results
+	stderr io.Writer // progress, logs, errors
+	env    config.Env
+	// settings finishes the config.Config or config.Parts that a command embeds.
+	settings *config.Source
+}
+
+// errReported ends a command that has already said on stdout what is wrong: exit 1, no message.
+var errReported = errors.New("already reported")
+
+// usageError is a command called wrongly in a way that the parser cannot see: exit 2.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+// run is the whole program: it parses args, runs one command and gives the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) int {
+	d := &deps{stdin: stdin, stdout: stdout, stderr: stderr, env: env, settings: config.NewSource(env)}
+	var tree commands
+	helped := false
+	options := append(d.settings.Options(),
+		kong.Name("callvault"),
+		kong.Description(about),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Exit(func(int) { helped = true }), // only --help asks for it
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(d),
+	)
+	parser, err := kong.New(&tree, options...)
+	if err != nil {
+		return d.report(fmt.Errorf("build the commands: %w", err))
+	}
+	chosen, err := parser.Parse(args)
+	if helped {
+		return exitOK
+	}
+	if err != nil {
+		return d.report(&usageError{usageText(err)})
+	}
+	return d.report(chosen.Run())
+}
+
+// usageText adds to the parser's message where help is to be had.
+func usageText(err error) string {
+	help := "callvault --help"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context.Selected() != nil {
+		help = parse.Context.Selected().FullPath() + " --help"
+	}
+	return fmt.Sprintf("%v\nSee %s", err, help)
+}
+
+// report says on stderr what went wrong, in sentences, and gives the exit code.
+func (d *deps) report(err error) int {
+	var settings *config.Error
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &settings):
+		d.complain("these settings cannot be used:\n  " + strings.ReplaceAll(settings.Error(), "\n", "\n  "))
+		return exitUsage
+	case errors.As(err, &usage):
+		d.complain(usage.text)
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		d.complain("interrupted; run the command again to go on")
+		return exitFailed
+	}
+	d.complain(err.Error())
+	return exitFailed
+}
+
+// complain prints a message line by line, so that nothing in it can steer the terminal.
+func (d *deps) complain(text string) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = console.Clean(line)
+	}
+	_, _ = fmt.Fprintln(d.stderr, "callvault: "+strings.Join(lines, "\n")) // nobody is left to tell
+}

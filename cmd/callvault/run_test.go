@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// callvault runs the program as a shell would.
+func callvault(t *testing.T, env config.Env, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &errs, env)
+	return code, out.String(), errs.String()
+}
+
+func TestVersion(t *testing.T) {
+	code, out, errs := callvault(t, nil, "version")
+	if code != exitOK || !strings.HasPrefix(out, "callvault ") || errs != "" {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+	code, out, _ = callvault(t, nil, "version", "--json")
+	var info versionInfo
+	if err := json.Unmarshal([]byte(out), &info); err != nil || code != exitOK || info.Go == "" || info.Version == "" {
+		t.Errorf("exit %d, printed %q: %v", code, out, err)
+	}
+}
+
+func TestWrongUse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"no command":      {nil, []string{"expected", "callvault --help"}},
+		"unknown command": {[]string{"destroy"}, []string{"destroy", "callvault --help"}},
+		"unknown flag":    {[]string{"version", "--yaml"}, []string{"--yaml", "callvault version --help"}},
+	} {
+		code, out, errs := callvault(t, nil, tc.args...)
+		if code != exitUsage || out != "" {
+			t.Errorf("%s: exit %d, printed %q; want %d and nothing", name, code, out, exitUsage)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%s: %q does not speak of %q", name, errs, want)
+			}
+		}
+	}
+}
+
+// TestEveryCommandHasHelp keeps each command's help complete: a sentence, and examples.
+func TestEveryCommandHasHelp(t *testing.T) {
+	var tree commands
+	parser, err := kong.New(&tree, config.NewSource(nil).Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		if !strings.HasSuffix(leaf.Help, ".") {
+			t.Errorf("%s has no sentence of help: %q", leaf.Path(), leaf.Help)
+		}
+		args := append(strings.Fields(leaf.Path()), "--help")
+		code, out, errs := callvault(t, nil, args...)
+		if code != exitOK || errs != "" || !strings.Contains(out, "Examples:") {
+			t.Errorf("%v: exit %d, stderr %q, or no examples in\n%s", args, code, errs, out)
+		}
+	}
+	code, out, _ := callvault(t, nil, "--help")
+	if code != exitOK || !strings.Contains(out, "Exit codes:") {
+		t.Errorf("exit %d; the exit codes are not explained in\n%s", code, out)
+	}
+}
+
+func TestReport(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		code int
+		want string
+	}{
+		"success":     {nil, exitOK, ""},
+		"reported":    {fmt.Errorf("verify: %w", errReported), exitFailed, ""},
+		"failure":     {domain.Wrap(domain.KindUnavailable, io.ErrUnexpectedEOF, "the store\x1b[2J hung up"), exitFailed, "callvault: the store\ufffd[2J hung up: unexpected EOF\n"},
+		"interrupted": {fmt.Errorf("pull: %w", context.Canceled), exitFailed, "callvault: interrupted; run the command again to go on\n"},
+		"wrong use":   {&usageError{"--day and --from exclude each other"}, exitUsage, "callvault: --day and --from exclude each other\n"},
+		"settings": {
+			&config.Error{Problems: []config.Problem{{Variable: "CALLVAULT_A", Text: "missing"}, {Variable: "CALLVAULT_B", Text: "wrong"}}},
+			exitUsage, "callvault: these settings cannot be used:\n  CALLVAULT_A: missing\n  CALLVAULT_B: wrong\n",
+		},
+		"several": {errors.Join(errors.New("one"), errors.New("two")), exitFailed, "callvault: one\ntwo\n"},
+	} {
+		var errs bytes.Buffer
+		d := &deps{stderr: &errs}
+		if code := d.report(tc.err); code != tc.code || errs.String() != tc.want {
+			t.Errorf("%s: exit %d, said %q; want %d, %q", name, code, errs.String(), tc.code, tc.want)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+)
+
+// versionCmd prints what was built, from what, with what.
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+type versionInfo struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // of the sources, when built in a checkout
+	Modified bool   `json:"modified,omitempty"` // the checkout held uncommitted changes
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Help shows examples below the flags.
+func (versionCmd) Help() string {
+	return "Examples:\n\n    callvault version\n    callvault version --json"
+}
+
+// Run prints the version.
+func (c *versionCmd) Run(d *deps) error {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("this binary carries no build information; build it with Go modules")
+	}
+	info := versionOf(build)
+	if c.JSON {
+		return console.JSON(d.stdout, info)
+	}
+	line := "callvault " + info.Version
+	if info.Revision != "" {
+		line += " (" + info.Revision + ")"
+	}
+	if _, err := fmt.Fprintf(d.stdout, "%s, %s, %s\n", line, info.Go, info.Platform); err != nil {
+		return fmt.Errorf("print the version: %w", err)
+	}
+	return nil
+}
+
+func versionOf(build *debug.BuildInfo) versionInfo {
+	info := versionInfo{Version: build.Main.Version, Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info.Version == "" {
+		info.Version = "(devel)"
+	}
+	for _, s := range build.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			info.Revision = s.Value
+		case "vcs.modified":
+			info.Modified = s.Value == "true"
+		}
+	}
+	return info
+}
