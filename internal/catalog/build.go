@@ -30,10 +30,11 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 	token := newToken()
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		ok = false
-		open, at, err := lockOpenDay(ctx, tx, key.Tenant, key.Day)
-		if err != nil || !open {
+		d, err := lockOpenDay(ctx, tx, key.Tenant, key.Day)
+		if err != nil || !d.open {
 			return err
 		}
+		at := d.at
 		var revision int64
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET token = $4, worker = $5, claimed_us = $6, lease_us = $7
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND due_us <= $6 AND token IS NULL
@@ -155,10 +156,21 @@ func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error
 	return lostUnless(affected(res, err))
 }
 
-// owned runs fn with the day locked and open and the claim verified.
+// owned runs fn with the day locked and within retention and the claim verified.
 func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, at int64) error) error {
+	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		if !d.open {
+			return lostUnless(false, nil)
+		}
+		return fn(tx, d.at)
+	})
+}
+
+// held runs fn with the day locked and the claim verified. A day past its end still has claims
+// while expiry pauses: they can be given back, not committed.
+func (c *Catalog) held(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
-		open, at, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)
+		d, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)
 		if err != nil {
 			return err
 		}
@@ -168,10 +180,10 @@ func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, at int
 		if err != nil {
 			return err
 		}
-		if !open || held == 0 {
+		if d.expired || held == 0 {
 			return lostUnless(false, nil)
 		}
-		return fn(tx, at)
+		return fn(tx, d)
 	})
 }
 
@@ -195,7 +207,9 @@ type Built struct {
 }
 
 // recheckSteps are the waits after which missing sources are looked for again.
-func recheckSteps() []time.Duration { return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour} }
+func recheckSteps() []time.Duration {
+	return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
+}
 
 // Commit publishes a build: one transaction in which the claim must still be ours and the day
 // within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
@@ -232,7 +246,7 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), at, c.rules.LateDelay.Microseconds(), recheck); err != nil {
 			return err
 		}
-		return refreshDay(ctx, tx, b.Tenant, b.Day, at)
+		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
 	})
 }
 
@@ -257,29 +271,45 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []string) 
 		for _, s := range sessions[:n] {
 			args = append(args, b.ObjectKey(), s)
 		}
-		if _, err := c.write.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
-			` ON CONFLICT DO NOTHING`, args...); err != nil {
-			return translate(err)
+		err := c.update(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
+				` ON CONFLICT DO NOTHING`, args...)
+			return err
+		})
+		if err != nil {
+			return err
 		}
 		sessions = sessions[n:]
 	}
 	return nil
 }
 
-// Published says whether this claim's archive was committed: what to ask after an unclear answer.
+// Published says whether this claim's archive was committed: what to ask after any error of Commit
+// but KindLost. It waits for the day's lock, which a Commit whose answer was lost may still hold, so
+// false means that it did not come through and only a claim that still stands could repeat it.
 func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	var n int
-	err := c.write.QueryRowContext(ctx, `SELECT count(*) FROM archives WHERE object_key = $1 AND state IN ('published', 'superseded')`,
-		b.ObjectKey()).Scan(&n)
-	return n > 0, translate(err)
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		if _, err := lockDay(ctx, tx, b.Tenant, b.Day); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM archives WHERE object_key = $1 AND published_us IS NOT NULL`,
+			b.ObjectKey()).Scan(&n)
+	})
+	return n > 0, err
 }
 
-// CommitEmpty ends a build that found no recording at all.
+// CommitEmpty ends a build that found no recording at all: an hour that serves nothing has no data.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
 	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN revision = 0 THEN 'no_data' ELSE state END, built = $4,
-			due_us = CASE WHEN wanted = $4 THEN NULL ELSE $5 END, token = NULL, lease_us = NULL, dispatched_us = NULL, failures = 0, lapses = 0
-			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, at); err != nil {
+		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN archive IS NOT NULL THEN 'available'
+				WHEN wanted = $4 THEN 'no_data' ELSE 'pending' END,
+			built = $4, due_us = CASE WHEN wanted = $4 THEN NULL ELSE CAST($5 AS BIGINT) + $6 END, token = NULL, lease_us = NULL, dispatched_us = NULL,
+			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, at, c.rules.LateDelay.Microseconds()); err != nil {
 			return err
 		}
 		return refreshDay(ctx, tx, b.Tenant, b.Day, at)

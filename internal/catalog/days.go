@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -18,8 +20,10 @@ func (d dayRow) end(day domain.Day) int64 {
 	return micros(domain.RetentionEnd(day, timeOf(d.completed), timeOf(d.reopened), d.retentionDays))
 }
 
-// daySQLEnd is the same in SQL, for days d and tenants t.
-const daySQLEnd = `coalesce(d.reopened_us, d.completed_us, d.closes_us) + t.retention_days * CAST(86400000000 AS BIGINT)`
+// pastSQL says the same in SQL, for days d and tenants t. It compares in this shape because the
+// index days_end is on its left side.
+const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
+	(SELECT now_us FROM catalog_clock) - t.retention_days * CAST(86400000000 AS BIGINT)`
 
 // lockDay locks the day's row, making it when there is none, and reads what retention needs.
 func lockDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (dayRow, error) {
@@ -42,63 +46,86 @@ func notFound(err error, format string, args ...any) error {
 	return err
 }
 
-// lockOpenDay locks the day and ends it when its retention is over. It says whether the day is
-// open, and the catalog's time read after the lock.
-func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (open bool, at int64, err error) {
+// lockedDay is what holding a day's lock tells.
+type lockedDay struct {
+	open    bool  // within retention: builds and plans may go on
+	expired bool  // ended for good; a day can be neither, past its end while expiry pauses
+	at      int64 // the catalog's time, read after the lock
+}
+
+// lockOpenDay locks the day and ends it when its retention is over.
+func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (lockedDay, error) {
+	var l lockedDay
 	d, err := lockDay(ctx, tx, tenant, day)
 	if err != nil {
-		return false, 0, err
+		return l, err
 	}
-	if at, err = now(ctx, tx); err != nil {
-		return false, 0, err
+	if l.at, err = now(ctx, tx); err != nil {
+		return l, err
 	}
-	if d.expired.Valid {
-		return false, at, nil
+	if l.expired = d.expired.Valid; l.expired {
+		return l, nil
 	}
-	if at < d.end(day) {
-		return true, at, nil
+	if l.open = l.at < d.end(day); l.open {
+		return l, nil
 	}
-	paused, err := deletionsPaused(ctx, tx, at)
+	paused, err := deletionsPaused(ctx, tx, l.at)
 	if err != nil || paused {
-		return false, at, err
+		return l, err
 	}
-	return false, at, expireDay(ctx, tx, tenant, day, at)
+	l.expired = true
+	return l, expireDay(ctx, tx, tenant, day, l.at)
 }
+
+// endGrace is how long the bytes of an ended day stay for downloads that had begun. Links end
+// with the day, and reopening it builds afresh.
+const endGrace = int64(3_600_000_000)
 
 // expireDay ends a locked day for good: running builds lose their claim, archives are doomed.
 // What was taken in stays.
 func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
-	for _, q := range []string{
-		`UPDATE days SET expired_us = $3 WHERE tenant = $1 AND day = $2`,
-		`UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL, token = NULL, lease_us = NULL,
-			dispatched_us = NULL, recheck_us = NULL WHERE tenant = $1 AND day = $2 AND $3 > 0`,
-		`UPDATE archives SET state = 'doomed', delete_after_us = $3 WHERE tenant = $1 AND day = $2 AND state <> 'doomed'`,
-	} {
-		if _, err := tx.ExecContext(ctx, q, tenant, day, at); err != nil {
-			return err
-		}
+	if _, err := tx.ExecContext(ctx, `UPDATE days SET expired_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
+		return err
 	}
-	return nil
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL, token = NULL, lease_us = NULL,
+		dispatched_us = NULL, recheck_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed',
+		delete_after_us = CAST($3 AS BIGINT) + CASE WHEN state = 'writing' THEN 0 ELSE CAST($4 AS BIGINT) END
+		WHERE tenant = $1 AND day = $2 AND state <> 'doomed'`, tenant, day, at, endGrace)
+	return err
 }
 
-// refreshDay brings a locked day's totals, counts and completion up to its hours.
+// refreshDay brings a locked day's counts and completion up to its hours.
 func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
-		total_files = h.files, total_bytes = h.bytes,
-		total_sessions = (SELECT count(DISTINCT s.session_id) FROM archive_sessions s
-			JOIN hours x ON x.archive = s.object_key WHERE x.tenant = $1 AND x.day = $2),
 		completed_us = CASE WHEN days.completed_us IS NULL AND days.planned_us IS NOT NULL
 			AND h.available + h.no_data + h.failed = 24 THEN $3 ELSE days.completed_us END
 		FROM (SELECT
 			count(*) FILTER (WHERE hours.state = 'available') AS available,
 			count(*) FILTER (WHERE hours.state = 'no_data') AS no_data,
-			count(*) FILTER (WHERE hours.state = 'failed') AS failed,
-			coalesce(sum(a.file_count), 0) AS files, coalesce(sum(a.size), 0) AS bytes
-			FROM hours LEFT JOIN archives a ON a.object_key = hours.archive
-			WHERE hours.tenant = $1 AND hours.day = $2) h
+			count(*) FILTER (WHERE hours.state = 'failed') AS failed
+			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2`, tenant, day, at)
 	return err
+}
+
+// refreshServed is refreshDay for changes of what the hours serve: the totals too, which read
+// every session of the day.
+func refreshServed(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE days SET total_files = h.files, total_bytes = h.bytes,
+		total_sessions = (SELECT count(DISTINCT s.session_id) FROM archive_sessions s
+			JOIN hours x ON x.archive = s.object_key WHERE x.tenant = $1 AND x.day = $2)
+		FROM (SELECT coalesce(sum(a.file_count), 0) AS files, coalesce(sum(a.size), 0) AS bytes
+			FROM hours JOIN archives a ON a.object_key = hours.archive
+			WHERE hours.tenant = $1 AND hours.day = $2) h
+		WHERE days.tenant = $1 AND days.day = $2`, tenant, day)
+	if err != nil {
+		return err
+	}
+	return refreshDay(ctx, tx, tenant, day, at)
 }
 
 // Planned is what planning one day did.
@@ -113,17 +140,17 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 	var p Planned
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		p = Planned{}
-		open, at, err := lockOpenDay(ctx, tx, tenant, day)
+		d, err := lockOpenDay(ctx, tx, tenant, day)
 		if err != nil {
 			return err
 		}
-		if at < micros(day.End()) {
+		if d.at < micros(day.End()) {
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days are planned", day)
 		}
-		if p.Open = open; !open {
+		if p.Open = d.open; !d.open {
 			return nil
 		}
-		return planHours(ctx, tx, tenant, day, 0, 23, at, &p)
+		return planHours(ctx, tx, tenant, day, 0, 23, d.at, &p)
 	})
 	return p, err
 }
@@ -131,17 +158,18 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 // planHours plans hours from to to of a locked, open day. The upsert decides on the row's own
 // flag, so a registration that races it is either counted here or makes the hour due itself.
 func planHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, from, to int, at int64, p *Planned) error {
+	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {
-		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, planned)
-			VALUES ($1, $2, $3, 'no_data', TRUE)
-			ON CONFLICT (tenant, day, hour) DO UPDATE SET planned = TRUE,
-				due_us = CASE WHEN NOT hours.planned AND hours.wanted <> hours.built THEN $4 ELSE hours.due_us END`,
-			tenant, day, hour, at)
-		if err != nil {
-			return err
-		}
+		rows = append(rows, fmt.Sprintf("($1, $2, %d, 'no_data', TRUE)", hour))
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE days SET planned_us = coalesce(planned_us, $3) WHERE tenant = $1 AND day = $2
+	_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, planned) VALUES `+strings.Join(rows, ", ")+`
+		ON CONFLICT (tenant, day, hour) DO UPDATE SET planned = TRUE,
+			due_us = CASE WHEN NOT hours.planned AND hours.wanted <> hours.built THEN $3 ELSE hours.due_us END`,
+		tenant, day, at)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE days SET planned_us = coalesce(planned_us, $3) WHERE tenant = $1 AND day = $2
 		AND (SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND planned) = 24`, tenant, day, at)
 	if err != nil {
 		return err
@@ -159,11 +187,11 @@ type DayKey struct {
 	Day    domain.Day
 }
 
-// UnplannedDays lists days up to until that hold something and have neither a plan nor an end,
+// UnplannedDays lists days up to until that hold something, are within retention and have no plan,
 // of tenants with the recordings feature, oldest first: at most limit.
 func (c *Catalog) UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]DayKey, error) {
 	return c.dayKeys(ctx, `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id = d.tenant
-		WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day <= $1 AND t.recordings
+		WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day <= $1 AND t.recordings AND NOT (`+pastSQL+`)
 		ORDER BY d.day, d.tenant LIMIT $2`, until, limit)
 }
 
@@ -192,8 +220,8 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 // ExpireDays ends days whose retention is over, oldest first, at most limit, and says how many.
 // It does nothing while deletions pause after a step of the clock.
 func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
-	keys, err := c.dayKeys(ctx, `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id = d.tenant
-		WHERE d.expired_us IS NULL AND `+daySQLEnd+` <= (SELECT now_us FROM catalog_clock)
+	keys, err := c.dayKeys(ctx, `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
+		WHERE d.expired_us IS NULL AND `+pastSQL+`
 		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
 		ORDER BY d.day, d.tenant LIMIT $1`, limit)
 	if err != nil {
@@ -201,14 +229,17 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
 	}
 	ended := 0
 	for _, k := range keys {
-		err := c.update(ctx, func(tx *sql.Tx) error {
-			_, _, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
+		var d lockedDay
+		err := c.update(ctx, func(tx *sql.Tx) (err error) {
+			d, err = lockOpenDay(ctx, tx, k.Tenant, k.Day)
 			return err
 		})
 		if err != nil {
 			return ended, err
 		}
-		ended++
+		if d.expired {
+			ended++
+		}
 	}
 	return ended, nil
 }

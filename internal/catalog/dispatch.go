@@ -53,11 +53,13 @@ func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Durati
 }
 
 // Dispatched raises an hour's dispatch number from last by compare-and-set and marks it
-// outstanding. False means that somebody else was faster: do not enqueue.
+// outstanding. False means that somebody else was faster, or that the hour no longer waits: do
+// not enqueue. So only hours that wait count as outstanding, and what ends the wait ends that too.
 func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error) {
 	res, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
 		dispatched_us = (SELECT now_us FROM catalog_clock)
-		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4`, key.Tenant, key.Day, key.Hour, last, epoch)
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4
+		AND planned AND token IS NULL AND due_us <= (SELECT now_us FROM catalog_clock)`, key.Tenant, key.Day, key.Hour, last, epoch)
 	return affected(res, err)
 }
 
@@ -70,23 +72,36 @@ func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch
 }
 
 // HealHours makes hours due that should be and are not: planned ones that want a build without a
-// time for it. It says how many.
+// time for it. It says how many. It changes one row at a time: whoever holds several hours' locks
+// without their days' can deadlock with a registration.
 func (c *Catalog) HealHours(ctx context.Context) (int, error) {
-	res, err := c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
-		WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'`)
+	const adrift = `planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'`
+	const most = 1000
+	keys, err := c.hourKeys(ctx, `SELECT tenant, day, hour FROM hours WHERE `+adrift+` LIMIT $1`, most)
 	if err != nil {
-		return 0, translate(err)
+		return 0, err
 	}
-	n, err := res.RowsAffected()
-	return int(n), translate(err)
+	healed := 0
+	for _, k := range keys {
+		ok, err := affected(c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND `+adrift, k.Tenant, k.Day, k.Hour))
+		if err != nil {
+			return healed, err
+		}
+		if ok {
+			healed++
+		}
+	}
+	return healed, nil
 }
 
-// NextDue says how many hours are due now and the earliest time one will be (zero: none).
+// NextDue says how many hours are due now and when the first of those that nobody holds was or
+// will be due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
 	var first sql.NullInt64
 	err = c.read.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM hours h WHERE `+dueSQL+`),
-		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL)`).Scan(&due, &first)
+		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)`).Scan(&due, &first)
 	return due, timeOf(first), translate(err)
 }
 

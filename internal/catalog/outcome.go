@@ -18,7 +18,7 @@ type Failure struct {
 // Fail counts a failed build. The hour is tried again after a growing wait; when its attempts are
 // used up it is failed, unless an older revision is served, and comes back after an hour.
 func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		var failures int
 		err := tx.QueryRowContext(ctx, `UPDATE hours SET failures = failures + 1 WHERE tenant = $1 AND day = $2 AND hour = $3
 			RETURNING failures`, b.Tenant, b.Day, b.Hour).Scan(&failures)
@@ -30,14 +30,14 @@ func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 		if usedUp {
 			wait = c.rules.FailedWait
 		}
-		return c.giveBack(ctx, tx, b.HourKey, at, wait, usedUp, &f)
+		return c.giveBack(ctx, tx, b.HourKey, d.at, wait, usedUp, &f)
 	})
 }
 
 // Release gives a claim back without a judgement, at a drain: the hour stays due.
 func (c *Catalog) Release(ctx context.Context, b Claim) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
-		return c.giveBack(ctx, tx, b.HourKey, at, 0, false, nil)
+	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		return c.giveBack(ctx, tx, b.HourKey, d.at, 0, false, nil)
 	})
 }
 
@@ -90,10 +90,11 @@ func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKe
 func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done bool, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		done = false
-		open, at, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
-		if err != nil || !open {
+		d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
+		if err != nil || d.expired {
 			return err
 		}
+		at := d.at
 		var lapses int
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND lease_us < $4 RETURNING lapses`, k.Tenant, k.Day, k.Hour, at).Scan(&lapses)
@@ -126,10 +127,11 @@ func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]do
 func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
 	var p Planned
 	err := c.update(ctx, func(tx *sql.Tx) error {
-		open, at, err := lockOpenDay(ctx, tx, tenant, day)
+		d, err := lockOpenDay(ctx, tx, tenant, day)
 		if err != nil {
 			return err
 		}
+		at := d.at
 		from, to, end := 0, 23, micros(day.End())
 		if hour >= 0 {
 			from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
@@ -137,7 +139,7 @@ func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, ho
 		if at < end {
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
 		}
-		if !open {
+		if !d.open {
 			return domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
 		}
 		if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
@@ -161,7 +163,7 @@ func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, ho
 }
 
 // Reopen grants a day another retention period, counted from now. Hours that had expired and hold
-// something are built again. Errors: KindNotFound (tenant).
+// something are built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
@@ -171,15 +173,18 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if err != nil {
 			return err
 		}
+		if at < micros(day.End()) { // counted from now, its retention would end earlier than it does
+			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
+		}
 		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE hours SET failures = 0, lapses = 0,
 			state = CASE WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END, built = CASE WHEN wanted = 0 THEN 0 ELSE -1 END,
-			due_us = CASE WHEN planned AND wanted > 0 THEN $3 END
+			due_us = CASE WHEN planned AND wanted > 0 THEN CAST($3 AS BIGINT) END
 			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, tenant, day, at); err != nil {
 			return err
 		}
-		return refreshDay(ctx, tx, tenant, day, at)
+		return refreshServed(ctx, tx, tenant, day, at)
 	})
 }

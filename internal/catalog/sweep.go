@@ -26,23 +26,30 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
 		return r, rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
 	}, `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+			AND links_until_us <= (SELECT now_us FROM catalog_clock) - $2
 		UNION ALL SELECT a.tenant, a.day, a.hour, a.object_key FROM archives a WHERE a.state = 'writing' AND NOT EXISTS (
 			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
-		LIMIT $1`, limit)
+		LIMIT $1`, limit, c.rules.Grace.Microseconds())
 	if err != nil {
 		return 0, err
 	}
-	for i, r := range rows {
-		if err := c.doom(ctx, r.HourKey, r.objectKey); err != nil {
-			return i, err
+	doomed := 0
+	for _, r := range rows {
+		ok, err := c.doom(ctx, r.HourKey, r.objectKey)
+		if err != nil {
+			return doomed, err
+		}
+		if ok {
+			doomed++
 		}
 	}
-	return len(rows), nil
+	return doomed, nil
 }
 
 // doom decides again under the day's lock, since the row may have changed meanwhile.
-func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) (done bool, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		done = false
 		if _, err := lockDay(ctx, tx, k.Tenant, k.Day); err != nil {
 			return err
 		}
@@ -53,12 +60,13 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
-			state = 'superseded' AND delete_after_us <= $2 AND links_until_us <= $2
+		done, err = affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
+			state = 'superseded' AND delete_after_us <= $2 AND links_until_us <= $2 - CAST($3 AS BIGINT)
 			OR state = 'writing' AND NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day
-				AND h.hour = archives.hour AND h.token = archives.token))`, objectKey, at)
+				AND h.hour = archives.hour AND h.token = archives.token))`, objectKey, at, c.rules.Grace.Microseconds()))
 		return err
 	})
+	return done, err
 }
 
 // Doomed lists archives whose bytes are to be deleted now, at most limit. While deletions pause
@@ -76,7 +84,8 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 }
 
 // Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a
-// day later, for a writer that was slow to die; after the second its row goes.
+// day later, for a writer that was slow to die; after the second its row goes. Saying it again,
+// or from two sweepers at once, does not shorten that day.
 func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
@@ -88,11 +97,12 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 		if first, err := affected(res, err); err != nil || first {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1
-			AND EXISTS (SELECT 1 FROM archives a WHERE a.object_key = $1 AND a.state = 'doomed')`, objectKey); err != nil {
+		second, err := affected(tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'
+			AND delete_after_us <= $2`, objectKey, at))
+		if err != nil || !second {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'`, objectKey)
+		_, err = tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1`, objectKey)
 		return err
 	})
 }
@@ -125,11 +135,12 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 	var hit bool
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		hit = false
-		open, at, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
-		if err != nil || !open {
+		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !d.open {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5
+		at := d.at
+		res, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
 		if hit, err = affected(res, err); err != nil || !hit {
 			return err
@@ -137,7 +148,7 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {
 			return err
 		}
-		return refreshDay(ctx, tx, a.Tenant, a.Day, at)
+		return refreshServed(ctx, tx, a.Tenant, a.Day, at)
 	})
 	return hit, err
 }
@@ -161,22 +172,24 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 }
 
 // Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
-// looked at again later, three times in all.
+// looked at again later, three times in all. It does nothing for an archive that its hour no longer
+// serves or that is not due to be looked at: another sweeper was faster.
 func (c *Catalog) Rechecked(ctx context.Context, a ServedArchive, back bool) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
-		open, at, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
-		if err != nil || !open {
+		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !d.open {
 			return err
 		}
+		at := d.at
 		if back {
 			_, err := tx.ExecContext(ctx, `UPDATE hours SET wanted = wanted + 1, due_us = $5, recheck_us = NULL
-				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
+				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
 			return err
 		}
 		steps := recheckSteps()
 		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1, recheck_us = CASE recheck_step
 				WHEN 0 THEN CAST($5 AS BIGINT) + $6 WHEN 1 THEN CAST($5 AS BIGINT) + $7 END
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at,
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at,
 			steps[1].Microseconds(), steps[2].Microseconds())
 		return err
 	})

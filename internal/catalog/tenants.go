@@ -64,14 +64,15 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 
 // SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
 // new retention ends are ended in the same transaction, so that a longer retention never brings
-// a day back. Errors: KindNotFound, KindInvalid.
+// a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
+// while expiry pauses after a step of the clock.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
 	var t domain.Tenant
 	err := c.update(ctx, func(tx *sql.Tx) error {
-		// The day rows are locked before the tenant's, as everywhere; the tenant's own update then
-		// waits for nobody who waits for a day.
+		// Nobody else locks a tenant's row for long or waits for one with a day locked, so that it
+		// may come before the days; without it two changes at once would lose one of them.
 		var err error
-		if t, err = scanTenant(tx.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id)); err != nil {
+		if t, err = scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id)); err != nil {
 			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 		}
 		before := t.RetentionDays
@@ -94,9 +95,20 @@ func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.
 
 // endDays ends the tenant's open days whose retention of the given length is over.
 func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+	at, err := now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	paused, err := deletionsPaused(ctx, tx, at)
+	if err != nil {
+		return err
+	}
+	if paused {
+		return domain.Errorf(domain.KindUnavailable, "the clock stepped; retention can be changed again within an hour")
+	}
 	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) { return d, rows.Scan(&d) },
 		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
-			+ CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) <= (SELECT now_us FROM catalog_clock) ORDER BY day`, tenant, retentionDays)
+			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
 	if err != nil {
 		return err
 	}

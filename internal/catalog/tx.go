@@ -19,7 +19,8 @@ import (
 const maxAttempts = 20
 
 // update runs fn in one transaction and repeats it after serialization failures and deadlocks.
-// An unclear answer to COMMIT comes back as KindUnavailable: the caller reads again what stands.
+// An unclear answer to COMMIT comes back as KindUnavailable, or as ctx's error: the caller reads
+// again what stands.
 func (c *Catalog) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return c.run(ctx, c.write, nil, fn)
 }
@@ -34,8 +35,25 @@ func (c *Catalog) view(ctx context.Context, fn func(tx *sql.Tx) error) error {
 }
 
 func (c *Catalog) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(tx *sql.Tx) error) error {
+	return retry(ctx, func() error { return once(ctx, db, opts, fn) })
+}
+
+// updateOn is update for a function that also needs the connection beneath its transaction.
+func (c *Catalog) updateOn(ctx context.Context, fn func(conn *sql.Conn, tx *sql.Tx) error) error {
+	return retry(ctx, func() (err error) {
+		conn, err := c.write.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, conn.Close()) }()
+		return once(ctx, conn, nil, func(tx *sql.Tx) error { return fn(conn, tx) })
+	})
+}
+
+// retry repeats a transaction that lost a race.
+func retry(ctx context.Context, transaction func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, db, opts, fn)
+		err := transaction()
 		if err == nil || attempt == maxAttempts || !raced(err) {
 			return translate(err)
 		}
@@ -48,7 +66,12 @@ func (c *Catalog) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn f
 	}
 }
 
-func once(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(tx *sql.Tx) error) error {
+// beginner is a pool or one connection.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+func once(ctx context.Context, db beginner, opts *sql.TxOptions, fn func(tx *sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return err
@@ -87,6 +110,10 @@ func translate(err error) error {
 		return err
 	case errors.Is(err, sql.ErrNoRows):
 		return domain.Wrap(domain.KindNotFound, err, "no such row")
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_CONSTRAINT {
+		return domain.Wrap(domain.KindBadCatalog, err, "the catalog refused a value")
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

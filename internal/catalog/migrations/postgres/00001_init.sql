@@ -53,8 +53,9 @@ CREATE TABLE keys (
     material   BYTEA NOT NULL,
     encrypted  BOOLEAN NOT NULL,
     created_us BIGINT NOT NULL,
-    retired_us BIGINT
+    retired_us BIGINT -- null for the one that signs
 );
+CREATE UNIQUE INDEX keys_current ON keys (purpose) WHERE retired_us IS NULL;
 
 CREATE TABLE agents (
     tenant      TEXT COLLATE "C" NOT NULL,
@@ -169,7 +170,8 @@ CREATE TABLE days (
     too_late       BIGINT NOT NULL DEFAULT 0, -- recordings registered after expiry
     PRIMARY KEY (tenant, day)
 );
-CREATE INDEX days_open ON days (day, tenant) WHERE expired_us IS NULL;
+CREATE INDEX days_unplanned ON days (day, tenant) WHERE planned_us IS NULL AND expired_us IS NULL;
+CREATE INDEX days_end ON days (tenant, coalesce(reopened_us, completed_us, closes_us)) WHERE expired_us IS NULL;
 
 CREATE TABLE hours (
     tenant         TEXT COLLATE "C" NOT NULL,
@@ -204,7 +206,7 @@ CREATE TABLE hours (
 CREATE INDEX hours_due ON hours (due_us, tenant, day, hour) WHERE due_us IS NOT NULL;
 CREATE INDEX hours_lease ON hours (lease_us) WHERE lease_us IS NOT NULL;
 CREATE INDEX hours_dispatched ON hours (tenant, dispatched_us) WHERE dispatched_us IS NOT NULL;
-CREATE INDEX hours_adrift ON hours (tenant, day, hour) WHERE planned AND wanted <> built AND due_us IS NULL;
+CREATE INDEX hours_adrift ON hours (tenant, day, hour) WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired';
 CREATE INDEX hours_recheck ON hours (recheck_us) WHERE recheck_us IS NOT NULL;
 
 CREATE TABLE archives (
@@ -242,12 +244,21 @@ CREATE TABLE archive_sessions ( -- the sessions with a file in an archive
 );
 
 CREATE TABLE windows (
-    tenant TEXT COLLATE "C" NOT NULL,
-    name   TEXT COLLATE "C" NOT NULL, -- day, or dl:YYYY-MM-DD:HH
-    locked BIGINT NOT NULL DEFAULT 0,
-    uses   TEXT NOT NULL DEFAULT '', -- counted uses, microseconds, comma-separated, oldest first
-    last_us BIGINT NOT NULL DEFAULT 0,
+    tenant  TEXT COLLATE "C" NOT NULL,
+    name    TEXT COLLATE "C" NOT NULL, -- day, or dl:YYYY-MM-DD:HH
+    locked  BIGINT NOT NULL DEFAULT 0, -- raised by every use: the row's lock on both databases
+    last_us BIGINT NOT NULL DEFAULT 0, -- the latest use counted
+    last_n  BIGINT NOT NULL DEFAULT 0, -- and its number
     PRIMARY KEY (tenant, name)
+);
+CREATE INDEX windows_idle ON windows (last_us);
+
+CREATE TABLE window_uses ( -- numbered without gaps, so that a count is a difference
+    tenant TEXT COLLATE "C" NOT NULL,
+    name   TEXT COLLATE "C" NOT NULL,
+    at_us  BIGINT NOT NULL,
+    n      BIGINT NOT NULL,
+    PRIMARY KEY (tenant, name, at_us)
 );
 
 CREATE TABLE audit (
@@ -270,7 +281,7 @@ CREATE TRIGGER audit_stands BEFORE UPDATE OR DELETE ON audit
     FOR EACH ROW EXECUTE FUNCTION audit_stands();
 
 -- +goose Down
-DROP TABLE audit, windows, archive_sessions, archives, hours, days, recordings, objects, messages, transcripts,
+DROP TABLE audit, window_uses, windows, archive_sessions, archives, hours, days, recordings, objects, messages, transcripts,
     conversations, agents, keys, api_keys, applications, tenants;
 DROP VIEW catalog_clock;
 DROP TABLE clock;
