@@ -23,7 +23,7 @@ type versionInfo struct {
 }
 
 // Help shows examples below the flags.
-func (versionCmd) Help() string {
+func (*versionCmd) Help() string {
 	return "Examples:\n\n    callvault version\n    callvault version --json"
 }
 

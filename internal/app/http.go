@@ -76,11 +76,13 @@ func (s *HTTPServer) run(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
 	defer cancel()
 	err := s.server.Shutdown(waiting)
-	<-failed // ErrServerClosed, since Shutdown has been called
 	if err != nil {
-		return fmt.Errorf("requests still running after %s were cut off: %w", s.drain, err)
+		err = fmt.Errorf("requests still running after %s were cut off: %w", s.drain, err)
 	}
-	return nil
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
 }
 
 // close cuts off whatever still runs; it also frees a listener that never served.

@@ -26,7 +26,8 @@ func load(t *testing.T, env Env, use Use, args ...string) (Config, error) {
 	if _, err := parser.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return c, s.Finish(&c, use)
+	err = s.Finish(&c, use)
+	return c, err
 }
 
 func problemsOf(t *testing.T, err error) map[string]string {
@@ -247,7 +248,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prints := []string{string(text), fmt.Sprint(c.Dump()), fmt.Sprint(error(fmt.Errorf("x %v", c)))}
+	prints := []string{string(text), fmt.Sprint(c.Dump()), fmt.Errorf("x %v", c).Error()}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		prints = append(prints, fmt.Sprintf(verb, c), fmt.Sprintf(verb, c.MasterKey))
 	}
