@@ -1,0 +1,58 @@
+package queue
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Memory is how full Redis is and what it does when it is full.
+type Memory struct {
+	Used   int64  // bytes
+	Max    int64  // bytes; 0 without a limit
+	Policy string // "" when Redis does not tell
+}
+
+// alarmPercent of its memory used is when an operator should know: a full
+// Redis takes no task and hands none out.
+const alarmPercent = 70
+
+// Memory asks Redis about its memory. Error: KindUnavailable.
+func (q *Queue) Memory(ctx context.Context) (Memory, error) {
+	// CONFIG GET is what managed services forbid; INFO they all allow.
+	text, err := q.redis.Info(ctx, "memory").Result()
+	if err != nil {
+		return Memory{}, unavailable(err)
+	}
+	return parseMemory(text), nil
+}
+
+func parseMemory(info string) Memory {
+	var m Memory
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch name {
+		case "used_memory":
+			m.Used, _ = strconv.ParseInt(value, 10, 64)
+		case "maxmemory":
+			m.Max, _ = strconv.ParseInt(value, 10, 64)
+		case "maxmemory_policy":
+			m.Policy = value
+		}
+	}
+	return m
+}
+
+// Check says what is wrong with Redis's memory, as KindInvalid. A Redis that
+// evicts keys tears tasks apart, so only noeviction will do.
+func (m Memory) Check() error {
+	if m.Policy != "" && m.Policy != "noeviction" {
+		return domain.Errorf(domain.KindInvalid, "Redis has maxmemory-policy %s; set it to noeviction, or it loses tasks", m.Policy)
+	}
+	return nil
+}
+
+// Alarm says whether Redis has used more than 70 % of its memory.
+func (m Memory) Alarm() bool { return m.Max > 0 && m.Used > m.Max/100*alarmPercent }

@@ -1,0 +1,187 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+func connect(t *testing.T, url string) *queue.Queue {
+	t.Helper()
+	q, err := queue.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func serve(t *testing.T, q *queue.Queue, slots int, h queue.Handlers) {
+	t.Helper()
+	s := q.NewServer(queue.ServerConfig{Slots: slots, Poll: 20 * time.Millisecond}, h, zaptest.NewLogger(t))
+	must(t, s.Start())
+	t.Cleanup(func() { must(t, s.Stop()) })
+}
+
+func expectState(t *testing.T, q *queue.Queue, key domain.HourKey, dispatch int64, want queue.State) {
+	t.Helper()
+	got, err := q.State(t.Context(), key, dispatch)
+	if err != nil || got != want {
+		t.Fatalf("dispatch %d is %q (%v), want %q", dispatch, got, err, want)
+	}
+}
+
+// eventually waits for what asynq does in its own time.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 3000 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("never: " + what)
+}
+
+func TestLifeOfADispatch(t *testing.T) {
+	q := connect(t, testenv.Redis(t))
+	ctx := t.Context()
+	must(t, q.Ping(ctx))
+	memory, err := q.Memory(ctx)
+	must(t, err)
+	must(t, memory.Check())
+	if memory.Used == 0 || memory.Policy != "noeviction" {
+		t.Errorf("memory %+v", memory)
+	}
+	done := domain.HourKey{Tenant: "acme-1", Day: "2025-12-12", Hour: 0}
+	broken := domain.HourKey{Tenant: "acme-1", Day: "2025-12-12", Hour: 1}
+	drained := domain.HourKey{Tenant: "acme-1", Day: "2025-12-12", Hour: 2}
+	expectState(t, q, done, 1, queue.Gone) // before the queue was ever used
+	for _, key := range []domain.HourKey{done, broken, drained, done} {
+		must(t, q.Enqueue(ctx, key, 1))
+	}
+	expectState(t, q, done, 1, queue.Live)
+	expectState(t, q, done, 2, queue.Gone)
+	if slots, err := q.Slots(ctx); err != nil || slots != 0 {
+		t.Errorf("slots without workers: %d, %v", slots, err)
+	}
+
+	var mu sync.Mutex
+	ran := map[domain.HourKey]int{}
+	swept := make(chan struct{}, 1)
+	serve(t, q, 3, queue.Handlers{
+		Hour: func(_ context.Context, task queue.Task) error {
+			mu.Lock()
+			defer mu.Unlock()
+			ran[task.Key]++
+			switch task.Key {
+			case broken:
+				return queue.Recorded(errors.New("no luck"))
+			case drained:
+				return domain.Errorf(domain.KindInterrupted, "stopping")
+			}
+			return nil
+		},
+		Sweep: func(context.Context) error { swept <- struct{}{}; return nil },
+	})
+	for _, key := range []domain.HourKey{done, broken, drained} {
+		eventually(t, "gone "+key.String(), func() bool {
+			state, err := q.State(ctx, key, 1)
+			return err == nil && state == queue.Gone
+		})
+	}
+	must(t, q.RequestSweep(ctx))
+	<-swept
+	eventually(t, "slots", func() bool { slots, err := q.Slots(ctx); return err == nil && slots == 3 })
+	// A finished id stays taken: a second run needs another number.
+	must(t, q.Enqueue(ctx, done, 1))
+	must(t, q.Enqueue(ctx, done, 2))
+	eventually(t, "second dispatch", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return ran[done] == 2
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if ran[done] != 2 || ran[broken] != 1 || ran[drained] != 1 {
+		t.Errorf("runs: %v", ran)
+	}
+}
+
+// All of Redis is lost while the same processes go on.
+func TestLostRedis(t *testing.T) {
+	server := testenv.NewRedis(t)
+	q := connect(t, server.URL())
+	twin := connect(t, server.URL())
+	ctx := t.Context()
+	before, err := q.Epoch(ctx)
+	must(t, err)
+	same, err := twin.Epoch(ctx)
+	must(t, err)
+	if before == "" || same != before {
+		t.Fatalf("two schedulers see epochs %q and %q", before, same)
+	}
+	key := domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 4}
+	must(t, q.Enqueue(ctx, key, 1))
+	must(t, twin.Enqueue(ctx, key, 1))
+	expectState(t, twin, key, 1, queue.Live)
+
+	server.Flush()
+	expectState(t, q, key, 1, queue.Gone)
+	after, err := q.Epoch(ctx)
+	must(t, err)
+	if after == before {
+		t.Fatal("the loss went unnoticed")
+	}
+	must(t, q.Enqueue(ctx, key, 2))
+	expectState(t, q, key, 2, queue.Live) // the queue is announced again
+	expectState(t, twin, key, 2, queue.Live)
+
+	server.Stop()
+	if err := q.Enqueue(ctx, key, 3); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("enqueue without Redis: %v", err)
+	}
+	if _, err := q.Epoch(ctx); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("epoch without Redis: %v", err)
+	}
+	if _, err := q.State(ctx, key, 2); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("state without Redis: %v", err)
+	}
+	server.Start()
+	eventually(t, "Redis is back", func() bool { return q.Ping(ctx) == nil })
+	back, err := q.Epoch(ctx)
+	must(t, err)
+	if back != after {
+		t.Error("a restart that kept its data counts as a loss")
+	}
+	expectState(t, q, key, 2, queue.Live)
+}
+
+// A server stops even when Redis has gone before it.
+func TestStopWithoutRedis(t *testing.T) {
+	redis := testenv.NewRedis(t)
+	q := connect(t, redis.URL())
+	s := q.NewServer(queue.ServerConfig{Slots: 1}, queue.Handlers{}, zaptest.NewLogger(t))
+	must(t, s.Start())
+	redis.Stop()
+	must(t, s.Stop())
+}
