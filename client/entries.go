@@ -1,0 +1,89 @@
+package client
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math"
+)
+
+// readEntries walks through the entries in the order of the directory, which
+// must be the order of their data, without gaps: so each byte is read once
+// even if a hostile directory points to the same data many times.
+func (v *verifier) readEntries() {
+	at := int64(0)
+	buf := make([]byte, 256<<10)
+	for i := range v.entries {
+		e := &v.entries[i]
+		if e.offset != at {
+			v.report.problem(e.name, "The entry starts at byte %d instead of %d: entries overlap, leave a gap or stand in another order.", e.offset, at)
+		}
+		if e.offset < at {
+			continue
+		}
+		next := v.readEntry(e, buf)
+		if v.src.err != nil {
+			return
+		}
+		at = max(at, next)
+	}
+	if at != v.end.offset {
+		v.report.problem("", "The central directory starts at byte %d, but the last entry ends at %d.", v.end.offset, at)
+	}
+}
+
+// readEntry compares the local header, reads the data, and returns where it
+// ends, or 0 when that can't be told.
+func (v *verifier) readEntry(e *entry, buf []byte) int64 {
+	b, ok := v.src.bytes(e.offset, localHeader)
+	if !ok || string(b[:4]) != "PK\x03\x04" {
+		v.report.problem(e.name, "There is no local header at byte %d.", e.offset)
+		return 0
+	}
+	le := binary.LittleEndian
+	nameSize, extraSize := int64(le.Uint16(b[26:])), int64(le.Uint16(b[28:]))
+	rest, ok := v.src.bytes(e.offset+localHeader, nameSize+extraSize)
+	if !ok {
+		v.report.problem(e.name, "The local header is cut short.")
+		return 0
+	}
+	v.compareLocal(e, b, string(rest[:nameSize]), wideExtra(rest[nameSize:]))
+	data := e.offset + localHeader + nameSize + extraSize
+	if e.size < 0 || e.size > v.end.offset-data {
+		v.report.problem(e.name, "The entry's %d bytes reach beyond where the central directory starts.", e.size)
+		return 0
+	}
+	crc, sha := crc32.NewIEEE(), sha256.New()
+	if _, err := io.CopyBuffer(io.MultiWriter(crc, sha), onlyReader{v.src.section(data, e.size)}, buf); err != nil {
+		return 0
+	}
+	if crc.Sum32() != e.crc {
+		v.report.problem(e.name, "The bytes have the CRC-32 %08x, but the ZIP says %08x: they are damaged.", crc.Sum32(), e.crc)
+	}
+	sha.Sum(e.sum[:0])
+	e.data, e.read = data, true
+	return data + e.size
+}
+
+// onlyReader keeps io.CopyBuffer from taking a path around the buffer.
+type onlyReader struct{ io.Reader }
+
+// compareLocal compares a local header with the central one.
+func (v *verifier) compareLocal(e *entry, b []byte, name string, wide []byte) {
+	le := binary.LittleEndian
+	size, packed := int64(le.Uint32(b[22:])), int64(le.Uint32(b[18:]))
+	if size == math.MaxUint32 && packed == math.MaxUint32 && len(wide) >= 16 {
+		size, packed = int64(le.Uint64(wide)), int64(le.Uint64(wide[8:]))
+	}
+	switch {
+	case name != e.name:
+		v.report.problem(e.name, "The local header has another name, %q.", name)
+	case le.Uint16(b[6:]) != e.flags || le.Uint16(b[8:]) != 0:
+		v.report.problem(e.name, "The local header has other flags or another method.")
+	case size != e.size || packed != e.size:
+		v.report.problem(e.name, "The local header says %d bytes and the directory %d.", size, e.size)
+	case le.Uint32(b[14:]) != e.crc:
+		v.report.problem(e.name, "The local header has another CRC-32 than the directory.")
+	}
+}

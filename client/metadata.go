@@ -1,0 +1,309 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// maxValue bounds the memory that one value of metadata.json may take.
+const maxValue = 1 << 20
+
+var errValue = errors.New("a value is too long")
+
+// budget is a reader that gives at most so many bytes until it is refilled.
+type budget struct {
+	r    io.Reader
+	left int
+}
+
+func (b *budget) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errValue
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// metadata compares metadata.json with the entries while it streams by.
+type metadata struct {
+	*verifier
+	in       *budget
+	dec      *json.Decoder
+	total    *int64
+	sessions map[string]struct{}
+	seen     map[string]bool // top-level keys
+	last     string          // of them
+	number   int             // of sessions so far
+	hour     time.Time
+}
+
+// fileLine is one recording in metadata.json.
+type fileLine struct {
+	FileName     *string    `json:"fileName"`
+	OriginalPath *string    `json:"originalPath"`
+	MessageID    *int64     `json:"messageId"`
+	Type         *string    `json:"type"`
+	Timestamp    *time.Time `json:"timestamp"`
+	Size         *int64     `json:"originalSizeBytes"`
+}
+
+func (f *fileLine) complete() bool {
+	return f.FileName != nil && f.OriginalPath != nil && f.MessageID != nil && f.Type != nil && f.Timestamp != nil && f.Size != nil
+}
+
+func (v *verifier) checkMetadata() {
+	e, ok := v.find(metadataName)
+	if !ok {
+		return
+	}
+	in := &budget{r: v.src.section(e.data, e.size)}
+	m := &metadata{
+		verifier: v, in: in, dec: json.NewDecoder(in),
+		sessions: map[string]struct{}{}, seen: map[string]bool{},
+	}
+	m.dec.DisallowUnknownFields()
+	if err := m.read(); err != nil {
+		v.report.problem(metadataName, "The entry is not what it should be near byte %d: %.300s.", m.dec.InputOffset(), err)
+		return
+	}
+	m.finish()
+}
+
+// finish checks what can only be known at the end.
+func (m *metadata) finish() {
+	m.report.Sessions = len(m.sessions)
+	for _, key := range []string{"generatedAt", "utcDay", "hour", "totalSessions", "sessions"} {
+		if !m.seen[key] {
+			m.report.problem(metadataName, "The key %s is missing.", key)
+		}
+	}
+	if m.seen["generatedAt"] && m.report.GeneratedAt.IsZero() {
+		m.report.problem(metadataName, "generatedAt is no time.")
+	}
+	if m.seen["missingFiles"] && m.last != "missingFiles" {
+		m.report.problem(metadataName, "The key missingFiles is not the last one.")
+	}
+	if m.total != nil && *m.total != int64(len(m.sessions)) {
+		m.report.problem(metadataName, "totalSessions is %d, but there are %d.", *m.total, len(m.sessions))
+	}
+	for i := range m.entries {
+		if e := &m.entries[i]; !e.listed && e.name != metadataName && e.name != sumsName {
+			m.report.problem(e.name, "%s does not list the entry.", metadataName)
+		}
+	}
+}
+
+// read reads the whole document.
+func (m *metadata) read() error {
+	if err := m.object(m.topLevel); err != nil {
+		return err
+	}
+	m.in.left = maxValue
+	if _, err := m.dec.Token(); err != io.EOF {
+		return errors.New("something follows the document")
+	}
+	return nil
+}
+
+func (m *metadata) topLevel(key string) error {
+	if m.seen[key] {
+		return fmt.Errorf("the key %.50q stands there twice", key)
+	}
+	m.seen[key], m.last = true, key
+	switch key {
+	case "generatedAt":
+		return m.value(&m.report.GeneratedAt)
+	case "utcDay":
+		return m.day(&m.report.UTCDay)
+	case "hour":
+		return m.day(&m.report.Hour)
+	case "totalSessions":
+		return m.value(&m.total)
+	case "sessions":
+		return m.array(m.session)
+	case "missingFiles":
+		return m.array(m.missing)
+	}
+	return fmt.Errorf("the key %.50q is unknown", key)
+}
+
+// day reads the day or the hour, and both together when both are there.
+func (m *metadata) day(into *string) error {
+	if err := m.value(into); err != nil {
+		return err
+	}
+	if m.report.UTCDay == "" || m.report.Hour == "" {
+		return nil
+	}
+	var err error
+	m.hour, err = time.Parse("2006-01-02 15", m.report.UTCDay+" "+m.report.Hour)
+	if err != nil {
+		return errors.New("utcDay and hour are no hour")
+	}
+	return nil
+}
+
+// session reads one session with its files.
+func (m *metadata) session() error {
+	var conversation, session *string
+	folder := -1
+	file := func() error {
+		if conversation == nil || session == nil {
+			return errors.New("files come before the ids of their session")
+		}
+		var f fileLine
+		if err := m.value(&f); err != nil {
+			return err
+		}
+		if !f.complete() {
+			return errors.New("a file lacks a key")
+		}
+		if folder < 0 {
+			folder = m.folderOf(*conversation, *session, *f.FileName)
+		}
+		m.file(folder, &f)
+		return nil
+	}
+	err := m.object(func(key string) error {
+		switch key {
+		case "externalConversationId":
+			return m.value(&conversation)
+		case "sessionId":
+			return m.value(&session)
+		case "files":
+			return m.array(file)
+		}
+		return fmt.Errorf("the key %.50q is unknown in a session", key)
+	})
+	if err != nil {
+		return err
+	}
+	if session == nil || conversation == nil || folder < 0 {
+		return errors.New("a session lacks an id or files")
+	}
+	m.sessions[*session] = struct{}{}
+	m.number++
+	return nil
+}
+
+// folderOf returns the folder of the next session. Folders stand in the order
+// of their first entries, and so do sessions; where something is missing from
+// either, a folder named exactly after the ids serves too.
+func (m *metadata) folderOf(conversation, session, fileName string) int {
+	if m.number < len(m.folders) {
+		i, ok := m.index[m.folders[m.number]+"/"+fileName]
+		if ok && !m.entries[i].listed {
+			return m.number
+		}
+	}
+	if folder, ok := m.byName[conversation+"/"+session]; ok {
+		return folder
+	}
+	return min(m.number, len(m.folders))
+}
+
+// file compares one line with its entry.
+func (m *metadata) file(folder int, f *fileLine) {
+	if !m.hour.IsZero() && !f.Timestamp.UTC().Truncate(time.Hour).Equal(m.hour) {
+		m.report.problem(*f.FileName, "%s gives it the time %s, which is not in the archive's hour.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
+	}
+	if folder >= len(m.folders) {
+		m.report.problem(*f.FileName, "%s lists a file of a session that is not in the ZIP.", metadataName)
+		return
+	}
+	name := m.folders[folder] + "/" + *f.FileName
+	i, ok := m.index[name]
+	switch {
+	case !ok:
+		m.report.problem(name, "%s lists a file that is not in the ZIP.", metadataName)
+	case m.entries[i].listed:
+		m.report.problem(name, "%s lists the file twice.", metadataName)
+	case m.entries[i].size != *f.Size:
+		m.report.problem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, m.entries[i].size)
+	}
+	if ok {
+		m.entries[i].listed = true
+	}
+}
+
+// missing reads one recording that could not be archived.
+func (m *metadata) missing() error {
+	var f MissingFile
+	if err := m.value(&f); err != nil {
+		return err
+	}
+	switch f.Reason {
+	case "not_found", "size_changed", "checksum_mismatch":
+	default:
+		return fmt.Errorf("the reason %.50q is unknown", f.Reason)
+	}
+	m.report.MissingCount++
+	if len(m.report.Missing) < maxProblems {
+		m.report.Missing = append(m.report.Missing, f)
+	}
+	return nil
+}
+
+// value reads the next value whole.
+func (m *metadata) value(into any) error {
+	m.in.left = maxValue
+	return m.dec.Decode(into)
+}
+
+// token reads the next token and compares it.
+func (m *metadata) token(want json.Delim) error {
+	m.in.left = maxValue
+	t, err := m.dec.Token()
+	if err != nil {
+		return err
+	}
+	if t != want {
+		return fmt.Errorf("there is %.50q instead of %q", fmt.Sprint(t), want.String())
+	}
+	return nil
+}
+
+// more reports whether the object or array that is open goes on.
+func (m *metadata) more() bool {
+	m.in.left = maxValue
+	return m.dec.More()
+}
+
+// object reads an object, calling member for each key.
+func (m *metadata) object(member func(key string) error) error {
+	if err := m.token('{'); err != nil {
+		return err
+	}
+	for m.more() {
+		m.in.left = maxValue
+		t, err := m.dec.Token()
+		if err != nil {
+			return err
+		}
+		key, ok := t.(string)
+		if !ok {
+			return errors.New("a key is no string")
+		}
+		if err := member(key); err != nil {
+			return err
+		}
+	}
+	return m.token('}')
+}
+
+// array reads an array, calling element at each element.
+func (m *metadata) array(element func() error) error {
+	if err := m.token('['); err != nil {
+		return err
+	}
+	for m.more() {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	return m.token(']')
+}

@@ -1,0 +1,67 @@
+package client
+
+import (
+	"bufio"
+	"encoding/hex"
+	"strings"
+)
+
+// maxLine bounds a line of SHA256SUMS: ZIP names have at most 65,535 bytes.
+const maxLine = 70 << 10
+
+// find returns an entry that every archive has, if its bytes could be read.
+func (v *verifier) find(name string) (*entry, bool) {
+	i, ok := v.index[name]
+	if !ok {
+		v.report.problem("", "The ZIP has no %s.", name)
+		return nil, false
+	}
+	return &v.entries[i], v.entries[i].read
+}
+
+// checkSums compares SHA256SUMS with the entries: each other one has a line,
+// nothing else has, and every sum is right.
+func (v *verifier) checkSums() {
+	e, ok := v.find(sumsName)
+	if !ok {
+		return
+	}
+	v.report.ManifestSHA256 = hex.EncodeToString(e.sum[:])
+	e.summed = true // it can't list itself
+	lines := bufio.NewScanner(v.src.section(e.data, e.size))
+	lines.Buffer(make([]byte, 4<<10), maxLine)
+	for lines.Scan() {
+		v.checkLine(lines.Text())
+	}
+	if lines.Err() != nil {
+		v.report.problem(sumsName, "The entry has a line that is too long.")
+	}
+	for i := range v.entries {
+		if e := &v.entries[i]; !e.summed {
+			v.report.problem(e.name, "%s has no line for the entry.", sumsName)
+		}
+	}
+}
+
+func (v *verifier) checkLine(line string) {
+	sum, name, ok := strings.Cut(line, "  ")
+	want, err := hex.DecodeString(sum)
+	if !ok || err != nil || len(want) != 32 {
+		v.report.problem(sumsName, "The line %.100q is not a checksum and a name.", line)
+		return
+	}
+	i, ok := v.index[name]
+	switch {
+	case !ok:
+		v.report.problem(name, "%s has a line for an entry that is not in the ZIP.", sumsName)
+	case name == sumsName:
+		v.report.problem(sumsName, "The entry lists itself.")
+	case v.entries[i].summed:
+		v.report.problem(name, "%s has two lines for the entry.", sumsName)
+	default:
+		v.entries[i].summed = true
+		if v.entries[i].read && [32]byte(want) != v.entries[i].sum {
+			v.report.problem(name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", v.entries[i].sum, sumsName, want)
+		}
+	}
+}

@@ -1,0 +1,355 @@
+package client_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/client"
+)
+
+var hour = archiver.Hour{Day: "2025-12-12", Hour: 14, GeneratedAt: time.Date(2025, 12, 13, 2, 15, 32, 0, time.UTC)}
+
+// sink keeps a ZIP in memory.
+type sink struct {
+	zip      []byte
+	partSize int64
+}
+
+func (s *sink) Begin(_ context.Context, size, partSize int64, _ int) error {
+	s.zip, s.partSize = make([]byte, size), partSize
+	return nil
+}
+
+func (s *sink) Part(_ context.Context, number int, data []byte, _ uint32) error {
+	copy(s.zip[int64(number-1)*s.partSize:], data)
+	return nil
+}
+
+// build makes an archive of keys, whose bytes are the key; a key that starts
+// with "gone" has vanished.
+func build(t testing.TB, conversations []string, keys ...string) ([]byte, archiver.Result) {
+	t.Helper()
+	var entries []archiver.Entry
+	for i, key := range keys {
+		entries = append(entries, archiver.Entry{
+			Key: key, ExternalConversationID: conversations[i%len(conversations)], SessionID: fmt.Sprintf("session-%d", i%2),
+			MessageID: int64(i), Type: "user", Size: int64(len(key)),
+			Timestamp: time.Date(2025, 12, 12, 14, 0, i, 0, time.UTC),
+		})
+	}
+	src := func(_ context.Context, e archiver.Entry, from, n int64, _ string) (archiver.Object, error) {
+		if strings.HasPrefix(e.Key, "gone") {
+			return archiver.Object{}, archiver.ErrVanished
+		}
+		body := io.NopCloser(strings.NewReader(e.Key[from : from+n]))
+		return archiver.Object{Body: body, Size: int64(len(e.Key)), ETag: "1"}, nil
+	}
+	out := &sink{}
+	r, err := archiver.Build(t.Context(), archiver.Config{}, hour, entries, src, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.zip, r
+}
+
+func verify(t testing.TB, b []byte) client.Report {
+	t.Helper()
+	r, err := client.VerifyReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestGoodArchives(t *testing.T) {
+	for name, tt := range map[string]struct{ conversations, keys []string }{
+		"one":    {[]string{"conv-1"}, []string{"k/a.opus"}},
+		"plain":  {[]string{"conv-1", "conv-2", "conv-3"}, []string{"k/a.opus", "k/b.opus", "k/c.opus", "k/d.opus", "k/e.opus"}},
+		"clash":  {[]string{"Conv", "conv", "CONV.", "conv/", "conv_"}, []string{"k/a", "l/a", "k/A", "m/a", "n/a", "o/A", "p/a", "q/a", "r/a", "s/a"}},
+		"hard":   {[]string{"", "..", "مرحبا", "CON", "metadata.json", "\xff"}, []string{"../../etc/passwd", `C:\x`, "k/🎧", "k/", "k/İ", "k/i", "k/ß", "k/ẞ"}},
+		"absent": {[]string{"conv-1"}, []string{"k/a.opus", "gone/b.opus", "gone/c.opus", "k/d.opus"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, want := build(t, tt.conversations, tt.keys...)
+			r := verify(t, b)
+			if !r.OK() {
+				t.Fatalf("problems: %v", r.Problems)
+			}
+			if r.Files != want.Files || r.Bytes != want.Bytes || r.Sessions != len(want.Sessions) || r.ManifestSHA256 != want.ManifestSHA256 || r.Size != want.Size {
+				t.Errorf("report %+v, built %+v", r, want)
+			}
+			if r.MissingCount != len(want.Missing) || r.UTCDay != "2025-12-12" || r.Hour != "14" || !r.GeneratedAt.Equal(hour.GeneratedAt) {
+				t.Errorf("report %+v", r)
+			}
+		})
+	}
+}
+
+func TestMissingFilesAreListed(t *testing.T) {
+	b, _ := build(t, []string{"c"}, "k/a", "gone/b")
+	want := client.MissingFile{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}
+	if r := verify(t, b); !slices.Equal(r.Missing, []client.MissingFile{want}) {
+		t.Errorf("missing: %+v", r.Missing)
+	}
+}
+
+// contents reads a ZIP leniently.
+func contents(b []byte) map[string]string {
+	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil
+	}
+	files := map[string]string{}
+	for _, f := range r.File {
+		rc, err := f.Open()
+		if err != nil {
+			return nil
+		}
+		data, err := io.ReadAll(rc)
+		if err != nil {
+			return nil
+		}
+		files[f.Name] += string(data)
+	}
+	return files
+}
+
+// A changed byte is found wherever it is, unless it is in a field that changes
+// neither names nor bytes, such as a time.
+func TestEveryChangedByteIsFound(t *testing.T) {
+	b, _ := build(t, []string{"conv-1", "conv-2"}, "k/a.opus", "k/b.opus", "gone/c")
+	want := contents(b)
+	found := 0
+	for i := range b {
+		for _, flip := range []byte{1, 0x20, 0x80} {
+			bad := bytes.Clone(b)
+			bad[i] ^= flip
+			r := verify(t, bad)
+			if !r.OK() {
+				found++
+			} else if !maps.Equal(contents(bad), want) {
+				t.Errorf("byte %d with %#x changed: not found", i, flip)
+			}
+		}
+	}
+	if found < 3*len(b)*8/10 {
+		t.Errorf("only %d changes of %d found", found, 3*len(b))
+	}
+}
+
+// A download that stopped anywhere, or went on too long, is found.
+func TestCutAndGarbage(t *testing.T) {
+	b, _ := build(t, []string{"conv-1"}, "k/a.opus", "k/b.opus")
+	for n := range b {
+		if r := verify(t, b[:n]); r.OK() {
+			t.Errorf("cut to %d bytes: not found", n)
+		}
+	}
+	for _, bad := range [][]byte{append(bytes.Clone(b), 0), append([]byte{0}, b...), append(bytes.Clone(b), b...)} {
+		if r := verify(t, bad); r.OK() {
+			t.Errorf("garbage not found in %d bytes", len(bad))
+		}
+	}
+}
+
+// file is an entry of a ZIP that another program wrote.
+type file struct {
+	name, data string
+	header     func(*zip.FileHeader)
+}
+
+// pack writes entries with the headers of an archive; SHA256SUMS is added over
+// all that come before unless there is one.
+func pack(t testing.TB, files ...file) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	var sums strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256([]byte(f.data)), f.name)
+	}
+	if !slices.ContainsFunc(files, func(f file) bool { return f.name == "SHA256SUMS" }) {
+		files = append(files, file{name: "SHA256SUMS", data: sums.String()})
+	}
+	for _, f := range files {
+		h := &zip.FileHeader{
+			Name: f.name, CRC32: crc32.ChecksumIEEE([]byte(f.data)),
+			CompressedSize64: uint64(len(f.data)), UncompressedSize64: uint64(len(f.data)),
+		}
+		if f.header != nil {
+			f.header(h)
+		}
+		raw, err := w.CreateRaw(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(raw, f.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+const (
+	head  = `{"generatedAt":"2025-12-13T02:15:32Z","utcDay":"2025-12-12","hour":"14","totalSessions":1,"sessions":[`
+	lineA = `{"fileName":"a","originalPath":"k/a","messageId":1,"type":"user","timestamp":"2025-12-12T14:00:00Z","originalSizeBytes":4}`
+	inOne = `{"externalConversationId":"c","sessionId":"s","files":[`
+	whole = head + inOne + lineA + `]}]}`
+)
+
+func TestProblems(t *testing.T) {
+	meta := func(s string) file { return file{name: "metadata.json", data: s} }
+	a := file{name: "c/s/a", data: "aaaa"}
+	with := func(f file, change func(*zip.FileHeader)) file { f.header = change; return f }
+	if r := verify(t, pack(t, meta(whole), a)); !r.OK() {
+		t.Fatalf("the pattern has problems: %v", r.Problems)
+	}
+	for want, files := range map[string][]file{
+		"encrypted":                          {meta(whole), with(a, func(h *zip.FileHeader) { h.Flags |= 1 })},
+		"flags 0x0008":                       {meta(whole), with(a, func(h *zip.FileHeader) { h.Flags |= 8 })},
+		"not stored":                         {meta(whole), with(a, func(h *zip.FileHeader) { h.Method = zip.Deflate })},
+		"no regular file":                    {meta(whole), with(a, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) })},
+		"comment":                            {meta(whole), with(a, func(h *zip.FileHeader) { h.Comment = "x" })},
+		"CRC-32":                             {meta(whole), with(a, func(h *zip.FileHeader) { h.CRC32++ })},
+		"could leave the folder":             {meta(whole), a, {name: "../c/s", data: ""}},
+		"and could leave":                    {meta(whole), a, {name: "/c/s", data: ""}},
+		`has one of <>:"\|?*`:                {meta(whole), a, {name: `c/s/C:\x`, data: ""}},
+		"Windows reserves":                   {meta(whole), a, {name: "c/s/con.opus", data: ""}},
+		"dot or a space":                     {meta(whole), a, {name: "c/s/x.", data: ""}},
+		"control characters":                 {meta(whole), a, {name: "c/s/x\x1b", data: ""}},
+		"not UTF-8":                          {meta(whole), a, {name: "c/s/\xff", data: ""}},
+		"not marked as UTF-8":                {meta(whole), a, {name: "c/s/é", data: ""}},
+		"200 bytes":                          {meta(whole), a, {name: "c/s/" + strings.Repeat("x", 201), data: ""}},
+		"twice":                              {meta(whole), a, a},
+		"only in case":                       {meta(whole), a, {name: "c/S/a", data: ""}},
+		"session's folder":                   {meta(whole), a, {name: "stray", data: ""}},
+		"clashes with a file":                {meta(whole), a, {name: "METADATA.json/s/a", data: ""}},
+		"first entry":                        {a, meta(whole)},
+		"last entry":                         {meta(whole), {name: "SHA256SUMS", data: ""}, a},
+		"does not list":                      {meta(whole), a, {name: "c/s/b", data: ""}},
+		"no metadata.json":                   {a},
+		"no line for the entry":              {meta(whole), a, {name: "SHA256SUMS", data: ""}},
+		"not in the ZIP":                     {meta(whole)},
+		"says 4 bytes, but the file has 5":   {meta(whole), {name: "c/s/a", data: "aaaaa"}},
+		"totalSessions is 2":                 {meta(strings.Replace(whole, `ons":1`, `ons":2`, 1)), a},
+		"lists the file twice":               {meta(head + inOne + lineA + "," + lineA + `]}]}`), a},
+		"not in the archive's hour":          {meta(strings.Replace(whole, "T14:", "T15:", 1)), a},
+		"utcDay and hour":                    {meta(strings.Replace(whole, `"14"`, `"24"`, 1)), a},
+		"key \"extra\" is unknown":           {meta(strings.Replace(whole, `{"gen`, `{"extra":1,"gen`, 1)), a},
+		"unknown field":                      {meta(strings.Replace(whole, `{"file`, `{"extra":1,"file`, 1)), a},
+		"lacks a key":                        {meta(strings.Replace(whole, `"messageId":1,`, "", 1)), a},
+		"key hour is missing":                {meta(strings.Replace(whole, `"hour":"14",`, "", 1)), a},
+		"missingFiles is not the last":       {meta(strings.Replace(whole, `"tot`, `"missingFiles":[],"tot`, 1)), a},
+		"the reason \"lost\" is unknown":     {meta(strings.TrimSuffix(whole, "}") + `,"missingFiles":[{"reason":"lost"}]}`), a},
+		"something follows":                  {meta(whole + "{}"), a},
+		"unexpected":                         {meta(whole[:50]), a},
+		"a value is too long":                {meta(strings.Replace(whole, `"user"`, `"`+strings.Repeat("x", 2<<20)+`"`, 1)), a},
+		"not a checksum and a name":          {meta(whole), a, {name: "SHA256SUMS", data: "x\n"}},
+		"line that is too long":              {meta(whole), a, {name: "SHA256SUMS", data: strings.Repeat("x", 1<<20)}},
+		"that is not in the ZIP":             {meta(whole), a, {name: "SHA256SUMS", data: strings.Repeat("0", 64) + "  nowhere\n"}},
+		"but SHA256SUMS says 00000000000000": {meta(whole), a, {name: "SHA256SUMS", data: strings.Repeat("0", 64) + "  c/s/a\n"}},
+	} {
+		r := verify(t, pack(t, files...))
+		if !slices.ContainsFunc(r.Problems, func(p client.Problem) bool { return strings.Contains(p.String(), want) }) {
+			t.Errorf("no problem says %q: %v", want, r.Problems)
+		}
+	}
+}
+
+// Headers that point to the same bytes again and again cost no reading.
+func TestOverlapsAreNotRead(t *testing.T) {
+	b, _ := build(t, []string{"conv-1"}, "k/aaaa.opus", "k/bbbb.opus")
+	second := bytes.LastIndex(b, []byte("conv-1/session-1/bbbb.opus")) - 46
+	copy(b[second+42:second+46], []byte{0, 0, 0, 0})
+	r := verify(t, b)
+	if !slices.ContainsFunc(r.Problems, func(p client.Problem) bool { return strings.Contains(p.Text, "overlap") }) {
+		t.Errorf("problems: %v", r.Problems)
+	}
+}
+
+func TestVerifyPath(t *testing.T) {
+	dir := t.TempDir()
+	good, _ := build(t, []string{"conv-1"}, "k/a.opus")
+	for name, b := range map[string][]byte{"b/2.zip": good[1:], "a/1.ZIP": good, "a/note.txt": nil} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reports, err := client.VerifyPath(dir)
+	if err != nil || len(reports) != 2 || !reports[0].OK() || reports[1].OK() {
+		t.Fatalf("%+v, %v", reports, err)
+	}
+	one, err := client.VerifyPath(reports[0].Path)
+	if err != nil || len(one) != 1 || !one[0].OK() || filepath.Base(one[0].Path) != "1.ZIP" {
+		t.Errorf("%+v, %v", one, err)
+	}
+	for _, path := range []string{filepath.Join(dir, "none"), t.TempDir()} {
+		if _, err := client.VerifyPath(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// faulty fails at reads beyond an offset.
+type faulty struct {
+	io.ReaderAt
+	after int64
+}
+
+var errDisk = errors.New("disk error")
+
+func (f faulty) ReadAt(b []byte, at int64) (int, error) {
+	if at > f.after {
+		return 0, errDisk
+	}
+	return f.ReaderAt.ReadAt(b, at)
+}
+
+func TestReadErrorIsNoVerdict(t *testing.T) {
+	b, _ := build(t, []string{"conv-1"}, "k/a.opus")
+	if _, err := client.VerifyReader(faulty{bytes.NewReader(b), 10}, int64(len(b))); !errors.Is(err, errDisk) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	b, _ := build(f, []string{"conv-1", "é"}, "k/a.opus", "gone/b", "k/c")
+	f.Add(b)
+	f.Add(b[10:])
+	f.Add(pack(f, file{name: "metadata.json", data: whole}, file{name: "c/s/a", data: "aaaa"}))
+	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
+	f.Add([]byte("PK\x05\x06" + strings.Repeat("\xff", 16) + "\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := verify(t, b)
+		if r.OK() && contents(b) == nil {
+			t.Errorf("another reader does not understand what was found good")
+		}
+		for _, p := range r.Problems {
+			if p.Text == "" {
+				t.Error("a problem without a sentence")
+			}
+		}
+	})
+}
