@@ -20,6 +20,8 @@ type Catalog struct {
 	read     *sql.DB
 	postgres bool
 	rules    Rules
+	group    group    // merges small SQLite transactions
+	served   dayCache // days as they were last handed out
 }
 
 // Rules are the catalog's timings. Zero fields take the defaults.

@@ -1,0 +1,163 @@
+package catalog
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Prefixes by which people and secret scanners recognise what they found.
+const (
+	appIDPrefix     = "app_"
+	appSecretPrefix = "cvs_"
+	keyIDPrefix     = "key_"
+	keySecretPrefix = "cvk_"
+)
+
+// usedEvery is how often a last-used time is written, at most.
+const usedEvery = time.Minute
+
+// Application is an OAuth client of a tenant.
+type Application struct {
+	ID       string // the client_id
+	Tenant   string
+	Name     string
+	Scopes   []string
+	Disabled time.Time // zero while it may be used
+	Created  time.Time
+	LastUsed time.Time // to the minute; zero if never
+}
+
+// newSecret gives a 256-bit random with a prefix, and what is stored of it.
+func newSecret(prefix string) (secret string, hash []byte) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails: it ends the process instead
+	secret = prefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return secret, hashSecret(secret)
+}
+
+func hashSecret(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+const applicationColumns = `id, tenant, name, scopes, disabled_us, created_us, last_used_us`
+
+// scanApplication scans applicationColumns and whatever else was selected behind them.
+func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Application, err error) {
+	var scopes string
+	var disabled, used sql.NullInt64
+	var created int64
+	err = row.Scan(append([]any{&a.ID, &a.Tenant, &a.Name, &scopes, &disabled, &created, &used}, more...)...)
+	a.Scopes, a.Disabled, a.Created, a.LastUsed = strings.Fields(scopes), timeOf(disabled), fromMicros(created), timeOf(used)
+	return a, err
+}
+
+// CreateApplication adds an application and gives its client secret, which nobody can read again.
+// Error: KindNotFound for an unknown tenant.
+func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
+	secret, hash := newSecret(appSecretPrefix)
+	a := Application{ID: appIDPrefix + newToken(), Tenant: tenant, Name: name, Scopes: scopes}
+	err := c.createFor(ctx, tenant, func(tx *sql.Tx, at int64) error {
+		a.Created = fromMicros(at)
+		_, err := tx.ExecContext(ctx, `INSERT INTO applications (id, tenant, name, secret_hash, scopes, created_us)
+			VALUES ($1, $2, $3, $4, $5, $6)`, a.ID, tenant, name, hash, strings.Join(scopes, " "), at)
+		return err
+	})
+	return a, secret, err
+}
+
+// createFor runs fn in a transaction when the tenant exists.
+func (c *Catalog) createFor(ctx context.Context, tenant string, fn func(tx *sql.Tx, at int64) error) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, tenant).Scan(&id)
+		if err != nil {
+			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", tenant)
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return fn(tx, at)
+	})
+}
+
+// Application reads one application, disabled ones too. Error: KindNotFound.
+func (c *Catalog) Application(ctx context.Context, id string) (Application, error) {
+	a, err := scanApplication(c.read.QueryRowContext(ctx, `SELECT `+applicationColumns+` FROM applications WHERE id = $1`, id))
+	return a, translate(notFound(err, "application %.70q does not exist", id))
+}
+
+// Applications lists a tenant's applications by id, after the given one: at most limit.
+func (c *Catalog) Applications(ctx context.Context, tenant, after string, limit int) ([]Application, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (Application, error) { return scanApplication(rows) },
+		`SELECT `+applicationColumns+` FROM applications WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
+}
+
+// AuthenticateApplication finds the application that a client id and secret name and notes its
+// use. Error: KindUnauthorized, the same for an unknown id, a wrong secret and a disabled one.
+func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string) (Application, error) {
+	var stored []byte
+	var at int64
+	a, err := scanApplication(c.read.QueryRowContext(ctx, `SELECT `+applicationColumns+`, secret_hash, c.now_us
+		FROM applications CROSS JOIN catalog_clock c WHERE id = $1`, id), &stored, &at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return a, translate(err)
+	}
+	// An unknown id compares with nothing, which never matches and takes as long.
+	same := subtle.ConstantTimeCompare(hashSecret(secret), stored) == 1
+	if err != nil || !same || !a.Disabled.IsZero() {
+		return Application{}, domain.Errorf(domain.KindUnauthorized, "the client is unknown or its secret is wrong")
+	}
+	return a, c.noteUse(ctx, `applications`, id, a.LastUsed, at)
+}
+
+// noteUse writes a last-used time, unless one of the last minute stands.
+func (c *Catalog) noteUse(ctx context.Context, table, id string, last time.Time, at int64) error {
+	if !last.IsZero() && at-micros(last) < usedEvery.Microseconds() {
+		return nil
+	}
+	return c.grouped(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET last_used_us = $2 WHERE id = $1`, id, at)
+		return err
+	})
+}
+
+// RotateApplication gives an application a new secret; the old one ends at once. Tokens already
+// issued live on until they expire; disable the application to end them. Error: KindNotFound.
+func (c *Catalog) RotateApplication(ctx context.Context, id string) (string, error) {
+	secret, hash := newSecret(appSecretPrefix)
+	return secret, c.change(ctx, "application", id, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
+}
+
+// DisableApplication ends an application's tokens with the next request, or takes that back.
+// Error: KindNotFound.
+func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool) error {
+	return c.change(ctx, "application", id, `UPDATE applications SET disabled_us =
+		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
+}
+
+// DeleteApplication removes an application and so ends its tokens. Error: KindNotFound.
+func (c *Catalog) DeleteApplication(ctx context.Context, id string) error {
+	return c.change(ctx, "application", id, `DELETE FROM applications WHERE id = $1`)
+}
+
+// change runs a statement that must hit the row of the given id.
+func (c *Catalog) change(ctx context.Context, what, id, query string, args ...any) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		ok, err := affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))
+		if err == nil && !ok {
+			return domain.Errorf(domain.KindNotFound, "%s %.70q does not exist", what, id)
+		}
+		return err
+	})
+}

@@ -1,0 +1,111 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// APIKey is a tenant's key for the export APIs.
+type APIKey struct {
+	ID       string
+	Tenant   string
+	Name     string
+	Disabled time.Time // zero while it may be used
+	Created  time.Time
+	LastUsed time.Time // to the minute; zero if never
+}
+
+const apiKeyColumns = `id, tenant, name, disabled_us, created_us, last_used_us`
+
+// scanAPIKey scans apiKeyColumns and whatever else was selected behind them.
+func scanAPIKey(row interface{ Scan(...any) error }, more ...any) (k APIKey, err error) {
+	var disabled, used sql.NullInt64
+	var created int64
+	err = row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, &disabled, &created, &used}, more...)...)
+	k.Disabled, k.Created, k.LastUsed = timeOf(disabled), fromMicros(created), timeOf(used)
+	return k, err
+}
+
+// CreateAPIKey adds an API key and gives its secret, which nobody can read again. Error:
+// KindNotFound for an unknown tenant.
+func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey, string, error) {
+	secret, _ := newSecret(keySecretPrefix)
+	k, err := c.PutAPIKey(ctx, tenant, name, secret)
+	return k, secret, err
+}
+
+// PutAPIKey adds an API key with a given secret: for published test keys of demo data alone. A
+// secret that stands already is left as it is; one of another tenant is KindConflict.
+func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
+	k := APIKey{ID: keyIDPrefix + newToken(), Tenant: tenant, Name: name}
+	err := c.createFor(ctx, tenant, func(tx *sql.Tx, at int64) error {
+		k.Created = fromMicros(at)
+		ok, err := affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)
+			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, k.ID, tenant, name, hashSecret(secret), at))
+		if err != nil || ok {
+			return err
+		}
+		k, err = scanAPIKey(tx.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE secret_hash = $1`, hashSecret(secret)))
+		if err == nil && k.Tenant != tenant {
+			return domain.Errorf(domain.KindConflict, "this API key belongs to another tenant")
+		}
+		return err
+	})
+	return k, err
+}
+
+// APIKeys lists a tenant's keys by id, after the given one: at most limit.
+func (c *Catalog) APIKeys(ctx context.Context, tenant, after string, limit int) ([]APIKey, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (APIKey, error) { return scanAPIKey(rows) },
+		`SELECT `+apiKeyColumns+` FROM api_keys WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
+}
+
+// AuthenticateAPIKey finds the key and the tenant that a secret names and notes its use. It looks
+// the secret's hash up, so no comparison tells how much of a guess was right. Error:
+// KindUnauthorized, the same for an unknown key and a disabled one.
+func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey, domain.Tenant, error) {
+	refused := domain.Errorf(domain.KindUnauthorized, "the API key is unknown")
+	if secret == "" {
+		return APIKey{}, domain.Tenant{}, refused
+	}
+	var t domain.Tenant
+	var created, at int64
+	k, err := scanAPIKey(c.read.QueryRowContext(ctx, `SELECT `+prefixed("k", apiKeyColumns)+`, c.now_us, `+prefixed("t", tenantColumns)+`
+		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`, hashSecret(secret)),
+		&at, &t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && !k.Disabled.IsZero():
+		return APIKey{}, domain.Tenant{}, refused
+	case err != nil:
+		return APIKey{}, domain.Tenant{}, translate(err)
+	}
+	t.Created = fromMicros(created)
+	return k, t, c.noteUse(ctx, `api_keys`, k.ID, k.LastUsed, at)
+}
+
+// prefixed names a list of columns in the table with the given alias.
+func prefixed(alias, columns string) string {
+	return alias + "." + strings.ReplaceAll(columns, ", ", ", "+alias+".")
+}
+
+// DisableAPIKey ends a key with the next request, or takes that back. Error: KindNotFound.
+func (c *Catalog) DisableAPIKey(ctx context.Context, id string, disabled bool) error {
+	return c.change(ctx, "API key", id, `UPDATE api_keys SET disabled_us =
+		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
+}
+
+// RotateAPIKey gives a key a new secret; the old one ends at once. Error: KindNotFound.
+func (c *Catalog) RotateAPIKey(ctx context.Context, id string) (string, error) {
+	secret, hash := newSecret(keySecretPrefix)
+	return secret, c.change(ctx, "API key", id, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
+}
+
+// DeleteAPIKey removes a key. Error: KindNotFound.
+func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
+	return c.change(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
+}

@@ -1,0 +1,124 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Actions in the audit log that the catalog writes itself.
+const (
+	ActionDay      = "day.links"      // a day's links were issued
+	ActionDownload = "download.begun" // bytes of an archive were given
+)
+
+// Origin says who asked, from where and in which request.
+type Origin struct {
+	Actor   string // app:ID, key:ID, oidc:SUBJECT, link, admin, command
+	Remote  string // network address
+	Request string // request id
+}
+
+// AuditEntry is one line of the audit log.
+type AuditEntry struct {
+	Seq    int64           `json:"seq"`
+	At     time.Time       `json:"at"`
+	Tenant string          `json:"tenant"`
+	Actor  string          `json:"actor"`
+	Action string          `json:"action"`
+	Detail json.RawMessage `json:"detail"`
+}
+
+// issuedLink is one link in an audit detail; the link itself stays secret.
+type issuedLink struct {
+	Hour     int    `json:"hour"`
+	Revision int64  `json:"revision"`
+	Object   string `json:"object"`
+}
+
+type dayDetail struct {
+	Day     domain.Day   `json:"day"`
+	Until   time.Time    `json:"until"`
+	Links   []issuedLink `json:"links"`
+	Remote  string       `json:"remote,omitempty"`
+	Request string       `json:"request,omitempty"`
+}
+
+type downloadDetail struct {
+	Day       domain.Day `json:"day"`
+	Hour      string     `json:"hour"`
+	Revision  int64      `json:"revision"`
+	Continues bool       `json:"continues,omitempty"`
+	Remote    string     `json:"remote,omitempty"`
+	Request   string     `json:"request,omitempty"`
+}
+
+func issuedDetail(r DayRequest, out IssuedDay) dayDetail {
+	d := dayDetail{Day: r.Day, Until: out.LinksEnd, Links: []issuedLink{}, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	for _, h := range out.View.Hours {
+		if h.State == StateAvailable && h.Archive != nil {
+			d.Links = append(d.Links, issuedLink{Hour: h.Hour, Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
+		}
+	}
+	return d
+}
+
+// append writes one row of the audit log in the transaction that it tells of.
+func (o Origin) append(ctx context.Context, tx *sql.Tx, at int64, tenant, action string, detail any) error {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`,
+		at, tenant, o.Actor, action, string(text))
+	return err
+}
+
+// AppendAudit writes one row of the audit log on its own. detail is encoded as JSON and must be
+// an object; the origin's address and request stand in it if the caller puts them there.
+func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
+	return c.grouped(ctx, func(tx *sql.Tx) error {
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return o.append(ctx, tx, at, tenant, action, detail)
+	})
+}
+
+// auditPage is how many rows are read at a time.
+const auditPage = 1000
+
+// Audit gives a tenant's rows of [from, to), oldest first, to fn. It reads pages, so it holds no
+// transaction while fn works. It stops at fn's first error and gives it back.
+func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
+	at, seq := micros(from), int64(0)
+	for {
+		page, err := collect(ctx, c.read, scanAudit, `SELECT seq, at_us, tenant, actor, action, detail FROM audit
+			WHERE tenant = $1 AND (at_us, seq) > ($2, $3) AND at_us < $4 ORDER BY at_us, seq LIMIT $5`,
+			tenant, at, seq, micros(to), auditPage)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := fn(e); err != nil {
+				return err
+			}
+			at, seq = micros(e.At), e.Seq
+		}
+		if len(page) < auditPage {
+			return nil
+		}
+	}
+}
+
+func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
+	var at int64
+	var detail string
+	err = rows.Scan(&e.Seq, &at, &e.Tenant, &e.Actor, &e.Action, &detail)
+	e.At, e.Detail = fromMicros(at), json.RawMessage(detail)
+	return e, err
+}

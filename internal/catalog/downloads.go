@@ -1,0 +1,97 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// LinkAccess is what a link may give, before anything is counted.
+type LinkAccess struct {
+	Tenant  domain.Tenant
+	Now     time.Time // the catalog's clock
+	Window  Window    // downloads of this hour's links
+	Expired bool      // the day is past retention
+	Archive *LinkedArchive
+}
+
+// LinkedArchive is the very archive that a link names; nil in LinkAccess when its bytes are gone.
+type LinkedArchive struct {
+	ServedArchive
+	Revision int64
+	ETag     string
+}
+
+// LinkAccess reads what stands behind a link. Error: KindNotFound for an unknown tenant.
+func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
+	a, err := linkAccess(ctx, c.read, key, token)
+	return a, translate(err)
+}
+
+func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token string) (a LinkAccess, err error) {
+	var at int64
+	var completed, reopened, expired, revision, size sql.NullInt64
+	var object, etag sql.NullString
+	var s windowScan
+	t := &a.Tenant
+	err = q.QueryRowContext(ctx, `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
+		d.completed_us, d.reopened_us, d.expired_us, a.object_key, a.revision, a.size, a.etag, `+windowColumns+`
+		FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
+		LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')`+
+		windowJoins+` WHERE t.id = $1`, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
+		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
+			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest)
+	if err != nil {
+		return a, notFound(err, "tenant %q does not exist", key.Tenant)
+	}
+	a.Now, a.Window = fromMicros(at), s.window(t.DownloadLimit, at)
+	end := domain.RetentionEnd(key.Day, timeOf(completed), timeOf(reopened), t.RetentionDays)
+	a.Expired = expired.Valid || !a.Now.Before(end)
+	if object.Valid {
+		a.Archive = &LinkedArchive{ServedArchive: ServedArchive{HourKey: key, ObjectKey: object.String, Size: size.Int64},
+			Revision: revision.Int64, ETag: etag.String}
+	}
+	return a, nil
+}
+
+// Download is a request for the bytes behind a link.
+type Download struct {
+	domain.HourKey
+	Token     string // the archive's
+	Revision  int64
+	Continues bool // it does not start at the first byte
+	Origin    Origin
+}
+
+// BeginDownload counts a download and writes it to the audit log, unless it continues one that
+// was counted within the last hour. Errors: KindLimited when the window is full (Window is set
+// then, and nothing is counted), KindNotFound.
+func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err error) {
+	name := downloadWindow(d.HourKey)
+	err = c.grouped(ctx, func(tx *sql.Tx) error {
+		last, err := lockWindow(ctx, tx, d.Tenant, name)
+		if err != nil {
+			return err
+		}
+		a, err := linkAccess(ctx, tx, d.HourKey, d.Token)
+		if err != nil {
+			return err
+		}
+		w = a.Window
+		switch {
+		case d.Continues && w.Used > 0:
+			return nil
+		case w.Full():
+			return domain.Errorf(domain.KindLimited, "the downloads of this hour are used up")
+		}
+		at := micros(a.Now)
+		if w, err = w.count(ctx, tx, d.Tenant, name, last, at); err != nil {
+			return err
+		}
+		return d.Origin.append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
+			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Remote: d.Origin.Remote, Request: d.Origin.Request, Continues: d.Continues})
+	})
+	return w, err
+}

@@ -1,0 +1,84 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// StoredKey is a signing key as it stands in the catalog. Package auth knows what its material is.
+type StoredKey struct {
+	ID        string
+	Purpose   string // access, link or cursor; one key of each is current
+	Algorithm string
+	Material  []byte
+	Encrypted bool
+	Created   time.Time
+	Retired   time.Time // zero for the current one
+}
+
+// Keys reads every key, the current ones first, and the catalog's time.
+func (c *Catalog) Keys(ctx context.Context) ([]StoredKey, time.Time, error) {
+	var keys []StoredKey
+	var at int64
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		var err error
+		if at, err = now(ctx, tx); err != nil {
+			return err
+		}
+		keys, err = collect(ctx, tx, scanKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
+			ORDER BY retired_us IS NOT NULL, created_us DESC, id`)
+		return err
+	})
+	return keys, fromMicros(at), err
+}
+
+func scanKey(rows *sql.Rows) (k StoredKey, err error) {
+	var created int64
+	var retired sql.NullInt64
+	err = rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Material, &k.Encrypted, &created, &retired)
+	k.Created, k.Retired = fromMicros(created), timeOf(retired)
+	return k, err
+}
+
+// AddKeys makes keys current for their purposes. Where a purpose has a current key, that one is
+// retired when rotate is set, and stays, the new one being dropped, when it is not: so several
+// processes may begin at once. Retired keys older than keep go. It says how many were added.
+func (c *Catalog) AddKeys(ctx context.Context, fresh []StoredKey, rotate bool, keep time.Duration) (int, error) {
+	var added int
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		added = 0
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, k := range fresh {
+			if rotate {
+				if _, err := tx.ExecContext(ctx, `UPDATE keys SET retired_us = $2 WHERE purpose = $1 AND retired_us IS NULL`, k.Purpose, at); err != nil {
+					return err
+				}
+			}
+			ok, err := affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
+				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
+			if err != nil {
+				return err
+			}
+			if ok {
+				added++
+			} else if rotate {
+				return domain.Errorf(domain.KindConflict, "the keys were rotated by somebody else at the same time")
+			}
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-keep.Microseconds())
+		return err
+	})
+	return added, err
+}
+
+// EncryptKey replaces a key's material by its encrypted form, once.
+func (c *Catalog) EncryptKey(ctx context.Context, id string, material []byte) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE keys SET material = $2, encrypted = TRUE WHERE id = $1 AND NOT encrypted`, id, material)
+	return translate(err)
+}

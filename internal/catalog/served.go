@@ -1,0 +1,53 @@
+package catalog
+
+import (
+	"database/sql"
+	"sync"
+	"time"
+)
+
+// servedDays bounds the memory of a dayCache: a day is about 10 KB.
+const servedDays = 512
+
+// servedDay is a day as it was handed out. It is as good as a fresh reading while the day's
+// version stands, since every change of a day raises it.
+type servedDay struct {
+	view       DayView
+	version    int64
+	linksUntil time.Time // every archive of view is kept until then
+}
+
+// fits says whether s is the day at this version with its archives kept long enough.
+func (s *servedDay) fits(version sql.NullInt64, linksEnd time.Time) bool {
+	return s != nil && version.Valid && s.version == version.Int64 && !s.linksUntil.Before(linksEnd)
+}
+
+// dayCache spares the reading of 24 hours for every answer. The zero value is ready.
+type dayCache struct {
+	mu   sync.Mutex
+	days map[DayKey]*servedDay
+}
+
+func (d *dayCache) get(key DayKey) *servedDay {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.days[key]
+}
+
+func (d *dayCache) put(key DayKey, s *servedDay) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.days == nil {
+		d.days = make(map[DayKey]*servedDay)
+	}
+	if old := d.days[key]; old != nil && old.version > s.version {
+		return
+	}
+	if _, known := d.days[key]; !known && len(d.days) >= servedDays {
+		for victim := range d.days { // any will do
+			delete(d.days, victim)
+			break
+		}
+	}
+	d.days[key] = s
+}

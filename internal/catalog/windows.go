@@ -1,0 +1,115 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// windowLength is how long a use counts.
+const windowLength = time.Hour
+
+// Window is a sliding hourly window as it stands.
+type Window struct {
+	Limit int
+	Used  int           // uses within the last hour
+	Reset time.Duration // until the oldest of them falls out; 0 when there is none
+}
+
+// Remaining is how many uses are left.
+func (w Window) Remaining() int { return max(0, w.Limit-w.Used) }
+
+// Full says that no use is left.
+func (w Window) Full() bool { return w.Used >= w.Limit }
+
+// Names of windows.
+const dayWindow = "day"
+
+func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
+
+// windowColumns reads the window joined as w, with its oldest use that still counts as u.
+const windowColumns = `coalesce(w.last_n - u.n + 1, 0), u.at_us`
+
+// windowJoins joins the window named $3 of the tenant $1, as of the clock joined as c: one reading
+// decides what counts and when the next use was, so no hour ever sees one use too many.
+const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
+	LEFT JOIN window_uses u ON u.tenant = $1 AND u.name = $3 AND u.at_us = (SELECT min(x.at_us) FROM window_uses x
+		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT))`
+
+// windowScan receives windowColumns.
+type windowScan struct {
+	used   int
+	oldest sql.NullInt64
+}
+
+func (s windowScan) window(limit int, at int64) Window {
+	w := Window{Limit: limit, Used: s.used}
+	if s.oldest.Valid {
+		w.Reset = time.Duration(s.oldest.Int64-at)*time.Microsecond + windowLength
+	}
+	return w
+}
+
+// lockWindow locks a tenant's window, making it when there is none. Whoever holds it sees every
+// use counted before and none is counted until the transaction ends.
+func lockWindow(ctx context.Context, tx *sql.Tx, tenant, name string) (last windowLast, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO windows (tenant, name) VALUES ($1, $2)
+		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1
+		RETURNING last_us, last_n`, tenant, name).Scan(&last.us, &last.n)
+	return last, err
+}
+
+// windowLast is the latest use of a locked window.
+type windowLast struct{ us, n int64 }
+
+// count adds one use to a locked window, given what was read of it under the lock.
+func (w Window) count(ctx context.Context, tx *sql.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
+	used := max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
+	n := last.n + 1
+	if _, err := tx.ExecContext(ctx, `INSERT INTO window_uses (tenant, name, at_us, n) VALUES ($1, $2, $3, $4)`,
+		tenant, name, used, n); err != nil {
+		return w, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE windows SET last_us = $3, last_n = $4 WHERE tenant = $1 AND name = $2`,
+		tenant, name, used, n); err != nil {
+		return w, err
+	}
+	if w.Used == 0 || n%64 == 0 {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND at_us <= $3`,
+			tenant, name, at-windowLength.Microseconds()); err != nil {
+			return w, err
+		}
+	}
+	if w.Used == 0 {
+		w.Reset = time.Duration(used-at)*time.Microsecond + windowLength
+	}
+	w.Used++
+	return w, nil
+}
+
+// PurgeWindows forgets windows without a use in the last hour, at most limit, and says how many.
+func (c *Catalog) PurgeWindows(ctx context.Context, limit int) (int, error) {
+	var n int
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		type name struct{ tenant, name string }
+		// The row's own condition is checked again when its lock is had, so a window used meanwhile stays.
+		idle, err := collect(ctx, tx, func(rows *sql.Rows) (k name, err error) {
+			return k, rows.Scan(&k.tenant, &k.name)
+		}, `DELETE FROM windows WHERE last_us <= (SELECT now_us FROM catalog_clock) - $1 AND (tenant, name) IN (
+				SELECT tenant, name FROM windows WHERE last_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY last_us LIMIT $2)
+			RETURNING tenant, name`, (2 * windowLength).Microseconds(), limit)
+		if err != nil {
+			return err
+		}
+		n = len(idle)
+		for _, k := range idle {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2`, k.tenant, k.name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
