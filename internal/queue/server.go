@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -17,7 +16,7 @@ const (
 	defaultPoll = 250 * time.Millisecond
 	// stopPatience is how long a server that stops waits for a Redis that does
 	// not answer before it hangs up.
-	stopPatience = 10 * time.Second
+	stopPatience = 5 * time.Second
 	// shutdownTimeout is long because asynq, when it is over, gives a task
 	// away that is still running. Handlers end when they are told to.
 	shutdownTimeout = time.Hour
@@ -42,6 +41,7 @@ type Server struct {
 	redis    redis.UniversalClient
 	server   *asynq.Server
 	handlers Handlers
+	hangUp   context.CancelFunc
 }
 
 // NewServer makes a Server with connections of its own. It takes no task
@@ -51,7 +51,9 @@ func (q *Queue) NewServer(cfg ServerConfig, h Handlers, log *zap.Logger) *Server
 		cfg.Poll = defaultPoll
 	}
 	client := q.target.client(serverTries, cfg.Slots+10)
-	return &Server{redis: client, handlers: h, server: asynq.NewServerFromRedisClient(client, asynq.Config{
+	ctx, cancel := context.WithCancel(context.Background())
+	client.AddHook(hangUp{ctx})
+	return &Server{redis: client, handlers: h, hangUp: cancel, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              cfg.Slots,
 		Queues:                   map[string]int{Build: 3, Control: 1},
 		TaskCheckInterval:        cfg.Poll,
@@ -81,17 +83,14 @@ func (s *Server) Start() error {
 }
 
 // Stop takes no more tasks, waits until what the running ones became is
-// written to Redis, and hangs up. Running handlers must be told to end before.
-// With Redis away it hangs up after ten seconds: the catalog knows the rest.
+// written to Redis, and closes the connections. Running handlers must be told
+// to end before. When Redis does not answer it gives up after five seconds:
+// the catalog knows the rest.
 func (s *Server) Stop() error {
-	hangUp := time.AfterFunc(stopPatience, func() {
-		_ = s.redis.Close() // ends commands that wait for a lost Redis; closed again below
-	})
+	patience := time.AfterFunc(stopPatience, s.hangUp)
 	s.server.Stop()
 	s.server.Shutdown()
-	hangUp.Stop()
-	if err := s.redis.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
-		return unavailable(err)
-	}
-	return nil
+	patience.Stop()
+	s.hangUp()
+	return unavailable(s.redis.Close())
 }

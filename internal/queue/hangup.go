@@ -1,0 +1,40 @@
+package queue
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// hangUp ends commands that wait for a lost Redis: asynq gives most of its
+// commands no context, and closing a client does not end their tries.
+type hangUp struct {
+	ctx context.Context //nolint:containedctx // it is what ends the commands
+}
+
+func (h hangUp) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h hangUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		ctx, end := h.bind(ctx)
+		defer end()
+		return next(ctx, cmd)
+	}
+}
+
+func (h hangUp) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		ctx, end := h.bind(ctx)
+		defer end()
+		return next(ctx, cmds)
+	}
+}
+
+func (h hangUp) bind(parent context.Context) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(parent)
+	unbind := context.AfterFunc(h.ctx, cancel)
+	return ctx, func() {
+		unbind()
+		cancel()
+	}
+}
