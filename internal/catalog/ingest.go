@@ -1,0 +1,150 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// MaxBatch is how many lines one Register takes at most.
+const MaxBatch = 5000
+
+// Line is one line taken in, with its number in the stream that it came from (from 1).
+type Line[T any] struct {
+	Number int
+	Value  T
+}
+
+// Batch is what one transaction takes in. Lines of one kind stand in the order of their numbers;
+// where an id stands twice, the later line counts.
+type Batch struct {
+	Agents        []Line[domain.Agent]
+	Conversations []Line[domain.Conversation]
+	Messages      []Line[domain.Message]
+	Recordings    []Line[domain.Recording]
+}
+
+// Len is the number of lines.
+func (b *Batch) Len() int {
+	return len(b.Agents) + len(b.Conversations) + len(b.Messages) + len(b.Recordings)
+}
+
+// Counts says what was taken in.
+type Counts struct {
+	Agents        int // lines of this kind
+	Conversations int
+	Messages      int
+	Recordings    int
+	Changed       int // rows that are new or differ from before; a repeat counts none
+	TooLate       int // new recordings of days past retention: kept, and in no archive
+}
+
+// Add adds o to n.
+func (n *Counts) Add(o Counts) {
+	n.Agents += o.Agents
+	n.Conversations += o.Conversations
+	n.Messages += o.Messages
+	n.Recordings += o.Recordings
+	n.Changed += o.Changed
+	n.TooLate += o.TooLate
+}
+
+// LineError is the refusal of one line. Err is a domain error whose message is safe to show.
+type LineError struct {
+	Line int
+	Err  error
+}
+
+// Error gives the line's number and the reason.
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap gives the reason.
+func (e *LineError) Unwrap() error { return e.Err }
+
+func refuse(line int, kind domain.Kind, format string, args ...any) error {
+	return &LineError{Line: line, Err: domain.Errorf(kind, format, args...)}
+}
+
+// registration is one running Register.
+type registration struct {
+	c      *Catalog
+	tx     *sql.Tx
+	stages stager
+	tenant string
+	at     int64 // the catalog's time, for created_us and updated_us
+	n      Counts
+	fresh  []domain.HourKey // one for each new recording
+	touch  []domain.HourKey // hours whose recordings changed
+}
+
+// Register takes a batch in, in one transaction: all of it or nothing. Lines replace what stood
+// under their id; a line that says what is known already changes nothing. Every hour that gains
+// or changes a recording is bumped.
+//
+// Errors: KindNotFound for an unknown tenant, KindUnavailable, and for one bad line a *LineError:
+// KindConflict for a recording that contradicts what is known of its object, KindInvalid for an
+// object key that is not the tenant's.
+func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts, error) {
+	if b.Len() > MaxBatch {
+		return Counts{}, domain.Errorf(domain.KindTooLarge, "a batch has at most %d lines", MaxBatch)
+	}
+	var n Counts
+	err := c.updateOn(ctx, func(conn *sql.Conn, tx *sql.Tx) error {
+		r := &registration{c: c, tx: tx, tenant: tenant, stages: stager{conn: conn, tx: tx, postgres: c.postgres}}
+		if err := r.run(ctx, &b); err != nil {
+			return err
+		}
+		n = r.n
+		return nil
+	})
+	return n, err
+}
+
+// run goes through the kinds in one fixed order, and through each kind in the order of its keys,
+// so that two batches wait for each other instead of deadlocking.
+func (r *registration) run(ctx context.Context, b *Batch) (err error) {
+	if err := knownTenant(ctx, r.tx, r.tenant); err != nil {
+		return err
+	}
+	if r.at, err = now(ctx, r.tx); err != nil {
+		return err
+	}
+	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings)}
+	conversations := byKey(b.Conversations, func(c *domain.Conversation) string { return c.ID })
+	for _, step := range []func() error{
+		func() error { return r.agents(ctx, b.Agents) },
+		func() error { return r.conversations(ctx, conversations, b.Recordings) },
+		func() error { return r.transcripts(ctx, conversations) },
+		func() error { return r.messages(ctx, b.Messages) },
+		func() error { return r.recordings(ctx, b.Recordings, conversations) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	r.n.TooLate, err = r.c.bumpHours(ctx, r.tx, r.fresh, r.touch)
+	return err
+}
+
+func knownTenant(ctx context.Context, tx *sql.Tx, tenant string) error {
+	var one int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM tenants WHERE id = $1`, tenant).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist", tenant)
+	}
+	return err
+}
+
+// exec runs a statement and counts the rows that it changed.
+func (r *registration) exec(ctx context.Context, query string, args ...any) error {
+	res, err := r.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	r.n.Changed += int(n)
+	return err
+}

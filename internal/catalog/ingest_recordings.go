@@ -1,0 +1,252 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// standing is what the catalog knows of an object key, once its row is locked.
+type standing struct {
+	tenant    string
+	size      sql.NullInt64 // of the uploaded bytes
+	crc32     sql.NullInt64
+	recording *domain.Recording // nil while none is registered
+}
+
+// recordings claims every object key that the lines name, compares the recordings with what
+// stands, and writes those that are new or differ. The lock on an object's row is the lock on
+// its recording, which lies in another table by day.
+func (r *registration) recordings(ctx context.Context, lines []Line[domain.Recording], conversations []Line[domain.Conversation]) error {
+	named := namedKeys(lines, conversations)
+	if len(named) == 0 {
+		return nil
+	}
+	if err := r.claimKeys(ctx, named); err != nil {
+		return err
+	}
+	known, err := r.standing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.ownKeys(named, known); err != nil {
+		return err
+	}
+	changed, err := r.merge(lines, known)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	return r.writeRecordings(ctx, changed)
+}
+
+// namedKey is an object key that a line names.
+type namedKey struct {
+	line  int
+	field string
+	day   any // of the recording; nil where a conversation names its own
+}
+
+// namedKeys gives every key once, from the first line that names it; recordings go before
+// conversations because they know the day.
+func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conversation]) map[string]namedKey {
+	named := make(map[string]namedKey, len(lines))
+	for i := range lines {
+		l := &lines[i]
+		if _, ok := named[l.Value.ObjectKey]; !ok {
+			named[l.Value.ObjectKey] = namedKey{l.Number, "objectKey", string(domain.DayOf(l.Value.Timestamp))}
+		}
+	}
+	for i := range conversations {
+		l := &conversations[i]
+		if _, ok := named[l.Value.RecordingKey]; !ok && l.Value.RecordingKey != "" {
+			named[l.Value.RecordingKey] = namedKey{l.Number, "recording.objectKey", nil}
+		}
+	}
+	return named
+}
+
+// claimKeys makes the rows of unknown keys and locks the others, in key order.
+func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey) error {
+	rows := make([][]any, 0, len(named))
+	for _, key := range slices.Sorted(maps.Keys(named)) {
+		rows = append(rows, []any{key, named[key].day})
+	}
+	if err := r.stages.fill(ctx, objectStage(), rows); err != nil {
+		return err
+	}
+	_, err := r.tx.ExecContext(ctx, `INSERT INTO objects (key, tenant, day)
+		SELECT key, CAST($1 AS TEXT), day FROM stage_objects WHERE TRUE ORDER BY key
+		ON CONFLICT (key) DO UPDATE SET day = excluded.day
+		WHERE objects.tenant = excluded.tenant AND objects.day IS NULL AND excluded.day IS NOT NULL`, r.tenant)
+	return err
+}
+
+// standing reads what is known of the claimed keys; keys of which nothing is known are left out.
+func (r *registration) standing(ctx context.Context) (known map[string]standing, err error) {
+	known = map[string]standing{}
+	_, err = collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
+		key, s, err := scanStanding(rows)
+		known[key] = s
+		return struct{}{}, err
+	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type
+		FROM stage_objects s JOIN objects o ON o.key = s.key
+		LEFT JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
+		WHERE o.tenant <> $1 OR o.size IS NOT NULL OR r.object_key IS NOT NULL`, r.tenant)
+	return known, err
+}
+
+func scanStanding(rows *sql.Rows) (key string, s standing, err error) {
+	var conversation, session, kind, contentType sql.NullString
+	var message, at, size, crc sql.NullInt64
+	err = rows.Scan(&key, &s.tenant, &s.size, &s.crc32, &conversation, &session, &message, &kind, &at, &size, &crc, &contentType)
+	if err != nil || !at.Valid {
+		return key, s, err
+	}
+	s.recording = &domain.Recording{ObjectKey: key, ConversationID: conversation.String, SessionID: session.String,
+		MessageID: message.Int64, Type: kind.String, Timestamp: fromMicros(at.Int64), ContentType: contentType.String,
+		Size: sizeOf(size), CRC32: crcOf(crc)}
+	return key, s, nil
+}
+
+func sizeOf(n sql.NullInt64) *int64 {
+	if !n.Valid {
+		return nil
+	}
+	return &n.Int64
+}
+
+func crcOf(n sql.NullInt64) *uint32 {
+	if !n.Valid {
+		return nil
+	}
+	sum := uint32(n.Int64)
+	return &sum
+}
+
+// ownKeys refuses keys that another tenant named or uploaded first, without saying which.
+func (r *registration) ownKeys(named map[string]namedKey, known map[string]standing) error {
+	first, found := namedKey{}, false
+	for key, s := range known {
+		if n := named[key]; s.tenant != r.tenant && (!found || n.line < first.line) {
+			first, found = n, true
+		}
+	}
+	if !found {
+		return nil
+	}
+	return refuse(first.line, domain.KindInvalid, "%q names an object that is not this tenant's", first.field)
+}
+
+// merge gives the recordings that are new or differ from what stands, by key, and notes their hours.
+func (r *registration) merge(lines []Line[domain.Recording], known map[string]standing) ([]domain.Recording, error) {
+	changed := make(map[string]domain.Recording, len(lines))
+	fresh := make(map[string]bool, len(lines))
+	for i := range lines {
+		l := &lines[i]
+		key := l.Value.ObjectKey
+		s := known[key]
+		before := s.recording
+		if earlier, ok := changed[key]; ok {
+			before = &earlier
+		}
+		next, rebuild, err := mergeRecording(s, before, l)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case before == nil:
+			fresh[key] = true
+		case sameRecording(*before, next):
+			continue
+		}
+		changed[key] = next
+		if rebuild && !fresh[key] {
+			r.touch = append(r.touch, domain.HourOf(r.tenant, next.Timestamp))
+		}
+	}
+	out := make([]domain.Recording, 0, len(changed))
+	for _, key := range slices.Sorted(maps.Keys(changed)) {
+		rec := changed[key]
+		out = append(out, rec)
+		if fresh[key] {
+			r.fresh = append(r.fresh, domain.HourOf(r.tenant, rec.Timestamp))
+		}
+	}
+	return out, nil
+}
+
+// mergeRecording puts a line over what stands: what the line leaves out stays, what contradicts
+// the bytes or their hour is refused. rebuild says whether an archive of it would change.
+func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
+	next = l.Value
+	old := domain.Recording{Size: sizeOf(s.size), CRC32: crcOf(s.crc32)}
+	if before != nil {
+		old = *before
+		if !old.Timestamp.Equal(next.Timestamp) {
+			return next, false, refuse(l.Number, domain.KindConflict, `"timestamp" differs from the one that this recording was registered with`)
+		}
+		if old.Size == nil {
+			old.Size = sizeOf(s.size)
+		}
+		if old.CRC32 == nil {
+			old.CRC32 = crcOf(s.crc32)
+		}
+	}
+	if old.Size != nil && next.Size != nil && *old.Size != *next.Size {
+		return next, false, refuse(l.Number, domain.KindConflict, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
+	}
+	if old.CRC32 != nil && next.CRC32 != nil && *old.CRC32 != *next.CRC32 {
+		return next, false, refuse(l.Number, domain.KindConflict, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
+	}
+	if next.Size == nil {
+		next.Size = old.Size
+	}
+	if next.CRC32 == nil {
+		next.CRC32 = old.CRC32
+	}
+	if next.ContentType == "" {
+		next.ContentType = old.ContentType
+	}
+	archived := next
+	archived.ContentType = old.ContentType // no archive shows it
+	return next, before == nil || !sameRecording(*before, archived), nil
+}
+
+func sameRecording(a, b domain.Recording) bool {
+	sameSize := a.Size == b.Size || a.Size != nil && b.Size != nil && *a.Size == *b.Size
+	sameCRC := a.CRC32 == b.CRC32 || a.CRC32 != nil && b.CRC32 != nil && *a.CRC32 == *b.CRC32
+	sameTime := a.Timestamp.Equal(b.Timestamp)
+	a.Size, a.CRC32, a.Timestamp = b.Size, b.CRC32, b.Timestamp
+	return sameSize && sameCRC && sameTime && a == b
+}
+
+// writeRecordings keeps a size or checksum that a build learnt meanwhile.
+func (r *registration) writeRecordings(ctx context.Context, recordings []domain.Recording) error {
+	rows := make([][]any, 0, len(recordings))
+	for i := range recordings {
+		rec := &recordings[i]
+		k := domain.HourOf(r.tenant, rec.Timestamp)
+		var size, crc any
+		if rec.Size != nil {
+			size = *rec.Size
+		}
+		if rec.CRC32 != nil {
+			crc = int64(*rec.CRC32)
+		}
+		rows = append(rows, []any{string(k.Day), rec.ObjectKey, int64(k.Hour), rec.SessionID, rec.ConversationID, rec.MessageID,
+			rec.Type, micros(rec.Timestamp), size, crc, orNull(rec.ContentType)})
+	}
+	if err := r.stages.fill(ctx, recordingStage(), rows); err != nil {
+		return err
+	}
+	columns := recordingStage().list()
+	return r.exec(ctx, `INSERT INTO recordings (tenant, `+columns+`, registered_us)
+		SELECT CAST($1 AS TEXT), `+columns+`, CAST($2 AS BIGINT) FROM stage_recordings WHERE TRUE ORDER BY day, object_key
+		ON CONFLICT (tenant, day, object_key) DO UPDATE SET session_id = excluded.session_id,
+			conversation_id = excluded.conversation_id, message_id = excluded.message_id, type = excluded.type,
+			size = coalesce(excluded.size, recordings.size), crc32 = coalesce(excluded.crc32, recordings.crc32),
+			content_type = excluded.content_type`, r.tenant, r.at)
+}

@@ -1,0 +1,128 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// stage is a temporary table that the lines of one kind go through: filled in bulk, in the one
+// way that each database has for it, and then merged by one SQL text.
+type stage struct {
+	name    string
+	from    string // the table whose column types it has
+	columns []string
+}
+
+func (s stage) list() string { return strings.Join(s.columns, ", ") }
+
+func agentStage() stage {
+	return stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}}
+}
+
+func conversationStage() stage {
+	return stage{"stage_conversations", "conversations", []string{
+		"id", "external_id", "session_id", "agent_id", "status", "call_successful", "user_id", "start_us", "end_us",
+		"last_action_us", "session_type", "session_status", "locale", "tags", "metadata", "call_direction", "caller_phone",
+		"callee_phone", "key_mode", "agent_model", "agent_architecture", "base_cost", "total_cost", "user_body",
+		"transcript_created_us", "transcript_turns", "analysis", "analyzed_us", "recording_id", "recording_key",
+		"recording_created_us", "line_hash"}}
+}
+
+func transcriptStage() stage {
+	return stage{"stage_transcripts", "transcripts", []string{"conversation_id", "raw"}}
+}
+
+func messageStage() stage {
+	return stage{"stage_messages", "messages", []string{"id", "conversation_id", "time_us", "type", "body"}}
+}
+
+func objectStage() stage { return stage{"stage_objects", "objects", []string{"key", "day"}} }
+
+func recordingStage() stage {
+	return stage{"stage_recordings", "recordings", []string{"day", "object_key", "hour", "session_id", "conversation_id",
+		"message_id", "type", "ts_us", "size", "crc32", "content_type"}}
+}
+
+// stager fills stages within one transaction.
+type stager struct {
+	conn     *sql.Conn
+	tx       *sql.Tx
+	postgres bool
+}
+
+// fill makes the stage hold exactly these rows until the transaction ends.
+func (s stager) fill(ctx context.Context, st stage, rows [][]any) error {
+	ends := ""
+	if s.postgres {
+		ends = " ON COMMIT DELETE ROWS"
+	}
+	_, err := s.tx.ExecContext(ctx, "CREATE TEMP TABLE IF NOT EXISTS "+st.name+ends+" AS SELECT "+st.list()+" FROM "+st.from+" WHERE 1 = 0")
+	if err != nil {
+		return fmt.Errorf("make %s: %w", st.name, err)
+	}
+	if s.postgres {
+		return s.copy(ctx, st, rows)
+	}
+	return s.insert(ctx, st, rows)
+}
+
+func (s stager) copy(ctx context.Context, st stage, rows [][]any) error {
+	return s.conn.Raw(func(driver any) error {
+		conn, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("fill %s: the driver is %T", st.name, driver)
+		}
+		_, err := conn.Conn().CopyFrom(ctx, pgx.Identifier{st.name}, st.columns, pgx.CopyFromRows(rows))
+		return err
+	})
+}
+
+// stageRows is how many rows one INSERT of SQLite takes: more gain nothing.
+const stageRows = 50
+
+func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) {
+	if _, err := s.tx.ExecContext(ctx, "DELETE FROM "+st.name); err != nil {
+		return err
+	}
+	head := "INSERT INTO " + st.name + " (" + st.list() + ") VALUES "
+	if len(rows) >= stageRows {
+		full, err := s.tx.PrepareContext(ctx, head+placeholders(stageRows, len(st.columns)))
+		if err != nil {
+			return err
+		}
+		for len(rows) >= stageRows {
+			if _, err := full.ExecContext(ctx, slices.Concat(rows[:stageRows]...)...); err != nil {
+				return err // the transaction's end closes the statement
+			}
+			rows = rows[stageRows:]
+		}
+		if err := full.Close(); err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err = s.tx.ExecContext(ctx, head+placeholders(len(rows), len(st.columns)), slices.Concat(rows...)...)
+	return err
+}
+
+// byKey sorts lines by their key, bytewise, and keeps the last of each key.
+func byKey[T any](lines []Line[T], key func(*T) string) []Line[T] {
+	sorted := slices.Clone(lines)
+	slices.SortStableFunc(sorted, func(a, b Line[T]) int { return strings.Compare(key(&a.Value), key(&b.Value)) })
+	kept := sorted[:0]
+	for i := range sorted {
+		if i+1 < len(sorted) && key(&sorted[i].Value) == key(&sorted[i+1].Value) {
+			continue
+		}
+		kept = append(kept, sorted[i])
+	}
+	return kept
+}

@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Reserved is what is known of an object key before its bytes come.
+type Reserved struct {
+	Day   domain.Day // its recording's day; "" while none is registered
+	Size  *int64     // bytes that it must have; nil while unknown
+	CRC32 *uint32    // the checksum that it must have; nil while unknown
+}
+
+// ReserveUpload makes the key the tenant's before any byte of it is stored.
+// Errors: KindNotFound for an unknown tenant, KindInvalid for a key of another tenant.
+func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
+	var out Reserved
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		out = Reserved{}
+		if err := knownTenant(ctx, tx, tenant); err != nil {
+			return err
+		}
+		var owner string
+		var day sql.NullString
+		var size, crc sql.NullInt64
+		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant) VALUES ($1, $2)
+			ON CONFLICT (key) DO UPDATE SET tenant = objects.tenant RETURNING tenant, day, size, crc32`, key, tenant).
+			Scan(&owner, &day, &size, &crc)
+		if err != nil {
+			return err
+		}
+		if owner != tenant {
+			return domain.Errorf(domain.KindInvalid, "the object key names an object that is not this tenant's")
+		}
+		out.Day, out.Size, out.CRC32 = domain.Day(day.String), sizeOf(size), crcOf(crc)
+		if !day.Valid {
+			return nil
+		}
+		err = tx.QueryRowContext(ctx, `SELECT size, crc32 FROM recordings WHERE tenant = $1 AND day = $2 AND object_key = $3`,
+			tenant, day.String, key).Scan(&size, &crc)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if out.Size == nil {
+			out.Size = sizeOf(size)
+		}
+		if out.CRC32 == nil {
+			out.CRC32 = crcOf(crc)
+		}
+		return err
+	})
+	return out, err
+}
+
+// Upload is an object that now stands in the recordings bucket.
+type Upload struct {
+	Key   string
+	Size  int64
+	CRC32 uint32
+	New   bool // its bytes were written just now, not found there
+}
+
+// RegisterUpload keeps what the stored bytes are and bumps the hour of their recording, so that a
+// file that was missing until now is archived. Repeating it for bytes that stood already changes
+// nothing. Error: KindNotFound when the tenant has not reserved the key.
+func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		var day sql.NullString
+		var size, crc sql.NullInt64
+		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 RETURNING day, size, crc32`,
+			u.Key, tenant).Scan(&day, &size, &crc)
+		if err != nil {
+			return notFound(err, "the object key is not reserved")
+		}
+		if !u.New && size.Valid && size.Int64 == u.Size && crc.Valid && crc.Int64 == int64(u.CRC32) {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = $2, crc32 = $3 WHERE key = $1`, u.Key, u.Size, int64(u.CRC32)); err != nil {
+			return err
+		}
+		var hour int
+		err = tx.QueryRowContext(ctx, `UPDATE recordings SET size = coalesce(size, $4), crc32 = coalesce(crc32, $5)
+			WHERE tenant = $1 AND day = $2 AND object_key = $3 RETURNING hour`,
+			tenant, day.String, u.Key, u.Size, int64(u.CRC32)).Scan(&hour)
+		if errors.Is(err, sql.ErrNoRows) { // no recording names it yet
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = c.bumpHours(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: domain.Day(day.String), Hour: hour}})
+		return err
+	})
+}
