@@ -25,6 +25,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use or settings.`
 
 // commands is the tree of commands: one field each, its type in the file of its name.
 type commands struct {
+	Verify  verifyCmd  `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

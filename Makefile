@@ -1,0 +1,72 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# How many packages are tested at a time: each starts servers of its own.
+P ?= 2
+# Bounds of one package's tests; generous, for small machines under the race detector.
+TIMEOUT ?= 30m
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+# Packages and benchmarks that `make bench` runs.
+BENCH ?= ./...
+BENCHES ?= .
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## run everything in one process, data under ./data
+	@go run ./cmd/callvault standalone
+
+.PHONY: demo
+demo: ## a tenant, real clips, a night's archives, a verified download
+	@go run ./cmd/callvault demo
+
+.PHONY: test
+test: tools ## all tests under the race detector, after the big archives without it
+	@go test -p $(P) -timeout $(TIMEOUT) ./archiver/...
+	@go test -race -p $(P) -timeout $(TIMEOUT) ./...
+
+.PHONY: test-short
+test-short: tools ## the quick tests, without the race detector
+	@go test -short -p $(P) -timeout $(TIMEOUT) ./...
+
+.PHONY: lint
+lint: tools ## gofmt, go vet and golangci-lint
+	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then printf 'run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; fi
+	@go vet ./...
+	@bin/golangci-lint run ./...
+
+.PHONY: bench
+bench: tools ## benchmarks; BENCH=./archiver/... BENCHES=Build narrows them
+	@go test -run '^$$' -bench '$(BENCHES)' -benchmem -p 1 -timeout $(TIMEOUT) $(BENCH)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME=30s
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  grep -ohE '^func Fuzz\w+' "$$dir"/*_test.go 2>/dev/null | cut -c6- | while read -r target; do \
+	    echo "== $$target in $${dir#$$PWD/}"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
+	  done || { [[ $$? == 1 ]] && exit 1; }; \
+	done
+
+.PHONY: cover
+cover: tools ## coverage over all packages, as coverage.html
+	@go test -p $(P) -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=coverage.out ./...
+	@go tool cover -html=coverage.out -o coverage.html
+	@go tool cover -func=coverage.out | tail -n 1
+
+.PHONY: up
+up: ## production's parts and roles in containers
+	@docker compose up --build --detach --wait
+
+.PHONY: down
+down: ## stop the containers; their data stays
+	@docker compose down
+
+.PHONY: tools
+tools: ## install what tests and lint need and this machine lacks
+	@bash .ci/tools

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	humanize "github.com/dustin/go-humanize"
+)
+
+// verifyCmd checks downloaded archives without asking any server.
+type verifyCmd struct {
+	Path string `arg:"" help:"A ZIP, or a directory whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
+	JSON bool   `help:"Print one JSON document."`
+}
+
+// Help says what is checked and shows examples.
+func (*verifyCmd) Help() string {
+	return `Checks the structure, every checksum, SHA256SUMS, and that metadata.json lists each recording.
+Recordings that metadata.json itself declares missing are counted, not an error. Exits with 1
+when anything is wrong.
+
+Examples:
+
+    callvault verify acme_2025-12-12_14.zip
+    callvault verify ./archives --json`
+}
+
+// verifiedFile is one archive in the output of --json.
+type verifiedFile struct {
+	Path             string               `json:"path"`
+	OK               bool                 `json:"ok"`
+	SizeBytes        int64                `json:"sizeBytes"`
+	UTCDay           string               `json:"utcDay,omitempty"`
+	Hour             string               `json:"hour,omitempty"`
+	GeneratedAt      *time.Time           `json:"generatedAt,omitempty"`
+	Files            int                  `json:"files"`
+	FileBytes        int64                `json:"fileBytes"`
+	Sessions         int                  `json:"sessions"`
+	ManifestSHA256   string               `json:"manifestSha256,omitempty"`
+	MissingFileCount int                  `json:"missingFileCount"`
+	MissingFiles     []client.MissingFile `json:"missingFiles"` // the first thousand
+	Problems         []verifyProblem      `json:"problems"`     // the first thousand
+	MoreProblems     int                  `json:"moreProblems,omitempty"`
+}
+
+type verifyProblem struct {
+	Entry string `json:"entry,omitempty"`
+	Text  string `json:"text"`
+}
+
+// verified is one archive's outcome: a report, or why it could not be read.
+type verified struct {
+	client.Report
+	err error
+}
+
+func (v *verified) good() bool { return v.err == nil && v.OK() }
+
+// Run verifies one archive after the other and reports; one that is broken or cannot be read
+// ends it with errReported after all others are checked.
+func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
+	paths, err := archivesAt(c.Path)
+	if err != nil {
+		return err
+	}
+	list := make([]verified, 0, len(paths))
+	bad := 0
+	for _, path := range paths {
+		v, err := verifyOne(ctx, path)
+		if err != nil {
+			return err
+		}
+		list = append(list, v)
+		if !v.good() {
+			bad++
+		}
+		if !c.JSON {
+			if err := v.print(d.stdout); err != nil {
+				return err
+			}
+		}
+	}
+	if c.JSON {
+		err = verifyJSON(d.stdout, list, bad == 0)
+	} else {
+		err = verifySummary(d.stdout, len(list), bad)
+	}
+	if err == nil && bad > 0 {
+		return errReported
+	}
+	return err
+}
+
+// archivesAt lists the ZIPs below path in order, or path itself when it is no directory.
+func archivesAt(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("nothing to verify: %w", err)
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var paths []string
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !entry.IsDir() && strings.EqualFold(filepath.Ext(name), ".zip") {
+			paths = append(paths, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for archives: %w", err)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("there is no .zip below %s; name a file or another directory", path)
+	}
+	return paths, nil
+}
+
+// verifyOne checks one file. Its own error is only that ctx ended; the check, which knows no
+// context and only reads, then ends with the process.
+func verifyOne(ctx context.Context, path string) (verified, error) {
+	done := make(chan verified, 1)
+	go func() {
+		report, err := client.VerifyFile(path)
+		done <- verified{Report: report, err: err}
+	}()
+	select {
+	case v := <-done:
+		return v, nil
+	case <-ctx.Done():
+		return verified{}, fmt.Errorf("verify %s: %w", path, ctx.Err())
+	}
+}
+
+func verifyJSON(w io.Writer, list []verified, ok bool) error {
+	files := make([]verifiedFile, len(list))
+	for i := range list {
+		r := &list[i]
+		f := verifiedFile{
+			Path: r.Path, OK: r.good(), SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
+			Sessions: r.Sessions, ManifestSHA256: r.ManifestSHA256, MissingFileCount: r.MissingCount,
+			MissingFiles: append([]client.MissingFile{}, r.Missing...), Problems: []verifyProblem{}, MoreProblems: r.MoreProblems,
+		}
+		if !r.GeneratedAt.IsZero() {
+			f.GeneratedAt = &r.GeneratedAt
+		}
+		for _, p := range r.Problems {
+			f.Problems = append(f.Problems, verifyProblem{Entry: p.Entry, Text: p.Text})
+		}
+		if r.err != nil {
+			f.Problems = append(f.Problems, verifyProblem{Text: r.err.Error()})
+		}
+		files[i] = f
+	}
+	return console.JSON(w, struct {
+		OK       bool           `json:"ok"`
+		Archives []verifiedFile `json:"archives"`
+	}{ok, files})
+}
+
+// print writes the outcome: one line when all is well, else one more for each problem.
+func (v *verified) print(w io.Writer) error {
+	var lines []string
+	switch {
+	case v.good():
+		lines = append(lines, fmt.Sprintf("ok      %s  %s, %s, %s%s",
+			v.Path, count(v.Files, "recording"), count(v.Sessions, "session"), bytesOf(v.Bytes), missingOf(&v.Report)))
+	case v.err != nil:
+		lines = append(lines, "UNREAD  "+v.Path, "        "+v.err.Error())
+	default:
+		lines = append(lines, "BROKEN  "+v.Path)
+	}
+	for _, p := range v.Problems {
+		lines = append(lines, "        "+p.String())
+	}
+	if v.MoreProblems > 0 {
+		lines = append(lines, fmt.Sprintf("        and %d more", v.MoreProblems))
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, console.Clean(line)); err != nil {
+			return fmt.Errorf("print the outcome: %w", err)
+		}
+	}
+	return nil
+}
+
+// verifySummary ends the list of several archives, and says what to do about bad ones.
+func verifySummary(w io.Writer, all, bad int) error {
+	line := count(all, "archive") + ", all as they should be"
+	switch {
+	case bad > 0:
+		line = humanize.Comma(int64(bad)) + " of " + count(all, "archive") + " cannot be relied on; download again what is named above"
+	case all == 1:
+		return nil
+	}
+	if _, err := fmt.Fprintln(w, line); err != nil {
+		return fmt.Errorf("print the outcome: %w", err)
+	}
+	return nil
+}
+
+func missingOf(r *client.Report) string {
+	if r.MissingCount == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s declared missing", count(r.MissingCount, "recording"))
+}
+
+func bytesOf(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return humanize.Comma(int64(n)) + " " + noun
+}
