@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/queue"
+)
+
+// Days is what the catalog does with whole days.
+type Days interface {
+	PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.Planned, error)
+	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
+	QuietDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
+	LongestRetention(ctx context.Context) (int, error)
+	ExpireDays(ctx context.Context, limit int) (int, error)
+}
+
+// Hours is what the catalog does with hours that nobody builds.
+type Hours interface {
+	HealHours(ctx context.Context) (int, error)
+	ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error)
+	Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error)
+}
+
+// Dispatches is the catalog's account of who waits and what was handed out.
+type Dispatches interface {
+	DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]catalog.Due, error)
+	Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]catalog.Due, error)
+	Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error)
+	Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error
+	NextDue(ctx context.Context) (due int, next time.Time, err error)
+}
+
+// Clock is the catalog's time.
+type Clock interface {
+	Now(ctx context.Context) (time.Time, error)
+	PauseDeletions(ctx context.Context, d time.Duration) error
+}
+
+// Catalog is what a Planner needs of the catalog.
+type Catalog interface {
+	Days
+	Hours
+	Dispatches
+	Clock
+}
+
+// Queue takes dispatches. Errors: KindUnavailable.
+type Queue interface {
+	Epoch(ctx context.Context) (string, error)
+	Slots(ctx context.Context) (int, error)
+	Enqueue(ctx context.Context, key domain.HourKey, dispatch int64) error
+	State(ctx context.Context, key domain.HourKey, dispatch int64) (queue.State, error)
+}
+
+// Config bounds a Planner. Zero fields take the defaults.
+type Config struct {
+	Schedule      cron.Schedule // when the days before are planned; in UTC
+	MaxDays       int           // days planned or ended in one pass (500)
+	MaxHours      int           // hours dispatched in one pass (1,000)
+	MaxLookups    int           // dispatches looked up in Redis in one pass (10,000)
+	DispatchAge   time.Duration // age from which a dispatch is looked up (1 min)
+	QuietInterval time.Duration // how often days without any recording are looked for (1 h)
+	MaxStep       time.Duration // a step of the clock beyond this pauses deletions (10 min)
+	StepPause     time.Duration // for so long (1 h)
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxDays = orDefault(c.MaxDays, 500)
+	c.MaxHours = orDefault(c.MaxHours, 1000)
+	c.MaxLookups = orDefault(c.MaxLookups, 10_000)
+	c.DispatchAge = orDefault(c.DispatchAge, time.Minute)
+	c.QuietInterval = orDefault(c.QuietInterval, time.Hour)
+	c.MaxStep = orDefault(c.MaxStep, 10*time.Minute)
+	c.StepPause = orDefault(c.StepPause, time.Hour)
+	return c
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// Planner runs passes. It is safe for concurrent use; passes of one Planner
+// run one after the other.
+type Planner struct {
+	cfg     Config
+	catalog Catalog
+	queue   Queue
+	now     func() time.Time
+	log     *zap.Logger
+
+	mu    sync.Mutex
+	close closing
+	quiet quiet
+	clock clock
+}
+
+// New makes a Planner. now is the process's clock, read for its steady
+// progress only: every decision about data goes by the catalog's time.
+func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
+	return &Planner{cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan")}
+}
+
+// Report is what a pass did and what it left.
+type Report struct {
+	Now          time.Time // the catalog's
+	Planned      int       // days that were planned
+	Quiet        int       // of these, days without any recording
+	Expired      int       // days ended
+	Healed       int       // hours that should have been due and were not
+	Released     int       // claims freed because their lease lapsed
+	Dispatched   int       // hours handed out
+	Redispatched int       // of these, because their task was gone
+	Waiting      int       // hours due now that nobody builds yet
+	NextDue      time.Time // when the next hour will be due; zero if none
+	NextFiring   time.Time // when the schedule plans the next day; zero if never
+	More         bool      // a bound was met: there is more to do now
+}
+
+// Heal runs one whole pass. A step that fails does not keep the others from
+// running; the errors come back joined.
+func (p *Planner) Heal(ctx context.Context) (Report, error) {
+	return p.pass(ctx, p.planClosed, p.planQuiet, p.healHours, p.expire, p.release, p.redispatch, p.dispatch, p.nextDue)
+}
+
+// Feed runs the part of a pass that workers wait for: it frees lapsed claims
+// and dispatches what is due.
+func (p *Planner) Feed(ctx context.Context) (Report, error) {
+	return p.pass(ctx, p.release, p.dispatch, p.nextDue)
+}
+
+type step func(ctx context.Context, r *Report) error
+
+func (p *Planner) pass(ctx context.Context, steps ...step) (Report, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var r Report
+	if err := p.readClock(ctx, &r); err != nil {
+		return r, err // without the catalog nothing else can be done
+	}
+	var errs []error
+	for _, run := range steps {
+		if err := run(ctx, &r); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+	}
+	return r, errors.Join(errs...)
+}
+
+// PlanDay plans one closed day now, whatever the schedule says.
+// Errors as catalog.PlanDay.
+func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.Planned, error) {
+	return p.catalog.PlanDay(ctx, tenant, day)
+}
+
+// Archive makes the hours of a day due now, all (hour < 0) or one, with force
+// also those that are complete, and dispatches them. It says how many are due.
+// Errors as catalog.Rebuild. When only the dispatching failed the hours are
+// due all the same, and the next pass of anybody dispatches them.
+func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
+	due, err := p.catalog.Rebuild(ctx, tenant, day, hour, force)
+	if err != nil || due == 0 {
+		return due, err
+	}
+	if _, err := p.Feed(ctx); err != nil {
+		p.log.Warn("hours are due but could not be dispatched yet", zap.Error(err))
+	}
+	return due, nil
+}
+
+func (p *Planner) healHours(ctx context.Context, r *Report) (err error) {
+	r.Healed, err = p.catalog.HealHours(ctx)
+	return err
+}
+
+func (p *Planner) expire(ctx context.Context, r *Report) (err error) {
+	r.Expired, err = p.catalog.ExpireDays(ctx, p.cfg.MaxDays)
+	r.More = r.More || r.Expired == p.cfg.MaxDays
+	return err
+}
+
+func (p *Planner) release(ctx context.Context, r *Report) error {
+	freed, err := p.catalog.ReleaseLapsed(ctx, p.cfg.MaxHours)
+	r.Released = len(freed)
+	for _, key := range freed {
+		p.log.Warn("a builder vanished; its hour is free again", zap.String("tenant", key.Tenant),
+			zap.String("day", string(key.Day)), zap.Int("hour", key.Hour))
+	}
+	return err
+}
+
+func (p *Planner) nextDue(ctx context.Context, r *Report) (err error) {
+	r.Waiting, r.NextDue, err = p.catalog.NextDue(ctx)
+	return err
+}
