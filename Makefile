@@ -46,11 +46,9 @@ bench: tools ## benchmarks; BENCH=./archiver/... BENCHES=Build narrows them
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=30s
-	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
-	  grep -ohE '^func Fuzz\w+' "$$dir"/*_test.go 2>/dev/null | cut -c6- | while read -r target; do \
-	    echo "== $$target in $${dir#$$PWD/}"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
-	  done || { [[ $$? == 1 ]] && exit 1; }; \
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
+	  echo "== $${func#func } in $$file"; \
+	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
 	done
 
 .PHONY: cover
