@@ -1,0 +1,252 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// maxLabelBytes bounds short texts such as a locale or a phone number.
+const maxLabelBytes = 512
+
+// maxNumberBytes bounds a number that is kept as it is spelled.
+const maxNumberBytes = 64
+
+// fields reads the fields of one object, and keeps the first thing that is wrong.
+type fields struct {
+	object object
+	path   string // of the object within its line, with a trailing dot, or ""
+	err    error
+}
+
+func (f *fields) fail(name, format string, args ...any) {
+	if f.err == nil {
+		f.err = domain.Errorf(domain.KindInvalid, "%q %s", f.path+name, fmt.Sprintf(format, args...))
+	}
+}
+
+// value gives a field that may have to be there.
+func (f *fields) value(name string, required bool) []byte {
+	v := f.object.get(name)
+	if v == nil && required {
+		f.fail(name, "is missing")
+	}
+	return v
+}
+
+// text reads a string of any length that the line allows; "" when absent.
+func (f *fields) text(name string, required bool) string {
+	v := f.value(name, required)
+	if v == nil {
+		return ""
+	}
+	if v[0] != '"' {
+		f.fail(name, "must be a string")
+		return ""
+	}
+	s, err := unquote(v)
+	if err != nil {
+		f.fail(name, "%v", err)
+	}
+	if s == "" && required {
+		f.fail(name, "must not be empty")
+	}
+	return s
+}
+
+// label reads a short text.
+func (f *fields) label(name string, required bool) string {
+	s := f.text(name, required)
+	if len(s) > maxLabelBytes {
+		f.fail(name, "must have at most %d bytes", maxLabelBytes)
+	}
+	return s
+}
+
+// id reads an id; "" when absent or empty and not required.
+func (f *fields) id(name string, required bool) string {
+	s := f.text(name, required)
+	if s != "" {
+		if reason := badID(s); reason != "" {
+			f.fail(name, "%s", reason)
+		}
+	}
+	return s
+}
+
+// key reads an object key.
+func (f *fields) key(name string) string {
+	s := f.text(name, true)
+	if s != "" {
+		if reason := badKey(s); reason != "" {
+			f.fail(name, "%s", reason)
+		}
+	}
+	return s
+}
+
+// oneOf reads one of a few words; "" when absent.
+func (f *fields) oneOf(name string, words ...string) string {
+	if f.object.get(name) == nil {
+		return ""
+	}
+	s := f.text(name, false)
+	for _, w := range words {
+		if s == w {
+			return s
+		}
+	}
+	f.fail(name, "must be one of %s", strings.Join(words, ", "))
+	return ""
+}
+
+// time reads an RFC 3339 time; nil when absent.
+func (f *fields) time(name string, required bool) *time.Time {
+	v := f.value(name, required)
+	if v == nil {
+		return nil
+	}
+	var t time.Time
+	if err := t.UnmarshalText(bytes.Trim(v, `"`)); err != nil || v[0] != '"' {
+		f.fail(name, "must be an RFC 3339 time such as 2025-12-12T14:23:45Z")
+		return nil
+	}
+	t = time.UnixMicro(t.UnixMicro()).UTC()
+	if y := t.Year(); y < 1970 || y > 9999 {
+		f.fail(name, "must be a time from 1970 to 9999")
+	}
+	return &t
+}
+
+// unixTime reads Unix seconds.
+func (f *fields) unixTime(name string) time.Time {
+	v := f.value(name, true)
+	if v == nil {
+		return time.Time{}
+	}
+	if !isNumber(v) {
+		f.fail(name, "must be a number of Unix seconds such as 1744651778.652")
+		return time.Time{}
+	}
+	us, ok := decimalMicros(string(v))
+	if !ok || us < 0 || us >= endMicros {
+		f.fail(name, "must be Unix seconds of a time from 1970 to 9999")
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// integer reads a whole number that fits 64 bits; nil when absent.
+func (f *fields) integer(name string, required bool) *int64 {
+	v := f.value(name, required)
+	if v == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil {
+		f.fail(name, "must be an integer of 64 bits")
+		return nil
+	}
+	return &n
+}
+
+// size reads a number of bytes; nil when absent.
+func (f *fields) size(name string) *int64 {
+	n := f.integer(name, false)
+	if n != nil && *n < 0 {
+		f.fail(name, "must not be negative")
+	}
+	return n
+}
+
+// crc32 reads a checksum in hex; nil when absent.
+func (f *fields) crc32(name string) *uint32 {
+	if f.object.get(name) == nil {
+		return nil
+	}
+	sum, err := ParseCRC32(f.text(name, true))
+	if err != nil {
+		f.fail(name, "must be 8 hex digits such as a1b2c3d4")
+		return nil
+	}
+	return &sum
+}
+
+// number keeps a number as it is spelled; nil when absent.
+func (f *fields) number(name string) json.RawMessage {
+	v := f.object.get(name)
+	if v == nil {
+		return nil
+	}
+	if !isNumber(v) {
+		f.fail(name, "must be a number")
+	}
+	if len(v) > maxNumberBytes {
+		f.fail(name, "must have at most %d characters", maxNumberBytes)
+	}
+	return bytes.Clone(v)
+}
+
+func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+
+// free keeps an object as it is; nil when absent.
+func (f *fields) free(name string) json.RawMessage {
+	v := f.object.get(name)
+	if v == nil {
+		return nil
+	}
+	if v[0] != '{' {
+		f.fail(name, "must be an object")
+		return nil
+	}
+	return bytes.Clone(v)
+}
+
+// strings keeps a list of strings as it is; nil when absent.
+func (f *fields) strings(name string) json.RawMessage {
+	v := f.object.get(name)
+	if v == nil {
+		return nil
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(v, &list) != nil {
+		f.fail(name, "must be a list of strings")
+	}
+	for _, item := range list {
+		if item[0] != '"' {
+			f.fail(name, "must be a list of strings")
+			break
+		}
+	}
+	return bytes.Clone(v)
+}
+
+// sub reads an object whose own fields mean something; ok is false when it is absent or wrong.
+func (f *fields) sub(name string) (inner fields, ok bool) {
+	v := f.object.get(name)
+	if v == nil || f.err != nil {
+		return inner, false
+	}
+	if v[0] != '{' {
+		f.fail(name, "must be an object")
+		return inner, false
+	}
+	o, err := members(v)
+	if err != nil {
+		f.fail(name, "is not right: %v", err)
+		return inner, false
+	}
+	return fields{object: o, path: f.path + name + "."}, true
+}
+
+// done takes over what was wrong in an inner object.
+func (f *fields) done(inner fields) {
+	if f.err == nil {
+		f.err = inner.err
+	}
+}

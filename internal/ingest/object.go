@@ -1,0 +1,211 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// object is a JSON object whose values keep their bytes. Its slices are those of the line.
+type object struct {
+	members []member
+	index   map[string]int
+}
+
+// member is one field. Whole is the field with its name, as it stands in the object.
+type member struct {
+	name  string
+	value []byte
+	whole []byte
+}
+
+// parseObject takes text apart that must be one JSON object. Its errors are safe to show.
+func parseObject(text []byte) (object, error) {
+	text = bytes.Trim(text, " \t\r\n")
+	if !utf8.Valid(text) {
+		return object{}, errors.New("not valid UTF-8")
+	}
+	if !json.Valid(text) {
+		return object{}, invalidJSON(text)
+	}
+	if text[0] != '{' {
+		return object{}, errors.New("not a JSON object")
+	}
+	return members(text)
+}
+
+// invalidJSON says where text stops being JSON.
+func invalidJSON(text []byte) error {
+	var any json.RawMessage
+	var syntax *json.SyntaxError
+	if errors.As(json.Unmarshal(text, &any), &syntax) {
+		return fmt.Errorf("not valid JSON at byte %d", syntax.Offset)
+	}
+	return errors.New("not valid JSON")
+}
+
+// members walks over an object that is known to be valid JSON.
+func members(text []byte) (object, error) {
+	o := object{index: make(map[string]int, 16)}
+	at := skipSpace(text, 1)
+	for text[at] != '}' {
+		start := at
+		end := skipString(text, at)
+		name, err := unquote(text[start:end])
+		if err != nil {
+			return o, fmt.Errorf("a field's name %w", err)
+		}
+		at = skipSpace(text, end) + 1 // the colon
+		at = skipSpace(text, at)
+		from := at
+		at = skipValue(text, at)
+		if _, twice := o.index[name]; twice {
+			return o, fmt.Errorf("%.80q stands twice", name)
+		}
+		o.index[name] = len(o.members)
+		o.members = append(o.members, member{name: name, value: text[from:at], whole: text[start:at]})
+		if at = skipSpace(text, at); text[at] == ',' {
+			at = skipSpace(text, at+1)
+		}
+	}
+	return o, nil
+}
+
+func skipSpace(text []byte, at int) int {
+	for text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r' {
+		at++
+	}
+	return at
+}
+
+// skipString gives the end of the string that begins at at.
+func skipString(text []byte, at int) int {
+	for at++; text[at] != '"'; at++ {
+		if text[at] == '\\' {
+			at++
+		}
+	}
+	return at + 1
+}
+
+// skipValue gives the end of the value that begins at at.
+func skipValue(text []byte, at int) int {
+	switch text[at] {
+	case '"':
+		return skipString(text, at)
+	case '{', '[':
+		for depth := 0; ; {
+			switch text[at] {
+			case '"':
+				at = skipString(text, at)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return at + 1
+				}
+			}
+			at++
+		}
+	}
+	for !strings.ContainsRune(" \t\r\n,]}", rune(text[at])) {
+		at++
+	}
+	return at
+}
+
+// get gives a field's value; nil when it is absent or null.
+func (o object) get(name string) []byte {
+	i, ok := o.index[name]
+	if !ok || string(o.members[i].value) == "null" {
+		return nil
+	}
+	return o.members[i].value
+}
+
+// without gives the object's bytes without one field.
+func (o object) without(name string) json.RawMessage {
+	size := 2
+	for _, m := range o.members {
+		size += len(m.whole) + 1
+	}
+	out := append(make([]byte, 0, size), '{')
+	for _, m := range o.members {
+		if m.name == name {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, m.whole...)
+	}
+	return append(out, '}')
+}
+
+// unquote reads one JSON string. What no database could keep as it is gets refused.
+func unquote(quoted []byte) (string, error) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	if halfSurrogate(quoted) {
+		return "", errors.New("holds half of a surrogate pair")
+	}
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		return "", errors.New("is not a JSON string")
+	}
+	if strings.IndexByte(s, 0) >= 0 {
+		return "", errors.New("must not hold the character U+0000")
+	}
+	return s, nil
+}
+
+// halfSurrogate says whether an escape in the string stands for half of a character.
+func halfSurrogate(quoted []byte) bool {
+	for i := 0; i < len(quoted); i++ {
+		if quoted[i] != '\\' {
+			continue
+		}
+		i++
+		unit, ok := escapeUnit(quoted, i)
+		if !ok || unit < 0xd800 || unit > 0xdfff {
+			continue
+		}
+		i += 5
+		low, ok := uint16(0), i < len(quoted) && quoted[i] == '\\'
+		if ok {
+			low, ok = escapeUnit(quoted, i+1)
+		}
+		if unit >= 0xdc00 || !ok || low < 0xdc00 || low > 0xdfff {
+			return true
+		}
+		i += 5
+	}
+	return false
+}
+
+// escapeUnit reads uXXXX at i.
+func escapeUnit(quoted []byte, i int) (uint16, bool) {
+	if i+4 >= len(quoted) || quoted[i] != 'u' {
+		return 0, false
+	}
+	var unit uint16
+	for _, c := range quoted[i+1 : i+5] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		unit = unit<<4 | uint16(c)
+	}
+	return unit, true
+}

@@ -1,0 +1,155 @@
+package ingest
+
+import (
+	"strings"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Limits of one line, in bytes.
+const (
+	MaxLineBytes  = 64 << 20 // a conversation's: transcripts may have 50 MB
+	MaxOtherBytes = 1 << 20  // every other line's
+)
+
+// Line is one line taken apart: exactly one of its pointers is set.
+type Line struct {
+	Agent        *domain.Agent
+	Conversation *domain.Conversation
+	Message      *domain.Message
+	Recording    *domain.Recording
+}
+
+// ParseLine reads one line. Its error is KindInvalid, with a message that names the field and the
+// reason. The result shares no memory with text.
+func ParseLine(text []byte) (Line, error) {
+	o, err := parseObject(text)
+	if err != nil {
+		return Line{}, domain.Errorf(domain.KindInvalid, "%v", err)
+	}
+	f := &fields{object: o}
+	var l Line
+	kind := f.oneOf("kind", "agent", "conversation", "message", "recording")
+	if kind == "" {
+		f.fail("kind", "is missing")
+	}
+	if f.err == nil && kind != "conversation" && len(text) > MaxOtherBytes {
+		return Line{}, domain.Errorf(domain.KindInvalid, "longer than %d bytes; only a conversation's line may be", MaxOtherBytes)
+	}
+	switch kind {
+	case "agent":
+		l.Agent = parseAgent(f)
+	case "conversation":
+		l.Conversation = parseConversation(f)
+	case "message":
+		l.Message = parseMessage(f)
+	case "recording":
+		l.Recording = parseRecording(f)
+	}
+	if f.err != nil {
+		return Line{}, f.err
+	}
+	return l, nil
+}
+
+func parseAgent(f *fields) *domain.Agent {
+	return &domain.Agent{
+		ID:          f.id("agentId", true),
+		Name:        f.label("name", false),
+		Description: f.text("description", false),
+		Body:        f.object.without("kind"),
+	}
+}
+
+func parseMessage(f *fields) *domain.Message {
+	return &domain.Message{
+		ID:             f.id("messageId", true),
+		ConversationID: f.id("conversationId", true),
+		Time:           f.unixTime("time"),
+		Type:           f.label("type", true),
+		Body:           f.object.without("kind"),
+	}
+}
+
+func parseRecording(f *fields) *domain.Recording {
+	r := &domain.Recording{
+		ConversationID: f.id("conversationId", true),
+		SessionID:      f.id("sessionId", true),
+		Type:           f.id("type", true),
+		ObjectKey:      f.key("objectKey"),
+		Size:           f.size("sizeBytes"),
+		ContentType:    f.label("contentType", false),
+		CRC32:          f.crc32("crc32"),
+	}
+	if n := f.integer("messageId", true); n != nil {
+		r.MessageID = *n
+	}
+	if t := f.time("timestamp", true); t != nil {
+		r.Timestamp = *t
+	}
+	if strings.ContainsFunc(r.ContentType, func(c rune) bool { return c < ' ' || c > '~' }) {
+		f.fail("contentType", "must be printable ASCII")
+	}
+	return r
+}
+
+func parseConversation(f *fields) *domain.Conversation {
+	c := &domain.Conversation{
+		ID:                f.id("conversationId", true),
+		ExternalID:        f.id("externalConversationId", false),
+		SessionID:         f.id("sessionId", false),
+		AgentID:           f.id("agentId", true),
+		SessionType:       f.label("sessionType", false),
+		SessionStatus:     f.label("sessionStatus", false),
+		Status:            f.oneOf("status", "initiated", "in-progress", "processing", "done", "failed"),
+		CallSuccessful:    f.oneOf("callSuccessful", "success", "failure", "unknown"),
+		End:               f.time("endTime", false),
+		LastAction:        f.time("lastActionAt", false),
+		Locale:            f.label("locale", false),
+		Tags:              f.strings("tags"),
+		Metadata:          f.free("metadata"),
+		CallDirection:     f.label("callDirection", false),
+		CallerPhone:       f.label("callerPhone", false),
+		CalleePhone:       f.label("calleePhone", false),
+		KeyMode:           f.label("keyMode", false),
+		AgentModel:        f.label("agentModel", false),
+		AgentArchitecture: f.label("agentArchitecture", false),
+		BaseCost:          f.number("baseCost"),
+		TotalCost:         f.number("totalCost"),
+		User:              f.free("user"),
+	}
+	if t := f.time("startTime", true); t != nil {
+		c.Start = *t
+	}
+	if user, ok := f.sub("user"); ok {
+		c.UserID = user.id("id", false)
+		f.done(user)
+	}
+	parseTranscript(f, c)
+	if analysis, ok := f.sub("postCallAnalysis"); ok {
+		c.AnalysisData = analysis.free("analysisData")
+		c.Analyzed = analysis.time("analyzedAt", false)
+		f.done(analysis)
+	}
+	if recording, ok := f.sub("recording"); ok {
+		c.RecordingID = recording.id("id", false)
+		c.RecordingKey = recording.key("objectKey")
+		c.RecordingCreated = recording.time("createdAt", false)
+		f.done(recording)
+	}
+	return c
+}
+
+func parseTranscript(f *fields, c *domain.Conversation) {
+	transcript, ok := f.sub("transcript")
+	if !ok {
+		return
+	}
+	if transcript.value("raw", true) != nil {
+		raw := transcript.text("raw", false)
+		c.TranscriptRaw = &raw
+		c.TranscriptTurns = domain.CountTurns(raw)
+	}
+	c.TranscriptCreated = transcript.time("createdAt", false)
+	f.done(transcript)
+}
