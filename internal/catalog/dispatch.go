@@ -71,20 +71,28 @@ func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch
 	return translate(err)
 }
 
+// tooFar is further ahead (microseconds) than any hour is ever made due.
+const tooFar = int64(7 * 86_400_000_000)
+
+// adriftSQL lists hours that want a build at no time, or at one that only a wrong clock can have set.
+const adriftSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'
+	UNION ALL SELECT tenant, day, hour FROM hours WHERE due_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
+	LIMIT $1`
+
 // HealHours makes hours due that should be and are not: planned ones that want a build without a
-// time for it. It says how many. It changes one row at a time: whoever holds several hours' locks
+// time for it, or with one that only a wrong clock can have set. It says how many. It changes one row at a time: whoever holds several hours' locks
 // without their days' can deadlock with a registration.
 func (c *Catalog) HealHours(ctx context.Context) (int, error) {
-	const adrift = `planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'`
 	const most = 1000
-	keys, err := c.hourKeys(ctx, `SELECT tenant, day, hour FROM hours WHERE `+adrift+` LIMIT $1`, most)
+	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar)
 	if err != nil {
 		return 0, err
 	}
 	healed := 0
 	for _, k := range keys {
 		ok, err := affected(c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND `+adrift, k.Tenant, k.Day, k.Hour))
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND wanted <> built AND state <> 'expired'
+			AND (due_us IS NULL OR due_us > (SELECT now_us FROM catalog_clock) + $4)`, k.Tenant, k.Day, k.Hour, tooFar))
 		if err != nil {
 			return healed, err
 		}

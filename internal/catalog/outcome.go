@@ -46,8 +46,12 @@ func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, 
 	if err := doomWriting(ctx, tx, key, at); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE hours SET token = NULL, lease_us = NULL, dispatched_us = NULL, due_us = $4
-		WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, at+wait.Microseconds()); err != nil {
+	var due any // null: as due as it was
+	if wait > 0 {
+		due = at + wait.Microseconds()
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET token = NULL, lease_us = NULL, dispatched_us = NULL, due_us = coalesce($4, due_us)
+		WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, due); err != nil {
 		return err
 	}
 	if f != nil {
@@ -69,8 +73,7 @@ func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, 
 // ReleaseLapsed frees hours whose builder stopped renewing, at most limit, and gives their keys.
 // Twenty lapses in a row make an hour failed: it may be what kills its builders.
 func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error) {
-	keys, err := c.hourKeys(ctx, `SELECT tenant, day, hour FROM hours
-		WHERE lease_us < (SELECT now_us FROM catalog_clock) ORDER BY lease_us LIMIT $1`, limit)
+	keys, err := c.hourKeys(ctx, lapsedSQL, limit, c.tooLong())
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +90,14 @@ func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKe
 	return freed, nil
 }
 
+// lapsedSQL lists lapsed leases, and those that end later ($2) than any lease given now: a clock
+// that stepped back would hold them for as long as it stepped.
+const lapsedSQL = `SELECT tenant, day, hour FROM hours WHERE lease_us < (SELECT now_us FROM catalog_clock)
+	UNION ALL SELECT tenant, day, hour FROM hours WHERE lease_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
+	LIMIT $1`
+
+func (c *Catalog) tooLong() int64 { return 10 * c.rules.Lease.Microseconds() }
+
 func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done bool, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		done = false
@@ -97,7 +108,8 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		at := d.at
 		var lapses int
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND lease_us < $4 RETURNING lapses`, k.Tenant, k.Day, k.Hour, at).Scan(&lapses)
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND (lease_us < $4 OR lease_us > $4 + $5) RETURNING lapses`,
+			k.Tenant, k.Day, k.Hour, at, c.tooLong()).Scan(&lapses)
 		if err == sql.ErrNoRows { // renewed or committed meanwhile
 			return nil
 		}

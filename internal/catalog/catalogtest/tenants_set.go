@@ -1,0 +1,98 @@
+package catalogtest
+
+import (
+	"sync"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+func tenants(b *bench) {
+	_, err := b.c.CreateTenant(b.ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	b.wantKind(err, domain.KindConflict)
+	for _, bad := range []domain.Tenant{
+		{ID: "a b", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, {ID: "b", DayLimit: 5, DownloadLimit: 5},
+		{ID: "b", RetentionDays: 4000, DayLimit: 5, DownloadLimit: 5}, {ID: "b", RetentionDays: 3, DownloadLimit: 5},
+	} {
+		_, err := b.c.CreateTenant(b.ctx, bad)
+		b.wantKind(err, domain.KindInvalid)
+	}
+	_, err = b.c.Tenant(b.ctx, "nobody")
+	b.wantKind(err, domain.KindNotFound)
+	_, err = b.c.SetTenant(b.ctx, "nobody", func(*domain.Tenant) {})
+	b.wantKind(err, domain.KindNotFound)
+	_, err = b.c.SetTenant(b.ctx, "acme", func(t *domain.Tenant) { t.RetentionDays = 0 })
+	b.wantKind(err, domain.KindInvalid)
+	b.newTenant("Zeta", 5)
+	b.newTenant("a-1", 5)
+	list, err := b.c.Tenants(b.ctx, "", 2)
+	b.must(err)
+	equal(b, "page", len(list), 2)
+	equal(b, "bytewise first", list[0].ID, "Zeta")
+	rest, err := b.c.Tenants(b.ctx, list[1].ID, 2)
+	b.must(err)
+	equal(b, "rest", len(rest), 1)
+	equal(b, "last", rest[0].ID, "acme")
+	set, err := b.c.SetTenant(b.ctx, "acme", func(t *domain.Tenant) { t.Export, t.DayLimit, t.ID = true, 9, "changed" })
+	b.must(err)
+	got, err := b.c.Tenant(b.ctx, "acme")
+	b.must(err)
+	equal(b, "changed", got, set)
+	equal(b, "limit", got.DayLimit, 9)
+}
+
+func (b *bench) retain(days int) {
+	b.Helper()
+	_, err := b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.RetentionDays = days })
+	b.must(err)
+}
+
+func retentionShortened(b *bench) {
+	b.add(1)
+	b.plan()
+	b.publish(1)
+	b.pass(48 * time.Hour)
+	b.day = b.day.Add(2)
+	b.add(1) // a day that goes on
+	b.plan()
+	b.publish(1)
+	b.day = b.day.Add(-2)
+	b.retain(1)
+	equal(b, "state at once", b.hour(1).State, catalog.StateExpired)
+	b.expire(0)
+	b.day = b.day.Add(2)
+	equal(b, "other day", b.hour(1).State, catalog.StateAvailable)
+	equal(b, "its end", b.view().RetentionEnd, b.view().Completed.Add(24*time.Hour))
+}
+
+func retentionRaised(b *bench) {
+	b.add(1)
+	b.plan()
+	b.publish(1)
+	b.pass(retention + time.Minute) // over, and nobody marked it yet
+	equal(b, "expired", b.view().Expired, true)
+	b.retain(30)
+	equal(b, "expired still", b.view().Expired, true)
+	equal(b, "state", b.hour(1).State, catalog.StateExpired)
+	b.must(b.c.Reopen(b.ctx, b.tenant, b.day))
+	equal(b, "reopened for the new retention", b.view().RetentionEnd, b.view().Reopened.Add(30*24*time.Hour))
+}
+
+// tenantChangesMeet changes one tenant from many sides: no change is lost.
+func tenantChangesMeet(b *bench) {
+	b.add(1)
+	b.plan()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if _, err := b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.DayLimit++ }); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	got, err := b.c.Tenant(b.ctx, b.tenant)
+	b.must(err)
+	equal(b, "limit", got.DayLimit, domain.DefaultDayLimit+8)
+}
