@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/objstore/embedded"
+	"github.com/callvault/callvault/internal/queue"
+)
+
+// besideTimeout bounds the wait for another process that has locked the data directory.
+const besideTimeout = 15 * time.Second
+
+// Parts are the catalog, the object store and the queue of one process, opened.
+type Parts struct {
+	Config  config.Config // as completed: names the embedded parts' addresses too
+	Catalog *catalog.Catalog
+	Store   *objstore.Store
+	Queue   *queue.Queue
+	// Beside is the standalone process whose parts these are; nil when they are outside ones or
+	// run in this process.
+	Beside *Runtime
+	// Dir is the data directory that this process has locked; nil when it needs none.
+	Dir *DataDir
+}
+
+// Embedded says that some of the parts run in this process.
+func (p *Parts) Embedded() bool { return p.Dir != nil }
+
+// Open opens the parts that cfg names and runs embedded ones for those it does not name, unless a
+// standalone process runs them already. Everything it opens is added to g, which closes it.
+// Relative paths do not survive it: the embedded object store changes the working directory.
+func Open(ctx context.Context, cfg config.Config, g *Group, log *zap.Logger) (*Parts, error) {
+	p := &Parts{Config: cfg}
+	noCatalog, noQueue, noObjects := cfg.Embedded()
+	var disk *embedded.Disk
+	if noCatalog || noQueue || noObjects {
+		if err := p.lockOrJoin(ctx, g); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.Beside != nil:
+		p.Beside.Fill(&p.Config.Parts)
+		if noObjects {
+			d, err := embedded.OpenDisk(objectsDir(cfg.Data))
+			if err != nil {
+				return nil, err
+			}
+			disk = d
+		}
+	case p.Dir != nil:
+		d, err := p.startEmbedded(ctx, g, noCatalog, noQueue, noObjects, log)
+		if err != nil {
+			return nil, err
+		}
+		disk = d
+	}
+	if err := p.connect(ctx, g, disk); err != nil {
+		return nil, err
+	}
+	if !p.Embedded() {
+		return p, nil
+	}
+	_, err := p.Prepare(ctx)
+	return p, err
+}
+
+func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
+	ctx, cancel := context.WithTimeout(ctx, besideTimeout)
+	defer cancel()
+	dir, runtime, err := Beside(ctx, p.Config.Data)
+	if err != nil {
+		return err
+	}
+	p.Dir, p.Beside = dir, runtime
+	if dir != nil {
+		g.Add(Component{Name: "data directory", Stage: StageTelemetry, Close: dir.Close})
+	}
+	return nil
+}
+
+func objectsDir(data string) string { return filepath.Join(absolute(data), "objects") }
+
+// startEmbedded starts the parts that nobody named and writes their addresses into the settings.
+func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue, noObjects bool, log *zap.Logger) (*embedded.Disk, error) {
+	if noCatalog {
+		path := filepath.Join(p.Dir.Path(), "catalog.db")
+		p.Config.DatabaseURL = config.Secret("sqlite://" + (&url.URL{Path: path}).EscapedPath())
+	}
+	if noQueue {
+		redis, err := startRedis(log)
+		if err != nil {
+			return nil, err
+		}
+		g.Add(redis.component())
+		p.Config.RedisURL = config.Secret(redis.url())
+	}
+	if !noObjects {
+		return nil, nil //nolint:nilnil // outside stores need no disk of ours
+	}
+	accessKey, secretKey := "callvault", randomHex()
+	server, err := embedded.Start(ctx, embedded.Config{Dir: objectsDir(p.Dir.Path()), AccessKey: accessKey, SecretKey: secretKey})
+	if err != nil {
+		return nil, err
+	}
+	g.Add(Component{Name: "embedded object store", Stage: StageCatalog, Close: server.Stop, Run: func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-server.Done():
+			return fmt.Errorf("it ended by itself")
+		}
+	}})
+	p.Config.S3Endpoint, p.Config.S3Region = server.Endpoint(), embedded.Region
+	p.Config.S3AccessKey, p.Config.S3SecretKey = config.Secret(accessKey), config.Secret(secretKey)
+	return server.Disk, nil
+}
+
+// connect opens the clients of all parts.
+func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk) error {
+	c := p.Config
+	var err error
+	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), catalog.Rules{Lease: c.Lease, LateDelay: c.LateDelay})
+	if err != nil {
+		return err
+	}
+	g.Add(Component{Name: "catalog", Stage: StageCatalog, Close: p.Catalog.Close})
+	store := objstore.Config{
+		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
+		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives,
+	}
+	if disk != nil {
+		store.Sync, store.CheckKey = disk.Sync, disk.CheckKey
+	}
+	if p.Store, err = objstore.New(store); err != nil {
+		return err
+	}
+	if p.Queue, err = queue.Connect(c.RedisURL.Reveal()); err != nil {
+		return err
+	}
+	g.Add(Component{Name: "queue client", Stage: StageClients, Close: p.Queue.Close})
+	return nil
+}
+
+// Prepared is what Prepare did.
+type Prepared struct {
+	Migrations int `json:"migrations"` // schema steps taken
+	Keys       int `json:"keys"`       // signing keys made
+}
+
+// Prepare brings the schema up, makes missing buckets and signing keys. It can be repeated, and
+// run by several processes at once.
+func (p *Parts) Prepare(ctx context.Context) (Prepared, error) {
+	var done Prepared
+	var err error
+	if done.Migrations, err = p.Catalog.Migrate(ctx); err != nil {
+		return done, err
+	}
+	if done.Keys, err = auth.EnsureKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal()); err != nil {
+		return done, err
+	}
+	return done, p.EnsureBuckets(ctx)
+}
+
+// EnsureBuckets makes missing buckets and gives them their rules. Archives that were left behind
+// expire by the store's own rule after well over twice the longest retention: a backstop behind
+// the sweeper, which a reopened day does not reach.
+func (p *Parts) EnsureBuckets(ctx context.Context) error {
+	longest, err := p.Catalog.LongestRetention(ctx)
+	if err != nil {
+		return err
+	}
+	return p.Store.EnsureBuckets(ctx, objstore.EnsureOptions{ExpireArchivesAfter: 2*max(longest, p.Config.RetentionDays) + 30})
+}

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// embeddedRedis is a Redis in this process. It forgets everything at its end, which costs
+// nothing: the planner fills the queue again.
+type embeddedRedis struct {
+	server   *miniredis.Miniredis
+	password string
+	log      *zap.Logger
+}
+
+func startRedis(log *zap.Logger) (*embeddedRedis, error) {
+	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: randomHex(), log: log}
+	r.server.RequireAuth(r.password)
+	if err := r.server.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, domain.Wrap(domain.KindUnavailable, err, "the embedded queue found no free port on loopback")
+	}
+	return r, nil
+}
+
+func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() + "/0" }
+
+// component moves the server's time: keys expire only when it is told that a second passed.
+func (r *embeddedRedis) component() Component {
+	run := func(ctx context.Context) error {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				r.server.FastForward(time.Second)
+			}
+		}
+	}
+	return Component{Name: "embedded queue", Stage: StageCatalog, Run: run, Close: func() error {
+		r.server.Close()
+		return nil
+	}}
+}
+
+func randomHex() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails: it ends the process instead
+	return hex.EncodeToString(b[:])
+}
