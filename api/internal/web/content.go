@@ -1,0 +1,206 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// stallTimeout ends an answer whose reader takes nothing for so long.
+const stallTimeout = 2 * time.Minute
+
+// Content is bytes that can be read from anywhere.
+type Content struct {
+	Size int64
+	ETag string // without quotes; none when empty
+	// Open gives the bytes of [from, to).
+	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
+}
+
+// Plan is how a request for a Content will be answered.
+type Plan struct {
+	Status int  // 200, 206, 304, 412 or 416
+	Starts bool // the answer holds the first byte
+	spans  []Span
+}
+
+// probe takes an answer's status and drops the rest.
+type probe struct {
+	header http.Header
+	status int
+}
+
+func (p *probe) Header() http.Header         { return p.header }
+func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
+func (p *probe) WriteHeader(status int)      { p.status = status }
+
+// Plan says how Serve will answer, without reading a byte. It sets the ETag header, and takes a
+// Range with too many parts out of the request.
+func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
+	spans, valid := Ranges(r.Header.Get("Range"), c.Size)
+	if len(spans) > maxRanges {
+		r.Header.Del("Range")
+		spans = nil
+	}
+	if c.ETag != "" {
+		w.Header().Set("ETag", `"`+c.ETag+`"`)
+	}
+	head := r.Clone(r.Context())
+	head.Method = http.MethodHead
+	p := &probe{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
+	http.ServeContent(p, head, "", time.Time{}, &reader{size: c.Size})
+	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK}
+	if p.status == http.StatusPartialContent && valid {
+		plan.spans = spans
+		for _, s := range spans {
+			plan.Starts = plan.Starts || s.From == 0
+		}
+	}
+	return plan
+}
+
+// Ready is a Content whose first bytes are at hand.
+type Ready struct {
+	plan Plan
+	body *reader
+}
+
+// Prepare opens the bytes that the plan begins with, so that their absence is known before the
+// answer starts. Close the Ready if it is not served.
+func (c Content) Prepare(ctx context.Context, plan Plan) (*Ready, error) {
+	body := &reader{ctx: ctx, content: c, size: c.Size, spans: plan.spans}
+	if len(plan.spans) > 0 {
+		body.want = plan.spans[0].From
+	}
+	if err := body.open(); err != nil {
+		return nil, err
+	}
+	return &Ready{plan, body}, nil
+}
+
+// Close gives the bytes up.
+func (b *Ready) Close() error { return b.body.Close() }
+
+// Serve answers the request as planned. Content-Type must be set. An answer that can't be
+// finished breaks the connection; the error says why.
+func (b *Ready) Serve(w http.ResponseWriter, r *http.Request) error {
+	out := &patient{ResponseWriter: w, control: http.NewResponseController(w)}
+	http.ServeContent(out, r, "", time.Time{}, b.body)
+	err := errors.Join(b.body.err, out.err, b.body.Close())
+	if err == nil {
+		err = out.finish()
+	}
+	return err
+}
+
+// patient gives each write its own time.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	err     error
+}
+
+// Unwrap is for http.ResponseController.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	n, err := p.ResponseWriter.Write(b)
+	if err != nil {
+		p.err = fmt.Errorf("the client takes no more: %w", err)
+	}
+	return n, err
+}
+
+// finish sends what is buffered and takes the deadline from the connection, which may serve on.
+func (p *patient) finish() error {
+	if err := p.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("the client takes no more: %w", err)
+	}
+	if err := p.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// reader is a Content as http.ServeContent wants it. It opens the bytes where it is read, not
+// where it is sought, and asks for no more than the span at hand.
+type reader struct {
+	ctx     context.Context
+	content Content
+	size    int64
+	spans   []Span
+	want    int64 // where the next Read is to begin
+	body    io.ReadCloser
+	at, to  int64 // of body
+	err     error
+}
+
+// Seek implements io.Seeker.
+func (b *reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.want
+	case io.SeekEnd:
+		offset += b.size
+	}
+	b.want = offset
+	return offset, nil
+}
+
+// open opens the bytes from where the reader is to be read, to the end of the span that starts
+// there.
+func (b *reader) open() error {
+	if b.body != nil && b.at == b.want || b.want >= b.size {
+		return nil
+	}
+	if err := b.Close(); err != nil {
+		return err
+	}
+	b.at, b.to = b.want, b.size
+	for _, s := range b.spans {
+		if s.From == b.at {
+			b.to = s.To
+			break
+		}
+	}
+	var err error
+	b.body, err = b.content.Open(b.ctx, b.at, b.to)
+	return err
+}
+
+// Read implements io.Reader.
+func (b *reader) Read(p []byte) (int, error) {
+	if b.want >= b.size {
+		return 0, io.EOF
+	}
+	if err := b.open(); err != nil {
+		b.err = err
+		return 0, err
+	}
+	n, err := b.body.Read(p)
+	b.at += int64(n)
+	b.want = b.at
+	if errors.Is(err, io.EOF) && b.at < b.to {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *reader) Close() error {
+	if b.body == nil {
+		return nil
+	}
+	err := b.body.Close()
+	b.body = nil
+	return err
+}

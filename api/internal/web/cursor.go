@@ -1,0 +1,50 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Sealer seals cursors. Errors of Unseal: KindUnauthorized for what it did not seal, KindUnavailable.
+type Sealer interface {
+	Seal(ctx context.Context, purpose auth.Purpose, about string, payload []byte) string
+	Unseal(ctx context.Context, purpose auth.Purpose, about, token string) ([]byte, error)
+}
+
+// MaxCursor bounds the length of a cursor that is looked at, in bytes.
+const MaxCursor = 4096
+
+// SealCursor makes an opaque cursor of a position. about is what the cursor is bound to: tenant,
+// endpoint and filters, written so that no two of them give the same text.
+func SealCursor[P any](ctx context.Context, s Sealer, about string, position P) (string, error) {
+	payload, err := json.Marshal(position)
+	if err != nil {
+		return "", fmt.Errorf("seal a cursor: %w", err)
+	}
+	return s.Seal(ctx, auth.PurposeCursor, about, payload), nil
+}
+
+// OpenCursor gives the position of a cursor made for the same about. Errors: KindInvalid for any
+// other text, KindUnavailable.
+func OpenCursor[P any](ctx context.Context, s Sealer, about, cursor string) (position P, err error) {
+	wrong := domain.Errorf(domain.KindInvalid, "the cursor is not one of this request")
+	if len(cursor) > MaxCursor {
+		return position, wrong
+	}
+	payload, err := s.Unseal(ctx, auth.PurposeCursor, about, cursor)
+	switch domain.KindOf(err) {
+	case "":
+	case domain.KindUnauthorized:
+		return position, wrong
+	default:
+		return position, err
+	}
+	if err := json.Unmarshal(payload, &position); err != nil {
+		return position, wrong
+	}
+	return position, nil
+}

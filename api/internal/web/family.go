@@ -1,0 +1,66 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Family is a group of endpoints with one error shape, as the router mounts it.
+type Family struct {
+	Name string // for logs, metrics and the address of its description
+
+	// Owns says whether the family answers for an escaped path, be it with its own 404. The first
+	// family that owns a path gets it.
+	Owns func(path string) bool
+
+	Handler http.Handler
+
+	// Fail writes an error that the router found: 413, 500 or 503 (which also has a Retry-After).
+	Fail func(w http.ResponseWriter, r *http.Request, status int)
+
+	// Streams says which requests may have bodies of any size; none when nil.
+	Streams func(r *http.Request) bool
+
+	// Spec is the family's OpenAPI document in YAML.
+	Spec []byte
+}
+
+// Under gives an Owns for everything below prefixes: /a owns /a and /a/b, not /ab.
+func Under(prefixes ...string) func(path string) bool {
+	return func(path string) bool {
+		for _, prefix := range prefixes {
+			if rest, ok := strings.CutPrefix(path, prefix); ok && (rest == "" || rest[0] == '/') {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// Methods answers one path. HEAD goes where GET does; what has no handler is 405 with Allow.
+type Methods struct {
+	Get  http.HandlerFunc
+	Post http.HandlerFunc
+	Put  http.HandlerFunc
+	Fail func(w http.ResponseWriter, r *http.Request, status int)
+}
+
+// ServeHTTP implements http.Handler.
+func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, c := range []struct {
+		method string
+		serve  http.HandlerFunc
+	}{{http.MethodGet, m.Get}, {http.MethodHead, m.Get}, {http.MethodPost, m.Post}, {http.MethodPut, m.Put}} {
+		if c.serve == nil {
+			continue
+		}
+		if r.Method == c.method {
+			c.serve(w, r)
+			return
+		}
+		allow = append(allow, c.method)
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	m.Fail(w, r, http.StatusMethodNotAllowed)
+}

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// JSON writes v with its fields in the order of its struct, without escaping for HTML, and nothing
+// but the headers to a HEAD.
+func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // a value that has no JSON is a mistake in this program; the router answers 500
+	}
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b.Bytes()) // a caller that is gone needs no answer
+	}
+}
+
+// Time is an instant as the APIs spell it: UTC, whole seconds (truncated), Z.
+func Time(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
+
+// TimeOrNull is Time, nil for the zero time.
+func TimeOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := Time(t)
+	return &s
+}
+
+// Seconds rounds a wait up to whole seconds.
+func Seconds(d time.Duration) string {
+	if d <= 0 {
+		return "0"
+	}
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// RateLimit writes the three headers of a limited endpoint, and Retry-After with a 429.
+func RateLimit(w http.ResponseWriter, limit, remaining int, reset time.Duration) {
+	h := w.Header()
+	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(remaining))
+	h.Set("X-RateLimit-Reset", Seconds(reset))
+}

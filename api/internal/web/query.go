@@ -1,0 +1,62 @@
+package web
+
+import (
+	"net/url"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Query is a request's query, read strictly: what is read must be there once at most.
+type Query struct{ values url.Values }
+
+// ParseQuery reads a raw query. Error: KindInvalid when it can't be unescaped.
+func ParseQuery(raw string) (Query, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return Query{}, domain.Errorf(domain.KindInvalid, "the query can't be read")
+	}
+	return Query{values}, nil
+}
+
+// Text gives a parameter. Error: KindInvalid when it stands twice, is longer than max bytes, or is
+// no UTF-8 or holds a NUL, which no database column takes.
+func (q Query) Text(name string, max int) (value string, given bool, err error) {
+	all := q.values[name]
+	switch {
+	case len(all) == 0:
+		return "", false, nil
+	case len(all) > 1:
+		return "", true, domain.Errorf(domain.KindInvalid, "%s must be given once", name)
+	case len(all[0]) > max:
+		return "", true, domain.Errorf(domain.KindInvalid, "%s is longer than %d bytes", name, max)
+	case !Storable(all[0]):
+		return "", true, domain.Errorf(domain.KindInvalid, "%s is not valid text", name)
+	}
+	return all[0], true, nil
+}
+
+// Storable says whether text is UTF-8 without NUL.
+func Storable(text string) bool {
+	for i := range len(text) {
+		if text[i] == 0 {
+			return false
+		}
+	}
+	return utf8.ValidString(text)
+}
+
+// Whole gives a parameter that is a whole number of plain digits, with a minus sign at most. Error:
+// KindInvalid when it is anything else or not within min and max.
+func (q Query) Whole(name string, min, max int64) (value int64, given bool, err error) {
+	text, given, err := q.Text(name, 20)
+	if err != nil || !given {
+		return 0, given, err
+	}
+	value, err = strconv.ParseInt(text, 10, 64)
+	if err != nil || text[0] == '+' || value < min || value > max {
+		return 0, true, domain.Errorf(domain.KindInvalid, "%s must be a whole number from %d to %d", name, min, max)
+	}
+	return value, true, nil
+}

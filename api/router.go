@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/cors"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+)
+
+// Family is a group of endpoints with one error shape; the packages below api give theirs.
+type Family = web.Family
+
+// Config is what the router itself needs to know.
+type Config struct {
+	CORSOrigins []string // origins whose pages may call; none when empty
+}
+
+// Deps are the parts that the router works with.
+type Deps struct {
+	Families []Family // the first that owns a path answers
+	Log      *zap.Logger
+	Now      func() time.Time
+
+	// Ready says why this process can't serve; nil means that it can. Its error's text is for operators.
+	Ready func(ctx context.Context) error
+
+	// Observe is told of every answer; optional.
+	Observe func(family, method string, status int, took time.Duration)
+}
+
+// New makes the handler of everything that clients call.
+func New(cfg Config, deps Deps) http.Handler {
+	d := &dispatcher{deps: deps, families: append(deps.Families, own(deps))}
+	var h http.Handler = http.HandlerFunc(d.serve)
+	if len(cfg.CORSOrigins) > 0 { // with none the middleware would allow all
+		h = cors.Handler(cors.Options{
+			AllowedOrigins: cfg.CORSOrigins,
+			AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+			AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "If-Match", "If-None-Match", "If-Range", "Range",
+				"X-API-Key", "XI-API-Key", "X-Request-Id"},
+			ExposedHeaders: []string{"Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-RateLimit-Limit",
+				"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id"},
+			MaxAge: int((10 * time.Minute).Seconds()),
+		})(h)
+	}
+	return identify(h)
+}
+
+// dispatcher finds the family of a request and guards it.
+type dispatcher struct {
+	deps     Deps
+	families []Family
+}
+
+func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
+	start := d.deps.Now()
+	family := d.family(r)
+	out := &recorder{ResponseWriter: w}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	defer d.done(family, out, r, start)
+	defer d.recover(family, out, r)
+	if family.Streams == nil || !family.Streams(r) {
+		if r.ContentLength > web.MaxBody {
+			family.Fail(out, r, http.StatusRequestEntityTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	}
+	family.Handler.ServeHTTP(out, r)
+}
+
+// family gives the owner of the request's path; the last one owns everything.
+func (d *dispatcher) family(r *http.Request) Family {
+	path := r.URL.EscapedPath()
+	last := len(d.families) - 1
+	for _, f := range d.families[:last] {
+		if f.Owns(path) {
+			return f
+		}
+	}
+	return d.families[last]
+}
+
+// recover answers for a handler that panicked. Where the answer has begun the connection is
+// broken, so that nobody takes it for a whole one.
+func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler {
+		panic(cause)
+	}
+	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), zap.String("request_id", web.RequestID(r.Context())), zap.Stack("stack"))
+	if out.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	family.Fail(out, r, http.StatusInternalServerError)
+}
+
+// done logs the answer: the path without its query, which may hold a link's token.
+func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start time.Time) {
+	took := d.deps.Now().Sub(start)
+	if d.deps.Observe != nil {
+		d.deps.Observe(family.Name, r.Method, out.status, took)
+	}
+	d.deps.Log.Info("request", zap.String("family", family.Name), zap.String("method", r.Method), zap.String("path", r.URL.Path),
+		zap.Int("status", out.status), zap.Int64("bytes", out.bytes), zap.Duration("took", took),
+		zap.String("request_id", web.RequestID(r.Context())), zap.String("remote", web.Remote(r)))
+}
+
+// own is what the router answers itself: health, the OpenAPI documents, and 404 for the rest.
+func own(deps Deps) Family {
+	fail := func(w http.ResponseWriter, r *http.Request, status int) {
+		web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+		web.JSON(w, r, http.StatusOK, map[string]string{"status": "alive"})
+	}})
+	mux.Handle("/readyz", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(deps, r); err != nil {
+			w.Header().Set("Retry-After", "5")
+			web.JSON(w, r, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": err.Error()})
+			return
+		}
+		web.JSON(w, r, http.StatusOK, map[string]string{"status": "ready"})
+	}})
+	names := []string{}
+	for _, f := range deps.Families {
+		if len(f.Spec) == 0 {
+			continue
+		}
+		names = append(names, "/openapi/"+f.Name+".yaml")
+		mux.Handle("/openapi/"+f.Name+".yaml", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/yaml")
+			_, _ = w.Write(f.Spec) // a caller that is gone needs no answer
+		}})
+	}
+	mux.Handle("/openapi", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
+	}})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
+	return Family{Name: "none", Handler: mux, Fail: fail}
+}
+
+func ready(deps Deps, r *http.Request) error {
+	if deps.Ready == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	return deps.Ready(ctx)
+}

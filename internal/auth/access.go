@@ -1,0 +1,186 @@
+package auth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// ScopeDataService is the scope that the daily recordings need.
+const ScopeDataService = "dataservice_external"
+
+// Scopes lists every scope that an application can have.
+func Scopes() []string { return []string{ScopeDataService} }
+
+// leeway is how far two clocks may be apart; a host further off is not ready.
+const leeway = 10 * time.Second
+
+// tokenType marks access tokens (RFC 9068), so that nothing else signed by the same key passes.
+const tokenType = "at+jwt"
+
+// accessClaims are the claims of callvault's own access tokens.
+type accessClaims struct {
+	jwt.Claims
+	ClientID string `json:"client_id"`
+	Tenant   string `json:"tenant"`
+	Scope    string `json:"scope"`
+}
+
+// Config says whose tokens are issued and accepted.
+type Config struct {
+	Issuer   string        // callvault's public URL; no slash at its end
+	TokenTTL time.Duration // life of an access token; 1 h when 0
+	Outside  Outside       // an issuer accepted as well; none while its Issuer is empty
+}
+
+// Applications looks up what stands behind a token. Errors: KindNotFound, KindUnavailable.
+type Applications interface {
+	Application(ctx context.Context, id string) (catalog.Application, error)
+	Tenant(ctx context.Context, id string) (domain.Tenant, error)
+}
+
+// Tokens issues and verifies access tokens. It is safe for concurrent use.
+type Tokens struct {
+	cfg     Config
+	keys    *Keyring
+	apps    Applications
+	outside *outside
+	now     func() time.Time
+}
+
+// NewTokens makes a Tokens. It asks nobody anything.
+func NewTokens(cfg Config, keys *Keyring, apps Applications, now func() time.Time) *Tokens {
+	if cfg.TokenTTL == 0 {
+		cfg.TokenTTL = time.Hour
+	}
+	cfg.Issuer = strings.TrimRight(cfg.Issuer, "/")
+	t := &Tokens{cfg: cfg, keys: keys, apps: apps, now: now}
+	if cfg.Outside.Issuer != "" {
+		t.outside = newOutside(cfg.Outside, now)
+	}
+	return t
+}
+
+// Issuer is the public URL that callvault's own tokens name.
+func (t *Tokens) Issuer() string { return t.cfg.Issuer }
+
+// Public gives the keys that verify callvault's own tokens.
+func (t *Tokens) Public(ctx context.Context) jose.JSONWebKeySet { return t.keys.Public(ctx) }
+
+// Issue signs an access token for an application with the given scopes, and says how long it lives.
+func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []string) (string, time.Duration, error) {
+	r := t.keys.fresh(ctx)
+	id := r.current[PurposeAccess]
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: r.private[id], KeyID: id}},
+		(&jose.SignerOptions{}).WithType(tokenType))
+	if err != nil {
+		return "", 0, fmt.Errorf("sign an access token: %w", err)
+	}
+	var serial [16]byte
+	_, _ = rand.Read(serial[:]) // crypto/rand never fails: it ends the process instead
+	now := t.now()
+	token, err := jwt.Signed(signer).Claims(accessClaims{
+		Claims: jwt.Claims{
+			Issuer: t.cfg.Issuer, Subject: app.ID, Audience: jwt.Audience{t.cfg.Issuer}, ID: hex.EncodeToString(serial[:]),
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(t.cfg.TokenTTL)),
+		},
+		ClientID: app.ID, Tenant: app.Tenant, Scope: strings.Join(scopes, " "),
+	}).Serialize()
+	if err != nil {
+		return "", 0, fmt.Errorf("sign an access token: %w", err)
+	}
+	return token, t.cfg.TokenTTL, nil
+}
+
+// Caller is who an access token speaks for.
+type Caller struct {
+	Tenant string
+	Actor  string // for the audit log: app:ID, or oidc:SUBJECT
+	Scopes []string
+}
+
+// Has says whether the caller may use the scope.
+func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// refused is the one answer to every token that is not good.
+func refused(cause error) error {
+	return domain.Wrap(domain.KindUnauthorized, cause, "the access token is invalid or has expired")
+}
+
+// Verify says who an access token speaks for. Errors: KindUnauthorized for every token that is
+// not good, KindUnavailable when that can't be found out.
+func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
+	parsed, err := jwt.ParseSigned(token, asymmetric())
+	if err != nil {
+		return Caller{}, refused(err)
+	}
+	var named struct {
+		Issuer string `json:"iss"`
+	}
+	if err := parsed.UnsafeClaimsWithoutVerification(&named); err != nil {
+		return Caller{}, refused(err)
+	}
+	switch {
+	case named.Issuer == t.cfg.Issuer:
+		return t.verifyOwn(ctx, parsed)
+	case t.outside != nil && named.Issuer == t.outside.cfg.Issuer:
+		return t.verifyOutside(ctx, token)
+	}
+	return Caller{}, refused(fmt.Errorf("the issuer is another"))
+}
+
+func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (Caller, error) {
+	if len(parsed.Headers) != 1 || parsed.Headers[0].Algorithm != algorithmES256 || parsed.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
+		return Caller{}, refused(fmt.Errorf("the token is not an access token of ours"))
+	}
+	private, known, err := find(ctx, t.keys, parsed.Headers[0].KeyID, func(r *ring) map[string]*ecdsa.PrivateKey { return r.private })
+	if err != nil {
+		return Caller{}, err
+	}
+	if !known {
+		return Caller{}, refused(fmt.Errorf("the key is unknown"))
+	}
+	var claims accessClaims
+	if err := parsed.Claims(&private.PublicKey, &claims); err != nil {
+		return Caller{}, refused(err)
+	}
+	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
+		return Caller{}, refused(err)
+	}
+	app, err := t.apps.Application(ctx, claims.ClientID)
+	switch {
+	case domain.KindOf(err) == domain.KindNotFound:
+		return Caller{}, refused(err)
+	case err != nil:
+		return Caller{}, err
+	case !app.Disabled.IsZero() || app.Tenant != claims.Tenant:
+		return Caller{}, refused(fmt.Errorf("the application is disabled"))
+	}
+	caller := Caller{Tenant: app.Tenant, Actor: "app:" + app.ID}
+	for _, scope := range strings.Fields(claims.Scope) {
+		if slices.Contains(app.Scopes, scope) { // taken away since counts at once
+			caller.Scopes = append(caller.Scopes, scope)
+		}
+	}
+	return caller, nil
+}
+
+// checkTimes wants issuer, audience, expiry and what else the claims say about time to hold now.
+func (t *Tokens) checkTimes(c jwt.Claims, issuer, audience string) error {
+	if c.Expiry == nil {
+		return fmt.Errorf("the token never expires")
+	}
+	return c.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: jwt.Audience{audience}, Time: t.now()}, leeway)
+}

@@ -1,0 +1,78 @@
+package auth
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// linkVersion is the first byte of a link token's payload.
+const linkVersion = 1
+
+// Link is what a link token says: the bytes of this very archive, until then.
+type Link struct {
+	domain.HourKey
+	Revision int64
+	Archive  string // the archive's token
+	Expires  time.Time
+}
+
+// SealLink makes the link's token.
+func (k *Keyring) SealLink(ctx context.Context, l Link) string {
+	payload := []byte{linkVersion, byte(l.Hour)}
+	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
+	payload = binary.AppendUvarint(payload, uint64(l.Revision))
+	for _, text := range []string{l.Tenant, string(l.Day), l.Archive} {
+		payload = binary.AppendUvarint(payload, uint64(len(text)))
+		payload = append(payload, text...)
+	}
+	return k.Seal(ctx, PurposeLink, "", payload)
+}
+
+// OpenLink verifies a link's token. It does not look at its expiry: the catalog's clock decides
+// that. Errors: KindUnauthorized, KindUnavailable.
+func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
+	payload, err := k.Unseal(ctx, PurposeLink, "", token)
+	if err != nil {
+		return Link{}, err
+	}
+	l, ok := parseLink(payload)
+	if !ok {
+		return Link{}, domain.Errorf(domain.KindUnauthorized, "the token is not genuine")
+	}
+	return l, nil
+}
+
+// parseLink reads a payload that SealLink wrote, whole and with nothing behind it.
+func parseLink(p []byte) (l Link, ok bool) {
+	if len(p) < 2 || p[0] != linkVersion || p[1] > 23 {
+		return l, false
+	}
+	l.Hour, p = int(p[1]), p[2:]
+	expires, n := binary.Varint(p)
+	if n <= 0 {
+		return l, false
+	}
+	l.Expires, p = time.UnixMicro(expires).UTC(), p[n:]
+	revision, n := binary.Uvarint(p)
+	if n <= 0 {
+		return l, false
+	}
+	l.Revision, p = int64(revision), p[n:]
+	var texts [3]string
+	for i := range texts {
+		size, n := binary.Uvarint(p)
+		if n <= 0 || size > uint64(len(p)-n) {
+			return l, false
+		}
+		texts[i], p = string(p[n:n+int(size)]), p[n+int(size):]
+	}
+	day, err := domain.ParseDay(texts[1])
+	if err != nil || len(p) > 0 {
+		return l, false
+	}
+	l.Tenant, l.Day, l.Archive = texts[0], day, texts[2]
+	return l, true
+}
