@@ -51,7 +51,7 @@ func (a *attempt) hashFrom(s *span) {
 		return
 	}
 	for s != nil {
-		f.sha.Write(s.data) //nolint:errcheck // a hash never fails
+		f.sha.Write(s.data)
 		a.hashed(s)
 		var all bool
 		if s, all = f.following(); all {

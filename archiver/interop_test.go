@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -65,7 +64,6 @@ func (p *pipeOnly) Read(b []byte) (int, error) { return p.f.Read(b) }
 // fileSink writes the ZIP to a file, leaving holes where there are only zeros.
 type fileSink struct {
 	f        *os.File
-	mu       sync.Mutex
 	partSize int64
 }
 
@@ -99,7 +97,9 @@ func listing(t *testing.T, b []byte) string {
 	var sb strings.Builder
 	for _, n := range names {
 		d := newDigest()
-		d.Write(files[n])
+		if _, err := d.Write(files[n]); err != nil {
+			t.Fatal(err)
+		}
 		fmt.Fprintf(&sb, "%08x %d %s\n", d.crc, d.size, n)
 	}
 	return sb.String()

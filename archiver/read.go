@@ -167,7 +167,10 @@ func (g *get) read(parent context.Context) error {
 			return causeOr(ctx, err)
 		}
 	}
-	return g.drain(body)
+	if g.surplus(body) && g.last {
+		return errSize // the object has grown
+	}
+	return nil
 }
 
 // causeOr returns why ctx was cancelled, or err if it was not.
@@ -225,19 +228,15 @@ func (g *get) pin() {
 	}
 }
 
-// drain reads to the end of a body that should have none left, so that its
-// connection can be used again; more bytes after an entry's last mean that the
-// object has grown. All bytes are here already, so errors don't matter.
-func (g *get) drain(body io.Reader) error {
-	var surplus [1]byte
+// surplus reads to the end of a body that should have none left, so that its
+// connection can be used again, and reports whether there was more. All bytes
+// asked for are here already, so errors don't matter.
+func (g *get) surplus(body io.Reader) bool {
+	var b [1]byte
 	for range 4 { // a reader may give nothing without an error a few times
-		n, err := body.Read(surplus[:])
-		switch {
-		case n > 0 && g.last:
-			return errSize
-		case n > 0 || err != nil:
-			return nil
+		if n, err := body.Read(b[:]); n > 0 || err != nil {
+			return n > 0
 		}
 	}
-	return nil
+	return false
 }

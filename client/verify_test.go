@@ -174,7 +174,7 @@ type file struct {
 }
 
 // pack writes entries with the headers of an archive; SHA256SUMS is added over
-// all that come before unless there is one.
+// all of them unless there is one.
 func pack(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var out bytes.Buffer
