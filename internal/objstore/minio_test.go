@@ -19,36 +19,14 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-func minioConfig(t *testing.T) objstore.Config {
-	t.Helper()
-	s3 := testenv.MinIO(t)
-	return objstore.Config{
-		Endpoint: s3.Endpoint, Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
-		Recordings: testenv.BucketName("recordings"), Archives: testenv.BucketName("archives"),
-	}
-}
-
-func open(t *testing.T, cfg objstore.Config) *objstore.Store {
-	t.Helper()
-	store, err := objstore.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	return store
-}
-
 func TestMinIO(t *testing.T) {
-	objstoretest.Run(t, minioConfig)
+	objstoretest.Run(t, func(t *testing.T) objstore.Config { return objstoretest.MinIO(t) })
 }
 
 // The operator's own rules stay beside callvault's.
 func TestEnsureBucketsSetsRules(t *testing.T) {
-	cfg := minioConfig(t)
-	store := open(t, cfg)
-	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	cfg := objstoretest.MinIO(t)
+	store := objstoretest.Open(t, cfg)
 	endpoint, err := url.Parse(cfg.Endpoint)
 	if err != nil {
 		t.Fatal(err)
@@ -91,17 +69,14 @@ func TestEnsureBucketsSetsRules(t *testing.T) {
 // Every writing call asks for the disk once the object is there, and does not
 // succeed before it is safe.
 func TestWritesAreSynced(t *testing.T) {
-	cfg := minioConfig(t)
+	cfg := objstoretest.MinIO(t)
 	var synced []string
 	var failure error
 	cfg.Sync = func(bucket, key string) error {
 		synced = append(synced, bucket+"/"+key)
 		return failure
 	}
-	store := open(t, cfg)
-	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	store := objstoretest.Open(t, cfg)
 	archives := store.Archives()
 	put := func(key string) error {
 		_, err := archives.Put(t.Context(), key, []byte("x"), objstore.PutOptions{IfNoneMatch: true})
@@ -131,7 +106,11 @@ func TestWritesAreSynced(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	good := objstore.Config{Endpoint: "http://localhost:9000", AccessKey: "a", SecretKey: "b", Recordings: "r12", Archives: "a12"}
-	open(t, good)
+	if store, err := objstore.New(good); err != nil {
+		t.Error(err)
+	} else {
+		store.Close()
+	}
 	for what, change := range map[string]func(*objstore.Config){
 		"no endpoint":       func(c *objstore.Config) { c.Endpoint = "" },
 		"a host only":       func(c *objstore.Config) { c.Endpoint = "localhost:9000" },

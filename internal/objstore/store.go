@@ -182,6 +182,9 @@ func (s *Store) Check(ctx context.Context) error {
 
 // check is nil when the bucket is there.
 func (b *Bucket) check(ctx context.Context) error {
+	// A probe that waits longer than this has its answer.
+	ctx, cancel := context.WithTimeout(ctx, b.store.cfg.StallTimeout)
+	defer cancel()
 	exists, err := b.store.once.BucketExists(ctx, b.name)
 	if err != nil {
 		return b.failure(ctx, "reach", "", err)

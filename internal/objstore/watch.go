@@ -13,7 +13,7 @@ import (
 // watch cancels its context when nothing has moved for a while. A TCP
 // connection to a frozen server looks healthy for ever.
 type watch struct {
-	ctx    context.Context //nolint:containedctx // it is what the watch guards
+	ctx    context.Context // what the watch guards
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }

@@ -16,7 +16,7 @@ import (
 // shared is what the tests of one process have in common. It is the package's
 // only state, and global because tests of one package know nothing of each
 // other but the process they run in.
-var shared environment //nolint:gochecknoglobals // see above
+var shared environment
 
 // environment owns the process's temporary directory, its shared servers and
 // the thread that starts children.
@@ -69,7 +69,7 @@ func (e *environment) makeRoot() error {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
 	// PostgreSQL may run as another user, who must be able to pass through.
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // passing through is the purpose
+	if err := os.Chmod(dir, 0o711); err != nil {
 		return errors.Join(fmt.Errorf("open a temporary directory: %w", err), os.RemoveAll(dir))
 	}
 	reader, writer, err := os.Pipe()

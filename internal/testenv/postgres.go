@@ -246,7 +246,7 @@ func (p *PostgresServer) initialize(dir, data string, credential *syscall.Creden
 // otherUser says as whom PostgreSQL runs: it refuses root.
 func otherUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nobody else is the answer
+		return nil, nil // nobody else is the answer
 	}
 	var errs []error
 	for _, name := range []string{"postgres", "nobody"} {

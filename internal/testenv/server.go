@@ -221,7 +221,7 @@ func freePort() (int, error) {
 	const low, high = 12000, 32000
 	var last error
 	for range 100 {
-		port := low + rand.IntN(high-low) //nolint:gosec // not a secret
+		port := low + rand.IntN(high-low)
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			last = err

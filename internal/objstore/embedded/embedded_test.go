@@ -139,10 +139,7 @@ func TestObjectsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	server := startChild(t, dir)
 	cfg := server.config()
-	store := open(t, cfg)
-	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	store := objstoretest.Open(t, cfg)
 	etag, err := store.Archives().Put(t.Context(), "a/b", []byte("data"), objstore.PutOptions{ContentType: "audio/ogg"})
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +148,7 @@ func TestObjectsSurviveARestart(t *testing.T) {
 	server = startChild(t, dir)
 	defer server.stop(t)
 	cfg.Endpoint = server.endpoint
-	info, err := open(t, cfg).Archives().Stat(t.Context(), "a/b")
+	info, err := objstoretest.Open(t, cfg).Archives().Stat(t.Context(), "a/b")
 	if err != nil || info.ETag != etag || info.Size != 4 || info.ContentType != "audio/ogg" || info.CRC32 == nil {
 		t.Errorf("%+v, %v", info, err)
 	}
@@ -162,10 +159,7 @@ func TestUploadsSurviveACrash(t *testing.T) {
 	dir := t.TempDir()
 	server := startChild(t, dir)
 	cfg := server.config()
-	store := open(t, cfg)
-	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	store := objstoretest.Open(t, cfg)
 	id, err := store.Archives().NewUpload(t.Context(), "a/b", "")
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +175,7 @@ func TestUploadsSurviveACrash(t *testing.T) {
 	server = startChild(t, dir)
 	defer server.stop(t)
 	cfg.Endpoint = server.endpoint
-	archives := open(t, cfg).Archives()
+	archives := objstoretest.Open(t, cfg).Archives()
 	if err := part(archives); err != nil {
 		t.Error("the upload did not survive: ", err)
 	}
@@ -240,16 +234,6 @@ func TestStartRefuses(t *testing.T) {
 	if domain.KindOf(err) != domain.KindUnavailable {
 		t.Errorf("on a file: %v", err)
 	}
-}
-
-func open(t *testing.T, cfg objstore.Config) *objstore.Store {
-	t.Helper()
-	store, err := objstore.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	return store
 }
 
 func TestCheckKey(t *testing.T) {

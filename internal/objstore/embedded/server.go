@@ -125,7 +125,7 @@ func (s *Server) listen(ctx context.Context, storer meta.MetadataStorer, cfg Con
 	if err != nil {
 		return err
 	}
-	addr, err := freeAddress()
+	addr, err := freeAddress(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,8 +162,8 @@ func (s *Server) listen(ctx context.Context, storer meta.MetadataStorer, cfg Con
 }
 
 // freeAddress finds a port; the server can't tell which one it got.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

@@ -25,22 +25,22 @@ func presign(t *testing.T, f *fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, body := fetch(t, raw, "")
-	if response.StatusCode != http.StatusOK || !bytes.Equal(body, data) {
-		t.Errorf("%s with %d bytes", response.Status, len(body))
+	whole := fetch(t, raw, "")
+	if whole.status != http.StatusOK || !bytes.Equal(whole.body, data) {
+		t.Errorf("status %d with %d bytes", whole.status, len(whole.body))
 	}
-	if got := response.Header.Get("Content-Disposition"); got != `attachment; filename="tenant_2025-01-01_07.zip"` {
+	if got := whole.header.Get("Content-Disposition"); got != `attachment; filename="tenant_2025-01-01_07.zip"` {
 		t.Errorf("Content-Disposition is %q", got)
 	}
-	if got := response.Header.Get("Content-Type"); got != "application/zip" {
+	if got := whole.header.Get("Content-Type"); got != "application/zip" {
 		t.Errorf("Content-Type is %q", got)
 	}
-	response, body = fetch(t, raw, "bytes=100-199")
-	if response.StatusCode != http.StatusPartialContent || !bytes.Equal(body, data[100:200]) {
-		t.Errorf("a range: %s with %d bytes", response.Status, len(body))
+	if part := fetch(t, raw, "bytes=100-199"); part.status != http.StatusPartialContent || !bytes.Equal(part.body, data[100:200]) {
+		t.Errorf("a range: status %d with %d bytes", part.status, len(part.body))
 	}
-	if response, _ = fetch(t, strings.Replace(raw, "X-Amz-Expires=60", "X-Amz-Expires=600", 1), ""); response.StatusCode != http.StatusForbidden {
-		t.Errorf("a changed URL: %s", response.Status)
+	longer := strings.Replace(raw, "X-Amz-Expires=60", "X-Amz-Expires=600", 1)
+	if got := fetch(t, longer, ""); longer == raw || got.status != http.StatusForbidden {
+		t.Errorf("a changed URL: status %d", got.status)
 	}
 	for _, ttl := range []time.Duration{0, objstore.MaxPresign + time.Second} {
 		_, err := f.bucket.Presign(t.Context(), key, ttl, objstore.PresignOptions{})
@@ -62,18 +62,25 @@ func presignExpires(t *testing.T, f *fixture) {
 	}
 	deadline := time.Now().Add(time.Minute)
 	for {
-		response, _ := fetch(t, raw, "")
-		if response.StatusCode == http.StatusForbidden {
+		got := fetch(t, raw, "")
+		if got.status == http.StatusForbidden {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after a minute: %s", response.Status)
+			t.Fatalf("after a minute: status %d", got.status)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-func fetch(t *testing.T, raw, span string) (*http.Response, []byte) {
+// answer is what a plain HTTP client gets.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func fetch(t *testing.T, raw, span string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, raw, http.NoBody)
 	if err != nil {
@@ -90,7 +97,7 @@ func fetch(t *testing.T, raw, span string) (*http.Response, []byte) {
 	if err = errors.Join(err, response.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
-	return response, body
+	return answer{status: response.StatusCode, header: response.Header, body: body}
 }
 
 func stalledBody(t *testing.T, f *fixture) {
@@ -106,6 +113,8 @@ func stalledBody(t *testing.T, f *fixture) {
 	closeBody(t, object)
 	_, err = bucket.Get(t.Context(), "a", objstore.GetOptions{})
 	wantKind(t, "get from a stalled store", err, domain.KindUnavailable)
+	_, err = bucket.Put(t.Context(), "b", nil, objstore.PutOptions{IfNoneMatch: true})
+	wantKind(t, "put to a stalled store", err, domain.KindUnavailable)
 }
 
 func stalledUpload(t *testing.T, f *fixture) {
