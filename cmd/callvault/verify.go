@@ -199,6 +199,8 @@ func (v *verified) print(w io.Writer) error {
 func verifySummary(w io.Writer, all, bad int) error {
 	line := count(all, "archive") + ", all as they should be"
 	switch {
+	case bad > 0 && all == 1:
+		line = "this archive cannot be relied on; download it again"
 	case bad > 0:
 		line = humanize.Comma(int64(bad)) + " of " + count(all, "archive") + " cannot be relied on; download again what is named above"
 	case all == 1:
