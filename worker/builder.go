@@ -1,0 +1,248 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/queue"
+)
+
+const (
+	// longest bounds a whole build, readTimeout the reading of what it holds.
+	longest     = 24 * time.Hour
+	readTimeout = 5 * time.Minute
+	// settleTimeout bounds telling the catalog how a build ended. What it does
+	// not hear, it learns from the lease that lapses.
+	settleTimeout = 30 * time.Second
+)
+
+// Builder builds one hour at a time per call. It is safe for concurrent use.
+type Builder struct {
+	cfg        Config
+	catalog    Builds
+	recordings Recordings
+	archives   Archives
+	memory     *semaphore.Weighted
+	now        func() time.Time
+	log        *zap.Logger
+}
+
+// NewBuilder makes a Builder. now is the process's clock, for durations only.
+func NewBuilder(cfg Config, c Builds, recordings Recordings, archives Archives, now func() time.Time, log *zap.Logger) *Builder {
+	cfg = cfg.withDefaults()
+	return &Builder{
+		cfg: cfg, catalog: c, recordings: recordings, archives: archives,
+		memory: semaphore.NewWeighted(cfg.Memory), now: now, log: log.Named("build"),
+	}
+}
+
+// Hour builds the hour of a task, if it is due and nobody else does. When ctx
+// is cancelled the build stops where it is and gives the hour back, but one
+// whose bytes are all written is still published.
+//
+// Errors: KindInterrupted after a drain, KindUnavailable when the catalog
+// could not be asked, and failures that the catalog has counted, marked by
+// queue.Recorded.
+func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
+	claim, ok, err := b.claim(ctx, t)
+	if err != nil || !ok {
+		return err
+	}
+	log := b.log.With(zap.String("tenant", t.Key.Tenant), zap.String("day", string(t.Key.Day)),
+		zap.Int("hour", t.Key.Hour), zap.Int64("revision", claim.Revision))
+	held, release := b.hold(context.WithoutCancel(ctx), claim, log)
+	started := b.now()
+	built, err := b.build(ctx, held, claim, log)
+	lost := context.Cause(held)
+	release()
+	if err != nil && lost != nil { // a claim ends with its own commit, too
+		err = lost
+	}
+	return b.settle(ctx, claim, log, err, Ended{
+		Key: t.Key, Took: b.now().Sub(started), Size: built.Size, Files: built.Files, Missing: len(built.Missing),
+	})
+}
+
+// claim takes the hour, or says that the dispatch came to nothing. It is not
+// cut short by a drain: a claim of which nobody knows keeps its hour from
+// everybody until it lapses.
+func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	claim, ok, err := b.catalog.Claim(ctx, t.Key, b.cfg.Name)
+	if err == nil && !ok {
+		err = b.catalog.Undispatched(ctx, t.Key, t.Dispatch)
+	}
+	return claim, ok, err
+}
+
+// build makes and publishes the archive. drain ends with the process's order
+// to stop, held with the claim.
+func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.Logger) (catalog.Built, error) {
+	work, unlink := link(held, drain)
+	defer unlink()
+	work, cancel := context.WithTimeout(work, longest)
+	defer cancel()
+	started := b.now()
+	in, err := b.input(work, c)
+	if err != nil {
+		return catalog.Built{}, err
+	}
+	if len(in.Recordings) == 0 {
+		return catalog.Built{}, b.catalog.CommitEmpty(work, c, in.Wanted)
+	}
+	entries, src, err := b.entries(work, c, in.Recordings)
+	if err != nil {
+		return catalog.Built{}, err
+	}
+	in.Recordings = nil // its strings live on in the entries; the rest need not
+	leave, err := b.admit(work, entries)
+	if err != nil {
+		return catalog.Built{}, err
+	}
+	defer leave()
+	if err := b.catalog.StartArchive(work, c); err != nil {
+		return catalog.Built{}, err
+	}
+	s := &sink{Builder: b, drain: drain, claim: c, key: c.ObjectKey(), log: log}
+	hour := archiver.Hour{Day: string(c.Day), Hour: c.Hour, GeneratedAt: c.At}
+	result, err := archiver.Build(work, b.cfg.Archive, hour, entries, src.open, s)
+	var etag string
+	if err == nil {
+		etag, err = s.finish(held, result)
+	}
+	if err != nil {
+		s.discard(held)
+		return catalog.Built{}, err
+	}
+	built := catalog.Built{
+		Wanted: in.Wanted, Size: result.Size, Files: result.Files, Sessions: result.Sessions,
+		ManifestSHA256: result.ManifestSHA256, ETag: etag, Took: b.now().Sub(started),
+	}
+	for _, m := range result.Missing {
+		built.Missing = append(built.Missing, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
+	}
+	return built, b.commit(drain, held, c, built, log)
+}
+
+func (b *Builder) input(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return b.catalog.BuildInput(ctx, c)
+}
+
+// admit waits until the build's buffers fit beside those of the others. One
+// that is larger than all there is takes all.
+func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave func(), err error) {
+	bytes := min(archiver.Memory(b.cfg.Archive, entries), b.cfg.Memory)
+	if err := b.memory.Acquire(ctx, bytes); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return func() { b.memory.Release(bytes) }, nil
+}
+
+// commit publishes a stored archive. After an unclear answer it asks what
+// stands: a second commit is refused by the claim's token, so nothing is ever
+// published twice.
+func (b *Builder) commit(drain, held context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
+	since, unclear := b.now(), false
+	for try := 1; ; try++ {
+		err := b.tryCommit(held, c, built)
+		if err == nil || domain.KindOf(err) == domain.KindLost && !unclear {
+			return err
+		}
+		served, asked := b.published(held, c)
+		if asked == nil && served {
+			return nil
+		}
+		if asked == nil && !passing(err) {
+			return err
+		}
+		unclear = true
+		if !b.again(held, try, since, b.patience(drain)) {
+			return err
+		}
+		log.Warn("it is not clear yet whether the archive is published", zap.Error(errors.Join(err, asked)))
+	}
+}
+
+// tryCommit does not end with the claim: a commit that came through ends it.
+func (b *Builder) tryCommit(ctx context.Context, c catalog.Claim, built catalog.Built) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return b.catalog.Commit(ctx, c, built)
+}
+
+func (b *Builder) published(ctx context.Context, c catalog.Claim) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return b.catalog.Published(ctx, c)
+}
+
+// passing says whether trying again can help.
+func passing(err error) bool {
+	return domain.KindOf(err) == domain.KindUnavailable || errors.Is(err, context.DeadlineExceeded)
+}
+
+// patience is how long an unclear answer is asked for again: not for long when
+// the process stops.
+func (b *Builder) patience(drain context.Context) time.Duration {
+	if drain.Err() != nil {
+		return min(settleTimeout, b.cfg.GiveUp)
+	}
+	return b.cfg.GiveUp
+}
+
+// settle tells the catalog how a build ended and gives the task's error.
+func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, err error, e Ended) error {
+	tell, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	e.Kind = domain.KindOf(err)
+	defer func() { b.cfg.OnBuild(e) }()
+	switch {
+	case err == nil:
+		log.Info("hour archived", zap.Int64("bytes", e.Size), zap.Int("files", e.Files), zap.Int("missing", e.Missing), zap.Duration("took", e.Took))
+		return nil
+	case domain.KindOf(err) == domain.KindLost:
+		log.Warn("the claim was lost; whoever has it now decides", zap.Error(err))
+		return err
+	case ctx.Err() != nil:
+		e.Kind = domain.KindInterrupted
+		log.Info("build stopped; its hour is given back")
+		b.persist(tell, log, func() error { return b.catalog.Release(tell, c) })
+		return errDrain(ctx)
+	}
+	f := failureOf(err)
+	e.Kind = f.Kind
+	log.Warn("build failed", zap.String("kind", string(f.Kind)), zap.Bool("final", f.Final), zap.Error(err))
+	b.persist(tell, log, func() error { return b.catalog.Fail(tell, c, f) })
+	return queue.Recorded(domain.Wrap(f.Kind, err, "%s", f.Message))
+}
+
+// persist repeats what tells the catalog while it is away. Repeating is
+// harmless: the token is gone after the first that came through.
+func (b *Builder) persist(ctx context.Context, log *zap.Logger, tell func() error) {
+	since := b.now()
+	for try := 1; ; try++ {
+		err := tell()
+		if err == nil || domain.KindOf(err) == domain.KindLost {
+			return
+		}
+		if !b.again(ctx, try, since, settleTimeout) {
+			log.Warn("the catalog was not told how the build ended; the claim will lapse", zap.Error(err))
+			return
+		}
+	}
+}
+
+// errDrain is why a build or a task ends when the process stops.
+func errDrain(ctx context.Context) error {
+	return domain.Wrap(domain.KindInterrupted, context.Cause(ctx), "the worker stops")
+}

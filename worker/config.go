@@ -1,0 +1,68 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Defaults of Config.
+const (
+	DefaultSlots  = 4
+	DefaultMemory = 64 << 20
+	DefaultStall  = 2 * time.Minute
+)
+
+// Config sizes a Worker. Zero fields take the defaults.
+type Config struct {
+	Name   string // who holds a claim, in the catalog and the console
+	Slots  int    // builds at once (4)
+	Memory int64  // bytes that all builds hold in buffers at most (64 MiB)
+	// Stall ends a build in which no byte moves for so long (2 min).
+	Stall time.Duration
+	// Archive bounds one build; its Idle is Stall.
+	Archive archiver.Config
+	// Poll is how often an idle worker looks for tasks.
+	Poll time.Duration
+	// Retry is the first wait before an answer that got lost is asked for
+	// again, doubled each time (1 s).
+	Retry time.Duration
+	// GiveUp is how long a finished build tries to be published while the
+	// store or the catalog is away (10 min).
+	GiveUp time.Duration
+	Sweep  SweepConfig
+	// OnBuild, when set, is told how each build ended, for metrics.
+	OnBuild func(Ended)
+}
+
+func (c Config) withDefaults() Config {
+	c.Slots = orDefault(c.Slots, DefaultSlots)
+	c.Memory = orDefault(c.Memory, DefaultMemory)
+	c.Stall = orDefault(c.Stall, DefaultStall)
+	c.Retry = orDefault(c.Retry, time.Second)
+	c.GiveUp = orDefault(c.GiveUp, 10*time.Minute)
+	c.Archive.Idle = c.Stall
+	c.Archive.Gets = orDefault(c.Archive.Gets, archiver.DefaultGets)
+	if c.OnBuild == nil {
+		c.OnBuild = func(Ended) {}
+	}
+	return c
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// Ended says how a build ended.
+type Ended struct {
+	Key     domain.HourKey
+	Kind    domain.Kind // "" when the archive is served; else why not
+	Took    time.Duration
+	Size    int64 // bytes of the ZIP
+	Files   int
+	Missing int
+}

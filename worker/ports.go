@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Claims is how an hour is held and given back. Errors: KindLost when the
+// claim is gone, KindUnavailable.
+type Claims interface {
+	Claim(ctx context.Context, key domain.HourKey, worker string) (catalog.Claim, bool, error)
+	Renew(ctx context.Context, c catalog.Claim) error
+	Release(ctx context.Context, c catalog.Claim) error
+	Fail(ctx context.Context, c catalog.Claim, f catalog.Failure) error
+	Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error
+}
+
+// Inputs is what an hour holds.
+type Inputs interface {
+	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
+	LearnSize(ctx context.Context, c catalog.Claim, objectKey string, size int64) error
+}
+
+// Outputs is how an archive comes to be served. Errors: KindLost,
+// KindUnavailable, after which Published says what stands.
+type Outputs interface {
+	StartArchive(ctx context.Context, c catalog.Claim) error
+	SetUpload(ctx context.Context, c catalog.Claim, uploadID string) error
+	Commit(ctx context.Context, c catalog.Claim, b catalog.Built) error
+	CommitEmpty(ctx context.Context, c catalog.Claim, wanted int64) error
+	Published(ctx context.Context, c catalog.Claim) (bool, error)
+}
+
+// Builds is what a Builder needs of the catalog.
+type Builds interface {
+	Claims
+	Inputs
+	Outputs
+	Lease() time.Duration
+}
+
+// Trash is what the catalog wants deleted.
+type Trash interface {
+	DoomAdrift(ctx context.Context, limit int) (int, error)
+	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
+	Deleted(ctx context.Context, objectKey string) error
+}
+
+// Served is what the catalog believes to be in the store, or missing there.
+type Served interface {
+	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
+	Checked(ctx context.Context, objectKey string) error
+	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
+	Rechecked(ctx context.Context, a catalog.ServedArchive, back bool) error
+}
+
+// Catalog is what a Worker needs of the catalog.
+type Catalog interface {
+	Builds
+	Trash
+	Served
+}
+
+// Recordings is the bucket that is read. Errors as of package objstore.
+type Recordings interface {
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+}
+
+// Uploads writes archives in parts.
+type Uploads interface {
+	NewUpload(ctx context.Context, key, contentType string) (string, error)
+	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
+	Complete(ctx context.Context, key, uploadID string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error)
+	Abort(ctx context.Context, key, uploadID string) error
+	AbortAll(ctx context.Context, key string) error
+}
+
+// Objects are archives as a whole.
+type Objects interface {
+	Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error)
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+	Remove(ctx context.Context, key string) error
+	Sync(key string) error
+}
+
+// Archives is the bucket that is written.
+type Archives interface {
+	Uploads
+	Objects
+}

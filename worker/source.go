@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// source reads recordings for the archiver.
+type source struct {
+	bucket Recordings
+	gone   map[string]bool // keys known to be missing; not changed any more
+}
+
+// open is an archiver.Source.
+func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
+	if s.gone[e.Key] {
+		return archiver.Object{}, archiver.ErrVanished
+	}
+	opts := objstore.GetOptions{From: from, IfMatch: etag}
+	if from > 0 || n < e.Size {
+		opts.To = from + n
+	}
+	o, err := s.bucket.Get(ctx, e.Key, opts)
+	switch domain.KindOf(err) {
+	case "":
+		return archiver.Object{Body: o.Body, Size: o.Size, ETag: o.ETag}, nil
+	case domain.KindNotFound:
+		return archiver.Object{}, fmt.Errorf("%w: %w", archiver.ErrVanished, err)
+	case domain.KindConflict:
+		return archiver.Object{}, fmt.Errorf("%w: %w", archiver.ErrChanged, err)
+	}
+	return archiver.Object{}, err
+}
+
+// entries turns recordings into what the archiver takes, and asks the store
+// for the sizes that nobody told.
+func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
+	src := &source{bucket: b.recordings, gone: map[string]bool{}}
+	entries := make([]archiver.Entry, len(recordings))
+	var mu sync.Mutex
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(b.cfg.Archive.Gets)
+	for i := range recordings {
+		r := &recordings[i]
+		entries[i] = archiver.Entry{
+			Key: r.ObjectKey, ExternalConversationID: r.ExternalConversationID, SessionID: r.SessionID,
+			MessageID: r.MessageID, Type: r.Type, Timestamp: r.Timestamp, CRC32: r.CRC32, ContentType: r.ContentType,
+		}
+		if r.Size != nil {
+			entries[i].Size = *r.Size
+			continue
+		}
+		group.Go(func() error {
+			size, err := b.learnSize(gctx, c, entries[i].Key)
+			if domain.KindOf(err) == domain.KindNotFound {
+				mu.Lock()
+				defer mu.Unlock()
+				src.gone[entries[i].Key] = true
+				return nil
+			}
+			entries[i].Size = size
+			return err
+		})
+	}
+	err := group.Wait()
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	return entries, src, err
+}
+
+func (b *Builder) learnSize(ctx context.Context, c catalog.Claim, key string) (int64, error) {
+	info, err := b.recordings.Stat(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size, b.catalog.LearnSize(ctx, c, key, info.Size)
+}

@@ -1,0 +1,266 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// SweepConfig bounds a Sweeper. Zero fields take the defaults.
+type SweepConfig struct {
+	Interval time.Duration // between two sweeps (1 min)
+	Batch    int           // archives of each sort in one sweep (500)
+	Parallel int           // requests to the store at once (8)
+	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
+}
+
+func (c SweepConfig) withDefaults() SweepConfig {
+	c.Interval = orDefault(c.Interval, time.Minute)
+	c.Batch = orDefault(c.Batch, 500)
+	c.Parallel = orDefault(c.Parallel, 8)
+	c.CheckAge = orDefault(c.CheckAge, time.Hour)
+	return c
+}
+
+// Sweeper deletes what the catalog has doomed and looks whether what it
+// believes to be in the store is there. Several may sweep at once.
+type Sweeper struct {
+	cfg        SweepConfig
+	trash      Trash
+	served     Served
+	recordings Recordings
+	archives   Archives
+	wake       chan struct{}
+	log        *zap.Logger
+}
+
+// NewSweeper makes a Sweeper.
+func NewSweeper(cfg SweepConfig, trash Trash, served Served, recordings Recordings, archives Archives, log *zap.Logger) *Sweeper {
+	return &Sweeper{
+		cfg: cfg.withDefaults(), trash: trash, served: served, recordings: recordings, archives: archives,
+		wake: make(chan struct{}, 1), log: log.Named("sweep"),
+	}
+}
+
+// Wake makes the running sweeper sweep now.
+func (s *Sweeper) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will already
+	}
+}
+
+// Run sweeps until ctx is cancelled. Failures are logged when they begin and
+// when they end, and never stop it.
+func (s *Sweeper) Run(ctx context.Context) {
+	var failing bool
+	timer := time.NewTimer(0) // at once
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-s.wake:
+		}
+		r, err := s.Sweep(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.log.Warn("a sweep failed; trying on", zap.Error(err))
+		case err == nil && failing:
+			s.log.Info("sweeps succeed again")
+		}
+		failing = err != nil
+		if r != (Swept{Checked: r.Checked}) {
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
+		}
+		wait := s.cfg.Interval
+		if r.More && err == nil {
+			wait = 0
+		}
+		timer.Reset(wait)
+	}
+}
+
+// Swept is what a sweep did.
+type Swept struct {
+	Doomed  int  // archives that may go now
+	Deleted int  // archives whose bytes were deleted
+	Checked int  // served archives that were seen in the store
+	Gone    int  // served archives that are not there: their hours are due
+	Back    int  // hours due because missing recordings are back
+	More    bool // a batch was full: there is more to delete now
+}
+
+// Sweep goes once over all. A part that fails does not keep the others from
+// being done.
+func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
+	var r Swept
+	var errs []error
+	var err error
+	if r.Doomed, err = s.trash.DoomAdrift(ctx, s.cfg.Batch); err != nil {
+		errs = append(errs, err)
+	}
+	for _, part := range []func(context.Context, *Swept) error{s.empty, s.check, s.recheck} {
+		if err := part(ctx, &r); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return r, errors.Join(errs...)
+}
+
+// each runs do for every item, some at once, and gives the first error. One
+// that fails does not keep the others from being done, unless the store or the
+// catalog is away.
+func each[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var first error
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, item := range items {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			err := do(ctx, item)
+			if err == nil {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if first == nil {
+				first = err
+			}
+			if domain.KindOf(err) == domain.KindUnavailable {
+				cancel()
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return nothing
+	return first
+}
+
+// empty deletes the bytes of doomed archives.
+func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
+	doomed, err := s.trash.Doomed(ctx, s.cfg.Batch)
+	if err != nil {
+		return err
+	}
+	var deleted atomic.Int64
+	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.Doomed) error {
+		if err := s.remove(ctx, d); err != nil {
+			return err
+		}
+		deleted.Add(1)
+		return s.trash.Deleted(ctx, d.ObjectKey)
+	})
+	r.Deleted = int(deleted.Load())
+	r.More = len(doomed) == s.cfg.Batch
+	return err
+}
+
+// remove ends the uploads first: a Complete that comes after the deletion
+// would bring the object back. The second deletion, a day later, takes one
+// that was under way.
+func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) error {
+	if d.UploadID != "" {
+		if err := s.archives.Abort(ctx, d.ObjectKey, d.UploadID); err != nil {
+			return err
+		}
+	}
+	if err := s.archives.AbortAll(ctx, d.ObjectKey); err != nil {
+		return err
+	}
+	return s.archives.Remove(ctx, d.ObjectKey)
+}
+
+// check looks served archives up in the store. Only a key that is not there,
+// or has another size, makes its hour due; a store that is away says nothing.
+func (s *Sweeper) check(ctx context.Context, r *Swept) error {
+	served, err := s.served.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
+	if err != nil {
+		return err
+	}
+	var seen, gone atomic.Int64
+	err = each(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
+		info, err := s.archives.Stat(ctx, a.ObjectKey)
+		if err == nil && info.Size == a.Size {
+			seen.Add(1)
+			return s.served.Checked(ctx, a.ObjectKey)
+		}
+		if err != nil && domain.KindOf(err) != domain.KindNotFound {
+			return err
+		}
+		hit, err := s.served.Gone(ctx, a)
+		if hit {
+			gone.Add(1)
+			s.log.Error("a served archive is not in the store; its hour is built again", zap.String("object", a.ObjectKey))
+		}
+		return err
+	})
+	r.Checked, r.Gone = int(seen.Load()), int(gone.Load())
+	return err
+}
+
+// recheck looks for recordings that were missing when their archive was built.
+func (s *Sweeper) recheck(ctx context.Context, r *Swept) error {
+	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
+	if err != nil {
+		return err
+	}
+	for _, c := range due {
+		back, err := s.anyBack(ctx, c.Missing)
+		if err != nil {
+			return err
+		}
+		if back {
+			r.Back++
+		}
+		if err := s.served.Rechecked(ctx, c.ServedArchive, back); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anyBack says whether one of the missing recordings exists by now. Those that
+// exist with other bytes than were registered do not count, or their hour
+// would be built again and again in vain.
+func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.Missing) (bool, error) {
+	found := errors.New("found")
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(s.cfg.Parallel)
+	for _, m := range missing {
+		if m.Reason != notFound || gctx.Err() != nil {
+			continue
+		}
+		group.Go(func() error {
+			_, err := s.recordings.Stat(gctx, m.ObjectKey)
+			switch domain.KindOf(err) {
+			case "":
+				return found
+			case domain.KindNotFound:
+				return nil
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	if errors.Is(err, found) {
+		return true, nil
+	}
+	return false, err
+}
