@@ -20,8 +20,7 @@ func (d dayRow) end(day domain.Day) int64 {
 	return micros(domain.RetentionEnd(day, timeOf(d.completed), timeOf(d.reopened), d.retentionDays))
 }
 
-// pastSQL says the same in SQL, for days d and tenants t. It compares in this shape because the
-// index days_end is on its left side.
+// pastSQL says the same in SQL, for days d and tenants t. The index days_end is on its left side.
 const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
 	(SELECT now_us FROM catalog_clock) - t.retention_days * CAST(86400000000 AS BIGINT)`
 
@@ -190,19 +189,23 @@ type DayKey struct {
 // UnplannedDays lists days up to until that hold something, are within retention and have no plan,
 // of tenants with the recordings feature, oldest first: at most limit.
 func (c *Catalog) UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]DayKey, error) {
-	return c.dayKeys(ctx, `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id = d.tenant
-		WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day <= $1 AND t.recordings AND NOT (`+pastSQL+`)
-		ORDER BY d.day, d.tenant LIMIT $2`, until, limit)
+	return c.dayKeys(ctx, unplannedSQL, until, limit)
 }
+
+const unplannedSQL = `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id = d.tenant
+		WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day <= $1 AND t.recordings AND NOT (` + pastSQL + `)
+		ORDER BY d.day, d.tenant LIMIT $2`
 
 // QuietDays lists the tenants with the recordings feature for which day is within retention and
 // has no row yet, because nothing was ever registered for it: at most limit.
 func (c *Catalog) QuietDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
-	return c.dayKeys(ctx, `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
+	return c.dayKeys(ctx, quietSQL, day, micros(day.End()), limit)
+}
+
+const quietSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
 		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days * CAST(86400000000 AS BIGINT) > (SELECT now_us FROM catalog_clock)
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
-		ORDER BY t.id LIMIT $3`, day, micros(day.End()), limit)
-}
+		ORDER BY t.id LIMIT $3`
 
 // LongestRetention is the longest retention of any tenant with the recordings feature, in days.
 func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
@@ -217,13 +220,18 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 	}, query, args...)
 }
 
+// pastDaysSQL compares with the shortest retention first: the index knows no tenant's own.
+const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
+		WHERE d.expired_us IS NULL AND ` + pastSQL + `
+		AND coalesce(d.reopened_us, d.completed_us, d.closes_us) <= (SELECT now_us FROM catalog_clock)
+			- (SELECT min(retention_days) FROM tenants) * CAST(86400000000 AS BIGINT)
+		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
+		ORDER BY d.day, d.tenant LIMIT $1`
+
 // ExpireDays ends days whose retention is over, oldest first, at most limit, and says how many.
 // It does nothing while deletions pause after a step of the clock.
 func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
-	keys, err := c.dayKeys(ctx, `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
-		WHERE d.expired_us IS NULL AND `+pastSQL+`
-		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
-		ORDER BY d.day, d.tenant LIMIT $1`, limit)
+	keys, err := c.dayKeys(ctx, pastDaysSQL, limit)
 	if err != nil {
 		return 0, err
 	}

@@ -29,15 +29,22 @@ func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit i
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
 		d.Since = fromMicros(since)
 		return d, err
-	}, `SELECT tenant, day, hour, dispatch, due_us FROM (
-		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us,
-			row_number() OVER (PARTITION BY h.tenant ORDER BY h.due_us, h.day, h.hour) + coalesce(o.n, 0) AS place
-		FROM hours h LEFT JOIN (
-			SELECT tenant, count(*) AS n FROM hours WHERE dispatched_us IS NOT NULL AND dispatch_epoch = $1 GROUP BY tenant
-		) o ON o.tenant = h.tenant
-		WHERE `+dueSQL+` AND (h.dispatched_us IS NULL OR h.dispatch_epoch <> $1)
-	) w WHERE place <= $2 ORDER BY place, due_us, tenant, day, hour LIMIT $3`, epoch, perTenant, limit)
+	}, dueHoursSQL, epoch, perTenant, limit)
 }
+
+// dueHoursSQL numbers what is due in a part of its own: else SQLite reads all hours in the order
+// that the numbering wants.
+const dueHoursSQL = `WITH due AS MATERIALIZED (
+		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
+		WHERE ` + dueSQL + ` AND (h.dispatched_us IS NULL OR h.dispatch_epoch <> $1)
+	), outstanding AS (
+		SELECT tenant, count(*) AS n FROM hours WHERE dispatched_us IS NOT NULL AND dispatch_epoch = $1 GROUP BY tenant
+	)
+	SELECT tenant, day, hour, dispatch, due_us FROM (
+		SELECT due.tenant, due.day, due.hour, due.dispatch, due.due_us,
+			row_number() OVER (PARTITION BY due.tenant ORDER BY due.due_us, due.day, due.hour) + coalesce(o.n, 0) AS place
+		FROM due LEFT JOIN outstanding o ON o.tenant = due.tenant
+	) w WHERE place <= $2 ORDER BY place, due_us, tenant, day, hour LIMIT $3`
 
 // Outstanding lists due hours whose dispatch of this epoch is older than age: their task may be
 // gone. At most limit, oldest first.
@@ -47,10 +54,12 @@ func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Durati
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
 		d.Since = fromMicros(since)
 		return d, err
-	}, `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
-		WHERE h.dispatched_us <= (SELECT now_us FROM catalog_clock) - $2 AND h.dispatch_epoch = $1 AND `+dueSQL+`
-		ORDER BY h.dispatched_us LIMIT $3`, epoch, age.Microseconds(), limit)
+	}, outstandingSQL, epoch, age.Microseconds(), limit)
 }
+
+const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
+		WHERE h.dispatched_us <= (SELECT now_us FROM catalog_clock) - $2 AND h.dispatch_epoch = $1 AND ` + dueSQL + `
+		ORDER BY h.dispatched_us LIMIT $3`
 
 // Dispatched raises an hour's dispatch number from last by compare-and-set and marks it
 // outstanding. False means that somebody else was faster, or that the hour no longer waits: do
@@ -107,11 +116,13 @@ func (c *Catalog) HealHours(ctx context.Context) (int, error) {
 // will be due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
 	var first sql.NullInt64
-	err = c.read.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM hours h WHERE `+dueSQL+`),
-		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)`).Scan(&due, &first)
+	err = c.read.QueryRowContext(ctx, nextDueSQL).Scan(&due, &first)
 	return due, timeOf(first), translate(err)
 }
+
+const nextDueSQL = `SELECT
+		(SELECT count(*) FROM hours h WHERE ` + dueSQL + `),
+		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)`
 
 // affected turns a compare-and-set's result into whether it happened.
 func affected(res sql.Result, err error) (bool, error) {

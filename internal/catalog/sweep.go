@@ -25,11 +25,7 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 	}
 	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
 		return r, rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
-	}, `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
-			AND links_until_us <= (SELECT now_us FROM catalog_clock) - $2
-		UNION ALL SELECT a.tenant, a.day, a.hour, a.object_key FROM archives a WHERE a.state = 'writing' AND NOT EXISTS (
-			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
-		LIMIT $1`, limit, c.rules.Grace.Microseconds())
+	}, adriftArchivesSQL, limit, c.rules.Grace.Microseconds())
 	if err != nil {
 		return 0, err
 	}
@@ -45,6 +41,12 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 	}
 	return doomed, nil
 }
+
+const adriftArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+			AND links_until_us <= (SELECT now_us FROM catalog_clock) - $2
+		UNION ALL SELECT a.tenant, a.day, a.hour, a.object_key FROM archives a WHERE a.state = 'writing' AND NOT EXISTS (
+			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
+		LIMIT $1`
 
 // doom decides again under the day's lock, since the row may have changed meanwhile.
 func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) (done bool, err error) {
@@ -77,11 +79,13 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions)
 		d.UploadID = upload.String
 		return d, err
-	}, `SELECT object_key, upload_id, deletions FROM archives WHERE state = 'doomed'
+	}, doomedSQL, limit)
+}
+
+const doomedSQL = `SELECT object_key, upload_id, deletions FROM archives WHERE state = 'doomed'
 		AND delete_after_us <= (SELECT now_us FROM catalog_clock)
 		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
-		ORDER BY delete_after_us LIMIT $1`, limit)
-}
+		ORDER BY delete_after_us LIMIT $1`
 
 // Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a
 // day later, for a writer that was slow to die; after the second its row goes. Saying it again,
@@ -112,9 +116,11 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (a ServedArchive, err error) {
 		return a, rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
-	}, `SELECT tenant, day, hour, object_key, size FROM archives WHERE state = 'published'
-		AND checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY checked_us LIMIT $2`, age.Microseconds(), limit)
+	}, uncheckedSQL, age.Microseconds(), limit)
 }
+
+const uncheckedSQL = `SELECT tenant, day, hour, object_key, size FROM archives WHERE state = 'published'
+		AND checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY checked_us LIMIT $2`
 
 // ServedArchive names the archive that an hour serves.
 type ServedArchive struct {
@@ -167,9 +173,11 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 			return r, err
 		}
 		return r, json.Unmarshal([]byte(missing), &r.Missing)
-	}, `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
-		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`, limit)
+	}, rechecksSQL, limit)
 }
+
+const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
+		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
 
 // Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
 // looked at again later, three times in all. It does nothing for an archive that its hour no longer

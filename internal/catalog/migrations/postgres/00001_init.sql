@@ -171,7 +171,8 @@ CREATE TABLE days (
     PRIMARY KEY (tenant, day)
 );
 CREATE INDEX days_unplanned ON days (day, tenant) WHERE planned_us IS NULL AND expired_us IS NULL;
-CREATE INDEX days_end ON days (tenant, coalesce(reopened_us, completed_us, closes_us)) WHERE expired_us IS NULL;
+CREATE INDEX days_end ON days (coalesce(reopened_us, completed_us, closes_us)) WHERE expired_us IS NULL;
+CREATE INDEX days_day ON days (day, tenant);
 
 CREATE TABLE hours (
     tenant         TEXT COLLATE "C" NOT NULL,

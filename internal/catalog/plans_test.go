@@ -1,0 +1,139 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are done with,
+// half of them past retention, and a handful of hours that wait, run or were dispatched.
+const history = `
+INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+	SELECT 't' || i, 't', TRUE, FALSE, 3 + i % 2, 5, 5, 0 FROM n;
+INSERT INTO days (tenant, day, closes_us, planned_us, completed_us, expired_us)
+	SELECT id, '2020-01-01', 1577923200000000, 1, 1, 1 FROM tenants;
+INSERT INTO days (tenant, day, closes_us, planned_us, completed_us)
+	SELECT id, '2025-01-01', 1735776000000000, 1, (SELECT now_us FROM catalog_clock) FROM tenants;
+INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, size, created_us, published_us, checked_us)
+	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11)
+	SELECT d.tenant || '/' || i, d.tenant, d.day, i, 1, d.tenant || '-' || i, 'published', 1, 1, 1, (SELECT now_us FROM catalog_clock)
+	FROM days d, n WHERE d.expired_us IS NULL;
+INSERT INTO hours (tenant, day, hour, state, planned, wanted, built)
+	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 23)
+	SELECT d.tenant, d.day, i, CASE WHEN d.expired_us IS NULL THEN 'available' ELSE 'expired' END, TRUE, 1, CASE WHEN d.expired_us IS NULL THEN 1 ELSE 0 END
+	FROM days d, n;
+INSERT INTO days (tenant, day, closes_us, planned_us, completed_us, expired_us)
+	WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 27)
+	SELECT id, '2019-01-' || i, 1, 1, 1, 1 FROM tenants, n;
+UPDATE hours SET archive = (SELECT object_key FROM archives a WHERE a.tenant = hours.tenant AND a.day = hours.day AND a.hour = hours.hour)
+	WHERE day = '2025-01-01' AND hour < 12;
+UPDATE hours SET wanted = 2, due_us = 1 WHERE day = '2025-01-01' AND hour = 1 AND tenant LIKE 't10%';
+UPDATE hours SET dispatched_us = 1, dispatch_epoch = 'e' WHERE day = '2025-01-01' AND hour = 1 AND tenant LIKE 't101%';
+UPDATE hours SET token = 'x', lease_us = 1 WHERE day = '2025-01-01' AND hour = 1 AND tenant LIKE 't102%';
+UPDATE hours SET recheck_us = 1 WHERE day = '2025-01-01' AND hour = 1 AND tenant LIKE 't103%';
+UPDATE archives SET state = 'doomed', delete_after_us = 1 WHERE tenant LIKE 't104%';
+UPDATE archives SET state = 'superseded', delete_after_us = 1 WHERE tenant LIKE 't105%'`
+
+// TestPlans fails when a query that runs every second or minute reads all of the history.
+func TestPlans(t *testing.T) {
+	queries := map[string]struct {
+		sql  string
+		args []any
+	}{
+		"due hours":       {dueHoursSQL, []any{"e", 10, 100}},
+		"next due":        {nextDueSQL, nil},
+		"outstanding":     {outstandingSQL, []any{"e", 60_000_000, 100}},
+		"lapsed":          {lapsedSQL, []any{100, 600_000_000}},
+		"adrift hours":    {adriftSQL, []any{100, tooFar}},
+		"past days":       {pastDaysSQL, []any{100}},
+		"unplanned days":  {unplannedSQL, []any{"2025-01-02", 100}},
+		"quiet days":      {quietSQL, []any{"2025-01-01", 1735776000000000, 100}},
+		"adrift archives": {adriftArchivesSQL, []any{100, 3_600_000_000}},
+		"doomed archives": {doomedSQL, []any{100}},
+		"rechecks":        {rechecksSQL, []any{100}},
+		"unchecked":       {uncheckedSQL, []any{86_400_000_000, 100}},
+	}
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withHistory(t, url)
+			for name, q := range queries {
+				t.Run(name, func(t *testing.T) {
+					plan := explain(t, c, q.sql, q.args)
+					if line := wholeScan(c.postgres, plan); line != "" {
+						t.Errorf("it reads a whole table: %s\n%s", line, strings.Join(plan, "\n"))
+					}
+				})
+			}
+		})
+	}
+}
+
+func withHistory(t *testing.T, url string) *Catalog {
+	t.Helper()
+	c, err := Open(t.Context(), url, Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := c.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	statements := strings.Split(history, ";\n")
+	if c.postgres { // SQLite is never analyzed in production
+		statements = append(statements, "ANALYZE")
+	}
+	for _, s := range statements {
+		if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	return c
+}
+
+func explain(t *testing.T, c *Catalog, query string, args []any) []string {
+	t.Helper()
+	prefix := "EXPLAIN QUERY PLAN "
+	if c.postgres {
+		prefix = "EXPLAIN "
+	}
+	plan, err := collect(context.Background(), c.read, func(rows *sql.Rows) (line string, err error) {
+		if c.postgres {
+			return line, rows.Scan(&line)
+		}
+		var id, parent, unused int
+		return line, rows.Scan(&id, &parent, &unused, &line)
+	}, prefix+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// wholeScan gives the first line of a plan that reads all hours, days or archives. Reading all of a
+// partial index is fine: those hold only what waits.
+func wholeScan(postgres bool, plan []string) string {
+	whole := regexp.MustCompile(`^SCAN (hours|days|archives|h|d|a)( USING (COVERING )?INDEX (sqlite_autoindex|archives_hour|days_end|archives_check)\w*)?$`)
+	if postgres {
+		whole = regexp.MustCompile(`Seq Scan on (hours|days|archives)`)
+	}
+	for _, line := range plan {
+		if whole.MatchString(line) {
+			return line
+		}
+	}
+	return ""
+}
