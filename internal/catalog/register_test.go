@@ -1,13 +1,232 @@
 package catalog_test
 
 import (
+	"database/sql"
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 func TestRegister(t *testing.T) {
 	for name, open := range openers() {
 		t.Run(name, func(t *testing.T) { catalogtest.RunRegister(t, open) })
+	}
+}
+
+// meeting is a PostgreSQL catalog on which a test holds transactions in the middle. SQLite has
+// one writer: there, no two registrations are ever in the middle.
+type meeting struct {
+	*testing.T
+	c    *catalog.Catalog
+	raw  *sql.DB
+	day  domain.Day
+	hold domain.Day // the day whose row the test locks
+}
+
+func newMeeting(t *testing.T) *meeting {
+	t.Helper()
+	url := testenv.PostgresFrom(t, "register", func(url string) error {
+		c, err := catalog.Open(t.Context(), url, catalog.Rules{})
+		if err != nil {
+			return err
+		}
+		_, err = c.Migrate(t.Context())
+		return errors.Join(err, c.Close())
+	})
+	m := &meeting{T: t, c: open(t, url)}
+	var err error
+	if m.raw, err = sql.Open("pgx", url); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.must(m.raw.Close()) })
+	_, err = m.c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	m.must(err)
+	now, err := m.c.Now(t.Context())
+	m.must(err)
+	m.day = domain.DayOf(now).Add(-1)
+	m.hold = m.day.Add(-1)
+	m.must(m.register(m.batch("first", m.day, 0)))
+	m.must(m.register(m.batch("first", m.hold, 0)))
+	return m
+}
+
+func (m *meeting) must(err error) {
+	m.Helper()
+	if err != nil {
+		m.Fatal(err)
+	}
+}
+
+func (m *meeting) batch(key string, day domain.Day, hour int) catalog.Batch {
+	return catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+		ObjectKey: fmt.Sprintf("%s/%s", day, key), ConversationID: "c-" + key, SessionID: "s", Type: "t",
+		Timestamp: day.Start().Add(time.Duration(hour) * time.Hour)}}}}
+}
+
+func (m *meeting) register(b catalog.Batch) error {
+	_, err := m.c.Register(m.Context(), "acme", b)
+	return err
+}
+
+// lockDay holds a day's row until the returned function is called.
+func (m *meeting) lockDay(day domain.Day) (release func()) {
+	m.Helper()
+	return m.lock(`SELECT 1 FROM days WHERE tenant = 'acme' AND day = $1 FOR UPDATE`, string(day))
+}
+
+func (m *meeting) lock(query, key string) (release func()) {
+	m.Helper()
+	tx, err := m.raw.BeginTx(m.Context(), nil)
+	m.must(err)
+	res, err := tx.ExecContext(m.Context(), query, key)
+	m.must(err)
+	if n, err := res.RowsAffected(); n != 1 || err != nil {
+		m.Fatalf("locked %d rows, want one (%v)", n, err)
+	}
+	return func() { m.must(tx.Rollback()) }
+}
+
+// blocked waits until n transactions wait for a lock, or done gives an answer. It says which.
+func (m *meeting) blocked(n int, done <-chan error) bool {
+	m.Helper()
+	for {
+		var waiting int
+		m.must(m.raw.QueryRowContext(m.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&waiting))
+		if waiting >= n {
+			return true
+		}
+		select {
+		case err := <-done:
+			m.must(err)
+			return false
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+func (m *meeting) start(b catalog.Batch) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- m.register(b) }()
+	return done
+}
+
+// build builds an hour of the day until nothing of it is due, and gives the last external id.
+func (m *meeting) build(hour int, last string) string {
+	m.Helper()
+	key := domain.HourKey{Tenant: "acme", Day: m.day, Hour: hour}
+	_, err := m.c.PlanDay(m.Context(), "acme", m.day)
+	m.must(err)
+	for {
+		claim, ok, err := m.c.Claim(m.Context(), key, "w")
+		m.must(err)
+		if !ok {
+			return last
+		}
+		in, err := m.c.BuildInput(m.Context(), claim)
+		m.must(err)
+		m.must(m.c.StartArchive(m.Context(), claim))
+		m.must(m.c.Commit(m.Context(), claim, catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Sessions: []string{"s"}}))
+		for _, r := range in.Recordings {
+			last = r.ExternalConversationID
+		}
+	}
+}
+
+// named is the line that names the conversation, in a batch that must also lock the held day.
+func (m *meeting) named() catalog.Batch {
+	b := m.batch("other", m.hold, 1)
+	b.Conversations = []catalog.Line[domain.Conversation]{{Number: 2, Value: domain.Conversation{
+		ID: "c-x", AgentID: "a", ExternalID: "named", Start: m.day.Start()}}}
+	return b
+}
+
+// The name's transaction has looked for recordings and is held before its commit, when the
+// recording comes. The recording must wait, else it is archived under a name that nobody revokes.
+func TestRecordingMeetsName(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
+			m := newMeeting(t)
+			if known {
+				m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
+			}
+			release := m.lockDay(m.hold)
+			name := m.start(m.named())
+			m.blocked(1, name)
+			recording := m.start(m.batch("x", m.day, 5))
+			last := ""
+			waits := m.blocked(2, recording)
+			if !waits {
+				last = m.build(5, last)
+			}
+			release()
+			m.must(<-name)
+			if waits {
+				m.must(<-recording)
+			}
+			m.must(m.c.ShiftClock(t.Context(), time.Hour))
+			if last = m.build(5, last); last != "named" {
+				t.Fatalf("archived under %q, want named", last)
+			}
+		})
+	}
+}
+
+// The recording's transaction is held before its commit, when the name comes.
+func TestNameMeetsRecording(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
+			m := newMeeting(t)
+			if known {
+				m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
+			}
+			release := m.lockDay(m.day)
+			recording := m.start(m.batch("x", m.day, 5))
+			m.blocked(1, recording)
+			name := m.start(m.named())
+			waits := m.blocked(2, name)
+			release()
+			m.must(<-recording)
+			if waits {
+				m.must(<-name)
+			}
+			m.must(m.c.ShiftClock(t.Context(), time.Hour))
+			if last := m.build(5, ""); last != "named" {
+				t.Fatalf("archived under %q, want named", last)
+			}
+		})
+	}
+}
+
+// Both come while the conversation's row is held by a third: each must wait for it before it looks
+// at anything, so that the later one sees what the earlier did.
+func TestNameAndRecordingMeetAtTheConversation(t *testing.T) {
+	m := newMeeting(t)
+	m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
+	release := m.lock(`SELECT 1 FROM conversations WHERE id = $1 FOR UPDATE`, "c-x")
+	name := m.start(m.named())
+	m.blocked(1, name)
+	recording := m.start(m.batch("x", m.day, 5))
+	last := ""
+	waits := m.blocked(2, recording)
+	if !waits {
+		last = m.build(5, last)
+	}
+	release()
+	m.must(<-name)
+	if waits {
+		m.must(<-recording)
+	}
+	m.must(m.c.ShiftClock(t.Context(), time.Hour))
+	if last = m.build(5, last); last != "named" {
+		t.Fatalf("archived under %q, want named", last)
 	}
 }
