@@ -1,0 +1,186 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/plan"
+)
+
+// Planner runs passes: whole ones, and the short ones that workers wait for.
+type Planner interface {
+	Heal(ctx context.Context) (plan.Report, error)
+	Feed(ctx context.Context) (plan.Report, error)
+}
+
+// Config is when passes run. Zero durations take the defaults.
+type Config struct {
+	Schedule cron.Schedule // the nightly plan, in UTC
+	Interval time.Duration // between whole passes (1 min)
+	Busy     time.Duration // between passes while an hour waits (1 s)
+	OnPass   func(plan.Report, error)
+}
+
+// Scheduler runs passes. It is safe for concurrent use.
+type Scheduler struct {
+	cfg     Config
+	planner Planner
+	now     func() time.Time
+	log     *zap.Logger
+	wake    chan struct{}
+
+	mu     sync.Mutex
+	status Status
+}
+
+// Status is how the last passes went.
+type Status struct {
+	Healed time.Time   // when a whole pass last succeeded, by the process's clock; zero before
+	Err    error       // of the last pass, nil if it succeeded
+	Report plan.Report // of the last pass
+}
+
+// New makes a Scheduler. now is the process's clock.
+func New(cfg Config, p Planner, now func() time.Time, log *zap.Logger) *Scheduler {
+	if cfg.Interval <= 0 {
+		cfg.Interval = time.Minute
+	}
+	if cfg.Busy <= 0 {
+		cfg.Busy = time.Second
+	}
+	if cfg.OnPass == nil {
+		cfg.OnPass = func(plan.Report, error) {}
+	}
+	return &Scheduler{cfg: cfg, planner: p, now: now, log: log.Named("scheduler"), wake: make(chan struct{}, 1)}
+}
+
+// Wake asks the running scheduler for a whole pass now.
+func (s *Scheduler) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Status says how the last passes went.
+func (s *Scheduler) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Ready says why the scheduler is not doing its work, nil if it is.
+// Its error is KindUnavailable.
+func (s *Scheduler) Ready() error {
+	st := s.Status()
+	switch {
+	case st.Err != nil:
+		return domain.Wrap(domain.KindUnavailable, st.Err, "the last planning pass failed")
+	case st.Healed.IsZero():
+		return domain.Errorf(domain.KindUnavailable, "no planning pass has run yet")
+	case s.now().Sub(st.Healed) > 3*s.cfg.Interval+s.cfg.Busy:
+		return domain.Errorf(domain.KindUnavailable, "no planning pass has ended for %s", s.now().Sub(st.Healed).Round(time.Second))
+	}
+	return nil
+}
+
+// Run runs passes until ctx is cancelled. A pass that fails never ends it.
+func (s *Scheduler) Run(ctx context.Context) error {
+	// The order of the chain matters: were Recover the outer one, a panic
+	// would leave the job marked as running and skipped for good.
+	nightly := cron.New(cron.WithLocation(time.UTC),
+		cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger), cron.Recover(cron.DiscardLogger)))
+	nightly.Schedule(s.cfg.Schedule, cron.FuncJob(s.Wake))
+	nightly.Start()
+	defer func() { <-nightly.Stop().Done() }()
+	s.loop(ctx)
+	return nil
+}
+
+func (s *Scheduler) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var healed time.Time // the zero time: a whole pass first
+	for {
+		whole := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			whole = true
+		case <-timer.C:
+		}
+		started := s.now()
+		whole = whole || healed.IsZero() || started.Sub(healed) >= s.cfg.Interval
+		run := s.planner.Feed
+		if whole {
+			run = s.planner.Heal
+		}
+		r, err := guard(ctx, run)
+		if ctx.Err() != nil {
+			return
+		}
+		if whole && err == nil {
+			healed = started
+		}
+		if r.More {
+			healed = time.Time{}
+		}
+		s.note(r, err, whole)
+		timer.Reset(s.pause(r, err, healed))
+	}
+}
+
+// guard turns a panic into an error: the loop outlives everything.
+func guard(ctx context.Context, run func(context.Context) (plan.Report, error)) (r plan.Report, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = domain.Errorf(domain.KindInternal, "a planning pass panicked: %v", p)
+		}
+	}()
+	return run(ctx)
+}
+
+// pause is how long to wait for the next pass.
+func (s *Scheduler) pause(r plan.Report, err error, healed time.Time) time.Duration {
+	if err != nil || r.More || r.Waiting > 0 {
+		return s.cfg.Busy
+	}
+	wait := s.cfg.Interval - s.now().Sub(healed)
+	// The next times are the catalog's, whose clock may differ from ours.
+	for _, at := range []time.Time{r.NextDue, r.NextFiring} {
+		if !at.IsZero() {
+			wait = min(wait, at.Sub(r.Now))
+		}
+	}
+	return max(wait, s.cfg.Busy)
+}
+
+// note keeps the status and logs errors when they change, not every second.
+func (s *Scheduler) note(r plan.Report, err error, whole bool) {
+	s.mu.Lock()
+	before := s.status.Err
+	s.status.Err, s.status.Report = err, r
+	if whole && err == nil {
+		s.status.Healed = s.now()
+	}
+	s.mu.Unlock()
+	switch {
+	case err != nil && fmt.Sprint(err) != fmt.Sprint(before):
+		s.log.Warn("a planning pass failed; trying on", zap.Error(err))
+	case err == nil && before != nil:
+		s.log.Info("planning passes succeed again")
+	}
+	if r.Planned+r.Expired+r.Healed+r.Released+r.Dispatched > 0 {
+		s.log.Debug("planned", zap.Int("days", r.Planned), zap.Int("quiet", r.Quiet), zap.Int("expired", r.Expired),
+			zap.Int("healed", r.Healed), zap.Int("released", r.Released), zap.Int("dispatched", r.Dispatched),
+			zap.Int("redispatched", r.Redispatched), zap.Int("waiting", r.Waiting))
+	}
+	s.cfg.OnPass(r, err)
+}
