@@ -1,0 +1,96 @@
+package plan_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// One tenant has 600 hours due before fifty small ones have any. On real Redis
+// and PostgreSQL, counted in builds that were started, the last small hour
+// must not wait for more than the small ones' own work and one round of the
+// large one.
+func TestFairness(t *testing.T) {
+	const slots, large, small = 4, 600, 50
+	w := newPostgresWorld(t)
+	w.tenant("huge", 40)
+	for n := range 25 {
+		hours := make([]int, 24)
+		for hour := range hours {
+			hours[hour] = hour
+		}
+		w.add("huge", day.Add(-n), hours...)
+	}
+	for n := range small {
+		id := fmt.Sprintf("small-%02d", n)
+		w.tenant(id, 1)
+		w.add(id, day, n%24)
+	}
+	q, err := queue.Connect(testenv.Redis(t))
+	w.must(err)
+	t.Cleanup(func() { w.must(q.Close()) })
+	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, w.catalog, q, time.Now, zap.NewNop())
+
+	var mu sync.Mutex
+	var started []string
+	built := make(chan error, large+small)
+	server := q.NewServer(queue.ServerConfig{Slots: slots, Poll: 5 * time.Millisecond}, queue.Handlers{
+		Hour: func(ctx context.Context, task queue.Task) error {
+			claim, ok, err := w.catalog.Claim(ctx, task.Key, "stub")
+			if err != nil || !ok {
+				return err
+			}
+			mu.Lock()
+			started = append(started, task.Key.Tenant)
+			mu.Unlock()
+			in, err := w.catalog.BuildInput(ctx, claim)
+			if err == nil {
+				err = w.catalog.CommitEmpty(ctx, claim, in.Wanted)
+			}
+			built <- err
+			return err
+		},
+		Sweep: func(context.Context) error { return nil },
+	}, zap.NewNop())
+	w.must(server.Start())
+	t.Cleanup(func() { w.must(server.Stop()) })
+	for slots, err := q.Slots(t.Context()); slots == 0; slots, err = q.Slots(t.Context()) {
+		w.must(err)
+		time.Sleep(5 * time.Millisecond) // until the worker has made itself known in Redis
+	}
+	w.heal(p)
+	for range large + small {
+		w.must(<-built)
+		_, err = p.Feed(t.Context())
+		w.must(err)
+	}
+
+	mu.Lock()
+	defer mu.Unlock()
+	last := 0
+	count := map[string]int{}
+	for i, tenant := range started {
+		if count[tenant]++; tenant != "huge" {
+			last = i + 1
+		}
+	}
+	if count["huge"] != large || len(count) != small+1 {
+		t.Fatalf("%d hours of the large tenant and %d tenants were built", count["huge"], len(count))
+	}
+	t.Logf("the last of %d small hours was started as number %d of %d", small, last, len(started))
+	// Its own work, two rounds that stood before it, and what ran beside.
+	if bound := small + 2*slots + slots; last > bound {
+		t.Errorf("the last small hour was started as number %d, want at most %d", last, bound)
+	}
+	if w.view("huge", day).Completed.IsZero() {
+		t.Error("the large tenant's day is not complete")
+	}
+}

@@ -1,0 +1,267 @@
+package plan_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/plan"
+)
+
+func TestNightlyPlan(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 3)
+	w.add("acme", day, 3, 14)
+	w.at(day.End().Add(time.Hour)) // an hour before the schedule fires
+	p := w.planner(plan.Config{})
+	r := w.heal(p)
+	// Three days of retention: the day itself, and two quiet ones before.
+	if r.Planned != 2 || r.Quiet != 2 || r.Dispatched != 0 || !w.view("acme", day).Planned.IsZero() {
+		t.Errorf("before the schedule fired: %+v", r)
+	}
+	if want := day.End().Add(2 * time.Hour); !r.NextFiring.Equal(want) {
+		t.Errorf("next firing %s, want %s", r.NextFiring, want)
+	}
+	w.at(night())
+	p = w.planner(plan.Config{})
+	r = w.heal(p)
+	if r.Planned != 1 || r.Quiet != 0 || r.Dispatched != 2 || r.Waiting != 2 || r.More {
+		t.Errorf("after the firing: %+v", r)
+	}
+	v := w.view("acme", day)
+	if v.Planned.IsZero() || v.Hours[3].State != catalog.StatePending || v.Hours[4].State != catalog.StateNoData {
+		t.Errorf("hours are %s and %s", v.Hours[3].State, v.Hours[4].State)
+	}
+	if v := w.view("acme", day.Add(-1)); v.Completed.IsZero() || v.Hours[0].State != catalog.StateNoData {
+		t.Error("a quiet day is not answered as empty")
+	}
+	if r = w.heal(p); r.Planned != 0 || r.Dispatched != 0 || len(w.queue.order) != 2 {
+		t.Errorf("a second pass did something: %+v", r)
+	}
+}
+
+// Nobody was up for two nights; one day has run past its retention by then.
+func TestCatchUp(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 2)
+	for n := range 4 {
+		w.at(day.Add(n).End().Add(-time.Hour))
+		w.add("acme", day.Add(n), 9, 10)
+	}
+	w.at(day.Add(3).End().Add(3 * time.Hour))
+	w.queue.slots = 50
+	r := w.heal(w.planner(plan.Config{}))
+	if r.Planned != 2 || r.Expired != 2 || r.Dispatched != 4 {
+		t.Errorf("catching up: %+v", r)
+	}
+	for n, expired := range []bool{true, true, false, false} {
+		v := w.view("acme", day.Add(n))
+		if v.Expired != expired || v.Planned.IsZero() != expired {
+			t.Errorf("day %d: expired %v, planned %s", n, v.Expired, v.Planned)
+		}
+	}
+	if first := w.queue.order[0].Key; first.Day != day.Add(2) || first.Hour != 9 {
+		t.Errorf("the first dispatch is %s", first)
+	}
+}
+
+// Passes are bounded, and pass by pass everything is done.
+func TestBounds(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"a", "b", "c"} {
+		w.tenant(id, 3)
+		w.add(id, day, 1, 2, 3)
+	}
+	p := w.planner(plan.Config{MaxDays: 2, MaxHours: 2})
+	planned, dispatched, passes := 0, 0, 0
+	for {
+		r := w.heal(p)
+		planned, dispatched, passes = planned+r.Planned, dispatched+r.Dispatched, passes+1
+		if r.Planned-r.Quiet > 2 || r.Quiet > 2 || r.Dispatched > 2 {
+			t.Errorf("a pass did more than it may: %+v", r)
+		}
+		if !r.More {
+			break
+		}
+		if passes > 50 {
+			t.Fatal("no end")
+		}
+	}
+	if planned != 9 || dispatched != 9 {
+		t.Errorf("after %d passes %d days were planned and %d hours dispatched, want 9 and 9", passes, planned, dispatched)
+	}
+}
+
+func TestNoMoreThanTwoRoundsPerTenant(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("huge", 1)
+	w.tenant("small", 1)
+	w.add("huge", day, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+	w.add("small", day, 5)
+	p := w.planner(plan.Config{})
+	w.heal(p)
+	if n := len(w.queue.order); n != 5 { // 2 × 2 slots, and the small one
+		t.Fatalf("%d dispatched, want 5: %v", n, w.queue.order)
+	}
+	if w.queue.order[1].Key.Tenant != "small" {
+		t.Errorf("the small tenant waits behind %s", w.queue.order[0].Key)
+	}
+	claim, ok, err := w.catalog.Claim(t.Context(), w.queue.order[0].Key, "w")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	w.heal(p)
+	if n := len(w.queue.order); n != 5 {
+		t.Errorf("an hour being built does not count as outstanding: %d", n)
+	}
+	w.must(w.catalog.CommitEmpty(t.Context(), claim, 1))
+	if r, err := p.Feed(t.Context()); err != nil || r.Dispatched != 1 {
+		t.Errorf("after a build: %+v, %v", r, err)
+	}
+}
+
+func TestLostTasks(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 1)
+	w.add("acme", day, 1, 2)
+	p := w.planner(plan.Config{DispatchAge: time.Microsecond})
+	w.heal(p)
+	if r := w.heal(p); r.Redispatched != 0 {
+		t.Errorf("live tasks were dispatched again: %+v", r)
+	}
+	w.queue.lose("two") // all of Redis
+	if r := w.heal(p); r.Dispatched != 2 || r.Redispatched != 0 {
+		t.Errorf("after losing Redis: %+v", r)
+	}
+	w.queue.lose("two") // only the tasks
+	if r := w.heal(p); r.Dispatched != 2 || r.Redispatched != 2 {
+		t.Errorf("after losing tasks: %+v", r)
+	}
+	for _, task := range w.queue.order[4:] {
+		if task.Dispatch != 3 {
+			t.Errorf("dispatch %d, want 3", task.Dispatch)
+		}
+	}
+}
+
+func TestQueueAway(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 1)
+	w.add("acme", day, 1)
+	p := w.planner(plan.Config{})
+	w.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
+	r, err := p.Heal(t.Context())
+	if domain.KindOf(err) == "" || r.Planned == 0 || r.Waiting != 1 {
+		t.Errorf("without a queue: %+v, %v", r, err)
+	}
+	w.queue.fail = nil
+	if r := w.heal(p); r.Dispatched != 1 || w.queue.order[0].Dispatch != 2 {
+		t.Errorf("once it is back: %+v, %v", r, w.queue.order)
+	}
+}
+
+func TestLapsedClaim(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 2)
+	w.add("acme", day, 1)
+	p := w.planner(plan.Config{})
+	w.heal(p)
+	if _, ok, err := w.catalog.Claim(t.Context(), w.queue.order[0].Key, "doomed"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	w.heal(p)
+	w.at(night().Add(5 * time.Minute))
+	r, err := p.Feed(t.Context())
+	if err != nil || r.Released != 1 || r.Dispatched != 1 {
+		t.Errorf("after the lease: %+v, %v", r, err)
+	}
+}
+
+func TestTwoSchedulers(t *testing.T) {
+	w := newPostgresWorld(t)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		w.tenant(id, 2)
+		w.add(id, day, 1, 2, 3)
+	}
+	w.queue.slots = 10
+	var wait sync.WaitGroup
+	for range 4 {
+		p := w.planner(plan.Config{})
+		wait.Go(func() {
+			if _, err := p.Heal(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	// The queue refuses the same dispatch twice; every hour got just one.
+	seen := map[domain.HourKey]int{}
+	for _, task := range w.queue.order {
+		seen[task.Key]++
+	}
+	if len(seen) != 12 || len(w.queue.order) != 12 {
+		t.Errorf("%d hours in %d dispatches, want 12 in 12", len(seen), len(w.queue.order))
+	}
+}
+
+func TestClockStep(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 1)
+	w.add("acme", day, 1)
+	core, logs := observer.New(zap.WarnLevel)
+	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, w.catalog, w.queue, time.Now, zap.New(core))
+	w.heal(p)
+	w.at(night().Add(9 * time.Minute))
+	w.heal(p)
+	if n := logs.FilterMessageSnippet("stepped").Len(); n != 0 {
+		t.Fatal("nine minutes are no step")
+	}
+	w.at(night().Add(48 * time.Hour))
+	if r := w.heal(p); r.Expired != 0 {
+		t.Errorf("a day was ended right after a step: %+v", r)
+	}
+	if n := logs.FilterMessageSnippet("stepped").Len(); n != 1 {
+		t.Errorf("%d warnings about the step", n)
+	}
+	// A planner that starts now sees no step, and waits all the same.
+	fresh := w.planner(plan.Config{})
+	if r := w.heal(fresh); r.Expired != 0 {
+		t.Errorf("another planner ended a day within the pause: %+v", r)
+	}
+	w.at(night().Add(49*time.Hour + time.Minute))
+	if r := w.heal(w.planner(plan.Config{})); r.Expired == 0 {
+		t.Errorf("nothing ended after the pause: %+v", r)
+	}
+	if strings.Contains(logs.All()[0].Message, "acme") {
+		t.Error("messages are constant")
+	}
+}
+
+func TestArchiveNow(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 3)
+	w.add("acme", day, 1, 2)
+	w.at(day.End().Add(time.Minute))
+	p := w.planner(plan.Config{})
+	due, err := p.Archive(t.Context(), "acme", day, 2, false)
+	if err != nil || due != 1 || len(w.queue.order) != 1 || w.queue.order[0].Key.Hour != 2 {
+		t.Errorf("one hour: %d due, %v, %v", due, w.queue.order, err)
+	}
+	w.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
+	if due, err := p.Archive(t.Context(), "acme", day, -1, false); err != nil || due != 2 {
+		t.Errorf("the whole day without Redis: %d, %v", due, err)
+	}
+	if _, err := p.Archive(t.Context(), "acme", day.Add(1), -1, false); domain.KindOf(err) != domain.KindInvalid {
+		t.Errorf("a day that is not over: %v", err)
+	}
+	if _, err := p.PlanDay(t.Context(), "nobody", day); domain.KindOf(err) != domain.KindNotFound {
+		t.Errorf("an unknown tenant: %v", err)
+	}
+}
