@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // Family is a group of endpoints with one error shape; the packages below api give theirs.
@@ -25,7 +26,8 @@ type Deps struct {
 	Log      *zap.Logger
 	Now      func() time.Time
 
-	// Ready says why this process can't serve; nil means that it can. Its error's text is for operators.
+	// Ready says why this process can't serve; nil means that it can. The safe message of its
+	// error is shown.
 	Ready func(ctx context.Context) error
 
 	// Observe is told of every answer; optional.
@@ -120,34 +122,39 @@ func own(deps Deps) Family {
 	fail := func(w http.ResponseWriter, r *http.Request, status int) {
 		web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/healthz", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+	pages := map[string]http.Handler{}
+	pages["/healthz"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, r, http.StatusOK, map[string]string{"status": "alive"})
-	}})
-	mux.Handle("/readyz", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+	}}
+	pages["/readyz"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		if err := ready(deps, r); err != nil {
 			w.Header().Set("Retry-After", "5")
-			web.JSON(w, r, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": err.Error()})
+			web.JSON(w, r, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": domain.SafeMessage(err)})
 			return
 		}
 		web.JSON(w, r, http.StatusOK, map[string]string{"status": "ready"})
-	}})
+	}}
 	names := []string{}
 	for _, f := range deps.Families {
 		if len(f.Spec) == 0 {
 			continue
 		}
 		names = append(names, "/openapi/"+f.Name+".yaml")
-		mux.Handle("/openapi/"+f.Name+".yaml", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, _ *http.Request) {
+		pages["/openapi/"+f.Name+".yaml"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/yaml")
 			_, _ = w.Write(f.Spec) // a caller that is gone needs no answer
-		}})
+		}}
 	}
-	mux.Handle("/openapi", web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
+	pages["/openapi"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
-	}})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
-	return Family{Name: "none", Handler: mux, Fail: fail}
+	}}
+	return Family{Name: "none", Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if page := pages[r.URL.Path]; page != nil {
+			page.ServeHTTP(w, r)
+			return
+		}
+		fail(w, r, http.StatusNotFound)
+	})}
 }
 
 func ready(deps Deps, r *http.Request) error {

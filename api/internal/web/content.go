@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -24,7 +25,16 @@ type Content struct {
 type Plan struct {
 	Status int  // 200, 206, 304, 412 or 416
 	Starts bool // the answer holds the first byte
+	size   int64
 	spans  []Span
+}
+
+// Unsatisfied is the Content-Range of a 416.
+func (p Plan) Unsatisfied() string { return "bytes */" + strconv.FormatInt(p.size, 10) }
+
+// ServeHead answers a HEAD, or says 304, without bytes.
+func (p Plan) ServeHead(w http.ResponseWriter, r *http.Request) {
+	http.ServeContent(w, r, "", time.Time{}, &reader{size: p.size})
 }
 
 // probe takes an answer's status and drops the rest.
@@ -52,7 +62,7 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	head.Method = http.MethodHead
 	p := &probe{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
 	http.ServeContent(p, head, "", time.Time{}, &reader{size: c.Size})
-	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK}
+	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK, size: c.Size}
 	if p.status == http.StatusPartialContent && valid {
 		plan.spans = spans
 		for _, s := range spans {

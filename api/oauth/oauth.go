@@ -1,0 +1,115 @@
+package oauth
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+)
+
+//go:embed openapi.yaml
+var spec []byte
+
+// Clients knows the applications. Errors: KindUnauthorized, KindUnavailable.
+type Clients interface {
+	AuthenticateApplication(ctx context.Context, id, secret string) (catalog.Application, error)
+}
+
+// Issuer makes access tokens.
+type Issuer interface {
+	Issue(ctx context.Context, app catalog.Application, scopes []string) (string, time.Duration, error)
+	Public(ctx context.Context) jose.JSONWebKeySet
+	Issuer() string
+}
+
+// Deps are the parts that the endpoints work with.
+type Deps struct {
+	Clients Clients
+	Tokens  Issuer
+	Log     *zap.Logger
+}
+
+type handler struct{ deps Deps }
+
+// New makes the family of /connect and /.well-known.
+func New(deps Deps) web.Family {
+	h := &handler{deps}
+	pages := map[string]web.Methods{
+		"/connect/token":                          {Post: h.token, Fail: fail},
+		"/.well-known/jwks.json":                  {Get: h.keys, Fail: fail},
+		"/.well-known/openid-configuration":       {Get: h.metadata, Fail: fail},
+		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // RFC 8414's place for the same
+	}
+	return web.Family{
+		Name: "oauth", Owns: web.Under("/connect", "/.well-known"), Fail: fail, Spec: spec,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page, known := pages[r.URL.EscapedPath()]
+			if !known {
+				fail(w, r, http.StatusNotFound)
+				return
+			}
+			page.ServeHTTP(w, r)
+		}),
+	}
+}
+
+// keys is the JSON Web Key Set of the tokens that are issued.
+func (h *handler) keys(w http.ResponseWriter, r *http.Request) {
+	// Verifiers ask again when they meet an unknown key, so a rotation needs no waiting.
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	web.JSON(w, r, http.StatusOK, h.deps.Tokens.Public(r.Context()))
+}
+
+// metadata is the discovery document, with what a server of client credentials alone has to say.
+type metadata struct {
+	Issuer        string   `json:"issuer"`
+	TokenEndpoint string   `json:"token_endpoint"`
+	Keys          string   `json:"jwks_uri"`
+	Scopes        []string `json:"scopes_supported"`
+	Responses     []string `json:"response_types_supported"`
+	Grants        []string `json:"grant_types_supported"`
+	Subjects      []string `json:"subject_types_supported"`
+	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+	ClientAuth    []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+func (h *handler) metadata(w http.ResponseWriter, r *http.Request) {
+	issuer := h.deps.Tokens.Issuer()
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	web.JSON(w, r, http.StatusOK, metadata{
+		Issuer: issuer, TokenEndpoint: issuer + "/connect/token", Keys: issuer + "/.well-known/jwks.json",
+		Scopes: auth.Scopes(), Responses: []string{"token"}, Grants: []string{"client_credentials"},
+		Subjects: []string{"public"}, Algorithms: []string{"ES256"},
+		ClientAuth: []string{"client_secret_basic", "client_secret_post"},
+	})
+}
+
+// failure is an error as RFC 6749 §5.2 shapes it.
+type failure struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// fail writes an error that is not about the grant.
+func fail(w http.ResponseWriter, r *http.Request, status int) {
+	f := failure{Error: "server_error", Description: "Internal server error."}
+	switch status {
+	case http.StatusNotFound:
+		f = failure{"invalid_request", "There is no such endpoint."}
+	case http.StatusMethodNotAllowed:
+		f = failure{"invalid_request", "The method is not allowed here."}
+	case http.StatusRequestEntityTooLarge:
+		f = failure{"invalid_request", "The request body is too large."}
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+		f = failure{"temporarily_unavailable", "Please try again later."}
+	}
+	web.JSON(w, r, status, f)
+}

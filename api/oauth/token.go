@@ -1,0 +1,168 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// granted is the answer to a good request (RFC 6749 §5.1).
+type granted struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int64  `json:"expires_in"` // seconds
+	Scope       string `json:"scope"`
+}
+
+// refusal is why no token is issued.
+type refusal struct {
+	status    int
+	code      string
+	text      string
+	challenge bool // the client tried HTTP Basic
+}
+
+// Error makes a refusal an error.
+func (f *refusal) Error() string { return f.code + ": " + f.text }
+
+func invalidRequest(text string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "invalid_request", text: text}
+}
+
+// token is POST /connect/token.
+func (h *handler) token(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	answer, err := h.grant(r)
+	var no *refusal
+	switch {
+	case err == nil:
+		web.JSON(w, r, http.StatusOK, answer)
+	case errors.As(err, &no):
+		if no.challenge {
+			w.Header().Set("WWW-Authenticate", `Basic realm="callvault", charset="UTF-8"`)
+		}
+		web.JSON(w, r, no.status, failure{no.code, no.text})
+	case domain.KindOf(err) == domain.KindTooLarge:
+		fail(w, r, http.StatusRequestEntityTooLarge)
+	case domain.KindOf(err) == domain.KindInvalid:
+		web.JSON(w, r, http.StatusBadRequest, failure{"invalid_request", "The request body can't be read."})
+	case domain.KindOf(err) == domain.KindUnavailable, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		h.deps.Log.Warn("no token can be issued", zap.Error(err))
+		fail(w, r, http.StatusServiceUnavailable)
+	default:
+		h.deps.Log.Error("issuing a token failed", zap.Error(err))
+		fail(w, r, http.StatusInternalServerError)
+	}
+}
+
+// grant checks a request in the order in which its parts matter and issues the token.
+func (h *handler) grant(r *http.Request) (granted, error) {
+	form, err := readForm(r)
+	if err != nil {
+		return granted{}, err
+	}
+	app, err := h.client(r, form)
+	if err != nil {
+		return granted{}, err
+	}
+	switch form.Get("grant_type") {
+	case "client_credentials":
+	case "":
+		return granted{}, invalidRequest("grant_type is missing.")
+	default:
+		return granted{}, &refusal{status: http.StatusBadRequest, code: "unsupported_grant_type", text: "The grant_type must be client_credentials."}
+	}
+	scopes := app.Scopes
+	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
+		for _, scope := range asked {
+			if !slices.Contains(app.Scopes, scope) {
+				return granted{}, &refusal{status: http.StatusBadRequest, code: "invalid_scope", text: "The client may not have this scope."}
+			}
+		}
+		slices.Sort(asked)
+		scopes = slices.Compact(asked)
+	}
+	token, life, err := h.deps.Tokens.Issue(r.Context(), app, scopes)
+	if err != nil {
+		return granted{}, err
+	}
+	return granted{AccessToken: token, TokenType: "Bearer", ExpiresIn: int64(life.Seconds()), Scope: strings.Join(scopes, " ")}, nil
+}
+
+// readForm reads the body; what stands in the query is no part of the request.
+func readForm(r *http.Request) (url.Values, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, invalidRequest("The body must be application/x-www-form-urlencoded.")
+	}
+	body, err := web.Body(r)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, invalidRequest("The body can't be read.")
+	}
+	for _, values := range form {
+		if len(values) > 1 {
+			return nil, invalidRequest("A parameter is given more than once.")
+		}
+		if !web.Storable(values[0]) {
+			return nil, invalidRequest("A parameter is not valid text.")
+		}
+	}
+	return form, nil
+}
+
+// client finds the application by HTTP Basic or the form, one of the two.
+func (h *handler) client(r *http.Request, form url.Values) (catalog.Application, error) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	unknown := &refusal{status: http.StatusUnauthorized, code: "invalid_client", text: "The client is unknown or its secret is wrong."}
+	if len(r.Header.Values("Authorization")) > 0 {
+		unknown.challenge = true
+		basicID, basicSecret, ok := basic(r)
+		switch {
+		case !ok:
+			return catalog.Application{}, unknown
+		case secret != "" || id != "" && id != basicID:
+			return catalog.Application{}, invalidRequest("The client must authenticate in one way.")
+		}
+		id, secret = basicID, basicSecret
+	}
+	if len(id) > domain.MaxIDBytes || id == "" || secret == "" {
+		return catalog.Application{}, unknown
+	}
+	app, err := h.deps.Clients.AuthenticateApplication(r.Context(), id, secret)
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return catalog.Application{}, unknown
+	}
+	return app, err
+}
+
+// basic reads HTTP Basic credentials, which are form-encoded first (RFC 6749 §2.3.1).
+func basic(r *http.Request) (id, secret string, ok bool) {
+	if len(r.Header.Values("Authorization")) != 1 {
+		return "", "", false
+	}
+	id, secret, ok = r.BasicAuth()
+	if !ok {
+		return "", "", false
+	}
+	id, err := url.QueryUnescape(id)
+	if err != nil {
+		return "", "", false
+	}
+	secret, err = url.QueryUnescape(secret)
+	return id, secret, err == nil && web.Storable(id)
+}

@@ -1,0 +1,190 @@
+package recordings
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// presignTTL is the life of the URL that a client is sent to.
+const presignTTL = time.Minute
+
+// maxToken bounds the tokens that are looked at; a genuine one has at most some 180 bytes.
+const maxToken = 1024
+
+const zipType = "application/zip"
+
+// download is GET …/{utcDay}/{hour}/download.
+func (h *handler) download(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
+	defer cancel()
+	link, err := h.openLink(ctx, r)
+	var access catalog.LinkAccess
+	if err == nil {
+		access, err = h.deps.Catalog.LinkAccess(ctx, link.HourKey, link.Archive)
+	}
+	switch domain.KindOf(err) {
+	case "":
+	case domain.KindUnauthorized, domain.KindNotFound:
+		unauthorized(w, r, "Bearer", textUnauthorized)
+		return
+	default:
+		h.broken(w, r, "open the link", err)
+		return
+	}
+	if !access.Now.Before(link.Expires) {
+		unauthorized(w, r, "Bearer", textLinkExpired)
+		return
+	}
+	limit(w, access.Window)
+	switch {
+	case !access.Tenant.Recordings:
+		refuse(w, r, http.StatusForbidden, textFeature)
+	case access.Expired:
+		refuse(w, r, http.StatusNotFound, textRetention)
+	case access.Archive == nil:
+		refuse(w, r, http.StatusNotFound, textGone)
+	case r.Method != http.MethodHead && access.Window.Full() && r.Header.Get("Range") == "":
+		limited(w, r, access.Window)
+	default:
+		h.give(ctx, w, r, link, *access.Archive)
+	}
+}
+
+// openLink verifies the link's token, which must be the path's. Errors: KindUnauthorized, KindUnavailable.
+func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, error) {
+	wrong := domain.Errorf(domain.KindUnauthorized, "the link is not genuine")
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query["token"]) != 1 || len(query.Get("token")) > maxToken {
+		return auth.Link{}, wrong
+	}
+	link, err := h.deps.Links.OpenLink(ctx, query.Get("token"))
+	if err != nil {
+		return auth.Link{}, err
+	}
+	day, err := dayParam(r)
+	if err != nil || day != link.Day || chi.URLParam(r, "hour") != link.HH() {
+		return auth.Link{}, wrong
+	}
+	return link, nil
+}
+
+// give answers for an archive that the link may give. What can fail is done before the download is
+// counted, since errors never count.
+func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive) {
+	info, err := h.deps.Store.Stat(ctx, archive.ObjectKey)
+	switch {
+	case domain.KindOf(err) == domain.KindNotFound:
+		h.gone(ctx, w, r, archive)
+		return
+	case err == nil && info.Size != archive.Size:
+		err = domain.Errorf(domain.KindStoreFault, "archive %s has %d bytes in the object store, not %d", archive.ObjectKey, info.Size, archive.Size)
+	}
+	if err != nil {
+		h.broken(w, r, "look the archive up", err)
+		return
+	}
+	name := link.Tenant + "_" + string(link.Day) + "_" + link.HH() + ".zip"
+	content := h.content(archive, info)
+	plan := content.Plan(w, r)
+	switch plan.Status {
+	case http.StatusPreconditionFailed:
+		fail(w, r, plan.Status)
+		return
+	case http.StatusRequestedRangeNotSatisfiable:
+		w.Header().Set("Content-Range", plan.Unsatisfied())
+		fail(w, r, plan.Status)
+		return
+	}
+	w.Header().Set("Content-Type", zipType)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
+		plan.ServeHead(w, r)
+		return
+	}
+	h.count(ctx, w, r, link, archive, content, plan, name)
+}
+
+// content is the archive's bytes, pinned to what was just looked at.
+func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info) web.Content {
+	return web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+		object, err := h.deps.Store.Get(ctx, archive.ObjectKey, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
+		if err != nil {
+			return nil, err
+		}
+		return object.Body, nil
+	}}
+}
+
+// count begins a download: it has the bytes or the presigned URL at hand first.
+func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive,
+	content web.Content, plan web.Plan, name string) {
+	// Stores refuse a second credential, so a request that carries one gets the bytes here.
+	redirect := h.cfg.Redirect && len(r.Header.Values("Authorization")) == 0
+	var target string
+	var body *web.Ready
+	var err error
+	if redirect {
+		target, err = h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType})
+	} else {
+		body, err = content.Prepare(r.Context(), plan)
+	}
+	if err != nil {
+		h.broken(plainly(w), r, "open the archive", err)
+		return
+	}
+	window, err := h.deps.Catalog.BeginDownload(ctx, catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
+		Continues: !plan.Starts, Origin: origin(r, "link")})
+	if err != nil {
+		if body != nil {
+			_ = body.Close() // it was only read from
+		}
+		if domain.KindOf(err) == domain.KindLimited {
+			limited(plainly(w), r, window)
+			return
+		}
+		h.broken(plainly(w), r, "count the download", err)
+		return
+	}
+	limit(w, window)
+	if redirect {
+		plainly(w).Header().Set("Location", target)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
+	if err := body.Serve(w, r); err != nil {
+		h.deps.Log.Info("a download broke off", zap.String("archive", archive.ObjectKey),
+			zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+	}
+}
+
+// plainly takes back what was said about bytes that are not given.
+func plainly(w http.ResponseWriter) http.ResponseWriter {
+	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
+		w.Header().Del(name)
+	}
+	return w
+}
+
+// gone answers for an archive whose object is not in the store. This link will not work again: the
+// next revision has links of its own, and an hour that serves this one is made due.
+func (h *handler) gone(ctx context.Context, w http.ResponseWriter, r *http.Request, archive catalog.LinkedArchive) {
+	hit, err := h.deps.Catalog.Gone(ctx, archive.ServedArchive)
+	if err != nil {
+		h.broken(w, r, "report the archive as gone", err)
+		return
+	}
+	h.deps.Log.Error("an archive is not in the object store", zap.String("archive", archive.ObjectKey), zap.Bool("rebuilding", hit))
+	refuse(w, r, http.StatusNotFound, textGone)
+}

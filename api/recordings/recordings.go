@@ -1,0 +1,95 @@
+package recordings
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+//go:embed openapi.yaml
+var spec []byte
+
+const dayPath = "/api/external/conversations/daily-audio-recordings"
+
+// catalogTimeout bounds what a request waits for the catalog.
+const catalogTimeout = 15 * time.Second
+
+// Config says how links look and what they give.
+type Config struct {
+	PublicURL string        // links begin with it
+	LinkTTL   time.Duration // life of a link
+	Redirect  bool          // clients are sent to the object store; else the bytes pass through here
+}
+
+// Catalog counts and knows. Errors: KindNotFound for an unknown tenant, KindUnavailable, and as
+// the methods of package catalog say.
+type Catalog interface {
+	DayAccess(ctx context.Context, tenant string, day domain.Day) (catalog.DayAccess, error)
+	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
+	LinkAccess(ctx context.Context, key domain.HourKey, token string) (catalog.LinkAccess, error)
+	BeginDownload(ctx context.Context, d catalog.Download) (catalog.Window, error)
+	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+}
+
+// Tokens verifies access tokens. Errors: KindUnauthorized, KindUnavailable.
+type Tokens interface {
+	Verify(ctx context.Context, token string) (auth.Caller, error)
+}
+
+// Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
+type Links interface {
+	SealLink(ctx context.Context, l auth.Link) string
+	OpenLink(ctx context.Context, token string) (auth.Link, error)
+}
+
+// Store holds the archives. Errors as of package objstore.
+type Store interface {
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
+}
+
+// Deps are the parts that the family works with.
+type Deps struct {
+	Catalog Catalog
+	Tokens  Tokens
+	Links   Links
+	Store   Store // of the archives' bucket
+	Log     *zap.Logger
+}
+
+type handler struct {
+	cfg  Config
+	deps Deps
+}
+
+// New makes the family of daily recordings: everything below /api/external.
+func New(cfg Config, deps Deps) web.Family {
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	h := &handler{cfg, deps}
+	mux := chi.NewRouter()
+	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
+	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}
+}
+
+// origin says who asks, for the audit log.
+func origin(r *http.Request, actor string) catalog.Origin {
+	return catalog.Origin{Actor: actor, Remote: web.Remote(r), Request: web.RequestID(r.Context())}
+}
+
+func limit(w http.ResponseWriter, c catalog.Window) {
+	web.RateLimit(w, c.Limit, c.Remaining(), c.Reset)
+}
