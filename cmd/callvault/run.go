@@ -25,8 +25,20 @@ Exit codes: 0 done, 1 failed, 2 wrong use or settings.`
 
 // commands is the tree of commands: one field each, its type in the file of its name.
 type commands struct {
-	Verify  verifyCmd  `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Standalone standaloneCmd `cmd:"" help:"Run all roles in one process, with embedded parts."`
+	API        apiCmd        `cmd:"" name:"api" help:"Run the API."`
+	Worker     workerCmd     `cmd:"" help:"Run a worker: builds archives, sweeps."`
+	Scheduler  schedulerCmd  `cmd:"" help:"Run a scheduler: plans, hands out hours."`
+	Run        runCmd        `cmd:"" help:"Run several roles in one process."`
+	Migrate    migrateCmd    `cmd:"" help:"Prepare the catalog, the buckets and the keys."`
+	Tenant     tenantCmd     `cmd:"" help:"Tenants: create, list, set."`
+	App        appCmd        `cmd:"" help:"OAuth applications of a tenant."`
+	Key        keyCmd        `cmd:"" help:"API keys of a tenant."`
+	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
+	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
+	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
+	Verify     verifyCmd     `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // deps is what every command's Run is handed besides the context.

@@ -109,3 +109,9 @@ func (c *Catalog) RotateAPIKey(ctx context.Context, id string) (string, error) {
 func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.change(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
 }
+
+// APIKey reads one key, disabled ones too. Error: KindNotFound.
+func (c *Catalog) APIKey(ctx context.Context, id string) (APIKey, error) {
+	k, err := scanAPIKey(c.read.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE id = $1`, id))
+	return k, translate(notFound(err, "API key %.70q does not exist", id))
+}

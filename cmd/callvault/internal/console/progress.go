@@ -39,6 +39,7 @@ type Task struct {
 	progress *Progress
 	name     string
 	total    int64
+	size     func(int64) string // how an amount is written
 	bar      *mpb.Bar
 
 	mu   sync.Mutex
@@ -48,19 +49,25 @@ type Task struct {
 
 // Start shows a task of total bytes; 0 when that is not known.
 func (p *Progress) Start(name string, total int64) *Task {
-	t := &Task{progress: p, name: Clean(name), total: total, last: p.now()}
+	return p.start(name, total, size, decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
+		decor.OnAbort(decor.OnComplete(decor.AverageSpeed(decor.SizeB1024(0), " % .1f"), " done"), " failed"))
+}
+
+// StartCount shows a task of total things, such as hours or lines; 0 when that is not known.
+func (p *Progress) StartCount(name string, total int64) *Task {
+	return p.start(name, total, humanize.Comma, decor.CountersNoUnit("%d / %d", decor.WCSyncSpace),
+		decor.OnAbort(decor.OnComplete(decor.Name(""), " done"), " failed"))
+}
+
+func (p *Progress) start(name string, total int64, size func(int64) string, right ...decor.Decorator) *Task {
+	t := &Task{progress: p, name: Clean(name), total: total, size: size, last: p.now()}
 	if p.bars != nil {
-		t.bar = p.bars.AddBar(total,
-			mpb.PrependDecorators(decor.Name(t.name, decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(
-				decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
-				decor.OnAbort(decor.OnComplete(decor.AverageSpeed(decor.SizeB1024(0), " % .1f"), " done"), " failed"),
-			))
+		t.bar = p.bars.AddBar(total, mpb.PrependDecorators(decor.Name(t.name, decor.WCSyncSpaceR)), mpb.AppendDecorators(right...))
 	}
 	return t
 }
 
-// Add counts n more bytes.
+// Add counts n more.
 func (t *Task) Add(n int64) {
 	if t.bar != nil {
 		t.bar.IncrInt64(n)
@@ -81,9 +88,9 @@ func (t *Task) Add(n int64) {
 
 func (t *Task) soFar(done int64) string {
 	if t.total <= 0 {
-		return size(done)
+		return t.size(done)
 	}
-	return fmt.Sprintf("%s of %s (%d %%)", size(done), size(t.total), int64(float64(done)/float64(t.total)*100))
+	return fmt.Sprintf("%s of %s (%d %%)", t.size(done), t.size(t.total), int64(float64(done)/float64(t.total)*100))
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
@@ -103,10 +110,10 @@ func (t *Task) End(err error) {
 	done := t.done
 	t.mu.Unlock()
 	if err != nil {
-		t.progress.Printf("%s: failed after %s", t.name, size(done))
+		t.progress.Printf("%s: failed after %s", t.name, t.size(done))
 		return
 	}
-	t.progress.Printf("%s: done, %s", t.name, size(done))
+	t.progress.Printf("%s: done, %s", t.name, t.size(done))
 }
 
 // Printf writes one line, above the bars where there are some. What cannot be written is lost:

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// archiveCmd plans a tenant's day now.
+type archiveCmd struct {
+	config.Parts `embed:""`
+	Tenant       string `required:"" help:"The tenant's id."`
+	Day          string `required:"" help:"The UTC day, YYYY-MM-DD." placeholder:"DAY"`
+	Hour         *int   `help:"Only this hour, 0 to 23." placeholder:"H"`
+	Force        bool   `help:"Rebuild also what is complete."`
+	Reopen       bool   `help:"Grant the day another retention period, counted from now."`
+	Wait         bool   `help:"Wait until no hour is pending or being rebuilt; exits with 1 if one failed."`
+	JSON         bool   `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*archiveCmd) Help() string {
+	return "Builds what is due at once instead of at its time. Without running workers it builds in this process and waits.\n\n" +
+		"Examples:\n\n    callvault archive --tenant acme --day 2025-12-12 --wait\n" +
+		"    callvault archive --tenant acme --day 2025-12-12 --hour 14 --force\n" +
+		"    callvault archive --tenant acme --day 2025-12-12 --reopen --wait"
+}
+
+// archiveResult is what --json prints.
+type archiveResult struct {
+	Tenant  string     `json:"tenant"`
+	Day     domain.Day `json:"day"`
+	Due     int        `json:"due"`     // hours that were made due
+	Waiting int        `json:"waiting"` // hours still pending or being rebuilt
+	Failed  int        `json:"failed"`
+}
+
+// Run plans the day and, where asked to, waits for it.
+func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
+	day, err := domain.ParseDay(c.Day)
+	if err != nil {
+		return &usageError{err.Error()}
+	}
+	hour := -1
+	if c.Hour != nil {
+		if hour = *c.Hour; hour < 0 || hour > 23 {
+			return &usageError{fmt.Sprintf("--hour %d is no hour of the day; use 0 to 23", hour)}
+		}
+	}
+	cfg, log, err := d.commandConfig(c.Parts)
+	if err != nil {
+		return err
+	}
+	return app.UseWorking(ctx, cfg, log, func(ctx context.Context, p *app.Parts, builds bool) error {
+		if err := p.Catalog.CheckSchema(ctx); err != nil {
+			return err
+		}
+		out, err := c.start(ctx, p, day, hour)
+		if err != nil {
+			return err
+		}
+		if c.Wait || builds {
+			if err := c.wait(ctx, d, p, day, hour, &out); err != nil {
+				return err
+			}
+		}
+		if err := d.show(c.JSON, out, out.text); err != nil {
+			return err
+		}
+		if out.Failed > 0 && (c.Wait || builds) {
+			return errReported
+		}
+		return nil
+	})
+}
+
+func (r archiveResult) text() string {
+	return fmt.Sprintf("%s of %s: %d hours were due, %d wait, %d failed", r.Day, r.Tenant, r.Due, r.Waiting, r.Failed)
+}
+
+// start makes the hours due and writes that into the audit log.
+func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, hour int) (archiveResult, error) {
+	out := archiveResult{Tenant: c.Tenant, Day: day}
+	if c.Reopen {
+		if err := p.Catalog.Reopen(ctx, c.Tenant, day); err != nil {
+			return out, err
+		}
+		if err := audited(ctx, p, c.Tenant, "day.reopen", map[string]any{"day": day}); err != nil {
+			return out, err
+		}
+	}
+	var err error
+	if out.Due, err = p.Catalog.Rebuild(ctx, c.Tenant, day, hour, c.Force); err != nil {
+		return out, err
+	}
+	detail := map[string]any{"day": day, "force": c.Force}
+	if hour >= 0 {
+		detail["hour"] = hour
+	}
+	if err := audited(ctx, p, c.Tenant, "archive", detail); err != nil {
+		return out, err
+	}
+	// The hours are due whatever happens to the queue; this only saves the planner's next turn.
+	if _, err := p.Planner(zap.NewNop()).Archive(ctx, c.Tenant, day, hour, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
+		return out, err
+	}
+	v, err := p.Catalog.Day(ctx, c.Tenant, day)
+	out.Waiting, out.Failed = v.Unsettled(hour)
+	return out, err
+}
+
+const waitPoll = 200 * time.Millisecond
+
+// wait looks at the day until nothing of it is pending or being rebuilt.
+func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain.Day, hour int, out *archiveResult) error {
+	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
+	defer progress.Close()
+	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
+	done := 0
+	tick := time.NewTicker(waitPoll)
+	defer tick.Stop()
+	for {
+		v, err := p.Catalog.Day(ctx, c.Tenant, day)
+		if err != nil {
+			bar.End(err)
+			return err
+		}
+		out.Waiting, out.Failed = v.Unsettled(hour)
+		settled := hoursOf(hour) - out.Waiting
+		bar.Add(int64(settled - done))
+		done = settled
+		if out.Waiting == 0 {
+			bar.End(nil)
+			return c.complain(d, v, hour)
+		}
+		select {
+		case <-ctx.Done():
+			bar.End(ctx.Err())
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func hoursOf(hour int) int {
+	if hour >= 0 {
+		return 1
+	}
+	return 24
+}
+
+// complain names the hours that failed, with the reason.
+func (c *archiveCmd) complain(d *deps, v catalog.DayView, hour int) error {
+	for _, h := range v.Hours {
+		if h.State != catalog.StateFailed || hour >= 0 && h.Hour != hour {
+			continue
+		}
+		if _, err := fmt.Fprintf(d.stderr, "hour %02d failed: %s\n", h.Hour, console.Clean(h.LastError)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// oneCredential is the flags of the commands that change one application or key.
+type oneCredential struct {
+	config.Parts `embed:""`
+	Tenant       string `required:"" help:"The tenant's id."`
+	ID           string `arg:"" help:"Id of the application or key, as list shows it."`
+	JSON         bool   `help:"Print JSON."`
+}
+
+// owner says whose an application or a key is.
+type owner func(ctx context.Context, c *catalog.Catalog, id string) (tenant string, err error)
+
+func ownerOfApp(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
+	a, err := c.Application(ctx, id)
+	return a.Tenant, err
+}
+
+func ownerOfKey(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
+	k, err := c.APIKey(ctx, id)
+	return k.Tenant, err
+}
+
+// change changes one credential of the named tenant and writes that into the audit log.
+func (o *oneCredential) change(ctx context.Context, d *deps, of owner, action string, do func(ctx context.Context, c *catalog.Catalog) error) error {
+	return d.withCatalog(ctx, o.Parts, func(ctx context.Context, p *app.Parts) error {
+		tenant, err := of(ctx, p.Catalog, o.ID)
+		if err == nil && tenant != o.Tenant {
+			err = domain.ErrNotFound
+		}
+		if domain.KindOf(err) == domain.KindNotFound {
+			return domain.Errorf(domain.KindNotFound, "tenant %s has no %q; the list command shows what it has", o.Tenant, o.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if err := do(ctx, p.Catalog); err != nil {
+			return err
+		}
+		return audited(ctx, p, o.Tenant, action, map[string]any{"id": o.ID})
+	})
+}
+
+// changed is change with a line that says it is done.
+func (o *oneCredential) changed(ctx context.Context, d *deps, of owner, action, done string, do func(ctx context.Context, c *catalog.Catalog) error) error {
+	if err := o.change(ctx, d, of, action, do); err != nil {
+		return err
+	}
+	return d.show(o.JSON, map[string]string{"id": o.ID, "done": done}, func() string { return o.ID + " " + done })
+}
+
+// rotated gives one credential a new secret and prints it under its name.
+func (o *oneCredential) rotated(ctx context.Context, d *deps, of owner, action, name string,
+	rotate func(c *catalog.Catalog, ctx context.Context, id string) (string, error),
+) error {
+	var secret string
+	err := o.change(ctx, d, of, action, func(ctx context.Context, c *catalog.Catalog) (err error) {
+		secret, err = rotate(c, ctx, o.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.show(o.JSON, map[string]string{"id": o.ID, name: secret}, func() string {
+		return name + " " + secret + "\nKeep it now: it is not shown again."
+	})
+}
+
+type (
+	appDisableCmd struct{ oneCredential }
+	appEnableCmd  struct{ oneCredential }
+	appRotateCmd  struct{ oneCredential }
+	appDeleteCmd  struct{ oneCredential }
+	keyDisableCmd struct{ oneCredential }
+	keyEnableCmd  struct{ oneCredential }
+	keyRotateCmd  struct{ oneCredential }
+	keyDeleteCmd  struct{ oneCredential }
+)
+
+// Run disables the application.
+func (c *appDisableCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfApp, "app.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DisableApplication(ctx, c.ID, true)
+	})
+}
+
+// Run enables the application.
+func (c *appEnableCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfApp, "app.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DisableApplication(ctx, c.ID, false)
+	})
+}
+
+// Run rotates the application's secret.
+func (c *appRotateCmd) Run(ctx context.Context, d *deps) error {
+	return c.rotated(ctx, d, ownerOfApp, "app.rotate", "client_secret", (*catalog.Catalog).RotateApplication)
+}
+
+// Run deletes the application.
+func (c *appDeleteCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfApp, "app.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DeleteApplication(ctx, c.ID)
+	})
+}
+
+// Run disables the key.
+func (c *keyDisableCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfKey, "key.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DisableAPIKey(ctx, c.ID, true)
+	})
+}
+
+// Run enables the key.
+func (c *keyEnableCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfKey, "key.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DisableAPIKey(ctx, c.ID, false)
+	})
+}
+
+// Run rotates the key's secret.
+func (c *keyRotateCmd) Run(ctx context.Context, d *deps) error {
+	return c.rotated(ctx, d, ownerOfKey, "key.rotate", "api_key", (*catalog.Catalog).RotateAPIKey)
+}
+
+// Run deletes the key.
+func (c *keyDeleteCmd) Run(ctx context.Context, d *deps) error {
+	return c.changed(ctx, d, ownerOfKey, "key.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
+		return cat.DeleteAPIKey(ctx, c.ID)
+	})
+}

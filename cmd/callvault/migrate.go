@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/config"
+)
+
+// migrateCmd is the commands about the catalog's schema.
+type migrateCmd struct {
+	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up; make missing buckets and signing keys."`
+	Status migrateStatusCmd `cmd:"" help:"List the schema's steps."`
+}
+
+type migrateUpCmd struct {
+	config.Parts `embed:""`
+	JSON         bool `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*migrateUpCmd) Help() string {
+	return "Run it once before the roles start, and at every upgrade. Several at once do no harm.\n\nExamples:\n\n    callvault migrate up"
+}
+
+// Run prepares the parts.
+func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
+	return d.withParts(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		done, err := p.Prepare(ctx)
+		if err != nil {
+			return err
+		}
+		return d.show(c.JSON, done, func() string {
+			return fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there",
+				done.Migrations, done.Keys, p.Config.Recordings, p.Config.Archives)
+		})
+	})
+}
+
+type migrateStatusCmd struct {
+	config.Parts `embed:""`
+	JSON         bool `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*migrateStatusCmd) Help() string {
+	return "Exits with 1 when a step is missing.\n\nExamples:\n\n    callvault migrate status --json"
+}
+
+// Run lists the steps.
+func (c *migrateStatusCmd) Run(ctx context.Context, d *deps) error {
+	return d.withParts(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		steps, err := p.Catalog.Migrations(ctx)
+		if err != nil {
+			return err
+		}
+		missing := 0
+		rows := make([][]string, 0, len(steps))
+		for _, s := range steps {
+			at := "missing"
+			if s.Applied {
+				at = s.At.UTC().Format(time.RFC3339)
+			} else {
+				missing++
+			}
+			rows = append(rows, []string{strconv.FormatInt(s.Version, 10), s.Name, at})
+		}
+		if c.JSON {
+			err = console.JSON(d.stdout, steps)
+		} else {
+			err = console.Table(d.stdout, []string{"VERSION", "NAME", "APPLIED"}, rows)
+		}
+		if err == nil && missing > 0 {
+			return errReported
+		}
+		return err
+	})
+}

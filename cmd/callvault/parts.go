@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/telemetry"
+)
+
+// actor is who the audit log names for what is done on the command line.
+const actor = "command"
+
+// withParts opens the parts for a command. Logs go to stderr, and only what is wrong.
+func (d *deps) withParts(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
+	cfg, log, err := d.commandConfig(parts)
+	if err != nil {
+		return err
+	}
+	return app.Use(ctx, cfg, log, work)
+}
+
+func (d *deps) commandConfig(parts config.Parts) (config.Config, *zap.Logger, error) {
+	cfg, err := d.settings.Complete(parts)
+	if err != nil {
+		return cfg, nil, err
+	}
+	if err := d.settings.Finish(&cfg, config.Command()); err != nil {
+		return cfg, nil, err
+	}
+	log, err := telemetry.NewLogger("error", d.stderr, console.IsTerminal(d.stderr))
+	return cfg, log, err
+}
+
+// withCatalog is withParts for commands whose parts must have the right schema.
+func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
+	return d.withParts(ctx, parts, func(ctx context.Context, p *app.Parts) error {
+		if err := p.Catalog.CheckSchema(ctx); err != nil {
+			return err
+		}
+		return work(ctx, p)
+	})
+}
+
+// audited writes what a command did into the tenant's audit log.
+func audited(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
+	return p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: actor}, tenant, action, detail)
+}
+
+// show prints a result: JSON for scripts, or the lines of text.
+func (d *deps) show(asJSON bool, v any, text func() string) error {
+	if asJSON {
+		return console.JSON(d.stdout, v)
+	}
+	if _, err := fmt.Fprintln(d.stdout, text()); err != nil {
+		return fmt.Errorf("print the result: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// tenantCmd is the commands about tenants.
+type tenantCmd struct {
+	Create tenantCreateCmd `cmd:"" help:"Add a tenant."`
+	List   tenantListCmd   `cmd:"" help:"List the tenants."`
+	Set    tenantSetCmd    `cmd:"" help:"Change a tenant."`
+}
+
+// tenantJSON is a tenant as --json shows it.
+type tenantJSON struct {
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	Features      []string  `json:"features"`
+	RetentionDays int       `json:"retentionDays"`
+	DayLimit      int       `json:"dayLimit"`
+	DownloadLimit int       `json:"downloadLimit"`
+	CreatedAt     time.Time `json:"createdAt"`
+}
+
+func tenantView(t domain.Tenant) tenantJSON {
+	features := []string{}
+	if t.Recordings {
+		features = append(features, domain.FeatureRecordings)
+	}
+	if t.Export {
+		features = append(features, domain.FeatureExport)
+	}
+	return tenantJSON{ID: t.ID, Name: t.Name, Features: features, RetentionDays: t.RetentionDays, DayLimit: t.DayLimit,
+		DownloadLimit: t.DownloadLimit, CreatedAt: t.Created.Truncate(time.Second)}
+}
+
+type tenantCreateCmd struct {
+	config.Parts  `embed:""`
+	ID            string   `arg:"" help:"Id: 1 to 64 of A-Z, a-z, 0-9, _ and -."`
+	Name          string   `help:"Name for people."`
+	RetentionDays int      `help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
+	Feature       []string `help:"Feature to switch on: daily_audio_recordings, export_api. Repeatable." enum:"daily_audio_recordings,export_api"`
+	JSON          bool     `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*tenantCreateCmd) Help() string {
+	return "A new tenant has no feature; without daily_audio_recordings nothing is archived for it.\n\nExamples:\n\n" +
+		"    callvault tenant create acme --name 'Acme Ltd' --feature daily_audio_recordings\n" +
+		"    callvault tenant create acme --retention-days 7 --feature daily_audio_recordings --feature export_api --json"
+}
+
+// Run creates the tenant.
+func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: c.RetentionDays,
+			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}
+		if t.RetentionDays == 0 {
+			t.RetentionDays = p.Config.RetentionDays
+		}
+		for _, f := range c.Feature {
+			setFeature(&t, f, true)
+		}
+		t, err := p.Catalog.CreateTenant(ctx, t)
+		if err != nil {
+			return err
+		}
+		if err := p.EnsureBuckets(ctx); err != nil {
+			return err
+		}
+		if err := audited(ctx, p, t.ID, "tenant.create", tenantView(t)); err != nil {
+			return err
+		}
+		return d.show(c.JSON, tenantView(t), func() string {
+			return fmt.Sprintf("tenant %s created; next: callvault app create --tenant %s", t.ID, t.ID)
+		})
+	})
+}
+
+func setFeature(t *domain.Tenant, name string, on bool) {
+	switch name {
+	case domain.FeatureRecordings:
+		t.Recordings = on
+	case domain.FeatureExport:
+		t.Export = on
+	}
+}
+
+type tenantListCmd struct {
+	config.Parts `embed:""`
+	JSON         bool `help:"Print JSON, one tenant a line."`
+}
+
+// Help shows examples below the flags.
+func (*tenantListCmd) Help() string {
+	return "Examples:\n\n    callvault tenant list\n    callvault tenant list --json"
+}
+
+// Run lists the tenants in pages, so that thousands need no memory.
+func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		var rows [][]string
+		after := ""
+		for {
+			page, err := p.Catalog.Tenants(ctx, after, 500)
+			if err != nil {
+				return err
+			}
+			if len(page) == 0 {
+				break
+			}
+			after = page[len(page)-1].ID
+			for _, t := range page {
+				if c.JSON {
+					if err := jsonLine(d.stdout, tenantView(t)); err != nil {
+						return err
+					}
+					continue
+				}
+				rows = append(rows, []string{t.ID, t.Name, onOff(t.Recordings), onOff(t.Export), strconv.Itoa(t.RetentionDays),
+					strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit)})
+			}
+		}
+		if c.JSON {
+			return nil
+		}
+		return console.Table(d.stdout, []string{"ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT"}, rows)
+	})
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+type tenantSetCmd struct {
+	config.Parts  `embed:""`
+	ID            string   `arg:"" help:"The tenant's id."`
+	Name          *string  `help:"New name."`
+	RetentionDays *int     `help:"Days that archives are kept for; a shorter time ends days at once, a longer one brings none back."`
+	Feature       []string `help:"Feature to switch on. Repeatable." enum:"daily_audio_recordings,export_api"`
+	NoFeature     []string `help:"Feature to switch off. Repeatable." enum:"daily_audio_recordings,export_api"`
+	DayLimit      *int     `help:"Day requests per hour."`
+	DownloadLimit *int     `help:"Downloads per link and hour."`
+	JSON          bool     `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*tenantSetCmd) Help() string {
+	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --no-feature export_api --day-limit 20"
+}
+
+// Run changes the tenant; the next request sees it.
+func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
+	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && len(c.Feature)+len(c.NoFeature) == 0 {
+		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit"}
+	}
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		t, err := p.Catalog.SetTenant(ctx, c.ID, c.apply)
+		if err != nil {
+			return err
+		}
+		if err := p.EnsureBuckets(ctx); err != nil {
+			return err
+		}
+		if err := audited(ctx, p, t.ID, "tenant.set", tenantView(t)); err != nil {
+			return err
+		}
+		return d.show(c.JSON, tenantView(t), func() string { return "tenant " + t.ID + " changed" })
+	})
+}
+
+func (c *tenantSetCmd) apply(t *domain.Tenant) {
+	set(&t.Name, c.Name)
+	set(&t.RetentionDays, c.RetentionDays)
+	set(&t.DayLimit, c.DayLimit)
+	set(&t.DownloadLimit, c.DownloadLimit)
+	for _, f := range c.Feature {
+		setFeature(t, f, true)
+	}
+	for _, f := range c.NoFeature {
+		setFeature(t, f, false)
+	}
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}

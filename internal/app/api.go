@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/oauth"
+	"github.com/callvault/callvault/api/recordings"
+	"github.com/callvault/callvault/internal/auth"
+)
+
+// api makes the handler of everything that clients call.
+func (p *Parts) api(ctx context.Context, log *zap.Logger) (http.Handler, error) {
+	c := p.Config
+	keys, err := auth.OpenKeyring(ctx, p.Catalog, c.MasterKey.Reveal(), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	log = log.Named("api")
+	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, Outside: auth.Outside{
+		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
+	}}, keys, p.Catalog, time.Now)
+	families := []api.Family{
+		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
+		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL, Redirect: c.DownloadMode == "redirect"},
+			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Log: log}),
+	}
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Log: log, Now: time.Now}), nil
+}

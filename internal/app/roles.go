@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/scheduler"
+	"github.com/callvault/callvault/worker"
+)
+
+// Serving says where a started process is.
+type Serving struct {
+	URL   string // of its HTTP listener
+	Parts *Parts
+}
+
+// Serve runs the roles until ctx ends, and stops them in order. started, which may be nil, is
+// called once everything listens.
+func Serve(ctx context.Context, cfg config.Config, roles []config.Role, log *zap.Logger, started func(Serving)) error {
+	g := NewGroup(log, cfg.DrainTimeout)
+	s, err := assemble(ctx, cfg, roles, g, log)
+	if err != nil {
+		return g.Abandon(err)
+	}
+	if started != nil {
+		started(*s)
+	}
+	return g.Run(ctx)
+}
+
+// ServeAlongside runs all roles for as long as work takes.
+func ServeAlongside(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, s Serving) error) error {
+	g := NewGroup(log, cfg.DrainTimeout)
+	s, err := assemble(ctx, cfg, config.Roles(), g, log)
+	if err != nil {
+		return g.Abandon(err)
+	}
+	return alongside(ctx, g, func(ctx context.Context) error { return work(ctx, *s) })
+}
+
+// UseWorking is Use, with a scheduler and a worker in this process where the parts run in it:
+// nobody else could build then. builds says whether they do.
+func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts, builds bool) error) error {
+	g := NewGroup(log, cfg.DrainTimeout)
+	p, err := Open(ctx, cfg, g, log)
+	if err != nil {
+		return g.Abandon(err)
+	}
+	if p.Embedded() {
+		p.addScheduler(g, log)
+		p.addWorker(g, log)
+	}
+	return alongside(ctx, g, func(ctx context.Context) error { return work(ctx, p, p.Embedded()) })
+}
+
+// assemble opens the parts and adds the roles to g, ready to run.
+func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Serving, error) {
+	p, err := Open(ctx, cfg, g, log)
+	if err != nil {
+		return nil, err
+	}
+	if p.Beside != nil {
+		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
+			p.Beside.PID, p.Beside.URL, absolute(cfg.Data))
+	}
+	if err := p.Catalog.CheckSchema(ctx); err != nil {
+		return nil, err
+	}
+	var handler http.Handler
+	server, err := Listen(ctx, "http", p.Config.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
+		p.Config.DrainTimeout, log)
+	if err != nil {
+		return nil, err
+	}
+	g.Add(server.Component(StageAPI))
+	url := "http://" + server.Addr()
+	if p.Config.PublicURL == "" { // standalone only: the other roles must be told
+		p.Config.PublicURL = url
+	}
+	checks := p.checks()
+	mux := http.NewServeMux()
+	for _, role := range roles {
+		switch role {
+		case config.API:
+			pages, err := p.api(ctx, log)
+			if err != nil {
+				return nil, err
+			}
+			mux.Handle("/", pages)
+		case config.Scheduler:
+			s := p.addScheduler(g, log)
+			checks = append(checks, Check{Name: "scheduler", Probe: func(context.Context) error { return s.Ready() }})
+		case config.Worker:
+			p.addWorker(g, log)
+		}
+	}
+	health := NewHealth(log.Named("health"), time.Now, checks...)
+	g.Add(health.Component())
+	mux.HandleFunc("GET /healthz", health.Live)
+	mux.HandleFunc("GET /readyz", health.Ready)
+	handler = mux
+	return &Serving{URL: url, Parts: p}, p.publish(url)
+}
+
+// publish tells the commands beside this process where its parts are.
+func (p *Parts) publish(url string) error {
+	if !p.Embedded() {
+		return nil
+	}
+	c := p.Config
+	return p.Dir.Publish(Runtime{
+		Started: time.Now().UTC(), URL: url, DatabaseURL: c.DatabaseURL.Reveal(), RedisURL: c.RedisURL.Reveal(),
+		S3Endpoint: c.S3Endpoint, S3Region: c.S3Region, S3AccessKey: c.S3AccessKey.Reveal(), S3SecretKey: c.S3SecretKey.Reveal(),
+	})
+}
+
+// Planner makes a planner over the parts.
+func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
+	schedule, err := config.ParseSchedule(p.Config.Schedule)
+	if err != nil { // Finish has read it before
+		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
+	}
+	return plan.New(plan.Config{Schedule: schedule, DispatchAge: p.Config.HealInterval}, p.Catalog, p.Queue, time.Now, log)
+}
+
+func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
+	schedule, err := config.ParseSchedule(p.Config.Schedule)
+	if err != nil {
+		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
+	}
+	s := scheduler.New(scheduler.Config{Schedule: schedule, Interval: p.Config.HealInterval}, p.Planner(log), time.Now, log)
+	g.Add(Component{Name: "scheduler", Stage: StageScheduler, Run: s.Run})
+	return s
+}
+
+// workerGC trades a little CPU for memory: a build's garbage is small next to its buffers, and
+// operators size workers by their peak. GOGC in the environment wins.
+const workerGC = 50
+
+func (p *Parts) addWorker(g *Group, log *zap.Logger) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(workerGC)
+	}
+	c := p.Config
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	w := worker.New(worker.Config{
+		Name: fmt.Sprintf("%s/%d", host, os.Getpid()), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
+		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval},
+	}, p.Queue, p.Catalog, p.Store.Recordings(), p.Store.Archives(), time.Now, log)
+	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
+}
+
+// maxSkew is how far this host's clock may be from the catalog's before it is not ready.
+const maxSkew = 5 * time.Second
+
+// checks ask each part whether it can be used.
+func (p *Parts) checks() []Check {
+	return []Check{
+		{Name: "catalog", Probe: p.Catalog.Ping},
+		{Name: "objects", Probe: p.Store.Check},
+		{Name: "queue", Probe: p.Queue.Ping},
+		{Name: "clock", Probe: func(ctx context.Context) error {
+			at, err := p.Catalog.Now(ctx)
+			if err != nil {
+				return err
+			}
+			if skew := time.Since(at); skew.Abs() > maxSkew {
+				return domain.Errorf(domain.KindUnavailable, "this host's clock is %s from the catalog's; synchronise both", skew.Round(time.Second))
+			}
+			return nil
+		}},
+	}
+}
