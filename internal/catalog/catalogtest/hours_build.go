@@ -341,6 +341,7 @@ func lapses(b *bench) {
 func release(b *bench) {
 	b.add(4)
 	b.plan()
+	due := b.hour(4).Due
 	for range 30 {
 		claim, _ := b.start(4)
 		b.must(b.c.Release(b.ctx, claim))
@@ -350,5 +351,6 @@ func release(b *bench) {
 	equal(b, "state", h.State, catalog.StatePending)
 	equal(b, "failures", h.Failures, 0)
 	equal(b, "lapses", h.Lapses, 0)
+	equal(b, "due as before", h.Due, due)
 	b.publish(4)
 }
