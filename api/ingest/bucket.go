@@ -1,0 +1,28 @@
+package ingest
+
+import (
+	"context"
+	"io"
+
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Bucket is an Audio over a bucket of the object store.
+type Bucket struct {
+	Bucket *objstore.Bucket
+}
+
+// Put implements Audio.
+func (b Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error) {
+	s, err := b.Bucket.PutStream(ctx, key, r, size, contentType)
+	return Stored{Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256}, err
+}
+
+// Get implements Audio.
+func (b Bucket) Get(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+	o, err := b.Bucket.Get(ctx, key, objstore.GetOptions{})
+	if err != nil {
+		return nil, 0, err
+	}
+	return o.Body, o.Size, nil
+}

@@ -1,0 +1,154 @@
+package ingest
+
+import (
+	"context"
+	_ "embed"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	base        = "/api/ingest/v1"
+	recordsPath = base + "/records"
+	audioPrefix = base + "/audio/"
+)
+
+//go:embed openapi.yaml
+var spec []byte
+
+// Config is what the operator decides.
+type Config struct {
+	InternalToken string        // empty: nobody may call
+	Idle          time.Duration // how long a body may bring no byte; 1 min when 0
+}
+
+// Catalog is what the endpoints ask of the catalog.
+type Catalog interface {
+	Tenant(ctx context.Context, id string) (domain.Tenant, error)
+	Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error)
+	ReserveUpload(ctx context.Context, tenant, key string) (catalog.Reserved, error)
+	RegisterUpload(ctx context.Context, tenant string, u catalog.Upload) error
+}
+
+// Audio is the recordings bucket.
+type Audio interface {
+	// Put writes what r gives under a key that must be new; size is -1 when unknown. An error of r
+	// means that nothing is written. Errors: KindConflict for a key that exists (Stored then
+	// describes what r gave), KindTooLarge, KindInvalid, KindUnavailable.
+	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error)
+	// Get opens an object and tells its size. Error: KindNotFound.
+	Get(ctx context.Context, key string) (io.ReadCloser, int64, error)
+}
+
+// Stored describes bytes.
+type Stored struct {
+	Size   int64
+	CRC32  uint32
+	SHA256 [32]byte
+}
+
+// Deps are the parts that the endpoints work with.
+type Deps struct {
+	Catalog Catalog
+	Audio   Audio
+	Log     *zap.Logger
+	Now     func() time.Time // for the patience with slow bodies
+}
+
+type handler struct {
+	cfg   Config
+	deps  Deps
+	token auth.InternalToken
+}
+
+// New makes the family of /api/ingest.
+func New(cfg Config, deps Deps) web.Family {
+	if cfg.Idle == 0 {
+		cfg.Idle = time.Minute
+	}
+	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
+	records := web.Methods{Post: h.records, Fail: fail}
+	audio := web.Methods{Put: h.audio, Fail: fail}
+	return web.Family{
+		Name: "ingest", Owns: web.Under("/api/ingest"), Fail: fail, Spec: spec,
+		Streams: func(*http.Request) bool { return true },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			path := r.URL.EscapedPath()
+			switch {
+			case path == recordsPath:
+				records.ServeHTTP(w, r)
+			case strings.HasPrefix(path, audioPrefix):
+				audio.ServeHTTP(w, r)
+			default:
+				fail(w, r, http.StatusNotFound)
+			}
+		}),
+	}
+}
+
+// tenant says whose data a request brings; when it may not, the answer is written and ok is false.
+func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+	if tokens := r.Header.Values("x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
+		refuse(w, r, http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
+		return "", false
+	}
+	ids := r.Header.Values("x-organization-id")
+	if len(ids) != 1 || ids[0] == "" {
+		refuse(w, r, http.StatusBadRequest, "The x-organization-id header must name one organization.")
+		return "", false
+	}
+	err := domain.ValidTenantID(ids[0])
+	if err == nil {
+		_, err = h.deps.Catalog.Tenant(r.Context(), ids[0])
+	}
+	switch domain.KindOf(err) {
+	case "":
+	case domain.KindInvalid, domain.KindNotFound:
+		refuse(w, r, http.StatusNotFound, "The organization does not exist.")
+		return "", false
+	default:
+		h.failed(w, r, "look up the organization", err)
+		return "", false
+	}
+	if !identity(r) {
+		refuse(w, r, http.StatusUnsupportedMediaType, "The body must come as it is, without Content-Encoding.")
+		return "", false
+	}
+	return ids[0], true
+}
+
+func identity(r *http.Request) bool {
+	encoding := r.Header.Get("Content-Encoding")
+	return encoding == "" || strings.EqualFold(encoding, "identity")
+}
+
+// body is the request's body with patience: the connection ends when no byte comes for too long,
+// however long the whole takes.
+func (h *handler) body(w http.ResponseWriter, r *http.Request) io.Reader {
+	return &patient{body: r.Body, control: http.NewResponseController(w), idle: h.cfg.Idle, now: h.deps.Now}
+}
+
+type patient struct {
+	body    io.Reader
+	control *http.ResponseController
+	idle    time.Duration
+	now     func() time.Time
+	until   time.Time
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if at := p.now(); p.until.Sub(at) < p.idle/2 {
+		p.until = at.Add(p.idle)
+		_ = p.control.SetReadDeadline(p.until) // where there is no connection there is nothing to wait for
+	}
+	return p.body.Read(b)
+}

@@ -1,0 +1,78 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/ingest"
+)
+
+// taken is the answer to lines that were all stored.
+type taken struct {
+	Lines         int `json:"lines"`
+	Batches       int `json:"batches"`
+	Agents        int `json:"agents"`
+	Conversations int `json:"conversations"`
+	Messages      int `json:"messages"`
+	Recordings    int `json:"recordings"`
+	Changed       int `json:"changed"`
+	TooLate       int `json:"tooLate"`
+}
+
+// records takes a stream of lines in.
+func (h *handler) records(w http.ResponseWriter, r *http.Request) {
+	tenant, ok := h.tenant(w, r)
+	if !ok {
+		return
+	}
+	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "multipart/") {
+		refuse(w, r, http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
+		return
+	}
+	in := &source{r: h.body(w, r)}
+	result, err := ingest.Load(r.Context(), h.deps.Catalog, tenant, in, nil)
+	if err != nil {
+		h.refuseLines(w, r, result, in.err, err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, taken{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
+		Conversations: result.Conversations, Messages: result.Messages, Recordings: result.Recordings,
+		Changed: result.Changed, TooLate: result.TooLate})
+}
+
+// source remembers why the body ended.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+// refuseLines says what is wrong, where, and how much is stored.
+func (h *handler) refuseLines(w http.ResponseWriter, r *http.Request, result ingest.Result, broken, err error) {
+	p := problem{Stored: &result.Lines}
+	status := http.StatusBadRequest
+	var line *catalog.LineError
+	switch {
+	case errors.As(err, &line):
+		p.Line = line.Line
+		p.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
+	case broken != nil:
+		p.Error = "The body ended early or could not be read."
+	default:
+		status, p.Error = h.explain(r, "register lines", err)
+	}
+	answer(w, r, status, p)
+}
