@@ -1,0 +1,183 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/scheduler"
+)
+
+// planner answers what the test wants and counts.
+type planner struct {
+	mu     sync.Mutex
+	answer func() (plan.Report, error)
+	heals  []time.Time
+	feeds  []time.Time
+}
+
+func (p *planner) pass(times *[]time.Time) (plan.Report, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*times = append(*times, time.Now())
+	r, err := p.answer()
+	if r.Now.IsZero() {
+		r.Now = time.Now()
+	}
+	return r, err
+}
+
+func (p *planner) Heal(context.Context) (plan.Report, error) { return p.pass(&p.heals) }
+func (p *planner) Feed(context.Context) (plan.Report, error) { return p.pass(&p.feeds) }
+
+// set changes the answer.
+func (p *planner) set(answer func() (plan.Report, error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = answer
+}
+
+// counts says how many passes ran since it was last asked.
+func (p *planner) counts() (heals, feeds int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	heals, feeds = len(p.heals), len(p.feeds)
+	p.heals, p.feeds = nil, nil
+	return heals, feeds
+}
+
+// In the test's bubble time begins at 2000-01-01T00:00:00Z and stands still
+// while anybody works.
+func run(t *testing.T, test func(t *testing.T, p *planner, s *scheduler.Scheduler, logs *observer.ObservedLogs)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		line, err := cron.ParseStandard("CRON_TZ=UTC 0 2 * * *")
+		if err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zap.InfoLevel)
+		p := &planner{answer: func() (plan.Report, error) { return plan.Report{}, nil }}
+		s := scheduler.New(scheduler.Config{Schedule: line}, p, time.Now, zap.New(core))
+		if s.Ready() == nil {
+			t.Error("ready before the first pass")
+		}
+		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		test(t, p, s, logs)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func expect(t *testing.T, p *planner, what string, heals, feeds int) {
+	t.Helper()
+	synctest.Wait()
+	if h, f := p.counts(); h != heals || f != feeds {
+		t.Errorf("%s: %d whole and %d short passes, want %d and %d", what, h, f, heals, feeds)
+	}
+}
+
+func TestPace(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		expect(t, p, "at start", 1, 0)
+		if err := s.Ready(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10*time.Minute + time.Millisecond)
+		expect(t, p, "ten idle minutes", 10, 0)
+
+		p.set(func() (plan.Report, error) { return plan.Report{Waiting: 3}, nil })
+		time.Sleep(time.Minute) // to the next pass, which hears that hours wait
+		p.counts()
+		time.Sleep(time.Minute)
+		expect(t, p, "a minute in which hours wait", 1, 59)
+
+		p.set(func() (plan.Report, error) { return plan.Report{NextDue: time.Now().Add(25 * time.Second)}, nil })
+		time.Sleep(time.Second)
+		p.counts()
+		time.Sleep(25 * time.Second)
+		expect(t, p, "an hour falls due", 0, 1)
+	})
+}
+
+func TestFiring(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		time.Sleep(2*time.Hour - 10*time.Millisecond)
+		p.counts()
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if heals, _ := p.counts(); heals == 0 {
+			t.Error("nothing ran at two o'clock")
+		}
+		time.Sleep(5 * time.Second)
+		p.counts()
+		s.Wake()
+		expect(t, p, "woken", 1, 0)
+	})
+}
+
+func TestMoreToDo(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, _ *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		p.set(func() (plan.Report, error) { return plan.Report{More: true}, nil })
+		time.Sleep(time.Minute + 500*time.Millisecond)
+		p.counts()
+		time.Sleep(5 * time.Second)
+		expect(t, p, "bounds were met", 5, 0)
+	})
+}
+
+func TestErrors(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, logs *observer.ObservedLogs) {
+		p.set(func() (plan.Report, error) { return plan.Report{}, errors.New("no catalog") })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := logs.FilterMessageSnippet("pass failed").Len(); n != 1 {
+			t.Errorf("the same error was logged %d times", n)
+		}
+		if err := s.Ready(); domain.KindOf(err) != domain.KindUnavailable {
+			t.Errorf("ready while passes fail: %v", err)
+		}
+		p.set(func() (plan.Report, error) { panic("a bug") })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := logs.FilterMessageSnippet("pass failed").Len(); n != 2 {
+			t.Errorf("another error was logged %d times in all", n)
+		}
+		p.set(func() (plan.Report, error) { return plan.Report{}, nil })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if err := s.Ready(); err != nil || logs.FilterMessageSnippet("succeed again").Len() != 1 {
+			t.Errorf("after all is well: %v", err)
+		}
+	})
+}
+
+// A pass that hangs shows in readiness.
+func TestHangingPass(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		release := make(chan struct{})
+		p.set(func() (plan.Report, error) { <-release; return plan.Report{}, nil })
+		time.Sleep(10 * time.Minute)
+		if s.Ready() == nil {
+			t.Error("ready while a pass hangs")
+		}
+		close(release)
+		synctest.Wait()
+		if err := s.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}

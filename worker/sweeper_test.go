@@ -1,0 +1,204 @@
+package worker_test
+
+import (
+	"hash/crc32"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
+	"github.com/callvault/callvault/worker"
+)
+
+func (w *world) sweep() worker.Swept {
+	w.Helper()
+	r, err := w.sweeper().Sweep(w.ctx)
+	w.must(err)
+	return r
+}
+
+// A revision that was replaced goes an hour later, and only that.
+func TestSweepSuperseded(t *testing.T) {
+	w := newWorld(t)
+	w.add(hour(5), 100)
+	w.plan()
+	b := w.builder(config())
+	w.must(b.Hour(w.ctx, task(5)))
+	first := w.view(5).Archive.ObjectKey
+	w.add(hour(5), 200)
+	_, err := w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
+	w.must(err)
+	w.must(b.Hour(w.ctx, task(5)))
+	second := w.view(5).Archive.ObjectKey
+	if r := w.sweep(); r.Deleted != 0 || !w.exists(w.store.Archives(), first) {
+		t.Errorf("deleted too early: %+v", r)
+	}
+	w.at(night().Add(2 * time.Hour))
+	if r := w.sweep(); r.Doomed != 1 || r.Deleted != 1 || w.exists(w.store.Archives(), first) || !w.exists(w.store.Archives(), second) {
+		t.Errorf("after an hour: %+v", r)
+	}
+	w.at(night().Add(27 * time.Hour))
+	if r := w.sweep(); r.Deleted != 1 {
+		t.Errorf("the second look: %+v", r)
+	}
+	w.at(night().Add(29 * time.Hour))
+	if r := w.sweep(); r.Deleted != 0 || r.Gone != 0 {
+		t.Errorf("nothing is left to do: %+v", r)
+	}
+	w.served(5)
+}
+
+// What a builder left when it was killed is aborted and deleted, also when
+// nobody remembers the upload's id.
+func TestSweepAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	w.add(hour(5), 100)
+	w.plan()
+	claim, ok, err := w.catalog.Claim(w.ctx, hour(5), "killed")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	w.must(w.catalog.StartArchive(w.ctx, claim))
+	archives := w.store.Archives()
+	remembered, err := archives.NewUpload(w.ctx, claim.ObjectKey(), "application/zip")
+	w.must(err)
+	w.must(w.catalog.SetUpload(w.ctx, claim, remembered))
+	forgotten, err := archives.NewUpload(w.ctx, claim.ObjectKey(), "application/zip")
+	w.must(err)
+	longer, err := archives.NewUpload(w.ctx, claim.ObjectKey()+".other", "application/zip")
+	w.must(err)
+	if r := w.sweep(); r.Doomed != 0 || r.Deleted != 0 {
+		t.Errorf("a running build was swept: %+v", r)
+	}
+	w.at(night().Add(time.Minute))
+	_, err = w.catalog.ReleaseLapsed(w.ctx, 10)
+	w.must(err)
+	if r := w.sweep(); r.Deleted != 1 {
+		t.Errorf("swept %+v", r)
+	}
+	for _, id := range []string{remembered, forgotten} {
+		late := []byte("late")
+		_, err := archives.PutPart(w.ctx, claim.ObjectKey(), id, 1, late, crc32.ChecksumIEEE(late))
+		w.expectKind(err, domain.KindLost)
+	}
+	w.must(archives.Abort(w.ctx, claim.ObjectKey()+".other", longer))
+}
+
+// Only what the store says is not there is gone.
+func TestSweepFindsGoneArchives(t *testing.T) {
+	w := newWorld(t)
+	for n := range 3 {
+		w.add(hour(n), 100)
+	}
+	w.plan()
+	b := w.builder(config())
+	for n := range 3 {
+		w.must(b.Hour(w.ctx, task(n)))
+	}
+	archives := w.store.Archives()
+	if r := w.sweep(); r.Checked != 0 {
+		t.Errorf("looked up at once: %+v", r)
+	}
+	w.at(night().Add(2 * time.Hour))
+	w.must(archives.Remove(w.ctx, w.view(0).Archive.ObjectKey))
+	_, err := archives.Put(w.ctx, w.view(1).Archive.ObjectKey, []byte("torn"), objstore.PutOptions{})
+	w.must(err)
+
+	s3 := testenv.MinIO(t)
+	elsewhere, err := objstore.New(objstore.Config{Endpoint: s3.Endpoint, Region: s3.Region, AccessKey: s3.AccessKey,
+		SecretKey: s3.SecretKey, Recordings: "no-such-bucket", Archives: "no-such-bucket"})
+	w.must(err)
+	t.Cleanup(elsewhere.Close)
+	blind := worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, elsewhere.Recordings(), elsewhere.Archives(), w.log)
+	r, err := blind.Sweep(w.ctx)
+	w.expectKind(err, domain.KindUnavailable)
+	if r.Gone != 0 {
+		t.Fatalf("a missing bucket made %d archives gone", r.Gone)
+	}
+	if r := w.sweep(); r.Gone != 2 || r.Checked != 1 {
+		t.Errorf("swept %+v", r)
+	}
+	for n := range 3 {
+		w.must(b.Hour(w.ctx, task(n)))
+		w.served(n)
+	}
+	if r := w.sweep(); r.Gone != 0 || r.Checked != 0 {
+		t.Errorf("looked up again at once: %+v", r)
+	}
+}
+
+// A recording that was missing comes back; one whose bytes are others does not.
+func TestSweepLooksForMissingRecordings(t *testing.T) {
+	w := newWorld(t)
+	w.add(hour(1), 100)
+	back := w.recording(hour(1), nil)
+	w.add(hour(2), 100)
+	size := int64(55)
+	w.put(w.recording(hour(2), &size), audio(1, 54))
+	w.add(hour(3), 100)
+	w.recording(hour(3), nil)
+	w.plan()
+	b := w.builder(config())
+	for n := 1; n <= 3; n++ {
+		w.must(b.Hour(w.ctx, task(n)))
+		if v := w.view(n); v.Archive.MissingCount != 1 {
+			t.Fatalf("hour %d lacks %d", n, v.Archive.MissingCount)
+		}
+	}
+	w.put(back, audio(9, 900))
+	if r := w.sweep(); r.Back != 0 {
+		t.Errorf("looked for too early: %+v", r)
+	}
+	w.at(night().Add(20 * time.Minute))
+	if r := w.sweep(); r.Back != 1 {
+		t.Errorf("after 15 minutes: %+v", r)
+	}
+	for n := 1; n <= 3; n++ {
+		w.must(b.Hour(w.ctx, task(n)))
+		want := int64(1)
+		if n == 1 {
+			want = 2
+		}
+		if v := w.view(n); v.Revision != want {
+			t.Errorf("hour %d has revision %d", n, v.Revision)
+		}
+	}
+	if v := w.view(1); v.Archive.MissingCount != 0 || v.Archive.Files != 2 {
+		t.Errorf("the recording that came back is missing still: %+v", v.Archive)
+	}
+}
+
+// Many sweepers at once do it once.
+func TestSweepersAtOnce(t *testing.T) {
+	w := newPostgresWorld(t)
+	for n := range 6 {
+		w.add(hour(n), 100)
+	}
+	w.plan()
+	b := w.builder(config())
+	keys := make([]string, 6)
+	for n := range keys {
+		w.must(b.Hour(w.ctx, task(n)))
+		keys[n] = w.view(n).Archive.ObjectKey
+	}
+	w.at(day.End().Add(80 * time.Hour)) // past retention
+	_, err := w.catalog.ExpireDays(w.ctx, 10)
+	w.must(err)
+	w.at(day.End().Add(82 * time.Hour))
+	results := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, err := w.sweeper().Sweep(w.ctx)
+			results <- err
+		}()
+	}
+	for range 3 {
+		w.must(<-results)
+	}
+	for _, key := range keys {
+		if w.exists(w.store.Archives(), key) {
+			t.Errorf("%s is still there", key)
+		}
+	}
+}
