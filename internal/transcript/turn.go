@@ -1,0 +1,285 @@
+package transcript
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// maxNested is how deep the parts of a turn's content are looked into.
+const maxNested = 3
+
+// object is a turn or a part of one: its values by name, the names in lower case and without
+// underscores, so that tool_calls and toolCalls are one. Of several, the first that is not null.
+type object map[string]json.RawMessage
+
+func parse(text []byte) (object, bool) {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	if len(text) == 0 || text[0] != '{' {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if _, err := d.Token(); err != nil {
+		return nil, false
+	}
+	o := object{}
+	for d.More() {
+		token, err := d.Token()
+		name, isName := token.(string)
+		var value json.RawMessage
+		if err != nil || !isName || d.Decode(&value) != nil {
+			return nil, false
+		}
+		name = plainName(name)
+		if _, known := o[name]; !known && string(value) != "null" {
+			o[name] = value
+		}
+	}
+	return o, true
+}
+
+// plainName is a name or word without case, underscores, dashes and spaces.
+func plainName(s string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+}
+
+// first gives the first value that is there.
+func (o object) first(names ...string) json.RawMessage {
+	for _, name := range names {
+		if v := o[name]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// text gives the first non-empty string.
+func (o object) text(names ...string) string {
+	for _, name := range names {
+		if s := asText(o[name]); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func asText(v json.RawMessage) string {
+	var s string
+	if len(v) == 0 || v[0] != '"' || json.Unmarshal(v, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// id gives what a call and its result have in common.
+func (o object) id() string {
+	for _, name := range []string{"callid", "toolcallid", "functioncallid", "tooluseid", "requestid", "id"} {
+		if s := asText(o[name]); s != "" {
+			return s
+		}
+		if v := o[name]; len(v) > 0 && (v[0] == '-' || v[0] >= '0' && v[0] <= '9') {
+			return string(v)
+		}
+	}
+	return ""
+}
+
+// name gives the name of the function called.
+func (o object) name() string {
+	if s := o.text("name", "functionname", "toolname", "function", "tool"); s != "" {
+		return s
+	}
+	for _, key := range []string{"function", "tool"} {
+		if inner, ok := parse(o[key]); ok {
+			if s := inner.text("name"); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+// inside gives the first value by these names, of the object or of the function that it holds.
+func (o object) inside(names ...string) json.RawMessage {
+	if v := o.first(names...); v != nil {
+		return v
+	}
+	for _, key := range []string{"function", "tool"} {
+		if inner, ok := parse(o[key]); ok {
+			if v := inner.first(names...); v != nil {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// arguments gives what the function was called with; nil when the object does not say.
+func (o object) arguments() json.RawMessage {
+	return o.inside("parameters", "arguments", "args", "input", "params", "paramsasjson", "inputs")
+}
+
+// answer gives what a function gave back; nil when the object does not say.
+func (o object) answer() json.RawMessage {
+	return o.first("result", "output", "response", "resultvalue", "content", "text", "message", "value")
+}
+
+// decoded gives JSON text that stands in a string as the object or array that it is.
+func decoded(v json.RawMessage) json.RawMessage {
+	s := strings.TrimSpace(asText(v))
+	if s != "" && (s[0] == '{' || s[0] == '[') && json.Valid([]byte(s)) {
+		return json.RawMessage(s)
+	}
+	return v
+}
+
+// moment is when a turn took place.
+type moment struct {
+	time   time.Time
+	offset *float64
+}
+
+// turn looks into a turn, or a part of one's content.
+func (f *finder) turn(o object, at moment, depth int) {
+	at = o.moment(at)
+	switch kind := o.kind(); {
+	case kind == kindCall, kind == kindFunction && (o.arguments() != nil || o.answer() == nil):
+		f.call(o, at)
+	case kind == kindResult, kind == kindFunction:
+		f.result(o.name(), o.id(), decoded(o.answer()), at)
+		return
+	case o.text("function", "tool") != "" || o["function"] != nil && o.name() != "":
+		f.call(o, at)
+	}
+	if s := asText(o["functioncall"]); s != "" {
+		f.call(object{"name": o["functioncall"], "arguments": o.arguments(), "result": o["result"]}, at)
+	}
+	for _, key := range []string{"functioncall", "toolcall", "functioncalls", "toolcalls", "tooluses"} {
+		each(o[key], func(part object) { f.call(part, part.moment(at)) })
+	}
+	for _, key := range []string{"functionresponse", "functionresult", "toolresult", "toolresponse",
+		"functionresponses", "functionresults", "toolresults", "toolresponses", "tooloutputs"} {
+		each(o[key], func(part object) { f.result(part.name(), part.id(), decoded(part.answer()), part.moment(at)) })
+	}
+	if depth < maxNested {
+		for _, key := range []string{"content", "parts"} {
+			each(o[key], func(part object) { f.turn(part, at, depth+1) })
+		}
+	}
+}
+
+// each gives fn the object, or the objects in the array.
+func each(v json.RawMessage, fn func(object)) {
+	if len(v) == 0 {
+		return
+	}
+	list := []json.RawMessage{v}
+	if v[0] == '[' && json.Unmarshal(v, &list) != nil {
+		return
+	}
+	for _, item := range list {
+		if o, ok := parse(item); ok {
+			fn(o)
+		}
+	}
+}
+
+// call notes a call, with its result when that stands beside it.
+func (f *finder) call(o object, at moment) {
+	name := o.name()
+	if name == "" {
+		return
+	}
+	c := Call{Function: name, Parameters: decoded(o.arguments()), At: at.time, Offset: at.offset}
+	if len(c.Parameters) == 0 || string(c.Parameters) == `""` {
+		c.Parameters = noParameters()
+	}
+	c.Result = decoded(o.inside("result", "output", "response", "resultvalue"))
+	f.add(c, o.id())
+}
+
+type kind int
+
+const (
+	kindOther kind = iota
+	kindCall
+	kindResult
+	kindFunction // a function's turn, which can be either
+)
+
+// kind tells what the words of a turn make it.
+func (o object) kind() kind {
+	for _, word := range []string{o.text("type"), o.text("role"), o.text("speaker")} {
+		switch plainName(word) {
+		case "functioncall", "toolcall", "tooluse", "toolcallinvocation", "functioncallinvocation", "functioninvocation", "toolinvocation",
+			"customtoolcall":
+			return kindCall
+		case "functioncalloutput", "functioncallresult", "functioncallresponse", "functionresult", "functionresponse", "functionoutput",
+			"toolcalloutput", "toolcallresult", "toolcallresponse", "toolresult", "toolresponse", "tooloutput", "customtoolcalloutput":
+			return kindResult
+		case "function", "tool":
+			return kindFunction
+		}
+	}
+	return kindOther
+}
+
+// Numbers from here on are Unix seconds, milliseconds and microseconds; smaller ones are seconds
+// into the call. A call of 30 years does not exist, and none took place before 2001.
+const (
+	unixFrom      = 1e9
+	unixMilliFrom = 1e12
+	unixMicroFrom = 1e15
+	unixEnd       = 1e17
+)
+
+// moment reads when the object took place; what it does not tell is taken from outer.
+func (o object) moment(outer moment) moment {
+	m := outer
+	timed, offset := false, false
+	for _, name := range []string{"timestamp", "time", "createdat", "at", "timeincallsecs", "offset", "secondsfromstart"} {
+		v := o[name]
+		if len(v) == 0 {
+			continue
+		}
+		var n float64
+		if s := asText(v); s != "" {
+			if t, ok := parseTime(s); ok && !timed {
+				m.time, timed = t, true
+			}
+			continue
+		}
+		switch {
+		case json.Unmarshal(v, &n) != nil || n < 0 || n >= unixEnd:
+		case n < unixFrom:
+			if !offset {
+				m.offset, offset = &n, true
+			}
+		case !timed:
+			m.time, timed = unixTime(n), true
+		}
+	}
+	return m
+}
+
+func unixTime(n float64) time.Time {
+	switch {
+	case n >= unixMicroFrom:
+		return time.UnixMicro(int64(n)).UTC()
+	case n >= unixMilliFrom:
+		return time.UnixMilli(int64(n)).UTC()
+	}
+	return time.UnixMicro(int64(n * 1e6)).UTC()
+}
+
+// parseTime reads the spellings of a time that are in use; without a zone it is UTC.
+func parseTime(s string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime} {
+		if t, err := time.Parse(layout, s); err == nil {
+			t = t.UTC()
+			return t, t.Year() >= 1970 && t.Year() <= 9999
+		}
+	}
+	return time.Time{}, false
+}
