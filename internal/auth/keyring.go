@@ -16,8 +16,6 @@ import (
 const (
 	// refreshEvery is how long a replica may not know that keys were rotated.
 	refreshEvery = 30 * time.Second
-	// unknownEvery bounds how often an unknown key id makes the catalog be asked.
-	unknownEvery = time.Second
 	// keepRetired is longer than anything signed lives: links live 7 days at most.
 	keepRetired = 8 * 24 * time.Hour
 )
@@ -105,7 +103,7 @@ type Keyring struct {
 
 // ring is one reading of the keys.
 type ring struct {
-	read    time.Time
+	read    time.Time                    // when its reading began
 	private map[string]*ecdsa.PrivateKey // by key id
 	secrets map[string]secretKey         // by key id
 	current map[Purpose]string           // key id
@@ -125,7 +123,7 @@ func OpenKeyring(ctx context.Context, store KeyStore, master string, now func() 
 		return nil, err
 	}
 	k := &Keyring{store: store, box: b, now: now}
-	_, err = k.reload(ctx, 0)
+	_, err = k.reload(ctx, now())
 	return k, err
 }
 
@@ -136,24 +134,25 @@ func (k *Keyring) fresh(ctx context.Context) *ring {
 	if k.now().Sub(r.read) < refreshEvery {
 		return r
 	}
-	if newer, err := k.reload(ctx, refreshEvery); err == nil {
+	if newer, err := k.reload(ctx, k.now().Add(-refreshEvery)); err == nil {
 		return newer
 	}
 	return r
 }
 
-// reload reads the keys, unless somebody else did within age.
-func (k *Keyring) reload(ctx context.Context, age time.Duration) (*ring, error) {
+// reload reads the keys, unless somebody else began to after since.
+func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if r := k.ring.Load(); r != nil && k.now().Sub(r.read) < age {
+	if r := k.ring.Load(); r != nil && r.read.After(since) {
 		return r, nil
 	}
+	began := k.now()
 	stored, _, err := k.store.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{read: k.now(), private: map[string]*ecdsa.PrivateKey{}, secrets: map[string]secretKey{}, current: map[Purpose]string{}}
+	r := &ring{read: began, private: map[string]*ecdsa.PrivateKey{}, secrets: map[string]secretKey{}, current: map[Purpose]string{}}
 	for _, s := range stored {
 		if err := r.add(s, k.box); err != nil {
 			return nil, err
@@ -191,13 +190,15 @@ func (r *ring) add(s catalog.StoredKey, b *box) error {
 	return nil
 }
 
-// find looks a key up in the known keys, and where it is not, in the catalog.
+// find looks a key up in the known keys, and where it is not, in the catalog. All who miss one at
+// the same time share a reading, so unknown ids cost no more than any other request.
 func find[K any](ctx context.Context, k *Keyring, id string, of func(*ring) map[string]K) (key K, known bool, err error) {
+	arrived := k.now()
 	r := k.fresh(ctx)
 	if key, known = of(r)[id]; known {
 		return key, true, nil
 	}
-	if r, err = k.reload(ctx, unknownEvery); err != nil {
+	if r, err = k.reload(ctx, arrived); err != nil {
 		return key, false, err
 	}
 	key, known = of(r)[id]

@@ -48,10 +48,10 @@ func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
 func (p *probe) WriteHeader(status int)      { p.status = status }
 
 // Plan says how Serve will answer, without reading a byte. It sets the ETag header, and takes a
-// Range with too many parts out of the request.
+// Range with too many parts, or of a kind that it does not know, out of the request.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	spans, valid := Ranges(r.Header.Get("Range"), c.Size)
-	if len(spans) > maxRanges {
+	if !valid || len(spans) > maxRanges {
 		r.Header.Del("Range")
 		spans = nil
 	}
@@ -63,8 +63,8 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	p := &probe{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
 	http.ServeContent(p, head, "", time.Time{}, &reader{size: c.Size})
 	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK, size: c.Size}
-	if p.status == http.StatusPartialContent && valid {
-		plan.spans = spans
+	if p.status == http.StatusPartialContent {
+		plan.spans, plan.Starts = spans, len(spans) == 0
 		for _, s := range spans {
 			plan.Starts = plan.Starts || s.From == 0
 		}

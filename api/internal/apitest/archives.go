@@ -1,0 +1,132 @@
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Archives is an object store in memory. Fail, when set, is what every call answers.
+type Archives struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	Fail    error
+}
+
+// Put stores an object.
+func (a *Archives) Put(key string, data []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.objects == nil {
+		a.objects = map[string][]byte{}
+	}
+	a.objects[key] = data
+}
+
+// Delete removes an object.
+func (a *Archives) Delete(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.objects, key)
+}
+
+func (a *Archives) find(key string) ([]byte, string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Fail != nil {
+		return nil, "", a.Fail
+	}
+	data, ok := a.objects[key]
+	if !ok {
+		return nil, "", domain.Errorf(domain.KindNotFound, "no such object")
+	}
+	sum := sha256.Sum256(data)
+	return data, hex.EncodeToString(sum[:8]), nil
+}
+
+// Stat tells about an object.
+func (a *Archives) Stat(_ context.Context, key string) (objstore.Info, error) {
+	data, etag, err := a.find(key)
+	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip"}, err
+}
+
+// Get opens an object.
+func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
+	data, etag, err := a.find(key)
+	if err != nil {
+		return nil, err
+	}
+	if o.IfMatch != "" && o.IfMatch != etag {
+		return nil, domain.Errorf(domain.KindConflict, "another ETag")
+	}
+	to := o.To
+	if to == 0 {
+		to = int64(len(data))
+	}
+	return &objstore.Object{Info: objstore.Info{Size: int64(len(data)), ETag: etag}, From: o.From, To: to,
+		Body: io.NopCloser(bytes.NewReader(data[o.From:to]))}, nil
+}
+
+// Presign gives a URL that nobody answers.
+func (a *Archives) Presign(_ context.Context, key string, ttl time.Duration, o objstore.PresignOptions) (string, error) {
+	return fmt.Sprintf("https://objects.test/%s?ttl=%s&name=%s", key, ttl, o.Filename), a.Fail
+}
+
+// Put is a place for archives.
+type Put interface{ Put(key string, data []byte) }
+
+// Build registers a recording in an hour, plans it if it is over, and publishes data as its
+// archive, as a worker would. It gives the object's key.
+func Build(t testing.TB, c *catalog.Catalog, store Put, key domain.HourKey, data []byte) string {
+	t.Helper()
+	ctx := t.Context()
+	Register(t, c, key)
+	if _, err := c.PlanDay(ctx, key.Tenant, key.Day); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Rebuild(ctx, key.Tenant, key.Day, key.Hour, false); err != nil { // now, without the wait for company
+		t.Fatal(err)
+	}
+	claim, ok, err := c.Claim(ctx, key, "worker")
+	if err != nil || !ok {
+		t.Fatalf("claim %s: %v, %v", key, ok, err)
+	}
+	in, err := c.BuildInput(ctx, claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartArchive(ctx, claim); err != nil {
+		t.Fatal(err)
+	}
+	store.Put(claim.ObjectKey(), data)
+	sum := sha256.Sum256(data)
+	err = c.Commit(ctx, claim, catalog.Built{Wanted: in.Wanted, Size: int64(len(data)), Files: len(in.Recordings), Sessions: []string{"s-1"},
+		ManifestSHA256: hex.EncodeToString(sum[:])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claim.ObjectKey()
+}
+
+// Register registers one more recording of an hour.
+func Register(t testing.TB, c *catalog.Catalog, key domain.HourKey) {
+	t.Helper()
+	size := int64(3)
+	at := key.Day.Start().Add(time.Duration(key.Hour)*time.Hour + time.Minute)
+	name := fmt.Sprintf("%s/%d.opus", key, time.Now().UnixNano())
+	_, err := c.Register(t.Context(), key.Tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+		ObjectKey: name, ConversationID: "c-1", SessionID: "s-1", MessageID: 1, Type: "agent_tts", Timestamp: at, Size: &size}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,65 @@
+package apitest
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// SQLite gives the URL of a new, migrated SQLite catalog with signing keys.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	url := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
+	if err := prepare(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// Postgres gives the URL of a new, migrated PostgreSQL catalog with signing keys.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	return testenv.PostgresFrom(t, "api", func(url string) error { return prepare(context.Background(), url) })
+}
+
+// Databases names both, for tests that hold on either.
+func Databases() map[string]func(testing.TB) string {
+	return map[string]func(testing.TB) string{"sqlite": SQLite, "postgres": Postgres}
+}
+
+// prepare migrates a database and makes its keys.
+func prepare(ctx context.Context, url string) (err error) {
+	c, err := catalog.Open(ctx, url, catalog.Rules{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := c.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	if _, err := c.Migrate(ctx); err != nil {
+		return err
+	}
+	_, err = auth.EnsureKeys(ctx, c, "")
+	return err
+}
+
+// Open opens a catalog until the test ends.
+func Open(t testing.TB, url string) *catalog.Catalog {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}

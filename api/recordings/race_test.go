@@ -1,0 +1,63 @@
+package recordings_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+)
+
+// burst sends n requests at once, spread over the replicas, and counts the answers by status.
+func (b *bench) burst(n int, replicas []http.Handler, target string, headers ...string) map[int]int {
+	b.Helper()
+	var counts [600]atomic.Int64
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			r := httptest.NewRequest("GET", target, nil)
+			for j := 0; j < len(headers); j += 2 {
+				r.Header.Set(headers[j], headers[j+1])
+			}
+			<-start
+			counts[apitest.Do(replicas[i%len(replicas)], r).Status].Add(1)
+		})
+	}
+	close(start)
+	all.Wait()
+	got := map[int]int{}
+	for status := range counts {
+		if c := counts[status].Load(); c > 0 {
+			got[status] = int(c)
+		}
+	}
+	return got
+}
+
+// TestNeverMoreThanTheLimit holds both windows against 200 requests at once over three replicas.
+func TestNeverMoreThanTheLimit(t *testing.T) {
+	onBoth(t, func(b *bench) {
+		b.build(14, zipText)
+		link := b.link(14)
+		replicas := []http.Handler{b.replica(apitest.Open(b, b.url)), b.replica(apitest.Open(b, b.url)), b.replica(apitest.Open(b, b.url))}
+		check := func(what string, got map[int]int, passed int) {
+			b.Helper()
+			if got[200] != passed || got[429] != 200-passed {
+				b.Fatalf("%s: got %v, want %d answers of 200 and the rest 429", what, got, passed)
+			}
+		}
+		bearer := []string{"Authorization", "Bearer " + b.token}
+		check("days", b.burst(200, replicas, dayURL+string(b.day), bearer...), 4) // one was used for the link
+		check("downloads", b.burst(200, replicas, link), 5)
+		b.pass(59 * time.Minute)
+		check("days again", b.burst(200, replicas, dayURL+string(b.day), bearer...), 0)
+		check("downloads again", b.burst(200, replicas, link), 0)
+		b.pass(2 * time.Minute)
+		check("the next hour's days", b.burst(200, replicas, dayURL+string(b.day), bearer...), 5)
+		check("the next hour's downloads", b.burst(200, replicas, link), 5)
+	})
+}
