@@ -117,34 +117,43 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 	return out, err
 }
 
-const waitPoll = 200 * time.Millisecond
+const waitPoll = 100 * time.Millisecond
 
-// wait looks at the day until nothing of it is pending or being rebuilt.
+// wait looks at the day until nothing of it is pending or being rebuilt, and names what failed.
 func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain.Day, hour int, out *archiveResult) error {
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
-	done := 0
+	v, err := waitForDay(ctx, p.Catalog, c.Tenant, day, hour, bar)
+	bar.End(err)
+	if err != nil {
+		return err
+	}
+	out.Waiting, out.Failed = v.Unsettled(hour)
+	return c.complain(d, v, hour)
+}
+
+// waitForDay waits until no hour of the day (or the one) is pending or being rebuilt. bar may be nil.
+func waitForDay(ctx context.Context, cat *catalog.Catalog, tenant string, day domain.Day, hour int, bar *console.Task) (catalog.DayView, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
+	done := 0
 	for {
-		v, err := p.Catalog.Day(ctx, c.Tenant, day)
+		v, err := cat.Day(ctx, tenant, day)
 		if err != nil {
-			bar.End(err)
-			return err
+			return v, err
 		}
-		out.Waiting, out.Failed = v.Unsettled(hour)
-		settled := hoursOf(hour) - out.Waiting
-		bar.Add(int64(settled - done))
-		done = settled
-		if out.Waiting == 0 {
-			bar.End(nil)
-			return c.complain(d, v, hour)
+		waiting, _ := v.Unsettled(hour)
+		if bar != nil {
+			bar.Add(int64(hoursOf(hour) - waiting - done))
+			done = hoursOf(hour) - waiting
+		}
+		if waiting == 0 {
+			return v, nil
 		}
 		select {
 		case <-ctx.Done():
-			bar.End(ctx.Err())
-			return ctx.Err()
+			return v, ctx.Err()
 		case <-tick.C:
 		}
 	}

@@ -25,6 +25,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use or settings.`
 
 // commands is the tree of commands: one field each, its type in the file of its name.
 type commands struct {
+	Demo       demoCmd       `cmd:"" help:"Show everything on a sample tenant, with real clips; needs nothing else."`
 	Standalone standaloneCmd `cmd:"" help:"Run all roles in one process, with embedded parts."`
 	API        apiCmd        `cmd:"" name:"api" help:"Run the API."`
 	Worker     workerCmd     `cmd:"" help:"Run a worker: builds archives, sweeps."`
@@ -34,6 +35,7 @@ type commands struct {
 	Tenant     tenantCmd     `cmd:"" help:"Tenants: create, list, set."`
 	App        appCmd        `cmd:"" help:"OAuth applications of a tenant."`
 	Key        keyCmd        `cmd:"" help:"API keys of a tenant."`
+	Import     importCmd     `cmd:"" help:"Take lines and audio in from files."`
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`

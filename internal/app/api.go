@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
@@ -28,6 +29,8 @@ func (p *Parts) api(ctx context.Context, log *zap.Logger) (http.Handler, error) 
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL, Redirect: c.DownloadMode == "redirect"},
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Log: log}),
+		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
+			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings()}, Log: log, Now: time.Now}),
 	}
 	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Log: log, Now: time.Now}), nil
 }

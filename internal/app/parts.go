@@ -145,6 +145,10 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk) erro
 	if p.Store, err = objstore.New(store); err != nil {
 		return err
 	}
+	g.Add(Component{Name: "object store client", Stage: StageClients, Close: func() error {
+		p.Store.Close()
+		return nil
+	}})
 	if p.Queue, err = queue.Connect(c.RedisURL.Reveal()); err != nil {
 		return err
 	}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/demo"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/telemetry"
+)
+
+// demoCmd shows the whole of callvault on a sample tenant.
+type demoCmd struct {
+	Keep   bool   `help:"Leave the server up afterwards, until Ctrl-C."`
+	Listen string `help:"Address to listen on." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
+}
+
+// Help shows examples below the flags.
+func (*demoCmd) Help() string {
+	return "Needs no other service and leaves nothing behind: a sample tenant with a day of spoken clips, last night's archives, the day's links " +
+		"over HTTP, every download verified.\n\nExamples:\n\n    callvault demo\n    callvault demo --keep"
+}
+
+// Run shows the demo in a temporary directory.
+func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
+	dir, err := os.MkdirTemp("", "callvault-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	cfg, err := d.settings.Complete(config.Parts{Data: filepath.Join(dir, "data"), Recordings: "recordings", Archives: "archives", LogLevel: "error"})
+	if err != nil {
+		return err
+	}
+	// Whatever the environment says of a real installation: the demo has parts of its own.
+	cfg.Listen, cfg.PublicURL, cfg.AdminListen, cfg.DownloadMode, cfg.OIDCIssuer, cfg.OIDCAudience = c.Listen, "", "", "", "", ""
+	if err := d.settings.Finish(&cfg, config.Standalone()); err != nil {
+		return err
+	}
+	log, err := telemetry.NewLogger("error", d.stderr, console.IsTerminal(d.stderr))
+	if err != nil {
+		return err
+	}
+	return app.ServeAlongside(ctx, cfg, log, func(ctx context.Context, s app.Serving) error {
+		show := &demoShow{d: d, dir: dir, url: s.URL, parts: s.Parts, log: log}
+		if err := show.run(ctx); err != nil {
+			return err
+		}
+		if c.Keep {
+			return show.keep(ctx)
+		}
+		return show.next()
+	})
+}
+
+// demoShow is one run of the demo.
+type demoShow struct {
+	d      *deps
+	dir    string
+	url    string
+	parts  *app.Parts
+	log    *zap.Logger
+	sample *demo.Sample
+	day    domain.Day
+	app    catalog.Application
+	secret string
+	apiKey string
+}
+
+// demoAPIKey is the published test key; only demo data holds it.
+const demoAPIKey = "test-api-key-123"
+
+func (s *demoShow) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.prepare, s.night, s.late, s.table, s.fetch} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *demoShow) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(s.d.stdout, format+"\n", args...)
+	return err
+}
+
+// prepare makes the tenant, its credentials, and takes the sample's day in.
+func (s *demoShow) prepare(ctx context.Context) error {
+	now, err := s.parts.Catalog.Now(ctx)
+	if err != nil {
+		return err
+	}
+	s.day = domain.DayOf(now).Add(-1)
+	if s.sample, err = demo.New(s.day); err != nil {
+		return err
+	}
+	cat := s.parts.Catalog
+	if _, err := cat.CreateTenant(ctx, domain.Tenant{
+		ID: s.sample.TenantID, Name: s.sample.TenantName, Recordings: true, Export: true,
+		RetentionDays: s.parts.Config.RetentionDays, DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit,
+	}); err != nil {
+		return err
+	}
+	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes()); err != nil {
+		return err
+	}
+	if _, err := cat.PutAPIKey(ctx, s.sample.TenantID, "demo", demoAPIKey); err != nil {
+		return err
+	}
+	audio := filepath.Join(s.dir, "audio")
+	for key, content := range s.sample.Audio {
+		path := filepath.Join(audio, filepath.FromSlash(key))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+	}
+	r, err := s.take(ctx, s.sample.Lines)
+	if err != nil {
+		return err
+	}
+	return s.say("Took in yesterday (%s) of %s: %d conversations, %d messages, %d recordings as Opus clips.",
+		s.day, s.sample.TenantName, r.Conversations, r.Messages, r.Recordings)
+}
+
+func (s *demoShow) take(ctx context.Context, lines []byte) (ingest.Result, error) {
+	to := &ingest.AudioDir{Dir: filepath.Join(s.dir, "audio"), Catalog: s.parts.Catalog, Bucket: s.parts.Store.Recordings()}
+	return ingest.Load(ctx, to, s.sample.TenantID, bytes.NewReader(lines), nil)
+}
+
+// night runs last night's plan and waits for its archives.
+func (s *demoShow) night(ctx context.Context) error {
+	due, err := s.archive(ctx)
+	if err != nil {
+		return err
+	}
+	return s.say("Ran last night's plan: %d hours held recordings and are archived, the others are empty.", due)
+}
+
+// archive makes the day's hours due and waits until all are settled.
+func (s *demoShow) archive(ctx context.Context) (due int, err error) {
+	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil {
+		return due, err
+	}
+	_, err = waitForDay(ctx, s.parts.Catalog, s.sample.TenantID, s.day, -1, nil)
+	return due, err
+}
+
+// late lets one recording arrive after the night.
+func (s *demoShow) late(ctx context.Context) error {
+	if _, err := s.take(ctx, s.sample.Late); err != nil {
+		return err
+	}
+	if _, err := s.archive(ctx); err != nil {
+		return err
+	}
+	return s.say("One recording came late (%s): its hour was rebuilt as revision 2.", filepath.Base(s.sample.LateKey))
+}
+
+// table shows the 24 hours.
+func (s *demoShow) table(ctx context.Context) error {
+	v, err := s.parts.Catalog.Day(ctx, s.sample.TenantID, s.day)
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, 0, len(v.Hours))
+	missing := 0
+	for _, h := range v.Hours {
+		row := []string{fmt.Sprintf("%02d", h.Hour), h.State, "", "", "", "", ""}
+		if a := h.Archive; a != nil {
+			row = []string{row[0], h.State, strconv.Itoa(a.Sessions), strconv.Itoa(a.Files), bytesOf(a.Size), strconv.FormatInt(a.Revision, 10), ""}
+			if a.MissingCount > 0 {
+				row[6] = strconv.Itoa(a.MissingCount)
+			}
+			missing += a.MissingCount
+		}
+		rows = append(rows, row)
+	}
+	if err := s.say(""); err != nil {
+		return err
+	}
+	if err := console.Table(s.d.stdout, []string{"HOUR", "STATE", "SESSIONS", "FILES", "SIZE", "REVISION", "MISSING"}, rows); err != nil {
+		return err
+	}
+	return s.say("\n%d recording has vanished from the store: its hour's metadata.json says so, instead of leaving it out silently.", missing)
+}
+
+// fetch does what a tenant does: token, day, every download, verify.
+func (s *demoShow) fetch(ctx context.Context) error {
+	tenant := &demoTenant{url: s.url}
+	if err := tenant.authenticate(ctx, s.app.ID, s.secret); err != nil {
+		return err
+	}
+	body, day, err := tenant.day(ctx, s.day)
+	if err != nil {
+		return err
+	}
+	// The answer as it came, each link on a line of its own.
+	shown := strings.ReplaceAll(strings.TrimSpace(string(body)), `{"hour"`, "\n  "+`{"hour"`)
+	if err := s.say("\nGET /api/external/conversations/daily-audio-recordings/%s answers:\n%s", s.day, shown); err != nil {
+		return err
+	}
+	if err := s.say("\nDownloads:"); err != nil {
+		return err
+	}
+	files := 0
+	for _, l := range day.Links {
+		if l.URL == nil {
+			continue
+		}
+		path := filepath.Join(s.dir, l.Hour+".zip")
+		if err := tenant.download(ctx, *l.URL, path); err != nil {
+			return err
+		}
+		v, err := verifyOne(ctx, path)
+		if err != nil {
+			return err
+		}
+		if err := v.print(s.d.stdout); err != nil {
+			return err
+		}
+		if !v.good() {
+			return fmt.Errorf("hour %s did not verify", l.Hour)
+		}
+		files += v.Files
+	}
+	if files != day.TotalFiles {
+		return fmt.Errorf("the day names %d files and its archives hold %d", day.TotalFiles, files)
+	}
+	return s.say("All %d recordings of the day were downloaded and verified.", files)
+}
+
+// next says what to try.
+func (s *demoShow) next() error {
+	return s.say("\nNothing is left running. Try next:\n" +
+		"  callvault demo --keep      the same, and the server stays up to be asked with curl\n" +
+		"  callvault standalone       a server of your own, data in ./data\n" +
+		"  callvault --help           all commands")
+}
+
+// keep leaves the server up until the process is told to stop.
+func (s *demoShow) keep(ctx context.Context) error {
+	err := s.say("\nThe server stays at %s until Ctrl-C. For example:\n\n"+
+		"  TOKEN=$(curl -s %s/connect/token -u %s:%s -d grant_type=client_credentials -d scope=dataservice_external | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\n"+
+		"  curl -s %s/api/external/conversations/daily-audio-recordings/%s -H \"Authorization: Bearer $TOKEN\"\n"+
+		"  curl -s %s/conversations -H 'x-api-key: %s'",
+		s.url, s.url, s.app.ID, s.secret, s.url, s.day, s.url, demoAPIKey)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// closeBody reads what is left, so that the connection can be used again.
+func closeBody(body io.ReadCloser) error {
+	_, err := io.Copy(io.Discard, io.LimitReader(body, 64<<10))
+	return errors.Join(err, body.Close())
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	humanize "github.com/dustin/go-humanize"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/ingest"
+)
+
+// importCmd takes lines and audio in from files.
+type importCmd struct {
+	config.Parts `embed:""`
+	Tenant       string `required:"" help:"The tenant's id."`
+	Audio        string `help:"Directory below which audio lies under its object key; what is found is uploaded." placeholder:"DIR"`
+	File         string `arg:"" help:"NDJSON file, or - for standard input." placeholder:"FILE.ndjson"`
+	JSON         bool   `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*importCmd) Help() string {
+	return "One JSON object a line: agent, conversation, message or recording. Up to 5,000 lines are one transaction: when a line is bad, " +
+		"nothing of its batch is stored, and all before it stays. Importing a file again changes nothing.\n\n" +
+		"Examples:\n\n    callvault import --tenant acme day.ndjson\n    callvault import --tenant acme --audio ./audio day.ndjson --json\n" +
+		"    gunzip -c day.ndjson.gz | callvault import --tenant acme -"
+}
+
+// importResult is what --json prints.
+type importResult struct {
+	Lines         int   `json:"lines"`
+	Batches       int   `json:"batches"`
+	Agents        int   `json:"agents"`
+	Conversations int   `json:"conversations"`
+	Messages      int   `json:"messages"`
+	Recordings    int   `json:"recordings"`
+	Changed       int   `json:"changed"` // rows that are new or differ from before
+	TooLate       int   `json:"tooLate"` // recordings of days past retention: kept, in no archive
+	AudioFiles    int64 `json:"audioFiles"`
+	AudioStood    int64 `json:"audioStood"` // of these, stored before
+	AudioBytes    int64 `json:"audioBytes"`
+}
+
+// Run imports the file.
+func (c *importCmd) Run(ctx context.Context, d *deps) error {
+	in, size, err := c.open(d)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // it is only read
+	if c.Audio != "" {
+		// The embedded object store changes the working directory.
+		if c.Audio, err = filepath.Abs(c.Audio); err != nil {
+			return err
+		}
+		if info, err := os.Stat(c.Audio); err != nil || !info.IsDir() {
+			return &usageError{fmt.Sprintf("--audio %s is no directory that can be read", c.Audio)}
+		}
+	}
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		out, err := c.load(ctx, d, p, in, size)
+		if err != nil && out.Batches > 0 {
+			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
+		}
+		return errors.Join(err, d.showUnless(err, c.JSON, out, out.text))
+	})
+}
+
+// showUnless is show for a command that may have failed midway: then only scripts get the result.
+func (d *deps) showUnless(err error, asJSON bool, v any, text func() string) error {
+	if err != nil && !asJSON {
+		return nil
+	}
+	return d.show(asJSON, v, text)
+}
+
+func (r importResult) text() string {
+	s := fmt.Sprintf("%s lines taken in: %d agents, %d conversations, %d messages, %d recordings; %d new or changed",
+		humanize.Comma(int64(r.Lines)), r.Agents, r.Conversations, r.Messages, r.Recordings, r.Changed)
+	if r.AudioFiles > 0 {
+		s += fmt.Sprintf("; %d audio files of %s, %d of them stored before", r.AudioFiles, bytesOf(r.AudioBytes), r.AudioStood)
+	}
+	if r.TooLate > 0 {
+		s += fmt.Sprintf("\n%d recordings are of days past retention: kept, but in no archive; see: callvault archive --reopen", r.TooLate)
+	}
+	return s
+}
+
+// open opens the lines; size is 0 when it is not known.
+func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
+	if c.File == "-" {
+		return io.NopCloser(d.stdin), 0, nil
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, 0, fmt.Errorf("nothing to import: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	if info.IsDir() {
+		return nil, 0, errors.Join(&usageError{c.File + " is a directory; name an NDJSON file"}, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importResult, error) {
+	var files, stood, bytes atomic.Int64
+	var to ingest.Registrar = p.Catalog
+	if c.Audio != "" {
+		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Store.Recordings(), Uploaded: func(n int64, before bool) {
+			files.Add(1)
+			bytes.Add(n)
+			if before {
+				stood.Add(1)
+			}
+		}}
+	}
+	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
+	bar := progress.Start("import", size)
+	r, err := ingest.Load(ctx, to, c.Tenant, &counted{in, bar}, nil)
+	bar.End(err)
+	progress.Close()
+	return importResult{
+		Lines: r.Lines, Batches: r.Batches, Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings,
+		Changed: r.Changed, TooLate: r.TooLate, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+	}, notOurs(err)
+}
+
+// notOurs names the tenant's remedy where a line is to blame.
+func notOurs(err error) error {
+	var line *catalog.LineError
+	if errors.As(err, &line) {
+		return fmt.Errorf("%w; nothing of its batch is stored", err)
+	}
+	return err
+}
+
+// counted shows how much was read.
+type counted struct {
+	io.Reader
+	bar *console.Task
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.bar.Add(int64(n))
+	return n, err
+}

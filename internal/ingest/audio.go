@@ -1,0 +1,167 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"mime"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// uploadsAtOnce bounds the files of one directory that are uploaded at a time.
+const uploadsAtOnce = 8
+
+// AudioCatalog is what an AudioDir needs of the catalog; see catalog.ReserveUpload.
+type AudioCatalog interface {
+	Registrar
+	ReserveUpload(ctx context.Context, tenant, key string) (catalog.Reserved, error)
+	RegisterUpload(ctx context.Context, tenant string, u catalog.Upload) error
+}
+
+// AudioBucket is the bucket of recordings. Errors as of package objstore.
+type AudioBucket interface {
+	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+	Sync(key string) error
+}
+
+// AudioDir registers batches and uploads the audio that they name from a directory, before the
+// lines: so a build that sees a line finds its bytes. Keys without a file are left alone.
+type AudioDir struct {
+	Dir     string
+	Catalog AudioCatalog
+	Bucket  AudioBucket
+	// Uploaded, when set, is told of every file that was found: its size, and whether its bytes
+	// stood in the bucket before. It is called from several goroutines.
+	Uploaded func(size int64, stood bool)
+}
+
+// Register uploads the batch's audio, then takes the batch in.
+func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(uploadsAtOnce)
+	var once sync.Map
+	add := func(number int, key, contentType string) {
+		if _, seen := once.LoadOrStore(key, true); key == "" || seen {
+			return
+		}
+		g.Go(func() error {
+			err := a.upload(gctx, tenant, key, contentType)
+			if kind := domain.KindOf(err); kind == domain.KindInvalid || kind == domain.KindConflict {
+				return &catalog.LineError{Line: number, Err: err}
+			}
+			return err
+		})
+	}
+	for _, l := range b.Recordings {
+		add(l.Number, l.Value.ObjectKey, l.Value.ContentType)
+	}
+	for _, l := range b.Conversations {
+		add(l.Number, l.Value.RecordingKey, "")
+	}
+	if err := g.Wait(); err != nil {
+		return catalog.Counts{}, err
+	}
+	return a.Catalog.Register(ctx, tenant, b)
+}
+
+// upload stores one file under its key, unless the very bytes stand there already.
+func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) (err error) {
+	file, err := os.OpenInRoot(a.Dir, filepath.FromSlash(key)) // no key reaches beyond the directory
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := a.Catalog.ReserveUpload(ctx, tenant, key); err != nil {
+		return err
+	}
+	sum, size, err := checksum(file)
+	if err != nil {
+		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
+	}
+	stood, err := a.put(ctx, file, key, contentType, sum, size)
+	if err != nil {
+		return err
+	}
+	if a.Uploaded != nil {
+		a.Uploaded(size, stood)
+	}
+	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !stood})
+}
+
+func checksum(file *os.File) (uint32, int64, error) {
+	hash := crc32.NewIEEE()
+	size, err := io.Copy(hash, file)
+	if err != nil {
+		return 0, 0, err
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return hash.Sum32(), size, err
+}
+
+// put stores the file and says whether its bytes stood there before. Other bytes under the key are
+// KindConflict.
+func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType string, sum uint32, size int64) (stood bool, err error) {
+	if same, err := a.same(ctx, key, sum, size); err == nil {
+		return true, a.settle(key, same)
+	} else if domain.KindOf(err) != domain.KindNotFound {
+		return false, err
+	}
+	if contentType == "" {
+		contentType = mime.TypeByExtension(path.Ext(key))
+	}
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	_, err = a.Bucket.PutStream(ctx, key, file, size, contentType)
+	if domain.KindOf(err) == domain.KindConflict { // somebody was faster
+		same, err := a.same(ctx, key, sum, size)
+		if err != nil {
+			return false, err
+		}
+		return true, a.settle(key, same)
+	}
+	return false, err
+}
+
+// settle ends an upload that found its key taken.
+func (a *AudioDir) settle(key string, same bool) error {
+	if !same {
+		return domain.Errorf(domain.KindConflict, "%q is stored already with other bytes; audio is never replaced, use another key", key)
+	}
+	return a.Bucket.Sync(key) // the one who stored it may not have lived to do so
+}
+
+// same says whether the stored object has these bytes. Error: KindNotFound.
+func (a *AudioDir) same(ctx context.Context, key string, sum uint32, size int64) (same bool, err error) {
+	info, err := a.Bucket.Stat(ctx, key)
+	if err != nil || info.Size != size {
+		return false, err
+	}
+	if info.CRC32 != nil {
+		return *info.CRC32 == sum, nil
+	}
+	object, err := a.Bucket.Get(ctx, key, objstore.GetOptions{})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, object.Body.Close()) }()
+	hash := crc32.NewIEEE()
+	_, err = io.Copy(hash, object.Body)
+	return hash.Sum32() == sum, err
+}
