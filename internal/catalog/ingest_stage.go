@@ -92,7 +92,7 @@ func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) 
 	}
 	head := "INSERT INTO " + st.name + " (" + st.list() + ") VALUES "
 	if len(rows) >= stageRows {
-		full, err := s.tx.PrepareContext(ctx, head+placeholders(stageRows, len(st.columns)))
+		full, err := s.tx.PrepareContext(ctx, head+marks(stageRows, len(st.columns)))
 		if err != nil {
 			return err
 		}
@@ -109,8 +109,14 @@ func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) 
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err = s.tx.ExecContext(ctx, head+placeholders(len(rows), len(st.columns)), slices.Concat(rows...)...)
+	_, err = s.tx.ExecContext(ctx, head+marks(len(rows), len(st.columns)), slices.Concat(rows...)...)
 	return err
+}
+
+// marks gives rows of nameless parameters: SQLite looks for a named one by walking over all of them.
+func marks(rows, columns int) string {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return row + strings.Repeat(", "+row, rows-1)
 }
 
 // byKey sorts lines by their key, bytewise, and keeps the last of each key.
