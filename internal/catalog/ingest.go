@@ -116,7 +116,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	conversations := byKey(b.Conversations, func(c *domain.Conversation) string { return c.ID })
 	for _, step := range []func() error{
 		func() error { return r.agents(ctx, b.Agents) },
-		func() error { return r.conversations(ctx, conversations, b.Recordings) },
+		func() error { return r.conversations(ctx, conversations, b) },
 		func() error { return r.transcripts(ctx, conversations) },
 		func() error { return r.messages(ctx, b.Messages) },
 		func() error { return r.recordings(ctx, b.Recordings, conversations) },

@@ -45,19 +45,21 @@ func (r *registration) messages(ctx context.Context, lines []Line[domain.Message
 	if err := r.stages.fill(ctx, messageStage(), rows); err != nil {
 		return err
 	}
-	return r.exec(ctx, `INSERT INTO messages (tenant, id, conversation_id, time_us, type, body)
-		SELECT CAST($1 AS TEXT), id, conversation_id, time_us, type, body FROM stage_messages WHERE TRUE ORDER BY id
+	return r.exec(ctx, `INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+		SELECT CAST($1 AS TEXT), id, conversation_id, time_us, type, body,
+			(SELECT c.agent_id FROM conversations c WHERE c.tenant = $1 AND c.id = stage_messages.conversation_id)
+		FROM stage_messages WHERE TRUE ORDER BY id
 		ON CONFLICT (tenant, id) DO UPDATE SET conversation_id = excluded.conversation_id, time_us = excluded.time_us,
-			type = excluded.type, body = excluded.body
+			type = excluded.type, body = excluded.body, agent_id = excluded.agent_id
 		WHERE messages.body <> excluded.body`, r.tenant)
 }
 
-// conversations writes the lines and makes sure that every recording's conversation has a row:
-// an empty one while nothing else is known. The upsert locks the rows that exist, also where it
-// changes nothing. So a registration of recordings and a change of the external id of their
+// conversations writes the lines and makes sure that every recording's and message's conversation
+// has a row: an empty one while nothing else is known. The upsert locks the rows that exist, also
+// where it changes nothing. So a registration of recordings or messages and a change of their
 // conversation never run side by side: whichever comes second sees the other.
-func (r *registration) conversations(ctx context.Context, lines []Line[domain.Conversation], recordings []Line[domain.Recording]) error {
-	rows, err := conversationRows(lines, recordings)
+func (r *registration) conversations(ctx context.Context, lines []Line[domain.Conversation], b *Batch) error {
+	rows, err := conversationRows(lines, b)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -76,9 +78,17 @@ func (r *registration) conversations(ctx context.Context, lines []Line[domain.Co
 		return err
 	}
 	r.touch = append(r.touch, renamed...)
-	return r.exec(ctx, `UPDATE conversations SET `+conversationAssignments()+`, updated_us = $2
+	moved, err := r.moved(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.exec(ctx, `UPDATE conversations SET `+conversationAssignments()+`, updated_us = $2
 		FROM stage_conversations s WHERE conversations.tenant = $1 AND conversations.id = s.id
 		AND s.line_hash IS NOT NULL AND conversations.line_hash IS DISTINCT FROM s.line_hash`, r.tenant, r.at)
+	if err != nil {
+		return err
+	}
+	return r.moveMessages(ctx, moved)
 }
 
 func conversationAssignments() string {
@@ -104,8 +114,8 @@ func (r *registration) renamed(ctx context.Context) ([]domain.HourKey, error) {
 }
 
 // conversationRows gives the staged rows: the lines, and the stubs of conversations that only
-// recordings name, by id.
-func conversationRows(lines []Line[domain.Conversation], recordings []Line[domain.Recording]) ([][]any, error) {
+// recordings and messages name, by id.
+func conversationRows(lines []Line[domain.Conversation], b *Batch) ([][]any, error) {
 	rows := make([][]any, 0, len(lines))
 	known := make(map[string]bool, len(lines))
 	columns := len(conversationStage().columns)
@@ -117,14 +127,19 @@ func conversationRows(lines []Line[domain.Conversation], recordings []Line[domai
 		rows = append(rows, row)
 		known[lines[i].Value.ID] = true
 	}
-	for i := range recordings {
-		id := recordings[i].Value.ConversationID
+	stub := func(id string) {
 		if !known[id] {
 			known[id] = true
 			row := make([]any, columns)
 			row[0] = id
 			rows = append(rows, row)
 		}
+	}
+	for i := range b.Recordings {
+		stub(b.Recordings[i].Value.ConversationID)
+	}
+	for i := range b.Messages {
+		stub(b.Messages[i].Value.ConversationID)
 	}
 	return rows, nil
 }

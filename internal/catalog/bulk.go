@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// maxBots bounds how many bots one name may stand for in an export: each costs a page of its own.
+const maxBots = 100
+
+// typeUserInput is the type of the messages that users wrote.
+const typeUserInput = "UserInput"
+
+// Bots gives the ids of the tenant's agents that have this id or this name, sorted. Errors:
+// KindNotFound when there is none, KindInvalid when there are too many.
+func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
+	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) },
+		botsSQL, tenant, name, maxBots+1)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(ids) == 0:
+		return nil, domain.Errorf(domain.KindNotFound, "there is no such bot")
+	case len(ids) > maxBots:
+		return nil, domain.Errorf(domain.KindInvalid, "bot_name is shared by more than %d bots; use an id", maxBots)
+	}
+	return ids, nil
+}
+
+const botsSQL = `SELECT id FROM agents WHERE tenant = $1 AND id = $2
+	UNION SELECT id FROM (SELECT id FROM agents WHERE tenant = $1 AND name = $2 LIMIT $3) n ORDER BY id`
+
+// ExportWindow says which rows are exported: of these agents, and of [From, To).
+type ExportWindow struct {
+	Tenant       string
+	Agents       []string // sorted, at least one
+	From, To     time.Time
+	Conversation string // "": of any; for messages alone
+}
+
+// ExportLimit bounds one page: rows, and the bytes of what they hold. The row that goes beyond the
+// bytes is the last one, so that a page is never empty for its size.
+type ExportLimit struct {
+	Rows  int
+	Bytes int
+}
+
+// ExportPage is one page of an export, by time and id. Next is the last row's position, nil when
+// no row comes after it.
+type ExportPage[T any] struct {
+	Rows []T
+	Next *Position
+}
+
+// ExportedConversation is a conversation as the bulk export shows it.
+type ExportedConversation struct {
+	ID           string
+	Start        time.Time
+	Locale       *string
+	Metadata     json.RawMessage // object; nil when unknown
+	Tags         json.RawMessage // array of strings; nil when unknown
+	UserMessages int
+	LastAction   time.Time // zero when unknown
+}
+
+// ExportedMessage is a message as the exports show it. Body is the line that was taken in.
+type ExportedMessage struct {
+	ID             string
+	Time           time.Time
+	Type           string
+	ConversationID string
+	Body           json.RawMessage
+}
+
+const exportConversationColumns = `c.id, c.start_us, c.locale, c.metadata, c.tags, c.last_action_us,
+	(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.type = '` + typeUserInput + `')`
+
+// ExportConversations gives the page of conversations that follows after, which is nil for the
+// first. Every page costs the same, however deep. Error: KindUnavailable.
+func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
+	query, args := w.query("conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
+		var metadata, tags sql.RawBytes
+		var last sql.NullInt64
+		err = rows.Scan(&e.ID, &at.At, &e.Locale, &metadata, &tags, &last, &e.UserMessages)
+		e.Start, e.LastAction, e.Metadata, e.Tags, at.ID = fromMicros(at.At), timeOf(last), cloneJSON(metadata), cloneJSON(tags), e.ID
+		return e, at, len(metadata) + len(tags), err
+	}, query, args...)
+}
+
+// ExportMessages is ExportConversations for messages.
+func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedMessage], error) {
+	if w.Conversation != "" {
+		known, err := c.conversationOf(ctx, w)
+		if err != nil || !known {
+			return ExportPage[ExportedMessage]{}, err
+		}
+	}
+	query, args := w.query("messages", "time_us", `c.id, c.time_us, c.type, c.conversation_id, c.body`, after, limit.Rows+1)
+	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
+		var body sql.RawBytes
+		err = rows.Scan(&e.ID, &at.At, &e.Type, &e.ConversationID, &body)
+		e.Time, e.Body, at.ID = fromMicros(at.At), cloneJSON(body), e.ID
+		return e, at, len(body), err
+	}, query, args...)
+}
+
+// conversationOf says whether the window's conversation is one of its agents'. All messages of a
+// conversation have its agent, so that they need not be looked at one by one.
+func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, error) {
+	var one int
+	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
+		parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, w.Conversation}, texts(w.Agents)...)...).Scan(&one)
+	return one > 0, translate(err)
+}
+
+// query gives the text and the arguments of one page's query. A row value is the lower bound of
+// the first page too: no id is empty, so that (from, "") comes before every row of the window.
+func (w ExportWindow) query(table, at, columns string, after *Position, limit int) (string, []any) {
+	from := Position{At: micros(w.From)}
+	if after != nil {
+		from = *after
+	}
+	args := []any{w.Tenant, from.At, from.ID, micros(w.To), limit}
+	arm := func(columns, filter string) string {
+		return fmt.Sprintf(`SELECT %[1]s FROM %[2]s c WHERE c.tenant = $1 AND %[4]s AND (c.%[3]s, c.id) > ($2, $3) AND c.%[3]s < $4
+			ORDER BY c.%[3]s, c.id LIMIT $5`, columns, table, at, filter)
+	}
+	if w.Conversation != "" {
+		return arm(columns, "c.conversation_id = $6"), append(args, w.Conversation)
+	}
+	args = append(args, texts(w.Agents)...)
+	if len(w.Agents) == 1 {
+		return arm(columns, "c.agent_id = $6"), args
+	}
+	// Bots that share a name: the first keys of each, and of those the first.
+	arms := make([]string, 0, len(w.Agents))
+	for i := range w.Agents {
+		arms = append(arms, fmt.Sprintf(`SELECT at, id FROM (%s) a%d`, arm("c."+at+" AS at, c.id", fmt.Sprintf("c.agent_id = $%d", 6+i)), i))
+	}
+	return fmt.Sprintf(`SELECT %s FROM (%s ORDER BY 1, 2 LIMIT $5) k CROSS JOIN %s c
+		WHERE c.tenant = $1 AND c.id = k.id ORDER BY k.at, k.id`, columns, strings.Join(arms, " UNION ALL "), table), args
+}
+
+func cloneJSON(b sql.RawBytes) json.RawMessage {
+	if b == nil {
+		return nil
+	}
+	return append(make(json.RawMessage, 0, len(b)), b...)
+}
+
+// exportPage runs a query for one row more than a page has, and stops at the page's bytes.
+func exportPage[T any](ctx context.Context, c *Catalog, limit ExportLimit,
+	scan func(*sql.Rows) (row T, at Position, size int, err error), query string, args ...any) (ExportPage[T], error) {
+	page := ExportPage[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
+	var last Position
+	bytes := 0
+	err := c.scanUntil(ctx, func(rows *sql.Rows) (bool, error) {
+		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // one more row is there
+			page.Next = &last
+			return len(page.Rows) < limit.Rows, nil
+		}
+		row, at, size, err := scan(rows)
+		if err != nil {
+			return false, err
+		}
+		page.Rows, last, bytes = append(page.Rows, row), at, bytes+size
+		return false, nil
+	}, query, args...)
+	if err != nil {
+		return ExportPage[T]{}, err
+	}
+	return page, nil
+}

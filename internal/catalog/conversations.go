@@ -1,0 +1,259 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxExamined bounds how many rows one page of a list looks at, so that filters which rarely meet
+// cost a short page instead of a slow one.
+const maxExamined = 5000
+
+// ConversationFilter says which conversations a list has. Empty fields and zero times take any.
+type ConversationFilter struct {
+	Tenant         string
+	AgentID        string
+	UserID         string
+	CallSuccessful string    // success, failure or unknown, which is also where nothing is known
+	From, To       time.Time // start in [From, To)
+}
+
+// ConversationHeader is a conversation as lists show it. Empty strings and zero times are unknown.
+type ConversationHeader struct {
+	ID             string
+	AgentID        string
+	AgentName      string
+	Status         string // of what has none: done when it has ended, else in-progress
+	CallSuccessful string // success, failure or unknown
+	Start, End     time.Time
+	Turns          int    // in the transcript
+	Summary        string // of the analysis; in lists only when asked for
+}
+
+// ConversationPage is one page of a list, newest first. Next is where the next page continues, nil
+// at the end. A page with a Next can be short, even empty.
+type ConversationPage struct {
+	Rows []ConversationHeader
+	Next *Position
+}
+
+// outcomeSQL is what call_successful says, by the index on it.
+const outcomeSQL = `coalesce(call_successful, 'unknown')`
+
+// spokenSQL leaves out the messages m of functions and tools, which are no turns of a transcript.
+const spokenSQL = `lower(m.type) NOT LIKE 'function%' AND lower(m.type) NOT LIKE 'tool%'`
+
+// headerColumns counts the turns of a transcript that could be read, else those that messages give.
+const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_successful, 'unknown'), c.start_us, c.end_us,
+	CASE WHEN c.transcript_turns IS NOT NULL THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
+		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
+
+// ListConversations gives the page of at most limit conversations that follows before, which is nil
+// for the first. Conversations of which nothing but recordings or messages came are in no list.
+// Error: KindUnavailable.
+func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, before *Position, limit int, summaries bool) (ConversationPage, error) {
+	var page ConversationPage
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		keys, next, err := f.keys(ctx, tx, before, limit)
+		if err != nil {
+			return err
+		}
+		page.Next = next
+		page.Rows, err = headers(ctx, tx, f.Tenant, keys, summaries)
+		return err
+	})
+	return page, err
+}
+
+// walk is one filter's index to go along, and the other filters to check on the way.
+type walk struct {
+	query string
+	args  []any // $1 to $5: tenant, position, earliest start, rows
+}
+
+// walk chooses the index of the filter that is likely the rarest.
+func (f ConversationFilter) walk() walk {
+	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
+	if !f.From.IsZero() {
+		w.args[3] = micros(f.From)
+	}
+	var conditions []string
+	for _, x := range []struct{ column, value string }{{"user_id", f.UserID}, {"agent_id", f.AgentID}, {outcomeSQL, f.CallSuccessful}} {
+		if x.value != "" {
+			w.args = append(w.args, x.value)
+			conditions = append(conditions, fmt.Sprintf("%s = $%d", x.column, len(w.args)))
+		}
+	}
+	along, checks := "", "TRUE"
+	if len(conditions) > 0 {
+		along = " AND " + conditions[0]
+	}
+	if len(conditions) > 1 {
+		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
+	}
+	w.query = `SELECT start_us, id, ` + checks + ` FROM conversations WHERE tenant = $1` + along +
+		` AND (start_us, id) < ($2, $3) AND start_us >= $4 ORDER BY start_us DESC, id DESC LIMIT $5`
+	return w
+}
+
+// keys finds the page's rows and the position that the next page continues from.
+func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, before *Position, limit int) (keys []Position, next *Position, err error) {
+	at := Position{At: math.MaxInt64}
+	if !f.To.IsZero() {
+		at.At = micros(f.To) // with the empty id: before every row of that time
+	}
+	if before != nil {
+		at = *before
+	}
+	w := f.walk()
+	examined := 0
+	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
+		w.args[1], w.args[2], w.args[4] = at.At, at.ID, rows
+		type candidate struct {
+			Position
+			fits bool
+		}
+		found, err := collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) { return x, r.Scan(&x.At, &x.ID, &x.fits) }, w.query, w.args...)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, x := range found {
+			if len(keys) == limit {
+				return keys, &at, nil
+			}
+			at = x.Position
+			if x.fits {
+				keys = append(keys, x.Position)
+			}
+		}
+		examined += len(found)
+		switch {
+		case len(found) < rows:
+			return keys, nil, nil
+		case examined >= maxExamined:
+			return keys, &at, nil
+		}
+	}
+}
+
+// headers reads the rows of a page, in the order of keys.
+func headers(ctx context.Context, tx *sql.Tx, tenant string, keys []Position, summaries bool) ([]ConversationHeader, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	place := make(map[string]int, len(keys))
+	args := []any{tenant}
+	for i, k := range keys {
+		place[k.ID] = i
+		args = append(args, k.ID)
+	}
+	analysis := "NULL"
+	if summaries {
+		analysis = "c.analysis"
+	}
+	list, err := collect(ctx, tx, func(rows *sql.Rows) (ConversationHeader, error) {
+		var text sql.RawBytes
+		h, err := scanHeader(rows, &text)
+		h.Summary = summary(text)
+		return h, err
+	}, headersSQL(analysis, len(keys)), args...)
+	slices.SortFunc(list, func(a, b ConversationHeader) int { return cmp.Compare(place[a.ID], place[b.ID]) })
+	return list, err
+}
+
+func headersSQL(analysis string, n int) string {
+	return `SELECT ` + headerColumns + `, ` + analysis + ` FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
+		WHERE c.tenant = $1 AND c.id IN (` + parameters(2, n) + `)`
+}
+
+// scanHeader scans headerColumns and whatever else was selected behind them.
+func scanHeader(row interface{ Scan(...any) error }, more ...any) (h ConversationHeader, err error) {
+	var agent, name, status sql.NullString
+	var start, end sql.NullInt64
+	err = row.Scan(append([]any{&h.ID, &agent, &name, &status, &h.CallSuccessful, &start, &end, &h.Turns}, more...)...)
+	h.AgentID, h.AgentName, h.Status, h.Start, h.End = agent.String, name.String, status.String, timeOf(start), timeOf(end)
+	if h.Status == "" { // nobody said it: what has ended is done
+		h.Status = "done"
+		if h.End.IsZero() {
+			h.Status = "in-progress"
+		}
+	}
+	return h, err
+}
+
+// summary gives the call_summary of an analysis, "" when there is none.
+func summary(analysis []byte) string {
+	var fields map[string]json.RawMessage
+	var text string
+	if len(analysis) == 0 || json.Unmarshal(analysis, &fields) != nil || json.Unmarshal(fields["call_summary"], &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// ShownConversation is one conversation with what was said in it.
+type ShownConversation struct {
+	ConversationHeader
+	UserID       string
+	Metadata     json.RawMessage // object; nil when unknown
+	RecordingKey string          // object key; "" when there is none
+	Transcript   *string         // raw; nil when there is none that can be read
+	Messages     []ExportedMessage
+}
+
+// ShowConversation reads one conversation, with its messages where no raw transcript can be read.
+// Errors: KindNotFound, also while nothing but recordings or messages of it came; KindUnavailable.
+func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (ShownConversation, error) {
+	var s ShownConversation
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		var user, metadata, key, raw sql.NullString
+		var analysis []byte
+		var turns sql.NullInt64
+		var err error
+		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL, tenant, id), &analysis, &user, &metadata, &key, &turns, &raw)
+		if err != nil {
+			return notFound(err, "there is no such conversation")
+		}
+		s.Summary, s.UserID, s.RecordingKey = summary(analysis), user.String, key.String
+		if metadata.Valid {
+			s.Metadata = json.RawMessage(metadata.String)
+		}
+		if turns.Valid && raw.Valid {
+			s.Transcript = &raw.String
+			return nil
+		}
+		s.Messages, err = collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
+			var at int64
+			var body []byte
+			err = rows.Scan(&m.ID, &at, &m.Type, &body)
+			m.Time, m.Body, m.ConversationID = fromMicros(at), body, id
+			return m, err
+		}, conversationMessagesSQL, tenant, id)
+		return err
+	})
+	return s, err
+}
+
+const showConversationSQL = `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, t.raw
+	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
+	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
+	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
+
+const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
+	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`
+
+// ConversationRecording gives the object key of a conversation's own recording, "" when it has
+// none. Errors as of ShowConversation.
+func (c *Catalog) ConversationRecording(ctx context.Context, tenant, id string) (string, error) {
+	var key sql.NullString
+	err := c.read.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
+		tenant, id).Scan(&key)
+	return key.String, translate(notFound(err, "there is no such conversation"))
+}

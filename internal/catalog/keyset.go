@@ -1,0 +1,60 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Position is a row's place in an export: its time, then its id, bytewise.
+type Position struct {
+	At int64  `json:"t"` // UTC microseconds
+	ID string `json:"i"`
+}
+
+// parameters gives n parameters from $first on, with commas between.
+func parameters(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String()
+}
+
+// texts makes parameters of strings.
+func texts(list []string) []any {
+	out := make([]any, 0, len(list))
+	for _, s := range list {
+		out = append(out, s)
+	}
+	return out
+}
+
+// scanUntil scans rows until scan says that it has enough. What the database would still send is
+// then given up instead of read, which costs PostgreSQL a connection: it is for the rare page of
+// huge rows.
+func (c *Catalog) scanUntil(ctx context.Context, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := c.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return translate(err)
+	}
+	for rows.Next() {
+		enough, err := scan(rows)
+		if err != nil {
+			return translate(errors.Join(err, rows.Close()))
+		}
+		if enough {
+			cancel()
+			_ = rows.Close() // it can only say that it was cancelled
+			return nil
+		}
+	}
+	return translate(errors.Join(rows.Err(), rows.Close()))
+}
