@@ -1,0 +1,204 @@
+package oauth_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"go.uber.org/zap"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/api/oauth"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// bench is the token endpoint over a catalog with one application.
+type bench struct {
+	*testing.T
+	cat     *catalog.Catalog
+	tokens  *auth.Tokens
+	spec    *apitest.Spec
+	handler http.Handler
+	app     catalog.Application
+	secret  string
+}
+
+func newBench(t *testing.T, dsn, issuer string) *bench {
+	t.Helper()
+	b := &bench{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
+	_, err := b.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	b.must(err)
+	b.app, b.secret, err = b.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes())
+	b.must(err)
+	keys, err := auth.OpenKeyring(t.Context(), b.cat, "", time.Now)
+	b.must(err)
+	b.tokens = auth.NewTokens(auth.Config{Issuer: issuer}, keys, b.cat, time.Now)
+	b.handler = api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
+		Families: []api.Family{oauth.New(oauth.Deps{Clients: b.cat, Tokens: b.tokens, Log: zap.NewNop()})}})
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// post sends a form; headers come in pairs.
+func (b *bench) post(body string, headers ...string) apitest.Answer {
+	b.Helper()
+	r := httptest.NewRequest("POST", "/connect/token", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	a := b.spec.Do(b, b.handler, r)
+	if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Pragma") != "no-cache" {
+		b.Errorf("the answer may be stored: %v", a.Header)
+	}
+	return a
+}
+
+func basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+}
+
+func TestToken(t *testing.T) {
+	for name, open := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, open(t), "https://vault.test")
+			form := "grant_type=client_credentials&client_id=" + b.app.ID + "&client_secret=" + b.secret
+			for what, a := range map[string]apitest.Answer{
+				"form":             b.post(form),
+				"form with scope":  b.post(form + "&scope=dataservice_external"),
+				"empty scope":      b.post(form + "&scope="),
+				"basic":            b.post("grant_type=client_credentials", "Authorization", basic(b.app.ID, b.secret)),
+				"basic and its id": b.post("grant_type=client_credentials&client_id="+b.app.ID, "Authorization", basic(b.app.ID, b.secret)),
+				"unknown fields":   b.post(form + "&audience=x"),
+			} {
+				var body struct {
+					Token string `json:"access_token"`
+					Scope string `json:"scope"`
+					Life  int    `json:"expires_in"`
+				}
+				if a.Status != 200 || json.Unmarshal(a.Body, &body) != nil || body.Scope != auth.ScopeDataService || body.Life != 3600 {
+					t.Fatalf("%s: %d %s", what, a.Status, a.Body)
+				}
+				caller, err := b.tokens.Verify(t.Context(), body.Token)
+				if err != nil || caller.Tenant != "acme" {
+					t.Fatalf("%s: %+v %v", what, caller, err)
+				}
+			}
+		})
+	}
+}
+
+func TestTokenRefusals(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t), "https://vault.test")
+	form := "grant_type=client_credentials&client_id=" + b.app.ID + "&client_secret=" + b.secret
+	disabled, disabledSecret, err := b.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes())
+	b.must(err)
+	b.must(b.cat.DisableApplication(t.Context(), disabled.ID, true))
+	for _, c := range []struct {
+		what, body, authorization string
+		status                    int
+		code                      string
+	}{
+		{"no client", "grant_type=client_credentials", "", 401, "invalid_client"},
+		{"wrong secret", form + "x", "", 401, "invalid_client"},
+		{"unknown client", strings.Replace(form, "app_", "app_0", 1), "", 401, "invalid_client"},
+		{"disabled", "grant_type=client_credentials&client_id=" + disabled.ID + "&client_secret=" + disabledSecret, "", 401, "invalid_client"},
+		{"wrong basic", "grant_type=client_credentials", basic(b.app.ID, "x"), 401, "invalid_client"},
+		{"broken basic", "grant_type=client_credentials", "Basic !", 401, "invalid_client"},
+		{"both ways", form, basic(b.app.ID, b.secret), 400, "invalid_request"},
+		{"no grant", strings.Replace(form, "grant_type", "grant", 1), "", 400, "invalid_request"},
+		{"another grant", strings.Replace(form, "client_credentials", "password", 1), "", 400, "unsupported_grant_type"},
+		{"another scope", form + "&scope=admin", "", 400, "invalid_scope"},
+		{"one scope too many", form + "&scope=dataservice_external+admin", "", 400, "invalid_scope"},
+		{"twice", form + "&grant_type=client_credentials", "", 400, "invalid_request"},
+		{"broken escape", form + "&x=%zz", "", 400, "invalid_request"},
+		{"a NUL", form + "%00", "", 400, "invalid_request"},
+	} {
+		a := b.post(c.body, "Authorization", c.authorization)
+		if c.authorization == "" {
+			a = b.post(c.body)
+		}
+		var body struct {
+			Error string `json:"error"`
+		}
+		if a.Status != c.status || json.Unmarshal(a.Body, &body) != nil || body.Error != c.code {
+			t.Errorf("%s: %d %s", c.what, a.Status, a.Body)
+		}
+		if challenged := strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic "); challenged != (c.status == 401 && c.authorization != "") {
+			t.Errorf("%s: WWW-Authenticate is %q", c.what, a.Header.Get("WWW-Authenticate"))
+		}
+	}
+	if a := b.post(`{"grant_type":"client_credentials"}`, "Content-Type", "application/json"); a.Status != 400 {
+		t.Errorf("JSON: %d %s", a.Status, a.Body)
+	}
+	large := httptest.NewRequest("POST", "/connect/token", strings.NewReader(strings.Repeat("x", 1<<20+1)))
+	large.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if a := b.spec.Do(t, b.handler, large); a.Status != 413 {
+		t.Errorf("large: %d %s", a.Status, a.Body)
+	}
+	large.Body, large.ContentLength = httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 1<<20+1))).Body, -1
+	if a := b.spec.Do(t, b.handler, large); a.Status != 413 {
+		t.Errorf("large without a length: %d %s", a.Status, a.Body)
+	}
+	if a := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/connect/token", nil)); a.Status != 405 || a.Header.Get("Allow") != "POST" {
+		t.Errorf("GET: %d %v", a.Status, a.Header)
+	}
+	if a := apitest.Do(b.handler, httptest.NewRequest("GET", "/connect/else", nil)); a.Status != 404 || !strings.Contains(string(a.Body), "invalid_request") {
+		t.Errorf("another path: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestStandardClient goes the whole way with nothing but the issuer's URL and the credentials.
+func TestStandardClient(t *testing.T) {
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	defer server.Close()
+	b := newBench(t, apitest.SQLite(t), server.URL)
+	handler = b.handler
+	provider, err := oidc.NewProvider(t.Context(), server.URL)
+	b.must(err)
+	client := clientcredentials.Config{ClientID: b.app.ID, ClientSecret: b.secret, TokenURL: provider.Endpoint().TokenURL, Scopes: auth.Scopes()}
+	token, err := client.Token(t.Context())
+	b.must(err)
+	verified, err := provider.Verifier(&oidc.Config{ClientID: server.URL}).Verify(t.Context(), token.AccessToken)
+	b.must(err)
+	if verified.Subject != b.app.ID || token.TokenType != "Bearer" || time.Until(token.Expiry) < 50*time.Minute {
+		t.Fatalf("%+v, %+v", verified, token)
+	}
+	_, err = b.tokens.Verify(t.Context(), token.AccessToken)
+	b.must(err)
+}
+
+func TestMetadata(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t), "https://vault.test/")
+	a := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
+	apitest.Golden(t, "openid-configuration.json", a.Body)
+	same := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server", nil))
+	if string(same.Body) != string(a.Body) {
+		t.Errorf("the two documents differ: %s", same.Body)
+	}
+	keys := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
+	if keys.Status != 200 || strings.Contains(string(keys.Body), `"d"`) {
+		t.Errorf("%d %s", keys.Status, keys.Body)
+	}
+	b.spec.Do(t, b.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
+}

@@ -1,0 +1,121 @@
+package auth_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// outsideIssuer answers discovery and keys as an identity provider does.
+type outsideIssuer struct {
+	*httptest.Server
+	key  *rsa.PrivateKey
+	down atomic.Bool
+}
+
+func newIssuer(t *testing.T) *outsideIssuer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &outsideIssuer{key: key}
+	answer := func(w http.ResponseWriter, v any) {
+		w.Header().Set("Content-Type", "application/json")
+		if o.down.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{"issuer": o.URL, "jwks_uri": o.URL + "/keys", "token_endpoint": o.URL + "/token"})
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+	})
+	o.Server = httptest.NewServer(mux)
+	t.Cleanup(o.Close)
+	return o
+}
+
+func (o *outsideIssuer) claims(b *bench, change func(map[string]any)) map[string]any {
+	now := b.clock.now()
+	c := map[string]any{"iss": o.URL, "aud": []string{"callvault", "more"}, "sub": "client-7", "tid": "acme", "scope": auth.ScopeDataService,
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+func TestOutsideIssuer(t *testing.T) {
+	o := newIssuer(t)
+	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	edit := func(name string, value any) map[string]any {
+		return o.claims(b, func(c map[string]any) { c[name] = value })
+	}
+	for what, claims := range map[string]map[string]any{
+		"scope as text": edit("scope", "openid "+auth.ScopeDataService),
+		"scope as list": edit("scope", []string{"openid", auth.ScopeDataService}),
+		"scp":           o.claims(b, func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{auth.ScopeDataService} }),
+	} {
+		caller, err := b.tokens.Verify(t.Context(), sign(t, jose.RS256, o.key, "k1", "JWT", claims))
+		if err != nil || caller.Tenant != "acme" || caller.Actor != "oidc:client-7" || !caller.Has(auth.ScopeDataService) {
+			t.Fatalf("%s: %+v, %v", what, caller, err)
+		}
+	}
+	another, err := rsa.GenerateKey(rand.Reader, 2048)
+	b.must(err)
+	own, kid := b.ownKey()
+	for what, token := range map[string]string{
+		"another key":         sign(t, jose.RS256, another, "k1", "JWT", o.claims(b, nil)),
+		"our own key":         sign(t, jose.ES256, own, kid, "at+jwt", o.claims(b, nil)),
+		"their key, our name": sign(t, jose.RS256, o.key, "k1", "at+jwt", b.claims(nil)),
+		"HMAC":                sign(t, jose.HS256, o.key.N.Bytes(), "k1", "JWT", o.claims(b, nil)),
+		"another audience":    sign(t, jose.RS256, o.key, "k1", "JWT", edit("aud", "other")),
+		"expired":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("exp", b.clock.now().Add(-time.Minute).Unix())),
+		"never expires":       sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, func(c map[string]any) { delete(c, "exp") })),
+		"not yet":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("nbf", b.clock.now().Add(time.Minute).Unix())),
+		"no such tenant":      sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", "nobody")),
+		"no tenant":           sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", "")),
+		"tenant is a number":  sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", 7)),
+	} {
+		_, err := b.tokens.Verify(t.Context(), token)
+		b.wantKind(what, err, domain.KindUnauthorized)
+	}
+}
+
+func TestOutsideIssuerIsDown(t *testing.T) {
+	o := newIssuer(t)
+	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, nil))
+	o.down.Store(true)
+	_, err := b.tokens.Verify(t.Context(), token)
+	b.wantKind("discovery fails", err, domain.KindUnavailable)
+	o.down.Store(false)
+	b.clock.pass(6 * time.Second)
+	_, err = b.tokens.Verify(t.Context(), token)
+	b.must(err)
+	o.down.Store(true)
+	_, err = b.tokens.Verify(t.Context(), token) // its key is known
+	b.must(err)
+	_, err = b.tokens.Verify(t.Context(), sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(b, nil)))
+	b.wantKind("an unknown key", err, domain.KindUnavailable)
+	mine, _, err := b.tokens.Issue(t.Context(), b.app, b.app.Scopes)
+	b.must(err)
+	_, err = b.tokens.Verify(t.Context(), mine)
+	b.must(err)
+}
