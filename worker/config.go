@@ -12,6 +12,9 @@ const (
 	DefaultSlots  = 4
 	DefaultMemory = 64 << 20
 	DefaultStall  = 2 * time.Minute
+	// DefaultBuffers is one less than the archiver's own: two large builds
+	// then fit in DefaultMemory, which is worth more than the fourth buffer.
+	DefaultBuffers = 3
 )
 
 // Config sizes a Worker. Zero fields take the defaults.
@@ -43,6 +46,7 @@ func (c Config) withDefaults() Config {
 	c.Retry = orDefault(c.Retry, time.Second)
 	c.GiveUp = orDefault(c.GiveUp, 10*time.Minute)
 	c.Archive.Idle = c.Stall
+	c.Archive.Buffers = orDefault(c.Archive.Buffers, DefaultBuffers)
 	c.Archive.Gets = orDefault(c.Archive.Gets, archiver.DefaultGets)
 	if c.OnBuild == nil {
 		c.OnBuild = func(Ended) {}
@@ -56,6 +60,15 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 	}
 	return v
 }
+
+// overhead is what a worker needs beside its buffers: code, connections, and
+// the recordings of an hour of 70,000 files before they are admitted.
+const overhead = 24 << 20
+
+// MemoryLimit is what to set as the Go runtime's soft memory limit (bytes) in
+// a process that only works: without it the collector lets buffers that are no
+// longer used pile up to as much again.
+func (c Config) MemoryLimit() int64 { return c.withDefaults().Memory + overhead }
 
 // Ended says how a build ended.
 type Ended struct {

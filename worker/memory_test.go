@@ -1,0 +1,167 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/worker"
+)
+
+// generated is a bucket whose objects are made up while they are read.
+type generated struct{ sizes func(key string) int64 }
+
+func (g generated) Stat(_ context.Context, key string) (objstore.Info, error) {
+	return objstore.Info{Size: g.sizes(key), ETag: "made-up"}, nil
+}
+
+func (g generated) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
+	size := g.sizes(key)
+	to := size
+	if o.To > 0 {
+		to = o.To
+	}
+	return &objstore.Object{Info: objstore.Info{Size: size, ETag: "made-up"}, From: o.From, To: to,
+		Body: io.NopCloser(io.LimitReader(zeros{}, to-o.From))}, nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// swallowed is a bucket that remembers of its objects only how large they are.
+type swallowed struct {
+	mu    sync.Mutex
+	sizes map[string]int64
+}
+
+func (s *swallowed) add(key string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sizes[key] += int64(n)
+}
+
+func (s *swallowed) NewUpload(context.Context, string, string) (string, error) { return "upload", nil }
+
+func (s *swallowed) PutPart(_ context.Context, key, _ string, n int, data []byte, sum uint32) (objstore.Part, error) {
+	s.add(key, len(data))
+	return objstore.Part{Number: n, CRC32: sum, Size: int64(len(data))}, nil
+}
+
+func (s *swallowed) Complete(context.Context, string, string, []objstore.Part, objstore.CompleteOptions) (string, error) {
+	return "swallowed", nil
+}
+
+func (s *swallowed) Put(_ context.Context, key string, data []byte, _ objstore.PutOptions) (string, error) {
+	s.add(key, len(data))
+	return "swallowed", nil
+}
+
+func (s *swallowed) Stat(_ context.Context, key string) (objstore.Info, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return objstore.Info{Size: s.sizes[key], ETag: "swallowed"}, nil
+}
+
+func (s *swallowed) Abort(context.Context, string, string) error { return nil }
+func (s *swallowed) AbortAll(context.Context, string) error      { return nil }
+func (s *swallowed) Remove(context.Context, string) error        { return nil }
+func (s *swallowed) Sync(string) error                           { return nil }
+
+// inUse is what the Go runtime holds of the system's memory, in bytes.
+func inUse() int64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
+}
+
+// register70k registers an hour of 70,000 small recordings.
+func (w *world) register70k(key domain.HourKey) {
+	w.Helper()
+	size := int64(smallSize)
+	for at := 0; at < 70_000; at += catalog.MaxBatch {
+		var b catalog.Batch
+		for i := at; i < at+catalog.MaxBatch; i++ {
+			b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: i - at + 1, Value: domain.Recording{
+				ObjectKey: fmt.Sprintf("voice/%s/project/conversations/2031/03/10/conversation-%06d/message_%d_agent_tts.opus", tenant, i/4, i),
+				Timestamp: day.Start().Add(time.Duration(key.Hour)*time.Hour + time.Duration(i)*50*time.Millisecond), Type: "agent_tts",
+				ConversationID: fmt.Sprintf("agent_1_1705320000_%06d", i/4), SessionID: fmt.Sprintf("session-%06d", i/4), MessageID: int64(i), Size: &size,
+			}})
+		}
+		_, err := w.catalog.Register(w.ctx, key.Tenant, b)
+		w.must(err)
+	}
+}
+
+const (
+	smallSize = 1000
+	largeSize = 300 << 20 // many times the buffers, as a larger one would be
+)
+
+// Two builds of large recordings and one of 70,000 small ones at once hold no
+// more than 96 MiB beyond an idle process, by the default settings.
+func TestMemory(t *testing.T) {
+	w := newPostgresWorld(t)
+	w.register70k(hour(7))
+	large := int64(largeSize)
+	w.recording(hour(0), &large)
+	w.recording(hour(1), &large)
+	w.plan()
+	debug.FreeOSMemory()
+	cfg := worker.Config{Name: "measured"}
+	before := debug.SetMemoryLimit(cfg.MemoryLimit())
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	b := worker.NewBuilder(cfg, w.catalog, generated{func(key string) int64 {
+		if strings.HasPrefix(key, "calls/") {
+			return largeSize
+		}
+		return smallSize
+	}}, &swallowed{sizes: map[string]int64{}}, time.Now, w.log)
+
+	idle := inUse()
+	peak := idle
+	stop := make(chan struct{})
+	var watch, builds sync.WaitGroup
+	watch.Go(func() {
+		for tick := time.NewTicker(2 * time.Millisecond); ; {
+			select {
+			case <-stop:
+				tick.Stop()
+				return
+			case <-tick.C:
+				peak = max(peak, inUse())
+			}
+		}
+	})
+	for _, n := range []int{0, 1, 7} {
+		builds.Go(func() {
+			if err := b.Hour(context.WithoutCancel(w.ctx), task(n)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	builds.Wait()
+	close(stop)
+	watch.Wait()
+	t.Logf("idle %d MiB, peak %d MiB", idle>>20, peak>>20)
+	if more := peak - idle; more > 96<<20 {
+		t.Errorf("the builds held %d MiB", more>>20)
+	}
+	for n, files := range map[int]int{0: 1, 1: 1, 7: 70_000} {
+		if v := w.view(n); v.Archive == nil || v.Archive.Files != files {
+			t.Errorf("hour %d: %+v", n, v)
+		}
+	}
+}
