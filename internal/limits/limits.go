@@ -1,0 +1,92 @@
+package limits
+
+import (
+	"context"
+	_ "embed"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Config says what is allowed: Limit uses within every Window, both ends included.
+type Config struct {
+	Limit   int
+	Window  time.Duration
+	Timeout time.Duration // how long Redis may take to answer; 2 s when zero
+}
+
+// Use is how a name's window stands.
+type Use struct {
+	Allowed   bool
+	Limit     int
+	Remaining int
+	Reset     time.Duration // until the oldest use counted falls out; 0 when there is none
+}
+
+// Limiter counts uses by name. It is safe for concurrent use, and any number of them on one Redis
+// count together.
+type Limiter struct {
+	cfg   Config
+	redis redis.Scripter
+}
+
+// take is the sliding log: the times of the uses that were allowed, oldest first, by Redis's clock.
+// A refused use changes nothing. A use later than a whole window from now is of a clock that
+// stepped back since, and counts no more: else a name could be locked for as long as the step.
+//
+//go:embed take.lua
+var takeText string
+
+// New makes a limiter on a Redis, which may be a cluster or behind a sentinel.
+func New(cfg Config, client redis.Scripter) *Limiter {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 2 * time.Second
+	}
+	return &Limiter{cfg, client}
+}
+
+// Take counts one use of name if the window has room for it. Error: KindUnavailable when Redis does
+// not answer; then nobody knows whether it was counted.
+func (l *Limiter) Take(ctx context.Context, name string) (Use, error) { return l.ask(ctx, name, true) }
+
+// Peek says how a name's window stands and counts nothing. Allowed says whether a use would be.
+// Error: KindUnavailable.
+func (l *Limiter) Peek(ctx context.Context, name string) (Use, error) {
+	return l.ask(ctx, name, false)
+}
+
+func (l *Limiter) ask(ctx context.Context, name string, take bool) (Use, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	defer cancel()
+	counts := 0
+	if take {
+		counts = 1
+	}
+	// A client without its own deadlines may ignore the context's, so the wait for it ends here.
+	type answer struct {
+		numbers []int64
+		err     error
+	}
+	done := make(chan answer, 1)
+	go func() { // ends with the client's own timeout
+		numbers, err := redis.NewScript(takeText).Run(ctx, l.redis, []string{"callvault:rate:" + name},
+			l.cfg.Limit, l.cfg.Window.Microseconds(), counts).Int64Slice()
+		done <- answer{numbers, err}
+	}()
+	var a answer
+	select {
+	case a = <-done:
+	case <-ctx.Done():
+		a.err = ctx.Err()
+	}
+	if a.err == nil && len(a.numbers) != 3 {
+		a.err = domain.Errorf(domain.KindInternal, "the limiter's script answered %d numbers", len(a.numbers))
+	}
+	if a.err != nil {
+		return Use{}, domain.Wrap(domain.KindUnavailable, a.err, "the limiter's store does not answer")
+	}
+	return Use{Allowed: a.numbers[0] == 1, Limit: l.cfg.Limit, Remaining: int(a.numbers[1]),
+		Reset: time.Duration(a.numbers[2]) * time.Microsecond}, nil
+}
