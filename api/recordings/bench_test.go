@@ -35,6 +35,7 @@ type bench struct {
 	keys    *auth.Keyring
 	tokens  *auth.Tokens
 	store   *apitest.Archives
+	objects recordings.Store // store, unless a test puts another in its place
 	cfg     recordings.Config
 	spec    *apitest.Spec
 	app     catalog.Application
@@ -47,6 +48,7 @@ type bench struct {
 func newBench(t *testing.T, url string) *bench {
 	b := &bench{T: t, url: url, cat: apitest.Open(t, url), store: &apitest.Archives{}, spec: apitest.LoadSpec(t, "openapi.yaml"),
 		cfg: recordings.Config{PublicURL: publicURL + "/", LinkTTL: 6 * time.Hour}}
+	b.objects = b.store
 	b.tenant("acme")
 	var err error
 	b.app, _, err = b.cat.CreateApplication(t.Context(), "acme", "tests", []string{auth.ScopeDataService})
@@ -73,7 +75,7 @@ func (b *bench) replica(c *catalog.Catalog) http.Handler {
 	if b.tokens == nil {
 		b.keys, b.tokens = keys, tokens
 	}
-	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.store, Log: zap.NewNop()})
+	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.objects, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

@@ -1,0 +1,148 @@
+package recordings_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// bucket makes the archives' bucket of a real store a place for archives.
+type bucket struct {
+	t *testing.T
+	*objstore.Bucket
+}
+
+func (b bucket) Put(key string, data []byte) {
+	b.t.Helper()
+	sum := crc32.ChecksumIEEE(data)
+	if _, err := b.Bucket.Put(b.t.Context(), key, data, objstore.PutOptions{ContentType: "application/zip", CRC32: &sum, IfNoneMatch: true}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// served is a bench over a real store, behind a real listener, with one archive of 3 MB.
+type served struct {
+	*bench
+	link, name, dir string
+	data            []byte
+}
+
+func newServed(t *testing.T, redirect bool) *served {
+	t.Helper()
+	s3 := testenv.MinIO(t)
+	store, err := objstore.New(objstore.Config{Endpoint: s3.Endpoint, Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
+		Recordings: s3.NewBucket(t, "recordings"), Archives: s3.NewBucket(t, "archives")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	s := &served{bench: newBench(t, apitest.SQLite(t)), data: make([]byte, 3<<20), dir: t.TempDir()}
+	_, _ = rand.Read(s.data) // crypto/rand never fails
+	archives := bucket{t, store.Archives()}
+	s.set(func(t *domain.Tenant) { t.DownloadLimit = 100 })
+	s.objects, s.cfg.Redirect = archives, redirect
+	s.handler = s.replica(s.cat)
+	apitest.Build(t, s.cat, archives, domain.HourKey{Tenant: "acme", Day: s.day, Hour: 14}, s.data)
+	server := httptest.NewServer(s.handler)
+	t.Cleanup(server.Close)
+	s.link = server.URL + s.bench.link(14)
+	s.name = "acme_" + string(s.day) + "_14.zip"
+	return s
+}
+
+// run runs a program in the directory of downloads.
+func (s *served) run(name string, args ...string) {
+	s.Helper()
+	cmd := exec.CommandContext(s.Context(), name, args...)
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// partly leaves the first bytes of the archive, as a download that broke off does.
+func (s *served) partly(file string) {
+	s.Helper()
+	s.must(os.WriteFile(filepath.Join(s.dir, file), s.data[:1<<20], 0o600))
+}
+
+func (s *served) whole(file string) {
+	s.Helper()
+	got, err := os.ReadFile(filepath.Join(s.dir, file))
+	s.must(err)
+	if !bytes.Equal(got, s.data) {
+		s.Fatalf("%s has %d bytes and is not the archive", file, len(got))
+	}
+}
+
+// TestClients downloads with what people have at hand, whole and resumed, in both modes.
+func TestClients(t *testing.T) {
+	for name, redirect := range map[string]bool{"proxy": false, "redirect": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServed(t, redirect)
+			s.run("curl", "-fsSL", "-o", "curl.zip", s.link)
+			s.whole("curl.zip")
+			s.run("curl", "-fsSLOJ", s.link)
+			s.whole(s.name)
+			s.partly("resumed.zip")
+			s.run("curl", "-fsSL", "-C", "-", "-o", "resumed.zip", s.link)
+			s.whole("resumed.zip")
+			s.run("wget", "-q", "-O", "wget.zip", s.link)
+			s.whole("wget.zip")
+			s.partly("wget.zip")
+			s.run("wget", "-q", "-c", "-O", "wget.zip", s.link)
+			s.whole("wget.zip")
+			if !redirect { // for a file name wget asks HEAD of the place it is sent to, whose URL is for GET alone
+				s.partly(s.name)
+				s.run("wget", "-q", "-c", "--content-disposition", s.link)
+				s.whole(s.name)
+			}
+			s.run("python3", "-c", `import sys, shutil, urllib.request
+with urllib.request.urlopen(sys.argv[1]) as r, open("python.zip", "wb") as f:
+    assert r.headers["Content-Type"] == "application/zip", r.headers
+    assert r.headers.get_filename() == sys.argv[2], r.headers
+    shutil.copyfileobj(r, f)`, s.link, s.name)
+			s.whole("python.zip")
+			s.run("node", "--input-type=module", "-e", `import { writeFile } from "node:fs/promises";
+const r = await fetch(process.argv[1]);
+if (r.status !== 200) throw new Error(String(r.status));
+await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link)
+			s.whole("node.zip")
+			s.goClient()
+		})
+	}
+}
+
+// goClient downloads with Go's client, which carries the Authorization header through a redirect
+// to another port of the same host: stores refuse that, so such a request gets the bytes at once.
+func (s *served) goClient() {
+	s.Helper()
+	for _, authorization := range []string{"", "Bearer " + s.token} {
+		r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.link, nil)
+		s.must(err)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		s.must(err)
+		got, err := io.ReadAll(resp.Body)
+		s.must(err)
+		s.must(resp.Body.Close())
+		if resp.StatusCode != http.StatusOK || !bytes.Equal(got, s.data) || !strings.Contains(resp.Header.Get("Content-Disposition"), s.name) {
+			s.Fatalf("%d, %d bytes, %v", resp.StatusCode, len(got), resp.Header)
+		}
+	}
+}
