@@ -1,0 +1,93 @@
+package exports
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Actions in the audit log.
+const (
+	actionExport    = "export.conversation" // a conversation was exported
+	actionRecording = "export.recording"    // bytes of a recording were given
+)
+
+// caller is who asks.
+type caller struct {
+	tenant string
+	actor  string // for the audit log
+}
+
+// caller finds who asks. Errors: KindUnauthorized, KindInvalid when an internal request names no
+// organization, KindNotFound when it names one that does not exist, KindUnavailable.
+func (h *handler) caller(ctx context.Context, r *http.Request) (caller, error) {
+	if tokens := r.Header.Values("x-internal-token"); len(tokens) > 0 {
+		if len(tokens) != 1 || !h.token.Matches(tokens[0]) {
+			return caller{}, domain.Errorf(domain.KindUnauthorized, textInternalToken)
+		}
+		return h.organization(ctx, r)
+	}
+	secret, err := apiKey(r)
+	if err != nil {
+		return caller{}, err
+	}
+	key, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret)
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return caller{}, domain.Wrap(domain.KindUnauthorized, err, textAPIKey)
+	}
+	return caller{tenant.ID, "key:" + key.ID}, err
+}
+
+func (h *handler) organization(ctx context.Context, r *http.Request) (caller, error) {
+	ids := r.Header.Values("x-organization-id")
+	switch {
+	case len(ids) == 0, len(ids) == 1 && ids[0] == "":
+		return caller{}, domain.Errorf(domain.KindInvalid, textOrganization)
+	case len(ids) > 1:
+		return caller{}, domain.Errorf(domain.KindInvalid, "x-organization-id must be given once")
+	case len(ids[0]) > domain.MaxIDBytes:
+		return caller{}, domain.Errorf(domain.KindInvalid, "x-organization-id is longer than %d bytes", domain.MaxIDBytes)
+	case domain.ValidTenantID(ids[0]) != nil:
+		return caller{}, domain.Errorf(domain.KindNotFound, textNotFound)
+	}
+	tenant, err := h.deps.Catalog.Tenant(ctx, ids[0])
+	return caller{tenant.ID, "internal"}, err
+}
+
+// apiKey gives the key of x-api-key, else the bearer token.
+func apiKey(r *http.Request) (string, error) {
+	keys := r.Header.Values("x-api-key")
+	bearer, _ := web.Bearer(r)
+	switch {
+	case len(keys) > 1, len(r.Header.Values("Authorization")) > 1:
+		return "", domain.Errorf(domain.KindUnauthorized, textAPIKey)
+	case len(keys) == 1 && keys[0] != "":
+		return keys[0], nil
+	case bearer != "":
+		return bearer, nil
+	}
+	return "", domain.Errorf(domain.KindUnauthorized, textCredential)
+}
+
+type exportDetail struct {
+	Conversation string `json:"conversation"`
+	Transcript   bool   `json:"transcript"`
+	Analysis     bool   `json:"analysis"`
+	Recording    bool   `json:"recording"`
+	Remote       string `json:"remote"`
+	Request      string `json:"request,omitempty"`
+}
+
+// note writes the audit log before anything is given.
+func (h *handler) note(ctx context.Context, r *http.Request, who caller, a ask) error {
+	o := origin(r, who.actor)
+	return h.deps.Catalog.AppendAudit(ctx, o, who.tenant, actionExport,
+		exportDetail{a.conversation, a.transcript, a.analysis, a.recording, o.Remote, o.Request})
+}
+
+func origin(r *http.Request, actor string) catalog.Origin {
+	return catalog.Origin{Actor: actor, Remote: web.Remote(r), Request: web.RequestID(r.Context())}
+}

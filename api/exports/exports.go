@@ -1,0 +1,142 @@
+package exports
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+const (
+	recordingPath = "/api/export/recording"
+	// partTimeout bounds what the catalog and the store are asked before an answer begins.
+	partTimeout = 30 * time.Second
+)
+
+//go:embed openapi.yaml
+var spec []byte
+
+// Config is what the operator decides.
+type Config struct {
+	PublicURL     string // begins the links to recordings in proxy mode
+	Redirect      bool   // recordings are linked in the object store itself; else they are served here
+	InternalToken string // empty: it opens nothing
+}
+
+// Catalog is what the endpoints ask of the catalog.
+type Catalog interface {
+	// AuthenticateAPIKey's errors are KindUnauthorized and KindUnavailable.
+	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
+	// Tenant's errors are KindNotFound and KindUnavailable.
+	Tenant(ctx context.Context, id string) (domain.Tenant, error)
+	// Export's errors are KindNotFound and KindUnavailable.
+	Export(ctx context.Context, tenant, id string, transcript bool) (catalog.Export, error)
+	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
+}
+
+// Recordings is the bucket of recordings. Errors: KindNotFound, KindUnavailable.
+type Recordings interface {
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
+}
+
+// Deps are the parts that the endpoints work with.
+type Deps struct {
+	Catalog    Catalog
+	Recordings Recordings // nil while no storage is configured: exports have no recording then
+	Sealer     web.Sealer // of links in proxy mode
+	Log        *zap.Logger
+	Now        func() time.Time
+}
+
+type handler struct {
+	cfg   Config
+	deps  Deps
+	token auth.InternalToken
+}
+
+// New makes the family of /api/export and /export.
+func New(cfg Config, deps Deps) web.Family {
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
+	export := web.Methods{Post: h.export, Fail: fail}
+	pages := map[string]web.Methods{
+		"/api/export/conversation":      export,
+		"/api/export/conversation/json": export,
+		"/export/conversation":          export,
+		recordingPath:                   {Get: h.download, Fail: fail},
+	}
+	return web.Family{
+		Name: "exports", Owns: web.Under("/api/export", "/export"), Fail: fail, Spec: spec,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page, known := pages[r.URL.EscapedPath()]
+			if !known {
+				fail(w, r, http.StatusNotFound)
+				return
+			}
+			page.ServeHTTP(w, r)
+		}),
+	}
+}
+
+// export answers all three paths, whatever way the request is written.
+func (h *handler) export(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), partTimeout)
+	defer cancel()
+	who, err := h.caller(ctx, r)
+	if err != nil {
+		h.failed(w, r, "authenticate", err)
+		return
+	}
+	ask, err := decode(w, r)
+	if err != nil {
+		h.failed(w, r, "read the request", err)
+		return
+	}
+	e, err := h.deps.Catalog.Export(ctx, who.tenant, ask.conversation, ask.transcript)
+	if err != nil {
+		h.failed(w, r, "read the conversation", err)
+		return
+	}
+	a, err := h.answer(ctx, who.tenant, ask, e)
+	if err != nil {
+		h.failed(w, r, "put the export together", err)
+		return
+	}
+	if err := h.note(ctx, r, who, ask); err != nil {
+		h.failed(w, r, "write the audit log", err)
+		return
+	}
+	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(ask.conversation, a.at)+`"`)
+	if err := a.write(r.Context(), w); err != nil {
+		h.deps.Log.Info("an export broke off", zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+		panic(http.ErrAbortHandler) //nolint:forbidigo // breaks the connection: nobody may take half an export for a whole one
+	}
+}
+
+// fileName is the name under which a client saves an export.
+func fileName(id string, at time.Time) string {
+	return "conversation-" + safeName(id) + "-" + string(domain.DayOf(at)) + ".json"
+}
+
+// safeName leaves of a text what a file's name can hold everywhere, at most 200 bytes.
+func safeName(text string) string {
+	const most = 200 // file systems take 255
+	safe := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
+			return c
+		}
+		return '_'
+	}, text)
+	return safe[:min(len(safe), most)]
+}

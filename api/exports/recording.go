@@ -1,0 +1,186 @@
+package exports
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+const (
+	// linkLife is how long a recording's link works, from the export on.
+	linkLife = 24 * time.Hour
+	// linkSubject keeps these tokens apart from everything else that is sealed.
+	linkSubject = "recording of an export"
+	// maxToken bounds the tokens that are looked at: an object key, twice as long in JSON, and more.
+	maxToken = 8192
+)
+
+// link is what a recording's token says.
+type link struct {
+	Tenant  string `json:"t"`
+	Key     string `json:"k"`
+	Expires int64  `json:"e"` // Unix seconds
+}
+
+// recording describes the conversation's recording; nil when there is none to be had. Error:
+// KindUnavailable when that can't be found out.
+func (h *handler) recording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
+	if h.deps.Recordings == nil || c.RecordingKey == "" {
+		return nil, nil //nolint:nilnil // no recording is an answer, not an error
+	}
+	_, err := h.deps.Recordings.Stat(ctx, c.RecordingKey)
+	switch domain.KindOf(err) {
+	case "":
+	case domain.KindNotFound, domain.KindInvalid: // a key that the store can't hold is not there
+		return nil, nil //nolint:nilnil // as above
+	default:
+		return nil, err
+	}
+	until := at.Add(linkLife)
+	target, err := h.link(ctx, tenant, c.RecordingKey, until)
+	if err != nil {
+		return nil, err
+	}
+	id := c.RecordingID
+	if id == "" {
+		sum := sha256.Sum256([]byte(c.RecordingKey))
+		id = "rec_" + hex.EncodeToString(sum[:8])
+	}
+	return &recording{ID: id, FileName: c.RecordingKey, SignedURL: target, URLExpiry: web.Time(until),
+		CreatedAt: timeOrNull(c.RecordingCreated), Available: true}, nil
+}
+
+// link gives a URL by which anybody can get the recording until then.
+func (h *handler) link(ctx context.Context, tenant, key string, until time.Time) (string, error) {
+	if h.cfg.Redirect {
+		return h.deps.Recordings.Presign(ctx, key, linkLife, objstore.PresignOptions{})
+	}
+	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(link{tenant, key, until.Unix()}))
+	return h.cfg.PublicURL + recordingPath + "?token=" + token, nil
+}
+
+// download is GET /api/export/recording: the link is all that it needs.
+func (h *handler) download(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), partTimeout)
+	defer cancel()
+	l, err := h.open(ctx, r)
+	switch {
+	case domain.KindOf(err) == domain.KindUnauthorized:
+		refuse(w, r, http.StatusUnauthorized, domain.SafeMessage(err))
+		return
+	case err != nil:
+		h.failed(w, r, "open the link", err)
+		return
+	case h.deps.Recordings == nil:
+		refuse(w, r, http.StatusNotFound, textNoRecording)
+		return
+	}
+	info, err := h.deps.Recordings.Stat(ctx, l.Key)
+	if err != nil {
+		h.absent(w, r, "look the recording up", err)
+		return
+	}
+	h.give(ctx, w, r, l, info)
+}
+
+// open verifies the link's token. Errors: KindUnauthorized, KindUnavailable.
+func (h *handler) open(ctx context.Context, r *http.Request) (link, error) {
+	wrong := domain.Errorf(domain.KindUnauthorized, textLink)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query["token"]) != 1 || len(query.Get("token")) > maxToken {
+		return link{}, wrong
+	}
+	payload, err := h.deps.Sealer.Unseal(ctx, auth.PurposeLink, linkSubject, query.Get("token"))
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return link{}, wrong
+	}
+	if err != nil {
+		return link{}, err
+	}
+	var l link
+	if json.Unmarshal(payload, &l) != nil || l.Key == "" {
+		return link{}, wrong
+	}
+	if h.deps.Now().Unix() >= l.Expires {
+		return link{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
+	}
+	return l, nil
+}
+
+// absent answers for a recording that can't be read.
+func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, err error) {
+	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
+		w.Header().Del(name)
+	}
+	switch domain.KindOf(err) {
+	case domain.KindNotFound, domain.KindInvalid:
+		refuse(w, r, http.StatusNotFound, textNoRecording)
+	default:
+		h.failed(w, r, what, err)
+	}
+}
+
+// give sends the recording's bytes, those asked for.
+func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
+	content := web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
+		if err != nil {
+			return nil, err
+		}
+		return object.Body, nil
+	}}
+	plan := content.Plan(w, r)
+	switch plan.Status {
+	case http.StatusRequestedRangeNotSatisfiable:
+		w.Header().Set("Content-Range", plan.Unsatisfied())
+		fallthrough
+	case http.StatusPreconditionFailed:
+		fail(w, r, plan.Status)
+		return
+	}
+	kind := info.ContentType
+	if kind == "" {
+		kind = "application/octet-stream"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+safeName(path.Base(l.Key))+`"`) // never shown as a page of this host
+	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
+		plan.ServeHead(w, r)
+		return
+	}
+	body, err := content.Prepare(r.Context(), plan)
+	if err != nil {
+		h.absent(w, r, "open the recording", err)
+		return
+	}
+	o := origin(r, "link")
+	err = h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, !plan.Starts, o.Remote, o.Request})
+	if err != nil {
+		_ = body.Close() // it was only read from
+		h.absent(w, r, "write the audit log", err)
+		return
+	}
+	if err := body.Serve(w, r); err != nil {
+		h.deps.Log.Info("a recording broke off", zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+	}
+}
+
+type recordingDetail struct {
+	Object    string `json:"object"`
+	Continues bool   `json:"continues,omitempty"`
+	Remote    string `json:"remote"`
+	Request   string `json:"request,omitempty"`
+}

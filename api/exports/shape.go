@@ -1,0 +1,107 @@
+package exports
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// userKeys are the keys of a user, in the order of the export.
+func userKeys() []string { return []string{"id", "name", "email", "phone", "company"} }
+
+// userBrief are the keys of a user beside transcript and analysis.
+func userBrief() []string { return []string{"id", "name", "email"} }
+
+// agentKeys are the keys of an agent's configuration, in the order of the export.
+func agentKeys() []string {
+	return []string{"id", "name", "description", "model", "stt", "agentArchitecture", "realtimeProvider", "enabledFunctions",
+		"functionCallingEnabled", "enabledCustomFunctions", "greetingMessage", "greetingType", "temperature", "enabledPronunciations",
+		"postCallAnalysisModel", "category", "mode", "inactivityTimeout"}
+}
+
+// agentBrief are the keys of an agent beside its analysis.
+func agentBrief() []string { return []string{"id", "name", "description", "model"} }
+
+// member is one field of an object, its value as it is spelled.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// members takes an object apart. Error: KindBadCatalog when it is none.
+func members(raw json.RawMessage) ([]member, error) {
+	broken := domain.Errorf(domain.KindBadCatalog, "the catalog holds an object that is none")
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return nil, broken
+	}
+	var list []member
+	for d.More() {
+		token, err := d.Token()
+		name, isName := token.(string)
+		var value json.RawMessage
+		if err != nil || !isName || d.Decode(&value) != nil {
+			return nil, broken
+		}
+		list = append(list, member{name, value})
+	}
+	return list, nil
+}
+
+// arrange writes an object: the given keys in their order, null where there is no such member, then,
+// with rest, the other members in theirs.
+func arrange(list []member, keys []string, rest bool) json.RawMessage {
+	values := make(map[string]json.RawMessage, len(list))
+	for _, m := range list {
+		values[m.name] = m.value
+	}
+	var out bytes.Buffer
+	put := func(name string, value json.RawMessage) {
+		if out.Len() > 0 {
+			out.WriteByte(',')
+		}
+		out.Write(encode(name))
+		out.WriteByte(':')
+		if value == nil {
+			value = json.RawMessage("null")
+		}
+		out.Write(value)
+	}
+	for _, key := range keys {
+		put(key, values[key])
+	}
+	for _, m := range list {
+		if rest && !slices.Contains(keys, m.name) {
+			put(m.name, m.value)
+		}
+	}
+	return slices.Concat([]byte{'{'}, out.Bytes(), []byte{'}'})
+}
+
+// user gives the conversation's user and the short form of it; nil when nobody knows who it was.
+func user(raw json.RawMessage) (full, brief json.RawMessage, err error) {
+	if raw == nil {
+		return nil, nil, nil
+	}
+	list, err := members(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return arrange(list, userKeys(), true), arrange(list, userBrief(), false), nil
+}
+
+// agent gives the configuration of an agent and the short form of it; nil while no line told of it.
+func agent(a *domain.Agent) (full, brief json.RawMessage, err error) {
+	if a == nil {
+		return nil, nil, nil
+	}
+	list, err := members(a.Body)
+	if err != nil {
+		return nil, nil, err
+	}
+	list = slices.DeleteFunc(list, func(m member) bool { return m.name == "id" || m.name == "agentId" || m.name == "kind" })
+	list = append(list, member{"id", encode(a.ID)})
+	return arrange(list, agentKeys(), true), arrange(list, agentBrief(), false), nil
+}

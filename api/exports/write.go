@@ -1,0 +1,130 @@
+package exports
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/callvault/callvault/internal/transcript"
+)
+
+// stallTimeout ends an answer whose reader takes nothing for so long.
+const stallTimeout = 2 * time.Minute
+
+// encode gives v as JSON, without escaping for HTML. v is one of this package's answers, which
+// always have JSON.
+func encode(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return json.RawMessage("null")
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// inner gives an object's members without the braces.
+func inner(v any) json.RawMessage {
+	b := encode(v)
+	return b[1 : len(b)-1]
+}
+
+// write sends the export, its transcript in the pieces that the catalog gives. After an error the
+// answer is unfinished.
+func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	out := &writer{Writer: bufio.NewWriterSize(&patient{w, http.NewResponseController(w)}, 32<<10)}
+	out.put(`{"exportMetadata":`, encode(a.metadata), `,"conversation":{`, inner(a.head), `,"transcript":`)
+	if a.raw == nil {
+		out.put(`null`)
+	} else {
+		out.put(`{"raw":"`)
+		calls, err := transcript.Calls(io.TeeReader(a.raw.Reader(ctx), escaper{out.Writer}))
+		if err != nil {
+			return fmt.Errorf("write the transcript: %w", err)
+		}
+		list := functionCalls(calls, a.start)
+		a.behind.Parsed, a.tail.FunctionCalls, a.summary.HasFunctionCalls = list, list, len(list) > 0
+		out.put(`",`, inner(a.behind), `}`)
+	}
+	out.put(`,`, inner(a.tail), `},"summary":`, encode(a.summary), "}\n")
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the export: %w", err)
+	}
+	return finish(http.NewResponseController(w))
+}
+
+// finish sends what is buffered and takes the deadline from the connection, which may serve on.
+func finish(control *http.ResponseController) error {
+	for _, err := range []error{control.Flush(), control.SetWriteDeadline(time.Time{})} {
+		if err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return fmt.Errorf("finish the export: %w", err)
+		}
+	}
+	return nil
+}
+
+// writer puts texts and JSON one after the other; the first error stays and comes back from Flush.
+type writer struct{ *bufio.Writer }
+
+func (w *writer) put(parts ...any) {
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			_, _ = w.WriteString(p)
+		case json.RawMessage:
+			_, _ = w.Write(p)
+		}
+	}
+}
+
+// escaper writes text as the inside of a JSON string. Only single bytes are escaped, so it does not
+// matter where the text is cut.
+type escaper struct{ to *bufio.Writer }
+
+// Write implements io.Writer.
+func (e escaper) Write(p []byte) (int, error) {
+	const hex = "0123456789abcdef"
+	from := 0
+	for i, c := range p {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		_, _ = e.to.Write(p[from:i])
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			_, _ = e.to.Write([]byte{'\\', c})
+		case '\n':
+			_, _ = e.to.WriteString(`\n`)
+		case '\r':
+			_, _ = e.to.WriteString(`\r`)
+		case '\t':
+			_, _ = e.to.WriteString(`\t`)
+		default:
+			_, _ = e.to.Write([]byte{'\\', 'u', '0', '0', hex[c>>4], hex[c&15]})
+		}
+	}
+	_, err := e.to.Write(p[from:])
+	return len(p), err
+}
+
+// patient gives each write its own time.
+type patient struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Write implements io.Writer.
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.w.Write(b)
+}

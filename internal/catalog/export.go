@@ -1,0 +1,149 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// transcriptPiece is how much of a raw transcript is read at a time, in characters: what an export
+// holds in memory. Each piece makes the database unpack the text once more, so it is not smaller.
+const transcriptPiece = 4 << 20
+
+// Export is one conversation with all that its export shows.
+type Export struct {
+	Conversation domain.Conversation // without TranscriptRaw and TranscriptTurns
+	Agent        *domain.Agent       // nil while no line told of it
+	Transcript   *Transcript         // nil when there is none, or it was not asked for
+}
+
+// exportTexts are the columns that are read as text, NULL as "".
+const exportTexts = `external_id session_id agent_id session_type session_status status call_successful locale tags metadata
+	call_direction caller_phone callee_phone key_mode agent_model agent_architecture base_cost total_cost user_body user_id
+	analysis recording_id recording_key`
+
+// Export reads a conversation. Error: KindNotFound for one that is unknown, another tenant's, or
+// of which only recordings are known.
+func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
+	row := c.read.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
+		c.start_us, c.end_us, c.last_action_us, c.transcript_created_us, c.analyzed_us, c.recording_created_us, c.line_hash,
+		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(t.raw, 1, CAST($3 AS INTEGER))
+		FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
+		LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id AND CAST($4 AS BOOLEAN)
+		WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL AND c.agent_id IS NOT NULL`, tenant, id, transcriptPiece, transcript)
+	e, err := scanExport(row, c, tenant, id)
+	return e, translate(notFound(err, "the conversation does not exist"))
+}
+
+func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
+	e := Export{Conversation: domain.Conversation{ID: id}}
+	v := &e.Conversation
+	var tags, metadata, base, total, user, analysis, agentName, agentText, agentBody string
+	var start int64
+	var end, last, transcribed, analyzed, recorded sql.NullInt64
+	var hash []byte
+	var agentID, raw sql.NullString
+	err := row.Scan(&v.ExternalID, &v.SessionID, &v.AgentID, &v.SessionType, &v.SessionStatus, &v.Status, &v.CallSuccessful, &v.Locale,
+		&tags, &metadata, &v.CallDirection, &v.CallerPhone, &v.CalleePhone, &v.KeyMode, &v.AgentModel, &v.AgentArchitecture, &base,
+		&total, &user, &v.UserID, &analysis, &v.RecordingID, &v.RecordingKey,
+		&start, &end, &last, &transcribed, &analyzed, &recorded, &hash, &agentID, &agentName, &agentText, &agentBody, &raw)
+	if err != nil {
+		return e, err
+	}
+	v.Start, v.End, v.LastAction, v.TranscriptCreated = fromMicros(start), instant(end), instant(last), instant(transcribed)
+	v.Analyzed, v.RecordingCreated = instant(analyzed), instant(recorded)
+	v.Tags, v.Metadata, v.BaseCost, v.TotalCost = jsonOf(tags), jsonOf(metadata), jsonOf(base), jsonOf(total)
+	v.User, v.AnalysisData = jsonOf(user), jsonOf(analysis)
+	if agentID.Valid {
+		e.Agent = &domain.Agent{ID: agentID.String, Name: agentName, Description: agentText, Body: jsonOf(agentBody)}
+	}
+	if raw.Valid {
+		e.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw.String}
+	}
+	return e, nil
+}
+
+// instant turns a nullable column into a time.
+func instant(us sql.NullInt64) *time.Time {
+	if !us.Valid {
+		return nil
+	}
+	t := fromMicros(us.Int64)
+	return &t
+}
+
+// jsonOf turns a column's text into JSON; nil for none.
+func jsonOf(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// Transcript is a raw transcript, read once and in pieces. No connection is held in between, so
+// that nobody who reads slowly keeps the database waiting.
+type Transcript struct {
+	catalog    *Catalog
+	tenant, id string
+	hash       []byte // of the conversation's line
+	piece      string // the first one; taken by Reader
+}
+
+// Reader gives the transcript's bytes. Its errors are KindConflict when the conversation was
+// replaced meanwhile, KindUnavailable, and ctx's. It can be called once.
+func (t *Transcript) Reader(ctx context.Context) io.Reader {
+	r := &transcriptReader{Transcript: t, ctx: ctx}
+	r.take(t.piece)
+	t.piece = ""
+	return r
+}
+
+type transcriptReader struct {
+	*Transcript
+	ctx  context.Context
+	rest string // read and not given yet
+	next int    // characters read
+	last bool
+}
+
+func (r *transcriptReader) take(piece string) {
+	n := utf8.RuneCountInString(piece)
+	r.rest, r.next, r.last = piece, r.next+n, n < transcriptPiece
+}
+
+// Read implements io.Reader.
+func (r *transcriptReader) Read(p []byte) (int, error) {
+	if r.rest == "" && !r.last {
+		if err := r.read(); err != nil {
+			return 0, err
+		}
+	}
+	if r.rest == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func (r *transcriptReader) read() error {
+	var piece string
+	err := r.catalog.read.QueryRowContext(r.ctx, `SELECT substr(t.raw, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
+		FROM transcripts t JOIN conversations c ON c.tenant = t.tenant AND c.id = t.conversation_id
+		WHERE t.tenant = $1 AND t.conversation_id = $2 AND c.line_hash = $5`, r.tenant, r.id, r.next+1, transcriptPiece, r.hash).Scan(&piece)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return domain.Errorf(domain.KindConflict, "the conversation was replaced while it was read")
+	case err != nil:
+		return translate(err)
+	}
+	r.take(piece)
+	return nil
+}
