@@ -20,7 +20,10 @@ const typeUserInput = "UserInput"
 // Bots gives the ids of the tenant's agents that have this id or this name, sorted. Errors:
 // KindNotFound when there is none, KindInvalid when there are too many.
 func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
-	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) },
+	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	},
 		botsSQL, tenant, name, maxBots+1)
 	switch {
 	case err != nil:

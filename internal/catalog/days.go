@@ -216,7 +216,8 @@ func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
 
 func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]DayKey, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (k DayKey, err error) {
-		return k, rows.Scan(&k.Tenant, &k.Day)
+		err = rows.Scan(&k.Tenant, &k.Day)
+		return k, err
 	}, query, args...)
 }
 

@@ -22,7 +22,8 @@ const movedSQL = `SELECT s.id, s.agent_id FROM stage_conversations s
 func (r *registration) moved(ctx context.Context) (map[string][]string, error) {
 	type move struct{ id, agent string }
 	moves, err := collect(ctx, r.tx, func(rows *sql.Rows) (m move, err error) {
-		return m, rows.Scan(&m.id, &m.agent)
+		err = rows.Scan(&m.id, &m.agent)
+		return m, err
 	}, movedSQL, r.tenant)
 	byAgent := map[string][]string{}
 	for _, m := range moves {

@@ -128,7 +128,8 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 
 func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]domain.HourKey, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (k domain.HourKey, err error) {
-		return k, rows.Scan(&k.Tenant, &k.Day, &k.Hour)
+		err = rows.Scan(&k.Tenant, &k.Day, &k.Hour)
+		return k, err
 	}, query, args...)
 }
 

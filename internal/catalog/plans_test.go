@@ -112,10 +112,12 @@ func explain(t *testing.T, c *Catalog, query string, args []any) []string {
 	}
 	plan, err := collect(context.Background(), c.read, func(rows *sql.Rows) (line string, err error) {
 		if c.postgres {
-			return line, rows.Scan(&line)
+			err = rows.Scan(&line)
+			return line, err
 		}
 		var id, parent, unused int
-		return line, rows.Scan(&id, &parent, &unused, &line)
+		err = rows.Scan(&id, &parent, &unused, &line)
+		return line, err
 	}, prefix+query, args...)
 	if err != nil {
 		t.Fatal(err)

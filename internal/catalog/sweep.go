@@ -24,7 +24,8 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 		objectKey string
 	}
 	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
-		return r, rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
+		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
+		return r, err
 	}, adriftArchivesSQL, limit, c.rules.Grace.Microseconds())
 	if err != nil {
 		return 0, err
@@ -115,7 +116,8 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 // longest first: at most limit.
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (a ServedArchive, err error) {
-		return a, rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
+		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
+		return a, err
 	}, uncheckedSQL, age.Microseconds(), limit)
 }
 
@@ -172,7 +174,8 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 		if err := rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.ObjectKey, &r.Size, &missing); err != nil {
 			return r, err
 		}
-		return r, json.Unmarshal([]byte(missing), &r.Missing)
+		err = json.Unmarshal([]byte(missing), &r.Missing)
+		return r, err
 	}, rechecksSQL, limit)
 }
 

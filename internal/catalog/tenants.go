@@ -106,7 +106,10 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 	if paused {
 		return domain.Errorf(domain.KindUnavailable, "the clock stepped; retention can be changed again within an hour")
 	}
-	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) { return d, rows.Scan(&d) },
+	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
+		err = rows.Scan(&d)
+		return d, err
+	},
 		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
 			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
 	if err != nil {

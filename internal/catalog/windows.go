@@ -96,7 +96,8 @@ func (c *Catalog) PurgeWindows(ctx context.Context, limit int) (int, error) {
 		type name struct{ tenant, name string }
 		// The row's own condition is checked again when its lock is had, so a window used meanwhile stays.
 		idle, err := collect(ctx, tx, func(rows *sql.Rows) (k name, err error) {
-			return k, rows.Scan(&k.tenant, &k.name)
+			err = rows.Scan(&k.tenant, &k.name)
+			return k, err
 		}, `DELETE FROM windows WHERE last_us <= (SELECT now_us FROM catalog_clock) - $1 AND (tenant, name) IN (
 				SELECT tenant, name FROM windows WHERE last_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY last_us LIMIT $2)
 			RETURNING tenant, name`, (2 * windowLength).Microseconds(), limit)
