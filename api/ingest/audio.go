@@ -124,7 +124,7 @@ func differs() error {
 func (h *handler) existing(ctx context.Context, key string, size int64) (*Stored, error) {
 	body, has, err := h.deps.Audio.Get(ctx, key)
 	if domain.KindOf(err) == domain.KindNotFound {
-		return nil, nil //nolint:nilnil // nothing there is an answer, not an error
+		return nil, nil // nothing there is an answer, not an error
 	}
 	if err != nil {
 		return nil, err

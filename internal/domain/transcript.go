@@ -82,8 +82,8 @@ func CountTurns(raw string) *int {
 }
 
 func skipOne(dec *json.Decoder) error {
-	var any json.RawMessage
-	if err := dec.Decode(&any); err != nil {
+	var value json.RawMessage
+	if err := dec.Decode(&value); err != nil {
 		return err
 	}
 	return atEnd(dec)

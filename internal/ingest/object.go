@@ -39,9 +39,9 @@ func parseObject(text []byte) (object, error) {
 
 // invalidJSON says where text stops being JSON.
 func invalidJSON(text []byte) error {
-	var any json.RawMessage
+	var value json.RawMessage
 	var syntax *json.SyntaxError
-	if errors.As(json.Unmarshal(text, &any), &syntax) {
+	if errors.As(json.Unmarshal(text, &value), &syntax) {
 		return fmt.Errorf("not valid JSON at byte %d", syntax.Offset)
 	}
 	return errors.New("not valid JSON")

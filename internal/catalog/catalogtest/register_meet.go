@@ -146,13 +146,13 @@ func namesPlansBuildsMeet(b *bench) {
 		b.plan()
 		for {
 			b.pass(hourPassed / 4)
-			any := false
+			progress := false
 			for h := range hours {
 				did, err := built.buildOnce(b, h)
 				b.must(err)
-				any = any || did
+				progress = progress || did
 			}
-			if !any {
+			if !progress {
 				break
 			}
 		}
