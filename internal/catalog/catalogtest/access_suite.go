@@ -1,0 +1,287 @@
+package catalogtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// RunAccess proves who may do what and what is counted and written down, on the catalogs that
+// open gives, each empty and migrated.
+func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
+	for name, test := range map[string]func(*bench){
+		"applications":         applications,
+		"last used":            lastUsed,
+		"API keys":             apiKeys,
+		"published API key":    publishedKey,
+		"signing keys":         signingKeys,
+		"day window":           dayWindow,
+		"downloads":            downloads,
+		"windows are purged":   purgeWindows,
+		"window of thousands":  largeWindow,
+		"issue undone":         issueUndone,
+		"audit":                audit,
+		"many at once":         manyAtOnce,
+		"links keep archives":  linksKeep,
+		"unknown day no trace": unknownDay,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := open(t)
+			b := &bench{T: t, c: c, ctx: t.Context(), tenant: "acme"}
+			b.newTenant("acme", 3)
+			b.day = domain.DayOf(b.now()).Add(-1)
+			test(b)
+		})
+	}
+}
+
+func applications(b *bench) {
+	_, _, err := b.c.CreateApplication(b.ctx, "nobody", "x", nil)
+	b.wantKind(err, domain.KindNotFound)
+	app, secret, err := b.c.CreateApplication(b.ctx, "acme", "billing", []string{"one", "two"})
+	b.must(err)
+	equal(b, "secret length", len(secret), len("cvs_")+43)
+	got, err := b.c.AuthenticateApplication(b.ctx, app.ID, secret)
+	b.must(err)
+	equal(b, "application", fmt.Sprint(got.ID, got.Tenant, got.Name, got.Scopes), fmt.Sprint(app.ID, "acme", "billing", []string{"one", "two"}))
+	for _, wrong := range [][2]string{{app.ID, secret + "x"}, {app.ID, ""}, {"app_x", secret}, {"", ""}} {
+		_, err := b.c.AuthenticateApplication(b.ctx, wrong[0], wrong[1])
+		b.wantKind(err, domain.KindUnauthorized)
+	}
+	fresh, err := b.c.RotateApplication(b.ctx, app.ID)
+	b.must(err)
+	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, secret)
+	b.wantKind(err, domain.KindUnauthorized)
+	b.must(b.c.DisableApplication(b.ctx, app.ID, true))
+	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, fresh)
+	b.wantKind(err, domain.KindUnauthorized)
+	b.must(b.c.DisableApplication(b.ctx, app.ID, false))
+	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, fresh)
+	b.must(err)
+	second, _, err := b.c.CreateApplication(b.ctx, "acme", "other", nil)
+	b.must(err)
+	all, err := b.c.Applications(b.ctx, "acme", "", 10)
+	b.must(err)
+	equal(b, "applications", len(all), 2)
+	rest, err := b.c.Applications(b.ctx, "acme", all[0].ID, 10)
+	b.must(err)
+	equal(b, "applications after the first", rest[0].ID, all[1].ID)
+	b.must(b.c.DeleteApplication(b.ctx, second.ID))
+	_, err = b.c.Application(b.ctx, second.ID)
+	b.wantKind(err, domain.KindNotFound)
+	b.wantKind(b.c.DeleteApplication(b.ctx, second.ID), domain.KindNotFound)
+	b.wantKind(b.c.DisableApplication(b.ctx, second.ID, true), domain.KindNotFound)
+	_, err = b.c.RotateApplication(b.ctx, second.ID)
+	b.wantKind(err, domain.KindNotFound)
+}
+
+// lastUsed is written once a minute at most.
+func lastUsed(b *bench) {
+	app, secret, err := b.c.CreateApplication(b.ctx, "acme", "x", nil)
+	b.must(err)
+	use := func() time.Time {
+		b.Helper()
+		_, err := b.c.AuthenticateApplication(b.ctx, app.ID, secret)
+		b.must(err)
+		a, err := b.c.Application(b.ctx, app.ID)
+		b.must(err)
+		return a.LastUsed
+	}
+	first := use()
+	equal(b, "used now", b.now().Sub(first) < time.Minute, true)
+	b.pass(30 * time.Second)
+	equal(b, "half a minute later", use(), first)
+	b.pass(time.Minute)
+	equal(b, "a minute later", use().After(first), true)
+}
+
+func apiKeys(b *bench) {
+	key, secret, err := b.c.CreateAPIKey(b.ctx, "acme", "exports")
+	b.must(err)
+	got, tenant, err := b.c.AuthenticateAPIKey(b.ctx, secret)
+	b.must(err)
+	equal(b, "key and tenant", got.ID+tenant.ID, key.ID+"acme")
+	for _, wrong := range []string{"", "x", secret + "x", secret[1:]} {
+		_, _, err := b.c.AuthenticateAPIKey(b.ctx, wrong)
+		b.wantKind(err, domain.KindUnauthorized)
+	}
+	fresh, err := b.c.RotateAPIKey(b.ctx, key.ID)
+	b.must(err)
+	_, _, err = b.c.AuthenticateAPIKey(b.ctx, secret)
+	b.wantKind(err, domain.KindUnauthorized)
+	b.must(b.c.DisableAPIKey(b.ctx, key.ID, true))
+	_, _, err = b.c.AuthenticateAPIKey(b.ctx, fresh)
+	b.wantKind(err, domain.KindUnauthorized)
+	b.must(b.c.DisableAPIKey(b.ctx, key.ID, false))
+	_, _, err = b.c.AuthenticateAPIKey(b.ctx, fresh)
+	b.must(err)
+	all, err := b.c.APIKeys(b.ctx, "acme", "", 10)
+	b.must(err)
+	equal(b, "keys", len(all), 1)
+	equal(b, "used", all[0].LastUsed.IsZero(), false)
+	b.must(b.c.DeleteAPIKey(b.ctx, key.ID))
+	b.wantKind(b.c.DeleteAPIKey(b.ctx, key.ID), domain.KindNotFound)
+}
+
+func publishedKey(b *bench) {
+	first, err := b.c.PutAPIKey(b.ctx, "acme", "demo", "ak_demo")
+	b.must(err)
+	again, err := b.c.PutAPIKey(b.ctx, "acme", "demo", "ak_demo")
+	b.must(err)
+	equal(b, "the same key", again.ID, first.ID)
+	b.newTenant("other", 3)
+	_, err = b.c.PutAPIKey(b.ctx, "other", "demo", "ak_demo")
+	b.wantKind(err, domain.KindConflict)
+}
+
+// signingKeys begins several times at once: one key of each purpose is current.
+func signingKeys(b *bench) {
+	key := func(id string) catalog.StoredKey {
+		return catalog.StoredKey{ID: id, Purpose: "link", Algorithm: "HS256", Material: []byte(id)}
+	}
+	var begin sync.WaitGroup
+	results := make(chan error, 4)
+	for i := range 4 {
+		begin.Go(func() {
+			_, err := b.c.AddKeys(b.ctx, []catalog.StoredKey{key(fmt.Sprint("first", i))}, false, time.Hour)
+			results <- err
+		})
+	}
+	begin.Wait()
+	close(results)
+	for err := range results {
+		b.must(err)
+	}
+	keys, _, err := b.c.Keys(b.ctx)
+	b.must(err)
+	equal(b, "keys", len(keys), 1)
+	_, err = b.c.AddKeys(b.ctx, []catalog.StoredKey{key("second")}, true, time.Hour)
+	b.must(err)
+	keys, _, err = b.c.Keys(b.ctx)
+	b.must(err)
+	equal(b, "the current one", keys[0].ID, "second")
+	equal(b, "the other one is retired", keys[1].Retired.IsZero(), false)
+	b.must(b.c.EncryptKey(b.ctx, "second", []byte("sealed")))
+	b.must(b.c.EncryptKey(b.ctx, "second", []byte("twice")))
+	keys, _, err = b.c.Keys(b.ctx)
+	b.must(err)
+	equal(b, "encrypted once", fmt.Sprint(string(keys[0].Material), keys[0].Encrypted), "sealedtrue")
+	b.pass(2 * time.Hour)
+	_, err = b.c.AddKeys(b.ctx, nil, false, time.Hour)
+	b.must(err)
+	keys, _, err = b.c.Keys(b.ctx)
+	b.must(err)
+	equal(b, "keys after the retired one's time", len(keys), 1)
+}
+
+// issue asks for the bench's day.
+func (b *bench) issue() (catalog.IssuedDay, error) {
+	return b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: b.day, LinkTTL: time.Hour,
+		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}})
+}
+
+func dayWindow(b *bench) {
+	for want := 4; want >= 0; want-- {
+		issued, err := b.issue()
+		b.must(err)
+		equal(b, "remaining", issued.Window.Remaining(), want)
+		b.pass(time.Minute)
+	}
+	for range 3 {
+		issued, err := b.issue()
+		b.wantKind(err, domain.KindLimited)
+		equal(b, "used", issued.Window.Used, 5)
+		equal(b, "reset", issued.Window.Reset.Round(time.Minute), 55*time.Minute)
+	}
+	b.pass(54*time.Minute + 30*time.Second)
+	_, err := b.issue()
+	b.wantKind(err, domain.KindLimited)
+	b.pass(30 * time.Second)
+	_, err = b.issue()
+	b.must(err)
+	_, err = b.issue()
+	b.wantKind(err, domain.KindLimited)
+	a, err := b.c.DayAccess(b.ctx, "acme", b.day)
+	b.must(err)
+	equal(b, "as read", a.Window.Used, 5)
+	_, err = b.c.DayAccess(b.ctx, "nobody", b.day)
+	b.wantKind(err, domain.KindNotFound)
+	b.pass(4 * 24 * time.Hour)
+	_, err = b.issue()
+	b.wantKind(err, domain.KindExpired)
+}
+
+func downloads(b *bench) {
+	begin := func(hour int, continues bool) (catalog.Window, error) {
+		return b.c.BeginDownload(b.ctx, catalog.Download{HourKey: b.key(hour), Token: "t", Continues: continues, Origin: catalog.Origin{Actor: "link"}})
+	}
+	w, err := begin(1, true) // continues nothing that was counted
+	b.must(err)
+	equal(b, "used", w.Used, 1)
+	for range 4 {
+		_, err = begin(1, false)
+		b.must(err)
+	}
+	w, err = begin(1, true)
+	b.must(err)
+	equal(b, "used after a continuation", w.Used, 5)
+	_, err = begin(1, false)
+	b.wantKind(err, domain.KindLimited)
+	w, err = begin(2, false) // another hour has its own
+	b.must(err)
+	equal(b, "used of the other hour", w.Used, 1)
+	b.pass(time.Hour)
+	w, err = begin(1, true)
+	b.must(err)
+	equal(b, "used an hour later", w.Used, 1)
+}
+
+func purgeWindows(b *bench) {
+	_, err := b.issue()
+	b.must(err)
+	n, err := b.c.PurgeWindows(b.ctx, 10)
+	b.must(err)
+	equal(b, "purged at once", n, 0)
+	b.pass(2*time.Hour + time.Second)
+	n, err = b.c.PurgeWindows(b.ctx, 10)
+	b.must(err)
+	equal(b, "purged later", n, 1)
+	issued, err := b.issue()
+	b.must(err)
+	equal(b, "used", issued.Window.Used, 1)
+}
+
+// largeWindow counts on past the point where old uses are forgotten.
+func largeWindow(b *bench) {
+	_, err := b.c.SetTenant(b.ctx, "acme", func(t *domain.Tenant) { t.DayLimit = 150 })
+	b.must(err)
+	for i := range 300 {
+		if i == 150 {
+			_, err := b.issue()
+			b.wantKind(err, domain.KindLimited)
+			b.pass(time.Hour + time.Second)
+		}
+		issued, err := b.issue()
+		b.must(err)
+		equal(b, "used", issued.Window.Used, i%150+1)
+	}
+	_, err = b.issue()
+	b.wantKind(err, domain.KindLimited)
+}
+
+// issueUndone counts nothing for a caller who gave up.
+func issueUndone(b *bench) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	cancel()
+	_, err := b.c.IssueDay(ctx, catalog.DayRequest{Tenant: "acme", Day: b.day, LinkTTL: time.Hour})
+	equal(b, "cancelled", errors.Is(err, context.Canceled), true)
+	a, err := b.c.DayAccess(b.ctx, "acme", b.day)
+	b.must(err)
+	equal(b, "used", a.Window.Used, 0)
+}
