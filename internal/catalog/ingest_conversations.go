@@ -106,7 +106,7 @@ func conversationAssignments() string {
 func (r *registration) renamed(ctx context.Context) ([]domain.HourKey, error) {
 	return collect(ctx, r.tx, func(rows *sql.Rows) (domain.HourKey, error) {
 		k := domain.HourKey{Tenant: r.tenant}
-		err = rows.Scan(&k.Day, &k.Hour)
+		err := rows.Scan(&k.Day, &k.Hour)
 		return k, err
 	}, `SELECT DISTINCT r.day, r.hour FROM stage_conversations s
 		JOIN conversations c ON c.tenant = $1 AND c.id = s.id
