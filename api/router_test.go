@@ -1,0 +1,177 @@
+package api_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/callvault/callvault/api"
+
+	"context"
+)
+
+// family answers under /f in a shape of its own.
+func family() api.Family {
+	fail := func(w http.ResponseWriter, _ *http.Request, status int) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "family says "+http.StatusText(status))
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/f/read", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			fail(w, r, http.StatusRequestEntityTooLarge)
+			return
+		}
+		_, _ = w.Write(body[:min(len(body), 10)])
+	})
+	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { panic("broken") })
+	mux.HandleFunc("/f/late", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		panic("broken")
+	})
+	mux.HandleFunc("/f/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
+	return api.Family{Name: "f", Owns: func(path string) bool { return strings.HasPrefix(path, "/f/") }, Handler: mux, Fail: fail,
+		Streams: func(r *http.Request) bool { return r.Header.Get("X-Stream") != "" }, Spec: []byte("openapi: 3.1.0\n")}
+}
+
+func newAPI(t *testing.T, cfg api.Config, ready error) (http.Handler, *observer.ObservedLogs) {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	return api.New(cfg, api.Deps{Families: []api.Family{family()}, Log: zap.New(core), Now: time.Now,
+		Ready: func(context.Context) error { return ready }}), logs
+}
+
+func ask(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestErrorsAreTheFamilys(t *testing.T) {
+	h, _ := newAPI(t, api.Config{}, nil)
+	large := strings.Repeat("x", 1<<20+1)
+	for _, c := range []struct {
+		name, path, body string
+		status           int
+		want             string
+		headers          []string
+	}{
+		{"unknown path", "/f/x", "", 404, "family says Not Found", nil},
+		{"panic", "/f/panic", "", 500, "family says Internal Server Error", nil},
+		{"large", "/f/read", large, 413, "family says Request Entity Too Large", nil},
+		{"large stream", "/f/read", large, 200, "xxxxxxxxxx", []string{"X-Stream", "1"}},
+		{"just fits", "/f/read", large[1:], 200, "xxxxxxxxxx", nil},
+		{"nobody's", "/g", "", 404, `{"error":"Not Found"}` + "\n", nil},
+	} {
+		w := ask(h, "POST", c.path, c.body, c.headers...)
+		if w.Code != c.status || w.Body.String() != c.want {
+			t.Errorf("%s: %d %q", c.name, w.Code, w.Body)
+		}
+		if w.Header().Get("X-Request-Id") == "" || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", c.name, w.Header())
+		}
+	}
+}
+
+func TestBrokenAnswerIsNotWhole(t *testing.T) {
+	h, _ := newAPI(t, api.Config{}, nil)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/f/late")
+	if err == nil {
+		_, err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close() // it was only read from
+	}
+	if err == nil {
+		t.Fatal("an answer that broke off looks whole")
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	h, _ := newAPI(t, api.Config{}, nil)
+	if got := ask(h, "GET", "/f/read", "", "X-Request-Id", "abc-1_2.Z").Header().Get("X-Request-Id"); got != "abc-1_2.Z" {
+		t.Errorf("a sane id became %q", got)
+	}
+	for _, bad := range []string{"", "a b", "a\"b", strings.Repeat("a", 129), "é"} {
+		if got := ask(h, "GET", "/f/read", "", "X-Request-Id", bad).Header().Get("X-Request-Id"); got == bad || got == "" {
+			t.Errorf("%q was kept as %q", bad, got)
+		}
+	}
+}
+
+func TestLogHoldsNoQuery(t *testing.T) {
+	h, logs := newAPI(t, api.Config{}, nil)
+	ask(h, "GET", "/f/read?token=secret-thing", "", "Authorization", "Bearer secret-thing")
+	if logs.Len() != 1 {
+		t.Fatalf("%d lines", logs.Len())
+	}
+	entry := logs.All()[0]
+	for name, value := range entry.ContextMap() {
+		if s, ok := value.(string); ok && strings.Contains(s, "secret-thing") {
+			t.Errorf("%s: %s", name, s)
+		}
+	}
+	if entry.ContextMap()["path"] != "/f/read" || entry.ContextMap()["status"] != int64(200) {
+		t.Errorf("%v", entry.ContextMap())
+	}
+}
+
+func TestCORS(t *testing.T) {
+	const origin = "https://app.example.com"
+	closed, _ := newAPI(t, api.Config{}, nil)
+	if got := ask(closed, "GET", "/f/read", "", "Origin", origin).Header().Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("without origins %q may call", got)
+	}
+	open, _ := newAPI(t, api.Config{CORSOrigins: []string{origin}}, nil)
+	w := ask(open, "GET", "/f/read", "", "Origin", origin)
+	if w.Header().Get("Access-Control-Allow-Origin") != origin {
+		t.Errorf("%v", w.Header())
+	}
+	exposed := strings.ToLower(w.Header().Get("Access-Control-Expose-Headers"))
+	for _, name := range []string{"content-disposition", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} {
+		if !strings.Contains(exposed, name) {
+			t.Errorf("%s is not exposed", name)
+		}
+	}
+	if got := ask(open, "GET", "/f/read", "", "Origin", "https://evil.example.com").Header().Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("another origin: %q", got)
+	}
+	pre := ask(open, "OPTIONS", "/f/read", "", "Origin", origin, "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
+	if pre.Code != 200 || pre.Header().Get("Access-Control-Allow-Origin") != origin || pre.Header().Get("X-Request-Id") == "" {
+		t.Errorf("preflight: %d %v", pre.Code, pre.Header())
+	}
+}
+
+func TestHealth(t *testing.T) {
+	h, _ := newAPI(t, api.Config{}, errors.New("password=hunter2"))
+	if w := ask(h, "GET", "/healthz", ""); w.Code != 200 {
+		t.Errorf("healthz: %d", w.Code)
+	}
+	w := ask(h, "GET", "/readyz", "")
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "hunter2") {
+		t.Errorf("readyz: %d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "DELETE", "/readyz", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("delete: %d %v", w.Code, w.Header())
+	}
+	if w := ask(h, "GET", "/openapi/f.yaml", ""); w.Code != 200 || w.Body.String() != "openapi: 3.1.0\n" {
+		t.Errorf("description: %d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "GET", "/openapi", ""); !strings.Contains(w.Body.String(), "/openapi/f.yaml") {
+		t.Errorf("descriptions: %s", w.Body)
+	}
+}
