@@ -242,6 +242,7 @@ func TestCatalogDown(t *testing.T) {
 
 func TestCallerGoesAway(t *testing.T) {
 	b := newBench(t)
+	b.send("POST", recordsPath, strings.NewReader(messages(0, 1)), nil) // the messages' conversation has a row from now on
 	body, in := io.Pipe()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+recordsPath, body)
 	b.must(err)
