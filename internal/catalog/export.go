@@ -8,13 +8,12 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// transcriptPiece is how much of a raw transcript is read at a time, in characters: what an export
-// holds in memory. Each piece makes the database unpack the text once more, so it is not smaller.
+// transcriptPiece is how much of a raw transcript is read at a time, in bytes: what an export holds
+// in memory. Each piece makes the database unpack the text once more, so it is not smaller.
 const transcriptPiece = 4 << 20
 
 // Export is one conversation with all that its export shows.
@@ -34,12 +33,20 @@ const exportTexts = `external_id session_id agent_id session_type session_status
 func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
 	row := c.read.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
 		c.start_us, c.end_us, c.last_action_us, c.transcript_created_us, c.analyzed_us, c.recording_created_us, c.line_hash,
-		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(t.raw, 1, CAST($3 AS INTEGER))
+		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(`+c.rawBytes()+`, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 		FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 		LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id AND CAST($4 AS BOOLEAN)
 		WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL AND c.agent_id IS NOT NULL`, tenant, id, transcriptPiece, transcript)
 	e, err := scanExport(row, c, tenant, id)
 	return e, translate(notFound(err, "the conversation does not exist"))
+}
+
+// rawBytes is the transcript as bytes: its place is found without counting characters from the start.
+func (c *Catalog) rawBytes() string {
+	if c.postgres {
+		return `convert_to(t.raw, 'UTF8')`
+	}
+	return `CAST(t.raw AS BLOB)`
 }
 
 func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
@@ -48,12 +55,13 @@ func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
 	var tags, metadata, base, total, user, analysis, agentName, agentText, agentBody string
 	var start int64
 	var end, last, transcribed, analyzed, recorded sql.NullInt64
-	var hash []byte
-	var agentID, raw sql.NullString
+	var hash, raw []byte
+	var agentID sql.NullString
+	var said bool
 	err := row.Scan(&v.ExternalID, &v.SessionID, &v.AgentID, &v.SessionType, &v.SessionStatus, &v.Status, &v.CallSuccessful, &v.Locale,
 		&tags, &metadata, &v.CallDirection, &v.CallerPhone, &v.CalleePhone, &v.KeyMode, &v.AgentModel, &v.AgentArchitecture, &base,
 		&total, &user, &v.UserID, &analysis, &v.RecordingID, &v.RecordingKey,
-		&start, &end, &last, &transcribed, &analyzed, &recorded, &hash, &agentID, &agentName, &agentText, &agentBody, &raw)
+		&start, &end, &last, &transcribed, &analyzed, &recorded, &hash, &agentID, &agentName, &agentText, &agentBody, &raw, &said)
 	if err != nil {
 		return e, err
 	}
@@ -64,8 +72,8 @@ func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
 	if agentID.Valid {
 		e.Agent = &domain.Agent{ID: agentID.String, Name: agentName, Description: agentText, Body: jsonOf(agentBody)}
 	}
-	if raw.Valid {
-		e.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw.String}
+	if said {
+		e.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
 	}
 	return e, nil
 }
@@ -93,7 +101,7 @@ type Transcript struct {
 	catalog    *Catalog
 	tenant, id string
 	hash       []byte // of the conversation's line
-	piece      string // the first one; taken by Reader
+	piece      []byte // the first one; taken by Reader
 }
 
 // Reader gives the transcript's bytes. Its errors are KindConflict when the conversation was
@@ -101,31 +109,30 @@ type Transcript struct {
 func (t *Transcript) Reader(ctx context.Context) io.Reader {
 	r := &transcriptReader{Transcript: t, ctx: ctx}
 	r.take(t.piece)
-	t.piece = ""
+	t.piece = nil
 	return r
 }
 
 type transcriptReader struct {
 	*Transcript
 	ctx  context.Context
-	rest string // read and not given yet
-	next int    // characters read
+	rest []byte // read and not given yet
+	next int    // bytes read
 	last bool
 }
 
-func (r *transcriptReader) take(piece string) {
-	n := utf8.RuneCountInString(piece)
-	r.rest, r.next, r.last = piece, r.next+n, n < transcriptPiece
+func (r *transcriptReader) take(piece []byte) {
+	r.rest, r.next, r.last = piece, r.next+len(piece), len(piece) < transcriptPiece
 }
 
 // Read implements io.Reader.
 func (r *transcriptReader) Read(p []byte) (int, error) {
-	if r.rest == "" && !r.last {
+	if len(r.rest) == 0 && !r.last {
 		if err := r.read(); err != nil {
 			return 0, err
 		}
 	}
-	if r.rest == "" {
+	if len(r.rest) == 0 {
 		return 0, io.EOF
 	}
 	n := copy(p, r.rest)
@@ -134,8 +141,8 @@ func (r *transcriptReader) Read(p []byte) (int, error) {
 }
 
 func (r *transcriptReader) read() error {
-	var piece string
-	err := r.catalog.read.QueryRowContext(r.ctx, `SELECT substr(t.raw, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
+	var piece []byte
+	err := r.catalog.read.QueryRowContext(r.ctx, `SELECT substr(`+r.catalog.rawBytes()+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
 		FROM transcripts t JOIN conversations c ON c.tenant = t.tenant AND c.id = t.conversation_id
 		WHERE t.tenant = $1 AND t.conversation_id = $2 AND c.line_hash = $5`, r.tenant, r.id, r.next+1, transcriptPiece, r.hash).Scan(&piece)
 	switch {
