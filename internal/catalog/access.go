@@ -93,7 +93,7 @@ func (c *Catalog) createFor(ctx context.Context, tenant string, fn func(tx *sql.
 
 // Application reads one application, disabled ones too. Error: KindNotFound.
 func (c *Catalog) Application(ctx context.Context, id string) (Application, error) {
-	a, err := scanApplication(c.read.QueryRowContext(ctx, `SELECT `+applicationColumns+` FROM applications WHERE id = $1`, id))
+	a, err := scanApplication(c.readRow(ctx, `SELECT `+applicationColumns+` FROM applications WHERE id = $1`, id))
 	return a, translate(notFound(err, "application %.70q does not exist", id))
 }
 
@@ -126,7 +126,7 @@ func (c *Catalog) noteUse(ctx context.Context, table, id string, last time.Time,
 	if !last.IsZero() && at-micros(last) < usedEvery.Microseconds() {
 		return nil
 	}
-	return c.grouped(ctx, func(tx *sql.Tx) error {
+	return c.grouped(ctx, func(tx smallTx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET last_used_us = $2 WHERE id = $1`, id, at)
 		return err
 	})

@@ -66,13 +66,15 @@ func issuedDetail(r DayRequest, out IssuedDay) dayDetail {
 	return d
 }
 
+const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
+
 // append writes one row of the audit log in the transaction that it tells of.
-func (o Origin) append(ctx context.Context, tx *sql.Tx, at int64, tenant, action string, detail any) error {
+func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action string, detail any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`,
+	_, err = tx.ExecContext(ctx, appendAuditSQL,
 		at, tenant, o.Actor, action, string(text))
 	return err
 }
@@ -80,8 +82,8 @@ func (o Origin) append(ctx context.Context, tx *sql.Tx, at int64, tenant, action
 // AppendAudit writes one row of the audit log on its own. detail is encoded as JSON and must be
 // an object; the origin's address and request stand in it if the caller puts them there.
 func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
-	return c.grouped(ctx, func(tx *sql.Tx) error {
-		at, err := now(ctx, tx)
+	return c.grouped(ctx, func(tx smallTx) error {
+		at, err := now(ctx, tx.Tx)
 		if err != nil {
 			return err
 		}

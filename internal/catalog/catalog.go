@@ -22,6 +22,8 @@ type Catalog struct {
 	rules    Rules
 	group    group    // merges small SQLite transactions
 	served   dayCache // days as they were last handed out
+	writes   kept     // statements of write
+	reads    kept     // statements of read
 }
 
 // Rules are the catalog's timings. Zero fields take the defaults.

@@ -26,9 +26,15 @@ type LinkedArchive struct {
 
 // LinkAccess reads what stands behind a link. Error: KindNotFound for an unknown tenant.
 func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
-	a, err := linkAccess(ctx, c.read, key, token)
+	a, err := linkAccess(ctx, reading{c}, key, token)
 	return a, translate(err)
 }
+
+const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
+	d.completed_us, d.reopened_us, d.expired_us, a.object_key, a.revision, a.size, a.etag, ` + windowColumns + `
+	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
+	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
+	windowJoins + ` WHERE t.id = $1`
 
 func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token string) (a LinkAccess, err error) {
 	var at int64
@@ -36,11 +42,7 @@ func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token str
 	var object, etag sql.NullString
 	var s windowScan
 	t := &a.Tenant
-	err = q.QueryRowContext(ctx, `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
-		d.completed_us, d.reopened_us, d.expired_us, a.object_key, a.revision, a.size, a.etag, `+windowColumns+`
-		FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
-		LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')`+
-		windowJoins+` WHERE t.id = $1`, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
+	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
 			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest)
 	if err != nil {
@@ -70,7 +72,7 @@ type Download struct {
 // then, and nothing is counted), KindNotFound.
 func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err error) {
 	name := downloadWindow(d.HourKey)
-	err = c.grouped(ctx, func(tx *sql.Tx) error {
+	err = c.grouped(ctx, func(tx smallTx) error {
 		last, err := lockWindow(ctx, tx, d.Tenant, name)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ type group struct {
 // member is one caller's transaction.
 type member struct {
 	ctx  context.Context
-	fn   func(tx *sql.Tx) error
+	fn   func(tx smallTx) error
 	err  error
 	done chan struct{} // closed when err is final
 	lead chan struct{} // closed when this caller is to lead
@@ -36,9 +36,9 @@ type member struct {
 
 // grouped runs fn in a transaction of its own, or on SQLite in a savepoint of a shared one. An
 // error of fn undoes what fn did and nothing else. fn may run more than once.
-func (c *Catalog) grouped(ctx context.Context, fn func(tx *sql.Tx) error) error {
+func (c *Catalog) grouped(ctx context.Context, fn func(tx smallTx) error) error {
 	if c.postgres { // which groups commits itself
-		return c.update(ctx, fn)
+		return c.update(ctx, func(tx *sql.Tx) error { return fn(smallTx{Tx: tx}) })
 	}
 	m := &member{ctx: ctx, fn: fn, done: make(chan struct{}), lead: make(chan struct{})}
 	if !c.group.join(m) {
@@ -99,9 +99,10 @@ func (c *Catalog) runGroup(batch []*member) {
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), groupTimeout)
 	defer cancel()
+	stmts := c.keepSmall(ctx)
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		for _, m := range batch {
-			if m.err = m.run(ctx, tx); raced(m.err) {
+			if m.err = m.run(ctx, smallTx{tx, stmts}); raced(m.err) {
 				return m.err
 			}
 		}
@@ -116,12 +117,17 @@ func (c *Catalog) runGroup(batch []*member) {
 	finished = true
 }
 
+const (
+	savepointSQL = `SAVEPOINT member`
+	releaseSQL   = `RELEASE member`
+)
+
 // run runs one member's part, undone alone when it fails.
-func (m *member) run(ctx context.Context, tx *sql.Tx) error {
+func (m *member) run(ctx context.Context, tx smallTx) error {
 	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
+	if _, err := tx.ExecContext(ctx, savepointSQL); err != nil {
 		return err
 	}
 	err := m.fn(tx)
@@ -130,6 +136,6 @@ func (m *member) run(ctx context.Context, tx *sql.Tx) error {
 			return errors.Join(err, undo)
 		}
 	}
-	_, release := tx.ExecContext(ctx, `RELEASE member`)
+	_, release := tx.ExecContext(ctx, releaseSQL)
 	return errors.Join(err, release)
 }

@@ -25,7 +25,7 @@ type DayAccess struct {
 // DayAccess reads a tenant, its window of day requests and whether the day is past retention. An
 // empty day reads the rest alone. Error: KindNotFound for an unknown tenant.
 func (c *Catalog) DayAccess(ctx context.Context, tenant string, day domain.Day) (DayAccess, error) {
-	a, err := dayAccess(ctx, c.read, tenant, day)
+	a, err := dayAccess(ctx, reading{c}, tenant, day)
 	return a, translate(err)
 }
 
@@ -34,15 +34,17 @@ type rowQuerier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+const dayAccessSQL = `SELECT t.id, t.name, t.recordings, t.export, t.retention_days, t.day_limit, t.download_limit, t.created_us,
+	c.now_us, d.locked, d.completed_us, d.reopened_us, d.expired_us, ` + windowColumns + `
+	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins + `
+	WHERE t.id = $1`
+
 func dayAccess(ctx context.Context, q rowQuerier, tenant string, day domain.Day) (a DayAccess, err error) {
 	var created, at int64
 	var completed, reopened, expired sql.NullInt64
 	var s windowScan
 	t := &a.Tenant
-	err = q.QueryRowContext(ctx, `SELECT t.id, t.name, t.recordings, t.export, t.retention_days, t.day_limit, t.download_limit, t.created_us,
-		c.now_us, d.locked, d.completed_us, d.reopened_us, d.expired_us, `+windowColumns+`
-		FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2`+windowJoins+`
-		WHERE t.id = $1`, tenant, day, dayWindow).
+	err = q.QueryRowContext(ctx, dayAccessSQL, tenant, day, dayWindow).
 		Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created,
 			&at, &a.version, &completed, &reopened, &expired, &s.used, &s.oldest)
 	if err != nil {
@@ -78,7 +80,7 @@ func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (IssuedDay, error)
 	key := DayKey{r.Tenant, r.Day}
 	var out IssuedDay
 	var served *servedDay
-	err := c.grouped(ctx, func(tx *sql.Tx) error {
+	err := c.grouped(ctx, func(tx smallTx) error {
 		last, err := lockWindow(ctx, tx, r.Tenant, dayWindow)
 		if err != nil {
 			return err
@@ -100,7 +102,7 @@ func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (IssuedDay, error)
 		}
 		out.LinksEnd = earlier(a.Now.Add(r.LinkTTL), a.end)
 		if served = c.served.get(key); !served.fits(a.version, out.LinksEnd) {
-			if served, err = lockServed(ctx, tx, key, a.version.Valid, out.LinksEnd); err != nil {
+			if served, err = lockServed(ctx, tx.Tx, key, a.version.Valid, out.LinksEnd); err != nil {
 				return err
 			}
 		}

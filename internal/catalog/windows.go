@@ -52,12 +52,17 @@ func (s windowScan) window(limit int, at int64) Window {
 	return w
 }
 
+const (
+	lockWindowSQL = `INSERT INTO windows (tenant, name) VALUES ($1, $2)
+		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1 RETURNING last_us, last_n`
+	insertUseSQL = `INSERT INTO window_uses (tenant, name, at_us, n) VALUES ($1, $2, $3, $4)`
+	lastUseSQL   = `UPDATE windows SET last_us = $3, last_n = $4 WHERE tenant = $1 AND name = $2`
+)
+
 // lockWindow locks a tenant's window, making it when there is none. Whoever holds it sees every
 // use counted before and none is counted until the transaction ends.
-func lockWindow(ctx context.Context, tx *sql.Tx, tenant, name string) (last windowLast, err error) {
-	err = tx.QueryRowContext(ctx, `INSERT INTO windows (tenant, name) VALUES ($1, $2)
-		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1
-		RETURNING last_us, last_n`, tenant, name).Scan(&last.us, &last.n)
+func lockWindow(ctx context.Context, tx smallTx, tenant, name string) (last windowLast, err error) {
+	err = tx.QueryRowContext(ctx, lockWindowSQL, tenant, name).Scan(&last.us, &last.n)
 	return last, err
 }
 
@@ -65,14 +70,14 @@ func lockWindow(ctx context.Context, tx *sql.Tx, tenant, name string) (last wind
 type windowLast struct{ us, n int64 }
 
 // count adds one use to a locked window, given what was read of it under the lock.
-func (w Window) count(ctx context.Context, tx *sql.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
+func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last windowLast, at int64) (Window, error) {
 	used := max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
 	n := last.n + 1
-	if _, err := tx.ExecContext(ctx, `INSERT INTO window_uses (tenant, name, at_us, n) VALUES ($1, $2, $3, $4)`,
+	if _, err := tx.ExecContext(ctx, insertUseSQL,
 		tenant, name, used, n); err != nil {
 		return w, err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE windows SET last_us = $3, last_n = $4 WHERE tenant = $1 AND name = $2`,
+	if _, err := tx.ExecContext(ctx, lastUseSQL,
 		tenant, name, used, n); err != nil {
 		return w, err
 	}

@@ -1,0 +1,92 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+)
+
+// kept is the statements of the busiest paths, parsed once per connection: SQLite would spend half
+// of an answer on parsing them. PostgreSQL's driver keeps its own. The zero value is ready.
+type kept struct {
+	mu    sync.RWMutex
+	stmts map[string]*sql.Stmt
+}
+
+// of gives db's statement for a text; nil when it can't be prepared, so that the text itself is
+// run and says why. It must not be called by whoever holds db's last connection.
+func (k *kept) of(ctx context.Context, db *sql.DB, text string) *sql.Stmt {
+	k.mu.RLock()
+	s := k.stmts[text]
+	k.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	s, err := db.PrepareContext(ctx, text)
+	if err != nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if first := k.stmts[text]; first != nil { // somebody was faster; the connections' end closes ours
+		return first
+	}
+	if k.stmts == nil {
+		k.stmts = make(map[string]*sql.Stmt)
+	}
+	k.stmts[text] = s
+	return s
+}
+
+// smallTx is a transaction, or a savepoint of a shared one, that uses kept statements where it can.
+type smallTx struct {
+	*sql.Tx
+	stmts map[string]*sql.Stmt
+}
+
+// QueryRowContext is sql.Tx's.
+func (t smallTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := t.stmts[query]; s != nil {
+		return t.Tx.StmtContext(ctx, s).QueryRowContext(ctx, args...)
+	}
+	return t.Tx.QueryRowContext(ctx, query, args...)
+}
+
+// ExecContext is sql.Tx's.
+func (t smallTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if s := t.stmts[query]; s != nil {
+		return t.Tx.StmtContext(ctx, s).ExecContext(ctx, args...)
+	}
+	return t.Tx.ExecContext(ctx, query, args...)
+}
+
+// smallStatements gives the texts that shared transactions run.
+func smallStatements() []string {
+	return []string{savepointSQL, releaseSQL, lockWindowSQL, insertUseSQL, lastUseSQL, dayAccessSQL, linkAccessSQL, appendAuditSQL}
+}
+
+// keepSmall prepares what shared transactions run, before one of them takes the only connection.
+func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
+	stmts := make(map[string]*sql.Stmt, 8)
+	for _, text := range smallStatements() {
+		stmts[text] = c.writes.of(ctx, c.write, text)
+	}
+	return stmts
+}
+
+// readRow reads one row on the reading side.
+func (c *Catalog) readRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if !c.postgres {
+		if s := c.reads.of(ctx, c.read, query); s != nil {
+			return s.QueryRowContext(ctx, args...)
+		}
+	}
+	return c.read.QueryRowContext(ctx, query, args...)
+}
+
+// reading makes readRow a rowQuerier.
+type reading struct{ c *Catalog }
+
+func (r reading) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return r.c.readRow(ctx, query, args...)
+}
