@@ -1,0 +1,304 @@
+package e2e_test
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// archived is one file that a ZIP holds, or says is missing.
+type archived struct {
+	hour    domain.HourKey
+	message int64
+	size    int64
+	sum     [32]byte
+	missing string
+}
+
+// metadata is metadata.json.
+type metadata struct {
+	Sessions []struct {
+		Conversation string `json:"externalConversationId"`
+		Session      string `json:"sessionId"`
+		Files        []struct {
+			Name    string `json:"fileName"`
+			Key     string `json:"originalPath"`
+			Message int64  `json:"messageId"`
+		} `json:"files"`
+	} `json:"sessions"`
+	Missing []struct {
+		Key     string `json:"originalPath"`
+		Message int64  `json:"messageId"`
+		Reason  string `json:"reason"`
+	} `json:"missingFiles"`
+}
+
+// check downloads every archive of these days as the tenant would and compares it with what was
+// registered: each recording is in exactly one ZIP of its tenant and hour, byte for byte, and
+// nothing else is.
+func (w *world) check(days ...day) {
+	w.t.Helper()
+	for _, problem := range w.problems(days...) {
+		w.t.Error(problem)
+	}
+}
+
+// problems is what check finds.
+func (w *world) problems(days ...day) (found []string) {
+	w.t.Helper()
+	for _, d := range days {
+		held, more := w.fetch(d)
+		found = append(found, more...)
+		found = append(found, compare(held, of(w.truth.snapshot(), d))...)
+	}
+	return found
+}
+
+// of narrows a truth down to one day.
+func of(all map[string]recording, d day) map[string]recording {
+	want := map[string]recording{}
+	for key, r := range all {
+		if r.Tenant == d.tenant && domain.DayOf(r.At) == d.day {
+			want[key] = r
+		}
+	}
+	return want
+}
+
+// compare holds what archives hold against what was registered.
+func compare(held map[string][]archived, want map[string]recording) (found []string) {
+	for key, r := range want {
+		files := held[key]
+		if len(files) != 1 {
+			found = append(found, fmt.Sprintf("%s (%s) is in the archives %d times", key, r.hour(), len(files)))
+			continue
+		}
+		switch f := files[0]; {
+		case f.hour != r.hour():
+			found = append(found, fmt.Sprintf("%s is in the archive of %s, not of %s", key, f.hour, r.hour()))
+		case f.missing != r.missing:
+			found = append(found, fmt.Sprintf("%s (%s) is missing for the reason %q, not %q", key, r.hour(), f.missing, r.missing))
+		case f.message != r.Message:
+			found = append(found, fmt.Sprintf("%s has message %d, not %d", key, f.message, r.Message))
+		case r.missing == "" && (f.sum != r.sum || f.size != r.Size):
+			found = append(found, fmt.Sprintf("%s (%s) has other bytes than were recorded", key, r.hour()))
+		}
+	}
+	for key := range held {
+		if _, registered := want[key]; !registered {
+			found = append(found, key+" is archived and was never registered")
+		}
+	}
+	return found
+}
+
+// fetch downloads a day and gives what its archives hold, by object key.
+func (w *world) fetch(d day) (held map[string][]archived, found []string) {
+	w.t.Helper()
+	status, answer := w.askDay(d.tenant, d.day)
+	if status != 200 || len(answer.Links) != 24 {
+		return nil, []string{fmt.Sprintf("%s %s answers %d with %d links", d.tenant, d.day, status, len(answer.Links))}
+	}
+	held, files := map[string][]archived{}, 0
+	for hour, l := range answer.Links {
+		if l.Hour != fmt.Sprintf("%02d", hour) {
+			found = append(found, fmt.Sprintf("link %d is of hour %s", hour, l.Hour))
+		}
+		if l.Status != "available" {
+			continue
+		}
+		path, err := w.download(*l.URL, fmt.Sprintf("%s_%s_%s_%d.zip", d.tenant, d.day, l.Hour, l.Revision))
+		if err != nil {
+			found = append(found, fmt.Sprintf("download %s %s %s: %v", d.tenant, d.day, l.Hour, err))
+			continue
+		}
+		more, err := read(path, domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, l, held)
+		if err != nil {
+			more = append(more, err.Error())
+		}
+		found = append(found, more...)
+		files += l.Files
+	}
+	if files != answer.TotalFiles {
+		found = append(found, fmt.Sprintf("%s %s names %d files in all and its links %d", d.tenant, d.day, answer.TotalFiles, files))
+	}
+	return held, found
+}
+
+// read verifies one ZIP and adds what it holds.
+func read(path string, k domain.HourKey, l link, held map[string][]archived) (found []string, err error) {
+	report, err := client.VerifyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range report.Problems {
+		found = append(found, k.String()+": "+p.String())
+	}
+	if report.UTCDay != string(k.Day) || report.Hour != k.HH() || report.Files != l.Files || report.Size != l.Size ||
+		l.Manifest == nil || report.ManifestSHA256 != *l.Manifest || report.MissingCount != l.Missing {
+		found = append(found, fmt.Sprintf("%s: the link does not describe its archive", k))
+	}
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return found, err
+	}
+	defer z.Close()
+	entries := map[string][]byte{}
+	for _, f := range z.File {
+		body, err := content(f)
+		if err != nil {
+			return found, err
+		}
+		entries[f.Name] = body
+	}
+	var m metadata
+	if err := json.Unmarshal(entries["metadata.json"], &m); err != nil {
+		return found, err
+	}
+	found = append(found, sums(k, entries)...)
+	for _, s := range m.Sessions {
+		for _, f := range s.Files {
+			name := s.Conversation + "/" + s.Session + "/" + f.Name
+			body, there := entries[name]
+			if !there {
+				found = append(found, fmt.Sprintf("%s: metadata.json lists %s, which is not in the ZIP", k, name))
+				continue
+			}
+			held[f.Key] = append(held[f.Key], archived{hour: k, message: f.Message, size: int64(len(body)), sum: sha256.Sum256(body)})
+			delete(entries, name)
+		}
+	}
+	for _, f := range m.Missing {
+		held[f.Key] = append(held[f.Key], archived{hour: k, message: f.Message, missing: f.Reason})
+	}
+	if len(entries) != 2 { // metadata.json and SHA256SUMS
+		found = append(found, fmt.Sprintf("%s: %d entries are in no list", k, len(entries)-2))
+	}
+	return found, nil
+}
+
+// sums compares SHA256SUMS with the entries, apart from the verifier.
+func sums(k domain.HourKey, entries map[string][]byte) (found []string) {
+	lines := strings.Split(strings.TrimSuffix(string(entries["SHA256SUMS"]), "\n"), "\n")
+	if len(lines) != len(entries)-1 {
+		found = append(found, fmt.Sprintf("%s: SHA256SUMS has %d lines for %d entries", k, len(lines), len(entries)))
+	}
+	for _, line := range lines {
+		sum, name, _ := strings.Cut(line, "  ")
+		got := sha256.Sum256(entries[name])
+		if hex.EncodeToString(got[:]) != sum {
+			found = append(found, fmt.Sprintf("%s: SHA256SUMS is wrong about %s", k, name))
+		}
+	}
+	return found
+}
+
+func content(f *zip.File) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+// clean waits until sweeps are through and then wants that no upload, object or claim is left that
+// nobody owns. A running worker and scheduler do the work.
+func (w *world) clean() {
+	w.t.Helper()
+	eventually(w.t, "nothing is left of builds that ended", func(ctx context.Context) string {
+		for what, query := range map[string]string{
+			"hours are claimed":             `SELECT count(*) FROM hours WHERE token IS NOT NULL`,
+			"archives are being written":    `SELECT count(*) FROM archives WHERE state = 'writing'`,
+			"doomed archives wait":          `SELECT count(*) FROM archives WHERE state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)`,
+			"served archives are not known": `SELECT count(*) FROM hours h WHERE h.state = 'available' AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = h.archive AND a.state = 'published')`,
+		} {
+			var n int
+			if err := w.db.QueryRowContext(ctx, query).Scan(&n); err != nil {
+				return err.Error()
+			}
+			if n > 0 {
+				return fmt.Sprintf("%d %s", n, what)
+			}
+		}
+		return ""
+	})
+	w.owned()
+}
+
+// owned compares the archives bucket with the catalog.
+func (w *world) owned() {
+	w.t.Helper()
+	rows := w.archiveRows()
+	stored := w.objects()
+	for key := range stored {
+		if state, known := rows[key]; !known || state == "doomed" || state == "writing" {
+			w.t.Errorf("the object %s is left; its archive is %q", key, state)
+		}
+	}
+	for key, state := range rows {
+		if (state == "published" || state == "superseded") && !stored[key] {
+			w.t.Errorf("the %s archive %s has no object", state, key)
+		}
+		for upload := range w.s3.ListIncompleteUploads(w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], key, true) {
+			w.must(upload.Err)
+			w.t.Errorf("the upload %s is left", upload.Key)
+		}
+	}
+}
+
+// archiveRows gives every archive's state. A doomed one that has not been deleted for the first
+// time is "doomed, waits".
+func (w *world) archiveRows() map[string]string {
+	w.t.Helper()
+	list, err := w.db.QueryContext(w.t.Context(), `SELECT object_key, CASE WHEN state = 'doomed' AND deletions = 0 THEN 'doomed, waits' ELSE state END FROM archives`)
+	w.must(err)
+	defer list.Close()
+	rows := map[string]string{}
+	for list.Next() {
+		var key, state string
+		w.must(list.Scan(&key, &state))
+		rows[key] = state
+	}
+	w.must(list.Err())
+	return rows
+}
+
+// objects lists the archives bucket.
+func (w *world) objects() map[string]bool {
+	w.t.Helper()
+	stored := map[string]bool{}
+	for o := range w.s3.ListObjects(w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], minio.ListObjectsOptions{Recursive: true}) {
+		w.must(o.Err)
+		stored[o.Key] = true
+	}
+	return stored
+}
+
+// revisions gives the hours of a day that are served, by their revision.
+func (w *world) revisions(d day) (list []int64) {
+	w.t.Helper()
+	v, err := w.cat.Day(w.t.Context(), d.tenant, d.day)
+	w.must(err)
+	for _, h := range v.Hours {
+		if h.Archive != nil {
+			list = append(list, h.Revision)
+		}
+	}
+	return slices.Clip(list)
+}
+
+// long says that outages are to last as long as they do at night.
+func long() bool { return os.Getenv("CALLVAULT_E2E_LONG") == "1" }

@@ -1,0 +1,176 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// patience bounds every wait. It is only reached when something is wrong.
+const patience = 3 * time.Minute
+
+// output collects what a process prints and tells when there is more.
+type output struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	more chan struct{}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.more != nil {
+		close(o.more)
+		o.more = nil
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// next gives what was printed so far and a channel that closes with the next piece.
+func (o *output) next() (string, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.more == nil {
+		o.more = make(chan struct{})
+	}
+	return o.buf.String(), o.more
+}
+
+// process is one running callvault.
+type process struct {
+	t    testing.TB
+	name string
+	cmd  *exec.Cmd
+	out  *output
+	log  *output
+	done chan struct{}
+	err  error // after done
+}
+
+// launch starts the program with exactly these variables. It is killed when the test ends.
+func launch(t testing.TB, bin, dir string, env map[string]string, stdin io.Reader, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, name: args[0], cmd: exec.Command(bin, args...), out: &output{}, log: &output{}, done: make(chan struct{})} //nolint:gosec,noctx // our own program; the cleanup ends it
+	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = dir, stdin, p.out, p.log
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	for name, value := range env {
+		if value != "" {
+			p.cmd.Env = append(p.cmd.Env, name+"="+value)
+		}
+	}
+	testenv.Start(t, p.cmd)
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s printed:\n%s\n%s", strings.Join(args, " "), tail(p.out.String()), tail(p.log.String()))
+		}
+	})
+	return p
+}
+
+func tail(s string) string { return s[max(0, len(s)-3000):] }
+
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Errorf("signal %s: %v", p.name, err)
+	}
+}
+
+// kill ends the process at once, as kill -9 does.
+func (p *process) kill() {
+	p.t.Helper()
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// code waits for the end and gives the exit code; -1 for one that a signal killed.
+func (p *process) code() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.t.Fatalf("%s does not end", p.name)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// term stops the process in order and wants exit code 0.
+func (p *process) term() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.code(); code != 0 {
+		p.t.Errorf("%s exited with %d after SIGTERM", p.name, code)
+	}
+}
+
+// await waits until o matches and gives the submatches.
+func (p *process) await(o *output, pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		text, more := o.next()
+		if m := re.FindStringSubmatch(text); m != nil {
+			return m
+		}
+		select {
+		case <-more:
+		case <-p.done:
+			if m := re.FindStringSubmatch(o.String()); m != nil {
+				return m
+			}
+			p.t.Fatalf("%s ended (%v) before it said %s", p.name, p.err, pattern)
+		case <-limit.C:
+			p.t.Fatalf("%s does not say %s", p.name, pattern)
+		}
+	}
+}
+
+// serving waits until a role listens and gives its address.
+func (p *process) serving() string {
+	p.t.Helper()
+	return p.await(p.log, `"callvault serves","url":"http://([^"]+)"`)[1]
+}
+
+// eventually looks, again and again, until found says that there is nothing left to complain of.
+func eventually(t testing.TB, what string, found func(ctx context.Context) string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		complaint := found(ctx)
+		if complaint == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waiting until %s: %s", what, complaint)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package e2e_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const sounds = "/usr/share/asterisk/sounds/en_US_f_Allison"
+
+// prompts reads some of the telephone voice that Debian packages, in three formats.
+func prompts(t *testing.T, most int) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	for _, format := range []string{"wav", "gsm", "g722"} {
+		n := 0
+		err := filepath.WalkDir(sounds, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != "."+format || n == most {
+				return err
+			}
+			n++
+			body, err := os.ReadFile(path) //nolint:gosec // a file of the package
+			found[strings.TrimPrefix(path, sounds+"/")] = body
+			return err
+		})
+		if err != nil || n == 0 {
+			t.Fatalf("no telephone voice of format %s below %s: %v; install asterisk-core-sounds-en-%s", format, sounds, err, format)
+		}
+	}
+	return found
+}
+
+// TestVoice takes a day of real telephone voice through the whole product: files and lines by
+// `import --audio`, the night's plan, the API, the download.
+func TestVoice(t *testing.T) {
+	w := newWorld(t)
+	tenants := []string{"acme", "beta-2", "gamma_3"}
+	w.tenant(tenants...)
+	yesterday := w.yesterday()
+	dir, byTenant := t.TempDir(), map[string][]recording{}
+	clips := prompts(t, 240)
+	for i, name := range slices.Sorted(maps.Keys(clips)) {
+		tenant := tenants[i%3]
+		key := tenant + "/" + string(yesterday) + "/" + name
+		at := yesterday.Start().Add(time.Duration(i*7919%86400) * time.Second)
+		r := say(tenant, key, at, clips[name])
+		w.must(os.MkdirAll(filepath.Dir(filepath.Join(dir, key)), 0o700))
+		w.must(os.WriteFile(filepath.Join(dir, key), r.body, 0o600))
+		byTenant[tenant] = append(byTenant[tenant], r)
+	}
+	w.start("api,scheduler,worker")
+	for tenant, list := range byTenant {
+		file := filepath.Join(w.dir, tenant+".ndjson")
+		w.must(os.WriteFile(file, lines(list), 0o600))
+		w.ok("import", "--tenant", tenant, "--audio", dir, file)
+		w.truth.add(list...)
+	}
+	days := slices.Collect(maps.Keys(w.truth.days()))
+	w.settled(days...)
+	w.check(days...)
+	w.clean()
+	unpack(t, filepath.Join(w.dir, "downloads"))
+	w.checkerSees(days)
+}
+
+// unpack has another program read every ZIP.
+func unpack(t *testing.T, dir string) {
+	t.Helper()
+	zips, err := filepath.Glob(filepath.Join(dir, "*.zip"))
+	if err != nil || len(zips) < 24 {
+		t.Fatalf("%d ZIPs were downloaded: %v", len(zips), err)
+	}
+	for _, path := range zips {
+		if output, err := exec.CommandContext(t.Context(), "unzip", "-tqq", path).CombinedOutput(); err != nil { //nolint:gosec // a file of ours
+			t.Errorf("unzip -t %s: %v\n%s", filepath.Base(path), err, output)
+		}
+	}
+}
+
+// checkerSees makes the ground truth wrong in every way that an archive could be, and wants a
+// complaint about each.
+func (w *world) checkerSees(days []day) {
+	w.t.Helper()
+	good := w.truth.snapshot()
+	key := slices.Sorted(maps.Keys(good))[0]
+	held := map[day]map[string][]archived{}
+	for _, d := range days {
+		held[d], _ = w.fetch(d)
+	}
+	for what, lie := range map[string]func(all map[string]recording, r recording){
+		"a file is left out":           func(all map[string]recording, r recording) { r.Key += "x"; all[r.Key] = r },
+		"a file too many":              func(all map[string]recording, r recording) { delete(all, r.Key) },
+		"another file's bytes":         func(all map[string]recording, r recording) { r.sum[0]++; all[r.Key] = r },
+		"another hour":                 func(all map[string]recording, r recording) { r.At = flip(r.At); all[r.Key] = r },
+		"another message":              func(all map[string]recording, r recording) { r.Message++; all[r.Key] = r },
+		"a file not missing":           func(all map[string]recording, r recording) { r.missing = "not_found"; all[r.Key] = r },
+		"a file of another tenant's":   func(all map[string]recording, r recording) { r.Tenant = other(r.Tenant); all[r.Key] = r },
+		"a file shorter than recorded": func(all map[string]recording, r recording) { r.Size++; all[r.Key] = r },
+	} {
+		all := maps.Clone(good)
+		lie(all, good[key])
+		seen := 0
+		for d, files := range held {
+			seen += len(compare(files, of(all, d)))
+		}
+		if seen == 0 {
+			w.t.Errorf("the checker does not see %s", what)
+		}
+	}
+}
+
+// flip moves a time to another hour of the same day.
+func flip(at time.Time) time.Time {
+	if at.Hour() < 12 {
+		return at.Add(12 * time.Hour)
+	}
+	return at.Add(-12 * time.Hour)
+}
+
+func other(tenant string) string {
+	if tenant == "acme" {
+		return "beta-2"
+	}
+	return "acme"
+}
+
+// TestTwoOfEach runs two workers and two schedulers at once: every hour is published once.
+func TestTwoOfEach(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", "beta")
+	yesterday := w.yesterday()
+	var list []recording
+	for hour := range 24 {
+		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 6, 3000)...)
+		list = append(list, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: hour}, "r", 2, 3000)...)
+	}
+	w.take(list)
+	w.start("api")
+	roles := []*process{w.start("scheduler"), w.start("worker"), w.start("scheduler"), w.start("worker")}
+	days := []day{{"acme", yesterday}, {"beta", yesterday}}
+	w.settled(days...)
+	w.check(days...)
+	for _, d := range days {
+		revisions := w.revisions(d)
+		if len(revisions) != 24 || slices.Max(revisions) != 1 {
+			t.Errorf("%s has the revisions %v, want 24 times 1", d.tenant, revisions)
+		}
+	}
+	if n := w.number(`SELECT count(*) FROM archives`); n != 48 {
+		t.Errorf("%d archives were begun for 48 hours", n)
+	}
+	w.clean()
+	for _, p := range roles {
+		p.term()
+	}
+}
