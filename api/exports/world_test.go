@@ -9,7 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,17 +63,16 @@ type world struct {
 	spec  *apitest.Spec
 	key   string // API key of org_123
 
-	mu  sync.Mutex
-	now time.Time
+	now *atomic.Int64 // Unix seconds
 }
 
 // newWorld makes the tenants org_123 and org_456, the first with the sample's data.
 func newWorld(t *testing.T, url string, cfg exports.Config) *world {
 	t.Helper()
-	w := &world{T: t, c: apitest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml")}
-	var err error
-	w.now, err = time.Parse(time.RFC3339, sampleAt)
+	w := &world{T: t, c: apitest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), now: new(atomic.Int64)}
+	at, err := time.Parse(time.RFC3339, sampleAt)
 	w.must(err)
+	w.now.Store(at.Unix())
 	keys, err := auth.OpenKeyring(t.Context(), w.c, "", time.Now)
 	w.must(err)
 	for _, id := range []string{"org_123", "org_456"} {
@@ -95,17 +94,9 @@ func (w *world) mount(cfg exports.Config) {
 	w.h = api.New(api.Config{}, api.Deps{Families: []api.Family{exports.New(cfg, w.deps)}, Log: zap.NewNop(), Now: time.Now})
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
+func (w *world) clock() time.Time { return time.Unix(w.now.Load(), 0) }
 
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
+func (w *world) pass(d time.Duration) { w.now.Add(int64(d / time.Second)) }
 
 func (w *world) must(err error) {
 	w.Helper()
@@ -239,8 +230,17 @@ func (w *world) broken() *world {
 
 // with is the same world with another catalog.
 func (w *world) with(c exports.Catalog) *world {
-	other := &world{T: w.T, c: w.c, store: w.store, spec: w.spec, key: w.key, now: w.clock(), deps: w.deps}
-	other.deps.Catalog, other.deps.Now = c, other.clock
+	other := *w
+	other.deps.Catalog = c
 	other.mount(exports.Config{PublicURL: public, InternalToken: internal})
-	return other
+	return &other
+}
+
+// request is one without a body; what it has no credential for it does not get.
+func request(method, target string, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, target, http.NoBody)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
 }

@@ -1,0 +1,185 @@
+package exports_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/callvault/callvault/api/exports"
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	noCredential = "Authentication required: either x-internal-token or x-api-key header"
+	badKey       = "Invalid API key"
+	badToken     = "Invalid internal token"
+	noOrg        = "Organization ID missing for internal requests. Please provide x-organization-id header."
+	notFound     = "Conversation not found or you don't have access to this conversation"
+	good         = `{"conversationId":"` + sampleID + `"}`
+)
+
+func TestCredentials(t *testing.T) {
+	onBoth(t, func(w *world) {
+		_, foreign, err := w.c.CreateAPIKey(w.Context(), "org_456", "other")
+		w.must(err)
+		off, disabled, err := w.c.CreateAPIKey(w.Context(), "org_123", "disabled")
+		w.must(err)
+		w.must(w.c.DisableAPIKey(w.Context(), off.ID, true))
+		for name, c := range map[string]struct {
+			headers []string
+			status  int
+			detail  string
+		}{
+			"key":                            {[]string{"x-api-key", w.key}, 200, ""},
+			"bearer":                         {[]string{"Authorization", "Bearer " + w.key}, 200, ""},
+			"bearer in small letters":        {[]string{"Authorization", "bearer " + w.key}, 200, ""},
+			"internal":                       {[]string{"x-internal-token", internal, "x-organization-id", "org_123"}, 200, ""},
+			"key before bearer":              {[]string{"x-api-key", w.key, "Authorization", "Bearer wrong"}, 200, ""},
+			"empty key, bearer":              {[]string{"x-api-key", "", "Authorization", "Bearer " + w.key}, 200, ""},
+			"nothing":                        {nil, 401, noCredential},
+			"empty key":                      {[]string{"x-api-key", ""}, 401, noCredential},
+			"empty bearer":                   {[]string{"Authorization", "Bearer "}, 401, noCredential},
+			"basic":                          {[]string{"Authorization", "Basic eDp5"}, 401, noCredential},
+			"an organization alone":          {[]string{"x-organization-id", "org_123"}, 401, noCredential},
+			"wrong key":                      {[]string{"x-api-key", "test-api-key-123"}, 401, badKey},
+			"wrong bearer":                   {[]string{"Authorization", "Bearer demo-api-key-456"}, 401, badKey},
+			"disabled key":                   {[]string{"x-api-key", disabled}, 401, badKey},
+			"two keys":                       {[]string{"x-api-key", w.key, "x-api-key", w.key}, 401, badKey},
+			"two bearers":                    {[]string{"Authorization", "Bearer " + w.key, "Authorization", "Bearer " + w.key}, 401, badKey},
+			"key that is not text":           {[]string{"x-api-key", "\xff\xfe"}, 401, badKey},
+			"another tenant's key":           {[]string{"x-api-key", foreign}, 404, notFound},
+			"wrong token":                    {[]string{"x-internal-token", "wrong", "x-organization-id", "org_123"}, 401, badToken},
+			"empty token":                    {[]string{"x-internal-token", "", "x-organization-id", "org_123"}, 401, badToken},
+			"two tokens":                     {[]string{"x-internal-token", internal, "x-internal-token", internal, "x-organization-id", "org_123"}, 401, badToken},
+			"wrong token beside a good key":  {[]string{"x-internal-token", "wrong", "x-api-key", w.key}, 401, badToken},
+			"empty token beside a good key":  {[]string{"x-internal-token", "", "x-api-key", w.key}, 401, badToken},
+			"a key that the token overrules": {[]string{"x-internal-token", internal, "x-organization-id", "org_123", "x-api-key", foreign}, 200, ""},
+			"no organization":                {[]string{"x-internal-token", internal}, 400, noOrg},
+			"no organization, a key":         {[]string{"x-internal-token", internal, "x-api-key", w.key}, 400, noOrg},
+			"empty organization":             {[]string{"x-internal-token", internal, "x-organization-id", ""}, 400, noOrg},
+			"two organizations":              {[]string{"x-internal-token", internal, "x-organization-id", "org_123", "x-organization-id", "org_456"}, 400, "x-organization-id must be given once"},
+			"long organization":              {[]string{"x-internal-token", internal, "x-organization-id", strings.Repeat("o", 513)}, 400, "x-organization-id is longer than 512 bytes"},
+			"unknown organization":           {[]string{"x-internal-token", internal, "x-organization-id", "org_789"}, 404, notFound},
+			"no organization's name":         {[]string{"x-internal-token", internal, "x-organization-id", "org 123\xff"}, 404, notFound},
+			"another organization":           {[]string{"x-internal-token", internal, "x-organization-id", "org_456"}, 404, notFound},
+		} {
+			w.Run(name, func(t *testing.T) {
+				for _, path := range paths() {
+					one := *w
+					one.T = t
+					a := one.ask(path, "application/json", good, c.headers...)
+					if c.status == http.StatusOK {
+						if d := read(t, a.Body); a.Status != 200 || d.ExportMetadata.OrganizationID != "org_123" {
+							t.Fatalf("%s answered %d %s", path, a.Status, a.Body)
+						}
+						continue
+					}
+					one.want(a, c.status, c.detail)
+				}
+			})
+		}
+	})
+}
+
+// An unset token opens nothing, not even for who sends an empty one.
+func TestNoInternalToken(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	w.mount(exports.Config{PublicURL: public})
+	for _, token := range []string{"", internal} {
+		w.want(w.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, badToken)
+	}
+}
+
+// Another tenant's conversation, one that only recordings name, and one that does not exist are
+// one and the same answer.
+func TestIsolation(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.load("org_456", []byte(`{"kind":"conversation","conversationId":"theirs","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`))
+		_, err := w.c.Register(w.Context(), "org_123", catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+			ObjectKey: "k", ConversationID: "stubbed", SessionID: "s", Type: "t", Timestamp: time.Now().Add(-time.Hour)}}}})
+		w.must(err)
+		for _, headers := range [][]string{{"x-api-key", w.key}, {"Authorization", "Bearer " + w.key}, {"x-internal-token", internal, "x-organization-id", "org_123"}} {
+			headers = append(headers, "X-Request-Id", "same")
+			want := w.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, headers...)
+			w.want(want, 404, notFound)
+			for _, id := range []string{"theirs", "stubbed"} {
+				if diff := cmp.Diff(want, w.ask(jsonPath, "application/json", `{"conversationId":"`+id+`"}`, headers...)); diff != "" {
+					w.Errorf("%s: %s", id, diff)
+				}
+			}
+		}
+	})
+}
+
+func TestRouting(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+		for _, path := range paths() {
+			a := w.spec.Do(t, w.h, request(method, path))
+			if a.Status != 405 || a.Header.Get("Allow") != "POST" {
+				t.Errorf("%s %s answered %d, Allow %q", method, path, a.Status, a.Header.Get("Allow"))
+			}
+		}
+	}
+	a := w.spec.Do(t, w.h, request("POST", "/api/export/recording"))
+	if a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("answered %d, Allow %q", a.Status, a.Header.Get("Allow"))
+	}
+	for _, path := range []string{"/api/export", "/api/export/", "/export", "/export/conversation/", "/export/conversation/json", "/api/export/conversation%2fjson", "/export/Conversation"} {
+		a := apitest.Do(w.h, request("POST", path))
+		w.want(a, 404, "Not Found")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	down := domain.Errorf(domain.KindUnavailable, "down")
+	const later = "Export is temporarily unavailable, please try again"
+	for name, c := range map[string]struct {
+		c      faulty
+		status int
+		detail string
+	}{
+		"keys":      {faulty{authenticate: down}, 503, later},
+		"catalog":   {faulty{export: down}, 503, later},
+		"broken":    {faulty{export: domain.Errorf(domain.KindBadCatalog, "x")}, 500, "Export failed"},
+		"audit log": {faulty{audit: down}, 503, later},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.c.Catalog = w.c
+			w.want(w.with(c.c).ask(jsonPath, "application/json", good, "x-api-key", w.key), c.status, c.detail)
+		})
+	}
+	w.store.Fail = down
+	w.want(w.ask(jsonPath, "application/json", good, "x-api-key", w.key), 503, later)
+	if d := w.export(sampleID, `,"includeRecording":false`); d.Conversation.Recording != nil {
+		t.Fatal("a recording that was not asked for")
+	}
+}
+
+func TestAudit(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	a := w.ask(jsonPath, "application/json", `{"conversationId":"`+sampleID+`","includeAnalysis":false}`, "x-api-key", w.key, "X-Request-Id", "r-1")
+	d := read(t, a.Body)
+	apitest.Do(w.h, request("GET", strings.TrimPrefix(d.Conversation.Recording.SignedURL, public)))
+	w.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", w.key)
+	var got []string
+	w.must(w.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e catalog.AuditEntry) error {
+		actor, _, _ := strings.Cut(e.Actor, ":")
+		got = append(got, actor+" "+e.Action+" "+string(e.Detail))
+		return nil
+	}))
+	want := []string{
+		`key export.conversation {"conversation":"` + sampleID + `","transcript":true,"analysis":false,"recording":true,"remote":"192.0.2.1","request":"r-1"}`,
+		`link export.recording {"object":"` + audioKey + `","remote":"192.0.2.1"`,
+	}
+	if len(got) != 2 || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !json.Valid([]byte(got[1][len("link export.recording "):])) {
+		t.Fatalf("got %q", got)
+	}
+}
