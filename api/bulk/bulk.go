@@ -1,0 +1,134 @@
+package bulk
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/limits"
+)
+
+//go:embed openapi.yaml
+var spec []byte
+
+const root = "/conversations/export/v1"
+
+// The limit that the limiter of Deps is made with: requests of one key at one endpoint.
+const (
+	Limit  = 3
+	Window = time.Second
+)
+
+// Config bounds what one request takes. Zero fields take the defaults.
+type Config struct {
+	CatalogTimeout time.Duration // how long one query may take; 15 s
+	PageBytes      int           // what the rows of one page may hold before it is cut short; 32 MiB
+}
+
+// Catalog gives the rows. Errors: KindUnavailable, and as the methods of package catalog say.
+type Catalog interface {
+	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
+	Bots(ctx context.Context, tenant, name string) ([]string, error)
+	ExportConversations(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedConversation], error)
+	ExportMessages(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedMessage], error)
+}
+
+// Limiter counts requests. Error: KindUnavailable.
+type Limiter interface {
+	Take(ctx context.Context, name string) (limits.Use, error)
+	Peek(ctx context.Context, name string) (limits.Use, error)
+}
+
+// Deps are the parts that the family works with.
+type Deps struct {
+	Catalog Catalog
+	Limiter Limiter // of Limit requests in Window
+	Cursors web.Sealer
+	Log     *zap.Logger
+}
+
+type handler struct {
+	cfg  Config
+	deps Deps
+}
+
+// New makes the family of bulk exports. It must stand before the family of conversations, whose
+// paths its own lie among.
+func New(cfg Config, deps Deps) web.Family {
+	if cfg.CatalogTimeout == 0 {
+		cfg.CatalogTimeout = 15 * time.Second
+	}
+	if cfg.PageBytes == 0 {
+		cfg.PageBytes = 32 << 20
+	}
+	h := &handler{cfg, deps}
+	paths := map[string]http.Handler{
+		root + "/conversations": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedConversation]{
+			name: "conversations", page: deps.Catalog.ExportConversations, show: showConversation,
+		})},
+		root + "/messages": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedMessage]{
+			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, show: showMessage,
+		})},
+	}
+	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if page := paths[r.URL.Path]; page != nil {
+			page.ServeHTTP(w, r)
+			return
+		}
+		fail(w, r, http.StatusNotFound)
+	})
+	return web.Family{Name: "bulk", Owns: web.Under(root), Handler: mux, Fail: fail, Spec: spec}
+}
+
+// caller is who asks.
+type caller struct {
+	key    catalog.APIKey
+	tenant domain.Tenant
+}
+
+// enter authenticates a request, counts it, and asks whether its tenant may export. Where it
+// gives false, it has answered.
+func (h *handler) enter(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (c caller, ok bool) {
+	var err error
+	secrets := r.Header.Values("X-Api-Key")
+	if len(secrets) != 1 {
+		unauthorized(w, r)
+		return c, false
+	}
+	c.key, c.tenant, err = h.deps.Catalog.AuthenticateAPIKey(ctx, secrets[0])
+	switch domain.KindOf(err) {
+	case "":
+	case domain.KindUnauthorized:
+		unauthorized(w, r)
+		return c, false
+	default:
+		h.broken(w, r, "authenticate", err)
+		return c, false
+	}
+	count := h.deps.Limiter.Take
+	if r.Method == http.MethodHead {
+		count = h.deps.Limiter.Peek
+	}
+	use, err := count(ctx, "bulk:"+endpoint+":"+c.key.ID)
+	if err != nil {
+		h.broken(w, r, "count the request", err)
+		return c, false
+	}
+	web.RateLimit(w, use.Limit, use.Remaining, use.Reset)
+	switch {
+	case !use.Allowed && r.Method != http.MethodHead:
+		w.Header().Set("Retry-After", web.Seconds(use.Reset))
+		refuse(w, r, http.StatusTooManyRequests, textLimit)
+	case !c.tenant.Export:
+		refuse(w, r, http.StatusForbidden, textFeature)
+	default:
+		return c, true
+	}
+	return c, false
+}

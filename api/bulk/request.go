@@ -1,0 +1,105 @@
+package bulk
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	maxPerPage = 1000
+	maxTime    = 253402300800 // the end of the year 9999, in Unix seconds
+)
+
+// request is what the parameters ask for.
+type request struct {
+	start, end   int64 // Unix seconds
+	bot          string
+	conversation string
+	perPage      int
+	paged        bool // per_page or cursor was given
+	after        *catalog.Position
+	about        string // what its cursors are bound to
+}
+
+// read reads the parameters. Errors: KindInvalid, with the parameter's name; KindUnavailable.
+func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConversation bool) (q request, err error) {
+	query, _, err := web.ParseExportQuery(raw)
+	if err != nil {
+		return q, err
+	}
+	if q.start, err = required(query, "start_time"); err != nil {
+		return q, err
+	}
+	if q.end, err = required(query, "end_time"); err != nil {
+		return q, err
+	}
+	if q.end <= q.start {
+		return q, domain.Errorf(domain.KindInvalid, "end_time must be later than start_time")
+	}
+	given := false
+	if q.bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err != nil {
+		return q, err
+	} else if q.bot == "" {
+		return q, missing("bot_name", given)
+	}
+	if byConversation {
+		if q.conversation, given, err = query.Text("conversation_id", domain.MaxIDBytes); err != nil {
+			return q, err
+		} else if given && q.conversation == "" {
+			return q, missing("conversation_id", given)
+		}
+	}
+	q.about = about(tenant, endpoint, q)
+	return q, h.readPage(ctx, query, &q)
+}
+
+// readPage reads which page is asked for, and how long.
+func (h *handler) readPage(ctx context.Context, query web.Query, q *request) error {
+	q.perPage = maxPerPage
+	n, given, err := query.Whole("per_page", 1, maxPerPage)
+	if err != nil {
+		return err
+	}
+	if given {
+		q.perPage, q.paged = int(n), true
+	}
+	cursor, given, err := query.Text("cursor", web.MaxCursor)
+	if err != nil || !given {
+		return err
+	}
+	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
+	q.after, q.paged = &at, true
+	return err
+}
+
+func required(query web.Query, name string) (int64, error) {
+	n, given, err := query.Whole(name, 0, maxTime)
+	if err == nil && !given {
+		err = missing(name, false)
+	}
+	return n, err
+}
+
+func missing(name string, given bool) error {
+	if given {
+		return domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
+	}
+	return domain.Errorf(domain.KindInvalid, "%s is missing", name)
+}
+
+// about names what a cursor belongs to: it continues this walk and no other.
+func about(tenant, endpoint string, q request) string {
+	text, _ := json.Marshal([]string{"bulk", endpoint, tenant, q.bot, q.conversation, // strings always have a JSON
+		strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
+	return string(text)
+}
+
+func (q request) window(tenant string, agents []string) catalog.ExportWindow {
+	return catalog.ExportWindow{Tenant: tenant, Agents: agents, From: time.Unix(q.start, 0), To: time.Unix(q.end, 0), Conversation: q.conversation}
+}

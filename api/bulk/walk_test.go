@@ -1,0 +1,297 @@
+package bulk_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// raw opens the database behind a catalog's URL without the catalog.
+func raw(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
+		driver, dsn = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func (b *bench) sql(query string, args ...any) {
+	b.Helper()
+	if b.db == nil {
+		b.db = raw(b, b.url)
+	}
+	if _, err := b.db.ExecContext(b.Context(), query, args...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+const base = 1_700_000_000
+
+// crowd writes n conversations of bot-1, three to a second, each with a message of the same time.
+func crowd(from, n int, id string) string {
+	var lines strings.Builder
+	for i := from; i < from+n; i++ {
+		fmt.Fprintf(&lines, `{"kind":"conversation","conversationId":"%s-%05d","agentId":"bot-1","startTime":%q}`+"\n", id, i, stamp(i))
+		fmt.Fprintf(&lines, `{"kind":"message","messageId":"%s-%05d","conversationId":"%s-%05d","time":%d,"type":"UserInput"}`+"\n", id, i, id, i, base+i/3)
+	}
+	return lines.String()
+}
+
+func stamp(i int) string { return unix(base + i/3).Format(time.RFC3339) }
+
+func unix(seconds int) time.Time { return time.Unix(int64(seconds), 0).UTC() }
+
+// changes writes a row anew and leaves its time as it is.
+var changes = map[string]string{
+	"conversations": `UPDATE conversations SET locale = 'xx', updated_us = updated_us + 1 WHERE tenant = 'acme' AND id = $1`,
+	"messages":      `UPDATE messages SET type = 'changed' WHERE tenant = 'acme' AND id = $1`,
+}
+
+const crowdWindow = "start_time=1700000000&end_time=1700000100&bot_name=Bot"
+
+// TestWalkAmongChanges walks while rows come, change and go: whatever stood all along is seen once.
+func TestWalkAmongChanges(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 300, "m"))
+			for _, path := range []string{conversationsPath, messagesPath} {
+				gone := map[string]bool{}
+				seen := b.walk(path+"?"+crowdWindow+"&per_page=7", func(page int) {
+					table := strings.TrimPrefix(path, "/conversations/export/v1/")
+					i := page * 5 % 300
+					b.load(tenant, crowd(i, 3, fmt.Sprintf("a%d", page))) // before and behind the place of the walk
+					b.load(tenant, crowd(i+10, 3, fmt.Sprintf("z%d", page)))
+					victim := fmt.Sprintf("m-%05d", 290-page)
+					gone[victim] = true
+					b.sql(`DELETE FROM `+table+` WHERE tenant = 'acme' AND id = $1`, victim)
+					b.sql(changes[table], fmt.Sprintf("m-%05d", (page*37)%280))
+				})
+				count := map[string]int{}
+				for _, id := range seen {
+					count[id]++
+				}
+				for i := range 300 {
+					id := fmt.Sprintf("m-%05d", i)
+					if n := count[id]; n != 1 && !(gone[id] && n == 0) {
+						t.Errorf("%s: %s was seen %d times", path, id, n)
+					}
+				}
+				for id, n := range count {
+					if n > 1 {
+						t.Errorf("%s: %s was seen %d times", path, id, n)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestOrderAndWindow(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			// Ids in the order of their bytes, at one time; the window is half open.
+			ids := []string{"A", "Z", "a", "z", "~", "é", "漢", "🙂"}
+			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`)
+			for _, id := range ids {
+				b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":"2023-11-14T22:13:20.5Z"}
+					{"kind":"message","messageId":%q,"conversationId":%q,"time":1700000000.5,"type":"x"}`, id, id, id))
+			}
+			for _, path := range []string{conversationsPath, messagesPath} {
+				for size := 1; size <= len(ids)+1; size++ {
+					if got := b.walk(fmt.Sprintf("%s?%s&per_page=%d", path, crowdWindow, size), nil); !slices.Equal(got, ids) {
+						t.Errorf("%s by %d: %q", path, size, got)
+					}
+				}
+				for window, n := range map[string]int{
+					"start_time=1700000000&end_time=1700000001": len(ids), "start_time=1699999999&end_time=1700000000": 0,
+					"start_time=1700000001&end_time=1700000002": 0,
+				} {
+					if got := b.walk(path+"?bot_name=bot-1&"+window, nil); len(got) != n {
+						t.Errorf("%s %s: %q", path, window, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestSharedName exports bots that share a name, or whose name is another's id, as one.
+func TestSharedName(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			var lines, want = strings.Builder{}, []string{}
+			for i := range 60 {
+				bot := fmt.Sprintf("bot-%d", i%4)
+				fmt.Fprintf(&lines, `{"kind":"message","messageId":"m-%02d","conversationId":"c-%02d","time":%d,"type":"UserInput"}`+"\n", i, i, base+i/7)
+				fmt.Fprintf(&lines, `{"kind":"conversation","conversationId":"c-%02d","agentId":%q,"startTime":%q}`+"\n", i, bot, unix(base+i/7).Format(time.RFC3339))
+				if i%4 != 3 {
+					want = append(want, fmt.Sprintf("-%02d", i))
+				}
+			}
+			lines.WriteString(`{"kind":"agent","agentId":"bot-0","name":"Bot"}
+				{"kind":"agent","agentId":"bot-1","name":"Bot"}
+				{"kind":"agent","agentId":"bot-2","name":"Bot"}
+				{"kind":"agent","agentId":"bot-3","name":"bot"}`)
+			b.load(tenant, lines.String())
+			for path, prefix := range map[string]string{conversationsPath: "c", messagesPath: "m"} {
+				for _, size := range []int{1, 7, 45, 46} {
+					got := b.walk(fmt.Sprintf("%s?%s&per_page=%d", path, crowdWindow, size), nil)
+					if s := strings.ReplaceAll(strings.Join(got, ""), prefix, ""); s != strings.Join(want, "") {
+						t.Errorf("%s by %d: %q", path, size, got)
+					}
+				}
+			}
+			if got := b.walk(messagesPath+"?"+crowdWindow+"&conversation_id=c-03", nil); len(got) != 0 {
+				t.Errorf("another bot's conversation: %q", got)
+			}
+			if got := b.walk(messagesPath+"?"+crowdWindow+"&conversation_id=c-02", nil); !slices.Equal(got, []string{"m-02"}) {
+				t.Errorf("one conversation: %q", got)
+			}
+		})
+	}
+}
+
+// TestAgentComesLate has messages before their conversation, and a conversation that changes its bot.
+func TestAgentComesLate(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}
+				{"kind":"agent","agentId":"bot-2","name":"Other"}
+				{"kind":"message","messageId":"m1","conversationId":"c1","time":1700000000,"type":"UserInput"}`)
+			other := strings.Replace(crowdWindow, "Bot", "Other", 1)
+			check := func(what string, ofBot, ofOther int) {
+				t.Helper()
+				for query, n := range map[string]int{crowdWindow: ofBot, other: ofOther} {
+					for _, path := range []string{conversationsPath, messagesPath} {
+						if got := b.walk(path+"?"+query, nil); len(got) != n {
+							t.Errorf("%s: %s?%s: %q", what, path, query, got)
+						}
+					}
+				}
+			}
+			check("before", 0, 0)
+			conversation := `{"kind":"conversation","conversationId":"c1","agentId":%q,"startTime":"2023-11-14T22:13:20Z"}`
+			b.load(tenant, fmt.Sprintf(conversation, "bot-1"))
+			check("known", 1, 0)
+			b.load(tenant, fmt.Sprintf(conversation, "bot-2"))
+			check("moved", 0, 1)
+			if p := b.page(conversationsPath + "?" + other); len(p.Data) != 1 || p.Data[0].User != 1 {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
+// TestStream holds the stream against the pages, over a real connection.
+func TestStream(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 290, "m"))
+			// One row that is larger than all that a stream reads at a time.
+			b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":"huge","agentId":"bot-1","startTime":"2023-11-14T22:13:21Z","metadata":{"x":%q}}`, strings.Repeat("y", 5<<20)))
+			server := httptest.NewServer(b.handler)
+			t.Cleanup(server.Close)
+			for _, path := range []string{conversationsPath, messagesPath} {
+				answer := b.stream(server, path+"?"+crowdWindow)
+				scanner := bufio.NewScanner(answer.Body)
+				scanner.Buffer(nil, 16<<20)
+				var got []string
+				for scanner.Scan() {
+					var row struct {
+						ID string `json:"_id"`
+					}
+					b.must(json.Unmarshal(scanner.Bytes(), &row))
+					got = append(got, row.ID)
+				}
+				b.must(scanner.Err())
+				b.must(answer.Body.Close())
+				if want := b.walk(path+"?"+crowdWindow+"&per_page=100", nil); !slices.Equal(got, want) {
+					t.Errorf("%s: %d lines, %d rows", path, len(got), len(want))
+				}
+			}
+		})
+	}
+}
+
+func (b *bench) stream(server *httptest.Server, target string) *http.Response {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, server.URL+target, nil)
+	b.must(err)
+	r.Header.Set("x-api-key", sampleKey)
+	r.Header.Set("Accept", "application/x-ndjson")
+	answer, err := server.Client().Do(r)
+	b.must(err)
+	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "application/x-ndjson" {
+		b.Fatalf("%d %v", answer.StatusCode, answer.Header)
+	}
+	return answer
+}
+
+// faulty is a catalog whose pages fail after a while.
+type faulty struct {
+	*catalog.Catalog
+	good int
+}
+
+func (f *faulty) ExportConversations(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedConversation], error) {
+	if f.good--; f.good < 0 {
+		return catalog.ExportPage[catalog.ExportedConversation]{}, domain.Errorf(domain.KindUnavailable, "the catalog failed")
+	}
+	return f.Catalog.ExportConversations(ctx, w, after, limit)
+}
+
+// TestStreamBreaks proves that a stream which fails midway never looks like a whole one.
+func TestStreamBreaks(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t))
+	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 290, "m"))
+	server := httptest.NewServer(b.api(&faulty{b.catalog, 1}, b.limiter))
+	t.Cleanup(server.Close)
+	answer := b.stream(server, conversationsPath+"?"+crowdWindow)
+	got, err := io.ReadAll(answer.Body)
+	b.must(answer.Body.Close())
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("it ended with %v", err)
+	}
+	if n := bytes.Count(got, []byte("\n")); n > 100 {
+		t.Errorf("%d lines came", n)
+	}
+	b.handler = b.api(&faulty{b.catalog, 0}, b.limiter)
+	r := request(http.MethodGet, conversationsPath+"?"+crowdWindow, sampleKey)
+	r.Header.Set("Accept", "application/x-ndjson")
+	if a := b.spec.Do(t, b.handler, r); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		t.Errorf("a stream that never began: %d %s", a.Status, a.Body)
+	}
+}

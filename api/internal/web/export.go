@@ -1,0 +1,76 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// ParseExportQuery is ParseQuery with an error that names the parameter which can't be read.
+func ParseExportQuery(raw string) (Query, string, error) {
+	q, err := ParseQuery(raw)
+	if err == nil {
+		return q, "", nil
+	}
+	for pair := range strings.SplitSeq(raw, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		name, keyErr := url.QueryUnescape(key)
+		_, valueErr := url.QueryUnescape(value)
+		if keyErr == nil && valueErr == nil && !strings.Contains(pair, ";") {
+			continue
+		}
+		if keyErr != nil || !plainName(name) {
+			break
+		}
+		return q, name, domain.Errorf(domain.KindInvalid, "%s can't be read: it is not escaped as a query's parameters are", name)
+	}
+	return q, "", err
+}
+
+// plainName says whether a parameter's name may stand in an answer: the families' own all may.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !(c >= 'a' && c <= 'z' || c == '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// NDJSON is the media type of one JSON value a line.
+const NDJSON = "application/x-ndjson"
+
+// WantsNDJSON says whether an Accept header prefers lines to one document.
+func WantsNDJSON(r *http.Request) bool {
+	lines, document := 0.0, 0.0
+	for _, header := range r.Header.Values("Accept") {
+		for item := range strings.SplitSeq(header, ",") {
+			kind, parameters, _ := strings.Cut(item, ";")
+			switch strings.ToLower(strings.TrimSpace(kind)) {
+			case NDJSON:
+				lines = max(lines, quality(parameters))
+			case "application/json":
+				document = max(document, quality(parameters))
+			}
+		}
+	}
+	return lines > 0 && lines >= document
+}
+
+// quality reads the q of a media range's parameters.
+func quality(parameters string) float64 {
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}
