@@ -39,6 +39,7 @@ type commands struct {
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
+	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
 	Verify     verifyCmd     `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -103,11 +104,14 @@ func usageText(err error) string {
 func (d *deps) report(err error) int {
 	var settings *config.Error
 	var usage *usageError
+	var coded *codedError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.As(err, &coded):
+		return coded.code
 	case errors.As(err, &settings):
 		d.complain("these settings cannot be used:\n  " + strings.ReplaceAll(settings.Error(), "\n", "\n  "))
 		return exitUsage

@@ -1,0 +1,111 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// What a Link's Status may be.
+const (
+	StatusAvailable = "available"
+	StatusNoData    = "no_data"
+	StatusPending   = "pending"
+	StatusFailed    = "failed"
+)
+
+// Day is the server's answer about one UTC day.
+type Day struct {
+	Date           string     `json:"date"` // YYYY-MM-DD
+	TotalSessions  int64      `json:"totalSessions"`
+	TotalFiles     int64      `json:"totalFiles"`
+	TotalSizeBytes int64      `json:"totalSizeBytes"`
+	GeneratedAt    *time.Time `json:"generatedAt"` // nil while an hour was never anything but pending
+	RetentionDays  int        `json:"retentionDays"`
+	ExpiresAt      *time.Time `json:"expiresAt"` // nil while GeneratedAt is
+	Links          []Link     `json:"links"`     // one an hour, in order
+}
+
+// Link is one hour of a Day.
+type Link struct {
+	Hour string `json:"hour"` // "00" to "23"
+	// URL fetches the archive without any other credential: treat it as a secret. "" unless available.
+	URL              string     `json:"url"`
+	SessionCount     int64      `json:"sessionCount"`
+	FileCount        int64      `json:"fileCount"`
+	SizeBytes        int64      `json:"sizeBytes"` // of the ZIP
+	Status           string     `json:"status"`
+	URLExpiresAt     *time.Time `json:"urlExpiresAt"`
+	ManifestSHA256   string     `json:"manifestSha256"` // hex, of the ZIP's SHA256SUMS; "" unless available
+	Revision         int64      `json:"revision"`
+	Rebuilding       bool       `json:"rebuilding"` // newer recordings wait for the next revision
+	MissingFileCount int64      `json:"missingFileCount"`
+}
+
+// Day asks for one day, YYYY-MM-DD in UTC. The server counts each answer: 5 an
+// hour unless it grants more. Errors: *RefusedError, *LimitedError,
+// *StatusError, those of ctx, and of the network after the last attempt.
+func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
+	if _, err := time.Parse(time.DateOnly, day); err != nil {
+		return nil, fmt.Errorf("%q is not a day such as 2025-12-12", day)
+	}
+	var d *Day
+	stale := ""
+	err := c.retry(ctx, func() error {
+		for {
+			token, err := c.bearer(ctx, stale)
+			if err != nil {
+				var transient *transientError
+				if errors.As(err, &transient) { // it was tried often enough
+					err = transient.err
+				}
+				return fmt.Errorf("get an access token: %w", err)
+			}
+			d = new(Day)
+			err = c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day, token, d)
+			var refused *RefusedError
+			if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && stale == "" {
+				stale = token // ended early, by a rotated key for example: once more with a fresh one
+				continue
+			}
+			return err
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", day, err)
+	}
+	if err := d.check(day); err != nil {
+		return nil, fmt.Errorf("ask for %s: the answer is not what callvault gives: %w", day, err)
+	}
+	return d, nil
+}
+
+// check refuses what would write elsewhere than to the day's 24 files.
+func (d *Day) check(day string) error {
+	if d.Date != day {
+		return fmt.Errorf("it is about %.20q", d.Date)
+	}
+	if len(d.Links) != 24 {
+		return fmt.Errorf("it has %d hours", len(d.Links))
+	}
+	for i := range d.Links {
+		l := &d.Links[i]
+		if l.Hour != fmt.Sprintf("%02d", i) {
+			return fmt.Errorf("hour %d is named %.20q", i, l.Hour)
+		}
+		if l.Status != StatusAvailable {
+			continue
+		}
+		u, err := url.Parse(l.URL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("hour %s has no link", l.Hour)
+		}
+		if l.SizeBytes <= 0 {
+			return fmt.Errorf("hour %s has %d bytes", l.Hour, l.SizeBytes)
+		}
+	}
+	return nil
+}

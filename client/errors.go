@@ -1,0 +1,139 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrBusy is returned by Pull when another pull works on the directory.
+var ErrBusy = errors.New("another pull is writing to this directory")
+
+// RefusedError is an answer that asking again does not change: 400 (no such day
+// or a day to come), 401 (credentials), 403 (scope or feature), 404 (past
+// retention).
+type RefusedError struct {
+	Status  int
+	Message string // the server's
+}
+
+// Error gives the server's words.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the server refuses (%d): %s", e.Status, e.Message)
+}
+
+// LimitedError is a 429: the server takes no more of these requests for now.
+type LimitedError struct {
+	RetryAfter time.Duration
+	Message    string // the server's
+}
+
+// Error gives the server's words and the wait.
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("limited for %s: %s", e.RetryAfter.Round(time.Second), e.Message)
+}
+
+// StatusError is any other answer that was not expected.
+type StatusError struct {
+	Status  int
+	Message string // the server's
+}
+
+// Error gives the server's words.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the server answers %d: %s", e.Status, e.Message)
+}
+
+// DamagedError is an archive that does not pass its checks.
+type DamagedError struct {
+	Problems []Problem // the first ones
+}
+
+// Error names the first problem.
+func (e *DamagedError) Error() string {
+	if len(e.Problems) == 0 {
+		return "the archive is damaged"
+	}
+	return "the archive is damaged: " + e.Problems[0].String()
+}
+
+// transientError is worth another attempt, not before after.
+type transientError struct {
+	err   error
+	after time.Duration
+}
+
+func (e *transientError) Error() string { return e.err.Error() }
+func (e *transientError) Unwrap() error { return e.err }
+
+// maxWait bounds what a server may ask to wait for.
+const maxWait = 7 * 24 * time.Hour
+
+// retryAfter reads a Retry-After header, in seconds or as a date; fallback when
+// there is none.
+func retryAfter(h http.Header, now time.Time, fallback time.Duration) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if n, err := strconv.ParseUint(text, 10, 63); err == nil {
+		return time.Duration(min(n, uint64(maxWait/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return min(max(at.Sub(now), 0), maxWait)
+	}
+	return fallback
+}
+
+// answerError says what an answer that is no success means. It reads the body.
+func answerError(resp *http.Response, now time.Time) error {
+	message := messageOf(resp)
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests:
+		return &LimitedError{RetryAfter: max(time.Second, retryAfter(resp.Header, now, time.Minute)), Message: message}
+	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
+		return &RefusedError{Status: code, Message: message}
+	case code >= 500 || code == http.StatusRequestTimeout:
+		return &transientError{&StatusError{code, message}, retryAfter(resp.Header, now, 0)}
+	case code >= 300 && code < 400:
+		return &StatusError{code, "it redirects; use the URL that callvault itself has"}
+	default:
+		return &StatusError{code, message}
+	}
+}
+
+// messageOf finds the words of an error, as callvault and token endpoints shape them.
+func messageOf(resp *http.Response) string {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	var answer struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if err != nil || json.Unmarshal(body, &answer) != nil || answer.Error == "" {
+		return http.StatusText(resp.StatusCode)
+	}
+	text := answer.Error
+	if answer.Description != "" {
+		text += ": " + answer.Description
+	}
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return text
+}
+
+// sendError says why no answer came, without the URL, which may be a link.
+func sendError(ctx context.Context, err error) error {
+	var with *url.Error
+	if errors.As(err, &with) {
+		err = with.Err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &transientError{err: fmt.Errorf("the server cannot be reached: %w", err)}
+}

@@ -1,0 +1,164 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+)
+
+// maxAnswer bounds an answer in JSON; a day has some 15 KB.
+const maxAnswer = 1 << 20
+
+// pause waits, or gives ctx's error.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// backoff is the wait after the n-th failure in a row, n ≥ 1, scattered so that
+// clients that failed together do not come back together.
+func (c *Client) backoff(n int, err error) time.Duration {
+	wait := maxBackoff
+	if n < 16 {
+		wait = min(maxBackoff, c.cfg.Backoff<<(n-1))
+	}
+	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // no secret: it scatters
+	var transient *transientError
+	if errors.As(err, &transient) {
+		wait = max(wait, min(transient.after, time.Minute))
+	}
+	return wait
+}
+
+// retry repeats do while its errors are transient.
+func (c *Client) retry(ctx context.Context, do func() error) error {
+	for n := 1; ; n++ {
+		err := do()
+		var transient *transientError
+		if !errors.As(err, &transient) || n >= c.cfg.Attempts {
+			return err
+		}
+		if err := pause(ctx, c.backoff(n, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// getJSON asks for one document, once.
+func (c *Client) getJSON(ctx context.Context, address, bearer string, into any) (err error) {
+	limited, cancel := context.WithTimeout(ctx, c.cfg.AnswerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(limited, http.MethodGet, address, nil)
+	if err != nil {
+		return fmt.Errorf("make a request: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return answerError(resp, c.cfg.Now())
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return sendError(ctx, err)
+	case len(body) > maxAnswer:
+		return fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the answer is not what callvault gives: %w", err)
+	}
+	return nil
+}
+
+// bearer gives an access token that is still good; a fresh one instead of stale.
+func (c *Client) bearer(ctx context.Context, stale string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.token != nil && c.token.AccessToken != stale && c.fresh(c.token) {
+		return c.token.AccessToken, nil
+	}
+	if err := c.retry(ctx, func() error { return c.authenticate(ctx) }); err != nil {
+		return "", err
+	}
+	return c.token.AccessToken, nil
+}
+
+// fresh leaves a token enough life for the request that it is taken for.
+func (c *Client) fresh(t *oauth2.Token) bool {
+	return t.Expiry.IsZero() || c.cfg.Now().Add(10*time.Second).Before(t.Expiry)
+}
+
+func (c *Client) authenticate(ctx context.Context) error {
+	endpoint, err := c.tokenURL(ctx)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, c.cfg.AnswerTimeout)
+	defer cancel()
+	grant := clientcredentials.Config{
+		ClientID: c.cfg.ClientID, ClientSecret: c.cfg.ClientSecret, TokenURL: endpoint,
+		Scopes: []string{c.cfg.Scope}, AuthStyle: oauth2.AuthStyleInHeader,
+	}
+	token, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, c.http))
+	var answered *oauth2.RetrieveError
+	switch {
+	case err == nil:
+		c.token = token
+		return nil
+	case errors.As(err, &answered) && answered.Response.StatusCode != http.StatusOK:
+		answered.Response.Body = io.NopCloser(strings.NewReader(string(answered.Body)))
+		return answerError(answered.Response, c.cfg.Now())
+	case errors.As(err, &answered):
+		return errors.New("the answer of the token endpoint holds no token")
+	}
+	var network *url.Error
+	if !errors.As(err, &network) && ctx.Err() == nil {
+		return errors.New("the answer of the token endpoint cannot be read")
+	}
+	return sendError(ctx, err)
+}
+
+// tokenURL is where tokens are given out. A discovery document may not lead from
+// https to http: the secret would travel in the open.
+func (c *Client) tokenURL(ctx context.Context) (string, error) {
+	if c.cfg.TokenURL != "" {
+		return c.cfg.TokenURL, nil
+	}
+	var found struct {
+		TokenEndpoint string `json:"token_endpoint"`
+	}
+	if err := c.getJSON(ctx, c.base.String()+"/.well-known/openid-configuration", "", &found); err != nil {
+		return "", fmt.Errorf("find the token endpoint: %w", err)
+	}
+	u, err := webURL(found.TokenEndpoint)
+	if err != nil {
+		return "", fmt.Errorf("find the token endpoint: its URL %w", err)
+	}
+	if c.base.Scheme == "https" && u.Scheme != "https" {
+		return "", errors.New("find the token endpoint: an https server names one without https")
+	}
+	return found.TokenEndpoint, nil
+}

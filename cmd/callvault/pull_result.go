@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+)
+
+// pulled is the output of --json.
+type pulled struct {
+	State string      `json:"state"`
+	Days  []pulledDay `json:"days"`
+}
+
+type pulledDay struct {
+	Date  string       `json:"date"`
+	State string       `json:"state"`
+	Kept  bool         `json:"kept,omitempty"` // the server has it no more
+	Error string       `json:"error,omitempty"`
+	Hours []pulledHour `json:"hours"` // none when the server did not answer for the day
+}
+
+type pulledHour struct {
+	Hour             string `json:"hour"`
+	State            string `json:"state"`
+	File             string `json:"file,omitempty"`
+	SizeBytes        int64  `json:"sizeBytes"`
+	Revision         int64  `json:"revision"`
+	Rebuilding       bool   `json:"rebuilding"`
+	MissingFileCount int64  `json:"missingFileCount"`
+	Error            string `json:"error,omitempty"`
+}
+
+func (c *pullCmd) print(d *deps, r *client.Result) error {
+	if !c.JSON {
+		for i := range r.Days {
+			for _, line := range dayLines(&r.Days[i]) {
+				if _, err := fmt.Fprintln(d.stdout, console.Clean(line)); err != nil {
+					return fmt.Errorf("print the result: %w", err)
+				}
+			}
+		}
+		return nil
+	}
+	out := pulled{State: string(r.State()), Days: []pulledDay{}}
+	for _, day := range r.Days {
+		p := pulledDay{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(day.Err), Hours: []pulledHour{}}
+		for _, h := range day.Hours {
+			p.Hours = append(p.Hours, pulledHour{
+				Hour: h.Hour, State: string(h.State), File: h.Path, SizeBytes: h.SizeBytes, Revision: h.Revision,
+				Rebuilding: h.Rebuilding, MissingFileCount: h.Missing, Error: errorText(h.Err),
+			})
+		}
+		out.Days = append(out.Days, p)
+	}
+	return console.JSON(d.stdout, out)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// dayLines is a line about the day, and one for each hour that is not as it should be.
+func dayLines(d *client.DayResult) []string {
+	counts := map[client.HourState]int{}
+	var rebuilding, missing int
+	var lines []string
+	for _, h := range d.Hours {
+		counts[h.State]++
+		if h.Rebuilding {
+			rebuilding++
+		}
+		missing += int(h.Missing)
+		switch h.State {
+		case client.HourLimited, client.HourRefused, client.HourError:
+			lines = append(lines, fmt.Sprintf("  %s  %s: %s", h.Hour, h.State, errorText(h.Err)))
+		case client.HourFailed:
+			lines = append(lines, fmt.Sprintf("  %s  failed on the server", h.Hour))
+		case client.HourDownloaded, client.HourPresent, client.HourNoData, client.HourPending:
+		}
+	}
+	var parts []string
+	for _, s := range []struct {
+		n    int
+		text string
+	}{
+		{counts[client.HourDownloaded], "downloaded"}, {counts[client.HourPresent], "already there"}, {counts[client.HourNoData], "without data"},
+		{counts[client.HourPending], "pending"}, {rebuilding, "with a newer revision to come"},
+	} {
+		if s.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", s.n, s.text))
+		}
+	}
+	if d.Kept {
+		parts = append(parts, "past the server's retention, kept here")
+	}
+	if missing > 0 {
+		parts = append(parts, count(missing, "recording")+" declared missing")
+	}
+	if d.Err != nil {
+		parts = append(parts, d.Err.Error())
+	}
+	first := fmt.Sprintf("%s  %-10s  %s", d.Date, d.State, strings.Join(parts, ", "))
+	return append([]string{strings.TrimRight(first, " ")}, lines...)
+}
+
+// pullProgress shows a pull on the console: a bar for each file and one for the day.
+type pullProgress struct {
+	console *console.Progress
+
+	mu    sync.Mutex
+	total *console.Task
+	files map[string]*pulling
+}
+
+// pulling is a file of the plan.
+type pulling struct {
+	task        *console.Task // nil while it is not downloaded
+	at, counted int64         // its position, and how much of it the total has
+}
+
+func newPullProgress(c *console.Progress) *pullProgress {
+	return &pullProgress{console: c, files: map[string]*pulling{}}
+}
+
+// Plan implements client.Progress.
+func (p *pullProgress) Plan(day string, _ int, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.total != nil {
+		p.total.End(nil)
+	}
+	p.files = map[string]*pulling{}
+	p.total = p.console.Start(day+" total", bytes)
+}
+
+// Start implements client.Progress.
+func (p *pullProgress) Start(file string, from, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.files[file]
+	if f == nil {
+		f = &pulling{}
+		p.files[file] = f
+	}
+	if f.task != nil {
+		f.task.End(errReported)
+	}
+	f.task, f.at = p.console.Start(file, size), from
+	f.task.Add(from)
+	p.advance(f)
+}
+
+// Advance implements client.Progress.
+func (p *pullProgress) Advance(file string, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.files[file]
+	if f == nil || f.task == nil {
+		return
+	}
+	f.task.Add(n)
+	f.at += n
+	p.advance(f)
+}
+
+// advance counts in the total what was not counted before: a file that starts over counts once.
+func (p *pullProgress) advance(f *pulling) {
+	if n := f.at - f.counted; n > 0 && p.total != nil {
+		p.total.Add(n)
+		f.counted = f.at
+	}
+}
+
+// End implements client.Progress.
+func (p *pullProgress) End(file string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.files[file]; f != nil && f.task != nil {
+		f.task.End(err)
+		f.task = nil
+	}
+}
+
+// Note implements client.Progress.
+func (p *pullProgress) Note(text string) { p.console.Printf("%s", text) }
+
+// close waits until all is drawn.
+func (p *pullProgress) close() {
+	p.mu.Lock()
+	if p.total != nil {
+		p.total.End(nil)
+	}
+	p.mu.Unlock()
+	p.console.Close()
+}
