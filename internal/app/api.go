@@ -8,10 +8,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/bulk"
+	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/limits"
 )
 
 // api makes the handler of everything that clients call.
@@ -31,6 +34,10 @@ func (p *Parts) api(ctx context.Context, log *zap.Logger) (http.Handler, error) 
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Log: log}),
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
 			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings()}, Log: log, Now: time.Now}),
+		exports.New(exports.Config{PublicURL: c.PublicURL, Redirect: c.DownloadMode == "redirect", InternalToken: c.InternalToken.Reveal()},
+			exports.Deps{Catalog: p.Catalog, Recordings: p.Store.Recordings(), Sealer: keys, Log: log, Now: time.Now}),
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,
+			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
 	}
 	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Log: log, Now: time.Now}), nil
 }
