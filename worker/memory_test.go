@@ -113,7 +113,7 @@ const (
 // Two builds of large recordings and one of 70,000 small ones at once hold no
 // more than 96 MiB beyond an idle process, by the default settings.
 func TestMemory(t *testing.T) {
-	w := newPostgresWorld(t)
+	w := newWorld(t)
 	w.register70k(hour(7))
 	large := int64(largeSize)
 	w.recording(hour(0), &large)
