@@ -83,8 +83,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	return &Client{cfg: cfg, base: base, http: &http.Client{
 		Transport: &named{cfg.Transport, cfg.UserAgent},
-		// Redirects of downloads are followed by hand: Go would tell the object store in
-		// Referer which link sent it there. Nothing else may redirect: it carries credentials.
+		// What goes through here carries credentials and may not be redirected. Downloads follow
+		// redirects by hand: Go would tell the object store in Referer which link sent it there.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }

@@ -56,7 +56,7 @@ type savedLink struct {
 	FileCount        int64       `json:"fileCount"`
 	SizeBytes        int64       `json:"sizeBytes"`
 	Status           string      `json:"status"`
-	ManifestSHA256   string      `json:"manifestSha256"`
+	ManifestSHA256   *string     `json:"manifestSha256"`
 	Revision         int64       `json:"revision"`
 	Rebuilding       bool        `json:"rebuilding"`
 	MissingFileCount int64       `json:"missingFileCount"`
@@ -86,10 +86,13 @@ type folder struct {
 func openFolder(dir string) (*folder, error) {
 	f := &folder{dir: dir, files: map[string]fileRecord{}}
 	body, err := os.ReadFile(filepath.Join(dir, dayName)) //nolint:gosec // the user names the directory
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read what is there: %w", err)
 	}
-	if err != nil || json.Unmarshal(body, &f.last) != nil {
+	if json.Unmarshal(body, &f.last) != nil {
 		f.last = savedDay{}
 		return f, nil
 	}
@@ -134,7 +137,10 @@ func (f *folder) record(hour string) (fileRecord, bool) {
 func (f *folder) save() error {
 	s := savedDay{Day: *f.day}
 	for _, l := range f.day.Links {
-		kept := savedLink{l.Hour, l.SessionCount, l.FileCount, l.SizeBytes, l.Status, l.ManifestSHA256, l.Revision, l.Rebuilding, l.MissingFileCount, nil}
+		kept := savedLink{l.Hour, l.SessionCount, l.FileCount, l.SizeBytes, l.Status, nil, l.Revision, l.Rebuilding, l.MissingFileCount, nil}
+		if l.ManifestSHA256 != "" {
+			kept.ManifestSHA256 = &l.ManifestSHA256
+		}
 		if r, ok := f.files[l.Hour]; ok {
 			kept.File = &r
 		}
@@ -195,7 +201,8 @@ func (f *folder) whole() bool {
 		if l.Status == StatusNoData {
 			continue
 		}
-		if l.Status != StatusAvailable || l.File == nil || l.File.Revision != l.Revision || l.File.ManifestSHA256 != l.ManifestSHA256 {
+		if l.Status != StatusAvailable || l.File == nil || l.File.Revision != l.Revision || l.File.SizeBytes != l.SizeBytes ||
+			l.ManifestSHA256 != nil && l.File.ManifestSHA256 != *l.ManifestSHA256 {
 			return false
 		}
 		info, err := os.Stat(f.path(l.Hour + ".zip"))
@@ -246,9 +253,8 @@ func checkArchive(ctx context.Context, path, day string, l Link) error {
 }
 
 // writeFile puts a small file in place as a whole, or not at all.
-func writeFile(path string, body []byte) (err error) {
-	temporary := path + ".tmp"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
+func writeFile(path string, body []byte) error {
+	file, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}
@@ -262,13 +268,13 @@ func place(file *os.File, err error, path string) error {
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(file.Name(), path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path)) //nolint:gosec // as above
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}

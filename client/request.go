@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -133,10 +132,6 @@ func (c *Client) authenticate(ctx context.Context) error {
 		return answerError(answered.Response, c.cfg.Now())
 	case errors.As(err, &answered):
 		return errors.New("the answer of the token endpoint holds no token")
-	}
-	var network *url.Error
-	if !errors.As(err, &network) && ctx.Err() == nil {
-		return errors.New("the answer of the token endpoint cannot be read")
 	}
 	return sendError(ctx, err)
 }

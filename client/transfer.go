@@ -187,7 +187,8 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 				req.Header.Set("If-Range", t.part.of.ETag)
 			}
 		}
-		resp, err := t.client.http.Do(req)
+		// Not through the http.Client, whose errors tell where a redirect leads.
+		resp, err := t.client.http.Transport.RoundTrip(req)
 		if err != nil {
 			return nil, false, sendError(ctx, err)
 		}

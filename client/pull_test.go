@@ -1,0 +1,566 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/client"
+)
+
+func pulled(t testing.TB, dir, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, pullDay, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// names lists what stands in the day's directory.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, pullDay))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+func wantNames(t testing.TB, dir string, want ...string) {
+	t.Helper()
+	if got := names(t, dir); !slices.Equal(got, want) {
+		t.Errorf("the directory holds %v, want %v", got, want)
+	}
+}
+
+func TestPullAndPullAgain(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a, b := s.put(3, 100, 1), s.put(14, 200_000, 2)
+	d, p := s.pull(dir, client.DayComplete, nil)
+	if d.Hours[3].State != client.HourDownloaded || d.Hours[14].State != client.HourDownloaded || d.Hours[0].State != client.HourNoData {
+		t.Errorf("hours: %+v", d.Hours)
+	}
+	if !bytes.Equal(pulled(t, dir, "03.zip"), a.zip) || !bytes.Equal(pulled(t, dir, "14.zip"), b.zip) || p.came != int64(len(a.zip)+len(b.zip)) {
+		t.Errorf("other bytes came, %d of them", p.came)
+	}
+	wantNames(t, dir, "03.zip", "14.zip", "day.json")
+	saved := pulled(t, dir, "day.json")
+	if bytes.Contains(saved, []byte("hidden")) || !bytes.Contains(saved, []byte(b.manifest)) {
+		t.Errorf("day.json holds a link, or no manifest:\n%s", saved)
+	}
+	for _, r := range s.seen {
+		if r.Header.Get("Authorization") != "" || r.UserAgent() != "test/1" {
+			t.Errorf("a link was asked with %v", r.Header)
+		}
+	}
+	d, _ = s.pull(dir, client.DayComplete, nil)
+	if d.Hours[14].State != client.HourPresent || s.count("03")+s.count("14") != 2 || s.count("day") != 2 {
+		t.Errorf("the second pull made requests: %v, hour 14 is %s", s.requests, d.Hours[14].State)
+	}
+	if !bytes.Equal(saved, pulled(t, dir, "day.json")) {
+		t.Error("day.json changed")
+	}
+	if err := os.Remove(filepath.Join(dir, pullDay, "day.json")); err != nil {
+		t.Fatal(err)
+	}
+	s.pull(dir, client.DayComplete, nil)
+	if s.count("14") != 1 {
+		t.Error("a good archive was fetched again because day.json was lost")
+	}
+	if !bytes.Equal(saved, pulled(t, dir, "day.json")) {
+		t.Error("day.json did not come back")
+	}
+}
+
+func TestCutBodyIsContinued(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 500_000, 1)
+	s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
+		if kind == "14" && n <= 3 {
+			s.give(w, r, kind, 100_000)
+			return true
+		}
+		return false
+	}
+	s.pull(dir, client.DayComplete, nil)
+	if !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) {
+		t.Error("other bytes came")
+	}
+	if s.bytes("14") > int64(len(a.zip))+300_000 || s.count("14") < 4 {
+		t.Errorf("%d bytes in %d requests for %d", s.bytes("14"), s.count("14"), len(a.zip))
+	}
+	for i, r := range s.seen {
+		if i > 0 && (!strings.HasPrefix(r.Header.Get("Range"), "bytes=") || r.Header.Get("If-Range") != `"14-1"`) {
+			t.Errorf("attempt %d has Range %q, If-Range %q", i+1, r.Header.Get("Range"), r.Header.Get("If-Range"))
+		}
+	}
+}
+
+// cutOnce ends a first pull midway and leaves a part.
+func cutOnce(t *testing.T, s *server, dir string) {
+	t.Helper()
+	s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
+		if kind == "14" && n == 1 {
+			s.give(w, r, kind, 150_000)
+		} else if kind == "14" {
+			deny(w, http.StatusMethodNotAllowed, "no more today") // not worth another attempt
+		}
+		return kind == "14"
+	}
+	d, _ := s.pull(dir, client.DayFailed, nil)
+	if d.Hours[14].State != client.HourError {
+		t.Fatalf("hour 14 is %+v", d.Hours[14])
+	}
+	wantNames(t, dir, "14.zip.part", "14.zip.part.json", "day.json")
+	s.fault = nil
+}
+
+func TestNextRunContinues(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 500_000, 1)
+	cutOnce(t, s, dir)
+	left := int64(len(pulled(t, dir, "14.zip.part")))
+	if left == 0 {
+		t.Fatal("nothing was left to continue")
+	}
+	_, p := s.pull(dir, client.DayComplete, nil)
+	if p.came != int64(len(a.zip))-left || !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) {
+		t.Errorf("%d bytes came, %d were left of %d", p.came, left, len(a.zip))
+	}
+	wantNames(t, dir, "14.zip", "day.json")
+}
+
+func TestPartOfAnotherRevisionIsDropped(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 500_000, 1)
+	cutOnce(t, s, dir)
+	b := s.put(14, 500_000, 2) // as long, but for its bytes
+	_, p := s.pull(dir, client.DayComplete, nil)
+	if p.came != int64(len(b.zip)) || !bytes.Equal(pulled(t, dir, "14.zip"), b.zip) {
+		t.Errorf("%d bytes came of %d", p.came, len(b.zip))
+	}
+}
+
+func TestDamagedPartIsFetchedAfresh(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 500_000, 1)
+	cutOnce(t, s, dir)
+	part := pulled(t, dir, "14.zip.part")
+	clear(part[len(part)/2:]) // what a power failure does
+	if err := os.WriteFile(filepath.Join(dir, pullDay, "14.zip.part"), part, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, p := s.pull(dir, client.DayComplete, nil)
+	if !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) || !p.noted("damaged") {
+		t.Errorf("other bytes came; notes %q", p.notes)
+	}
+}
+
+func TestNewRevisionReplacesTheOld(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a, other := s.put(14, 200_000, 1), s.put(3, 10, 1)
+	s.pull(dir, client.DayComplete, nil)
+	b := s.put(14, 200_000, 2)
+	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "14" {
+			deny(w, http.StatusMethodNotAllowed, "not now")
+		}
+		return kind == "14"
+	}
+	s.pull(dir, client.DayFailed, nil)
+	if !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) {
+		t.Error("the old revision did not stay until the new one was there")
+	}
+	s.fault = nil
+	d, _ := s.pull(dir, client.DayComplete, nil)
+	if !bytes.Equal(pulled(t, dir, "14.zip"), b.zip) || d.Hours[14].Revision != 2 || d.Hours[14].State != client.HourDownloaded {
+		t.Errorf("hour 14 is %+v", d.Hours[14])
+	}
+	if s.count("03") != 1 || !bytes.Equal(pulled(t, dir, "03.zip"), other.zip) {
+		t.Error("another hour was touched")
+	}
+}
+
+func TestExpiredLinksAreRefreshedOnce(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	for h := range 5 {
+		s.put(h, 1000, 1)
+	}
+	s.fault = func(kind string, _ int, w http.ResponseWriter, r *http.Request) bool {
+		expired := strings.HasSuffix(r.URL.Query().Get("token"), "-1-1") // of the first answer
+		if expired {
+			deny(w, http.StatusUnauthorized, "The download link has expired.")
+		}
+		return expired
+	}
+	s.pull(dir, client.DayComplete, nil)
+	if s.count("day") != 2 {
+		t.Errorf("%d questions for the day, want 2", s.count("day"))
+	}
+}
+
+func TestLinksThatStayRefused(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1)
+	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "14" {
+			deny(w, http.StatusUnauthorized, "Unauthorized access.")
+		}
+		return kind == "14"
+	}
+	s.pull(dir, client.DayRefused, nil)
+	if s.count("day") > 4 {
+		t.Errorf("%d questions for the day", s.count("day"))
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, limited := range []string{"day", "14"} {
+		s, dir := newServer(t), t.TempDir()
+		s.put(14, 1000, 1)
+		s.put(3, 1000, 1)
+		s.fault = func(kind string, n int, w http.ResponseWriter, _ *http.Request) bool {
+			if kind == limited && n <= 2 {
+				w.Header().Set("Retry-After", "1")
+				deny(w, http.StatusTooManyRequests, "Download limit exceeded. Please try again later.")
+				return true
+			}
+			return false
+		}
+		d, _ := s.pull(dir, client.DayIncomplete, nil)
+		err := d.Err
+		if limited == "14" {
+			if err = d.Hours[14].Err; d.Hours[14].State != client.HourLimited || d.Hours[3].State != client.HourDownloaded {
+				t.Errorf("hours: %+v", d.Hours)
+			}
+		}
+		var limit *client.LimitedError
+		if !errors.As(err, &limit) || limit.RetryAfter != time.Second {
+			t.Errorf("%s: the error is %v", limited, err)
+		}
+		d, p := s.pull(dir, client.DayComplete, func(o *client.Options) { o.WaitLimits, o.Parallel = true, 1 })
+		if !p.noted("going on at") || d.Hours[14].State != client.HourDownloaded {
+			t.Errorf("%s: notes %q, hour %+v", limited, p.notes, d.Hours[14])
+		}
+	}
+}
+
+func TestManifestMismatch(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1).manifest = strings.Repeat("0", 64)
+	d, _ := s.pull(dir, client.DayFailed, nil)
+	var damaged *client.DamagedError
+	if !errors.As(d.Hours[14].Err, &damaged) || s.count("14") != 2 {
+		t.Errorf("%d downloads, error %v", s.count("14"), d.Hours[14].Err)
+	}
+	if slices.Contains(names(t, dir), "14.zip") {
+		t.Error("a damaged archive got its name")
+	}
+}
+
+func TestArchiveOfAnotherHour(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	wrong := s.put(15, 1000, 1)
+	s.hours[14] = wrong
+	d, _ := s.pull(dir, client.DayFailed, nil)
+	if d.Hours[14].State != client.HourError || d.Hours[15].State != client.HourDownloaded {
+		t.Errorf("hours: %+v", d.Hours[14:16])
+	}
+}
+
+func TestServerErrorsAreRetried(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1)
+	s.fault = func(_ string, n int, w http.ResponseWriter, _ *http.Request) bool {
+		if n <= 2 {
+			deny(w, http.StatusInternalServerError, "Internal server error.")
+		}
+		return n <= 2
+	}
+	s.pull(dir, client.DayComplete, nil)
+	s.fault = func(_ string, _ int, w http.ResponseWriter, _ *http.Request) bool { return breakOff(w) }
+	d, _ := s.pull(t.TempDir(), client.DayFailed, nil)
+	if d.Err == nil || s.count("token") != 3+5 {
+		t.Errorf("%d token requests, error %v", s.count("token"), d.Err)
+	}
+}
+
+func TestStalledBodyIsTakenUpAgain(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 300_000, 1)
+	s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
+		if kind != "14" || n != 1 {
+			return false
+		}
+		w.Header().Set("ETag", `"14-1"`)
+		_, _ = w.Write(a.zip[:1000])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // the client gives up
+		return true
+	}
+	c := s.newClient(func(cfg *client.Config) { cfg.StallTimeout = 100 * time.Millisecond })
+	p := &told{}
+	r, err := c.Pull(t.Context(), client.Options{Days: []string{pullDay}, Dir: dir}, p)
+	if err != nil || r.State() != client.DayComplete || p.came != int64(len(a.zip)) {
+		t.Errorf("%v, %+v, %d bytes", err, r.State(), p.came)
+	}
+}
+
+func TestWaitForPendingAndRebuilding(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1).rebuilding = true
+	s.put(3, 1000, 1).status = client.StatusPending
+	s.put(4, 1000, 0).status = client.StatusFailed
+	d, _ := s.pull(dir, client.DayIncomplete, nil)
+	if d.Hours[3].State != client.HourPending || d.Hours[4].State != client.HourFailed || !d.Hours[14].Rebuilding {
+		t.Errorf("hours: %+v", d.Hours)
+	}
+	s.hours[4].status = client.StatusNoData
+	s.fault = func(kind string, n int, _ http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" && n == 3 {
+			s.put(3, 1000, 1)
+		}
+		if kind == "day" && n == 6 {
+			s.put(14, 1000, 2)
+		}
+		return false
+	}
+	d, p := s.pull(dir, client.DayComplete, func(o *client.Options) { o.WaitPending = true })
+	if s.count("day") != 3 || !p.noted("1 hour is not ready on 2025-12-12; asking again at") || d.Hours[14].Revision != 1 {
+		t.Errorf("%d questions, notes %q", s.count("day"), p.notes)
+	}
+	d, _ = s.pull(dir, client.DayComplete, func(o *client.Options) { o.WaitRebuilding = true })
+	if d.Hours[14].Revision != 2 || d.Hours[14].State != client.HourDownloaded || s.count("day") != 6 {
+		t.Errorf("%d questions, hour %+v", s.count("day"), d.Hours[14])
+	}
+}
+
+func TestOnePullForADirectory(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1)
+	var second error
+	s.fault = func(kind string, n int, _ http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" && n == 1 {
+			_, second = s.newClient(nil).Pull(context.Background(), client.Options{Days: []string{pullDay}, Dir: dir}, nil)
+		}
+		return false
+	}
+	s.pull(dir, client.DayComplete, nil)
+	if !errors.Is(second, client.ErrBusy) || s.count("day") != 1 {
+		t.Errorf("the second pull gives %v", second)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for status, asked := range map[int]int{http.StatusUnauthorized: 2, http.StatusForbidden: 1, http.StatusNotFound: 2, http.StatusBadRequest: 2} {
+		s := newServer(t)
+		s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+			if kind == "day" {
+				deny(w, status, "The words of the server.")
+			}
+			return kind == "day"
+		}
+		// 401 costs a second attempt with a fresh token; 401 and 403 are not about the day, so the second is not asked for.
+		d, _ := s.pull(t.TempDir(), client.DayRefused, func(o *client.Options) { o.Days = []string{pullDay, "2025-12-13"} })
+		var refused *client.RefusedError
+		if !errors.As(d.Err, &refused) || refused.Status != status || refused.Message != "The words of the server." || s.count("day") != asked {
+			t.Errorf("%d: %d questions, error %v", status, s.count("day"), d.Err)
+		}
+	}
+}
+
+func TestDayPastRetentionThatIsKept(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1)
+	s.pull(dir, client.DayComplete, nil)
+	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" {
+			deny(w, http.StatusNotFound, "older than the allowed retention period")
+		}
+		return kind == "day"
+	}
+	d, _ := s.pull(dir, client.DayComplete, nil)
+	if !d.Kept || d.Hours[14].State != client.HourPresent {
+		t.Errorf("the day is %+v", d)
+	}
+	if err := os.Truncate(filepath.Join(dir, pullDay, "14.zip"), 10); err != nil {
+		t.Fatal(err)
+	}
+	s.pull(dir, client.DayRefused, nil)
+}
+
+func TestTokensAreRenewed(t *testing.T) {
+	s := newServer(t)
+	s.lifetime = 5 // ends before the next request could be sure of it
+	c := s.newClient(nil)
+	for range 2 {
+		if _, err := c.Day(t.Context(), pullDay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.count("token") != 2 {
+		t.Errorf("%d tokens, want 2", s.count("token"))
+	}
+	s.lifetime = 3600
+	for range 3 {
+		if _, err := c.Day(t.Context(), pullDay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.count("token") != 3 {
+		t.Errorf("%d tokens, want 3", s.count("token"))
+	}
+	s.mu.Lock()
+	s.tokens++ // the server takes the old one no more
+	s.mu.Unlock()
+	if _, err := c.Day(t.Context(), pullDay); err != nil || s.count("token") != 4 {
+		t.Errorf("%d tokens, %v", s.count("token"), err)
+	}
+}
+
+func TestRedirectToAStore(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 500_000, 1)
+	n := 0
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Referer") != "" || r.Header.Get("Authorization") != "" {
+			t.Errorf("the store is told %v", r.Header)
+		}
+		r.Header.Del("If-Range") // as stores do
+		switch n++; n {
+		case 1:
+			s.give(w, r, "14", 100_000)
+		case 2:
+			deny(w, http.StatusForbidden, "Request has expired")
+		default:
+			s.give(w, r, "14", -1)
+		}
+	}))
+	t.Cleanup(store.Close)
+	s.store = store.URL
+	_, p := s.pull(dir, client.DayComplete, nil)
+	if !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) || p.came != int64(len(a.zip)) || s.count("day") != 1 {
+		t.Errorf("%d bytes came of %d, %d questions", p.came, len(a.zip), s.count("day"))
+	}
+}
+
+// TestChangedBytesStartOver has a store that ignores If-Range and has other bytes under the key.
+func TestChangedBytesStartOver(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 500_000, 1)
+	cutOnce(t, s, dir)
+	path := filepath.Join(dir, pullDay, "14.zip.part.json")
+	note := bytes.ReplaceAll(pulled(t, dir, "14.zip.part.json"), []byte("14-1"), []byte("14-0"))
+	if err := os.WriteFile(path, note, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.fault = func(_ string, _ int, _ http.ResponseWriter, r *http.Request) bool {
+		r.Header.Del("If-Range")
+		return false
+	}
+	_, p := s.pull(dir, client.DayComplete, nil)
+	if !p.noted("starting over") || p.came != int64(len(a.zip)) {
+		t.Errorf("%d bytes came of %d, notes %q", p.came, len(a.zip), p.notes)
+	}
+}
+
+// TestNothingIsToldOfLinks provokes errors that Go words with the URL in them.
+func TestNothingIsToldOfLinks(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"broken off": func(w http.ResponseWriter, _ *http.Request) { breakOff(w) },
+		"bad redirect": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://[::hidden")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
+		"no store": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/hidden", http.StatusTemporaryRedirect)
+		},
+		"a loop": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+		},
+		"other size": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("short")) },
+		"no end": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "hidden")
+			w.WriteHeader(http.StatusPartialContent)
+		},
+	} {
+		s := newServer(t)
+		s.put(14, 1000, 1)
+		s.fault = func(kind string, _ int, w http.ResponseWriter, r *http.Request) bool {
+			if kind == "14" {
+				answer(w, r)
+			}
+			return kind == "14"
+		}
+		d, p := s.pull(t.TempDir(), client.DayFailed, nil)
+		if err := d.Hours[14].Err; err == nil || strings.Contains(err.Error(), "hidden") || p.noted("hidden") {
+			t.Errorf("%s: error %v, notes %q", name, err, p.notes)
+		}
+	}
+}
+
+func TestHostileAnswers(t *testing.T) {
+	for name, body := range map[string]string{
+		"another day": `{"date": "2025-12-11", "links": []}`,
+		"no hours":    `{"date": "2025-12-12", "links": []}`,
+		"path":        `{"date": "2025-12-12", "links": [` + strings.Repeat(`{"hour": "../../x", "status": "available"},`, 23) + `{"hour": "23"}]}`,
+		"not JSON":    `<html>`,
+		"huge":        `{"date": "` + strings.Repeat("x", 2<<20),
+	} {
+		s, dir := newServer(t), t.TempDir()
+		s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+			if kind == "day" {
+				_, _ = w.Write([]byte(body))
+			}
+			return kind == "day"
+		}
+		d, _ := s.pull(dir, client.DayFailed, nil)
+		if d.Err == nil || s.count("day") != 1 {
+			t.Errorf("%s: %d questions, error %v", name, s.count("day"), d.Err)
+		}
+	}
+}
+
+func TestWrongConfig(t *testing.T) {
+	for name, cfg := range map[string]client.Config{
+		"no URL":     {ClientID: "a", ClientSecret: "b"},
+		"no scheme":  {URL: "callvault.example.com", ClientID: "a", ClientSecret: "b"},
+		"a password": {URL: "https://u:p@callvault.example.com", ClientID: "a", ClientSecret: "b"},
+		"no secret":  {URL: "https://callvault.example.com", ClientID: "a"},
+		"token URL":  {URL: "https://callvault.example.com", ClientID: "a", ClientSecret: "b", TokenURL: "ftp://x"},
+	} {
+		if _, err := client.New(cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestPullEndsWithItsContext(t *testing.T) {
+	s := newServer(t)
+	s.put(3, 1000, 1).status = client.StatusPending
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.fault = func(kind string, _ int, _ http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" {
+			time.AfterFunc(10*time.Millisecond, cancel)
+		}
+		return false
+	}
+	_, err := s.newClient(nil).Pull(ctx, client.Options{Days: []string{pullDay}, Dir: t.TempDir(), WaitPending: true, Poll: time.Hour}, nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the pull gives %v", err)
+	}
+}
