@@ -87,22 +87,26 @@ func inUse() int64 {
 	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
 }
 
-// register70k registers an hour of 70,000 small recordings.
-func (w *world) register70k(key domain.HourKey) {
-	w.Helper()
-	size := int64(smallSize)
-	for at := 0; at < 70_000; at += catalog.MaxBatch {
-		var b catalog.Batch
-		for i := at; i < at+catalog.MaxBatch; i++ {
-			b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: i - at + 1, Value: domain.Recording{
-				ObjectKey: fmt.Sprintf("voice/%s/project/conversations/2031/03/10/conversation-%06d/message_%d_agent_tts.opus", tenant, i/4, i),
-				Timestamp: day.Start().Add(time.Duration(key.Hour)*time.Hour + time.Duration(i)*50*time.Millisecond), Type: "agent_tts",
-				ConversationID: fmt.Sprintf("agent_1_1705320000_%06d", i/4), SessionID: fmt.Sprintf("session-%06d", i/4), MessageID: int64(i), Size: &size,
-			}})
-		}
-		_, err := w.catalog.Register(w.ctx, key.Tenant, b)
-		w.must(err)
+// crowded is a catalog in which hour 7 holds 70,000 recordings. They are not
+// registered, which would take most of the test's time.
+type crowded struct{ worker.Catalog }
+
+func (c crowded) BuildInput(ctx context.Context, claim catalog.Claim) (catalog.BuildInput, error) {
+	in, err := c.Catalog.BuildInput(ctx, claim)
+	if err != nil || claim.Hour != 7 {
+		return in, err
 	}
+	in.Recordings = nil
+	for i := range 70_000 {
+		size := int64(smallSize)
+		id := fmt.Sprintf("agent_1_1705320000_%06d", i/4)
+		in.Recordings = append(in.Recordings, catalog.BuildRecording{ExternalConversationID: strings.Clone(id), Recording: domain.Recording{
+			ObjectKey: fmt.Sprintf("voice/%s/project/conversations/2031/03/10/%s/message_%d_agent_tts.opus", tenant, id, i),
+			Timestamp: claim.At.Add(time.Duration(i) * time.Millisecond), Type: strings.Clone("agent_tts"), ConversationID: id,
+			SessionID: fmt.Sprintf("session-%06d", i/4), MessageID: int64(i), Size: &size,
+		}})
+	}
+	return in, nil
 }
 
 const (
@@ -114,7 +118,8 @@ const (
 // more than 96 MiB beyond an idle process, by the default settings.
 func TestMemory(t *testing.T) {
 	w := newWorld(t)
-	w.register70k(hour(7))
+	small := int64(smallSize)
+	w.recording(hour(7), &small)
 	large := int64(largeSize)
 	w.recording(hour(0), &large)
 	w.recording(hour(1), &large)
@@ -123,8 +128,8 @@ func TestMemory(t *testing.T) {
 	cfg := worker.Config{Name: "measured"}
 	before := debug.SetMemoryLimit(cfg.MemoryLimit())
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	b := worker.NewBuilder(cfg, w.catalog, generated{func(key string) int64 {
-		if strings.HasPrefix(key, "calls/") {
+	b := worker.NewBuilder(cfg, crowded{w.catalog}, generated{func(key string) int64 {
+		if strings.HasPrefix(key, "calls/") { // those that were registered
 			return largeSize
 		}
 		return smallSize

@@ -43,8 +43,10 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Trash is what the catalog wants deleted.
+// Trash is what the catalog wants deleted, and the time by which it does.
 type Trash interface {
+	Now(ctx context.Context) (time.Time, error)
+	PauseDeletions(ctx context.Context, d time.Duration) error
 	DoomAdrift(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
 	Deleted(ctx context.Context, objectKey string) error

@@ -20,6 +20,8 @@ type SweepConfig struct {
 	Batch    int           // archives of each sort in one sweep (500)
 	Parallel int           // requests to the store at once (8)
 	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
+	// Now is the process's clock (time.Now), read for its steady progress only.
+	Now func() time.Time
 }
 
 func (c SweepConfig) withDefaults() SweepConfig {
@@ -27,6 +29,9 @@ func (c SweepConfig) withDefaults() SweepConfig {
 	c.Batch = orDefault(c.Batch, 500)
 	c.Parallel = orDefault(c.Parallel, 8)
 	c.CheckAge = orDefault(c.CheckAge, time.Hour)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return c
 }
 
@@ -62,6 +67,7 @@ func (s *Sweeper) Wake() {
 // when they end, and never stop it.
 func (s *Sweeper) Run(ctx context.Context) {
 	var failing bool
+	var clock steady
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
 	for {
@@ -71,7 +77,11 @@ func (s *Sweeper) Run(ctx context.Context) {
 		case <-timer.C:
 		case <-s.wake:
 		}
-		r, err := s.Sweep(ctx)
+		var r Swept
+		err := s.steady(ctx, &clock)
+		if err == nil {
+			r, err = s.Sweep(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -1,0 +1,58 @@
+package worker_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/worker"
+)
+
+// watchedTrash tells of every sweep that has ended its first step.
+type watchedTrash struct {
+	*catalog.Catalog
+	swept chan struct{}
+}
+
+func (c *watchedTrash) DoomAdrift(ctx context.Context, limit int) (int, error) {
+	n, err := c.Catalog.DoomAdrift(ctx, limit)
+	select {
+	case c.swept <- struct{}{}:
+	case <-ctx.Done():
+	}
+	return n, err
+}
+
+// A clock that jumps deletes nothing, even when no planner has looked at it yet.
+func TestSweepPausesWhenTheClockJumps(t *testing.T) {
+	w := newWorld(t)
+	w.add(hour(5), 100)
+	w.plan()
+	b := w.builder(config())
+	w.must(b.Hour(w.ctx, task(5)))
+	first := w.view(5).Archive.ObjectKey
+	w.add(hour(5), 200)
+	_, err := w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
+	w.must(err)
+	w.must(b.Hour(w.ctx, task(5)))
+	trash := &watchedTrash{Catalog: w.catalog, swept: make(chan struct{})}
+	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, trash, w.catalog, w.store.Recordings(), w.store.Archives(), w.log)
+	ctx, stop := context.WithCancel(w.ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	<-trash.swept
+	w.at(night().Add(26 * time.Hour))
+	for range 4 {
+		<-trash.swept
+	}
+	stop()
+	running.Wait()
+	if !w.exists(w.store.Archives(), first) {
+		t.Error("a clock that jumped had an archive deleted")
+	}
+	if r := w.sweep(); r.Doomed != 0 || r.Deleted != 0 {
+		t.Errorf("deletions do not pause: %+v", r)
+	}
+}
