@@ -1,0 +1,296 @@
+package conversations_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/conversations"
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+const (
+	key, otherKey = "key-of-acme", "key-of-other"
+	seedList      = "/conversations"
+	convaiList    = "/v1/convai/conversations"
+)
+
+// bench is one API over one catalog.
+type bench struct {
+	testing.TB
+	catalog *catalog.Catalog
+	store   *memory
+	handler http.Handler
+	spec    *apitest.Spec
+}
+
+// memory is a store whose objects are calls.
+type memory struct{ apitest.Archives }
+
+func (m *memory) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	info, err := m.Archives.Stat(ctx, key)
+	info.ContentType = "audio/webm"
+	return info, err
+}
+
+func newBench(t testing.TB, url string) *bench {
+	t.Helper()
+	b := &bench{TB: t, store: &memory{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: apitest.Open(t, url)}
+	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
+		_, err := b.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		b.must(err)
+		_, err = b.catalog.PutAPIKey(t.Context(), id, "test", secret)
+		b.must(err)
+	}
+	b.handler = b.api(b.catalog, b.store)
+	return b
+}
+
+func (b *bench) api(c conversations.Catalog, store conversations.Store) http.Handler {
+	b.Helper()
+	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
+	b.must(err)
+	family := conversations.New(conversations.Config{CatalogTimeout: time.Minute}, conversations.Deps{Catalog: c, Store: store, Cursors: ring, Log: zap.NewNop()})
+	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) load(tenant, lines string) {
+	b.Helper()
+	_, err := ingest.Load(b.Context(), b.catalog, tenant, strings.NewReader(lines), nil)
+	b.must(err)
+}
+
+func (b *bench) sample() {
+	b.Helper()
+	lines, err := os.ReadFile("testdata/sample.ndjson")
+	b.must(err)
+	b.load("acme", string(lines))
+	b.store.Put("acme/calls/1.webm", []byte("0123456789"))
+}
+
+func request(method, target, key string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	if key != "" {
+		r.Header.Set("x-api-key", key)
+	}
+	return r
+}
+
+func (b *bench) get(target string) apitest.Answer {
+	b.Helper()
+	return b.spec.Do(b, b.handler, request(http.MethodGet, target, key))
+}
+
+type page struct {
+	Conversations []struct {
+		ID string `json:"conversation_id"`
+	} `json:"conversations"`
+	HasMore    bool    `json:"has_more"`
+	Cursor     *string `json:"cursor"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+func (b *bench) page(target string) (p page) {
+	b.Helper()
+	a := b.get(target)
+	if a.Status != http.StatusOK {
+		b.Fatalf("%s answered %d: %s", target, a.Status, a.Body)
+	}
+	b.must(json.Unmarshal(a.Body, &p))
+	if p.HasMore != (p.Cursor != nil) || (p.Cursor == nil) != (p.NextCursor == nil) || p.Cursor != nil && *p.Cursor != *p.NextCursor {
+		b.Fatalf("%s: %s", target, a.Body)
+	}
+	return p
+}
+
+// walk goes through all pages and gives the ids in their order.
+func (b *bench) walk(target string) (ids []string, pages int) {
+	b.Helper()
+	for next := target; ; {
+		p := b.page(next)
+		pages++
+		for _, row := range p.Conversations {
+			ids = append(ids, row.ID)
+		}
+		if p.Cursor == nil {
+			return ids, pages
+		}
+		next = target + "&cursor=" + *p.Cursor
+	}
+}
+
+// pretty indents JSON and keeps its order and spelling.
+func pretty(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var out strings.Builder
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(json.RawMessage(body)); err != nil {
+		t.Fatal(err)
+	}
+	return []byte(out.String())
+}
+
+func TestGolden(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			b.sample()
+			for file, path := range map[string]string{
+				"list.json":          "?page_size=2",
+				"summaries.json":     "?summary_mode=include&agent_id=agent_1",
+				"single.json":        "/conv_raw",
+				"from_messages.json": "/conv_messages",
+				"bare.json":          "/conv%2Fbare",
+			} {
+				for dialect, root := range map[string]string{"": seedList, "convai_": convaiList} {
+					a := b.get(root + path)
+					if a.Status != http.StatusOK {
+						t.Errorf("%s%s: %d %s", root, path, a.Status, a.Body)
+					}
+					body := a.Body
+					if file == "list.json" { // whose cursor is another each time
+						p := b.page(root + path)
+						body = []byte(strings.ReplaceAll(string(body), *p.Cursor, "CURSOR"))
+					}
+					apitest.Golden(t, dialect+file, pretty(t, body))
+				}
+			}
+		})
+	}
+}
+
+func TestAccess(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t))
+	b.sample()
+	header := func(name, value string) *http.Request {
+		r := request(http.MethodGet, "/conversations", "")
+		r.Header.Set(name, value)
+		return r
+	}
+	two := header("x-api-key", key)
+	two.Header.Add("x-api-key", key)
+	for name, c := range map[string]struct {
+		r      *http.Request
+		status int
+	}{
+		"x-api-key":      {header("x-api-key", key), 200},
+		"xi-api-key":     {header("xi-api-key", key), 200},
+		"Bearer":         {header("Authorization", "bearer "+key), 200},
+		"Basic":          {header("Authorization", "Basic "+key), 401},
+		"no key":         {request(http.MethodGet, "/conversations", ""), 401},
+		"wrong key":      {header("xi-api-key", key+"x"), 401},
+		"two keys":       {two, 401},
+		"convai, no key": {request(http.MethodGet, convaiList+"?page_size=x", ""), 401},
+		"POST":           {request(http.MethodPost, "/conversations", key), 405},
+		"DELETE":         {request(http.MethodDelete, convaiList+"/conv_raw", key), 405},
+		"HEAD":           {request(http.MethodHead, "/conversations/conv_raw", key), 200},
+		"HEAD of audio":  {request(http.MethodHead, "/conversations/conv_raw/audio", key), 200},
+		"stub":           {request(http.MethodGet, "/conversations/conv_stub", key), 404},
+	} {
+		if a := b.spec.Do(t, b.handler, c.r); a.Status != c.status {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+	}
+	for _, path := range []string{"/conversations/", "/conversations/a/b", "/conversations/a/audio/", "/v1/convai", "/v1/convai/x", "/v1/convai/conversations/"} {
+		r := request(http.MethodGet, "/", key)
+		r.URL.Path, r.URL.RawPath = path, path
+		if a := apitest.Do(b.handler, r); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), `{"detail":{"status":"not_found"`) {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+}
+
+// TestForeign answers for another tenant's conversation byte for byte as for none.
+func TestForeign(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t))
+	b.sample()
+	for _, root := range []string{seedList, convaiList} {
+		for _, end := range []string{"", "/audio"} {
+			var bodies []string
+			for _, id := range []string{"conv_raw", "nothing", "conv_stub"} {
+				a := b.spec.Do(t, b.handler, request(http.MethodGet, root+"/"+id+end, otherKey))
+				bodies = append(bodies, fmt.Sprint(a.Status, string(a.Body)))
+			}
+			if bodies[0] != bodies[1] || bodies[1] != bodies[2] || !strings.HasPrefix(bodies[0], "404") || strings.Contains(bodies[0], "conv_raw") {
+				t.Errorf("%s%s: %q", root, end, bodies)
+			}
+		}
+		if got, _ := (&bench{TB: t, spec: b.spec, handler: b.handler, catalog: b.catalog}).foreign(root); got != `{"conversations":[],"has_more":false,"cursor":null,"next_cursor":null}`+"\n" {
+			t.Errorf("%s: %s", root, got)
+		}
+	}
+}
+
+func (b *bench) foreign(target string) (string, int) {
+	a := b.spec.Do(b, b.handler, request(http.MethodGet, target, otherKey))
+	return string(a.Body), a.Status
+}
+
+func TestAudio(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t))
+	b.sample()
+	for _, root := range []string{seedList, convaiList} {
+		target := root + "/conv_raw/audio"
+		for name, c := range map[string]struct {
+			span, body string
+			status     int
+		}{
+			"whole":   {"", "0123456789", 200},
+			"first":   {"bytes=0-3", "0123", 206},
+			"last":    {"bytes=-2", "89", 206},
+			"rest":    {"bytes=4-", "456789", 206},
+			"beyond":  {"bytes=10-", "", 416},
+			"several": {"bytes=0-0,9-9", "", 206},
+		} {
+			r := request(http.MethodGet, target, key)
+			if c.span != "" {
+				r.Header.Set("Range", c.span)
+			}
+			a := b.spec.Do(t, b.handler, r)
+			if a.Status != c.status || c.body != "" && string(a.Body) != c.body {
+				t.Errorf("%s: %d %q", name, a.Status, a.Body)
+			}
+			if a.Status == 200 && (a.Header.Get("Content-Type") != "audio/webm" || a.Header.Get("ETag") == "" || a.Header.Get("X-Content-Type-Options") != "nosniff") {
+				t.Errorf("%s: %v", name, a.Header)
+			}
+		}
+		if a := b.get(root + "/conv_messages/audio"); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), "audio_not_found") {
+			t.Errorf("without a recording: %d %s", a.Status, a.Body)
+		}
+	}
+	b.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
+	if a := b.get(seedList + "/conv_raw/audio"); a.Status != http.StatusServiceUnavailable {
+		t.Errorf("without the store: %d", a.Status)
+	}
+	b.store.Fail = nil
+	b.store.Delete("acme/calls/1.webm")
+	if a := b.get(seedList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
+		t.Errorf("without the object: %d", a.Status)
+	}
+}
