@@ -137,42 +137,48 @@ func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]do
 // only those that want a build; with force also hours that are complete. Failed hours start
 // afresh. An unplanned hour that is over is planned. It says how many are due.
 // Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
-func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
-	var p Planned
-	err := c.update(ctx, func(tx *sql.Tx) error {
-		d, err := lockOpenDay(ctx, tx, tenant, day)
-		if err != nil {
-			return err
-		}
-		at := d.at
-		from, to, end := 0, 23, micros(day.End())
-		if hour >= 0 {
-			from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
-		}
-		if at < end {
-			return domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
-		}
-		if !d.open {
-			return domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
-		}
-		if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE hours SET due_us = $5, failures = 0, lapses = 0,
-			wanted = wanted + CASE WHEN wanted = built THEN 1 ELSE 0 END,
-			state = CASE WHEN state = 'failed' THEN 'pending' ELSE state END
-			WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4 AND token IS NULL AND wanted > 0 AND (wanted <> built OR $6)`,
-			tenant, day, from, to, at, force)
-		if err != nil {
-			return err
-		}
-		if err := refreshDay(ctx, tx, tenant, day, at); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4
-			AND due_us <= $5`, tenant, day, from, to, at).Scan(&p.Due)
+func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+		due, err = c.rebuild(ctx, tx, tenant, day, hour, force)
+		return err
 	})
-	return p.Due, err
+	return due, err
+}
+
+func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
+	d, err := lockOpenDay(ctx, tx, tenant, day)
+	if err != nil {
+		return 0, err
+	}
+	at := d.at
+	from, to, end := 0, 23, micros(day.End())
+	if hour >= 0 {
+		from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
+	}
+	if at < end {
+		return 0, domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
+	}
+	if !d.open {
+		return 0, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
+	}
+	var p Planned
+	if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE hours SET due_us = $5, failures = 0, lapses = 0,
+		wanted = wanted + CASE WHEN wanted = built THEN 1 ELSE 0 END,
+		state = CASE WHEN state = 'failed' THEN 'pending' ELSE state END
+		WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4 AND token IS NULL AND wanted > 0 AND (wanted <> built OR $6)`,
+		tenant, day, from, to, at, force)
+	if err != nil {
+		return 0, err
+	}
+	if err := refreshDay(ctx, tx, tenant, day, at); err != nil {
+		return 0, err
+	}
+	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4
+		AND due_us <= $5`, tenant, day, from, to, at).Scan(&due)
+	return due, err
 }
 
 // Reopen grants a day another retention period, counted from now. Hours that had expired and hold

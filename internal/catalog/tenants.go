@@ -66,30 +66,34 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // new retention ends are ended in the same transaction, so that a longer retention never brings
 // a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
 // while expiry pauses after a step of the clock.
-func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
-	var t domain.Tenant
-	err := c.update(ctx, func(tx *sql.Tx) error {
-		// Nobody else locks a tenant's row for long or waits for one with a day locked, so that it
-		// may come before the days; without it two changes at once would lose one of them.
-		var err error
-		if t, err = scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id)); err != nil {
-			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
-		}
-		before := t.RetentionDays
-		change(&t)
-		t.ID = id
-		if err := checkTenant(t); err != nil {
-			return err
-		}
-		if before != t.RetentionDays {
-			if err := endDays(ctx, tx, id, min(before, t.RetentionDays)); err != nil {
-				return err
-			}
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
-			download_limit = $7 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit)
+func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+		t, err = setTenant(ctx, tx, id, change)
 		return err
 	})
+	return t, err
+}
+
+func setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
+	// Nobody else locks a tenant's row for long or waits for one with a day locked, so that it
+	// may come before the days; without it two changes at once would lose one of them.
+	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id))
+	if err != nil {
+		return t, notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
+	}
+	before := t.RetentionDays
+	change(&t)
+	t.ID = id
+	if err := checkTenant(t); err != nil {
+		return t, err
+	}
+	if before != t.RetentionDays {
+		if err := endDays(ctx, tx, id, min(before, t.RetentionDays)); err != nil {
+			return t, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
+		download_limit = $7 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit)
 	return t, err
 }
 

@@ -1,0 +1,171 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// CalendarQuery asks for the days of a page of tenants.
+type CalendarQuery struct {
+	Prefix   string     // of the tenants' ids; all when empty
+	After    string     // the last id of the page before
+	Limit    int        // tenants
+	From, To domain.Day // both included
+}
+
+// Calendar is how the days of some tenants stand. It is read from the days' own counts: what it
+// costs grows with tenants × days shown, not with what was recorded.
+type Calendar struct {
+	Now     time.Time // the catalog's clock
+	Tenants []CalendarTenant
+	More    bool // there are tenants after these
+}
+
+// CalendarTenant is one tenant's row.
+type CalendarTenant struct {
+	domain.Tenant
+	Days map[domain.Day]DayCounts // those that have a row
+}
+
+// DayCounts is one day in numbers.
+type DayCounts struct {
+	Day       domain.Day
+	Planned   bool
+	Expired   bool
+	Available int // hours of each state; all 0 before the first plan
+	NoData    int
+	Pending   int
+	Failed    int
+	Files     int64
+	Bytes     int64
+	TooLate   int64 // recordings registered after expiry
+}
+
+// Complete is how many of the 24 hours are settled and not failed.
+func (d DayCounts) Complete() int { return d.Available + d.NoData }
+
+// calendarTenants is the keyset page of tenants $1 < id, $2 <= id < $3.
+const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
+
+// calendarDaysSQL reads the days of such a page.
+const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
+	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late
+	FROM (` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
+
+// Calendar reads the days of a page of tenants in one snapshot.
+func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, error) {
+	var out Calendar
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		out = Calendar{}
+		page := []any{q.After, q.Prefix, q.Prefix + "\x7f", q.Limit + 1} // ids are ASCII: nothing sorts behind DEL
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		out.Now = fromMicros(at)
+		tenants, err := collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, calendarTenants, page...)
+		if err != nil {
+			return err
+		}
+		if out.More = len(tenants) > q.Limit; out.More {
+			tenants = tenants[:q.Limit]
+			page[3] = q.Limit
+		}
+		place := make(map[string]int, len(tenants))
+		for i, t := range tenants {
+			place[t.ID] = i
+			out.Tenants = append(out.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]DayCounts{}})
+		}
+		_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var tenant string
+			var d DayCounts
+			err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Expired, &d.Available, &d.NoData, &d.Pending, &d.Failed,
+				&d.Files, &d.Bytes, &d.TooLate)
+			if i, ok := place[tenant]; ok && err == nil {
+				out.Tenants[i].Days[d.Day] = d
+			}
+			return struct{}{}, err
+		}, calendarDaysSQL, append(page, q.From, q.To)...)
+		return err
+	})
+	return out, err
+}
+
+// Running is what is being built now.
+type Running struct {
+	Now     time.Time
+	Builds  []RunningBuild
+	More    bool      // more builds run than are listed
+	Due     int       // hours that are due and that nobody builds yet
+	NextDue time.Time // when the first of those that wait was or will be due; zero if none
+}
+
+// RunningBuild is an hour that a worker holds.
+type RunningBuild struct {
+	domain.HourKey
+	Revision int64 // that is being built
+	Worker   string
+	Claimed  time.Time
+	Lease    time.Time // end of the claim, unless it is renewed
+	Failures int       // before this build
+	Lapses   int
+}
+
+// runningSQL reads held hours from the index of leases: a few, whatever the history.
+const runningSQL = `SELECT tenant, day, hour, revision + 1, coalesce(worker, ''), claimed_us, lease_us, failures, lapses
+	FROM hours WHERE lease_us IS NOT NULL ORDER BY lease_us, tenant, day, hour LIMIT $1`
+
+// Running lists what is being built, at most limit builds.
+func (c *Catalog) Running(ctx context.Context, limit int) (Running, error) {
+	var out Running
+	var err error
+	if out.Now, err = c.Now(ctx); err != nil {
+		return out, err
+	}
+	if out.Due, out.NextDue, err = c.NextDue(ctx); err != nil {
+		return out, err
+	}
+	out.Builds, err = collect(ctx, c.read, func(rows *sql.Rows) (b RunningBuild, err error) {
+		var claimed, lease sql.NullInt64
+		err = rows.Scan(&b.Tenant, &b.Day, &b.Hour, &b.Revision, &b.Worker, &claimed, &lease, &b.Failures, &b.Lapses)
+		b.Claimed, b.Lease = timeOf(claimed), timeOf(lease)
+		return b, err
+	}, runningSQL, limit+1)
+	if out.More = len(out.Builds) > limit; out.More {
+		out.Builds = out.Builds[:limit]
+	}
+	return out, err
+}
+
+// FailedHour is an hour that used up its attempts.
+type FailedHour struct {
+	domain.HourKey
+	Failures  int
+	Lapses    int
+	LastError string
+	FailedAt  time.Time
+	Due       time.Time // when it is tried again by itself
+}
+
+// failedSQL starts from the days that count a failed hour, which an index of their own holds.
+const failedSQL = `SELECT h.tenant, h.day, h.hour, h.failures, h.lapses, coalesce(h.last_error, ''), h.failed_us, h.due_us
+	FROM days d JOIN hours h ON h.tenant = d.tenant AND h.day = d.day AND h.state = 'failed'
+	WHERE d.n_failed > 0 AND d.expired_us IS NULL AND (d.day, d.tenant, h.hour) > ($1, $2, $3)
+	ORDER BY d.day, d.tenant, h.hour LIMIT $4`
+
+// FailedHours lists failed hours of days within retention, of all tenants, after the given one:
+// oldest day first, since it is the first to end. At most limit.
+func (c *Catalog) FailedHours(ctx context.Context, after domain.HourKey, limit int) ([]FailedHour, error) {
+	if after.Day == "" {
+		after.Hour = -1
+	}
+	return collect(ctx, c.read, func(rows *sql.Rows) (f FailedHour, err error) {
+		var failed, due sql.NullInt64
+		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, &failed, &due)
+		f.FailedAt, f.Due = timeOf(failed), timeOf(due)
+		return f, err
+	}, failedSQL, after.Day, after.Tenant, after.Hour, limit)
+}

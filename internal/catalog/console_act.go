@@ -1,0 +1,116 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Actions of operators in the audit log. They stand there if and only if they were done: the line
+// is written in the action's own transaction.
+const (
+	ActionArchive = "archive"    // hours were made due
+	ActionRetry   = "retry"      // a failed hour was made due
+	ActionTenant  = "tenant.set" // a tenant was changed
+)
+
+// Rebuilding is an operator's wish to build hours.
+type Rebuilding struct {
+	Tenant string
+	Day    domain.Day
+	Hour   int  // -1 for all hours
+	Force  bool // also hours that are complete
+	Origin Origin
+}
+
+type rebuildDetail struct {
+	Day     domain.Day `json:"day"`
+	Hour    *int       `json:"hour,omitempty"`
+	Force   bool       `json:"force"`
+	Due     int        `json:"due"`
+	Remote  string     `json:"remote,omitempty"`
+	Request string     `json:"request,omitempty"`
+}
+
+// RebuildAudited is Rebuild with its line in the audit log.
+func (c *Catalog) RebuildAudited(ctx context.Context, r Rebuilding) (due int, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		if due, err = c.rebuild(ctx, tx, r.Tenant, r.Day, r.Hour, r.Force); err != nil {
+			return err
+		}
+		return r.audit(ctx, tx, ActionArchive, due)
+	})
+	return due, err
+}
+
+// RetryHour makes an hour due that is failed; false when it no longer is. It stands in the audit
+// log if it was done. Errors as of Rebuild.
+func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (done bool, err error) {
+	r := Rebuilding{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		done = false
+		if _, err := lockOpenDay(ctx, tx, key.Tenant, key.Day); err != nil {
+			return err
+		}
+		var failed int
+		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'failed'`,
+			key.Tenant, key.Day, key.Hour).Scan(&failed)
+		if err != nil || failed == 0 {
+			return err
+		}
+		due, err := c.rebuild(ctx, tx, key.Tenant, key.Day, key.Hour, false)
+		if err != nil {
+			return err
+		}
+		done = true
+		return r.audit(ctx, tx, ActionRetry, due)
+	})
+	return done && err == nil, err
+}
+
+func (r Rebuilding) audit(ctx context.Context, tx *sql.Tx, action string, due int) error {
+	at, err := now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	d := rebuildDetail{Day: r.Day, Force: r.Force, Due: due, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	if r.Hour >= 0 {
+		d.Hour = &r.Hour
+	}
+	return r.Origin.append(ctx, smallTx{Tx: tx}, at, r.Tenant, action, d)
+}
+
+type featureDetail struct {
+	Feature string `json:"feature"`
+	Enabled bool   `json:"enabled"`
+	Remote  string `json:"remote,omitempty"`
+	Request string `json:"request,omitempty"`
+}
+
+// SetFeature switches a tenant's feature, with a line in the audit log. Errors: KindNotFound for
+// an unknown tenant or feature.
+func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on bool, o Origin) (domain.Tenant, error) {
+	var t domain.Tenant
+	if feature != domain.FeatureRecordings && feature != domain.FeatureExport {
+		return t, domain.Errorf(domain.KindNotFound, "there is no feature %.40q", feature)
+	}
+	err := c.update(ctx, func(tx *sql.Tx) (err error) {
+		t, err = setTenant(ctx, tx, tenant, func(t *domain.Tenant) {
+			if feature == domain.FeatureRecordings {
+				t.Recordings = on
+			} else {
+				t.Export = on
+			}
+		})
+		if err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return o.append(ctx, smallTx{Tx: tx}, at, tenant, ActionTenant, featureDetail{feature, on, o.Remote, o.Request})
+	})
+	return t, err
+}

@@ -1,0 +1,154 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// HourStory is all that the catalog remembers of one hour's building.
+type HourStory struct {
+	Wanted   int64 // registrations so far
+	Built    int64 // of them, those that the last archive covers; -1 after a reopening
+	Dispatch int64 // how often it was handed to the queue
+	Handed   time.Time
+	Lease    time.Time // end of the claim that stands
+	Recheck  time.Time // when missing files are looked for again
+	Took     time.Duration
+	Archives []ArchiveStory // newest first; what was deleted long ago is forgotten
+	Missing  []Missing      // of the archive served
+}
+
+// ArchiveStory is one build that got as far as an archive's row.
+type ArchiveStory struct {
+	Revision  int64
+	State     string // writing, published, superseded or doomed (will be deleted, or has been)
+	Size      int64
+	Files     int
+	Missing   int
+	Started   time.Time
+	Published time.Time // zero: it never was
+	LinksEnd  time.Time // of the latest link that names it
+	DeleteAt  time.Time
+}
+
+const hourStorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us, recheck_us, build_us, archive
+	FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`
+
+const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, links_until_us,
+	delete_after_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
+
+// HourStory reads one hour's story; that of an hour without a row is empty.
+func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory, error) {
+	var s HourStory
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		s = HourStory{}
+		var handed, lease, recheck sql.NullInt64
+		var took int64
+		var served sql.NullString
+		err := tx.QueryRowContext(ctx, hourStorySQL, key.Tenant, key.Day, key.Hour).
+			Scan(&s.Wanted, &s.Built, &s.Dispatch, &handed, &lease, &recheck, &took, &served)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.Handed, s.Lease, s.Recheck, s.Took = timeOf(handed), timeOf(lease), timeOf(recheck), time.Duration(took)*time.Microsecond
+		s.Archives, err = collect(ctx, tx, func(rows *sql.Rows) (a ArchiveStory, err error) {
+			var object, missing string
+			var created, links int64
+			var published, deleted sql.NullInt64
+			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, &created, &published, &links, &deleted)
+			a.Started, a.Published, a.DeleteAt = fromMicros(created), timeOf(published), timeOf(deleted)
+			if links > 0 {
+				a.LinksEnd = fromMicros(links)
+			}
+			if err == nil && served.Valid && object == served.String {
+				err = json.Unmarshal([]byte(missing), &s.Missing)
+			}
+			return a, err
+		}, hourArchivesSQL, key.Tenant, key.Day, key.Hour)
+		return err
+	})
+	return s, err
+}
+
+// DayDownloads counts the downloads begun of each of a day's hours, from the audit log.
+func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Day) (counts [24]int, err error) {
+	// As downloadDetail is written: the day, then the hour.
+	prefix := fmt.Sprintf(`{"day":"%s","hour":"`, day)
+	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
+		var hour string
+		var n int
+		err := rows.Scan(&hour, &n)
+		if h, wrong := strconv.Atoi(hour); err == nil && wrong == nil && h >= 0 && h < len(counts) {
+			counts[h] = n
+		}
+		return struct{}{}, err
+	}, downloadsSQL, tenant, micros(day.Start()), ActionDownload, prefix+"%", len(prefix)+1)
+	return counts, err
+}
+
+const downloadsSQL = `SELECT hour, count(*) FROM (SELECT substr(detail, CAST($5 AS INTEGER), 2) AS hour FROM audit
+	WHERE tenant = $1 AND at_us >= $2 AND action = $3 AND detail LIKE $4) x GROUP BY hour`
+
+// eventsRead bounds how far back a tenant's audit log is looked through for one day's lines.
+const eventsRead = 5000
+
+const eventsSQL = `SELECT seq, at_us, tenant, actor, action, detail FROM (
+		SELECT seq, at_us, tenant, actor, action, detail FROM audit
+		WHERE tenant = $1 AND at_us >= $2 ORDER BY at_us DESC, seq DESC LIMIT $3) x
+	WHERE detail LIKE $4 ORDER BY at_us DESC, seq DESC LIMIT $5`
+
+// Events gives a tenant's latest lines of the audit log, newest first: all, those about a day, or
+// those about one hour of it (hour >= 0). At most limit, of the last 5,000.
+func (c *Catalog) Events(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
+	since, like, read := int64(0), "%", limit
+	if day != "" {
+		since, like = micros(day.Start()), `%"day":"`+string(day)+`"%`
+	}
+	if hour >= 0 {
+		read = eventsRead
+	}
+	all, err := collect(ctx, c.read, scanAudit, eventsSQL, tenant, since, eventsRead, like, read)
+	if err != nil || hour < 0 {
+		return all, err
+	}
+	var about []AuditEntry
+	for _, e := range all {
+		if len(about) < limit && aboutHour(e.Detail, hour) {
+			about = append(about, e)
+		}
+	}
+	return about, nil
+}
+
+// aboutHour says whether a line about a day is about the hour too: names it, or names none.
+func aboutHour(detail json.RawMessage, hour int) bool {
+	var d struct {
+		Hour  any          `json:"hour"`
+		Links []issuedLink `json:"links"`
+	}
+	if json.Unmarshal(detail, &d) != nil {
+		return false
+	}
+	switch h := d.Hour.(type) {
+	case string:
+		return h == domain.HourKey{Hour: hour}.HH()
+	case float64:
+		return int(h) == hour
+	}
+	for _, l := range d.Links {
+		if l.Hour == hour {
+			return true
+		}
+	}
+	return d.Links == nil
+}
