@@ -10,19 +10,21 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// watchedTrash tells of every sweep that has ended its first step.
-type watchedTrash struct {
+// heldClock asks before it tells the time.
+type heldClock struct {
 	*catalog.Catalog
-	swept chan struct{}
+	ask, tell chan struct{}
 }
 
-func (c *watchedTrash) DoomAdrift(ctx context.Context, limit int) (int, error) {
-	n, err := c.Catalog.DoomAdrift(ctx, limit)
-	select {
-	case c.swept <- struct{}{}:
-	case <-ctx.Done():
+func (c *heldClock) Now(ctx context.Context) (time.Time, error) {
+	for _, step := range []chan struct{}{c.ask, c.tell} {
+		select {
+		case step <- struct{}{}:
+		case <-ctx.Done():
+			return time.Time{}, ctx.Err()
+		}
 	}
-	return n, err
+	return c.Catalog.Now(ctx)
 }
 
 // A clock that jumps deletes nothing, even when no planner has looked at it yet.
@@ -37,16 +39,17 @@ func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	_, err := w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
 	w.must(err)
 	w.must(b.Hour(w.ctx, task(5)))
-	trash := &watchedTrash{Catalog: w.catalog, swept: make(chan struct{})}
+	trash := &heldClock{Catalog: w.catalog, ask: make(chan struct{}), tell: make(chan struct{})}
 	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, trash, w.catalog, w.store.Recordings(), w.store.Archives(), w.log)
 	ctx, stop := context.WithCancel(w.ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
-	<-trash.swept
+	<-trash.ask
+	<-trash.tell
+	<-trash.ask // the first sweep is through
 	w.at(night().Add(26 * time.Hour))
-	for range 4 {
-		<-trash.swept
-	}
+	<-trash.tell
+	<-trash.ask // and one after the jump
 	stop()
 	running.Wait()
 	if !w.exists(w.store.Archives(), first) {
