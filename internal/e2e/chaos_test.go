@@ -76,6 +76,7 @@ func TestKilledWorkers(t *testing.T) {
 	slow := w.slowStore(4 * time.Millisecond)
 	w.start("api,scheduler")
 	workers := []*process{w.startWith(slow, "worker"), w.startWith(slow, "worker")}
+	w.step("started")
 	hit := 0
 	for n := range kills {
 		// Somewhere within a build: what is slept here is the randomness, not a wait for anything.
@@ -94,9 +95,13 @@ func TestKilledWorkers(t *testing.T) {
 	if hit < kills/2 {
 		t.Errorf("only %d of %d kills came while hours were built", hit, kills)
 	}
+	w.step("killed")
 	w.settled(days...)
+	w.step("built")
 	w.check(days...)
+	w.step("checked")
 	w.clean()
+	w.step("clean")
 }
 
 // outage is how long a part is away.

@@ -26,6 +26,7 @@ const internalToken = "the-internal-token-of-the-tests"
 // world is one installation: its parts, its settings, and what was registered in it.
 type world struct {
 	t        *testing.T
+	began    time.Time
 	bin      string
 	dir      string
 	env      map[string]string
@@ -60,6 +61,7 @@ func newPrivateWorld(t *testing.T) *world {
 
 func settle(t *testing.T, w *world, redis, postgres string, s3 testenv.S3) *world {
 	t.Helper()
+	w.began = time.Now()
 	w.t, w.bin, w.dir, w.apps = t, testenv.Program(t, "./cmd/callvault"), t.TempDir(), map[string]application{}
 	w.env = map[string]string{
 		"CALLVAULT_DATABASE_URL": postgres, "CALLVAULT_REDIS_URL": redis,
@@ -89,6 +91,12 @@ func (w *world) open(postgres string) {
 	w.db, err = sql.Open("pgx", postgres)
 	w.must(err)
 	w.t.Cleanup(func() { w.must(w.db.Close()) })
+}
+
+// step notes how long the test took to get here.
+func (w *world) step(name string) {
+	w.t.Helper()
+	w.t.Logf("%5.1f s: %s", time.Since(w.began).Seconds(), name)
 }
 
 func (w *world) must(err error) {
