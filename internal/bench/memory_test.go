@@ -1,0 +1,144 @@
+//go:build !race
+
+// The race detector takes several times the memory that is measured here.
+
+package bench_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// allowance is what building may take beyond an idle worker, in bytes.
+const allowance = 96 << 20
+
+// A worker process with default settings builds an hour of two recordings of
+// 1 GB and one of 70,000 small ones. The recordings are made up on the way,
+// which is faster than any store; the archives go to a real one.
+func TestWorkerMemory(t *testing.T) {
+	const many, small, large = 70_000, 1000, 1 << 30
+	s := newStage(t)
+	binary := s.callvault()
+	s.s3.Endpoint = madeUp(t, s.s3.Endpoint, s.recordings, func(key string) int64 {
+		if key == objectKey(many) || key == objectKey(many+1) {
+			return large
+		}
+		return small
+	})
+	s.register(7, 0, many, small)
+	s.register(8, many, many+2, large)
+	_, err := s.catalog.PlanDay(s.ctx, tenant, s.day)
+	s.must(err)
+	for _, c := range []struct {
+		name  string
+		hours []int // all at once
+	}{{"TwoLarge", []int{8}}, {"ManySmall", []int{7}}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := s.with(t).startWorker(binary)
+			idle, err := memoryOf(strconv.Itoa(r.pid))
+			s.must(err)
+			s.must(forgetPeak(strconv.Itoa(r.pid)))
+			started := time.Now()
+			r.build(c.hours)
+			took := time.Since(started)
+			built, err := memoryOf(strconv.Itoa(r.pid))
+			s.must(err)
+			more := built.peak - idle.now
+			t.Logf("idle %s, peak %s: %s more, in %.1f s", mebi(idle.now), mebi(built.peak), mebi(more), took.Seconds())
+			if more > allowance {
+				t.Errorf("building takes %s beyond the idle process, at most %s are allowed", mebi(more), mebi(allowance))
+			}
+		})
+	}
+}
+
+// running is a worker process and the queue that it takes tasks from.
+type running struct {
+	*stage
+	queue *queue.Queue
+	pid   int
+}
+
+// startWorker starts a worker with default settings and waits until it takes
+// tasks.
+func (s *stage) startWorker(binary string) *running {
+	s.Helper()
+	redis := testenv.Redis(s)
+	q, err := queue.Connect(redis)
+	s.must(err)
+	s.Cleanup(func() { s.must(q.Close()) })
+	r := &running{stage: s, queue: q, pid: s.start(binary, "worker",
+		"CALLVAULT_LISTEN=127.0.0.1:0", "CALLVAULT_DATABASE_URL="+s.database, "CALLVAULT_REDIS_URL="+redis,
+		"CALLVAULT_S3_ENDPOINT="+s.s3.Endpoint, "CALLVAULT_S3_REGION="+s.s3.Region,
+		"CALLVAULT_S3_ACCESS_KEY="+s.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY="+s.s3.SecretKey,
+		"CALLVAULT_RECORDINGS_BUCKET="+s.recordings, "CALLVAULT_ARCHIVES_BUCKET="+s.archives)}
+	r.until(func() (bool, error) {
+		slots, err := q.Slots(s.ctx)
+		return slots > 0, err
+	})
+	return r
+}
+
+// build makes hours due, hands them to the queue and waits until the worker
+// has archived them.
+func (r *running) build(hours []int) {
+	r.Helper()
+	before := r.revisions(hours)
+	for _, hour := range hours {
+		_, err := r.catalog.Rebuild(r.ctx, tenant, r.day, hour, true)
+		r.must(err)
+	}
+	p := plan.New(plan.Config{}, r.catalog, r.queue, time.Now, zap.NewNop())
+	_, err := p.Feed(r.ctx)
+	r.must(err)
+	r.until(func() (bool, error) {
+		done := true
+		for i, revision := range r.revisions(hours) {
+			done = done && revision > before[i]
+		}
+		return done, nil
+	})
+}
+
+// revisions are those of the hours; a failure ends the test.
+func (r *running) revisions(hours []int) []int64 {
+	r.Helper()
+	v, err := r.catalog.Day(r.ctx, tenant, r.day)
+	r.must(err)
+	all := make([]int64, len(hours))
+	for i, hour := range hours {
+		h := v.Hours[hour]
+		if h.LastError != "" || h.State == catalog.StateFailed {
+			r.Fatalf("hour %d is %s: %s", hour, h.State, h.LastError)
+		}
+		all[i] = h.Revision
+	}
+	return all
+}
+
+// until asks a foreign process again and again.
+func (r *running) until(done func() (bool, error)) {
+	r.Helper()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		ok, err := done()
+		r.must(err)
+		if ok {
+			tick.Stop()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-r.ctx.Done():
+			r.Fatal(fmt.Errorf("waiting for the worker: %w", r.ctx.Err()))
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package bench_test
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+const tenant = "acme-1"
+
+// stage is a store, a database and a tenant.
+type stage struct {
+	testing.TB
+	ctx                  context.Context
+	s3                   testenv.S3
+	recordings, archives string // buckets
+	client               *minio.Client
+	database             string
+	catalog              *catalog.Catalog
+	day                  domain.Day // yesterday
+}
+
+func newStage(t testing.TB) *stage {
+	t.Helper()
+	s := &stage{TB: t, ctx: t.Context(), database: newDatabase(t), s3: testenv.MinIO(t), day: yesterday()}
+	s.recordings, s.archives = s.s3.NewBucket(t, "recordings"), s.s3.NewBucket(t, "archives")
+	var err error
+	s.client, err = minio.New(strings.TrimPrefix(s.s3.Endpoint, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4(s.s3.AccessKey, s.s3.SecretKey, ""), Region: s.s3.Region,
+	})
+	s.must(err)
+	s.catalog = openCatalog(t, s.database)
+	addTenant(t, s.catalog, tenant)
+	return s
+}
+
+func yesterday() domain.Day { return domain.DayOf(time.Now()).Add(-1) }
+
+// newDatabase is an empty PostgreSQL catalog.
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	return testenv.PostgresFrom(t, "catalog", func(url string) error {
+		c, err := catalog.Open(context.Background(), url, catalog.Rules{})
+		if err != nil {
+			return err
+		}
+		_, err = c.Migrate(context.Background())
+		return errors.Join(err, c.Close())
+	})
+}
+
+// openCatalog opens a catalog and makes its tables.
+func openCatalog(t testing.TB, url string) *catalog.Catalog {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := c.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func addTenant(t testing.TB, c *catalog.Catalog, id string) {
+	t.Helper()
+	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 400,
+		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// with is the stage for a part of its test.
+func (s *stage) with(t testing.TB) *stage {
+	part := *s
+	part.TB, part.ctx = t, t.Context()
+	return &part
+}
+
+func (s *stage) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// objectKey names the n-th recording of a stage.
+func objectKey(n int) string {
+	return fmt.Sprintf("knovvu-va/%s/project/conversations/2031/03/10/conversation-%06d/message_%d_agent_tts.opus", tenant, n/4, n)
+}
+
+// fill puts recordings from up to, not including, to into the store: as one
+// tape archive, which this store unpacks, because request for request takes
+// longer than everything that is measured.
+func (s *stage) fill(from, to int, size int64) {
+	s.Helper()
+	reader, writer := io.Pipe()
+	go func() {
+		tape := tar.NewWriter(writer)
+		var err error
+		for n := from; n < to && err == nil; n++ {
+			err = tape.WriteHeader(&tar.Header{Name: objectKey(n), Mode: 0o600, Size: size, Format: tar.FormatUSTAR})
+			if err == nil {
+				_, err = io.CopyN(tape, noise(uint64(n)), size)
+			}
+		}
+		writer.CloseWithError(errors.Join(err, tape.Close()))
+	}()
+	const block = 512 // every header is one, with these keys
+	length := int64(to-from)*(block+(size+block-1)/block*block) + 2*block
+	_, err := s.client.PutObject(s.ctx, s.recordings, "tape.tar", reader, length, minio.PutObjectOptions{
+		DisableMultipart: true, DisableContentSha256: true,
+		UserMetadata: map[string]string{"X-Amz-Meta-Snowball-Auto-Extract": "true"},
+	})
+	s.must(err)
+}
+
+// register registers recordings for hour n of the day.
+func (s *stage) register(hour, from, to int, size int64) {
+	s.Helper()
+	for at := from; at < to; at += 5000 {
+		var b catalog.Batch
+		for n := at; n < min(at+5000, to); n++ {
+			b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: n - at + 1, Value: domain.Recording{
+				ObjectKey: objectKey(n), ConversationID: fmt.Sprintf("agent_1_1705320000_%06d", n/4),
+				SessionID: fmt.Sprintf("session-%06d", n/4), MessageID: int64(n), Type: "agent_tts", Size: &size,
+				Timestamp: s.day.Start().Add(time.Duration(hour)*time.Hour + time.Duration(n-from)*40*time.Millisecond),
+			}})
+		}
+		_, err := s.catalog.Register(s.ctx, tenant, b)
+		s.must(err)
+	}
+}
+
+// noise gives bytes that look like audio to whoever compresses.
+type noise uint64
+
+func (x noise) Read(p []byte) (int, error) {
+	s := uint64(x)*2862933555777941757 + 0x9e3779b97f4a7c15
+	for i := range p {
+		s ^= s << 13
+		s ^= s >> 7
+		s ^= s << 17
+		p[i] = byte(s)
+	}
+	return len(p), nil
+}
