@@ -84,10 +84,12 @@ type ExportedMessage struct {
 const exportConversationColumns = `c.id, c.start_us, c.locale, c.metadata, c.tags, c.last_action_us,
 	(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.type = '` + typeUserInput + `')`
 
+const exportMessageColumns = `c.id, c.time_us, c.type, c.conversation_id, c.body`
+
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first. Every page costs the same, however deep. Error: KindUnavailable.
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
-	query, args := w.query("conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	query, args := w.query(c.postgres, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var metadata, tags sql.RawBytes
 		var last sql.NullInt64
@@ -105,7 +107,7 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 			return ExportPage[ExportedMessage]{}, err
 		}
 	}
-	query, args := w.query("messages", "time_us", `c.id, c.time_us, c.type, c.conversation_id, c.body`, after, limit.Rows+1)
+	query, args := w.query(c.postgres, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var body sql.RawBytes
 		err = rows.Scan(&e.ID, &at.At, &e.Type, &e.ConversationID, &body)
@@ -123,32 +125,34 @@ func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, err
 	return one > 0, translate(err)
 }
 
-// query gives the text and the arguments of one page's query. A row value is the lower bound of
-// the first page too: no id is empty, so that (from, "") comes before every row of the window.
-func (w ExportWindow) query(table, at, columns string, after *Position, limit int) (string, []any) {
+// query gives the text and the arguments of one page's query; columns begin with id and time. A row
+// value is the lower bound of the first page too: no id is empty, so that (from, "") comes before
+// every row of the window.
+func (w ExportWindow) query(postgres bool, table, at, columns string, after *Position, limit int) (string, []any) {
 	from := Position{At: micros(w.From)}
 	if after != nil {
 		from = *after
 	}
 	args := []any{w.Tenant, from.At, from.ID, micros(w.To), limit}
-	arm := func(columns, filter string) string {
-		return fmt.Sprintf(`SELECT %[1]s FROM %[2]s c WHERE c.tenant = $1 AND %[4]s AND (c.%[3]s, c.id) > ($2, $3) AND c.%[3]s < $4
-			ORDER BY c.%[3]s, c.id LIMIT $5`, columns, table, at, filter)
+	arm := func(index, filter string) string {
+		return fmt.Sprintf(`SELECT %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (c.%[3]s, c.id) > ($2, $3) AND c.%[3]s < $4
+			ORDER BY c.%[3]s, c.id LIMIT $5`, columns, along(postgres, table, index), at, filter)
 	}
 	if w.Conversation != "" {
-		return arm(columns, "c.conversation_id = $6"), append(args, w.Conversation)
+		return arm("messages_conversation", "c.conversation_id = $6"), append(args, w.Conversation)
 	}
 	args = append(args, texts(w.Agents)...)
-	if len(w.Agents) == 1 {
-		return arm(columns, "c.agent_id = $6"), args
-	}
-	// Bots that share a name: the first keys of each, and of those the first.
 	arms := make([]string, 0, len(w.Agents))
 	for i := range w.Agents {
-		arms = append(arms, fmt.Sprintf(`SELECT at, id FROM (%s) a%d`, arm("c."+at+" AS at, c.id", fmt.Sprintf("c.agent_id = $%d", 6+i)), i))
+		arms = append(arms, arm(table+"_agent", fmt.Sprintf("c.agent_id = $%d", 6+i)))
 	}
-	return fmt.Sprintf(`SELECT %s FROM (%s ORDER BY 1, 2 LIMIT $5) k CROSS JOIN %s c
-		WHERE c.tenant = $1 AND c.id = k.id ORDER BY k.at, k.id`, columns, strings.Join(arms, " UNION ALL "), table), args
+	if len(arms) == 1 {
+		return arms[0], args
+	}
+	for i := range arms { // bots that share a name: the first of the first rows of each
+		arms[i] = fmt.Sprintf("SELECT * FROM (%s) a%d", arms[i], i)
+	}
+	return strings.Join(arms, " UNION ALL ") + " ORDER BY 2, 1 LIMIT $5", args
 }
 
 func cloneJSON(b sql.RawBytes) json.RawMessage {

@@ -61,7 +61,7 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, before *Position, limit int, summaries bool) (ConversationPage, error) {
 	var page ConversationPage
 	err := c.view(ctx, func(tx *sql.Tx) error {
-		keys, next, err := f.keys(ctx, tx, before, limit)
+		keys, next, err := f.keys(ctx, tx, c.postgres, before, limit)
 		if err != nil {
 			return err
 		}
@@ -79,32 +79,39 @@ type walk struct {
 }
 
 // walk chooses the index of the filter that is likely the rarest.
-func (f ConversationFilter) walk() walk {
+func (f ConversationFilter) walk(postgres bool) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
 		w.args[3] = micros(f.From)
 	}
+	index := "conversations_start"
 	var conditions []string
-	for _, x := range []struct{ column, value string }{{"user_id", f.UserID}, {"agent_id", f.AgentID}, {outcomeSQL, f.CallSuccessful}} {
-		if x.value != "" {
-			w.args = append(w.args, x.value)
-			conditions = append(conditions, fmt.Sprintf("%s = $%d", x.column, len(w.args)))
+	for _, x := range []struct{ column, value, index string }{
+		{"user_id", f.UserID, "conversations_user"}, {"agent_id", f.AgentID, "conversations_agent"}, {outcomeSQL, f.CallSuccessful, "conversations_outcome"},
+	} {
+		if x.value == "" {
+			continue
 		}
+		if len(conditions) == 0 {
+			index = x.index
+		}
+		w.args = append(w.args, x.value)
+		conditions = append(conditions, fmt.Sprintf("%s = $%d", x.column, len(w.args)))
 	}
-	along, checks := "", "TRUE"
+	first, checks := "", "TRUE"
 	if len(conditions) > 0 {
-		along = " AND " + conditions[0]
+		first = " AND " + conditions[0]
 	}
 	if len(conditions) > 1 {
 		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
 	}
-	w.query = `SELECT start_us, id, ` + checks + ` FROM conversations WHERE tenant = $1` + along +
+	w.query = `SELECT start_us, id, ` + checks + ` FROM ` + along(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
 		` AND (start_us, id) < ($2, $3) AND start_us >= $4 ORDER BY start_us DESC, id DESC LIMIT $5`
 	return w
 }
 
 // keys finds the page's rows and the position that the next page continues from.
-func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, before *Position, limit int) (keys []Position, next *Position, err error) {
+func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
 	at := Position{At: math.MaxInt64}
 	if !f.To.IsZero() {
 		at.At = micros(f.To) // with the empty id: before every row of that time
@@ -112,7 +119,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, before *Positi
 	if before != nil {
 		at = *before
 	}
-	w := f.walk()
+	w := f.walk(postgres)
 	examined := 0
 	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
 		w.args[1], w.args[2], w.args[4] = at.At, at.ID, rows

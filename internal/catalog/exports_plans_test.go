@@ -1,0 +1,236 @@
+package catalog
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and 60,000
+// messages, most of them of one tenant, and a few of agents, users and outcomes that are rare.
+const crowd = `
+INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
+	VALUES ('big', '', TRUE, TRUE, 3, 5, 5, 0), ('small', '', TRUE, TRUE, 3, 5, 5, 0);
+INSERT INTO agents (tenant, id, name, body, updated_us)
+	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+	SELECT 'big', 'a' || i, CASE WHEN i < 5 THEN 'shared' ELSE 'n' || i END, '{}', 0 FROM n;
+INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start_us, transcript_turns, created_us, updated_us)
+	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)
+	SELECT CASE WHEN i % 10 = 9 THEN 'small' ELSE 'big' END, 'c' || i, CASE WHEN i % 9001 = 7 THEN 'rare' ELSE 'a' || (i % 3) END,
+		CASE WHEN i % 9001 = 7 THEN 'rare' ELSE 'u' || (i % 7) END, CASE WHEN i % 9001 = 7 THEN 'failure' WHEN i % 2 = 0 THEN 'success' END,
+		1700000000000000 + i * CAST(1000000 AS BIGINT), CASE WHEN i % 2 = 0 THEN 3 END, 0, 0 FROM n;
+INSERT INTO transcripts (tenant, conversation_id, raw) SELECT tenant, id, '[]' FROM conversations WHERE transcript_turns IS NOT NULL;
+INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+	SELECT tenant, id || '-1', id, start_us, 'UserInput', '{}', agent_id FROM conversations
+	UNION ALL SELECT tenant, id || '-2', id, start_us + 1, 'BotMessage', '{}', agent_id FROM conversations`
+
+// plan is a query that must keep to an index and look at few rows.
+type plan struct {
+	sql  string
+	args []any
+	rows int // index entries and rows that it may look at, all tables together
+	keys string
+}
+
+func exportPlans(postgres bool) map[string]plan {
+	first := Position{At: 1700000000000000}
+	middle := Position{At: 1700015000000000, ID: "c15000"}
+	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
+	plans := map[string]plan{
+		"bots":    {botsSQL, []any{"big", "shared", maxBots + 1}, 20, "agents_name agents"},
+		"single":  {showConversationSQL, []any{"big", "c3"}, 10, ""},
+		"turns":   {conversationMessagesSQL, []any{"big", "c3"}, 10, "messages_conversation"},
+		"headers": {headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...), 900, "messages_conversation"},
+	}
+	conversations := func(name string, w ExportWindow, at *Position, rows int) {
+		q, args := w.query(postgres, "conversations", "start_us", exportConversationColumns, at, 1001)
+		plans["conversations "+name] = plan{q, args, rows, "conversations_agent messages_conversation"}
+	}
+	messages := func(name, keys string, w ExportWindow, at *Position, rows int) {
+		q, args := w.query(postgres, "messages", "time_us", exportMessageColumns, at, 1001)
+		plans["messages "+name] = plan{q, args, rows, keys}
+	}
+	conversations("first", window, nil, 3100)
+	conversations("middle", window, &middle, 3100)
+	messages("first", "messages_agent", window, nil, 1100)
+	messages("middle", "messages_agent", window, &middle, 1100)
+	rare, shared, one := window, window, window
+	rare.Agents, shared.Agents, one.Conversation = []string{"rare"}, []string{"a0", "a1", "a2", "a3", "rare"}, "c15001"
+	conversations("of a rare agent", rare, nil, 20)
+	messages("of a rare agent", "messages_agent", rare, nil, 20)
+	conversations("of a shared name", shared, nil, 12_000)
+	messages("of a shared name", "messages_agent", shared, &middle, 12_000)
+	messages("of a conversation", "messages_conversation", one, nil, 10)
+	for name, f := range map[string]ConversationFilter{
+		"conversations_start":   {},
+		"conversations_agent":   {AgentID: "a1"},
+		"conversations_user":    {UserID: "u3"},
+		"conversations_outcome": {CallSuccessful: "unknown"},
+	} {
+		for at, before := range map[string]Position{"first": {At: 1 << 62}, "middle": middle} {
+			plans["list by "+name+", "+at] = listPlan(postgres, f, before, 31, 40, name)
+		}
+	}
+	plans["list of a rare agent"] = listPlan(postgres, ConversationFilter{AgentID: "rare"}, Position{At: 1 << 62}, 31, 10, "conversations_agent")
+	plans["list of a rare user"] = listPlan(postgres, ConversationFilter{UserID: "rare"}, Position{At: 1 << 62}, 31, 10, "conversations_user")
+	plans["list of a rare outcome"] = listPlan(postgres, ConversationFilter{CallSuccessful: "failure"}, Position{At: 1 << 62}, 31, 10, "conversations_outcome")
+	all := ConversationFilter{AgentID: "rare", UserID: "u3", CallSuccessful: "failure"}
+	plans["list by all filters"] = listPlan(postgres, all, middle, maxExamined, maxExamined+10, "conversations_user")
+	return plans
+}
+
+func listPlan(postgres bool, f ConversationFilter, before Position, limit, rows int, key string) plan {
+	f.Tenant = "big"
+	w := f.walk(postgres)
+	w.args[1], w.args[2], w.args[4] = before.At, before.ID, limit
+	return plan{w.query, w.args, rows, key}
+}
+
+func hundred() (ids []string) {
+	for i := range 100 {
+		ids = append(ids, fmt.Sprint("c", 290*i))
+	}
+	return ids
+}
+
+// TestExportPlans fails when a query of the exports leaves its index, or looks at more rows than its
+// page needs.
+func TestExportPlans(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := filled(t, url, crowd)
+			for name, p := range exportPlans(c.postgres) {
+				t.Run(name, func(t *testing.T) {
+					if c.postgres {
+						for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+							c.holdPostgres(t, mode, p)
+						}
+						return
+					}
+					holdSQLite(t, p, explain(t, c, p.sql, p.args))
+				})
+			}
+		})
+	}
+}
+
+// filled opens a catalog and runs statements in it.
+func filled(t *testing.T, url, statements string) *Catalog {
+	t.Helper()
+	c, err := Open(t.Context(), url, Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := c.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := strings.Split(statements, ";\n")
+	if c.postgres { // SQLite is never analyzed in production
+		list = append(list, "VACUUM ANALYZE")
+	}
+	for _, s := range list {
+		if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	return c
+}
+
+// holdSQLite looks for scans and for sorting. Where names are merged, their few first rows are sorted.
+func holdSQLite(t *testing.T, p plan, lines []string) {
+	t.Helper()
+	text := strings.Join(lines, "\n")
+	for _, key := range strings.Fields(p.keys) {
+		if !strings.Contains(text, key) {
+			t.Errorf("%s is not used:\n%s", key, text)
+		}
+	}
+	scan := regexp.MustCompile(`(?m)^SCAN (c|m|t|a|agents|conversations|messages|transcripts)\b`)
+	if scan.MatchString(text) || strings.Contains(text, "TEMP B-TREE") && !strings.Contains(text, "MERGE (UNION") {
+		t.Errorf("it reads or sorts too much:\n%s", text)
+	}
+}
+
+// node is a part of a plan that PostgreSQL ran.
+type node struct {
+	Type    string  `json:"Node Type"`
+	Index   string  `json:"Index Name"`
+	Rows    float64 `json:"Actual Rows"`
+	Loops   float64 `json:"Actual Loops"`
+	Removed float64 `json:"Rows Removed by Filter"`
+	Recheck float64 `json:"Rows Removed by Index Recheck"`
+	Plans   []node  `json:"Plans"`
+}
+
+// looked counts the rows that all scans below looked at, and gathers the names of what they used.
+func (n node) looked(used *strings.Builder) float64 {
+	total := 0.0
+	if strings.Contains(n.Type, "Scan") && n.Type != "Subquery Scan" && n.Type != "CTE Scan" {
+		total = (n.Rows + n.Removed + n.Recheck) * n.Loops
+		used.WriteString(n.Type + " " + n.Index + "\n")
+	}
+	for _, p := range n.Plans {
+		total += p.looked(used)
+	}
+	return total
+}
+
+// holdPostgres runs a query as a prepared statement, with a plan made for its values and with one made
+// for any, and counts the rows that it looked at.
+func (c *Catalog) holdPostgres(t *testing.T, mode string, p plan) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := c.read.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { // the settings and the statement go with the connection
+		if err := conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+			t.Error(err)
+		}
+	}()
+	values := make([]string, 0, len(p.args))
+	for _, a := range p.args {
+		values = append(values, "'"+strings.ReplaceAll(fmt.Sprint(a), "'", "''")+"'")
+	}
+	for _, statement := range []string{"SET plan_cache_mode = " + mode, "PREPARE held AS " + p.sql} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var text []byte
+	if err := conn.QueryRowContext(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE held("+strings.Join(values, ", ")+")").Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal(text, &plans); err != nil {
+		t.Fatal(err)
+	}
+	var used strings.Builder
+	looked := plans[0].Plan.looked(&used)
+	if looked > float64(p.rows) || strings.Contains(used.String(), "Seq Scan") {
+		t.Errorf("%s: it looked at %v rows, %d are enough:\n%s", mode, looked, p.rows, text)
+	}
+	for _, key := range strings.Fields(p.keys) {
+		if !strings.Contains(used.String(), key) {
+			t.Errorf("%s: %s is not used:\n%s", mode, key, used.String())
+		}
+	}
+}
