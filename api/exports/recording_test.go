@@ -41,7 +41,9 @@ func TestPresignedRecording(t *testing.T) {
 	if at.Before(before) || until.Sub(at) != 24*time.Hour {
 		t.Fatalf("exported at %s, link until %s", at, until)
 	}
-	response, err := http.Get(r.SignedURL)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.SignedURL, http.NoBody)
+	w.must(err)
+	response, err := http.DefaultClient.Do(request)
 	w.must(err)
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)

@@ -16,6 +16,9 @@ import (
 // in memory. Each piece makes the database unpack the text once more, so it is not smaller.
 const transcriptPiece = 4 << 20
 
+// pieceTimeout ends the wait for a piece: an answer that has begun can't say that it waits.
+const pieceTimeout = 30 * time.Second
+
 // Export is one conversation with all that its export shows.
 type Export struct {
 	Conversation domain.Conversation // without TranscriptRaw and TranscriptTurns
@@ -141,8 +144,10 @@ func (r *transcriptReader) Read(p []byte) (int, error) {
 }
 
 func (r *transcriptReader) read() error {
+	ctx, cancel := context.WithTimeout(r.ctx, pieceTimeout)
+	defer cancel()
 	var piece []byte
-	err := r.catalog.read.QueryRowContext(r.ctx, `SELECT substr(`+r.catalog.rawBytes()+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
+	err := r.catalog.read.QueryRowContext(ctx, `SELECT substr(`+r.catalog.rawBytes()+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
 		FROM transcripts t JOIN conversations c ON c.tenant = t.tenant AND c.id = t.conversation_id
 		WHERE t.tenant = $1 AND t.conversation_id = $2 AND c.line_hash = $5`, r.tenant, r.id, r.next+1, transcriptPiece, r.hash).Scan(&piece)
 	switch {

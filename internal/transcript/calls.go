@@ -32,15 +32,13 @@ type Call struct {
 func Calls(r io.Reader) ([]Call, error) {
 	s := newScanner(r, maxTurn)
 	f := &finder{}
-	err := s.turns(f.element)
-	if _, more := s.next(); more {
-		err = errSyntax // there is one value
+	valid := s.turns(f.element) == nil
+	_, more := s.next()
+	if err := s.drain(); err != nil {
+		return nil, err
 	}
-	if readErr := s.drain(); readErr != nil {
-		return nil, readErr
-	}
-	if err != nil {
-		return nil, nil // what is not JSON holds no call
+	if !valid || more { // what is not one JSON value holds no call
+		return nil, nil
 	}
 	return f.calls, nil
 }

@@ -25,12 +25,12 @@ type scanner struct {
 	recording bool
 	from      int // in buffer, of what is recorded and not kept yet
 	record    []byte
-	max       int // bytes that are recorded
+	most      int // bytes that are recorded
 	overflow  bool
 }
 
-func newScanner(in io.Reader, max int) *scanner {
-	return &scanner{in: in, buffer: make([]byte, bufferBytes), max: max}
+func newScanner(in io.Reader, most int) *scanner {
+	return &scanner{in: in, buffer: make([]byte, bufferBytes), most: most}
 }
 
 // fill reads more once the buffer is used up; false at the end.
@@ -48,7 +48,7 @@ func (s *scanner) keep() {
 	if !s.recording || s.overflow {
 		return
 	}
-	if len(s.record)+s.at-s.from > s.max {
+	if len(s.record)+s.at-s.from > s.most {
 		s.overflow = true
 		s.record = nil // large ones are rare: the memory is better given back
 		return
@@ -185,8 +185,8 @@ func (s *scanner) list(depth int, open, end byte, each func() error) error {
 	}
 }
 
-// text passes a string and gives it as it is spelled, up to max bytes.
-func (s *scanner) text(max int) (string, error) {
+// text passes a string and gives it as it is spelled, up to most bytes.
+func (s *scanner) text(most int) (string, error) {
 	s.at++ // the quote
 	var spelled []byte
 	for {
@@ -203,10 +203,10 @@ func (s *scanner) text(max int) (string, error) {
 				return "", err
 			}
 		}
-		if len(spelled) < max {
+		if len(spelled) < most {
 			spelled = append(spelled, c)
 		}
-		if max == 0 {
+		if most == 0 {
 			s.plain()
 		}
 	}
@@ -275,16 +275,16 @@ func (s *scanner) number() error {
 
 // digits passes one digit at least.
 func (s *scanner) digits() error {
-	any := false
+	found := false
 	for {
 		c, ok := s.peek()
 		if !ok || c < '0' || c > '9' {
 			break
 		}
 		s.at++
-		any = true
+		found = true
 	}
-	if !any {
+	if !found {
 		return errSyntax
 	}
 	return nil
