@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -96,12 +97,12 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 	if cause == nil {
 		return
 	}
-	if cause == http.ErrAbortHandler {
-		panic(cause)
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
 	}
 	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), zap.String("request_id", web.RequestID(r.Context())), zap.Stack("stack"))
 	if out.status != 0 {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
 	}
 	family.Fail(out, r, http.StatusInternalServerError)
 }

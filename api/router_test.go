@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -14,8 +15,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/api"
-
-	"context"
 )
 
 // family answers under /f in a shape of its own.
@@ -34,10 +33,10 @@ func family() api.Family {
 		}
 		_, _ = w.Write(body[:min(len(body), 10)])
 	})
-	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { panic("broken") })
+	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { panic("broken") }) //nolint:forbidigo // what is tested
 	mux.HandleFunc("/f/late", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
-		panic("broken")
+		panic("broken") //nolint:forbidigo // what is tested
 	})
 	mux.HandleFunc("/f/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
 	return api.Family{Name: "f", Owns: func(path string) bool { return strings.HasPrefix(path, "/f/") }, Handler: mux, Fail: fail,
@@ -91,7 +90,11 @@ func TestBrokenAnswerIsNotWhole(t *testing.T) {
 	h, _ := newAPI(t, api.Config{}, nil)
 	server := httptest.NewServer(h)
 	defer server.Close()
-	resp, err := http.Get(server.URL + "/f/late")
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/f/late", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := server.Client().Do(r)
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
 		_ = resp.Body.Close() // it was only read from

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -22,7 +23,7 @@ func (k *Keyring) Seal(ctx context.Context, purpose Purpose, about string, paylo
 	r := k.fresh(ctx)
 	id := r.current[purpose]
 	raw, _ := hex.DecodeString(id) // ids are made by newKey alone
-	text := append(raw, payload...)
+	text := slices.Concat(raw, payload)
 	return strict().EncodeToString(append(text, mac(r.secrets[id].secret, purpose, about, text)...))
 }
 

@@ -114,7 +114,7 @@ func Golden(t testing.TB, name string, got []byte) {
 		}
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // the test's own name
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // a value that has no JSON is a mistake in this program; the router answers 500
+	if err := e.Encode(v); err != nil { // a value without JSON is a mistake in this program: say so, not half of it
+		w.WriteHeader(http.StatusInternalServerError)
+		return
 	}
 	h := w.Header()
 	if h.Get("Content-Type") == "" {

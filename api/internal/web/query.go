@@ -20,17 +20,17 @@ func ParseQuery(raw string) (Query, error) {
 	return Query{values}, nil
 }
 
-// Text gives a parameter. Error: KindInvalid when it stands twice, is longer than max bytes, or is
+// Text gives a parameter. Error: KindInvalid when it stands twice, is longer than most bytes, or is
 // no UTF-8 or holds a NUL, which no database column takes.
-func (q Query) Text(name string, max int) (value string, given bool, err error) {
+func (q Query) Text(name string, most int) (value string, given bool, err error) {
 	all := q.values[name]
 	switch {
 	case len(all) == 0:
 		return "", false, nil
 	case len(all) > 1:
 		return "", true, domain.Errorf(domain.KindInvalid, "%s must be given once", name)
-	case len(all[0]) > max:
-		return "", true, domain.Errorf(domain.KindInvalid, "%s is longer than %d bytes", name, max)
+	case len(all[0]) > most:
+		return "", true, domain.Errorf(domain.KindInvalid, "%s is longer than %d bytes", name, most)
 	case !Storable(all[0]):
 		return "", true, domain.Errorf(domain.KindInvalid, "%s is not valid text", name)
 	}
@@ -48,15 +48,15 @@ func Storable(text string) bool {
 }
 
 // Whole gives a parameter that is a whole number of plain digits, with a minus sign at most. Error:
-// KindInvalid when it is anything else or not within min and max.
-func (q Query) Whole(name string, min, max int64) (value int64, given bool, err error) {
+// KindInvalid when it is anything else or not within least and most.
+func (q Query) Whole(name string, least, most int64) (value int64, given bool, err error) {
 	text, given, err := q.Text(name, 20)
 	if err != nil || !given {
 		return 0, given, err
 	}
 	value, err = strconv.ParseInt(text, 10, 64)
-	if err != nil || text[0] == '+' || value < min || value > max {
-		return 0, true, domain.Errorf(domain.KindInvalid, "%s must be a whole number from %d to %d", name, min, max)
+	if err != nil || text[0] == '+' || value < least || value > most {
+		return 0, true, domain.Errorf(domain.KindInvalid, "%s must be a whole number from %d to %d", name, least, most)
 	}
 	return value, true, nil
 }
