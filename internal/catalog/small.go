@@ -22,13 +22,14 @@ func (k *kept) of(ctx context.Context, db *sql.DB, text string) *sql.Stmt {
 	if s != nil {
 		return s
 	}
-	s, err := db.PrepareContext(ctx, text)
+	s, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // kept until the database is closed
 	if err != nil {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if first := k.stmts[text]; first != nil { // somebody was faster; the connections' end closes ours
+	if first := k.stmts[text]; first != nil { // somebody was faster
+		_ = s.Close() // nothing was done with it
 		return first
 	}
 	if k.stmts == nil {
@@ -47,7 +48,7 @@ type smallTx struct {
 // QueryRowContext is sql.Tx's.
 func (t smallTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if s := t.stmts[query]; s != nil {
-		return t.Tx.StmtContext(ctx, s).QueryRowContext(ctx, args...)
+		return t.Tx.StmtContext(ctx, s).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
@@ -55,7 +56,7 @@ func (t smallTx) QueryRowContext(ctx context.Context, query string, args ...any)
 // ExecContext is sql.Tx's.
 func (t smallTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if s := t.stmts[query]; s != nil {
-		return t.Tx.StmtContext(ctx, s).ExecContext(ctx, args...)
+		return t.Tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
 	return t.Tx.ExecContext(ctx, query, args...)
 }
