@@ -1,0 +1,127 @@
+package e2e_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/callvault/callvault/internal/config"
+)
+
+// TestCompose holds docker-compose.yml against the settings that callvault knows.
+func TestCompose(t *testing.T) {
+	file, err := filepath.Abs("../../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := cli.NewProjectOptions([]string{file}, cli.WithName("callvault"), cli.WithResolvedPaths(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Sorted(slices.Values(project.ServiceNames()))
+	if want := []string{"api", "migrate", "minio", "postgres", "redis", "scheduler", "worker"}; !slices.Equal(names, want) {
+		t.Errorf("the services are %v, want %v", names, want)
+	}
+	for name, s := range project.Services {
+		switch name {
+		case "api", "worker", "scheduler", "migrate":
+			checkRole(t, project, s)
+		default:
+			if len(s.HealthCheck.Test) == 0 {
+				t.Errorf("%s has no health check", name)
+			}
+		}
+		checkSecrets(t, project, s)
+		if published := len(s.Ports) > 0; published != (name == "api") {
+			t.Errorf("%s publishes %d ports", name, len(s.Ports))
+		}
+		for _, p := range s.Ports {
+			if p.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes port %s on %q", name, p.Published, p.HostIP)
+			}
+		}
+	}
+}
+
+// checkRole holds a service of callvault's against what that role reads.
+func checkRole(t *testing.T, project *types.Project, s types.ServiceConfig) {
+	t.Helper()
+	env := config.Env{}
+	for name, value := range s.Environment {
+		if value == nil {
+			t.Errorf("%s: %s has no value", s.Name, name)
+			continue
+		}
+		env[name] = *value
+	}
+	if unknown := config.Unknown(env); len(unknown) > 0 {
+		t.Errorf("%s sets %v, which callvault does not know", s.Name, unknown)
+	}
+	for _, v := range config.Variables() {
+		if slices.Contains(v.Required, s.Name) && env[v.Name] == "" && (v.FileName == "" || env[v.FileName] == "") {
+			t.Errorf("%s does not set %s", s.Name, v.Name)
+		}
+		if v.Secret && env[v.Name] != "" {
+			t.Errorf("%s sets the secret %s in the open", s.Name, v.Name)
+		}
+	}
+	drain := 25 * time.Second
+	if text := env["CALLVAULT_DRAIN_TIMEOUT"]; text != "" {
+		var err error
+		if drain, err = time.ParseDuration(text); err != nil {
+			t.Error(err)
+		}
+	}
+	if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= drain {
+		t.Errorf("%s is given %v to stop, and drains for %s", s.Name, s.StopGracePeriod, drain)
+	}
+	if s.Name != "migrate" && !slices.Equal(s.Command, []string{s.Name}) {
+		t.Errorf("%s runs %v", s.Name, s.Command)
+	}
+	if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") {
+		t.Errorf("%s may do more than it needs", s.Name)
+	}
+	for _, dependency := range []string{"redis", "postgres", "minio"} {
+		if s.DependsOn[dependency].Condition != types.ServiceConditionHealthy {
+			t.Errorf("%s does not wait for %s", s.Name, dependency)
+		}
+	}
+	if _, known := project.Services["migrate"]; known && s.Name != "migrate" && s.DependsOn["migrate"].Condition != types.ServiceConditionCompletedSuccessfully {
+		t.Errorf("%s does not wait for the schema", s.Name)
+	}
+}
+
+// checkSecrets wants that every secret that a service reads from a file is given to it, and that all
+// of them are files.
+func checkSecrets(t *testing.T, project *types.Project, s types.ServiceConfig) {
+	t.Helper()
+	given := map[string]bool{}
+	for _, secret := range s.Secrets {
+		given[secret.Source] = true
+		if project.Secrets[secret.Source].File == "" {
+			t.Errorf("%s is given the secret %s, which is no file", s.Name, secret.Source)
+		}
+	}
+	for name, value := range s.Environment {
+		if value == nil {
+			continue
+		}
+		if secret, isFile := strings.CutPrefix(*value, "/run/secrets/"); isFile {
+			if !given[secret] {
+				t.Errorf("%s reads %s from the secret %s, which it is not given", s.Name, name, secret)
+			}
+			if !strings.HasSuffix(name, "_FILE") {
+				t.Errorf("%s takes %s for a value", s.Name, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// leftover lists what a process left in its temporary directory.
+func leftover(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// alone wants that no process of p's group is left.
+func (p *process) alone() {
+	p.t.Helper()
+	if err := syscall.Kill(-p.cmd.Process.Pid, 0); err == nil {
+		p.t.Errorf("%s left a process behind", p.name)
+	}
+}
+
+// TestDemo runs the demo: it shows the night, verifies its own downloads, ends, and leaves nothing.
+func TestDemo(t *testing.T) {
+	dir := t.TempDir()
+	p := launch(t, testenv.Program(t, "./cmd/callvault"), dir, nil, nil, "demo")
+	if code := p.code(); code != 0 {
+		t.Fatalf("the demo exited with %d", code)
+	}
+	p.alone()
+	if left := leftover(t, dir); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+	rows := regexp.MustCompile(`(?m)^(\d\d)\s+(\w+)(.*)$`).FindAllStringSubmatch(p.out.String(), -1)
+	states := map[string]int{}
+	for _, row := range rows {
+		states[row[2]]++
+	}
+	if len(rows) != 24 || states["available"] == 0 || states["no_data"] == 0 || states["available"]+states["no_data"] != 24 {
+		t.Errorf("the table has %d rows: %v", len(rows), states)
+	}
+	if ok := strings.Count(p.out.String(), ".zip"); ok < states["available"] {
+		t.Errorf("%d of %d archives were downloaded", ok, states["available"])
+	}
+	for _, want := range []string{"revision 2", "has vanished from the store", "downloaded and verified", "Nothing is left running"} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("the demo does not say %q", want)
+		}
+	}
+}
+
+// TestDemoKeep leaves the demo's server up until SIGINT.
+func TestDemoKeep(t *testing.T) {
+	dir := t.TempDir()
+	// What a real installation's environment says must not touch the demo.
+	env := map[string]string{"CALLVAULT_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CALLVAULT_LISTEN": "127.0.0.1:1"}
+	p := launch(t, testenv.Program(t, "./cmd/callvault"), dir, env, nil, "demo", "--keep")
+	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*x-api-key: `)
+	for path, want := range map[string]int{"/readyz": http.StatusOK, "/api/external/conversations/daily-audio-recordings/2025-01-01": http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m[1]+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s answers %s", path, resp.Status)
+		}
+	}
+	p.signal(syscall.SIGINT)
+	if code := p.code(); code != 0 {
+		t.Errorf("the demo exited with %d after SIGINT", code)
+	}
+	p.alone()
+	if left := leftover(t, dir); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}

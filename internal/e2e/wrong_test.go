@@ -1,0 +1,125 @@
+package e2e_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// TestRolesWithoutSettings starts each role with nothing set: it names every variable that it needs
+// and exits with 2.
+func TestRolesWithoutSettings(t *testing.T) {
+	bin, dir := testenv.Program(t, "./cmd/callvault"), t.TempDir()
+	for _, role := range config.Roles() {
+		for _, args := range [][]string{{string(role)}, {"run", string(role)}} {
+			p := launch(t, bin, dir, nil, nil, args...)
+			if code := p.code(); code != 2 {
+				t.Errorf("%s exited with %d, want 2", strings.Join(args, " "), code)
+			}
+			for _, v := range config.Variables() {
+				if needed := slices.Contains(v.Required, string(role)); needed != strings.Contains(p.log.String(), v.Name+":") {
+					t.Errorf("%s: %s is needed (%t), and the message says otherwise:\n%s", strings.Join(args, " "), v.Name, needed, p.log)
+				}
+			}
+		}
+	}
+	wrong := map[string]string{"CALLVAULT_LEASE": "soon", "CALLVAULT_S3_ENDPOINT": "ftp://x", "CALLVAULT_SCHEDULE": "61 * * * *", "CALLVAULT_LINK_TTL": "8d"}
+	p := launch(t, bin, dir, wrong, nil, "standalone")
+	if code := p.code(); code != 2 {
+		t.Errorf("settings that cannot be used: exit code %d, want 2", code)
+	}
+	for name := range wrong {
+		if !strings.Contains(p.log.String(), name) {
+			t.Errorf("the message does not name %s:\n%s", name, p.log)
+		}
+	}
+	for _, args := range [][]string{{"run", "janitor"}, {"fly"}, {"archive", "--tenant", "a"}} {
+		if code := launch(t, bin, dir, nil, nil, args...).code(); code != 2 {
+			t.Errorf("callvault %s exited with %d, want 2", strings.Join(args, " "), code)
+		}
+	}
+}
+
+// TestRolesWithoutSchema starts roles on a catalog that nobody migrated: they say so.
+func TestRolesWithoutSchema(t *testing.T) {
+	w := newWorld(t)
+	w.env["CALLVAULT_DATABASE_URL"] = testenv.Postgres(t)
+	p := launch(t, w.bin, w.dir, w.env, nil, "worker")
+	if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "migrate up") {
+		t.Errorf("exit code %d, and it says:\n%s", code, p.log)
+	}
+}
+
+// TestWrongInput sends lines and arguments that are not right.
+func TestWrongInput(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", "beta")
+	yesterday := w.yesterday()
+	good := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 4}, "good", 3, 100)
+	w.registered(good)
+	next := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 5}, "next", 4, 100)
+	for what, bad := range map[string]string{
+		"no JSON":              `{"kind":"recording"`,
+		"unknown kind":         `{"kind":"gossip"}`,
+		"no object key":        `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"x","timestamp":"2025-12-12T00:00:00Z"}`,
+		"a time without zone":  strings.Replace(string(lines(next[:1])), `Z"`, `"`, 1),
+		"a negative size":      strings.Replace(string(lines(next[:1])), `"sizeBytes":`, `"sizeBytes":-`, 1),
+		"a key that climbs up": strings.Replace(string(lines(next[:1])), next[0].Key, "acme/../beta/x.opus", 1),
+		"another timestamp":    string(lines([]recording{moved(good[0])})),
+		"another size":         string(lines([]recording{longer(good[0])})),
+	} {
+		bad = strings.TrimSuffix(bad, "\n")
+		body := fmt.Sprintf("%s%s\n%s", lines(next[:2]), bad, lines(next[2:]))
+		p := w.run([]byte(body), "import", "--tenant", "acme", "-")
+		if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "line 3") {
+			t.Errorf("%s: exit code %d, and it says:\n%s", what, code, p.log)
+		}
+		if n := w.number(`SELECT count(*) FROM recordings`); n != 3 {
+			t.Errorf("%s: %d recordings are stored, want the 3 from before", what, n)
+		}
+	}
+	p := w.run(lines(good), "import", "--tenant", "beta", "-")
+	if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "line 1") || strings.Contains(p.log.String(), "acme") {
+		t.Errorf("another tenant's key: exit code %d, and it says:\n%s", code, p.log)
+	}
+	for what, args := range map[string][]string{
+		"1 nobody":       {"import", "--tenant", "nobody", "-"},
+		"1 not over":     {"archive", "--tenant", "acme", "--day", string(yesterday.Add(3))},
+		"1 past":         {"archive", "--tenant", "acme", "--day", "2020-01-01"},
+		"1 unknown":      {"archive", "--tenant", "nobody", "--day", string(yesterday)},
+		"1 exists":       {"tenant", "create", "acme"},
+		"1 no file":      {"import", "--tenant", "acme", "/nowhere/at/all.ndjson"},
+		"2 no day":       {"archive", "--tenant", "acme", "--day", "2025-02-30"},
+		"2 no hour":      {"archive", "--tenant", "acme", "--day", string(yesterday), "--hour", "24"},
+		"2 no directory": {"import", "--tenant", "acme", "--audio", "/nowhere", "-"},
+		"1 bad id":       {"tenant", "create", "a/b"},
+		"1 retention":    {"tenant", "set", "acme", "--retention-days", "0"},
+	} {
+		p := w.run(lines(next[:1]), args...)
+		if code := p.code(); code != int(what[0]-'0') || p.log.String() == "" {
+			t.Errorf("%s: callvault %s exited with %d: %s", what, strings.Join(args, " "), code, p.log)
+		}
+		if strings.Contains(p.log.String(), "goroutine") || strings.Contains(p.log.String(), "SQLSTATE") {
+			t.Errorf("%s: the message is not for people: %s", what, p.log)
+		}
+	}
+	if n := w.number(`SELECT count(*) FROM recordings`); n != 3 {
+		t.Errorf("%d recordings are stored, want the 3 from before", n)
+	}
+}
+
+func moved(r recording) recording {
+	r.At = r.At.Add(time.Second)
+	return r
+}
+
+func longer(r recording) recording {
+	r.Size++
+	return r
+}
