@@ -1,0 +1,262 @@
+package bulk_test
+
+import (
+	"bufio"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/bulk"
+	"github.com/callvault/callvault/api/conversations"
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/auth"
+)
+
+// history gives the statements that make n conversations, a second apart, of six messages each. Half are
+// of one bot, every 10,000th is of a rare bot, a rare user and the only outcome that failed.
+func history(n int) []string {
+	return []string{
+		`INSERT INTO agents (tenant, id, name, body, updated_us) VALUES ('acme', 'bot-0', 'Bot', '{}', 0), ('acme', 'rare', 'Rare', '{}', 0)`,
+		fmt.Sprintf(`INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start_us, end_us, last_action_us, locale, tags, metadata,
+				transcript_turns, created_us, updated_us)
+			WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			SELECT 'acme', 'c-' || (i * CAST(7919 AS BIGINT) %% 1000003) || '-' || i,
+				CASE WHEN i %% 10000 = 77 THEN 'rare' WHEN i %% 2 = 0 THEN 'bot-0' ELSE 'bot-' || (i %% 40) END,
+				CASE WHEN i %% 10000 = 77 THEN 'rare' ELSE 'user-' || (i %% 1000) END,
+				CASE WHEN i %% 10000 = 77 THEN 'failure' WHEN i %% 3 = 0 THEN 'success' END,
+				1600000000000000 + i * CAST(1000000 AS BIGINT), 1600000100000000 + i * CAST(1000000 AS BIGINT),
+				1600000100384884 + i * CAST(1000000 AS BIGINT), 'en_us', '["guideInteraction"]',
+				'{"locale":"en_us","browser_visitorType":"repeat","browser_screenResolution":"1728x1117","draft":true,"guideNodeCount":5,"question":"my camera number '
+					|| i || ' is offline since yesterday and I have tried to restart it twice"}',
+				6, 0, 0 FROM n`, n-1),
+		`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+			SELECT c.tenant, c.id || '-' || k.i, c.id, c.start_us + k.i * 1500000, CASE WHEN k.i % 2 = 0 THEN 'Question' ELSE 'UserInput' END,
+				CASE WHEN k.i % 2 = 0 THEN '{"outMsg":{"steps":[{"text":"Here are the details for the camera that you asked about: it is in stock."}]}}'
+					ELSE '{"userInput":"Tell me more about the camera"}' END, c.agent_id
+			FROM conversations c CROSS JOIN (SELECT 0 AS i UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5) k`,
+	}
+}
+
+func benchSize(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("BENCH_CONVERSATIONS")
+	if text == "" {
+		return 1_000_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 20_000 {
+		b.Fatalf("BENCH_CONVERSATIONS is %q; use a number from 20000 on", text)
+	}
+	return n
+}
+
+const benchWindow = "?start_time=1600000000&end_time=1700000000&bot_name=Bot"
+
+// BenchmarkExports reports how pages compare along a walk, filters with none, the API with the bare
+// SQL, and what a stream holds in memory.
+func BenchmarkExports(b *testing.B) {
+	n := benchSize(b)
+	for name, database := range apitest.Databases() {
+		b.Run(name, func(b *testing.B) {
+			x := newBench(b, database(b))
+			x.db = raw(x, x.url)
+			statements := history(n)
+			if !strings.HasPrefix(x.url, "sqlite") {
+				statements = append(statements, "VACUUM ANALYZE")
+			}
+			for _, s := range statements {
+				x.sql(s)
+			}
+			x.handler = x.both()
+			for _, path := range []string{conversationsPath, messagesPath} {
+				b.Run("pages of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { x.benchPages(b, path) })
+				b.Run("stream of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { x.benchStream(b, path) })
+			}
+			b.Run("filters", func(b *testing.B) { x.benchFilters(b) })
+		})
+	}
+}
+
+func (b *bench) both() http.Handler {
+	b.Helper()
+	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
+	b.must(err)
+	return api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now, Families: []api.Family{
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: b.catalog, Limiter: b.limiter, Cursors: ring, Log: zap.NewNop()}),
+		conversations.New(conversations.Config{}, conversations.Deps{Catalog: b.catalog, Cursors: ring, Log: zap.NewNop()}),
+	}})
+}
+
+// once asks and gives the time that the answer took, and its body.
+func (b *bench) once(target string) (time.Duration, []byte) {
+	b.Helper()
+	r := request(http.MethodGet, target, sampleKey)
+	start := time.Now()
+	a := apitest.Do(b.handler, r)
+	took := time.Since(start)
+	if a.Status != http.StatusOK {
+		b.Fatalf("%s: %d %s", target, a.Status, a.Body)
+	}
+	return took, a.Body
+}
+
+// best runs something in turns, so that a slow moment of the machine is everybody's, and gives each
+// one's shortest time in seconds: what it costs while nothing else runs.
+func best(rounds int, runs ...func() time.Duration) []float64 {
+	times := make([][]float64, len(runs))
+	for range rounds {
+		for i, run := range runs {
+			times[i] = append(times[i], run().Seconds())
+		}
+	}
+	out := make([]float64, len(runs))
+	for i := range times {
+		out[i] = slices.Min(times[i])
+	}
+	return out
+}
+
+var cursorAtEnd = regexp.MustCompile(`"cursor":"([^"]+)"}\s*$`)
+
+// pages walks a whole window and gives the targets of its pages.
+func (b *bench) pages(target string) []string {
+	b.Helper()
+	targets := []string{target}
+	for {
+		_, body := b.once(targets[len(targets)-1])
+		found := cursorAtEnd.FindSubmatch(body[max(0, len(body)-5000):])
+		if found == nil {
+			return targets
+		}
+		targets = append(targets, target+"&cursor="+url.QueryEscape(string(found[1])))
+	}
+}
+
+func (x *bench) benchPages(b *testing.B, path string) {
+	targets := x.pages(path + benchWindow)
+	last := len(targets) - 2 // the last whole page
+	ask := func(i int) func() time.Duration {
+		return func() time.Duration {
+			took, _ := x.once(targets[i])
+			return took
+		}
+	}
+	for b.Loop() {
+		m := best(31, ask(0), ask(last/2), ask(last), x.bare(path))
+		b.ReportMetric(m[0]*1000, "ms/page")
+		b.ReportMetric(m[1]/m[0], "middle/start")
+		b.ReportMetric(m[2]/m[0], "end/start")
+		b.ReportMetric(m[0]/m[3], "api/sql")
+		b.ReportMetric(float64(len(targets)), "pages")
+	}
+}
+
+// bare reads the first page's columns without the API: the least that a page can cost.
+func (b *bench) bare(path string) func() time.Duration {
+	query := `SELECT id, start_us, locale, metadata, tags, last_action_us, (SELECT count(*) FROM messages m
+		WHERE m.tenant = conversations.tenant AND m.conversation_id = conversations.id AND m.type = 'UserInput') FROM conversations`
+	at := "start_us"
+	if path == messagesPath {
+		query, at = `SELECT id, time_us, type, conversation_id, body, NULL, 0 FROM messages`, "time_us"
+	}
+	query += fmt.Sprintf(` WHERE tenant = 'acme' AND agent_id = 'bot-0' AND (%[1]s, id) > (1600000000000000, '') AND %[1]s < 1700000000000000 ORDER BY %[1]s, id LIMIT 1001`, at)
+	if strings.HasPrefix(b.url, "sqlite") {
+		table := strings.TrimPrefix(path, "/conversations/export/v1/")
+		query = strings.Replace(query, "FROM "+table+" WHERE", "FROM "+table+" INDEXED BY "+table+"_agent WHERE", 1)
+	}
+	return func() time.Duration {
+		start := time.Now()
+		rows, err := b.db.QueryContext(b.Context(), query)
+		b.must(err)
+		var values [7]sql.RawBytes
+		for rows.Next() {
+			b.must(rows.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5], &values[6]))
+		}
+		b.must(rows.Err())
+		b.must(rows.Close())
+		return time.Since(start)
+	}
+}
+
+func (x *bench) benchFilters(b *testing.B) {
+	filters := []string{"", "agent_id=bot-0", "agent_id=rare", "user_id=user-5", "user_id=rare", "call_successful=success", "call_successful=failure",
+		"call_start_before_unix=1600010000", "call_start_after_unix=1600010000", "agent_id=nobody", "user_id=rare&agent_id=bot-0&call_successful=failure",
+		"agent_id=bot-0&call_successful=failure"}
+	runs := make([]func() time.Duration, 0, len(filters))
+	for _, f := range filters {
+		runs = append(runs, func() time.Duration {
+			took, _ := x.once("/conversations?page_size=100&" + f)
+			return took
+		})
+	}
+	for b.Loop() {
+		m := best(31, runs...)
+		worst := 0.0
+		for i, f := range filters {
+			b.Logf("%-60s %7.2f ms  %5.2f of unfiltered", f, m[i]*1000, m[i]/m[0])
+			if !strings.Contains(f, "&") {
+				worst = max(worst, m[i]/m[0])
+			}
+		}
+		b.ReportMetric(m[0]*1000, "ms/unfiltered")
+		b.ReportMetric(worst, "worst/unfiltered")
+		b.ReportMetric(m[len(m)-1]*1000, "ms/combination")
+	}
+}
+
+// benchStream reads a whole window as lines over a real connection.
+func (x *bench) benchStream(b *testing.B, path string) {
+	server := httptest.NewServer(x.handler)
+	defer server.Close()
+	for b.Loop() {
+		x.once(path + benchWindow + "&per_page=1") // connections are open
+		debug.FreeOSMemory()
+		idle := resident(b)
+		peak, lines := idle, 0
+		start := time.Now()
+		answer := x.stream(server, path+benchWindow)
+		scanner := bufio.NewScanner(answer.Body)
+		for scanner.Scan() {
+			if lines++; lines%500 == 0 {
+				peak = max(peak, resident(b))
+			}
+		}
+		x.must(scanner.Err())
+		x.must(answer.Body.Close())
+		b.ReportMetric(float64(lines)/time.Since(start).Seconds(), "rows/s")
+		b.ReportMetric((peak-idle)/1024, "MiB-beyond-idle")
+	}
+}
+
+// resident gives what this process holds in memory, in KiB.
+func resident(b *testing.B) float64 {
+	b.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" {
+			n, err := strconv.ParseFloat(fields[1], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n
+		}
+	}
+	b.Fatal("/proc/self/status has no VmRSS")
+	return 0
+}
