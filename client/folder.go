@@ -92,11 +92,10 @@ func openFolder(dir string) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what is there: %w", err)
 	}
-	if json.Unmarshal(body, &f.last) != nil {
-		f.last = savedDay{}
-		return f, nil
-	}
 	f.saved = body
+	if broken := json.Unmarshal(body, &f.last); broken != nil {
+		f.last, f.saved = savedDay{}, nil
+	}
 	for _, l := range f.last.Links {
 		if l.File != nil && l.File.Name == l.Hour+".zip" {
 			f.files[l.Hour] = *l.File

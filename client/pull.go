@@ -49,7 +49,7 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 	if err != nil {
 		return Result{}, fmt.Errorf("pull: %w", err)
 	}
-	p := &pull{client: c, opts: opts, progress: progress, slots: make(chan struct{}, max(1, opts.Parallel))}
+	p := &pull{client: c, opts: opts, progress: progress, slots: make(chan struct{}, max(1, opts.Parallel)), misses: map[int]int{}}
 	err = p.run(ctx)
 	if unlocked := lock.Close(); unlocked != nil {
 		err = errors.Join(err, fmt.Errorf("unlock the directory: %w", unlocked))
@@ -67,7 +67,11 @@ type pull struct {
 	progress Progress
 	slots    chan struct{} // taken by running downloads
 	result   Result
+	misses   map[int]int // questions about a day in a row that were not answered
 }
+
+// maxMisses is how many of them a wait outlives, each after several attempts of its own.
+const maxMisses = 4
 
 // run goes through the days, and again through those that are waited for.
 func (p *pull) run(ctx context.Context) error {
@@ -106,12 +110,11 @@ func (p *pull) round(ctx context.Context, days []int) error {
 		if err != nil {
 			return err
 		}
-		for n, h := range d.Hours { // what an earlier round downloaded is this pull's all the same
-			if n < len(before.Hours) && h.State == HourPresent && before.Hours[n].State == HourDownloaded {
-				d.Hours[n].State = HourDownloaded
-			}
-		}
+		d.continues(before)
 		p.result.Days[i] = d
+		if p.misses[i]++; d.Err == nil {
+			p.misses[i] = 0
+		}
 		var refused *RefusedError
 		if errors.As(d.Err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
 			barred = d.Err
@@ -120,10 +123,13 @@ func (p *pull) round(ctx context.Context, days []int) error {
 	return nil
 }
 
-// waiting is the days to ask for again.
+// waiting is the days to ask for again. A limit that may not be sat out ends the wait; an outage
+// of the server does not, unless it lasts.
 func (p *pull) waiting() (due []int) {
 	for i := range p.result.Days {
-		if d := &p.result.Days[i]; d.State != DayRefused && d.count(p.waited) > 0 {
+		d := &p.result.Days[i]
+		asks := d.Err == nil || d.State == DayFailed && p.misses[i] < maxMisses
+		if asks && d.count(p.waited) > 0 {
 			due = append(due, i)
 		}
 	}

@@ -348,6 +348,43 @@ func TestWaitForPendingAndRebuilding(t *testing.T) {
 	}
 }
 
+func TestWaitOutlivesAnOutageButNoLimit(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(3, 1000, 1).status = client.StatusPending
+	s.fault = func(kind string, n int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" && n > 1 && n < 9 {
+			deny(w, http.StatusInternalServerError, "Internal server error.")
+			return true
+		}
+		if kind == "day" && n == 9 {
+			s.put(3, 1000, 1)
+		}
+		return false
+	}
+	s.pull(dir, client.DayComplete, func(o *client.Options) { o.WaitPending = true })
+	s.put(3, 1000, 2).status = client.StatusPending
+	asked := s.count("day")
+	s.fault = func(kind string, n int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" && n > asked+1 {
+			deny(w, http.StatusTooManyRequests, "Download limit exceeded.")
+			return true
+		}
+		return false
+	}
+	d, _ := s.pull(dir, client.DayIncomplete, func(o *client.Options) { o.WaitPending = true })
+	if d.Err == nil || len(d.Hours) != 24 || d.Hours[3].State != client.HourPending || s.count("day") != asked+2 {
+		t.Errorf("%d questions, the day is %+v", s.count("day")-asked, d)
+	}
+	s.fault = func(kind string, n int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" && n > asked+3 {
+			deny(w, http.StatusInternalServerError, "Internal server error.")
+			return true
+		}
+		return false
+	}
+	s.pull(dir, client.DayFailed, func(o *client.Options) { o.WaitPending = true })
+}
+
 func TestOnePullForADirectory(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	s.put(14, 1000, 1)

@@ -42,11 +42,11 @@ type HourResult struct {
 type DayResult struct {
 	Date  string
 	State DayState
-	Hours []HourResult // 24; none when the server did not answer for the day
+	Hours []HourResult // 24, as last answered; none when the server did not answer for the day
 	// Kept says that the server has nothing for the day any more, and that the
 	// directory has all of it from before.
 	Kept bool
-	Err  error // why no hour was looked at
+	Err  error // why no hour was looked at, the last time
 }
 
 // Result is what a pull made of its days, in their order.
@@ -79,6 +79,19 @@ func (d *DayResult) settle() {
 				d.State = DayIncomplete
 			}
 		case HourDownloaded, HourPresent, HourNoData:
+		}
+	}
+}
+
+// continues adds what the same pull found out before: what it downloaded, and what the hours were
+// when the server last answered.
+func (d *DayResult) continues(before DayResult) {
+	if len(d.Hours) == 0 {
+		d.Hours = before.Hours
+	}
+	for i, h := range d.Hours {
+		if i < len(before.Hours) && h.State == HourPresent && before.Hours[i].State == HourDownloaded {
+			d.Hours[i].State = HourDownloaded
 		}
 	}
 }

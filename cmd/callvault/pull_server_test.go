@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// pulledServer is a standalone callvault in a process of its own, with a day of tenant acme, and
+// a proxy before it that counts downloads and holds them up.
+type pulledServer struct {
+	t          *testing.T
+	program    string
+	dir        string // of the server and its input
+	data       string
+	day, today string
+	env        config.Env // for pull
+
+	mu    sync.Mutex
+	held  map[string]*holdUp
+	bytes map[string]int64
+	count map[string]int
+}
+
+// holdUp lets so many bytes of a download through and no more.
+type holdUp struct {
+	after   int64
+	reached chan struct{}
+	ended   chan struct{}
+	once    sync.Once
+	end     func()
+}
+
+func newPulled(t *testing.T) *pulledServer {
+	t.Helper()
+	now := time.Now().UTC()
+	s := &pulledServer{t: t, program: testenv.Program(t, "./cmd/callvault"), dir: t.TempDir(), held: map[string]*holdUp{},
+		today: now.Format(time.DateOnly), day: now.AddDate(0, 0, -1).Format(time.DateOnly)}
+	s.data = filepath.Join(s.dir, "data")
+	s.reset()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(s.proxy(address))
+	t.Cleanup(proxy.Close)
+	s.serve(address, proxy.URL)
+	s.run("tenant", "create", "acme", "--feature", "daily_audio_recordings")
+	s.run("tenant", "set", "acme", "--day-limit", "100", "--download-limit", "100")
+	var app struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal(s.run("app", "create", "--tenant", "acme", "--json"), &app); err != nil {
+		t.Fatal(err)
+	}
+	s.env = config.Env{"CALLVAULT_URL": proxy.URL, "CALLVAULT_CLIENT_ID": app.ID, "CALLVAULT_CLIENT_SECRET": app.Secret}
+	s.record(recording{"09:15:00", "a.opus", 1000}, recording{"14:30:00", "b.opus", 3 << 20})
+	s.run("archive", "--tenant", "acme", "--day", s.day, "--wait")
+	return s
+}
+
+// serve starts the server and waits until it listens.
+func (s *pulledServer) serve(address, public string) {
+	cmd := s.command("standalone", "--listen", address)
+	cmd.Env = append(cmd.Env, "CALLVAULT_PUBLIC_URL="+public, "CALLVAULT_LATE_DELAY=0s", "CALLVAULT_LOG_LEVEL=error")
+	cmd.Stderr = s.t.Output()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	testenv.Start(s.t, cmd)
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // when it has ended already, Wait says so
+		if err := cmd.Wait(); err != nil {
+			s.t.Error("the server: ", err)
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.Contains(line, "callvault serves") {
+		s.t.Fatalf("the server says %q, %v", line, err)
+	}
+}
+
+func (s *pulledServer) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.program, args...)
+	cmd.Env = append(os.Environ(), "CALLVAULT_DATA="+s.data)
+	return cmd
+}
+
+// run runs a command beside the server.
+func (s *pulledServer) run(args ...string) []byte {
+	s.t.Helper()
+	cmd := s.command(args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("callvault %v: %v\n%s\n%s", args, err, out, stderr.Bytes())
+	}
+	return out
+}
+
+// start starts a pull in a process of its own.
+func (s *pulledServer) start(args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(s.program, args...)
+	cmd.Env = os.Environ()
+	for name, value := range s.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	testenv.Start(s.t, cmd)
+	return cmd
+}
+
+// recording is one of the day: when, under which name, and how many bytes.
+type recording struct {
+	at, name string
+	size     int
+}
+
+// record takes recordings in.
+func (s *pulledServer) record(list ...recording) {
+	s.t.Helper()
+	audio := filepath.Join(s.dir, "audio")
+	if err := os.MkdirAll(filepath.Join(audio, "k"), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	for i, r := range list {
+		content := make([]byte, r.size)
+		random := rand.NewChaCha8([32]byte{byte(r.size), byte(i)})
+		if _, err := random.Read(content); err != nil {
+			s.t.Fatal(err)
+		}
+		save(s.t, filepath.Join(audio, "k"), r.name, content)
+		_, _ = fmt.Fprintf(&lines, `{"kind":"recording","conversationId":"c1","sessionId":"s1","messageId":%d,"type":"user","timestamp":"%sT%sZ","objectKey":"k/%s"}`+"\n",
+			i+1, s.day, r.at, r.name)
+	}
+	s.run("import", "--tenant", "acme", "--audio", audio, save(s.t, s.dir, "day.ndjson", lines.Bytes()))
+}
+
+// late lets a recording of hour 14 arrive after its archive, and waits for the next revision.
+func (s *pulledServer) late() {
+	s.t.Helper()
+	s.record(recording{"14:45:00", "late.opus", 500})
+	s.run("archive", "--tenant", "acme", "--day", s.day, "--wait")
+}
+
+func (s *pulledServer) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes, s.count = map[string]int64{}, map[string]int{}
+}
+
+func (s *pulledServer) sent(hour string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes[hour]
+}
+
+func (s *pulledServer) asked(hour string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count[hour]
+}
+
+// hold lets only so many bytes of the hour's downloads through until end is called.
+func (s *pulledServer) hold(hour string, after int64) *holdUp {
+	h := &holdUp{after: after, reached: make(chan struct{}), ended: make(chan struct{})}
+	h.end = sync.OnceFunc(func() {
+		close(h.ended)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.held, hour)
+	})
+	s.t.Cleanup(h.end)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[hour] = h
+	return h
+}
+
+// proxy passes everything on to the server at address.
+func (s *pulledServer) proxy(address string) http.Handler {
+	pass := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: address})
+	}}
+	mux := http.NewServeMux()
+	mux.Handle("/", pass)
+	mux.HandleFunc("GET /api/external/conversations/daily-audio-recordings/{day}/{hour}/download", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			s.t.Error("a link was asked with the access token")
+		}
+		hour := r.PathValue("hour")
+		s.mu.Lock()
+		s.count[hour]++
+		held := s.held[hour]
+		s.mu.Unlock()
+		pass.ServeHTTP(&metered{ResponseWriter: w, ctx: r.Context(), server: s, hour: hour, held: held}, r)
+	})
+	return mux
+}
+
+// metered counts the bytes of a download, and holds them up.
+type metered struct {
+	http.ResponseWriter
+	ctx    context.Context
+	server *pulledServer
+	hour   string
+	held   *holdUp
+	n      int64
+}
+
+// Unwrap is for http.ResponseController.
+func (m *metered) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+
+func (m *metered) Write(b []byte) (int, error) {
+	if m.held != nil && m.n+int64(len(b)) > m.held.after {
+		if _, err := m.pass(b[:m.held.after-m.n]); err != nil {
+			return 0, err
+		}
+		if err := http.NewResponseController(m.ResponseWriter).Flush(); err != nil {
+			return 0, err
+		}
+		m.held.once.Do(func() { close(m.held.reached) })
+		select {
+		case <-m.ctx.Done():
+		case <-m.held.ended:
+		}
+		return 0, io.ErrClosedPipe
+	}
+	return m.pass(b)
+}
+
+func (m *metered) pass(b []byte) (int, error) {
+	n, err := m.ResponseWriter.Write(b)
+	m.n += int64(n)
+	m.server.mu.Lock()
+	m.server.bytes[m.hour] += int64(n)
+	m.server.mu.Unlock()
+	return n, err
+}
+
+func size(t testing.TB, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// waitForSize waits until another process has written so much of a file.
+func waitForSize(t testing.TB, path string, n int64) {
+	t.Helper()
+	for {
+		if info, err := os.Stat(path); err == nil && info.Size() >= n {
+			return
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the test ends")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
