@@ -27,7 +27,7 @@ func BenchmarkArchive(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			s := newStage(b)
 			s.fill(0, bb.files, bb.size)
-			s.register(0, 0, bb.files, bb.size)
+			s.register(s.day, 0, bb.files, bb.size)
 			_, err := s.catalog.PlanDay(b.Context(), tenant, s.day)
 			s.must(err)
 			build := job{

@@ -5,6 +5,7 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/testenv"
@@ -34,21 +36,19 @@ func TestWorkerMemory(t *testing.T) {
 		}
 		return small
 	})
-	s.register(7, 0, many, small)
-	s.register(8, many, many+2, large)
-	_, err := s.catalog.PlanDay(s.ctx, tenant, s.day)
-	s.must(err)
+	s.register(s.day, 0, many, small)
+	s.register(s.day.Add(-1), many, many+2, large)
 	for _, c := range []struct {
-		name  string
-		hours []int // all at once
-	}{{"TwoLarge", []int{8}}, {"ManySmall", []int{7}}} {
+		name string
+		day  domain.Day // whose hour 0 is built
+	}{{"TwoLarge", s.day.Add(-1)}, {"ManySmall", s.day}} {
 		t.Run(c.name, func(t *testing.T) {
 			r := s.with(t).startWorker(binary)
 			idle, err := memoryOf(strconv.Itoa(r.pid))
 			s.must(err)
 			s.must(forgetPeak(strconv.Itoa(r.pid)))
 			started := time.Now()
-			r.build(c.hours)
+			r.build(c.day)
 			took := time.Since(started)
 			built, err := memoryOf(strconv.Itoa(r.pid))
 			s.must(err)
@@ -88,41 +88,25 @@ func (s *stage) startWorker(binary string) *running {
 	return r
 }
 
-// build makes hours due, hands them to the queue and waits until the worker
-// has archived them.
-func (r *running) build(hours []int) {
+// build plans a day, hands its hours to the queue and waits until the worker
+// has archived hour 0.
+func (r *running) build(day domain.Day) {
 	r.Helper()
-	before := r.revisions(hours)
-	for _, hour := range hours {
-		_, err := r.catalog.Rebuild(r.ctx, tenant, r.day, hour, true)
-		r.must(err)
-	}
+	_, err := r.catalog.PlanDay(r.ctx, tenant, day)
+	r.must(err)
 	p := plan.New(plan.Config{}, r.catalog, r.queue, time.Now, zap.NewNop())
-	_, err := p.Feed(r.ctx)
+	_, err = p.Feed(r.ctx)
 	r.must(err)
 	r.until(func() (bool, error) {
-		done := true
-		for i, revision := range r.revisions(hours) {
-			done = done && revision > before[i]
+		v, err := r.catalog.Day(r.ctx, tenant, day)
+		if err != nil {
+			return false, err
 		}
-		return done, nil
+		if h := v.Hours[0]; h.LastError != "" {
+			return false, errors.New(h.LastError)
+		}
+		return v.Hours[0].State == catalog.StateAvailable, nil
 	})
-}
-
-// revisions are those of the hours; a failure ends the test.
-func (r *running) revisions(hours []int) []int64 {
-	r.Helper()
-	v, err := r.catalog.Day(r.ctx, tenant, r.day)
-	r.must(err)
-	all := make([]int64, len(hours))
-	for i, hour := range hours {
-		h := v.Hours[hour]
-		if h.LastError != "" || h.State == catalog.StateFailed {
-			r.Fatalf("hour %d is %s: %s", hour, h.State, h.LastError)
-		}
-		all[i] = h.Revision
-	}
-	return all
 }
 
 // until asks a foreign process again and again.

@@ -133,8 +133,8 @@ func (s *stage) fill(from, to int, size int64) {
 	s.must(err)
 }
 
-// register registers recordings for hour n of the day.
-func (s *stage) register(hour, from, to int, size int64) {
+// register registers recordings for the first hour of a day.
+func (s *stage) register(day domain.Day, from, to int, size int64) {
 	s.Helper()
 	for at := from; at < to; at += 5000 {
 		var b catalog.Batch
@@ -142,7 +142,7 @@ func (s *stage) register(hour, from, to int, size int64) {
 			b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: n - at + 1, Value: domain.Recording{
 				ObjectKey: objectKey(n), ConversationID: fmt.Sprintf("agent_1_1705320000_%06d", n/4),
 				SessionID: fmt.Sprintf("session-%06d", n/4), MessageID: int64(n), Type: "agent_tts", Size: &size,
-				Timestamp: s.day.Start().Add(time.Duration(hour)*time.Hour + time.Duration(n-from)*40*time.Millisecond),
+				Timestamp: day.Start().Add(time.Duration(n-from) * 40 * time.Millisecond),
 			}})
 		}
 		_, err := s.catalog.Register(s.ctx, tenant, b)
