@@ -181,12 +181,12 @@ func (b *bench) bare(path string) func() time.Duration {
 		start := time.Now()
 		rows, err := b.db.QueryContext(b.Context(), query)
 		b.must(err)
+		defer func() { b.must(rows.Close()) }()
 		var values [7]sql.RawBytes
 		for rows.Next() {
 			b.must(rows.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5], &values[6]))
 		}
 		b.must(rows.Err())
-		b.must(rows.Close())
 		return time.Since(start)
 	}
 }

@@ -2,7 +2,7 @@ package bulk
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -42,21 +42,21 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConv
 	if q.end <= q.start {
 		return q, domain.Errorf(domain.KindInvalid, "end_time must be later than start_time")
 	}
-	given := false
-	if q.bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err != nil {
-		return q, err
-	} else if q.bot == "" {
-		return q, missing("bot_name", given)
+	var given bool
+	if q.bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err == nil && q.bot == "" {
+		err = missing("bot_name", given)
 	}
-	if byConversation {
-		if q.conversation, given, err = query.Text("conversation_id", domain.MaxIDBytes); err != nil {
-			return q, err
-		} else if given && q.conversation == "" {
-			return q, missing("conversation_id", given)
+	if err == nil && byConversation {
+		if q.conversation, given, err = query.Text("conversation_id", domain.MaxIDBytes); err == nil && given && q.conversation == "" {
+			err = missing("conversation_id", given)
 		}
 	}
+	if err != nil {
+		return q, err
+	}
 	q.about = about(tenant, endpoint, q)
-	return q, h.readPage(ctx, query, &q)
+	err = h.readPage(ctx, query, &q)
+	return q, err
 }
 
 // readPage reads which page is asked for, and how long.
@@ -95,9 +95,7 @@ func missing(name string, given bool) error {
 
 // about names what a cursor belongs to: it continues this walk and no other.
 func about(tenant, endpoint string, q request) string {
-	text, _ := json.Marshal([]string{"bulk", endpoint, tenant, q.bot, q.conversation, // strings always have a JSON
-		strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
-	return string(text)
+	return fmt.Sprintf("%q", []string{"bulk", endpoint, tenant, q.bot, q.conversation, strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
 }
 
 func (q request) window(tenant string, agents []string) catalog.ExportWindow {

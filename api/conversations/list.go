@@ -2,7 +2,7 @@ package conversations
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -44,8 +44,8 @@ func (p *parser) fault(name, kind string, err error) {
 }
 
 // text reads a parameter that is not empty where it is given.
-func (p *parser) text(name string, max int) (string, bool) {
-	value, given, err := p.values.Text(name, max)
+func (p *parser) text(name string, longest int) (string, bool) {
+	value, given, err := p.values.Text(name, longest)
 	if err == nil && given && value == "" {
 		err = domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
 	}
@@ -61,8 +61,8 @@ func (p *parser) oneOf(name string, words ...string) string {
 	return value
 }
 
-func (p *parser) whole(name string, min, max int64) (int64, bool) {
-	n, given, err := p.values.Whole(name, min, max)
+func (p *parser) whole(name string, least, most int64) (int64, bool) {
+	n, given, err := p.values.Whole(name, least, most)
 	p.fault(name, typeWhole, err)
 	return n, given
 }
@@ -77,9 +77,9 @@ func (p *parser) time(name string) time.Time {
 
 // read reads the parameters. The error is KindUnavailable; what is wrong with them stands in the parser.
 func (h *handler) read(ctx context.Context, tenant, raw string) (q query, p parser, err error) {
-	values, name, err := web.ParseExportQuery(raw)
+	values, name, malformed := web.ParseExportQuery(raw)
 	p.values = values
-	p.fault(name, typeUnknown, err)
+	p.fault(name, typeUnknown, malformed)
 	q.filter = catalog.ConversationFilter{Tenant: tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
 	q.filter.AgentID, _ = p.text("agent_id", domain.MaxIDBytes)
 	q.filter.UserID, _ = p.text("user_id", domain.MaxIDBytes)
@@ -90,16 +90,15 @@ func (h *handler) read(ctx context.Context, tenant, raw string) (q query, p pars
 		q.size = int(n)
 	}
 	q.about = about(q.filter)
-	cursor, given := p.text("cursor", web.MaxCursor)
-	if !given || p.err != nil {
-		return q, p, nil
+	if cursor, given := p.text("cursor", web.MaxCursor); given && p.err == nil {
+		at, wrong := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
+		if domain.KindOf(wrong) == domain.KindInvalid {
+			p.fault("cursor", typeCursor, wrong)
+		} else {
+			err = wrong
+		}
+		q.before = &at
 	}
-	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
-	if domain.KindOf(err) == domain.KindInvalid {
-		p.fault("cursor", typeCursor, err)
-		err = nil
-	}
-	q.before = &at
 	return q, p, err
 }
 
@@ -111,8 +110,7 @@ func about(f catalog.ConversationFilter) string {
 		}
 		return strconv.FormatInt(t.Unix(), 10)
 	}
-	text, _ := json.Marshal([]string{"conversations", f.Tenant, f.AgentID, f.UserID, f.CallSuccessful, unix(f.From), unix(f.To)}) // strings always have a JSON
-	return string(text)
+	return fmt.Sprintf("%q", []string{"conversations", f.Tenant, f.AgentID, f.UserID, f.CallSuccessful, unix(f.From), unix(f.To)})
 }
 
 // item is a conversation in a list.

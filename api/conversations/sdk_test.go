@@ -35,7 +35,7 @@ func sdk(t *testing.T) string {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := os.MkdirTemp(filepath.Dir(dir), "sdk-new-")
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), "sdk-new-") //nolint:usetesting // it is renamed, so it must lie in the same file system
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -47,23 +46,27 @@ func texts(list []string) []any {
 // scanUntil scans rows until scan says that it has enough. What the database would still send is
 // then given up instead of read, which costs PostgreSQL a connection: it is for the rare page of
 // huge rows.
-func (c *Catalog) scanUntil(ctx context.Context, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
+func (c *Catalog) scanUntil(ctx context.Context, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rows, err := c.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return translate(err)
 	}
+	enough := false
+	defer func() {
+		if closing := rows.Close(); err == nil && !enough { // what was given up can only say so
+			err = translate(closing)
+		}
+	}()
 	for rows.Next() {
-		enough, err := scan(rows)
-		if err != nil {
-			return translate(errors.Join(err, rows.Close()))
+		if enough, err = scan(rows); err != nil {
+			return translate(err)
 		}
 		if enough {
 			cancel()
-			_ = rows.Close() // it can only say that it was cancelled
 			return nil
 		}
 	}
-	return translate(errors.Join(rows.Err(), rows.Close()))
+	return translate(rows.Err())
 }
