@@ -1,0 +1,118 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const apiRoot = "/api/admin/v1"
+
+// api routes /api/admin/v1.
+func (h *handler) api() http.Handler {
+	mux := chi.NewRouter()
+	mux.Use(h.needToken)
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
+	at := func(path string, m web.Methods) {
+		m.Fail = failJSON
+		mux.Handle(apiRoot+path, m)
+	}
+	at("/tenants", web.Methods{Get: h.getTenants})
+	at("/tenants/{tenant}", web.Methods{Get: h.getTenant})
+	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: h.putFeature})
+	at("/tenants/{tenant}/days/{day}", web.Methods{Get: h.getDay})
+	at("/tenants/{tenant}/days/{day}/rebuild", web.Methods{Post: h.postRebuild})
+	at("/tenants/{tenant}/days/{day}/retry", web.Methods{Post: h.postRetry})
+	at("/tenants/{tenant}/days/{day}/hours/{hour}", web.Methods{Get: h.getHour})
+	at("/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", web.Methods{Post: h.postRebuild})
+	at("/calendar", web.Methods{Get: h.getCalendar})
+	at("/running", web.Methods{Get: h.getRunning})
+	at("/failed", web.Methods{Get: h.getFailed})
+	at("/failed/retry", web.Methods{Post: h.postRetryAll})
+	return mux
+}
+
+// needToken lets requests with the admin token through.
+func (h *handler) needToken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.closed() {
+			refuseJSON(w, r, http.StatusForbidden, "The admin API is closed: CALLVAULT_ADMIN_TOKEN is not set.")
+			return
+		}
+		token, present := web.Bearer(r)
+		if !present {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			refuseJSON(w, r, http.StatusUnauthorized, "The admin token is missing; send it as Authorization: Bearer.")
+			return
+		}
+		remote := web.Remote(r)
+		if wait := h.calls.begin(remote); wait > 0 {
+			w.Header().Set("Retry-After", web.Seconds(wait))
+			refuseJSON(w, r, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later.")
+			return
+		}
+		if !h.token.Matches(token) {
+			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+			refuseJSON(w, r, http.StatusUnauthorized, "That is not the admin token.")
+			return
+		}
+		h.calls.forgive(remote)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readJSON reads an optional object. Errors: KindInvalid, KindTooLarge.
+func readJSON(r *http.Request, into any) error {
+	raw, err := web.Body(r)
+	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields() // a misspelt wish is better refused than half understood
+	if err := d.Decode(into); err != nil {
+		return domain.Wrap(domain.KindInvalid, err, "the body is not the JSON object that this takes")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return domain.Errorf(domain.KindInvalid, "something stands behind the body's JSON object")
+	}
+	return nil
+}
+
+type failureJSON struct {
+	Error string `json:"error"`
+}
+
+func refuseJSON(w http.ResponseWriter, r *http.Request, status int, text string) {
+	web.JSON(w, r, status, failureJSON{text})
+}
+
+// failJSON writes an error that is about no resource.
+func failJSON(w http.ResponseWriter, r *http.Request, status int) {
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	refuseJSON(w, r, status, http.StatusText(status)+".")
+}
+
+// brokenJSON answers for an error of a part.
+func (h *handler) brokenJSON(w http.ResponseWriter, r *http.Request, doing string, err error) {
+	switch status := h.judge(r, doing, err); status {
+	case http.StatusInternalServerError, http.StatusServiceUnavailable:
+		failJSON(w, r, status)
+	default:
+		refuseJSON(w, r, status, sentence(domain.SafeMessage(err)))
+	}
+}
+
+func textOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,253 @@
+package admin
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// question is asked before anything is done. The form goes to the address that asked.
+type question struct {
+	Heading string
+	Text    string
+	Button  string
+	Choice  bool // whether complete hours are built again as well
+	Back    string
+}
+
+func (h *handler) ask(w http.ResponseWriter, r *http.Request, q question) {
+	if err := h.writable(); err != nil {
+		h.broken(w, r, "ask", err)
+		return
+	}
+	h.render(w, r, http.StatusOK, "confirm", view{Title: q.Heading, Data: q})
+}
+
+// did sends the browser back to where the action was asked for, with what it did.
+func did(w http.ResponseWriter, r *http.Request, back, what string, n int) {
+	http.Redirect(w, r, back+"?done="+what+"&n="+strconv.Itoa(n), http.StatusSeeOther)
+}
+
+// wishPage is the page that a wish belongs to, and its words.
+func wishPage(b catalog.Rebuilding) (page, words string) {
+	key := domain.HourKey{Tenant: b.Tenant, Day: b.Day, Hour: b.Hour}
+	if b.Hour < 0 {
+		return dayPath(b.Tenant, b.Day), string(b.Day) + " of " + b.Tenant
+	}
+	return hourPath(key), string(b.Day) + ", hour " + key.HH() + " of " + b.Tenant
+}
+
+// askRebuild is GET …/rebuild of a day or an hour.
+func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
+	b, err := wish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	back, words := wishPage(b)
+	h.ask(w, r, question{Heading: "Rebuild " + words + "?", Button: "Rebuild", Choice: true, Back: back,
+		Text: "Links that were issued keep the revision they name. The tenant sees the new one when it is whole."})
+}
+
+// doRebuild is POST …/rebuild.
+func (h *handler) doRebuild(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	b, err := wish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	b.Force = r.PostFormValue("hours") == "all"
+	due, err := h.rebuild(ctx, b)
+	if err != nil {
+		h.broken(w, r, "rebuild", err)
+		return
+	}
+	back, _ := wishPage(b)
+	did(w, r, back, "rebuild", due)
+}
+
+// askRetry is GET …/retry of a day.
+func (h *handler) askRetry(w http.ResponseWriter, r *http.Request) {
+	b, err := wish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	back, words := wishPage(b)
+	h.ask(w, r, question{Heading: "Retry what failed on " + words + "?", Button: "Retry", Back: back,
+		Text: "Failed hours start afresh, with all their attempts. Other hours are left alone."})
+}
+
+// doRetry is POST …/retry.
+func (h *handler) doRetry(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	b, err := wish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	done, err := h.retryDay(ctx, b)
+	if err != nil {
+		h.broken(w, r, "retry", err)
+		return
+	}
+	back, _ := wishPage(b)
+	did(w, r, back, "retry", done)
+}
+
+// askRetryAll is GET /admin/failed/retry.
+func (h *handler) askRetryAll(w http.ResponseWriter, r *http.Request) {
+	h.ask(w, r, question{Heading: "Retry every failed hour?", Button: "Retry", Back: "/admin/failed",
+		Text: "Failed hours of all tenants start afresh, with all their attempts: the oldest first, 200 at a time."})
+}
+
+// doRetryAll is POST /admin/failed/retry.
+func (h *handler) doRetryAll(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	done, _, err := h.retryAll(ctx, origin(r))
+	if err != nil {
+		h.broken(w, r, "retry", err)
+		return
+	}
+	did(w, r, "/admin/failed", "retry", done)
+}
+
+// featureWish reads a feature's name and where it shall be switched. Error: KindNotFound.
+func featureWish(r *http.Request) (name string, on bool, err error) {
+	name, to := chi.URLParam(r, "feature"), chi.URLParam(r, "to")
+	if to != "on" && to != "off" || name != domain.FeatureRecordings && name != domain.FeatureExport {
+		return "", false, domain.Errorf(domain.KindNotFound, "there is no such feature")
+	}
+	return name, to == "on", nil
+}
+
+// askFeature is GET …/features/{feature}/{to}.
+func (h *handler) askFeature(w http.ResponseWriter, r *http.Request) {
+	name, on, err := featureWish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	tenant := chi.URLParam(r, "tenant")
+	text := "The tenant can use it with the next request."
+	if !on {
+		text = "The tenant's next request is refused, also by links that were issued. What is archived stays until its retention ends."
+	}
+	h.ask(w, r, question{Heading: "Switch " + name + " " + onOff(on) + " for " + tenant + "?", Text: text,
+		Button: "Switch " + onOff(on), Back: tenantPath(tenant)})
+}
+
+// doFeature is POST …/features/{feature}/{to}.
+func (h *handler) doFeature(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	name, on, err := featureWish(r)
+	if err != nil {
+		h.broken(w, r, "read the address", err)
+		return
+	}
+	if err = h.writable(); err == nil {
+		_, err = h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), name, on, origin(r))
+	}
+	if err != nil {
+		h.broken(w, r, "switch a feature", err)
+		return
+	}
+	n := 0
+	if on {
+		n = 1
+	}
+	did(w, r, tenantPath(chi.URLParam(r, "tenant")), "feature", n)
+}
+
+type retriedJSON struct {
+	Retried int  `json:"retried"`
+	More    bool `json:"more"`
+}
+
+// postRebuild is POST …/rebuild of the API.
+func (h *handler) postRebuild(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var body struct {
+		Force bool `json:"force"`
+	}
+	b, err := wish(r)
+	if err == nil {
+		err = readJSON(r, &body)
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "read the request", err)
+		return
+	}
+	b.Force = body.Force
+	due, err := h.rebuild(ctx, b)
+	if err != nil {
+		h.brokenJSON(w, r, "rebuild", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, map[string]int{"due": due})
+}
+
+// postRetry is POST …/retry of the API.
+func (h *handler) postRetry(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	b, err := wish(r)
+	if err != nil {
+		h.brokenJSON(w, r, "read the address", err)
+		return
+	}
+	done, err := h.retryDay(ctx, b)
+	if err != nil {
+		h.brokenJSON(w, r, "retry", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, retriedJSON{done, false})
+}
+
+// postRetryAll is POST /api/admin/v1/failed/retry.
+func (h *handler) postRetryAll(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	done, more, err := h.retryAll(ctx, origin(r))
+	if err != nil {
+		h.brokenJSON(w, r, "retry", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, retriedJSON{done, more})
+}
+
+// putFeature is PUT /api/admin/v1/tenants/{tenant}/features/{feature}.
+func (h *handler) putFeature(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var body struct {
+		Enabled *bool `json:"enabled"`
+	}
+	err := readJSON(r, &body)
+	if err == nil && body.Enabled == nil {
+		err = domain.Errorf(domain.KindInvalid, "enabled is missing; use true or false")
+	}
+	if err == nil {
+		err = h.writable()
+	}
+	var t domain.Tenant
+	if err == nil {
+		t, err = h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "feature"), *body.Enabled, origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "switch a feature", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, tenantAnswer(t))
+}

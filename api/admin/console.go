@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+)
+
+// console routes /admin. Whatever changes something must come from the console's own pages: the
+// cookie is not sent along from other sites, and browsers say where a request comes from.
+func (h *handler) console() (http.Handler, error) {
+	protection := http.NewCrossOriginProtection()
+	if h.cfg.Origin != "" { // behind a proxy the Host that arrives need not be the browser's
+		if err := protection.AddTrustedOrigin(h.cfg.Origin); err != nil {
+			return nil, fmt.Errorf("the console's origin: %w", err)
+		}
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusForbidden) }))
+	mux := chi.NewRouter()
+	mux.Use(protection.Handler)
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusNotFound) })
+	open := func(path string, get, post http.HandlerFunc) {
+		mux.Handle(path, web.Methods{Get: get, Post: post, Fail: h.fail})
+	}
+	guarded := func(path string, get, post http.HandlerFunc) {
+		mux.Handle(path, h.needSession(web.Methods{Get: get, Post: post, Fail: h.fail}))
+	}
+	open("/admin/assets/{name}", asset, nil)
+	open(signinPath, h.showSignin, h.signin)
+	open("/admin/signout", nil, h.signout)
+	guarded("/admin", h.showCalendar, nil)
+	guarded("/admin/running", h.showRunning, nil)
+	guarded("/admin/running/part", h.showRunningPart, nil)
+	guarded("/admin/failed", h.showFailed, nil)
+	guarded("/admin/failed/retry", h.askRetryAll, h.doRetryAll)
+	guarded("/admin/tenants/{tenant}", h.showTenant, nil)
+	guarded("/admin/tenants/{tenant}/features/{feature}/{to}", h.askFeature, h.doFeature)
+	guarded("/admin/tenants/{tenant}/days/{day}", h.showDay, nil)
+	guarded("/admin/tenants/{tenant}/days/{day}/rebuild", h.askRebuild, h.doRebuild)
+	guarded("/admin/tenants/{tenant}/days/{day}/retry", h.askRetry, h.doRetry)
+	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}", h.showHour, nil)
+	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", h.askRebuild, h.doRebuild)
+	mux.Get("/admin/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/admin", http.StatusSeeOther) })
+	if h.deps.Redis != nil {
+		dashboard := h.needSession(h.queues())
+		mux.Handle(queuesPath, dashboard)
+		mux.Handle(queuesPath+"/*", dashboard)
+	}
+	return mux, nil
+}

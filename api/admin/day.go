@@ -1,0 +1,150 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// dayEvents is how many lines of the audit log a day's or an hour's page shows.
+const dayEvents = 50
+
+// oneDay is a day with the downloads of its hours.
+type oneDay struct {
+	catalog.DayView
+	Downloads [24]int
+}
+
+// readDay reads the tenant's day of the request's path. Errors: KindInvalid, KindNotFound.
+func (h *handler) readDay(ctx context.Context, r *http.Request) (d oneDay, err error) {
+	day, err := domain.ParseDay(chi.URLParam(r, "day"))
+	if err != nil {
+		return d, err
+	}
+	if d.DayView, err = h.deps.Catalog.Day(ctx, chi.URLParam(r, "tenant"), day); err != nil {
+		return d, err
+	}
+	d.Downloads, err = h.deps.Catalog.DayDownloads(ctx, d.Tenant, day)
+	return d, err
+}
+
+// counts sums the hours up as the calendar does.
+func (d oneDay) counts() catalog.DayCounts {
+	out := catalog.DayCounts{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired}
+	for _, hour := range d.Hours {
+		switch hour.State {
+		case catalog.StateAvailable:
+			out.Available++
+		case catalog.StateNoData:
+			out.NoData++
+		case catalog.StateFailed:
+			out.Failed++
+		default:
+			out.Pending++
+		}
+	}
+	return out
+}
+
+type dayPage struct {
+	oneDay
+	Path       string
+	TenantPath string
+	Mark       mark
+	Counts     catalog.DayCounts
+	Earlier    string
+	Later      string // "" on today's page
+	Over       bool
+	Cells      []hourCell
+	Events     []event
+}
+
+type hourCell struct {
+	catalog.HourView
+	mark
+	Path      string
+	Downloads int
+}
+
+// hourMark says how an hour stands.
+func hourMark(v catalog.HourView) mark {
+	switch {
+	case v.Worker != "" && v.Archive == nil:
+		return mark{"partial", "◐", "being built"}
+	case v.State == catalog.StateAvailable:
+		return mark{"complete", "✓", "available"}
+	case v.State == catalog.StateNoData:
+		return mark{"empty", "∅", "no data"}
+	case v.State == catalog.StateFailed:
+		return mark{"failed", "✕", "failed"}
+	case v.State == catalog.StateExpired:
+		return mark{"ended", "–", "past retention"}
+	}
+	return mark{"open", "○", "pending"}
+}
+
+// showDay is GET /admin/tenants/{tenant}/days/{day}.
+func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	d, err := h.readDay(ctx, r)
+	if err != nil {
+		h.broken(w, r, "read the day", err)
+		return
+	}
+	events, err := h.deps.Catalog.Events(ctx, d.Tenant, d.Day, -1, dayEvents)
+	if err != nil {
+		h.broken(w, r, "read the day's audit log", err)
+		return
+	}
+	page := dayPage{oneDay: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
+		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
+	page.Mark = dayMark(d.Day, page.Counts, d.Known, d.Now)
+	if page.Over {
+		page.Later = dayPath(d.Tenant, d.Day.Add(1))
+	}
+	for i, v := range d.Hours {
+		key := domain.HourKey{Tenant: d.Tenant, Day: d.Day, Hour: i}
+		page.Cells = append(page.Cells, hourCell{v, hourMark(v), hourPath(key), d.Downloads[i]})
+	}
+	h.render(w, r, http.StatusOK, "day", view{Title: d.Tenant + ", " + string(d.Day), Nav: "calendar", Data: page})
+}
+
+type dayJSON struct {
+	Tenant        string     `json:"tenant"`
+	Day           domain.Day `json:"day"`
+	Now           string     `json:"now"`
+	PlannedAt     *string    `json:"plannedAt"`
+	CompletedAt   *string    `json:"completedAt"`
+	ReopenedAt    *string    `json:"reopenedAt"`
+	Expired       bool       `json:"expired"`
+	RetentionEnds string     `json:"retentionEndsAt"`
+	Sessions      int64      `json:"sessions"`
+	Files         int64      `json:"files"`
+	Bytes         int64      `json:"sizeBytes"`
+	TooLate       int64      `json:"tooLate"`
+	Hours         []hourJSON `json:"hours"`
+}
+
+// getDay is GET /api/admin/v1/tenants/{tenant}/days/{day}.
+func (h *handler) getDay(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	d, err := h.readDay(ctx, r)
+	if err != nil {
+		h.brokenJSON(w, r, "read the day", err)
+		return
+	}
+	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), CompletedAt: web.TimeOrNull(d.Completed),
+		ReopenedAt: web.TimeOrNull(d.Reopened), Expired: d.Expired, RetentionEnds: web.Time(d.RetentionEnd),
+		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, TooLate: d.TooLate}
+	for i, v := range d.Hours {
+		out.Hours = append(out.Hours, hourAnswer(v, d.Downloads[i]))
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}

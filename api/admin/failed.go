@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// failedHours is a page of what failed.
+const failedHours = 100
+
+type failedList struct {
+	Hours []catalog.FailedHour
+	Next  string // position of the page after, "" on the last
+}
+
+// readFailed reads a page of failed hours behind the query's after. Error: KindInvalid.
+func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err error) {
+	q, err := web.ParseQuery(raw)
+	if err != nil {
+		return l, err
+	}
+	text, _, err := q.Text("after", 100)
+	if err != nil {
+		return l, err
+	}
+	after, err := parsePosition(text)
+	if err != nil {
+		return l, err
+	}
+	if l.Hours, err = h.deps.Catalog.FailedHours(ctx, after, failedHours+1); err != nil {
+		return l, err
+	}
+	if len(l.Hours) > failedHours {
+		l.Hours = l.Hours[:failedHours]
+		last := l.Hours[failedHours-1].HourKey
+		l.Next = string(last.Day) + "/" + last.Tenant + "/" + last.HH()
+	}
+	return l, nil
+}
+
+// parsePosition reads day/tenant/hour, "" being the start.
+func parsePosition(text string) (key domain.HourKey, err error) {
+	if text == "" {
+		return key, nil
+	}
+	wrong := domain.Errorf(domain.KindInvalid, "after is not a position of this list")
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 || len(parts[2]) != 2 {
+		return key, wrong
+	}
+	if key.Day, err = domain.ParseDay(parts[0]); err != nil {
+		return key, wrong
+	}
+	key.Tenant = parts[1]
+	for _, digit := range parts[2] {
+		if digit < '0' || digit > '9' {
+			return key, wrong
+		}
+		key.Hour = 10*key.Hour + int(digit-'0')
+	}
+	return key, nil
+}
+
+type failedPage struct {
+	Rows []failedRow
+	Next string
+}
+
+type failedRow struct {
+	catalog.FailedHour
+	Path string
+}
+
+// showFailed is GET /admin/failed.
+func (h *handler) showFailed(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	after := url.Values{}
+	if a := r.URL.Query().Get("after"); a != "" {
+		after.Set("after", a)
+	}
+	l, err := h.readFailed(ctx, after.Encode())
+	if err != nil {
+		h.broken(w, r, "list what failed", err)
+		return
+	}
+	page := failedPage{}
+	for _, f := range l.Hours {
+		page.Rows = append(page.Rows, failedRow{f, hourPath(f.HourKey)})
+	}
+	if l.Next != "" {
+		page.Next = "/admin/failed?after=" + url.QueryEscape(l.Next)
+	}
+	h.render(w, r, http.StatusOK, "failed", view{Title: "Failed hours", Nav: "failed", Data: page})
+}
+
+type failedJSON struct {
+	Hours []failedHourJSON `json:"hours"`
+	Next  *string          `json:"next"`
+}
+
+type failedHourJSON struct {
+	Tenant    string     `json:"tenant"`
+	Day       domain.Day `json:"day"`
+	Hour      string     `json:"hour"`
+	Failures  int        `json:"failures"`
+	Lapses    int        `json:"lapses"`
+	LastError string     `json:"lastError"`
+	FailedAt  *string    `json:"failedAt"`
+	DueAt     *string    `json:"dueAt"`
+}
+
+// getFailed is GET /api/admin/v1/failed.
+func (h *handler) getFailed(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	l, err := h.readFailed(ctx, r.URL.RawQuery)
+	if err != nil {
+		h.brokenJSON(w, r, "list what failed", err)
+		return
+	}
+	out := failedJSON{Hours: []failedHourJSON{}, Next: textOrNull(l.Next)}
+	for _, f := range l.Hours {
+		out.Hours = append(out.Hours, failedHourJSON{f.Tenant, f.Day, f.HH(), f.Failures, f.Lapses, f.LastError,
+			web.TimeOrNull(f.FailedAt), web.TimeOrNull(f.Due)})
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}

@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	humanize "github.com/dustin/go-humanize"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// formats are what the pages spell values with.
+func formats() template.FuncMap {
+	return template.FuncMap{
+		"bytes": func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
+		"when":  when,
+		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
+		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"since": func(now, t time.Time) string { return span(now.Sub(t)) },
+		"span":  span,
+		"hh":    func(hour int) string { return fmt.Sprintf("%02d", hour) },
+		"comma": func(n int64) string { return humanize.Comma(n) },
+		"count": count,
+		"onoff": onOff,
+	}
+}
+
+// when spells an instant in UTC; the column or sentence says so.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// span spells a duration in its two largest units.
+func span(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d days %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// sentence makes a message one for a page.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// Paths of the console.
+func tenantPath(tenant string) string { return "/admin/tenants/" + tenant }
+
+func dayPath(tenant string, day domain.Day) string {
+	return tenantPath(tenant) + "/days/" + string(day)
+}
+
+func hourPath(k domain.HourKey) string { return dayPath(k.Tenant, k.Day) + "/hours/" + k.HH() }

@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// oneHour is an hour with its story.
+type oneHour struct {
+	domain.HourKey
+	Day    oneDay
+	View   catalog.HourView
+	Story  catalog.HourStory
+	Events []catalog.AuditEntry
+}
+
+// hourParam reads the path's hour, 00 to 23. Error: KindInvalid.
+func hourParam(r *http.Request) (int, error) {
+	text := chi.URLParam(r, "hour")
+	hour, err := strconv.Atoi(text)
+	if err != nil || len(text) != 2 || hour < 0 || hour > 23 {
+		return 0, domain.Errorf(domain.KindInvalid, "%.10q is not an hour; use 00 to 23", text)
+	}
+	return hour, nil
+}
+
+// readHour reads the hour of the request's path. Errors: KindInvalid, KindNotFound.
+func (h *handler) readHour(ctx context.Context, r *http.Request) (o oneHour, err error) {
+	hour, err := hourParam(r)
+	if err != nil {
+		return o, err
+	}
+	if o.Day, err = h.readDay(ctx, r); err != nil {
+		return o, err
+	}
+	o.HourKey = domain.HourKey{Tenant: o.Day.Tenant, Day: o.Day.Day, Hour: hour}
+	o.View = o.Day.Hours[hour]
+	if o.Story, err = h.deps.Catalog.HourStory(ctx, o.HourKey); err != nil {
+		return o, err
+	}
+	o.Events, err = h.deps.Catalog.Events(ctx, o.Tenant, o.Day.Day, hour, dayEvents)
+	return o, err
+}
+
+type hourPage struct {
+	oneHour
+	Mark       mark
+	Path       string
+	DayPath    string
+	TenantPath string
+	Earlier    string // "" at 00
+	Later      string // "" at 23
+	Over       bool
+	Lines      []event
+}
+
+// showHour is GET /admin/tenants/{tenant}/days/{day}/hours/{hour}.
+func (h *handler) showHour(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	o, err := h.readHour(ctx, r)
+	if err != nil {
+		h.broken(w, r, "read the hour", err)
+		return
+	}
+	page := hourPage{oneHour: o, Mark: hourMark(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
+		TenantPath: tenantPath(o.Tenant), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events)}
+	beside := o.HourKey
+	if beside.Hour = o.Hour - 1; beside.Hour >= 0 {
+		page.Earlier = hourPath(beside)
+	}
+	if beside.Hour = o.Hour + 1; beside.Hour < 24 {
+		page.Later = hourPath(beside)
+	}
+	h.render(w, r, http.StatusOK, "hour", view{Title: o.Tenant + ", " + string(o.HourKey.Day) + " " + o.HH() + ":00", Nav: "calendar", Data: page})
+}
+
+type hourJSON struct {
+	Hour       string  `json:"hour"`
+	State      string  `json:"state"`
+	Revision   int64   `json:"revision"`
+	Rebuilding bool    `json:"rebuilding"`
+	Files      int     `json:"files"`
+	Sessions   int     `json:"sessions"`
+	Size       int64   `json:"sizeBytes"`
+	Missing    int     `json:"missingFileCount"`
+	Published  *string `json:"publishedAt"`
+	Downloads  int     `json:"downloads"`
+	DueAt      *string `json:"dueAt"`
+	Worker     *string `json:"worker"`
+	ClaimedAt  *string `json:"claimedAt"`
+	Failures   int     `json:"failures"`
+	Lapses     int     `json:"lapses"`
+	LastError  *string `json:"lastError"`
+	FailedAt   *string `json:"failedAt"`
+}
+
+func hourAnswer(v catalog.HourView, downloads int) hourJSON {
+	out := hourJSON{Hour: domain.HourKey{Hour: v.Hour}.HH(), State: v.State, Revision: v.Revision, Rebuilding: v.Rebuilding, Downloads: downloads,
+		DueAt: web.TimeOrNull(v.Due), Worker: textOrNull(v.Worker), ClaimedAt: web.TimeOrNull(v.Claimed), Failures: v.Failures, Lapses: v.Lapses,
+		LastError: textOrNull(v.LastError), FailedAt: web.TimeOrNull(v.FailedAt)}
+	if a := v.Archive; a != nil {
+		out.Files, out.Sessions, out.Size, out.Missing, out.Published = a.Files, a.Sessions, a.Size, a.MissingCount, web.TimeOrNull(a.Published)
+	}
+	return out
+}
+
+type storyJSON struct {
+	Tenant     string     `json:"tenant"`
+	Day        domain.Day `json:"day"`
+	Now        string     `json:"now"`
+	Hour       hourJSON   `json:"hour"`
+	Wanted     int64      `json:"wanted"`
+	Built      int64      `json:"built"`
+	Dispatches int64      `json:"dispatches"`
+	LeaseEnds  *string    `json:"leaseEndsAt"`
+	Recheck    *string    `json:"recheckAt"`
+
+	Archives []archiveJSON        `json:"archives"`
+	Missing  []catalog.Missing    `json:"missingFiles"`
+	Events   []catalog.AuditEntry `json:"events"`
+}
+
+type archiveJSON struct {
+	Revision  int64   `json:"revision"`
+	State     string  `json:"state"`
+	Size      int64   `json:"sizeBytes"`
+	Files     int     `json:"files"`
+	Missing   int     `json:"missingFileCount"`
+	StartedAt string  `json:"startedAt"`
+	Published *string `json:"publishedAt"`
+	LinksEnd  *string `json:"linksEndAt"`
+	DeleteAt  *string `json:"deleteAt"`
+}
+
+// getHour is GET /api/admin/v1/tenants/{tenant}/days/{day}/hours/{hour}.
+func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	o, err := h.readHour(ctx, r)
+	if err != nil {
+		h.brokenJSON(w, r, "read the hour", err)
+		return
+	}
+	s := o.Story
+	out := storyJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
+		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
+		Archives: []archiveJSON{}, Missing: append([]catalog.Missing{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
+	for _, a := range s.Archives {
+		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
+			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}

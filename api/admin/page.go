@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// policy lets a page load its own styles and script and nothing else, and forbids framing it.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// pages are the parsed templates by name, each with the layout.
+type pages map[string]*template.Template
+
+func loadPages() (pages, error) {
+	names, err := fs.Glob(pageFiles, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	base, err := template.New("layout.html").Funcs(formats()).ParseFS(pageFiles, "pages/layout.html", "pages/parts.html")
+	if err != nil {
+		return nil, err
+	}
+	all := pages{}
+	for _, name := range names {
+		short := strings.TrimSuffix(path.Base(name), ".html")
+		if short == "layout" || short == "parts" {
+			continue
+		}
+		t, err := base.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if all[short], err = t.ParseFS(pageFiles, name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// view is what every page is made of.
+type view struct {
+	Title    string
+	Nav      string // the entry of the menu that the page belongs to
+	Live     bool   // the page follows what happens; without script it is loaded again and again
+	SignedIn bool
+	ReadOnly bool
+	Notice   string // what the action before did
+	Data     any
+}
+
+// render writes a page whole or not at all.
+func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	h.renderPart(w, r, status, name, "layout.html", v)
+}
+
+func (h *handler) renderPart(w http.ResponseWriter, r *http.Request, status int, name, part string, v view) {
+	v.SignedIn, v.ReadOnly, v.Notice = h.signedIn(r), h.cfg.ReadOnly, notice(r)
+	var b bytes.Buffer
+	if err := h.pages[name].ExecuteTemplate(&b, part, v); err != nil {
+		h.deps.Log.Error("a page failed", zap.String("page", name), zap.Error(err))
+		http.Error(w, "This page failed. The log says why.", http.StatusInternalServerError)
+		return
+	}
+	head := w.Header()
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Content-Security-Policy", policy)
+	head.Set("Cache-Control", "no-store")
+	head.Set("Referrer-Policy", "same-origin")
+	head.Set("X-Frame-Options", "DENY")
+	head.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b.Bytes()) // a browser that is gone needs no page
+	}
+}
+
+// asset is GET /admin/assets/{name}: styles and script, for anybody.
+func asset(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	http.ServeFileFS(w, r, assetFiles, "assets/"+path.Base(r.URL.Path))
+}
+
+// notice words what the action before did; the page's address carries its name and a number.
+func notice(r *http.Request) string {
+	q := r.URL.Query()
+	n, err := strconv.Atoi(q.Get("n"))
+	if err != nil || n < 0 {
+		return ""
+	}
+	switch q.Get("done") {
+	case "rebuild":
+		if n == 0 {
+			return "Nothing is due: every hour is as it should be."
+		}
+		return count(n, "hour is", "hours are") + " due now and will be built."
+	case "retry":
+		if n == 0 {
+			return "Nothing had failed."
+		}
+		return count(n, "failed hour is", "failed hours are") + " due again."
+	case "feature":
+		return "The feature was switched " + onOff(n > 0) + "."
+	}
+	return ""
+}
+
+type problem struct{ Heading, Text string }
+
+// fail writes an error that is about no resource of the console.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int) {
+	text := "Something went wrong here. The log says what."
+	switch status {
+	case http.StatusNotFound:
+		text = "There is no such page."
+	case http.StatusMethodNotAllowed:
+		text = "This page cannot be asked for in this way."
+	case http.StatusForbidden:
+		text = "The request came from another site, so it was not followed."
+	case http.StatusRequestEntityTooLarge:
+		text = "The request is too large."
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+		text = "A part that this page needs does not answer. Try again in a moment."
+	}
+	h.refuse(w, r, status, text)
+}
+
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	h.render(w, r, status, "problem", view{Title: http.StatusText(status), Data: problem{http.StatusText(status), text}})
+}
+
+// broken answers for an error of a part.
+func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
+	status := h.judge(r, doing, err)
+	switch status {
+	case http.StatusInternalServerError, http.StatusServiceUnavailable:
+		h.fail(w, r, status)
+	default:
+		h.refuse(w, r, status, sentence(domain.SafeMessage(err)))
+	}
+}
+
+// judge finds the status of an error and logs those that are nobody's fault outside.
+func (h *handler) judge(r *http.Request, doing string, err error) int {
+	fields := []zap.Field{zap.String("doing", doing), zap.String("request_id", web.RequestID(r.Context())), zap.Error(err)}
+	switch domain.KindOf(err) {
+	case domain.KindNotFound:
+		return http.StatusNotFound
+	case domain.KindInvalid:
+		return http.StatusBadRequest
+	case domain.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case domain.KindExpired, domain.KindConflict:
+		return http.StatusConflict
+	case domain.KindForbidden:
+		return http.StatusForbidden
+	case domain.KindUnavailable, domain.KindInterrupted:
+		h.deps.Log.Warn("a part does not answer", fields...)
+		return http.StatusServiceUnavailable
+	}
+	if r.Context().Err() != nil || isTimeout(err) {
+		h.deps.Log.Warn("a part is too slow", fields...)
+		return http.StatusServiceUnavailable
+	}
+	h.deps.Log.Error("a request failed", fields...)
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// runningBuilds is how many builds are listed at most.
+const runningBuilds = 200
+
+// now is what runs, and on how many slots; slots is -1 while the queue does not answer.
+type activity struct {
+	catalog.Running
+	Slots int
+}
+
+func (h *handler) activity(ctx context.Context) (a activity, err error) {
+	if a.Running, err = h.deps.Catalog.Running(ctx, runningBuilds); err != nil {
+		return a, err
+	}
+	if a.Slots, err = h.deps.Queue.Slots(ctx); err != nil {
+		h.deps.Log.Warn("the queue does not answer", zap.Error(err))
+		a.Slots = -1
+	}
+	return a, nil
+}
+
+type runningPage struct {
+	activity
+	Rows []runningRow
+}
+
+type runningRow struct {
+	catalog.RunningBuild
+	Path string
+}
+
+// showRunning is GET /admin/running.
+func (h *handler) showRunning(w http.ResponseWriter, r *http.Request) { h.running(w, r, "layout.html") }
+
+// showRunningPart is GET /admin/running/part: what the page's script puts in place of the old.
+func (h *handler) showRunningPart(w http.ResponseWriter, r *http.Request) { h.running(w, r, "now") }
+
+func (h *handler) running(w http.ResponseWriter, r *http.Request, part string) {
+	ctx, cancel := within(r)
+	defer cancel()
+	a, err := h.activity(ctx)
+	if err != nil {
+		h.broken(w, r, "read what runs", err)
+		return
+	}
+	page := runningPage{activity: a}
+	for _, b := range a.Builds {
+		page.Rows = append(page.Rows, runningRow{b, hourPath(b.HourKey)})
+	}
+	h.renderPart(w, r, http.StatusOK, "running", part, view{Title: "Running now", Nav: "running", Live: true, Data: page})
+}
+
+type runningJSON struct {
+	Now     string      `json:"now"`
+	Slots   *int        `json:"slots"`
+	Due     int         `json:"due"`
+	NextDue *string     `json:"nextDueAt"`
+	Builds  []buildJSON `json:"builds"`
+	More    bool        `json:"more"`
+}
+
+type buildJSON struct {
+	Tenant    string     `json:"tenant"`
+	Day       domain.Day `json:"day"`
+	Hour      string     `json:"hour"`
+	Revision  int64      `json:"revision"`
+	Worker    string     `json:"worker"`
+	ClaimedAt *string    `json:"claimedAt"`
+	LeaseEnds *string    `json:"leaseEndsAt"`
+	Failures  int        `json:"failures"`
+	Lapses    int        `json:"lapses"`
+}
+
+// getRunning is GET /api/admin/v1/running.
+func (h *handler) getRunning(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	a, err := h.activity(ctx)
+	if err != nil {
+		h.brokenJSON(w, r, "read what runs", err)
+		return
+	}
+	out := runningJSON{Now: web.Time(a.Now), Due: a.Due, NextDue: web.TimeOrNull(a.NextDue), Builds: []buildJSON{}, More: a.More}
+	if a.Slots >= 0 {
+		out.Slots = &a.Slots
+	}
+	for _, b := range a.Builds {
+		out.Builds = append(out.Builds, buildJSON{b.Tenant, b.Day, b.HH(), b.Revision, b.Worker, web.TimeOrNull(b.Claimed), web.TimeOrNull(b.Lease),
+			b.Failures, b.Lapses})
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"time"
+)
+
+const (
+	cookieName = "callvault_admin"
+	// sessionLife is a working day: then the token is asked for again.
+	sessionLife = 12 * time.Hour
+)
+
+// sessions makes and checks session cookies. They are signed with a key derived from the admin
+// token: every replica takes them, and a new token ends them all.
+type sessions struct {
+	key [sha256.Size]byte
+	now func() time.Time
+}
+
+func newSessions(token string, now func() time.Time) sessions {
+	s := sessions{now: now}
+	mac := hmac.New(sha256.New, []byte(token))
+	mac.Write([]byte("callvault console session"))
+	mac.Sum(s.key[:0])
+	return s
+}
+
+func (s sessions) sign(payload []byte) []byte {
+	mac := hmac.New(sha256.New, s.key[:])
+	mac.Write(payload)
+	return mac.Sum(nil)
+}
+
+// payloadSize is the end in Unix seconds and 16 random bytes, which keep two sessions apart.
+const payloadSize = 8 + 16
+
+// issue makes the value of a new session.
+func (s sessions) issue() string {
+	payload := make([]byte, payloadSize)
+	binary.BigEndian.PutUint64(payload, uint64(s.now().Add(sessionLife).Unix()))
+	_, _ = rand.Read(payload[8:]) // crypto/rand never fails: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(append(payload, s.sign(payload)...))
+}
+
+// valid says whether a cookie's value is a session that has not ended.
+func (s sessions) valid(value string) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil || len(raw) != payloadSize+sha256.Size {
+		return false
+	}
+	payload := raw[:payloadSize]
+	if !hmac.Equal(raw[payloadSize:], s.sign(payload)) {
+		return false
+	}
+	return s.now().Unix() < int64(binary.BigEndian.Uint64(payload))
+}
+
+// signedIn says whether the request carries a session.
+func (h *handler) signedIn(r *http.Request) bool {
+	c, err := r.Cookie(cookieName)
+	return err == nil && !h.closed() && h.sessions.valid(c.Value)
+}
+
+// setCookie gives the browser a session, or takes it away when value is empty.
+func (h *handler) setCookie(w http.ResponseWriter, r *http.Request, value string) {
+	c := &http.Cookie{Name: cookieName, Value: value, Path: "/admin", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: h.cfg.Secure || r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https", MaxAge: int(sessionLife.Seconds())}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}

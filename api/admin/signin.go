@@ -1,0 +1,94 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api/internal/web"
+)
+
+const signinPath = "/admin/signin"
+
+type signinPage struct {
+	Next  string
+	Wrong string // what was wrong with the attempt before
+}
+
+// showSignin is GET /admin/signin.
+func (h *handler) showSignin(w http.ResponseWriter, r *http.Request) {
+	next := ownPath(r.URL.Query().Get("next"))
+	switch {
+	case h.closed():
+		h.render(w, r, http.StatusForbidden, "closed", view{Title: "The console is closed"})
+	case h.signedIn(r):
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	default:
+		h.render(w, r, http.StatusOK, "signin", view{Title: "Sign in", Data: signinPage{Next: next}})
+	}
+}
+
+// signin is POST /admin/signin.
+func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
+	if h.closed() {
+		h.showSignin(w, r)
+		return
+	}
+	page := signinPage{Next: ownPath(r.PostFormValue("next"))}
+	remote := web.Remote(r)
+	if wait := h.signins.begin(remote); wait > 0 {
+		w.Header().Set("Retry-After", web.Seconds(wait))
+		page.Wrong = "Too many wrong tokens came from your address. Try again in " + span(wait) + "."
+		h.render(w, r, http.StatusTooManyRequests, "signin", view{Title: "Sign in", Data: page})
+		return
+	}
+	if !h.token.Matches(strings.TrimSpace(r.PostFormValue("token"))) {
+		h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), zap.String("request_id", web.RequestID(r.Context())))
+		page.Wrong = "That is not the admin token."
+		h.render(w, r, http.StatusUnauthorized, "signin", view{Title: "Sign in", Data: page})
+		return
+	}
+	h.signins.forgive(remote)
+	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), zap.String("request_id", web.RequestID(r.Context())))
+	h.setCookie(w, r, h.sessions.issue())
+	http.Redirect(w, r, page.Next, http.StatusSeeOther)
+}
+
+// signout is POST /admin/signout.
+func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
+	h.setCookie(w, r, "")
+	http.Redirect(w, r, signinPath, http.StatusSeeOther)
+}
+
+// needSession lets requests with a session through. Others are sent to sign in, or told so where
+// nobody looks at pages.
+func (h *handler) needSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("Accept") == ""
+		switch {
+		case h.signedIn(r):
+			next.ServeHTTP(w, r)
+		case h.closed():
+			h.showSignin(w, r)
+		case !page:
+			http.Error(w, "sign in at "+signinPath, http.StatusUnauthorized)
+		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+			http.Redirect(w, r, signinPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		default:
+			http.Redirect(w, r, signinPath, http.StatusSeeOther)
+		}
+	})
+}
+
+// ownPath gives a path of the console, "/admin" for anything else: nobody is sent elsewhere.
+func ownPath(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || path.Clean(u.Path) != u.Path ||
+		!web.Under("/admin")(u.Path) || u.Path == signinPath || strings.ContainsAny(text, "\\\r\n\t") {
+		return "/admin"
+	}
+	return u.RequestURI()
+}
