@@ -92,7 +92,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	for _, role := range roles {
 		switch role {
 		case config.API:
-			pages, err := p.api(ctx, log)
+			pages, err := p.api(ctx, g, log)
 			if err != nil {
 				return nil, err
 			}
@@ -145,7 +145,7 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 
 // workerGC trades a little CPU for memory: a build's garbage is small next to its buffers, and
 // operators size workers by their peak. GOGC in the environment wins.
-const workerGC = 50
+const workerGC = 25
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	if os.Getenv("GOGC") == "" {
