@@ -18,7 +18,7 @@ import (
 )
 
 // api makes the handler of everything that clients call.
-func (p *Parts) api(ctx context.Context, log *zap.Logger) (http.Handler, error) {
+func (p *Parts) api(ctx context.Context, g *Group, log *zap.Logger) (http.Handler, error) {
 	c := p.Config
 	keys, err := auth.OpenKeyring(ctx, p.Catalog, c.MasterKey.Reveal(), time.Now)
 	if err != nil {
@@ -39,5 +39,10 @@ func (p *Parts) api(ctx context.Context, log *zap.Logger) (http.Handler, error) 
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
 	}
+	operators, err := p.operators(ctx, g, log)
+	if err != nil {
+		return nil, err
+	}
+	families = append(families, operators...)
 	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Log: log, Now: time.Now}), nil
 }

@@ -33,11 +33,12 @@ type Parts struct {
 // Serving is what the HTTP side needs.
 type Serving struct {
 	Listen          string        `var:"CALLVAULT_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api worker scheduler" eg:"127.0.0.1:8080" shown:"127.0.0.1:8080 (worker 8081, scheduler 8082)" help:"Address to listen on; worker and scheduler serve health and metrics there."`
-	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin and /metrics to an address of their own."`
+	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin, /api/admin and /metrics to an address of their own."`
 	PublicURL       string        `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it."`
 	CORSOrigins     []string      `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
 	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"secret" placeholder:"TOKEN" roles:"api" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token)."`
-	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"secret" placeholder:"TOKEN" roles:"api" shown:"none: the console is closed" help:"Token that opens /admin."`
+	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"secret" placeholder:"TOKEN" roles:"api" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin."`
+	AdminReadOnly   bool          `name:"admin-readonly" var:"CALLVAULT_ADMIN_READONLY" type:"switch" default:"off" placeholder:"on|off" roles:"api" help:"Console, queue dashboard and admin API show everything and change nothing."`
 	LinkTTL         time.Duration `name:"link-ttl" var:"CALLVAULT_LINK_TTL" type:"duration" default:"6h" min:"1s" max:"7d" placeholder:"TIME" roles:"api" help:"Life of a download link."`
 	DownloadMode    string        `var:"CALLVAULT_DOWNLOAD_MODE" type:"choice" oneof:"redirect proxy" placeholder:"MODE" roles:"api" shown:"redirect with an outside S3, proxy with the embedded one" help:"redirect clients to the object store, or proxy the bytes."`
 	OIDCIssuer      string        `name:"oidc-issuer" var:"CALLVAULT_OIDC_ISSUER" type:"publicurl" placeholder:"URL" roles:"api" eg:"https://login.example.com/realms/voice" shown:"none" help:"Outside issuer whose access tokens are accepted as well."`

@@ -26,6 +26,7 @@ func readers() map[string]reader {
 		"secret":    func(text string, _ *kong.Tag) (any, error) { return Secret(text), nil },
 		"masterkey": readMasterKey,
 		"choice":    readChoice,
+		"switch":    readSwitch,
 		"whole":     readWhole,
 		"size":      readSize,
 		"duration":  readDuration,
@@ -55,6 +56,16 @@ func readChoice(text string, tag *kong.Tag) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf("%q is not known; use %s", text, strings.Join(choices, ", "))
+}
+
+func readSwitch(text string, _ *kong.Tag) (any, error) {
+	switch strings.ToLower(text) {
+	case "on", "true", "yes", "1":
+		return true, nil
+	case "off", "false", "no", "0":
+		return false, nil
+	}
+	return nil, fmt.Errorf("%q is neither on nor off; use on or off", text)
 }
 
 func readWhole(text string, tag *kong.Tag) (any, error) {
