@@ -106,6 +106,12 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 // run goes through the kinds in one fixed order, and through each kind in the order of its keys,
 // so that two batches wait for each other instead of deadlocking.
 func (r *registration) run(ctx context.Context, b *Batch) (err error) {
+	if r.c.postgres {
+		// A plan kept from when the tables were small would read them whole for every line.
+		if _, err := r.tx.ExecContext(ctx, `SET LOCAL plan_cache_mode = force_custom_plan`); err != nil {
+			return err
+		}
+	}
 	if err := knownTenant(ctx, r.tx, r.tenant); err != nil {
 		return err
 	}

@@ -148,8 +148,9 @@ CREATE TABLE recordings (
     registered_us   INTEGER NOT NULL,
     PRIMARY KEY (tenant, day, object_key)
 );
-CREATE INDEX recordings_hour ON recordings (tenant, day, hour);
-CREATE INDEX recordings_conversation ON recordings (tenant, conversation_id);
+-- These begin with what joins by primary key do not have, so that no stale plan takes them for one.
+CREATE INDEX recordings_hour ON recordings (hour, tenant, day);
+CREATE INDEX recordings_conversation ON recordings (conversation_id, tenant);
 
 CREATE TABLE days (
     tenant         TEXT NOT NULL,

@@ -1,0 +1,70 @@
+package catalog_test
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// TestRegisterLargeHour registers one hour of many recordings, batch after batch, into tables whose
+// statistics are stale or absent: a plan that reads the whole hour for each line never ends.
+func TestRegisterLargeHour(t *testing.T) {
+	const small, batches, size = 8, 17, 4000
+	for name, url := range databases() {
+		t.Run(name, func(t *testing.T) {
+			dsn := url(t)
+			c := open(t, dsn)
+			ctx := t.Context()
+			if _, err := c.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			tenant := domain.Tenant{ID: "large", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}
+			if _, err := c.CreateTenant(ctx, tenant); err != nil {
+				t.Fatal(err)
+			}
+			at, err := c.Now(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hour := domain.DayOf(at).Add(-1).Start().Add(14 * time.Hour)
+			for n := range small + batches {
+				var b catalog.Batch
+				for i := range max(1, min(size, (n-small+1)*size)) { // at first single lines: the plans of their time must not last
+					key := fmt.Sprintf("large/conversations/%05d/message_%d_agent_tts.opus", i, n)
+					b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: i + 1, Value: domain.Recording{
+						ObjectKey: key, ConversationID: fmt.Sprint("c", i%500), SessionID: fmt.Sprint("s", i%500), MessageID: int64(n), Type: "agent_tts",
+						Timestamp: hour.Add(time.Duration(i) * time.Millisecond),
+					}})
+				}
+				counts, err := c.Register(ctx, tenant.ID, b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 1 && c.Postgres() {
+					analyze(t, dsn) // as an early autovacuum does; SQLite keeps no statistics unless asked to
+				}
+				if counts.Recordings != len(b.Recordings) {
+					t.Fatalf("batch %d: %+v", n, counts)
+				}
+			}
+		})
+	}
+}
+
+// analyze refreshes the statistics, as the database does by itself at a moment of its own choice.
+func analyze(t *testing.T, dsn string) {
+	t.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "ANALYZE")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
