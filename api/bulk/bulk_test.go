@@ -49,6 +49,7 @@ type bench struct {
 	handler http.Handler
 	spec    *apitest.Spec
 	limiter *free
+	config  bulk.Config
 }
 
 // free counts in memory and refuses nothing unless told to: what is exact is the limiter's own test.
@@ -68,7 +69,7 @@ func (f *free) use(n int) (limits.Use, error) {
 
 func newBench(t testing.TB, url string) *bench {
 	t.Helper()
-	b := &bench{TB: t, url: url, limiter: &free{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
+	b := &bench{TB: t, config: bulk.Config{CatalogTimeout: time.Minute}, url: url, limiter: &free{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
 	b.catalog = apitest.Open(t, url)
 	for _, id := range []string{tenant, otherOwner, "plain"} {
 		_, err := b.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
@@ -91,7 +92,7 @@ func (b *bench) api(c bulk.Catalog, limiter bulk.Limiter) http.Handler {
 	b.Helper()
 	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
 	b.must(err)
-	family := bulk.New(bulk.Config{CatalogTimeout: time.Minute}, bulk.Deps{Catalog: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
+	family := bulk.New(b.config, bulk.Deps{Catalog: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

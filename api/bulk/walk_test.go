@@ -214,6 +214,44 @@ func TestAgentComesLate(t *testing.T) {
 	}
 }
 
+// TestUnnamedBot exports a bot of which only conversations tell.
+func TestUnnamedBot(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			b.load(tenant, crowd(0, 3, "m"))
+			if got := b.walk(messagesPath+"?"+strings.Replace(crowdWindow, "Bot", "bot-1", 1), nil); len(got) != 3 {
+				t.Errorf("%q", got)
+			}
+			if a := b.get(messagesPath + "?" + crowdWindow); a.Status != http.StatusNotFound {
+				t.Errorf("its name is not known: %d", a.Status)
+			}
+		})
+	}
+}
+
+// TestHugeRows cuts pages short whose rows hold too much, and loses none.
+func TestHugeRows(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			var want []string
+			for i := range 12 {
+				id := fmt.Sprintf("c-%02d", i)
+				want = append(want, id)
+				b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":%q,"metadata":{"x":%q}}`, id, stamp(i), strings.Repeat("y", 100_000)))
+			}
+			b.config.PageBytes = 250_000
+			b.handler = b.api(b.catalog, b.limiter)
+			pages := 1
+			got := b.walk(conversationsPath+"?"+strings.Replace(crowdWindow, "Bot", "bot-1", 1), func(int) { pages++ })
+			if !slices.Equal(got, want) || pages != 4 {
+				t.Errorf("%q in %d pages", got, pages)
+			}
+		})
+	}
+}
+
 // TestStream holds the stream against the pages, over a real connection.
 func TestStream(t *testing.T) {
 	for name, database := range apitest.Databases() {

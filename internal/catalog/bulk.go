@@ -17,14 +17,15 @@ const maxBots = 100
 // typeUserInput is the type of the messages that users wrote.
 const typeUserInput = "UserInput"
 
-// Bots gives the ids of the tenant's agents that have this id or this name, sorted. Errors:
-// KindNotFound when there is none, KindInvalid when there are too many.
+// Bots gives the ids of the tenant's agents that have this id or this name, sorted. An agent of which
+// only conversations tell has an id. Errors: KindNotFound when there is none, KindInvalid when there
+// are too many.
 func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
 	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	},
-		botsSQL, tenant, name, maxBots+1)
+		botsSQL(c.postgres), tenant, name, maxBots+1)
 	switch {
 	case err != nil:
 		return nil, err
@@ -36,8 +37,12 @@ func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, erro
 	return ids, nil
 }
 
-const botsSQL = `SELECT id FROM agents WHERE tenant = $1 AND id = $2
-	UNION SELECT id FROM (SELECT id FROM agents WHERE tenant = $1 AND name = $2 LIMIT $3) n ORDER BY id`
+func botsSQL(postgres bool) string {
+	return `SELECT id FROM agents WHERE tenant = $1 AND id = $2
+	UNION SELECT id FROM (SELECT id FROM agents WHERE tenant = $1 AND name = $2 LIMIT $3) n
+	UNION SELECT agent_id FROM (SELECT c.agent_id FROM ` + along(postgres, "conversations", "conversations_agent") + `
+		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us, c.id LIMIT 1) k ORDER BY id`
+}
 
 // ExportWindow says which rows are exported: of these agents, and of [From, To).
 type ExportWindow struct {

@@ -46,7 +46,7 @@ func exportPlans(postgres bool) map[string]plan {
 	middle := Position{At: 1700015000000000, ID: "c15000"}
 	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
 	plans := map[string]plan{
-		"bots":    {botsSQL, []any{"big", "shared", maxBots + 1}, 20, "agents_name agents"},
+		"bots":    {botsSQL(postgres), []any{"big", "shared", maxBots + 1}, 20, "agents_name conversations_agent"},
 		"single":  {showConversationSQL, []any{"big", "c3"}, 10, ""},
 		"turns":   {conversationMessagesSQL, []any{"big", "c3"}, 10, "messages_conversation"},
 		"headers": {headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...), 900, "messages_conversation"},

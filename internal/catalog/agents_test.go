@@ -1,0 +1,49 @@
+package catalog_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// TestAgentsMeet registers conversations and their messages at the same time: whichever comes first,
+// every message ends up with its conversation's agent.
+func TestAgentsMeet(t *testing.T) {
+	const n = 60
+	for name, open := range openers() {
+		t.Run(name, func(t *testing.T) {
+			c := open(t)
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Export: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+				t.Fatal(err)
+			}
+			at := time.Unix(1_700_000_000, 0)
+			register := func(b catalog.Batch) {
+				if _, err := c.Register(t.Context(), "acme", b); err != nil {
+					t.Error(err)
+				}
+			}
+			var group sync.WaitGroup
+			for i := range n {
+				id := fmt.Sprint("c", i)
+				group.Go(func() {
+					register(catalog.Batch{Messages: []catalog.Line[domain.Message]{{Number: 1,
+						Value: domain.Message{ID: "m" + id, ConversationID: id, Time: at, Type: "UserInput", Body: []byte(`{}`)}}}})
+				})
+				group.Go(func() {
+					register(catalog.Batch{Conversations: []catalog.Line[domain.Conversation]{{Number: 1,
+						Value: domain.Conversation{ID: id, AgentID: "bot", Start: at}}}})
+				})
+			}
+			group.Wait()
+			w := catalog.ExportWindow{Tenant: "acme", Agents: []string{"bot"}, From: at, To: at.Add(time.Second)}
+			page, err := c.ExportMessages(t.Context(), w, nil, catalog.ExportLimit{Rows: 2 * n, Bytes: 1 << 20})
+			if err != nil || len(page.Rows) != n || page.Next != nil {
+				t.Errorf("%d of %d messages have their agent, next %v, error %v", len(page.Rows), n, page.Next, err)
+			}
+		})
+	}
+}
