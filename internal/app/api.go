@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/bulk"
+	"github.com/callvault/callvault/api/conversations"
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/oauth"
@@ -38,6 +39,7 @@ func (p *Parts) api(ctx context.Context, g *Group, log *zap.Logger) (http.Handle
 			exports.Deps{Catalog: p.Catalog, Recordings: p.Store.Recordings(), Sealer: keys, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
+		conversations.New(conversations.Config{}, conversations.Deps{Catalog: p.Catalog, Store: p.Store.Recordings(), Cursors: keys, Log: log}),
 	}
 	operators, err := p.operators(ctx, g, log)
 	if err != nil {

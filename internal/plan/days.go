@@ -91,6 +91,12 @@ func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int,
 	return done, errors.Join(errs...)
 }
 
+// forget drops hourly windows that nobody used lately, so that they do not pile up.
+func (p *Planner) forget(ctx context.Context, _ *Report) error {
+	_, err := p.catalog.PurgeWindows(ctx, p.cfg.MaxDays)
+	return err
+}
+
 // quiet is the search for days of which nothing was ever registered.
 type quiet struct {
 	until   domain.Day // it went back from here

@@ -45,12 +45,18 @@ type Clock interface {
 	PauseDeletions(ctx context.Context, d time.Duration) error
 }
 
+// Windows is the catalog's account of hourly limits.
+type Windows interface {
+	PurgeWindows(ctx context.Context, limit int) (int, error)
+}
+
 // Catalog is what a Planner needs of the catalog.
 type Catalog interface {
 	Days
 	Hours
 	Dispatches
 	Clock
+	Windows
 }
 
 // Queue takes dispatches. Errors: KindUnavailable.
@@ -131,7 +137,7 @@ type Report struct {
 // Heal runs one whole pass. A step that fails does not keep the others from
 // running; the errors come back joined.
 func (p *Planner) Heal(ctx context.Context) (Report, error) {
-	return p.pass(ctx, p.planClosed, p.planQuiet, p.healHours, p.expire, p.release, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // Feed runs the part of a pass that workers wait for: it frees lapsed claims
