@@ -26,8 +26,8 @@ demo: ## a tenant, real clips, a night's archives, a verified download
 	@go run ./cmd/callvault demo
 
 .PHONY: test
-test: tools ## all tests under the race detector, after the big archives without it
-	@go test -p $(P) -timeout $(TIMEOUT) ./archiver/...
+test: tools ## all tests under the race detector, after big archives and memory without it
+	@go test -p $(P) -timeout $(TIMEOUT) ./archiver/... ./internal/bench
 	@go test -race -p $(P) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-short

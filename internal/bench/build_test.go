@@ -87,7 +87,7 @@ func (s *stage) round(n int, build, limit job, rclone string, compared bool, r *
 // rclone makes a ZIP of the same recordings in the same store.
 func (s *stage) rclone(path string, n int) *exec.Cmd {
 	cmd := exec.CommandContext(s.ctx, path, "archive", "create", "--format", "zip", "--config", os.DevNull,
-		"bench:"+s.recordings+"/knovvu-va", fmt.Sprintf("bench:%s/rclone-%d.zip", s.archives, n)) //nolint:gosec // the program that was found
+		"bench:"+s.recordings+"/knovvu-va", fmt.Sprintf("bench:%s/rclone-%d.zip", s.archives, n))
 	cmd.Env = append(os.Environ(), "RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Minio",
 		"RCLONE_CONFIG_BENCH_ENDPOINT="+s.s3.Endpoint, "RCLONE_CONFIG_BENCH_REGION="+s.s3.Region,
 		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID="+s.s3.AccessKey, "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY="+s.s3.SecretKey)

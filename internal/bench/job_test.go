@@ -61,7 +61,12 @@ func (j job) measure() (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	defer c.Close()
+	out, err := j.during(c, store)
+	return out, errors.Join(err, c.Close())
+}
+
+// during does the job and measures it.
+func (j job) during(c *catalog.Catalog, store *objstore.Store) (outcome, error) {
 	before, err := memoryOf("self")
 	if err != nil {
 		return outcome{}, err

@@ -39,11 +39,7 @@ func (q roomy) Slots(context.Context) (int, error) { return q.slots, nil }
 func BenchmarkPlan(b *testing.B) {
 	const tenants = 50
 	databases(b, func(b *testing.B, c *catalog.Catalog) {
-		q, err := queue.Connect(testenv.Redis(b))
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer q.Close()
+		q := connect(b)
 		p := plan.New(plan.Config{MaxHours: 1 << 20}, c, roomy{q, 1 << 20}, time.Now, zap.NewNop())
 		for n := range tenants {
 			addTenant(b, c, tenantID(n))
@@ -82,11 +78,7 @@ func BenchmarkPlan(b *testing.B) {
 func BenchmarkFeedBehind(b *testing.B) {
 	const tenants, days = 10, 100
 	databases(b, func(b *testing.B, c *catalog.Catalog) {
-		q, err := queue.Connect(testenv.Redis(b))
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer q.Close()
+		q := connect(b)
 		p := plan.New(plan.Config{}, c, roomy{q, 4}, time.Now, zap.NewNop())
 		for n := range tenants {
 			addTenant(b, c, tenantID(n))
@@ -106,6 +98,20 @@ func BenchmarkFeedBehind(b *testing.B) {
 			}
 		}
 	})
+}
+
+func connect(t testing.TB) *queue.Queue {
+	t.Helper()
+	q, err := queue.Connect(testenv.Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
 }
 
 func tenantID(n int) string { return fmt.Sprintf("tenant-%03d", n) }

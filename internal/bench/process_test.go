@@ -55,7 +55,7 @@ func inChild(t testing.TB, j job) (o outcome, whole time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(t.Context(), exe)
 	cmd.Env = append(os.Environ(), jobVariable+"="+string(text))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
@@ -127,7 +127,7 @@ func (s *stage) callvault() string {
 func (s *stage) start(binary, role string, env ...string) int {
 	s.Helper()
 	cmd := exec.Command(binary, role)
-	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+s.TempDir())
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.TempDir()}, env...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	s.must(cmd.Start())

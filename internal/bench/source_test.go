@@ -16,12 +16,12 @@ import (
 // objects are made while they are read. All else goes to the real store.
 func madeUp(t testing.TB, endpoint, bucket string, size func(key string) int64) string {
 	t.Helper()
-	real, err := url.Parse(endpoint)
+	store, err := url.Parse(endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
 	behind := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(real)
+		r.SetURL(store)
 		r.Out.Host = r.In.Host // which is signed
 	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
