@@ -86,11 +86,25 @@ type (
 	keyDeleteCmd  struct{ oneCredential }
 )
 
+func credentialExample(command, id string) string {
+	return "Examples:\n\n    callvault " + command + " --tenant acme " + id + "\n    callvault " + command + " --tenant acme " + id + " --json"
+}
+
+// Help shows an example below the flags.
+func (*appDisableCmd) Help() string {
+	return credentialExample("app disable", "app_832f6b71c269d1438c72dc35")
+}
+
 // Run disables the application.
 func (c *appDisableCmd) Run(ctx context.Context, d *deps) error {
 	return c.changed(ctx, d, ownerOfApp, "app.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableApplication(ctx, c.ID, true)
 	})
+}
+
+// Help shows an example below the flags.
+func (*appEnableCmd) Help() string {
+	return credentialExample("app enable", "app_832f6b71c269d1438c72dc35")
 }
 
 // Run enables the application.
@@ -100,9 +114,19 @@ func (c *appEnableCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
+// Help shows an example below the flags.
+func (*appRotateCmd) Help() string {
+	return credentialExample("app rotate", "app_832f6b71c269d1438c72dc35")
+}
+
 // Run rotates the application's secret.
 func (c *appRotateCmd) Run(ctx context.Context, d *deps) error {
 	return c.rotated(ctx, d, ownerOfApp, "app.rotate", "client_secret", (*catalog.Catalog).RotateApplication)
+}
+
+// Help shows an example below the flags.
+func (*appDeleteCmd) Help() string {
+	return credentialExample("app delete", "app_832f6b71c269d1438c72dc35")
 }
 
 // Run deletes the application.
@@ -112,11 +136,21 @@ func (c *appDeleteCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
+// Help shows an example below the flags.
+func (*keyDisableCmd) Help() string {
+	return credentialExample("key disable", "key_832f6b71c269d1438c72dc35")
+}
+
 // Run disables the key.
 func (c *keyDisableCmd) Run(ctx context.Context, d *deps) error {
 	return c.changed(ctx, d, ownerOfKey, "key.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableAPIKey(ctx, c.ID, true)
 	})
+}
+
+// Help shows an example below the flags.
+func (*keyEnableCmd) Help() string {
+	return credentialExample("key enable", "key_832f6b71c269d1438c72dc35")
 }
 
 // Run enables the key.
@@ -126,9 +160,19 @@ func (c *keyEnableCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
+// Help shows an example below the flags.
+func (*keyRotateCmd) Help() string {
+	return credentialExample("key rotate", "key_832f6b71c269d1438c72dc35")
+}
+
 // Run rotates the key's secret.
 func (c *keyRotateCmd) Run(ctx context.Context, d *deps) error {
 	return c.rotated(ctx, d, ownerOfKey, "key.rotate", "api_key", (*catalog.Catalog).RotateAPIKey)
+}
+
+// Help shows an example below the flags.
+func (*keyDeleteCmd) Help() string {
+	return credentialExample("key delete", "key_832f6b71c269d1438c72dc35")
 }
 
 // Run deletes the key.

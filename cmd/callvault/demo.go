@@ -79,7 +79,6 @@ type demoShow struct {
 	day    domain.Day
 	app    catalog.Application
 	secret string
-	apiKey string
 }
 
 // demoAPIKey is the published test key; only demo data holds it.
