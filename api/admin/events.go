@@ -36,7 +36,7 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 	switch e.Action {
 	case catalog.ActionDay:
 		links, _ := fields["links"].([]any)
-		return "links issued", joined(count(len(links), "link", "links"), about("valid until ", fields["until"]), about("to ", fields["remote"]))
+		return "links issued", joined(count(len(links), "link", "links"), about("valid until ", instant(fields["until"])), about("to ", fields["remote"]))
 	case catalog.ActionDownload:
 		return "download begun", joined(about("hour ", fields["hour"]), about("revision ", fields["revision"]), about("to ", fields["remote"]))
 	case catalog.ActionArchive:
@@ -75,6 +75,15 @@ func about(label string, value any) string {
 		return ""
 	}
 	return label + fmt.Sprint(value)
+}
+
+// instant spells a time as the pages do.
+func instant(value any) any {
+	text, _ := value.(string)
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return when(t)
+	}
+	return value
 }
 
 func joined(parts ...string) string {

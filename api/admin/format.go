@@ -27,6 +27,7 @@ func formats() template.FuncMap {
 		"hh":    func(hour int) string { return fmt.Sprintf("%02d", hour) },
 		"comma": func(n int64) string { return humanize.Comma(n) },
 		"count": count,
+		"times": func(n int64) string { return count(int(n), "time", "times") },
 		"onoff": onOff,
 	}
 }

@@ -1,0 +1,294 @@
+package admin_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// tab is a page in a real browser.
+type tab struct {
+	*world
+	ctx       context.Context
+	url       string
+	artifacts string
+}
+
+// newTab starts a browser on the world's console.
+func newTab(w *world) *tab {
+	w.Helper()
+	binary, err := exec.LookPath("chromium")
+	if err != nil {
+		w.Fatalf("chromium is not installed (make tools): %v", err)
+	}
+	server := httptest.NewServer(w.handler)
+	w.Cleanup(server.Close)
+	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
+	if artifacts == "" {
+		artifacts = w.TempDir()
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(w.TempDir()), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(w.Context(), options...)
+	w.Cleanup(stop)
+	ctx, quit := chromedp.NewContext(allocator)
+	w.Cleanup(quit)
+	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
+		w.Fatal(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, 3*time.Minute) // only so that a lost browser ends the test
+	w.Cleanup(cancel)
+	return &tab{w, limited, server.URL, artifacts}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// read runs what gives a value.
+func read[T any](b *tab, a chromedp.Action[T]) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, a)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// text gives the page's text.
+func (b *tab) text() string {
+	b.Helper()
+	return read(b, chromedp.Text(chromedp.CSS("main")))
+}
+
+func (b *tab) shows(parts ...string) {
+	b.Helper()
+	text := b.text()
+	for _, part := range parts {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(part)) {
+			b.Fatalf("the page does not show %q:\n%s", part, text)
+		}
+	}
+}
+
+// follow clicks what a selector finds and waits for the next page.
+func (b *tab) follow(selector string) {
+	b.Helper()
+	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		b.Fatalf("follow %s: %v", selector, err)
+	}
+}
+
+func (b *tab) picture(name string) {
+	b.Helper()
+	png := read(b, chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(b.artifacts, name+".png"), png, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *tab) look(width, height int64, phone bool, scheme string) {
+	b.Helper()
+	var options []chromedp.EmulateViewportOption
+	if phone {
+		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	b.do(chromedp.EmulateViewport(width, height, options...))
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fits fails when the page is wider than the window: then a phone scrolls sideways.
+func (b *tab) fits() {
+	b.Helper()
+	if read(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`)) {
+		b.Error("the page is wider than the window")
+	}
+}
+
+// month gives the tenants a month with something of everything.
+func month(w *world) {
+	w.Helper()
+	for i, id := range []string{"blueline", "cedar_clinic", "delta-taxi", "evergreen", "fjord-bank", "granite", "harbor", "iris"} {
+		w.tenant(id, []string{"Blue Line Support", "Cedar Clinic", "", "Evergreen Energy", "Fjord Bank", "Granite Insurance", "Harbor Hotels", "Iris Optics"}[i])
+		for back := range 1 + (i*7)%13 {
+			w.plan(id, w.day.Add(-back))
+		}
+	}
+	for back := range 12 {
+		w.plan("acme", w.day.Add(-back))
+	}
+	for hour := 7; hour < 19; hour++ {
+		w.build(w.key("acme", w.day, hour), 40_000+hour*31_000)
+	}
+	w.build(w.key("acme", w.day, 9), 400_000) // another revision
+	w.fail(w.key("acme", w.day, 20), "the object store refused part 3: the disk is full")
+	w.claim(w.key("acme", w.day, 21))
+	apitest.Register(w, w.catalog, w.key("acme", w.day, 10))
+	w.fail(w.key("fjord-bank", w.day.Add(-2), 5), "every source of this hour has vanished")
+	apitest.Register(w, w.catalog, w.key("blueline", w.day.Add(-1), 5))
+	if _, err := w.catalog.IssueDay(w.Context(), catalog.DayRequest{Tenant: "acme", Day: w.day, LinkTTL: time.Hour,
+		Origin: catalog.Origin{Actor: "app:app_billing", Remote: "203.0.113.7"}}); err != nil {
+		w.Fatal(err)
+	}
+	v, err := w.catalog.Day(w.Context(), "acme", w.day)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.catalog.BeginDownload(w.Context(), catalog.Download{HourKey: w.key("acme", w.day, 9), Token: v.Hours[9].Archive.Token,
+		Revision: 2, Origin: catalog.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// TestInABrowser is an operator's morning: signs in, finds the failed hour, has it built again.
+func TestInABrowser(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	month(w)
+	b := newTab(w)
+	day := "/admin/tenants/acme/days/" + string(w.day)
+	b.look(1280, 860, false, "light")
+
+	b.do(chromedp.Navigate(b.url + day))
+	b.shows("Sign in")
+	b.picture("signin")
+	b.do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"))
+	b.follow("button.primary")
+	b.shows("That is not the admin token")
+	b.do(chromedp.SendKeys(chromedp.CSS("#token"), adminToken))
+	b.follow("button.primary")
+	b.shows("Hours, UTC", "22 of 24", "1 hour failed", "being built", "rebuilding", "1 download") // where the operator was going
+	b.picture("day")
+
+	b.do(chromedp.Navigate(b.url + "/admin"))
+	b.shows("acme", "iris", "22/24", "24/24")
+	b.picture("calendar")
+
+	b.do(chromedp.Navigate(b.url + day + "/hours/20"))
+	b.shows("failed", "the disk is full", "given up")
+	b.follow(`a[href$="/rebuild"]`)
+	b.shows("Rebuild "+string(w.day)+", hour 20 of acme?", "audit log")
+	b.picture("confirm")
+	b.follow("button.primary")
+	b.shows("1 hour is due now", "rebuild asked for", "pending")
+	b.picture("hour")
+	if got := w.events("acme")[0]; got != "admin archive" {
+		t.Errorf("the audit log's latest is %q", got)
+	}
+	if _, ok, err := w.catalog.Claim(t.Context(), domain.HourKey{Tenant: "acme", Day: w.day, Hour: 20}, "x"); err != nil || !ok {
+		t.Errorf("the hour cannot be claimed: %v, %v", ok, err)
+	}
+
+	b.do(chromedp.Navigate(b.url + "/admin/running"))
+	b.shows("worker-1/4711", string(w.day)+" 21")
+	b.picture("running")
+	b.do(chromedp.Navigate(b.url + "/admin/failed"))
+	b.shows("fjord-bank", "every source of this hour has vanished")
+	b.picture("failed")
+	b.do(chromedp.Navigate(b.url + "/admin/tenants/acme"))
+	b.shows("daily_audio_recordings", "links issued", "40 days")
+	b.picture("tenant")
+}
+
+// TestLive watches a build come and go without a hand.
+func TestLive(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	b := newTab(w)
+	b.signIn()
+	b.do(chromedp.Navigate(b.url + "/admin/running"))
+	b.shows("Nothing is being built")
+	w.plan("acme", w.day)
+	w.claim(w.key("acme", w.day, 3))
+	b.do(chromedp.WaitVisible(chromedp.CSS(`a[href$="/hours/03"]`)))
+	b.shows("worker-1/4711")
+}
+
+func (b *tab) signIn() {
+	b.Helper()
+	b.do(chromedp.Navigate(b.url+"/admin/signin"), chromedp.SendKeys(chromedp.CSS("#token"), adminToken))
+	b.follow("button.primary")
+}
+
+// TestDarkAndPhone looks at the pages in the dark and on a phone; none may scroll sideways.
+func TestDarkAndPhone(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	month(w)
+	b := newTab(w)
+	b.signIn()
+	day := "/admin/tenants/acme/days/" + string(w.day)
+	background := map[string]string{}
+	for _, scheme := range []string{"light", "dark"} {
+		for name, path := range map[string]string{"calendar": "/admin", "day": day, "hour": day + "/hours/09", "tenant": "/admin/tenants/acme",
+			"confirm": day + "/rebuild", "running": "/admin/running", "failed": "/admin/failed"} {
+			b.look(390, 844, true, scheme)
+			b.do(chromedp.Navigate(b.url + path))
+			b.fits()
+			b.picture("phone-" + scheme + "-" + name)
+			b.look(1280, 860, false, scheme)
+			b.fits()
+			b.picture("desk-" + scheme + "-" + name)
+		}
+		background[scheme] = read(b, chromedp.Evaluate[string](`getComputedStyle(document.body).backgroundColor`))
+	}
+	if background["light"] == background["dark"] {
+		t.Errorf("the pages look alike by day and by night: %v", background)
+	}
+}
+
+// TestKeyboard goes through the calendar without a mouse.
+func TestKeyboard(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	w.plan("acme", w.day)
+	b := newTab(w)
+	b.signIn()
+	focused := func() string {
+		return read(b, chromedp.Evaluate[string](`document.activeElement.getAttribute("href") || ""`))
+	}
+	press := func(key string) { b.do(chromedp.KeyEvent(key)) }
+	press("\t")
+	if got := focused(); got != "#main" {
+		t.Fatalf("the first stop is %q, not the way past the menu", got)
+	}
+	tenant := "/admin/tenants/acme"
+	for range 30 {
+		if focused() == tenant {
+			break
+		}
+		press("\t")
+	}
+	outline := read(b, chromedp.Evaluate[string](`getComputedStyle(document.activeElement).outlineStyle`))
+	if got := focused(); got != tenant || outline == "none" {
+		t.Fatalf("after thirty stops at %q, outlined %q; want %s, visibly", got, outline, tenant)
+	}
+	press(kb.ArrowRight)
+	press(kb.ArrowRight)
+	want := fmt.Sprintf("%s/days/%s", tenant, w.day.Add(-1))
+	if got := focused(); got != want {
+		t.Fatalf("two to the right is %q, want %q", got, want)
+	}
+	if _, err := chromedp.RunResponse(b.ctx, chromedp.KeyEvent("\r")); err != nil {
+		t.Fatal(err)
+	}
+	b.shows(string(w.day.Add(-1)))
+}
