@@ -24,6 +24,7 @@ type recording struct {
 	At           time.Time `json:"timestamp"`
 	Key          string    `json:"objectKey"`
 	Size         int64     `json:"sizeBytes,omitempty"`
+	CRC32        string    `json:"crc32,omitempty"`
 	body         []byte
 	sum          [32]byte
 	missing      string // the reason that its archive must give; "" when the file must be there

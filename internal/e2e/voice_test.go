@@ -45,24 +45,15 @@ func TestVoice(t *testing.T) {
 	tenants := []string{"acme", "beta-2", "gamma_3"}
 	w.tenant(tenants...)
 	yesterday := w.yesterday()
-	dir, byTenant := t.TempDir(), map[string][]recording{}
+	var list []recording
 	clips := prompts(t, 240)
 	for i, name := range slices.Sorted(maps.Keys(clips)) {
-		tenant := tenants[i%3]
-		key := tenant + "/" + string(yesterday) + "/" + name
+		key := tenants[i%3] + "/" + string(yesterday) + "/" + name
 		at := yesterday.Start().Add(time.Duration(i*7919%86400) * time.Second)
-		r := say(tenant, key, at, clips[name])
-		w.must(os.MkdirAll(filepath.Dir(filepath.Join(dir, key)), 0o700))
-		w.must(os.WriteFile(filepath.Join(dir, key), r.body, 0o600))
-		byTenant[tenant] = append(byTenant[tenant], r)
+		list = append(list, say(tenants[i%3], key, at, clips[name]))
 	}
 	w.start("api,scheduler,worker")
-	for tenant, list := range byTenant {
-		file := filepath.Join(w.dir, tenant+".ndjson")
-		w.must(os.WriteFile(file, lines(list), 0o600))
-		w.ok("import", "--tenant", tenant, "--audio", dir, file)
-		w.truth.add(list...)
-	}
+	w.takeFiles(list)
 	days := slices.Collect(maps.Keys(w.truth.days()))
 	w.settled(days...)
 	w.check(days...)

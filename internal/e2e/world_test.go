@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sync/errgroup"
+	_ "modernc.org/sqlite" // and into a standalone's
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -72,23 +75,33 @@ func settle(t *testing.T, w *world, redis, postgres string, s3 testenv.S3) *worl
 		"CALLVAULT_SCHEDULE": "0 0 * * *", // yesterday is over: it is planned at once
 		"CALLVAULT_LEASE":    "2s", "CALLVAULT_HEAL_INTERVAL": "1s", "CALLVAULT_LATE_DELAY": "200ms",
 	}
-	endpoint, err := url.Parse(s3.Endpoint)
-	w.must(err)
-	w.s3, err = minio.New(endpoint.Host, &minio.Options{Creds: credentials.NewStaticV4(s3.AccessKey, s3.SecretKey, ""), Region: s3.Region})
-	w.must(err)
+	w.objectStore(s3)
 	w.ok("migrate", "up")
 	w.open(postgres)
 	return w
 }
 
+// objectStore looks into the buckets.
+func (w *world) objectStore(s3 testenv.S3) {
+	w.t.Helper()
+	endpoint, err := url.Parse(s3.Endpoint)
+	w.must(err)
+	w.s3, err = minio.New(endpoint.Host, &minio.Options{Creds: credentials.NewStaticV4(s3.AccessKey, s3.SecretKey, ""), Region: s3.Region})
+	w.must(err)
+}
+
 // open looks into the catalog.
-func (w *world) open(postgres string) {
+func (w *world) open(database string) {
 	w.t.Helper()
 	var err error
-	w.cat, err = catalog.Open(w.t.Context(), postgres, catalog.Rules{})
+	w.cat, err = catalog.Open(w.t.Context(), database, catalog.Rules{})
 	w.must(err)
 	w.t.Cleanup(func() { w.must(w.cat.Close()) })
-	w.db, err = sql.Open("pgx", postgres)
+	driver, source := "pgx", database
+	if path, isFile := strings.CutPrefix(database, "sqlite://"); isFile {
+		driver, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
+	}
+	w.db, err = sql.Open(driver, source)
 	w.must(err)
 	w.t.Cleanup(func() { w.must(w.db.Close()) })
 }
@@ -186,6 +199,24 @@ func (w *world) take(list []recording) {
 	w.t.Helper()
 	w.put(list)
 	w.registered(list)
+}
+
+// takeFiles has the import command upload the recordings from a directory and register them.
+func (w *world) takeFiles(list []recording) {
+	w.t.Helper()
+	dir, byTenant := w.t.TempDir(), map[string][]recording{}
+	for _, r := range list {
+		path := filepath.Join(dir, filepath.FromSlash(r.Key))
+		w.must(os.MkdirAll(filepath.Dir(path), 0o700))
+		w.must(os.WriteFile(path, r.body, 0o600))
+		byTenant[r.Tenant] = append(byTenant[r.Tenant], r)
+	}
+	for tenant, some := range byTenant {
+		file := filepath.Join(dir, tenant+".ndjson")
+		w.must(os.WriteFile(file, lines(some), 0o600))
+		w.ok("import", "--tenant", tenant, "--audio", dir, file)
+	}
+	w.truth.add(list...)
 }
 
 // registered registers recordings whose bytes are where they should be, or not.

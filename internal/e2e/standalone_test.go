@@ -1,0 +1,126 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// newStandalone makes an installation with embedded parts; nothing runs yet.
+func newStandalone(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, began: time.Now(), bin: testenv.Program(t, "./cmd/callvault"), dir: t.TempDir(), apps: map[string]application{}}
+	w.env = map[string]string{
+		"CALLVAULT_DATA": filepath.Join(w.dir, "data"), "CALLVAULT_RECORDINGS_BUCKET": "recordings", "CALLVAULT_ARCHIVES_BUCKET": "archives",
+		"CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_PUBLIC_URL": "http://" + publicHost, "CALLVAULT_INTERNAL_TOKEN": internalToken,
+		"CALLVAULT_SCHEDULE": "0 0 * * *", "CALLVAULT_LEASE": "2s", "CALLVAULT_HEAL_INTERVAL": "1s", "CALLVAULT_LATE_DELAY": "200ms",
+	}
+	return w
+}
+
+// standalone starts the process and looks into its parts.
+func (w *world) standalone() *process {
+	w.t.Helper()
+	p := w.startWith(nil, "standalone")
+	file := filepath.Join(w.env["CALLVAULT_DATA"], "run.json")
+	info, err := os.Stat(file)
+	w.must(err)
+	if info.Mode().Perm() != 0o600 {
+		w.t.Errorf("the runtime file has mode %v", info.Mode())
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // a file of ours
+	w.must(err)
+	var run struct {
+		DatabaseURL string `json:"databaseUrl"`
+		Endpoint    string `json:"s3Endpoint"`
+		Region      string `json:"s3Region"`
+		AccessKey   string `json:"s3AccessKey"`
+		SecretKey   string `json:"s3SecretKey"`
+	}
+	w.must(json.Unmarshal(text, &run))
+	w.objectStore(testenv.S3{Endpoint: run.Endpoint, Region: run.Region, AccessKey: run.AccessKey, SecretKey: run.SecretKey})
+	if w.cat == nil {
+		w.open(run.DatabaseURL)
+	}
+	return p
+}
+
+// TestStandalone works with one process, beside it, and without it.
+func TestStandalone(t *testing.T) {
+	w := newStandalone(t)
+	p := w.standalone()
+	w.tenant("acme") // commands beside the running process
+	yesterday := w.yesterday()
+	var list []recording
+	for hour := range 24 {
+		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 50_000)...)
+	}
+	w.takeFiles(list)
+	if out := w.ok("archive", "--tenant", "acme", "--day", string(yesterday), "--wait"); !strings.Contains(out, "0 wait, 0 failed") {
+		t.Errorf("archive --wait says %q", out)
+	}
+	w.check(day{"acme", yesterday})
+	second := w.run(nil, "standalone")
+	if code := second.code(); code != 1 || !strings.Contains(second.log.String(), fmt.Sprintf("pid %d", p.cmd.Process.Pid)) ||
+		!strings.Contains(second.log.String(), w.env["CALLVAULT_DATA"]) {
+		t.Errorf("a second standalone exited with %d and says %s", code, second.log)
+	}
+	w.clean()
+	p.term()
+	p.alone()
+	if _, err := os.Stat(filepath.Join(w.env["CALLVAULT_DATA"], "run.json")); err == nil {
+		t.Error("the runtime file outlives the process")
+	}
+	// Without anybody running, commands run the parts themselves.
+	w.tenant("beta")
+	late := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 2, 1000)
+	late = append(late, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: 9}, "r", 2, 1000)...)
+	w.takeFiles(late)
+	for _, tenant := range []string{"acme", "beta"} {
+		w.ok("archive", "--tenant", tenant, "--day", string(yesterday), "--wait")
+	}
+	p = w.standalone()
+	w.check(day{"acme", yesterday}, day{"beta", yesterday})
+	if _, answer := w.askDay("acme", yesterday); answer.Links[9].Revision != 2 || answer.Links[8].Revision != 1 {
+		t.Errorf("hour 9 has revision %d and hour 8 has %d", answer.Links[9].Revision, answer.Links[8].Revision)
+	}
+	p.term()
+	p.alone()
+}
+
+// TestKilledStandalone kills the one process at random while it takes recordings in and builds:
+// what was acknowledged is there, whatever happens.
+func TestKilledStandalone(t *testing.T) {
+	const kills = 6
+	w := newStandalone(t)
+	p := w.standalone()
+	w.tenant("acme")
+	yesterday := w.yesterday()
+	for n := range kills {
+		for hour := range 24 {
+			for _, r := range spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, fmt.Sprintf("r%d", n), 1, 60_000) {
+				w.upload("acme", r.Key, r.body)
+				w.post("acme", r)
+			}
+		}
+		// Right after the last acknowledgement, or within the builds that follow.
+		if n%2 == 1 {
+			time.Sleep(time.Duration(rand.IntN(800)) * time.Millisecond)
+		}
+		p.kill()
+		p = w.standalone()
+	}
+	w.settled(day{"acme", yesterday})
+	w.check(day{"acme", yesterday})
+	w.clean()
+	p.term()
+	p.alone()
+}
