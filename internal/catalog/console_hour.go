@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -83,7 +82,7 @@ func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory,
 // DayDownloads counts the downloads begun of each of a day's hours, from the audit log.
 func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Day) (counts [24]int, err error) {
 	// As downloadDetail is written: the day, then the hour.
-	prefix := fmt.Sprintf(`{"day":"%s","hour":"`, day)
+	prefix := `{"day":"` + string(day) + `","hour":"`
 	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
 		var hour string
 		var n int

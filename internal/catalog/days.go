@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,7 +40,7 @@ func lockDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (da
 }
 
 func notFound(err error, format string, args ...any) error {
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return domain.Errorf(domain.KindNotFound, format, args...)
 	}
 	return err

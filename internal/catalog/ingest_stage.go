@@ -102,7 +102,7 @@ func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) 
 			}
 			rows = rows[stageRows:]
 		}
-		if err := full.Close(); err != nil {
+		if err := full.Close(); err != nil { //nolint:sqlclosecheck // before the rest of the rows, not at the end
 			return err
 		}
 	}

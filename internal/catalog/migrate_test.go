@@ -197,6 +197,7 @@ func names(t *testing.T, db *sql.DB, query string) (out []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {

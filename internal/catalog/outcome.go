@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -110,7 +111,7 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND (lease_us < $4 OR lease_us > $4 + $5) RETURNING lapses`,
 			k.Tenant, k.Day, k.Hour, at, c.tooLong()).Scan(&lapses)
-		if err == sql.ErrNoRows { // renewed or committed meanwhile
+		if errors.Is(err, sql.ErrNoRows) { // renewed or committed meanwhile
 			return nil
 		}
 		if err != nil {

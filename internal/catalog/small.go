@@ -22,14 +22,14 @@ func (k *kept) of(ctx context.Context, db *sql.DB, text string) *sql.Stmt {
 	if s != nil {
 		return s
 	}
-	s, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // kept until the database is closed
+	s, err := db.PrepareContext(ctx, text)
 	if err != nil {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if first := k.stmts[text]; first != nil { // somebody was faster
-		_ = s.Close() // nothing was done with it
+		_ = s.Close() //nolint:sqlclosecheck // nothing was done with it; those kept live as long as the database
 		return first
 	}
 	if k.stmts == nil {
@@ -78,7 +78,7 @@ func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
 // readRow reads one row on the reading side.
 func (c *Catalog) readRow(ctx context.Context, query string, args ...any) *sql.Row {
 	if !c.postgres {
-		if s := c.reads.of(ctx, c.read, query); s != nil {
+		if s := c.reads.of(ctx, c.read, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
 			return s.QueryRowContext(ctx, args...)
 		}
 	}

@@ -57,7 +57,7 @@ func retry(ctx context.Context, transaction func() error) error {
 		if err == nil || attempt == maxAttempts || !raced(err) {
 			return translate(err)
 		}
-		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7)))
+		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7))) //nolint:gosec // spreads retries, guards nothing
 		select {
 		case <-ctx.Done():
 			return translate(err)

@@ -39,7 +39,7 @@ func onBoth(t *testing.T, test func(t *testing.T, c *catalog.Catalog, rows *sql.
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }() // the test is over
 			if _, err := c.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func BenchmarkLoad(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer c.Close()
+				defer func() { _ = c.Close() }() // the test is over
 				if _, err := c.Migrate(b.Context()); err != nil {
 					b.Fatal(err)
 				}

@@ -81,7 +81,7 @@ func expiryPauses(b *bench) {
 	b.plan()
 	first := b.publish(1)
 	claim, built := b.start(2)
-	real := b.shifted
+	before := b.shifted
 	b.pass(30 * 24 * time.Hour) // the clock steps
 	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
 	b.expire(0)
@@ -94,7 +94,7 @@ func expiryPauses(b *bench) {
 	_, err = b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.Name = "other" })
 	b.must(err)
 
-	b.shifted = real // and steps back: nothing was lost
+	b.shifted = before // and steps back: nothing was lost
 	b.pass(0)
 	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
 	v := b.view()
