@@ -101,6 +101,9 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 			s := p.addScheduler(g, log)
 			checks = append(checks, Check{Name: "scheduler", Probe: func(context.Context) error { return s.Ready() }})
 		case config.Worker:
+			if len(roles) == 1 && os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(workerGC)
+			}
 			p.addWorker(g, log)
 		}
 	}
@@ -143,14 +146,11 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 	return s
 }
 
-// workerGC trades a little CPU for memory: a build's garbage is small next to its buffers, and
-// operators size workers by their peak. GOGC in the environment wins.
+// workerGC trades a little CPU for memory in a process that only builds: a build's garbage is small
+// next to its buffers, and operators size workers by their peak. GOGC in the environment wins.
 const workerGC = 25
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(workerGC)
-	}
 	c := p.Config
 	host, err := os.Hostname()
 	if err != nil {
