@@ -59,6 +59,7 @@ cover: tools ## coverage over all packages, as coverage.html
 
 .PHONY: up
 up: ## production's parts and roles in containers
+	@deploy/make-secrets
 	@docker compose up --build --detach --wait
 
 .PHONY: down
