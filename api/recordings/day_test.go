@@ -206,6 +206,12 @@ func TestOwnErrors(t *testing.T) {
 	a := b.ask("POST", dayURL+string(b.day))
 	b.want(a, 405, "Method not allowed.")
 	b.header(a, "Allow", "GET, HEAD")
+	a = b.ask("PROPFIND2", dayURL+string(b.day)) // unknown to every router
+	b.want(a, 405, "Method not allowed.")
+	b.header(a, "Allow", "GET, HEAD")
+	r, err := http.NewRequest("PROPFIND2", dayURL, nil)
+	b.must(err)
+	b.want(apitest.Do(b.handler, r), 404, "Not found.")
 	for _, path := range []string{dayURL, "/api/external/", "/api/external", dayURL + string(b.day) + "/", dayURL + string(b.day) + "/01"} {
 		r, err := http.NewRequest("GET", path, nil)
 		b.must(err)

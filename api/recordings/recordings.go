@@ -82,6 +82,14 @@ func New(cfg Config, deps Deps) web.Family {
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
+	// Methods that chi has never heard of come here, before it looks at the path.
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		if !mux.Match(chi.NewRouteContext(), http.MethodGet, r.URL.Path) {
+			fail(w, r, http.StatusNotFound)
+			return
+		}
+		web.Methods{Get: h.day, Fail: fail}.ServeHTTP(w, r)
+	})
 	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}
 }
 
