@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
@@ -93,6 +95,9 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 	if path == "" {
 		return domain.Errorf(domain.KindInvalid, "the database URL names no file; use sqlite:///path")
 	}
+	if err := makePrivate(path); err != nil {
+		return err
+	}
 	dsn := func(extra string) string {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
 			"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
@@ -108,6 +113,20 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 	c.read.SetMaxOpenConns(8)
 	c.read.SetMaxIdleConns(8)
 	return nil
+}
+
+// makePrivate makes an empty file that only its owner reads, where there is none: SQLite itself
+// would let everyone read it, and its WAL takes over the mode. A file that stands is not even
+// opened, since closing it would drop the locks that this process holds on it.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "cannot make the catalog %s", path)
+	}
+	return f.Close()
 }
 
 func (c *Catalog) openPostgres(dsn string) error {
