@@ -1,0 +1,85 @@
+package recordings_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+)
+
+// TestDownloaders downloads with the bearer header attached to the link, over several connections
+// at once, and by a click in a browser, in both modes.
+func TestDownloaders(t *testing.T) {
+	for name, redirect := range map[string]bool{"proxy": false, "redirect": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newServed(t, redirect)
+			bearer := "Authorization: Bearer " + s.token
+			s.run("curl", "-fsSL", "-H", bearer, "-o", "curl.zip", s.link)
+			s.whole("curl.zip")
+			s.run("wget", "-q", "--header", bearer, "-O", "wget.zip", s.link)
+			s.whole("wget.zip")
+			s.run("python3", "-c", `import sys, shutil, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
+with urllib.request.urlopen(request) as r, open("python.zip", "wb") as f:
+    shutil.copyfileobj(r, f)`, s.link, "Bearer "+s.token)
+			s.whole("python.zip")
+			s.run("node", "--input-type=module", "-e", `import { writeFile } from "node:fs/promises";
+const r = await fetch(process.argv[1], { headers: { authorization: process.argv[2] } });
+if (r.status !== 200) throw new Error(String(r.status));
+await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link, "Bearer "+s.token)
+			s.whole("node.zip")
+			s.run("aria2c", "-q", "-x4", "-k1M", "--file-allocation=none", "-o", "aria.zip", s.link)
+			s.whole("aria.zip")
+			s.whole(s.click())
+		})
+	}
+}
+
+// click downloads in a browser, from a page that shows the link, and gives the file's name.
+func (s *served) click() string {
+	s.Helper()
+	binary, err := exec.LookPath("chromium")
+	if err != nil {
+		s.Fatalf("chromium is not installed (make tools): %v", err)
+	}
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // the browser says so if it lacks something
+	}))
+	s.Cleanup(page.Close)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(s.TempDir()), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(s.Context(), options...)
+	defer stop()
+	ctx, quit := chromedp.NewContext(allocator)
+	defer quit()
+	progress := chromedp.Events(ctx, browser.DownloadProgress)
+	events := true
+	s.must(chromedp.Do(ctx,
+		chromedp.Navigate(page.URL),
+		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Call(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+				Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: s.dir, EventsEnabled: &events})
+			return err
+		}),
+		chromedp.Click(chromedp.CSS("#hour")),
+	))
+	for e, err := range progress {
+		s.must(err)
+		if e.State == browser.DownloadProgressStateCanceled {
+			s.Fatal("the browser gave the download up")
+		}
+		if e.State == browser.DownloadProgressStateCompleted {
+			return s.name
+		}
+	}
+	s.Fatal("the browser went before the download's end")
+	return ""
+}
