@@ -11,7 +11,8 @@ import (
 // bumpHours says that these hours hold something new: fresh has a key for each new recording,
 // touched one for each change to what was there. It is the last thing that a registering
 // transaction does, in key order, so that registrations wait for one another instead of
-// deadlocking. A planned hour gets a time to be rebuilt at, unless it has one.
+// deadlocking. A planned hour gets a time to be rebuilt at, unless it has one; a failed one need not
+// wait for its next try, since what it lacked may have come.
 // A key may stand more than once; its hour is bumped once.
 // It gives how many fresh keys fall into days past retention: kept, and too late.
 func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
@@ -74,8 +75,8 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump, count in
 		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, wanted) VALUES ($1, $2, $3, $4, 1)
 			ON CONFLICT (tenant, day, hour) DO UPDATE SET wanted = hours.wanted + 1,
 				state = CASE WHEN hours.state = 'no_data' THEN $4 ELSE hours.state END,
-				due_us = CASE WHEN hours.planned AND hours.due_us IS NULL AND hours.state <> 'expired'
-					THEN `+lateDue+` ELSE hours.due_us END`,
+				due_us = CASE WHEN hours.planned AND (hours.due_us IS NULL AND hours.state <> 'expired'
+					OR hours.state = 'failed' AND hours.due_us > `+lateDue+`) THEN `+lateDue+` ELSE hours.due_us END`,
 			tenant, day, k.Hour, state, d.at, c.rules.LateDelay.Microseconds())
 		if err != nil {
 			return false, err

@@ -296,6 +296,10 @@ func finalFailure(b *bench) {
 	b.noClaim(4)
 	_, failed := b.view().Unsettled(-1)
 	equal(b, "failed", failed, 1)
+	b.add(4) // what it lacked may have come
+	b.pass(10 * time.Minute)
+	b.publish(4)
+	equal(b, "state", b.hour(4).State, catalog.StateAvailable)
 }
 
 func failedRebuild(b *bench) {
