@@ -130,7 +130,9 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk) error {
 	c := p.Config
 	var err error
-	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), catalog.Rules{Lease: c.Lease, LateDelay: c.LateDelay})
+	// To the catalog no delay at all means its default.
+	rules := catalog.Rules{Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
+	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), rules)
 	if err != nil {
 		return err
 	}
