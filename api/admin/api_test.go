@@ -1,0 +1,185 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/api/admin"
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const root = "/api/admin/v1"
+
+// call asks the API with the token and checks the answer against its description.
+func (w *world) call(method, path, body string, status int) map[string]any {
+	w.Helper()
+	a := apitest.LoadSpec(w, "openapi.yaml").Do(w, w.handler, request(method, root+path, body, "Authorization", "Bearer "+adminToken))
+	if a.Status != status {
+		w.Fatalf("%s %s answers %d, want %d: %s", method, path, a.Status, status, a.Body)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(a.Body, &out); err != nil {
+		w.Fatalf("%s %s: %v in %s", method, path, err, a.Body)
+	}
+	return out
+}
+
+// equal compares by what values print as.
+func (w *world) equal(what string, got, want any) {
+	w.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		w.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		month(w)
+		day := "/tenants/acme/days/" + string(w.day)
+
+		page := w.call("GET", "/tenants?limit=2", "", 200)
+		w.equal("next", page["next"], "blueline")
+		w.equal("the last page's next", w.call("GET", "/tenants?after=harbor", "", 200)["next"], nil)
+		w.equal("name", w.call("GET", "/tenants/acme", "", 200)["name"], "Acme Telephone Ltd")
+
+		calendar := w.call("GET", "/calendar?q=ac&days=3", "", 200)
+		tenants := calendar["tenants"].([]any)
+		w.equal("tenants", len(tenants), 1)
+		days := tenants[0].(map[string]any)["days"].([]any)
+		w.equal("days", len(days), 3)
+		latest := days[0].(map[string]any)
+		w.equal("latest day", latest["day"], w.day)
+		w.equal("complete hours", latest["completeHours"], 22)
+		w.equal("failed hours", latest["failedHours"], 1)
+
+		hours := w.call("GET", day, "", 200)["hours"].([]any)
+		w.equal("state of 20", hours[20].(map[string]any)["state"], "failed")
+		w.equal("downloads of 09", hours[9].(map[string]any)["downloads"], 1)
+		w.equal("worker of 21", hours[21].(map[string]any)["worker"], "worker-1/4711")
+		story := w.call("GET", day+"/hours/09", "", 200)
+		w.equal("archives", len(story["archives"].([]any)), 2)
+		w.equal("events", len(story["events"].([]any)), 2)
+		w.equal("events of an hour without links", len(w.call("GET", day+"/hours/03", "", 200)["events"].([]any)), 0)
+
+		running := w.call("GET", "/running", "", 200)
+		w.equal("builds", len(running["builds"].([]any)), 1)
+		w.equal("slots", running["slots"], 0)
+		w.equal("failed", len(w.call("GET", "/failed", "", 200)["hours"].([]any)), 2)
+	})
+}
+
+func TestActions(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		month(w)
+		day := "/tenants/acme/days/" + string(w.day)
+		w.equal("rebuilt hour", w.call("POST", day+"/hours/08/rebuild", `{"force":true}`, 200)["due"], 1)
+		w.equal("a complete hour that is not forced", w.call("POST", day+"/hours/07/rebuild", "", 200)["due"], 0)
+		w.equal("retried", w.call("POST", day+"/retry", "", 200)["retried"], 1)
+		w.equal("retried again", w.call("POST", day+"/retry", "", 200)["retried"], 0)
+		w.equal("retried anywhere", w.call("POST", "/failed/retry", "", 200), map[string]any{"more": false, "retried": 1})
+		w.equal("failed", len(w.call("GET", "/failed", "", 200)["hours"].([]any)), 0)
+		w.equal("features", w.call("PUT", "/tenants/acme/features/export_api", `{"enabled":true}`, 200)["features"], []string{"daily_audio_recordings", "export_api"})
+		w.equal("the day's due hours", w.call("POST", day+"/rebuild", `{}`, 200)["due"], 4) // 8, 10, 20 and 21, which runs
+
+		w.equal("acme's log", w.events("acme")[:5], []string{"admin archive", "admin tenant.set", "admin retry", "admin archive", "admin archive"})
+		w.equal("fjord-bank's log", w.events("fjord-bank"), []string{"admin retry"})
+	})
+}
+
+// What was refused leaves no line behind: the log says what was done.
+func TestRefusals(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		today := w.day.Add(1)
+		long := "/tenants/acme/days/" + string(w.day.Add(-60))
+		for _, c := range []struct {
+			method, path, body string
+			status             int
+		}{
+			{"POST", "/tenants/acme/days/" + string(today) + "/rebuild", "", 400},
+			{"POST", "/tenants/acme/days/2026-02-30/rebuild", "", 400},
+			{"POST", "/tenants/acme/days/" + string(w.day) + "/hours/24/rebuild", "", 400},
+			{"POST", "/tenants/acme/days/" + string(w.day) + "/hours/7/rebuild", "", 400},
+			{"POST", "/tenants/acme/days/" + string(w.day) + "/rebuild", `{"force":1}`, 400},
+			{"POST", "/tenants/acme/days/" + string(w.day) + "/rebuild", `{"forse":true}`, 400},
+			{"POST", "/tenants/acme/days/" + string(w.day) + "/rebuild", `{} {}`, 400},
+			{"POST", long + "/rebuild", "", 409},
+			{"POST", "/tenants/nobody/days/" + string(w.day) + "/rebuild", "", 404},
+			{"POST", "/tenants/nobody/days/" + string(w.day) + "/retry", "", 404},
+			{"PUT", "/tenants/nobody/features/export_api", `{"enabled":true}`, 404},
+			{"PUT", "/tenants/acme/features/flying", `{"enabled":true}`, 404},
+			{"PUT", "/tenants/acme/features/export_api", `{}`, 400},
+			{"GET", "/tenants/nobody", "", 404},
+			{"GET", "/tenants/nobody/days/" + string(w.day), "", 404},
+			{"GET", "/tenants?limit=0", "", 400},
+			{"GET", "/calendar?days=93", "", 400},
+			{"GET", "/calendar?to=yesterday", "", 400},
+			{"GET", "/failed?after=x", "", 400},
+			{"PUT", "/calendar", "", 405},
+		} {
+			w.call(c.method, c.path, c.body, c.status)
+		}
+		w.equal("log", w.events("acme"), []string{})
+		if t, err := w.catalog.Tenant(w.Context(), "acme"); err != nil || t.Export {
+			w.Errorf("%+v, %v", t, err)
+		}
+	})
+}
+
+func TestAPIToken(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	spec := apitest.LoadSpec(t, "openapi.yaml")
+	ask := func(header ...string) int {
+		return spec.Do(t, w.handler, request("GET", root+"/tenants", "", header...)).Status
+	}
+	w.equal("without", ask(), 401)
+	w.equal("as a session", ask("Cookie", "callvault_admin="+adminToken), 401)
+	for range 10 {
+		w.equal("wrong", ask("Authorization", "Bearer wrong"), 401)
+	}
+	w.equal("wrong once more", ask("Authorization", "Bearer wrong"), 429)
+	w.equal("right, too late", ask("Authorization", "Bearer "+adminToken), 429)
+}
+
+func TestReadOnly(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.ReadOnly = true })
+	month(w)
+	day := "/tenants/acme/days/" + string(w.day)
+	for _, path := range []string{day + "/rebuild", day + "/retry", day + "/hours/08/rebuild", "/failed/retry"} {
+		w.call("POST", path, "", 403)
+	}
+	w.call("PUT", "/tenants/acme/features/export_api", `{"enabled":true}`, 403)
+	w.call("GET", day, "", 200)
+	session := w.session()
+	for _, path := range []string{"/admin" + day + "/rebuild", "/admin/failed/retry"} {
+		w.equal(path, w.ask("GET", path, "", "Cookie", session).Status, 403)
+		w.equal(path, w.ask("POST", path, "hours=all", "Cookie", session).Status, 403)
+	}
+	if page := string(w.ask("GET", "/admin"+day, "", "Cookie", session).Body); strings.Contains(page, "Rebuild the day") || !strings.Contains(page, "Read-only") {
+		t.Error("the day's page offers what it can't do")
+	}
+	w.equal("queues", w.ask("POST", "/admin/queues/api/queues/build:pause", "", "Cookie", session, "Accept", "application/json").Status, http.StatusMethodNotAllowed)
+	for _, action := range w.events("acme") {
+		if strings.HasPrefix(action, "admin ") {
+			t.Errorf("the log says %s", action)
+		}
+	}
+}
+
+// FuzzPosition reads positions that strangers make up.
+func FuzzPosition(f *testing.F) {
+	f.Add("2026-01-02/acme/07")
+	f.Add("//")
+	f.Fuzz(func(t *testing.T, text string) {
+		key, err := admin.ParsePosition(text)
+		if err == nil && text != "" && string(key.Day)+"/"+key.Tenant+"/"+key.HH() != text {
+			t.Errorf("%q is read as %s", text, key)
+		}
+		if err != nil && domain.KindOf(err) != domain.KindInvalid {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}

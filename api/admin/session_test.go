@@ -1,0 +1,164 @@
+package admin_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/api/admin"
+	"github.com/callvault/callvault/api/internal/apitest"
+)
+
+// signIn tries a token from an address.
+func (w *world) signIn(token, remote string, headers ...string) apitest.Answer {
+	w.Helper()
+	r := request("POST", "/admin/signin", url.Values{"token": {token}}.Encode(), headers...)
+	r.RemoteAddr = remote + ":4711"
+	return apitest.Do(w.handler, r)
+}
+
+func cookie(a apitest.Answer) *http.Cookie {
+	for _, c := range (&http.Response{Header: a.Header}).Cookies() {
+		if c.Name == "callvault_admin" {
+			return c
+		}
+	}
+	return nil
+}
+
+// session signs in and gives the Cookie header.
+func (w *world) session() string {
+	w.Helper()
+	c := cookie(w.signIn(adminToken, "192.0.2.1"))
+	if c == nil {
+		w.Fatal("no session")
+	}
+	return c.Name + "=" + c.Value
+}
+
+func TestSession(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	a := w.signIn(adminToken, "192.0.2.1")
+	c := cookie(a)
+	if a.Status != 303 || c == nil || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure || c.Path != "/admin" || c.MaxAge != 12*3600 {
+		t.Fatalf("signing in answers %d with %+v", a.Status, c)
+	}
+	if strings.Contains(c.Value, adminToken) {
+		t.Error("the cookie holds the token")
+	}
+	session := c.Name + "=" + c.Value
+	w.equal("with it", w.ask("GET", "/admin", "", "Cookie", session).Status, 200)
+	if other := cookie(w.signIn(adminToken, "192.0.2.1")); other == nil || other.Value == c.Value {
+		t.Error("two sessions are alike")
+	}
+	for what, value := range map[string]string{"none": "", "cut": c.Value[:len(c.Value)-2], "token": adminToken,
+		"longer": flip(c.Value), "padded": c.Value + "="} {
+		w.equal(what, w.ask("GET", "/admin", "", "Cookie", c.Name+"="+value).Status, 303)
+	}
+	w.now = func() time.Time { return time.Now().Add(12*time.Hour + time.Second) }
+	w.equal("after its end", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	w.now = time.Now
+	w.equal("before it again", w.ask("GET", "/admin", "", "Cookie", session).Status, 200)
+
+	out := cookie(w.ask("POST", "/admin/signout", "x=1", "Cookie", session))
+	if out == nil || out.MaxAge >= 0 || out.Value != "" {
+		t.Errorf("signing out sets %+v", out)
+	}
+	w.change = func(c *admin.Config) { c.Token = "another token" }
+	w.open(time.Now)
+	w.equal("under another token", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+}
+
+// flip changes the first character: the time at which a session ends.
+func flip(s string) string {
+	if s[0] == 'A' {
+		return "B" + s[1:]
+	}
+	return "A" + s[1:]
+}
+
+func TestCookieBehindTLS(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Secure = true })
+	if c := cookie(w.signIn(adminToken, "192.0.2.1")); c == nil || !c.Secure {
+		t.Errorf("the cookie goes without TLS: %+v", c)
+	}
+	w.change = nil
+	w.open(time.Now)
+	if c := cookie(w.signIn(adminToken, "192.0.2.1", "X-Forwarded-Proto", "https")); c == nil || !c.Secure {
+		t.Errorf("behind a proxy the cookie goes without TLS: %+v", c)
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	start := time.Now()
+	w.now = func() time.Time { return start }
+	for range 9 {
+		w.equal("wrong", w.signIn("wrong", "192.0.2.9").Status, 401)
+		w.equal("right", w.signIn(adminToken, "192.0.2.9").Status, 303)
+	}
+	w.equal("the tenth", w.signIn("", "192.0.2.9").Status, 401)
+	a := w.signIn(adminToken, "192.0.2.9")
+	if a.Status != 429 || a.Header.Get("Retry-After") != "600" || cookie(a) != nil {
+		t.Errorf("after ten wrong tokens the right one answers %d, %v", a.Status, a.Header)
+	}
+	w.equal("another address", w.signIn(adminToken, "192.0.2.10").Status, 303)
+	w.now = func() time.Time { return start.Add(10 * time.Minute) }
+	w.equal("later", w.signIn(adminToken, "192.0.2.9").Status, 303)
+
+	for i := range 10 { // one client has a whole /64 to choose from
+		w.equal("wrong", w.signIn("wrong", "[2001:db8::"+string(rune('a'+i%6))+"]").Status, 401)
+	}
+	w.equal("its neighbour", w.signIn("wrong", "[2001:db8::ffff]").Status, 429)
+	w.equal("another network", w.signIn("wrong", "[2001:db8:0:1::1]").Status, 401)
+}
+
+func TestClosed(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Token = "" })
+	for _, path := range []string{"/admin", "/admin/signin", "/admin/queues", "/admin/running"} {
+		a := w.ask("GET", path, "")
+		if a.Status != 403 || !strings.Contains(string(a.Body), "CALLVAULT_ADMIN_TOKEN") {
+			t.Errorf("%s answers %d without naming the variable", path, a.Status)
+		}
+	}
+	for _, token := range []string{"", adminToken} {
+		if a := w.signIn(token, "192.0.2.1"); a.Status != 403 || cookie(a) != nil {
+			t.Errorf("signing in with %q answers %d", token, a.Status)
+		}
+		a := apitest.LoadSpec(t, "openapi.yaml").Do(t, w.handler, request("GET", root+"/tenants", "", "Authorization", "Bearer "+token))
+		w.equal("the API", a.Status, 403)
+	}
+}
+
+// A page of another site may not do anything with the operator's session, whatever the browser
+// sends along.
+func TestOtherSites(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Origin = "https://vault.example" })
+	month(w)
+	session := w.session()
+	path := "/admin/tenants/acme/days/" + string(w.day) + "/rebuild"
+	for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
+		for _, target := range []string{path, "/admin/failed/retry", "/admin/tenants/acme/features/export_api/on", "/admin/signin", "/admin/signout",
+			"/admin/queues/api/queues/build:pause"} {
+			headers := append([]string{"Cookie", session}, from...)
+			w.equal(target+" from "+from[1], w.ask("POST", target, "hours=all", headers...).Status, 403)
+		}
+		w.equal("delete a queue from "+from[1], w.ask("DELETE", "/admin/queues/api/queues/build", "", append([]string{"Cookie", session}, from...)...).Status, 403)
+	}
+	w.equal("its own", w.ask("POST", path, "hours=all", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, 303)
+	w.equal("its own behind a proxy", w.ask("POST", path, "hours=all", "Cookie", session, "Origin", "https://vault.example").Status, 303)
+}
+
+func TestOwnPath(t *testing.T) {
+	for text, want := range map[string]string{
+		"/admin/tenants/acme": "/admin/tenants/acme", "/admin?q=a": "/admin?q=a", "": "/admin", "https://evil.example/admin": "/admin",
+		"//evil.example/admin": "/admin", "/admin/../x": "/admin", "/\\evil.example": "/admin", "/administrator": "/admin", "/admin/signin": "/admin",
+		"javascript:alert(1)": "/admin", "/admin\r\nX: y": "/admin",
+	} {
+		if got := admin.OwnPath(text); got != want {
+			t.Errorf("%q leads to %q, want %q", text, got, want)
+		}
+	}
+}
