@@ -78,6 +78,7 @@ func TestRestoredCatalog(t *testing.T) {
 	w.must(w.cat.Close())
 	w.must(w.db.Close())
 	w.copyDatabase("postgres", "backup")
+	w.step("backup")
 	w.open(w.env["CALLVAULT_DATABASE_URL"])
 	// After the backup: a rebuilt hour, a new hour, and the first archive of hour 2 gone.
 	roles = []*process{w.start("api"), w.start("scheduler,worker")}
@@ -97,6 +98,7 @@ func TestRestoredCatalog(t *testing.T) {
 		p.term()
 	}
 	newer := w.objects()
+	w.step("moved on")
 	// The backup comes back.
 	w.env["CALLVAULT_DATABASE_URL"] = database(t, w.env["CALLVAULT_DATABASE_URL"], "backup")
 	w.open(w.env["CALLVAULT_DATABASE_URL"])
@@ -109,6 +111,7 @@ func TestRestoredCatalog(t *testing.T) {
 		}
 		return ""
 	})
+	w.step("rebuilt")
 	for _, r := range later { // the catalog has forgotten them: whoever sent them sends them again
 		delete(w.truth.all, r.Key)
 	}

@@ -21,27 +21,29 @@ func TestLateRecordings(t *testing.T) {
 	hours := []int{3, 4, 5}
 	var first []recording
 	for _, h := range hours {
-		first = append(first, spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, "first", 12, 100_000)...)
+		first = append(first, spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, "first", 12, 400_000)...)
 	}
 	w.take(first)
 	w.start("api,scheduler")
-	slow := w.slowStore(8 * time.Millisecond)
+	slow := w.slowStore(40 * time.Millisecond)
 	w.startWith(slow, "worker")
 	w.startWith(slow, "worker")
-	eventually(t, "an hour is being built", w.someBuilt)
 	during := 0
 	var wait sync.WaitGroup
 	for n := range rounds {
+		if n%5 < 3 {
+			eventually(t, "an hour is being built", w.someBuilt)
+		}
+		if w.building() > 0 {
+			during++
+		}
 		for _, h := range hours {
 			late := spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, fmt.Sprintf("late%02d", n), 1, 3000)
 			w.put(late)
 			wait.Go(func() { w.post("acme", late[0]) })
 		}
 		wait.Wait()
-		if w.building() > 0 {
-			during++
-		}
-		if n%5 == 4 { // and now and then one that comes when all is built
+		if n%5 == 3 { // the next one comes when all is built
 			w.settled(d)
 		}
 	}
