@@ -1,9 +1,14 @@
 package recordings_test
 
 import (
-	"context"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,94 +18,186 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
-	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/domain"
 )
 
-// memory is a catalog that counts in memory and writes nothing down: what the durable one is
-// measured against.
-type memory struct {
-	recordings.Catalog
-	mu     sync.Mutex
-	access catalog.DayAccess
-	issued catalog.IssuedDay
-}
+const (
+	speedClients = 32   // connections that ask at the same time
+	speedRounds  = 5    // their medians count
+	speedAsks    = 3000 // requests of a round: every day of every tenant once
+)
 
-func (m *memory) DayAccess(context.Context, string, domain.Day) (catalog.DayAccess, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.access, nil
-}
-
-func (m *memory) IssueDay(context.Context, catalog.DayRequest) (catalog.IssuedDay, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.issued.Window.Used++
-	return m.issued, nil
-}
-
-func (m *memory) Application(context.Context, string) (catalog.Application, error) {
-	return catalog.Application{ID: "app_1", Tenant: "acme", Scopes: auth.Scopes()}, nil
-}
-
-func (m *memory) Tenant(context.Context, string) (domain.Tenant, error) { return m.access.Tenant, nil }
-
-// BenchmarkDay answers days with 24 links, every one of them counted and in the audit log.
+// BenchmarkDay asks for days with 24 links over HTTP, each answer counted and in the audit log, in
+// turns with a handler that writes the same bytes from memory.
+//
+// It reports answers per second, the 99th percentile of their latency and, as x-memory, the ratio
+// of the two rates.
 func BenchmarkDay(b *testing.B) {
 	for name, open := range apitest.Databases() {
-		b.Run(name, func(b *testing.B) { benchmarkDay(b, open(b), false) })
+		b.Run(name, func(b *testing.B) { benchmarkDay(b, open(b)) })
 	}
-	b.Run("memory", func(b *testing.B) { benchmarkDay(b, apitest.SQLite(b), true) })
 }
 
-func benchmarkDay(b *testing.B, url string, inMemory bool) {
-	ctx := context.Background()
-	c := apitest.Open(b, url)
-	check := func(err error) {
-		b.Helper()
-		if err != nil {
-			b.Fatal(err)
+func benchmarkDay(b *testing.B, url string) {
+	ctx := b.Context()
+	crowd := newCrowd(b, url)
+	keys, err := auth.OpenKeyring(ctx, crowd.cat, "", time.Now)
+	crowd.must(err)
+	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, crowd.cat, time.Now)
+	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},
+		recordings.Deps{Catalog: crowd.cat, Tokens: tokens, Links: keys, Store: &apitest.Archives{}, Log: zap.NewNop()})
+	real := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
+	defer real.Close()
+	asks := crowd.asks(tokens)
+
+	load := newLoad(b, asks)
+	warm := load.run(real.URL) // fills what is kept in memory
+	bare := httptest.NewServer(answerFrom(warm.answer))
+	defer bare.Close()
+	load.run(bare.URL)
+	before := crowd.audited()
+	var days, memory []round
+	b.ResetTimer()
+	for b.Loop() {
+		for range speedRounds {
+			days = append(days, load.run(real.URL))
+			memory = append(memory, load.run(bare.URL))
 		}
 	}
-	_, err := c.CreateTenant(ctx, domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 100_000, DownloadLimit: 5})
-	check(err)
-	app, _, err := c.CreateApplication(ctx, "acme", "speed", auth.Scopes())
-	check(err)
-	now, err := c.Now(ctx)
-	check(err)
-	store := &apitest.Archives{}
-	key := domain.HourKey{Tenant: "acme", Day: domain.DayOf(now).Add(-1)}
-	for key.Hour = range 24 {
-		apitest.Build(b, c, store, key, []byte("zip"))
+	b.StopTimer()
+	if got, want := crowd.audited()-before, len(days)*speedAsks; got != want {
+		b.Fatalf("%d answers are in the audit log, want %d", got, want)
 	}
-	keys, err := auth.OpenKeyring(ctx, c, "", time.Now)
-	check(err)
-	deps := recordings.Deps{Catalog: c, Links: keys, Store: store, Log: zap.NewNop()}
-	apps := auth.Applications(c)
-	if inMemory {
-		m := &memory{}
-		m.access, err = c.DayAccess(ctx, "acme", key.Day)
-		check(err)
-		m.issued, err = c.IssueDay(ctx, catalog.DayRequest{Tenant: "acme", Day: key.Day, LinkTTL: time.Hour})
-		check(err)
-		deps.Catalog, apps = m, m
+	var ratios []float64
+	for i := range days {
+		ratios = append(ratios, days[i].rate/memory[i].rate)
+		b.Logf("round %d: %.0f answers/s (p99 %s), from memory %.0f/s (p99 %s)", i, days[i].rate, days[i].p99, memory[i].rate, memory[i].p99)
 	}
-	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, apps, time.Now)
-	deps.Tokens = tokens
-	handler := api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
-		Families: []api.Family{recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour}, deps)}})
-	token, _, err := tokens.Issue(ctx, app, auth.Scopes())
-	check(err)
-	b.SetParallelism(32)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			r := httptest.NewRequest("GET", dayURL+string(key.Day), nil)
-			r.Header.Set("Authorization", "Bearer "+token)
-			if a := apitest.Do(handler, r); a.Status != 200 {
-				b.Errorf("%d %s", a.Status, a.Body)
+	b.ReportMetric(median(days, func(r round) float64 { return r.rate }), "answers/s")
+	b.ReportMetric(median(days, func(r round) float64 { return float64(r.p99) / float64(time.Millisecond) }), "p99-ms")
+	b.ReportMetric(median(memory, func(r round) float64 { return r.rate }), "memory/s")
+	b.ReportMetric(median(memory, func(r round) float64 { return float64(r.p99) / float64(time.Millisecond) }), "memory-p99-ms")
+	b.ReportMetric(median(ratios, func(r float64) float64 { return r }), "x-memory")
+	b.ReportMetric(0, "ns/op")
+}
+
+// answerFrom is a handler that writes one answer, headers and all.
+func answerFrom(a apitest.Answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		for name, values := range a.Header {
+			if name != "Date" {
+				h[name] = values
 			}
 		}
+		_, _ = w.Write(a.Body) // a client that is gone fails its own side
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "answers/s")
+}
+
+func median[T any](of []T, value func(T) float64) float64 {
+	values := make([]float64, 0, len(of))
+	for _, v := range of {
+		values = append(values, value(v))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// ask is one request of a load.
+type ask struct {
+	path, token string
+}
+
+// load sends asks over connections that stay open.
+type load struct {
+	testing.TB
+	asks   []ask
+	client *http.Client
+}
+
+// round is what a load saw.
+type round struct {
+	rate   float64 // answers per second
+	p99    time.Duration
+	answer apitest.Answer // the last one
+}
+
+func newLoad(t testing.TB, asks []ask) *load {
+	transport := &http.Transport{MaxIdleConns: 2 * speedClients, MaxIdleConnsPerHost: speedClients}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &load{t, asks, &http.Client{Transport: transport}}
+}
+
+// run sends every ask once, speedClients at a time.
+func (l *load) run(server string) round {
+	l.Helper()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	took := make([]time.Duration, len(l.asks))
+	var last atomic.Pointer[apitest.Answer]
+	start := time.Now()
+	for range speedClients {
+		all.Go(func() {
+			var body bytes.Buffer
+			for i := next.Add(1) - 1; i < int64(len(l.asks)); i = next.Add(1) - 1 {
+				began := time.Now()
+				header, err := l.send(server, l.asks[i], &body)
+				if err != nil {
+					l.Error(err)
+					return
+				}
+				took[i] = time.Since(began)
+				if i == int64(len(l.asks)-1) {
+					last.Store(&apitest.Answer{Status: http.StatusOK, Header: header, Body: bytes.Clone(body.Bytes())})
+				}
+			}
+		})
+	}
+	all.Wait()
+	elapsed := time.Since(start)
+	if l.Failed() {
+		l.FailNow()
+	}
+	slices.Sort(took)
+	return round{rate: float64(len(l.asks)) / elapsed.Seconds(), p99: took[len(took)*99/100], answer: *last.Load()}
+}
+
+// send wants a 200 and gives its header; body takes its bytes.
+func (l *load) send(server string, a ask, body *bytes.Buffer) (http.Header, error) {
+	r, err := http.NewRequestWithContext(l.Context(), http.MethodGet, server+a.path, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+a.token)
+	resp, err := l.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	body.Reset()
+	_, err = io.Copy(body, resp.Body)
+	_ = resp.Body.Close() // it was only read from
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %d %s", a.path, resp.StatusCode, body)
+	}
+	return resp.Header, err
+}
+
+// asks gives every day of every tenant once, tenants in turns.
+func (c *crowd) asks(tokens *auth.Tokens) []ask {
+	c.Helper()
+	var out []ask
+	issued := make([]string, len(c.apps))
+	for i, app := range c.apps {
+		var err error
+		issued[i], _, err = tokens.Issue(c.Context(), app, auth.Scopes())
+		c.must(err)
+	}
+	for _, day := range c.days {
+		for _, token := range issued {
+			out = append(out, ask{dayURL + string(day), token})
+		}
+	}
+	if len(out) != speedAsks {
+		c.Fatalf("%d days, want %d", len(out), speedAsks)
+	}
+	return out
 }
