@@ -114,9 +114,10 @@ type RunningBuild struct {
 	Lapses   int
 }
 
-// runningSQL reads held hours from the index of leases: a few, whatever the history.
+// runningSQL reads held hours from the index of leases: a few, whatever the history. SQLite takes
+// that index for a range only, not for IS NOT NULL.
 const runningSQL = `SELECT tenant, day, hour, revision + 1, coalesce(worker, ''), claimed_us, lease_us, failures, lapses
-	FROM hours WHERE lease_us IS NOT NULL ORDER BY lease_us, tenant, day, hour LIMIT $1`
+	FROM hours WHERE lease_us > 0 ORDER BY lease_us, tenant, day, hour LIMIT $1`
 
 // Running lists what is being built, at most limit builds.
 func (c *Catalog) Running(ctx context.Context, limit int) (Running, error) {

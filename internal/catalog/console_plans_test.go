@@ -1,0 +1,83 @@
+package catalog
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// consoleHistory adds to history what only the console reads: a long audit log, recordings, and a
+// few failed hours.
+const consoleHistory = `
+INSERT INTO audit (at_us, tenant, actor, action, detail)
+	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+	SELECT 1735776000000000 + i, id, 'link', 'download.begun', '{"day":"2025-01-01","hour":"08"}' FROM tenants, n;
+INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us)
+	SELECT tenant, day, tenant || hour, hour, 's', 'c', 1, 'x', 1, 1 FROM hours WHERE day = '2025-01-01';
+UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't106%';
+UPDATE hours SET state = 'failed' WHERE day = '2025-01-01' AND hour = 4 AND tenant LIKE 't106%'`
+
+// TestConsolePlans fails when a page of the console reads a whole table, or any recording at all:
+// what it costs must not grow with what was recorded.
+func TestConsolePlans(t *testing.T) {
+	queries := map[string]struct {
+		sql  string
+		args []any
+	}{
+		"tenants":       {calendarTenants, []any{"t2", "", "\x7f", 51}},
+		"days":          {calendarDaysSQL, []any{"t2", "", "\x7f", 50, "2024-12-20", "2025-01-18"}},
+		"days of a few": {calendarDaysSQL, []any{"", "t10", "t10\x7f", 50, "2024-12-20", "2025-01-18"}},
+		"running":       {runningSQL, []any{201}},
+		"failed":        {failedSQL, []any{"2025-01-01", "t1060", 4, 101}},
+		"story":         {hourStorySQL, []any{"t1060", "2025-01-01", 4}},
+		"archives":      {hourArchivesSQL, []any{"t1060", "2025-01-01", 4}},
+		"downloads":     {downloadsSQL, []any{"t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29}},
+		"events":        {eventsSQL, []any{"t1060", 1735689600000000, eventsRead, "%2025-01-01%", 50}},
+	}
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withHistory(t, url)
+			for _, s := range strings.Split(consoleHistory, ";\n") {
+				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+			if c.postgres {
+				if _, err := c.write.ExecContext(t.Context(), "ANALYZE"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, q := range queries {
+				t.Run(name, func(t *testing.T) {
+					plan := explain(t, c, q.sql, q.args)
+					if line := consoleScan(c.postgres, plan); line != "" {
+						t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
+					}
+				})
+			}
+		})
+	}
+}
+
+// consoleScan is wholeScan for the audit log and tenants too, and for any reading of recordings.
+func consoleScan(postgres bool, plan []string) string {
+	if line := wholeScan(postgres, plan); line != "" {
+		return line
+	}
+	whole := regexp.MustCompile(`^SCAN (audit|tenants)$|recordings`)
+	if postgres {
+		whole = regexp.MustCompile(`Seq Scan on (audit|tenants)|recordings`)
+	}
+	for _, line := range plan {
+		if whole.MatchString(line) {
+			return line
+		}
+	}
+	return ""
+}
