@@ -235,28 +235,31 @@ func (w *world) clean() {
 		}
 		return ""
 	})
-	w.owned()
+	for _, problem := range w.leftovers() {
+		w.t.Error(problem)
+	}
 }
 
-// owned compares the archives bucket with the catalog.
-func (w *world) owned() {
+// leftovers compares the archives bucket with the catalog.
+func (w *world) leftovers() (found []string) {
 	w.t.Helper()
 	rows := w.archiveRows()
 	stored := w.objects()
 	for key := range stored {
 		if state, known := rows[key]; !known || state == "doomed" || state == "writing" {
-			w.t.Errorf("the object %s is left; its archive is %q", key, state)
+			found = append(found, fmt.Sprintf("the object %s is left; its archive is %q", key, state))
 		}
 	}
 	for key, state := range rows {
 		if (state == "published" || state == "superseded") && !stored[key] {
-			w.t.Errorf("the %s archive %s has no object", state, key)
+			found = append(found, fmt.Sprintf("the %s archive %s has no object", state, key))
 		}
 		for upload := range w.s3.ListIncompleteUploads(w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], key, true) {
 			w.must(upload.Err)
-			w.t.Errorf("the upload %s is left", upload.Key)
+			found = append(found, fmt.Sprintf("the upload %s is left", upload.Key))
 		}
 	}
+	return found
 }
 
 // archiveRows gives every archive's state. A doomed one that has not been deleted for the first

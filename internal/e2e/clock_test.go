@@ -87,7 +87,7 @@ func TestNightsNobodyWasUp(t *testing.T) {
 	w.env["CALLVAULT_SCHEDULE"] = "30 2 * * *"
 	today := w.yesterday().Add(1)
 	// The clock stands at noon, so that where the nights lie does not depend on when the test runs.
-	w.jump(today.Start().Add(12 * time.Hour).Sub(time.Now()))
+	w.jump(time.Until(today.Start().Add(12 * time.Hour)))
 	for back := range 3 {
 		d := today.Add(-back)
 		for _, hour := range []int{0, 7, 23} {

@@ -36,7 +36,7 @@ func (w *world) standalone() *process {
 	if info.Mode().Perm() != 0o600 {
 		w.t.Errorf("the runtime file has mode %v", info.Mode())
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // a file of ours
+	text, err := os.ReadFile(file)
 	w.must(err)
 	var run struct {
 		DatabaseURL string `json:"databaseUrl"`

@@ -111,7 +111,7 @@ func (w *world) download(target, name string) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	f, err := os.Create(filepath.Join(dir, name)) //nolint:gosec // a name of ours
+	f, err := os.Create(filepath.Join(dir, name))
 	if err != nil {
 		return "", err
 	}
