@@ -67,7 +67,7 @@ type process struct {
 // launch starts the program with exactly these variables. It is killed when the test ends.
 func launch(t testing.TB, bin, dir string, env map[string]string, stdin io.Reader, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: args[0], cmd: exec.Command(bin, args...), out: &output{}, log: &output{}, done: make(chan struct{})} //nolint:noctx // our own program; the cleanup ends it
+	p := &process{t: t, name: args[0], cmd: exec.Command(bin, args...), out: &output{}, log: &output{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = dir, stdin, p.out, p.log
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 	for name, value := range env {

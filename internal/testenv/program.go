@@ -54,7 +54,7 @@ func buildProgram(pkg string) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, path.Base(pkg))
-	cmd := exec.Command("go", "build", "-o", file, pkg) //nolint:noctx // the test's own deadline bounds it
+	cmd := exec.Command("go", "build", "-o", file, pkg)
 	cmd.Dir = root
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, output)
