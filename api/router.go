@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/domain"
 )
 
 // Family is a group of endpoints with one error shape; the packages below api give theirs.
@@ -27,9 +25,8 @@ type Deps struct {
 	Log      *zap.Logger
 	Now      func() time.Time
 
-	// Ready says why this process can't serve; nil means that it can. The safe message of its
-	// error is shown.
-	Ready func(ctx context.Context) error
+	// Pages are answered by GET under their path, such as health.
+	Pages map[string]http.HandlerFunc
 
 	// Observe is told of every answer; optional.
 	Observe func(family, method string, status int, took time.Duration)
@@ -118,23 +115,15 @@ func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start t
 		zap.String("request_id", web.RequestID(r.Context())), zap.String("remote", web.Remote(r)))
 }
 
-// own is what the router answers itself: health, the OpenAPI documents, and 404 for the rest.
+// own is what the router answers itself: its pages, the OpenAPI documents, and 404 for the rest.
 func own(deps Deps) Family {
 	fail := func(w http.ResponseWriter, r *http.Request, status int) {
 		web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
 	}
 	pages := map[string]http.Handler{}
-	pages["/healthz"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
-		web.JSON(w, r, http.StatusOK, map[string]string{"status": "alive"})
-	}}
-	pages["/readyz"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
-		if err := ready(deps, r); err != nil {
-			w.Header().Set("Retry-After", "5")
-			web.JSON(w, r, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": domain.SafeMessage(err)})
-			return
-		}
-		web.JSON(w, r, http.StatusOK, map[string]string{"status": "ready"})
-	}}
+	for path, page := range deps.Pages {
+		pages[path] = web.Methods{Fail: fail, Get: page}
+	}
 	names := []string{}
 	for _, f := range deps.Families {
 		if len(f.Spec) == 0 {
@@ -156,13 +145,4 @@ func own(deps Deps) Family {
 		}
 		fail(w, r, http.StatusNotFound)
 	})}
-}
-
-func ready(deps Deps, r *http.Request) error {
-	if deps.Ready == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-	defer cancel()
-	return deps.Ready(ctx)
 }

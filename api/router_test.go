@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -43,11 +42,11 @@ func family() api.Family {
 		Streams: func(r *http.Request) bool { return r.Header.Get("X-Stream") != "" }, Spec: []byte("openapi: 3.1.0\n")}
 }
 
-func newAPI(t *testing.T, cfg api.Config, ready error) (http.Handler, *observer.ObservedLogs) {
+func newAPI(t *testing.T, cfg api.Config) (http.Handler, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	return api.New(cfg, api.Deps{Families: []api.Family{family()}, Log: zap.New(core), Now: time.Now,
-		Ready: func(context.Context) error { return ready }}), logs
+		Pages: map[string]http.HandlerFunc{"/healthz": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive") }}}), logs
 }
 
 func ask(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
@@ -61,7 +60,7 @@ func ask(h http.Handler, method, target, body string, headers ...string) *httpte
 }
 
 func TestErrorsAreTheFamilys(t *testing.T) {
-	h, _ := newAPI(t, api.Config{}, nil)
+	h, _ := newAPI(t, api.Config{})
 	large := strings.Repeat("x", 1<<20+1)
 	for _, c := range []struct {
 		name, path, body string
@@ -87,7 +86,7 @@ func TestErrorsAreTheFamilys(t *testing.T) {
 }
 
 func TestBrokenAnswerIsNotWhole(t *testing.T) {
-	h, _ := newAPI(t, api.Config{}, nil)
+	h, _ := newAPI(t, api.Config{})
 	server := httptest.NewServer(h)
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/f/late", nil)
@@ -105,7 +104,7 @@ func TestBrokenAnswerIsNotWhole(t *testing.T) {
 }
 
 func TestRequestID(t *testing.T) {
-	h, _ := newAPI(t, api.Config{}, nil)
+	h, _ := newAPI(t, api.Config{})
 	if got := ask(h, "GET", "/f/read", "", "X-Request-Id", "abc-1_2.Z").Header().Get("X-Request-Id"); got != "abc-1_2.Z" {
 		t.Errorf("a sane id became %q", got)
 	}
@@ -117,7 +116,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestLogHoldsNoQuery(t *testing.T) {
-	h, logs := newAPI(t, api.Config{}, nil)
+	h, logs := newAPI(t, api.Config{})
 	ask(h, "GET", "/f/read?token=secret-thing", "", "Authorization", "Bearer secret-thing")
 	if logs.Len() != 1 {
 		t.Fatalf("%d lines", logs.Len())
@@ -135,11 +134,11 @@ func TestLogHoldsNoQuery(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	const origin = "https://app.example.com"
-	closed, _ := newAPI(t, api.Config{}, nil)
+	closed, _ := newAPI(t, api.Config{})
 	if got := ask(closed, "GET", "/f/read", "", "Origin", origin).Header().Get("Access-Control-Allow-Origin"); got != "" {
 		t.Errorf("without origins %q may call", got)
 	}
-	open, _ := newAPI(t, api.Config{CORSOrigins: []string{origin}}, nil)
+	open, _ := newAPI(t, api.Config{CORSOrigins: []string{origin}})
 	w := ask(open, "GET", "/f/read", "", "Origin", origin)
 	if w.Header().Get("Access-Control-Allow-Origin") != origin {
 		t.Errorf("%v", w.Header())
@@ -159,17 +158,18 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
-	h, _ := newAPI(t, api.Config{}, errors.New("password=hunter2"))
-	if w := ask(h, "GET", "/healthz", ""); w.Code != 200 {
-		t.Errorf("healthz: %d", w.Code)
+func TestPages(t *testing.T) {
+	h, _ := newAPI(t, api.Config{})
+	if w := ask(h, "GET", "/healthz", ""); w.Code != 200 || w.Body.String() != "alive" || w.Header().Get("X-Request-Id") == "" {
+		t.Errorf("healthz: %d %s %v", w.Code, w.Body, w.Header())
 	}
-	w := ask(h, "GET", "/readyz", "")
-	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "hunter2") {
-		t.Errorf("readyz: %d %s", w.Code, w.Body)
-	}
-	if w := ask(h, "DELETE", "/readyz", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+	if w := ask(h, "DELETE", "/healthz", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("delete: %d %v", w.Code, w.Header())
+	}
+	for _, path := range []string{"//healthz", "/g/../healthz", "/healthz/"} { // no redirects to tidier paths
+		if w := ask(h, "GET", path, ""); w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
 	}
 	if w := ask(h, "GET", "/openapi/f.yaml", ""); w.Code != 200 || w.Body.String() != "openapi: 3.1.0\n" {
 		t.Errorf("description: %d %s", w.Code, w.Body)

@@ -70,10 +70,10 @@ func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
 		root + "/conversations": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedConversation]{
-			name: "conversations", page: deps.Catalog.ExportConversations, show: showConversation,
+			name: "conversations", page: deps.Catalog.ExportConversations, show: appendConversation,
 		})},
 		root + "/messages": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedMessage]{
-			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, show: showMessage,
+			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, show: appendMessage,
 		})},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,68 +1,102 @@
 package bulk
 
 import (
-	"encoding/json"
+	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // lastActionLayout is the spelling of lastActionAt: UTC without saying so.
 const lastActionLayout = "2006-01-02T15:04:05.000000"
 
-type conversation struct {
-	ID               string          `json:"_id"`
-	StartTime        int64           `json:"startTime"` // Unix seconds
-	Locale           *string         `json:"locale"`
-	Metadata         json.RawMessage `json:"metadata"`
-	Tags             json.RawMessage `json:"tags"`
-	UserMessageCount int             `json:"userMessageCount"`
-	LastActionAt     *string         `json:"lastActionAt"`
+// appendConversation appends a conversation as the export shows it: startTime in Unix seconds,
+// metadata {} and tags [] where unknown, locale and lastActionAt null.
+func appendConversation(to []byte, c catalog.ExportedConversation) (_ []byte, err error) {
+	to = rawjson.AppendString(append(to, `{"_id":`...), c.ID)
+	to = strconv.AppendInt(append(to, `,"startTime":`...), c.Start.Unix(), 10)
+	to = append(to, `,"locale":`...)
+	if c.Locale == nil {
+		to = append(to, "null"...)
+	} else {
+		to = rawjson.AppendString(to, *c.Locale)
+	}
+	if to, err = appendOr(append(to, `,"metadata":`...), c.Metadata, "{}"); err != nil {
+		return to, fmt.Errorf("metadata of conversation %q: %w", c.ID, err)
+	}
+	if to, err = appendOr(append(to, `,"tags":`...), c.Tags, "[]"); err != nil {
+		return to, fmt.Errorf("tags of conversation %q: %w", c.ID, err)
+	}
+	to = strconv.AppendInt(append(to, `,"userMessageCount":`...), int64(c.UserMessages), 10)
+	to = append(to, `,"lastActionAt":`...)
+	if c.LastAction.IsZero() {
+		return append(to, "null}"...), nil
+	}
+	to = c.LastAction.UTC().AppendFormat(append(to, '"'), lastActionLayout)
+	return append(to, `"}`...), nil
 }
 
-func showConversation(c catalog.ExportedConversation) (any, error) {
-	out := conversation{ID: c.ID, StartTime: c.Start.Unix(), Locale: c.Locale, Metadata: c.Metadata, Tags: c.Tags, UserMessageCount: c.UserMessages}
-	if out.Metadata == nil {
-		out.Metadata = json.RawMessage("{}")
+// appendOr appends a value, or what stands for one that is unknown.
+func appendOr(to, value []byte, unknown string) ([]byte, error) {
+	if value == nil {
+		return append(to, unknown...), nil
 	}
-	if out.Tags == nil {
-		out.Tags = json.RawMessage("[]")
-	}
-	if !c.LastAction.IsZero() {
-		at := c.LastAction.UTC().Format(lastActionLayout)
-		out.LastActionAt = &at
-	}
-	return out, nil
+	return rawjson.AppendValue(to, value)
 }
 
-type message struct {
-	ID             string          `json:"_id"`
-	Time           json.RawMessage `json:"time"` // Unix seconds, whole or with milliseconds
-	Type           string          `json:"type"`
-	OutMsg         json.RawMessage `json:"outMsg,omitempty"`
-	UserActionType json.RawMessage `json:"userActionType,omitempty"`
-	UserInput      json.RawMessage `json:"userInput,omitempty"`
-	ConversationID string          `json:"conversationId"`
-}
+// The parts of a message's body that exports have, in their order.
+const (
+	outMsg = iota
+	userActionType
+	userInput
+	bodyParts
+)
 
-// showMessage gives the message with the parts of its body that exports have, as they came in. A
+// appendMessage appends a message with the parts of its body that exports have, as they came in. A
 // part that did not come is absent, and one that came as null is null.
-func showMessage(m catalog.ExportedMessage) (any, error) {
-	var body map[string]json.RawMessage // unlike a struct it takes no other spelling of a key
-	if err := json.Unmarshal(m.Body, &body); err != nil {
-		return nil, err
+func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
+	var parts [bodyParts][]byte
+	for member, err := range rawjson.Members(m.Body) {
+		switch {
+		case err != nil:
+			return to, fmt.Errorf("body of message %q: %w", m.ID, err)
+		case member.Is("outMsg"):
+			parts[outMsg] = member.Value
+		case member.Is("userActionType"):
+			parts[userActionType] = member.Value
+		case member.Is("userInput"):
+			parts[userInput] = member.Value
+		}
 	}
-	return message{ID: m.ID, Time: unixTime(m.Time), Type: m.Type, OutMsg: body["outMsg"], UserActionType: body["userActionType"],
-		UserInput: body["userInput"], ConversationID: m.ConversationID}, nil
+	to = rawjson.AppendString(append(to, `{"_id":`...), m.ID)
+	to = appendUnix(append(to, `,"time":`...), m.Time)
+	to = rawjson.AppendString(append(to, `,"type":`...), m.Type)
+	for i, name := range [bodyParts]string{`,"outMsg":`, `,"userActionType":`, `,"userInput":`} {
+		if parts[i] == nil {
+			continue
+		}
+		if to, err = rawjson.AppendValue(append(to, name...), parts[i]); err != nil {
+			return to, fmt.Errorf("body of message %q: %w", m.ID, err)
+		}
+	}
+	to = rawjson.AppendString(append(to, `,"conversationId":`...), m.ConversationID)
+	return append(to, '}'), nil
 }
 
-func unixTime(t time.Time) json.RawMessage {
+// appendUnix appends Unix seconds, whole or with milliseconds.
+func appendUnix(to []byte, t time.Time) []byte {
 	ms := t.UnixMilli()
-	text := strconv.FormatInt(ms/1000, 10)
-	if rest := ms % 1000; rest != 0 {
-		text += strings.TrimRight("."+strconv.FormatInt(1000+rest, 10)[1:], "0")
+	to = strconv.AppendInt(to, ms/1000, 10)
+	rest := ms % 1000
+	if rest == 0 {
+		return to
 	}
-	return json.RawMessage(text)
+	to = append(to, '.')
+	for unit := int64(100); rest != 0; unit /= 10 {
+		to = append(to, byte('0'+rest/unit))
+		rest %= unit
+	}
+	return to
 }

@@ -2,15 +2,16 @@ package bulk
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // What a stream reads at a time: so much is in memory, however long the stream.
@@ -19,18 +20,15 @@ const (
 	streamBytes = 1 << 20
 )
 
+// maxGuess bounds the memory that a page takes in advance, in bytes.
+const maxGuess = 1 << 20
+
 // endpoint is one of the family's two: where its rows come from, and how they look.
 type endpoint[T any] struct {
 	name           string
 	byConversation bool // it takes conversation_id
 	page           func(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[T], error)
-	show           func(T) (any, error)
-}
-
-// answer is one page.
-type answer struct {
-	Data   []any   `json:"data"`
-	Cursor *string `json:"cursor"`
+	show           func(to []byte, row T) ([]byte, error) // appends the row's JSON
 }
 
 // serve answers an endpoint.
@@ -72,24 +70,45 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 		h.wrong(w, r, err)
 		return
 	}
-	out := answer{Data: make([]any, 0, len(page.Rows))}
-	for _, row := range page.Rows {
-		shown, err := e.show(row)
-		if err != nil {
-			h.broken(w, r, "show a row", err)
-			return
-		}
-		out.Data = append(out.Data, shown)
-	}
+	var cursor string
 	if page.Next != nil {
-		cursor, err := web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next)
-		if err != nil {
+		if cursor, err = web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next); err != nil {
 			h.broken(w, r, "seal the cursor", err)
 			return
 		}
-		out.Cursor = &cursor
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	text, err := showPage(e, page.Rows, cursor)
+	if err != nil {
+		h.broken(w, r, "show a row", err)
+		return
+	}
+	web.JSONText(w, r, http.StatusOK, text)
+}
+
+// showPage writes the answer by hand: rows are too many, and mostly JSON already, to go through
+// encoding/json. An empty cursor is null.
+func showPage[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
+	text := []byte(`{"data":[`)
+	var err error
+	for i, row := range rows {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		before := len(text)
+		if text, err = e.show(text, row); err != nil {
+			return nil, err
+		}
+		if i == 0 { // the others are likely of its size
+			text = slices.Grow(text, min(len(rows)*(len(text)-before+1)*5/4, maxGuess))
+		}
+	}
+	text = append(text, `],"cursor":`...)
+	if cursor == "" {
+		text = append(text, "null"...)
+	} else {
+		text = rawjson.AppendString(text, cursor)
+	}
+	return append(text, "}\n"...), nil
 }
 
 // serveStream sends the whole window, one record a line. It reads on when the client has taken
@@ -128,41 +147,27 @@ func (s *streamer[T]) read(ctx context.Context, after *catalog.Position) (catalo
 }
 
 func (s *streamer[T]) send(ctx context.Context, lines *web.Lines, page catalog.ExportPage[T]) error {
-	counted := &counter{to: lines}
-	encoder := json.NewEncoder(counted)
-	encoder.SetEscapeHTML(false)
 	for {
-		counted.n = 0
+		sent := 0
 		for i, row := range page.Rows {
-			shown, err := s.e.show(row)
+			n, err := lines.Append(func(to []byte) ([]byte, error) {
+				to, err := s.e.show(to, row)
+				return append(to, '\n'), err
+			})
 			if err != nil {
-				return fmt.Errorf("show a row: %w", err)
-			}
-			if err := encoder.Encode(shown); err != nil {
 				return fmt.Errorf("send a row: %w", err)
 			}
+			sent += n
 			clear(page.Rows[i : i+1]) // what is sent is held no longer
 		}
 		if err := lines.Flush(); err != nil || page.Next == nil {
 			return err
 		}
 		// As many rows as will likely fit: a page cut by its bytes is dear.
-		s.rows = min(max(streamBytes*len(page.Rows)/max(counted.n, 1), 1), streamRows)
+		s.rows = min(max(streamBytes*len(page.Rows)/max(sent, 1), 1), streamRows)
 		var err error
 		if page, err = s.read(ctx, page.Next); err != nil {
 			return fmt.Errorf("read on: %w", err)
 		}
 	}
-}
-
-// counter counts what it passes on.
-type counter struct {
-	to *web.Lines
-	n  int
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.to.Write(b)
-	c.n += n
-	return n, err
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // api makes the handler of everything that clients call.
-func (p *Parts) api(ctx context.Context, g *Group, log *zap.Logger) (http.Handler, error) {
+func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.HandlerFunc, log *zap.Logger) (http.Handler, error) {
 	c := p.Config
 	keys, err := auth.OpenKeyring(ctx, p.Catalog, c.MasterKey.Reveal(), time.Now)
 	if err != nil {
@@ -46,5 +46,5 @@ func (p *Parts) api(ctx context.Context, g *Group, log *zap.Logger) (http.Handle
 		return nil, err
 	}
 	families = append(families, operators...)
-	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Log: log, Now: time.Now}), nil
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now}), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
@@ -88,15 +89,18 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 		p.Config.PublicURL = url
 	}
 	checks := p.checks()
-	mux := http.NewServeMux()
+	var health *Health
+	pages := map[string]http.HandlerFunc{
+		"/healthz": func(w http.ResponseWriter, r *http.Request) { health.Live(w, r) },
+		"/readyz":  func(w http.ResponseWriter, r *http.Request) { health.Ready(w, r) },
+	}
+	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now})
 	for _, role := range roles {
 		switch role {
 		case config.API:
-			pages, err := p.api(ctx, g, log)
-			if err != nil {
+			if handler, err = p.api(ctx, g, pages, log); err != nil {
 				return nil, err
 			}
-			mux.Handle("/", pages)
 		case config.Scheduler:
 			s := p.addScheduler(g, log)
 			checks = append(checks, Check{Name: "scheduler", Probe: func(context.Context) error { return s.Ready() }})
@@ -107,11 +111,8 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 			p.addWorker(g, log)
 		}
 	}
-	health := NewHealth(log.Named("health"), time.Now, checks...)
+	health = NewHealth(log.Named("health"), time.Now, checks...)
 	g.Add(health.Component())
-	mux.HandleFunc("GET /healthz", health.Live)
-	mux.HandleFunc("GET /readyz", health.Ready)
-	handler = mux
 	return &Serving{URL: url, Parts: p}, p.publish(url)
 }
 

@@ -18,14 +18,19 @@ func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	JSONText(w, r, status, b.Bytes())
+}
+
+// JSONText is JSON for a text that is JSON already.
+func JSONText(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
 	}
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // a caller that is gone needs no answer
+		_, _ = w.Write(text) // a caller that is gone needs no answer
 	}
 }
 

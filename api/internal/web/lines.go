@@ -20,18 +20,18 @@ func NewLines(w http.ResponseWriter) *Lines {
 	return &Lines{out: &patient{ResponseWriter: w, control: http.NewResponseController(w)}, buffer: make([]byte, 0, lineBuffer)}
 }
 
-// Write implements io.Writer. Its error says that the client takes no more.
-func (l *Lines) Write(b []byte) (int, error) {
-	if len(l.buffer)+len(b) > lineBuffer {
-		if err := l.send(); err != nil {
-			return 0, err
-		}
+// Append lets add append to what is gathered, and sends it when it is enough. It gives how many
+// bytes came. Its error is add's, whose bytes are not sent then, or says that the client takes no more.
+func (l *Lines) Append(add func(to []byte) ([]byte, error)) (int, error) {
+	before := len(l.buffer)
+	after, err := add(l.buffer)
+	if err != nil {
+		return 0, err
 	}
-	if len(b) >= lineBuffer {
-		return l.out.Write(b)
+	if l.buffer = after; len(after) < lineBuffer {
+		return len(after) - before, nil
 	}
-	l.buffer = append(l.buffer, b...)
-	return len(b), nil
+	return len(after) - before, l.send()
 }
 
 func (l *Lines) send() error {
@@ -39,7 +39,9 @@ func (l *Lines) send() error {
 		return nil
 	}
 	_, err := l.out.Write(l.buffer)
-	l.buffer = l.buffer[:0]
+	if l.buffer = l.buffer[:0]; cap(l.buffer) > 4*lineBuffer { // one huge line is no reason to hold so much for good
+		l.buffer = make([]byte, 0, lineBuffer)
+	}
 	return err
 }
 

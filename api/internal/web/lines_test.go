@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -61,7 +62,11 @@ func TestLines(t *testing.T) {
 		for _, n := range []int{1, lineBuffer - 1, lineBuffer, 3 * lineBuffer, 0, 10} {
 			piece := strings.Repeat("x", n) + "\n"
 			sent.WriteString(piece)
-			if _, err := lines.Write([]byte(piece)); err != nil {
+			if got, err := lines.Append(func(to []byte) ([]byte, error) { return append(to, piece...), nil }); err != nil || got != len(piece) {
+				t.Errorf("%d of %d bytes: %v", got, len(piece), err)
+			}
+			refused := errors.New("refused")
+			if _, err := lines.Append(func(to []byte) ([]byte, error) { return append(to, "half a line"...), refused }); !errors.Is(err, refused) {
 				t.Error(err)
 			}
 		}
