@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const (
 	key, otherKey = "key-of-acme", "key-of-other"
-	seedList      = "/conversations"
+	plainList      = "/conversations"
 	convaiList    = "/v1/convai/conversations"
 )
 
@@ -168,7 +168,7 @@ func TestGolden(t *testing.T) {
 				"from_messages.json": "/conv_messages",
 				"bare.json":          "/conv%2Fbare",
 			} {
-				for dialect, root := range map[string]string{"": seedList, "convai_": convaiList} {
+				for dialect, root := range map[string]string{"": plainList, "convai_": convaiList} {
 					a := b.get(root + path)
 					if a.Status != http.StatusOK {
 						t.Errorf("%s%s: %d %s", root, path, a.Status, a.Body)
@@ -230,7 +230,7 @@ func TestAccess(t *testing.T) {
 func TestForeign(t *testing.T) {
 	b := newBench(t, apitest.SQLite(t))
 	b.sample()
-	for _, root := range []string{seedList, convaiList} {
+	for _, root := range []string{plainList, convaiList} {
 		for _, end := range []string{"", "/audio"} {
 			var bodies []string
 			for _, id := range []string{"conv_raw", "nothing", "conv_stub"} {
@@ -255,7 +255,7 @@ func (b *bench) foreign(target string) (string, int) {
 func TestAudio(t *testing.T) {
 	b := newBench(t, apitest.SQLite(t))
 	b.sample()
-	for _, root := range []string{seedList, convaiList} {
+	for _, root := range []string{plainList, convaiList} {
 		target := root + "/conv_raw/audio"
 		for name, c := range map[string]struct {
 			span, body string
@@ -285,12 +285,12 @@ func TestAudio(t *testing.T) {
 		}
 	}
 	b.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
-	if a := b.get(seedList + "/conv_raw/audio"); a.Status != http.StatusServiceUnavailable {
+	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("without the store: %d", a.Status)
 	}
 	b.store.Fail = nil
 	b.store.Delete("acme/calls/1.webm")
-	if a := b.get(seedList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
+	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("without the object: %d", a.Status)
 	}
 }

@@ -72,7 +72,7 @@ func TestFilters(t *testing.T) {
 						want = append(want, m.id)
 					}
 				}
-				root, size := seedList, []int{100, 7, 31}[set%3]
+				root, size := plainList, []int{100, 7, 31}[set%3]
 				if set%2 == 1 {
 					root = convaiList
 				}
@@ -84,11 +84,11 @@ func TestFilters(t *testing.T) {
 				"agent_id=nobody": 0, "user_id=nobody": 0, "call_successful=success&agent_id=nobody": 0,
 				"call_start_after_unix=1700000100&call_start_before_unix=1700000100": 0, "call_start_before_unix=0": 0,
 			} {
-				if got, pages := b.walk(seedList + "?" + query); len(got) != n || pages != 1 {
+				if got, pages := b.walk(plainList + "?" + query); len(got) != n || pages != 1 {
 					t.Errorf("%s: %q in %d pages", query, got, pages)
 				}
 			}
-			if p := b.page(seedList); len(p.Conversations) != 30 {
+			if p := b.page(plainList); len(p.Conversations) != 30 {
 				t.Errorf("a page has %d by default", len(p.Conversations))
 			}
 		})
@@ -109,7 +109,7 @@ func TestShortPages(t *testing.T) {
 			i, agent, time.Unix(base+int64(i), 0).UTC().Format(time.RFC3339))
 	}
 	b.load("acme", lines.String())
-	got, pages := b.walk(seedList + "?user_id=anyone&agent_id=rare")
+	got, pages := b.walk(plainList + "?user_id=anyone&agent_id=rare")
 	if !slices.Equal(got, []string{"c-06007", "c-00007"}) || pages != 3 {
 		t.Errorf("%q in %d pages", got, pages)
 	}
@@ -136,7 +136,7 @@ func TestBadInput(t *testing.T) {
 	b.refused("/"+long, "conversation_id")
 	b.refused("/%00", "conversation_id")
 	b.refused("/%ff/audio", "conversation_id")
-	if a := b.get(seedList + "?call_duration_min_secs=5&search="); a.Status != http.StatusOK {
+	if a := b.get(plainList + "?call_duration_min_secs=5&search="); a.Status != http.StatusOK {
 		t.Errorf("unknown parameters: %d %s", a.Status, a.Body)
 	}
 }
@@ -144,7 +144,7 @@ func TestBadInput(t *testing.T) {
 // refused asks for what must be refused on both path sets, each in its own shape, by name.
 func (b *bench) refused(path, name string) {
 	b.Helper()
-	a := b.get(seedList + path)
+	a := b.get(plainList + path)
 	if a.Status != http.StatusBadRequest || !strings.Contains(string(a.Body), name) || !strings.HasPrefix(string(a.Body), `{"detail":{"status":"invalid_parameter"`) {
 		b.Errorf("%.200s: %d %s", path, a.Status, a.Body)
 	}
@@ -159,9 +159,9 @@ func TestCursors(t *testing.T) {
 	_, lines := crowd()
 	b.load("acme", lines)
 	b.load("other", lines)
-	cursor := *b.page(seedList + "?agent_id=agent-1&page_size=5").Cursor
+	cursor := *b.page(plainList + "?agent_id=agent-1&page_size=5").Cursor
 	good := "?agent_id=agent-1&page_size=7&cursor=" + cursor
-	for _, root := range []string{seedList, convaiList} { // one list under two names
+	for _, root := range []string{plainList, convaiList} { // one list under two names
 		if p := b.page(root + good); len(p.Conversations) != 7 {
 			t.Errorf("%s: %+v", root, p)
 		}
@@ -179,7 +179,7 @@ func TestCursors(t *testing.T) {
 			}
 		}
 	}
-	if a := b.spec.Do(t, b.handler, request(http.MethodGet, seedList+good, otherKey)); a.Status != http.StatusBadRequest {
+	if a := b.spec.Do(t, b.handler, request(http.MethodGet, plainList+good, otherKey)); a.Status != http.StatusBadRequest {
 		t.Errorf("another tenant's: %d %s", a.Status, a.Body)
 	}
 }
@@ -189,7 +189,7 @@ func FuzzCursor(f *testing.F) {
 	b := newBench(f, apitest.SQLite(f))
 	_, lines := crowd()
 	b.load("acme", lines)
-	genuine := *b.page(seedList + "?page_size=1").Cursor
+	genuine := *b.page(plainList + "?page_size=1").Cursor
 	f.Add("")
 	f.Add("AAAA")
 	f.Add(strings.Repeat("A", 200))

@@ -16,7 +16,7 @@ import (
 // auditCmd prints a tenant's audit log.
 type auditCmd struct {
 	config.Parts `embed:""`
-	Tenant       string `required:"" help:"The tenant's id."`
+	Tenant       string `help:"The tenant's id; without it, what was done to the installation itself."`
 	From         string `required:"" help:"First UTC day, YYYY-MM-DD." placeholder:"DAY"`
 	To           string `required:"" help:"Last UTC day, included." placeholder:"DAY"`
 }
@@ -38,8 +38,10 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{fmt.Sprintf("--to %s lies before --from %s", to, from)}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
-			return err
+		if c.Tenant != "" {
+			if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
+				return err
+			}
 		}
 		out := bufio.NewWriter(d.stdout)
 		err := p.Catalog.Audit(ctx, c.Tenant, from.Start(), to.End(), func(e catalog.AuditEntry) error {
@@ -67,6 +69,9 @@ func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		n, err := auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
 		if err != nil {
+			return err
+		}
+		if err := audited(ctx, p, "", "keys.rotate", map[string]any{"keys": n}); err != nil {
 			return err
 		}
 		return d.show(c.JSON, map[string]int{"keys": n}, func() string {
