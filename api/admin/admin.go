@@ -89,8 +89,8 @@ type handler struct {
 	deps     Deps
 	token    auth.InternalToken
 	sessions sessions
-	signins  *guard // attempts at the console
-	calls    *guard // attempts at the API
+	attempts *guard // at the console
+	calls    *guard // at the API
 	pages    pages
 }
 
@@ -102,7 +102,7 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.Token), sessions: newSessions(cfg.Token, deps.Now),
-		signins: newGuard(deps.Now), calls: newGuard(deps.Now), pages: p}
+		attempts: newGuard(deps.Now), calls: newGuard(deps.Now), pages: p}
 	console, err := h.console()
 	if err != nil {
 		return nil, err

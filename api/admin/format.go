@@ -25,7 +25,7 @@ func formats() template.FuncMap {
 		"since": func(now, t time.Time) string { return span(now.Sub(t)) },
 		"span":  span,
 		"hh":    func(hour int) string { return fmt.Sprintf("%02d", hour) },
-		"comma": func(n int64) string { return humanize.Comma(n) },
+		"comma": humanize.Comma,
 		"count": count,
 		"times": func(n int64) string { return count(int(n), "time", "times") },
 		"onoff": onOff,

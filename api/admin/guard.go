@@ -57,15 +57,15 @@ func (g *guard) forgive(remote string) {
 
 // forgetOld makes room: addresses whose attempts are over, else any one.
 func (g *guard) forgetOld(at time.Time) {
-	var any string
+	var last string
 	for name, tries := range g.from {
-		any = name
+		last = name
 		if len(tries) == 0 || at.Sub(tries[len(tries)-1]) >= guardWindow {
 			delete(g.from, name)
 		}
 	}
 	if len(g.from) >= guardSize {
-		delete(g.from, any)
+		delete(g.from, last)
 	}
 }
 

@@ -25,7 +25,7 @@ func (h *handler) showSignin(w http.ResponseWriter, r *http.Request) {
 	case h.closed():
 		h.render(w, r, http.StatusForbidden, "closed", view{Title: "The console is closed"})
 	case h.signedIn(r):
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // ownPath gives only paths of ours
 	default:
 		h.render(w, r, http.StatusOK, "signin", view{Title: "Sign in", Data: signinPage{Next: next}})
 	}
@@ -39,7 +39,7 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 	}
 	page := signinPage{Next: ownPath(r.PostFormValue("next"))}
 	remote := web.Remote(r)
-	if wait := h.signins.begin(remote); wait > 0 {
+	if wait := h.attempts.begin(remote); wait > 0 {
 		w.Header().Set("Retry-After", web.Seconds(wait))
 		page.Wrong = "Too many wrong tokens came from your address. Try again in " + span(wait) + "."
 		h.render(w, r, http.StatusTooManyRequests, "signin", view{Title: "Sign in", Data: page})
@@ -51,7 +51,7 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 		h.render(w, r, http.StatusUnauthorized, "signin", view{Title: "Sign in", Data: page})
 		return
 	}
-	h.signins.forgive(remote)
+	h.attempts.forgive(remote)
 	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), zap.String("request_id", web.RequestID(r.Context())))
 	h.setCookie(w, r, h.sessions.issue())
 	http.Redirect(w, r, page.Next, http.StatusSeeOther)
