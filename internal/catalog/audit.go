@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -39,13 +40,16 @@ type issuedLink struct {
 	Object   string `json:"object"`
 }
 
+// dayDetail goes before the links, which are encoded once for many answers.
 type dayDetail struct {
-	Day     domain.Day   `json:"day"`
-	Until   time.Time    `json:"until"`
-	Links   []issuedLink `json:"links"`
-	Remote  string       `json:"remote,omitempty"`
-	Request string       `json:"request,omitempty"`
+	Day     domain.Day `json:"day"`
+	Until   time.Time  `json:"until"`
+	Remote  string     `json:"remote,omitempty"`
+	Request string     `json:"request,omitempty"`
 }
+
+// encoded is a detail that is JSON already.
+type encoded []byte
 
 type downloadDetail struct {
 	Day       domain.Day `json:"day"`
@@ -56,25 +60,37 @@ type downloadDetail struct {
 	Request   string     `json:"request,omitempty"`
 }
 
-func issuedDetail(r DayRequest, out IssuedDay) dayDetail {
-	d := dayDetail{Day: r.Day, Until: out.LinksEnd, Links: []issuedLink{}, Remote: r.Origin.Remote, Request: r.Origin.Request}
-	for _, h := range out.View.Hours {
+// issuedLinks encodes the links of a day for issuedDetail.
+func issuedLinks(v *DayView) ([]byte, error) {
+	links := []issuedLink{}
+	for _, h := range v.Hours {
 		if h.State == StateAvailable && h.Archive != nil {
-			d.Links = append(d.Links, issuedLink{Hour: h.Hour, Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
+			links = append(links, issuedLink{Hour: h.Hour, Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
 		}
 	}
-	return d
+	return json.Marshal(links)
+}
+
+func issuedDetail(r DayRequest, until time.Time, links []byte) (encoded, error) {
+	head, err := json.Marshal(dayDetail{Day: r.Day, Until: until, Remote: r.Origin.Remote, Request: r.Origin.Request})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(head[:len(head)-1], []byte(`,"links":`), links, []byte(`}`)), nil
 }
 
 const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
 
 // append writes one row of the audit log in the transaction that it tells of.
 func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action string, detail any) error {
-	text, err := json.Marshal(detail)
-	if err != nil {
-		return err
+	text, done := detail.(encoded)
+	if !done {
+		var err error
+		if text, err = json.Marshal(detail); err != nil {
+			return err
+		}
 	}
-	_, err = tx.ExecContext(ctx, appendAuditSQL,
+	_, err := tx.ExecContext(ctx, appendAuditSQL,
 		at, tenant, o.Actor, action, string(text))
 	return err
 }

@@ -15,6 +15,7 @@ type LinkAccess struct {
 	Window  Window    // downloads of this hour's links
 	Expired bool      // the day is past retention
 	Archive *LinkedArchive
+	last    windowLast
 }
 
 // LinkedArchive is the very archive that a link names; nil in LinkAccess when its bytes are gone.
@@ -44,11 +45,11 @@ func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token str
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
-			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest)
+			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest, &s.last.us, &s.last.n)
 	if err != nil {
 		return a, notFound(err, "tenant %q does not exist", key.Tenant)
 	}
-	a.Now, a.Window = fromMicros(at), s.window(t.DownloadLimit, at)
+	a.Now, a.Window, a.last = fromMicros(at), s.window(t.DownloadLimit, at), s.last
 	end := domain.RetentionEnd(key.Day, timeOf(completed), timeOf(reopened), t.RetentionDays)
 	a.Expired = expired.Valid || !a.Now.Before(end)
 	if object.Valid {
@@ -73,8 +74,7 @@ type Download struct {
 func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err error) {
 	name := downloadWindow(d.HourKey)
 	err = c.grouped(ctx, func(tx smallTx) error {
-		last, err := lockWindow(ctx, tx, d.Tenant, name)
-		if err != nil {
+		if err := lockWindow(ctx, tx, d.Tenant, name); err != nil {
 			return err
 		}
 		a, err := linkAccess(ctx, tx, d.HourKey, d.Token)
@@ -89,7 +89,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 			return domain.Errorf(domain.KindLimited, "the downloads of this hour are used up")
 		}
 		at := micros(a.Now)
-		if w, err = w.count(ctx, tx, d.Tenant, name, last, at); err != nil {
+		if w, err = w.count(ctx, tx, d.Tenant, name, a.last, at); err != nil {
 			return err
 		}
 		return d.Origin.append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{

@@ -100,14 +100,20 @@ func (c *Catalog) runGroup(batch []*member) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), groupTimeout)
 	defer cancel()
 	stmts := c.keepSmall(ctx)
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	part := (*member).run
+	run := func(tx *sql.Tx) error {
 		for _, m := range batch {
-			if m.err = m.run(ctx, smallTx{tx, stmts}); raced(m.err) {
+			if m.err = part(m, ctx, smallTx{tx, stmts, true}); raced(m.err) || errors.Is(m.err, errSpoiled) {
 				return m.err
 			}
 		}
 		return nil
-	})
+	}
+	err := c.update(ctx, run)
+	if errors.Is(err, errSpoiled) { // rare: once more, so that what failed can be undone alone
+		part = (*member).runAlone
+		err = c.update(ctx, run)
+	}
 	for _, m := range batch {
 		if err != nil {
 			m.err = err
@@ -117,17 +123,26 @@ func (c *Catalog) runGroup(batch []*member) {
 	finished = true
 }
 
-const (
-	savepointSQL = `SAVEPOINT member`
-	releaseSQL   = `RELEASE member`
-)
+// errSpoiled says that a member failed and nothing can undo its part but the end of them all.
+var errSpoiled = errors.New("a part of the shared transaction failed")
 
-// run runs one member's part, undone alone when it fails.
-func (m *member) run(ctx context.Context, tx smallTx) error {
+// run runs one member's part. Error: errSpoiled when it failed.
+func (m *member) run(_ context.Context, tx smallTx) error {
 	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, savepointSQL); err != nil {
+	if err := m.fn(tx); err != nil {
+		return errors.Join(errSpoiled, err)
+	}
+	return nil
+}
+
+// runAlone runs one member's part, undone alone when it fails.
+func (m *member) runAlone(ctx context.Context, tx smallTx) error {
+	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
 		return err
 	}
 	err := m.fn(tx)
@@ -136,6 +151,6 @@ func (m *member) run(ctx context.Context, tx smallTx) error {
 			return errors.Join(err, undo)
 		}
 	}
-	_, release := tx.ExecContext(ctx, releaseSQL)
+	_, release := tx.ExecContext(ctx, `RELEASE member`)
 	return errors.Join(err, release)
 }

@@ -20,6 +20,7 @@ type DayAccess struct {
 	Expired bool      // past retention
 	end     time.Time
 	version sql.NullInt64 // raised by every change of the day; null while it has no row
+	last    windowLast
 }
 
 // DayAccess reads a tenant, its window of day requests and whether the day is past retention. An
@@ -46,11 +47,11 @@ func dayAccess(ctx context.Context, q rowQuerier, tenant string, day domain.Day)
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, dayAccessSQL, tenant, day, dayWindow).
 		Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created,
-			&at, &a.version, &completed, &reopened, &expired, &s.used, &s.oldest)
+			&at, &a.version, &completed, &reopened, &expired, &s.used, &s.oldest, &s.last.us, &s.last.n)
 	if err != nil {
 		return a, notFound(err, "tenant %q does not exist", tenant)
 	}
-	t.Created, a.Now, a.Window = fromMicros(created), fromMicros(at), s.window(t.DayLimit, at)
+	t.Created, a.Now, a.Window, a.last = fromMicros(created), fromMicros(at), s.window(t.DayLimit, at), s.last
 	if day != "" {
 		a.end = domain.RetentionEnd(day, timeOf(completed), timeOf(reopened), t.RetentionDays)
 		a.Expired = expired.Valid || !a.Now.Before(a.end)
@@ -81,8 +82,7 @@ func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (IssuedDay, error)
 	var out IssuedDay
 	var served *servedDay
 	err := c.grouped(ctx, func(tx smallTx) error {
-		last, err := lockWindow(ctx, tx, r.Tenant, dayWindow)
-		if err != nil {
+		if err := lockWindow(ctx, tx, r.Tenant, dayWindow); err != nil {
 			return err
 		}
 		a, err := dayAccess(ctx, tx, r.Tenant, r.Day)
@@ -97,18 +97,22 @@ func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (IssuedDay, error)
 			return domain.Errorf(domain.KindLimited, "the day requests of this hour are used up")
 		}
 		at := micros(a.Now)
-		if out.Window, err = a.Window.count(ctx, tx, r.Tenant, dayWindow, last, at); err != nil {
+		if out.Window, err = a.Window.count(ctx, tx, r.Tenant, dayWindow, a.last, at); err != nil {
 			return err
 		}
 		out.LinksEnd = earlier(a.Now.Add(r.LinkTTL), a.end)
 		if served = c.served.get(key); !served.fits(a.version, out.LinksEnd) {
-			if served, err = lockServed(ctx, tx.Tx, key, a.version.Valid, out.LinksEnd); err != nil {
+			if served, err = lockServed(ctx, tx, key, a.version.Valid, out.LinksEnd); err != nil {
 				return err
 			}
 		}
 		out.View = served.view
 		out.View.Now, out.View.RetentionDays, out.View.RetentionEnd, out.View.Expired = a.Now, a.Tenant.RetentionDays, a.end, false
-		return r.Origin.append(ctx, tx, at, r.Tenant, ActionDay, issuedDetail(r, out))
+		detail, err := issuedDetail(r, out.LinksEnd, served.audit)
+		if err != nil {
+			return err
+		}
+		return r.Origin.append(ctx, tx, at, r.Tenant, ActionDay, detail)
 	})
 	if err != nil {
 		return IssuedDay{Window: out.Window}, err
@@ -126,7 +130,7 @@ func earlier(a, b time.Time) time.Time {
 
 // lockServed reads a day under its lock and raises the time until which its archives are kept. A
 // day without a row gets none: asking for a day is no reason to remember it.
-func lockServed(ctx context.Context, tx *sql.Tx, key DayKey, known bool, linksEnd time.Time) (*servedDay, error) {
+func lockServed(ctx context.Context, tx smallTx, key DayKey, known bool, linksEnd time.Time) (*servedDay, error) {
 	s := &servedDay{linksUntil: linksEnd}
 	if known {
 		err := tx.QueryRowContext(ctx, `UPDATE days SET locked = locked + 1 WHERE tenant = $1 AND day = $2 RETURNING locked`,
@@ -142,6 +146,9 @@ func lockServed(ctx context.Context, tx *sql.Tx, key DayKey, known bool, linksEn
 		}
 	}
 	var err error
-	s.view, err = dayView(ctx, tx, key.Tenant, key.Day)
+	if s.view, err = dayView(tx.context(ctx), tx.Tx, key.Tenant, key.Day); err != nil {
+		return nil, err
+	}
+	s.audit, err = issuedLinks(&s.view)
 	return s, err
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// servedDays bounds the memory of a dayCache: a day is about 10 KB.
-const servedDays = 512
+// servedDays bounds the memory of a dayCache: a day is some 15 KB.
+const servedDays = 4096
 
 // servedDay is a day as it was handed out. It is as good as a fresh reading while the day's
 // version stands, since every change of a day raises it.
@@ -15,6 +15,7 @@ type servedDay struct {
 	view       DayView
 	version    int64
 	linksUntil time.Time // every archive of view is kept until then
+	audit      []byte    // the links as the audit log has them
 }
 
 // fits says whether s is the day at this version with its archives kept long enough.

@@ -39,14 +39,25 @@ func (k *kept) of(ctx context.Context, db *sql.DB, text string) *sql.Stmt {
 	return s
 }
 
-// smallTx is a transaction, or a savepoint of a shared one, that uses kept statements where it can.
+// smallTx is a transaction, or a part of a shared one, that uses kept statements where it can.
 type smallTx struct {
 	*sql.Tx
-	stmts map[string]*sql.Stmt
+	stmts  map[string]*sql.Stmt
+	shared bool // SQLite: several callers' parts are in it, and nobody else writes
+}
+
+// context gives what a statement is to obey. SQLite answers an interrupted statement by undoing
+// the whole transaction, so in a shared one no single caller's end may interrupt.
+func (t smallTx) context(ctx context.Context) context.Context {
+	if t.shared {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // QueryRowContext is sql.Tx's.
 func (t smallTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = t.context(ctx)
 	if s := t.stmts[query]; s != nil {
 		return t.Tx.StmtContext(ctx, s).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
@@ -55,6 +66,7 @@ func (t smallTx) QueryRowContext(ctx context.Context, query string, args ...any)
 
 // ExecContext is sql.Tx's.
 func (t smallTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx = t.context(ctx)
 	if s := t.stmts[query]; s != nil {
 		return t.Tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
@@ -63,7 +75,7 @@ func (t smallTx) ExecContext(ctx context.Context, query string, args ...any) (sq
 
 // smallStatements gives the texts that shared transactions run.
 func smallStatements() []string {
-	return []string{savepointSQL, releaseSQL, lockWindowSQL, insertUseSQL, lastUseSQL, dayAccessSQL, linkAccessSQL, appendAuditSQL}
+	return []string{insertUseSQL, lastUseSQL, dayAccessSQL, linkAccessSQL, appendAuditSQL}
 }
 
 // keepSmall prepares what shared transactions run, before one of them takes the only connection.

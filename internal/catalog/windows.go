@@ -30,7 +30,7 @@ const dayWindow = "day"
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
 // windowColumns reads the window joined as w, with its oldest use that still counts as u.
-const windowColumns = `coalesce(w.last_n - u.n + 1, 0), u.at_us`
+const windowColumns = `coalesce(w.last_n - u.n + 1, 0), u.at_us, coalesce(w.last_us, 0), coalesce(w.last_n, 0)`
 
 // windowJoins joins the window named $3 of the tenant $1, as of the clock joined as c: one reading
 // decides what counts and when the next use was, so no hour ever sees one use too many.
@@ -42,6 +42,7 @@ const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
 type windowScan struct {
 	used   int
 	oldest sql.NullInt64
+	last   windowLast
 }
 
 func (s windowScan) window(limit int, at int64) Window {
@@ -54,16 +55,21 @@ func (s windowScan) window(limit int, at int64) Window {
 
 const (
 	lockWindowSQL = `INSERT INTO windows (tenant, name) VALUES ($1, $2)
-		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1 RETURNING last_us, last_n`
+		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1`
 	insertUseSQL = `INSERT INTO window_uses (tenant, name, at_us, n) VALUES ($1, $2, $3, $4)`
-	lastUseSQL   = `UPDATE windows SET last_us = $3, last_n = $4 WHERE tenant = $1 AND name = $2`
+	lastUseSQL   = `INSERT INTO windows (tenant, name, locked, last_us, last_n) VALUES ($1, $2, 1, $3, $4)
+		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1, last_us = excluded.last_us, last_n = excluded.last_n`
 )
 
 // lockWindow locks a tenant's window, making it when there is none. Whoever holds it sees every
-// use counted before and none is counted until the transaction ends.
-func lockWindow(ctx context.Context, tx smallTx, tenant, name string) (last windowLast, err error) {
-	err = tx.QueryRowContext(ctx, lockWindowSQL, tenant, name).Scan(&last.us, &last.n)
-	return last, err
+// use counted before and none is counted until the transaction ends. Where nobody else can write
+// meanwhile that is so already.
+func lockWindow(ctx context.Context, tx smallTx, tenant, name string) error {
+	if tx.shared {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, lockWindowSQL, tenant, name)
+	return err
 }
 
 // windowLast is the latest use of a locked window.
