@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -57,6 +58,7 @@ type Tokens struct {
 	apps    Applications
 	outside *outside
 	now     func() time.Time
+	known   tokenCache // own tokens whose signature was verified before
 }
 
 // NewTokens makes a Tokens. It asks nobody anything.
@@ -122,6 +124,14 @@ func refused(cause error) error {
 // Verify says who an access token speaks for. Errors: KindUnauthorized for every token that is
 // not good, KindUnavailable when that can't be found out.
 func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
+	sum := sha256.Sum256([]byte(token))
+	if v := t.known.get(sum); v != nil {
+		caller, err := t.callerOf(ctx, v)
+		if domain.KindOf(err) == domain.KindUnauthorized {
+			t.known.drop(sum)
+		}
+		return caller, err
+	}
 	parsed, err := jwt.ParseSigned(token, asymmetric())
 	if err != nil {
 		return Caller{}, refused(err)
@@ -134,28 +144,52 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
 	}
 	switch {
 	case named.Issuer == t.cfg.Issuer:
-		return t.verifyOwn(ctx, parsed)
+		v, err := t.verifyOwn(ctx, parsed)
+		if err != nil {
+			return Caller{}, err
+		}
+		caller, err := t.callerOf(ctx, v)
+		if err == nil {
+			t.known.put(sum, v)
+		}
+		return caller, err
 	case t.outside != nil && named.Issuer == t.outside.cfg.Issuer:
 		return t.verifyOutside(ctx, token)
 	}
 	return Caller{}, refused(fmt.Errorf("the issuer is another"))
 }
 
-func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (Caller, error) {
+// verifyOwn verifies the signature of a token that claims to be callvault's own.
+func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (*verifiedToken, error) {
 	if len(parsed.Headers) != 1 || parsed.Headers[0].Algorithm != algorithmES256 || parsed.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
-		return Caller{}, refused(fmt.Errorf("the token is not an access token of ours"))
+		return nil, refused(fmt.Errorf("the token is not an access token of ours"))
 	}
-	private, known, err := find(ctx, t.keys, parsed.Headers[0].KeyID, func(r *ring) map[string]*ecdsa.PrivateKey { return r.private })
+	v := &verifiedToken{key: parsed.Headers[0].KeyID}
+	private, err := t.key(ctx, v.key)
 	if err != nil {
+		return nil, err
+	}
+	if err := parsed.Claims(&private.PublicKey, &v.claims); err != nil {
+		return nil, refused(err)
+	}
+	return v, nil
+}
+
+// key gives the key of an id. Errors: KindUnauthorized when there is none, KindUnavailable.
+func (t *Tokens) key(ctx context.Context, id string) (*ecdsa.PrivateKey, error) {
+	private, known, err := find(ctx, t.keys, id, func(r *ring) map[string]*ecdsa.PrivateKey { return r.private })
+	if err == nil && !known {
+		err = refused(fmt.Errorf("the key is unknown"))
+	}
+	return private, err
+}
+
+// callerOf asks whether what a signature vouched for holds now.
+func (t *Tokens) callerOf(ctx context.Context, v *verifiedToken) (Caller, error) {
+	if _, err := t.key(ctx, v.key); err != nil {
 		return Caller{}, err
 	}
-	if !known {
-		return Caller{}, refused(fmt.Errorf("the key is unknown"))
-	}
-	var claims accessClaims
-	if err := parsed.Claims(&private.PublicKey, &claims); err != nil {
-		return Caller{}, refused(err)
-	}
+	claims := &v.claims
 	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
 		return Caller{}, refused(err)
 	}

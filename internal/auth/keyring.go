@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/hmac"
+	"crypto/sha256"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +114,7 @@ type ring struct {
 
 type secretKey struct {
 	purpose Purpose
-	secret  []byte
+	macs    *sync.Pool // hash.Hash, keyed
 }
 
 // OpenKeyring reads the keys. Errors: KindInvalid when the master key is missing or wrong,
@@ -177,7 +179,7 @@ func (r *ring) add(s catalog.StoredKey, b *box) error {
 	}
 	switch s.Algorithm {
 	case algorithmHMAC:
-		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), material}
+		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), &sync.Pool{New: func() any { return hmac.New(sha256.New, material) }}}
 	case algorithmES256:
 		private, err := parsePrivate(material)
 		if err != nil {

@@ -21,7 +21,7 @@ type Link struct {
 
 // SealLink makes the link's token.
 func (k *Keyring) SealLink(ctx context.Context, l Link) string {
-	payload := []byte{linkVersion, byte(l.Hour)}
+	payload := append(make([]byte, 0, 128), linkVersion, byte(l.Hour))
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
 	for _, text := range []string{l.Tenant, string(l.Day), l.Archive} {

@@ -3,9 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"hash"
 	"slices"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -24,11 +24,13 @@ func (k *Keyring) Seal(ctx context.Context, purpose Purpose, about string, paylo
 	id := r.current[purpose]
 	raw, _ := hex.DecodeString(id) // ids are made by newKey alone
 	text := slices.Concat(raw, payload)
-	return strict().EncodeToString(append(text, mac(r.secrets[id].secret, purpose, about, text)...))
+	return strict().EncodeToString(append(text, r.secrets[id].mac(purpose, about, text)...))
 }
 
-func mac(secret []byte, purpose Purpose, about string, text []byte) []byte {
-	h := hmac.New(sha256.New, secret)
+func (k secretKey) mac(purpose Purpose, about string, text []byte) []byte {
+	h, _ := k.macs.Get().(hash.Hash) // the pool holds nothing else
+	defer k.macs.Put(h)
+	h.Reset()
 	for _, part := range []string{string(purpose), about} {
 		_, _ = h.Write([]byte(part)) // a hash never fails
 		_, _ = h.Write([]byte{0})    // neither part contains it, so no two subjects run together
@@ -55,7 +57,7 @@ func (k *Keyring) Unseal(ctx context.Context, purpose Purpose, about, token stri
 		return nil, err
 	}
 	signed, sum := text[:len(text)-macBytes], text[len(text)-macBytes:]
-	if !known || key.purpose != purpose || !hmac.Equal(sum, mac(key.secret, purpose, about, signed)) {
+	if !known || key.purpose != purpose || !hmac.Equal(sum, key.mac(purpose, about, signed)) {
 		return nil, refused
 	}
 	return signed[keyIDBytes:], nil
