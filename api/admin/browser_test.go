@@ -292,3 +292,19 @@ func TestKeyboard(t *testing.T) {
 	}
 	b.shows(string(w.day.Add(-1)))
 }
+
+// TestQueuesInABrowser opens the dashboard under the policy that it gets here.
+func TestQueuesInABrowser(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	if _, err := w.queue.Epoch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.queue.Enqueue(t.Context(), w.key("acme", w.day, 1), 1); err != nil {
+		t.Fatal(err)
+	}
+	b := newTab(w)
+	b.look(1280, 860, false, "light")
+	b.signIn()
+	b.do(chromedp.Navigate(b.url+"/admin/queues"), chromedp.WaitVisible(chromedp.CSS(`a[href="/admin/queues/queues/build"]`)))
+	b.picture("queues")
+}
