@@ -117,14 +117,17 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 	return out, err
 }
 
-const waitPoll = 100 * time.Millisecond
+const (
+	waitPoll = 100 * time.Millisecond
+	feedTurn = 10 // of waitPoll
+)
 
 // wait looks at the day until nothing of it is pending or being rebuilt, and names what failed.
 func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain.Day, hour int, out *archiveResult) error {
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
-	v, err := waitForDay(ctx, p.Catalog, c.Tenant, day, hour, bar)
+	v, err := waitForDay(ctx, p, c.Tenant, day, hour, bar)
 	bar.End(err)
 	if err != nil {
 		return err
@@ -134,12 +137,18 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 }
 
 // waitForDay waits until no hour of the day (or the one) is pending or being rebuilt. bar may be nil.
-func waitForDay(ctx context.Context, cat *catalog.Catalog, tenant string, day domain.Day, hour int, bar *console.Task) (catalog.DayView, error) {
+// Only some hours of a tenant are handed out at a time, and the scheduler may look again in a
+// minute only; so the next ones are handed out from here as well.
+func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, bar *console.Task) (catalog.DayView, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
+	planner := p.Planner(zap.NewNop())
 	done := 0
-	for {
-		v, err := cat.Day(ctx, tenant, day)
+	for turn := 1; ; turn++ {
+		v, err := p.Catalog.Day(ctx, tenant, day)
+		if ctx.Err() != nil { // SQLite has its own word for it
+			return v, ctx.Err()
+		}
 		if err != nil {
 			return v, err
 		}
@@ -150,6 +159,9 @@ func waitForDay(ctx context.Context, cat *catalog.Catalog, tenant string, day do
 		}
 		if waiting == 0 {
 			return v, nil
+		}
+		if turn%feedTurn == 0 {
+			_, _ = planner.Feed(ctx) // whoever schedules does it too, and says what fails
 		}
 		select {
 		case <-ctx.Done():

@@ -158,7 +158,7 @@ func (s *demoShow) archive(ctx context.Context) (due int, err error) {
 	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil {
 		return due, err
 	}
-	_, err = waitForDay(ctx, s.parts.Catalog, s.sample.TenantID, s.day, -1, nil)
+	_, err = waitForDay(ctx, s.parts, s.sample.TenantID, s.day, -1, nil)
 	return due, err
 }
 
