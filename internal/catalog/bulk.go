@@ -96,11 +96,10 @@ const exportMessageColumns = `c.id, c.time_us, c.type, c.conversation_id, c.body
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
 	query, args := w.query(c.postgres, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
-		var metadata, tags sql.RawBytes
 		var last sql.NullInt64
-		err = rows.Scan(&e.ID, &at.At, &e.Locale, &metadata, &tags, &last, &e.UserMessages)
-		e.Start, e.LastAction, e.Metadata, e.Tags, at.ID = fromMicros(at.At), timeOf(last), cloneJSON(metadata), cloneJSON(tags), e.ID
-		return e, at, len(metadata) + len(tags), err
+		err = rows.Scan(&e.ID, &at.At, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
+		e.Start, e.LastAction, at.ID = fromMicros(at.At), timeOf(last), e.ID
+		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
 }
 
@@ -114,10 +113,9 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 	}
 	query, args := w.query(c.postgres, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
-		var body sql.RawBytes
-		err = rows.Scan(&e.ID, &at.At, &e.Type, &e.ConversationID, &body)
-		e.Time, e.Body, at.ID = fromMicros(at.At), cloneJSON(body), e.ID
-		return e, at, len(body), err
+		err = rows.Scan(&e.ID, &at.At, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
+		e.Time, at.ID = fromMicros(at.At), e.ID
+		return e, at, len(e.Body), err
 	}, query, args...)
 }
 
@@ -158,13 +156,6 @@ func (w ExportWindow) query(postgres bool, table, at, columns string, after *Pos
 		arms[i] = fmt.Sprintf("SELECT * FROM (%s) a%d", arms[i], i)
 	}
 	return strings.Join(arms, " UNION ALL ") + " ORDER BY 2, 1 LIMIT $5", args
-}
-
-func cloneJSON(b sql.RawBytes) json.RawMessage {
-	if b == nil {
-		return nil
-	}
-	return append(make(json.RawMessage, 0, len(b)), b...)
 }
 
 // exportPage runs a query for one row more than a page has, and stops at the page's bytes.

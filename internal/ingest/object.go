@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // object is a JSON object whose values keep their bytes. Its slices are those of the line.
@@ -50,72 +52,21 @@ func invalidJSON(text []byte) error {
 // members walks over an object that is known to be valid JSON.
 func members(text []byte) (object, error) {
 	o := object{index: make(map[string]int, 16)}
-	at := skipSpace(text, 1)
-	for text[at] != '}' {
-		start := at
-		end := skipString(text, at)
-		name, err := unquote(text[start:end])
+	for m, err := range rawjson.Members(text) {
+		if err != nil {
+			return o, err
+		}
+		name, err := unquote(m.Name)
 		if err != nil {
 			return o, fmt.Errorf("a field's name %w", err)
 		}
-		at = skipSpace(text, end) + 1 // the colon
-		at = skipSpace(text, at)
-		from := at
-		at = skipValue(text, at)
 		if _, twice := o.index[name]; twice {
 			return o, fmt.Errorf("%.80q stands twice", name)
 		}
 		o.index[name] = len(o.members)
-		o.members = append(o.members, member{name: name, value: text[from:at], whole: text[start:at]})
-		if at = skipSpace(text, at); text[at] == ',' {
-			at = skipSpace(text, at+1)
-		}
+		o.members = append(o.members, member{name: name, value: m.Value, whole: m.Whole})
 	}
 	return o, nil
-}
-
-func skipSpace(text []byte, at int) int {
-	for text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r' {
-		at++
-	}
-	return at
-}
-
-// skipString gives the end of the string that begins at at.
-func skipString(text []byte, at int) int {
-	for at++; text[at] != '"'; at++ {
-		if text[at] == '\\' {
-			at++
-		}
-	}
-	return at + 1
-}
-
-// skipValue gives the end of the value that begins at at.
-func skipValue(text []byte, at int) int {
-	switch text[at] {
-	case '"':
-		return skipString(text, at)
-	case '{', '[':
-		for depth := 0; ; {
-			switch text[at] {
-			case '"':
-				at = skipString(text, at)
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return at + 1
-				}
-			}
-			at++
-		}
-	}
-	for !strings.ContainsRune(" \t\r\n,]}", rune(text[at])) {
-		at++
-	}
-	return at
 }
 
 // get gives a field's value; nil when it is absent or null.

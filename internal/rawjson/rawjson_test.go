@@ -1,0 +1,115 @@
+package rawjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+var texts = []string{
+	`{}`, ` { } `, `{"a":1}`, "{ \"a\" :\t[1, {\"b\": \"} ]\\\"\"}] ,\n\"c\":null}\r", `{"":""}`, `{"a\"b":"\\","c":"\\\""}`, `{"\u0061":-1.50e+3,"é":"漢🙂"}`,
+	`{"a":true,"a":false}`, `{"a":{"b":{"c":[[],[{}]]}}}`, `[]`, `"x"`, `1`, `{`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":}`, `{"a":[`, `{"a":"\`, `{"a":1,`, `{a:1}`, ``, ` `, `}`, `{"a":1]`,
+	"\u2028", "a\x00b", "\xff", `a"b\c<d>&`,
+}
+
+// FuzzMembers holds the walk against encoding/json; of damaged texts it only wants an end.
+func FuzzMembers(f *testing.F) {
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got := map[string]string{}
+		var failed error
+		for m, err := range Members(text) {
+			if failed = err; err != nil {
+				break
+			}
+			if string(m.Whole[:len(m.Name)]) != string(m.Name) || !bytes.HasSuffix(m.Whole, m.Value) {
+				t.Errorf("%q: name %q, value %q, whole %q", text, m.Name, m.Value, m.Whole)
+			}
+			var name string
+			if json.Unmarshal(m.Name, &name) == nil {
+				if utf8.Valid(m.Name) && !m.Is(name) || m.Is(name+"x") {
+					t.Errorf("%q: %q is not its own name", text, name)
+				}
+				got[name] = string(m.Value)
+			}
+		}
+		var want map[string]json.RawMessage
+		if !json.Valid(text) {
+			return
+		}
+		if json.Unmarshal(text, &want) != nil || want == nil {
+			if failed == nil {
+				t.Errorf("%q: not an object, and walked over", text)
+			}
+			return
+		}
+		if failed != nil || len(got) != len(want) {
+			t.Errorf("%q: %v, %q", text, failed, got)
+		}
+		for name, value := range want {
+			if got[name] != string(value) {
+				t.Errorf("%q: %q is %q", text, name, got[name])
+			}
+		}
+	})
+}
+
+func FuzzAppendValue(f *testing.F) {
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		got, err := AppendValue([]byte("before"), value)
+		if err != nil && string(got) != "before" {
+			t.Errorf("%q: %v, and %q", value, err, got)
+		}
+		if !json.Valid(value) {
+			return
+		}
+		want := bytes.NewBufferString("before")
+		if json.Compact(want, value) != nil || err != nil || string(got) != want.String() {
+			t.Errorf("%q: %q, %v", value, got, err)
+		}
+	})
+}
+
+func FuzzAppendString(f *testing.F) {
+	for _, text := range texts {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var want strings.Builder
+		want.WriteString("before")
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(s); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(AppendString([]byte("before"), s)) + "\n"; got != want.String() {
+			t.Errorf("%q: %s", s, got)
+		}
+	})
+}
+
+// TestDamaged wants every cut of an object to be noticed.
+func TestDamaged(t *testing.T) {
+	whole := `{"a":[1,{"b":"x\"y"}],"c":"d"}`
+	for n := range len(whole) {
+		var failed error
+		for _, err := range Members([]byte(whole[:n])) {
+			failed = err
+		}
+		if _, err := AppendValue(nil, []byte(whole[:n])); failed == nil || err == nil {
+			t.Errorf("%s: %v, %v", whole[:n], failed, err)
+		}
+	}
+	for _, text := range []string{`{} x`, `1 2`, ` `} {
+		if _, err := AppendValue(nil, []byte(text)); err == nil {
+			t.Errorf("%q was taken for one value", text)
+		}
+	}
+}
