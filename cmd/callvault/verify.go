@@ -17,8 +17,8 @@ import (
 
 // verifyCmd checks downloaded archives without asking any server.
 type verifyCmd struct {
-	Path string `arg:"" help:"A ZIP, or a directory whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
-	JSON bool   `help:"Print one JSON document."`
+	Path []string `arg:"" help:"ZIPs, and directories whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
+	JSON bool     `help:"Print one JSON document."`
 }
 
 // Help says what is checked and shows examples.
@@ -67,9 +67,13 @@ func (v *verified) good() bool { return v.err == nil && v.OK() }
 // Run verifies one archive after the other and reports; one that is broken or cannot be read
 // ends it with errReported after all others are checked.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
-	paths, err := archivesAt(c.Path)
-	if err != nil {
-		return err
+	var paths []string
+	for _, path := range c.Path {
+		found, err := archivesAt(path)
+		if err != nil {
+			return err
+		}
+		paths = append(paths, found...)
 	}
 	list := make([]verified, 0, len(paths))
 	bad := 0
@@ -88,6 +92,7 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			}
 		}
 	}
+	var err error
 	if c.JSON {
 		err = verifyJSON(d.stdout, list, bad == 0)
 	} else {

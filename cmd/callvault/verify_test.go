@@ -78,6 +78,11 @@ func TestVerifyGoodArchives(t *testing.T) {
 	if code != exitOK || strings.Count(out, "ok      ") != 2 || !strings.HasSuffix(out, "\n2 archives, all as they should be\n") {
 		t.Errorf("exit %d, printed %q", code, out)
 	}
+	// What a shell makes of *.zip.
+	code, out, errs = callvault(t, nil, "verify", path, filepath.Join(dir, "b.ZIP"))
+	if code != exitOK || strings.Count(out, "ok      ") != 2 || errs != "" {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
 }
 
 func TestVerifyNamesWhatIsWrong(t *testing.T) {
