@@ -2,6 +2,10 @@ package recordings
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
@@ -9,60 +13,135 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// dayAnswer is the 200 of the day endpoint. The order of its fields is the wire's.
-type dayAnswer struct {
-	Date           domain.Day   `json:"date"`
-	TotalSessions  int64        `json:"totalSessions"`
-	TotalFiles     int64        `json:"totalFiles"`
-	TotalSizeBytes int64        `json:"totalSizeBytes"`
-	GeneratedAt    *string      `json:"generatedAt"`
-	RetentionDays  int          `json:"retentionDays"`
-	ExpiresAt      *string      `json:"expiresAt"`
-	Links          []linkAnswer `json:"links"`
+// answerSize is room for an answer with 24 links.
+const answerSize = 14 << 10
+
+// writer writes the 200 of the day endpoint: by hand, since 24 links by reflection take longer
+// than counting them. The order of the fields is the wire's.
+type writer struct{ b []byte }
+
+// name begins a field.
+func (w *writer) name(name string) { w.b = append(append(append(w.b, '"'), name...), `":`...) }
+
+// text writes a string field and what separates it from the next.
+func (w *writer) text(name, value string) {
+	w.name(name)
+	w.b = append(appendText(w.b, value), ',')
 }
 
-type linkAnswer struct {
-	Hour             string  `json:"hour"`
-	URL              *string `json:"url"`
-	SessionCount     int     `json:"sessionCount"`
-	FileCount        int     `json:"fileCount"`
-	SizeBytes        int64   `json:"sizeBytes"`
-	Status           string  `json:"status"`
-	URLExpiresAt     *string `json:"urlExpiresAt"`
-	ManifestSHA256   *string `json:"manifestSha256"`
-	Revision         int64   `json:"revision"`
-	Rebuilding       bool    `json:"rebuilding"`
-	MissingFileCount int     `json:"missingFileCount"`
+// textOrNull is text, null for "".
+func (w *writer) textOrNull(name, value string) {
+	if value == "" {
+		w.name(name)
+		w.b = append(w.b, `null,`...)
+		return
+	}
+	w.text(name, value)
+}
+
+func (w *writer) number(name string, value int64) {
+	w.name(name)
+	w.b = append(strconv.AppendInt(w.b, value, 10), ',')
+}
+
+func (w *writer) truth(name string, value bool) {
+	w.name(name)
+	w.b = append(strconv.AppendBool(w.b, value), ',')
+}
+
+// end replaces the last separator.
+func (w *writer) end(with string) { w.b = append(w.b[:len(w.b)-1], with...) }
+
+// appendText appends a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			quoted, _ := json.Marshal(s) // a string always has JSON
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// timeOrNothing is web.Time, "" for the zero time.
+func timeOrNothing(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return web.Time(t)
+}
+
+// served gives the archive that an hour's link is for; nil while there is none.
+func served(hour *catalog.HourView) *catalog.ArchiveView {
+	if hour.State != catalog.StateAvailable {
+		return nil
+	}
+	return hour.Archive
 }
 
 // answer writes down what was issued; sums are those of the links.
-func (h *handler) answer(ctx context.Context, issued catalog.IssuedDay) dayAnswer {
-	v := issued.View
-	a := dayAnswer{Date: v.Day, TotalSessions: v.Sessions, GeneratedAt: web.TimeOrNull(v.Completed), RetentionDays: v.RetentionDays,
-		Links: make([]linkAnswer, 0, len(v.Hours))}
+func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte {
+	v := &issued.View
+	var files, size int64
+	for i := range v.Hours {
+		if a := served(&v.Hours[i]); a != nil {
+			files += int64(a.Files)
+			size += a.Size
+		}
+	}
+	expires := ""
 	if !v.Completed.IsZero() {
-		a.ExpiresAt = web.TimeOrNull(v.RetentionEnd)
+		expires = timeOrNothing(v.RetentionEnd)
 	}
-	for _, hour := range v.Hours {
-		l := h.link(ctx, issued, hour)
-		a.TotalFiles += int64(l.FileCount)
-		a.TotalSizeBytes += l.SizeBytes
-		a.Links = append(a.Links, l)
+	w := &writer{append(make([]byte, 0, answerSize), '{')}
+	w.text("date", string(v.Day))
+	w.number("totalSessions", v.Sessions)
+	w.number("totalFiles", files)
+	w.number("totalSizeBytes", size)
+	w.textOrNull("generatedAt", timeOrNothing(v.Completed))
+	w.number("retentionDays", int64(v.RetentionDays))
+	w.textOrNull("expiresAt", expires)
+	w.name("links")
+	w.b = append(w.b, '[')
+	until := timeOrNothing(issued.LinksEnd)
+	for i := range v.Hours {
+		h.link(ctx, w, issued, &v.Hours[i], until)
 	}
-	return a
+	w.end("]}\n")
+	return w.b
 }
 
-func (h *handler) link(ctx context.Context, issued catalog.IssuedDay, hour catalog.HourView) linkAnswer {
+// link writes one element of links.
+func (h *handler) link(ctx context.Context, w *writer, issued *catalog.IssuedDay, hour *catalog.HourView, until string) {
 	key := domain.HourKey{Tenant: issued.View.Tenant, Day: issued.View.Day, Hour: hour.Hour}
-	l := linkAnswer{Hour: key.HH(), Status: hour.State, Revision: hour.Revision}
-	archive := hour.Archive
-	if hour.State != catalog.StateAvailable || archive == nil {
-		return l
+	archive, revision, address := served(hour), hour.Revision, ""
+	if archive == nil {
+		archive, until = &catalog.ArchiveView{}, ""
+	} else {
+		token := h.deps.Links.SealLink(ctx, auth.Link{HourKey: key, Revision: archive.Revision, Archive: archive.Token, Expires: issued.LinksEnd})
+		address = h.cfg.PublicURL + dayPath + "/" + string(key.Day) + "/" + key.HH() + "/download?token=" + token
+		revision = archive.Revision
 	}
-	token := h.deps.Links.SealLink(ctx, auth.Link{HourKey: key, Revision: archive.Revision, Archive: archive.Token, Expires: issued.LinksEnd})
-	url := h.cfg.PublicURL + dayPath + "/" + string(key.Day) + "/" + key.HH() + "/download?token=" + token
-	l.URL, l.URLExpiresAt, l.ManifestSHA256 = &url, web.TimeOrNull(issued.LinksEnd), &archive.ManifestSHA256
-	l.SessionCount, l.FileCount, l.SizeBytes = archive.Sessions, archive.Files, archive.Size
-	l.Revision, l.Rebuilding, l.MissingFileCount = archive.Revision, hour.Rebuilding, archive.MissingCount
-	return l
+	w.b = append(w.b, '{')
+	w.text("hour", key.HH())
+	w.textOrNull("url", address)
+	w.number("sessionCount", int64(archive.Sessions))
+	w.number("fileCount", int64(archive.Files))
+	w.number("sizeBytes", archive.Size)
+	w.text("status", hour.State)
+	w.textOrNull("urlExpiresAt", until)
+	w.textOrNull("manifestSha256", archive.ManifestSHA256)
+	w.number("revision", revision)
+	w.truth("rebuilding", address != "" && hour.Rebuilding)
+	w.number("missingFileCount", int64(archive.MissingCount))
+	w.end("},")
+}
+
+// send writes a 200 with a body that is JSON already.
+func send(w http.ResponseWriter, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body) // a caller that is gone needs no answer
 }

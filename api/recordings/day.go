@@ -95,5 +95,5 @@ func (h *handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return
 	}
 	limit(w, issued.Window)
-	web.JSON(w, r, http.StatusOK, h.answer(ctx, issued))
+	send(w, h.answer(ctx, &issued))
 }
