@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -11,9 +13,12 @@ import (
 	"github.com/callvault/callvault/api/admin"
 )
 
-// operators makes what operators ask, or, when it has an address of its own, listens there and
-// leaves nothing for the public one.
-func (p *Parts) operators(ctx context.Context, g *Group, log *zap.Logger) ([]api.Family, error) {
+// metricsPath is where a process tells its numbers.
+const metricsPath = "/metrics"
+
+// operators makes what operators ask. When that has an address of its own, it listens there and
+// leaves nothing of it for the public one: the metrics move out of pages as well.
+func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.HandlerFunc, log *zap.Logger) ([]api.Family, error) {
 	c := p.Config
 	cfg := admin.Config{Token: c.AdminToken.Reveal(), ReadOnly: c.AdminReadOnly}
 	if c.AdminListen == "" {
@@ -26,7 +31,9 @@ func (p *Parts) operators(ctx context.Context, g *Group, log *zap.Logger) ([]api
 	if err != nil || c.AdminListen == "" {
 		return families, err
 	}
-	server, err := Listen(ctx, "admin", c.AdminListen, api.New(api.Config{}, api.Deps{Families: families, Log: log, Now: time.Now}), c.DrainTimeout, log)
+	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now})
+	delete(pages, metricsPath)
+	server, err := Listen(ctx, "admin", c.AdminListen, handler, c.DrainTimeout, log)
 	if err != nil {
 		return nil, err
 	}

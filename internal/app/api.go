@@ -41,7 +41,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
 		conversations.New(conversations.Config{}, conversations.Deps{Catalog: p.Catalog, Store: p.Store.Recordings(), Cursors: keys, Log: log}),
 	}
-	operators, err := p.operators(ctx, g, log)
+	operators, err := p.operators(ctx, g, pages, log)
 	if err != nil {
 		return nil, err
 	}
