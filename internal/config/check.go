@@ -108,6 +108,7 @@ func (s *Source) together(c *Config) {
 		variable string
 		text     string
 	}{
+		{c.Data == "", "CALLVAULT_DATA", "empty; name a directory, or leave it unset for ./data"},
 		{c.S3Endpoint != "" && c.S3AccessKey == "", "CALLVAULT_S3_ACCESS_KEY", "missing, while CALLVAULT_S3_ENDPOINT is set; set both or neither"},
 		{c.S3Endpoint != "" && c.S3SecretKey == "", "CALLVAULT_S3_SECRET_KEY", "missing, while CALLVAULT_S3_ENDPOINT is set; set both or neither"},
 		{c.S3Endpoint == "" && (c.S3AccessKey != "" || c.S3SecretKey != ""), "CALLVAULT_S3_ENDPOINT", "missing, while a key of the object store is set; set it, for example to https://s3.eu-central-1.amazonaws.com"},

@@ -188,6 +188,14 @@ func TestSettingsThatBelongTogether(t *testing.T) {
 	}
 }
 
+// What a script passes whose own variable is unset must not mean the working directory.
+func TestAnEmptyDataDirectoryIsRefused(t *testing.T) {
+	_, err := load(t, nil, Standalone(), "--data=")
+	if problemsOf(t, err)["CALLVAULT_DATA"] == "" {
+		t.Errorf("got %v, want a problem of CALLVAULT_DATA", err)
+	}
+}
+
 func TestDownloadModeFollowsTheStore(t *testing.T) {
 	store := Env{"CALLVAULT_S3_ENDPOINT": "https://s3.example.com/", "CALLVAULT_S3_ACCESS_KEY": "a", "CALLVAULT_S3_SECRET_KEY": "b"}
 	c, err := load(t, store, Standalone())
