@@ -130,7 +130,7 @@ func (d *deps) report(err error) int {
 func (d *deps) complain(text string) {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = console.Clean(line)
+		lines[i] = console.Clean(strings.ReplaceAll(line, "\t", "    ")) // drivers indent their causes
 	}
 	_, _ = fmt.Fprintln(d.stderr, "callvault: "+strings.Join(lines, "\n")) // nobody is left to tell
 }
