@@ -51,7 +51,7 @@ func newTab(w *world) *tab {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
 		w.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(ctx, 3*time.Minute) // only so that a lost browser ends the test
+	limited, cancel := context.WithTimeout(ctx, 10*time.Minute) // only so that a lost browser ends the test
 	w.Cleanup(cancel)
 	return &tab{w, limited, server.URL, artifacts}
 }
