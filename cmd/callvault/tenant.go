@@ -46,7 +46,7 @@ type tenantCreateCmd struct {
 	config.Parts  `embed:""`
 	ID            string   `arg:"" help:"Id: 1 to 64 of A-Z, a-z, 0-9, _ and -."`
 	Name          string   `help:"Name for people."`
-	RetentionDays int      `help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
+	RetentionDays *int     `placeholder:"N" help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
 	Feature       []string `help:"Feature to switch on: daily_audio_recordings, export_api. Repeatable." enum:"daily_audio_recordings,export_api"`
 	JSON          bool     `help:"Print JSON."`
 }
@@ -61,10 +61,10 @@ func (*tenantCreateCmd) Help() string {
 // Run creates the tenant.
 func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: c.RetentionDays,
+		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: p.Config.RetentionDays,
 			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}
-		if t.RetentionDays == 0 {
-			t.RetentionDays = p.Config.RetentionDays
+		if c.RetentionDays != nil {
+			t.RetentionDays = *c.RetentionDays
 		}
 		for _, f := range c.Feature {
 			setFeature(&t, f, true)
