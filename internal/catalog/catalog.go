@@ -100,7 +100,7 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 	}
 	dsn := func(extra string) string {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-			"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
+			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
 	}
 	var err error
 	if c.write, err = sql.Open("sqlite", dsn("&_txlock=immediate")); err != nil {
