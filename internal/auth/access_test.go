@@ -165,3 +165,27 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestKnownTokenEnds: a token whose signature was verified before ends with its application all the same.
+func TestKnownTokenEnds(t *testing.T) {
+	b := newBench(t, auth.Outside{})
+	token, _, err := b.tokens.Issue(t.Context(), b.app, b.app.Scopes)
+	b.must(err)
+	verify := func(want domain.Kind) {
+		t.Helper()
+		if _, err := b.tokens.Verify(t.Context(), token); domain.KindOf(err) != want {
+			t.Fatalf("got %v, want %q", err, want)
+		}
+	}
+	for range 2 {
+		verify("")
+		verify("")
+		b.must(b.cat.DisableApplication(t.Context(), b.app.ID, true))
+		verify(domain.KindUnauthorized)
+		verify(domain.KindUnauthorized)
+		b.must(b.cat.DisableApplication(t.Context(), b.app.ID, false))
+	}
+	verify("")
+	b.must(b.cat.DeleteApplication(t.Context(), b.app.ID))
+	verify(domain.KindUnauthorized)
+}
