@@ -1,0 +1,127 @@
+package admin_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// tab is a page in a real browser.
+type tab struct {
+	*world
+	ctx       context.Context
+	url       string
+	artifacts string
+}
+
+// newTab starts a browser on the world's console.
+func newTab(w *world) *tab {
+	w.Helper()
+	binary, err := exec.LookPath("chromium")
+	if err != nil {
+		w.Fatalf("chromium is not installed (make tools): %v", err)
+	}
+	server := httptest.NewServer(w.handler)
+	w.Cleanup(server.Close)
+	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
+	if artifacts == "" {
+		artifacts = w.TempDir()
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(w.TempDir()), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(w.Context(), options...)
+	w.Cleanup(stop)
+	ctx, quit := chromedp.NewContext(allocator)
+	w.Cleanup(quit)
+	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
+		w.Fatal(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Minute) // only so that a lost browser ends the test
+	w.Cleanup(cancel)
+	return &tab{w, limited, server.URL, artifacts}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// read runs what gives a value.
+func read[T any](b *tab, a chromedp.Action[T]) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, a)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// text gives the page's text.
+func (b *tab) text() string {
+	b.Helper()
+	return read(b, chromedp.Text(chromedp.CSS("main")))
+}
+
+func (b *tab) shows(parts ...string) {
+	b.Helper()
+	text := b.text()
+	for _, part := range parts {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(part)) {
+			b.Fatalf("the page does not show %q:\n%s", part, text)
+		}
+	}
+}
+
+// follow clicks what a selector finds and waits for the next page.
+func (b *tab) follow(selector string) {
+	b.Helper()
+	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		b.Fatalf("follow %s: %v", selector, err)
+	}
+}
+
+func (b *tab) picture(name string) {
+	b.Helper()
+	png := read(b, chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(b.artifacts, name+".png"), png, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *tab) look(width, height int64, phone bool, scheme string) {
+	b.Helper()
+	var options []chromedp.EmulateViewportOption
+	if phone {
+		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	b.do(chromedp.EmulateViewport(width, height, options...))
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fits fails when the page is wider than the window: then a phone scrolls sideways.
+func (b *tab) fits() {
+	b.Helper()
+	if read(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`)) {
+		b.Error("the page is wider than the window")
+	}
+}
+
+func (b *tab) signIn() {
+	b.Helper()
+	b.do(chromedp.Navigate(b.url+"/admin/signin"), chromedp.SendKeys(chromedp.CSS("#token"), adminToken))
+	b.follow("button.primary")
+}
