@@ -45,12 +45,12 @@ func benchmarkDay(b *testing.B, url string) {
 	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, crowd.cat, time.Now)
 	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},
 		recordings.Deps{Catalog: crowd.cat, Tokens: tokens, Links: keys, Store: &apitest.Archives{}, Log: zap.NewNop()})
-	real := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
-	defer real.Close()
+	vault := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
+	defer vault.Close()
 	asks := crowd.asks(tokens)
 
 	load := newLoad(b, asks)
-	warm := load.run(real.URL) // fills what is kept in memory
+	warm := load.run(vault.URL) // fills what is kept in memory
 	bare := httptest.NewServer(answerFrom(warm.answer))
 	defer bare.Close()
 	load.run(bare.URL)
@@ -59,7 +59,7 @@ func benchmarkDay(b *testing.B, url string) {
 	b.ResetTimer()
 	for b.Loop() {
 		for range speedRounds {
-			days = append(days, load.run(real.URL))
+			days = append(days, load.run(vault.URL))
 			memory = append(memory, load.run(bare.URL))
 		}
 	}
