@@ -14,10 +14,13 @@ import (
 // TestRegisterLargeHour registers one hour of many recordings, batch after batch, into tables whose
 // statistics are stale or absent: a plan that reads the whole hour for each line never ends.
 func TestRegisterLargeHour(t *testing.T) {
-	const small, batches, size = 8, 17, 4000
+	const small, size = 8, 4000
 	for name, url := range databases() {
 		t.Run(name, func(t *testing.T) {
-			dsn := url(t)
+			dsn, batches := url(t), 17
+			if name == "sqlite" { // which plans every statement afresh
+				batches = 3
+			}
 			c := open(t, dsn)
 			ctx := t.Context()
 			if _, err := c.Migrate(ctx); err != nil {

@@ -93,8 +93,10 @@ func withHistory(t *testing.T, url string) *Catalog {
 		t.Fatal(err)
 	}
 	statements := strings.Split(history, ";\n")
-	if c.postgres { // SQLite is never analyzed in production
+	if c.postgres { // SQLite is never analyzed in production: its plans are the same with less
 		statements = append(statements, "ANALYZE")
+	} else {
+		statements[0] = strings.Replace(statements[0], "i < 5000", "i < 1100", 1)
 	}
 	for _, s := range statements {
 		if _, err := c.write.ExecContext(t.Context(), s); err != nil {

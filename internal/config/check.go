@@ -112,6 +112,7 @@ func (s *Source) together(c *Config) {
 		{c.S3Endpoint != "" && c.S3AccessKey == "", "CALLVAULT_S3_ACCESS_KEY", "missing, while CALLVAULT_S3_ENDPOINT is set; set both or neither"},
 		{c.S3Endpoint != "" && c.S3SecretKey == "", "CALLVAULT_S3_SECRET_KEY", "missing, while CALLVAULT_S3_ENDPOINT is set; set both or neither"},
 		{c.S3Endpoint == "" && (c.S3AccessKey != "" || c.S3SecretKey != ""), "CALLVAULT_S3_ENDPOINT", "missing, while a key of the object store is set; set it, for example to https://s3.eu-central-1.amazonaws.com"},
+		{c.S3Endpoint == "" && c.DownloadMode == "redirect", "CALLVAULT_DOWNLOAD_MODE", "redirect, while CALLVAULT_S3_ENDPOINT is not set; clients cannot reach the embedded store, use proxy"},
 		{c.S3Endpoint == "" && c.S3Public != "", "CALLVAULT_S3_PUBLIC_ENDPOINT", "set, while CALLVAULT_S3_ENDPOINT is not; the embedded store has no public address"},
 		{c.Recordings != "" && c.Recordings == c.Archives, "CALLVAULT_ARCHIVES_BUCKET", "the same bucket as CALLVAULT_RECORDINGS_BUCKET; use another, archives expire and recordings do not"},
 		{c.OIDCIssuer != "" && c.OIDCAudience == "", "CALLVAULT_OIDC_AUDIENCE", "missing, while CALLVAULT_OIDC_ISSUER is set; name the audience that its tokens must carry, or any token of the issuer would do"},
