@@ -35,6 +35,7 @@ type accessClaims struct {
 	jwt.Claims
 	ClientID string `json:"client_id"`
 	Tenant   string `json:"tenant"`
+	Epoch    int64  `json:"epoch"` // the application's when the token was issued
 	Scope    string `json:"scope"`
 }
 
@@ -98,7 +99,7 @@ func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []st
 			Issuer: t.cfg.Issuer, Subject: app.ID, Audience: jwt.Audience{t.cfg.Issuer}, ID: hex.EncodeToString(serial[:]),
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(t.cfg.TokenTTL)),
 		},
-		ClientID: app.ID, Tenant: app.Tenant, Scope: strings.Join(scopes, " "),
+		ClientID: app.ID, Tenant: app.Tenant, Epoch: app.Epoch, Scope: strings.Join(scopes, " "),
 	}).Serialize()
 	if err != nil {
 		return "", 0, fmt.Errorf("sign an access token: %w", err)
@@ -199,8 +200,8 @@ func (t *Tokens) callerOf(ctx context.Context, v *verifiedToken) (Caller, error)
 		return Caller{}, refused(err)
 	case err != nil:
 		return Caller{}, err
-	case !app.Disabled.IsZero() || app.Tenant != claims.Tenant:
-		return Caller{}, refused(fmt.Errorf("the application is disabled"))
+	case !app.Disabled.IsZero() || app.Tenant != claims.Tenant || app.Epoch != claims.Epoch:
+		return Caller{}, refused(fmt.Errorf("the application is disabled, or was since"))
 	}
 	caller := Caller{Tenant: app.Tenant, Actor: "app:" + app.ID}
 	for _, scope := range strings.Fields(claims.Scope) {

@@ -184,6 +184,11 @@ func TestKnownTokenEnds(t *testing.T) {
 		verify(domain.KindUnauthorized)
 		verify(domain.KindUnauthorized)
 		b.must(b.cat.DisableApplication(t.Context(), b.app.ID, false))
+		verify(domain.KindUnauthorized) // what a disabling ended stays ended
+		b.app, err = b.cat.Application(t.Context(), b.app.ID)
+		b.must(err)
+		token, _, err = b.tokens.Issue(t.Context(), b.app, b.app.Scopes)
+		b.must(err)
 	}
 	verify("")
 	b.must(b.cat.DeleteApplication(t.Context(), b.app.ID))

@@ -32,6 +32,7 @@ type Application struct {
 	Name     string
 	Scopes   []string
 	Disabled time.Time // zero while it may be used
+	Epoch    int64     // raised by every disabling: tokens of a former one stay ended
 	Created  time.Time
 	LastUsed time.Time // to the minute; zero if never
 }
@@ -49,14 +50,14 @@ func hashSecret(secret string) []byte {
 	return sum[:]
 }
 
-const applicationColumns = `id, tenant, name, scopes, disabled_us, created_us, last_used_us`
+const applicationColumns = `id, tenant, name, scopes, disabled_us, epoch, created_us, last_used_us`
 
 // scanApplication scans applicationColumns and whatever else was selected behind them.
 func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Application, err error) {
 	var scopes string
 	var disabled, used sql.NullInt64
 	var created int64
-	err = row.Scan(append([]any{&a.ID, &a.Tenant, &a.Name, &scopes, &disabled, &created, &used}, more...)...)
+	err = row.Scan(append([]any{&a.ID, &a.Tenant, &a.Name, &scopes, &disabled, &a.Epoch, &created, &used}, more...)...)
 	a.Scopes, a.Disabled, a.Created, a.LastUsed = strings.Fields(scopes), timeOf(disabled), fromMicros(created), timeOf(used)
 	return a, err
 }
@@ -142,7 +143,8 @@ func (c *Catalog) RotateApplication(ctx context.Context, id string) (string, err
 // DisableApplication ends an application's tokens with the next request, or takes that back.
 // Error: KindNotFound.
 func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool) error {
-	return c.change(ctx, "application", id, `UPDATE applications SET disabled_us =
+	return c.change(ctx, "application", id, `UPDATE applications SET
+		epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 

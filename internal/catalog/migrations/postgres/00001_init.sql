@@ -30,6 +30,7 @@ CREATE TABLE applications (
     secret_hash   BYTEA NOT NULL, -- SHA-256 of a 256-bit random
     scopes        TEXT NOT NULL,
     disabled_us   BIGINT,
+    epoch         BIGINT NOT NULL DEFAULT 0, -- raised by every disabling; ends the tokens that name a former one
     created_us    BIGINT NOT NULL,
     last_used_us  BIGINT
 );

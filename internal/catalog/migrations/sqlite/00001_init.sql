@@ -30,6 +30,7 @@ CREATE TABLE applications (
     secret_hash   BLOB NOT NULL, -- SHA-256 of a 256-bit random
     scopes        TEXT NOT NULL,
     disabled_us   INTEGER,
+    epoch         INTEGER NOT NULL DEFAULT 0, -- raised by every disabling; ends the tokens that name a former one
     created_us    INTEGER NOT NULL,
     last_used_us  INTEGER
 );
