@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const (
 	key, otherKey = "key-of-acme", "key-of-other"
-	plainList      = "/conversations"
+	plainList     = "/conversations"
 	convaiList    = "/v1/convai/conversations"
 )
 

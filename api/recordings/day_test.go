@@ -181,6 +181,10 @@ func TestDisabledApplication(t *testing.T) {
 		b.must(b.cat.DisableApplication(b.Context(), b.app.ID, true))
 		b.want(b.get(b.day), 401, textUnauthorized)
 		b.must(b.cat.DisableApplication(b.Context(), b.app.ID, false))
+		b.want(b.get(b.day), 401, textUnauthorized) // what was ended stays ended
+		app, err := b.cat.Application(b.Context(), b.app.ID)
+		b.must(err)
+		b.token = b.issue(app, auth.ScopeDataService)
 		b.want(b.get(b.day), 200, "")
 		b.must(b.cat.DeleteApplication(b.Context(), b.app.ID))
 		b.want(b.get(b.day), 401, textUnauthorized)

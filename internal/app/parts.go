@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/auth"
@@ -65,7 +66,7 @@ func Open(ctx context.Context, cfg config.Config, g *Group, log *zap.Logger) (*P
 		}
 		disk = d
 	}
-	if err := p.connect(ctx, g, disk); err != nil {
+	if err := p.connect(ctx, g, disk, log); err != nil {
 		return nil, err
 	}
 	if !p.Embedded() {
@@ -127,7 +128,7 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 }
 
 // connect opens the clients of all parts.
-func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk) error {
+func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log *zap.Logger) error {
 	c := p.Config
 	var err error
 	// To the catalog no delay at all means its default.
@@ -151,6 +152,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk) erro
 		p.Store.Close()
 		return nil
 	}})
+	redis.SetLogger(redisLog{log.Named("redis")})
 	if p.Queue, err = queue.Connect(c.RedisURL.Reveal()); err != nil {
 		return err
 	}

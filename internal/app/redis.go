@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -49,6 +50,14 @@ func (r *embeddedRedis) component() Component {
 		r.server.Close()
 		return nil
 	}}
+}
+
+// redisLog takes what the Redis client says by itself: its callers report every failure anyway.
+type redisLog struct{ log *zap.Logger }
+
+// Printf implements the client's logger.
+func (l redisLog) Printf(_ context.Context, format string, args ...any) {
+	l.log.Debug("redis client", zap.String("says", fmt.Sprintf(format, args...)))
 }
 
 func randomHex() string {

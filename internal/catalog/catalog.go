@@ -119,7 +119,7 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 // would let everyone read it, and its WAL takes over the mode. A file that stands is not even
 // opened, since closing it would drop the locks that this process holds on it.
 func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
