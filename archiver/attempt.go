@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,7 @@ type part struct {
 	buf    []byte
 	fill   atomic.Int32 // writers left: the layout, ranges, checksums to patch; then it is uploaded
 	hold   atomic.Int32 // users left: the upload, ranges to hash; then its buffer is free
+	long   []*span      // ranges whose CRC-32 is not computed a second time, in order
 }
 
 // attempt is one pass over a plan. The layout runs ahead in the order of the
@@ -190,7 +190,7 @@ func (a *attempt) released(p *part) {
 }
 
 func (a *attempt) upload(ctx context.Context, p *part) error {
-	crc := crc32.ChecksumIEEE(p.buf)
+	crc := p.checksum()
 	if err := a.sink.Part(ctx, p.number, p.buf, crc); err != nil {
 		return fmt.Errorf("upload part %d: %w", p.number, err)
 	}

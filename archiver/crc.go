@@ -1,5 +1,24 @@
 package archiver
 
+import "hash/crc32"
+
+// longSpan is from how many bytes on combining two CRC-32 costs less than
+// computing one again.
+const longSpan = 256 << 10
+
+// checksum returns the CRC-32 of a filled part. Its long spans have theirs
+// from being read, so that damage in between is noticed by the store as well.
+func (p *part) checksum() uint32 {
+	var crc uint32
+	at := 0
+	for _, s := range p.long {
+		crc = crc32.Update(crc, crc32.IEEETable, p.buf[at:s.at])
+		crc = combineCRC(crc, s.crc, int64(len(s.data)))
+		at = s.at + len(s.data)
+	}
+	return crc32.Update(crc, crc32.IEEETable, p.buf[at:])
+}
+
 // polynomial is the reflected CRC-32 (IEEE) polynomial.
 const polynomial = 0xEDB88320
 

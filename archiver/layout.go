@@ -14,6 +14,7 @@ type span struct {
 	flight *flight
 	part   *part
 	data   []byte // where it belongs in the part's buffer
+	at     int    // offset in the part
 	from   int64  // offset in the entry
 	index  int
 	crc    uint32
@@ -180,7 +181,10 @@ func (l *layout) data(f *flight) error {
 		if f.spans > 1 {
 			f.lengths[index] = int64(n)
 		}
-		s := &span{flight: f, part: l.cur, data: room[:n], from: from, index: index}
+		s := &span{flight: f, part: l.cur, data: room[:n], at: l.off, from: from, index: index}
+		if n >= longSpan {
+			l.cur.long = append(l.cur.long, s)
+		}
 		from += int64(n)
 		l.advance(n)
 		if err := l.hand(s); err != nil {
