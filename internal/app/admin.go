@@ -33,7 +33,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	}
 	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now})
 	delete(pages, metricsPath)
-	server, err := Listen(ctx, "admin", c.AdminListen, handler, c.DrainTimeout, log)
+	server, err := Listen(ctx, "admin", c.AdminListen, handler, Stopping{Drain: c.DrainTimeout}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -25,13 +26,22 @@ type HTTPServer struct {
 	name     string
 	listener net.Listener
 	server   *http.Server
-	drain    time.Duration
+	stop     Stopping
+	stopping atomic.Bool
 	abort    context.CancelFunc
 }
 
-// Listen opens the address at once, so that a port in use is an error at start
-// (KindUnavailable). Requests that run when the server stops get drain to end.
-func Listen(ctx context.Context, name, address string, handler http.Handler, drain time.Duration, log *zap.Logger) (*HTTPServer, error) {
+// Stopping is how long a server takes to stop.
+type Stopping struct {
+	// Delay is how long it goes on accepting after it was told to stop, so that those who send it
+	// callers see that it is not ready before it refuses anybody. Every answer of that time ends
+	// its connection, so that none is idle and open when the time is over.
+	Delay time.Duration
+	Drain time.Duration // until running requests are cut off; Delay is part of it
+}
+
+// Listen opens the address at once, so that a port in use is an error at start (KindUnavailable).
+func Listen(ctx context.Context, name, address string, handler http.Handler, stop Stopping, log *zap.Logger) (*HTTPServer, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -44,17 +54,26 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, dra
 		abort()
 		return nil, errors.Join(fmt.Errorf("log of %s: %w", name, err), listener.Close())
 	}
-	return &HTTPServer{
-		name: name, listener: listener, drain: drain, abort: abort,
-		server: &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: readHeaderTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			BaseContext:       func(net.Listener) context.Context { return base },
-			ErrorLog:          errorLog, // what strangers' clients do wrong
-		},
-	}, nil
+	s := &HTTPServer{name: name, listener: listener, stop: stop, abort: abort}
+	s.server = &http.Server{
+		Handler:           s.parting(handler),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          errorLog, // what strangers' clients do wrong
+	}
+	return s, nil
+}
+
+// parting ends the connection of every answer that begins after the server was told to stop.
+func (s *HTTPServer) parting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Addr is the address that is listened on, with the port that was chosen for port 0.
@@ -62,7 +81,7 @@ func (s *HTTPServer) Addr() string { return s.listener.Addr().String() }
 
 // Component puts the server into a group at the given stage.
 func (s *HTTPServer) Component(stage Stage) Component {
-	return Component{Name: s.name, Stage: stage, Run: s.run, Close: s.close, Drain: s.drain + time.Second}
+	return Component{Name: s.name, Stage: stage, Run: s.run, Close: s.close, Drain: s.stop.Drain + time.Second}
 }
 
 func (s *HTTPServer) run(ctx context.Context) error {
@@ -73,11 +92,17 @@ func (s *HTTPServer) run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.stop.Drain)
 	defer cancel()
+	s.stopping.Store(true)
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(s.stop.Delay):
+	}
 	err := s.server.Shutdown(waiting)
 	if err != nil {
-		err = fmt.Errorf("requests still running after %s were cut off: %w", s.drain, err)
+		err = fmt.Errorf("requests still running after %s were cut off: %w", s.stop.Drain, err)
 	}
 	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

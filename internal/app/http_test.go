@@ -18,9 +18,9 @@ import (
 )
 
 // serve runs handler in a group and gives its URL, and a function that stops it.
-func serve(t *testing.T, handler http.Handler, drain time.Duration) (url string, stop func() error) {
+func serve(t *testing.T, handler http.Handler, how Stopping) (url string, stop func() error) {
 	t.Helper()
-	s, err := Listen(t.Context(), "api", "127.0.0.1:0", handler, drain, zap.NewNop())
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", handler, how, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestRunningRequestsEndBeforeTheServer(t *testing.T) {
 		if r.Context().Err() == nil {
 			_, _ = io.WriteString(w, "all of it")
 		}
-	}), time.Minute)
+	}), Stopping{Drain: time.Minute})
 	type answer struct {
 		body string
 		err  error
@@ -78,7 +78,7 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 		close(started)
 		<-r.Context().Done()
 		close(cut)
-	}), time.Millisecond)
+	}), Stopping{Drain: time.Millisecond})
 	failed := make(chan error, 1)
 	go func() { _, err := get(t.Context(), url); failed <- err }()
 	<-started
@@ -91,20 +91,66 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 	}
 }
 
+// TestAStoppingServerAnswers asks a server within the delay of its stop: it answers on the old
+// connection and on new ones, and ends each of them.
+func TestAStoppingServerAnswers(t *testing.T) {
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "an answer")
+	}), Stopping{Delay: time.Hour, Drain: 2 * time.Hour}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{}}
+	closes := func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr(), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != "an answer" {
+			t.Errorf("answered %q, error %v", body, err)
+		}
+		return errors.Join(err, res.Body.Close()) == nil && res.Close
+	}
+	if closes() {
+		t.Error("a running server ends its connections")
+	}
+	stop()
+	for !closes() { // until it has seen the stop
+	}
+	for range 3 {
+		if !closes() {
+			t.Error("a stopping server leaves a connection open")
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
 func TestAPortInUseIsAnErrorAtStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, err = Listen(t.Context(), "api", taken.Addr().String(), http.NotFoundHandler(), time.Second, zap.NewNop())
+	_, err = Listen(t.Context(), "api", taken.Addr().String(), http.NotFoundHandler(), Stopping{Drain: time.Second}, zap.NewNop())
 	if !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(domain.SafeMessage(err), taken.Addr().String()) {
 		t.Errorf("got %v, want that the address cannot be listened on", err)
 	}
 }
 
 func TestAnAbandonedListenerIsFree(t *testing.T) {
-	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.NotFoundHandler(), time.Second, zap.NewNop())
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.NotFoundHandler(), Stopping{Drain: time.Second}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -79,7 +80,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	}
 	var handler http.Handler
 	server, err := Listen(ctx, "http", p.Config.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
-		p.Config.DrainTimeout, log)
+		p.stopping(roles), log)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +115,16 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	health = NewHealth(log.Named("health"), time.Now, checks...)
 	g.Add(health.Component())
 	return &Serving{URL: url, Parts: p}, p.publish(url)
+}
+
+// stopping says how the listener of these roles stops. Only an API has callers to wait for, and only
+// where another one can take them: a process with parts inside is alone.
+func (p *Parts) stopping(roles []config.Role) Stopping {
+	s := Stopping{Drain: p.Config.DrainTimeout}
+	if slices.Contains(roles, config.API) && !p.Embedded() {
+		s.Delay = min(p.Config.StopDelay, s.Drain/2)
+	}
+	return s
 }
 
 // publish tells the commands beside this process where its parts are.

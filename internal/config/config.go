@@ -57,6 +57,7 @@ type Work struct {
 	Lease         time.Duration `var:"CALLVAULT_LEASE" type:"duration" default:"1m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker scheduler" help:"How long a build's claim outlives its worker."`
 	BuildStall    time.Duration `var:"CALLVAULT_BUILD_STALL" type:"duration" default:"2m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker" help:"A build without a byte for this long is cancelled and retried."`
 	DrainTimeout  time.Duration `var:"CALLVAULT_DRAIN_TIMEOUT" type:"duration" default:"25s" min:"1s" max:"1h" placeholder:"TIME" roles:"api worker scheduler" help:"How long a stopping process waits for downloads and builds to end."`
+	StopDelay     time.Duration `var:"CALLVAULT_STOP_DELAY" type:"duration" default:"5s" min:"0s" max:"10m" placeholder:"TIME" roles:"api" help:"How long a stopping API that is not ready any more still takes requests: part of CALLVAULT_DRAIN_TIMEOUT, at most its half."`
 }
 
 // Embedded says which parts have no address and so run inside the process.

@@ -57,7 +57,7 @@ func TestDefaultsOfStandalone(t *testing.T) {
 		},
 		Work: Work{
 			Schedule: "0 2 * * *", RetentionDays: 3, HealInterval: time.Minute, LateDelay: 5 * time.Minute, Concurrency: 4,
-			Memory: 64 << 20, Lease: time.Minute, BuildStall: 2 * time.Minute, DrainTimeout: 25 * time.Second,
+			Memory: 64 << 20, Lease: time.Minute, BuildStall: 2 * time.Minute, DrainTimeout: 25 * time.Second, StopDelay: 5 * time.Second,
 		},
 	}
 	if d := cmp.Diff(want, c); d != "" {

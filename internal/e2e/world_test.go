@@ -74,6 +74,7 @@ func settle(t *testing.T, w *world, redis, postgres string, s3 testenv.S3) *worl
 		"CALLVAULT_PUBLIC_URL": "http://" + publicHost, "CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_INTERNAL_TOKEN": internalToken,
 		"CALLVAULT_SCHEDULE": "0 0 * * *", // yesterday is over: it is planned at once
 		"CALLVAULT_LEASE":    "2s", "CALLVAULT_HEAL_INTERVAL": "1s", "CALLVAULT_LATE_DELAY": "200ms",
+		"CALLVAULT_STOP_DELAY": "0s", // no test but one asks an API that stops
 	}
 	w.objectStore(s3)
 	w.ok("migrate", "up")
