@@ -25,6 +25,8 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"retry is written":    retryWritten,
 		"features":            featureSwitched,
 		"refusal leaves none": refusalUnwritten,
+		"standing":            standing,
+		"standing of nights":  standingNights,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := open(t)

@@ -1,0 +1,105 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Standing is how the archives of all tenants stand, in numbers. What it costs to read grows with
+// the tenants and with what needs a hand, not with recordings or days that are done with.
+type Standing struct {
+	Now       time.Time // the catalog's clock
+	Tenants   int64     // with the recordings feature that had a yesterday: older than it, or with recordings of it
+	Yesterday DaysStanding
+	Other     DaysStanding // days within retention beside yesterday: only Pending, Failed and Incomplete
+
+	Due         int64     // hours that are due and that nobody builds yet
+	OldestDue   time.Time // since when the first of those waits; zero if none
+	Building    int64     // hours that a worker holds
+	OldestBuild time.Time // when the longest running build began; zero if none
+
+	MissingHours int64 // hours whose served archive lacks files
+	MissingFiles int64 // those files
+	CutShort     int64 // days that ended within the last week without being complete
+}
+
+// DaysStanding counts hours by state, and days.
+type DaysStanding struct {
+	Available  int64 // hours
+	NoData     int64
+	Pending    int64
+	Failed     int64
+	Planned    int64 // days
+	Incomplete int64 // days that hold something and are not planned, or have pending or failed hours
+}
+
+// cutShortSpan is how long a day that ended too early is told of.
+const cutShortSpan = 7 * 24 * time.Hour
+
+// Standing counts in one snapshot.
+func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
+	var s Standing
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		s = Standing{Now: fromMicros(at)}
+		today := domain.DayOf(s.Now)
+		yesterday := today.Add(-1)
+		y, o := &s.Yesterday, &s.Other
+		var unplanned int64
+		var nextDue, claimed sql.NullInt64
+		for _, q := range []struct {
+			query string
+			args  []any
+			into  []any
+		}{
+			{standingNightSQL, []any{yesterday, micros(yesterday.End())},
+				[]any{&s.Tenants, &y.Planned, &y.Incomplete, &y.Available, &y.NoData, &y.Pending, &y.Failed}},
+			{standingUnsettledSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
+			{standingUnplannedSQL, []any{yesterday}, []any{&unplanned}},
+			{standingMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
+			{standingCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
+			{nextDueSQL, nil, []any{&s.Due, &nextDue}},
+			{standingBuildsSQL, nil, []any{&s.Building, &claimed}},
+		} {
+			if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
+				return err
+			}
+		}
+		o.Incomplete += unplanned
+		if s.OldestBuild = timeOf(claimed); s.Due > 0 {
+			s.OldestDue = timeOf(nextDue)
+		}
+		return nil
+	})
+	return s, err
+}
+
+// standingNightSQL reads one row per tenant. A tenant without a day's row is quiet, not incomplete:
+// nothing of it waits.
+const standingNightSQL = `SELECT count(*), count(d.planned_us),
+	count(*) FILTER (WHERE d.day IS NOT NULL AND (d.planned_us IS NULL OR d.n_available + d.n_no_data < 24)),
+	coalesce(sum(d.n_available), 0), coalesce(sum(d.n_no_data), 0), coalesce(sum(d.n_pending), 0), coalesce(sum(d.n_failed), 0)
+	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $1
+	WHERE t.recordings AND (t.created_us < $2 OR d.day IS NOT NULL)`
+
+// standingUnsettledSQL skips the pending hours of days that wait for their plan. It names the day
+// twice, since SQLite takes the index of unsettled days for a range only.
+const standingUnsettledSQL = `SELECT count(*) FILTER (WHERE planned_us IS NOT NULL),
+	coalesce(sum(n_pending) FILTER (WHERE planned_us IS NOT NULL), 0), coalesce(sum(n_failed), 0)
+	FROM days WHERE (n_pending > 0 OR n_failed > 0) AND expired_us IS NULL AND day > '' AND day <> $1`
+
+const standingUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
+	WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day < $1 AND t.recordings`
+
+const standingMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
+
+const standingCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
+	WHERE d.expired_us IS NOT NULL AND (d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0) AND d.expired_us > $1 AND t.recordings`
+
+const standingBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

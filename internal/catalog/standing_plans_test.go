@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// unsettled adds to history what is counted: days that wait, lack files or ended too early.
+const unsettled = `
+UPDATE days SET n_pending = 1 WHERE day IN ('2025-01-01', '2020-01-01') AND tenant LIKE 't106%';
+UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't107%';
+UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%'`
+
+// TestStandingPlans fails when a count reads all days, hours or archives, or any recording: tenants
+// and one day of each are all that it may read.
+func TestStandingPlans(t *testing.T) {
+	queries := map[string]struct {
+		sql  string
+		args []any
+	}{
+		"night":     {standingNightSQL, []any{"2025-01-01", 1735776000000000}},
+		"unsettled": {standingUnsettledSQL, []any{"2025-01-02"}},
+		"unplanned": {standingUnplannedSQL, []any{"2025-01-02"}},
+		"missing":   {standingMissingSQL, nil},
+		"cut short": {standingCutShortSQL, []any{1735776000000000}},
+		"builds":    {standingBuildsSQL, nil},
+	}
+	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withHistory(t, url)
+			for _, s := range strings.Split(unsettled, ";\n") {
+				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+			if c.postgres {
+				if _, err := c.write.ExecContext(t.Context(), "ANALYZE"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, q := range queries {
+				t.Run(name, func(t *testing.T) {
+					plan := explain(t, c, q.sql, q.args)
+					text := strings.Join(plan, "\n")
+					if line := wholeScan(c.postgres, plan); line != "" || tooMuch.MatchString(text) {
+						t.Errorf("it reads too much: %s\n%s", line, text)
+					}
+				})
+			}
+			s, err := c.Standing(t.Context())
+			if err != nil || s.MissingFiles == 0 || s.Due == 0 || s.Building == 0 || s.Other.Failed == 0 {
+				t.Errorf("%+v, error %v", s, err)
+			}
+		})
+	}
+}
