@@ -3,11 +3,13 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/cors"
 	"go.uber.org/zap"
 
+	"github.com/callvault/callvault/api/docs"
 	"github.com/callvault/callvault/api/internal/web"
 )
 
@@ -34,7 +36,7 @@ type Deps struct {
 
 // New makes the handler of everything that clients call.
 func New(cfg Config, deps Deps) http.Handler {
-	d := &dispatcher{deps: deps, families: append(deps.Families, own(deps))}
+	d := &dispatcher{deps: deps, families: append(described(deps.Families), own(deps))}
 	var h http.Handler = http.HandlerFunc(d.serve)
 	if len(cfg.CORSOrigins) > 0 { // with none the middleware would allow all
 		h = cors.Handler(cors.Options{
@@ -115,11 +117,21 @@ func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start t
 		zap.String("request_id", web.RequestID(r.Context())), zap.String("remote", web.Remote(r)))
 }
 
+func fail(w http.ResponseWriter, r *http.Request, status int) {
+	web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
+}
+
+// described gives families and, where one of them has an OpenAPI document, the page of all.
+func described(families []Family) []Family {
+	all := slices.Clone(families)
+	if slices.ContainsFunc(families, func(f Family) bool { return len(f.Spec) > 0 }) {
+		all = append(all, docs.New(families, fail))
+	}
+	return all
+}
+
 // own is what the router answers itself: its pages, the OpenAPI documents, and 404 for the rest.
 func own(deps Deps) Family {
-	fail := func(w http.ResponseWriter, r *http.Request, status int) {
-		web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
-	}
 	pages := map[string]http.Handler{}
 	for path, page := range deps.Pages {
 		pages[path] = web.Methods{Fail: fail, Get: page}

@@ -1,0 +1,219 @@
+package docs_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// watched is a browser whose requests and complaints are written down.
+type watched struct {
+	*testing.T
+	ctx       context.Context
+	url       string
+	artifacts string
+
+	mu        sync.Mutex
+	requests  []string
+	complaint []string
+}
+
+func newBrowser(t *testing.T) *watched {
+	t.Helper()
+	binary, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("chromium is not installed (make tools): %v", err)
+	}
+	server := httptest.NewServer(handler(described(t)))
+	t.Cleanup(server.Close)
+	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
+	if artifacts == "" {
+		artifacts = t.TempDir()
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	ctx, quit := chromedp.NewContext(allocator)
+	t.Cleanup(quit)
+	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
+		t.Fatal(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Minute) // only so that a lost browser ends the test
+	t.Cleanup(cancel)
+	b := &watched{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
+	if err := chromedp.Listen(limited, b.note); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(limited, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(limited, log.Enable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *watched) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.URL)
+	case *runtime.EventExceptionThrown:
+		b.complaint = append(b.complaint, e.ExceptionDetails.Text+" "+e.ExceptionDetails.URL)
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+			b.complaint = append(b.complaint, fmt.Sprintf("%s %s %s", e.Type, e.Args[0].Value, e.Args[0].Description))
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			b.complaint = append(b.complaint, e.Entry.Text+" "+e.Entry.URL)
+		}
+	}
+}
+
+func (b *watched) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func read[T any](b *watched, a chromedp.Action[T]) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, a)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// look makes the window a phone's or a desk's, by day or by night.
+func (b *watched) look(phone bool, scheme string) {
+	b.Helper()
+	if phone {
+		b.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
+	} else {
+		b.do(chromedp.EmulateViewport(1280, 860))
+	}
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *watched) picture(name string) {
+	b.Helper()
+	png := read(b, chromedp.CaptureScreenshot())
+	if err := os.WriteFile(filepath.Join(b.artifacts, "docs-"+name+".png"), png, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// waitFor waits until an expression of the page holds.
+func (b *watched) waitFor(expression string) {
+	b.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
+		b.picture("lost")
+		b.Fatalf("%s: %v\n%s", expression, err, read(b, chromedp.Evaluate[string]("document.body.innerText")))
+	}
+}
+
+// press clicks the first button with a text.
+func (b *watched) press(text string) {
+	b.Helper()
+	button := fmt.Sprintf("[...document.querySelectorAll('button')].find((e) => e.innerText.includes(%q))", text)
+	b.waitFor("!!" + button)
+	b.do(chromedp.Evaluate[chromedp.Void](button + ".click()"))
+}
+
+// open shows a document with the list of its operations and waits until the last one is there.
+func (b *watched) open(name, operation string, phone bool) {
+	b.Helper()
+	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(b.url+"/docs?api="+name))
+	if phone {
+		b.press("Open Menu")
+	}
+	b.waitFor(fmt.Sprintf("document.body.innerText.includes(%q)", operation))
+}
+
+// operations are the summaries of what a document describes.
+func operations(t *testing.T, name string) []string {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("../" + name + "/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, path := range doc.Paths.InMatchingOrder() {
+		for _, operation := range doc.Paths.Value(path).Operations() {
+			all = append(all, operation.Summary)
+		}
+	}
+	return all
+}
+
+// TestInABrowser opens every document, on a desk and on a phone, by day and by night.
+func TestInABrowser(t *testing.T) {
+	b := newBrowser(t)
+	background := map[string]string{}
+	for i, f := range described(t) {
+		scheme, phone := []string{"light", "dark"}[i%2], i%4 >= 2
+		b.look(phone, scheme)
+		wanted := operations(t, f.Name)
+		b.open(f.Name, wanted[len(wanted)-1], phone)
+		text := read(b, chromedp.Evaluate[string]("document.body.innerText"))
+		for _, summary := range wanted {
+			if !strings.Contains(text, summary) {
+				t.Errorf("%s does not show %q:\n%s", f.Name, summary, text)
+			}
+		}
+		if read(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`)) {
+			t.Errorf("%s is wider than the window", f.Name)
+		}
+		background[scheme] = read(b, chromedp.Evaluate[string](`getComputedStyle(document.body).backgroundColor`))
+		b.picture(fmt.Sprintf("%s-%s-%t", f.Name, scheme, phone))
+	}
+	if background["light"] == background["dark"] {
+		t.Errorf("it looks alike by day and by night: %v", background)
+	}
+	b.look(false, "dark")
+	b.open("recordings", "The links of one day", false)
+	b.press("Test Request")
+	b.waitFor("document.body.innerText.includes('Send')")
+	b.picture("request")
+	b.quiet()
+}
+
+// quiet fails the test for every request to somebody else and every complaint.
+func (b *watched) quiet() {
+	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, url := range b.requests {
+		if !strings.HasPrefix(url, b.url+"/docs") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "about:") {
+			b.Errorf("it asks for %s", url)
+		}
+	}
+	for _, text := range b.complaint {
+		b.Errorf("the browser complains: %s", text)
+	}
+}

@@ -1,0 +1,149 @@
+package docs_test
+
+import (
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
+)
+
+// described is a family for every OpenAPI document of the program, each answering nothing.
+func described(t *testing.T) []api.Family {
+	t.Helper()
+	paths, err := filepath.Glob("../*/openapi.yaml")
+	if err != nil || len(paths) < 7 {
+		t.Fatalf("%d documents, %v", len(paths), err)
+	}
+	families := make([]api.Family, 0, len(paths))
+	for _, path := range paths {
+		spec, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		families = append(families, api.Family{Name: filepath.Base(filepath.Dir(path)), Owns: func(string) bool { return false }, Spec: spec})
+	}
+	return families
+}
+
+func handler(families []api.Family) http.Handler {
+	return api.New(api.Config{}, api.Deps{Families: families, Log: zap.NewNop(), Now: time.Now})
+}
+
+func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, http.NoBody)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPageListsEveryDocument(t *testing.T) {
+	families := described(t)
+	h := handler(families)
+	a := ask(h, "GET", "/docs")
+	page := a.Body.String()
+	if a.Code != 200 || a.Header().Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(a.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Fatalf("%d %v", a.Code, a.Header())
+	}
+	for _, f := range families {
+		if !strings.Contains(page, `href="docs/openapi/`+f.Name+`.yaml"`) {
+			t.Errorf("%s is not listed:\n%s", f.Name, page)
+		}
+		a := ask(h, "GET", "/docs/openapi/"+f.Name+".yaml")
+		if a.Code != 200 || a.Header().Get("Content-Type") != "application/yaml" || a.Body.String() != string(f.Spec) {
+			t.Errorf("%s: %d %v", f.Name, a.Code, a.Header())
+		}
+	}
+	for _, title := range []string{">Daily recordings<", ">Admin<", ">Tokens<"} {
+		if !strings.Contains(page, title) {
+			t.Errorf("the page does not show %s:\n%s", title, page)
+		}
+	}
+}
+
+func TestOnlyWhatIsDescribedHere(t *testing.T) {
+	var without []api.Family
+	for _, f := range described(t) {
+		if f.Name != "admin" {
+			without = append(without, f)
+		}
+	}
+	h := handler(without)
+	if a := ask(h, "GET", "/docs/openapi/admin.yaml"); a.Code != 404 || strings.Contains(ask(h, "GET", "/docs").Body.String(), "admin") {
+		t.Errorf("the admin's document is shown: %d", a.Code)
+	}
+	if a := ask(handler(nil), "GET", "/docs"); a.Code != 404 {
+		t.Errorf("a page of no document answers %d", a.Code)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	h := handler(described(t))
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/docs/nothing", 404, `{"error":"Not Found"}`},
+		{"GET", "/docs/assets/", 404, `{"error":"Not Found"}`},
+		{"POST", "/docs", 405, `{"error":"Method Not Allowed"}`},
+		{"PROPFIND2", "/docs/assets/start.js", 405, `{"error":"Method Not Allowed"}`},
+		{"GET", "/docs/", 308, ""},
+		{"HEAD", "/docs", 200, ""},
+	} {
+		a := ask(h, c.method, c.path)
+		if a.Code != c.status || strings.TrimSpace(a.Body.String()) != c.body {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.Code, a.Body)
+		}
+		if c.status == 405 && a.Header().Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s %s: Allow is %q", c.method, c.path, a.Header().Get("Allow"))
+		}
+	}
+	if to := ask(h, "GET", "/docs/").Header().Get("Location"); to != "../docs" {
+		t.Errorf("/docs/ leads to %q", to)
+	}
+}
+
+func TestViewerIsServedPackedAndPlain(t *testing.T) {
+	h := handler(described(t))
+	plain := ask(h, "GET", "/docs/assets/scalar.js")
+	packed := ask(h, "GET", "/docs/assets/scalar.js", "Accept-Encoding", "br, gzip")
+	if packed.Header().Get("Content-Encoding") != "gzip" || plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Vary") != "Accept-Encoding" {
+		t.Fatalf("%v\n%v", plain.Header(), packed.Header())
+	}
+	unpacked, err := gzip.NewReader(packed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(script) != plain.Body.String() || len(script) < 1<<20 {
+		t.Errorf("unpacked it has %d bytes, plain %d", len(script), plain.Body.Len())
+	}
+	recipe, err := os.ReadFile("viewer/fetch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(script); !strings.Contains(string(recipe), "bundle="+hex.EncodeToString(sum[:])+" ") {
+		t.Errorf("viewer/fetch fetches another viewer than %x", sum)
+	}
+	again := ask(h, "GET", "/docs/assets/scalar.js", "If-None-Match", packed.Header().Get("ETag"))
+	if again.Code != 304 || again.Body.Len() != 0 {
+		t.Errorf("a browser that has it gets %d with %d bytes", again.Code, again.Body.Len())
+	}
+}
