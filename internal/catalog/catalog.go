@@ -21,6 +21,7 @@ type Catalog struct {
 	write    *sql.DB // SQLite: a single connection; PostgreSQL: the pool
 	read     *sql.DB
 	postgres bool
+	source   string // PostgreSQL: the URL, for connections of another kind
 	rules    Rules
 	group    group    // merges small SQLite transactions
 	served   dayCache // days as they were last handed out
@@ -137,7 +138,7 @@ func (c *Catalog) openPostgres(dsn string) error {
 	db.SetMaxOpenConns(24)
 	db.SetMaxIdleConns(12)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	c.write, c.read = db, db
+	c.write, c.read, c.source = db, db, dsn
 	return nil
 }
 

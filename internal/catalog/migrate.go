@@ -2,12 +2,17 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -17,7 +22,8 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-func (c *Catalog) provider() (*goose.Provider, error) {
+// provider knows the steps of this program, to be taken on db.
+func (c *Catalog) provider(db *sql.DB) (*goose.Provider, error) {
 	dialect, dir := goose.DialectSQLite3, "migrations/sqlite"
 	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if c.postgres {
@@ -33,28 +39,87 @@ func (c *Catalog) provider() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(dialect, c.write, sub, opts...)
+	return goose.NewProvider(dialect, db, sub, opts...)
 }
 
+// How a step waits for a table that replicas use. While it waits for its lock, everybody who comes
+// later waits behind it: so it gives up soon, lets them pass, and tries again.
+const (
+	lockWait   = "1s"
+	lockPause  = time.Second
+	lockTrials = 300
+)
+
 // Migrate brings the schema to this program's version and says how many steps it took.
-// Several processes may call it at once.
+// Several processes may call it at once, and replicas may serve meanwhile.
 func (c *Catalog) Migrate(ctx context.Context) (int, error) {
-	// SQLite has no lock for migrations. Each step is a transaction, so that of two who run the
-	// same step one fails whole; it looks again and goes on from where the other is.
-	const attempts = 5
-	for attempt := 1; ; attempt++ {
-		p, err := c.provider()
-		if err != nil {
-			return 0, fmt.Errorf("prepare migrations: %w", err)
+	db, err := c.migrator()
+	if err != nil {
+		return 0, err
+	}
+	done, err := c.migrate(ctx, db)
+	if c.postgres {
+		err = errors.Join(err, db.Close())
+	}
+	return done, err
+}
+
+// migrator gives the connections that steps are taken on. On PostgreSQL every step gets a fresh one,
+// so that what a step sets for its session ends with it.
+func (c *Catalog) migrator() (*sql.DB, error) {
+	if !c.postgres {
+		return c.write, nil
+	}
+	config, err := pgx.ParseConfig(c.source)
+	if err != nil {
+		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use postgres://user@host/name")
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET lock_timeout = '"+lockWait+"'")
+		return err
+	}))
+	db.SetMaxIdleConns(-1)
+	return db, nil
+}
+
+func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error) {
+	p, err := c.provider(db)
+	if err != nil {
+		return 0, fmt.Errorf("prepare migrations: %w", err)
+	}
+	for trial := 1; ; {
+		_, err := p.UpByOne(ctx)
+		switch {
+		case errors.Is(err, goose.ErrNoNextVersion):
+			return done, nil
+		case err == nil:
+			done, trial = done+1, 1
+			continue
+		case ctx.Err() != nil || !c.stepAgain(err, trial):
+			return done, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
 		}
-		done, err := p.Up(ctx)
-		if err == nil {
-			return len(done), nil
+		trial++
+		if !c.postgres {
+			continue
 		}
-		if c.postgres || attempt == attempts || ctx.Err() != nil {
-			return 0, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
+		select {
+		case <-ctx.Done():
+		case <-time.After(lockPause):
 		}
 	}
+}
+
+// stepAgain says whether a step that failed may do better in another trial.
+func (c *Catalog) stepAgain(err error, trial int) bool {
+	if c.postgres {
+		var pg *pgconn.PgError
+		const lockNotAvailable = "55P03"
+		return trial < lockTrials && (raced(err) || errors.As(err, &pg) && pg.Code == lockNotAvailable)
+	}
+	// SQLite has no lock for migrations. Each step is a transaction, so that of two who run the
+	// same step one fails whole; it looks again and goes on from where the other is.
+	const trials = 5
+	return trial < trials
 }
 
 // Migration is one schema step and whether it was applied.
@@ -67,7 +132,7 @@ type Migration struct {
 
 // Migrations lists every schema step this program knows, oldest first.
 func (c *Catalog) Migrations(ctx context.Context) ([]Migration, error) {
-	p, err := c.provider()
+	p, err := c.provider(c.write)
 	if err != nil {
 		return nil, fmt.Errorf("prepare migrations: %w", err)
 	}
@@ -83,10 +148,11 @@ func (c *Catalog) Migrations(ctx context.Context) ([]Migration, error) {
 	return out, nil
 }
 
-// CheckSchema fails with KindUnavailable when a migration is missing, or when the schema is of a
-// newer program.
+// CheckSchema fails with KindUnavailable when a step is missing, or when a newer program has made
+// the schema one that this program cannot work with. Steps that this program does not know are no
+// reason by themselves: they only add, until one says in schema_support which programs it ends.
 func (c *Catalog) CheckSchema(ctx context.Context) error {
-	p, err := c.provider()
+	p, err := c.provider(c.write)
 	if err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
@@ -97,12 +163,14 @@ func (c *Catalog) CheckSchema(ctx context.Context) error {
 	if pending {
 		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is older than this program; run: callvault migrate up")
 	}
-	current, target, err := p.GetVersions(ctx)
-	if err != nil {
+	sources := p.ListSources()
+	known := sources[len(sources)-1].Version
+	var oldest int64
+	if err := c.read.QueryRowContext(ctx, `SELECT oldest FROM schema_support`).Scan(&oldest); err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
 	}
-	if current > target {
-		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is of a newer program; run that one")
+	if oldest > known {
+		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is of a newer program, and this one is too old for it; run that one")
 	}
 	return nil
 }
