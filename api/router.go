@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/go-chi/cors"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/docs"
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // Family is a group of endpoints with one error shape; the packages below api give theirs.
@@ -32,6 +34,9 @@ type Deps struct {
 
 	// Observe is told of every answer; optional.
 	Observe func(family, method string, status int, took time.Duration)
+
+	// Tracer makes the spans of requests; none when nil.
+	Tracer trace.TracerProvider
 }
 
 // New makes the handler of everything that clients call.
@@ -61,10 +66,12 @@ type dispatcher struct {
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	start := d.deps.Now()
 	family := d.family(r)
+	r, span := d.begin(family, r)
 	out := &recorder{ResponseWriter: w}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	defer end(span, family, r, out)
 	defer d.done(family, out, r, start)
 	defer d.recover(family, out, r)
 	if family.Streams == nil || !family.Streams(r) {
@@ -99,7 +106,7 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
 	}
-	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), zap.String("request_id", web.RequestID(r.Context())), zap.Stack("stack"))
+	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), telemetry.In(r.Context()), zap.Stack("stack"))
 	if out.status != 0 {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
 	}
@@ -114,7 +121,7 @@ func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start t
 	}
 	d.deps.Log.Info("request", zap.String("family", family.Name), zap.String("method", r.Method), zap.String("path", r.URL.Path),
 		zap.Int("status", out.status), zap.Int64("bytes", out.bytes), zap.Duration("took", took),
-		zap.String("request_id", web.RequestID(r.Context())), zap.String("remote", web.Remote(r)))
+		zap.String("remote", web.Remote(r)), telemetry.In(r.Context()))
 }
 
 func fail(w http.ResponseWriter, r *http.Request, status int) {
@@ -129,6 +136,9 @@ func described(families []Family) []Family {
 	}
 	return all
 }
+
+// ownName stands for no family in logs and metrics.
+const ownName = "none"
 
 // own is what the router answers itself: its pages, the OpenAPI documents, and 404 for the rest.
 func own(deps Deps) Family {
@@ -150,7 +160,7 @@ func own(deps Deps) Family {
 	pages["/openapi"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
 	}}
-	return Family{Name: "none", Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Family{Name: ownName, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := pages[r.URL.Path]; page != nil {
 			page.ServeHTTP(w, r)
 			return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // retryAtOnce bounds how many failed hours one wish makes due.
@@ -107,6 +108,6 @@ func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o catalog.Or
 // feed saves due hours the wait for the scheduler's next turn. They are due whatever becomes of it.
 func (h *handler) feed(ctx context.Context) {
 	if _, err := h.deps.Planner.Feed(ctx); err != nil {
-		h.deps.Log.Warn("hours are due but could not be dispatched yet", zap.Error(err))
+		h.deps.Log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 //go:embed pages/*.html
@@ -160,7 +160,7 @@ func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, e
 
 // judge finds the status of an error and logs those that are nobody's fault outside.
 func (h *handler) judge(r *http.Request, doing string, err error) int {
-	fields := []zap.Field{zap.String("doing", doing), zap.String("request_id", web.RequestID(r.Context())), zap.Error(err)}
+	fields := []zap.Field{zap.String("doing", doing), telemetry.In(r.Context()), zap.Error(err)}
 	switch domain.KindOf(err) {
 	case domain.KindNotFound:
 		return http.StatusNotFound

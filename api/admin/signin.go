@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const signinPath = "/admin/signin"
@@ -46,13 +47,13 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.token.Matches(strings.TrimSpace(r.PostFormValue("token"))) {
-		h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), zap.String("request_id", web.RequestID(r.Context())))
+		h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), telemetry.In(r.Context()))
 		page.Wrong = "That is not the admin token."
 		h.render(w, r, http.StatusUnauthorized, "signin", view{Title: "Sign in", Data: page})
 		return
 	}
 	h.attempts.forgive(remote)
-	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), zap.String("request_id", web.RequestID(r.Context())))
+	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), telemetry.In(r.Context()))
 	h.setCookie(w, r, h.sessions.issue())
 	http.Redirect(w, r, page.Next, http.StatusSeeOther)
 }

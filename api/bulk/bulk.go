@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/limits"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 //go:embed openapi.yaml
@@ -78,6 +79,7 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := paths[r.URL.Path]; page != nil {
+			r.Pattern = r.URL.Path
 			page.ServeHTTP(w, r)
 			return
 		}
@@ -111,6 +113,7 @@ func (h *handler) enter(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		h.broken(w, r, "authenticate", err)
 		return c, false
 	}
+	telemetry.SetTenant(ctx, c.tenant.ID)
 	count := h.deps.Limiter.Take
 	if r.Method == http.MethodHead {
 		count = h.deps.Limiter.Peek

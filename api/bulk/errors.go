@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // The family's texts.
@@ -68,6 +69,6 @@ func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, e
 		status = http.StatusServiceUnavailable
 	}
 	h.deps.Log.Warn("a request failed", zap.String("doing", doing), zap.Int("status", status),
-		zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+		telemetry.In(r.Context()), zap.Error(err))
 	fail(w, r, status)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // What a stream reads at a time: so much is in memory, however long the stream.
@@ -127,7 +128,7 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 		return
 	}
 	if err := s.send(r.Context(), web.NewLines(w), page); err != nil {
-		h.deps.Log.Warn("a stream broke off", zap.String("endpoint", e.name), zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+		h.deps.Log.Warn("a stream broke off", zap.String("endpoint", e.name), telemetry.In(r.Context()), zap.Error(err))
 		web.Break()
 	}
 }

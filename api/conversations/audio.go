@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // audio is GET /conversations/{id}/audio.
@@ -79,6 +80,6 @@ func (h *handler) play(c *call, key string, info objstore.Info) {
 	}
 	c.w.Header().Set("Content-Type", kind)
 	if err := body.Serve(c.w, c.r); err != nil {
-		h.deps.Log.Info("a recording broke off", zap.String("object", key), zap.String("request_id", web.RequestID(c.r.Context())), zap.Error(err))
+		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(c.r.Context()), zap.Error(err))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 //go:embed openapi.yaml
@@ -83,6 +84,10 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	serve := []func(context.Context, *call){h.list, h.show, h.audio}[len(parts)-1]
+	r.Pattern = []string{root, root + "/{id}", root + "/{id}/audio"}[len(parts)-1]
+	if convai {
+		r.Pattern = convaiRoot + r.Pattern
+	}
 	c := &call{w: w, r: r, convai: convai}
 	if len(parts) > 1 {
 		c.id = parts[1]
@@ -110,6 +115,7 @@ func (h *handler) enter(ctx context.Context, c *call) bool {
 		return false
 	}
 	c.tenant = tenant.ID
+	telemetry.SetTenant(ctx, tenant.ID)
 	if len(c.id) > domain.MaxIDBytes || !web.Storable(c.id) {
 		c.invalid("path", "conversation_id", "conversation_id must be text of at most 512 bytes", typeText)
 		return false

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // Types of invalid parameters, as the dialect under /v1/convai names them.
@@ -92,6 +93,6 @@ func (h *handler) broken(c *call, doing string, err error) {
 		status = http.StatusServiceUnavailable
 	}
 	h.deps.Log.Warn("a request failed", zap.String("doing", doing), zap.Int("status", status),
-		zap.String("request_id", web.RequestID(c.r.Context())), zap.Error(err))
+		telemetry.In(c.r.Context()), zap.Error(err))
 	fail(c.w, c.r, status)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // The family's texts, as its clients know them.
@@ -62,7 +63,7 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 
 // failed answers for an error, and logs those that are not the caller's.
 func (h *handler) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
-	fields := []zap.Field{zap.String("what", what), zap.Error(err), zap.String("request_id", web.RequestID(r.Context()))}
+	fields := []zap.Field{zap.String("what", what), zap.Error(err), telemetry.In(r.Context())}
 	kind := domain.KindOf(err)
 	switch {
 	case kind == domain.KindInvalid:

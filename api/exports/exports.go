@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -84,6 +85,7 @@ func New(cfg Config, deps Deps) web.Family {
 				fail(w, r, http.StatusNotFound)
 				return
 			}
+			r.Pattern = r.URL.EscapedPath()
 			page.ServeHTTP(w, r)
 		}),
 	}
@@ -98,6 +100,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, "authenticate", err)
 		return
 	}
+	telemetry.SetTenant(ctx, who.tenant)
 	ask, err := decode(w, r)
 	if err != nil {
 		h.failed(w, r, "read the request", err)
@@ -119,7 +122,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(ask.conversation, a.at)+`"`)
 	if err := a.write(r.Context(), w); err != nil {
-		h.deps.Log.Info("an export broke off", zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+		h.deps.Log.Info("an export broke off", telemetry.In(r.Context()), zap.Error(err))
 		panic(http.ErrAbortHandler) //nolint:forbidigo // breaks the connection: nobody may take half an export for a whole one
 	}
 }

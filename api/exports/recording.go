@@ -17,6 +17,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -135,6 +136,7 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 
 // give sends the recording's bytes, those asked for.
 func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
+	telemetry.SetTenant(ctx, l.Tenant)
 	content := web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
@@ -174,7 +176,7 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	if err := body.Serve(w, r); err != nil {
-		h.deps.Log.Info("a recording broke off", zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+		h.deps.Log.Info("a recording broke off", telemetry.In(r.Context()), zap.Error(err))
 	}
 }
 

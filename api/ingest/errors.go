@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // problem is every error's body. Line and Stored stand where lines were read.
@@ -60,9 +61,9 @@ func (h *handler) explain(r *http.Request, what string, err error) (status int, 
 	case domain.KindTooLarge:
 		return http.StatusRequestEntityTooLarge, "The object is larger than the object store takes."
 	case domain.KindUnavailable:
-		h.deps.Log.Warn("a part does not answer", zap.String("what", what), zap.Error(err), zap.String("request_id", web.RequestID(r.Context())))
+		h.deps.Log.Warn("a part does not answer", zap.String("what", what), zap.Error(err), telemetry.In(r.Context()))
 		return http.StatusServiceUnavailable, "The service is not available. Please try again."
 	}
-	h.deps.Log.Error("taking data in failed", zap.String("what", what), zap.Error(err), zap.String("request_id", web.RequestID(r.Context())))
+	h.deps.Log.Error("taking data in failed", zap.String("what", what), zap.Error(err), telemetry.In(r.Context()))
 	return http.StatusInternalServerError, "Internal Server Error."
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -85,8 +86,10 @@ func New(cfg Config, deps Deps) web.Family {
 			path := r.URL.EscapedPath()
 			switch {
 			case path == recordsPath:
+				r.Pattern = recordsPath
 				records.ServeHTTP(w, r)
 			case strings.HasPrefix(path, audioPrefix):
+				r.Pattern = audioPrefix + "{key...}"
 				audio.ServeHTTP(w, r)
 			default:
 				fail(w, r, http.StatusNotFound)
@@ -119,6 +122,7 @@ func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok 
 		h.failed(w, r, "look up the organization", err)
 		return "", false
 	}
+	telemetry.SetTenant(r.Context(), ids[0])
 	if !identity(r) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "The body must come as it is, without Content-Encoding.")
 		return "", false

@@ -55,6 +55,7 @@ func New(deps Deps) web.Family {
 				fail(w, r, http.StatusNotFound)
 				return
 			}
+			r.Pattern = r.URL.EscapedPath()
 			page.ServeHTTP(w, r)
 		}),
 	}

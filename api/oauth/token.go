@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // granted is the answer to a good request (RFC 6749 §5.1).
@@ -58,10 +59,10 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	case domain.KindOf(err) == domain.KindInvalid:
 		web.JSON(w, r, http.StatusBadRequest, failure{"invalid_request", "The request body can't be read."})
 	case domain.KindOf(err) == domain.KindUnavailable, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		h.deps.Log.Warn("no token can be issued", zap.Error(err))
+		h.deps.Log.Warn("no token can be issued", telemetry.In(r.Context()), zap.Error(err))
 		fail(w, r, http.StatusServiceUnavailable)
 	default:
-		h.deps.Log.Error("issuing a token failed", zap.Error(err))
+		h.deps.Log.Error("issuing a token failed", telemetry.In(r.Context()), zap.Error(err))
 		fail(w, r, http.StatusInternalServerError)
 	}
 }
@@ -76,6 +77,7 @@ func (h *handler) grant(r *http.Request) (granted, error) {
 	if err != nil {
 		return granted{}, err
 	}
+	telemetry.SetTenant(r.Context(), app.Tenant)
 	switch form.Get("grant_type") {
 	case "client_credentials":
 	case "":

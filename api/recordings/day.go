@@ -11,6 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // day is GET …/{utcDay}.
@@ -60,6 +61,7 @@ func (h *handler) caller(ctx context.Context, w http.ResponseWriter, r *http.Req
 	caller, err := h.deps.Tokens.Verify(ctx, token)
 	switch domain.KindOf(err) {
 	case "":
+		telemetry.SetTenant(ctx, caller.Tenant)
 		return caller, true
 	case domain.KindUnauthorized:
 		unauthorized(w, r, `Bearer error="invalid_token"`, textUnauthorized)

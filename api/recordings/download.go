@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // presignTTL is the life of the URL that a client is sent to.
@@ -77,6 +78,7 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 	if err != nil || day != link.Day || chi.URLParam(r, "hour") != link.HH() {
 		return auth.Link{}, wrong
 	}
+	telemetry.SetTenant(ctx, link.Tenant)
 	return link, nil
 }
 
@@ -165,7 +167,7 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a download broke off", zap.String("archive", archive.ObjectKey),
-			zap.String("request_id", web.RequestID(r.Context())), zap.Error(err))
+			telemetry.In(r.Context()), zap.Error(err))
 	}
 }
 
@@ -185,6 +187,6 @@ func (h *handler) gone(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		h.broken(w, r, "report the archive as gone", err)
 		return
 	}
-	h.deps.Log.Error("an archive is not in the object store", zap.String("archive", archive.ObjectKey), zap.Bool("rebuilding", hit))
+	h.deps.Log.Error("an archive is not in the object store", zap.String("archive", archive.ObjectKey), zap.Bool("rebuilding", hit), telemetry.In(ctx))
 	refuse(w, r, http.StatusNotFound, textGone)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // The family's texts, as its clients know them.
@@ -70,7 +71,7 @@ func limited(w http.ResponseWriter, r *http.Request, c catalog.Window) {
 
 // broken answers for an error that no check explains: 503 when trying again can help.
 func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	id := zap.String("request_id", web.RequestID(r.Context()))
+	id := telemetry.In(r.Context())
 	switch {
 	case domain.KindOf(err) == domain.KindUnavailable, domain.KindOf(err) == domain.KindInterrupted,
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 	"strings"
+
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // Family is a group of endpoints with one error shape, as the router mounts it.
@@ -37,7 +39,8 @@ func Under(prefixes ...string) func(path string) bool {
 	}
 }
 
-// Methods answers one path. HEAD goes where GET does; what has no handler is 405 with Allow.
+// Methods answers one path. HEAD goes where GET does; what has no handler is 405 with Allow. The
+// request's Pattern is what its path is called in traces: chi sets it, others do so themselves.
 type Methods struct {
 	Get  http.HandlerFunc
 	Post http.HandlerFunc
@@ -47,6 +50,7 @@ type Methods struct {
 
 // ServeHTTP implements http.Handler.
 func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	telemetry.SetRoute(r.Context(), r.Pattern)
 	var allow []string
 	for _, c := range []struct {
 		method string

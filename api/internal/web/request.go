@@ -10,23 +10,19 @@ import (
 	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // MaxBody bounds the bodies of everything that does not stream, in bytes.
 const MaxBody = 1 << 20
 
-type requestIDKey struct{}
-
 // WithRequestID gives the request its id.
 func WithRequestID(r *http.Request, id string) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	return r.WithContext(telemetry.WithRequest(r.Context(), id))
 }
 
 // RequestID is the id of the request that ctx belongs to, "" outside of one.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
-}
+func RequestID(ctx context.Context) string { return telemetry.RequestID(ctx) }
 
 // SaneRequestID says whether a caller's id is taken over: 1 to 128 of A-Z a-z 0-9 . _ -.
 func SaneRequestID(s string) bool {

@@ -1,0 +1,117 @@
+package telemetry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.uber.org/zap"
+)
+
+// quiet is how long a receiver that stays away is not mentioned again.
+const quiet = 10 * time.Minute
+
+// exporter keeps a receiver that is away from filling the log: one line when sending begins to
+// fail, one now and then, and one when it works again.
+type exporter struct {
+	to   sdk.SpanExporter
+	log  *zap.Logger
+	now  func() time.Time
+	end  chan struct{}
+	once sync.Once
+
+	mu   sync.Mutex
+	lost int // spans since the last line
+	bad  bool
+	told time.Time
+}
+
+func newExporter(to sdk.SpanExporter, log *zap.Logger) *exporter {
+	return &exporter{to: to, log: log, now: time.Now, end: make(chan struct{})}
+}
+
+// ExportSpans implements sdk.SpanExporter. It reports no error, since the library would print each.
+func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- e.to.ExportSpans(ctx, spans) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-e.end:
+		cancel()
+		err = <-done
+	}
+	e.note(len(spans), err)
+	return nil
+}
+
+// Shutdown implements sdk.SpanExporter.
+func (e *exporter) Shutdown(ctx context.Context) error { return e.to.Shutdown(ctx) }
+
+// giveUp ends an export that is still under way.
+func (e *exporter) giveUp() { e.once.Do(func() { close(e.end) }) }
+
+func (e *exporter) failing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.bad
+}
+
+func (e *exporter) note(spans int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.now()
+	switch {
+	case err == nil && e.bad:
+		e.log.Info("traces are sent again", zap.Int("lost_spans", e.lost))
+		e.bad, e.lost = false, 0
+	case err != nil:
+		e.lost += spans
+		if !e.bad || at.Sub(e.told) >= quiet {
+			e.log.Warn("traces cannot be sent and are dropped; nothing else is affected", zap.Int("lost_spans", e.lost), zap.Error(err))
+			e.told, e.lost = at, 0
+		}
+		e.bad = true
+	}
+}
+
+// sum tells at the end what was lost since the last line.
+func (e *exporter) sum() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lost > 0 {
+		e.log.Info("spans were dropped because their receiver did not answer", zap.Int("lost_spans", e.lost))
+		e.lost = 0
+	}
+}
+
+// libraryLog is a logger of the tracing library's kind. It leaves the values out.
+func libraryLog(log *zap.Logger) logr.Logger { return logr.New(librarySink{log}) }
+
+type librarySink struct{ log *zap.Logger }
+
+// Init implements logr.LogSink.
+func (librarySink) Init(logr.RuntimeInfo) {}
+
+// Enabled implements logr.LogSink: levels above 1 are not for operators.
+func (librarySink) Enabled(level int) bool { return level <= 1 }
+
+// Info implements logr.LogSink; the library's warnings come here.
+func (s librarySink) Info(_ int, text string, _ ...any) {
+	s.log.Warn("the tracing library warns", zap.String("says", text))
+}
+
+// Error implements logr.LogSink.
+func (s librarySink) Error(_ error, text string, _ ...any) {
+	s.log.Warn("a setting of tracing cannot be used; see the OTEL_ variables", zap.String("says", text))
+}
+
+// WithValues implements logr.LogSink.
+func (s librarySink) WithValues(...any) logr.LogSink { return s }
+
+// WithName implements logr.LogSink.
+func (s librarySink) WithName(string) logr.LogSink { return s }

@@ -1,0 +1,158 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+)
+
+const (
+	// flushTimeout bounds the wait for the last spans when the process ends; where sending has failed
+	// before, there is less to hope for.
+	flushTimeout = 5 * time.Second
+	hopeless     = 500 * time.Millisecond
+)
+
+// TracingConfig says what the spans' resource tells about the process. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES win over it.
+type TracingConfig struct {
+	Version  string
+	Instance string // host and process
+	Roles    string
+}
+
+// Tracing sends spans by OTLP to where the environment says. Off, it runs nothing.
+type Tracing struct {
+	provider trace.TracerProvider
+	sdk      *sdk.TracerProvider // nil when off
+	exporter *exporter
+	once     sync.Once
+}
+
+// OpenTracing reads the standard OTEL_ variables of the process, as the library does: tracing is on
+// when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set. Settings that
+// cannot be used leave it off, with a line in the log: an archive must not wait for its tracing.
+func OpenTracing(ctx context.Context, cfg TracingConfig, log *zap.Logger) *Tracing {
+	off := &Tracing{provider: noop.NewTracerProvider()}
+	log = log.Named("tracing")
+	on, problem := wanted(os.Getenv)
+	if problem != "" {
+		log.Warn("these settings of tracing cannot be used", zap.String("problem", problem), zap.Bool("tracing", on))
+	}
+	if !on {
+		return off
+	}
+	tellLibrary(log)
+	client, err := otlptracehttp.New(ctx)
+	if err != nil {
+		log.Warn("tracing stays off: its exporter cannot be made", zap.Error(err))
+		return off
+	}
+	described, err := describe(ctx, cfg)
+	if err != nil {
+		log.Warn("OTEL_RESOURCE_ATTRIBUTES cannot be read as a whole", zap.Error(err))
+	}
+	e := newExporter(client, log)
+	p := sdk.NewTracerProvider(sdk.WithBatcher(e), sdk.WithResource(described))
+	log.Info("traces are sent", zap.String("service", serviceName(described)))
+	return &Tracing{provider: p, sdk: p, exporter: e}
+}
+
+// wanted says whether tracing is on, and which setting cannot be used.
+func wanted(env func(string) string) (on bool, problem string) {
+	name := "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	if env(name) == "" {
+		name = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	}
+	endpoint := env(name)
+	if endpoint == "" || strings.EqualFold(env("OTEL_SDK_DISABLED"), "true") {
+		return false, ""
+	}
+	switch kind := env("OTEL_TRACES_EXPORTER"); kind {
+	case "", "otlp":
+	case "none":
+		return false, ""
+	default:
+		return false, "OTEL_TRACES_EXPORTER must be otlp or none"
+	}
+	// The library would take a port for the scheme and send nowhere.
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return false, name + " must be a URL such as http://collector:4318"
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if protocol := env(name); protocol != "" {
+			if protocol != "http/protobuf" {
+				problem = name + " can only be http/protobuf, which is used"
+			}
+			break
+		}
+	}
+	return true, problem
+}
+
+// describe gives the resource; with an error, what could be read of it.
+func describe(ctx context.Context, cfg TracingConfig) (*resource.Resource, error) {
+	own := []attribute.KeyValue{
+		attribute.String("service.name", "callvault"), attribute.String("service.version", cfg.Version),
+		attribute.String("service.instance.id", cfg.Instance), attribute.String("callvault.roles", cfg.Roles),
+	}
+	r, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(own...), resource.WithFromEnv())
+	if r == nil {
+		r = resource.NewSchemaless(own...)
+	}
+	return r, err
+}
+
+func serviceName(r *resource.Resource) string {
+	name, _ := r.Set().Value("service.name")
+	return name.AsString()
+}
+
+// tellLibrary takes what the library says by itself: it knows no other way than globals. Its
+// complaints about settings repeat their values, which can be secrets, so only the text is kept.
+func tellLibrary(log *zap.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("the tracing library complains", zap.Error(err)) }))
+	otel.SetLogger(libraryLog(log))
+}
+
+// Provider makes tracers.
+func (t *Tracing) Provider() trace.TracerProvider { return t.provider }
+
+// On says whether spans are made.
+func (t *Tracing) On() bool { return t.sdk != nil }
+
+// Close sends what is left, but does not wait long for a receiver that does not answer.
+func (t *Tracing) Close() error {
+	t.once.Do(func() {
+		if t.sdk == nil {
+			return
+		}
+		patience := flushTimeout
+		if t.exporter.failing() {
+			patience = hopeless
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		err := t.sdk.Shutdown(ctx)
+		t.exporter.giveUp()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.exporter.log.Warn("tracing did not end cleanly", zap.Error(err))
+		}
+		t.exporter.sum()
+	})
+	return nil
+}
