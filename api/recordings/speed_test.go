@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,8 +30,8 @@ const (
 // BenchmarkDay asks for days with 24 links over HTTP, each answer counted and in the audit log, in
 // turns with a handler that writes the same bytes from memory.
 //
-// It reports answers per second, the 99th percentile of their latency and, as x-memory, the ratio
-// of the two rates.
+// It reports answers per second, the 99th percentile of their latency, the processor time of an
+// answer with its client and, as x-memory, the ratio of the two rates.
 func BenchmarkDay(b *testing.B) {
 	for name, open := range apitest.Databases() {
 		b.Run(name, func(b *testing.B) { benchmarkDay(b, open(b)) })
@@ -70,10 +71,12 @@ func benchmarkDay(b *testing.B, url string) {
 	var ratios []float64
 	for i := range days {
 		ratios = append(ratios, days[i].rate/memory[i].rate)
-		b.Logf("round %d: %.0f answers/s (p99 %s), from memory %.0f/s (p99 %s)", i, days[i].rate, days[i].p99, memory[i].rate, memory[i].p99)
+		b.Logf("round %d: %.0f answers/s (p99 %s, cpu %s), from memory %.0f/s (p99 %s, cpu %s)", i,
+			days[i].rate, days[i].p99, days[i].cpu, memory[i].rate, memory[i].p99, memory[i].cpu)
 	}
 	b.ReportMetric(median(days, func(r round) float64 { return r.rate }), "answers/s")
 	b.ReportMetric(median(days, func(r round) float64 { return float64(r.p99) / float64(time.Millisecond) }), "p99-ms")
+	b.ReportMetric(median(days, func(r round) float64 { return float64(r.cpu) / float64(time.Microsecond) }), "cpu-us/answer")
 	b.ReportMetric(median(memory, func(r round) float64 { return r.rate }), "memory/s")
 	b.ReportMetric(median(memory, func(r round) float64 { return float64(r.p99) / float64(time.Millisecond) }), "memory-p99-ms")
 	b.ReportMetric(median(ratios, func(r float64) float64 { return r }), "x-memory")
@@ -118,6 +121,7 @@ type load struct {
 type round struct {
 	rate   float64 // answers per second
 	p99    time.Duration
+	cpu    time.Duration // processor time of the process, clients included, for each answer
 	answer apitest.Answer // the last one
 }
 
@@ -134,7 +138,7 @@ func (l *load) run(server string) round {
 	var all sync.WaitGroup
 	took := make([]time.Duration, len(l.asks))
 	var last atomic.Pointer[apitest.Answer]
-	start := time.Now()
+	start, busy := time.Now(), processorTime(l)
 	for range speedClients {
 		all.Go(func() {
 			var body bytes.Buffer
@@ -153,12 +157,22 @@ func (l *load) run(server string) round {
 		})
 	}
 	all.Wait()
-	elapsed := time.Since(start)
+	elapsed, cpu := time.Since(start), (processorTime(l)-busy)/time.Duration(len(l.asks))
 	if l.Failed() {
 		l.FailNow()
 	}
 	slices.Sort(took)
-	return round{rate: float64(len(l.asks)) / elapsed.Seconds(), p99: took[len(took)*99/100], answer: *last.Load()}
+	return round{rate: float64(len(l.asks)) / elapsed.Seconds(), p99: took[len(took)*99/100], cpu: cpu, answer: *last.Load()}
+}
+
+// processorTime is what the process has used so far.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // send wants a 200 and gives its header; body takes its bytes.
