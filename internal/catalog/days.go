@@ -49,11 +49,13 @@ func notFound(err error, format string, args ...any) error {
 // lockedDay is what holding a day's lock tells.
 type lockedDay struct {
 	open    bool  // within retention: builds and plans may go on
-	expired bool  // ended for good; a day can be neither, past its end while expiry pauses
+	over    bool  // past its end, ended or about to be; a day can be neither, past its end while expiry pauses
+	expired bool  // ended for good
 	at      int64 // the catalog's time, read after the lock
 }
 
-// lockOpenDay locks the day and ends it when its retention is over.
+// lockOpenDay locks the day. It does not end it: only the planner does, which looks for a step of the
+// clock first.
 func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (lockedDay, error) {
 	var l lockedDay
 	d, err := lockDay(ctx, tx, tenant, day)
@@ -63,18 +65,15 @@ func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day)
 	if l.at, err = now(ctx, tx); err != nil {
 		return l, err
 	}
-	if l.expired = d.expired.Valid; l.expired {
-		return l, nil
-	}
-	if l.open = l.at < d.end(day); l.open {
+	l.expired = d.expired.Valid
+	l.open = !l.expired && l.at < d.end(day)
+	if l.open || l.expired {
+		l.over = l.expired
 		return l, nil
 	}
 	paused, err := deletionsPaused(ctx, tx, l.at)
-	if err != nil || paused {
-		return l, err
-	}
-	l.expired = true
-	return l, expireDay(ctx, tx, tenant, day, l.at)
+	l.over = !paused
+	return l, err
 }
 
 // endGrace is how long the bytes of an ended day stay for downloads that had begun. Links end
@@ -239,15 +238,18 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
 	}
 	ended := 0
 	for _, k := range keys {
-		var d lockedDay
-		err := c.update(ctx, func(tx *sql.Tx) (err error) {
-			d, err = lockOpenDay(ctx, tx, k.Tenant, k.Day)
-			return err
+		var over bool
+		err := c.update(ctx, func(tx *sql.Tx) error {
+			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
+			if over = d.over; err != nil || !over || d.expired {
+				return err
+			}
+			return expireDay(ctx, tx, k.Tenant, k.Day, d.at)
 		})
 		if err != nil {
 			return ended, err
 		}
-		if d.expired {
+		if over {
 			ended++
 		}
 	}

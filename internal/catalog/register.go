@@ -56,7 +56,7 @@ type bump struct {
 	fresh int
 }
 
-// bumpDay bumps hours of one day, for which count recordings are new, and says whether that day has ended. A day past its end while
+// bumpDay bumps hours of one day, for which count recordings are new, and says whether that day is over. A day past its end while
 // expiry pauses counts as open: the clock may be wrong, and what ends the day ends these too.
 func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump, count int) (late bool, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
@@ -82,7 +82,7 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump, count in
 			return false, err
 		}
 	}
-	if d.expired {
+	if d.over {
 		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3 WHERE tenant = $1 AND day = $2`, tenant, day, count)
 		return true, err
 	}

@@ -69,10 +69,10 @@ func expiryMeetsBuild(b *bench) {
 	equal(b, "its bytes go at once", b.isDoomed(one.ObjectKey()), true)
 	equal(b, "state", b.hour(1).State, catalog.StateExpired)
 
-	b.day = b.day.Add(-1) // claiming an ended day ends it on the way
+	b.day = b.day.Add(-1) // a day past its end gives no claim, ended or not
 	b.add(1)
 	b.noClaim(1)
-	b.expire(0)
+	b.expire(1)
 	equal(b, "state", b.hour(1).State, catalog.StateExpired)
 }
 
@@ -83,6 +83,8 @@ func expiryPauses(b *bench) {
 	claim, built := b.start(2)
 	before := b.shifted
 	b.pass(30 * 24 * time.Hour) // the clock steps
+	b.add(1, 5)                 // before anybody looked at the clock
+	b.wantKind(b.c.Commit(b.ctx, claim, built), domain.KindLost)
 	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
 	b.expire(0)
 	b.wantKind(b.c.Commit(b.ctx, claim, built), domain.KindLost)
@@ -125,12 +127,20 @@ func tooLate(b *bench) {
 	equal(b, "too late", n, 3)
 	v := b.view()
 	equal(b, "counted", v.TooLate, 3)
-	equal(b, "state", v.Hours[2].State, catalog.StateExpired)
-	equal(b, "due", v.Hours[2].Due.IsZero(), true)
+	equal(b, "state until the planner ends the day", v.Hours[2].State, catalog.StatePending)
+	b.noClaim(2)
+	b.expire(1)
+	equal(b, "state", b.hour(2).State, catalog.StateExpired)
+	equal(b, "due", b.hour(2).Due.IsZero(), true)
+	n, err = b.register([]domain.Recording{b.recording(3, "a")})
+	b.must(err)
+	equal(b, "too late", n, 1)
+	equal(b, "state", b.hour(3).State, catalog.StateExpired)
 	b.day = b.day.Add(-20) // a day nobody named while it was open
 	n, err = b.register([]domain.Recording{b.recording(1, "a")})
 	b.must(err)
 	equal(b, "too late", n, 1)
+	b.expire(1)
 	equal(b, "state", b.hour(1).State, catalog.StateExpired)
 }
 
@@ -173,6 +183,7 @@ func reopen(b *bench) {
 func reopenUnplanned(b *bench) {
 	b.day = b.day.Add(-20)
 	b.add(1)
+	b.expire(1)
 	equal(b, "state", b.hour(1).State, catalog.StateExpired)
 	b.must(b.c.Reopen(b.ctx, b.tenant, b.day))
 	equal(b, "state", b.hour(1).State, catalog.StatePending)
