@@ -53,6 +53,8 @@ type Config struct {
 	Sync func(bucket, key string) error
 	// CheckKey, when set, refuses keys that the store can't hold.
 	CheckKey func(key string) error
+	// Observe, when set, is told of every request, for metrics. It must not wait.
+	Observe func(Observed)
 }
 
 // Store is the object store. It is safe for concurrent use.
@@ -140,7 +142,7 @@ func (s *Store) client(endpoint string, tries int, answer time.Duration) (*minio
 		Creds:      credentials.NewStaticV4(s.cfg.AccessKey, s.cfg.SecretKey, ""),
 		Secure:     u.Scheme == "https",
 		Region:     s.cfg.Region, // set, so that no request is made to find it
-		Transport:  transport,
+		Transport:  s.cfg.observed(transport),
 		MaxRetries: tries,
 	})
 	if err != nil {

@@ -1,0 +1,75 @@
+package objstore
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Observed is one request to the store, each try for itself.
+type Observed struct {
+	Operation string        // what S3 was asked for: get, head, put, upload_part, …
+	Outcome   string        // 2xx, 3xx, 4xx, 5xx, canceled by the caller, or no_answer
+	Took      time.Duration // until the answer's first byte, with the sending of what is written
+}
+
+// observer tells of every request that passes.
+type observer struct {
+	next *http.Transport
+	tell func(Observed)
+}
+
+// observed is t, watched where somebody wants to know.
+func (c Config) observed(t *http.Transport) http.RoundTripper {
+	if c.Observe == nil {
+		return t
+	}
+	return observer{next: t, tell: c.Observe}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
+	begun := time.Now()
+	answer, err := o.next.RoundTrip(r)
+	outcome := "no_answer"
+	switch {
+	case err == nil:
+		outcome = strconv.Itoa(answer.StatusCode/100) + "xx"
+	case errors.Is(r.Context().Err(), context.Canceled):
+		outcome = "canceled"
+	}
+	o.tell(Observed{Operation: operation(r), Outcome: outcome, Took: time.Since(begun)})
+	return answer, err
+}
+
+// operation reads from a request what it asks for, by the parts of S3 that this package uses.
+func operation(r *http.Request) string {
+	query := r.URL.Query()
+	switch part := query.Has("uploadId"); {
+	case r.Method == http.MethodGet && (query.Has("list-type") || query.Has("uploads")):
+		return "list"
+	case r.Method == http.MethodGet && len(query) > 0 && !query.Has("versionId"):
+		return "settings" // a bucket's
+	case r.Method == http.MethodGet:
+		return "get"
+	case r.Method == http.MethodHead:
+		return "head"
+	case r.Method == http.MethodPut && part:
+		return "upload_part"
+	case r.Method == http.MethodPut && len(query) > 0:
+		return "settings"
+	case r.Method == http.MethodPut:
+		return "put"
+	case r.Method == http.MethodPost && part:
+		return "complete_upload"
+	case r.Method == http.MethodPost && query.Has("uploads"):
+		return "begin_upload"
+	case r.Method == http.MethodDelete && part:
+		return "abort_upload"
+	case r.Method == http.MethodDelete:
+		return "delete"
+	}
+	return "other"
+}
