@@ -246,6 +246,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), at, c.rules.LateDelay.Microseconds(), recheck); err != nil {
 			return err
 		}
+		if err := announceHour(ctx, tx, b, r, at); err != nil {
+			return err
+		}
 		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
 	})
 }

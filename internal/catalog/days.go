@@ -96,19 +96,28 @@ func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, a
 	return err
 }
 
-// refreshDay brings a locked day's counts and completion up to its hours.
+// refreshDay brings a locked day's counts and completion up to its hours, and writes down what the
+// tenant is told of it.
 func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE days SET
+	var s settled
+	err := tx.QueryRowContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
 		completed_us = CASE WHEN days.completed_us IS NULL AND days.planned_us IS NOT NULL
-			AND h.available + h.no_data + h.failed = 24 THEN $3 ELSE days.completed_us END
+			AND h.available + h.no_data + h.failed = 24 THEN $3 ELSE days.completed_us END,
+		told_failed = CASE WHEN h.available + h.no_data + h.failed < 24 THEN 0
+			WHEN h.failed < days.told_failed THEN h.failed ELSE days.told_failed END
 		FROM (SELECT
 			count(*) FILTER (WHERE hours.state = 'available') AS available,
 			count(*) FILTER (WHERE hours.state = 'no_data') AS no_data,
 			count(*) FILTER (WHERE hours.state = 'failed') AS failed
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
-		WHERE days.tenant = $1 AND days.day = $2`, tenant, day, at)
-	return err
+		WHERE days.tenant = $1 AND days.day = $2
+		RETURNING locked, planned_us, completed_us, whole_us, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
+		Scan(&s.locked, &s.planned, &s.completed, &s.whole, &s.reopened, &s.available, &s.noData, &s.pending, &s.failed, &s.told)
+	if err != nil {
+		return err
+	}
+	return announceDay(ctx, tx, tenant, day, s, at)
 }
 
 // refreshServed is refreshDay for changes of what the hours serve: the totals too, which read

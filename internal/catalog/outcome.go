@@ -196,7 +196,8 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if at < micros(day.End()) { // counted from now, its retention would end earlier than it does
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL,
+			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE hours SET failures = 0, lapses = 0,

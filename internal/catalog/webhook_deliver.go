@@ -1,0 +1,230 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// States of a delivery.
+const (
+	DeliveryPending   = "pending"
+	DeliveryDelivered = "delivered"
+	DeliveryFailed    = "failed"
+)
+
+// Fairness bounds how much of one sort is under way at a time, over all replicas.
+type Fairness struct {
+	Endpoint int // deliveries to one endpoint
+	Tenant   int // deliveries to all endpoints of a tenant, roughly
+}
+
+// DeliveryClaim is one sender's hold on a delivery. Only its token can say what became of it.
+type DeliveryClaim struct {
+	ID       string
+	Token    string
+	Event    string
+	Type     string
+	Payload  []byte
+	Tries    int // before this one, since it was made or replayed
+	At       time.Time
+	Endpoint Endpoint
+}
+
+// dueEndpointsSQL steps from endpoint to endpoint that something waits for, so that what it costs
+// grows with those and not with what waits. Tenants for whom least is under way come first, then
+// who has waited longest.
+const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
+		SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending'
+		UNION ALL SELECT (SELECT min(d.endpoint) FROM webhook_deliveries d WHERE d.state = 'pending' AND d.endpoint > w.endpoint)
+			FROM waiting w WHERE w.endpoint IS NOT NULL)
+	SELECT id FROM (SELECT e.id AS id,
+		(SELECT min(d.next_us) FROM webhook_deliveries d WHERE d.endpoint = e.id AND d.state = 'pending') AS head,
+		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > c.now_us) AS held,
+		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > c.now_us AND h.endpoint = e.id) AS own,
+		c.now_us AS now_us
+		FROM waiting w JOIN webhook_endpoints e ON e.id = w.endpoint CROSS JOIN catalog_clock c WHERE e.disabled_us IS NULL) due
+	WHERE head <= now_us AND held < $1 AND own < $2 ORDER BY held, head, id LIMIT $3`
+
+// ClaimDeliveries takes deliveries that are due and that nobody holds: at most limit, and one of
+// each endpoint, so that nobody's backlog keeps others waiting. A claim that is not told of within
+// lease is free again, and what it sent is sent once more.
+func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Duration, limit int) ([]DeliveryClaim, error) {
+	endpoints, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	}, dueEndpointsSQL, f.Tenant, f.Endpoint, limit)
+	if err != nil {
+		return nil, err
+	}
+	var claims []DeliveryClaim
+	for _, id := range endpoints {
+		claim, ok, err := c.claimDelivery(ctx, id, f.Endpoint, lease)
+		if err != nil {
+			return claims, err
+		}
+		if ok {
+			claims = append(claims, claim)
+		}
+	}
+	return claims, nil
+}
+
+// claimDelivery takes an endpoint's first due delivery, unless enough are under way.
+func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, lease time.Duration) (d DeliveryClaim, ok bool, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		ok = false
+		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
+		if errors.Is(err, sql.ErrNoRows) { // disabled or deleted meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		var held int
+		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_deliveries WHERE tenant = $1 AND token IS NOT NULL AND next_us > $2 AND endpoint = $3`,
+			e.Tenant, at, endpoint).Scan(&held)
+		if err != nil || held >= most {
+			return err
+		}
+		d = DeliveryClaim{Token: newToken(), Endpoint: e, At: fromMicros(at)}
+		err = tx.QueryRowContext(ctx, `UPDATE webhook_deliveries SET token = $3, next_us = $4
+			WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us, created_us, id LIMIT 1)
+			RETURNING id, event, type, tries`, endpoint, at, d.Token, at+lease.Microseconds()).Scan(&d.ID, &d.Event, &d.Type, &d.Tries)
+		if errors.Is(err, sql.ErrNoRows) { // somebody else took it
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		ok = true
+		return tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, d.Event).Scan(&d.Payload)
+	})
+	return d, ok && err == nil, err
+}
+
+// Attempt is one try to deliver, and what follows from it.
+type Attempt struct {
+	Status    int    // HTTP status; 0 when no answer came
+	Error     string // "" when it was delivered; safe to show
+	Took      time.Duration
+	Again     time.Duration // until the next try; negative when this was the last
+	Gone      bool          // the receiver wants no more of this
+	Delivered bool
+}
+
+// maxAttempts of a delivery that are kept.
+const keptAttempts = 20
+
+// RecordDelivery says what became of a claimed delivery. KindLost: the claim lapsed and somebody
+// else has it, or it was replayed or deleted meanwhile.
+func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		if a.Gone { // endpoints are locked before their deliveries
+			if err := disableGone(ctx, tx, d.Endpoint.ID); err != nil {
+				return err
+			}
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		state, next, delivered, status := DeliveryPending, at+a.Again.Microseconds(), any(nil), any(nil)
+		switch {
+		case a.Delivered:
+			state, next, delivered = DeliveryDelivered, at, at
+		case a.Gone, a.Again < 0:
+			state, next = DeliveryFailed, at
+		}
+		if a.Status != 0 {
+			status = a.Status
+		}
+		var n int
+		err = tx.QueryRowContext(ctx, `UPDATE webhook_deliveries SET state = $3, next_us = $4, delivered_us = $5, token = NULL, tries = tries + 1,
+			attempts = attempts + 1, last_us = $6, last_status = $7, last_error = $8, took_us = $9 WHERE id = $1 AND token = $2 RETURNING attempts`,
+			d.ID, d.Token, state, next, delivered, at, status, orNull(a.Error), a.Took.Microseconds()).Scan(&n)
+		if errors.Is(err, sql.ErrNoRows) {
+			return domain.Errorf(domain.KindLost, "the claim on this delivery is gone")
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO webhook_attempts (delivery, n, at_us, status, error, took_us) VALUES ($1, $2, $3, $4, $5, $6)`,
+			d.ID, n, at, status, orNull(a.Error), a.Took.Microseconds())
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM webhook_attempts WHERE delivery = $1 AND n <= $2`, d.ID, n-keptAttempts)
+		return err
+	})
+}
+
+// ReturnDelivery gives a claim back without an attempt, to be taken again after wait.
+func (c *Catalog) ReturnDelivery(ctx context.Context, d DeliveryClaim, wait time.Duration) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = (SELECT now_us FROM catalog_clock) + CAST($3 AS BIGINT)
+		WHERE id = $1 AND token = $2`, d.ID, d.Token, wait.Microseconds())
+	return translate(err)
+}
+
+// disableGone disables an endpoint whose receiver answered that it is gone.
+func disableGone(ctx context.Context, tx *sql.Tx, id string) error {
+	e, err := lockEndpoint(ctx, tx, id, ` AND disabled_us IS NULL`)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	at, err := now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	e.Disabled, e.Reason = fromMicros(at), "the receiver answered 410 Gone"
+	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, id, at, e.Reason); err != nil {
+		return err
+	}
+	return e.audit(ctx, tx, Origin{Actor: "receiver"}, ActionWebhookDisable)
+}
+
+// SweepWebhooks forgets events older than keep, with their deliveries: at most limit, and none
+// while deletions pause after a step of the clock. It says how many.
+func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
+	n := 0
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		n = 0
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+			return err
+		}
+		ids, err := collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
+			err = rows.Scan(&id)
+			return id, err
+		}, `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		list := `(` + parameters(1, len(ids)) + `)`
+		for _, query := range []string{
+			`DELETE FROM webhook_attempts WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE event IN ` + list + `)`,
+			`DELETE FROM webhook_deliveries WHERE event IN ` + list,
+			`DELETE FROM webhook_events WHERE id IN ` + list,
+		} {
+			if _, err := tx.ExecContext(ctx, query, texts(ids)...); err != nil {
+				return err
+			}
+		}
+		n = len(ids)
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,276 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Actions of operators about webhooks in the audit log.
+const (
+	ActionWebhookCreate  = "webhook.create"
+	ActionWebhookSet     = "webhook.set"
+	ActionWebhookRotate  = "webhook.rotate"
+	ActionWebhookDelete  = "webhook.delete"
+	ActionWebhookReplay  = "webhook.replay"
+	ActionWebhookTest    = "webhook.test"
+	ActionWebhookDisable = "webhook.disable" // by the receiver's own 410
+)
+
+// maxEndpoints bounds a tenant's endpoints: each event is a row and a request for each of them.
+const maxEndpoints = 10
+
+// Endpoint is where a tenant wants to be told of events.
+type Endpoint struct {
+	ID       string
+	Tenant   string
+	URL      string
+	Events   []string // types, sorted
+	Disabled time.Time
+	Reason   string // why it is disabled
+	Created  time.Time
+	Secret   Sealed
+	Former   Sealed    // the secret before; none when its Data is nil
+	Until    time.Time // until when the former secret signs too
+}
+
+// Sealed is a secret as it is stored. Package webhooks knows what stands in it.
+type Sealed struct {
+	Data      []byte
+	Encrypted bool
+}
+
+const endpointColumns = `id, tenant, url, events, secret, encrypted, former, former_encrypted, former_until_us,
+	disabled_us, disabled_reason, created_us`
+
+// scanEndpoint scans endpointColumns and whatever else was selected behind them.
+func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint, err error) {
+	var events string
+	var until, disabled sql.NullInt64
+	var reason sql.NullString
+	var created int64
+	err = row.Scan(append([]any{&e.ID, &e.Tenant, &e.URL, &events, &e.Secret.Data, &e.Secret.Encrypted, &e.Former.Data, &e.Former.Encrypted,
+		&until, &disabled, &reason, &created}, more...)...)
+	e.Events, e.Until, e.Disabled, e.Reason, e.Created = strings.Fields(events), timeOf(until), timeOf(disabled), reason.String, fromMicros(created)
+	return e, err
+}
+
+// NewEndpointID gives an id that no endpoint has: its secret is sealed for it.
+func NewEndpointID() string { return "whe_" + newToken() }
+
+type endpointDetail struct {
+	ID      string   `json:"id"`
+	URL     string   `json:"url,omitempty"`
+	Events  []string `json:"events,omitempty"`
+	Enabled *bool    `json:"enabled,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
+	Remote  string   `json:"remote,omitempty"`
+	Request string   `json:"request,omitempty"`
+}
+
+// audit writes what was done to an endpoint into the log.
+func (e Endpoint) audit(ctx context.Context, tx *sql.Tx, o Origin, action string) error {
+	at, err := now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	enabled := e.Disabled.IsZero()
+	d := endpointDetail{ID: e.ID, URL: e.URL, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
+	return o.append(ctx, smallTx{Tx: tx}, at, e.Tenant, action, d)
+}
+
+// checkEvents sorts event types. Error: KindInvalid for an unknown one, and for none.
+func checkEvents(events []string) ([]string, error) {
+	events = slices.Compact(slices.Sorted(slices.Values(events)))
+	for _, e := range events {
+		if !slices.Contains(domain.EventTypes(), e) {
+			return nil, domain.Errorf(domain.KindInvalid, "there is no event %.40q; use %s", e, strings.Join(domain.EventTypes(), ", "))
+		}
+	}
+	if len(events) == 0 {
+		return nil, domain.Errorf(domain.KindInvalid, "a webhook needs at least one event; use %s", strings.Join(domain.EventTypes(), ", "))
+	}
+	return events, nil
+}
+
+// CreateEndpoint adds an endpoint with its sealed secret. Errors: KindNotFound for an unknown
+// tenant, KindInvalid for an unknown event, KindConflict when the tenant has too many.
+func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (Endpoint, error) {
+	events, err := checkEvents(e.Events)
+	if err != nil {
+		return e, err
+	}
+	e.Events = events
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		// The tenant's lock: two at once would both be the last that fits.
+		if _, err := setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
+			return err
+		}
+		var n int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_endpoints WHERE tenant = $1`, e.Tenant).Scan(&n); err != nil {
+			return err
+		}
+		if n >= maxEndpoints {
+			return domain.Errorf(domain.KindConflict, "tenant %s has %d webhooks already, which is the most; delete one first", e.Tenant, n)
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		e.Created = fromMicros(at)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_endpoints (id, tenant, url, events, secret, encrypted, former_encrypted, created_us)
+			VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7)`, e.ID, e.Tenant, e.URL, strings.Join(e.Events, " "), e.Secret.Data, e.Secret.Encrypted, at); err != nil {
+			return err
+		}
+		return e.audit(ctx, tx, o, ActionWebhookCreate)
+	})
+	return e, err
+}
+
+// Endpoint reads a tenant's endpoint. Error: KindNotFound.
+func (c *Catalog) Endpoint(ctx context.Context, tenant, id string) (Endpoint, error) {
+	e, err := scanEndpoint(c.read.QueryRowContext(ctx, `SELECT `+endpointColumns+` FROM webhook_endpoints WHERE id = $1 AND tenant = $2`, id, tenant))
+	return e, translate(noEndpoint(err, tenant, id))
+}
+
+func noEndpoint(err error, tenant, id string) error {
+	return notFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant", tenant, id)
+}
+
+// Endpoints lists a tenant's endpoints by id: a handful at most.
+func (c *Catalog) Endpoints(ctx context.Context, tenant string) ([]Endpoint, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE tenant = $1 ORDER BY id`, tenant)
+}
+
+// lockEndpoint locks an endpoint before anything of its deliveries.
+func lockEndpoint(ctx context.Context, tx *sql.Tx, id string, more string, args ...any) (Endpoint, error) {
+	return scanEndpoint(tx.QueryRowContext(ctx, `UPDATE webhook_endpoints SET url = url WHERE id = $1`+more+` RETURNING `+endpointColumns,
+		append([]any{id}, args...)...))
+}
+
+// changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit line.
+func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
+			return noEndpoint(err, tenant, id)
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := change(&e, at); err != nil {
+			return err
+		}
+		if e.Events, err = checkEvents(e.Events); err != nil {
+			return err
+		}
+		var until, disabled any
+		if e.Former.Data != nil {
+			until = micros(e.Until)
+		}
+		if !e.Disabled.IsZero() {
+			disabled = micros(e.Disabled)
+		}
+		if _, err = tx.ExecContext(ctx, `UPDATE webhook_endpoints SET url = $2, events = $3, secret = $4, encrypted = $5, former = $6,
+			former_encrypted = $7, former_until_us = $8, disabled_us = $9, disabled_reason = $10 WHERE id = $1`, id, e.URL, strings.Join(e.Events, " "),
+			e.Secret.Data, e.Secret.Encrypted, e.Former.Data, e.Former.Encrypted, until, disabled, orNull(e.Reason)); err != nil {
+			return err
+		}
+		return e.audit(ctx, tx, o, action)
+	})
+	return e, err
+}
+
+// EndpointChange is what SetEndpoint changes; nil fields stay.
+type EndpointChange struct {
+	URL     *string
+	Events  []string // none: as they were
+	Enabled *bool
+}
+
+// SetEndpoint changes an endpoint. What waits for a disabled one goes out when it is enabled
+// again; nothing is written down for it meanwhile. Errors: KindNotFound, KindInvalid.
+func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o Origin) (Endpoint, error) {
+	return c.changeEndpoint(ctx, tenant, id, ActionWebhookSet, o, func(e *Endpoint, at int64) error {
+		if s.URL != nil {
+			e.URL = *s.URL
+		}
+		if len(s.Events) > 0 {
+			e.Events = s.Events
+		}
+		switch {
+		case s.Enabled == nil:
+		case *s.Enabled:
+			e.Disabled, e.Reason = time.Time{}, ""
+		case e.Disabled.IsZero():
+			e.Disabled, e.Reason = fromMicros(at), "by an operator"
+		}
+		return nil
+	})
+}
+
+// RotateEndpoint gives an endpoint a new secret; the one before signs too for grace.
+// Error: KindNotFound.
+func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, grace time.Duration, o Origin) (Endpoint, error) {
+	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
+		e.Former, e.Until, e.Secret = e.Secret, fromMicros(at).Add(grace), fresh
+		if grace <= 0 {
+			e.Former = Sealed{}
+		}
+		return nil
+	})
+}
+
+// DeleteEndpoint removes an endpoint and all that was or would be delivered to it.
+// Error: KindNotFound.
+func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origin) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
+		if err != nil {
+			return noEndpoint(err, tenant, id)
+		}
+		for _, query := range []string{
+			`DELETE FROM webhook_attempts WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE endpoint = $1)`,
+			`DELETE FROM webhook_deliveries WHERE endpoint = $1`,
+			`DELETE FROM webhook_endpoints WHERE id = $1`,
+		} {
+			if _, err := tx.ExecContext(ctx, query, id); err != nil {
+				return err
+			}
+		}
+		return e.audit(ctx, tx, o, ActionWebhookDelete)
+	})
+}
+
+// SealEndpoints passes every secret that is stored unencrypted to seal and stores what it gives.
+func (c *Catalog) SealEndpoints(ctx context.Context, seal func(id string, s Sealed) Sealed) error {
+	list, err := collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE NOT encrypted OR former IS NOT NULL AND NOT former_encrypted`)
+	for _, e := range list {
+		err = errors.Join(err, c.update(ctx, func(tx *sql.Tx) error {
+			e, err := lockEndpoint(ctx, tx, e.ID, ``)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if !e.Secret.Encrypted {
+				e.Secret = seal(e.ID, e.Secret)
+			}
+			if e.Former.Data != nil && !e.Former.Encrypted {
+				e.Former = seal(e.ID, e.Former)
+			}
+			_, err = tx.ExecContext(ctx, `UPDATE webhook_endpoints SET secret = $2, encrypted = $3, former = $4, former_encrypted = $5 WHERE id = $1`,
+				e.ID, e.Secret.Data, e.Secret.Encrypted, e.Former.Data, e.Former.Encrypted)
+			return err
+		}))
+	}
+	return err
+}

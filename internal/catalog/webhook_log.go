@@ -1,0 +1,181 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Delivery is one line of the delivery log.
+type Delivery struct {
+	ID        string
+	Event     string // id that the receiver sees as webhook-id
+	Endpoint  string
+	Tenant    string
+	Type      string
+	Day       domain.Day // "" for a test
+	State     string
+	Attempts  int
+	Next      time.Time // of the next try; zero unless pending
+	Last      time.Time // zero before the first try
+	Status    int       // 0 when no answer came
+	Error     string
+	Took      time.Duration
+	Delivered time.Time // zero until then
+	Created   time.Time
+}
+
+const deliveryColumns = `id, event, endpoint, tenant, type, day, state, attempts, next_us, last_us, last_status, last_error, took_us, delivered_us, created_us`
+
+func scanDelivery(row interface{ Scan(...any) error }) (d Delivery, err error) {
+	var day, text sql.NullString
+	var next, created int64
+	var last, status, took, delivered sql.NullInt64
+	err = row.Scan(&d.ID, &d.Event, &d.Endpoint, &d.Tenant, &d.Type, &day, &d.State, &d.Attempts, &next, &last, &status, &text, &took, &delivered, &created)
+	d.Day, d.Last, d.Status, d.Error = domain.Day(day.String), timeOf(last), int(status.Int64), text.String
+	d.Took, d.Delivered, d.Created = time.Duration(took.Int64)*time.Microsecond, timeOf(delivered), fromMicros(created)
+	if d.State == DeliveryPending {
+		d.Next = fromMicros(next)
+	}
+	return d, err
+}
+
+// DeliveryQuery asks for a tenant's deliveries. Empty fields filter nothing.
+type DeliveryQuery struct {
+	Tenant   string
+	Endpoint string
+	Type     string
+	State    string
+	Day      domain.Day
+	ID       string
+	Before   Position // the last line of the page before
+	Limit    int
+}
+
+// where gives the conditions of the filters that are present, and their values.
+func (q DeliveryQuery) where() (text string, args []any) {
+	text, args = `tenant = $1`, []any{q.Tenant}
+	for _, f := range []struct{ column, value string }{
+		{"endpoint", q.Endpoint}, {"type", q.Type}, {"state", q.State}, {"day", string(q.Day)}, {"id", q.ID},
+	} {
+		if f.value != "" {
+			args = append(args, f.value)
+			text += fmt.Sprintf(" AND %s = $%d", f.column, len(args))
+		}
+	}
+	return text, args
+}
+
+// Deliveries lists a tenant's deliveries, latest first.
+func (c *Catalog) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
+	where, args := q.where()
+	if q.Before.ID != "" {
+		args = append(args, q.Before.At, q.Before.ID)
+		where += fmt.Sprintf(` AND (created_us, id) < ($%d, $%d)`, len(args)-1, len(args))
+	}
+	args = append(args, q.Limit)
+	return collect(ctx, c.read, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) },
+		`SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE `+where+fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args...)
+}
+
+// Place is where a delivery stands in the log.
+func (d Delivery) Place() Position { return Position{At: micros(d.Created), ID: d.ID} }
+
+// DeliveryAttempt is one try to deliver.
+type DeliveryAttempt struct {
+	N      int
+	At     time.Time
+	Status int // 0 when no answer came
+	Error  string
+	Took   time.Duration
+}
+
+// DeliveryStory is a delivery with what was sent and its latest attempts.
+type DeliveryStory struct {
+	Delivery
+	Payload string
+	Tries   []DeliveryAttempt // latest first
+}
+
+// DeliveryStory reads one delivery of a tenant. Error: KindNotFound.
+func (c *Catalog) DeliveryStory(ctx context.Context, tenant, id string) (s DeliveryStory, err error) {
+	err = c.view(ctx, func(tx *sql.Tx) (err error) {
+		s = DeliveryStory{}
+		s.Delivery, err = scanDelivery(tx.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE id = $1 AND tenant = $2`, id, tenant))
+		if err != nil {
+			return notFound(err, "tenant %.70q has no delivery %.70q", tenant, id)
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, s.Event).Scan(&s.Payload); err != nil {
+			return err
+		}
+		s.Tries, err = collect(ctx, tx, func(rows *sql.Rows) (a DeliveryAttempt, err error) {
+			var at, took int64
+			var status sql.NullInt64
+			var text sql.NullString
+			err = rows.Scan(&a.N, &at, &status, &text, &took)
+			a.At, a.Status, a.Error, a.Took = fromMicros(at), int(status.Int64), text.String, time.Duration(took)*time.Microsecond
+			return a, err
+		}, `SELECT n, at_us, status, error, took_us FROM webhook_attempts WHERE delivery = $1 ORDER BY n DESC`, id)
+		return err
+	})
+	return s, err
+}
+
+type replayDetail struct {
+	Delivery string     `json:"delivery,omitempty"`
+	Endpoint string     `json:"endpoint,omitempty"`
+	Type     string     `json:"type,omitempty"`
+	State    string     `json:"state,omitempty"`
+	Day      domain.Day `json:"day,omitempty"`
+	Replayed int        `json:"replayed"`
+	Remote   string     `json:"remote,omitempty"`
+	Request  string     `json:"request,omitempty"`
+}
+
+// ReplayDeliveries sends deliveries of a tenant again, those too that arrived, with the ids and
+// bodies that they had and all their tries before them: every one that q finds, whatever its
+// limit. One that is being sent now is left alone. It says how many. Errors: KindInvalid when
+// q names neither a delivery, a day nor a state, KindNotFound for an unknown tenant or delivery.
+func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origin) (n int, err error) {
+	if q.ID == "" && q.Day == "" && q.State == "" {
+		return 0, domain.Errorf(domain.KindInvalid, "say what to replay: one delivery, a day, or what failed")
+	}
+	where, args := q.where()
+	args = append(args, int64(0))
+	place := len(args)
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		var tenant string
+		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, q.Tenant).Scan(&tenant); err != nil {
+			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", q.Tenant)
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if q.ID != "" {
+			var known int
+			if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_deliveries WHERE id = $1 AND tenant = $2`, q.ID, tenant).Scan(&known); err != nil {
+				return err
+			}
+			if known == 0 {
+				return domain.Errorf(domain.KindNotFound, "tenant %s has no delivery %.70q", tenant, q.ID)
+			}
+		}
+		args[place-1] = at
+		res, err := tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'pending', tries = 0, token = NULL, delivered_us = NULL,
+			next_us = `+fmt.Sprintf(`$%d WHERE %s AND (token IS NULL OR next_us <= $%d)`, place, where, place), args...)
+		if err != nil {
+			return err
+		}
+		done, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		n = int(done)
+		return o.append(ctx, smallTx{Tx: tx}, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
+	})
+	return n, err
+}
