@@ -25,40 +25,58 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 )
 
-// history gives the statements that make n conversations, a second apart, of six messages each. Half are
+// history gives the statements that make n conversations, a second apart, of six messages each, some of them at a time. Half are
 // of one bot, every 10,000th is of a rare bot, a rare user and the only outcome that failed.
 func history(n int) []string {
-	return []string{
-		`INSERT INTO agents (tenant, id, name, body, updated_us) VALUES ('acme', 'bot-0', 'Bot', '{}', 0), ('acme', 'rare', 'Rare', '{}', 0)`,
-		fmt.Sprintf(`INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start_us, end_us, last_action_us, locale, tags, metadata,
-				transcript_turns, created_us, updated_us)
-			WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-			SELECT 'acme', 'c-' || (i * CAST(7919 AS BIGINT) %% 1000003) || '-' || i,
-				CASE WHEN i %% 10000 = 77 THEN 'rare' WHEN i %% 2 = 0 THEN 'bot-0' ELSE 'bot-' || (i %% 40) END,
-				CASE WHEN i %% 10000 = 77 THEN 'rare' ELSE 'user-' || (i %% 1000) END,
-				CASE WHEN i %% 10000 = 77 THEN 'failure' WHEN i %% 3 = 0 THEN 'success' END,
-				1600000000000000 + i * CAST(1000000 AS BIGINT), 1600000100000000 + i * CAST(1000000 AS BIGINT),
-				1600000100384884 + i * CAST(1000000 AS BIGINT), 'en_us', '["guideInteraction"]',
-				'{"locale":"en_us","browser_visitorType":"repeat","browser_screenResolution":"1728x1117","draft":true,"guideNodeCount":5,"question":"my camera number '
-					|| i || ' is offline since yesterday and I have tried to restart it twice"}',
-				6, 0, 0 FROM n`, n-1),
-		`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
-			SELECT c.tenant, c.id || '-' || k.i, c.id, c.start_us + k.i * 1500000, CASE WHEN k.i % 2 = 0 THEN 'Question' ELSE 'UserInput' END,
-				CASE WHEN k.i % 2 = 0 THEN '{"outMsg":{"steps":[{"text":"Here are the details for the camera that you asked about: it is in stock."}]}}'
-					ELSE '{"userInput":"Tell me more about the camera"}' END, c.agent_id
-			FROM conversations c CROSS JOIN (SELECT 0 AS i UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5) k`,
+	const some = 250_000
+	statements := []string{`INSERT INTO agents (tenant, id, name, body, updated_us) VALUES ('acme', 'bot-0', 'Bot', '{}', 0), ('acme', 'rare', 'Rare', '{}', 0)`}
+	for from := 0; from < n; from += some {
+		statements = append(statements, someConversations(from, min(from+some, n)), messagesOf(from, min(from+some, n)))
 	}
+	return statements
 }
 
-func benchSize(b *testing.B) int {
+// someConversations makes those from number from up to number to.
+func someConversations(from, to int) string {
+	return fmt.Sprintf(`INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start_us, end_us, last_action_us, locale, tags, metadata,
+			transcript_turns, created_us, updated_us)
+		WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		SELECT 'acme', 'c-' || (i * CAST(7919 AS BIGINT) %% 1000003) || '-' || i,
+			CASE WHEN i %% 10000 = 77 THEN 'rare' WHEN i %% 2 = 0 THEN 'bot-0' ELSE 'bot-' || (i %% 40) END,
+			CASE WHEN i %% 10000 = 77 THEN 'rare' ELSE 'user-' || (i %% 1000) END,
+			CASE WHEN i %% 10000 = 77 THEN 'failure' WHEN i %% 3 = 0 THEN 'success' END,
+			1600000000000000 + i * CAST(1000000 AS BIGINT), 1600000100000000 + i * CAST(1000000 AS BIGINT),
+			1600000100384884 + i * CAST(1000000 AS BIGINT), 'en_us', '["guideInteraction"]',
+			'{"locale":"en_us","browser_visitorType":"repeat","browser_screenResolution":"1728x1117","draft":true,"guideNodeCount":5,"question":"my camera number '
+				|| i || ' is offline since yesterday and I have tried to restart it twice"}',
+			6, 0, 0 FROM n`, from, to-1)
+}
+
+// messagesOf makes the messages of those conversations.
+func messagesOf(from, to int) string {
+	return fmt.Sprintf(`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+		SELECT c.tenant, c.id || '-' || k.i, c.id, c.start_us + k.i * 1500000, CASE WHEN k.i %% 2 = 0 THEN 'Question' ELSE 'UserInput' END,
+			CASE WHEN k.i %% 2 = 0 THEN '{"outMsg":{"steps":[{"text":"Here are the details for the camera that you asked about: it is in stock."}]}}'
+				ELSE '{"userInput":"Tell me more about the camera"}' END, c.agent_id
+		FROM conversations c CROSS JOIN (SELECT 0 AS i UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5) k
+		WHERE c.tenant = 'acme' AND c.start_us >= %d AND c.start_us < %d`, 1600000000_000000+from*1_000_000, 1600000000_000000+to*1_000_000)
+}
+
+// benchSize gives how many conversations there are. BENCH_SCALE makes them so many times as many; that is for PostgreSQL alone.
+func benchSize(b *testing.B) (n, scale int) {
 	b.Helper()
-	text := os.Getenv("BENCH_CONVERSATIONS")
+	return benchNumber(b, "BENCH_CONVERSATIONS", 20_000, 1_000_000), benchNumber(b, "BENCH_SCALE", 1, 1)
+}
+
+func benchNumber(b *testing.B, name string, least, usual int) int {
+	b.Helper()
+	text := os.Getenv(name)
 	if text == "" {
-		return 1_000_000
+		return usual
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 20_000 {
-		b.Fatalf("BENCH_CONVERSATIONS is %q; use a number from 20000 on", text)
+	if err != nil || n < least {
+		b.Fatalf("%s is %q; use a number from %d on", name, text, least)
 	}
 	return n
 }
@@ -68,12 +86,15 @@ const benchWindow = "?start_time=1600000000&end_time=1700000000&bot_name=Bot"
 // BenchmarkExports reports how pages compare along a walk, filters with none, the API with the bare
 // SQL, and what a stream holds in memory.
 func BenchmarkExports(b *testing.B) {
-	n := benchSize(b)
+	n, scale := benchSize(b)
 	for name, database := range apitest.Databases() {
+		if scale > 1 && name != "postgres" {
+			continue
+		}
 		b.Run(name, func(b *testing.B) {
 			x := newBench(b, database(b))
 			x.db = raw(x, x.url)
-			statements := history(n)
+			statements := history(n * scale)
 			if !strings.HasPrefix(x.url, "sqlite") {
 				statements = append(statements, "VACUUM ANALYZE")
 			}
