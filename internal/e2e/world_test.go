@@ -147,14 +147,20 @@ func (w *world) start(roles string, more ...string) *process {
 // startWith is start with other settings than the world's.
 func (w *world) startWith(other map[string]string, args ...string) *process {
 	w.t.Helper()
-	env := maps.Clone(w.env)
-	maps.Copy(env, other)
-	p := launch(w.t, w.bin, w.dir, env, nil, args...)
+	p := w.launch(w.bin, other, args...)
 	address := p.serving()
 	if strings.Contains(strings.Join(args, " "), "api") || args[0] == "standalone" {
 		w.api = address
 	}
 	return p
+}
+
+// launch starts a process of the given program, with other settings than the world's.
+func (w *world) launch(bin string, other map[string]string, args ...string) *process {
+	w.t.Helper()
+	env := maps.Clone(w.env)
+	maps.Copy(env, other)
+	return launch(w.t, bin, w.dir, env, nil, args...)
 }
 
 // tenant makes a tenant with an application and limits that do not stand in the way.
