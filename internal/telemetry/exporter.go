@@ -52,7 +52,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 // Shutdown implements sdk.SpanExporter.
 func (e *exporter) Shutdown(ctx context.Context) error { return e.to.Shutdown(ctx) }
 
-// giveUp ends an export that is still under way.
+// giveUp ends the export that is under way and all that follow.
 func (e *exporter) giveUp() { e.once.Do(func() { close(e.end) }) }
 
 func (e *exporter) failing() bool {

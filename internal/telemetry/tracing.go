@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"os"
 	"strings"
@@ -145,11 +144,9 @@ func (t *Tracing) Close() error {
 		if t.exporter.failing() {
 			patience = hopeless
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		err := t.sdk.Shutdown(ctx)
-		t.exporter.giveUp()
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		enough := time.AfterFunc(patience, t.exporter.giveUp)
+		defer enough.Stop()
+		if err := t.sdk.Shutdown(context.Background()); err != nil {
 			t.exporter.log.Warn("tracing did not end cleanly", zap.Error(err))
 		}
 		t.exporter.sum()
