@@ -123,7 +123,7 @@ type State string
 // States of a dispatch.
 const (
 	Live State = "live" // waiting, running or waiting for another try
-	Gone State = "gone" // completed, archived, or not in Redis at all
+	Gone State = "gone" // completed, archived, left by a worker that died, or not in Redis at all
 )
 
 // State looks a dispatch up. Error: KindUnavailable.
@@ -139,8 +139,30 @@ func (q *Queue) State(ctx context.Context, key domain.HourKey, dispatch int64) (
 		return "", domain.Wrap(domain.KindUnavailable, err, "look up the task of %s", key)
 	case info.State == asynq.TaskStateArchived, info.State == asynq.TaskStateCompleted:
 		return Gone, nil
+	case info.State == asynq.TaskStateActive:
+		return q.running(key, info.ID)
 	}
 	return Live, nil
+}
+
+// running says whether a worker still holds a task that was begun. asynq itself puts one that a dead
+// worker left back into the queue after about a minute.
+func (q *Queue) running(key domain.HourKey, id string) (State, error) {
+	const page = 1000
+	for n := 1; ; n++ {
+		tasks, err := q.inspector.ListActiveTasks(Build, asynq.PageSize(page), asynq.Page(n))
+		if err != nil {
+			return "", domain.Wrap(domain.KindUnavailable, err, "look up the running tasks for %s", key)
+		}
+		for _, t := range tasks {
+			if t.ID == id && t.IsOrphaned {
+				return Gone, nil
+			}
+		}
+		if len(tasks) < page {
+			return Live, nil
+		}
+	}
 }
 
 // Slots is how many hours all live workers together can build at once.

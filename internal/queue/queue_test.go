@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -174,6 +175,35 @@ func TestLostRedis(t *testing.T) {
 	}
 	must(t, q.Enqueue(ctx, key, 3))
 	expectState(t, q, key, 3, queue.Live)
+}
+
+// A worker dies with a task that it had begun: its lease lapses, and nobody waits for asynq to notice.
+func TestLeftByADeadWorker(t *testing.T) {
+	url := testenv.Redis(t)
+	q := connect(t, url)
+	opts, err := redis.ParseURL(url)
+	must(t, err)
+	raw := redis.NewClient(opts)
+	t.Cleanup(func() { must(t, raw.Close()) })
+	left := domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 5}
+	held := domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 6}
+	begun, end := make(chan struct{}, 2), make(chan struct{})
+	serve(t, q, 2, queue.Handlers{Hour: func(context.Context, queue.Task) error {
+		begun <- struct{}{}
+		<-end
+		return nil
+	}})
+	t.Cleanup(func() { close(end) })
+	for _, key := range []domain.HourKey{left, held} {
+		must(t, q.Enqueue(t.Context(), key, 1))
+		<-begun
+		expectState(t, q, key, 1, queue.Live)
+	}
+	// What is there half a minute after a kill: the task is begun, its lease past.
+	lapsed := redis.Z{Score: float64(time.Now().Add(-time.Second).Unix()), Member: queue.Task{Key: left, Dispatch: 1}.ID()}
+	must(t, raw.ZAddXX(t.Context(), "asynq:{"+queue.Build+"}:lease", lapsed).Err())
+	expectState(t, q, left, 1, queue.Gone)
+	expectState(t, q, held, 1, queue.Live)
 }
 
 // A server stops even when Redis has gone before it.
