@@ -18,8 +18,9 @@ import (
 
 // Catalog is a handle on one database; it is safe for concurrent use.
 type Catalog struct {
-	write    *sql.DB // SQLite: a single connection; PostgreSQL: the pool
-	read     *sql.DB
+	write    pool // SQLite: a single connection; PostgreSQL: all of them
+	read     pool
+	watch    *watcher
 	postgres bool
 	source   string // PostgreSQL: the URL, for connections of another kind
 	rules    Rules
@@ -68,7 +69,7 @@ func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 // Open connects to sqlite:///path or postgres://… without changing anything there.
 // It does not migrate; see Migrate and CheckSchema.
 func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
-	c := &Catalog{rules: rules.withDefaults()}
+	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults()}
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use sqlite:///path or postgres://user@host/name")
@@ -103,16 +104,18 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
 			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
 	}
-	var err error
-	if c.write, err = sql.Open("sqlite", dsn("&_txlock=immediate")); err != nil {
+	write, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
+	if err != nil {
 		return fmt.Errorf("open sqlite: %w", err)
 	}
-	c.write.SetMaxOpenConns(1) // SQLite has one writer: waiting in Go is cheaper than in busy_timeout
-	if c.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
-		return fmt.Errorf("open sqlite: %w", err)
+	write.SetMaxOpenConns(1) // SQLite has one writer: waiting in Go is cheaper than in busy_timeout
+	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)"))
+	if err != nil {
+		return errors.Join(fmt.Errorf("open sqlite: %w", err), write.Close())
 	}
-	c.read.SetMaxOpenConns(8)
-	c.read.SetMaxIdleConns(8)
+	read.SetMaxOpenConns(8)
+	read.SetMaxIdleConns(8)
+	c.write, c.read = pool{write, c.watch}, pool{read, c.watch}
 	return nil
 }
 
@@ -138,14 +141,15 @@ func (c *Catalog) openPostgres(dsn string) error {
 	db.SetMaxOpenConns(24)
 	db.SetMaxIdleConns(12)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	c.write, c.read, c.source = db, db, dsn
+	c.write, c.source = pool{db, c.watch}, dsn
+	c.read = c.write
 	return nil
 }
 
 // Close ends the connections.
 func (c *Catalog) Close() error {
 	err := c.write.Close()
-	if c.read != nil && c.read != c.write {
+	if c.read != c.write {
 		err = errors.Join(err, c.read.Close())
 	}
 	return err

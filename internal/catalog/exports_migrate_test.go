@@ -24,7 +24,7 @@ func TestExportsMigrate(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			p, err := c.provider(c.write)
+			p, err := c.provider(c.write.DB)
 			if err != nil {
 				t.Fatal(err)
 			}

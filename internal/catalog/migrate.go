@@ -68,7 +68,7 @@ func (c *Catalog) Migrate(ctx context.Context) (int, error) {
 // so that what a step sets for its session ends with it.
 func (c *Catalog) migrator() (*sql.DB, error) {
 	if !c.postgres {
-		return c.write, nil
+		return c.write.DB, nil
 	}
 	config, err := pgx.ParseConfig(c.source)
 	if err != nil {
@@ -132,7 +132,7 @@ type Migration struct {
 
 // Migrations lists every schema step this program knows, oldest first.
 func (c *Catalog) Migrations(ctx context.Context) ([]Migration, error) {
-	p, err := c.provider(c.write)
+	p, err := c.provider(c.write.DB)
 	if err != nil {
 		return nil, fmt.Errorf("prepare migrations: %w", err)
 	}
@@ -152,7 +152,7 @@ func (c *Catalog) Migrations(ctx context.Context) ([]Migration, error) {
 // the schema one that this program cannot work with. Steps that this program does not know are no
 // reason by themselves: they only add, until one says in schema_support which programs it ends.
 func (c *Catalog) CheckSchema(ctx context.Context) error {
-	p, err := c.provider(c.write)
+	p, err := c.provider(c.write.DB)
 	if err != nil {
 		return fmt.Errorf("prepare migrations: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+	"time"
 )
 
 // kept is the statements of the busiest paths, parsed once per connection: SQLite would spend half
@@ -82,7 +83,7 @@ func smallStatements() []string {
 func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
 	stmts := make(map[string]*sql.Stmt, 8)
 	for _, text := range smallStatements() {
-		stmts[text] = c.writes.of(ctx, c.write, text)
+		stmts[text] = c.writes.of(ctx, c.write.DB, text)
 	}
 	return stmts
 }
@@ -90,8 +91,11 @@ func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
 // readRow reads one row on the reading side.
 func (c *Catalog) readRow(ctx context.Context, query string, args ...any) *sql.Row {
 	if !c.postgres {
-		if s := c.reads.of(ctx, c.read, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
-			return s.QueryRowContext(ctx, args...)
+		if s := c.reads.of(ctx, c.read.DB, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
+			begun := time.Now()
+			row := s.QueryRowContext(ctx, args...)
+			c.watch.done("query", begun, row.Err())
+			return row
 		}
 	}
 	return c.read.QueryRowContext(ctx, query, args...)

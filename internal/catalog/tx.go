@@ -34,12 +34,18 @@ func (c *Catalog) view(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return c.run(ctx, c.read, opts, fn)
 }
 
-func (c *Catalog) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(tx *sql.Tx) error) error {
+func (c *Catalog) run(ctx context.Context, db pool, opts *sql.TxOptions, fn func(tx *sql.Tx) error) (err error) {
+	operation := "write"
+	if opts != nil {
+		operation = "read"
+	}
+	defer func(begun time.Time) { c.watch.done(operation, begun, err) }(time.Now())
 	return retry(ctx, func() error { return once(ctx, db, opts, fn) })
 }
 
 // updateOn is update for a function that also needs the connection beneath its transaction.
-func (c *Catalog) updateOn(ctx context.Context, fn func(conn *sql.Conn, tx *sql.Tx) error) error {
+func (c *Catalog) updateOn(ctx context.Context, fn func(conn *sql.Conn, tx *sql.Tx) error) (err error) {
+	defer func(begun time.Time) { c.watch.done("write", begun, err) }(time.Now())
 	return retry(ctx, func() (err error) {
 		conn, err := c.write.Conn(ctx)
 		if err != nil {

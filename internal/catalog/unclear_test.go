@@ -34,7 +34,7 @@ func TestPublishedWaits(t *testing.T) {
 		ok, err := c.Published(t.Context(), claim)
 		answers <- answer{ok, err}
 	}()
-	awaitBlocked(t, c.write)
+	awaitBlocked(t, c.write.DB)
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
