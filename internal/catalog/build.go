@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -133,10 +135,28 @@ func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	return r, err
 }
 
-// LearnSize keeps a size that the store told, for a recording that came without one.
-func (c *Catalog) LearnSize(ctx context.Context, b Claim, objectKey string, size int64) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE recordings SET size = $4 WHERE tenant = $1 AND day = $2 AND object_key = $3 AND size IS NULL`,
-		b.Tenant, b.Day, objectKey, size)
+// Size is how many bytes the store says that a recording has.
+type Size struct {
+	ObjectKey string
+	Bytes     int64
+}
+
+// MaxSizes is how many sizes can be learnt at once.
+const MaxSizes = 1000
+
+// LearnSizes keeps sizes that the store told, for recordings that came without one: at most [MaxSizes].
+func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []Size) error {
+	if len(sizes) == 0 {
+		return nil
+	}
+	rows := make([]string, len(sizes))
+	args := []any{b.Tenant, b.Day}
+	for i, s := range sizes {
+		rows[i] = fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT))", len(args)+1, len(args)+2)
+		args = append(args, s.ObjectKey, s.Bytes)
+	}
+	_, err := c.write.ExecContext(ctx, `UPDATE recordings SET size = s.column2 FROM (VALUES `+strings.Join(rows, ", ")+`) s
+		WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND size IS NULL`, args...)
 	return translate(err)
 }
 

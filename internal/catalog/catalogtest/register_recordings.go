@@ -1,6 +1,8 @@
 package catalogtest
 
 import (
+	"fmt"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -37,7 +39,14 @@ func registerFillsIn(b *bench) {
 	b.takeRecordings(bare)
 	b.plan()
 	claim := b.claim(1)
-	b.must(b.c.LearnSize(b.ctx, claim, rec.ObjectKey, 1000))
+	sizes := make([]catalog.Size, catalog.MaxSizes)
+	for i := range sizes {
+		sizes[i] = catalog.Size{ObjectKey: fmt.Sprint("unknown/", i), Bytes: int64(i)}
+	}
+	sizes[500] = catalog.Size{ObjectKey: rec.ObjectKey, Bytes: 1000}
+	b.must(b.c.LearnSizes(b.ctx, claim, sizes))
+	b.must(b.c.LearnSizes(b.ctx, claim, []catalog.Size{{ObjectKey: rec.ObjectKey, Bytes: 7}})) // it is known by now
+	b.must(b.c.LearnSizes(b.ctx, claim, nil))
 	b.must(b.c.Release(b.ctx, claim))
 	b.publish(1)
 	equal(b, "what a build learnt is known", b.takeRecordings(rec).Changed, 0)
