@@ -31,7 +31,7 @@ func (d *dispatcher) begin(family Family, r *http.Request) (*http.Request, trace
 	if remote.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))
 	}
-	ctx, span := telemetry.Tracer(d.deps.Tracer).Start(ctx, family.Name+" "+method(r), options...)
+	ctx, span := telemetry.Begin(ctx, telemetry.Tracer(d.deps.Tracer), family.Name+" "+method(r), options...)
 	return r.WithContext(ctx), span
 }
 

@@ -42,7 +42,7 @@ func newTraced(t *testing.T) (http.Handler, *observer.ObservedLogs, *tracetest.S
 func attributes(s sdk.ReadOnlySpan) map[attribute.Key]string {
 	all := map[attribute.Key]string{}
 	for _, a := range s.Attributes() {
-		all[a.Key] = a.Value.Emit()
+		all[a.Key] = a.Value.String()
 	}
 	return all
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -32,6 +35,7 @@ type Builder struct {
 	memory     *semaphore.Weighted
 	now        func() time.Time
 	log        *zap.Logger
+	tracer     trace.Tracer
 }
 
 // NewBuilder makes a Builder. now is the process's clock, for durations only.
@@ -39,7 +43,7 @@ func NewBuilder(cfg Config, c Builds, recordings Recordings, archives Archives, 
 	cfg = cfg.withDefaults()
 	return &Builder{
 		cfg: cfg, catalog: c, recordings: recordings, archives: archives,
-		memory: semaphore.NewWeighted(cfg.Memory), now: now, log: log.Named("build"),
+		memory: semaphore.NewWeighted(cfg.Memory), now: now, log: log.Named("build"), tracer: telemetry.Tracer(cfg.Tracer),
 	}
 }
 
@@ -51,12 +55,12 @@ func NewBuilder(cfg Config, c Builds, recordings Recordings, archives Archives, 
 // could not be asked, and failures that the catalog has counted, marked by
 // queue.Recorded.
 func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
+	ctx = taskOf(ctx, t)
 	claim, ok, err := b.claim(ctx, t)
 	if err != nil || !ok {
 		return err
 	}
-	log := b.log.With(zap.String("tenant", t.Key.Tenant), zap.String("day", string(t.Key.Day)),
-		zap.Int("hour", t.Key.Hour), zap.Int64("revision", claim.Revision))
+	log := b.log.With(telemetry.In(ctx), zap.Int64("revision", claim.Revision))
 	held, release := b.hold(context.WithoutCancel(ctx), claim, log)
 	started := b.now()
 	built, err := b.build(ctx, held, claim, log)
@@ -76,10 +80,16 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	claim, ok, err := b.catalog.Claim(ctx, t.Key, b.cfg.Name)
-	if err == nil && !ok {
-		err = b.catalog.Undispatched(ctx, t.Key, t.Dispatch)
-	}
+	var claim catalog.Claim
+	var ok bool
+	err := b.step(ctx, "claim hour", func(ctx context.Context, span trace.Span) (err error) {
+		claim, ok, err = b.catalog.Claim(ctx, t.Key, b.cfg.Name)
+		span.SetAttributes(attribute.Bool("callvault.claimed", ok))
+		if err == nil && !ok {
+			err = b.catalog.Undispatched(ctx, t.Key, t.Dispatch)
+		}
+		return err
+	})
 	return claim, ok, err
 }
 
@@ -96,7 +106,9 @@ func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.L
 		return catalog.Built{}, err
 	}
 	if len(in.Recordings) == 0 {
-		return catalog.Built{}, b.catalog.CommitEmpty(work, c, in.Wanted)
+		return catalog.Built{}, b.step(work, "commit empty hour", func(ctx context.Context, _ trace.Span) error {
+			return b.catalog.CommitEmpty(ctx, c, in.Wanted)
+		})
 	}
 	entries, src, err := b.entries(work, c, in.Recordings)
 	if err != nil {
@@ -111,15 +123,8 @@ func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.L
 	if err := b.catalog.StartArchive(work, c); err != nil {
 		return catalog.Built{}, err
 	}
-	s := &sink{Builder: b, drain: drain, claim: c, key: c.ObjectKey(), log: log}
-	hour := archiver.Hour{Day: string(c.Day), Hour: c.Hour, GeneratedAt: c.At}
-	result, err := archiver.Build(work, b.cfg.Archive, hour, entries, src.open, s)
-	var etag string
-	if err == nil {
-		etag, err = s.finish(held, result)
-	}
+	result, etag, err := b.write(drain, held, work, c, entries, src, log)
 	if err != nil {
-		s.discard(held)
 		return catalog.Built{}, err
 	}
 	built := catalog.Built{
@@ -129,21 +134,52 @@ func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.L
 	for _, m := range result.Missing {
 		built.Missing = append(built.Missing, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
-	return built, b.commit(drain, held, c, built, log)
+	return built, b.step(held, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, c, built, log) })
 }
 
-func (b *Builder) input(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error) {
+// write reads the entries and stores the archive of them. work ends with the build, held with the
+// claim, drain with the order to stop.
+func (b *Builder) write(drain, held, work context.Context, c catalog.Claim, entries []archiver.Entry, src *source, log *zap.Logger) (
+	result archiver.Result, etag string, err error) {
+	fetch := &fetching{tracer: b.tracer, now: b.now, ctx: work}
+	s := &sink{Builder: b, drain: drain, claim: c, key: c.ObjectKey(), log: log, up: uploading{tracer: b.tracer}}
+	defer func() { s.up.end(err) }()
+	hour := archiver.Hour{Day: string(c.Day), Hour: c.Hour, GeneratedAt: c.At}
+	result, err = archiver.Build(work, b.cfg.Archive, hour, entries, fetch.follow(src.open), s)
+	fetch.end()
+	if err == nil {
+		etag, err = s.finish(s.up.below(held), result)
+	}
+	if err != nil {
+		s.discard(held)
+	}
+	return result, etag, err
+}
+
+func (b *Builder) input(ctx context.Context, c catalog.Claim) (in catalog.BuildInput, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	return b.catalog.BuildInput(ctx, c)
+	err = b.step(ctx, "read hour", func(ctx context.Context, span trace.Span) error {
+		in, err = b.catalog.BuildInput(ctx, c)
+		span.SetAttributes(attribute.Int("callvault.recordings", len(in.Recordings)))
+		return err
+	})
+	return in, err
 }
 
 // admit waits until the build's buffers fit beside those of the others. One
 // that is larger than all there is takes all.
 func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave func(), err error) {
 	bytes := min(archiver.Memory(b.cfg.Archive, entries), b.cfg.Memory)
-	if err := b.memory.Acquire(ctx, bytes); err != nil {
-		return nil, context.Cause(ctx)
+	err = b.step(ctx, "wait for memory", func(ctx context.Context, span trace.Span) error {
+		span.SetAttributes(attribute.Int64("callvault.bytes", bytes))
+		if err := b.memory.Acquire(ctx, bytes); err != nil {
+			return context.Cause(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return func() { b.memory.Release(bytes) }, nil
 }
@@ -205,7 +241,10 @@ func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, 
 	tell, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	e.Kind = domain.KindOf(err)
-	defer func() { b.cfg.OnBuild(e) }()
+	defer func() {
+		recorded(ctx, e, c.Revision)
+		b.cfg.OnBuild(e)
+	}()
 	switch {
 	case err == nil:
 		log.Info("hour archived", zap.Int64("bytes", e.Size), zap.Int("files", e.Files), zap.Int("missing", e.Missing), zap.Duration("took", e.Took))

@@ -3,6 +3,8 @@ package worker
 import (
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -37,6 +39,8 @@ type Config struct {
 	Sweep  SweepConfig
 	// OnBuild, when set, is told how each build ended, for metrics.
 	OnBuild func(Ended)
+	// Tracer makes the spans of builds; none when nil.
+	Tracer trace.TracerProvider
 }
 
 func (c Config) withDefaults() Config {

@@ -5,12 +5,14 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -32,6 +34,7 @@ type sink struct {
 	claim catalog.Claim
 	key   string
 	log   *zap.Logger
+	up    uploading
 
 	whole  bool // one part, one request
 	upload string
@@ -44,6 +47,7 @@ type sink struct {
 func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
 	s.discard(ctx)
 	s.whole, s.parts = parts == 1, nil
+	s.up.begin(ctx)
 	if s.whole {
 		return nil
 	}
@@ -57,6 +61,8 @@ func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
 
 // Part writes one part, trying again while the store is away.
 func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) error {
+	ctx, span := s.up.part(ctx, number, data)
+	defer span.End()
 	since := s.now()
 	for try := 1; ; try++ {
 		err := s.part(ctx, number, data, sum)
@@ -64,8 +70,10 @@ func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) er
 			return nil
 		}
 		if !passing(err) || !s.again(ctx, try, since, partPatience) {
+			telemetry.Failed(span, err)
 			return storeFailure(ctx, err)
 		}
+		s.up.again.Add(1)
 		s.log.Warn("a part could not be written yet", zap.Int("part", number), zap.Error(err))
 	}
 }
@@ -116,8 +124,10 @@ func (s *sink) complete(ctx context.Context) error {
 	if s.whole {
 		return nil
 	}
-	_, err := s.archives.Complete(ctx, s.key, s.upload, s.parts, objstore.CompleteOptions{IfNoneMatch: true})
-	return err
+	return s.step(ctx, "complete upload", func(ctx context.Context, _ trace.Span) error {
+		_, err := s.archives.Complete(ctx, s.key, s.upload, s.parts, objstore.CompleteOptions{IfNoneMatch: true})
+		return err
+	})
 }
 
 // standing looks the archive up. found says that the key exists; err then

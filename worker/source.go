@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/callvault/callvault/archiver"
@@ -42,9 +43,16 @@ func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag
 
 // entries turns recordings into what the archiver takes, and asks the store
 // for the sizes that nobody told.
-func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
+func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) (entries []archiver.Entry, src *source, err error) {
+	err = b.step(ctx, "look up sources", func(ctx context.Context, _ trace.Span) error {
+		entries, src, err = b.lookUp(ctx, c, recordings)
+		return err
+	})
+	return entries, src, err
+}
+
+func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
 	src := &source{bucket: b.recordings, gone: map[string]bool{}}
-	learnt := &lesson{}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -60,42 +68,28 @@ func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []cat
 			continue
 		}
 		group.Go(func() error {
-			info, err := b.recordings.Stat(gctx, entries[i].Key)
+			size, err := b.learnSize(gctx, c, entries[i].Key)
 			if domain.KindOf(err) == domain.KindNotFound {
 				mu.Lock()
 				defer mu.Unlock()
 				src.gone[entries[i].Key] = true
 				return nil
 			}
-			if err != nil {
-				return err
-			}
-			entries[i].Size = info.Size
-			return b.catalog.LearnSizes(gctx, c, learnt.add(catalog.Size{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			entries[i].Size = size
+			return err
 		})
 	}
 	err := group.Wait()
-	if err == nil {
-		err = b.catalog.LearnSizes(ctx, c, learnt.sizes)
-	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
 	return entries, src, err
 }
 
-// lesson is what the store told and the catalog was not told yet.
-type lesson struct {
-	mu    sync.Mutex
-	sizes []catalog.Size
-}
-
-// add gives as many sizes as can be told at once when there are so many.
-func (l *lesson) add(s catalog.Size) (full []catalog.Size) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sizes = append(l.sizes, s); len(l.sizes) == catalog.MaxSizes {
-		full, l.sizes = l.sizes, nil
+func (b *Builder) learnSize(ctx context.Context, c catalog.Claim, key string) (int64, error) {
+	info, err := b.recordings.Stat(ctx, key)
+	if err != nil {
+		return 0, err
 	}
-	return full
+	return info.Size, b.catalog.LearnSize(ctx, c, key, info.Size)
 }

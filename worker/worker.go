@@ -6,10 +6,12 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // Worker takes tasks from the queue and builds their hours, and sweeps.
@@ -21,6 +23,7 @@ type Worker struct {
 	sweeper *Sweeper
 	slots   chan struct{}
 	log     *zap.Logger
+	tracer  trace.Tracer
 }
 
 // Hours builds the hour of a task; see Builder.Hour.
@@ -37,6 +40,7 @@ func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives 
 		builder: NewBuilder(cfg, c, recordings, archives, now, log),
 		sweeper: NewSweeper(cfg.Sweep, c, c, recordings, archives, log),
 		slots:   make(chan struct{}, cfg.Slots),
+		tracer:  telemetry.Tracer(cfg.Tracer),
 	}
 }
 
@@ -71,7 +75,12 @@ func (w *Worker) Run(ctx context.Context) error {
 // else end every build. So the build lives until the drain, not until the
 // task's context ends, and slots are counted here once more, because asynq
 // gives the slot of a task away whose lease has lapsed.
-func (w *Worker) hour(task context.Context, d *drain, t queue.Task) error {
+func (w *Worker) hour(task context.Context, d *drain, t queue.Task) (err error) {
+	task, span := w.begin(task, t)
+	defer func() {
+		telemetry.Failed(span, err)
+		span.End()
+	}()
 	ctx, leave, ok := d.enter(context.WithoutCancel(task))
 	if !ok {
 		return w.refuse(task, t)
@@ -83,10 +92,10 @@ func (w *Worker) hour(task context.Context, d *drain, t queue.Task) error {
 		return w.refuse(task, t)
 	}
 	defer func() { <-w.slots }()
-	err := w.builder.Hour(ctx, t)
+	err = w.builder.Hour(ctx, t)
 	var known *domain.Error
 	if err != nil && !errors.As(err, &known) {
-		w.log.Error("a task ended with an error of no kind", zap.String("hour", t.Key.String()), zap.Error(err))
+		w.log.Error("a task ended with an error of no kind", telemetry.In(ctx), zap.Error(err))
 	}
 	return err
 }
@@ -96,7 +105,7 @@ func (w *Worker) refuse(task context.Context, t queue.Task) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(task), tidyTimeout)
 	defer cancel()
 	if err := w.undo.Undispatched(ctx, t.Key, t.Dispatch); err != nil {
-		w.log.Warn("a task could not be given back; its hour will be dispatched again", zap.String("hour", t.Key.String()), zap.Error(err))
+		w.log.Warn("a task could not be given back; its hour will be dispatched again", telemetry.In(ctx), zap.Error(err))
 	}
 	return domain.Errorf(domain.KindInterrupted, "the worker stops")
 }

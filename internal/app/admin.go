@@ -31,7 +31,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	if err != nil || c.AdminListen == "" {
 		return families, err
 	}
-	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now})
+	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now, Tracer: p.tracer()})
 	delete(pages, metricsPath)
 	server, err := Listen(ctx, "admin", c.AdminListen, handler, Stopping{Drain: c.DrainTimeout}, log)
 	if err != nil {

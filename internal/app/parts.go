@@ -16,6 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // besideTimeout bounds the wait for another process that has locked the data directory.
@@ -32,16 +33,19 @@ type Parts struct {
 	Beside *Runtime
 	// Dir is the data directory that this process has locked; nil when it needs none.
 	Dir *DataDir
+
+	tracing *telemetry.Tracing
 }
 
 // Embedded says that some of the parts run in this process.
 func (p *Parts) Embedded() bool { return p.Dir != nil }
 
 // Open opens the parts that cfg names and runs embedded ones for those it does not name, unless a
-// standalone process runs them already. Everything it opens is added to g, which closes it.
+// standalone process runs them already. A process without roles is a command. Everything it opens is added to g, which closes it.
 // Relative paths do not survive it: the embedded object store changes the working directory.
-func Open(ctx context.Context, cfg config.Config, g *Group, log *zap.Logger) (*Parts, error) {
+func Open(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
+	p.openTracing(ctx, g, roles, log)
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	var disk *embedded.Disk
 	if noCatalog || noQueue || noObjects {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -54,7 +53,7 @@ func ServeAlongside(ctx context.Context, cfg config.Config, log *zap.Logger, wor
 // nobody else could build then. builds says whether they do.
 func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts, builds bool) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
-	p, err := Open(ctx, cfg, g, log)
+	p, err := Open(ctx, cfg, nil, g, log)
 	if err != nil {
 		return g.Abandon(err)
 	}
@@ -67,7 +66,7 @@ func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work fu
 
 // assemble opens the parts and adds the roles to g, ready to run.
 func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Serving, error) {
-	p, err := Open(ctx, cfg, g, log)
+	p, err := Open(ctx, cfg, roles, g, log)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 		"/healthz": func(w http.ResponseWriter, r *http.Request) { health.Live(w, r) },
 		"/readyz":  func(w http.ResponseWriter, r *http.Request) { health.Ready(w, r) },
 	}
-	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now})
+	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer()})
 	for _, role := range roles {
 		switch role {
 		case config.API:
@@ -145,7 +144,7 @@ func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
 	if err != nil { // Finish has read it before
 		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
 	}
-	return plan.New(plan.Config{Schedule: schedule, DispatchAge: p.Config.HealInterval}, p.Catalog, p.Queue, time.Now, log)
+	return plan.New(plan.Config{Schedule: schedule, DispatchAge: p.Config.HealInterval, Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
 }
 
 func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
@@ -164,13 +163,9 @@ const workerGC = 25
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c := p.Config
-	host, err := os.Hostname()
-	if err != nil {
-		host = "worker"
-	}
 	w := worker.New(worker.Config{
-		Name: fmt.Sprintf("%s/%d", host, os.Getpid()), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval},
+		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
+		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval}, Tracer: p.tracer(),
 	}, p.Queue, p.Catalog, p.Store.Recordings(), p.Store.Archives(), time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
 }

@@ -13,7 +13,7 @@ import (
 // parts run in this process for as long, unless a standalone process runs them already.
 func Use(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
-	p, err := Open(ctx, cfg, g, log)
+	p, err := Open(ctx, cfg, nil, g, log)
 	if err != nil {
 		return g.Abandon(err)
 	}

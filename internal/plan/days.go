@@ -6,10 +6,13 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // maxLookBack is how many days back a firing is looked for: more than lie
@@ -71,6 +74,14 @@ func (p *Planner) planClosed(ctx context.Context, r *Report) error {
 // planAll plans days and says how many are planned now. One that can't be
 // planned does not keep the others waiting, unless the catalog is away.
 func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int, err error) {
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	ctx, span := p.tracer.Start(found(ctx), "plan days", trace.WithAttributes(attribute.Int("callvault.days", len(keys))))
+	defer func() {
+		telemetry.Failed(span, err)
+		span.End()
+	}()
 	var errs []error
 	for _, k := range keys {
 		planned, err := p.catalog.PlanDay(ctx, k.Tenant, k.Day)
@@ -85,7 +96,7 @@ func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int,
 			if planned.Due == 0 {
 				level = zap.DebugLevel // one for each tenant and quiet day
 			}
-			p.log.Log(level, "planned a day", zap.String("tenant", k.Tenant), zap.String("day", string(k.Day)), zap.Int("due", planned.Due))
+			p.log.Log(level, "planned a day", zap.String("tenant", k.Tenant), zap.String("day", string(k.Day)), zap.Int("due", planned.Due), telemetry.In(ctx))
 		}
 	}
 	return done, errors.Join(errs...)
@@ -136,7 +147,7 @@ func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
 			return err
 		}
 		if err != nil {
-			p.log.Warn("a day without recordings could not be planned", zap.String("day", string(q.day)), zap.Error(err))
+			p.log.Warn("a day without recordings could not be planned", zap.String("day", string(q.day)), telemetry.In(ctx), zap.Error(err))
 		}
 		budget -= len(keys)
 		if stuck := len(keys) > 0 && done == 0; budget > 0 || stuck {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // lookups is how many dispatches are looked up in Redis at once.
@@ -30,6 +31,9 @@ func (p *Planner) dispatch(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
+	if len(due) > 0 {
+		ctx = found(ctx)
+	}
 	for _, d := range due {
 		handed, err := p.hand(ctx, d, epoch)
 		if err != nil {
@@ -50,10 +54,13 @@ func (p *Planner) hand(ctx context.Context, d catalog.Due, epoch string) (bool, 
 		return false, err
 	}
 	number := d.Dispatch + 1
+	ctx, span := p.enqueueing(ctx, d, number)
+	defer span.End()
 	if err := p.queue.Enqueue(ctx, d.HourKey, number); err != nil {
+		telemetry.Failed(span, err)
 		// Should this fail as well, the task is found gone a minute later.
 		if undo := p.catalog.Undispatched(context.WithoutCancel(ctx), d.HourKey, number); undo != nil {
-			p.log.Warn("a dispatch that failed could not be taken back", zap.String("hour", d.String()), zap.Error(undo))
+			p.log.Warn("a dispatch that failed could not be taken back", zap.String("hour", d.String()), telemetry.In(ctx), zap.Error(undo))
 		}
 		return false, err
 	}
@@ -80,10 +87,11 @@ func (p *Planner) redispatch(ctx context.Context, r *Report) error {
 			if err != nil || state == queue.Live {
 				return err
 			}
-			ok, err := p.hand(gctx, d, epoch)
+			lost := found(gctx)
+			ok, err := p.hand(lost, d, epoch)
 			if ok {
 				handed.Add(1)
-				p.log.Warn("a task was lost; its hour is dispatched again", zap.String("hour", d.String()), zap.Int64("dispatch", d.Dispatch+1))
+				p.log.Warn("a task was lost; its hour is dispatched again", zap.String("hour", d.String()), zap.Int64("dispatch", d.Dispatch+1), telemetry.In(lost))
 			}
 			return err
 		})

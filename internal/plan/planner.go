@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // Days is what the catalog does with whole days.
@@ -77,6 +79,9 @@ type Config struct {
 	QuietInterval time.Duration // how often days without any recording are looked for (1 h)
 	MaxStep       time.Duration // a step of the clock beyond this pauses deletions (10 min)
 	StepPause     time.Duration // for so long (1 h)
+
+	// Tracer makes the spans of passes that do something; none when nil.
+	Tracer trace.TracerProvider
 }
 
 func (c Config) withDefaults() Config {
@@ -105,6 +110,7 @@ type Planner struct {
 	queue   Queue
 	now     func() time.Time
 	log     *zap.Logger
+	tracer  trace.Tracer
 
 	mu    sync.Mutex
 	close closing
@@ -115,7 +121,7 @@ type Planner struct {
 // New makes a Planner. now is the process's clock, read for its steady
 // progress only: every decision about data goes by the catalog's time.
 func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
-	return &Planner{cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan")}
+	return &Planner{cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer)}
 }
 
 // Report is what a pass did and what it left.
@@ -137,21 +143,22 @@ type Report struct {
 // Heal runs one whole pass. A step that fails does not keep the others from
 // running; the errors come back joined.
 func (p *Planner) Heal(ctx context.Context) (Report, error) {
-	return p.pass(ctx, p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, "plan pass", p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // Feed runs the part of a pass that workers wait for: it frees lapsed claims
 // and dispatches what is due.
 func (p *Planner) Feed(ctx context.Context) (Report, error) {
-	return p.pass(ctx, p.release, p.dispatch, p.nextDue)
+	return p.pass(ctx, "dispatch pass", p.release, p.dispatch, p.nextDue)
 }
 
 type step func(ctx context.Context, r *Report) error
 
-func (p *Planner) pass(ctx context.Context, steps ...step) (Report, error) {
+func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Report, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var r Report
+	ctx, end := p.begin(ctx, name)
+	defer func() { end(&r, err) }()
 	if err := p.readClock(ctx, &r); err != nil {
 		return r, err // without the catalog nothing else can be done
 	}
@@ -183,7 +190,7 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 		return due, err
 	}
 	if _, err := p.Feed(ctx); err != nil {
-		p.log.Warn("hours are due but could not be dispatched yet", zap.Error(err))
+		p.log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
 	}
 	return due, nil
 }
@@ -202,9 +209,12 @@ func (p *Planner) expire(ctx context.Context, r *Report) (err error) {
 func (p *Planner) release(ctx context.Context, r *Report) error {
 	freed, err := p.catalog.ReleaseLapsed(ctx, p.cfg.MaxHours)
 	r.Released = len(freed)
+	if len(freed) > 0 {
+		ctx = found(ctx)
+	}
 	for _, key := range freed {
 		p.log.Warn("a builder vanished; its hour is free again", zap.String("tenant", key.Tenant),
-			zap.String("day", string(key.Day)), zap.Int("hour", key.Hour))
+			zap.String("day", string(key.Day)), zap.Int("hour", key.Hour), telemetry.In(ctx))
 	}
 	return err
 }

@@ -22,6 +22,11 @@ func Tracer(p trace.TracerProvider) trace.Tracer {
 	return p.Tracer(scope)
 }
 
+// Begin starts a span that the caller ends elsewhere than where it began.
+func Begin(ctx context.Context, tracer trace.Tracer, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return tracer.Start(ctx, name, options...) //nolint:spancheck // the caller's to end
+}
+
 // Failed marks the span of something that ended with err, nil included. It tells the error's kind
 // alone: messages can hold names of files, which callvault did not give.
 func Failed(span trace.Span, err error) {

@@ -1,0 +1,80 @@
+package plan_test
+
+import (
+	"context"
+	"testing"
+
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/internal/telemetry"
+)
+
+// tracedPlanner makes a planner whose spans are kept.
+func (w *world) tracedPlanner() (*plan.Planner, *tracetest.SpanRecorder, trace.Tracer) {
+	w.Helper()
+	spans := tracetest.NewSpanRecorder()
+	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
+	return w.planner(plan.Config{Tracer: provider}), spans, telemetry.Tracer(provider)
+}
+
+func named(spans *tracetest.SpanRecorder, name string) (all []sdk.ReadOnlySpan) {
+	for _, s := range spans.Ended() {
+		if s.Name() == name {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// TestNightlyPassIsTraced wants one trace for the pass and one for each hour, linked to it.
+func TestNightlyPassIsTraced(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 3)
+	w.add("acme", day, 3, 4)
+	p, spans, _ := w.tracedPlanner()
+	_, err := p.Heal(t.Context())
+	w.must(err)
+	passes, hours := named(spans, "plan pass"), named(spans, "enqueue hour")
+	if len(passes) != 1 || len(named(spans, "plan days")) == 0 || len(hours) != 2 {
+		t.Fatalf("%d passes, %d hours of %d spans", len(passes), len(hours), len(spans.Ended()))
+	}
+	seen := map[trace.TraceID]bool{passes[0].SpanContext().TraceID(): true}
+	for _, h := range hours {
+		if seen[h.SpanContext().TraceID()] || len(h.Links()) != 1 || h.Links()[0].SpanContext.SpanID() != passes[0].SpanContext().SpanID() {
+			t.Errorf("an hour's span is not one of its own, linked to the pass: %v", h.Links())
+		}
+		seen[h.SpanContext().TraceID()] = true
+	}
+}
+
+func TestPassesWithNothingToDoHaveNoSpan(t *testing.T) {
+	w := newWorld(t)
+	p, spans, _ := w.tracedPlanner()
+	for _, pass := range []func(context.Context) (plan.Report, error){p.Heal, p.Feed, p.Feed} {
+		if _, err := pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(spans.Started()); n > 0 {
+		t.Errorf("%d spans", n)
+	}
+}
+
+// TestAskedHoursAreInTheAskersTrace dispatches what a request made due.
+func TestAskedHoursAreInTheAskersTrace(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("acme", 3)
+	w.add("acme", day, 3)
+	p, spans, tracer := w.tracedPlanner()
+	ctx, request := tracer.Start(t.Context(), "request")
+	due, err := p.Archive(ctx, "acme", day, 3, false)
+	w.must(err)
+	request.End()
+	hours := named(spans, "enqueue hour")
+	if due != 1 || len(hours) != 1 || hours[0].SpanContext().TraceID() != request.SpanContext().TraceID() {
+		t.Errorf("%d due, %d spans", due, len(hours))
+	}
+}

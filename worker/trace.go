@@ -1,0 +1,164 @@
+package worker
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/callvault/callvault/archiver"
+	"github.com/callvault/callvault/internal/queue"
+	"github.com/callvault/callvault/internal/telemetry"
+)
+
+// tracedParts is how many parts of an upload have a span of their own. The others, and the sources,
+// of which there can be 70,000, are only counted: a build has some 40 spans at most.
+const tracedParts = 24
+
+// begin starts the span of a task, and names the task to the lines of its work.
+func (w *Worker) begin(ctx context.Context, t queue.Task) (context.Context, trace.Span) {
+	ctx = taskOf(ctx, t)
+	return telemetry.Begin(ctx, w.tracer, "build hour", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),
+		attribute.String("messaging.message.id", t.ID()),
+		attribute.String("callvault.tenant", t.Key.Tenant), attribute.String("callvault.day", string(t.Key.Day)), attribute.Int("callvault.hour", t.Key.Hour),
+	))
+}
+
+func taskOf(ctx context.Context, t queue.Task) context.Context {
+	return telemetry.WithTask(ctx, telemetry.Task{ID: t.ID(), Tenant: t.Key.Tenant, Day: string(t.Key.Day), Hour: t.Key.Hour})
+}
+
+// step runs do as a span of the build.
+func (b *Builder) step(ctx context.Context, name string, do func(ctx context.Context, span trace.Span) error) error {
+	return telemetry.Step(ctx, b.tracer, name, do)
+}
+
+// recorded writes what became of a build into the task's span.
+func recorded(ctx context.Context, e Ended, revision int64) {
+	trace.SpanFromContext(ctx).SetAttributes(
+		attribute.Int64("callvault.revision", revision), attribute.String("callvault.outcome", outcome(e)),
+		attribute.Int64("callvault.archive.bytes", e.Size), attribute.Int("callvault.archive.files", e.Files),
+		attribute.Int("callvault.archive.missing", e.Missing))
+}
+
+func outcome(e Ended) string {
+	if e.Kind == "" {
+		return "archived"
+	}
+	return string(e.Kind)
+}
+
+// fetching is the span of all reads of a build: from the first that is opened to the last that is
+// closed.
+type fetching struct {
+	tracer trace.Tracer
+	now    func() time.Time
+	ctx    context.Context //nolint:containedctx // the parent's, for a span that begins with the first read
+
+	once   sync.Once
+	span   trace.Span
+	reads  atomic.Int64
+	failed atomic.Int64
+	bytes  atomic.Int64
+	last   atomic.Int64 // when a read ended, in Unix nanoseconds
+}
+
+// follow counts what open reads; untraced, it is open itself.
+func (f *fetching) follow(open archiver.Source) archiver.Source {
+	if !trace.SpanFromContext(f.ctx).IsRecording() {
+		return open
+	}
+	return func(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
+		f.once.Do(func() { _, f.span = telemetry.Begin(f.ctx, f.tracer, "fetch sources") })
+		f.reads.Add(1)
+		o, err := open(ctx, e, from, n, etag)
+		f.last.Store(f.now().UnixNano())
+		if err != nil {
+			f.failed.Add(1)
+			return o, err
+		}
+		o.Body = &followed{ReadCloser: o.Body, fetching: f}
+		return o, nil
+	}
+}
+
+func (f *fetching) end() {
+	f.once.Do(func() {}) // from here on there is no span, or it is seen
+	if f.span == nil {
+		return
+	}
+	f.span.SetAttributes(attribute.Int64("callvault.reads", f.reads.Load()), attribute.Int64("callvault.reads.failed", f.failed.Load()),
+		attribute.Int64("callvault.bytes", f.bytes.Load()))
+	f.span.End(trace.WithTimestamp(time.Unix(0, f.last.Load())))
+}
+
+type followed struct {
+	io.ReadCloser
+	fetching *fetching
+}
+
+func (r *followed) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.fetching.bytes.Add(int64(n))
+	return n, err
+}
+
+func (r *followed) Close() error {
+	r.fetching.last.Store(r.fetching.now().UnixNano())
+	return r.ReadCloser.Close()
+}
+
+// uploading is the span of an archive on its way to the store.
+type uploading struct {
+	tracer trace.Tracer
+	span   trace.Span // nil before the first Begin
+	begun  int
+	parts  atomic.Int64
+	bytes  atomic.Int64
+	again  atomic.Int64
+}
+
+// begin is called once for every upload; the later ones are restarts without a vanished source.
+func (u *uploading) begin(ctx context.Context) {
+	u.begun++
+	if u.span == nil {
+		_, u.span = telemetry.Begin(ctx, u.tracer, "upload archive")
+		return
+	}
+	u.span.AddEvent("begun again without what has vanished")
+}
+
+// part gives the span of a part, which is nothing for all but the first.
+func (u *uploading) part(ctx context.Context, number int, data []byte) (context.Context, trace.Span) {
+	u.bytes.Add(int64(len(data)))
+	ctx = trace.ContextWithSpan(ctx, u.span)
+	if u.parts.Add(1) > tracedParts {
+		return ctx, noop.Span{}
+	}
+	return telemetry.Begin(ctx, u.tracer, "upload part", trace.WithAttributes(
+		attribute.Int("callvault.part", number), attribute.Int("callvault.bytes", len(data))))
+}
+
+// below is ctx with the upload's span.
+func (u *uploading) below(ctx context.Context) context.Context {
+	if u.span == nil {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, u.span)
+}
+
+func (u *uploading) end(err error) {
+	if u.span == nil {
+		return
+	}
+	u.span.SetAttributes(attribute.Int64("callvault.parts", u.parts.Load()), attribute.Int64("callvault.bytes", u.bytes.Load()),
+		attribute.Int64("callvault.parts.repeated", u.again.Load()), attribute.Int("callvault.uploads", u.begun))
+	telemetry.Failed(u.span, err)
+	u.span.End()
+}
