@@ -32,11 +32,21 @@ type Deps struct {
 	// Pages are answered by GET under their path, such as health.
 	Pages map[string]http.HandlerFunc
 
-	// Observe is told of every answer; optional.
-	Observe func(family, method string, status int, took time.Duration)
+	// Observe is told of every answer, for metrics; optional. It must not wait.
+	Observe func(Answer)
 
 	// Tracer makes the spans of requests; none when nil.
 	Tracer trace.TracerProvider
+}
+
+// Answer is how a request was answered.
+type Answer struct {
+	Family string
+	Route  string // pattern of the path, "" where none fits
+	Method string // as it came: strangers may have invented it
+	Status int    // 0 when the connection broke before the answer began
+	Bytes  int64
+	Took   time.Duration
 }
 
 // New makes the handler of everything that clients call.
@@ -117,7 +127,7 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start time.Time) {
 	took := d.deps.Now().Sub(start)
 	if d.deps.Observe != nil {
-		d.deps.Observe(family.Name, r.Method, out.status, took)
+		d.deps.Observe(Answer{Family: family.Name, Route: telemetry.Route(r.Context()), Method: r.Method, Status: out.status, Bytes: out.bytes, Took: took})
 	}
 	d.deps.Log.Info("request", zap.String("family", family.Name), zap.String("method", r.Method), zap.String("path", r.URL.Path),
 		zap.Int("status", out.status), zap.Int64("bytes", out.bytes), zap.Duration("took", took),
@@ -162,6 +172,7 @@ func own(deps Deps) Family {
 	}}
 	return Family{Name: ownName, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := pages[r.URL.Path]; page != nil {
+			telemetry.SetRoute(r.Context(), r.URL.Path)
 			page.ServeHTTP(w, r)
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 //go:embed openapi.yaml
@@ -80,6 +81,7 @@ type Deps struct {
 	Planner Planner
 	Queue   Queue
 	Redis   redis.UniversalClient // of the queues, for their dashboard; none when nil
+	Metrics http.HandlerFunc      // answers /metrics to those who have the token; nobody does when nil
 	Log     *zap.Logger
 	Now     func() time.Time
 }
@@ -107,10 +109,27 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []web.Family{
+	families := []web.Family{
 		{Name: "admin", Owns: web.Under("/admin"), Handler: console, Fail: h.fail},
 		{Name: "admin-api", Owns: web.Under("/api/admin"), Handler: h.api(), Fail: failJSON, Spec: spec},
-	}, nil
+	}
+	if deps.Metrics != nil {
+		families = append(families, h.metrics())
+	}
+	return families, nil
+}
+
+const metricsPath = "/metrics"
+
+// metrics gives the process's numbers to those who have the token: on the public address they tell
+// strangers how much is called, and when.
+func (h *handler) metrics() web.Family {
+	page := h.needToken(web.Methods{Get: h.deps.Metrics, Fail: failJSON})
+	return web.Family{Name: "metrics", Owns: func(path string) bool { return path == metricsPath }, Fail: failJSON,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			telemetry.SetRoute(r.Context(), metricsPath)
+			page.ServeHTTP(w, r)
+		})}
 }
 
 func (h *handler) closed() bool { return h.cfg.Token == "" }
