@@ -87,20 +87,19 @@ func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error)
 	if err != nil {
 		return 0, fmt.Errorf("prepare migrations: %w", err)
 	}
-	for trial := 1; ; {
+	if !c.postgres {
+		return migrateFile(ctx, p)
+	}
+	for trial := 1; ; trial++ {
 		_, err := p.UpByOne(ctx)
 		switch {
 		case errors.Is(err, goose.ErrNoNextVersion):
 			return done, nil
 		case err == nil:
-			done, trial = done+1, 1
+			done, trial = done+1, 0
 			continue
-		case ctx.Err() != nil || !c.stepAgain(err, trial):
+		case ctx.Err() != nil || trial == lockTrials || !lockMissed(err):
 			return done, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
-		}
-		trial++
-		if !c.postgres {
-			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -109,17 +108,27 @@ func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error)
 	}
 }
 
-// stepAgain says whether a step that failed may do better in another trial.
-func (c *Catalog) stepAgain(err error, trial int) bool {
-	if c.postgres {
-		var pg *pgconn.PgError
-		const lockNotAvailable = "55P03"
-		return trial < lockTrials && (raced(err) || errors.As(err, &pg) && pg.Code == lockNotAvailable)
-	}
-	// SQLite has no lock for migrations. Each step is a transaction, so that of two who run the
-	// same step one fails whole; it looks again and goes on from where the other is.
+// lockMissed says that a step failed for those who use its tables.
+func lockMissed(err error) bool {
+	var pg *pgconn.PgError
+	const lockNotAvailable = "55P03"
+	return raced(err) || errors.As(err, &pg) && pg.Code == lockNotAvailable
+}
+
+// migrateFile takes the steps on SQLite, which has no lock for migrations. Each step is a
+// transaction, so that of two who run the same step one fails whole; it looks again and goes on from
+// where the other is.
+func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 	const trials = 5
-	return trial < trials
+	for trial := 1; ; trial++ {
+		done, err := p.Up(ctx)
+		if err == nil {
+			return len(done), nil
+		}
+		if trial == trials || ctx.Err() != nil {
+			return 0, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
+		}
+	}
 }
 
 // Migration is one schema step and whether it was applied.

@@ -3,8 +3,6 @@
 
 ALTER TABLE days ADD COLUMN whole_us INTEGER; -- when no hour was pending or failed, first since the day was opened
 ALTER TABLE days ADD COLUMN told_failed INTEGER NOT NULL DEFAULT 0; -- failed hours of which the tenant was told
-UPDATE days SET whole_us = completed_us WHERE n_pending = 0 AND n_failed = 0;
-UPDATE days SET told_failed = n_failed WHERE completed_us IS NOT NULL AND n_pending = 0;
 
 CREATE TABLE webhook_endpoints (
     id               TEXT PRIMARY KEY,

@@ -1,0 +1,352 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// previous is the newest step of the version that upgrades begin with.
+const previous = 3
+
+// atStep opens a new catalog whose steps are taken up to one of them.
+func atStep(t *testing.T, url string, version int64) (*Catalog, *goose.Provider) {
+	t.Helper()
+	c, err := Open(t.Context(), url, Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := c.migrator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if c.postgres {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p, err := c.provider(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	return c, p
+}
+
+// column is one column of a table.
+type column struct {
+	Table, Name, Type string
+	Required, Filled  bool // it must be set; it has a default
+}
+
+func columns(t *testing.T, c *Catalog) (list []column) {
+	t.Helper()
+	query := `SELECT m.name, c.name, c.type, c."notnull" = 1 OR c.pk > 0, c.dflt_value IS NOT NULL FROM sqlite_schema m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'goose_%'`
+	if c.postgres {
+		query = `SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'NO', c.column_default IS NOT NULL OR c.is_identity = 'YES'
+			FROM information_schema.columns c JOIN information_schema.tables t
+			ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
+			WHERE c.table_schema = 'public' AND c.table_name NOT LIKE 'goose_%'`
+	}
+	list, err := collect(t.Context(), c.read, func(rows *sql.Rows) (o column, err error) {
+		err = rows.Scan(&o.Table, &o.Name, &o.Type, &o.Required, &o.Filled)
+		return o, err
+	}, query)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d columns, error %v", len(list), err)
+	}
+	return list
+}
+
+// fill inserts one row into every table, naming only the given columns: as a program of their
+// version writes. Every text is the same, so that rows refer to each other.
+func fill(c *Catalog, list []column, text string, number int) error {
+	byTable := map[string][]column{}
+	order := []string{"tenants", "webhook_endpoints"} // others refer to these
+	for _, o := range list {
+		if byTable[o.Table] == nil && !slices.Contains(order, o.Table) {
+			order = append(order, o.Table)
+		}
+		byTable[o.Table] = append(byTable[o.Table], o)
+	}
+	for _, table := range order {
+		if byTable[table] == nil || strings.HasPrefix(table, "clock") || table == "schema_support" { // of one row
+			continue
+		}
+		var names, places []string
+		var values []any
+		for _, o := range byTable[table] {
+			if o.Name == "seq" { // numbers itself
+				continue
+			}
+			names, places = append(names, o.Name), append(places, fmt.Sprintf("$%d", len(places)+1))
+			switch kind := strings.ToLower(o.Type); {
+			case strings.Contains(kind, "text"):
+				values = append(values, text)
+			case strings.Contains(kind, "bool"):
+				values = append(values, true)
+			case kind == "bytea" || kind == "blob":
+				values = append(values, []byte(text))
+			default:
+				values = append(values, number)
+			}
+		}
+		if _, err := c.write.ExecContext(context.Background(), "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+
+			strings.Join(places, ", ")+")", values...); err != nil {
+			return fmt.Errorf("insert into %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// TestUpgradeKeepsRows migrates a catalog of the previous version with rows in every table. Replicas
+// of that version write on meanwhile: what they read and write is still there afterwards.
+func TestUpgradeKeepsRows(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := atStep(t, url, previous)
+			old := columns(t, c)
+			if err := fill(c, old, "before", 1); err != nil {
+				t.Fatal(err)
+			}
+			stop, written := make(chan struct{}), make(chan int, 1)
+			go func() {
+				n := 0
+				for ; ; n++ {
+					if err := fill(c, old, fmt.Sprint("during ", n), n+10); err != nil {
+						t.Error(err)
+					}
+					select {
+					case <-stop:
+						written <- n + 1
+						return
+					default:
+					}
+				}
+			}()
+			steps, err := c.Migrate(t.Context())
+			close(stop)
+			n := <-written
+			if err != nil || steps == 0 {
+				t.Fatalf("%d steps, error %v", steps, err)
+			}
+			t.Logf("%d rounds of writes in %d steps", n, steps)
+			if err := fill(c, old, "after", 2); err != nil {
+				t.Error(err)
+			}
+			for _, o := range old {
+				if strings.HasPrefix(o.Table, "clock") {
+					continue
+				}
+				var rows int
+				if err := c.read.QueryRowContext(t.Context(), "SELECT count("+o.Name+") FROM "+o.Table).Scan(&rows); err != nil || rows != n+2 {
+					t.Errorf("%s.%s has %d values, want %d; error %v", o.Table, o.Name, rows, n+2, err)
+				}
+			}
+			if err := c.CheckSchema(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestStepsOnlyAdd holds every step since the previous version against what programs that do not know
+// it need: their columns stay as they are, and new ones ask nothing of them.
+func TestStepsOnlyAdd(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, p := atStep(t, url, previous)
+			before := columns(t, c)
+			for _, s := range p.ListSources()[previous:] {
+				if _, err := p.UpTo(t.Context(), s.Version); err != nil {
+					t.Fatal(err)
+				}
+				after := columns(t, c)
+				if ends(t, name, path.Base(s.Path)) {
+					before = after
+					continue
+				}
+				tables := map[string]bool{}
+				for _, o := range before {
+					tables[o.Table] = true
+					if !slices.Contains(after, o) {
+						t.Errorf("%s: %s.%s is not what it was", s.Path, o.Table, o.Name)
+					}
+				}
+				for _, o := range after {
+					if tables[o.Table] && !slices.Contains(before, o) && o.Required && !o.Filled {
+						t.Errorf("%s: %s.%s must be set by programs that do not know it", s.Path, o.Table, o.Name)
+					}
+				}
+				before = after
+			}
+		})
+	}
+}
+
+func stepText(t *testing.T, dialect, file string) string {
+	t.Helper()
+	text, err := fs.ReadFile(migrations, "migrations/"+dialect+"/"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, _, _ := strings.Cut(string(text), "-- +goose Down")
+	return up
+}
+
+// ends says that a step declares which programs it ends.
+func ends(t *testing.T, dialect, file string) bool {
+	t.Helper()
+	return strings.Contains(stepText(t, dialect, file), "UPDATE schema_support SET oldest")
+}
+
+// TestStepsHoldNobodyUp reads the steps since the previous version for what would keep replicas
+// waiting on PostgreSQL, or take something from them.
+func TestStepsHoldNobodyUp(t *testing.T) {
+	files, err := fs.Glob(migrations, "migrations/postgres/*.sql")
+	if err != nil || len(files) <= previous {
+		t.Fatalf("%v, error %v", files, err)
+	}
+	for _, file := range files[previous:] {
+		for _, complaint := range holdsUp(stepText(t, "postgres", path.Base(file))) {
+			t.Errorf("%s: %s", path.Base(file), complaint)
+		}
+	}
+	for text, want := range map[string]int{
+		"CREATE TABLE a (id TEXT PRIMARY KEY, b TEXT NOT NULL);\nCREATE INDEX a_b ON a (b);\nINSERT INTO a VALUES ('x', 'y');": 0,
+		"ALTER TABLE days ADD COLUMN a INT NOT NULL DEFAULT 0;":                                                                0,
+		"-- +goose NO TRANSACTION\nCREATE INDEX CONCURRENTLY a_b ON a (b);\nUPDATE a SET b = 1 WHERE c = 2;":                   0,
+		"CREATE INDEX a_b ON a (b);":                            1,
+		"CREATE UNIQUE INDEX CONCURRENTLY a_b ON a (b);":        1,
+		"UPDATE days SET a = 1;":                                1,
+		"ALTER TABLE days ALTER COLUMN a TYPE BIGINT;":          1,
+		"alter table days alter a set not null;":                1,
+		"ALTER TABLE days DROP COLUMN a;":                       1,
+		"ALTER TABLE days RENAME COLUMN a TO b;":                1,
+		"ALTER TABLE days ADD COLUMN a TEXT REFERENCES b (id);": 1,
+		"ALTER TABLE days ADD CONSTRAINT a CHECK (b > 0);":      1,
+		"ALTER TABLE days ADD CONSTRAINT a CHECK (b > 0), DROP COLUMN c;\nUPDATE schema_support SET oldest = 9;": 1,
+		"LOCK TABLE days;": 1,
+	} {
+		if got := holdsUp(text); len(got) != want {
+			t.Errorf("%s: %q, want %d complaints", text, got, want)
+		}
+	}
+}
+
+func holdsUp(text string) (found []string) {
+	free := strings.Contains(text, "-- +goose NO TRANSACTION")
+	text = regexp.MustCompile(`(?m)--.*$`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`\s+`).ReplaceAllString(text, " ")
+	made := map[string]bool{"schema_support": true}
+	for _, m := range regexp.MustCompile(`(?i)CREATE TABLE (\w+)`).FindAllStringSubmatch(text, -1) {
+		made[m[1]] = true
+	}
+	ending := strings.Contains(text, "UPDATE schema_support SET oldest")
+	for _, rule := range []struct {
+		pattern, complaint string
+		table              int // submatch that names a table which is no matter when the step made it
+		ending             bool
+	}{
+		{`CREATE INDEX (IF NOT EXISTS )?\w+ ON (\w+)`, "an index on a table in use is made CONCURRENTLY, in a step without transaction", 2, false},
+		{`CREATE UNIQUE INDEX (CONCURRENTLY )?(IF NOT EXISTS )?\w+ ON (\w+)`, "older programs do not know that values are unique", 3, true},
+		{`\b(ALTER|DROP)( COLUMN)? \w+ (SET DATA )?TYPE\b`, "a column's type stays", 0, true},
+		{`\bSET NOT NULL\b`, "older programs do not know that a value is needed", 0, true},
+		{`\b(DROP (TABLE|VIEW|COLUMN|CONSTRAINT|FUNCTION|TRIGGER)|RENAME)\b`, "older programs use what is dropped or renamed", 0, true},
+		{`ALTER TABLE (\w+)[^;]* (REFERENCES|UNIQUE|CHECK|PRIMARY KEY|EXCLUDE)\b`, "a new rule is checked on every row under a lock, and older programs do not know it", 1, false},
+		{`(LOCK TABLE|TRUNCATE|VACUUM FULL|CLUSTER) `, "nobody may use the table meanwhile", 0, false},
+	} {
+		for _, m := range regexp.MustCompile(`(?i)`+rule.pattern).FindAllStringSubmatch(text, -1) {
+			if rule.table > 0 && made[m[rule.table]] || rule.ending && ending {
+				continue
+			}
+			found = append(found, m[0]+": "+rule.complaint)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?i)(UPDATE|DELETE FROM) (\w+)( SET| WHERE|;)`).FindAllStringSubmatch(text, -1) {
+		if !free && !made[m[2]] {
+			found = append(found, m[0]+": rows are changed in a step without transaction, some at a time")
+		}
+	}
+	return found
+}
+
+// TestMigrateWaitsAside migrates while somebody reads a table that a step changes: the step does not
+// get its lock, and those who come after it do not wait for that.
+func TestMigrateWaitsAside(t *testing.T) {
+	c, p := atStep(t, testenv.Postgres(t), 4)
+	reader, err := c.write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.ExecContext(t.Context(), "SELECT count(*) FROM days"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Migrate(t.Context())
+		done <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	waiting := func() (n int) {
+		if err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'days'::regclass`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for waiting() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	// Behind the step that waits: it gets through as soon as that gives up.
+	if _, err := c.read.ExecContext(ctx, "SELECT count(*) FROM days"); err != nil {
+		t.Fatalf("others wait for the step: %v", err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("migrated under a lock, error %v", err)
+	default:
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if pending, err := p.HasPending(t.Context()); err != nil || pending {
+		t.Errorf("steps are missing: %v, error %v", pending, err)
+	}
+	if err := c.CheckSchema(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(0, waiting()); diff != "" {
+		t.Error(diff)
+	}
+}
