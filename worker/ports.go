@@ -22,7 +22,7 @@ type Claims interface {
 // Inputs is what an hour holds.
 type Inputs interface {
 	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
-	LearnSize(ctx context.Context, c catalog.Claim, objectKey string, size int64) error
+	LearnSizes(ctx context.Context, c catalog.Claim, sizes []catalog.Size) error
 }
 
 // Outputs is how an archive comes to be served. Errors: KindLost,

@@ -53,6 +53,7 @@ func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []cat
 
 func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
 	src := &source{bucket: b.recordings, gone: map[string]bool{}}
+	learnt := &lesson{}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -68,28 +69,42 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 			continue
 		}
 		group.Go(func() error {
-			size, err := b.learnSize(gctx, c, entries[i].Key)
+			info, err := b.recordings.Stat(gctx, entries[i].Key)
 			if domain.KindOf(err) == domain.KindNotFound {
 				mu.Lock()
 				defer mu.Unlock()
 				src.gone[entries[i].Key] = true
 				return nil
 			}
-			entries[i].Size = size
-			return err
+			if err != nil {
+				return err
+			}
+			entries[i].Size = info.Size
+			return b.catalog.LearnSizes(gctx, c, learnt.add(catalog.Size{ObjectKey: entries[i].Key, Bytes: info.Size}))
 		})
 	}
 	err := group.Wait()
+	if err == nil {
+		err = b.catalog.LearnSizes(ctx, c, learnt.sizes)
+	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
 	return entries, src, err
 }
 
-func (b *Builder) learnSize(ctx context.Context, c catalog.Claim, key string) (int64, error) {
-	info, err := b.recordings.Stat(ctx, key)
-	if err != nil {
-		return 0, err
+// lesson is what the store told and the catalog was not told yet.
+type lesson struct {
+	mu    sync.Mutex
+	sizes []catalog.Size
+}
+
+// add gives as many sizes as can be told at once when there are so many.
+func (l *lesson) add(s catalog.Size) (full []catalog.Size) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sizes = append(l.sizes, s); len(l.sizes) == catalog.MaxSizes {
+		full, l.sizes = l.sizes, nil
 	}
-	return info.Size, b.catalog.LearnSize(ctx, c, key, info.Size)
+	return full
 }
