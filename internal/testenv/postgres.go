@@ -20,6 +20,9 @@ import (
 
 const postgresUser = "callvault"
 
+// smallBuffers are enough for tests, of which several run at once.
+const smallBuffers = "64MB"
+
 type sharedPostgres struct {
 	once   sync.Once
 	err    error
@@ -81,7 +84,20 @@ func PostgresFrom(t testing.TB, name string, prepare func(url string) error) str
 // NewPostgres starts a PostgreSQL for this test alone.
 func NewPostgres(t testing.TB) *PostgresServer {
 	t.Helper()
-	p, err := startPostgres(true)
+	return private(t, smallBuffers, true)
+}
+
+// LargePostgres starts a PostgreSQL for this benchmark alone, with a gigabyte
+// of buffers, so that what is asked for again and again stays in memory as it
+// would in production. It does not sync to disk.
+func LargePostgres(t testing.TB) *PostgresServer {
+	t.Helper()
+	return private(t, "1GB", false)
+}
+
+func private(t testing.TB, buffers string, durable bool) *PostgresServer {
+	t.Helper()
+	p, err := startPostgres(buffers, durable)
 	if err != nil {
 		t.Fatal("testenv: ", err)
 	}
@@ -102,7 +118,7 @@ func postgresFor(t testing.TB) *sharedPostgres {
 	p := &shared.postgres
 	p.once.Do(func() {
 		p.templates = map[string]*template{}
-		p.server, p.err = startPostgres(false)
+		p.server, p.err = startPostgres(smallBuffers, false)
 		if p.err == nil {
 			shared.own(p.server.server)
 		}
@@ -163,7 +179,7 @@ func (p *PostgresServer) exec(ctx context.Context, sql string) error {
 	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
-func startPostgres(durable bool) (*PostgresServer, error) {
+func startPostgres(buffers string, durable bool) (*PostgresServer, error) {
 	binary, err := find("postgres")
 	if err != nil {
 		return nil, err
@@ -190,7 +206,7 @@ func startPostgres(durable bool) (*PostgresServer, error) {
 		// SIGQUIT ends all of its processes at once and recovers at the next
 		// start; after SIGKILL the remaining ones block that start for a while.
 		name: "postgres", dir: dir, crash: syscall.SIGQUIT, attr: credential,
-		command: func(port int) *exec.Cmd { return exec.Command(binary, postgresArgs(data, port, durable)...) },
+		command: func(port int) *exec.Cmd { return exec.Command(binary, postgresArgs(data, port, buffers, durable)...) },
 		ready: func(ctx context.Context) error {
 			conn, err := pgx.Connect(ctx, p.URL())
 			if err != nil {
@@ -202,10 +218,10 @@ func startPostgres(durable bool) (*PostgresServer, error) {
 	return p, p.server.start()
 }
 
-func postgresArgs(data string, port int, durable bool) []string {
+func postgresArgs(data string, port int, buffers string, durable bool) []string {
 	settings := []string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
-		"shared_buffers=64MB", "dynamic_shared_memory_type=mmap", "timezone=UTC",
+		"shared_buffers=" + buffers, "dynamic_shared_memory_type=mmap", "timezone=UTC",
 	}
 	if !durable {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",

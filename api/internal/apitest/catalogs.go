@@ -26,6 +26,16 @@ func Postgres(t testing.TB) string {
 	return testenv.PostgresFrom(t, "api", func(url string) error { return prepare(context.Background(), url) })
 }
 
+// LargePostgres is a PostgreSQL of its own with memory for a benchmark.
+func LargePostgres(t testing.TB) string {
+	t.Helper()
+	url := testenv.LargePostgres(t).URL()
+	if err := prepare(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
 // Databases names both, for tests that hold on either.
 func Databases() map[string]func(testing.TB) string {
 	return map[string]func(testing.TB) string{"sqlite": SQLite, "postgres": Postgres}
