@@ -1,0 +1,107 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// steps are the schema's steps of a version of callvault that does not exist yet.
+func steps() map[string]string {
+	return map[string]string{
+		"postgres/09000_next.sql": "-- +goose Up\nALTER TABLE days ADD COLUMN of_next INT NOT NULL DEFAULT 0;\n" +
+			"ALTER TABLE hours ADD COLUMN of_next TEXT;\n-- +goose Down\nSELECT 1;\n",
+		"postgres/09001_next_index.sql": "-- +goose NO TRANSACTION\n-- +goose Up\nSET lock_timeout = 0;\n" +
+			"DROP INDEX CONCURRENTLY IF EXISTS recordings_next;\nCREATE INDEX CONCURRENTLY recordings_next ON recordings (registered_us);\n" +
+			"-- +goose Down\nSELECT 1;\n",
+	}
+}
+
+// nextVersion builds the program of the version to come: today's with further steps, which it does
+// not start without.
+func (w *world) nextVersion() string {
+	w.t.Helper()
+	root, err := filepath.Abs("../..")
+	w.must(err)
+	dir := w.t.TempDir()
+	replace := map[string]string{}
+	for name, text := range steps() {
+		file := filepath.Join(dir, filepath.Base(name))
+		w.must(os.WriteFile(file, []byte(text), 0o600))
+		replace[filepath.Join(root, "internal/catalog/migrations", name)] = file
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	w.must(err)
+	w.must(os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
+	bin := filepath.Join(dir, "callvault-next")
+	cmd := exec.CommandContext(w.t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "./cmd/callvault")
+	cmd.Dir = root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("build the next version: %v\n%s", err, output)
+	}
+	return bin
+}
+
+// TestUpgrade brings a running installation to the next version: its steps are taken while replicas of
+// this version serve and build, then these are replaced one after the other. Nobody sees an error.
+func TestUpgrade(t *testing.T) {
+	w := newWorld(t)
+	next := w.nextVersion()
+	w.step("the next version is built")
+	days := w.smallNight()
+	r := w.replicas(w.slowServing())
+	w.settled(days...)
+	load := w.crowd(days[0])
+	load.moved()
+	early := w.launch(next, nil, "run", "api")
+	if code := early.code(); code != 1 || !strings.Contains(early.log.String(), "callvault migrate up") {
+		t.Errorf("the next version on this schema exits with %d: %s", code, early.log)
+	}
+	// Somebody's long query stands in the way of the first step; two run the steps at once.
+	reader, err := w.db.BeginTx(t.Context(), nil)
+	w.must(err)
+	_, err = reader.ExecContext(t.Context(), `SELECT count(*) FROM days`)
+	w.must(err)
+	up := []*process{w.launch(next, nil, "migrate", "up", "--json"), w.launch(next, nil, "migrate", "up", "--json")}
+	eventually(t, "a step waits for its lock", func(context.Context) string {
+		if w.number(`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'days'::regclass`) == 0 {
+			return "none does"
+		}
+		return ""
+	})
+	load.moved()
+	w.must(reader.Rollback())
+	taken := 0
+	for _, p := range up {
+		var done struct {
+			Migrations int `json:"migrations"`
+		}
+		if code := p.code(); code != 0 || json.Unmarshal([]byte(p.out.String()), &done) != nil {
+			t.Errorf("migrate up exits with %d: %s", code, p.log)
+		}
+		taken += done.Migrations
+	}
+	if taken != len(steps()) {
+		t.Errorf("%d steps were taken, want %d", taken, len(steps()))
+	}
+	w.step("migrated")
+	load.moved()
+	// A process of this version may start once more: a roll back needs no step back.
+	back := w.launch(w.bin, nil, "run", "api")
+	address := back.serving()
+	eventually(t, "this version is ready on the next one's schema", func(ctx context.Context) string {
+		if !readyAt(ctx, address) {
+			return "it is not"
+		}
+		return ""
+	})
+	back.term()
+	r.roll(next, load)
+	w.step("replaced")
+	r.settledUnder(load, days...)
+	w.step("checked")
+}
