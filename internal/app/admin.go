@@ -13,11 +13,9 @@ import (
 	"github.com/callvault/callvault/api/admin"
 )
 
-// metricsPath is where a process tells its numbers.
-const metricsPath = "/metrics"
-
 // operators makes what operators ask. When that has an address of its own, it listens there and
-// leaves nothing of it for the public one: the metrics move out of pages as well.
+// leaves nothing of it for the public one: the metrics move out of pages as well. On the public
+// address they need the admin token.
 func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.HandlerFunc, log *zap.Logger) ([]api.Family, error) {
 	c := p.Config
 	cfg := admin.Config{Token: c.AdminToken.Reveal(), ReadOnly: c.AdminReadOnly}
@@ -26,12 +24,18 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 			cfg.Origin, cfg.Secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
 		}
 	}
-	families, err := admin.New(cfg, admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Redis: p.Queue.Redis(),
-		Log: log.Named("admin"), Now: time.Now})
+	deps := admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Redis: p.Queue.Redis(),
+		Log: log.Named("admin"), Now: time.Now}
+	if c.AdminListen == "" {
+		deps.Metrics = pages[metricsPath]
+		delete(pages, metricsPath)
+	}
+	families, err := admin.New(cfg, deps)
 	if err != nil || c.AdminListen == "" {
 		return families, err
 	}
-	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now, Tracer: p.tracer()})
+	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now,
+		Tracer: p.tracer(), Observe: p.observe()})
 	delete(pages, metricsPath)
 	server, err := Listen(ctx, "admin", c.AdminListen, handler, Stopping{Drain: c.DrainTimeout}, log)
 	if err != nil {

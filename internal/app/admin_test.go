@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/queue"
@@ -97,7 +99,19 @@ func TestAdminBesideThePublic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(families) != 2 || !families[0].Owns("/admin/queues/api") || !families[1].Owns("/api/admin/v1/tenants") || pages["/metrics"] == nil {
-		t.Errorf("%d families, pages %v", len(families), pages)
+	if len(families) != 3 || !families[0].Owns("/admin/queues/api") || !families[1].Owns("/api/admin/v1/tenants") || !families[2].Owns("/metrics") {
+		t.Fatalf("%d families", len(families))
+	}
+	if pages["/metrics"] != nil {
+		t.Error("the metrics are open to strangers")
+	}
+	h := api.New(api.Config{}, api.Deps{Families: families, Pages: pages, Log: zap.NewNop(), Now: time.Now})
+	for token, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer token": 200} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Authorization", token)
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != want || (w.Body.String() == "numbers") != (want == 200) {
+			t.Errorf("with %q: %d %s", token, w.Code, w.Body)
+		}
 	}
 }

@@ -46,5 +46,6 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		return nil, err
 	}
 	families = append(families, operators...)
-	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now, Tracer: p.tracer()}), nil
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
+		Tracer: p.tracer(), Observe: p.observe()}), nil
 }

@@ -72,6 +72,15 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	h.write(w, h.current(r.Context()))
 }
 
+// Met says of each check whether it passes, nothing once the process stops.
+func (h *Health) Met(ctx context.Context) map[string]bool {
+	met := map[string]bool{}
+	for name, result := range h.current(ctx).Checks {
+		met[name] = result.OK
+	}
+	return met
+}
+
 func (h *Health) write(w http.ResponseWriter, report healthReport) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

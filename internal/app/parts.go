@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/queue"
@@ -35,6 +36,7 @@ type Parts struct {
 	Dir *DataDir
 
 	tracing *telemetry.Tracing
+	metrics *metrics.Metrics
 }
 
 // Embedded says that some of the parts run in this process.
@@ -46,6 +48,7 @@ func (p *Parts) Embedded() bool { return p.Dir != nil }
 func Open(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
 	p.openTracing(ctx, g, roles, log)
+	p.openMetrics(log)
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	var disk *embedded.Disk
 	if noCatalog || noQueue || noObjects {
@@ -141,10 +144,11 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	if err != nil {
 		return err
 	}
+	p.Catalog.Observe(p.metrics.Catalog)
 	g.Add(Component{Name: "catalog", Stage: StageCatalog, Close: p.Catalog.Close})
 	store := objstore.Config{
 		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
-		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives,
+		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Observe: p.metrics.Store,
 	}
 	if disk != nil {
 		store.Sync, store.CheckKey = disk.Sync, disk.CheckKey

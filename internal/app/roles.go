@@ -93,8 +93,10 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	pages := map[string]http.HandlerFunc{
 		"/healthz": func(w http.ResponseWriter, r *http.Request) { health.Live(w, r) },
 		"/readyz":  func(w http.ResponseWriter, r *http.Request) { health.Ready(w, r) },
+
+		metricsPath: p.measure(roles, func(ctx context.Context) map[string]bool { return health.Met(ctx) }),
 	}
-	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer()})
+	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer(), Observe: p.observe()})
 	for _, role := range roles {
 		switch role {
 		case config.API:
@@ -152,7 +154,7 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 	if err != nil {
 		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
 	}
-	s := scheduler.New(scheduler.Config{Schedule: schedule, Interval: p.Config.HealInterval}, p.Planner(log), time.Now, log)
+	s := scheduler.New(scheduler.Config{Schedule: schedule, Interval: p.Config.HealInterval, OnPass: p.metrics.Pass}, p.Planner(log), time.Now, log)
 	g.Add(Component{Name: "scheduler", Stage: StageScheduler, Run: s.Run})
 	return s
 }
@@ -165,8 +167,8 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c := p.Config
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval}, Tracer: p.tracer(),
-	}, p.Queue, p.Catalog, p.Store.Recordings(), p.Store.Archives(), time.Now, log)
+		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval}, Tracer: p.tracer(), OnBuild: p.built,
+	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -17,11 +16,7 @@ import (
 // openTracing sends the process's spans to where the environment says. What the process does tells
 // its roles; a command has none.
 func (p *Parts) openTracing(ctx context.Context, g *Group, roles []config.Role, log *zap.Logger) {
-	version := "(devel)"
-	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
-		version = build.Main.Version
-	}
-	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: version, Instance: processName(), Roles: roleNames(roles)}, log)
+	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: version(), Instance: processName(), Roles: roleNames(roles)}, log)
 	g.Add(Component{Name: "tracing", Stage: StageTelemetry, Close: p.tracing.Close})
 }
 

@@ -1,0 +1,242 @@
+package metrics_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/metrics"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/plan"
+	"github.com/callvault/callvault/internal/queue"
+)
+
+// world is metrics over parts that answer what the test wants.
+type world struct {
+	*testing.T
+	metrics  *metrics.Metrics
+	logs     *observer.ObservedLogs
+	at       time.Time
+	standing catalog.Standing
+	reads    int
+	broken   error // of the catalog
+	stats    queue.Stats
+}
+
+func (w *world) Standing(context.Context) (catalog.Standing, error) {
+	w.reads++
+	return w.standing, w.broken
+}
+
+func (w *world) Stats(context.Context) (queue.Stats, error) { return w.stats, nil }
+
+func newWorld(t *testing.T) *world {
+	core, logs := observer.New(zap.WarnLevel)
+	w := &world{T: t, logs: logs, at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w.metrics = metrics.New("v1.2.3", func() time.Time { return w.at }, zap.New(core))
+	w.metrics.Builds()
+	w.metrics.Passes()
+	w.metrics.Standing(w, w)
+	w.metrics.Checks(func(context.Context) map[string]bool { return map[string]bool{"catalog": true, "queue": false} })
+	w.metrics.Connections(func() map[string]sql.DBStats {
+		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
+	})
+	w.standing = catalog.Standing{Now: w.at, Tenants: 3, Due: 2, OldestDue: w.at.Add(-90 * time.Second), MissingFiles: 7,
+		Yesterday: catalog.DaysStanding{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysStanding{Failed: 1}}
+	w.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
+		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
+	return w
+}
+
+// scrape gives the numbers as Prometheus gets them.
+func (w *world) scrape() string {
+	w.Helper()
+	a := httptest.NewRecorder()
+	w.metrics.Handler()(a, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if a.Code != http.StatusOK {
+		w.Fatalf("%d: %s", a.Code, a.Body)
+	}
+	return a.Body.String()
+}
+
+// says fails unless every line is among the numbers.
+func (w *world) says(lines ...string) {
+	w.Helper()
+	text := w.scrape()
+	for _, line := range lines {
+		if !strings.Contains(text, line+"\n") {
+			name, _, _ := strings.Cut(line, "{")
+			name, _, _ = strings.Cut(name, " ")
+			w.Errorf("%q is not told, but:\n%s", line, strings.Join(regexp.MustCompile(`(?m)^`+name+`.*$`).FindAllString(text, -1), "\n"))
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	w := newWorld(t)
+	const route = "/days/{utcDay}/{hour}/download"
+	for _, status := range []int{200, 206, 206, 302, 429, 403, 500} {
+		w.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "GET", Status: status, Bytes: 100, Took: time.Second})
+	}
+	w.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "HEAD", Status: 200})
+	w.metrics.Request(metrics.Request{Family: "none", Method: "INVENTED", Status: 0})
+	w.says(
+		`callvault_downloads_total{outcome="whole"} 1`, `callvault_downloads_total{outcome="part"} 2`, `callvault_downloads_total{outcome="redirect"} 1`,
+		`callvault_downloads_total{outcome="limited"} 1`, `callvault_downloads_total{outcome="refused"} 1`, `callvault_downloads_total{outcome="failed"} 1`,
+		`callvault_http_limited_requests_total{family="recordings",route="`+route+`"} 1`,
+		`callvault_http_response_bytes_total{family="recordings"} 700`,
+		`callvault_http_request_duration_seconds_count{code="2xx",family="recordings",method="GET",route="`+route+`"} 3`,
+		`callvault_http_request_duration_seconds_count{code="none",family="none",method="other",route="none"} 1`)
+}
+
+func TestWork(t *testing.T) {
+	w := newWorld(t)
+	w.metrics.Built(metrics.Build{Took: 2 * time.Second, Size: 3 << 20, Files: 30, Missing: 1})
+	w.metrics.Built(metrics.Build{Took: time.Second})
+	w.metrics.Built(metrics.Build{Kind: domain.KindStalled, Took: time.Minute, Size: 9})
+	w.metrics.Pass(plan.Report{Planned: 2, Dispatched: 5, NextFiring: w.at.Add(time.Hour)}, nil)
+	w.metrics.Pass(plan.Report{Released: 1}, errors.New("no catalog"))
+	w.metrics.Store(objstore.Observed{Operation: "get", Outcome: "2xx", Took: time.Millisecond})
+	w.metrics.Catalog(catalog.Observed{Operation: "write", Outcome: "unavailable", Took: time.Millisecond})
+	w.says(
+		`callvault_build_duration_seconds_count{outcome="archived"} 2`, `callvault_build_duration_seconds_count{outcome="stalled"} 1`,
+		`callvault_archive_size_bytes_count 1`, `callvault_archived_bytes_total 3.145728e+06`, `callvault_archived_files_total 30`,
+		`callvault_archived_missing_files_total 1`,
+		`callvault_scheduler_passes_total{outcome="ok"} 1`, `callvault_scheduler_passes_total{outcome="failed"} 1`,
+		`callvault_scheduler_planned_nights_total 2`, `callvault_scheduler_dispatched_archives_total 5`, `callvault_scheduler_released_archives_total 1`,
+		`callvault_scheduler_last_pass_timestamp_seconds 1.767323045e+09`, `callvault_scheduler_next_plan_timestamp_seconds 1.767326645e+09`,
+		`callvault_store_request_duration_seconds_count{operation="get",outcome="2xx"} 1`,
+		`callvault_catalog_operation_duration_seconds_count{operation="write",outcome="unavailable"} 1`,
+		`callvault_build_info{version="v1.2.3"} 1`)
+}
+
+// TestStanding reads when somebody asks, and not too often.
+func TestStanding(t *testing.T) {
+	w := newWorld(t)
+	w.says(
+		`callvault_tenants 3`, `callvault_archives{day="yesterday",state="available"} 40`, `callvault_archives{day="yesterday",state="pending"} 8`,
+		`callvault_archives{day="other",state="failed"} 1`, `callvault_incomplete_nights{day="yesterday"} 1`, `callvault_planned_nights 2`,
+		`callvault_due_archives 2`, `callvault_oldest_due_age_seconds 90`, `callvault_oldest_build_age_seconds 0`, `callvault_missing_files 7`,
+		`callvault_queue_tasks{queue="build",state="pending"} 6`, `callvault_queue_latency_seconds{queue="build"} 2`,
+		`callvault_queue_processed_tasks_total{queue="build"} 9`, `callvault_worker_slots 4`,
+		`callvault_redis_memory_used_bytes 5`, `callvault_redis_memory_max_bytes 10`,
+		`callvault_up{part="catalog"} 1`, `callvault_up{part="queue"} 0`,
+		`callvault_catalog_connections{pool="write",state="in_use"} 2`, `callvault_catalog_connections_max{pool="write"} 24`,
+		`callvault_collector_up{collector="standing"} 1`, `callvault_collector_up{collector="queue"} 1`)
+	w.at = w.at.Add(9 * time.Second)
+	w.scrape()
+	if w.reads != 1 {
+		t.Errorf("the catalog was read %d times within ten seconds", w.reads)
+	}
+	w.at = w.at.Add(time.Second)
+	w.scrape()
+	if w.reads != 2 {
+		t.Errorf("after ten seconds the catalog was read %d times", w.reads)
+	}
+}
+
+// TestPartAway leaves out what can't be read, and nothing else, and says so once.
+func TestPartAway(t *testing.T) {
+	w := newWorld(t)
+	w.broken = domain.Errorf(domain.KindUnavailable, "the catalog failed")
+	w.stats.Memory = nil
+	for range 3 {
+		w.says(`callvault_collector_up{collector="standing"} 0`, `callvault_worker_slots 4`)
+		text := w.scrape()
+		for _, name := range []string{"callvault_tenants", "callvault_archives", "callvault_redis_memory_used_bytes"} {
+			if strings.Contains(text, name) {
+				t.Errorf("%s is told without being known", name)
+			}
+		}
+		w.at = w.at.Add(time.Minute)
+	}
+	if n := w.logs.Len(); n != 1 {
+		t.Errorf("%d lines were logged: %v", n, w.logs.All())
+	}
+	w.broken = nil
+	w.says(`callvault_collector_up{collector="standing"} 1`, `callvault_tenants 3`)
+}
+
+// TestNames has every metric checked by Prometheus's own rules, and no label that could name a tenant.
+func TestNames(t *testing.T) {
+	w := newWorld(t)
+	w.metrics.Request(metrics.Request{Family: "f", Route: "/x", Method: "GET", Status: 429})
+	problems, err := testutil.GatherAndLint(w.metrics.Gatherer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	families, err := w.metrics.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := " code collector day family kind method operation outcome part pool queue route state version "
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "callvault_") {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if !strings.Contains(known, " "+l.GetName()+" ") {
+					t.Errorf("%s has a label %s: can it name a tenant, or anything else of which there are many?", f.GetName(), l.GetName())
+				}
+			}
+		}
+	}
+}
+
+// bucket fails as the test wants.
+type bucket struct{ err, reading error }
+
+func (b bucket) Get(context.Context, string, objstore.GetOptions) (*objstore.Object, error) {
+	return &objstore.Object{Body: io.NopCloser(io.MultiReader(strings.NewReader("half"), failing{b.reading}))}, b.err
+}
+
+func (b bucket) Stat(context.Context, string) (objstore.Info, error) { return objstore.Info{}, b.err }
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestSourceErrors(t *testing.T) {
+	w := newWorld(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, kind := range []domain.Kind{domain.KindNotFound, domain.KindConflict, domain.KindUnavailable} {
+		s := w.metrics.Sources(bucket{err: domain.Errorf(kind, "no")})
+		for _, ctx := range []context.Context{t.Context(), ended} {
+			if _, err := s.Get(ctx, "key", objstore.GetOptions{}); domain.KindOf(err) != kind {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Stat(t.Context(), "key"); domain.KindOf(err) != kind {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{io.EOF, domain.Errorf(domain.KindUnavailable, "the connection broke")} {
+		o, opened := w.metrics.Sources(bucket{reading: err}).Get(t.Context(), "key", objstore.GetOptions{})
+		if opened != nil {
+			t.Fatal(opened)
+		}
+		if text, read := io.ReadAll(o.Body); string(text) != "half" || (read != nil) != !errors.Is(err, io.EOF) {
+			t.Fatal(text, read)
+		}
+	}
+	w.says(`callvault_source_errors_total{kind="not_found"} 2`, `callvault_source_errors_total{kind="conflict"} 2`,
+		`callvault_source_errors_total{kind="unavailable"} 3`)
+}

@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Request is an answered HTTP request.
+type Request struct {
+	Family string // of endpoints
+	Route  string // pattern of the path, "" where none fits
+	Method string
+	Status int
+	Bytes  int64 // of the answer
+	Took   time.Duration
+}
+
+type requests struct {
+	duration  *prometheus.HistogramVec
+	bytes     *prometheus.CounterVec
+	limited   *prometheus.CounterVec
+	downloads *prometheus.CounterVec
+}
+
+func newRequests() requests {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	r := requests{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "http_request_duration_seconds",
+			Help: "Time from a request's header to its answer's last byte.", Buckets: latencies()}, []string{"family", "route", "method", "code"}),
+		bytes:     counter("http_response_bytes_total", "Bytes of answers, without their headers.", "family"),
+		limited:   counter("http_limited_requests_total", "Requests answered with 429.", "family", "route"),
+		downloads: counter("downloads_total", "Requests for the bytes of an hour's archive, by how they were answered.", "outcome"),
+	}
+	for _, outcome := range []string{"whole", "part", "redirect", "limited", "refused", "failed"} {
+		r.downloads.WithLabelValues(outcome)
+	}
+	return r
+}
+
+func (r *requests) all() []prometheus.Collector {
+	return []prometheus.Collector{r.duration, r.bytes, r.limited, r.downloads}
+}
+
+// Request counts an answer.
+func (r *requests) Request(a Request) {
+	route := a.Route
+	if route == "" {
+		route = "none"
+	}
+	r.duration.WithLabelValues(a.Family, route, method(a.Method), class(a.Status)).Observe(a.Took.Seconds())
+	r.bytes.WithLabelValues(a.Family).Add(float64(a.Bytes))
+	if a.Status == http.StatusTooManyRequests {
+		r.limited.WithLabelValues(a.Family, route).Inc()
+	}
+	if a.Family == "recordings" && strings.HasSuffix(route, "/download") && a.Method == http.MethodGet {
+		r.downloads.WithLabelValues(download(a.Status)).Inc()
+	}
+}
+
+// download says what a status is to who counts downloads.
+func download(status int) string {
+	switch {
+	case status == http.StatusOK:
+		return "whole"
+	case status == http.StatusPartialContent:
+		return "part"
+	case status == http.StatusFound || status == http.StatusTemporaryRedirect:
+		return "redirect"
+	case status == http.StatusTooManyRequests:
+		return "limited"
+	case status >= http.StatusInternalServerError || status == 0:
+		return "failed"
+	}
+	return "refused"
+}
+
+// class is a status's hundred. A connection that was broken before any status is none.
+func class(status int) string {
+	if status < 100 || status > 599 {
+		return "none"
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
+
+// method is the request's, unless a stranger has invented it.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
