@@ -1,0 +1,208 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	adminToken = "the-admin-token-of-the-tests"
+	phone      = "4915112345678"
+)
+
+// traced makes the processes send their spans to an address.
+func (w *world) traced(address string) {
+	w.env["OTEL_EXPORTER_OTLP_ENDPOINT"], w.env["OTEL_BSP_SCHEDULE_DELAY"] = address, "100"
+	w.env["CALLVAULT_ADMIN_TOKEN"], w.env["CALLVAULT_LOG_LEVEL"] = adminToken, "debug"
+}
+
+// rebuild asks for an hour as an operator does.
+func (w *world) rebuild(k domain.HourKey, request string) {
+	w.t.Helper()
+	status, body := w.request(http.MethodPost, fmt.Sprintf("http://%s/api/admin/v1/tenants/%s/days/%s/hours/%s/rebuild", publicHost, k.Tenant, k.Day, k.HH()),
+		map[string]string{"Authorization": "Bearer " + adminToken, "X-Request-Id": request}, strings.NewReader(`{"force":true}`))
+	if status != http.StatusOK && status != http.StatusAccepted {
+		w.t.Fatalf("the rebuild answered %d: %s", status, body)
+	}
+}
+
+// logged finds the line of a message with certain fields.
+func logged(p *process, message string, fields map[string]string) map[string]any {
+	p.t.Helper()
+	for line := range strings.Lines(p.log.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			p.t.Errorf("%s says what is no JSON: %s", p.name, line)
+			continue
+		}
+		fits := m["message"] == message
+		for key, value := range fields {
+			fits = fits && m[key] == value
+		}
+		if fits {
+			return m
+		}
+	}
+	p.t.Errorf("%s does not say %q with %v", p.name, message, fields)
+	return nil
+}
+
+// TestTraces follows an operator's wish through three processes, then a night, and looks for
+// secrets in all that was told of them.
+func TestTraces(t *testing.T) {
+	w, r := newWorld(t), newReceiver(t)
+	w.traced(r.URL)
+	w.tenant("acme", "beta")
+	yesterday := w.yesterday()
+	asked := domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}
+	list := spread(asked, "call-"+phone, 30, 1000)
+	list = append(list, spread(asked, "long", 2, 9<<20)...) // an upload in parts
+	w.take(list)
+	api, worker := w.start("api"), w.start("worker")
+	w.rebuild(asked, "operator-1")
+	eventually(t, "the hour is archived", func(ctx context.Context) string {
+		v, err := w.cat.Day(ctx, "acme", yesterday)
+		w.must(err)
+		return v.Hours[9].LastError + strings.Repeat("not yet", 1-int(min(v.Hours[9].Revision, 1)))
+	})
+	scheduler := w.start("scheduler")
+	w.take(spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: 3}, "r", 4, 1000))
+	w.settled(day{"acme", yesterday}, day{"beta", yesterday})
+	_, answer := w.askDay("acme", yesterday)
+	secrets := []string{internalToken, adminToken, w.apps["acme"].Secret, w.env["CALLVAULT_S3_SECRET_KEY"], w.token("acme"), "X-Amz-", phone}
+	for _, l := range answer.Links {
+		if l.URL != nil {
+			link, err := url.Parse(*l.URL)
+			w.must(err)
+			secrets = append(secrets, link.Query().Get("token"))
+			_, err = w.download(*l.URL, l.Hour+".zip")
+			w.must(err)
+		}
+	}
+	for _, p := range []*process{scheduler, worker, api} {
+		p.term()
+	}
+	w.askedTrace(r, api, worker)
+	nightTraces(t, r)
+	for _, secret := range secrets {
+		if secret == "" {
+			t.Error("a secret is not known")
+		} else if strings.Contains(r.text.String(), secret) {
+			t.Errorf("spans tell %.8s…", secret)
+		}
+		for _, p := range []*process{scheduler, worker, api} {
+			if secret != phone && strings.Contains(p.log.String(), secret) {
+				t.Errorf("the %s logs %.8s…", p.name, secret)
+			}
+		}
+	}
+}
+
+// askedTrace wants one trace from the operator's request to the commit.
+func (w *world) askedTrace(r *receiver, api, worker *process) {
+	w.t.Helper()
+	requests := r.named("admin-api POST /api/admin/v1/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", "")
+	if len(requests) != 1 || requests[0].about["callvault.request_id"] != "operator-1" || requests[0].roles != "api" {
+		w.t.Fatalf("the request's spans are %v", requests)
+	}
+	root := requests[0]
+	for name, roles := range map[string]string{
+		"dispatch pass": "api", "enqueue hour": "api", "build hour": "worker", "claim hour": "worker", "read hour": "worker", "fetch sources": "worker",
+		"upload archive": "worker", "complete upload": "worker", "commit archive": "worker",
+	} {
+		of := r.named(name, root.trace)
+		if len(of) != 1 || !r.below(of[0], root) || of[0].roles != roles {
+			w.t.Errorf("spans of %q in the request's trace: %v", name, of)
+		}
+	}
+	if parts := r.named("upload part", root.trace); len(parts) != 3 {
+		w.t.Errorf("%d parts have spans", len(parts))
+	}
+	build := r.named("build hour", root.trace)[0]
+	if build.about["callvault.tenant"] != "acme" || build.about["callvault.outcome"] != "archived" {
+		w.t.Errorf("the build tells %v", build.about)
+	}
+	line := logged(api, "request", map[string]string{"request_id": "operator-1"})
+	if line["trace_id"] != root.trace || line["span_id"] != root.id {
+		w.t.Errorf("the request's line has the trace %v", line["trace_id"])
+	}
+	line = logged(worker, "hour archived", map[string]string{"trace_id": root.trace})
+	if line["tenant"] != "acme" || line["day"] == nil || line["hour"] != 9.0 || line["task"] != build.about["messaging.message.id"] {
+		w.t.Errorf("the build's line is %v", line)
+	}
+	line = logged(api, "request", map[string]string{"family": "recordings", "tenant": "acme"})
+	if line["trace_id"] == nil {
+		w.t.Errorf("a tenant's request is %v", line)
+	}
+}
+
+// nightTraces wants each hour that the clock made due in a trace of its own, linked to the pass.
+func nightTraces(t *testing.T, r *receiver) {
+	t.Helper()
+	passes := map[string]bool{}
+	for _, name := range []string{"plan pass", "dispatch pass"} {
+		for _, s := range r.named(name, "") {
+			passes[s.trace] = s.roles == "scheduler"
+		}
+	}
+	if len(r.named("plan days", "")) == 0 {
+		t.Error("no span tells that days were planned")
+	}
+	found := 0
+	for _, s := range r.named("enqueue hour", "") {
+		if s.roles != "scheduler" {
+			continue
+		}
+		found++
+		if s.parent != "" || len(s.links) != 1 || !passes[s.links[0]] {
+			t.Errorf("an hour of the night has the parent %q and the links %v", s.parent, s.links)
+		}
+		if s.about["callvault.tenant"] == "beta" && (len(r.named("build hour", s.trace)) != 1 || len(r.named("commit archive", s.trace)) != 1) {
+			t.Error("a night's build is not in its hour's trace")
+		}
+	}
+	if found == 0 {
+		t.Error("the scheduler's hours have no span")
+	}
+}
+
+// TestNightWithoutAReceiver has traces go to somebody who takes connections and never answers.
+func TestNightWithoutAReceiver(t *testing.T) {
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w := newStandalone(t)
+	w.traced("http://" + silent.Addr().String())
+	w.env["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
+	p := w.standalone()
+	w.tenant("acme")
+	yesterday := w.yesterday()
+	var list []recording
+	for hour := range 24 {
+		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 5000)...)
+	}
+	w.takeFiles(list)
+	w.settled(day{"acme", yesterday})
+	w.check(day{"acme", yesterday})
+	p.await(p.log, "traces cannot be sent")
+	began := time.Now()
+	p.term()
+	p.alone()
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the process took %s to end", took)
+	}
+	if n := strings.Count(p.log.String(), "traces cannot be sent"); n != 1 {
+		t.Errorf("%d lines tell of the outage", n)
+	}
+}
