@@ -40,6 +40,7 @@ type commands struct {
 	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
+	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`
 	Verify     verifyCmd     `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -86,6 +86,23 @@ func (s S3) NewBucket(t testing.TB, prefix string) string {
 	return name
 }
 
+// Keys lists what a bucket holds.
+func (s S3) Keys(t testing.TB, bucket string) []string {
+	t.Helper()
+	client, err := s.client()
+	if err != nil {
+		t.Fatal("testenv: ", err)
+	}
+	var keys []string
+	for object := range client.ListObjectsIter(t.Context(), bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if object.Err != nil {
+			t.Fatalf("testenv: list the bucket %s: %v", bucket, object.Err)
+		}
+		keys = append(keys, object.Key)
+	}
+	return keys
+}
+
 func (s S3) client() (*minio.Client, error) {
 	return minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{
 		Creds:      credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""),

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/telemetry"
+)
+
+// doctorCmd examines an installation.
+type doctorCmd struct {
+	config.Config `embed:""`
+	Roles         string        `help:"Ask also for every setting that these roles cannot do without: api, worker, scheduler, with commas between." placeholder:"ROLES"`
+	Timeout       time.Duration `help:"What each check may take (default 10s)." default:"10s" placeholder:"TIME"`
+	JSON          bool          `help:"Print JSON."`
+}
+
+// Help says what it does and does not, and shows examples.
+func (*doctorCmd) Help() string {
+	return `Reaches every part with the settings and credentials of this process, and says of each what it
+saw, what is wrong and what to do. Run it where a role runs, with the role's variables. Beside a
+running callvault standalone it examines that one's parts.
+
+To try its rights it writes small objects below callvault-doctor/ into both buckets and a key into
+Redis, and removes them again. It mends and migrates nothing.
+
+Exits with 1 when a check fails; warnings do not count.
+
+Examples:
+
+    callvault doctor
+    callvault doctor --roles api,worker
+    callvault doctor --json | jq '.checks[] | select(.status != "ok")'`
+}
+
+// clientVariables are read by pull, and no settings of an installation.
+func clientVariables() []string {
+	return []string{"CALLVAULT_URL", "CALLVAULT_CLIENT_ID", "CALLVAULT_CLIENT_SECRET", "CALLVAULT_CLIENT_SECRET_FILE"}
+}
+
+// diagnosis is what --json prints.
+type diagnosis struct {
+	Status doctor.Status   `json:"status"` // the worst of all checks: ok, warn or fail
+	Checks []doctor.Result `json:"checks"`
+}
+
+// Run examines, and prints each result as soon as it is known.
+func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
+	use := config.Command()
+	if c.Roles != "" {
+		roles, err := config.ParseRoles(c.Roles)
+		if err != nil {
+			return &usageError{err.Error()}
+		}
+		use = config.Production(roles...)
+	}
+	if c.Timeout < time.Second {
+		return &usageError{fmt.Sprintf("--timeout %s is too short; use 1s or more", c.Timeout)}
+	}
+	var settings *config.Error
+	if err := d.settings.Finish(&c.Config, use); err != nil && !errors.As(err, &settings) {
+		return err
+	}
+	log, err := telemetry.NewLogger("error", d.stderr, console.IsTerminal(d.stderr))
+	if err != nil {
+		return err
+	}
+	var printed error
+	dg := app.Diagnosis{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Limit: c.Timeout}
+	done := c.progress(ctx, d)
+	dg.Report = func(r doctor.Result) {
+		done()
+		if !c.JSON && printed == nil {
+			_, printed = fmt.Fprint(d.stdout, resultText(r))
+		}
+	}
+	results, err := app.Diagnose(ctx, dg, log)
+	if err := errors.Join(err, printed); err != nil {
+		return err
+	}
+	return c.conclude(d, results)
+}
+
+// progress shows a bar for the checks where somebody looks on, and nothing of the results does.
+func (c *doctorCmd) progress(ctx context.Context, d *deps) (one func()) {
+	if !c.JSON || !console.IsTerminal(d.stderr) {
+		return func() {}
+	}
+	bars := console.NewProgress(ctx, d.stderr, true, time.Now)
+	bar, left := bars.StartCount("checks", int64(len(doctor.Names()))), len(doctor.Names())
+	return func() {
+		bar.Add(1)
+		if left--; left == 0 {
+			bar.End(nil)
+			bars.Close()
+		}
+	}
+}
+
+func (c *doctorCmd) conclude(d *deps, results []doctor.Result) error {
+	out := diagnosis{Status: doctor.OK, Checks: results}
+	count := map[doctor.Status]int{}
+	for _, r := range results {
+		count[r.Status]++
+	}
+	switch {
+	case count[doctor.Fail] > 0:
+		out.Status = doctor.Fail
+	case count[doctor.Warn] > 0:
+		out.Status = doctor.Warn
+	}
+	err := d.show(c.JSON, out, func() string {
+		return fmt.Sprintf("\n%d ok, %d to look at, %d failing, %d skipped", count[doctor.OK], count[doctor.Warn], count[doctor.Fail], count[doctor.Skipped])
+	})
+	if err == nil && count[doctor.Fail] > 0 {
+		return errReported
+	}
+	return err
+}
+
+// resultText is a result for people: one line, and more where something is to be done.
+func resultText(r doctor.Result) string {
+	mark := map[doctor.Status]string{doctor.OK: "ok", doctor.Warn: "WARN", doctor.Fail: "FAIL", doctor.Skipped: "-"}[r.Status]
+	var b strings.Builder
+	for i, line := range strings.Split(r.Saw, "\n") {
+		name := r.Name
+		if i > 0 {
+			mark, name = "", ""
+		}
+		fmt.Fprintf(&b, "%-5s %-20s %s\n", mark, name, console.Clean(strings.ReplaceAll(line, "\t", "    ")))
+	}
+	if r.Advice != "" {
+		fmt.Fprintf(&b, "%-5s %-20s → %s\n", "", "", console.Clean(r.Advice))
+	}
+	return b.String()
+}

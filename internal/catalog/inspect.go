@@ -1,0 +1,52 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// Server is the database behind the catalog.
+type Server struct {
+	Product   string // PostgreSQL or SQLite
+	Version   string
+	Number    int    // PostgreSQL's own number of its version, such as 140005
+	Encoding  string // of the database
+	ReadOnly  bool   // a standby, or set to take no writes
+	MayCreate bool   // new tables in its schema
+	Foreign   int    // tables of the schema that belong to somebody else
+	Used      int    // connections of all clients
+	Max       int    // connections that clients may have; 0 where nothing bounds them
+	Pool      int    // connections that this process may open
+}
+
+// Inspect asks the database about itself. It changes nothing. Error: KindUnavailable.
+func (c *Catalog) Inspect(ctx context.Context) (Server, error) {
+	if !c.postgres {
+		return c.inspectSQLite(ctx)
+	}
+	s := Server{Product: "PostgreSQL", Pool: c.write.Stats().MaxOpenConnections}
+	err := c.read.QueryRowContext(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
+		current_setting('server_encoding'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+		coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE),
+		(SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND NOT pg_has_role(tableowner, 'USAGE')),
+		(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+		current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int`).
+		Scan(&s.Version, &s.Number, &s.Encoding, &s.ReadOnly, &s.MayCreate, &s.Foreign, &s.Used, &s.Max)
+	return s, translate(err)
+}
+
+func (c *Catalog) inspectSQLite(ctx context.Context) (Server, error) {
+	s := Server{Product: "SQLite", Encoding: "UTF8", MayCreate: true}
+	if err := c.read.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&s.Version); err != nil {
+		return s, translate(err)
+	}
+	tx, err := c.write.BeginTx(ctx, nil) // takes the lock for writing
+	if err != nil {
+		return s, translate(err)
+	}
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return s, translate(err)
+	}
+	return s, nil
+}

@@ -1,0 +1,40 @@
+package disk_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/disk"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	if err := disk.Check(dir, 1); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("the probe left %v, %v", entries, err)
+	}
+	free, size, err := disk.Free(dir)
+	if err != nil || free == 0 || size < free {
+		t.Errorf("%d of %d are free, %v", free, size, err)
+	}
+	err = disk.Check(dir, size+1)
+	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(domain.SafeMessage(err), "is full") {
+		t.Errorf("a full disk gave %v", err)
+	}
+	if err := disk.Check(filepath.Join(dir, "gone"), 1); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("a directory that is gone gave %v", err)
+	}
+}
+
+// TestCheckWrites finds a file system that has room and takes no file.
+func TestCheckWrites(t *testing.T) {
+	err := disk.Check("/proc/self", 0)
+	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(domain.SafeMessage(err), "nothing can be written") {
+		t.Errorf("a file system that takes no file gave %v", err)
+	}
+}

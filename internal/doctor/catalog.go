@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	minPostgres = 140000 // 14, as server_version_num
+	fewLeft     = 10     // connections beside the pool's own
+	maxSkew     = 5 * time.Second
+	someSkew    = time.Second
+)
+
+func (d *Doctor) reachCatalog(ctx context.Context) finding {
+	if f, none := d.noPart(d.s.EmbeddedCatalog, "CALLVAULT_DATABASE_URL"); none {
+		return f
+	}
+	dsn := d.s.Config.DatabaseURL
+	if path, ok := d.sqlitePath(); ok { // opening would make it
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if d.s.EmbeddedCatalog {
+				return skip("there is no catalog yet; callvault standalone makes it")
+			}
+			return fail("there is no file "+path, "run: callvault migrate up, which makes it; or correct CALLVAULT_DATABASE_URL")
+		}
+	}
+	began := d.s.Now()
+	c, err := catalog.Open(ctx, dsn.Reveal(), catalog.Rules{})
+	if err != nil {
+		return failed(err, catalogAdvice(err))
+	}
+	d.catalog = c
+	return fine("%s answers after %s", dsn.Place(), d.s.Now().Sub(began).Round(time.Millisecond))
+}
+
+// catalogAdvice goes by SQLSTATE, which no translation of the server's changes.
+func catalogAdvice(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "28P01"), strings.Contains(text, "28000"):
+		return "correct the user and password in CALLVAULT_DATABASE_URL, or let the server's pg_hba.conf admit them"
+	case strings.Contains(text, "3D000"):
+		return "create the database, or correct its name in CALLVAULT_DATABASE_URL"
+	case strings.Contains(text, "53300"):
+		return "the server has no connection left: raise its max_connections, or run fewer processes"
+	}
+	return "start the database, or correct host and port in CALLVAULT_DATABASE_URL; look whether a firewall is between"
+}
+
+func (d *Doctor) catalogServer(ctx context.Context) finding {
+	s, err := d.catalog.Inspect(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	saw := fmt.Sprintf("%s %s, encoding %s", s.Product, s.Version, s.Encoding)
+	switch {
+	case d.catalog.Postgres() && s.Number < minPostgres:
+		return fail(saw, "upgrade the server to PostgreSQL 14 or newer")
+	case s.Encoding != "UTF8":
+		return fail(saw, "create the database again with ENCODING 'UTF8'; names and transcripts hold every script")
+	}
+	return fine("%s", saw)
+}
+
+func (d *Doctor) catalogRights(ctx context.Context) finding {
+	s, err := d.catalog.Inspect(ctx)
+	switch {
+	case err != nil:
+		return failed(err, "let this user write to the database's file and its directory; end what holds it locked")
+	case s.ReadOnly:
+		return fail("the database takes no writes", "point CALLVAULT_DATABASE_URL at the primary, not at a standby")
+	case !s.MayCreate:
+		return fail("the role may create nothing in its schema", "GRANT CREATE, USAGE ON SCHEMA public TO the role of CALLVAULT_DATABASE_URL, or run callvault migrate up as one that may")
+	case s.Foreign > 0:
+		return fail(fmt.Sprintf("%d tables belong to another role", s.Foreign), "make the role of CALLVAULT_DATABASE_URL their owner, or a member of it: ALTER TABLE … OWNER TO …")
+	}
+	return fine("the role may create, change and write")
+}
+
+func (d *Doctor) catalogConnections(ctx context.Context) finding {
+	s, err := d.catalog.Inspect(ctx)
+	switch {
+	case err != nil:
+		return failed(err, "look into the database's log")
+	case s.Max == 0:
+		return skip("%s has no connections to run out of", s.Product)
+	}
+	saw := fmt.Sprintf("%d of %d are in use; each process of callvault opens up to %d", s.Used, s.Max, s.Pool)
+	if s.Max-s.Used < s.Pool+fewLeft {
+		return warn(saw, fmt.Sprintf("raise max_connections above %d for each process, or put a pooler in session mode between", s.Pool))
+	}
+	return fine("%s", saw)
+}
+
+func (d *Doctor) catalogSchema(ctx context.Context) finding {
+	steps, err := d.catalog.Migrations(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	missing := 0
+	for _, s := range steps {
+		if !s.Applied {
+			missing++
+		}
+	}
+	if missing > 0 {
+		saw := fmt.Sprintf("%d of %d steps are missing", missing, len(steps))
+		if d.s.EmbeddedCatalog && d.s.Running == "" {
+			return finding{Skipped, saw + "; callvault standalone takes them when it starts", ""}
+		}
+		return fail(saw, "run: callvault migrate up")
+	}
+	if err := d.catalog.CheckSchema(ctx); err != nil {
+		return failed(err, "upgrade this program to the one that migrated the catalog")
+	}
+	return fine("all %d steps are taken", len(steps))
+}
+
+func (d *Doctor) catalogClock(ctx context.Context) finding {
+	before := d.s.Now()
+	at, err := d.catalog.Now(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	skew := before.Add(d.s.Now().Sub(before) / 2).Sub(at)
+	saw := fmt.Sprintf("this host's clock is %s from the catalog's", skew.Abs().Round(time.Millisecond))
+	switch advice := "synchronise both hosts by NTP; a host more than " + maxSkew.String() + " off is not ready"; {
+	case skew.Abs() > maxSkew:
+		return fail(saw, advice)
+	case skew.Abs() > someSkew:
+		return warn(saw, advice)
+	}
+	return fine("%s", saw)
+}
+
+func (d *Doctor) signingKeys(ctx context.Context) finding {
+	if d.bad("CALLVAULT_MASTER_KEY") {
+		return skip("because CALLVAULT_MASTER_KEY cannot be used")
+	}
+	stored, _, err := d.catalog.Keys(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	master := d.s.Config.MasterKey.Reveal()
+	ring, err := auth.OpenKeyring(ctx, d.catalog, master, d.s.Now)
+	if err != nil {
+		advice := "run: callvault migrate up, which makes them"
+		if domain.KindOf(err) == domain.KindInvalid {
+			advice = "set CALLVAULT_MASTER_KEY, the same for every process; without the right one every token and link is lost"
+		}
+		return failed(err, advice)
+	}
+	d.public = ring.Public(ctx)
+	plain := 0
+	for _, k := range stored {
+		if !k.Encrypted {
+			plain++
+		}
+	}
+	switch {
+	case plain > 0 && master != "":
+		return warn(fmt.Sprintf("%d of %d are not encrypted", plain, len(stored)), "run: callvault migrate up, which encrypts them with CALLVAULT_MASTER_KEY")
+	case plain > 0 && !d.s.EmbeddedCatalog:
+		return warn(fmt.Sprintf("%d keys are there, and whoever reads the catalog can read them", plain),
+			"set CALLVAULT_MASTER_KEY for every process (openssl rand -base64 32), then run: callvault migrate up")
+	}
+	return fine("%d keys are there and can be read", len(stored))
+}
+
+// late is how long an hour may be due before somebody should look.
+const late = 15 * time.Minute
+
+func (d *Doctor) hours(ctx context.Context) finding {
+	s, err := d.catalog.Standing(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	saw := fmt.Sprintf("%d due, %d being built, %d failed", s.Due, s.Building, s.Yesterday.Failed+s.Other.Failed)
+	switch {
+	case !s.OldestDue.IsZero() && s.Now.Sub(s.OldestDue) > late:
+		return warn(saw+", the oldest due since "+s.OldestDue.Format(time.RFC3339), "look whether a scheduler and enough workers run, and into their logs")
+	case s.Yesterday.Failed+s.Other.Failed > 0:
+		return warn(saw, "the console's page Failed names the reasons; mend them, then retry there")
+	}
+	return fine("%s", saw)
+}

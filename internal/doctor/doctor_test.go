@@ -1,0 +1,301 @@
+package doctor_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// well is what every check comes to where nothing is wrong.
+func well() map[string]doctor.Status {
+	all := map[string]doctor.Status{"disk": doctor.Skipped, "outside issuer": doctor.Skipped}
+	for _, name := range doctor.Names() {
+		if all[name] == "" {
+			all[name] = doctor.OK
+		}
+	}
+	return all
+}
+
+// compare fails for every check that came to something else.
+func (w *world) compare(got map[string]doctor.Result, want map[string]doctor.Status) {
+	w.Helper()
+	for name, status := range want {
+		if r := got[name]; r.Status != status {
+			w.Errorf("%s is %s, want %s: %s (%s)", name, r.Status, status, r.Saw, r.Advice)
+		}
+	}
+}
+
+func TestWell(t *testing.T) {
+	w := newWorld(t)
+	store := w.store()
+	// Somebody's own, which nothing may touch.
+	_, err := store.Recordings().Put(t.Context(), "acme/c-1/a.opus", []byte("voice"), objstore.PutOptions{})
+	w.must(err)
+	w.compare(w.examine(), well())
+	for _, b := range []*objstore.Bucket{store.Recordings(), store.Archives()} {
+		if _, err := b.Stat(t.Context(), "callvault-doctor/probe"); domain.KindOf(err) != domain.KindNotFound {
+			t.Errorf("the probe stays in %s: %v", b.Name(), err)
+		}
+	}
+	if _, err := store.Recordings().Stat(t.Context(), "acme/c-1/a.opus"); err != nil {
+		t.Error(err)
+	}
+	if keys := testenv.MinIO(t).Keys(t, w.s.Config.Archives); len(keys) > 0 {
+		t.Errorf("the archives bucket holds %v", keys)
+	}
+}
+
+// broken is one thing that is wrong, and what is to be said of it.
+type broken struct {
+	name   string
+	spoil  func(w *world)
+	status map[string]doctor.Status // beside those that fall out with them
+	check  string                   // the one that says it
+	advice string                   // a part of what it says to do
+}
+
+// fallout gives the checks that cannot be looked at without others.
+func fallout(names ...string) map[string]doctor.Status {
+	all := map[string]doctor.Status{}
+	for _, name := range names {
+		all[name] = doctor.Skipped
+	}
+	return all
+}
+
+func catalogGone() map[string]doctor.Status {
+	return fallout("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "hours")
+}
+
+func redisGone() map[string]doctor.Status {
+	return fallout("redis server", "redis memory", "redis rights", "workers")
+}
+
+func (w *world) redisSet(pairs ...string) {
+	w.Helper()
+	opts, err := redis.ParseURL(w.redis.URL())
+	w.must(err)
+	client := redis.NewClient(opts)
+	defer func() { w.must(client.Close()) }()
+	for i := 0; i < len(pairs); i += 2 {
+		w.must(client.ConfigSet(w.Context(), pairs[i], pairs[i+1]).Err())
+	}
+}
+
+func (w *world) issuer(says func(own string) string) {
+	w.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	own := "http://" + server.Listener.Addr().String()
+	server.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/keys" {
+			_, _ = fmt.Fprint(rw, `{"keys":[{"kty":"oct","k":"AQ","kid":"1"}]}`)
+			return
+		}
+		_, _ = fmt.Fprintf(rw, `{"issuer":%q,"jwks_uri":%q}`, says(own), own+"/keys")
+	})
+	server.Start()
+	w.Cleanup(server.Close)
+	w.s.Config.OIDCIssuer = own
+}
+
+func partsBroken() []broken {
+	return []broken{
+		{"the catalog's password", func(w *world) {
+			w.s.Config.DatabaseURL = config.Secret(strings.Replace(w.s.Config.DatabaseURL.Reveal(), password(w.s.Config.DatabaseURL), "wrong-password", 1))
+		}, catalogGone(), "catalog", "correct the user and password in CALLVAULT_DATABASE_URL"},
+		{"the catalog's name", func(w *world) {
+			w.s.Config.DatabaseURL = config.Secret(strings.Replace(w.s.Config.DatabaseURL.Reveal(), "?", "_gone?", 1))
+		}, catalogGone(), "catalog", "create the database"},
+		{"a catalog without a schema", func(w *world) { w.s.Config.DatabaseURL = config.Secret(testenv.Postgres(w)) },
+			fallout("catalog clock", "signing keys", "hours"), "catalog schema", "callvault migrate up"},
+		{"the master key", func(w *world) { w.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
+		{"Redis's password", func(w *world) {
+			w.s.Config.RedisURL = config.Secret(strings.Replace(w.s.Config.RedisURL.Reveal(), password(w.s.Config.RedisURL), "wrong-password", 1))
+		}, redisGone(), "redis", "correct the user and password in CALLVAULT_REDIS_URL"},
+		{"a stopped Redis", func(w *world) { w.redis.Stop() }, redisGone(), "redis", "start Redis"},
+		{"a silent Redis", func(w *world) { w.redis.Pause(); w.s.Limit = time.Second; w.Cleanup(w.redis.Resume) }, redisGone(), "redis", "start Redis"},
+		{"Redis evicts", func(w *world) { w.redisSet("maxmemory", "100mb", "maxmemory-policy", "allkeys-lru") }, nil, "redis memory", "noeviction"},
+		{"Redis is full", func(w *world) { w.redisSet("maxmemory", "1kb") },
+			map[string]doctor.Status{"redis memory": doctor.Warn}, "redis rights", "Redis is full"},
+		{"the store's secret", func(w *world) { w.s.Config.S3SecretKey = "wrong-secret" },
+			map[string]doctor.Status{"recordings bucket": doctor.Fail, "links to objects": doctor.Skipped}, "archives bucket", "CALLVAULT_S3_SECRET_KEY"},
+		{"a missing bucket", func(w *world) { w.s.Config.Archives = testenv.BucketName("archives") },
+			fallout("links to objects"), "archives bucket", "callvault migrate up"},
+		{"a stopped store", func(w *world) { w.s.Config.S3Endpoint = "http://127.0.0.1:1" },
+			fallout("objects clock", "recordings bucket", "archives bucket", "links to objects"), "objects", "start the object store"},
+		{"a reader of recordings", func(w *world) {
+			bucket := "/" + w.s.Config.Recordings + "/"
+			w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+				return r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, bucket) && refuse(rw)
+			}, nil)
+		}, nil, "recordings bucket", "s3:PutObject on arn:aws:s3:::"},
+		{"archives that stay", func(w *world) {
+			bucket := "/" + w.s.Config.Archives + "/"
+			w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+				return r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, bucket) && !r.URL.Query().Has("uploadId") && refuse(rw)
+			}, nil)
+		}, fallout("links to objects"), "archives bucket", "s3:DeleteObject"},
+		{"the store's clock", func(w *world) {
+			w.s.Config.S3Endpoint = w.between(nil, func(r *http.Response) error {
+				r.Header.Set("Date", time.Now().Add(20*time.Minute).UTC().Format(http.TimeFormat))
+				return nil
+			})
+		}, nil, "objects clock", "NTP"},
+		{"a proxy that changes the host", func(w *world) {
+			w.s.Config.S3Public = strings.Replace(w.between(nil, nil), "127.0.0.1", "localhost", 1)
+			public := w.s.Config.S3Public
+			w.s.Config.S3Public = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+				to, err := http.NewRequestWithContext(r.Context(), r.Method, public+r.URL.RequestURI(), http.NoBody)
+				if err != nil {
+					return false
+				}
+				resp, err := http.DefaultClient.Do(to)
+				if err != nil {
+					return false
+				}
+				defer resp.Body.Close()
+				rw.WriteHeader(resp.StatusCode)
+				return true
+			}, nil)
+		}, nil, "links to objects", "Host"},
+	}
+}
+
+func addressesBroken() []broken {
+	return []broken{
+		{"nobody at the public URL", func(w *world) { w.s.Config.PublicURL = "http://127.0.0.1:1" }, nil, "public URL", "start callvault api"},
+		{"somebody else at the public URL", func(w *world) {
+			server := httptest.NewServer(http.NotFoundHandler())
+			w.Cleanup(server.Close)
+			w.s.Config.PublicURL = server.URL
+		}, nil, "public URL", "correct CALLVAULT_PUBLIC_URL"},
+		{"the public URL by another name", func(w *world) {
+			w.s.Config.PublicURL = strings.Replace(w.s.Config.PublicURL, "127.0.0.1", "localhost", 1)
+		}, nil, "public URL", "alike for every process"},
+		{"another installation", func(w *world) {
+			other := config.Secret(testenv.Postgres(w))
+			c, err := catalog.Open(w.Context(), other.Reveal(), catalog.Rules{})
+			w.must(err)
+			_, err = c.Migrate(w.Context())
+			w.must(err)
+			w.must(ensureKeys(w.Context(), c))
+			w.must(c.Close())
+			w.s.Config.PublicURL = w.serve(other)
+		}, nil, "public URL", "CALLVAULT_DATABASE_URL"},
+		{"no issuer", func(w *world) { w.s.Config.OIDCIssuer = "http://127.0.0.1:1" }, nil, "outside issuer", "CALLVAULT_OIDC_ISSUER"},
+		{"an issuer by another name", func(w *world) { w.issuer(func(own string) string { return own + "/realm" }) }, nil, "outside issuer", "exactly as the issuer"},
+		{"a bad setting", func(w *world) {
+			w.s.Settings = &config.Error{Problems: []config.Problem{{Variable: "CALLVAULT_SCHEDULE", Text: "never fires"}, {Variable: "CALLVAULT_REDIS_URL", Text: "names no host"}}}
+		}, mapsOf(redisGone(), fallout("schedule", "redis")), "settings", "docs/configuration.md"},
+	}
+}
+
+func mapsOf(all ...map[string]doctor.Status) map[string]doctor.Status {
+	out := map[string]doctor.Status{}
+	for _, m := range all {
+		maps.Copy(out, m)
+	}
+	return out
+}
+
+// TestBroken breaks one thing at a time: its check says so and what to do, all others go on.
+func TestBroken(t *testing.T) {
+	for _, c := range slices.Concat(partsBroken(), addressesBroken()) {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			c.spoil(w)
+			got := w.examine()
+			want := mapsOf(well(), c.status)
+			want[c.check] = doctor.Fail
+			if w.s.Config.OIDCIssuer == "" {
+				want["outside issuer"] = doctor.Skipped
+			}
+			w.compare(got, want)
+			if !strings.Contains(got[c.check].Advice, c.advice) {
+				t.Errorf("%s advises %q, want %q in it; it saw %s", c.check, got[c.check].Advice, c.advice, got[c.check].Saw)
+			}
+		})
+	}
+}
+
+// TestWarnings are about what works and will not always.
+func TestWarnings(t *testing.T) {
+	w := newWorld(t)
+	w.s.Unknown = []string{"CALLVAULT_LNK_TTL"}
+	w.s.Config.S3Public = "http://127.0.0.1:1"
+	w.issuer(func(own string) string { return own })
+	w.s.Config.RedisURL = config.Secret(testenv.Redis(t)) // no worker there, no append-only file
+	got := w.examine()
+	w.compare(got, mapsOf(well(), map[string]doctor.Status{"settings": doctor.Warn, "links to objects": doctor.Warn, "workers": doctor.Warn, "outside issuer": doctor.OK}))
+	for check, want := range map[string]string{"settings": "CALLVAULT_LNK_TTL", "links to objects": "127.0.0.1:1"} {
+		if !strings.Contains(got[check].Saw, want) {
+			t.Errorf("%s saw %s", check, got[check].Saw)
+		}
+	}
+	if !strings.Contains(got["redis server"].Advice, "appendonly") {
+		t.Errorf("of a Redis in memory alone it says %+v", got["redis server"])
+	}
+}
+
+// TestRecordingsThatStay: callvault needs no right to delete recordings, so neither does doctor.
+func TestRecordingsThatStay(t *testing.T) {
+	w := newWorld(t)
+	bucket := "/" + w.s.Config.Recordings + "/"
+	w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, bucket) && !r.URL.Query().Has("uploadId") && refuse(rw)
+	}, nil)
+	for range 2 { // the second meets the first one's probe
+		got := w.examine()
+		w.compare(got, well())
+		if saw := got["recordings bucket"].Saw; !strings.Contains(saw, "callvault-doctor/probe stays") {
+			t.Errorf("it says %s", saw)
+		}
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	w.s.Config.DatabaseURL = config.Secret("sqlite://" + path)
+	got := w.examine()
+	if r := got["catalog"]; r.Status != doctor.Fail || !strings.Contains(r.Advice, "migrate up") {
+		t.Errorf("a missing file is %+v", r)
+	}
+	c, err := catalog.Open(t.Context(), "sqlite://"+path, catalog.Rules{})
+	w.must(err)
+	_, err = c.Migrate(t.Context())
+	w.must(err)
+	w.must(ensureKeys(t.Context(), c))
+	w.must(c.Close())
+	w.s.Config.PublicURL = ""
+	w.compare(w.examine(), mapsOf(well(), map[string]doctor.Status{"disk": doctor.OK, "catalog connections": doctor.Skipped, "public URL": doctor.Skipped}))
+}
+
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	results, err := doctor.Examine(ctx, w.s, nil)
+	w.must(err)
+	if len(results) != len(doctor.Names()) {
+		t.Errorf("%d results", len(results))
+	}
+}

@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	humanize "github.com/dustin/go-humanize"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/disk"
+)
+
+func (d *Doctor) settings(context.Context) finding {
+	if d.s.Settings != nil {
+		var lines []string
+		for _, p := range d.s.Settings.Problems {
+			lines = append(lines, p.Variable+": "+p.Text)
+		}
+		return fail(strings.Join(lines, "\n"), "change these; docs/configuration.md describes every setting")
+	}
+	if len(d.s.Unknown) > 0 {
+		return warn("no setting of this program: "+strings.Join(d.s.Unknown, ", "), "correct the spelling, or unset them")
+	}
+	return fine("every setting can be used")
+}
+
+func (d *Doctor) schedule(context.Context) finding {
+	if d.bad("CALLVAULT_SCHEDULE") {
+		return skip("because CALLVAULT_SCHEDULE cannot be used")
+	}
+	spec, err := config.ParseSchedule(d.s.Config.Schedule)
+	if err != nil {
+		return failed(err, "set CALLVAULT_SCHEDULE to minute, hour, day, month and weekday in UTC, such as 0 2 * * *")
+	}
+	next := spec.Next(d.s.Now())
+	return fine("%q fires next at %s", d.s.Config.Schedule, next.UTC().Format(time.RFC3339))
+}
+
+// roomy is what a disk should have left before it is worth a word.
+const roomy = 4 * disk.Least
+
+// disk looks at the directories that the embedded parts and a SQLite file are in.
+func (d *Doctor) disk(context.Context) finding {
+	var dirs []string
+	if embedded := d.s.EmbeddedCatalog || d.s.EmbeddedQueue || d.s.EmbeddedObjects; embedded {
+		if d.s.Absent != "" {
+			return skip("%s", d.s.Absent)
+		}
+		dirs = append(dirs, d.s.Config.Data)
+	}
+	if path, ok := d.sqlitePath(); ok && !d.s.EmbeddedCatalog {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	if len(dirs) == 0 {
+		return skip("callvault keeps nothing on this host's disk")
+	}
+	saw := make([]string, 0, len(dirs))
+	for _, dir := range dirs {
+		if err := disk.Check(dir, disk.Least); err != nil {
+			return failed(err, "make room, or move the data to a larger disk; nothing is taken in or built before")
+		}
+		free, size, err := disk.Free(dir)
+		if err != nil {
+			return failed(err, "look at the file system")
+		}
+		text := fmt.Sprintf("%s of %s are free in %s", humanize.IBytes(free), humanize.IBytes(size), dir)
+		if free < roomy {
+			return warn(text, "make room: below "+humanize.IBytes(disk.Least)+" callvault is not ready any more")
+		}
+		saw = append(saw, text)
+	}
+	return fine("%s", strings.Join(saw, "; "))
+}
+
+func (d *Doctor) sqlitePath() (string, bool) {
+	u, err := url.Parse(d.s.Config.DatabaseURL.Reveal())
+	if err != nil || u.Scheme != "sqlite" {
+		return "", false
+	}
+	return u.Path, true
+}

@@ -1,0 +1,166 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/queue"
+)
+
+// Subject is an installation as this process is configured to see it.
+type Subject struct {
+	Config   config.Config // with the addresses of embedded parts, where they run
+	Settings *config.Error // what of the configuration cannot be used; nil when all can
+	Unknown  []string      // variables that look like settings and are none
+
+	// Which parts belong to a standalone callvault, and so are its own business.
+	EmbeddedCatalog, EmbeddedQueue, EmbeddedObjects bool
+	// Absent says why there are no embedded parts to look at; "" when there are.
+	Absent string
+	// Running is the URL of the standalone process whose parts these are; "" for none.
+	Running string
+
+	// Of the embedded object store; nil for others.
+	Sync     func(bucket, key string) error
+	CheckKey func(key string) error
+
+	Limit time.Duration // of each check
+	Now   func() time.Time
+}
+
+// Doctor examines a Subject once.
+type Doctor struct {
+	s      Subject
+	client *http.Client
+
+	// Opened by the checks that reach them; used by those that need these.
+	catalog *catalog.Catalog
+	queue   *queue.Queue
+	store   *objstore.Store
+	public  jose.JSONWebKeySet // of the catalog's own signing keys
+}
+
+// Examine runs every check and reports each as soon as it and all before it have ended. Its error
+// is about closing what was opened.
+func Examine(ctx context.Context, s Subject, report func(Result)) ([]Result, error) {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	d := &Doctor{s: s, client: &http.Client{Transport: transport}}
+	results := examine(ctx, d.checks(), s.Limit, d.scrub(), report)
+	transport.CloseIdleConnections()
+	var err error
+	if d.catalog != nil {
+		err = errors.Join(err, d.catalog.Close())
+	}
+	if d.queue != nil {
+		err = errors.Join(err, d.queue.Close())
+	}
+	if d.store != nil {
+		d.store.Close()
+	}
+	return results, err
+}
+
+// Names lists every check, in order.
+func Names() []string {
+	var names []string
+	for _, c := range (&Doctor{}).checks() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func (d *Doctor) checks() []check {
+	return []check{
+		{name: "settings", run: d.settings},
+		{name: "schedule", run: d.schedule},
+		{name: "disk", run: d.disk},
+		{name: "catalog", run: d.reachCatalog},
+		{name: "catalog server", needs: []string{"catalog"}, run: d.catalogServer},
+		{name: "catalog rights", needs: []string{"catalog"}, run: d.catalogRights},
+		{name: "catalog connections", needs: []string{"catalog"}, run: d.catalogConnections},
+		{name: "catalog schema", needs: []string{"catalog"}, run: d.catalogSchema},
+		{name: "catalog clock", needs: []string{"catalog schema"}, run: d.catalogClock},
+		{name: "signing keys", needs: []string{"catalog schema"}, run: d.signingKeys},
+		{name: "redis", run: d.reachQueue},
+		{name: "redis server", needs: []string{"redis"}, run: d.queueServer},
+		{name: "redis memory", needs: []string{"redis"}, run: d.queueMemory},
+		{name: "redis rights", needs: []string{"redis"}, run: d.queueRights},
+		{name: "objects", run: d.reachStore},
+		{name: "objects clock", needs: []string{"objects"}, run: d.storeClock},
+		{name: "recordings bucket", needs: []string{"objects"}, run: d.recordingsBucket},
+		{name: "archives bucket", needs: []string{"objects"}, run: d.archivesBucket},
+		{name: "links to objects", needs: []string{"archives bucket"}, run: d.links},
+		{name: "workers", needs: []string{"redis"}, run: d.workers},
+		{name: "hours", needs: []string{"catalog schema"}, run: d.hours},
+		{name: "public URL", after: []string{"signing keys"}, run: d.publicURL},
+		{name: "outside issuer", run: d.outsideIssuer},
+	}
+}
+
+// bad says that a setting cannot be used; then nothing is asked by it.
+func (d *Doctor) bad(variable string) bool {
+	return d.s.Settings != nil && slices.ContainsFunc(d.s.Settings.Problems, func(p config.Problem) bool { return p.Variable == variable })
+}
+
+// noPart says why a part is not looked at, if so.
+func (d *Doctor) noPart(embedded bool, variables ...string) (finding, bool) {
+	if at := slices.IndexFunc(variables, d.bad); at >= 0 {
+		return skip("because %s cannot be used", variables[at]), true
+	}
+	if embedded && d.s.Absent != "" {
+		return skip("%s", d.s.Absent), true
+	}
+	return finding{}, false
+}
+
+// scrub takes every secret of the configuration out of a text, whoever put it there.
+func (d *Doctor) scrub() func(string) string {
+	var pairs []string
+	add := func(text string) {
+		if len(text) >= 4 { // shorter ones would tear ordinary words apart
+			pairs = append(pairs, text, "***", url.QueryEscape(text), "***", url.PathEscape(text), "***")
+		}
+	}
+	c := d.s.Config
+	if d.s.EmbeddedObjects {
+		c.S3AccessKey = "" // the program's own name
+	}
+	eachSecret(reflect.ValueOf(c), func(s config.Secret) {
+		u, err := url.Parse(s.Reveal())
+		if err != nil || u.Host == "" {
+			add(s.Reveal())
+			return
+		}
+		if password, set := u.User.Password(); set {
+			add(password)
+		}
+		for name, values := range u.Query() {
+			if strings.Contains(name, "password") {
+				add(values[0])
+			}
+		}
+	})
+	return strings.NewReplacer(pairs...).Replace
+}
+
+func eachSecret(v reflect.Value, visit func(config.Secret)) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if s, ok := f.Interface().(config.Secret); ok && s != "" {
+			visit(s)
+		} else if f.Kind() == reflect.Struct {
+			eachSecret(f, visit)
+		}
+	}
+}
