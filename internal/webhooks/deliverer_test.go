@@ -1,0 +1,319 @@
+package webhooks_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/webhooks"
+)
+
+func TestDelivers(t *testing.T) {
+	onBoth(t, func(w *world) {
+		r := newReceiver(t, nil)
+		_, secret := w.tenant("acme", r.URL+"/hook?x=1")
+		w.deliverer(w.catalog, nil)
+		w.events("acme", 1)
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		got := r.all()
+		if len(got) != 1 {
+			t.Fatalf("%d arrived", len(got))
+		}
+		if !secretShape(secret) {
+			t.Errorf("the secret has another shape than whsec_ and base64")
+		}
+		if err := verified(secret, got[0]); err != nil {
+			t.Error(err)
+		}
+		changed := got[0]
+		changed.body = append([]byte(" "), changed.body...)
+		if verified(secret, changed) == nil {
+			t.Error("a changed body is believed")
+		}
+		var event struct {
+			Type string
+			Data map[string]any
+		}
+		if err := json.Unmarshal(got[0].body, &event); err != nil || event.Type != "day.completed" || event.Data["utcDay"] != string(w.day) {
+			t.Errorf("%s, %v", got[0].body, err)
+		}
+		if h := got[0].header; h.Get("Content-Type") != "application/json" || h.Get("User-Agent") != "callvault-webhooks" || h.Get("webhook-id") != w.log("acme")[0].Event {
+			t.Errorf("headers %v", h)
+		}
+	})
+}
+
+// TestRotation: both secrets are believed for the grace time, then the new one alone.
+func TestRotation(t *testing.T) {
+	onBoth(t, func(w *world) {
+		r := newReceiver(t, nil)
+		e, former := w.tenant("acme", r.URL)
+		_, secret, err := w.endpoints.Rotate(t.Context(), "acme", e.ID, time.Hour, catalog.Origin{Actor: "test"})
+		w.must(err)
+		w.deliverer(w.catalog, nil)
+		w.events("acme", 1)
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		w.pass(2 * time.Hour)
+		w.events("acme", 2)
+		w.untilState("acme", catalog.DeliveryDelivered, 2)
+		got := r.all()
+		for i, want := range []bool{true, false} {
+			if err := verified(former, got[i]); (err == nil) != want {
+				t.Errorf("delivery %d, former secret: %v", i, err)
+			}
+			if err := verified(secret, got[i]); err != nil {
+				t.Errorf("delivery %d, new secret: %v", i, err)
+			}
+		}
+	})
+}
+
+// breakOff closes the connection without an answer.
+func breakOff(w http.ResponseWriter, _ *http.Request) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = conn.Close()
+	}
+}
+
+// TestHostileReceivers tries receivers that hang, fail and break off, until they recover.
+func TestHostileReceivers(t *testing.T) {
+	elsewhere := newReceiver(t, nil)
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, c := range map[string]struct {
+		then   http.HandlerFunc
+		status int
+		text   string
+	}{
+		"hangs":      {hang, 0, "no answer within 300ms"},
+		"fails":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret detail", 500) }, 500, "answered 500"},
+		"closes":     {breakOff, 0, "no answer: EOF"},
+		"redirects":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, 307, "answered 307; redirects are not followed"},
+		"is hostile": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 100<<10)) }, 0, "no answer: net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded"},
+		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100000000")
+			w.WriteHeader(404)
+			_, _ = w.Write(make([]byte, 1<<20))
+		}, 404, "answered 404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(w *world) {
+				w.T = t // sub-tests end before their parent's clean-up
+				r := newReceiver(t, c.then)
+				_, secret := w.tenant("acme", r.URL)
+				stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = 300 * time.Millisecond })
+				defer stop()
+				w.events("acme", 1)
+				w.until("a first try", func() bool { return w.log("acme")[0].Attempts == 1 })
+				d := w.log("acme")[0]
+				if d.State != catalog.DeliveryPending || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
+					t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
+				}
+				if wait := d.Next.Sub(d.Last); wait < 4*time.Second || wait > 6*time.Second {
+					t.Errorf("it is tried again after %s", wait)
+				}
+				w.pass(7 * time.Second)
+				w.until("a second try", func() bool { return w.log("acme")[0].Attempts == 2 })
+				r.answer(nil)
+				w.pass(6 * time.Minute)
+				w.untilState("acme", catalog.DeliveryDelivered, 1)
+				if len(r.ids()) != 1 || len(r.all()) != 3 {
+					t.Errorf("arrived: %v", r.ids())
+				}
+				for _, g := range r.all() {
+					if err := verified(secret, g); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
+	if len(elsewhere.all()) > 0 {
+		t.Error("a redirect was followed")
+	}
+}
+
+// TestGivesUp spends all tries.
+func TestGivesUp(t *testing.T) {
+	onBoth(t, func(w *world) {
+		r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+		w.tenant("acme", r.URL)
+		w.deliverer(w.catalog, nil)
+		w.events("acme", 1)
+		for n := 1; n <= 10; n++ {
+			w.until("another try", func() bool { return w.log("acme")[0].Attempts == n })
+			w.pass(30 * time.Hour)
+		}
+		w.untilState("acme", catalog.DeliveryFailed, 1)
+		r.answer(nil)
+		n, err := w.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, catalog.Origin{Actor: "test"})
+		if err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		if len(r.ids()) != 1 || len(r.all()) != 11 {
+			t.Errorf("arrived: %v", r.ids())
+		}
+	})
+}
+
+func TestAnswersThatSteer(t *testing.T) {
+	onBoth(t, func(w *world) {
+		busy := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1800")
+			w.WriteHeader(429)
+		})
+		gone := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) })
+		w.tenant("busy", busy.URL)
+		e, _ := w.tenant("gone", gone.URL)
+		w.deliverer(w.catalog, nil)
+		w.events("busy", 1)
+		w.events("gone", 1)
+		w.until("a try", func() bool { return w.log("busy")[0].Attempts == 1 })
+		if d := w.log("busy")[0]; d.Next.Sub(d.Last) != 30*time.Minute {
+			t.Errorf("asked for half an hour, it waits %s", d.Next.Sub(d.Last))
+		}
+		w.untilState("gone", catalog.DeliveryFailed, 1)
+		got, err := w.catalog.Endpoint(t.Context(), "gone", e.ID)
+		if err != nil || got.Disabled.IsZero() {
+			t.Errorf("a webhook that is gone: %+v, %v", got, err)
+		}
+	})
+}
+
+// TestTwoDeliverers shares the work between two: nothing is lost, and nothing sent twice.
+func TestTwoDeliverers(t *testing.T) {
+	onBoth(t, func(w *world) {
+		r := newReceiver(t, nil)
+		for _, id := range []string{"a", "b", "c"} {
+			w.tenant(id, r.URL)
+		}
+		for range 2 {
+			w.deliverer(w.catalog, nil)
+		}
+		for _, id := range []string{"a", "b", "c"} {
+			w.events(id, 20)
+		}
+		for _, id := range []string{"a", "b", "c"} {
+			w.untilState(id, catalog.DeliveryDelivered, 20)
+		}
+		ids := r.ids()
+		if len(ids) != 60 || len(r.all()) != 60 {
+			t.Errorf("%d events arrived in %d deliveries", len(ids), len(r.all()))
+		}
+	})
+}
+
+// TestSlowReceiver: one that takes all its time keeps nobody else waiting.
+func TestSlowReceiver(t *testing.T) {
+	onBoth(t, func(w *world) {
+		release := make(chan struct{})
+		slow := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-release })
+		defer close(release)
+		quick := newReceiver(t, nil)
+		w.tenant("slow", slow.URL)
+		w.tenant("quick", quick.URL)
+		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 3 })
+		defer stop()
+		w.events("slow", 30)
+		w.until("the slow one has what it may", func() bool { return len(slow.all()) == 2 })
+		w.events("quick", 20)
+		w.untilState("quick", catalog.DeliveryDelivered, 20)
+		if n := len(slow.all()); n != 2 {
+			t.Errorf("%d are under way to the slow one", n)
+		}
+	})
+}
+
+// TestStop gives back what is under way, without an attempt.
+func TestStop(t *testing.T) {
+	onBoth(t, func(w *world) {
+		release := make(chan struct{})
+		r := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-release })
+		defer close(release)
+		w.tenant("acme", r.URL)
+		stop := w.deliverer(w.catalog, nil)
+		w.events("acme", 1)
+		w.until("it arrives", func() bool { return len(r.all()) == 1 })
+		stop()
+		if d := w.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+			t.Errorf("%s after %d attempts", d.State, d.Attempts)
+		}
+		r.answer(nil)
+		w.deliverer(w.catalog, nil)
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		if len(r.ids()) != 1 {
+			t.Errorf("ids %v", r.ids())
+		}
+	})
+}
+
+// TestAnotherMasterKey: what can't be signed waits, and is no failure of the receiver.
+func TestAnotherMasterKey(t *testing.T) {
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	r := newReceiver(t, nil)
+	w.tenant("acme", r.URL)
+	right := w.vault
+	var err error
+	w.vault, err = auth.NewVault("")
+	w.must(err)
+	stop := w.deliverer(w.catalog, nil)
+	w.events("acme", 1)
+	w.until("it waits", func() bool {
+		return time.Until(w.log("acme")[0].Next) > 50*time.Second && time.Until(w.log("acme")[0].Next) <= time.Minute
+	})
+	stop()
+	if d := w.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 || len(r.all()) > 0 {
+		t.Errorf("%+v", d)
+	}
+	w.vault = right
+	w.pass(2 * time.Minute)
+	w.deliverer(w.catalog, nil)
+	w.untilState("acme", catalog.DeliveryDelivered, 1)
+}
+
+// TestPrivateAddresses calls names and addresses that lead to this machine: nothing arrives.
+func TestPrivateAddresses(t *testing.T) {
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	plain := newReceiver(t, nil)
+	secure := &receiver{}
+	secure.Server = httptest.NewTLSServer(secure)
+	t.Cleanup(secure.Close)
+	port := func(r *receiver) string {
+		_, port, err := net.SplitHostPort(r.Listener.Addr().String())
+		w.must(err)
+		return port
+	}
+	for i, url := range []string{"https://localhost:" + port(secure), "https://127.0.0.1:" + port(secure), "http://localhost:" + port(plain),
+		"https://[::ffff:127.0.0.1]:" + port(secure), "http://[::1]:" + port(plain)} {
+		w.tenant(fmt.Sprint("t", i), url+"/hook")
+		w.events(fmt.Sprint("t", i), 1)
+	}
+	// The rules grew stricter after these were made, as names can come to lead elsewhere.
+	stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Rules = webhooks.Rules{} })
+	for i := range 5 {
+		tenant := fmt.Sprint("t", i)
+		w.until("a try", func() bool { return w.log(tenant)[0].Attempts == 1 })
+		if d := w.log(tenant)[0]; d.Error != "the host's address is private; CALLVAULT_WEBHOOK_PRIVATE would allow it" {
+			t.Errorf("%s: %q", tenant, d.Error)
+		}
+	}
+	stop()
+	if n := len(plain.all()) + len(secure.all()); n > 0 {
+		t.Errorf("%d arrived", n)
+	}
+	// Where it is allowed, the certificate still counts.
+	w.deliverer(w.catalog, nil)
+	w.pass(time.Minute)
+	w.untilState("t2", catalog.DeliveryDelivered, 1)
+	w.until("a second try", func() bool { return w.log("t0")[0].Attempts == 2 })
+	if d := w.log("t0")[0]; !strings.Contains(d.Error, "certificate") {
+		t.Errorf("an unknown certificate: %q", d.Error)
+	}
+}

@@ -1,0 +1,78 @@
+package webhooks
+
+import (
+	"context"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+)
+
+// DefaultGrace is how long a former secret signs too after a rotation.
+const DefaultGrace = 24 * time.Hour
+
+// EndpointStore keeps endpoints. Errors as of the catalog's methods.
+type EndpointStore interface {
+	CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error)
+	SetEndpoint(ctx context.Context, tenant, id string, s catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
+	RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, grace time.Duration, o catalog.Origin) (catalog.Endpoint, error)
+	SealEndpoints(ctx context.Context, seal func(id string, s catalog.Sealed) catalog.Sealed) error
+}
+
+// Endpoints makes and changes endpoints: for commands and the admin API.
+type Endpoints struct {
+	store EndpointStore
+	vault Vault
+	rules Rules
+}
+
+// NewEndpoints makes Endpoints.
+func NewEndpoints(store EndpointStore, vault Vault, rules Rules) *Endpoints {
+	return &Endpoints{store: store, vault: vault, rules: rules}
+}
+
+// Create adds an endpoint and gives its secret, which nobody can read again. Errors: KindInvalid
+// for a URL or an event that cannot be, KindNotFound, KindConflict; see catalog.CreateEndpoint.
+func (s *Endpoints) Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error) {
+	if err := s.rules.CheckURL(url); err != nil {
+		return catalog.Endpoint{}, "", err
+	}
+	e := catalog.Endpoint{ID: catalog.NewEndpointID(), Tenant: tenant, URL: url, Events: events}
+	secret, sealed := newSecret(s.vault, e.ID)
+	e.Secret = sealed
+	e, err := s.store.CreateEndpoint(ctx, e, o)
+	if err != nil {
+		return e, "", err
+	}
+	return e, secret, nil
+}
+
+// Set changes an endpoint. Errors: KindInvalid, KindNotFound.
+func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error) {
+	if c.URL != nil {
+		if err := s.rules.CheckURL(*c.URL); err != nil {
+			return catalog.Endpoint{}, err
+		}
+	}
+	return s.store.SetEndpoint(ctx, tenant, id, c, o)
+}
+
+// Rotate gives an endpoint a new secret; the one before signs too for grace. Error: KindNotFound.
+func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error) {
+	secret, sealed := newSecret(s.vault, id)
+	e, err := s.store.RotateEndpoint(ctx, tenant, id, sealed, grace, o)
+	if err != nil {
+		return e, "", err
+	}
+	return e, secret, nil
+}
+
+// SealAll encrypts the secrets that were stored before there was a master key.
+func (s *Endpoints) SealAll(ctx context.Context) error {
+	return s.store.SealEndpoints(ctx, func(id string, plain catalog.Sealed) catalog.Sealed {
+		if plain.Encrypted {
+			return plain
+		}
+		data, encrypted := s.vault.Seal(about(id), plain.Data)
+		return catalog.Sealed{Data: data, Encrypted: encrypted}
+	})
+}

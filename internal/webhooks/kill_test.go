@@ -1,0 +1,57 @@
+package webhooks_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/webhooks"
+)
+
+// killVariable holds the database of a child that is killed.
+const killVariable = "CALLVAULT_TEST_WEBHOOK_KILL"
+
+// mute is a catalog that is never told what became of a delivery.
+type mute struct{ webhooks.Store }
+
+func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catalog.Attempt) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestKill kills a process, with SIGKILL, between what it sent and telling the catalog. The same
+// event, with the same id, is sent once more.
+func TestKill(t *testing.T) {
+	if url := os.Getenv(killVariable); url != "" {
+		w := newWorld(t, url)
+		w.deliverer(mute{w.catalog}, nil)
+		time.Sleep(time.Minute) // killed long before
+		return
+	}
+	onBoth(t, func(w *world) {
+		r := newReceiver(t, nil)
+		_, secret := w.tenant("acme", r.URL)
+		w.events("acme", 1)
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
+		child.Env = append(os.Environ(), killVariable+"="+w.url)
+		w.must(child.Start())
+		w.until("the child sends", func() bool { return len(r.all()) == 1 })
+		w.must(child.Process.Kill())
+		_ = child.Wait() // it was killed
+		if d := w.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+			t.Errorf("%+v", d)
+		}
+		w.deliverer(w.catalog, nil)
+		w.pass(2 * time.Minute) // its claim lapses
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		if len(r.ids()) != 1 || len(r.all()) != 2 {
+			t.Errorf("arrived: %v", r.ids())
+		}
+		for _, g := range r.all() {
+			w.must(verified(secret, g))
+		}
+	})
+}
