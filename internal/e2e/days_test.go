@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -59,96 +58,6 @@ func TestRetention(t *testing.T) {
 	w.ok("archive", "--tenant", "acme", "--day", string(old), "--reopen", "--wait")
 	w.check(all...)
 	w.clean()
-}
-
-// TestRestoredCatalog puts yesterday's backup of the catalog in the place of today's, while the object
-// store has moved on: the roles alone bring it to the right state, and delete nothing newer.
-func TestRestoredCatalog(t *testing.T) {
-	w := newPrivateWorld(t)
-	w.tenant("acme")
-	d := day{"acme", w.yesterday()}
-	hour := func(h int) domain.HourKey { return domain.HourKey{Tenant: "acme", Day: d.day, Hour: h} }
-	w.take(append(spread(hour(1), "r", 3, 1000), spread(hour(2), "r", 3, 1000)...))
-	roles := []*process{w.start("api"), w.start("scheduler,worker")}
-	w.settled(d)
-	w.check(d)
-	for _, p := range roles {
-		p.term()
-	}
-	w.must(w.cat.Close())
-	w.must(w.db.Close())
-	w.copyDatabase("postgres", "backup")
-	w.step("backup")
-	w.open(w.env["CALLVAULT_DATABASE_URL"])
-	// After the backup: a rebuilt hour, a new hour, and the first archive of hour 2 gone.
-	roles = []*process{w.start("api"), w.start("scheduler,worker")}
-	later := append(spread(hour(1), "later", 2, 1000), spread(hour(3), "later", 2, 1000)...)
-	w.take(later)
-	w.ok("archive", "--tenant", "acme", "--day", string(d.day), "--hour", "2", "--force", "--wait")
-	w.settled(d)
-	w.check(d)
-	w.sql(`UPDATE archives SET links_until_us = 0, delete_after_us = 0 WHERE state = 'superseded'`)
-	eventually(t, "the first archive of hours 1 and 2 is deleted", func(context.Context) string {
-		if n := w.number(`SELECT count(*) FROM archives WHERE state = 'superseded' OR state = 'doomed' AND deletions = 0`); n > 0 {
-			return fmt.Sprint(n, " wait")
-		}
-		return ""
-	})
-	for _, p := range roles {
-		p.term()
-	}
-	newer := w.objects()
-	w.step("moved on")
-	// The backup comes back.
-	w.env["CALLVAULT_DATABASE_URL"] = database(t, w.env["CALLVAULT_DATABASE_URL"], "backup")
-	w.open(w.env["CALLVAULT_DATABASE_URL"])
-	w.start("api")
-	w.start("scheduler,worker")
-	w.sql(`UPDATE archives SET checked_us = 0 WHERE state = 'published'`) // an hour has passed
-	eventually(t, "the archives that are gone are built again", func(context.Context) string {
-		if r := w.revisions(d); len(r) != 2 || r[0] < 2 || r[1] < 2 {
-			return fmt.Sprint(r)
-		}
-		return ""
-	})
-	w.step("rebuilt")
-	for _, r := range later { // the catalog has forgotten them: whoever sent them sends them again
-		delete(w.truth.all, r.Key)
-	}
-	w.settled(d)
-	w.check(d)
-	w.registered(later)
-	w.settled(d)
-	w.check(d)
-	for key := range newer {
-		if !w.objects()[key] {
-			t.Errorf("%s is newer than the backup and was deleted", key)
-		}
-	}
-}
-
-// database gives the URL of another database of the same server.
-func database(t *testing.T, at, name string) string {
-	t.Helper()
-	u, err := url.Parse(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	return u.String()
-}
-
-// copyDatabase makes a copy of a database to which nobody is connected.
-func (w *world) copyDatabase(from, to string) {
-	w.t.Helper()
-	there := &world{t: w.t}
-	there.open(database(w.t, w.env["CALLVAULT_DATABASE_URL"], "template1"))
-	eventually(w.t, "the catalog is copied", func(ctx context.Context) string {
-		if _, err := there.db.ExecContext(ctx, "CREATE DATABASE "+to+" TEMPLATE "+from); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
 }
 
 // TestArchivesGone deletes published objects behind callvault's back: their hours are built again.

@@ -1,0 +1,108 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// TestRestoredCatalog brings yesterday's backup of the catalog back, with an empty Redis, while the
+// object store has moved on. What was taken in since is sent again. The roles alone bring it to the
+// right state and delete nothing that is newer than the backup.
+func TestRestoredCatalog(t *testing.T) {
+	w := newPrivateWorld(t)
+	w.env["CALLVAULT_LINK_TTL"] = "7d"
+	w.jump(-24 * time.Hour) // it is yesterday
+	w.tenant("acme")
+	first := w.yesterday()
+	days := []day{{"acme", first}, {"acme", first.Add(1)}}
+	of := func(d day, hour int, name string) []recording {
+		return spread(domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, name, 3, 1000)
+	}
+	roles := w.allRoles()
+	w.take(append(append(of(days[0], 1, "r"), of(days[0], 2, "r")...), of(days[0], 3, "r")...))
+	w.take(of(days[1], 5, "r"))
+	w.settled(days[0])
+	w.check(days[0])
+	_, before := w.askDay("acme", days[0].day)
+	backup := filepath.Join(w.dir, "catalog.dump")
+	w.postgres.Dump(backup)
+	w.step("backup, while everything runs")
+	// Since then: late recordings of an archived day, the rest of the next day, its night, an archive
+	// built afresh; and the bytes of the archives that those replaced are gone.
+	later := append(append(append(of(days[0], 1, "late"), of(days[0], 4, "late")...), of(days[1], 5, "late")...), of(days[1], 6, "r")...)
+	w.take(later)
+	w.settled(days[0])
+	stop(roles)
+	w.jump(24 * time.Hour)
+	roles = w.allRoles()
+	w.ok("archive", "--tenant", "acme", "--day", string(first), "--hour", "2", "--force", "--wait")
+	w.settled(days...)
+	w.check(days...)
+	_, since := w.askDay("acme", days[0].day)
+	w.sql(`UPDATE archives SET links_until_us = 0, delete_after_us = 0 WHERE state = 'superseded'`)
+	eventually(t, "the replaced archives are deleted", func(context.Context) string {
+		if n := w.number(`SELECT count(*) FROM archives WHERE state = 'superseded' OR state = 'doomed' AND deletions = 0`); n > 0 {
+			return fmt.Sprint(n, " wait")
+		}
+		return ""
+	})
+	stop(roles)
+	newer := w.objects()
+	w.step("a day later")
+	// The catalog of yesterday comes back.
+	w.env["CALLVAULT_DATABASE_URL"] = w.postgres.Restore(backup, "restored")
+	w.open(w.env["CALLVAULT_DATABASE_URL"])
+	w.jump(24 * time.Hour)
+	w.redis.Flush()
+	roles = w.allRoles()
+	w.registered(later)
+	eventually(t, "the archives that are gone are built again", func(context.Context) string {
+		if n := w.number(`SELECT count(*) FROM hours WHERE day = $1 AND hour IN (1, 2) AND state = 'available' AND revision > 1`, first); n != 2 {
+			return fmt.Sprint(n, " of 2 are")
+		}
+		return ""
+	})
+	w.settled(days...)
+	w.check(days...) // by links that are issued now
+	w.step("healed")
+	for name, c := range map[string]struct {
+		link link
+		want int
+	}{
+		"issued before the backup, of an archive that stands":  {before.Links[3], 200},
+		"issued before the backup, of an archive that is gone": {before.Links[1], 404},
+		"issued after the backup":                              {since.Links[1], 404},
+	} {
+		if status, _ := w.request("GET", *c.link.URL, nil, nil); status != c.want {
+			t.Errorf("a link %s answers %d, want %d", name, status, c.want)
+		}
+	}
+	w.passes()
+	now := w.objects()
+	for key := range newer {
+		if !now[key] {
+			t.Errorf("%s is newer than the backup, or stands in it, and was deleted", key)
+		}
+	}
+	if n := w.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
+		t.Errorf("%d failures or lapses", n)
+	}
+	stop(roles)
+}
+
+// allRoles starts an API, and a scheduler beside a worker.
+func (w *world) allRoles() []*process {
+	w.t.Helper()
+	return []*process{w.start("api"), w.start("scheduler,worker")}
+}
+
+func stop(list []*process) {
+	for _, p := range list {
+		p.term()
+	}
+}
