@@ -66,6 +66,10 @@ up: ## production's parts and roles in containers
 down: ## stop the containers; their data stays
 	@docker compose down
 
+.PHONY: config-page
+config-page: ## write docs/configuration.md from the settings
+	@go test ./internal/config -run '^TestPage$$' -update
+
 .PHONY: tools
 tools: ## install what tests and lint need and this machine lacks
 	@bash .ci/tools

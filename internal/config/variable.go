@@ -13,6 +13,7 @@ type Variable struct {
 	Name        string   // CALLVAULT_…
 	FileName    string   // CALLVAULT_…_FILE of a secret, else ""
 	Flag        string   // --…
+	Kind        string   // of its values, as the type tag names it
 	Group       string   // heading in help and documentation
 	Default     string   // as text; "" for none
 	Description string   // one sentence
@@ -41,6 +42,7 @@ func Variables() []Variable {
 func describe(f reflect.StructField) Variable {
 	v := Variable{
 		Name:        f.Tag.Get("var"),
+		Kind:        f.Tag.Get("type"),
 		Default:     shownDefault(f.Tag.Get("shown"), f.Tag.Get("default")),
 		Description: f.Tag.Get("help"),
 		Example:     f.Tag.Get("eg"),
