@@ -185,6 +185,9 @@ func (p *Parts) Prepare(ctx context.Context) (Prepared, error) {
 	if done.Keys, err = auth.EnsureKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal()); err != nil {
 		return done, err
 	}
+	if err := p.sealWebhooks(ctx); err != nil {
+		return done, err
+	}
 	return done, p.EnsureBuckets(ctx)
 }
 

@@ -170,6 +170,7 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 		Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval}, Tracer: p.tracer(), OnBuild: p.built,
 	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
+	p.addDeliverer(g, log)
 }
 
 // maxSkew is how far this host's clock may be from the catalog's before it is not ready.

@@ -26,7 +26,7 @@ type Parts struct {
 	S3SecretKey Secret `name:"s3-secret-key" var:"CALLVAULT_S3_SECRET_KEY" type:"secret" placeholder:"KEY" need:"api worker scheduler" roles:"api worker scheduler" eg:"the secret that belongs to the access key" help:"Secret key of the object store."`
 	Recordings  string `name:"recordings-bucket" var:"CALLVAULT_RECORDINGS_BUCKET" type:"bucket" default:"recordings" roles:"api worker scheduler" help:"Bucket that recordings arrive in."`
 	Archives    string `name:"archives-bucket" var:"CALLVAULT_ARCHIVES_BUCKET" type:"bucket" default:"archives" roles:"api worker scheduler" help:"Bucket that archives are written to."`
-	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"masterkey" placeholder:"KEY" roles:"api" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys in the catalog; at least 32 characters."`
+	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"masterkey" placeholder:"KEY" roles:"api worker" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys and webhooks' secrets in the catalog; at least 32 characters."`
 	LogLevel    string `var:"CALLVAULT_LOG_LEVEL" type:"choice" default:"info" oneof:"debug info warn error" placeholder:"LEVEL" roles:"api worker scheduler" help:"Least level that is logged: debug, info, warn or error."`
 }
 
@@ -58,6 +58,8 @@ type Work struct {
 	BuildStall    time.Duration `var:"CALLVAULT_BUILD_STALL" type:"duration" default:"2m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker" help:"A build without a byte for this long is cancelled and retried."`
 	DrainTimeout  time.Duration `var:"CALLVAULT_DRAIN_TIMEOUT" type:"duration" default:"25s" min:"1s" max:"1h" placeholder:"TIME" roles:"api worker scheduler" help:"How long a stopping process waits for downloads and builds to end."`
 	StopDelay     time.Duration `var:"CALLVAULT_STOP_DELAY" type:"duration" default:"5s" min:"0s" max:"10m" placeholder:"TIME" roles:"api" help:"How long a stopping API that is not ready any more still takes requests: part of CALLVAULT_DRAIN_TIMEOUT, at most its half."`
+
+	WebhookPrivate bool `var:"CALLVAULT_WEBHOOK_PRIVATE" type:"switch" default:"off" placeholder:"on|off" roles:"api worker" help:"Webhooks may call hosts of loopback and private networks, there also without TLS."`
 }
 
 // Embedded says which parts have no address and so run inside the process.

@@ -91,10 +91,12 @@ func TestHostileReceivers(t *testing.T) {
 		status int
 		text   string
 	}{
-		"hangs":      {hang, 0, "no answer within 300ms"},
-		"fails":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret detail", 500) }, 500, "answered 500"},
-		"closes":     {breakOff, 0, "no answer: EOF"},
-		"redirects":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) }, 307, "answered 307; redirects are not followed"},
+		"hangs":  {hang, 0, "no answer within 300ms"},
+		"fails":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret detail", 500) }, 500, "answered 500"},
+		"closes": {breakOff, 0, "no answer: EOF"},
+		"redirects": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, 307, "answered 307; redirects are not followed"},
 		"is hostile": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 100<<10)) }, 0, "no answer: net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded"},
 		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100000000")
