@@ -38,7 +38,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 		}
 		at := d.at
 		var revision int64
-		err = tx.QueryRowContext(ctx, `UPDATE hours SET token = $4, worker = $5, claimed_us = $6, lease_us = $7
+		err = tx.QueryRowContext(ctx, `UPDATE hours SET token = $4, worker = $5, claimed_us = $6, lease_us = $7, trace = NULL
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND due_us <= $6 AND token IS NULL
 			RETURNING revision`, key.Tenant, key.Day, key.Hour, token, worker, at, at+c.rules.Lease.Microseconds()).Scan(&revision)
 		if errors.Is(err, sql.ErrNoRows) {

@@ -15,6 +15,7 @@ type Due struct {
 	domain.HourKey
 	Dispatch int64     // the last dispatch's number
 	Since    time.Time // when it became due
+	Trace    string    // W3C traceparent of who asked for it; "" when nobody did, or was traced
 }
 
 // dueSQL says that an hour waits for a build and nobody holds it.
@@ -26,7 +27,7 @@ const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND
 func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]Due, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
 		var since int64
-		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
 		d.Since = fromMicros(since)
 		return d, err
 	}, dueHoursSQL, epoch, perTenant, limit)
@@ -35,13 +36,13 @@ func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit i
 // dueHoursSQL numbers what is due in a part of its own: else SQLite reads all hours in the order
 // that the numbering wants.
 const dueHoursSQL = `WITH due AS MATERIALIZED (
-		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
+		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, h.trace FROM hours h
 		WHERE ` + dueSQL + ` AND (h.dispatched_us IS NULL OR h.dispatch_epoch <> $1)
 	), outstanding AS (
 		SELECT tenant, count(*) AS n FROM hours WHERE dispatched_us IS NOT NULL AND dispatch_epoch = $1 GROUP BY tenant
 	)
-	SELECT tenant, day, hour, dispatch, due_us FROM (
-		SELECT due.tenant, due.day, due.hour, due.dispatch, due.due_us,
+	SELECT tenant, day, hour, dispatch, due_us, coalesce(trace, '') FROM (
+		SELECT due.tenant, due.day, due.hour, due.dispatch, due.due_us, due.trace,
 			row_number() OVER (PARTITION BY due.tenant ORDER BY due.due_us, due.day, due.hour) + coalesce(o.n, 0) AS place
 		FROM due LEFT JOIN outstanding o ON o.tenant = due.tenant
 	) w WHERE place <= $2 ORDER BY place, due_us, tenant, day, hour LIMIT $3`
@@ -51,13 +52,13 @@ const dueHoursSQL = `WITH due AS MATERIALIZED (
 func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]Due, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
 		var since int64
-		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since)
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
 		d.Since = fromMicros(since)
 		return d, err
 	}, outstandingSQL, epoch, age.Microseconds(), limit)
 }
 
-const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us FROM hours h
+const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, coalesce(h.trace, '') FROM hours h
 		WHERE h.dispatched_us <= (SELECT now_us FROM catalog_clock) - $2 AND h.dispatch_epoch = $1 AND ` + dueSQL + `
 		ORDER BY h.dispatched_us LIMIT $3`
 

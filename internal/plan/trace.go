@@ -19,7 +19,6 @@ type trail struct {
 	tracer trace.Tracer
 	name   string
 	began  time.Time
-	asked  bool // by somebody whose work is traced, rather than by the clock
 
 	mu   sync.Mutex
 	span trace.Span // nil before
@@ -29,7 +28,7 @@ type trailKey struct{}
 
 // begin gives a pass its trail, and the function that ends it.
 func (p *Planner) begin(ctx context.Context, name string) (context.Context, func(*Report, error)) {
-	t := &trail{tracer: p.tracer, name: name, began: p.now(), asked: trace.SpanContextFromContext(ctx).IsValid()}
+	t := &trail{tracer: p.tracer, name: name, began: p.now()}
 	return context.WithValue(ctx, trailKey{}, t), func(r *Report, err error) {
 		if t.span == nil {
 			return
@@ -58,17 +57,22 @@ func found(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, t.span)
 }
 
-// enqueueing begins the span under which an hour is built. An hour that somebody asked for belongs
-// to the asker's trace. One that the clock made due has a trace of its own, linked to the pass: a
+// enqueueing begins the span under which an hour is built, linked to the pass. An hour that somebody
+// asked for belongs to the asker's trace. One that the clock made due has a trace of its own: a
 // night's hours in one would be too much to look at.
 func (p *Planner) enqueueing(ctx context.Context, d catalog.Due, dispatch int64) (context.Context, trace.Span) {
+	pass := trace.LinkFromContext(ctx)
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),
 		attribute.String("messaging.message.id", queue.Task{Key: d.HourKey, Dispatch: dispatch}.ID()),
 		attribute.String("callvault.tenant", d.Tenant), attribute.String("callvault.day", string(d.Day)), attribute.Int("callvault.hour", d.Hour),
 	)}
-	if t, ok := ctx.Value(trailKey{}).(*trail); ok && !t.asked {
-		options = append(options, trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(ctx)))
+	if d.Trace == "" {
+		options = append(options, trace.WithNewRoot())
 	}
+	if pass.SpanContext.IsValid() {
+		options = append(options, trace.WithLinks(pass))
+	}
+	ctx = telemetry.FromTraceparent(ctx, d.Trace)
 	return telemetry.Begin(ctx, p.tracer, "enqueue hour", options...)
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -25,6 +26,21 @@ func Tracer(p trace.TracerProvider) trace.Tracer {
 // Begin starts a span that the caller ends elsewhere than where it began.
 func Begin(ctx context.Context, tracer trace.Tracer, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	return tracer.Start(ctx, name, options...) //nolint:spancheck // the caller's to end
+}
+
+// Traceparent writes down the trace that ctx belongs to, for FromTraceparent; "" where there is none.
+func Traceparent(ctx context.Context) string {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
+// FromTraceparent gives ctx the trace that was written down; what is none changes nothing.
+func FromTraceparent(ctx context.Context, written string) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": written})
 }
 
 // Failed marks the span of something that ended with err, nil included. It tells the error's kind

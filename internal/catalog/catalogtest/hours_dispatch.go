@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 func (b *bench) due(epoch string, perTenant, limit int) []catalog.Due {
@@ -59,6 +60,28 @@ func dispatch(b *bench) {
 	_, next, err = b.c.NextDue(b.ctx)
 	b.must(err)
 	equal(b, "next", next, b.hour(1).Due)
+}
+
+// dispatchTraced wants the trace of who asked for an hour with it until somebody builds it.
+func dispatchTraced(b *bench) {
+	const asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	b.add(1, 2)
+	b.plan()
+	_, err := b.c.RebuildAudited(telemetry.FromTraceparent(b.ctx, asked), catalog.Rebuilding{Tenant: b.key(2).Tenant, Day: b.key(2).Day, Hour: 2})
+	b.must(err)
+	list := b.due("e1", 10, 10)
+	equal(b, "due", len(list), 2)
+	for _, d := range list {
+		want := ""
+		if d.Hour == 2 {
+			want = asked
+		}
+		equal(b, "trace", d.Trace, want)
+		b.dispatched(d, "e1", true)
+	}
+	equal(b, "trace of a task that was lost", b.due("e2", 10, 10)[1].Trace, asked)
+	b.must(b.c.Release(b.ctx, b.claim(2)))
+	equal(b, "trace once it was built", b.due("e2", 10, 10)[1].Trace, "")
 }
 
 func dispatchFair(b *bench) {

@@ -39,6 +39,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"rebuild one hour":            rebuildHour,
 		"dispatch":                    dispatch,
 		"dispatch is fair":            dispatchFair,
+		"dispatch is traced":          dispatchTraced,
 		"outstanding":                 outstanding,
 		"unclear commit":              unclearCommit,
 		"expiry":                      expiry,
