@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,13 +15,18 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// TestCompose holds docker-compose.yml against the settings that callvault knows.
-func TestCompose(t *testing.T) {
-	file, err := filepath.Abs("../../docker-compose.yml")
-	if err != nil {
-		t.Fatal(err)
+// loadCompose reads compose files of the repository, later ones over earlier ones.
+func loadCompose(t *testing.T, names ...string) *types.Project {
+	t.Helper()
+	var files []string
+	for _, name := range names {
+		file, err := filepath.Abs(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
 	}
-	options, err := cli.NewProjectOptions([]string{file}, cli.WithName("callvault"), cli.WithResolvedPaths(true))
+	options, err := cli.NewProjectOptions(files, cli.WithName("callvault"), cli.WithResolvedPaths(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +34,14 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return project
+}
+
+// TestCompose holds docker-compose.yml against the settings that callvault knows.
+func TestCompose(t *testing.T) {
+	project := loadCompose(t, "docker-compose.yml")
 	names := slices.Sorted(slices.Values(project.ServiceNames()))
-	if want := []string{"api", "migrate", "minio", "postgres", "redis", "scheduler", "worker"}; !slices.Equal(names, want) {
+	if want := []string{"api", "grafana", "migrate", "minio", "postgres", "prometheus", "redis", "scheduler", "worker"}; !slices.Equal(names, want) {
 		t.Errorf("the services are %v, want %v", names, want)
 	}
 	for name, s := range project.Services {
@@ -41,6 +54,7 @@ func TestCompose(t *testing.T) {
 			}
 		}
 		checkSecrets(t, project, s)
+		checkFiles(t, s)
 		if published := len(s.Ports) > 0; published != (name == "api") {
 			t.Errorf("%s publishes %d ports", name, len(s.Ports))
 		}
@@ -49,6 +63,47 @@ func TestCompose(t *testing.T) {
 				t.Errorf("%s publishes port %s on %q", name, p.Published, p.HostIP)
 			}
 		}
+	}
+}
+
+// TestComposeForOperators publishes what operators look at on loopback, and nothing else.
+func TestComposeForOperators(t *testing.T) {
+	project := loadCompose(t, "docker-compose.yml", "deploy/operators.yml")
+	published := map[string][]string{}
+	for name, s := range project.Services {
+		for _, p := range s.Ports {
+			if p.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes port %s on %q", name, p.Published, p.HostIP)
+			}
+			published[name] = append(published[name], p.Published)
+		}
+	}
+	if want := map[string][]string{"api": {"8080", "9090"}, "grafana": {"3000"}}; !maps.EqualFunc(published, want, slices.Equal) {
+		t.Errorf("%v is published, want %v", published, want)
+	}
+	grafana := project.Services["grafana"].Environment
+	for name, want := range map[string]string{"GF_AUTH_ANONYMOUS_ENABLED": "false", "GF_USERS_ALLOW_SIGN_UP": "false",
+		"GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/grafana_password"} {
+		if got := grafana[name]; got == nil || *got != want {
+			t.Errorf("Grafana has %s %v, want %s", name, got, want)
+		}
+	}
+}
+
+// checkFiles wants that what a service mounts from here is there and stays as it is, and that its
+// image is one certain version.
+func checkFiles(t *testing.T, s types.ServiceConfig) {
+	t.Helper()
+	for _, v := range s.Volumes {
+		if v.Type != types.VolumeTypeBind {
+			continue
+		}
+		if _, err := os.Stat(v.Source); err != nil || !v.ReadOnly {
+			t.Errorf("%s mounts %s, writable %v: %v", s.Name, v.Source, !v.ReadOnly, err)
+		}
+	}
+	if _, tag, tagged := strings.Cut(s.Image, ":"); !tagged || tag == "latest" {
+		t.Errorf("%s runs %s", s.Name, s.Image)
 	}
 }
 
@@ -109,6 +164,9 @@ func checkSecrets(t *testing.T, project *types.Project, s types.ServiceConfig) {
 		given[secret.Source] = true
 		if project.Secrets[secret.Source].File == "" {
 			t.Errorf("%s is given the secret %s, which is no file", s.Name, secret.Source)
+		}
+		if maker, err := os.ReadFile("../../deploy/make-secrets"); err != nil || !strings.Contains(string(maker), "\nsecret "+secret.Source+" ") {
+			t.Errorf("nobody makes the secret %s: %v", secret.Source, err)
 		}
 	}
 	for name, value := range s.Environment {
