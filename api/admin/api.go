@@ -19,6 +19,7 @@ func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
 	mux.Use(h.needToken)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
+	mux.MethodNotAllowed(web.Unheard(mux, failJSON))
 	at := func(path string, m web.Methods) {
 		m.Fail = failJSON
 		mux.Handle(apiRoot+path, m)

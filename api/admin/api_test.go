@@ -129,6 +129,17 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+func TestAPIMethods(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	token := []string{"Authorization", "Bearer " + adminToken}
+	a := apitest.Do(w.handler, request("PROPFIND2", root+"/tenants", "", token...))
+	if a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" || !strings.Contains(string(a.Body), "Method Not Allowed.") {
+		t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
+	}
+	w.equal("no such path", apitest.Do(w.handler, request("PROPFIND2", root+"/nothing", "", token...)).Status, 404)
+	w.equal("without a token", apitest.Do(w.handler, request("PROPFIND2", root+"/tenants", "")).Status, 401)
+}
+
 func TestAPIToken(t *testing.T) {
 	w := newWorld(t, apitest.SQLite(t), nil)
 	spec := apitest.LoadSpec(t, "openapi.yaml")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -54,23 +55,50 @@ func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
 		Text: "Links that were issued keep the revision they name. The tenant sees the new one when it is whole."})
 }
 
-// doRebuild is POST …/rebuild.
-func (h *handler) doRebuild(w http.ResponseWriter, r *http.Request) {
+// action is something done to a day or an hour. The console and the API differ in how they read it
+// and in how they answer.
+type action struct {
+	doing  string                                             // for the log
+	read   func(r *http.Request, b *catalog.Rebuilding) error // what the address does not say; may be nil
+	do     func(ctx context.Context, b catalog.Rebuilding) (int, error)
+	done   func(w http.ResponseWriter, r *http.Request, b catalog.Rebuilding, n int)
+	broken func(w http.ResponseWriter, r *http.Request, doing string, err error)
+}
+
+func (a action) serve(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := within(r)
 	defer cancel()
 	b, err := wish(r)
+	if err == nil && a.read != nil {
+		err = a.read(r, &b)
+	}
 	if err != nil {
-		h.broken(w, r, "read the address", err)
+		a.broken(w, r, "read the request", err)
 		return
 	}
-	b.Force = r.PostFormValue("hours") == "all"
-	due, err := h.rebuild(ctx, b)
+	n, err := a.do(ctx, b)
 	if err != nil {
-		h.broken(w, r, "rebuild", err)
+		a.broken(w, r, a.doing, err)
 		return
 	}
-	back, _ := wishPage(b)
-	did(w, r, back, "rebuild", due)
+	a.done(w, r, b, n)
+}
+
+// backTo answers an action with the page that it belongs to.
+func backTo(what string) func(http.ResponseWriter, *http.Request, catalog.Rebuilding, int) {
+	return func(w http.ResponseWriter, r *http.Request, b catalog.Rebuilding, n int) {
+		back, _ := wishPage(b)
+		did(w, r, back, what, n)
+	}
+}
+
+// doRebuild is POST …/rebuild.
+func (h *handler) doRebuild(w http.ResponseWriter, r *http.Request) {
+	action{doing: "rebuild", do: h.rebuild, done: backTo("rebuild"), broken: h.broken,
+		read: func(r *http.Request, b *catalog.Rebuilding) error {
+			b.Force = r.PostFormValue("hours") == "all"
+			return nil
+		}}.serve(w, r)
 }
 
 // askRetry is GET …/retry of a day.
@@ -87,20 +115,7 @@ func (h *handler) askRetry(w http.ResponseWriter, r *http.Request) {
 
 // doRetry is POST …/retry.
 func (h *handler) doRetry(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
-	defer cancel()
-	b, err := wish(r)
-	if err != nil {
-		h.broken(w, r, "read the address", err)
-		return
-	}
-	done, err := h.retryDay(ctx, b)
-	if err != nil {
-		h.broken(w, r, "retry", err)
-		return
-	}
-	back, _ := wishPage(b)
-	did(w, r, back, "retry", done)
+	action{doing: "retry", do: h.retryDay, done: backTo("retry"), broken: h.broken}.serve(w, r)
 }
 
 // askRetryAll is GET /admin/failed/retry.
@@ -130,6 +145,14 @@ func featureWish(r *http.Request) (name string, on bool, err error) {
 	return name, to == "on", nil
 }
 
+// setFeature switches a feature of the address's tenant. Errors as of Actions, KindForbidden.
+func (h *handler) setFeature(ctx context.Context, r *http.Request, name string, on bool) (domain.Tenant, error) {
+	if err := h.writable(); err != nil {
+		return domain.Tenant{}, err
+	}
+	return h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), name, on, origin(r))
+}
+
 // askFeature is GET …/features/{feature}/{to}.
 func (h *handler) askFeature(w http.ResponseWriter, r *http.Request) {
 	name, on, err := featureWish(r)
@@ -155,10 +178,7 @@ func (h *handler) doFeature(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the address", err)
 		return
 	}
-	if err = h.writable(); err == nil {
-		_, err = h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), name, on, origin(r))
-	}
-	if err != nil {
+	if _, err := h.setFeature(ctx, r, name, on); err != nil {
 		h.broken(w, r, "switch a feature", err)
 		return
 	}
@@ -176,43 +196,26 @@ type retriedJSON struct {
 
 // postRebuild is POST …/rebuild of the API.
 func (h *handler) postRebuild(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
-	defer cancel()
-	var body struct {
-		Force bool `json:"force"`
-	}
-	b, err := wish(r)
-	if err == nil {
-		err = readJSON(r, &body)
-	}
-	if err != nil {
-		h.brokenJSON(w, r, "read the request", err)
-		return
-	}
-	b.Force = body.Force
-	due, err := h.rebuild(ctx, b)
-	if err != nil {
-		h.brokenJSON(w, r, "rebuild", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, map[string]int{"due": due})
+	action{doing: "rebuild", do: h.rebuild, broken: h.brokenJSON,
+		read: func(r *http.Request, b *catalog.Rebuilding) error {
+			var body struct {
+				Force bool `json:"force"`
+			}
+			err := readJSON(r, &body)
+			b.Force = body.Force
+			return err
+		},
+		done: func(w http.ResponseWriter, r *http.Request, _ catalog.Rebuilding, due int) {
+			web.JSON(w, r, http.StatusOK, map[string]int{"due": due})
+		}}.serve(w, r)
 }
 
 // postRetry is POST …/retry of the API.
 func (h *handler) postRetry(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
-	defer cancel()
-	b, err := wish(r)
-	if err != nil {
-		h.brokenJSON(w, r, "read the address", err)
-		return
-	}
-	done, err := h.retryDay(ctx, b)
-	if err != nil {
-		h.brokenJSON(w, r, "retry", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, retriedJSON{done, false})
+	action{doing: "retry", do: h.retryDay, broken: h.brokenJSON,
+		done: func(w http.ResponseWriter, r *http.Request, _ catalog.Rebuilding, done int) {
+			web.JSON(w, r, http.StatusOK, retriedJSON{done, false})
+		}}.serve(w, r)
 }
 
 // postRetryAll is POST /api/admin/v1/failed/retry.
@@ -238,12 +241,9 @@ func (h *handler) putFeature(w http.ResponseWriter, r *http.Request) {
 	if err == nil && body.Enabled == nil {
 		err = domain.Errorf(domain.KindInvalid, "enabled is missing; use true or false")
 	}
-	if err == nil {
-		err = h.writable()
-	}
 	var t domain.Tenant
 	if err == nil {
-		t, err = h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "feature"), *body.Enabled, origin(r))
+		t, err = h.setFeature(ctx, r, chi.URLParam(r, "feature"), *body.Enabled)
 	}
 	if err != nil {
 		h.brokenJSON(w, r, "switch a feature", err)

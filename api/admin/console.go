@@ -22,11 +22,12 @@ func (h *handler) console() (http.Handler, error) {
 	mux := chi.NewRouter()
 	mux.Use(protection.Handler)
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusNotFound) })
+	mux.MethodNotAllowed(web.Unheard(mux, h.fail))
 	open := func(path string, get, post http.HandlerFunc) {
 		mux.Handle(path, web.Methods{Get: get, Post: post, Fail: h.fail})
 	}
 	guarded := func(path string, get, post http.HandlerFunc) {
-		mux.Handle(path, h.needSession(web.Methods{Get: get, Post: post, Fail: h.fail}))
+		mux.Handle(path, web.Methods{Get: h.withSession(get), Post: h.withSession(post), Fail: h.fail})
 	}
 	open("/admin/assets/{name}", asset, nil)
 	open(signinPath, h.showSignin, h.signin)
@@ -43,7 +44,7 @@ func (h *handler) console() (http.Handler, error) {
 	guarded("/admin/tenants/{tenant}/days/{day}/retry", h.askRetry, h.doRetry)
 	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}", h.showHour, nil)
 	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", h.askRebuild, h.doRebuild)
-	mux.Get("/admin/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/admin", http.StatusSeeOther) })
+	open("/admin/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/admin", http.StatusSeeOther) }, nil)
 	if h.deps.Redis != nil {
 		dashboard := h.needSession(h.queues())
 		mux.Handle(queuesPath, dashboard)

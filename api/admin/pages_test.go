@@ -51,6 +51,17 @@ func TestPages(t *testing.T) {
 		if a := w.ask("POST", "/admin/running", "x=1", "Cookie", session); a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" {
 			w.Errorf("POST of a page answers %d, %v", a.Status, a.Header)
 		}
+		for path, allow := range map[string]string{"/admin": "GET, HEAD", "/admin/": "GET, HEAD", "/admin/signout": "POST", day + "/rebuild": "GET, HEAD, POST",
+			"/admin/queues": "GET, HEAD, POST, DELETE"} {
+			for _, method := range []string{"PROPFIND2", "PATCH"} { // the router knows the second alone
+				a := w.ask(method, path, "", "Cookie", session)
+				if a.Status != 405 || a.Header.Get("Allow") != allow || !strings.Contains(string(a.Body), "cannot be asked for in this way") {
+					w.Errorf("%s %s answers %d, %v\n%s", method, path, a.Status, a.Header, a.Body)
+				}
+			}
+		}
+		w.equal("an unknown method of an unknown page", w.ask("PROPFIND2", "/admin/nothing", "", "Cookie", session).Status, 404)
+		w.equal("an unknown method without a session", w.ask("PROPFIND2", day, "").Status, 405)
 		w.equal("without a session, to a script", w.ask("GET", "/admin/running/part", "", "Accept", "text/plain").Status, 401)
 		w.equal("an action without a session", w.ask("POST", day+"/rebuild", "hours=all").Status, 303)
 		for _, action := range w.events("acme") {

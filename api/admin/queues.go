@@ -26,6 +26,13 @@ func (h *handler) queues() http.Handler {
 	dashboard := asynqmon.New(asynqmon.Options{RootPath: queuesPath, RedisConnOpt: connection{h.deps.Redis}, ReadOnly: h.cfg.ReadOnly})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
+		default: // its own answer to these has no words
+			head.Set("Allow", "GET, HEAD, POST, DELETE")
+			h.fail(w, r, http.StatusMethodNotAllowed)
+			return
+		}
 		head.Set("Content-Security-Policy", queuesPolicy)
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("X-Frame-Options", "DENY")

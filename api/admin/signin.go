@@ -84,6 +84,14 @@ func (h *handler) needSession(next http.Handler) http.Handler {
 	})
 }
 
+// withSession is needSession for a handler that there may not be.
+func (h *handler) withSession(next http.HandlerFunc) http.HandlerFunc {
+	if next == nil {
+		return nil
+	}
+	return h.needSession(next).ServeHTTP
+}
+
 // ownPath gives a path of the console, "/admin" for anything else: nobody is sent elsewhere.
 func ownPath(text string) string {
 	u, err := url.Parse(text)
