@@ -18,7 +18,7 @@ import (
 type archiveCmd struct {
 	config.Parts `embed:""`
 	Tenant       string `required:"" help:"The tenant's id."`
-	Day          string `required:"" help:"The UTC day, YYYY-MM-DD." placeholder:"DAY"`
+	Day          string `required:"" help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	Hour         *int   `help:"Only this hour, 0 to 23." placeholder:"H"`
 	Force        bool   `help:"Rebuild also what is complete."`
 	Reopen       bool   `help:"Grant the day another retention period, counted from now."`
@@ -29,7 +29,7 @@ type archiveCmd struct {
 // Help shows examples below the flags.
 func (*archiveCmd) Help() string {
 	return "Builds what is due at once instead of at its time. Without running workers it builds in this process and waits.\n\n" +
-		"Examples:\n\n    callvault archive --tenant acme --day 2025-12-12 --wait\n" +
+		"Examples:\n\n    callvault archive --tenant acme --day yesterday --wait\n" +
 		"    callvault archive --tenant acme --day 2025-12-12 --hour 14 --force\n" +
 		"    callvault archive --tenant acme --day 2025-12-12 --reopen --wait"
 }
@@ -45,9 +45,9 @@ type archiveResult struct {
 
 // Run plans the day and, where asked to, waits for it.
 func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
-	day, err := domain.ParseDay(c.Day)
+	day, err := parseDay(c.Day, time.Now())
 	if err != nil {
-		return &usageError{err.Error()}
+		return err
 	}
 	hour := -1
 	if c.Hour != nil {
@@ -83,7 +83,14 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 }
 
 func (r archiveResult) text() string {
-	return fmt.Sprintf("%s of %s: %d hours were due, %d wait, %d failed", r.Day, r.Tenant, r.Due, r.Waiting, r.Failed)
+	were, wait := "were", "wait"
+	if r.Due == 1 {
+		were = "was"
+	}
+	if r.Waiting == 1 {
+		wait = "waits"
+	}
+	return fmt.Sprintf("%s of %s: %s %s due, %d %s, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were, r.Waiting, wait, r.Failed)
 }
 
 // start makes the hours due and writes that into the audit log.

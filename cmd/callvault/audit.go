@@ -5,19 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
-	"github.com/callvault/callvault/internal/domain"
 )
 
 // auditCmd prints a tenant's audit log.
 type auditCmd struct {
 	config.Parts `embed:""`
 	Tenant       string `help:"The tenant's id; without it, what was done to the installation itself."`
-	From         string `required:"" help:"First UTC day, YYYY-MM-DD." placeholder:"DAY"`
+	From         string `required:"" help:"First UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	To           string `required:"" help:"Last UTC day, included." placeholder:"DAY"`
 }
 
@@ -29,8 +29,9 @@ func (*auditCmd) Help() string {
 
 // Run prints the log.
 func (c *auditCmd) Run(ctx context.Context, d *deps) error {
-	from, errFrom := domain.ParseDay(c.From)
-	to, errTo := domain.ParseDay(c.To)
+	now := time.Now()
+	from, errFrom := parseDay(c.From, now)
+	to, errTo := parseDay(c.To, now)
 	if err := errors.Join(errFrom, errTo); err != nil {
 		return &usageError{err.Error()}
 	}

@@ -150,7 +150,7 @@ func (s *demoShow) night(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.say("Ran last night's plan: %d hours held recordings and are archived, the others are empty.", due)
+	return s.say("Ran last night's plan: %s with recordings archived, the others empty.", count(due, "hour"))
 }
 
 // archive makes the day's hours due and waits until all are settled.

@@ -85,12 +85,15 @@ func (d *deps) showUnless(err error, asJSON bool, v any, text func() string) err
 }
 
 func (r importResult) text() string {
-	s := fmt.Sprintf("%s lines taken in: %d agents, %d conversations, %d messages, %d recordings; %d new or changed",
-		humanize.Comma(int64(r.Lines)), r.Agents, r.Conversations, r.Messages, r.Recordings, r.Changed)
+	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %d new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
+		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), r.Changed)
 	if r.AudioFiles > 0 {
-		s += fmt.Sprintf("; %d audio files of %s, %d of them stored before", r.AudioFiles, bytesOf(r.AudioBytes), r.AudioStood)
+		s += fmt.Sprintf("; %s of %s, %d of them stored before", count(int(r.AudioFiles), "audio file"), bytesOf(r.AudioBytes), r.AudioStood)
 	}
-	if r.TooLate > 0 {
+	switch {
+	case r.TooLate == 1:
+		s += "\n1 recording is of a day past retention: kept, but in no archive; see: callvault archive --reopen"
+	case r.TooLate > 1:
 		s += fmt.Sprintf("\n%d recordings are of days past retention: kept, but in no archive; see: callvault archive --reopen", r.TooLate)
 	}
 	return s

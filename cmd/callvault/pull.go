@@ -27,7 +27,7 @@ type pullCmd struct {
 	URL            string        `help:"Where callvault is ($CALLVAULT_URL)." placeholder:"URL"`
 	TokenURL       string        `help:"Token endpoint, when it is not the one that callvault's discovery document names." placeholder:"URL"`
 	Credentials    string        `help:"JSON file with client_id and client_secret, as app create --json prints it." placeholder:"FILE"`
-	Day            string        `help:"The UTC day, or yesterday." placeholder:"D" xor:"days"`
+	Day            string        `help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"D" xor:"days"`
 	From           string        `help:"First UTC day of a range." placeholder:"D" xor:"days" and:"range"`
 	To             string        `help:"Last UTC day of the range." placeholder:"D" and:"range"`
 	Out            string        `help:"Directory for DAY/HH.zip and DAY/day.json." placeholder:"DIR" required:""`
@@ -143,14 +143,11 @@ func (c *pullCmd) days(now time.Time) ([]string, error) {
 }
 
 func utcDay(text string, now time.Time) (time.Time, error) {
-	if text == "yesterday" {
-		return now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -1), nil
-	}
-	day, err := time.Parse(time.DateOnly, text)
+	day, err := parseDay(text, now)
 	if err != nil {
-		return day, &usageError{fmt.Sprintf("%q is not a day; use one such as 2025-12-12, or yesterday", text)}
+		return time.Time{}, err
 	}
-	return day, nil
+	return day.Start(), nil
 }
 
 func (c *pullCmd) check() error {

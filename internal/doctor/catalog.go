@@ -82,7 +82,7 @@ func (d *Doctor) catalogRights(ctx context.Context) finding {
 	case !s.MayCreate:
 		return fail("the role may create nothing in its schema", "GRANT CREATE, USAGE ON SCHEMA public TO the role of CALLVAULT_DATABASE_URL, or run callvault migrate up as one that may")
 	case s.Foreign > 0:
-		return fail(fmt.Sprintf("%d tables belong to another role", s.Foreign), "make the role of CALLVAULT_DATABASE_URL their owner, or a member of it: ALTER TABLE … OWNER TO …")
+		return fail(fmt.Sprintf("tables that belong to another role: %d", s.Foreign), "make the role of CALLVAULT_DATABASE_URL their owner, or a member of it: ALTER TABLE … OWNER TO …")
 	}
 	return fine("the role may create, change and write")
 }
@@ -114,7 +114,7 @@ func (d *Doctor) catalogSchema(ctx context.Context) finding {
 		}
 	}
 	if missing > 0 {
-		saw := fmt.Sprintf("%d of %d steps are missing", missing, len(steps))
+		saw := fmt.Sprintf("steps missing: %d of %d", missing, len(steps))
 		if d.s.EmbeddedCatalog && d.s.Running == "" {
 			return finding{Skipped, saw + "; callvault standalone takes them when it starts", ""}
 		}

@@ -117,5 +117,5 @@ func (d *Doctor) workers(ctx context.Context) finding {
 			pending = q.Sizes["pending"]
 		}
 	}
-	return fine("together they build up to %d hours at once; %d wait", s.Slots, pending)
+	return fine("builds at once: %d; hours waiting for one: %d", s.Slots, pending)
 }

@@ -159,5 +159,5 @@ func (d *Doctor) outsideIssuer(ctx context.Context) finding {
 	if len(keys.Keys) == 0 {
 		return fail(found.Keys+" names no keys", "let the issuer publish the keys that it signs with")
 	}
-	return fine("%s answers, with %d keys", issuer, len(keys.Keys))
+	return fine("%s answers; keys: %d", issuer, len(keys.Keys))
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+func TestParseDay(t *testing.T) {
+	now := time.Date(2026, 3, 1, 1, 30, 0, 0, time.FixedZone("east", 2*3600)) // in UTC it is still February
+	for text, want := range map[string]domain.Day{"today": "2026-02-28", "yesterday": "2026-02-27", "2025-12-12": "2025-12-12"} {
+		if got, err := parseDay(text, now); err != nil || got != want {
+			t.Errorf("%s is %s, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "tomorrow", "Today", "2026-02-30", "12.12.2025"} {
+		var usage *usageError
+		if got, err := parseDay(text, now); !errors.As(err, &usage) {
+			t.Errorf("%q is %s, %v", text, got, err)
+		}
+	}
+}
+
+func TestOneIsOne(t *testing.T) {
+	if got := (importResult{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings;") {
+		t.Error(got)
+	}
+	r := importResult{Lines: 1, Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1, AudioFiles: 1}
+	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
+		"1 recording is of a day past retention: kept, but in no archive; see: callvault archive --reopen"
+	if got := r.text(); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due, 1 waits, 0 failed" {
+		t.Error(got)
+	}
+	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 2}).text(); got != "2025-12-12 of acme: 2 hours were due, 0 wait, 0 failed" {
+		t.Error(got)
+	}
+}
