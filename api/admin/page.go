@@ -75,7 +75,7 @@ func (h *handler) renderPart(w http.ResponseWriter, r *http.Request, status int,
 	v.SignedIn, v.ReadOnly, v.Notice = h.signedIn(r), h.cfg.ReadOnly, notice(r)
 	var b bytes.Buffer
 	if err := h.pages[name].ExecuteTemplate(&b, part, v); err != nil {
-		h.deps.Log.Error("a page failed", zap.String("page", name), zap.Error(err))
+		h.deps.Log.Error("a page failed", zap.String("page", name), telemetry.In(r.Context()), zap.Error(err))
 		http.Error(w, "This page failed. The log says why.", http.StatusInternalServerError)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // runningBuilds is how many builds are listed at most.
@@ -25,7 +26,7 @@ func (h *handler) activity(ctx context.Context) (a activity, err error) {
 		return a, err
 	}
 	if a.Slots, err = h.deps.Queue.Slots(ctx); err != nil {
-		h.deps.Log.Warn("the queue does not answer", zap.Error(err))
+		h.deps.Log.Warn("the queue does not answer", telemetry.In(ctx), zap.Error(err))
 		a.Slots = -1
 	}
 	return a, nil

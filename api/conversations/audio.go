@@ -29,7 +29,7 @@ func (h *handler) audio(ctx context.Context, c *call) {
 	}
 	info, err := h.deps.Store.Stat(ctx, key)
 	if domain.KindOf(err) == domain.KindNotFound {
-		h.deps.Log.Warn("a conversation's recording is not in the object store", zap.String("object", key))
+		h.deps.Log.Warn("a conversation's recording is not in the object store", zap.String("object", key), telemetry.In(ctx))
 		c.noAudio()
 		return
 	}

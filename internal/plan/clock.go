@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // clock compares how the catalog's time goes on with how the process's does.
@@ -31,7 +33,7 @@ func (p *Planner) readClock(ctx context.Context, r *Report) error {
 				return err // the step is seen again by the next pass
 			}
 			p.log.Warn("the catalog's clock stepped; expiry and deletions pause",
-				zap.Duration("step", step), zap.Duration("pause", p.cfg.StepPause))
+				zap.Duration("step", step), zap.Duration("pause", p.cfg.StepPause), telemetry.In(ctx))
 			p.close, p.quiet = closing{}, quiet{}
 		}
 	}
