@@ -35,6 +35,7 @@ type commands struct {
 	Tenant     tenantCmd     `cmd:"" help:"Tenants: create, list, set."`
 	App        appCmd        `cmd:"" help:"OAuth applications of a tenant."`
 	Key        keyCmd        `cmd:"" help:"API keys of a tenant."`
+	Webhook    webhookCmd    `cmd:"" help:"Webhooks of a tenant: endpoints, deliveries, replay."`
 	Import     importCmd     `cmd:"" help:"Take lines and audio in from files."`
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
