@@ -29,7 +29,7 @@ const adminToken = "an-admin-token-of-some-length"
 
 // world is a console over a real catalog and a real Redis.
 type world struct {
-	*testing.T
+	testing.TB
 	catalog  *catalog.Catalog
 	queue    *queue.Queue
 	handler  http.Handler
@@ -39,9 +39,9 @@ type world struct {
 	change   func(*admin.Config)
 }
 
-func newWorld(t *testing.T, database string, change func(*admin.Config)) *world {
+func newWorld(t testing.TB, database string, change func(*admin.Config)) *world {
 	t.Helper()
-	w := &world{T: t, catalog: apitest.Open(t, database), now: time.Now, change: change}
+	w := &world{TB: t, catalog: apitest.Open(t, database), now: time.Now, change: change}
 	q, err := queue.Connect(testenv.Redis(t))
 	if err != nil {
 		t.Fatal(err)

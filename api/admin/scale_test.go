@@ -1,0 +1,175 @@
+package admin_test
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// raw opens the database behind a catalog's URL without the catalog.
+func raw(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, source := "pgx", url
+	if path, isFile := strings.CutPrefix(url, "sqlite://"); isFile {
+		driver, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(0)&_pragma=cache_size(-262144)"
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func run(t testing.TB, db *sql.DB, statements ...string) {
+	t.Helper()
+	for _, s := range statements {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// opened is every page that is opened to look, of one tenant and day.
+func opened(tenant string, day domain.Day) map[string]string {
+	of := "/admin/tenants/" + tenant
+	return map[string]string{
+		"calendar": "/admin", "search": "/admin?q=" + tenant[:2], "calendar-500": "/admin?limit=500", "tenant": of,
+		"day": of + "/days/" + string(day), "hour": of + "/days/" + string(day) + "/hours/08",
+		"running": "/admin/running", "failed": "/admin/failed",
+	}
+}
+
+// TestPagesReadNoRecordings takes away every table that grows with what was recorded or said. All
+// pages open as before: so what they cost does not grow with it.
+func TestPagesReadNoRecordings(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			url := database(t)
+			w := newWorld(t, url, nil)
+			month(w)
+			session := w.session()
+			db := raw(t, url)
+			for _, table := range []string{"recordings", "objects", "messages", "transcripts", "conversations", "agents", "archive_sessions", "window_uses", "windows"} {
+				run(t, db, "DROP TABLE "+table)
+			}
+			for page, path := range opened("acme", w.day) {
+				if a := w.ask("GET", path, "", "Cookie", session); a.Status != 200 {
+					t.Errorf("%s answers %d: %s", page, a.Status, a.Body)
+				}
+			}
+		})
+	}
+}
+
+const (
+	scaleTenants = 5000
+	scaleDays    = 30
+)
+
+// scaled gives the statements that make 5,000 tenants with 30 days of 24 hours each, half of which
+// have an archive, an audit log, and a few hours that failed, run or wait.
+func scaled(last domain.Day) []string {
+	list := []string{fmt.Sprintf(`INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		SELECT 't' || (10000 + i), 'Tenant ' || i, TRUE, FALSE, 40, 5, 5, 0 FROM n`, scaleTenants)}
+	for back := range scaleDays {
+		day := last.Add(-back)
+		end := day.End().UnixMicro()
+		list = append(list, fmt.Sprintf(`INSERT INTO days (tenant, day, closes_us, planned_us, completed_us, total_sessions, total_files, total_bytes, n_available, n_no_data)
+				SELECT id, '%s', %d, %d, %d, 300, 1000, 50000000, 12, 12 FROM tenants WHERE id LIKE 't1%%'`, day, end, end, end),
+			fmt.Sprintf(`INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, size, file_count, session_count, created_us, published_us, checked_us)
+				WITH RECURSIVE n(i) AS (SELECT 6 UNION ALL SELECT i + 1 FROM n WHERE i < 17)
+				SELECT id || '/%s/' || i, id, '%s', i, 1, id || '-%s-' || i, 'published', 5000000, 100, 30, %d, %d, %d FROM tenants, n WHERE id LIKE 't1%%'`,
+				day, day, day, end, end, end),
+			fmt.Sprintf(`INSERT INTO hours (tenant, day, hour, state, revision, archive, planned, wanted, built)
+				WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 23)
+				SELECT id, '%s', i, CASE WHEN i BETWEEN 6 AND 17 THEN 'available' ELSE 'no_data' END, CASE WHEN i BETWEEN 6 AND 17 THEN 1 ELSE 0 END,
+					CASE WHEN i BETWEEN 6 AND 17 THEN id || '/%s/' || i END, TRUE, 1, 1 FROM tenants, n WHERE id LIKE 't1%%'`, day, day))
+	}
+	end := last.End().UnixMicro()
+	return append(list,
+		fmt.Sprintf(`INSERT INTO audit (at_us, tenant, actor, action, detail)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+			SELECT %d + i, id, 'link', 'download.begun', '{"day":"%s","hour":"08","remote":"192.0.2.1"}' FROM tenants, n WHERE id LIKE 't1%%'`, end, last),
+		fmt.Sprintf(`UPDATE hours SET state = 'failed', failures = 8, last_error = 'the store refused', failed_us = %d, due_us = %d + 3600000000 WHERE day = '%s' AND hour = 4 AND tenant LIKE 't1%%77'`,
+			end, end, last),
+		fmt.Sprintf(`UPDATE days SET n_failed = 1, n_no_data = 11 WHERE day = '%s' AND tenant LIKE 't1%%77'`, last),
+		fmt.Sprintf(`UPDATE hours SET wanted = 2, due_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%5'`, end, last),
+		fmt.Sprintf(`UPDATE hours SET token = 'x', worker = 'w', claimed_us = %d, lease_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%55'`, end, end, last))
+}
+
+// recorded gives the statement that adds so many recordings to each of those days, of the given name.
+func recorded(name string, each int) string {
+	return fmt.Sprintf(`INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		SELECT tenant, day, tenant || '/' || day || '/%s-' || i, 6 + i %% 12, 's' || i, 'c' || i, i, 'agent_tts', closes_us - 1, closes_us - 1 FROM days, n`, each, name)
+}
+
+// BenchmarkConsole opens each page at 5,000 tenants × 30 days, and again with ten times the recordings:
+// milliseconds a page with those, as a median, and all pages' time with them ÷ without.
+func BenchmarkConsole(b *testing.B) {
+	const rounds = 15
+	for name, database := range map[string]func(testing.TB) string{"sqlite": apitest.SQLite, "postgres": apitest.LargePostgres} {
+		b.Run(name, func(b *testing.B) {
+			url := database(b)
+			w := newWorld(b, url, nil)
+			db := raw(b, url)
+			run(b, db, scaled(w.day)...)
+			more := func(name string, each int) {
+				run(b, db, recorded(name, each))
+				if strings.HasPrefix(url, "postgres") {
+					run(b, db, "VACUUM ANALYZE") // as autovacuum does
+				} else {
+					run(b, db, "PRAGMA wal_checkpoint(TRUNCATE)")
+				}
+			}
+			session := w.session()
+			pages := opened("t12577", w.day)
+			ask := func() map[string][]float64 {
+				took := map[string][]float64{}
+				for range rounds {
+					for page, path := range pages {
+						began := time.Now()
+						if a := w.ask("GET", path, "", "Cookie", session); a.Status != 200 {
+							b.Fatalf("%s answers %d", path, a.Status)
+						}
+						took[page] = append(took[page], float64(time.Since(began).Microseconds())/1000)
+					}
+				}
+				return took
+			}
+			more("few", 1)
+			few := ask()
+			more("many", 9)
+			var many map[string][]float64
+			for b.Loop() {
+				many = ask()
+			}
+			var before, after, first float64
+			for page := range pages {
+				b.ReportMetric(median(many[page]), page+"-ms")
+				before, after = before+median(few[page]), after+median(many[page])
+				first = max(first, few[page][0])
+			}
+			b.ReportMetric(first, "slowest-first-ms")
+			b.ReportMetric(after/before, "x-recordings")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
+}
