@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/disk"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/scheduler"
@@ -178,6 +179,15 @@ const maxSkew = 5 * time.Second
 
 // checks ask each part whether it can be used.
 func (p *Parts) checks() []Check {
+	list := p.partChecks()
+	if p.Embedded() {
+		room := &room{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
+		list = append(list, Check{Name: "disk", Probe: room.check})
+	}
+	return list
+}
+
+func (p *Parts) partChecks() []Check {
 	return []Check{
 		{Name: "catalog", Probe: p.Catalog.Ping},
 		{Name: "objects", Probe: p.Store.Check},

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -19,24 +20,24 @@ const Least = 256 << 20
 func Free(dir string) (free, size uint64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, 0, domain.Wrap(domain.KindUnavailable, err, "the file system of %s cannot be asked", dir)
+		return 0, 0, domain.Wrap(domain.KindUnavailable, fmt.Errorf("%s: %w", dir, err), "the disk cannot be asked how full it is")
 	}
 	block := uint64(s.Bsize)
 	return s.Bavail * block, s.Blocks * block, nil
 }
 
 // Check fails with KindUnavailable when less than least bytes are free in dir, or when a file
-// cannot be written there.
+// cannot be written there. The directory stands in the cause alone: strangers may read the message.
 func Check(dir string, least uint64) error {
 	free, _, err := Free(dir)
 	if err != nil {
 		return err
 	}
 	if free < least {
-		return domain.Errorf(domain.KindUnavailable, "the disk of %s is full: %s are free, %s are needed", dir, humanize.IBytes(free), humanize.IBytes(least))
+		return domain.Wrap(domain.KindUnavailable, errors.New(dir), "the disk is full: %s are free, %s are needed", humanize.IBytes(free), humanize.IBytes(least))
 	}
 	if err := write(dir); err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "nothing can be written to %s", dir)
+		return domain.Wrap(domain.KindUnavailable, err, "nothing can be written to the disk")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%d of %d are free, %v", free, size, err)
 	}
 	err = disk.Check(dir, size+1)
-	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(domain.SafeMessage(err), "is full") {
+	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(domain.SafeMessage(err), "is full") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a full disk gave %v", err)
 	}
 	if err := disk.Check(filepath.Join(dir, "gone"), 1); domain.KindOf(err) != domain.KindUnavailable {
