@@ -63,6 +63,7 @@ type Catalog interface {
 	Overview
 	Details
 	Actions
+	Webhooks
 }
 
 // Planner hands hours that became due to the workers.
@@ -80,10 +81,12 @@ type Deps struct {
 	Catalog Catalog
 	Planner Planner
 	Queue   Queue
-	Redis   redis.UniversalClient // of the queues, for their dashboard; none when nil
-	Metrics http.HandlerFunc      // answers /metrics to those who have the token; nobody does when nil
-	Log     *zap.Logger
-	Now     func() time.Time
+	// Endpoints makes and changes webhooks.
+	Endpoints Endpoints
+	Redis     redis.UniversalClient // of the queues, for their dashboard; none when nil
+	Metrics   http.HandlerFunc      // answers /metrics to those who have the token; nobody does when nil
+	Log       *zap.Logger
+	Now       func() time.Time
 }
 
 type handler struct {

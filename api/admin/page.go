@@ -116,6 +116,11 @@ func notice(r *http.Request) string {
 			return "Nothing had failed."
 		}
 		return count(n, "failed hour is", "failed hours are") + " due again."
+	case "replay":
+		if n == 0 {
+			return "It is being delivered already."
+		}
+		return "It is delivered again."
 	case "feature":
 		return "The feature was switched " + onOff(n > 0) + "."
 	}

@@ -18,6 +18,8 @@ type tenantPage struct {
 	Path     string
 	Features []featureSwitch
 	Days     []tenantDay
+	Hooks    []hook
+	Sendings []sending
 	Events   []event
 }
 
@@ -68,7 +70,12 @@ func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the tenant's audit log", err)
 		return
 	}
-	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Events: eventLines(events)}
+	hooks, sendings, err := h.webhooks(ctx, t.ID)
+	if err != nil {
+		h.broken(w, r, "read the tenant's webhooks", err)
+		return
+	}
+	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Hooks: hooks, Sendings: sendings, Events: eventLines(events)}
 	for i := range calendarDays {
 		day := last.Add(-i)
 		if len(found.Tenants) == 0 || found.Tenants[0].ID != t.ID {

@@ -24,7 +24,11 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 			cfg.Origin, cfg.Secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
 		}
 	}
-	deps := admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Redis: p.Queue.Redis(),
+	endpoints, err := p.Webhooks()
+	if err != nil {
+		return nil, err
+	}
+	deps := admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Endpoints: endpoints, Redis: p.Queue.Redis(),
 		Log: log.Named("admin"), Now: time.Now}
 	if c.AdminListen == "" {
 		deps.Metrics = pages[metricsPath]

@@ -45,6 +45,7 @@ type Methods struct {
 	Get  http.HandlerFunc
 	Post http.HandlerFunc
 	Put  http.HandlerFunc
+	Del  http.HandlerFunc
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 }
 
@@ -55,7 +56,7 @@ func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, c := range []struct {
 		method string
 		serve  http.HandlerFunc
-	}{{http.MethodGet, m.Get}, {http.MethodHead, m.Get}, {http.MethodPost, m.Post}, {http.MethodPut, m.Put}} {
+	}{{http.MethodGet, m.Get}, {http.MethodHead, m.Get}, {http.MethodPost, m.Post}, {http.MethodPut, m.Put}, {http.MethodDelete, m.Del}} {
 		if c.serve == nil {
 			continue
 		}

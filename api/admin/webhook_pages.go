@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// tenantDeliveries is how many deliveries a tenant's page shows.
+const tenantDeliveries = 20
+
+// hook is an endpoint as a page shows it.
+type hook struct {
+	catalog.Endpoint
+	Enabled bool
+}
+
+// sending is a delivery as a page shows it.
+type sending struct {
+	At                 time.Time
+	ID, Type           string
+	Day                domain.Day
+	Label, Class, Sign string
+	Tries              int
+	Answer             string
+	Replay             string // address that asks before it replays
+}
+
+// webhooks reads what a tenant's page shows of its webhooks.
+func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, list []sending, err error) {
+	endpoints, err := h.deps.Catalog.Endpoints(ctx, tenant)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range endpoints {
+		hooks = append(hooks, hook{e, e.Disabled.IsZero()})
+	}
+	if len(hooks) == 0 {
+		return nil, nil, nil
+	}
+	deliveries, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
+	for _, d := range deliveries {
+		list = append(list, sendingOf(d))
+	}
+	return hooks, list, err
+}
+
+func sendingOf(d catalog.Delivery) sending {
+	s := sending{At: d.Created, ID: d.ID, Type: d.Type, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
+		Replay: tenantPath(d.Tenant) + "/deliveries/" + d.ID + "/replay"}
+	switch d.State {
+	case catalog.DeliveryDelivered:
+		s.Label, s.Class, s.Sign = "delivered", "complete", "✓"
+	case catalog.DeliveryFailed:
+		s.Label, s.Class, s.Sign = "failed", "failed", "✕"
+	default:
+		s.Label, s.Class, s.Sign = "waits", "partial", "…"
+	}
+	if s.Answer == "" && d.Status != 0 {
+		s.Answer = "answered " + strconv.Itoa(d.Status)
+	}
+	return s
+}
+
+// askReplay is GET …/deliveries/{delivery}/replay.
+func (h *handler) askReplay(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "delivery")
+	list, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
+	if err == nil && len(list) == 0 {
+		err = domain.Errorf(domain.KindNotFound, "there is no such delivery")
+	}
+	if err != nil {
+		h.broken(w, r, "read the delivery", err)
+		return
+	}
+	what := list[0].Type
+	if list[0].Day != "" {
+		what += " of " + string(list[0].Day)
+	}
+	h.ask(w, r, question{Heading: "Deliver " + what + " to " + tenant + " again?", Button: "Deliver again", Back: tenantPath(tenant),
+		Text: "The receiver sees the same id and body once more, also where it took them before. All tries begin afresh."})
+}
+
+// doReplay is POST …/deliveries/{delivery}/replay.
+func (h *handler) doReplay(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	tenant := chi.URLParam(r, "tenant")
+	n, err := h.replay(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")}, origin(r))
+	if err != nil {
+		h.broken(w, r, "replay", err)
+		return
+	}
+	did(w, r, tenantPath(tenant), "replay", n)
+}

@@ -1,0 +1,305 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/webhooks"
+)
+
+// deliveryPage is how many deliveries an answer lists at most.
+const (
+	deliveryPage = 50
+	maxDelivery  = 500
+)
+
+// Endpoints makes and changes endpoints with their secrets. Errors: KindInvalid, KindNotFound,
+// KindConflict when a tenant has too many, KindUnavailable.
+type Endpoints interface {
+	Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error)
+	Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
+}
+
+// Webhooks is what the catalog knows and does about webhooks. Errors: KindNotFound, KindConflict
+// for a test of a disabled endpoint, KindUnavailable.
+type Webhooks interface {
+	Endpoints(ctx context.Context, tenant string) ([]catalog.Endpoint, error)
+	Deliveries(ctx context.Context, q catalog.DeliveryQuery) ([]catalog.Delivery, error)
+	DeleteEndpoint(ctx context.Context, tenant, id string, o catalog.Origin) error
+	TestEndpoint(ctx context.Context, tenant, id string, o catalog.Origin) (delivery string, err error)
+	ReplayDeliveries(ctx context.Context, q catalog.DeliveryQuery, o catalog.Origin) (int, error)
+}
+
+var _ Endpoints = (*webhooks.Endpoints)(nil)
+
+type endpointJSON struct {
+	ID       string   `json:"id"`
+	URL      string   `json:"url"`
+	Events   []string `json:"events"`
+	Enabled  bool     `json:"enabled"`
+	Disabled *string  `json:"disabledAt"`
+	Reason   *string  `json:"disabledReason"`
+	Created  string   `json:"createdAt"`
+	Secret   string   `json:"secret,omitempty"` // once
+}
+
+func endpointAnswer(e catalog.Endpoint, secret string) endpointJSON {
+	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), timeOrNull(e.Disabled), textOrNull(e.Reason), web.Time(e.Created), secret}
+}
+
+func timeOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return textOrNull(web.Time(t))
+}
+
+// getWebhooks is GET …/webhooks.
+func (h *handler) getWebhooks(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	tenant := chi.URLParam(r, "tenant")
+	_, err := h.deps.Catalog.Tenant(ctx, tenant)
+	var list []catalog.Endpoint
+	if err == nil {
+		list, err = h.deps.Catalog.Endpoints(ctx, tenant)
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "list the webhooks", err)
+		return
+	}
+	out := []endpointJSON{}
+	for _, e := range list {
+		out = append(out, endpointAnswer(e, ""))
+	}
+	web.JSON(w, r, http.StatusOK, map[string]any{"webhooks": out})
+}
+
+// postWebhook is POST …/webhooks.
+func (h *handler) postWebhook(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var body struct {
+		URL    string   `json:"url"`
+		Events []string `json:"events"`
+	}
+	err := readJSON(r, &body)
+	if err == nil {
+		err = h.writable()
+	}
+	if body.Events == nil {
+		body.Events = domain.EventTypes()
+	}
+	var e catalog.Endpoint
+	var secret string
+	if err == nil {
+		e, secret, err = h.deps.Endpoints.Create(ctx, chi.URLParam(r, "tenant"), body.URL, body.Events, origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "make a webhook", err)
+		return
+	}
+	web.JSON(w, r, http.StatusCreated, endpointAnswer(e, secret))
+}
+
+// putWebhook is PUT …/webhooks/{webhook}.
+func (h *handler) putWebhook(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var body struct {
+		URL     *string  `json:"url"`
+		Events  []string `json:"events"`
+		Enabled *bool    `json:"enabled"`
+	}
+	err := readJSON(r, &body)
+	if err == nil {
+		err = h.writable()
+	}
+	var e catalog.Endpoint
+	if err == nil {
+		change := catalog.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
+		e, err = h.deps.Endpoints.Set(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), change, origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "change a webhook", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, endpointAnswer(e, ""))
+}
+
+// deleteWebhook is DELETE …/webhooks/{webhook}.
+func (h *handler) deleteWebhook(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	id := chi.URLParam(r, "webhook")
+	err := h.writable()
+	if err == nil {
+		err = h.deps.Catalog.DeleteEndpoint(ctx, chi.URLParam(r, "tenant"), id, origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "delete a webhook", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, map[string]string{"deleted": id})
+}
+
+// postTest is POST …/webhooks/{webhook}/test.
+func (h *handler) postTest(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var delivery string
+	err := h.writable()
+	if err == nil {
+		delivery, err = h.deps.Catalog.TestEndpoint(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "test a webhook", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, map[string]string{"delivery": delivery})
+}
+
+type deliveryJSON struct {
+	ID        string  `json:"id"`
+	Event     string  `json:"event"`
+	Webhook   string  `json:"webhook"`
+	Type      string  `json:"type"`
+	Day       *string `json:"day"`
+	State     string  `json:"state"`
+	Attempts  int     `json:"attempts"`
+	Status    *int    `json:"lastStatus"`
+	Error     *string `json:"lastError"`
+	Millis    int64   `json:"lastDurationMs"`
+	Last      *string `json:"lastAt"`
+	Next      *string `json:"nextAt"`
+	Delivered *string `json:"deliveredAt"`
+	Created   string  `json:"createdAt"`
+}
+
+func deliveryAnswer(d catalog.Delivery) deliveryJSON {
+	out := deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, textOrNull(string(d.Day)), d.State, d.Attempts, nil, textOrNull(d.Error),
+		d.Took.Milliseconds(), timeOrNull(d.Last), timeOrNull(d.Next), timeOrNull(d.Delivered), web.Time(d.Created)}
+	if d.Status != 0 {
+		out.Status = &d.Status
+	}
+	return out
+}
+
+// deliveryQuery reads which deliveries a request is about. Error: KindInvalid.
+func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
+	out := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant")}
+	q, err := web.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return out, err
+	}
+	var day, before string
+	for _, p := range []struct {
+		name string
+		into *string
+	}{{"webhook", &out.Endpoint}, {"type", &out.Type}, {"state", &out.State}, {"day", &day}, {"before", &before}} {
+		if *p.into, _, err = q.Text(p.name, 100); err != nil {
+			return out, err
+		}
+	}
+	if day != "" {
+		if out.Day, err = domain.ParseDay(day); err != nil {
+			return out, err
+		}
+	}
+	if before != "" {
+		if out.Before, err = parsePlace(before); err != nil {
+			return out, err
+		}
+	}
+	out.Limit, err = wholeOr(q, "limit", deliveryPage, maxDelivery)
+	return out, err
+}
+
+// place spells where a delivery stands in the log, for the next page.
+func place(p catalog.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
+
+func parsePlace(text string) (p catalog.Position, err error) {
+	at, id, ok := strings.Cut(text, "_")
+	if p.At, err = strconv.ParseInt(at, 10, 64); err != nil || !ok || id == "" {
+		return p, domain.Errorf(domain.KindInvalid, "before is not the next of a page")
+	}
+	p.ID = id
+	return p, nil
+}
+
+// getDeliveries is GET …/deliveries.
+func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	q, err := deliveryQuery(r)
+	if err == nil {
+		_, err = h.deps.Catalog.Tenant(ctx, q.Tenant)
+	}
+	var list []catalog.Delivery
+	limit := q.Limit
+	if err == nil {
+		q.Limit++
+		list, err = h.deps.Catalog.Deliveries(ctx, q)
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "list the deliveries", err)
+		return
+	}
+	out := struct {
+		Deliveries []deliveryJSON `json:"deliveries"`
+		Next       *string        `json:"next"`
+	}{Deliveries: []deliveryJSON{}}
+	if len(list) > limit {
+		list = list[:limit]
+		out.Next = textOrNull(place(list[limit-1].Place()))
+	}
+	for _, d := range list {
+		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}
+
+// postReplay is POST …/deliveries/replay.
+func (h *handler) postReplay(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	var body struct {
+		Delivery string `json:"delivery"`
+		Webhook  string `json:"webhook"`
+		Day      string `json:"day"`
+		Failed   bool   `json:"failed"`
+	}
+	err := readJSON(r, &body)
+	q := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant"), ID: body.Delivery, Endpoint: body.Webhook}
+	if err == nil && body.Day != "" {
+		q.Day, err = domain.ParseDay(body.Day)
+	}
+	if body.Failed {
+		q.State = catalog.DeliveryFailed
+	}
+	n := 0
+	if err == nil {
+		n, err = h.replay(ctx, q, origin(r))
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "replay", err)
+		return
+	}
+	web.JSON(w, r, http.StatusOK, map[string]int{"replayed": n})
+}
+
+// replay delivers again. Errors as of Webhooks, KindForbidden, KindInvalid.
+func (h *handler) replay(ctx context.Context, q catalog.DeliveryQuery, o catalog.Origin) (int, error) {
+	if err := h.writable(); err != nil {
+		return 0, err
+	}
+	return h.deps.Catalog.ReplayDeliveries(ctx, q, o)
+}
