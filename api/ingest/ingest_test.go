@@ -303,6 +303,10 @@ func TestAudio(t *testing.T) {
 	b.want("registered with another size", b.send("POST", recordsPath, strings.NewReader(
 		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T14:23:45Z","objectKey":"late.opus","sizeBytes":5}`), nil),
 		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":1}`)
+	ahead := time.Now().Add(49 * time.Hour).UTC().Format(time.RFC3339)
+	b.want("far ahead", b.send("POST", recordsPath, strings.NewReader(
+		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":2,"type":"t","timestamp":"`+ahead+`","objectKey":"ahead.opus"}`), nil),
+		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":1,"tooLate":0,"ahead":1}`)
 	b.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
 	b.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))

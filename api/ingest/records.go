@@ -23,6 +23,7 @@ type taken struct {
 	Recordings    int `json:"recordings"`
 	Changed       int `json:"changed"`
 	TooLate       int `json:"tooLate"`
+	Ahead         int `json:"ahead,omitempty"`
 }
 
 // records takes a stream of lines in.
@@ -43,7 +44,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 	}
 	web.JSON(w, r, http.StatusOK, taken{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
 		Conversations: result.Conversations, Messages: result.Messages, Recordings: result.Recordings,
-		Changed: result.Changed, TooLate: result.TooLate})
+		Changed: result.Changed, TooLate: result.TooLate, Ahead: result.Ahead})
 }
 
 // source remembers why the body ended.

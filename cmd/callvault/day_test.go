@@ -34,6 +34,9 @@ func TestOneIsOne(t *testing.T) {
 	if got := r.text(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
+	if got := (importResult{Ahead: 1}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept") {
+		t.Error(got)
+	}
 	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due, 1 waits, 0 failed" {
 		t.Error(got)
 	}

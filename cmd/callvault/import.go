@@ -44,8 +44,9 @@ type importResult struct {
 	Conversations int   `json:"conversations"`
 	Messages      int   `json:"messages"`
 	Recordings    int   `json:"recordings"`
-	Changed       int   `json:"changed"` // rows that are new or differ from before
-	TooLate       int   `json:"tooLate"` // recordings of days past retention: kept, in no archive
+	Changed       int   `json:"changed"`         // rows that are new or differ from before
+	TooLate       int   `json:"tooLate"`         // recordings of days past retention: kept, in no archive
+	Ahead         int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock: kept
 	AudioFiles    int64 `json:"audioFiles"`
 	AudioStood    int64 `json:"audioStood"` // of these, stored before
 	AudioBytes    int64 `json:"audioBytes"`
@@ -96,6 +97,9 @@ func (r importResult) text() string {
 	case r.TooLate > 1:
 		s += fmt.Sprintf("\n%d recordings are of days past retention: kept, but in no archive; see: callvault archive --reopen", r.TooLate)
 	}
+	if r.Ahead > 0 {
+		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps", count(r.Ahead, "recording"))
+	}
 	return s
 }
 
@@ -137,7 +141,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	progress.Close()
 	return importResult{
 		Lines: r.Lines, Batches: r.Batches, Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings,
-		Changed: r.Changed, TooLate: r.TooLate, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+		Changed: r.Changed, TooLate: r.TooLate, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
 	}, notOurs(err)
 }
 

@@ -5,9 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
+
+// farAhead is what a sender's clock or time zone can hardly explain.
+const farAhead = 24 * time.Hour
 
 // MaxBatch is how many lines one Register takes at most.
 const MaxBatch = 5000
@@ -40,6 +44,7 @@ type Counts struct {
 	Recordings    int
 	Changed       int // rows that are new or differ from before; a repeat counts none
 	TooLate       int // new recordings of days past retention: kept, and in no archive
+	Ahead         int // recordings more than a day ahead of the catalog's clock: kept, and most likely wrong
 }
 
 // Add adds o to n.
@@ -50,6 +55,7 @@ func (n *Counts) Add(o Counts) {
 	n.Recordings += o.Recordings
 	n.Changed += o.Changed
 	n.TooLate += o.TooLate
+	n.Ahead += o.Ahead
 }
 
 // LineError is the refusal of one line. Err is a domain error whose message is safe to show.
@@ -119,6 +125,11 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 		return err
 	}
 	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings)}
+	for _, l := range b.Recordings {
+		if l.Value.Timestamp.Sub(fromMicros(r.at)) > farAhead {
+			r.n.Ahead++
+		}
+	}
 	conversations := byKey(b.Conversations, func(c *domain.Conversation) string { return c.ID })
 	for _, step := range []func() error{
 		func() error { return r.agents(ctx, b.Agents) },

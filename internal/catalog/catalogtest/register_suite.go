@@ -25,6 +25,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"a recording's facts change":    registerMoves,
 		"another tenant's key":          registerForeignKey,
 		"too late":                      registerTooLate,
+		"far ahead":                     registerAhead,
 		"external id":                   externalID,
 		"external id and its recording": externalIDInOneBatch,
 		"uploads":                       uploads,
@@ -225,4 +226,17 @@ func registerTooLate(b *bench) {
 	n = b.takeConversation(b.conversation("c-s1", "named"))
 	equal(b, "a new name is not too late", n.TooLate, 0)
 	equal(b, "the day counts recordings", b.view().TooLate, 3)
+}
+
+func registerAhead(b *bench) {
+	now, err := b.c.Now(b.ctx)
+	b.must(err)
+	at := func(d time.Duration) domain.Recording {
+		r := b.recording(1, "s1")
+		r.Timestamp = now.Add(d)
+		return r
+	}
+	n := b.takeRecordings(at(-time.Hour), at(23*time.Hour), at(25*time.Hour), at(365*24*time.Hour))
+	equal(b, "far ahead", n.Ahead, 2)
+	equal(b, "too late", n.TooLate, 0)
 }
