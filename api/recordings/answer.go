@@ -81,7 +81,7 @@ func served(hour *catalog.HourView) *catalog.ArchiveView {
 
 // answer writes down what was issued; sums are those of the links.
 func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte {
-	v := &issued.View
+	v := issued.View
 	var files, size int64
 	for i := range v.Hours {
 		if a := served(&v.Hours[i]); a != nil {
@@ -91,7 +91,7 @@ func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte 
 	}
 	expires := ""
 	if !v.Completed.IsZero() {
-		expires = timeOrNothing(v.RetentionEnd)
+		expires = timeOrNothing(issued.RetentionEnd)
 	}
 	w := &writer{append(make([]byte, 0, answerSize), '{')}
 	w.text("date", string(v.Day))
@@ -99,7 +99,7 @@ func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte 
 	w.number("totalFiles", files)
 	w.number("totalSizeBytes", size)
 	w.textOrNull("generatedAt", timeOrNothing(v.Completed))
-	w.number("retentionDays", int64(v.RetentionDays))
+	w.number("retentionDays", int64(issued.RetentionDays))
 	w.textOrNull("expiresAt", expires)
 	w.name("links")
 	w.b = append(w.b, '[')

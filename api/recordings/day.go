@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -14,61 +15,113 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// day is GET …/{utcDay}.
+// day is GET …/{utcDay}. All that decides stands in the catalog and is read there at one time,
+// with the use that is counted.
 func (h *handler) day(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
 	defer cancel()
-	caller, ok := h.caller(ctx, w, r)
+	who, ok := h.vouched(ctx, w, r)
 	if !ok {
 		return
 	}
 	day, dayErr := dayParam(r)
-	access, err := h.deps.Catalog.DayAccess(ctx, caller.Tenant, day)
+	check := func(a *catalog.DayAccess) error { return checkDay(&who, day, dayErr, a) }
+	if r.Method == http.MethodHead { // hands nothing out, so there is nothing to count
+		h.head(ctx, w, r, &who, day, check)
+		return
+	}
+	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
+		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, who.Actor), Allow: check})
 	if err != nil {
-		h.broken(w, r, "read the tenant", err)
+		h.refuseDay(w, r, &issued.Window, err)
+		return
+	}
+	limit(w, issued.Window)
+	send(w, h.answer(ctx, &issued))
+}
+
+// head is day for HEAD.
+func (h *handler) head(ctx context.Context, w http.ResponseWriter, r *http.Request, who *auth.Vouched, day domain.Day,
+	check func(a *catalog.DayAccess) error,
+) {
+	access, err := h.deps.Catalog.DayAccess(ctx, who.Tenant, who.App, day)
+	if domain.KindOf(err) == domain.KindNotFound || err == nil {
+		if refused := check(&access); refused != nil {
+			err = refused
+		} else if err == nil && access.Expired {
+			err = refusal{http.StatusNotFound, textRetention}
+		}
+	}
+	if err != nil {
+		h.refuseDay(w, r, &access.Window, err)
 		return
 	}
 	limit(w, access.Window)
-	switch {
-	case !caller.Has(auth.ScopeDataService):
-		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+auth.ScopeDataService+`"`)
-		refuse(w, r, http.StatusForbidden, textScope)
-	case !access.Tenant.Recordings:
-		refuse(w, r, http.StatusForbidden, textFeature)
-	case dayErr != nil:
-		refuse(w, r, http.StatusBadRequest, textFormat)
-	case day > domain.DayOf(access.Now):
-		refuse(w, r, http.StatusBadRequest, textFuture)
-	case access.Expired:
-		refuse(w, r, http.StatusNotFound, textRetention)
-	case r.Method == http.MethodHead: // hands nothing out, so there is nothing to count
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusOK)
-	case access.Window.Full():
-		limited(w, r, access.Window)
-	default:
-		h.issue(ctx, w, r, caller, day)
-	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
 }
 
-// caller finds who asks, or answers 401 or 503.
-func (h *handler) caller(ctx context.Context, w http.ResponseWriter, r *http.Request) (auth.Caller, bool) {
+// vouched finds who says to ask, or answers 401 or 503.
+func (h *handler) vouched(ctx context.Context, w http.ResponseWriter, r *http.Request) (auth.Vouched, bool) {
 	token, present := web.Bearer(r)
 	if !present {
 		unauthorized(w, r, "Bearer", textUnauthorized)
-		return auth.Caller{}, false
+		return auth.Vouched{}, false
 	}
-	caller, err := h.deps.Tokens.Verify(ctx, token)
+	who, err := h.deps.Tokens.Vouch(ctx, token)
 	switch domain.KindOf(err) {
 	case "":
-		telemetry.SetTenant(ctx, caller.Tenant)
-		return caller, true
+		telemetry.SetTenant(ctx, who.Tenant)
+		return who, true
 	case domain.KindUnauthorized:
-		unauthorized(w, r, `Bearer error="invalid_token"`, textUnauthorized)
+		unauthorized(w, r, challengeToken, textUnauthorized)
 	default:
 		h.broken(w, r, "verify the access token", err)
 	}
-	return auth.Caller{}, false
+	return auth.Vouched{}, false
+}
+
+// checkDay is the checks that come before retention and the limit, in their order. Errors:
+// KindUnauthorized, refusal.
+func checkDay(who *auth.Vouched, day domain.Day, dayErr error, a *catalog.DayAccess) error {
+	caller, err := who.Caller(a.App)
+	switch {
+	case err != nil:
+		return err
+	case !caller.Has(auth.ScopeDataService):
+		return refusal{http.StatusForbidden, textScope}
+	case !a.Tenant.Recordings:
+		return refusal{http.StatusForbidden, textFeature}
+	case dayErr != nil:
+		return refusal{http.StatusBadRequest, textFormat}
+	case day > domain.DayOf(a.Now):
+		return refusal{http.StatusBadRequest, textFuture}
+	}
+	return nil
+}
+
+// refuseDay answers for the error of a day request.
+func (h *handler) refuseDay(w http.ResponseWriter, r *http.Request, window *catalog.Window, err error) {
+	no, refused := errors.AsType[refusal](err)
+	switch domain.KindOf(err) {
+	case domain.KindUnauthorized:
+		unauthorized(w, r, challengeToken, textUnauthorized)
+		return
+	case domain.KindLimited:
+		limited(w, r, *window)
+		return
+	case domain.KindExpired:
+		no, refused = refusal{http.StatusNotFound, textRetention}, true
+	}
+	if !refused {
+		h.broken(w, r, "count the day request", err)
+		return
+	}
+	limit(w, *window)
+	if no.text == textScope {
+		w.Header().Set("WWW-Authenticate", challengeScope)
+	}
+	refuse(w, r, no.status, no.text)
 }
 
 // dayParam reads the path's day; "" with an error when it is none.
@@ -78,24 +131,4 @@ func dayParam(r *http.Request) (domain.Day, error) {
 		return "", err
 	}
 	return domain.ParseDay(text)
-}
-
-// issue counts the request and hands the day out.
-func (h *handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Request, caller auth.Caller, day domain.Day) {
-	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
-		Tenant: caller.Tenant, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, caller.Actor)})
-	switch domain.KindOf(err) {
-	case "":
-	case domain.KindLimited: // somebody was faster than this request's first look
-		limited(w, r, issued.Window)
-		return
-	case domain.KindExpired:
-		refuse(w, r, http.StatusNotFound, textRetention)
-		return
-	default:
-		h.broken(w, r, "count the day request", err)
-		return
-	}
-	limit(w, issued.Window)
-	send(w, h.answer(ctx, &issued))
 }

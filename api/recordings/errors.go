@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -25,6 +26,20 @@ const (
 	textLinkExpired  = "The download link has expired. Please request a new presigned URL to access the audio files."
 	textGone         = "The archive behind this link is no longer available. Please request a new link."
 )
+
+// The challenges of requests that bring a token.
+const (
+	challengeToken = `Bearer error="invalid_token"`
+	challengeScope = `Bearer error="insufficient_scope", scope="` + auth.ScopeDataService + `"`
+)
+
+// refusal is a check that a request for a day does not pass.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r refusal) Error() string { return r.text }
 
 // failure is the family's error shape.
 type failure struct {

@@ -35,16 +35,17 @@ type Config struct {
 // Catalog counts and knows. Errors: KindNotFound for an unknown tenant, KindUnavailable, and as
 // the methods of package catalog say.
 type Catalog interface {
-	DayAccess(ctx context.Context, tenant string, day domain.Day) (catalog.DayAccess, error)
+	DayAccess(ctx context.Context, tenant, app string, day domain.Day) (catalog.DayAccess, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
 	LinkAccess(ctx context.Context, key domain.HourKey, token string) (catalog.LinkAccess, error)
 	BeginDownload(ctx context.Context, d catalog.Download) (catalog.Window, error)
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 }
 
-// Tokens verifies access tokens. Errors: KindUnauthorized, KindUnavailable.
+// Tokens verifies access tokens but for what the catalog knows of their applications. Errors:
+// KindUnauthorized, KindUnavailable.
 type Tokens interface {
-	Verify(ctx context.Context, token string) (auth.Caller, error)
+	Vouch(ctx context.Context, token string) (auth.Vouched, error)
 }
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.

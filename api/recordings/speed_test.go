@@ -121,7 +121,7 @@ type load struct {
 type round struct {
 	rate   float64 // answers per second
 	p99    time.Duration
-	cpu    time.Duration // processor time of the process, clients included, for each answer
+	cpu    time.Duration  // processor time of the process, clients included, for each answer
 	answer apitest.Answer // the last one
 }
 

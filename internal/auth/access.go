@@ -122,42 +122,93 @@ func refused(cause error) error {
 	return domain.Wrap(domain.KindUnauthorized, cause, "the access token is invalid or has expired")
 }
 
+// Vouched is what an access token's signature and times vouch for. It is good only while its
+// application may be used: Caller says so.
+type Vouched struct {
+	App    string // application that must stand behind it; "" when an outside issuer did
+	Tenant string
+	Actor  string // as of Caller
+	claims *accessClaims
+	scopes []string // an outside issuer's
+}
+
+// Caller says who speaks, given the application as it stands; nil when there is none. Error:
+// KindUnauthorized.
+func (v *Vouched) Caller(app *catalog.Application) (Caller, error) {
+	caller := Caller{Tenant: v.Tenant, Actor: v.Actor, Scopes: v.scopes}
+	if v.claims == nil {
+		return caller, nil
+	}
+	if app == nil || app.ID != v.App {
+		return Caller{}, refused(fmt.Errorf("the application does not exist"))
+	}
+	if !app.Disabled.IsZero() || app.Tenant != v.Tenant || app.Epoch != v.claims.Epoch {
+		return Caller{}, refused(fmt.Errorf("the application is disabled, or was since"))
+	}
+	for scope := range strings.FieldsSeq(v.claims.Scope) {
+		if slices.Contains(app.Scopes, scope) { // taken away since counts at once
+			caller.Scopes = append(caller.Scopes, scope)
+		}
+	}
+	return caller, nil
+}
+
 // Verify says who an access token speaks for. Errors: KindUnauthorized for every token that is
 // not good, KindUnavailable when that can't be found out.
 func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
+	v, err := t.Vouch(ctx, token)
+	if err != nil {
+		return Caller{}, err
+	}
+	if v.App == "" {
+		return v.Caller(nil)
+	}
+	app, err := t.apps.Application(ctx, v.App)
+	switch {
+	case domain.KindOf(err) == domain.KindNotFound:
+		return v.Caller(nil)
+	case err != nil:
+		return Caller{}, err
+	}
+	return v.Caller(&app)
+}
+
+// Vouch is the part of Verify that does not ask whether the application may still be used, for
+// those who read that together with other things. Errors as of Verify.
+func (t *Tokens) Vouch(ctx context.Context, token string) (Vouched, error) {
 	sum := sha256.Sum256([]byte(token))
 	if v := t.known.get(sum); v != nil {
-		caller, err := t.callerOf(ctx, v)
+		vouched, err := t.vouchFor(ctx, v)
 		if domain.KindOf(err) == domain.KindUnauthorized {
 			t.known.drop(sum)
 		}
-		return caller, err
+		return vouched, err
 	}
 	parsed, err := jwt.ParseSigned(token, asymmetric())
 	if err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	var named struct {
 		Issuer string `json:"iss"`
 	}
 	if err := parsed.UnsafeClaimsWithoutVerification(&named); err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	switch {
 	case named.Issuer == t.cfg.Issuer:
 		v, err := t.verifyOwn(ctx, parsed)
 		if err != nil {
-			return Caller{}, err
+			return Vouched{}, err
 		}
-		caller, err := t.callerOf(ctx, v)
+		vouched, err := t.vouchFor(ctx, v)
 		if err == nil {
 			t.known.put(sum, v)
 		}
-		return caller, err
+		return vouched, err
 	case t.outside != nil && named.Issuer == t.outside.cfg.Issuer:
 		return t.verifyOutside(ctx, token)
 	}
-	return Caller{}, refused(fmt.Errorf("the issuer is another"))
+	return Vouched{}, refused(fmt.Errorf("the issuer is another"))
 }
 
 // verifyOwn verifies the signature of a token that claims to be callvault's own.
@@ -185,31 +236,19 @@ func (t *Tokens) key(ctx context.Context, id string) (*ecdsa.PrivateKey, error) 
 	return private, err
 }
 
-// callerOf asks whether what a signature vouched for holds now.
-func (t *Tokens) callerOf(ctx context.Context, v *verifiedToken) (Caller, error) {
+// vouchFor asks whether the key and the times of what a signature vouched for hold now.
+func (t *Tokens) vouchFor(ctx context.Context, v *verifiedToken) (Vouched, error) {
 	if _, err := t.key(ctx, v.key); err != nil {
-		return Caller{}, err
+		return Vouched{}, err
 	}
 	claims := &v.claims
 	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
-	app, err := t.apps.Application(ctx, claims.ClientID)
-	switch {
-	case domain.KindOf(err) == domain.KindNotFound:
-		return Caller{}, refused(err)
-	case err != nil:
-		return Caller{}, err
-	case !app.Disabled.IsZero() || app.Tenant != claims.Tenant || app.Epoch != claims.Epoch:
-		return Caller{}, refused(fmt.Errorf("the application is disabled, or was since"))
+	if claims.ClientID == "" {
+		return Vouched{}, refused(fmt.Errorf("the token names no application"))
 	}
-	caller := Caller{Tenant: app.Tenant, Actor: "app:" + app.ID}
-	for _, scope := range strings.Fields(claims.Scope) {
-		if slices.Contains(app.Scopes, scope) { // taken away since counts at once
-			caller.Scopes = append(caller.Scopes, scope)
-		}
-	}
-	return caller, nil
+	return Vouched{App: claims.ClientID, Tenant: claims.Tenant, Actor: "app:" + claims.ClientID, claims: claims}, nil
 }
 
 // checkTimes wants issuer, audience, expiry and what else the claims say about time to hold now.

@@ -105,42 +105,42 @@ func (o *outside) keySet() (*oidc.RemoteKeySet, error) {
 }
 
 // verifyOutside verifies a token whose issuer claims to be the outside one.
-func (t *Tokens) verifyOutside(ctx context.Context, token string) (Caller, error) {
+func (t *Tokens) verifyOutside(ctx context.Context, token string) (Vouched, error) {
 	keys, err := t.outside.keySet()
 	if err != nil {
-		return Caller{}, err
+		return Vouched{}, err
 	}
 	before := t.outside.failures.Load()
 	payload, err := keys.VerifySignature(ctx, token)
 	switch {
 	case err != nil && (t.outside.failures.Load() > before || ctx.Err() != nil):
-		return Caller{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
+		return Vouched{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
 	case err != nil:
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	var claims jwt.Claims
 	if err := json.Unmarshal(payload, &claims); err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	if err := t.checkTimes(claims, t.outside.cfg.Issuer, t.outside.cfg.Audience); err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &all); err != nil {
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	}
 	var id string
 	if err := json.Unmarshal(all[t.outside.cfg.TenantClaim], &id); err != nil || id == "" {
-		return Caller{}, refused(fmt.Errorf("the claim %s names no tenant", t.outside.cfg.TenantClaim))
+		return Vouched{}, refused(fmt.Errorf("the claim %s names no tenant", t.outside.cfg.TenantClaim))
 	}
 	tenant, err := t.apps.Tenant(ctx, id)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
-		return Caller{}, refused(err)
+		return Vouched{}, refused(err)
 	case err != nil:
-		return Caller{}, err
+		return Vouched{}, err
 	}
-	return Caller{Tenant: tenant.ID, Actor: "oidc:" + claims.Subject, Scopes: scopesOf(all)}, nil
+	return Vouched{Tenant: tenant.ID, Actor: "oidc:" + claims.Subject, scopes: scopesOf(all)}, nil
 }
 
 // scopesOf reads scope and scp, each a string with spaces or a list.

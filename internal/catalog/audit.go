@@ -2,9 +2,10 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -40,16 +41,15 @@ type issuedLink struct {
 	Object   string `json:"object"`
 }
 
-// dayDetail goes before the links, which are encoded once for many answers.
+// dayDetail is the detail of a day's links. They themselves stand in audit_links, since a day that
+// did not change gives the same ones to all who ask; without any they are an empty list.
 type dayDetail struct {
-	Day     domain.Day `json:"day"`
-	Until   time.Time  `json:"until"`
-	Remote  string     `json:"remote,omitempty"`
-	Request string     `json:"request,omitempty"`
+	Day     domain.Day    `json:"day"`
+	Until   time.Time     `json:"until"`
+	Remote  string        `json:"remote,omitempty"`
+	Request string        `json:"request,omitempty"`
+	Links   *[]issuedLink `json:"links,omitempty"`
 }
-
-// encoded is a detail that is JSON already.
-type encoded []byte
 
 type downloadDetail struct {
 	Day       domain.Day `json:"day"`
@@ -60,38 +60,46 @@ type downloadDetail struct {
 	Request   string     `json:"request,omitempty"`
 }
 
-// issuedLinks encodes the links of a day for issuedDetail.
-func issuedLinks(v *DayView) ([]byte, error) {
-	links := []issuedLink{}
+// keepLinks stores the links of a day for the audit log and gives the name that they have there,
+// their SHA-256; nil when there is none.
+func keepLinks(ctx context.Context, tx smallTx, v *DayView) (any, error) {
+	var links []issuedLink
 	for _, h := range v.Hours {
 		if h.State == StateAvailable && h.Archive != nil {
 			links = append(links, issuedLink{Hour: h.Hour, Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
 		}
 	}
-	return json.Marshal(links)
-}
-
-func issuedDetail(r DayRequest, until time.Time, links []byte) (encoded, error) {
-	head, err := json.Marshal(dayDetail{Day: r.Day, Until: until, Remote: r.Origin.Remote, Request: r.Origin.Request})
+	if links == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(links)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(head[:len(head)-1], []byte(`,"links":`), links, []byte(`}`)), nil
+	sum := sha256.Sum256(text)
+	_, err = tx.ExecContext(ctx, `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`, sum[:], string(text))
+	return sum[:], err
+}
+
+// issuedDetail is the detail of a day request whose links have that name.
+func issuedDetail(r DayRequest, until time.Time, links any) (string, error) {
+	d := dayDetail{Day: r.Day, Until: until, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	if links == nil {
+		d.Links = &[]issuedLink{}
+	}
+	text, err := json.Marshal(d)
+	return string(text), err
 }
 
 const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
 
 // append writes one row of the audit log in the transaction that it tells of.
 func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action string, detail any) error {
-	text, done := detail.(encoded)
-	if !done {
-		var err error
-		if text, err = json.Marshal(detail); err != nil {
-			return err
-		}
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return err
 	}
-	_, err := tx.ExecContext(ctx, appendAuditSQL,
-		at, tenant, o.Actor, action, string(text))
+	_, err = tx.ExecContext(ctx, appendAuditSQL, at, tenant, o.Actor, action, string(text))
 	return err
 }
 
@@ -115,8 +123,9 @@ const auditPage = 1000
 func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
 	at, seq := micros(from), int64(0)
 	for {
-		page, err := collect(ctx, c.read, scanAudit, `SELECT seq, at_us, tenant, actor, action, detail FROM audit
-			WHERE tenant = $1 AND (at_us, seq) > ($2, $3) AND at_us < $4 ORDER BY at_us, seq LIMIT $5`,
+		page, err := collect(ctx, c.read, scanAudit, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
+			FROM audit a LEFT JOIN audit_links l ON l.sum = a.links
+			WHERE a.tenant = $1 AND (a.at_us, a.seq) > ($2, $3) AND a.at_us < $4 ORDER BY a.at_us, a.seq LIMIT $5`,
 			tenant, at, seq, micros(to), auditPage)
 		if err != nil {
 			return err
@@ -133,10 +142,15 @@ func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, 
 	}
 }
 
+// scanAudit reads a row with the text of its links.
 func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 	var at int64
 	var detail string
-	err = rows.Scan(&e.Seq, &at, &e.Tenant, &e.Actor, &e.Action, &detail)
+	var links sql.NullString
+	err = rows.Scan(&e.Seq, &at, &e.Tenant, &e.Actor, &e.Action, &detail, &links)
+	if links.Valid {
+		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
+	}
 	e.At, e.Detail = fromMicros(at), json.RawMessage(detail)
 	return e, err
 }

@@ -24,8 +24,11 @@ type Catalog struct {
 	postgres bool
 	source   string // PostgreSQL: the URL, for connections of another kind
 	rules    Rules
-	group    group    // merges small SQLite transactions
+	group    group[smallPart] // merges small SQLite transactions
+	issuing  group[*dayPart]  // requests for days that share a transaction
+	days     dayLists
 	served   dayCache // days as they were last handed out
+	small    []string // texts that shared transactions run
 	writes   kept     // statements of write
 	reads    kept     // statements of read
 }
@@ -69,7 +72,9 @@ func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 // Open connects to sqlite:///path or postgres://… without changing anything there.
 // It does not migrate; see Migrate and CheckSchema.
 func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
-	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults()}
+	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults(), days: newDayLists(),
+		group: group[smallPart]{size: groupSize, lanes: 1}, issuing: group[*dayPart]{size: groupSize, lanes: 1}}
+	c.small = c.smallStatements()
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use sqlite:///path or postgres://user@host/name")
@@ -78,7 +83,7 @@ func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
 	case "sqlite":
 		err = c.openSQLite(u)
 	case "postgres", "postgresql":
-		c.postgres = true
+		c.postgres, c.issuing.size, c.issuing.lanes = true, 1, postgresLanes
 		err = c.openPostgres(dsn)
 	default:
 		return nil, domain.Errorf(domain.KindInvalid, "the database URL starts with %q; use sqlite:///path or postgres://user@host/name", u.Scheme)

@@ -101,10 +101,10 @@ const downloadsSQL = `SELECT hour, count(*) FROM (SELECT substr(detail, CAST($5 
 // eventsRead bounds how far back a tenant's audit log is looked through for one day's lines.
 const eventsRead = 5000
 
-const eventsSQL = `SELECT seq, at_us, tenant, actor, action, detail FROM (
-		SELECT seq, at_us, tenant, actor, action, detail FROM audit
-		WHERE tenant = $1 AND at_us >= $2 ORDER BY at_us DESC, seq DESC LIMIT $3) x
-	WHERE detail LIKE $4 ORDER BY at_us DESC, seq DESC LIMIT $5`
+const eventsSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.detail, l.links FROM (
+		SELECT seq, at_us, tenant, actor, action, detail, links FROM audit
+		WHERE tenant = $1 AND at_us >= $2 ORDER BY at_us DESC, seq DESC LIMIT $3) x LEFT JOIN audit_links l ON l.sum = x.links
+	WHERE x.detail LIKE $4 ORDER BY x.at_us DESC, x.seq DESC LIMIT $5`
 
 // Events gives a tenant's latest lines of the audit log, newest first: all, those about a day, or
 // those about one hour of it (hour >= 0). At most limit, of the last 5,000.

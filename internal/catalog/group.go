@@ -16,22 +16,72 @@ const groupSize = 128
 // groupTimeout bounds a shared transaction, which obeys no single caller's context.
 const groupTimeout = 30 * time.Second
 
-// group merges small SQLite transactions into one, because each commit there waits for the disk.
-// The first caller leads: it runs whatever waits, its own work first, and hands the lead on.
-// The zero value is ready.
-type group struct {
+// group lets callers who come at the same time share one transaction, because each commit waits
+// for the disk: while one batch is run, the next one gathers.
+type group[T any] struct {
+	size  int // of a batch, at most
+	lanes int // batches at a time, at most
+
 	mu      sync.Mutex
-	leading bool
-	waiting []*member
+	running int
+	waiting []*member[T]
 }
 
-// member is one caller's transaction.
-type member struct {
+// member is one caller's part.
+type member[T any] struct {
 	ctx  context.Context
-	fn   func(tx smallTx) error
+	part T
 	err  error
 	done chan struct{} // closed when err is final
-	lead chan struct{} // closed when this caller is to lead
+}
+
+// do has run run the part, together with those of others, and gives what run left as the part's
+// error. No single caller's end may end what run does.
+func (g *group[T]) do(ctx context.Context, part T, run func(ctx context.Context, batch []*member[T])) error {
+	m := &member[T]{ctx: ctx, part: part, done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, m)
+	if g.running < g.lanes {
+		g.running++
+		go g.lane(context.WithoutCancel(ctx), run) // ends when nobody waits; until then its callers wait for it
+	}
+	g.mu.Unlock()
+	<-m.done
+	return m.err
+}
+
+// lane runs batches until nobody waits.
+func (g *group[T]) lane(ctx context.Context, run func(ctx context.Context, batch []*member[T])) {
+	for {
+		g.mu.Lock()
+		n := min(len(g.waiting), g.size)
+		batch := g.waiting[:n:n]
+		g.waiting = g.waiting[n:]
+		if n == 0 {
+			g.running--
+			g.waiting = nil
+			g.mu.Unlock()
+			return
+		}
+		g.mu.Unlock()
+		runBatch(ctx, batch, run)
+	}
+}
+
+// runBatch runs a batch and tells every member how its part ended.
+func runBatch[T any](ctx context.Context, batch []*member[T], run func(ctx context.Context, batch []*member[T])) {
+	defer func() {
+		broken := recover()
+		for _, m := range batch {
+			if broken != nil { // nothing of the batch stands
+				m.err = domain.Errorf(domain.KindInternal, "the shared transaction broke off: %v", broken)
+			}
+			close(m.done)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	run(ctx, batch)
 }
 
 // grouped runs fn in a transaction of its own, or on SQLite in a savepoint of a shared one. An
@@ -40,70 +90,16 @@ func (c *Catalog) grouped(ctx context.Context, fn func(tx smallTx) error) error 
 	if c.postgres { // which groups commits itself
 		return c.update(ctx, func(tx *sql.Tx) error { return fn(smallTx{Tx: tx}) })
 	}
-	m := &member{ctx: ctx, fn: fn, done: make(chan struct{}), lead: make(chan struct{})}
-	if !c.group.join(m) {
-		select {
-		case <-m.done:
-			return m.err
-		case <-m.lead:
-		}
-	}
-	defer c.group.handOn()
-	c.runGroup(c.group.take())
-	return m.err
+	return c.group.do(ctx, fn, c.runGroup)
 }
 
-// join queues a member and says whether it leads at once.
-func (g *group) join(m *member) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, m)
-	if g.leading {
-		return false
-	}
-	g.leading = true
-	return true
-}
-
-// take gives the members that wait, the leader first.
-func (g *group) take() []*member {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := min(len(g.waiting), groupSize)
-	batch := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
-	return batch
-}
-
-// handOn makes the longest waiting member lead.
-func (g *group) handOn() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
-		g.leading, g.waiting = false, nil
-		return
-	}
-	close(g.waiting[0].lead)
-}
-
-// runGroup runs a batch in one transaction and tells every member how its part ended.
-func (c *Catalog) runGroup(batch []*member) {
-	finished := false
-	defer func() {
-		for _, m := range batch {
-			if !finished { // a member's function panicked: nothing of the batch stands
-				m.err = domain.Errorf(domain.KindInternal, "the shared transaction broke off")
-			}
-			close(m.done)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), groupTimeout)
-	defer cancel()
+// runGroup runs a batch in one transaction.
+func (c *Catalog) runGroup(ctx context.Context, batch []*member[smallPart]) {
 	stmts := c.keepSmall(ctx)
-	part := (*member).run
+	part := runTogether
 	run := func(tx *sql.Tx) error {
 		for _, m := range batch {
-			if m.err = part(m, ctx, smallTx{tx, stmts, true}); raced(m.err) || errors.Is(m.err, errSpoiled) {
+			if m.err = part(ctx, m, smallTx{tx, stmts, true}); raced(m.err) || errors.Is(m.err, errSpoiled) {
 				return m.err
 			}
 		}
@@ -111,7 +107,7 @@ func (c *Catalog) runGroup(batch []*member) {
 	}
 	err := c.update(ctx, run)
 	if errors.Is(err, errSpoiled) { // rare: once more, so that what failed can be undone alone
-		part = (*member).runAlone
+		part = runAlone
 		err = c.update(ctx, run)
 	}
 	for _, m := range batch {
@@ -120,32 +116,34 @@ func (c *Catalog) runGroup(batch []*member) {
 		}
 		m.err = translate(m.err)
 	}
-	finished = true
 }
+
+// smallPart is a small transaction, or its part of a shared one.
+type smallPart = func(tx smallTx) error
 
 // errSpoiled says that a member failed and nothing can undo its part but the end of them all.
 var errSpoiled = errors.New("a part of the shared transaction failed")
 
-// run runs one member's part. Error: errSpoiled when it failed.
-func (m *member) run(_ context.Context, tx smallTx) error {
+// runTogether runs one member's part. Error: errSpoiled when it failed.
+func runTogether(_ context.Context, m *member[smallPart], tx smallTx) error {
 	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
 		return err
 	}
-	if err := m.fn(tx); err != nil {
+	if err := m.part(tx); err != nil {
 		return errors.Join(errSpoiled, err)
 	}
 	return nil
 }
 
 // runAlone runs one member's part, undone alone when it fails.
-func (m *member) runAlone(ctx context.Context, tx smallTx) error {
+func runAlone(ctx context.Context, m *member[smallPart], tx smallTx) error {
 	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
 		return err
 	}
-	err := m.fn(tx)
+	err := m.part(tx)
 	if err != nil {
 		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO member`); undo != nil {
 			return errors.Join(err, undo)

@@ -70,7 +70,7 @@ func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 // QueryContext is sql.DB's.
 func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	begun := time.Now()
-	rows, err := p.DB.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller's
+	rows, err := p.DB.QueryContext(ctx, query, args...)
 	p.watch.done("query", begun, err)
 	return rows, err
 }

@@ -15,7 +15,7 @@ type servedDay struct {
 	view       DayView
 	version    int64
 	linksUntil time.Time // every archive of view is kept until then
-	audit      []byte    // the links as the audit log has them
+	links      any       // what the audit log calls its links; nil when there is none
 }
 
 // fits says whether s is the day at this version with its archives kept long enough.

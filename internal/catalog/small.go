@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"sync"
 	"time"
 )
@@ -74,15 +75,31 @@ func (t smallTx) ExecContext(ctx context.Context, query string, args ...any) (sq
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
+// QueryContext is sql.Tx's.
+func (t smallTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = t.context(ctx)
+	if s := t.stmts[query]; s != nil {
+		return t.Tx.StmtContext(ctx, s).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
+	}
+	return t.Tx.QueryContext(ctx, query, args...)
+}
+
 // smallStatements gives the texts that shared transactions run.
-func smallStatements() []string {
-	return []string{insertUseSQL, lastUseSQL, dayAccessSQL, linkAccessSQL, appendAuditSQL}
+func (c *Catalog) smallStatements() []string {
+	return slices.Concat([]string{insertUseSQL, lastUseSQL, linkAccessSQL, appendAuditSQL},
+		c.days.look.texts[:], c.days.uses.texts[:], c.days.lasts.texts[:], c.days.lines.texts[:])
 }
 
 // keepSmall prepares what shared transactions run, before one of them takes the only connection.
 func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
-	stmts := make(map[string]*sql.Stmt, 8)
-	for _, text := range smallStatements() {
+	c.writes.mu.RLock()
+	stmts := c.writes.stmts
+	c.writes.mu.RUnlock()
+	if len(stmts) == len(c.small) { // nothing is added to it any more
+		return stmts
+	}
+	stmts = make(map[string]*sql.Stmt, len(c.small))
+	for _, text := range c.small {
 		stmts[text] = c.writes.of(ctx, c.write.DB, text)
 	}
 	return stmts
@@ -101,8 +118,26 @@ func (c *Catalog) readRow(ctx context.Context, query string, args ...any) *sql.R
 	return c.read.QueryRowContext(ctx, query, args...)
 }
 
+// rowQuerier is a transaction or a pool.
+type rowQuerier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // reading makes readRow a rowQuerier.
 type reading struct{ c *Catalog }
+
+// QueryContext is sql.DB's.
+func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if !r.c.postgres {
+		if s := r.c.reads.of(ctx, r.c.read.DB, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
+			begun := time.Now()
+			rows, err := s.QueryContext(ctx, args...)
+			r.c.watch.done("query", begun, err)
+			return rows, err
+		}
+	}
+	return r.c.read.QueryContext(ctx, query, args...)
+}
 
 func (r reading) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	return r.c.readRow(ctx, query, args...)

@@ -75,29 +75,40 @@ func lockWindow(ctx context.Context, tx smallTx, tenant, name string) error {
 // windowLast is the latest use of a locked window.
 type windowLast struct{ us, n int64 }
 
+// add counts one use at the given instant and gives it as the latest one.
+func (w Window) add(last windowLast, at int64) (Window, windowLast) {
+	last.us = max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
+	last.n++
+	if w.Used == 0 {
+		w.Reset = time.Duration(last.us-at)*time.Microsecond + windowLength
+	}
+	w.Used++
+	return w, last
+}
+
+// tidies says whether a window's old uses are to be forgotten with the use that comes next.
+func (w Window) tidies(last windowLast) bool { return last.n > 0 && (w.Used == 0 || last.n%64 == 63) }
+
 // count adds one use to a locked window, given what was read of it under the lock.
 func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last windowLast, at int64) (Window, error) {
-	used := max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
-	n := last.n + 1
-	if _, err := tx.ExecContext(ctx, insertUseSQL,
-		tenant, name, used, n); err != nil {
-		return w, err
-	}
-	if _, err := tx.ExecContext(ctx, lastUseSQL,
-		tenant, name, used, n); err != nil {
-		return w, err
-	}
-	if w.Used == 0 || n%64 == 0 {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND at_us <= $3`,
-			tenant, name, at-windowLength.Microseconds()); err != nil {
+	if w.tidies(last) {
+		if err := forgetUses(ctx, tx, tenant, name, at); err != nil {
 			return w, err
 		}
 	}
-	if w.Used == 0 {
-		w.Reset = time.Duration(used-at)*time.Microsecond + windowLength
+	w, last = w.add(last, at)
+	if _, err := tx.ExecContext(ctx, insertUseSQL, tenant, name, last.us, last.n); err != nil {
+		return w, err
 	}
-	w.Used++
-	return w, nil
+	_, err := tx.ExecContext(ctx, lastUseSQL, tenant, name, last.us, last.n)
+	return w, err
+}
+
+// forgetUses deletes uses that count no longer.
+func forgetUses(ctx context.Context, tx smallTx, tenant, name string, at int64) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND at_us <= $3`,
+		tenant, name, at-windowLength.Microseconds())
+	return err
 }
 
 // PurgeWindows forgets windows without a use in the last hour, at most limit, and says how many.

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -117,6 +118,7 @@ func linksKeep(b *bench) {
 		b.must(err)
 		equal(b, "revision", issued.View.Hours[5].Archive.Revision, 1)
 	}
+	equal(b, "lines that tell of the archive", b.lines(first.ObjectKey()), 2)
 	b.pass(8 * time.Minute) // within the slack: nothing has to be raised
 	issued, err := b.issue()
 	b.must(err)
@@ -149,11 +151,27 @@ func linksKeep(b *bench) {
 	b.wantKind(err, domain.KindExpired)
 }
 
+// lines counts the audit log's lines of days that hold a text, and wants each to be JSON.
+func (b *bench) lines(text string) (n int) {
+	b.Helper()
+	b.must(b.c.Audit(b.ctx, b.tenant, b.now().Add(-time.Hour), b.now().Add(time.Hour), func(e catalog.AuditEntry) error {
+		if !json.Valid(e.Detail) {
+			b.Fatalf("not JSON: %s", e.Detail)
+		}
+		if e.Action == catalog.ActionDay && strings.Contains(string(e.Detail), text) {
+			n++
+		}
+		return nil
+	}))
+	return n
+}
+
 // unknownDay asks for a day that nobody named, which leaves no day behind.
 func unknownDay(b *bench) {
 	issued, err := b.issue()
 	b.must(err)
 	equal(b, "hours", issued.View.Hours[7].State, catalog.StatePending)
 	equal(b, "known", b.view().Known, false)
-	equal(b, "end", issued.LinksEnd.Sub(issued.View.Now), time.Hour)
+	equal(b, "lines without links", b.lines(`"request":"r1","links":[]}`), 1)
+	equal(b, "end", issued.LinksEnd.Sub(issued.Now), time.Hour)
 }
