@@ -52,8 +52,9 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// keysCmd is the commands about signing keys.
+// keysCmd is the commands about keys.
 type keysCmd struct {
+	Reseal keysResealCmd `cmd:"" help:"Change the master key."`
 	Rotate keysRotateCmd `cmd:"" help:"Make new signing keys; what the old ones signed stays valid until it ends."`
 }
 

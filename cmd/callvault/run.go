@@ -38,7 +38,7 @@ type commands struct {
 	Webhook    webhookCmd    `cmd:"" help:"Webhooks of a tenant: endpoints, deliveries, replay."`
 	Import     importCmd     `cmd:"" help:"Take lines and audio in from files."`
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
-	Keys       keysCmd       `cmd:"" help:"Signing keys: rotate."`
+	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
 	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`

@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Reseal passes everything that is stored encrypted through key and secret, and stores what they
+// give: all of it or nothing. It says how much that was. Errors: theirs, KindUnavailable.
+func (c *Catalog) Reseal(ctx context.Context, key func(StoredKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
+	var n int
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		n = 0
+		keys, err := collect(ctx, tx, scanKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys WHERE encrypted`)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			material, err := key(k)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE keys SET material = $2 WHERE id = $1`, k.ID, material); err != nil {
+				return err
+			}
+			n++
+		}
+		endpoints, err := collect(ctx, tx, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+			`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE encrypted OR former_encrypted ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		for _, e := range endpoints {
+			for _, s := range []*Sealed{&e.Secret, &e.Former} {
+				if !s.Encrypted || s.Data == nil {
+					continue
+				}
+				if s.Data, err = secret(e.ID, s.Data); err != nil {
+					return err
+				}
+				n++
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET secret = $2, former = $3 WHERE id = $1`, e.ID, e.Secret.Data, e.Former.Data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
