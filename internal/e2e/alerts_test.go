@@ -1,0 +1,156 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+const prometheusDir = "../../deploy/prometheus"
+
+// rule is an alert, or a recorded setting.
+type rule struct {
+	Alert       string            `yaml:"alert"`
+	Record      string            `yaml:"record"`
+	Expr        string            `yaml:"expr"`
+	Labels      map[string]string `yaml:"labels"`
+	Annotations map[string]string `yaml:"annotations"`
+}
+
+func rules(t *testing.T) []rule {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(prometheusDir, "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []rule `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	var all []rule
+	for _, g := range file.Groups {
+		all = append(all, g.Rules...)
+	}
+	if len(all) == 0 {
+		t.Fatal("there are no rules")
+	}
+	return all
+}
+
+// panel is one of the dashboard's, with what it asks Prometheus.
+type panel struct {
+	Title       string `json:"title"`
+	Type        string `json:"type"`
+	Description string `json:"description"`
+	Datasource  struct {
+		UID string `json:"uid"`
+	} `json:"datasource"`
+	Targets []struct {
+		Expr string `json:"expr"`
+	} `json:"targets"`
+}
+
+func panels(t *testing.T) []panel {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/grafana/dashboards/callvault.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		UID    string  `json:"uid"`
+		Panels []panel `json:"panels"`
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil || dashboard.UID == "" {
+		t.Fatalf("dashboard %q: %v", dashboard.UID, err)
+	}
+	return dashboard.Panels
+}
+
+// TestAlertsAreChecked by Prometheus's own tool: their syntax, the configuration that loads them,
+// and when they sound.
+func TestAlertsAreChecked(t *testing.T) {
+	tool := testenv.Installed(t, "promtool")
+	for _, args := range [][]string{
+		{"check", "rules", "alerts.yml"},
+		{"check", "config", "prometheus.yml"},
+		{"test", "rules", "alerts_test.yml"},
+	} {
+		cmd := exec.CommandContext(t.Context(), tool, args...)
+		cmd.Dir = prometheusDir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// TestAlertsAreExplained wants that every alert has a test, says what it is about, and stands in the
+// operators' page with what to do; and that the page explains no alert that is none.
+func TestAlertsAreExplained(t *testing.T) {
+	tests, err := os.ReadFile(filepath.Join(prometheusDir, "alerts_test.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained []string
+	for _, heading := range regexp.MustCompile(`(?m)^### (Callvault\w+)\n\n\S`).FindAllStringSubmatch(string(page), -1) {
+		explained = append(explained, heading[1])
+	}
+	var known []string
+	for _, r := range rules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		known = append(known, r.Alert)
+		if !slices.Contains([]string{"critical", "warning"}, r.Labels["severity"]) || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+			t.Errorf("%s has severity %q and says %v", r.Alert, r.Labels["severity"], r.Annotations)
+		}
+		// GitHub's anchor of a heading without spaces.
+		if want := "docs/operations.md#" + strings.ToLower(r.Alert); r.Annotations["runbook"] != want || !slices.Contains(explained, r.Alert) {
+			t.Errorf("%s: its runbook is %s, want %s with that heading", r.Alert, r.Annotations["runbook"], want)
+		}
+		sounds := regexp.MustCompile(`alertname: ` + r.Alert + `\n\s+eval_time: \S+\n\s+exp_alerts:\n`)
+		if !sounds.Match(tests) {
+			t.Errorf("no test hears %s", r.Alert)
+		}
+	}
+	for _, name := range explained {
+		if !slices.Contains(known, name) {
+			t.Errorf("docs/operations.md explains %s, which is no alert", name)
+		}
+	}
+}
+
+// TestDashboardIsWhole wants panels that say what they show, from the datasource that is provisioned.
+func TestDashboardIsWhole(t *testing.T) {
+	source, err := os.ReadFile("../../deploy/grafana/provisioning/datasources/prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range panels(t) {
+		if p.Type == "row" {
+			continue
+		}
+		if p.Title == "" || p.Description == "" || len(p.Targets) == 0 {
+			t.Errorf("panel %q is described by %q and asks %d times", p.Title, p.Description, len(p.Targets))
+		}
+		if !strings.Contains(string(source), "uid: "+p.Datasource.UID+"\n") {
+			t.Errorf("panel %q asks %q", p.Title, p.Datasource.UID)
+		}
+	}
+}
