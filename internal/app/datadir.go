@@ -90,6 +90,16 @@ func tryLock(dir string) (*DataDir, error) {
 	return d, nil
 }
 
+// Abandoned says that the standalone process whose parts these are has ended: its lock is free.
+func (p *Parts) Abandoned() bool {
+	if p.Beside == nil {
+		return false
+	}
+	lock := flock.New(filepath.Join(absolute(p.Config.Data), lockName), flock.SetPermissions(0o600))
+	free, err := lock.TryLock()
+	return err == nil && free && lock.Unlock() == nil
+}
+
 // absolute is for messages and for paths that tryLock has already made absolute once.
 func absolute(dir string) string {
 	abs, err := filepath.Abs(dir)

@@ -136,3 +136,31 @@ func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A command that waits beside a process sees that this has ended, and leaves the directory free.
+func TestAbandoned(t *testing.T) {
+	dir, err := Lock(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := &Parts{Beside: &Runtime{}}
+	beside.Config.Data = dir.Path()
+	alone := &Parts{}
+	alone.Config.Data = dir.Path()
+	if beside.Abandoned() || alone.Abandoned() {
+		t.Error("abandoned while its process runs")
+	}
+	if err := dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !beside.Abandoned() || alone.Abandoned() {
+		t.Error("its end goes unnoticed, or it counts as another's")
+	}
+	next, err := Lock(dir.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
+}
