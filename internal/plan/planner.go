@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
@@ -185,7 +186,12 @@ func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (c
 // Errors as catalog.Rebuild. When only the dispatching failed the hours are
 // due all the same, and the next pass of anybody dispatches them.
 func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
+	// What a command asks for is one trace, down to the last hour's build.
+	ctx, span := p.tracer.Start(ctx, "archive day", trace.WithAttributes(
+		attribute.String("callvault.tenant", tenant), attribute.String("callvault.day", string(day)), attribute.Int("callvault.hour", hour)))
+	defer span.End()
 	due, err := p.catalog.Rebuild(ctx, tenant, day, hour, force)
+	telemetry.Failed(span, err)
 	if err != nil || due == 0 {
 		return due, err
 	}

@@ -74,6 +74,9 @@ func TestAskedHoursAreInTheAskersTrace(t *testing.T) {
 	w.must(err)
 	request.End()
 	hours := named(spans, "enqueue hour")
+	if len(named(spans, "archive day")) != 1 {
+		t.Error("the wish has no span")
+	}
 	if due != 1 || len(hours) != 1 || hours[0].SpanContext().TraceID() != request.SpanContext().TraceID() {
 		t.Errorf("%d due, %d spans", due, len(hours))
 	}

@@ -51,6 +51,9 @@ func Failed(span trace.Span, err error) {
 	}
 	kind := string(domain.KindOf(err))
 	span.SetAttributes(attribute.String("error.type", kind))
+	if domain.KindOf(err) == domain.KindInterrupted {
+		return // the process stops, nothing is wrong
+	}
 	span.SetStatus(codes.Error, kind)
 }
 
