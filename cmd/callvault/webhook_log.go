@@ -9,7 +9,6 @@ import (
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/domain"
 )
 
 // deliveryJSON is a delivery as --json shows it.
@@ -39,7 +38,7 @@ type webhookDeliveriesCmd struct {
 	ofTenant `embed:""`
 	Event    string `help:"Only this type: day.completed, day.failed, hour.rebuilt, webhook.test." enum:",day.completed,day.failed,hour.rebuilt,webhook.test" default:""`
 	State    string `help:"Only this state: pending, delivered, failed." enum:",pending,delivered,failed" default:""`
-	Day      string `help:"Only of this UTC day, YYYY-MM-DD."`
+	Day      string `help:"Only of this UTC day: YYYY-MM-DD, yesterday or today."`
 	Endpoint string `help:"Only to this endpoint."`
 	Limit    int    `default:"100" help:"At most so many, latest first."`
 }
@@ -57,8 +56,8 @@ func (c *webhookDeliveriesCmd) query() (q catalog.DeliveryQuery, err error) {
 		return q, &usageError{"--limit must be 1 to 10000"}
 	}
 	if c.Day != "" {
-		if q.Day, err = domain.ParseDay(c.Day); err != nil {
-			return q, &usageError{err.Error()}
+		if q.Day, err = parseDay(c.Day, time.Now()); err != nil {
+			return q, err
 		}
 	}
 	return q, nil
@@ -103,7 +102,7 @@ func (c *webhookDeliveriesCmd) Run(ctx context.Context, d *deps) error {
 type webhookReplayCmd struct {
 	ofTenant `embed:""`
 	ID       string `arg:"" optional:"" help:"Id of one delivery, as deliveries shows it."`
-	Day      string `help:"All of this UTC day, YYYY-MM-DD."`
+	Day      string `help:"All of this UTC day: YYYY-MM-DD, yesterday or today."`
 	Failed   bool   `help:"All that failed."`
 	Endpoint string `help:"Only to this endpoint."`
 }
@@ -122,8 +121,8 @@ func (c *webhookReplayCmd) Run(ctx context.Context, d *deps) error {
 	}
 	if c.Day != "" {
 		var err error
-		if q.Day, err = domain.ParseDay(c.Day); err != nil {
-			return &usageError{err.Error()}
+		if q.Day, err = parseDay(c.Day, time.Now()); err != nil {
+			return err
 		}
 	}
 	if q.ID == "" && q.Day == "" && q.State == "" {
