@@ -1,0 +1,172 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// hooked is a tenant's side of webhooks: it believes what its secret signed.
+type hooked struct {
+	*httptest.Server
+	t testing.TB
+
+	mu     sync.Mutex
+	secret string
+	hang   bool // take what comes and do not answer
+	told   []toldEvent
+}
+
+type toldEvent struct {
+	id, Type string
+	Data     struct {
+		Day     string `json:"utcDay"`
+		Hour    string `json:"hour"`
+		Files   int    `json:"totalFiles"`
+		Written int    `json:"revision"`
+	}
+}
+
+func newHooked(t testing.TB) *hooked {
+	h := &hooked{t: t}
+	h.Server = httptest.NewServer(http.HandlerFunc(h.take))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hooked) take(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		h.t.Error(err)
+	}
+	h.mu.Lock()
+	secret, hang := h.secret, h.hang
+	h.mu.Unlock()
+	hook, err := standardwebhooks.NewWebhook(secret)
+	if err == nil {
+		err = hook.Verify(body, r.Header)
+	}
+	e := toldEvent{id: r.Header.Get("webhook-id")}
+	if err == nil {
+		err = json.Unmarshal(body, &e)
+	}
+	if err != nil {
+		h.t.Errorf("%s: %v", body, err)
+	}
+	h.mu.Lock()
+	h.told = append(h.told, e)
+	h.mu.Unlock()
+	if hang {
+		<-r.Context().Done() // until the sender is gone
+	}
+}
+
+// of gives what was told of a day, by type.
+func (h *hooked) of(eventType string, d domain.Day) (list []toldEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.told {
+		if e.Type == eventType && e.Data.Day == string(d) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func (h *hooked) set(hang bool) {
+	h.mu.Lock()
+	h.hang = hang
+	h.mu.Unlock()
+}
+
+// hook makes a webhook of a tenant.
+func (w *world) hook(h *hooked, tenant string) {
+	w.t.Helper()
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	w.must(json.Unmarshal([]byte(w.ok("webhook", "create", "--tenant", tenant, "--url", h.URL+"/callvault", "--json")), &made))
+	h.secret = made.Secret
+}
+
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	eventually(w.t, what, func(context.Context) string {
+		if !done() {
+			return "it has not"
+		}
+		return ""
+	})
+}
+
+// TestStandaloneWebhooks: a night in one process is told of once, and so is a late recording.
+func TestStandaloneWebhooks(t *testing.T) {
+	w := newStandalone(t)
+	w.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
+	w.env["CALLVAULT_MASTER_KEY"] = "a master key of a good length, for tests"
+	h := newHooked(t)
+	p := w.standalone()
+	yesterday := w.yesterday()
+	p.term()
+	w.tenant("acme")
+	w.hook(h, "acme")
+	list := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "r", 3, 5000)
+	list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 17}, "r", 4, 5000)...)
+	w.takeFiles(list)
+	p = w.standalone()
+	w.until("the day's event has come", func() bool { return len(h.of("day.completed", yesterday)) > 0 })
+	if e := h.of("day.completed", yesterday)[0]; e.Data.Files != 7 {
+		t.Errorf("it tells of %d files, want 7", e.Data.Files)
+	}
+	w.takeFiles(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 1, 5000))
+	w.until("the hour's event has come", func() bool { return len(h.of("hour.rebuilt", yesterday)) > 0 })
+	if e := h.of("hour.rebuilt", yesterday)[0]; e.Data.Hour != "09" || e.Data.Written != 2 {
+		t.Errorf("it tells of %+v", e.Data)
+	}
+	w.check(day{"acme", yesterday})
+	p.term()
+	p.alone()
+	if n := len(h.of("day.completed", yesterday)); n != 1 {
+		t.Errorf("the day is told of %d times", n)
+	}
+}
+
+// TestKilledDeliverer kills a worker while a receiver thinks: another one sends the same event.
+func TestKilledDeliverer(t *testing.T) {
+	w := newWorld(t)
+	w.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
+	h := newHooked(t)
+	h.set(true)
+	w.tenant("acme")
+	w.hook(h, "acme")
+	yesterday := w.yesterday()
+	w.take(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "r", 3, 5000))
+	w.start("api,scheduler")
+	worker := w.start("worker")
+	w.until("the event has come", func() bool { return len(h.of("day.completed", yesterday)) == 1 })
+	worker.kill()
+	h.set(false)
+	w.start("worker")
+	w.start("worker")
+	w.jump(90 * time.Second) // the claim of the dead lapses
+	w.until("the event has come again", func() bool { return len(h.of("day.completed", yesterday)) == 2 })
+	told := h.of("day.completed", yesterday)
+	if told[0].id != told[1].id || told[0].id == "" {
+		t.Errorf("the ids are %q and %q", told[0].id, told[1].id)
+	}
+	w.until("nothing waits", func() bool {
+		return w.number(`SELECT count(*) FROM webhook_deliveries WHERE state <> 'delivered'`) == 0
+	})
+	if n := w.number(`SELECT count(*) FROM webhook_events WHERE type = 'day.completed' AND payload LIKE '%' || $1 || '%'`, string(yesterday)); n != 1 {
+		t.Errorf("%d events of one day", n)
+	}
+}
