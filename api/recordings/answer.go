@@ -80,7 +80,7 @@ func served(hour *catalog.HourView) *catalog.ArchiveView {
 }
 
 // answer writes down what was issued; sums are those of the links.
-func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte {
+func (h *handler) answer(ctx context.Context, w *writer, issued *catalog.IssuedDay) {
 	v := issued.View
 	var files, size int64
 	for i := range v.Hours {
@@ -93,7 +93,7 @@ func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte 
 	if !v.Completed.IsZero() {
 		expires = timeOrNothing(issued.RetentionEnd)
 	}
-	w := &writer{append(make([]byte, 0, answerSize), '{')}
+	w.b = append(w.b[:0], '{')
 	w.text("date", string(v.Day))
 	w.number("totalSessions", v.Sessions)
 	w.number("totalFiles", files)
@@ -108,23 +108,25 @@ func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) []byte 
 		h.link(ctx, w, issued, &v.Hours[i], until)
 	}
 	w.end("]}\n")
-	return w.b
 }
 
 // link writes one element of links.
 func (h *handler) link(ctx context.Context, w *writer, issued *catalog.IssuedDay, hour *catalog.HourView, until string) {
 	key := domain.HourKey{Tenant: issued.View.Tenant, Day: issued.View.Day, Hour: hour.Hour}
-	archive, revision, address := served(hour), hour.Revision, ""
+	archive, revision, hh := served(hour), hour.Revision, key.HH()
+	w.b = append(w.b, '{')
+	w.text("hour", hh)
+	w.name("url")
 	if archive == nil {
 		archive, until = &catalog.ArchiveView{}, ""
+		w.b = append(w.b, `null,`...)
 	} else {
-		token := h.deps.Links.SealLink(ctx, auth.Link{HourKey: key, Revision: archive.Revision, Archive: archive.Token, Expires: issued.LinksEnd})
-		address = h.cfg.PublicURL + dayPath + "/" + string(key.Day) + "/" + key.HH() + "/download?token=" + token
 		revision = archive.Revision
+		w.b = append(append(w.b, h.address...), key.Day...)
+		w.b = append(append(append(w.b, '/'), hh...), `/download?token=`...)
+		w.b = h.deps.Links.AppendLink(ctx, w.b, auth.Link{HourKey: key, Revision: revision, Archive: archive.Token, Expires: issued.LinksEnd})
+		w.b = append(w.b, `",`...)
 	}
-	w.b = append(w.b, '{')
-	w.text("hour", key.HH())
-	w.textOrNull("url", address)
 	w.number("sessionCount", int64(archive.Sessions))
 	w.number("fileCount", int64(archive.Files))
 	w.number("sizeBytes", archive.Size)
@@ -132,7 +134,7 @@ func (h *handler) link(ctx context.Context, w *writer, issued *catalog.IssuedDay
 	w.textOrNull("urlExpiresAt", until)
 	w.textOrNull("manifestSha256", archive.ManifestSHA256)
 	w.number("revision", revision)
-	w.truth("rebuilding", address != "" && hour.Rebuilding)
+	w.truth("rebuilding", served(hour) != nil && hour.Rebuilding)
 	w.number("missingFileCount", int64(archive.MissingCount))
 	w.end("},")
 }

@@ -37,7 +37,10 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limit(w, issued.Window)
-	send(w, h.answer(ctx, &issued))
+	out, _ := h.writers.Get().(*writer) // the pool holds nothing else
+	defer h.writers.Put(out)
+	h.answer(ctx, out, &issued)
+	send(w, out.b)
 }
 
 // head is day for HEAD.

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -50,7 +51,7 @@ type Tokens interface {
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
 type Links interface {
-	SealLink(ctx context.Context, l auth.Link) string
+	AppendLink(ctx context.Context, dst []byte, l auth.Link) []byte
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
@@ -71,14 +72,18 @@ type Deps struct {
 }
 
 type handler struct {
-	cfg  Config
-	deps Deps
+	cfg     Config
+	deps    Deps
+	address []byte    // what links begin with, up to the day, as a JSON string that is not closed
+	writers sync.Pool // *writer
 }
 
 // New makes the family of daily recordings: everything below /api/external.
 func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	h := &handler{cfg, deps}
+	address := appendText(nil, cfg.PublicURL+dayPath+"/")
+	h := &handler{cfg: cfg, deps: deps, address: address[:len(address)-1],
+		writers: sync.Pool{New: func() any { return &writer{make([]byte, 0, answerSize)} }}}
 	mux := chi.NewRouter()
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})

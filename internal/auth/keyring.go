@@ -114,7 +114,7 @@ type ring struct {
 
 type secretKey struct {
 	purpose Purpose
-	macs    *sync.Pool // hash.Hash, keyed
+	macs    *sync.Pool // *macState
 }
 
 // OpenKeyring reads the keys. Errors: KindInvalid when the master key is missing or wrong,
@@ -179,7 +179,7 @@ func (r *ring) add(s catalog.StoredKey, b *box) error {
 	}
 	switch s.Algorithm {
 	case algorithmHMAC:
-		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), &sync.Pool{New: func() any { return hmac.New(sha256.New, material) }}}
+		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), &sync.Pool{New: func() any { return &macState{hash: hmac.New(sha256.New, material)} }}}
 	case algorithmES256:
 		private, err := parsePrivate(material)
 		if err != nil {

@@ -21,14 +21,20 @@ type Link struct {
 
 // SealLink makes the link's token.
 func (k *Keyring) SealLink(ctx context.Context, l Link) string {
-	payload := append(make([]byte, 0, 128), linkVersion, byte(l.Hour))
+	return string(k.AppendLink(ctx, nil, l))
+}
+
+// AppendLink appends what SealLink gives.
+func (k *Keyring) AppendLink(ctx context.Context, dst []byte, l Link) []byte {
+	var space [192]byte
+	payload := append(space[:0], linkVersion, byte(l.Hour))
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
-	for _, text := range []string{l.Tenant, string(l.Day), l.Archive} {
+	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive} {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
-	return k.Seal(ctx, PurposeLink, "", payload)
+	return k.appendSealed(ctx, dst, PurposeLink, "", payload)
 }
 
 // OpenLink verifies a link's token. It does not look at its expiry: the catalog's clock decides

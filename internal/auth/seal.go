@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
-	"slices"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -20,23 +19,37 @@ func strict() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 // Seal makes an opaque token of payload: key id, payload, MAC, in base64url. The payload can be
 // read by whoever has the token, but not changed. about is signed with it and not contained.
 func (k *Keyring) Seal(ctx context.Context, purpose Purpose, about string, payload []byte) string {
-	r := k.fresh(ctx)
-	id := r.current[purpose]
-	raw, _ := hex.DecodeString(id) // ids are made by newKey alone
-	text := slices.Concat(raw, payload)
-	return strict().EncodeToString(append(text, r.secrets[id].mac(purpose, about, text)...))
+	return string(k.appendSealed(ctx, nil, purpose, about, payload))
 }
 
-func (k secretKey) mac(purpose Purpose, about string, text []byte) []byte {
-	h, _ := k.macs.Get().(hash.Hash) // the pool holds nothing else
-	defer k.macs.Put(h)
-	h.Reset()
-	for _, part := range []string{string(purpose), about} {
-		_, _ = h.Write([]byte(part)) // a hash never fails
-		_, _ = h.Write([]byte{0})    // neither part contains it, so no two subjects run together
-	}
-	_, _ = h.Write(text)
-	return h.Sum(nil)[:macBytes]
+// appendSealed appends what Seal gives.
+func (k *Keyring) appendSealed(ctx context.Context, dst []byte, purpose Purpose, about string, payload []byte) []byte {
+	r := k.fresh(ctx)
+	id := r.current[purpose]
+	var space [256]byte
+	text, _ := hex.AppendDecode(space[:0], []byte(id)) // ids are made by newKey alone
+	text = append(text, payload...)
+	return strict().AppendEncode(dst, r.secrets[id].appendMAC(text, purpose, about, text))
+}
+
+// macState is what a MAC is made with, kept for the next one.
+type macState struct {
+	hash    hash.Hash // keyed
+	subject []byte
+	sum     []byte
+}
+
+// appendMAC appends the MAC of a text and what it is about.
+func (k secretKey) appendMAC(dst []byte, purpose Purpose, about string, text []byte) []byte {
+	m, _ := k.macs.Get().(*macState) // the pool holds nothing else
+	defer k.macs.Put(m)
+	m.subject = append(append(m.subject[:0], purpose...), 0)
+	m.subject = append(append(m.subject, about...), 0) // neither holds a zero byte, so no two subjects run together
+	m.subject = append(m.subject, text...)
+	m.hash.Reset()
+	_, _ = m.hash.Write(m.subject) // a hash never fails
+	m.sum = m.hash.Sum(m.sum[:0])
+	return append(dst, m.sum[:macBytes]...)
 }
 
 // Unseal gives the payload of a token that Seal made for the same purpose and about. Errors:
@@ -57,7 +70,7 @@ func (k *Keyring) Unseal(ctx context.Context, purpose Purpose, about, token stri
 		return nil, err
 	}
 	signed, sum := text[:len(text)-macBytes], text[len(text)-macBytes:]
-	if !known || key.purpose != purpose || !hmac.Equal(sum, key.mac(purpose, about, signed)) {
+	if !known || key.purpose != purpose || !hmac.Equal(sum, key.appendMAC(nil, purpose, about, signed)) {
 		return nil, refused
 	}
 	return signed[keyIDBytes:], nil

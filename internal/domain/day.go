@@ -54,7 +54,13 @@ func HourOf(tenant string, t time.Time) HourKey {
 }
 
 // HH is the hour in two digits.
-func (k HourKey) HH() string { return fmt.Sprintf("%02d", k.Hour) }
+func (k HourKey) HH() string {
+	const hours = "000102030405060708091011121314151617181920212223"
+	if k.Hour < 0 || k.Hour > 23 {
+		return fmt.Sprintf("%02d", k.Hour)
+	}
+	return hours[2*k.Hour : 2*k.Hour+2]
+}
 
 // End is the first instant after the hour.
 func (k HourKey) End() time.Time { return k.Day.Start().Add(time.Duration(k.Hour+1) * time.Hour) }
