@@ -73,7 +73,8 @@ func TestAdminListen(t *testing.T) {
 		t.Fatal("the log does not say where it is")
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	for path, want := range map[string]int{"/admin": 303, "/admin/signin": 200, "/api/admin/v1/tenants": 401, "/metrics": 200, "/healthz": 200, "/conversations": 404} {
+	for path, want := range map[string]int{"/admin": 303, "/admin/signin": 200, "/api/admin/v1/tenants": 401, "/metrics": 200, "/healthz": 200, "/conversations": 404,
+		"/docs": 200, "/docs/openapi/admin-api.yaml": 200, "/docs/openapi/recordings.yaml": 404} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
 		if err != nil {
 			t.Fatal(err)

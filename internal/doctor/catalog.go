@@ -40,7 +40,11 @@ func (d *Doctor) reachCatalog(ctx context.Context) finding {
 		return failed(err, catalogAdvice(err))
 	}
 	d.catalog = c
-	return fine("%s answers after %s", dsn.Place(), d.s.Now().Sub(began).Round(time.Millisecond))
+	place := dsn.Place()
+	if path, ok := d.sqlitePath(); ok {
+		place = path
+	}
+	return fine("%s answers after %s", place, d.s.Now().Sub(began).Round(time.Millisecond))
 }
 
 // catalogAdvice goes by SQLSTATE, which no translation of the server's changes.

@@ -46,7 +46,10 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 	if err != nil {
 		return failed(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT; look whether a firewall is between")
 	}
-	return fine("%s answers with %s", c.S3Endpoint, answer.header.Get("Server")+" "+answer.status)
+	if name := answer.header.Get("Server"); name != "" {
+		return fine("%s answers, and calls itself %s", c.S3Endpoint, name)
+	}
+	return fine("%s answers", c.S3Endpoint)
 }
 
 func (d *Doctor) storeClock(ctx context.Context) finding {
