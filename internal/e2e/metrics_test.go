@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -277,4 +279,54 @@ func checkRules(t *testing.T, p *watch) {
 		}
 		return ""
 	})
+}
+
+// TestMetricsWithoutParts takes the parts away one by one: the rest is still told, and soon.
+func TestMetricsWithoutParts(t *testing.T) {
+	w := newPrivateWorld(t)
+	w.tenant("acme")
+	w.take(spread(domain.HourKey{Tenant: "acme", Day: w.yesterday(), Hour: 3}, "r", 1, 1000))
+	scheduler := w.start("scheduler")
+	tells := func(what string, lines ...string) {
+		t.Helper()
+		eventually(t, what, func(ctx context.Context) string {
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as long as Prometheus waits
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+scheduler.serving()+"/metrics", nil)
+			w.must(err)
+			a, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return err.Error()
+			}
+			defer a.Body.Close()
+			text, err := io.ReadAll(a.Body)
+			if err != nil || a.StatusCode != http.StatusOK {
+				return fmt.Sprintf("%s, %v", a.Status, err)
+			}
+			for _, line := range lines {
+				if !strings.Contains(string(text), "\n"+line+"\n") {
+					return "it does not say " + line
+				}
+			}
+			return ""
+		})
+	}
+	tells("all is told", `callvault_up{part="catalog"} 1`, `callvault_up{part="queue"} 1`, `callvault_up{part="objects"} 1`,
+		`callvault_collector_up{collector="queue"} 1`, `callvault_collector_up{collector="standing"} 1`, `callvault_due_archives 1`)
+	w.step("no Redis")
+	w.redis.Pause()
+	tells("the rest is told without Redis", `callvault_up{part="queue"} 0`, `callvault_collector_up{collector="queue"} 0`,
+		`callvault_up{part="catalog"} 1`, `callvault_due_archives 1`)
+	w.step("no catalog")
+	w.redis.Resume()
+	w.postgres.Stop()
+	tells("the rest is told without the catalog", `callvault_up{part="catalog"} 0`, `callvault_collector_up{collector="standing"} 0`,
+		`callvault_collector_up{collector="queue"} 1`, `callvault_worker_slots 0`)
+	w.step("no object store")
+	w.postgres.Start()
+	w.minio.Stop()
+	tells("the rest is told without the object store", `callvault_up{part="objects"} 0`, `callvault_up{part="catalog"} 1`, `callvault_due_archives 1`)
+	w.minio.Start()
+	tells("all is back", `callvault_up{part="objects"} 1`, `callvault_collector_up{collector="queue"} 1`)
+	scheduler.term()
 }
