@@ -271,6 +271,18 @@ func TestRecordingsThatStay(t *testing.T) {
 	}
 }
 
+// TestStoreThatLeadsAway is one of those whose bare address is a website's.
+func TestStoreThatLeadsAway(t *testing.T) {
+	w := newWorld(t)
+	w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/" {
+			http.Redirect(rw, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}
+		return r.URL.Path == "/"
+	}, nil)
+	w.compare(w.examine(), well())
+}
+
 func TestSQLite(t *testing.T) {
 	w := newWorld(t)
 	path := filepath.Join(t.TempDir(), "catalog.db")

@@ -55,7 +55,7 @@ type Doctor struct {
 // is about closing what was opened.
 func Examine(ctx context.Context, s Subject, report func(Result)) ([]Result, error) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	d := &Doctor{s: s, client: &http.Client{Transport: transport}}
+	d := &Doctor{s: s, client: &http.Client{Transport: transport, CheckRedirect: follow}}
 	results := examine(ctx, d.checks(), s.Limit, d.scrub(), report)
 	transport.CloseIdleConnections()
 	var err error
