@@ -41,12 +41,13 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 		SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending'
 		UNION ALL SELECT (SELECT min(d.endpoint) FROM webhook_deliveries d WHERE d.state = 'pending' AND d.endpoint > w.endpoint)
 			FROM waiting w WHERE w.endpoint IS NOT NULL)
-	SELECT id FROM (SELECT e.id AS id,
+	SELECT id FROM (SELECT e.id AS id, e.now_us AS now_us,
 		(SELECT min(d.next_us) FROM webhook_deliveries d WHERE d.endpoint = e.id AND d.state = 'pending') AS head,
-		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > c.now_us) AS held,
-		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > c.now_us AND h.endpoint = e.id) AS own,
-		c.now_us AS now_us
-		FROM waiting w JOIN webhook_endpoints e ON e.id = w.endpoint CROSS JOIN catalog_clock c WHERE e.disabled_us IS NULL) due
+		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us) AS held,
+		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us AND h.endpoint = e.id) AS own
+		FROM (SELECT w.endpoint AS id, c.now_us AS now_us,
+			(SELECT x.tenant FROM webhook_endpoints x WHERE x.id = w.endpoint AND x.disabled_us IS NULL) AS tenant
+			FROM waiting w CROSS JOIN catalog_clock c) e WHERE e.tenant IS NOT NULL) due
 	WHERE head <= now_us AND held < $1 AND own < $2 ORDER BY held, head, id LIMIT $3`
 
 // ClaimDeliveries takes deliveries that are due and that nobody holds: at most limit, and one of
@@ -73,6 +74,12 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Du
 	return claims, nil
 }
 
+const heldDeliveriesSQL = `SELECT count(*) FROM webhook_deliveries WHERE tenant = $1 AND token IS NOT NULL AND next_us > $2 AND endpoint = $3`
+
+const takeDeliverySQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
+	WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT 1)
+	RETURNING id, event, type, tries`
+
 // claimDelivery takes an endpoint's first due delivery, unless enough are under way.
 func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, lease time.Duration) (d DeliveryClaim, ok bool, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
@@ -89,23 +96,26 @@ func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, 
 			return err
 		}
 		var held int
-		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_deliveries WHERE tenant = $1 AND token IS NOT NULL AND next_us > $2 AND endpoint = $3`,
-			e.Tenant, at, endpoint).Scan(&held)
+		err = tx.QueryRowContext(ctx, heldDeliveriesSQL, e.Tenant, at, endpoint).Scan(&held)
 		if err != nil || held >= most {
 			return err
 		}
 		d = DeliveryClaim{Token: newToken(), Endpoint: e, At: fromMicros(at)}
-		err = tx.QueryRowContext(ctx, `UPDATE webhook_deliveries SET token = $3, next_us = $4
-			WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us, created_us, id LIMIT 1)
-			RETURNING id, event, type, tries`, endpoint, at, d.Token, at+lease.Microseconds()).Scan(&d.ID, &d.Event, &d.Type, &d.Tries)
+		err = tx.QueryRowContext(ctx, takeDeliverySQL, endpoint, at, d.Token, at+lease.Microseconds()).Scan(&d.ID, &d.Event, &d.Type, &d.Tries)
 		if errors.Is(err, sql.ErrNoRows) { // somebody else took it
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		ok = true
-		return tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, d.Event).Scan(&d.Payload)
+		err = tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, d.Event).Scan(&d.Payload)
+		if errors.Is(err, sql.ErrNoRows) { // it must not keep all others from being taken
+			_, err = tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
+				WHERE id = $1`, d.ID)
+			return err
+		}
+		ok = err == nil
+		return err
 	})
 	return d, ok && err == nil, err
 }

@@ -66,6 +66,8 @@ func eventID(cause ...any) string {
 	return "evt_" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+const subscribersSQL = `SELECT id, events FROM webhook_endpoints WHERE tenant = $1 AND disabled_us IS NULL ORDER BY id`
+
 // subscribers gives the tenant's enabled endpoints that ask for a type of event. Most tenants have
 // none, which one look at an index tells.
 func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]string, error) {
@@ -73,7 +75,7 @@ func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]s
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.id, &r.events)
 		return r, err
-	}, `SELECT id, events FROM webhook_endpoints WHERE tenant = $1 AND disabled_us IS NULL ORDER BY id`, tenant)
+	}, subscribersSQL, tenant)
 	var ids []string
 	for _, r := range rows {
 		if slices.Contains(strings.Fields(r.events), eventType) {

@@ -71,14 +71,20 @@ func (q DeliveryQuery) where() (text string, args []any) {
 
 // Deliveries lists a tenant's deliveries, latest first.
 func (c *Catalog) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
+	query, args := q.list()
+	return collect(ctx, c.read, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
+}
+
+// list gives the query of a page.
+func (q DeliveryQuery) list() (query string, args []any) {
 	where, args := q.where()
 	if q.Before.ID != "" {
 		args = append(args, q.Before.At, q.Before.ID)
 		where += fmt.Sprintf(` AND (created_us, id) < ($%d, $%d)`, len(args)-1, len(args))
 	}
 	args = append(args, q.Limit)
-	return collect(ctx, c.read, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) },
-		`SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE `+where+fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args...)
+	return `SELECT ` + deliveryColumns + ` FROM webhook_deliveries WHERE ` + where +
+		fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args
 }
 
 // Place is where a delivery stands in the log.

@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// webhookHistory is a month of deliveries of all tenants, a long backlog of one of them, and a few
+// that are due.
+const webhookHistory = `
+INSERT INTO webhook_endpoints (id, tenant, url, events, secret, encrypted, former_encrypted, created_us)
+	SELECT 'e-' || id, id, 'https://a.example', 'day.completed', '', FALSE, FALSE, 1 FROM tenants;
+INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+	SELECT id || '-' || i, 'v' || i, 'e-' || id, id, 'day.completed', '2025-01-01', 'delivered', i, i FROM tenants, n;
+INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
+	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+	SELECT 'b-' || i, 'b' || i, 'e-t7', 't7', 'hour.rebuilt', '2025-01-01', 'pending', i, i FROM n;
+INSERT INTO webhook_events (id, tenant, type, payload, created_us) VALUES ('v1', 't1', 'day.completed', '{}', 1);
+UPDATE webhook_deliveries SET state = 'pending' WHERE id LIKE 't101%-1';
+UPDATE webhook_deliveries SET state = 'pending', token = 'x', next_us = 9000000000000000 WHERE id LIKE 't101%-2'`
+
+// TestWebhookPlans fails when looking for what is due reads what is done or a whole backlog.
+func TestWebhookPlans(t *testing.T) {
+	list, listArgs := DeliveryQuery{Tenant: "t7", Before: Position{At: 9, ID: "x"}, Limit: 50}.list()
+	queries := map[string]struct {
+		sql  string
+		args []any
+	}{
+		"due":         {dueEndpointsSQL, []any{8, 2, 32}},
+		"held":        {heldDeliveriesSQL, []any{"t1010", 5, "e-t1010"}},
+		"take":        {takeDeliverySQL, []any{"e-t7", 9_000_000, "x", 5}},
+		"subscribers": {subscribersSQL, []any{"t7"}},
+		"log":         {list, listArgs},
+	}
+	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withHistory(t, url)
+			statements := strings.Split(webhookHistory, ";\n")
+			if c.postgres {
+				statements = append(statements, "ANALYZE")
+			}
+			for _, s := range statements {
+				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+			for name, q := range queries {
+				t.Run(name, func(t *testing.T) {
+					plan := explain(t, c, q.sql, q.args)
+					for _, line := range plan {
+						if whole.MatchString(line) {
+							t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
+						}
+					}
+				})
+			}
+			began := time.Now()
+			claims, err := c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8}, time.Minute, 32)
+			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first is not held any more
+				t.Fatalf("%d claims, %v", len(claims), err)
+			}
+			t.Logf("%d claims in %s", len(claims), time.Since(began))
+		})
+	}
+}
