@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ func (g *group[T]) do(ctx context.Context, part T, run func(ctx context.Context,
 // lane runs batches until nobody waits.
 func (g *group[T]) lane(ctx context.Context, run func(ctx context.Context, batch []*member[T])) {
 	for {
+		runtime.Gosched() // those on their way join: the more there are, the less of a commit each costs
 		g.mu.Lock()
 		n := min(len(g.waiting), g.size)
 		batch := g.waiting[:n:n]
