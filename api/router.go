@@ -123,13 +123,14 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 	family.Fail(out, r, http.StatusInternalServerError)
 }
 
-// done logs the answer: the path without its query, which may hold a link's token.
+// done logs the answer: by its route, since a path may hold what its caller's customers are called or
+// their numbers, and the query a link's token.
 func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start time.Time) {
-	took := d.deps.Now().Sub(start)
+	took, route := d.deps.Now().Sub(start), telemetry.Route(r.Context())
 	if d.deps.Observe != nil {
-		d.deps.Observe(Answer{Family: family.Name, Route: telemetry.Route(r.Context()), Method: r.Method, Status: out.status, Bytes: out.bytes, Took: took})
+		d.deps.Observe(Answer{Family: family.Name, Route: route, Method: r.Method, Status: out.status, Bytes: out.bytes, Took: took})
 	}
-	d.deps.Log.Info("request", zap.String("family", family.Name), zap.String("method", r.Method), zap.String("path", r.URL.Path),
+	d.deps.Log.Info("request", zap.String("family", family.Name), zap.String("method", method(r)), zap.String("route", route),
 		zap.Int("status", out.status), zap.Int64("bytes", out.bytes), zap.Duration("took", took),
 		zap.String("remote", web.Remote(r)), telemetry.In(r.Context()))
 }

@@ -115,9 +115,9 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-func TestLogHoldsNoQuery(t *testing.T) {
+func TestLogHoldsNoPath(t *testing.T) {
 	h, logs := newAPI(t, api.Config{})
-	ask(h, "GET", "/f/read?token=secret-thing", "", "Authorization", "Bearer secret-thing")
+	ask(h, "GET", "/f/read/secret-thing?token=secret-thing", "", "Authorization", "Bearer secret-thing")
 	if logs.Len() != 1 {
 		t.Fatalf("%d lines", logs.Len())
 	}
@@ -127,7 +127,7 @@ func TestLogHoldsNoQuery(t *testing.T) {
 			t.Errorf("%s: %s", name, s)
 		}
 	}
-	if entry.ContextMap()["path"] != "/f/read" || entry.ContextMap()["status"] != int64(200) {
+	if entry.ContextMap()["family"] != "f" || entry.ContextMap()["status"] != int64(404) {
 		t.Errorf("%v", entry.ContextMap())
 	}
 }
