@@ -91,7 +91,7 @@ func TestHostileReceivers(t *testing.T) {
 		status int
 		text   string
 	}{
-		"hangs":  {hang, 0, "no answer within 300ms"},
+		"hangs":  {hang, 0, "no answer within 1s"},
 		"fails":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret detail", 500) }, 500, "answered 500"},
 		"closes": {breakOff, 0, "no answer: EOF"},
 		"redirects": {func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,11 @@ func TestHostileReceivers(t *testing.T) {
 				w.T = t // sub-tests end before their parent's clean-up
 				r := newReceiver(t, c.then)
 				_, secret := w.tenant("acme", r.URL)
-				stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = 300 * time.Millisecond })
+				stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) {
+					if name == "hangs" {
+						s.Timeout = time.Second
+					}
+				})
 				defer stop()
 				w.events("acme", 1)
 				w.until("a first try", func() bool { return w.log("acme")[0].Attempts == 1 })
@@ -221,7 +225,9 @@ func TestSlowReceiver(t *testing.T) {
 		quick := newReceiver(t, nil)
 		w.tenant("slow", slow.URL)
 		w.tenant("quick", quick.URL)
-		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 3 })
+		stop := w.deliverer(w.catalog, func(c *webhooks.Config, s *webhooks.SenderConfig) {
+			c.Slots, c.Lease, s.Timeout = 3, time.Hour, time.Hour // however slow this machine is
+		})
 		defer stop()
 		w.events("slow", 30)
 		w.until("the slow one has what it may", func() bool { return len(slow.all()) == 2 })
