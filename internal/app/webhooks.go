@@ -8,6 +8,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -36,6 +38,20 @@ func (p *Parts) sealWebhooks(ctx context.Context) error {
 	return endpoints.SealAll(ctx)
 }
 
+// attempted counts a try to deliver.
+func (p *Parts) attempted(_ string, a catalog.Attempt) {
+	switch {
+	case a.Delivered:
+		p.metrics.Webhook(metrics.WebhookDelivered)
+	case a.Gone:
+		p.metrics.Webhook(metrics.WebhookGone)
+	case a.Again < 0:
+		p.metrics.Webhook(metrics.WebhookFailed)
+	default:
+		p.metrics.Webhook(metrics.WebhookAgain)
+	}
+}
+
 // addDeliverer sends what tenants are told of. It belongs to the worker: it does what was decided.
 func (p *Parts) addDeliverer(g *Group, log *zap.Logger) {
 	vault, err := auth.NewVault(p.Config.MasterKey.Reveal())
@@ -44,6 +60,6 @@ func (p *Parts) addDeliverer(g *Group, log *zap.Logger) {
 		return
 	}
 	sender := webhooks.NewSender(webhooks.SenderConfig{Rules: p.webhookRules()}, vault, time.Now)
-	d := webhooks.NewDeliverer(webhooks.Config{}, p.Catalog, sender, log)
+	d := webhooks.NewDeliverer(webhooks.Config{OnAttempt: p.attempted}, p.Catalog, sender, log)
 	g.Add(Component{Name: "webhooks", Stage: StageWorker, Run: d.Run})
 }

@@ -25,6 +25,7 @@ type builds struct {
 	files    prometheus.Counter
 	missing  prometheus.Counter
 	sources  *prometheus.CounterVec
+	webhooks *prometheus.CounterVec
 }
 
 func newBuilds() builds {
@@ -43,6 +44,11 @@ func newBuilds() builds {
 		sources: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "source_errors_total",
 			Help: "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …"}, []string{"kind"}),
 	}
+	b.webhooks = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "webhook_attempts_total",
+		Help: "Tries to deliver webhooks, by what followed: delivered, again, failed (the last try) or gone (the receiver wants no more)."}, []string{"outcome"})
+	for _, outcome := range []string{WebhookDelivered, WebhookAgain, WebhookFailed, WebhookGone} {
+		b.webhooks.WithLabelValues(outcome)
+	}
 	b.duration.WithLabelValues("archived")
 	for _, kind := range []domain.Kind{domain.KindNotFound, domain.KindConflict, domain.KindUnavailable, domain.KindStoreFault} {
 		b.sources.WithLabelValues(string(kind))
@@ -53,8 +59,19 @@ func newBuilds() builds {
 // Builds begins to tell of builds. Call it once, where hours are built.
 func (m *Metrics) Builds() {
 	b := &m.builds
-	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources)
+	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks)
 }
+
+// What followed from a try to deliver a webhook.
+const (
+	WebhookDelivered = "delivered"
+	WebhookAgain     = "again"
+	WebhookFailed    = "failed"
+	WebhookGone      = "gone"
+)
+
+// Webhook counts a try to deliver.
+func (b *builds) Webhook(outcome string) { b.webhooks.WithLabelValues(outcome).Inc() }
 
 // Built counts a build.
 func (b *builds) Built(e Build) {
