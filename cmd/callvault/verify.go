@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/callvault/callvault/client"
@@ -24,12 +21,14 @@ type verifyCmd struct {
 // Help says what is checked and shows examples.
 func (*verifyCmd) Help() string {
 	return `Checks the structure, every checksum, SHA256SUMS, and that metadata.json lists each recording.
-Recordings that metadata.json itself declares missing are counted, not an error. Exits with 1
-when anything is wrong.
+Recordings that metadata.json itself declares missing are counted, not an error. In a directory
+that callvault pull wrote, day.json says which hours there must be, and each file must be the
+one that was pulled. Exits with 1 when anything is wrong or absent.
 
 Examples:
 
     callvault verify acme_2025-12-12_14.zip
+    callvault verify ./archives/2025-12-12
     callvault verify ./archives --json`
 }
 
@@ -37,6 +36,7 @@ Examples:
 type verifiedFile struct {
 	Path             string               `json:"path"`
 	OK               bool                 `json:"ok"`
+	Absent           bool                 `json:"absent,omitempty"` // day.json names it, and it is not there
 	SizeBytes        int64                `json:"sizeBytes"`
 	UTCDay           string               `json:"utcDay,omitempty"`
 	Hour             string               `json:"hour,omitempty"`
@@ -59,77 +59,62 @@ type verifyProblem struct {
 // verified is one archive's outcome: a report, or why it could not be read.
 type verified struct {
 	client.Report
-	err error
+	absent bool // day.json names it, and it is not there
+	err    error
 }
 
 func (v *verified) good() bool { return v.err == nil && v.OK() }
 
-// Run verifies one archive after the other and reports; one that is broken or cannot be read
-// ends it with errReported after all others are checked.
+// Run verifies one archive after the other and reports; one that is broken, absent or cannot be
+// read ends it with errReported after all others are checked.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
-	var paths []string
+	work := verifyWork{days: map[string]*client.PulledDay{}}
 	for _, path := range c.Path {
-		found, err := archivesAt(path)
-		if err != nil {
+		if err := work.add(path); err != nil {
 			return err
 		}
-		paths = append(paths, found...)
 	}
-	list := make([]verified, 0, len(paths))
-	bad := 0
-	for _, path := range paths {
+	var list []verified
+	tell := func(v verified) error {
+		list = append(list, v)
+		if c.JSON {
+			return nil
+		}
+		return v.print(d.stdout)
+	}
+	for _, path := range work.zips {
 		v, err := verifyOne(ctx, path)
 		if err != nil {
 			return err
 		}
-		list = append(list, v)
-		if !v.good() {
-			bad++
+		if day := work.days[filepath.Dir(path)]; day != nil && v.err == nil {
+			day.Check(&v.Report)
 		}
-		if !c.JSON {
-			if err := v.print(d.stdout); err != nil {
-				return err
-			}
+		if err := tell(v); err != nil {
+			return err
+		}
+	}
+	for _, v := range work.absent {
+		if err := tell(v); err != nil {
+			return err
+		}
+	}
+	bad := 0
+	for i := range list {
+		if !list[i].good() {
+			bad++
 		}
 	}
 	var err error
 	if c.JSON {
-		err = verifyJSON(d.stdout, list, bad == 0)
+		err = verifyJSON(d.stdout, list, work.whole, bad == 0)
 	} else {
-		err = verifySummary(d.stdout, len(list), bad)
+		err = verifySummary(d.stdout, &work, len(list), bad)
 	}
 	if err == nil && bad > 0 {
 		return errReported
 	}
 	return err
-}
-
-// archivesAt lists the ZIPs below path in order, or path itself when it is no directory.
-func archivesAt(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("nothing to verify: %w", err)
-	}
-	if !info.IsDir() {
-		return []string{path}, nil
-	}
-	var paths []string
-	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if !entry.IsDir() && strings.EqualFold(filepath.Ext(name), ".zip") {
-			paths = append(paths, name)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for archives: %w", err)
-	}
-	if len(paths) == 0 {
-		return nil, fmt.Errorf("there is no .zip below %s; name a file or another directory", path)
-	}
-	return paths, nil
 }
 
 // verifyOne checks one file. Its own error is only that ctx ended; the check, which knows no
@@ -148,12 +133,12 @@ func verifyOne(ctx context.Context, path string) (verified, error) {
 	}
 }
 
-func verifyJSON(w io.Writer, list []verified, ok bool) error {
+func verifyJSON(w io.Writer, list []verified, days []verifiedDay, ok bool) error {
 	files := make([]verifiedFile, len(list))
 	for i := range list {
 		r := &list[i]
 		f := verifiedFile{
-			Path: r.Path, OK: r.good(), SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
+			Path: r.Path, OK: r.good(), Absent: r.absent, SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
 			Sessions: r.Sessions, ManifestSHA256: r.ManifestSHA256, MissingFileCount: r.MissingCount,
 			MissingFiles: append([]client.MissingFile{}, r.Missing...), Problems: []verifyProblem{}, MoreProblems: r.MoreProblems,
 		}
@@ -171,7 +156,8 @@ func verifyJSON(w io.Writer, list []verified, ok bool) error {
 	return console.JSON(w, struct {
 		OK       bool           `json:"ok"`
 		Archives []verifiedFile `json:"archives"`
-	}{ok, files})
+		Days     []verifiedDay  `json:"days"` // those whose day.json says which hours there must be
+	}{ok, files, append([]verifiedDay{}, days...)})
 }
 
 // print writes the outcome: one line when all is well, else one more for each problem.
@@ -179,8 +165,10 @@ func (v *verified) print(w io.Writer) error {
 	var lines []string
 	switch {
 	case v.good():
-		lines = append(lines, fmt.Sprintf("ok      %s  %s, %s, %s%s",
-			v.Path, count(v.Files, "recording"), count(v.Sessions, "session"), bytesOf(v.Bytes), missingOf(&v.Report)))
+		lines = append(lines, fmt.Sprintf("ok      %s  %s hour %s, %s, %s, %s%s",
+			v.Path, v.UTCDay, v.Hour, count(v.Files, "recording"), count(v.Sessions, "session"), bytesOf(v.Bytes), missingOf(&v.Report)))
+	case v.absent:
+		lines = append(lines, "ABSENT  "+v.Path)
 	case v.err != nil:
 		lines = append(lines, "UNREAD  "+v.Path, "        "+v.err.Error())
 	default:
@@ -200,8 +188,8 @@ func (v *verified) print(w io.Writer) error {
 	return nil
 }
 
-// verifySummary ends the list of several archives, and says what to do about bad ones.
-func verifySummary(w io.Writer, all, bad int) error {
+// verifySummary ends the list, and says what to do about bad ones and what was not checked.
+func verifySummary(w io.Writer, work *verifyWork, all, bad int) error {
 	line := count(all, "archive") + ", all as they should be"
 	switch {
 	case bad > 0 && all == 1:
@@ -209,7 +197,13 @@ func verifySummary(w io.Writer, all, bad int) error {
 	case bad > 0:
 		line = humanize.Comma(int64(bad)) + " of " + count(all, "archive") + " cannot be relied on; download again what is named above"
 	case all == 1:
-		return nil
+		line = "the archive is as it should be"
+	}
+	if n := len(work.whole); n > 0 && bad == 0 {
+		line += fmt.Sprintf("; complete by day.json: %s", count(n, "day"))
+	}
+	if work.alone > 0 {
+		line += fmt.Sprintf("; whether hours are missing beside %s was not checked, no day.json says so", count(work.alone, "archive"))
 	}
 	if _, err := fmt.Fprintln(w, line); err != nil {
 		return fmt.Errorf("print the outcome: %w", err)

@@ -1,0 +1,120 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// PulledDay is what day.json says of the archives that Pull put beside it.
+type PulledDay struct {
+	dir   string
+	saved savedDay
+}
+
+// ReadPulledDay reads dir's day.json; the error is fs.ErrNotExist when there is none.
+func ReadPulledDay(dir string) (*PulledDay, error) {
+	path := filepath.Join(dir, dayName)
+	body, err := os.ReadFile(path) //nolint:gosec // the user names the directory
+	if err != nil {
+		return nil, fmt.Errorf("read what was pulled: %w", err)
+	}
+	p := &PulledDay{dir: dir}
+	if err := json.Unmarshal(body, &p.saved); err != nil {
+		return nil, fmt.Errorf("%s cannot be read (%w); pull the day again", path, err)
+	}
+	if len(p.saved.Links) != 24 {
+		return nil, fmt.Errorf("%s has %d hours instead of 24; pull the day again", path, len(p.saved.Links))
+	}
+	for i, l := range p.saved.Links {
+		if l.Hour != fmt.Sprintf("%02d", i) {
+			return nil, fmt.Errorf("%s names hour %d %.20q; pull the day again", path, i, l.Hour)
+		}
+	}
+	if base := filepath.Base(absolute(dir)); isDay(base) && base != p.saved.Date {
+		return nil, fmt.Errorf("%s is about %.20q, in the directory of another day", path, p.saved.Date)
+	}
+	return p, nil
+}
+
+func absolute(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
+	return abs
+}
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
+}
+
+// Date is the day, YYYY-MM-DD.
+func (p *PulledDay) Date() string { return p.saved.Date }
+
+// Check adds to the report of an archive of the directory what differs from day.json.
+func (p *PulledDay) Check(r *Report) {
+	name := filepath.Base(r.Path)
+	for _, l := range p.saved.Links {
+		if l.Hour+".zip" != name {
+			continue
+		}
+		if l.File == nil { // the pull was killed before it could note the file
+			if l.Status != StatusAvailable || l.ManifestSHA256 == nil {
+				break
+			}
+			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
+		}
+		if r.OK() && (r.UTCDay != p.saved.Date || r.Hour != l.Hour) {
+			r.problem("", "It is the archive of %.20q, hour %.20q.", r.UTCDay, r.Hour)
+			return
+		}
+		if r.Size != l.File.SizeBytes {
+			r.problem("", "It has %d bytes; day.json names %d.", r.Size, l.File.SizeBytes)
+		}
+		if l.File.ManifestSHA256 != "" && r.ManifestSHA256 != l.File.ManifestSHA256 {
+			r.problem("", "Its SHA256SUMS is not the one that day.json names.")
+		}
+		if l.Status == StatusAvailable && l.File.Revision != l.Revision {
+			r.problem("", "It is revision %d; day.json names revision %d, which was not downloaded.", l.File.Revision, l.Revision)
+		}
+		return
+	}
+	r.problem("", "day.json knows no such archive.")
+}
+
+// AbsentHour is an hour of a pulled day whose archive is not in the directory.
+type AbsentHour struct {
+	Hour string // "00" to "23"
+	Path string // where the archive should be
+	Text string // a sentence
+}
+
+// Absent lists the hours that have recordings, or may have them, and no archive here.
+func (p *PulledDay) Absent() ([]AbsentHour, error) {
+	var absent []AbsentHour
+	for _, l := range p.saved.Links {
+		h := AbsentHour{Hour: l.Hour, Path: filepath.Join(p.dir, l.Hour+".zip"), Text: "The archive was pulled and is gone."}
+		_, err := os.Lstat(h.Path)
+		switch {
+		case err == nil:
+			continue
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("look for the archive: %w", err)
+		case l.File != nil:
+		case l.Status == StatusNoData:
+			continue
+		case l.Status == StatusAvailable:
+			h.Text = "The archive was not downloaded."
+		default:
+			h.Text = fmt.Sprintf("The hour was %.20s when the server was last asked.", l.Status)
+		}
+		absent = append(absent, h)
+	}
+	return absent, nil
+}

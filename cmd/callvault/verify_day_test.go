@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/client"
+)
+
+// pulledTree is what a pull leaves of a day whose hours 14 has an archive, 15 may be added.
+func pulledTree(t *testing.T, zip []byte, change func(links []map[string]any)) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "2025-12-12")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := save(t, dir, "14.zip", zip)
+	r, err := client.VerifyFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := make([]map[string]any, 24)
+	for i := range links {
+		links[i] = map[string]any{"hour": fmt.Sprintf("%02d", i), "status": "no_data"}
+	}
+	links[14] = map[string]any{
+		"hour": "14", "status": "available", "sizeBytes": r.Size, "manifestSha256": r.ManifestSHA256, "revision": 1,
+		"file": map[string]any{"name": "14.zip", "revision": 1, "sizeBytes": r.Size, "manifestSha256": r.ManifestSHA256},
+	}
+	if change != nil {
+		change(links)
+	}
+	body, err := json.Marshal(map[string]any{"date": "2025-12-12", "links": links})
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "day.json", body)
+	return dir
+}
+
+func TestVerifyPulledDay(t *testing.T) {
+	good, forged := archive(t, "k/one.opus"), archive(t, "k/two.opus")
+	for name, tc := range map[string]struct {
+		change func(links []map[string]any)
+		spoil  func(dir string) error
+		want   string // "" when all is well
+	}{
+		"whole":          {},
+		"gone":           {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "14.zip")) }, want: "ABSENT  DIR/14.zip\n        The archive was pulled and is gone.\n"},
+		"never fetched":  {change: func(l []map[string]any) { l[15]["status"] = "available" }, want: "ABSENT  DIR/15.zip\n        The archive was not downloaded.\n"},
+		"pending":        {change: func(l []map[string]any) { l[16]["status"] = "pending" }, want: "ABSENT  DIR/16.zip\n        The hour was pending when"},
+		"forged":         {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "14.zip"), forged, 0o600) }, want: "SHA256SUMS is not the one that day.json names"},
+		"moved":          {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "15.zip")) }, want: "BROKEN  DIR/15.zip\n        day.json knows no such archive."},
+		"added":          {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "copy.zip"), good, 0o600) }, want: "BROKEN  DIR/copy.zip"},
+		"of another day": {spoil: func(dir string) error { return swapDay(dir) }, want: "UNREAD  DIR/day.json"},
+		"unreadable":     {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "day.json"), []byte("{"), 0o600) }, want: "pull the day again"},
+		"older":          {change: func(l []map[string]any) { l[14]["revision"] = 2 }, want: "It is revision 1; day.json names revision 2"},
+		"swapped hours": {
+			change: func(l []map[string]any) {
+				l[15] = map[string]any{"hour": "15", "status": "available", "file": l[14]["file"], "revision": 1}
+			},
+			spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "15.zip"), good, 0o600) },
+			want:  "It is the archive of \"2025-12-12\", hour \"14\".",
+		},
+		"not noted": {change: func(l []map[string]any) { delete(l[14], "file") }},
+	} {
+		dir := pulledTree(t, good, tc.change)
+		if tc.spoil != nil {
+			if err := tc.spoil(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, path := range []string{dir, filepath.Dir(dir)} {
+			code, out, errs := callvault(t, nil, "verify", path)
+			if tc.want == "" {
+				if code != exitOK || !strings.HasSuffix(out, "\nthe archive is as it should be; complete by day.json: 1 day\n") {
+					t.Errorf("%s: exit %d, printed %q and %q", name, code, out, errs)
+				}
+				continue
+			}
+			if want := strings.ReplaceAll(tc.want, "DIR", dir); code != exitFailed || !strings.Contains(out, want) {
+				t.Errorf("%s: exit %d, printed %q and %q; want %q", name, code, out, errs, want)
+			}
+		}
+	}
+}
+
+// swapDay makes day.json speak of another day than its directory's name.
+func swapDay(dir string) error {
+	path := filepath.Join(dir, "day.json")
+	body, err := os.ReadFile(path) //nolint:gosec // the test's own
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(body), "2025-12-12", "2025-12-13", 1)), 0o600)
+}
+
+func TestVerifyPulledDayAsJSON(t *testing.T) {
+	dir := pulledTree(t, archive(t, "k/one.opus"), func(l []map[string]any) { l[3]["status"] = "failed" })
+	code, out, _ := callvault(t, nil, "verify", dir, "--json")
+	var result struct {
+		OK       bool
+		Archives []verifiedFile
+		Days     []verifiedDay
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		t.Fatal(err)
+	}
+	if code != exitFailed || result.OK || len(result.Archives) != 2 || !result.Archives[1].Absent || result.Archives[1].Hour != "03" {
+		t.Errorf("exit %d, %+v", code, result)
+	}
+	if len(result.Days) != 1 || fmt.Sprint(result.Days[0].Absent) != "[03]" || result.Days[0].UTCDay != "2025-12-12" {
+		t.Errorf("days %+v", result.Days)
+	}
+	// One of its files alone is held against day.json; the other hours are not asked for.
+	if code, out, _ = callvault(t, nil, "verify", filepath.Join(dir, "14.zip")); code != exitOK || strings.Contains(out, "ABSENT") {
+		t.Errorf("exit %d, printed %q", code, out)
+	}
+}
