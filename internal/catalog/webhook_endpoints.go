@@ -80,7 +80,8 @@ func (e Endpoint) audit(ctx context.Context, tx *sql.Tx, o Origin, action string
 		return err
 	}
 	enabled := e.Disabled.IsZero()
-	d := endpointDetail{ID: e.ID, URL: e.URL, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
+	url, _, _ := strings.Cut(e.URL, "?") // what stands behind it may be a secret of the receiver's, and the log is for ever
+	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
 	return o.append(ctx, smallTx{Tx: tx}, at, e.Tenant, action, d)
 }
 
