@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
 )
 
 // versionCmd prints what was built, from what, with what.
@@ -48,10 +49,7 @@ func (c *versionCmd) Run(d *deps) error {
 }
 
 func versionOf(build *debug.BuildInfo) versionInfo {
-	info := versionInfo{Version: build.Main.Version, Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	if info.Version == "" {
-		info.Version = "(devel)"
-	}
+	info := versionInfo{Version: app.Version(), Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	for _, s := range build.Settings {
 		switch s.Key {
 		case "vcs.revision":

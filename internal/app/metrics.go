@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,16 +17,9 @@ import (
 const metricsPath = "/metrics"
 
 // openMetrics makes the process's numbers, before the parts that they are about.
-func (p *Parts) openMetrics(log *zap.Logger) { p.metrics = metrics.New(version(), time.Now, log) }
+func (p *Parts) openMetrics(log *zap.Logger) { p.metrics = metrics.New(Version(), time.Now, log) }
 
 // version is the program's as it was built.
-func version() string {
-	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
-		return build.Main.Version
-	}
-	return "(devel)"
-}
-
 // measure begins to tell what the roles do, and gives the page. What stands is read by the process
 // of the scheduler alone: every other one would say the same.
 func (p *Parts) measure(roles []config.Role, met func(ctx context.Context) map[string]bool) http.HandlerFunc {

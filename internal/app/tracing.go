@@ -16,7 +16,7 @@ import (
 // openTracing sends the process's spans to where the environment says. What the process does tells
 // its roles; a command has none.
 func (p *Parts) openTracing(ctx context.Context, g *Group, roles []config.Role, log *zap.Logger) {
-	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: version(), Instance: processName(), Roles: roleNames(roles)}, log)
+	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: Version(), Instance: processName(), Roles: roleNames(roles)}, log)
 	g.Add(Component{Name: "tracing", Stage: StageTelemetry, Close: p.tracing.Close})
 }
 
