@@ -35,6 +35,7 @@ end
 
 local reset = 0
 if #kept > 0 then
-  reset = kept[1] + window + 1 - now
+  -- Whole seconds are made of it, so the last microsecond is not worth one.
+  reset = math.max(1, kept[1] + window - now)
 end
 return {allowed and 1 or 0, limit - #kept, string.format('%.0f', reset)}
