@@ -350,6 +350,27 @@ func TestChangedBytesStartOver(t *testing.T) {
 	}
 }
 
+// TestServerThatChangesItsMind has a server that gives a few bytes and then denies them, for ever.
+func TestServerThatChangesItsMind(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 500_000, 1)
+	s.fault = func(kind string, _ int, w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case kind != "14":
+			return false
+		case r.Header.Get("Range") == "":
+			s.give(w, r, kind, 100_000)
+		default:
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+		}
+		return true
+	}
+	d, _ := s.pull(dir, client.DayFailed, nil)
+	if d.Hours[14].State != client.HourError || s.count("14") > 20 {
+		t.Errorf("%d requests, hour 14 is %+v", s.count("14"), d.Hours[14])
+	}
+}
+
 // TestNothingIsToldOfLinks provokes errors that Go words with the URL in them.
 func TestNothingIsToldOfLinks(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{

@@ -83,11 +83,11 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 }
 
-// fill fetches until all bytes are there.
+// fill fetches until all bytes are there. Bytes that came before and were dropped since are no
+// progress: else a server that changes its mind for ever would never be given up.
 func (t *transfer) fill(ctx context.Context) error {
-	failures := 0
+	failures, most := 0, t.part.at
 	for t.part.at < t.link.SizeBytes {
-		before := t.part.at
 		err := t.once(ctx)
 		if errors.Is(err, errChanged) {
 			if dropped := t.part.drop(); dropped != nil {
@@ -103,8 +103,8 @@ func (t *transfer) fill(ctx context.Context) error {
 			continue
 		case !errors.As(err, &transient):
 			return err
-		case t.part.at > before:
-			failures = 0
+		case t.part.at > most:
+			failures, most = 0, t.part.at
 		}
 		if failures++; failures >= t.client.cfg.Attempts {
 			return transient.err

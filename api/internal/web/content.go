@@ -47,13 +47,17 @@ func (p *probe) Header() http.Header         { return p.header }
 func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
 func (p *probe) WriteHeader(status int)      { p.status = status }
 
-// Plan says how Serve will answer, without reading a byte. It sets the ETag header, and takes a
-// Range with too many parts, or of a kind that it does not know, out of the request.
+// Plan says how Serve will answer, without reading a byte. It sets the ETag header, takes a Range
+// with too many parts, or of a kind that it does not know, out of the request, and leaves in it only
+// what can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	spans, valid := Ranges(r.Header.Get("Range"), c.Size)
-	if !valid || len(spans) > maxRanges {
+	switch {
+	case !valid || len(spans) > maxRanges:
 		r.Header.Del("Range")
 		spans = nil
+	default: // net/http takes the last no bytes, "-0", for a range: RFC 9110 says that it can't be satisfied
+		r.Header.Set("Range", rangeHeader(spans, c.Size))
 	}
 	if c.ETag != "" {
 		w.Header().Set("ETag", `"`+c.ETag+`"`)

@@ -40,6 +40,23 @@ func Ranges(header string, size int64) ([]Span, bool) {
 	return spans, true
 }
 
+// rangeHeader spells spans of a body of size bytes; none is a range behind its end.
+func rangeHeader(spans []Span, size int64) string {
+	if len(spans) == 0 {
+		return "bytes=" + strconv.FormatInt(size, 10) + "-"
+	}
+	b := []byte("bytes=")
+	for i, s := range spans {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, s.From, 10)
+		b = append(b, '-')
+		b = strconv.AppendInt(b, s.To-1, 10)
+	}
+	return string(b)
+}
+
 // span reads one range; fits is false when it lies behind the end.
 func span(first, last string, size int64) (s Span, fits, ok bool) {
 	if first == "" {
