@@ -11,7 +11,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
-	_ "modernc.org/sqlite"             // the SQLite driver
+	"modernc.org/sqlite" // the SQLite driver, too
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -91,10 +92,45 @@ func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Ping(ctx); err != nil {
+	if err := c.first(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// How often and how far apart a new SQLite file is tried while others open, or just close, it.
+const (
+	openTrials = 20
+	openPause  = 50 * time.Millisecond
+)
+
+// first makes the first connection. Processes that open a new SQLite file together, while one of
+// them turns on its log or is the last to leave, can see each other's files half made.
+func (c *Catalog) first(ctx context.Context) error {
+	for trial := 1; ; trial++ {
+		err := c.Ping(ctx)
+		if err == nil || trial == openTrials || !halfMade(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(openPause):
+		}
+	}
+}
+
+// halfMade says that SQLite met its files while another process made or removed them.
+func halfMade(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	switch lite.Code() & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL:
+		return true
+	}
+	return false
 }
 
 func (c *Catalog) openSQLite(u *url.URL) error {

@@ -119,15 +119,16 @@ func lockMissed(err error) bool {
 // transaction, so that of two who run the same step one fails whole; it looks again and goes on from
 // where the other is.
 func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
-	const trials = 5
+	const few = 5
 	for trial := 1; ; trial++ {
 		done, err := p.Up(ctx)
 		if err == nil {
 			return len(done), nil
 		}
-		if trial == trials || ctx.Err() != nil {
+		if trial >= few && !halfMade(err) || trial == openTrials || ctx.Err() != nil {
 			return 0, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
 		}
+		time.Sleep(openPause)
 	}
 }
 
