@@ -11,7 +11,7 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
-	"modernc.org/sqlite" // the SQLite driver, too
+	"modernc.org/sqlite"               // the SQLite driver, too
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/callvault/callvault/internal/domain"
