@@ -29,7 +29,11 @@ func (*migrateUpCmd) Help() string {
 
 // Run prepares the parts.
 func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
-	return d.withParts(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+	cfg, log, err := d.commandConfig(c.Parts)
+	if err != nil {
+		return err
+	}
+	return app.Make(ctx, cfg, log, func(ctx context.Context, p *app.Parts) error {
 		done, err := p.Prepare(ctx)
 		if err != nil {
 			return err

@@ -26,6 +26,7 @@ func TestReseal(t *testing.T) {
 		}
 		return out + errs
 	}
+	run(exitOK, "migrate", "up")
 	run(exitOK, "tenant", "create", "acme")
 	var made struct {
 		ID string `json:"id"`

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -102,5 +105,50 @@ func TestReport(t *testing.T) {
 		if code := d.report(tc.err); code != tc.code || errs.String() != tc.want {
 			t.Errorf("%s: exit %d, said %q; want %d, %q", name, code, errs.String(), tc.code, tc.want)
 		}
+	}
+}
+
+// A mistyped data directory must not become a new vault.
+func TestCommandsMakeNoDataDirectory(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "typo")
+	for _, args := range [][]string{
+		{"tenant", "list"}, {"archive", "--tenant", "acme", "--day", "yesterday"}, {"migrate", "status"}, {"audit", "--from", "today", "--to", "today"},
+	} {
+		code, out, errs := callvault(t, nil, append(args, "--data", data)...)
+		if code != exitFailed || out != "" || !strings.Contains(errs, "holds no callvault data: it has no catalog.db") || !strings.Contains(errs, "callvault standalone") {
+			t.Errorf("%v: exit %d, printed %q and %q", args, code, out, errs)
+		}
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Fatalf("%v made it: %v", args, err)
+		}
+	}
+	// An empty lock, as a first start that was killed leaves it, is no data either.
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	save(t, data, "callvault.lock", nil)
+	if code, _, errs := callvault(t, nil, "tenant", "list", "--data", data); code != exitFailed || !strings.Contains(errs, "no callvault data") {
+		t.Errorf("exit %d, %q", code, errs)
+	}
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "list"}} {
+		if code, _, errs := callvault(t, nil, append(args, "--data", data)...); code != exitOK {
+			t.Errorf("%v: exit %d, %q", args, code, errs)
+		}
+	}
+}
+
+func TestABusyPortLeavesNoDataDirectory(t *testing.T) {
+	busy, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }() // the test ends
+	data := filepath.Join(t.TempDir(), "new")
+	code, _, errs := callvault(t, nil, "standalone", "--data", data, "--listen", busy.Addr().String())
+	if code != exitFailed || !strings.Contains(errs, "cannot listen") {
+		t.Errorf("exit %d, %q", code, errs)
+	}
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("the directory was made: %v", err)
 	}
 }

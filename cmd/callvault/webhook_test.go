@@ -50,6 +50,7 @@ func TestWebhookCommands(t *testing.T) {
 		}
 		return fields
 	}
+	ok("migrate", "up")
 	ok("tenant", "create", "acme", "--feature", "daily_audio_recordings")
 	made := ok("webhook", "create", "--tenant", "acme", "--url", receiver.URL)
 	secret, _ = made["secret"].(string)

@@ -15,6 +15,8 @@ import (
 
 const (
 	lockName    = "callvault.lock"
+	catalogName = "catalog.db"
+	objectsName = "objects"
 	runtimeName = "run.json"
 	lockPoll    = 50 * time.Millisecond
 )
@@ -98,6 +100,30 @@ func (p *Parts) Abandoned() bool {
 	lock := flock.New(filepath.Join(absolute(p.Config.Data), lockName), flock.SetPermissions(0o600))
 	free, err := lock.TryLock()
 	return err == nil && free && lock.Unlock() == nil
+}
+
+// marker is what a first start leaves in a data directory.
+func marker(noCatalog, noObjects bool) string {
+	switch {
+	case noCatalog:
+		return catalogName
+	case noObjects:
+		return objectsName
+	}
+	return lockName
+}
+
+// holds refuses a data directory in which none of the names is: a mistyped directory must not
+// become a new, empty vault.
+func holds(dir string, names ...string) error {
+	abs := absolute(dir)
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(abs, name)); !errors.Is(err, fs.ErrNotExist) {
+			return nil // what else is wrong with it, opening says
+		}
+	}
+	return domain.Errorf(domain.KindNotFound, "the data directory %s holds no callvault data: it has no %s; name the right one with --data or CALLVAULT_DATA, or make a new one with callvault standalone or callvault migrate up",
+		abs, names[0])
 }
 
 // absolute is for messages and for paths that tryLock has already made absolute once.

@@ -43,17 +43,29 @@ type Parts struct {
 func (p *Parts) Embedded() bool { return p.Dir != nil }
 
 // Open opens the parts that cfg names and runs embedded ones for those it does not name, unless a
-// standalone process runs them already. A process without roles is a command. Everything it opens is added to g, which closes it.
+// standalone process runs them already. A process without roles is a command. Only with create may
+// the data directory be a new one. Everything it opens is added to g, which closes it.
 // Relative paths do not survive it: the embedded object store changes the working directory.
-func Open(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Parts, error) {
+func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bool, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
 	p.openTracing(ctx, g, roles, log)
 	p.openMetrics(log)
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	var disk *embedded.Disk
 	if noCatalog || noQueue || noObjects {
+		mark := marker(noCatalog, noObjects)
+		if !create { // the lock alone may be that of a first start under way, which is waited for
+			if err := holds(cfg.Data, mark, lockName); err != nil {
+				return nil, err
+			}
+		}
 		if err := p.lockOrJoin(ctx, g); err != nil {
 			return nil, err
+		}
+		if p.Dir != nil && !create {
+			if err := holds(cfg.Data, mark); err != nil {
+				return nil, err
+			}
 		}
 	}
 	switch {
@@ -97,12 +109,12 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
 	return nil
 }
 
-func objectsDir(data string) string { return filepath.Join(absolute(data), "objects") }
+func objectsDir(data string) string { return filepath.Join(absolute(data), objectsName) }
 
 // startEmbedded starts the parts that nobody named and writes their addresses into the settings.
 func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue, noObjects bool, log *zap.Logger) (*embedded.Disk, error) {
 	if noCatalog {
-		path := filepath.Join(p.Dir.Path(), "catalog.db")
+		path := filepath.Join(p.Dir.Path(), catalogName)
 		p.Config.DatabaseURL = config.Secret("sqlite://" + (&url.URL{Path: path}).EscapedPath())
 	}
 	if noQueue {

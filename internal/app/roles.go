@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -54,7 +56,7 @@ func ServeAlongside(ctx context.Context, cfg config.Config, log *zap.Logger, wor
 // nobody else could build then. builds says whether they do.
 func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts, builds bool) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
-	p, err := Open(ctx, cfg, nil, g, log)
+	p, err := Open(ctx, cfg, nil, false, g, log)
 	if err != nil {
 		return g.Abandon(err)
 	}
@@ -67,7 +69,10 @@ func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work fu
 
 // assemble opens the parts and adds the roles to g, ready to run.
 func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Serving, error) {
-	p, err := Open(ctx, cfg, roles, g, log)
+	if err := addressFree(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	p, err := Open(ctx, cfg, roles, true, g, log)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +122,19 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	health = NewHealth(log.Named("health"), time.Now, checks...)
 	g.Add(health.Component())
 	return &Serving{URL: url, Parts: p}, p.publish(url)
+}
+
+// addressFree finds a port in use before a first start has made its data directory.
+func addressFree(ctx context.Context, cfg config.Config, log *zap.Logger) error {
+	if _, err := os.Stat(cfg.Data); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	s, err := Listen(ctx, "http", cfg.Listen, nil, Stopping{}, log)
+	if err != nil {
+		return err
+	}
+	s.abort()
+	return s.listener.Close()
 }
 
 // stopping says how the listener of these roles stops. Only an API has callers to wait for, and only

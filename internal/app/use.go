@@ -11,9 +11,19 @@ import (
 
 // Use opens the parts for one piece of work and closes them after it: what commands do. Embedded
 // parts run in this process for as long, unless a standalone process runs them already.
+// Their data directory must be there.
 func Use(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
+	return use(ctx, cfg, false, log, work)
+}
+
+// Make is Use, and makes the data directory where it is missing.
+func Make(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
+	return use(ctx, cfg, true, log, work)
+}
+
+func use(ctx context.Context, cfg config.Config, create bool, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
-	p, err := Open(ctx, cfg, nil, g, log)
+	p, err := Open(ctx, cfg, nil, create, g, log)
 	if err != nil {
 		return g.Abandon(err)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 )
@@ -63,6 +64,9 @@ func (s *Source) Finish(c *Config, use Use) error {
 	if c.Listen == "" {
 		c.Listen = defaultListen(use.Roles)
 	}
+	if use.Embedded && len(use.Roles) > 0 && c.PublicURL == "" {
+		s.named(c.Listen)
+	}
 	if c.AdminListen != "" && c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		s.problems.add("CALLVAULT_ADMIN_LISTEN", "the same address as CALLVAULT_LISTEN; use another port, or leave it unset")
 	}
@@ -78,6 +82,18 @@ func (s *Source) Finish(c *Config, use Use) error {
 		}
 	}
 	return s.problems.err()
+}
+
+// named wants a public URL where the listening address is none that a client could use.
+func (s *Source) named(listen string) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		s.problems.add("CALLVAULT_PUBLIC_URL", fmt.Sprintf("missing, while %s listens on every address and is the name of none; "+
+			"set it to the URL that clients use, for example to http://callvault.example.com:%s", listen, port))
+	}
 }
 
 // missing names every setting that one of the roles cannot do without.

@@ -172,7 +172,11 @@ func TestSettingsThatBelongTogether(t *testing.T) {
 		"one bucket for both":     {Env{"CALLVAULT_ARCHIVES_BUCKET": "recordings"}, []string{"CALLVAULT_ARCHIVES_BUCKET"}},
 		"issuer alone":            {Env{"CALLVAULT_OIDC_ISSUER": "https://i"}, []string{"CALLVAULT_OIDC_AUDIENCE"}},
 		"audience alone":          {Env{"CALLVAULT_OIDC_AUDIENCE": "a"}, []string{"CALLVAULT_OIDC_ISSUER"}},
-		"one address for both":    {Env{"CALLVAULT_LISTEN": ":80", "CALLVAULT_ADMIN_LISTEN": ":80"}, []string{"CALLVAULT_ADMIN_LISTEN"}},
+		"one address for both":    {Env{"CALLVAULT_LISTEN": "127.0.0.1:80", "CALLVAULT_ADMIN_LISTEN": "127.0.0.1:80"}, []string{"CALLVAULT_ADMIN_LISTEN"}},
+		"every address, no name":  {Env{"CALLVAULT_LISTEN": "0.0.0.0:80"}, []string{"CALLVAULT_PUBLIC_URL"}},
+		"every address by IPv6":   {Env{"CALLVAULT_LISTEN": "[::]:80"}, []string{"CALLVAULT_PUBLIC_URL"}},
+		"every address, no host":  {Env{"CALLVAULT_LISTEN": ":80"}, []string{"CALLVAULT_PUBLIC_URL"}},
+		"every address, named":    {Env{"CALLVAULT_LISTEN": ":80", "CALLVAULT_PUBLIC_URL": "http://h"}, nil},
 		"two addresses by chance": {Env{"CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_ADMIN_LISTEN": "127.0.0.1:0"}, nil},
 	} {
 		_, err := load(t, tc.env, Standalone())
