@@ -33,7 +33,7 @@ func (b bucket) Put(key string, data []byte) {
 	}
 }
 
-// served is a bench over a real store, behind a real listener, with one archive of 3 MB.
+// served is a bench over a real store, behind a real listener, with one archive of 20 MB.
 type served struct {
 	*bench
 	link, name, dir string
@@ -49,7 +49,7 @@ func newServed(t *testing.T, redirect bool) *served {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	s := &served{bench: newBench(t, apitest.SQLite(t)), data: make([]byte, 3<<20), dir: t.TempDir()}
+	s := &served{bench: newBench(t, apitest.SQLite(t)), data: make([]byte, 20<<20), dir: t.TempDir()}
 	_, _ = rand.Read(s.data) // crypto/rand never fails
 	archives := bucket{t, store.Archives()}
 	s.set(func(t *domain.Tenant) { t.DownloadLimit = 100 })
@@ -122,7 +122,38 @@ if (r.status !== 200) throw new Error(String(r.status));
 await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link)
 			s.whole("node.zip")
 			s.goClient()
+			s.restAlone(redirect)
 		})
+	}
+}
+
+// restAlone wants what continues a download, and is free, not to lead to the whole.
+func (s *served) restAlone(redirect bool) {
+	s.Helper()
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	get := func(url, asked string) *http.Response {
+		r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, url, nil)
+		s.must(err)
+		if asked != "" {
+			r.Header.Set("Range", asked)
+		}
+		resp, err := client.Do(r)
+		s.must(err)
+		s.must(resp.Body.Close())
+		return resp
+	}
+	resp := get(s.link, "bytes=1-")
+	if !redirect {
+		if resp.StatusCode != http.StatusPartialContent {
+			s.Fatalf("the rest: %d", resp.StatusCode)
+		}
+		return
+	}
+	target := resp.Header.Get("Location")
+	for asked, given := range map[string]bool{"": false, "bytes=0-": false, "bytes=1-": true} {
+		if resp := get(target, asked); (resp.StatusCode == http.StatusPartialContent) != given || resp.StatusCode == http.StatusOK {
+			s.Errorf("sent on with bytes=1-, then asked for %q: %d", asked, resp.StatusCode)
+		}
 	}
 }
 

@@ -132,13 +132,15 @@ func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info) web
 // count begins a download: it has the bytes or the presigned URL at hand first.
 func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive,
 	content web.Content, plan web.Plan, name string) {
-	// Stores refuse a second credential, so a request that carries one gets the bytes here.
-	redirect := h.cfg.Redirect && len(r.Header.Values("Authorization")) == 0
+	// Stores refuse a second credential, so a request that carries one gets the bytes here. So does
+	// one that continues with several ranges, of which a store might make the whole.
+	redirect := h.cfg.Redirect && len(r.Header.Values("Authorization")) == 0 && (plan.Starts || plan.Rest != "")
 	var target string
 	var body *web.Ready
 	var err error
 	if redirect {
-		target, err = h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType})
+		target, err = h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType,
+			Range: plan.Rest}) // it is free, so it must not give the whole
 	} else {
 		body, err = content.Prepare(r.Context(), plan)
 	}

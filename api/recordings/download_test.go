@@ -216,8 +216,17 @@ func TestRedirect(t *testing.T) {
 	a = b.ask("GET", link, "Authorization", "Bearer x")
 	b.want(a, 200, "")
 	b.want(b.ask("HEAD", link), 200, "")
-	b.want(b.ask("GET", link, "Range", "bytes=3-"), 307, "")
-	b.header(b.ask("GET", link, "Range", "bytes=3-"), "X-RateLimit-Remaining", "3")
+	for _, c := range []struct{ ask, signed string }{{"bytes=3-", "&range=bytes=3-"}, {"bytes=-3", "&range=bytes=-3"}, {"bytes=0-3", ""}} {
+		a = b.ask("GET", link, "Range", c.ask)
+		b.want(a, 307, "")
+		b.header(a, "Location", "https://objects.test/"+key+"?ttl=1m0s&name=acme_"+string(b.day)+"_14.zip"+c.signed)
+	}
+	b.header(a, "X-RateLimit-Remaining", "2")
+	for _, several := range []string{"bytes=3-4,6-7", "bytes= 3-", "bytes=,3-"} { // a store may take these for nothing
+		a = b.ask("GET", link, "Range", several)
+		b.want(a, 206, "")
+		b.header(a, "X-RateLimit-Remaining", "2")
+	}
 }
 
 func TestArchiveIsGone(t *testing.T) {

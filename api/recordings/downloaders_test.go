@@ -36,6 +36,8 @@ await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link, "Bear
 			s.whole("node.zip")
 			s.run("aria2c", "-q", "-x4", "-k1M", "--file-allocation=none", "-o", "aria.zip", s.link)
 			s.whole("aria.zip")
+			s.run("aria2c", "-q", "-x16", "-s16", "-k1M", "--min-split-size=1M", "--piece-length=1M", "--file-allocation=none", "-o", "aria16.zip", s.link)
+			s.whole("aria16.zip")
 			s.whole(s.click())
 		})
 	}

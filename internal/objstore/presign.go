@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"mime"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ const (
 type PresignOptions struct {
 	Filename    string // of Content-Disposition: attachment; none when empty
 	ContentType string // the object's own when empty
+	Range       string // header that requests must carry, as it is spelled here; any or none when empty
 }
 
 // Presign returns a URL at the public endpoint by which anybody can GET the
@@ -39,7 +41,11 @@ func (b *Bucket) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	if opts.ContentType != "" {
 		query.Set("response-content-type", opts.ContentType)
 	}
-	u, err := b.store.public.PresignedGetObject(ctx, b.name, key, ttl, query)
+	signed := http.Header{}
+	if opts.Range != "" {
+		signed.Set("Range", opts.Range)
+	}
+	u, err := b.store.public.PresignHeader(ctx, http.MethodGet, b.name, key, ttl, query, signed)
 	if err != nil {
 		return "", b.failure(ctx, "presign", key, err)
 	}

@@ -79,7 +79,11 @@ func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*o
 
 // Presign gives a URL that nobody answers.
 func (a *Archives) Presign(_ context.Context, key string, ttl time.Duration, o objstore.PresignOptions) (string, error) {
-	return fmt.Sprintf("https://objects.test/%s?ttl=%s&name=%s", key, ttl, o.Filename), a.Fail
+	target := fmt.Sprintf("https://objects.test/%s?ttl=%s&name=%s", key, ttl, o.Filename)
+	if o.Range != "" {
+		target += "&range=" + o.Range
+	}
+	return target, a.Fail
 }
 
 // Put is a place for archives.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,8 +26,13 @@ type Content struct {
 type Plan struct {
 	Status int  // 200, 206, 304, 412 or 416
 	Starts bool // the answer holds the first byte
-	size   int64
-	spans  []Span
+
+	// Rest is the Range header as it came, where it asks for one span without the first byte and no
+	// store can read it in another way. Stores pass over what they do not know and give the whole.
+	Rest string
+
+	size  int64
+	spans []Span
 }
 
 // Unsatisfied is the Content-Range of a 416.
@@ -51,7 +57,8 @@ func (p *probe) WriteHeader(status int)      { p.status = status }
 // with too many parts, or of a kind that it does not know, out of the request, and leaves in it only
 // what can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
-	spans, valid := Ranges(r.Header.Get("Range"), c.Size)
+	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
+	spans, valid := Ranges(asked, c.Size)
 	switch {
 	case !valid || len(spans) > maxRanges:
 		r.Header.Del("Range")
@@ -71,6 +78,9 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 		plan.spans, plan.Starts = spans, len(spans) == 0
 		for _, s := range spans {
 			plan.Starts = plan.Starts || s.From == 0
+		}
+		if !plan.Starts && single && !strings.ContainsAny(asked, ", \t") {
+			plan.Rest = asked
 		}
 	}
 	return plan

@@ -54,6 +54,27 @@ func presign(t *testing.T, f *fixture) {
 	}
 }
 
+// presignRange wants a URL that gives the rest to give nothing else.
+func presignRange(t *testing.T, f *fixture) {
+	data := random(5000)
+	const key = "tenant/2025-01-01/rest.zip"
+	f.put(t, key, data)
+	for asked, want := range map[string][]byte{"bytes=100-": data[100:], "bytes=100-199": data[100:200], "bytes=-10": data[4990:]} {
+		raw, err := f.bucket.Presign(t.Context(), key, time.Minute, objstore.PresignOptions{Filename: "a.zip", Range: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if part := fetch(t, raw, asked); part.status != http.StatusPartialContent || !bytes.Equal(part.body, want) {
+			t.Errorf("%s: status %d with %d bytes", asked, part.status, len(part.body))
+		}
+		for _, other := range []string{"", "bytes=0-", "bytes=1-"} {
+			if got := fetch(t, raw, other); got.status < 400 {
+				t.Errorf("signed for %s, asked for %q: status %d with %d bytes", asked, other, got.status, len(got.body))
+			}
+		}
+	}
+}
+
 func presignExpires(t *testing.T, f *fixture) {
 	f.put(t, "a", []byte("x"))
 	raw, err := f.bucket.Presign(t.Context(), "a", time.Second, objstore.PresignOptions{})

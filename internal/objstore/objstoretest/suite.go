@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Config) {
 		{"stream onto an existing key", streamExisting},
 		{"stream in little memory", streamLittleMemory},
 		{"presign", presign},
+		{"presign for a range", presignRange},
 		{"presign expires", presignExpires},
 		{"stalled body", stalledBody},
 		{"stalled upload", stalledUpload},
