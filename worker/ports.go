@@ -45,8 +45,7 @@ type Builds interface {
 
 // Trash is what the catalog wants deleted, and the time by which it does.
 type Trash interface {
-	Now(ctx context.Context) (time.Time, error)
-	PauseDeletions(ctx context.Context, d time.Duration) error
+	SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error)
 	DoomAdrift(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
 	Deleted(ctx context.Context, objectKey string) error

@@ -16,15 +16,15 @@ type heldClock struct {
 	ask, tell chan struct{}
 }
 
-func (c *heldClock) Now(ctx context.Context) (time.Time, error) {
+func (c *heldClock) SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error) {
 	for _, step := range []chan struct{}{c.ask, c.tell} {
 		select {
 		case step <- struct{}{}:
 		case <-ctx.Done():
-			return time.Time{}, ctx.Err()
+			return catalog.Seen{}, ctx.Err()
 		}
 	}
-	return c.Catalog.Now(ctx)
+	return c.Catalog.SeeClock(ctx, last, elapsed)
 }
 
 // A clock that jumps deletes nothing, even when no planner has looked at it yet.

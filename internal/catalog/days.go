@@ -54,8 +54,7 @@ type lockedDay struct {
 	at      int64 // the catalog's time, read after the lock
 }
 
-// lockOpenDay locks the day. It does not end it: only the planner does, which looks for a step of the
-// clock first.
+// lockOpenDay locks the day. It does not end it: only the planner does, which looks at the clock first.
 func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (lockedDay, error) {
 	var l lockedDay
 	d, err := lockDay(ctx, tx, tenant, day)
@@ -71,8 +70,7 @@ func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day)
 		l.over = l.expired
 		return l, nil
 	}
-	paused, err := deletionsPaused(ctx, tx, l.at)
-	l.over = !paused
+	err = tx.QueryRowContext(ctx, `SELECT deletions_after <= $1 FROM clock`, l.at).Scan(&l.over)
 	return l, err
 }
 
@@ -235,11 +233,11 @@ const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tena
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
 		AND coalesce(d.reopened_us, d.completed_us, d.closes_us) <= (SELECT now_us FROM catalog_clock)
 			- (SELECT min(retention_days) FROM tenants) * CAST(86400000000 AS BIGINT)
-		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
+		AND ` + calmSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 
 // ExpireDays ends days whose retention is over, oldest first, at most limit, and says how many.
-// It does nothing while deletions pause after a step of the clock.
+// It does nothing while the clock is in doubt.
 func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
 	keys, err := c.dayKeys(ctx, pastDaysSQL, limit)
 	if err != nil {
@@ -251,6 +249,10 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
 		err := c.update(ctx, func(tx *sql.Tx) error {
 			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
 			if over = d.over; err != nil || !over || d.expired {
+				return err
+			}
+			paused, err := deletionsPaused(ctx, tx, d.at)
+			if over = !paused; err != nil || paused {
 				return err
 			}
 			return expireDay(ctx, tx, k.Tenant, k.Day, d.at)

@@ -72,8 +72,8 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 	return done, err
 }
 
-// Doomed lists archives whose bytes are to be deleted now, at most limit. While deletions pause
-// after a step of the clock there are none.
+// Doomed lists archives whose bytes are to be deleted now, at most limit. While the clock is in
+// doubt there are none.
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d Doomed, err error) {
 		var upload sql.NullString
@@ -85,7 +85,7 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 
 const doomedSQL = `SELECT object_key, upload_id, deletions FROM archives WHERE state = 'doomed'
 		AND delete_after_us <= (SELECT now_us FROM catalog_clock)
-		AND (SELECT now_us FROM catalog_clock) >= (SELECT deletions_after FROM clock)
+		AND ` + calmSQL + `
 		ORDER BY delete_after_us LIMIT $1`
 
 // Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a

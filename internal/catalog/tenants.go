@@ -65,7 +65,7 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
 // new retention ends are ended in the same transaction, so that a longer retention never brings
 // a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
-// while expiry pauses after a step of the clock.
+// while the clock is in doubt.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
 		t, err = setTenant(ctx, tx, id, change)
@@ -108,7 +108,7 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 		return err
 	}
 	if paused {
-		return domain.Errorf(domain.KindUnavailable, "the clock stepped; retention can be changed again within an hour")
+		return domain.Errorf(domain.KindUnavailable, "the catalog's clock stepped, or no scheduler was up; retention can be changed an hour after one is")
 	}
 	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
 		err = rows.Scan(&d)

@@ -150,34 +150,6 @@ func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
 	return fromMicros(us), nil
 }
 
-// ShiftClock moves the catalog's time by d from the database's own clock. Tests use it.
-func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
-		return err
-	})
-}
-
-// PauseDeletions stops expiry and deletions for d from the catalog's now: after a step of the
-// clock nobody knows which time was right, and bytes deleted too early never come back.
-func (c *Catalog) PauseDeletions(ctx context.Context, d time.Duration) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
-		at, err := now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE clock SET deletions_after = $1`, at+d.Microseconds())
-		return err
-	})
-}
-
-// deletionsPaused says whether a step of the clock was seen within the last hour.
-func deletionsPaused(ctx context.Context, tx *sql.Tx, at int64) (bool, error) {
-	var after int64
-	err := tx.QueryRowContext(ctx, `SELECT deletions_after FROM clock`).Scan(&after)
-	return at < after, err
-}
-
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }

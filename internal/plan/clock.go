@@ -9,10 +9,12 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// clock compares how the catalog's time goes on with how the process's does.
+// clock is what the last pass saw of the catalog's time.
 type clock struct {
 	catalog time.Time
 	process time.Time
+	calm    bool // it can be trusted with expiry and deletions
+	healed  bool // nothing stands that another time left behind
 }
 
 // readClock reads the catalog's time. A step of it, forward or back, pauses
@@ -20,23 +22,16 @@ type clock struct {
 // are deleted too early never come back.
 func (p *Planner) readClock(ctx context.Context, r *Report) error {
 	process := p.now()
-	at, err := p.catalog.Now(ctx)
+	seen, err := p.catalog.SeeClock(ctx, p.clock.catalog, process.Sub(p.clock.process))
 	if err != nil {
-		return err
+		return err // a step is seen again by the next pass
 	}
-	r.Now = at
-	before := p.clock
-	if !before.catalog.IsZero() {
-		step := at.Sub(before.catalog) - process.Sub(before.process)
-		if step.Abs() > p.cfg.MaxStep {
-			if err := p.catalog.PauseDeletions(ctx, p.cfg.StepPause); err != nil {
-				return err // the step is seen again by the next pass
-			}
-			p.log.Warn("the catalog's clock stepped; expiry and deletions pause",
-				zap.Duration("step", step), zap.Duration("pause", p.cfg.StepPause), telemetry.In(ctx))
-			p.close, p.quiet = closing{}, quiet{}
-		}
+	r.Now = seen.At
+	if seen.Step != 0 {
+		p.log.Warn("the catalog's clock stepped, or nobody was up; expiry and deletions pause for an hour",
+			zap.Duration("step", seen.Step), telemetry.In(ctx))
+		p.close, p.quiet, p.clock.healed = closing{}, quiet{}, false
 	}
-	p.clock = clock{catalog: at, process: process}
+	p.clock.catalog, p.clock.process, p.clock.calm = seen.At, process, seen.Calm
 	return nil
 }

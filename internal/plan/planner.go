@@ -44,8 +44,8 @@ type Dispatches interface {
 
 // Clock is the catalog's time.
 type Clock interface {
-	Now(ctx context.Context) (time.Time, error)
-	PauseDeletions(ctx context.Context, d time.Duration) error
+	SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error)
+	HealDays(ctx context.Context, limit int) (int, error)
 }
 
 // Windows is the catalog's account of hourly limits.
@@ -78,8 +78,6 @@ type Config struct {
 	MaxLookups    int           // dispatches looked up in Redis in one pass (10,000)
 	DispatchAge   time.Duration // age from which a dispatch is looked up (1 min)
 	QuietInterval time.Duration // how often days without any recording are looked for (1 h)
-	MaxStep       time.Duration // a step of the clock beyond this pauses deletions (10 min)
-	StepPause     time.Duration // for so long (1 h)
 
 	// Tracer makes the spans of passes that do something; none when nil.
 	Tracer trace.TracerProvider
@@ -91,8 +89,6 @@ func (c Config) withDefaults() Config {
 	c.MaxLookups = orDefault(c.MaxLookups, 10_000)
 	c.DispatchAge = orDefault(c.DispatchAge, time.Minute)
 	c.QuietInterval = orDefault(c.QuietInterval, time.Hour)
-	c.MaxStep = orDefault(c.MaxStep, 10*time.Minute)
-	c.StepPause = orDefault(c.StepPause, time.Hour)
 	return c
 }
 
@@ -132,6 +128,7 @@ type Report struct {
 	Quiet        int       // of these, days without any recording
 	Expired      int       // days ended
 	Healed       int       // hours that should have been due and were not
+	Undone       int       // days that a clock ahead of its time had planned or completed
 	Released     int       // claims freed because their lease lapsed
 	Dispatched   int       // hours handed out
 	Redispatched int       // of these, because their task was gone
@@ -144,7 +141,7 @@ type Report struct {
 // Heal runs one whole pass. A step that fails does not keep the others from
 // running; the errors come back joined.
 func (p *Planner) Heal(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "plan pass", p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, "plan pass", p.healDays, p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // Feed runs the part of a pass that workers wait for: it frees lapsed claims
@@ -199,6 +196,23 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 		p.log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
 	}
 	return due, nil
+}
+
+// healDays undoes what was planned or completed at a time that is still to come: a clock that was
+// ahead did that. It looks once after every step of the clock, and at the start, when the clock can
+// be trusted again.
+func (p *Planner) healDays(ctx context.Context, r *Report) (err error) {
+	if !p.clock.calm || p.clock.healed {
+		return nil
+	}
+	r.Undone, err = p.catalog.HealDays(ctx, p.cfg.MaxDays)
+	if r.Undone > 0 {
+		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
+		p.quiet = quiet{}
+	}
+	p.clock.healed = err == nil && r.Undone < p.cfg.MaxDays
+	r.More = r.More || r.Undone == p.cfg.MaxDays
+	return err
 }
 
 func (p *Planner) healHours(ctx context.Context, r *Report) (err error) {

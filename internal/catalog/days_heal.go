@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// aheadDaysSQL lists days of which something is dated later than $1: only a clock that was ahead of
+// its time can have done that. It reads all days within retention, so ask it rarely.
+const aheadDaysSQL = `SELECT tenant, day FROM days WHERE expired_us IS NULL
+	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1) ORDER BY day, tenant LIMIT $2`
+
+// HealDays takes back what was planned, completed and reopened at times that are still to come, at
+// most limit days, and says how many. Such days are planned again in their time, their archives
+// stay, and they are told of again: what was told of them was wrong. It does nothing while the clock
+// is in doubt.
+func (c *Catalog) HealDays(ctx context.Context, limit int) (int, error) {
+	at, err := c.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := c.dayKeys(ctx, aheadDaysSQL, micros(at.Add(maxStep)), limit)
+	if err != nil {
+		return 0, err
+	}
+	healed := 0
+	for _, k := range keys {
+		var done bool
+		err := c.update(ctx, func(tx *sql.Tx) (err error) {
+			done, err = healDay(ctx, tx, k.Tenant, k.Day)
+			return err
+		})
+		if err != nil {
+			return healed, err
+		}
+		if done {
+			healed++
+		}
+	}
+	return healed, nil
+}
+
+func healDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (bool, error) {
+	d, err := lockOpenDay(ctx, tx, tenant, day)
+	if err != nil || d.expired {
+		return false, err
+	}
+	if paused, err := deletionsPaused(ctx, tx, d.at); err != nil || paused {
+		return false, err
+	}
+	later := d.at + maxStep.Microseconds()
+	var planned bool
+	err = tx.QueryRowContext(ctx, `UPDATE days SET
+		planned_us = CASE WHEN planned_us <= $3 THEN planned_us END,
+		completed_us = CASE WHEN completed_us <= $3 THEN completed_us END,
+		whole_us = CASE WHEN whole_us <= $3 THEN whole_us END,
+		reopened_us = CASE WHEN reopened_us > $3 THEN $4 ELSE reopened_us END
+		WHERE tenant = $1 AND day = $2 RETURNING planned_us IS NOT NULL`, tenant, day, later, d.at).Scan(&planned)
+	if err != nil {
+		return false, err
+	}
+	if !planned {
+		if err := unplanHours(ctx, tx, tenant, day); err != nil {
+			return false, err
+		}
+	}
+	return true, refreshDay(ctx, tx, tenant, day, d.at)
+}
+
+// unplanHours makes the hours of a locked day what they are before its plan.
+func unplanHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM hours WHERE tenant = $1 AND day = $2 AND wanted = 0 AND built = 0 AND revision = 0 AND token IS NULL`,
+		tenant, day)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE hours SET planned = FALSE, due_us = NULL, dispatched_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day)
+	return err
+}
