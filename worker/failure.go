@@ -18,7 +18,7 @@ func failureOf(err error) catalog.Failure {
 		final   bool
 		message string
 	}{
-		{archiver.ErrAllMissing, domain.KindAllMissing, true, "none of the hour's recordings is in the object store any more"},
+		{archiver.ErrAllMissing, domain.KindAllMissing, true, "none of the hour's recordings is in the object store; upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built"},
 		{archiver.ErrTooLarge, domain.KindTooLarge, true, "the archive would be larger than the object store takes"},
 		{archiver.ErrInvalid, domain.KindBadCatalog, true, "a recording of this hour can't be archived as it was registered"},
 		{archiver.ErrUnstable, domain.KindSourceFault, false, "the recordings kept changing while they were archived"},

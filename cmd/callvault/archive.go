@@ -41,6 +41,31 @@ type archiveResult struct {
 	Due     int        `json:"due"`     // hours that were made due
 	Waiting int        `json:"waiting"` // hours still pending or being rebuilt
 	Failed  int        `json:"failed"`
+
+	Complete     int  `json:"complete"`     // hours whose archive holds all that is registered
+	Empty        int  `json:"empty"`        // hours without recordings
+	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
+	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
+}
+
+// state takes the hours' states over: all, or the one when hour >= 0.
+func (r *archiveResult) state(v catalog.DayView, hour int) {
+	r.Waiting, r.Failed = v.Unsettled(hour)
+	r.Complete, r.Empty, r.MissingFiles = 0, 0, 0
+	for _, h := range v.Hours {
+		if hour >= 0 && h.Hour != hour {
+			continue
+		}
+		switch {
+		case h.State == catalog.StateNoData:
+			r.Empty++
+		case h.State == catalog.StateAvailable && !h.Rebuilding:
+			r.Complete++
+		}
+		if h.Archive != nil {
+			r.MissingFiles += h.Archive.MissingCount
+		}
+	}
 }
 
 // Run plans the day and, where asked to, waits for it.
@@ -75,6 +100,9 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		if err := d.show(c.JSON, out, out.text); err != nil {
 			return err
 		}
+		if !out.Enabled {
+			_, _ = fmt.Fprintf(d.stderr, "%s lacks the feature daily_audio_recordings: it is answered 403 until callvault tenant set %s --feature daily_audio_recordings\n", c.Tenant, c.Tenant)
+		}
 		if out.Failed > 0 && (c.Wait || builds) {
 			return errReported
 		}
@@ -90,12 +118,22 @@ func (r archiveResult) text() string {
 	if r.Waiting == 1 {
 		wait = "waits"
 	}
-	return fmt.Sprintf("%s of %s: %s %s due, %d %s, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were, r.Waiting, wait, r.Failed)
+	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d empty, %d %s, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
+		r.Complete, r.Empty, r.Waiting, wait, r.Failed)
+	if r.MissingFiles > 0 {
+		s += fmt.Sprintf("; %s missing from the archives, which say which", count(r.MissingFiles, "recording"))
+	}
+	return s
 }
 
 // start makes the hours due and writes that into the audit log.
 func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, hour int) (archiveResult, error) {
 	out := archiveResult{Tenant: c.Tenant, Day: day}
+	tenant, err := p.Catalog.Tenant(ctx, c.Tenant)
+	if err != nil {
+		return out, err
+	}
+	out.Enabled = tenant.Recordings
 	if c.Reopen {
 		if err := p.Catalog.Reopen(ctx, c.Tenant, day); err != nil {
 			return out, err
@@ -104,7 +142,6 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 			return out, err
 		}
 	}
-	var err error
 	if out.Due, err = p.Catalog.Rebuild(ctx, c.Tenant, day, hour, c.Force); err != nil {
 		return out, err
 	}
@@ -120,7 +157,7 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 		return out, err
 	}
 	v, err := p.Catalog.Day(ctx, c.Tenant, day)
-	out.Waiting, out.Failed = v.Unsettled(hour)
+	out.state(v, hour)
 	return out, err
 }
 
@@ -139,7 +176,7 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 	if err != nil {
 		return err
 	}
-	out.Waiting, out.Failed = v.Unsettled(hour)
+	out.state(v, hour)
 	return c.complain(d, v, hour)
 }
 

@@ -29,7 +29,7 @@ func TestArchiveWaitHandsOutItself(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	var r archiveResult
-	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 {
+	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 || r.Complete != 13 || r.Empty != 11 || !r.Enabled {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

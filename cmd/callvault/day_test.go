@@ -37,10 +37,10 @@ func TestOneIsOne(t *testing.T) {
 	if got := (importResult{Ahead: 1}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept") {
 		t.Error(got)
 	}
-	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due, 1 waits, 0 failed" {
+	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 empty, 1 waits, 0 failed" {
 		t.Error(got)
 	}
-	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 2}).text(); got != "2025-12-12 of acme: 2 hours were due, 0 wait, 0 failed" {
+	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 2, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 2 complete, 22 empty, 0 wait, 0 failed; 1 recording missing from the archives, which say which" {
 		t.Error(got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 )
 
@@ -31,7 +34,8 @@ type importCmd struct {
 // Help shows examples below the flags.
 func (*importCmd) Help() string {
 	return "One JSON object a line: agent, conversation, message or recording. Up to 5,000 lines are one transaction: when a line is bad, " +
-		"nothing of its batch is stored, and all before it stays. Importing a file again changes nothing.\n\n" +
+		"nothing of its batch is stored, and all before it stays. Importing a file again changes nothing. " +
+		"A line of an hour that is planned already makes it due again after CALLVAULT_LATE_DELAY, as this process has it set.\n\n" +
 		"Examples:\n\n    callvault import --tenant acme day.ndjson\n    callvault import --tenant acme --audio ./audio day.ndjson --json\n" +
 		"    gunzip -c day.ndjson.gz | callvault import --tenant acme -"
 }
@@ -50,6 +54,42 @@ type importResult struct {
 	AudioFiles    int64 `json:"audioFiles"`
 	AudioStood    int64 `json:"audioStood"` // of these, stored before
 	AudioBytes    int64 `json:"audioBytes"`
+
+	AudioAbsent int      `json:"audioAbsent,omitempty"` // with --audio: recordings whose audio is neither there nor in the object store
+	AbsentKeys  []string `json:"absentKeys,omitempty"`  // the first of them
+
+	Error string `json:"error,omitempty"` // why it ended early
+	Line  int    `json:"line,omitempty"`  // the line that is to blame
+}
+
+// fail takes over why the import ended early, in the words of the ingest API.
+func (r *importResult) fail(err error) {
+	if err == nil {
+		return
+	}
+	r.Error = err.Error()
+	var line *catalog.LineError
+	if errors.As(err, &line) {
+		r.Line, r.Error = line.Line, fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
+	}
+}
+
+// maxAbsentKeys bounds how many keys without audio are named.
+const maxAbsentKeys = 5
+
+// absentAudio collects keys without audio.
+type absentAudio struct {
+	mu    sync.Mutex
+	count int
+	keys  []string
+}
+
+func (a *absentAudio) add(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.count++; len(a.keys) < maxAbsentKeys {
+		a.keys = append(a.keys, key)
+	}
 }
 
 // Run imports the file.
@@ -70,6 +110,7 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		out, err := c.load(ctx, d, p, in, size)
+		out.fail(err)
 		if err != nil && out.Batches > 0 {
 			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
 		}
@@ -100,6 +141,17 @@ func (r importResult) text() string {
 	if r.Ahead > 0 {
 		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps", count(r.Ahead, "recording"))
 	}
+	if r.AudioAbsent > 0 {
+		have, more := "have", ""
+		if r.AudioAbsent == 1 {
+			have = "has"
+		}
+		if r.AudioAbsent > len(r.AbsentKeys) {
+			more = ", …"
+		}
+		s += fmt.Sprintf("\n%s %s no audio yet, neither below --audio nor in the object store: %s%s", count(r.AudioAbsent, "recording"), have,
+			console.Clean(strings.Join(r.AbsentKeys, ", ")), more)
+	}
 	return s
 }
 
@@ -124,9 +176,10 @@ func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
 
 func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importResult, error) {
 	var files, stood, bytes atomic.Int64
+	var absent absentAudio
 	var to ingest.Registrar = p.Catalog
 	if c.Audio != "" {
-		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Store.Recordings(), Uploaded: func(n int64, before bool) {
+		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Store.Recordings(), Absent: absent.add, Uploaded: func(n int64, before bool) {
 			files.Add(1)
 			bytes.Add(n)
 			if before {
@@ -142,6 +195,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	return importResult{
 		Lines: r.Lines, Batches: r.Batches, Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings,
 		Changed: r.Changed, TooLate: r.TooLate, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+		AudioAbsent: absent.count, AbsentKeys: absent.keys,
 	}, notOurs(err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
@@ -120,6 +121,9 @@ func (d *deps) report(err error) int {
 	case errors.As(err, &usage):
 		d.complain(usage.text)
 		return exitUsage
+	case errors.Is(err, syscall.EPIPE):
+		d.complain("ended, since nobody reads the output any more")
+		return exitFailed
 	case errors.Is(err, context.Canceled):
 		d.complain("interrupted; run the command again to go on")
 		return exitFailed

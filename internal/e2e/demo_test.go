@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"errors"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -84,6 +87,32 @@ func TestDemoKeep(t *testing.T) {
 		t.Errorf("the demo exited with %d after SIGINT", code)
 	}
 	p.alone()
+	if left := leftover(t, dir); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}
+
+// TestDemoWithoutReader closes the demo's output early, as head does: it ends in order.
+func TestDemoWithoutReader(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), testenv.Program(t, "./cmd/callvault"), "demo")
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Contains(errs.String(), "goroutine") {
+		t.Errorf("it ended with %v and said %s", err, errs.String())
+	}
 	if left := leftover(t, dir); len(left) > 0 {
 		t.Errorf("the demo left %v", left)
 	}

@@ -46,6 +46,9 @@ type AudioDir struct {
 	// Uploaded, when set, is told of every file that was found: its size, and whether its bytes
 	// stood in the bucket before. It is called from several goroutines.
 	Uploaded func(size int64, stood bool)
+	// Absent, when set, is told of every key that is neither in the directory nor in the bucket.
+	// It is called from several goroutines.
+	Absent func(key string)
 }
 
 // Register uploads the batch's audio, then takes the batch in.
@@ -81,7 +84,7 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) (err error) {
 	file, err := os.OpenInRoot(a.Dir, filepath.FromSlash(key)) // no key reaches beyond the directory
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return a.look(ctx, key)
 	}
 	if err != nil {
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
@@ -102,6 +105,19 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) 
 		a.Uploaded(size, stood)
 	}
 	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !stood})
+}
+
+// look tells of a key without a file that the bucket does not have either.
+func (a *AudioDir) look(ctx context.Context, key string) error {
+	if a.Absent == nil {
+		return nil
+	}
+	_, err := a.Bucket.Stat(ctx, key)
+	if domain.KindOf(err) == domain.KindNotFound {
+		a.Absent(key)
+		return nil
+	}
+	return err
 }
 
 func checksum(file *os.File) (uint32, int64, error) {

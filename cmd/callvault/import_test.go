@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// line is a recording of yesterday with the given key.
+func line(message int, key string) string {
+	at := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+	return fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":%d,"type":"user","timestamp":"%sT09:00:%02dZ","objectKey":%q}`+"\n",
+		message, at, message, key)
+}
+
+func TestImportSaysWhatIsNotThere(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	audio := filepath.Join(dir, "audio")
+	if err := os.Mkdir(audio, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	save(t, audio, "a.opus", []byte("sound"))
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	file := save(t, dir, "day.ndjson", []byte(line(1, "a.opus")+line(2, "b.opus")+line(3, "c.opus")))
+	code, out, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, file, data)
+	if code != exitOK || !strings.Contains(out, "2 recordings have no audio yet") || !strings.Contains(out, "b.opus") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+	// Without --audio nothing is looked for.
+	if code, out, _ = callvault(t, nil, "import", "--tenant", "acme", file, data); code != exitOK || strings.Contains(out, "no audio") {
+		t.Errorf("exit %d, printed %q", code, out)
+	}
+	bad := save(t, dir, "bad.ndjson", []byte(line(4, "d.opus")+`{"kind":"gossip"}`+"\n"))
+	code, out, _ = callvault(t, nil, "import", "--tenant", "acme", bad, "--json", data)
+	var r importResult
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitFailed || r.Line != 2 || !strings.HasPrefix(r.Error, "line 2: ") {
+		t.Errorf("exit %d, printed %q: %v", code, out, err)
+	}
+	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+	code, out, errs = callvault(t, nil, "archive", "--tenant", "acme", "--day", yesterday, data)
+	if code != exitOK || !strings.Contains(out, "1 complete, 23 empty, 0 wait, 0 failed; 2 recordings missing") || !strings.Contains(errs, "lacks the feature daily_audio_recordings") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+}
