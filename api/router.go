@@ -18,6 +18,15 @@ import (
 // Family is a group of endpoints with one error shape; the packages below api give theirs.
 type Family = web.Family
 
+// Bodies bounds the bodies that pass through this process at once. Families share one.
+type Bodies = web.Bodies
+
+// BodyLimits are what Bodies hold to.
+type BodyLimits = web.BodyLimits
+
+// NewBodies makes Bodies; zero limits take their defaults.
+func NewBodies(l BodyLimits) *Bodies { return web.NewBodies(l) }
+
 // Config is what the router itself needs to know.
 type Config struct {
 	CORSOrigins []string // origins whose pages may call; none when empty

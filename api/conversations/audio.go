@@ -46,7 +46,7 @@ func (c *call) noAudio() {
 
 // play sends the recording, or the part of it that was asked for.
 func (h *handler) play(c *call, key string, info objstore.Info) {
-	content := web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+	content := web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: c.tenant, Link: key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err

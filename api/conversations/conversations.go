@@ -48,6 +48,7 @@ type Deps struct {
 	Catalog Catalog
 	Store   Store // of the recordings' bucket
 	Cursors web.Sealer
+	Bodies  *web.Bodies
 	Log     *zap.Logger
 }
 

@@ -137,7 +137,7 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 // give sends the recording's bytes, those asked for.
 func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
 	telemetry.SetTenant(ctx, l.Tenant)
-	content := web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+	content := web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: l.Tenant, Link: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
@@ -35,6 +36,7 @@ type bench struct {
 	keys    *auth.Keyring
 	tokens  *auth.Tokens
 	store   *apitest.Archives
+	bodies  *web.Bodies
 	objects recordings.Store // store, unless a test puts another in its place
 	cfg     recordings.Config
 	spec    *apitest.Spec
@@ -75,7 +77,7 @@ func (b *bench) replica(c *catalog.Catalog) http.Handler {
 	if b.tokens == nil {
 		b.keys, b.tokens = keys, tokens
 	}
-	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.objects, Log: zap.NewNop()})
+	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.objects, Bodies: b.bodies, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

@@ -98,7 +98,7 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	name := link.Tenant + "_" + string(link.Day) + "_" + link.HH() + ".zip"
-	content := h.content(archive, info)
+	content := h.content(archive, info, link)
 	plan := content.Plan(w, r)
 	switch plan.Status {
 	case http.StatusPreconditionFailed:
@@ -119,8 +119,8 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 // content is the archive's bytes, pinned to what was just looked at.
-func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info) web.Content {
-	return web.Content{Size: info.Size, ETag: info.ETag, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info, link auth.Link) web.Content {
+	return web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: link.Tenant, Link: string(link.Day) + link.HH(), Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Store.Get(ctx, archive.ObjectKey, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package recordings_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -227,6 +229,29 @@ func TestRedirect(t *testing.T) {
 		b.want(a, 206, "")
 		b.header(a, "X-RateLimit-Remaining", "2")
 	}
+}
+
+// TestTooManyAtOnce wants a download that finds no room to come again, uncounted.
+func TestTooManyAtOnce(t *testing.T) {
+	b := newBench(t, apitest.SQLite(t))
+	b.bodies = web.NewBodies(web.BodyLimits{Link: 1, Tenant: 1})
+	b.handler = b.replica(b.cat)
+	b.build(14, zipText)
+	link := b.link(14)
+	other := web.Content{Size: 1, Bodies: b.bodies, Tenant: "acme", Link: "other", Open: func(context.Context, int64, int64) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("x")), nil
+	}}
+	held, err := other.Prepare(t.Context(), web.Plan{})
+	b.must(err)
+	for _, asked := range []string{"", "bytes=1-"} {
+		a := b.ask("GET", link, "Range", asked)
+		b.want(a, 503, "The service is temporarily unavailable. Please try again later.")
+		b.header(a, "Retry-After", "5")
+		b.header(a, "X-RateLimit-Remaining", "5")
+	}
+	b.want(b.ask("HEAD", link), 200, "")
+	b.must(held.Close())
+	b.header(b.ask("GET", link), "X-RateLimit-Remaining", "4")
 }
 
 func TestArchiveIsGone(t *testing.T) {

@@ -68,6 +68,7 @@ type Deps struct {
 	Tokens  Tokens
 	Links   Links
 	Store   Store // of the archives' bucket
+	Bodies  *web.Bodies
 	Log     *zap.Logger
 }
 

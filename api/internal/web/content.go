@@ -11,15 +11,17 @@ import (
 	"time"
 )
 
-// stallTimeout ends an answer whose reader takes nothing for so long.
-const stallTimeout = 2 * time.Minute
-
 // Content is bytes that can be read from anywhere.
 type Content struct {
 	Size int64
 	ETag string // without quotes; none when empty
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
+
+	// Whose bytes they are and what they are called, for the bound on those that pass at once.
+	Bodies *Bodies
+	Tenant string
+	Link   string
 }
 
 // Plan is how a request for a Content will be answered.
@@ -88,43 +90,55 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 
 // Ready is a Content whose first bytes are at hand.
 type Ready struct {
-	plan Plan
-	body *reader
+	plan  Plan
+	body  *reader
+	leave func()
 }
 
 // Prepare opens the bytes that the plan begins with, so that their absence is known before the
-// answer starts. Close the Ready if it is not served.
+// answer starts. Either Serve or Close must be called on the Ready. Errors: KindUnavailable when too
+// many bodies are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Ready, error) {
+	leave, err := c.Bodies.enter(c.Tenant, c.Link)
+	if err != nil {
+		return nil, err
+	}
 	body := &reader{ctx: ctx, content: c, size: c.Size, spans: plan.spans}
 	if len(plan.spans) > 0 {
 		body.want = plan.spans[0].From
 	}
 	if err := body.open(); err != nil {
+		leave()
 		return nil, err
 	}
-	return &Ready{plan, body}, nil
+	return &Ready{plan, body, leave}, nil
 }
 
 // Close gives the bytes up.
-func (b *Ready) Close() error { return b.body.Close() }
+func (b *Ready) Close() error {
+	defer b.leave()
+	return b.body.Close()
+}
 
 // Serve answers the request as planned. Content-Type must be set. An answer that can't be
 // finished breaks the connection; the error says why.
 func (b *Ready) Serve(w http.ResponseWriter, r *http.Request) error {
-	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), size: b.plan.size}
+	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), size: b.plan.size, bodies: b.body.content.Bodies}
 	http.ServeContent(out, r, "", time.Time{}, b.body)
-	err := errors.Join(b.body.err, out.err, b.body.Close())
+	err := errors.Join(b.body.err, out.err, b.Close())
 	if err == nil {
 		err = out.finish()
 	}
 	return err
 }
 
-// patient gives each write its own time.
+// patient waits for a reader that keeps its pace.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	size    int64 // of the whole Content
+	bodies  *Bodies
+	pace    pace
 	err     error
 }
 
@@ -132,10 +146,12 @@ type patient struct {
 func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 func (p *patient) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	start := time.Now()
+	if err := p.control.SetWriteDeadline(start.Add(p.pace.left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	n, err := p.ResponseWriter.Write(b)
+	p.pace.passed(n, time.Since(start))
 	if err != nil {
 		p.err = fmt.Errorf("the client takes no more: %w", err)
 	}
@@ -144,11 +160,13 @@ func (p *patient) Write(b []byte) (int, error) {
 
 // copySize is how much a copy moves at a time: with io.Copy's own 32 KiB, calls of the system are
 // half of its time.
-const copySize = 256 << 10
+const copySize = 128 << 10
 
-// ReadFrom is what io.Copy uses: each write has its own time here too.
+// ReadFrom is what io.Copy uses: the reader's pace counts here too.
 func (p *patient) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{p}, r, make([]byte, max(1, min(p.size, copySize))))
+	buffer, release := p.bodies.buffer(p.size)
+	defer release()
+	return io.CopyBuffer(struct{ io.Writer }{p}, r, buffer)
 }
 
 // finish sends what is buffered and takes the deadline from the connection, which may serve on.

@@ -1,0 +1,123 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+func TestBodies(t *testing.T) {
+	bodies := web.NewBodies(web.BodyLimits{Link: 2, Tenant: 3, All: 4})
+	begin := func(tenant, link string) (*web.Ready, error) {
+		c := content()
+		c.Bodies, c.Tenant, c.Link = bodies, tenant, link
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		return c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), r))
+	}
+	want := func(tenant, link string, fits bool) *web.Ready {
+		t.Helper()
+		ready, err := begin(tenant, link)
+		if (err == nil) != fits || !fits && domain.KindOf(err) != domain.KindUnavailable {
+			t.Fatalf("%s of %s: %v", link, tenant, err)
+		}
+		return ready
+	}
+	first := want("a", "1", true)
+	served := want("a", "1", true)
+	want("a", "1", false) // the link's
+	want("a", "2", true)
+	want("a", "3", false) // the tenant's
+	want("b", "1", true)
+	want("c", "1", false) // all
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "application/zip")
+	if err := served.Serve(w, httptest.NewRequest(http.MethodGet, "/", nil)); err != nil {
+		t.Fatal(err)
+	}
+	want("c", "1", true)
+	want("a", "1", true)
+	want("a", "1", false) // all
+}
+
+// TestBodyThatDoesNotOpen wants its place to be free again.
+func TestBodyThatDoesNotOpen(t *testing.T) {
+	bodies := web.NewBodies(web.BodyLimits{Link: 1})
+	c := content()
+	c.Bodies = bodies
+	plan := c.Plan(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	open := c.Open
+	c.Open = func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
+	if _, err := c.Prepare(t.Context(), plan); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	c.Open = open
+	if _, err := c.Prepare(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trickle is a connection whose reader takes a few bytes now and then.
+type trickle struct {
+	*httptest.ResponseRecorder
+	bytesPerSecond int
+	deadline       time.Time
+}
+
+func (w *trickle) SetWriteDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
+
+func (w *trickle) Write(b []byte) (int, error) {
+	needs := time.Duration(len(b)) * time.Second / time.Duration(w.bytesPerSecond)
+	if left := time.Until(w.deadline); !w.deadline.IsZero() && left < needs {
+		time.Sleep(max(0, left))
+		return int(left.Seconds()) * w.bytesPerSecond, os.ErrDeadlineExceeded
+	}
+	time.Sleep(needs)
+	return len(b), nil
+}
+
+// small gives at most 512 bytes at once, as a store may.
+type small struct{ io.Reader }
+
+func (s small) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(len(p), 512)]) }
+
+func TestPace(t *testing.T) {
+	const size = 2 << 20
+	for rate, whole := range map[int]bool{100: false, 1000: false, 2000: true, 1 << 20: true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := web.Content{Size: size, Open: func(_ context.Context, from, to int64) (io.ReadCloser, error) {
+				return io.NopCloser(small{io.LimitReader(zeros{}, to-from)}), nil
+			}}
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			w := &trickle{ResponseRecorder: httptest.NewRecorder(), bytesPerSecond: rate}
+			w.Header().Set("Content-Type", "application/zip")
+			ready, err := c.Prepare(t.Context(), c.Plan(w, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			err = ready.Serve(w, r)
+			if took := time.Since(start); (err == nil) != whole || !whole && took > 5*time.Minute {
+				t.Errorf("%d bytes/s: after %s: %v", rate, took, err)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
