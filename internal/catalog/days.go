@@ -25,10 +25,17 @@ func (d dayRow) end(day domain.Day) int64 {
 const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
 	(SELECT now_us FROM catalog_clock) - t.retention_days * CAST(86400000000 AS BIGINT)`
 
+// belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
+// floor that is still to come is the work of a clock that was ahead.
+func belowFloor(day domain.Day, floor, at int64) bool {
+	return micros(day.End()) <= floor && floor <= at
+}
+
 // lockDay locks the day's row, making it when there is none, and reads what retention needs.
 func lockDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (dayRow, error) {
 	var d dayRow
-	err := tx.QueryRowContext(ctx, `INSERT INTO days (tenant, day, closes_us) VALUES ($1, $2, $3)
+	err := tx.QueryRowContext(ctx, `INSERT INTO days (tenant, day, closes_us, expired_us) VALUES ($1, $2, $3,
+			(SELECT c.now_us FROM tenants t CROSS JOIN catalog_clock c WHERE t.id = $1 AND t.floor_us >= $3 AND t.floor_us <= c.now_us))
 		ON CONFLICT (tenant, day) DO UPDATE SET locked = days.locked + 1
 		RETURNING completed_us, reopened_us, expired_us, planned_us`, tenant, day, micros(day.End())).
 		Scan(&d.completed, &d.reopened, &d.expired, &d.planned)
@@ -211,6 +218,7 @@ func (c *Catalog) QuietDays(ctx context.Context, day domain.Day, limit int) ([]D
 
 const quietSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
 		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days * CAST(86400000000 AS BIGINT) > (SELECT now_us FROM catalog_clock)
+		AND (t.floor_us < CAST($2 AS BIGINT) OR t.floor_us > (SELECT now_us FROM catalog_clock))
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
 		ORDER BY t.id LIMIT $3`
 

@@ -46,7 +46,7 @@ func newDayLists() dayLists {
 		// head to read all windows; the clock once, so that one instant decides about all of it.
 		look: newList(`WITH ask (i, tenant, day, app) AS (VALUES `, `(#, CAST(@ AS TEXT), CAST(@ AS TEXT), CAST(@ AS TEXT))`,
 			`), c AS MATERIALIZED (SELECT now_us FROM catalog_clock)
-			SELECT ask.i, p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit,
+			SELECT ask.i, p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
 				c.now_us, d.locked, d.completed_us, d.reopened_us, d.expired_us,
 				(SELECT last_us FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
 				(SELECT last_n FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
@@ -272,11 +272,11 @@ func scanAccess(rows *sql.Rows, parts []*dayPart) error {
 	var i int
 	var at int64
 	var app, owner, scopes, tenant sql.NullString
-	var disabled, epoch, retention, limit, completed, reopened, expired, lastUse, lastNumber, oldestNumber sql.NullInt64
+	var disabled, epoch, retention, limit, completed, reopened, expired, floor, lastUse, lastNumber, oldestNumber sql.NullInt64
 	var recordings sql.NullBool
 	var a DayAccess
 	var s windowScan
-	err := rows.Scan(&i, &app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit,
+	err := rows.Scan(&i, &app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit, &floor,
 		&at, &a.version, &completed, &reopened, &expired, &lastUse, &lastNumber, &s.oldest, &oldestNumber)
 	if err != nil {
 		return err
@@ -293,7 +293,7 @@ func scanAccess(rows *sql.Rows, parts []*dayPart) error {
 	a.Now, a.Window, a.last = fromMicros(at), s.window(a.Tenant.DayLimit, at), s.last
 	if p.Day != "" {
 		a.end = domain.RetentionEnd(p.Day, timeOf(completed), timeOf(reopened), a.Tenant.RetentionDays)
-		a.Expired = expired.Valid || !a.Now.Before(a.end)
+		a.Expired = expired.Valid || !a.Now.Before(a.end) || !a.version.Valid && belowFloor(p.Day, floor.Int64, at)
 	}
 	p.access = a
 	return nil

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -63,8 +64,8 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 }
 
 // SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
-// new retention ends are ended in the same transaction, so that a longer retention never brings
-// a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
+// new retention ends are ended in the same transaction, and floor_us ends those that have no row, so
+// that a longer retention never brings a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
 // while the clock is in doubt.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
@@ -97,7 +98,8 @@ func setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.T
 	return t, err
 }
 
-// endDays ends the tenant's open days whose retention of the given length is over.
+// endDays ends the tenant's open days whose retention of the given length is over, and those that
+// nobody named yet.
 func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
 	at, err := now(ctx, tx)
 	if err != nil {
@@ -109,6 +111,11 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 	}
 	if paused {
 		return domain.Errorf(domain.KindUnavailable, "the catalog's clock stepped, or no scheduler was up; retention can be changed an hour after one is")
+	}
+	floor := at - (time.Duration(retentionDays) * 24 * time.Hour).Microseconds()
+	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)
+	if err != nil {
+		return err
 	}
 	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
 		err = rows.Scan(&d)

@@ -86,11 +86,11 @@ func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (Da
 		v.Hours[i] = HourView{Hour: i, State: StatePending}
 	}
 	var planned, completed, reopened, expired, sessions, files, bytes, late sql.NullInt64
-	var at int64
+	var floor, at int64
 	err := tx.QueryRowContext(ctx, `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
-		d.total_sessions, d.total_files, d.total_bytes, d.too_late, d.day IS NOT NULL, (SELECT now_us FROM catalog_clock)
+		d.total_sessions, d.total_files, d.total_bytes, d.too_late, d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
 		FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`, tenant, day).
-		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.Known, &at)
+		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.Known, &floor, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, notFound(err, "tenant %q does not exist", tenant)
 	}
@@ -100,7 +100,7 @@ func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (Da
 	v.Now, v.Planned, v.Completed, v.Reopened = fromMicros(at), timeOf(planned), timeOf(completed), timeOf(reopened)
 	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64
 	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
-	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd)
+	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, at)
 	hours, err := collect(ctx, tx, scanHour, hourSQL+` WHERE h.tenant = $1 AND h.day = $2`, tenant, day)
 	if err != nil {
 		return v, err

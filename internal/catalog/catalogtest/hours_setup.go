@@ -56,6 +56,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"tenants":                     tenants,
 		"retention shortened":         retentionShortened,
 		"retention raised":            retentionRaised,
+		"retention raised later":      retentionRaisedLater,
 		"tenant changes meet":         tenantChangesMeet,
 		"sweep superseded":            sweepSuperseded,
 		"sweep unfinished":            sweepUnfinished,

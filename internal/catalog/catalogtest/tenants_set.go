@@ -79,6 +79,53 @@ func retentionRaised(b *bench) {
 	equal(b, "reopened for the new retention", b.view().RetentionEnd, b.view().Reopened.Add(30*24*time.Hour))
 }
 
+// retentionRaisedLater raises a retention: days that had ended under the former one stay ended, also
+// those that nobody ever named.
+func retentionRaisedLater(b *bench) {
+	ended, open := b.day.Add(-10), b.day.Add(-2)
+	b.day = ended
+	equal(b, "expired", b.view().Expired, true)
+	b.retain(30)
+	equal(b, "expired still", b.view().Expired, true)
+	b.wantKind(b.issueKind(ended), domain.KindExpired)
+	equal(b, "quiet", b.quiet(ended), 0)
+	equal(b, "plan", b.plan(), catalog.Planned{})
+	b.day = ended.Add(-1)
+	n, err := b.register([]domain.Recording{b.recording(1, "a")})
+	b.must(err)
+	equal(b, "too late", n, 1)
+	equal(b, "state", b.hour(1).State, catalog.StateExpired)
+
+	b.day = open
+	equal(b, "a day that was open", b.view().Expired, false)
+	equal(b, "quiet", b.quiet(open), 1)
+	b.retain(1)
+	b.retain(20) // and up again: the day that the shorter one ended does not come back
+	equal(b, "expired", b.view().Expired, true)
+	b.retain(30)
+	b.day = ended
+	equal(b, "expired still", b.view().Expired, true)
+	b.must(b.c.Reopen(b.ctx, b.tenant, b.day))
+	equal(b, "reopened", b.view().Expired, false)
+	b.day = ended.Add(-2)
+	equal(b, "and no other day", b.view().Expired, true)
+	b.must(b.c.Reopen(b.ctx, b.tenant, b.day)) // one without a row
+	equal(b, "reopened", b.view().Expired, false)
+}
+
+func (b *bench) quiet(day domain.Day) int {
+	b.Helper()
+	keys, err := b.c.QuietDays(b.ctx, day, 10)
+	b.must(err)
+	return len(keys)
+}
+
+// issueKind asks for a day as its tenant does.
+func (b *bench) issueKind(day domain.Day) error {
+	_, err := b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: day, LinkTTL: time.Hour})
+	return err
+}
+
 // tenantChangesMeet changes one tenant from many sides: no change is lost.
 func tenantChangesMeet(b *bench) {
 	b.add(1)
