@@ -28,8 +28,9 @@ const (
 	metadataDir = "attributes" // stands beside it where there are no extended attributes
 
 	connections   = 1024
-	copyThreshold = 5 << 30 // bytes; S3's limit. Left at 0, every copy fails.
-	startTries    = 5       // a port can be taken between choosing and binding it
+	copyThreshold = 5 << 30   // bytes; S3's limit. Left at 0, every copy fails.
+	ioBuffer      = 128 << 10 // bytes that each copy and each read of a range holds; the server's own is 1 MiB
+	startTries    = 5         // a port can be taken between choosing and binding it
 	stopTimeout   = 30 * time.Second
 )
 
@@ -118,7 +119,7 @@ func keepsAttributes(dir string) bool {
 // listen makes one try on one port. A server that ends closes its backend, so
 // each try has its own.
 func (s *Server) listen(ctx context.Context, storer meta.MetadataStorer, cfg Config) error {
-	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold}
+	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold, IOBufferSize: ioBuffer}
 	opts.SetNewDirPerm(0o700)
 	opts.SetNewFilePerm(0o600)
 	backend, err := posix.New(s.objects, storer, opts)
