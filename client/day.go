@@ -65,7 +65,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 				return fmt.Errorf("get an access token: %w", err)
 			}
 			d = new(Day)
-			err = c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day, token, d)
+			err = limitOf(c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day, token, d), "requests for days in an hour")
 			var refused *RefusedError
 			if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && stale == "" {
 				stale = token // ended early, by a rotated key for example: once more with a fresh one

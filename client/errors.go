@@ -32,12 +32,26 @@ func (e *RefusedError) Error() string {
 // LimitedError is a 429: the server takes no more of these requests for now.
 type LimitedError struct {
 	RetryAfter time.Duration
-	Message    string // the server's
+	Message    string // the server's, the same for all its limits
+	Of         string // which limit, for people; "" where it is not known
 }
 
-// Error gives the server's words and the wait.
+// Error gives the server's words, the wait, and which limit it is.
 func (e *LimitedError) Error() string {
-	return fmt.Sprintf("limited for %s: %s", e.RetryAfter.Round(time.Second), e.Message)
+	text := fmt.Sprintf("limited for %s: %s", e.RetryAfter.Round(time.Second), e.Message)
+	if e.Of != "" {
+		text += " (the limit of " + e.Of + ")"
+	}
+	return text
+}
+
+// limitOf notes which limit an error tells of.
+func limitOf(err error, of string) error {
+	var limited *LimitedError
+	if errors.As(err, &limited) {
+		limited.Of = of
+	}
+	return err
 }
 
 // StatusError is any other answer that was not expected.

@@ -222,7 +222,7 @@ func (t *transfer) accept(resp *http.Response, redirected bool) error {
 		// The store's answer: its URL lives a minute, so the link is followed anew.
 		return &transientError{err: &StatusError{resp.StatusCode, "the object store does not give the archive"}}
 	}
-	err := answerError(resp, t.client.cfg.Now())
+	err := limitOf(answerError(resp, t.client.cfg.Now()), "downloads of one link in an hour")
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusNotFound {
 		return &staleError{err}
 	}

@@ -68,8 +68,12 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// sentence makes a message one for a page.
+// sentence makes a message one for a page. A first word that may be data, such as an id, is left alone.
 func sentence(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != ',' }) {
+		return strings.TrimSuffix(text, ".") + "."
+	}
 	first, size := utf8.DecodeRuneInString(text)
 	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }

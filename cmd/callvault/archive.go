@@ -16,7 +16,7 @@ import (
 
 // archiveCmd plans a tenant's day now.
 type archiveCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	Day          string `required:"" help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	Hour         *int   `help:"Only this hour, 0 to 23." placeholder:"H"`
@@ -48,8 +48,8 @@ type archiveResult struct {
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
 }
 
-// state takes the hours' states over: all, or the one when hour >= 0.
-func (r *archiveResult) state(v catalog.DayView, hour int) {
+// fill takes the hours' states over: all, or the one when hour >= 0.
+func fill(r *archiveResult, v catalog.DayView, hour int) {
 	r.Waiting, r.Failed = v.Unsettled(hour)
 	r.Complete, r.Empty, r.MissingFiles = 0, 0, 0
 	for _, h := range v.Hours {
@@ -157,7 +157,7 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 		return out, err
 	}
 	v, err := p.Catalog.Day(ctx, c.Tenant, day)
-	out.state(v, hour)
+	fill(&out, v, hour)
 	return out, err
 }
 
@@ -176,7 +176,7 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 	if err != nil {
 		return err
 	}
-	out.state(v, hour)
+	fill(out, v, hour)
 	return c.complain(d, v, hour)
 }
 

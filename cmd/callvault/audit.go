@@ -15,7 +15,7 @@ import (
 
 // auditCmd prints a tenant's audit log.
 type auditCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `help:"The tenant's id; without it, what was done to the installation itself."`
 	From         string `required:"" help:"First UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	To           string `required:"" help:"Last UTC day, included." placeholder:"DAY"`
@@ -32,7 +32,7 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 	now := time.Now()
 	from, errFrom := parseDay(c.From, now)
 	to, errTo := parseDay(c.To, now)
-	if err := errors.Join(errFrom, errTo); err != nil {
+	if err := errors.Join(errFrom, errTo); err != nil { // both at once; report says the same only once
 		return &usageError{err.Error()}
 	}
 	if to < from {
@@ -59,7 +59,7 @@ type keysCmd struct {
 }
 
 type keysRotateCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	JSON         bool `help:"Print JSON."`
 }
 

@@ -37,7 +37,7 @@ type keyCmd struct {
 
 // newCredential is the flags of both create commands.
 type newCredential struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	Name         string `help:"What it is for."`
 	JSON         bool   `help:"Print JSON."`
@@ -114,7 +114,7 @@ func orNil(t time.Time) *time.Time {
 
 // listFlags is the flags of both list commands.
 type listFlags struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	JSON         bool   `help:"Print JSON, one a line."`
 }

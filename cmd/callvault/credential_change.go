@@ -11,7 +11,7 @@ import (
 
 // oneCredential is the flags of the commands that change one application or key.
 type oneCredential struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	ID           string `arg:"" help:"Id of the application or key, as list shows it."`
 	JSON         bool   `help:"Print JSON."`

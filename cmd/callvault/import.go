@@ -24,7 +24,7 @@ import (
 
 // importCmd takes lines and audio in from files.
 type importCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	Audio        string `help:"Directory below which audio lies under its object key; what is found is uploaded." placeholder:"DIR"`
 	File         string `arg:"" help:"NDJSON file, or - for standard input." placeholder:"FILE.ndjson"`
@@ -62,8 +62,8 @@ type importResult struct {
 	Line  int    `json:"line,omitempty"`  // the line that is to blame
 }
 
-// fail takes over why the import ended early, in the words of the ingest API.
-func (r *importResult) fail(err error) {
+// blame takes over why the import ended early, in the words of the ingest API.
+func blame(r *importResult, err error) {
 	if err == nil {
 		return
 	}
@@ -110,7 +110,7 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		out, err := c.load(ctx, d, p, in, size)
-		out.fail(err)
+		blame(&out, err)
 		if err != nil && out.Batches > 0 {
 			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
 		}

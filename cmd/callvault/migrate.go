@@ -18,7 +18,7 @@ type migrateCmd struct {
 }
 
 type migrateUpCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	JSON         bool `help:"Print JSON."`
 }
 
@@ -46,7 +46,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 }
 
 type migrateStatusCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	JSON         bool `help:"Print JSON."`
 }
 

@@ -97,6 +97,10 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 			return errors.Join(err, printed)
 		}
 	}
+	if errors.Is(err, context.Canceled) && result.State() == client.DayIncomplete {
+		_ = d.report(err) // says so; what is there goes on with the next pull
+		return &codedError{exitIncomplete}
+	}
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,7 +178,7 @@ func (s *pulledServer) refusals(out string) {
 	s.pull(exitRefused, "--day", "2999-01-01", "--out", out)
 	s.run("tenant", "set", "acme", "--day-limit", "1")
 	limited := s.pull(exitIncomplete, "--from", s.day, "--to", s.day, "--out", out, "--no-wait")
-	if d := limited.Days[0]; d.State != "incomplete" || !strings.Contains(d.Error, "Download limit exceeded") {
+	if d := limited.Days[0]; d.State != "incomplete" || !strings.Contains(d.Error, "Download limit exceeded") || !strings.Contains(d.Error, "the limit of requests for days in an hour") {
 		t.Errorf("the limited day is %+v", d)
 	}
 	s.run("tenant", "set", "acme", "--no-feature", "daily_audio_recordings")
@@ -199,4 +202,20 @@ func (s *pulledServer) pull(want int, args ...string) pulled {
 		s.t.Fatal(err)
 	}
 	return result
+}
+
+// An interrupted pull is incomplete, like one that could not wait.
+func TestPullInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	env := config.Env{"CALLVAULT_URL": server.URL, "CALLVAULT_CLIENT_ID": "app", "CALLVAULT_CLIENT_SECRET": "secret"}
+	var out, errs strings.Builder
+	code := run(ctx, []string{"pull", "--day", "yesterday", "--out", t.TempDir()}, strings.NewReader(""), &out, &errs, env)
+	if code != exitIncomplete || !strings.Contains(out.String(), "incomplete") || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("exit %d, printed %q and %q", code, out.String(), errs.String())
+	}
 }

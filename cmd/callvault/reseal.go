@@ -15,7 +15,7 @@ import (
 
 // keysResealCmd changes the master key.
 type keysResealCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Former       string `required:"" placeholder:"FILE" help:"File that holds the master key of before."`
 	JSON         bool   `help:"Print JSON."`
 }

@@ -74,7 +74,7 @@ func (c *schedulerCmd) Run(ctx context.Context, d *deps) error {
 // runCmd runs several roles in one process.
 type runCmd struct {
 	config.Config `embed:""`
-	Roles         string `arg:"" help:"Roles with commas between them: api, worker, scheduler." placeholder:"ROLES"`
+	Roles         string `arg:"" optional:"" help:"Roles with commas between them: api, worker, scheduler." placeholder:"ROLES"`
 }
 
 // Help shows examples below the flags.
@@ -84,6 +84,9 @@ func (*runCmd) Help() string {
 
 // Run serves the roles.
 func (c *runCmd) Run(ctx context.Context, d *deps) error {
+	if c.Roles == "" {
+		return &usageError{"name the roles: api, worker, scheduler, or several with commas between\nSee callvault run --help"}
+	}
 	roles, err := config.ParseRoles(c.Roles)
 	if err != nil {
 		return &usageError{err.Error()}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -96,11 +98,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // usageText adds to the parser's message where help is to be had.
 func usageText(err error) string {
 	help := "callvault --help"
+	text := err.Error()
+	// A number that the parser took for a flag.
+	negative := regexp.MustCompile(`^(--[a-z-]+): expected int value but got "(-[0-9]+)" \(short flag\)`)
+	if m := negative.FindStringSubmatch(text); m != nil {
+		text = m[1] + " is negative (" + m[2] + "); use a whole number of 0 or more"
+	}
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Selected() != nil {
 		help = parse.Context.Selected().FullPath() + " --help"
 	}
-	return fmt.Sprintf("%v\nSee %s", err, help)
+	return fmt.Sprintf("%s\nSee %s", text, help)
 }
 
 // report says on stderr what went wrong, in sentences, and gives the exit code.
@@ -134,9 +142,12 @@ func (d *deps) report(err error) int {
 
 // complain prints a message line by line, so that nothing in it can steer the terminal.
 func (d *deps) complain(text string) {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = console.Clean(strings.ReplaceAll(line, "\t", "    ")) // drivers indent their causes
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		line = console.Clean(strings.ReplaceAll(line, "\t", "    ")) // drivers indent their causes
+		if !slices.Contains(lines, line) {                           // and may name one twice, of a second attempt
+			lines = append(lines, line)
+		}
 	}
 	_, _ = fmt.Fprintln(d.stderr, "callvault: "+strings.Join(lines, "\n")) // nobody is left to tell
 }

@@ -45,6 +45,8 @@ func TestWrongUse(t *testing.T) {
 	}{
 		"no command":      {nil, []string{"expected", "callvault --help"}},
 		"unknown command": {[]string{"destroy"}, []string{"destroy", "callvault --help"}},
+		"no roles":        {[]string{"run"}, []string{"name the roles: api, worker, scheduler", "callvault run --help"}},
+		"a negative":      {[]string{"tenant", "set", "acme", "--day-limit", "-1"}, []string{"--day-limit is negative (-1)", "callvault tenant set --help"}},
 		"unknown flag":    {[]string{"version", "--yaml"}, []string{"--yaml", "callvault version --help"}},
 	} {
 		code, out, errs := callvault(t, nil, tc.args...)
@@ -76,6 +78,13 @@ func TestEveryCommandHasHelp(t *testing.T) {
 			t.Errorf("%v: exit %d, stderr %q, or no examples in\n%s", args, code, errs, out)
 		}
 	}
+	_, out, _ := callvault(t, nil, "archive", "--help")
+	if own, storage := strings.Index(out, "--wait"), strings.Index(out, "--data"); own < 0 || storage < own {
+		t.Errorf("a command's own flags do not come before those of the storage:\n%s", out)
+	}
+	if _, out, _ = callvault(t, nil, "worker", "--help"); strings.Contains(out, "default embedded") {
+		t.Errorf("a role has no embedded parts:\n%s", out)
+	}
 	code, out, _ := callvault(t, nil, "--help")
 	if code != exitOK || !strings.Contains(out, "Exit codes:") {
 		t.Errorf("exit %d; the exit codes are not explained in\n%s", code, out)
@@ -98,6 +107,7 @@ func TestReport(t *testing.T) {
 			&config.Error{Problems: []config.Problem{{Variable: "CALLVAULT_A", Text: "missing"}, {Variable: "CALLVAULT_B", Text: "wrong"}}},
 			exitUsage, "callvault: these settings cannot be used:\n  CALLVAULT_A: missing\n  CALLVAULT_B: wrong\n",
 		},
+		"twice":   {errors.Join(errors.New("one"), errors.New("one")), exitFailed, "callvault: one\n"},
 		"several": {errors.Join(errors.New("one"), errors.New("two")), exitFailed, "callvault: one\ntwo\n"},
 	} {
 		var errs bytes.Buffer

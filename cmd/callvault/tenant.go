@@ -43,7 +43,7 @@ func tenantView(t domain.Tenant) tenantJSON {
 }
 
 type tenantCreateCmd struct {
-	config.Parts  `embed:""`
+	config.Parts  `embed:"" group:"Storage:"`
 	ID            string   `arg:"" help:"Id: 1 to 64 of A-Z, a-z, 0-9, _ and -."`
 	Name          string   `help:"Name for people."`
 	RetentionDays *int     `placeholder:"N" help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
@@ -95,7 +95,7 @@ func setFeature(t *domain.Tenant, name string, on bool) {
 }
 
 type tenantListCmd struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	JSON         bool `help:"Print JSON, one tenant a line."`
 }
 
@@ -144,7 +144,7 @@ func onOff(on bool) string {
 }
 
 type tenantSetCmd struct {
-	config.Parts  `embed:""`
+	config.Parts  `embed:"" group:"Storage:"`
 	ID            string   `arg:"" help:"The tenant's id."`
 	Name          *string  `help:"New name."`
 	RetentionDays *int     `help:"Days that archives are kept for; a shorter time ends days at once, a longer one brings none back."`

@@ -30,7 +30,7 @@ func commandOrigin() catalog.Origin { return catalog.Origin{Actor: actor} }
 
 // ofTenant is the flags of every command about a tenant's webhooks.
 type ofTenant struct {
-	config.Parts `embed:""`
+	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	JSON         bool   `help:"Print JSON."`
 }

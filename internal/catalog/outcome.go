@@ -158,7 +158,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day do
 		from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
 	}
 	if at < end {
-		return 0, domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
+		return 0, domain.Errorf(domain.KindInvalid, "hour %s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
 	}
 	if !d.open {
 		return 0, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)

@@ -138,7 +138,10 @@ func helpText(value *kong.Value) string {
 		return kong.DefaultHelpValueFormatter(value)
 	}
 	notes := "$" + name
-	if shown := shownDefault(value.Tag.Get("shown"), value.Default); shown != "" {
+	shown := shownDefault(value.Tag.Get("shown"), value.Default)
+	if inside, only := strings.CutSuffix(shown, " in standalone"); only {
+		notes += "; only standalone does without: " + inside
+	} else if shown != "" {
 		notes += "; default " + shown
 	}
 	return value.Help + " (" + notes + ")"
