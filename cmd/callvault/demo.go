@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +51,10 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 	}
 	// Whatever the environment says of a real installation: the demo has parts of its own.
 	cfg.Listen, cfg.PublicURL, cfg.AdminListen, cfg.DownloadMode, cfg.OIDCIssuer, cfg.OIDCAudience = c.Listen, "", "", "", "", ""
+	cfg.AdminToken, cfg.AdminReadOnly = config.Secret(rand.Text()), false
+	if host, port, err := net.SplitHostPort(c.Listen); err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) && port != "0" {
+		cfg.PublicURL = "http://localhost:" + port // every address has no name, and the demo's caller is this host
+	}
 	if err := d.settings.Finish(&cfg, config.Standalone()); err != nil {
 		return err
 	}
@@ -57,7 +63,7 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 		return err
 	}
 	return app.ServeAlongside(ctx, cfg, log, func(ctx context.Context, s app.Serving) error {
-		show := &demoShow{d: d, dir: dir, url: s.URL, parts: s.Parts, log: log}
+		show := &demoShow{d: d, dir: dir, kept: c.Keep, url: s.Parts.Config.PublicURL, parts: s.Parts, log: log}
 		if err := show.run(ctx); err != nil {
 			return err
 		}
@@ -72,6 +78,7 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 type demoShow struct {
 	d      *deps
 	dir    string
+	kept   bool // the directory stays until Ctrl-C
 	url    string
 	parts  *app.Parts
 	log    *zap.Logger
@@ -79,13 +86,15 @@ type demoShow struct {
 	day    domain.Day
 	app    catalog.Application
 	secret string
+
+	taken, late, missing int // recordings
 }
 
 // demoAPIKey is the published test key; only demo data holds it.
 const demoAPIKey = "test-api-key-123"
 
 func (s *demoShow) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.prepare, s.night, s.late, s.table, s.fetch} {
+	for _, step := range []func(context.Context) error{s.prepare, s.night, s.comeLate, s.table, s.fetch} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -135,6 +144,7 @@ func (s *demoShow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.taken = r.Recordings
 	return s.say("Took in yesterday (%s) of %s: %d conversations, %d messages, %d recordings as Opus clips.",
 		s.day, s.sample.TenantName, r.Conversations, r.Messages, r.Recordings)
 }
@@ -162,11 +172,13 @@ func (s *demoShow) archive(ctx context.Context) (due int, err error) {
 	return due, err
 }
 
-// late lets one recording arrive after the night.
-func (s *demoShow) late(ctx context.Context) error {
-	if _, err := s.take(ctx, s.sample.Late); err != nil {
+// comeLate lets one recording arrive after the night.
+func (s *demoShow) comeLate(ctx context.Context) error {
+	r, err := s.take(ctx, s.sample.Late)
+	if err != nil {
 		return err
 	}
+	s.late = r.Recordings
 	if _, err := s.archive(ctx); err != nil {
 		return err
 	}
@@ -180,7 +192,6 @@ func (s *demoShow) table(ctx context.Context) error {
 		return err
 	}
 	rows := make([][]string, 0, len(v.Hours))
-	missing := 0
 	for _, h := range v.Hours {
 		row := []string{fmt.Sprintf("%02d", h.Hour), h.State, "", "", "", "", ""}
 		if a := h.Archive; a != nil {
@@ -188,7 +199,7 @@ func (s *demoShow) table(ctx context.Context) error {
 			if a.MissingCount > 0 {
 				row[6] = strconv.Itoa(a.MissingCount)
 			}
-			missing += a.MissingCount
+			s.missing += a.MissingCount
 		}
 		rows = append(rows, row)
 	}
@@ -198,7 +209,7 @@ func (s *demoShow) table(ctx context.Context) error {
 	if err := console.Table(s.d.stdout, []string{"HOUR", "STATE", "SESSIONS", "FILES", "SIZE", "REVISION", "MISSING"}, rows); err != nil {
 		return err
 	}
-	return s.say("\n%d recording has vanished from the store: its hour's metadata.json says so, instead of leaving it out silently.", missing)
+	return s.say("\n%d recording has vanished from the store: its hour's metadata.json says so, instead of leaving it out silently.", s.missing)
 }
 
 // fetch does what a tenant does: token, day, every download, verify.
@@ -232,6 +243,9 @@ func (s *demoShow) fetch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if !s.kept { // gone by the time that anybody could open it
+			v.Path = filepath.Base(path)
+		}
 		if err := v.print(s.d.stdout); err != nil {
 			return err
 		}
@@ -243,15 +257,24 @@ func (s *demoShow) fetch(ctx context.Context) error {
 	if files != day.TotalFiles {
 		return fmt.Errorf("the day names %d files and its archives hold %d", day.TotalFiles, files)
 	}
-	return s.say("All %d recordings of the day were downloaded and verified.", files)
+	return s.say("All %d recordings of the day were downloaded and verified: %d taken in, and %d late, without %d that vanished.",
+		files, s.taken, s.late, s.missing)
 }
 
 // next says what to try.
 func (s *demoShow) next() error {
-	return s.say("\nNothing is left running. Try next:\n" +
-		"  callvault demo --keep      the same, and the server stays up to be asked with curl\n" +
-		"  callvault standalone       a server of your own, data in ./data\n" +
-		"  callvault --help           all commands")
+	return s.say("\nNothing is left running. Try next:\n"+
+		"  %[1]s demo --keep      the same, and the server stays up: curl, console, /docs\n"+
+		"  %[1]s standalone       a server of your own, data in ./data\n"+
+		"  %[1]s --help           all commands", program())
+}
+
+// program is how this process can be started again.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") { // where go run puts what it runs
+		return "go run ./cmd/callvault"
+	}
+	return os.Args[0]
 }
 
 // keep leaves the server up until the process is told to stop.
@@ -259,8 +282,9 @@ func (s *demoShow) keep(ctx context.Context) error {
 	err := s.say("\nThe server stays at %s until Ctrl-C. For example:\n\n"+
 		"  TOKEN=$(curl -s %s/connect/token -u %s:%s -d grant_type=client_credentials -d scope=dataservice_external | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\n"+
 		"  curl -s %s/api/external/conversations/daily-audio-recordings/%s -H \"Authorization: Bearer $TOKEN\"\n"+
-		"  curl -s %s/conversations -H 'x-api-key: %s'",
-		s.url, s.url, s.app.ID, s.secret, s.url, s.day, s.url, demoAPIKey)
+		"  curl -s %s/conversations -H 'x-api-key: %s'\n\n"+
+		"In a browser: every API to try at %s/docs, the operators' console at %s/admin with the token %s",
+		s.url, s.url, s.app.ID, s.secret, s.url, s.day, s.url, demoAPIKey, s.url, s.url, s.parts.Config.AdminToken.Reveal())
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func TestDemo(t *testing.T) {
 	if ok := strings.Count(p.out.String(), ".zip"); ok < states["available"] {
 		t.Errorf("%d of %d archives were downloaded", ok, states["available"])
 	}
-	for _, want := range []string{"revision 2", "has vanished from the store", "downloaded and verified", "Nothing is left running"} {
+	for _, want := range []string{"revision 2", "has vanished from the store", "downloaded and verified: 36 taken in, and 1 late, without 1 that vanished", "Nothing is left running", p.cmd.Path + " demo --keep"} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("the demo does not say %q", want)
 		}
@@ -67,7 +67,7 @@ func TestDemoKeep(t *testing.T) {
 	// What a real installation's environment says must not touch the demo.
 	env := map[string]string{"CALLVAULT_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CALLVAULT_LISTEN": "127.0.0.1:1"}
 	p := launch(t, testenv.Program(t, "./cmd/callvault"), dir, env, nil, "demo", "--keep")
-	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*x-api-key: `)
+	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*with the token \w+\n`)
 	for path, want := range map[string]int{"/readyz": http.StatusOK, "/api/external/conversations/daily-audio-recordings/2025-01-01": http.StatusUnauthorized} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m[1]+path, nil)
 		if err != nil {
@@ -80,6 +80,23 @@ func TestDemoKeep(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%s answers %s", path, resp.Status)
+		}
+	}
+	if token := regexp.MustCompile(`/admin with the token (\w{20,})`).FindStringSubmatch(p.out.String()); token == nil || !strings.Contains(p.out.String(), m[1]+"/docs") {
+		t.Errorf("neither console nor documents are named:\n%s", p.out)
+	} else {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m[1]+"/api/admin/v1/tenants", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token[1])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("the console's token is answered %s", resp.Status)
 		}
 	}
 	p.signal(syscall.SIGINT)
