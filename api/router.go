@@ -73,7 +73,7 @@ func New(cfg Config, deps Deps) http.Handler {
 			MaxAge: int((10 * time.Minute).Seconds()),
 		})(h)
 	}
-	return identify(h)
+	return identify(patience(h))
 }
 
 // dispatcher finds the family of a request and guards it.
@@ -93,11 +93,13 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	defer end(span, family, r, out)
 	defer d.done(family, out, r, start)
 	defer d.recover(family, out, r)
-	if family.Streams == nil || !family.Streams(r) {
-		if r.ContentLength > web.MaxBody {
-			family.Fail(out, r, http.StatusRequestEntityTooLarge)
-			return
-		}
+	switch {
+	case family.Streams != nil && family.Streams(r):
+		stream(r)
+	case r.ContentLength > web.MaxBody:
+		family.Fail(out, r, http.StatusRequestEntityTooLarge)
+		return
+	default:
 		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	}
 	family.Handler.ServeHTTP(out, r)

@@ -16,6 +16,9 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
+// maxContentType bounds a content type, in bytes.
+const maxContentType = 1024
+
 // stands is the answer to audio that stands in the bucket.
 type stands struct {
 	ObjectKey string `json:"objectKey"`
@@ -36,11 +39,14 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	want, err := expectations(r)
+	if err == nil {
+		want.kind, err = contentType(r)
+	}
 	if err != nil {
 		h.failed(w, r, "read the headers", err)
 		return
 	}
-	stored, created, err := h.store(r.Context(), tenant, key, want, h.body(w, r), r)
+	stored, created, err := h.store(r.Context(), tenant, key, want, r.Body)
 	if err != nil {
 		h.failed(w, r, "store audio", err)
 		return
@@ -64,7 +70,7 @@ func objectKey(r *http.Request) (string, error) {
 
 // store makes the key the tenant's, then puts the bytes there or finds them there, then tells the
 // catalog. A crash in between leaves nothing that a repeat does not mend.
-func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader, r *http.Request) (stored Stored, created bool, err error) {
+func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored Stored, created bool, err error) {
 	known, err := h.deps.Catalog.ReserveUpload(ctx, tenant, key)
 	if err != nil {
 		return stored, false, err
@@ -73,7 +79,7 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 		return stored, false, err
 	}
 	checked := newChecked(body, want)
-	stored, created, err = h.put(ctx, key, checked, want.size, contentType(r))
+	stored, created, err = h.put(ctx, key, checked, want.size, want.kind)
 	if err != nil {
 		// The store reports a reader's error in its own words; the reason is the reader's.
 		if checked.err != nil && !errors.Is(checked.err, io.EOF) {
@@ -84,11 +90,17 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created})
 }
 
-func contentType(r *http.Request) string {
-	if t := r.Header.Get("Content-Type"); t != "" {
-		return t
+// contentType gives what the object is to be called. Stores sign and keep it as a header, where they
+// differ about everything but plain characters. Error: KindInvalid.
+func contentType(r *http.Request) (string, error) {
+	t := r.Header.Get("Content-Type")
+	if t == "" {
+		return "application/octet-stream", nil
 	}
-	return "application/octet-stream"
+	if len(t) > maxContentType || strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return "", domain.Errorf(domain.KindInvalid, "Content-Type must be at most %d characters of ASCII without tabs.", maxContentType)
+	}
+	return strings.Join(strings.Fields(t), " "), nil // signatures see one space in the place of many
 }
 
 // put writes the body under a new key, or compares it with what is there.

@@ -18,7 +18,8 @@ import (
 
 // expected is what is known of a body before it comes.
 type expected struct {
-	size   int64 // -1 unknown
+	size   int64  // -1 unknown
+	kind   string // content type
 	crc32  *uint32
 	sha256 []byte // nil when unknown
 	// What the catalog says; where the body differs, it is not the recording that was registered.

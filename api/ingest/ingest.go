@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -28,8 +27,7 @@ var spec []byte
 
 // Config is what the operator decides.
 type Config struct {
-	InternalToken string        // empty: nobody may call
-	Idle          time.Duration // how long a body may bring no byte; 1 min when 0
+	InternalToken string // empty: nobody may call
 }
 
 // Catalog is what the endpoints ask of the catalog.
@@ -62,7 +60,6 @@ type Deps struct {
 	Catalog Catalog
 	Audio   Audio
 	Log     *zap.Logger
-	Now     func() time.Time // for the patience with slow bodies
 }
 
 type handler struct {
@@ -73,9 +70,6 @@ type handler struct {
 
 // New makes the family of /api/ingest.
 func New(cfg Config, deps Deps) web.Family {
-	if cfg.Idle == 0 {
-		cfg.Idle = time.Minute
-	}
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
 	records := web.Methods{Post: h.records, Fail: fail}
 	audio := web.Methods{Put: h.audio, Fail: fail}
@@ -133,26 +127,4 @@ func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok 
 func identity(r *http.Request) bool {
 	encoding := r.Header.Get("Content-Encoding")
 	return encoding == "" || strings.EqualFold(encoding, "identity")
-}
-
-// body is the request's body with patience: the connection ends when no byte comes for too long,
-// however long the whole takes.
-func (h *handler) body(w http.ResponseWriter, r *http.Request) io.Reader {
-	return &patient{body: r.Body, control: http.NewResponseController(w), idle: h.cfg.Idle, now: h.deps.Now}
-}
-
-type patient struct {
-	body    io.Reader
-	control *http.ResponseController
-	idle    time.Duration
-	now     func() time.Time
-	until   time.Time
-}
-
-func (p *patient) Read(b []byte) (int, error) {
-	if at := p.now(); p.until.Sub(at) < p.idle/2 {
-		p.until = at.Add(p.idle)
-		_ = p.control.SetReadDeadline(p.until) // where there is no connection there is nothing to wait for
-	}
-	return p.body.Read(b)
 }

@@ -65,7 +65,7 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) family(c ingest.Catalog, audio ingest.Audio) web.Family {
-	return ingest.New(ingest.Config{InternalToken: "secret"}, ingest.Deps{Catalog: c, Audio: audio, Log: zap.NewNop(), Now: time.Now})
+	return ingest.New(ingest.Config{InternalToken: "secret"}, ingest.Deps{Catalog: c, Audio: audio, Log: zap.NewNop()})
 }
 
 func (b *bench) serve(f web.Family) {
@@ -212,7 +212,7 @@ func TestWhoMayCall(t *testing.T) {
 	b.want("path", b.send("POST", "/api/ingest/v1/other", http.NoBody, nil), 404, `{"error":"Not Found."}`)
 	b.want("a form", b.send("POST", recordsPath, strings.NewReader("x"), http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}), 415,
 		`{"error":"The body must be JSON lines, not a form."}`)
-	closed := ingest.New(ingest.Config{}, ingest.Deps{Catalog: b.c, Log: zap.NewNop(), Now: time.Now})
+	closed := ingest.New(ingest.Config{}, ingest.Deps{Catalog: b.c, Log: zap.NewNop()})
 	b.serve(closed)
 	b.want("no token is configured", b.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": {""}}), 401, noToken)
 }
@@ -292,6 +292,10 @@ func TestAudio(t *testing.T) {
 	b.want("the same", put("a/b.opus", data, nil), 200, audioAnswer("a/b.opus", data))
 	b.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
 	b.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
+	for _, bad := range []string{"a\tb", "audio/ogg; x=\xff", "audio/ü", "audio/" + strings.Repeat("x", 1024)} { // what S3 signs or stores in another way
+		b.want("content type", put("a/type.opus", data, http.Header{"Content-Type": {bad}}), 400, `{"error":"Content-Type must be at most 1024 characters of ASCII without tabs."}`)
+	}
+	b.want("odd content type", put("a/type.opus", data, http.Header{"Content-Type": {"audio / ogg;   x"}}), 201, audioAnswer("a/type.opus", data))
 	b.want("another tenant", put("a/b.opus", data, http.Header{"X-Organization-Id": {"other"}}), 400, `{"error":"the object key names an object that is not this tenant's"}`)
 	b.want("empty", put("a/empty", nil, nil), 201, audioAnswer("a/empty", nil))
 	b.want("escaped", put("a%2Fm%C3%BCnchen%20%231.opus", data, nil), 201, audioAnswer("a/münchen #1.opus", data))

@@ -36,7 +36,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
 		return
 	}
-	in := &source{r: h.body(w, r)}
+	in := &source{r: r.Body}
 	result, err := ingest.Load(r.Context(), h.deps.Catalog, tenant, in, nil)
 	if err != nil {
 		h.refuseLines(w, r, result, in.err, err)

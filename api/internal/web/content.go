@@ -138,7 +138,7 @@ type patient struct {
 	control *http.ResponseController
 	size    int64 // of the whole Content
 	bodies  *Bodies
-	pace    pace
+	pace    Pace
 	err     error
 }
 
@@ -147,11 +147,11 @@ func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 func (p *patient) Write(b []byte) (int, error) {
 	start := time.Now()
-	if err := p.control.SetWriteDeadline(start.Add(p.pace.left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := p.control.SetWriteDeadline(start.Add(p.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	n, err := p.ResponseWriter.Write(b)
-	p.pace.passed(n, time.Since(start))
+	p.pace.Passed(n, time.Since(start))
 	if err != nil {
 		p.err = fmt.Errorf("the client takes no more: %w", err)
 	}

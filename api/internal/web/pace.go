@@ -9,19 +9,19 @@ const (
 	paceBytes    = 128 << 10
 )
 
-// pace measures how fast the other end takes or gives.
-type pace struct {
+// Pace measures how fast the other end takes or gives. The zero Pace is one that begins.
+type Pace struct {
 	spent time.Duration // waiting, since that many bytes went
 	bytes int
 }
 
-// left is how long the next step may take.
-func (p *pace) left() time.Duration { return stallTimeout - p.spent }
+// Left is how long the next step may take.
+func (p *Pace) Left() time.Duration { return stallTimeout - p.spent }
 
-// passed tells of a step.
-func (p *pace) passed(n int, took time.Duration) {
+// Passed tells of a step.
+func (p *Pace) Passed(n int, took time.Duration) {
 	p.spent += took
 	if p.bytes += n; p.bytes >= paceBytes {
-		*p = pace{}
+		*p = Pace{}
 	}
 }

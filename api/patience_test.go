@@ -1,0 +1,144 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
+	"github.com/callvault/callvault/api/internal/web"
+)
+
+// pipes is a listener whose connections are in memory, so that time can be made up.
+type pipes struct {
+	accept chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accept:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// slow sends a request's head and then one byte every interval, none when that is 0. It gives the
+// answer's status, when that came, and when the connection ended; within an hour.
+func slow(t *testing.T, family web.Family, head string, interval time.Duration) (status int, answered, ended time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		handler := api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		go func() { _ = server.Serve(l) }()
+		defer func() { _ = server.Close() }()
+		near, far := net.Pipe()
+		var sender sync.WaitGroup
+		defer sender.Wait()
+		defer near.Close()
+		l.accept <- far
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		stop := context.AfterFunc(ctx, func() { _ = near.Close() })
+		defer stop()
+		if _, err := io.WriteString(near, head); err != nil {
+			t.Fatal(err)
+		}
+		if interval > 0 {
+			sender.Go(func() {
+				for {
+					if _, err := near.Write([]byte("a")); err != nil {
+						return
+					}
+					time.Sleep(interval)
+				}
+			})
+		}
+		in := bufio.NewReader(near)
+		if res, err := http.ReadResponse(in, nil); err == nil {
+			status, answered = res.StatusCode, time.Since(start)
+			_, _ = io.Copy(io.Discard, res.Body)
+		}
+		_, _ = io.Copy(io.Discard, in)
+		ended = time.Since(start)
+	})
+	return status, answered, ended
+}
+
+// TestSlowBodies has callers who announce a body and do not send it.
+func TestSlowBodies(t *testing.T) {
+	reads := func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}
+	refuses := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }
+	for name, c := range map[string]struct {
+		serve    http.HandlerFunc
+		streams  bool
+		interval time.Duration
+		status   int
+		answered time.Duration // at most
+	}{
+		"read, silent":            {reads, false, 0, 400, 31 * time.Second},
+		"read, a byte now":        {reads, false, 5 * time.Second, 400, 31 * time.Second},
+		"refused, silent":         {refuses, false, 0, 401, time.Second},
+		"refused, a byte now":     {refuses, false, 100 * time.Millisecond, 401, time.Second},
+		"stream, silent":          {reads, true, 0, 400, 3 * time.Minute},
+		"stream, a byte now":      {reads, true, 5 * time.Second, 400, 3 * time.Minute},
+		"stream refused, silent":  {refuses, true, 0, 401, time.Second},
+		"stream refused, a byte ": {refuses, true, 5 * time.Second, 401, time.Second},
+	} {
+		for _, length := range []string{"Content-Length: 100000", "Content-Length: 900000", "Transfer-Encoding: chunked"} {
+			t.Run(name+" "+length, func(t *testing.T) {
+				family := web.Family{Name: "f", Owns: func(string) bool { return true }, Handler: c.serve,
+					Fail: func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }}
+				if c.streams {
+					family.Streams = func(*http.Request) bool { return true }
+				}
+				head, interval := "POST /f HTTP/1.1\r\nHost: x\r\n"+length+"\r\n\r\n", c.interval
+				if strings.HasPrefix(length, "T") {
+					head += "186a0\r\n"
+				}
+				status, answered, ended := slow(t, family, head, interval)
+				if status != c.status || answered > c.answered || ended > c.answered+5*time.Second {
+					t.Errorf("%d after %s, ended after %s", status, answered, ended)
+				}
+			})
+		}
+	}
+}
+
+// TestBodiesThatCame wants handlers that work on after the body to go on being heard.
+func TestBodiesThatCame(t *testing.T) {
+	family := web.Family{Name: "f", Owns: func(string) bool { return true }, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusTeapot)
+		case <-time.After(10 * time.Minute):
+			w.Header().Set("Content-Length", "0")
+		}
+	}), Fail: func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }}
+	for _, streams := range []bool{false, true} {
+		family.Streams = func(*http.Request) bool { return streams }
+		status, answered, ended := slow(t, family, "POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)
+		if status != 200 || answered != 10*time.Minute || ended < 30*time.Minute { // the connection serves on
+			t.Errorf("streams %v: %d after %s, ended after %s", streams, status, answered, ended)
+		}
+	}
+}
