@@ -143,14 +143,15 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 	}
 	dsn := func(extra string) string {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(2)" + extra
+			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)" + extra
 	}
-	write, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
+	// After a commit SQLite may look through the whole cache of its connection: the writer's is small.
+	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-8192)"))
 	if err != nil {
 		return fmt.Errorf("open sqlite: %w", err)
 	}
 	write.SetMaxOpenConns(1) // SQLite has one writer: waiting in Go is cheaper than in busy_timeout
-	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)"))
+	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=cache_size(-65536)"))
 	if err != nil {
 		return errors.Join(fmt.Errorf("open sqlite: %w", err), write.Close())
 	}

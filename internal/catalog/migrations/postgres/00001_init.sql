@@ -254,7 +254,6 @@ CREATE TABLE windows (
     last_n  BIGINT NOT NULL DEFAULT 0, -- and its number
     PRIMARY KEY (tenant, name)
 );
-CREATE INDEX windows_idle ON windows (last_us);
 
 CREATE TABLE window_uses ( -- numbered without gaps, so that a count is a difference
     tenant TEXT COLLATE "C" NOT NULL,

@@ -253,8 +253,7 @@ CREATE TABLE windows (
     last_us INTEGER NOT NULL DEFAULT 0, -- the latest use counted
     last_n  INTEGER NOT NULL DEFAULT 0, -- and its number
     PRIMARY KEY (tenant, name)
-);
-CREATE INDEX windows_idle ON windows (last_us);
+) WITHOUT ROWID;
 
 CREATE TABLE window_uses ( -- numbered without gaps, so that a count is a difference
     tenant TEXT NOT NULL,
