@@ -53,8 +53,8 @@ CALLVAULT_CLIENT_SECRET_FILE). Each day costs one of the 5 requests that a serve
 and tenant unless set otherwise.
 
 Exit codes: 0 complete; 1 failed (network, disk, a damaged archive, another pull in the
-directory); 2 wrong use; 3 incomplete (hours pending, failed on the server, or limited: run it
-again later); 4 refused (credentials, scope or feature, a day to come or past retention).
+directory); 2 wrong use; 3 incomplete (interrupted, or hours pending, failed on the server, or
+limited: run it again later); 4 refused (credentials, scope or feature, a day to come or past retention).
 
 Examples:
 

@@ -1,0 +1,32 @@
+package admin
+
+import (
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+)
+
+// A day that is complete by its hours' states says what it lacks all the same.
+func TestDayMarkNamesWhatIsLacking(t *testing.T) {
+	var d oneDay
+	d.Day, d.Known = "2025-12-12", true
+	d.Planned = d.Day.End()
+	d.Now = d.Day.End().Add(time.Hour)
+	for i := range d.Hours {
+		d.Hours[i] = catalog.HourView{Hour: i, State: catalog.StateNoData}
+	}
+	want := func(label string) {
+		t.Helper()
+		if got := d.mark().Label; got != label {
+			t.Errorf("it is shown as %q, want %q", got, label)
+		}
+	}
+	want("complete")
+	d.Hours[3] = catalog.HourView{Hour: 3, State: catalog.StateAvailable, Archive: &catalog.ArchiveView{MissingCount: 1}}
+	want("complete but for 1 missing recording")
+	d.Hours[3].Rebuilding, d.Hours[3].Archive.MissingCount = true, 2
+	want("complete but for 2 missing recordings, 1 hour being rebuilt")
+	d.Hours[4].State = catalog.StateFailed
+	want("1 hour failed")
+}
