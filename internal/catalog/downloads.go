@@ -45,11 +45,11 @@ func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token str
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
-			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest, &s.last.us, &s.last.n)
+			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest, &s.lastUse, &s.lastNumber, &s.stray)
 	if err != nil {
 		return a, notFound(err, "tenant %q does not exist", key.Tenant)
 	}
-	a.Now, a.Window, a.last = fromMicros(at), s.window(t.DownloadLimit, at), s.last
+	a.Now, a.Window, a.last = fromMicros(at), s.window(t.DownloadLimit, at), s.last()
 	end := domain.RetentionEnd(key.Day, timeOf(completed), timeOf(reopened), t.RetentionDays)
 	a.Expired = expired.Valid || !a.Now.Before(end)
 	if object.Valid {

@@ -39,6 +39,12 @@ type dayLists struct {
 	lines list // writes the audit log
 }
 
+// newestUse reads a column of the tenant's latest use that no clock ahead of its time counted.
+func newestUse(column string) string {
+	return `(SELECT ` + column + ` FROM window_uses u WHERE u.tenant = ask.tenant AND u.name = 'day' AND u.at_us <= c.now_us + 600000000
+		ORDER BY u.at_us DESC LIMIT 1)`
+}
+
 func newDayLists() dayLists {
 	const upsert = ` ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1`
 	return dayLists{
@@ -48,11 +54,13 @@ func newDayLists() dayLists {
 			`), c AS MATERIALIZED (SELECT now_us FROM catalog_clock)
 			SELECT ask.i, p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
 				c.now_us, d.locked, d.completed_us, d.reopened_us, d.expired_us,
-				(SELECT last_us FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
-				(SELECT last_n FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
-				(SELECT min(at_us) FROM window_uses u WHERE u.tenant = ask.tenant AND u.name = 'day' AND u.at_us > c.now_us - 3600000000),
+				(SELECT CASE WHEN `+strayLast+` THEN `+newestUse("u.at_us")+` ELSE last_us END FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
+				(SELECT CASE WHEN `+strayLast+` THEN `+newestUse("u.n")+` ELSE last_n END FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
+				(SELECT `+strayLast+` FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),
+				(SELECT min(at_us) FROM window_uses u WHERE u.tenant = ask.tenant AND u.name = 'day' AND u.at_us > c.now_us - 3600000000
+					AND u.at_us <= c.now_us + 600000000),
 				(SELECT n FROM window_uses u WHERE u.tenant = ask.tenant AND u.name = 'day' AND u.at_us > c.now_us - 3600000000
-					ORDER BY u.at_us LIMIT 1)
+					AND u.at_us <= c.now_us + 600000000 ORDER BY u.at_us LIMIT 1)
 			FROM ask CROSS JOIN c LEFT JOIN applications p ON p.id = ask.app LEFT JOIN tenants t ON t.id = ask.tenant
 			LEFT JOIN days d ON d.tenant = ask.tenant AND d.day = ask.day`),
 		locks: newList(`INSERT INTO windows (tenant, name) VALUES `, `(@, @)`, upsert),
@@ -272,25 +280,24 @@ func scanAccess(rows *sql.Rows, parts []*dayPart) error {
 	var i int
 	var at int64
 	var app, owner, scopes, tenant sql.NullString
-	var disabled, epoch, retention, limit, completed, reopened, expired, floor, lastUse, lastNumber, oldestNumber sql.NullInt64
+	var disabled, epoch, retention, limit, completed, reopened, expired, floor, oldestNumber sql.NullInt64
 	var recordings sql.NullBool
 	var a DayAccess
 	var s windowScan
 	err := rows.Scan(&i, &app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit, &floor,
-		&at, &a.version, &completed, &reopened, &expired, &lastUse, &lastNumber, &s.oldest, &oldestNumber)
+		&at, &a.version, &completed, &reopened, &expired, &s.lastUse, &s.lastNumber, &s.stray, &s.oldest, &oldestNumber)
 	if err != nil {
 		return err
 	}
-	s.last = windowLast{lastUse.Int64, lastNumber.Int64}
 	if s.oldest.Valid {
-		s.used = int(s.last.n - oldestNumber.Int64 + 1)
+		s.used.Int64 = s.lastNumber.Int64 - oldestNumber.Int64 + 1
 	}
 	p := parts[i]
 	if app.Valid {
 		a.App = &Application{ID: app.String, Tenant: owner.String, Scopes: strings.Fields(scopes.String), Disabled: timeOf(disabled), Epoch: epoch.Int64}
 	}
 	a.Tenant = domain.Tenant{ID: tenant.String, Recordings: recordings.Bool, RetentionDays: int(retention.Int64), DayLimit: int(limit.Int64)}
-	a.Now, a.Window, a.last = fromMicros(at), s.window(a.Tenant.DayLimit, at), s.last
+	a.Now, a.Window, a.last = fromMicros(at), s.window(a.Tenant.DayLimit, at), s.last()
 	if p.Day != "" {
 		a.end = domain.RetentionEnd(p.Day, timeOf(completed), timeOf(reopened), a.Tenant.RetentionDays)
 		a.Expired = expired.Valid || !a.Now.Before(a.end) || !a.version.Valid && belowFloor(p.Day, floor.Int64, at)

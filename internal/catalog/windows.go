@@ -29,24 +29,35 @@ const dayWindow = "day"
 
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
-// windowColumns reads the window joined as w, with its oldest use that still counts as u.
-const windowColumns = `coalesce(w.last_n - u.n + 1, 0), u.at_us, coalesce(w.last_us, 0), coalesce(w.last_n, 0)`
+// windowColumns reads the window joined as w, with its oldest use that still counts as u, and the
+// latest that a clock ahead of its time did not count as l.
+const windowColumns = `CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, u.at_us,
+	CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, ` + strayLast
+
+// strayLast says that the latest use lies further ahead than a clock may stray: it was counted while
+// the clock was wrong. Uses beyond that do not count, and go with the next use.
+const strayLast = `w.last_us > c.now_us + 600000000`
 
 // windowJoins joins the window named $3 of the tenant $1, as of the clock joined as c: one reading
 // decides what counts and when the next use was, so no hour ever sees one use too many.
 const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
 	LEFT JOIN window_uses u ON u.tenant = $1 AND u.name = $3 AND u.at_us = (SELECT min(x.at_us) FROM window_uses x
-		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT))`
+		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT) AND x.at_us <= c.now_us + 600000000)
+	LEFT JOIN window_uses l ON ` + strayLast + ` AND l.tenant = $1 AND l.name = $3 AND l.at_us = (SELECT max(x.at_us) FROM window_uses x
+		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us <= c.now_us + 600000000)`
 
 // windowScan receives windowColumns.
 type windowScan struct {
-	used   int
-	oldest sql.NullInt64
-	last   windowLast
+	used, oldest, lastUse, lastNumber sql.NullInt64
+	stray                             sql.NullBool
+}
+
+func (s windowScan) last() windowLast {
+	return windowLast{us: s.lastUse.Int64, n: s.lastNumber.Int64, stray: s.stray.Bool}
 }
 
 func (s windowScan) window(limit int, at int64) Window {
-	w := Window{Limit: limit, Used: s.used}
+	w := Window{Limit: limit, Used: int(s.used.Int64)}
 	if s.oldest.Valid {
 		w.Reset = time.Duration(s.oldest.Int64-at)*time.Microsecond + windowLength
 	}
@@ -73,12 +84,16 @@ func lockWindow(ctx context.Context, tx smallTx, tenant, name string) error {
 }
 
 // windowLast is the latest use of a locked window.
-type windowLast struct{ us, n int64 }
+type windowLast struct {
+	us, n int64
+	stray bool // uses of a clock that was ahead follow it
+}
 
 // add counts one use at the given instant and gives it as the latest one.
 func (w Window) add(last windowLast, at int64) (Window, windowLast) {
 	last.us = max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
 	last.n++
+	last.stray = false
 	if w.Used == 0 {
 		w.Reset = time.Duration(last.us-at)*time.Microsecond + windowLength
 	}
@@ -86,8 +101,11 @@ func (w Window) add(last windowLast, at int64) (Window, windowLast) {
 	return w, last
 }
 
-// tidies says whether a window's old uses are to be forgotten with the use that comes next.
-func (w Window) tidies(last windowLast) bool { return last.n > 0 && (w.Used == 0 || last.n%64 == 63) }
+// tidies says whether a window's uses that do not count are to be forgotten with the use that comes
+// next. Those of a clock that was ahead have to be: their numbers are given again.
+func (w Window) tidies(last windowLast) bool {
+	return last.stray || last.n > 0 && (w.Used == 0 || last.n%64 == 63)
+}
 
 // count adds one use to a locked window, given what was read of it under the lock.
 func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last windowLast, at int64) (Window, error) {
@@ -104,10 +122,10 @@ func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last
 	return w, err
 }
 
-// forgetUses deletes uses that count no longer.
+// forgetUses deletes uses that count no longer, or never should have.
 func forgetUses(ctx context.Context, tx smallTx, tenant, name string, at int64) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND at_us <= $3`,
-		tenant, name, at-windowLength.Microseconds())
+	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND (at_us <= $3 OR at_us > $4)`,
+		tenant, name, at-windowLength.Microseconds(), at+maxStep.Microseconds())
 	return err
 }
 

@@ -16,20 +16,21 @@ import (
 // open gives, each empty and migrated.
 func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	for name, test := range map[string]func(*bench){
-		"applications":         applications,
-		"last used":            lastUsed,
-		"API keys":             apiKeys,
-		"published API key":    publishedKey,
-		"signing keys":         signingKeys,
-		"day window":           dayWindow,
-		"downloads":            downloads,
-		"windows are purged":   purgeWindows,
-		"window of thousands":  largeWindow,
-		"issue undone":         issueUndone,
-		"audit":                audit,
-		"many at once":         manyAtOnce,
-		"links keep archives":  linksKeep,
-		"unknown day no trace": unknownDay,
+		"applications":          applications,
+		"last used":             lastUsed,
+		"API keys":              apiKeys,
+		"published API key":     publishedKey,
+		"signing keys":          signingKeys,
+		"day window":            dayWindow,
+		"windows of the future": futureWindows,
+		"downloads":             downloads,
+		"windows are purged":    purgeWindows,
+		"window of thousands":   largeWindow,
+		"issue undone":          issueUndone,
+		"audit":                 audit,
+		"many at once":          manyAtOnce,
+		"links keep archives":   linksKeep,
+		"unknown day no trace":  unknownDay,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := open(t)

@@ -167,3 +167,53 @@ func daysOfWrongClock(b *bench) {
 	equal(b, "completed in time", !v.Completed.IsZero() && !v.Completed.After(v.Now), true)
 	equal(b, "state", v.Hours[2].State, catalog.StateNoData)
 }
+
+// futureWindows used its limits up while the clock was ahead: they count no more once it is back,
+// and what was used before the clock strayed still does.
+func futureWindows(b *bench) {
+	claim := b.commitNext(5, 10)
+	download := func() (catalog.Window, error) {
+		return b.c.BeginDownload(b.ctx, catalog.Download{HourKey: b.key(5), Token: claim.Token, Revision: 1, Origin: catalog.Origin{Actor: "link"}})
+	}
+	use := func(what string, used int) {
+		b.Helper()
+		issued, err := b.issue()
+		b.must(err)
+		equal(b, what+": day", issued.Window.Used, used)
+		w, err := download()
+		b.must(err)
+		equal(b, what+": download", w.Used, used)
+		for what, w := range map[string]catalog.Window{"day": issued.Window, "download": w} {
+			equal(b, what+" falls out within the hour", w.Reset <= time.Hour+time.Minute, true)
+		}
+	}
+	use("before", 1)
+	use("before", 2)
+	b.pass(30 * time.Minute)
+	for i := range 3 {
+		use("ahead", i+3)
+	}
+	_, err := download()
+	b.wantKind(err, domain.KindLimited)
+	b.pass(-30 * time.Minute)
+	a, err := b.c.LinkAccess(b.ctx, b.key(5), claim.Token)
+	b.must(err)
+	equal(b, "back, to look at", a.Window.Used, 2)
+	for i := range 3 {
+		use("back", i+3)
+	}
+	_, err = b.issue()
+	b.wantKind(err, domain.KindLimited)
+	b.pass(30 * time.Minute) // the time that was false comes
+	_, err = download()
+	b.wantKind(err, domain.KindLimited)
+	b.pass(24 * time.Hour)
+	for i := range 5 {
+		use("a day later", i+1)
+	}
+	_, err = b.issue()
+	b.wantKind(err, domain.KindLimited)
+	b.pass(-26 * time.Hour)
+	use("before everything", 1)
+	use("before everything", 2)
+}
