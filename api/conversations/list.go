@@ -134,7 +134,7 @@ func showItem(h catalog.ConversationHeader) item {
 		i.AgentName = &h.AgentName
 	}
 	if h.End.After(h.Start) {
-		i.CallDurationSecs = int64(h.End.Sub(h.Start) / time.Second)
+		i.CallDurationSecs = (h.End.UnixMicro() - h.Start.UnixMicro()) / 1e6 // a time.Duration ends after 292 years
 	}
 	return i
 }

@@ -89,6 +89,7 @@ func TestSummary(t *testing.T) {
 		{`,"endTime":"2024-01-15T10:35:00Z"`, `300 300,true,false,false`, "2024-01-15T10:35:00Z"},
 		{`,"endTime":"2024-01-15T10:30:00.25Z","sessionType":"telephony"`, `0.25 0.25,true,true,false`, "2024-01-15T10:30:00Z"},
 		{`,"endTime":"2024-01-15T10:30:01.000001Z","lastActionAt":"2024-01-15T10:32:00+01:00"`, `1.000001 1.000001,true,false,false`, "2024-01-15T10:30:01Z"},
+		{`,"endTime":"9999-12-31T23:59:59.5Z"`, `251696986199.5 251696986199.5,true,false,false`, "9999-12-31T23:59:59Z"},
 		{`,"endTime":"2024-01-15T10:29:00Z","callerPhone":"+1","baseCost":0`, `0 0,true,true,true`, "2024-01-15T10:30:00Z"},
 		{`,"calleePhone":"+1","sessionType":"webcall","totalCost":0.0,"lastActionAt":"2024-01-15T10:40:00.5Z"`, `null null,false,true,true`, "2024-01-15T10:40:00Z"},
 		{`,"sessionType":"chat","transcript":{"raw":"","createdAt":"2024-01-16T00:00:00Z"}`, `null null,false,false,false`, "2024-01-16T00:00:00Z"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,6 +35,14 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	code, out, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, file, data)
 	if code != exitOK || !strings.Contains(out, "2 recordings have no audio yet") || !strings.Contains(out, "b.opus") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+	// What is no file is refused, also when nobody ever writes to it.
+	if err := syscall.Mkfifo(filepath.Join(audio, "pipe.opus"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe := save(t, dir, "pipe.ndjson", []byte(line(5, "pipe.opus")))
+	if code, _, errs = callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, pipe, data); code != exitFailed || !strings.Contains(errs, "is not a file") {
+		t.Errorf("exit %d, printed %q", code, errs)
 	}
 	// Without --audio nothing is looked for.
 	if code, out, _ = callvault(t, nil, "import", "--tenant", "acme", file, data); code != exitOK || strings.Contains(out, "no audio") {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -82,9 +83,12 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 
 // upload stores one file under its key, unless the very bytes stand there already.
 func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) (err error) {
-	file, err := os.OpenInRoot(a.Dir, filepath.FromSlash(key)) // no key reaches beyond the directory
+	file, err := a.open(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.look(ctx, key)
+	}
+	if err != nil && domain.KindOf(err) == domain.KindInvalid {
+		return err
 	}
 	if err != nil {
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
@@ -105,6 +109,27 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) 
 		a.Uploaded(size, stood)
 	}
 	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !stood})
+}
+
+// open opens a key's file. No key reaches beyond the directory, and none waits for the other end of a pipe.
+func (a *AudioDir) open(key string) (*os.File, error) {
+	root, err := os.OpenRoot(a.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	file, err := root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = domain.Errorf(domain.KindInvalid, "%q is not a file", key)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // look tells of a key without a file that the bucket does not have either.
