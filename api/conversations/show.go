@@ -5,19 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// single is one conversation.
-type single struct {
-	item
-	Transcript        []turn          `json:"transcript"`
+// afterTranscript is what of one conversation follows its transcript; before it stands the item.
+type afterTranscript struct {
 	Metadata          json.RawMessage `json:"metadata"`
 	Analysis          analysis        `json:"analysis"`
 	UserID            *string         `json:"user_id"`
@@ -51,9 +53,8 @@ func (h *handler) show(ctx context.Context, c *call) {
 	}
 	// One recording holds the whole call: the user's voice and the agent's.
 	recorded := s.RecordingKey != ""
-	out := single{item: showItem(s.ConversationHeader), Transcript: turns(s), HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded,
-		Analysis: analysis{s.CallSuccessful, s.Summary}}
-	out.MessageCount = len(out.Transcript)
+	head := showItem(s.ConversationHeader)
+	out := afterTranscript{HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if s.UserID != "" {
 		out.UserID = &s.UserID
 	}
@@ -61,11 +62,60 @@ func (h *handler) show(ctx context.Context, c *call) {
 	if c.convai {
 		own = nil
 	}
-	if out.Metadata, err = metadata(out.item, own); err != nil {
+	if out.Metadata, err = metadata(head, own); err != nil {
 		h.broken(c, "show the metadata", err)
 		return
 	}
-	web.JSON(c.w, c.r, http.StatusOK, out)
+	c.w.Header().Set("Content-Type", "application/json")
+	if c.r.Method == http.MethodHead {
+		return
+	}
+	if err := write(c, head, turns(c.r.Context(), s), out); err != nil {
+		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
+		web.Break()
+	}
+}
+
+// write sends a conversation turn by turn: a transcript can be as large as the line that brought it.
+func write(c *call, head item, said iter.Seq2[turn, error], tail afterTranscript) error {
+	out := web.NewLines(c.w)
+	add := func(separator string, v any, from, less int) error {
+		_, err := out.Append(func(to []byte) ([]byte, error) {
+			var b bytes.Buffer
+			e := json.NewEncoder(&b)
+			e.SetEscapeHTML(false)
+			if err := e.Encode(v); err != nil {
+				return to, err
+			}
+			text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+			return append(append(to, separator...), text[from:len(text)-less]...), nil
+		})
+		return err
+	}
+	if err := add("", head, 0, 1); err != nil {
+		return err
+	}
+	separator := `,"transcript":[`
+	for t, err := range said {
+		if err == nil {
+			err = add(separator, t, 0, 0)
+		}
+		if err != nil {
+			return err
+		}
+		separator = ","
+	}
+	end := "],"
+	if separator != "," {
+		end = separator + end
+	}
+	if err := add(end, tail, 1, 0); err != nil {
+		return err
+	}
+	if _, err := out.Append(func(to []byte) ([]byte, error) { return append(to, '\n'), nil }); err != nil {
+		return err
+	}
+	return out.End()
 }
 
 // metadata gives the call's times and then the conversation's own members, in their order and
@@ -102,22 +152,23 @@ func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
 }
 
 // turns gives what was said: from the raw transcript, else from the messages.
-func turns(s catalog.ShownConversation) []turn {
-	out := []turn{}
-	if s.Transcript != nil {
-		for t, err := range domain.ParseTurns(*s.Transcript) {
-			if err != nil {
-				break // it was valid when it was taken in
+func turns(ctx context.Context, s catalog.ShownConversation) iter.Seq2[turn, error] {
+	return func(yield func(turn, error) bool) {
+		for _, m := range s.Messages {
+			role, text := spoken(m)
+			if !yield(turn{role, text, sinceStart(s.Start, m.Time, nil)}, nil) {
+				return
 			}
-			out = append(out, turn{t.Role, t.Text, sinceStart(s.Start, t.At, t.Offset)})
 		}
-		return out
+		if s.Transcript == nil || s.Turns == 0 { // JSON that holds no turn would be read as one value
+			return
+		}
+		for t, err := range domain.ReadTurns(s.Transcript.Reader(ctx)) {
+			if !yield(turn{t.Role, t.Text, sinceStart(s.Start, t.At, t.Offset)}, err) {
+				return
+			}
+		}
 	}
-	for _, m := range s.Messages {
-		role, text := spoken(m)
-		out = append(out, turn{role, text, sinceStart(s.Start, m.Time, nil)})
-	}
-	return out
 }
 
 // sinceStart gives whole seconds into the call, 0 where nothing tells.

@@ -211,7 +211,7 @@ type ShownConversation struct {
 	UserID       string
 	Metadata     json.RawMessage // object; nil when unknown
 	RecordingKey string          // object key; "" when there is none
-	Transcript   *string         // raw; nil when there is none that can be read
+	Transcript   *Transcript     // nil when there is none that can be read
 	Messages     []ExportedMessage
 }
 
@@ -220,11 +220,13 @@ type ShownConversation struct {
 func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (ShownConversation, error) {
 	var s ShownConversation
 	err := c.view(ctx, func(tx *sql.Tx) error {
-		var user, metadata, key, raw sql.NullString
-		var analysis []byte
+		var user, metadata, key sql.NullString
+		var analysis, hash, raw []byte
+		var said bool
 		var turns sql.NullInt64
 		var err error
-		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL, tenant, id), &analysis, &user, &metadata, &key, &turns, &raw)
+		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, c.showConversationSQL(), tenant, id, transcriptPiece),
+			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
 		if err != nil {
 			return notFound(err, "there is no such conversation")
 		}
@@ -232,8 +234,8 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (Show
 		if metadata.Valid {
 			s.Metadata = json.RawMessage(metadata.String)
 		}
-		if turns.Valid && raw.Valid {
-			s.Transcript = &raw.String
+		if turns.Valid && said {
+			s.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
 			return nil
 		}
 		s.Messages, err = collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
@@ -248,10 +250,13 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (Show
 	return s, err
 }
 
-const showConversationSQL = `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, t.raw
+func (c *Catalog) showConversationSQL() string {
+	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, c.line_hash,
+		substr(` + c.rawBytes() + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
 	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
+}
 
 const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
 	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`

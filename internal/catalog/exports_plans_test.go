@@ -47,7 +47,7 @@ func exportPlans(postgres bool) map[string]plan {
 	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
 	plans := map[string]plan{
 		"bots":    {botsSQL(postgres), []any{"big", "shared", maxBots + 1}, 20, "agents_name conversations_agent"},
-		"single":  {showConversationSQL, []any{"big", "c3"}, 10, ""},
+		"single":  {(&Catalog{postgres: postgres}).showConversationSQL(), []any{"big", "c3", transcriptPiece}, 10, ""},
 		"turns":   {conversationMessagesSQL, []any{"big", "c3"}, 10, "messages_conversation"},
 		"headers": {headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...), 900, "messages_conversation"},
 	}

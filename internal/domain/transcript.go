@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
@@ -36,10 +37,15 @@ var errNotOneValue = errors.New("more than one JSON value")
 // A turn has a "role" or "speaker" and a "text", "message" or "content"; what functions and tools
 // said or were asked is left out. JSON that is no array holds no turn. The error of text that is
 // not valid JSON comes last, after the turns that stand before the fault.
-func ParseTurns(raw string) iter.Seq2[Turn, error] {
+func ParseTurns(raw string) iter.Seq2[Turn, error] { return ReadTurns(strings.NewReader(raw)) }
+
+// ReadTurns is ParseTurns over a stream, of which it holds one turn at a time. It can be ranged over
+// once. An error may be r's.
+func ReadTurns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
-		dec := json.NewDecoder(strings.NewReader(raw))
-		if !strings.HasPrefix(strings.TrimLeft(raw, " \t\r\n"), "[") {
+		in := bufio.NewReaderSize(r, 64<<10)
+		dec := json.NewDecoder(in)
+		if !beginsArray(in) {
 			if err := skipOne(dec); err != nil {
 				yield(Turn{}, err)
 			}
@@ -65,6 +71,19 @@ func ParseTurns(raw string) iter.Seq2[Turn, error] {
 		}
 		if err := atEnd(dec); err != nil {
 			yield(Turn{}, err)
+		}
+	}
+}
+
+// beginsArray looks at the first byte that is no space, and leaves it.
+func beginsArray(in *bufio.Reader) bool {
+	for {
+		c, err := in.ReadByte()
+		if err != nil {
+			return false // the decoder meets it again
+		}
+		if !strings.ContainsRune(" \t\r\n", rune(c)) {
+			return in.UnreadByte() == nil && c == '['
 		}
 	}
 }

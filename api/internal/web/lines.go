@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // lineBuffer is how much is gathered before it is sent, in bytes.
@@ -13,6 +14,7 @@ const lineBuffer = 64 << 10
 type Lines struct {
 	out    *patient
 	buffer []byte
+	begun  bool // something was sent
 }
 
 // NewLines begins an answer: the status and the headers are sent with the first flush.
@@ -38,6 +40,7 @@ func (l *Lines) send() error {
 	if len(l.buffer) == 0 {
 		return nil
 	}
+	l.begun = true
 	_, err := l.out.Write(l.buffer)
 	if l.buffer = l.buffer[:0]; cap(l.buffer) > 4*lineBuffer { // one huge line is no reason to hold so much for good
 		l.buffer = make([]byte, 0, lineBuffer)
@@ -54,6 +57,14 @@ func (l *Lines) Flush() error {
 		return fmt.Errorf("send an answer: %w", err)
 	}
 	return nil
+}
+
+// End is Flush for the whole answer, whose length is told where nothing was sent yet.
+func (l *Lines) End() error {
+	if !l.begun {
+		l.out.Header().Set("Content-Length", strconv.Itoa(len(l.buffer)))
+	}
+	return l.Flush()
 }
 
 // Break ends the connection, so that nobody takes what was sent for a whole answer. It does not
