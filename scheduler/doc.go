@@ -1,6 +1,6 @@
 // Package scheduler says when the planner runs: at start, at each firing of
-// the nightly schedule, every minute, every second while an hour waits, and
-// whenever the next hour falls due.
+// the nightly schedule, every minute, every second while an hour waits (also
+// one that somebody else made due), and whenever the next hour falls due.
 //
 // What a pass does stands in package plan. Since a pass compares what should
 // be with what is, a firing that is missed, doubled or late changes nothing,

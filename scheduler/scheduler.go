@@ -13,8 +13,10 @@ import (
 	"github.com/callvault/callvault/internal/plan"
 )
 
-// Planner runs passes: whole ones, and the short ones that workers wait for.
+// Planner runs passes: whole ones, and the short ones that workers wait for. Waits says, at little
+// cost, whether a short one would find anything.
 type Planner interface {
+	Waits(ctx context.Context) (bool, error)
 	Heal(ctx context.Context) (plan.Report, error)
 	Feed(ctx context.Context) (plan.Report, error)
 }
@@ -107,6 +109,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var healed time.Time // the zero time: a whole pass first
+	var next time.Time   // when the next pass is, unless something waits before
 	for {
 		whole := false
 		select {
@@ -117,6 +120,12 @@ func (s *Scheduler) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		started := s.now()
+		if rest := next.Sub(started); !whole && rest > 0 {
+			if waits, err := s.planner.Waits(ctx); err == nil && !waits {
+				timer.Reset(min(rest, s.cfg.Busy))
+				continue
+			}
+		}
 		whole = whole || healed.IsZero() || started.Sub(healed) >= s.cfg.Interval
 		run := s.planner.Feed
 		if whole {
@@ -133,7 +142,9 @@ func (s *Scheduler) loop(ctx context.Context) {
 			healed = time.Time{}
 		}
 		s.note(r, err, whole)
-		timer.Reset(s.pause(r, err, healed))
+		pause := s.pause(r, err, healed)
+		next = s.now().Add(pause)
+		timer.Reset(min(pause, s.cfg.Busy))
 	}
 }
 

@@ -23,6 +23,19 @@ type planner struct {
 	answer func() (plan.Report, error)
 	heals  []time.Time
 	feeds  []time.Time
+	looks  int
+	waits  func() (bool, error) // nil: nothing does
+}
+
+// Waits counts how often it was asked.
+func (p *planner) Waits(context.Context) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.looks++
+	if p.waits == nil {
+		return false, nil
+	}
+	return p.waits()
 }
 
 func (p *planner) pass(times *[]time.Time) (plan.Report, error) {
@@ -88,6 +101,34 @@ func expect(t *testing.T, p *planner, what string, heals, feeds int) {
 	if h, f := p.counts(); h != heals || f != feeds {
 		t.Errorf("%s: %d whole and %d short passes, want %d and %d", what, h, f, heals, feeds)
 	}
+}
+
+// Hours that somebody else made due do not wait for the next minute.
+func TestOthersMakeHoursDue(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		time.Sleep(10*time.Second + time.Millisecond)
+		expect(t, p, "nothing waits", 1, 0)
+		p.mu.Lock()
+		if p.looks != 10 {
+			t.Errorf("%d looks in ten seconds", p.looks)
+		}
+		p.waits = func() (bool, error) { return true, nil }
+		p.answer = func() (plan.Report, error) { return plan.Report{Waiting: 2}, nil }
+		p.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		expect(t, p, "within a second, and on while they wait", 0, 2)
+		p.set(func() (plan.Report, error) { return plan.Report{}, nil })
+		p.mu.Lock()
+		p.waits = func() (bool, error) { return false, errors.New("away") }
+		p.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		expect(t, p, "a look that fails is a pass", 0, 2)
+		p.mu.Lock()
+		p.waits = nil
+		p.mu.Unlock()
+		time.Sleep(time.Minute)
+		expect(t, p, "the whole pass keeps its time", 1, 0)
+	})
 }
 
 func TestPace(t *testing.T) {

@@ -113,6 +113,15 @@ func (c *Catalog) HealHours(ctx context.Context) (int, error) {
 	return healed, nil
 }
 
+// AnyDue says whether any hour is due that nobody holds.
+func (c *Catalog) AnyDue(ctx context.Context) (due bool, err error) {
+	err = c.read.QueryRowContext(ctx, anyDueSQL).Scan(&due)
+	return due, translate(err)
+}
+
+const anyDueSQL = `SELECT coalesce((SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)
+		<= (SELECT now_us FROM catalog_clock), FALSE)`
+
 // NextDue says how many hours are due now and when the first of those that nobody holds was or
 // will be due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {

@@ -49,6 +49,7 @@ func TestPlans(t *testing.T) {
 	}{
 		"due hours":       {dueHoursSQL, []any{"e", 10, 100}},
 		"next due":        {nextDueSQL, nil},
+		"any due":         {anyDueSQL, nil},
 		"outstanding":     {outstandingSQL, []any{"e", 60_000_000, 100}},
 		"lapsed":          {lapsedSQL, []any{100, 600_000_000}},
 		"adrift hours":    {adriftSQL, []any{100, tooFar}},

@@ -29,6 +29,7 @@ type Days interface {
 // Hours is what the catalog does with hours that nobody builds.
 type Hours interface {
 	HealHours(ctx context.Context) (int, error)
+	AnyDue(ctx context.Context) (bool, error)
 	ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error)
 	Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error)
 }
@@ -149,6 +150,9 @@ func (p *Planner) Heal(ctx context.Context) (Report, error) {
 func (p *Planner) Feed(ctx context.Context) (Report, error) {
 	return p.pass(ctx, "dispatch pass", p.release, p.dispatch, p.nextDue)
 }
+
+// Waits says whether an hour is due that nobody builds yet, which somebody else may have asked for.
+func (p *Planner) Waits(ctx context.Context) (bool, error) { return p.catalog.AnyDue(ctx) }
 
 type step func(ctx context.Context, r *Report) error
 

@@ -249,8 +249,14 @@ func TestArchiveNow(t *testing.T) {
 	w.tenant("acme", 3)
 	w.add("acme", day, 1, 2)
 	w.at(day.End().Add(time.Minute))
-	p := w.planner(plan.Config{})
+	p, other := w.planner(plan.Config{}), w.planner(plan.Config{})
+	if waits, err := other.Waits(t.Context()); waits || err != nil {
+		t.Errorf("an hour waits: %v, %v", waits, err)
+	}
 	due, err := p.Archive(t.Context(), "acme", day, 2, false)
+	if waits, err := other.Waits(t.Context()); !waits || err != nil {
+		t.Errorf("no hour waits for another planner: %v, %v", waits, err)
+	}
 	if err != nil || due != 1 || len(w.queue.order) != 1 || w.queue.order[0].Key.Hour != 2 {
 		t.Errorf("one hour: %d due, %v, %v", due, w.queue.order, err)
 	}
