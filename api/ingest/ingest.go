@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -63,14 +64,15 @@ type Deps struct {
 }
 
 type handler struct {
-	cfg   Config
-	deps  Deps
-	token auth.InternalToken
+	cfg    Config
+	deps   Deps
+	token  auth.InternalToken
+	loader *ingest.Loader
 }
 
 // New makes the family of /api/ingest.
 func New(cfg Config, deps Deps) web.Family {
-	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
+	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken), loader: ingest.NewLoader()}
 	records := web.Methods{Post: h.records, Fail: fail}
 	audio := web.Methods{Put: h.audio, Fail: fail}
 	return web.Family{

@@ -22,6 +22,9 @@ type Reader struct {
 	line   []byte
 	number int
 	err    error
+
+	large   func() error // waits until a large line may be taken apart; nil: at once
+	entered bool         // it was let in since the last Batch
 }
 
 // NewReader reads lines from r. They end with a line feed, the last one may lack it; empty lines
@@ -41,7 +44,12 @@ func (r *Reader) Batch() (catalog.Batch, error) {
 		if text, r.err = r.next(); r.err != nil {
 			break
 		}
-		size += len(text)
+		if size += len(text); len(text) > largeLine && r.large != nil {
+			if r.err = r.large(); r.err != nil {
+				break
+			}
+			r.entered, size = true, batchBytes
+		}
 		l, err := ParseLine(text)
 		if err != nil {
 			r.err = &catalog.LineError{Line: r.number, Err: err}

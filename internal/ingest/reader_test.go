@@ -95,9 +95,9 @@ func TestLongLines(t *testing.T) {
 		return `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","transcript":{"raw":"` + strings.Repeat("x", n) + `"}}` + "\n"
 	}
 	m := &memory{}
-	// Batches end by size: two lines of 9 MiB, then the rest.
-	res, err := load(t, m, strings.NewReader(long(9<<20)+long(9<<20)+long(9<<20)+agents(0, 3)))
-	if err != nil || res.Lines != 6 || fmt.Sprint(m.batches) != "[2 4]" {
+	// Batches end by size, and with a line of more than 4 MiB.
+	res, err := load(t, m, strings.NewReader(agents(0, 2)+long(9<<20)+long(9<<20)+strings.Repeat(long(3<<20), 7)+agents(0, 3)))
+	if err != nil || res.Lines != 14 || fmt.Sprint(m.batches) != "[3 1 6 4]" {
 		t.Fatalf("%+v %v %v", res, err, m.batches)
 	}
 	_, err = load(t, &memory{}, io.MultiReader(strings.NewReader(agents(0, 1)), endless('x')))
