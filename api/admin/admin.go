@@ -58,8 +58,15 @@ type Actions interface {
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o catalog.Origin) (domain.Tenant, error)
 }
 
+// Sessions knows which sessions were signed out. Error: KindUnavailable.
+type Sessions interface {
+	EndSession(ctx context.Context, id string, until time.Time) error
+	SessionEnded(ctx context.Context, id string) (bool, error)
+}
+
 // Catalog is all of it.
 type Catalog interface {
+	Sessions
 	Overview
 	Details
 	Actions

@@ -1,14 +1,20 @@
 package admin
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"net/http"
 	"slices"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const (
@@ -18,7 +24,7 @@ const (
 )
 
 // sessions makes and checks session cookies. They are signed with a key derived from the admin
-// token: every replica takes them, and a new token ends them all.
+// token: every replica takes them, and a new token ends them all. The catalog knows which were signed out.
 type sessions struct {
 	key [sha256.Size]byte
 	now func() time.Time
@@ -49,23 +55,49 @@ func (s sessions) issue() string {
 	return base64.RawURLEncoding.EncodeToString(slices.Concat(payload, s.sign(payload)))
 }
 
-// valid says whether a cookie's value is a session that has not ended.
-func (s sessions) valid(value string) bool {
+// session is what a cookie says: its id, which opens nothing, and its end.
+type session struct {
+	id    string
+	until time.Time
+}
+
+// read gives the session of a cookie's value; false when it is none, or past its end.
+func (s sessions) read(value string) (session, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(raw) != payloadSize+sha256.Size {
-		return false
+		return session{}, false
 	}
 	payload := raw[:payloadSize]
 	if !hmac.Equal(raw[payloadSize:], s.sign(payload)) {
-		return false
+		return session{}, false
 	}
-	return s.now().Unix() < int64(binary.BigEndian.Uint64(payload))
+	until := time.Unix(int64(binary.BigEndian.Uint64(payload)), 0)
+	return session{id: hex.EncodeToString(payload[8:]), until: until}, s.now().Before(until)
 }
 
-// signedIn says whether the request carries a session.
-func (h *handler) signedIn(r *http.Request) bool {
+// session gives the session that a request carries, whether or not it was signed out.
+func (h *handler) session(r *http.Request) (session, bool) {
 	c, err := r.Cookie(cookieName)
-	return err == nil && !h.closed() && h.sessions.valid(c.Value)
+	if err != nil || h.closed() {
+		return session{}, false
+	}
+	return h.sessions.read(c.Value)
+}
+
+// signedIn says whether the request carries a session that nobody signed out. It is closed while
+// the catalog, which knows, can't be asked.
+func (h *handler) signedIn(r *http.Request) bool {
+	s, ok := h.session(r)
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
+	defer cancel()
+	ended, err := h.deps.Catalog.SessionEnded(ctx, s.id)
+	if err != nil {
+		h.deps.Log.Warn("nobody knows whether a session was signed out", telemetry.In(ctx), zap.Error(err))
+	}
+	return err == nil && !ended
 }
 
 // setCookie gives the browser a session, or takes it away when value is empty.

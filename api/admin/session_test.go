@@ -62,10 +62,18 @@ func TestSession(t *testing.T) {
 	w.now = time.Now
 	w.equal("before it again", w.ask("GET", "/admin", "", "Cookie", session).Status, 200)
 
+	still := w.session()
 	out := cookie(w.ask("POST", "/admin/signout", "x=1", "Cookie", session))
 	if out == nil || out.MaxAge >= 0 || out.Value != "" {
 		t.Errorf("signing out sets %+v", out)
 	}
+	w.equal("a copy of it after signing out", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	w.equal("another session", w.ask("GET", "/admin", "", "Cookie", still).Status, 200)
+	w.equal("signing out again", w.ask("POST", "/admin/signout", "x=1", "Cookie", session).Status, 303)
+	w.open(time.Now) // as another replica
+	w.equal("a copy of it elsewhere", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	w.equal("another session elsewhere", w.ask("GET", "/admin", "", "Cookie", still).Status, 200)
+	session = still
 	w.change = func(c *admin.Config) { c.Token = "another token" }
 	w.open(time.Now)
 	w.equal("under another token", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -58,8 +59,16 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, page.Next, http.StatusSeeOther)
 }
 
-// signout is POST /admin/signout.
+// signout is POST /admin/signout. It ends the session on every replica: copies of its cookie open nothing.
 func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
+	if s, ok := h.session(r); ok {
+		ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
+		defer cancel()
+		if err := h.deps.Catalog.EndSession(ctx, s.id, s.until); err != nil {
+			h.broken(w, r, "end the session", err)
+			return
+		}
+	}
 	h.setCookie(w, r, "")
 	http.Redirect(w, r, signinPath, http.StatusSeeOther)
 }

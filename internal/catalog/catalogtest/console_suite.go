@@ -14,6 +14,7 @@ import (
 // migrated.
 func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	for name, test := range map[string]func(*bench){
+		"sessions end":        sessionsEnd,
 		"calendar":            calendarPages,
 		"calendar counts":     calendarCounts,
 		"running":             runningNow,
@@ -172,4 +173,23 @@ func (b *bench) failHour(key domain.HourKey) {
 	b.must(err)
 	b.must(b.c.Fail(b.ctx, b.claim(key.Hour), catalog.Failure{Kind: domain.KindStoreFault, Message: "the disk is full", Final: true}))
 	b.tenant, b.day = tenant, day
+}
+
+// sessionsEnd before their time; what is kept of them goes when that has come.
+func sessionsEnd(b *bench) {
+	want := func(id string, ended bool) {
+		b.Helper()
+		got, err := b.c.SessionEnded(b.ctx, id)
+		b.must(err)
+		equal(b, id, got, ended)
+	}
+	want("one", false)
+	b.must(b.c.EndSession(b.ctx, "one", b.now().Add(time.Hour)))
+	b.must(b.c.EndSession(b.ctx, "one", b.now().Add(time.Hour)))
+	want("one", true)
+	want("two", false)
+	b.pass(2 * time.Hour)
+	b.must(b.c.EndSession(b.ctx, "two", b.now().Add(time.Hour)))
+	want("one", false)
+	want("two", true)
 }

@@ -1,0 +1,10 @@
+-- +goose Up
+-- Sessions of the console that were signed out before their end.
+
+CREATE TABLE ended_sessions (
+    id       TEXT PRIMARY KEY,
+    until_us INTEGER NOT NULL -- when the session would have ended: the row goes then
+);
+
+-- +goose Down
+DROP TABLE ended_sessions;

@@ -1,0 +1,25 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// EndSession ends a session of the console before its time, for all replicas. What is kept of those
+// whose time has come goes.
+func (c *Catalog) EndSession(ctx context.Context, id string, until time.Time) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM ended_sessions WHERE until_us <= (SELECT now_us FROM catalog_clock)`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO ended_sessions (id, until_us) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, micros(until))
+		return err
+	})
+}
+
+// SessionEnded says whether a session was ended before its time.
+func (c *Catalog) SessionEnded(ctx context.Context, id string) (ended bool, err error) {
+	err = c.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ended_sessions WHERE id = $1)`, id).Scan(&ended)
+	return ended, translate(err)
+}
