@@ -68,6 +68,7 @@ func (h *handler) show(ctx context.Context, c *call) {
 	}
 	c.w.Header().Set("Content-Type", "application/json")
 	if c.r.Method == http.MethodHead {
+		c.w.WriteHeader(http.StatusOK)
 		return
 	}
 	if err := write(c, head, turns(c.r.Context(), s), out); err != nil {
