@@ -32,7 +32,8 @@ const calmSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE 
 // before (zero: nothing yet), and elapsed what has passed since by its own steady clock. A process
 // that saw nothing yet goes by what others left behind. When that does not fit by more than ten
 // minutes, expiry and deletions pause for an hour: the clock may be wrong, or nobody was up, which
-// look the same. A catalog without any day has nothing to lose and never pauses.
+// look the same. A catalog without any day has nothing to lose and never pauses; nor does one at which
+// nobody has looked before.
 func (c *Catalog) SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (Seen, error) {
 	s, err := readClock(ctx, c.read, last, elapsed)
 	if err != nil || s.Step == 0 && !s.stale {
@@ -74,7 +75,7 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 	switch {
 	case !last.IsZero():
 		step = l.At.Sub(last) - elapsed
-	case !days:
+	case !days || seen == 0: // nobody ever looked: there is nothing to compare with
 		step = 0
 	}
 	if step.Abs() > maxStep {
@@ -101,10 +102,10 @@ func pauseDeletions(ctx context.Context, tx *sql.Tx, at int64, d time.Duration) 
 }
 
 // deletionsPaused says whether the clock, which is at at, cannot be trusted with expiry and deletions.
-// Where there is no day yet there is nothing to lose.
+// Where there is no day yet there is nothing to lose, and where nobody ever looked nothing speaks against it.
 func deletionsPaused(ctx context.Context, tx *sql.Tx, at int64) (paused bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
-		OR seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
+		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
 }
 

@@ -98,6 +98,25 @@ func setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.T
 	return t, err
 }
 
+// endsNothing refuses a change that would end days by a clock that can't be trusted.
+func endsNothing(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+	days, err := daysOver(ctx, tx, tenant, retentionDays)
+	if err != nil || len(days) == 0 {
+		return err
+	}
+	return domain.Errorf(domain.KindUnavailable, "this ends days, %s for one, by a clock that stepped or that no scheduler watched; it can be done an hour after one is up", days[0])
+}
+
+// daysOver lists the tenant's open days whose retention of the given length is over.
+func daysOver(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
+	return collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
+		err = rows.Scan(&d)
+		return d, err
+	},
+		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
+			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
+}
+
 // endDays ends the tenant's open days whose retention of the given length is over, and those that
 // nobody named yet.
 func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
@@ -110,19 +129,14 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 		return err
 	}
 	if paused {
-		return domain.Errorf(domain.KindUnavailable, "the catalog's clock stepped, or no scheduler was up; retention can be changed an hour after one is")
+		return endsNothing(ctx, tx, tenant, retentionDays)
 	}
 	floor := at - (time.Duration(retentionDays) * 24 * time.Hour).Microseconds()
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)
 	if err != nil {
 		return err
 	}
-	days, err := collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
-		err = rows.Scan(&d)
-		return d, err
-	},
-		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
-			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
+	days, err := daysOver(ctx, tx, tenant, retentionDays)
 	if err != nil {
 		return err
 	}

@@ -42,20 +42,26 @@ func clockAtStart(b *bench) {
 		b.must(err)
 		equal(b, "doomed "+when, doomed, 0)
 		equal(b, "to delete "+when, b.isDoomed(old.ObjectKey()), false)
-		_, err = b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.RetentionDays++ })
-		b.wantKind(err, domain.KindUnavailable)
+	}
+	retain := func(more int) error {
+		_, err := b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.RetentionDays += more })
+		return err
 	}
 	wantNothingEnds("before anybody looked")
+	b.wantKind(retain(1), domain.KindUnavailable) // it would end the day
 	s := b.see()
 	equal(b, "calm", s.Calm, false)
 	equal(b, "step", s.Step.Round(time.Hour), 10*24*time.Hour)
 	wantNothingEnds("after the first look")
+	b.wantKind(retain(1), domain.KindUnavailable)
 	s = b.see() // another process
 	equal(b, "step for the next", s.Step, 0)
 	equal(b, "calm for the next", s.Calm, false)
 
 	b.stray(-10 * 24 * time.Hour)
 	wantNothingEnds("when the clock is back")
+	b.must(retain(1)) // nothing ends by it
+	b.must(retain(-1))
 	s = b.see()
 	equal(b, "step back", s.Step.Round(time.Hour), -10*24*time.Hour)
 	equal(b, "expired", b.view().Expired, false)
