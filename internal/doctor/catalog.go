@@ -40,6 +40,7 @@ func (d *Doctor) reachCatalog(ctx context.Context) finding {
 		return failed(err, catalogAdvice(err))
 	}
 	d.catalog = c
+	d.keep(c.Close)
 	place := dsn.Place()
 	if path, ok := d.sqlitePath(); ok {
 		place = path

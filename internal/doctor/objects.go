@@ -42,6 +42,10 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 		return failed(err, "correct CALLVAULT_S3_ENDPOINT")
 	}
 	d.store = store
+	d.keep(func() error {
+		store.Close()
+		return nil
+	})
 	answer, err := d.get(ctx, http.MethodHead, c.S3Endpoint)
 	if err != nil {
 		return failed(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT; look whether a firewall is between")

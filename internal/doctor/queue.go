@@ -26,6 +26,7 @@ func (d *Doctor) reachQueue(ctx context.Context) finding {
 		return failed(err, "correct CALLVAULT_REDIS_URL")
 	}
 	d.queue = q
+	d.keep(q.Close)
 	if err := q.Ping(ctx); err != nil {
 		advice := "start Redis, or correct host and port in CALLVAULT_REDIS_URL; look whether a firewall is between"
 		if text := err.Error(); strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH") || strings.Contains(text, "NOPERM") {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -49,6 +50,34 @@ type Doctor struct {
 	queue   *queue.Queue
 	store   *objstore.Store
 	public  jose.JSONWebKeySet // of the catalog's own signing keys
+
+	mu     sync.Mutex
+	opened []func() error // what closes it
+	over   bool
+}
+
+// keep has close called when the examination is over: at once if it is already, which a check that
+// did not end in time finds.
+func (d *Doctor) keep(closing func() error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		_ = closing() // nobody waits for it any more
+		return
+	}
+	d.opened = append(d.opened, closing)
+}
+
+// end closes what was opened.
+func (d *Doctor) end() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	errs := make([]error, 0, len(d.opened))
+	for _, closing := range d.opened {
+		errs = append(errs, closing())
+	}
+	return errors.Join(errs...)
 }
 
 // Examine runs every check and reports each as soon as it and all before it have ended. Its error
@@ -58,17 +87,7 @@ func Examine(ctx context.Context, s Subject, report func(Result)) ([]Result, err
 	d := &Doctor{s: s, client: &http.Client{Transport: transport, CheckRedirect: follow}}
 	results := examine(ctx, d.checks(), s.Limit, d.scrub(), report)
 	transport.CloseIdleConnections()
-	var err error
-	if d.catalog != nil {
-		err = errors.Join(err, d.catalog.Close())
-	}
-	if d.queue != nil {
-		err = errors.Join(err, d.queue.Close())
-	}
-	if d.store != nil {
-		d.store.Close()
-	}
-	return results, err
+	return results, d.end()
 }
 
 // Names lists every check, in order.
