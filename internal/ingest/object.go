@@ -139,7 +139,7 @@ func halfSurrogate(quoted []byte) bool {
 	return false
 }
 
-// escapeUnit reads uXXXX at i.
+// escapeUnit reads a u with four hex digits at i.
 func escapeUnit(quoted []byte, i int) (uint16, bool) {
 	if i+4 >= len(quoted) || quoted[i] != 'u' {
 		return 0, false

@@ -15,7 +15,7 @@ import (
 // RunAccess proves who may do what and what is counted and written down, on the catalogs that
 // open gives, each empty and migrated.
 func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	for name, test := range map[string]func(*bench){
+	each(t, open, map[string]func(*bench){
 		"applications":          applications,
 		"last used":             lastUsed,
 		"API keys":              apiKeys,
@@ -31,10 +31,15 @@ func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"many at once":          manyAtOnce,
 		"links keep archives":   linksKeep,
 		"unknown day no trace":  unknownDay,
-	} {
+	})
+}
+
+// each runs the tests with a tenant and yesterday, each on a catalog of its own.
+func each(t *testing.T, open func(t *testing.T) *catalog.Catalog, tests map[string]func(*bench)) {
+	t.Helper()
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := open(t)
-			b := &bench{T: t, c: c, ctx: t.Context(), tenant: "acme"}
+			b := &bench{T: t, c: open(t), ctx: t.Context(), tenant: "acme"}
 			b.newTenant("acme", 3)
 			b.day = domain.DayOf(b.now()).Add(-1)
 			test(b)

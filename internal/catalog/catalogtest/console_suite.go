@@ -13,7 +13,7 @@ import (
 // RunConsole proves what operators see and do, on the catalogs that open gives, each empty and
 // migrated.
 func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	for name, test := range map[string]func(*bench){
+	each(t, open, map[string]func(*bench){
 		"sessions end":        sessionsEnd,
 		"calendar":            calendarPages,
 		"calendar counts":     calendarCounts,
@@ -28,15 +28,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"refusal leaves none": refusalUnwritten,
 		"standing":            standing,
 		"standing of nights":  standingNights,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := open(t)
-			b := &bench{T: t, c: c, ctx: t.Context(), tenant: "acme"}
-			b.newTenant("acme", 3)
-			b.day = domain.DayOf(b.now()).Add(-1)
-			test(b)
-		})
-	}
+	})
 }
 
 func (b *bench) calendar(q catalog.CalendarQuery) catalog.Calendar {

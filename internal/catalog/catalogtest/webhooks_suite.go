@@ -16,7 +16,7 @@ import (
 // RunWebhooks proves what tenants are told and how it is handed out for sending, on the catalogs
 // that open gives, each empty and migrated.
 func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	for name, test := range map[string]func(*bench){
+	each(t, open, map[string]func(*bench){
 		"day completed":        dayCompleted,
 		"quiet day":            quietDayCompleted,
 		"day failed":           dayFailed,
@@ -45,15 +45,7 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"log":                  deliveryLog,
 		"sweep of old events":  sweptEvents,
 		"attempts are bounded": attemptsBounded,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := open(t)
-			b := &bench{T: t, c: c, ctx: t.Context(), tenant: "acme"}
-			b.newTenant("acme", 3)
-			b.day = domain.DayOf(b.now()).Add(-1)
-			test(b)
-		})
-	}
+	})
 }
 
 var anyone = catalog.Origin{Actor: "admin", Remote: "192.0.2.1", Request: "r1"}
