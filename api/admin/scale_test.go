@@ -12,25 +12,6 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// raw opens the database behind a catalog's URL without the catalog.
-func raw(t testing.TB, url string) *sql.DB {
-	t.Helper()
-	driver, source := "pgx", url
-	if path, isFile := strings.CutPrefix(url, "sqlite://"); isFile {
-		driver, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(0)&_pragma=cache_size(-262144)"
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
 func run(t testing.TB, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
@@ -59,7 +40,7 @@ func TestPagesReadNoRecordings(t *testing.T) {
 			w := newWorld(t, url, nil)
 			month(w)
 			session := w.session()
-			db := raw(t, url)
+			db := apitest.Raw(t, url)
 			for _, table := range []string{"recordings", "objects", "messages", "transcripts", "conversations", "agents", "archive_sessions", "window_uses", "windows"} {
 				run(t, db, "DROP TABLE "+table)
 			}
@@ -125,7 +106,7 @@ func BenchmarkConsole(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			url := database(b)
 			w := newWorld(b, url, nil)
-			db := raw(b, url)
+			db := apitest.Raw(b, url)
 			run(b, db, scaled(w.day)...)
 			more := func(name string, each int) {
 				run(b, db, recorded(name, each))

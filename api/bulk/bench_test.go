@@ -93,7 +93,7 @@ func BenchmarkExports(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			x := newBench(b, database(b))
-			x.db = raw(x, x.url)
+			x.db = apitest.Raw(x, x.url)
 			statements := history(n * scale)
 			if !strings.HasPrefix(x.url, "sqlite") {
 				statements = append(statements, "VACUUM ANALYZE")

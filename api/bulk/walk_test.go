@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,37 +15,15 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
-
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// raw opens the database behind a catalog's URL without the catalog.
-func raw(t testing.TB, url string) *sql.DB {
-	t.Helper()
-	driver, dsn := "pgx", url
-	if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
-		driver, dsn = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
 func (b *bench) sql(query string, args ...any) {
 	b.Helper()
 	if b.db == nil {
-		b.db = raw(b, b.url)
+		b.db = apitest.Raw(b, b.url)
 	}
 	if _, err := b.db.ExecContext(b.Context(), query, args...); err != nil {
 		b.Fatal(err)

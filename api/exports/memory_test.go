@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -16,37 +15,6 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
-
-// meter takes an answer without keeping it, and looks at the heap now and then.
-type meter struct {
-	header http.Header
-	status int
-	bytes  int
-	next   int
-	peak   uint64 // bytes of the heap that are in use after a collection
-	last   []byte
-}
-
-func (m *meter) Header() http.Header    { return m.header }
-func (m *meter) WriteHeader(status int) { m.status = status }
-
-func (m *meter) Write(b []byte) (int, error) {
-	if m.bytes >= m.next {
-		m.next += 1 << 20
-		m.peak = max(m.peak, heap())
-	}
-	m.bytes += len(b)
-	m.last = append(m.last[:0], b...)
-	return len(b), nil
-}
-
-// heap is what is in use once the garbage is gone.
-func heap() uint64 {
-	runtime.GC()
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	return s.HeapAlloc
-}
 
 // long registers a conversation whose raw transcript has about size bytes and one call at its end.
 func (w *world) long(id string, size int) string {
@@ -67,17 +35,17 @@ func TestLongTranscript(t *testing.T) {
 		w.long("long", size)
 		debug.SetGCPercent(20) // so that what is counted is held, not waiting to be collected
 		defer debug.SetGCPercent(100)
-		m := &meter{header: http.Header{}}
-		base := heap()
+		m := &apitest.Meter{}
+		base := apitest.Heap()
 		r := httptest.NewRequest(http.MethodPost, jsonPath, strings.NewReader(`{"conversationId":"long"}`))
 		r.Header.Set("x-api-key", w.key)
 		r.Header.Set("Content-Type", jsonType)
 		w.h.ServeHTTP(m, r)
-		if m.status != 0 && m.status != http.StatusOK || m.bytes < size || !strings.Contains(string(m.last), `"functionCalls":[{"function":"end_call","parameters":{},"timestamp":"2024-01-15T10:32:00Z"}]`) {
-			w.Fatalf("answered %d, %d bytes that end %.500s", m.status, m.bytes, m.last)
+		if m.Status != 0 && m.Status != http.StatusOK || m.Bytes < size || !strings.Contains(string(m.Last), `"functionCalls":[{"function":"end_call","parameters":{},"timestamp":"2024-01-15T10:32:00Z"}]`) {
+			w.Fatalf("answered %d, %d bytes that end %.500s", m.Status, m.Bytes, m.Last)
 		}
-		grown := int64(m.peak) - int64(base)
-		w.Logf("%d MiB exported with %d KiB of the heap", m.bytes>>20, grown>>10)
+		grown := int64(m.Peak) - int64(base)
+		w.Logf("%d MiB exported with %d KiB of the heap", m.Bytes>>20, grown>>10)
 		if grown > size/2 {
 			w.Errorf("the heap grew by %d MiB", grown>>20)
 		}
