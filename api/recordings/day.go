@@ -31,16 +31,17 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
-		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, who.Actor), Allow: check})
+		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, who.Actor), Allow: check,
+		Make: func(v *catalog.DayView) any { return h.page(v) }})
 	if err != nil {
 		h.refuseDay(w, r, &issued.Window, err)
 		return
 	}
 	limit(w, issued.Window)
-	out, _ := h.writers.Get().(*writer) // the pool holds nothing else
-	defer h.writers.Put(out)
-	h.answer(ctx, out, &issued)
-	send(w, out.b)
+	room, _ := h.rooms.Get().(*[]byte) // the pool holds nothing else
+	defer h.rooms.Put(room)
+	*room = h.answer(ctx, (*room)[:0], &issued)
+	send(w, *room)
 }
 
 // head is day for HEAD.

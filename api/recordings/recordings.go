@@ -51,7 +51,7 @@ type Tokens interface {
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
 type Links interface {
-	AppendLink(ctx context.Context, dst []byte, l auth.Link) []byte
+	Linker(ctx context.Context) auth.Linker
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
@@ -76,7 +76,7 @@ type handler struct {
 	cfg     Config
 	deps    Deps
 	address []byte    // what links begin with, up to the day, as a JSON string that is not closed
-	writers sync.Pool // *writer
+	rooms   sync.Pool // *[]byte, for answers
 }
 
 // New makes the family of daily recordings: everything below /api/external.
@@ -84,7 +84,7 @@ func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	address := appendText(nil, cfg.PublicURL+dayPath+"/")
 	h := &handler{cfg: cfg, deps: deps, address: address[:len(address)-1],
-		writers: sync.Pool{New: func() any { return &writer{make([]byte, 0, answerSize)} }}}
+		rooms: sync.Pool{New: func() any { return new(make([]byte, 0, answerSize)) }}}
 	mux := chi.NewRouter()
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})

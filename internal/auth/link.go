@@ -19,13 +19,19 @@ type Link struct {
 	Expires  time.Time
 }
 
+// Linker makes the tokens of links with the key that is current when it is made: of many at once.
+type Linker struct{ sealer }
+
+// Linker gives a Linker to use now.
+func (k *Keyring) Linker(ctx context.Context) Linker { return Linker{k.sealer(ctx, PurposeLink)} }
+
 // SealLink makes the link's token.
 func (k *Keyring) SealLink(ctx context.Context, l Link) string {
-	return string(k.AppendLink(ctx, nil, l))
+	return string(k.Linker(ctx).Append(nil, l))
 }
 
-// AppendLink appends what SealLink gives.
-func (k *Keyring) AppendLink(ctx context.Context, dst []byte, l Link) []byte {
+// Append appends the link's token.
+func (s Linker) Append(dst []byte, l Link) []byte {
 	var space [192]byte
 	payload := append(space[:0], linkVersion, byte(l.Hour))
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
@@ -34,7 +40,7 @@ func (k *Keyring) AppendLink(ctx context.Context, dst []byte, l Link) []byte {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
-	return k.appendSealed(ctx, dst, PurposeLink, "", payload)
+	return s.append(dst, "", payload)
 }
 
 // OpenLink verifies a link's token. It does not look at its expiry: the catalog's clock decides

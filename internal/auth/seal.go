@@ -19,17 +19,29 @@ func strict() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 // Seal makes an opaque token of payload: key id, payload, MAC, in base64url. The payload can be
 // read by whoever has the token, but not changed. about is signed with it and not contained.
 func (k *Keyring) Seal(ctx context.Context, purpose Purpose, about string, payload []byte) string {
-	return string(k.appendSealed(ctx, nil, purpose, about, payload))
+	return string(k.sealer(ctx, purpose).append(nil, about, payload))
 }
 
-// appendSealed appends what Seal gives.
-func (k *Keyring) appendSealed(ctx context.Context, dst []byte, purpose Purpose, about string, payload []byte) []byte {
+// sealer is a purpose's current key at work.
+type sealer struct {
+	id      [keyIDBytes]byte
+	key     secretKey
+	purpose Purpose
+}
+
+func (k *Keyring) sealer(ctx context.Context, purpose Purpose) sealer {
 	r := k.fresh(ctx)
 	id := r.current[purpose]
+	s := sealer{key: r.secrets[id], purpose: purpose}
+	_, _ = hex.Decode(s.id[:], []byte(id)) // ids are made by newKey alone
+	return s
+}
+
+// append appends what Seal gives.
+func (s sealer) append(dst []byte, about string, payload []byte) []byte {
 	var space [256]byte
-	text, _ := hex.AppendDecode(space[:0], []byte(id)) // ids are made by newKey alone
-	text = append(text, payload...)
-	return strict().AppendEncode(dst, r.secrets[id].appendMAC(text, purpose, about, text))
+	text := append(append(space[:0], s.id[:]...), payload...)
+	return strict().AppendEncode(dst, s.key.appendMAC(text, s.purpose, about, text))
 }
 
 // macState is what a MAC is made with, kept for the next one.

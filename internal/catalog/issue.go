@@ -243,14 +243,18 @@ func (c *Catalog) handOut(ctx context.Context, tx smallTx, p *dayPart, fresh map
 		LinksEnd: earlier(a.Now.Add(p.LinkTTL), a.end)}
 	p.served = fresh[key]
 	if p.served == nil || p.served.linksUntil.Before(p.out.LinksEnd) {
-		if p.served = c.served.get(key); !p.served.fits(a.version, p.out.LinksEnd) {
+		if p.served = c.served.get(key); p.Make == nil || !p.served.fits(a.version, p.out.LinksEnd) {
 			if p.served, err = lockServed(ctx, tx, key, a.version.Valid, p.out.LinksEnd); err != nil {
 				return err
 			}
 			fresh[key] = p.served
 		}
 	}
-	p.out.View = &p.served.view
+	if p.Make == nil {
+		p.out.View = p.served.view
+	} else {
+		p.out.Made = p.served.make(p.Make)
+	}
 	return nil
 }
 

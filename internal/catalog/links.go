@@ -45,11 +45,17 @@ type DayRequest struct {
 	// Allow, unless nil, looks at what stands before anything is counted; its error ends the
 	// request. Another goroutine may call it, and more than once.
 	Allow func(a *DayAccess) error
+
+	// Make, unless nil, makes what the answer needs of the day, never nil. While the day stands that
+	// serves all requests with a Make, so all of a Catalog have the same. It reads v and keeps nothing of
+	// it that can change.
+	Make func(v *DayView) any
 }
 
 // IssuedDay is a day with the time until which its archives stay downloadable.
 type IssuedDay struct {
-	View          *DayView  // many answers share it: read only
+	View          *DayView  // nil when the request had a Make
+	Made          any       // by Make; many answers share it: read only
 	Now           time.Time // the catalog's clock
 	RetentionDays int
 	RetentionEnd  time.Time
@@ -94,10 +100,11 @@ func lockServed(ctx context.Context, tx smallTx, key DayKey, known bool, linksEn
 			return nil, err
 		}
 	}
-	var err error
-	if s.view, err = dayView(tx.context(ctx), tx.Tx, key.Tenant, key.Day); err != nil {
+	view, err := dayView(tx.context(ctx), tx.Tx, key.Tenant, key.Day)
+	if err != nil {
 		return nil, err
 	}
-	s.links, err = keepLinks(ctx, tx, &s.view)
+	s.view = &view
+	s.links, err = keepLinks(ctx, tx, s.view)
 	return s, err
 }

@@ -119,12 +119,15 @@ func linksKeep(b *bench) {
 		equal(b, "revision", issued.View.Hours[5].Archive.Revision, 1)
 	}
 	equal(b, "lines that tell of the archive", b.lines(first.ObjectKey()), 2)
+	equal(b, "made", b.made, 1)
 	b.pass(8 * time.Minute) // within the slack: nothing has to be raised
 	issued, err := b.issue()
 	b.must(err)
 	second := b.commitNext(5, 20)
+	equal(b, "made after a while", b.made, 1)
 	issuedNext, err := b.issue()
 	b.must(err)
+	equal(b, "made of what changed", b.made, 2)
 	equal(b, "revision after a rebuild", issuedNext.View.Hours[5].Archive.Revision, 2)
 	for _, c := range []catalog.Claim{first, second} {
 		a, err := b.c.LinkAccess(b.ctx, b.key(5), c.Token)

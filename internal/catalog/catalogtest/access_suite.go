@@ -186,10 +186,16 @@ func signingKeys(b *bench) {
 	equal(b, "keys after the retired one's time", len(keys), 1)
 }
 
-// issue asks for the bench's day.
+// issue asks for the bench's day. Its view is what was made of it, b.made counts how often.
 func (b *bench) issue() (catalog.IssuedDay, error) {
-	return b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: b.day, LinkTTL: time.Hour,
-		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}})
+	issued, err := b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: b.day, LinkTTL: time.Hour,
+		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"},
+		Make: func(v *catalog.DayView) any {
+			b.made++
+			return v
+		}})
+	issued.View, _ = issued.Made.(*catalog.DayView)
+	return issued, err
 }
 
 func dayWindow(b *bench) {

@@ -89,6 +89,7 @@ type bench struct {
 	day     domain.Day
 	shifted time.Duration
 	serial  int
+	made    int // of days by issue
 }
 
 func (b *bench) must(err error) {
