@@ -55,6 +55,10 @@ func TestAPI(t *testing.T) {
 		w.equal("latest day", latest["day"], w.day)
 		w.equal("complete hours", latest["completeHours"], 22)
 		w.equal("failed hours", latest["failedHours"], 1)
+		for back, want := range []string{"0 1", "3 0", "1 2"} {
+			d := days[back].(map[string]any)
+			w.equal("missing and rebuilt", fmt.Sprint(d["missingFileCount"], d["rebuildingHours"]), want)
+		}
 
 		hours := w.call("GET", day, "", 200)["hours"].([]any)
 		w.equal("state of 20", hours[20].(map[string]any)["state"], "failed")

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,16 @@ func month(w *world) {
 	w.fail(w.key("acme", w.day, 20), "the object store refused part 3: the disk is full")
 	w.claim(w.key("acme", w.day, 21))
 	apitest.Register(w, w.catalog, w.key("acme", w.day, 10))
+	w.lack(w.key("acme", w.day.Add(-1), 8), 3)
+	w.lack(w.key("acme", w.day.Add(-2), 8), 1)
+	for _, back := range []int{2, 3} { // two hours of each wait for another revision
+		for hour := 8; hour < 10; hour++ {
+			if hour == 9 || back == 3 {
+				w.build(w.key("acme", w.day.Add(-back), hour), 9000)
+			}
+			apitest.Register(w, w.catalog, w.key("acme", w.day.Add(-back), hour))
+		}
+	}
 	w.fail(w.key("fjord-bank", w.day.Add(-2), 5), "every source of this hour has vanished")
 	apitest.Register(w, w.catalog, w.key("blueline", w.day.Add(-1), 5))
 	if _, err := w.catalog.IssueDay(w.Context(), catalog.DayRequest{Tenant: "acme", Day: w.day, LinkTTL: time.Hour,
@@ -69,6 +80,15 @@ func TestInABrowser(t *testing.T) {
 
 	b.do(chromedp.Navigate(b.url + "/admin"))
 	b.shows("acme", "iris", "22/24", "24/24")
+	for back, want := range []string{"✕↻ 1 hour failed, 1 hour being rebuilt", "◐! complete but for 3 missing recordings",
+		"◐!↻ complete but for 1 missing recording, 2 hours being rebuilt", "◐↻ complete but for 2 hours being rebuilt", "✓ complete"} {
+		cell := fmt.Sprintf(`document.querySelector('td a[href="%s/days/%s"]')`, "/admin/tenants/acme", w.day.Add(-back))
+		got := read(b, chromedp.Evaluate[string](cell+`.querySelector(".signs").textContent + " " + `+cell+`.title`))
+		if got != want {
+			t.Errorf("the cell of %d days ago shows %q, want %q", back+1, got, want)
+		}
+		b.shows("acme, " + strings.SplitN(want, " ", 2)[1]) // what is read out
+	}
 	b.picture("calendar")
 
 	b.do(chromedp.Navigate(b.url + day + "/hours/20"))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
@@ -45,8 +46,10 @@ type calendarRow struct {
 
 type calendarCell struct {
 	mark
-	Path  string
-	Share string // complete hours of 24; "" where none are expected
+	Path       string
+	Share      string // complete hours of 24; "" where none are expected
+	Missing    bool   // recordings are
+	Rebuilding bool   // hours are
 }
 
 // calendar is a page of tenants with their days, as asked for.
@@ -164,14 +167,38 @@ func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
 
 func dayCell(tenant string, day domain.Day, d catalog.DayCounts, known bool, now time.Time) calendarCell {
 	cell := calendarCell{mark: dayMark(day, d, known, now), Path: dayPath(tenant, day)}
-	if known && d.Planned && !d.Expired {
+	if d.Expired {
+		return cell
+	}
+	cell.Missing, cell.Rebuilding = d.Missing > 0, d.Rebuilding > 0
+	if known && d.Planned {
 		cell.Share = fmt.Sprintf("%d/24", d.Complete())
 	}
 	return cell
 }
 
-// dayMark says how a day stands.
+// dayMark says how a day stands, and what it lacks although its hours are served.
 func dayMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mark {
+	m := hoursMark(day, d, known, now)
+	var lacks []string
+	if d.Missing > 0 {
+		lacks = append(lacks, count(d.Missing, "missing recording", "missing recordings"))
+	}
+	if d.Rebuilding > 0 {
+		lacks = append(lacks, count(d.Rebuilding, "hour being rebuilt", "hours being rebuilt"))
+	}
+	switch {
+	case d.Expired || len(lacks) == 0:
+	case m.Class == "complete":
+		m = mark{"partial", "◐", "complete but for " + strings.Join(lacks, ", ")}
+	default:
+		m.Label += ", " + strings.Join(lacks, ", ")
+	}
+	return m
+}
+
+// hoursMark says how a day stands by the states of its hours.
+func hoursMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mark {
 	switch {
 	case d.Expired:
 		return mark{"ended", "–", "past retention"}
@@ -214,6 +241,9 @@ type dayCountsJSON struct {
 	Files     int64      `json:"files"`
 	Bytes     int64      `json:"sizeBytes"`
 	TooLate   int64      `json:"tooLate"`
+
+	Missing    int `json:"missingFileCount"`
+	Rebuilding int `json:"rebuildingHours"`
 }
 
 // getCalendar is GET /api/admin/v1/calendar.
@@ -231,7 +261,7 @@ func (h *handler) getCalendar(w http.ResponseWriter, r *http.Request) {
 		for _, day := range c.days() {
 			if d, known := t.Days[day]; known {
 				row.Days = append(row.Days, dayCountsJSON{day, d.Planned, d.Expired, d.Complete(), d.Available, d.NoData, d.Pending, d.Failed,
-					d.Files, d.Bytes, d.TooLate})
+					d.Files, d.Bytes, d.TooLate, d.Missing, d.Rebuilding})
 			}
 		}
 		out.Tenants = append(out.Tenants, row)

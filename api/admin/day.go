@@ -47,42 +47,14 @@ func (d oneDay) counts() catalog.DayCounts {
 		default:
 			out.Pending++
 		}
-	}
-	return out
-}
-
-// lacking is how many recordings the day's archives declare missing, and how many hours wait for a
-// newer revision.
-func (d oneDay) lacking() (missing, rebuilding int) {
-	for _, hour := range d.Hours {
 		if hour.Archive != nil {
-			missing += hour.Archive.MissingCount
+			out.Missing += hour.Archive.MissingCount
 		}
 		if hour.Rebuilding {
-			rebuilding++
+			out.Rebuilding++
 		}
 	}
-	return missing, rebuilding
-}
-
-// mark is the calendar's, and says besides what a complete day lacks.
-func (d oneDay) mark() mark {
-	m := dayMark(d.Day, d.counts(), d.Known, d.Now)
-	missing, rebuilding := d.lacking()
-	if m.Class != "complete" || missing+rebuilding == 0 {
-		return m
-	}
-	m = mark{"partial", "◐", "complete but for"}
-	if missing > 0 {
-		m.Label += " " + count(missing, "missing recording", "missing recordings")
-	}
-	if rebuilding > 0 {
-		if missing > 0 {
-			m.Label += ","
-		}
-		m.Label += " " + count(rebuilding, "hour being rebuilt", "hours being rebuilt")
-	}
-	return m
+	return out
 }
 
 type dayPage struct {
@@ -91,8 +63,6 @@ type dayPage struct {
 	TenantPath string
 	Mark       mark
 	Counts     catalog.DayCounts
-	Missing    int // recordings
-	Rebuilding int // hours
 	Earlier    string
 	Later      string // "" on today's page
 	Over       bool
@@ -140,8 +110,7 @@ func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
 	}
 	page := dayPage{oneDay: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
-	page.Mark = d.mark()
-	page.Missing, page.Rebuilding = d.lacking()
+	page.Mark = dayMark(d.Day, page.Counts, d.Known, d.Now)
 	if page.Over {
 		page.Later = dayPath(d.Tenant, d.Day.Add(1))
 	}

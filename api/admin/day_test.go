@@ -18,7 +18,7 @@ func TestDayMarkNamesWhatIsLacking(t *testing.T) {
 	}
 	want := func(label string) {
 		t.Helper()
-		if got := d.mark().Label; got != label {
+		if got := dayMark(d.Day, d.counts(), d.Known, d.Now).Label; got != label {
 			t.Errorf("it is shown as %q, want %q", got, label)
 		}
 	}
@@ -28,5 +28,7 @@ func TestDayMarkNamesWhatIsLacking(t *testing.T) {
 	d.Hours[3].Rebuilding, d.Hours[3].Archive.MissingCount = true, 2
 	want("complete but for 2 missing recordings, 1 hour being rebuilt")
 	d.Hours[4].State = catalog.StateFailed
-	want("1 hour failed")
+	want("1 hour failed, 2 missing recordings, 1 hour being rebuilt")
+	d.Expired = true
+	want("past retention")
 }

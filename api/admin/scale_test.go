@@ -86,6 +86,9 @@ func scaled(last domain.Day) []string {
 		fmt.Sprintf(`UPDATE hours SET state = 'failed', failures = 8, last_error = 'the store refused', failed_us = %d, due_us = %d + 3600000000 WHERE day = '%s' AND hour = 4 AND tenant LIKE 't1%%77'`,
 			end, end, last),
 		fmt.Sprintf(`UPDATE days SET n_failed = 1, n_no_data = 11 WHERE day = '%s' AND tenant LIKE 't1%%77'`, last),
+		// Of every tenant's last four days three hours lack files, and an hour of the last waits for another revision.
+		fmt.Sprintf(`UPDATE archives SET missing_count = 2 WHERE day > '%s' AND hour IN (7, 9, 11)`, last.Add(-4)),
+		fmt.Sprintf(`UPDATE hours SET wanted = 2, due_us = %d WHERE day = '%s' AND hour = 8`, end+3_600_000_000_000, last),
 		fmt.Sprintf(`UPDATE hours SET wanted = 2, due_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%5'`, end, last),
 		fmt.Sprintf(`UPDATE hours SET token = 'x', worker = 'w', claimed_us = %d, lease_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%55'`, end, end, last))
 }

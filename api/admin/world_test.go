@@ -133,6 +133,20 @@ func (w *world) fail(key domain.HourKey, message string) {
 	}
 }
 
+// lack gives an hour an archive that declares so many recordings missing.
+func (w *world) lack(key domain.HourKey, missing int) {
+	w.Helper()
+	claim := w.claim(key)
+	in, err := w.catalog.BuildInput(w.Context(), claim)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := w.catalog.Commit(w.Context(), claim, catalog.Built{Wanted: in.Wanted, Size: 2000, Files: len(in.Recordings),
+		Missing: make([]catalog.Missing, missing)}); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // plan plans a day.
 func (w *world) plan(tenant string, day domain.Day) {
 	w.Helper()

@@ -16,8 +16,9 @@ type CalendarQuery struct {
 	From, To domain.Day // both included
 }
 
-// Calendar is how the days of some tenants stand. It is read from the days' own counts: what it
-// costs grows with tenants × days shown, not with what was recorded.
+// Calendar is how the days of some tenants stand. It is read from the days' own counts and, by indexes
+// that hold nothing else, from the archives and hours that lack something: what it costs grows with
+// tenants × days shown, not with what was recorded.
 type Calendar struct {
 	Now     time.Time // the catalog's clock
 	Tenants []CalendarTenant
@@ -42,6 +43,9 @@ type DayCounts struct {
 	Files     int64
 	Bytes     int64
 	TooLate   int64 // recordings registered after expiry
+
+	Missing    int // recordings that the archives served declare missing
+	Rebuilding int // hours that are served while a newer revision is wanted
 }
 
 // Complete is how many of the 24 hours are settled and not failed.
@@ -54,6 +58,13 @@ const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1
 const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late
 	FROM (` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
+
+// missingFilesSQL and rebuildingHoursSQL read what days lack, of tenants $1 to $2 and days $3 to $4.
+const missingFilesSQL = `SELECT tenant, day, sum(missing_count) FROM archives WHERE state = 'published' AND missing_count > 0
+	AND tenant >= $1 AND tenant <= $2 AND day >= $3 AND day <= $4 GROUP BY tenant, day`
+
+const rebuildingHoursSQL = `SELECT tenant, day, count(*) FROM hours WHERE archive IS NOT NULL AND wanted <> built
+	AND tenant >= $1 AND tenant <= $2 AND day >= $3 AND day <= $4 GROUP BY tenant, day`
 
 // Calendar reads the days of a page of tenants in one snapshot.
 func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, error) {
@@ -89,9 +100,44 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 			}
 			return struct{}{}, err
 		}, calendarDaysSQL, append(page, q.From, q.To)...)
-		return err
+		if err != nil || len(tenants) == 0 {
+			return err
+		}
+		return out.readLacking(ctx, tx, place, q.From, q.To)
 	})
 	return out, err
+}
+
+// readLacking adds what the page's days lack. The page's tenants are all that there are between its
+// first and its last.
+func (c *Calendar) readLacking(ctx context.Context, tx *sql.Tx, place map[string]int, from, to domain.Day) error {
+	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
+	for _, part := range []struct {
+		query string
+		add   func(d *DayCounts, n int)
+	}{
+		{missingFilesSQL, func(d *DayCounts, n int) { d.Missing = n }},
+		{rebuildingHoursSQL, func(d *DayCounts, n int) { d.Rebuilding = n }},
+	} {
+		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var tenant string
+			var day domain.Day
+			var n int
+			if err := rows.Scan(&tenant, &day, &n); err != nil {
+				return struct{}{}, err
+			}
+			days := c.Tenants[place[tenant]].Days
+			if d, known := days[day]; known {
+				part.add(&d, n)
+				days[day] = d
+			}
+			return struct{}{}, nil
+		}, part.query, first, last, from, to)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Running is what is being built now.

@@ -18,7 +18,8 @@ INSERT INTO audit (at_us, tenant, actor, action, detail)
 INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us)
 	SELECT tenant, day, tenant || hour, hour, 's', 'c', 1, 'x', 1, 1 FROM hours WHERE day = '2025-01-01';
 UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't106%';
-UPDATE hours SET state = 'failed' WHERE day = '2025-01-01' AND hour = 4 AND tenant LIKE 't106%'`
+UPDATE hours SET state = 'failed' WHERE day = '2025-01-01' AND hour = 4 AND tenant LIKE 't106%';
+UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%'`
 
 // TestConsolePlans fails when a page of the console reads a whole table, or any recording at all:
 // what it costs must not grow with what was recorded.
@@ -30,6 +31,8 @@ func TestConsolePlans(t *testing.T) {
 		"tenants":       {calendarTenants, []any{"t2", "", "\x7f", 51}},
 		"days":          {calendarDaysSQL, []any{"t2", "", "\x7f", 50, "2024-12-20", "2025-01-18"}},
 		"days of a few": {calendarDaysSQL, []any{"", "t10", "t10\x7f", 50, "2024-12-20", "2025-01-18"}},
+		"missing":       {missingFilesSQL, []any{"t2", "t245", "2024-12-20", "2025-01-18"}},
+		"rebuilding":    {rebuildingHoursSQL, []any{"t2", "t245", "2024-12-20", "2025-01-18"}},
 		"running":       {runningSQL, []any{201}},
 		"failed":        {failedSQL, []any{"2025-01-01", "t1060", 4, 101}},
 		"story":         {hourStorySQL, []any{"t1060", "2025-01-01", 4}},
@@ -37,6 +40,8 @@ func TestConsolePlans(t *testing.T) {
 		"downloads":     {downloadsSQL, []any{"t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29}},
 		"events":        {eventsSQL, []any{"t1060", 1735689600000000, eventsRead, "%2025-01-01%", 50}},
 	}
+	// These read what lacks something and nothing else of the days shown.
+	index := map[string]string{"missing": "archives_lacking", "rebuilding": "hours_rebuilding"}
 	for name, url := range map[string]string{
 		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
 		"postgres": testenv.Postgres(t),
@@ -59,6 +64,9 @@ func TestConsolePlans(t *testing.T) {
 					plan := explain(t, c, q.sql, q.args)
 					if line := consoleScan(c.postgres, plan); line != "" {
 						t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
+					}
+					if text := strings.Join(plan, "\n"); !strings.Contains(text, index[name]) {
+						t.Errorf("it reads more than %s:\n%s", index[name], text)
 					}
 				})
 			}

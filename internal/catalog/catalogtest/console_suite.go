@@ -17,6 +17,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"sessions end":        sessionsEnd,
 		"calendar":            calendarPages,
 		"calendar counts":     calendarCounts,
+		"calendar lacks":      calendarLacks,
 		"running":             runningNow,
 		"failed":              failedPages,
 		"story":               story,
@@ -94,6 +95,47 @@ func calendarCounts(b *bench) {
 	_, err = b.c.ExpireDays(b.ctx, 10)
 	b.must(err)
 	equal(b, "past retention", b.calendar(catalog.CalendarQuery{Limit: 1}).Tenants[0].Days[b.day].Expired, true)
+}
+
+// calendarLacks counts what days lack although their hours are served, of the page's tenants alone.
+func calendarLacks(b *bench) {
+	acme, before := b.day, b.day.Add(-1)
+	lack := func(tenant string, day domain.Day, hours ...int) {
+		b.tenant, b.day = tenant, day
+		b.add(hours...)
+		b.plan()
+		for _, hour := range hours {
+			b.publishMissing(hour)
+		}
+	}
+	lack("acme", acme, 3, 4, 5)
+	b.force(3)
+	b.force(4)
+	lack("acme", before, 9)
+	for _, id := range []string{"a", "b"} {
+		b.newTenant(id, 3)
+		lack(id, acme, 7)
+		b.force(7)
+	}
+	b.tenant, b.day = "acme", acme
+	counts := func(day domain.Day) string {
+		d := b.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 1, From: before, To: acme}).Tenants[0].Days[day]
+		return fmt.Sprint(d.Missing, d.Rebuilding)
+	}
+	equal(b, "missing and rebuilding", counts(acme), "3 2")
+	equal(b, "the day before", counts(before), "1 0")
+	equal(b, "of a page without the day", b.calendar(catalog.CalendarQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
+	b.publish(3) // whole this time
+	equal(b, "after another revision", counts(acme), "2 1")
+	_, err := b.c.Gone(b.ctx, catalog.ServedArchive{HourKey: b.key(4), ObjectKey: b.hour(4).Archive.ObjectKey})
+	b.must(err)
+	equal(b, "pending again", counts(acme), "1 0")
+	b.add(5) // late
+	equal(b, "after a late recording", counts(acme), "1 1")
+	b.pass(5 * 24 * time.Hour)
+	_, err = b.c.ExpireDays(b.ctx, 10)
+	b.must(err)
+	equal(b, "past retention", counts(acme), "0 0")
 }
 
 func runningNow(b *bench) {
