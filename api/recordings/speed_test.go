@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	speedClients = 32   // connections that ask at the same time
+	speedClients = 64   // connections that ask at the same time
 	speedRounds  = 5    // their medians count
 	speedAsks    = 3000 // requests of a round: every day of every tenant once
 )

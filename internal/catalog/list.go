@@ -6,59 +6,61 @@ import (
 	"strings"
 )
 
-// listSizes is how many texts a list has: for 1, 2, 4, 8, 16 and 32 rows.
-const listSizes = 6
-
 // list is a statement over many rows. A few rows more or less would make ever new texts to parse,
-// so there is a text for each power of two, and what is over takes another statement.
+// so there are texts for some sizes, and what is over takes another statement: mostly none or one.
 type list struct {
 	width int // parameters of a row
-	texts [listSizes]string
+	texts []listText
+}
+
+// listText is a list's statement for so many rows.
+type listText struct {
+	rows int
+	text string
 }
 
 // newList makes a list of the text before its rows, one row and the text behind. In the row @
 // stands for each parameter and # for the row's number from 0.
 func newList(before, row, behind string) list {
 	l := list{width: strings.Count(row, "@")}
-	for i := range l.texts {
-		var b strings.Builder
-		b.WriteString(before)
-		parameter := 0
-		for n := range 1 << i {
-			if n > 0 {
-				b.WriteString(", ")
-			}
-			for _, c := range row {
-				switch c {
-				case '@':
-					parameter++
-					b.WriteString("$" + strconv.Itoa(parameter))
-				case '#':
-					b.WriteString(strconv.Itoa(n))
-				default:
-					b.WriteRune(c)
-				}
-			}
-		}
-		l.texts[i] = b.String() + behind
+	for _, rows := range []int{64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1} {
+		l.texts = append(l.texts, listText{rows, before + listRows(row, rows) + behind})
 	}
 	return l
+}
+
+func listRows(row string, rows int) string {
+	var b strings.Builder
+	parameter := 0
+	for n := range rows {
+		if n > 0 {
+			b.WriteString(", ")
+		}
+		for _, c := range row {
+			switch c {
+			case '@':
+				parameter++
+				b.WriteString("$" + strconv.Itoa(parameter))
+			case '#':
+				b.WriteString(strconv.Itoa(n))
+			default:
+				b.WriteRune(c)
+			}
+		}
+	}
+	return b.String()
 }
 
 // each gives fn a text for the first of the rows that args hold, with their arguments and how
 // many rows went before, until none is left.
 func (l *list) each(args []any, fn func(text string, args []any, before int) error) error {
 	before := 0
-	for size := listSizes - 1; len(args) > 0; {
-		n := l.width << size
-		if n > len(args) {
-			size--
-			continue
+	for _, t := range l.texts { // none but the largest is needed twice
+		for n := l.width * t.rows; n <= len(args); args, before = args[n:], before+t.rows {
+			if err := fn(t.text, args[:n], before); err != nil {
+				return err
+			}
 		}
-		if err := fn(l.texts[size], args[:n], before); err != nil {
-			return err
-		}
-		args, before = args[n:], before+1<<size
 	}
 	return nil
 }

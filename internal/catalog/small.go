@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"sync"
 	"time"
 )
@@ -86,8 +85,13 @@ func (t smallTx) QueryContext(ctx context.Context, query string, args ...any) (*
 
 // smallStatements gives the texts that shared transactions run.
 func (c *Catalog) smallStatements() []string {
-	return slices.Concat([]string{insertUseSQL, lastUseSQL, linkAccessSQL, appendAuditSQL},
-		c.days.look.texts[:], c.days.uses.texts[:], c.days.lasts.texts[:], c.days.lines.texts[:])
+	texts := []string{insertUseSQL, lastUseSQL, linkAccessSQL, appendAuditSQL}
+	for _, l := range []list{c.days.look, c.days.uses, c.days.lasts, c.days.lines} {
+		for _, t := range l.texts {
+			texts = append(texts, t.text)
+		}
+	}
+	return texts
 }
 
 // keepSmall prepares what shared transactions run, before one of them takes the only connection.
