@@ -3,7 +3,8 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,26 +39,51 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 		links, _ := fields["links"].([]any)
 		return "links issued", joined(count(len(links), "link", "links"), about("valid until ", instant(fields["until"])), about("to ", fields["remote"]))
 	case catalog.ActionDownload:
-		return "download begun", joined(about("hour ", fields["hour"]), about("revision ", fields["revision"]), about("to ", fields["remote"]))
+		return "download begun", joined(about("hour ", fields["hour"]), about("revision ", fields["revision"]),
+			about("by a link valid until ", instant(fields["until"])), about("to ", fields["remote"]))
 	case catalog.ActionArchive:
 		return "rebuild asked for", joined(hours(fields), forced(fields), about("due: ", fields["due"]), about("from ", fields["remote"]))
+	case catalog.ActionTenant:
+		if list, ok := fields["changed"].(map[string]any); ok {
+			return "tenant changed", joined(changes(list), about("from ", fields["remote"]))
+		}
 	case catalog.ActionRetry:
 		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
 	}
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(fields))
 	for i, name := range names {
 		names[i] = about(name+" ", fields[name])
 	}
 	return e.Action, strings.Join(names, ", ")
 }
 
+// changes lists what was changed from what to what.
+func changes(list map[string]any) string {
+	if len(list) == 0 {
+		return "nothing, it was so before"
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		c, _ := list[name].(map[string]any)
+		all = append(all, fmt.Sprintf("%s: %v → %v", name, told(c["from"]), told(c["to"])))
+	}
+	return strings.Join(all, ", ")
+}
+
+// told is a setting's value in words.
+func told(value any) any {
+	switch value {
+	case true, false:
+		return onOff(value == true)
+	case "":
+		return "none"
+	}
+	return value
+}
+
 func hours(fields map[string]any) string {
-	if hour, ok := fields["hour"].(float64); ok {
-		return fmt.Sprintf("hour %02d", int(hour))
+	if hour, ok := fields["hour"].(string); ok {
+		return "hour " + hour
 	}
 	return "all hours"
 }

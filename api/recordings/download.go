@@ -149,7 +149,7 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return
 	}
 	window, err := h.deps.Catalog.BeginDownload(ctx, catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
-		Continues: !plan.Starts, Origin: origin(r, "link")})
+		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: origin(r, "link")})
 	if err != nil {
 		if body != nil {
 			_ = body.Close() // it was only read from

@@ -142,14 +142,8 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 			return out, err
 		}
 	}
-	if out.Due, err = p.Catalog.Rebuild(ctx, c.Tenant, day, hour, c.Force); err != nil {
-		return out, err
-	}
-	detail := map[string]any{"day": day, "force": c.Force}
-	if hour >= 0 {
-		detail["hour"] = hour
-	}
-	if err := audited(ctx, p, c.Tenant, "archive", detail); err != nil {
+	out.Due, err = p.Catalog.RebuildAudited(ctx, catalog.Rebuilding{Tenant: c.Tenant, Day: day, Hour: hour, Force: c.Force, Origin: commandOrigin()})
+	if err != nil {
 		return out, err
 	}
 	// The hours are due whatever happens to the queue; this only saves the planner's next turn.

@@ -64,6 +64,23 @@ func TestExportsPageRuns(t *testing.T) {
 	}
 }
 
+// TestAuditPageRuns does the same with the page about the audit log: a download names the application
+// that its link was issued to.
+func TestAuditPageRuns(t *testing.T) {
+	s := newPulled(t)
+	dir, _ := runPage(t, "recordings-api.md", "CALLVAULT_URL="+s.env["CALLVAULT_URL"], "CLIENT_ID="+s.env["CALLVAULT_CLIENT_ID"],
+		"CLIENT_SECRET="+s.env["CALLVAULT_CLIENT_SECRET"], "DAY="+s.day)
+	if err := os.Symlink(s.program, filepath.Join(dir, "callvault")); err != nil {
+		t.Fatal(err)
+	}
+	_, out := runPage(t, "audit.md", "PATH="+dir+":"+os.Getenv("PATH"), "CALLVAULT_DATA="+s.data, "TENANT=acme", "DAY="+s.day)
+	for _, hour := range []string{"09", "14"} {
+		if !strings.Contains(out, "\t"+s.day+"\t"+hour+"\t127.0.0.1\tapp:"+s.env["CALLVAULT_CLIENT_ID"]+"\n") {
+			t.Errorf("hour %s is not in\n%s", hour, out)
+		}
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -111,11 +111,47 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		out, err := c.load(ctx, d, p, in, size)
 		blame(&out, err)
+		unwritten := c.audit(ctx, p, out, err)
 		if err != nil && out.Batches > 0 {
 			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
 		}
+		err = errors.Join(err, unwritten)
 		return errors.Join(err, d.showUnless(err, c.JSON, out, out.text))
 	})
+}
+
+// importDetail is what the audit log says of a run.
+type importDetail struct {
+	Source        string `json:"source"` // the file's name, - for standard input
+	Whole         bool   `json:"whole"`  // false when it ended early; what is counted is stored
+	Lines         int    `json:"lines"`
+	Agents        int    `json:"agents"`
+	Conversations int    `json:"conversations"`
+	Messages      int    `json:"messages"`
+	Recordings    int    `json:"recordings"`
+	Changed       int    `json:"changed"`
+	TooLate       int    `json:"tooLate"`
+	AudioFiles    int64  `json:"audioFiles"`
+	AudioBytes    int64  `json:"audioBytes"`
+}
+
+// importAudit is how long the audit log is waited for after an interruption.
+const importAudit = 5 * time.Second
+
+// audit writes one line for the run, unless it was refused before anything was stored.
+func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importResult, failed error) error {
+	if failed != nil && r.Batches == 0 && r.AudioFiles == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), importAudit) // what is stored is stored
+	defer cancel()
+	err := audited(ctx, p, c.Tenant, "import", importDetail{Source: filepath.Base(c.File), Whole: failed == nil, Lines: r.Lines,
+		Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings, Changed: r.Changed,
+		TooLate: r.TooLate, AudioFiles: r.AudioFiles, AudioBytes: r.AudioBytes})
+	if err != nil {
+		return fmt.Errorf("what was imported is stored, but the audit log could not be told: %w", err)
+	}
+	return nil
 }
 
 // showUnless is show for a command that may have failed midway: then only scripts get the result.

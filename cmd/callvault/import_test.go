@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,5 +59,46 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	code, out, errs = callvault(t, nil, "archive", "--tenant", "acme", "--day", yesterday, data)
 	if code != exitOK || !strings.Contains(out, "1 complete, 23 empty, 0 wait, 0 failed; 2 recordings missing") || !strings.Contains(errs, "lacks the feature daily_audio_recordings") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+}
+
+// TestImportIsAudited: one line a run, with what is stored, also of a run that ended early; none of
+// one that stored nothing.
+func TestImportIsAudited(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	save(t, dir, "a.opus", []byte("sound"))
+	bad := `{"kind":"gossip"}` + "\n"
+	var many strings.Builder
+	for i := range 5001 { // the second batch is bad
+		fmt.Fprintf(&many, `{"kind":"agent","agentId":"a-%d"}`+"\n", i)
+	}
+	for _, run := range []struct {
+		file, lines string
+		more        []string
+		code        int
+	}{
+		{"day.ndjson", line(1, "a.opus") + line(2, "b.opus"), []string{"--audio", dir}, exitOK},
+		{"day.ndjson", line(1, "a.opus") + line(2, "b.opus"), nil, exitOK},
+		{"bad.ndjson", line(3, "c.opus") + bad, nil, exitFailed},
+		{"many.ndjson", many.String() + bad, nil, exitFailed},
+	} {
+		args := append([]string{"import", "--tenant", "acme", save(t, dir, run.file, []byte(run.lines)), data}, run.more...)
+		if code, _, errs := callvault(t, nil, args...); code != run.code {
+			t.Fatalf("exit %d, printed %q", code, errs)
+		}
+	}
+	want := []string{
+		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"changed":3,"tooLate":0,"audioFiles":1,"audioBytes":5}`,
+		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"changed":0,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
+		`command {"source":"many.ndjson","whole":false,"lines":5000,"agents":5000,"conversations":0,"messages":0,"recordings":0,"changed":5000,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
+	}
+	if got := auditLog(t, "acme", "import", data); !slices.Equal(got, want) {
+		t.Errorf("the log says\n%s", strings.Join(got, "\n"))
 	}
 }

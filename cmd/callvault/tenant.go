@@ -69,14 +69,11 @@ func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 		for _, f := range c.Feature {
 			setFeature(&t, f, true)
 		}
-		t, err := p.Catalog.CreateTenant(ctx, t)
+		t, err := p.Catalog.CreateTenantAudited(ctx, t, commandOrigin())
 		if err != nil {
 			return err
 		}
 		if err := p.EnsureBuckets(ctx); err != nil {
-			return err
-		}
-		if err := audited(ctx, p, t.ID, "tenant.create", tenantView(t)); err != nil {
 			return err
 		}
 		return d.show(c.JSON, tenantView(t), func() string {
@@ -166,14 +163,11 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit"}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		t, err := p.Catalog.SetTenant(ctx, c.ID, c.apply)
+		t, err := p.Catalog.SetTenantAudited(ctx, c.ID, c.apply, commandOrigin())
 		if err != nil {
 			return err
 		}
 		if err := p.EnsureBuckets(ctx); err != nil {
-			return err
-		}
-		if err := audited(ctx, p, t.ID, "tenant.set", tenantView(t)); err != nil {
 			return err
 		}
 		return d.show(c.JSON, tenantView(t), func() string { return "tenant " + t.ID + " changed" })

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -17,5 +19,52 @@ func TestTenantCreateRefusesNoRetention(t *testing.T) {
 	code, out, errs = callvault(t, nil, "tenant", "create", "acme", "--json", data)
 	if code != exitOK || !strings.Contains(out, `"retentionDays": 3`) {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+}
+
+// auditLog gives the lines of a tenant's audit log with an action, each as "actor detail".
+func auditLog(t *testing.T, tenant, action, data string) (lines []string) {
+	t.Helper()
+	code, out, errs := callvault(t, nil, "audit", "--tenant", tenant, "--from", "yesterday", "--to", "today", data)
+	if code != exitOK {
+		t.Fatal(errs)
+	}
+	for text := range strings.Lines(out) {
+		var line struct {
+			Actor, Action string
+			Detail        json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line.Action == action {
+			lines = append(lines, line.Actor+" "+string(line.Detail))
+		}
+	}
+	return lines
+}
+
+// TestTenantIsAudited: the log says what a tenant was made with, and each change from what to what.
+func TestTenantIsAudited(t *testing.T) {
+	data := "--data=" + t.TempDir()
+	for _, args := range [][]string{{"migrate", "up"},
+		{"tenant", "create", "acme", "--name", "Acme", "--feature", "daily_audio_recordings"},
+		{"tenant", "set", "acme", "--retention-days", "7", "--no-feature", "daily_audio_recordings"},
+		{"tenant", "set", "acme", "--retention-days", "7"},
+	} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	if code, _, _ := callvault(t, nil, "tenant", "set", "acme", "--retention-days", "0", data); code != exitFailed {
+		t.Error("a retention of no days is taken")
+	}
+	for action, want := range map[string]string{
+		"tenant.create": `[command {"settings":{"daily_audio_recordings":true,"dayLimit":5,"downloadLimit":5,"export_api":false,"name":"Acme","retentionDays":3}}]`,
+		"tenant.set":    `[command {"changed":{"daily_audio_recordings":{"from":true,"to":false},"retentionDays":{"from":3,"to":7}}} command {"changed":{}}]`,
+	} {
+		if got := fmt.Sprint(auditLog(t, "acme", action, data)); got != want {
+			t.Errorf("%s: %s, want %s", action, got, want)
+		}
 	}
 }

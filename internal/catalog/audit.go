@@ -11,7 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Actions in the audit log that the catalog writes itself.
+// Actions in the audit log that the catalog writes itself. A download joins the day.links lines of
+// its link by the link's end and the object; see docs/operations.md.
 const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given
@@ -36,7 +37,7 @@ type AuditEntry struct {
 
 // issuedLink is one link in an audit detail; the link itself stays secret.
 type issuedLink struct {
-	Hour     int    `json:"hour"`
+	Hour     string `json:"hour"` // "00" to "23"
 	Revision int64  `json:"revision"`
 	Object   string `json:"object"`
 }
@@ -55,6 +56,8 @@ type downloadDetail struct {
 	Day       domain.Day `json:"day"`
 	Hour      string     `json:"hour"`
 	Revision  int64      `json:"revision"`
+	Object    string     `json:"object"`
+	Until     time.Time  `json:"until"` // when the link ends
 	Continues bool       `json:"continues,omitempty"`
 	Remote    string     `json:"remote,omitempty"`
 	Request   string     `json:"request,omitempty"`
@@ -66,7 +69,7 @@ func keepLinks(ctx context.Context, tx smallTx, v *DayView) (any, error) {
 	var links []issuedLink
 	for _, h := range v.Hours {
 		if h.State == StateAvailable && h.Archive != nil {
-			links = append(links, issuedLink{Hour: h.Hour, Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
+			links = append(links, issuedLink{Hour: domain.HourKey{Hour: h.Hour}.HH(), Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
 		}
 	}
 	if links == nil {
@@ -151,6 +154,34 @@ func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 	if links.Valid {
 		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
 	}
-	e.At, e.Detail = fromMicros(at), json.RawMessage(detail)
+	e.At, e.Detail = fromMicros(at), json.RawMessage(hoursAsText(detail))
 	return e, err
+}
+
+// hoursAsText spells the hours of a line in two digits, as on the wire. Programs before wrote some
+// as numbers, and what they wrote stands as it is. In JSON the name with its quotes can't be part of
+// a string.
+func hoursAsText(detail string) string {
+	const name = `"hour":`
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(detail, name)
+		if !found {
+			break
+		}
+		n := 0
+		for n < len(after) && '0' <= after[n] && after[n] <= '9' {
+			n++
+		}
+		b.WriteString(before + name)
+		if n > 0 {
+			b.WriteString(`"` + strings.Repeat("0", max(2-n, 0)) + after[:n] + `"`)
+		}
+		detail = after[n:]
+	}
+	if b.Len() == 0 {
+		return detail
+	}
+	b.WriteString(detail)
+	return b.String()
 }

@@ -10,9 +10,10 @@ import (
 // Actions of operators in the audit log. They stand there if and only if they were done: the line
 // is written in the action's own transaction.
 const (
-	ActionArchive = "archive"    // hours were made due
-	ActionRetry   = "retry"      // a failed hour was made due
-	ActionTenant  = "tenant.set" // a tenant was changed
+	ActionArchive = "archive"       // hours were made due
+	ActionRetry   = "retry"         // a failed hour was made due
+	ActionCreate  = "tenant.create" // a tenant was made
+	ActionTenant  = "tenant.set"    // a tenant was changed
 )
 
 // Rebuilding is an operator's wish to build hours.
@@ -26,7 +27,7 @@ type Rebuilding struct {
 
 type rebuildDetail struct {
 	Day     domain.Day `json:"day"`
-	Hour    *int       `json:"hour,omitempty"`
+	Hour    string     `json:"hour,omitempty"` // "00" to "23"; all hours without
 	Force   bool       `json:"force"`
 	Due     int        `json:"due"`
 	Remote  string     `json:"remote,omitempty"`
@@ -76,41 +77,22 @@ func (r Rebuilding) audit(ctx context.Context, tx *sql.Tx, action string, due in
 	}
 	d := rebuildDetail{Day: r.Day, Force: r.Force, Due: due, Remote: r.Origin.Remote, Request: r.Origin.Request}
 	if r.Hour >= 0 {
-		d.Hour = &r.Hour
+		d.Hour = domain.HourKey{Hour: r.Hour}.HH()
 	}
 	return r.Origin.append(ctx, smallTx{Tx: tx}, at, r.Tenant, action, d)
-}
-
-type featureDetail struct {
-	Feature string `json:"feature"`
-	Enabled bool   `json:"enabled"`
-	Remote  string `json:"remote,omitempty"`
-	Request string `json:"request,omitempty"`
 }
 
 // SetFeature switches a tenant's feature, with a line in the audit log. Errors: KindNotFound for
 // an unknown tenant or feature.
 func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on bool, o Origin) (domain.Tenant, error) {
-	var t domain.Tenant
 	if feature != domain.FeatureRecordings && feature != domain.FeatureExport {
-		return t, domain.Errorf(domain.KindNotFound, "there is no feature %.40q", feature)
+		return domain.Tenant{}, domain.Errorf(domain.KindNotFound, "there is no feature %.40q", feature)
 	}
-	err := c.update(ctx, func(tx *sql.Tx) (err error) {
-		t, err = setTenant(ctx, tx, tenant, func(t *domain.Tenant) {
-			if feature == domain.FeatureRecordings {
-				t.Recordings = on
-			} else {
-				t.Export = on
-			}
-		})
-		if err != nil {
-			return err
+	return c.SetTenantAudited(ctx, tenant, func(t *domain.Tenant) {
+		if feature == domain.FeatureRecordings {
+			t.Recordings = on
+		} else {
+			t.Export = on
 		}
-		at, err := now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		return o.append(ctx, smallTx{Tx: tx}, at, tenant, ActionTenant, featureDetail{feature, on, o.Remote, o.Request})
-	})
-	return t, err
+	}, o)
 }

@@ -132,20 +132,18 @@ func (c *Catalog) Events(ctx context.Context, tenant string, day domain.Day, hou
 // aboutHour says whether a line about a day is about the hour too: names it, or names none.
 func aboutHour(detail json.RawMessage, hour int) bool {
 	var d struct {
-		Hour  any          `json:"hour"`
+		Hour  string       `json:"hour"`
 		Links []issuedLink `json:"links"`
 	}
 	if json.Unmarshal(detail, &d) != nil {
 		return false
 	}
-	switch h := d.Hour.(type) {
-	case string:
-		return h == domain.HourKey{Hour: hour}.HH()
-	case float64:
-		return int(h) == hour
+	hh := domain.HourKey{Hour: hour}.HH()
+	if d.Hour != "" {
+		return d.Hour == hh
 	}
 	for _, l := range d.Links {
-		if l.Hour == hour {
+		if l.Hour == hh {
 			return true
 		}
 	}

@@ -64,7 +64,9 @@ type Download struct {
 	domain.HourKey
 	Token     string // the archive's
 	Revision  int64
-	Continues bool // it does not start at the first byte
+	Object    string
+	Until     time.Time // when the link ends
+	Continues bool      // it does not start at the first byte
 	Origin    Origin
 }
 
@@ -93,7 +95,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 			return err
 		}
 		return d.Origin.append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
-			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Remote: d.Origin.Remote, Request: d.Origin.Request, Continues: d.Continues})
+			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Remote: d.Origin.Remote, Request: d.Origin.Request, Continues: d.Continues})
 	})
 	return w, err
 }

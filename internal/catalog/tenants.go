@@ -35,19 +35,24 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Ten
 	if err := checkTenant(t); err != nil {
 		return t, err
 	}
-	err := c.update(ctx, func(tx *sql.Tx) error {
-		at, err := now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		t.Created = fromMicros(at)
-		ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-			ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, at))
-		if err == nil && !ok {
-			return domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
-		}
+	err := c.update(ctx, func(tx *sql.Tx) (err error) {
+		t, err = createTenant(ctx, tx, t)
 		return err
 	})
+	return t, err
+}
+
+func createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
+	at, err := now(ctx, tx)
+	if err != nil {
+		return t, err
+	}
+	t.Created = fromMicros(at)
+	ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, at))
+	if err == nil && !ok {
+		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
+	}
 	return t, err
 }
 

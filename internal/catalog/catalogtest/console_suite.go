@@ -26,6 +26,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"rebuild is written":  rebuildWritten,
 		"retry is written":    retryWritten,
 		"features":            featureSwitched,
+		"tenants written":     tenantsWritten,
 		"refusal leaves none": refusalUnwritten,
 		"standing":            standing,
 		"standing of nights":  standingNights,

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -40,6 +41,37 @@ func tenants(b *bench) {
 	b.must(err)
 	equal(b, "changed", got, set)
 	equal(b, "limit", got.DayLimit, 9)
+}
+
+// tenantsWritten reads what the audit log says of a tenant's making and changes.
+func tenantsWritten(b *bench) {
+	o := catalog.Origin{Actor: "command", Remote: "192.0.2.7", Request: "r-1"}
+	b.tenant = "beta"
+	made := domain.Tenant{ID: b.tenant, Name: "Beta", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 6}
+	_, err := b.c.CreateTenantAudited(b.ctx, made, o)
+	b.must(err)
+	e, detail := b.last()
+	equal(b, "line", e.Actor+" "+e.Action, "command tenant.create")
+	equal(b, "settings", fmt.Sprint(detail["settings"]),
+		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false name:Beta retentionDays:3]")
+	equal(b, "origin", words(detail["remote"], detail["request"]), "192.0.2.7 r-1")
+	_, err = b.c.CreateTenantAudited(b.ctx, made, o)
+	b.wantKind(err, domain.KindConflict)
+	set := func(change func(t *domain.Tenant)) error {
+		_, err := b.c.SetTenantAudited(b.ctx, b.tenant, change, o)
+		return err
+	}
+	b.wantKind(set(func(t *domain.Tenant) { t.RetentionDays = 0 }), domain.KindInvalid)
+	still, _ := b.last()
+	equal(b, "lines for what was refused", still.Seq-e.Seq, 0)
+	b.must(set(func(t *domain.Tenant) { t.RetentionDays, t.Export, t.Name = 7, true, "Beta Ltd" }))
+	e, detail = b.last()
+	equal(b, "line", e.Action, catalog.ActionTenant)
+	equal(b, "changed", fmt.Sprint(detail["changed"]),
+		"map[export_api:map[from:false to:true] name:map[from:Beta to:Beta Ltd] retentionDays:map[from:3 to:7]]")
+	b.must(set(func(t *domain.Tenant) { t.RetentionDays = 7 }))
+	_, detail = b.last()
+	equal(b, "changed by a repeat", fmt.Sprint(detail["changed"]), "map[]")
 }
 
 func (b *bench) retain(days int) {

@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// tenantDetail is what the audit log says of a tenant's settings: each as it was made, or from what
+// to what it was changed.
+type tenantDetail struct {
+	Settings map[string]any     `json:"settings,omitempty"`
+	Changed  *map[string]fromTo `json:"changed,omitempty"`
+	Remote   string             `json:"remote,omitempty"`
+	Request  string             `json:"request,omitempty"`
+}
+
+type fromTo struct {
+	From any `json:"from"`
+	To   any `json:"to"`
+}
+
+// settings gives a tenant's settings by the names that the admin API has for them.
+func settings(t domain.Tenant) map[string]any {
+	return map[string]any{"name": t.Name, domain.FeatureRecordings: t.Recordings, domain.FeatureExport: t.Export,
+		"retentionDays": t.RetentionDays, "dayLimit": t.DayLimit, "downloadLimit": t.DownloadLimit}
+}
+
+// changedSettings gives what differs between two states of a tenant.
+func changedSettings(before, after domain.Tenant) map[string]fromTo {
+	changed, was := map[string]fromTo{}, settings(before)
+	for name, is := range settings(after) {
+		if is != was[name] {
+			changed[name] = fromTo{was[name], is}
+		}
+	}
+	return changed
+}
+
+// CreateTenantAudited is CreateTenant with its line in the audit log.
+func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Origin) (domain.Tenant, error) {
+	if err := checkTenant(t); err != nil {
+		return t, err
+	}
+	err := c.update(ctx, func(tx *sql.Tx) (err error) {
+		if t, err = createTenant(ctx, tx, t); err != nil {
+			return err
+		}
+		return o.append(ctx, smallTx{Tx: tx}, micros(t.Created), t.ID, ActionCreate,
+			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
+	})
+	return t, err
+}
+
+// SetTenantAudited is SetTenant with its line in the audit log, which says what it changed.
+func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
+	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+		var before domain.Tenant
+		t, err = setTenant(ctx, tx, id, func(t *domain.Tenant) {
+			before = *t
+			change(t)
+		})
+		if err != nil {
+			return err
+		}
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		changed := changedSettings(before, t)
+		return o.append(ctx, smallTx{Tx: tx}, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
+	})
+	return t, err
+}
