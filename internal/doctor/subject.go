@@ -145,10 +145,10 @@ func (d *Doctor) noPart(embedded bool, variables ...string) (finding, bool) {
 
 // scrub takes every secret of the configuration out of a text, whoever put it there.
 func (d *Doctor) scrub() func(string) string {
-	var pairs []string
+	var secrets []string
 	add := func(text string) {
 		if len(text) >= 4 { // shorter ones would tear ordinary words apart
-			pairs = append(pairs, text, "***", url.QueryEscape(text), "***", url.PathEscape(text), "***")
+			secrets = append(secrets, text, url.QueryEscape(text), url.PathEscape(text))
 		}
 	}
 	c := d.s.Config
@@ -157,7 +157,7 @@ func (d *Doctor) scrub() func(string) string {
 	}
 	eachSecret(reflect.ValueOf(c), func(s config.Secret) {
 		u, err := url.Parse(s.Reveal())
-		if err != nil || u.Host == "" {
+		if err != nil || !strings.Contains(s.Reveal(), "://") {
 			add(s.Reveal())
 			return
 		}
@@ -170,6 +170,12 @@ func (d *Doctor) scrub() func(string) string {
 			}
 		}
 	})
+	// Where one begins like another, the longer has to go first: the rest of it would be left.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, text := range secrets {
+		pairs = append(pairs, text, "***")
+	}
 	return strings.NewReplacer(pairs...).Replace
 }
 
