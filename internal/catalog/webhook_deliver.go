@@ -137,8 +137,10 @@ const keptAttempts = 20
 // else has it, or it was replayed or deleted meanwhile.
 func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
-		if a.Gone { // endpoints are locked before their deliveries
-			if err := disableGone(ctx, tx, d.Endpoint.ID); err != nil {
+		gone := a.Gone
+		if gone { // endpoints are locked before their deliveries
+			var err error
+			if gone, err = disableGone(ctx, tx, d.Endpoint); err != nil {
 				return err
 			}
 		}
@@ -150,7 +152,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt
 		switch {
 		case a.Delivered:
 			state, next, delivered = DeliveryDelivered, at, at
-		case a.Gone, a.Again < 0:
+		case gone, a.Again < 0:
 			state, next = DeliveryFailed, at
 		}
 		if a.Status != 0 {
@@ -176,65 +178,46 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt
 	})
 }
 
-// ReturnDelivery gives a claim back without an attempt, to be taken again after wait.
+// ReturnDelivery gives a claim back without an attempt, to be taken again after wait. While there is
+// a wait, whatever else is due for the endpoint waits too: what kept this one from being sent keeps all.
 func (c *Catalog) ReturnDelivery(ctx context.Context, d DeliveryClaim, wait time.Duration) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = (SELECT now_us FROM catalog_clock) + CAST($3 AS BIGINT)
-		WHERE id = $1 AND token = $2`, d.ID, d.Token, wait.Microseconds())
-	return translate(err)
-}
-
-// disableGone disables an endpoint whose receiver answered that it is gone.
-func disableGone(ctx context.Context, tx *sql.Tx, id string) error {
-	e, err := lockEndpoint(ctx, tx, id, ` AND disabled_us IS NULL`)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	at, err := now(ctx, tx)
-	if err != nil {
-		return err
-	}
-	e.Disabled, e.Reason = fromMicros(at), "the receiver answered 410 Gone"
-	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, id, at, e.Reason); err != nil {
-		return err
-	}
-	return e.audit(ctx, tx, Origin{Actor: "receiver"}, ActionWebhookDisable)
-}
-
-// SweepWebhooks forgets events older than keep, with their deliveries: at most limit, and none
-// while deletions pause after a step of the clock. It says how many.
-func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
-	n := 0
-	err := c.update(ctx, func(tx *sql.Tx) error {
-		n = 0
+	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+		until := at + wait.Microseconds()
+		own, err := affected(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = $3 WHERE id = $1 AND token = $2`, d.ID, d.Token, until))
+		if err != nil || !own || wait <= 0 {
 			return err
 		}
-		ids, err := collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
-			err = rows.Scan(&id)
-			return id, err
-		}, `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		list := `(` + parameters(1, len(ids)) + `)`
-		for _, query := range []string{
-			`DELETE FROM webhook_attempts WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE event IN ` + list + `)`,
-			`DELETE FROM webhook_deliveries WHERE event IN ` + list,
-			`DELETE FROM webhook_events WHERE id IN ` + list,
-		} {
-			if _, err := tx.ExecContext(ctx, query, texts(ids)...); err != nil {
-				return err
-			}
-		}
-		n = len(ids)
-		return nil
+		_, err = tx.ExecContext(ctx, `UPDATE webhook_deliveries SET next_us = $2 WHERE endpoint = $1 AND state = 'pending' AND token IS NULL AND next_us < $2`,
+			d.Endpoint.ID, until)
+		return err
 	})
-	return n, err
+}
+
+// disableGone disables an endpoint whose receiver answered that it is gone, and says whether it did.
+// What the receiver of a former address says counts for nothing.
+func disableGone(ctx context.Context, tx *sql.Tx, asked Endpoint) (bool, error) {
+	e, err := lockEndpoint(ctx, tx, asked.ID, ``)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case err != nil:
+		return false, err
+	case e.URL != asked.URL:
+		return false, nil
+	case !e.Disabled.IsZero():
+		return true, nil
+	}
+	at, err := now(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	e.Disabled, e.Reason = fromMicros(at), "the receiver answered 410 Gone"
+	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, e.ID, at, e.Reason); err != nil {
+		return false, err
+	}
+	return true, e.audit(ctx, tx, Origin{Actor: "receiver"}, ActionWebhookDisable)
 }

@@ -34,7 +34,10 @@ func networks() []network {
 		}
 		return out
 	}
-	return append(list(forbidden, "fd00:ec2::254/128"), // metadata of a cloud, inside private space
+	// The clouds' metadata and what belongs to it, where it stands inside of private or public space.
+	clouds := list(forbidden, "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128", "fd00:42::42/128",
+		"fd00:a9fe:a9fe::1/128", "fd00:100::100:200/128")
+	return append(clouds,
 		append(list(private, "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7"),
 			list(forbidden, "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
 				"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20")...)...)

@@ -94,7 +94,6 @@ func (d *Deliverer) Run(ctx context.Context) error {
 		running.Wait()
 		linger.Stop()
 		cancel()
-		d.sender.Close()
 	}()
 	failing := false
 	sweep := time.NewTimer(0)

@@ -13,8 +13,10 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -23,7 +25,7 @@ import (
 )
 
 const (
-	answerBytes = 16 << 10 // of a body that are read, to use its connection again
+	answerBytes = 16 << 10 // of a body that are read: some receivers stop their work when nobody listens
 	headerBytes = 64 << 10
 	errorBytes  = 300 // of an error that is kept
 )
@@ -72,23 +74,15 @@ func (s *Sender) client(scheme string) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:                  nil, // a proxy would connect for us to whatever it likes
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.cfg.Roots},
-			TLSHandshakeTimeout:    s.cfg.Timeout,
-			MaxIdleConnsPerHost:    1,
-			MaxIdleConns:           100,
-			IdleConnTimeout:        30 * time.Second,
+			Proxy:               nil, // a proxy would connect for us to whatever it likes
+			DialContext:         dialer.DialContext,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.cfg.Roots},
+			TLSHandshakeTimeout: s.cfg.Timeout,
+			// A receiver could talk into a connection that is kept, and net/http writes what it says to the standard log.
+			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: headerBytes,
 			DisableCompression:     true,
 		},
-	}
-}
-
-// Close ends idle connections.
-func (s *Sender) Close() {
-	for _, c := range s.clients {
-		c.CloseIdleConnections()
 	}
 }
 
@@ -105,7 +99,9 @@ func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.At
 	response, err := s.post(ctx, d, began, signature)
 	a := catalog.Attempt{Again: again(d.Tries, 0)}
 	if err == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // what it says besides its status is nobody's business
+		if response.StatusCode != http.StatusSwitchingProtocols { // its body is the bare connection, which obeys no context
+			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // what it says besides its status is nobody's business
+		}
 		_ = response.Body.Close()
 		a = judge(response, d.Tries, s.now())
 	} else {
@@ -162,6 +158,17 @@ func (s *Sender) why(ctx context.Context, err error) string {
 	case errors.As(err, &of):
 		err = of.Err
 	}
-	text := err.Error()
-	return "no answer: " + text[:min(len(text), errorBytes)]
+	return "no answer: " + plain(err.Error())
+}
+
+// plain makes what may be a receiver's own bytes a short text that every database takes and that
+// steers no terminal.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	return strings.ToValidUTF8(text[:min(len(text), errorBytes)], "")
 }

@@ -287,3 +287,71 @@ func attemptsBounded(b *bench) {
 	b.must(err)
 	equal(b, "attempts", words(story.Attempts, len(story.Tries), story.Tries[0].N), "25 20 25")
 }
+
+// mendedDeliveries is a clock that was ahead for a month and is right again: what was to be tried by
+// the wrong one is tried by the right one, and a claim of then keeps nobody waiting.
+func mendedDeliveries(b *bench) {
+	b.endpoint("acme")
+	b.endpoint("acme")
+	const ahead = 30 * 24 * time.Hour
+	b.serial = 1 // days that are reopened, whatever the clock says
+	b.pass(ahead)
+	b.event()
+	b.event()
+	list := b.sends(2) // whoever holds these is killed
+	b.must(b.c.RecordDelivery(b.ctx, list[0], catalog.Attempt{Status: 500, Error: "x", Again: time.Hour}))
+	b.pass(-ahead)
+	equal(b, "taken", len(b.claims(9)), 0)
+	_, err := b.c.SweepWebhooks(b.ctx, ahead, 100)
+	b.must(err)
+	for range 2 {
+		for _, d := range b.sends(2) {
+			b.ok(d)
+		}
+	}
+	equal(b, "left", len(b.claims(9)), 0)
+
+	b.event()
+	for _, d := range b.sends(2) { // what is as it should be stays so
+		b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 429, Error: "x", Again: 25 * time.Hour}))
+	}
+	b.event()
+	held := b.sends(1)[0]
+	_, err = b.c.SweepWebhooks(b.ctx, ahead, 100)
+	b.must(err)
+	b.ok(held)
+	b.ok(b.sends(1)[0])
+	equal(b, "left", len(b.claims(9)), 0)
+}
+
+// returnedDelivery is one that could not be signed: what else waits for its endpoint waits too, and
+// nobody else's.
+func returnedDelivery(b *bench) {
+	b.endpoint("acme")
+	for range 3 {
+		b.event()
+	}
+	first, second := b.sends(1)[0], b.sends(1)[0]
+	b.newTenant("small", 3)
+	b.endpoint("small")
+	b.eventOf("small", b.day)
+	b.must(b.c.ReturnDelivery(b.ctx, first, 10*time.Minute))
+	equal(b, "of whom", b.sends(1)[0].Endpoint.Tenant, "small")
+	equal(b, "taken too early", len(b.claims(9)), 0)
+	b.ok(second)
+	b.pass(11 * time.Minute)
+	for range 2 {
+		found := map[string]bool{}
+		for _, d := range b.claims(9) {
+			found[d.Endpoint.Tenant] = true
+			b.ok(d)
+		}
+		equal(b, "taken then", found["acme"], true)
+	}
+	b.event()
+	d := b.sends(1)[0]
+	b.event()
+	b.must(b.c.ReturnDelivery(b.ctx, d, 0)) // given back by a process that stops: that says nothing of others
+	b.sends(1)
+	b.sends(1)
+}

@@ -45,6 +45,8 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"log":                  deliveryLog,
 		"sweep of old events":  sweptEvents,
 		"attempts are bounded": attemptsBounded,
+		"clock was ahead":      mendedDeliveries,
+		"returned":             returnedDelivery,
 	})
 }
 

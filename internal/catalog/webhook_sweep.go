@@ -1,0 +1,68 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// No wait between two tries and no claim reach further ahead. What does was written by a clock ahead of its time.
+const (
+	furthestTry   = 30 * time.Hour
+	furthestLease = 2 * time.Hour
+)
+
+const mendDeliveriesSQL = `UPDATE webhook_deliveries SET next_us = $1, token = NULL
+	WHERE state = 'pending' AND (next_us > $2 OR token IS NOT NULL AND next_us > $3)`
+
+// mendDeliveries makes due what a clock that was ahead left for a time still to come: its claims
+// would keep their endpoints waiting until then. It drops what was written down for an endpoint while
+// that was deleted.
+func mendDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
+	_, err := tx.ExecContext(ctx, mendDeliveriesSQL, at, at+furthestTry.Microseconds(), at+furthestLease.Microseconds())
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM webhook_deliveries WHERE state = 'pending' AND NOT EXISTS
+		(SELECT 1 FROM webhook_endpoints e WHERE e.id = webhook_deliveries.endpoint)`)
+	return err
+}
+
+// SweepWebhooks forgets events older than keep, with their deliveries: at most limit, and none
+// while deletions pause after a step of the clock. It says how many. It also mends what waits.
+func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
+	n := 0
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		n = 0
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := mendDeliveries(ctx, tx, at); err != nil {
+			return err
+		}
+		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+			return err
+		}
+		ids, err := collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
+			err = rows.Scan(&id)
+			return id, err
+		}, `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		list := `(` + parameters(1, len(ids)) + `)`
+		for _, query := range []string{
+			`DELETE FROM webhook_attempts WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE event IN ` + list + `)`,
+			`DELETE FROM webhook_deliveries WHERE event IN ` + list,
+			`DELETE FROM webhook_events WHERE id IN ` + list,
+		} {
+			if _, err := tx.ExecContext(ctx, query, texts(ids)...); err != nil {
+				return err
+			}
+		}
+		n = len(ids)
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,33 @@
+package catalog
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// TestSweepOrphans: a delivery that was written down while its endpoint was deleted waits for nobody.
+func TestSweepOrphans(t *testing.T) {
+	for name, url := range map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := withHistory(t, url)
+			_, err := c.write.ExecContext(t.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, state, next_us, created_us)
+				VALUES ('whd_1', 'evt_1', 'whe_gone', 't1', 'hour.rebuilt', 'pending', 1, 1)`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.SweepWebhooks(t.Context(), time.Hour, 10); err != nil {
+				t.Fatal(err)
+			}
+			list, err := c.Deliveries(t.Context(), DeliveryQuery{Tenant: "t1", Limit: 9})
+			if err != nil || len(list) > 0 {
+				t.Errorf("%d wait, %v", len(list), err)
+			}
+		})
+	}
+}

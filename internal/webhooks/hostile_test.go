@@ -1,0 +1,246 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log" //nolint:depguard // what net/http itself writes goes there
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/webhooks"
+)
+
+// rawReceiver reads a request and then writes what it is told to, byte by byte if need be. It gives its URL.
+func rawReceiver(t *testing.T, then func(conn net.Conn, over <-chan struct{})) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			group.Go(func() {
+				_, _ = conn.Read(make([]byte, 64<<10)) // a test's request comes at once
+				then(conn, over)
+				_ = conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(over)
+		_ = listener.Close()
+		group.Wait()
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// says answers with text and keeps the connection.
+func says(text string) func(net.Conn, <-chan struct{}) {
+	return func(conn net.Conn, over <-chan struct{}) {
+		_, _ = io.WriteString(conn, text)
+		<-over
+	}
+}
+
+// drips repeats text until the connection ends.
+func drips(first, text string, every time.Duration) func(net.Conn, <-chan struct{}) {
+	return func(conn net.Conn, over <-chan struct{}) {
+		_, err := io.WriteString(conn, first)
+		for err == nil {
+			select {
+			case <-over:
+				return
+			case <-time.After(every):
+				_, err = io.WriteString(conn, text)
+			}
+		}
+	}
+}
+
+// TestReceiversWithoutEnd tries receivers that never come to an end: each try does, and a process that
+// stops meanwhile stops.
+func TestReceiversWithoutEnd(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for name, c := range map[string]struct {
+		then   func(net.Conn, <-chan struct{})
+		state  string
+		status int
+		text   string
+	}{
+		"another protocol":       {says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), catalog.DeliveryPending, 101, "answered 101"},
+		"a status line in drops": {drips("HTTP/1.1 200 ", "O", 10*time.Millisecond), catalog.DeliveryPending, 0, "no answer within 1s"},
+		"headers in drops":       {drips(ok, "X: y\r\n", 10*time.Millisecond), catalog.DeliveryPending, 0, "no answer within 1s"},
+		"endless hints":          {drips("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0), catalog.DeliveryPending, 0, "no answer"},
+		"a body in drops":        {drips(ok+"Content-Length: 1000000\r\n\r\n", "x", 10*time.Millisecond), catalog.DeliveryDelivered, 200, ""},
+		"chunks without end":     {drips(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 10*time.Millisecond), catalog.DeliveryDelivered, 200, ""},
+		"a zip bomb":             {drips(ok+"Content-Encoding: gzip\r\n\r\n", strings.Repeat("\x1f\x8b\x00", 9999), 0), catalog.DeliveryDelivered, 200, ""},
+		"a body that hangs":      {says(ok + "Content-Length: 10\r\n\r\nx"), catalog.DeliveryDelivered, 200, ""},
+		"an error that hangs":    {says("HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nx"), catalog.DeliveryPending, 500, "answered 500"},
+		"silence":                {says(""), catalog.DeliveryPending, 0, "no answer within 1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
+			w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+			w.tenant("acme", rawReceiver(t, c.then))
+			stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = time.Second })
+			w.events("acme", 1)
+			w.until("a try ends", func() bool { return w.log("acme")[0].Attempts == 1 })
+			if d := w.log("acme")[0]; d.State != c.state || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
+				t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
+			}
+			stop()
+		})
+	}
+}
+
+// TestAnswersThatAreNoText: what a receiver says in place of HTTP is written down as text that every
+// database takes and that steers no terminal. What can't be written down would be sent again for ever.
+func TestAnswersThatAreNoText(t *testing.T) {
+	onBoth(t, func(w *world) {
+		answers := map[string]string{
+			"bytes":   "HTTP/1.1 200 OK\r\nb\xffd \x00\x1b[2J\u202e\r\n\r\n",
+			"cut":     "HTTP/1.1 200 OK\r\n" + strings.Repeat("ä", 400) + "\r\n\r\n",
+			"cut-too": "HTTP/1.1 200 OK\r\nx" + strings.Repeat("ä", 400) + "\r\n\r\n",
+			"ssh":     "SSH-2.0-OpenSSH_9.9\r\n",
+			"status":  "HTTP/1.1 99999999999999999999 \xff\r\n\r\n",
+		}
+		for name, text := range answers {
+			w.tenant(name, rawReceiver(w.T, says(text)))
+			w.events(name, 1)
+		}
+		stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = 5 * time.Second })
+		defer stop()
+		for name := range answers {
+			w.until("a try of "+name, func() bool { return w.log(name)[0].Attempts == 1 })
+			d := w.log(name)[0]
+			if d.State != catalog.DeliveryPending || !strings.HasPrefix(d.Error, "no answer: ") || len(d.Error) > 400 || !utf8.ValidString(d.Error) ||
+				strings.ContainsFunc(d.Error, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				w.Errorf("%s: %s, %q", name, d.State, d.Error)
+			}
+		}
+	})
+}
+
+// TestGoneFromBefore: what an address answers that a webhook has left says nothing of the new one.
+func TestGoneFromBefore(t *testing.T) {
+	onBoth(t, func(w *world) {
+		asked, release := make(chan struct{}), make(chan struct{})
+		former := newReceiver(w.T, func(w http.ResponseWriter, _ *http.Request) {
+			close(asked)
+			<-release
+			w.WriteHeader(http.StatusGone)
+		})
+		now := newReceiver(w.T, nil)
+		e, _ := w.tenant("acme", former.URL)
+		stop := w.deliverer(w.catalog, nil)
+		defer stop()
+		w.events("acme", 1)
+		<-asked
+		_, err := w.endpoints.Set(w.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, catalog.Origin{Actor: "test"})
+		w.must(err)
+		close(release)
+		w.until("the try ends", func() bool { return w.log("acme")[0].Attempts == 1 })
+		e, err = w.catalog.Endpoint(w.Context(), "acme", e.ID)
+		w.must(err)
+		if !e.Disabled.IsZero() {
+			w.Errorf("the new address is disabled: %s", e.Reason)
+		}
+		w.pass(time.Minute)
+		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		if n := len(now.all()); n != 1 {
+			w.Errorf("%d arrived at the new address", n)
+		}
+	})
+}
+
+// TestUnasked: a receiver that goes on talking when all is said writes nothing into this process's log.
+func TestUnasked(t *testing.T) {
+	var mu sync.Mutex
+	var written bytes.Buffer
+	log.SetOutput(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return written.Write(p)
+	}))
+	t.Cleanup(func() { log.SetOutput(io.Discard) })
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	talked := make(chan struct{}, 10)
+	w.tenant("acme", rawReceiver(t, func(conn net.Conn, over <-chan struct{}) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		time.Sleep(100 * time.Millisecond) // until the connection is put aside
+		_, _ = io.WriteString(conn, `{"level":"error","msg":"forged"}`+"\n")
+		time.Sleep(100 * time.Millisecond)
+		talked <- struct{}{}
+		<-over
+	}))
+	w.deliverer(w.catalog, nil)
+	w.events("acme", 1)
+	w.untilState("acme", catalog.DeliveryDelivered, 1)
+	<-talked
+	mu.Lock()
+	defer mu.Unlock()
+	if written.Len() > 0 {
+		t.Errorf("it wrote %q", written.String())
+	}
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// TestUnsignedWaits: where the master key is missing, a backlog is not gone through one by one again and again.
+func TestUnsignedWaits(t *testing.T) {
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	r := newReceiver(t, nil)
+	w.tenant("acme", r.URL)
+	w.events("acme", 30)
+	right := w.vault
+	var err error
+	w.vault, err = auth.NewVault("")
+	w.must(err)
+	counted := &counting{Store: w.catalog}
+	stop := w.deliverer(counted, nil)
+	w.until("everything waits", func() bool {
+		for _, d := range w.log("acme") {
+			if time.Until(d.Next) < 30*time.Second {
+				return false
+			}
+		}
+		return true
+	})
+	stop()
+	if n := counted.returned.Load(); n > 2 {
+		t.Errorf("%d deliveries were tried one by one", n)
+	}
+	w.vault = right
+	w.pass(2 * time.Minute)
+	w.deliverer(w.catalog, nil)
+	w.untilState("acme", catalog.DeliveryDelivered, 30)
+}
+
+// counting counts what is given back.
+type counting struct {
+	webhooks.Store
+	returned atomic.Int32
+}
+
+func (c *counting) ReturnDelivery(ctx context.Context, d catalog.DeliveryClaim, wait time.Duration) error {
+	c.returned.Add(1)
+	return c.Store.ReturnDelivery(ctx, d, wait)
+}
