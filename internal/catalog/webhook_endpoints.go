@@ -191,7 +191,7 @@ func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string,
 // EndpointChange is what SetEndpoint changes; nil fields stay.
 type EndpointChange struct {
 	URL     *string
-	Events  []string // none: as they were
+	Events  []string // nil: as they were
 	Enabled *bool
 }
 
@@ -202,7 +202,7 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 		if s.URL != nil {
 			e.URL = *s.URL
 		}
-		if len(s.Events) > 0 {
+		if s.Events != nil {
 			e.Events = s.Events
 		}
 		switch {

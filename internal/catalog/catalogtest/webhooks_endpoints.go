@@ -64,6 +64,8 @@ func endpointBounds(b *bench) {
 	b.wantKind(err, domain.KindNotFound)
 	_, err = b.c.SetEndpoint(b.ctx, "other", e.ID, catalog.EndpointChange{Events: []string{"x"}}, anyone)
 	b.wantKind(err, domain.KindInvalid)
+	_, err = b.c.SetEndpoint(b.ctx, "other", e.ID, catalog.EndpointChange{Events: []string{}}, anyone)
+	b.wantKind(err, domain.KindInvalid)
 	b.wantKind(b.c.DeleteEndpoint(b.ctx, "acme", e.ID, anyone), domain.KindNotFound)
 	var made atomic.Int64
 	var group sync.WaitGroup
