@@ -29,6 +29,7 @@ func (h *handler) api() http.Handler {
 	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: h.putFeature})
 	at("/tenants/{tenant}/webhooks", web.Methods{Get: h.getWebhooks, Post: h.postWebhook})
 	at("/tenants/{tenant}/webhooks/{webhook}", web.Methods{Put: h.putWebhook, Del: h.deleteWebhook})
+	at("/tenants/{tenant}/webhooks/{webhook}/rotate", web.Methods{Post: h.postRotate})
 	at("/tenants/{tenant}/webhooks/{webhook}/test", web.Methods{Post: h.postTest})
 	at("/tenants/{tenant}/deliveries", web.Methods{Get: h.getDeliveries})
 	at("/tenants/{tenant}/deliveries/replay", web.Methods{Post: h.postReplay})

@@ -17,9 +17,17 @@ type question struct {
 	Heading string
 	Text    string
 	Button  string
-	Choice  bool // whether complete hours are built again as well
+	Choice  *choice // nil when there is none
 	Back    string
 }
+
+// choice is a form's field with its options, the first of them picked.
+type choice struct {
+	Legend, Name string
+	Options      []option
+}
+
+type option struct{ Value, Label string }
 
 func (h *handler) ask(w http.ResponseWriter, r *http.Request, q question) {
 	if err := h.writable(); err != nil {
@@ -51,8 +59,11 @@ func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back, words := wishPage(b)
-	h.ask(w, r, question{Heading: "Rebuild " + words + "?", Button: "Rebuild", Choice: true, Back: back,
-		Text: "Links that were issued keep the revision they name. The tenant sees the new one when it is whole."})
+	h.ask(w, r, question{Heading: "Rebuild " + words + "?", Button: "Rebuild", Back: back,
+		Text: "Links that were issued keep the revision they name. The tenant sees the new one when it is whole.",
+		Choice: &choice{Legend: "Which hours", Name: "hours", Options: []option{
+			{"waiting", "Only what waits: failed hours, and those with new recordings"},
+			{"all", "Complete hours too: each gets another revision"}}}})
 }
 
 // action is something done to a day or an hour. The console and the API differ in how they read it

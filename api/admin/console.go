@@ -40,6 +40,7 @@ func (h *handler) console() (http.Handler, error) {
 	guarded("/admin/tenants/{tenant}", h.showTenant, nil)
 	guarded("/admin/tenants/{tenant}/features/{feature}/{to}", h.askFeature, h.doFeature)
 	guarded("/admin/tenants/{tenant}/deliveries/{delivery}/replay", h.askReplay, h.doReplay)
+	guarded("/admin/tenants/{tenant}/webhooks/{webhook}/rotate", h.askRotate, h.doRotate)
 	guarded("/admin/tenants/{tenant}/days/{day}", h.showDay, nil)
 	guarded("/admin/tenants/{tenant}/days/{day}/rebuild", h.askRebuild, h.doRebuild)
 	guarded("/admin/tenants/{tenant}/days/{day}/retry", h.askRetry, h.doRetry)

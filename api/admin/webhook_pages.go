@@ -19,6 +19,7 @@ const tenantDeliveries = 20
 type hook struct {
 	catalog.Endpoint
 	Enabled bool
+	Rotate  string // address that asks before it makes a new secret
 }
 
 // sending is a delivery as a page shows it.
@@ -39,7 +40,7 @@ func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, li
 		return nil, nil, err
 	}
 	for _, e := range endpoints {
-		hooks = append(hooks, hook{e, e.Disabled.IsZero()})
+		hooks = append(hooks, hook{e, e.Disabled.IsZero(), tenantPath(tenant) + "/webhooks/" + e.ID + "/rotate"})
 	}
 	if len(hooks) == 0 {
 		return nil, nil, nil

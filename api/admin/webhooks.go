@@ -26,6 +26,7 @@ const (
 type Endpoints interface {
 	Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error)
 	Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
+	Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error)
 }
 
 // Webhooks is what the catalog knows and does about webhooks. Errors: KindNotFound, KindConflict

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"html"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,17 @@ func TestWebhookAPI(t *testing.T) {
 		list := w.call("GET", hooks, "", 200)["webhooks"].([]any)
 		w.equal("listed", len(list), 1)
 		w.equal("secret, listed", list[0].(map[string]any)["secret"], nil)
+		secrets := map[any]bool{made["secret"]: true}
+		for _, body := range []string{"", `{"graceSeconds":0}`, `{"graceSeconds":2592000}`} {
+			rotated := w.call("POST", hooks+"/"+id+"/rotate", body, 200)
+			w.equal("rotated", []any{rotated["id"], strings.HasPrefix(rotated["secret"].(string), "whsec_"), secrets[rotated["secret"]]}, []any{id, true, false})
+			secrets[rotated["secret"]] = true
+			e, err := w.catalog.Endpoint(w.Context(), "acme", id)
+			if err != nil {
+				w.Fatal(err)
+			}
+			w.equal("the former signs too after "+body, e.Former.Data != nil, body != `{"graceSeconds":0}`)
+		}
 		w.equal("all events", w.call("PUT", hooks+"/"+id, `{"events":["day.failed","day.completed","hour.rebuilt"]}`, 200)["events"],
 			[]string{"day.completed", "day.failed", "hour.rebuilt"})
 
@@ -95,12 +108,20 @@ func TestWebhookAPI(t *testing.T) {
 			{"POST", "/tenants/nobody/webhooks/" + id + "/test", "", 404},
 			{"DELETE", "/tenants/nobody/webhooks/" + id, "", 404},
 			{"GET", hooks + "/" + id, "", 405},
+			{"POST", hooks + "/" + id + "/rotate", `{"graceSeconds":-1}`, 400},
+			{"POST", hooks + "/" + id + "/rotate", `{"graceSeconds":2592001}`, 400},
+			{"POST", hooks + "/" + id + "/rotate", `{"graceSeconds":9223372036854775807}`, 400},
+			{"POST", hooks + "/" + id + "/rotate", `{"graceSeconds":1.5}`, 400},
+			{"POST", hooks + "/" + id + "/rotate", `{"grace":1}`, 400},
+			{"POST", hooks + "/whe_x/rotate", "", 404},
+			{"POST", "/tenants/nobody/webhooks/" + id + "/rotate", "", 404},
+			{"GET", hooks + "/" + id + "/rotate", "", 405},
 		} {
 			w.call(c.method, c.path, c.body, c.status)
 		}
 		w.equal("deleted", w.call("DELETE", hooks+"/"+id, "", 200)["deleted"], id)
 		w.equal("log", w.events("acme"), []string{"admin webhook.delete", "admin webhook.set", "admin webhook.test", "admin webhook.replay", "admin webhook.replay",
-			"admin webhook.replay", "admin webhook.set", "admin webhook.create"})
+			"admin webhook.replay", "admin webhook.set", "admin webhook.rotate", "admin webhook.rotate", "admin webhook.rotate", "admin webhook.create"})
 	})
 }
 
@@ -141,6 +162,49 @@ func TestWebhookPages(t *testing.T) {
 	})
 }
 
+// TestRotatePages makes new secrets from the console: each is shown once, on a page that nobody keeps.
+func TestRotatePages(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		w.withWebhooks(admin.Config{Token: adminToken})
+		session := w.session()
+		made := w.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/x"}`, 201)
+		id := made["id"].(string)
+		tenant := "/admin/tenants/acme"
+		rotate := tenant + "/webhooks/" + id + "/rotate"
+		if page := string(w.ask("GET", tenant, "", "Cookie", session).Body); !strings.Contains(page, `href="`+rotate+`"`) {
+			w.Error("the tenant's page does not offer a new secret")
+		}
+		ask := w.ask("GET", rotate, "", "Cookie", session)
+		if ask.Status != 200 || !strings.Contains(string(ask.Body), "hooks.example.com") || !strings.Contains(string(ask.Body), `name="former" value="end"`) {
+			w.Errorf("asking answers %d: %s", ask.Status, ask.Body)
+		}
+		w.equal("asked only", w.events("acme"), []string{"admin webhook.create"})
+		shown := regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`)
+		seen := map[string]bool{made["secret"].(string): true}
+		for _, former := range []string{"grace", "end"} {
+			a := w.ask("POST", rotate, "former="+former, "Cookie", session)
+			secret := html.UnescapeString(string(a.Body))
+			secret = shown.FindString(secret)
+			if a.Status != 200 || a.Header.Get("Cache-Control") != "no-store" || secret == "" || seen[secret] {
+				w.Errorf("%s answers %d, %v: %s", former, a.Status, a.Header, a.Body)
+			}
+			seen[secret] = true
+			e, err := w.catalog.Endpoint(w.Context(), "acme", id)
+			if err != nil {
+				w.Fatal(err)
+			}
+			w.equal("the former signs too, "+former, e.Former.Data != nil, former == "grace")
+		}
+		if page := string(w.ask("GET", tenant, "", "Cookie", session).Body); strings.Contains(page, "whsec_") {
+			w.Error("the tenant's page shows a secret")
+		}
+		for _, method := range []string{"GET", "POST"} {
+			w.equal("unknown", w.ask(method, tenant+"/webhooks/whe_x/rotate", "", "Cookie", session).Status, 404)
+		}
+		w.equal("log", w.events("acme"), []string{"admin webhook.rotate", "admin webhook.rotate", "admin webhook.create"})
+	})
+}
+
 func TestWebhooksReadOnly(t *testing.T) {
 	w := newWorld(t, apitest.SQLite(t), nil)
 	w.withWebhooks(admin.Config{Token: adminToken})
@@ -150,10 +214,13 @@ func TestWebhooksReadOnly(t *testing.T) {
 	hooks := "/tenants/acme/webhooks"
 	w.call("GET", hooks, "", 200)
 	for _, c := range [][3]string{{"POST", hooks, `{"url":"https://hooks.example.com/x"}`}, {"PUT", hooks + "/" + id, `{"enabled":false}`}, {"DELETE", hooks + "/" + id, ""},
-		{"POST", hooks + "/" + id + "/test", ""}, {"POST", "/tenants/acme/deliveries/replay", `{"failed":true}`}} {
+		{"POST", hooks + "/" + id + "/test", ""}, {"POST", hooks + "/" + id + "/rotate", ""}, {"POST", "/tenants/acme/deliveries/replay", `{"failed":true}`}} {
 		w.call(c[0], c[1], c[2], 403)
 	}
-	if page := string(w.ask("GET", "/admin/tenants/acme", "", "Cookie", w.session()).Body); strings.Contains(page, "Replay…") || !strings.Contains(page, "day.completed") {
+	rotate := "/admin/tenants/acme/webhooks/" + id + "/rotate"
+	w.equal("asked", w.ask("GET", rotate, "", "Cookie", w.session()).Status, 403)
+	w.equal("done", w.ask("POST", rotate, "x=1", "Cookie", w.session()).Status, 403)
+	if page := string(w.ask("GET", "/admin/tenants/acme", "", "Cookie", w.session()).Body); strings.Contains(page, "Replay…") || strings.Contains(page, "New secret…") || !strings.Contains(page, "day.completed") {
 		w.Error("the page offers what it can't do")
 	}
 }

@@ -184,7 +184,7 @@ func (*webhookRotateCmd) Help() string {
 
 // Run rotates the secret.
 func (c *webhookRotateCmd) Run(ctx context.Context, d *deps) error {
-	if c.Grace < 0 || c.Grace > 30*24*time.Hour {
+	if c.Grace < 0 || c.Grace > webhooks.MaxGrace {
 		return &usageError{"--grace must be 0 to 720h"}
 	}
 	return c.withEndpoints(ctx, d, func(ctx context.Context, endpoints *webhooks.Endpoints) error {

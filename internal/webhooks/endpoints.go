@@ -5,10 +5,15 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
 )
 
-// DefaultGrace is how long a former secret signs too after a rotation.
-const DefaultGrace = 24 * time.Hour
+// DefaultGrace is how long a former secret signs too after a rotation unless somebody says
+// otherwise, MaxGrace how long it may.
+const (
+	DefaultGrace = 24 * time.Hour
+	MaxGrace     = 30 * 24 * time.Hour
+)
 
 // EndpointStore keeps endpoints. Errors as of the catalog's methods.
 type EndpointStore interface {
@@ -56,8 +61,12 @@ func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.Endpoi
 	return s.store.SetEndpoint(ctx, tenant, id, c, o)
 }
 
-// Rotate gives an endpoint a new secret; the one before signs too for grace. Error: KindNotFound.
+// Rotate gives an endpoint a new secret; the one before signs too for grace. Errors: KindNotFound,
+// KindInvalid for a grace below 0 or above MaxGrace.
 func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error) {
+	if grace < 0 || grace > MaxGrace {
+		return catalog.Endpoint{}, "", domain.Errorf(domain.KindInvalid, "the grace time must be 0 to %d seconds", int64(MaxGrace/time.Second))
+	}
 	secret, sealed := newSecret(s.vault, id)
 	e, err := s.store.RotateEndpoint(ctx, tenant, id, sealed, grace, o)
 	if err != nil {
