@@ -7,7 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/webhooks"
 )
 
 // TestReseal changes the master key of an installation with a webhook.
@@ -26,7 +30,9 @@ func TestReseal(t *testing.T) {
 		}
 		return out + errs
 	}
-	run(exitOK, "migrate", "up")
+	if said := run(exitOK, "migrate", "up"); !strings.Contains(said, "signing keys made: 3") || strings.Contains(said, "steps taken: 0") {
+		t.Errorf("a first migration says %s", said)
+	}
 	run(exitOK, "tenant", "create", "acme")
 	var made struct {
 		ID string `json:"id"`
@@ -48,4 +54,74 @@ func TestReseal(t *testing.T) {
 	run(exitOK, "keys", "rotate")
 	env["CALLVAULT_MASTER_KEY"] = former
 	run(exitFailed, "keys", "rotate")
+}
+
+// TestWebhookUnderAnotherMasterKey: a secret that no worker could open is not taken, and one that
+// stands does not keep a change of the master key from saying what to do.
+func TestWebhookUnderAnotherMasterKey(t *testing.T) {
+	const master, other = "a master key of a good length, for tests", "another master key of a good length, for tests"
+	url := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
+	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := c.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.EnsureKeys(t.Context(), c, master); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+		t.Fatal(err)
+	}
+	// Parts of their own: nothing is prepared beside them. Webhooks need the catalog alone.
+	env := config.Env{"CALLVAULT_DATABASE_URL": url, "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1", "CALLVAULT_S3_ENDPOINT": "http://127.0.0.1:1",
+		"CALLVAULT_S3_ACCESS_KEY": "a", "CALLVAULT_S3_SECRET_KEY": "s"}
+	run := func(key string, want int, args ...string) string {
+		t.Helper()
+		env["CALLVAULT_MASTER_KEY"] = key
+		code, out, errs := callvault(t, env, args...)
+		if code != want {
+			t.Fatalf("%v: exit %d, printed %q and %q", args, code, out, errs)
+		}
+		return out + errs
+	}
+	create := []string{"webhook", "create", "--tenant", "acme", "--url", "https://a.example/", "--json"}
+	for _, key := range []string{other, ""} {
+		if said := run(key, exitFailed, create...); !strings.Contains(said, "the key that they were made with") {
+			t.Errorf("with the key %q it says %s", key, said)
+		}
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(run(master, exitOK, create...)), &made); err != nil {
+		t.Fatal(err)
+	}
+	run(other, exitFailed, "webhook", "rotate", "--tenant", "acme", made.ID)
+	run(master, exitOK, "webhook", "rotate", "--tenant", "acme", made.ID)
+
+	wrong, err := auth.NewVault(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := wrong.Seal(webhooks.SealedAbout(made.ID), []byte("whsec_"))
+	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, catalog.Sealed{Data: data, Encrypted: true}, 0, catalog.Origin{Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "former.key")
+	if err := os.WriteFile(file, []byte(master), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reseal := []string{"keys", "reseal", "--former", file}
+	if said := run("a third master key of a good length, for tests", exitFailed, reseal...); !strings.Contains(said, made.ID) || !strings.Contains(said, "webhook rotate") {
+		t.Errorf("it says %s", said)
+	}
+	run(master, exitOK, "webhook", "rotate", "--tenant", "acme", made.ID, "--grace", "0")
+	run("a third master key of a good length, for tests", exitOK, reseal...)
 }

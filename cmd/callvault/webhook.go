@@ -123,7 +123,7 @@ func (c *webhookListCmd) Run(ctx context.Context, d *deps) error {
 			}
 			state := "enabled"
 			if !e.Disabled.IsZero() {
-				state = "disabled " + e.Reason
+				state = "disabled: " + e.Reason
 			}
 			rows = append(rows, []string{e.ID, e.URL, strings.Join(e.Events, " "), state, stamp(e.Created)})
 		}
@@ -233,7 +233,7 @@ func (c *webhookTestCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		return d.show(c.JSON, map[string]string{"delivery": id}, func() string {
-			return fmt.Sprintf("delivery %s waits for a worker", id)
+			return fmt.Sprintf("delivery %s waits for a worker; what became of it: callvault webhook deliveries --tenant %s --event webhook.test", id, c.Tenant)
 		})
 	})
 }

@@ -133,6 +133,16 @@ func (c *webhookReplayCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, map[string]int{"replayed": n}, func() string { return fmt.Sprintf("%d deliveries wait for a worker", n) })
+		return d.show(c.JSON, map[string]int{"replayed": n}, func() string { return replayText(n) })
 	})
+}
+
+func replayText(n int) string {
+	switch n {
+	case 0:
+		return "there is nothing to replay"
+	case 1:
+		return "1 delivery waits for a worker"
+	}
+	return fmt.Sprintf("%d deliveries wait for a worker", n)
 }

@@ -35,8 +35,9 @@ type Parts struct {
 	// Dir is the data directory that this process has locked; nil when it needs none.
 	Dir *DataDir
 
-	tracing *telemetry.Tracing
-	metrics *metrics.Metrics
+	prepared Prepared
+	tracing  *telemetry.Tracing
+	metrics  *metrics.Metrics
 }
 
 // Embedded says that some of the parts run in this process.
@@ -180,7 +181,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	return nil
 }
 
-// Prepared is what Prepare did.
+// Prepared is what Prepare did, each time that this process called it: opening embedded parts does.
 type Prepared struct {
 	Migrations int `json:"migrations"` // schema steps taken
 	Keys       int `json:"keys"`       // signing keys made
@@ -189,18 +190,20 @@ type Prepared struct {
 // Prepare brings the schema up, makes missing buckets and signing keys. It can be repeated, and
 // run by several processes at once.
 func (p *Parts) Prepare(ctx context.Context) (Prepared, error) {
-	var done Prepared
-	var err error
-	if done.Migrations, err = p.Catalog.Migrate(ctx); err != nil {
-		return done, err
+	steps, err := p.Catalog.Migrate(ctx)
+	p.prepared.Migrations += steps
+	if err != nil {
+		return p.prepared, err
 	}
-	if done.Keys, err = auth.EnsureKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal()); err != nil {
-		return done, err
+	keys, err := auth.EnsureKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
+	p.prepared.Keys += keys
+	if err != nil {
+		return p.prepared, err
 	}
 	if err := p.sealWebhooks(ctx); err != nil {
-		return done, err
+		return p.prepared, err
 	}
-	return done, p.EnsureBuckets(ctx)
+	return p.prepared, p.EnsureBuckets(ctx)
 }
 
 // EnsureBuckets makes missing buckets and gives them their rules. Archives that were left behind

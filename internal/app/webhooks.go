@@ -23,7 +23,31 @@ func (p *Parts) Webhooks() (*webhooks.Endpoints, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
 	}
-	return webhooks.NewEndpoints(p.Catalog, vault, p.webhookRules()), nil
+	return webhooks.NewEndpoints(keyedStore{p.Catalog, p.Config.MasterKey.Reveal()}, vault, p.webhookRules()), nil
+}
+
+// keyedStore takes no secret that was sealed under another master key than the signing keys: a
+// command with the wrong one, or an API that knows the former one only. No worker could sign with
+// it, and the master key could not be changed any more.
+type keyedStore struct {
+	*catalog.Catalog
+	master string
+}
+
+// CreateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
+func (s keyedStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error) {
+	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
+		return e, err
+	}
+	return s.Catalog.CreateEndpoint(ctx, e, o)
+}
+
+// RotateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
+func (s keyedStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, grace time.Duration, o catalog.Origin) (catalog.Endpoint, error) {
+	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
+		return catalog.Endpoint{}, err
+	}
+	return s.Catalog.RotateEndpoint(ctx, tenant, id, fresh, grace, o)
 }
 
 // sealWebhooks encrypts secrets that were stored before there was a master key.

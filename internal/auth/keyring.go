@@ -79,6 +79,25 @@ func RotateKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	return addKeys(ctx, store, b, purposes(), true)
 }
 
+// CheckMaster says whether master opens every signing key: what is sealed under another one cannot
+// be read by those who run. Errors: KindInvalid, KindUnavailable.
+func CheckMaster(ctx context.Context, store KeyStore, master string) error {
+	b, err := newBox(master)
+	if err != nil {
+		return err
+	}
+	stored, _, err := store.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range stored {
+		if _, err := b.open(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func addKeys(ctx context.Context, store KeyStore, b *box, list []Purpose, rotate bool) (int, error) {
 	if len(list) == 0 {
 		return 0, nil

@@ -140,7 +140,7 @@ func (c *Catalog) Endpoint(ctx context.Context, tenant, id string) (Endpoint, er
 }
 
 func noEndpoint(err error, tenant, id string) error {
-	return notFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant", tenant, id)
+	return notFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant %.70q", tenant, id, tenant)
 }
 
 // Endpoints lists a tenant's endpoints by id: a handful at most.

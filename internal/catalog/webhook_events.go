@@ -195,7 +195,7 @@ func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o Origin)
 			return noEndpoint(err, tenant, id)
 		}
 		if !e.Disabled.IsZero() {
-			return domain.Errorf(domain.KindConflict, "webhook %s is disabled; enable it first", id)
+			return domain.Errorf(domain.KindConflict, "webhook %s is disabled; enable it first: callvault webhook set --tenant %s %s --enable", id, tenant, id)
 		}
 		at, err := now(ctx, tx)
 		if err != nil {
