@@ -14,11 +14,21 @@ import (
 func TestDoctorWithNothingThere(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	code, out, errs := callvault(t, nil, "doctor", "--data", data)
-	if code != exitOK || errs != "" || !strings.Contains(out, "no callvault standalone has run here yet") || !strings.Contains(out, " 0 failing") {
+	if code != exitFailed || errs != "" || !strings.Contains(out, "FAIL  disk                 no callvault standalone has run here yet") ||
+		!strings.Contains(out, "ask where callvault runs") || !strings.Contains(out, " 1 failing") {
 		t.Errorf("exit %d, stderr %q\n%s", code, errs, out)
 	}
 	if _, err := os.Stat(data); err == nil {
 		t.Error("it made the data directory")
+	}
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := callvault(t, nil, "doctor", "--data", data); code != exitFailed || !strings.Contains(out, "holds no callvault data") {
+		t.Errorf("an empty directory: exit %d\n%s", code, out)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) > 0 {
+		t.Errorf("it left %v in the data directory, %v", left, err)
 	}
 }
 

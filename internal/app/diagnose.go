@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/config"
@@ -38,6 +39,7 @@ func Diagnose(ctx context.Context, dg Diagnosis, log *zap.Logger) (results []doc
 	}
 	s.EmbeddedCatalog, s.EmbeddedQueue = unset(noCatalog, "CALLVAULT_DATABASE_URL"), unset(noQueue, "CALLVAULT_REDIS_URL")
 	s.EmbeddedObjects = unset(noObjects, "CALLVAULT_S3_ENDPOINT")
+	redis.SetLogger(redisLog{log.Named("redis")}) // it would write to stderr by itself
 	g := NewGroup(log, dg.Config.DrainTimeout)
 	if s.EmbeddedCatalog || s.EmbeddedQueue || s.EmbeddedObjects {
 		if err := p.lend(ctx, g, &s, log); err != nil {
@@ -58,8 +60,17 @@ func (p *Parts) lend(ctx context.Context, g *Group, s *doctor.Subject, log *zap.
 	if _, err := os.Stat(p.Config.Data); errors.Is(err, fs.ErrNotExist) {
 		return domain.Errorf(domain.KindNotFound, "no callvault standalone has run here yet: there is no directory %s", p.Config.Data)
 	}
+	mark := marker(s.EmbeddedCatalog, s.EmbeddedObjects)
+	if err := holds(p.Config.Data, mark, lockName); err != nil { // the lock alone may be that of a first start under way
+		return err
+	}
 	if err := p.lockOrJoin(ctx, g); err != nil {
 		return err
+	}
+	if p.Dir != nil {
+		if err := holds(p.Config.Data, mark); err != nil {
+			return err
+		}
 	}
 	disk := (*embedded.Disk)(nil)
 	var err error

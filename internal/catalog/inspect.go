@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Server is the database behind the catalog.
@@ -12,7 +15,7 @@ type Server struct {
 	Version   string
 	Number    int    // PostgreSQL's own number of its version, such as 140005
 	Encoding  string // of the database
-	ReadOnly  bool   // a standby, or set to take no writes
+	ReadOnly  bool   // a standby, a file that may not be written, or set to take no writes
 	MayCreate bool   // new tables in its schema
 	Foreign   int    // tables of the schema that belong to somebody else
 	Used      int    // connections of all clients
@@ -45,8 +48,13 @@ func (c *Catalog) inspectSQLite(ctx context.Context) (Server, error) {
 	if err != nil {
 		return s, translate(err)
 	}
-	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return s, translate(err)
+	// The lock alone is also given of a file that may not be written.
+	_, err = tx.ExecContext(ctx, `CREATE TABLE callvault_doctor (n INTEGER)`)
+	if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
+		err = errors.Join(err, undo)
 	}
-	return s, nil
+	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_READONLY {
+		s.ReadOnly, err = true, nil
+	}
+	return s, translate(err)
 }

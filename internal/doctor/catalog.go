@@ -19,6 +19,8 @@ const (
 	fewLeft     = 10     // connections beside the pool's own
 	maxSkew     = 5 * time.Second
 	someSkew    = time.Second
+
+	sqliteAdvice = "let this user write to the database's file and its directory; end what holds it locked"
 )
 
 func (d *Doctor) reachCatalog(ctx context.Context) finding {
@@ -37,7 +39,7 @@ func (d *Doctor) reachCatalog(ctx context.Context) finding {
 	began := d.s.Now()
 	c, err := catalog.Open(ctx, dsn.Reveal(), catalog.Rules{})
 	if err != nil {
-		return failed(err, catalogAdvice(err))
+		return failed(err, d.catalogAdvice(err))
 	}
 	d.catalog = c
 	d.keep(c.Close)
@@ -49,7 +51,10 @@ func (d *Doctor) reachCatalog(ctx context.Context) finding {
 }
 
 // catalogAdvice goes by SQLSTATE, which no translation of the server's changes.
-func catalogAdvice(err error) string {
+func (d *Doctor) catalogAdvice(err error) string {
+	if _, ok := d.sqlitePath(); ok {
+		return sqliteAdvice
+	}
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "28P01"), strings.Contains(text, "28000"):
@@ -79,9 +84,12 @@ func (d *Doctor) catalogServer(ctx context.Context) finding {
 
 func (d *Doctor) catalogRights(ctx context.Context) finding {
 	s, err := d.catalog.Inspect(ctx)
+	_, file := d.sqlitePath()
 	switch {
 	case err != nil:
-		return failed(err, "let this user write to the database's file and its directory; end what holds it locked")
+		return failed(err, sqliteAdvice)
+	case s.ReadOnly && file:
+		return fail("the database takes no writes", sqliteAdvice)
 	case s.ReadOnly:
 		return fail("the database takes no writes", "point CALLVAULT_DATABASE_URL at the primary, not at a standby")
 	case !s.MayCreate:

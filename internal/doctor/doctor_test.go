@@ -130,6 +130,10 @@ func partsBroken() []broken {
 		{"Redis's password", func(w *world) {
 			w.s.Config.RedisURL = config.Secret(strings.Replace(w.s.Config.RedisURL.Reveal(), password(w.s.Config.RedisURL), "wrong-password", 1))
 		}, redisGone(), "redis", "correct the user and password in CALLVAULT_REDIS_URL"},
+		{"TLS to a Redis without", func(w *world) {
+			w.s.Config.RedisURL = config.Secret(strings.Replace(w.s.Config.RedisURL.Reveal(), "redis:", "rediss:", 1))
+			w.s.Limit = time.Second
+		}, redisGone(), "redis", "is it TLS that answers there?"},
 		{"a stopped Redis", func(w *world) { w.redis.Stop() }, redisGone(), "redis", "start Redis"},
 		{"a silent Redis", func(w *world) { w.redis.Pause(); w.s.Limit = time.Second; w.Cleanup(w.redis.Resume) }, redisGone(), "redis", "start Redis"},
 		{"Redis evicts", func(w *world) { w.redisSet("maxmemory", "100mb", "maxmemory-policy", "allkeys-lru") }, nil, "redis memory", "noeviction"},
@@ -299,6 +303,24 @@ func TestSQLite(t *testing.T) {
 	w.must(c.Close())
 	w.s.Config.PublicURL = ""
 	w.compare(w.examine(), mapsOf(well(), map[string]doctor.Status{"disk": doctor.OK, "catalog connections": doctor.Skipped, "public URL": doctor.Skipped}))
+}
+
+// TestNoData: where nothing can be looked at, nothing is well.
+func TestNoData(t *testing.T) {
+	w := newWorld(t)
+	w.s.EmbeddedQueue = true
+	for why, advice := range map[string]string{
+		"cannot lock the data directory /d: open /d/callvault.lock: permission denied":   "as the user that callvault runs as",
+		"another callvault has locked the data directory /d and is not ready; try again": "in a moment",
+		"no callvault standalone has run here yet: there is no directory /d":             "with the settings of its roles",
+	} {
+		w.s.Absent = why
+		got := w.examine()
+		w.compare(got, mapsOf(well(), redisGone(), fallout("redis"), map[string]doctor.Status{"disk": doctor.Fail}))
+		if r := got["disk"]; r.Saw != why || !strings.Contains(r.Advice, advice) {
+			t.Errorf("%+v", r)
+		}
+	}
 }
 
 func TestInterrupted(t *testing.T) {

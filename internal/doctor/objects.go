@@ -132,6 +132,9 @@ func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding 
 	done := make([]string, 0, len(steps))
 	for _, s := range steps {
 		if err := s.use(); err != nil {
+			if noBucket(err) {
+				return fail(b.Name()+": there is no bucket of this name", storeAdvice(b.Name(), variable, s.words, err))
+			}
 			return failed(fmt.Errorf("cannot %s: %w", s.words, err), storeAdvice(b.Name(), variable, s.words, err))
 		}
 		done = append(done, s.words)
@@ -139,9 +142,11 @@ func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding 
 	return fine("%s: could %s", b.Name(), strings.Join(done[1:], ", "))
 }
 
+func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
+
 func storeAdvice(bucket, variable, words string, err error) string {
 	switch text := err.Error(); {
-	case strings.Contains(text, "no bucket of this name"):
+	case noBucket(err):
 		return "run: callvault migrate up, which makes missing buckets; or correct " + variable
 	case strings.Contains(text, "InvalidAccessKeyId"), strings.Contains(text, "SignatureDoesNotMatch"):
 		return "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"

@@ -31,6 +31,8 @@ func (d *Doctor) reachQueue(ctx context.Context) finding {
 		advice := "start Redis, or correct host and port in CALLVAULT_REDIS_URL; look whether a firewall is between"
 		if text := err.Error(); strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH") || strings.Contains(text, "NOPERM") {
 			advice = "correct the user and password in CALLVAULT_REDIS_URL"
+		} else if strings.HasPrefix(d.s.Config.RedisURL.Reveal(), "rediss:") {
+			advice += "; is it TLS that answers there? rediss:// asks for it, redis:// does not"
 		}
 		return failed(err, advice)
 	}

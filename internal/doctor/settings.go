@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -48,7 +50,7 @@ func (d *Doctor) disk(context.Context) finding {
 	var dirs []string
 	if embedded := d.s.EmbeddedCatalog || d.s.EmbeddedQueue || d.s.EmbeddedObjects; embedded {
 		if d.s.Absent != "" {
-			return skip("%s", d.s.Absent)
+			return fail(d.s.Absent, absentAdvice(d.s.Absent))
 		}
 		dirs = append(dirs, d.s.Config.Data)
 	}
@@ -61,6 +63,9 @@ func (d *Doctor) disk(context.Context) finding {
 	saw := make([]string, 0, len(dirs))
 	for _, dir := range dirs {
 		if err := disk.Check(dir, disk.Least); err != nil {
+			if errors.Is(err, fs.ErrPermission) {
+				return failed(err, "let this user write there, or ask as the user that callvault runs as")
+			}
 			return failed(err, "make room, or move the data to a larger disk; nothing is taken in or built before")
 		}
 		free, size, err := disk.Free(dir)
@@ -74,6 +79,16 @@ func (d *Doctor) disk(context.Context) finding {
 		saw = append(saw, text)
 	}
 	return fine("%s", strings.Join(saw, "; "))
+}
+
+func absentAdvice(why string) string {
+	switch {
+	case strings.Contains(why, "permission denied"):
+		return "let this user write there, or ask as the user that callvault runs as"
+	case strings.Contains(why, "locked"):
+		return "ask again in a moment"
+	}
+	return "ask where callvault runs: with the settings of its roles, or with --data naming the directory of callvault standalone; a new one is made by its first start"
 }
 
 func (d *Doctor) sqlitePath() (string, bool) {
