@@ -14,6 +14,9 @@ FUZZ ?= .
 BENCH ?= ./...
 BENCHES ?= .
 
+# As deploy/Dockerfile builds: the tests want that program, and what was compiled for one serves all.
+SHIPPED := CGO_ENABLED=0 GOFLAGS="$${GOFLAGS-} -trimpath"
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,28 +31,28 @@ demo: ## a tenant, real clips, a night's archives, a verified download
 
 .PHONY: test
 test: tools ## all tests under the race detector, after big archives and memory without it
-	@go test -p $(P) -timeout $(TIMEOUT) ./archiver/... ./internal/bench
-	@go test -race -p $(P) -timeout $(TIMEOUT) ./...
+	@$(SHIPPED) go test -p $(P) -timeout $(TIMEOUT) ./archiver/... ./internal/bench
+	@CGO_ENABLED=1 go test -race -p $(P) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-short
 test-short: tools ## the quick tests, without the race detector
-	@go test -short -p $(P) -timeout $(TIMEOUT) ./...
+	@$(SHIPPED) go test -short -p $(P) -timeout $(TIMEOUT) ./...
 
 .PHONY: lint
 lint: tools ## gofmt, go vet and golangci-lint
 	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then printf 'run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; fi
-	@go vet ./...
-	@bin/golangci-lint run ./...
+	@$(SHIPPED) go vet ./...
+	@$(SHIPPED) bin/golangci-lint run ./...
 
 .PHONY: bench
 bench: tools ## benchmarks; BENCH=./archiver/... BENCHES=Build narrows them
-	@go test -run '^$$' -bench '$(BENCHES)' -benchmem -p 1 -timeout $(TIMEOUT) $(BENCH)
+	@$(SHIPPED) go test -run '^$$' -bench '$(BENCHES)' -benchmem -p 1 -timeout $(TIMEOUT) $(BENCH)
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME=30s; FUZZ='auth/|FuzzCursor' narrows them
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | grep -E '$(FUZZ)' | sort | while IFS=: read -r file func; do \
 	  echo "== $${func#func } in $$file"; \
-	  go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$(dirname "$$file")" </dev/null; \
+	  $(SHIPPED) go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$(dirname "$$file")" </dev/null; \
 	done
 
 .PHONY: fuzz-ci
@@ -58,7 +61,7 @@ fuzz-ci: ## what strangers send first, 5 s each: access and link tokens, days, c
 
 .PHONY: cover
 cover: tools ## coverage over all packages, as coverage.html
-	@go test -p $(P) -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=coverage.out ./...
+	@$(SHIPPED) go test -p $(P) -timeout $(TIMEOUT) -coverpkg=./... -coverprofile=coverage.out ./...
 	@go tool cover -html=coverage.out -o coverage.html
 	@go tool cover -func=coverage.out | tail -n 1
 

@@ -54,7 +54,7 @@ type holdUp struct {
 func newPulled(t *testing.T) *pulledServer {
 	t.Helper()
 	now := time.Now().UTC()
-	s := &pulledServer{t: t, program: testenv.Program(t, "./cmd/callvault"), dir: t.TempDir(), held: map[string]*holdUp{},
+	s := &pulledServer{t: t, program: testenv.Program(t), dir: t.TempDir(), held: map[string]*holdUp{},
 		today: now.Format(time.DateOnly), day: now.AddDate(0, 0, -1).Format(time.DateOnly)}
 	s.data = filepath.Join(s.dir, "data")
 	s.reset()

@@ -29,7 +29,7 @@ const allowance = 96 << 20
 func TestWorkerMemory(t *testing.T) {
 	const many, small, large = 70_000, 1000, 1 << 30
 	s := newStage(t)
-	binary := s.callvault()
+	binary := testenv.Program(s)
 	s.s3.Endpoint = madeUp(t, s.s3.Endpoint, s.recordings, func(key string) int64 {
 		if key == objectKey(many) || key == objectKey(many+1) {
 			return large

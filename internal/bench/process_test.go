@@ -110,18 +110,6 @@ func watched(t testing.TB, cmd *exec.Cmd) outcome {
 	return o
 }
 
-// callvault builds the program.
-func (s *stage) callvault() string {
-	s.Helper()
-	path := filepath.Join(s.TempDir(), "callvault")
-	build := exec.CommandContext(s.ctx, "go", "build", "-o", path, "./cmd/callvault")
-	build.Dir = filepath.Join("..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		s.Fatalf("build callvault: %v\n%s", err, out)
-	}
-	return path
-}
-
 // start starts a role of the program and gives its process; the test's end
 // ends it, in order.
 func (s *stage) start(binary, role string, env ...string) int {

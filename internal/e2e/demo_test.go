@@ -35,7 +35,7 @@ func (p *process) alone() {
 // TestDemo runs the demo: it shows the night, verifies its own downloads, ends, and leaves nothing.
 func TestDemo(t *testing.T) {
 	dir := t.TempDir()
-	p := launch(t, testenv.Program(t, "./cmd/callvault"), dir, nil, nil, "demo")
+	p := launch(t, testenv.Program(t), dir, nil, nil, "demo")
 	if code := p.code(); code != 0 {
 		t.Fatalf("the demo exited with %d", code)
 	}
@@ -66,7 +66,7 @@ func TestDemoKeep(t *testing.T) {
 	dir := t.TempDir()
 	// What a real installation's environment says must not touch the demo.
 	env := map[string]string{"CALLVAULT_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CALLVAULT_LISTEN": "127.0.0.1:1"}
-	p := launch(t, testenv.Program(t, "./cmd/callvault"), dir, env, nil, "demo", "--keep")
+	p := launch(t, testenv.Program(t), dir, env, nil, "demo", "--keep")
 	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*with the token \w+\n`)
 	for path, want := range map[string]int{"/readyz": http.StatusOK, "/api/external/conversations/daily-audio-recordings/2025-01-01": http.StatusUnauthorized} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m[1]+path, nil)
@@ -112,7 +112,7 @@ func TestDemoKeep(t *testing.T) {
 // TestDemoWithoutReader closes the demo's output early, as head does: it ends in order.
 func TestDemoWithoutReader(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), testenv.Program(t, "./cmd/callvault"), "demo")
+	cmd := exec.CommandContext(t.Context(), testenv.Program(t), "demo")
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	var errs strings.Builder
 	cmd.Stderr = &errs

@@ -67,23 +67,31 @@ type process struct {
 // launch starts the program with exactly these variables. It is killed when the test ends.
 func launch(t testing.TB, bin, dir string, env map[string]string, stdin io.Reader, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: args[0], cmd: exec.Command(bin, args...), out: &output{}, log: &output{}, done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = dir, stdin, p.out, p.log
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	cmd := exec.Command(bin, args...)
+	cmd.Dir, cmd.Stdin = dir, stdin
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 	for name, value := range env {
 		if value != "" {
-			p.cmd.Env = append(p.cmd.Env, name+"="+value)
+			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
-	testenv.Start(t, p.cmd)
+	return begin(t, cmd)
+}
+
+// begin starts what was prepared.
+func begin(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: cmd.Args[1], cmd: cmd, out: &output{}, log: &output{}, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.out, p.log
+	testenv.Start(t, cmd)
 	go func() {
-		p.err = p.cmd.Wait()
+		p.err = cmd.Wait()
 		close(p.done)
 	}()
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s printed:\n%s\n%s", strings.Join(args, " "), tail(p.out.String()), tail(p.log.String()))
+			t.Logf("%s printed:\n%s\n%s", strings.Join(cmd.Args[1:], " "), tail(p.out.String()), tail(p.log.String()))
 		}
 	})
 	return p

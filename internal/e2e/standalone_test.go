@@ -17,7 +17,7 @@ import (
 // newStandalone makes an installation with embedded parts; nothing runs yet.
 func newStandalone(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, began: time.Now(), bin: testenv.Program(t, "./cmd/callvault"), dir: t.TempDir(), apps: map[string]application{}}
+	w := &world{t: t, began: time.Now(), bin: testenv.Program(t), dir: t.TempDir(), apps: map[string]application{}}
 	w.env = map[string]string{
 		"CALLVAULT_DATA": filepath.Join(w.dir, "data"), "CALLVAULT_RECORDINGS_BUCKET": "recordings", "CALLVAULT_ARCHIVES_BUCKET": "archives",
 		"CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_PUBLIC_URL": "http://" + publicHost, "CALLVAULT_INTERNAL_TOKEN": internalToken,

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // steps are the schema's steps of a version of callvault that does not exist yet.
@@ -37,13 +38,7 @@ func (w *world) nextVersion() string {
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	w.must(err)
 	w.must(os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
-	bin := filepath.Join(dir, "callvault-next")
-	cmd := exec.CommandContext(w.t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin, "./cmd/callvault")
-	cmd.Dir = root
-	if output, err := cmd.CombinedOutput(); err != nil {
-		w.t.Fatalf("build the next version: %v\n%s", err, output)
-	}
-	return bin
+	return testenv.Build(w.t, root, "-overlay="+filepath.Join(dir, "overlay.json"))
 }
 
 // TestUpgrade brings a running installation to the next version: its steps are taken while replicas of

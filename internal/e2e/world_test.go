@@ -65,7 +65,7 @@ func newPrivateWorld(t *testing.T) *world {
 func settle(t *testing.T, w *world, redis, postgres string, s3 testenv.S3) *world {
 	t.Helper()
 	w.began = time.Now()
-	w.t, w.bin, w.dir, w.apps = t, testenv.Program(t, "./cmd/callvault"), t.TempDir(), map[string]application{}
+	w.t, w.bin, w.dir, w.apps = t, testenv.Program(t), t.TempDir(), map[string]application{}
 	w.env = map[string]string{
 		"CALLVAULT_DATABASE_URL": postgres, "CALLVAULT_REDIS_URL": redis,
 		"CALLVAULT_S3_ENDPOINT": s3.Endpoint, "CALLVAULT_S3_REGION": s3.Region,

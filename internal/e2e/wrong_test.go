@@ -15,7 +15,7 @@ import (
 // TestRolesWithoutSettings starts each role with nothing set: it names every variable that it needs
 // and exits with 2.
 func TestRolesWithoutSettings(t *testing.T) {
-	bin, dir := testenv.Program(t, "./cmd/callvault"), t.TempDir()
+	bin, dir := testenv.Program(t), t.TempDir()
 	for _, role := range config.Roles() {
 		for _, args := range [][]string{{string(role)}, {"run", string(role)}} {
 			p := launch(t, bin, dir, nil, nil, args...)

@@ -31,7 +31,7 @@ type environment struct {
 	redis    sharedRedis
 	postgres sharedPostgres
 	minio    sharedMinIO
-	programs programs
+	program  theProgram
 }
 
 // Main runs a package's tests, ends every server that they started, removes

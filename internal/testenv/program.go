@@ -1,72 +1,94 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 )
 
-// programs are the commands of this module that were built, by package.
-type programs struct {
-	mu    sync.Mutex
-	built map[string]*program
-}
+// Version is the one that built programs tell.
+const Version = "0.0.0-test"
 
-type program struct {
+// theProgram is callvault, when it was built.
+type theProgram struct {
 	once sync.Once
 	err  error
 	path string
 }
 
-// Program builds a command of this module, ./cmd/callvault for example, once per test process and
-// returns the program's path.
-func Program(t testing.TB, pkg string) string {
+// Program builds callvault once per test process and returns the program's path. It is the one that
+// the image holds.
+func Program(t testing.TB) string {
 	t.Helper()
-	all := &shared.programs
-	all.mu.Lock()
-	p := all.built[pkg]
-	if p == nil {
-		p = &program{}
-		if all.built == nil {
-			all.built = map[string]*program{}
+	p := &shared.program
+	p.once.Do(func() {
+		var root string
+		if root, p.err = moduleRoot(); p.err == nil {
+			p.path, p.err = build(root, os.Getenv("GOFLAGS"))
 		}
-		all.built[pkg] = p
-	}
-	all.mu.Unlock()
-	p.once.Do(func() { p.path, p.err = buildProgram(pkg) })
+	})
 	if p.err != nil {
 		t.Fatal("testenv: ", p.err)
 	}
 	return p.path
 }
 
-func buildProgram(pkg string) (string, error) {
-	root, err := moduleRoot()
+// Build builds callvault from the sources in root, as the Dockerfile there does, with further flags
+// of the go command, and returns the program's path.
+func Build(t testing.TB, root string, flags ...string) string {
+	t.Helper()
+	path, err := build(root, os.Getenv("GOFLAGS")+" "+strings.Join(flags, " "))
 	if err != nil {
-		return "", err
+		t.Fatal("testenv: ", err)
+	}
+	return path
+}
+
+// build runs the Dockerfile's line that builds the program, but for where the program goes; the go
+// command takes flags from the environment too.
+func build(root, flags string) (string, error) {
+	const target = " -o /callvault "
+	text, err := os.ReadFile(filepath.Join(root, "deploy", "Dockerfile"))
+	if err != nil {
+		return "", fmt.Errorf("how to build callvault: %w", err)
+	}
+	line := ""
+	for l := range strings.Lines(string(text)) {
+		if run, found := strings.CutPrefix(l, "RUN "); found && strings.Contains(run, target) {
+			line = strings.Replace(run, target, ` -o "$CALLVAULT_PROGRAM" `, 1)
+		}
+	}
+	if line == "" {
+		return "", errors.New("deploy/Dockerfile has no RUN line with" + target)
 	}
 	dir, err := shared.directory("program")
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, path.Base(pkg))
-	cmd := exec.Command("go", "build", "-o", file, pkg)
+	path := filepath.Join(dir, "callvault")
+	cmd := exec.Command("/bin/sh", "-c", line)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOFLAGS="+flags, "VERSION="+Version, "CALLVAULT_PROGRAM="+path)
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, output)
+		return "", fmt.Errorf("%s: %w\n%s", strings.TrimSpace(line), err, output)
 	}
-	return file, nil
+	return path, nil
 }
 
 // Start starts cmd in a process group of its own. It does not outlive the test process, however
 // that ends; to wait for it is the caller's.
 func Start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	if err := shared.onStarter(cmd.Start); err != nil {
 		t.Fatalf("testenv: start %s: %v", filepath.Base(cmd.Path), err)
 	}

@@ -1,0 +1,270 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// image is what deploy/Dockerfile makes of the program.
+type image struct {
+	built, program string // where the build leaves it, and where it lies in the image
+	user, group    int
+	entrypoint     []string
+	arguments      []string // unless others are given
+}
+
+// dockerfile reads its last stage.
+func dockerfile(t *testing.T) image {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := text[bytes.LastIndex(text, []byte("\nFROM ")):]
+	find := func(pattern string) []string {
+		t.Helper()
+		found := regexp.MustCompile(`(?m)^`+pattern+`$`).FindAllStringSubmatch(string(last), -1)
+		if len(found) != 1 {
+			t.Fatalf("the image has %d lines like %s", len(found), pattern)
+		}
+		return found[0][1:]
+	}
+	var i image
+	copied, user := find(`COPY --from=build (\S+) (\S+)`), find(`USER (\d+):(\d+)`)
+	i.built, i.program = copied[0], copied[1]
+	for n, id := range []*int{&i.user, &i.group} {
+		if *id, err = strconv.Atoi(user[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for list, pattern := range map[*[]string]string{&i.entrypoint: `ENTRYPOINT (\[.+\])`, &i.arguments: `CMD (\[.+\])`} {
+		if err := json.Unmarshal([]byte(find(pattern)[0]), list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return i
+}
+
+// TestImageNeedsNothing wants a program that an image without any other file can run, and that tells
+// nothing of the machine that built it.
+func TestImageNeedsNothing(t *testing.T) {
+	program := testenv.Program(t)
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("it has a %s: it is linked against libraries", p.Type)
+		}
+	}
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range info.Settings {
+		if s.Key == "CGO_ENABLED" && s.Value != "0" || strings.HasPrefix(s.Key, "vcs") {
+			t.Errorf("it was built with %s=%s", s.Key, s.Value)
+		}
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range append(strings.Fields(string(out)), sources, filepath.Dir(program)) {
+		if bytes.Contains(content, []byte(dir+"/")) {
+			t.Errorf("it names %s", dir)
+		}
+	}
+}
+
+// TestImageIsReproducible builds the program in another place, from what a build of the image is
+// given: the bytes are the same.
+func TestImageIsReproducible(t *testing.T) {
+	ignored := dockerignore(t)
+	for _, name := range []string{".git/config", "bin/minio", "callvault", "data/catalog.db", "data/master.key", "deploy/secrets/master_key",
+		"coverage.html", "cpu.prof", "internal/e2e/mem.out", "api/api.test", ".env", ".env.local"} {
+		if !ignored(name) {
+			t.Errorf("a build of the image is given %s", name)
+		}
+	}
+	dir := t.TempDir()
+	err := filepath.WalkDir("../..", func(from string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel("../..", from)
+		switch {
+		case err != nil:
+			return err
+		case ignored(name) && entry.IsDir():
+			return fs.SkipDir
+		case ignored(name):
+			return nil
+		case entry.IsDir():
+			return os.MkdirAll(filepath.Join(dir, name), 0o700)
+		}
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name), content, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var programs [2][]byte
+	for i, program := range []string{testenv.Program(t), testenv.Build(t, dir)} {
+		if programs[i], err = os.ReadFile(program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(programs[0], programs[1]) {
+		t.Errorf("the programs differ: %d and %d bytes", len(programs[0]), len(programs[1]))
+	}
+}
+
+// dockerignore says of a path below the repository's root whether a build of the image is not given
+// it. It knows the patterns in use only: Docker's have more.
+func dockerignore(t *testing.T) func(name string) bool {
+	t.Helper()
+	text, err := os.ReadFile("../../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var top, anywhere []string
+	for pattern := range strings.FieldsSeq(string(text)) {
+		name, deep := strings.CutPrefix(pattern, "**/")
+		if _, err := path.Match(name, ""); err != nil || strings.HasPrefix(name, "!") || strings.Contains(name, "**") || deep && strings.Contains(name, "/") {
+			t.Fatalf("this test does not understand %s in .dockerignore", pattern)
+		}
+		if deep {
+			anywhere = append(anywhere, name)
+		} else {
+			top = append(top, name)
+		}
+	}
+	fits := func(patterns []string, name string) bool {
+		for _, p := range patterns {
+			if ok, _ := path.Match(p, name); ok {
+				return true
+			}
+		}
+		return false
+	}
+	return func(name string) bool {
+		for ; name != "."; name = path.Dir(name) { // what holds it may be left out
+			if fits(top, name) || fits(anywhere, path.Base(name)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// TestImageRuns starts the program as a container does: as another user, in a file system that holds
+// the program, nothing else, and that cannot be written to but for one volume.
+func TestImageRuns(t *testing.T) {
+	i := dockerfile(t)
+	if i.program != i.entrypoint[0] || i.user == 0 || i.group == 0 || i.built != "/callvault" {
+		t.Fatalf("the image is %+v", i)
+	}
+	root := t.TempDir()
+	content, err := os.ReadFile(testenv.Program(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, i.program), content, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	volume := filepath.Join(root, "data")
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(volume, i.user, i.group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(root, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Chmod(root, 0o700); err != nil {
+			t.Error(err)
+		}
+	})
+	run := func(args ...string) *process {
+		t.Helper()
+		if len(args) == 0 {
+			args = i.arguments
+		}
+		cmd := exec.Command(i.entrypoint[0], append(i.entrypoint[1:], args...)...)
+		cmd.Dir = "/"
+		cmd.Env = []string{"CALLVAULT_DATA=/data", "CALLVAULT_LISTEN=127.0.0.1:0"}
+		cmd.SysProcAttr = i.confined(root)
+		return begin(t, cmd)
+	}
+	help, version, all := run(), run("version"), run("standalone")
+	if code := help.code(); code != 0 || !strings.Contains(help.out.String(), "standalone") {
+		t.Errorf("without arguments it exits with %d and says %s", code, help.out)
+	}
+	if code, want := version.code(), "callvault "+testenv.Version+", "+runtime.Version()+", "; code != 0 || !strings.HasPrefix(version.out.String(), want) {
+		t.Errorf("version exits with %d and says %s, want %s", code, version.out, want)
+	}
+	address := all.serving()
+	eventually(t, "standalone is ready", func(ctx context.Context) string {
+		if !readyAt(ctx, address) {
+			return "it is not"
+		}
+		return ""
+	})
+	all.term()
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 2 {
+		t.Errorf("beside the program and its volume there is now %v", entries)
+	}
+}
+
+// confined are the attributes of a process that sees no file outside root and has the image's user.
+// Whoever is not root becomes that user in a name space of their own.
+func (i image) confined(root string) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: uint32(i.user), Gid: uint32(i.group)}}
+	if os.Geteuid() != 0 {
+		attributes.Cloneflags = syscall.CLONE_NEWUSER
+		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: i.user, HostID: os.Getuid(), Size: 1}}
+		attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: i.group, HostID: os.Getgid(), Size: 1}}
+		attributes.Credential.NoSetGroups = true
+	}
+	return attributes
+}
