@@ -28,6 +28,8 @@ func (p *Parts) measure(roles []config.Role, met func(ctx context.Context) map[s
 	m.Connections(p.Catalog.Stats)
 	for _, role := range roles {
 		switch role {
+		case config.API:
+			m.Downloads()
 		case config.Worker:
 			m.Builds()
 		case config.Scheduler:

@@ -24,6 +24,8 @@ type Standing struct {
 	MissingHours int64 // hours whose served archive lacks files
 	MissingFiles int64 // those files
 	CutShort     int64 // days that ended within the last week without being complete
+
+	Webhooks WebhooksStanding
 }
 
 // DaysStanding counts hours by state, and days.
@@ -50,7 +52,7 @@ func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
 		s = Standing{Now: fromMicros(at)}
 		today := domain.DayOf(s.Now)
 		yesterday := today.Add(-1)
-		y, o := &s.Yesterday, &s.Other
+		y, o, w := &s.Yesterday, &s.Other, &s.Webhooks
 		var unplanned int64
 		var nextDue, claimed sql.NullInt64
 		for _, q := range []struct {
@@ -66,6 +68,9 @@ func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
 			{standingCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{nextDueSQL, nil, []any{&s.Due, &nextDue}},
 			{standingBuildsSQL, nil, []any{&s.Building, &claimed}},
+			{standingWebhooksSQL, []any{disabledByReceiver}, []any{&w.Enabled, &w.Disabled, &w.Gone}},
+			{standingFailingSQL, nil, []any{&w.Failing}},
+			{standingGivenUpSQL, []any{at - givenUpSpan.Microseconds()}, []any{&w.GivenUp}},
 		} {
 			if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
 				return err

@@ -215,7 +215,7 @@ func disableGone(ctx context.Context, tx *sql.Tx, asked Endpoint) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	e.Disabled, e.Reason = fromMicros(at), "the receiver answered 410 Gone"
+	e.Disabled, e.Reason = fromMicros(at), disabledByReceiver
 	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, e.ID, at, e.Reason); err != nil {
 		return false, err
 	}

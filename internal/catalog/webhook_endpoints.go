@@ -209,8 +209,11 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 		case s.Enabled == nil:
 		case *s.Enabled:
 			e.Disabled, e.Reason = time.Time{}, ""
-		case e.Disabled.IsZero():
-			e.Disabled, e.Reason = fromMicros(at), "by an operator"
+		default:
+			if e.Disabled.IsZero() {
+				e.Disabled = fromMicros(at)
+			}
+			e.Reason = disabledByOperator // also where the receiver did it before: somebody has seen that
 		}
 		return nil
 	})

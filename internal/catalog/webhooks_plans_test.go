@@ -22,6 +22,8 @@ INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, n
 	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
 	SELECT 'b-' || i, 'b' || i, 'e-t7', 't7', 'hour.rebuilt', '2025-01-01', 'pending', i, i FROM n;
 INSERT INTO webhook_events (id, tenant, type, payload, created_us) VALUES ('v1', 't1', 'day.completed', '{}', 1);
+UPDATE webhook_deliveries SET tries = 3 WHERE id LIKE 'b-%';
+UPDATE webhook_deliveries SET state = 'failed', last_us = 5 WHERE id LIKE 't107%-3';
 UPDATE webhook_deliveries SET state = 'pending' WHERE id LIKE 't101%-1';
 UPDATE webhook_deliveries SET state = 'pending', token = 'x', next_us = 9000000000000000 WHERE id LIKE 't101%-2'`
 
@@ -36,6 +38,8 @@ func TestWebhookPlans(t *testing.T) {
 		"held":        {heldDeliveriesSQL, []any{"t1010", 5, "e-t1010"}},
 		"take":        {takeDeliverySQL, []any{"e-t7", 9_000_000, "x", 5}},
 		"subscribers": {subscribersSQL, []any{"t7"}},
+		"failing":     {standingFailingSQL, nil},
+		"given up":    {standingGivenUpSQL, []any{4}},
 		"log":         {list, listArgs},
 	}
 	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
@@ -63,6 +67,9 @@ func TestWebhookPlans(t *testing.T) {
 						}
 					}
 				})
+			}
+			if s, err := c.Standing(t.Context()); err != nil || s.Webhooks.Failing != 1 || s.Webhooks.Enabled == 0 {
+				t.Errorf("%+v, %v", s.Webhooks, err)
 			}
 			began := time.Now()
 			claims, err := c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8}, time.Minute, 32)

@@ -47,6 +47,7 @@ func newWorld(t *testing.T) *world {
 	core, logs := observer.New(zap.WarnLevel)
 	w := &world{T: t, logs: logs, at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	w.metrics = metrics.New("v1.2.3", func() time.Time { return w.at }, zap.New(core))
+	w.metrics.Downloads()
 	w.metrics.Builds()
 	w.metrics.Passes()
 	w.metrics.Standing(w, w)
@@ -55,7 +56,7 @@ func newWorld(t *testing.T) *world {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
 	w.standing = catalog.Standing{Now: w.at, Tenants: 3, Due: 2, OldestDue: w.at.Add(-90 * time.Second), MissingFiles: 7,
-		Yesterday: catalog.DaysStanding{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysStanding{Failed: 1}}
+		Yesterday: catalog.DaysStanding{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysStanding{Failed: 1}, Webhooks: catalog.WebhooksStanding{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
 	w.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
 	return w
@@ -130,6 +131,8 @@ func TestStanding(t *testing.T) {
 		`callvault_tenants 3`, `callvault_archives{day="yesterday",state="available"} 40`, `callvault_archives{day="yesterday",state="pending"} 8`,
 		`callvault_archives{day="other",state="failed"} 1`, `callvault_incomplete_nights{day="yesterday"} 1`, `callvault_planned_nights 2`,
 		`callvault_due_archives 2`, `callvault_oldest_due_age_seconds 90`, `callvault_oldest_build_age_seconds 0`, `callvault_missing_files 7`,
+		`callvault_webhooks{state="enabled"} 9`, `callvault_webhooks{state="disabled"} 1`, `callvault_webhooks{state="gone"} 2`,
+		`callvault_failing_webhooks 3`, `callvault_given_up_deliveries 4`,
 		`callvault_queue_tasks{queue="build",state="pending"} 6`, `callvault_queue_latency_seconds{queue="build"} 2`,
 		`callvault_queue_processed_tasks_total{queue="build"} 9`, `callvault_worker_slots 4`,
 		`callvault_redis_memory_used_bytes 5`, `callvault_redis_memory_max_bytes 10`,

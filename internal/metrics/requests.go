@@ -44,8 +44,11 @@ func newRequests() requests {
 }
 
 func (r *requests) all() []prometheus.Collector {
-	return []prometheus.Collector{r.duration, r.bytes, r.limited, r.downloads}
+	return []prometheus.Collector{r.duration, r.bytes, r.limited}
 }
+
+// Downloads begins to tell of downloads. Call it once, where archives are given.
+func (m *Metrics) Downloads() { m.registry.MustRegister(m.downloads) }
 
 // Request counts an answer.
 func (r *requests) Request(a Request) {

@@ -121,6 +121,9 @@ func standingDescs() descs {
 	d.add("missing_files", "Recordings that the archives served lack because the object store had none.")
 	d.add("archives_with_missing_files", "Archives served that lack recordings.")
 	d.add("cut_short_nights", "Days, one per tenant, that ended within the last week and were never complete.")
+	d.add("webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).", "state")
+	d.add("failing_webhooks", "Enabled webhooks for which an event waits that failed three times or more.")
+	d.add("given_up_deliveries", "Events for enabled webhooks that were given up within the last week and not replayed.")
 	return d
 }
 
@@ -151,6 +154,12 @@ func tellStanding(s catalog.Standing, t tell) {
 	gauge("missing_files", s.MissingFiles)
 	gauge("archives_with_missing_files", s.MissingHours)
 	gauge("cut_short_nights", s.CutShort)
+	w := s.Webhooks
+	gauge("webhooks", w.Enabled, "enabled")
+	gauge("webhooks", w.Disabled, "disabled")
+	gauge("webhooks", w.Gone, "gone")
+	gauge("failing_webhooks", w.Failing)
+	gauge("given_up_deliveries", w.GivenUp)
 }
 
 func queueDescs() descs {

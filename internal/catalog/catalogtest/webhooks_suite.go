@@ -47,6 +47,7 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"attempts are bounded": attemptsBounded,
 		"clock was ahead":      mendedDeliveries,
 		"returned":             returnedDelivery,
+		"standing":             standingWebhooks,
 	})
 }
 
