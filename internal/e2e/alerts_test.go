@@ -50,33 +50,64 @@ func rules(t *testing.T) []rule {
 	return all
 }
 
+// dashboard is what Grafana shows.
+type dashboard struct {
+	UID         string  `json:"uid"`
+	Panels      []panel `json:"panels"`
+	Annotations struct {
+		List []source `json:"list"`
+	} `json:"annotations"`
+	Templating struct {
+		List []struct {
+			Name    string `json:"name"`
+			Type    string `json:"type"`
+			Query   string `json:"query"`
+			Current struct {
+				Value string `json:"value"`
+			} `json:"current"`
+		} `json:"list"`
+	} `json:"templating"`
+}
+
+// source names what is asked: a data source.
+type source struct {
+	Datasource struct {
+		UID string `json:"uid"`
+	} `json:"datasource"`
+}
+
 // panel is one of the dashboard's, with what it asks Prometheus.
 type panel struct {
+	source
+
+	ID          int    `json:"id"`
 	Title       string `json:"title"`
 	Type        string `json:"type"`
 	Description string `json:"description"`
-	Datasource  struct {
-		UID string `json:"uid"`
-	} `json:"datasource"`
+	FieldConfig struct {
+		Defaults struct {
+			Unit string `json:"unit"`
+		} `json:"defaults"`
+	} `json:"fieldConfig"`
 	Targets []struct {
-		Expr string `json:"expr"`
+		source
+
+		Expr         string `json:"expr"`
+		LegendFormat string `json:"legendFormat"`
 	} `json:"targets"`
 }
 
-func panels(t *testing.T) []panel {
+func readDashboard(t *testing.T) dashboard {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/grafana/dashboards/callvault.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		UID    string  `json:"uid"`
-		Panels []panel `json:"panels"`
+	var d dashboard
+	if err := json.Unmarshal(text, &d); err != nil || d.UID == "" || len(d.Panels) == 0 {
+		t.Fatalf("dashboard %q has %d panels: %v", d.UID, len(d.Panels), err)
 	}
-	if err := json.Unmarshal(text, &dashboard); err != nil || dashboard.UID == "" {
-		t.Fatalf("dashboard %q: %v", dashboard.UID, err)
-	}
-	return dashboard.Panels
+	return d
 }
 
 // TestAlertsAreChecked by Prometheus's own tool: their syntax, the configuration that loads them,
@@ -136,21 +167,43 @@ func TestAlertsAreExplained(t *testing.T) {
 	}
 }
 
-// TestDashboardIsWhole wants panels that say what they show, from the datasource that is provisioned.
+// TestDashboardIsWhole wants panels that say what they show, in which unit, from the data source that
+// is chosen above them: at first the one that is provisioned.
 func TestDashboardIsWhole(t *testing.T) {
-	source, err := os.ReadFile("../../deploy/grafana/provisioning/datasources/prometheus.yml")
+	provisioned, err := os.ReadFile("../../deploy/grafana/provisioning/datasources/prometheus.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range panels(t) {
+	d := readDashboard(t)
+	if list := d.Templating.List; len(list) != 1 || list[0].Name != "datasource" || list[0].Type != "datasource" || list[0].Query != "prometheus" ||
+		!strings.Contains(string(provisioned), "uid: "+list[0].Current.Value+"\n") {
+		t.Errorf("to choose from there is %+v", list)
+	}
+	const chosen = "${datasource}"
+	for _, a := range d.Annotations.List {
+		if a.Datasource.UID != chosen {
+			t.Errorf("annotations come from %q", a.Datasource.UID)
+		}
+	}
+	ids := map[int]bool{}
+	for _, p := range d.Panels {
+		if ids[p.ID] {
+			t.Errorf("panel %q has the number of another", p.Title)
+		}
+		ids[p.ID] = true
 		if p.Type == "row" {
 			continue
 		}
-		if p.Title == "" || p.Description == "" || len(p.Targets) == 0 {
-			t.Errorf("panel %q is described by %q and asks %d times", p.Title, p.Description, len(p.Targets))
+		if p.Title == "" || p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource.UID != chosen {
+			t.Errorf("panel %q of %q is described by %q in %q and asks %d times", p.Title, p.Datasource.UID, p.Description, p.FieldConfig.Defaults.Unit, len(p.Targets))
 		}
-		if !strings.Contains(string(source), "uid: "+p.Datasource.UID+"\n") {
-			t.Errorf("panel %q asks %q", p.Title, p.Datasource.UID)
+		for _, target := range p.Targets {
+			if target.Datasource.UID != chosen || p.Type != "stat" && target.LegendFormat == "" {
+				t.Errorf("panel %q asks %q for %q", p.Title, target.Datasource.UID, target.LegendFormat)
+			}
+			if strings.Count(target.Expr, "[") != strings.Count(target.Expr, "[$__rate_interval]") {
+				t.Errorf("panel %q looks at a fixed time: %s", p.Title, target.Expr)
+			}
 		}
 	}
 }
