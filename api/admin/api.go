@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -17,7 +19,7 @@ const apiRoot = "/api/admin/v1"
 // api routes /api/admin/v1.
 func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
-	mux.Use(h.needToken)
+	mux.Use(h.needToken, onlyText(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.Unheard(mux, failJSON))
 	at := func(path string, m web.Methods) {
@@ -74,11 +76,27 @@ func (h *handler) needToken(next http.Handler) http.Handler {
 	})
 }
 
+// onlyText lets paths through that are text. PostgreSQL takes no other, and nothing is called by it.
+func onlyText(fail func(w http.ResponseWriter, r *http.Request, status int)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !utf8.ValidString(r.URL.Path) || strings.Contains(r.URL.Path, "\x00") {
+				fail(w, r, http.StatusNotFound)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 // readJSON reads an optional object. Errors: KindInvalid, KindTooLarge.
 func readJSON(r *http.Request, into any) error {
 	raw, err := web.Body(r)
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return err
+	}
+	if bytes.Contains(raw, []byte(`\u0000`)) {
+		return domain.Errorf(domain.KindInvalid, "the body holds a NUL, which is no text")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields() // a misspelt wish is better refused than half understood

@@ -20,7 +20,7 @@ func (h *handler) console() (http.Handler, error) {
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusForbidden) }))
 	mux := chi.NewRouter()
-	mux.Use(protection.Handler)
+	mux.Use(protection.Handler, onlyText(h.fail))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.Unheard(mux, h.fail))
 	open := func(path string, get, post http.HandlerFunc) {
