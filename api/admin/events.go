@@ -50,11 +50,7 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 	case catalog.ActionRetry:
 		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
 	}
-	names := slices.Sorted(maps.Keys(fields))
-	for i, name := range names {
-		names[i] = about(name+" ", fields[name])
-	}
-	return e.Action, strings.Join(names, ", ")
+	return e.Action, spelled(fields)
 }
 
 // changes lists what was changed from what to what.
@@ -97,10 +93,32 @@ func forced(fields map[string]any) string {
 
 // about is a value behind its label, "" when there is none.
 func about(label string, value any) string {
-	if value == nil || value == "" {
+	text := spelled(value)
+	if text == "" {
 		return ""
 	}
-	return label + fmt.Sprint(value)
+	return label + text
+}
+
+// spelled puts a JSON value into words.
+func spelled(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case []any:
+		list := make([]string, 0, len(v))
+		for _, one := range v {
+			list = append(list, spelled(one))
+		}
+		return strings.Join(list, " ")
+	case map[string]any:
+		list := make([]string, 0, len(v))
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			list = append(list, about(name+" ", v[name]))
+		}
+		return joined(list...)
+	}
+	return fmt.Sprint(value)
 }
 
 // instant spells a time as the pages do.

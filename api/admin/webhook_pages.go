@@ -25,11 +25,12 @@ type hook struct {
 // sending is a delivery as a page shows it.
 type sending struct {
 	At                 time.Time
-	ID, Type           string
+	ID, Type, Endpoint string
 	Day                domain.Day
 	Label, Class, Sign string
 	Tries              int
 	Answer             string
+	Next               string // when it is tried again
 	Replay             string // address that asks before it replays
 }
 
@@ -39,7 +40,9 @@ func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, li
 	if err != nil {
 		return nil, nil, err
 	}
+	disabled := map[string]bool{}
 	for _, e := range endpoints {
+		disabled[e.ID] = !e.Disabled.IsZero()
 		hooks = append(hooks, hook{e, e.Disabled.IsZero(), tenantPath(tenant) + "/webhooks/" + e.ID + "/rotate"})
 	}
 	if len(hooks) == 0 {
@@ -47,13 +50,13 @@ func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, li
 	}
 	deliveries, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
 	for _, d := range deliveries {
-		list = append(list, sendingOf(d))
+		list = append(list, sendingOf(d, disabled[d.Endpoint]))
 	}
 	return hooks, list, err
 }
 
-func sendingOf(d catalog.Delivery) sending {
-	s := sending{At: d.Created, ID: d.ID, Type: d.Type, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
+func sendingOf(d catalog.Delivery, disabled bool) sending {
+	s := sending{At: d.Created, ID: d.ID, Type: d.Type, Endpoint: d.Endpoint, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
 		Replay: tenantPath(d.Tenant) + "/deliveries/" + d.ID + "/replay"}
 	switch d.State {
 	case catalog.DeliveryDelivered:
@@ -61,7 +64,10 @@ func sendingOf(d catalog.Delivery) sending {
 	case catalog.DeliveryFailed:
 		s.Label, s.Class, s.Sign = "failed", "failed", "✕"
 	default:
-		s.Label, s.Class, s.Sign = "waits", "partial", "…"
+		s.Label, s.Class, s.Sign, s.Next = "waits", "partial", "…", when(d.Next)
+		if disabled {
+			s.Next = "when the webhook is enabled"
+		}
 	}
 	if s.Answer == "" && d.Status != 0 {
 		s.Answer = "answered " + strconv.Itoa(d.Status)
