@@ -142,7 +142,7 @@ func TestWebhookPages(t *testing.T) {
 		replay := tenant + "/deliveries/" + list[0].ID + "/replay"
 		page := string(w.ask("GET", tenant, "", "Cookie", session).Body)
 		for _, want := range []string{"https://hooks.example.com/x?y=&lt;script&gt;", "day.completed", string(w.day), `href="` + replay + `"`, "✓ enabled",
-			`<td class="nowrap">` + list[0].Endpoint + `</td>`, `<td>` + list[0].Next.UTC().Format("2006-01-02 15:04:05") + `</td>`,
+			`<td>next try ` + list[0].Next.UTC().Format("2006-01-02 15:04:05") + `</td>`,
 			", events day.completed day.failed hour.rebuilt, "} {
 			if !strings.Contains(page, want) {
 				w.Errorf("the page does not show %s", want)
@@ -163,6 +163,7 @@ func TestWebhookPages(t *testing.T) {
 		w.equal("log", w.events("acme"), []string{"admin webhook.replay", "admin webhook.create"})
 
 		w.call("PUT", "/tenants/acme/webhooks/"+list[0].Endpoint, `{"enabled":false}`, 200)
+		w.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/second"}`, 201)
 		origin := catalog.Origin{Actor: "command"}
 		for action, detail := range map[string]any{"app.create": map[string]any{"id": "app_1", "name": ""},
 			"tenant.create": map[string]any{"settings": map[string]any{"dayLimit": 5, "features": []string{"a", "b"}}}} {
@@ -171,7 +172,7 @@ func TestWebhookPages(t *testing.T) {
 			}
 		}
 		page = string(w.ask("GET", tenant, "", "Cookie", session).Body)
-		for _, want := range []string{"<td>when the webhook is enabled</td>", ">id app_1<", ">settings dayLimit 5, features a b<"} {
+		for _, want := range []string{"<td>next try when the webhook is enabled</td>", `<td class="nowrap">` + list[0].Endpoint + `</td>`, ">id app_1<", ">settings dayLimit 5, features a b<"} {
 			if !strings.Contains(page, want) {
 				w.Errorf("the page does not show %s", want)
 			}

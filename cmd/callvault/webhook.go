@@ -192,8 +192,15 @@ func (c *webhookRotateCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, endpointView(e, secret), func() string { return shownOnce(e.ID, secret) })
+		return d.show(c.JSON, endpointView(e, secret), func() string { return shownOnce(e.ID, secret) + "\n" + formerText(e) })
 	})
+}
+
+func formerText(e catalog.Endpoint) string {
+	if e.Former.Data == nil {
+		return "The former secret signs no more."
+	}
+	return "The former secret signs too until " + stamp(e.Until) + "."
 }
 
 type webhookDeleteCmd struct {

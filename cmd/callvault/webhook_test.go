@@ -84,6 +84,12 @@ func TestWebhookCommands(t *testing.T) {
 	if fresh := ok("webhook", "rotate", "--tenant", "acme", id)["secret"]; fresh == secret || fresh == nil {
 		t.Error("the secret stayed")
 	}
+	if said := run(exitOK, "webhook", "rotate", "--tenant", "acme", id, "--grace", "1h"); !strings.Contains(said, "The former secret signs too until 2") {
+		t.Errorf("it says %s", said)
+	}
+	if said := run(exitOK, "webhook", "rotate", "--tenant", "acme", id, "--grace", "0"); !strings.Contains(said, "signs no more") {
+		t.Errorf("it says %s", said)
+	}
 	ok("webhook", "delete", "--tenant", "acme", id)
 
 	for _, args := range [][]string{
