@@ -45,6 +45,7 @@ type commands struct {
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
 	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`
+	Ready      readyCmd      `cmd:"" help:"Ask the role that runs here whether it is ready."`
 	Verify     verifyCmd     `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

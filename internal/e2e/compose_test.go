@@ -48,10 +48,15 @@ func TestCompose(t *testing.T) {
 		switch name {
 		case "api", "worker", "scheduler", "migrate":
 			checkRole(t, project, s)
+			checkImage(t, s)
 		default:
-			if len(s.HealthCheck.Test) == 0 {
-				t.Errorf("%s has no health check", name)
-			}
+			checkServer(t, s)
+		}
+		if s.HealthCheck == nil && name != "migrate" {
+			t.Errorf("%s has no health check", name)
+		}
+		if s.Restart != "unless-stopped" && name != "migrate" {
+			t.Errorf("%s starts again: %q", name, s.Restart)
 		}
 		checkSecrets(t, project, s)
 		checkFiles(t, s)
@@ -142,9 +147,6 @@ func checkRole(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	if s.Name != "migrate" && !slices.Equal(s.Command, []string{s.Name}) {
 		t.Errorf("%s runs %v", s.Name, s.Command)
 	}
-	if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") {
-		t.Errorf("%s may do more than it needs", s.Name)
-	}
 	for _, dependency := range []string{"redis", "postgres", "minio"} {
 		if s.DependsOn[dependency].Condition != types.ServiceConditionHealthy {
 			t.Errorf("%s does not wait for %s", s.Name, dependency)
@@ -152,6 +154,52 @@ func checkRole(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	}
 	if _, known := project.Services["migrate"]; known && s.Name != "migrate" && s.DependsOn["migrate"].Condition != types.ServiceConditionCompletedSuccessfully {
 		t.Errorf("%s does not wait for the schema", s.Name)
+	}
+}
+
+// checkImage wants callvault's own image, with no more rights than it needs, asked whether it is ready
+// by the one program it holds.
+func checkImage(t *testing.T, s types.ServiceConfig) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Build == nil || s.Build.Context != root || s.Build.Dockerfile != "deploy/Dockerfile" {
+		t.Errorf("%s is built from %+v", s.Name, s.Build)
+	}
+	if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.User != "" {
+		t.Errorf("%s may do more than it needs", s.Name)
+	}
+	if s.Name == "migrate" {
+		return
+	}
+	if want := []string{"CMD", dockerfile(t).program, "ready"}; s.HealthCheck == nil || !slices.Equal(s.HealthCheck.Test, want) {
+		t.Errorf("%s is asked for its health by %+v, want %v", s.Name, s.HealthCheck, want)
+	}
+	if s.Environment["CALLVAULT_LISTEN"] == nil {
+		t.Errorf("%s listens where ready does not ask", s.Name)
+	}
+}
+
+// checkServer wants that what a server keeps outlives its container, and that Redis is set up as
+// callvault needs it.
+func checkServer(t *testing.T, s types.ServiceConfig) {
+	t.Helper()
+	kept := map[string]string{"redis": "/data", "postgres": "/var/lib/postgresql/data", "minio": "/data",
+		"prometheus": "/prometheus", "grafana": "/var/lib/grafana"}
+	if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+		return v.Type == types.VolumeTypeVolume && v.Source == s.Name && v.Target == kept[s.Name]
+	}) {
+		t.Errorf("%s keeps nothing of %q", s.Name, kept[s.Name])
+	}
+	if s.Name != "redis" {
+		return
+	}
+	for _, option := range []string{"--appendonly yes", "--maxmemory-policy noeviction", "--maxmemory ", "--requirepass "} {
+		if !strings.Contains(strings.Join(s.Command, " "), option) {
+			t.Errorf("Redis runs without %s: %v", option, s.Command)
+		}
 	}
 }
 

@@ -246,6 +246,9 @@ func TestImageRuns(t *testing.T) {
 		}
 		return ""
 	})
+	if ready := run("ready", address); ready.code() != 0 || ready.out.String() != "ready\n" {
+		t.Errorf("ready says %s %s", ready.out, ready.log)
+	}
 	all.term()
 	entries, err := os.ReadDir(root)
 	if err != nil {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// readyCmd asks the role that runs here. Images without a shell have nothing else to ask with.
+type readyCmd struct {
+	Address string        `arg:"" optional:"" help:"Where the role listens; CALLVAULT_LISTEN when that is set, else 127.0.0.1:8080." placeholder:"HOST:PORT"`
+	Timeout time.Duration `help:"How long to wait for the answer (default 5s)." default:"5s" placeholder:"TIME"`
+}
+
+// Help says what the exit code means and shows examples.
+func (*readyCmd) Help() string {
+	return `Asks /readyz, for health checks of containers. Exits with 1 when the role is not ready or does not answer,
+and says why.
+
+Examples:
+
+    callvault ready
+    callvault ready 127.0.0.1:8081`
+}
+
+// Run asks once.
+func (c *readyCmd) Run(ctx context.Context, d *deps) error {
+	address := c.Address
+	if address == "" {
+		address = strings.TrimSpace(d.env["CALLVAULT_LISTEN"])
+	}
+	if address == "" {
+		address = "127.0.0.1:8080"
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return &usageError{fmt.Sprintf("%q is no HOST:PORT, such as 127.0.0.1:8080", address)}
+	}
+	// A role that listens on every address is asked on this machine's own.
+	switch ip, err := netip.ParseAddr(host); {
+	case host == "" || err == nil && ip == netip.IPv4Unspecified():
+		host = "127.0.0.1"
+	case err == nil && ip.IsUnspecified():
+		host = "::1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	complaint, err := unready(ctx, "http://"+net.JoinHostPort(host, port)+"/readyz")
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", address, err)
+	}
+	answer := "ready"
+	if complaint != "" {
+		answer, err = complaint, errReported
+	}
+	if _, failed := fmt.Fprintln(d.stdout, answer); failed != nil {
+		return fmt.Errorf("print the answer: %w", failed)
+	}
+	return err
+}
+
+// unready says why a role is not ready, nothing when it is.
+func unready(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", fmt.Errorf("make the request: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy either
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return "", nil
+	}
+	var report struct {
+		Status string `json:"status"`
+		Checks map[string]struct {
+			OK    bool   `json:"ok"`
+			Error string `json:"error"`
+		} `json:"checks"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&report); err != nil || report.Status == "" {
+		return "", fmt.Errorf("it answers %s, as no role does", resp.Status)
+	}
+	var failed []string
+	for name, check := range report.Checks {
+		if !check.OK {
+			failed = append(failed, name+": "+check.Error)
+		}
+	}
+	slices.Sort(failed)
+	return strings.Join(append([]string{"not ready: " + report.Status}, failed...), "\n"), nil
+}
