@@ -49,6 +49,7 @@ type Trash interface {
 	DoomAdrift(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
 	Deleted(ctx context.Context, objectKey string) error
+	Spared(ctx context.Context, objectKey string) error
 }
 
 // Served is what the catalog believes to be in the store, or missing there.

@@ -92,7 +92,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		}
 		failing = err != nil
 		if r != (Swept{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -106,6 +106,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 type Swept struct {
 	Doomed  int  // archives that may go now
 	Deleted int  // archives whose bytes were deleted
+	Spared  int  // objects that stay until their day has ended, though nobody is known to have published them
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not there: their hours are due
 	Back    int  // hours due because missing recordings are back
@@ -169,32 +170,44 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 	if err != nil {
 		return err
 	}
-	var deleted atomic.Int64
+	var deleted, spared atomic.Int64
 	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.Doomed) error {
-		if err := s.remove(ctx, d); err != nil {
+		stays, err := s.remove(ctx, d)
+		if err != nil {
 			return err
+		}
+		if stays {
+			spared.Add(1)
+			return s.trash.Spared(ctx, d.ObjectKey)
 		}
 		deleted.Add(1)
 		return s.trash.Deleted(ctx, d.ObjectKey)
 	})
-	r.Deleted = int(deleted.Load())
+	r.Deleted, r.Spared = int(deleted.Load()), int(spared.Load())
 	r.More = len(doomed) == s.cfg.Batch
 	return err
 }
 
 // remove ends the uploads first: a Complete that comes after the deletion
 // would bring the object back. The second deletion, a day later, takes one
-// that was under way.
-func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) error {
+// that was under way. It says whether an object stays that is to be spared.
+func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) (stays bool, err error) {
 	if d.UploadID != "" {
 		if err := s.archives.Abort(ctx, d.ObjectKey, d.UploadID); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := s.archives.AbortAll(ctx, d.ObjectKey); err != nil {
-		return err
+		return false, err
 	}
-	return s.archives.Remove(ctx, d.ObjectKey)
+	if !d.Spare {
+		return false, s.archives.Remove(ctx, d.ObjectKey)
+	}
+	_, err = s.archives.Stat(ctx, d.ObjectKey)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // check looks served archives up in the store. Only a key that is not there,

@@ -1,10 +1,16 @@
 package worker_test
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"hash/crc32"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
@@ -83,6 +89,87 @@ func TestSweepAfterACrash(t *testing.T) {
 		w.expectKind(err, domain.KindLost)
 	}
 	w.must(archives.Abort(w.ctx, claim.ObjectKey()+".other", longer))
+}
+
+// A catalog restored from a backup takes an archive that was published since for
+// one that was never finished. Its object stays as long as its day does.
+func TestSweepAfterARestore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "catalog.db")
+	w := openWorld(t, "sqlite://"+file)
+	w.add(hour(5), 100)
+	w.add(hour(6), 100)
+	w.plan()
+	archives := w.store.Archives()
+	unfinished, ok, err := w.catalog.Claim(w.ctx, hour(6), "killed")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	w.must(w.catalog.StartArchive(w.ctx, unfinished))
+	backup := file + ".bak"
+	stalled := &stalling{Archives: archives, at: func() { w.backUp(file, backup) }}
+	w.must(worker.NewBuilder(config(), w.catalog, w.store.Recordings(), stalled, time.Now, w.log).Hour(w.ctx, task(5)))
+	newer := w.view(5).Archive.ObjectKey
+
+	w.restore(backup)
+	if v := w.view(5); v.State != catalog.StatePending {
+		t.Fatalf("in the backup the hour is %s", v.State)
+	}
+	w.at(night().Add(time.Minute))
+	_, err = w.catalog.ReleaseLapsed(w.ctx, 10)
+	w.must(err)
+	if r := w.sweep(); r.Spared != 1 || r.Deleted != 1 || !w.exists(archives, newer) {
+		t.Errorf("what is newer than the backup: %+v", r)
+	}
+	w.must(w.builder(config()).Hour(w.ctx, task(5)))
+	w.served(5)
+	again := w.view(5).Archive.ObjectKey
+	if again == newer {
+		t.Error("the hour was not built again")
+	}
+	if r := w.sweep(); r.Spared+r.Deleted != 0 {
+		t.Errorf("again at once: %+v", r)
+	}
+	w.at(night().Add(25 * time.Hour))
+	if r := w.sweep(); r.Spared != 1 || r.Deleted != 1 || !w.exists(archives, newer) {
+		t.Errorf("a day later: %+v", r)
+	}
+	w.at(day.End().Add(80 * time.Hour))
+	_, err = w.catalog.ExpireDays(w.ctx, 10)
+	w.must(err)
+	w.at(day.End().Add(82 * time.Hour))
+	if r := w.sweep(); r.Spared != 0 || w.exists(archives, newer) || w.exists(archives, again) {
+		t.Errorf("past retention: %+v", r)
+	}
+}
+
+// backUp copies a SQLite catalog as operators do.
+func (w *world) backUp(file, to string) {
+	w.Helper()
+	db, err := sql.Open("sqlite", file)
+	w.must(err)
+	_, err = db.ExecContext(w.ctx, "VACUUM INTO $1", to)
+	w.must(errors.Join(err, db.Close()))
+}
+
+// restore goes on with the catalog of a backup.
+func (w *world) restore(file string) {
+	w.Helper()
+	c, err := catalog.Open(w.ctx, "sqlite://"+file, catalog.Rules{Lease: 300 * time.Millisecond})
+	w.must(err)
+	w.Cleanup(func() { w.must(c.Close()) })
+	w.catalog = c
+}
+
+// stalling calls at before the first object is written.
+type stalling struct {
+	worker.Archives
+	at   func()
+	once sync.Once
+}
+
+func (s *stalling) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error) {
+	s.once.Do(s.at)
+	return s.Archives.Put(ctx, key, data, opts)
 }
 
 // Only what the store says is not there is gone.

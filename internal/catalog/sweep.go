@@ -14,6 +14,11 @@ type Doomed struct {
 	ObjectKey string
 	UploadID  string // "" when it has none, or when nobody remembered it
 	Deletions int    // how often its bytes were deleted before
+
+	// Spare: its uploads are to be ended, but an object that stands under its key is left alone, and
+	// [Catalog.Spared] is told. The catalog knows of no publication and the day has not ended: a
+	// catalog that came from a backup may have forgotten one.
+	Spare bool
 }
 
 // DoomAdrift dooms archives whose bytes may go: superseded ones past their last link, and unfinished
@@ -77,14 +82,15 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d Doomed, err error) {
 		var upload sql.NullString
-		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions)
+		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions, &d.Spare)
 		d.UploadID = upload.String
 		return d, err
 	}, doomedSQL, limit)
 }
 
-const doomedSQL = `SELECT object_key, upload_id, deletions FROM archives WHERE state = 'doomed'
-		AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL AND EXISTS (SELECT 1 FROM days d
+			WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
+		FROM archives WHERE state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
 		AND ` + calmSQL + `
 		ORDER BY delete_after_us LIMIT $1`
 
@@ -110,6 +116,14 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 		_, err = tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1`, objectKey)
 		return err
 	})
+}
+
+// Spared says that an object stands under the key of a doomed archive that was never published. It
+// comes back a day later, and so on until its day has ended.
+func (c *Catalog) Spared(ctx context.Context, objectKey string) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondLook.Microseconds())
+	return translate(err)
 }
 
 // Unchecked lists published archives that nobody looked at in the store for longer than age,

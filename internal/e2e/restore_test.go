@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestRestoredCatalog brings yesterday's backup of the catalog back, with an empty Redis, while the
@@ -23,14 +24,26 @@ func TestRestoredCatalog(t *testing.T) {
 	of := func(d day, hour int, name string) []recording {
 		return spread(domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, name, 3, 1000)
 	}
-	roles := w.allRoles()
+	proxy := testenv.NewProxy(t, w.env["CALLVAULT_S3_ENDPOINT"])
+	roles := []*process{w.start("api"), w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "scheduler,worker")}
 	w.take(append(append(of(days[0], 1, "r"), of(days[0], 2, "r")...), of(days[0], 3, "r")...))
 	w.take(of(days[1], 5, "r"))
 	w.settled(days[0])
 	w.check(days[0])
 	_, before := w.askDay("acme", days[0].day)
 	backup := filepath.Join(w.dir, "catalog.dump")
+	proxy.Delay(25 * time.Millisecond)
+	w.take(spread(domain.HourKey{Tenant: "acme", Day: first, Hour: 7}, "r", 24, 1<<20))
+	writing := func() int64 { return w.number(`SELECT count(*) FROM archives WHERE state = 'writing'`) }
+	eventually(t, "an archive is being written", func(context.Context) string {
+		if writing() == 0 {
+			return "none is"
+		}
+		return ""
+	})
+	proxy.Stall()
 	w.postgres.Dump(backup)
+	proxy.Restore()
 	w.step("backup, while everything runs")
 	// Since then: late recordings of an archived day, the rest of the next day, an archive built afresh,
 	// and the bytes of the archives that those replaced are gone; then the next night.
@@ -57,6 +70,9 @@ func TestRestoredCatalog(t *testing.T) {
 	// The catalog of yesterday comes back.
 	w.env["CALLVAULT_DATABASE_URL"] = w.postgres.Restore(backup, "restored")
 	w.open(w.env["CALLVAULT_DATABASE_URL"])
+	if n := writing(); n != 1 {
+		t.Fatalf("the backup knows of %d archives that are being written, want 1", n)
+	}
 	w.jump(24 * time.Hour)
 	w.redis.Flush()
 	roles = w.allRoles()
@@ -70,6 +86,14 @@ func TestRestoredCatalog(t *testing.T) {
 	w.settled(days...)
 	w.check(days...) // by links that are issued now
 	w.step("healed")
+	w.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
+	eventually(t, "what was being written is swept", func(context.Context) string {
+		if n := w.number(`SELECT count(*) FROM archives WHERE state = 'doomed' AND published_us IS NULL
+			AND (deletions > 0 OR delete_after_us > (SELECT now_us FROM catalog_clock))`); n == 0 {
+			return "it is not"
+		}
+		return ""
+	})
 	for name, c := range map[string]struct {
 		link link
 		want int
@@ -77,6 +101,7 @@ func TestRestoredCatalog(t *testing.T) {
 		"issued before the backup, of an archive that stands":  {before.Links[3], 200},
 		"issued before the backup, of an archive that is gone": {before.Links[1], 404},
 		"issued after the backup":                              {since.Links[1], 404},
+		"issued after it, of an archive being written then":    {since.Links[7], 404},
 	} {
 		if status, _ := w.request("GET", *c.link.URL, nil, nil); status != c.want {
 			t.Errorf("a link %s answers %d, want %d", name, status, c.want)

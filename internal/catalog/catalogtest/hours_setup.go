@@ -62,6 +62,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"sweep unfinished":            sweepUnfinished,
 		"sweep meets commit":          sweepMeetsCommit,
 		"sweep pauses":                sweepPauses,
+		"spared":                      spared,
 		"deleted twice":               deletedTwice,
 		"gone":                        gone,
 		"rechecks":                    rechecks,

@@ -121,6 +121,35 @@ func sweepPauses(b *bench) {
 	equal(b, "to delete while it pauses", len(b.doomed()), 0)
 }
 
+// spared follows an archive whose object stands although nobody is known to have published it.
+func spared(b *bench) {
+	b.add(1)
+	b.plan()
+	first := b.publish(1)
+	b.force(1)
+	claim, _ := b.start(1)
+	b.must(b.c.Release(b.ctx, claim))
+	key := claim.ObjectKey()
+	equal(b, "spare", b.doomed()[key].Spare, true)
+	b.must(b.c.Spared(b.ctx, key))
+	b.must(b.c.Spared(b.ctx, first.ObjectKey())) // never what is served
+	equal(b, "again at once", len(b.doomed()), 0)
+	b.publish(1)
+	b.pass(24 * time.Hour)
+	b.sweep(1)
+	equal(b, "spare what was superseded", b.doomed()[first.ObjectKey()].Spare, false)
+	equal(b, "spare a day later", b.doomed()[key].Spare, true)
+	b.must(b.c.Deleted(b.ctx, key)) // nothing stood there
+	b.pass(24 * time.Hour)
+	equal(b, "spare at the second look", b.doomed()[key].Spare, true)
+	b.must(b.c.Spared(b.ctx, key)) // a slow writer's came after all
+	b.pass(3 * 24 * time.Hour)
+	_, err := b.c.ExpireDays(b.ctx, 10)
+	b.must(err)
+	equal(b, "spare past retention", b.doomed()[key].Spare, false)
+	equal(b, "deletions", b.doomed()[key].Deletions, 0)
+}
+
 func deletedTwice(b *bench) {
 	b.add(1)
 	b.plan()
