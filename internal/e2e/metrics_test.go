@@ -248,6 +248,7 @@ func checkRules(t *testing.T, p *watch) {
 	quiet := map[string]bool{ // whatever the hour is: nobody may be called for these
 		"CallvaultNothingScheduled": true, "CallvaultSchedulerSilent": true, "CallvaultArchivesLate": true, "CallvaultNightCutShort": true,
 		"CallvaultDown": true, "CallvaultPartDown": true, "CallvaultNumbersMissing": true, "CallvaultNoWorker": true, "CallvaultErrors": true,
+		"CallvaultWebhookFailing": true, "CallvaultWebhookGivenUp": true, "CallvaultWebhookGone": true,
 	}
 	eventually(t, "the alerts are as they should be", func(ctx context.Context) string {
 		var data struct {

@@ -1,0 +1,28 @@
+package admin
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/callvault/callvault/internal/catalog"
+)
+
+// TestWording puts lines of the audit log into words, those of former programs too.
+func TestWording(t *testing.T) {
+	for _, c := range []struct{ action, detail, want string }{
+		{catalog.ActionTenant, `{"changed":{"retentionDays":{"from":3,"to":7},"export_api":{"from":false,"to":true},"name":{"from":"","to":"Acme"}},"remote":"192.0.2.1"}`,
+			"tenant changed: export_api: off → on, name: none → Acme, retentionDays: 3 → 7, from 192.0.2.1"},
+		{catalog.ActionTenant, `{"changed":{}}`, "tenant changed: nothing, it was so before"},
+		{catalog.ActionTenant, `{"feature":"export_api","enabled":true}`, "tenant.set: enabled true, feature export_api"},
+		{catalog.ActionArchive, `{"day":"2025-12-12","hour":"08","force":true,"due":1}`, "rebuild asked for: hour 08, complete ones too, due: 1"},
+		{catalog.ActionRetry, `{"day":"2025-12-12","force":false,"due":1}`, "retry asked for: all hours"},
+		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"object":"k","until":"2025-12-13T13:00:01.512345Z","remote":"192.0.2.1"}`,
+			"download begun: hour 08, revision 1, by a link valid until 2025-12-13 13:00:01, to 192.0.2.1"},
+		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"remote":"192.0.2.1"}`, "download begun: hour 08, revision 1, to 192.0.2.1"},
+	} {
+		what, detail := wording(catalog.AuditEntry{Action: c.action, Detail: json.RawMessage(c.detail)})
+		if got := what + ": " + detail; got != c.want {
+			t.Errorf("%s %s: %q, want %q", c.action, c.detail, got, c.want)
+		}
+	}
+}
