@@ -7,6 +7,7 @@ import (
 	"log" //nolint:depguard // what net/http itself writes goes there
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -243,4 +244,35 @@ type counting struct {
 func (c *counting) ReturnDelivery(ctx context.Context, d catalog.DeliveryClaim, wait time.Duration) error {
 	c.returned.Add(1)
 	return c.Store.ReturnDelivery(ctx, d, wait)
+}
+
+// TestOtherSpellings calls this machine by names that are no addresses to some and addresses to others.
+func TestOtherSpellings(t *testing.T) {
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	secure := &receiver{}
+	secure.Server = httptest.NewTLSServer(secure)
+	t.Cleanup(secure.Close)
+	_, port, err := net.SplitHostPort(secure.Listener.Addr().String())
+	w.must(err)
+	hosts := []string{"127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "localhost.", "LOCALHOST", "0", "%6c%6fcalhost", "[::127.0.0.1]", "[0:0::ffff:7f00:1]",
+		"[64:ff9b::127.0.0.1]", "[2002:7f00:1::]", "[::1%25lo]", "[::]"}
+	strict, called := webhooks.Rules{}, 0
+	sender := webhooks.NewSender(webhooks.SenderConfig{Rules: strict, Timeout: 2 * time.Second, Roots: secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs},
+		w.vault, time.Now)
+	e, _ := w.tenant("acme", secure.URL)
+	for _, host := range hosts {
+		url := "https://" + host + ":" + port + "/hook"
+		if strict.CheckURL(url) != nil {
+			continue // it can't be asked for
+		}
+		called++
+		e.URL = url
+		a, err := sender.Send(t.Context(), &catalog.DeliveryClaim{Event: "evt_1", Payload: []byte("{}"), At: time.Now(), Endpoint: e})
+		if err != nil || a.Delivered || a.Status != 0 || a.Error == "" {
+			t.Errorf("%s: %+v, %v", url, a, err)
+		}
+	}
+	if n := len(secure.all()); n > 0 || called < 5 {
+		t.Errorf("%d of %d arrived", n, called)
+	}
 }
