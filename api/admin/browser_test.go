@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -54,7 +55,7 @@ func month(w *world) {
 		w.Fatal(err)
 	}
 	if _, err := w.catalog.BeginDownload(w.Context(), catalog.Download{HourKey: w.key("acme", w.day, 9), Token: v.Hours[9].Archive.Token,
-		Revision: 2, Origin: catalog.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
+		Revision: 2, Object: v.Hours[9].Archive.ObjectKey, Until: v.RetentionEnd, Origin: catalog.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -154,6 +155,26 @@ func TestDarkAndPhone(t *testing.T) {
 	if background["light"] == background["dark"] {
 		t.Errorf("the pages look alike by day and by night: %v", background)
 	}
+}
+
+// TestNewSecretOnAPhone asks for a webhook's new secret on a phone, where ids and secrets are long.
+func TestNewSecretOnAPhone(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	w.withWebhooks(admin.Config{Token: adminToken})
+	id := w.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/`+strings.Repeat("x", 80)+`"}`, 201)["id"].(string)
+	b := newTab(w)
+	b.signIn()
+	b.look(390, 844, true, "light")
+	b.do(chromedp.Navigate(b.url + "/admin/tenants/acme"))
+	b.fits()
+	b.follow(`a[href$="/` + id + `/rotate"]`)
+	b.shows(id, "hooks.example.com")
+	b.fits()
+	b.picture("phone-rotate")
+	b.follow("button.primary")
+	b.shows("whsec_")
+	b.fits()
+	b.picture("phone-secret")
 }
 
 // TestKeyboard goes through the calendar without a mouse.

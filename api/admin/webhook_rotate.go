@@ -60,8 +60,8 @@ func (h *handler) askRotate(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the webhook", err)
 		return
 	}
-	h.ask(w, r, question{Heading: "Give " + id + " a new secret?", Button: "New secret", Back: tenantPath(tenant),
-		Text: "The receiver at " + list[at].URL + " of " + tenant + " verifies signatures with it. It is shown once.",
+	h.ask(w, r, question{Heading: "Give a webhook of " + tenant + " a new secret?", Button: "New secret", Back: tenantPath(tenant),
+		Text: id + " posts to " + list[at].URL + ". The receiver verifies signatures with the secret, which is shown once.",
 		Choice: &choice{Legend: "The former secret", Name: "former", Options: []option{
 			{"grace", "Signs too for 24 hours, so that the receiver can change over in peace"},
 			{"end", "Ends at once: it has leaked"}}}})
