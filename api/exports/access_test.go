@@ -176,8 +176,9 @@ func TestAudit(t *testing.T) {
 		return nil
 	}))
 	want := []string{
-		`key export.conversation {"conversation":"` + sampleID + `","transcript":true,"analysis":false,"recording":true,"remote":"192.0.2.1","request":"r-1"}`,
-		`link export.recording {"object":"` + audioKey + `","remote":"192.0.2.1"`,
+		`key export.conversation {"conversation":"` + sampleID + `","transcript":true,"analysis":false,"recording":true,"object":"` + audioKey +
+			`","until":"` + d.Conversation.Recording.URLExpiry + `","remote":"192.0.2.1","request":"r-1"}`,
+		`link export.recording {"object":"` + audioKey + `","until":"` + d.Conversation.Recording.URLExpiry + `","remote":"192.0.2.1"`,
 	}
 	if len(got) != 2 || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !json.Valid([]byte(got[1][len("link export.recording "):])) {
 		t.Fatalf("got %q", got)

@@ -77,15 +77,21 @@ type exportDetail struct {
 	Transcript   bool   `json:"transcript"`
 	Analysis     bool   `json:"analysis"`
 	Recording    bool   `json:"recording"`
+	Object       string `json:"object,omitempty"` // of the recording that a link was given to
+	Until        string `json:"until,omitempty"`  // when that link ends
 	Remote       string `json:"remote"`
 	Request      string `json:"request,omitempty"`
 }
 
 // note writes the audit log before anything is given.
-func (h *handler) note(ctx context.Context, r *http.Request, who caller, a ask) error {
+func (h *handler) note(ctx context.Context, r *http.Request, who caller, k ask, a *answer) error {
 	o := origin(r, who.actor)
-	return h.deps.Catalog.AppendAudit(ctx, o, who.tenant, actionExport,
-		exportDetail{a.conversation, a.transcript, a.analysis, a.recording, o.Remote, o.Request})
+	d := exportDetail{Conversation: k.conversation, Transcript: k.transcript, Analysis: k.analysis, Recording: k.recording,
+		Remote: o.Remote, Request: o.Request}
+	if given := a.tail.Recording; given != nil {
+		d.Object, d.Until = given.FileName, given.URLExpiry
+	}
+	return h.deps.Catalog.AppendAudit(ctx, o, who.tenant, actionExport, d)
 }
 
 func origin(r *http.Request, actor string) catalog.Origin {

@@ -117,7 +117,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, "put the export together", err)
 		return
 	}
-	if err := h.note(ctx, r, who, ask); err != nil {
+	if err := h.note(ctx, r, who, ask, a); err != nil {
 		h.failed(w, r, "write the audit log", err)
 		return
 	}

@@ -169,7 +169,7 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	o := origin(r, "link")
-	err = h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, !plan.Starts, o.Remote, o.Request})
+	err = h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
 	if err != nil {
 		_ = body.Close() // it was only read from
 		h.absent(w, r, "write the audit log", err)
@@ -182,6 +182,7 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 
 type recordingDetail struct {
 	Object    string `json:"object"`
+	Until     string `json:"until"` // when the link ends
 	Continues bool   `json:"continues,omitempty"`
 	Remote    string `json:"remote"`
 	Request   string `json:"request,omitempty"`
