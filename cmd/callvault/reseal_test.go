@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
@@ -111,7 +112,8 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, _ := wrong.Seal(webhooks.SealedAbout(made.ID), []byte("whsec_"))
-	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, catalog.Sealed{Data: data, Encrypted: true}, 0, catalog.Origin{Actor: "test"}); err != nil {
+	none := func(catalog.Endpoint, time.Time) (former catalog.Sealed, until time.Time) { return former, until }
+	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, catalog.Sealed{Data: data, Encrypted: true}, none, catalog.Origin{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "former.key")

@@ -43,11 +43,12 @@ func (s keyedStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o ca
 }
 
 // RotateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s keyedStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, grace time.Duration, o catalog.Origin) (catalog.Endpoint, error) {
+func (s keyedStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed,
+	former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time), o catalog.Origin) (catalog.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return catalog.Endpoint{}, err
 	}
-	return s.Catalog.RotateEndpoint(ctx, tenant, id, fresh, grace, o)
+	return s.Catalog.RotateEndpoint(ctx, tenant, id, fresh, former, o)
 }
 
 // sealWebhooks encrypts secrets that were stored before there was a master key.

@@ -35,8 +35,8 @@ type Endpoint struct {
 	Reason   string // why it is disabled
 	Created  time.Time
 	Secret   Sealed
-	Former   Sealed    // the secret before; none when its Data is nil
-	Until    time.Time // until when the former secret signs too
+	Former   Sealed    // the secrets before, as far as they sign too; none when its Data is nil
+	Until    time.Time // until when the last of them does
 }
 
 // Sealed is a secret as it is stored. Package webhooks knows what stands in it.
@@ -219,14 +219,13 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 	})
 }
 
-// RotateEndpoint gives an endpoint a new secret; the one before signs too for grace.
-// Error: KindNotFound.
-func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, grace time.Duration, o Origin) (Endpoint, error) {
+// RotateEndpoint gives an endpoint a new secret. former says what signs too from then on, and until
+// when: nothing when its Data is nil. Error: KindNotFound.
+func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
+	o Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
-		e.Former, e.Until, e.Secret = e.Secret, fromMicros(at).Add(grace), fresh
-		if grace <= 0 {
-			e.Former = Sealed{}
-		}
+		e.Former, e.Until = former(*e, fromMicros(at))
+		e.Secret = fresh
 		return nil
 	})
 }

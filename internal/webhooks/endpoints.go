@@ -19,7 +19,8 @@ const (
 type EndpointStore interface {
 	CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error)
 	SetEndpoint(ctx context.Context, tenant, id string, s catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
-	RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, grace time.Duration, o catalog.Origin) (catalog.Endpoint, error)
+	RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time),
+		o catalog.Origin) (catalog.Endpoint, error)
 	SealEndpoints(ctx context.Context, seal func(id string, s catalog.Sealed) catalog.Sealed) error
 }
 
@@ -61,14 +62,17 @@ func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.Endpoi
 	return s.store.SetEndpoint(ctx, tenant, id, c, o)
 }
 
-// Rotate gives an endpoint a new secret; the one before signs too for grace. Errors: KindNotFound,
-// KindInvalid for a grace below 0 or above MaxGrace.
+// Rotate gives an endpoint a new secret; the one before signs too for grace, and so do those before
+// it whose own grace is not over: somebody who asks twice must not end what the receiver knows. A
+// grace of 0 ends them all. Errors: KindNotFound, KindInvalid for a grace below 0 or above MaxGrace.
 func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error) {
 	if grace < 0 || grace > MaxGrace {
 		return catalog.Endpoint{}, "", domain.Errorf(domain.KindInvalid, "the grace time must be 0 to %d seconds", int64(MaxGrace/time.Second))
 	}
 	secret, sealed := newSecret(s.vault, id)
-	e, err := s.store.RotateEndpoint(ctx, tenant, id, sealed, grace, o)
+	e, err := s.store.RotateEndpoint(ctx, tenant, id, sealed, func(e catalog.Endpoint, at time.Time) (catalog.Sealed, time.Time) {
+		return retire(s.vault, &e, at, grace)
+	}, o)
 	if err != nil {
 		return e, "", err
 	}

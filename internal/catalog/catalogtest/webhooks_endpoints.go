@@ -86,7 +86,10 @@ func endpointBounds(b *bench) {
 
 func secretsRotate(b *bench) {
 	e := b.endpoint("acme")
-	_, err := b.c.RotateEndpoint(b.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("fresh")}, time.Hour, anyone)
+	_, err := b.c.RotateEndpoint(b.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("fresh")}, func(e catalog.Endpoint, at time.Time) (catalog.Sealed, time.Time) {
+		equal(b, "at", at.After(b.now().Add(-time.Minute)), true)
+		return e.Secret, at.Add(time.Hour)
+	}, anyone)
 	b.must(err)
 	got, err := b.c.Endpoint(b.ctx, "acme", e.ID)
 	b.must(err)
@@ -102,7 +105,9 @@ func secretsRotate(b *bench) {
 	got, err = b.c.Endpoint(b.ctx, "acme", e.ID)
 	b.must(err)
 	equal(b, "sealed", words(string(got.Secret.Data), string(got.Former.Data), got.Secret.Encrypted, got.Former.Encrypted), e.ID+"fresh"+" "+e.ID+"secret true true")
-	_, err = b.c.RotateEndpoint(b.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("third")}, 0, anyone)
+	_, err = b.c.RotateEndpoint(b.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("third")}, func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time) {
+		return catalog.Sealed{}, time.Time{}
+	}, anyone)
 	b.must(err)
 	got, err = b.c.Endpoint(b.ctx, "acme", e.ID)
 	b.must(err)
