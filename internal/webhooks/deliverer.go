@@ -18,6 +18,7 @@ type Config struct {
 	Endpoint int           // of one endpoint, over all replicas (2)
 	Tenant   int           // of one tenant, over all replicas, roughly (8)
 	Interval time.Duration // between two looks while nothing is due (1 s)
+	Look     time.Duration // how long a look may take: a catalog that hangs is asked anew (30 s)
 	Lease    time.Duration // how long a claim outlives its process (1 min)
 	Linger   time.Duration // how long a stopping process waits for what is under way (5 s)
 	Keep     time.Duration // how long events and their log are kept (30 days)
@@ -31,6 +32,7 @@ const DefaultKeep = 30 * 24 * time.Hour
 const (
 	sweepEvery  = time.Hour
 	sweepBatch  = 500
+	sweepTime   = 5 * time.Minute
 	recordTime  = 10 * time.Second // for telling the catalog
 	recordTries = 4
 	blockedWait = time.Minute // until what could not be signed is looked at again
@@ -48,7 +50,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.Interval, time.Second}, {&c.Lease, time.Minute}, {&c.Linger, 5 * time.Second}, {&c.Keep, DefaultKeep}} {
+	}{{&c.Interval, time.Second}, {&c.Look, 30 * time.Second}, {&c.Lease, time.Minute}, {&c.Linger, 5 * time.Second}, {&c.Keep, DefaultKeep}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -148,6 +150,8 @@ func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) 
 	if free == 0 {
 		return 0, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Look)
+	defer cancel()
 	claims, err := d.store.ClaimDeliveries(ctx, catalog.Fairness{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant}, d.cfg.Lease, free)
 	for i := range claims {
 		d.slots <- struct{}{}
@@ -214,6 +218,8 @@ func (d *Deliverer) insist(ctx context.Context, log *zap.Logger, do func(context
 
 // sweep forgets old events.
 func (d *Deliverer) sweep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	defer cancel()
 	for {
 		n, err := d.store.SweepWebhooks(ctx, d.cfg.Keep, sweepBatch)
 		if err != nil || n < sweepBatch {

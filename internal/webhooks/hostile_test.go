@@ -276,3 +276,27 @@ func TestOtherSpellings(t *testing.T) {
 		t.Errorf("%d of %d arrived", n, called)
 	}
 }
+
+// hanging is a catalog that does not answer the first look.
+type hanging struct {
+	webhooks.Store
+	looks atomic.Int32
+}
+
+func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([]catalog.DeliveryClaim, error) {
+	if h.looks.Add(1) == 1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.Store.ClaimDeliveries(ctx, f, lease, limit)
+}
+
+// TestCatalogHangs: a connection that nobody answers on any more stops nothing for long.
+func TestCatalogHangs(t *testing.T) {
+	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	r := newReceiver(t, nil)
+	w.tenant("acme", r.URL)
+	w.deliverer(&hanging{Store: w.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Look = time.Second })
+	w.events("acme", 1)
+	w.untilState("acme", catalog.DeliveryDelivered, 1)
+}
