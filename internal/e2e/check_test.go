@@ -262,8 +262,8 @@ func (w *world) leftovers() (found []string) {
 	return found
 }
 
-// archiveRows gives every archive's state. A doomed one that has not been deleted for the first
-// time is "doomed, waits".
+// archiveRows gives every archive's state. A doomed one whose object may stand, because it was not
+// deleted yet or is spared until its day has ended, is "doomed, waits".
 func (w *world) archiveRows() map[string]string {
 	w.t.Helper()
 	list, err := w.db.QueryContext(w.t.Context(), `SELECT object_key, CASE WHEN state = 'doomed' AND deletions = 0 THEN 'doomed, waits' ELSE state END FROM archives`)
