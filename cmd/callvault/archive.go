@@ -135,10 +135,10 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 	}
 	out.Enabled = tenant.Recordings
 	if c.Reopen {
-		if err := p.Catalog.Reopen(ctx, c.Tenant, day); err != nil {
-			return out, err
-		}
-		if err := audited(ctx, p, c.Tenant, "day.reopen", map[string]any{"day": day}); err != nil {
+		err := together(ctx, p, c.Tenant, "day.reopen", func(ctx context.Context) (any, error) {
+			return map[string]any{"day": day}, p.Catalog.Reopen(ctx, c.Tenant, day)
+		})
+		if err != nil {
 			return out, err
 		}
 	}

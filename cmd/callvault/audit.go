@@ -69,11 +69,12 @@ func (*keysRotateCmd) Help() string { return "Examples:\n\n    callvault keys ro
 // Run rotates the keys.
 func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		n, err := auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
+		var n int
+		err := together(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
+			n, err = auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
+			return map[string]any{"keys": n}, err
+		})
 		if err != nil {
-			return err
-		}
-		if err := audited(ctx, p, "", "keys.rotate", map[string]any{"keys": n}); err != nil {
 			return err
 		}
 		return d.show(c.JSON, map[string]int{"keys": n}, func() string {

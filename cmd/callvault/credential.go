@@ -55,11 +55,13 @@ func (*appCreateCmd) Help() string {
 // Run creates the application.
 func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		a, secret, err := p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes())
+		var a catalog.Application
+		var secret string
+		err := together(ctx, p, c.Tenant, "app.create", func(ctx context.Context) (detail any, err error) {
+			a, secret, err = p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes())
+			return map[string]any{"id": a.ID, "name": a.Name}, err
+		})
 		if err != nil {
-			return err
-		}
-		if err := audited(ctx, p, c.Tenant, "app.create", map[string]any{"id": a.ID, "name": a.Name}); err != nil {
 			return err
 		}
 		out := map[string]string{"client_id": a.ID, "client_secret": secret, "tenant": a.Tenant, "name": a.Name, "scope": strings.Join(a.Scopes, " ")}
@@ -81,11 +83,13 @@ func (*keyCreateCmd) Help() string {
 // Run creates the key.
 func (c *keyCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		k, secret, err := p.Catalog.CreateAPIKey(ctx, c.Tenant, c.Name)
+		var k catalog.APIKey
+		var secret string
+		err := together(ctx, p, c.Tenant, "key.create", func(ctx context.Context) (detail any, err error) {
+			k, secret, err = p.Catalog.CreateAPIKey(ctx, c.Tenant, c.Name)
+			return map[string]any{"id": k.ID, "name": k.Name}, err
+		})
 		if err != nil {
-			return err
-		}
-		if err := audited(ctx, p, c.Tenant, "key.create", map[string]any{"id": k.ID, "name": k.Name}); err != nil {
 			return err
 		}
 		out := map[string]string{"id": k.ID, "api_key": secret, "tenant": k.Tenant, "name": k.Name}

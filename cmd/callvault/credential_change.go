@@ -43,10 +43,9 @@ func (o *oneCredential) change(ctx context.Context, d *deps, of owner, action st
 		if err != nil {
 			return err
 		}
-		if err := do(ctx, p.Catalog); err != nil {
-			return err
-		}
-		return audited(ctx, p, o.Tenant, action, map[string]any{"id": o.ID})
+		return together(ctx, p, o.Tenant, action, func(ctx context.Context) (any, error) {
+			return map[string]any{"id": o.ID}, do(ctx, p.Catalog)
+		})
 	})
 }
 

@@ -47,6 +47,17 @@ func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ct
 	})
 }
 
+// together does something with its line in the audit log: both stand, or neither.
+func together(ctx context.Context, p *app.Parts, tenant, action string, do func(ctx context.Context) (detail any, err error)) error {
+	return p.Catalog.Together(ctx, func(ctx context.Context) error {
+		detail, err := do(ctx)
+		if err != nil {
+			return err
+		}
+		return audited(ctx, p, tenant, action, detail)
+	})
+}
+
 // audited writes what a command did into the tenant's audit log.
 func audited(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
 	return p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: actor}, tenant, action, detail)

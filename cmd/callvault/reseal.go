@@ -45,11 +45,12 @@ func (c *keysResealCmd) Run(ctx context.Context, d *deps) error {
 
 func (c *keysResealCmd) reseal(ctx context.Context, d *deps, opens config.Parts, former config.Secret) error {
 	return d.withCatalog(ctx, opens, func(ctx context.Context, p *app.Parts) error {
-		n, err := auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.SealedAbout)
+		var n int
+		err := together(ctx, p, "", "keys.reseal", func(ctx context.Context) (detail any, err error) {
+			n, err = auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.SealedAbout)
+			return map[string]any{"secrets": n}, err
+		})
 		if err != nil {
-			return err
-		}
-		if err := audited(ctx, p, "", "keys.reseal", map[string]any{"secrets": n}); err != nil {
 			return err
 		}
 		return d.show(c.JSON, map[string]int{"secrets": n}, func() string {

@@ -89,7 +89,7 @@ func runBatch[T any](ctx context.Context, batch []*member[T], run func(ctx conte
 // grouped runs fn in a transaction of its own, or on SQLite in a savepoint of a shared one. An
 // error of fn undoes what fn did and nothing else. fn may run more than once.
 func (c *Catalog) grouped(ctx context.Context, fn func(tx smallTx) error) error {
-	if c.postgres { // which groups commits itself
+	if c.postgres || together(ctx) != nil { // PostgreSQL groups commits itself
 		return c.update(ctx, func(tx *sql.Tx) error { return fn(smallTx{Tx: tx}) })
 	}
 	return c.group.do(ctx, fn, c.runGroup)

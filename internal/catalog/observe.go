@@ -61,6 +61,9 @@ type pool struct {
 
 // ExecContext is sql.DB's.
 func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if tx := together(ctx); tx != nil {
+		return tx.ExecContext(ctx, query, args...)
+	}
 	begun := time.Now()
 	result, err := p.DB.ExecContext(ctx, query, args...)
 	p.watch.done("exec", begun, err)
@@ -69,6 +72,9 @@ func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 
 // QueryContext is sql.DB's.
 func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if tx := together(ctx); tx != nil {
+		return tx.QueryContext(ctx, query, args...)
+	}
 	begun := time.Now()
 	rows, err := p.DB.QueryContext(ctx, query, args...)
 	p.watch.done("query", begun, err)
@@ -77,6 +83,9 @@ func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql
 
 // QueryRowContext is sql.DB's.
 func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if tx := together(ctx); tx != nil {
+		return tx.QueryRowContext(ctx, query, args...)
+	}
 	begun := time.Now()
 	row := p.DB.QueryRowContext(ctx, query, args...)
 	p.watch.done("query", begun, row.Err())

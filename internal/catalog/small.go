@@ -111,7 +111,7 @@ func (c *Catalog) keepSmall(ctx context.Context) map[string]*sql.Stmt {
 
 // readRow reads one row on the reading side.
 func (c *Catalog) readRow(ctx context.Context, query string, args ...any) *sql.Row {
-	if !c.postgres {
+	if !c.postgres && together(ctx) == nil {
 		if s := c.reads.of(ctx, c.read.DB, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
 			begun := time.Now()
 			row := s.QueryRowContext(ctx, args...)
@@ -132,7 +132,7 @@ type reading struct{ c *Catalog }
 
 // QueryContext is sql.DB's.
 func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if !r.c.postgres {
+	if !r.c.postgres && together(ctx) == nil {
 		if s := r.c.reads.of(ctx, r.c.read.DB, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
 			begun := time.Now()
 			rows, err := s.QueryContext(ctx, args...)

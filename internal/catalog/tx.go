@@ -35,6 +35,9 @@ func (c *Catalog) view(ctx context.Context, fn func(tx *sql.Tx) error) error {
 }
 
 func (c *Catalog) run(ctx context.Context, db pool, opts *sql.TxOptions, fn func(tx *sql.Tx) error) (err error) {
+	if tx := together(ctx); tx != nil {
+		return fn(tx)
+	}
 	operation := "write"
 	if opts != nil {
 		operation = "read"

@@ -19,6 +19,7 @@ func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"applications":          applications,
 		"last used":             lastUsed,
 		"API keys":              apiKeys,
+		"together":              together,
 		"published API key":     publishedKey,
 		"signing keys":          signingKeys,
 		"day window":            dayWindow,
@@ -105,6 +106,62 @@ func lastUsed(b *bench) {
 	equal(b, "half a minute later", use(), first)
 	b.pass(time.Minute)
 	equal(b, "a minute later", use().After(first), true)
+}
+
+// together wants everything that is done in one transaction to stand, or nothing of it, and each to
+// see what those before it did.
+func together(b *bench) {
+	unwanted := errors.New("unwanted")
+	var app catalog.Application
+	var key catalog.APIKey
+	act := func(ctx context.Context) error {
+		var err error
+		app, _, err = b.c.CreateApplication(ctx, "acme", "billing", nil)
+		b.must(err)
+		b.must(b.c.DisableApplication(ctx, app.ID, true))
+		seen, err := b.c.Application(ctx, app.ID)
+		b.must(err)
+		equal(b, "seen as disabled", seen.Disabled.IsZero(), false)
+		key, _, err = b.c.CreateAPIKey(ctx, "acme", "analytics")
+		b.must(err)
+		keys, err := b.c.APIKeys(ctx, "acme", "", 9)
+		b.must(err)
+		equal(b, "keys seen", len(keys), 1)
+		_, err = b.c.AddKeys(ctx, []catalog.StoredKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
+		b.must(err)
+		b.must(b.c.EncryptKey(ctx, "k1", []byte("sealed")))
+		stored, _, err := b.c.Keys(ctx)
+		b.must(err)
+		equal(b, "signing key", string(stored[0].Material), "sealed")
+		return b.c.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "acme", "test", struct{}{})
+	}
+	lines := func() (n int) {
+		b.must(b.c.Audit(b.ctx, "acme", b.now().Add(-time.Hour), b.now().Add(time.Hour), func(catalog.AuditEntry) error {
+			n++
+			return nil
+		}))
+		return n
+	}
+	err := b.c.Together(b.ctx, func(ctx context.Context) error {
+		b.must(act(ctx))
+		return unwanted
+	})
+	if !errors.Is(err, unwanted) {
+		b.Fatalf("it ends with %v", err)
+	}
+	_, err = b.c.Application(b.ctx, app.ID)
+	b.wantKind(err, domain.KindNotFound)
+	_, err = b.c.APIKey(b.ctx, key.ID)
+	b.wantKind(err, domain.KindNotFound)
+	stored, _, err := b.c.Keys(b.ctx)
+	b.must(err)
+	equal(b, "signing keys and lines of what was undone", len(stored)+lines(), 0)
+	b.must(b.c.Together(b.ctx, act))
+	_, err = b.c.Application(b.ctx, app.ID)
+	b.must(err)
+	_, err = b.c.APIKey(b.ctx, key.ID)
+	b.must(err)
+	equal(b, "lines", lines(), 1)
 }
 
 func apiKeys(b *bench) {
