@@ -109,8 +109,12 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 	for _, name := range config.Unknown(d.env) {
 		log.Warn("an unknown variable is set; is it misspelt?", zap.String("variable", name))
 	}
+	names := make([]string, 0, len(roles))
+	for _, r := range roles {
+		names = append(names, string(r))
+	}
 	return app.Serve(ctx, *cfg, roles, log, func(s app.Serving) {
-		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL))
+		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Strings("roles", names))
 		if s.Parts.Embedded() {
 			// The one line that a person who just started it looks for.
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())

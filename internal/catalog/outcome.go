@@ -157,6 +157,9 @@ func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day do
 	if hour >= 0 {
 		from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
 	}
+	if at < end && hour < 0 {
+		return 0, domain.Errorf(domain.KindInvalid, "%s is not over yet in UTC; those of its hours that are can be archived one by one (--hour)", day)
+	}
 	if at < end {
 		return 0, domain.Errorf(domain.KindInvalid, "hour %s is not over yet; only closed days and hours are archived", domain.HourKey{Tenant: tenant, Day: day, Hour: to})
 	}

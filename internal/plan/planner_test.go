@@ -264,7 +264,7 @@ func TestArchiveNow(t *testing.T) {
 	if due, err := p.Archive(t.Context(), "acme", day, -1, false); err != nil || due != 2 {
 		t.Errorf("the whole day without Redis: %d, %v", due, err)
 	}
-	if _, err := p.Archive(t.Context(), "acme", day.Add(1), -1, false); domain.KindOf(err) != domain.KindInvalid {
+	if _, err := p.Archive(t.Context(), "acme", day.Add(1), -1, false); domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), string(day.Add(1))+" is not over yet") {
 		t.Errorf("a day that is not over: %v", err)
 	}
 	if _, err := p.PlanDay(t.Context(), "nobody", day); domain.KindOf(err) != domain.KindNotFound {
