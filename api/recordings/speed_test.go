@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	speedClients = 64   // connections that ask at the same time
+	speedClients = 128  // connections that ask at the same time: a rush, and far from all tenants
 	speedRounds  = 5    // their medians count
 	speedAsks    = 3000 // requests of a round: every day of every tenant once
 )

@@ -73,9 +73,8 @@ func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 // Open connects to sqlite:///path or postgres://… without changing anything there.
 // It does not migrate; see Migrate and CheckSchema.
 func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
-	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults(), days: newDayLists(),
+	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults(),
 		group: group[smallPart]{size: groupSize, lanes: 1}, issuing: group[*dayPart]{size: groupSize, lanes: 1}}
-	c.small = c.smallStatements()
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use sqlite:///path or postgres://user@host/name")
@@ -92,6 +91,8 @@ func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.days = newDayLists(c.postgres)
+	c.small = c.smallStatements()
 	if err := c.first(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -146,7 +147,7 @@ func (c *Catalog) openSQLite(u *url.URL) error {
 			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)" + extra
 	}
 	// After a commit SQLite may look through the whole cache of its connection: the writer's is small.
-	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-8192)"))
+	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-4096)"))
 	if err != nil {
 		return fmt.Errorf("open sqlite: %w", err)
 	}

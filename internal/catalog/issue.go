@@ -45,7 +45,11 @@ func newestUse(column string) string {
 		ORDER BY u.at_us DESC LIMIT 1)`
 }
 
-func newDayLists() dayLists {
+func newDayLists(postgres bool) dayLists {
+	insert := `INSERT `
+	if !postgres { // SQLite need not be able to undo one statement alone: a failure ends the transaction
+		insert = `INSERT OR FAIL `
+	}
 	const upsert = ` ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1`
 	return dayLists{
 		// The window is read by subqueries, and not joined, so that PostgreSQL never takes it into its
@@ -64,10 +68,10 @@ func newDayLists() dayLists {
 			FROM ask CROSS JOIN c LEFT JOIN applications p ON p.id = ask.app LEFT JOIN tenants t ON t.id = ask.tenant
 			LEFT JOIN days d ON d.tenant = ask.tenant AND d.day = ask.day`),
 		locks: newList(`INSERT INTO windows (tenant, name) VALUES `, `(@, @)`, upsert),
-		uses:  newList(`INSERT INTO window_uses (tenant, name, at_us, n) VALUES `, `(@, @, @, @)`, ``),
+		uses:  newList(insert+`INTO window_uses (tenant, name, at_us, n) VALUES `, `(@, @, @, @)`, ``),
 		lasts: newList(`INSERT INTO windows (tenant, name, last_us, last_n, locked) VALUES `, `(@, @, @, @, 1)`,
 			upsert+`, last_us = excluded.last_us, last_n = excluded.last_n`),
-		lines: newList(`INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES `, `(@, @, @, @, @, @)`, ``),
+		lines: newList(insert+`INTO audit (at_us, tenant, actor, action, detail, links) VALUES `, `(@, @, @, @, @, @)`, ``),
 	}
 }
 
