@@ -103,6 +103,7 @@ type handler struct {
 	sessions sessions
 	attempts *guard // at the console
 	calls    *guard // at the API
+	scrapes  *guard // at /metrics, which somebody else's mistakes with the API must not blind
 	pages    pages
 }
 
@@ -114,7 +115,7 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.Token), sessions: newSessions(cfg.Token, deps.Now),
-		attempts: newGuard(deps.Now), calls: newGuard(deps.Now), pages: p}
+		attempts: newGuard(deps.Now), calls: newGuard(deps.Now), scrapes: newGuard(deps.Now), pages: p}
 	console, err := h.console()
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ const metricsPath = "/metrics"
 // metrics gives the process's numbers to those who have the token: on the public address they tell
 // strangers how much is called, and when.
 func (h *handler) metrics() web.Family {
-	page := h.needToken(web.Methods{Get: h.deps.Metrics, Fail: failJSON})
+	page := h.needToken(h.scrapes, web.Methods{Get: h.deps.Metrics, Fail: failJSON})
 	return web.Family{Name: "metrics", Owns: func(path string) bool { return path == metricsPath }, Fail: failJSON,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			telemetry.SetRoute(r.Context(), metricsPath)

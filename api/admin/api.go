@@ -9,9 +9,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
+	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const apiRoot = "/api/admin/v1"
@@ -19,7 +21,7 @@ const apiRoot = "/api/admin/v1"
 // api routes /api/admin/v1.
 func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
-	mux.Use(h.needToken, onlyText(failJSON))
+	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.calls, next) }, onlyText(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.Unheard(mux, failJSON))
 	at := func(path string, m web.Methods) {
@@ -47,8 +49,8 @@ func (h *handler) api() http.Handler {
 	return mux
 }
 
-// needToken lets requests with the admin token through.
-func (h *handler) needToken(next http.Handler) http.Handler {
+// needToken lets requests with the admin token through; calls counts the wrong ones.
+func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.closed() {
 			refuseJSON(w, r, http.StatusForbidden, "The admin API is closed: CALLVAULT_ADMIN_TOKEN is not set.")
@@ -61,17 +63,18 @@ func (h *handler) needToken(next http.Handler) http.Handler {
 			return
 		}
 		remote := web.Remote(r)
-		if wait := h.calls.begin(remote); wait > 0 {
+		if wait := calls.begin(remote); wait > 0 {
 			w.Header().Set("Retry-After", web.Seconds(wait))
 			refuseJSON(w, r, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later.")
 			return
 		}
 		if !h.token.Matches(token) {
+			h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), telemetry.In(r.Context()))
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			refuseJSON(w, r, http.StatusUnauthorized, "That is not the admin token.")
 			return
 		}
-		h.calls.forgive(remote)
+		calls.forgive(remote)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -27,8 +27,8 @@ func TestMetricsNeedTheToken(t *testing.T) {
 		}
 		return api.New(api.Config{}, api.Deps{Families: families, Log: zap.NewNop(), Now: time.Now})
 	}
-	ask := func(h http.Handler, method, authorization string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(method, "/metrics", nil)
+	at := func(h http.Handler, path, method, authorization string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, nil)
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}
@@ -36,7 +36,13 @@ func TestMetricsNeedTheToken(t *testing.T) {
 		h.ServeHTTP(w, r)
 		return w
 	}
+	ask := func(h http.Handler, method, authorization string) *httptest.ResponseRecorder {
+		return at(h, "/metrics", method, authorization)
+	}
 	h := open(adminToken)
+	for range 11 { // somebody else behind the same proxy
+		at(h, root+"/tenants", "GET", "Bearer former")
+	}
 	for name, want := range map[string]struct {
 		method, authorization string
 		status                int

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -195,6 +196,10 @@ func deliveryAnswer(d catalog.Delivery) deliveryJSON {
 }
 
 // deliveryQuery reads which deliveries a request is about. Error: KindInvalid.
+func deliveryStates() []string {
+	return []string{catalog.DeliveryPending, catalog.DeliveryDelivered, catalog.DeliveryFailed}
+}
+
 func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
 	out := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant")}
 	q, err := web.ParseQuery(r.URL.RawQuery)
@@ -209,6 +214,12 @@ func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
 		if *p.into, _, err = q.Text(p.name, 100); err != nil {
 			return out, err
 		}
+	}
+	if out.State != "" && !slices.Contains(deliveryStates(), out.State) {
+		return out, domain.Errorf(domain.KindInvalid, "no delivery is %q; state is one of %s", out.State, strings.Join(deliveryStates(), ", "))
+	}
+	if types := append(domain.EventTypes(), domain.EventTest); out.Type != "" && !slices.Contains(types, out.Type) {
+		return out, domain.Errorf(domain.KindInvalid, "there is no event %q; type is one of %s", out.Type, strings.Join(types, ", "))
 	}
 	if day != "" {
 		if out.Day, err = domain.ParseDay(day); err != nil {

@@ -102,6 +102,8 @@ func TestWebhookAPI(t *testing.T) {
 			{"GET", "/tenants/nobody/deliveries", "", 404},
 			{"GET", "/tenants/acme/deliveries?before=x", "", 400},
 			{"GET", "/tenants/acme/deliveries?day=x", "", 400},
+			{"GET", "/tenants/acme/deliveries?state=lost", "", 400},
+			{"GET", "/tenants/acme/deliveries?type=day.begun", "", 400},
 			{"GET", "/tenants/acme/deliveries?limit=0", "", 400},
 			{"POST", "/tenants/acme/deliveries/replay", `{}`, 400},
 			{"POST", "/tenants/acme/deliveries/replay", `{"delivery":"whd_x"}`, 404},

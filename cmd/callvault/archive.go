@@ -46,6 +46,8 @@ type archiveResult struct {
 	Empty        int  `json:"empty"`        // hours without recordings
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
+
+	later error // why the queue was not told yet
 }
 
 // fill takes the hours' states over: all, or the one when hour >= 0.
@@ -100,6 +102,9 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		if err := d.show(c.JSON, out, out.text); err != nil {
 			return err
 		}
+		if out.later != nil {
+			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.later)
+		}
 		if !out.Enabled {
 			_, _ = fmt.Fprintf(d.stderr, "%s lacks the feature daily_audio_recordings: it is answered 403 until callvault tenant set %s --feature daily_audio_recordings\n", c.Tenant, c.Tenant)
 		}
@@ -147,7 +152,9 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 		return out, err
 	}
 	// The hours are due whatever happens to the queue; this only saves the planner's next turn.
-	if _, err := p.Planner(zap.NewNop()).Archive(ctx, c.Tenant, day, hour, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
+	if _, err := p.Planner(zap.NewNop()).Archive(ctx, c.Tenant, day, hour, false); domain.KindOf(err) == domain.KindUnavailable {
+		out.later = err
+	} else if err != nil {
 		return out, err
 	}
 	v, err := p.Catalog.Day(ctx, c.Tenant, day)

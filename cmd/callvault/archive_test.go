@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // A command that waits for a day does not depend on when the scheduler looks again: a tenant's
@@ -31,5 +35,26 @@ func TestArchiveWaitHandsOutItself(t *testing.T) {
 	var r archiveResult
 	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 || r.Complete != 13 || r.Empty != 11 || !r.Enabled {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Without the queue hours are made due all the same: the command says that they have to wait.
+func TestArchiveWithoutQueue(t *testing.T) {
+	store := testenv.MinIO(t)
+	env := config.Env{"CALLVAULT_DATABASE_URL": testenv.Postgres(t), "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1", "CALLVAULT_S3_ENDPOINT": store.Endpoint,
+		"CALLVAULT_S3_ACCESS_KEY": store.AccessKey, "CALLVAULT_S3_SECRET_KEY": store.SecretKey,
+		"CALLVAULT_RECORDINGS_BUCKET": testenv.BucketName("recordings"), "CALLVAULT_ARCHIVES_BUCKET": testenv.BucketName("archives")}
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
+		if code, _, errs := callvault(t, env, args...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	file := save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus")))
+	if code, _, errs := callvault(t, env, "import", "--tenant", "acme", file); code != exitOK {
+		t.Fatal(errs)
+	}
+	code, out, errs := callvault(t, env, "archive", "--tenant", "acme", "--day", "yesterday")
+	if code != exitOK || !strings.Contains(out, "1 hour was due") || !strings.Contains(errs, "callvault doctor") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
 }

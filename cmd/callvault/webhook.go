@@ -178,7 +178,7 @@ type webhookRotateCmd struct {
 
 // Help shows examples below the flags.
 func (*webhookRotateCmd) Help() string {
-	return "For the grace time each delivery carries two signatures, so that the receiver can change over in peace.\n\nExamples:\n\n" +
+	return "For the grace time the former secret signs each delivery too, so that the receiver can change over in peace.\n\nExamples:\n\n" +
 		"    callvault webhook rotate --tenant acme whe_…\n    callvault webhook rotate --tenant acme whe_… --grace 0"
 }
 

@@ -142,7 +142,7 @@ func replayText(n int) string {
 	case 0:
 		return "there is nothing to replay"
 	case 1:
-		return "1 delivery waits for a worker"
+		return "1 delivery waits, for a worker or until its webhook is enabled"
 	}
 	return fmt.Sprintf("%d deliveries wait for a worker", n)
 }

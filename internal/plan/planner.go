@@ -184,8 +184,8 @@ func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (c
 
 // Archive makes the hours of a day due now, all (hour < 0) or one, with force
 // also those that are complete, and dispatches them. It says how many are due.
-// Errors as catalog.Rebuild. When only the dispatching failed the hours are
-// due all the same, and the next pass of anybody dispatches them.
+// Errors as catalog.Rebuild, and KindUnavailable with how many are due when
+// only the dispatching failed: the next pass of anybody dispatches them.
 func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
 	// What a command asks for is one trace, down to the last hour's build.
 	ctx, span := p.tracer.Start(ctx, "archive day", trace.WithAttributes(
@@ -196,10 +196,8 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 	if err != nil || due == 0 {
 		return due, err
 	}
-	if _, err := p.Feed(ctx); err != nil {
-		p.log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
-	}
-	return due, nil
+	_, err = p.Feed(ctx)
+	return due, err
 }
 
 // healDays undoes what was planned or completed at a time that is still to come: a clock that was
