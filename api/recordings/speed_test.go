@@ -22,25 +22,32 @@ import (
 )
 
 const (
-	speedClients = 128  // connections that ask at the same time: a rush, and far from all tenants
-	speedRounds  = 5    // their medians count
-	speedAsks    = 3000 // requests of a round: every day of every tenant once
+	speedRounds = 5    // their medians count
+	speedAsks   = 3000 // requests of a round: every day of every tenant once
 )
 
 // BenchmarkDay asks for days with 24 links over HTTP, each answer counted and in the audit log, in
-// turns with a handler that writes the same bytes from memory.
+// turns with a handler that writes the same bytes from memory: over a few connections, and in a rush
+// over many.
 //
 // It reports answers per second, the 99th percentile of their latency, the processor time of an
 // answer with its client and, as x-memory, the ratio of the two rates.
 func BenchmarkDay(b *testing.B) {
 	for name, open := range apitest.Databases() {
-		b.Run(name, func(b *testing.B) { benchmarkDay(b, open(b)) })
+		b.Run(name, func(b *testing.B) {
+			url := open(b)
+			crowd := newCrowd(b, url)
+			for _, clients := range []int{32, 128} {
+				b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) { benchmarkDay(b, crowd, clients) })
+			}
+		})
 	}
 }
 
-func benchmarkDay(b *testing.B, url string) {
+func benchmarkDay(b *testing.B, full *crowd, clients int) {
 	ctx := b.Context()
-	crowd := newCrowd(b, url)
+	crowd := *full
+	crowd.TB = b
 	keys, err := auth.OpenKeyring(ctx, crowd.cat, "", time.Now)
 	crowd.must(err)
 	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, crowd.cat, time.Now)
@@ -50,7 +57,7 @@ func benchmarkDay(b *testing.B, url string) {
 	defer vault.Close()
 	asks := crowd.asks(tokens)
 
-	load := newLoad(b, asks)
+	load := newLoad(b, asks, clients)
 	warm := load.run(vault.URL) // fills what is kept in memory
 	bare := httptest.NewServer(answerFrom(warm.answer))
 	defer bare.Close()
@@ -113,8 +120,9 @@ type ask struct {
 // load sends asks over connections that stay open.
 type load struct {
 	testing.TB
-	asks   []ask
-	client *http.Client
+	asks    []ask
+	clients int // that ask at the same time
+	client  *http.Client
 }
 
 // round is what a load saw.
@@ -125,13 +133,13 @@ type round struct {
 	answer apitest.Answer // the last one
 }
 
-func newLoad(t testing.TB, asks []ask) *load {
-	transport := &http.Transport{MaxIdleConns: 2 * speedClients, MaxIdleConnsPerHost: speedClients}
+func newLoad(t testing.TB, asks []ask, clients int) *load {
+	transport := &http.Transport{MaxIdleConns: 2 * clients, MaxIdleConnsPerHost: clients}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &load{t, asks, &http.Client{Transport: transport}}
+	return &load{t, asks, clients, &http.Client{Transport: transport}}
 }
 
-// run sends every ask once, speedClients at a time.
+// run sends every ask once, as many at a time as there are clients.
 func (l *load) run(server string) round {
 	l.Helper()
 	var next atomic.Int64
@@ -139,7 +147,7 @@ func (l *load) run(server string) round {
 	took := make([]time.Duration, len(l.asks))
 	var last atomic.Pointer[apitest.Answer]
 	start, busy := time.Now(), processorTime(l)
-	for range speedClients {
+	for range l.clients {
 		all.Go(func() {
 			var body bytes.Buffer
 			for i := next.Add(1) - 1; i < int64(len(l.asks)); i = next.Add(1) - 1 {
