@@ -25,8 +25,7 @@ func (c *Catalog) Reseal(ctx context.Context, key func(StoredKey) ([]byte, error
 			}
 			n++
 		}
-		endpoints, err := collect(ctx, tx, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
-			`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE encrypted OR former_encrypted ORDER BY id`)
+		endpoints, err := encryptedEndpoints(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -47,4 +46,14 @@ func (c *Catalog) Reseal(ctx context.Context, key func(StoredKey) ([]byte, error
 		return nil
 	})
 	return n, err
+}
+
+// EncryptedEndpoints lists the webhooks of all tenants of which a secret is stored encrypted, by id.
+func (c *Catalog) EncryptedEndpoints(ctx context.Context) ([]Endpoint, error) {
+	return encryptedEndpoints(ctx, c.read)
+}
+
+func encryptedEndpoints(ctx context.Context, q querier) ([]Endpoint, error) {
+	return collect(ctx, q, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE encrypted OR former_encrypted ORDER BY id`)
 }

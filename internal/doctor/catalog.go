@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/webhooks"
 )
 
 const (
@@ -19,6 +20,7 @@ const (
 	fewLeft     = 10     // connections beside the pool's own
 	maxSkew     = 5 * time.Second
 	someSkew    = time.Second
+	someLost    = 5 // webhooks that are named
 
 	sqliteAdvice = "let this user write to the database's file and its directory; end what holds it locked"
 )
@@ -188,6 +190,32 @@ func (d *Doctor) signingKeys(ctx context.Context) finding {
 			"set CALLVAULT_MASTER_KEY for every process (openssl rand -base64 32), then run: callvault migrate up")
 	}
 	return fine("%d keys are there and can be read", len(stored))
+}
+
+// webhookSecrets looks whether the workers can sign for every webhook.
+func (d *Doctor) webhookSecrets(ctx context.Context) finding {
+	if d.bad("CALLVAULT_MASTER_KEY") {
+		return skip("because CALLVAULT_MASTER_KEY cannot be used")
+	}
+	endpoints, err := d.catalog.EncryptedEndpoints(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	vault, err := auth.NewVault(d.s.Config.MasterKey.Reveal())
+	if err != nil {
+		return failed(err, "correct CALLVAULT_MASTER_KEY")
+	}
+	var lost []string
+	for _, e := range endpoints {
+		if _, err := vault.Open(webhooks.SealedAbout(e.ID), e.Secret.Data, e.Secret.Encrypted); err != nil {
+			lost = append(lost, e.ID+" of "+e.Tenant)
+		}
+	}
+	if len(lost) > 0 {
+		saw := fmt.Sprintf("CALLVAULT_MASTER_KEY does not open the secrets of %d of %d webhooks: %s", len(lost), len(endpoints), strings.Join(lost[:min(len(lost), someLost)], ", "))
+		return fail(saw, "set the right key for every process; where it is right, give the webhook another secret: callvault webhook rotate --tenant TENANT ID --grace 0")
+	}
+	return fine("%d are stored encrypted and can be read", len(endpoints))
 }
 
 // late is how long an hour may be due before somebody should look.

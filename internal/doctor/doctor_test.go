@@ -14,12 +14,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
+	"github.com/callvault/callvault/internal/webhooks"
 )
 
 // well is what every check comes to where nothing is wrong.
@@ -82,7 +84,7 @@ func fallout(names ...string) map[string]doctor.Status {
 }
 
 func catalogGone() map[string]doctor.Status {
-	return fallout("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "hours")
+	return fallout("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "hours")
 }
 
 func redisGone() map[string]doctor.Status {
@@ -98,6 +100,22 @@ func (w *world) redisSet(pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		w.must(client.ConfigSet(w.Context(), pairs[i], pairs[i+1]).Err())
 	}
+}
+
+// webhook adds one whose secret is sealed under a master key.
+func (w *world) webhook(master string) {
+	w.Helper()
+	c, err := catalog.Open(w.Context(), w.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	w.must(err)
+	if _, err := c.Tenant(w.Context(), "acme"); domain.KindOf(err) == domain.KindNotFound {
+		_, err = c.CreateTenant(w.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		w.must(err)
+	}
+	vault, err := auth.NewVault(master)
+	w.must(err)
+	_, _, err = webhooks.NewEndpoints(c, vault, webhooks.Rules{}).Create(w.Context(), "acme", "https://hooks.example.org/", domain.EventTypes(), catalog.Origin{Actor: "test"})
+	w.must(err)
+	w.must(c.Close())
 }
 
 func (w *world) issuer(says func(own string) string) {
@@ -125,8 +143,9 @@ func partsBroken() []broken {
 			w.s.Config.DatabaseURL = config.Secret(strings.Replace(w.s.Config.DatabaseURL.Reveal(), "?", "_gone?", 1))
 		}, catalogGone(), "catalog", "create the database"},
 		{"a catalog without a schema", func(w *world) { w.s.Config.DatabaseURL = config.Secret(testenv.Postgres(w)) },
-			fallout("catalog clock", "signing keys", "hours"), "catalog schema", "callvault migrate up"},
+			fallout("catalog clock", "signing keys", "webhook secrets", "hours"), "catalog schema", "callvault migrate up"},
 		{"the master key", func(w *world) { w.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
+		{"a webhook's secret", func(w *world) { w.webhook(masterKey); w.webhook("another-key-of-more-than-32-characters") }, nil, "webhook secrets", "webhook rotate"},
 		{"Redis's password", func(w *world) {
 			w.s.Config.RedisURL = config.Secret(strings.Replace(w.s.Config.RedisURL.Reveal(), password(w.s.Config.RedisURL), "wrong-password", 1))
 		}, redisGone(), "redis", "correct the user and password in CALLVAULT_REDIS_URL"},

@@ -111,6 +111,7 @@ func (d *Doctor) checks() []check {
 		{name: "catalog schema", needs: []string{"catalog"}, run: d.catalogSchema},
 		{name: "catalog clock", needs: []string{"catalog schema"}, run: d.catalogClock},
 		{name: "signing keys", needs: []string{"catalog schema"}, run: d.signingKeys},
+		{name: "webhook secrets", needs: []string{"catalog schema"}, run: d.webhookSecrets},
 		{name: "redis", run: d.reachQueue},
 		{name: "redis server", needs: []string{"redis"}, run: d.queueServer},
 		{name: "redis memory", needs: []string{"redis"}, run: d.queueMemory},
