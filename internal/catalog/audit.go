@@ -12,7 +12,7 @@ import (
 )
 
 // Actions in the audit log that the catalog writes itself. A download joins the day.links lines of
-// its link by the link's end and the object; see docs/operations.md.
+// its link by the link's end and the object; see docs/audit.md.
 const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given
