@@ -94,6 +94,9 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
+		if out.later != nil {
+			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.later)
+		}
 		if c.Wait || builds {
 			if err := c.wait(ctx, d, p, day, hour, &out); err != nil {
 				return err
@@ -101,9 +104,6 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		}
 		if err := d.show(c.JSON, out, out.text); err != nil {
 			return err
-		}
-		if out.later != nil {
-			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.later)
 		}
 		if !out.Enabled {
 			_, _ = fmt.Fprintf(d.stderr, "%s lacks the feature daily_audio_recordings: it is answered 403 until callvault tenant set %s --feature daily_audio_recordings\n", c.Tenant, c.Tenant)

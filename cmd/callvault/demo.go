@@ -163,9 +163,10 @@ func (s *demoShow) night(ctx context.Context) error {
 	return s.say("Ran last night's plan: %s with recordings archived, the others empty.", count(due, "hour"))
 }
 
-// archive makes the day's hours due and waits until all are settled.
+// archive makes the day's hours due and waits until all are settled, which hands them out again where
+// the queue did not answer at first.
 func (s *demoShow) archive(ctx context.Context) (due int, err error) {
-	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil {
+	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
 		return due, err
 	}
 	_, err = waitForDay(ctx, s.parts, s.sample.TenantID, s.day, -1, nil)

@@ -248,7 +248,7 @@ func (c *Catalog) handOut(ctx context.Context, tx smallTx, p *dayPart, fresh map
 	p.served = fresh[key]
 	if p.served == nil || p.served.linksUntil.Before(p.out.LinksEnd) {
 		if p.served = c.served.get(key); p.Make == nil || !p.served.fits(a.version, p.out.LinksEnd) {
-			if p.served, err = lockServed(ctx, tx, key, a.version.Valid, p.out.LinksEnd); err != nil {
+			if p.served, err = lockServed(ctx, tx, key, a.version, p.out.LinksEnd); err != nil {
 				return err
 			}
 			fresh[key] = p.served

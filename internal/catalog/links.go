@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -83,15 +84,23 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// errMoved says that a day changed after what decides about a request for it was read: both are read
+// again.
+var errMoved = errors.New("the day changed meanwhile")
+
 // lockServed reads a day under its lock and raises the time until which its archives are kept. A
-// day without a row gets none: asking for a day is no reason to remember it.
-func lockServed(ctx context.Context, tx smallTx, key DayKey, known bool, linksEnd time.Time) (*servedDay, error) {
-	s := &servedDay{linksUntil: linksEnd}
-	if known {
+// day without a row gets none: asking for a day is no reason to remember it. seen is the version that
+// the request was judged by. Error: errMoved when it is another now.
+func lockServed(ctx context.Context, tx smallTx, key DayKey, seen sql.NullInt64, linksEnd time.Time) (*servedDay, error) {
+	s := &servedDay{known: seen.Valid, linksUntil: linksEnd}
+	if s.known {
 		err := tx.QueryRowContext(ctx, `UPDATE days SET locked = locked + 1 WHERE tenant = $1 AND day = $2 RETURNING locked`,
 			key.Tenant, key.Day).Scan(&s.version)
 		if err != nil {
 			return nil, err
+		}
+		if !tx.shared && s.version != seen.Int64+1 { // in a shared one nobody else writes
+			return nil, errMoved
 		}
 		s.linksUntil = linksEnd.Add(linkSlack)
 		_, err = tx.ExecContext(ctx, `UPDATE archives SET links_until_us = $3 WHERE links_until_us < $3 AND object_key IN
@@ -103,6 +112,9 @@ func lockServed(ctx context.Context, tx smallTx, key DayKey, known bool, linksEn
 	view, err := dayView(tx.context(ctx), tx.Tx, key.Tenant, key.Day)
 	if err != nil {
 		return nil, err
+	}
+	if view.Known != s.known {
+		return nil, errMoved
 	}
 	s.view = &view
 	s.links, err = keepLinks(ctx, tx, s.view)

@@ -14,6 +14,7 @@ const servedDays = 4096
 type servedDay struct {
 	view       *DayView // as it was read; nil when only what was made of it is left
 	made       any      // by a request's Make; nil while none has any
+	known      bool     // it has a row, and so a version
 	version    int64
 	linksUntil time.Time // every archive of view is kept until then
 	links      any       // what the audit log calls its links; nil when there is none
@@ -44,13 +45,13 @@ func (d *dayCache) get(key DayKey) *servedDay {
 	return d.days[key]
 }
 
-// put keeps what was made of a day, and not the day itself.
+// put keeps what was made of a day that has a version, and not the day itself.
 func (d *dayCache) put(key DayKey, s *servedDay) {
-	if s.made == nil {
+	if s.made == nil || !s.known {
 		return
 	}
 	if s.view != nil {
-		s = &servedDay{made: s.made, version: s.version, linksUntil: s.linksUntil, links: s.links}
+		s = &servedDay{made: s.made, known: true, version: s.version, linksUntil: s.linksUntil, links: s.links}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

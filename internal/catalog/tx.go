@@ -100,6 +100,9 @@ func ignoreDone(err error) error {
 
 // raced says whether repeating the whole transaction can help.
 func raced(err error) bool {
+	if errors.Is(err, errMoved) {
+		return true
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code == "40001" || pg.Code == "40P01" // serialization failure, deadlock

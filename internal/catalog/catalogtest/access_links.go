@@ -177,4 +177,9 @@ func unknownDay(b *bench) {
 	equal(b, "known", b.view().Known, false)
 	equal(b, "lines without links", b.lines(`"request":"r1","links":[]}`), 1)
 	equal(b, "end", issued.LinksEnd.Sub(issued.Now), time.Hour)
+	b.plan()
+	b.pass(-10 * time.Second) // links that end before those of the first answer
+	issued, err = b.issue()
+	b.must(err)
+	equal(b, "hours of the day as it is", issued.View.Hours[7].State, catalog.StateNoData)
 }
