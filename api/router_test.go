@@ -32,21 +32,18 @@ func family() api.Family {
 		}
 		_, _ = w.Write(body[:min(len(body), 10)])
 	})
-	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { mistake() })
+	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { first(nil) })
 	mux.HandleFunc("/f/late", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
-		mistake()
+		first(nil)
 	})
 	mux.HandleFunc("/f/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
 	return api.Family{Name: "f", Owns: func(path string) bool { return strings.HasPrefix(path, "/f/") }, Handler: mux, Fail: fail,
 		Streams: func(r *http.Request) bool { return r.Header.Get("X-Stream") != "" }, Spec: []byte("openapi: 3.1.0\n")}
 }
 
-// mistake reads past an end, as a handler's code might.
-func mistake() byte {
-	var none []byte
-	return none[0]
-}
+// first reads past the end where there is nothing, as a handler's code might by mistake.
+func first(list []byte) byte { return list[0] }
 
 func newAPI(t *testing.T, cfg api.Config) (http.Handler, *observer.ObservedLogs) {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 func run(t testing.TB, db *sql.DB, statements ...string) {
@@ -40,7 +41,7 @@ func TestPagesReadNoRecordings(t *testing.T) {
 			w := newWorld(t, url, nil)
 			month(w)
 			session := w.session()
-			db := apitest.Raw(t, url)
+			db := testenv.Raw(t, url)
 			for _, table := range []string{"recordings", "objects", "messages", "transcripts", "conversations", "agents", "archive_sessions", "window_uses", "windows"} {
 				run(t, db, "DROP TABLE "+table)
 			}
@@ -109,7 +110,7 @@ func BenchmarkConsole(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			url := database(b)
 			w := newWorld(b, url, nil)
-			db := apitest.Raw(b, url)
+			db := testenv.Raw(b, url)
 			run(b, db, scaled(w.day)...)
 			more := func(name string, each int) {
 				run(b, db, recorded(name, each))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
@@ -39,11 +38,7 @@ func (h *handler) postRotate(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		e, secret, err = h.rotateWebhook(r, grace)
 	}
-	if err != nil {
-		h.brokenJSON(w, r, "rotate a webhook's secret", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, endpointAnswer(e, secret))
+	h.answerEndpoint(w, r, http.StatusOK, "rotate a webhook's secret", e, secret, err)
 }
 
 // askRotate is GET …/webhooks/{webhook}/rotate.

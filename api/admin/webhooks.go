@@ -105,11 +105,16 @@ func (h *handler) postWebhook(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		e, secret, err = h.deps.Endpoints.Create(ctx, chi.URLParam(r, "tenant"), body.URL, body.Events, origin(r))
 	}
+	h.answerEndpoint(w, r, http.StatusCreated, "make a webhook", e, secret, err)
+}
+
+// answerEndpoint answers with a webhook, and its secret where that is new, or with the error of what was done.
+func (h *handler) answerEndpoint(w http.ResponseWriter, r *http.Request, status int, doing string, e catalog.Endpoint, secret string, err error) {
 	if err != nil {
-		h.brokenJSON(w, r, "make a webhook", err)
+		h.brokenJSON(w, r, doing, err)
 		return
 	}
-	web.JSON(w, r, http.StatusCreated, endpointAnswer(e, secret))
+	web.JSON(w, r, status, endpointAnswer(e, secret))
 }
 
 // putWebhook is PUT …/webhooks/{webhook}.
@@ -130,11 +135,7 @@ func (h *handler) putWebhook(w http.ResponseWriter, r *http.Request) {
 		change := catalog.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
 		e, err = h.deps.Endpoints.Set(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), change, origin(r))
 	}
-	if err != nil {
-		h.brokenJSON(w, r, "change a webhook", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, endpointAnswer(e, ""))
+	h.answerEndpoint(w, r, http.StatusOK, "change a webhook", e, "", err)
 }
 
 // deleteWebhook is DELETE …/webhooks/{webhook}.

@@ -23,6 +23,7 @@ import (
 	"github.com/callvault/callvault/api/conversations"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // history gives the statements that make n conversations, a second apart, of six messages each, some of them at a time. Half are
@@ -93,7 +94,7 @@ func BenchmarkExports(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			x := newBench(b, database(b))
-			x.db = apitest.Raw(x, x.url)
+			x.db = testenv.Raw(x, x.url)
 			statements := history(n * scale)
 			if !strings.HasPrefix(x.url, "sqlite") {
 				statements = append(statements, "VACUUM ANALYZE")

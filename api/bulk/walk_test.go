@@ -18,12 +18,13 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 func (b *bench) sql(query string, args ...any) {
 	b.Helper()
 	if b.db == nil {
-		b.db = apitest.Raw(b, b.url)
+		b.db = testenv.Raw(b, b.url)
 	}
 	if _, err := b.db.ExecContext(b.Context(), query, args...); err != nil {
 		b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestDayThatMoves ends a day while a request for it, which was judged by the day as it was, waits for
@@ -12,7 +13,7 @@ import (
 func TestDayThatMoves(t *testing.T) {
 	b := newBench(t, apitest.Databases()["postgres"](t))
 	b.build(3, "zip")
-	db := apitest.Raw(t, b.url)
+	db := testenv.Raw(t, b.url)
 	tx, err := db.BeginTx(t.Context(), nil)
 	b.must(err)
 	for _, statement := range []string{

@@ -2,35 +2,19 @@ package catalog
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestFormerLines reads lines as programs before wrote them: their hours come out in two digits, and
 // what is stored stays as it was.
 func TestFormerLines(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c, err := Open(t.Context(), url, Rules{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			if _, err := c.Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			c := openMigrated(t, url)
 			at, err := c.Now(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -1,12 +1,9 @@
 package catalog
 
 import (
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // consoleHistory adds to history what only the console reads: a long audit log, recordings, and a
@@ -42,10 +39,7 @@ func TestConsolePlans(t *testing.T) {
 	}
 	// These read what lacks something and nothing else of the days shown.
 	index := map[string]string{"missing": "archives_lacking", "rebuilding": "hours_rebuilding"}
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url)
 			for _, s := range strings.Split(consoleHistory, ";\n") {

@@ -1,19 +1,13 @@
 package catalog
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestExportsMigrate migrates a catalog that holds conversations and messages already, there and back.
 func TestExportsMigrate(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c, err := Open(t.Context(), url, Rules{})
 			if err != nil {

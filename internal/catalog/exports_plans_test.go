@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and 60,000
@@ -105,10 +102,7 @@ func hundred() (ids []string) {
 // TestExportPlans fails when a query of the exports leaves its index, or looks at more rows than its
 // page needs.
 func TestExportPlans(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := filled(t, url, crowd)
 			for name, p := range exportPlans(c.postgres) {
@@ -129,18 +123,7 @@ func TestExportPlans(t *testing.T) {
 // filled opens a catalog and runs statements in it.
 func filled(t *testing.T, url, statements string) *Catalog {
 	t.Helper()
-	c, err := Open(t.Context(), url, Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c := openMigrated(t, url)
 	list := strings.Split(statements, ";\n")
 	if c.postgres { // SQLite is never analyzed in production
 		list = append(list, "VACUUM ANALYZE")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,10 +122,7 @@ func fill(c *Catalog, list []column, text string, number int) error {
 // TestUpgradeKeepsRows migrates a catalog of the previous version with rows in every table. Replicas
 // of that version write on meanwhile: what they read and write is still there afterwards.
 func TestUpgradeKeepsRows(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c, _ := atStep(t, url, previous)
 			old := columns(t, c)
@@ -177,10 +173,7 @@ func TestUpgradeKeepsRows(t *testing.T) {
 // TestStepsOnlyAdd holds every step since the previous version against what programs that do not know
 // it need: their columns stay as they are, and new ones ask nothing of them.
 func TestStepsOnlyAdd(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c, p := atStep(t, url, previous)
 			before := columns(t, c)

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,7 +57,7 @@ func TestNewerSchema(t *testing.T) {
 			if _, err := c.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := raw(t, url).ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`); err != nil {
+			if _, err := testenv.Raw(t, url).ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.CheckSchema(t.Context()); err != nil {
@@ -67,7 +66,7 @@ func TestNewerSchema(t *testing.T) {
 			if steps, err := c.Migrate(t.Context()); err != nil || steps != 0 {
 				t.Errorf("a newer program's schema was migrated by %d steps, error %v", steps, err)
 			}
-			if _, err := raw(t, url).ExecContext(t.Context(), `UPDATE schema_support SET oldest = 99999`); err != nil {
+			if _, err := testenv.Raw(t, url).ExecContext(t.Context(), `UPDATE schema_support SET oldest = 99999`); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.CheckSchema(t.Context()); domain.KindOf(err) != domain.KindUnavailable {
@@ -136,25 +135,6 @@ func migrateOnce(t *testing.T, url string) int {
 	return steps
 }
 
-// raw opens the database behind a catalog's URL without the catalog.
-func raw(t *testing.T, url string) *sql.DB {
-	t.Helper()
-	driver, dsn := "pgx", url
-	if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
-		driver, dsn = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
 // TestSameSchema holds the two dialects' schemas against each other.
 func TestSameSchema(t *testing.T) {
 	lite := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
@@ -189,7 +169,7 @@ func TestSameSchema(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			got, want := names(t, raw(t, lite), queries[0]), names(t, raw(t, post), queries[1])
+			got, want := names(t, testenv.Raw(t, lite), queries[0]), names(t, testenv.Raw(t, post), queries[1])
 			if len(got) == 0 {
 				t.Fatal("nothing was read")
 			}

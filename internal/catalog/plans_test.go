@@ -3,12 +3,9 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are done with,
@@ -61,10 +58,7 @@ func TestPlans(t *testing.T) {
 		"rechecks":        {rechecksSQL, []any{100}},
 		"unchecked":       {uncheckedSQL, []any{86_400_000_000, 100}},
 	}
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url)
 			for name, q := range queries {
@@ -81,18 +75,7 @@ func TestPlans(t *testing.T) {
 
 func withHistory(t *testing.T, url string) *Catalog {
 	t.Helper()
-	c, err := Open(t.Context(), url, Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c := openMigrated(t, url)
 	statements := strings.Split(history, ";\n")
 	if c.postgres { // SQLite is never analyzed in production: its plans are the same with less
 		statements = append(statements, "ANALYZE")

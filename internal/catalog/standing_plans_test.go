@@ -1,12 +1,9 @@
 package catalog
 
 import (
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // unsettled adds to history what is counted: days that wait, lack files or ended too early.
@@ -30,10 +27,7 @@ func TestStandingPlans(t *testing.T) {
 		"builds":    {standingBuildsSQL, nil},
 	}
 	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url)
 			for _, s := range strings.Split(unsettled, ";\n") {

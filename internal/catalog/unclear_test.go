@@ -134,19 +134,8 @@ func TestHealed(t *testing.T) {
 
 func withTenant(t *testing.T, url string) *Catalog {
 	t.Helper()
-	c, err := Open(t.Context(), url, Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_, err = c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	c := openMigrated(t, url)
+	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,13 @@
 package catalog
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestSweepOrphans: a delivery that was written down while its endpoint was deleted waits for nobody.
 func TestSweepOrphans(t *testing.T) {
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url)
 			_, err := c.write.ExecContext(t.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, state, next_us, created_us)

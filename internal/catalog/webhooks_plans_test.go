@@ -1,13 +1,10 @@
 package catalog
 
 import (
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 // webhookHistory is a month of deliveries of all tenants, a long backlog of one of them, and a few
@@ -43,10 +40,7 @@ func TestWebhookPlans(t *testing.T) {
 		"log":         {list, listArgs},
 	}
 	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
-	for name, url := range map[string]string{
-		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
-		"postgres": testenv.Postgres(t),
-	} {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url)
 			statements := strings.Split(webhookHistory, ";\n")

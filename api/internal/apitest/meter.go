@@ -1,31 +1,9 @@
 package apitest
 
 import (
-	"database/sql"
 	"net/http"
 	"runtime"
-	"strings"
-	"testing"
 )
-
-// Raw opens the database behind a catalog's URL without the catalog, not synced to disk.
-func Raw(t testing.TB, url string) *sql.DB {
-	t.Helper()
-	driver, source := "pgx", url
-	if path, isFile := strings.CutPrefix(url, "sqlite://"); isFile {
-		driver, source = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(0)&_pragma=cache_size(-262144)"
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
 
 // Meter is an http.ResponseWriter that takes an answer without keeping it, and looks at the heap
 // now and then.
