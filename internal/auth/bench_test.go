@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -44,19 +45,7 @@ type bench struct {
 
 func openCatalog(t testing.TB) *catalog.Catalog {
 	t.Helper()
-	c, err := catalog.Open(context.Background(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"), catalog.Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return catalogtest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 }
 
 func newBench(t testing.TB, outside auth.Outside) *bench {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
@@ -20,9 +21,9 @@ import (
 func databases(b *testing.B, run func(b *testing.B, c *catalog.Catalog)) {
 	b.Helper()
 	b.Run("sqlite", func(b *testing.B) {
-		run(b, openCatalog(b, "sqlite://"+filepath.Join(b.TempDir(), "catalog.db")))
+		run(b, catalogtest.Open(b, "sqlite://"+filepath.Join(b.TempDir(), "catalog.db")))
 	})
-	b.Run("postgres", func(b *testing.B) { run(b, openCatalog(b, newDatabase(b))) })
+	b.Run("postgres", func(b *testing.B) { run(b, catalogtest.Open(b, newDatabase(b))) })
 }
 
 // roomy is a real queue with as many slots as it takes to dispatch all.

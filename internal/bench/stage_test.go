@@ -14,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -41,7 +42,7 @@ func newStage(t testing.TB) *stage {
 		Creds: credentials.NewStaticV4(s.s3.AccessKey, s.s3.SecretKey, ""), Region: s.s3.Region,
 	})
 	s.must(err)
-	s.catalog = openCatalog(t, s.database)
+	s.catalog = catalogtest.Open(t, s.database)
 	addTenant(t, s.catalog, tenant)
 	return s
 }
@@ -59,24 +60,6 @@ func newDatabase(t testing.TB) string {
 		_, err = c.Migrate(context.Background())
 		return errors.Join(err, c.Close())
 	})
-}
-
-// openCatalog opens a catalog and makes its tables.
-func openCatalog(t testing.TB, url string) *catalog.Catalog {
-	t.Helper()
-	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 func addTenant(t testing.TB, c *catalog.Catalog, id string) {

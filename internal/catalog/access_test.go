@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
@@ -12,28 +11,10 @@ import (
 
 func TestAccessSQLite(t *testing.T) {
 	catalogtest.RunAccess(t, func(t *testing.T) *catalog.Catalog {
-		return openFor(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+		return catalog.OpenMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 	})
 }
 
 func TestAccessPostgres(t *testing.T) {
-	catalogtest.RunAccess(t, func(t *testing.T) *catalog.Catalog { return openFor(t, testenv.Postgres(t)) })
-}
-
-// openFor opens and migrates a catalog until the test ends.
-func openFor(t *testing.T, url string) *catalog.Catalog {
-	t.Helper()
-	c, err := catalog.Open(context.Background(), url, catalog.Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := c.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	catalogtest.RunAccess(t, func(t *testing.T) *catalog.Catalog { return catalog.OpenMigrated(t, testenv.Postgres(t)) })
 }

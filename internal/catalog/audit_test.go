@@ -14,7 +14,7 @@ import (
 func TestFormerLines(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c := openMigrated(t, url)
+			c := OpenMigrated(t, url)
 			at, err := c.Now(t.Context())
 			if err != nil {
 				t.Fatal(err)

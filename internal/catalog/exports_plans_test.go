@@ -123,7 +123,7 @@ func TestExportPlans(t *testing.T) {
 // filled opens a catalog and runs statements in it.
 func filled(t *testing.T, url, statements string) *Catalog {
 	t.Helper()
-	c := openMigrated(t, url)
+	c := OpenMigrated(t, url)
 	list := strings.Split(statements, ";\n")
 	if c.postgres { // SQLite is never analyzed in production
 		list = append(list, "VACUUM ANALYZE")

@@ -16,8 +16,8 @@ func databases(t *testing.T) map[string]string {
 	}
 }
 
-// openMigrated opens a catalog with its schema until the test ends.
-func openMigrated(t *testing.T, url string) *Catalog {
+// OpenMigrated opens a catalog with its schema until the test ends.
+func OpenMigrated(t testing.TB, url string) *Catalog {
 	t.Helper()
 	c, err := Open(t.Context(), url, Rules{})
 	if err != nil {

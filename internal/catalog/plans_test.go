@@ -75,7 +75,7 @@ func TestPlans(t *testing.T) {
 
 func withHistory(t *testing.T, url string) *Catalog {
 	t.Helper()
-	c := openMigrated(t, url)
+	c := OpenMigrated(t, url)
 	statements := strings.Split(history, ";\n")
 	if c.postgres { // SQLite is never analyzed in production: its plans are the same with less
 		statements = append(statements, "ANALYZE")

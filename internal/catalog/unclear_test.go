@@ -134,7 +134,7 @@ func TestHealed(t *testing.T) {
 
 func withTenant(t *testing.T, url string) *Catalog {
 	t.Helper()
-	c := openMigrated(t, url)
+	c := OpenMigrated(t, url)
 	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
 	if err != nil {
 		t.Fatal(err)
