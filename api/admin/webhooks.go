@@ -196,11 +196,11 @@ func deliveryAnswer(d catalog.Delivery) deliveryJSON {
 	return out
 }
 
-// deliveryQuery reads which deliveries a request is about. Error: KindInvalid.
 func deliveryStates() []string {
 	return []string{catalog.DeliveryPending, catalog.DeliveryDelivered, catalog.DeliveryFailed}
 }
 
+// deliveryQuery reads which deliveries a request is about. Error: KindInvalid.
 func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
 	out := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant")}
 	q, err := web.ParseQuery(r.URL.RawQuery)

@@ -78,6 +78,12 @@ func (w *writer) textOrNull(name, value string) {
 	w.text(name, value)
 }
 
+// timeOrNull is a time's field.
+func (w *writer) timeOrNull(name string, t time.Time) {
+	w.name(name)
+	w.b = append(append(w.b, quoted(t)...), ',')
+}
+
 func (w *writer) number(name string, value int64) {
 	w.name(name)
 	w.b = append(strconv.AppendInt(w.b, value, 10), ',')
@@ -107,14 +113,6 @@ func appendText(b []byte, s string) []byte {
 		}
 	}
 	return append(append(append(b, '"'), s...), '"')
-}
-
-// timeOrNothing is web.Time, "" for the zero time.
-func timeOrNothing(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return web.Time(t)
 }
 
 // quoted is a time as a JSON string, null for the zero time.
@@ -147,7 +145,7 @@ func (h *handler) page(v *catalog.DayView) *page {
 	w.number("totalSessions", v.Sessions)
 	w.number("totalFiles", files)
 	w.number("totalSizeBytes", size)
-	w.textOrNull("generatedAt", timeOrNothing(v.Completed))
+	w.timeOrNull("generatedAt", v.Completed)
 	w.open("retentionDays", blankDays)
 	w.open("expiresAt", blankEnd)
 	w.name("links")
@@ -183,7 +181,7 @@ func (h *handler) link(w *writer, v *catalog.DayView, hour *catalog.HourView) {
 	if available {
 		w.open("urlExpiresAt", blankTill)
 	} else {
-		w.textOrNull("urlExpiresAt", "")
+		w.timeOrNull("urlExpiresAt", time.Time{})
 	}
 	w.textOrNull("manifestSha256", archive.ManifestSHA256)
 	w.number("revision", revision)

@@ -144,5 +144,5 @@ func replayText(n int) string {
 	case 1:
 		return "1 delivery waits, for a worker or until its webhook is enabled"
 	}
-	return fmt.Sprintf("%d deliveries wait for a worker", n)
+	return fmt.Sprintf("%d deliveries wait, for a worker or until their webhooks are enabled", n)
 }
