@@ -88,18 +88,19 @@ func earlier(a, b time.Time) time.Time {
 // again.
 var errMoved = errors.New("the day changed meanwhile")
 
-// lockServed reads a day under its lock and raises the time until which its archives are kept. A
-// day without a row gets none: asking for a day is no reason to remember it. seen is the version that
-// the request was judged by. Error: errMoved when it is another now.
+// lockServed reads a day under its lock and raises the time until which its archives are kept. The
+// day's version stays, so that what others keep of the day stays good. A day without a row gets none:
+// asking for a day is no reason to remember it. seen is the version that the request was judged by.
+// Error: errMoved when it is another now.
 func lockServed(ctx context.Context, tx smallTx, key DayKey, seen sql.NullInt64, linksEnd time.Time) (*servedDay, error) {
 	s := &servedDay{known: seen.Valid, linksUntil: linksEnd}
 	if s.known {
-		err := tx.QueryRowContext(ctx, `UPDATE days SET locked = locked + 1 WHERE tenant = $1 AND day = $2 RETURNING locked`,
+		err := tx.QueryRowContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2 RETURNING locked`,
 			key.Tenant, key.Day).Scan(&s.version)
 		if err != nil {
 			return nil, err
 		}
-		if !tx.shared && s.version != seen.Int64+1 { // in a shared one nobody else writes
+		if s.version != seen.Int64 {
 			return nil, errMoved
 		}
 		s.linksUntil = linksEnd.Add(linkSlack)
