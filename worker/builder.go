@@ -186,15 +186,16 @@ func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave fu
 
 // commit publishes a stored archive. After an unclear answer it asks what
 // stands: a second commit is refused by the claim's token, so nothing is ever
-// published twice.
+// published twice. It does not end with the claim: a commit that came through ends that.
 func (b *Builder) commit(drain, held context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
+	ctx := context.WithoutCancel(held)
 	since, unclear := b.now(), false
 	for try := 1; ; try++ {
-		err := b.tryCommit(held, c, built)
+		err := b.tryCommit(ctx, c, built)
 		if err == nil || domain.KindOf(err) == domain.KindLost && !unclear {
 			return err
 		}
-		served, asked := b.published(held, c)
+		served, asked := b.published(ctx, c)
 		if asked == nil && served {
 			return nil
 		}
@@ -202,22 +203,21 @@ func (b *Builder) commit(drain, held context.Context, c catalog.Claim, built cat
 			return err
 		}
 		unclear = true
-		if !b.again(held, try, since, b.patience(drain)) {
+		if !b.again(ctx, try, since, b.patience(drain)) {
 			return err
 		}
 		log.Warn("it is not clear yet whether the archive is published", zap.Error(errors.Join(err, asked)))
 	}
 }
 
-// tryCommit does not end with the claim: a commit that came through ends it.
 func (b *Builder) tryCommit(ctx context.Context, c catalog.Claim, built catalog.Built) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	return b.catalog.Commit(ctx, c, built)
 }
 
 func (b *Builder) published(ctx context.Context, c catalog.Claim) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	return b.catalog.Published(ctx, c)
 }

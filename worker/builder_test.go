@@ -178,6 +178,19 @@ func TestUnclearCommit(t *testing.T) {
 	}
 }
 
+// A commit took place, but its answer is lost. That the claim is gone by then says nothing.
+func TestUnclearCommitEndsTheClaim(t *testing.T) {
+	w := newWorld(t)
+	w.add(hour(1), 100)
+	w.plan()
+	c := &endedCatalog{faultyCatalog: &faultyCatalog{Catalog: w.catalog}, refused: make(chan struct{})}
+	c.fail("commit", true)
+	c.fail("published", false, false)
+	b := worker.NewBuilder(config(), c, w.store.Recordings(), w.store.Archives(), time.Now, w.log)
+	w.must(b.Hour(w.ctx, task(1)))
+	w.served(1)
+}
+
 // The catalog does not hear of a claim, or of a failure.
 func TestUnclearClaimAndFailure(t *testing.T) {
 	w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -91,6 +92,29 @@ func (f *faultyCatalog) Published(ctx context.Context, c catalog.Claim) (yes boo
 
 func (f *faultyCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
 	return f.run("fail", func() error { return f.Catalog.Fail(ctx, c, failure) })
+}
+
+// endedCatalog tells what is published only once a renewal was refused, for which it has them come
+// quickly.
+type endedCatalog struct {
+	*faultyCatalog
+	once    sync.Once
+	refused chan struct{}
+}
+
+func (e *endedCatalog) Lease() time.Duration { return 3 * time.Millisecond }
+
+func (e *endedCatalog) Renew(ctx context.Context, c catalog.Claim) error {
+	err := e.faultyCatalog.Renew(ctx, c)
+	if domain.KindOf(err) == domain.KindLost {
+		e.once.Do(func() { close(e.refused) })
+	}
+	return err
+}
+
+func (e *endedCatalog) Published(ctx context.Context, c catalog.Claim) (bool, error) {
+	<-e.refused
+	return e.faultyCatalog.Published(ctx, c)
 }
 
 // faultyArchives loses answers on order.
