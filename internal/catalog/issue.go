@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 
@@ -102,7 +103,12 @@ func (c *Catalog) issueTogether(ctx context.Context, batch []*member[*dayPart]) 
 	if !c.postgres {
 		stmts = c.keepSmall(ctx)
 	}
-	err := c.update(ctx, func(tx *sql.Tx) error { return c.issue(ctx, smallTx{tx, stmts, !c.postgres}, batch) })
+	moved := false // a trial found that a day had changed since it was looked at
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		err := c.issue(ctx, smallTx{tx, stmts, !c.postgres}, batch, moved)
+		moved = moved || errors.Is(err, errMoved)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -114,8 +120,9 @@ func (c *Catalog) issueTogether(ctx context.Context, batch []*member[*dayPart]) 
 	return nil
 }
 
-// issue is the transaction of a batch. What is refused leaves nothing behind.
-func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
+// issue is the transaction of a batch. What is refused leaves nothing behind. Days that moved before
+// are locked before they are looked at: where somebody always changes them it would never end else.
+func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPart], moved bool) error {
 	open := make([]*member[*dayPart], 0, len(batch))
 	for _, m := range batch {
 		if m.err = m.ctx.Err(); m.err == nil { // else nobody waits for it any more
@@ -129,6 +136,11 @@ func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPar
 	if !tx.shared { // others can write meanwhile: what they counted shows once the windows are locked
 		if err := c.lockDayWindows(ctx, tx, open); err != nil {
 			return err
+		}
+		if moved {
+			if err := lockDays(ctx, tx, open); err != nil {
+				return err
+			}
 		}
 		if open, err = c.allowed(ctx, tx, open); err != nil {
 			return err
@@ -184,6 +196,16 @@ func (c *Catalog) lockDayWindows(ctx context.Context, tx smallTx, batch []*membe
 		}
 	}
 	return c.days.locks.exec(ctx, tx, args)
+}
+
+// lockDays locks the days of the batch that have a row. Their versions stay.
+func lockDays(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
+	for _, m := range batch { // mostly one: where others can write no requests share a transaction
+		if _, err := tx.ExecContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2`, m.part.Tenant, m.part.Day); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // countDays counts the requests, raises the time until which archives are kept, writes the audit

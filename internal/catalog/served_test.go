@@ -1,11 +1,14 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestServedByReplicas asks two replicas in turn for a day that stands: each reads it once. What
@@ -49,6 +52,35 @@ func TestServedByReplicas(t *testing.T) {
 			plan()
 			rounds(4)
 		})
+	}
+}
+
+// TestServedBusyDay asks for a day of which a change is always under way, as of today while recordings
+// come over several connections: the answer waits for some of them, and comes.
+func TestServedBusyDay(t *testing.T) {
+	c := OpenMigrated(t, testenv.Postgres(t))
+	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 100, DownloadLimit: 5}); err != nil {
+		t.Fatal(err)
+	}
+	day := domain.DayOf(time.Now().AddDate(0, 0, -1))
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for range 6 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := c.PlanDay(t.Context(), "acme", day); err != nil { // changes the day's version
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 10 {
+		if _, err := c.IssueDay(t.Context(), DayRequest{Tenant: "acme", Day: day, LinkTTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
