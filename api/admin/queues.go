@@ -1,10 +1,17 @@
 package admin
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 const queuesPath = "/admin/queues"
@@ -28,6 +35,10 @@ func (h *handler) queues() http.Handler {
 		head := w.Header()
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
+			if r.URL.Path == queuesPath+"/api/metrics" { // it would ask a Prometheus that nobody told it of
+				h.fail(w, r, http.StatusNotFound)
+				return
+			}
 		default: // its own answer to these has no words
 			head.Set("Allow", "GET, HEAD, POST, DELETE")
 			h.fail(w, r, http.StatusMethodNotAllowed)
@@ -36,6 +47,70 @@ func (h *handler) queues() http.Handler {
 		head.Set("Content-Security-Policy", queuesPolicy)
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("X-Frame-Options", "DENY")
-		dashboard.ServeHTTP(w, r)
+		a := &dashboardAnswer{ResponseWriter: w}
+		dashboard.ServeHTTP(a, r)
+		if a.failed {
+			h.mend(w, r, strings.TrimSpace(a.text.String()))
+		}
 	})
+}
+
+// dashboardAnswer holds a 500 of the dashboard back, and lets everything else through.
+type dashboardAnswer struct {
+	http.ResponseWriter
+	failed bool
+	text   bytes.Buffer // of the 500
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *dashboardAnswer) WriteHeader(status int) {
+	if status == http.StatusInternalServerError {
+		a.failed = true
+		return
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *dashboardAnswer) Write(p []byte) (int, error) {
+	if a.failed {
+		return a.text.Write(p)
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// redisPatience is how long Redis may take to say that it is there.
+const redisPatience = 2 * time.Second
+
+// mend answers where the dashboard failed. It calls nearly everything a 500, also a task that a worker
+// took before the operator clicked.
+func (h *handler) mend(w http.ResponseWriter, r *http.Request, text string) {
+	ctx, cancel := context.WithTimeout(r.Context(), redisPatience)
+	defer cancel()
+	says := func(of ...string) bool {
+		for _, words := range of {
+			if strings.Contains(text, words) {
+				return true
+			}
+		}
+		return false
+	}
+	err := errors.New(text)
+	switch {
+	case says("NOT_FOUND", "not found", "does not exist"):
+		err = domain.Wrap(domain.KindNotFound, err, "%s", text)
+	case says("FAILED_PRECONDITION", "already paused", "not paused"):
+		err = domain.Wrap(domain.KindConflict, err, "%s", text)
+	case h.deps.Redis.Ping(ctx).Err() != nil:
+		err = domain.Wrap(domain.KindUnavailable, err, "Redis does not answer")
+	}
+	status := h.judge(r, "show the queues", err)
+	switch status {
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+		text = "Redis does not answer; try again in a moment"
+	case http.StatusInternalServerError:
+		text = "the queues cannot be shown; the log says why"
+	}
+	http.Error(w, text, status)
 }
