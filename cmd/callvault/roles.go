@@ -106,6 +106,7 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 	if err != nil {
 		return err
 	}
+	defer telemetry.TakeStandardLog(log)()
 	for _, name := range config.Unknown(d.env) {
 		log.Warn("an unknown variable is set; is it misspelt?", zap.String("variable", name))
 	}

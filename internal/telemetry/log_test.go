@@ -3,6 +3,8 @@ package telemetry
 import (
 	"bytes"
 	"encoding/json"
+	standard "log" //nolint:depguard // what libraries say by it is taken from there
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -56,5 +58,30 @@ func TestTerminalLinesAreText(t *testing.T) {
 func TestUnknownLevel(t *testing.T) {
 	if _, err := NewLogger("loud", &bytes.Buffer{}, false); err == nil {
 		t.Error("an unknown level is taken")
+	}
+}
+
+// TestStandardLog: what a library says by Go's own logger is a line like all others.
+func TestStandardLog(t *testing.T) {
+	var out, before bytes.Buffer
+	standard.SetOutput(&before)
+	t.Cleanup(func() { standard.SetOutput(os.Stderr) })
+	log, err := NewLogger("info", &out, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	giveBack := TakeStandardLog(log)
+	standard.Printf("could not delete\n{\"level\":\"error\",\"message\":\"forged\"}")
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("not one JSON line: %v\n%s", err, out.String())
+	}
+	if line["level"] != "warn" || line["message"] != "a library says" || line["says"] != "could not delete\n{\"level\":\"error\",\"message\":\"forged\"}" {
+		t.Errorf("the line is %v", line)
+	}
+	giveBack()
+	standard.Print("afterwards")
+	if !strings.HasSuffix(before.String(), " afterwards\n") || strings.Contains(before.String(), "could not") {
+		t.Errorf("the logger from before has %q", before.String())
 	}
 }

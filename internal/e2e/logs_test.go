@@ -1,0 +1,50 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestLinesOfLibraries: what the queues' dashboard writes by Go's own logger is a line as all others are.
+func TestLinesOfLibraries(t *testing.T) {
+	w := newWorld(t)
+	const token = "an-admin-token-of-some-length"
+	w.env["CALLVAULT_ADMIN_TOKEN"] = token
+	p := w.start("api")
+	var session string
+	ask := func(path, contentType, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.api+path, strings.NewReader(body))
+		w.must(err)
+		req.Header.Set("Content-Type", contentType)
+		req.Header.Set("Cookie", session)
+		resp, err := http.DefaultTransport.RoundTrip(req) // which follows nothing
+		w.must(err)
+		w.must(resp.Body.Close())
+		for _, c := range resp.Cookies() {
+			session = c.Name + "=" + c.Value
+		}
+		return resp.StatusCode
+	}
+	if status := ask("/admin/signin", "application/x-www-form-urlencoded", url.Values{"token": {token}}.Encode()); status != http.StatusSeeOther {
+		t.Fatalf("signing in answers %d", status)
+	}
+	if status := ask("/admin/queues/api/queues/build/pending_tasks:batch_delete", "application/json", `{"task_ids":["gone"]}`); status != http.StatusOK {
+		t.Fatalf("the dashboard answers %d", status)
+	}
+	p.term()
+	said := false
+	for line := range strings.Lines(p.log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Errorf("not a line of JSON: %s", line)
+		}
+		says, _ := fields["says"].(string)
+		said = said || strings.Contains(says, `could not delete task with id "gone"`)
+	}
+	if !said {
+		t.Errorf("the log does not have the dashboard's words:\n%s", p.log)
+	}
+}
