@@ -76,8 +76,11 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Du
 
 const heldDeliveriesSQL = `SELECT count(*) FROM webhook_deliveries WHERE tenant = $1 AND token IS NOT NULL AND next_us > $2 AND endpoint = $3`
 
+// takeDeliverySQL asks twice whether the delivery waits: while its row was waited for, who had it before
+// can have told what became of it.
 const takeDeliverySQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
 	WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT 1)
+		AND state = 'pending' AND next_us <= $2
 	RETURNING id, event, type, tries`
 
 // claimDelivery takes an endpoint's first due delivery, unless enough are under way.

@@ -1,0 +1,52 @@
+package catalog
+
+import (
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// TestClaimWhileTold takes a delivery whose claim has lapsed, while its sender tells at last that it
+// arrived: it has, and is not taken.
+func TestClaimWhileTold(t *testing.T) {
+	c := withTenant(t, testenv.Postgres(t))
+	e, err := c.CreateEndpoint(t.Context(), Endpoint{ID: NewEndpointID(), Tenant: "acme", URL: "https://hooks.example.com",
+		Events: domain.EventTypes(), Secret: Sealed{Data: []byte("x")}}, Origin{Actor: "command"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.TestEndpoint(t.Context(), "acme", e.ID, Origin{Actor: "command"}); err != nil {
+		t.Fatal(err)
+	}
+	fair := Fairness{Endpoint: 2, Tenant: 8}
+	lapsed, err := c.ClaimDeliveries(t.Context(), fair, 0, 1)
+	if err != nil || len(lapsed) != 1 {
+		t.Fatalf("%d were taken, %v", len(lapsed), err)
+	}
+	tx, err := c.write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), `UPDATE webhook_deliveries SET state = 'delivered', token = NULL WHERE id = $1 AND token = $2`,
+		lapsed[0].ID, lapsed[0].Token); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		claims []DeliveryClaim
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		claims, err := c.ClaimDeliveries(t.Context(), fair, time.Minute, 1)
+		answers <- answer{claims, err}
+	}()
+	awaitBlocked(t, c.write.DB)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answers; got.err != nil || len(got.claims) > 0 {
+		t.Errorf("%d were taken again, %v", len(got.claims), got.err)
+	}
+}
