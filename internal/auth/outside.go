@@ -3,11 +3,11 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -36,10 +36,9 @@ func asymmetric() []jose.SignatureAlgorithm {
 
 // outside is the outside issuer with its keys, discovered when the first token comes.
 type outside struct {
-	cfg      Outside
-	client   *http.Client
-	now      func() time.Time
-	failures atomic.Int64 // requests to the issuer that failed
+	cfg    Outside
+	client *http.Client
+	now    func() time.Time
 
 	mu    sync.Mutex
 	keys  *oidc.RemoteKeySet
@@ -47,33 +46,11 @@ type outside struct {
 }
 
 func newOutside(cfg Outside, now func() time.Time) *outside {
-	o := &outside{cfg: cfg, now: now}
-	base := cfg.Client
-	if base == nil {
-		base = &http.Client{Timeout: 10 * time.Second}
+	o := &outside{cfg: cfg, client: cfg.Client, now: now}
+	if o.client == nil {
+		o.client = &http.Client{Timeout: 10 * time.Second}
 	}
-	client := *base
-	client.Transport = &failureCounter{next: base.Transport, failures: &o.failures}
-	o.client = &client
 	return o
-}
-
-// failureCounter tells an issuer that does not answer from a token that is not good.
-type failureCounter struct {
-	next     http.RoundTripper
-	failures *atomic.Int64
-}
-
-func (f *failureCounter) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := f.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	resp, err := next.RoundTrip(r)
-	if err != nil || resp.StatusCode >= http.StatusBadRequest {
-		f.failures.Add(1)
-	}
-	return resp, err
 }
 
 // keySet gives the issuer's keys. Error: KindUnavailable.
@@ -110,10 +87,9 @@ func (t *Tokens) verifyOutside(ctx context.Context, token string) (Vouched, erro
 	if err != nil {
 		return Vouched{}, err
 	}
-	before := t.outside.failures.Load()
 	payload, err := keys.VerifySignature(ctx, token)
 	switch {
-	case err != nil && (t.outside.failures.Load() > before || ctx.Err() != nil):
+	case errors.Unwrap(err) != nil: // the keys' own failure; what is wrong with the token has no error inside
 		return Vouched{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
 	case err != nil:
 		return Vouched{}, refused(err)

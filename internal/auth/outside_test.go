@@ -21,6 +21,7 @@ type outsideIssuer struct {
 	*httptest.Server
 	key  *rsa.PrivateKey
 	down atomic.Bool
+	keys atomic.Pointer[http.HandlerFunc] // answers for the keys instead; nil: nobody does
 }
 
 func newIssuer(t *testing.T) *outsideIssuer {
@@ -43,7 +44,11 @@ func newIssuer(t *testing.T) *outsideIssuer {
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"issuer": o.URL, "jwks_uri": o.URL + "/keys", "token_endpoint": o.URL + "/token"})
 	})
-	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
+		if instead := o.keys.Load(); instead != nil {
+			instead.ServeHTTP(w, r)
+			return
+		}
 		answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
 	})
 	o.Server = httptest.NewServer(mux)
@@ -122,5 +127,33 @@ func TestOutsideIssuerIsDown(t *testing.T) {
 	mine, _, err := b.tokens.Issue(t.Context(), b.app, b.app.Scopes)
 	b.must(err)
 	_, err = b.tokens.Verify(t.Context(), mine)
+	b.must(err)
+}
+
+// TestOutsideIssuerWithoutKeys: an answer that is none to the question for the keys says nothing about a token.
+func TestOutsideIssuerWithoutKeys(t *testing.T) {
+	o := newIssuer(t)
+	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, nil))
+	for what, answer := range map[string]http.HandlerFunc{
+		"a page for people": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<p>Back soon.</p>")) },
+		"nothing":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"half an answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"keys":[`))
+		},
+	} {
+		o.keys.Store(&answer)
+		for range 3 {
+			_, err := b.tokens.Verify(t.Context(), token)
+			b.wantKind(what, err, domain.KindUnavailable)
+		}
+	}
+	o.keys.Store(nil)
+	_, err := b.tokens.Verify(t.Context(), token)
+	for n := 0; domain.KindOf(err) == domain.KindUnavailable && n < 500; n++ { // by an answer that comes at this very moment
+		time.Sleep(10 * time.Millisecond)
+		_, err = b.tokens.Verify(t.Context(), token)
+	}
 	b.must(err)
 }
