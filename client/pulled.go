@@ -64,10 +64,12 @@ func (p *PulledDay) Check(r *Report) {
 		if l.Hour+".zip" != name {
 			continue
 		}
-		if l.File == nil { // the pull was killed before it could note the file
-			if l.Status != StatusAvailable || l.ManifestSHA256 == nil {
-				break
-			}
+		named := l.Status == StatusAvailable && l.ManifestSHA256 != nil
+		if l.File == nil && !named {
+			break
+		}
+		if l.File == nil || named && r.ManifestSHA256 == *l.ManifestSHA256 && r.ManifestSHA256 != l.File.ManifestSHA256 {
+			// The pull was killed before it could note the file.
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
 		if r.OK() && (r.UTCDay != p.saved.Date || r.Hour != l.Hour) {

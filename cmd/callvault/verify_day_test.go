@@ -67,6 +67,10 @@ func TestVerifyPulledDay(t *testing.T) {
 			want:  "It is the archive of \"2025-12-12\", hour \"14\".",
 		},
 		"not noted": {change: func(l []map[string]any) { delete(l[14], "file") }},
+		"not noted anew": {change: func(l []map[string]any) {
+			l[14]["revision"] = 2
+			l[14]["file"] = map[string]any{"name": "14.zip", "revision": 1, "sizeBytes": 7, "manifestSha256": strings.Repeat("0", 64)}
+		}},
 	} {
 		dir := pulledTree(t, good, tc.change)
 		if tc.spoil != nil {
