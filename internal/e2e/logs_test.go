@@ -41,8 +41,8 @@ func TestLinesOfLibraries(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Errorf("not a line of JSON: %s", line)
 		}
-		says, _ := fields["says"].(string)
-		said = said || strings.Contains(says, `could not delete task with id "gone"`)
+		message, _ := fields["message"].(string)
+		said = said || strings.Contains(message, `could not delete task with id "gone"`)
 	}
 	if !said {
 		t.Errorf("the log does not have the dashboard's words:\n%s", p.log)

@@ -3,8 +3,6 @@ package telemetry
 import (
 	"fmt"
 	"io"
-	standard "log" //nolint:depguard // what libraries say by it is taken from there
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,22 +43,6 @@ func utcTime(layout string) zapcore.TimeEncoder {
 // TakeStandardLog turns what libraries say by Go's own logger into lines of log, which they would else
 // write between them as they like. It holds for the whole process until it is given back.
 func TakeStandardLog(log *zap.Logger) (giveBack func()) {
-	flags, prefix, to := standard.Flags(), standard.Prefix(), standard.Writer()
-	standard.SetFlags(0)
-	standard.SetPrefix("")
-	standard.SetOutput(standardLog{log.Named("library")})
-	return func() {
-		standard.SetOutput(to)
-		standard.SetPrefix(prefix)
-		standard.SetFlags(flags)
-	}
-}
-
-// standardLog is where Go's logger writes: once for each call.
-type standardLog struct{ log *zap.Logger }
-
-// Write implements io.Writer.
-func (s standardLog) Write(p []byte) (int, error) {
-	s.log.Warn("a library says", zap.String("says", strings.TrimSuffix(string(p), "\n")))
-	return len(p), nil
+	giveBack, _ = zap.RedirectStdLogAt(log.Named("library"), zapcore.WarnLevel) // which fails at unknown levels alone
+	return giveBack
 }
