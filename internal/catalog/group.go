@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,8 @@ type member[T any] struct {
 }
 
 // do has run run the part, together with those of others, and gives what run left as the part's
-// error. No single caller's end may end what run does.
+// error. No single caller's end may end what run does, but one who is not being served yet can leave:
+// while the database hangs the wait could be of any length.
 func (g *group[T]) do(ctx context.Context, part T, run func(ctx context.Context, batch []*member[T])) error {
 	m := &member[T]{ctx: ctx, part: part, done: make(chan struct{})}
 	g.mu.Lock()
@@ -47,8 +49,28 @@ func (g *group[T]) do(ctx context.Context, part T, run func(ctx context.Context,
 		go g.lane(context.WithoutCancel(ctx), run) // ends when nobody waits; until then its callers wait for it
 	}
 	g.mu.Unlock()
+	select {
+	case <-m.done:
+		return m.err
+	case <-ctx.Done():
+	}
+	if g.leave(m) {
+		return ctx.Err()
+	}
 	<-m.done
 	return m.err
+}
+
+// leave takes a caller out who still waits.
+func (g *group[T]) leave(m *member[T]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := slices.Index(g.waiting, m)
+	if at < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, at, at+1)
+	return true
 }
 
 // lane runs batches until nobody waits.

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,5 +57,43 @@ func TestGroupPanics(t *testing.T) {
 	}
 	if err := g.do(t.Context(), "whole", run); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGroupLeaves: whose time is over while others are served goes, and is not served any more.
+func TestGroupLeaves(t *testing.T) {
+	g := group[string]{size: 1, lanes: 1}
+	began, end := make(chan struct{}), make(chan struct{})
+	var served []string // by the only lane
+	run := func(_ context.Context, batch []*member[string]) {
+		served = append(served, batch[0].part)
+		if batch[0].part == "slow" {
+			close(began)
+			<-end
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := g.do(t.Context(), "slow", run); err != nil {
+			t.Error(err)
+		}
+	})
+	<-began
+	ctx, cancel := context.WithCancel(t.Context())
+	late := make(chan error)
+	go func() { late <- g.do(ctx, "late", run) }()
+	all.Go(func() {
+		if err := g.do(t.Context(), "next", run); err != nil {
+			t.Error(err)
+		}
+	})
+	cancel()
+	if err := <-late; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	close(end)
+	all.Wait()
+	if !slices.Equal(served, []string{"slow", "next"}) {
+		t.Errorf("served: %v", served)
 	}
 }
