@@ -61,9 +61,11 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 		return err
 	}
 	log := b.log.With(telemetry.In(ctx), zap.Int64("revision", claim.Revision))
-	held, release := b.hold(context.WithoutCancel(ctx), claim, log)
+	last, leave := parting(ctx, ctx, b.cfg.publishing())
+	defer leave()
+	held, release := b.hold(last, claim, log)
 	started := b.now()
-	built, err := b.build(ctx, held, claim, log)
+	built, err := b.build(ctx, held, last, claim, log)
 	lost := context.Cause(held)
 	release()
 	if err != nil && lost != nil { // a claim ends with its own commit, too
@@ -78,7 +80,9 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 // cut short by a drain: a claim of which nobody knows keeps its hour from
 // everybody until it lapses.
 func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, leave := parting(ctx, ctx, b.cfg.telling())
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	var claim catalog.Claim
 	var ok bool
@@ -94,8 +98,8 @@ func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool,
 }
 
 // build makes and publishes the archive. drain ends with the process's order
-// to stop, held with the claim.
-func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.Logger) (catalog.Built, error) {
+// to stop, held with the claim, last with the time that is left after the order.
+func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log *zap.Logger) (catalog.Built, error) {
 	work, unlink := link(held, drain)
 	defer unlink()
 	work, cancel := context.WithTimeout(work, longest)
@@ -134,7 +138,7 @@ func (b *Builder) build(drain, held context.Context, c catalog.Claim, log *zap.L
 	for _, m := range result.Missing {
 		built.Missing = append(built.Missing, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
-	return built, b.step(held, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, c, built, log) })
+	return built, b.step(held, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, last, c, built, log) })
 }
 
 // write reads the entries and stores the archive of them. work ends with the build, held with the
@@ -187,8 +191,9 @@ func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave fu
 // commit publishes a stored archive. After an unclear answer it asks what
 // stands: a second commit is refused by the claim's token, so nothing is ever
 // published twice. It does not end with the claim: a commit that came through ends that.
-func (b *Builder) commit(drain, held context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
-	ctx := context.WithoutCancel(held)
+func (b *Builder) commit(drain, held, last context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
+	ctx, unlink := link(context.WithoutCancel(held), last)
+	defer unlink()
 	since, unclear := b.now(), false
 	for try := 1; ; try++ {
 		err := b.tryCommit(ctx, c, built)
@@ -238,7 +243,9 @@ func (b *Builder) patience(drain context.Context) time.Duration {
 
 // settle tells the catalog how a build ended and gives the task's error.
 func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, err error, e Ended) error {
-	tell, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	tell, leave := parting(ctx, ctx, b.cfg.telling())
+	defer leave()
+	tell, cancel := context.WithTimeout(tell, settleTimeout)
 	defer cancel()
 	e.Kind = domain.KindOf(err)
 	defer func() {

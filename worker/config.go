@@ -36,7 +36,9 @@ type Config struct {
 	// GiveUp is how long a finished build tries to be published while the
 	// store or the catalog is away (10 min).
 	GiveUp time.Duration
-	Sweep  SweepConfig
+	// Drain is how long builds may take to end when the process stops (25 s).
+	Drain time.Duration
+	Sweep SweepConfig
 	// OnBuild, when set, is told how each build ended, for metrics.
 	OnBuild func(Ended)
 	// Tracer makes the spans of builds; none when nil.
@@ -49,6 +51,7 @@ func (c Config) withDefaults() Config {
 	c.Stall = orDefault(c.Stall, DefaultStall)
 	c.Retry = orDefault(c.Retry, time.Second)
 	c.GiveUp = orDefault(c.GiveUp, 10*time.Minute)
+	c.Drain = orDefault(c.Drain, 25*time.Second)
 	c.Archive.Idle = c.Stall
 	c.Archive.Buffers = orDefault(c.Archive.Buffers, DefaultBuffers)
 	c.Archive.Gets = orDefault(c.Archive.Gets, archiver.DefaultGets)
@@ -57,6 +60,11 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// What is left of a build when the process stops shares Drain: the archive is published, else its upload is
+// aborted, and the catalog is told. The rest is for what the queue has to write down.
+func (c Config) publishing() time.Duration { return c.Drain * 2 / 5 }
+func (c Config) telling() time.Duration    { return c.Drain / 6 }
 
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v <= 0 {

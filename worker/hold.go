@@ -62,6 +62,25 @@ func link(ctx, other context.Context) (context.Context, func()) {
 	}
 }
 
+// parting gives a context for what is still done when the process stops: it outlives the order to stop, which
+// ends drain, by grace.
+func parting(ctx, drain context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unlink := context.AfterFunc(drain, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		unlink()
+		cancel()
+	}
+}
+
 // again waits before another try, longer each time. False: the time is over.
 func (b *Builder) again(ctx context.Context, try int, since time.Time, limit time.Duration) bool {
 	if b.now().Sub(since) >= limit {

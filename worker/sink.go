@@ -154,7 +154,9 @@ func (s *sink) discard(ctx context.Context) {
 	if s.upload == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
+	ctx, leave := parting(ctx, s.drain, s.cfg.telling())
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, tidyTimeout)
 	defer cancel()
 	if err := s.archives.Abort(ctx, s.key, s.upload); err != nil {
 		s.log.Warn("an upload could not be aborted; the sweeper will do it", zap.Error(err))

@@ -1,0 +1,138 @@
+package worker_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/worker"
+)
+
+// frozen answers nothing from one call on: a part that takes connections and is silent.
+type frozen struct {
+	from    string
+	silent  bool
+	reached chan struct{}
+}
+
+func freeze(from string) *frozen { return &frozen{from: from, reached: make(chan struct{})} }
+
+func (f *frozen) wait(ctx context.Context, call string) error {
+	if call == f.from && !f.silent {
+		f.silent = true
+		close(f.reached)
+	}
+	if !f.silent {
+		return nil
+	}
+	<-ctx.Done()
+	return domain.Wrap(domain.KindUnavailable, ctx.Err(), "no answer came")
+}
+
+type frozenCatalog struct {
+	worker.Catalog
+	*frozen
+}
+
+func (f frozenCatalog) Claim(ctx context.Context, key domain.HourKey, name string) (catalog.Claim, bool, error) {
+	if err := f.wait(ctx, "claim"); err != nil {
+		return catalog.Claim{}, false, err
+	}
+	return f.Catalog.Claim(ctx, key, name)
+}
+
+func (f frozenCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.Built) error {
+	if err := f.wait(ctx, "commit"); err != nil {
+		return err
+	}
+	return f.Catalog.Commit(ctx, c, b)
+}
+
+func (f frozenCatalog) Published(ctx context.Context, c catalog.Claim) (bool, error) {
+	if err := f.wait(ctx, "published"); err != nil {
+		return false, err
+	}
+	return f.Catalog.Published(ctx, c)
+}
+
+func (f frozenCatalog) Release(ctx context.Context, c catalog.Claim) error {
+	if err := f.wait(ctx, "release"); err != nil {
+		return err
+	}
+	return f.Catalog.Release(ctx, c)
+}
+
+func (f frozenCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
+	if err := f.wait(ctx, "fail"); err != nil {
+		return err
+	}
+	return f.Catalog.Fail(ctx, c, failure)
+}
+
+type frozenArchives struct {
+	worker.Archives
+	*frozen
+}
+
+func (f frozenArchives) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error) {
+	if err := f.wait(ctx, "complete"); err != nil {
+		return "", err
+	}
+	return f.Archives.Complete(ctx, key, id, parts, opts)
+}
+
+func (f frozenArchives) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	if err := f.wait(ctx, "stat"); err != nil {
+		return objstore.Info{}, err
+	}
+	return f.Archives.Stat(ctx, key)
+}
+
+func (f frozenArchives) Abort(ctx context.Context, key, id string) error {
+	if err := f.wait(ctx, "abort"); err != nil {
+		return err
+	}
+	return f.Archives.Abort(ctx, key, id)
+}
+
+// TestPartingFromFrozenParts: a worker that is told to stop while a part is silent has no more than the time
+// of its drain; what it could not tell, a lapsed claim tells.
+func TestPartingFromFrozenParts(t *testing.T) {
+	for _, from := range []string{"claim", "commit", "fail", "complete", "stat", "stat, of a small one"} {
+		t.Run(from, func(t *testing.T) {
+			w := newWorld(t)
+			f := freeze(from)
+			switch from {
+			case "fail":
+				size := int64(10)
+				w.recording(hour(1), &size) // its bytes are missing
+			case "stat, of a small one":
+				w.add(hour(1), 600)
+				f = freeze("stat")
+			default:
+				w.add(hour(1), 6<<20)
+			}
+			w.plan()
+			cfg := config()
+			cfg.Drain = 2 * time.Second
+			b := worker.NewBuilder(cfg, frozenCatalog{w.catalog, f}, w.store.Recordings(), frozenArchives{w.store.Archives(), f}, time.Now, w.log)
+			ctx, stop := context.WithCancel(w.ctx)
+			defer stop()
+			ended := make(chan error, 1)
+			go func() { ended <- b.Hour(ctx, task(1)) }()
+			<-f.reached
+			stop()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the build says that it is published")
+				}
+			case <-time.After(15 * time.Second): // half of what it may take while nobody stops it
+				t.Error("the build does not end")
+			}
+		})
+	}
+}
