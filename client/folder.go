@@ -191,8 +191,8 @@ func (f *folder) has(ctx context.Context, l Link) (bool, error) {
 func (f *folder) dayOf() string { return filepath.Base(f.dir) }
 
 // whole says whether day.json tells of a day that was complete when it was last
-// asked for, and its archives are there.
-func (f *folder) whole() bool {
+// asked for, and its archives are there. One that it does not vouch for is checked.
+func (f *folder) whole(ctx context.Context) bool {
 	if len(f.last.Links) != 24 || f.last.Date != f.dayOf() {
 		return false
 	}
@@ -200,9 +200,15 @@ func (f *folder) whole() bool {
 		if l.Status == StatusNoData {
 			continue
 		}
-		if l.Status != StatusAvailable || l.File == nil || l.File.Revision != l.Revision || l.File.SizeBytes != l.SizeBytes ||
-			l.ManifestSHA256 != nil && l.File.ManifestSHA256 != *l.ManifestSHA256 {
+		if l.Status != StatusAvailable {
 			return false
+		}
+		if l.File == nil || l.File.Revision != l.Revision || l.File.SizeBytes != l.SizeBytes ||
+			l.ManifestSHA256 != nil && l.File.ManifestSHA256 != *l.ManifestSHA256 {
+			if l.ManifestSHA256 == nil || checkArchive(ctx, f.path(l.Hour+".zip"), f.dayOf(),
+				Link{Hour: l.Hour, SizeBytes: l.SizeBytes, ManifestSHA256: *l.ManifestSHA256}) != nil {
+				return false
+			}
 		}
 		info, err := os.Stat(f.path(l.Hour + ".zip"))
 		if err != nil || info.Size() != l.SizeBytes {

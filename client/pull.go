@@ -201,7 +201,7 @@ func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	var limited *LimitedError
 	switch {
 	case err == nil:
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && folder.whole():
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && folder.whole(ctx):
 		return kept(folder), nil
 	case errors.As(err, &refused):
 		return failed(DayRefused, err)
