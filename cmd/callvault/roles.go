@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -114,11 +115,18 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 	for _, r := range roles {
 		names = append(names, string(r))
 	}
-	return app.Serve(ctx, *cfg, roles, log, func(s app.Serving) {
+	serving := false
+	err = app.Serve(ctx, *cfg, roles, log, func(s app.Serving) {
+		serving = true
 		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Strings("roles", names))
 		if s.Parts.Embedded() {
 			// The one line that a person who just started it looks for.
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())
 		}
 	})
+	if !serving && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		log.Info("told to stop before it served")
+		return nil
+	}
+	return err
 }
