@@ -28,7 +28,9 @@ func patience(next http.Handler) http.Handler {
 		b := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
 		b.until(time.Now().Add(bodyTimeout))
 		r.Body = b
-		next.ServeHTTP(&parting{ResponseWriter: w, body: b}, r)
+		p := &parting{ResponseWriter: w, body: b}
+		next.ServeHTTP(p, r)
+		p.linger(r)
 	})
 }
 
@@ -37,7 +39,8 @@ type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	pace    *web.Pace // of a stream; nil while the whole body has one deadline
-	ended   bool      // read to its end, or as far as it comes
+	begun   bool
+	ended   bool // read to its end, or as far as it comes
 }
 
 // until sets when the connection gives up waiting. Where there is no connection, nobody waits.
@@ -45,6 +48,7 @@ func (b *body) until(at time.Time) { _ = b.control.SetReadDeadline(at) }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	b.begun = true
 	if b.ended || b.pace == nil {
 		return b.end(b.ReadCloser.Read(p))
 	}
@@ -73,7 +77,7 @@ func stream(r *http.Request) {
 	}
 }
 
-// parting answers at once while a body is unread, and ends the connection then: net/http would wait
+// parting answers at once while a body is unread, and ends the connection soon after: net/http would wait
 // for the body first.
 type parting struct {
 	http.ResponseWriter
@@ -97,6 +101,18 @@ func (p *parting) Write(b []byte) (int, error) {
 		p.WriteHeader(http.StatusOK)
 	}
 	return p.ResponseWriter.Write(b)
+}
+
+// linger hands the answer out and takes what still comes of the body, until the connection's time is over. To
+// close it with bytes that nobody read would take the answer away from a caller that reads only when all is sent.
+func (p *parting) linger(r *http.Request) {
+	waits := r.Header.Get("Expect") != "" && !p.body.begun // for a word that it may send, which is not said any more
+	if !p.begun || p.body.ended || waits {
+		return
+	}
+	if p.body.control.Flush() == nil {
+		_, _ = io.Copy(io.Discard, p.body.ReadCloser) // that it breaks off changes nothing
+	}
 }
 
 // Flush is for streams that ask for it the old way.

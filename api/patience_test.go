@@ -3,9 +3,11 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -141,4 +143,45 @@ func TestBodiesThatCame(t *testing.T) {
 			t.Errorf("streams %v: %d after %s, ended after %s", streams, status, answered, ended)
 		}
 	}
+}
+
+// TestAnswersBeforeTheBody: who sends a large body to its end before reading gets an answer that came early, and
+// with it the reason, whether or not the connection was to end.
+func TestAnswersBeforeTheBody(t *testing.T) {
+	const size = 24 << 20 // more than what the two ends' buffers hold
+	refusing := web.Family{Name: "refusing", Owns: web.Under("/refusing"), Streams: func(*http.Request) bool { return true }, Fail: failed,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { failed(w, r, http.StatusServiceUnavailable) })}
+	bounded := web.Family{Name: "bounded", Owns: web.Under("/bounded"), Fail: failed, Handler: refusing.Handler}
+	server := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{refusing, bounded}, Log: zap.NewNop(), Now: time.Now}))
+	defer server.Close()
+	for head, want := range map[string]int{
+		"PUT /refusing HTTP/1.1\r\n":                      503,
+		"PUT /refusing HTTP/1.1\r\nConnection: close\r\n": 503,
+		"PUT /refusing HTTP/1.0\r\n":                      503,
+		"PUT /bounded HTTP/1.1\r\nConnection: close\r\n":  413,
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "%sHost: vault.test\r\nContent-Length: %d\r\n\r\n", head, size)
+		piece := make([]byte, 64<<10)
+		for sent := 0; sent < size && err == nil; sent += len(piece) {
+			_, err = conn.Write(piece)
+		}
+		if err != nil {
+			t.Errorf("%q: the body could not be sent: %v", head, err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%q: no answer came: %v", head, err)
+		} else if answer.StatusCode != want {
+			t.Errorf("%q: answered %d, want %d", head, answer.StatusCode, want)
+		}
+		_ = conn.Close()
+	}
+}
+
+func failed(w http.ResponseWriter, r *http.Request, status int) {
+	web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
 }
