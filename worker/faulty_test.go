@@ -155,6 +155,19 @@ func (f *faultyArchives) Stat(ctx context.Context, key string) (info objstore.In
 	return info, err
 }
 
+// mute says nothing of one recording.
+type mute struct {
+	worker.Recordings
+	about string
+}
+
+func (m mute) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	if key == m.about {
+		return objstore.Info{}, away()
+	}
+	return m.Recordings.Stat(ctx, key)
+}
+
 // gated holds every recording's bytes back until the gate opens.
 type gated struct {
 	worker.Recordings

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -238,16 +239,27 @@ func (s *Sweeper) check(ctx context.Context, r *Swept) error {
 	return err
 }
 
-// recheck looks for recordings that were missing when their archive was built.
-func (s *Sweeper) recheck(ctx context.Context, r *Swept) error {
+// wasted bounds what a sweep waits in vain for a store that does not answer.
+const wasted = time.Minute
+
+// recheck looks for recordings that were missing when their archive was built. One of which the
+// store tells nothing, as for want of a right to it, is in the way of no other hour's. It gives the
+// first error.
+func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
+	var vain time.Duration
 	for _, c := range due {
+		begun := s.cfg.Now()
 		back, err := s.anyBack(ctx, c.Missing)
 		if err != nil {
-			return err
+			failure = cmp.Or(failure, err)
+			if vain += s.cfg.Now().Sub(begun); vain > wasted || ctx.Err() != nil {
+				return failure
+			}
+			continue
 		}
 		if back {
 			r.Back++
@@ -256,7 +268,7 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) error {
 			return err
 		}
 	}
-	return nil
+	return failure
 }
 
 // anyBack says whether one of the missing recordings exists by now. Those that

@@ -256,6 +256,29 @@ func TestSweepLooksForMissingRecordings(t *testing.T) {
 	}
 }
 
+// A recording of which the store tells nothing does not keep those of other hours from being found.
+func TestSweepLooksPastAFailure(t *testing.T) {
+	w := newWorld(t)
+	var missing []string
+	for n := range 2 {
+		w.add(hour(n), 100)
+		missing = append(missing, w.recording(hour(n), nil))
+	}
+	w.plan()
+	b := w.builder(config())
+	for n := range 2 {
+		w.must(b.Hour(w.ctx, task(n)))
+	}
+	w.put(missing[1], audio(9, 900))
+	w.at(night().Add(20 * time.Minute))
+	s := worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, mute{w.store.Recordings(), missing[0]}, w.store.Archives(), w.log)
+	r, err := s.Sweep(w.ctx)
+	w.expectKind(err, domain.KindUnavailable)
+	if r.Back != 1 {
+		t.Errorf("swept %+v", r)
+	}
+}
+
 // Many sweepers at once do it once.
 func TestSweepersAtOnce(t *testing.T) {
 	w := newPostgresWorld(t)

@@ -3,7 +3,9 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -66,7 +68,8 @@ type Upload struct {
 
 // RegisterUpload keeps what the stored bytes are and bumps the hour of their recording, so that a
 // file that was missing until now is archived. Repeating it for bytes that stood already changes
-// nothing. Error: KindNotFound when the tenant has not reserved the key.
+// nothing, unless their hour is served without them: they were lost meanwhile, and whoever brought
+// them back did not live to tell. Error: KindNotFound when the tenant has not reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var day sql.NullString
@@ -77,7 +80,9 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 			return notFound(err, "the object key is not reserved")
 		}
 		if !u.New && size.Valid && size.Int64 == u.Size && crc.Valid && crc.Int64 == int64(u.CRC32) {
-			return nil
+			if missing, err := servedWithout(ctx, tx, tenant, domain.Day(day.String), u.Key); err != nil || !missing {
+				return err
+			}
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = $2, crc32 = $3 WHERE key = $1`, u.Key, u.Size, int64(u.CRC32)); err != nil {
 			return err
@@ -95,4 +100,22 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		_, err = c.bumpHours(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: domain.Day(day.String), Hour: hour}})
 		return err
 	})
+}
+
+// servedWithout says whether the hour of an object's recording serves an archive that was built
+// without its bytes, and no other is wanted.
+func servedWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, key string) (bool, error) {
+	var text string
+	err := tx.QueryRowContext(ctx, `SELECT a.missing FROM recordings r
+		JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour JOIN archives a ON a.object_key = h.archive
+		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3 AND h.wanted = h.built AND a.missing_count > 0`, tenant, day, key).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var missing []Missing
+	err = json.Unmarshal([]byte(text), &missing)
+	return slices.ContainsFunc(missing, func(m Missing) bool { return m.ObjectKey == key }), err
 }

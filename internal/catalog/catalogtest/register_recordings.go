@@ -186,6 +186,27 @@ func uploads(b *bench) {
 	b.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"sizeBytes" is 5, and this recording is known to have 1000 bytes`)
 }
 
+// uploadOfMissing comes again for bytes of which the store's keeping was told, but not that they were back.
+func uploadOfMissing(b *bench) {
+	rec := b.recording(1, "s1")
+	b.takeRecordings(rec)
+	b.plan()
+	_, err := b.c.ReserveUpload(b.ctx, b.tenant, rec.ObjectKey)
+	b.must(err)
+	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true}
+	b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+	claim, built := b.start(1) // meanwhile they are lost
+	built.Missing = []catalog.Missing{{ObjectKey: rec.ObjectKey, Reason: "not_found"}}
+	b.must(b.c.Commit(b.ctx, claim, built))
+	b.rebuilding("without it", 1, false)
+	up.New = false
+	b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+	b.rebuilding("it is back", 1, true)
+	b.settle(1)
+	b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+	b.rebuilding("it is in the archive", 1, false)
+}
+
 func uploadFirst(b *bench) {
 	rec := b.recording(1, "s1")
 	rec.Size = nil

@@ -30,6 +30,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"external id and its recording": externalIDInOneBatch,
 		"uploads":                       uploads,
 		"upload before its recording":   uploadFirst,
+		"upload of a missing one":       uploadOfMissing,
 		"upload of another tenant":      uploadForeign,
 		"batches meet":                  batchesMeet,
 		"repeats meet":                  repeatsMeet,
