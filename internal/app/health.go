@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -123,7 +124,11 @@ func (h *Health) check(ctx context.Context) healthReport {
 			continue
 		}
 		report.Status = "unavailable"
-		report.Checks[c.Name] = checkResult{Error: domain.SafeMessage(errs[i])}
+		text := domain.SafeMessage(errs[i])
+		if domain.KindOf(errs[i]) == domain.KindInternal && errors.Is(errs[i], context.DeadlineExceeded) {
+			text = "no answer in time"
+		}
+		report.Checks[c.Name] = checkResult{Error: text}
 		h.log.Warn("not ready", zap.String("check", c.Name), zap.Error(errs[i]))
 	}
 	return report

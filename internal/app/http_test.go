@@ -209,3 +209,18 @@ func TestHealth(t *testing.T) {
 	ask(h.Ready, 503, `{"status":"stopping"}`)
 	ask(h.Live, 200, `{"status":"ok"}`)
 }
+
+// TestHealthOfASilentPart: a check that its time ended says so.
+func TestHealthOfASilentPart(t *testing.T) {
+	h := NewHealth(zap.NewNop(), time.Now, Check{Name: "clock", Probe: func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+		defer cancel()
+		<-ctx.Done()
+		return errors.Join(errors.New("ask"), ctx.Err())
+	}})
+	w := httptest.NewRecorder()
+	h.Ready(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", http.NoBody))
+	if text := w.Body.String(); w.Code != http.StatusServiceUnavailable || !strings.Contains(text, `"error":"no answer in time"`) {
+		t.Errorf("%d, %s", w.Code, text)
+	}
+}
