@@ -56,6 +56,7 @@ type Actions interface {
 	RebuildAudited(ctx context.Context, r catalog.Rebuilding) (due int, err error)
 	RetryHour(ctx context.Context, key domain.HourKey, o catalog.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o catalog.Origin) (domain.Tenant, error)
+	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
 }
 
 // Sessions knows which sessions were signed out. Error: KindUnavailable.

@@ -159,7 +159,16 @@ func TestQueues(t *testing.T) {
 	if list.Status != 200 || !strings.Contains(string(list.Body), `"build"`) {
 		t.Fatalf("the queues are %d, %s", list.Status, list.Body)
 	}
-	w.equal("pause", w.ask("POST", "/admin/queues/api/queues/build:pause", "", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, http.StatusNoContent)
+	const pause = "/admin/queues/api/queues/build:pause"
+	w.equal("pause, without a session", w.ask("POST", pause, "", "Accept", "application/json").Status, 401)
+	w.equal("pause, from elsewhere", w.ask("POST", pause, "", "Cookie", session, "Sec-Fetch-Site", "cross-site").Status, http.StatusForbidden)
+	w.equal("lines", len(w.events("")), 0)
+	w.equal("pause", w.ask("POST", pause, "", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, http.StatusNoContent)
+	line, err := w.catalog.Events(t.Context(), "", "", -1, 2)
+	if err != nil || len(line) != 1 || line[0].Actor != "admin" || line[0].Action != "queues.change" ||
+		!strings.HasPrefix(string(line[0].Detail), `{"method":"POST","path":"queues/build:pause","remote":"192.0.2.1"`) {
+		t.Errorf("the audit log has %+v, %v", line, err)
+	}
 	inspector := asynq.NewInspectorFromRedisClient(w.queue.Redis())
 	if info, err := inspector.GetQueueInfo("build"); err != nil || !info.Paused {
 		t.Errorf("%+v, %v", info, err)

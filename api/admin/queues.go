@@ -47,12 +47,40 @@ func (h *handler) queues() http.Handler {
 		head.Set("Content-Security-Policy", queuesPolicy)
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("X-Frame-Options", "DENY")
+		if err := h.auditQueues(r); err != nil {
+			h.fail(w, r, h.judge(r, "write the audit log", err))
+			return
+		}
 		a := &dashboardAnswer{ResponseWriter: w}
 		dashboard.ServeHTTP(a, r)
 		if a.failed {
 			h.mend(w, r, strings.TrimSpace(a.text.String()))
 		}
 	})
+}
+
+// actionQueues is a change of the queues by way of the dashboard, in the audit log.
+const actionQueues = "queues.change"
+
+// queuesDetail is its detail.
+type queuesDetail struct {
+	Method  string `json:"method"`
+	Path    string `json:"path"` // below the dashboard's own: "queues/build:pause"
+	Remote  string `json:"remote,omitempty"`
+	Request string `json:"request,omitempty"`
+}
+
+// auditQueues writes down what is asked of the queues. Redis shares no transaction with the catalog,
+// so the line comes first: nothing is changed without one.
+func (h *handler) auditQueues(r *http.Request) error {
+	if h.cfg.ReadOnly || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	ctx, cancel := within(r)
+	defer cancel()
+	o := origin(r)
+	detail := queuesDetail{r.Method, strings.TrimPrefix(r.URL.Path, queuesPath+"/api/"), o.Remote, o.Request}
+	return h.deps.Catalog.AppendAudit(ctx, o, "", actionQueues, detail)
 }
 
 // dashboardAnswer holds a 500 of the dashboard back, and lets everything else through.
