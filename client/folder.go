@@ -63,6 +63,15 @@ type savedLink struct {
 	File             *fileRecord `json:"file"`
 }
 
+// link gives what of a Link tells which archive it is.
+func (l *savedLink) link() Link {
+	out := Link{Hour: l.Hour, Revision: l.Revision, SizeBytes: l.SizeBytes}
+	if l.ManifestSHA256 != nil {
+		out.ManifestSHA256 = *l.ManifestSHA256
+	}
+	return out
+}
+
 // savedDay is day.json.
 type savedDay struct {
 	Day
@@ -161,37 +170,43 @@ func (f *folder) save() error {
 	return nil
 }
 
-// has says whether the link's archive stands in the folder already. A file that
-// day.json does not vouch for, after a kill for example, is checked as if it had
-// just come.
+// has says whether the link's archive stands in the folder already, and notes it where day.json
+// does not vouch for it, after a kill for example.
 func (f *folder) has(ctx context.Context, l Link) (bool, error) {
+	stands, noted, err := f.stands(ctx, l)
+	if err != nil || !stands || noted {
+		return stands, err
+	}
+	return true, f.fetched(l)
+}
+
+// stands says whether the link's archive is in the folder. A file that is not noted in day.json is
+// checked as if it had just come.
+func (f *folder) stands(ctx context.Context, l Link) (stands, noted bool, err error) {
 	info, err := os.Stat(f.path(l.Hour + ".zip"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
+		return false, false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for the archive: %w", err)
+		return false, false, fmt.Errorf("look for the archive: %w", err)
 	case !info.Mode().IsRegular() || info.Size() != l.SizeBytes:
-		return false, nil
+		return false, false, nil
 	}
 	if r, ok := f.record(l.Hour); ok && r == recordOf(l) {
-		return true, nil
+		return true, true, nil
 	}
 	err = checkArchive(ctx, f.path(l.Hour+".zip"), f.dayOf(), l)
 	var damaged *DamagedError
-	switch {
-	case errors.As(err, &damaged):
-		return false, nil
-	case err != nil:
-		return false, err
+	if errors.As(err, &damaged) {
+		return false, false, nil
 	}
-	return true, f.fetched(l)
+	return err == nil, false, err
 }
 
 func (f *folder) dayOf() string { return filepath.Base(f.dir) }
 
 // whole says whether day.json tells of a day that was complete when it was last
-// asked for, and its archives are there. One that it does not vouch for is checked.
+// asked for, and its archives are there.
 func (f *folder) whole(ctx context.Context) bool {
 	if len(f.last.Links) != 24 || f.last.Date != f.dayOf() {
 		return false
@@ -203,15 +218,7 @@ func (f *folder) whole(ctx context.Context) bool {
 		if l.Status != StatusAvailable {
 			return false
 		}
-		if l.File == nil || l.File.Revision != l.Revision || l.File.SizeBytes != l.SizeBytes ||
-			l.ManifestSHA256 != nil && l.File.ManifestSHA256 != *l.ManifestSHA256 {
-			if l.ManifestSHA256 == nil || checkArchive(ctx, f.path(l.Hour+".zip"), f.dayOf(),
-				Link{Hour: l.Hour, SizeBytes: l.SizeBytes, ManifestSHA256: *l.ManifestSHA256}) != nil {
-				return false
-			}
-		}
-		info, err := os.Stat(f.path(l.Hour + ".zip"))
-		if err != nil || info.Size() != l.SizeBytes {
+		if stands, _, err := f.stands(ctx, l.link()); err != nil || !stands {
 			return false
 		}
 	}

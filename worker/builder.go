@@ -138,7 +138,7 @@ func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log 
 	for _, m := range result.Missing {
 		built.Missing = append(built.Missing, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
-	return built, b.step(held, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, last, c, built, log) })
+	return built, b.step(last, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, c, built, log) })
 }
 
 // write reads the entries and stores the archive of them. work ends with the build, held with the
@@ -190,10 +190,8 @@ func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave fu
 
 // commit publishes a stored archive. After an unclear answer it asks what
 // stands: a second commit is refused by the claim's token, so nothing is ever
-// published twice. It does not end with the claim: a commit that came through ends that.
-func (b *Builder) commit(drain, held, last context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
-	ctx, unlink := link(context.WithoutCancel(held), last)
-	defer unlink()
+// published twice. Its context does not end with the claim: a commit that came through ends that.
+func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
 	since, unclear := b.now(), false
 	for try := 1; ; try++ {
 		err := b.tryCommit(ctx, c, built)

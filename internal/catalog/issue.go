@@ -121,7 +121,7 @@ func (c *Catalog) issueTogether(ctx context.Context, batch []*member[*dayPart]) 
 }
 
 // issue is the transaction of a batch. What is refused leaves nothing behind. Days that moved before
-// are locked before they are looked at: where somebody always changes them it would never end else.
+// are locked before they are looked at: else it would never end where somebody always changes them.
 func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPart], moved bool) error {
 	open := make([]*member[*dayPart], 0, len(batch))
 	for _, m := range batch {
@@ -200,7 +200,7 @@ func (c *Catalog) lockDayWindows(ctx context.Context, tx smallTx, batch []*membe
 
 // lockDays locks the days of the batch that have a row. Their versions stay.
 func lockDays(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
-	for _, m := range batch { // mostly one: where others can write no requests share a transaction
+	for _, m := range batch { // one: where others can write, no requests share a transaction
 		if _, err := tx.ExecContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2`, m.part.Tenant, m.part.Day); err != nil {
 			return err
 		}

@@ -16,12 +16,7 @@ import (
 func TestServedByReplicas(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			one := OpenMigrated(t, url)
-			other, err := Open(t.Context(), url, Rules{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = other.Close() })
+			one, other := OpenMigrated(t, url), OpenMigrated(t, url)
 			if _, err := one.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 100, DownloadLimit: 5}); err != nil {
 				t.Fatal(err)
 			}
