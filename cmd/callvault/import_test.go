@@ -45,6 +45,30 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	if code, _, errs = callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, pipe, data); code != exitFailed || !strings.Contains(errs, "is not a file") {
 		t.Errorf("exit %d, printed %q", code, errs)
 	}
+	// Audio that is not what its line says is not stored, whether the line comes with it or came before.
+	for _, before := range []bool{false, true} {
+		key := fmt.Sprintf("told-%v.opus", before)
+		plain := line(6, key)
+		told := save(t, dir, "told.ndjson", []byte(strings.Replace(plain, `"objectKey"`, `"sizeBytes":6,"objectKey"`, 1)))
+		file := told
+		if before {
+			file = save(t, dir, "plain.ndjson", []byte(plain))
+			if code, _, errs = callvault(t, nil, "import", "--tenant", "acme", told, data); code != exitOK {
+				t.Fatal(errs)
+			}
+		}
+		for _, sound := range []string{"sound", "sounds"} {
+			want := exitOK
+			if sound == "sound" {
+				want = exitFailed
+			}
+			save(t, audio, key, []byte(sound))
+			code, _, errs = callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, file, data)
+			if code != want || want != exitOK && !strings.Contains(errs, "has 5 bytes") {
+				t.Errorf("before: %v, %s: exit %d, printed %q", before, sound, code, errs)
+			}
+		}
+	}
 	// Without --audio nothing is looked for.
 	if code, out, _ = callvault(t, nil, "import", "--tenant", "acme", file, data); code != exitOK || strings.Contains(out, "no audio") {
 		t.Errorf("exit %d, printed %q", code, out)

@@ -57,12 +57,12 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(uploadsAtOnce)
 	var once sync.Map
-	add := func(number int, key, contentType string) {
+	add := func(number int, key, contentType string, told catalog.Reserved) {
 		if _, seen := once.LoadOrStore(key, true); key == "" || seen {
 			return
 		}
 		g.Go(func() error {
-			err := a.upload(gctx, tenant, key, contentType)
+			err := a.upload(gctx, tenant, key, contentType, told)
 			if kind := domain.KindOf(err); kind == domain.KindInvalid || kind == domain.KindConflict {
 				return &catalog.LineError{Line: number, Err: err}
 			}
@@ -70,10 +70,10 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 		})
 	}
 	for _, l := range b.Recordings {
-		add(l.Number, l.Value.ObjectKey, l.Value.ContentType)
+		add(l.Number, l.Value.ObjectKey, l.Value.ContentType, catalog.Reserved{Size: l.Value.Size, CRC32: l.Value.CRC32})
 	}
 	for _, l := range b.Conversations {
-		add(l.Number, l.Value.RecordingKey, "")
+		add(l.Number, l.Value.RecordingKey, "", catalog.Reserved{})
 	}
 	if err := g.Wait(); err != nil {
 		return catalog.Counts{}, err
@@ -81,8 +81,9 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 	return a.Catalog.Register(ctx, tenant, b)
 }
 
-// upload stores one file under its key, unless the very bytes stand there already.
-func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) (err error) {
+// upload stores one file under its key, unless the very bytes stand there already. Other bytes than
+// its line tells of, or than are known, are KindConflict before any is stored: a key is never replaced.
+func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, told catalog.Reserved) (err error) {
 	file, err := a.open(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.look(ctx, key)
@@ -94,12 +95,18 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string) 
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := a.Catalog.ReserveUpload(ctx, tenant, key); err != nil {
+	known, err := a.Catalog.ReserveUpload(ctx, tenant, key)
+	if err != nil {
 		return err
 	}
 	sum, size, err := checksum(file)
 	if err != nil {
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
+	}
+	for _, k := range []catalog.Reserved{told, known} {
+		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
+			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of its recording say otherwise`, key, size, sum)
+		}
 	}
 	stood, err := a.put(ctx, file, key, contentType, sum, size)
 	if err != nil {
