@@ -179,14 +179,14 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 }
 
 // mergeRecording puts a line over what stands: what the line leaves out stays, what contradicts
-// the bytes or their hour is refused. rebuild says whether an archive of it would change.
+// the bytes or whose they are is refused. rebuild says whether an archive of it would change.
 func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
 	next = l.Value
 	old := domain.Recording{Size: sizeOf(s.size), CRC32: crcOf(s.crc32)}
 	if before != nil {
 		old = *before
-		if !old.Timestamp.Equal(next.Timestamp) {
-			return next, false, refuse(l.Number, domain.KindConflict, `"timestamp" differs from the one that this recording was registered with`)
+		if field := movedField(old, next); field != "" {
+			return next, false, refuse(l.Number, domain.KindConflict, `%q differs from the one that this recording was registered with`, field)
 		}
 		if old.Size == nil {
 			old.Size = sizeOf(s.size)
@@ -213,6 +213,23 @@ func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recordi
 	archived := next
 	archived.ContentType = old.ContentType // no archive shows it
 	return next, before == nil || !sameRecording(*before, archived), nil
+}
+
+// movedField names the field in which two recordings of one object lie in different places; "" for none.
+func movedField(a, b domain.Recording) string {
+	switch {
+	case a.ConversationID != b.ConversationID:
+		return "conversationId"
+	case a.SessionID != b.SessionID:
+		return "sessionId"
+	case a.MessageID != b.MessageID:
+		return "messageId"
+	case a.Type != b.Type:
+		return "type"
+	case !a.Timestamp.Equal(b.Timestamp):
+		return "timestamp"
+	}
+	return ""
 }
 
 func sameRecording(a, b domain.Recording) bool {
@@ -245,8 +262,7 @@ func (r *registration) writeRecordings(ctx context.Context, recordings []domain.
 	columns := recordingStage().list()
 	return r.exec(ctx, `INSERT INTO recordings (tenant, `+columns+`, registered_us)
 		SELECT CAST($1 AS TEXT), `+columns+`, CAST($2 AS BIGINT) FROM stage_recordings WHERE TRUE ORDER BY day, object_key
-		ON CONFLICT (tenant, day, object_key) DO UPDATE SET session_id = excluded.session_id,
-			conversation_id = excluded.conversation_id, message_id = excluded.message_id, type = excluded.type,
+		ON CONFLICT (tenant, day, object_key) DO UPDATE SET
 			size = coalesce(excluded.size, recordings.size), crc32 = coalesce(excluded.crc32, recordings.crc32),
 			content_type = excluded.content_type`, r.tenant, r.at)
 }

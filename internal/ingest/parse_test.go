@@ -3,6 +3,8 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,26 @@ func TestRecording(t *testing.T) {
 		Timestamp: time.Date(2025, 12, 12, 14, 23, 45, 0, time.UTC), Size: &size, ContentType: "audio/ogg", CRC32: &sum}
 	if d := cmp.Diff(want, l.Recording); d != "" {
 		t.Fatal(d)
+	}
+}
+
+// TestNullOnRecordings sends each field of a recording's line as null: that is as absent.
+func TestNullOnRecordings(t *testing.T) {
+	for field, required := range map[string]bool{"kind": true, "conversationId": true, "sessionId": true, "messageId": true, "type": true,
+		"timestamp": true, "objectKey": true, "sizeBytes": false, "contentType": false, "crc32": false} {
+		value := regexp.MustCompile(`("` + field + `"):("[^"]*"|[0-9]+)`)
+		absent, absentErr := ParseLine(value.ReplaceAll([]byte(okRecording), []byte(`"x":0`)))
+		null, err := ParseLine(value.ReplaceAll([]byte(okRecording), []byte(`$1:null`)))
+		if d := cmp.Diff(absent.Recording, null.Recording); d != "" {
+			t.Errorf("%s: %s", field, d)
+		}
+		want := ""
+		if required {
+			want = fmt.Sprintf("%q is missing", field)
+		}
+		if got := fmt.Sprint(err); required && got != want || fmt.Sprint(absentErr) != got {
+			t.Errorf("%s: got %v, without it %v, want %q", field, err, absentErr, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package catalogtest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -62,27 +63,30 @@ func registerFillsIn(b *bench) {
 	b.rebuilding("after less", 1, false)
 }
 
+// registerMoves sends an object's line once more for another place: in a later batch, and in the same one.
 func registerMoves(b *bench) {
-	rec := b.recording(1, "s1")
+	rec := b.recording(1, "leg-a")
 	b.takeRecordings(rec)
 	b.plan()
 	b.publish(1)
-	for _, change := range []func(*domain.Recording){
-		func(r *domain.Recording) { r.SessionID = "s2" },
-		func(r *domain.Recording) { r.ConversationID = "c-new" },
-		func(r *domain.Recording) { r.MessageID = -5 },
-		func(r *domain.Recording) { r.Type = "user_stt" },
+	for field, change := range map[string]func(*domain.Recording){
+		"conversationId": func(r *domain.Recording) { r.ConversationID = "c-new" },
+		"sessionId":      func(r *domain.Recording) { r.SessionID = "leg-b" },
+		"messageId":      func(r *domain.Recording) { r.MessageID = -5 },
+		"type":           func(r *domain.Recording) { r.Type = "user_stt" },
+		"timestamp":      func(r *domain.Recording) { r.Timestamp = r.Timestamp.Add(time.Hour) },
 	} {
-		change(&rec)
-		b.takeRecordings(rec)
-		b.rebuilding("after a change", 1, true)
-		b.settle(1)
+		reason := fmt.Sprintf("%q differs from the one that this recording was registered with", field)
+		moved, fresh := rec, b.recording(2, "leg-a")
+		change(&moved)
+		b.refused(catalog.Batch{Recordings: lines(3, fresh, moved)}, 4, domain.KindConflict, reason)
+		moved = fresh
+		change(&moved)
+		b.refused(catalog.Batch{Recordings: lines(3, fresh, fresh, moved)}, 5, domain.KindConflict, reason)
 	}
-	b.takeConversation(b.conversation("c-new", "named"))
-	b.rebuilding("the new conversation's name counts", 1, true)
-	b.settle(1)
-	b.takeConversation(b.conversation("c-s1", "named"))
-	b.rebuilding("the old one's does not", 1, false)
+	b.rebuilding("after refusals", 1, false)
+	equal(b, "hour 2 stays empty", b.hour(2).State, catalog.StateNoData)
+	equal(b, "changed by the line as it was", b.takeRecordings(rec, rec).Changed, 0)
 }
 
 func registerForeignKey(b *bench) {

@@ -22,7 +22,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"batch too large":               registerTooMany,
 		"contradictions":                registerContradictions,
 		"known facts fill in":           registerFillsIn,
-		"a recording's facts change":    registerMoves,
+		"one object, two lines":         registerMoves,
 		"another tenant's key":          registerForeignKey,
 		"too late":                      registerTooLate,
 		"far ahead":                     registerAhead,
