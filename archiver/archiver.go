@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // Hour names the hour of recordings that a ZIP holds.
@@ -139,7 +141,7 @@ type Result struct {
 	CRC32          uint32 // IEEE, of the whole ZIP
 	Files          int    // recordings in it
 	Bytes          int64  // their sizes added up
-	Sessions       []string
+	Sessions       []domain.Session
 	ManifestSHA256 string    // hex, of the SHA256SUMS entry
 	Missing        []Missing // in the order that they would have had
 	Restarts       int

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -32,6 +34,24 @@ func TestMetadataGolden(t *testing.T) {
 	s.remove("a/gone.opus")
 	s.put("a/grown.opus", make([]byte, 11))
 	golden(t, "metadata_missing.json", s, entries)
+}
+
+// Two sessions of one id, each in its own conversation, are two.
+func TestSessionsArePairs(t *testing.T) {
+	s := newStore()
+	r, b := build1(t, Config{}, []Entry{s.add("conv-1", "0", 1, "a/1", 1), s.add("conv-2", "0", 2, "a/2", 1), s.add("conv-2", "0", 3, "a/3", 1)}, s.open)
+	_, files := unzip(t, b)
+	var meta struct {
+		TotalSessions int
+		Sessions      []struct{ ExternalConversationID, SessionID string }
+	}
+	if err := json.Unmarshal(files[metadataName], &meta); err != nil {
+		t.Fatal(err)
+	}
+	want := []domain.Session{{ExternalConversationID: "conv-1", SessionID: "0"}, {ExternalConversationID: "conv-2", SessionID: "0"}}
+	if meta.TotalSessions != 2 || len(meta.Sessions) != 2 || !slices.Equal(r.Sessions, want) {
+		t.Errorf("metadata.json %+v, result %v", meta, r.Sessions)
+	}
 }
 
 func golden(t *testing.T, name string, s *store, entries []Entry) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // item is an entry with its place in the ZIP, and what reading it found.
@@ -31,11 +33,10 @@ type folder struct {
 
 // plan is a ZIP of which everything is known but the audio's bytes.
 type plan struct {
-	hour     Hour
-	items    []item
-	folders  []folder // by first item
-	sessions []string // distinct, sorted
-	missing  []Missing
+	hour    Hour
+	items   []item
+	folders []folder // one for each session, by first item
+	missing []Missing
 
 	metadata    record
 	metadataSum [sha256.Size]byte
@@ -91,7 +92,7 @@ func newPlan(cfg Config, h Hour, sorted []*Entry, gone map[*Entry]Reason) (*plan
 	return p, nil
 }
 
-// nameItems gives every item its path and collects the sessions.
+// nameItems gives every item its path and every session its folder.
 func (p *plan) nameItems() {
 	names := newNamer(len(p.items))
 	index := map[int32]int32{}
@@ -105,15 +106,21 @@ func (p *plan) nameItems() {
 			p.folders = append(p.folders, folder{
 				path: names.paths[inner], externalID: e.ExternalConversationID, sessionID: e.SessionID,
 			})
-			p.sessions = append(p.sessions, e.SessionID)
 		}
 		it.folder = index[inner]
 		it.file = names.name(inner, e.Key[strings.LastIndexByte(e.Key, '/')+1:])
 		f := &p.folders[it.folder]
 		f.items = append(f.items, int32(i))
 	}
-	slices.Sort(p.sessions)
-	p.sessions = slices.Compact(p.sessions)
+}
+
+// sessions names the sessions with a file in the ZIP.
+func (p *plan) sessions() []domain.Session {
+	list := make([]domain.Session, len(p.folders))
+	for i := range p.folders {
+		list[i] = domain.Session{ExternalConversationID: p.folders[i].externalID, SessionID: p.folders[i].sessionID}
+	}
+	return list
 }
 
 // measureMetadata learns size and checksums of metadata.json.
@@ -160,7 +167,7 @@ func (p *plan) record(it *item) record {
 func (p *plan) result(crcs []uint32, sumsDigest string) Result {
 	r := Result{
 		Size: p.total, PartSize: p.partSize, Parts: p.parts,
-		Files: len(p.items), Sessions: p.sessions,
+		Files: len(p.items), Sessions: p.sessions(),
 		ManifestSHA256: sumsDigest, Missing: p.missing,
 	}
 	for i := range p.items {

@@ -96,7 +96,7 @@ func (p *plan) writeMetadata(w io.Writer) error {
 	t.member("  ", "generatedAt").instant(p.hour.GeneratedAt, ",\n")
 	t.member("  ", "utcDay").quoted(p.hour.Day, ",\n")
 	t.member("  ", "hour").quoted(fmt.Sprintf("%02d", p.hour.Hour), ",\n")
-	t.member("  ", "totalSessions").integer(int64(len(p.sessions)), ",\n")
+	t.member("  ", "totalSessions").integer(int64(len(p.folders)), ",\n")
 	t.raw("  \"sessions\": [\n")
 	for i := range p.folders {
 		p.writeSession(t, &p.folders[i], comma(i, len(p.folders)))

@@ -34,10 +34,10 @@ type metadata struct {
 	in       *budget
 	dec      *json.Decoder
 	total    *int64
-	sessions map[string]struct{}
-	seen     map[string]bool // top-level keys
-	last     string          // of them
-	number   int             // of sessions so far
+	sessions map[string]struct{} // ids of sessions, alike in several conversations or not
+	seen     map[string]bool     // top-level keys
+	last     string              // of them
+	number   int                 // of sessions so far
 	hour     time.Time
 }
 
@@ -75,7 +75,7 @@ func (v *verifier) checkMetadata() {
 
 // finish checks what can only be known at the end.
 func (m *metadata) finish() {
-	m.report.Sessions = len(m.sessions)
+	m.report.Sessions = m.number
 	for _, key := range []string{"generatedAt", "utcDay", "hour", "totalSessions", "sessions"} {
 		if !m.seen[key] {
 			m.report.problem(metadataName, "The key %s is missing.", key)
@@ -87,8 +87,9 @@ func (m *metadata) finish() {
 	if m.seen["missingFiles"] && m.last != "missingFiles" {
 		m.report.problem(metadataName, "The key missingFiles is not the last one.")
 	}
-	if m.total != nil && *m.total != int64(len(m.sessions)) {
-		m.report.problem(metadataName, "totalSessions is %d, but there are %d.", *m.total, len(m.sessions))
+	// Archives of former versions count alike session ids of several conversations once.
+	if m.total != nil && *m.total != int64(m.number) && *m.total != int64(len(m.sessions)) {
+		m.report.problem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.number)
 	}
 	for i := range m.entries {
 		if e := &m.entries[i]; !e.listed && e.name != metadataName && e.name != sumsName {

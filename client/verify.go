@@ -41,7 +41,7 @@ type Report struct {
 	Size           int64  // of the ZIP in bytes
 	Files          int    // recordings in it
 	Bytes          int64  // their sizes added up
-	Sessions       int    // distinct session ids in metadata.json
+	Sessions       int    // in metadata.json: pairs of externalConversationId and sessionId
 	UTCDay         string // YYYY-MM-DD
 	Hour           string // "00" to "23"
 	GeneratedAt    time.Time

@@ -100,6 +100,18 @@ func TestGoodArchives(t *testing.T) {
 	}
 }
 
+// Archives of former versions count session ids that are alike in several conversations once.
+func TestTotalSessions(t *testing.T) {
+	two := strings.Replace(whole, `ons":1`, `ons":%d`, 1)
+	two = strings.TrimSuffix(two, "]}") + "," + strings.ReplaceAll(inOne, `"c"`, `"d"`) + strings.ReplaceAll(lineA, `k/a`, `k/b`) + "]}]}"
+	for total, good := range map[int]bool{0: false, 1: true, 2: true, 3: false} {
+		r := verify(t, pack(t, file{name: "metadata.json", data: fmt.Sprintf(two, total)}, file{name: "c/s/a", data: "aaaa"}, file{name: "d/s/a", data: "aaaa"}))
+		if r.OK() != good || r.Sessions != 2 {
+			t.Errorf("totalSessions %d: %d sessions, problems %v", total, r.Sessions, r.Problems)
+		}
+	}
+}
+
 func TestMissingFilesAreListed(t *testing.T) {
 	b, _ := build(t, []string{"c"}, "k/a", "gone/b")
 	want := client.MissingFile{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}

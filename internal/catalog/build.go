@@ -219,7 +219,7 @@ type Built struct {
 	Wanted         int64 // as BuildInput gave it
 	Size           int64
 	Files          int
-	Sessions       []string
+	Sessions       []domain.Session
 	Missing        []Missing
 	ManifestSHA256 string
 	ETag           string
@@ -286,13 +286,13 @@ func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey,
 }
 
 // saveSessions writes the archive's sessions while nobody sees it yet.
-func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []string) error {
+func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.Session) error {
 	const chunk = 500
 	for len(sessions) > 0 {
 		n := min(chunk, len(sessions))
 		args := make([]any, 0, 2*n)
 		for _, s := range sessions[:n] {
-			args = append(args, b.ObjectKey(), s)
+			args = append(args, b.ObjectKey(), sessionName(s))
 		}
 		err := c.update(ctx, func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
@@ -305,6 +305,12 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []string) 
 		sessions = sessions[n:]
 	}
 	return nil
+}
+
+// sessionName tells one session of a day from every other. It stands where former versions write
+// the session's id alone, and as theirs it is counted, so that replicas of both agree on a day's total.
+func sessionName(s domain.Session) string {
+	return fmt.Sprintf("%d:%s%s", len(s.ExternalConversationID), s.ExternalConversationID, s.SessionID)
 }
 
 // Published says whether this claim's archive was committed: what to ask after any error of Commit

@@ -134,7 +134,7 @@ func (m *meeting) build(hour int, last string) string {
 		in, err := m.c.BuildInput(m.Context(), claim)
 		m.must(err)
 		m.must(m.c.StartArchive(m.Context(), claim))
-		m.must(m.c.Commit(m.Context(), claim, catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Sessions: []string{"s"}}))
+		m.must(m.c.Commit(m.Context(), claim, catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s"}}}))
 		for _, r := range in.Recordings {
 			last = r.ExternalConversationID
 		}

@@ -176,7 +176,7 @@ func begin(t *testing.T, c *Catalog, key domain.HourKey) (Claim, Built) {
 	if err := c.StartArchive(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	return claim, Built{Wanted: in.Wanted, Files: len(in.Recordings), Size: 10, Sessions: []string{"s"}}
+	return claim, Built{Wanted: in.Wanted, Files: len(in.Recordings), Size: 10, Sessions: []domain.Session{{SessionID: "s"}}}
 }
 
 func rebuild(t *testing.T, c *Catalog, key domain.HourKey) Claim {

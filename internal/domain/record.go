@@ -11,6 +11,12 @@ const (
 	MaxKeyBytes = 1024 // S3's own limit for object keys
 )
 
+// Session names a session in all counts: a session's id alone can stand in several conversations.
+type Session struct {
+	ExternalConversationID string
+	SessionID              string
+}
+
 // Agent is a bot as ingest lines describe it. Body is the line as it came in, without kind.
 type Agent struct {
 	ID          string

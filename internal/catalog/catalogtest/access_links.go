@@ -105,7 +105,7 @@ func (b *bench) commitNext(hour int, size int64) catalog.Claim {
 	in, err := b.c.BuildInput(b.ctx, claim)
 	b.must(err)
 	b.must(b.c.StartArchive(b.ctx, claim))
-	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []string{"s1"}}))
+	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s1"}}}))
 	return claim
 }
 

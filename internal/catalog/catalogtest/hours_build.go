@@ -210,6 +210,14 @@ func totals(b *bench) {
 	b.must(err)
 	b.publish(1)
 	equal(b, "files after a rebuild", b.view().Files, 5)
+	other := b.recording(1, "a")
+	other.ConversationID = "another"
+	_, err = b.register([]domain.Recording{other})
+	b.must(err)
+	b.pass(10 * time.Minute)
+	b.publish(1)
+	equal(b, "the same id in another conversation", b.view().Sessions, 4)
+	equal(b, "sessions of the hour", b.hour(1).Archive.Sessions, 3)
 }
 
 // unclearCommit asks what stands from a second side while commits run.

@@ -219,12 +219,13 @@ func (b *bench) start(hour int) (catalog.Claim, catalog.Built) {
 
 func builtOf(in catalog.BuildInput) catalog.Built {
 	r := catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Size: int64(len(in.Recordings)) * 1000, ManifestSHA256: "ab", ETag: "e", Took: time.Second}
-	seen := map[string]bool{}
+	seen := map[domain.Session]bool{}
 	for _, rec := range in.Recordings {
-		if !seen[rec.SessionID] {
-			r.Sessions = append(r.Sessions, rec.SessionID)
+		s := domain.Session{ExternalConversationID: rec.ExternalConversationID, SessionID: rec.SessionID}
+		if !seen[s] {
+			r.Sessions = append(r.Sessions, s)
 		}
-		seen[rec.SessionID] = true
+		seen[s] = true
 	}
 	return r
 }

@@ -82,7 +82,7 @@ func standingNights(b *bench) {
 	b.plan()
 	claim, in := b.start(1)
 	b.must(b.c.StartArchive(b.ctx, claim))
-	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Files: 1, Sessions: []string{"s1"}, Size: 1000,
+	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Files: 1, Sessions: []domain.Session{{SessionID: "s1"}}, Size: 1000,
 		Missing: []catalog.Missing{{ObjectKey: "a", Reason: "vanished"}, {ObjectKey: "b", Reason: "vanished"}}}))
 	s := b.standing()
 	equal(b, "older days", s.Other.Incomplete, 0)
