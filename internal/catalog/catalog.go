@@ -10,8 +10,7 @@ import (
 	"os"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
-	"modernc.org/sqlite"               // the SQLite driver, too
+	"modernc.org/sqlite" // the SQLite driver, too
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -84,7 +83,7 @@ func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
 		err = c.openSQLite(u)
 	case "postgres", "postgresql":
 		c.postgres, c.issuing.size, c.issuing.lanes = true, 1, postgresLanes
-		err = c.openPostgres(dsn)
+		c.openPostgres(dsn)
 	default:
 		return nil, domain.Errorf(domain.KindInvalid, "the database URL starts with %q; use sqlite:///path or postgres://user@host/name", u.Scheme)
 	}
@@ -176,19 +175,6 @@ func makePrivate(path string) error {
 	return f.Close()
 }
 
-func (c *Catalog) openPostgres(dsn string) error {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use postgres://user@host/name")
-	}
-	db.SetMaxOpenConns(24)
-	db.SetMaxIdleConns(12)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	c.write, c.source = pool{db, c.watch}, dsn
-	c.read = c.write
-	return nil
-}
-
 // Close ends the connections.
 func (c *Catalog) Close() error {
 	err := c.write.Close()
@@ -198,9 +184,14 @@ func (c *Catalog) Close() error {
 	return err
 }
 
-// Ping says whether the database answers. Its error is KindUnavailable.
+// Ping says whether the database answers. Its error is KindUnavailable; KindInvalid when the
+// database URL can't be read.
 func (c *Catalog) Ping(ctx context.Context) error {
-	if err := c.write.PingContext(ctx); err != nil {
+	err := c.write.PingContext(ctx)
+	if domain.KindOf(err) == domain.KindInvalid {
+		return err
+	}
+	if err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "the catalog database does not answer")
 	}
 	return nil

@@ -56,7 +56,7 @@ func newDayLists(postgres bool) dayLists {
 		// The window is read by subqueries, and not joined, so that PostgreSQL never takes it into its
 		// head to read all windows; the clock once, so that one instant decides about all of it.
 		look: newList(`WITH ask (i, tenant, day, app) AS (VALUES `, `(#, CAST(@ AS TEXT), CAST(@ AS TEXT), CAST(@ AS TEXT))`,
-			`), c AS MATERIALIZED (SELECT now_us FROM catalog_clock)
+			`), c AS MATERIALIZED (SELECT now_us FROM catalog_clock LIMIT 1)
 			SELECT ask.i, p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
 				c.now_us, d.locked, d.completed_us, d.reopened_us, d.expired_us,
 				(SELECT CASE WHEN `+strayLast+` THEN `+newestUse("u.at_us")+` ELSE last_us END FROM windows w WHERE w.tenant = ask.tenant AND w.name = 'day'),

@@ -10,9 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -53,10 +51,7 @@ const (
 // Migrate brings the schema to this program's version and says how many steps it took.
 // Several processes may call it at once, and replicas may serve meanwhile.
 func (c *Catalog) Migrate(ctx context.Context) (int, error) {
-	db, err := c.migrator()
-	if err != nil {
-		return 0, err
-	}
+	db := c.migrator()
 	done, err := c.migrate(ctx, db)
 	if c.postgres {
 		err = errors.Join(err, db.Close())
@@ -66,20 +61,13 @@ func (c *Catalog) Migrate(ctx context.Context) (int, error) {
 
 // migrator gives the connections that steps are taken on. On PostgreSQL every step gets a fresh one,
 // so that what a step sets for its session ends with it.
-func (c *Catalog) migrator() (*sql.DB, error) {
+func (c *Catalog) migrator() *sql.DB {
 	if !c.postgres {
-		return c.write.DB, nil
+		return c.write.DB
 	}
-	config, err := pgx.ParseConfig(c.source)
-	if err != nil {
-		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use postgres://user@host/name")
-	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET lock_timeout = '"+lockWait+"'")
-		return err
-	}))
+	db := sql.OpenDB(sessions{dsn: c.source, settings: noCompiling + "; SET lock_timeout = '" + lockWait + "'"})
 	db.SetMaxIdleConns(-1)
-	return db, nil
+	return db
 }
 
 func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error) {

@@ -28,10 +28,7 @@ func atStep(t *testing.T, url string, version int64) (*Catalog, *goose.Provider)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := c.migrator()
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := c.migrator()
 	t.Cleanup(func() {
 		if c.postgres {
 			if err := db.Close(); err != nil {

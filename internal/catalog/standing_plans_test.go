@@ -15,10 +15,7 @@ UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%'`
 // TestStandingPlans fails when a count reads all days, hours or archives, or any recording: tenants
 // and one day of each are all that it may read.
 func TestStandingPlans(t *testing.T) {
-	queries := map[string]struct {
-		sql  string
-		args []any
-	}{
+	queries := map[string]question{
 		"night":     {standingNightSQL, []any{"2025-01-01", 1735776000000000}},
 		"unsettled": {standingUnsettledSQL, []any{"2025-01-02"}},
 		"unplanned": {standingUnplannedSQL, []any{"2025-01-02"}},
@@ -29,17 +26,7 @@ func TestStandingPlans(t *testing.T) {
 	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c := withHistory(t, url)
-			for _, s := range strings.Split(unsettled, ";\n") {
-				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
-					t.Fatalf("%s: %v", s, err)
-				}
-			}
-			if c.postgres {
-				if _, err := c.write.ExecContext(t.Context(), "ANALYZE"); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c := withHistory(t, url, unsettled, queries)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
 					plan := explain(t, c, q.sql, q.args)

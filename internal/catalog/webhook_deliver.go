@@ -45,9 +45,9 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 		(SELECT min(d.next_us) FROM webhook_deliveries d WHERE d.endpoint = e.id AND d.state = 'pending') AS head,
 		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us) AS held,
 		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us AND h.endpoint = e.id) AS own
-		FROM (SELECT w.endpoint AS id, c.now_us AS now_us,
+		FROM (SELECT w.endpoint AS id, (SELECT now_us FROM catalog_clock) AS now_us,
 			(SELECT x.tenant FROM webhook_endpoints x WHERE x.id = w.endpoint AND x.disabled_us IS NULL) AS tenant
-			FROM waiting w CROSS JOIN catalog_clock c) e WHERE e.tenant IS NOT NULL) due
+			FROM waiting w) e WHERE e.tenant IS NOT NULL) due
 	WHERE head <= now_us AND held < $1 AND own < $2 ORDER BY held, head, id LIMIT $3`
 
 // ClaimDeliveries takes deliveries that are due and that nobody holds: at most limit, and one of
