@@ -7,6 +7,7 @@ import (
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // failureOf says what the catalog is told about a build that failed. Final
@@ -30,10 +31,13 @@ func failureOf(err error) catalog.Failure {
 			return catalog.Failure{Kind: k.kind, Message: k.message, Final: k.final}
 		}
 	}
-	kind := domain.KindOf(err)
+	kind, message := domain.KindOf(err), domain.SafeMessage(err)
+	if advice := objstore.Advice(err); advice != "" {
+		message += "; " + advice
+	}
 	return catalog.Failure{
-		Kind: kind, Message: domain.SafeMessage(err),
-		Final: kind == domain.KindTooLarge || kind == domain.KindInvalid,
+		Kind: kind, Message: message,
+		Final: kind == domain.KindTooLarge || kind == domain.KindInvalid || kind == domain.KindRefused,
 	}
 }
 

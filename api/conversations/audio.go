@@ -37,6 +37,10 @@ func (h *handler) audio(ctx context.Context, c *call) {
 		h.broken(c, "look the recording up", err)
 		return
 	}
+	if info.Cold {
+		c.noAudio()
+		return
+	}
 	h.play(c, key, info)
 }
 
@@ -75,6 +79,10 @@ func (h *handler) play(c *call, key string, info objstore.Info) {
 	body, err := content.Prepare(c.r.Context(), plan)
 	if err != nil {
 		c.w.Header().Del("ETag")
+		if domain.KindOf(err) == domain.KindUnreadable {
+			c.noAudio()
+			return
+		}
 		h.broken(c, "open the recording", err)
 		return
 	}

@@ -288,7 +288,15 @@ func TestAudio(t *testing.T) {
 	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusServiceUnavailable {
 		t.Errorf("without the store: %d", a.Status)
 	}
-	b.store.Fail = nil
+	b.store.Fail, b.store.FailGet = nil, domain.Errorf(domain.KindUnreadable, "cold")
+	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound || a.Header.Get("ETag") != "" {
+		t.Errorf("an object that gives no bytes: %d", a.Status)
+	}
+	b.store.FailGet, b.store.Cold = nil, true
+	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
+		t.Errorf("an object in cold storage: %d", a.Status)
+	}
+	b.store.Cold = false
 	b.store.Delete("acme/calls/1.webm")
 	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("without the object: %d", a.Status)

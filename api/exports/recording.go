@@ -42,9 +42,12 @@ func (h *handler) recording(ctx context.Context, tenant string, c domain.Convers
 	if h.deps.Recordings == nil || c.RecordingKey == "" {
 		return nil, nil //nolint:nilnil // no recording is an answer, not an error
 	}
-	_, err := h.deps.Recordings.Stat(ctx, c.RecordingKey)
+	info, err := h.deps.Recordings.Stat(ctx, c.RecordingKey)
 	switch domain.KindOf(err) {
 	case "":
+		if info.Cold { // the link would give nothing
+			return nil, nil //nolint:nilnil // as below
+		}
 	case domain.KindNotFound, domain.KindInvalid: // a key that the store can't hold is not there
 		return nil, nil //nolint:nilnil // as above
 	default:
@@ -94,6 +97,10 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 		h.absent(w, r, "look the recording up", err)
 		return
 	}
+	if info.Cold {
+		refuse(w, r, http.StatusNotFound, textNoRecording)
+		return
+	}
 	h.give(ctx, w, r, l, info)
 }
 
@@ -127,7 +134,7 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 		w.Header().Del(name)
 	}
 	switch domain.KindOf(err) {
-	case domain.KindNotFound, domain.KindInvalid:
+	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 	default:
 		h.failed(w, r, what, err)

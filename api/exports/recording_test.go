@@ -160,7 +160,14 @@ func TestBadRecordingLinks(t *testing.T) {
 	}
 	w.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
 	w.want(w.give("GET", target), 503, "Export is temporarily unavailable, please try again")
-	w.store.Fail = nil
+	w.store.Fail, w.store.FailGet = nil, domain.Errorf(domain.KindUnreadable, "cold")
+	w.want(w.give("GET", target), 404, "Recording not found")
+	w.store.FailGet, w.store.Cold = nil, true
+	w.want(w.give("GET", target), 404, "Recording not found")
+	if d := w.export(sampleID, ""); d.Conversation.Recording != nil {
+		t.Fatal("a recording in cold storage")
+	}
+	w.store.Cold = false
 	w.store.Delete(audioKey)
 	w.want(w.give("GET", target), 404, "Recording not found")
 	if d := w.export(sampleID, ""); d.Conversation.Recording != nil {

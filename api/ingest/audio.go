@@ -34,6 +34,9 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key, err := objectKey(r)
+	if err == nil {
+		err = h.deps.Audio.CheckKey(key)
+	}
 	if err != nil {
 		h.failed(w, r, "read the key", err)
 		return

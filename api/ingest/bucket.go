@@ -12,6 +12,9 @@ type Bucket struct {
 	Bucket *objstore.Bucket
 }
 
+// CheckKey implements Audio.
+func (b Bucket) CheckKey(key string) error { return b.Bucket.CheckKey(key) }
+
 // Put implements Audio.
 func (b Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error) {
 	s, err := b.Bucket.PutStream(ctx, key, r, size, contentType)

@@ -58,6 +58,8 @@ func (h *handler) explain(r *http.Request, what string, err error) (status int, 
 		return http.StatusNotFound, domain.SafeMessage(err)
 	case domain.KindConflict:
 		return http.StatusConflict, domain.SafeMessage(err)
+	case domain.KindUnreadable: // what stands there can't be compared, and is never replaced
+		return http.StatusConflict, domain.SafeMessage(err)
 	case domain.KindTooLarge:
 		return http.StatusRequestEntityTooLarge, "The object is larger than the object store takes."
 	case domain.KindUnavailable:
@@ -65,5 +67,8 @@ func (h *handler) explain(r *http.Request, what string, err error) (status int, 
 		return http.StatusServiceUnavailable, "The service is not available. Please try again."
 	}
 	h.deps.Log.Error("taking data in failed", zap.String("what", what), zap.Error(err), telemetry.In(r.Context()))
+	if kind == domain.KindRefused { // the operator's own platform asks; it is told what the operator has to mend
+		return http.StatusInternalServerError, domain.SafeMessage(err)
+	}
 	return http.StatusInternalServerError, "Internal Server Error."
 }

@@ -47,6 +47,8 @@ type Audio interface {
 	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error)
 	// Get opens an object and tells its size. Error: KindNotFound.
 	Get(ctx context.Context, key string) (io.ReadCloser, int64, error)
+	// CheckKey refuses keys that the store is known not to hold. Error: KindInvalid.
+	CheckKey(key string) error
 }
 
 // Stored describes bytes.

@@ -29,6 +29,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -302,7 +303,7 @@ func TestAudio(t *testing.T) {
 	b.want("another tenant", put("a/b.opus", data, http.Header{"X-Organization-Id": {"other"}}), 400, `{"error":"the object key names an object that is not this tenant's"}`)
 	b.want("empty", put("a/empty", nil, nil), 201, audioAnswer("a/empty", nil))
 	b.want("escaped", put("a%2Fm%C3%BCnchen%20%231.opus", data, nil), 201, audioAnswer("a/münchen #1.opus", data))
-	for _, bad := range []string{"", "a/../b", "a%2F..%2Fb", "%2Fetc/passwd", "a//b", "a/", "%00", "a/%FF", "a/./b", strings.Repeat("x", 256)} {
+	for _, bad := range []string{"", "a/../b", "a%2F..%2Fb", "%2Fetc/passwd", "a//b", "a/", "%00", "a/%FF", "a/./b", strings.Repeat("x", 1025)} {
 		if got := put(bad, data, nil); got.status != 400 {
 			t.Errorf("key %q: %d %s", bad, got.status, got.body)
 		}
@@ -317,6 +318,51 @@ func TestAudio(t *testing.T) {
 	b.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
 	b.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
+}
+
+// Parts of keys are as long as the store takes them. What it does not take is refused with its
+// reason: at once where that is known, by a line too.
+func TestLongParts(t *testing.T) {
+	b := newBench(t)
+	long := "a/" + strings.Repeat("x", 300)
+	line := `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T14:23:45Z","objectKey":"` + long + `"}`
+	got := b.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil)
+	if got.status != 400 || !strings.Contains(got.body, "the object store does not take this key (XMinioInvalidObjectName: ") {
+		t.Errorf("MinIO: %d %s", got.status, got.body) // it keeps each part as a file; S3 takes it
+	}
+	if got := b.send("POST", recordsPath, strings.NewReader(line), nil); got.status != 200 {
+		t.Errorf("a line: %d %s", got.status, got.body)
+	}
+	b.serve(b.family(b.c, embeddedKeys{ingest.Bucket{Bucket: b.bucket}}))
+	const reason = "an object key has a part of more than 255 bytes, which embedded storage can't hold"
+	b.want("audio", b.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil), 400, `{"error":"`+reason+`"}`)
+	b.want("a line", b.send("POST", recordsPath, strings.NewReader(line), nil), 400, `{"error":"line 1: `+reason+`","line":1,"stored":0}`)
+}
+
+// embeddedKeys takes the keys that embedded storage does.
+type embeddedKeys struct{ ingest.Bucket }
+
+func (embeddedKeys) CheckKey(key string) error { return new(embedded.Disk).CheckKey(key) }
+
+// Audio that the store refuses to take is answered with its reason, and not as an outage.
+func TestStoreRefuses(t *testing.T) {
+	b := newBench(t)
+	cfg := objstoretest.MinIO(t)
+	objstoretest.Open(t, cfg)
+	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		_, _ = io.WriteString(w, `<Error><Code>NotImplemented</Code><Message>A header is not implemented.</Message></Error>`)
+		return true
+	}, nil)
+	store, err := objstore.New(cfg)
+	b.must(err)
+	t.Cleanup(store.Close)
+	b.serve(b.family(b.c, ingest.Bucket{Bucket: store.Recordings()}))
+	b.want("refused", b.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("voice"), nil), 500,
+		`{"error":"write `+cfg.Recordings+`/a: the object store refuses this (NotImplemented: A header is not implemented.)"}`)
 }
 
 // Audio can stand in the bucket without the catalog's knowing: the platform writes there itself.

@@ -37,7 +37,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := &source{r: r.Body}
-	result, err := h.loader.Load(r.Context(), h.deps.Catalog, tenant, in, nil)
+	result, err := h.loader.Load(r.Context(), ingest.Storable{Registrar: h.deps.Catalog, CheckKey: h.deps.Audio.CheckKey}, tenant, in, nil)
 	if err != nil {
 		h.refuseLines(w, r, result, in.err, err)
 		return

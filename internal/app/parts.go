@@ -214,5 +214,5 @@ func (p *Parts) EnsureBuckets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.Store.EnsureBuckets(ctx, objstore.EnsureOptions{ExpireArchivesAfter: 2*max(longest, p.Config.RetentionDays) + 30})
+	return advised(p.Store.EnsureBuckets(ctx, objstore.EnsureOptions{ExpireArchivesAfter: 2*max(longest, p.Config.RetentionDays) + 30}))
 }

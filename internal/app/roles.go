@@ -83,6 +83,9 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := p.Catalog.CheckSchema(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.storeRefuses(ctx); err != nil {
+		return nil, err
+	}
 	var handler http.Handler
 	server, err := Listen(ctx, "http", p.Config.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
 		p.stopping(roles), log)

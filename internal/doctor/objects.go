@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -145,15 +146,13 @@ func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding 
 func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
 
 func storeAdvice(bucket, variable, words string, err error) string {
-	switch text := err.Error(); {
+	switch {
 	case noBucket(err):
 		return "run: callvault migrate up, which makes missing buckets; or correct " + variable
-	case strings.Contains(text, "InvalidAccessKeyId"), strings.Contains(text, "SignatureDoesNotMatch"):
-		return "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
-	case strings.Contains(text, "RequestTimeTooSkewed"):
-		return "synchronise this host's clock by NTP"
-	case strings.Contains(text, "refuses the credentials"):
+	case objstore.Denied(err):
 		return "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY, or let their user " + words + " in " + bucket + actions(bucket, words)
+	case objstore.Advice(err) != "":
+		return objstore.Advice(err)
 	}
 	return "look into the object store's log; is its disk full?"
 }
@@ -209,11 +208,11 @@ func (d *Doctor) links(ctx context.Context) finding {
 	}
 	b, key, data := d.store.Archives(), probePrefix+rand.Text(), probeBytes()
 	if _, err := b.Put(ctx, key, data, objstore.PutOptions{IfNoneMatch: true}); err != nil {
-		return failed(err, "look into the object store's log")
+		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	f := d.fetchLink(ctx, b, key, where, data)
 	if err := b.Remove(context.WithoutCancel(ctx), key); err != nil && f.status == OK {
-		return failed(err, "look into the object store's log")
+		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	return f
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
@@ -134,19 +133,7 @@ func (w *world) store() *objstore.Store {
 // between puts a proxy before the store that handles some requests itself.
 func (w *world) between(mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) string {
 	w.Helper()
-	to, err := url.Parse(testenv.MinIO(w).Endpoint)
-	w.must(err)
-	proxy := &httputil.ReverseProxy{ModifyResponse: change, Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host // it is signed
-	}}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if mine == nil || !mine(rw, r) {
-			proxy.ServeHTTP(rw, r)
-		}
-	}))
-	w.Cleanup(server.Close)
-	return server.URL
+	return testenv.Between(w, testenv.MinIO(w).Endpoint, mine, change)
 }
 
 // refuse answers as S3 does to one whose policy lacks a right.

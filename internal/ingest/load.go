@@ -15,6 +15,31 @@ type Registrar interface {
 	Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error)
 }
 
+// Storable is a Registrar that refuses lines whose object key the store can't hold, as far as that is
+// known without asking it.
+type Storable struct {
+	Registrar
+	CheckKey func(key string) error // error: KindInvalid
+}
+
+// Register looks at every key, then takes the batch in.
+func (s Storable) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
+	for _, l := range b.Recordings {
+		if err := s.CheckKey(l.Value.ObjectKey); err != nil {
+			return catalog.Counts{}, &catalog.LineError{Line: l.Number, Err: err}
+		}
+	}
+	for _, l := range b.Conversations {
+		if l.Value.RecordingKey == "" {
+			continue
+		}
+		if err := s.CheckKey(l.Value.RecordingKey); err != nil {
+			return catalog.Counts{}, &catalog.LineError{Line: l.Number, Err: err}
+		}
+	}
+	return s.Registrar.Register(ctx, tenant, b)
+}
+
 // Result says what of a stream is stored.
 type Result struct {
 	Lines   int // lines stored, empty ones not counted

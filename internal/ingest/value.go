@@ -11,9 +11,6 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// maxPartBytes bounds each part of an object key: file systems take no more.
-const maxPartBytes = 255
-
 // endMicros is the first instant after the year 9999.
 const endMicros = int64(253_402_300_800_000_000)
 
@@ -27,8 +24,8 @@ func CheckID(s string) error {
 }
 
 // CheckObjectKey says whether s can be an object key: 1 to 1024 bytes of UTF-8 without control
-// characters, in parts between slashes of 1 to 255 bytes, none of them "." or "..".
-// Its error is KindInvalid.
+// characters, in parts between slashes, none of them empty, "." or "..". Whether the store at hand
+// takes it is the store's to say. Its error is KindInvalid.
 func CheckObjectKey(s string) error {
 	if reason := badKey(s); reason != "" {
 		return domain.Errorf(domain.KindInvalid, "the object key %s", reason)
@@ -72,8 +69,6 @@ func badKey(s string) string {
 			return "must not begin or end with a slash, nor hold two in a row"
 		case part == "." || part == "..":
 			return `must not hold a part "." or ".."`
-		case len(part) > maxPartBytes:
-			return fmt.Sprintf("must not hold a part of more than %d bytes", maxPartBytes)
 		}
 	}
 	return ""

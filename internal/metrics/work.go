@@ -50,7 +50,7 @@ func newBuilds() builds {
 		b.webhooks.WithLabelValues(outcome)
 	}
 	b.duration.WithLabelValues("archived")
-	for _, kind := range []domain.Kind{domain.KindNotFound, domain.KindConflict, domain.KindUnavailable, domain.KindStoreFault} {
+	for _, kind := range []domain.Kind{domain.KindNotFound, domain.KindConflict, domain.KindUnavailable, domain.KindStoreFault, domain.KindRefused, domain.KindUnreadable} {
 		b.sources.WithLabelValues(string(kind))
 	}
 	return b

@@ -59,7 +59,7 @@ func (s *Store) EnsureBuckets(ctx context.Context, opts EnsureOptions) error {
 func (b *Bucket) ensure(ctx context.Context) error {
 	exists, err := b.store.core.BucketExists(ctx, b.name)
 	if err != nil {
-		return b.failure(ctx, "reach", "", err)
+		return b.explained(ctx, b.failure(ctx, "reach", "", err))
 	}
 	if exists {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 
 	"github.com/minio/minio-go/v7"
@@ -38,8 +37,42 @@ func (b *Bucket) failure(ctx context.Context, verb, key string, err error) error
 	if answer.Code == minio.NoSuchBucket {
 		return missingBucket(verb, b.name, err)
 	}
-	kind, reason := classify(answer)
-	return domain.Wrap(kind, fmt.Errorf("%s (%d): %w", answer.Code, answer.StatusCode, err), "%s: %s", what, reason)
+	v := b.store.classify(answer)
+	text := what + ": " + v.reason
+	if v.kind == domain.KindRefused || v.kind == domain.KindInvalid {
+		text += " (" + b.store.told(answer) + ")"
+	}
+	return domain.Wrap(v.kind, &answered{verdict: v, code: answer.Code, cause: err}, "%s", text)
+}
+
+// answered is an error that the store itself answered with.
+type answered struct {
+	verdict
+	code  string
+	cause error
+}
+
+// Error gives the store's code and what it says.
+func (a *answered) Error() string { return fmt.Sprintf("%s: %v", a.code, a.cause) }
+
+// Unwrap gives what minio-go made of the answer.
+func (a *answered) Unwrap() error { return a.cause }
+
+// Advice says what an operator can do about an error of this package; "" where
+// the store's answer does not tell.
+func Advice(err error) string {
+	var a *answered
+	if errors.As(err, &a) {
+		return a.advice
+	}
+	return ""
+}
+
+// Denied says whether the store answered that these credentials may not do
+// this. It does not say for how much of the bucket that is so.
+func Denied(err error) bool {
+	var a *answered
+	return errors.As(err, &a) && a.denied
 }
 
 func interrupted(what string, cause, err error) error {
@@ -55,42 +88,4 @@ func interrupted(what string, cause, err error) error {
 
 func missingBucket(verb, name string, err error) error {
 	return domain.Wrap(domain.KindUnavailable, err, "%s %s: there is no bucket of this name", verb, name)
-}
-
-// classify goes by the answer's code first, then by its status: stores agree
-// on few codes.
-func classify(answer minio.ErrorResponse) (domain.Kind, string) {
-	switch answer.Code {
-	case minio.NoSuchKey:
-		return domain.KindNotFound, "there is no such object"
-	case minio.NoSuchUpload:
-		return domain.KindLost, "the upload is gone"
-	case minio.PreconditionFailed, "ConditionalRequestConflict":
-		return domain.KindConflict, "the object exists already or has changed"
-	case "InvalidRange":
-		return domain.KindConflict, "the object is shorter than the range"
-	case "BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
-		"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "IncompleteBody", "InvalidRequest":
-		return domain.KindStoreFault, "the object store refused the bytes"
-	case "EntityTooLarge":
-		return domain.KindTooLarge, "the object is larger than the object store takes"
-	case "ObjectParentIsFile", "ExistingObjectIsDirectory", "DirectoryNotEmpty",
-		"XMinioParentIsObject", "XMinioObjectExistsAsDirectory":
-		return domain.KindInvalid, "the key is a folder of another key, or the other way round"
-	case "KeyTooLongError", "XMinioInvalidObjectName", "InvalidObjectName", "InvalidURI":
-		return domain.KindInvalid, "the object store does not take this key"
-	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed":
-		return domain.KindUnavailable, "the object store refuses the credentials"
-	}
-	switch answer.StatusCode {
-	case http.StatusPreconditionFailed:
-		return domain.KindConflict, "the object exists already or has changed"
-	case http.StatusRequestedRangeNotSatisfiable:
-		return domain.KindConflict, "the object is shorter than the range"
-	case http.StatusRequestEntityTooLarge:
-		return domain.KindTooLarge, "the object is larger than the object store takes"
-	case http.StatusForbidden, http.StatusUnauthorized:
-		return domain.KindUnavailable, "the object store refuses the credentials"
-	}
-	return domain.KindUnavailable, "the object store failed"
 }

@@ -23,6 +23,7 @@ type Info struct {
 	ContentType  string
 	LastModified time.Time
 	CRC32        *uint32 // of the whole object (IEEE, as in ZIP); nil when the store does not tell
+	Cold         bool    // in cold storage: its bytes can't be had before somebody brings it back
 }
 
 // GetOptions choose what of an object is read.
@@ -41,7 +42,8 @@ type Object struct {
 }
 
 // Get opens an object in one request. Errors: not_found, conflict (another
-// ETag, or shorter than the range), invalid, store_fault, unavailable. Body's
+// ETag, or shorter than the range), unreadable (cold storage), invalid, refused, store_fault,
+// unavailable. Body's
 // Read gives unavailable when the connection breaks or stalls; nothing is
 // tried again there, the caller may continue with From and IfMatch.
 func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
@@ -138,8 +140,18 @@ func (b *Bucket) absent(ctx context.Context, key string, err error) error {
 func fromMinIO(info minio.ObjectInfo) Info {
 	return Info{
 		Size: info.Size, ETag: info.ETag, ContentType: info.ContentType,
-		LastModified: info.LastModified, CRC32: wholeCRC(info.ChecksumCRC32, info.ChecksumMode),
+		LastModified: info.LastModified, CRC32: wholeCRC(info.ChecksumCRC32, info.ChecksumMode), Cold: cold(info),
 	}
+}
+
+// cold goes by the storage classes that S3 gives no bytes of, unless a copy was
+// brought back.
+func cold(info minio.ObjectInfo) bool {
+	switch info.Metadata.Get("x-amz-storage-class") {
+	case "GLACIER", "DEEP_ARCHIVE":
+		return info.Restore == nil || info.Restore.OngoingRestore
+	}
+	return info.Metadata.Get("x-amz-archive-status") != "" && (info.Restore == nil || info.Restore.OngoingRestore)
 }
 
 // wholeCRC leaves out checksums that are made of the parts' checksums.

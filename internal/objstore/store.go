@@ -189,10 +189,27 @@ func (b *Bucket) check(ctx context.Context) error {
 	defer cancel()
 	exists, err := b.store.once.BucketExists(ctx, b.name)
 	if err != nil {
-		return b.failure(ctx, "reach", "", err)
+		return b.explained(ctx, b.failure(ctx, "reach", "", err))
 	}
 	if !exists {
 		return missingBucket("reach", b.name, nil)
 	}
 	return nil
+}
+
+// explained asks in a way that has an answer with a text where that to a HEAD
+// left open why the store refuses.
+func (b *Bucket) explained(ctx context.Context, err error) error {
+	if domain.KindOf(err) != domain.KindRefused && !Denied(err) {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for object := range b.store.once.Client.ListObjects(ctx, b.name, minio.ListObjectsOptions{MaxKeys: 1}) {
+		if object.Err != nil {
+			return b.failure(ctx, "reach", "", object.Err)
+		}
+		break
+	}
+	return err
 }

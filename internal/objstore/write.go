@@ -187,6 +187,10 @@ func (b *Bucket) upload(watch *watch, data []byte) *watchedUpload {
 	}
 }
 
+// CheckKey refuses, as invalid, keys that no S3 takes, and those of which is known that this one
+// does not. It asks the network nothing.
+func (b *Bucket) CheckKey(key string) error { return b.checkKey(key) }
+
 // checkKey refuses what no S3 takes, and what this one does not.
 func (b *Bucket) checkKey(key string) error {
 	switch {

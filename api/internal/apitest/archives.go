@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -16,11 +17,14 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Archives is an object store in memory. Fail, when set, is what every call answers.
+// Archives is an object store in memory. Fail, when set, is what every call answers, FailGet what
+// every Get does.
 type Archives struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	Fail    error
+	FailGet error
+	Cold    bool // all is in cold storage
 }
 
 // Put stores an object.
@@ -57,13 +61,13 @@ func (a *Archives) find(key string) ([]byte, string, error) {
 // Stat tells about an object.
 func (a *Archives) Stat(_ context.Context, key string) (objstore.Info, error) {
 	data, etag, err := a.find(key)
-	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip"}, err
+	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: a.Cold}, err
 }
 
 // Get opens an object.
 func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
 	data, etag, err := a.find(key)
-	if err != nil {
+	if err = cmp.Or(err, a.FailGet); err != nil {
 		return nil, err
 	}
 	if o.IfMatch != "" && o.IfMatch != etag {
