@@ -2,7 +2,9 @@ package catalog
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +62,80 @@ func TestFormerLines(t *testing.T) {
 				if list, err := c.Events(t.Context(), "acme", domain.Day("2025-12-12"), hour, 9); err != nil || len(list) != n {
 					t.Errorf("%d lines are about hour %d, want %d; error %v", len(list), hour, n, err)
 				}
+			}
+		})
+	}
+}
+
+// TestAuditStands tries to change, replace and empty the audit log: the database refuses each, and
+// lines are added as before.
+func TestAuditStands(t *testing.T) {
+	both := []string{
+		`UPDATE audit SET actor = 'x'`, `DELETE FROM audit`, `DELETE FROM audit WHERE seq = 1`,
+		`UPDATE audit_links SET links = '[]'`, `DELETE FROM audit_links`,
+		`INSERT INTO audit_links (sum, links) VALUES ($1, '[1]') ON CONFLICT (sum) DO UPDATE SET links = '[1]'`,
+	}
+	own := map[string][]string{
+		"postgres": {
+			`TRUNCATE audit`, `TRUNCATE audit_links`, `TRUNCATE audit, audit_links, windows CASCADE`,
+			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (1, 1, 't', 'x', 'a', '{}')`,
+			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) OVERRIDING SYSTEM VALUE VALUES (1, 1, 't', 'x', 'a', '{}')
+				ON CONFLICT (seq) DO UPDATE SET actor = 'x'`,
+		},
+		"sqlite": {
+			`INSERT OR REPLACE INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (1, 1, 't', 'x', 'a', '{}')`,
+			`REPLACE INTO audit (rowid, at_us, tenant, actor, action, detail) VALUES (1, 1, 't', 'x', 'a', '{}')`,
+			`INSERT OR REPLACE INTO audit SELECT seq, at_us, tenant, 'x', action, detail, links FROM audit`,
+			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (77, 1, 't', 'x', 'a', '{}')`,
+			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (-1, 1, 't', 'x', 'a', '{}')`,
+			`UPDATE OR REPLACE audit SET seq = 1`, `UPDATE OR IGNORE audit SET actor = 'x'`,
+			`INSERT OR REPLACE INTO audit_links (sum, links) VALUES ($1, '[1]')`,
+			`INSERT OR REPLACE INTO audit_links (rowid, sum, links) VALUES (1, $1, '[1]')`,
+			`INSERT INTO audit_links (rowid, sum, links) VALUES (-1, x'01', '[1]')`,
+			`UPDATE OR REPLACE audit_links SET sum = $1`,
+		},
+	}
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			c := OpenMigrated(t, url)
+			sum := []byte("s")
+			stored := func() (text string) {
+				for _, query := range []string{`SELECT count(*), coalesce(min(actor), ''), coalesce(max(detail), '') FROM audit`,
+					`SELECT count(*), coalesce(min(links), ''), coalesce(max(links), '') FROM audit_links`} {
+					var n int
+					var least, most string
+					if err := c.read.QueryRowContext(t.Context(), query).Scan(&n, &least, &most); err != nil {
+						t.Fatal(err)
+					}
+					text += fmt.Sprintln(n, least, most)
+				}
+				return text
+			}
+			add := func() {
+				for range 2 {
+					if err := c.AppendAudit(t.Context(), Origin{Actor: "admin"}, "acme", "a", map[string]int{"n": 1}); err != nil {
+						t.Fatal(err)
+					}
+					_, err := c.write.ExecContext(t.Context(), `INSERT INTO audit_links (sum, links) VALUES ($1, '[]') ON CONFLICT (sum) DO NOTHING`, sum)
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			add()
+			before := stored()
+			for _, query := range slices.Concat(both, own[name]) {
+				var args []any
+				if strings.Contains(query, "$1") {
+					args = append(args, sum)
+				}
+				if _, err := c.write.ExecContext(t.Context(), query, args...); err == nil || stored() != before {
+					t.Errorf("%s: error %v, stored %q", query, err, stored())
+				}
+			}
+			add()
+			if want := strings.Replace(before, "2 admin", "4 admin", 1); stored() != want {
+				t.Errorf("stored %q, want %q", stored(), want)
 			}
 		})
 	}
