@@ -151,7 +151,11 @@ func TestAnswersBeforeTheBody(t *testing.T) {
 	const size = 24 << 20 // more than what the two ends' buffers hold
 	refusing := web.Family{Name: "refusing", Owns: web.Under("/refusing"), Streams: func(*http.Request) bool { return true }, Fail: failed,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { failed(w, r, http.StatusServiceUnavailable) })}
-	bounded := web.Family{Name: "bounded", Owns: web.Under("/bounded"), Fail: failed, Handler: refusing.Handler}
+	bounded := web.Family{Name: "bounded", Owns: web.Under("/bounded"), Fail: failed, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := web.Body(r, web.MaxBody); err != nil {
+			failed(w, r, http.StatusRequestEntityTooLarge)
+		}
+	})}
 	server := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{refusing, bounded}, Log: zap.NewNop(), Now: time.Now}))
 	defer server.Close()
 	for head, want := range map[string]int{

@@ -93,13 +93,9 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	defer end(span, family, r, out)
 	defer d.done(family, out, r, start)
 	defer d.recover(family, out, r)
-	switch {
-	case family.Streams != nil && family.Streams(r):
+	if family.Streams != nil && family.Streams(r) {
 		stream(r)
-	case r.ContentLength > web.MaxBody:
-		family.Fail(out, r, http.StatusRequestEntityTooLarge)
-		return
-	default:
+	} else {
 		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	}
 	family.Handler.ServeHTTP(out, r)

@@ -75,6 +75,10 @@ func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
 			return
 		}
 		calls.forgive(remote)
+		if web.TooLarge(r) {
+			failJSON(w, r, http.StatusRequestEntityTooLarge)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -94,7 +98,7 @@ func onlyText(fail func(w http.ResponseWriter, r *http.Request, status int)) fun
 
 // readJSON reads an optional object. Errors: KindInvalid, KindTooLarge.
 func readJSON(r *http.Request, into any) error {
-	raw, err := web.Body(r)
+	raw, err := web.Body(r, web.MaxBody)
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return err
 	}

@@ -160,6 +160,18 @@ func TestAPIToken(t *testing.T) {
 	w.equal("right, too late", ask("Authorization", "Bearer "+adminToken), 429)
 }
 
+// TestLargeBodies: credentials are asked for before a body is read.
+func TestLargeBodies(t *testing.T) {
+	w := newWorld(t, apitest.SQLite(t), nil)
+	large, action := "x="+strings.Repeat("x", 2<<20), root+"/failed/retry"
+	w.equal("no token", w.ask("POST", action, large).Status, 401)
+	w.equal("token", w.ask("POST", action, large, "Authorization", "Bearer "+adminToken).Status, 413)
+	w.equal("no session", w.ask("POST", "/admin/signout", large[:1<<20]).Status, 303)
+	w.equal("no session, page", w.ask("POST", "/admin/failed/retry", large).Status, 303)
+	w.equal("session", w.ask("POST", "/admin/failed/retry", large, "Cookie", w.session()).Status, 413)
+	w.equal("form", w.signIn(adminToken+strings.Repeat(" ", 16<<10), "192.0.2.1").Status, 413)
+}
+
 func TestReadOnly(t *testing.T) {
 	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.ReadOnly = true })
 	month(w)

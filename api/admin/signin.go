@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"path"
@@ -37,6 +38,11 @@ func (h *handler) showSignin(w http.ResponseWriter, r *http.Request) {
 func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 	if h.closed() {
 		h.showSignin(w, r)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, web.MaxForm)
+	if large := (*http.MaxBytesError)(nil); errors.As(r.ParseForm(), &large) {
+		h.fail(w, r, http.StatusRequestEntityTooLarge)
 		return
 	}
 	page := signinPage{Next: ownPath(r.PostFormValue("next"))}
@@ -79,6 +85,8 @@ func (h *handler) needSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("Accept") == ""
 		switch {
+		case h.signedIn(r) && web.TooLarge(r):
+			h.fail(w, r, http.StatusRequestEntityTooLarge)
 		case h.signedIn(r):
 			next.ServeHTTP(w, r)
 		case h.closed():

@@ -98,7 +98,7 @@ type caller struct {
 // gives false, it has answered.
 func (h *handler) enter(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (c caller, ok bool) {
 	var err error
-	secrets := r.Header.Values("X-Api-Key")
+	secrets := web.Credentials(r, "X-Api-Key")
 	if len(secrets) != 1 {
 		unauthorized(w, r)
 		return c, false
@@ -119,15 +119,15 @@ func (h *handler) enter(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		count = h.deps.Limiter.Peek
 	}
 	use, err := count(ctx, "bulk:"+endpoint+":"+c.key.ID)
-	if err != nil {
-		h.broken(w, r, "count the request", err)
-		return c, false
-	}
 	web.RateLimit(w, use.Limit, use.Remaining, use.Reset)
 	switch {
+	case err != nil:
+		h.broken(w, r, "count the request", err)
 	case !use.Allowed && r.Method != http.MethodHead:
 		w.Header().Set("Retry-After", web.Seconds(use.Reset))
 		refuse(w, r, http.StatusTooManyRequests, textLimit)
+	case web.TooLarge(r):
+		fail(w, r, http.StatusRequestEntityTooLarge)
 	case !c.tenant.Export:
 		refuse(w, r, http.StatusForbidden, textFeature)
 	default:

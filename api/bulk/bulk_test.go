@@ -255,7 +255,8 @@ func TestLimitAcrossReplicas(t *testing.T) {
 	}
 	server.Stop()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		if a := ask(0, method, target); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		if a := ask(0, method, target); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" ||
+			a.Header.Get("X-RateLimit-Limit") != "3" || a.Header.Get("X-RateLimit-Remaining") != "0" || a.Header.Get("X-RateLimit-Reset") != "3600" {
 			t.Errorf("without Redis: %d, %v", a.Status, a.Header)
 		}
 	}

@@ -33,6 +33,13 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConv
 	if err != nil {
 		return q, err
 	}
+	known := []string{"start_time", "end_time", "bot_name", "per_page", "cursor"}
+	if byConversation {
+		known = append(known, "conversation_id")
+	}
+	if err := query.Only(known...); err != nil {
+		return q, err
+	}
 	if q.start, err = required(query, "start_time"); err != nil {
 		return q, err
 	}
@@ -69,8 +76,8 @@ func (h *handler) readPage(ctx context.Context, query web.Query, q *request) err
 	if given {
 		q.perPage, q.paged = int(n), true
 	}
-	cursor, given, err := query.Text("cursor", web.MaxCursor)
-	if err != nil || !given {
+	cursor, err := query.Cursor()
+	if err != nil || cursor == "" {
 		return err
 	}
 	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)

@@ -23,25 +23,16 @@ func (h *handler) audio(ctx context.Context, c *call) {
 	case err != nil:
 		h.broken(c, "find the recording", err)
 		return
-	case key == "":
-		c.noAudio()
-		return
 	}
-	info, err := h.deps.Store.Stat(ctx, key)
-	if domain.KindOf(err) == domain.KindNotFound {
-		h.deps.Log.Warn("a conversation's recording is not in the object store", zap.String("object", key), telemetry.In(ctx))
-		c.noAudio()
-		return
-	}
-	if err != nil {
+	info, there, err := web.Recording(ctx, h.deps.Store, key)
+	switch {
+	case err != nil:
 		h.broken(c, "look the recording up", err)
-		return
-	}
-	if info.Cold {
+	case !there:
 		c.noAudio()
-		return
+	default:
+		h.play(c, key, info)
 	}
-	h.play(c, key, info)
 }
 
 func (c *call) noAudio() {

@@ -117,8 +117,16 @@ func (h *handler) enter(ctx context.Context, c *call) bool {
 	}
 	c.tenant = tenant.ID
 	telemetry.SetTenant(ctx, tenant.ID)
+	if web.TooLarge(c.r) {
+		fail(c.w, c.r, http.StatusRequestEntityTooLarge)
+		return false
+	}
 	if len(c.id) > domain.MaxIDBytes || !web.Storable(c.id) {
 		c.invalid("path", "conversation_id", "conversation_id must be text of at most 512 bytes", typeText)
+		return false
+	}
+	if p := c.parse(); c.id != "" && !c.convai && p.err != nil { // one conversation takes no parameters
+		c.invalid("query", p.name, domain.SafeMessage(p.err), p.kind)
 		return false
 	}
 	return true
@@ -127,7 +135,7 @@ func (h *handler) enter(ctx context.Context, c *call) bool {
 // secret gives the request's one API key, "" when it has none or several of a kind.
 func secret(r *http.Request) string {
 	for _, name := range []string{"X-Api-Key", "Xi-Api-Key"} {
-		if values := r.Header.Values(name); len(values) > 0 {
+		if values := web.Credentials(r, name); len(values) > 0 {
 			if len(values) > 1 {
 				return ""
 			}

@@ -193,6 +193,13 @@ func TestAccess(t *testing.T) {
 		r.Header.Set(name, value)
 		return r
 	}
+	empty := header("xi-api-key", key)
+	empty.Header["X-Api-Key"], empty.Header["Authorization"] = []string{""}, []string{""}
+	large := func(key string) *http.Request {
+		r := request(http.MethodGet, "/conversations", key)
+		r.ContentLength = 2 << 20
+		return r
+	}
 	two := header("x-api-key", key)
 	two.Header.Add("x-api-key", key)
 	for name, c := range map[string]struct {
@@ -202,6 +209,9 @@ func TestAccess(t *testing.T) {
 		"x-api-key":      {header("x-api-key", key), 200},
 		"xi-api-key":     {header("xi-api-key", key), 200},
 		"Bearer":         {header("Authorization", "bearer "+key), 200},
+		"empty headers":  {empty, 200},
+		"large body":     {large(key), 413},
+		"large, no key":  {large(""), 401},
 		"Basic":          {header("Authorization", "Basic "+key), 401},
 		"no key":         {request(http.MethodGet, "/conversations", ""), 401},
 		"wrong key":      {header("xi-api-key", key+"x"), 401},
@@ -261,12 +271,13 @@ func TestAudio(t *testing.T) {
 			span, body string
 			status     int
 		}{
-			"whole":   {"", "0123456789", 200},
-			"first":   {"bytes=0-3", "0123", 206},
-			"last":    {"bytes=-2", "89", 206},
-			"rest":    {"bytes=4-", "456789", 206},
-			"beyond":  {"bytes=10-", "", 416},
-			"several": {"bytes=0-0,9-9", "", 206},
+			"whole":        {"", "0123456789", 200},
+			"first":        {"bytes=0-3", "0123", 206},
+			"last":         {"bytes=-2", "89", 206},
+			"rest":         {"bytes=4-", "456789", 206},
+			"beyond":       {"bytes=10-", "", 416},
+			"several":      {"bytes=0-0,9-9", "", 206},
+			"side by side": {"bytes=0-3,4-", "", 206},
 		} {
 			r := request(http.MethodGet, target, key)
 			if c.span != "" {
@@ -285,8 +296,10 @@ func TestAudio(t *testing.T) {
 		}
 	}
 	b.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
-	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusServiceUnavailable {
-		t.Errorf("without the store: %d", a.Status)
+	for _, path := range []string{"/conv_raw/audio", "/conv_raw"} { // nobody can tell
+		if a := b.get(plainList + path); a.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s without the store: %d", path, a.Status)
+		}
 	}
 	b.store.Fail, b.store.FailGet = nil, domain.Errorf(domain.KindUnreadable, "cold")
 	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound || a.Header.Get("ETag") != "" {
@@ -296,9 +309,15 @@ func TestAudio(t *testing.T) {
 	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("an object in cold storage: %d", a.Status)
 	}
+	if a := b.get(plainList + "/conv_raw"); strings.Count(string(a.Body), `audio":false`) != 4 {
+		t.Errorf("an object in cold storage: %d %s", a.Status, a.Body)
+	}
 	b.store.Cold = false
 	b.store.Delete("acme/calls/1.webm")
 	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("without the object: %d", a.Status)
+	}
+	if a := b.get(plainList + "/conv_raw"); a.Status != http.StatusOK || strings.Count(string(a.Body), `audio":false`) != 4 {
+		t.Errorf("without the object: %d %s", a.Status, a.Body)
 	}
 }

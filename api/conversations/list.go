@@ -37,6 +37,17 @@ type parser struct {
 	err    error
 }
 
+// parse reads the query. Under /conversations it may hold no parameters but those named.
+func (c *call) parse(names ...string) (p parser) {
+	values, name, malformed := web.ParseExportQuery(c.r.URL.RawQuery)
+	p.values = values
+	p.fault(name, typeUnknown, malformed)
+	if !c.convai {
+		p.fault("", typeUnknown, values.Only(names...))
+	}
+	return p
+}
+
 func (p *parser) fault(name, kind string, err error) {
 	if p.err == nil && err != nil {
 		p.name, p.kind, p.err = name, kind, err
@@ -76,11 +87,9 @@ func (p *parser) time(name string) time.Time {
 }
 
 // read reads the parameters. The error is KindUnavailable; what is wrong with them stands in the parser.
-func (h *handler) read(ctx context.Context, tenant, raw string) (q query, p parser, err error) {
-	values, name, malformed := web.ParseExportQuery(raw)
-	p.values = values
-	p.fault(name, typeUnknown, malformed)
-	q.filter = catalog.ConversationFilter{Tenant: tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
+func (h *handler) read(ctx context.Context, c *call) (q query, p parser, err error) {
+	p = c.parse("agent_id", "call_successful", "call_start_after_unix", "call_start_before_unix", "user_id", "summary_mode", "page_size", "cursor")
+	q.filter = catalog.ConversationFilter{Tenant: c.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
 	q.filter.AgentID, _ = p.text("agent_id", domain.MaxIDBytes)
 	q.filter.UserID, _ = p.text("user_id", domain.MaxIDBytes)
 	q.filter.CallSuccessful = p.oneOf("call_successful", "success", "failure", "unknown")
@@ -90,7 +99,9 @@ func (h *handler) read(ctx context.Context, tenant, raw string) (q query, p pars
 		q.size = int(n)
 	}
 	q.about = about(q.filter)
-	if cursor, given := p.text("cursor", web.MaxCursor); given && p.err == nil {
+	cursor, wrong := p.values.Cursor()
+	p.fault("cursor", typeText, wrong)
+	if cursor != "" && p.err == nil {
 		at, wrong := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
 		if domain.KindOf(wrong) == domain.KindInvalid {
 			p.fault("cursor", typeCursor, wrong)
@@ -149,7 +160,7 @@ type answer struct {
 
 // list is GET /conversations.
 func (h *handler) list(ctx context.Context, c *call) {
-	q, p, err := h.read(ctx, c.tenant, c.r.URL.RawQuery)
+	q, p, err := h.read(ctx, c)
 	switch {
 	case err != nil:
 		h.broken(c, "open the cursor", err)

@@ -52,7 +52,11 @@ func (h *handler) show(ctx context.Context, c *call) {
 		return
 	}
 	// One recording holds the whole call: the user's voice and the agent's.
-	recorded := s.RecordingKey != ""
+	_, recorded, err := web.Recording(ctx, h.deps.Store, s.RecordingKey)
+	if err != nil {
+		h.broken(c, "look the recording up", err)
+		return
+	}
 	head := showItem(s.ConversationHeader)
 	out := afterTranscript{HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if s.UserID != "" {

@@ -55,10 +55,13 @@ func TestCredentials(t *testing.T) {
 			"key that is not text":           {[]string{"x-api-key", "\xff\xfe"}, 401, badKey},
 			"another tenant's key":           {[]string{"x-api-key", foreign}, 404, notFound},
 			"wrong token":                    {[]string{"x-internal-token", "wrong", "x-organization-id", "org_123"}, 401, badToken},
-			"empty token":                    {[]string{"x-internal-token", "", "x-organization-id", "org_123"}, 401, badToken},
+			"empty token":                    {[]string{"x-internal-token", "", "x-organization-id", "org_123"}, 401, noCredential},
 			"two tokens":                     {[]string{"x-internal-token", internal, "x-internal-token", internal, "x-organization-id", "org_123"}, 401, badToken},
 			"wrong token beside a good key":  {[]string{"x-internal-token", "wrong", "x-api-key", w.key}, 401, badToken},
-			"empty token beside a good key":  {[]string{"x-internal-token", "", "x-api-key", w.key}, 401, badToken},
+			"empty token beside a good key":  {[]string{"x-internal-token", "", "x-api-key", w.key}, 200, ""},
+			"empty key beside a token":       {[]string{"x-api-key", "", "x-internal-token", internal, "x-organization-id", "org_123"}, 200, ""},
+			"empty key beside a good key":    {[]string{"x-api-key", "", "x-api-key", w.key}, 200, ""},
+			"empty bearer beside a good key": {[]string{"Authorization", "", "Authorization", "Bearer " + w.key}, 200, ""},
 			"a key that the token overrules": {[]string{"x-internal-token", internal, "x-organization-id", "org_123", "x-api-key", foreign}, 200, ""},
 			"no organization":                {[]string{"x-internal-token", internal}, 400, noOrg},
 			"no organization, a key":         {[]string{"x-internal-token", internal, "x-api-key", w.key}, 400, noOrg},
@@ -91,8 +94,8 @@ func TestCredentials(t *testing.T) {
 func TestNoInternalToken(t *testing.T) {
 	w := newWorld(t, apitest.SQLite(t), exports.Config{})
 	w.mount(exports.Config{PublicURL: public})
-	for _, token := range []string{"", internal} {
-		w.want(w.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, badToken)
+	for token, detail := range map[string]string{"": noCredential, internal: badToken} {
+		w.want(w.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, detail)
 	}
 }
 

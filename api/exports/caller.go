@@ -24,7 +24,7 @@ type caller struct {
 // caller finds who asks. Errors: KindUnauthorized, KindInvalid when an internal request names no
 // organization, KindNotFound when it names one that does not exist, KindUnavailable.
 func (h *handler) caller(ctx context.Context, r *http.Request) (caller, error) {
-	if tokens := r.Header.Values("x-internal-token"); len(tokens) > 0 {
+	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) > 0 {
 		if len(tokens) != 1 || !h.token.Matches(tokens[0]) {
 			return caller{}, domain.Errorf(domain.KindUnauthorized, textInternalToken)
 		}
@@ -59,12 +59,12 @@ func (h *handler) organization(ctx context.Context, r *http.Request) (caller, er
 
 // apiKey gives the key of x-api-key, else the bearer token.
 func apiKey(r *http.Request) (string, error) {
-	keys := r.Header.Values("x-api-key")
+	keys := web.Credentials(r, "x-api-key")
 	bearer, _ := web.Bearer(r)
 	switch {
-	case len(keys) > 1, len(r.Header.Values("Authorization")) > 1:
+	case len(keys) > 1, len(web.Credentials(r, "Authorization")) > 1:
 		return "", domain.Errorf(domain.KindUnauthorized, textAPIKey)
-	case len(keys) == 1 && keys[0] != "":
+	case len(keys) == 1:
 		return keys[0], nil
 	case bearer != "":
 		return bearer, nil

@@ -28,8 +28,8 @@ var spec []byte
 
 // Config is what the operator decides.
 type Config struct {
-	PublicURL     string // begins the links to recordings in proxy mode
-	Redirect      bool   // recordings are linked in the object store itself; else they are served here
+	PublicURL     string // begins the links to recordings
+	Redirect      bool   // a link's clients are sent to the object store; else the bytes pass through here
 	InternalToken string // empty: it opens nothing
 }
 
@@ -55,7 +55,7 @@ type Recordings interface {
 type Deps struct {
 	Catalog    Catalog
 	Recordings Recordings // nil while no storage is configured: exports have no recording then
-	Sealer     web.Sealer // of links in proxy mode
+	Sealer     web.Sealer // of links
 	Bodies     *web.Bodies
 	Log        *zap.Logger
 	Now        func() time.Time

@@ -23,7 +23,7 @@ func TestBareConversation(t *testing.T) {
 	})
 }
 
-// Free-form JSON keeps its order and its numbers' spelling; of user and agent the known keys come first.
+// Free-form JSON keeps its order and its numbers' spelling; of user and agent only the known keys come out.
 func TestFreeForm(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.load("org_123", []byte(`{"zeta":{"b":1.0,"a":[1e2,0.10]},"model":"m","kind":"agent","temperature":7e-1,"id":"not this","agentId":"a","alpha":null,"name":"Bot"}`))
@@ -32,10 +32,10 @@ func TestFreeForm(t *testing.T) {
 		for what, c := range map[string][2]string{
 			"base cost":  {string(d.Conversation.BaseCost), `0.250`},
 			"total cost": {string(d.Conversation.TotalCost), `4.5e-1`},
-			"user":       {string(d.Conversation.User), `{"id":"u","name":null,"email":"e@x","phone":null,"company":null,"vip":true,"score":1.50}`},
+			"user":       {string(d.Conversation.User), `{"id":"u","name":null,"email":"e@x","phone":null,"company":null}`},
 			"agent": {string(d.Conversation.Agent), `{"id":"a","name":"Bot","description":null,"model":"m","stt":null,"agentArchitecture":null,"realtimeProvider":null,` +
 				`"enabledFunctions":null,"functionCallingEnabled":null,"enabledCustomFunctions":null,"greetingMessage":null,"greetingType":null,"temperature":7e-1,` +
-				`"enabledPronunciations":null,"postCallAnalysisModel":null,"category":null,"mode":null,"inactivityTimeout":null,"zeta":{"b":1.0,"a":[1e2,0.10]},"alpha":null}`},
+				`"enabledPronunciations":null,"postCallAnalysisModel":null,"category":null,"mode":null,"inactivityTimeout":null}`},
 			"analysis":         {string(d.Conversation.PostCallAnalysis.AnalysisData), `{"z":1.0,"a":{"y":12345678901234567890,"b":"<&>"},"k":1E400}`},
 			"analyzed at":      {string(d.Conversation.PostCallAnalysis.AnalyzedAt), `"2024-01-15T10:36:00Z"`},
 			"analysis' user":   {string(d.Conversation.PostCallAnalysis.User), `{"id":"u","name":null,"email":"e@x"}`},

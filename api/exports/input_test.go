@@ -203,6 +203,7 @@ func TestLargeBody(t *testing.T) {
 	kind, body := parts(t, "conversationId", sampleID, "x", pad)
 	for _, sent := range [][2]string{{jsonType, large}, {formType, form("conversationId", sampleID, "x", pad)}, {kind, body}} {
 		w.want(w.ask(formPath, sent[0], sent[1], "x-api-key", w.key), 413, "The request body is too large")
+		w.want(w.ask(formPath, sent[0], sent[1]), 401, noCredential)
 		// Its length is not announced.
 		r := httptest.NewRequest(http.MethodPost, formPath, struct{ *strings.Reader }{strings.NewReader(sent[1])})
 		r.Header.Set("Content-Type", sent[0])

@@ -23,6 +23,8 @@ import (
 const (
 	// linkLife is how long a recording's link works, from the export on.
 	linkLife = 24 * time.Hour
+	// presignLife is the life of the URL in the store that a client is sent to.
+	presignLife = 5 * time.Minute
 	// linkSubject keeps these tokens apart from everything else that is sealed.
 	linkSubject = "recording of an export"
 	// maxToken bounds the tokens that are looked at: an object key, twice as long in JSON, and more.
@@ -39,41 +41,21 @@ type link struct {
 // recording describes the conversation's recording; nil when there is none to be had. Error:
 // KindUnavailable when that can't be found out.
 func (h *handler) recording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
-	if h.deps.Recordings == nil || c.RecordingKey == "" {
+	if h.deps.Recordings == nil {
 		return nil, nil //nolint:nilnil // no recording is an answer, not an error
 	}
-	info, err := h.deps.Recordings.Stat(ctx, c.RecordingKey)
-	switch domain.KindOf(err) {
-	case "":
-		if info.Cold { // the link would give nothing
-			return nil, nil //nolint:nilnil // as below
-		}
-	case domain.KindNotFound, domain.KindInvalid: // a key that the store can't hold is not there
-		return nil, nil //nolint:nilnil // as above
-	default:
+	if _, there, err := web.Recording(ctx, h.deps.Recordings, c.RecordingKey); !there {
 		return nil, err
 	}
 	until := at.Add(linkLife)
-	target, err := h.link(ctx, tenant, c.RecordingKey, until)
-	if err != nil {
-		return nil, err
-	}
+	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(link{tenant, c.RecordingKey, until.Unix()}))
 	id := c.RecordingID
 	if id == "" {
 		sum := sha256.Sum256([]byte(c.RecordingKey))
 		id = "rec_" + hex.EncodeToString(sum[:8])
 	}
-	return &recording{ID: id, FileName: c.RecordingKey, SignedURL: target, URLExpiry: web.Time(until),
+	return &recording{ID: id, FileName: c.RecordingKey, SignedURL: h.cfg.PublicURL + recordingPath + "?token=" + token, URLExpiry: web.Time(until),
 		CreatedAt: timeOrNull(c.RecordingCreated), Available: true}, nil
-}
-
-// link gives a URL by which anybody can get the recording until then.
-func (h *handler) link(ctx context.Context, tenant, key string, until time.Time) (string, error) {
-	if h.cfg.Redirect {
-		return h.deps.Recordings.Presign(ctx, key, linkLife, objstore.PresignOptions{})
-	}
-	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(link{tenant, key, until.Unix()}))
-	return h.cfg.PublicURL + recordingPath + "?token=" + token, nil
 }
 
 // download is GET /api/export/recording: the link is all that it needs.
@@ -88,20 +70,22 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.failed(w, r, "open the link", err)
 		return
+	case web.TooLarge(r):
+		fail(w, r, http.StatusRequestEntityTooLarge)
+		return
 	case h.deps.Recordings == nil:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 		return
 	}
-	info, err := h.deps.Recordings.Stat(ctx, l.Key)
-	if err != nil {
+	info, there, err := web.Recording(ctx, h.deps.Recordings, l.Key)
+	switch {
+	case err != nil:
 		h.absent(w, r, "look the recording up", err)
-		return
-	}
-	if info.Cold {
+	case !there:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
-		return
+	default:
+		h.give(ctx, w, r, l, info)
 	}
-	h.give(ctx, w, r, l, info)
 }
 
 // open verifies the link's token. Errors: KindUnauthorized, KindUnavailable.
@@ -130,9 +114,7 @@ func (h *handler) open(ctx context.Context, r *http.Request) (link, error) {
 
 // absent answers for a recording that can't be read.
 func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, err error) {
-	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
-		w.Header().Del(name)
-	}
+	plainly(w)
 	switch domain.KindOf(err) {
 	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
@@ -141,7 +123,15 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 	}
 }
 
-// give sends the recording's bytes, those asked for.
+// plainly takes back what was said about bytes that are not given.
+func plainly(w http.ResponseWriter) http.ResponseWriter {
+	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
+		w.Header().Del(name)
+	}
+	return w
+}
+
+// give sends the recording's bytes, those asked for, or says where in the store they are.
 func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
 	telemetry.SetTenant(ctx, l.Tenant)
 	content := web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: l.Tenant, Link: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
@@ -160,24 +150,44 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		fail(w, r, plan.Status)
 		return
 	}
-	kind := info.ContentType
+	kind, name := info.ContentType, safeName(path.Base(l.Key))
 	if kind == "" {
 		kind = "application/octet-stream"
 	}
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+safeName(path.Base(l.Key))+`"`) // never shown as a page of this host
-	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`) // never shown as a page of this host
+	switch {
+	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:
 		plan.ServeHead(w, r)
+	case h.cfg.Redirect && plan.Redirectable(r):
+		h.redirect(ctx, w, r, l, plan, objstore.PresignOptions{Filename: name, ContentType: kind})
+	default:
+		h.send(ctx, w, r, l, plan, content)
+	}
+}
+
+// redirect says where in the store the bytes are.
+func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, plan web.Plan, opts objstore.PresignOptions) {
+	target, err := h.deps.Recordings.Presign(ctx, l.Key, presignLife, opts)
+	if err == nil {
+		err = h.noteRecording(ctx, r, l, plan)
+	}
+	if err != nil {
+		h.absent(w, r, "send to the recording", err)
 		return
 	}
+	plainly(w).Header().Set("Location", target)
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+// send sends the bytes.
+func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, plan web.Plan, content web.Content) {
 	body, err := content.Prepare(r.Context(), plan)
 	if err != nil {
 		h.absent(w, r, "open the recording", err)
 		return
 	}
-	o := origin(r, "link")
-	err = h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
-	if err != nil {
+	if err := h.noteRecording(ctx, r, l, plan); err != nil {
 		_ = body.Close() // it was only read from
 		h.absent(w, r, "write the audit log", err)
 		return
@@ -185,6 +195,12 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a recording broke off", telemetry.In(r.Context()), zap.Error(err))
 	}
+}
+
+// noteRecording writes the audit log before anything is given.
+func (h *handler) noteRecording(ctx context.Context, r *http.Request, l link, plan web.Plan) error {
+	o := origin(r, "link")
+	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
 }
 
 type recordingDetail struct {

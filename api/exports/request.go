@@ -36,7 +36,7 @@ type values struct {
 func decode(w http.ResponseWriter, r *http.Request) (ask, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // what can't be set is not a network connection
-	body, err := web.Body(r)
+	body, err := web.Body(r, web.MaxBody)
 	if err != nil {
 		return ask{}, err
 	}

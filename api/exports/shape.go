@@ -50,32 +50,24 @@ func members(raw json.RawMessage) ([]member, error) {
 	return list, nil
 }
 
-// arrange writes an object: the given keys in their order, null where there is no such member, then,
-// with rest, the other members in theirs.
-func arrange(list []member, keys []string, rest bool) json.RawMessage {
+// arrange writes an object: the given keys in their order, null where there is no such member. Other
+// members stay out: an export has the fields that its readers know.
+func arrange(list []member, keys []string) json.RawMessage {
 	values := make(map[string]json.RawMessage, len(list))
 	for _, m := range list {
 		values[m.name] = m.value
 	}
 	var out bytes.Buffer
-	put := func(name string, value json.RawMessage) {
+	for _, key := range keys {
 		if out.Len() > 0 {
 			out.WriteByte(',')
 		}
-		out.Write(encode(name))
+		out.Write(encode(key))
 		out.WriteByte(':')
-		if value == nil {
-			value = json.RawMessage("null")
+		if values[key] == nil {
+			out.WriteString("null")
 		}
-		out.Write(value)
-	}
-	for _, key := range keys {
-		put(key, values[key])
-	}
-	for _, m := range list {
-		if rest && !slices.Contains(keys, m.name) {
-			put(m.name, m.value)
-		}
+		out.Write(values[key])
 	}
 	return slices.Concat([]byte{'{'}, out.Bytes(), []byte{'}'})
 }
@@ -89,7 +81,7 @@ func user(raw json.RawMessage) (full, brief json.RawMessage, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return arrange(list, userKeys(), true), arrange(list, userBrief(), false), nil
+	return arrange(list, userKeys()), arrange(list, userBrief()), nil
 }
 
 // agent gives the configuration of an agent and the short form of it; nil while no line told of it.
@@ -101,7 +93,7 @@ func agent(a *domain.Agent) (full, brief json.RawMessage, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	list = slices.DeleteFunc(list, func(m member) bool { return m.name == "id" || m.name == "agentId" || m.name == "kind" })
+	list = slices.DeleteFunc(list, func(m member) bool { return m.name == "id" })
 	list = append(list, member{"id", encode(a.ID)})
-	return arrange(list, agentKeys(), true), arrange(list, agentBrief(), false), nil
+	return arrange(list, agentKeys()), arrange(list, agentBrief()), nil
 }

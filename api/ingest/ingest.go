@@ -98,7 +98,7 @@ func New(cfg Config, deps Deps) web.Family {
 
 // tenant says whose data a request brings; when it may not, the answer is written and ok is false.
 func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
-	if tokens := r.Header.Values("x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
+	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
 		refuse(w, r, http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
 		return "", false
 	}

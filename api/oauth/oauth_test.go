@@ -150,6 +150,17 @@ func TestTokenRefusals(t *testing.T) {
 	if a := b.post(`{"grant_type":"client_credentials"}`, "Content-Type", "application/json"); a.Status != 400 {
 		t.Errorf("JSON: %d %s", a.Status, a.Body)
 	}
+	for authorization, status := range map[string]int{basic(b.app.ID, "x"): 401, basic(b.app.ID, b.secret): 413} {
+		if a := b.post(strings.Repeat("x", 2<<20), "Authorization", authorization); a.Status != status {
+			t.Errorf("large, by Basic: %d %s", a.Status, a.Body)
+		}
+	}
+	if a := b.post(form + "&x=" + strings.Repeat("x", 16<<10)); a.Status != 413 {
+		t.Errorf("more than a form: %d %s", a.Status, a.Body)
+	}
+	if a := b.post(form, "Authorization", ""); a.Status != 200 {
+		t.Errorf("an empty header beside the form: %d %s", a.Status, a.Body)
+	}
 	large := httptest.NewRequest("POST", "/connect/token", strings.NewReader(strings.Repeat("x", 1<<20+1)))
 	large.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if a := b.spec.Do(t, b.handler, large); a.Status != 413 {

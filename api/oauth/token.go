@@ -69,11 +69,7 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 
 // grant checks a request in the order in which its parts matter and issues the token.
 func (h *handler) grant(r *http.Request) (granted, error) {
-	form, err := readForm(r)
-	if err != nil {
-		return granted{}, err
-	}
-	app, err := h.client(r, form)
+	app, form, err := h.client(r)
 	if err != nil {
 		return granted{}, err
 	}
@@ -108,7 +104,7 @@ func readForm(r *http.Request) (url.Values, error) {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, invalidRequest("The body must be application/x-www-form-urlencoded.")
 	}
-	body, err := web.Body(r)
+	body, err := web.Body(r, web.MaxForm)
 	if err != nil {
 		return nil, err
 	}
@@ -127,21 +123,31 @@ func readForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// client finds the application by HTTP Basic or the form, one of the two.
-func (h *handler) client(r *http.Request, form url.Values) (catalog.Application, error) {
-	id, secret := form.Get("client_id"), form.Get("client_secret")
-	unknown := &refusal{status: http.StatusUnauthorized, code: "invalid_client", text: "The client is unknown or its secret is wrong."}
-	if len(r.Header.Values("Authorization")) > 0 {
-		unknown.challenge = true
-		basicID, basicSecret, ok := basic(r)
-		switch {
-		case !ok:
-			return catalog.Application{}, unknown
-		case secret != "" || id != "" && id != basicID:
-			return catalog.Application{}, invalidRequest("The client must authenticate in one way.")
+// client finds the application by HTTP Basic, before it reads the form, or by the form, one of the two.
+func (h *handler) client(r *http.Request) (catalog.Application, url.Values, error) {
+	if len(web.Credentials(r, "Authorization")) == 0 {
+		form, err := readForm(r)
+		if err != nil {
+			return catalog.Application{}, nil, err
 		}
-		id, secret = basicID, basicSecret
+		app, err := h.authenticate(r, form.Get("client_id"), form.Get("client_secret"), false)
+		return app, form, err
 	}
+	id, secret, _ := basic(r) // both are empty where it can't be read
+	app, err := h.authenticate(r, id, secret, true)
+	if err != nil {
+		return app, nil, err
+	}
+	form, err := readForm(r)
+	if err == nil && (form.Get("client_secret") != "" || form.Get("client_id") != "" && form.Get("client_id") != id) {
+		err = invalidRequest("The client must authenticate in one way.")
+	}
+	return app, form, err
+}
+
+// authenticate finds the application that an id and a secret name.
+func (h *handler) authenticate(r *http.Request, id, secret string, challenge bool) (catalog.Application, error) {
+	unknown := &refusal{status: http.StatusUnauthorized, code: "invalid_client", text: "The client is unknown or its secret is wrong.", challenge: challenge}
 	if len(id) > domain.MaxIDBytes || id == "" || secret == "" {
 		return catalog.Application{}, unknown
 	}
@@ -154,17 +160,18 @@ func (h *handler) client(r *http.Request, form url.Values) (catalog.Application,
 
 // basic reads HTTP Basic credentials, which are form-encoded first (RFC 6749 §2.3.1).
 func basic(r *http.Request) (id, secret string, ok bool) {
-	if len(r.Header.Values("Authorization")) != 1 {
+	values := web.Credentials(r, "Authorization")
+	if len(values) != 1 {
 		return "", "", false
 	}
-	id, secret, ok = r.BasicAuth()
+	id, secret, ok = (&http.Request{Header: http.Header{"Authorization": values}}).BasicAuth()
 	if !ok {
 		return "", "", false
 	}
-	id, err := url.QueryUnescape(id)
-	if err != nil {
+	id, idErr := url.QueryUnescape(id)
+	secret, secretErr := url.QueryUnescape(secret)
+	if idErr != nil || secretErr != nil || !web.Storable(id) {
 		return "", "", false
 	}
-	secret, err = url.QueryUnescape(secret)
-	return id, secret, err == nil && web.Storable(id)
+	return id, secret, true
 }

@@ -123,6 +123,8 @@ await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link)
 			s.whole("node.zip")
 			s.goClient()
 			s.restAlone(redirect)
+			s.ifRange()
+			s.ranges()
 		})
 	}
 }
@@ -154,6 +156,42 @@ func (s *served) restAlone(redirect bool) {
 		if resp := get(target, asked); (resp.StatusCode == http.StatusPartialContent) != given || resp.StatusCode == http.StatusOK {
 			s.Errorf("sent on with bytes=1-, then asked for %q: %d", asked, resp.StatusCode)
 		}
+	}
+}
+
+// ifRange resumes with what names this archive, and with what names another: that gets the whole.
+func (s *served) ifRange() {
+	s.Helper()
+	head, err := http.Head(s.link) //nolint:noctx // a test's own server
+	s.must(err)
+	s.must(head.Body.Close())
+	for named, status := range map[string]int{
+		head.Header.Get("ETag"): http.StatusPartialContent, `"of the former revision"`: http.StatusOK, "Mon, 15 Jan 2024 10:30:00 GMT": http.StatusOK,
+	} {
+		r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.link, nil)
+		s.must(err)
+		r.Header.Set("Range", "bytes=1048576-")
+		r.Header.Set("If-Range", named)
+		resp, err := http.DefaultClient.Do(r)
+		s.must(err)
+		got, err := io.ReadAll(resp.Body)
+		s.must(err)
+		s.must(resp.Body.Close())
+		want := s.data
+		if status == http.StatusPartialContent {
+			want = s.data[1<<20:]
+		}
+		if resp.StatusCode != status || !bytes.Equal(got, want) {
+			s.Errorf("If-Range %s: %d, %d bytes", named, resp.StatusCode, len(got))
+		}
+	}
+}
+
+// ranges wants curl to get whole answers to several ranges, also to those that touch or overlap.
+func (s *served) ranges() {
+	s.Helper()
+	for _, asked := range []string{"0-9,10-", "5-9,10-19,20-", "0-9,5-14", "7-9,0-9,0-3", "20-29,-5"} {
+		s.run("curl", "-fsSL", "-H", "Authorization: Bearer x", "-r", asked, "-o", "ranges", s.link)
 	}
 }
 

@@ -25,7 +25,13 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	day, dayErr := dayParam(r)
-	check := func(a *catalog.DayAccess) error { return checkDay(&who, day, dayErr, a) }
+	check := func(a *catalog.DayAccess) error {
+		err := checkDay(&who, day, dayErr, a)
+		if err == nil && web.TooLarge(r) {
+			err = refusal{http.StatusRequestEntityTooLarge, textTooLarge}
+		}
+		return err
+	}
 	if r.Method == http.MethodHead { // hands nothing out, so there is nothing to count
 		h.head(ctx, w, r, &who, day, check)
 		return
@@ -117,11 +123,13 @@ func (h *handler) refuseDay(w http.ResponseWriter, r *http.Request, window *cata
 	case domain.KindExpired:
 		no, refused = refusal{http.StatusNotFound, textRetention}, true
 	}
+	if refused || window.Limit > 0 { // else the catalog could not tell
+		limit(w, *window)
+	}
 	if !refused {
 		h.broken(w, r, "count the day request", err)
 		return
 	}
-	limit(w, *window)
 	if no.text == textScope {
 		w.Header().Set("WWW-Authenticate", challengeScope)
 	}

@@ -50,6 +50,8 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 	}
 	limit(w, access.Window)
 	switch {
+	case web.TooLarge(r):
+		fail(w, r, http.StatusRequestEntityTooLarge)
 	case !access.Tenant.Recordings:
 		refuse(w, r, http.StatusForbidden, textFeature)
 	case access.Expired:
@@ -132,9 +134,8 @@ func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info, lin
 // count begins a download: it has the bytes or the presigned URL at hand first.
 func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive,
 	content web.Content, plan web.Plan, name string) {
-	// Stores refuse a second credential, so a request that carries one gets the bytes here. So does
-	// one that continues with several ranges, of which a store might make the whole.
-	redirect := h.cfg.Redirect && len(r.Header.Values("Authorization")) == 0 && (plan.Starts || plan.Rest != "")
+	// Who continues with several ranges gets the bytes here: a store might make the whole of them.
+	redirect := h.cfg.Redirect && plan.Redirectable(r) && (plan.Starts || plan.Rest != "")
 	var target string
 	var body *web.Ready
 	var err error

@@ -24,6 +24,7 @@ const (
 	textRetention    = "The requested date is older than the allowed retention period and cannot be retrieved."
 	textLimit        = "Download limit exceeded. Please try again later."
 	textLinkExpired  = "The download link has expired. Please request a new presigned URL to access the audio files."
+	textTooLarge     = "The request body is too large."
 	textGone         = "The archive behind this link is no longer available. Please request a new link."
 )
 
@@ -69,7 +70,7 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		text = "The requested range lies behind the end of the archive."
 	case http.StatusRequestEntityTooLarge:
-		text = "The request body is too large."
+		text = textTooLarge
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
 		text = "The service is temporarily unavailable. Please try again later."

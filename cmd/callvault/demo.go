@@ -91,8 +91,11 @@ type demoShow struct {
 	taken, late, missing int // recordings
 }
 
-// demoAPIKey is the published test key; only demo data holds it.
-const demoAPIKey = "test-api-key-123"
+// The published test keys; only demo data holds them.
+const (
+	demoAPIKey      = "test-api-key-123"
+	otherDemoAPIKey = "demo-api-key-456"
+)
 
 func (s *demoShow) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{s.prepare, s.night, s.comeLate, s.table, s.fetch} {
@@ -128,8 +131,10 @@ func (s *demoShow) prepare(ctx context.Context) error {
 	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes()); err != nil {
 		return err
 	}
-	if _, err := cat.PutAPIKey(ctx, s.sample.TenantID, "demo", demoAPIKey); err != nil {
-		return err
+	for _, key := range []string{demoAPIKey, otherDemoAPIKey} {
+		if _, err := cat.PutAPIKey(ctx, s.sample.TenantID, "demo", key); err != nil {
+			return err
+		}
 	}
 	audio := filepath.Join(s.dir, "audio")
 	for key, content := range s.sample.Audio {

@@ -245,6 +245,9 @@ func (t *Tokens) vouchFor(ctx context.Context, v *verifiedToken) (Vouched, error
 	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
 		return Vouched{}, refused(err)
 	}
+	if !t.now().Before(claims.Expiry.Time()) { // own clocks set it, so it needs no leeway
+		return Vouched{}, refused(fmt.Errorf("the token has expired"))
+	}
 	if claims.ClientID == "" {
 		return Vouched{}, refused(fmt.Errorf("the token names no application"))
 	}

@@ -68,11 +68,16 @@ func TestDemoKeep(t *testing.T) {
 	env := map[string]string{"CALLVAULT_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CALLVAULT_LISTEN": "127.0.0.1:1"}
 	p := launch(t, testenv.Program(t), dir, env, nil, "demo", "--keep")
 	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*with the token \w+\n`)
-	for path, want := range map[string]int{"/readyz": http.StatusOK, "/api/external/conversations/daily-audio-recordings/2025-01-01": http.StatusUnauthorized} {
+	for asked, want := range map[[2]string]int{
+		{"/readyz"}: http.StatusOK, {"/api/external/conversations/daily-audio-recordings/2025-01-01"}: http.StatusUnauthorized,
+		{"/conversations", "test-api-key-123"}: http.StatusOK, {"/conversations", "demo-api-key-456"}: http.StatusOK,
+	} {
+		path := asked[0]
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m[1]+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		req.Header.Set("x-api-key", asked[1])
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

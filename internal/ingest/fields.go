@@ -112,7 +112,12 @@ func (f *fields) time(name string, required bool) *time.Time {
 		return nil
 	}
 	var t time.Time
-	if err := t.UnmarshalText(bytes.Trim(v, `"`)); err != nil || v[0] != '"' {
+	text, err := unquote(v)
+	ok := v[0] == '"' && err == nil
+	if ok {
+		t, ok = parseTime(text)
+	}
+	if !ok {
 		f.fail(name, "must be an RFC 3339 time such as 2025-12-12T14:23:45Z")
 		return nil
 	}
@@ -121,6 +126,18 @@ func (f *fields) time(name string, required bool) *time.Time {
 		f.fail(name, "must be a time from 1970 to 9999")
 	}
 	return &t
+}
+
+// parseTime reads an RFC 3339 time, whose T and Z may be small. Package time takes more: an hour of one
+// digit, a comma before the fraction, a zone of a day or of an hour and 60 minutes.
+func parseTime(text string) (time.Time, bool) {
+	text = strings.ToUpper(text)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
+		return t, false
+	}
+	zone := text[len(text)-len("+07:00"):]
+	return t, strings.HasSuffix(text, "Z") || zone[1:3] <= "23" && zone[4:] <= "59"
 }
 
 // unixTime reads Unix seconds.

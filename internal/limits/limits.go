@@ -48,7 +48,8 @@ func New(cfg Config, client redis.Scripter) *Limiter {
 }
 
 // Take counts one use of name if the window has room for it. Error: KindUnavailable when Redis does
-// not answer; then nobody knows whether it was counted.
+// not answer; then nobody knows whether it was counted, and the Use says that nothing remains for a
+// whole window.
 func (l *Limiter) Take(ctx context.Context, name string) (Use, error) { return l.ask(ctx, name, true) }
 
 // Peek says how a name's window stands and counts nothing. Allowed says whether a use would be.
@@ -85,7 +86,7 @@ func (l *Limiter) ask(ctx context.Context, name string, take bool) (Use, error) 
 		a.err = domain.Errorf(domain.KindInternal, "the limiter's script answered %d numbers", len(a.numbers))
 	}
 	if a.err != nil {
-		return Use{}, domain.Wrap(domain.KindUnavailable, a.err, "the limiter's store does not answer")
+		return Use{Limit: l.cfg.Limit, Reset: l.cfg.Window}, domain.Wrap(domain.KindUnavailable, a.err, "the limiter's store does not answer")
 	}
 	return Use{Allowed: a.numbers[0] == 1, Limit: l.cfg.Limit, Remaining: int(a.numbers[1]),
 		Reset: time.Duration(a.numbers[2]) * time.Microsecond}, nil

@@ -33,12 +33,19 @@ type Plan struct {
 	// store can read it in another way. Stores pass over what they do not know and give the whole.
 	Rest string
 
+	stale bool // the If-Range names other bytes
 	size  int64
 	spans []Span
 }
 
 // Unsatisfied is the Content-Range of a 416.
 func (p Plan) Unsatisfied() string { return "bytes */" + strconv.FormatInt(p.size, 10) }
+
+// Redirectable says whether the request may be sent on to a store. Stores refuse a second credential
+// and ignore If-Range, so a client would put bytes behind others that they do not belong to.
+func (p Plan) Redirectable(r *http.Request) bool {
+	return len(r.Header.Values("Authorization")) == 0 && !p.stale
+}
 
 // ServeHead answers a HEAD, or says 304, without bytes.
 func (p Plan) ServeHead(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +64,11 @@ func (p *probe) WriteHeader(status int)      { p.status = status }
 
 // Plan says how Serve will answer, without reading a byte. It sets the ETag header, takes a Range
 // with too many parts, or of a kind that it does not know, out of the request, and leaves in it only
-// what can be satisfied.
+// what can be satisfied. A HEAD has no Range (RFC 9110, 14.2).
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
+	if r.Method == http.MethodHead {
+		r.Header.Del("Range")
+	}
 	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
 	spans, valid := Ranges(asked, c.Size)
 	switch {
@@ -76,6 +86,9 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	p := &probe{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
 	http.ServeContent(p, head, "", time.Time{}, &reader{size: c.Size})
 	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK, size: c.Size}
+	for _, named := range r.Header.Values("If-Range") {
+		plan.stale = plan.stale || named != `"`+c.ETag+`"`
+	}
 	if p.status == http.StatusPartialContent {
 		plan.spans, plan.Starts = spans, len(spans) == 0
 		for _, s := range spans {
@@ -208,7 +221,7 @@ func (b *reader) Seek(offset int64, whence int) (int64, error) {
 // open opens the bytes from where the reader is to be read, to the end of the span that starts
 // there.
 func (b *reader) open() error {
-	if b.body != nil && b.at == b.want || b.want >= b.size {
+	if b.body != nil && b.at == b.want && b.at < b.to || b.want >= b.size {
 		return nil
 	}
 	if err := b.Close(); err != nil {

@@ -17,7 +17,7 @@ type Family struct {
 
 	Handler http.Handler
 
-	// Fail writes an error that the router found: 413, 500 or 503 (which also has a Retry-After).
+	// Fail writes an error that the router found: 500 or 503 (which also has a Retry-After).
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 
 	// Streams says which requests may have bodies of any size; none when nil.

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -18,6 +20,17 @@ func ParseQuery(raw string) (Query, error) {
 		return Query{}, domain.Errorf(domain.KindInvalid, "the query can't be read")
 	}
 	return Query{values}, nil
+}
+
+// Only wants no parameters but those named: a misspelt filter would be passed over. Error: KindInvalid,
+// with the first of the others.
+func (q Query) Only(names ...string) error {
+	for _, given := range slices.Sorted(maps.Keys(q.values)) {
+		if !slices.Contains(names, given) {
+			return domain.Errorf(domain.KindInvalid, "%.64q is no parameter of this endpoint", given)
+		}
+	}
+	return nil
 }
 
 // Text gives a parameter. Error: KindInvalid when it stands twice, is longer than most bytes, or is
@@ -45,6 +58,13 @@ func Storable(text string) bool {
 		}
 	}
 	return utf8.ValidString(text)
+}
+
+// Cursor gives the cursor, "" when there is none: an empty one counts as absent. Error: KindInvalid.
+func (q Query) Cursor() (string, error) {
+	given := slices.DeleteFunc(slices.Clone(q.values["cursor"]), func(cursor string) bool { return cursor == "" })
+	cursor, _, err := Query{url.Values{"cursor": given}}.Text("cursor", MaxCursor)
+	return cursor, err
 }
 
 // Whole gives a parameter that is a whole number of plain digits, with a minus sign at most. Error:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -15,6 +16,9 @@ import (
 
 // MaxBody bounds the bodies of everything that does not stream, in bytes.
 const MaxBody = 1 << 20
+
+// MaxForm bounds forms that bring credentials, in bytes.
+const MaxForm = 16 << 10
 
 // WithRequestID gives the request its id.
 func WithRequestID(r *http.Request, id string) *http.Request {
@@ -47,10 +51,15 @@ func Remote(r *http.Request) string {
 	return host
 }
 
+// Credentials gives the values of a header that holds a credential. An empty one counts as absent.
+func Credentials(r *http.Request, header string) []string {
+	return slices.DeleteFunc(slices.Clone(r.Header.Values(header)), func(value string) bool { return value == "" })
+}
+
 // Bearer gives the token of the request's only Authorization header. present says whether there
-// was any such header at all.
+// was any such header that is not empty.
 func Bearer(r *http.Request) (token string, present bool) {
-	values := r.Header.Values("Authorization")
+	values := Credentials(r, "Authorization")
 	if len(values) != 1 {
 		return "", len(values) > 0
 	}
@@ -75,14 +84,22 @@ func Segments(path string) ([]string, bool) {
 	return parts, true
 }
 
-// Body reads a whole body that the router has bounded. Errors: KindTooLarge, and KindInvalid when
-// it breaks off.
-func Body(r *http.Request) ([]byte, error) {
-	b, err := io.ReadAll(r.Body)
-	var large *http.MaxBytesError
+// TooLarge says whether a request announces a body that no endpoint takes but those that stream.
+// It is asked once the caller is known: credentials are checked before bodies.
+func TooLarge(r *http.Request) bool { return r.ContentLength > MaxBody }
+
+// Body reads a whole body of at most limit bytes. Errors: KindTooLarge, without reading it where its
+// length is announced, and KindInvalid when it breaks off.
+func Body(r *http.Request, limit int64) ([]byte, error) {
+	large := domain.Errorf(domain.KindTooLarge, "the request body is larger than %d bytes", limit)
+	if r.ContentLength > limit {
+		return nil, large
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	var over *http.MaxBytesError
 	switch {
-	case errors.As(err, &large):
-		return nil, domain.Errorf(domain.KindTooLarge, "the request body is larger than %d bytes", large.Limit)
+	case errors.As(err, &over):
+		return nil, large
 	case err != nil:
 		return nil, domain.Wrap(domain.KindInvalid, err, "the request body breaks off")
 	}
