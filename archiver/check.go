@@ -45,6 +45,9 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 		case errors.Is(err, ErrVanished):
 			a.miss(e, NotFound) //nolint:errcheck // says only what is known here
 			return nil
+		case errors.Is(err, ErrUnreadable):
+			a.miss(e, Unreadable) //nolint:errcheck // as above
+			return nil
 		case errors.Is(err, ErrChanged), errors.Is(err, errSize):
 			a.miss(e, SizeChanged) //nolint:errcheck // as above
 			return nil
@@ -53,7 +56,7 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 			return nil
 		case err == nil:
 			return nil
-		case try == a.cfg.Tries:
+		case try == a.cfg.Tries, errors.Is(err, ErrRefused):
 			return fmt.Errorf("check %s, try %d: %w", e.Key, try, err)
 		}
 		a.retries.Add(1)

@@ -11,6 +11,10 @@ var (
 	ErrVanished = errors.New("object does not exist")
 	// ErrChanged says that the object is not the one that was asked for.
 	ErrChanged = errors.New("object has changed")
+	// ErrUnreadable says that the object exists and that just its bytes can't be had.
+	ErrUnreadable = errors.New("object can't be read")
+	// ErrRefused says that the source does not do what it was asked for, now or later.
+	ErrRefused = errors.New("source refuses")
 )
 
 // Errors that Build returns, to be compared with errors.Is.

@@ -88,11 +88,13 @@ func (a *attempt) fetch(ctx context.Context, s *span) error {
 			return ctx.Err()
 		case errors.Is(err, ErrVanished):
 			return a.miss(e, NotFound)
+		case errors.Is(err, ErrUnreadable):
+			return a.miss(e, Unreadable)
 		case errors.Is(err, ErrChanged):
 			return a.miss(e, "")
 		case errors.Is(err, errSize):
 			return a.miss(e, SizeChanged)
-		case try < a.cfg.Tries:
+		case try < a.cfg.Tries && !errors.Is(err, ErrRefused):
 		case errors.Is(err, errShort) && !g.sized:
 			// Nothing but the end of the body tells this object's size.
 			return a.miss(e, SizeChanged)
@@ -175,7 +177,8 @@ func (g *get) read(parent context.Context) error {
 
 // causeOr returns why ctx was cancelled, or err if it was not.
 func causeOr(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, ErrVanished) && !errors.Is(err, ErrChanged) {
+	told := errors.Is(err, ErrVanished) || errors.Is(err, ErrChanged) || errors.Is(err, ErrUnreadable)
+	if cause := context.Cause(ctx); cause != nil && !told {
 		return cause
 	}
 	return err

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -33,6 +34,7 @@ type Builder struct {
 	recordings Recordings
 	archives   Archives
 	memory     *semaphore.Weighted
+	read       atomic.Pointer[string] // the key of the recording that was read last
 	now        func() time.Time
 	log        *zap.Logger
 	tracer     trace.Tracer

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
@@ -25,6 +26,11 @@ func failureOf(err error) catalog.Failure {
 		{archiver.ErrUnstable, domain.KindSourceFault, false, "the recordings kept changing while they were archived"},
 		{archiver.ErrStalled, domain.KindStalled, false, "no byte moved for too long while the archive was built"},
 		{context.DeadlineExceeded, domain.KindStalled, false, "a step of the build took too long"},
+	}
+	var all *archiver.AllMissingError
+	if errors.As(err, &all) && !slices.ContainsFunc(all.Missing, func(m archiver.Missing) bool { return m.Reason != archiver.Unreadable }) {
+		return catalog.Failure{Kind: domain.KindUnreadable, Final: true, Message: "none of the hour's recordings can be read: they are in cold storage, or their access is denied; " +
+			"bring them back, or let callvault's user read them, and the hour is built within an hour"}
 	}
 	for _, k := range known {
 		if errors.Is(err, k.is) {

@@ -58,7 +58,7 @@ type Served interface {
 	Checked(ctx context.Context, objectKey string) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
-	Rechecked(ctx context.Context, a catalog.ServedArchive, back bool) error
+	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
 }
 
 // Catalog is what a Worker needs of the catalog.

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	zipType  = "application/zip"
-	notFound = string(archiver.NotFound)
+	zipType    = "application/zip"
+	notFound   = string(archiver.NotFound)
+	unreadable = string(archiver.Unreadable)
 	// tidyTimeout bounds the abort after a failed build. What it leaves, the
 	// sweeper finds.
 	tidyTimeout = 10 * time.Second

@@ -2,8 +2,11 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
@@ -17,28 +20,76 @@ import (
 // source reads recordings for the archiver.
 type source struct {
 	bucket Recordings
-	gone   map[string]bool // keys known to be missing; not changed any more
+	lost   map[string]error // why keys can't be read of which that is known; not changed any more
+	hour   []catalog.BuildRecording
+	read   *atomic.Pointer[string] // the key that was read last, in this build or another
 }
 
 // open is an archiver.Source.
 func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
-	if s.gone[e.Key] {
-		return archiver.Object{}, archiver.ErrVanished
+	if err := s.lost[e.Key]; err != nil {
+		return archiver.Object{}, err
 	}
 	opts := objstore.GetOptions{From: from, IfMatch: etag}
 	if from > 0 || n < e.Size {
 		opts.To = from + n
 	}
 	o, err := s.bucket.Get(ctx, e.Key, opts)
-	switch domain.KindOf(err) {
-	case "":
-		return archiver.Object{Body: o.Body, Size: o.Size, ETag: o.ETag}, nil
-	case domain.KindNotFound:
-		return archiver.Object{}, fmt.Errorf("%w: %w", archiver.ErrVanished, err)
-	case domain.KindConflict:
-		return archiver.Object{}, fmt.Errorf("%w: %w", archiver.ErrChanged, err)
+	if err != nil {
+		return archiver.Object{}, s.judge(ctx, e.Key, err)
 	}
-	return archiver.Object{}, err
+	s.read.Store(&e.Key)
+	return archiver.Object{Body: o.Body, Size: o.Size, ETag: o.ETag}, nil
+}
+
+// judge tells the archiver what an error of the store means for a recording.
+func (s *source) judge(ctx context.Context, key string, err error) error {
+	means := map[domain.Kind]error{
+		domain.KindNotFound: archiver.ErrVanished, domain.KindConflict: archiver.ErrChanged,
+		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
+	}[domain.KindOf(err)]
+	if objstore.Denied(err) && s.readsOther(ctx, key) {
+		means = archiver.ErrUnreadable
+	}
+	if means == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", means, err)
+}
+
+// others bounds how many recordings are tried to learn whether the store denies one or all.
+const others = 4
+
+// readsOther says whether another recording can be read now: then the store denies the one alone,
+// else all of the bucket, and that is an outage.
+func (s *source) readsOther(ctx context.Context, key string) bool {
+	keys := make([]string, 0, others)
+	if last := s.read.Load(); last != nil {
+		keys = append(keys, *last)
+	}
+	for i := 0; i < len(s.hour) && len(keys) < others; i++ {
+		keys = append(keys, s.hour[i].ObjectKey)
+	}
+	for _, other := range keys {
+		if other != key && readable(ctx, s.bucket, other) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// readable reads a byte: a store tells of objects whose bytes it does not give. An object without
+// any is readable.
+func readable(ctx context.Context, bucket Recordings, key string) error {
+	o, err := bucket.Get(ctx, key, objstore.GetOptions{To: 1})
+	if domain.KindOf(err) == domain.KindConflict {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.ReadFull(o.Body, make([]byte, 1))
+	return errors.Join(err, o.Body.Close())
 }
 
 // entries turns recordings into what the archiver takes, and asks the store
@@ -52,7 +103,7 @@ func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []cat
 }
 
 func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
-	src := &source{bucket: b.recordings, gone: map[string]bool{}}
+	src := &source{bucket: b.recordings, lost: map[string]error{}, hour: recordings, read: &b.read}
 	learnt := &lesson{}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
@@ -70,10 +121,13 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 		}
 		group.Go(func() error {
 			info, err := b.recordings.Stat(gctx, entries[i].Key)
-			if domain.KindOf(err) == domain.KindNotFound {
+			if err != nil {
+				err = src.judge(gctx, entries[i].Key, err)
+			}
+			if errors.Is(err, archiver.ErrVanished) || errors.Is(err, archiver.ErrUnreadable) {
 				mu.Lock()
 				defer mu.Unlock()
-				src.gone[entries[i].Key] = true
+				src.lost[entries[i].Key] = err
 				return nil
 			}
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // SweepConfig bounds a Sweeper. Zero fields take the defaults.
@@ -264,11 +265,31 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 		if back {
 			r.Back++
 		}
-		if err := s.served.Rechecked(ctx, c.ServedArchive, back); err != nil {
+		if err := s.served.Rechecked(ctx, c, back); err != nil {
 			return err
 		}
 	}
 	return failure
+}
+
+// back says whether a missing recording can be read by now.
+func (s *Sweeper) back(ctx context.Context, m catalog.Missing) (bool, error) {
+	var err error
+	switch m.Reason {
+	case notFound:
+		_, err = s.recordings.Stat(ctx, m.ObjectKey)
+	case unreadable:
+		err = readable(ctx, s.recordings, m.ObjectKey)
+	default:
+		return false, nil
+	}
+	switch kind := domain.KindOf(err); {
+	case kind == "":
+		return true, nil
+	case kind == domain.KindNotFound, kind == domain.KindUnreadable, m.Reason == unreadable && objstore.Denied(err):
+		return false, nil
+	}
+	return false, err
 }
 
 // anyBack says whether one of the missing recordings exists by now. Those that
@@ -279,16 +300,13 @@ func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.Missing) (bool,
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.cfg.Parallel)
 	for _, m := range missing {
-		if m.Reason != notFound || gctx.Err() != nil {
-			continue
+		if gctx.Err() != nil {
+			break
 		}
 		group.Go(func() error {
-			_, err := s.recordings.Stat(gctx, m.ObjectKey)
-			switch domain.KindOf(err) {
-			case "":
+			back, err := s.back(gctx, m)
+			if back {
 				return found
-			case domain.KindNotFound:
-				return nil
 			}
 			return err
 		})

@@ -226,11 +226,6 @@ type Built struct {
 	Took           time.Duration
 }
 
-// recheckSteps are the waits after which missing sources are looked for again.
-func recheckSteps() []time.Duration {
-	return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
-}
-
 // Commit publishes a build: one transaction in which the claim must still be ours and the day
 // within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
 func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
@@ -257,7 +252,7 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 		}
 		var recheck any
 		if len(r.Missing) > 0 {
-			recheck = at + recheckSteps()[0].Microseconds()
+			recheck = at + recheckWaits(r.Missing)[0].Microseconds()
 		}
 		if _, err = tx.ExecContext(ctx, `UPDATE hours SET state = 'available', revision = $4, archive = $5, built = $6, token = NULL, lease_us = NULL,
 			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL, build_us = $7, dispatched_us = NULL,

@@ -106,7 +106,7 @@ func calendarLacks(b *bench) {
 		b.add(hours...)
 		b.plan()
 		for _, hour := range hours {
-			b.publishMissing(hour)
+			b.publishMissing(hour, "not_found")
 		}
 	}
 	lack("acme", acme, 3, 4, 5)

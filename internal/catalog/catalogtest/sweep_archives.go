@@ -220,46 +220,69 @@ func (b *bench) rechecks() []catalog.Recheck {
 	return list
 }
 
-func (b *bench) publishMissing(hour int) catalog.Claim {
+func (b *bench) publishMissing(hour int, reasons ...string) catalog.Claim {
 	b.Helper()
 	claim, built := b.start(hour)
-	built.Missing = []catalog.Missing{{ObjectKey: "k", MessageID: 7, Reason: "not_found"}}
+	built.Missing = missing(reasons...)
 	b.must(b.c.Commit(b.ctx, claim, built))
 	return claim
 }
 
+func missing(reasons ...string) (list []catalog.Missing) {
+	for i, reason := range reasons {
+		list = append(list, catalog.Missing{ObjectKey: "k", MessageID: int64(i), Reason: reason})
+	}
+	return list
+}
+
+// rechecks holds when missing files are looked for: three times, and unreadable ones until the end.
 func rechecks(b *bench) {
 	b.add(1)
 	b.plan()
-	claim := b.publishMissing(1)
-	for _, wait := range []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour} {
-		b.must(b.c.Rechecked(b.ctx, served(claim), false)) // not due: nothing
-		b.pass(wait - time.Minute)
-		equal(b, "early", len(b.rechecks()), 0)
-		b.pass(time.Minute)
-		list := b.rechecks()
-		equal(b, "due", len(list), 1)
-		equal(b, "missing", list[0].Missing[0], catalog.Missing{ObjectKey: "k", MessageID: 7, Reason: "not_found"})
-		b.must(b.c.Rechecked(b.ctx, list[0].ServedArchive, false))
-		b.must(b.c.Rechecked(b.ctx, list[0].ServedArchive, false)) // another sweeper
+	for _, c := range []struct {
+		reasons []string
+		waits   []time.Duration
+		more    int // when that is over
+	}{
+		{[]string{"not_found"}, []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}, 0},
+		{[]string{"unreadable", "not_found"}, []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, 6 * time.Hour}, 1},
+		{[]string{"unreadable"}, []time.Duration{6 * time.Hour, 6 * time.Hour, 6 * time.Hour, 6 * time.Hour}, 1},
+	} {
+		b.force(1)
+		claim := b.publishMissing(1, c.reasons...)
+		recheck := catalog.Recheck{ServedArchive: served(claim), Missing: missing(c.reasons...)}
+		for _, wait := range c.waits {
+			b.must(b.c.Rechecked(b.ctx, recheck, false)) // not due: nothing
+			b.pass(wait - time.Minute)
+			equal(b, "early", len(b.rechecks()), 0)
+			b.pass(time.Minute)
+			list := b.rechecks()
+			equal(b, "due", len(list), 1)
+			equal(b, "missing", list[0].Missing[0], recheck.Missing[0])
+			b.must(b.c.Rechecked(b.ctx, list[0], false))
+			b.must(b.c.Rechecked(b.ctx, list[0], false)) // another sweeper
+		}
+		b.pass(6 * time.Hour)
+		equal(b, "in the end", len(b.rechecks()), c.more)
+		equal(b, "rebuilding", b.hour(1).Rebuilding, false)
 	}
-	b.pass(24 * time.Hour)
-	equal(b, "in the end", len(b.rechecks()), 0)
-	equal(b, "rebuilding", b.hour(1).Rebuilding, false)
+	b.pass(72 * time.Hour)
+	b.expire(1)
+	equal(b, "after the day's end", len(b.rechecks()), 0)
 }
 
 func sourceBack(b *bench) {
 	b.add(1)
 	b.plan()
-	first := b.publishMissing(1)
+	first := b.publishMissing(1, "not_found")
 	b.pass(15 * time.Minute)
-	b.must(b.c.Rechecked(b.ctx, served(first), true))
-	b.must(b.c.Rechecked(b.ctx, served(first), true))
+	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
+	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
 	equal(b, "rebuilding", b.hour(1).Rebuilding, true)
 	equal(b, "rechecks", len(b.rechecks()), 0)
 	second := b.publish(1)
 	equal(b, "rebuilding", b.hour(1).Rebuilding, false)
-	b.must(b.c.Rechecked(b.ctx, served(first), true)) // no longer served
+	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true)) // no longer served
 	equal(b, "rebuilding", b.hour(1).Rebuilding, false)
 	equal(b, "served", b.hour(1).Archive.ObjectKey, second.ObjectKey())
 }

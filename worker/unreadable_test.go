@@ -1,0 +1,124 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
+	"github.com/callvault/callvault/worker"
+)
+
+// guarded is the store with an answer of its own for some keys' bytes.
+type guarded struct {
+	mu      sync.Mutex
+	answers map[string]string // by a part of the path; an answer is a status and a code
+}
+
+func (g *guarded) set(part, answer string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answers[part] = answer
+}
+
+func (g *guarded) answer(w http.ResponseWriter, r *http.Request) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for part, answer := range g.answers {
+		var status int
+		var code string
+		if _, err := fmt.Sscan(answer, &status, &code); err != nil || r.Method != http.MethodGet || !strings.Contains(r.URL.Path, part) {
+			continue
+		}
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, `<Error><Code>%s</Code></Error>`, code)
+		return true
+	}
+	return false
+}
+
+// guard has recordings read through a store that does not give all of them.
+func (w *world) guard() (*worker.Builder, *worker.Sweeper, *guarded) {
+	w.Helper()
+	g, s3 := &guarded{answers: map[string]string{}}, testenv.MinIO(w)
+	store, err := objstore.New(objstore.Config{
+		Endpoint: testenv.Between(w, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
+		Recordings: w.store.Recordings().Name(), Archives: w.store.Archives().Name(),
+	})
+	w.must(err)
+	w.Cleanup(store.Close)
+	return worker.NewBuilder(config(), w.catalog, store.Recordings(), store.Archives(), time.Now, w.log),
+		worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, store.Recordings(), store.Archives(), w.log), g
+}
+
+// missing gives the reasons of an archive's metadata.json.
+func (w *world) missing(n int) (reasons []string) {
+	w.Helper()
+	var metadata struct{ MissingFiles []struct{ Reason string } }
+	f, err := w.served(n).Open("metadata.json")
+	w.must(err)
+	w.must(json.NewDecoder(f).Decode(&metadata))
+	for _, m := range metadata.MissingFiles {
+		reasons = append(reasons, m.Reason)
+	}
+	return reasons
+}
+
+// What the store does not give of one recording is missing, what it gives of none is an outage, and
+// what it will never do fails at once.
+func TestUnreadableRecordings(t *testing.T) {
+	w := newWorld(t)
+	b, sweeper, g := w.guard()
+	for n := range 5 {
+		w.add(hour(n), 100)
+	}
+	g.set(w.add(hour(0), 100), "403 InvalidObjectState")
+	g.set(w.add(hour(1), 100), "403 AccessDenied")
+	g.set("/02/", "403 InvalidObjectState")
+	g.set("/04/", "501 NotImplemented")
+	w.plan()
+	for _, n := range []int{0, 1} {
+		w.must(b.Hour(w.ctx, task(n)))
+		if got := w.missing(n); len(got) != 1 || got[0] != "unreadable" {
+			t.Errorf("hour %d lacks %v", n, got)
+		}
+	}
+	for n, kind := range map[int]domain.Kind{2: domain.KindUnreadable, 4: domain.KindRefused} {
+		w.expectKind(b.Hour(w.ctx, task(n)), kind)
+		if v := w.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) {
+			t.Errorf("hour %d: %s %s %q", n, v.State, v.LastKind, v.LastError)
+		}
+	}
+	g.set("calls/", "403 AccessDenied")
+	w.expectKind(b.Hour(w.ctx, task(3)), domain.KindUnavailable)
+	if v := w.view(3); v.State != catalog.StatePending || !strings.Contains(v.LastError, "policy") {
+		t.Errorf("an outage: %s %s %q", v.State, v.LastKind, v.LastError)
+	}
+
+	g.set("calls/", "")
+	for _, c := range []struct {
+		after time.Duration
+		back  int
+	}{{5 * time.Hour, 0}, {7 * time.Hour, 0}, {14 * time.Hour, 0}, {21 * time.Hour, 0}, {28 * time.Hour, 0}, {35 * time.Hour, 2}} {
+		if c.back > 0 {
+			g.mu.Lock()
+			clear(g.answers)
+			g.mu.Unlock()
+		}
+		w.at(night().Add(c.after))
+		if r, err := sweeper.Sweep(w.ctx); err != nil || r.Back != c.back {
+			t.Errorf("after %s: %+v, %v", c.after, r, err)
+		}
+	}
+	w.must(b.Hour(w.ctx, task(0)))
+	if got := w.missing(0); len(got) != 0 {
+		t.Errorf("what came back is missing still: %v", got)
+	}
+}
