@@ -61,16 +61,15 @@ func (w *world) worker(q *queue.Queue, recordings worker.Recordings) *worker.Wor
 // settled waits until no hour of the day waits or is built.
 func (w *world) settled() catalog.DayView {
 	w.Helper()
-	for range 6000 {
-		v, err := w.catalog.Day(w.ctx, tenant, day)
+	var v catalog.DayView
+	testenv.Until(w.T, "the day is settled", func() bool {
+		var err error
+		v, err = w.catalog.Day(w.ctx, tenant, day)
 		w.must(err)
-		if waiting, _ := v.Unsettled(-1); waiting == 0 && !v.Planned.IsZero() {
-			return v
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	w.Fatal("the day is not settled")
-	return catalog.DayView{}
+		waiting, _ := v.Unsettled(-1)
+		return waiting == 0 && !v.Planned.IsZero()
+	})
+	return v
 }
 
 // Two schedulers and two workers do the night that nobody was up for.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // tab is a page in a real browser.
@@ -36,7 +38,7 @@ func newTab(w *world) *tab {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(w.TempDir()), chromedp.NoSandbox,
 		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Hour))
 	allocator, stop := chromedp.NewExecAllocator(w.Context(), options...)
 	w.Cleanup(stop)
 	ctx, quit := chromedp.NewContext(allocator)
@@ -44,7 +46,7 @@ func newTab(w *world) *tab {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
 		w.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Minute) // only so that a lost browser ends the test
+	limited, cancel := testenv.Patience(ctx, w.TB) // only so that a lost browser ends the test
 	w.Cleanup(cancel)
 	return &tab{w, limited, server.URL, artifacts}
 }

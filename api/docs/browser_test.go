@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // watched is a browser whose requests and complaints are written down.
@@ -47,7 +49,7 @@ func newBrowser(t *testing.T) *watched {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox,
 		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Hour))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	ctx, quit := chromedp.NewContext(allocator)
@@ -55,7 +57,7 @@ func newBrowser(t *testing.T) *watched {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
 		t.Fatal(err)
 	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Minute) // only so that a lost browser ends the test
+	limited, cancel := testenv.Patience(ctx, t) // only so that a lost browser ends the test
 	t.Cleanup(cancel)
 	b := &watched{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
 	if err := chromedp.Listen(limited, b.note); err != nil {
@@ -131,7 +133,7 @@ func (b *watched) picture(name string) {
 // waitFor waits until an expression of the page holds.
 func (b *watched) waitFor(expression string) {
 	b.Helper()
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))); err != nil {
 		b.picture("lost")
 		b.Fatalf("%s: %v\n%s", expression, err, read(b, chromedp.Evaluate[string]("document.body.innerText")))
 	}

@@ -12,13 +12,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/callvault/callvault/internal/testenv"
 )
-
-// patience bounds every wait. It is only reached when something is wrong.
-const patience = 3 * time.Minute
 
 // output collects what a process prints and tells when there is more.
 type output struct {
@@ -116,9 +112,11 @@ func (p *process) kill() {
 // code waits for the end and gives the exit code; -1 for one that a signal killed.
 func (p *process) code() int {
 	p.t.Helper()
+	ctx, cancel := testenv.Patience(context.WithoutCancel(p.t.Context()), p.t)
+	defer cancel()
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-ctx.Done():
 		p.t.Fatalf("%s does not end", p.name)
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -137,8 +135,8 @@ func (p *process) term() {
 func (p *process) await(o *output, pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
+	ctx, cancel := testenv.Patience(context.WithoutCancel(p.t.Context()), p.t)
+	defer cancel()
 	for {
 		text, more := o.next()
 		if m := re.FindStringSubmatch(text); m != nil {
@@ -151,7 +149,7 @@ func (p *process) await(o *output, pattern string) []string {
 				return m
 			}
 			p.t.Fatalf("%s ended (%v) before it said %s", p.name, p.err, pattern)
-		case <-limit.C:
+		case <-ctx.Done():
 			p.t.Fatalf("%s does not say %s", p.name, pattern)
 		}
 	}
@@ -166,19 +164,5 @@ func (p *process) serving() string {
 // eventually looks, again and again, until found says that there is nothing left to complain of.
 func eventually(t testing.TB, what string, found func(ctx context.Context) string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		complaint := found(ctx)
-		if complaint == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waiting until %s: %s", what, complaint)
-		}
-	}
+	testenv.UntilNothing(t, what, found)
 }

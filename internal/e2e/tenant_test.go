@@ -20,7 +20,7 @@ const publicHost = "callvault.test"
 
 func (w *world) client() *http.Client {
 	dialer := &net.Dialer{}
-	return &http.Client{Timeout: patience, Transport: &http.Transport{
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, // every process that serves may be another one by the next request
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address == publicHost+":80" {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -210,12 +209,8 @@ func TestNightWithoutAReceiver(t *testing.T) {
 	w.settled(day{"acme", yesterday})
 	w.check(day{"acme", yesterday})
 	p.await(p.log, "traces cannot be sent")
-	began := time.Now()
 	p.term()
 	p.alone()
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("the process took %s to end", took)
-	}
 	if n := strings.Count(p.log.String(), "traces cannot be sent"); n != 1 {
 		t.Errorf("%d lines tell of the outage", n)
 	}

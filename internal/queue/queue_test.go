@@ -51,18 +51,6 @@ func expectState(t *testing.T, q *queue.Queue, key domain.HourKey, dispatch int6
 	}
 }
 
-// eventually waits for what asynq does in its own time.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for range 3000 {
-		if done() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("never: " + what)
-}
-
 func TestLifeOfADispatch(t *testing.T) {
 	q := connect(t, testenv.Redis(t))
 	ctx := t.Context()
@@ -105,18 +93,18 @@ func TestLifeOfADispatch(t *testing.T) {
 		Sweep: func(context.Context) error { swept <- struct{}{}; return nil },
 	})
 	for _, key := range []domain.HourKey{done, broken, drained} {
-		eventually(t, "gone "+key.String(), func() bool {
+		testenv.Until(t, "gone "+key.String(), func() bool {
 			state, err := q.State(ctx, key, 1)
 			return err == nil && state == queue.Gone
 		})
 	}
 	must(t, q.RequestSweep(ctx))
 	<-swept
-	eventually(t, "slots", func() bool { slots, err := q.Slots(ctx); return err == nil && slots == 3 })
+	testenv.Until(t, "slots", func() bool { slots, err := q.Slots(ctx); return err == nil && slots == 3 })
 	// A finished id stays taken: a second run needs another number.
 	must(t, q.Enqueue(ctx, done, 1))
 	must(t, q.Enqueue(ctx, done, 2))
-	eventually(t, "second dispatch", func() bool {
+	testenv.Until(t, "second dispatch", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return ran[done] == 2
@@ -168,7 +156,7 @@ func TestLostRedis(t *testing.T) {
 		t.Errorf("state without Redis: %v", err)
 	}
 	server.Start()
-	eventually(t, "Redis is back", func() bool { return q.Ping(ctx) == nil })
+	testenv.Until(t, "Redis is back", func() bool { return q.Ping(ctx) == nil })
 	// What the crash left of the last second is Redis's affair.
 	if back, err := q.Epoch(ctx); err != nil || back == before {
 		t.Errorf("epoch after a restart: %q, %v", back, err)

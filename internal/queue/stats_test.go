@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -23,13 +24,14 @@ func TestStats(t *testing.T) {
 			if len(s.Queues) != 2 || s.Queues[0].Sizes["pending"] != 0 || s.Slots != 0 {
 				t.Errorf("a new Redis gave %+v", s)
 			}
+			began := time.Now()
 			for hour := range 3 {
 				must(t, q.Enqueue(t.Context(), domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: hour}, 1))
 			}
 			s, err = q.Stats(t.Context())
 			must(t, err)
 			build := s.Queues[0]
-			if build.Name != queue.Build || build.Sizes["pending"] != 3 || build.Latency < 0 || build.Latency > time.Minute {
+			if build.Name != queue.Build || build.Sizes["pending"] != 3 || build.Latency < 0 || build.Latency > time.Since(began)+time.Second {
 				t.Errorf("three tasks gave %+v", build)
 			}
 			serve(t, q, 2, queue.Handlers{Hour: func(_ context.Context, task queue.Task) error {
@@ -38,7 +40,7 @@ func TestStats(t *testing.T) {
 				}
 				return nil
 			}})
-			eventually(t, "all tasks are counted as done", func() bool {
+			testenv.Until(t, "all tasks are counted as done", func() bool {
 				s, err = q.Stats(t.Context())
 				must(t, err)
 				b := s.Queues[0]
@@ -61,8 +63,7 @@ func TestStatsWithoutRedis(t *testing.T) {
 	defer silent.Resume()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	began := time.Now()
-	if _, err := q.Stats(ctx); domain.KindOf(err) != domain.KindUnavailable || time.Since(began) > 10*time.Second {
-		t.Errorf("after %v: %v", time.Since(began), err)
+	if _, err := q.Stats(ctx); domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("its time does not end it: %v", err)
 	}
 }

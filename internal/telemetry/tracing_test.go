@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // receiver takes spans by OTLP over HTTP.
@@ -215,12 +216,7 @@ func TestReceiverThatIsAway(t *testing.T) {
 			if logs.FilterLevelExact(zapcore.WarnLevel).Len()+logs.FilterMessageSnippet("dropped").Len() == 0 {
 				t.Error("no line says that spans are lost")
 			}
-			for n := 0; running() != "" && n < 1000; n++ {
-				time.Sleep(5 * time.Millisecond)
-			}
-			if left := running(); left != "" {
-				t.Errorf("goroutines are left:\n%s", left)
-			}
+			testenv.UntilNothing(t, "no goroutine is left", func(context.Context) string { return running() })
 		})
 	}
 }

@@ -156,10 +156,10 @@ func (p *PostgresServer) clone(ctx context.Context, name, from string) error {
 	const objectInUse = "55006"
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
-	for tries := 1; ; tries++ {
+	for {
 		err := p.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from)
 		var pgErr *pgconn.PgError
-		if !errors.As(err, &pgErr) || pgErr.Code != objectInUse || tries == 250 {
+		if !errors.As(err, &pgErr) || pgErr.Code != objectInUse {
 			return err
 		}
 		select {

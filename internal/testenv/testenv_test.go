@@ -189,22 +189,11 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 		t.Fatalf("the child started no server:\n%s", output)
 	}
 	client := redisClient(t, strings.TrimSpace(url))
-	eventually(t, "the server still answers", func() bool { return client.Ping(t.Context()).Err() != nil })
-	eventually(t, "files are left", func() bool {
+	testenv.Until(t, "the server is gone", func() bool { return client.Ping(t.Context()).Err() != nil })
+	testenv.Until(t, "no file is left", func() bool {
 		entries, err := os.ReadDir(temp)
 		return err == nil && len(entries) == 0
 	})
-}
-
-func eventually(t *testing.T, complaint string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatal(complaint)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // TestChild is what the children above run; by itself it checks nothing.

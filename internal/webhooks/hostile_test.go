@@ -22,7 +22,7 @@ import (
 )
 
 // rawReceiver reads a request and then writes what it is told to, byte by byte if need be. It gives its URL.
-func rawReceiver(t *testing.T, then func(conn net.Conn, over <-chan struct{})) string {
+func rawReceiver(t testing.TB, then func(conn net.Conn, over <-chan struct{})) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +101,15 @@ func TestReceiversWithoutEnd(t *testing.T) {
 			w.tenant("acme", rawReceiver(t, c.then))
 			stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = time.Second })
 			w.events("acme", 1)
-			w.until("a try ends", func() bool { return w.log("acme")[0].Attempts == 1 })
+			tries := 1
+			w.until("a try ends", func() bool {
+				d := w.log("acme")[0]
+				if late := d.Attempts == tries && c.status != 0 && d.Error == "no answer within 1s"; late { // on a busy machine
+					tries++
+					w.pass(30 * time.Hour)
+				}
+				return d.Attempts == tries
+			})
 			if d := w.log("acme")[0]; d.State != c.state || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
 				t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
 			}
@@ -122,10 +130,10 @@ func TestAnswersThatAreNoText(t *testing.T) {
 			"status":  "HTTP/1.1 99999999999999999999 \xff\r\n\r\n",
 		}
 		for name, text := range answers {
-			w.tenant(name, rawReceiver(w.T, says(text)))
+			w.tenant(name, rawReceiver(w.TB, says(text)))
 			w.events(name, 1)
 		}
-		stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = 5 * time.Second })
+		stop := w.deliverer(w.catalog, nil)
 		defer stop()
 		for name := range answers {
 			w.until("a try of "+name, func() bool { return w.log(name)[0].Attempts == 1 })
@@ -142,12 +150,12 @@ func TestAnswersThatAreNoText(t *testing.T) {
 func TestGoneFromBefore(t *testing.T) {
 	onBoth(t, func(w *world) {
 		asked, release := make(chan struct{}), make(chan struct{})
-		former := newReceiver(w.T, func(w http.ResponseWriter, _ *http.Request) {
+		former := newReceiver(w.TB, func(w http.ResponseWriter, _ *http.Request) {
 			close(asked)
 			<-release
 			w.WriteHeader(http.StatusGone)
 		})
-		now := newReceiver(w.T, nil)
+		now := newReceiver(w.TB, nil)
 		e, _ := w.tenant("acme", former.URL)
 		stop := w.deliverer(w.catalog, nil)
 		defer stop()
@@ -216,17 +224,21 @@ func TestUnsignedWaits(t *testing.T) {
 	w.vault, err = auth.NewVault("")
 	w.must(err)
 	counted := &counting{Store: w.catalog}
+	began, err := w.catalog.Now(t.Context())
+	w.must(err)
 	stop := w.deliverer(counted, nil)
 	w.until("everything waits", func() bool {
 		for _, d := range w.log("acme") {
-			if time.Until(d.Next) < 30*time.Second {
+			if d.Next.Sub(began) < 30*time.Second {
 				return false
 			}
 		}
 		return true
 	})
 	stop()
-	if n := counted.returned.Load(); n > 2 {
+	ended, err := w.catalog.Now(t.Context())
+	w.must(err)
+	if n, most := counted.returned.Load(), 2*(1+int(ended.Sub(began)/time.Minute)); int(n) > most { // each minute it looks again
 		t.Errorf("%d deliveries were tried one by one", n)
 	}
 	w.vault = right

@@ -2,6 +2,7 @@ package webhooks_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -28,7 +29,7 @@ func TestKill(t *testing.T) {
 	if url := os.Getenv(killVariable); url != "" {
 		w := newWorld(t, url)
 		w.deliverer(mute{w.catalog}, nil)
-		time.Sleep(time.Minute) // killed long before
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent is
 		return
 	}
 	onBoth(t, func(w *world) {
@@ -37,6 +38,8 @@ func TestKill(t *testing.T) {
 		w.events("acme", 1)
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
 		child.Env = append(os.Environ(), killVariable+"="+w.url)
+		_, err := child.StdinPipe()
+		w.must(err)
 		w.must(child.Start())
 		w.until("the child sends", func() bool { return len(r.all()) == 1 })
 		w.must(child.Process.Kill())
@@ -45,7 +48,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		w.deliverer(w.catalog, nil)
-		w.pass(2 * time.Minute) // its claim lapses
+		w.pass(testLease + time.Minute) // its claim lapses
 		w.untilState("acme", catalog.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 2 {
 			t.Errorf("arrived: %v", r.ids())
