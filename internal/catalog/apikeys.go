@@ -77,7 +77,7 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 	var created, at int64
 	k, err := scanAPIKey(c.readRow(ctx, `SELECT `+prefixed("k", apiKeyColumns)+`, c.now_us, `+prefixed("t", tenantColumns)+`
 		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`, hashSecret(secret)),
-		&at, &t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created)
+		&at, &t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !k.Disabled.IsZero():
 		return APIKey{}, domain.Tenant{}, refused

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -68,13 +69,18 @@ func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conve
 	return named
 }
 
-// claimKeys makes the rows of unknown keys and locks the others, in key order.
+// claimKeys makes the rows of unknown keys and locks the others, in key order. Keys that key prefixes
+// keep from the tenant are refused before.
 func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey) error {
+	keys := slices.Sorted(maps.Keys(named))
 	rows := make([][]any, 0, len(named))
-	for _, key := range slices.Sorted(maps.Keys(named)) {
+	for _, key := range keys {
 		rows = append(rows, []any{key, named[key].day})
 	}
 	if err := r.stages.fill(ctx, objectStage(), rows); err != nil {
+		return err
+	}
+	if err := r.insidePrefixes(ctx, keys, named); err != nil {
 		return err
 	}
 	_, err := r.tx.ExecContext(ctx, `INSERT INTO objects (key, tenant, day)
@@ -137,7 +143,7 @@ func (r *registration) ownKeys(named map[string]namedKey, known map[string]stand
 	if !found {
 		return nil
 	}
-	return refuse(first.line, domain.KindInvalid, "%q names an object that is not this tenant's", first.field)
+	return refuse(first.line, domain.KindInvalid, "%s", foreignReason(fmt.Sprintf("%q", first.field)))
 }
 
 // merge gives the recordings that are new or differ from what stands, by key, and notes their hours.

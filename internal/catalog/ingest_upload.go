@@ -18,12 +18,16 @@ type Reserved struct {
 }
 
 // ReserveUpload makes the key the tenant's before any byte of it is stored.
-// Errors: KindNotFound for an unknown tenant, KindInvalid for a key of another tenant.
+// Errors: KindNotFound for an unknown tenant, KindInvalid for a key of another tenant
+// or one that a key prefix keeps from this one.
 func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
 	var out Reserved
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		out = Reserved{}
 		if err := knownTenant(ctx, tx, tenant); err != nil {
+			return err
+		}
+		if err := c.insidePrefix(ctx, tx, tenant, key); err != nil {
 			return err
 		}
 		var owner string
@@ -36,7 +40,7 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 			return err
 		}
 		if owner != tenant {
-			return domain.Errorf(domain.KindInvalid, "the object key names an object that is not this tenant's")
+			return domain.Errorf(domain.KindInvalid, "%s", foreignReason("the object key"))
 		}
 		out.Day, out.Size, out.CRC32 = domain.Day(day.String), sizeOf(size), crcOf(crc)
 		if !day.Valid {

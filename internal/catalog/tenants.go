@@ -8,11 +8,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-const tenantColumns = `id, name, recordings, export, retention_days, day_limit, download_limit, created_us`
+const tenantColumns = `id, name, recordings, export, retention_days, day_limit, download_limit, key_prefix, created_us`
 
 func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error) {
 	var created int64
-	err = row.Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &created)
+	err = row.Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
 	t.Created = fromMicros(created)
 	return t, err
 }
@@ -27,29 +27,36 @@ func checkTenant(t domain.Tenant) error {
 	if t.DayLimit < 1 || t.DownloadLimit < 1 || t.DayLimit > 100_000 || t.DownloadLimit > 100_000 {
 		return domain.Errorf(domain.KindInvalid, "hourly limits must be 1 to 100000")
 	}
+	if t.KeyPrefix != "" {
+		return domain.ValidKeyPrefix(t.KeyPrefix)
+	}
 	return nil
 }
 
-// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken.
+// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key prefix
+// can't be the tenant's.
 func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Tenant, error) {
 	if err := checkTenant(t); err != nil {
 		return t, err
 	}
 	err := c.update(ctx, func(tx *sql.Tx) (err error) {
-		t, err = createTenant(ctx, tx, t)
+		t, err = c.createTenant(ctx, tx, t)
 		return err
 	})
 	return t, err
 }
 
-func createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
+func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
+	if err := c.reservePrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
+		return t, err
+	}
 	at, err := now(ctx, tx)
 	if err != nil {
 		return t, err
 	}
 	t.Created = fromMicros(at)
-	ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, at))
+	ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, t.KeyPrefix, at))
 	if err == nil && !ok {
 		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
 	}
@@ -70,36 +77,43 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 
 // SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
 // new retention ends are ended in the same transaction, and floor_us ends those that have no row, so
-// that a longer retention never brings a day back. Errors: KindNotFound, KindInvalid, KindUnavailable for a change of the retention
-// while the clock is in doubt.
+// that a longer retention never brings a day back. Errors: KindNotFound, KindInvalid, KindConflict for a
+// key prefix that can't be the tenant's, KindUnavailable for a change of the retention while the clock
+// is in doubt.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
-		t, err = setTenant(ctx, tx, id, change)
+		t, err = c.setTenant(ctx, tx, id, change)
 		return err
 	})
 	return t, err
 }
 
-func setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
+func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
 	// Nobody else locks a tenant's row for long or waits for one with a day locked, so that it
 	// may come before the days; without it two changes at once would lose one of them.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id))
 	if err != nil {
 		return t, notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 	}
-	before := t.RetentionDays
+	before := t
 	change(&t)
 	t.ID = id
 	if err := checkTenant(t); err != nil {
 		return t, err
 	}
-	if before != t.RetentionDays {
-		if err := endDays(ctx, tx, id, min(before, t.RetentionDays)); err != nil {
+	if before.KeyPrefix != t.KeyPrefix { // before the days: who names keys locks them later
+		if err := c.reservePrefix(ctx, tx, id, t.KeyPrefix); err != nil {
+			return t, err
+		}
+	}
+	if before.RetentionDays != t.RetentionDays {
+		if err := endDays(ctx, tx, id, min(before.RetentionDays, t.RetentionDays)); err != nil {
 			return t, err
 		}
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
-		download_limit = $7 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit)
+		download_limit = $7, key_prefix = $8 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
+		t.KeyPrefix)
 	return t, err
 }
 

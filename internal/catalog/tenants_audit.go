@@ -24,7 +24,8 @@ type fromTo struct {
 // settings gives a tenant's settings by the names that the admin API has for them.
 func settings(t domain.Tenant) map[string]any {
 	return map[string]any{"name": t.Name, domain.FeatureRecordings: t.Recordings, domain.FeatureExport: t.Export,
-		"retentionDays": t.RetentionDays, "dayLimit": t.DayLimit, "downloadLimit": t.DownloadLimit}
+		"retentionDays": t.RetentionDays, "dayLimit": t.DayLimit, "downloadLimit": t.DownloadLimit,
+		"keyPrefix": t.KeyPrefix}
 }
 
 // changedSettings gives what differs between two states of a tenant.
@@ -44,7 +45,7 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 		return t, err
 	}
 	err := c.update(ctx, func(tx *sql.Tx) (err error) {
-		if t, err = createTenant(ctx, tx, t); err != nil {
+		if t, err = c.createTenant(ctx, tx, t); err != nil {
 			return err
 		}
 		return o.append(ctx, smallTx{Tx: tx}, micros(t.Created), t.ID, ActionCreate,
@@ -57,7 +58,7 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
 		var before domain.Tenant
-		t, err = setTenant(ctx, tx, id, func(t *domain.Tenant) {
+		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
 			before = *t
 			change(t)
 		})

@@ -109,7 +109,7 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 	e.Events = events
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		// The tenant's lock: two at once would both be the last that fits.
-		if _, err := setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
+		if _, err := c.setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
 			return err
 		}
 		var n int

@@ -1,6 +1,11 @@
 package domain
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Features that a tenant can have; a new tenant has none.
 const (
@@ -18,8 +23,9 @@ type Tenant struct {
 	Recordings    bool // feature daily_audio_recordings
 	Export        bool // feature export_api
 	RetentionDays int
-	DayLimit      int // day requests answered 200 per sliding hour
-	DownloadLimit int // downloads begun per link and sliding hour
+	DayLimit      int    // day requests answered 200 per sliding hour
+	DownloadLimit int    // downloads begun per link and sliding hour
+	KeyPrefix     string // of the object keys that are its alone, and all that it may name; "" is none
 	Created       time.Time
 }
 
@@ -28,6 +34,20 @@ const (
 	DefaultDayLimit      = 5
 	DefaultDownloadLimit = 5
 )
+
+// ValidKeyPrefix says whether s can be what object keys begin with: whole parts of a key, each with
+// its slash. Its error is KindInvalid.
+func ValidKeyPrefix(s string) error {
+	folder, ok := strings.CutSuffix(s, "/")
+	ok = ok && len(s) < MaxKeyBytes && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	for part := range strings.SplitSeq(folder, "/") {
+		ok = ok && part != "" && part != "." && part != ".."
+	}
+	if !ok {
+		return Errorf(KindInvalid, "%.70q is not a key prefix; it is the begin of an object key and ends in a slash, as acme/ does", s)
+	}
+	return nil
+}
 
 // ValidTenantID says whether s is 1 to 64 of A-Z a-z 0-9 _ and -. Its error is KindInvalid.
 func ValidTenantID(s string) error {

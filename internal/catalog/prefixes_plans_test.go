@@ -1,0 +1,30 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPrefixPlan fails when finding out whose prefix a key begins with reads all tenants.
+func TestPrefixPlan(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			c := OpenMigrated(t, url)
+			statements := []string{`INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us, key_prefix)
+				WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+				SELECT 't' || i, 't', TRUE, FALSE, 3, 5, 5, 0, 't' || i || '/' FROM n`}
+			if c.postgres {
+				statements = append(statements, "ANALYZE")
+			}
+			for _, s := range statements {
+				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			plan := strings.Join(explain(t, c, prefixesSQL, []any{"t5/x", "t5/y"}), "\n")
+			if strings.Count(plan, "tenants_key_prefix") != 2 || strings.Contains(plan, "SCAN") || strings.Contains(plan, "Seq Scan") {
+				t.Error(plan)
+			}
+		})
+	}
+}
