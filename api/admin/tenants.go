@@ -95,12 +95,13 @@ type tenantJSON struct {
 	RetentionDays int      `json:"retentionDays"`
 	DayLimit      int      `json:"dayLimit"`
 	DownloadLimit int      `json:"downloadLimit"`
+	KeyPrefix     string   `json:"keyPrefix"`
 	CreatedAt     string   `json:"createdAt"`
 }
 
 func tenantAnswer(t domain.Tenant) tenantJSON {
 	out := tenantJSON{ID: t.ID, Name: t.Name, Features: []string{}, RetentionDays: t.RetentionDays, DayLimit: t.DayLimit,
-		DownloadLimit: t.DownloadLimit, CreatedAt: web.Time(t.Created)}
+		DownloadLimit: t.DownloadLimit, KeyPrefix: t.KeyPrefix, CreatedAt: web.Time(t.Created)}
 	for _, f := range switches(t) {
 		if f.On {
 			out.Features = append(out.Features, f.Name)

@@ -320,6 +320,34 @@ func TestAudio(t *testing.T) {
 	b.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
 }
 
+// TestKeyPrefix attacks an object that stands in the bucket for a tenant with a key prefix: nobody
+// else gets hold of it by naming it first.
+func TestKeyPrefix(t *testing.T) {
+	b := newBench(t)
+	_, err := b.c.SetTenant(t.Context(), "acme", func(tenant *domain.Tenant) { tenant.KeyPrefix = "acme/" })
+	b.must(err)
+	_, err = b.bucket.PutStream(t.Context(), "acme/s/conf.wav", strings.NewReader("secret"), 6, "audio/wav")
+	b.must(err)
+	other := http.Header{"X-Organization-Id": {"other"}}
+	recording := `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"` +
+		time.Now().UTC().Format(time.RFC3339) + `","objectKey":"acme/s/conf.wav"}`
+	conversation := `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","recording":{"objectKey":"acme/s/conf.wav"}}`
+	for field, line := range map[string]string{"objectKey": recording, "recording.objectKey": conversation} {
+		b.want(field, b.send("POST", recordsPath, strings.NewReader(line), other), 400,
+			`{"error":"line 1: \"`+field+`\" names an object that is not this tenant's","line":1,"stored":0}`)
+	}
+	b.want("audio", b.send("PUT", "/api/ingest/v1/audio/acme%2Fs/conf.wav", strings.NewReader("secret"), other), 400,
+		`{"error":"the object key names an object that is not this tenant's"}`)
+	if _, err := b.c.Export(t.Context(), "other", "c", false); domain.KindOf(err) != domain.KindNotFound {
+		t.Errorf("the other tenant's export: %v", err)
+	}
+	b.want("its own line", b.send("POST", recordsPath, strings.NewReader(recording), nil), 200,
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
+	b.want("its own bytes", b.send("PUT", "/api/ingest/v1/audio/acme/s/conf.wav", strings.NewReader("secret"), nil), 200, audioAnswer("acme/s/conf.wav", []byte("secret")))
+	b.want("outside", b.send("PUT", "/api/ingest/v1/audio/other/a.wav", strings.NewReader("x"), nil), 400,
+		`{"error":"the object key must begin with \"acme/\", this tenant's key prefix"}`)
+}
+
 // Parts of keys are as long as the store takes them. What it does not take is refused with its
 // reason: at once where that is known, by a line too.
 func TestLongParts(t *testing.T) {

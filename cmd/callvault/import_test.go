@@ -19,6 +19,21 @@ func line(message int, key string) string {
 		message, at, message, key)
 }
 
+func TestImportKeepsToTheKeyPrefix(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	save(t, dir, "a.opus", []byte("sound"))
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme", "--key-prefix", "acme/"}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	code, _, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", dir, save(t, dir, "day.ndjson", []byte(line(1, "a.opus"))), data)
+	if code != exitFailed || !strings.Contains(errs, `must begin with "acme/", this tenant's key prefix`) {
+		t.Errorf("exit %d, printed %q", code, errs)
+	}
+}
+
 func TestImportSaysWhatIsNotThere(t *testing.T) {
 	dir := t.TempDir()
 	data := "--data=" + filepath.Join(dir, "data")

@@ -27,6 +27,7 @@ type tenantJSON struct {
 	RetentionDays int       `json:"retentionDays"`
 	DayLimit      int       `json:"dayLimit"`
 	DownloadLimit int       `json:"downloadLimit"`
+	KeyPrefix     string    `json:"keyPrefix"`
 	CreatedAt     time.Time `json:"createdAt"`
 }
 
@@ -39,7 +40,7 @@ func tenantView(t domain.Tenant) tenantJSON {
 		features = append(features, domain.FeatureExport)
 	}
 	return tenantJSON{ID: t.ID, Name: t.Name, Features: features, RetentionDays: t.RetentionDays, DayLimit: t.DayLimit,
-		DownloadLimit: t.DownloadLimit, CreatedAt: t.Created.Truncate(time.Second)}
+		DownloadLimit: t.DownloadLimit, KeyPrefix: t.KeyPrefix, CreatedAt: t.Created.Truncate(time.Second)}
 }
 
 type tenantCreateCmd struct {
@@ -48,6 +49,7 @@ type tenantCreateCmd struct {
 	Name          string   `help:"Name for people."`
 	RetentionDays *int     `placeholder:"N" help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
 	Feature       []string `help:"Feature to switch on: daily_audio_recordings, export_api. Repeatable." enum:"daily_audio_recordings,export_api"`
+	KeyPrefix     string   `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash."`
 	JSON          bool     `help:"Print JSON."`
 }
 
@@ -55,14 +57,15 @@ type tenantCreateCmd struct {
 func (*tenantCreateCmd) Help() string {
 	return "A new tenant has no feature; without daily_audio_recordings nothing is archived for it.\n\nExamples:\n\n" +
 		"    callvault tenant create acme --name 'Acme Ltd' --feature daily_audio_recordings\n" +
-		"    callvault tenant create acme --retention-days 7 --feature daily_audio_recordings --feature export_api --json"
+		"    callvault tenant create acme --retention-days 7 --feature daily_audio_recordings --feature export_api --json\n" +
+		"    callvault tenant create acme --key-prefix acme/ --feature daily_audio_recordings"
 }
 
 // Run creates the tenant.
 func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: p.Config.RetentionDays,
-			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}
+			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit, KeyPrefix: c.KeyPrefix}
 		if c.RetentionDays != nil {
 			t.RetentionDays = *c.RetentionDays
 		}
@@ -123,13 +126,13 @@ func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
 					continue
 				}
 				rows = append(rows, []string{t.ID, t.Name, onOff(t.Recordings), onOff(t.Export), strconv.Itoa(t.RetentionDays),
-					strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit)})
+					strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit), t.KeyPrefix})
 			}
 		}
 		if c.JSON {
 			return nil
 		}
-		return console.Table(d.stdout, []string{"ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT"}, rows)
+		return console.Table(d.stdout, []string{"ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT", "KEY PREFIX"}, rows)
 	})
 }
 
@@ -149,18 +152,20 @@ type tenantSetCmd struct {
 	NoFeature     []string `help:"Feature to switch off. Repeatable." enum:"daily_audio_recordings,export_api"`
 	DayLimit      *int     `help:"Day requests per hour."`
 	DownloadLimit *int     `help:"Downloads per link and hour."`
+	KeyPrefix     *string  `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash, empty for none. Keys outside that it holds stay."`
 	JSON          bool     `help:"Print JSON."`
 }
 
 // Help shows examples below the flags.
 func (*tenantSetCmd) Help() string {
-	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --no-feature export_api --day-limit 20"
+	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
+		"    callvault tenant set acme --key-prefix acme/"
 }
 
 // Run changes the tenant; the next request sees it.
 func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
-	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && len(c.Feature)+len(c.NoFeature) == 0 {
-		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit"}
+	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
+		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		t, err := p.Catalog.SetTenantAudited(ctx, c.ID, c.apply, commandOrigin())
@@ -179,6 +184,7 @@ func (c *tenantSetCmd) apply(t *domain.Tenant) {
 	set(&t.RetentionDays, c.RetentionDays)
 	set(&t.DayLimit, c.DayLimit)
 	set(&t.DownloadLimit, c.DownloadLimit)
+	set(&t.KeyPrefix, c.KeyPrefix)
 	for _, f := range c.Feature {
 		setFeature(t, f, true)
 	}

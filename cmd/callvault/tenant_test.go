@@ -51,6 +51,8 @@ func TestTenantIsAudited(t *testing.T) {
 		{"tenant", "create", "acme", "--name", "Acme", "--feature", "daily_audio_recordings"},
 		{"tenant", "set", "acme", "--retention-days", "7", "--no-feature", "daily_audio_recordings"},
 		{"tenant", "set", "acme", "--retention-days", "7"},
+		{"tenant", "set", "acme", "--key-prefix", "acme/"},
+		{"tenant", "set", "acme", "--key-prefix="},
 	} {
 		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
 			t.Fatal(errs)
@@ -60,8 +62,8 @@ func TestTenantIsAudited(t *testing.T) {
 		t.Error("a retention of no days is taken")
 	}
 	for action, want := range map[string]string{
-		"tenant.create": `[command {"settings":{"daily_audio_recordings":true,"dayLimit":5,"downloadLimit":5,"export_api":false,"name":"Acme","retentionDays":3}}]`,
-		"tenant.set":    `[command {"changed":{"daily_audio_recordings":{"from":true,"to":false},"retentionDays":{"from":3,"to":7}}} command {"changed":{}}]`,
+		"tenant.create": `[command {"settings":{"daily_audio_recordings":true,"dayLimit":5,"downloadLimit":5,"export_api":false,"keyPrefix":"","name":"Acme","retentionDays":3}}]`,
+		"tenant.set":    `[command {"changed":{"daily_audio_recordings":{"from":true,"to":false},"retentionDays":{"from":3,"to":7}}} command {"changed":{}} command {"changed":{"keyPrefix":{"from":"","to":"acme/"}}} command {"changed":{"keyPrefix":{"from":"acme/","to":""}}}]`,
 	} {
 		if got := fmt.Sprint(auditLog(t, "acme", action, data)); got != want {
 			t.Errorf("%s: %s, want %s", action, got, want)

@@ -53,7 +53,7 @@ func tenantsWritten(b *bench) {
 	e, detail := b.last()
 	equal(b, "line", e.Actor+" "+e.Action, "command tenant.create")
 	equal(b, "settings", fmt.Sprint(detail["settings"]),
-		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false name:Beta retentionDays:3]")
+		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false keyPrefix: name:Beta retentionDays:3]")
 	equal(b, "origin", words(detail["remote"], detail["request"]), "192.0.2.7 r-1")
 	_, err = b.c.CreateTenantAudited(b.ctx, made, o)
 	b.wantKind(err, domain.KindConflict)
