@@ -46,43 +46,34 @@ func appendOr(to, value []byte, unknown string) ([]byte, error) {
 	return rawjson.AppendValue(to, value)
 }
 
-// The parts of a message's body that exports have, in their order.
-const (
-	outMsg = iota
-	userActionType
-	userInput
-	bodyParts
-)
-
-// appendMessage appends a message with the parts of its body that exports have, as they came in. A
-// part that did not come is absent, and one that came as null is null.
+// appendMessage appends a message: its time and type, then what else its body holds, as it came in, and
+// its conversation. A key that did not come is absent, and one that came as null is null.
 func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
-	var parts [bodyParts][]byte
-	for member, err := range rawjson.Members(m.Body) {
-		switch {
-		case err != nil:
-			return to, fmt.Errorf("body of message %q: %w", m.ID, err)
-		case member.Is("outMsg"):
-			parts[outMsg] = member.Value
-		case member.Is("userActionType"):
-			parts[userActionType] = member.Value
-		case member.Is("userInput"):
-			parts[userInput] = member.Value
-		}
-	}
 	to = rawjson.AppendString(append(to, `{"_id":`...), m.ID)
 	to = appendUnix(append(to, `,"time":`...), m.Time)
 	to = rawjson.AppendString(append(to, `,"type":`...), m.Type)
-	for i, name := range [bodyParts]string{`,"outMsg":`, `,"userActionType":`, `,"userInput":`} {
-		if parts[i] == nil {
-			continue
+	for member, err := range rawjson.Members(m.Body) {
+		if err == nil && !ownKey(member) {
+			to = append(append(append(to, ','), member.Name...), ':')
+			to, err = rawjson.AppendValue(to, member.Value)
 		}
-		if to, err = rawjson.AppendValue(append(to, name...), parts[i]); err != nil {
+		if err != nil {
 			return to, fmt.Errorf("body of message %q: %w", m.ID, err)
 		}
 	}
 	to = rawjson.AppendString(append(to, `,"conversationId":`...), m.ConversationID)
 	return append(to, '}'), nil
+}
+
+// ownKey says whether a key of a message's body is one that the export writes itself, or that says
+// nothing but how the line was taken in.
+func ownKey(m rawjson.Member) bool {
+	for _, name := range [...]string{"kind", "messageId", "_id", "time", "type", "conversationId"} {
+		if m.Is(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // appendUnix appends Unix seconds, whole or with milliseconds.

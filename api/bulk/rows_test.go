@@ -12,9 +12,9 @@ func TestAppendMessage(t *testing.T) {
 	at := time.UnixMilli(1744651778652)
 	for body, want := range map[string]string{
 		`{}`: ``,
-		`{"userInput":null,"outMsg":{"z":1.50,"a":[ ]},"userActionType":"x","other":{"userInput":2}}`: `,"outMsg":{"z":1.50,"a":[]},"userActionType":"x","userInput":null`,
-		"{\t\"user\\u0049nput\" : {\"a\" : \"b  \\\" }\"}\r}":                                         `,"userInput":{"a":"b  \" }"}`,
-		`{"OUTMSG":1,"userinput":2,"outMsg ":3}`:                                                      ``,
+		`{"userInput":null,"outMsg":{"z":1.50,"a":[ ]},"userActionType":"x","other":{"userInput":2}}`:                                   `,"userInput":null,"outMsg":{"z":1.50,"a":[]},"userActionType":"x","other":{"userInput":2}`,
+		"{\t\"user\\u0049nput\" : {\"a\" : \"b  \\\" }\"}\r}":                                                                           `,"user\u0049nput":{"a":"b  \" }"}`,
+		`{"kind":"message","messageId":"x","z":1e2,"_id":7,"time":1,"TIME":2,"t\u0079pe":"y","conversationId":"d","conversation":null}`: `,"z":1e2,"TIME":2,"conversation":null`,
 	} {
 		got, err := appendMessage([]byte("before"), catalog.ExportedMessage{ID: "m\"1", Time: at, Type: "Tür<", ConversationID: "c", Body: json.RawMessage(body)})
 		if want = `before{"_id":"m\"1","time":1744651778.652,"type":"Tür<"` + want + `,"conversationId":"c"}`; string(got) != want || err != nil {
