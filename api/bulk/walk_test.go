@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -93,17 +94,52 @@ func TestWalkAmongChanges(t *testing.T) {
 	}
 }
 
+// meet loads conversations of one second, with messages of one millisecond: the smaller an id, the later.
+func (b *bench) meet() (ids []string) {
+	b.Helper()
+	ids = []string{"A", "Z", "a", "z", "~", "é", "漢", "🙂"}
+	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`)
+	for i, id := range ids {
+		b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":"2023-11-14T22:13:20.%dZ"}
+			{"kind":"message","messageId":%q,"conversationId":%q,"time":1700000000.500%d,"type":"x"}`, id, 9-i, id, id, 9-i))
+	}
+	return ids
+}
+
+// TestFormerCursors goes on with cursors of before the order of times as printed: by the microsecond.
+func TestFormerCursors(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			ids := b.meet()
+			slices.Reverse(ids)
+			ring, err := auth.OpenKeyring(t.Context(), b.catalog, "", time.Now)
+			b.must(err)
+			for path, at := range map[string]int64{conversationsPath: 1_700_000_000_400_000, messagesPath: 1_700_000_000_500_400} {
+				about := []string{"bulk", strings.TrimPrefix(path, "/conversations/export/v1/"), tenant, "Bot", "", "1700000000", "1700000100"}
+				cursor := ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), fmt.Appendf(nil, `{"t":%d,"i":%q}`, at, ids[2]))
+				var got []string
+				for next := &cursor; next != nil; {
+					p := b.page(path + "?" + crowdWindow + "&per_page=2&cursor=" + *next)
+					for _, row := range p.Data {
+						got = append(got, row.ID)
+					}
+					next = p.Cursor
+				}
+				if !slices.Equal(got, ids[3:]) {
+					t.Errorf("%s: %q, want %q", path, got, ids[3:])
+				}
+			}
+		})
+	}
+}
+
 func TestOrderAndWindow(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, database(t))
-			// Ids in the order of their bytes, at one time; the window is half open.
-			ids := []string{"A", "Z", "a", "z", "~", "é", "漢", "🙂"}
-			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`)
-			for _, id := range ids {
-				b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":"2023-11-14T22:13:20.5Z"}
-					{"kind":"message","messageId":%q,"conversationId":%q,"time":1700000000.5,"type":"x"}`, id, id, id))
-			}
+			// Ids in the order of their bytes, at one time as printed; the window is half open.
+			ids := b.meet()
 			for _, path := range []string{conversationsPath, messagesPath} {
 				for size := 1; size <= len(ids)+1; size++ {
 					if got := b.walk(fmt.Sprintf("%s?%s&per_page=%d", path, crowdWindow, size), nil); !slices.Equal(got, ids) {

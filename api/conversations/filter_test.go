@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/auth"
 )
 
 // member is one conversation of a crowd.
@@ -20,7 +21,8 @@ type member struct {
 
 const base = 1_700_000_000
 
-// crowd has 240 conversations of 3 agents and 5 users, two of them at each second.
+// crowd has 240 conversations of 3 agents and 5 users, two of them at each second: the one with the
+// smaller id is the later one.
 func crowd() (members []member, lines string) {
 	var text strings.Builder
 	for i := range 240 {
@@ -32,7 +34,7 @@ func crowd() (members []member, lines string) {
 			m.outcome = "unknown"
 		}
 		fmt.Fprintf(&text, `{"kind":"conversation","conversationId":%q,"agentId":%q,"user":{"id":%q},"startTime":%q%s}`+"\n",
-			m.id, m.agent, m.user, time.Unix(m.start, 0).UTC().Format(time.RFC3339), outcome)
+			m.id, m.agent, m.user, time.Unix(m.start, 9e8-int64(i%2)*8e8).UTC().Format(time.RFC3339Nano), outcome)
 		members = append(members, m)
 	}
 	slices.Reverse(members) // newest first, and by id within a second
@@ -90,6 +92,35 @@ func TestFilters(t *testing.T) {
 			}
 			if p := b.page(plainList); len(p.Conversations) != 30 {
 				t.Errorf("a page has %d by default", len(p.Conversations))
+			}
+		})
+	}
+}
+
+// TestFormerCursor goes on with a cursor of before the order of times as printed: by the microsecond.
+func TestFormerCursor(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, database(t))
+			_, lines := crowd()
+			b.load("acme", lines)
+			ring, err := auth.OpenKeyring(t.Context(), b.catalog, "", time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			about := fmt.Sprintf("%q", []string{"conversations", "acme", "", "", "", "", ""})
+			cursor := ring.Seal(t.Context(), auth.PurposeCursor, about, []byte(`{"t":1700000003900000,"i":"c-006"}`))
+			var got []string
+			for next := &cursor; next != nil; {
+				p := b.page(plainList + "?page_size=2&cursor=" + *next)
+				for _, row := range p.Conversations {
+					got = append(got, row.ID)
+				}
+				next = p.Cursor
+			}
+			want := []string{"c-007", "c-004", "c-005", "c-002", "c-003", "c-000", "c-001"}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
 			}
 		})
 	}

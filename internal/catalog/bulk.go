@@ -59,7 +59,7 @@ type ExportLimit struct {
 	Bytes int
 }
 
-// ExportPage is one page of an export, by time and id. Next is the last row's position, nil when
+// ExportPage is one page of an export, by time as it is printed and id. Next is the last row's position, nil when
 // no row comes after it.
 type ExportPage[T any] struct {
 	Rows []T
@@ -69,7 +69,7 @@ type ExportPage[T any] struct {
 // ExportedConversation is a conversation as the bulk export shows it.
 type ExportedConversation struct {
 	ID           string
-	Start        time.Time
+	Start        time.Time // as far as it is printed
 	Locale       *string
 	Metadata     json.RawMessage // object; nil when unknown
 	Tags         json.RawMessage // array of strings; nil when unknown
@@ -80,25 +80,28 @@ type ExportedConversation struct {
 // ExportedMessage is a message as the exports show it. Body is the line that was taken in.
 type ExportedMessage struct {
 	ID             string
-	Time           time.Time
+	Time           time.Time // as far as it is printed
 	Type           string
 	ConversationID string
 	Body           json.RawMessage
 }
 
-const exportConversationColumns = `c.id, c.start_us, c.locale, c.metadata, c.tags, c.last_action_us,
+const exportConversationColumns = `c.locale, c.metadata, c.tags, c.last_action_us,
 	(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.type = '` + typeUserInput + `')`
 
-const exportMessageColumns = `c.id, c.time_us, c.type, c.conversation_id, c.body`
+const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first. Every page costs the same, however deep. Error: KindUnavailable.
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
-	query, args := w.query(c.postgres, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	o := orderAfter(after, perSecond)
+	query, args := w.query(c.postgres, o, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
+		var units int64
 		var last sql.NullInt64
-		err = rows.Scan(&e.ID, &at.At, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
-		e.Start, e.LastAction, at.ID = fromMicros(at.At), timeOf(last), e.ID
+		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
+		at = o.first(units, e.ID)
+		e.Start, e.LastAction = fromMicros(at.At), timeOf(last)
 		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
 }
@@ -111,10 +114,13 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 			return ExportPage[ExportedMessage]{}, err
 		}
 	}
-	query, args := w.query(c.postgres, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
+	o := orderAfter(after, perMillisecond)
+	query, args := w.query(c.postgres, o, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
-		err = rows.Scan(&e.ID, &at.At, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
-		e.Time, at.ID = fromMicros(at.At), e.ID
+		var units int64
+		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
+		at = o.first(units, e.ID)
+		e.Time = fromMicros(at.At)
 		return e, at, len(e.Body), err
 	}, query, args...)
 }
@@ -128,18 +134,18 @@ func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, err
 	return one > 0, translate(err)
 }
 
-// query gives the text and the arguments of one page's query; columns begin with id and time. A row
-// value is the lower bound of the first page too: no id is empty, so that (from, "") comes before
-// every row of the window.
-func (w ExportWindow) query(postgres bool, table, at, columns string, after *Position, limit int) (string, []any) {
+// query gives the text and the arguments of one page's query, whose rows are id, time in the order's
+// units and columns. A row value is the lower bound of the first page too: no id is empty, so that
+// (from, "") comes before every row of the window.
+func (w ExportWindow) query(postgres bool, o order, table, at, columns string, after *Position, limit int) (string, []any) {
 	from := Position{At: micros(w.From)}
 	if after != nil {
 		from = *after
 	}
-	args := []any{w.Tenant, from.At, from.ID, micros(w.To), limit}
+	args := []any{w.Tenant, from.At / o.unit, from.ID, micros(w.To) / o.unit, limit}
 	arm := func(index, filter string) string {
-		return fmt.Sprintf(`SELECT %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (c.%[3]s, c.id) > ($2, $3) AND c.%[3]s < $4
-			ORDER BY c.%[3]s, c.id LIMIT $5`, columns, along(postgres, table, index), at, filter)
+		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
+			ORDER BY %[3]s, c.id LIMIT $5`, columns, along(postgres, table, o.index(index)), o.of("c."+at), filter)
 	}
 	if w.Conversation != "" {
 		return arm("messages_conversation", "c.conversation_id = $6"), append(args, w.Conversation)

@@ -79,10 +79,10 @@ type walk struct {
 }
 
 // walk chooses the index of the filter that is likely the rarest.
-func (f ConversationFilter) walk(postgres bool) walk {
+func (f ConversationFilter) walk(postgres bool, o order) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
-		w.args[3] = micros(f.From)
+		w.args[3] = micros(f.From) / o.unit
 	}
 	index := "conversations_start"
 	var conditions []string
@@ -105,8 +105,9 @@ func (f ConversationFilter) walk(postgres bool) walk {
 	if len(conditions) > 1 {
 		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
 	}
-	w.query = `SELECT start_us, id, ` + checks + ` FROM ` + along(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
-		` AND (start_us, id) < ($2, $3) AND start_us >= $4 ORDER BY start_us DESC, id DESC LIMIT $5`
+	start := o.of("start_us")
+	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + along(postgres, "conversations", o.index(index)) + ` WHERE tenant = $1` + first +
+		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`
 	return w
 }
 
@@ -119,15 +120,21 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 	if before != nil {
 		at = *before
 	}
-	w := f.walk(postgres)
+	o := orderAfter(before, perSecond)
+	w := f.walk(postgres, o)
 	examined := 0
 	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
-		w.args[1], w.args[2], w.args[4] = at.At, at.ID, rows
+		w.args[1], w.args[2], w.args[4] = at.At/o.unit, at.ID, rows
 		type candidate struct {
 			Position
 			fits bool
 		}
-		found, err := collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) { return x, r.Scan(&x.At, &x.ID, &x.fits) }, w.query, w.args...)
+		found, err := collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) {
+			var units int64
+			err = r.Scan(&units, &x.ID, &x.fits)
+			x.Position = o.last(units, x.ID)
+			return x, err
+		}, w.query, w.args...)
 		if err != nil {
 			return nil, nil, err
 		}

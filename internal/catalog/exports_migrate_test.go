@@ -39,7 +39,7 @@ func TestExportsMigrate(t *testing.T) {
 					t.Fatal(err)
 				}
 				page, err := c.ExportMessages(t.Context(), ExportWindow{Tenant: "acme", Agents: []string{"bot"}, From: fromMicros(0), To: fromMicros(0).Add(time.Second)},
-					nil, ExportLimit{Rows: 10, Bytes: 1000})
+					&Position{}, ExportLimit{Rows: 10, Bytes: 1000}) // a walk that began with this step
 				if err != nil || len(page.Rows) != 1 || page.Rows[0].ID != "m1" {
 					t.Errorf("%+v, %v", page.Rows, err)
 				}

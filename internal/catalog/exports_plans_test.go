@@ -38,57 +38,75 @@ type plan struct {
 }
 
 func exportPlans(postgres bool) map[string]plan {
-	first := Position{At: 1700000000000000}
-	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
 	plans := map[string]plan{
 		"bots":    {question{botsSQL(postgres), []any{"big", "shared", maxBots + 1}}, 20, "agents_name conversations_agent"},
 		"single":  {question{(&Catalog{postgres: postgres}).showConversationSQL(), []any{"big", "c3", transcriptPiece}}, 10, ""},
 		"turns":   {question{conversationMessagesSQL, []any{"big", "c3"}}, 10, "messages_conversation"},
 		"headers": {question{headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...)}, 900, "messages_conversation"},
 	}
-	conversations := func(name string, w ExportWindow, at *Position, rows int) {
-		q, args := w.query(postgres, "conversations", "start_us", exportConversationColumns, at, 1001)
-		plans["conversations "+name] = plan{question{q, args}, rows, "conversations_agent messages_conversation"}
+	for _, printed := range []bool{true, false} {
+		addWalks(plans, postgres, printed)
+		addLists(plans, postgres, printed)
 	}
-	messages := func(name, keys string, w ExportWindow, at *Position, rows int) {
-		q, args := w.query(postgres, "messages", "time_us", exportMessageColumns, at, 1001)
-		plans["messages "+name] = plan{question{q, args}, rows, keys}
+	return plans
+}
+
+// addWalks adds the pages of the bulk export, in the order of times as printed or by the microsecond.
+func addWalks(plans map[string]plan, postgres, printed bool) {
+	first := Position{At: 1700000000000000, Printed: printed}
+	middle := Position{At: 1700015000000000, ID: "c15000", Printed: printed}
+	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
+	conversations := func(name string, w ExportWindow, at Position, rows int) {
+		o := orderAfter(&at, perSecond)
+		q, args := w.query(postgres, o, "conversations", "start_us", exportConversationColumns, &at, 1001)
+		plans[fmt.Sprint("conversations ", name, o)] = plan{question{q, args}, rows, o.index("conversations_agent") + " messages_conversation"}
 	}
-	conversations("first", window, nil, 3100)
-	conversations("middle", window, &middle, 3100)
-	messages("first", "messages_agent", window, nil, 1100)
-	messages("middle", "messages_agent", window, &middle, 1100)
+	messages := func(name, key string, w ExportWindow, at Position, rows int) {
+		o := orderAfter(&at, perMillisecond)
+		q, args := w.query(postgres, o, "messages", "time_us", exportMessageColumns, &at, 1001)
+		plans[fmt.Sprint("messages ", name, o)] = plan{question{q, args}, rows, o.index(key)}
+	}
+	conversations("first", window, first, 3100)
+	conversations("middle", window, middle, 3100)
+	messages("first", "messages_agent", window, first, 1100)
+	messages("middle", "messages_agent", window, middle, 1100)
 	rare, shared, one := window, window, window
 	rare.Agents, shared.Agents, one.Conversation = []string{"rare"}, []string{"a0", "a1", "a2", "a3", "rare"}, "c15001"
-	conversations("of a rare agent", rare, nil, 20)
-	messages("of a rare agent", "messages_agent", rare, nil, 20)
-	conversations("of a shared name", shared, nil, 12_000)
-	messages("of a shared name", "messages_agent", shared, &middle, 12_000)
-	messages("of a conversation", "messages_conversation", one, nil, 10)
-	for name, f := range map[string]ConversationFilter{
+	conversations("of a rare agent", rare, first, 20)
+	messages("of a rare agent", "messages_agent", rare, first, 20)
+	conversations("of a shared name", shared, first, 12_000)
+	messages("of a shared name", "messages_agent", shared, middle, 12_000)
+	messages("of a conversation", "messages_conversation", one, first, 10)
+}
+
+// addLists adds the pages of the conversations' list.
+func addLists(plans map[string]plan, postgres, printed bool) {
+	last := Position{At: 1 << 62, Printed: printed}
+	middle := Position{At: 1700015000000000, ID: "c15000", Printed: printed}
+	list := func(name string, f ConversationFilter, before Position, limit, rows int, key string) {
+		f.Tenant = "big"
+		o := orderAfter(&before, perSecond)
+		w := f.walk(postgres, o)
+		w.args[1], w.args[2], w.args[4] = before.At/o.unit, before.ID, limit
+		if rows > limit { // fewer may as well be sorted
+			key = o.index(key)
+		}
+		plans[fmt.Sprint("list ", name, o)] = plan{question{w.query, w.args}, rows, key}
+	}
+	for index, f := range map[string]ConversationFilter{
 		"conversations_start":   {},
 		"conversations_agent":   {AgentID: "a1"},
 		"conversations_user":    {UserID: "u3"},
 		"conversations_outcome": {CallSuccessful: "unknown"},
 	} {
-		for at, before := range map[string]Position{"first": {At: 1 << 62}, "middle": middle} {
-			plans["list by "+name+", "+at] = listPlan(postgres, f, before, 31, 40, name)
-		}
+		list("by "+index+", first", f, last, 31, 40, index)
+		list("by "+index+", middle", f, middle, 31, 40, index)
 	}
-	plans["list of a rare agent"] = listPlan(postgres, ConversationFilter{AgentID: "rare"}, Position{At: 1 << 62}, 31, 10, "conversations_agent")
-	plans["list of a rare user"] = listPlan(postgres, ConversationFilter{UserID: "rare"}, Position{At: 1 << 62}, 31, 10, "conversations_user")
-	plans["list of a rare outcome"] = listPlan(postgres, ConversationFilter{CallSuccessful: "failure"}, Position{At: 1 << 62}, 31, 10, "conversations_outcome")
+	list("of a rare agent", ConversationFilter{AgentID: "rare"}, last, 31, 10, "conversations_agent")
+	list("of a rare user", ConversationFilter{UserID: "rare"}, last, 31, 10, "conversations_user")
+	list("of a rare outcome", ConversationFilter{CallSuccessful: "failure"}, last, 31, 10, "conversations_outcome")
 	all := ConversationFilter{AgentID: "rare", UserID: "u3", CallSuccessful: "failure"}
-	plans["list by all filters"] = listPlan(postgres, all, middle, maxExamined, maxExamined+10, "conversations_user")
-	return plans
-}
-
-func listPlan(postgres bool, f ConversationFilter, before Position, limit, rows int, key string) plan {
-	f.Tenant = "big"
-	w := f.walk(postgres)
-	w.args[1], w.args[2], w.args[4] = before.At, before.ID, limit
-	return plan{question{w.query, w.args}, rows, key}
+	list("by all filters", all, middle, maxExamined, maxExamined+10, "conversations_user")
 }
 
 func hundred() (ids []string) {
