@@ -73,6 +73,9 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 	if err != nil && lost != nil { // a claim ends with its own commit, too
 		err = lost
 	}
+	if err == nil {
+		logMissing(log, built.Missing)
+	}
 	return b.settle(ctx, claim, log, err, Ended{
 		Key: t.Key, Took: b.now().Sub(started), Size: built.Size, Files: built.Files, Missing: len(built.Missing),
 	})
@@ -134,11 +137,8 @@ func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log 
 		return catalog.Built{}, err
 	}
 	built := catalog.Built{
-		Wanted: in.Wanted, Size: result.Size, Files: result.Files, Sessions: result.Sessions,
+		Wanted: in.Wanted, Size: result.Size, Files: result.Files, Sessions: result.Sessions, Missing: missingOf(result.Missing),
 		ManifestSHA256: result.ManifestSHA256, ETag: etag, Took: b.now().Sub(started),
-	}
-	for _, m := range result.Missing {
-		built.Missing = append(built.Missing, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
 	return built, b.step(last, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(drain, ctx, c, built, log) })
 }
@@ -267,6 +267,7 @@ func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, 
 	}
 	f := failureOf(err)
 	e.Kind = f.Kind
+	logMissing(log, f.Missing)
 	log.Warn("build failed", zap.String("kind", string(f.Kind)), zap.Bool("final", f.Final), zap.Error(err))
 	b.persist(tell, log, func() error { return b.catalog.Fail(tell, c, f) })
 	return queue.Recorded(domain.Wrap(f.Kind, err, "%s", f.Message))

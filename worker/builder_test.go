@@ -3,8 +3,13 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -85,6 +90,34 @@ func TestBuildFails(t *testing.T) {
 		w.expectKind(b.Hour(w.ctx, task(n)), kind)
 		if v := w.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) || v.LastError == "" {
 			t.Errorf("hour %d: %s %s %q", n, v.State, v.LastKind, v.LastError)
+		}
+	}
+}
+
+// A build fails for want of every recording: the hour and the log name each with its own reason.
+func TestBuildNamesWhatIsMissing(t *testing.T) {
+	w := newWorld(t)
+	size, sum := int64(5), uint32(1)
+	gone := w.recording(hour(1), &size)
+	other := w.recording(hour(1), &size)
+	w.put(other, []byte("elevenbytes"))
+	changed := w.recordingWithSum(hour(1), &size, &sum)
+	w.put(changed, []byte("bytes"))
+	w.plan()
+	core, logs := observer.New(zap.WarnLevel)
+	b := worker.NewBuilder(config(), w.catalog, w.store.Recordings(), w.store.Archives(), time.Now, zap.New(core))
+	w.expectKind(b.Hour(w.ctx, task(1)), domain.KindAllMissing)
+	want := map[string]string{gone: catalog.ReasonNotFound, other: catalog.ReasonSize, changed: catalog.ReasonChecksum}
+	story, err := w.catalog.HourStory(w.ctx, hour(1))
+	w.must(err)
+	named := logs.FilterMessage("recordings are not in the archive").All()
+	if len(story.Missing) != len(want) || len(named) != 1 {
+		t.Fatalf("the hour names %v, the log has %d lines", story.Missing, len(named))
+	}
+	text := fmt.Sprint(named[0].ContextMap()["recordings"], w.view(1).LastError)
+	for _, m := range story.Missing {
+		if m.Reason != want[m.ObjectKey] || !strings.Contains(text, m.Reason+" "+m.ObjectKey) || !strings.Contains(text, m.Reason+" (1): ") {
+			t.Errorf("%+v, want %s, told as %s", m, want[m.ObjectKey], text)
 		}
 	}
 }

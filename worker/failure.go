@@ -3,7 +3,10 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+
+	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
@@ -14,23 +17,25 @@ import (
 // failureOf says what the catalog is told about a build that failed. Final
 // failures can't be helped by trying again soon.
 func failureOf(err error) catalog.Failure {
+	if all := (*archiver.AllMissingError)(nil); errors.As(err, &all) {
+		missing := missingOf(all.Missing)
+		kind := domain.KindUnreadable
+		if slices.ContainsFunc(missing, func(m catalog.Missing) bool { return m.Reason != catalog.Unreadable }) {
+			kind = domain.KindAllMissing
+		}
+		return catalog.Failure{Kind: kind, Message: nothingLeft(missing), Final: true, Missing: missing}
+	}
 	known := []struct {
 		is      error
 		kind    domain.Kind
 		final   bool
 		message string
 	}{
-		{archiver.ErrAllMissing, domain.KindAllMissing, true, "none of the hour's recordings is in the object store; upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built"},
 		{archiver.ErrTooLarge, domain.KindTooLarge, true, "the archive would be larger than the object store takes"},
 		{archiver.ErrInvalid, domain.KindBadCatalog, true, "a recording of this hour can't be archived as it was registered"},
 		{archiver.ErrUnstable, domain.KindSourceFault, false, "the recordings kept changing while they were archived"},
 		{archiver.ErrStalled, domain.KindStalled, false, "no byte moved for too long while the archive was built"},
 		{context.DeadlineExceeded, domain.KindStalled, false, "a step of the build took too long"},
-	}
-	var all *archiver.AllMissingError
-	if errors.As(err, &all) && !slices.ContainsFunc(all.Missing, func(m archiver.Missing) bool { return m.Reason != archiver.Unreadable }) {
-		return catalog.Failure{Kind: domain.KindUnreadable, Final: true, Message: "none of the hour's recordings can be read: they are in cold storage, or their access is denied; " +
-			"bring them back, or let callvault's user read them, and the hour is built within an hour"}
 	}
 	for _, k := range known {
 		if errors.Is(err, k.is) {
@@ -44,6 +49,38 @@ func failureOf(err error) catalog.Failure {
 	return catalog.Failure{
 		Kind: kind, Message: message,
 		Final: kind == domain.KindTooLarge || kind == domain.KindInvalid || kind == domain.KindRefused,
+	}
+}
+
+// missingOf gives the catalog's word for recordings that the archiver left out.
+func missingOf(list []archiver.Missing) []catalog.Missing {
+	var out []catalog.Missing
+	for _, m := range list {
+		out = append(out, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
+	}
+	return out
+}
+
+// nothingLeft says why no recording of an hour could be archived, and what to do about it.
+func nothingLeft(missing []catalog.Missing) string {
+	text := "none of the hour's recordings could be archived; its page in the console names each with its reason"
+	for _, l := range catalog.Lacks(missing) {
+		text += fmt.Sprintf(". %s (%d): %s", l.Reason, l.Files, l.Advice)
+	}
+	return text
+}
+
+// filesALine bounds how many recordings one line of the log names.
+const filesALine = 100
+
+// logMissing names every recording that is not in its hour's archive.
+func logMissing(log *zap.Logger, missing []catalog.Missing) {
+	for some := range slices.Chunk(missing, filesALine) {
+		named := make([]string, 0, len(some))
+		for _, m := range some {
+			named = append(named, m.Reason+" "+m.ObjectKey)
+		}
+		log.Warn("recordings are not in the archive", zap.Strings("recordings", named))
 	}
 }
 

@@ -113,11 +113,16 @@ func audio(seed int64, size int) []byte {
 // recording registers a recording and gives its key; the bytes are put by put.
 func (w *world) recording(key domain.HourKey, size *int64) string {
 	w.Helper()
+	return w.recordingWithSum(key, size, nil)
+}
+
+func (w *world) recordingWithSum(key domain.HourKey, size *int64, sum *uint32) string {
+	w.Helper()
 	w.serial++
 	object := fmt.Sprintf("calls/%s/%02d/message_%d_agent.opus", key.Day, key.Hour, w.serial)
 	_, err := w.catalog.Register(w.ctx, key.Tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
 		ObjectKey: object, ConversationID: "conversation", SessionID: fmt.Sprintf("session-%d", w.serial%2), MessageID: w.serial, Type: "agent_tts",
-		Timestamp: key.Day.Start().Add(time.Duration(key.Hour)*time.Hour + time.Duration(w.serial)*time.Second), Size: size,
+		Timestamp: key.Day.Start().Add(time.Duration(key.Hour)*time.Hour + time.Duration(w.serial)*time.Second), Size: size, CRC32: sum,
 	}}}})
 	w.must(err)
 	return object

@@ -207,13 +207,6 @@ func (c *Catalog) held(ctx context.Context, b Claim, fn func(tx *sql.Tx, d locke
 	})
 }
 
-// Missing is a recording that is not in an archive because its bytes are gone or changed.
-type Missing struct {
-	ObjectKey string `json:"objectKey"`
-	MessageID int64  `json:"messageId"`
-	Reason    string `json:"reason"`
-}
-
 // Built is what a finished build tells the catalog.
 type Built struct {
 	Wanted         int64 // as BuildInput gave it
@@ -259,6 +252,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 			due_us = CASE WHEN wanted = $6 THEN NULL ELSE `+commitDue+` END, recheck_us = $10, recheck_step = 0
 			WHERE tenant = $1 AND day = $2 AND hour = $3`,
 			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), at, c.rules.LateDelay.Microseconds(), recheck); err != nil {
+			return err
+		}
+		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
 			return err
 		}
 		if err := announceHour(ctx, tx, b, r, at); err != nil {
@@ -323,11 +319,23 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	return n > 0, err
 }
 
-// CommitEmpty ends a build that found no recording at all: an hour that serves nothing has no data.
+// CommitEmpty ends a build that found no recording at all: the hour has no data. An archive that it
+// served holds recordings that were corrected and lie in other hours by now: it is retired, as a
+// revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
 	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
 		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
 			return err
+		}
+		var served, newer bool
+		if err := tx.QueryRowContext(ctx, `SELECT archive IS NOT NULL, wanted <> $4 FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			b.Tenant, b.Day, b.Hour, wanted).Scan(&served, &newer); err != nil {
+			return err
+		}
+		if served && !newer {
+			if err := c.retire(ctx, tx, b, at); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN archive IS NOT NULL THEN 'available'
 				WHEN wanted = $4 THEN 'no_data' ELSE 'pending' END,
@@ -336,6 +344,21 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, at, c.rules.LateDelay.Microseconds()); err != nil {
 			return err
 		}
-		return refreshDay(ctx, tx, b.Tenant, b.Day, at)
+		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
+			return err
+		}
+		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
 	})
+}
+
+// retire ends the archive of a locked hour in which nothing is left.
+func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) error {
+	if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET archive = NULL, revision = $4, recheck_us = NULL WHERE tenant = $1 AND day = $2 AND hour = $3`,
+		b.Tenant, b.Day, b.Hour, b.Revision); err != nil {
+		return err
+	}
+	return announceHour(ctx, tx, b, Built{}, at)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ type HourStory struct {
 	Recheck  time.Time // when missing files are looked for again
 	Took     time.Duration
 	Archives []ArchiveStory // newest first; what was deleted long ago is forgotten
-	Missing  []Missing      // of the archive served
+	Missing  []Missing      // of the archive served, or of the last build where it failed for want of them
 }
 
 // ArchiveStory is one build that got as far as an archive's row.
@@ -74,6 +75,13 @@ func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory,
 			}
 			return a, err
 		}, hourArchivesSQL, key.Tenant, key.Day, key.Hour)
+		if err != nil {
+			return err
+		}
+		failed, err := failedFiles(ctx, tx, key)
+		if len(failed) > 0 {
+			s.Missing = failed
+		}
 		return err
 	})
 	return s, err
@@ -122,7 +130,7 @@ func (c *Catalog) Events(ctx context.Context, tenant string, day domain.Day, hou
 	}
 	var about []AuditEntry
 	for _, e := range all {
-		if len(about) < limit && aboutHour(e.Detail, hour) {
+		if len(about) < limit && aboutHour(e.Detail, day, hour) {
 			about = append(about, e)
 		}
 	}
@@ -130,10 +138,11 @@ func (c *Catalog) Events(ctx context.Context, tenant string, day domain.Day, hou
 }
 
 // aboutHour says whether a line about a day is about the hour too: names it, or names none.
-func aboutHour(detail json.RawMessage, hour int) bool {
+func aboutHour(detail json.RawMessage, day domain.Day, hour int) bool {
 	var d struct {
-		Hour  string       `json:"hour"`
-		Links []issuedLink `json:"links"`
+		Hour  string          `json:"hour"`
+		Links []issuedLink    `json:"links"`
+		Hours []correctedHour `json:"hours"`
 	}
 	if json.Unmarshal(detail, &d) != nil {
 		return false
@@ -141,6 +150,9 @@ func aboutHour(detail json.RawMessage, hour int) bool {
 	hh := domain.HourKey{Hour: hour}.HH()
 	if d.Hour != "" {
 		return d.Hour == hh
+	}
+	if d.Hours != nil {
+		return slices.Contains(d.Hours, correctedHour{day, hh})
 	}
 	for _, l := range d.Links {
 		if l.Hour == hh {

@@ -16,6 +16,7 @@ type standing struct {
 	size      sql.NullInt64 // of the uploaded bytes
 	crc32     sql.NullInt64
 	recording *domain.Recording // nil while none is registered
+	first     *domain.Recording // what its line said before an operator corrected it; nil where none did
 }
 
 // recordings claims every object key that the lines name, compares the recordings with what
@@ -97,24 +98,41 @@ func (r *registration) standing(ctx context.Context) (known map[string]standing,
 		key, s, err := scanStanding(rows)
 		known[key] = s
 		return struct{}{}, err
-	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type
+	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type,
+			f.conversation_id, f.session_id, f.message_id, f.type, f.ts_us, f.size, f.crc32
 		FROM stage_objects s JOIN objects o ON o.key = s.key
 		LEFT JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
+		LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
 		WHERE o.tenant <> $1 OR o.size IS NOT NULL OR r.object_key IS NOT NULL`, r.tenant)
 	return known, err
 }
 
 func scanStanding(rows *sql.Rows) (key string, s standing, err error) {
-	var conversation, session, kind, contentType sql.NullString
-	var message, at, size, crc sql.NullInt64
-	err = rows.Scan(&key, &s.tenant, &s.size, &s.crc32, &conversation, &session, &message, &kind, &at, &size, &crc, &contentType)
-	if err != nil || !at.Valid {
-		return key, s, err
+	var now, first recordingColumns
+	var contentType sql.NullString
+	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, now.into(), []any{&contentType}, first.into())...)
+	if s.recording, s.first = now.recording(key), first.recording(key); s.recording != nil {
+		s.recording.ContentType = contentType.String
 	}
-	s.recording = &domain.Recording{ObjectKey: key, ConversationID: conversation.String, SessionID: session.String,
-		MessageID: message.Int64, Type: kind.String, Timestamp: fromMicros(at.Int64), ContentType: contentType.String,
-		Size: sizeOf(size), CRC32: crcOf(crc)}
-	return key, s, nil
+	return key, s, err
+}
+
+// recordingColumns are the columns of a recording that may not be there.
+type recordingColumns struct {
+	conversation, session, kind sql.NullString
+	message, at, size, crc      sql.NullInt64
+}
+
+func (c *recordingColumns) into() []any {
+	return []any{&c.conversation, &c.session, &c.message, &c.kind, &c.at, &c.size, &c.crc}
+}
+
+func (c *recordingColumns) recording(key string) *domain.Recording {
+	if !c.at.Valid {
+		return nil
+	}
+	return &domain.Recording{ObjectKey: key, ConversationID: c.conversation.String, SessionID: c.session.String, MessageID: c.message.Int64,
+		Type: c.kind.String, Timestamp: fromMicros(c.at.Int64), Size: sizeOf(c.size), CRC32: crcOf(c.crc)}
 }
 
 func sizeOf(n sql.NullInt64) *int64 {
@@ -159,6 +177,9 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 			before = &earlier
 		}
 		next, rebuild, err := mergeRecording(s, before, l)
+		if err != nil && s.first != nil && repeats(l.Value, *s.first) {
+			continue // the line that an operator corrected since
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +213,7 @@ func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recordi
 	if before != nil {
 		old = *before
 		if field := movedField(old, next); field != "" {
-			return next, false, refuse(l.Number, domain.KindConflict, `%q differs from the one that this recording was registered with`, field)
+			return next, false, contradicts(l.Number, `%q differs from the one that this recording was registered with`, field)
 		}
 		if old.Size == nil {
 			old.Size = sizeOf(s.size)
@@ -202,10 +223,10 @@ func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recordi
 		}
 	}
 	if old.Size != nil && next.Size != nil && *old.Size != *next.Size {
-		return next, false, refuse(l.Number, domain.KindConflict, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
+		return next, false, contradicts(l.Number, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
 	}
 	if old.CRC32 != nil && next.CRC32 != nil && *old.CRC32 != *next.CRC32 {
-		return next, false, refuse(l.Number, domain.KindConflict, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
+		return next, false, contradicts(l.Number, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
 	}
 	if next.Size == nil {
 		next.Size = old.Size
@@ -219,6 +240,12 @@ func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recordi
 	archived := next
 	archived.ContentType = old.ContentType // no archive shows it
 	return next, before == nil || !sameRecording(*before, archived), nil
+}
+
+// contradicts refuses a line that says something else than is known, with the way on where what is
+// known is wrong.
+func contradicts(line int, format string, args ...any) error {
+	return refuse(line, domain.KindConflict, format+"; if this line is right, an operator corrects the recording (callvault recording correct)", args...)
 }
 
 // movedField names the field in which two recordings of one object lie in different places; "" for none.
@@ -236,6 +263,12 @@ func movedField(a, b domain.Recording) string {
 		return "timestamp"
 	}
 	return ""
+}
+
+// repeats says whether a line says nothing that the first one did not.
+func repeats(line, first domain.Recording) bool {
+	return movedField(line, first) == "" && (line.Size == nil || first.Size != nil && *line.Size == *first.Size) &&
+		(line.CRC32 == nil || first.CRC32 != nil && *line.CRC32 == *first.CRC32)
 }
 
 func sameRecording(a, b domain.Recording) bool {

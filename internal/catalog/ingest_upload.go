@@ -12,9 +12,10 @@ import (
 
 // Reserved is what is known of an object key before its bytes come.
 type Reserved struct {
-	Day   domain.Day // its recording's day; "" while none is registered
-	Size  *int64     // bytes that it must have; nil while unknown
-	CRC32 *uint32    // the checksum that it must have; nil while unknown
+	Day       domain.Day // its recording's day; "" while none is registered
+	Size      *int64     // bytes that it must have; nil while unknown
+	CRC32     *uint32    // the checksum that it must have; nil while unknown
+	Corrected bool       // an operator corrected its recording: what the line says counts no more
 }
 
 // ReserveUpload makes the key the tenant's before any byte of it is stored.
@@ -46,17 +47,14 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		if !day.Valid {
 			return nil
 		}
-		err = tx.QueryRowContext(ctx, `SELECT size, crc32 FROM recordings WHERE tenant = $1 AND day = $2 AND object_key = $3`,
-			tenant, day.String, key).Scan(&size, &crc)
+		// What is registered goes before what was uploaded once: the object may be gone since.
+		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, CAST($4 AS BIGINT)), coalesce(r.crc32, CAST($5 AS BIGINT)), f.object_key IS NOT NULL
+			FROM recordings r LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
+			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day.String, key, size, crc).Scan(&size, &crc, &out.Corrected)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		if out.Size == nil {
-			out.Size = sizeOf(size)
-		}
-		if out.CRC32 == nil {
-			out.CRC32 = crcOf(crc)
-		}
+		out.Size, out.CRC32 = sizeOf(size), crcOf(crc)
 		return err
 	})
 	return out, err

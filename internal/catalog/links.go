@@ -84,9 +84,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// errMoved says that a day changed after what decides about a request for it was read: both are read
-// again.
-var errMoved = errors.New("the day changed meanwhile")
+// errMoved says that something changed after what decides about a request for it was read: both are
+// read again.
+var errMoved = errors.New("what was read changed meanwhile")
 
 // lockServed reads a day under its lock and raises the time until which its archives are kept. The
 // day's version stays, so that what others keep of the day stays good. A day without a row gets none:

@@ -13,8 +13,9 @@ import (
 // Failure is why a build ended without an archive.
 type Failure struct {
 	Kind    domain.Kind
-	Message string // safe to show to operators and tenants
-	Final   bool   // trying again soon cannot help: the hour is failed at once
+	Message string    // safe to show to operators and tenants
+	Final   bool      // trying again soon cannot help: the hour is failed at once
+	Missing []Missing // of KindAllMissing and KindUnreadable: every recording of the hour
 }
 
 // Fail counts a failed build. The hour is tried again after a growing wait; when its attempts are
@@ -59,6 +60,9 @@ func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, 
 	if f != nil {
 		if _, err := tx.ExecContext(ctx, `UPDATE hours SET last_error = $4, last_kind = $5, failed_us = $6
 			WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, f.Message, f.Kind, at); err != nil {
+			return err
+		}
+		if err := keepFailedFiles(ctx, tx, key, f.Missing); err != nil {
 			return err
 		}
 	}

@@ -230,3 +230,32 @@ func TestNameAndRecordingMeetAtTheConversation(t *testing.T) {
 		t.Fatalf("archived under %q, want named", last)
 	}
 }
+
+// A correction is held before its commit, when the recording's line comes once more, as it was at
+// first and as it will be: both wait for it, and repeat what is known.
+func TestLinesMeetCorrection(t *testing.T) {
+	m := newMeeting(t)
+	first, later := m.batch("first", m.day, 0), m.batch("first", m.day, 0)
+	later.Recordings[0].Value.Timestamp = m.hold.Start()
+	release := m.lockDay(m.hold)
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.c.Correct(m.Context(), catalog.Correction{Tenant: "acme", ObjectKey: first.Recordings[0].Value.ObjectKey, Reason: "r",
+			Timestamp: &later.Recordings[0].Value.Timestamp})
+		done <- err
+	}()
+	m.blocked(1, done)
+	asItWas, asItIs := m.start(first), m.start(later)
+	m.blocked(3, asItWas)
+	release()
+	m.must(<-done)
+	m.must(<-asItWas)
+	m.must(<-asItIs)
+	_, err := m.c.PlanDay(m.Context(), "acme", m.hold)
+	m.must(err)
+	claim, _, err := m.c.Claim(m.Context(), domain.HourKey{Tenant: "acme", Day: m.hold}, "w")
+	m.must(err)
+	if in, err := m.c.BuildInput(m.Context(), claim); err != nil || len(in.Recordings) != 2 {
+		t.Fatalf("%d recordings lie in the hour, want 2: %v", len(in.Recordings), err)
+	}
+}

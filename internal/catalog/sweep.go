@@ -197,9 +197,6 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
 		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
 
-// Unreadable is the reason of a source that is there and whose bytes the store does not give.
-const Unreadable = string(domain.KindUnreadable)
-
 // recheckWaits are the waits before missing sources are looked for again. Somebody may bring back
 // unreadable ones at any time, so the last wait is repeated for them until the day ends.
 func recheckWaits(missing []Missing) []time.Duration {

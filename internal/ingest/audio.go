@@ -103,6 +103,9 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	if err != nil {
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
 	}
+	if known.Corrected {
+		told = catalog.Reserved{}
+	}
 	for _, k := range []catalog.Reserved{told, known} {
 		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
 			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of its recording say otherwise`, key, size, sum)

@@ -118,7 +118,7 @@ func standingDescs() descs {
 	d.add("oldest_due_age_seconds", "How long the first of them waits; 0 if none.")
 	d.add("building_archives", "Hours that a worker builds.")
 	d.add("oldest_build_age_seconds", "How long the longest of these builds runs; 0 if none.")
-	d.add("missing_files", "Recordings that the archives served lack because the object store had none.")
+	d.add("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.")
 	d.add("archives_with_missing_files", "Archives served that lack recordings.")
 	d.add("cut_short_nights", "Days, one per tenant, that ended within the last week and were never complete.")
 	d.add("webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).", "state")

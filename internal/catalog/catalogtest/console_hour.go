@@ -47,6 +47,39 @@ func story(b *bench) {
 	equal(b, "lease", s.Lease.IsZero(), false)
 }
 
+// failedFiles follows the files that an hour failed for: the last build's, until one succeeds.
+func failedFiles(b *bench) {
+	gone, changed := catalog.Missing{ObjectKey: "k", MessageID: 5, Reason: catalog.ReasonNotFound}, catalog.Missing{ObjectKey: "l", Reason: catalog.ReasonSize}
+	named := func(what string, want ...catalog.Missing) {
+		b.Helper()
+		s, err := b.c.HourStory(b.ctx, b.key(7))
+		b.must(err)
+		equal(b, what, fmt.Sprint(s.Missing), fmt.Sprint(want))
+	}
+	fail := func(kind domain.Kind, missing ...catalog.Missing) {
+		b.Helper()
+		_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, 7, true)
+		b.must(err)
+		b.must(b.c.Fail(b.ctx, b.claim(7), catalog.Failure{Kind: kind, Message: "no", Final: true, Missing: missing}))
+	}
+	b.add(7)
+	fail(domain.KindAllMissing, gone, changed)
+	named("after a failure", gone, changed)
+	fail(domain.KindAllMissing, changed)
+	named("after another", changed)
+	fail(domain.KindStoreFault)
+	named("after one for another reason")
+	fail(domain.KindAllMissing, gone)
+	_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, 7, true)
+	b.must(err)
+	b.must(b.c.Release(b.ctx, b.claim(7)))
+	named("after a drain", gone)
+	b.publish(7)
+	named("after a success")
+	fail(domain.KindAllMissing, gone)
+	named("of a newer revision that failed", gone)
+}
+
 // download begins a download of an hour's archive, as often as the tenant may.
 func (b *bench) download(hour int) {
 	b.Helper()

@@ -21,6 +21,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"running":             runningNow,
 		"failed":              failedPages,
 		"story":               story,
+		"failed files":        failedFiles,
 		"downloads":           downloadCounts,
 		"events":              eventsOfAnHour,
 		"rebuild is written":  rebuildWritten,

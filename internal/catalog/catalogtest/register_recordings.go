@@ -20,15 +20,15 @@ func registerContradictions(b *bench) {
 	size := rec
 	size.Size = ptr(int64(999))
 	b.refused(catalog.Batch{Recordings: lines(1, good, size)}, 2, domain.KindConflict,
-		`"sizeBytes" is 999, and this recording is known to have 1000 bytes`)
+		`"sizeBytes" is 999, and this recording is known to have 1000 bytes`+orCorrect)
 	crc := rec
 	crc.CRC32 = ptr(uint32(1))
 	b.refused(catalog.Batch{Recordings: lines(1, good, crc)}, 2, domain.KindConflict,
-		`"crc32" is 00000001, and this recording is known to have a1b2c3d4`)
+		`"crc32" is 00000001, and this recording is known to have a1b2c3d4`+orCorrect)
 	otherDay := rec
 	otherDay.Timestamp = rec.Timestamp.AddDate(0, 0, 1)
 	b.refused(catalog.Batch{Recordings: lines(1, good, otherDay)}, 2, domain.KindConflict,
-		`"timestamp" differs from the one that this recording was registered with`)
+		`"timestamp" differs from the one that this recording was registered with`+orCorrect)
 	b.rebuilding("after refusals", 1, false)
 	equal(b, "hour 2 stays empty", b.hour(2).State, catalog.StateNoData)
 }
@@ -76,7 +76,7 @@ func registerMoves(b *bench) {
 		"type":           func(r *domain.Recording) { r.Type = "user_stt" },
 		"timestamp":      func(r *domain.Recording) { r.Timestamp = r.Timestamp.Add(time.Hour) },
 	} {
-		reason := fmt.Sprintf("%q differs from the one that this recording was registered with", field)
+		reason := fmt.Sprintf("%q differs from the one that this recording was registered with", field) + orCorrect
 		moved, fresh := rec, b.recording(2, "leg-a")
 		change(&moved)
 		b.refused(catalog.Batch{Recordings: lines(3, fresh, moved)}, 4, domain.KindConflict, reason)
@@ -187,7 +187,7 @@ func uploads(b *bench) {
 	b.wantKind(b.c.RegisterUpload(b.ctx, b.tenant, catalog.Upload{Key: "unreserved"}), domain.KindNotFound)
 	wrong := rec
 	wrong.Size = ptr(int64(5))
-	b.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"sizeBytes" is 5, and this recording is known to have 1000 bytes`)
+	b.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"sizeBytes" is 5, and this recording is known to have 1000 bytes`+orCorrect)
 }
 
 // uploadOfMissing comes again for bytes of which the store's keeping was told, but not that they were back.
@@ -220,7 +220,7 @@ func uploadFirst(b *bench) {
 	b.must(b.c.RegisterUpload(b.ctx, b.tenant, catalog.Upload{Key: rec.ObjectKey, Size: 44, CRC32: 5, New: true}))
 	wrong := rec
 	wrong.CRC32 = ptr(uint32(6))
-	b.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"crc32" is 00000006, and this recording is known to have 00000005`)
+	b.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"crc32" is 00000006, and this recording is known to have 00000005`+orCorrect)
 	b.takeRecordings(rec)
 	b.plan()
 	stored := b.stored(1).Recordings[0]

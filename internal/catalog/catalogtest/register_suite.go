@@ -23,6 +23,11 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"contradictions":                registerContradictions,
 		"known facts fill in":           registerFillsIn,
 		"one object, two lines":         registerMoves,
+		"bytes are corrected":           correctBytes,
+		"uploaded bytes are corrected":  correctUploaded,
+		"a place is corrected":          correctPlace,
+		"lines after corrections":       correctLines,
+		"corrections refused":           correctRefused,
 		"another tenant's key":          registerForeignKey,
 		"key prefix":                    keyPrefix,
 		"key prefix comes later":        keyPrefixComesLater,
@@ -190,7 +195,7 @@ func registerDuplicates(b *bench) {
 	late.Timestamp = rec.Timestamp.Add(time.Second)
 	late.ObjectKey, rec.ObjectKey = "new.opus", "new.opus"
 	b.refused(catalog.Batch{Recordings: lines(4, rec, late)}, 5, domain.KindConflict,
-		`"timestamp" differs from the one that this recording was registered with`)
+		`"timestamp" differs from the one that this recording was registered with`+orCorrect)
 }
 
 func registerAllOrNothing(b *bench) {
@@ -200,7 +205,7 @@ func registerAllOrNothing(b *bench) {
 	wrong.Timestamp = rec.Timestamp.Add(time.Hour)
 	batch := b.allKinds()
 	batch.Recordings = lines(7, b.recording(5, "s1"), wrong)
-	b.refused(batch, 8, domain.KindConflict, `"timestamp" differs from the one that this recording was registered with`)
+	b.refused(batch, 8, domain.KindConflict, `"timestamp" differs from the one that this recording was registered with`+orCorrect)
 	p := b.plan()
 	equal(b, "hours with recordings", p.Due, 1)
 	batch.Recordings = nil

@@ -1,0 +1,270 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// ActionCorrect is an operator's correction of a recording in the audit log.
+const ActionCorrect = "recording.correct"
+
+// Correction is what an operator says that a recording is. What is nil stays as it is.
+type Correction struct {
+	Tenant         string
+	ObjectKey      string
+	Reason         string // for the audit log
+	ConversationID *string
+	SessionID      *string
+	MessageID      *int64
+	Type           *string
+	Timestamp      *time.Time
+	Size           *int64
+	CRC32          *uint32
+	Origin         Origin
+}
+
+// over puts the correction over a recording.
+func (k *Correction) over(r domain.Recording) domain.Recording {
+	put(&r.ConversationID, k.ConversationID)
+	put(&r.SessionID, k.SessionID)
+	put(&r.MessageID, k.MessageID)
+	put(&r.Type, k.Type)
+	put(&r.Timestamp, k.Timestamp)
+	if k.Size != nil {
+		r.Size = k.Size
+	}
+	if k.CRC32 != nil {
+		r.CRC32 = k.CRC32
+	}
+	return r
+}
+
+func put[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// empty says whether there is nothing to correct.
+func (k *Correction) empty() bool {
+	return k.ConversationID == nil && k.SessionID == nil && k.MessageID == nil && k.Type == nil && k.Timestamp == nil && k.Size == nil && k.CRC32 == nil
+}
+
+// Corrected is what became of a correction.
+type Corrected struct {
+	Recording domain.Recording  // as it stands now
+	Changed   map[string]fromTo // by the fields of its line; empty when all was so before
+	Hours     []domain.HourKey  // that are rebuilt: the one that held it, and the one that holds it now
+}
+
+type correctDetail struct {
+	Object  string            `json:"object"`
+	Reason  string            `json:"reason"`
+	Changed map[string]fromTo `json:"changed"`
+	Hours   []correctedHour   `json:"hours"`
+	Remote  string            `json:"remote,omitempty"`
+	Request string            `json:"request,omitempty"`
+}
+
+type correctedHour struct {
+	Day  domain.Day `json:"day"`
+	Hour string     `json:"hour"`
+}
+
+// Correct changes what a recording was registered as, with its line in the audit log, and has the
+// hours rebuilt that this touches. The line that registered it may come again: it changes nothing.
+//
+// Sums that callvault computed from uploaded bytes give way too, or an operator whose object was
+// replaced in the bucket could never go on. But a slip must not undo them: such a correction says
+// size and checksum. Wrong bytes are archived by none, since each build compares what it reads.
+//
+// Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason), KindExpired
+// (the day that it would lie in has ended), KindConflict (uploaded bytes, half contradicted).
+func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err error) {
+	if k.Reason == "" {
+		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; the audit log keeps it")
+	}
+	if k.empty() {
+		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; say at least one of conversation, session, message id, type, timestamp, size, checksum")
+	}
+	err = c.update(ctx, func(tx *sql.Tx) error {
+		out, err = c.correct(ctx, tx, k)
+		return err
+	})
+	return out, err
+}
+
+func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Corrected, err error) {
+	before, bytes, err := lockRecording(ctx, tx, k)
+	if err != nil {
+		return out, err
+	}
+	after := k.over(before)
+	out = Corrected{Recording: after, Changed: changedFields(before, after)}
+	if len(out.Changed) == 0 {
+		return out, nil
+	}
+	contradicts := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32)
+	if contradicts && (k.Size != nil) != (k.CRC32 != nil) {
+		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to say that others are meant, give size and checksum", bytes.text())
+	}
+	from, to := domain.HourOf(k.Tenant, before.Timestamp), domain.HourOf(k.Tenant, after.Timestamp)
+	at, ended, err := lockHours(ctx, tx, from, to)
+	if err != nil {
+		return out, err
+	}
+	if k.Timestamp != nil && after.Timestamp.Sub(fromMicros(at)) > farAhead {
+		return out, domain.Errorf(domain.KindInvalid, "the timestamp is more than a day ahead of callvault's clock")
+	}
+	if ended[to.Day] {
+		return out, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; reopen it first (callvault archive --tenant %s --day %s --reopen)",
+			to.Day, k.Tenant, k.Tenant, to.Day)
+	}
+	if out.Hours = []domain.HourKey{to}; from != to && !ended[from.Day] {
+		out.Hours = []domain.HourKey{from, to}
+	}
+	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
+		return out, err
+	}
+	if contradicts && (k.Size != nil || k.CRC32 != nil) { // the bytes that are meant have not come by way of callvault
+		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
+			return out, err
+		}
+	}
+	if _, err := c.bumpHours(ctx, tx, nil, out.Hours); err != nil {
+		return out, err
+	}
+	detail := correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Remote: k.Origin.Remote, Request: k.Origin.Request}
+	for _, h := range out.Hours {
+		detail.Hours = append(detail.Hours, correctedHour{h.Day, h.HH()})
+	}
+	return out, k.Origin.append(ctx, smallTx{Tx: tx}, at, k.Tenant, ActionCorrect, detail)
+}
+
+// stored is what callvault itself computed from the bytes under a key; nil where it never saw them.
+type stored struct {
+	Size  *int64
+	CRC32 *uint32
+}
+
+func (s stored) text() string {
+	switch {
+	case s.CRC32 == nil:
+		return fmt.Sprintf("%d bytes", *s.Size)
+	case s.Size == nil:
+		return fmt.Sprintf("bytes with the CRC-32 %08x", *s.CRC32)
+	}
+	return fmt.Sprintf("%d bytes with the CRC-32 %08x", *s.Size, *s.CRC32)
+}
+
+func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
+
+// lockRecording locks what a registration of the recording would lock, in its order: the
+// conversation in which it will lie, then its object. So neither misses the other.
+func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s stored, err error) {
+	if err := knownTenant(ctx, tx, k.Tenant); err != nil {
+		return r, s, err
+	}
+	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {
+		return r, s, err
+	}
+	conversation := k.over(r).ConversationID
+	if _, err := tx.ExecContext(ctx, `INSERT INTO conversations (tenant, id, created_us, updated_us)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), now_us, now_us FROM catalog_clock WHERE TRUE
+		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`, k.Tenant, conversation); err != nil {
+		return r, s, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1`, k.ObjectKey); err != nil {
+		return r, s, err
+	}
+	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err == nil && k.over(r).ConversationID != conversation {
+		err = errMoved
+	}
+	return r, s, err
+}
+
+func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domain.Recording, s stored, err error) {
+	r.ObjectKey = key
+	var at int64
+	var size, crc, storedSize, storedCRC sql.NullInt64
+	err = tx.QueryRowContext(ctx, `SELECT r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, o.size, o.crc32
+		FROM objects o JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
+		WHERE o.key = $1 AND o.tenant = $2`, key, tenant).
+		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &storedSize, &storedCRC)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; its hour's page names the keys. Where its line was refused, send line and audio under a new key", tenant)
+	}
+	r.Timestamp, r.Size, r.CRC32 = fromMicros(at), sizeOf(size), crcOf(crc)
+	return r, stored{sizeOf(storedSize), crcOf(storedCRC)}, err
+}
+
+// changedFields gives what differs between two states of a recording, by the fields of its line.
+func changedFields(before, after domain.Recording) map[string]fromTo {
+	changed := map[string]fromTo{}
+	note := func(field string, from, to any) {
+		if from != to {
+			changed[field] = fromTo{from, to}
+		}
+	}
+	note("conversationId", before.ConversationID, after.ConversationID)
+	note("sessionId", before.SessionID, after.SessionID)
+	note("messageId", before.MessageID, after.MessageID)
+	note("type", before.Type, after.Type)
+	note("timestamp", before.Timestamp.Format(time.RFC3339Nano), after.Timestamp.Format(time.RFC3339Nano))
+	note("sizeBytes", valueOf(before.Size), valueOf(after.Size))
+	note("crc32", hexOf(before.CRC32), hexOf(after.CRC32))
+	return changed
+}
+
+func valueOf(n *int64) any {
+	if n == nil {
+		return nil
+	}
+	return *n
+}
+
+func hexOf(sum *uint32) any {
+	if sum == nil {
+		return nil
+	}
+	return fmt.Sprintf("%08x", *sum)
+}
+
+// lockHours locks the days of two hours, in order, and says which of them have ended.
+func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, ended map[domain.Day]bool, err error) {
+	ended = map[domain.Day]bool{}
+	for _, day := range []domain.Day{min(a.Day, b.Day), max(a.Day, b.Day)} {
+		d, err := lockOpenDay(ctx, tx, a.Tenant, day)
+		if err != nil {
+			return 0, nil, err
+		}
+		at, ended[day] = d.at, d.over
+	}
+	return at, ended, nil
+}
+
+// writeCorrection moves a locked recording to where it belongs, and keeps what its line said at first.
+func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, after domain.Recording) error {
+	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
+	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)
+		SELECT object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32 FROM recordings
+		WHERE tenant = $1 AND day = $2 AND object_key = $3 ON CONFLICT (object_key) DO NOTHING`, tenant, from.Day, before.ObjectKey); err != nil {
+		return err
+	}
+	var crc any
+	if after.CRC32 != nil {
+		crc = int64(*after.CRC32)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET day = $4, hour = $5, conversation_id = $6, session_id = $7, message_id = $8, type = $9,
+		ts_us = $10, size = $11, crc32 = $12 WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
+		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, micros(after.Timestamp), valueOf(after.Size), crc); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE objects SET day = $2 WHERE key = $1`, before.ObjectKey, to.Day)
+	return err
+}

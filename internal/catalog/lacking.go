@@ -1,0 +1,85 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Reasons for which a recording is in no archive, as metadata.json names them.
+const (
+	ReasonNotFound = "not_found"
+	ReasonSize     = "size_changed"
+	ReasonChecksum = "checksum_mismatch"
+	Unreadable     = string(domain.KindUnreadable) // it is there, and the store does not give its bytes
+)
+
+// Missing is a recording that is not in an archive because its bytes are gone or changed.
+type Missing struct {
+	ObjectKey string `json:"objectKey"`
+	MessageID int64  `json:"messageId"`
+	Reason    string `json:"reason"`
+}
+
+// Lack is how many recordings are missing for one reason, and what an operator can do about them.
+type Lack struct {
+	Reason string
+	Files  int
+	Advice string
+}
+
+// Lacks sums missing recordings up, by reason.
+func Lacks(missing []Missing) []Lack {
+	counts := map[string]int{}
+	for _, m := range missing {
+		counts[m.Reason]++
+	}
+	var lacks []Lack
+	for _, l := range []Lack{
+		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built"},
+		{ReasonSize, 0, "the object has another size than its recording: correct the size (callvault recording correct --size), or put the right bytes into the bucket and rebuild the hour"},
+		{ReasonChecksum, 0, "the object has another CRC-32 than its recording, or it changed while it was read: correct the checksum (callvault recording correct --crc32), or put the right bytes into the bucket and rebuild the hour"},
+		{Unreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for every 6 hours"},
+	} {
+		if l.Files = counts[l.Reason]; l.Files > 0 {
+			lacks = append(lacks, l)
+		}
+	}
+	return lacks
+}
+
+// keepFailedFiles writes down which files a build of a locked hour failed for; none takes away
+// what an earlier build left.
+func keepFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []Missing) error {
+	if len(missing) == 0 {
+		_, err := tx.ExecContext(ctx, `DELETE FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour)
+		return err
+	}
+	text, err := json.Marshal(missing)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO failed_files (tenant, day, hour, missing) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (tenant, day, hour) DO UPDATE SET missing = excluded.missing`, key.Tenant, key.Day, key.Hour, string(text))
+	return err
+}
+
+// failedFiles reads which files the last build of an hour failed for. A program that does not know
+// of them may have built the hour since: then no error stands.
+func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []Missing, err error) {
+	var text string
+	err = tx.QueryRowContext(ctx, `SELECT f.missing FROM failed_files f
+		JOIN hours h ON h.tenant = f.tenant AND h.day = f.day AND h.hour = f.hour AND h.last_kind IN ($4, $5)
+		WHERE f.tenant = $1 AND f.day = $2 AND f.hour = $3`, key.Tenant, key.Day, key.Hour, domain.KindAllMissing, domain.KindUnreadable).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = json.Unmarshal([]byte(text), &missing)
+	return missing, err
+}
