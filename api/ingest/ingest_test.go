@@ -175,10 +175,10 @@ func TestRecords(t *testing.T) {
 	b.want("what was stored", b.send("POST", recordsPath, strings.NewReader(messages(1, 5003)), nil), 200,
 		`{"lines":5002,"batches":2,"agents":0,"conversations":0,"messages":5002,"recordings":0,"changed":2,"tooLate":0}`)
 	b.want("a contradiction", b.send("POST", recordsPath, strings.NewReader("\n"+strings.ReplaceAll(all, "14:23:45", "14:23:46")), nil), 400,
-		`{"error":"line 5: \"timestamp\" differs from the one that this recording was registered with","line":5,"stored":0}`)
+		`{"error":"line 5: \"timestamp\" differs from the one that this recording was registered with; if this line is right, an operator corrects the recording (callvault recording correct)","line":5,"stored":0}`)
 	moved := strings.NewReplacer(`"messageId":789`, `"messageId":790`, `{"kind":"agent"`, "\n"+`{"kind":"agent"`)
 	b.want("another place", b.send("POST", recordsPath, strings.NewReader(moved.Replace(all)), nil), 400,
-		`{"error":"line 5: \"messageId\" differs from the one that this recording was registered with","line":5,"stored":0}`)
+		`{"error":"line 5: \"messageId\" differs from the one that this recording was registered with; if this line is right, an operator corrects the recording (callvault recording correct)","line":5,"stored":0}`)
 	b.want("another tenant's key", b.send("POST", recordsPath, strings.NewReader(all), http.Header{"X-Organization-Id": {"other"}}), 400,
 		`{"error":"line 4: \"objectKey\" names an object that is not this tenant's","line":4,"stored":0}`)
 }
