@@ -236,7 +236,7 @@ func (d *down) Register(ctx context.Context, tenant string, batch catalog.Batch)
 
 func TestCatalogDown(t *testing.T) {
 	b := newBench(t)
-	b.serve(b.family(&down{Catalog: b.c, after: 1}, nil))
+	b.serve(b.family(&down{Catalog: b.c, after: 1}, ingest.Bucket{Bucket: b.bucket}))
 	got := b.send("POST", recordsPath, strings.NewReader(messages(0, 6000)), nil)
 	b.want("down", got, 503, `{"error":"The service is not available. Please try again.","stored":5000}`)
 	if got.header.Get("Retry-After") != "5" {
