@@ -37,7 +37,9 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := &source{r: r.Body}
-	result, err := h.loader.Load(r.Context(), ingest.Storable{Registrar: h.deps.Catalog, CheckKey: h.deps.Audio.CheckKey}, tenant, in, nil)
+	from := catalog.Origin{Actor: "internal", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
+	to := ingest.Storable{Registrar: ingest.SentBy(from, h.deps.Catalog), CheckKey: h.deps.Audio.CheckKey}
+	result, err := h.loader.Load(r.Context(), to, tenant, in, nil)
 	if err != nil {
 		h.refuseLines(w, r, result, in.err, err)
 		return

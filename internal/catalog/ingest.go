@@ -23,8 +23,9 @@ type Line[T any] struct {
 }
 
 // Batch is what one transaction takes in. Lines of one kind stand in the order of their numbers;
-// where an id stands twice, the later line counts.
+// where an id stands more than once, they count in this order.
 type Batch struct {
+	Origin        Origin // who sent it
 	Agents        []Line[domain.Agent]
 	Conversations []Line[domain.Conversation]
 	Messages      []Line[domain.Message]
@@ -82,24 +83,29 @@ type registration struct {
 	tenant string
 	at     int64 // the catalog's time, for created_us and updated_us
 	n      Counts
-	fresh  []domain.HourKey // one for each new recording
-	touch  []domain.HourKey // hours whose recordings changed
+	origin Origin
+	fields [places]conversationField
+	kept   map[string]*formerCount // former values by kind
+	fresh  []domain.HourKey        // one for each new recording
+	touch  []domain.HourKey        // hours whose recordings changed
 }
 
-// Register takes a batch in, in one transaction: all of it or nothing. Lines replace what stood
-// under their id; a line that says what is known already changes nothing. Every hour that gains
-// or changes a recording is bumped.
+// Register takes a batch in, in one transaction: all of it or nothing. What a line tells replaces what
+// stood under its id, what it lacks stays; a line that says what is known already changes nothing. What
+// was replaced or cleared is kept as former values, and counted in the audit log. Every hour that gains or
+// changes a recording is bumped.
 //
 // Errors: KindNotFound for an unknown tenant, KindUnavailable, and for one bad line a *LineError:
 // KindConflict for a recording that contradicts what is known of its object, KindInvalid for an
-// object key that is not the tenant's.
+// object key that is not the tenant's, and for a new conversation without its agent or start.
 func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts, error) {
 	if b.Len() > MaxBatch {
 		return Counts{}, domain.Errorf(domain.KindTooLarge, "a batch has at most %d lines", MaxBatch)
 	}
 	var n Counts
 	err := c.updateOn(ctx, func(conn *sql.Conn, tx *sql.Tx) error {
-		r := &registration{c: c, tx: tx, tenant: tenant, stages: stager{conn: conn, tx: tx, postgres: c.postgres}}
+		r := &registration{c: c, tx: tx, tenant: tenant, origin: b.Origin, fields: conversationFields(), kept: map[string]*formerCount{},
+			stages: stager{conn: conn, tx: tx, postgres: c.postgres, filled: map[string]bool{}}}
 		if err := r.run(ctx, &b); err != nil {
 			return err
 		}
@@ -130,13 +136,12 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			r.n.Ahead++
 		}
 	}
-	conversations := byKey(b.Conversations, func(c *domain.Conversation) string { return c.ID })
 	for _, step := range []func() error{
-		func() error { return r.agents(ctx, b.Agents) },
-		func() error { return r.conversations(ctx, conversations, b) },
-		func() error { return r.transcripts(ctx, conversations) },
-		func() error { return r.messages(ctx, b.Messages) },
-		func() error { return r.recordings(ctx, b.Recordings, conversations) },
+		func() error { return takeBodies(ctx, r, agentBodies(), b.Agents) },
+		func() error { return r.conversations(ctx, b) },
+		func() error { return takeBodies(ctx, r, messageBodies(), b.Messages) },
+		func() error { return r.recordings(ctx, b.Recordings, b.Conversations) },
+		func() error { return r.auditKept(ctx) },
 	} {
 		if err := step(); err != nil {
 			return err

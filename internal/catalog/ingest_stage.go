@@ -25,13 +25,19 @@ func agentStage() stage {
 	return stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}}
 }
 
+// conversationStage also has what of a row its lines tell.
 func conversationStage() stage {
-	return stage{"stage_conversations", "conversations", []string{
-		"id", "external_id", "session_id", "agent_id", "status", "call_successful", "user_id", "start_us", "end_us",
-		"last_action_us", "session_type", "session_status", "locale", "tags", "metadata", "call_direction", "caller_phone",
-		"callee_phone", "key_mode", "agent_model", "agent_architecture", "base_cost", "total_cost", "user_body",
-		"transcript_created_us", "transcript_turns", "analysis", "analyzed_us", "recording_id", "recording_key",
-		"recording_created_us", "line_hash"}}
+	columns := make([]string, 0, atRaw)
+	for at, f := range conversationFields() {
+		if at < atRaw {
+			columns = append(columns, f.column)
+		}
+	}
+	return stage{"stage_conversations", "(SELECT *, created_us AS said FROM conversations) c", columns}
+}
+
+func historyStage() stage {
+	return stage{"stage_history", "history", []string{"seq", "id", "field", "head", "value", "tail"}}
 }
 
 func transcriptStage() stage {
@@ -54,6 +60,7 @@ type stager struct {
 	conn     *sql.Conn
 	tx       *sql.Tx
 	postgres bool
+	filled   map[string]bool
 }
 
 // fill makes the stage hold exactly these rows until the transaction ends.
@@ -67,6 +74,12 @@ func (s stager) fill(ctx context.Context, st stage, rows [][]any) error {
 		return fmt.Errorf("make %s: %w", st.name, err)
 	}
 	if s.postgres {
+		if s.filled[st.name] {
+			if _, err := s.tx.ExecContext(ctx, "DELETE FROM "+st.name); err != nil {
+				return err
+			}
+		}
+		s.filled[st.name] = true
 		return s.copy(ctx, st, rows)
 	}
 	return s.insert(ctx, st, rows)
@@ -119,16 +132,15 @@ func marks(rows, columns int) string {
 	return row + strings.Repeat(", "+row, rows-1)
 }
 
-// byKey sorts lines by their key, bytewise, and keeps the last of each key.
-func byKey[T any](lines []Line[T], key func(*T) string) []Line[T] {
+// byKey sorts lines by their key, bytewise, and gives the lines of each key in their order.
+func byKey[T any](lines []Line[T], key func(*T) string) (groups [][]Line[T]) {
 	sorted := slices.Clone(lines)
 	slices.SortStableFunc(sorted, func(a, b Line[T]) int { return strings.Compare(key(&a.Value), key(&b.Value)) })
-	kept := sorted[:0]
-	for i := range sorted {
-		if i+1 < len(sorted) && key(&sorted[i].Value) == key(&sorted[i+1].Value) {
-			continue
+	for n := 0; len(sorted) > 0; sorted, n = sorted[n:], 0 {
+		for n < len(sorted) && key(&sorted[n].Value) == key(&sorted[0].Value) {
+			n++
 		}
-		kept = append(kept, sorted[i])
+		groups = append(groups, sorted[:n:n])
 	}
-	return kept
+	return groups
 }

@@ -26,7 +26,8 @@ type Agent struct {
 }
 
 // Conversation is one conversation as ingest lines describe it. Empty strings, nil pointers and
-// nil JSON mean unknown. JSON fields keep the key order and number spelling that they came with.
+// nil JSON mean unknown; what a line does not tell keeps what stands, unless Cleared names it.
+// JSON fields keep the key order and number spelling that they came with.
 type Conversation struct {
 	ID                string
 	ExternalID        string // "" while unknown: the conversation's id stands in
@@ -60,6 +61,8 @@ type Conversation struct {
 	RecordingID       string
 	RecordingKey      string
 	RecordingCreated  *time.Time
+
+	Cleared []string // fields of which the line says that there is none, as "locale" or "transcript.raw"
 }
 
 // Message is one message of a conversation. Body is the line as it came in, without kind.

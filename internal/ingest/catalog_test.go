@@ -115,10 +115,10 @@ func TestRowsAreWhatLinesSay(t *testing.T) {
 			`2025-12-12|23|k.opus|-9223372036854775808|1765583999999999|0|4294967295|audio/ogg`)
 		expect(t, scan(t, rows, "day,tenant,size", "objects WHERE key = 'k.opus'"), `2025-12-12|t|∅`)
 		created := scan(t, rows, "created_us", "conversations")
-		// A line is the whole truth: what it leaves out is unknown from then on.
-		take(t, c, strings.NewReader(`{"kind":"conversation","conversationId":"c1","agentId":"a2","startTime":"2024-01-15T10:30:00Z"}`))
-		expect(t, scan(t, rows, "external_id,agent_id,start_us,end_us,status,tags,metadata,base_cost,user_id,transcript_turns,recording_key", "conversations"),
-			`∅|a2|1705314600000000|∅|∅|∅|∅|∅|∅|∅|∅`)
+		take(t, c, strings.NewReader(`{"kind":"conversation","conversationId":"c1","agentId":"a2","externalConversationId":null,"endTime":null,"status":null,`+
+			`"tags":null,"metadata":null,"baseCost":null,"user":null,"transcript":null,"recording":null}`))
+		expect(t, scan(t, rows, "external_id,agent_id,start_us,end_us,status,tags,metadata,base_cost,user_body,user_id,transcript_turns,recording_key", "conversations"),
+			`∅|a2|1705314600500000|∅|∅|∅|∅|∅|∅|∅|∅|∅`)
 		expect(t, scan(t, rows, "count(*)", "transcripts"), "0")
 		expect(t, scan(t, rows, "created_us", "conversations"), created)
 	})

@@ -243,27 +243,39 @@ func (f *fields) strings(name string) json.RawMessage {
 	return bytes.Clone(v)
 }
 
-// sub reads an object whose own fields mean something; ok is false when it is absent or wrong.
-func (f *fields) sub(name string) (inner fields, ok bool) {
+// inside reads an object whose own fields mean something, unless it is absent, null or wrong.
+func (f *fields) inside(name string, read func(inner *fields)) {
 	v := f.object.get(name)
 	if v == nil || f.err != nil {
-		return inner, false
+		return
 	}
 	if v[0] != '{' {
 		f.fail(name, "must be an object")
-		return inner, false
+		return
 	}
 	o, err := members(v)
 	if err != nil {
 		f.fail(name, "is not right: %v", err)
-		return inner, false
+		return
 	}
-	return fields{object: o, path: f.path + name + "."}, true
-}
-
-// done takes over what was wrong in an inner object.
-func (f *fields) done(inner fields) {
+	inner := fields{object: o, path: f.path + name + "."}
+	read(&inner)
 	if f.err == nil {
 		f.err = inner.err
 	}
+}
+
+// cleared adds to list those of the fields of which the line says that there is none: they are null,
+// or a text without a character. An empty transcript is a value.
+func (f *fields) cleared(list []string, names ...string) []string {
+	for _, name := range names {
+		i, ok := f.object.index[name]
+		if !ok {
+			continue
+		}
+		if v := f.object.members[i].value; string(v) == "null" || string(v) == `""` && name != "raw" {
+			list = append(list, f.path+name)
+		}
+	}
+	return list
 }

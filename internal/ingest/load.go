@@ -40,6 +40,20 @@ func (s Storable) Register(ctx context.Context, tenant string, b catalog.Batch) 
 	return s.Registrar.Register(ctx, tenant, b)
 }
 
+// SentBy gives a Registrar that says of every batch who sent it.
+func SentBy(o catalog.Origin, to Registrar) Registrar { return sender{to, o} }
+
+type sender struct {
+	Registrar
+	origin catalog.Origin
+}
+
+// Register takes the batch in, with its origin.
+func (s sender) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
+	b.Origin = s.origin
+	return s.Registrar.Register(ctx, tenant, b)
+}
+
 // Result says what of a stream is stored.
 type Result struct {
 	Lines   int // lines stored, empty ones not counted

@@ -78,6 +78,15 @@ func (o object) get(name string) []byte {
 	return o.members[i].value
 }
 
+// has says whether the field is there, be it null.
+func (o object) has(name string) bool {
+	_, ok := o.index[name]
+	return ok
+}
+
+// isNull says whether the field is there and null.
+func (o object) isNull(name string) bool { return o.has(name) && o.get(name) == nil }
+
 // without gives the object's bytes without one field.
 func (o object) without(name string) json.RawMessage {
 	size := 2

@@ -93,12 +93,19 @@ func parseRecording(f *fields) *domain.Recording {
 	return r
 }
 
+// parseConversation reads what a line tells of a conversation. A field that it lacks stays what it is,
+// one that is null or an empty text is cleared.
 func parseConversation(f *fields) *domain.Conversation {
+	for _, name := range []string{"agentId", "startTime"} {
+		if f.object.isNull(name) {
+			f.fail(name, "must not be null; a line that lacks it keeps what is known")
+		}
+	}
 	c := &domain.Conversation{
 		ID:                f.id("conversationId", true),
 		ExternalID:        f.id("externalConversationId", false),
 		SessionID:         f.id("sessionId", false),
-		AgentID:           f.id("agentId", true),
+		AgentID:           f.id("agentId", f.object.has("agentId")),
 		SessionType:       f.label("sessionType", false),
 		SessionStatus:     f.label("sessionStatus", false),
 		Status:            f.oneOf("status", "initiated", "in-progress", "processing", "done", "failed"),
@@ -118,38 +125,49 @@ func parseConversation(f *fields) *domain.Conversation {
 		TotalCost:         f.number("totalCost"),
 		User:              f.free("user"),
 	}
-	if t := f.time("startTime", true); t != nil {
+	if t := f.time("startTime", f.object.has("startTime")); t != nil {
 		c.Start = *t
 	}
-	if user, ok := f.sub("user"); ok {
-		c.UserID = user.id("id", false)
-		f.done(user)
-	}
+	c.Cleared = f.cleared(c.Cleared, "externalConversationId", "sessionId", "sessionType", "sessionStatus", "status", "callSuccessful",
+		"endTime", "lastActionAt", "locale", "tags", "metadata", "callDirection", "callerPhone", "calleePhone", "keyMode",
+		"agentModel", "agentArchitecture", "baseCost", "totalCost", "user")
+	f.inside("user", func(user *fields) { c.UserID = user.id("id", false) })
 	parseTranscript(f, c)
-	if analysis, ok := f.sub("postCallAnalysis"); ok {
+	f.part(c, "postCallAnalysis", []string{"analysisData", "analyzedAt"}, func(analysis *fields) {
 		c.AnalysisData = analysis.free("analysisData")
 		c.Analyzed = analysis.time("analyzedAt", false)
-		f.done(analysis)
-	}
-	if recording, ok := f.sub("recording"); ok {
+	})
+	f.part(c, "recording", []string{"id", "objectKey", "createdAt"}, func(recording *fields) {
 		c.RecordingID = recording.id("id", false)
-		c.RecordingKey = recording.key("objectKey")
+		if recording.object.get("objectKey") != nil {
+			c.RecordingKey = recording.key("objectKey")
+		}
 		c.RecordingCreated = recording.time("createdAt", false)
-		f.done(recording)
-	}
+	})
 	return c
 }
 
 func parseTranscript(f *fields, c *domain.Conversation) {
-	transcript, ok := f.sub("transcript")
-	if !ok {
+	f.part(c, "transcript", []string{"raw", "createdAt"}, func(transcript *fields) {
+		if transcript.object.get("raw") != nil {
+			raw := transcript.text("raw", false)
+			c.TranscriptRaw = &raw
+			c.TranscriptTurns = domain.CountTurns(raw)
+		}
+		c.TranscriptCreated = transcript.time("createdAt", false)
+	})
+}
+
+// part reads an object whose members are fields of the conversation: null clears all of them.
+func (f *fields) part(c *domain.Conversation, name string, members []string, read func(part *fields)) {
+	if f.object.isNull(name) {
+		for _, m := range members {
+			c.Cleared = append(c.Cleared, name+"."+m)
+		}
 		return
 	}
-	if transcript.value("raw", true) != nil {
-		raw := transcript.text("raw", false)
-		c.TranscriptRaw = &raw
-		c.TranscriptTurns = domain.CountTurns(raw)
-	}
-	c.TranscriptCreated = transcript.time("createdAt", false)
-	f.done(transcript)
+	f.inside(name, func(part *fields) {
+		read(part)
+		c.Cleared = part.cleared(c.Cleared, members...)
+	})
 }

@@ -40,7 +40,7 @@ func TestConversation(t *testing.T) {
 		BaseCost: json.RawMessage(`0.250`), TotalCost: json.RawMessage(`4.5E-1`), User: json.RawMessage(`{"name":"J","id":"u1"}`),
 		UserID: "u1", TranscriptRaw: &raw, TranscriptTurns: &turns, TranscriptCreated: at(10, 35, 0, 0),
 		AnalysisData: json.RawMessage(`{"b":1,"a":2}`), Analyzed: at(10, 36, 0, 0), RecordingID: "rec",
-		RecordingKey: "recordings/2024/x.webm", RecordingCreated: at(10, 35, 0, 0),
+		RecordingKey: "recordings/2024/x.webm", RecordingCreated: at(10, 35, 0, 0), Cleared: []string{"lastActionAt"},
 	}
 	if d := cmp.Diff(want, l.Conversation); d != "" {
 		t.Fatal(d)
@@ -150,11 +150,12 @@ func TestRefusals(t *testing.T) {
 		{okConv, `"agentId":"a"`, `"agentId":"a","user":{"id":"1","id":"2"}`, `"user" is not right: "id" stands twice`},
 		{okConv, `"agentId":"a"`, `"agentId":"a","transcript":{"raw":[]}`, `"transcript.raw" must be a string`},
 		{okConv, `"agentId":"a"`, `"agentId":"a","transcript":{"raw":"a\u0000b"}`, `"transcript.raw" must not hold the character U+0000`},
-		{okConv, `"agentId":"a"`, `"agentId":"a","transcript":{}`, `"transcript.raw" is missing`},
-		{okConv, `"agentId":"a"`, `"agentId":"a","recording":{"id":"r"}`, `"recording.objectKey" is missing`},
+		{okConv, `"agentId":"a"`, `"agentId":"a","transcript":[]`, `"transcript" must be an object`},
+		{okConv, `"agentId":"a"`, `"agentId":"a","recording":{"objectKey":""}`, `"recording.objectKey" must not be empty`},
 		{okConv, `"agentId":"a"`, `"agentId":"a","postCallAnalysis":{"analysisData":"x"}`, `"postCallAnalysis.analysisData" must be an object`},
-		{okConv, `"agentId":"a",`, ``, `"agentId" is missing`},
-		{okConv, `"startTime":"2024-01-15T10:30:00Z"`, `"x":1`, `"startTime" is missing`},
+		{okConv, `"agentId":"a"`, `"agentId":null`, `"agentId" must not be null; a line that lacks it keeps what is known`},
+		{okConv, `"agentId":"a"`, `"agentId":""`, `"agentId" must not be empty`},
+		{okConv, `"2024-01-15T10:30:00Z"`, `null`, `"startTime" must not be null; a line that lacks it keeps what is known`},
 		{okAgent, okAgent, `[]`, `not a JSON object`},
 		{okAgent, okAgent, `5`, `not a JSON object`},
 		{okAgent, okAgent, `{"a":}`, `not valid JSON at byte 6`},

@@ -119,7 +119,11 @@ func externalID(b *bench) {
 	}
 	named := func(external string, want bool) {
 		b.Helper()
-		b.takeConversation(b.conversation("c-s1", external))
+		line := b.conversation("c-s1", external)
+		if external == "" {
+			line.Cleared = []string{"externalConversationId"}
+		}
+		b.takeConversation(line)
 		b.rebuilding("hour 1 named "+external, 1, want)
 		b.rebuilding("hour 7 named "+external, 7, want)
 		b.rebuilding("hour 2", 2, false)

@@ -166,8 +166,10 @@ func registerReplaces(b *bench) {
 	equal(b, "changed by the repeat", b.take(batch).Changed, 0)
 	without := "x"
 	batch.Conversations[0].Value.TranscriptRaw = nil
+	equal(b, "a line without the transcript", b.take(batch).Changed, 0)
+	batch.Conversations[0].Value.Cleared = []string{"transcript.raw"}
 	equal(b, "transcript taken away", b.take(batch).Changed, 1)
-	batch.Conversations[0].Value.TranscriptRaw = &without
+	batch.Conversations[0].Value.TranscriptRaw, batch.Conversations[0].Value.Cleared = &without, nil
 	equal(b, "transcript again", b.take(batch).Changed, 1)
 }
 

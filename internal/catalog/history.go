@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
+)
+
+// Subject names what has former values.
+type Subject struct {
+	Tenant string
+	Kind   string // agent, conversation or message
+	ID     string
+}
+
+// FormerValue is a value that a line replaced or cleared.
+type FormerValue struct {
+	Field  string          // its name in lines, as "status" or "transcript.raw"
+	Value  json.RawMessage // as it came in; times and texts as JSON strings
+	At     time.Time       // when it was replaced or cleared
+	Origin string          // the actor that sent the line which did it
+}
+
+// FormerPage is one page of former values, the latest first. Next is where the next page continues, 0 at
+// the end.
+type FormerPage struct {
+	Values []FormerValue
+	Next   int64
+}
+
+// ValidKind says whether something of this kind has former values.
+func ValidKind(kind string) bool {
+	return kind == kindAgent || kind == kindConversation || kind == kindMessage
+}
+
+// formerRow is a row of the history.
+type formerRow struct {
+	former
+	seq, at int64
+	origin  string
+}
+
+// Former gives the page of former values that continues at before, which is 0 for the first. A page ends
+// before limit values when they have more than maxBytes. Of what is unknown the page is empty.
+// Errors: KindBadCatalog, KindUnavailable.
+func (c *Catalog) Former(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
+	var page FormerPage
+	err := c.view(ctx, func(tx *sql.Tx) error {
+		page = FormerPage{}
+		if before == 0 {
+			before = math.MaxInt64
+		}
+		rows, err := collect(ctx, tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail FROM history
+			WHERE tenant = $1 AND kind = $2 AND id = $3 AND seq < $4 ORDER BY seq DESC LIMIT $5`, s.Tenant, s.Kind, s.ID, before, limit+1)
+		if err != nil {
+			return err
+		}
+		w := formerWalk{tx: tx, of: s, after: map[string]string{}}
+		for size, i := 0, 0; i < len(rows); i++ {
+			if i == limit || size > maxBytes {
+				page.Next = rows[i-1].seq
+				return nil
+			}
+			value, err := w.value(ctx, &rows[i])
+			if err != nil {
+				return err
+			}
+			size += len(value)
+			shown, err := shownFormer(s.Kind, rows[i].field, value)
+			if err != nil {
+				return err
+			}
+			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: fromMicros(rows[i].at), Origin: rows[i].origin})
+		}
+		return nil
+	})
+	return page, err
+}
+
+func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
+	err = rows.Scan(&f.seq, &f.field, &f.at, &f.origin, &f.head, &f.tail)
+	return f, err
+}
+
+// formerWalk goes back along former values. It reads one at a time, as they may have megabytes.
+type formerWalk struct {
+	tx    *sql.Tx
+	of    Subject
+	after map[string]string // by field, the value that was read last: the one after the next
+}
+
+// value gives a row's whole value. Of each field it is called for the latest first.
+func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
+	err := w.tx.QueryRowContext(ctx, `SELECT value FROM history WHERE seq = $1`, f.seq).Scan(&f.former.value)
+	if err != nil {
+		return "", err
+	}
+	if f.head+f.tail == 0 {
+		w.after[f.field] = f.former.value
+		return f.former.value, nil
+	}
+	after, ok := w.after[f.field]
+	if !ok {
+		if after, err = w.from(ctx, f); err != nil {
+			return "", err
+		}
+	}
+	if f.head+f.tail > len(after) {
+		return "", domain.Errorf(domain.KindBadCatalog, "the former values of %q do not fit each other", f.field)
+	}
+	w.after[f.field] = f.before(after)
+	return w.after[f.field], nil
+}
+
+// from gives the value that came after the row's: it starts at the next one that is kept whole, or else at
+// the one that stands.
+func (w *formerWalk) from(ctx context.Context, f *formerRow) (after string, err error) {
+	const field = ` FROM history WHERE tenant = $1 AND kind = $2 AND id = $3 AND field = $4 AND seq > $5`
+	args := []any{w.of.Tenant, w.of.Kind, w.of.ID, f.field, f.seq}
+	whole := int64(math.MaxInt64)
+	err = w.tx.QueryRowContext(ctx, `SELECT seq, value`+field+` AND head = 0 AND tail = 0 ORDER BY seq LIMIT 1`, args...).Scan(&whole, &after)
+	if errors.Is(err, sql.ErrNoRows) {
+		after, err = w.standing(ctx, f.field)
+	}
+	if err != nil {
+		return "", err
+	}
+	between, err := collect(ctx, w.tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail`+field+` AND seq < $6 ORDER BY seq DESC`,
+		append(args, whole)...)
+	if err != nil {
+		return "", err
+	}
+	w.after[f.field] = after
+	for i := range between {
+		if after, err = w.value(ctx, &between[i]); err != nil {
+			return "", err
+		}
+	}
+	return after, nil
+}
+
+// standing gives the value of a conversation's field that stands.
+func (w *formerWalk) standing(ctx context.Context, name string) (string, error) {
+	var value sql.NullString
+	for at, f := range conversationFields() {
+		if f.name != name {
+			continue
+		}
+		query := `SELECT ` + f.column + ` FROM conversations WHERE tenant = $1 AND id = $2`
+		if at == atRaw {
+			query = `SELECT raw FROM transcripts WHERE tenant = $1 AND conversation_id = $2`
+		}
+		err := w.tx.QueryRowContext(ctx, query, w.of.Tenant, w.of.ID).Scan(&value)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return value.String, err
+	}
+	return "", nil
+}
+
+// shownFormer turns a value as it is kept into JSON.
+func shownFormer(kind, name, value string) (json.RawMessage, error) {
+	if kind != kindConversation {
+		return json.RawMessage(value), nil
+	}
+	for _, f := range conversationFields() {
+		switch {
+		case f.name != name:
+		case f.form == jsonForm:
+			return json.RawMessage(value), nil
+		case f.form == timeForm:
+			us, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return nil, domain.Wrap(domain.KindBadCatalog, err, "a former value of %q is no time", name)
+			}
+			return rawjson.AppendString(nil, fromMicros(us).Format(time.RFC3339Nano)), nil
+		}
+	}
+	return rawjson.AppendString(nil, value), nil
+}

@@ -1,0 +1,185 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
+)
+
+// maxBody bounds what lines make of an agent or a message together, in bytes: as much as one line may have.
+const maxBody = 1 << 20
+
+// bodied is a kind of row that keeps its lines' JSON.
+type bodied[T any] struct {
+	kind   string
+	stage  stage
+	key    string // field of the line that holds the id
+	id     func(*T) string
+	body   func(*T) json.RawMessage
+	row    func(last *T, body []byte) []any // staged
+	insert string
+	update string
+}
+
+func agentBodies() bodied[domain.Agent] {
+	return bodied[domain.Agent]{kind: kindAgent, stage: agentStage(), key: "agentId",
+		id:   func(a *domain.Agent) string { return a.ID },
+		body: func(a *domain.Agent) json.RawMessage { return a.Body },
+		row: func(a *domain.Agent, body []byte) []any {
+			name := a.Name
+			if name == "" {
+				name = rawjson.Text(body, "name")
+			}
+			return []any{a.ID, name, orNull(rawjson.Text(body, "description")), string(body)}
+		},
+		insert: `INSERT INTO agents (tenant, id, name, description, body, updated_us)
+			SELECT CAST($1 AS TEXT), id, name, description, body, CAST($2 AS BIGINT) FROM stage_agents WHERE TRUE ORDER BY id
+			ON CONFLICT (tenant, id) DO UPDATE SET updated_us = agents.updated_us WHERE agents.tenant IS NULL`,
+		update: `UPDATE agents SET name = s.name, description = s.description, body = s.body, updated_us = $2
+			FROM stage_agents s WHERE agents.tenant = $1 AND agents.id = s.id`,
+	}
+}
+
+func messageBodies() bodied[domain.Message] {
+	return bodied[domain.Message]{kind: kindMessage, stage: messageStage(), key: "messageId",
+		id:   func(m *domain.Message) string { return m.ID },
+		body: func(m *domain.Message) json.RawMessage { return m.Body },
+		row: func(m *domain.Message, body []byte) []any {
+			return []any{m.ID, m.ConversationID, micros(m.Time), m.Type, string(body)}
+		},
+		insert: `INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+			SELECT CAST($1 AS TEXT), id, conversation_id, time_us, type, body,
+				(SELECT c.agent_id FROM conversations c WHERE c.tenant = $1 AND c.id = stage_messages.conversation_id)
+			FROM stage_messages WHERE CAST($2 AS BIGINT) > 0 ORDER BY id
+			ON CONFLICT (tenant, id) DO UPDATE SET body = messages.body WHERE messages.tenant IS NULL`,
+		update: `UPDATE messages SET conversation_id = s.conversation_id, time_us = s.time_us, type = s.type, body = s.body,
+				agent_id = (SELECT c.agent_id FROM conversations c WHERE c.tenant = $1 AND c.id = s.conversation_id)
+			FROM stage_messages s WHERE CAST($2 AS BIGINT) > 0 AND messages.tenant = $1 AND messages.id = s.id`,
+	}
+}
+
+// takeBodies inserts the rows that are new, as the first of their lines says, and merges all lines into
+// those that stand.
+func takeBodies[T any](ctx context.Context, r *registration, k bodied[T], lines []Line[T]) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	groups := byKey(lines, k.id)
+	rows := make([][]any, 0, len(groups))
+	place := make(map[string][]Line[T], len(groups))
+	many := len(groups) < len(lines)
+	for _, g := range groups {
+		rows = append(rows, k.row(&g[0].Value, k.body(&g[0].Value)))
+		place[k.id(&g[0].Value)] = g
+	}
+	if err := r.stages.fill(ctx, k.stage, rows); err != nil {
+		return err
+	}
+	fresh, count, err := r.insert(ctx, k.insert, many)
+	if err != nil || !many && count == len(rows) {
+		return err
+	}
+	differing, err := collect(ctx, r.tx, func(rows *sql.Rows) (v sized, err error) {
+		err = rows.Scan(&v.id, &v.bytes)
+		return v, err
+	}, differingSQL(k.stage, many), r.tenant)
+	if err != nil {
+		return err
+	}
+	return inSizes(differing, func(ids []string) error { return mergeBodies(ctx, r, k, ids, place, fresh) })
+}
+
+// differingSQL finds the rows that lines may change, beginning at the few staged ones.
+func differingSQL(st stage, many bool) string {
+	query := `SELECT b.id, CAST(octet_length(b.body) AS BIGINT) FROM ` + st.name + ` s CROSS JOIN ` + st.from + ` b WHERE b.tenant = $1 AND b.id = s.id`
+	if many { // what is equal to its first line is changed by the next
+		return query
+	}
+	return query + ` AND b.body <> s.body`
+}
+
+// mergeBodies merges lines into some of the rows that stand. They are locked.
+func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids []string, place map[string][]Line[T], fresh map[string]bool) error {
+	type body struct {
+		id   string
+		text []byte
+	}
+	stood, err := collect(ctx, r.tx, func(rows *sql.Rows) (b body, err error) {
+		err = rows.Scan(&b.id, &b.text)
+		return b, err
+	}, `SELECT id, body FROM `+k.stage.from+` WHERE tenant = $1 AND id IN (`+parameters(2, len(ids))+`)`, append([]any{r.tenant}, texts(ids)...)...)
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	var formers []former
+	for _, b := range stood {
+		lines := place[b.id]
+		merged, replaced, err := mergeLines(k, b.id, b.text, lines)
+		if err != nil {
+			return err
+		}
+		if len(replaced) == 0 && string(merged) == string(b.text) {
+			continue
+		}
+		if fresh[b.id] {
+			r.n.Changed-- // it is counted once
+		}
+		formers = append(formers, replaced...)
+		rows = append(rows, k.row(&lines[len(lines)-1].Value, merged))
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := r.keep(ctx, k.kind, formers); err != nil {
+		return err
+	}
+	if err := r.stages.fill(ctx, k.stage, rows); err != nil {
+		return err
+	}
+	return r.exec(ctx, k.update, r.tenant, r.at)
+}
+
+// mergeLines merges lines into what stands, and gives the values that they replace.
+func mergeLines[T any](k bodied[T], id string, body []byte, lines []Line[T]) (merged []byte, formers []former, err error) {
+	const null = "null"
+	for i := range lines {
+		next := k.body(&lines[i].Value)
+		body, err = rawjson.Merge(body, next, func(name string, before, after []byte) {
+			if name != k.key && string(before) != null {
+				formers = append(formers, former{id: id, field: name, value: string(before), cleared: string(after) == null})
+			}
+		})
+		if err != nil {
+			return nil, nil, domain.Wrap(domain.KindBadCatalog, err, "the catalog holds an object that is none")
+		}
+		if len(body) > maxBody && len(body) > len(next) {
+			return nil, nil, refuse(lines[i].Number, domain.KindInvalid, "together with what is known of it, the %s has more than %d bytes", k.kind, maxBody)
+		}
+	}
+	return body, formers, nil
+}
+
+// sized is a row to read, with its length in bytes.
+type sized struct {
+	id    string
+	bytes int64
+}
+
+// inSizes calls fn with some ids at a time, so that what is read of them has readAtOnce bytes, or is one row.
+func inSizes(list []sized, fn func(ids []string) error) error {
+	for n := 0; len(list) > 0; list, n = list[n:], 0 {
+		var ids []string
+		for size := int64(0); n < len(list) && n < idChunk && (n == 0 || size+list[n].bytes <= readAtOnce); n++ {
+			size += list[n].bytes
+			ids = append(ids, list[n].id)
+		}
+		if err := fn(ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package catalog
+
+import (
+	"context"
+	"unicode/utf8"
+)
+
+// Kinds of what has former values.
+const (
+	kindAgent        = "agent"
+	kindConversation = "conversation"
+	kindMessage      = "message"
+)
+
+// ActionReplaced is the audit log's line of a batch that replaced or cleared something.
+const ActionReplaced = "records.replaced"
+
+// shortValue is up to how many bytes a former value is kept whole.
+const shortValue = 128
+
+// former is a value that a line replaced or cleared. What it has in common with the value after it is
+// not kept twice: a transcript that comes again with each turn would fill the history with its square.
+type former struct {
+	id, field  string
+	head, tail int    // bytes that it begins and ends with of the value after it
+	value      string // the bytes between
+	copied     bool   // it is still there, and is copied within the database
+	cleared    bool   // nothing came after it
+}
+
+// formerOf gives a former value by the one that came after it: text, or nil for none.
+func formerOf(id, field, value string, after any) former {
+	next, replaced := after.(string)
+	f := former{id: id, field: field, value: value, cleared: after == nil}
+	if !replaced || len(value) <= shortValue {
+		return f
+	}
+	for f.head < min(len(value), len(next)) && value[f.head] == next[f.head] {
+		f.head++
+	}
+	for f.head > 0 && f.head < len(value) && !utf8.RuneStart(value[f.head]) {
+		f.head--
+	}
+	for f.tail < min(len(value), len(next))-f.head && value[len(value)-1-f.tail] == next[len(next)-1-f.tail] {
+		f.tail++
+	}
+	for f.tail > 0 && !utf8.RuneStart(value[len(value)-f.tail]) {
+		f.tail--
+	}
+	if 2*(f.head+f.tail) < len(value) {
+		f.head, f.tail = 0, 0
+		return f
+	}
+	f.value = value[f.head : len(value)-f.tail]
+	return f
+}
+
+// before gives the former value back, from the one that came after it.
+func (f former) before(after string) string {
+	return after[:f.head] + f.value + after[len(after)-f.tail:]
+}
+
+// formerCount counts former values of one kind.
+type formerCount struct {
+	Replaced int `json:"replaced"`
+	Cleared  int `json:"cleared"`
+}
+
+// keep writes former values, in the order in which they were replaced. It comes before they are.
+func (r *registration) keep(ctx context.Context, kind string, formers []former) error {
+	if len(formers) == 0 {
+		return nil
+	}
+	n := r.kept[kind]
+	if n == nil {
+		n = &formerCount{}
+		r.kept[kind] = n
+	}
+	rows := make([][]any, 0, len(formers))
+	for i := range formers {
+		f := &formers[i]
+		var value any
+		if !f.copied {
+			value = f.value
+		}
+		rows = append(rows, []any{int64(i), f.id, f.field, int64(f.head), value, int64(f.tail)})
+		if f.cleared {
+			n.Cleared++
+		} else {
+			n.Replaced++
+		}
+	}
+	if err := r.stages.fill(ctx, historyStage(), rows); err != nil {
+		return err
+	}
+	value := "s.value"
+	if kind == kindConversation {
+		value = copiedSQL()
+	}
+	_, err := r.tx.ExecContext(ctx, `INSERT INTO history (tenant, kind, id, field, at_us, origin, head, value, tail)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), s.id, s.field, CAST($3 AS BIGINT), CAST($4 AS TEXT), s.head, `+value+`, s.tail
+		FROM stage_history s ORDER BY s.seq`, r.tenant, kind, r.at, r.origin.Actor)
+	return err
+}
+
+// copiedSQL is a staged former value, or the one that still stands in its conversation.
+func copiedSQL() string {
+	sql := "CASE WHEN s.value IS NOT NULL THEN s.value"
+	for at, f := range conversationFields() {
+		switch {
+		case at == atRaw:
+			sql += " WHEN s.field = '" + f.name + "' THEN (SELECT t.raw FROM transcripts t WHERE t.tenant = $1 AND t.conversation_id = s.id)"
+		case f.long:
+			sql += " WHEN s.field = '" + f.name + "' THEN (SELECT c." + f.column + " FROM conversations c WHERE c.tenant = $1 AND c.id = s.id)"
+		}
+	}
+	return sql + " END"
+}
+
+// replacedDetail is the detail of ActionReplaced.
+type replacedDetail struct {
+	Agents        *formerCount `json:"agents,omitempty"`
+	Conversations *formerCount `json:"conversations,omitempty"`
+	Messages      *formerCount `json:"messages,omitempty"`
+	Remote        string       `json:"remote,omitempty"`
+	Request       string       `json:"request,omitempty"`
+}
+
+// auditKept says in the audit log how many values were replaced and cleared.
+func (r *registration) auditKept(ctx context.Context) error {
+	if len(r.kept) == 0 {
+		return nil
+	}
+	return r.origin.append(ctx, smallTx{Tx: r.tx}, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.kept[kindAgent],
+		Conversations: r.kept[kindConversation], Messages: r.kept[kindMessage], Remote: r.origin.Remote, Request: r.origin.Request})
+}
