@@ -204,7 +204,7 @@ func TestFirstLineNeedsAgentAndStart(t *testing.T) {
 		for lines, want := range map[string]string{
 			bare: `line 1: "agentId" is missing: nothing is known of this conversation yet`,
 			stub + "\n" + strings.Replace(full, `"startTime"`, `"x"`, 1): `line 2: "startTime" is missing: nothing is known of this conversation yet`,
-			bare + "\n" + full:                     `line 1: "agentId" is missing: nothing is known of this conversation yet`,
+			bare + "\n" + full:                    `line 1: "agentId" is missing: nothing is known of this conversation yet`,
 			strings.Replace(bare, "c1", "new", 1): `line 1: "agentId" is missing: nothing is known of this conversation yet`,
 		} {
 			_, err := ingest.Load(t.Context(), c, "t", strings.NewReader(lines), nil)
