@@ -5,10 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"hash/crc32"
+	"maps"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -53,6 +58,43 @@ func TestSweepSuperseded(t *testing.T) {
 		t.Errorf("nothing is left to do: %+v", r)
 	}
 	w.served(5)
+}
+
+// On a bucket that keeps versions nothing of a replaced archive stays stored, and all of its
+// neighbours does.
+func TestSweepVersions(t *testing.T) {
+	w := newWorld(t)
+	s3 := testenv.MinIO(t)
+	client, err := minio.New(strings.TrimPrefix(s3.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(s3.AccessKey, s3.SecretKey, "")})
+	w.must(err)
+	archives := w.store.Archives()
+	w.must(client.EnableVersioning(w.ctx, archives.Name()))
+	w.add(hour(5), 100)
+	w.plan()
+	b := w.builder(config())
+	w.must(b.Hour(w.ctx, task(5)))
+	first := w.view(5).Archive.ObjectKey
+	w.add(hour(5), 200)
+	_, err = w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
+	w.must(err)
+	w.must(b.Hour(w.ctx, task(5)))
+	second := w.view(5).Archive.ObjectKey
+	for _, key := range []string{first, first + "2", first + ".d/x"} { // the first gets another version
+		_, err := archives.Put(w.ctx, key, []byte("x"), objstore.PutOptions{})
+		w.must(err)
+	}
+	w.at(night().Add(2 * time.Hour))
+	if r := w.sweep(); r.Deleted != 1 {
+		t.Errorf("swept %+v", r)
+	}
+	left := map[string]int{}
+	for v := range client.ListObjectsIter(w.ctx, archives.Name(), minio.ListObjectsOptions{Recursive: true, WithVersions: true}) {
+		w.must(v.Err)
+		left[v.Key]++
+	}
+	if want := map[string]int{second: 1, first + "2": 1, first + ".d/x": 1}; !maps.Equal(left, want) {
+		t.Errorf("versions left: %v, want %v", left, want)
+	}
 }
 
 // What a builder left when it was killed is aborted and deleted, also when

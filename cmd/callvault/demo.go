@@ -45,7 +45,8 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cfg, err := d.settings.Complete(config.Parts{Data: filepath.Join(dir, "data"), Recordings: "recordings", Archives: "archives", LogLevel: "error"})
+	cfg, err := d.settings.Complete(config.Parts{Data: filepath.Join(dir, "data"), Recordings: "recordings", Archives: "archives",
+		Prefix: domain.DefaultArchivesPrefix, LogLevel: "error"})
 	if err != nil {
 		return err
 	}

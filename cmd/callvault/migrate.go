@@ -19,12 +19,16 @@ type migrateCmd struct {
 
 type migrateUpCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
+	AdoptBucket  bool `help:"Take the archives bucket over from an installation whose catalog is lost for good."`
 	JSON         bool `help:"Print JSON."`
 }
 
 // Help shows examples below the flags.
 func (*migrateUpCmd) Help() string {
-	return "Run it once before the roles start, and at every upgrade. Several at once do no harm.\n\nExamples:\n\n    callvault migrate up"
+	return "Run it once before the roles start, and at every upgrade. Several at once do no harm.\n\n" +
+		"The object PREFIX/installation of the archives bucket names the installation that its keys belong to. Another one is refused; with " +
+		"--adopt-bucket it takes their place. The archives that lie there stay, and nothing serves or deletes them.\n\n" +
+		"Examples:\n\n    callvault migrate up\n    callvault migrate up --adopt-bucket"
 }
 
 // Run prepares the parts.
@@ -34,7 +38,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	return app.Make(ctx, cfg, log, func(ctx context.Context, p *app.Parts) error {
-		done, err := p.Prepare(ctx)
+		done, err := p.Prepare(ctx, c.AdoptBucket)
 		if err != nil {
 			return err
 		}

@@ -76,9 +76,6 @@ func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		if err := p.EnsureBuckets(ctx); err != nil {
-			return err
-		}
 		return d.show(c.JSON, tenantView(t), func() string {
 			return fmt.Sprintf("tenant %s created; next: callvault app create --tenant %s", t.ID, t.ID)
 		})
@@ -170,9 +167,6 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		t, err := p.Catalog.SetTenantAudited(ctx, c.ID, c.apply, commandOrigin())
 		if err != nil {
-			return err
-		}
-		if err := p.EnsureBuckets(ctx); err != nil {
 			return err
 		}
 		return d.show(c.JSON, tenantView(t), func() string { return "tenant " + t.ID + " changed" })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +37,8 @@ type Parts struct {
 	Dir *DataDir
 
 	prepared Prepared
+	ownStore bool        // the object store runs in this process
+	owned    atomic.Bool // the archives bucket's keys were seen to be this installation's
 	tracing  *telemetry.Tracing
 	metrics  *metrics.Metrics
 }
@@ -92,7 +95,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	if !p.Embedded() {
 		return p, nil
 	}
-	_, err := p.Prepare(ctx)
+	_, err := p.Prepare(ctx, false)
 	return p, err
 }
 
@@ -142,6 +145,7 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 			return fmt.Errorf("it ended by itself")
 		}
 	}})
+	p.ownStore = true
 	p.Config.S3Endpoint, p.Config.S3Region = server.Endpoint(), embedded.Region
 	p.Config.S3AccessKey, p.Config.S3SecretKey = config.Secret(accessKey), config.Secret(secretKey)
 	return server.Disk, nil
@@ -152,7 +156,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	c := p.Config
 	var err error
 	// To the catalog no delay at all means its default.
-	rules := catalog.Rules{Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
+	rules := catalog.Rules{ArchivesPrefix: c.Prefix, Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
 	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), rules)
 	if err != nil {
 		return err
@@ -187,9 +191,10 @@ type Prepared struct {
 	Keys       int `json:"keys"`       // signing keys made
 }
 
-// Prepare brings the schema up, makes missing buckets and signing keys. It can be repeated, and
-// run by several processes at once.
-func (p *Parts) Prepare(ctx context.Context) (Prepared, error) {
+// Prepare brings the schema up, makes missing buckets and signing keys, and marks the archives bucket;
+// with adopt, one that an installation without a catalog has left. It can be repeated, and run by
+// several processes at once.
+func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
 	steps, err := p.Catalog.Migrate(ctx)
 	p.prepared.Migrations += steps
 	if err != nil {
@@ -203,16 +208,8 @@ func (p *Parts) Prepare(ctx context.Context) (Prepared, error) {
 	if err := p.sealWebhooks(ctx); err != nil {
 		return p.prepared, err
 	}
-	return p.prepared, p.EnsureBuckets(ctx)
-}
-
-// EnsureBuckets makes missing buckets and gives them their rules. Archives that were left behind
-// expire by the store's own rule after well over twice the longest retention: a backstop behind
-// the sweeper, which a reopened day does not reach.
-func (p *Parts) EnsureBuckets(ctx context.Context) error {
-	longest, err := p.Catalog.LongestRetention(ctx)
-	if err != nil {
-		return err
+	if err := p.Store.EnsureBuckets(ctx); err != nil {
+		return p.prepared, advised(err)
 	}
-	return advised(p.Store.EnsureBuckets(ctx, objstore.EnsureOptions{ExpireArchivesAfter: 2*max(longest, p.Config.RetentionDays) + 30}))
+	return p.prepared, advised(p.takeBucket(ctx, adopt))
 }

@@ -86,6 +86,9 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := p.storeRefuses(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.refuseOthers(ctx, log); err != nil {
+		return nil, err
+	}
 	var handler http.Handler
 	server, err := Listen(ctx, "http", p.Config.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
 		p.stopping(roles), log)
@@ -211,7 +214,7 @@ func (p *Parts) checks() []Check {
 func (p *Parts) partChecks() []Check {
 	return []Check{
 		{Name: "catalog", Probe: p.Catalog.Ping},
-		{Name: "objects", Probe: p.Store.Check},
+		{Name: "objects", Probe: p.checkObjects},
 		{Name: "queue", Probe: p.Queue.Ping},
 		{Name: "clock", Probe: func(ctx context.Context) error {
 			at, err := p.Catalog.Now(ctx)

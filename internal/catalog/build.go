@@ -21,10 +21,11 @@ type Claim struct {
 	Worker   string
 	Revision int64 // the one that this build would publish
 	At       time.Time
+	prefix   string // of its archive's key
 }
 
 // ObjectKey is where this build writes its archive.
-func (b Claim) ObjectKey() string { return b.ArchiveKey(b.Revision, b.Token) }
+func (b Claim) ObjectKey() string { return b.ArchiveKey(b.prefix, b.Revision, b.Token) }
 
 // Claim takes a due hour that nobody holds. ok is false when there is nothing to do: not due,
 // held by another, past retention, or unknown. Lapsed claims are freed by ReleaseLapsed first.
@@ -48,7 +49,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 			return err
 		}
 		ok = true
-		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: fromMicros(at)}
+		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: fromMicros(at), prefix: c.rules.ArchivesPrefix}
 		return doomWriting(ctx, tx, key, at)
 	})
 	if domain.KindOf(err) == domain.KindNotFound { // the tenant is unknown: a task from another life

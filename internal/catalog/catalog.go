@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -33,8 +34,10 @@ type Catalog struct {
 	reads    kept     // statements of read
 }
 
-// Rules are the catalog's timings. Zero fields take the defaults.
+// Rules are the catalog's timings, and where archives go. Zero fields take the defaults.
 type Rules struct {
+	ArchivesPrefix string // of the keys of archives that are built from now on (callvault)
+
 	Lease      time.Duration // how long a claim stands without renewal (60 s)
 	LateDelay  time.Duration // how long a late recording waits for company, at least (5 min)
 	MaxFailure int           // reported failures until an hour is failed (8)
@@ -57,6 +60,7 @@ func (r Rules) withDefaults() Rules {
 	set(&r.FailedWait, time.Hour)
 	set(&r.Grace, time.Hour)
 	set(&r.SecondLook, 24*time.Hour)
+	r.ArchivesPrefix = cmp.Or(r.ArchivesPrefix, domain.DefaultArchivesPrefix)
 	if r.MaxFailure == 0 {
 		r.MaxFailure = 8
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	humanize "github.com/dustin/go-humanize"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // A reader turns the text of a setting into its field's value. Its error says what is wrong and
@@ -33,6 +35,7 @@ func readers() map[string]reader {
 		"schedule":  readSchedule,
 		"listen":    readListen,
 		"bucket":    readBucket,
+		"prefix":    readPrefix,
 		"endpoint":  readEndpoint,
 		"publicurl": readPublicURL,
 		"origins":   readOrigins,
@@ -150,6 +153,13 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 func readBucket(text string, tag *kong.Tag) (any, error) {
 	if !bucketName.MatchString(text) {
 		return nil, fmt.Errorf("%q is not a bucket name; use 3 to 63 of a-z, 0-9 and -, such as %s", text, tag.Default)
+	}
+	return text, nil
+}
+
+func readPrefix(text string, _ *kong.Tag) (any, error) {
+	if err := domain.CheckArchivesPrefix(text); err != nil {
+		return nil, errors.New(domain.SafeMessage(err))
 	}
 	return text, nil
 }

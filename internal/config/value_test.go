@@ -91,6 +91,8 @@ func TestAddressesOfParts(t *testing.T) {
 	check(readEndpoint,
 		[]string{"http://minio:9000", "https://s3.example.com/", "http://[::1]:9000"},
 		[]string{"minio:9000", "http://", "http://h/b", "http://h?x", "http://u:p@h", "s3://h"})
+	check(readPrefix, []string{"callvault", "voice/a.b_c-1", "A"},
+		[]string{"", "/", "/a", "a/", "a//b", ".", "a/..", "a/.b", "a b", "ä", "archives", "a/installation", "log/a", strings.Repeat("a", 129)})
 	check(readPublicURL, []string{"https://h/prefix/"}, []string{"https://h?", "https://h#f", "https://u@h", "h"})
 }
 

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/callvault/callvault/internal/auth"
@@ -60,7 +63,7 @@ func TestWell(t *testing.T) {
 	if _, err := store.Recordings().Stat(t.Context(), "acme/c-1/a.opus"); err != nil {
 		t.Error(err)
 	}
-	if keys := testenv.MinIO(t).Keys(t, w.s.Config.Archives); len(keys) > 0 {
+	if keys := testenv.MinIO(t).Keys(t, w.s.Config.Archives); !slices.Equal(keys, []string{"callvault/installation"}) {
 		t.Errorf("the archives bucket holds %v", keys)
 	}
 }
@@ -84,11 +87,15 @@ func fallout(names ...string) map[string]doctor.Status {
 }
 
 func catalogGone() map[string]doctor.Status {
-	return fallout("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "hours")
+	return fallout("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules")
 }
 
 func redisGone() map[string]doctor.Status {
 	return fallout("redis server", "redis memory", "redis rights", "workers")
+}
+
+func archivesGone() map[string]doctor.Status {
+	return fallout("links to objects", "installation", "bucket rules")
 }
 
 func (w *world) redisSet(pairs ...string) {
@@ -143,7 +150,7 @@ func partsBroken() []broken {
 			w.s.Config.DatabaseURL = config.Secret(strings.Replace(w.s.Config.DatabaseURL.Reveal(), "?", "_gone?", 1))
 		}, catalogGone(), "catalog", "create the database"},
 		{"a catalog without a schema", func(w *world) { w.s.Config.DatabaseURL = config.Secret(testenv.Postgres(w)) },
-			fallout("catalog clock", "signing keys", "webhook secrets", "hours"), "catalog schema", "callvault migrate up"},
+			fallout("catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules"), "catalog schema", "callvault migrate up"},
 		{"the master key", func(w *world) { w.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
 		{"a webhook's secret", func(w *world) { w.webhook(masterKey); w.webhook("another-key-of-more-than-32-characters") }, nil, "webhook secrets", "webhook rotate"},
 		{"Redis's password", func(w *world) {
@@ -159,11 +166,11 @@ func partsBroken() []broken {
 		{"Redis is full", func(w *world) { w.redisSet("maxmemory", "1kb") },
 			map[string]doctor.Status{"redis memory": doctor.Warn}, "redis rights", "Redis is full"},
 		{"the store's secret", func(w *world) { w.s.Config.S3SecretKey = "wrong-secret" },
-			map[string]doctor.Status{"recordings bucket": doctor.Fail, "links to objects": doctor.Skipped}, "archives bucket", "CALLVAULT_S3_SECRET_KEY"},
+			mapsOf(archivesGone(), map[string]doctor.Status{"recordings bucket": doctor.Fail}), "archives bucket", "CALLVAULT_S3_SECRET_KEY"},
 		{"a missing bucket", func(w *world) { w.s.Config.Archives = testenv.BucketName("archives") },
-			fallout("links to objects"), "archives bucket", "callvault migrate up"},
+			archivesGone(), "archives bucket", "callvault migrate up"},
 		{"a stopped store", func(w *world) { w.s.Config.S3Endpoint = "http://127.0.0.1:1" },
-			fallout("objects clock", "recordings bucket", "archives bucket", "links to objects"), "objects", "start the object store"},
+			mapsOf(archivesGone(), fallout("objects clock", "recordings bucket", "archives bucket")), "objects", "start the object store"},
 		{"a reader of recordings", func(w *world) {
 			bucket := "/" + w.s.Config.Recordings + "/"
 			w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
@@ -175,7 +182,7 @@ func partsBroken() []broken {
 			w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
 				return r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, bucket) && !r.URL.Query().Has("uploadId") && refuse(rw)
 			}, nil)
-		}, fallout("links to objects"), "archives bucket", "s3:DeleteObject"},
+		}, archivesGone(), "archives bucket", "s3:DeleteObject"},
 		{"the store's clock", func(w *world) {
 			w.s.Config.S3Endpoint = w.between(nil, func(r *http.Response) error {
 				r.Header.Set("Date", time.Now().Add(20*time.Minute).UTC().Format(http.TimeFormat))
@@ -278,6 +285,45 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestRulesThatEnd: what a bucket's rules end before its time is warned of, whoever made them.
+func TestRulesThatEnd(t *testing.T) {
+	w := newWorld(t)
+	m := testenv.MinIO(t)
+	client, err := minio.New(strings.TrimPrefix(m.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(m.AccessKey, m.SecretKey, "")})
+	w.must(err)
+	w.must(client.EnableVersioning(t.Context(), w.s.Config.Archives))
+	rule := func(id string, filter lifecycle.Filter, days int) lifecycle.Rule {
+		return lifecycle.Rule{ID: id, Status: "Enabled", RuleFilter: filter, Expiration: lifecycle.Expiration{Days: lifecycle.ExpirationDays(days)}}
+	}
+	at := func(prefix string) lifecycle.Filter { return lifecycle.Filter{Prefix: prefix} }
+	set := func(bucket string, list ...lifecycle.Rule) doctor.Result {
+		w.must(client.SetBucketLifecycle(t.Context(), bucket, &lifecycle.Configuration{Rules: list}))
+		return w.examine()["bucket rules"]
+	}
+	off, replaced := rule("off", at(""), 1), rule("replaced", at(""), 0)
+	off.Status, replaced.NoncurrentVersionExpiration.NoncurrentDays = "Disabled", 1
+	replaced.Expiration = lifecycle.Expiration{}
+	archives := w.s.Config.Archives
+	if r := set(archives, rule("theirs", at("tmp/"), 1), rule("late", at(""), 3650), off, replaced); r.Status != doctor.OK || !strings.Contains(r.Saw, "versions") {
+		t.Errorf("of rules that end no archive it says %+v", r)
+	}
+	for id, filter := range map[string]lifecycle.Filter{
+		"all": at(""), "above": at("callvault/"), "within": at("callvault/archives/acme/"), "sized": {ObjectSizeGreaterThan: 1},
+		"tagged": {And: lifecycle.And{Prefix: "call", Tags: []lifecycle.Tag{{Key: "a", Value: "b"}}}},
+	} {
+		if r := set(archives, rule(id, filter, 30)); r.Status != doctor.Warn || !strings.Contains(r.Saw, id) || !strings.Contains(r.Advice, "callvault/archives/") {
+			t.Errorf("of the rule %s it says %+v", id, r)
+		}
+	}
+	if r := set(archives, rule("callvault-expire-archives", at("tmp/"), 3650)); r.Status != doctor.Warn || !strings.Contains(r.Advice, "migrate up") {
+		t.Errorf("of a former rule it says %+v", r)
+	}
+	w.must(client.SetBucketLifecycle(t.Context(), archives, lifecycle.NewConfiguration()))
+	if r := set(w.s.Config.Recordings, rule("old", at("acme/"), 3650)); r.Status != doctor.Warn || !strings.Contains(r.Saw, "old") {
+		t.Errorf("of recordings that end it says %+v", r)
+	}
+}
+
 // TestRecordingsThatStay: callvault needs no right to delete recordings, so neither does doctor.
 func TestRecordingsThatStay(t *testing.T) {
 	w := newWorld(t)
@@ -321,6 +367,10 @@ func TestSQLite(t *testing.T) {
 	w.must(ensureKeys(t.Context(), c))
 	w.must(c.Close())
 	w.s.Config.PublicURL = ""
+	if r := w.examine()["installation"]; r.Status != doctor.Fail || !strings.Contains(r.Saw, "another installation") {
+		t.Errorf("on another installation's bucket it says %+v", r)
+	}
+	w.own()
 	w.compare(w.examine(), mapsOf(well(), map[string]doctor.Status{"disk": doctor.OK, "catalog connections": doctor.Skipped, "public URL": doctor.Skipped}))
 }
 

@@ -120,6 +120,8 @@ func (d *Doctor) checks() []check {
 		{name: "objects clock", needs: []string{"objects"}, run: d.storeClock},
 		{name: "recordings bucket", needs: []string{"objects"}, run: d.recordingsBucket},
 		{name: "archives bucket", needs: []string{"objects"}, run: d.archivesBucket},
+		{name: "installation", needs: []string{"catalog schema", "archives bucket"}, run: d.installation},
+		{name: "bucket rules", needs: []string{"catalog schema", "archives bucket"}, run: d.bucketRules},
 		{name: "links to objects", needs: []string{"archives bucket"}, run: d.links},
 		{name: "workers", needs: []string{"redis"}, run: d.workers},
 		{name: "hours", needs: []string{"catalog schema"}, run: d.hours},

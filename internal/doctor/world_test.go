@@ -52,11 +52,24 @@ func newWorld(t *testing.T) *world {
 	c.S3Endpoint, c.S3Region = minio.Endpoint, minio.Region
 	c.S3AccessKey, c.S3SecretKey = config.Secret(minio.AccessKey), config.Secret(minio.SecretKey)
 	c.Recordings, c.Archives = minio.NewBucket(t, "recordings"), minio.NewBucket(t, "archives")
+	c.Prefix, c.RetentionDays = "callvault", 3
 	c.MasterKey, c.Schedule, c.DownloadMode = masterKey, "0 2 * * *", "redirect"
 	w.s.Limit, w.s.Now = 5*time.Second, time.Now
 	c.PublicURL = w.serve(c.DatabaseURL)
 	w.work()
+	w.own()
 	return w
+}
+
+// own marks the archives bucket as the catalog's installation's.
+func (w *world) own() {
+	w.Helper()
+	c, err := catalog.Open(w.Context(), w.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	w.must(err)
+	id, err := c.EnsureInstallation(w.Context())
+	w.must(err)
+	w.must(c.Close())
+	w.must(w.store().Archives().Adopt(w.Context(), w.s.Config.Prefix, id))
 }
 
 // migrated is a database with schema and keys.

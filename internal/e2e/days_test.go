@@ -45,7 +45,7 @@ func TestRetention(t *testing.T) {
 	w.sql(`UPDATE archives SET delete_after_us = 0 WHERE state = 'doomed'`)
 	w.clean() // which waits for what is doomed
 	for key := range served {
-		if gone := !w.objects()[key]; gone != strings.HasPrefix(key, "acme/"+string(old)) {
+		if gone := !w.objects()[key]; gone != strings.HasPrefix(key, "callvault/archives/acme/"+string(old)) {
 			t.Errorf("%s is gone: %t", key, gone)
 		}
 	}

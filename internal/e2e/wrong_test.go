@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +55,38 @@ func TestRolesWithoutSchema(t *testing.T) {
 	p := launch(t, w.bin, w.dir, w.env, nil, "worker")
 	if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "migrate up") {
 		t.Errorf("exit code %d, and it says:\n%s", code, p.log)
+	}
+}
+
+// TestTwoInstallationsOfOneBucket gives two catalogs one archives bucket: each takes a prefix, and none
+// takes the other's, unless it is told that the other one is lost.
+func TestTwoInstallationsOfOneBucket(t *testing.T) {
+	w := newWorld(t)
+	other := maps.Clone(w.env)
+	other["CALLVAULT_DATABASE_URL"], other["CALLVAULT_RECORDINGS_BUCKET"] = "sqlite://"+filepath.Join(w.dir, "other.db"), testenv.BucketName("recordings")
+	run := func(want int, says string, args ...string) {
+		t.Helper()
+		p := launch(t, w.bin, w.dir, other, nil, args...)
+		if code := p.code(); code != want || !strings.Contains(p.log.String(), says) {
+			t.Errorf("callvault %s exited with %d, want %d and %q: %s", strings.Join(args, " "), code, want, says, p.log)
+		}
+	}
+	run(1, "--adopt-bucket", "migrate", "up")
+	run(1, "--adopt-bucket", "worker")
+	other["CALLVAULT_ARCHIVES_PREFIX"] = "callvault/second"
+	run(1, "callvault/installation names another", "migrate", "up")
+	other["CALLVAULT_ARCHIVES_PREFIX"] = "second"
+	run(1, "run: callvault migrate up", "run", "api")
+	run(0, "", "migrate", "up")
+	delete(other, "CALLVAULT_ARCHIVES_PREFIX")
+	run(0, "", "migrate", "up", "--adopt-bucket") // the first one's catalog is lost
+	run(0, "", "migrate", "up")
+	p := launch(t, w.bin, w.dir, other, nil, "audit", "--from", "today", "--to", "today")
+	if code := p.code(); code != 0 || strings.Count(p.out.String(), `"bucket.adopt"`) != 1 {
+		t.Errorf("the audit log says %s %s", p.out, p.log)
+	}
+	if code := w.run(nil, "scheduler").code(); code != 1 {
+		t.Errorf("the one whose bucket was taken over exits with %d", code)
 	}
 }
 

@@ -2,8 +2,9 @@
 // archives, over the S3 protocol.
 //
 // It speaks plain S3, through minio-go, and leaves what only one store can do
-// alone. Everything is written with a CRC-32, which the store checks, and a
-// [Store.EnsureBuckets] is all the setting up there is.
+// alone. Everything is written with a CRC-32, which the store checks.
+// [Store.EnsureBuckets] makes the buckets, [Bucket.Own] marks whose the keys
+// below a prefix are, and [Store.SetRules] sets the archives' lifecycle rule.
 //
 // Errors are of the kinds of package domain:
 //
@@ -24,6 +25,7 @@
 // kept. After unavailable and interrupted errors of a writing call it is
 // unknown whether the write took place.
 //
-// It does not know tenants, archives or links, it lists nothing, and it never
-// decides by itself that an object goes.
+// It does not know tenants, archives or links, and it never decides by itself
+// that an object goes: it lists unfinished uploads and versions of one exact
+// key, and folders in which another installation's marker may lie.
 package objstore

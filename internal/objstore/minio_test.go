@@ -3,13 +3,8 @@ package objstore_test
 import (
 	"bytes"
 	"errors"
-	"net/url"
 	"slices"
 	"testing"
-
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
-	"github.com/minio/minio-go/v7/pkg/lifecycle"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -21,49 +16,6 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 func TestMinIO(t *testing.T) {
 	objstoretest.Run(t, func(t *testing.T) objstore.Config { return objstoretest.MinIO(t) })
-}
-
-// The operator's own rules stay beside callvault's.
-func TestEnsureBucketsSetsRules(t *testing.T) {
-	cfg := objstoretest.MinIO(t)
-	store := objstoretest.Open(t, cfg)
-	endpoint, err := url.Parse(cfg.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := minio.New(endpoint.Host, &minio.Options{Creds: credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, "")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := lifecycle.NewConfiguration()
-	own.Rules = []lifecycle.Rule{{
-		ID: "own", Status: "Enabled", RuleFilter: lifecycle.Filter{Prefix: "tmp/"},
-		Expiration: lifecycle.Expiration{Days: 1},
-	}}
-	for _, bucket := range []string{cfg.Recordings, cfg.Archives} {
-		if err := client.SetBucketLifecycle(t.Context(), bucket, own); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, days := range []int{30, 90} {
-		if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{ExpireArchivesAfter: days}); err != nil {
-			t.Fatal(err)
-		}
-		got, err := client.GetBucketLifecycle(t.Context(), cfg.Archives)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var expire []int
-		for _, rule := range got.Rules {
-			expire = append(expire, int(rule.Expiration.Days))
-		}
-		if !slices.Equal(expire, []int{1, days}) {
-			t.Errorf("archives expire after %v days, want 1 (the operator's) and %d", expire, days)
-		}
-		if got, err = client.GetBucketLifecycle(t.Context(), cfg.Recordings); err != nil || len(got.Rules) != 1 || got.Rules[0].ID != "own" {
-			t.Errorf("the recordings have the rules %+v, %v", got.Rules, err)
-		}
-	}
 }
 
 // Every writing call asks for the disk once the object is there, and does not

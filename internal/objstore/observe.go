@@ -48,7 +48,7 @@ func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
 func operation(r *http.Request) string {
 	query := r.URL.Query()
 	switch part := query.Has("uploadId"); {
-	case r.Method == http.MethodGet && (query.Has("list-type") || query.Has("uploads")):
+	case r.Method == http.MethodGet && (query.Has("list-type") || query.Has("uploads") || query.Has("versions")):
 		return "list"
 	case r.Method == http.MethodGet && len(query) > 0 && !query.Has("versionId"):
 		return "settings" // a bucket's
@@ -68,6 +68,8 @@ func operation(r *http.Request) string {
 		return "begin_upload"
 	case r.Method == http.MethodDelete && part:
 		return "abort_upload"
+	case r.Method == http.MethodDelete && query.Has("lifecycle"):
+		return "settings"
 	case r.Method == http.MethodDelete:
 		return "delete"
 	}

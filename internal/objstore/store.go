@@ -71,8 +71,9 @@ type Store struct {
 
 // Bucket is one of the store's two buckets.
 type Bucket struct {
-	store *Store
-	name  string
+	store      *Store
+	name       string
+	versioning versioning
 }
 
 // New makes a Store; it asks the network nothing. A configuration that can't

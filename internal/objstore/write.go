@@ -151,22 +151,6 @@ func (b *Bucket) Abort(ctx context.Context, key, uploadID string) error {
 	return err
 }
 
-// Remove deletes an object. One that is gone is fine.
-func (b *Bucket) Remove(ctx context.Context, key string) error {
-	if err := b.checkKey(key); err != nil {
-		return err
-	}
-	err := b.store.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{})
-	if err == nil {
-		return nil
-	}
-	err = b.failure(ctx, "remove", key, err)
-	if domain.KindOf(err) == domain.KindNotFound {
-		return b.check(ctx)
-	}
-	return err
-}
-
 // Sync returns when the object is safe on disk, for stores that must be asked;
 // for others it does nothing. All writing calls do it by themselves; it is
 // here for who finds an object that an earlier, interrupted call has written.

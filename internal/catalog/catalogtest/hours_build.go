@@ -20,7 +20,7 @@ func claims(b *bench) {
 	equal(b, "claim for an unknown tenant", ok, false)
 	claim := b.claim(1)
 	equal(b, "revision", claim.Revision, 1)
-	equal(b, "key", claim.ObjectKey(), "acme/"+string(b.day)+"/01/1-"+claim.Token+".zip")
+	equal(b, "key", claim.ObjectKey(), "callvault/archives/acme/"+string(b.day)+"/01/1-"+claim.Token+".zip")
 	b.noClaim(1) // held
 	h := b.hour(1)
 	equal(b, "worker", h.Worker, "w1")

@@ -58,6 +58,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"retention raised":            retentionRaised,
 		"retention raised later":      retentionRaisedLater,
 		"tenant changes meet":         tenantChangesMeet,
+		"installation":                installation,
 		"sweep superseded":            sweepSuperseded,
 		"sweep unfinished":            sweepUnfinished,
 		"sweep meets commit":          sweepMeetsCommit,

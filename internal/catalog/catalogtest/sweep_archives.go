@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,30 @@ func (b *bench) force(hour int) {
 	b.Helper()
 	_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, hour, true)
 	b.must(err)
+}
+
+// installation: the catalog knows whose it is, and where its archives lie.
+func installation(b *bench) {
+	id, err := b.c.Installation(b.ctx)
+	b.must(err)
+	equal(b, "installation of a new catalog", id, "")
+	first, err := b.c.EnsureInstallation(b.ctx)
+	b.must(err)
+	again, err := b.c.EnsureInstallation(b.ctx)
+	b.must(err)
+	id, err = b.c.Installation(b.ctx)
+	b.must(err)
+	equal(b, "installation", again+id, first+first)
+	b.add(1)
+	b.plan()
+	key := b.publish(1).ObjectKey()
+	folder := "callvault/archives/" + b.tenant + "/" + string(b.day) + "/01/1-"
+	equal(b, "the key begins with its folder", strings.HasPrefix(key, folder), true)
+	for text, want := range map[string]bool{"": true, folder: true, "callvault/archives/%": false, "callvault/archives/" + b.tenant + "2": false} {
+		held, err := b.c.HoldsArchivesBelow(b.ctx, text)
+		b.must(err)
+		equal(b, "holds archives below "+text, held, want)
+	}
 }
 
 func sweepSuperseded(b *bench) {

@@ -34,7 +34,7 @@ func MinIO(t testing.TB) objstore.Config {
 func Open(t testing.TB, cfg objstore.Config) *objstore.Store {
 	t.Helper()
 	store := newStore(t, cfg)
-	if err := store.EnsureBuckets(t.Context(), objstore.EnsureOptions{}); err != nil {
+	if err := store.EnsureBuckets(t.Context()); err != nil {
 		t.Fatal("ensure buckets: ", err)
 	}
 	return store
@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Config) {
 		{"keys", keys},
 		{"folder and file", folderAndFile},
 		{"ensure buckets again", ensureAgain},
+		{"owners", owners},
 		{"parts out of order", partsOutOfOrder},
 		{"part with a wrong checksum", partWrongChecksum},
 		{"part uploaded again", partAgain},
@@ -81,7 +82,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Config) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := open(t)
 			f := &fixture{cfg: cfg, store: newStore(t, cfg)}
-			if err := f.store.EnsureBuckets(t.Context(), objstore.EnsureOptions{ExpireArchivesAfter: 400}); err != nil {
+			if err := f.store.EnsureBuckets(t.Context()); err != nil {
 				t.Fatal("ensure buckets: ", err)
 			}
 			f.bucket = f.store.Archives()

@@ -1,0 +1,103 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// installation looks whose the archives bucket's keys are.
+func (d *Doctor) installation(ctx context.Context) finding {
+	id, err := d.catalog.Installation(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	b, prefix := d.store.Archives(), d.s.Config.Prefix
+	if err = b.CheckOwner(ctx, prefix, id); err == nil {
+		err = b.CheckBelow(ctx, prefix, id)
+	}
+	switch domain.KindOf(err) {
+	case "":
+		return fine("%s/%s/ is this installation's", b.Name(), prefix)
+	case domain.KindConflict, domain.KindNotFound: // the message says what to do
+		return failed(err, "look whether CALLVAULT_DATABASE_URL, CALLVAULT_ARCHIVES_BUCKET and CALLVAULT_ARCHIVES_PREFIX belong together")
+	}
+	return failed(err, "let the user of CALLVAULT_S3_ACCESS_KEY read and list "+b.Name()+" (s3:GetObject, s3:ListBucket)")
+}
+
+// bucketRules looks for lifecycle rules, whoever made them, that end what callvault keeps, and for
+// versions that stay where archives were deleted.
+func (d *Doctor) bucketRules(ctx context.Context) finding {
+	longest, err := d.catalog.LongestRetention(ctx)
+	if err != nil {
+		return failed(err, "look into the database's log")
+	}
+	// An archive is kept for the retention once its day is complete, and as long again when the day
+	// is reopened.
+	keep := 2*max(longest, d.s.Config.RetentionDays) + 30
+	var saw, advice []string
+	complain := func(what, todo string) {
+		saw, advice = append(saw, what), append(advice, todo)
+	}
+	for _, b := range []*objstore.Bucket{d.store.Recordings(), d.store.Archives()} {
+		list, err := b.Rules(ctx)
+		if err != nil {
+			complain(err.Error(), "let the user of CALLVAULT_S3_ACCESS_KEY read the rules (s3:GetLifecycleConfiguration on arn:aws:s3:::"+b.Name()+")")
+		}
+		for _, r := range list {
+			ends := r.Ends
+			if b == d.store.Archives() {
+				if ends, err = d.endsArchives(ctx, r, keep); err != nil {
+					return failed(err, "look into the database's log")
+				}
+			}
+			switch {
+			case objstore.Former(r.ID):
+				complain(fmt.Sprintf("%s has the rule %q of a former callvault", b.Name(), r.ID), "run: callvault migrate up, which takes it away")
+			case ends && b == d.store.Archives():
+				complain(b.Name()+": "+ruleText(r), fmt.Sprintf("let the rule leave out what begins with %s, or wait for %d days", domain.ArchivesFolder(d.s.Config.Prefix), keep))
+			case ends:
+				complain(b.Name()+": "+ruleText(r), "let no rule end recordings: they are the original, and callvault never deletes them")
+			}
+		}
+	}
+	kept, err := d.store.Archives().KeepsVersions(ctx)
+	if err != nil {
+		complain(err.Error(), "let the user of CALLVAULT_S3_ACCESS_KEY ask (s3:GetBucketVersioning): where versions are kept, deleted archives stay stored until then")
+	}
+	if len(saw) > 0 {
+		return warn(strings.Join(saw, "\n"), strings.Join(advice, "; "))
+	}
+	if kept {
+		return fine("no rule ends recordings, or archives before their time; versions of archives are kept and deleted with them")
+	}
+	return fine("no rule ends recordings, or archives before their time")
+}
+
+// endsArchives says whether a rule ends archives that are to be kept for so many days. Archives of
+// former programs lie outside of the prefix.
+func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keep int) (bool, error) {
+	if !r.Ends || r.Days >= keep {
+		return false, nil
+	}
+	folder := domain.ArchivesFolder(d.s.Config.Prefix)
+	if strings.HasPrefix(folder, r.Prefix) || strings.HasPrefix(r.Prefix, folder) {
+		return true, nil
+	}
+	return d.catalog.HoldsArchivesBelow(ctx, r.Prefix)
+}
+
+func ruleText(r objstore.Rule) string {
+	below := "objects"
+	if r.Prefix != "" {
+		below = fmt.Sprintf("what begins with %q", r.Prefix)
+	}
+	when := "on a date"
+	if r.Days > 0 {
+		when = fmt.Sprintf("after %d days", r.Days)
+	}
+	return fmt.Sprintf("the rule %q ends %s %s", r.ID, below, when)
+}

@@ -1,0 +1,32 @@
+package domain
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// DefaultArchivesPrefix is what callvault's keys in the archives bucket begin with.
+const DefaultArchivesPrefix = "callvault"
+
+const maxArchivesPrefix = 128 // bytes
+
+// CheckArchivesPrefix refuses what no installation's keys can begin with: names of A-Z a-z 0-9 . _ -
+// with slashes between, none of which is a folder that every installation has. Its error is
+// KindInvalid and says what would be right.
+func CheckArchivesPrefix(prefix string) error {
+	names := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
+	if len(prefix) > maxArchivesPrefix || !names.MatchString(prefix) {
+		return Errorf(KindInvalid, "%.140q is not a prefix of keys; use names of A-Z, a-z, 0-9, '.', '_' and '-' with slashes between, "+
+			"%d characters at most, such as callvault or voice/callvault", prefix, maxArchivesPrefix)
+	}
+	for part := range strings.SplitSeq(prefix, "/") {
+		if slices.Contains([]string{"archives", "log", "erasures", "installation"}, part) {
+			return Errorf(KindInvalid, "%q holds %q, which is a folder of callvault's own; use another name, such as voice/callvault", prefix, part)
+		}
+	}
+	return nil
+}
+
+// ArchivesFolder is where an installation's archives lie.
+func ArchivesFolder(prefix string) string { return prefix + "/archives/" }

@@ -1,0 +1,43 @@
+package objstoretest
+
+import (
+	"testing"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// owners: the keys below a prefix are one installation's, and none lies within another's.
+func owners(t *testing.T, f *fixture) {
+	own := func(prefix, id string, want domain.Kind) {
+		t.Helper()
+		wantKind(t, id+" owns "+prefix, f.bucket.Own(t.Context(), prefix, id), want)
+	}
+	check := func(prefix, id string, want domain.Kind) {
+		t.Helper()
+		wantKind(t, "check "+prefix+" of "+id, f.bucket.CheckOwner(t.Context(), prefix, id), want)
+	}
+	check("a/b", "one", domain.KindNotFound)
+	own("a/b", "one", "")
+	own("a/b", "one", "") // again
+	check("a/b", "one", "")
+	own("a/b", "two", domain.KindConflict)
+	check("a/b", "two", domain.KindConflict)
+	own("a", "two", domain.KindConflict)       // around it
+	own("a/b/c/d", "two", domain.KindConflict) // within it
+	own("a/b2", "two", "")                     // beside it
+	own("a/b/c", "one", "")                    // an installation may move
+	if owner, err := f.bucket.Owner(t.Context(), "a/b"); err != nil || owner != "one" {
+		t.Errorf("the owner is %q, error %v", owner, err)
+	}
+	if err := f.bucket.Adopt(t.Context(), "a/b2", "three"); err != nil {
+		t.Error("adopt: ", err)
+	}
+	check("a/b2", "three", "")
+	check("a/b2", "two", domain.KindConflict)
+	if _, err := f.bucket.Put(t.Context(), "z/installation", []byte("of a mill"), objstore.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	own("z", "one", domain.KindConflict)
+	f.holds(t, "z/installation", []byte("of a mill"))
+}

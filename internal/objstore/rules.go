@@ -1,0 +1,183 @@
+package objstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5" //nolint:gosec // S3 asks for it with a bucket's rules
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
+)
+
+const (
+	abortRule = "callvault-abort-uploads" // with the prefix behind it; former programs set it for the whole bucket
+	abortDays = 7
+	// expireRule was set by former programs, for the whole archives bucket.
+	expireRule = "callvault-expire-archives"
+
+	rulesTimeout = time.Minute
+	maxRules     = 4 << 20 // bytes of a bucket's rules; S3 allows 1,000 rules
+)
+
+// rules is a bucket's lifecycle configuration. Each rule is kept as the text that it came in:
+// minio-go's types know less than stores do, and other people's rules stay as they are.
+type rules struct {
+	XMLName xml.Name  `xml:"LifecycleConfiguration"`
+	Space   string    `xml:"xmlns,attr"`
+	Rules   []ruleXML `xml:"Rule"`
+}
+
+type ruleXML struct {
+	ID   string `xml:"ID"`
+	Text string `xml:",innerxml"`
+}
+
+// MarshalXML writes the rule's own text alone.
+func (r ruleXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	return e.EncodeElement(struct {
+		Text string `xml:",innerxml"`
+	}{r.Text}, start)
+}
+
+// SetRules takes away the rules that former programs set for whole buckets, and has the archives
+// bucket end uploads below prefix that were not finished within a week, where the store takes such a
+// rule. No rule of callvault's ends objects, and everybody else's stay as they are.
+func (s *Store) SetRules(ctx context.Context, prefix string) error {
+	own := abortRule + "-" + prefix
+	abort := ruleXML{ID: own, Text: fmt.Sprintf("<ID>%s</ID><Status>Enabled</Status><Filter><Prefix>%s/archives/</Prefix></Filter>"+
+		"<AbortIncompleteMultipartUpload><DaysAfterInitiation>%d</DaysAfterInitiation></AbortIncompleteMultipartUpload>", own, prefix, abortDays)}
+	for _, b := range []*Bucket{s.recordings, s.archives} {
+		set, err := b.rules(ctx)
+		if unsupported(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		kept := slices.DeleteFunc(slices.Clone(set), func(r ruleXML) bool { return Former(r.ID) })
+		if len(kept) < len(set) {
+			if err := b.setRules(ctx, kept); err != nil {
+				return err
+			}
+		}
+		if b == s.recordings || slices.ContainsFunc(kept, func(r ruleXML) bool { return r.ID == own }) {
+			continue
+		}
+		// MinIO, for one, ends unfinished uploads by itself and refuses the rule for it.
+		if err := b.setRules(ctx, append(kept, abort)); err != nil && !unsupported(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Former says that a rule of this id was set by former programs of callvault, for a whole bucket.
+func Former(id string) bool { return id == abortRule || id == expireRule }
+
+// Rule is one of a bucket's lifecycle rules, whoever made it.
+type Rule struct {
+	ID     string
+	Prefix string // of the keys that it is for; filters by tag or size are taken to let all of these pass
+	Ends   bool   // it ends objects, and is switched on
+	Days   int    // the age at which it does; 0: on a date
+}
+
+// Rules gives the bucket's lifecycle rules; none where the store knows no rules. Rules for versions
+// that were replaced end no object. Error: unavailable, also where the credentials may not read them.
+func (b *Bucket) Rules(ctx context.Context) ([]Rule, error) {
+	text, err := b.lifecycle(ctx, http.MethodGet, nil)
+	if unsupported(err) && !forbidden(err) {
+		return nil, nil
+	}
+	if err != nil || text == nil {
+		return nil, err
+	}
+	var config lifecycle.Configuration
+	if err := xml.Unmarshal(text, &config); err != nil {
+		return nil, b.failure(ctx, "read the rules of", "", err)
+	}
+	list := make([]Rule, 0, len(config.Rules))
+	for _, r := range config.Rules {
+		rule := Rule{ID: r.ID, Prefix: cmp.Or(r.RuleFilter.Prefix, r.RuleFilter.And.Prefix, r.Prefix)}
+		rule.Days = cmp.Or(int(r.Expiration.Days), r.AllVersionsExpiration.Days)
+		rule.Ends = r.Status == "Enabled" && (rule.Days > 0 || !r.Expiration.IsDateNull())
+		list = append(list, rule)
+	}
+	return list, nil
+}
+
+func (b *Bucket) rules(ctx context.Context) ([]ruleXML, error) {
+	text, err := b.lifecycle(ctx, http.MethodGet, nil)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	var set rules
+	if err := xml.Unmarshal(text, &set); err != nil {
+		return nil, b.failure(ctx, "read the rules of", "", err)
+	}
+	return set.Rules, nil
+}
+
+func (b *Bucket) setRules(ctx context.Context, list []ruleXML) error {
+	if len(list) == 0 {
+		_, err := b.lifecycle(ctx, http.MethodDelete, nil)
+		return err
+	}
+	text, err := xml.Marshal(rules{Space: "http://s3.amazonaws.com/doc/2006-03-01/", Rules: list})
+	if err != nil {
+		return err
+	}
+	_, err = b.lifecycle(ctx, http.MethodPut, text)
+	return err
+}
+
+// lifecycle reads, writes or deletes the bucket's rules as they stand; nil when it has none.
+func (b *Bucket) lifecycle(ctx context.Context, method string, text []byte) (answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, rulesTimeout)
+	defer cancel()
+	verb := map[string]string{http.MethodGet: "read the rules of", http.MethodPut: "set the rules of", http.MethodDelete: "end the rules of"}[method]
+	header := http.Header{}
+	if text != nil {
+		sum := md5.Sum(text) //nolint:gosec // no secret hangs on it
+		header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	where, err := b.store.core.PresignHeader(ctx, method, b.name, "", rulesTimeout, url.Values{"lifecycle": {""}}, header)
+	if err != nil {
+		return nil, b.failure(ctx, verb, "", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, where.String(), bytes.NewReader(text))
+	if err != nil {
+		return nil, b.failure(ctx, verb, "", err)
+	}
+	request.Header = header
+	response, err := (&http.Client{Transport: b.store.cfg.observed(b.store.transports[0])}).Do(request)
+	if err != nil {
+		return nil, b.failure(ctx, verb, "", err)
+	}
+	answer, err = io.ReadAll(io.LimitReader(response.Body, maxRules))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return nil, b.failure(ctx, verb, "", err)
+	}
+	if response.StatusCode/100 == 2 {
+		return answer, nil
+	}
+	refusal := minio.ErrorResponse{StatusCode: response.StatusCode}
+	if xml.Unmarshal(answer, &refusal) != nil || refusal.Code == "" {
+		refusal.Code = strings.ReplaceAll(http.StatusText(response.StatusCode), " ", "")
+	}
+	if method == http.MethodGet && refusal.Code == "NoSuchLifecycleConfiguration" {
+		return nil, nil
+	}
+	return nil, b.failure(ctx, verb, "", refusal)
+}
