@@ -93,6 +93,9 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	defer end(span, family, r, out)
 	defer d.done(family, out, r, start)
 	defer d.recover(family, out, r)
+	if r.Method == http.MethodHead { // RFC 9110, 14.2: a range is GET's alone
+		r.Header.Del("Range")
+	}
 	if family.Streams != nil && family.Streams(r) {
 		stream(r)
 	} else {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -105,6 +106,10 @@ func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok 
 	ids := r.Header.Values("x-organization-id")
 	if len(ids) != 1 || ids[0] == "" {
 		refuse(w, r, http.StatusBadRequest, "The x-organization-id header must name one organization.")
+		return "", false
+	}
+	if len(ids[0]) > domain.MaxIDBytes {
+		refuse(w, r, http.StatusBadRequest, fmt.Sprintf("The x-organization-id header is longer than %d bytes.", domain.MaxIDBytes))
 		return "", false
 	}
 	err := domain.ValidTenantID(ids[0])

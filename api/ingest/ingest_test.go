@@ -197,6 +197,7 @@ func TestWhoMayCall(t *testing.T) {
 			{http.Header{"X-Internal-Token": {"wrong"}, "X-Organization-Id": nil}, 401, noToken},
 			{http.Header{"X-Internal-Token": {"secret", "secret"}}, 401, noToken},
 			{http.Header{"X-Organization-Id": nil}, 400, `{"error":"The x-organization-id header must name one organization."}`},
+			{http.Header{"X-Organization-Id": {strings.Repeat("o", 513)}}, 400, `{"error":"The x-organization-id header is longer than 512 bytes."}`},
 			{http.Header{"X-Organization-Id": {"acme", "other"}}, 400, `{"error":"The x-organization-id header must name one organization."}`},
 			{http.Header{"X-Organization-Id": {"nobody"}}, 404, `{"error":"The organization does not exist."}`},
 			{http.Header{"X-Organization-Id": {"no body\xff"}}, 404, `{"error":"The organization does not exist."}`},

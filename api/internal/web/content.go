@@ -64,11 +64,8 @@ func (p *probe) WriteHeader(status int)      { p.status = status }
 
 // Plan says how Serve will answer, without reading a byte. It sets the ETag header, takes a Range
 // with too many parts, or of a kind that it does not know, out of the request, and leaves in it only
-// what can be satisfied. A HEAD has no Range (RFC 9110, 14.2).
+// what can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
-	if r.Method == http.MethodHead {
-		r.Header.Del("Range")
-	}
 	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
 	spans, valid := Ranges(asked, c.Size)
 	switch {

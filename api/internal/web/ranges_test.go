@@ -69,21 +69,6 @@ func plain(w *httptest.ResponseRecorder) string {
 	return strings.ReplaceAll(w.Body.String(), boundary, "boundary")
 }
 
-// TestHeadHasNoRange: a HEAD answers for the whole, whatever range it names.
-func TestHeadHasNoRange(t *testing.T) {
-	for _, asked := range []string{"bytes=0-3", "bytes=16-", "bytes=0-1,2-3"} {
-		r := httptest.NewRequest("HEAD", "/", nil)
-		r.Header.Set("Range", asked)
-		w := httptest.NewRecorder()
-		w.Header().Set("Content-Type", "application/zip")
-		plan := content().Plan(w, r)
-		plan.ServeHead(w, r)
-		if w.Code != http.StatusOK || plan.Status != http.StatusOK || w.Header().Get("Content-Length") != "16" {
-			t.Errorf("%s: %d %v", asked, w.Code, w.Header())
-		}
-	}
-}
-
 // TestShortBody wants an answer that can't be finished to say so.
 func TestShortBody(t *testing.T) {
 	c := content()
