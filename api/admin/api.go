@@ -37,6 +37,7 @@ func (h *handler) api() http.Handler {
 	at("/tenants/{tenant}/webhooks/{webhook}/test", web.Methods{Post: h.postTest})
 	at("/tenants/{tenant}/deliveries", web.Methods{Get: h.getDeliveries})
 	at("/tenants/{tenant}/deliveries/replay", web.Methods{Post: h.postReplay})
+	at("/tenants/{tenant}/history", web.Methods{Get: h.getHistory})
 	at("/tenants/{tenant}/days/{day}", web.Methods{Get: h.getDay})
 	at("/tenants/{tenant}/days/{day}/rebuild", web.Methods{Post: h.postRebuild})
 	at("/tenants/{tenant}/days/{day}/retry", web.Methods{Post: h.postRetry})

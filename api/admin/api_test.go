@@ -10,6 +10,7 @@ import (
 
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -208,6 +209,32 @@ func FuzzPosition(f *testing.F) {
 		}
 		if err != nil && domain.KindOf(err) != domain.KindInvalid {
 			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+func TestHistoryAPI(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		for _, status := range []string{"initiated", "done"} {
+			line := domain.Conversation{ID: "c/1", AgentID: "a", Start: w.day.Start(), Status: status, Locale: "en_" + status}
+			_, err := w.catalog.Register(w.Context(), "acme", catalog.Batch{Origin: catalog.Origin{Actor: "internal"},
+				Conversations: []catalog.Line[domain.Conversation]{{Number: 1, Value: line}}})
+			if err != nil {
+				w.Fatal(err)
+			}
+		}
+		const path = "/tenants/acme/history?kind=conversation&id=c%2F1"
+		page := w.call("GET", path+"&limit=1", "", 200)
+		first := page["values"].([]any)[0].(map[string]any)
+		w.equal("latest", []any{first["field"], first["value"], first["origin"]}, []any{"locale", "en_initiated", "internal"})
+		page = w.call("GET", path+"&before="+page["next"].(string), "", 200)
+		w.equal("before", []any{page["values"].([]any)[0].(map[string]any)["value"], page["next"]}, []any{"initiated", nil})
+		w.equal("nothing known", len(w.call("GET", "/tenants/acme/history?kind=agent&id=x", "", 200)["values"].([]any)), 0)
+		w.call("GET", "/tenants/nobody/history?kind=agent&id=x", "", 404)
+		for _, bad := range []string{"", "?kind=agent", "?kind=recording&id=x", "?kind=agent&id=x&before=x", "?kind=agent&id=x&limit=0"} {
+			if a := apitest.Do(w.handler, request("GET", root+"/tenants/acme/history"+bad, "", "Authorization", "Bearer "+adminToken)); a.Status != 400 {
+				w.Errorf("%q answers %d", bad, a.Status)
+			}
 		}
 	})
 }

@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	historyPage  = 50
+	maxHistory   = 500
+	historyBytes = 8 << 20 // of values on a page, unless one alone has more
+)
+
+type formerJSON struct {
+	Field      string          `json:"field"`
+	Value      json.RawMessage `json:"value"`
+	ReplacedAt string          `json:"replacedAt"`
+	Origin     string          `json:"origin"`
+}
+
+// getHistory is GET …/history.
+func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := within(r)
+	defer cancel()
+	s, before, limit, err := historyQuery(r)
+	if err == nil {
+		_, err = h.deps.Catalog.Tenant(ctx, s.Tenant)
+	}
+	var page catalog.FormerPage
+	if err == nil {
+		page, err = h.deps.Catalog.Former(ctx, s, before, limit, historyBytes)
+	}
+	if err != nil {
+		h.brokenJSON(w, r, "read the former values", err)
+		return
+	}
+	out := struct {
+		Values []formerJSON `json:"values"`
+		Next   *string      `json:"next"`
+	}{Values: []formerJSON{}}
+	for _, v := range page.Values {
+		out.Values = append(out.Values, formerJSON{Field: v.Field, Value: v.Value, ReplacedAt: web.Time(v.At), Origin: v.Origin})
+	}
+	if page.Next > 0 {
+		next := strconv.FormatInt(page.Next, 10)
+		out.Next = &next
+	}
+	web.JSON(w, r, http.StatusOK, out)
+}
+
+// historyQuery says whose former values are asked for. Error: KindInvalid.
+func historyQuery(r *http.Request) (s catalog.Subject, before int64, limit int, err error) {
+	q, err := web.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return s, 0, 0, err
+	}
+	s.Tenant = chi.URLParam(r, "tenant")
+	var place string
+	for _, p := range []struct {
+		name string
+		into *string
+	}{{"kind", &s.Kind}, {"id", &s.ID}, {"before", &place}} {
+		if *p.into, _, err = q.Text(p.name, domain.MaxIDBytes); err != nil {
+			return s, 0, 0, err
+		}
+	}
+	if !catalog.ValidKind(s.Kind) || s.ID == "" {
+		return s, 0, 0, domain.Errorf(domain.KindInvalid, "kind must be agent, conversation or message, and id its id")
+	}
+	if place != "" {
+		if before, err = strconv.ParseInt(place, 10, 64); err != nil || before < 1 {
+			return s, 0, 0, domain.Errorf(domain.KindInvalid, "before must be the next of another page")
+		}
+	}
+	limit, err = wholeOr(q, "limit", historyPage, maxHistory)
+	return s, before, limit, err
+}
