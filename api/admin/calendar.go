@@ -200,6 +200,10 @@ func dayMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mar
 // hoursMark says how a day stands by the states of its hours.
 func hoursMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mark {
 	switch {
+	case d.Expired && d.Unbuilt > 0:
+		return mark{"failed", "✕", "past retention, " + count(d.Unbuilt, "hour was", "hours were") + " not built by then"}
+	case d.Expired && d.CutShort:
+		return mark{"failed", "✕", "past retention, never complete"}
 	case d.Expired:
 		return mark{"ended", "–", "past retention"}
 	case now.Before(day.End()):
@@ -241,6 +245,8 @@ type dayCountsJSON struct {
 	Files     int64      `json:"files"`
 	Bytes     int64      `json:"sizeBytes"`
 	TooLate   int64      `json:"tooLate"`
+	CutShort  bool       `json:"cutShort"`
+	Unbuilt   int        `json:"unbuiltHours"`
 
 	Missing    int `json:"missingFileCount"`
 	Rebuilding int `json:"rebuildingHours"`
@@ -261,7 +267,7 @@ func (h *handler) getCalendar(w http.ResponseWriter, r *http.Request) {
 		for _, day := range c.days() {
 			if d, known := t.Days[day]; known {
 				row.Days = append(row.Days, dayCountsJSON{day, d.Planned, d.Expired, d.Complete(), d.Available, d.NoData, d.Pending, d.Failed,
-					d.Files, d.Bytes, d.TooLate, d.Missing, d.Rebuilding})
+					d.Files, d.Bytes, d.TooLate, d.CutShort, d.Unbuilt, d.Missing, d.Rebuilding})
 			}
 		}
 		out.Tenants = append(out.Tenants, row)

@@ -35,7 +35,7 @@ func (h *handler) readDay(ctx context.Context, r *http.Request) (d oneDay, err e
 
 // counts sums the hours up as the calendar does.
 func (d oneDay) counts() catalog.DayCounts {
-	out := catalog.DayCounts{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired}
+	out := catalog.DayCounts{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired, CutShort: d.CutShort, Unbuilt: d.Unbuilt}
 	for _, hour := range d.Hours {
 		switch hour.State {
 		case catalog.StateAvailable:
@@ -134,6 +134,8 @@ type dayJSON struct {
 	Files         int64      `json:"files"`
 	Bytes         int64      `json:"sizeBytes"`
 	TooLate       int64      `json:"tooLate"`
+	CutShort      bool       `json:"cutShort"`
+	Unbuilt       int        `json:"unbuiltHours"`
 	Hours         []hourJSON `json:"hours"`
 }
 
@@ -148,7 +150,8 @@ func (h *handler) getDay(w http.ResponseWriter, r *http.Request) {
 	}
 	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), CompletedAt: web.TimeOrNull(d.Completed),
 		ReopenedAt: web.TimeOrNull(d.Reopened), Expired: d.Expired, RetentionEnds: web.Time(d.RetentionEnd),
-		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, TooLate: d.TooLate}
+		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, TooLate: d.TooLate,
+		CutShort: d.CutShort, Unbuilt: d.Unbuilt}
 	for i, v := range d.Hours {
 		out.Hours = append(out.Hours, hourAnswer(v, d.Downloads[i]))
 	}

@@ -31,4 +31,8 @@ func TestDayMarkNamesWhatIsLacking(t *testing.T) {
 	want("1 hour failed, 2 missing recordings, 1 hour being rebuilt")
 	d.Expired = true
 	want("past retention")
+	d.CutShort = true
+	want("past retention, never complete")
+	d.Unbuilt = 2
+	want("past retention, 2 hours were not built by then")
 }

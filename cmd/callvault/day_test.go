@@ -30,7 +30,7 @@ func TestOneIsOne(t *testing.T) {
 	}
 	r := importResult{Lines: 1, Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1, AudioFiles: 1}
 	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
-		"1 recording is of a day past retention: kept, but in no archive; see: callvault archive --reopen"
+		"1 recording is too late: its day is past retention, or ends before a build does; it is kept; see: callvault archive --reopen"
 	if got := r.text(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

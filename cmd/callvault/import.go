@@ -49,7 +49,7 @@ type importResult struct {
 	Messages      int   `json:"messages"`
 	Recordings    int   `json:"recordings"`
 	Changed       int   `json:"changed"`         // rows that are new or differ from before
-	TooLate       int   `json:"tooLate"`         // recordings of days past retention: kept, in no archive
+	TooLate       int   `json:"tooLate"`         // recordings of days that are past retention, or end before a build does: kept
 	Ahead         int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock: kept
 	AudioFiles    int64 `json:"audioFiles"`
 	AudioStood    int64 `json:"audioStood"` // of these, stored before
@@ -170,9 +170,9 @@ func (r importResult) text() string {
 	}
 	switch {
 	case r.TooLate == 1:
-		s += "\n1 recording is of a day past retention: kept, but in no archive; see: callvault archive --reopen"
+		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; see: callvault archive --reopen"
 	case r.TooLate > 1:
-		s += fmt.Sprintf("\n%d recordings are of days past retention: kept, but in no archive; see: callvault archive --reopen", r.TooLate)
+		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; see: callvault archive --reopen", r.TooLate)
 	}
 	if r.Ahead > 0 {
 		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps", count(r.Ahead, "recording"))

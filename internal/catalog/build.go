@@ -163,10 +163,10 @@ func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []Size) error {
 
 // StartArchive makes the archive's row, before its first byte is sent.
 func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7) ON CONFLICT (object_key) DO NOTHING`,
-			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, at)
+			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, d.at)
 		return err
 	})
 }
@@ -178,12 +178,12 @@ func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error
 }
 
 // owned runs fn with the day locked and within retention and the claim verified.
-func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, at int64) error) error {
+func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
 	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		if !d.open {
 			return lostUnless(false, nil)
 		}
-		return fn(tx, d.at)
+		return fn(tx, d)
 	})
 }
 
@@ -230,7 +230,8 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 	if err != nil {
 		return err
 	}
-	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		at, room := d.at, c.room(r.Took.Microseconds())
 		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
 			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
 			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
@@ -246,13 +247,13 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 		}
 		var recheck any
 		if len(r.Missing) > 0 {
-			recheck = at + recheckWaits(r.Missing)[0].Microseconds()
+			recheck = c.nextLook(d, r.Missing, 0, r.Took.Microseconds())
 		}
 		if _, err = tx.ExecContext(ctx, `UPDATE hours SET state = 'available', revision = $4, archive = $5, built = $6, token = NULL, lease_us = NULL,
 			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL, build_us = $7, dispatched_us = NULL,
-			due_us = CASE WHEN wanted = $6 THEN NULL ELSE `+commitDue+` END, recheck_us = $10, recheck_step = 0
+			due_us = CASE WHEN wanted = $6 THEN NULL ELSE CAST($8 AS BIGINT) END, recheck_us = $9, recheck_step = 0
 			WHERE tenant = $1 AND day = $2 AND hour = $3`,
-			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), at, c.rules.LateDelay.Microseconds(), recheck); err != nil {
+			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), d.dueAfter(room, 0, room), recheck); err != nil {
 			return err
 		}
 		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
@@ -264,9 +265,6 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
 	})
 }
-
-// commitDue is lateDue with the build's own time ($7), now ($8) and the shortest wait ($9).
-const commitDue = `CAST($8 AS BIGINT) + CASE WHEN 2 * CAST($7 AS BIGINT) > $9 THEN 2 * CAST($7 AS BIGINT) ELSE $9 END`
 
 // supersede retires the archive that a locked hour served until now.
 func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
@@ -324,7 +322,8 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 // served holds recordings that were corrected and lie in other hours by now: it is retired, as a
 // revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, at int64) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		at, room := d.at, c.room(0)
 		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
 			return err
 		}
@@ -340,9 +339,9 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN archive IS NOT NULL THEN 'available'
 				WHEN wanted = $4 THEN 'no_data' ELSE 'pending' END,
-			built = $4, due_us = CASE WHEN wanted = $4 THEN NULL ELSE CAST($5 AS BIGINT) + $6 END, token = NULL, lease_us = NULL, dispatched_us = NULL,
+			built = $4, due_us = CASE WHEN wanted = $4 THEN NULL ELSE CAST($5 AS BIGINT) END, token = NULL, lease_us = NULL, dispatched_us = NULL,
 			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL
-			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, at, c.rules.LateDelay.Microseconds()); err != nil {
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, d.dueAfter(room, 0, room)); err != nil {
 			return err
 		}
 		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {

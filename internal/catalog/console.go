@@ -43,6 +43,8 @@ type DayCounts struct {
 	Files     int64
 	Bytes     int64
 	TooLate   int64 // recordings registered after expiry
+	CutShort  bool  // it has ended and lacked something
+	Unbuilt   int   // hours of which something was in no archive when it ended
 
 	Missing    int // recordings that the archives served declare missing
 	Rebuilding int // hours that are served while a newer revision is wanted
@@ -56,7 +58,8 @@ const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1
 
 // calendarDaysSQL reads the days of such a page.
 const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
-	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late
+	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
+	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0)
 	FROM (` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
 
 // missingFilesSQL and rebuildingHoursSQL read what days lack, of tenants $1 to $2 and days $3 to $4.
@@ -94,7 +97,7 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 			var tenant string
 			var d DayCounts
 			err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Expired, &d.Available, &d.NoData, &d.Pending, &d.Failed,
-				&d.Files, &d.Bytes, &d.TooLate)
+				&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt)
 			if i, ok := place[tenant]; ok && err == nil {
 				out.Tenants[i].Days[d.Day] = d
 			}

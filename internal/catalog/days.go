@@ -59,6 +59,7 @@ type lockedDay struct {
 	over    bool  // past its end, ended or about to be; a day can be neither, past its end while expiry pauses
 	expired bool  // ended for good
 	at      int64 // the catalog's time, read after the lock
+	end     int64 // from when the day is past retention, as it stands
 }
 
 // lockOpenDay locks the day. It does not end it: only the planner does, which looks at the clock first.
@@ -71,8 +72,8 @@ func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day)
 	if l.at, err = now(ctx, tx); err != nil {
 		return l, err
 	}
-	l.expired = d.expired.Valid
-	l.open = !l.expired && l.at < d.end(day)
+	l.expired, l.end = d.expired.Valid, d.end(day)
+	l.open = !l.expired && l.at < l.end
 	if l.open || l.expired {
 		l.over = l.expired
 		return l, nil
@@ -85,20 +86,26 @@ func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day)
 // with the day, and reopening it builds afresh.
 const endGrace = int64(3_600_000_000)
 
+// unbuiltSQL is how many of a locked day's hours hold something that is in no archive. It is counted
+// once, when the day is over: what comes later came too late, and its hours want more than before.
+const unbuiltSQL = `coalesce(unbuilt, (SELECT count(*) FROM hours h WHERE h.tenant = days.tenant AND h.day = days.day AND h.wanted <> h.built))`
+
 // expireDay ends a locked day for good: running builds lose their claim, archives are doomed.
-// What was taken in stays.
-func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE days SET expired_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
-		return err
+// What was taken in stays. It says how many hours hold something that is in no archive.
+func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
+	err = tx.QueryRowContext(ctx, `UPDATE days SET expired_us = $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2 RETURNING unbuilt`,
+		tenant, day, at).Scan(&unbuilt)
+	if err != nil {
+		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL, token = NULL, lease_us = NULL,
 		dispatched_us = NULL, recheck_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed',
+	_, err = tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed',
 		delete_after_us = CAST($3 AS BIGINT) + CASE WHEN state = 'writing' THEN 0 ELSE CAST($4 AS BIGINT) END
 		WHERE tenant = $1 AND day = $2 AND state <> 'doomed'`, tenant, day, at, endGrace)
-	return err
+	return unbuilt, err
 }
 
 // refreshDay brings a locked day's counts and completion up to its hours, and writes down what the
@@ -244,16 +251,23 @@ const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tena
 		AND ` + calmSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 
-// ExpireDays ends days whose retention is over, oldest first, at most limit, and says how many.
+// EndedDay is a day whose retention is over.
+type EndedDay struct {
+	DayKey
+	Unbuilt int // hours of which something is in no archive
+}
+
+// ExpireDays ends days whose retention is over, oldest first, at most limit, and lists them.
 // It does nothing while the clock is in doubt.
-func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
+func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error) {
 	keys, err := c.dayKeys(ctx, pastDaysSQL, limit)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	ended := 0
+	var ended []EndedDay
 	for _, k := range keys {
 		var over bool
+		e := EndedDay{DayKey: k}
 		err := c.update(ctx, func(tx *sql.Tx) error {
 			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
 			if over = d.over; err != nil || !over || d.expired {
@@ -263,13 +277,14 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) (int, error) {
 			if over = !paused; err != nil || paused {
 				return err
 			}
-			return expireDay(ctx, tx, k.Tenant, k.Day, d.at)
+			e.Unbuilt, err = expireDay(ctx, tx, k.Tenant, k.Day, d.at)
+			return err
 		})
 		if err != nil {
 			return ended, err
 		}
 		if over {
-			ended++
+			ended = append(ended, e)
 		}
 	}
 	return ended, nil

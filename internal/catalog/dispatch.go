@@ -84,17 +84,22 @@ func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch
 // tooFar is further ahead (microseconds) than any hour is ever made due.
 const tooFar = int64(7 * 86_400_000_000)
 
-// adriftSQL lists hours that want a build at no time, or at one that only a wrong clock can have set.
+// adriftSQL lists hours that want a build at no time, at one that only a wrong clock can have set, or
+// less than $3 before their day's end: it came nearer since, or an older program set the time.
 const adriftSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE due_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
+	UNION ALL SELECT h.tenant, h.day, h.hour FROM hours h WHERE h.token IS NULL
+		AND h.due_us BETWEEN (SELECT now_us + 1 FROM catalog_clock) AND (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
+		AND h.due_us > (SELECT coalesce(d.reopened_us, d.completed_us, d.closes_us) + t.retention_days * CAST(86400000000 AS BIGINT)
+			FROM days d JOIN tenants t ON t.id = d.tenant WHERE d.tenant = h.tenant AND d.day = h.day) - CAST($3 AS BIGINT)
 	LIMIT $1`
 
 // HealHours makes hours due that should be and are not: planned ones that want a build without a
-// time for it, or with one that only a wrong clock can have set. It says how many. It changes one row at a time: whoever holds several hours' locks
-// without their days' can deadlock with a registration.
+// time for it, or with one that comes too late. It says how many. It changes one row at a time:
+// whoever holds several hours' locks without their days' can deadlock with a registration.
 func (c *Catalog) HealHours(ctx context.Context) (int, error) {
 	const most = 1000
-	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar)
+	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar, c.room(0))
 	if err != nil {
 		return 0, err
 	}
@@ -102,7 +107,7 @@ func (c *Catalog) HealHours(ctx context.Context) (int, error) {
 	for _, k := range keys {
 		ok, err := affected(c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND wanted <> built AND state <> 'expired'
-			AND (due_us IS NULL OR due_us > (SELECT now_us FROM catalog_clock) + $4)`, k.Tenant, k.Day, k.Hour, tooFar))
+			AND (due_us IS NULL OR due_us > (SELECT now_us FROM catalog_clock))`, k.Tenant, k.Day, k.Hour))
 		if err != nil {
 			return healed, err
 		}

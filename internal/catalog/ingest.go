@@ -44,7 +44,7 @@ type Counts struct {
 	Messages      int
 	Recordings    int
 	Changed       int // rows that are new or differ from before; a repeat counts none
-	TooLate       int // new recordings of days past retention: kept, and in no archive
+	TooLate       int // new recordings of days that are past retention, or end before a build does: kept
 	Ahead         int // recordings more than a day ahead of the catalog's clock: kept, and most likely wrong
 }
 

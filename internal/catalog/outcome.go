@@ -23,8 +23,9 @@ type Failure struct {
 func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		var failures int
+		var took int64
 		err := tx.QueryRowContext(ctx, `UPDATE hours SET failures = failures + 1 WHERE tenant = $1 AND day = $2 AND hour = $3
-			RETURNING failures`, b.Tenant, b.Day, b.Hour).Scan(&failures)
+			RETURNING failures, build_us`, b.Tenant, b.Day, b.Hour).Scan(&failures, &took)
 		if err != nil {
 			return err
 		}
@@ -33,25 +34,27 @@ func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 		if usedUp {
 			wait = c.rules.FailedWait
 		}
-		return c.giveBack(ctx, tx, b.HourKey, d.at, wait, usedUp, &f)
+		return c.giveBack(ctx, tx, b.HourKey, d.at, c.nextTry(d, wait, took), usedUp, &f)
 	})
 }
 
 // Release gives a claim back without a judgement, at a drain: the hour stays due.
 func (c *Catalog) Release(ctx context.Context, b Claim) error {
 	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
-		return c.giveBack(ctx, tx, b.HourKey, d.at, 0, false, nil)
+		return c.giveBack(ctx, tx, b.HourKey, d.at, nil, false, nil)
 	})
 }
 
-// giveBack frees a locked hour's claim and dooms what the build wrote.
-func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, wait time.Duration, usedUp bool, f *Failure) error {
+// nextTry is when an hour that failed is tried again: after the wait, or before its day's end.
+func (c *Catalog) nextTry(d lockedDay, wait time.Duration, buildUS int64) int64 {
+	return d.dueAfter(wait.Microseconds(), c.rules.RetryBase.Microseconds(), c.room(buildUS))
+}
+
+// giveBack frees a locked hour's claim and dooms what the build wrote. Without a time it stays as due
+// as it was.
+func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
 	if err := doomWriting(ctx, tx, key, at); err != nil {
 		return err
-	}
-	var due any // null: as due as it was
-	if wait > 0 {
-		due = at + wait.Microseconds()
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE hours SET token = NULL, lease_us = NULL, dispatched_us = NULL, due_us = coalesce($4, due_us)
 		WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, due); err != nil {
@@ -113,9 +116,10 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		}
 		at := d.at
 		var lapses int
+		var took int64
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND (lease_us < $4 OR lease_us > $4 + $5) RETURNING lapses`,
-			k.Tenant, k.Day, k.Hour, at, c.tooLong()).Scan(&lapses)
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND (lease_us < $4 OR lease_us > $4 + $5) RETURNING lapses, build_us`,
+			k.Tenant, k.Day, k.Hour, at, c.tooLong()).Scan(&lapses, &took)
 		if errors.Is(err, sql.ErrNoRows) { // renewed or committed meanwhile
 			return nil
 		}
@@ -124,10 +128,10 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		}
 		done = true
 		if lapses < c.rules.MaxLapses {
-			return c.giveBack(ctx, tx, k, at, 0, false, nil)
+			return c.giveBack(ctx, tx, k, at, nil, false, nil)
 		}
 		f := &Failure{Kind: domain.KindInterrupted, Message: "the builder vanished too often without reporting a failure"}
-		return c.giveBack(ctx, tx, k, at, c.rules.FailedWait, true, f)
+		return c.giveBack(ctx, tx, k, at, c.nextTry(d, c.rules.FailedWait, took), true, f)
 	})
 	return done, err
 }
@@ -204,7 +208,7 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if at < micros(day.End()) { // counted from now, its retention would end earlier than it does
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL,
+		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL,
 			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
 			return err
 		}

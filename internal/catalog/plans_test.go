@@ -55,7 +55,7 @@ func TestPlans(t *testing.T) {
 		"any due":         {anyDueSQL, nil},
 		"outstanding":     {outstandingSQL, []any{"e", 60_000_000, 100}},
 		"lapsed":          {lapsedSQL, []any{100, 600_000_000}},
-		"adrift hours":    {adriftSQL, []any{100, tooFar}},
+		"adrift hours":    {adriftSQL, []any{100, tooFar, 300_000_000}},
 		"past days":       {pastDaysSQL, []any{100}},
 		"unplanned days":  {unplannedSQL, []any{"2025-01-02", 100}},
 		"quiet days":      {quietSQL, []any{"2025-01-01", 1735776000000000, 100}},

@@ -11,10 +11,11 @@ import (
 // bumpHours says that these hours hold something new: fresh has a key for each new recording,
 // touched one for each change to what was there. It is the last thing that a registering
 // transaction does, in key order, so that registrations wait for one another instead of
-// deadlocking. A planned hour gets a time to be rebuilt at, unless it has one; a failed one need not
-// wait for its next try, since what it lacked may have come.
+// deadlocking. A planned hour gets a time to be rebuilt at, unless it has an earlier one: one that failed
+// need not wait for its next try, since what it lacked may have come.
 // A key may stand more than once; its hour is bumped once.
-// It gives how many fresh keys fall into days past retention: kept, and too late.
+// It gives how many fresh keys are too late: they are kept, and their days are past retention, or
+// end before a build can.
 func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
 	bumps := make([]bump, 0, len(fresh)+len(touched))
 	for _, k := range fresh {
@@ -33,18 +34,15 @@ func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []do
 		return 0
 	})
 	for len(bumps) > 0 {
-		n, count := 0, 0
+		n := 0
 		for n < len(bumps) && bumps[n].Tenant == bumps[0].Tenant && bumps[n].Day == bumps[0].Day {
-			count += bumps[n].fresh
 			n++
 		}
-		late, err := c.bumpDay(ctx, tx, bumps[:n], count)
+		late, err := c.bumpDay(ctx, tx, bumps[:n])
 		if err != nil {
 			return tooLate, err
 		}
-		if late {
-			tooLate += count
-		}
+		tooLate += late
 		bumps = bumps[n:]
 	}
 	return tooLate, nil
@@ -56,39 +54,64 @@ type bump struct {
 	fresh int
 }
 
-// bumpDay bumps hours of one day, for which count recordings are new, and says whether that day is over. A day past its end while
-// expiry pauses counts as open: the clock may be wrong, and what ends the day ends these too.
-func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump, count int) (late bool, err error) {
+// bumpDay bumps hours of one day and says how many new recordings are too late. A day past its end
+// while expiry pauses counts as open: the clock may be wrong, and what ends the day ends these too.
+func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {
-		return false, err
+		return 0, err
+	}
+	builds, err := lastBuilds(ctx, tx, tenant, day)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range keys {
+		if !d.canFinish(builds[k.Hour]) || d.over {
+			late += k.fresh
+		}
 	}
 	state := StatePending
 	if d.expired {
 		state = StateExpired
 	}
+	if d.over {
+		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2`, tenant, day, late)
+		if err != nil {
+			return 0, err
+		}
+	}
 	for i, k := range keys {
 		if i > 0 && k.HourKey == keys[i-1].HourKey {
 			continue
 		}
+		room := c.room(builds[k.Hour])
 		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, wanted) VALUES ($1, $2, $3, $4, 1)
 			ON CONFLICT (tenant, day, hour) DO UPDATE SET wanted = hours.wanted + 1,
 				state = CASE WHEN hours.state = 'no_data' THEN $4 ELSE hours.state END,
-				due_us = CASE WHEN hours.planned AND (hours.due_us IS NULL AND hours.state <> 'expired'
-					OR hours.state = 'failed' AND hours.due_us > `+lateDue+`) THEN `+lateDue+` ELSE hours.due_us END`,
-			tenant, day, k.Hour, state, d.at, c.rules.LateDelay.Microseconds())
+				due_us = CASE WHEN hours.planned AND hours.state <> 'expired' AND (hours.due_us IS NULL OR hours.due_us > $5)
+					THEN $5 ELSE hours.due_us END`,
+			tenant, day, k.Hour, state, d.dueAfter(room, 0, room))
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 	if d.over {
-		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3 WHERE tenant = $1 AND day = $2`, tenant, day, count)
-		return true, err
+		return late, nil
 	}
-	return false, refreshDay(ctx, tx, tenant, day, d.at)
+	return late, refreshDay(ctx, tx, tenant, day, d.at)
 }
 
-// lateDue is when an hour that changed after its plan is rebuilt, from now ($5) and the shortest
-// wait ($6): late recordings rarely come alone, and a rebuild of a large hour is dear.
-const lateDue = `CAST($5 AS BIGINT) + CASE WHEN 2 * hours.build_us > $6 THEN 2 * hours.build_us ELSE $6 END`
+// lastBuilds says how long the last build of each hour of a locked day took, in microseconds.
+func lastBuilds(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (builds [24]int64, err error) {
+	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var hour int
+		var took int64
+		err := rows.Scan(&hour, &took)
+		if err == nil {
+			builds[hour] = took
+		}
+		return struct{}{}, err
+	}, `SELECT hour, build_us FROM hours WHERE tenant = $1 AND day = $2 AND build_us > 0`, tenant, day)
+	return builds, err
+}

@@ -23,7 +23,7 @@ type Standing struct {
 
 	MissingHours int64 // hours whose served archive lacks files
 	MissingFiles int64 // those files
-	CutShort     int64 // days that ended within the last week without being complete
+	CutShort     int64 // days that ended within the last week and lacked something
 
 	Webhooks WebhooksStanding
 }
@@ -105,6 +105,10 @@ const standingUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id
 const standingMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
 
 const standingCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
-	WHERE d.expired_us IS NOT NULL AND (d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0) AND d.expired_us > $1 AND t.recordings`
+	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
+
+// cutShortSQL says that a day that has ended was never complete, or lacked what came later. The index
+// days_short holds such days.
+const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
 
 const standingBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -197,24 +198,28 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
 		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
 
-// recheckWaits are the waits before missing sources are looked for again. Somebody may bring back
-// unreadable ones at any time, so the last wait is repeated for them until the day ends.
-func recheckWaits(missing []Missing) []time.Duration {
-	if !slices.ContainsFunc(missing, func(m Missing) bool { return m.Reason != Unreadable }) {
-		return []time.Duration{6 * time.Hour, 6 * time.Hour, 6 * time.Hour}
+// nextLook is when missing sources are looked for after so many looks; null when they are not any
+// more. Somebody may bring back unreadable ones at any time, so these are looked for until the day ends.
+func (c *Catalog) nextLook(d lockedDay, missing []Missing, looks int, buildUS int64) any {
+	unreadable := func(m Missing) bool { return m.Reason == Unreadable }
+	absent := func(m Missing) bool { return !unreadable(m) }
+	waits := []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
+	switch last := len(waits) - 1; {
+	case !slices.ContainsFunc(missing, absent):
+		looks = last
+	case looks > last && slices.ContainsFunc(missing, unreadable):
+		looks = last
+	case looks > last:
+		return nil
 	}
-	return []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
+	return d.dueAfter(waits[looks].Microseconds(), c.rules.LateDelay.Microseconds(), c.room(buildUS))
 }
 
 // Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
 // looked at again later: three times in all, and without end where one is unreadable. It does nothing for an archive that its hour no longer
 // serves or that is not due to be looked at: another sweeper was faster.
 func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
-	a, waits := r.ServedArchive, recheckWaits(r.Missing)
-	var last any // null: not again
-	if slices.ContainsFunc(r.Missing, func(m Missing) bool { return m.Reason == Unreadable }) {
-		last = waits[2].Microseconds()
-	}
+	a := r.ServedArchive
 	return c.update(ctx, func(tx *sql.Tx) error {
 		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
 		if err != nil || !d.open {
@@ -226,10 +231,19 @@ func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1, recheck_us = CASE recheck_step
-				WHEN 0 THEN CAST($5 AS BIGINT) + $6 WHEN 1 THEN CAST($5 AS BIGINT) + $7 ELSE CAST($5 AS BIGINT) + CAST($8 AS BIGINT) END
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at,
-			waits[1].Microseconds(), waits[2].Microseconds(), last)
+		var looks int
+		var took int64
+		err = tx.QueryRowContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5 RETURNING recheck_step, build_us`,
+			a.Tenant, a.Day, a.Hour, a.ObjectKey, at).Scan(&looks, &took)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_us = $4 WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			a.Tenant, a.Day, a.Hour, c.nextLook(d, r.Missing, looks, took))
 		return err
 	})
 }

@@ -172,7 +172,7 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 		if d.expired.Valid || at < d.end(day) {
 			continue
 		}
-		if err := expireDay(ctx, tx, tenant, day, at); err != nil {
+		if _, err := expireDay(ctx, tx, tenant, day, at); err != nil {
 			return err
 		}
 	}

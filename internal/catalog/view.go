@@ -33,6 +33,8 @@ type DayView struct {
 	Files         int64
 	Bytes         int64
 	TooLate       int64 // recordings registered after expiry
+	CutShort      bool  // it has ended and lacked something
+	Unbuilt       int   // hours of which something was in no archive when it ended
 	Hours         [24]HourView
 }
 
@@ -88,9 +90,10 @@ func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (Da
 	var planned, completed, reopened, expired, sessions, files, bytes, late sql.NullInt64
 	var floor, at int64
 	err := tx.QueryRowContext(ctx, `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
-		d.total_sessions, d.total_files, d.total_bytes, d.too_late, d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
+		d.total_sessions, d.total_files, d.total_bytes, d.too_late,
+		d.expired_us IS NOT NULL AND coalesce(`+cutShortSQL+`, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
 		FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`, tenant, day).
-		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.Known, &floor, &at)
+		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.CutShort, &v.Unbuilt, &v.Known, &floor, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, notFound(err, "tenant %q does not exist", tenant)
 	}

@@ -120,7 +120,7 @@ func standingDescs() descs {
 	d.add("oldest_build_age_seconds", "How long the longest of these builds runs; 0 if none.")
 	d.add("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.")
 	d.add("archives_with_missing_files", "Archives served that lack recordings.")
-	d.add("cut_short_nights", "Days, one per tenant, that ended within the last week and were never complete.")
+	d.add("cut_short_nights", "Days, one per tenant, that ended within the last week and were never complete, or lacked what came later.")
 	d.add("webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).", "state")
 	d.add("failing_webhooks", "Enabled webhooks for which an event waits that failed three times or more.")
 	d.add("given_up_deliveries", "Events for enabled webhooks that were given up within the last week and not replayed.")

@@ -23,7 +23,7 @@ type Days interface {
 	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
 	QuietDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
 	LongestRetention(ctx context.Context) (int, error)
-	ExpireDays(ctx context.Context, limit int) (int, error)
+	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
 }
 
 // Hours is what the catalog does with hours that nobody builds.
@@ -222,9 +222,16 @@ func (p *Planner) healHours(ctx context.Context, r *Report) (err error) {
 	return err
 }
 
-func (p *Planner) expire(ctx context.Context, r *Report) (err error) {
-	r.Expired, err = p.catalog.ExpireDays(ctx, p.cfg.MaxDays)
+func (p *Planner) expire(ctx context.Context, r *Report) error {
+	ended, err := p.catalog.ExpireDays(ctx, p.cfg.MaxDays)
+	r.Expired = len(ended)
 	r.More = r.More || r.Expired == p.cfg.MaxDays
+	for _, e := range ended {
+		if e.Unbuilt > 0 {
+			p.log.Warn("a day ended before all of it was in an archive; archive it with --reopen", zap.String("tenant", e.Tenant),
+				zap.String("day", string(e.Day)), zap.Int("hours", e.Unbuilt), telemetry.In(ctx))
+		}
+	}
 	return err
 }
 
