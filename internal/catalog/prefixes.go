@@ -5,27 +5,30 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// prefixLock is the advisory lock between those who name object keys, who share it, and those who
-// set a key prefix, of whom each has it alone. Any number will do that nobody else uses.
-const prefixLock = 0x6b65795f // "key_"
+// Advisory locks of PostgreSQL; any numbers will do that nobody else uses. SQLite has one writer at a
+// time and needs none.
+const (
+	namingLock  = 0x6b657930 + iota // shared by who names object keys, alone for who begins to set a key prefix
+	settingLock                     // of who sets a key prefix
+)
 
-// lockPrefixes keeps every tenant's key prefix as it is until the transaction ends. With alone set it
-// waits for all who name keys, and they wait. SQLite has one writer at a time and needs neither.
-func (c *Catalog) lockPrefixes(ctx context.Context, tx *sql.Tx, alone bool) error {
+// advise takes an advisory lock until the transaction ends.
+func (c *Catalog) advise(ctx context.Context, tx *sql.Tx, lock int, shared bool) error {
 	if !c.postgres {
 		return nil
 	}
-	lock := `SELECT pg_advisory_xact_lock_shared($1)`
-	if alone {
-		lock = `SELECT pg_advisory_xact_lock($1)`
+	query := `SELECT pg_advisory_xact_lock($1)`
+	if shared {
+		query = `SELECT pg_advisory_xact_lock_shared($1)`
 	}
-	_, err := tx.ExecContext(ctx, lock, prefixLock)
+	_, err := tx.ExecContext(ctx, query, lock)
 	return err
 }
 
@@ -37,10 +40,7 @@ const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND k
 // outside lists which of the keys, given in order, lie outside the tenant's own key prefix or, while
 // it has none, inside another's.
 func (c *Catalog) outside(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
-	if err := c.lockPrefixes(ctx, tx, false); err != nil {
-		return nil, "", err
-	}
-	if err := tx.QueryRowContext(ctx, `SELECT key_prefix FROM tenants WHERE id = $1`, tenant).Scan(&own); err != nil {
+	if own, err = c.ownPrefix(ctx, tx, tenant, keys); err != nil {
 		return nil, "", err
 	}
 	prefixes := []string{own}
@@ -60,6 +60,43 @@ func (c *Catalog) outside(ctx context.Context, tx *sql.Tx, tenant string, keys [
 	}
 	return list, own, nil
 }
+
+// ownPrefix gives the tenant's key prefix, which stays until the transaction ends. Prefixes that others
+// only want are void when one of the keys begins with them: their setters count again.
+func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (own string, err error) {
+	if err := c.advise(ctx, tx, namingLock, true); err != nil {
+		return "", err
+	}
+	wanted := map[string]string{} // by tenant
+	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var id, prefix string
+		err := rows.Scan(&id, &prefix)
+		if id == tenant {
+			own = prefix
+			return struct{}{}, err
+		}
+		if i, _ := slices.BinarySearch(keys, prefix); i < len(keys) && strings.HasPrefix(keys[i], prefix) {
+			wanted[id] = prefix
+		}
+		return struct{}{}, err
+	}, ownPrefixSQL, tenant)
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_wanted = '' WHERE id = $1 AND key_prefix_wanted = $2`, id, wanted[id]))
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", errPrefixMoved
+		}
+	}
+	return own, err
+}
+
+const ownPrefixSQL = `SELECT id, key_prefix FROM tenants WHERE id = $1
+	UNION ALL SELECT id, key_prefix_wanted FROM tenants WHERE key_prefix_wanted <> '' AND id <> $1`
+
+// errPrefixMoved says that another tenant's key prefix was set or wanted anew after it was read.
+var errPrefixMoved = errors.New("a key prefix changed meanwhile")
 
 // withoutHeld leaves out the keys of a table (column key) that tenant $1 holds: those stay as they
 // are, whatever prefix was set since.
@@ -110,59 +147,10 @@ func (c *Catalog) insidePrefix(ctx context.Context, tx *sql.Tx, tenant, key stri
 	return domain.Errorf(domain.KindInvalid, "%s", outsideReason("the object key", own))
 }
 
-// reservePrefix makes sure that a key prefix can become the tenant's: none lies within another, and
-// nobody else holds a key inside. Whoever names keys waits until the transaction ends.
-func (c *Catalog) reservePrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
-	if prefix == "" {
-		return nil
-	}
-	if err := c.lockPrefixes(ctx, tx, true); err != nil {
-		return err
-	}
-	var other, has string
-	err := tx.QueryRowContext(ctx, `SELECT id, key_prefix FROM tenants WHERE id <> $1 AND key_prefix <> ''
-		AND (substr(key_prefix, 1, length(CAST($2 AS TEXT))) = $2 OR substr(CAST($2 AS TEXT), 1, length(key_prefix)) = key_prefix) ORDER BY id LIMIT 1`, tenant, prefix).
-		Scan(&other, &has)
-	if errors.Is(err, sql.ErrNoRows) {
-		return noneInside(ctx, tx, tenant, prefix)
-	}
-	if err != nil {
-		return err
-	}
-	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s lie one within the other; choose another one", prefix, has, other)
-}
-
-// noneInside refuses a prefix under which other tenants hold keys, and counts those.
-func noneInside(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
-	total := 0
-	holders, err := collect(ctx, tx, func(rows *sql.Rows) (holder string, err error) {
-		var id string
-		var n int
-		err = rows.Scan(&id, &n)
-		total += n
-		return fmt.Sprintf("%s %d", id, n), err
-	}, insideSQL, tenant, prefix, strings.TrimSuffix(prefix, "/")+"0") // "0" is what follows "/"
-	if err != nil || total == 0 {
-		return err
-	}
-	return domain.Errorf(domain.KindConflict, "other tenants hold %d object keys that begin with %q (%s); choose a prefix under which no other tenant holds any",
-		total, prefix, shortList(holders))
-}
-
-const insideSQL = `SELECT tenant, count(*) FROM objects WHERE key >= $2 AND key < $3 AND tenant <> $1 GROUP BY tenant ORDER BY tenant`
-
 // textColumn reads a column of texts.
 func textColumn(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
 	return collect(ctx, tx, func(rows *sql.Rows) (text string, err error) {
 		err = rows.Scan(&text)
 		return text, err
 	}, query, args...)
-}
-
-// shortList gives the first ten of a list.
-func shortList(list []string) string {
-	if rest := len(list) - 10; rest > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:10], ", "), rest)
-	}
-	return strings.Join(list, ", ")
 }

@@ -33,10 +33,18 @@ func checkTenant(t domain.Tenant) error {
 	return nil
 }
 
+// checkNew refuses what can be refused without keeping anybody waiting.
+func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
+	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
+		return err
+	}
+	return noneInside(ctx, c.read, t.ID, t.KeyPrefix)
+}
+
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key prefix
 // can't be the tenant's.
 func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Tenant, error) {
-	if err := checkTenant(t); err != nil {
+	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
 	}
 	err := c.update(ctx, func(tx *sql.Tx) (err error) {
@@ -47,7 +55,7 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Ten
 }
 
 func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
-	if err := c.reservePrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
+	if err := c.firstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 		return t, err
 	}
 	at, err := now(ctx, tx)
@@ -81,7 +89,7 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // key prefix that can't be the tenant's, KindUnavailable for a change of the retention while the clock
 // is in doubt.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+	err = c.changing(ctx, id, change, func(tx *sql.Tx) (err error) {
 		t, err = c.setTenant(ctx, tx, id, change)
 		return err
 	})
@@ -101,8 +109,8 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 	if err := checkTenant(t); err != nil {
 		return t, err
 	}
-	if before.KeyPrefix != t.KeyPrefix { // before the days: who names keys locks them later
-		if err := c.reservePrefix(ctx, tx, id, t.KeyPrefix); err != nil {
+	if before.KeyPrefix != t.KeyPrefix {
+		if err := c.settlePrefix(ctx, tx, id, t.KeyPrefix); err != nil {
 			return t, err
 		}
 	}

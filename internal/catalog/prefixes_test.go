@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+func withTwo(t *testing.T, url string) *Catalog {
+	t.Helper()
+	c := OpenMigrated(t, url)
+	for _, id := range []string{"acme", "other"} {
+		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// TestPrefixWaits sets a key prefix while a transaction that names a key inside is not over.
+func TestPrefixWaits(t *testing.T) {
+	c := withTwo(t, testenv.Postgres(t))
+	tx, err := c.write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.insidePrefix(t.Context(), tx, "other", "acme/theirs"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.SetTenant(t.Context(), "acme", func(t *domain.Tenant) { t.KeyPrefix = "acme/" })
+		done <- err
+	}()
+	for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-done:
+			t.Fatalf("the setter did not wait, error %v", err)
+		default:
+		}
+		if err := c.read.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.ExecContext(t.Context(), `INSERT INTO objects (key, tenant) VALUES ('acme/theirs', 'other')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; domain.KindOf(err) != domain.KindConflict || !strings.Contains(err.Error(), "hold 1 object keys") {
+		t.Errorf("the setter got %v", err)
+	}
+}
+
+// TestWantedPrefix names keys inside a key prefix that is wanted and not set yet: by others that
+// voids it, by its tenant it does not.
+func TestWantedPrefix(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			c := withTwo(t, url)
+			change := func(t *domain.Tenant) { t.KeyPrefix = "acme/" }
+			set := func(tx *sql.Tx) error {
+				_, err := c.setTenant(t.Context(), tx, "acme", change)
+				return err
+			}
+			for _, step := range []struct {
+				tenant, key string
+				want        error
+			}{{"other", "acme/theirs", errUnwanted}, {"acme", "acme/own", nil}} {
+				if step.want == nil { // the other's key is gone, by hand
+					if _, err := c.write.ExecContext(t.Context(), `DELETE FROM objects`); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := c.wantPrefix(t.Context(), "acme", change); err != nil {
+					t.Fatal(err)
+				}
+				for _, key := range []string{step.key, "beside"} {
+					if _, err := c.ReserveUpload(t.Context(), step.tenant, key); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := c.update(t.Context(), set); !errors.Is(err, step.want) {
+					t.Errorf("%s named %s: got %v, want %v", step.tenant, step.key, err, step.want)
+				}
+			}
+			if got, err := c.Tenant(t.Context(), "acme"); err != nil || got.KeyPrefix != "acme/" {
+				t.Errorf("%+v, error %v", got, err)
+			}
+		})
+	}
+}
