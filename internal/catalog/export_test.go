@@ -54,7 +54,7 @@ func exportEverything(t *testing.T, c *catalog.Catalog) {
 	}
 	line := want
 	line.TranscriptRaw = &raw
-	take(t, c, line, domain.Agent{ID: "a", Name: "Bot", Description: "d", Body: json.RawMessage(`{"q":1,"agentId":"a"}`)})
+	take(t, c, line, domain.Agent{ID: "a", Name: "Bot", Description: "d", Body: json.RawMessage(`{"q":1,"agentId":"a","description":"d"}`)})
 	e, err := c.Export(t.Context(), "acme", "all", true)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func exportEverything(t *testing.T, c *catalog.Catalog) {
 	if string(got) != string(wanted) {
 		t.Fatalf("got\n%s\nwant\n%s", got, wanted)
 	}
-	if e.Agent == nil || e.Agent.Name != "Bot" || e.Agent.Description != "d" || string(e.Agent.Body) != `{"q":1,"agentId":"a"}` {
+	if e.Agent == nil || e.Agent.Name != "Bot" || e.Agent.Description != "d" || string(e.Agent.Body) != `{"q":1,"agentId":"a","description":"d"}` {
 		t.Fatalf("agent %+v", e.Agent)
 	}
 	if text, err := io.ReadAll(e.Transcript.Reader(t.Context())); err != nil || string(text) != raw {
