@@ -61,9 +61,13 @@ func TestSweepSuperseded(t *testing.T) {
 }
 
 // On a bucket that keeps versions nothing of a replaced archive stays stored, and all of its
-// neighbours does.
+// neighbours does. The archive is one from before the prefix was changed.
 func TestSweepVersions(t *testing.T) {
-	w := newWorld(t)
+	file := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
+	w := openWorld(t, file)
+	before, err := catalog.Open(w.ctx, file, catalog.Rules{ArchivesPrefix: "before"})
+	w.must(err)
+	defer func() { w.must(before.Close()) }()
 	s3 := testenv.MinIO(t)
 	client, err := minio.New(strings.TrimPrefix(s3.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(s3.AccessKey, s3.SecretKey, "")})
 	w.must(err)
@@ -72,13 +76,17 @@ func TestSweepVersions(t *testing.T) {
 	w.add(hour(5), 100)
 	w.plan()
 	b := w.builder(config())
-	w.must(b.Hour(w.ctx, task(5)))
+	w.must(worker.NewBuilder(config(), before, w.store.Recordings(), archives, time.Now, w.log).Hour(w.ctx, task(5)))
+	w.served(5)
 	first := w.view(5).Archive.ObjectKey
 	w.add(hour(5), 200)
 	_, err = w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
 	w.must(err)
 	w.must(b.Hour(w.ctx, task(5)))
 	second := w.view(5).Archive.ObjectKey
+	if !strings.HasPrefix(first, "before/archives/") || !strings.HasPrefix(second, "callvault/archives/") {
+		t.Errorf("the archives are %s and %s", first, second)
+	}
 	for _, key := range []string{first, first + "2", first + ".d/x"} { // the first gets another version
 		_, err := archives.Put(w.ctx, key, []byte("x"), objstore.PutOptions{})
 		w.must(err)

@@ -161,7 +161,7 @@ func storeAdvice(bucket, variable, words string, err error) string {
 func actions(bucket, words string) string {
 	names := map[string]string{
 		"look for the bucket": "s3:ListBucket", "write": "s3:PutObject", "read": "s3:GetObject", "read a range": "s3:GetObject",
-		"upload in parts": "s3:PutObject and s3:AbortMultipartUpload", "delete": "s3:DeleteObject",
+		"upload in parts": "s3:PutObject and s3:AbortMultipartUpload", "delete": "s3:DeleteObject; where versions are kept s3:ListBucketVersions and s3:DeleteObjectVersion too",
 	}
 	return " (" + names[words] + " on arn:aws:s3:::" + bucket + ")"
 }

@@ -96,6 +96,22 @@ func TestStandalone(t *testing.T) {
 	p.alone()
 }
 
+// TestStandaloneWithoutItsCatalog: the embedded object store is nobody else's, so a new catalog takes it
+// over without being told.
+func TestStandaloneWithoutItsCatalog(t *testing.T) {
+	w := newStandalone(t)
+	w.ok("migrate", "up")
+	lost, err := filepath.Glob(filepath.Join(w.env["CALLVAULT_DATA"], "catalog.db*"))
+	w.must(err)
+	for _, path := range lost {
+		w.must(os.Remove(path))
+	}
+	w.ok("migrate", "up")
+	if out := w.ok("audit", "--from", "today", "--to", "today"); len(lost) == 0 || strings.Count(out, `"bucket.adopt"`) != 1 {
+		t.Errorf("%d files were lost, and the audit log says %s", len(lost), out)
+	}
+}
+
 // TestKilledStandalone kills the one process at random while it takes recordings in and builds:
 // what was acknowledged is there, whatever happens.
 func TestKilledStandalone(t *testing.T) {

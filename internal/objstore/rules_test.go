@@ -32,6 +32,29 @@ func s3(t *testing.T, cfg objstore.Config) *minio.Client {
 	return client
 }
 
+// between opens a store with a proxy before it that handles some requests itself.
+func between(t *testing.T, cfg objstore.Config, mine func(http.ResponseWriter, *http.Request) bool) *objstore.Store {
+	t.Helper()
+	to, err := url.Parse(cfg.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !mine(rw, r) {
+			proxy.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	cfg.Endpoint = server.URL
+	store, err := objstore.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}
+
 // The rules of former programs go, and with them the end of what is not callvault's. Everybody
 // else's stay.
 func TestSetRulesOnMinIO(t *testing.T) {
@@ -97,15 +120,10 @@ func TestSetRulesKeepsWhatItDoesNotKnow(t *testing.T) {
 	for _, bucket := range []string{cfg.Recordings, cfg.Archives} {
 		texts["/"+bucket+"/"] = `<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>` + own + `</Rule>` + former + second + `</LifecycleConfiguration>`
 	}
-	to, err := url.Parse(cfg.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	store := between(t, cfg, func(rw http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case !r.URL.Query().Has("lifecycle"):
-			proxy.ServeHTTP(rw, r)
+			return false
 		case r.Method == http.MethodPut:
 			text, _ := io.ReadAll(r.Body)
 			if r.Header.Get("Content-Md5") == "" {
@@ -115,14 +133,8 @@ func TestSetRulesKeepsWhatItDoesNotKnow(t *testing.T) {
 		default:
 			_, _ = fmt.Fprint(rw, texts[r.URL.Path])
 		}
-	}))
-	defer server.Close()
-	cfg.Endpoint = server.URL
-	store, err := objstore.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+		return true
+	})
 	for range 2 {
 		if err := store.SetRules(t.Context(), "callvault"); err != nil {
 			t.Fatal(err)
@@ -191,6 +203,19 @@ func TestRemoveFreesVersions(t *testing.T) {
 		}
 		if n := versions(key); n > 0 {
 			t.Errorf("%d versions of %s are left", n, key)
+		}
+	}
+	for query, right := range map[string]string{"versions": "s3:ListBucketVersions", "versionId": "s3:DeleteObjectVersion"} {
+		lacking := between(t, cfg, func(rw http.ResponseWriter, r *http.Request) bool {
+			if !r.URL.Query().Has(query) {
+				return false
+			}
+			rw.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(rw, `<Error><Code>AccessDenied</Code></Error>`)
+			return true
+		})
+		if err := lacking.Archives().Remove(t.Context(), "a/1.zip"); err == nil || !strings.Contains(err.Error(), right) {
+			t.Errorf("without the right %s: %v", right, err)
 		}
 	}
 	remove("a/1.zip")
