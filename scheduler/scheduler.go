@@ -14,9 +14,10 @@ import (
 )
 
 // Planner runs passes: whole ones, and the short ones that workers wait for. Waits says, at little
-// cost, whether a short one would find anything.
+// cost, whether a short one would find anything, and Grown whether a tenant waits for a whole one.
 type Planner interface {
 	Waits(ctx context.Context) (bool, error)
+	Grown(ctx context.Context) (bool, error)
 	Heal(ctx context.Context) (plan.Report, error)
 	Feed(ctx context.Context) (plan.Report, error)
 }
@@ -120,6 +121,9 @@ func (s *Scheduler) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		started := s.now()
+		if grown, err := s.planner.Grown(ctx); err == nil && grown {
+			whole = true
+		}
 		if rest := next.Sub(started); !whole && rest > 0 {
 			if waits, err := s.planner.Waits(ctx); err == nil && !waits {
 				timer.Reset(min(rest, s.cfg.Busy))

@@ -25,6 +25,13 @@ type planner struct {
 	feeds  []time.Time
 	looks  int
 	waits  func() (bool, error) // nil: nothing does
+	grown  bool
+}
+
+func (p *planner) Grown(context.Context) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.grown, nil
 }
 
 // Waits counts how often it was asked.
@@ -128,6 +135,25 @@ func TestOthersMakeHoursDue(t *testing.T) {
 		p.mu.Unlock()
 		time.Sleep(time.Minute)
 		expect(t, p, "the whole pass keeps its time", 1, 0)
+	})
+}
+
+// A tenant that is new does not wait for the next minute either, also while hours wait.
+func TestTenantsGrow(t *testing.T) {
+	run(t, func(t *testing.T, p *planner, _ *scheduler.Scheduler, _ *observer.ObservedLogs) {
+		time.Sleep(10*time.Second + time.Millisecond)
+		expect(t, p, "nobody is new", 1, 0)
+		for _, waiting := range []int{0, 1} {
+			p.mu.Lock()
+			p.grown = true
+			p.answer = func() (plan.Report, error) {
+				p.grown = false
+				return plan.Report{Waiting: waiting}, nil
+			}
+			p.mu.Unlock()
+			time.Sleep(2 * time.Second)
+			expect(t, p, "a whole pass within a second", 1, waiting)
+		}
 	})
 }
 

@@ -217,25 +217,6 @@ const unplannedSQL = `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id 
 		WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day <= $1 AND t.recordings AND NOT (` + pastSQL + `)
 		ORDER BY d.day, d.tenant LIMIT $2`
 
-// QuietDays lists the tenants with the recordings feature for which day is within retention and
-// has no row yet, because nothing was ever registered for it: at most limit.
-func (c *Catalog) QuietDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
-	return c.dayKeys(ctx, quietSQL, day, micros(day.End()), limit)
-}
-
-const quietSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
-		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days * CAST(86400000000 AS BIGINT) > (SELECT now_us FROM catalog_clock)
-		AND (t.floor_us < CAST($2 AS BIGINT) OR t.floor_us > (SELECT now_us FROM catalog_clock))
-		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
-		ORDER BY t.id LIMIT $3`
-
-// LongestRetention is the longest retention of any tenant with the recordings feature, in days.
-func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
-	var days int
-	err := c.read.QueryRowContext(ctx, `SELECT coalesce(max(retention_days), 0) FROM tenants WHERE recordings`).Scan(&days)
-	return days, translate(err)
-}
-
 func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]DayKey, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (k DayKey, err error) {
 		err = rows.Scan(&k.Tenant, &k.Day)

@@ -119,9 +119,13 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 			return t, err
 		}
 	}
+	grown := 0 // the planner looks for days of which nothing was registered
+	if t.Recordings && !before.Recordings || t.RetentionDays > before.RetentionDays {
+		grown = 1
+	}
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
-		download_limit = $7, key_prefix = $8 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
-		t.KeyPrefix)
+		download_limit = $7, key_prefix = $8, grown = grown + $9 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
+		t.KeyPrefix, grown)
 	return t, err
 }
 

@@ -21,9 +21,21 @@ import (
 type Days interface {
 	PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.Planned, error)
 	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
+	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
+}
+
+// Quiet is what the catalog knows of days without any recording.
+type Quiet interface {
 	QuietDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
 	LongestRetention(ctx context.Context) (int, error)
-	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
+}
+
+// Grown is what the catalog knows of tenants of which more days are to be planned.
+type Grown interface {
+	Grown(ctx context.Context) (bool, error)
+	GrownTenants(ctx context.Context, limit int) ([]catalog.GrownTenant, error)
+	QuietDaysOf(ctx context.Context, t catalog.GrownTenant, until domain.Day, limit int) ([]catalog.DayKey, error)
+	Settled(ctx context.Context, t catalog.GrownTenant) error
 }
 
 // Hours is what the catalog does with hours that nobody builds.
@@ -57,6 +69,8 @@ type Windows interface {
 // Catalog is what a Planner needs of the catalog.
 type Catalog interface {
 	Days
+	Quiet
+	Grown
 	Hours
 	Dispatches
 	Clock
@@ -78,7 +92,7 @@ type Config struct {
 	MaxHours      int           // hours dispatched in one pass (1,000)
 	MaxLookups    int           // dispatches looked up in Redis in one pass (10,000)
 	DispatchAge   time.Duration // age from which a dispatch is looked up (1 min)
-	QuietInterval time.Duration // how often days without any recording are looked for (1 h)
+	QuietInterval time.Duration // how often days without any recording are looked for, of all tenants (1 h)
 
 	// Tracer makes the spans of passes that do something; none when nil.
 	Tracer trace.TracerProvider

@@ -47,6 +47,59 @@ func TestNightlyPlan(t *testing.T) {
 	}
 }
 
+// What is asked of a tenant that is new, or whose feature is on again, is planned by the next pass,
+// pass by pass where it is much; the look at all tenants stays rare.
+func TestTenantsGrow(t *testing.T) {
+	w := newWorld(t)
+	w.tenant("old", 3)
+	p := w.planner(plan.Config{MaxDays: 4})
+	grown := func(want bool) {
+		t.Helper()
+		if got, err := p.Grown(t.Context()); err != nil || got != want {
+			t.Errorf("grown: %v, want %v; error %v", got, want, err)
+		}
+	}
+	set := func(id string, change func(*domain.Tenant)) {
+		t.Helper()
+		_, err := w.catalog.SetTenant(t.Context(), id, change)
+		w.must(err)
+	}
+	grown(true)
+	if r := w.heal(p); r.Quiet != 3 || r.More {
+		t.Errorf("at the start: %+v", r)
+	}
+	grown(false)
+	w.tenant("new", 3)
+	w.tenant("newer", 3)
+	grown(true)
+	if r := w.heal(p); r.Quiet != 4 || !r.More {
+		t.Errorf("new tenants: %+v", r)
+	}
+	if r := w.heal(p); r.Quiet != 2 || r.More {
+		t.Errorf("what was left: %+v", r)
+	}
+	grown(false)
+	set("new", func(t *domain.Tenant) { t.Recordings = false })
+	grown(false)
+	w.at(night().Add(24 * time.Hour))
+	p = w.planner(plan.Config{})
+	w.must(w.catalog.PauseDeletions(t.Context(), 0))
+	if r := w.heal(p); r.Quiet != 2 {
+		t.Errorf("the next night of two tenants: %+v", r)
+	}
+	set("new", func(t *domain.Tenant) { t.Recordings = true })
+	grown(true)
+	if r := w.heal(p); r.Quiet != 1 || w.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
+		t.Errorf("the feature is on again: %+v", r)
+	}
+	set("new", func(t *domain.Tenant) { t.RetentionDays = 30 })
+	grown(true)
+	if r := w.heal(p); r.Quiet != 0 { // what has ended stays so
+		t.Errorf("a longer retention: %+v", r)
+	}
+	grown(false)
+}
+
 // Nobody was up for two nights; one day has run past its retention by then.
 func TestCatchUp(t *testing.T) {
 	w := newWorld(t)

@@ -4,7 +4,7 @@
 
 SET lock_timeout = 0; -- an index that is made beside writers keeps nobody waiting while it waits
 DROP INDEX CONCURRENTLY IF EXISTS tenants_grown; -- half made by a trial that broke off
-CREATE INDEX CONCURRENTLY tenants_grown ON tenants (id) WHERE grown > 0;
+CREATE INDEX CONCURRENTLY tenants_grown ON tenants (id) WHERE grown > 0 AND recordings;
 DROP INDEX CONCURRENTLY IF EXISTS days_short; -- half made by a trial that broke off
 CREATE INDEX CONCURRENTLY days_short ON days (expired_us)
     WHERE expired_us IS NOT NULL AND (planned_us IS NULL OR n_pending > 0 OR n_failed > 0 OR unbuilt > 0);
