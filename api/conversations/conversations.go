@@ -125,11 +125,14 @@ func (h *handler) enter(ctx context.Context, c *call) bool {
 		c.invalid("path", "conversation_id", "conversation_id must be text of at most 512 bytes", typeText)
 		return false
 	}
-	if p := c.parse(); c.id != "" && !c.convai && p.err != nil { // one conversation takes no parameters
-		c.invalid("query", p.name, domain.SafeMessage(p.err), p.kind)
-		return false
+	if c.id == "" || c.convai {
+		return true
 	}
-	return true
+	p := c.parse() // one conversation takes no parameters
+	if p.err != nil {
+		c.invalid("query", p.name, domain.SafeMessage(p.err), p.kind)
+	}
+	return p.err == nil
 }
 
 // secret gives the request's one API key, "" when it has none or several of a kind.
