@@ -118,16 +118,26 @@ func TestFormerCursors(t *testing.T) {
 			for path, at := range map[string]int64{conversationsPath: 1_700_000_000_400_000, messagesPath: 1_700_000_000_500_400} {
 				about := []string{"bulk", strings.TrimPrefix(path, "/conversations/export/v1/"), tenant, "Bot", "", "1700000000", "1700000100"}
 				cursor := ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), fmt.Appendf(nil, `{"t":%d,"i":%q}`, at, ids[2]))
-				var got []string
-				for next := &cursor; next != nil; {
-					p := b.page(path + "?" + crowdWindow + "&per_page=2&cursor=" + *next)
-					for _, row := range p.Data {
-						got = append(got, row.ID)
+				rest := func(cursor string) (got []string) {
+					for next := &cursor; next != nil; {
+						p := b.page(path + "?" + crowdWindow + "&per_page=2&cursor=" + *next)
+						for _, row := range p.Data {
+							got = append(got, row.ID)
+						}
+						next = p.Cursor
 					}
-					next = p.Cursor
+					return got
 				}
-				if !slices.Equal(got, ids[3:]) {
+				if got := rest(cursor); !slices.Equal(got, ids[3:]) {
 					t.Errorf("%s: %q, want %q", path, got, ids[3:])
+				}
+				// The other way round, as a replica of before does: it shows some twice, and leaves none out.
+				begun := b.page(path + "?" + crowdWindow + "&per_page=3")
+				position, err := ring.Unseal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), *begun.Cursor)
+				b.must(err)
+				cursor = ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), bytes.Replace(position, []byte(`,"p":true`), nil, 1))
+				if got := rest(cursor); !slices.Equal(got, ids) {
+					t.Errorf("%s, begun by times as printed: %q, want %q", path, got, ids)
 				}
 			}
 		})

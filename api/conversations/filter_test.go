@@ -1,6 +1,7 @@
 package conversations_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -110,17 +111,28 @@ func TestFormerCursor(t *testing.T) {
 			}
 			about := fmt.Sprintf("%q", []string{"conversations", "acme", "", "", "", "", ""})
 			cursor := ring.Seal(t.Context(), auth.PurposeCursor, about, []byte(`{"t":1700000003900000,"i":"c-006"}`))
-			var got []string
-			for next := &cursor; next != nil; {
-				p := b.page(plainList + "?page_size=2&cursor=" + *next)
-				for _, row := range p.Conversations {
-					got = append(got, row.ID)
+			rest := func(cursor string, size int) (got []string) {
+				for next := &cursor; next != nil; {
+					p := b.page(fmt.Sprintf("%s?page_size=%d&cursor=%s", plainList, size, *next))
+					for _, row := range p.Conversations {
+						got = append(got, row.ID)
+					}
+					next = p.Cursor
 				}
-				next = p.Cursor
+				return got
 			}
 			want := []string{"c-007", "c-004", "c-005", "c-002", "c-003", "c-000", "c-001"}
-			if !slices.Equal(got, want) {
+			if got := rest(cursor, 2); !slices.Equal(got, want) {
 				t.Errorf("%q, want %q", got, want)
+			}
+			// The other way round, as a replica of before does: it shows some twice, and leaves none out.
+			position, err := ring.Unseal(t.Context(), auth.PurposeCursor, about, *b.page(plainList + "?page_size=1").Cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cursor = ring.Seal(t.Context(), auth.PurposeCursor, about, bytes.Replace(position, []byte(`,"p":true`), nil, 1))
+			if got := rest(cursor, 100); len(got) != 240 || got[0] != "c-238" || got[1] != "c-239" {
+				t.Errorf("begun by times as printed: %q", got)
 			}
 		})
 	}
