@@ -1,13 +1,17 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/minio/minio-go/v7"
 
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
@@ -88,6 +92,41 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	if code := w.run(nil, "scheduler").code(); code != 1 {
 		t.Errorf("the one whose bucket was taken over exits with %d", code)
 	}
+}
+
+// TestRoleWithoutItsStore starts a role while the object store is away: it is ready when the store is
+// back and the archives bucket is its installation's.
+func TestRoleWithoutItsStore(t *testing.T) {
+	w := newWorld(t)
+	bucket, key := w.env["CALLVAULT_ARCHIVES_BUCKET"], "callvault/installation"
+	object, err := w.s3.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
+	w.must(err)
+	own, err := io.ReadAll(object)
+	w.must(err)
+	mark := func(text string) {
+		t.Helper()
+		_, err := w.s3.PutObject(t.Context(), bucket, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+		w.must(err)
+	}
+	proxy := testenv.NewProxy(t, w.env["CALLVAULT_S3_ENDPOINT"])
+	proxy.Cut()
+	p := w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "api")
+	mark(`{"installation":"another"}`)
+	proxy.Restore()
+	eventually(t, "it says whose the bucket is", func(ctx context.Context) string {
+		if readyAt(ctx, w.api) || !strings.Contains(p.log.String(), "another installation") {
+			return p.log.String()
+		}
+		return ""
+	})
+	mark(string(own))
+	eventually(t, "it is ready", func(ctx context.Context) string {
+		if !readyAt(ctx, w.api) {
+			return "it is not"
+		}
+		return ""
+	})
+	p.term()
 }
 
 // TestWrongInput sends lines and arguments that are not right.
