@@ -51,6 +51,17 @@ func TestExportsMigrate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if !c.postgres {
+				return
+			}
+			if _, err := p.UpTo(t.Context(), 27); err != nil {
+				t.Fatal(err)
+			}
+			var known int
+			err = c.read.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stats WHERE tablename IN ('conversations_agent_printed', 'messages_agent_printed')`).Scan(&known)
+			if err != nil || known != 2 {
+				t.Errorf("PostgreSQL knows %d of 2 indexes' values, %v", known, err)
+			}
 		})
 	}
 }

@@ -16,6 +16,8 @@ DROP INDEX CONCURRENTLY IF EXISTS messages_agent_printed; -- half made by a tria
 CREATE INDEX CONCURRENTLY messages_agent_printed ON messages (tenant, agent_id, (time_us / 1000), id);
 DROP INDEX CONCURRENTLY IF EXISTS messages_conversation_printed; -- half made by a trial that broke off
 CREATE INDEX CONCURRENTLY messages_conversation_printed ON messages (tenant, conversation_id, (time_us / 1000), id);
+ANALYZE conversations; -- without statistics of what they are made of, whole windows are sorted in their place
+ANALYZE messages;
 
 -- +goose Down
 DROP INDEX messages_conversation_printed;
