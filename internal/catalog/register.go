@@ -76,7 +76,8 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump) (late in
 		state = StateExpired
 	}
 	if d.over {
-		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2`, tenant, day, late)
+		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3, unbuilt = CASE WHEN expired_us IS NULL THEN `+unbuiltSQL+` ELSE unbuilt END
+			WHERE tenant = $1 AND day = $2`, tenant, day, late)
 		if err != nil {
 			return 0, err
 		}
