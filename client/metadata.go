@@ -238,7 +238,7 @@ func (m *metadata) missing() error {
 		return err
 	}
 	switch f.Reason {
-	case "not_found", "size_changed", "checksum_mismatch":
+	case "not_found", "size_changed", "checksum_mismatch", "unreadable":
 	default:
 		return fmt.Errorf("the reason %.50q is unknown", f.Reason)
 	}

@@ -32,7 +32,7 @@ func (p Problem) String() string {
 type MissingFile struct {
 	OriginalPath string `json:"originalPath"`
 	MessageID    int64  `json:"messageId"`
-	Reason       string `json:"reason"` // not_found, size_changed or checksum_mismatch
+	Reason       string `json:"reason"` // not_found, size_changed, checksum_mismatch or unreadable
 }
 
 // Report says what a ZIP holds and what is wrong with it.
