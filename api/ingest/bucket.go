@@ -9,7 +9,8 @@ import (
 
 // Bucket is an Audio over a bucket of the object store.
 type Bucket struct {
-	Bucket *objstore.Bucket
+	Bucket  *objstore.Bucket
+	Refused error // why nothing can be put; nil when it can
 }
 
 // CheckKey implements Audio.
@@ -17,6 +18,9 @@ func (b Bucket) CheckKey(key string) error { return b.Bucket.CheckKey(key) }
 
 // Put implements Audio.
 func (b Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error) {
+	if b.Refused != nil {
+		return Stored{}, b.Refused
+	}
 	s, err := b.Bucket.PutStream(ctx, key, r, size, contentType)
 	return Stored{Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256}, err
 }

@@ -54,6 +54,8 @@ func (h *handler) explain(r *http.Request, what string, err error) (status int, 
 		return http.StatusBadRequest, domain.SafeMessage(err)
 	case domain.KindInterrupted:
 		return http.StatusBadRequest, "The body ended early or could not be read."
+	case domain.KindForbidden:
+		return http.StatusForbidden, domain.SafeMessage(err)
 	case domain.KindNotFound:
 		return http.StatusNotFound, domain.SafeMessage(err)
 	case domain.KindConflict:

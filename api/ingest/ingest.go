@@ -44,7 +44,8 @@ type Catalog interface {
 type Audio interface {
 	// Put writes what r gives under a key that must be new; size is -1 when unknown. An error of r
 	// means that nothing is written. Errors: KindConflict for a key that exists (Stored then
-	// describes what r gave), KindTooLarge, KindInvalid, KindUnavailable.
+	// describes what r gave), KindTooLarge, KindInvalid, KindUnavailable,
+	// KindForbidden where none is taken in.
 	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error)
 	// Get opens an object and tells its size. Error: KindNotFound.
 	Get(ctx context.Context, key string) (io.ReadCloser, int64, error)

@@ -109,6 +109,9 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 		}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		if err := p.TakesAudio(); c.Audio != "" && err != nil {
+			return err
+		}
 		out, err := c.load(ctx, d, p, in, size)
 		blame(&out, err)
 		unwritten := c.audit(ctx, p, out, err)

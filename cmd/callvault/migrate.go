@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
@@ -25,7 +26,8 @@ type migrateUpCmd struct {
 
 // Help shows examples below the flags.
 func (*migrateUpCmd) Help() string {
-	return "Run it once before the roles start, and at every upgrade. Several at once do no harm.\n\n" +
+	return "Run it once before the roles start, and at every upgrade. Several at once do no harm. It tries with small objects below PREFIX/probes/ " +
+		"whether the object store can what callvault relies on, remembers that for the roles, and fails where something is missing.\n\n" +
 		"The object PREFIX/installation of the archives bucket names the installation that its keys belong to. Another one is refused; with " +
 		"--adopt-bucket it takes their place. The archives that lie there stay, and nothing serves or deletes them.\n\n" +
 		"Examples:\n\n    callvault migrate up\n    callvault migrate up --adopt-bucket"
@@ -43,8 +45,15 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		return d.show(c.JSON, done, func() string {
-			return fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there",
+			text := fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there and can what callvault relies on",
 				done.Migrations, done.Keys, p.Config.Recordings, p.Config.Archives)
+			if len(done.Without) > 0 {
+				text += "\nleft out, since the object store does not know it: " + strings.Join(done.Without, ", ")
+			}
+			if done.NoAudio != "" {
+				text += "\naudio is not taken in: " + done.NoAudio
+			}
+			return text
 		})
 	})
 }

@@ -35,7 +35,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL, Redirect: c.DownloadMode == "redirect"},
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Bodies: bodies, Log: log}),
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
-			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings()}, Log: log}),
+			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings(), Refused: p.TakesAudio()}, Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, Redirect: c.DownloadMode == "redirect", InternalToken: c.InternalToken.Reveal()},
 			exports.Deps{Catalog: p.Catalog, Recordings: p.Store.Recordings(), Sealer: keys, Bodies: bodies, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,

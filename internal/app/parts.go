@@ -39,8 +39,11 @@ type Parts struct {
 	prepared Prepared
 	ownStore bool        // the object store runs in this process
 	owned    atomic.Bool // the archives bucket's keys were seen to be this installation's
-	tracing  *telemetry.Tracing
-	metrics  *metrics.Metrics
+	// embeddedStore says that the object store is the embedded one, in this process or beside it.
+	embeddedStore bool
+	store         StoreTried // what is known of the object store
+	tracing       *telemetry.Tracing
+	metrics       *metrics.Metrics
 }
 
 // Embedded says that some of the parts run in this process.
@@ -93,9 +96,10 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 		return nil, err
 	}
 	if !p.Embedded() {
+		_ = p.recall(ctx) // a catalog that can't tell can't do anything else either
 		return p, nil
 	}
-	_, err := p.Prepare(ctx, false)
+	_, err := p.prepare(ctx, false, false)
 	return p, err
 }
 
@@ -167,7 +171,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
 		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Observe: p.metrics.Store,
 	}
-	if disk != nil {
+	if p.embeddedStore = disk != nil; p.embeddedStore {
 		store.Sync, store.CheckKey = disk.Sync, disk.CheckKey
 	}
 	if p.Store, err = objstore.New(store); err != nil {
@@ -189,12 +193,18 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 type Prepared struct {
 	Migrations int `json:"migrations"` // schema steps taken
 	Keys       int `json:"keys"`       // signing keys made
+	StoreTried
 }
 
 // Prepare brings the schema up, makes missing buckets and signing keys, and marks the archives bucket;
 // with adopt, one that an installation without a catalog has left. It can be repeated, and run by
 // several processes at once.
 func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
+	return p.prepare(ctx, adopt, true)
+}
+
+// prepare tries the store where it never was, and with again whatever is remembered of it.
+func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
 	steps, err := p.Catalog.Migrate(ctx)
 	p.prepared.Migrations += steps
 	if err != nil {
@@ -210,6 +220,9 @@ func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
 	}
 	if err := p.Store.EnsureBuckets(ctx); err != nil {
 		return p.prepared, advised(err)
+	}
+	if err := p.tryUnless(ctx, again); err != nil { // what comes then does without what the store lacks
+		return p.prepared, err
 	}
 	return p.prepared, advised(p.takeBucket(ctx, adopt))
 }

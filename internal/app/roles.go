@@ -83,6 +83,9 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := p.Catalog.CheckSchema(ctx); err != nil {
 		return nil, err
 	}
+	if err := errors.Join(p.recall(ctx), p.store.refusal()); err != nil {
+		return nil, err
+	}
 	if err := p.storeRefuses(ctx); err != nil {
 		return nil, err
 	}

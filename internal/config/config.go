@@ -27,6 +27,7 @@ type Parts struct {
 	Recordings  string `name:"recordings-bucket" var:"CALLVAULT_RECORDINGS_BUCKET" type:"bucket" default:"recordings" roles:"api worker scheduler" help:"Bucket that recordings arrive in."`
 	Archives    string `name:"archives-bucket" var:"CALLVAULT_ARCHIVES_BUCKET" type:"bucket" default:"archives" roles:"api worker scheduler" help:"Bucket that archives are written to."`
 	Prefix      string `name:"archives-prefix" var:"CALLVAULT_ARCHIVES_PREFIX" type:"prefix" default:"callvault" placeholder:"PREFIX" roles:"api worker scheduler" help:"What callvault's keys in the archives bucket begin with: names with slashes between. Each installation of a bucket has its own, none within another's."`
+	TakeAudio   bool   `var:"CALLVAULT_TAKE_AUDIO" type:"switch" default:"on" placeholder:"on|off" roles:"api" help:"Audio is taken in by PUT and by import --audio. off: callvault never writes to the recordings bucket."`
 	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"masterkey" placeholder:"KEY" roles:"api worker" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys and webhooks' secrets in the catalog; at least 32 characters."`
 	LogLevel    string `var:"CALLVAULT_LOG_LEVEL" type:"choice" default:"info" oneof:"debug info warn error" placeholder:"LEVEL" roles:"api worker scheduler" help:"Least level that is logged: debug, info, warn or error."`
 }

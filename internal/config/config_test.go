@@ -51,7 +51,7 @@ func TestDefaultsOfStandalone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Parts: Parts{Data: "./data", S3Region: "us-east-1", Recordings: "recordings", Archives: "archives", Prefix: "callvault", LogLevel: "info"},
+		Parts: Parts{Data: "./data", S3Region: "us-east-1", Recordings: "recordings", Archives: "archives", Prefix: "callvault", TakeAudio: true, LogLevel: "info"},
 		Serving: Serving{
 			Listen: "127.0.0.1:8080", LinkTTL: 6 * time.Hour, DownloadMode: "proxy", OIDCTenantClaim: "tenant_id",
 		},

@@ -80,4 +80,3 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
-

@@ -118,7 +118,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 	if err := b.checkKey(key); err != nil {
 		return Info{}, err
 	}
-	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: true})
+	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.plain.Load()})
 	if err != nil {
 		return Info{}, b.absent(ctx, key, b.failure(ctx, "look up", key, err))
 	}

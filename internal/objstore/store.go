@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -64,7 +65,8 @@ type Store struct {
 	once       *minio.Core // sends each request once and waits long for its answer
 	public     *minio.Client
 	transports []*http.Transport
-	buffers    sync.Pool // *[]byte of PartSize
+	buffers    sync.Pool   // *[]byte of PartSize
+	plain      atomic.Bool // see DoWithoutChecksums
 	recordings *Bucket
 	archives   *Bucket
 }

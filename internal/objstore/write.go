@@ -17,6 +17,7 @@ import (
 
 const (
 	checksumHeader = "x-amz-checksum-crc32"
+	checksumType   = "x-amz-checksum-type"
 	// answerTimeout is how long a store may take to answer after the last
 	// byte of a part or a small object.
 	answerTimeout = 2 * time.Minute
@@ -55,8 +56,14 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	}
 	request := minio.PutObjectOptions{
 		ContentType:          opts.ContentType,
-		DisableContentSha256: true, // the CRC-32 is what is checked
-		UserMetadata:         map[string]string{checksumHeader: encodeCRC(sum)},
+		DisableContentSha256: true, // the checksum is what is checked
+	}
+	check, err := b.store.checked(data, sum)
+	if err != nil {
+		return "", domain.Wrap(domain.KindOf(err), err, "write %s/%s", b.name, key)
+	}
+	if check.md5 == "" {
+		request.UserMetadata = map[string]string{checksumHeader: encodeCRC(sum)}
 	}
 	core := b.store.core
 	if opts.IfNoneMatch {
@@ -66,7 +73,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	}
 	watch := newWatch(ctx, b.store.cfg.StallTimeout)
 	defer watch.end()
-	info, err := core.PutObject(watch.ctx, b.name, key, b.upload(watch, data), int64(len(data)), "", "", request)
+	info, err := core.PutObject(watch.ctx, b.name, key, b.upload(watch, data), int64(len(data)), check.md5, "", request)
 	if err != nil {
 		return "", b.failure(watch.ctx, "write", key, err)
 	}
@@ -79,14 +86,15 @@ func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string
 	if err := b.checkKey(key); err != nil {
 		return "", err
 	}
-	id, err := b.store.core.NewMultipartUpload(ctx, b.name, key, minio.PutObjectOptions{
-		ContentType: contentType,
-		UserMetadata: map[string]string{
+	request := minio.PutObjectOptions{ContentType: contentType}
+	if !b.store.plain.Load() {
+		request.UserMetadata = map[string]string{
 			"x-amz-checksum-algorithm": "CRC32",
 			// The sum of the whole, not of the parts' sums.
-			"x-amz-checksum-type": minio.ChecksumFullObjectMode.String(),
-		},
-	})
+			checksumType: minio.ChecksumFullObjectMode.String(),
+		}
+	}
+	id, err := b.store.core.NewMultipartUpload(ctx, b.name, key, request)
 	if err != nil {
 		return "", b.failure(ctx, "begin an upload of", key, err)
 	}
@@ -100,13 +108,17 @@ func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, data 
 	if n < 1 || n > MaxParts {
 		return Part{}, domain.Errorf(domain.KindInvalid, "upload %s/%s: there is no part %d", b.name, key, n)
 	}
+	check, err := b.store.checked(data, sum)
+	if err != nil {
+		return Part{}, domain.Wrap(domain.KindOf(err), err, "upload a part of %s/%s", b.name, key)
+	}
+	request := minio.PutObjectPartOptions{Md5Base64: check.md5, DisableContentSha256: true}
+	if check.md5 == "" {
+		request.CustomHeader = http.Header{http.CanonicalHeaderKey(checksumHeader): {encodeCRC(sum)}}
+	}
 	watch := newWatch(ctx, b.store.cfg.StallTimeout)
 	defer watch.end()
-	part, err := b.store.core.PutObjectPart(watch.ctx, b.name, key, uploadID, n, b.upload(watch, data), int64(len(data)),
-		minio.PutObjectPartOptions{
-			CustomHeader:         http.Header{http.CanonicalHeaderKey(checksumHeader): {encodeCRC(sum)}},
-			DisableContentSha256: true,
-		})
+	part, err := b.store.core.PutObjectPart(watch.ctx, b.name, key, uploadID, n, b.upload(watch, data), int64(len(data)), request)
 	if err != nil {
 		return Part{}, b.failure(watch.ctx, "upload a part of", key, err)
 	}
@@ -120,11 +132,15 @@ func (b *Bucket) Complete(ctx context.Context, key, uploadID string, parts []Par
 	ordered := slices.SortedFunc(slices.Values(parts), func(x, y Part) int { return cmp.Compare(x.Number, y.Number) })
 	list := make([]minio.CompletePart, len(ordered))
 	for i, part := range ordered {
-		list[i] = minio.CompletePart{PartNumber: part.Number, ETag: part.ETag, ChecksumCRC32: encodeCRC(part.CRC32)}
+		list[i] = minio.CompletePart{PartNumber: part.Number, ETag: part.ETag}
+		if !b.store.plain.Load() {
+			list[i].ChecksumCRC32 = encodeCRC(part.CRC32)
+		}
 	}
-	request := minio.PutObjectOptions{UserMetadata: map[string]string{
-		"x-amz-checksum-type": minio.ChecksumFullObjectMode.String(),
-	}}
+	var request minio.PutObjectOptions
+	if !b.store.plain.Load() {
+		request.UserMetadata = map[string]string{checksumType: minio.ChecksumFullObjectMode.String()}
+	}
 	if opts.IfNoneMatch {
 		request.SetMatchETagExcept("*")
 	}

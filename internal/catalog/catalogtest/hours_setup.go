@@ -73,6 +73,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"rechecks":                    rechecks,
 		"source back":                 sourceBack,
 		"unchecked":                   unchecked,
+		"store is remembered":         storeRemembered,
 		"everything at once":          everythingAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {

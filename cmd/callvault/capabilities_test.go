@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// storeEnv is an installation on a store that a proxy stands before.
+func storeEnv(t *testing.T, mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) config.Env {
+	t.Helper()
+	s3 := testenv.MinIO(t)
+	return config.Env{
+		"CALLVAULT_DATABASE_URL": "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"), "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1",
+		"CALLVAULT_S3_ENDPOINT": testenv.Between(t, s3.Endpoint, mine, change), "CALLVAULT_S3_REGION": s3.Region,
+		"CALLVAULT_S3_ACCESS_KEY": s3.AccessKey, "CALLVAULT_S3_SECRET_KEY": s3.SecretKey,
+		"CALLVAULT_RECORDINGS_BUCKET": s3.NewBucket(t, "recordings"), "CALLVAULT_ARCHIVES_BUCKET": s3.NewBucket(t, "archives"),
+		"CALLVAULT_PUBLIC_URL": "http://127.0.0.1", "CALLVAULT_LISTEN": "127.0.0.1:0",
+	}
+}
+
+// says runs a command and wants its exit code and all of the words.
+func says(t *testing.T, env config.Env, want int, words string, args ...string) string {
+	t.Helper()
+	code, out, errs := callvault(t, env, args...)
+	for word := range strings.SplitSeq(words, "|") {
+		if code != want || !strings.Contains(out+errs, word) {
+			t.Errorf("%v: exit %d, want %d and %q:\n%s%s", args, code, want, word, out, errs)
+		}
+	}
+	return out + errs
+}
+
+// A store that lacks what callvault relies on is refused by migrate up, and from then on by roles.
+func TestStoreThatLacks(t *testing.T) {
+	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("If-None-Match") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		_, _ = io.WriteString(w, `<Error><Code>NotImplemented</Code></Error>`)
+		return true
+	}, nil)
+	const lacks = "lacks |conditional PUT (|NotImplemented|conditional Complete (|docs/operations.md|callvault migrate up"
+	says(t, env, exitFailed, lacks, "migrate", "up")
+	for _, role := range []string{"api", "worker", "scheduler"} {
+		says(t, env, exitFailed, lacks, role)
+	}
+}
+
+// A store's region is its own: what is signed for another ends at once, with the setting to change.
+func TestStoreOfAnotherRegion(t *testing.T) {
+	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.Header.Get("Authorization"), "/moon-1/") {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Message>The region 'moon-1' is wrong; expecting '`+testenv.MinIO(t).Region+`'</Message></Error>`)
+		return true
+	}, nil)
+	says(t, env, exitOK, "can what callvault relies on", "migrate", "up")
+	was := env["CALLVAULT_S3_REGION"]
+	env["CALLVAULT_S3_REGION"] = "moon-1"
+	for _, args := range [][]string{{"worker"}, {"migrate", "up"}} {
+		says(t, env, exitFailed, "refuses the region moon-1 and expects "+was+"|set CALLVAULT_S3_REGION="+was, args...)
+	}
+}
+
+// Where audio can't be put, or is not to be, it is not taken in, and all else works.
+func TestStoreThatTakesNoAudio(t *testing.T) {
+	var denies atomic.Bool
+	var puts atomic.Int64
+	var bucket string
+	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut && r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, bucket) {
+			return false
+		}
+		puts.Add(1)
+		if denies.Load() {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `<Error><Code>AccessDenied</Code></Error>`)
+		}
+		return denies.Load()
+	}, nil)
+	bucket = fmt.Sprintf("/%s/callvault", env["CALLVAULT_RECORDINGS_BUCKET"])
+	imports := []string{"import", "--tenant", "acme", "--audio", t.TempDir(), save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus")))}
+
+	off := maps.Clone(env)
+	off["CALLVAULT_TAKE_AUDIO"] = "off"
+	says(t, off, exitOK, "audio is not taken in: CALLVAULT_TAKE_AUDIO is off", "migrate", "up")
+	if puts.Load() > 0 {
+		t.Errorf("it wrote %d times into the recordings bucket", puts.Load())
+	}
+	says(t, off, exitOK, "acme", "tenant", "create", "acme")
+	says(t, off, exitFailed, "audio is not taken in here: CALLVAULT_TAKE_AUDIO is off", imports...)
+
+	denies.Store(true)
+	says(t, env, exitOK, "audio is not taken in: |lacks writing (", "migrate", "up")
+	says(t, env, exitFailed, "audio is not taken in here: |lacks writing (|callvault migrate up", imports...)
+	denies.Store(false)
+	if text := says(t, env, exitOK, "", "migrate", "up", "--json"); strings.Contains(text, "noAudio") || puts.Load() == 0 {
+		t.Errorf("%s after %d writes", text, puts.Load())
+	}
+	says(t, env, exitOK, "1 recording", imports...)
+}

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+const (
+	// probes is where below a prefix a bucket's capabilities are tried, and recordingsPrefix that of
+	// the recordings bucket, where callvault has none of its own.
+	probes           = "/probes"
+	recordingsPrefix = "callvault"
+	// embeddedEndpoint stands for that of the store of standalone, whose port changes.
+	embeddedEndpoint = "embedded"
+)
+
+// StoreTried is what the object store was found to lack.
+type StoreTried struct {
+	Lacks   []string `json:"lacks,omitempty"`   // and callvault can't do without
+	Without []string `json:"without,omitempty"` // and callvault does without
+	NoAudio string   `json:"noAudio,omitempty"` // why audio can't be taken in
+
+	tried bool // at any time
+	now   bool // by this process
+}
+
+func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
+	if p.embeddedStore {
+		return catalog.StoreKey{Endpoint: embeddedEndpoint, Bucket: b.Name()}
+	}
+	return catalog.StoreKey{Endpoint: p.Config.S3Endpoint, Bucket: b.Name()}
+}
+
+// tryUnless tries the store, unless this process has or, without again, anybody. The embedded one
+// is what it is. A store that lacks what callvault can't do without is refused.
+func (p *Parts) tryUnless(ctx context.Context, again bool) error {
+	if !p.store.now {
+		if err := p.recall(ctx); err != nil {
+			return err
+		}
+		if !p.store.tried || again && !p.embeddedStore {
+			if err := p.tryStore(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	p.prepared.StoreTried = p.store
+	return p.store.refusal()
+}
+
+// tryStore tries what callvault relies on and remembers it. The recordings bucket is written to
+// only where audio is taken in.
+func (p *Parts) tryStore(ctx context.Context) error {
+	found := map[*objstore.Bucket][]objstore.Tried{}
+	for b, dir := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): recordingsPrefix} {
+		list, err := b.Try(ctx, dir+probes, b == p.Store.Archives() || p.Config.TakeAudio)
+		if err != nil {
+			return advised(err)
+		}
+		found[b] = list
+		remember := make([]catalog.Capability, len(list))
+		for i, r := range list {
+			remember[i] = catalog.Capability{Name: r.Name, Has: r.Has, Saw: r.Saw}
+		}
+		if err := p.Catalog.RememberStore(ctx, p.storeKey(b), remember); err != nil {
+			return err
+		}
+	}
+	p.goBy(found)
+	p.store.now = true
+	return nil
+}
+
+// recall goes by what is remembered of the object store.
+func (p *Parts) recall(ctx context.Context) error {
+	found := map[*objstore.Bucket][]objstore.Tried{}
+	for _, b := range []*objstore.Bucket{p.Store.Archives(), p.Store.Recordings()} {
+		list, err := p.Catalog.StoreCapabilities(ctx, p.storeKey(b))
+		if err != nil {
+			return err
+		}
+		for _, l := range list {
+			found[b] = append(found[b], objstore.Tried{Name: l.Name, Has: l.Has, Saw: l.Saw})
+		}
+	}
+	p.goBy(found)
+	return nil
+}
+
+// goBy leaves out what the store does not know, and says what it lacks.
+func (p *Parts) goBy(found map[*objstore.Bucket][]objstore.Tried) {
+	archives, recordings := p.Store.Archives(), p.Store.Recordings()
+	s := StoreTried{tried: len(found[archives]) > 0}
+	for _, lack := range []string{
+		objstore.Lacking(archives.Name(), found[archives], objstore.ArchivesNeed()),
+		objstore.Lacking(recordings.Name(), found[recordings], objstore.RecordingsNeed()),
+	} {
+		if lack != "" {
+			s.Lacks = append(s.Lacks, lack)
+		}
+	}
+	plain := objstore.DoesWithout(found[archives], objstore.CanChecksum) || objstore.DoesWithout(found[recordings], objstore.CanChecksum)
+	if p.Store.DoWithoutChecksums(plain); plain {
+		s.Without = append(s.Without, objstore.CanChecksum)
+	}
+	s.NoAudio = objstore.Lacking(recordings.Name(), found[recordings], objstore.AudioNeeds())
+	if !p.Config.TakeAudio {
+		s.NoAudio = "CALLVAULT_TAKE_AUDIO is off"
+	}
+	p.store = s
+}
+
+// refusal is why no role can work with the store. Its error is KindRefused.
+func (s StoreTried) refusal() error {
+	if len(s.Lacks) == 0 {
+		return nil
+	}
+	return domain.Errorf(domain.KindRefused, "%s; callvault can't do without: use a store, or give rights, that docs/operations.md lists, and run: callvault migrate up", strings.Join(s.Lacks, "; "))
+}
+
+// TakesAudio says why audio can't be taken in. Its error is KindForbidden.
+func (p *Parts) TakesAudio() error {
+	if p.store.NoAudio == "" {
+		return nil
+	}
+	return domain.Errorf(domain.KindForbidden, "audio is not taken in here: %s; put it into the bucket %s by other means, or mend that and run: callvault migrate up",
+		p.store.NoAudio, p.Config.Recordings)
+}

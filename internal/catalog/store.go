@@ -1,0 +1,51 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// StoreKey names a bucket of an object store.
+type StoreKey struct {
+	Endpoint string
+	Bucket   string
+}
+
+// Capability is one thing that a bucket was tried for.
+type Capability struct {
+	Name  string
+	Has   bool
+	Saw   string // what was seen instead; "" when it has it
+	Tried time.Time
+}
+
+// RememberStore replaces what is known of a bucket. Tried is set by the catalog's clock.
+func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capability) error {
+	return c.update(ctx, func(tx *sql.Tx) error {
+		at, err := now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		// Two that try at once see the same; the rows of both would meet.
+		for _, l := range list {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO store_capabilities (endpoint, bucket, capability, has, saw, tried_us) VALUES ($1, $2, $3, $4, $5, $6)
+				ON CONFLICT (endpoint, bucket, capability) DO UPDATE SET has = excluded.has, saw = excluded.saw, tried_us = excluded.tried_us`,
+				key.Endpoint, key.Bucket, l.Name, l.Has, l.Saw, at); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM store_capabilities WHERE endpoint = $1 AND bucket = $2 AND tried_us < $3`, key.Endpoint, key.Bucket, at)
+		return err
+	})
+}
+
+// StoreCapabilities gives what is remembered of a bucket, by name; nothing where it was never tried.
+func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]Capability, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (l Capability, err error) {
+		var at int64
+		err = rows.Scan(&l.Name, &l.Has, &l.Saw, &at)
+		l.Tried = fromMicros(at)
+		return l, err
+	}, `SELECT capability, has, saw, tried_us FROM store_capabilities WHERE endpoint = $1 AND bucket = $2 ORDER BY capability`, key.Endpoint, key.Bucket)
+}

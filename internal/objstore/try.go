@@ -1,0 +1,342 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// What callvault relies on a bucket to do; see docs/operations.md.
+const (
+	CanTellAbsent   = "absence"              // 404 for a key that does not exist
+	CanChecksum     = "checksums"            // x-amz-checksum-crc32, compared with the bytes
+	CanWrite        = "writing"              // PUT, and the right to it
+	CanDelete       = "delete"               // and the object is gone
+	CanPutOnce      = "conditional PUT"      // If-None-Match: *, also of several at once
+	CanUpload       = "parts"                // in any order, of one size but the last
+	CanCompleteOnce = "conditional Complete" // If-None-Match: * for uploads in parts
+	CanMatch        = "strong ETags"         // If-Match
+	CanRange        = "ranges"               // 206 with the bytes asked for
+)
+
+const (
+	atOnce    = 8       // writers of one key
+	leastPart = 5 << 20 // bytes; S3 takes no smaller part but the last
+	tidyTime  = 10 * time.Second
+	keptProbe = "probe" // the one object of a bucket that lets nothing be deleted
+)
+
+// Tried is one thing that a bucket was tried for.
+type Tried struct {
+	Name string
+	Has  bool
+	Saw  string // what was seen instead; "" when it has it
+}
+
+// trial tries one bucket.
+type trial struct {
+	*Bucket
+	dir     string // ends in a slash; probes stand below
+	keeps   bool   // nothing can be deleted: the one probe is written over in vain
+	results []Tried
+	written map[string]bool
+}
+
+// Try finds out what the bucket can, with probes below dir that it removes
+// again. With write false it writes nothing. A bucket that lets nothing be
+// deleted keeps one probe. What it lacks stands in the result; an error means
+// that this could not be found out, and is of the kinds unavailable and
+// interrupted. From then on the store does without checksums if it must.
+func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
+	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", written: map[string]bool{}}
+	defer t.tidy(ctx)
+	absent := t.absence(ctx)
+	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.plain.Load() {
+		b.store.DoWithoutChecksums(true) // some refuse to be asked for them, too
+		refused := absent
+		if absent = t.absence(ctx); !write {
+			t.results = append(t.results, Tried{Name: CanChecksum, Saw: domain.SafeMessage(refused)})
+		}
+	}
+	err := t.is(CanTellAbsent, absent)
+	if err == nil && write {
+		err = t.writing(ctx)
+	}
+	return t.results, err
+}
+
+// is notes what came of a trial. What only says that the store is away is an error.
+func (t *trial) is(name string, err error) error {
+	kind := domain.KindOf(err)
+	if kind == domain.KindInterrupted || kind == domain.KindUnavailable && !Denied(err) {
+		return fmt.Errorf("try %s: %w", name, err)
+	}
+	saw := ""
+	if err != nil {
+		saw = domain.SafeMessage(err)
+	}
+	t.results = append(t.results, Tried{Name: name, Has: err == nil, Saw: saw})
+	return nil
+}
+
+// other is a result that is not what it should be.
+func other(format string, args ...any) error {
+	return domain.Errorf(domain.KindStoreFault, format, args...)
+}
+
+func (t *trial) key() string {
+	if t.keeps {
+		return t.dir + keptProbe
+	}
+	key := t.dir + rand.Text()
+	t.written[key] = true
+	return key
+}
+
+func (t *trial) absence(ctx context.Context) error {
+	_, err := t.Stat(ctx, t.dir+rand.Text())
+	switch {
+	case err == nil:
+		return other("a key that does not exist is there")
+	case Denied(err):
+		return domain.Wrap(domain.KindRefused, err, "the answer to a key that does not exist is 403; let callvault's user list the bucket (s3:ListBucket on arn:aws:s3:::%s)", t.name)
+	case domain.KindOf(err) != domain.KindNotFound:
+		return err
+	}
+	return nil
+}
+
+// writing goes on with what needs an object.
+func (t *trial) writing(ctx context.Context) error {
+	// Without deletion all trials share one key, which stands by then.
+	probe := t.dir + keptProbe
+	t.written[probe] = true
+	err := t.checksums(ctx, probe)
+	if Denied(err) { // that says nothing about checksums
+		t.store.DoWithoutChecksums(false)
+		return t.is(CanWrite, err)
+	}
+	if err := t.is(CanChecksum, err); err != nil {
+		return err
+	}
+	_, err = t.Put(ctx, probe, []byte(probe), PutOptions{})
+	if err := t.is(CanWrite, err); err != nil || !t.results[len(t.results)-1].Has {
+		return err
+	}
+	deleted := t.delete(ctx, probe)
+	if err := t.is(CanDelete, deleted); err != nil {
+		return err
+	}
+	if deleted != nil {
+		t.keeps = true
+	}
+	for _, c := range []struct {
+		name string
+		try  func(context.Context) error
+	}{
+		{CanPutOnce, t.putOnce}, {CanUpload, t.upload}, {CanCompleteOnce, t.completeOnce}, {CanMatch, t.match}, {CanRange, t.ranges},
+	} {
+		if err := t.is(c.name, c.try(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checksums says whether the store takes and compares them. If not, nothing is sent from here on.
+func (t *trial) checksums(ctx context.Context, key string) error {
+	t.store.DoWithoutChecksums(false)
+	data := []byte(key)
+	_, err := t.Put(ctx, key, data, PutOptions{})
+	if err == nil {
+		wrong := crc32.ChecksumIEEE(data) + 1
+		switch _, bad := t.Put(ctx, key, data, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
+		case domain.KindStoreFault, domain.KindRefused: // stores differ in how they call it
+		case "":
+			err = other("bytes of another checksum are taken")
+		default:
+			err = bad
+		}
+	}
+	t.store.DoWithoutChecksums(err != nil)
+	return err
+}
+
+func (t *trial) delete(ctx context.Context, key string) error {
+	if err := t.Remove(ctx, key); err != nil {
+		return err
+	}
+	_, err := t.Stat(ctx, key)
+	switch {
+	case err == nil:
+		return other("an object that was deleted is there")
+	case domain.KindOf(err) == domain.KindNotFound, Denied(err): // what 403 means was found out before
+		return nil
+	}
+	return err
+}
+
+// race has several write one key at once, of whom one may succeed: none where the key stands already.
+func (t *trial) race(write func(n int) error) error {
+	errs := make([]error, atOnce)
+	var wait sync.WaitGroup
+	for n := range errs {
+		wait.Go(func() { errs[n] = write(n) })
+	}
+	wait.Wait()
+	taken, most := 0, 1
+	if t.keeps {
+		most = 0
+	}
+	for _, err := range errs {
+		switch domain.KindOf(err) {
+		case "":
+			taken++
+		case domain.KindConflict:
+		default:
+			return err
+		}
+	}
+	if taken != most {
+		return other("of %d writers of one key at once %d were told that they wrote it, instead of %d: If-None-Match is not held", atOnce, taken, most)
+	}
+	return nil
+}
+
+func (t *trial) putOnce(ctx context.Context) error {
+	key := t.key()
+	return t.race(func(n int) error {
+		_, err := t.Put(ctx, key, fmt.Appendf(nil, "%s %d", key, n), PutOptions{IfNoneMatch: true})
+		return err
+	})
+}
+
+func (t *trial) completeOnce(ctx context.Context) error {
+	key := t.key()
+	ids, parts := make([]string, atOnce), make([]Part, atOnce)
+	defer func() { t.abort(ctx, key, ids) }()
+	for n := range ids {
+		var err error
+		if ids[n], err = t.NewUpload(ctx, key, ""); err != nil {
+			return err
+		}
+		data := fmt.Appendf(nil, "%s %d", key, n)
+		if parts[n], err = t.PutPart(ctx, key, ids[n], 1, data, crc32.ChecksumIEEE(data)); err != nil {
+			return err
+		}
+	}
+	return t.race(func(n int) error {
+		_, err := t.Complete(ctx, key, ids[n], parts[n:n+1], CompleteOptions{IfNoneMatch: true})
+		return err
+	})
+}
+
+// abort ends uploads that were not completed. What stays is no archive's, and cheap.
+func (t *trial) abort(ctx context.Context, key string, ids []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	defer cancel()
+	for _, id := range ids {
+		if id != "" {
+			_ = t.Abort(ctx, key, id) // nothing more can be done about it
+		}
+	}
+}
+
+// upload sends parts as a build does: equal ones but the last, which comes first here.
+func (t *trial) upload(ctx context.Context) error {
+	key := t.key()
+	whole := bytes.Repeat([]byte("callvault "), leastPart/10+100)
+	id, err := t.NewUpload(ctx, key, "")
+	if err != nil {
+		return err
+	}
+	defer func() { t.abort(ctx, key, []string{id}) }()
+	var parts []Part
+	for n, data := range [][]byte{whole[leastPart:], whole[:leastPart]} {
+		part, err := t.PutPart(ctx, key, id, 2-n, data, crc32.ChecksumIEEE(data))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, part)
+	}
+	if t.keeps {
+		return nil // an object could not be taken away again
+	}
+	if _, err := t.Complete(ctx, key, id, parts, CompleteOptions{}); err != nil {
+		return err
+	}
+	return t.holds(ctx, key, GetOptions{}, whole)
+}
+
+// stands writes an object to read, and gives its ETag.
+func (t *trial) stands(ctx context.Context) (key, etag string, err error) {
+	key = t.key()
+	if _, err := t.Put(ctx, key, []byte(key), PutOptions{}); err != nil {
+		return key, "", err
+	}
+	info, err := t.Stat(ctx, key)
+	return key, info.ETag, err
+}
+
+func (t *trial) match(ctx context.Context) error {
+	key, etag, err := t.stands(ctx)
+	switch {
+	case err != nil:
+		return err
+	case etag == "" || strings.HasPrefix(etag, "W/"):
+		return other("the ETag %q is none that tells bytes apart", etag)
+	}
+	if err := t.holds(ctx, key, GetOptions{IfMatch: etag}, []byte(key)); err != nil {
+		return err
+	}
+	switch err := t.holds(ctx, key, GetOptions{IfMatch: strings.Repeat("0", 32)}, []byte(key)); domain.KindOf(err) {
+	case domain.KindConflict:
+		return nil
+	case "":
+		return other("an object of another ETag is given: If-Match is not held")
+	default:
+		return err
+	}
+}
+
+func (t *trial) ranges(ctx context.Context) error {
+	key, _, err := t.stands(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.holds(ctx, key, GetOptions{From: 2, To: 5}, []byte(key)[2:5]), t.holds(ctx, key, GetOptions{From: 3}, []byte(key)[3:]))
+}
+
+// holds reads and compares.
+func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []byte) error {
+	o, err := t.Get(ctx, key, opts)
+	if err != nil {
+		return err
+	}
+	got, err := io.ReadAll(io.LimitReader(o.Body, int64(len(want))+1))
+	if err := errors.Join(err, o.Body.Close()); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return other("other bytes are given than were written")
+	}
+	return nil
+}
+
+// tidy removes what was written, by exact key.
+func (t *trial) tidy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	defer cancel()
+	for key := range t.written {
+		_ = t.Remove(ctx, key) // nothing more can be done about it
+	}
+}
