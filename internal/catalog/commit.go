@@ -1,0 +1,166 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Built is what a finished build tells the catalog.
+type Built struct {
+	Wanted         int64 // as BuildInput gave it
+	Size           int64
+	Files          int
+	Sessions       []domain.Session
+	Missing        []Missing
+	ManifestSHA256 string
+	ETag           string
+	Took           time.Duration
+}
+
+// Commit publishes a build: one transaction in which the claim must still be ours and the day
+// within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
+func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
+	if err := c.saveSessions(ctx, b, r.Sessions); err != nil {
+		return err
+	}
+	missing, err := json.Marshal(append([]Missing{}, r.Missing...))
+	if err != nil {
+		return err
+	}
+	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		at, room := d.at, c.room(r.Took.Microseconds())
+		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
+			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
+			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
+			len(r.Missing), r.ManifestSHA256, r.ETag))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return lostUnless(false, nil)
+		}
+		if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
+			return err
+		}
+		var recheck any
+		if len(r.Missing) > 0 {
+			recheck = c.nextLook(d, r.Missing, 0, r.Took.Microseconds())
+		}
+		if _, err = tx.ExecContext(ctx, `UPDATE hours SET state = 'available', revision = $4, archive = $5, built = $6, token = NULL, lease_us = NULL,
+			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL, build_us = $7, dispatched_us = NULL,
+			due_us = CASE WHEN wanted = $6 THEN NULL ELSE CAST($8 AS BIGINT) END, recheck_us = $9, recheck_step = 0
+			WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), d.dueAfter(room, 0, room), recheck); err != nil {
+			return err
+		}
+		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
+			return err
+		}
+		if err := announceHour(ctx, tx, b, r, at); err != nil {
+			return err
+		}
+		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
+	})
+}
+
+// supersede retires the archive that a locked hour served until now.
+func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
+		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5
+		WHERE object_key = (SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3) AND state = 'published'`,
+		key.Tenant, key.Day, key.Hour, at, c.rules.Grace.Microseconds())
+	return err
+}
+
+// saveSessions writes the archive's sessions while nobody sees it yet.
+func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.Session) error {
+	const chunk = 500
+	for len(sessions) > 0 {
+		n := min(chunk, len(sessions))
+		args := make([]any, 0, 2*n)
+		for _, s := range sessions[:n] {
+			args = append(args, b.ObjectKey(), sessionName(s))
+		}
+		err := c.update(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
+				` ON CONFLICT DO NOTHING`, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		sessions = sessions[n:]
+	}
+	return nil
+}
+
+// sessionName tells one session of a day from every other. It stands where former versions write
+// the session's id alone, and as theirs it is counted, so that replicas of both agree on a day's total.
+func sessionName(s domain.Session) string {
+	return fmt.Sprintf("%d:%s%s", len(s.ExternalConversationID), s.ExternalConversationID, s.SessionID)
+}
+
+// Published says whether this claim's archive was committed: what to ask after any error of Commit
+// but KindLost. It waits for the day's lock, which a Commit whose answer was lost may still hold, so
+// false means that it did not come through and only a claim that still stands could repeat it.
+func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
+	var n int
+	err := c.update(ctx, func(tx *sql.Tx) error {
+		if _, err := lockDay(ctx, tx, b.Tenant, b.Day); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM archives WHERE object_key = $1 AND published_us IS NOT NULL`,
+			b.ObjectKey()).Scan(&n)
+	})
+	return n > 0, err
+}
+
+// CommitEmpty ends a build that found no recording at all: the hour has no data. An archive that it
+// served holds recordings that were corrected and lie in other hours by now: it is retired, as a
+// revision of its own.
+func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
+	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		at, room := d.at, c.room(0)
+		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
+			return err
+		}
+		var served, newer bool
+		if err := tx.QueryRowContext(ctx, `SELECT archive IS NOT NULL, wanted <> $4 FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			b.Tenant, b.Day, b.Hour, wanted).Scan(&served, &newer); err != nil {
+			return err
+		}
+		if served && !newer {
+			if err := c.retire(ctx, tx, b, at); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = CASE WHEN archive IS NOT NULL THEN 'available'
+				WHEN wanted = $4 THEN 'no_data' ELSE 'pending' END,
+			built = $4, due_us = CASE WHEN wanted = $4 THEN NULL ELSE CAST($5 AS BIGINT) END, token = NULL, lease_us = NULL, dispatched_us = NULL,
+			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, d.dueAfter(room, 0, room)); err != nil {
+			return err
+		}
+		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
+			return err
+		}
+		return refreshServed(ctx, tx, b.Tenant, b.Day, at)
+	})
+}
+
+// retire ends the archive of a locked hour in which nothing is left.
+func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) error {
+	if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE hours SET archive = NULL, revision = $4, recheck_us = NULL WHERE tenant = $1 AND day = $2 AND hour = $3`,
+		b.Tenant, b.Day, b.Hour, b.Revision); err != nil {
+		return err
+	}
+	return announceHour(ctx, tx, b, Built{}, at)
+}
