@@ -52,13 +52,14 @@ type Trash interface {
 	Spared(ctx context.Context, objectKey string) error
 }
 
-// Served is what the catalog believes to be in the store, or missing there.
+// Served is what the catalog believes to be in the store, or missing there, and what it counts anew.
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
 	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
+	RecountTurns(ctx context.Context, limit int) (int, error)
 }
 
 // Catalog is what a Worker needs of the catalog.

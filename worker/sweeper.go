@@ -94,7 +94,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		}
 		failing = err != nil
 		if r != (Swept{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -112,7 +112,8 @@ type Swept struct {
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not there: their hours are due
 	Back    int  // hours due because missing recordings are back
-	More    bool // a batch was full: there is more to delete now
+	Counted int  // transcripts whose turns were counted again, by the rules of this version
+	More    bool // a batch was full: there is more to do now
 }
 
 // Sweep goes once over all. A part that fails does not keep the others from
@@ -124,7 +125,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	if r.Doomed, err = s.trash.DoomAdrift(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
-	for _, part := range []func(context.Context, *Swept) error{s.empty, s.check, s.recheck} {
+	for _, part := range []func(context.Context, *Swept) error{s.empty, s.check, s.recheck, s.recount} {
 		if err := part(ctx, &r); err != nil {
 			errs = append(errs, err)
 		}
@@ -187,6 +188,13 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 	})
 	r.Deleted, r.Spared = int(deleted.Load()), int(spared.Load())
 	r.More = len(doomed) == s.cfg.Batch
+	return err
+}
+
+// recount counts turns again that a former version counted.
+func (s *Sweeper) recount(ctx context.Context, r *Swept) (err error) {
+	r.Counted, err = s.served.RecountTurns(ctx, s.cfg.Batch)
+	r.More = r.More || r.Counted == s.cfg.Batch
 	return err
 }
 

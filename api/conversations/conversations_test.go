@@ -107,7 +107,8 @@ func (b *bench) get(target string) apitest.Answer {
 
 type page struct {
 	Conversations []struct {
-		ID string `json:"conversation_id"`
+		ID           string `json:"conversation_id"`
+		MessageCount int    `json:"message_count"`
 	} `json:"conversations"`
 	HasMore    bool    `json:"has_more"`
 	Cursor     *string `json:"cursor"`

@@ -16,6 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
+	"github.com/callvault/callvault/internal/transcript"
 )
 
 // afterTranscript is what of one conversation follows its transcript; before it stands the item.
@@ -168,7 +169,7 @@ func turns(ctx context.Context, s catalog.ShownConversation) iter.Seq2[turn, err
 		if s.Transcript == nil || s.Turns == 0 { // JSON that holds no turn would be read as one value
 			return
 		}
-		for t, err := range domain.ReadTurns(s.Transcript.Reader(ctx)) {
+		for t, err := range transcript.Turns(s.Transcript.Reader(ctx)) {
 			if !yield(turn{t.Role, t.Text, sinceStart(s.Start, t.At, t.Offset)}, err) {
 				return
 			}
@@ -192,14 +193,14 @@ func spoken(m catalog.ExportedMessage) (role, text string) {
 	var body map[string]json.RawMessage
 	_ = json.Unmarshal(m.Body, &body) // a body that can't be read says nothing
 	if m.Type == "UserInput" || body["outMsg"] == nil && body["userInput"] != nil {
-		return domain.RoleUser, plain(body["userInput"])
+		return transcript.RoleUser, plain(body["userInput"])
 	}
 	var said struct {
 		Steps []struct{ Text string }
 		Text  string
 	}
 	if json.Unmarshal(body["outMsg"], &said) != nil {
-		return domain.RoleAgent, plain(body["outMsg"])
+		return transcript.RoleAgent, plain(body["outMsg"])
 	}
 	lines := make([]string, 0, len(said.Steps))
 	for _, step := range said.Steps {
@@ -210,7 +211,7 @@ func spoken(m catalog.ExportedMessage) (role, text string) {
 	if len(lines) == 0 && said.Text != "" {
 		lines = append(lines, said.Text)
 	}
-	return domain.RoleAgent, strings.Join(lines, "\n")
+	return transcript.RoleAgent, strings.Join(lines, "\n")
 }
 
 // plain gives a text as it is, and anything else as its JSON: a form that was filled in, say.

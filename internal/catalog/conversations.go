@@ -50,9 +50,9 @@ const outcomeSQL = `coalesce(call_successful, 'unknown')`
 // spokenSQL leaves out the messages m of functions and tools, which are no turns of a transcript.
 const spokenSQL = `lower(m.type) NOT LIKE 'function%' AND lower(m.type) NOT LIKE 'tool%'`
 
-// headerColumns counts the turns of a transcript that could be read, else those that messages give.
+// headerColumns counts the turns of a transcript in which somebody speaks, else those that messages give.
 const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_successful, 'unknown'), c.start_us, c.end_us,
-	CASE WHEN c.transcript_turns IS NOT NULL THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
+	CASE WHEN c.transcript_turns > 0 THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
 // ListConversations gives the page of at most limit conversations that follows before, which is nil
@@ -222,18 +222,32 @@ type ShownConversation struct {
 	Messages     []ExportedMessage
 }
 
-// ShowConversation reads one conversation, with its messages where no raw transcript can be read.
-// Errors: KindNotFound, also while nothing but recordings or messages of it came; KindUnavailable.
+// ShowConversation reads one conversation, with its messages where nobody speaks in a raw transcript.
+// Turns that former rules counted are counted first. Errors: KindNotFound, also while nothing but
+// recordings or messages of it came; KindUnavailable.
 func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (ShownConversation, error) {
-	var s ShownConversation
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	s, uncounted, err := c.showConversation(ctx, tenant, id)
+	if err == nil && uncounted != nil {
+		if err := uncounted.recount(ctx); err != nil {
+			return s, err
+		}
+		s, _, err = c.showConversation(ctx, tenant, id)
+	}
+	return s, err
+}
+
+// showConversation also gives the transcript whose turns former rules counted.
+func (c *Catalog) showConversation(ctx context.Context, tenant, id string) (s ShownConversation, uncounted *Transcript, err error) {
+	err = c.view(ctx, func(tx *sql.Tx) error {
+		s, uncounted = ShownConversation{}, nil
 		var user, metadata, key sql.NullString
 		var analysis, hash, raw []byte
 		var said bool
 		var turns sql.NullInt64
+		var former bool
 		var err error
 		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, c.showConversationSQL(), tenant, id, transcriptPiece),
-			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
+			&analysis, &user, &metadata, &key, &turns, &former, &hash, &raw, &said)
 		if err != nil {
 			return notFound(err, "there is no such conversation")
 		}
@@ -241,7 +255,10 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (Show
 		if metadata.Valid {
 			s.Metadata = json.RawMessage(metadata.String)
 		}
-		if turns.Valid && said {
+		if former {
+			uncounted = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash}
+		}
+		if turns.Int64 > 0 && said {
 			s.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
 			return nil
 		}
@@ -254,11 +271,11 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (Show
 		}, conversationMessagesSQL, tenant, id)
 		return err
 	})
-	return s, err
+	return s, uncounted, err
 }
 
 func (c *Catalog) showConversationSQL() string {
-	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, c.line_hash,
+	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, ` + uncountedSQL + `, c.line_hash,
 		substr(` + c.rawBytes() + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/transcript"
 )
 
 // Limits of one line, in bytes.
@@ -152,7 +153,7 @@ func parseTranscript(f *fields, c *domain.Conversation) {
 		if transcript.object.get("raw") != nil {
 			raw := transcript.text("raw", false)
 			c.TranscriptRaw = &raw
-			c.TranscriptTurns = domain.CountTurns(raw)
+			c.TranscriptTurns = countTurns(raw)
 		}
 		c.TranscriptCreated = transcript.time("createdAt", false)
 	})
@@ -170,4 +171,10 @@ func (f *fields) part(c *domain.Conversation, name string, members []string, rea
 		read(part)
 		c.Cleared = part.cleared(c.Cleared, members...)
 	})
+}
+
+// countTurns counts what a transcript says; nil when it is no JSON.
+func countTurns(raw string) *int {
+	n, _ := transcript.Count(strings.NewReader(raw)) // a string can be read
+	return n
 }

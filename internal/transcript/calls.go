@@ -20,15 +20,15 @@ const (
 type Call struct {
 	Function   string          // never empty
 	Parameters json.RawMessage // as they were given; {} when there are none
-	Result     json.RawMessage // nil when there is none
+	Result     json.RawMessage // nil when there is none; null when that was given
 	At         time.Time       // zero when the transcript tells no time of day
 	Offset     *float64        // seconds into the call; nil when the transcript does not tell
+	settled    bool            // no later result is its own
 }
 
 // Calls reads a raw transcript to its end and gives the function calls in it, in their order: at
 // most 100,000, of turns of at most 8 MiB. A transcript is an array of turns, or an object with such
-// an array as its "messages", "turns", "items", "transcript", "conversation", "history" or "events";
-// any other text, valid JSON or not, holds none. The error is r's own.
+// an array (see holdsTurns); any other text, valid JSON or not, holds none. The error is r's own.
 func Calls(r io.Reader) ([]Call, error) {
 	s := newScanner(r, maxTurn)
 	f := &finder{}
@@ -43,8 +43,8 @@ func Calls(r io.Reader) ([]Call, error) {
 	return f.calls, nil
 }
 
-// turns passes one value and gives each turn in it to fn.
-func (s *scanner) turns(fn func(element []byte)) error {
+// turns passes one value and gives each turn in it to fn, whose error ends it.
+func (s *scanner) turns(fn func(element []byte) error) error {
 	array := func(depth int) error {
 		return s.array(depth, func() error {
 			if _, ok := s.next(); !ok {
@@ -54,7 +54,7 @@ func (s *scanner) turns(fn func(element []byte)) error {
 			err := s.value(depth + 1)
 			element := s.stop()
 			if err == nil && element != nil {
-				fn(element)
+				err = fn(element)
 			}
 			return err
 		})
@@ -76,14 +76,6 @@ func (s *scanner) turns(fn func(element []byte)) error {
 	return s.value(0)
 }
 
-func holdsTurns(name string) bool {
-	switch name {
-	case "messages", "turns", "items", "transcript", "conversation", "history", "events":
-		return true
-	}
-	return false
-}
-
 // finder collects calls and brings results to them.
 type finder struct {
 	calls []Call
@@ -95,13 +87,14 @@ type finder struct {
 }
 
 // element looks into one turn.
-func (f *finder) element(text []byte) {
+func (f *finder) element(text []byte) error {
 	if !mayCall(text) {
-		return
+		return nil
 	}
 	if o, ok := parse(text); ok {
 		f.turn(o, moment{}, 0)
 	}
+	return nil
 }
 
 // mayCall spares the parsing of what is merely said: every shape has one of these words in it.
@@ -123,7 +116,7 @@ func (f *finder) add(c Call, id string) {
 		f.ids, f.names, f.anonymous = map[string][]int{}, map[string][]int{}, map[string][]int{}
 	}
 	f.calls = append(f.calls, c)
-	if c.Result != nil {
+	if c.settled {
 		return
 	}
 	f.last = append(f.last, n)
@@ -154,16 +147,16 @@ func (f *finder) result(name, id string, value json.RawMessage, at moment) {
 	}
 	switch {
 	case found:
-		f.calls[n].Result = value
+		f.calls[n].Result, f.calls[n].settled = value, true
 	case name != "":
-		f.add(Call{Function: name, Parameters: noParameters(), Result: value, At: at.time, Offset: at.offset}, id)
+		f.add(Call{Function: name, Parameters: noParameters(), Result: value, At: at.time, Offset: at.offset, settled: true}, id)
 	}
 }
 
 // earliest gives the first call under the key that has no result.
 func (f *finder) earliest(index map[string][]int, key string) (int, bool) {
 	list := index[key]
-	for len(list) > 0 && f.calls[list[0]].Result != nil {
+	for len(list) > 0 && f.calls[list[0]].settled {
 		list = list[1:]
 	}
 	if len(list) == 0 {
@@ -177,7 +170,7 @@ func (f *finder) earliest(index map[string][]int, key string) (int, bool) {
 // latest gives the last call that has no result.
 func (f *finder) latest() (int, bool) {
 	for i := len(f.last); i > 0; i-- {
-		if n := f.last[i-1]; f.calls[n].Result == nil {
+		if n := f.last[i-1]; !f.calls[n].settled {
 			f.last = f.last[:i]
 			return n, true
 		}

@@ -1,7 +1,6 @@
-// Package transcript finds the function calls in raw transcripts, of the shapes that voice
-// platforms store: turns that are a call or carry some, arguments as objects or as JSON text, and
-// results beside the call or on a later turn.
+// Package transcript reads raw transcripts, of the shapes that voice platforms store: who said what,
+// and the function calls, which are turns of their own or parts of some, with arguments as objects or
+// as JSON text, and results beside the call or on a later turn. One table says which words mean what.
 //
-// It reads a transcript as a stream and holds one turn of it at a time. Who said what is read by
-// package domain.
+// It reads a transcript as a stream and holds one turn of it at a time.
 package transcript

@@ -12,6 +12,7 @@ const maxNested = 3
 
 // object is a turn or a part of one: its values by name, the names in lower case and without
 // underscores, so that tool_calls and toolCalls are one. Of several, the first that is not null.
+// A null reads as absent everywhere but as a result.
 type object map[string]json.RawMessage
 
 func parse(text []byte) (object, bool) {
@@ -32,12 +33,15 @@ func parse(text []byte) (object, bool) {
 			return nil, false
 		}
 		name = plainName(name)
-		if _, known := o[name]; !known && string(value) != "null" {
+		if isNull(o[name]) {
 			o[name] = value
 		}
 	}
 	return o, true
 }
+
+// isNull says that a value is null or absent.
+func isNull(v json.RawMessage) bool { return len(v) == 0 || v[0] == 'n' }
 
 // plainName is a name or word without case, underscores, dashes and spaces.
 func plainName(s string) string {
@@ -47,7 +51,7 @@ func plainName(s string) string {
 // first gives the first value that is there.
 func (o object) first(names ...string) json.RawMessage {
 	for _, name := range names {
-		if v := o[name]; v != nil {
+		if v := o[name]; !isNull(v) {
 			return v
 		}
 	}
@@ -74,7 +78,7 @@ func asText(v json.RawMessage) string {
 
 // id gives what a call and its result have in common.
 func (o object) id() string {
-	for _, name := range []string{"callid", "toolcallid", "functioncallid", "tooluseid", "requestid", "id"} {
+	for _, name := range idNames() {
 		if s := asText(o[name]); s != "" {
 			return s
 		}
@@ -117,12 +121,25 @@ func (o object) inside(names ...string) json.RawMessage {
 
 // arguments gives what the function was called with; nil when the object does not say.
 func (o object) arguments() json.RawMessage {
-	return o.inside("parameters", "arguments", "args", "input", "params", "paramsasjson", "inputs")
+	return o.inside(argumentNames()...)
 }
 
 // answer gives what a function gave back; nil when the object does not say.
 func (o object) answer() json.RawMessage {
-	return o.first("result", "output", "response", "resultvalue", "content", "text", "message", "value")
+	if v := o.first("result", "output", "response", "resultvalue", "content", "text", "message", "value"); v != nil {
+		return v
+	}
+	return o.nothing()
+}
+
+// nothing gives the null that a function gave back; nil when the object has none.
+func (o object) nothing() json.RawMessage {
+	for _, name := range resultNames() {
+		if v := o[name]; v != nil {
+			return v
+		}
+	}
+	return nil
 }
 
 // decoded gives JSON text that stands in a string as the object or array that it is.
@@ -149,21 +166,20 @@ func (f *finder) turn(o object, at moment, depth int) {
 	case kind == kindResult, kind == kindFunction:
 		f.result(o.name(), o.id(), decoded(o.answer()), at)
 		return
-	case o.text("function", "tool") != "" || o["function"] != nil && o.name() != "":
+	case o.text("function", "tool") != "" || !isNull(o["function"]) && o.name() != "":
 		f.call(o, at)
 	}
 	if s := asText(o["functioncall"]); s != "" {
 		f.call(object{"name": o["functioncall"], "arguments": o.arguments(), "result": o["result"]}, at)
 	}
-	for _, key := range []string{"functioncall", "toolcall", "functioncalls", "toolcalls", "tooluses"} {
+	for _, key := range callNames() {
 		each(o[key], func(part object) { f.call(part, part.moment(at)) })
 	}
-	for _, key := range []string{"functionresponse", "functionresult", "toolresult", "toolresponse",
-		"functionresponses", "functionresults", "toolresults", "toolresponses", "tooloutputs"} {
+	for _, key := range answerNames() {
 		each(o[key], func(part object) { f.result(part.name(), part.id(), decoded(part.answer()), part.moment(at)) })
 	}
 	if depth < maxNested {
-		for _, key := range []string{"content", "parts"} {
+		for _, key := range partNames() {
 			each(o[key], func(part object) { f.turn(part, at, depth+1) })
 		}
 	}
@@ -195,34 +211,12 @@ func (f *finder) call(o object, at moment) {
 	if len(c.Parameters) == 0 || string(c.Parameters) == `""` {
 		c.Parameters = noParameters()
 	}
-	c.Result = decoded(o.inside("result", "output", "response", "resultvalue"))
-	f.add(c, o.id())
-}
-
-type kind int
-
-const (
-	kindOther kind = iota
-	kindCall
-	kindResult
-	kindFunction // a function's turn, which can be either
-)
-
-// kind tells what the words of a turn make it.
-func (o object) kind() kind {
-	for _, word := range []string{o.text("type"), o.text("role"), o.text("speaker")} {
-		switch plainName(word) {
-		case "functioncall", "toolcall", "tooluse", "toolcallinvocation", "functioncallinvocation", "functioninvocation", "toolinvocation",
-			"customtoolcall":
-			return kindCall
-		case "functioncalloutput", "functioncallresult", "functioncallresponse", "functionresult", "functionresponse", "functionoutput",
-			"toolcalloutput", "toolcallresult", "toolcallresponse", "toolresult", "toolresponse", "tooloutput", "customtoolcalloutput":
-			return kindResult
-		case "function", "tool":
-			return kindFunction
-		}
+	c.Result = decoded(o.inside(resultNames()...))
+	c.settled = c.Result != nil
+	if !c.settled { // a null can stand for a result that is still to come
+		c.Result = o.nothing()
 	}
-	return kindOther
+	f.add(c, o.id())
 }
 
 // Numbers from here on are Unix seconds, milliseconds and microseconds; smaller ones are seconds
@@ -238,9 +232,9 @@ const (
 func (o object) moment(outer moment) moment {
 	m := outer
 	timed, offset := false, false
-	for _, name := range []string{"timestamp", "time", "createdat", "at", "timeincallsecs", "offset", "secondsfromstart"} {
+	for _, name := range timeNames() {
 		v := o[name]
-		if len(v) == 0 {
+		if isNull(v) {
 			continue
 		}
 		var n float64
@@ -260,7 +254,24 @@ func (o object) moment(outer moment) moment {
 			m.time, timed = unixTime(n), true
 		}
 	}
+	if !offset && !timed {
+		return o.firstWord(m)
+	}
 	return m
+}
+
+// firstWord takes the time from the first of the turn's words.
+func (o object) firstWord(m moment) moment {
+	var words []json.RawMessage
+	if v := o["words"]; isNull(v) || v[0] != '[' || json.Unmarshal(v, &words) != nil || len(words) == 0 {
+		return m
+	}
+	word, ok := parse(words[0])
+	if !ok {
+		return m
+	}
+	delete(word, "words")
+	return word.moment(m)
 }
 
 func unixTime(n float64) time.Time {

@@ -1,4 +1,4 @@
-package domain
+package transcript
 
 import (
 	"strings"
@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-func TestParseTurns(t *testing.T) {
+func TestTurns(t *testing.T) {
 	cases := []struct {
 		name, raw string
 		want      []string // role:text
 		bad       bool
 	}{
 		{"speakers", `[{"speaker":"agent","text":"Hello"},{"speaker":"customer","text":"Hi"}]`, []string{"agent:Hello", "user:Hi"}, false},
-		{"roles", `[{"role":"Assistant","content":"a"},{"role":"bot","message":"b"},{"role":"system","text":"c"}]`, []string{"agent:a", "agent:b", "user:c"}, false},
+		{"roles", `[{"role":"Assistant","content":"a"},{"role":"bot","message":"b"},{"role":"system","text":"c"},{"role":"developer","text":"d"},{"role":"Guest","text":"e"}]`, []string{"agent:a", "agent:b", "user:e"}, false},
 		{"functions", `[{"role":"tool","content":"x"},{"role":"function","text":"y"},{"type":"function_call","role":"agent","text":"z"},{"role":"assistant","content":"said","tool_calls":[1]}]`, []string{"agent:said"}, false},
 		{"content parts", `[{"role":"user","content":["one","two"]},{"role":"user","content":[{"type":"text","text":"three"}]}]`, []string{"user:one two", "user:three"}, false},
 		{"nothing said", `[{"role":"user","text":""},{"role":"user","text":null},{"text":"nobody"},{"role":"user","text":7},5,"x",null,[]]`, nil, false},
@@ -31,7 +31,7 @@ func TestParseTurns(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			bad := false
-			for turn, err := range ParseTurns(c.raw) {
+			for turn, err := range Turns(strings.NewReader(c.raw)) {
 				if err != nil {
 					bad = true
 					continue
@@ -41,8 +41,8 @@ func TestParseTurns(t *testing.T) {
 			if bad != c.bad || strings.Join(got, "|") != strings.Join(c.want, "|") {
 				t.Fatalf("got %q bad=%v, want %q bad=%v", got, bad, c.want, c.bad)
 			}
-			if n := CountTurns(c.raw); (n == nil) != c.bad || n != nil && *n != len(c.want) {
-				t.Fatalf("CountTurns = %v, want %d turns, bad=%v", n, len(c.want), c.bad)
+			if n, err := Count(strings.NewReader(c.raw)); err != nil || (n == nil) != c.bad || n != nil && *n != len(c.want) {
+				t.Fatalf("Count = %v, %v, want %d turns, bad=%v", n, err, len(c.want), c.bad)
 			}
 		})
 	}
@@ -65,7 +65,7 @@ func TestTurnTimes(t *testing.T) {
 		{`[{"role":"a","text":"t","timestamp":"soon"}]`, time.Time{}, -1},
 		{`[{"role":"a","text":"t","timestamp":null}]`, time.Time{}, -1},
 	} {
-		for turn, err := range ParseTurns(c.raw) {
+		for turn, err := range Turns(strings.NewReader(c.raw)) {
 			if err != nil {
 				t.Fatalf("%s: %v", c.raw, err)
 			}
@@ -80,12 +80,12 @@ func TestTurnTimes(t *testing.T) {
 	}
 }
 
-func FuzzParseTurns(f *testing.F) {
+func FuzzTurns(f *testing.F) {
 	f.Add(`[{"speaker":"agent","text":"Hello","timestamp":"2024-01-15T10:30:00Z"}]`)
 	f.Add(`[{"role":"user","content":["a",{"text":"b"}],"timestamp":1e300}]`)
 	f.Add(`{"a":1}`)
 	f.Fuzz(func(t *testing.T, raw string) {
-		for turn, err := range ParseTurns(raw) {
+		for turn, err := range Turns(strings.NewReader(raw)) {
 			if err == nil && (turn.Text == "" || turn.Role != RoleAgent && turn.Role != RoleUser) {
 				t.Fatalf("a turn without text or with role %q", turn.Role)
 			}

@@ -1,0 +1,55 @@
+package conversations_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// TestTurnsOfFormerRules: turns that a former version counted, before an upgrade or beside this one, are
+// counted again before their conversation is shown, and all others some at a time.
+func TestTurnsOfFormerRules(t *testing.T) {
+	for name, open := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			url := open(t)
+			b := newBench(t, url)
+			raw := `{\"items\":[{\"type\":\"message\",\"role\":\"system\",\"content\":[\"Be kind.\"]},{\"type\":\"message\",\"role\":\"user\",\"content\":[\"thanks\"]}]}`
+			var lines strings.Builder
+			for i, raw := range []string{raw, raw, `[{\"role\":\"system\",\"text\":\"Be kind.\"}]`} {
+				fmt.Fprintf(&lines, `{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:3%d:00Z","transcript":{"raw":"%s"}}`+"\n", i, i, raw)
+				fmt.Fprintf(&lines, `{"kind":"message","conversationId":"c%d","messageId":"m%d","time":1705314600,"type":"UserInput","userInput":"hello"}`+"\n", i, i)
+			}
+			b.load("acme", lines.String())
+			counts := func() string { // newest first
+				var list []string
+				for _, c := range b.page(plainList).Conversations {
+					list = append(list, fmt.Sprint(c.ID, ":", c.MessageCount))
+				}
+				return strings.Join(list, " ")
+			}
+			if got := counts(); got != "c2:1 c1:1 c0:1" {
+				t.Errorf("new lines: %s", got)
+			}
+			_, err := testenv.Raw(t, url).ExecContext(t.Context(), `UPDATE conversations SET transcript_turns = 7, transcript_counted = NULL`)
+			b.must(err)
+			for id, want := range map[string]string{"c0": `"message":"thanks"`, "c2": `"message":"hello"`} {
+				if a := b.get(plainList + "/" + id); !strings.Contains(string(a.Body), want) || !strings.Contains(string(a.Body), `"message_count":1`) {
+					t.Errorf("%s: %d %s", id, a.Status, a.Body)
+				}
+			}
+			if got := counts(); got != "c2:1 c1:7 c0:1" {
+				t.Errorf("two were shown: %s", got)
+			}
+			b.load("acme", `{"kind":"conversation","conversationId":"c1","agentId":"a","startTime":"2024-01-15T10:31:00Z","status":"done"}`+"\n")
+			if n, err := b.catalog.RecountTurns(t.Context(), 10); n != 1 || err != nil {
+				t.Errorf("%d are counted again, error %v", n, err)
+			}
+			if n, err := b.catalog.RecountTurns(t.Context(), 10); n != 0 || err != nil || counts() != "c2:1 c1:1 c0:1" {
+				t.Errorf("%d more are counted again, error %v: %s", n, err, counts())
+			}
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package transcript
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Roles of a turn, as conversations show them.
+const (
+	RoleAgent = "agent"
+	RoleUser  = "user"
+)
+
+// maxSpoken bounds the turns whose words are read, in bytes: no line that is taken in is larger.
+const maxSpoken = 64 << 20
+
+// Turn is one spoken turn.
+type Turn struct {
+	Role   string    // RoleAgent or RoleUser
+	Text   string    // never empty
+	At     time.Time // zero when the turn tells no time of day
+	Offset *float64  // seconds into the call; nil when the turn does not tell
+}
+
+var errStopped = errors.New("nobody wants more turns")
+
+// Turns gives the spoken turns of a raw transcript in their order, and holds one of them at a time; see
+// Calls for what holds turns. What functions and tools said or were asked is left out, and so are
+// prompts. The error of text that is not valid JSON comes last, after the turns before the fault; it
+// may be r's own. Turns can be ranged over once.
+func Turns(r io.Reader) iter.Seq2[Turn, error] {
+	return func(yield func(Turn, error) bool) {
+		s := newScanner(r, maxSpoken)
+		err := s.turns(func(element []byte) error {
+			if turn, ok := spoken(element); ok && !yield(turn, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if errors.Is(err, errStopped) {
+			return
+		}
+		if _, more := s.next(); more && err == nil {
+			err = errSyntax
+		}
+		if broken := s.drain(); broken != nil {
+			err = broken
+		}
+		if err != nil {
+			yield(Turn{}, err)
+		}
+	}
+}
+
+// Count says how many spoken turns a raw transcript has; nil when it is not valid JSON. The error is
+// r's own.
+func Count(r io.Reader) (*int, error) {
+	n := 0
+	for _, err := range Turns(r) {
+		switch {
+		case errors.Is(err, errSyntax):
+			return nil, nil //nolint:nilnil // there is nothing to count, and nothing failed
+		case err != nil:
+			return nil, err
+		}
+		n++
+	}
+	return &n, nil
+}
+
+// spoken reads one turn; ok is false for what nobody said.
+func spoken(text []byte) (turn Turn, ok bool) {
+	o, ok := parse(text)
+	if !ok || ofFunction(plainName(o.text("type"))) {
+		return turn, false
+	}
+	turn.Role = roleOf(o.text(whoNames()...))
+	if turn.Role == "" {
+		return turn, false
+	}
+	turn.Text = o.said(0)
+	if turn.Text == "" {
+		return turn, false
+	}
+	at := o.moment(moment{})
+	turn.At, turn.Offset = at.time, at.offset
+	return turn, true
+}
+
+// said gives the words of a turn or a part of one: of its values that can have some, the first that has.
+func (o object) said(depth int) string {
+	for _, name := range saidNames() {
+		if s := words(o[name], depth); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// words gives the words of a text, of a part, or of a list of those.
+func words(v json.RawMessage, depth int) string {
+	if len(v) == 0 || depth > maxNested {
+		return ""
+	}
+	switch v[0] {
+	case '"':
+		if s := asText(v); strings.TrimSpace(s) != "" {
+			return s
+		}
+	case '{':
+		if part, ok := parse(v); ok && !ofFunction(plainName(part.text("type"))) {
+			return part.said(depth + 1)
+		}
+	case '[':
+		var list []json.RawMessage
+		if json.Unmarshal(v, &list) != nil {
+			return ""
+		}
+		var said []string
+		for _, item := range list {
+			if s := words(item, depth+1); s != "" {
+				said = append(said, s)
+			}
+		}
+		return strings.TrimSpace(strings.Join(said, " "))
+	}
+	return ""
+}
