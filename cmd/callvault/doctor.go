@@ -19,6 +19,7 @@ type doctorCmd struct {
 	config.Config `embed:""`
 	Roles         string        `help:"Ask also for every setting that these roles cannot do without: api, worker, scheduler, with commas between." placeholder:"ROLES"`
 	Timeout       time.Duration `help:"What each check may take (default 10s)." default:"10s" placeholder:"TIME"`
+	Try           bool          `help:"Try the buckets, by small objects that are removed again."`
 	JSON          bool          `help:"Print JSON."`
 }
 
@@ -28,8 +29,9 @@ func (*doctorCmd) Help() string {
 saw, what is wrong and what to do. Run it where a role runs, with the role's variables. Beside a
 running callvault standalone it examines that one's parts.
 
-To try its rights it writes small objects below callvault-doctor/ into both buckets and a key into
-Redis, and removes them again. It mends and migrates nothing.
+Of the buckets it says what callvault migrate up found out about them. With --try it tries that again,
+by small objects below PREFIX/probes/ (callvault/probes/ in the recordings bucket) that it removes. It
+writes a key into Redis, and removes it. It mends and migrates nothing, and remembers nothing.
 
 Exits with 1 when a check fails; warnings do not count.
 
@@ -37,6 +39,7 @@ Examples:
 
     callvault doctor
     callvault doctor --roles api,worker
+    callvault doctor --try
     callvault doctor --json | jq '.checks[] | select(.status != "ok")'`
 }
 
@@ -73,7 +76,7 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	var printed error
-	dg := app.Diagnosis{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Limit: c.Timeout}
+	dg := app.Diagnosis{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Try: c.Try, Limit: c.Timeout}
 	done := c.progress(ctx, d)
 	dg.Report = func(r doctor.Result) {
 		done()

@@ -14,8 +14,6 @@ const (
 	// the recordings bucket, where callvault has none of its own.
 	probes           = "/probes"
 	recordingsPrefix = "callvault"
-	// embeddedEndpoint stands for that of the store of standalone, whose port changes.
-	embeddedEndpoint = "embedded"
 )
 
 // StoreTried is what the object store was found to lack.
@@ -30,7 +28,7 @@ type StoreTried struct {
 
 func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
 	if p.embeddedStore {
-		return catalog.StoreKey{Endpoint: embeddedEndpoint, Bucket: b.Name()}
+		return catalog.StoreKey{Endpoint: catalog.EmbeddedStore, Bucket: b.Name()}
 	}
 	return catalog.StoreKey{Endpoint: p.Config.S3Endpoint, Bucket: b.Name()}
 }

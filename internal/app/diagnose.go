@@ -22,6 +22,7 @@ type Diagnosis struct {
 	Config   config.Config
 	Settings *config.Error // what of it cannot be used; nil when all can
 	Unknown  []string      // variables that are no settings
+	Try      bool          // see doctor.Subject
 	Limit    time.Duration // of each check
 	Report   func(doctor.Result)
 }
@@ -32,7 +33,7 @@ type Diagnosis struct {
 // found.
 func Diagnose(ctx context.Context, dg Diagnosis, log *zap.Logger) (results []doctor.Result, err error) {
 	p := &Parts{Config: dg.Config}
-	s := doctor.Subject{Settings: dg.Settings, Unknown: dg.Unknown, Limit: dg.Limit, Now: time.Now}
+	s := doctor.Subject{Settings: dg.Settings, Unknown: dg.Unknown, Try: dg.Try, Limit: dg.Limit, Now: time.Now}
 	noCatalog, noQueue, noObjects := dg.Config.Embedded()
 	unset := func(none bool, variable string) bool { // one that cannot be used is not one that is unset
 		return none && (dg.Settings == nil || !slices.ContainsFunc(dg.Settings.Problems, func(p config.Problem) bool { return p.Variable == variable }))

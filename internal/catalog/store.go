@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// EmbeddedStore stands for the endpoint of the store of standalone, whose port changes.
+const EmbeddedStore = "embedded"
+
 // StoreKey names a bucket of an object store.
 type StoreKey struct {
 	Endpoint string

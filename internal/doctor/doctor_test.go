@@ -56,7 +56,7 @@ func TestWell(t *testing.T) {
 	w.must(err)
 	w.compare(w.examine(), well())
 	for _, b := range []*objstore.Bucket{store.Recordings(), store.Archives()} {
-		if _, err := b.Stat(t.Context(), "callvault-doctor/probe"); domain.KindOf(err) != domain.KindNotFound {
+		if _, err := b.Stat(t.Context(), "callvault/probes/probe"); domain.KindOf(err) != domain.KindNotFound {
 			t.Errorf("the probe stays in %s: %v", b.Name(), err)
 		}
 	}
@@ -334,7 +334,7 @@ func TestRecordingsThatStay(t *testing.T) {
 	for range 2 { // the second meets the first one's probe
 		got := w.examine()
 		w.compare(got, well())
-		if saw := got["recordings bucket"].Saw; !strings.Contains(saw, "callvault-doctor/probe stays") {
+		if saw := got["recordings bucket"].Saw; !strings.Contains(saw, "callvault/probes/probe stays") {
 			t.Errorf("it says %s", saw)
 		}
 	}

@@ -13,14 +13,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
 const (
-	// probePrefix is where probes stand. Archives stand below a tenant's id and a day, so no archive
-	// has such a key.
-	probePrefix = "callvault-doctor/"
+	// probes is where below a prefix probes stand, as those of migrate up do.
+	probes           = "/probes/"
+	recordingsPrefix = "callvault"
 	// storeSkew is what S3 allows between a request's time and its own.
 	storeSkew  = 15 * time.Minute
 	lookForNTP = time.Minute
@@ -90,7 +91,16 @@ type step struct {
 // recordingsBucket reads and writes as uploads of audio do. Deleting is no right that callvault
 // needs there: it is tried on the probe alone, and may be refused.
 func (d *Doctor) recordingsBucket(ctx context.Context) finding {
-	b, key, data := d.store.Recordings(), probePrefix+"probe", probeBytes()
+	b, dir := d.store.Recordings(), recordingsPrefix+probes
+	key := dir + "probe"
+	data := []byte(key) // what migrate up leaves where nothing can be deleted
+	needs := objstore.RecordingsNeed()
+	if d.s.Config.TakeAudio {
+		needs = append(needs, objstore.AudioNeeds()...)
+	}
+	if !d.s.Try || !d.s.Config.TakeAudio {
+		return d.known(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
+	}
 	f := d.use(b, "CALLVAULT_RECORDINGS_BUCKET", []step{
 		{"look for the bucket", func() error { return b.Check(ctx) }},
 		{"write", func() error {
@@ -104,7 +114,11 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 		{"read a range", func() error { return same(ctx, b, key, 5, data) }},
 		{"upload in parts", func() error { return d.parts(ctx, b) }},
 	})
+	if f.status == OK {
+		f = d.tries(ctx, b, dir, needs, f)
+	}
 	if f.status != OK {
+		f.advice += "; or set CALLVAULT_TAKE_AUDIO=off, where audio comes there by other means"
 		return f
 	}
 	// Only what this program has written goes, and nothing that merely has its name.
@@ -115,8 +129,12 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 }
 
 func (d *Doctor) archivesBucket(ctx context.Context) finding {
-	b, key, data := d.store.Archives(), probePrefix+rand.Text(), probeBytes()
-	return d.use(b, "CALLVAULT_ARCHIVES_BUCKET", []step{
+	b, dir, data := d.store.Archives(), d.s.Config.Prefix+probes, probeBytes()
+	if !d.s.Try {
+		return d.known(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
+	}
+	key := dir + rand.Text()
+	f := d.use(b, "CALLVAULT_ARCHIVES_BUCKET", []step{
 		{"look for the bucket", func() error { return b.Check(ctx) }},
 		{"write", func() error {
 			_, err := b.Put(ctx, key, data, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
@@ -127,6 +145,61 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 		{"upload in parts", func() error { return d.parts(ctx, b) }},
 		{"delete", func() error { return b.Remove(ctx, key) }},
 	})
+	if f.status != OK {
+		return f
+	}
+	return d.tries(ctx, b, dir, objstore.ArchivesNeed(), f)
+}
+
+const lackAdvice = "use a store, or give rights, that docs/operations.md lists, and run: callvault migrate up"
+
+// tries has the bucket tried as migrate up does, and remembers nothing.
+func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {
+	list, err := b.Try(ctx, dir, true)
+	if err != nil {
+		return failed(err, storeAdvice(b.Name(), "", "write", err))
+	}
+	if lack := objstore.Lacking(b.Name(), list, needs); lack != "" {
+		return fail(lack, lackAdvice)
+	}
+	return well
+}
+
+// known says what is remembered of a bucket, and asks the store for nothing but the bucket.
+func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string, needs []string) finding {
+	if f := d.use(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.status != OK {
+		return f
+	}
+	key := catalog.StoreKey{Endpoint: d.s.Config.S3Endpoint, Bucket: b.Name()}
+	if d.s.EmbeddedObjects {
+		key.Endpoint = catalog.EmbeddedStore
+	}
+	if d.catalog == nil {
+		return skip("%s is there; what it can, the catalog knows, and can't be asked", b.Name())
+	}
+	list, err := d.catalog.StoreCapabilities(ctx, key)
+	if err != nil {
+		return skip("%s is there; what it can, the catalog knows, and can't be asked", b.Name())
+	}
+	if len(list) == 0 {
+		return warn(b.Name()+" is there, and was never tried for what callvault relies on", "run: callvault migrate up")
+	}
+	tried := make([]objstore.Tried, len(list))
+	for i, l := range list {
+		tried[i] = objstore.Tried{Name: l.Name, Has: l.Has, Saw: l.Saw}
+	}
+	when := list[0].Tried.UTC().Format(time.RFC3339)
+	if lack := objstore.Lacking(b.Name(), tried, needs); lack != "" {
+		return fail(lack+", when it was tried at "+when, lackAdvice)
+	}
+	saw := fmt.Sprintf("%s is there, and could what callvault relies on when it was tried at %s", b.Name(), when)
+	if lack := objstore.Lacking(b.Name(), tried, objstore.AudioNeeds()); lack != "" {
+		saw += "; audio is not taken in: " + lack
+	}
+	if objstore.DoesWithout(tried, objstore.CanChecksum) {
+		saw += "; checksums are left out"
+	}
+	return fine("%s", saw)
 }
 
 func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding {
@@ -140,7 +213,7 @@ func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding 
 		}
 		done = append(done, s.words)
 	}
-	return fine("%s: could %s", b.Name(), strings.Join(done[1:], ", "))
+	return fine("%s: could %s", b.Name(), strings.Join(done[min(1, len(steps)-1):], ", "))
 }
 
 func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
@@ -182,9 +255,17 @@ func same(ctx context.Context, b *objstore.Bucket, key string, from int64, want 
 	return nil
 }
 
+// probe is a key for a probe in a bucket.
+func (d *Doctor) probe(b *objstore.Bucket) string {
+	if b == d.store.Recordings() {
+		return recordingsPrefix + probes + rand.Text()
+	}
+	return d.s.Config.Prefix + probes + rand.Text()
+}
+
 // parts begins an upload in parts, and gives it up.
 func (d *Doctor) parts(ctx context.Context, b *objstore.Bucket) error {
-	key, data := probePrefix+rand.Text(), probeBytes()
+	key, data := d.probe(b), probeBytes()
 	id, err := b.NewUpload(ctx, key, "text/plain")
 	if err != nil {
 		return err
@@ -199,6 +280,9 @@ func (d *Doctor) links(ctx context.Context) finding {
 	if c.DownloadMode == "proxy" {
 		return skip("downloads pass through the API")
 	}
+	if !d.s.Try {
+		return skip("only with --try: it needs an object")
+	}
 	if d.bad("CALLVAULT_S3_PUBLIC_ENDPOINT") {
 		return skip("because CALLVAULT_S3_PUBLIC_ENDPOINT cannot be used")
 	}
@@ -206,7 +290,8 @@ func (d *Doctor) links(ctx context.Context) finding {
 	if where == "" {
 		where = c.S3Endpoint
 	}
-	b, key, data := d.store.Archives(), probePrefix+rand.Text(), probeBytes()
+	b, data := d.store.Archives(), probeBytes()
+	key := d.probe(b)
 	if _, err := b.Put(ctx, key, data, objstore.PutOptions{IfNoneMatch: true}); err != nil {
 		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}

@@ -36,6 +36,7 @@ type Subject struct {
 	Sync     func(bucket, key string) error
 	CheckKey func(key string) error
 
+	Try   bool          // use rights on the buckets and look what these can, by objects that are removed again
 	Limit time.Duration // of each check
 	Now   func() time.Time
 }
@@ -118,8 +119,8 @@ func (d *Doctor) checks() []check {
 		{name: "redis rights", needs: []string{"redis"}, run: d.queueRights},
 		{name: "objects", run: d.reachStore},
 		{name: "objects clock", needs: []string{"objects"}, run: d.storeClock},
-		{name: "recordings bucket", needs: []string{"objects"}, run: d.recordingsBucket},
-		{name: "archives bucket", needs: []string{"objects"}, run: d.archivesBucket},
+		{name: "recordings bucket", needs: []string{"objects"}, after: []string{"catalog schema"}, run: d.recordingsBucket},
+		{name: "archives bucket", needs: []string{"objects"}, after: []string{"catalog schema"}, run: d.archivesBucket},
 		{name: "installation", needs: []string{"catalog schema", "archives bucket"}, run: d.installation},
 		{name: "bucket rules", needs: []string{"catalog schema", "archives bucket"}, run: d.bucketRules},
 		{name: "links to objects", needs: []string{"archives bucket"}, run: d.links},

@@ -54,7 +54,8 @@ func newWorld(t *testing.T) *world {
 	c.Recordings, c.Archives = minio.NewBucket(t, "recordings"), minio.NewBucket(t, "archives")
 	c.Prefix, c.RetentionDays = "callvault", 3
 	c.MasterKey, c.Schedule, c.DownloadMode = masterKey, "0 2 * * *", "redirect"
-	w.s.Limit, w.s.Now = 5*time.Second, time.Now
+	c.TakeAudio = true
+	w.s.Limit, w.s.Now, w.s.Try = 5*time.Second, time.Now, true
 	c.PublicURL = w.serve(c.DatabaseURL)
 	w.work()
 	w.own()

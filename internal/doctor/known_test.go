@@ -1,0 +1,56 @@
+package doctor_test
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Without --try the doctor says what is remembered of the buckets, and writes nothing there.
+func TestKnown(t *testing.T) {
+	w := newWorld(t)
+	var writes atomic.Int64
+	w.s.Try, w.s.Config.S3Endpoint = false, w.between(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			writes.Add(1)
+		}
+		return false
+	}, nil)
+	c, err := catalog.Open(t.Context(), w.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	w.must(err)
+	defer func() { w.must(c.Close()) }()
+	remember := func(lacks string) {
+		var list []catalog.Capability
+		for _, name := range objstore.ArchivesNeed() {
+			list = append(list, catalog.Capability{Name: name, Has: name != lacks, Saw: "seen"})
+		}
+		for _, bucket := range []string{w.s.Config.Archives, w.s.Config.Recordings} {
+			w.must(c.RememberStore(t.Context(), catalog.StoreKey{Endpoint: w.s.Config.S3Endpoint, Bucket: bucket}, list))
+		}
+	}
+	for _, step := range []struct {
+		do                   func()
+		archives, recordings doctor.Status
+		saw                  string
+	}{
+		{func() {}, doctor.Warn, doctor.Warn, "never tried"},
+		{func() { remember("") }, doctor.OK, doctor.OK, "could what callvault relies on"},
+		{func() { remember(objstore.CanPutOnce) }, doctor.Fail, doctor.OK, "lacks conditional PUT"},
+		{func() { remember(objstore.CanMatch) }, doctor.Fail, doctor.Fail, "lacks strong ETags"},
+	} {
+		step.do()
+		got := w.examine()
+		w.compare(got, map[string]doctor.Status{"archives bucket": step.archives, "recordings bucket": step.recordings, "links to objects": doctor.Skipped})
+		if saw := got["archives bucket"].Saw; !strings.Contains(saw, step.saw) {
+			t.Errorf("it saw %s, want %s", saw, step.saw)
+		}
+	}
+	if writes.Load() > 0 {
+		t.Errorf("%d requests were writing", writes.Load())
+	}
+}
