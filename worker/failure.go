@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.uber.org/zap"
@@ -63,11 +62,7 @@ func missingOf(list []archiver.Missing) []catalog.Missing {
 
 // nothingLeft says why no recording of an hour could be archived, and what to do about it.
 func nothingLeft(missing []catalog.Missing) string {
-	text := "none of the hour's recordings could be archived; its page in the console names each with its reason"
-	for _, l := range catalog.Lacks(missing) {
-		text += fmt.Sprintf(". %s (%d): %s", l.Reason, l.Files, l.Advice)
-	}
-	return text
+	return "none of the hour's recordings could be archived; its page in the console names each with its reason. " + catalog.Advice(missing)
 }
 
 // filesALine bounds how many recordings one line of the log names.

@@ -52,9 +52,10 @@ type Details interface {
 }
 
 // Actions change the catalog and write that into its audit log. Errors: KindNotFound, KindInvalid
-// for a day that is not over, KindExpired past retention, KindUnavailable.
+// for a day that is not over, KindExpired past retention, KindUnavailable; see also catalog.Correct.
 type Actions interface {
 	RebuildAudited(ctx context.Context, r catalog.Rebuilding) (due int, err error)
+	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
 	RetryHour(ctx context.Context, key domain.HourKey, o catalog.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o catalog.Origin) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error

@@ -31,6 +31,7 @@ func (h *handler) api() http.Handler {
 	at("/tenants", web.Methods{Get: h.getTenants})
 	at("/tenants/{tenant}", web.Methods{Get: h.getTenant})
 	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: h.putFeature})
+	at("/tenants/{tenant}/recordings/correct", web.Methods{Post: h.postCorrection})
 	at("/tenants/{tenant}/webhooks", web.Methods{Get: h.getWebhooks, Post: h.postWebhook})
 	at("/tenants/{tenant}/webhooks/{webhook}", web.Methods{Put: h.putWebhook, Del: h.deleteWebhook})
 	at("/tenants/{tenant}/webhooks/{webhook}/rotate", web.Methods{Post: h.postRotate})

@@ -47,6 +47,9 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 		if list, ok := fields["changed"].(map[string]any); ok {
 			return "tenant changed", joined(changes(list), about("from ", fields["remote"]))
 		}
+	case catalog.ActionCorrect:
+		list, _ := fields["changed"].(map[string]any)
+		return "recording corrected", joined(spelled(fields["object"]), changes(list), about("because: ", fields["reason"]), about("from ", fields["remote"]))
 	case catalog.ActionRetry:
 		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
 	}

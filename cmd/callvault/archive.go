@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -126,7 +127,7 @@ func (r archiveResult) text() string {
 	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d empty, %d %s, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
 		r.Complete, r.Empty, r.Waiting, wait, r.Failed)
 	if r.MissingFiles > 0 {
-		s += fmt.Sprintf("; %s missing from the archives, which say which", count(r.MissingFiles, "recording"))
+		s += fmt.Sprintf("; %s missing from the archives", count(r.MissingFiles, "recording"))
 	}
 	return s
 }
@@ -178,7 +179,7 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 		return err
 	}
 	fill(out, v, hour)
-	return c.complain(d, v, hour)
+	return c.complain(ctx, d, p, v, hour)
 }
 
 // waitForDay waits until no hour of the day (or the one) is pending or being rebuilt. bar may be nil.
@@ -226,13 +227,39 @@ func hoursOf(hour int) int {
 	return 24
 }
 
-// complain names the hours that failed, with the reason.
-func (c *archiveCmd) complain(d *deps, v catalog.DayView, hour int) error {
+// complain names the hours that failed, with the reason, and the recordings that archives lack.
+func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v catalog.DayView, hour int) error {
 	for _, h := range v.Hours {
-		if h.State != catalog.StateFailed || hour >= 0 && h.Hour != hour {
+		failed := h.State == catalog.StateFailed
+		if !failed && (h.Archive == nil || h.Archive.MissingCount == 0) || hour >= 0 && h.Hour != hour {
 			continue
 		}
-		if _, err := fmt.Fprintf(d.stderr, "hour %02d failed: %s\n", h.Hour, console.Clean(h.LastError)); err != nil {
+		story, err := p.Catalog.HourStory(ctx, domain.HourKey{Tenant: c.Tenant, Day: v.Day, Hour: h.Hour})
+		if err != nil {
+			return err
+		}
+		if failed {
+			_, err = fmt.Fprintf(d.stderr, "hour %02d failed: %s\n", h.Hour, console.Clean(h.LastError))
+		} else {
+			_, err = fmt.Fprintf(d.stderr, "hour %02d lacks recordings. %s\n", h.Hour, catalog.Advice(story.Missing))
+		}
+		if err := errors.Join(err, nameMissing(d, story.Missing)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missingNamed bounds how many recordings of an hour are named; its page in the console names all.
+const missingNamed = 20
+
+func nameMissing(d *deps, missing []catalog.Missing) (err error) {
+	for i, m := range missing {
+		if i == missingNamed {
+			_, err = fmt.Fprintf(d.stderr, "  and %d more, which the hour's page in the console names\n", len(missing)-i)
+			return err
+		}
+		if _, err = fmt.Fprintf(d.stderr, "  %s %s\n", m.Reason, console.Clean(m.ObjectKey)); err != nil {
 			return err
 		}
 	}

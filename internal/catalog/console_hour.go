@@ -142,7 +142,7 @@ func aboutHour(detail json.RawMessage, day domain.Day, hour int) bool {
 	var d struct {
 		Hour  string          `json:"hour"`
 		Links []issuedLink    `json:"links"`
-		Hours []correctedHour `json:"hours"`
+		Hours []CorrectedHour `json:"hours"`
 	}
 	if json.Unmarshal(detail, &d) != nil {
 		return false
@@ -152,7 +152,7 @@ func aboutHour(detail json.RawMessage, day domain.Day, hour int) bool {
 		return d.Hour == hh
 	}
 	if d.Hours != nil {
-		return slices.Contains(d.Hours, correctedHour{day, hh})
+		return slices.Contains(d.Hours, CorrectedHour{day, hh})
 	}
 	for _, l := range d.Links {
 		if l.Hour == hh {

@@ -57,23 +57,24 @@ func (k *Correction) empty() bool {
 
 // Corrected is what became of a correction.
 type Corrected struct {
-	Recording domain.Recording  // as it stands now
-	Changed   map[string]fromTo // by the fields of its line; empty when all was so before
-	Hours     []domain.HourKey  // that are rebuilt: the one that held it, and the one that holds it now
+	ObjectKey string            `json:"objectKey"`
+	Changed   map[string]fromTo `json:"changed"`      // by the fields of its line; empty when all was so before
+	Hours     []CorrectedHour   `json:"rebuiltHours"` // the one that held it, and the one that holds it now
+}
+
+// CorrectedHour is an hour that is rebuilt for a correction.
+type CorrectedHour struct {
+	Day  domain.Day `json:"day"`
+	Hour string     `json:"hour"` // "00" to "23"
 }
 
 type correctDetail struct {
 	Object  string            `json:"object"`
 	Reason  string            `json:"reason"`
 	Changed map[string]fromTo `json:"changed"`
-	Hours   []correctedHour   `json:"hours"`
+	Hours   []CorrectedHour   `json:"hours"`
 	Remote  string            `json:"remote,omitempty"`
 	Request string            `json:"request,omitempty"`
-}
-
-type correctedHour struct {
-	Day  domain.Day `json:"day"`
-	Hour string     `json:"hour"`
 }
 
 // Correct changes what a recording was registered as, with its line in the audit log, and has the
@@ -105,7 +106,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 		return out, err
 	}
 	after := k.over(before)
-	out = Corrected{Recording: after, Changed: changedFields(before, after)}
+	out = Corrected{ObjectKey: k.ObjectKey, Changed: changedFields(before, after), Hours: []CorrectedHour{}}
 	if len(out.Changed) == 0 {
 		return out, nil
 	}
@@ -125,8 +126,9 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 		return out, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; reopen it first (callvault archive --tenant %s --day %s --reopen)",
 			to.Day, k.Tenant, k.Tenant, to.Day)
 	}
-	if out.Hours = []domain.HourKey{to}; from != to && !ended[from.Day] {
-		out.Hours = []domain.HourKey{from, to}
+	touched := []domain.HourKey{to}
+	if from != to && !ended[from.Day] {
+		touched = []domain.HourKey{from, to}
 	}
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
@@ -136,14 +138,14 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 			return out, err
 		}
 	}
-	if _, err := c.bumpHours(ctx, tx, nil, out.Hours); err != nil {
+	if _, err := c.bumpHours(ctx, tx, nil, touched); err != nil {
 		return out, err
 	}
-	detail := correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Remote: k.Origin.Remote, Request: k.Origin.Request}
-	for _, h := range out.Hours {
-		detail.Hours = append(detail.Hours, correctedHour{h.Day, h.HH()})
+	for _, h := range touched {
+		out.Hours = append(out.Hours, CorrectedHour{h.Day, h.HH()})
 	}
-	return out, k.Origin.append(ctx, smallTx{Tx: tx}, at, k.Tenant, ActionCorrect, detail)
+	return out, k.Origin.append(ctx, smallTx{Tx: tx}, at, k.Tenant, ActionCorrect,
+		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 
 // stored is what callvault itself computed from the bytes under a key; nil where it never saw them.

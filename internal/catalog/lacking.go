@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -49,6 +51,15 @@ func Lacks(missing []Missing) []Lack {
 		}
 	}
 	return lacks
+}
+
+// Advice says in sentences why recordings are missing, and what helps.
+func Advice(missing []Missing) string {
+	var all []string
+	for _, l := range Lacks(missing) {
+		all = append(all, fmt.Sprintf("%s (%d): %s", l.Reason, l.Files, l.Advice))
+	}
+	return strings.Join(all, ". ")
 }
 
 // keepFailedFiles writes down which files a build of a locked hour failed for; none takes away

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/ingest"
+)
+
+// recordingCmd is the commands about recordings.
+type recordingCmd struct {
+	Correct recordingCorrectCmd `cmd:"" help:"Correct a recording that was registered wrongly; its hours are rebuilt."`
+}
+
+type recordingCorrectCmd struct {
+	config.Parts `embed:"" group:"Storage:"`
+	Tenant       string  `required:"" help:"The tenant's id."`
+	Key          string  `required:"" placeholder:"OBJECTKEY" help:"The recording's object key, as its hour's page names it."`
+	Reason       string  `required:"" help:"Why; the audit log keeps it."`
+	Size         *int64  `placeholder:"N" help:"Size of its audio, in bytes."`
+	CRC32        *string `name:"crc32" placeholder:"X" help:"CRC-32 of its audio, 8 hex digits."`
+	Timestamp    *string `placeholder:"T" help:"When it was recorded, RFC 3339: it moves to that hour."`
+	Conversation *string `placeholder:"ID" help:"Its conversation."`
+	Session      *string `placeholder:"ID" help:"Its session."`
+	MessageID    *int64  `placeholder:"N" help:"Its message's id."`
+	Type         *string `placeholder:"T" help:"Its type."`
+	JSON         bool    `help:"Print JSON."`
+}
+
+// Help shows examples below the flags.
+func (*recordingCorrectCmd) Help() string {
+	return "What is not named stays as it is. The line that registered the recording may come again and changes nothing.\n" +
+		"A day that has ended takes no recording: reopen it first (callvault archive --reopen).\n" +
+		"Audio that was uploaded by way of callvault is contradicted by --size and --crc32 together only.\n\nExamples:\n\n" +
+		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --size 11 --reason 'the line named 5 bytes'\n" +
+		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --timestamp 2025-12-12T14:23:45Z --reason 'clock of host 7'\n" +
+		"    callvault recording correct --tenant acme --key acme/conf.wav --conversation leg-b --message-id 6 --reason 'named leg-a'"
+}
+
+// Run corrects the recording.
+func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
+	wish := map[string]any{"objectKey": c.Key, "reason": c.Reason}
+	give(wish, "sizeBytes", c.Size)
+	give(wish, "crc32", c.CRC32)
+	give(wish, "timestamp", c.Timestamp)
+	give(wish, "conversationId", c.Conversation)
+	give(wish, "sessionId", c.Session)
+	give(wish, "messageId", c.MessageID)
+	give(wish, "type", c.Type)
+	if len(wish) == 2 {
+		return &usageError{"nothing to correct; name at least one of --size, --crc32, --timestamp, --conversation, --session, --message-id, --type"}
+	}
+	text, err := json.Marshal(wish)
+	if err != nil {
+		return err
+	}
+	k, err := ingest.ParseCorrection(text)
+	if err != nil {
+		return err
+	}
+	k.Tenant, k.Origin = c.Tenant, commandOrigin()
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		done, err := p.Catalog.Correct(ctx, k)
+		if err != nil {
+			return err
+		}
+		return d.show(c.JSON, done, func() string { return correctedText(done) })
+	})
+}
+
+// give adds what a flag says, if it was given.
+func give[T any](to map[string]any, field string, value *T) {
+	if value != nil {
+		to[field] = *value
+	}
+}
+
+func correctedText(done catalog.Corrected) string {
+	if len(done.Changed) == 0 {
+		return done.ObjectKey + " was so before; nothing was changed"
+	}
+	var changes, hours []string
+	for _, field := range slices.Sorted(maps.Keys(done.Changed)) {
+		from, to := done.Changed[field].From, done.Changed[field].To
+		if from == nil {
+			from = "unknown"
+		}
+		changes = append(changes, fmt.Sprintf("%s: %v is now %v", field, from, to))
+	}
+	for _, h := range done.Hours {
+		hours = append(hours, fmt.Sprintf("%s %s:00", h.Day, h.Hour))
+	}
+	return fmt.Sprintf("%s corrected; %s\nrebuilt once they are due, a few minutes from now: %s", done.ObjectKey, strings.Join(changes, ", "), strings.Join(hours, ", "))
+}
