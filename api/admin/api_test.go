@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
@@ -96,6 +97,49 @@ func TestActions(t *testing.T) {
 	})
 }
 
+// A recording is corrected; its failed hour named it, and both its hours are rebuilt.
+func TestCorrect(t *testing.T) {
+	onBoth(t, nil, func(w *world) {
+		key, size := w.key("acme", w.day, 7), int64(5)
+		rec := domain.Recording{ObjectKey: "acme/s/conf.wav", ConversationID: "c", SessionID: "s", MessageID: 5, Type: "t", Timestamp: w.day.Start().Add(7 * time.Hour), Size: &size}
+		if _, err := w.catalog.Register(w.Context(), "acme", catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: rec}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.catalog.Fail(w.Context(), w.claim(key), catalog.Failure{Kind: domain.KindAllMissing, Message: "no", Final: true,
+			Missing: []catalog.Missing{{ObjectKey: rec.ObjectKey, MessageID: 5, Reason: catalog.ReasonSize}}}); err != nil {
+			t.Fatal(err)
+		}
+		hour := "/tenants/acme/days/" + string(w.day) + "/hours/07"
+		w.equal("missing files", w.call("GET", hour, "", 200)["missingFiles"], "[map[messageId:5 objectKey:acme/s/conf.wav reason:size_changed]]")
+		page := string(w.ask("GET", "/admin"+hour, "", "Cookie", w.session()).Body)
+		w.equal("the page names it and says what helps", strings.Contains(page, "acme/s/conf.wav") && strings.Contains(page, "callvault recording correct --size"), true)
+
+		const path = "/tenants/acme/recordings/correct"
+		at := w.day.Start().Add(8*time.Hour + time.Second).Format(time.RFC3339)
+		body := fmt.Sprintf(`{"objectKey":%q,"reason":"it has 11","sizeBytes":11,"timestamp":%q}`, rec.ObjectKey, at)
+		done := w.call("POST", path, body, 200)
+		w.equal("size", done["changed"].(map[string]any)["sizeBytes"], "map[from:5 to:11]")
+		w.equal("hours", done["rebuiltHours"], fmt.Sprintf("[map[day:%s hour:07] map[day:%s hour:08]]", w.day, w.day))
+		w.equal("again", w.call("POST", path, body, 200)["changed"], "map[]")
+		for hour, want := range map[string]int{"07": 1, "08": 1, "09": 0} {
+			w.equal("lines about "+hour, len(w.call("GET", "/tenants/acme/days/"+string(w.day)+"/hours/"+hour, "", 200)["events"].([]any)), want)
+		}
+		page = string(w.ask("GET", "/admin"+hour, "", "Cookie", w.session()).Body)
+		w.equal("the page tells of it", strings.Contains(page, "recording corrected") && strings.Contains(page, "sizeBytes: 5 → 11"), true)
+		for body, status := range map[string]int{
+			`{"objectKey":"acme/s/conf.wav","reason":"r"}`:                                           400,
+			`{"objectKey":"acme/s/conf.wav","sizeBytes":1}`:                                          400,
+			`{"objectKey":"acme/s/conf.wav","reason":"r","size":1}`:                                  400,
+			`{"objectKey":"acme/s/other.wav","reason":"r","sizeBytes":1}`:                            404,
+			`{"objectKey":"acme/s/conf.wav","reason":"r","timestamp":"2020-01-01T00:00:00Z"}`:        409,
+			`{"objectKey":"acme/s/conf.wav","reason":"r","type":"` + strings.Repeat("x", 600) + `"}`: 400,
+		} {
+			w.call("POST", path, body, status)
+		}
+		w.equal("log", w.events("acme"), []string{"admin recording.correct"})
+	})
+}
+
 // What was refused leaves no line behind: the log says what was done.
 func TestRefusals(t *testing.T) {
 	onBoth(t, nil, func(w *world) {
@@ -181,6 +225,7 @@ func TestReadOnly(t *testing.T) {
 		w.call("POST", path, "", 403)
 	}
 	w.call("PUT", "/tenants/acme/features/export_api", `{"enabled":true}`, 403)
+	w.call("POST", "/tenants/acme/recordings/correct", `{"objectKey":"k","reason":"r","sizeBytes":1}`, 403)
 	w.call("GET", day, "", 200)
 	session := w.session()
 	for _, path := range []string{"/admin" + day + "/rebuild", "/admin/failed/retry"} {
