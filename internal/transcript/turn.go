@@ -284,8 +284,10 @@ func unixTime(n float64) time.Time {
 	return time.UnixMicro(int64(n * 1e6)).UTC()
 }
 
-// parseTime reads the spellings of a time that are in use; without a zone it is UTC.
+// parseTime reads the spellings of a time that are in use; without a zone it is UTC. RFC 3339 allows a
+// small t and z.
 func parseTime(s string) (time.Time, bool) {
+	s = strings.ToUpper(s)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime} {
 		if t, err := time.Parse(layout, s); err == nil {
 			t = t.UTC()

@@ -56,6 +56,7 @@ func TestTurnTimes(t *testing.T) {
 		offset float64
 	}{
 		{`[{"role":"a","text":"t","timestamp":"2024-01-15T10:30:00Z"}]`, at, -1},
+		{`[{"role":"a","text":"t","timestamp":"2024-01-15t10:30:00z"}]`, at, -1},
 		{`[{"role":"a","text":"t","timestamp":"2024-01-15T13:30:00+03:00","time_in_call_secs":4}]`, at, 4},
 		{`[{"role":"a","text":"t","timestamp":1705314600}]`, at, -1},
 		{`[{"role":"a","text":"t","time":1705314600000}]`, at, -1},

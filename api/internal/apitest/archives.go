@@ -67,7 +67,7 @@ func (a *Archives) Stat(_ context.Context, key string) (objstore.Info, error) {
 // Get opens an object.
 func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
 	data, etag, err := a.find(key)
-	if err = cmp.Or(err, a.FailGet); err != nil {
+	if err := cmp.Or(err, a.FailGet); err != nil {
 		return nil, err
 	}
 	if o.IfMatch != "" && o.IfMatch != etag {
