@@ -113,3 +113,44 @@ func TestDamaged(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMerge holds a merge against encoding/json, and wants a repeat to change nothing.
+func FuzzMerge(f *testing.F) {
+	for _, s := range [][2]string{{`{"a":1,"b":2}`, `{"b":3,"c":null}`}, {`{ "\u0061" : 1 }`, `{"a":1}`}, {`{}`, `{}`}, {`{"a":1.0}`, `{"a":1}`}, {`{"a"`, `{`}} {
+		f.Add([]byte(s[0]), []byte(s[1]))
+	}
+	f.Fuzz(func(t *testing.T, old, next []byte) {
+		told := 0
+		merged, err := Merge(old, next, func(_ string, before, after []byte) {
+			if told++; bytes.Equal(before, after) {
+				t.Errorf("%s is told as replaced by itself", before)
+			}
+		})
+		var was, more, want, got map[string]json.RawMessage
+		if !utf8.Valid(old) || !utf8.Valid(next) || json.Unmarshal(old, &was) != nil || was == nil || json.Unmarshal(next, &more) != nil || more == nil {
+			return
+		}
+		_ = json.Unmarshal(old, &want)
+		differing := 0
+		for name, value := range more {
+			if before, stands := want[name]; stands && !bytes.Equal(before, value) {
+				differing++
+			}
+			want[name] = value
+		}
+		if err != nil || json.Unmarshal(merged, &got) != nil || len(got) != len(want) {
+			t.Fatalf("%s and %s: %s, %v", old, next, merged, err)
+		}
+		for name, value := range want {
+			if !bytes.Equal(got[name], value) {
+				t.Errorf("%s and %s: %q is %s", old, next, name, got[name])
+			}
+		}
+		if again, err := Merge(merged, next, nil); err != nil || !bytes.Equal(again, merged) {
+			t.Errorf("%s and %s once more: %s, %v", merged, next, again, err)
+		}
+		if told < differing {
+			t.Errorf("%s and %s: %d of %d values told as replaced", old, next, told, differing)
+		}
+	})
+}

@@ -43,6 +43,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"upload of another tenant":      uploadForeign,
 		"batches meet":                  batchesMeet,
 		"repeats meet":                  repeatsMeet,
+		"merges meet":                   mergesMeet,
 		"tenants meet over a key":       tenantsMeet,
 		"names, plans and builds meet":  namesPlansBuildsMeet,
 	} {
