@@ -67,7 +67,7 @@ func (e *expected) meet(known catalog.Reserved) error {
 }
 
 func notRegistered() error {
-	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size or CRC-32 differ.")
+	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct).")
 }
 
 // checked reads a body and gives an error in the place of its end when it is not what was expected:

@@ -295,8 +295,8 @@ func TestAudio(t *testing.T) {
 	b.want("new: nothing of the refused was stored", put("a/b.opus", data, http.Header{"Content-Digest": {digest(data)},
 		"X-Checksum-Crc32": {fmt.Sprintf("%08X", crc32.ChecksumIEEE(data))}}), 201, audioAnswer("a/b.opus", data))
 	b.want("the same", put("a/b.opus", data, nil), 200, audioAnswer("a/b.opus", data))
-	b.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
-	b.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
+	b.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+	b.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	for _, bad := range []string{"a\tb", "audio/ogg; x=\xff", "audio/ü", "audio/" + strings.Repeat("x", 1024)} { // what S3 signs or stores in another way
 		b.want("content type", put("a/type.opus", data, http.Header{"Content-Type": {bad}}), 400, `{"error":"Content-Type must be at most 1024 characters of ASCII without tabs."}`)
 	}
@@ -317,8 +317,29 @@ func TestAudio(t *testing.T) {
 		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":2,"type":"t","timestamp":"`+ahead+`","objectKey":"ahead.opus"}`), nil),
 		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":1,"tooLate":0,"ahead":1}`)
 	b.want("not the registered bytes", put("late.opus", data, nil), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ."}`)
+		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	b.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
+}
+
+// TestCorrectedAudio sends the true bytes of a recording whose line told another size, before and after
+// an operator corrected it; then the line comes once more.
+func TestCorrectedAudio(t *testing.T) {
+	b := newBench(t)
+	line := fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":%q,"objectKey":"a.wav","sizeBytes":5}`,
+		time.Now().UTC().Add(-24*time.Hour).Format(time.RFC3339))
+	put := func() answer {
+		return b.send("PUT", "/api/ingest/v1/audio/a.wav", strings.NewReader("elevenbytes"), nil)
+	}
+	b.want("the line", b.send("POST", recordsPath, strings.NewReader(line), nil), 200,
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
+	b.want("the true bytes", put(), 409,
+		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+	size := int64(11)
+	_, err := b.c.Correct(t.Context(), catalog.Correction{Tenant: "acme", ObjectKey: "a.wav", Reason: "r", Size: &size})
+	b.must(err)
+	b.want("the true bytes, corrected", put(), 201, audioAnswer("a.wav", []byte("elevenbytes")))
+	b.want("the line again", b.send("POST", recordsPath, strings.NewReader(line), nil), 200,
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":0,"tooLate":0}`)
 }
 
 // TestKeyPrefix attacks an object that stands in the bucket for a tenant with a key prefix: nobody

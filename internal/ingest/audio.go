@@ -108,7 +108,7 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	}
 	for _, k := range []catalog.Reserved{told, known} {
 		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
-			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of its recording say otherwise`, key, size, sum)
+			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of its recording say otherwise; if the audio is right, an operator corrects the recording (callvault recording correct)`, key, size, sum)
 		}
 	}
 	stood, err := a.put(ctx, file, key, contentType, sum, size)
