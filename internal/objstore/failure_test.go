@@ -19,7 +19,7 @@ func TestRefusals(t *testing.T) {
 		Code    string
 		Message string `xml:",omitempty"`
 		Region  string `xml:",omitempty"`
-		HostId  string //nolint:staticcheck // S3's own spelling
+		HostId  string
 	}
 	cases := []struct {
 		status        int

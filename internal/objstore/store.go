@@ -208,11 +208,9 @@ func (b *Bucket) explained(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for object := range b.store.once.Client.ListObjects(ctx, b.name, minio.ListObjectsOptions{MaxKeys: 1}) {
-		if object.Err != nil {
-			return b.failure(ctx, "reach", "", object.Err)
-		}
-		break
+	first, some := <-b.store.once.Client.ListObjects(ctx, b.name, minio.ListObjectsOptions{MaxKeys: 1})
+	if some && first.Err != nil {
+		return b.failure(ctx, "reach", "", first.Err)
 	}
 	return err
 }

@@ -77,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Config) {
 		{"broken body", brokenBody},
 		{"cancelled", cancelled},
 		{"unreachable", unreachable},
+		{"try", try},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
