@@ -252,8 +252,12 @@ func TestBroken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			c.spoil(w)
+			w.s.Try = strings.Contains(c.check, "objects") || strings.Contains(c.check, "bucket") // the others are quicker so
 			got := w.examine()
 			want := mapsOf(well(), c.status)
+			if !w.s.Try {
+				want = mapsOf(well(), untried(got), c.status)
+			}
 			want[c.check] = doctor.Fail
 			if w.s.Config.OIDCIssuer == "" {
 				want["outside issuer"] = doctor.Skipped
@@ -264,6 +268,15 @@ func TestBroken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// untried is what the store's checks come to without --try where nobody has run migrate up.
+func untried(got map[string]doctor.Result) map[string]doctor.Status {
+	buckets := doctor.Warn
+	if got["catalog schema"].Status != doctor.OK {
+		buckets = doctor.Skipped // the catalog would know
+	}
+	return map[string]doctor.Status{"recordings bucket": buckets, "archives bucket": buckets, "links to objects": doctor.Skipped}
 }
 
 // TestWarnings are about what works and will not always.
