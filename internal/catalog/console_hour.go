@@ -22,7 +22,8 @@ type HourStory struct {
 	Recheck  time.Time // when missing files are looked for again
 	Took     time.Duration
 	Archives []ArchiveStory // newest first; what was deleted long ago is forgotten
-	Missing  []Missing      // of the archive served, or of the last build where it failed for want of them
+	Missing  []Missing      // of the archive served, or of the last build
+	Failed   bool           // Missing is of the last build, which failed for want of all
 }
 
 // ArchiveStory is one build that got as far as an archive's row.
@@ -80,7 +81,7 @@ func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory,
 		}
 		failed, err := failedFiles(ctx, tx, key)
 		if len(failed) > 0 {
-			s.Missing = failed
+			s.Missing, s.Failed = failed, true
 		}
 		return err
 	})

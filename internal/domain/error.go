@@ -21,7 +21,7 @@ const (
 	KindExpired      Kind = "expired"       // past retention or past a link's life
 	KindInternal     Kind = "internal"      // everything else
 	KindTooLarge     Kind = "too_large"     // beyond a size limit
-	KindAllMissing   Kind = "all_missing"   // every source of an hour has vanished
+	KindAllMissing   Kind = "all_missing"   // no source of an hour can be archived
 	KindSourceFault  Kind = "source_fault"  // the sources kept changing during a build
 	KindInterrupted  Kind = "interrupted"   // the process drains; not a failure
 	KindStalled      Kind = "stalled"       // no byte came within the watchdog's time

@@ -18,6 +18,7 @@ import (
 func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	each(t, open, map[string]func(*bench){
 		"day completed":        dayCompleted,
+		"hour emptied":         hourEmptied,
 		"quiet day":            quietDayCompleted,
 		"day failed":           dayFailed,
 		"failed by hand":       dayFailedAgain,
@@ -132,6 +133,21 @@ func dayCompleted(b *bench) {
 	h := b.data("hour.rebuilt")
 	equal(b, "data", fmt.Sprint(h), fmt.Sprint(map[string]any{"tenant": "acme", "utcDay": string(b.day), "hour": "03", "revision": 2.0, "sessionCount": 1.0,
 		"fileCount": 2.0, "sizeBytes": 2000.0, "missingFileCount": 0.0, "manifestSha256": "ab"}))
+}
+
+// hourEmptied by a correction: whoever fetched it is told.
+func hourEmptied(b *bench) {
+	b.endpoint("acme", domain.EventHourRebuilt)
+	rec := b.recording(3, "s1")
+	b.takeRecordings(rec)
+	b.plan()
+	b.publish(3)
+	b.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(rec.Timestamp.Add(time.Hour)) })
+	b.pass(10 * time.Minute)
+	b.publish(4)
+	b.must(b.c.CommitEmpty(b.ctx, b.claim(3), b.stories(3).Wanted))
+	equal(b, "told", b.told(), "hour.rebuilt hour.rebuilt")
+	equal(b, "hours, files", words(b.hour(3).State, b.hour(4).State, b.view().Files), "no_data available 1")
 }
 
 func quietDayCompleted(b *bench) {
