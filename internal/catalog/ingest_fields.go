@@ -155,8 +155,8 @@ func (r *registration) said(row []any, cleared []string) (said int64, err error)
 // before it. So a repeat is known as one.
 func hashRow(h hash.Hash, row []any) error {
 	var n [8]byte
-	number := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) } //nolint:gosec // any bits will do
-	number(row[atSaid].(int64))                                                                 //nolint:forcetypeassert // conversationRow set it
+	number := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) }
+	number(row[atSaid].(int64)) //nolint:forcetypeassert // conversationRow set it
 	for _, v := range row {
 		switch v := v.(type) {
 		case nil: // whether it is told stands first

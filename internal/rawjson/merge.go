@@ -19,7 +19,7 @@ func Merge(old, next []byte, replaced func(name string, before, after []byte)) (
 	size := len(old) + len(next)
 	for m, err := range Members(old) {
 		name, bad := m.name()
-		if err = errors.Join(err, bad); err != nil {
+		if err := errors.Join(err, bad); err != nil {
 			return nil, err
 		}
 		place[name] = len(list)
@@ -28,7 +28,7 @@ func Merge(old, next []byte, replaced func(name string, before, after []byte)) (
 	changed := false
 	for m, err := range Members(next) {
 		name, bad := m.name()
-		if err = errors.Join(err, bad); err != nil {
+		if err := errors.Join(err, bad); err != nil {
 			return nil, err
 		}
 		at, stands := place[name]

@@ -1,0 +1,87 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// TestMergePlans fails when a merge or a look at former values reads more than the rows that it is about.
+func TestMergePlans(t *testing.T) {
+	const rows = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) `
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			c := OpenMigrated(t, url)
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+				t.Fatal(err)
+			}
+			statements := []string{
+				`INSERT INTO conversations (tenant, id, created_us, updated_us) ` + rows + `SELECT 't', 'c' || i, 0, 0 FROM n`,
+				`INSERT INTO transcripts (tenant, conversation_id, raw) ` + rows + `SELECT 't', 'c' || i, 'x' FROM n`,
+				`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body) ` + rows + `SELECT 't', 'm' || i, 'c' || i, 0, 't', '{}' FROM n`,
+				`INSERT INTO history (tenant, kind, id, field, at_us, origin, head, value, tail) ` + rows + `SELECT 't', 'conversation', 'c' || i, 'f', 0, '', 0, '', 0 FROM n`,
+			}
+			if c.postgres {
+				statements = append(statements, `ANALYZE`)
+			}
+			for _, s := range statements {
+				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := c.updateOn(t.Context(), func(conn *sql.Conn, tx *sql.Tx) error {
+				if c.postgres { // of so few rows it would rather read all
+					if _, err := tx.ExecContext(t.Context(), `SET LOCAL enable_seqscan = off`); err != nil {
+						return err
+					}
+				}
+				s := stager{conn: conn, tx: tx, postgres: c.postgres, filled: map[string]bool{}}
+				for _, st := range []stage{conversationStage(), messageStage()} {
+					if err := s.fill(t.Context(), st, nil); err != nil {
+						return err
+					}
+				}
+				for name, q := range map[string]string{
+					"what stands":      strings.ReplaceAll(stoodSQL(), "$1", "'t'"),
+					"update":           strings.NewReplacer("$1", "'t'", "$2", "0").Replace(updateConversationsSQL()),
+					"messages":         strings.ReplaceAll(differingSQL(messageStage(), false), "$1", "'t'"),
+					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),
+					"former values":    `SELECT seq FROM history WHERE tenant = 't' AND kind = 'conversation' AND id = 'c7' AND seq < 9 ORDER BY seq DESC LIMIT 5`,
+				} {
+					plan, err := planOf(t.Context(), tx, c.postgres, q)
+					if err != nil {
+						return err
+					}
+					for _, line := range plan {
+						if strings.HasPrefix(line, "SCAN c") || strings.HasPrefix(line, "SCAN b") || strings.HasPrefix(line, "SCAN t") || strings.HasPrefix(line, "SCAN history") ||
+							strings.Contains(line, "Seq Scan on conversations") || strings.Contains(line, "Seq Scan on messages") ||
+							strings.Contains(line, "Seq Scan on transcripts") || strings.Contains(line, "Seq Scan on history") {
+							t.Errorf("%s reads a whole table:\n%s", name, strings.Join(plan, "\n"))
+						}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func planOf(ctx context.Context, tx *sql.Tx, postgres bool, query string) ([]string, error) {
+	if postgres {
+		return collect(ctx, tx, func(rows *sql.Rows) (line string, err error) {
+			err = rows.Scan(&line)
+			return line, err
+		}, "EXPLAIN "+query)
+	}
+	return collect(ctx, tx, func(rows *sql.Rows) (line string, err error) {
+		var id, parent, unused int
+		err = rows.Scan(&id, &parent, &unused, &line)
+		return line, err
+	}, "EXPLAIN QUERY PLAN "+query)
+}
