@@ -46,6 +46,7 @@ func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag
 func (s *source) judge(ctx context.Context, key string, err error) error {
 	means := map[domain.Kind]error{
 		domain.KindNotFound: archiver.ErrVanished, domain.KindConflict: archiver.ErrChanged,
+		domain.KindInvalid:    archiver.ErrVanished, // a key that the store can't hold is not there
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
 	if objstore.Denied(err) && s.readsOther(ctx, key) {

@@ -294,7 +294,7 @@ func (s *Sweeper) back(ctx context.Context, m catalog.Missing) (bool, error) {
 	switch kind := domain.KindOf(err); {
 	case kind == "":
 		return true, nil
-	case kind == domain.KindNotFound, kind == domain.KindUnreadable, m.Reason == unreadable && objstore.Denied(err):
+	case kind == domain.KindNotFound, kind == domain.KindInvalid, kind == domain.KindUnreadable, m.Reason == unreadable && objstore.Denied(err):
 		return false, nil
 	}
 	return false, err

@@ -103,6 +103,15 @@ func TestUnreadableRecordings(t *testing.T) {
 	}
 
 	g.set("calls/", "")
+	_, err := w.catalog.Register(w.ctx, tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+		ObjectKey: "calls/" + strings.Repeat("x", 300), ConversationID: "c", SessionID: "s", MessageID: 99, Type: "t", Timestamp: day.Start().Add(3 * time.Hour),
+	}}}}) // MinIO keeps parts of keys as files
+	w.must(err)
+	w.at(night().Add(time.Hour))
+	w.must(b.Hour(w.ctx, task(3)))
+	if got := w.missing(3); len(got) != 1 || got[0] != "not_found" {
+		t.Errorf("beside a key that the store does not take: %v", got)
+	}
 	for _, c := range []struct {
 		after time.Duration
 		back  int

@@ -63,7 +63,8 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 		}
 		g.Go(func() error {
 			err := a.upload(gctx, tenant, key, contentType, told)
-			if kind := domain.KindOf(err); kind == domain.KindInvalid || kind == domain.KindConflict {
+			switch domain.KindOf(err) {
+			case domain.KindInvalid, domain.KindConflict, domain.KindUnreadable:
 				return &catalog.LineError{Line: number, Err: err}
 			}
 			return err
