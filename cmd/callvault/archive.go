@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -173,19 +174,25 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
-	v, err := waitForDay(ctx, p, c.Tenant, day, hour, bar)
+	begun, err := p.Catalog.Now(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := waitForDay(ctx, p, c.Tenant, day, hour, begun, bar)
 	bar.End(err)
 	if err != nil {
 		return err
 	}
 	fill(out, v, hour)
-	return c.complain(ctx, d, p, v, hour)
+	stuck := stuckHours(v, hour, begun)
+	out.Waiting, out.Failed = out.Waiting-len(stuck), out.Failed+len(stuck)
+	return c.complain(ctx, d, p, v, hour, stuck)
 }
 
 // waitForDay waits until no hour of the day (or the one) is pending or being rebuilt. bar may be nil.
 // Only some hours of a tenant are handed out at a time, and the scheduler may look again in a
 // minute only; so the next ones are handed out from here as well.
-func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, bar *console.Task) (catalog.DayView, error) {
+func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, begun time.Time, bar *console.Task) (catalog.DayView, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
 	planner := p.Planner(zap.NewNop())
@@ -199,6 +206,7 @@ func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day
 			return v, err
 		}
 		waiting, _ := v.Unsettled(hour)
+		waiting -= len(stuckHours(v, hour, begun))
 		if bar != nil {
 			bar.Add(int64(hoursOf(hour) - waiting - done))
 			done = hoursOf(hour) - waiting
@@ -227,10 +235,24 @@ func hoursOf(hour int) int {
 	return 24
 }
 
-// complain names the hours that failed, with the reason, and the recordings that archives lack.
-func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v catalog.DayView, hour int) error {
+// soon is the longest wait before another try that is waited for.
+const soon = 30 * time.Minute
+
+// stuckHours lists the hours that serve an older revision, while the next one failed since begun and
+// is not tried again soon.
+func stuckHours(v catalog.DayView, hour int, begun time.Time) (stuck []int) {
 	for _, h := range v.Hours {
-		failed := h.State == catalog.StateFailed
+		if (hour < 0 || h.Hour == hour) && h.Rebuilding && h.Worker == "" && h.FailedAt.After(begun) && h.Due.Sub(h.FailedAt) > soon {
+			stuck = append(stuck, h.Hour)
+		}
+	}
+	return stuck
+}
+
+// complain names the hours that failed, with the reason, and the recordings that archives lack.
+func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v catalog.DayView, hour int, stuck []int) error {
+	for _, h := range v.Hours {
+		failed := h.State == catalog.StateFailed || slices.Contains(stuck, h.Hour)
 		if !failed && (h.Archive == nil || h.Archive.MissingCount == 0) || hour >= 0 && h.Hour != hour {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -176,7 +177,7 @@ func (s *demoShow) archive(ctx context.Context) (due int, err error) {
 	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
 		return due, err
 	}
-	_, err = waitForDay(ctx, s.parts, s.sample.TenantID, s.day, -1, nil)
+	_, err = waitForDay(ctx, s.parts, s.sample.TenantID, s.day, -1, time.Now(), nil)
 	return due, err
 }
 

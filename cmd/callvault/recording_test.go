@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,5 +62,12 @@ func TestRecordingCorrect(t *testing.T) {
 	must("import", "--tenant", "acme", "--audio", filepath.Dir(save(t, t.TempDir(), key, []byte("elevenbytes"))), file) // the line as it was first
 	if log := must("audit", "--tenant", "acme", "--from", "yesterday", "--to", "today"); !strings.Contains(log, `"action":"recording.correct"`) || !strings.Contains(log, "the line named 5 bytes") {
 		t.Error(log)
+	}
+	// A newer revision that fails is not waited for until its next try; the former one stays.
+	if err := os.Remove(filepath.Join(dir, "data", "objects", "objects", "recordings", key)); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := run(archive...); code != exitFailed || !strings.Contains(out, "0 wait, 1 failed") || !strings.Contains(errs, "  not_found a.wav") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
 }
