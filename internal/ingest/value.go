@@ -64,10 +64,10 @@ func badKey(s string) string {
 		return reason
 	}
 	for part := range strings.SplitSeq(s, "/") {
-		switch {
-		case part == "":
+		switch part {
+		case "":
 			return "must not begin or end with a slash, nor hold two in a row"
-		case part == "." || part == "..":
+		case ".", "..":
 			return `must not hold a part "." or ".."`
 		}
 	}
