@@ -111,3 +111,22 @@ func TestStoreThatTakesNoAudio(t *testing.T) {
 	}
 	says(t, env, exitOK, "1 recording", imports...)
 }
+
+// A store that does not know checksums is asked for none, by migrate up and by whoever comes after it.
+func TestStoreWithoutChecksums(t *testing.T) {
+	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
+		for name := range r.Header {
+			if strings.HasPrefix(name, "X-Amz-Checksum-") {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, `<Error><Code>InvalidArgument</Code></Error>`)
+				return true
+			}
+		}
+		return false
+	}, nil)
+	says(t, env, exitOK, "left out, since the object store does not know it: checksums", "migrate", "up")
+	says(t, env, exitOK, "acme", "tenant", "create", "acme")
+	dir := t.TempDir()
+	save(t, dir, "a.opus", []byte("sound"))
+	says(t, env, exitOK, "1 audio file", "import", "--tenant", "acme", "--audio", dir, save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus"))))
+}
