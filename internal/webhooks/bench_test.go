@@ -1,0 +1,114 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/testenv"
+	"github.com/callvault/callvault/internal/webhooks"
+)
+
+const (
+	backlog   = 10_000 // deliveries that wait
+	delivered = 1_000  // of which so many are waited for
+)
+
+// BenchmarkDeliver lets two replicas work on a backlog of one tenant and of 20 in PostgreSQL, and posts as
+// much to the same receiver without them, as many at a time. The receiver answers at once or after 10 ms.
+func BenchmarkDeliver(b *testing.B) {
+	for _, tenants := range []int{1, 20} {
+		for _, takes := range []time.Duration{0, 10 * time.Millisecond} {
+			b.Run(fmt.Sprintf("tenants=%d/receiver=%s", tenants, takes), func(b *testing.B) {
+				for b.Loop() {
+					w := newWorld(b, testenv.Postgres(b))
+					w.backlog(tenants)
+					took, alone := w.deliver(tenants, takes)
+					b.ReportMetric(delivered/took.Seconds(), "events/s")
+					b.ReportMetric(took.Seconds()/alone.Seconds(), "x-posts")
+					b.ReportMetric(0, "ns/op")
+				}
+			})
+		}
+	}
+}
+
+// backlog gives each tenant an endpoint for which as many events wait.
+func (w *world) backlog(tenants int) {
+	w.Helper()
+	raw := testenv.Raw(w, w.url)
+	for i := range tenants {
+		id := fmt.Sprint("t", i)
+		w.tenant(id, "http://127.0.0.1:1")
+		_, err := raw.ExecContext(w.Context(), `INSERT INTO webhook_events (id, tenant, type, payload, created_us)
+			SELECT $2 || '-' || i, $2, 'day.completed', repeat('x', 500), (SELECT now_us FROM catalog_clock) FROM generate_series(1, $1) i`, backlog/tenants, id)
+		w.must(err)
+	}
+	_, err := raw.ExecContext(w.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
+		SELECT 'd-' || v.id, v.id, e.id, v.tenant, type, '2025-01-01', 'pending', 1, v.created_us FROM webhook_events v JOIN webhook_endpoints e ON e.tenant = v.tenant`)
+	w.must(err)
+}
+
+// deliver says how long two replicas take for the first deliveries, and how long bare posts take.
+func (w *world) deliver(tenants int, takes time.Duration) (took, alone time.Duration) {
+	w.Helper()
+	var came atomic.Int64
+	enough := make(chan struct{})
+	r := newReceiver(w, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(takes)
+		w.WriteHeader(http.StatusNoContent)
+		if came.Add(1) == delivered {
+			close(enough)
+		}
+	})
+	_, err := testenv.Raw(w, w.url).ExecContext(w.Context(), `UPDATE webhook_endpoints SET url = $1`, r.URL)
+	w.must(err)
+	began := time.Now()
+	var stops []func()
+	for range 2 {
+		stops = append(stops, w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Interval = time.Second }))
+	}
+	<-enough
+	took = time.Since(began)
+	for _, stop := range stops {
+		stop()
+	}
+	return took, w.posts(r.URL, min(64, 2*tenants))
+}
+
+// posts says how long as many bare posts take.
+func (w *world) posts(url string, atOnce int) time.Duration {
+	w.Helper()
+	payload := bytes.Repeat([]byte("x"), 500)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var left atomic.Int64
+	left.Store(delivered)
+	var group sync.WaitGroup
+	began := time.Now()
+	for range atOnce {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				q, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(payload))
+				if err != nil {
+					w.Error(err)
+					return
+				}
+				answer, err := client.Do(q)
+				if err != nil {
+					w.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+				_ = answer.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(began)
+}
