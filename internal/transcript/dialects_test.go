@@ -18,12 +18,12 @@ func TestDialects(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			raw, err := os.ReadFile(file) //nolint:gosec // a file of this package
+			raw, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			golden := strings.TrimSuffix(file, ".json") + ".golden"
-			want, err := os.ReadFile(golden) //nolint:gosec // a file of this package
+			want, err := os.ReadFile(golden)
 			if err != nil {
 				t.Fatal(err)
 			}
