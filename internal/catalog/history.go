@@ -28,8 +28,8 @@ type FormerValue struct {
 	Origin string          // the actor that sent the line which did it
 }
 
-// FormerPage is one page of former values, the latest first. Next is where the next page continues, 0 at
-// the end.
+// FormerPage is one page of former values, the latest first. Next is where the next page continues; 0
+// means that this is the last page.
 type FormerPage struct {
 	Values []FormerValue
 	Next   int64
@@ -48,7 +48,7 @@ type formerRow struct {
 }
 
 // Former gives the page of former values that continues at before, which is 0 for the first. A page ends
-// before limit values when they have more than maxBytes. Of what is unknown the page is empty.
+// before limit values when they have more than maxBytes. The page of an unknown subject is empty.
 // Errors: KindBadCatalog, KindUnavailable.
 func (c *Catalog) Former(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
 	var page FormerPage
@@ -73,7 +73,7 @@ func (c *Catalog) Former(ctx context.Context, s Subject, before int64, limit, ma
 				return err
 			}
 			size += len(value)
-			shown, err := shownFormer(s.Kind, rows[i].field, value)
+			shown, err := formerJSON(s.Kind, rows[i].field, value)
 			if err != nil {
 				return err
 			}
@@ -89,14 +89,14 @@ func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
 	return f, err
 }
 
-// formerWalk goes back along former values. It reads one at a time, as they may have megabytes.
+// formerWalk reads former values, the latest first. It holds one at a time: they may have megabytes.
 type formerWalk struct {
 	tx    *sql.Tx
 	of    Subject
-	after map[string]string // by field, the value that was read last: the one after the next
+	after map[string]string // by field, the value that was read last, which the next one differs from
 }
 
-// value gives a row's whole value. Of each field it is called for the latest first.
+// value gives a row's whole value. For each field it must be called for the latest row first.
 func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
 	err := w.tx.QueryRowContext(ctx, `SELECT value FROM history WHERE seq = $1`, f.seq).Scan(&f.former.value)
 	if err != nil {
@@ -108,26 +108,26 @@ func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
 	}
 	after, ok := w.after[f.field]
 	if !ok {
-		if after, err = w.from(ctx, f); err != nil {
+		if after, err = w.valueAfter(ctx, f); err != nil {
 			return "", err
 		}
 	}
 	if f.head+f.tail > len(after) {
-		return "", domain.Errorf(domain.KindBadCatalog, "the former values of %q do not fit each other", f.field)
+		return "", domain.Errorf(domain.KindBadCatalog, "the former values of %q are damaged", f.field)
 	}
 	w.after[f.field] = f.before(after)
 	return w.after[f.field], nil
 }
 
-// from gives the value that came after the row's: it starts at the next one that is kept whole, or else at
-// the one that stands.
-func (w *formerWalk) from(ctx context.Context, f *formerRow) (after string, err error) {
+// valueAfter gives the value that came after the row's. It starts at the next one that is kept whole, or
+// at the present one.
+func (w *formerWalk) valueAfter(ctx context.Context, f *formerRow) (after string, err error) {
 	const field = ` FROM history WHERE tenant = $1 AND kind = $2 AND id = $3 AND field = $4 AND seq > $5`
 	args := []any{w.of.Tenant, w.of.Kind, w.of.ID, f.field, f.seq}
 	whole := int64(math.MaxInt64)
 	err = w.tx.QueryRowContext(ctx, `SELECT seq, value`+field+` AND head = 0 AND tail = 0 ORDER BY seq LIMIT 1`, args...).Scan(&whole, &after)
 	if errors.Is(err, sql.ErrNoRows) {
-		after, err = w.standing(ctx, f.field)
+		after, err = w.current(ctx, f.field)
 	}
 	if err != nil {
 		return "", err
@@ -146,8 +146,8 @@ func (w *formerWalk) from(ctx context.Context, f *formerRow) (after string, err 
 	return after, nil
 }
 
-// standing gives the value of a conversation's field that stands.
-func (w *formerWalk) standing(ctx context.Context, name string) (string, error) {
+// current gives the present value of a conversation's field.
+func (w *formerWalk) current(ctx context.Context, name string) (string, error) {
 	var value sql.NullString
 	for at, f := range conversationFields() {
 		if f.name != name {
@@ -166,8 +166,8 @@ func (w *formerWalk) standing(ctx context.Context, name string) (string, error) 
 	return "", nil
 }
 
-// shownFormer turns a value as it is kept into JSON.
-func shownFormer(kind, name, value string) (json.RawMessage, error) {
+// formerJSON turns a value into JSON from the form in which the history keeps it.
+func formerJSON(kind, name, value string) (json.RawMessage, error) {
 	if kind != kindConversation {
 		return json.RawMessage(value), nil
 	}
@@ -179,7 +179,7 @@ func shownFormer(kind, name, value string) (json.RawMessage, error) {
 		case f.form == timeForm:
 			us, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
-				return nil, domain.Wrap(domain.KindBadCatalog, err, "a former value of %q is no time", name)
+				return nil, domain.Wrap(domain.KindBadCatalog, err, "a former value of %q is not a time", name)
 			}
 			return rawjson.AppendString(nil, fromMicros(us).Format(time.RFC3339Nano)), nil
 		}

@@ -77,23 +77,23 @@ func refuse(line int, kind domain.Kind, format string, args ...any) error {
 
 // registration is one running Register.
 type registration struct {
-	c      *Catalog
-	tx     *sql.Tx
-	stages stager
-	tenant string
-	at     int64 // the catalog's time, for created_us and updated_us
-	n      Counts
-	origin Origin
-	fields [places]conversationField
-	kept   map[string]*formerCount // former values by kind
-	fresh  []domain.HourKey        // one for each new recording
-	touch  []domain.HourKey        // hours whose recordings changed
+	c            *Catalog
+	tx           *sql.Tx
+	stages       stager
+	tenant       string
+	at           int64 // the catalog's time, for created_us and updated_us
+	n            Counts
+	origin       Origin
+	fields       [placeCount]conversationField
+	formerCounts map[string]*formerCount // former values by kind
+	fresh        []domain.HourKey        // one for each new recording
+	touch        []domain.HourKey        // hours whose recordings changed
 }
 
-// Register takes a batch in, in one transaction: all of it or nothing. What a line tells replaces what
-// stood under its id, what it lacks stays; a line that says what is known already changes nothing. What
-// was replaced or cleared is kept as former values, and counted in the audit log. Every hour that gains or
-// changes a recording is bumped.
+// Register takes a batch in, in one transaction: all of it or nothing. Each line is a patch: the fields
+// that it has replace the existing ones, absent fields stay as they are. A repeated line changes nothing.
+// Replaced and cleared values are kept as former values, and the audit log counts them. Every hour
+// that gains or changes a recording is bumped.
 //
 // Errors: KindNotFound for an unknown tenant, KindUnavailable, and for one bad line a *LineError:
 // KindConflict for a recording that contradicts what is known of its object, KindInvalid for an
@@ -104,7 +104,7 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 	}
 	var n Counts
 	err := c.updateOn(ctx, func(conn *sql.Conn, tx *sql.Tx) error {
-		r := &registration{c: c, tx: tx, tenant: tenant, origin: b.Origin, fields: conversationFields(), kept: map[string]*formerCount{},
+		r := &registration{c: c, tx: tx, tenant: tenant, origin: b.Origin, fields: conversationFields(), formerCounts: map[string]*formerCount{},
 			stages: stager{conn: conn, tx: tx, postgres: c.postgres, filled: map[string]bool{}}}
 		if err := r.run(ctx, &b); err != nil {
 			return err
@@ -137,11 +137,11 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 		}
 	}
 	for _, step := range []func() error{
-		func() error { return takeBodies(ctx, r, agentBodies(), b.Agents) },
+		func() error { return mergeBodies(ctx, r, agentBodies(), b.Agents) },
 		func() error { return r.conversations(ctx, b) },
-		func() error { return takeBodies(ctx, r, messageBodies(), b.Messages) },
+		func() error { return mergeBodies(ctx, r, messageBodies(), b.Messages) },
 		func() error { return r.recordings(ctx, b.Recordings, b.Conversations) },
-		func() error { return r.auditKept(ctx) },
+		func() error { return r.auditReplaced(ctx) },
 	} {
 		if err := step(); err != nil {
 			return err

@@ -9,11 +9,11 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// maxBody bounds what lines make of an agent or a message together, in bytes: as much as one line may have.
+// maxBody bounds the merged body of an agent or a message, in bytes. It is the bound of one line.
 const maxBody = 1 << 20
 
-// bodied is a kind of row that keeps its lines' JSON.
-type bodied[T any] struct {
+// bodyKind is a kind of row whose body is the merged JSON of its lines.
+type bodyKind[T any] struct {
 	kind   string
 	stage  stage
 	key    string // field of the line that holds the id
@@ -24,8 +24,8 @@ type bodied[T any] struct {
 	update string
 }
 
-func agentBodies() bodied[domain.Agent] {
-	return bodied[domain.Agent]{kind: kindAgent, stage: agentStage(), key: "agentId",
+func agentBodies() bodyKind[domain.Agent] {
+	return bodyKind[domain.Agent]{kind: kindAgent, stage: agentStage(), key: "agentId",
 		id:   func(a *domain.Agent) string { return a.ID },
 		body: func(a *domain.Agent) json.RawMessage { return a.Body },
 		row: func(a *domain.Agent, body []byte) []any {
@@ -43,8 +43,8 @@ func agentBodies() bodied[domain.Agent] {
 	}
 }
 
-func messageBodies() bodied[domain.Message] {
-	return bodied[domain.Message]{kind: kindMessage, stage: messageStage(), key: "messageId",
+func messageBodies() bodyKind[domain.Message] {
+	return bodyKind[domain.Message]{kind: kindMessage, stage: messageStage(), key: "messageId",
 		id:   func(m *domain.Message) string { return m.ID },
 		body: func(m *domain.Message) json.RawMessage { return m.Body },
 		row: func(m *domain.Message, body []byte) []any {
@@ -61,53 +61,53 @@ func messageBodies() bodied[domain.Message] {
 	}
 }
 
-// takeBodies inserts the rows that are new, as the first of their lines says, and merges all lines into
-// those that stand.
-func takeBodies[T any](ctx context.Context, r *registration, k bodied[T], lines []Line[T]) error {
+// mergeBodies inserts new rows with the body of their first line, and merges all lines into the
+// existing ones.
+func mergeBodies[T any](ctx context.Context, r *registration, k bodyKind[T], lines []Line[T]) error {
 	if len(lines) == 0 {
 		return nil
 	}
 	groups := byKey(lines, k.id)
 	rows := make([][]any, 0, len(groups))
-	place := make(map[string][]Line[T], len(groups))
-	many := len(groups) < len(lines)
+	byID := make(map[string][]Line[T], len(groups))
+	repeated := len(groups) < len(lines)
 	for _, g := range groups {
 		rows = append(rows, k.row(&g[0].Value, k.body(&g[0].Value)))
-		place[k.id(&g[0].Value)] = g
+		byID[k.id(&g[0].Value)] = g
 	}
 	if err := r.stages.fill(ctx, k.stage, rows); err != nil {
 		return err
 	}
-	fresh, count, err := r.insert(ctx, k.insert, many)
-	if err != nil || !many && count == len(rows) {
+	inserted, count, err := r.insert(ctx, k.insert, repeated)
+	if err != nil || !repeated && count == len(rows) {
 		return err
 	}
-	differing, err := collect(ctx, r.tx, func(rows *sql.Rows) (v sized, err error) {
+	differing, err := collect(ctx, r.tx, func(rows *sql.Rows) (v sizedRow, err error) {
 		err = rows.Scan(&v.id, &v.bytes)
 		return v, err
-	}, differingSQL(k.stage, many), r.tenant)
+	}, differingSQL(k.stage, repeated), r.tenant)
 	if err != nil {
 		return err
 	}
-	return inSizes(differing, func(ids []string) error { return mergeBodies(ctx, r, k, ids, place, fresh) })
+	return inSizedChunks(differing, func(ids []string) error { return mergeInto(ctx, r, k, ids, byID, inserted) })
 }
 
-// differingSQL finds the rows that lines may change, beginning at the few staged ones.
-func differingSQL(st stage, many bool) string {
+// differingSQL finds the existing rows that lines may change. It begins at the few staged ones.
+func differingSQL(st stage, repeated bool) string {
 	query := `SELECT b.id, CAST(octet_length(b.body) AS BIGINT) FROM ` + st.name + ` s CROSS JOIN ` + st.from + ` b WHERE b.tenant = $1 AND b.id = s.id`
-	if many { // what is equal to its first line is changed by the next
+	if repeated { // a row that equals its first line may be changed by a later one
 		return query
 	}
 	return query + ` AND b.body <> s.body`
 }
 
-// mergeBodies merges lines into some of the rows that stand. They are locked.
-func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids []string, place map[string][]Line[T], fresh map[string]bool) error {
+// mergeInto merges lines into the existing rows of these ids. They are locked.
+func mergeInto[T any](ctx context.Context, r *registration, k bodyKind[T], ids []string, byID map[string][]Line[T], inserted map[string]bool) error {
 	type body struct {
 		id   string
 		text []byte
 	}
-	stood, err := collect(ctx, r.tx, func(rows *sql.Rows) (b body, err error) {
+	existing, err := collect(ctx, r.tx, func(rows *sql.Rows) (b body, err error) {
 		err = rows.Scan(&b.id, &b.text)
 		return b, err
 	}, `SELECT id, body FROM `+k.stage.from+` WHERE tenant = $1 AND id IN (`+parameters(2, len(ids))+`)`, append([]any{r.tenant}, texts(ids)...)...)
@@ -116,8 +116,8 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids [
 	}
 	var rows [][]any
 	var formers []former
-	for _, b := range stood {
-		lines := place[b.id]
+	for _, b := range existing {
+		lines := byID[b.id]
 		merged, replaced, err := mergeLines(k, b.id, b.text, lines)
 		if err != nil {
 			return err
@@ -125,7 +125,7 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids [
 		if len(replaced) == 0 && string(merged) == string(b.text) {
 			continue
 		}
-		if fresh[b.id] {
+		if inserted[b.id] {
 			r.n.Changed-- // it is counted once
 		}
 		formers = append(formers, replaced...)
@@ -134,7 +134,7 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids [
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := r.keep(ctx, k.kind, formers); err != nil {
+	if err := r.saveFormer(ctx, k.kind, formers); err != nil {
 		return err
 	}
 	if err := r.stages.fill(ctx, k.stage, rows); err != nil {
@@ -143,8 +143,8 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodied[T], ids [
 	return r.exec(ctx, k.update, r.tenant, r.at)
 }
 
-// mergeLines merges lines into what stands, and gives the values that they replace.
-func mergeLines[T any](k bodied[T], id string, body []byte, lines []Line[T]) (merged []byte, formers []former, err error) {
+// mergeLines merges lines into an existing body, and gives the values that they replace.
+func mergeLines[T any](k bodyKind[T], id string, body []byte, lines []Line[T]) (merged []byte, formers []former, err error) {
 	const null = "null"
 	for i := range lines {
 		next := k.body(&lines[i].Value)
@@ -154,26 +154,26 @@ func mergeLines[T any](k bodied[T], id string, body []byte, lines []Line[T]) (me
 			}
 		})
 		if err != nil {
-			return nil, nil, domain.Wrap(domain.KindBadCatalog, err, "the catalog holds an object that is none")
+			return nil, nil, domain.Wrap(domain.KindBadCatalog, err, "the catalog holds a body that is not a JSON object")
 		}
 		if len(body) > maxBody && len(body) > len(next) {
-			return nil, nil, refuse(lines[i].Number, domain.KindInvalid, "together with what is known of it, the %s has more than %d bytes", k.kind, maxBody)
+			return nil, nil, refuse(lines[i].Number, domain.KindInvalid, "merged with its earlier lines, the %s has more than %d bytes; send fewer or shorter fields", k.kind, maxBody)
 		}
 	}
 	return body, formers, nil
 }
 
 // sized is a row to read, with its length in bytes.
-type sized struct {
+type sizedRow struct {
 	id    string
 	bytes int64
 }
 
-// inSizes calls fn with some ids at a time, so that what is read of them has readAtOnce bytes, or is one row.
-func inSizes(list []sized, fn func(ids []string) error) error {
+// inSizedChunks calls fn with some ids at a time, whose rows have at most readBytes together, or are one.
+func inSizedChunks(list []sizedRow, fn func(ids []string) error) error {
 	for n := 0; len(list) > 0; list, n = list[n:], 0 {
 		var ids []string
-		for size := int64(0); n < len(list) && n < idChunk && (n == 0 || size+list[n].bytes <= readAtOnce); n++ {
+		for size := int64(0); n < len(list) && n < idChunk && (n == 0 || size+list[n].bytes <= readBytes); n++ {
 			size += list[n].bytes
 			ids = append(ids, list[n].id)
 		}

@@ -8,23 +8,23 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// stoodConversation is a conversation whose lines may say something new, and what stood before them: of
-// long values only how many bytes they have.
-type stoodConversation struct {
-	*told
+// existingConversation is a conversation that its patch may change. row has the existing values; of
+// long values it has the length in bytes.
+type existingConversation struct {
+	*conversationPatch
 	row     []any
 	changed bool
 }
 
-// stood reads what stands of the conversations that the lines tell of, but for those whose lines are
-// the last that changed them. Their rows are locked.
-func (r *registration) stood(ctx context.Context, list []told) ([]stoodConversation, error) {
-	place := make(map[string]*told, len(list))
-	for i := range list {
-		place[list[i].id] = &list[i]
+// existing reads the existing rows of the patched conversations, except those whose hash says that
+// the same lines changed them last. The rows are locked.
+func (r *registration) existing(ctx context.Context, patches []conversationPatch) ([]existingConversation, error) {
+	byID := make(map[string]*conversationPatch, len(patches))
+	for i := range patches {
+		byID[patches[i].id] = &patches[i]
 	}
-	return collect(ctx, r.tx, func(rows *sql.Rows) (stoodConversation, error) {
-		row := make([]any, places)
+	return collect(ctx, r.tx, func(rows *sql.Rows) (existingConversation, error) {
+		row := make([]any, placeCount)
 		into := []any{&row[atID]}
 		for at, f := range r.fields {
 			if f.name != "" {
@@ -33,12 +33,12 @@ func (r *registration) stood(ctx context.Context, list []told) ([]stoodConversat
 		}
 		err := rows.Scan(into...)
 		id, _ := row[atID].(string)
-		return stoodConversation{told: place[id], row: row}, err
-	}, stoodSQL(), r.tenant)
+		return existingConversation{conversationPatch: byID[id], row: row}, err
+	}, existingSQL(), r.tenant)
 }
 
-// stoodSQL begins at the few staged rows.
-func stoodSQL() string {
+// existingSQL begins at the few staged rows.
+func existingSQL() string {
 	columns := []string{"c.id"}
 	for at, f := range conversationFields() {
 		column := "c." + f.column
@@ -57,39 +57,38 @@ func stoodSQL() string {
 		WHERE c.tenant = $1 AND c.id = s.id AND s.line_hash IS NOT NULL AND c.line_hash IS DISTINCT FROM s.line_hash`
 }
 
-// refuseLacking refuses the first line of a conversation that is not known and that lacks what is
-// needed to make it known.
-func refuseLacking(stood []stoodConversation) error {
-	var first *told
-	for _, s := range stood {
-		if s.lacks != "" && s.row[atStart] == nil && (first == nil || s.line < first.line) {
-			first = s.told
+// refuseIncomplete refuses the first line of a new conversation that lacks a required field.
+func refuseIncomplete(existing []existingConversation) error {
+	var first *conversationPatch
+	for _, s := range existing {
+		if s.missing != "" && s.row[atStart] == nil && (first == nil || s.line < first.line) {
+			first = s.conversationPatch
 		}
 	}
 	if first == nil {
 		return nil
 	}
-	return refuse(first.line, domain.KindInvalid, "%q is missing: nothing is known of this conversation yet", first.lacks)
+	return refuse(first.line, domain.KindInvalid, "%q is missing; the first line of a conversation needs it", first.missing)
 }
 
-// compare says which conversations change, and gives the values that are replaced or cleared.
-func (r *registration) compare(ctx context.Context, stood []stoodConversation) ([]former, error) {
+// compare marks the conversations that change, and gives the values that are replaced or cleared.
+func (r *registration) compare(ctx context.Context, existing []existingConversation) ([]former, error) {
 	var formers []former
-	var long [places][]longValue
-	for i := range stood {
-		s := &stood[i]
-		s.changed = len(s.between) > 0
+	var long [placeCount][]longValue
+	for i := range existing {
+		s := &existing[i]
+		s.changed = len(s.superseded) > 0
 		for at, f := range r.fields {
 			before, after := s.row[at], s.first[at]
 			switch {
-			case f.name == "" || s.said>>at&1 == 0:
+			case f.name == "" || s.present>>at&1 == 0:
 			case before == nil || f.long && !worthReading(before, after):
 				s.changed = s.changed || before != s.last[at]
 				if before != nil {
 					formers = append(formers, former{id: s.id, field: f.name, copied: true, cleared: after == nil})
 				}
 			case f.long:
-				long[at] = append(long[at], longValue{s, before.(int64)}) //nolint:forcetypeassert // it is a length
+				long[at] = append(long[at], longValue{s, before.(int64)}) //nolint:forcetypeassert // existingSQL selects its length
 			default:
 				s.changed = s.changed || before != s.last[at]
 				if before != after {
@@ -105,29 +104,29 @@ func (r *registration) compare(ctx context.Context, stood []stoodConversation) (
 		}
 		formers = append(formers, more...)
 	}
-	for i := range stood {
-		formers = append(formers, stood[i].between...)
+	for i := range existing {
+		formers = append(formers, existing[i].superseded...)
 	}
 	return formers, nil
 }
 
-// worthReading says whether a value that stands is compared with the one that comes after it. One that
-// is much longer differs, and has too little in common with it: that one is copied within the database,
-// so that nobody makes a program hold more than its line brings.
+// worthReading says whether an existing long value is read to compare it with the new one. An existing
+// value that is much longer surely differs, and shares too little to be shortened in the history. It is
+// copied within the database, which keeps this program's memory bounded by the size of its lines.
 func worthReading(before, after any) bool {
 	length, _ := before.(int64)
 	text, set := after.(string)
 	return set && int64(len(text)) >= length/2
 }
 
-// longValue is a value that stands and is to be read.
+// longValue is an existing value that is to be read.
 type longValue struct {
-	of     *stoodConversation
+	of     *existingConversation
 	length int64
 }
 
-// readAtOnce is how many bytes of values that stand are read at a time, unless one alone has more.
-const readAtOnce = 4 << 20
+// readBytes is how many bytes of existing values are read at a time; a larger value is read alone.
+const readBytes = 4 << 20
 
 // compareLong compares one field of some conversations, reading a few values at a time.
 func (r *registration) compareLong(ctx context.Context, at int, list []longValue) (formers []former, err error) {
@@ -135,25 +134,25 @@ func (r *registration) compareLong(ctx context.Context, at int, list []longValue
 	if at == atRaw {
 		table, id = "transcripts", "conversation_id"
 	}
-	place := make(map[string]*stoodConversation, len(list))
-	rows := make([]sized, 0, len(list))
+	byID := make(map[string]*existingConversation, len(list))
+	rows := make([]sizedRow, 0, len(list))
 	for _, v := range list {
-		place[v.of.id] = v.of
-		rows = append(rows, sized{v.of.id, v.length})
+		byID[v.of.id] = v.of
+		rows = append(rows, sizedRow{v.of.id, v.length})
 	}
-	err = inSizes(rows, func(ids []string) error {
+	err = inSizedChunks(rows, func(ids []string) error {
 		found, err := collect(ctx, r.tx, func(rows *sql.Rows) (v former, err error) {
 			err = rows.Scan(&v.id, &v.value)
 			return v, err
 		}, `SELECT `+id+`, `+r.fields[at].column+` FROM `+table+` WHERE tenant = $1 AND `+id+` IN (`+parameters(2, len(ids))+`)`, append([]any{r.tenant}, texts(ids)...)...)
 		for _, v := range found {
-			s := place[v.id]
+			s := byID[v.id]
 			s.changed = s.changed || s.last[at] != v.value
 			if s.first[at] == v.value {
 				continue
 			}
 			f := formerOf(v.id, r.fields[at].name, v.value, s.first[at])
-			if len(f.value) == len(v.value) && len(f.value) > shortValue { // nothing is gained by having read it
+			if len(f.value) == len(v.value) && len(f.value) > shortValue { // they share too little
 				f.value, f.copied = "", true
 			}
 			formers = append(formers, f)

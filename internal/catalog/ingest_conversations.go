@@ -16,52 +16,52 @@ import (
 // where it changes nothing. So a registration of recordings or messages and a change of their
 // conversation never run side by side: whichever comes second sees the other.
 func (r *registration) conversations(ctx context.Context, b *Batch) error {
-	list, err := r.tellAll(b.Conversations)
+	patches, err := r.patches(b.Conversations)
 	if err != nil {
 		return err
 	}
-	rows := stagedConversations(list, b)
+	rows := stagedConversations(patches, b)
 	if len(rows) == 0 {
 		return nil
 	}
 	if err := r.stages.fill(ctx, conversationStage(), rows); err != nil {
 		return err
 	}
-	late := slices.ContainsFunc(list, func(t told) bool { return t.late })
-	fresh, count, err := r.insert(ctx, insertConversationsSQL(late), late)
-	if err != nil || len(list) == 0 {
+	stubs := slices.ContainsFunc(patches, func(t conversationPatch) bool { return t.insertStub })
+	inserted, count, err := r.insert(ctx, insertConversationsSQL(stubs), stubs)
+	if err != nil || len(patches) == 0 {
 		return err
 	}
-	if late || count < len(rows) {
-		if err := r.mergeConversations(ctx, list, fresh); err != nil {
+	if stubs || count < len(rows) {
+		if err := r.mergeConversations(ctx, patches, inserted); err != nil {
 			return err
 		}
 	}
-	return r.transcripts(ctx, list)
+	return r.transcripts(ctx, patches)
 }
 
-func (r *registration) tellAll(lines []Line[domain.Conversation]) ([]told, error) {
+func (r *registration) patches(lines []Line[domain.Conversation]) ([]conversationPatch, error) {
 	groups := byKey(lines, func(c *domain.Conversation) string { return c.ID })
-	list := make([]told, 0, len(groups))
+	patches := make([]conversationPatch, 0, len(groups))
 	h := sha256.New()
 	for _, group := range groups {
-		t, err := r.tell(group, h)
+		t, err := r.patchOf(group, h)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, t)
+		patches = append(patches, t)
 	}
-	return list, nil
+	return patches, nil
 }
 
-// stagedConversations gives the staged rows: what the lines tell, and the stubs of conversations that
-// only recordings and messages name.
-func stagedConversations(list []told, b *Batch) [][]any {
-	rows := make([][]any, 0, len(list))
-	known := make(map[string]bool, len(list))
-	for i := range list {
-		rows = append(rows, list[i].last[:atRaw])
-		known[list[i].id] = true
+// stagedConversations gives the staged rows: the patches, and the stubs of conversations that only
+// recordings and messages name.
+func stagedConversations(patches []conversationPatch, b *Batch) [][]any {
+	rows := make([][]any, 0, len(patches))
+	known := make(map[string]bool, len(patches))
+	for i := range patches {
+		rows = append(rows, patches[i].last[:atRaw])
+		known[patches[i].id] = true
 	}
 	stub := func(id string) {
 		if !known[id] {
@@ -80,13 +80,13 @@ func stagedConversations(list []told, b *Batch) [][]any {
 	return rows
 }
 
-// insertConversationsSQL makes the rows that are new; with late, those that come late as stubs.
-func insertConversationsSQL(late bool) string {
-	columns := conversationStage().columns[:atSaid]
+// insertConversationsSQL inserts new rows. With stubs, it inserts patches with insertStub as empty rows.
+func insertConversationsSQL(stubs bool) string {
+	columns := conversationStage().columns[:atPresent]
 	values := slices.Clone(columns)
 	for i := range values {
-		if late && i != atID {
-			values[i] = "CASE WHEN said < 0 THEN NULL ELSE " + columns[i] + " END"
+		if stubs && i != atID {
+			values[i] = "CASE WHEN present < 0 THEN NULL ELSE " + columns[i] + " END"
 		}
 	}
 	columns, values = append(slices.Clone(columns), "transcript_counted"), append(values, values[atHash])
@@ -95,9 +95,9 @@ func insertConversationsSQL(late bool) string {
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`
 }
 
-// insert runs an upsert with the tenant and the time that changes no row which stands, and counts the new
-// ones. Only with named it also says which they are.
-func (r *registration) insert(ctx context.Context, query string, named bool) (fresh map[string]bool, count int, err error) {
+// insert runs an upsert that changes no existing row, and counts the inserted ones. With named it also
+// gives their ids. The statement's arguments are the tenant and the time.
+func (r *registration) insert(ctx context.Context, query string, named bool) (inserted map[string]bool, count int, err error) {
 	before := r.n.Changed
 	if !named {
 		err := r.exec(ctx, query, r.tenant, r.at)
@@ -107,45 +107,45 @@ func (r *registration) insert(ctx context.Context, query string, named bool) (fr
 		err = rows.Scan(&id)
 		return id, err
 	}, query+" RETURNING id", r.tenant, r.at)
-	fresh = make(map[string]bool, len(ids))
+	inserted = make(map[string]bool, len(ids))
 	for _, id := range ids {
-		fresh[id] = true
+		inserted[id] = true
 	}
 	r.n.Changed += len(ids)
-	return fresh, len(ids), err
+	return inserted, len(ids), err
 }
 
-// mergeConversations puts what the lines tell over the rows that stood, or were inserted empty.
-func (r *registration) mergeConversations(ctx context.Context, list []told, fresh map[string]bool) error {
-	stood, err := r.stood(ctx, list)
-	if err != nil || len(stood) == 0 {
+// mergeConversations applies the patches to the rows that existed, or were inserted as stubs.
+func (r *registration) mergeConversations(ctx context.Context, patches []conversationPatch, inserted map[string]bool) error {
+	existing, err := r.existing(ctx, patches)
+	if err != nil || len(existing) == 0 {
 		return err
 	}
-	if err := refuseLacking(stood); err != nil {
+	if err := refuseIncomplete(existing); err != nil {
 		return err
 	}
-	formers, err := r.compare(ctx, stood)
+	formers, err := r.compare(ctx, existing)
 	if err != nil {
 		return err
 	}
-	if err := r.keep(ctx, kindConversation, formers); err != nil {
+	if err := r.saveFormer(ctx, kindConversation, formers); err != nil {
 		return err
 	}
-	var same, unsaid, renamed []string
+	var unchanged, cleared, renamed []string
 	moved := map[string][]string{}
-	for i := range stood {
-		s := &stood[i]
+	for i := range existing {
+		s := &existing[i]
 		if !s.changed {
-			same = append(same, s.id)
+			unchanged = append(unchanged, s.id)
 			continue
 		}
-		if fresh[s.id] {
+		if inserted[s.id] {
 			r.n.Changed-- // it is counted once
 		}
-		if s.said>>atRaw&1 != 0 && s.last[atRaw] == nil && s.row[atRaw] != nil {
-			unsaid = append(unsaid, s.id)
+		if s.present>>atRaw&1 != 0 && s.last[atRaw] == nil && s.row[atRaw] != nil {
+			cleared = append(cleared, s.id)
 		}
-		if s.folder(s.row) != s.folder(s.last) && s.said>>atExternalID&1 != 0 {
+		if s.folder(s.row) != s.folder(s.last) && s.present>>atExternalID&1 != 0 {
 			renamed = append(renamed, s.id)
 		}
 		if agent, ok := s.last[atAgentID].(string); ok && s.row[atAgentID] != agent {
@@ -155,43 +155,43 @@ func (r *registration) mergeConversations(ctx context.Context, list []told, fres
 	if err := r.touchRenamed(ctx, renamed); err != nil {
 		return err
 	}
-	if err := r.inChunks(ctx, same, `DELETE FROM stage_conversations WHERE CAST($1 AS TEXT) IS NOT NULL AND id IN (%s)`); err != nil {
+	if err := r.inChunks(ctx, unchanged, `DELETE FROM stage_conversations WHERE CAST($1 AS TEXT) IS NOT NULL AND id IN (%s)`); err != nil {
 		return err
 	}
 	if err := r.exec(ctx, updateConversationsSQL(), r.tenant, r.at); err != nil {
 		return err
 	}
-	if err := r.inChunks(ctx, unsaid, `DELETE FROM transcripts WHERE tenant = $1 AND conversation_id IN (%s)`); err != nil {
+	if err := r.inChunks(ctx, cleared, `DELETE FROM transcripts WHERE tenant = $1 AND conversation_id IN (%s)`); err != nil {
 		return err
 	}
 	return r.moveMessages(ctx, moved)
 }
 
-// folder is what stands for the conversation in archives.
-func (s *stoodConversation) folder(row []any) any {
+// folder is the name of the conversation's folder in archives.
+func (s *existingConversation) folder(row []any) any {
 	if row[atExternalID] == nil {
 		return s.id
 	}
 	return row[atExternalID]
 }
 
-// updateConversationsSQL writes what the lines tell where they say something new.
+// updateConversationsSQL writes the present fields of patches with a new hash.
 func updateConversationsSQL() string {
 	var set []string
 	for at, column := range conversationStage().columns[:atHash] {
 		if at != atID {
-			set = append(set, fmt.Sprintf("%[1]s = CASE WHEN s.said & %[2]d <> 0 THEN s.%[1]s ELSE conversations.%[1]s END", column, int64(1)<<at))
+			set = append(set, fmt.Sprintf("%[1]s = CASE WHEN s.present & %[2]d <> 0 THEN s.%[1]s ELSE conversations.%[1]s END", column, int64(1)<<at))
 		}
 	}
-	// What a line lacks stays counted by the rules that counted it.
-	counted := fmt.Sprintf(`transcript_counted = CASE WHEN s.said & %d <> 0 OR conversations.transcript_counted = conversations.line_hash
+	// A transcript that the patch does not have keeps its count, and the rules that counted it.
+	counted := fmt.Sprintf(`transcript_counted = CASE WHEN s.present & %d <> 0 OR conversations.transcript_counted = conversations.line_hash
 		THEN s.line_hash ELSE NULL END`, int64(1)<<atTurns)
 	return `UPDATE conversations SET ` + strings.Join(set, ", ") + `, ` + counted + `, line_hash = s.line_hash, updated_us = $2
 		FROM stage_conversations s WHERE conversations.tenant = $1 AND conversations.id = s.id
 		AND s.line_hash IS NOT NULL AND conversations.line_hash IS DISTINCT FROM s.line_hash`
 }
 
-// touchRenamed notes the hours that hold recordings of conversations whose folder changes.
+// touchRenamed adds the hours with recordings of conversations whose folder changes.
 func (r *registration) touchRenamed(ctx context.Context, ids []string) error {
 	for chunk := range slices.Chunk(ids, idChunk) {
 		hours, err := collect(ctx, r.tx, func(rows *sql.Rows) (domain.HourKey, error) {
@@ -222,11 +222,11 @@ func (r *registration) inChunks(ctx context.Context, ids []string, query string)
 	return nil
 }
 
-// transcripts keeps the raw transcripts of the lines. Their conversations' rows are locked already.
-func (r *registration) transcripts(ctx context.Context, list []told) error {
+// transcripts writes the patches' raw transcripts. Their conversations' rows are locked already.
+func (r *registration) transcripts(ctx context.Context, patches []conversationPatch) error {
 	var rows [][]any
-	for i := range list {
-		if t := &list[i]; t.last[atRaw] != nil {
+	for i := range patches {
+		if t := &patches[i]; t.last[atRaw] != nil {
 			rows = append(rows, []any{t.id, t.last[atRaw]})
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Places of a conversation's values in a row: first the columns of the stage, in its order.
+// Indexes of a conversation's values in a row. The columns of the stage come first, in its order.
 const (
 	atID = iota
 	atExternalID
@@ -44,9 +44,9 @@ const (
 	atRecordingKey
 	atRecordingCreated
 	atHash
-	atSaid // which of the values the lines tell, one bit for each; negative: see told.late
-	atRaw  // the raw transcript, which lies in a table of its own
-	places
+	atPresent // mask of the fields that the lines have, one bit each; negative where insertStub is set
+	atRaw     // the raw transcript, which has a table of its own
+	placeCount
 )
 
 // How the former values of a field are kept.
@@ -56,17 +56,17 @@ const (
 	jsonForm        // as they came in
 )
 
-// conversationField is one field of a conversation, or a column that follows one.
+// conversationField is one field of a conversation, or a column that is derived from one.
 type conversationField struct {
-	name   string // in lines; "" for what follows another field
+	name   string // in lines; "" for a derived column
 	column string
 	form   int
-	long   bool // it may have megabytes, so that it is compared apart
+	long   bool // it may have megabytes, so it is compared separately
 }
 
-// conversationFields gives the field of each place.
-func conversationFields() [places]conversationField {
-	return [places]conversationField{
+// conversationFields gives the field of each index.
+func conversationFields() [placeCount]conversationField {
+	return [placeCount]conversationField{
 		atID:                {column: "id"},
 		atExternalID:        {name: "externalConversationId", column: "external_id"},
 		atSessionID:         {name: "sessionId", column: "session_id"},
@@ -99,14 +99,14 @@ func conversationFields() [places]conversationField {
 		atRecordingKey:      {name: "recording.objectKey", column: "recording_key"},
 		atRecordingCreated:  {name: "recording.createdAt", column: "recording_created_us", form: timeForm},
 		atHash:              {column: "line_hash"},
-		atSaid:              {column: "said"},
+		atPresent:           {column: "present"},
 		atRaw:               {name: "transcript.raw", column: "raw", long: true},
 	}
 }
 
-// conversationRow gives a line's values in their places.
+// conversationRow gives a line's values as a row.
 func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
-	row := append(make([]any, 0, places), c.ID, orNull(c.ExternalID), orNull(c.SessionID), orNull(c.AgentID), orNull(c.Status),
+	row := append(make([]any, 0, placeCount), c.ID, orNull(c.ExternalID), orNull(c.SessionID), orNull(c.AgentID), orNull(c.Status),
 		orNull(c.CallSuccessful), orNull(c.UserID), nil, nullable(c.End), nullable(c.LastAction), orNull(c.SessionType),
 		orNull(c.SessionStatus), orNull(c.Locale), jsonOrNull(c.Tags), jsonOrNull(c.Metadata), orNull(c.CallDirection),
 		orNull(c.CallerPhone), orNull(c.CalleePhone), orNull(c.KeyMode), orNull(c.AgentModel), orNull(c.AgentArchitecture),
@@ -122,49 +122,49 @@ func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
 	if c.TranscriptRaw != nil {
 		row[atRaw] = *c.TranscriptRaw
 	}
-	said, err := r.said(row, c.Cleared)
-	row[atSaid] = said
+	present, err := r.mask(row, c.Cleared)
+	row[atPresent] = present
 	return row, err
 }
 
 func jsonOrNull(j json.RawMessage) any { return orNull(string(j)) }
 
-// said gives a bit for each value that a line tells, also that there is none.
-func (r *registration) said(row []any, cleared []string) (said int64, err error) {
+// presentMask gives the mask of the fields that a line has: those with a value, and those that it clears.
+func (r *registration) mask(row []any, cleared []string) (mask int64, err error) {
 	for at, v := range row {
 		if v != nil {
-			said |= 1 << at
+			mask |= 1 << at
 		}
 	}
 	for _, name := range cleared {
 		at := 1
-		for at < places && r.fields[at].name != name {
+		for at < placeCount && r.fields[at].name != name {
 			at++
 		}
-		if at == places {
+		if at == placeCount {
 			return 0, fmt.Errorf("a conversation has no field %q", name)
 		}
-		said |= 1 << at
+		mask |= 1 << at
 	}
-	said |= said >> atUser & 1 << atUserID
-	said |= said >> atRaw & 1 << atTurns
-	return said, nil
+	mask |= mask >> atUser & 1 << atUserID
+	mask |= mask >> atRaw & 1 << atTurns
+	return mask, nil
 }
 
-// hashRow tells what one line says from all that others could say: each value with its length
-// before it. So a repeat is known as one.
+// hashRow adds a line to the hash: the mask, then each value with its length before it, so that
+// different lines have different hashes. A repeated batch is recognised by its hash.
 func hashRow(h hash.Hash, row []any) error {
 	var n [8]byte
-	number := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) }
-	number(row[atSaid].(int64)) //nolint:forcetypeassert // conversationRow set it
+	write64 := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) }
+	write64(row[atPresent].(int64)) //nolint:forcetypeassert // conversationRow set it
 	for _, v := range row {
 		switch v := v.(type) {
-		case nil: // whether it is told stands first
+		case nil: // the mask says whether the field is present
 		case string:
-			number(int64(len(v)))
+			write64(int64(len(v)))
 			_, _ = h.Write([]byte(v)) // a hash takes everything
 		case int64:
-			number(v)
+			write64(v)
 		default:
 			return fmt.Errorf("a conversation's value: no hash of a %T", v)
 		}
@@ -172,21 +172,21 @@ func hashRow(h hash.Hash, row []any) error {
 	return nil
 }
 
-// told is what the lines of a batch say of one conversation, in their order.
-type told struct {
-	id      string
-	line    int      // the number of the first
-	late    bool     // it is inserted empty and filled after, as lines may replace each other, or the first may lack what a new one needs
-	lacks   string   // what the first line lacks, unless the conversation is known
-	said    int64    // which values any of the lines tells
-	first   []any    // of each value, the first that is told
-	last    []any    // and the last
-	between []former // what lines of the batch replaced of each other
+// conversationPatch is one conversation's lines of a batch, merged in their order.
+type conversationPatch struct {
+	id         string
+	line       int      // the number of the first
+	insertStub bool     // a new row is inserted empty and then updated: there are several lines, or a required field lacks
+	missing    string   // the required field that the first line lacks; "" for none
+	present    int64    // mask of the fields that any of the lines has
+	first      []any    // the first value of each field
+	last       []any    // the last value of each field
+	superseded []former // values of this batch that a later line of it replaced
 }
 
-// tell puts a conversation's lines together.
-func (r *registration) tell(lines []Line[domain.Conversation], h hash.Hash) (told, error) {
-	t := told{id: lines[0].Value.ID, line: lines[0].Number, late: len(lines) > 1}
+// patchOf merges a conversation's lines.
+func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (conversationPatch, error) {
+	t := conversationPatch{id: lines[0].Value.ID, line: lines[0].Number, insertStub: len(lines) > 1}
 	h.Reset()
 	for i := range lines {
 		row, err := r.conversationRow(&lines[i].Value)
@@ -198,12 +198,12 @@ func (r *registration) tell(lines []Line[domain.Conversation], h hash.Hash) (tol
 		}
 		r.overlay(&t, row)
 	}
-	// Its length tells it from the hash of a program that takes a line for the whole truth: that one
-	// must not take what was merged for its own line.
+	// Programs of former versions skip a line whose hash the row has already, and their hashes have 32
+	// bytes. The version byte keeps them from mistaking a merged row for their own line.
 	t.last[atHash] = h.Sum([]byte{lineHashVersion})
-	t.last[atSaid] = t.said
-	if t.late {
-		t.last[atSaid] = t.said | -1<<63
+	t.last[atPresent] = t.present
+	if t.insertStub {
+		t.last[atPresent] = t.present | -1<<63
 	}
 	return t, nil
 }
@@ -211,37 +211,37 @@ func (r *registration) tell(lines []Line[domain.Conversation], h hash.Hash) (tol
 // lineHashVersion comes before the SHA-256 in a conversation's hash.
 const lineHashVersion = 2
 
-// overlay puts a line's values over those of the lines before.
-func (r *registration) overlay(t *told, row []any) {
-	said := row[atSaid].(int64) //nolint:forcetypeassert // conversationRow set it
+// overlay merges one more line into the patch.
+func (r *registration) overlay(t *conversationPatch, row []any) {
+	present := row[atPresent].(int64) //nolint:forcetypeassert // conversationRow set it
 	if t.first == nil {
-		t.first, t.last, t.said = row, row, said
-		if t.late {
+		t.first, t.last, t.present = row, row, present
+		if t.insertStub {
 			t.last = slices.Clone(row)
 		}
 		switch {
 		case row[atAgentID] == nil:
-			t.lacks, t.late = "agentId", true
+			t.missing, t.insertStub = "agentId", true
 		case row[atStart] == nil:
-			t.lacks, t.late = "startTime", true
+			t.missing, t.insertStub = "startTime", true
 		}
 		return
 	}
-	for at := atID + 1; at < places; at++ {
+	for at := atID + 1; at < placeCount; at++ {
 		switch {
-		case said>>at&1 == 0 || at == atHash || at == atSaid:
+		case present>>at&1 == 0 || at == atHash || at == atPresent:
 			continue
-		case t.said>>at&1 == 0:
+		case t.present>>at&1 == 0:
 			t.first[at] = row[at]
 		case t.last[at] != nil && t.last[at] != row[at] && r.fields[at].name != "":
-			t.between = append(t.between, formerOf(t.id, r.fields[at].name, textOf(t.last[at]), row[at]))
+			t.superseded = append(t.superseded, formerOf(t.id, r.fields[at].name, textOf(t.last[at]), row[at]))
 		}
 		t.last[at] = row[at]
 	}
-	t.said |= said
+	t.present |= present
 }
 
-// textOf gives a value as it is kept among the former ones.
+// textOf gives a value in the form in which the history keeps it.
 func textOf(v any) string {
 	if s, ok := v.(string); ok {
 		return s

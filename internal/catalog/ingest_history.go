@@ -15,20 +15,21 @@ const (
 // ActionReplaced is the audit log's line of a batch that replaced or cleared something.
 const ActionReplaced = "records.replaced"
 
-// shortValue is up to how many bytes a former value is kept whole.
+// shortValue is the length in bytes up to which a former value is kept whole.
 const shortValue = 128
 
-// former is a value that a line replaced or cleared. What it has in common with the value after it is
-// not kept twice: a transcript that comes again with each turn would fill the history with its square.
+// former is a value that a line replaced or cleared. Only its difference from the value after it is
+// kept. Otherwise the history of a transcript that is resent with each turn would grow with the square
+// of the number of turns.
 type former struct {
 	id, field  string
-	head, tail int    // bytes that it begins and ends with of the value after it
-	value      string // the bytes between
-	copied     bool   // it is still there, and is copied within the database
-	cleared    bool   // nothing came after it
+	head, tail int    // bytes that it shares with the beginning and the end of the value after it
+	value      string // the bytes between these
+	copied     bool   // the database copies it from the row, before the row is updated
+	cleared    bool   // there is no value after it
 }
 
-// formerOf gives a former value by the one that came after it: text, or nil for none.
+// formerOf gives a former value as its difference from the one after it, which is text, or nil for none.
 func formerOf(id, field, value string, after any) former {
 	next, replaced := after.(string)
 	f := former{id: id, field: field, value: value, cleared: after == nil}
@@ -55,7 +56,7 @@ func formerOf(id, field, value string, after any) former {
 	return f
 }
 
-// before gives the former value back, from the one that came after it.
+// before restores the former value from the one after it.
 func (f former) before(after string) string {
 	return after[:f.head] + f.value + after[len(after)-f.tail:]
 }
@@ -66,15 +67,15 @@ type formerCount struct {
 	Cleared  int `json:"cleared"`
 }
 
-// keep writes former values, in the order in which they were replaced. It comes before they are.
-func (r *registration) keep(ctx context.Context, kind string, formers []former) error {
+// saveFormer writes former values in the order in which they are replaced. It runs before the update.
+func (r *registration) saveFormer(ctx context.Context, kind string, formers []former) error {
 	if len(formers) == 0 {
 		return nil
 	}
-	n := r.kept[kind]
+	n := r.formerCounts[kind]
 	if n == nil {
 		n = &formerCount{}
-		r.kept[kind] = n
+		r.formerCounts[kind] = n
 	}
 	rows := make([][]any, 0, len(formers))
 	for i := range formers {
@@ -95,7 +96,7 @@ func (r *registration) keep(ctx context.Context, kind string, formers []former) 
 	}
 	value := "s.value"
 	if kind == kindConversation {
-		value = copiedSQL()
+		value = formerValueSQL()
 	}
 	_, err := r.tx.ExecContext(ctx, `INSERT INTO history (tenant, kind, id, field, at_us, origin, head, value, tail)
 		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), s.id, s.field, CAST($3 AS BIGINT), CAST($4 AS TEXT), s.head, `+value+`, s.tail
@@ -103,8 +104,8 @@ func (r *registration) keep(ctx context.Context, kind string, formers []former) 
 	return err
 }
 
-// copiedSQL is a staged former value, or the one that still stands in its conversation.
-func copiedSQL() string {
+// formerValueSQL selects a staged former value or, where it is copied, the conversation's present one.
+func formerValueSQL() string {
 	sql := "CASE WHEN s.value IS NOT NULL THEN s.value"
 	for at, f := range conversationFields() {
 		switch {
@@ -126,11 +127,11 @@ type replacedDetail struct {
 	Request       string       `json:"request,omitempty"`
 }
 
-// auditKept says in the audit log how many values were replaced and cleared.
-func (r *registration) auditKept(ctx context.Context) error {
-	if len(r.kept) == 0 {
+// auditReplaced writes into the audit log how many values were replaced and cleared.
+func (r *registration) auditReplaced(ctx context.Context) error {
+	if len(r.formerCounts) == 0 {
 		return nil
 	}
-	return r.origin.append(ctx, smallTx{Tx: r.tx}, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.kept[kindAgent],
-		Conversations: r.kept[kindConversation], Messages: r.kept[kindMessage], Remote: r.origin.Remote, Request: r.origin.Request})
+	return r.origin.append(ctx, smallTx{Tx: r.tx}, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.formerCounts[kindAgent],
+		Conversations: r.formerCounts[kindConversation], Messages: r.formerCounts[kindMessage], Remote: r.origin.Remote, Request: r.origin.Request})
 }

@@ -45,7 +45,7 @@ func TestMergePlans(t *testing.T) {
 					}
 				}
 				for name, q := range map[string]string{
-					"what stands":      strings.ReplaceAll(stoodSQL(), "$1", "'t'"),
+					"what stands":      strings.ReplaceAll(existingSQL(), "$1", "'t'"),
 					"update":           strings.NewReplacer("$1", "'t'", "$2", "0").Replace(updateConversationsSQL()),
 					"messages":         strings.ReplaceAll(differingSQL(messageStage(), false), "$1", "'t'"),
 					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),

@@ -16,7 +16,7 @@ type standing struct {
 	size      sql.NullInt64 // of the uploaded bytes
 	crc32     sql.NullInt64
 	recording *domain.Recording // nil while none is registered
-	first     *domain.Recording // what its line said before an operator corrected it; nil where none did
+	original  *domain.Recording // what its line said before an operator corrected it; nil where none did
 }
 
 // recordings claims every object key that the lines name, compares the recordings with what
@@ -111,7 +111,7 @@ func scanStanding(rows *sql.Rows) (key string, s standing, err error) {
 	var now, first recordingColumns
 	var contentType sql.NullString
 	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, now.into(), []any{&contentType}, first.into())...)
-	if s.recording, s.first = now.recording(key), first.recording(key); s.recording != nil {
+	if s.recording, s.original = now.recording(key), first.recording(key); s.recording != nil {
 		s.recording.ContentType = contentType.String
 	}
 	return key, s, err
@@ -177,7 +177,7 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 			before = &earlier
 		}
 		next, rebuild, err := mergeRecording(s, before, l)
-		if err != nil && s.first != nil && repeats(l.Value, *s.first) {
+		if err != nil && s.original != nil && repeats(l.Value, *s.original) {
 			continue // the line that an operator corrected since
 		}
 		if err != nil {

@@ -25,7 +25,7 @@ func agentStage() stage {
 	return stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}}
 }
 
-// conversationStage also has what of a row its lines tell.
+// conversationStage has the conversation's columns, its hash and the mask of the present fields.
 func conversationStage() stage {
 	columns := make([]string, 0, atRaw)
 	for at, f := range conversationFields() {
@@ -33,7 +33,7 @@ func conversationStage() stage {
 			columns = append(columns, f.column)
 		}
 	}
-	return stage{"stage_conversations", "(SELECT *, created_us AS said FROM conversations) c", columns}
+	return stage{"stage_conversations", "(SELECT *, created_us AS present FROM conversations) c", columns}
 }
 
 func historyStage() stage {

@@ -202,10 +202,10 @@ func TestFirstLineNeedsAgentAndStart(t *testing.T) {
 		const full, bare = `{"kind":"conversation","conversationId":"c1","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`, `{"kind":"conversation","conversationId":"c1","status":"done"}`
 		send(t, c, "t", stub)
 		for lines, want := range map[string]string{
-			bare: `line 1: "agentId" is missing: nothing is known of this conversation yet`,
-			stub + "\n" + strings.Replace(full, `"startTime"`, `"x"`, 1): `line 2: "startTime" is missing: nothing is known of this conversation yet`,
-			bare + "\n" + full:                    `line 1: "agentId" is missing: nothing is known of this conversation yet`,
-			strings.Replace(bare, "c1", "new", 1): `line 1: "agentId" is missing: nothing is known of this conversation yet`,
+			bare: `line 1: "agentId" is missing; the first line of a conversation needs it`,
+			stub + "\n" + strings.Replace(full, `"startTime"`, `"x"`, 1): `line 2: "startTime" is missing; the first line of a conversation needs it`,
+			bare + "\n" + full:                    `line 1: "agentId" is missing; the first line of a conversation needs it`,
+			strings.Replace(bare, "c1", "new", 1): `line 1: "agentId" is missing; the first line of a conversation needs it`,
 		} {
 			_, err := ingest.Load(t.Context(), c, "t", strings.NewReader(lines), nil)
 			if err == nil || err.Error() != want {
@@ -245,7 +245,7 @@ func TestBodiesMerge(t *testing.T) {
 		big := strings.Repeat("x", 600_000)
 		send(t, c, "t", `{"kind":"agent","agentId":"x","big":"`+big+`"}`)
 		_, err := ingest.Load(t.Context(), c, "t", strings.NewReader(`{"kind":"agent","agentId":"x","big2":"`+big+`"}`), nil)
-		if err == nil || err.Error() != "line 1: together with what is known of it, the agent has more than 1048576 bytes" {
+		if err == nil || err.Error() != "line 1: merged with its earlier lines, the agent has more than 1048576 bytes; send fewer or shorter fields" {
 			t.Error(err)
 		}
 	})
