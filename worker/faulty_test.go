@@ -155,6 +155,10 @@ func (f *faultyArchives) Stat(ctx context.Context, key string) (info objstore.In
 	return info, err
 }
 
+func (f *faultyArchives) Remove(ctx context.Context, key string) error {
+	return f.run("remove", func() error { return f.Archives.Remove(ctx, key) })
+}
+
 // mute says nothing of one recording.
 type mute struct {
 	worker.Recordings

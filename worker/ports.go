@@ -50,6 +50,7 @@ type Trash interface {
 	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
 	Deleted(ctx context.Context, objectKey string) error
 	Spared(ctx context.Context, objectKey string) error
+	Refused(ctx context.Context, objectKey string) error
 }
 
 // Served is what the catalog believes to be in the store, or missing there, and what it counts anew.

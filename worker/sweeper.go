@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -24,6 +23,8 @@ type SweepConfig struct {
 	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
 	// Now is the process's clock (time.Now), read for its steady progress only.
 	Now func() time.Time
+	// OnRefused, when set, is told of each archive that the store refused to delete, for metrics.
+	OnRefused func()
 }
 
 func (c SweepConfig) withDefaults() SweepConfig {
@@ -33,6 +34,9 @@ func (c SweepConfig) withDefaults() SweepConfig {
 	c.CheckAge = orDefault(c.CheckAge, time.Hour)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.OnRefused == nil {
+		c.OnRefused = func() {}
 	}
 	return c
 }
@@ -94,7 +98,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		}
 		failing = err != nil
 		if r != (Swept{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -109,6 +113,7 @@ type Swept struct {
 	Doomed  int  // archives that may go now
 	Deleted int  // archives whose bytes were deleted
 	Spared  int  // objects that stay until their day has ended, though nobody is known to have published them
+	Refused int  // archives that the store does not delete: they are tried again in an hour
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not there: their hours are due
 	Back    int  // hours due because missing recordings are back
@@ -135,7 +140,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 
 // each runs do for every item, some at once, and gives the first error. One
 // that fails does not keep the others from being done, unless the store or the
-// catalog is away.
+// catalog is away; a store that refuses one of them is not.
 func each[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -157,7 +162,7 @@ func each[T any](ctx context.Context, parallel int, items []T, do func(context.C
 			if first == nil {
 				first = err
 			}
-			if domain.KindOf(err) == domain.KindUnavailable {
+			if domain.KindOf(err) == domain.KindUnavailable && !objstore.Refused(err) {
 				cancel()
 			}
 			return nil
@@ -173,9 +178,17 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 	if err != nil {
 		return err
 	}
-	var deleted, spared atomic.Int64
+	var deleted, spared, refused atomic.Int64
 	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.Doomed) error {
 		stays, err := s.remove(ctx, d)
+		if objstore.Refused(err) {
+			if refused.Add(1) == 1 { // the others' reasons are rarely different ones
+				s.log.Error("the object store refuses to delete archives; each is tried again in an hour",
+					zap.String("object", d.ObjectKey), zap.Error(err), zap.String("hint", objstore.Advice(err)))
+			}
+			s.cfg.OnRefused()
+			return s.trash.Refused(ctx, d.ObjectKey)
+		}
 		if err != nil {
 			return err
 		}
@@ -186,7 +199,7 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 		deleted.Add(1)
 		return s.trash.Deleted(ctx, d.ObjectKey)
 	})
-	r.Deleted, r.Spared = int(deleted.Load()), int(spared.Load())
+	r.Deleted, r.Spared, r.Refused = int(deleted.Load()), int(spared.Load()), int(refused.Load())
 	r.More = len(doomed) == s.cfg.Batch
 	return err
 }
@@ -221,7 +234,8 @@ func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) (stays bool, err
 }
 
 // check looks served archives up in the store. Only a key that is not there,
-// or has another size, makes its hour due; a store that is away says nothing.
+// or has another size, makes its hour due; a store that is away says nothing. One of which the store
+// refuses to tell is asked for again later, so that it is not in the way of others.
 func (s *Sweeper) check(ctx context.Context, r *Swept) error {
 	served, err := s.served.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
 	if err != nil {
@@ -235,6 +249,9 @@ func (s *Sweeper) check(ctx context.Context, r *Swept) error {
 			return s.served.Checked(ctx, a.ObjectKey)
 		}
 		if err != nil && domain.KindOf(err) != domain.KindNotFound {
+			if objstore.Refused(err) {
+				err = errors.Join(err, s.served.Checked(ctx, a.ObjectKey))
+			}
 			return err
 		}
 		hit, err := s.served.Gone(ctx, a)
@@ -246,82 +263,4 @@ func (s *Sweeper) check(ctx context.Context, r *Swept) error {
 	})
 	r.Checked, r.Gone = int(seen.Load()), int(gone.Load())
 	return err
-}
-
-// wasted bounds what a sweep waits in vain for a store that does not answer.
-const wasted = time.Minute
-
-// recheck looks for recordings that were missing when their archive was built. One of which the
-// store tells nothing, as for want of a right to it, is in the way of no other hour's. It gives the
-// first error.
-func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
-	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
-	if err != nil {
-		return err
-	}
-	var vain time.Duration
-	for _, c := range due {
-		begun := s.cfg.Now()
-		back, err := s.anyBack(ctx, c.Missing)
-		if err != nil {
-			failure = cmp.Or(failure, err)
-			if vain += s.cfg.Now().Sub(begun); vain > wasted || ctx.Err() != nil {
-				return failure
-			}
-			continue
-		}
-		if back {
-			r.Back++
-		}
-		if err := s.served.Rechecked(ctx, c, back); err != nil {
-			return err
-		}
-	}
-	return failure
-}
-
-// back says whether a missing recording can be read by now.
-func (s *Sweeper) back(ctx context.Context, m catalog.Missing) (bool, error) {
-	var err error
-	switch m.Reason {
-	case notFound:
-		_, err = s.recordings.Stat(ctx, m.ObjectKey)
-	case unreadable:
-		err = readable(ctx, s.recordings, m.ObjectKey)
-	default:
-		return false, nil
-	}
-	switch kind := domain.KindOf(err); {
-	case kind == "":
-		return true, nil
-	case kind == domain.KindNotFound, kind == domain.KindInvalid, kind == domain.KindUnreadable, m.Reason == unreadable && objstore.Denied(err):
-		return false, nil
-	}
-	return false, err
-}
-
-// anyBack says whether one of the missing recordings exists by now. Those that
-// exist with other bytes than were registered do not count, or their hour
-// would be built again and again in vain.
-func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.Missing) (bool, error) {
-	found := errors.New("found")
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(s.cfg.Parallel)
-	for _, m := range missing {
-		if gctx.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			back, err := s.back(gctx, m)
-			if back {
-				return found
-			}
-			return err
-		})
-	}
-	err := group.Wait()
-	if errors.Is(err, found) {
-		return true, nil
-	}
-	return false, err
 }

@@ -195,7 +195,7 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c := p.Config
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval}, Tracer: p.tracer(), OnBuild: p.built,
+		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.built,
 	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
 	p.addDeliverer(g, log)

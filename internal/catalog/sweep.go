@@ -128,6 +128,17 @@ func (c *Catalog) Spared(ctx context.Context, objectKey string) error {
 	return translate(err)
 }
 
+// refusedWait is how long an archive that the store did not delete waits for its next try.
+const refusedWait = time.Hour
+
+// Refused says that the store refuses to delete a doomed archive. It comes back an hour later, so that
+// it is not in the way of others.
+func (c *Catalog) Refused(ctx context.Context, objectKey string) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)`, objectKey, refusedWait.Microseconds())
+	return translate(err)
+}
+
 // Unchecked lists published archives that nobody looked at in the store for longer than age,
 // longest first: at most limit.
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
@@ -147,7 +158,8 @@ type ServedArchive struct {
 	Size      int64
 }
 
-// Checked says that a published archive was seen in the store with its size.
+// Checked says that a published archive was looked up in the store: it is there with its size, or the
+// store refuses to tell.
 func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
 	return translate(err)

@@ -26,6 +26,7 @@ type builds struct {
 	missing  prometheus.Counter
 	sources  *prometheus.CounterVec
 	webhooks *prometheus.CounterVec
+	refused  prometheus.Counter
 }
 
 func newBuilds() builds {
@@ -41,6 +42,7 @@ func newBuilds() builds {
 		bytes:   counter("archived_bytes_total", "Bytes of the archives built."),
 		files:   counter("archived_files_total", "Recordings in the archives built."),
 		missing: counter("archived_missing_files_total", "Recordings that the archives built should have had."),
+		refused: counter("refused_deletions_total", "Tries to delete an archive that the object store refused."),
 		sources: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "source_errors_total",
 			Help: "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …"}, []string{"kind"}),
 	}
@@ -59,7 +61,7 @@ func newBuilds() builds {
 // Builds begins to tell of builds. Call it once, where hours are built.
 func (m *Metrics) Builds() {
 	b := &m.builds
-	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks)
+	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused)
 }
 
 // What followed from a try to deliver a webhook.
@@ -72,6 +74,9 @@ const (
 
 // Webhook counts a try to deliver.
 func (b *builds) Webhook(outcome string) { b.webhooks.WithLabelValues(outcome).Inc() }
+
+// DeletionRefused counts an archive that the store did not delete.
+func (b *builds) DeletionRefused() { b.refused.Inc() }
 
 // Built counts a build.
 func (b *builds) Built(e Build) {

@@ -75,6 +75,23 @@ func Denied(err error) bool {
 	return errors.As(err, &a) && a.denied
 }
 
+// Refused says whether the store answered and will not do what was asked of it, as for want of a right
+// or for a lock on that object. What is asked of other objects may be done all the same. A store that
+// is away, or does not know the credentials, has not refused.
+func Refused(err error) bool {
+	var a *answered
+	if !errors.As(err, &a) {
+		return false
+	}
+	return a.denied || a.kind != domain.KindUnavailable || unnamed(a.code) && forbidden(err)
+}
+
+// unnamed says that an answer's code is not one that stores agree on.
+func unnamed(code string) bool {
+	_, named := byCode(code)
+	return !named
+}
+
 func interrupted(what string, cause, err error) error {
 	var already *domain.Error
 	switch {

@@ -68,6 +68,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"sweep meets commit":          sweepMeetsCommit,
 		"sweep pauses":                sweepPauses,
 		"spared":                      spared,
+		"deletion refused":            deletionRefused,
 		"deleted twice":               deletedTwice,
 		"gone":                        gone,
 		"rechecks":                    rechecks,

@@ -175,6 +175,34 @@ func spared(b *bench) {
 	equal(b, "deletions", b.doomed()[key].Deletions, 0)
 }
 
+// deletionRefused follows an archive that the store does not delete, once and again.
+func deletionRefused(b *bench) {
+	b.add(1)
+	b.plan()
+	first := b.publish(1)
+	key := first.ObjectKey()
+	b.force(1)
+	served := b.publish(1)
+	b.must(b.c.Refused(b.ctx, key)) // superseded, not doomed
+	b.pass(2 * time.Hour)
+	b.sweep(1)
+	for range 2 { // the first look and the second
+		b.must(b.c.Refused(b.ctx, key))
+		b.must(b.c.Refused(b.ctx, served.ObjectKey())) // never what is served
+		equal(b, "doomed at once", b.isDoomed(key), false)
+		b.pass(50 * time.Minute)
+		b.must(b.c.Refused(b.ctx, key)) // a slow sweeper's word makes nobody wait longer
+		b.pass(10 * time.Minute)
+		equal(b, "doomed an hour later", b.isDoomed(key), true)
+		b.must(b.c.Deleted(b.ctx, key))
+		b.must(b.c.Refused(b.ctx, key)) // another sweeper was faster: the second look stays
+		equal(b, "doomed after a deletion", b.isDoomed(key), false)
+		b.pass(25 * time.Hour)
+	}
+	equal(b, "doomed for good", b.isDoomed(key), false)
+	equal(b, "served", b.hour(1).Archive.ObjectKey, served.ObjectKey())
+}
+
 func deletedTwice(b *bench) {
 	b.add(1)
 	b.plan()
