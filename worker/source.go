@@ -49,7 +49,8 @@ func (s *source) judge(ctx context.Context, key string, err error) error {
 		domain.KindInvalid:    archiver.ErrVanished, // a key that the store can't hold is not there
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
-	if objstore.Denied(err) && s.readsOther(ctx, key) {
+	// It is asked for once more: other keys may be read because the denial has passed.
+	if objstore.Denied(err) && s.readsOther(ctx, key) && objstore.Denied(readable(ctx, s.bucket, key)) {
 		means = archiver.ErrUnreadable
 	}
 	if means == nil {

@@ -1,0 +1,46 @@
+package objstore_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/objstore/objstoretest"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+// What the store denies of one object alone is no outage.
+func TestSingle(t *testing.T) {
+	cfg := objstoretest.MinIO(t)
+	denied := "b"
+	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/"+cfg.Recordings+"/"+denied) && answer(w, http.StatusForbidden, "AccessDenied")
+	}, nil)
+	bucket := objstoretest.Open(t, cfg).Recordings()
+	single := objstore.Single{Bucket: bucket}
+	put := func(key string) {
+		if _, err := bucket.Put(t.Context(), key, []byte(key), objstore.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(key string, want domain.Kind) {
+		t.Helper()
+		_, err := single.Stat(t.Context(), key)
+		o, getErr := single.Get(t.Context(), key, objstore.GetOptions{})
+		if getErr == nil {
+			getErr = o.Body.Close()
+		}
+		if domain.KindOf(err) != want || domain.KindOf(getErr) != want {
+			t.Errorf("%s: %v, %v", key, err, getErr)
+		}
+	}
+	expect("b", domain.KindUnavailable) // there is nothing else to read
+	put("a")
+	expect("b", domain.KindUnreadable)
+	expect("a", "")
+	expect("c", domain.KindNotFound)
+	denied = ""
+	expect("a", domain.KindUnavailable)
+}
