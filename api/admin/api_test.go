@@ -275,8 +275,9 @@ func TestHistoryAPI(t *testing.T) {
 		page = w.call("GET", path+"&before="+page["next"].(string), "", 200)
 		w.equal("before", []any{page["values"].([]any)[0].(map[string]any)["value"], page["next"]}, []any{"initiated", nil})
 		w.equal("nothing known", len(w.call("GET", "/tenants/acme/history?kind=agent&id=x", "", 200)["values"].([]any)), 0)
+		w.call("GET", "/tenants/acme/history?kind=recording&id="+strings.Repeat("x", 1024), "", 200)
 		w.call("GET", "/tenants/nobody/history?kind=agent&id=x", "", 404)
-		for _, bad := range []string{"", "?kind=agent", "?kind=recording&id=x", "?kind=agent&id=x&before=x", "?kind=agent&id=x&limit=0"} {
+		for _, bad := range []string{"", "?kind=agent", "?kind=user&id=x", "?kind=agent&id=" + strings.Repeat("x", 513), "?kind=agent&id=x&before=x", "?kind=agent&id=x&limit=0"} {
 			if a := apitest.Do(w.handler, request("GET", root+"/tenants/acme/history"+bad, "", "Authorization", "Bearer "+adminToken)); a.Status != 400 {
 				w.Errorf("%q answers %d", bad, a.Status)
 			}

@@ -62,17 +62,22 @@ func historyQuery(r *http.Request) (s catalog.Subject, before int64, limit int, 
 		return s, 0, 0, err
 	}
 	s.Tenant = chi.URLParam(r, "tenant")
-	var place string
-	for _, p := range []struct {
-		name string
-		into *string
-	}{{"kind", &s.Kind}, {"id", &s.ID}, {"before", &place}} {
-		if *p.into, _, err = q.Text(p.name, domain.MaxIDBytes); err != nil {
-			return s, 0, 0, err
-		}
+	if s.Kind, _, err = q.Text("kind", domain.MaxIDBytes); err != nil {
+		return s, 0, 0, err
+	}
+	longest := domain.MaxIDBytes
+	if s.Kind == catalog.KindRecording {
+		longest = domain.MaxKeyBytes
+	}
+	if s.ID, _, err = q.Text("id", longest); err != nil {
+		return s, 0, 0, err
+	}
+	place, _, err := q.Text("before", domain.MaxIDBytes)
+	if err != nil {
+		return s, 0, 0, err
 	}
 	if !catalog.ValidKind(s.Kind) || s.ID == "" {
-		return s, 0, 0, domain.Errorf(domain.KindInvalid, "kind must be agent, conversation or message, and id its id")
+		return s, 0, 0, domain.Errorf(domain.KindInvalid, "kind must be agent, conversation, message or recording, and id its id (of a recording its object key)")
 	}
 	if place != "" {
 		if before, err = strconv.ParseInt(place, 10, 64); err != nil || before < 1 {

@@ -16,8 +16,8 @@ import (
 // Subject names what has former values.
 type Subject struct {
 	Tenant string
-	Kind   string // agent, conversation or message
-	ID     string
+	Kind   string // agent, conversation, message or recording
+	ID     string // of a recording its object key
 }
 
 // FormerValue is a value that a line replaced or cleared.
@@ -37,7 +37,7 @@ type FormerPage struct {
 
 // ValidKind says whether something of this kind has former values.
 func ValidKind(kind string) bool {
-	return kind == kindAgent || kind == kindConversation || kind == kindMessage
+	return kind == kindAgent || kind == kindConversation || kind == kindMessage || kind == KindRecording
 }
 
 // formerRow is a row of the history.

@@ -159,7 +159,8 @@ func hashRow(h hash.Hash, row []any) error {
 	write64(row[atPresent].(int64)) //nolint:forcetypeassert // conversationRow set it
 	for _, v := range row {
 		switch v := v.(type) {
-		case nil: // the mask says whether the field is present
+		case nil: // the mask does not tell whether the field is cleared
+			write64(-1) // no text has this length, and no number of a line is it
 		case string:
 			write64(int64(len(v)))
 			_, _ = h.Write([]byte(v)) // a hash takes everything

@@ -10,6 +10,7 @@ const (
 	kindAgent        = "agent"
 	kindConversation = "conversation"
 	kindMessage      = "message"
+	KindRecording    = "recording" // its id is the object key
 )
 
 // ActionReplaced is the audit log's line of a batch that replaced or cleared something.
@@ -123,6 +124,7 @@ type replacedDetail struct {
 	Agents        *formerCount `json:"agents,omitempty"`
 	Conversations *formerCount `json:"conversations,omitempty"`
 	Messages      *formerCount `json:"messages,omitempty"`
+	Recordings    *formerCount `json:"recordings,omitempty"`
 	Remote        string       `json:"remote,omitempty"`
 	Request       string       `json:"request,omitempty"`
 }
@@ -133,5 +135,6 @@ func (r *registration) auditReplaced(ctx context.Context) error {
 		return nil
 	}
 	return r.origin.append(ctx, smallTx{Tx: r.tx}, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.formerCounts[kindAgent],
-		Conversations: r.formerCounts[kindConversation], Messages: r.formerCounts[kindMessage], Remote: r.origin.Remote, Request: r.origin.Request})
+		Conversations: r.formerCounts[kindConversation], Messages: r.formerCounts[kindMessage], Recordings: r.formerCounts[KindRecording],
+		Remote: r.origin.Remote, Request: r.origin.Request})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // standing is what the catalog knows of an object key, once its row is locked.
@@ -37,8 +38,11 @@ func (r *registration) recordings(ctx context.Context, lines []Line[domain.Recor
 	if err := r.ownKeys(named, known); err != nil {
 		return err
 	}
-	changed, err := r.merge(lines, known)
+	changed, formers, err := r.merge(lines, known)
 	if err != nil || len(changed) == 0 {
+		return err
+	}
+	if err := r.saveFormer(ctx, KindRecording, formers); err != nil {
 		return err
 	}
 	return r.writeRecordings(ctx, changed)
@@ -164,8 +168,9 @@ func (r *registration) ownKeys(named map[string]namedKey, known map[string]stand
 	return refuse(first.line, domain.KindInvalid, "%s", foreignReason(fmt.Sprintf("%q", first.field)))
 }
 
-// merge gives the recordings that are new or differ from what stands, by key, and notes their hours.
-func (r *registration) merge(lines []Line[domain.Recording], known map[string]standing) ([]domain.Recording, error) {
+// merge gives the recordings that are new or differ from what stands, by key, and the values that are
+// replaced, and notes their hours. Lines replace nothing but content types.
+func (r *registration) merge(lines []Line[domain.Recording], known map[string]standing) (out []domain.Recording, formers []former, err error) {
 	changed := make(map[string]domain.Recording, len(lines))
 	fresh := make(map[string]bool, len(lines))
 	for i := range lines {
@@ -181,20 +186,22 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 			continue // the line that an operator corrected since
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch {
 		case before == nil:
 			fresh[key] = true
 		case sameRecording(*before, next):
 			continue
+		case before.ContentType != "" && before.ContentType != next.ContentType:
+			formers = append(formers, former{id: key, field: "contentType", value: string(rawjson.AppendString(nil, before.ContentType))})
 		}
 		changed[key] = next
 		if rebuild && !fresh[key] {
 			r.touch = append(r.touch, domain.HourOf(r.tenant, next.Timestamp))
 		}
 	}
-	out := make([]domain.Recording, 0, len(changed))
+	out = make([]domain.Recording, 0, len(changed))
 	for _, key := range slices.Sorted(maps.Keys(changed)) {
 		rec := changed[key]
 		out = append(out, rec)
@@ -202,7 +209,7 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 			r.fresh = append(r.fresh, domain.HourOf(r.tenant, rec.Timestamp))
 		}
 	}
-	return out, nil
+	return out, formers, nil
 }
 
 // mergeRecording puts a line over what stands: what the line leaves out stays, what contradicts

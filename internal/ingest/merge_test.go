@@ -101,6 +101,21 @@ func TestLinesKeepWhatTheyLack(t *testing.T) {
 	})
 }
 
+// TestValueThatChangesItsField: what one field gives away and another takes is no repeat.
+func TestValueThatChangesItsField(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
+		const line = `{"kind":"conversation","conversationId":"c1","agentId":"a1","startTime":"2024-01-15T10:30:00Z","callerPhone":%s,"calleePhone":%s}`
+		send(t, c, "t", fmt.Sprintf(line, `"+90"`, "null"))
+		if n := send(t, c, "t", fmt.Sprintf(line, "null", `"+90"`)).Changed; n != 1 {
+			t.Errorf("%d rows changed", n)
+		}
+		expect(t, scan(t, rows, "caller_phone,callee_phone", "conversations"), "∅|+90")
+		if d := cmp.Diff([]string{`callerPhone="+90"`}, formers(t, c, "t", "conversation", "c1")); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 // sorted puts the first n, which one line replaced, into one order.
 func sorted(list []string, n int) []string {
 	slices.Sort(list[:min(n, len(list))])
@@ -247,6 +262,25 @@ func TestBodiesMerge(t *testing.T) {
 		_, err := ingest.Load(t.Context(), c, "t", strings.NewReader(`{"kind":"agent","agentId":"x","big2":"`+big+`"}`), nil)
 		if err == nil || err.Error() != "line 1: merged with its earlier lines, the agent has more than 1048576 bytes; send fewer or shorter fields" {
 			t.Error(err)
+		}
+	})
+}
+
+// TestContentTypeIsKept: it is the one thing of a recording that a later line replaces.
+func TestContentTypeIsKept(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
+		line := func(contentType string) string {
+			return `{"kind":"recording","conversationId":"c1","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T23:59:59Z","objectKey":"a/b","contentType":` + contentType + `}`
+		}
+		send(t, c, "t", line("null"), line(`"audio/ogg"`))
+		send(t, c, "t", line(`"audio/webm"`), line(`"audio/webm"`), line(`"a\"b"`), line("null"))
+		send(t, c, "t", line(`"a\"b"`))
+		expect(t, scan(t, rows, "content_type", "recordings"), `a"b`)
+		if d := cmp.Diff([]string{`contentType="audio/webm"`, `contentType="audio/ogg"`}, formers(t, c, "t", "recording", "a/b")); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]string{`internal {"recordings":{"replaced":2,"cleared":0},"request":"r-1"}`}, audits(t, c, "t")); d != "" {
+			t.Error(d)
 		}
 	})
 }
