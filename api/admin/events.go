@@ -50,6 +50,9 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 	case catalog.ActionCorrect:
 		list, _ := fields["changed"].(map[string]any)
 		return "recording corrected", joined(spelled(fields["object"]), changes(list), about("because: ", fields["reason"]), about("from ", fields["remote"]))
+	case catalog.ActionReplaced:
+		return "values replaced", joined(about("agents ", fields["agents"]), about("conversations ", fields["conversations"]), about("messages ", fields["messages"]),
+			about("from ", fields["remote"]))
 	case catalog.ActionRetry:
 		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
 	}

@@ -15,6 +15,7 @@ func TestWording(t *testing.T) {
 		{catalog.ActionTenant, `{"changed":{}}`, "tenant changed: nothing, it was so before"},
 		{catalog.ActionTenant, `{"feature":"export_api","enabled":true}`, "tenant.set: enabled true, feature export_api"},
 		{catalog.ActionArchive, `{"day":"2025-12-12","hour":"08","force":true,"due":1}`, "rebuild asked for: hour 08, complete ones too, due: 1"},
+		{catalog.ActionReplaced, `{"conversations":{"replaced":1,"cleared":3},"remote":"192.0.2.1","request":"r"}`, "values replaced: conversations cleared 3, replaced 1, from 192.0.2.1"},
 		{catalog.ActionRetry, `{"day":"2025-12-12","force":false,"due":1}`, "retry asked for: all hours"},
 		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"object":"k","until":"2025-12-13T13:00:01.512345Z","remote":"192.0.2.1"}`,
 			"download begun: hour 08, revision 1, by a link valid until 2025-12-13 13:00:01, to 192.0.2.1"},

@@ -66,7 +66,7 @@ func TestStoreOfAnotherRegion(t *testing.T) {
 		_, _ = io.WriteString(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Message>The region 'moon-1' is wrong; expecting '`+testenv.MinIO(t).Region+`'</Message></Error>`)
 		return true
 	}, nil)
-	says(t, env, exitOK, "can what callvault relies on", "migrate", "up")
+	says(t, env, exitOK, "can do what callvault relies on", "migrate", "up")
 	was := env["CALLVAULT_S3_REGION"]
 	env["CALLVAULT_S3_REGION"] = "moon-1"
 	for _, args := range [][]string{{"worker"}, {"migrate", "up"}} {

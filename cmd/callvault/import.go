@@ -165,6 +165,9 @@ func (d *deps) showUnless(err error, asJSON bool, v any, text func() string) err
 	return d.show(asJSON, v, text)
 }
 
+// afterLate is what an operator can do about recordings that came too late.
+const afterLate = "see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
+
 func (r importResult) text() string {
 	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %d new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
 		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), r.Changed)
@@ -173,12 +176,12 @@ func (r importResult) text() string {
 	}
 	switch {
 	case r.TooLate == 1:
-		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; see: callvault archive --reopen"
+		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; "+afterLate
 	case r.TooLate > 1:
-		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; see: callvault archive --reopen", r.TooLate)
+		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; %s", r.TooLate, afterLate)
 	}
 	if r.Ahead > 0 {
-		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps", count(r.Ahead, "recording"))
+		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp", count(r.Ahead, "recording"))
 	}
 	if r.AudioAbsent > 0 {
 		have, more := "have", ""

@@ -27,7 +27,7 @@ type migrateUpCmd struct {
 // Help shows examples below the flags.
 func (*migrateUpCmd) Help() string {
 	return "Run it once before the roles start, and at every upgrade. Several at once do no harm. It tries with small objects below PREFIX/probes/ " +
-		"whether the object store can what callvault relies on, remembers that for the roles, and fails where something is missing.\n\n" +
+		"whether the object store can do what callvault relies on, remembers that for the roles, and fails where something is missing.\n\n" +
 		"The object PREFIX/installation of the archives bucket names the installation that its keys belong to. Another one is refused; with " +
 		"--adopt-bucket it takes their place. The archives that lie there stay, and nothing serves or deletes them.\n\n" +
 		"Examples:\n\n    callvault migrate up\n    callvault migrate up --adopt-bucket"
@@ -45,7 +45,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		return d.show(c.JSON, done, func() string {
-			text := fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there and can what callvault relies on",
+			text := fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there and can do what callvault relies on",
 				done.Migrations, done.Keys, p.Config.Recordings, p.Config.Archives)
 			if len(done.Without) > 0 {
 				text += "\nleft out, since the object store does not know it: " + strings.Join(done.Without, ", ")

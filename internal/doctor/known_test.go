@@ -39,7 +39,7 @@ func TestKnown(t *testing.T) {
 		saw                  string
 	}{
 		{func() {}, doctor.Warn, doctor.Warn, "never tried"},
-		{func() { remember("") }, doctor.OK, doctor.OK, "could what callvault relies on"},
+		{func() { remember("") }, doctor.OK, doctor.OK, "could do what callvault relies on"},
 		{func() { remember(objstore.CanPutOnce) }, doctor.Fail, doctor.OK, "lacks conditional PUT"},
 		{func() { remember(objstore.CanMatch) }, doctor.Fail, doctor.Fail, "lacks strong ETags"},
 	} {

@@ -192,7 +192,7 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 	if lack := objstore.Lacking(b.Name(), tried, needs); lack != "" {
 		return fail(lack+", when it was tried at "+when, lackAdvice)
 	}
-	saw := fmt.Sprintf("%s is there, and could what callvault relies on when it was tried at %s", b.Name(), when)
+	saw := fmt.Sprintf("%s is there, and could do what callvault relies on when it was tried at %s", b.Name(), when)
 	if lack := objstore.Lacking(b.Name(), tried, objstore.AudioNeeds()); lack != "" {
 		saw += "; audio is not taken in: " + lack
 	}

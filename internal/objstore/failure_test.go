@@ -41,6 +41,7 @@ func TestRefusals(t *testing.T) {
 		{403, "InvalidAccessKeyId", "", "", domain.KindUnavailable, "does not know these credentials", "CALLVAULT_S3_ACCESS_KEY"},
 		{403, "SignatureDoesNotMatch", "", "", domain.KindUnavailable, "does not know these credentials", "CALLVAULT_S3_SECRET_KEY"},
 		{403, "RequestTimeTooSkewed", "", "", domain.KindUnavailable, "clock", "NTP"},
+		{400, "ObjectParentIsFile", "Object parent already exists as a file.", "", domain.KindInvalid, "send line and audio under another one (ObjectParentIsFile: ", ""},
 		{400, "KeyTooLongError", "Your key is too long", "", domain.KindInvalid, "does not take this key (KeyTooLongError: Your key is too long)", ""},
 	}
 	cfg := objstoretest.MinIO(t)

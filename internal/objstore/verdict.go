@@ -25,7 +25,7 @@ const (
 	adviceKeys   = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
 	adviceNTP    = "synchronise this host's clock and the object store's by NTP"
 	adviceDenied = "let the user of CALLVAULT_S3_ACCESS_KEY do this in its policy, or use another user's keys"
-	adviceOther  = "use a store that can what docs/operations.md lists; run: callvault migrate up, which tries it"
+	adviceOther  = "use a store that can do what docs/operations.md lists; run: callvault migrate up, which tries it"
 	adviceRegion = "set CALLVAULT_S3_REGION to the region of the buckets"
 )
 
@@ -72,7 +72,7 @@ func byCode(code string) (verdict, bool) {
 		return verdict{kind: domain.KindTooLarge, reason: "the object is larger than the object store takes"}, true
 	case "ObjectParentIsFile", "ExistingObjectIsDirectory", "DirectoryNotEmpty",
 		"XMinioParentIsObject", "XMinioObjectExistsAsDirectory":
-		return verdict{kind: domain.KindInvalid, reason: "the key is a folder of another key, or the other way round"}, true
+		return verdict{kind: domain.KindInvalid, reason: "the key is a folder of another key, or the other way round; send line and audio under another one"}, true
 	case "KeyTooLongError", "XMinioInvalidObjectName", "InvalidObjectName", "InvalidURI":
 		return verdict{kind: domain.KindInvalid, reason: "the object store does not take this key"}, true
 	case "InvalidObjectState":
