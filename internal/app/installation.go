@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -66,9 +67,21 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	return nil
 }
 
-// refuseOthers ends the start of a role on another installation's keys. An object store that is away
-// is no reason: readiness asks again.
-func (p *Parts) refuseOthers(ctx context.Context, log *zap.Logger) error {
+// refuseOthers ends the start of roles on another installation's keys. An object store that is away is
+// no reason: then they start, nothing is built, and they end as soon as it answers so.
+func (p *Parts) refuseOthers(ctx context.Context, g *Group, log *zap.Logger) error {
+	err := p.foreign(ctx)
+	if err != nil || p.owned.Load() {
+		return err
+	}
+	log.Warn("it is not known yet whose the archives bucket is; it is asked again, and nothing is built before")
+	p.ours = make(chan struct{})
+	g.Add(Component{Name: "installation", Stage: StageClients, Run: p.awaitOwner})
+	return nil
+}
+
+// foreign gives an error where the archives bucket is known not to be this installation's.
+func (p *Parts) foreign(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	err := p.checkOwner(ctx)
@@ -76,10 +89,43 @@ func (p *Parts) refuseOthers(ctx context.Context, log *zap.Logger) error {
 	case domain.KindConflict, domain.KindNotFound:
 		return err
 	}
-	if err != nil {
-		log.Warn("it is not known yet whose the archives bucket is; readiness asks again", zap.Error(err))
-	}
 	return nil
+}
+
+// ownerInterval is how long to wait before a store that was away is asked again.
+const ownerInterval = time.Second
+
+// awaitOwner fails when the bucket is seen to be another installation's, or nobody's.
+func (p *Parts) awaitOwner(ctx context.Context) error {
+	again := time.NewTicker(ownerInterval)
+	defer again.Stop()
+	for !p.owned.Load() {
+		if err := p.foreign(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	close(p.ours)
+	<-ctx.Done()
+	return nil
+}
+
+// onOurs has run wait until it is known that the archives bucket is this installation's.
+func (p *Parts) onOurs(run func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		if p.ours != nil {
+			select {
+			case <-p.ours:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return run(ctx)
+	}
 }
 
 // checkObjects is the object store's readiness.

@@ -37,8 +37,9 @@ type Parts struct {
 	Dir *DataDir
 
 	prepared Prepared
-	ownStore bool        // the object store runs in this process
-	owned    atomic.Bool // the archives bucket's keys were seen to be this installation's
+	ownStore bool          // the object store runs in this process
+	owned    atomic.Bool   // the archives bucket's keys were seen to be this installation's
+	ours     chan struct{} // closed when they were; nil where that was so at the start
 	// embeddedStore says that the object store is the embedded one, in this process or beside it.
 	embeddedStore bool
 	store         StoreTried // what is known of the object store

@@ -89,7 +89,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := p.storeRefuses(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.refuseOthers(ctx, log); err != nil {
+	if err := p.refuseOthers(ctx, g, log); err != nil {
 		return nil, err
 	}
 	var handler http.Handler
@@ -197,7 +197,7 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
 		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.built,
 	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
-	g.Add(Component{Name: "worker", Stage: StageWorker, Run: w.Run, Drain: c.DrainTimeout})
+	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.onOurs(w.Run), Drain: c.DrainTimeout})
 	p.addDeliverer(g, log)
 }
 

@@ -94,39 +94,57 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	}
 }
 
-// TestRoleWithoutItsStore starts a role while the object store is away: it is ready when the store is
-// back and the archives bucket is its installation's.
-func TestRoleWithoutItsStore(t *testing.T) {
+// TestRolesWithoutTheirStore starts roles while the object store is away. When it is back they work, or
+// they end as they would have at the start: the archives bucket is another installation's by now, or
+// nobody's. Until then nothing is written there.
+func TestRolesWithoutTheirStore(t *testing.T) {
 	w := newWorld(t)
+	days := w.smallNight()
 	bucket, key := w.env["CALLVAULT_ARCHIVES_BUCKET"], "callvault/installation"
 	object, err := w.s3.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
 	w.must(err)
 	own, err := io.ReadAll(object)
 	w.must(err)
-	mark := func(text string) {
-		t.Helper()
-		_, err := w.s3.PutObject(t.Context(), bucket, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
-		w.must(err)
-	}
 	proxy := testenv.NewProxy(t, w.env["CALLVAULT_S3_ENDPOINT"])
-	proxy.Cut()
-	p := w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "api")
-	mark(`{"installation":"another"}`)
-	proxy.Restore()
-	eventually(t, "it says whose the bucket is", func(ctx context.Context) string {
-		if readyAt(ctx, w.api) || !strings.Contains(p.log.String(), "another installation") {
-			return p.log.String()
+	for _, c := range []struct{ marker, says string }{
+		{`{"installation":"another"}`, "names another installation"},
+		{"", "run: callvault migrate up"},
+		{string(own), ""},
+	} {
+		proxy.Cut()
+		var roles []*process
+		for _, role := range []string{"scheduler", "worker", "api"} {
+			roles = append(roles, w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", role))
 		}
-		return ""
-	})
-	mark(string(own))
-	eventually(t, "it is ready", func(ctx context.Context) string {
-		if !readyAt(ctx, w.api) {
-			return "it is not"
+		if c.marker == "" {
+			w.must(w.s3.RemoveObject(t.Context(), bucket, key, minio.RemoveObjectOptions{}))
+		} else {
+			_, err := w.s3.PutObject(t.Context(), bucket, key, strings.NewReader(c.marker), int64(len(c.marker)), minio.PutObjectOptions{})
+			w.must(err)
 		}
-		return ""
-	})
-	p.term()
+		proxy.Restore()
+		if c.says == "" {
+			w.settled(days...)
+			eventually(t, "the API is ready", func(ctx context.Context) string {
+				if !readyAt(ctx, w.api) {
+					return "it is not"
+				}
+				return ""
+			})
+			for _, p := range roles {
+				p.term()
+			}
+			continue
+		}
+		for _, p := range roles {
+			if code := p.code(); code != 1 || !strings.Contains(p.log.String(), c.says) {
+				t.Errorf("%s exits with %d and says %s", p.name, code, p.log)
+			}
+		}
+		if list := w.objects(); len(list) > 0 {
+			t.Errorf("written into a bucket whose marker is %q: %v", c.marker, list)
+		}
+	}
 }
 
 // TestWrongInput sends lines and arguments that are not right.
