@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -13,21 +14,17 @@ import (
 
 // frozen answers nothing from one call on: a part that takes connections and is silent.
 type frozen struct {
-	from    string
-	silent  bool
-	reached chan struct{}
+	from   string
+	silent bool
+	idle   func() // closes what a client keeps open
 }
 
-func freeze(from string) *frozen { return &frozen{from: from, reached: make(chan struct{})} }
-
 func (f *frozen) wait(ctx context.Context, call string) error {
-	if call == f.from && !f.silent {
-		f.silent = true
-		close(f.reached)
-	}
+	f.silent = f.silent || call == f.from
 	if !f.silent {
 		return nil
 	}
+	f.idle() // time stands still while somebody reads from a connection
 	<-ctx.Done()
 	return domain.Wrap(domain.KindUnavailable, ctx.Err(), "no answer came")
 }
@@ -99,40 +96,49 @@ func (f frozenArchives) Abort(ctx context.Context, key, id string) error {
 }
 
 // TestPartingFromFrozenParts: a worker that is told to stop while a part is silent has no more than the time
-// of its drain; what it could not tell, a lapsed claim tells.
+// of its drain; what it could not tell, a lapsed claim tells. The time is that of a bubble, and goes on only
+// while nobody works.
 func TestPartingFromFrozenParts(t *testing.T) {
 	for _, from := range []string{"claim", "commit", "fail", "complete", "stat", "stat, of a small one"} {
 		t.Run(from, func(t *testing.T) {
 			w := newWorld(t)
-			f := freeze(from)
+			f := &frozen{from: from, idle: w.store.Close}
 			switch from {
 			case "fail":
 				size := int64(10)
 				w.recording(hour(1), &size) // its bytes are missing
 			case "stat, of a small one":
 				w.add(hour(1), 600)
-				f = freeze("stat")
+				f.from = "stat"
 			default:
 				w.add(hour(1), 6<<20)
 			}
 			w.plan()
-			cfg := config()
-			cfg.Drain = 2 * time.Second
-			b := worker.NewBuilder(cfg, frozenCatalog{w.catalog, f}, w.store.Recordings(), frozenArchives{w.store.Archives(), f}, time.Now, w.log)
-			ctx, stop := context.WithCancel(w.ctx)
-			defer stop()
-			ended := make(chan error, 1)
-			go func() { ended <- b.Hour(ctx, task(1)) }()
-			<-f.reached
-			stop()
-			select {
-			case err := <-ended:
-				if err == nil {
+			w.store.Close() // connections of the bubble alone are used there
+			began := time.Now()
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Until(began)) // a store refuses signatures of another time
+				cfg := config()
+				cfg.Drain = 25 * time.Second
+				b := worker.NewBuilder(cfg, frozenCatalog{w.catalog, f}, w.store.Recordings(), frozenArchives{w.store.Archives(), f}, time.Now, w.log)
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				ended := make(chan error, 1)
+				go func() { ended <- b.Hour(ctx, task(1)) }()
+				synctest.Wait()
+				if !f.silent {
+					t.Fatal("no part is silent")
+				}
+				stop()
+				stopped := time.Now()
+				if err := <-ended; err == nil {
 					t.Error("the build says that it is published")
 				}
-			case <-time.After(15 * time.Second): // half of what it may take while nobody stops it
-				t.Error("the build does not end")
-			}
+				if took := time.Since(stopped); took > cfg.Drain {
+					t.Errorf("the build ends %s after the order to stop", took)
+				}
+				w.store.Close()
+			})
 		})
 	}
 }
