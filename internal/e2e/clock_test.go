@@ -2,6 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,11 +29,34 @@ func (w *world) paused() {
 	})
 }
 
-// passes waits until schedulers and workers have looked at everything several times more.
-func (w *world) passes() {
+// passes waits until each of the schedulers has looked at everything several times more.
+func (w *world) passes(schedulers ...*process) {
 	w.t.Helper()
-	time.Sleep(4 * time.Second) // four heal intervals; nothing must happen in them, so there is no signal to wait for
+	for _, p := range schedulers {
+		before := w.passed(p)
+		eventually(w.t, "the scheduler has looked again", func(context.Context) string {
+			if n := w.passed(p) - before; n < 5 {
+				return fmt.Sprint(n, " times")
+			}
+			return ""
+		})
+	}
 }
+
+// passed is how often a scheduler has looked.
+func (w *world) passed(scheduler *process) int {
+	w.t.Helper()
+	_, page := w.request(http.MethodGet, "http://"+scheduler.serving()+"/metrics", map[string]string{"Authorization": "Bearer " + adminToken}, nil)
+	found := passedPattern.FindSubmatch(page)
+	if found == nil {
+		w.t.Fatalf("%s does not tell its passes: %s", scheduler.name, page)
+	}
+	n, err := strconv.Atoi(string(found[1]))
+	w.must(err)
+	return n
+}
+
+var passedPattern = regexp.MustCompile(`callvault_scheduler_passes_total\{outcome="ok"\} (\d+)`)
 
 // TestClockJumps lets the catalog's clock jump a day ahead in the middle of a night, and back.
 func TestClockJumps(t *testing.T) {
@@ -62,7 +89,7 @@ func TestClockJumps(t *testing.T) {
 	w.step("second night")
 	w.check(days...)
 	w.step("checked")
-	w.passes()
+	w.passes(roles[:2]...)
 	if n := w.number(`SELECT count(*) FROM archives WHERE state = 'doomed' AND published_us IS NOT NULL`); n > 0 {
 		t.Errorf("%d archives were doomed by a clock that jumped", n)
 	}
@@ -70,7 +97,7 @@ func TestClockJumps(t *testing.T) {
 		t.Errorf("%d days were ended by a clock that jumped", n)
 	}
 	w.jump(-25 * time.Hour)
-	w.passes()
+	w.passes(roles[:2]...)
 	w.check(append(days, day{"short", before})...)
 	if n := w.number(`SELECT count(*) FROM hours WHERE token IS NOT NULL`); n > 0 {
 		t.Errorf("%d hours are still claimed", n)
@@ -84,7 +111,7 @@ func TestClockJumps(t *testing.T) {
 func TestNightsNobodyWasUp(t *testing.T) {
 	w := newWorld(t)
 	w.tenant("acme", "quiet")
-	w.env["CALLVAULT_SCHEDULE"] = "30 2 * * *"
+	w.env["CALLVAULT_SCHEDULE"], w.env["CALLVAULT_ADMIN_TOKEN"] = "30 2 * * *", adminToken // which shows numbers
 	today := w.yesterday().Add(1)
 	// The clock stands at noon, so that where the nights lie does not depend on when the test runs.
 	w.jump(time.Until(today.Start().Add(12 * time.Hour)))
@@ -96,14 +123,14 @@ func TestNightsNobodyWasUp(t *testing.T) {
 	}
 	w.jump(48 * time.Hour) // two nights without anybody
 	now := today.Add(2)
-	w.start("api,scheduler,worker")
+	all := w.start("api,scheduler,worker")
 	var days, quiet []day
 	for back := 1; back <= 3; back++ {
 		days = append(days, day{"acme", now.Add(-back)})
 		quiet = append(quiet, day{"quiet", now.Add(-back)})
 	}
 	w.settled(days[1:]...) // of the last night nothing was recorded
-	w.passes()
+	w.passes(all)
 	if n := w.number(`SELECT count(*) FROM days WHERE tenant = 'quiet'`); n > 0 {
 		t.Errorf("%d days without a recording were planned by a clock that may be wrong", n)
 	}

@@ -107,7 +107,7 @@ func TestRestoredCatalog(t *testing.T) {
 			t.Errorf("a link %s answers %d, want %d", name, status, c.want)
 		}
 	}
-	w.passes()
+	w.passes(roles[1])
 	now := w.objects()
 	for key := range newer {
 		if !now[key] {

@@ -100,10 +100,16 @@ func TestPrivateRedisKeepsItsData(t *testing.T) {
 	server.Pause()
 	answered := make(chan error, 1)
 	go func() { answered <- client.Ping(context.WithoutCancel(t.Context())).Err() }()
+	other := redisClient(t, testenv.Redis(t))
+	for range 20 { // however slow this machine is, others get their answers meanwhile
+		if err := other.Ping(t.Context()).Err(); err != nil {
+			t.Error(err)
+		}
+	}
 	select {
 	case err := <-answered:
-		t.Errorf("a frozen Redis answers: %v", err)
-	case <-time.After(50 * time.Millisecond):
+		t.Fatalf("a frozen Redis answers: %v", err)
+	default:
 	}
 	server.Resume()
 	if err := <-answered; err != nil {

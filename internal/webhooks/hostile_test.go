@@ -189,19 +189,19 @@ func TestUnasked(t *testing.T) {
 	}))
 	t.Cleanup(func() { log.SetOutput(io.Discard) })
 	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
-	talked := make(chan struct{}, 10)
-	w.tenant("acme", rawReceiver(t, func(conn net.Conn, over <-chan struct{}) {
+	done, closed := make(chan struct{}), make(chan struct{})
+	w.tenant("acme", rawReceiver(t, func(conn net.Conn, _ <-chan struct{}) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		time.Sleep(100 * time.Millisecond) // until the connection is put aside
+		<-done // a connection that is kept has been put aside
 		_, _ = io.WriteString(conn, `{"level":"error","msg":"forged"}`+"\n")
-		time.Sleep(100 * time.Millisecond)
-		talked <- struct{}{}
-		<-over
+		_, _ = io.Copy(io.Discard, conn) // what comes on a connection put aside ends it
+		close(closed)
 	}))
 	w.deliverer(w.catalog, nil)
 	w.events("acme", 1)
 	w.untilState("acme", catalog.DeliveryDelivered, 1)
-	<-talked
+	close(done)
+	<-closed
 	mu.Lock()
 	defer mu.Unlock()
 	if written.Len() > 0 {
