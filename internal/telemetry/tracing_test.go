@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -217,6 +218,34 @@ func TestReceiverThatIsAway(t *testing.T) {
 				t.Error("no line says that spans are lost")
 			}
 			testenv.UntilNothing(t, "no goroutine is left", func(context.Context) string { return running() })
+		})
+	}
+}
+
+// silent is an exporter to a receiver that never answers.
+type silent struct{ sdk.SpanExporter }
+
+func (silent) ExportSpans(ctx context.Context, _ []sdk.ReadOnlySpan) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (silent) Shutdown(context.Context) error { return nil }
+
+// TestEndOfTracing: a process does not wait long for a receiver that is silent. The time is that of a bubble.
+func TestEndOfTracing(t *testing.T) {
+	for bad, want := range map[bool]time.Duration{false: flushTimeout, true: hopeless} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newExporter(silent{}, zap.NewNop())
+			e.bad = bad
+			p := sdk.NewTracerProvider(sdk.WithBatcher(e, sdk.WithBatchTimeout(time.Hour), sdk.WithExportTimeout(time.Hour)))
+			tr := &Tracing{provider: p, sdk: p, exporter: e}
+			for i := range 5000 {
+				span(tr, fmt.Sprint(i))
+			}
+			began := time.Now()
+			if err := tr.Close(); err != nil || time.Since(began) != want {
+				t.Errorf("failing before: %v; it ends after %s, error %v", bad, time.Since(began), err)
+			}
 		})
 	}
 }
