@@ -32,15 +32,18 @@ func (w *world) paused() {
 // passes waits until each of the schedulers has looked at everything several times more.
 func (w *world) passes(schedulers ...*process) {
 	w.t.Helper()
+	before := map[*process]int{}
 	for _, p := range schedulers {
-		before := w.passed(p)
-		eventually(w.t, "the scheduler has looked again", func(context.Context) string {
-			if n := w.passed(p) - before; n < 5 {
-				return fmt.Sprint(n, " times")
-			}
-			return ""
-		})
+		before[p] = w.passed(p)
 	}
+	eventually(w.t, "all schedulers have looked again", func(context.Context) string {
+		for p, passed := range before {
+			if n := w.passed(p) - passed; n < 4 {
+				return fmt.Sprint(p.name, " has ", n, " times")
+			}
+		}
+		return ""
+	})
 }
 
 // passed is how often a scheduler has looked.
