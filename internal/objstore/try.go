@@ -46,6 +46,7 @@ type Tried struct {
 type trial struct {
 	*Bucket
 	dir     string // ends in a slash; probes stand below
+	mine    []byte // the bytes of its first probe, whose key is also another trial's
 	keeps   bool   // nothing can be deleted: the one probe is written over in vain
 	results []Tried
 	written map[string]bool
@@ -57,7 +58,7 @@ type trial struct {
 // that this could not be found out, and is of the kinds unavailable and
 // interrupted. From then on the store does without checksums if it must.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
-	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", written: map[string]bool{}}
+	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", mine: []byte(rand.Text()), written: map[string]bool{}}
 	defer t.tidy(ctx)
 	absent := t.absence(ctx)
 	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.plain.Load() {
@@ -128,7 +129,7 @@ func (t *trial) writing(ctx context.Context) error {
 	if err := t.is(CanChecksum, err); err != nil {
 		return err
 	}
-	_, err = t.Put(ctx, probe, []byte(probe), PutOptions{})
+	_, err = t.Put(ctx, probe, t.mine, PutOptions{})
 	if err := t.is(CanWrite, err); err != nil || !t.results[len(t.results)-1].Has {
 		return err
 	}
@@ -155,11 +156,10 @@ func (t *trial) writing(ctx context.Context) error {
 // checksums says whether the store takes and compares them. If not, nothing is sent from here on.
 func (t *trial) checksums(ctx context.Context, key string) error {
 	t.store.DoWithoutChecksums(false)
-	data := []byte(key)
-	_, err := t.Put(ctx, key, data, PutOptions{})
+	_, err := t.Put(ctx, key, t.mine, PutOptions{})
 	if err == nil {
-		wrong := crc32.ChecksumIEEE(data) + 1
-		switch _, bad := t.Put(ctx, key, data, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
+		wrong := crc32.ChecksumIEEE(t.mine) + 1
+		switch _, bad := t.Put(ctx, key, t.mine, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
 		case domain.KindStoreFault, domain.KindRefused: // stores differ in how they call it
 		case "":
 			err = other("bytes of another checksum are taken")
@@ -175,11 +175,12 @@ func (t *trial) delete(ctx context.Context, key string) error {
 	if err := t.Remove(ctx, key); err != nil {
 		return err
 	}
-	_, err := t.Stat(ctx, key)
-	switch {
+	err := t.holds(ctx, key, GetOptions{}, t.mine)
+	switch kind := domain.KindOf(err); {
 	case err == nil:
 		return other("an object that was deleted is there")
-	case domain.KindOf(err) == domain.KindNotFound, Denied(err): // what 403 means was found out before
+	case kind == domain.KindNotFound, kind == domain.KindStoreFault, // another trial has written it since
+		Denied(err): // what 403 means was found out before
 		return nil
 	}
 	return err

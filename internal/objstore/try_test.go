@@ -75,6 +75,7 @@ func faults() map[string]fault {
 			if r.StatusCode == http.StatusNotFound {
 				r.StatusCode, r.Status = http.StatusForbidden, "403 Forbidden"
 				r.Header.Del("X-Minio-Error-Code")
+				r.Header.Del("Content-Length")
 				r.Body, r.ContentLength = http.NoBody, 0
 			}
 			return nil
@@ -133,6 +134,23 @@ func TestTry(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Two that try a bucket at once find out what it can: each may see the other's probe.
+func TestTryBesideAnother(t *testing.T) {
+	cfg := objstoretest.MinIO(t)
+	archives := objstoretest.Open(t, cfg).Archives()
+	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, nil, func(r *http.Response) error {
+		if r.Request.Method != http.MethodDelete || !strings.HasSuffix(r.Request.URL.Path, "/probe") {
+			return nil
+		}
+		_, err := archives.Put(t.Context(), "callvault/probes/probe", []byte("another's"), objstore.PutOptions{})
+		return err
+	})
+	results, err := objstoretest.Open(t, cfg).Archives().Try(t.Context(), "callvault/probes", true)
+	if err != nil || slices.ContainsFunc(results, func(r objstore.Tried) bool { return !r.Has }) {
+		t.Errorf("%+v, %v", results, err)
 	}
 }
 
