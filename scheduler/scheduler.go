@@ -14,10 +14,10 @@ import (
 )
 
 // Planner runs passes: whole ones, and the short ones that workers wait for. Waits says, at little
-// cost, whether a short one would find anything, and Grown whether a tenant waits for a whole one.
+// cost, whether a short one would find anything, and NeedsBackfill whether a tenant needs a whole one.
 type Planner interface {
 	Waits(ctx context.Context) (bool, error)
-	Grown(ctx context.Context) (bool, error)
+	NeedsBackfill(ctx context.Context) (bool, error)
 	Heal(ctx context.Context) (plan.Report, error)
 	Feed(ctx context.Context) (plan.Report, error)
 }
@@ -121,7 +121,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		started := s.now()
-		if grown, err := s.planner.Grown(ctx); err == nil && grown {
+		if needed, err := s.planner.NeedsBackfill(ctx); err == nil && needed {
 			whole = true
 		}
 		if rest := next.Sub(started); !whole && rest > 0 {

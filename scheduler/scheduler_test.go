@@ -19,19 +19,19 @@ import (
 
 // planner answers what the test wants and counts.
 type planner struct {
-	mu     sync.Mutex
-	answer func() (plan.Report, error)
-	heals  []time.Time
-	feeds  []time.Time
-	looks  int
-	waits  func() (bool, error) // nil: nothing does
-	grown  bool
+	mu       sync.Mutex
+	answer   func() (plan.Report, error)
+	heals    []time.Time
+	feeds    []time.Time
+	looks    int
+	waits    func() (bool, error) // nil: nothing does
+	backfill bool
 }
 
-func (p *planner) Grown(context.Context) (bool, error) {
+func (p *planner) NeedsBackfill(context.Context) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.grown, nil
+	return p.backfill, nil
 }
 
 // Waits counts how often it was asked.
@@ -145,9 +145,9 @@ func TestTenantsGrow(t *testing.T) {
 		expect(t, p, "nobody is new", 1, 0)
 		for _, waiting := range []int{0, 1} {
 			p.mu.Lock()
-			p.grown = true
+			p.backfill = true
 			p.answer = func() (plan.Report, error) {
-				p.grown = false
+				p.backfill = false
 				return plan.Report{Waiting: waiting}, nil
 			}
 			p.mu.Unlock()

@@ -19,7 +19,7 @@ func failureOf(err error) catalog.Failure {
 	if all := (*archiver.AllMissingError)(nil); errors.As(err, &all) {
 		missing := missingOf(all.Missing)
 		kind := domain.KindUnreadable
-		if slices.ContainsFunc(missing, func(m catalog.Missing) bool { return m.Reason != catalog.Unreadable }) {
+		if slices.ContainsFunc(missing, func(m catalog.Missing) bool { return m.Reason != catalog.ReasonUnreadable }) {
 			kind = domain.KindAllMissing
 		}
 		return catalog.Failure{Kind: kind, Message: nothingLeft(missing), Final: true, Missing: missing}

@@ -33,7 +33,7 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 		return err
 	}
 	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
-		at, room := d.at, c.room(r.Took.Microseconds())
+		at, delay := d.at, c.rebuildDelay(r.Took.Microseconds())
 		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
 			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
 			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
@@ -49,16 +49,16 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
 		}
 		var recheck any
 		if len(r.Missing) > 0 {
-			recheck = c.nextLook(d, r.Missing, 0, r.Took.Microseconds())
+			recheck = c.nextRecheck(d, r.Missing, 0, r.Took.Microseconds())
 		}
 		if _, err = tx.ExecContext(ctx, `UPDATE hours SET state = 'available', revision = $4, archive = $5, built = $6, token = NULL, lease_us = NULL,
 			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL, build_us = $7, dispatched_us = NULL,
 			due_us = CASE WHEN wanted = $6 THEN NULL ELSE CAST($8 AS BIGINT) END, recheck_us = $9, recheck_step = 0
 			WHERE tenant = $1 AND day = $2 AND hour = $3`,
-			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), d.dueAfter(room, 0, room), recheck); err != nil {
+			b.Tenant, b.Day, b.Hour, b.Revision, b.ObjectKey(), r.Wanted, r.Took.Microseconds(), d.dueAfter(delay, 0, delay), recheck); err != nil {
 			return err
 		}
-		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
+		if err := saveFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
 			return err
 		}
 		if err := announceHour(ctx, tx, b, r, at); err != nil {
@@ -125,7 +125,7 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 // revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
 	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
-		at, room := d.at, c.room(0)
+		at, delay := d.at, c.rebuildDelay(0)
 		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
 			return err
 		}
@@ -143,10 +143,10 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 				WHEN wanted = $4 THEN 'no_data' ELSE 'pending' END,
 			built = $4, due_us = CASE WHEN wanted = $4 THEN NULL ELSE CAST($5 AS BIGINT) END, token = NULL, lease_us = NULL, dispatched_us = NULL,
 			failures = 0, lapses = 0, last_error = NULL, last_kind = NULL, failed_us = NULL
-			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, d.dueAfter(room, 0, room)); err != nil {
+			WHERE tenant = $1 AND day = $2 AND hour = $3`, b.Tenant, b.Day, b.Hour, wanted, d.dueAfter(delay, 0, delay)); err != nil {
 			return err
 		}
-		if err := keepFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
+		if err := saveFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
 			return err
 		}
 		return refreshServed(ctx, tx, b.Tenant, b.Day, at)

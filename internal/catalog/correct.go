@@ -13,7 +13,7 @@ import (
 // ActionCorrect is an operator's correction of a recording in the audit log.
 const ActionCorrect = "recording.correct"
 
-// Correction is what an operator says that a recording is. What is nil stays as it is.
+// Correction is an operator's change of a registered recording. Fields that are nil stay as they are.
 type Correction struct {
 	Tenant         string
 	ObjectKey      string
@@ -28,13 +28,13 @@ type Correction struct {
 	Origin         Origin
 }
 
-// over puts the correction over a recording.
-func (k *Correction) over(r domain.Recording) domain.Recording {
-	put(&r.ConversationID, k.ConversationID)
-	put(&r.SessionID, k.SessionID)
-	put(&r.MessageID, k.MessageID)
-	put(&r.Type, k.Type)
-	put(&r.Timestamp, k.Timestamp)
+// applyTo gives the recording with the correction applied.
+func (k *Correction) applyTo(r domain.Recording) domain.Recording {
+	setIfGiven(&r.ConversationID, k.ConversationID)
+	setIfGiven(&r.SessionID, k.SessionID)
+	setIfGiven(&r.MessageID, k.MessageID)
+	setIfGiven(&r.Type, k.Type)
+	setIfGiven(&r.Timestamp, k.Timestamp)
 	if k.Size != nil {
 		r.Size = k.Size
 	}
@@ -44,7 +44,7 @@ func (k *Correction) over(r domain.Recording) domain.Recording {
 	return r
 }
 
-func put[T any](to, from *T) {
+func setIfGiven[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
@@ -55,10 +55,10 @@ func (k *Correction) empty() bool {
 	return k.ConversationID == nil && k.SessionID == nil && k.MessageID == nil && k.Type == nil && k.Timestamp == nil && k.Size == nil && k.CRC32 == nil
 }
 
-// Corrected is what became of a correction.
+// Corrected is the result of a correction.
 type Corrected struct {
 	ObjectKey string            `json:"objectKey"`
-	Changed   map[string]fromTo `json:"changed"`      // by the fields of its line; empty when all was so before
+	Changed   map[string]fromTo `json:"changed"`      // by field of its line; empty when nothing differed
 	Hours     []CorrectedHour   `json:"rebuiltHours"` // the one that held it, and the one that holds it now
 }
 
@@ -77,21 +77,21 @@ type correctDetail struct {
 	Request string            `json:"request,omitempty"`
 }
 
-// Correct changes what a recording was registered as, with its line in the audit log, and has the
-// hours rebuilt that this touches. The line that registered it may come again: it changes nothing.
+// Correct changes a registered recording, writes the change into the audit log, and makes the affected
+// hours due. The line that registered the recording may be repeated: it changes nothing.
 //
-// Sums that callvault computed from uploaded bytes give way too, or an operator whose object was
-// replaced in the bucket could never go on. But a slip must not undo them: such a correction says
-// size and checksum. Wrong bytes are archived by none, since each build compares what it reads.
+// A correction may contradict the size and checksum that callvault computed from uploaded bytes, since
+// the object may have been replaced in the bucket. It must then give both, so that a mistake in one
+// changes nothing. Wrong bytes are never archived, since each build compares what it reads.
 //
 // Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason), KindExpired
-// (the day that it would lie in has ended), KindConflict (uploaded bytes, half contradicted).
+// (its new day has ended), KindConflict (only one of size and checksum contradicts uploaded bytes).
 func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err error) {
 	if k.Reason == "" {
-		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; the audit log keeps it")
+		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
 	}
 	if k.empty() {
-		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; say at least one of conversation, session, message id, type, timestamp, size, checksum")
+		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; give at least one of conversation, session, message id, type, timestamp, size, checksum")
 	}
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		out, err = c.correct(ctx, tx, k)
@@ -105,14 +105,14 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	if err != nil {
 		return out, err
 	}
-	after := k.over(before)
+	after := k.applyTo(before)
 	out = Corrected{ObjectKey: k.ObjectKey, Changed: changedFields(before, after), Hours: []CorrectedHour{}}
 	if len(out.Changed) == 0 {
 		return out, nil
 	}
 	contradicts := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32)
 	if contradicts && (k.Size != nil) != (k.CRC32 != nil) {
-		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to say that others are meant, give size and checksum", bytes.text())
+		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and checksum", bytes.text())
 	}
 	from, to := domain.HourOf(k.Tenant, before.Timestamp), domain.HourOf(k.Tenant, after.Timestamp)
 	at, ended, err := lockHours(ctx, tx, from, to)
@@ -133,7 +133,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
 	}
-	if contradicts && (k.Size != nil || k.CRC32 != nil) { // the bytes that are meant have not come by way of callvault
+	if contradicts && (k.Size != nil || k.CRC32 != nil) { // the right bytes were not uploaded through callvault
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
 			return out, err
 		}
@@ -148,7 +148,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 
-// stored is what callvault itself computed from the bytes under a key; nil where it never saw them.
+// stored is what callvault computed from the bytes uploaded under a key; nil where it never saw them.
 type stored struct {
 	Size  *int64
 	CRC32 *uint32
@@ -166,8 +166,8 @@ func (s stored) text() string {
 
 func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
-// lockRecording locks what a registration of the recording would lock, in its order: the
-// conversation in which it will lie, then its object. So neither misses the other.
+// lockRecording takes the locks of a registration of the recording, in the same order: its new
+// conversation, then its object. So a registration and a correction never run side by side.
 func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s stored, err error) {
 	if err := knownTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
@@ -175,7 +175,7 @@ func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Reco
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {
 		return r, s, err
 	}
-	conversation := k.over(r).ConversationID
+	conversation := k.applyTo(r).ConversationID
 	if _, err := tx.ExecContext(ctx, `INSERT INTO conversations (tenant, id, created_us, updated_us)
 		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), now_us, now_us FROM catalog_clock WHERE TRUE
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`, k.Tenant, conversation); err != nil {
@@ -184,7 +184,7 @@ func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Reco
 	if _, err := tx.ExecContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1`, k.ObjectKey); err != nil {
 		return r, s, err
 	}
-	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err == nil && k.over(r).ConversationID != conversation {
+	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err == nil && k.applyTo(r).ConversationID != conversation {
 		err = errMoved
 	}
 	return r, s, err
@@ -199,7 +199,7 @@ func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domai
 		WHERE o.key = $1 AND o.tenant = $2`, key, tenant).
 		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &storedSize, &storedCRC)
 	if errors.Is(err, sql.ErrNoRows) {
-		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; its hour's page names the keys. Where its line was refused, send line and audio under a new key", tenant)
+		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 	}
 	r.Timestamp, r.Size, r.CRC32 = fromMicros(at), sizeOf(size), crcOf(crc)
 	return r, stored{sizeOf(storedSize), crcOf(storedCRC)}, err
@@ -250,7 +250,7 @@ func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, 
 	return at, ended, nil
 }
 
-// writeCorrection moves a locked recording to where it belongs, and keeps what its line said at first.
+// writeCorrection writes the corrected recording, and keeps the values of its original line.
 func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)

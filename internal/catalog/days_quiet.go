@@ -27,64 +27,65 @@ func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
 	return days, translate(err)
 }
 
-// GrownTenant is a tenant of which more days are to be planned than before: it is new, was given the
-// recordings feature or keeps its days for longer.
-type GrownTenant struct {
+// BackfillTenant is a tenant whose past days without recordings are to be planned: it is new, its
+// recordings feature was switched on, or its retention became longer.
+type BackfillTenant struct {
 	ID            string
 	RetentionDays int
 	floor         int64
-	grown         int
+	backfill      int
 }
 
-// Grown says whether there is a tenant of which more days are to be planned, and the clock can be
-// trusted with days of which nothing was ever registered.
-func (c *Catalog) Grown(ctx context.Context) (grown bool, err error) {
-	err = c.read.QueryRowContext(ctx, anyGrownSQL).Scan(&grown)
-	return grown, translate(err)
+// NeedsBackfill says whether a tenant needs a backfill, and the clock can be trusted. Only the clock
+// says that days without any recording have passed.
+func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
+	err = c.read.QueryRowContext(ctx, needsBackfillSQL).Scan(&needed)
+	return needed, translate(err)
 }
 
-const anyGrownSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE grown > 0 AND recordings) AND ` + calmSQL
+const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + calmSQL
 
-// GrownTenants lists such tenants, at most limit.
-func (c *Catalog) GrownTenants(ctx context.Context, limit int) ([]GrownTenant, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (t GrownTenant, err error) {
-		err = rows.Scan(&t.ID, &t.RetentionDays, &t.floor, &t.grown)
+// BackfillTenants lists tenants that need a backfill, at most limit.
+func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (t BackfillTenant, err error) {
+		err = rows.Scan(&t.ID, &t.RetentionDays, &t.floor, &t.backfill)
 		return t, err
-	}, grownSQL, limit)
+	}, backfillTenantsSQL, limit)
 }
 
-const grownSQL = `SELECT id, retention_days, floor_us, grown FROM tenants WHERE grown > 0 AND recordings ORDER BY id LIMIT $1`
+const backfillTenantsSQL = `SELECT id, retention_days, floor_us, backfill FROM tenants WHERE backfill > 0 AND recordings ORDER BY id LIMIT $1`
 
-// QuietDaysOf lists the tenant's days up to until that are within retention and have no row yet,
+// BackfillDays lists the tenant's days up to until that are within retention and have no row yet, the
 // latest first: at most limit.
-func (c *Catalog) QuietDaysOf(ctx context.Context, t GrownTenant, until domain.Day, limit int) ([]DayKey, error) {
+func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until domain.Day, limit int) ([]DayKey, error) {
 	at, err := c.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	named := map[domain.Day]bool{}
+	known := map[domain.Day]bool{}
 	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
 		var day domain.Day
 		err := rows.Scan(&day)
-		named[day] = true
+		known[day] = true
 		return struct{}{}, err
-	}, quietOfSQL, t.ID, domain.DayOf(at).Add(-t.RetentionDays-1))
+	}, tenantDaysSQL, t.ID, domain.DayOf(at).Add(-t.RetentionDays-1))
 	if err != nil {
 		return nil, err
 	}
 	var keys []DayKey
 	for day := until; len(keys) < limit && domain.RetentionEnd(day, time.Time{}, time.Time{}, t.RetentionDays).After(at); day = day.Add(-1) {
-		if !named[day] && !belowFloor(day, t.floor, micros(at)) {
+		if !known[day] && !belowFloor(day, t.floor, micros(at)) {
 			keys = append(keys, DayKey{t.ID, day})
 		}
 	}
 	return keys, nil
 }
 
-const quietOfSQL = `SELECT day FROM days WHERE tenant = $1 AND day >= $2`
+const tenantDaysSQL = `SELECT day FROM days WHERE tenant = $1 AND day >= $2`
 
-// Settled says that the tenant's days are planned. One that has grown meanwhile is listed again.
-func (c *Catalog) Settled(ctx context.Context, t GrownTenant) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE tenants SET grown = 0 WHERE id = $1 AND grown = $2`, t.ID, t.grown)
+// BackfillDone notes that the tenant's days are planned. A tenant whose retention rose meanwhile is
+// listed again.
+func (c *Catalog) BackfillDone(ctx context.Context, t BackfillTenant) error {
+	_, err := c.write.ExecContext(ctx, `UPDATE tenants SET backfill = 0 WHERE id = $1 AND backfill = $2`, t.ID, t.backfill)
 	return translate(err)
 }

@@ -99,7 +99,7 @@ const adriftSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted 
 // whoever holds several hours' locks without their days' can deadlock with a registration.
 func (c *Catalog) HealHours(ctx context.Context) (int, error) {
 	const most = 1000
-	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar, c.room(0))
+	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar, c.rebuildDelay(0))
 	if err != nil {
 		return 0, err
 	}

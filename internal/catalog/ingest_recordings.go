@@ -85,7 +85,7 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 	if err := r.stages.fill(ctx, objectStage(), rows); err != nil {
 		return err
 	}
-	if err := r.insidePrefixes(ctx, keys, named); err != nil {
+	if err := r.checkPrefixes(ctx, keys, named); err != nil {
 		return err
 	}
 	_, err := r.tx.ExecContext(ctx, `INSERT INTO objects (key, tenant, day)

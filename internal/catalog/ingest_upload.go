@@ -28,7 +28,7 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		if err := knownTenant(ctx, tx, tenant); err != nil {
 			return err
 		}
-		if err := c.insidePrefix(ctx, tx, tenant, key); err != nil {
+		if err := c.checkPrefix(ctx, tx, tenant, key); err != nil {
 			return err
 		}
 		var owner string

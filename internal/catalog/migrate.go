@@ -65,7 +65,7 @@ func (c *Catalog) migrator() *sql.DB {
 	if !c.postgres {
 		return c.write.DB
 	}
-	db := sql.OpenDB(sessions{dsn: c.source, settings: noCompiling + "; SET lock_timeout = '" + lockWait + "'"})
+	db := sql.OpenDB(sessions{dsn: c.source, settings: noJIT + "; SET lock_timeout = '" + lockWait + "'"})
 	db.SetMaxIdleConns(-1)
 	return db
 }

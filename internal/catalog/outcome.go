@@ -47,7 +47,7 @@ func (c *Catalog) Release(ctx context.Context, b Claim) error {
 
 // nextTry is when an hour that failed is tried again: after the wait, or before its day's end.
 func (c *Catalog) nextTry(d lockedDay, wait time.Duration, buildUS int64) int64 {
-	return d.dueAfter(wait.Microseconds(), c.rules.RetryBase.Microseconds(), c.room(buildUS))
+	return d.dueAfter(wait.Microseconds(), c.rules.RetryBase.Microseconds(), c.rebuildDelay(buildUS))
 }
 
 // giveBack frees a locked hour's claim and dooms what the build wrote. Without a time it stays as due
@@ -65,7 +65,7 @@ func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, 
 			WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour, f.Message, f.Kind, at); err != nil {
 			return err
 		}
-		if err := keepFailedFiles(ctx, tx, key, f.Missing); err != nil {
+		if err := saveFailedFiles(ctx, tx, key, f.Missing); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func (c *Catalog) openPostgres(dsn string) {
-	db := sql.OpenDB(sessions{dsn: dsn, settings: noCompiling})
+	db := sql.OpenDB(sessions{dsn: dsn, settings: noJIT})
 	db.SetMaxOpenConns(24)
 	db.SetMaxIdleConns(12)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -22,13 +22,13 @@ func (c *Catalog) openPostgres(dsn string) {
 	c.read = c.write
 }
 
-// noCompiling keeps PostgreSQL from compiling statements. It does so by the estimate alone, anew at each
-// run, and takes some 100 ms for it: no statement of callvault should run so long. A server that was
-// built without a compiler knows the setting, too.
-const noCompiling = "SET jit = off"
+// noJIT switches JIT compilation off. PostgreSQL decides on it by the cost estimate alone and compiles
+// again at each run, which takes some 100 ms: longer than any statement of callvault should run. A
+// server that was built without JIT accepts the setting too.
+const noJIT = "SET jit = off"
 
-// sessions makes connections to PostgreSQL. The settings are statements that each of them begins with:
-// poolers refuse most settings at the start of a connection, and take statements.
+// sessions makes connections to PostgreSQL. Each begins with the settings, which are SET statements:
+// poolers refuse most startup parameters, and pass statements on.
 type sessions struct{ dsn, settings string }
 
 // Connect reads the URL anew each time, since certificates and passwords in the files that it names

@@ -12,15 +12,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Advisory locks of PostgreSQL; any numbers will do that nobody else uses. SQLite has one writer at a
-// time and needs none.
+// Numbers of PostgreSQL's advisory locks, which nobody else uses. SQLite has one writer at a time and
+// needs none.
 const (
-	namingLock  = 0x6b657930 + iota // shared by who names object keys, alone for who begins to set a key prefix
-	settingLock                     // of who sets a key prefix
+	keyNamesLock = 0x6b657930 + iota // shared while object keys are named, exclusive while a key prefix becomes pending
+	prefixLock                       // exclusive while a key prefix is set
 )
 
-// advise takes an advisory lock until the transaction ends.
-func (c *Catalog) advise(ctx context.Context, tx *sql.Tx, lock int, shared bool) error {
+// advisoryLock takes an advisory lock until the transaction ends.
+func (c *Catalog) advisoryLock(ctx context.Context, tx *sql.Tx, lock int, shared bool) error {
 	if !c.postgres {
 		return nil
 	}
@@ -37,9 +37,9 @@ func (c *Catalog) advise(ctx context.Context, tx *sql.Tx, lock int, shared bool)
 const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND key_prefix <= $2 AND key_prefix >=
 	coalesce((SELECT max(key_prefix) FROM tenants WHERE key_prefix <> '' AND key_prefix <= $1), '') ORDER BY key_prefix`
 
-// outside lists which of the keys, given in order, lie outside the tenant's own key prefix or, while
-// it has none, inside another's.
-func (c *Catalog) outside(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
+// foreignKeys lists those of the sorted keys that the tenant may not name: they do not begin with its
+// own key prefix or, while it has none, begin with another tenant's.
+func (c *Catalog) foreignKeys(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
 	if own, err = c.ownPrefix(ctx, tx, tenant, keys); err != nil {
 		return nil, "", err
 	}
@@ -61,13 +61,13 @@ func (c *Catalog) outside(ctx context.Context, tx *sql.Tx, tenant string, keys [
 	return list, own, nil
 }
 
-// ownPrefix gives the tenant's key prefix, which stays until the transaction ends. Prefixes that others
-// only want are void when one of the keys begins with them: their setters count again.
+// ownPrefix gives the tenant's key prefix, which does not change until the transaction ends. Other
+// tenants' pending prefixes that one of the keys begins with are cleared: they are counted again.
 func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (own string, err error) {
-	if err := c.advise(ctx, tx, namingLock, true); err != nil {
+	if err := c.advisoryLock(ctx, tx, keyNamesLock, true); err != nil {
 		return "", err
 	}
-	wanted := map[string]string{} // by tenant
+	pending := map[string]string{} // by tenant
 	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var id, prefix string
 		err := rows.Scan(&id, &prefix)
@@ -76,31 +76,31 @@ func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys
 			return struct{}{}, err
 		}
 		if i, _ := slices.BinarySearch(keys, prefix); i < len(keys) && strings.HasPrefix(keys[i], prefix) {
-			wanted[id] = prefix
+			pending[id] = prefix
 		}
 		return struct{}{}, err
 	}, ownPrefixSQL, tenant)
-	for _, id := range slices.Sorted(maps.Keys(wanted)) {
-		ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_wanted = '' WHERE id = $1 AND key_prefix_wanted = $2`, id, wanted[id]))
+	for _, id := range slices.Sorted(maps.Keys(pending)) {
+		ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, id, pending[id]))
 		if err != nil {
 			return "", err
 		}
 		if !ok {
-			return "", errPrefixMoved
+			return "", errPrefixChanged
 		}
 	}
 	return own, err
 }
 
 const ownPrefixSQL = `SELECT id, key_prefix FROM tenants WHERE id = $1
-	UNION ALL SELECT id, key_prefix_wanted FROM tenants WHERE key_prefix_wanted <> '' AND id <> $1`
+	UNION ALL SELECT id, key_prefix_pending FROM tenants WHERE key_prefix_pending <> '' AND id <> $1`
 
-// errPrefixMoved says that another tenant's key prefix was set or wanted anew after it was read.
-var errPrefixMoved = errors.New("a key prefix changed meanwhile")
+// errPrefixChanged says that another tenant's pending key prefix changed after it was read.
+var errPrefixChanged = errors.New("a key prefix changed meanwhile")
 
-// withoutHeld leaves out the keys of a table (column key) that tenant $1 holds: those stay as they
-// are, whatever prefix was set since.
-func withoutHeld(ctx context.Context, tx *sql.Tx, list []string, keys string, args ...any) ([]string, error) {
+// exceptOwned removes from list the keys that tenant $1 owns already: a prefix that was set later does
+// not take them away. keys is a table whose column key has all of the list.
+func exceptOwned(ctx context.Context, tx *sql.Tx, list []string, keys string, args ...any) ([]string, error) {
 	held, err := textColumn(ctx, tx, `SELECT o.key FROM `+keys+` s JOIN objects o ON o.key = s.key WHERE o.tenant = $1`, args...)
 	known := make(map[string]bool, len(held))
 	for _, key := range held {
@@ -109,7 +109,7 @@ func withoutHeld(ctx context.Context, tx *sql.Tx, list []string, keys string, ar
 	return slices.DeleteFunc(list, func(key string) bool { return known[key] }), err
 }
 
-// outsideReason says what is wrong with a key that the tenant may not name, and nothing of others.
+// outsideReason says why the tenant may not name a key, and nothing about other tenants.
 func outsideReason(field, prefix string) string {
 	if prefix != "" {
 		return fmt.Sprintf("%s must begin with %q, this tenant's key prefix", field, prefix)
@@ -121,27 +121,27 @@ func foreignReason(field string) string {
 	return field + " names an object that is not this tenant's"
 }
 
-// insidePrefixes refuses staged keys, given in order, that the tenant may not name, by the first line
-// that names one. Keys that it holds already are exempt.
-func (r *registration) insidePrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
-	list, own, err := r.c.outside(ctx, r.tx, r.tenant, keys)
+// checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the
+// staged ones, sorted. Keys that the tenant owns already are exempt.
+func (r *registration) checkPrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
+	list, own, err := r.c.foreignKeys(ctx, r.tx, r.tenant, keys)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if list, err = withoutHeld(ctx, r.tx, list, "stage_objects", r.tenant); err != nil || len(list) == 0 {
+	if list, err = exceptOwned(ctx, r.tx, list, "stage_objects", r.tenant); err != nil || len(list) == 0 {
 		return err
 	}
 	first := slices.MinFunc(list, func(a, b string) int { return named[a].line - named[b].line })
 	return refuse(named[first].line, domain.KindInvalid, "%s", outsideReason(fmt.Sprintf("%q", named[first].field), own))
 }
 
-// insidePrefix refuses a key that the tenant may not name and does not hold already.
-func (c *Catalog) insidePrefix(ctx context.Context, tx *sql.Tx, tenant, key string) error {
-	list, own, err := c.outside(ctx, tx, tenant, []string{key})
+// checkPrefix refuses a key that the tenant may not name and does not own already.
+func (c *Catalog) checkPrefix(ctx context.Context, tx *sql.Tx, tenant, key string) error {
+	list, own, err := c.foreignKeys(ctx, tx, tenant, []string{key})
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	if list, err = withoutHeld(ctx, tx, list, "(SELECT CAST($2 AS TEXT) AS key)", tenant, key); err != nil || len(list) == 0 {
+	if list, err = exceptOwned(ctx, tx, list, "(SELECT CAST($2 AS TEXT) AS key)", tenant, key); err != nil || len(list) == 0 {
 		return err
 	}
 	return domain.Errorf(domain.KindInvalid, "%s", outsideReason("the object key", own))

@@ -10,28 +10,29 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// A key prefix is set in three steps, so that nobody who names keys waits while those inside it are
-// counted. First it is wanted: who began to name keys before is waited for. Then others' keys inside
-// are counted. At last it is set, unless somebody else named a key inside meanwhile: that voids the wish.
+// A key prefix is set in three steps, so that registrations do not wait while keys are counted. First
+// it is written down as pending; that step waits for the transactions that began to name keys before.
+// Then other tenants' keys under it are counted. Last it is set, unless another tenant has named a key
+// under it meanwhile: that clears the pending prefix, and all steps are repeated.
 
-// errUnwanted says that the key prefix which a change sets is not wanted, or no longer.
-var errUnwanted = domain.Errorf(domain.KindConflict, "the key prefix changed meanwhile; set it again")
+// errNotPending says that the key prefix which a change sets is not pending, or no longer.
+var errNotPending = domain.Errorf(domain.KindConflict, "the key prefix changed meanwhile; set it again")
 
-// changing runs set, which applies a change to a tenant in one transaction, with the key prefix that it
-// sets wanted before.
-func (c *Catalog) changing(ctx context.Context, tenant string, change func(*domain.Tenant), set func(*sql.Tx) error) error {
+// withPendingPrefix makes the key prefix that a change sets pending, then runs set, which applies the
+// change to the tenant in one transaction.
+func (c *Catalog) withPendingPrefix(ctx context.Context, tenant string, change func(*domain.Tenant), set func(*sql.Tx) error) error {
 	for {
-		if err := c.wantPrefix(ctx, tenant, change); err != nil {
+		if err := c.setPendingPrefix(ctx, tenant, change); err != nil {
 			return err
 		}
-		if err := c.update(ctx, set); !errors.Is(err, errUnwanted) {
+		if err := c.update(ctx, set); !errors.Is(err, errNotPending) {
 			return err
 		}
 	}
 }
 
-// wantPrefix does the first two steps for a change that sets a key prefix, and nothing for others.
-func (c *Catalog) wantPrefix(ctx context.Context, id string, change func(*domain.Tenant)) error {
+// setPendingPrefix does the first two steps. It does nothing for a change that sets no key prefix.
+func (c *Catalog) setPendingPrefix(ctx context.Context, id string, change func(*domain.Tenant)) error {
 	t, err := c.Tenant(ctx, id)
 	if err != nil {
 		return err
@@ -45,10 +46,10 @@ func (c *Catalog) wantPrefix(ctx context.Context, id string, change func(*domain
 		return err
 	}
 	err = c.update(ctx, func(tx *sql.Tx) error {
-		if err := c.advise(ctx, tx, namingLock, false); err != nil {
+		if err := c.advisoryLock(ctx, tx, keyNamesLock, false); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_wanted = $2 WHERE id = $1`, id, t.KeyPrefix)
+		_, err := tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = $2 WHERE id = $1`, id, t.KeyPrefix)
 		return err
 	})
 	if err != nil {
@@ -57,28 +58,27 @@ func (c *Catalog) wantPrefix(ctx context.Context, id string, change func(*domain
 	return noneInside(ctx, c.read, id, t.KeyPrefix)
 }
 
-// settlePrefix is the last step: the tenant's row is locked.
-func (c *Catalog) settlePrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+// commitPrefix is the last step. The tenant's row is locked.
+func (c *Catalog) commitPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
 	if prefix == "" {
 		return nil
 	}
-	ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_wanted = '' WHERE id = $1 AND key_prefix_wanted = $2`, tenant, prefix))
+	ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, tenant, prefix))
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return errUnwanted
+		return errNotPending
 	}
 	return c.notNested(ctx, tx, tenant, prefix)
 }
 
-// firstPrefix makes sure that a key prefix can be that of a new tenant, which holds no keys that would
-// be counted with the others'.
-func (c *Catalog) firstPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+// checkFirstPrefix refuses a new tenant's key prefix that another tenant's keys or prefix exclude.
+func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
 	if prefix == "" {
 		return nil
 	}
-	if err := c.advise(ctx, tx, namingLock, false); err != nil {
+	if err := c.advisoryLock(ctx, tx, keyNamesLock, false); err != nil {
 		return err
 	}
 	if err := c.notNested(ctx, tx, tenant, prefix); err != nil {
@@ -87,10 +87,10 @@ func (c *Catalog) firstPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix st
 	return noneInside(ctx, tx, tenant, prefix)
 }
 
-// notNested refuses a prefix that lies within another tenant's, or the other way round. No other is
-// set until the transaction ends.
+// notNested refuses a prefix that begins with another tenant's, or the other way round. Until the
+// transaction ends, no other prefix can be set.
 func (c *Catalog) notNested(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
-	if err := c.advise(ctx, tx, settingLock, false); err != nil {
+	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
 	}
 	var other, has string
@@ -103,10 +103,10 @@ func (c *Catalog) notNested(ctx context.Context, tx *sql.Tx, tenant, prefix stri
 	if err != nil {
 		return err
 	}
-	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s lie one within the other; choose another one", prefix, has, other)
+	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s are nested; choose a prefix outside the other one", prefix, has, other)
 }
 
-// noneInside refuses a prefix under which other tenants hold keys, and counts those.
+// noneInside refuses a prefix under which other tenants hold keys, and gives their number.
 func noneInside(ctx context.Context, q querier, tenant, prefix string) error {
 	total := 0
 	holders, err := collect(ctx, q, func(rows *sql.Rows) (holder string, err error) {

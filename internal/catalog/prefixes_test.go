@@ -29,7 +29,7 @@ func TestPrefixWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.insidePrefix(t.Context(), tx, "other", "acme/theirs"); err != nil {
+	if err := c.checkPrefix(t.Context(), tx, "other", "acme/theirs"); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -73,13 +73,13 @@ func TestWantedPrefix(t *testing.T) {
 			for _, step := range []struct {
 				tenant, key string
 				want        error
-			}{{"other", "acme/theirs", errUnwanted}, {"acme", "acme/own", nil}} {
+			}{{"other", "acme/theirs", errNotPending}, {"acme", "acme/own", nil}} {
 				if step.want == nil { // the other's key is gone, by hand
 					if _, err := c.write.ExecContext(t.Context(), `DELETE FROM objects`); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := c.wantPrefix(t.Context(), "acme", change); err != nil {
+				if err := c.setPendingPrefix(t.Context(), "acme", change); err != nil {
 					t.Fatal(err)
 				}
 				for _, key := range []string{step.key, "beside"} {

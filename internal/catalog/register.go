@@ -86,13 +86,13 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump) (late in
 		if i > 0 && k.HourKey == keys[i-1].HourKey {
 			continue
 		}
-		room := c.room(builds[k.Hour])
+		delay := c.rebuildDelay(builds[k.Hour])
 		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, wanted) VALUES ($1, $2, $3, $4, 1)
 			ON CONFLICT (tenant, day, hour) DO UPDATE SET wanted = hours.wanted + 1,
 				state = CASE WHEN hours.state = 'no_data' THEN $4 ELSE hours.state END,
 				due_us = CASE WHEN hours.planned AND hours.state <> 'expired' AND (hours.due_us IS NULL OR hours.due_us > $5)
 					THEN $5 ELSE hours.due_us END`,
-			tenant, day, k.Hour, state, d.dueAfter(room, 0, room))
+			tenant, day, k.Hour, state, d.dueAfter(delay, 0, delay))
 		if err != nil {
 			return 0, err
 		}

@@ -210,26 +210,27 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
 		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
 
-// nextLook is when missing sources are looked for after so many looks; null when they are not any
-// more. Somebody may bring back unreadable ones at any time, so these are looked for until the day ends.
-func (c *Catalog) nextLook(d lockedDay, missing []Missing, looks int, buildUS int64) any {
-	unreadable := func(m Missing) bool { return m.Reason == Unreadable }
+// nextRecheck gives when missing sources are looked for again after so many rechecks; null means never.
+// Unreadable ones can come back at any time, so they are looked for until the day ends.
+func (c *Catalog) nextRecheck(d lockedDay, missing []Missing, rechecks int, buildUS int64) any {
+	unreadable := func(m Missing) bool { return m.Reason == ReasonUnreadable }
 	absent := func(m Missing) bool { return !unreadable(m) }
 	waits := []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
 	switch last := len(waits) - 1; {
 	case !slices.ContainsFunc(missing, absent):
-		looks = last
-	case looks > last && slices.ContainsFunc(missing, unreadable):
-		looks = last
-	case looks > last:
+		rechecks = last
+	case rechecks > last && slices.ContainsFunc(missing, unreadable):
+		rechecks = last
+	case rechecks > last:
 		return nil
 	}
-	return d.dueAfter(waits[looks].Microseconds(), c.rules.LateDelay.Microseconds(), c.room(buildUS))
+	return d.dueAfter(waits[rechecks].Microseconds(), c.rules.LateDelay.Microseconds(), c.rebuildDelay(buildUS))
 }
 
 // Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
-// looked at again later: three times in all, and without end where one is unreadable. It does nothing for an archive that its hour no longer
-// serves or that is not due to be looked at: another sweeper was faster.
+// looked at again later: three times in all, or until the day ends where one is unreadable. It does
+// nothing for an archive that its hour no longer serves or that is not due to be looked at: another
+// sweeper was faster.
 func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 	a := r.ServedArchive
 	return c.update(ctx, func(tx *sql.Tx) error {
@@ -243,11 +244,11 @@ func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
 			return err
 		}
-		var looks int
+		var rechecks int
 		var took int64
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5 RETURNING recheck_step, build_us`,
-			a.Tenant, a.Day, a.Hour, a.ObjectKey, at).Scan(&looks, &took)
+			a.Tenant, a.Day, a.Hour, a.ObjectKey, at).Scan(&rechecks, &took)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -255,7 +256,7 @@ func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_us = $4 WHERE tenant = $1 AND day = $2 AND hour = $3`,
-			a.Tenant, a.Day, a.Hour, c.nextLook(d, r.Missing, looks, took))
+			a.Tenant, a.Day, a.Hour, c.nextRecheck(d, r.Missing, rechecks, took))
 		return err
 	})
 }

@@ -33,7 +33,7 @@ func checkTenant(t domain.Tenant) error {
 	return nil
 }
 
-// checkNew refuses what can be refused without keeping anybody waiting.
+// checkNew does the checks of a new tenant that need no lock.
 func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
 		return err
@@ -55,7 +55,7 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Ten
 }
 
 func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
-	if err := c.firstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
+	if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 		return t, err
 	}
 	at, err := now(ctx, tx)
@@ -89,7 +89,7 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // key prefix that can't be the tenant's, KindUnavailable for a change of the retention while the clock
 // is in doubt.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
-	err = c.changing(ctx, id, change, func(tx *sql.Tx) (err error) {
+	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
 		t, err = c.setTenant(ctx, tx, id, change)
 		return err
 	})
@@ -110,7 +110,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 		return t, err
 	}
 	if before.KeyPrefix != t.KeyPrefix {
-		if err := c.settlePrefix(ctx, tx, id, t.KeyPrefix); err != nil {
+		if err := c.commitPrefix(ctx, tx, id, t.KeyPrefix); err != nil {
 			return t, err
 		}
 	}
@@ -119,13 +119,13 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 			return t, err
 		}
 	}
-	grown := 0 // the planner looks for days of which nothing was registered
+	backfill := 0 // past days without recordings are to be planned
 	if t.Recordings && !before.Recordings || t.RetentionDays > before.RetentionDays {
-		grown = 1
+		backfill = 1
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
-		download_limit = $7, key_prefix = $8, grown = grown + $9 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
-		t.KeyPrefix, grown)
+		download_limit = $7, key_prefix = $8, backfill = backfill + $9 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
+		t.KeyPrefix, backfill)
 	return t, err
 }
 

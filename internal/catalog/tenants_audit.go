@@ -56,7 +56,7 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 
 // SetTenantAudited is SetTenant with its line in the audit log, which says what it changed.
 func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
-	err = c.changing(ctx, id, change, func(tx *sql.Tx) (err error) {
+	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
 		var before domain.Tenant
 		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
 			before = *t

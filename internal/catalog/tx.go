@@ -100,7 +100,7 @@ func ignoreDone(err error) error {
 
 // raced says whether repeating the whole transaction can help.
 func raced(err error) bool {
-	if errors.Is(err, errMoved) || errors.Is(err, errPrefixMoved) {
+	if errors.Is(err, errMoved) || errors.Is(err, errPrefixChanged) {
 		return true
 	}
 	var pg *pgconn.PgError

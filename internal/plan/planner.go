@@ -30,12 +30,12 @@ type Quiet interface {
 	LongestRetention(ctx context.Context) (int, error)
 }
 
-// Grown is what the catalog knows of tenants of which more days are to be planned.
-type Grown interface {
-	Grown(ctx context.Context) (bool, error)
-	GrownTenants(ctx context.Context, limit int) ([]catalog.GrownTenant, error)
-	QuietDaysOf(ctx context.Context, t catalog.GrownTenant, until domain.Day, limit int) ([]catalog.DayKey, error)
-	Settled(ctx context.Context, t catalog.GrownTenant) error
+// Backfill is what the catalog knows of tenants whose past days without recordings are to be planned.
+type Backfill interface {
+	NeedsBackfill(ctx context.Context) (bool, error)
+	BackfillTenants(ctx context.Context, limit int) ([]catalog.BackfillTenant, error)
+	BackfillDays(ctx context.Context, t catalog.BackfillTenant, until domain.Day, limit int) ([]catalog.DayKey, error)
+	BackfillDone(ctx context.Context, t catalog.BackfillTenant) error
 }
 
 // Hours is what the catalog does with hours that nobody builds.
@@ -70,7 +70,7 @@ type Windows interface {
 type Catalog interface {
 	Days
 	Quiet
-	Grown
+	Backfill
 	Hours
 	Dispatches
 	Clock

@@ -53,10 +53,10 @@ func TestTenantsGrow(t *testing.T) {
 	w := newWorld(t)
 	w.tenant("old", 3)
 	p := w.planner(plan.Config{MaxDays: 4})
-	grown := func(want bool) {
+	needsBackfill := func(want bool) {
 		t.Helper()
-		if got, err := p.Grown(t.Context()); err != nil || got != want {
-			t.Errorf("grown: %v, want %v; error %v", got, want, err)
+		if got, err := p.NeedsBackfill(t.Context()); err != nil || got != want {
+			t.Errorf("needs backfill: %v, want %v; error %v", got, want, err)
 		}
 	}
 	set := func(id string, change func(*domain.Tenant)) {
@@ -64,23 +64,23 @@ func TestTenantsGrow(t *testing.T) {
 		_, err := w.catalog.SetTenant(t.Context(), id, change)
 		w.must(err)
 	}
-	grown(true)
+	needsBackfill(true)
 	if r := w.heal(p); r.Quiet != 3 || r.More {
 		t.Errorf("at the start: %+v", r)
 	}
-	grown(false)
+	needsBackfill(false)
 	w.tenant("new", 3)
 	w.tenant("newer", 3)
-	grown(true)
+	needsBackfill(true)
 	if r := w.heal(p); r.Quiet != 4 || !r.More {
 		t.Errorf("new tenants: %+v", r)
 	}
 	if r := w.heal(p); r.Quiet != 2 || r.More {
 		t.Errorf("what was left: %+v", r)
 	}
-	grown(false)
+	needsBackfill(false)
 	set("new", func(t *domain.Tenant) { t.Recordings = false })
-	grown(false)
+	needsBackfill(false)
 	w.at(night().Add(24 * time.Hour))
 	p = w.planner(plan.Config{})
 	w.must(w.catalog.PauseDeletions(t.Context(), 0))
@@ -88,16 +88,16 @@ func TestTenantsGrow(t *testing.T) {
 		t.Errorf("the next night of two tenants: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.Recordings = true })
-	grown(true)
+	needsBackfill(true)
 	if r := w.heal(p); r.Quiet != 1 || w.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
 		t.Errorf("the feature is on again: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.RetentionDays = 30 })
-	grown(true)
+	needsBackfill(true)
 	if r := w.heal(p); r.Quiet != 0 { // what has ended stays so
 		t.Errorf("a longer retention: %+v", r)
 	}
-	grown(false)
+	needsBackfill(false)
 }
 
 // Nobody was up for two nights; one day has run past its retention by then.

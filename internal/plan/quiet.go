@@ -28,7 +28,7 @@ func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
 	if until == "" || !p.clock.calm {
 		return nil
 	}
-	budget, err := p.planGrown(ctx, r, until)
+	budget, err := p.planBackfill(ctx, r, until)
 	if err != nil || budget <= 0 {
 		return err
 	}
@@ -66,16 +66,16 @@ func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// planGrown plans the empty days of tenants of which more days count than
-// before. It says how many more days may be planned in this pass.
-func (p *Planner) planGrown(ctx context.Context, r *Report, until domain.Day) (budget int, err error) {
+// planBackfill plans the empty past days of tenants that need a backfill. It
+// gives how many more days may be planned in this pass.
+func (p *Planner) planBackfill(ctx context.Context, r *Report, until domain.Day) (budget int, err error) {
 	budget = p.cfg.MaxDays
-	tenants, err := p.catalog.GrownTenants(ctx, budget)
+	tenants, err := p.catalog.BackfillTenants(ctx, budget)
 	if err != nil {
 		return 0, err
 	}
 	for _, t := range tenants {
-		keys, err := p.catalog.QuietDaysOf(ctx, t, until, budget)
+		keys, err := p.catalog.BackfillDays(ctx, t, until, budget)
 		if err != nil {
 			return 0, err
 		}
@@ -86,7 +86,7 @@ func (p *Planner) planGrown(ctx context.Context, r *Report, until domain.Day) (b
 		if budget -= len(keys); budget <= 0 && done > 0 {
 			break // it may have more of them
 		}
-		if err := p.catalog.Settled(ctx, t); err != nil {
+		if err := p.catalog.BackfillDone(ctx, t); err != nil {
 			return 0, err
 		}
 		if budget <= 0 {
@@ -111,5 +111,7 @@ func (p *Planner) planEmpty(ctx context.Context, r *Report, keys []catalog.DayKe
 	return done, nil
 }
 
-// Grown says whether a whole pass would find a tenant of which more days are to be planned.
-func (p *Planner) Grown(ctx context.Context) (bool, error) { return p.catalog.Grown(ctx) }
+// NeedsBackfill says whether a whole pass would find a tenant that needs a backfill.
+func (p *Planner) NeedsBackfill(ctx context.Context) (bool, error) {
+	return p.catalog.NeedsBackfill(ctx)
+}

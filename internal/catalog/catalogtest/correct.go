@@ -75,7 +75,7 @@ func correctUploaded(b *bench) {
 	half := b.correction(rec, func(k *catalog.Correction) { k.Size = ptr(int64(20)) })
 	_, err = b.c.Correct(b.ctx, half)
 	b.wantKind(err, domain.KindConflict)
-	equal(b, "reason", domain.SafeMessage(err), "11 bytes with the CRC-32 00000007 were uploaded under this object key; to say that others are meant, give size and checksum")
+	equal(b, "reason", domain.SafeMessage(err), "11 bytes with the CRC-32 00000007 were uploaded under this object key; to correct the recording to other bytes, give both size and checksum")
 	b.rebuilding("after a refusal", 1, false)
 	b.correct(rec, func(k *catalog.Correction) { k.SessionID = ptr("s2") })
 	b.correct(rec, func(k *catalog.Correction) { k.Size, k.CRC32 = half.Size, ptr(uint32(8)) })

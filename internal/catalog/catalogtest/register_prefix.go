@@ -97,7 +97,7 @@ func keyPrefixRefused(b *bench) {
 	for _, prefix := range []string{"o/", "o/team/", "o/team/sub/"} {
 		err := b.setPrefix("acme", prefix)
 		b.wantKind(err, domain.KindConflict)
-		equal(b, "reason", domain.SafeMessage(err), fmt.Sprintf(`the key prefix %q and "o/team/" of tenant other lie one within the other; choose another one`, prefix))
+		equal(b, "reason", domain.SafeMessage(err), fmt.Sprintf(`the key prefix %q and "o/team/" of tenant other are nested; choose a prefix outside the other one`, prefix))
 	}
 	_, err := b.c.CreateTenant(b.ctx, domain.Tenant{ID: "new", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: "o/team/new/"})
 	b.wantKind(err, domain.KindConflict)

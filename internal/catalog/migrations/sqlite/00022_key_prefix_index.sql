@@ -1,9 +1,9 @@
 -- +goose Up
--- Find whose prefix an object key begins with.
+-- Finds the prefixes that an object key begins with.
 
 CREATE INDEX tenants_key_prefix ON tenants (key_prefix) WHERE key_prefix <> '';
-CREATE INDEX tenants_key_prefix_wanted ON tenants (key_prefix_wanted) WHERE key_prefix_wanted <> '';
+CREATE INDEX tenants_key_prefix_pending ON tenants (key_prefix_pending) WHERE key_prefix_pending <> '';
 
 -- +goose Down
-DROP INDEX tenants_key_prefix_wanted;
+DROP INDEX tenants_key_prefix_pending;
 DROP INDEX tenants_key_prefix;

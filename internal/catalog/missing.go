@@ -13,10 +13,10 @@ import (
 
 // Reasons for which a recording is in no archive, as metadata.json names them.
 const (
-	ReasonNotFound = "not_found"
-	ReasonSize     = "size_changed"
-	ReasonChecksum = "checksum_mismatch"
-	Unreadable     = string(domain.KindUnreadable) // it is there, and the store does not give its bytes
+	ReasonNotFound   = "not_found"
+	ReasonSize       = "size_changed"
+	ReasonChecksum   = "checksum_mismatch"
+	ReasonUnreadable = string(domain.KindUnreadable) // the object exists, but its bytes can't be read
 )
 
 // Missing is a recording that is not in an archive because its bytes are gone or changed.
@@ -26,25 +26,25 @@ type Missing struct {
 	Reason    string `json:"reason"`
 }
 
-// Lack is how many recordings are missing for one reason, and what an operator can do about them.
-type Lack struct {
+// MissingGroup is how many recordings are missing for one reason, and what an operator can do.
+type MissingGroup struct {
 	Reason string
 	Files  int
 	Advice string
 }
 
-// Lacks sums missing recordings up, by reason.
-func Lacks(missing []Missing) []Lack {
+// GroupMissing counts missing recordings by reason.
+func GroupMissing(missing []Missing) []MissingGroup {
 	counts := map[string]int{}
 	for _, m := range missing {
 		counts[m.Reason]++
 	}
-	var lacks []Lack
-	for _, l := range []Lack{
+	var lacks []MissingGroup
+	for _, l := range []MissingGroup{
 		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built"},
 		{ReasonSize, 0, "the object has another size than its recording: correct the size (callvault recording correct --size), or put the right bytes into the bucket and rebuild the hour"},
 		{ReasonChecksum, 0, "the object has another CRC-32 than its recording, or it changed while it was read: correct the checksum (callvault recording correct --crc32), or put the right bytes into the bucket and rebuild the hour"},
-		{Unreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for every 6 hours"},
+		{ReasonUnreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for every 6 hours"},
 	} {
 		if l.Files = counts[l.Reason]; l.Files > 0 {
 			lacks = append(lacks, l)
@@ -56,15 +56,14 @@ func Lacks(missing []Missing) []Lack {
 // Advice says in sentences why recordings are missing, and what helps.
 func Advice(missing []Missing) string {
 	var all []string
-	for _, l := range Lacks(missing) {
+	for _, l := range GroupMissing(missing) {
 		all = append(all, fmt.Sprintf("%s (%d): %s", l.Reason, l.Files, l.Advice))
 	}
 	return strings.Join(all, ". ")
 }
 
-// keepFailedFiles writes down which files a build of a locked hour failed for; none takes away
-// what an earlier build left.
-func keepFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []Missing) error {
+// saveFailedFiles replaces the list of files for which the last build of a locked hour failed.
+func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []Missing) error {
 	if len(missing) == 0 {
 		_, err := tx.ExecContext(ctx, `DELETE FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour)
 		return err
@@ -78,8 +77,8 @@ func keepFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missin
 	return err
 }
 
-// failedFiles reads which files the last build of an hour failed for. A program that does not know
-// of them may have built the hour since: then no error stands.
+// failedFiles lists the files for which the last build of an hour failed. A program of a former version
+// may have built the hour since, without clearing the list: then the hour's row has no such error.
 func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []Missing, err error) {
 	var text string
 	err = tx.QueryRowContext(ctx, `SELECT f.missing FROM failed_files f
