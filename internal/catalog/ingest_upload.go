@@ -70,8 +70,8 @@ type Upload struct {
 
 // RegisterUpload keeps what the stored bytes are and bumps the hour of their recording, so that a
 // file that was missing until now is archived. Repeating it for bytes that stood already changes
-// nothing, unless their hour is served without them: they were lost meanwhile, and whoever brought
-// them back did not live to tell. Error: KindNotFound when the tenant has not reserved the key.
+// nothing, unless their hour is served without them or has failed for want of them: they were lost
+// meanwhile, and whoever brought them back did not live to tell. Error: KindNotFound when the tenant has not reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var day sql.NullString
@@ -82,7 +82,7 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 			return notFound(err, "the object key is not reserved")
 		}
 		if !u.New && size.Valid && size.Int64 == u.Size && crc.Valid && crc.Int64 == int64(u.CRC32) {
-			if missing, err := servedWithout(ctx, tx, tenant, domain.Day(day.String), u.Key); err != nil || !missing {
+			if missing, err := builtWithout(ctx, tx, tenant, domain.Day(day.String), u.Key); err != nil || !missing {
 				return err
 			}
 		}
@@ -104,20 +104,24 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 	})
 }
 
-// servedWithout says whether the hour of an object's recording serves an archive that was built
-// without its bytes, and no other is wanted.
-func servedWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, key string) (bool, error) {
-	var text string
-	err := tx.QueryRowContext(ctx, `SELECT a.missing FROM recordings r
-		JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour JOIN archives a ON a.object_key = h.archive
-		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3 AND h.wanted = h.built AND a.missing_count > 0`, tenant, day, key).Scan(&text)
+// builtWithout says whether the last build of an object's recording lacked its bytes: its hour serves
+// an archive without them and wants no other, or has failed for want of them and waits for its next try.
+func builtWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, key string) (bool, error) {
+	var hour int
+	var text sql.NullString
+	err := tx.QueryRowContext(ctx, `SELECT r.hour, a.missing FROM recordings r
+		LEFT JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour AND h.wanted = h.built
+		LEFT JOIN archives a ON a.object_key = h.archive AND a.missing_count > 0
+		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day, key).Scan(&hour, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	var missing []Missing
-	err = json.Unmarshal([]byte(text), &missing)
+	missing, err := failedFiles(ctx, tx, domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
+	if err == nil && text.Valid {
+		err = json.Unmarshal([]byte(text.String), &missing)
+	}
 	return slices.ContainsFunc(missing, func(m Missing) bool { return m.ObjectKey == key }), err
 }

@@ -215,6 +215,29 @@ func uploadOfMissing(b *bench) {
 	b.rebuilding("it is in the archive", 1, false)
 }
 
+// uploadOfFailed comes again, likewise, for an hour that has failed for want of the bytes: once without
+// an archive, and once while it serves a former one.
+func uploadOfFailed(b *bench) {
+	rec := b.recording(1, "s1")
+	b.takeRecordings(rec)
+	b.plan()
+	_, err := b.c.ReserveUpload(b.ctx, b.tenant, rec.ObjectKey)
+	b.must(err)
+	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7}
+	b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+	for range 2 {
+		b.force(1)
+		b.must(b.c.Fail(b.ctx, b.claim(1), catalog.Failure{Kind: domain.KindAllMissing, Final: true,
+			Missing: []catalog.Missing{{ObjectKey: rec.ObjectKey, Reason: catalog.ReasonNotFound}}}))
+		equal(b, "waits for its next try", b.hour(1).Due.After(b.now().Add(50*time.Minute)), true)
+		b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+		equal(b, "due soon", b.hour(1).Due.Before(b.now().Add(10*time.Minute)), true)
+		b.settle(1)
+		b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
+		b.rebuilding("it is in the archive", 1, false)
+	}
+}
+
 func uploadFirst(b *bench) {
 	rec := b.recording(1, "s1")
 	rec.Size = nil

@@ -40,6 +40,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"uploads":                       uploads,
 		"upload before its recording":   uploadFirst,
 		"upload of a missing one":       uploadOfMissing,
+		"upload of a failed hour's":     uploadOfFailed,
 		"upload of another tenant":      uploadForeign,
 		"batches meet":                  batchesMeet,
 		"repeats meet":                  repeatsMeet,
