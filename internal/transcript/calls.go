@@ -32,7 +32,7 @@ type Call struct {
 func Calls(r io.Reader) ([]Call, error) {
 	s := newScanner(r, maxTurn)
 	f := &finder{}
-	valid := s.turns(f.element) == nil
+	valid := s.turns(f.element, func() { *f = finder{} }) == nil
 	_, more := s.next()
 	if err := s.drain(); err != nil {
 		return nil, err
@@ -43,8 +43,9 @@ func Calls(r io.Reader) ([]Call, error) {
 	return f.calls, nil
 }
 
-// turns passes one value and gives each turn in it to fn, whose error ends it.
-func (s *scanner) turns(fn func(element []byte) error) error {
+// turns passes one value and gives each turn in it to fn, whose error ends it. Of an object these are the
+// turns of its first array, and, after again, which may be nil, those of its array with the calls.
+func (s *scanner) turns(fn func(element []byte) error, again func()) error {
 	array := func(depth int) error {
 		return s.array(depth, func() error {
 			if _, ok := s.next(); !ok {
@@ -66,8 +67,11 @@ func (s *scanner) turns(fn func(element []byte) error) error {
 		found := false
 		return s.object(0, func(name string) error {
 			c, _ := s.next()
-			if found || c != '[' || !holdsTurns(name) {
+			switch richer := again != nil && holdsCalls(name); {
+			case c != '[' || !holdsTurns(name) || found && !richer:
 				return s.value(1)
+			case found:
+				again()
 			}
 			found = true
 			return array(1)
@@ -84,6 +88,7 @@ type finder struct {
 	ids       map[string][]int
 	names     map[string][]int
 	anonymous map[string][]int // by the function's name, those without an id
+	events    events
 }
 
 // element looks into one turn.
@@ -91,7 +96,12 @@ func (f *finder) element(text []byte) error {
 	if !mayCall(text) {
 		return nil
 	}
-	if o, ok := parse(text); ok {
+	o, ok := parse(text)
+	if !ok {
+		return nil
+	}
+	o, id := o.item()
+	if o.kind() == kindOther || f.events.first(id) {
 		f.turn(o, moment{}, 0)
 	}
 	return nil

@@ -9,6 +9,7 @@ import "strings"
 //	callvault          an array         speaker  text                                  timestamp
 //	chat completions   messages         role     content: text, or parts with text     created_at
 //	realtime           items            role     content parts: transcript, text       -
+//	realtime events    an array: item   role     as realtime, or the event's transcript as logged
 //	agent sessions     items            role     content: texts, or parts              created_at
 //	generated content  contents         role     parts with text                       -
 //	call reports       messages         role     message                               secondsFromStart, time
@@ -25,12 +26,23 @@ func holdsTurns(name string) bool {
 	return false
 }
 
-// roleOf says who spoke by a turn's word for it; "" for whom nobody heard: prompts and tools.
-func roleOf(word string) string {
-	switch word = plainName(word); {
+// holdsCalls says whether an object's array by this name has the calls too, which another array of it lacks.
+func holdsCalls(name string) bool { return plainName(name) == "transcriptwithtoolcalls" }
+
+// ofItem tells the types of events of a realtime session that carry an item.
+func ofItem(word string) bool {
+	return strings.HasPrefix(word, "conversation.item.") || strings.HasPrefix(word, "response.outputitem.")
+}
+
+// heard is the type of the event that tells what the user was heard to say.
+const heard = "conversation.item.inputaudiotranscription.completed"
+
+// role says who spoke; "" for whom nobody heard: prompts and tools. A model speaks in parts only.
+func (o object) role() string {
+	switch word := plainName(o.text(whoNames()...)); {
 	case word == "", ofFunction(word), word == "system", word == "developer":
 		return ""
-	case word == "agent", word == "assistant", word == "bot", word == "model":
+	case word == "agent", word == "assistant", word == "bot", word == "model" && !isNull(o["parts"]):
 		return RoleAgent
 	}
 	return RoleUser

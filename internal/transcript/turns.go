@@ -35,12 +35,13 @@ var errStopped = errors.New("nobody wants more turns")
 func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
 		s := newScanner(r, maxSpoken)
+		var told events
 		err := s.turns(func(element []byte) error {
-			if turn, ok := spoken(element); ok && !yield(turn, nil) {
+			if turn, id, ok := spoken(element); ok && told.first(id) && !yield(turn, nil) {
 				return errStopped
 			}
 			return nil
-		})
+		}, nil)
 		if errors.Is(err, errStopped) {
 			return
 		}
@@ -72,23 +73,24 @@ func Count(r io.Reader) (*int, error) {
 	return &n, nil
 }
 
-// spoken reads one turn; ok is false for what nobody said.
-func spoken(text []byte) (turn Turn, ok bool) {
+// spoken reads one turn, and its item's id when an event tells of it; ok is false for what nobody said.
+func spoken(text []byte) (turn Turn, id string, ok bool) {
 	o, ok := parse(text)
-	if !ok || ofFunction(plainName(o.text("type"))) {
-		return turn, false
+	if !ok {
+		return turn, "", false
 	}
-	turn.Role = roleOf(o.text(whoNames()...))
-	if turn.Role == "" {
-		return turn, false
+	o, id = o.item()
+	turn.Role = o.role()
+	if turn.Role == "" || ofFunction(plainName(o.text("type"))) {
+		return turn, "", false
 	}
 	turn.Text = o.said(0)
 	if turn.Text == "" {
-		return turn, false
+		return turn, "", false
 	}
 	at := o.moment(moment{})
 	turn.At, turn.Offset = at.time, at.offset
-	return turn, true
+	return turn, id, true
 }
 
 // said gives the words of a turn or a part of one: of its values that can have some, the first that has.

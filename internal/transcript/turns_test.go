@@ -12,6 +12,7 @@ func TestTurns(t *testing.T) {
 		want      []string // role:text
 		bad       bool
 	}{
+		{"a model, which speaks in parts", `[{"role":"model","text":"Hello"},{"role":"model","parts":[{"text":"Hi"}]}]`, []string{"user:Hello", "agent:Hi"}, false},
 		{"speakers", `[{"speaker":"agent","text":"Hello"},{"speaker":"customer","text":"Hi"}]`, []string{"agent:Hello", "user:Hi"}, false},
 		{"roles", `[{"role":"Assistant","content":"a"},{"role":"bot","message":"b"},{"role":"system","text":"c"},{"role":"developer","text":"d"},{"role":"Guest","text":"e"}]`, []string{"agent:a", "agent:b", "user:e"}, false},
 		{"functions", `[{"role":"tool","content":"x"},{"role":"function","text":"y"},{"type":"function_call","role":"agent","text":"z"},{"role":"assistant","content":"said","tool_calls":[1]}]`, []string{"agent:said"}, false},
