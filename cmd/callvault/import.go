@@ -176,7 +176,7 @@ func (r importResult) text() string {
 	}
 	switch {
 	case r.TooLate == 1:
-		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; "+afterLate
+		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; " + afterLate
 	case r.TooLate > 1:
 		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; %s", r.TooLate, afterLate)
 	}

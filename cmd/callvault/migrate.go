@@ -47,6 +47,9 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 		return d.show(c.JSON, done, func() string {
 			text := fmt.Sprintf("schema steps taken: %d, signing keys made: %d, buckets %s and %s are there and can do what callvault relies on",
 				done.Migrations, done.Keys, p.Config.Recordings, p.Config.Archives)
+			if done.AdoptedFrom != "" {
+				text += "\ntaken over from installation " + done.AdoptedFrom + ": its archives stay, and nothing serves or deletes them"
+			}
 			if len(done.Without) > 0 {
 				text += "\nleft out, since the object store does not know it: " + strings.Join(done.Without, ", ")
 			}

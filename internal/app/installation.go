@@ -48,6 +48,7 @@ func (p *Parts) adopt(ctx context.Context, id string) error {
 	if err := p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "", catalog.ActionAdopt, detail); err != nil {
 		return err
 	}
+	p.prepared.AdoptedFrom = former
 	return b.Adopt(ctx, p.Config.Prefix, id)
 }
 

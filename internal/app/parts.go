@@ -100,7 +100,10 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 		_ = p.recall(ctx) // a catalog that can't tell can't do anything else either
 		return p, nil
 	}
-	_, err := p.prepare(ctx, false, false)
+	done, err := p.prepare(ctx, false, false)
+	if done.AdoptedFrom != "" {
+		log.Warn("the archives here are another catalog's, which is lost; they stay, and nothing serves or deletes them", zap.String("installation", done.AdoptedFrom))
+	}
 	return p, err
 }
 
@@ -194,6 +197,8 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 type Prepared struct {
 	Migrations int `json:"migrations"` // schema steps taken
 	Keys       int `json:"keys"`       // signing keys made
+	// AdoptedFrom is the installation that the archives bucket's keys were taken over from.
+	AdoptedFrom string `json:"adoptedFrom,omitempty"`
 	StoreTried
 }
 

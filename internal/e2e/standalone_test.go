@@ -106,7 +106,9 @@ func TestStandaloneWithoutItsCatalog(t *testing.T) {
 	for _, path := range lost {
 		w.must(os.Remove(path))
 	}
-	w.ok("migrate", "up")
+	if out := w.ok("migrate", "up"); !strings.Contains(out, "taken over from installation ") {
+		t.Errorf("migrate up says %q", out)
+	}
 	if out := w.ok("audit", "--from", "today", "--to", "today"); len(lost) == 0 || strings.Count(out, `"bucket.adopt"`) != 1 {
 		t.Errorf("%d files were lost, and the audit log says %s", len(lost), out)
 	}
