@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 )
 
 func mustLock(t *testing.T, dir string) *DataDir {
@@ -162,5 +163,28 @@ func TestAbandoned(t *testing.T) {
 	}
 	if err := next.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A command finds the outside object store of the process that it runs beside.
+func TestBesideAnOutsideStore(t *testing.T) {
+	dir := mustLock(t, t.TempDir())
+	err := dir.Publish(Runtime{
+		DatabaseURL: "sqlite://" + filepath.Join(dir.Path(), catalogName), RedisURL: "redis://127.0.0.1:1", S3Endpoint: "http://s3.test",
+		S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Config{}
+	cfg.Data, cfg.Recordings, cfg.Archives = dir.Path(), "recordings", "archives"
+	g := NewGroup(zap.NewNop(), time.Second)
+	defer func() { _ = g.Abandon(nil) }() // it only reads
+	p, err := Open(t.Context(), cfg, nil, false, g, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.embeddedStore || p.Config.S3Endpoint != "http://s3.test" {
+		t.Errorf("the store is %q, embedded: %t", p.Config.S3Endpoint, p.embeddedStore)
 	}
 }

@@ -78,7 +78,7 @@ func (p *Parts) lend(ctx context.Context, g *Group, s *doctor.Subject, log *zap.
 	if p.Beside != nil {
 		s.Running = p.Beside.URL
 		p.Beside.Fill(&p.Config.Parts)
-		if s.EmbeddedObjects {
+		if s.EmbeddedObjects = s.EmbeddedObjects && !p.Beside.OutsideS3; s.EmbeddedObjects {
 			disk, err = embedded.OpenDisk(objectsDir(p.Config.Data))
 		}
 	} else {

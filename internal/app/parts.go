@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	switch {
 	case p.Beside != nil:
 		p.Beside.Fill(&p.Config.Parts)
-		if noObjects {
+		if noObjects && !p.Beside.OutsideS3 {
 			d, err := embedded.OpenDisk(objectsDir(cfg.Data))
 			if err != nil {
 				return nil, err

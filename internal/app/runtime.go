@@ -24,6 +24,7 @@ type Runtime struct {
 	S3Region    string    `json:"s3Region"`
 	S3AccessKey string    `json:"s3AccessKey"`
 	S3SecretKey string    `json:"s3SecretKey"`
+	OutsideS3   bool      `json:"outsideS3,omitempty"` // the object store is not the embedded one
 }
 
 // String leaves the credentials out, so that a careless print does not show them.

@@ -43,7 +43,7 @@ func (b *Bucket) Owner(ctx context.Context, prefix string) (string, error) {
 	}
 	var m marker
 	if json.Unmarshal(text, &m) != nil || m.Installation == "" {
-		return "", domain.Errorf(domain.KindConflict, "%s/%s is no marker of callvault's; choose another CALLVAULT_ARCHIVES_PREFIX or bucket",
+		return "", domain.Errorf(domain.KindConflict, "%s/%s is no marker of callvault's; choose another CALLVAULT_ARCHIVES_PREFIX or bucket, or delete that object where it is nobody's",
 			b.name, markerKey(prefix))
 	}
 	return m.Installation, nil
