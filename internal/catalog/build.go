@@ -155,9 +155,11 @@ func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []Size) error {
 		rows[i] = fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT))", len(args)+1, len(args)+2)
 		args = append(args, s.ObjectKey, s.Bytes)
 	}
-	_, err := c.write.ExecContext(ctx, `UPDATE recordings SET size = s.column2 FROM (VALUES `+strings.Join(rows, ", ")+`) s
-		WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND size IS NULL`, args...)
-	return translate(err)
+	return c.update(ctx, func(tx *sql.Tx) error { // it may meet a registration that locks the rows in another order
+		_, err := tx.ExecContext(ctx, `UPDATE recordings SET size = s.column2 FROM (VALUES `+strings.Join(rows, ", ")+`) s
+			WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND size IS NULL`, args...)
+		return err
+	})
 }
 
 // StartArchive makes the archive's row, before its first byte is sent.

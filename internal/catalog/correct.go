@@ -250,7 +250,8 @@ func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, 
 	return at, ended, nil
 }
 
-// writeCorrection writes the corrected recording, and keeps the values of its original line.
+// writeCorrection writes the corrected recording, and keeps the values of its original line. A size that
+// a build has learnt meanwhile stays.
 func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)
@@ -263,7 +264,7 @@ func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, aft
 		crc = int64(*after.CRC32)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET day = $4, hour = $5, conversation_id = $6, session_id = $7, message_id = $8, type = $9,
-		ts_us = $10, size = $11, crc32 = $12 WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
+		ts_us = $10, size = coalesce($11, size), crc32 = coalesce($12, crc32) WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
 		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, micros(after.Timestamp), valueOf(after.Size), crc); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func (b *bench) anything(random *rand.Rand, days []domain.Day, serial int) error
 	day := days[random.IntN(len(days))]
 	key := domain.HourKey{Tenant: b.tenant, Day: day, Hour: random.IntN(4)}
 	var err error
-	switch random.IntN(10) {
+	switch random.IntN(12) {
 	case 0, 1:
 		err = b.addSomewhere(random, days, serial)
 	case 2:
@@ -86,6 +87,8 @@ func (b *bench) anything(random *rand.Rand, days []domain.Day, serial int) error
 		if a := b.servedBy(key); a != nil {
 			_, err = b.c.Gone(b.ctx, catalog.ServedArchive{HourKey: key, ObjectKey: a.ObjectKey})
 		}
+	case 10, 11:
+		err = b.correctSomewhere(random, days, serial)
 	}
 	if isLost(err) {
 		return nil
@@ -106,7 +109,7 @@ func (b *bench) addSomewhere(random *rand.Rand, days []domain.Day, serial int) e
 	for i := range 5 {
 		size := int64(1000)
 		day := days[random.IntN(len(days))]
-		recs = append(recs, domain.Recording{ObjectKey: b.tenant + "/mix/" + string(rune('a'+i)) + "/" + time.Duration(serial).String(),
+		recs = append(recs, domain.Recording{ObjectKey: b.mixKey(i, serial),
 			ConversationID: "c", SessionID: "s", MessageID: int64(serial), Type: "agent_tts", Size: &size,
 			Timestamp: day.Start().Add(time.Duration(random.IntN(4)) * time.Hour)})
 	}
@@ -135,8 +138,26 @@ func (b *bench) buildSomehow(random *rand.Rand, key domain.HourKey) error {
 	case 1:
 		return b.c.Release(b.ctx, claim)
 	}
+	if len(in.Recordings) == 0 { // all were corrected away
+		return b.c.CommitEmpty(b.ctx, claim, in.Wanted)
+	}
 	return b.c.Commit(b.ctx, claim, builtOf(in))
 }
+
+// correctSomewhere moves some of the recordings that were added before.
+func (b *bench) correctSomewhere(random *rand.Rand, days []domain.Day, serials int) error {
+	for range 20 {
+		at := days[random.IntN(len(days))].Start().Add(time.Duration(random.IntN(4)) * time.Hour)
+		_, err := b.c.Correct(b.ctx, catalog.Correction{Tenant: b.tenant, ObjectKey: b.mixKey(random.IntN(5), random.IntN(serials+1)), Reason: "r",
+			Timestamp: &at, ConversationID: ptr([]string{"c", "d"}[random.IntN(2)])})
+		if err != nil && domain.KindOf(err) != domain.KindNotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) mixKey(i, serial int) string { return fmt.Sprintf("%s/mix/%d/%d", b.tenant, i, serial) }
 
 func (b *bench) lookAround(random *rand.Rand, days []domain.Day) error {
 	due, err := b.c.DueHours(b.ctx, "e", 5, 10)
