@@ -32,7 +32,7 @@ type Call struct {
 func Calls(r io.Reader) ([]Call, error) {
 	s := newScanner(r, maxTurn)
 	f := &finder{}
-	valid := s.turns(f.element, func() { *f = finder{} }) == nil
+	valid := s.turns(f.element, func() bool { return len(f.calls) > 0 }, func() { *f = finder{} }) == nil
 	_, more := s.next()
 	if err := s.drain(); err != nil {
 		return nil, err
@@ -44,8 +44,9 @@ func Calls(r io.Reader) ([]Call, error) {
 }
 
 // turns passes one value and gives each turn in it to fn, whose error ends it. Of an object these are the
-// turns of its first array, and, after again, which may be nil, those of its array with the calls.
-func (s *scanner) turns(fn func(element []byte) error, again func()) error {
+// turns of its first array in which something was found, and, after again, which may be nil, those of
+// its array with the calls.
+func (s *scanner) turns(fn func(element []byte) error, found func() bool, again func()) error {
 	array := func(depth int) error {
 		return s.array(depth, func() error {
 			if _, ok := s.next(); !ok {
@@ -64,16 +65,14 @@ func (s *scanner) turns(fn func(element []byte) error, again func()) error {
 	case '[':
 		return array(0)
 	case '{':
-		found := false
 		return s.object(0, func(name string) error {
 			c, _ := s.next()
 			switch richer := again != nil && holdsCalls(name); {
-			case c != '[' || !holdsTurns(name) || found && !richer:
+			case c != '[' || !holdsTurns(name) || found() && !richer:
 				return s.value(1)
-			case found:
+			case found():
 				again()
 			}
-			found = true
 			return array(1)
 		})
 	}

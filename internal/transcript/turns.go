@@ -36,12 +36,18 @@ func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
 		s := newScanner(r, maxSpoken)
 		var told events
+		found := false
 		err := s.turns(func(element []byte) error {
-			if turn, id, ok := spoken(element); ok && told.first(id) && !yield(turn, nil) {
+			turn, id, ok := spoken(element)
+			if !ok || !told.first(id) {
+				return nil
+			}
+			found = true
+			if !yield(turn, nil) {
 				return errStopped
 			}
 			return nil
-		}, nil)
+		}, func() bool { return found }, nil)
 		if errors.Is(err, errStopped) {
 			return
 		}

@@ -21,6 +21,7 @@ func TestTurns(t *testing.T) {
 		{"first non-empty", `[{"role":"","speaker":"agent","text":"","message":"m"}]`, []string{"agent:m"}, false},
 		{"empty list", ` [] `, nil, false},
 		{"object", `{"turns":[]}`, nil, false},
+		{"an array before the words", `{"history":[],"events":[{"type":"tool_call","name":"f"}],"messages":[{"role":"user","text":"a"}],"transcript":[{"role":"user","text":"b"}]}`, []string{"user:a"}, false},
 		{"null", `null`, nil, false},
 		{"empty", ``, nil, true},
 		{"text", `hello`, nil, true},
