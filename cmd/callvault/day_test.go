@@ -29,7 +29,7 @@ func TestOneIsOne(t *testing.T) {
 		t.Error(got)
 	}
 	r := importResult{Lines: 1, Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1, AudioFiles: 1}
-	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
+	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 row new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
 		"1 recording is too late: its day is past retention, or ends before a build does; it is kept; " +
 		"see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 	if got := r.text(); got != want {

@@ -169,8 +169,8 @@ func (d *deps) showUnless(err error, asJSON bool, v any, text func() string) err
 const afterLate = "see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 
 func (r importResult) text() string {
-	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %d new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
-		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), r.Changed)
+	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %s new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
+		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), count(r.Changed, "row"))
 	if r.AudioFiles > 0 {
 		s += fmt.Sprintf("; %s of %s, %d of them stored before", count(int(r.AudioFiles), "audio file"), bytesOf(r.AudioBytes), r.AudioStood)
 	}

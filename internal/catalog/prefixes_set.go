@@ -119,8 +119,8 @@ func noneInside(ctx context.Context, q querier, tenant, prefix string) error {
 	if err != nil || total == 0 {
 		return err
 	}
-	return domain.Errorf(domain.KindConflict, "other tenants hold %d object keys that begin with %q (%s); choose a prefix under which no other tenant holds any",
-		total, prefix, shortList(holders))
+	return domain.Errorf(domain.KindConflict, "other tenants hold object keys that begin with %q: %d (%s); choose a prefix under which no other tenant holds any",
+		prefix, total, shortList(holders))
 }
 
 const insideSQL = `SELECT tenant, count(*) FROM objects WHERE key >= $2 AND key < $3 AND tenant <> $1 GROUP BY tenant ORDER BY tenant`

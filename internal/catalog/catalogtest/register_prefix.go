@@ -120,7 +120,7 @@ func keyPrefixRefused(b *bench) {
 	err = b.setPrefix("acme", "shared/")
 	b.wantKind(err, domain.KindConflict)
 	equal(b, "reason", domain.SafeMessage(err),
-		`other tenants hold 3 object keys that begin with "shared/" (other 2, third 1); choose a prefix under which no other tenant holds any`)
+		`other tenants hold object keys that begin with "shared/": 3 (other 2, third 1); choose a prefix under which no other tenant holds any`)
 	t, err := b.c.Tenant(b.ctx, "acme")
 	b.must(err)
 	equal(b, "prefix", t.KeyPrefix, "o/tea/")
