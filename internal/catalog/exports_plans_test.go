@@ -28,7 +28,8 @@ INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start
 INSERT INTO transcripts (tenant, conversation_id, raw) SELECT tenant, id, '[]' FROM conversations WHERE transcript_turns IS NOT NULL;
 INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
 	SELECT tenant, id || '-1', id, start_us, 'UserInput', '{}', agent_id FROM conversations
-	UNION ALL SELECT tenant, id || '-2', id, start_us + 1, 'BotMessage', '{}', agent_id FROM conversations`
+	UNION ALL SELECT tenant, id || '-2', id, start_us + 1, 'BotMessage', '{}', agent_id FROM conversations;
+UPDATE conversations SET transcript_counted = 'by former rules' WHERE id IN ('c100', 'c20000')`
 
 // plan is a query that must keep to an index and look at few rows.
 type plan struct {
@@ -39,10 +40,11 @@ type plan struct {
 
 func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
-		"bots":    {question{botsSQL(postgres), []any{"big", "shared", maxBots + 1}}, 20, "agents_name conversations_agent"},
-		"single":  {question{(&Catalog{postgres: postgres}).showConversationSQL(), []any{"big", "c3", transcriptPiece}}, 10, ""},
-		"turns":   {question{conversationMessagesSQL, []any{"big", "c3"}}, 10, "messages_conversation"},
-		"headers": {question{headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...)}, 900, "messages_conversation"},
+		"bots":      {question{botsSQL(postgres), []any{"big", "shared", maxBots + 1}}, 20, "agents_name conversations_agent"},
+		"single":    {question{(&Catalog{postgres: postgres}).showConversationSQL(), []any{"big", "c3", transcriptPiece}}, 10, ""},
+		"turns":     {question{conversationMessagesSQL, []any{"big", "c3"}}, 10, "messages_conversation"},
+		"uncounted": {question{uncountedListSQL, []any{500}}, 2, "conversations_uncounted"},
+		"headers":   {question{headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...)}, 900, "messages_conversation"},
 	}
 	for _, printed := range []bool{true, false} {
 		addWalks(plans, postgres, printed)
@@ -151,6 +153,8 @@ func holdSQLite(t *testing.T, p plan, lines []string) {
 			t.Errorf("%s is not used:\n%s", key, text)
 		}
 	}
+	// All of this partial index is what waits.
+	text = strings.ReplaceAll(text, "SCAN conversations USING INDEX conversations_uncounted", "")
 	scan := regexp.MustCompile(`(?m)^SCAN (c|m|t|a|agents|conversations|messages|transcripts)\b`)
 	if scan.MatchString(text) || strings.Contains(text, "TEMP B-TREE") && !strings.Contains(text, "MERGE (UNION") {
 		t.Errorf("it reads or sorts too much:\n%s", text)
