@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ func ReadPulledDay(dir string) (*PulledDay, error) {
 	body, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if err != nil {
 		return nil, fmt.Errorf("read what was pulled: %w", err)
+	}
+	if bytes.Contains(body, []byte(`"url"`)) { // pull writes no URLs
+		return nil, fmt.Errorf("%s is an answer of the server: pull left nothing here: %w", path, fs.ErrNotExist)
 	}
 	p := &PulledDay{dir: dir}
 	if err := json.Unmarshal(body, &p.saved); err != nil {

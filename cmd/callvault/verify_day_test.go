@@ -93,6 +93,20 @@ func TestVerifyPulledDay(t *testing.T) {
 	}
 }
 
+// TestVerifyBesideAnAnswer: day.json is the server's answer, saved by hand, and the archive has the name of its link.
+func TestVerifyBesideAnAnswer(t *testing.T) {
+	dir := pulledTree(t, archive(t, "k/one.opus"), func(l []map[string]any) { l[14]["url"] = "https://vault.example.com/x" })
+	path := filepath.Join(dir, "acme_2025-12-12_14.zip")
+	if err := os.Rename(filepath.Join(dir, "14.zip"), path); err != nil {
+		t.Fatal(err)
+	}
+	for _, arg := range []string{path, dir} {
+		if code, out, errs := callvault(t, nil, "verify", arg); code != exitOK || strings.Contains(out, "day.json knows") {
+			t.Errorf("exit %d, printed %q and %q", code, out, errs)
+		}
+	}
+}
+
 // swapDay makes day.json speak of another day than its directory's name.
 func swapDay(dir string) error {
 	path := filepath.Join(dir, "day.json")
