@@ -97,5 +97,5 @@ func correctedText(done catalog.Corrected) string {
 	for _, h := range done.Hours {
 		hours = append(hours, fmt.Sprintf("%s %s:00", h.Day, h.Hour))
 	}
-	return fmt.Sprintf("%s corrected; %s\nrebuilt once they are due, a few minutes from now: %s", done.ObjectKey, strings.Join(changes, ", "), strings.Join(hours, ", "))
+	return fmt.Sprintf("%s corrected; %s\nrebuilt in a few minutes, or with their night if that is still to come: %s", done.ObjectKey, strings.Join(changes, ", "), strings.Join(hours, ", "))
 }
