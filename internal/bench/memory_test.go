@@ -7,6 +7,8 @@ package bench_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -30,6 +32,7 @@ func TestWorkerMemory(t *testing.T) {
 	const many, small, large = 70_000, 1000, 1 << 30
 	s := newStage(t)
 	binary := testenv.Program(s)
+	s.migrate(binary) // before the endpoint is one that makes recordings up
 	s.s3.Endpoint = madeUp(t, s.s3.Endpoint, s.recordings, func(key string) int64 {
 		if key == objectKey(many) || key == objectKey(many+1) {
 			return large
@@ -66,6 +69,25 @@ type running struct {
 	*stage
 	queue *queue.Queue
 	pid   int
+	ended <-chan struct{}
+}
+
+// env is the environment of a program on the stage's catalog and object store.
+func (s *stage) env() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.TempDir(), "CALLVAULT_DATABASE_URL=" + s.database,
+		"CALLVAULT_S3_ENDPOINT=" + s.s3.Endpoint, "CALLVAULT_S3_REGION=" + s.s3.Region,
+		"CALLVAULT_S3_ACCESS_KEY=" + s.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY=" + s.s3.SecretKey,
+		"CALLVAULT_RECORDINGS_BUCKET=" + s.recordings, "CALLVAULT_ARCHIVES_BUCKET=" + s.archives}
+}
+
+// migrate makes the archives bucket this installation's.
+func (s *stage) migrate(binary string) {
+	s.Helper()
+	cmd := exec.CommandContext(s.ctx, binary, "migrate", "up")
+	cmd.Env = s.env()
+	if output, err := cmd.CombinedOutput(); err != nil {
+		s.Fatalf("callvault migrate up: %v\n%s", err, output)
+	}
 }
 
 // startWorker starts a worker with default settings and waits until it takes
@@ -76,11 +98,8 @@ func (s *stage) startWorker(binary string) *running {
 	q, err := queue.Connect(redis)
 	s.must(err)
 	s.Cleanup(func() { s.must(q.Close()) })
-	r := &running{stage: s, queue: q, pid: s.start(binary, "worker",
-		"CALLVAULT_LISTEN=127.0.0.1:0", "CALLVAULT_DATABASE_URL="+s.database, "CALLVAULT_REDIS_URL="+redis,
-		"CALLVAULT_S3_ENDPOINT="+s.s3.Endpoint, "CALLVAULT_S3_REGION="+s.s3.Region,
-		"CALLVAULT_S3_ACCESS_KEY="+s.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY="+s.s3.SecretKey,
-		"CALLVAULT_RECORDINGS_BUCKET="+s.recordings, "CALLVAULT_ARCHIVES_BUCKET="+s.archives)}
+	r := &running{stage: s, queue: q}
+	r.pid, r.ended = s.start(binary, "worker", append(s.env(), "CALLVAULT_LISTEN=127.0.0.1:0", "CALLVAULT_REDIS_URL="+redis))
 	r.until(func() (bool, error) {
 		slots, err := q.Slots(s.ctx)
 		return slots > 0, err
@@ -121,6 +140,8 @@ func (r *running) until(done func() (bool, error)) {
 		}
 		select {
 		case <-tick.C:
+		case <-r.ended:
+			r.Fatal("the worker ended")
 		case <-r.ctx.Done():
 			r.Fatal(fmt.Errorf("waiting for the worker: %w", r.ctx.Err()))
 		}

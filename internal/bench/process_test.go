@@ -110,24 +110,32 @@ func watched(t testing.TB, cmd *exec.Cmd) outcome {
 	return o
 }
 
-// start starts a role of the program and gives its process; the test's end
-// ends it, in order.
-func (s *stage) start(binary, role string, env ...string) int {
+// start starts a role of the program and gives its process, and a channel that is closed when it
+// ends; the test's end ends it, in order.
+func (s *stage) start(binary, role string, env []string) (pid int, ended <-chan struct{}) {
 	s.Helper()
 	cmd := exec.Command(binary, role)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.TempDir()}, env...)
+	cmd.Env = env
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	s.must(cmd.Start())
+	done := make(chan struct{})
+	var exit error
+	go func() {
+		exit = cmd.Wait()
+		close(done)
+	}()
 	s.Cleanup(func() {
-		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait()); err != nil {
+		err := cmd.Process.Signal(os.Interrupt)
+		<-done
+		if err := errors.Join(err, exit); err != nil {
 			s.Errorf("callvault %s: %v", role, err)
 		}
 		if s.Failed() {
 			s.Logf("callvault %s said:\n%s", role, output.String())
 		}
 	})
-	return cmd.Process.Pid
+	return cmd.Process.Pid, done
 }
 
 // installed looks for a program in PATH and in the repository's bin/.
