@@ -44,9 +44,9 @@ type Object struct {
 //
 // Errors: ErrVanished only when the store said that this key does not exist;
 // ErrChanged for a failed precondition (412) or a range outside the object
-// (416); ErrUnreadable for an object that is there and not given, while others
-// are; ErrRefused for what no other try can change. Everything else counts as
-// passing and is tried again.
+// (416); ErrUnreadable for an object that exists but whose bytes can't be read;
+// ErrRefused for what retrying can't change. Everything else counts as temporary
+// and is tried again.
 type Source func(ctx context.Context, e Entry, from, n int64, etag string) (Object, error)
 
 // Sink takes the ZIP in parts. Its errors end the build.
@@ -126,7 +126,7 @@ const (
 	NotFound         Reason = "not_found"
 	SizeChanged      Reason = "size_changed"
 	ChecksumMismatch Reason = "checksum_mismatch"
-	Unreadable       Reason = "unreadable" // it is there, and its source does not give it
+	Unreadable       Reason = "unreadable" // it exists, but its bytes can't be read
 )
 
 // Missing is a recording that was left out.

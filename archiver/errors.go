@@ -11,9 +11,9 @@ var (
 	ErrVanished = errors.New("object does not exist")
 	// ErrChanged says that the object is not the one that was asked for.
 	ErrChanged = errors.New("object has changed")
-	// ErrUnreadable says that the object exists and that just its bytes can't be had.
+	// ErrUnreadable says that the object exists, but that its bytes can't be read.
 	ErrUnreadable = errors.New("object can't be read")
-	// ErrRefused says that the source does not do what it was asked for, now or later.
+	// ErrRefused says that the source will never do what it was asked for.
 	ErrRefused = errors.New("source refuses")
 )
 

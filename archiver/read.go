@@ -177,8 +177,8 @@ func (g *get) read(parent context.Context) error {
 
 // causeOr returns why ctx was cancelled, or err if it was not.
 func causeOr(ctx context.Context, err error) error {
-	told := errors.Is(err, ErrVanished) || errors.Is(err, ErrChanged) || errors.Is(err, ErrUnreadable)
-	if cause := context.Cause(ctx); cause != nil && !told {
+	expected := errors.Is(err, ErrVanished) || errors.Is(err, ErrChanged) || errors.Is(err, ErrUnreadable)
+	if cause := context.Cause(ctx); cause != nil && !expected {
 		return cause
 	}
 	return err

@@ -34,7 +34,7 @@ type Builder struct {
 	recordings Recordings
 	archives   Archives
 	memory     *semaphore.Weighted
-	read       atomic.Pointer[string] // the key of the recording that was read last
+	lastRead   atomic.Pointer[string] // see source.lastRead
 	now        func() time.Time
 	log        *zap.Logger
 	tracer     trace.Tracer

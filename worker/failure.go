@@ -22,7 +22,7 @@ func failureOf(err error) catalog.Failure {
 		if slices.ContainsFunc(missing, func(m catalog.Missing) bool { return m.Reason != catalog.ReasonUnreadable }) {
 			kind = domain.KindAllMissing
 		}
-		return catalog.Failure{Kind: kind, Message: nothingLeft(missing), Final: true, Missing: missing}
+		return catalog.Failure{Kind: kind, Message: allMissingMessage(missing), Final: true, Missing: missing}
 	}
 	known := []struct {
 		is      error
@@ -51,7 +51,7 @@ func failureOf(err error) catalog.Failure {
 	}
 }
 
-// missingOf gives the catalog's word for recordings that the archiver left out.
+// missingOf translates the archiver's list of missing recordings into the catalog's.
 func missingOf(list []archiver.Missing) []catalog.Missing {
 	var out []catalog.Missing
 	for _, m := range list {
@@ -60,17 +60,17 @@ func missingOf(list []archiver.Missing) []catalog.Missing {
 	return out
 }
 
-// nothingLeft says why no recording of an hour could be archived, and what to do about it.
-func nothingLeft(missing []catalog.Missing) string {
+// allMissingMessage says why no recording of an hour could be archived, and what to do about it.
+func allMissingMessage(missing []catalog.Missing) string {
 	return "none of the hour's recordings could be archived; its page in the console names each with its reason. " + catalog.Advice(missing)
 }
 
-// filesALine bounds how many recordings one line of the log names.
-const filesALine = 100
+// maxKeysPerLine bounds how many recordings one line of the log names.
+const maxKeysPerLine = 100
 
 // logMissing names every recording that is not in its hour's archive.
 func logMissing(log *zap.Logger, missing []catalog.Missing) {
-	for some := range slices.Chunk(missing, filesALine) {
+	for some := range slices.Chunk(missing, maxKeysPerLine) {
 		named := make([]string, 0, len(some))
 		for _, m := range some {
 			named = append(named, m.Reason+" "+m.ObjectKey)

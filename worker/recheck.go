@@ -13,11 +13,11 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// wasted bounds what a sweep waits in vain for a store that does not answer.
+// wasted bounds how long a sweep waits for failing rechecks while the store does not answer.
 const wasted = time.Minute
 
-// recheck looks for recordings that were missing when their archive was built. One of which the
-// store tells nothing, as for want of a right to it, is in the way of no other hour's. It gives the
+// recheck looks for recordings that were missing when their archive was built. An hour whose recheck
+// fails, as without the right to read a recording, does not keep the others from theirs. It gives the
 // first error.
 func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
@@ -45,8 +45,8 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 	return failure
 }
 
-// back says whether a missing recording can be read by now.
-func (s *Sweeper) back(ctx context.Context, m catalog.Missing) (bool, error) {
+// isBack says whether a missing recording can be read by now.
+func (s *Sweeper) isBack(ctx context.Context, m catalog.Missing) (bool, error) {
 	var err error
 	switch m.Reason {
 	case notFound:
@@ -77,7 +77,7 @@ func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.Missing) (bool,
 			break
 		}
 		group.Go(func() error {
-			back, err := s.back(gctx, m)
+			back, err := s.isBack(gctx, m)
 			if back {
 				return found
 			}

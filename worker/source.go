@@ -19,15 +19,15 @@ import (
 
 // source reads recordings for the archiver.
 type source struct {
-	bucket Recordings
-	lost   map[string]error // why keys can't be read of which that is known; not changed any more
-	hour   []catalog.BuildRecording
-	read   *atomic.Pointer[string] // the key that was read last, in this build or another
+	bucket      Recordings
+	unavailable map[string]error // by key, why a recording can't be read; complete before the archiver starts
+	hour        []catalog.BuildRecording
+	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
 
 // open is an archiver.Source.
 func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
-	if err := s.lost[e.Key]; err != nil {
+	if err := s.unavailable[e.Key]; err != nil {
 		return archiver.Object{}, err
 	}
 	opts := objstore.GetOptions{From: from, IfMatch: etag}
@@ -36,40 +36,40 @@ func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag
 	}
 	o, err := s.bucket.Get(ctx, e.Key, opts)
 	if err != nil {
-		return archiver.Object{}, s.judge(ctx, e.Key, err)
+		return archiver.Object{}, s.archiverError(ctx, e.Key, err)
 	}
-	s.read.Store(&e.Key)
+	s.lastRead.Store(&e.Key)
 	return archiver.Object{Body: o.Body, Size: o.Size, ETag: o.ETag}, nil
 }
 
-// judge tells the archiver what an error of the store means for a recording.
-func (s *source) judge(ctx context.Context, key string, err error) error {
-	means := map[domain.Kind]error{
+// archiverError translates the store's error about a recording into one of the archiver's.
+func (s *source) archiverError(ctx context.Context, key string, err error) error {
+	sentinel := map[domain.Kind]error{
 		domain.KindNotFound: archiver.ErrVanished, domain.KindConflict: archiver.ErrChanged,
 		domain.KindInvalid:    archiver.ErrVanished, // a key that the store can't hold is not there
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
 	// It is asked for once more: other keys may be read because the denial has passed.
-	if objstore.Denied(err) && s.readsOther(ctx, key) && objstore.Denied(readable(ctx, s.bucket, key)) {
-		means = archiver.ErrUnreadable
+	if objstore.Denied(err) && s.canReadAnother(ctx, key) && objstore.Denied(readable(ctx, s.bucket, key)) {
+		sentinel = archiver.ErrUnreadable
 	}
-	if means == nil {
+	if sentinel == nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w", means, err)
+	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
-// others bounds how many recordings are tried to learn whether the store denies one or all.
-const others = 4
+// maxOthers bounds how many other recordings are read to learn whether the store denies one or all.
+const maxOthers = 4
 
 // readsOther says whether another recording can be read now: then the store denies the one alone,
 // else all of the bucket, and that is an outage.
-func (s *source) readsOther(ctx context.Context, key string) bool {
-	keys := make([]string, 0, others)
-	if last := s.read.Load(); last != nil {
+func (s *source) canReadAnother(ctx context.Context, key string) bool {
+	keys := make([]string, 0, maxOthers)
+	if last := s.lastRead.Load(); last != nil {
 		keys = append(keys, *last)
 	}
-	for i := 0; i < len(s.hour) && len(keys) < others; i++ {
+	for i := 0; i < len(s.hour) && len(keys) < maxOthers; i++ {
 		keys = append(keys, s.hour[i].ObjectKey)
 	}
 	for _, other := range keys {
@@ -105,7 +105,7 @@ func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []cat
 }
 
 func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
-	src := &source{bucket: b.recordings, lost: map[string]error{}, hour: recordings, read: &b.read}
+	src := &source{bucket: b.recordings, unavailable: map[string]error{}, hour: recordings, lastRead: &b.lastRead}
 	learnt := &lesson{}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
@@ -124,12 +124,12 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 		group.Go(func() error {
 			info, err := b.recordings.Stat(gctx, entries[i].Key)
 			if err != nil {
-				err = src.judge(gctx, entries[i].Key, err)
+				err = src.archiverError(gctx, entries[i].Key, err)
 			}
 			if errors.Is(err, archiver.ErrVanished) || errors.Is(err, archiver.ErrUnreadable) {
 				mu.Lock()
 				defer mu.Unlock()
-				src.lost[entries[i].Key] = err
+				src.unavailable[entries[i].Key] = err
 				return nil
 			}
 			if err != nil {

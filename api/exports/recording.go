@@ -114,7 +114,7 @@ func (h *handler) open(ctx context.Context, r *http.Request) (link, error) {
 
 // absent answers for a recording that can't be read.
 func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, err error) {
-	plainly(w)
+	dropContentHeaders(w)
 	switch domain.KindOf(err) {
 	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
@@ -123,8 +123,8 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 	}
 }
 
-// plainly takes back what was said about bytes that are not given.
-func plainly(w http.ResponseWriter) http.ResponseWriter {
+// dropContentHeaders removes the headers of a body that is not sent.
+func dropContentHeaders(w http.ResponseWriter) http.ResponseWriter {
 	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
 		w.Header().Del(name)
 	}
@@ -170,13 +170,13 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, plan web.Plan, opts objstore.PresignOptions) {
 	target, err := h.deps.Recordings.Presign(ctx, l.Key, presignLife, opts)
 	if err == nil {
-		err = h.noteRecording(ctx, r, l, plan)
+		err = h.auditRecording(ctx, r, l, plan)
 	}
 	if err != nil {
 		h.absent(w, r, "send to the recording", err)
 		return
 	}
-	plainly(w).Header().Set("Location", target)
+	dropContentHeaders(w).Header().Set("Location", target)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
@@ -187,7 +187,7 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		h.absent(w, r, "open the recording", err)
 		return
 	}
-	if err := h.noteRecording(ctx, r, l, plan); err != nil {
+	if err := h.auditRecording(ctx, r, l, plan); err != nil {
 		_ = body.Close() // it was only read from
 		h.absent(w, r, "write the audit log", err)
 		return
@@ -197,8 +197,8 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 }
 
-// noteRecording writes the audit log before anything is given.
-func (h *handler) noteRecording(ctx context.Context, r *http.Request, l link, plan web.Plan) error {
+// auditRecording writes the audit log before any byte or URL is given.
+func (h *handler) auditRecording(ctx context.Context, r *http.Request, l link, plan web.Plan) error {
 	o := origin(r, "link")
 	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
 }

@@ -235,14 +235,14 @@ func hoursOf(hour int) int {
 	return 24
 }
 
-// soon is the longest wait before another try that is waited for.
-const soon = 30 * time.Minute
+// maxRetryWait is the longest wait before a retry that archive --wait waits for.
+const maxRetryWait = 30 * time.Minute
 
 // stuckHours lists the hours that serve an older revision, while the next one failed since begun and
 // is not tried again soon.
 func stuckHours(v catalog.DayView, hour int, begun time.Time) (stuck []int) {
 	for _, h := range v.Hours {
-		if (hour < 0 || h.Hour == hour) && h.Rebuilding && h.Worker == "" && h.FailedAt.After(begun) && h.Due.Sub(h.FailedAt) > soon {
+		if (hour < 0 || h.Hour == hour) && h.Rebuilding && h.Worker == "" && h.FailedAt.After(begun) && h.Due.Sub(h.FailedAt) > maxRetryWait {
 			stuck = append(stuck, h.Hour)
 		}
 	}
@@ -272,12 +272,12 @@ func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v cata
 	return nil
 }
 
-// missingNamed bounds how many recordings of an hour are named; its page in the console names all.
-const missingNamed = 20
+// maxNamed bounds how many recordings of an hour are named; its page in the console names all.
+const maxNamed = 20
 
 func nameMissing(d *deps, missing []catalog.Missing) (err error) {
 	for i, m := range missing {
-		if i == missingNamed {
+		if i == maxNamed {
 			_, err = fmt.Fprintf(d.stderr, "  and %d more, which the hour's page in the console names\n", len(missing)-i)
 			return err
 		}

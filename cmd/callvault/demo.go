@@ -159,7 +159,7 @@ func (s *demoShow) prepare(ctx context.Context) error {
 
 func (s *demoShow) take(ctx context.Context, lines []byte) (ingest.Result, error) {
 	to := &ingest.AudioDir{Dir: filepath.Join(s.dir, "audio"), Catalog: s.parts.Catalog, Bucket: s.parts.Store.Recordings()}
-	return ingest.Load(ctx, ingest.SentBy(commandOrigin(), to), s.sample.TenantID, bytes.NewReader(lines), nil)
+	return ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), s.sample.TenantID, bytes.NewReader(lines), nil)
 }
 
 // night runs last night's plan and waits for its archives.

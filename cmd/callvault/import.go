@@ -232,7 +232,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	to = ingest.Storable{Registrar: to, CheckKey: p.Store.Recordings().CheckKey}
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	bar := progress.Start("import", size)
-	r, err := ingest.Load(ctx, ingest.SentBy(commandOrigin(), to), c.Tenant, &counted{in, bar}, nil)
+	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &counted{in, bar}, nil)
 	bar.End(err)
 	progress.Close()
 	return importResult{

@@ -46,18 +46,18 @@ func (*recordingCorrectCmd) Help() string {
 
 // Run corrects the recording.
 func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
-	wish := map[string]any{"objectKey": c.Key, "reason": c.Reason}
-	give(wish, "sizeBytes", c.Size)
-	give(wish, "crc32", c.CRC32)
-	give(wish, "timestamp", c.Timestamp)
-	give(wish, "conversationId", c.Conversation)
-	give(wish, "sessionId", c.Session)
-	give(wish, "messageId", c.MessageID)
-	give(wish, "type", c.Type)
-	if len(wish) == 2 {
+	body := map[string]any{"objectKey": c.Key, "reason": c.Reason}
+	setIfGiven(body, "sizeBytes", c.Size)
+	setIfGiven(body, "crc32", c.CRC32)
+	setIfGiven(body, "timestamp", c.Timestamp)
+	setIfGiven(body, "conversationId", c.Conversation)
+	setIfGiven(body, "sessionId", c.Session)
+	setIfGiven(body, "messageId", c.MessageID)
+	setIfGiven(body, "type", c.Type)
+	if len(body) == 2 {
 		return &usageError{"nothing to correct; name at least one of --size, --crc32, --timestamp, --conversation, --session, --message-id, --type"}
 	}
-	text, err := json.Marshal(wish)
+	text, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// give adds what a flag says, if it was given.
-func give[T any](to map[string]any, field string, value *T) {
+// setIfGiven adds a flag's value, if it was given.
+func setIfGiven[T any](to map[string]any, field string, value *T) {
 	if value != nil {
 		to[field] = *value
 	}

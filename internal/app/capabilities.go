@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// probes is where below a prefix a bucket's capabilities are tried, and recordingsPrefix that of
-	// the recordings bucket, where callvault has none of its own.
+	// probes is the folder below a prefix in which a bucket is tried. recordingsPrefix is the prefix in
+	// the recordings bucket, for which there is no setting.
 	probes           = "/probes"
 	recordingsPrefix = "callvault"
 )
 
 // StoreTried is what the object store was found to lack.
 type StoreTried struct {
-	Lacks   []string `json:"lacks,omitempty"`   // and callvault can't do without
-	Without []string `json:"without,omitempty"` // and callvault does without
+	Lacks   []string `json:"lacks,omitempty"`   // what callvault can't do without
+	Without []string `json:"without,omitempty"` // what callvault does without
 	NoAudio string   `json:"noAudio,omitempty"` // why audio can't be taken in
 
 	tried bool // at any time
@@ -33,11 +33,11 @@ func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
 	return catalog.StoreKey{Endpoint: p.Config.S3Endpoint, Bucket: b.Name()}
 }
 
-// tryUnless tries the store, unless this process has or, without again, anybody. The embedded one
-// is what it is. A store that lacks what callvault can't do without is refused.
-func (p *Parts) tryUnless(ctx context.Context, again bool) error {
+// tryOnce tries the store, at most once a process. Without again, or for the embedded store, it uses
+// the remembered result of any process. It refuses a store that lacks what callvault can't do without.
+func (p *Parts) tryOnce(ctx context.Context, again bool) error {
 	if !p.store.now {
-		if err := p.recall(ctx); err != nil {
+		if err := p.loadCapabilities(ctx); err != nil {
 			return err
 		}
 		if !p.store.tried || again && !p.embeddedStore {
@@ -57,7 +57,7 @@ func (p *Parts) tryStore(ctx context.Context) error {
 	for b, dir := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): recordingsPrefix} {
 		list, err := b.Try(ctx, dir+probes, b == p.Store.Archives() || p.Config.TakeAudio)
 		if err != nil {
-			return advised(err)
+			return withAdvice(err)
 		}
 		found[b] = list
 		remember := make([]catalog.Capability, len(list))
@@ -68,13 +68,13 @@ func (p *Parts) tryStore(ctx context.Context) error {
 			return err
 		}
 	}
-	p.goBy(found)
+	p.applyCapabilities(found)
 	p.store.now = true
 	return nil
 }
 
-// recall goes by what is remembered of the object store.
-func (p *Parts) recall(ctx context.Context) error {
+// loadCapabilities applies what is remembered of the object store.
+func (p *Parts) loadCapabilities(ctx context.Context) error {
 	found := map[*objstore.Bucket][]objstore.Tried{}
 	for _, b := range []*objstore.Bucket{p.Store.Archives(), p.Store.Recordings()} {
 		list, err := p.Catalog.StoreCapabilities(ctx, p.storeKey(b))
@@ -85,12 +85,12 @@ func (p *Parts) recall(ctx context.Context) error {
 			found[b] = append(found[b], objstore.Tried{Name: l.Name, Has: l.Has, Saw: l.Saw})
 		}
 	}
-	p.goBy(found)
+	p.applyCapabilities(found)
 	return nil
 }
 
-// goBy leaves out what the store does not know, and says what it lacks.
-func (p *Parts) goBy(found map[*objstore.Bucket][]objstore.Tried) {
+// applyCapabilities switches off what the store does not know, and notes what it lacks.
+func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
 	archives, recordings := p.Store.Archives(), p.Store.Recordings()
 	s := StoreTried{tried: len(found[archives]) > 0}
 	for _, lack := range []string{
@@ -101,7 +101,7 @@ func (p *Parts) goBy(found map[*objstore.Bucket][]objstore.Tried) {
 			s.Lacks = append(s.Lacks, lack)
 		}
 	}
-	plain := objstore.DoesWithout(found[archives], objstore.CanChecksum) || objstore.DoesWithout(found[recordings], objstore.CanChecksum)
+	plain := objstore.Lacks(found[archives], objstore.CanChecksum) || objstore.Lacks(found[recordings], objstore.CanChecksum)
 	if p.Store.DoWithoutChecksums(plain); plain {
 		s.Without = append(s.Without, objstore.CanChecksum)
 	}
@@ -117,7 +117,7 @@ func (s StoreTried) refusal() error {
 	if len(s.Lacks) == 0 {
 		return nil
 	}
-	return domain.Errorf(domain.KindRefused, "%s; callvault can't do without: use a store, or give rights, that docs/operations.md lists, and run: callvault migrate up", strings.Join(s.Lacks, "; "))
+	return domain.Errorf(domain.KindRefused, "%s; use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up", strings.Join(s.Lacks, "; "))
 }
 
 // TakesAudio says why audio can't be taken in. Its error is KindForbidden.
@@ -125,6 +125,6 @@ func (p *Parts) TakesAudio() error {
 	if p.store.NoAudio == "" {
 		return nil
 	}
-	return domain.Errorf(domain.KindForbidden, "audio is not taken in here: %s; put it into the bucket %s by other means, or mend that and run: callvault migrate up",
+	return domain.Errorf(domain.KindForbidden, "audio is not taken in here: %s; put it into the bucket %s by other means, or correct this and run: callvault migrate up",
 		p.store.NoAudio, p.Config.Recordings)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// adoption is the detail of the audit log's line.
-type adoption struct {
+// adoptDetail is the detail of catalog.ActionAdopt.
+type adoptDetail struct {
 	Bucket string `json:"bucket"`
 	Prefix string `json:"prefix"`
 	From   string `json:"from"` // installation
@@ -37,14 +37,14 @@ func (p *Parts) takeBucket(ctx context.Context, adopt bool) error {
 	return p.Store.SetRules(ctx, p.Config.Prefix)
 }
 
-// adopt writes its line into the audit log before it acts: the bucket is not in the catalog.
+// adopt writes the audit log before it changes the bucket: one transaction can't do both.
 func (p *Parts) adopt(ctx context.Context, id string) error {
 	b := p.Store.Archives()
 	former, err := b.Owner(ctx, p.Config.Prefix)
 	if err != nil || former == "" || former == id {
 		return err
 	}
-	detail := adoption{Bucket: b.Name(), Prefix: p.Config.Prefix, From: former, To: id}
+	detail := adoptDetail{Bucket: b.Name(), Prefix: p.Config.Prefix, From: former, To: id}
 	if err := p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "", catalog.ActionAdopt, detail); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (p *Parts) adopt(ctx context.Context, id string) error {
 	return b.Adopt(ctx, p.Config.Prefix, id)
 }
 
-// checkOwner asks whose the archives bucket's keys are, until it once heard that they are ours.
+// checkOwner checks that the archives bucket's keys are this installation's, until that succeeds once.
 func (p *Parts) checkOwner(ctx context.Context) error {
 	if p.owned.Load() {
 		return nil
@@ -68,14 +68,14 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	return nil
 }
 
-// refuseOthers ends the start of roles on another installation's keys. An object store that is away is
-// no reason: then they start, nothing is built, and they end as soon as it answers so.
-func (p *Parts) refuseOthers(ctx context.Context, g *Group, log *zap.Logger) error {
+// checkInstallation refuses to start roles on another installation's keys. Where the object store does
+// not answer they start, but nothing is built before it answers, and they end if it refuses then.
+func (p *Parts) checkInstallation(ctx context.Context, g *Group, log *zap.Logger) error {
 	err := p.foreign(ctx)
 	if err != nil || p.owned.Load() {
 		return err
 	}
-	log.Warn("it is not known yet whose the archives bucket is; it is asked again, and nothing is built before")
+	log.Warn("could not check which installation the archives bucket belongs to; nothing is built before a check succeeds")
 	p.ours = make(chan struct{})
 	g.Add(Component{Name: "installation", Stage: StageClients, Run: p.awaitOwner})
 	return nil

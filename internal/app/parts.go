@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 		return nil, err
 	}
 	if !p.Embedded() {
-		_ = p.recall(ctx) // a catalog that can't tell can't do anything else either
+		_ = p.loadCapabilities(ctx) // what follows finds out that the catalog does not answer
 		return p, nil
 	}
 	done, err := p.prepare(ctx, false, false)
@@ -209,7 +209,7 @@ func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
 	return p.prepare(ctx, adopt, true)
 }
 
-// prepare tries the store where it never was, and with again whatever is remembered of it.
+// prepare is Prepare. Without again it tries the store only where no result is remembered.
 func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
 	steps, err := p.Catalog.Migrate(ctx)
 	p.prepared.Migrations += steps
@@ -225,10 +225,10 @@ func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error
 		return p.prepared, err
 	}
 	if err := p.Store.EnsureBuckets(ctx); err != nil {
-		return p.prepared, advised(err)
+		return p.prepared, withAdvice(err)
 	}
-	if err := p.tryUnless(ctx, again); err != nil { // what comes then does without what the store lacks
+	if err := p.tryOnce(ctx, again); err != nil { // before takeBucket writes, which depends on it
 		return p.prepared, err
 	}
-	return p.prepared, advised(p.takeBucket(ctx, adopt))
+	return p.prepared, withAdvice(p.takeBucket(ctx, adopt))
 }

@@ -83,13 +83,13 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := p.Catalog.CheckSchema(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.recall(ctx), p.store.refusal()); err != nil {
+	if err := errors.Join(p.loadCapabilities(ctx), p.store.refusal()); err != nil {
 		return nil, err
 	}
-	if err := p.storeRefuses(ctx); err != nil {
+	if err := p.checkStore(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.refuseOthers(ctx, g, log); err != nil {
+	if err := p.checkInstallation(ctx, g, log); err != nil {
 		return nil, err
 	}
 	var handler http.Handler

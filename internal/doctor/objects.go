@@ -196,7 +196,7 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 	if lack := objstore.Lacking(b.Name(), tried, objstore.AudioNeeds()); lack != "" {
 		saw += "; audio is not taken in: " + lack
 	}
-	if objstore.DoesWithout(tried, objstore.CanChecksum) {
+	if objstore.Lacks(tried, objstore.CanChecksum) {
 		saw += "; checksums are left out"
 	}
 	return fine("%s", saw)

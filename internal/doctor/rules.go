@@ -55,7 +55,7 @@ func (d *Doctor) bucketRules(ctx context.Context) finding {
 				}
 			}
 			switch {
-			case objstore.Former(r.ID):
+			case objstore.FormerRule(r.ID):
 				complain(fmt.Sprintf("%s has the rule %q of a former callvault", b.Name(), r.ID), "run: callvault migrate up, which takes it away")
 			case ends && b == d.store.Archives():
 				complain(b.Name()+": "+ruleText(r), fmt.Sprintf("let the rule leave out what begins with %s, or wait for %d days", domain.ArchivesFolder(d.s.Config.Prefix), keep))

@@ -26,8 +26,8 @@ const (
 	KindInterrupted  Kind = "interrupted"   // the process drains; not a failure
 	KindStalled      Kind = "stalled"       // no byte came within the watchdog's time
 	KindStoreFault   Kind = "store_fault"   // the store refused what was written
-	KindRefused      Kind = "refused"       // a part refuses for good what callvault asks of it; trying again can't help
-	KindUnreadable   Kind = "unreadable"    // the object is there, and its bytes can't be had, as in cold storage
+	KindRefused      Kind = "refused"       // a part will never do what callvault asks of it; retrying is useless
+	KindUnreadable   Kind = "unreadable"    // the object exists, but its bytes can't be read, as in cold storage
 	KindBadCatalog   Kind = "catalog_fault" // the catalog holds what must not be there
 )
 

@@ -11,9 +11,8 @@ const DefaultArchivesPrefix = "callvault"
 
 const maxArchivesPrefix = 128 // bytes
 
-// CheckArchivesPrefix refuses what no installation's keys can begin with: names of A-Z a-z 0-9 . _ -
-// with slashes between, none of which is a folder that every installation has. Its error is
-// KindInvalid and says what would be right.
+// CheckArchivesPrefix says whether prefix can be an archives prefix: names of A-Z a-z 0-9 . _ - with
+// slashes between, none of which is one of callvault's own folders. Its error is KindInvalid.
 func CheckArchivesPrefix(prefix string) error {
 	names := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
 	if len(prefix) > maxArchivesPrefix || !names.MatchString(prefix) {

@@ -26,7 +26,7 @@ type Agent struct {
 }
 
 // Conversation is one conversation as ingest lines describe it. Empty strings, nil pointers and
-// nil JSON mean unknown; what a line does not tell keeps what stands, unless Cleared names it.
+// nil JSON mean that the line lacks the field: its value is kept, unless Cleared names it.
 // JSON fields keep the key order and number spelling that they came with.
 type Conversation struct {
 	ID                string
@@ -62,7 +62,7 @@ type Conversation struct {
 	RecordingKey      string
 	RecordingCreated  *time.Time
 
-	Cleared []string // fields of which the line says that there is none, as "locale" or "transcript.raw"
+	Cleared []string // fields that the line clears, such as "locale" or "transcript.raw"
 }
 
 // Message is one message of a conversation. Body is the line as it came in, without kind.

@@ -25,7 +25,7 @@ type Tenant struct {
 	RetentionDays int
 	DayLimit      int    // day requests answered 200 per sliding hour
 	DownloadLimit int    // downloads begun per link and sliding hour
-	KeyPrefix     string // of the object keys that are its alone, and all that it may name; "" is none
+	KeyPrefix     string // its object keys begin with it, and no other tenant's; "" is none
 	Created       time.Time
 }
 
@@ -35,8 +35,8 @@ const (
 	DefaultDownloadLimit = 5
 )
 
-// ValidKeyPrefix says whether s can be what object keys begin with: whole parts of a key, each with
-// its slash. Its error is KindInvalid.
+// ValidKeyPrefix says whether s can be a key prefix: the first parts of an object key, each with its
+// slash. Its error is KindInvalid.
 func ValidKeyPrefix(s string) error {
 	folder, ok := strings.CutSuffix(s, "/")
 	ok = ok && len(s) < MaxKeyBytes && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
@@ -44,7 +44,7 @@ func ValidKeyPrefix(s string) error {
 		ok = ok && part != "" && part != "." && part != ".."
 	}
 	if !ok {
-		return Errorf(KindInvalid, "%.70q is not a key prefix; it is the begin of an object key and ends in a slash, as acme/ does", s)
+		return Errorf(KindInvalid, "%.70q is not a key prefix; use the beginning of an object key that ends in a slash, such as acme/", s)
 	}
 	return nil
 }

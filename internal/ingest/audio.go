@@ -86,7 +86,7 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 // its line tells of, or than are known, are KindConflict before any is stored: a key is never replaced.
 func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, told catalog.Reserved) (err error) {
 	file, err := a.open(key)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) { // a file's name has a bound that a key's part has not
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) { // a part of the key is longer than file names can be
 		return a.look(ctx, key)
 	}
 	if err != nil && domain.KindOf(err) == domain.KindInvalid {

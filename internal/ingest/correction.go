@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ParseCorrection reads an operator's correction: a recording's objectKey, the reason, and the fields
-// of its line that are to be corrected, under the rules of lines. Its error is KindInvalid.
+// ParseCorrection reads an operator's correction: a recording's objectKey, the reason, and the new
+// values of its line's fields. The rules of ingest lines hold. Its error is KindInvalid.
 func ParseCorrection(text []byte) (catalog.Correction, error) {
 	o, err := parseObject(text)
 	if err != nil {
@@ -18,16 +18,16 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 	f := &fields{object: o}
 	for _, m := range o.members {
 		if !slices.Contains(known, m.name) {
-			f.fail(m.name, "is not known here") // a misspelt wish is better refused than half understood
+			f.fail(m.name, "is not known here") // a misspelt field would be left uncorrected in silence
 		}
 	}
 	k := catalog.Correction{
 		ObjectKey:      f.key("objectKey"),
 		Reason:         f.label("reason", true),
-		ConversationID: given(f.id("conversationId", f.object.get("conversationId") != nil)),
-		SessionID:      given(f.id("sessionId", f.object.get("sessionId") != nil)),
+		ConversationID: optional(f.id("conversationId", f.object.get("conversationId") != nil)),
+		SessionID:      optional(f.id("sessionId", f.object.get("sessionId") != nil)),
 		MessageID:      f.integer("messageId", false),
-		Type:           given(f.id("type", f.object.get("type") != nil)),
+		Type:           optional(f.id("type", f.object.get("type") != nil)),
 		Timestamp:      f.time("timestamp", false),
 		Size:           f.size("sizeBytes"),
 		CRC32:          f.crc32("crc32"),
@@ -38,8 +38,8 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 	return k, f.err
 }
 
-// given is nil for a text that was not given.
-func given(text string) *string {
+// optional is nil for an empty text.
+func optional(text string) *string {
 	if text == "" {
 		return nil
 	}

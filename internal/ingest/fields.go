@@ -128,8 +128,8 @@ func (f *fields) time(name string, required bool) *time.Time {
 	return &t
 }
 
-// parseTime reads an RFC 3339 time, whose T and Z may be small. Package time takes more: an hour of one
-// digit, a comma before the fraction, a zone of a day or of an hour and 60 minutes.
+// parseTime reads an RFC 3339 time, whose T and Z may be in lower case. Package time accepts more, which
+// is refused here: an hour of one digit, a comma before the fraction, a zone beyond 23:59.
 func parseTime(text string) (time.Time, bool) {
 	text = strings.ToUpper(text)
 	t, err := time.Parse(time.RFC3339Nano, text)
@@ -243,8 +243,8 @@ func (f *fields) strings(name string) json.RawMessage {
 	return bytes.Clone(v)
 }
 
-// inside reads an object whose own fields mean something, unless it is absent, null or wrong.
-func (f *fields) inside(name string, read func(inner *fields)) {
+// nested reads an object whose members are fields, unless it is absent, null or wrong.
+func (f *fields) nested(name string, read func(inner *fields)) {
 	v := f.object.get(name)
 	if v == nil || f.err != nil {
 		return
@@ -265,8 +265,8 @@ func (f *fields) inside(name string, read func(inner *fields)) {
 	}
 }
 
-// cleared adds to list those of the fields of which the line says that there is none: they are null,
-// or a text without a character. An empty transcript is a value.
+// cleared adds to list those of the fields that the line clears: they are null or an empty text. An
+// empty transcript.raw is a value.
 func (f *fields) cleared(list []string, names ...string) []string {
 	for _, name := range names {
 		i, ok := f.object.index[name]

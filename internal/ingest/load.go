@@ -15,8 +15,8 @@ type Registrar interface {
 	Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error)
 }
 
-// Storable is a Registrar that refuses lines whose object key the store can't hold, as far as that is
-// known without asking it.
+// Storable is a Registrar that refuses lines whose object key the store is known not to hold. It does
+// not ask the store.
 type Storable struct {
 	Registrar
 	CheckKey func(key string) error // error: KindInvalid
@@ -40,16 +40,16 @@ func (s Storable) Register(ctx context.Context, tenant string, b catalog.Batch) 
 	return s.Registrar.Register(ctx, tenant, b)
 }
 
-// SentBy gives a Registrar that says of every batch who sent it.
-func SentBy(o catalog.Origin, to Registrar) Registrar { return sender{to, o} }
+// WithOrigin gives a Registrar that sets the origin of every batch.
+func WithOrigin(o catalog.Origin, to Registrar) Registrar { return originRegistrar{to, o} }
 
-type sender struct {
+type originRegistrar struct {
 	Registrar
 	origin catalog.Origin
 }
 
 // Register takes the batch in, with its origin.
-func (s sender) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
+func (s originRegistrar) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
 	b.Origin = s.origin
 	return s.Registrar.Register(ctx, tenant, b)
 }

@@ -41,7 +41,7 @@ func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []
 // send takes lines in as the platform does, all in one batch.
 func send(t *testing.T, c *catalog.Catalog, tenant string, lines ...string) ingest.Result {
 	t.Helper()
-	result, err := ingest.Load(t.Context(), ingest.SentBy(catalog.Origin{Actor: "internal", Request: "r-1"}, c), tenant,
+	result, err := ingest.Load(t.Context(), ingest.WithOrigin(catalog.Origin{Actor: "internal", Request: "r-1"}, c), tenant,
 		strings.NewReader(strings.Join(lines, "\n")), nil)
 	if err != nil {
 		t.Fatalf("%v in\n%.2000s", err, strings.Join(lines, "\n"))

@@ -94,12 +94,12 @@ func parseRecording(f *fields) *domain.Recording {
 	return r
 }
 
-// parseConversation reads what a line tells of a conversation. A field that it lacks stays what it is,
-// one that is null or an empty text is cleared.
+// parseConversation reads a conversation's line. An absent field keeps its value; a field that is null
+// or an empty text is cleared.
 func parseConversation(f *fields) *domain.Conversation {
 	for _, name := range []string{"agentId", "startTime"} {
 		if f.object.isNull(name) {
-			f.fail(name, "must not be null; a line that lacks it keeps what is known")
+			f.fail(name, "must not be null; leave it out to keep its value")
 		}
 	}
 	c := &domain.Conversation{
@@ -132,7 +132,7 @@ func parseConversation(f *fields) *domain.Conversation {
 	c.Cleared = f.cleared(c.Cleared, "externalConversationId", "sessionId", "sessionType", "sessionStatus", "status", "callSuccessful",
 		"endTime", "lastActionAt", "locale", "tags", "metadata", "callDirection", "callerPhone", "calleePhone", "keyMode",
 		"agentModel", "agentArchitecture", "baseCost", "totalCost", "user")
-	f.inside("user", func(user *fields) { c.UserID = user.id("id", false) })
+	f.nested("user", func(user *fields) { c.UserID = user.id("id", false) })
 	parseTranscript(f, c)
 	f.part(c, "postCallAnalysis", []string{"analysisData", "analyzedAt"}, func(analysis *fields) {
 		c.AnalysisData = analysis.free("analysisData")
@@ -167,14 +167,14 @@ func (f *fields) part(c *domain.Conversation, name string, members []string, rea
 		}
 		return
 	}
-	f.inside(name, func(part *fields) {
+	f.nested(name, func(part *fields) {
 		read(part)
 		c.Cleared = part.cleared(c.Cleared, members...)
 	})
 }
 
-// countTurns counts what a transcript says; nil when it is no JSON.
+// countTurns counts the spoken turns of a transcript; nil when it is not valid JSON.
 func countTurns(raw string) *int {
-	n, _ := transcript.Count(strings.NewReader(raw)) // a string can be read
+	n, _ := transcript.Count(strings.NewReader(raw)) // reading a string can't fail
 	return n
 }

@@ -8,20 +8,20 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// DoWithoutChecksums leaves out what S3 calls checksums, from the next request
-// on: for stores that refuse it. Content-MD5, which is older, guards the bytes
-// on their way instead, and nobody is told what sum an object has.
-func (s *Store) DoWithoutChecksums(yes bool) { s.plain.Store(yes) }
+// DoWithoutChecksums switches S3's checksum headers off or on again, from the
+// next request on. It is for stores that refuse them. Content-MD5, which is
+// older, then protects the bytes in transit, and Stat gives no CRC-32.
+func (s *Store) DoWithoutChecksums(yes bool) { s.noChecksums.Store(yes) }
 
-// check is how the store sees that bytes arrive as they were sent.
+// check is what the store compares the bytes with that it receives.
 type check struct {
 	md5 string // base64; "" where the CRC-32 is sent
 }
 
-// checked says how data is to be guarded. Where the store is not told the
-// CRC-32, it is compared here.
+// checked says what the store is to compare data with. Where it is not sent
+// the CRC-32, the CRC-32 is compared here.
 func (s *Store) checked(data []byte, sum uint32) (check, error) {
-	if !s.plain.Load() {
+	if !s.noChecksums.Load() {
 		return check{}, nil
 	}
 	if crc32.ChecksumIEEE(data) != sum {

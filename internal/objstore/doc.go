@@ -15,11 +15,11 @@
 //	too_large    beyond what the store takes
 //	invalid      a key, range, size or option that can't work
 //	unreadable   the object is there and in cold storage, which does not give its bytes
-//	refused      the store does not do this, whoever asks however often; the message has its reason
+//	refused      the store will never do this, so retrying is useless; the message has its reason
 //	interrupted  the context was cancelled
 //	unavailable  everything else: network, credentials, a missing bucket, a full disk, no byte for too long
 //
-// [Advice] says what an operator can do about an error, [Denied] whether it is the want of a right.
+// [Advice] says what an operator can do about an error, [Denied] whether a right is missing.
 //
 // When a context is cancelled with a cause that is a domain error, its kind is
 // kept. After unavailable and interrupted errors of a writing call it is

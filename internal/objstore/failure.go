@@ -40,28 +40,28 @@ func (b *Bucket) failure(ctx context.Context, verb, key string, err error) error
 	v := b.store.classify(answer)
 	text := what + ": " + v.reason
 	if v.kind == domain.KindRefused || v.kind == domain.KindInvalid {
-		text += " (" + b.store.told(answer) + ")"
+		text += " (" + b.store.storeText(answer) + ")"
 	}
-	return domain.Wrap(v.kind, &answered{verdict: v, code: answer.Code, cause: err}, "%s", text)
+	return domain.Wrap(v.kind, &storeError{verdict: v, code: answer.Code, cause: err}, "%s", text)
 }
 
-// answered is an error that the store itself answered with.
-type answered struct {
+// storeError is an error that the store itself answered with.
+type storeError struct {
 	verdict
 	code  string
 	cause error
 }
 
 // Error gives the store's code and what it says.
-func (a *answered) Error() string { return fmt.Sprintf("%s: %v", a.code, a.cause) }
+func (a *storeError) Error() string { return fmt.Sprintf("%s: %v", a.code, a.cause) }
 
 // Unwrap gives what minio-go made of the answer.
-func (a *answered) Unwrap() error { return a.cause }
+func (a *storeError) Unwrap() error { return a.cause }
 
 // Advice says what an operator can do about an error of this package; "" where
 // the store's answer does not tell.
 func Advice(err error) string {
-	var a *answered
+	var a *storeError
 	if errors.As(err, &a) {
 		return a.advice
 	}
@@ -71,7 +71,7 @@ func Advice(err error) string {
 // Denied says whether the store answered that these credentials may not do
 // this. It does not say for how much of the bucket that is so.
 func Denied(err error) bool {
-	var a *answered
+	var a *storeError
 	return errors.As(err, &a) && a.denied
 }
 
@@ -79,7 +79,7 @@ func Denied(err error) bool {
 // or for a lock on that object. What is asked of other objects may be done all the same. A store that
 // is away, or does not know the credentials, has not refused.
 func Refused(err error) bool {
-	var a *answered
+	var a *storeError
 	if !errors.As(err, &a) {
 		return false
 	}

@@ -11,13 +11,13 @@ func ArchivesNeed() []string {
 	return []string{CanTellAbsent, CanWrite, CanDelete, CanPutOnce, CanUpload, CanCompleteOnce, CanMatch, CanRange}
 }
 
-// RecordingsNeed is the same of the recordings bucket, which may be one that callvault only reads.
+// RecordingsNeed is what callvault can't do without in the recordings bucket, even where it only reads it.
 func RecordingsNeed() []string { return []string{CanTellAbsent, CanMatch, CanRange} }
 
-// AudioNeeds is what it takes beside to take audio in.
+// AudioNeeds is what the recordings bucket also needs where audio is uploaded through callvault.
 func AudioNeeds() []string { return []string{CanWrite, CanPutOnce, CanUpload, CanCompleteOnce} }
 
-// Lacking says in words what of the needs a bucket was tried for and lacks; "" when nothing.
+// Lacking says which of the needs a bucket lacks, as far as it was tried; "" when none.
 func Lacking(bucket string, tried []Tried, needs []string) string {
 	var words []string
 	for _, r := range tried {
@@ -31,7 +31,7 @@ func Lacking(bucket string, tried []Tried, needs []string) string {
 	return "the bucket " + bucket + " lacks " + strings.Join(words, ", ")
 }
 
-// DoesWithout says whether a bucket was tried for something and lacks it.
-func DoesWithout(tried []Tried, name string) bool {
+// Lacks says whether a bucket was tried for a capability and lacks it.
+func Lacks(tried []Tried, name string) bool {
 	return slices.ContainsFunc(tried, func(r Tried) bool { return r.Name == name && !r.Has })
 }

@@ -43,8 +43,7 @@ type Object struct {
 
 // Get opens an object in one request. Errors: not_found, conflict (another
 // ETag, or shorter than the range), unreadable (cold storage), invalid, refused, store_fault,
-// unavailable. Body's
-// Read gives unavailable when the connection breaks or stalls; nothing is
+// unavailable. Body's Read gives unavailable when the connection breaks or stalls; nothing is
 // tried again there, the caller may continue with From and IfMatch.
 func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
 	if err := b.checkKey(key); err != nil {
@@ -118,7 +117,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 	if err := b.checkKey(key); err != nil {
 		return Info{}, err
 	}
-	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.plain.Load()})
+	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.noChecksums.Load()})
 	if err != nil {
 		return Info{}, b.absent(ctx, key, b.failure(ctx, "look up", key, err))
 	}
@@ -144,8 +143,8 @@ func fromMinIO(info minio.ObjectInfo) Info {
 	}
 }
 
-// cold goes by the storage classes that S3 gives no bytes of, unless a copy was
-// brought back.
+// cold says whether the object is in a storage class that S3 gives no bytes of, and no copy was
+// restored.
 func cold(info minio.ObjectInfo) bool {
 	switch info.Metadata.Get("x-amz-storage-class") {
 	case "GLACIER", "DEEP_ARCHIVE":

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// versioningAge is how long a bucket's answer to whether it keeps versions is gone by.
+	// versioningAge is how long a bucket's answer about its versioning is reused.
 	versioningAge = time.Minute
 	// versionBatch is how many versions of one key are deleted before they are listed again.
 	versionBatch = 1000
@@ -21,16 +21,16 @@ const (
 	versionRounds = 100
 )
 
-// versioning is what a bucket last said of its versions.
+// versioning is a bucket's last answer about its versioning.
 type versioning struct {
 	mu   sync.Mutex
 	at   time.Time
 	kept bool
 }
 
-// Remove deletes an object. One that is gone is fine. Where the bucket keeps versions, all of this
-// one key go, earlier ones and delete markers too: until then its bytes stay stored. The newest goes
-// last, so that a removal that broke off brings no earlier version to light.
+// Remove deletes an object; it is no error when there is none. Where the bucket keeps versions, it
+// deletes all versions and delete markers of this one key, since only that frees the bytes. The newest
+// goes last, so that a removal that breaks off makes no earlier version the current one.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	if err := b.checkKey(key); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 			return nil
 		}
 	}
-	return domain.Errorf(domain.KindUnavailable, "remove %s/%s: it gets new versions all the time", b.name, key)
+	return domain.Errorf(domain.KindUnavailable, "remove %s/%s: somebody keeps writing new versions of it", b.name, key)
 }
 
 // removeVersion deletes one version; without an id the object itself.

@@ -65,7 +65,7 @@ func (s *Store) SetRules(ctx context.Context, prefix string) error {
 		if err != nil {
 			return err
 		}
-		kept := slices.DeleteFunc(slices.Clone(set), func(r ruleXML) bool { return Former(r.ID) })
+		kept := slices.DeleteFunc(slices.Clone(set), func(r ruleXML) bool { return FormerRule(r.ID) })
 		if len(kept) < len(set) {
 			if err := b.setRules(ctx, kept); err != nil {
 				return err
@@ -82,8 +82,8 @@ func (s *Store) SetRules(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// Former says that a rule of this id was set by former programs of callvault, for a whole bucket.
-func Former(id string) bool { return id == abortRule || id == expireRule }
+// FormerRule says whether a rule of this id was set by a former version of callvault, for a whole bucket.
+func FormerRule(id string) bool { return id == abortRule || id == expireRule }
 
 // Rule is one of a bucket's lifecycle rules, whoever made it.
 type Rule struct {

@@ -60,15 +60,15 @@ type Config struct {
 
 // Store is the object store. It is safe for concurrent use.
 type Store struct {
-	cfg        Config
-	core       *minio.Core // repeats failed requests
-	once       *minio.Core // sends each request once and waits long for its answer
-	public     *minio.Client
-	transports []*http.Transport
-	buffers    sync.Pool   // *[]byte of PartSize
-	plain      atomic.Bool // see DoWithoutChecksums
-	recordings *Bucket
-	archives   *Bucket
+	cfg         Config
+	core        *minio.Core // repeats failed requests
+	once        *minio.Core // sends each request once and waits long for its answer
+	public      *minio.Client
+	transports  []*http.Transport
+	buffers     sync.Pool   // *[]byte of PartSize
+	noChecksums atomic.Bool // see DoWithoutChecksums
+	recordings  *Bucket
+	archives    *Bucket
 }
 
 // Bucket is one of the store's two buckets.
@@ -200,8 +200,8 @@ func (b *Bucket) check(ctx context.Context) error {
 	return nil
 }
 
-// explained asks in a way that has an answer with a text where that to a HEAD
-// left open why the store refuses.
+// explained asks again by a GET where the store refused a HEAD: only the answer
+// to a GET has the reason.
 func (b *Bucket) explained(ctx context.Context, err error) error {
 	if domain.KindOf(err) != domain.KindRefused && !Denied(err) {
 		return err

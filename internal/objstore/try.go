@@ -35,21 +35,21 @@ const (
 	keptProbe = "probe" // the one object of a bucket that lets nothing be deleted
 )
 
-// Tried is one thing that a bucket was tried for.
+// Tried is one capability that a bucket was tried for.
 type Tried struct {
 	Name string
 	Has  bool
-	Saw  string // what was seen instead; "" when it has it
+	Saw  string // what was observed instead; "" when Has
 }
 
 // trial tries one bucket.
 type trial struct {
 	*Bucket
-	dir     string // ends in a slash; probes stand below
-	mine    []byte // the bytes of its first probe, whose key is also another trial's
-	keeps   bool   // nothing can be deleted: the one probe is written over in vain
-	results []Tried
-	written map[string]bool
+	dir      string // ends in a slash; probes stand below
+	mine     []byte // the bytes of its first probe, whose key is also another trial's
+	noDelete bool   // nothing can be deleted: all trials use one key, which exists
+	results  []Tried
+	written  map[string]bool
 }
 
 // Try finds out what the bucket can, with probes below dir that it removes
@@ -61,22 +61,22 @@ func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, erro
 	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", mine: []byte(rand.Text()), written: map[string]bool{}}
 	defer t.tidy(ctx)
 	absent := t.absence(ctx)
-	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.plain.Load() {
+	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.noChecksums.Load() {
 		b.store.DoWithoutChecksums(true) // some refuse to be asked for them, too
 		refused := absent
 		if absent = t.absence(ctx); !write {
 			t.results = append(t.results, Tried{Name: CanChecksum, Saw: domain.SafeMessage(refused)})
 		}
 	}
-	err := t.is(CanTellAbsent, absent)
+	err := t.record(CanTellAbsent, absent)
 	if err == nil && write {
 		err = t.writing(ctx)
 	}
 	return t.results, err
 }
 
-// is notes what came of a trial. What only says that the store is away is an error.
-func (t *trial) is(name string, err error) error {
+// record adds the result of a trial. Its error says that the store could not be asked.
+func (t *trial) record(name string, err error) error {
 	kind := domain.KindOf(err)
 	if kind == domain.KindInterrupted || kind == domain.KindUnavailable && !Denied(err) {
 		return fmt.Errorf("try %s: %w", name, err)
@@ -89,13 +89,13 @@ func (t *trial) is(name string, err error) error {
 	return nil
 }
 
-// other is a result that is not what it should be.
-func other(format string, args ...any) error {
+// unexpected is the error of an answer that the store should not have given.
+func unexpected(format string, args ...any) error {
 	return domain.Errorf(domain.KindStoreFault, format, args...)
 }
 
 func (t *trial) key() string {
-	if t.keeps {
+	if t.noDelete {
 		return t.dir + keptProbe
 	}
 	key := t.dir + rand.Text()
@@ -107,7 +107,7 @@ func (t *trial) absence(ctx context.Context) error {
 	_, err := t.Stat(ctx, t.dir+rand.Text())
 	switch {
 	case err == nil:
-		return other("a key that does not exist is there")
+		return unexpected("a key that does not exist is there")
 	case Denied(err):
 		return domain.Wrap(domain.KindRefused, err, "the answer to a key that does not exist is 403; let callvault's user list the bucket (s3:ListBucket on arn:aws:s3:::%s)", t.name)
 	case domain.KindOf(err) != domain.KindNotFound:
@@ -116,7 +116,7 @@ func (t *trial) absence(ctx context.Context) error {
 	return nil
 }
 
-// writing goes on with what needs an object.
+// writing does the trials that write objects.
 func (t *trial) writing(ctx context.Context) error {
 	// Without deletion all trials share one key, which stands by then.
 	probe := t.dir + keptProbe
@@ -124,21 +124,21 @@ func (t *trial) writing(ctx context.Context) error {
 	err := t.checksums(ctx, probe)
 	if Denied(err) { // that says nothing about checksums
 		t.store.DoWithoutChecksums(false)
-		return t.is(CanWrite, err)
+		return t.record(CanWrite, err)
 	}
-	if err := t.is(CanChecksum, err); err != nil {
+	if err := t.record(CanChecksum, err); err != nil {
 		return err
 	}
 	_, err = t.Put(ctx, probe, t.mine, PutOptions{})
-	if err := t.is(CanWrite, err); err != nil || !t.results[len(t.results)-1].Has {
+	if err := t.record(CanWrite, err); err != nil || !t.results[len(t.results)-1].Has {
 		return err
 	}
 	deleted := t.delete(ctx, probe)
-	if err := t.is(CanDelete, deleted); err != nil {
+	if err := t.record(CanDelete, deleted); err != nil {
 		return err
 	}
 	if deleted != nil {
-		t.keeps = true
+		t.noDelete = true
 	}
 	for _, c := range []struct {
 		name string
@@ -146,7 +146,7 @@ func (t *trial) writing(ctx context.Context) error {
 	}{
 		{CanPutOnce, t.putOnce}, {CanUpload, t.upload}, {CanCompleteOnce, t.completeOnce}, {CanMatch, t.match}, {CanRange, t.ranges},
 	} {
-		if err := t.is(c.name, c.try(ctx)); err != nil {
+		if err := t.record(c.name, c.try(ctx)); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (t *trial) checksums(ctx context.Context, key string) error {
 		switch _, bad := t.Put(ctx, key, t.mine, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
 		case domain.KindStoreFault, domain.KindRefused: // stores differ in how they call it
 		case "":
-			err = other("bytes of another checksum are taken")
+			err = unexpected("bytes of another checksum are taken")
 		default:
 			err = bad
 		}
@@ -178,7 +178,7 @@ func (t *trial) delete(ctx context.Context, key string) error {
 	err := t.holds(ctx, key, GetOptions{}, t.mine)
 	switch kind := domain.KindOf(err); {
 	case err == nil:
-		return other("an object that was deleted is there")
+		return unexpected("an object that was deleted is there")
 	case kind == domain.KindNotFound, kind == domain.KindStoreFault, // another trial has written it since
 		Denied(err): // what 403 means was found out before
 		return nil
@@ -195,7 +195,7 @@ func (t *trial) race(write func(n int) error) error {
 	}
 	wait.Wait()
 	taken, most := 0, 1
-	if t.keeps {
+	if t.noDelete {
 		most = 0
 	}
 	for _, err := range errs {
@@ -208,7 +208,7 @@ func (t *trial) race(write func(n int) error) error {
 		}
 	}
 	if taken != most {
-		return other("of %d writers of one key at once %d were told that they wrote it, instead of %d: If-None-Match is not held", atOnce, taken, most)
+		return unexpected("of %d writers of one key at once %d were told that they wrote it, instead of %d: If-None-Match is not held", atOnce, taken, most)
 	}
 	return nil
 }
@@ -269,7 +269,7 @@ func (t *trial) upload(ctx context.Context) error {
 		}
 		parts = append(parts, part)
 	}
-	if t.keeps {
+	if t.noDelete {
 		return nil // an object could not be taken away again
 	}
 	if _, err := t.Complete(ctx, key, id, parts, CompleteOptions{}); err != nil {
@@ -278,8 +278,8 @@ func (t *trial) upload(ctx context.Context) error {
 	return t.holds(ctx, key, GetOptions{}, whole)
 }
 
-// stands writes an object to read, and gives its ETag.
-func (t *trial) stands(ctx context.Context) (key, etag string, err error) {
+// writeProbe writes an object to read, and gives its ETag.
+func (t *trial) writeProbe(ctx context.Context) (key, etag string, err error) {
 	key = t.key()
 	if _, err := t.Put(ctx, key, []byte(key), PutOptions{}); err != nil {
 		return key, "", err
@@ -289,12 +289,12 @@ func (t *trial) stands(ctx context.Context) (key, etag string, err error) {
 }
 
 func (t *trial) match(ctx context.Context) error {
-	key, etag, err := t.stands(ctx)
+	key, etag, err := t.writeProbe(ctx)
 	switch {
 	case err != nil:
 		return err
 	case etag == "" || strings.HasPrefix(etag, "W/"):
-		return other("the ETag %q is none that tells bytes apart", etag)
+		return unexpected("the ETag %q is none that tells bytes apart", etag)
 	}
 	if err := t.holds(ctx, key, GetOptions{IfMatch: etag}, []byte(key)); err != nil {
 		return err
@@ -303,14 +303,14 @@ func (t *trial) match(ctx context.Context) error {
 	case domain.KindConflict:
 		return nil
 	case "":
-		return other("an object of another ETag is given: If-Match is not held")
+		return unexpected("an object of another ETag is given: If-Match is not held")
 	default:
 		return err
 	}
 }
 
 func (t *trial) ranges(ctx context.Context) error {
-	key, _, err := t.stands(ctx)
+	key, _, err := t.writeProbe(ctx)
 	if err != nil {
 		return err
 	}
@@ -328,7 +328,7 @@ func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []b
 		return err
 	}
 	if !bytes.Equal(got, want) {
-		return other("other bytes are given than were written")
+		return unexpected("other bytes are given than were written")
 	}
 	return nil
 }

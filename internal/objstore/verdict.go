@@ -24,7 +24,7 @@ const (
 	adviceCold   = "bring the object back from cold storage, and keep recordings out of it until their day's retention is over"
 	adviceKeys   = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
 	adviceNTP    = "synchronise this host's clock and the object store's by NTP"
-	adviceDenied = "let the user of CALLVAULT_S3_ACCESS_KEY do this in its policy, or use another user's keys"
+	adviceDenied = "allow this in the policy of CALLVAULT_S3_ACCESS_KEY's user, or use another user's keys"
 	adviceOther  = "use a store that can do what docs/operations.md lists; run: callvault migrate up, which tries it"
 	adviceRegion = "set CALLVAULT_S3_REGION to the region of the buckets"
 )
@@ -48,7 +48,7 @@ func (s *Store) classify(answer minio.ErrorResponse) verdict {
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return verdict{kind: domain.KindUnavailable, reason: "the object store refuses the credentials", advice: adviceKeys}
 	case http.StatusMovedPermanently:
-		return verdict{kind: domain.KindRefused, reason: "the object store has the bucket elsewhere", advice: adviceRegion}
+		return verdict{kind: domain.KindRefused, reason: "the bucket is in another region", advice: adviceRegion}
 	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return verdict{kind: domain.KindRefused, reason: "the object store refuses this", advice: adviceOther}
 	}
@@ -120,11 +120,11 @@ func (s *Store) region(answer minio.ErrorResponse) (verdict, bool) {
 	return v, true
 }
 
-const maxTold = 200 // bytes of a store's own text
+const maxStoreText = 200 // bytes of a store's own text
 
-// told is the store's own reason, without what no reader of it should see: keys,
-// addresses, and more than a line.
-func (s *Store) told(answer minio.ErrorResponse) string {
+// storeText is the store's own reason in one short line, without credentials and
+// URLs.
+func (s *Store) storeText(answer minio.ErrorResponse) string {
 	text := answer.Code
 	if answer.Message != "" && answer.Message != answer.Code {
 		text += ": " + answer.Message
@@ -141,8 +141,8 @@ func (s *Store) told(answer minio.ErrorResponse) string {
 		}
 	}
 	text = strings.ToValidUTF8(strings.Join(words, " "), "")
-	if len(text) > maxTold {
-		text = strings.ToValidUTF8(text[:maxTold], "") + "…"
+	if len(text) > maxStoreText {
+		text = strings.ToValidUTF8(text[:maxStoreText], "") + "…"
 	}
 	return text
 }

@@ -87,7 +87,7 @@ func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string
 		return "", err
 	}
 	request := minio.PutObjectOptions{ContentType: contentType}
-	if !b.store.plain.Load() {
+	if !b.store.noChecksums.Load() {
 		request.UserMetadata = map[string]string{
 			"x-amz-checksum-algorithm": "CRC32",
 			// The sum of the whole, not of the parts' sums.
@@ -133,12 +133,12 @@ func (b *Bucket) Complete(ctx context.Context, key, uploadID string, parts []Par
 	list := make([]minio.CompletePart, len(ordered))
 	for i, part := range ordered {
 		list[i] = minio.CompletePart{PartNumber: part.Number, ETag: part.ETag}
-		if !b.store.plain.Load() {
+		if !b.store.noChecksums.Load() {
 			list[i].ChecksumCRC32 = encodeCRC(part.CRC32)
 		}
 	}
 	var request minio.PutObjectOptions
-	if !b.store.plain.Load() {
+	if !b.store.noChecksums.Load() {
 		request.UserMetadata = map[string]string{checksumType: minio.ChecksumFullObjectMode.String()}
 	}
 	if opts.IfNoneMatch {

@@ -6,13 +6,12 @@ import (
 	"errors"
 )
 
-// errNoMember is the error of a name that is no string.
+// errNoMember is the error of a field name that is not a string.
 var errNoMember = errors.New("damaged JSON: a field's name")
 
-// Merge puts the fields of next over those of old. Fields that stay keep their place, a field whose
-// value differs keeps its place with its new bytes, new fields come last in the order of next.
-// replaced, when not nil, is told of every value that differs, before and after. Where nothing
-// differs the answer is old itself.
+// Merge puts the fields of next over those of old. Existing fields keep their place, also where next
+// changes their value. New fields come last, in the order of next. replaced, when not nil, is called for
+// every value that changes. Where nothing changes, Merge gives old itself.
 func Merge(old, next []byte, replaced func(name string, before, after []byte)) ([]byte, error) {
 	var list []Member
 	place := map[string]int{}

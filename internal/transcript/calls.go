@@ -23,7 +23,7 @@ type Call struct {
 	Result     json.RawMessage // nil when there is none; null when that was given
 	At         time.Time       // zero when the transcript tells no time of day
 	Offset     *float64        // seconds into the call; nil when the transcript does not tell
-	settled    bool            // no later result is its own
+	settled    bool            // it has its result; a later one belongs to another call
 }
 
 // Calls reads a raw transcript to its end and gives the function calls in it, in their order: at

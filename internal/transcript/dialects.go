@@ -37,9 +37,10 @@ func ofItem(word string) bool {
 // heard is the type of the event that tells what the user was heard to say.
 const heard = "conversation.item.inputaudiotranscription.completed"
 
-// role says who spoke; "" for whom nobody heard: prompts and tools. A model speaks in parts only.
+// role gives the role of the speaker; "" for prompts and tools, which nobody spoke. The word model names
+// a speaker only in turns that have parts.
 func (o object) role() string {
-	switch word := plainName(o.text(whoNames()...)); {
+	switch word := plainName(o.text(speakerNames()...)); {
 	case word == "", ofFunction(word), word == "system", word == "developer":
 		return ""
 	case word == "agent", word == "assistant", word == "bot", word == "model" && !isNull(o["parts"]):
@@ -53,11 +54,11 @@ func ofFunction(word string) bool {
 	return strings.HasPrefix(word, "function") || strings.HasPrefix(word, "tool") || strings.HasPrefix(word, "customtool")
 }
 
-// whoNames are names of who spoke.
-func whoNames() []string { return []string{"role", "speaker"} }
+// speakerNames are names of who spoke.
+func speakerNames() []string { return []string{"role", "speaker"} }
 
-// saidNames are names of what was said, in a turn and in its parts.
-func saidNames() []string { return []string{"text", "message", "content", "parts", "transcript"} }
+// textNames are names of what was said, in a turn and in its parts.
+func textNames() []string { return []string{"text", "message", "content", "parts", "transcript"} }
 
 // partNames are names of a turn's parts, which can be calls too.
 func partNames() []string { return []string{"content", "parts"} }

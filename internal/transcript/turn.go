@@ -129,11 +129,11 @@ func (o object) answer() json.RawMessage {
 	if v := o.first("result", "output", "response", "resultvalue", "content", "text", "message", "value"); v != nil {
 		return v
 	}
-	return o.nothing()
+	return o.nullResult()
 }
 
-// nothing gives the null that a function gave back; nil when the object has none.
-func (o object) nothing() json.RawMessage {
+// nullResult gives the null that a function returned; nil when the object has none.
+func (o object) nullResult() json.RawMessage {
 	for _, name := range resultNames() {
 		if v := o[name]; v != nil {
 			return v
@@ -213,8 +213,8 @@ func (f *finder) call(o object, at moment) {
 	}
 	c.Result = decoded(o.inside(resultNames()...))
 	c.settled = c.Result != nil
-	if !c.settled { // a null can stand for a result that is still to come
-		c.Result = o.nothing()
+	if !c.settled { // a null may mean that the result comes later
+		c.Result = o.nullResult()
 	}
 	f.add(c, o.id())
 }

@@ -15,8 +15,8 @@ const (
 	RoleUser  = "user"
 )
 
-// maxSpoken bounds the turns whose words are read, in bytes: no line that is taken in is larger.
-const maxSpoken = 64 << 20
+// maxTurnBytes bounds the turns whose words are read. No ingest line is larger.
+const maxTurnBytes = 64 << 20
 
 // Turn is one spoken turn.
 type Turn struct {
@@ -34,7 +34,7 @@ var errStopped = errors.New("nobody wants more turns")
 // may be r's own. Turns can be ranged over once.
 func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
-		s := newScanner(r, maxSpoken)
+		s := newScanner(r, maxTurnBytes)
 		var told events
 		found := false
 		err := s.turns(func(element []byte) error {
@@ -90,7 +90,7 @@ func spoken(text []byte) (turn Turn, id string, ok bool) {
 	if turn.Role == "" || ofFunction(plainName(o.text("type"))) {
 		return turn, "", false
 	}
-	turn.Text = o.said(0)
+	turn.Text = o.spokenText(0)
 	if turn.Text == "" {
 		return turn, "", false
 	}
@@ -99,9 +99,9 @@ func spoken(text []byte) (turn Turn, id string, ok bool) {
 	return turn, id, true
 }
 
-// said gives the words of a turn or a part of one: of its values that can have some, the first that has.
-func (o object) said(depth int) string {
-	for _, name := range saidNames() {
+// spokenText gives the words of a turn or of a part of one: the first of its text fields that has some.
+func (o object) spokenText(depth int) string {
+	for _, name := range textNames() {
 		if s := words(o[name], depth); s != "" {
 			return s
 		}
@@ -121,20 +121,20 @@ func words(v json.RawMessage, depth int) string {
 		}
 	case '{':
 		if part, ok := parse(v); ok && !ofFunction(plainName(part.text("type"))) {
-			return part.said(depth + 1)
+			return part.spokenText(depth + 1)
 		}
 	case '[':
 		var list []json.RawMessage
 		if json.Unmarshal(v, &list) != nil {
 			return ""
 		}
-		var said []string
+		var texts []string
 		for _, item := range list {
 			if s := words(item, depth+1); s != "" {
-				said = append(said, s)
+				texts = append(texts, s)
 			}
 		}
-		return strings.TrimSpace(strings.Join(said, " "))
+		return strings.TrimSpace(strings.Join(texts, " "))
 	}
 	return ""
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Stats looks objects up. Errors: KindNotFound, KindInvalid for a key that the store can't hold, and as
+// Stater looks objects up. Errors: KindNotFound, KindInvalid for a key that the store can't hold, and as
 // of package objstore.
-type Stats interface {
+type Stater interface {
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 }
 
-// Recording looks a conversation's own recording up, which is the object that its line names, "" for
-// none. All who tell of it ask here, so that they agree. there is false also while the object is not
-// in the store, or its bytes can't be had. Error: the store's, when that can't be found out.
-func Recording(ctx context.Context, store Stats, key string) (info objstore.Info, there bool, err error) {
+// Recording looks up a conversation's own recording, by the object key that its line names; "" is none.
+// All answers about recordings use it, so that they agree. there is also false while the object is not
+// in the store, or its bytes can't be read. Error: the store's, when that can't be found out.
+func Recording(ctx context.Context, store Stater, key string) (info objstore.Info, there bool, err error) {
 	if key == "" {
 		return info, false, nil
 	}
