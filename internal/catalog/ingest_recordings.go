@@ -183,7 +183,10 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 		}
 		next, rebuild, err := mergeRecording(s, before, l)
 		if err != nil && s.original != nil && repeats(l.Value, *s.original) {
-			continue // the line that an operator corrected since
+			// The line that an operator corrected since: nothing of it counts but its content type.
+			typed := Line[domain.Recording]{Number: l.Number, Value: *before}
+			typed.Value.ContentType = l.Value.ContentType
+			next, rebuild, err = mergeRecording(s, before, &typed)
 		}
 		if err != nil {
 			return nil, nil, err

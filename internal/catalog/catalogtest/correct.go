@@ -170,6 +170,14 @@ func correctLines(b *bench) {
 		`"sessionId" differs from the one that this recording was registered with`+orCorrect)
 	now.ContentType = "audio/ogg"
 	equal(b, "its line as it is still fills in", b.takeRecordings(now).Changed, 1)
+	typed := first
+	typed.ContentType = "audio/webm"
+	equal(b, "its line as it was still gives its content type", b.takeRecordings(typed, typed).Changed, 1)
+	b.refused(catalog.Batch{Recordings: lines(1, typed, second)}, 2, domain.KindConflict,
+		`"sessionId" differs from the one that this recording was registered with`+orCorrect)
+	was, err := b.c.Former(b.ctx, catalog.Subject{Tenant: b.tenant, Kind: catalog.KindRecording, ID: first.ObjectKey}, 0, 9, 1000)
+	b.must(err)
+	equal(b, "former values", fmt.Sprintf("%d %s", len(was.Values), was.Values[0].Value), `1 "audio/ogg"`)
 	b.correct(first, func(k *catalog.Correction) {
 		k.Timestamp, k.CRC32, k.SessionID = &first.Timestamp, first.CRC32, &first.SessionID
 	})
