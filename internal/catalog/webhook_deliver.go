@@ -74,14 +74,16 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Du
 	return claims, nil
 }
 
-const heldDeliveriesSQL = `SELECT count(*) FROM webhook_deliveries WHERE tenant = $1 AND token IS NOT NULL AND next_us > $2 AND endpoint = $3`
+// heldDeliveriesSQL gives the time, too.
+const heldDeliveriesSQL = `SELECT now_us, (SELECT count(*) FROM webhook_deliveries
+	WHERE tenant = $1 AND token IS NOT NULL AND next_us > now_us AND endpoint = $2) FROM catalog_clock`
 
 // takeDeliverySQL asks twice whether the delivery waits: while its row was waited for, who had it before
 // can have told what became of it.
 const takeDeliverySQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
 	WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT 1)
 		AND state = 'pending' AND next_us <= $2
-	RETURNING id, event, type, tries`
+	RETURNING id, event, type, tries, (SELECT e.payload FROM webhook_events e WHERE e.id = event)`
 
 // claimDelivery takes an endpoint's first due delivery, unless enough are under way.
 func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, lease time.Duration) (d DeliveryClaim, ok bool, err error) {
@@ -94,25 +96,19 @@ func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, 
 		if err != nil {
 			return err
 		}
-		at, err := now(ctx, tx)
-		if err != nil {
-			return err
-		}
+		var at int64
 		var held int
-		err = tx.QueryRowContext(ctx, heldDeliveriesSQL, e.Tenant, at, endpoint).Scan(&held)
+		err = tx.QueryRowContext(ctx, heldDeliveriesSQL, e.Tenant, endpoint).Scan(&at, &held)
 		if err != nil || held >= most {
 			return err
 		}
 		d = DeliveryClaim{Token: newToken(), Endpoint: e, At: fromMicros(at)}
-		err = tx.QueryRowContext(ctx, takeDeliverySQL, endpoint, at, d.Token, at+lease.Microseconds()).Scan(&d.ID, &d.Event, &d.Type, &d.Tries)
+		err = tx.QueryRowContext(ctx, takeDeliverySQL, endpoint, at, d.Token, at+lease.Microseconds()).
+			Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.Payload)
 		if errors.Is(err, sql.ErrNoRows) { // somebody else took it
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		err = tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, d.Event).Scan(&d.Payload)
-		if errors.Is(err, sql.ErrNoRows) { // it must not keep all others from being taken
+		if err == nil && d.Payload == nil { // it must not keep all others from being taken
 			_, err = tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
 				WHERE id = $1`, d.ID)
 			return err
@@ -173,7 +169,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO webhook_attempts (delivery, n, at_us, status, error, took_us) VALUES ($1, $2, $3, $4, $5, $6)`,
 			d.ID, n, at, status, orNull(a.Error), a.Took.Microseconds())
-		if err != nil {
+		if err != nil || n <= keptAttempts {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM webhook_attempts WHERE delivery = $1 AND n <= $2`, d.ID, n-keptAttempts)
