@@ -114,21 +114,13 @@ func (h *handler) open(ctx context.Context, r *http.Request) (link, error) {
 
 // absent answers for a recording that can't be read.
 func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, err error) {
-	dropContentHeaders(w)
+	web.DropContentHeaders(w)
 	switch domain.KindOf(err) {
 	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 	default:
 		h.failed(w, r, what, err)
 	}
-}
-
-// dropContentHeaders removes the headers of a body that is not sent.
-func dropContentHeaders(w http.ResponseWriter) http.ResponseWriter {
-	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
-		w.Header().Del(name)
-	}
-	return w
 }
 
 // give sends the recording's bytes, those asked for, or says where in the store they are.
@@ -176,7 +168,7 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.R
 		h.absent(w, r, "send to the recording", err)
 		return
 	}
-	dropContentHeaders(w).Header().Set("Location", target)
+	web.DropContentHeaders(w).Header().Set("Location", target)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 

@@ -146,7 +146,7 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		body, err = content.Prepare(r.Context(), plan)
 	}
 	if err != nil {
-		h.broken(plainly(w), r, "open the archive", err)
+		h.broken(web.DropContentHeaders(w), r, "open the archive", err)
 		return
 	}
 	window, err := h.deps.Catalog.BeginDownload(ctx, catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
@@ -156,15 +156,15 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 			_ = body.Close() // it was only read from
 		}
 		if domain.KindOf(err) == domain.KindLimited {
-			limited(plainly(w), r, window)
+			limited(web.DropContentHeaders(w), r, window)
 			return
 		}
-		h.broken(plainly(w), r, "count the download", err)
+		h.broken(web.DropContentHeaders(w), r, "count the download", err)
 		return
 	}
 	limit(w, window)
 	if redirect {
-		plainly(w).Header().Set("Location", target)
+		web.DropContentHeaders(w).Header().Set("Location", target)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return
 	}
@@ -172,14 +172,6 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		h.deps.Log.Info("a download broke off", zap.String("archive", archive.ObjectKey),
 			telemetry.In(r.Context()), zap.Error(err))
 	}
-}
-
-// plainly takes back what was said about bytes that are not given.
-func plainly(w http.ResponseWriter) http.ResponseWriter {
-	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
-		w.Header().Del(name)
-	}
-	return w
 }
 
 // gone answers for an archive whose object is not in the store. This link will not work again: the

@@ -47,6 +47,14 @@ func (p Plan) Redirectable(r *http.Request) bool {
 	return len(r.Header.Values("Authorization")) == 0 && !p.stale
 }
 
+// DropContentHeaders removes the headers of a body that is not sent.
+func DropContentHeaders(w http.ResponseWriter) http.ResponseWriter {
+	for _, name := range []string{"Content-Type", "Content-Disposition", "ETag"} {
+		w.Header().Del(name)
+	}
+	return w
+}
+
 // ServeHead answers a HEAD, or says 304, without bytes.
 func (p Plan) ServeHead(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, &reader{size: p.size})
