@@ -62,8 +62,8 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 // maxOthers bounds how many other recordings are read to learn whether the store denies one or all.
 const maxOthers = 4
 
-// readsOther says whether another recording can be read now: then the store denies the one alone,
-// else all of the bucket, and that is an outage.
+// canReadAnother says whether another recording can be read now. Then the store denies this one alone;
+// else it denies all of the bucket, and that is an outage.
 func (s *source) canReadAnother(ctx context.Context, key string) bool {
 	keys := make([]string, 0, maxOthers)
 	if last := s.lastRead.Load(); last != nil {
@@ -80,8 +80,8 @@ func (s *source) canReadAnother(ctx context.Context, key string) bool {
 	return false
 }
 
-// readable reads a byte: a store tells of objects whose bytes it does not give. An object without
-// any is readable.
+// readable reads one byte: a store answers a HEAD also for objects whose bytes it does not give. An
+// empty object is readable.
 func readable(ctx context.Context, bucket Recordings, key string) error {
 	o, err := bucket.Get(ctx, key, objstore.GetOptions{To: 1})
 	if domain.KindOf(err) == domain.KindConflict {

@@ -99,8 +99,8 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.S
 	return nil
 }
 
-// sessionName tells one session of a day from every other. It stands where former versions write
-// the session's id alone, and as theirs it is counted, so that replicas of both agree on a day's total.
+// sessionName gives each session of a day a unique name. It is stored where former versions store the
+// session's id alone. Both are counted alike, so that replicas of both versions agree on a day's total.
 func sessionName(s domain.Session) string {
 	return fmt.Sprintf("%d:%s%s", len(s.ExternalConversationID), s.ExternalConversationID, s.SessionID)
 }
@@ -153,7 +153,7 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 	})
 }
 
-// retire ends the archive of a locked hour in which nothing is left.
+// retire ends the archive of a locked hour that has no recordings any more.
 func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) error {
 	if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
 		return err

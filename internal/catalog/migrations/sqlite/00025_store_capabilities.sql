@@ -1,5 +1,5 @@
 -- +goose Up
--- What the object store was tried for, and whether it can: roles go by it, nobody tries it anew.
+-- What the object store was tried for, and whether it can do it. Roles use this instead of trying again.
 
 CREATE TABLE store_capabilities (
     endpoint   TEXT NOT NULL, -- URL; "embedded" for the store of standalone
