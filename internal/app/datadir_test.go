@@ -171,7 +171,7 @@ func TestBesideAnOutsideStore(t *testing.T) {
 	dir := mustLock(t, t.TempDir())
 	err := dir.Publish(Runtime{
 		DatabaseURL: "sqlite://" + filepath.Join(dir.Path(), catalogName), RedisURL: "redis://127.0.0.1:1", S3Endpoint: "http://s3.test",
-		S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true,
+		S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true, Recordings: "calls", Archives: "zips", Prefix: "voice",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,8 @@ func TestBesideAnOutsideStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.embeddedStore || p.Config.S3Endpoint != "http://s3.test" {
-		t.Errorf("the store is %q, embedded: %t", p.Config.S3Endpoint, p.embeddedStore)
+	if p.embeddedStore || p.Config.S3Endpoint != "http://s3.test" || p.Store.Recordings().Name() != "calls" ||
+		p.Store.Archives().Name() != "zips" || p.Config.Prefix != "voice" {
+		t.Errorf("embedded: %t, %+v", p.embeddedStore, p.Config.Parts)
 	}
 }

@@ -165,7 +165,7 @@ func (p *Parts) publish(url string) error {
 	return p.Dir.Publish(Runtime{
 		Started: time.Now().UTC(), URL: url, DatabaseURL: c.DatabaseURL.Reveal(), RedisURL: c.RedisURL.Reveal(),
 		S3Endpoint: c.S3Endpoint, S3Region: c.S3Region, S3AccessKey: c.S3AccessKey.Reveal(), S3SecretKey: c.S3SecretKey.Reveal(),
-		OutsideS3: !p.ownStore,
+		OutsideS3: !p.ownStore, Recordings: c.Recordings, Archives: c.Archives, Prefix: c.Prefix,
 	})
 }
 

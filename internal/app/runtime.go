@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Runtime struct {
 	S3AccessKey string    `json:"s3AccessKey"`
 	S3SecretKey string    `json:"s3SecretKey"`
 	OutsideS3   bool      `json:"outsideS3,omitempty"` // the object store is not the embedded one
+	Recordings  string    `json:"recordingsBucket,omitempty"`
+	Archives    string    `json:"archivesBucket,omitempty"`
+	Prefix      string    `json:"archivesPrefix,omitempty"`
 }
 
 // String leaves the credentials out, so that a careless print does not show them.
@@ -33,7 +37,8 @@ func (r Runtime) String() string { return fmt.Sprintf("callvault with pid %d at 
 // GoString is String.
 func (r Runtime) GoString() string { return r.String() }
 
-// Fill names the running process's parts in p where p names none.
+// Fill names the running process's parts in p where p names none. The object store's buckets are that
+// process's too.
 func (r Runtime) Fill(p *config.Parts) {
 	if p.DatabaseURL == "" {
 		p.DatabaseURL = config.Secret(r.DatabaseURL)
@@ -44,6 +49,8 @@ func (r Runtime) Fill(p *config.Parts) {
 	if p.S3Endpoint == "" {
 		p.S3Endpoint, p.S3Region = r.S3Endpoint, r.S3Region
 		p.S3AccessKey, p.S3SecretKey = config.Secret(r.S3AccessKey), config.Secret(r.S3SecretKey)
+		p.Recordings, p.Archives = cmp.Or(r.Recordings, p.Recordings), cmp.Or(r.Archives, p.Archives)
+		p.Prefix = cmp.Or(r.Prefix, p.Prefix)
 	}
 }
 
