@@ -151,7 +151,7 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 	return d.tries(ctx, b, dir, objstore.ArchivesNeed(), f)
 }
 
-const lackAdvice = "use a store, or give rights, that docs/operations.md lists, and run: callvault migrate up"
+const lackAdvice = "use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up"
 
 // tries has the bucket tried as migrate up does, and remembers nothing.
 func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {

@@ -6,6 +6,26 @@ import (
 	"strings"
 )
 
+// What callvault relies on a bucket to do; see docs/operations.md.
+const (
+	CanTellAbsent   = "absence"              // 404 for a key that does not exist
+	CanChecksum     = "checksums"            // x-amz-checksum-crc32, compared with the bytes
+	CanWrite        = "writing"              // PUT, and the right to it
+	CanDelete       = "delete"               // and the object is gone
+	CanPutOnce      = "conditional PUT"      // If-None-Match: *, also of several at once
+	CanUpload       = "parts"                // in any order, of one size but the last
+	CanCompleteOnce = "conditional Complete" // If-None-Match: * for uploads in parts
+	CanMatch        = "strong ETags"         // If-Match
+	CanRange        = "ranges"               // 206 with the bytes asked for
+)
+
+// Tried is one capability that a bucket was tried for.
+type Tried struct {
+	Name string
+	Has  bool
+	Saw  string // what was observed instead; "" when Has
+}
+
 // ArchivesNeed is what callvault can't do without in the archives bucket.
 func ArchivesNeed() []string {
 	return []string{CanTellAbsent, CanWrite, CanDelete, CanPutOnce, CanUpload, CanCompleteOnce, CanMatch, CanRange}

@@ -15,32 +15,12 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// What callvault relies on a bucket to do; see docs/operations.md.
-const (
-	CanTellAbsent   = "absence"              // 404 for a key that does not exist
-	CanChecksum     = "checksums"            // x-amz-checksum-crc32, compared with the bytes
-	CanWrite        = "writing"              // PUT, and the right to it
-	CanDelete       = "delete"               // and the object is gone
-	CanPutOnce      = "conditional PUT"      // If-None-Match: *, also of several at once
-	CanUpload       = "parts"                // in any order, of one size but the last
-	CanCompleteOnce = "conditional Complete" // If-None-Match: * for uploads in parts
-	CanMatch        = "strong ETags"         // If-Match
-	CanRange        = "ranges"               // 206 with the bytes asked for
-)
-
 const (
 	atOnce    = 8       // writers of one key
 	leastPart = 5 << 20 // bytes; S3 takes no smaller part but the last
 	tidyTime  = 10 * time.Second
 	keptProbe = "probe" // the one object of a bucket that lets nothing be deleted
 )
-
-// Tried is one capability that a bucket was tried for.
-type Tried struct {
-	Name string
-	Has  bool
-	Saw  string // what was observed instead; "" when Has
-}
 
 // trial tries one bucket.
 type trial struct {

@@ -25,7 +25,7 @@ const (
 	adviceKeys   = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
 	adviceNTP    = "synchronise this host's clock and the object store's by NTP"
 	adviceDenied = "allow this in the policy of CALLVAULT_S3_ACCESS_KEY's user, or use another user's keys"
-	adviceOther  = "use a store that can do what docs/operations.md lists; run: callvault migrate up, which tries it"
+	adviceOther  = "use a store that can do what docs/operations.md lists; callvault migrate up tries it"
 	adviceRegion = "set CALLVAULT_S3_REGION to the region of the buckets"
 )
 
