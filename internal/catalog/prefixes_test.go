@@ -54,7 +54,7 @@ func TestPrefixWaits(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; domain.KindOf(err) != domain.KindConflict || !strings.Contains(err.Error(), "hold 1 object keys") {
+	if err := <-done; domain.KindOf(err) != domain.KindConflict || !strings.Contains(err.Error(), "1 (other 1)") {
 		t.Errorf("the setter got %v", err)
 	}
 }
