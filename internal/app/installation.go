@@ -71,7 +71,7 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 // checkInstallation refuses to start roles on another installation's keys. Where the object store does
 // not answer they start, but nothing is built before it answers, and they end if it refuses then.
 func (p *Parts) checkInstallation(ctx context.Context, g *Group, log *zap.Logger) error {
-	err := p.foreign(ctx)
+	err := p.checkForeignOwner(ctx)
 	if err != nil || p.owned.Load() {
 		return err
 	}
@@ -81,8 +81,8 @@ func (p *Parts) checkInstallation(ctx context.Context, g *Group, log *zap.Logger
 	return nil
 }
 
-// foreign gives an error where the archives bucket is known not to be this installation's.
-func (p *Parts) foreign(ctx context.Context) error {
+// checkForeignOwner gives an error where the archives bucket is known not to be this installation's.
+func (p *Parts) checkForeignOwner(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	err := p.checkOwner(ctx)
@@ -101,7 +101,7 @@ func (p *Parts) awaitOwner(ctx context.Context) error {
 	again := time.NewTicker(ownerInterval)
 	defer again.Stop()
 	for !p.owned.Load() {
-		if err := p.foreign(ctx); err != nil {
+		if err := p.checkForeignOwner(ctx); err != nil {
 			return err
 		}
 		select {

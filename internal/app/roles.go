@@ -72,24 +72,8 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if err := addressFree(ctx, cfg, log); err != nil {
 		return nil, err
 	}
-	p, err := Open(ctx, cfg, roles, true, g, log)
+	p, err := openChecked(ctx, cfg, roles, g, log)
 	if err != nil {
-		return nil, err
-	}
-	if p.Beside != nil {
-		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
-			p.Beside.PID, p.Beside.URL, absolute(cfg.Data))
-	}
-	if err := p.Catalog.CheckSchema(ctx); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(p.loadCapabilities(ctx), p.store.refusal()); err != nil {
-		return nil, err
-	}
-	if err := p.checkStore(ctx); err != nil {
-		return nil, err
-	}
-	if err := p.checkInstallation(ctx, g, log); err != nil {
 		return nil, err
 	}
 	var handler http.Handler
@@ -131,6 +115,28 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	health = NewHealth(log.Named("health"), time.Now, checks...)
 	g.Add(health.Component())
 	return &Serving{URL: url, Parts: p}, p.publish(url)
+}
+
+// openChecked opens the parts of roles and makes sure that they may work with them.
+func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Parts, error) {
+	p, err := Open(ctx, cfg, roles, true, g, log)
+	if err != nil {
+		return nil, err
+	}
+	if p.Beside != nil {
+		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
+			p.Beside.PID, p.Beside.URL, absolute(cfg.Data))
+	}
+	if err := p.Catalog.CheckSchema(ctx); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(p.loadCapabilities(ctx), p.store.refusal()); err != nil {
+		return nil, err
+	}
+	if err := p.checkStore(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.checkInstallation(ctx, g, log)
 }
 
 // addressFree finds a port in use before a first start has made its data directory.
