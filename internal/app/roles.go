@@ -136,7 +136,10 @@ func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g 
 	if err := p.checkStore(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.checkInstallation(ctx, g, log)
+	if err := p.checkInstallation(ctx, g, log); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // addressFree finds a port in use before a first start has made its data directory.

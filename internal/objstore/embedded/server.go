@@ -119,7 +119,9 @@ func keepsAttributes(dir string) bool {
 // listen makes one try on one port. A server that ends closes its backend, so
 // each try has its own.
 func (s *Server) listen(ctx context.Context, storer meta.MetadataStorer, cfg Config) error {
-	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold, IOBufferSize: ioBuffer}
+	// The server gives its nameless files their names by way of /proc, which a bare chroot lacks.
+	_, err := os.Stat("/proc/self/fd")
+	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold, IOBufferSize: ioBuffer, ForceNoTmpFile: err != nil}
 	opts.SetNewDirPerm(0o700)
 	opts.SetNewFilePerm(0o600)
 	backend, err := posix.New(s.objects, storer, opts)
