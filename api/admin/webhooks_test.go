@@ -77,7 +77,7 @@ func TestWebhookAPI(t *testing.T) {
 		if err != nil || len(claims) != 1 {
 			w.Fatal(claims, err)
 		}
-		if err := w.catalog.RecordDelivery(w.Context(), claims[0], catalog.Attempt{Status: 500, Error: "answered 500", Again: -1}); err != nil {
+		if err := w.catalog.RecordDelivery(w.Context(), claims[0][0], catalog.Attempt{Status: 500, Error: "answered 500", Again: -1}); err != nil {
 			w.Fatal(err)
 		}
 		failed := w.call("GET", "/tenants/acme/deliveries?state=failed", "", 200)["deliveries"].([]any)

@@ -30,11 +30,11 @@ func TestClaimWhileTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := tx.ExecContext(t.Context(), `UPDATE webhook_deliveries SET state = 'delivered', token = NULL WHERE id = $1 AND token = $2`,
-		lapsed[0].ID, lapsed[0].Token); err != nil {
+		lapsed[0][0].ID, lapsed[0][0].Token); err != nil {
 		t.Fatal(err)
 	}
 	type answer struct {
-		claims []DeliveryClaim
+		claims [][]DeliveryClaim
 		err    error
 	}
 	answers := make(chan answer, 1)

@@ -18,11 +18,13 @@ const (
 
 // Fairness bounds how much of one sort is under way at a time, over all replicas.
 type Fairness struct {
-	Endpoint int // deliveries to one endpoint
-	Tenant   int // deliveries to all endpoints of a tenant, roughly
+	Endpoint int // senders to one endpoint
+	Tenant   int // senders to all endpoints of a tenant, roughly
+	Batch    int // deliveries that one sender takes of an endpoint, to send them one after the other; 0 is 1
 }
 
-// DeliveryClaim is one sender's hold on a delivery. Only its token can say what became of it.
+// DeliveryClaim is one sender's hold on a delivery. Only its token can say what became of it. What a
+// sender takes of an endpoint at once has one token.
 type DeliveryClaim struct {
 	ID       string
 	Token    string
@@ -43,17 +45,17 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 			FROM waiting w WHERE w.endpoint IS NOT NULL)
 	SELECT id FROM (SELECT e.id AS id, e.now_us AS now_us,
 		(SELECT min(d.next_us) FROM webhook_deliveries d WHERE d.endpoint = e.id AND d.state = 'pending') AS head,
-		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us) AS held,
-		(SELECT count(*) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us AND h.endpoint = e.id) AS own
+		(SELECT count(DISTINCT h.token) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us) AS held,
+		(SELECT count(DISTINCT h.token) FROM webhook_deliveries h WHERE h.tenant = e.tenant AND h.token IS NOT NULL AND h.next_us > e.now_us AND h.endpoint = e.id) AS own
 		FROM (SELECT w.endpoint AS id, (SELECT now_us FROM catalog_clock) AS now_us,
 			(SELECT x.tenant FROM webhook_endpoints x WHERE x.id = w.endpoint AND x.disabled_us IS NULL) AS tenant
 			FROM waiting w) e WHERE e.tenant IS NOT NULL) due
 	WHERE head <= now_us AND held < $1 AND own < $2 ORDER BY held, head, id LIMIT $3`
 
-// ClaimDeliveries takes deliveries that are due and that nobody holds: at most limit, and one of
-// each endpoint, so that nobody's backlog keeps others waiting. A claim that is not told of within
-// lease is free again, and what it sent is sent once more.
-func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Duration, limit int) ([]DeliveryClaim, error) {
+// ClaimDeliveries takes deliveries that are due and that nobody holds: a batch for one sender of each
+// of at most limit endpoints, so that nobody's backlog keeps others waiting. A claim that is not told
+// of within lease is free again, and what it sent is sent once more.
+func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
 	endpoints, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
@@ -61,34 +63,36 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Du
 	if err != nil {
 		return nil, err
 	}
-	var claims []DeliveryClaim
 	for _, id := range endpoints {
-		claim, ok, err := c.claimDelivery(ctx, id, f.Endpoint, lease)
+		batch, err := c.claimBatch(ctx, id, f, lease)
 		if err != nil {
-			return claims, err
+			return batches, err
 		}
-		if ok {
-			claims = append(claims, claim)
+		if len(batch) > 0 {
+			batches = append(batches, batch)
 		}
 	}
-	return claims, nil
+	return batches, nil
 }
 
-// heldDeliveriesSQL gives the time, too.
-const heldDeliveriesSQL = `SELECT now_us, (SELECT count(*) FROM webhook_deliveries
-	WHERE tenant = $1 AND token IS NOT NULL AND next_us > now_us AND endpoint = $2) FROM catalog_clock`
+// heldDeliveriesSQL gives the time, how many senders an endpoint has, and how much is due, up to $3.
+const heldDeliveriesSQL = `SELECT now_us, (SELECT count(DISTINCT token) FROM webhook_deliveries
+		WHERE tenant = $1 AND token IS NOT NULL AND next_us > now_us AND endpoint = $2),
+	(SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE endpoint = $2 AND state = 'pending' AND next_us <= now_us LIMIT $3) due)
+	FROM catalog_clock`
 
-// takeDeliverySQL asks twice whether the delivery waits: while its row was waited for, who had it before
+// takeDeliveriesSQL asks twice whether a delivery waits: while its row was waited for, who had it before
 // can have told what became of it.
-const takeDeliverySQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
-	WHERE id = (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT 1)
+const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
+	WHERE id IN (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT $5)
 		AND state = 'pending' AND next_us <= $2
 	RETURNING id, event, type, tries, (SELECT e.payload FROM webhook_events e WHERE e.id = event)`
 
-// claimDelivery takes an endpoint's first due delivery, unless enough are under way.
-func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, lease time.Duration) (d DeliveryClaim, ok bool, err error) {
+// claimBatch takes an endpoint's first due deliveries for one sender, unless it has enough senders. It
+// leaves as much for each of the others.
+func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f Fairness, lease time.Duration) (batch []DeliveryClaim, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
-		ok = false
+		batch = nil
 		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
 		if errors.Is(err, sql.ErrNoRows) { // disabled or deleted meanwhile
 			return nil
@@ -97,26 +101,34 @@ func (c *Catalog) claimDelivery(ctx context.Context, endpoint string, most int, 
 			return err
 		}
 		var at int64
-		var held int
-		err = tx.QueryRowContext(ctx, heldDeliveriesSQL, e.Tenant, endpoint).Scan(&at, &held)
-		if err != nil || held >= most {
+		var senders, due int
+		most := max(f.Batch, 1)
+		err = tx.QueryRowContext(ctx, heldDeliveriesSQL, e.Tenant, endpoint, f.Endpoint*most).Scan(&at, &senders, &due)
+		if err != nil || senders >= f.Endpoint {
 			return err
 		}
-		d = DeliveryClaim{Token: newToken(), Endpoint: e, At: fromMicros(at)}
-		err = tx.QueryRowContext(ctx, takeDeliverySQL, endpoint, at, d.Token, at+lease.Microseconds()).
-			Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.Payload)
-		if errors.Is(err, sql.ErrNoRows) { // somebody else took it
-			return nil
-		}
-		if err == nil && d.Payload == nil { // it must not keep all others from being taken
-			_, err = tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
-				WHERE id = $1`, d.ID)
+		token := newToken()
+		taken, err := collect(ctx, tx, func(rows *sql.Rows) (DeliveryClaim, error) {
+			d := DeliveryClaim{Token: token, Endpoint: e, At: fromMicros(at)}
+			return d, rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.Payload)
+		}, takeDeliveriesSQL, endpoint, at, token, at+lease.Microseconds(), min(most, (due+f.Endpoint-1)/f.Endpoint))
+		if err != nil {
 			return err
 		}
-		ok = err == nil
-		return err
+		for _, d := range taken {
+			if d.Payload != nil {
+				batch = append(batch, d)
+				continue
+			}
+			// It must not keep all others from being taken.
+			if _, err := tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
+				WHERE id = $1`, d.ID); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return d, ok && err == nil, err
+	return batch, err
 }
 
 // Attempt is one try to deliver, and what follows from it.
@@ -129,7 +141,7 @@ type Attempt struct {
 	Delivered bool
 }
 
-// maxAttempts of a delivery that are kept.
+// keptAttempts is how many attempts of a delivery are kept.
 const keptAttempts = 20
 
 // RecordDelivery says what became of a claimed delivery. KindLost: the claim lapsed and somebody
@@ -177,21 +189,29 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt
 	})
 }
 
-// ReturnDelivery gives a claim back without an attempt, to be taken again after wait. While there is
-// a wait, whatever else is due for the endpoint waits too: what kept this one from being sent keeps all.
-func (c *Catalog) ReturnDelivery(ctx context.Context, d DeliveryClaim, wait time.Duration) error {
+// ReturnDeliveries gives a sender's claims back without an attempt, to be taken again after wait. While
+// there is a wait, whatever else is due for the endpoint waits too: what kept these from being sent
+// keeps all.
+func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
 		until := at + wait.Microseconds()
-		own, err := affected(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = $3 WHERE id = $1 AND token = $2`, d.ID, d.Token, until))
-		if err != nil || !own || wait <= 0 {
-			return err
+		own := false
+		for _, d := range batch {
+			held, err := affected(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = $3 WHERE id = $1 AND token = $2`, d.ID, d.Token, until))
+			if err != nil {
+				return err
+			}
+			own = own || held
+		}
+		if !own || wait <= 0 {
+			return nil
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE webhook_deliveries SET next_us = $2 WHERE endpoint = $1 AND state = 'pending' AND token IS NULL AND next_us < $2`,
-			d.Endpoint.ID, until)
+			batch[0].Endpoint.ID, until)
 		return err
 	})
 }

@@ -29,8 +29,8 @@ func TestWebhookPlans(t *testing.T) {
 	list, listArgs := DeliveryQuery{Tenant: "t7", Before: Position{At: 9, ID: "x"}, Limit: 50}.list()
 	queries := map[string]question{
 		"due":         {dueEndpointsSQL, []any{8, 2, 32}},
-		"held":        {heldDeliveriesSQL, []any{"t1010", "e-t1010"}},
-		"take":        {takeDeliverySQL, []any{"e-t7", 9_000_000, "x", 5}},
+		"held":        {heldDeliveriesSQL, []any{"t1010", "e-t1010", 32}},
+		"take":        {takeDeliveriesSQL, []any{"e-t7", 9_000_000, "x", 5, 16}},
 		"subscribers": {subscribersSQL, []any{"t7"}},
 		"failing":     {standingFailingSQL, nil},
 		"given up":    {standingGivenUpSQL, []any{4}},

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Slots    int           // deliveries under way at once (32)
 	Endpoint int           // of one endpoint, over all replicas (2)
+	Batch    int           // deliveries to one endpoint that are taken at once, to be sent one after the other (16)
 	Tenant   int           // of one tenant, over all replicas, roughly (8)
 	Interval time.Duration // between two looks while nothing is due (1 s)
 	Look     time.Duration // how long a look may take: a catalog that hangs is asked anew (30 s)
@@ -36,13 +37,14 @@ const (
 	recordTime  = 10 * time.Second // for telling the catalog
 	recordTries = 4
 	blockedWait = time.Minute // until what could not be signed is looked at again
+	batchTime   = time.Second // after which no other delivery of a batch begins: the slot is somebody else's
 )
 
 func (c Config) withDefaults() Config {
 	for _, n := range []struct {
 		field *int
 		value int
-	}{{&c.Slots, 32}, {&c.Endpoint, 2}, {&c.Tenant, 8}} {
+	}{{&c.Slots, 32}, {&c.Endpoint, 2}, {&c.Tenant, 8}, {&c.Batch, 16}} {
 		if *n.field <= 0 {
 			*n.field = n.value
 		}
@@ -64,9 +66,9 @@ func (c Config) withDefaults() Config {
 // Store hands out what is to be delivered and remembers what became of it. Errors: KindLost when
 // a claim is gone, KindUnavailable.
 type Store interface {
-	ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([]catalog.DeliveryClaim, error)
+	ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error)
 	RecordDelivery(ctx context.Context, d catalog.DeliveryClaim, a catalog.Attempt) error
-	ReturnDelivery(ctx context.Context, d catalog.DeliveryClaim, wait time.Duration) error
+	ReturnDeliveries(ctx context.Context, batch []catalog.DeliveryClaim, wait time.Duration) error
 	SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
 
@@ -150,36 +152,74 @@ func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) 
 	if free == 0 {
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Look)
+	looking, cancel := context.WithTimeout(ctx, d.cfg.Look)
 	defer cancel()
-	claims, err := d.store.ClaimDeliveries(ctx, catalog.Fairness{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant}, d.cfg.Lease, free)
-	for i := range claims {
+	batches, err := d.store.ClaimDeliveries(looking, catalog.Fairness{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant, Batch: d.cfg.Batch}, d.cfg.Lease, free)
+	for _, batch := range batches {
 		d.slots <- struct{}{}
 		running.Go(func() {
 			defer func() {
 				<-d.slots
 				d.wake()
 			}()
-			d.deliver(sending, claims[i])
+			d.deliver(ctx, sending, batch)
 		})
 	}
-	return len(claims), err
+	return len(batches), err
 }
 
-// deliver tries once and tells the catalog.
-func (d *Deliverer) deliver(ctx context.Context, claim catalog.DeliveryClaim) {
-	log := d.log.With(zap.String("tenant", claim.Endpoint.Tenant), zap.String("endpoint", claim.Endpoint.ID), zap.String("event", claim.Event),
-		zap.String("type", claim.Type))
-	a, err := d.sender.Send(ctx, &claim)
-	switch {
-	case err != nil:
-		log.Error("an event can't be signed", zap.Error(err))
-		d.insist(ctx, log, func(ctx context.Context) error { return d.store.ReturnDelivery(ctx, claim, blockedWait) })
-		return
-	case ctx.Err() != nil && !a.Delivered: // the process stops: nobody knows whether it arrived
-		d.insist(ctx, log, func(ctx context.Context) error { return d.store.ReturnDelivery(ctx, claim, 0) })
-		return
+// deliver tries each delivery of a batch once, until ctx ends. The catalog is told of each while the
+// next is sent. What is not tried is given back.
+func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.DeliveryClaim) {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	over := time.After(batchTime)
+	for len(batch) > 0 {
+		claim := batch[0]
+		log := d.log.With(zap.String("tenant", claim.Endpoint.Tenant), zap.String("endpoint", claim.Endpoint.ID), zap.String("event", claim.Event),
+			zap.String("type", claim.Type))
+		a, err := d.sender.Send(sending, &claim)
+		switch {
+		case err != nil:
+			log.Error("an event can't be signed", zap.Error(err))
+			d.giveBack(log, batch, blockedWait)
+			return
+		case sending.Err() != nil && !a.Delivered: // the process stops: nobody knows whether it arrived
+			d.giveBack(log, batch, 0)
+			return
+		}
+		d.logAttempt(log, claim, a)
+		telling.Wait()
+		telling.Go(func() {
+			d.insist(log, func(ctx context.Context) error { return d.store.RecordDelivery(ctx, claim, a) })
+		})
+		batch = batch[1:]
+		if isOver(ctx, over) || a.Gone {
+			d.giveBack(log, batch, 0)
+			return
+		}
 	}
+}
+
+func isOver(ctx context.Context, over <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-over:
+		return true
+	default:
+		return false
+	}
+}
+
+// giveBack returns claims to the catalog, to be taken again after wait.
+func (d *Deliverer) giveBack(log *zap.Logger, batch []catalog.DeliveryClaim, wait time.Duration) {
+	if len(batch) > 0 {
+		d.insist(log, func(ctx context.Context) error { return d.store.ReturnDeliveries(ctx, batch, wait) })
+	}
+}
+
+func (d *Deliverer) logAttempt(log *zap.Logger, claim catalog.DeliveryClaim, a catalog.Attempt) {
 	d.cfg.OnAttempt(claim.Type, a)
 	switch {
 	case a.Delivered:
@@ -191,13 +231,12 @@ func (d *Deliverer) deliver(ctx context.Context, claim catalog.DeliveryClaim) {
 	default:
 		log.Info("a delivery failed; it is tried again", zap.Int("status", a.Status), zap.String("reason", a.Error), zap.Duration("after", a.Again))
 	}
-	d.insist(ctx, log, func(ctx context.Context) error { return d.store.RecordDelivery(ctx, claim, a) })
 }
 
 // insist tells the catalog something, several times if need be. If it never gets through, the claim
 // lapses and the event is sent once more.
-func (d *Deliverer) insist(ctx context.Context, log *zap.Logger, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+func (d *Deliverer) insist(log *zap.Logger, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordTime)
 	defer cancel()
 	var err error
 	for try := range recordTries {

@@ -247,6 +247,25 @@ func TestSlowReceiver(t *testing.T) {
 	})
 }
 
+// TestSlowBatch: the only sender is given back by a slow receiver before its batch is done.
+func TestSlowBatch(t *testing.T) {
+	onBoth(t, func(w *world) {
+		slow := newReceiver(t, func(http.ResponseWriter, *http.Request) { time.Sleep(1100 * time.Millisecond) })
+		quick := newReceiver(t, nil)
+		w.tenant("slow", slow.URL)
+		w.tenant("quick", quick.URL)
+		w.events("slow", 30)
+		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
+		defer stop()
+		w.until("the slow one has some", func() bool { return len(slow.all()) > 0 })
+		w.events("quick", 1)
+		w.untilState("quick", catalog.DeliveryDelivered, 1)
+		if n := len(slow.all()); n > 10 {
+			t.Errorf("%d went to the slow one first", n)
+		}
+	})
+}
+
 // TestStop gives back what is under way, without an attempt.
 func TestStop(t *testing.T) {
 	onBoth(t, func(w *world) {

@@ -253,9 +253,9 @@ type counting struct {
 	returned atomic.Int32
 }
 
-func (c *counting) ReturnDelivery(ctx context.Context, d catalog.DeliveryClaim, wait time.Duration) error {
+func (c *counting) ReturnDeliveries(ctx context.Context, batch []catalog.DeliveryClaim, wait time.Duration) error {
 	c.returned.Add(1)
-	return c.Store.ReturnDelivery(ctx, d, wait)
+	return c.Store.ReturnDeliveries(ctx, batch, wait)
 }
 
 // TestOtherSpellings calls this machine by names that are no addresses to some and addresses to others.
@@ -295,7 +295,7 @@ type hanging struct {
 	looks atomic.Int32
 }
 
-func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([]catalog.DeliveryClaim, error) {
+func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error) {
 	if h.looks.Add(1) == 1 {
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,9 +30,9 @@ const lease = time.Minute
 
 func (b *bench) claims(limit int) []catalog.DeliveryClaim {
 	b.Helper()
-	list, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 4}, lease, limit)
+	batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 4}, lease, limit)
 	b.must(err)
-	return list
+	return slices.Concat(batches...)
 }
 
 // sends claims exactly n deliveries.
@@ -84,12 +85,13 @@ func claimDeliveriesRace(b *bench) {
 	for range 4 {
 		group.Go(func() {
 			for range 40 {
-				list, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 100}, lease, 3)
+				batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 100}, lease, 3)
 				if err != nil {
 					b.Error(err)
 					return
 				}
 				mu.Lock()
+				list := slices.Concat(batches...)
 				for _, d := range list {
 					seen[d.ID]++
 					if held[d.Endpoint.ID]++; held[d.Endpoint.ID] > 2 {
@@ -133,13 +135,13 @@ func lapsedDelivery(b *bench) {
 	if err := b.c.RecordDelivery(b.ctx, first, catalog.Attempt{Status: 200, Delivered: true}); !isLost(err) {
 		b.Errorf("the first still counts: %v", err)
 	}
-	b.must(b.c.ReturnDelivery(b.ctx, first, time.Hour)) // not its own any more
+	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // not its own any more
 	b.ok(second)
 	equal(b, "attempts", b.deliveries(catalog.DeliveryQuery{})[0].Attempts, 1)
 
 	b.event()
 	third := b.sends(1)[0]
-	b.must(b.c.ReturnDelivery(b.ctx, third, 10*time.Second))
+	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{third}, 10*time.Second))
 	equal(b, "taken too early", len(b.claims(9)), 0)
 	b.pass(lease + 20*time.Second)
 	b.ok(b.sends(1)[0])
@@ -162,6 +164,35 @@ func fairDeliveries(b *bench) {
 	equal(b, "too much of it", len(b.claims(9)), 0)
 	b.ok(first[0])
 	equal(b, "after one ended", len(b.claims(9)), 1)
+}
+
+// batchedDeliveries takes several of one endpoint for one sender, and leaves as much for the other.
+func batchedDeliveries(b *bench) {
+	b.endpoint("acme")
+	for range 7 {
+		b.event()
+	}
+	take := func(want int) (batch []catalog.DeliveryClaim) {
+		b.Helper()
+		batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
+		b.must(err)
+		batch = slices.Concat(batches...)
+		equal(b, "taken", len(batch), want)
+		return batch
+	}
+	first, second := take(4), take(2)
+	take(0) // one waits, and both senders have something to do
+	for _, d := range first {
+		b.ok(d)
+	}
+	b.ok(second[0])
+	third := take(1)
+	b.must(b.c.ReturnDeliveries(b.ctx, append(second, third...), 0)) // of which one is told of already
+	for _, d := range slices.Concat(take(1), take(1)) {
+		b.ok(d)
+	}
+	take(0)
+	equal(b, "delivered", len(b.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 7)
 }
 
 func retriedDelivery(b *bench) {
@@ -335,7 +366,7 @@ func returnedDelivery(b *bench) {
 	b.newTenant("small", 3)
 	b.endpoint("small")
 	b.eventOf("small", b.day)
-	b.must(b.c.ReturnDelivery(b.ctx, first, 10*time.Minute))
+	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{first}, 10*time.Minute))
 	equal(b, "of whom", b.sends(1)[0].Endpoint.Tenant, "small")
 	equal(b, "taken too early", len(b.claims(9)), 0)
 	b.ok(second)
@@ -351,7 +382,7 @@ func returnedDelivery(b *bench) {
 	b.event()
 	d := b.sends(1)[0]
 	b.event()
-	b.must(b.c.ReturnDelivery(b.ctx, d, 0)) // given back by a process that stops: that says nothing of others
+	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: that says nothing of others
 	b.sends(1)
 	b.sends(1)
 }

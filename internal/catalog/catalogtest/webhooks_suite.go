@@ -38,6 +38,7 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"claims race":          claimDeliveriesRace,
 		"lapsed claim":         lapsedDelivery,
 		"fair":                 fairDeliveries,
+		"batched":              batchedDeliveries,
 		"retries":              retriedDelivery,
 		"gone for good":        goneEndpoint,
 		"disabled":             disabledEndpoint,
