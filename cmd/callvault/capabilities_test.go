@@ -112,6 +112,27 @@ func TestStoreThatTakesNoAudio(t *testing.T) {
 	says(t, env, exitOK, "1 recording", imports...)
 }
 
+// A line names a key with a long part where the store takes such keys, and is refused where it does not.
+func TestStoreOfLongKeyParts(t *testing.T) {
+	var takes atomic.Bool
+	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if takes.Load() && r.Method == http.MethodHead && len(r.URL.Path) > 1000 {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		return false
+	}, nil)
+	says(t, env, exitOK, "left out, since the object store does not know it: key parts of more than 255 bytes", "migrate", "up")
+	says(t, env, exitOK, "acme", "tenant", "create", "acme")
+	imports := []string{"import", "--tenant", "acme", save(t, t.TempDir(), "day.ndjson", []byte(line(1, strings.Repeat("a", 255))+line(2, strings.Repeat("b", 256))))}
+	says(t, env, exitFailed, "line 2: an object key has a part of more than 255 bytes, which the object store does not take", imports...)
+	takes.Store(true)
+	if text := says(t, env, exitOK, "", "migrate", "up"); strings.Contains(text, "255") {
+		t.Error(text)
+	}
+	says(t, env, exitOK, "2 recordings", imports...)
+}
+
 // A store that does not know checksums is asked for none, by migrate up and by whoever comes after it.
 func TestStoreWithoutChecksums(t *testing.T) {
 	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {

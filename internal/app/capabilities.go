@@ -105,6 +105,10 @@ func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
 	if p.Store.DoWithoutChecksums(plain); plain {
 		s.Without = append(s.Without, objstore.CanChecksum)
 	}
+	short := objstore.Lacks(found[recordings], objstore.CanLongParts)
+	if p.Store.RefuseLongParts(short); short {
+		s.Without = append(s.Without, objstore.CanLongParts)
+	}
 	s.NoAudio = objstore.Lacking(recordings.Name(), found[recordings], objstore.AudioNeeds())
 	if !p.Config.TakeAudio {
 		s.NoAudio = "CALLVAULT_TAKE_AUDIO is off"

@@ -199,6 +199,9 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 	if objstore.Lacks(tried, objstore.CanChecksum) {
 		saw += "; checksums are left out"
 	}
+	if b == d.store.Recordings() && objstore.Lacks(tried, objstore.CanLongParts) {
+		saw += "; it takes no keys with parts of more than 255 bytes"
+	}
 	return fine("%s", saw)
 }
 

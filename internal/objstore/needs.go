@@ -8,7 +8,8 @@ import (
 
 // What callvault relies on a bucket to do; see docs/operations.md.
 const (
-	CanTellAbsent   = "absence"              // 404 for a key that does not exist
+	CanTellAbsent   = "absence" // 404 for a key that does not exist
+	CanLongParts    = "key parts of more than 255 bytes"
 	CanChecksum     = "checksums"            // x-amz-checksum-crc32, compared with the bytes
 	CanWrite        = "writing"              // PUT, and the right to it
 	CanDelete       = "delete"               // and the object is gone

@@ -67,6 +67,7 @@ type Store struct {
 	transports  []*http.Transport
 	buffers     sync.Pool   // *[]byte of PartSize
 	noChecksums atomic.Bool // see DoWithoutChecksums
+	noLongParts atomic.Bool // see RefuseLongParts
 	recordings  *Bucket
 	archives    *Bucket
 }

@@ -49,6 +49,9 @@ func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, erro
 		}
 	}
 	err := t.record(CanTellAbsent, absent)
+	if err == nil {
+		err = t.record(CanLongParts, t.longParts(ctx))
+	}
 	if err == nil && write {
 		err = t.writing(ctx)
 	}
@@ -91,6 +94,16 @@ func (t *trial) absence(ctx context.Context) error {
 	case Denied(err):
 		return domain.Wrap(domain.KindRefused, err, "the answer to a key that does not exist is 403; let callvault's user list the bucket (s3:ListBucket on arn:aws:s3:::%s)", t.name)
 	case domain.KindOf(err) != domain.KindNotFound:
+		return err
+	}
+	return nil
+}
+
+// longParts asks for a key with a long part, which is not there: stores refuse what they can't hold.
+func (t *trial) longParts(ctx context.Context) error {
+	t.store.RefuseLongParts(false)
+	key := t.dir + strings.Repeat("x", maxKeyLength-len(t.dir))
+	if _, err := t.Stat(ctx, key); domain.KindOf(err) != domain.KindNotFound {
 		return err
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -22,6 +23,7 @@ const (
 	// byte of a part or a small object.
 	answerTimeout = 2 * time.Minute
 	maxKeyLength  = 1024 // bytes; S3's limit
+	maxFileName   = 255  // bytes; of stores that keep keys as paths of a file system
 )
 
 // PutOptions say how an object is written.
@@ -187,6 +189,19 @@ func (b *Bucket) upload(watch *watch, data []byte) *watchedUpload {
 	}
 }
 
+// RefuseLongParts says whether keys with a part of more than 255 bytes are refused, from the next
+// request on. It is for stores that do not take them.
+func (s *Store) RefuseLongParts(yes bool) { s.noLongParts.Store(yes) }
+
+func hasLongPart(key string) bool {
+	for part := range strings.SplitSeq(key, "/") {
+		if len(part) > maxFileName {
+			return true
+		}
+	}
+	return false
+}
+
 // CheckKey refuses, as invalid, keys that no S3 takes, and those of which is known that this one
 // does not. It asks the network nothing.
 func (b *Bucket) CheckKey(key string) error { return b.checkKey(key) }
@@ -200,6 +215,8 @@ func (b *Bucket) checkKey(key string) error {
 		return domain.Errorf(domain.KindInvalid, "an object key has more than %d bytes", maxKeyLength)
 	case !utf8.ValidString(key):
 		return domain.Errorf(domain.KindInvalid, "an object key is not UTF-8")
+	case b.store.noLongParts.Load() && hasLongPart(key):
+		return domain.Errorf(domain.KindInvalid, "an object key has a part of more than %d bytes, which the object store does not take", maxFileName)
 	case b.store.cfg.CheckKey == nil:
 		return nil
 	}
