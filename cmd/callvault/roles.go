@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -124,8 +125,8 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())
 		}
 	})
-	if !serving && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		log.Info("told to stop before it served")
+	if !serving && ctx.Err() != nil && (errors.Is(err, context.Canceled) || domain.KindOf(err) == domain.KindUnavailable) {
+		log.Info("told to stop before it served", zap.Error(err))
 		return nil
 	}
 	return err
