@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -74,7 +76,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	d := &deps{stdin: stdin, stdout: stdout, stderr: stderr, env: env, settings: config.NewSource(env)}
 	var tree commands
 	helped := false
-	options := append(d.settings.Options(),
+	options := append(append(d.settings.Options(), wholeNumbers()...),
 		kong.Name("callvault"),
 		kong.Description(about),
 		kong.Writers(stdout, stderr),
@@ -95,6 +97,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return d.report(&usageError{usageText(err)})
 	}
 	return d.report(chosen.Run())
+}
+
+// wholeNumbers makes the parser read numbers of flags as decimal ones; its own way takes 010 for eight, and refuses 09.
+func wholeNumbers() []kong.Option {
+	read := kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue("int")
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(token.String(), 10, target.Type().Bits())
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", token.String())
+		}
+		target.SetInt(n)
+		return nil
+	})
+	return []kong.Option{kong.KindMapper(reflect.Int, read), kong.KindMapper(reflect.Int64, read)}
 }
 
 // usageText adds to the parser's message where help is to be had.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,6 +48,7 @@ func TestWrongUse(t *testing.T) {
 		"unknown command": {[]string{"destroy"}, []string{"destroy", "callvault --help"}},
 		"no roles":        {[]string{"run"}, []string{"name the roles: api, worker, scheduler", "callvault run --help"}},
 		"a negative":      {[]string{"tenant", "set", "acme", "--day-limit", "-1"}, []string{"--day-limit is negative (-1)", "callvault tenant set --help"}},
+		"no number":       {[]string{"tenant", "set", "acme", "--day-limit", "0x9"}, []string{`--day-limit: "0x9" is no whole number`, "callvault tenant set --help"}},
 		"unknown flag":    {[]string{"version", "--yaml"}, []string{"--yaml", "callvault version --help"}},
 	} {
 		code, out, errs := callvault(t, nil, tc.args...)
@@ -57,6 +59,27 @@ func TestWrongUse(t *testing.T) {
 			if !strings.Contains(errs, want) {
 				t.Errorf("%s: %q does not speak of %q", name, errs, want)
 			}
+		}
+	}
+}
+
+// Hours and ids often begin with a zero: 09 is nine, and 010 is ten, not the octal eight.
+func TestNumbersAreDecimal(t *testing.T) {
+	for _, text := range []string{"9", "09", "010"} {
+		var got struct {
+			Hour      *int
+			MessageID *int64
+		}
+		parser, err := kong.New(&got, wholeNumbers()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse([]string{"--hour", text, "--message-id", text}); err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if want, _ := strconv.Atoi(text); *got.Hour != want || *got.MessageID != int64(want) {
+			t.Errorf("%s: hour %d, message id %d; want %d", text, *got.Hour, *got.MessageID, want)
 		}
 	}
 }
