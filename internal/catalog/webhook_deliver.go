@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -34,6 +36,7 @@ type DeliveryClaim struct {
 	Tries    int // before this one, since it was made or replayed
 	At       time.Time
 	Endpoint Endpoint
+	created  int64
 }
 
 // dueEndpointsSQL steps from endpoint to endpoint that something waits for, so that what it costs
@@ -86,7 +89,7 @@ const heldDeliveriesSQL = `SELECT now_us, (SELECT count(DISTINCT token) FROM web
 const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
 	WHERE id IN (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT $5)
 		AND state = 'pending' AND next_us <= $2
-	RETURNING id, event, type, tries, (SELECT e.payload FROM webhook_events e WHERE e.id = event)`
+	RETURNING id, event, type, tries, created_us, (SELECT e.payload FROM webhook_events e WHERE e.id = event)`
 
 // claimBatch takes an endpoint's first due deliveries for one sender, unless it has enough senders. It
 // leaves as much for each of the others.
@@ -110,11 +113,13 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f Fairness, l
 		token := newToken()
 		taken, err := collect(ctx, tx, func(rows *sql.Rows) (DeliveryClaim, error) {
 			d := DeliveryClaim{Token: token, Endpoint: e, At: fromMicros(at)}
-			return d, rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.Payload)
+			return d, rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.created, &d.Payload)
 		}, takeDeliveriesSQL, endpoint, at, token, at+lease.Microseconds(), min(most, (due+f.Endpoint-1)/f.Endpoint))
 		if err != nil {
 			return err
 		}
+		// The oldest is sent first, since a slow receiver gets only that one of a batch.
+		slices.SortFunc(taken, func(a, b DeliveryClaim) int { return cmp.Compare(a.created, b.created) })
 		for _, d := range taken {
 			if d.Payload != nil {
 				batch = append(batch, d)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,6 +20,9 @@ INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, n
 	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
 	SELECT 'b-' || i, 'b' || i, 'e-t7', 't7', 'hour.rebuilt', '2025-01-01', 'pending', i, i FROM n;
 INSERT INTO webhook_events (id, tenant, type, payload, created_us) SELECT 'v' || substr(id, 2), id, 'day.completed', '{}', 1 FROM tenants;
+INSERT INTO webhook_events (id, tenant, type, payload, created_us)
+	WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+	SELECT 'b' || i, 't7', 'hour.rebuilt', '{}', 1 FROM n;
 UPDATE webhook_deliveries SET tries = 3 WHERE id LIKE 'b-%';
 UPDATE webhook_deliveries SET state = 'failed', last_us = 5 WHERE id LIKE 't107%-3';
 UPDATE webhook_deliveries SET state = 'pending' WHERE id LIKE 't101%-1';
@@ -56,6 +60,15 @@ func TestWebhookPlans(t *testing.T) {
 			claims, err := c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8}, time.Minute, 32)
 			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first is not held any more
 				t.Fatalf("%d claims, %v", len(claims), err)
+			}
+			claims, err = c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)
+			if err != nil || len(claims) != 1 {
+				t.Fatalf("%d claims, %v", len(claims), err)
+			}
+			for i, d := range claims[0] {
+				if want := fmt.Sprintf("b%d", i+2); d.Event != want {
+					t.Errorf("%s is sent where %s has waited longest", d.Event, want)
+				}
 			}
 		})
 	}
