@@ -112,11 +112,12 @@ func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
 			return "", err
 		}
 	}
-	if f.head+f.tail > len(after) {
+	before, ok := f.before(after)
+	if !ok {
 		return "", domain.Errorf(domain.KindBadCatalog, "the former values of %q are damaged", f.field)
 	}
-	w.after[f.field] = f.before(after)
-	return w.after[f.field], nil
+	w.after[f.field] = before
+	return before, nil
 }
 
 // valueAfter gives the value that came after the row's. It starts at the next one that is kept whole, or

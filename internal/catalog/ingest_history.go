@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"unicode/utf8"
 )
 
 // Kinds of what has former values.
@@ -24,7 +23,7 @@ const shortValue = 128
 // of the number of turns.
 type former struct {
 	id, field  string
-	head, tail int    // bytes that it shares with the beginning and the end of the value after it
+	head, tail int    // bytes that it shares with the beginning and the end of the value after it; or head is inPieces
 	value      string // the bytes between these
 	copied     bool   // the database copies it from the row, before the row is updated
 	cleared    bool   // there is no value after it
@@ -37,29 +36,29 @@ func formerOf(id, field, value string, after any) former {
 	if !replaced || len(value) <= shortValue {
 		return f
 	}
-	for f.head < min(len(value), len(next)) && value[f.head] == next[f.head] {
-		f.head++
+	head, tail := shared(value, next)
+	between := value[head : len(value)-tail]
+	if len(between) > shortValue {
+		p := former{id: id, field: field, head: inPieces, value: pieces(value, next)}
+		if before, ok := p.before(next); ok && before == value && 2*len(p.value) < len(between) {
+			return p
+		}
 	}
-	for f.head > 0 && f.head < len(value) && !utf8.RuneStart(value[f.head]) {
-		f.head--
+	if 2*(head+tail) >= len(value) {
+		f.head, f.tail, f.value = head, tail, between
 	}
-	for f.tail < min(len(value), len(next))-f.head && value[len(value)-1-f.tail] == next[len(next)-1-f.tail] {
-		f.tail++
-	}
-	for f.tail > 0 && !utf8.RuneStart(value[len(value)-f.tail]) {
-		f.tail--
-	}
-	if 2*(f.head+f.tail) < len(value) {
-		f.head, f.tail = 0, 0
-		return f
-	}
-	f.value = value[f.head : len(value)-f.tail]
 	return f
 }
 
-// before restores the former value from the one after it.
-func (f former) before(after string) string {
-	return after[:f.head] + f.value + after[len(after)-f.tail:]
+// before restores the former value from the one after it. False means that it is damaged.
+func (f former) before(after string) (string, bool) {
+	if f.head == inPieces {
+		return joined(f.value, after)
+	}
+	if f.head+f.tail > len(after) {
+		return "", false
+	}
+	return after[:f.head] + f.value + after[len(after)-f.tail:], true
 }
 
 // formerCount counts former values of one kind.
