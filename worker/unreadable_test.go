@@ -80,15 +80,16 @@ func (w *world) missing(n int) (reasons []string) {
 func TestUnreadableRecordings(t *testing.T) {
 	w := newWorld(t)
 	b, sweeper, g := w.guard()
-	for n := range 5 {
+	for n := range 6 {
 		w.add(hour(n), 100)
 	}
 	g.set(w.add(hour(0), 100), "403 InvalidObjectState")
 	g.set(w.add(hour(1), 100), "403 AccessDenied")
+	g.set(w.add(hour(5), 100), "403 Quarantined") // a code of one store's own
 	g.set("/02/", "403 InvalidObjectState")
 	g.set("/04/", "501 NotImplemented")
 	w.plan()
-	for _, n := range []int{0, 1} {
+	for _, n := range []int{0, 1, 5} {
 		w.must(b.Hour(w.ctx, task(n)))
 		if got := w.missing(n); len(got) != 1 || got[0] != "unreadable" {
 			t.Errorf("hour %d lacks %v", n, got)
@@ -119,7 +120,7 @@ func TestUnreadableRecordings(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		back  int
-	}{{5 * time.Hour, 0}, {7 * time.Hour, 0}, {14 * time.Hour, 0}, {21 * time.Hour, 0}, {28 * time.Hour, 0}, {35 * time.Hour, 2}} {
+	}{{5 * time.Hour, 0}, {7 * time.Hour, 0}, {14 * time.Hour, 0}, {21 * time.Hour, 0}, {28 * time.Hour, 0}, {35 * time.Hour, 3}} {
 		if c.back > 0 {
 			g.mu.Lock()
 			clear(g.answers)

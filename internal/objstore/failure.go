@@ -83,13 +83,7 @@ func Refused(err error) bool {
 	if !errors.As(err, &a) {
 		return false
 	}
-	return a.denied || a.kind != domain.KindUnavailable || unnamed(a.code) && forbidden(err)
-}
-
-// unnamed says that an answer's code is not one that stores agree on.
-func unnamed(code string) bool {
-	_, named := byCode(code)
-	return !named
+	return a.denied || a.kind != domain.KindUnavailable
 }
 
 func interrupted(what string, cause, err error) error {

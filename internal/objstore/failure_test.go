@@ -38,6 +38,10 @@ func TestRefusals(t *testing.T) {
 		{400, "IllegalLocationConstraintException", "", "", domain.KindRefused, "refuses the region us-east-1", "CALLVAULT_S3_REGION"},
 		{403, "InvalidObjectState", "The operation is not valid for the object's storage class", "", domain.KindUnreadable, "cold storage", "back from cold storage"},
 		{403, "AccessDenied", "", "", domain.KindUnavailable, "does not allow this", "policy"},
+		{403, "Quarantined", "The object is being examined", "", domain.KindUnavailable, "does not allow this", "policy"},
+		{403, "QuotaExceeded", "", "", domain.KindUnavailable, "has no room", "quota"},
+		{400, "XMinioAdminBucketQuotaExceeded", "Bucket quota exceeded", "", domain.KindUnavailable, "has no room", "quota"},
+		{507, "XMinioStorageFull", "Storage backend has reached its minimum free drive threshold.", "", domain.KindUnavailable, "has no room", "free"},
 		{403, "InvalidAccessKeyId", "", "", domain.KindUnavailable, "does not know these credentials", "CALLVAULT_S3_ACCESS_KEY"},
 		{403, "SignatureDoesNotMatch", "", "", domain.KindUnavailable, "does not know these credentials", "CALLVAULT_S3_SECRET_KEY"},
 		{403, "RequestTimeTooSkewed", "", "", domain.KindUnavailable, "clock", "NTP"},
@@ -69,7 +73,7 @@ func TestRefusals(t *testing.T) {
 			if domain.KindOf(err) != c.kind || !strings.Contains(domain.SafeMessage(err), c.says) || !strings.Contains(objstore.Advice(err), c.advice) {
 				t.Errorf("get: %s: %v; %s", domain.KindOf(err), err, objstore.Advice(err))
 			}
-			if objstore.Denied(err) != (c.code == "AccessDenied") {
+			if objstore.Denied(err) != (c.code == "AccessDenied" || c.code == "Quarantined") {
 				t.Errorf("denied: %v", objstore.Denied(err))
 			}
 			if text := domain.SafeMessage(err); strings.Contains(text, "://") || strings.Contains(text, "host-1") {

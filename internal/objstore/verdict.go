@@ -23,11 +23,20 @@ type verdict struct {
 const (
 	adviceCold   = "bring the object back from cold storage, and keep recordings out of it until their day's retention is over"
 	adviceKeys   = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
+	adviceFull   = "free room in the object store, or raise the bucket's quota"
 	adviceNTP    = "synchronise this host's clock and the object store's by NTP"
 	adviceDenied = "allow this in the policy of CALLVAULT_S3_ACCESS_KEY's user, or use another user's keys"
 	adviceOther  = "use a store that can do what docs/operations.md lists; callvault migrate up tries it"
 	adviceRegion = "set CALLVAULT_S3_REGION to the region of the buckets"
 )
+
+func denied() verdict {
+	return verdict{kind: domain.KindUnavailable, reason: "the object store does not allow this to these credentials", advice: adviceDenied, denied: true}
+}
+
+func full() verdict {
+	return verdict{kind: domain.KindUnavailable, reason: "the object store has no room for this", advice: adviceFull}
+}
 
 // classify goes by the answer's code first, then by its status: stores agree
 // on few codes.
@@ -45,7 +54,11 @@ func (s *Store) classify(answer minio.ErrorResponse) verdict {
 		return verdict{kind: domain.KindConflict, reason: "the object is shorter than the range"}
 	case http.StatusRequestEntityTooLarge:
 		return verdict{kind: domain.KindTooLarge, reason: "the object is larger than the object store takes"}
-	case http.StatusForbidden, http.StatusUnauthorized:
+	case http.StatusForbidden: // of a code that other stores do not have
+		return denied()
+	case http.StatusInsufficientStorage:
+		return full()
+	case http.StatusUnauthorized:
 		return verdict{kind: domain.KindUnavailable, reason: "the object store refuses the credentials", advice: adviceKeys}
 	case http.StatusMovedPermanently:
 		return verdict{kind: domain.KindRefused, reason: "the bucket is in another region", advice: adviceRegion}
@@ -78,7 +91,9 @@ func byCode(code string) (verdict, bool) {
 	case "InvalidObjectState":
 		return verdict{kind: domain.KindUnreadable, reason: "the object is in cold storage, which does not give its bytes", advice: adviceCold}, true
 	case minio.AccessDenied, "AllAccessDisabled":
-		return verdict{kind: domain.KindUnavailable, reason: "the object store does not allow this to these credentials", advice: adviceDenied, denied: true}, true
+		return denied(), true
+	case "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull":
+		return full(), true
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
 		return verdict{kind: domain.KindUnavailable, reason: "the object store does not know these credentials", advice: adviceKeys}, true
 	case "RequestTimeTooSkewed":
