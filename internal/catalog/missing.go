@@ -41,10 +41,10 @@ func GroupMissing(missing []Missing) []MissingGroup {
 	}
 	var lacks []MissingGroup
 	for _, l := range []MissingGroup{
-		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built"},
+		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built; or put it into the bucket and rebuild the hour"},
 		{ReasonSize, 0, "the object has another size than its recording: correct the size (callvault recording correct --size), or put the right bytes into the bucket and rebuild the hour"},
 		{ReasonChecksum, 0, "the object has another CRC-32 than its recording, or it changed while it was read: correct the checksum (callvault recording correct --crc32), or put the right bytes into the bucket and rebuild the hour"},
-		{ReasonUnreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for every 6 hours"},
+		{ReasonUnreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for again within 6 hours"},
 	} {
 		if l.Files = counts[l.Reason]; l.Files > 0 {
 			lacks = append(lacks, l)
