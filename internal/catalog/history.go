@@ -112,9 +112,9 @@ func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
 			return "", err
 		}
 	}
-	before, ok := f.before(after)
-	if !ok {
-		return "", domain.Errorf(domain.KindBadCatalog, "the former values of %q are damaged", f.field)
+	before, err := f.before(after)
+	if err != nil {
+		return "", domain.Wrap(domain.KindBadCatalog, err, "the former values of %q are damaged", f.field)
 	}
 	w.after[f.field] = before
 	return before, nil

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 )
 
 // Kinds of what has former values.
@@ -23,8 +24,8 @@ const shortValue = 128
 // of the number of turns.
 type former struct {
 	id, field  string
-	head, tail int    // bytes that it shares with the beginning and the end of the value after it; or head is inPieces
-	value      string // the bytes between these
+	head, tail int    // bytes that it shares with the beginning and the end of the value after it; or head is isPatch
+	value      string // the bytes between these, or the patch
 	copied     bool   // the database copies it from the row, before the row is updated
 	cleared    bool   // there is no value after it
 }
@@ -39,9 +40,9 @@ func formerOf(id, field, value string, after any) former {
 	head, tail := shared(value, next)
 	between := value[head : len(value)-tail]
 	if len(between) > shortValue {
-		p := former{id: id, field: field, head: inPieces, value: pieces(value, next)}
-		if before, ok := p.before(next); ok && before == value && 2*len(p.value) < len(between) {
-			return p
+		p, err := patch(value, next)
+		if err == nil && 2*len(p) < len(between) {
+			return former{id: id, field: field, head: isPatch, value: p}
 		}
 	}
 	if 2*(head+tail) >= len(value) {
@@ -50,15 +51,15 @@ func formerOf(id, field, value string, after any) former {
 	return f
 }
 
-// before restores the former value from the one after it. False means that it is damaged.
-func (f former) before(after string) (string, bool) {
-	if f.head == inPieces {
-		return joined(f.value, after)
+// before restores the former value from the one after it. An error means that it is damaged.
+func (f former) before(after string) (string, error) {
+	switch {
+	case f.head == isPatch:
+		return patched(f.value, after)
+	case f.head+f.tail > len(after):
+		return "", errors.New("it shares more with the value after it than that has")
 	}
-	if f.head+f.tail > len(after) {
-		return "", false
-	}
-	return after[:f.head] + f.value + after[len(after)-f.tail:], true
+	return after[:f.head] + f.value + after[len(after)-f.tail:], nil
 }
 
 // formerCount counts former values of one kind.

@@ -25,7 +25,7 @@ func FuzzFormer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value, after string) {
 		v := formerOf("id", "field", value, after)
-		if before, ok := v.before(after); !ok || before != value || len(v.value) > len(value) || v.cleared {
+		if before, err := v.before(after); err != nil || before != value || len(v.value) > len(value) || v.cleared {
 			t.Fatalf("%q before %q is kept as %+v", value, after, v)
 		}
 		if utf8.ValidString(value) && utf8.ValidString(after) && !utf8.ValidString(v.value) {
@@ -52,7 +52,7 @@ func TestFormerOfResent(t *testing.T) {
 				turns = append(turns, fmt.Sprintf(`{"turn":%d,"text":"漢字 %s"}`, i, strings.Repeat(hex.EncodeToString(sum[:]), 8)))
 				after := fmt.Sprintf(shape, i+1000, strings.Join(turns, ","))
 				v := formerOf("id", "field", value, after)
-				if before, ok := v.before(after); !ok || before != value || !utf8.ValidString(v.value) {
+				if before, err := v.before(after); err != nil || before != value || !utf8.ValidString(v.value) {
 					t.Fatalf("turn %d is not restored from what is kept", i)
 				}
 				kept += len(v.value)
@@ -65,8 +65,8 @@ func TestFormerOfResent(t *testing.T) {
 	}
 }
 
-// TestFormerInPieces reads back former values of which pieces are kept.
-func TestFormerInPieces(t *testing.T) {
+// TestFormerPatches reads back former values that are kept as patches.
+func TestFormerPatches(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := OpenMigrated(t, url)
@@ -87,9 +87,9 @@ func TestFormerInPieces(t *testing.T) {
 				want = append([]string{raw}, want...)
 				said += `"more",`
 			}
-			var inPieces int
-			if err := c.write.QueryRowContext(t.Context(), `SELECT count(*) FROM history WHERE head = -1`).Scan(&inPieces); err != nil || inPieces != 3 {
-				t.Errorf("%d former values are kept in pieces, %v, want 3", inPieces, err)
+			var patches int
+			if err := c.write.QueryRowContext(t.Context(), `SELECT count(*) FROM history WHERE head = -1`).Scan(&patches); err != nil || patches != 3 {
+				t.Errorf("%d former values are kept as patches, %v, want 3", patches, err)
 			}
 			page, err := c.Former(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)
 			if err != nil {
