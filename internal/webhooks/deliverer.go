@@ -168,12 +168,13 @@ func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) 
 	return len(batches), err
 }
 
-// deliver tries each delivery of a batch once, until ctx ends. The catalog is told of each while the
-// next is sent. What is not tried is given back.
+// deliver tries each delivery of a batch once, until ctx ends or batchTime is over. The catalog is told
+// of each while the next is sent. What is not tried is given back.
 func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.DeliveryClaim) {
+	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
 	var telling sync.WaitGroup
 	defer telling.Wait()
-	over := time.After(batchTime)
 	for len(batch) > 0 {
 		claim := batch[0]
 		log := d.log.With(zap.String("tenant", claim.Endpoint.Tenant), zap.String("endpoint", claim.Endpoint.ID), zap.String("event", claim.Event),
@@ -194,21 +195,10 @@ func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.Delive
 			d.insist(log, func(ctx context.Context) error { return d.store.RecordDelivery(ctx, claim, a) })
 		})
 		batch = batch[1:]
-		if isOver(ctx, over) || a.Gone {
+		if ctx.Err() != nil || a.Gone {
 			d.giveBack(log, batch, 0)
 			return
 		}
-	}
-}
-
-func isOver(ctx context.Context, over <-chan time.Time) bool {
-	select {
-	case <-ctx.Done():
-		return true
-	case <-over:
-		return true
-	default:
-		return false
 	}
 }
 
