@@ -52,7 +52,7 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 		return "recording corrected", joined(spelled(fields["object"]), changes(list), about("because: ", fields["reason"]), about("from ", fields["remote"]))
 	case catalog.ActionReplaced:
 		return "values replaced", joined(about("agents ", fields["agents"]), about("conversations ", fields["conversations"]), about("messages ", fields["messages"]),
-			about("from ", fields["remote"]))
+			about("recordings ", fields["recordings"]), about("from ", fields["remote"]))
 	case catalog.ActionRetry:
 		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
 	}

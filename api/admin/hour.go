@@ -59,7 +59,7 @@ type hourPage struct {
 	Later      string // "" at 23
 	Over       bool
 	Lines      []event
-	Lacks      []catalog.MissingGroup
+	Missing    []catalog.MissingGroup
 }
 
 // showHour is GET /admin/tenants/{tenant}/days/{day}/hours/{hour}.
@@ -73,7 +73,7 @@ func (h *handler) showHour(w http.ResponseWriter, r *http.Request) {
 	}
 	page := hourPage{oneHour: o, Mark: hourMark(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
 		TenantPath: tenantPath(o.Tenant), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
-		Lacks: catalog.GroupMissing(o.Story.Missing)}
+		Missing: catalog.GroupMissing(o.Story.Missing)}
 	beside := o.HourKey
 	if beside.Hour = o.Hour - 1; beside.Hour >= 0 {
 		page.Earlier = hourPath(beside)
