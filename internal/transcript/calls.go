@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// maxTurn bounds the turns that are looked into, in bytes: nobody speaks that long, but results
-	// can hold whole documents.
-	maxTurn = 8 << 20
+	// maxCallTurn bounds the turns that are searched for calls, in bytes: a result can hold a whole
+	// document.
+	maxCallTurn = 8 << 20
 	// maxCalls bounds what is listed of one transcript: no conversation has so many, and a text made
 	// of nothing else would take many times its own size.
 	maxCalls = 100_000
@@ -30,7 +30,7 @@ type Call struct {
 // most 100,000, of turns of at most 8 MiB. A transcript is an array of turns, or an object with such
 // an array (see holdsTurns); any other text, valid JSON or not, holds none. The error is r's own.
 func Calls(r io.Reader) ([]Call, error) {
-	s := newScanner(r, maxTurn)
+	s := newScanner(r, maxCallTurn)
 	f := &finder{}
 	valid := s.turns(f.element, func() bool { return len(f.calls) > 0 }, func() { *f = finder{} }) == nil
 	_, more := s.next()
@@ -99,9 +99,8 @@ func (f *finder) element(text []byte) error {
 	if !ok {
 		return nil
 	}
-	o, id := o.item()
-	if o.kind() == kindOther || f.events.first(id) {
-		f.turn(o, moment{}, 0)
+	if item, id := o.item(); f.events.first(id) {
+		f.turn(item, moment{}, 0)
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func TestCalls(t *testing.T) {
 		{"an array before the calls",
 			`{"transcript":[{"role":"user","content":"which tool"}],"events":[{"type":"tool_call","name":"f"}],"items":[{"type":"tool_call","name":"g"}]}`,
 			[]string{`f {}`}},
+		{"an array of words and calls after one of calls",
+			`{"transcript_object":[{"type":"tool_call","name":"f"}],"transcript_with_tool_calls":[{"type":"tool_call","name":"f"},{"type":"tool_call","name":"g"}]}`,
+			[]string{`f {}`, `g {}`}},
 		{"arguments as JSON text",
 			`[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"find","arguments":"{\"b\":1.50,\"a\":[2]}"}}]}]`,
 			[]string{`find {"b":1.50,"a":[2]}`}},
@@ -129,7 +132,7 @@ func TestCallsReadsAll(t *testing.T) {
 }
 
 func TestCallsBounds(t *testing.T) {
-	long := `[{"function":"long","result":"` + strings.Repeat("x", maxTurn) + `"},{"function":"short"}]`
+	long := `[{"function":"long","result":"` + strings.Repeat("x", maxCallTurn) + `"},{"function":"short"}]`
 	calls, err := Calls(strings.NewReader(long))
 	if err != nil || len(calls) != 1 || calls[0].Function != "short" {
 		t.Fatalf("%d calls, error %v", len(calls), err)

@@ -8,6 +8,7 @@ import "strings"
 //	dialect            turns in         who      what was said                         when
 //	callvault          an array         speaker  text                                  timestamp
 //	chat completions   messages         role     content: text, or parts with text     created_at
+//	messages with tools an array        role     content: parts with text              -
 //	realtime           items            role     content parts: transcript, text       -
 //	realtime events    an array: item   role     as realtime, or the event's transcript as logged
 //	agent sessions     items            role     content: texts, or parts              created_at

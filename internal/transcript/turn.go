@@ -126,7 +126,7 @@ func (o object) arguments() json.RawMessage {
 
 // answer gives what a function gave back; nil when the object does not say.
 func (o object) answer() json.RawMessage {
-	if v := o.first("result", "output", "response", "resultvalue", "content", "text", "message", "value"); v != nil {
+	if v := o.first(append(resultNames(), "content", "text", "message", "value")...); v != nil {
 		return v
 	}
 	return o.nullResult()

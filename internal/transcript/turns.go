@@ -15,8 +15,8 @@ const (
 	RoleUser  = "user"
 )
 
-// maxTurnBytes bounds the turns whose words are read. No ingest line is larger.
-const maxTurnBytes = 64 << 20
+// maxSpokenTurn bounds the turns whose words are read, in bytes. No ingest line is larger.
+const maxSpokenTurn = 64 << 20
 
 // Turn is one spoken turn.
 type Turn struct {
@@ -34,7 +34,7 @@ var errStopped = errors.New("nobody wants more turns")
 // may be r's own. Turns can be ranged over once.
 func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
-		s := newScanner(r, maxTurnBytes)
+		s := newScanner(r, maxSpokenTurn)
 		var told events
 		found := false
 		err := s.turns(func(element []byte) error {

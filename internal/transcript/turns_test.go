@@ -1,8 +1,11 @@
 package transcript
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -15,8 +18,8 @@ func TestTurns(t *testing.T) {
 		{"a model, which speaks in parts", `[{"role":"model","text":"Hello"},{"role":"model","parts":[{"text":"Hi"}]}]`, []string{"user:Hello", "agent:Hi"}, false},
 		{"speakers", `[{"speaker":"agent","text":"Hello"},{"speaker":"customer","text":"Hi"}]`, []string{"agent:Hello", "user:Hi"}, false},
 		{"roles", `[{"role":"Assistant","content":"a"},{"role":"bot","message":"b"},{"role":"system","text":"c"},{"role":"developer","text":"d"},{"role":"Guest","text":"e"}]`, []string{"agent:a", "agent:b", "user:e"}, false},
-		{"functions", `[{"role":"tool","content":"x"},{"role":"function","text":"y"},{"type":"function_call","role":"agent","text":"z"},{"role":"assistant","content":"said","tool_calls":[1]}]`, []string{"agent:said"}, false},
-		{"content parts", `[{"role":"user","content":["one","two"]},{"role":"user","content":[{"type":"text","text":"three"}]}]`, []string{"user:one two", "user:three"}, false},
+		{"functions", `[{"role":"tool","content":"x"},{"role":"function","text":"y"},{"type":"function_call","role":"agent","text":"z"},{"role":"assistant","type":"custom_tool_call","text":"z"},{"role":"user","content":[{"type":"tool_result","content":"100"}]},{"role":"assistant","content":"said","tool_calls":[1]}]`, []string{"agent:said"}, false},
+		{"content parts", `[{"role":"user","content":["one","two"]},{"role":"user","content":[{"type":"text","text":"three"}]},{"role":"user","content":[[["deep"]]]},{"role":"user","content":[[[["deeper"]]]]}]`, []string{"user:one two", "user:three", "user:deep"}, false},
 		{"nothing said", `[{"role":"user","text":""},{"role":"user","text":null},{"text":"nobody"},{"role":"user","text":7},5,"x",null,[]]`, nil, false},
 		{"first non-empty", `[{"role":"","speaker":"agent","text":"","message":"m"}]`, []string{"agent:m"}, false},
 		{"empty list", ` [] `, nil, false},
@@ -47,6 +50,16 @@ func TestTurns(t *testing.T) {
 				t.Fatalf("Count = %v, %v, want %d turns, bad=%v", n, err, len(c.want), c.bad)
 			}
 		})
+	}
+}
+
+// A transcript that can't be read to its end is not one that is no JSON.
+func TestTurnsOfBrokenReader(t *testing.T) {
+	broken := errors.New("broken")
+	for _, raw := range []string{"", `[{"role":"user","text":"a"},`, `[]`} {
+		if n, err := Count(io.MultiReader(strings.NewReader(raw), iotest.ErrReader(broken))); n != nil || !errors.Is(err, broken) {
+			t.Errorf("%q: %v turns, error %v", raw, n, err)
+		}
 	}
 }
 
