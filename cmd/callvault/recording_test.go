@@ -29,7 +29,16 @@ func TestRecordingCorrect(t *testing.T) {
 	save(t, filepath.Join(dir, "data", "objects", "objects", "recordings"), key, []byte("elevenbytes")) // by the platform, into its bucket
 	first := strings.Replace(line(1, key), "}", `,"sizeBytes":5}`, 1)
 	file := save(t, dir, "day.ndjson", []byte(first))
+	audioDir := t.TempDir()
+	save(t, audioDir, key, []byte("elevenbytes"))
+	audio := []string{"import", "--tenant", "acme", "--audio", audioDir, file}
+	if code, _, errs := run(audio...); code != exitFailed || !strings.Contains(errs, "correct the line") {
+		t.Errorf("of a line that is new: exit %d, printed %q", code, errs)
+	}
 	must("import", "--tenant", "acme", file)
+	if code, _, errs := run(audio...); code != exitFailed || !strings.Contains(errs, "callvault recording correct") {
+		t.Errorf("of a recording: exit %d, printed %q", code, errs)
+	}
 	archive := []string{"archive", "--tenant", "acme", "--day", "yesterday", "--hour", "9", "--wait", "--force"}
 	if code, _, errs := run(archive...); code != exitFailed || !strings.Contains(errs, "callvault recording correct --size") || !strings.Contains(errs, "  size_changed a.wav") {
 		t.Errorf("exit %d, printed %q", code, errs)

@@ -107,9 +107,15 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	if known.Corrected {
 		told = catalog.Reserved{}
 	}
-	for _, k := range []catalog.Reserved{told, known} {
+	for _, k := range []struct {
+		catalog.Reserved
+		help string
+	}{
+		{known, "its recording say otherwise; if the audio is right, an operator corrects the recording (callvault recording correct)"},
+		{told, "its line say otherwise; if the audio is right, correct the line"},
+	} {
 		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
-			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of its recording say otherwise; if the audio is right, an operator corrects the recording (callvault recording correct)`, key, size, sum)
+			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of %s`, key, size, sum, k.help)
 		}
 	}
 	stood, err := a.put(ctx, file, key, contentType, sum, size)
