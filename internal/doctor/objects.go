@@ -94,10 +94,6 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 	b, dir := d.store.Recordings(), recordingsPrefix+probes
 	key := dir + "probe"
 	data := []byte(key) // what migrate up leaves where nothing can be deleted
-	needs := objstore.RecordingsNeed()
-	if d.s.Config.TakeAudio {
-		needs = append(needs, objstore.AudioNeeds()...)
-	}
 	if !d.s.Try || !d.s.Config.TakeAudio {
 		return d.known(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
 	}
@@ -115,7 +111,7 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 		{"upload in parts", func() error { return d.parts(ctx, b) }},
 	})
 	if f.status == OK {
-		f = d.tries(ctx, b, dir, needs, f)
+		f = d.tries(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
 	}
 	if f.status != OK {
 		f.advice += "; or set CALLVAULT_TAKE_AUDIO=off, where audio comes there by other means"
