@@ -319,6 +319,8 @@ func TestAudio(t *testing.T) {
 	b.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	b.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
+	b.serve(b.family(b.c, ingest.Bucket{Bucket: b.bucket, Refused: domain.Errorf(domain.KindForbidden, "none is taken in")}))
+	b.want("where none is taken in", put("refused.opus", data, nil), 403, `{"error":"none is taken in"}`)
 }
 
 // TestCorrectedAudio sends the true bytes of a recording whose line told another size, before and after
