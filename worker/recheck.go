@@ -49,17 +49,17 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 func (s *Sweeper) isBack(ctx context.Context, m catalog.Missing) (bool, error) {
 	var err error
 	switch m.Reason {
-	case notFound:
+	case catalog.ReasonNotFound:
 		_, err = s.recordings.Stat(ctx, m.ObjectKey)
-	case unreadable:
-		err = readable(ctx, s.recordings, m.ObjectKey)
+	case catalog.ReasonUnreadable:
+		err = objstore.Readable(ctx, s.recordings, m.ObjectKey)
 	default:
 		return false, nil
 	}
 	switch kind := domain.KindOf(err); {
 	case kind == "":
 		return true, nil
-	case kind == domain.KindNotFound, kind == domain.KindInvalid, kind == domain.KindUnreadable, m.Reason == unreadable && objstore.Denied(err):
+	case kind == domain.KindNotFound, kind == domain.KindInvalid, kind == domain.KindUnreadable, m.Reason == catalog.ReasonUnreadable && objstore.Denied(err):
 		return false, nil
 	}
 	return false, err

@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	zipType    = "application/zip"
-	notFound   = string(archiver.NotFound)
-	unreadable = string(archiver.Unreadable)
+	zipType = "application/zip"
 	// tidyTimeout bounds the abort after a failed build. What it leaves, the
 	// sweeper finds.
 	tidyTimeout = 10 * time.Second

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 
@@ -50,7 +49,7 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
 	// It is asked for once more: other keys may be read because the denial has passed.
-	if objstore.Denied(err) && s.canReadAnother(ctx, key) && objstore.Denied(readable(ctx, s.bucket, key)) {
+	if objstore.Denied(err) && s.canReadAnother(ctx, key) && objstore.Denied(objstore.Readable(ctx, s.bucket, key)) {
 		sentinel = archiver.ErrUnreadable
 	}
 	if sentinel == nil {
@@ -73,25 +72,11 @@ func (s *source) canReadAnother(ctx context.Context, key string) bool {
 		keys = append(keys, s.hour[i].ObjectKey)
 	}
 	for _, other := range keys {
-		if other != key && readable(ctx, s.bucket, other) == nil {
+		if other != key && objstore.Readable(ctx, s.bucket, other) == nil {
 			return true
 		}
 	}
 	return false
-}
-
-// readable reads one byte: a store answers a HEAD also for objects whose bytes it does not give. An
-// empty object is readable.
-func readable(ctx context.Context, bucket Recordings, key string) error {
-	o, err := bucket.Get(ctx, key, objstore.GetOptions{To: 1})
-	if domain.KindOf(err) == domain.KindConflict {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = io.ReadFull(o.Body, make([]byte, 1))
-	return errors.Join(err, o.Body.Close())
 }
 
 // entries turns recordings into what the archiver takes, and asks the store

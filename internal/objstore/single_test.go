@@ -14,17 +14,18 @@ import (
 // What the store denies of one object alone is no outage.
 func TestSingle(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
-	denied := "b"
+	denied, passes := "b", false
 	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
-		return strings.HasPrefix(r.URL.Path, "/"+cfg.Recordings+"/"+denied) && answer(w, http.StatusForbidden, "AccessDenied")
+		if !strings.HasPrefix(r.URL.Path, "/"+cfg.Recordings+"/"+denied) {
+			return false
+		}
+		if passes {
+			denied = "-"
+		}
+		return answer(w, http.StatusForbidden, "AccessDenied")
 	}, nil)
 	bucket := objstoretest.Open(t, cfg).Recordings()
 	single := objstore.Single{Bucket: bucket}
-	put := func(key string) {
-		if _, err := bucket.Put(t.Context(), key, []byte(key), objstore.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	expect := func(key string, want domain.Kind) {
 		t.Helper()
 		_, err := single.Stat(t.Context(), key)
@@ -37,10 +38,17 @@ func TestSingle(t *testing.T) {
 		}
 	}
 	expect("b", domain.KindUnavailable) // there is nothing else to read
-	put("a")
+	if _, err := bucket.Put(t.Context(), "a", nil, objstore.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	expect("b", domain.KindUnreadable)
 	expect("a", "")
 	expect("c", domain.KindNotFound)
+	passes = true // nothing is known of one whose denial has passed
+	if _, err := single.Stat(t.Context(), "b"); domain.KindOf(err) != domain.KindUnavailable {
+		t.Error(err)
+	}
+	passes = false
 	denied = ""
 	expect("a", domain.KindUnavailable)
 }
