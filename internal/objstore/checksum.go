@@ -13,20 +13,15 @@ import (
 // older, then protects the bytes in transit, and Stat gives no CRC-32.
 func (s *Store) DoWithoutChecksums(yes bool) { s.noChecksums.Store(yes) }
 
-// check is what the store compares the bytes with that it receives.
-type check struct {
-	md5 string // base64; "" where the CRC-32 is sent
-}
-
-// checked says what the store is to compare data with. Where it is not sent
-// the CRC-32, the CRC-32 is compared here.
-func (s *Store) checked(data []byte, sum uint32) (check, error) {
+// contentMD5 gives the Content-MD5 that is sent in place of the CRC-32, in
+// base64; "" where the CRC-32 is sent. Without it the CRC-32 is compared here.
+func (s *Store) contentMD5(data []byte, sum uint32) (string, error) {
 	if !s.noChecksums.Load() {
-		return check{}, nil
+		return "", nil
 	}
 	if crc32.ChecksumIEEE(data) != sum {
-		return check{}, domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")
+		return "", domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")
 	}
 	whole := md5.Sum(data) //nolint:gosec // as above
-	return check{md5: base64.StdEncoding.EncodeToString(whole[:])}, nil
+	return base64.StdEncoding.EncodeToString(whole[:]), nil
 }

@@ -29,7 +29,7 @@ type trial struct {
 	mine     []byte // the bytes of its first probe, whose key is also another trial's
 	noDelete bool   // nothing can be deleted: all trials use one key, which exists
 	results  []Tried
-	written  map[string]bool
+	written  []string
 }
 
 // Try finds out what the bucket can, with probes below dir that it removes
@@ -38,7 +38,7 @@ type trial struct {
 // that this could not be found out, and is of the kinds unavailable and
 // interrupted. From then on the store does without checksums if it must.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
-	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", mine: []byte(rand.Text()), written: map[string]bool{}}
+	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", mine: []byte(rand.Text())}
 	defer t.tidy(ctx)
 	absent := t.absence(ctx)
 	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.noChecksums.Load() {
@@ -82,7 +82,7 @@ func (t *trial) key() string {
 		return t.dir + keptProbe
 	}
 	key := t.dir + rand.Text()
-	t.written[key] = true
+	t.written = append(t.written, key)
 	return key
 }
 
@@ -113,7 +113,7 @@ func (t *trial) longParts(ctx context.Context) error {
 func (t *trial) writing(ctx context.Context) error {
 	// Without deletion all trials share one key, which stands by then.
 	probe := t.dir + keptProbe
-	t.written[probe] = true
+	t.written = append(t.written, probe)
 	err := t.checksums(ctx, probe)
 	if Denied(err) { // that says nothing about checksums
 		t.store.DoWithoutChecksums(false)
@@ -130,9 +130,7 @@ func (t *trial) writing(ctx context.Context) error {
 	if err := t.record(CanDelete, deleted); err != nil {
 		return err
 	}
-	if deleted != nil {
-		t.noDelete = true
-	}
+	t.noDelete = deleted != nil
 	for _, c := range []struct {
 		name string
 		try  func(context.Context) error
@@ -187,9 +185,9 @@ func (t *trial) race(write func(n int) error) error {
 		wait.Go(func() { errs[n] = write(n) })
 	}
 	wait.Wait()
-	taken, most := 0, 1
+	taken, want := 0, 1
 	if t.noDelete {
-		most = 0
+		want = 0
 	}
 	for _, err := range errs {
 		switch domain.KindOf(err) {
@@ -200,8 +198,8 @@ func (t *trial) race(write func(n int) error) error {
 			return err
 		}
 	}
-	if taken != most {
-		return unexpected("of %d writers of one key at once %d were told that they wrote it, instead of %d: If-None-Match is not held", atOnce, taken, most)
+	if taken != want {
+		return unexpected("of %d writers of one key at once %d were told that they wrote it, instead of %d: If-None-Match is not held", atOnce, taken, want)
 	}
 	return nil
 }
@@ -330,7 +328,7 @@ func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []b
 func (t *trial) tidy(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
 	defer cancel()
-	for key := range t.written {
+	for _, key := range t.written {
 		_ = t.Remove(ctx, key) // nothing more can be done about it
 	}
 }

@@ -132,6 +132,10 @@ func TestTry(t *testing.T) {
 				if _, err := store.Recordings().Stat(t.Context(), "a"); err != nil {
 					t.Error("it is not left out: ", err)
 				}
+				wrong := uint32(1)
+				if _, err := store.Recordings().Put(t.Context(), "b", nil, objstore.PutOptions{CRC32: &wrong}); domain.KindOf(err) != domain.KindStoreFault {
+					t.Error("nobody compares it: ", err)
+				}
 			}
 		})
 	}

@@ -60,11 +60,11 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 		ContentType:          opts.ContentType,
 		DisableContentSha256: true, // the checksum is what is checked
 	}
-	check, err := b.store.checked(data, sum)
+	digest, err := b.store.contentMD5(data, sum)
 	if err != nil {
 		return "", domain.Wrap(domain.KindOf(err), err, "write %s/%s", b.name, key)
 	}
-	if check.md5 == "" {
+	if digest == "" {
 		request.UserMetadata = map[string]string{checksumHeader: encodeCRC(sum)}
 	}
 	core := b.store.core
@@ -75,7 +75,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	}
 	watch := newWatch(ctx, b.store.cfg.StallTimeout)
 	defer watch.end()
-	info, err := core.PutObject(watch.ctx, b.name, key, b.upload(watch, data), int64(len(data)), check.md5, "", request)
+	info, err := core.PutObject(watch.ctx, b.name, key, b.upload(watch, data), int64(len(data)), digest, "", request)
 	if err != nil {
 		return "", b.failure(watch.ctx, "write", key, err)
 	}
@@ -110,12 +110,12 @@ func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, data 
 	if n < 1 || n > MaxParts {
 		return Part{}, domain.Errorf(domain.KindInvalid, "upload %s/%s: there is no part %d", b.name, key, n)
 	}
-	check, err := b.store.checked(data, sum)
+	digest, err := b.store.contentMD5(data, sum)
 	if err != nil {
 		return Part{}, domain.Wrap(domain.KindOf(err), err, "upload a part of %s/%s", b.name, key)
 	}
-	request := minio.PutObjectPartOptions{Md5Base64: check.md5, DisableContentSha256: true}
-	if check.md5 == "" {
+	request := minio.PutObjectPartOptions{Md5Base64: digest, DisableContentSha256: true}
+	if digest == "" {
 		request.CustomHeader = http.Header{http.CanonicalHeaderKey(checksumHeader): {encodeCRC(sum)}}
 	}
 	watch := newWatch(ctx, b.store.cfg.StallTimeout)
