@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -74,5 +75,43 @@ func TestSweepPastARefusal(t *testing.T) {
 	swept(worker.Swept{Deleted: 1, More: true})
 	if w.exists(archives, keys[0]) {
 		t.Error("it stands when it is not held any more")
+	}
+}
+
+// A served archive of which the store refuses to tell keeps no other one from being looked up, and is
+// asked for again an hour later.
+func TestCheckPastARefusal(t *testing.T) {
+	w := newWorld(t)
+	for n := range 2 {
+		w.add(hour(n), 100)
+	}
+	w.plan()
+	for n := range 2 {
+		w.must(w.builder(config()).Hour(w.ctx, task(n)))
+	}
+	s3, denied := testenv.MinIO(t), w.view(0).Archive.ObjectKey
+	store, err := objstore.New(objstore.Config{
+		Endpoint: testenv.Between(t, s3.Endpoint, func(rw http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, denied) {
+				return false
+			}
+			rw.WriteHeader(http.StatusForbidden)
+			return true
+		}, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
+		Recordings: w.store.Recordings().Name(), Archives: w.store.Archives().Name(),
+	})
+	w.must(err)
+	t.Cleanup(store.Close)
+	sweeper := worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, store.Recordings(), store.Archives(), w.log)
+	w.at(night().Add(2 * time.Hour))
+	if r, err := sweeper.Sweep(w.ctx); !objstore.Denied(err) || r.Checked != 1 || r.Gone != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := sweeper.Sweep(w.ctx); err != nil || r.Checked != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	w.at(night().Add(4 * time.Hour))
+	if _, err := sweeper.Sweep(w.ctx); !objstore.Denied(err) {
+		t.Error(err)
 	}
 }

@@ -76,6 +76,9 @@ func TestRefusals(t *testing.T) {
 			if objstore.Denied(err) != (c.code == "AccessDenied" || c.code == "Quarantined") {
 				t.Errorf("denied: %v", objstore.Denied(err))
 			}
+			if objstore.Refused(err) != (c.kind != domain.KindUnavailable || objstore.Denied(err)) {
+				t.Errorf("refused: %v", objstore.Refused(err))
+			}
 			if text := domain.SafeMessage(err); strings.Contains(text, "://") || strings.Contains(text, "host-1") {
 				t.Errorf("it tells too much: %s", text)
 			}
