@@ -57,6 +57,8 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	if p.owned.Load() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	id, err := p.Catalog.Installation(ctx)
 	if err != nil {
 		return err
@@ -68,29 +70,24 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	return nil
 }
 
-// checkInstallation refuses to start roles on another installation's keys. Where the object store does
-// not answer they start, but nothing is built before it answers, and they end if it refuses then.
+// checkInstallation refuses to start roles on another installation's keys, or nobody's. Where that can't
+// be checked yet they start, but nothing is built before a check succeeds, and they end if it then
+// finds such keys.
 func (p *Parts) checkInstallation(ctx context.Context, g *Group, log *zap.Logger) error {
-	err := p.checkForeignOwner(ctx)
-	if err != nil || p.owned.Load() {
+	err := p.checkOwner(ctx)
+	if err == nil || notOurs(err) {
 		return err
 	}
-	log.Warn("could not check which installation the archives bucket belongs to; nothing is built before a check succeeds")
+	log.Warn("could not check which installation the archives bucket belongs to; nothing is built before a check succeeds", zap.Error(err))
 	p.ours = make(chan struct{})
 	g.Add(Component{Name: "installation", Stage: StageClients, Run: p.awaitOwner})
 	return nil
 }
 
-// checkForeignOwner gives an error where the archives bucket is known not to be this installation's.
-func (p *Parts) checkForeignOwner(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	err := p.checkOwner(ctx)
-	switch domain.KindOf(err) {
-	case domain.KindConflict, domain.KindNotFound:
-		return err
-	}
-	return nil
+// notOurs says whether checkOwner found the keys to be another installation's, or nobody's.
+func notOurs(err error) bool {
+	kind := domain.KindOf(err)
+	return kind == domain.KindConflict || kind == domain.KindNotFound
 }
 
 // ownerInterval is how long to wait before a store that was away is asked again.
@@ -100,8 +97,8 @@ const ownerInterval = time.Second
 func (p *Parts) awaitOwner(ctx context.Context) error {
 	again := time.NewTicker(ownerInterval)
 	defer again.Stop()
-	for !p.owned.Load() {
-		if err := p.checkForeignOwner(ctx); err != nil {
+	for err := p.checkOwner(ctx); err != nil; err = p.checkOwner(ctx) {
+		if notOurs(err) {
 			return err
 		}
 		select {
