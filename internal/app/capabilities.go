@@ -9,13 +9,6 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-const (
-	// probes is the folder below a prefix in which a bucket is tried. recordingsPrefix is the prefix in
-	// the recordings bucket, for which there is no setting.
-	probes           = "/probes"
-	recordingsPrefix = "callvault"
-)
-
 // StoreTried is what the object store was found to lack.
 type StoreTried struct {
 	Lacks   []string `json:"lacks,omitempty"`   // what callvault can't do without
@@ -54,8 +47,8 @@ func (p *Parts) tryOnce(ctx context.Context, again bool) error {
 // only where audio is taken in.
 func (p *Parts) tryStore(ctx context.Context) error {
 	found := map[*objstore.Bucket][]objstore.Tried{}
-	for b, dir := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): recordingsPrefix} {
-		list, err := b.Try(ctx, dir+probes, b == p.Store.Archives() || p.Config.TakeAudio)
+	for b, prefix := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): domain.RecordingsPrefix} {
+		list, err := b.Try(ctx, domain.ProbesFolder(prefix), b == p.Store.Archives() || p.Config.TakeAudio)
 		if err != nil {
 			return withAdvice(err)
 		}

@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// probes is where below a prefix probes stand, as those of migrate up do.
-	probes           = "/probes/"
-	recordingsPrefix = "callvault"
 	// storeSkew is what S3 allows between a request's time and its own.
 	storeSkew  = 15 * time.Minute
 	lookForNTP = time.Minute
@@ -91,12 +88,12 @@ type step struct {
 // recordingsBucket reads and writes as uploads of audio do. Deleting is no right that callvault
 // needs there: it is tried on the probe alone, and may be refused.
 func (d *Doctor) recordingsBucket(ctx context.Context) finding {
-	b, dir := d.store.Recordings(), recordingsPrefix+probes
-	key := dir + "probe"
-	data := []byte(key) // what migrate up leaves where nothing can be deleted
+	b, dir := d.store.Recordings(), domain.ProbesFolder(domain.RecordingsPrefix)
 	if !d.s.Try || !d.s.Config.TakeAudio {
 		return d.known(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
 	}
+	key := dir + "probe"
+	data := []byte(key) // what migrate up leaves where nothing can be deleted
 	f := d.use(b, "CALLVAULT_RECORDINGS_BUCKET", []step{
 		{"look for the bucket", func() error { return b.Check(ctx) }},
 		{"write", func() error {
@@ -108,7 +105,7 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 		}},
 		{"read", func() error { return same(ctx, b, key, 0, data) }},
 		{"read a range", func() error { return same(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.parts(ctx, b) }},
+		{"upload in parts", func() error { return d.parts(ctx, b, dir) }},
 	})
 	if f.status == OK {
 		f = d.tries(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
@@ -125,7 +122,7 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 }
 
 func (d *Doctor) archivesBucket(ctx context.Context) finding {
-	b, dir, data := d.store.Archives(), d.s.Config.Prefix+probes, probeBytes()
+	b, dir, data := d.store.Archives(), domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
 	if !d.s.Try {
 		return d.known(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
 	}
@@ -138,7 +135,7 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 		}},
 		{"read", func() error { return same(ctx, b, key, 0, data) }},
 		{"read a range", func() error { return same(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.parts(ctx, b) }},
+		{"upload in parts", func() error { return d.parts(ctx, b, dir) }},
 		{"delete", func() error { return b.Remove(ctx, key) }},
 	})
 	if f.status != OK {
@@ -171,11 +168,11 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 		key.Endpoint = catalog.EmbeddedStore
 	}
 	if d.catalog == nil {
-		return skip("%s is there; what it can, the catalog knows, and can't be asked", b.Name())
+		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
 	}
 	list, err := d.catalog.StoreCapabilities(ctx, key)
 	if err != nil {
-		return skip("%s is there; what it can, the catalog knows, and can't be asked", b.Name())
+		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
 	}
 	if len(list) == 0 {
 		return warn(b.Name()+" is there, and was never tried for what callvault relies on", "run: callvault migrate up")
@@ -254,17 +251,9 @@ func same(ctx context.Context, b *objstore.Bucket, key string, from int64, want 
 	return nil
 }
 
-// probe is a key for a probe in a bucket.
-func (d *Doctor) probe(b *objstore.Bucket) string {
-	if b == d.store.Recordings() {
-		return recordingsPrefix + probes + rand.Text()
-	}
-	return d.s.Config.Prefix + probes + rand.Text()
-}
-
-// parts begins an upload in parts, and gives it up.
-func (d *Doctor) parts(ctx context.Context, b *objstore.Bucket) error {
-	key, data := d.probe(b), probeBytes()
+// parts begins an upload in parts below dir, and gives it up.
+func (d *Doctor) parts(ctx context.Context, b *objstore.Bucket, dir string) error {
+	key, data := dir+rand.Text(), probeBytes()
 	id, err := b.NewUpload(ctx, key, "text/plain")
 	if err != nil {
 		return err
@@ -289,8 +278,7 @@ func (d *Doctor) links(ctx context.Context) finding {
 	if where == "" {
 		where = c.S3Endpoint
 	}
-	b, data := d.store.Archives(), probeBytes()
-	key := d.probe(b)
+	b, key, data := d.store.Archives(), domain.ProbesFolder(c.Prefix)+rand.Text(), probeBytes()
 	if _, err := b.Put(ctx, key, data, objstore.PutOptions{IfNoneMatch: true}); err != nil {
 		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}

@@ -6,10 +6,14 @@ import (
 	"strings"
 )
 
-// DefaultArchivesPrefix is what callvault's keys in the archives bucket begin with.
-const DefaultArchivesPrefix = "callvault"
+const (
+	// DefaultArchivesPrefix is what callvault's keys in the archives bucket begin with.
+	DefaultArchivesPrefix = "callvault"
+	// RecordingsPrefix is what callvault's own keys in the recordings bucket begin with. There is no setting for it.
+	RecordingsPrefix = "callvault"
 
-const maxArchivesPrefix = 128 // bytes
+	maxArchivesPrefix = 128 // bytes
+)
 
 // CheckArchivesPrefix says whether prefix can be an archives prefix: names of A-Z a-z 0-9 . _ - with
 // slashes between, none of which is one of callvault's own folders. Its error is KindInvalid.
@@ -20,7 +24,7 @@ func CheckArchivesPrefix(prefix string) error {
 			"%d characters at most, such as callvault or voice/callvault", prefix, maxArchivesPrefix)
 	}
 	for part := range strings.SplitSeq(prefix, "/") {
-		if slices.Contains([]string{"archives", "log", "erasures", "installation"}, part) {
+		if slices.Contains([]string{"archives", "log", "erasures", "installation", "probes"}, part) {
 			return Errorf(KindInvalid, "%q holds %q, which is a folder of callvault's own; use another name, such as voice/callvault", prefix, part)
 		}
 	}
@@ -29,3 +33,6 @@ func CheckArchivesPrefix(prefix string) error {
 
 // ArchivesFolder is where an installation's archives lie.
 func ArchivesFolder(prefix string) string { return prefix + "/archives/" }
+
+// ProbesFolder is where a bucket is tried.
+func ProbesFolder(prefix string) string { return prefix + "/probes/" }

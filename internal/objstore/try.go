@@ -32,13 +32,14 @@ type trial struct {
 	written  []string
 }
 
-// Try finds out what the bucket can, with probes below dir that it removes
-// again. With write false it writes nothing. A bucket that lets nothing be
-// deleted keeps one probe. What it lacks stands in the result; an error means
-// that this could not be found out, and is of the kinds unavailable and
-// interrupted. From then on the store does without checksums if it must.
+// Try finds out what the bucket can do, with probes that it removes again. Their
+// keys begin with dir, which ends in a slash. With write false it writes nothing.
+// A bucket that lets nothing be deleted keeps one probe. What it lacks stands in
+// the result; an error means that this could not be found out, and is of the
+// kinds unavailable and interrupted. From then on the store does without
+// checksums if it must.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
-	t := &trial{Bucket: b, dir: strings.TrimSuffix(dir, "/") + "/", mine: []byte(rand.Text())}
+	t := &trial{Bucket: b, dir: dir, mine: []byte(rand.Text())}
 	defer t.tidy(ctx)
 	absent := t.absence(ctx)
 	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.noChecksums.Load() {

@@ -104,7 +104,7 @@ func TestTry(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer store.Close()
-			results, err := store.Archives().Try(t.Context(), "callvault/probes", true)
+			results, err := store.Archives().Try(t.Context(), "callvault/probes/", true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestTryBesideAnother(t *testing.T) {
 		_, err := archives.Put(t.Context(), "callvault/probes/probe", []byte("another's"), objstore.PutOptions{})
 		return err
 	})
-	results, err := objstoretest.Open(t, cfg).Archives().Try(t.Context(), "callvault/probes", true)
+	results, err := objstoretest.Open(t, cfg).Archives().Try(t.Context(), "callvault/probes/", true)
 	if err != nil || slices.ContainsFunc(results, func(r objstore.Tried) bool { return !r.Has && r.Name != objstore.CanLongParts }) {
 		t.Errorf("%+v, %v", results, err)
 	}
@@ -167,7 +167,7 @@ func TestTryNeedsAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	if results, err := store.Archives().Try(t.Context(), "callvault/probes", true); domain.KindOf(err) != domain.KindUnavailable {
+	if results, err := store.Archives().Try(t.Context(), "callvault/probes/", true); domain.KindOf(err) != domain.KindUnavailable {
 		t.Errorf("%+v, %v", results, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // try holds that the store can all that callvault relies on. What it finds out of long keys is so.
 func try(t *testing.T, f *fixture) {
-	results, err := f.bucket.Try(t.Context(), "callvault/probes", true)
+	results, err := f.bucket.Try(t.Context(), "callvault/probes/", true)
 	if err != nil {
 		t.Fatal(err)
 	}
