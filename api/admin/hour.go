@@ -155,9 +155,6 @@ func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
 	out := storyJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
 		Archives: []archiveJSON{}, Missing: append([]catalog.Missing{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
-	if o.View.Archive == nil {
-		out.Hour.Missing = len(s.Missing) // for which the last build failed
-	}
 	for _, a := range s.Archives {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})

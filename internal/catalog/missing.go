@@ -39,25 +39,25 @@ func GroupMissing(missing []Missing) []MissingGroup {
 	for _, m := range missing {
 		counts[m.Reason]++
 	}
-	var lacks []MissingGroup
-	for _, l := range []MissingGroup{
+	var groups []MissingGroup
+	for _, g := range []MissingGroup{
 		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built; or put it into the bucket and rebuild the hour"},
 		{ReasonSize, 0, "the object has another size than its recording: correct the size (callvault recording correct --size), or put the right bytes into the bucket and rebuild the hour"},
 		{ReasonChecksum, 0, "the object has another CRC-32 than its recording, or it changed while it was read: correct the checksum (callvault recording correct --crc32), or put the right bytes into the bucket and rebuild the hour"},
 		{ReasonUnreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for again within 6 hours"},
 	} {
-		if l.Files = counts[l.Reason]; l.Files > 0 {
-			lacks = append(lacks, l)
+		if g.Files = counts[g.Reason]; g.Files > 0 {
+			groups = append(groups, g)
 		}
 	}
-	return lacks
+	return groups
 }
 
 // Advice says in sentences why recordings are missing, and what helps.
 func Advice(missing []Missing) string {
 	var all []string
-	for _, l := range GroupMissing(missing) {
-		all = append(all, fmt.Sprintf("%s (%d): %s", l.Reason, l.Files, l.Advice))
+	for _, g := range GroupMissing(missing) {
+		all = append(all, fmt.Sprintf("%s (%d): %s", g.Reason, g.Files, g.Advice))
 	}
 	return strings.Join(all, ". ")
 }

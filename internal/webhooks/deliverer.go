@@ -119,7 +119,7 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			n, err = d.pass(ctx, sending, &running)
 			look.Reset(d.cfg.Interval)
 		}
-		if n > 0 { // an endpoint gives one at a time, so there may be more
+		if n > 0 { // a look takes one batch of each endpoint, so there may be more
 			d.wake()
 		}
 		failing = d.tell(ctx, err, failing)
