@@ -56,6 +56,9 @@ func build(t testing.TB, conversations []string, keys ...string) ([]byte, archiv
 		if strings.HasPrefix(e.Key, "gone") {
 			return archiver.Object{}, archiver.ErrVanished
 		}
+		if strings.HasPrefix(e.Key, "denied") {
+			return archiver.Object{}, archiver.ErrUnreadable
+		}
 		body := io.NopCloser(strings.NewReader(e.Key[from : from+n]))
 		return archiver.Object{Body: body, Size: int64(len(e.Key)), ETag: "1"}, nil
 	}
@@ -113,10 +116,10 @@ func TestTotalSessions(t *testing.T) {
 }
 
 func TestMissingFilesAreListed(t *testing.T) {
-	b, _ := build(t, []string{"c"}, "k/a", "gone/b")
-	want := client.MissingFile{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}
-	if r := verify(t, b); !slices.Equal(r.Missing, []client.MissingFile{want}) {
-		t.Errorf("missing: %+v", r.Missing)
+	b, _ := build(t, []string{"c"}, "k/a", "gone/b", "denied/c")
+	want := []client.MissingFile{{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}, {OriginalPath: "denied/c", MessageID: 2, Reason: "unreadable"}}
+	if r := verify(t, b); !r.OK() || !slices.Equal(r.Missing, want) {
+		t.Errorf("missing: %+v, problems %v", r.Missing, r.Problems)
 	}
 }
 

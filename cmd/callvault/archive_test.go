@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -50,5 +53,32 @@ func TestArchiveWithoutQueue(t *testing.T) {
 	code, out, errs := callvault(t, env, "archive", "--tenant", "acme", "--day", "yesterday")
 	if code != exitOK || !strings.Contains(out, "1 hour was due") || !strings.Contains(errs, "callvault doctor") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+}
+
+// An hour that is tried again within minutes is waited for, one whose next try is far off is not.
+func TestStuckHours(t *testing.T) {
+	begun := time.Now()
+	hour := func(n int, failed, retry time.Duration) catalog.HourView {
+		return catalog.HourView{Hour: n, Rebuilding: true, FailedAt: begun.Add(failed), Due: begun.Add(failed + retry)}
+	}
+	v := catalog.DayView{Hours: [24]catalog.HourView{hour(7, time.Second, time.Minute), hour(8, time.Second, time.Hour), hour(9, -time.Second, time.Hour)}}
+	if got := stuckHours(v, -1, begun); !slices.Equal(got, []int{8}) {
+		t.Errorf("stuck: %v", got)
+	}
+}
+
+// Of an hour that lacks many recordings some are named, and the rest counted.
+func TestNameMissing(t *testing.T) {
+	var out strings.Builder
+	missing := make([]catalog.Missing, maxNamed+2)
+	for i := range missing {
+		missing[i] = catalog.Missing{ObjectKey: fmt.Sprintf("k%d", i), Reason: catalog.ReasonNotFound}
+	}
+	if err := nameMissing(&deps{stderr: &out}, missing); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "  not_found k19\n  and 2 more") || strings.Contains(text, "k20") {
+		t.Error(text)
 	}
 }

@@ -26,7 +26,8 @@ func TestRecordingCorrect(t *testing.T) {
 	must("migrate", "up")
 	must("tenant", "create", "acme", "--feature", "daily_audio_recordings")
 	key := "a.wav"
-	save(t, filepath.Join(dir, "data", "objects", "objects", "recordings"), key, []byte("elevenbytes")) // by the platform, into its bucket
+	bucket := filepath.Join(dir, "data", "objects", "objects", "recordings")
+	save(t, bucket, key, []byte("elevenbytes")) // by the platform, into its bucket
 	first := strings.Replace(line(1, key), "}", `,"sizeBytes":5}`, 1)
 	file := save(t, dir, "day.ndjson", []byte(first))
 	audioDir := t.TempDir()
@@ -72,8 +73,17 @@ func TestRecordingCorrect(t *testing.T) {
 	if log := must("audit", "--tenant", "acme", "--from", "yesterday", "--to", "today"); !strings.Contains(log, `"action":"recording.correct"`) || !strings.Contains(log, "the line named 5 bytes") {
 		t.Error(log)
 	}
+	// An hour that lacks some of its recordings names them.
+	other := save(t, bucket, "b.wav", []byte("bytes"))
+	must("import", "--tenant", "acme", save(t, dir, "more.ndjson", []byte(line(2, "b.wav"))))
+	if err := os.Remove(filepath.Join(bucket, key)); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := run(archive...); code != exitOK || !strings.Contains(out, "1 recording missing") || !strings.Contains(errs, "hour 09 lacks recordings. not_found (1): ") || !strings.Contains(errs, "  not_found a.wav") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
 	// A newer revision that fails is not waited for until its next try; the former one stays.
-	if err := os.Remove(filepath.Join(dir, "data", "objects", "objects", "recordings", key)); err != nil {
+	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
 	if code, out, errs := run(archive...); code != exitFailed || !strings.Contains(out, "0 wait, 1 failed") || !strings.Contains(errs, "  not_found a.wav") {

@@ -71,8 +71,8 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	run := func(want int, says string, args ...string) {
 		t.Helper()
 		p := launch(t, w.bin, w.dir, other, nil, args...)
-		if code := p.code(); code != want || !strings.Contains(p.log.String(), says) {
-			t.Errorf("callvault %s exited with %d, want %d and %q: %s", strings.Join(args, " "), code, want, says, p.log)
+		if code := p.code(); code != want || !strings.Contains(p.out.String()+p.log.String(), says) {
+			t.Errorf("callvault %s exited with %d, want %d and %q: %s%s", strings.Join(args, " "), code, want, says, p.out, p.log)
 		}
 	}
 	run(1, "--adopt-bucket", "migrate", "up")
@@ -83,7 +83,7 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	run(1, "run: callvault migrate up", "run", "api")
 	run(0, "", "migrate", "up")
 	delete(other, "CALLVAULT_ARCHIVES_PREFIX")
-	run(0, "", "migrate", "up", "--adopt-bucket") // the first one's catalog is lost
+	run(0, "taken over from installation ", "migrate", "up", "--adopt-bucket") // the first one's catalog is lost
 	run(0, "", "migrate", "up")
 	p := launch(t, w.bin, w.dir, other, nil, "audit", "--from", "today", "--to", "today")
 	if code := p.code(); code != 0 || strings.Count(p.out.String(), `"bucket.adopt"`) != 1 {
