@@ -49,7 +49,8 @@ type archiveResult struct {
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
 
-	later error // why the queue was not told yet
+	begun time.Time // by the catalog's clock, before hours were made due
+	later error     // why the queue was not told yet
 }
 
 // fill takes the hours' states over: all, or the one when hour >= 0.
@@ -141,6 +142,9 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 		return out, err
 	}
 	out.Enabled = tenant.Recordings
+	if out.begun, err = p.Catalog.Now(ctx); err != nil {
+		return out, err
+	}
 	if c.Reopen {
 		err := together(ctx, p, c.Tenant, "day.reopen", func(ctx context.Context) (any, error) {
 			return map[string]any{"day": day}, p.Catalog.Reopen(ctx, c.Tenant, day)
@@ -174,17 +178,13 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
-	begun, err := p.Catalog.Now(ctx)
-	if err != nil {
-		return err
-	}
-	v, err := waitForDay(ctx, p, c.Tenant, day, hour, begun, bar)
+	v, err := waitForDay(ctx, p, c.Tenant, day, hour, out.begun, bar)
 	bar.End(err)
 	if err != nil {
 		return err
 	}
 	fill(out, v, hour)
-	stuck := stuckHours(v, hour, begun)
+	stuck := stuckHours(v, hour, out.begun)
 	out.Waiting, out.Failed = out.Waiting-len(stuck), out.Failed+len(stuck)
 	return c.complain(ctx, d, p, v, hour, stuck)
 }
