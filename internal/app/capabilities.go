@@ -114,7 +114,7 @@ func (s StoreTried) refusal() error {
 	if len(s.Lacks) == 0 {
 		return nil
 	}
-	return domain.Errorf(domain.KindRefused, "%s; use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up", strings.Join(s.Lacks, "; "))
+	return domain.Errorf(domain.KindRefused, "%s; %s", strings.Join(s.Lacks, "; "), objstore.LackAdvice)
 }
 
 // TakesAudio says why audio can't be taken in. Its error is KindForbidden.

@@ -144,8 +144,6 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 	return d.tries(ctx, b, dir, objstore.ArchivesNeed(), f)
 }
 
-const lackAdvice = "use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up"
-
 // tries has the bucket tried as migrate up does, and remembers nothing.
 func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {
 	list, err := b.Try(ctx, dir, true)
@@ -153,7 +151,7 @@ func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, need
 		return failed(err, storeAdvice(b.Name(), "", "write", err))
 	}
 	if lack := objstore.Lacking(b.Name(), list, needs); lack != "" {
-		return fail(lack, lackAdvice)
+		return fail(lack, objstore.LackAdvice)
 	}
 	return well
 }
@@ -183,7 +181,7 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 	}
 	when := list[0].Tried.UTC().Format(time.RFC3339)
 	if lack := objstore.Lacking(b.Name(), tried, needs); lack != "" {
-		return fail(lack+", when it was tried at "+when, lackAdvice)
+		return fail(lack+", when it was tried at "+when, objstore.LackAdvice)
 	}
 	saw := fmt.Sprintf("%s is there, and could do what callvault relies on when it was tried at %s", b.Name(), when)
 	if lack := objstore.Lacking(b.Name(), tried, objstore.AudioNeeds()); lack != "" {

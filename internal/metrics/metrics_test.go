@@ -108,6 +108,7 @@ func TestWork(t *testing.T) {
 	w.metrics.Built(metrics.Build{Took: 2 * time.Second, Size: 3 << 20, Files: 30, Missing: 1})
 	w.metrics.Built(metrics.Build{Took: time.Second})
 	w.metrics.Built(metrics.Build{Kind: domain.KindStalled, Took: time.Minute, Size: 9})
+	w.metrics.DeletionRefused()
 	w.metrics.Pass(plan.Report{Planned: 2, Dispatched: 5, NextFiring: w.at.Add(time.Hour)}, nil)
 	w.metrics.Pass(plan.Report{Released: 1}, errors.New("no catalog"))
 	w.metrics.Store(objstore.Observed{Operation: "get", Outcome: "2xx", Took: time.Millisecond})
@@ -115,7 +116,7 @@ func TestWork(t *testing.T) {
 	w.says(
 		`callvault_build_duration_seconds_count{outcome="archived"} 2`, `callvault_build_duration_seconds_count{outcome="stalled"} 1`,
 		`callvault_archive_size_bytes_count 1`, `callvault_archived_bytes_total 3.145728e+06`, `callvault_archived_files_total 30`,
-		`callvault_archived_missing_files_total 1`, `callvault_refused_deletions_total 0`,
+		`callvault_archived_missing_files_total 1`, `callvault_refused_deletions_total 1`,
 		`callvault_scheduler_passes_total{outcome="ok"} 1`, `callvault_scheduler_passes_total{outcome="failed"} 1`,
 		`callvault_scheduler_planned_nights_total 2`, `callvault_scheduler_dispatched_archives_total 5`, `callvault_scheduler_released_archives_total 1`,
 		`callvault_scheduler_last_pass_timestamp_seconds 1.767323045e+09`, `callvault_scheduler_next_plan_timestamp_seconds 1.767326645e+09`,

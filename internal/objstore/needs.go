@@ -38,6 +38,9 @@ func RecordingsNeed() []string { return []string{CanTellAbsent, CanMatch, CanRan
 // AudioNeeds is what the recordings bucket also needs where audio is uploaded through callvault.
 func AudioNeeds() []string { return []string{CanWrite, CanPutOnce, CanUpload, CanCompleteOnce} }
 
+// LackAdvice is what an operator can do about a bucket that lacks a need.
+const LackAdvice = "use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up"
+
 // Lacking says which of the needs a bucket lacks, as far as it was tried; "" when none.
 func Lacking(bucket string, tried []Tried, needs []string) string {
 	var words []string
