@@ -183,6 +183,16 @@ func partsBroken() []broken {
 				return r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, bucket) && !r.URL.Query().Has("uploadId") && refuse(rw)
 			}, nil)
 		}, archivesGone(), "archives bucket", "s3:DeleteObject"},
+		{"a store without conditional Complete", func(w *world) {
+			bucket := "/" + w.s.Config.Archives + "/"
+			w.s.Config.S3Endpoint = w.between(func(rw http.ResponseWriter, r *http.Request) bool {
+				mine := strings.HasPrefix(r.URL.Path, bucket) && r.URL.Query().Has("uploadId") && r.Header.Get("If-None-Match") != ""
+				if mine {
+					rw.WriteHeader(http.StatusNotImplemented)
+				}
+				return mine
+			}, nil)
+		}, archivesGone(), "archives bucket", "docs/operations.md"},
 		{"the store's clock", func(w *world) {
 			w.s.Config.S3Endpoint = w.between(nil, func(r *http.Response) error {
 				r.Header.Set("Date", time.Now().Add(20*time.Minute).UTC().Format(http.TimeFormat))

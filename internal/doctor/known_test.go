@@ -26,7 +26,7 @@ func TestKnown(t *testing.T) {
 	defer func() { w.must(c.Close()) }()
 	remember := func(lacks string) {
 		var list []catalog.Capability
-		for _, name := range objstore.ArchivesNeed() {
+		for _, name := range append(objstore.ArchivesNeed(), objstore.CanChecksum, objstore.CanLongParts) {
 			list = append(list, catalog.Capability{Name: name, Has: name != lacks, Saw: "seen"})
 		}
 		for _, bucket := range []string{w.s.Config.Archives, w.s.Config.Recordings} {
@@ -34,20 +34,24 @@ func TestKnown(t *testing.T) {
 		}
 	}
 	for _, step := range []struct {
-		do                   func()
-		archives, recordings doctor.Status
-		saw                  string
+		do                         func()
+		archives, recordings       doctor.Status
+		archivesSaw, recordingsSaw string
 	}{
-		{func() {}, doctor.Warn, doctor.Warn, "never tried"},
-		{func() { remember("") }, doctor.OK, doctor.OK, "could do what callvault relies on"},
-		{func() { remember(objstore.CanPutOnce) }, doctor.Fail, doctor.OK, "lacks conditional PUT"},
-		{func() { remember(objstore.CanMatch) }, doctor.Fail, doctor.Fail, "lacks strong ETags"},
+		{func() {}, doctor.Warn, doctor.Warn, "never tried", "never tried"},
+		{func() { remember("") }, doctor.OK, doctor.OK, "could do what callvault relies on", "could do what callvault relies on"},
+		{func() { remember(objstore.CanPutOnce) }, doctor.Fail, doctor.OK, "lacks conditional PUT", "audio is not taken in: the bucket"},
+		{func() { remember(objstore.CanMatch) }, doctor.Fail, doctor.Fail, "lacks strong ETags", "lacks strong ETags"},
+		{func() { remember(objstore.CanChecksum) }, doctor.OK, doctor.OK, "checksums are left out", "checksums are left out"},
+		{func() { remember(objstore.CanLongParts) }, doctor.OK, doctor.OK, "could do what callvault relies on", "no keys with parts of more than 255 bytes"},
 	} {
 		step.do()
 		got := w.examine()
 		w.compare(got, map[string]doctor.Status{"archives bucket": step.archives, "recordings bucket": step.recordings, "links to objects": doctor.Skipped})
-		if saw := got["archives bucket"].Saw; !strings.Contains(saw, step.saw) {
-			t.Errorf("it saw %s, want %s", saw, step.saw)
+		for check, want := range map[string]string{"archives bucket": step.archivesSaw, "recordings bucket": step.recordingsSaw} {
+			if saw := got[check].Saw; !strings.Contains(saw, want) {
+				t.Errorf("%s: it saw %s, want %s", check, saw, want)
+			}
 		}
 	}
 	if writes.Load() > 0 {
