@@ -36,7 +36,7 @@ type DeliveryClaim struct {
 	Tries    int // before this one, since it was made or replayed
 	At       time.Time
 	Endpoint Endpoint
-	created  int64
+	created  int64 // microseconds
 }
 
 // dueEndpointsSQL steps from endpoint to endpoint that something waits for, so that what it costs
@@ -111,9 +111,10 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f Fairness, l
 			return err
 		}
 		token := newToken()
-		taken, err := collect(ctx, tx, func(rows *sql.Rows) (DeliveryClaim, error) {
-			d := DeliveryClaim{Token: token, Endpoint: e, At: fromMicros(at)}
-			return d, rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.created, &d.Payload)
+		taken, err := collect(ctx, tx, func(rows *sql.Rows) (d DeliveryClaim, err error) {
+			d = DeliveryClaim{Token: token, Endpoint: e, At: fromMicros(at)}
+			err = rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.created, &d.Payload)
+			return d, err
 		}, takeDeliveriesSQL, endpoint, at, token, at+lease.Microseconds(), min(most, (due+f.Endpoint-1)/f.Endpoint))
 		if err != nil {
 			return err

@@ -14,10 +14,10 @@ import (
 
 // Config sizes a Deliverer. Zero fields take the defaults.
 type Config struct {
-	Slots    int           // deliveries under way at once (32)
-	Endpoint int           // of one endpoint, over all replicas (2)
+	Slots    int           // senders at once (32)
+	Endpoint int           // senders to one endpoint, over all replicas (2)
 	Batch    int           // deliveries to one endpoint that are taken at once, to be sent one after the other (16)
-	Tenant   int           // of one tenant, over all replicas, roughly (8)
+	Tenant   int           // senders to all endpoints of a tenant, over all replicas, roughly (8)
 	Interval time.Duration // between two looks while nothing is due (1 s)
 	Look     time.Duration // how long a look may take: a catalog that hangs is asked anew (30 s)
 	Lease    time.Duration // how long a claim outlives its process (1 min)
