@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"database/sql"
 	"strings"
 	"testing"
@@ -70,18 +69,4 @@ func TestMergePlans(t *testing.T) {
 			}
 		})
 	}
-}
-
-func planOf(ctx context.Context, tx *sql.Tx, postgres bool, query string) ([]string, error) {
-	if postgres {
-		return collect(ctx, tx, func(rows *sql.Rows) (line string, err error) {
-			err = rows.Scan(&line)
-			return line, err
-		}, "EXPLAIN "+query)
-	}
-	return collect(ctx, tx, func(rows *sql.Rows) (line string, err error) {
-		var id, parent, unused int
-		err = rows.Scan(&id, &parent, &unused, &line)
-		return line, err
-	}, "EXPLAIN QUERY PLAN "+query)
 }

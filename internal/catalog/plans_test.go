@@ -126,19 +126,7 @@ func filled(t *testing.T, url, statements string, questions map[string]question)
 
 func explain(t *testing.T, c *Catalog, query string, args []any) []string {
 	t.Helper()
-	prefix := "EXPLAIN QUERY PLAN "
-	if c.postgres {
-		prefix = "EXPLAIN "
-	}
-	plan, err := collect(context.Background(), c.read, func(rows *sql.Rows) (line string, err error) {
-		if c.postgres {
-			err = rows.Scan(&line)
-			return line, err
-		}
-		var id, parent, unused int
-		err = rows.Scan(&id, &parent, &unused, &line)
-		return line, err
-	}, prefix+query, args...)
+	plan, err := planOf(context.Background(), c.read, c.postgres, query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +134,22 @@ func explain(t *testing.T, c *Catalog, query string, args []any) []string {
 		holdEstimate(t, plan)
 	}
 	return plan
+}
+
+func planOf(ctx context.Context, q querier, postgres bool, query string, args ...any) ([]string, error) {
+	prefix := "EXPLAIN QUERY PLAN "
+	if postgres {
+		prefix = "EXPLAIN "
+	}
+	return collect(ctx, q, func(rows *sql.Rows) (line string, err error) {
+		if postgres {
+			err = rows.Scan(&line)
+			return line, err
+		}
+		var id, parent, unused int
+		err = rows.Scan(&id, &parent, &unused, &line)
+		return line, err
+	}, prefix+query, args...)
 }
 
 // compiledFrom is the estimate from which on PostgreSQL compiles a statement, unless it is told not to.
