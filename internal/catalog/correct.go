@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,12 +36,7 @@ func (k *Correction) applyTo(r domain.Recording) domain.Recording {
 	setIfGiven(&r.MessageID, k.MessageID)
 	setIfGiven(&r.Type, k.Type)
 	setIfGiven(&r.Timestamp, k.Timestamp)
-	if k.Size != nil {
-		r.Size = k.Size
-	}
-	if k.CRC32 != nil {
-		r.CRC32 = k.CRC32
-	}
+	r.Size, r.CRC32 = cmp.Or(k.Size, r.Size), cmp.Or(k.CRC32, r.CRC32)
 	return r
 }
 
@@ -133,7 +129,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
 	}
-	if contradicts && (k.Size != nil || k.CRC32 != nil) { // the right bytes were not uploaded through callvault
+	if contradicts && k.Size != nil { // the right bytes were not uploaded through callvault
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
 			return out, err
 		}

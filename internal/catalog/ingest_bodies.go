@@ -163,7 +163,7 @@ func mergeLines[T any](k bodyKind[T], id string, body []byte, lines []Line[T]) (
 	return body, formers, nil
 }
 
-// sized is a row to read, with its length in bytes.
+// sizedRow is a row to read, with its length in bytes.
 type sizedRow struct {
 	id    string
 	bytes int64

@@ -129,7 +129,7 @@ func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
 
 func jsonOrNull(j json.RawMessage) any { return orNull(string(j)) }
 
-// presentMask gives the mask of the fields that a line has: those with a value, and those that it clears.
+// mask gives the mask of the fields that a line has: those with a value, and those that it clears.
 func (r *registration) mask(row []any, cleared []string) (mask int64, err error) {
 	for at, v := range row {
 		if v != nil {
@@ -177,7 +177,7 @@ func hashRow(h hash.Hash, row []any) error {
 type conversationPatch struct {
 	id         string
 	line       int      // the number of the first
-	insertStub bool     // a new row is inserted empty and then updated: there are several lines, or a required field lacks
+	insertStub bool     // a new row is inserted empty and then updated: there are several lines, or a required field is missing
 	missing    string   // the required field that the first line lacks; "" for none
 	present    int64    // mask of the fields that any of the lines has
 	first      []any    // the first value of each field

@@ -70,8 +70,9 @@ type Upload struct {
 
 // RegisterUpload keeps what the stored bytes are and bumps the hour of their recording, so that a
 // file that was missing until now is archived. Repeating it for bytes that stood already changes
-// nothing, unless their hour is served without them or has failed for want of them: they were lost
-// meanwhile, and whoever brought them back did not live to tell. Error: KindNotFound when the tenant has not reserved the key.
+// nothing, unless the last build of their hour lacked them: they were lost meanwhile, and the process
+// that stored them again ended before it registered them. Error: KindNotFound when the tenant has not
+// reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var day sql.NullString

@@ -19,7 +19,7 @@ const (
 	ReasonUnreadable = string(domain.KindUnreadable) // the object exists, but its bytes can't be read
 )
 
-// Missing is a recording that is not in an archive because its bytes are gone or changed.
+// Missing is a recording that is not in an archive because its bytes are gone, changed or unreadable.
 type Missing struct {
 	ObjectKey string `json:"objectKey"`
 	MessageID int64  `json:"messageId"`

@@ -30,11 +30,11 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capabi
 		if err != nil {
 			return err
 		}
-		// Two that try at once see the same; the rows of both would meet.
-		for _, l := range list {
+		// Two that try the bucket at the same time write the same rows.
+		for _, v := range list {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO store_capabilities (endpoint, bucket, capability, has, saw, tried_us) VALUES ($1, $2, $3, $4, $5, $6)
 				ON CONFLICT (endpoint, bucket, capability) DO UPDATE SET has = excluded.has, saw = excluded.saw, tried_us = excluded.tried_us`,
-				key.Endpoint, key.Bucket, l.Name, l.Has, l.Saw, at); err != nil {
+				key.Endpoint, key.Bucket, v.Name, v.Has, v.Saw, at); err != nil {
 				return err
 			}
 		}
@@ -45,10 +45,10 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capabi
 
 // StoreCapabilities gives what is remembered of a bucket, by name; nothing where it was never tried.
 func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]Capability, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (l Capability, err error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (v Capability, err error) {
 		var at int64
-		err = rows.Scan(&l.Name, &l.Has, &l.Saw, &at)
-		l.Tried = fromMicros(at)
-		return l, err
+		err = rows.Scan(&v.Name, &v.Has, &v.Saw, &at)
+		v.Tried = fromMicros(at)
+		return v, err
 	}, `SELECT capability, has, saw, tried_us FROM store_capabilities WHERE endpoint = $1 AND bucket = $2 ORDER BY capability`, key.Endpoint, key.Bucket)
 }

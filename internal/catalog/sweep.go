@@ -217,9 +217,7 @@ func (c *Catalog) nextRecheck(d lockedDay, missing []Missing, rechecks int, buil
 	absent := func(m Missing) bool { return !unreadable(m) }
 	waits := []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
 	switch last := len(waits) - 1; {
-	case !slices.ContainsFunc(missing, absent):
-		rechecks = last
-	case rechecks > last && slices.ContainsFunc(missing, unreadable):
+	case !slices.ContainsFunc(missing, absent), rechecks > last && slices.ContainsFunc(missing, unreadable):
 		rechecks = last
 	case rechecks > last:
 		return nil
