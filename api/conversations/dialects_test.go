@@ -43,7 +43,7 @@ func TestTurnsOfFormerRules(t *testing.T) {
 			if got := counts(); got != "c2:1 c1:7 c0:1" {
 				t.Errorf("two were shown: %s", got)
 			}
-			b.load("acme", `{"kind":"conversation","conversationId":"c1","agentId":"a","startTime":"2024-01-15T10:31:00Z","status":"done"}`+"\n")
+			b.load("acme", `{"kind":"conversation","conversationId":"c0","status":"done"}`+"\n"+`{"kind":"conversation","conversationId":"c1","status":"done"}`+"\n")
 			if n, err := b.catalog.RecountTurns(t.Context(), 10); n != 1 || err != nil {
 				t.Errorf("%d are counted again, error %v", n, err)
 			}

@@ -187,18 +187,22 @@ func TestAnswersThatSteer(t *testing.T) {
 		gone := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) })
 		w.tenant("busy", busy.URL)
 		e, _ := w.tenant("gone", gone.URL)
-		w.deliverer(w.catalog, nil)
 		w.events("busy", 1)
-		w.events("gone", 1)
+		w.events("gone", 3)
+		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
 		w.until("a try", func() bool { return w.log("busy")[0].Attempts == 1 })
 		if d := w.log("busy")[0]; d.Next.Sub(d.Last) != 30*time.Minute {
 			t.Errorf("asked for half an hour, it waits %s", d.Next.Sub(d.Last))
 		}
-		w.untilState("gone", catalog.DeliveryFailed, 1)
-		got, err := w.catalog.Endpoint(t.Context(), "gone", e.ID)
-		if err != nil || got.Disabled.IsZero() {
-			t.Errorf("a webhook that is gone: %+v, %v", got, err)
+		w.until("the webhook that is gone is disabled", func() bool {
+			got, err := w.catalog.Endpoint(t.Context(), "gone", e.ID)
+			w.must(err)
+			return !got.Disabled.IsZero()
+		})
+		if stop(); len(gone.all()) != 1 {
+			w.Fatalf("it was asked %d times", len(gone.all()))
 		}
+		w.untilState("gone", catalog.DeliveryFailed, 1)
 	})
 }
 

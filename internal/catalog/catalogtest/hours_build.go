@@ -122,6 +122,14 @@ func buildEmpty(b *bench) {
 	b.must(b.c.CommitEmpty(b.ctx, claim, 2))
 	equal(b, "state with something newer", b.hour(4).State, catalog.StatePending)
 	equal(b, "due with something newer", b.hour(4).Due.IsZero(), false)
+	b.pass(5 * time.Minute)
+	served := b.publish(4)
+	b.add(4)
+	b.pass(5 * time.Minute)
+	claim, built := b.start(4)
+	b.add(4)
+	b.must(b.c.CommitEmpty(b.ctx, claim, built.Wanted))
+	equal(b, "served until something newer is built", b.hour(4).Archive != nil && b.hour(4).Archive.ObjectKey == served.ObjectKey(), true)
 }
 
 func snapshot(b *bench) {
