@@ -306,7 +306,8 @@ func TestSweepLooksForMissingRecordings(t *testing.T) {
 	}
 }
 
-// A recording of which the store tells nothing does not keep those of other hours from being found.
+// A recording of which the store tells nothing does not keep those of other hours from being found,
+// unless the sweep has waited for it too long.
 func TestSweepLooksPastAFailure(t *testing.T) {
 	w := newWorld(t)
 	var missing []string
@@ -321,11 +322,18 @@ func TestSweepLooksPastAFailure(t *testing.T) {
 	}
 	w.put(missing[1], audio(9, 900))
 	w.at(night().Add(20 * time.Minute))
-	s := worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, mute{w.store.Recordings(), missing[0]}, w.store.Archives(), w.log)
-	r, err := s.Sweep(w.ctx)
-	w.expectKind(err, domain.KindUnavailable)
-	if r.Back != 1 {
-		t.Errorf("swept %+v", r)
+	clock := night()
+	for _, c := range []struct {
+		step time.Duration // from one look at the clock to the next
+		back int
+	}{{2 * time.Minute, 0}, {time.Second, 1}} {
+		now := func() time.Time { clock = clock.Add(c.step); return clock }
+		s := worker.NewSweeper(worker.SweepConfig{Now: now}, w.catalog, w.catalog, mute{w.store.Recordings(), missing[0]}, w.store.Archives(), w.log)
+		r, err := s.Sweep(w.ctx)
+		w.expectKind(err, domain.KindUnavailable)
+		if r.Back != c.back {
+			t.Errorf("with %s of each: swept %+v", c.step, r)
+		}
 	}
 }
 
