@@ -221,6 +221,8 @@ func TestFirstLineNeedsAgentAndStart(t *testing.T) {
 			stub + "\n" + strings.Replace(full, `"startTime"`, `"x"`, 1): `line 2: "startTime" is missing; the first line of a conversation needs it`,
 			bare + "\n" + full:                    `line 1: "agentId" is missing; the first line of a conversation needs it`,
 			strings.Replace(bare, "c1", "new", 1): `line 1: "agentId" is missing; the first line of a conversation needs it`,
+			strings.NewReplacer("c1", "new", `"startTime"`, `"x"`).Replace(full):             `line 1: "startTime" is missing; the first line of a conversation needs it`,
+			strings.Replace(bare, "c1", "b", 1) + "\n" + strings.Replace(bare, "c1", "d", 1): `line 1: "agentId" is missing; the first line of a conversation needs it`,
 		} {
 			_, err := ingest.Load(t.Context(), c, "t", strings.NewReader(lines), nil)
 			if err == nil || err.Error() != want {
@@ -231,6 +233,34 @@ func TestFirstLineNeedsAgentAndStart(t *testing.T) {
 			t.Errorf("%d rows changed", n)
 		}
 		send(t, c, "t", bare)
+	})
+}
+
+// TestLinesOfABatchCount: a row counts once however many lines of a batch change it, and a batch that ends
+// where it began is known when it comes again.
+func TestLinesOfABatchCount(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *catalog.Catalog, _ *sql.DB) {
+		line := func(status string) string {
+			return `{"kind":"conversation","conversationId":"c1","agentId":"a","startTime":"2024-01-15T10:30:00Z","status":"` + status + `"}`
+		}
+		for _, step := range []struct {
+			lines   []string
+			changed int
+		}{
+			{[]string{line("done"), line("initiated")}, 1},
+			{[]string{`{"kind":"agent","agentId":"x","name":"1"}`, `{"kind":"agent","agentId":"x","name":"2"}`}, 1},
+			{[]string{line("done"), line("initiated")}, 0},
+			{[]string{line("failed"), line("initiated")}, 1},
+			{[]string{line("failed"), line("initiated")}, 0},
+		} {
+			if n := send(t, c, "t", step.lines...).Changed; n != step.changed {
+				t.Errorf("%s changed %d rows, want %d", step.lines, n, step.changed)
+			}
+		}
+		want := []string{`status="failed"`, `status="initiated"`, `status="done"`}
+		if d := cmp.Diff(want, formers(t, c, "t", "conversation", "c1")); d != "" {
+			t.Error(d)
+		}
 	})
 }
 
