@@ -39,7 +39,7 @@ func formerOf(id, field, value string, after any) former {
 	}
 	head, tail := shared(value, next)
 	between := value[head : len(value)-tail]
-	if len(between) > shortValue {
+	if len(between) > shortValue && max(len(value), len(next)) <= patchMost {
 		p, err := patch(value, next)
 		if err == nil && 2*len(p) < len(between) {
 			return former{id: id, field: field, head: isPatch, value: p}

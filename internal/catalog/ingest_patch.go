@@ -11,8 +11,13 @@ import (
 // kept as base64 of its zstd frame, whose dictionary is the value after it.
 const isPatch = -1
 
-// patchSpeed is the length in bytes up to which zstd's fastest level finds what two values share.
-const patchSpeed = 256 << 10
+const (
+	// patchSpeed is the length in bytes up to which zstd's fastest level finds what two values share.
+	patchSpeed = 256 << 10
+	// patchMost is the length in bytes up to which patches are made: a trial takes some ten times the
+	// value's memory, and finds less in longer ones.
+	patchMost = 8 << 20
+)
 
 // dictionary is the id that patches give their dictionary. A former value has only one.
 const dictionary = 1
