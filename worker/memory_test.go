@@ -117,23 +117,23 @@ const (
 // Two builds of large recordings and one of 70,000 small ones at once hold no
 // more than 96 MiB beyond an idle process, by the default settings.
 func TestMemory(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	small := int64(smallSize)
-	w.recording(hour(7), &small)
+	f.recording(hour(7), &small)
 	large := int64(largeSize)
-	w.recording(hour(0), &large)
-	w.recording(hour(1), &large)
-	w.plan()
+	f.recording(hour(0), &large)
+	f.recording(hour(1), &large)
+	f.plan()
 	debug.FreeOSMemory()
 	cfg := worker.Config{Name: "measured"}
 	before := debug.SetMemoryLimit(cfg.MemoryLimit())
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	b := worker.NewBuilder(cfg, crowded{w.catalog}, generated{func(key string) int64 {
+	b := worker.NewBuilder(cfg, crowded{f.catalog}, generated{func(key string) int64 {
 		if strings.HasPrefix(key, "calls/") { // those that were registered
 			return largeSize
 		}
 		return smallSize
-	}}, &swallowed{sizes: map[string]int64{}}, time.Now, w.log)
+	}}, &swallowed{sizes: map[string]int64{}}, time.Now, f.log)
 
 	idle := inUse()
 	peak := idle
@@ -152,7 +152,7 @@ func TestMemory(t *testing.T) {
 	})
 	for _, n := range []int{0, 1, 7} {
 		builds.Go(func() {
-			if err := b.Hour(context.WithoutCancel(w.ctx), task(n)); err != nil {
+			if err := b.Hour(context.WithoutCancel(f.ctx), task(n)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -165,7 +165,7 @@ func TestMemory(t *testing.T) {
 		t.Errorf("the builds held %d MiB", more>>20)
 	}
 	for n, files := range map[int]int{0: 1, 1: 1, 7: 70_000} {
-		if v := w.view(n); v.Archive == nil || v.Archive.Files != files {
+		if v := f.view(n); v.Archive == nil || v.Archive.Files != files {
 			t.Errorf("hour %d: %+v", n, v)
 		}
 	}

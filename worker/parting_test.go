@@ -101,32 +101,32 @@ func (f frozenArchives) Abort(ctx context.Context, key, id string) error {
 func TestPartingFromFrozenParts(t *testing.T) {
 	for _, from := range []string{"claim", "commit", "fail", "complete", "stat", "stat, of a small one"} {
 		t.Run(from, func(t *testing.T) {
-			w := newWorld(t)
-			f := &frozen{from: from, idle: w.store.Close}
+			f := newFixture(t)
+			s := &frozen{from: from, idle: f.store.Close}
 			switch from {
 			case "fail":
 				size := int64(10)
-				w.recording(hour(1), &size) // its bytes are missing
+				f.recording(hour(1), &size) // its bytes are missing
 			case "stat, of a small one":
-				w.add(hour(1), 600)
-				f.from = "stat"
+				f.add(hour(1), 600)
+				s.from = "stat"
 			default:
-				w.add(hour(1), 6<<20)
+				f.add(hour(1), 6<<20)
 			}
-			w.plan()
-			w.store.Close() // connections of the bubble alone are used there
+			f.plan()
+			f.store.Close() // connections of the bubble alone are used there
 			began := time.Now()
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(time.Until(began)) // a store refuses signatures of another time
 				cfg := config()
 				cfg.Drain = 25 * time.Second
-				b := worker.NewBuilder(cfg, frozenCatalog{w.catalog, f}, w.store.Recordings(), frozenArchives{w.store.Archives(), f}, time.Now, w.log)
+				b := worker.NewBuilder(cfg, frozenCatalog{f.catalog, s}, f.store.Recordings(), frozenArchives{f.store.Archives(), s}, time.Now, f.log)
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				ended := make(chan error, 1)
 				go func() { ended <- b.Hour(ctx, task(1)) }()
 				synctest.Wait()
-				if !f.silent {
+				if !s.silent {
 					t.Fatal("no part is silent")
 				}
 				stop()
@@ -137,7 +137,7 @@ func TestPartingFromFrozenParts(t *testing.T) {
 				if took := time.Since(stopped); took > cfg.Drain {
 					t.Errorf("the build ends %s after the order to stop", took)
 				}
-				w.store.Close()
+				f.store.Close()
 			})
 		})
 	}

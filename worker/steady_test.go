@@ -29,33 +29,33 @@ func (c *heldClock) SeeClock(ctx context.Context, last time.Time, elapsed time.D
 
 // A clock that jumps deletes nothing, even when no planner has looked at it yet.
 func TestSweepPausesWhenTheClockJumps(t *testing.T) {
-	w := newWorld(t)
-	w.add(hour(5), 100)
-	w.plan()
-	b := w.builder(config())
-	w.must(b.Hour(w.ctx, task(5)))
-	first := w.view(5).Archive.ObjectKey
-	w.add(hour(5), 200)
-	_, err := w.catalog.Rebuild(w.ctx, tenant, day, 5, false)
-	w.must(err)
-	w.must(b.Hour(w.ctx, task(5)))
-	trash := &heldClock{Catalog: w.catalog, ask: make(chan struct{}), tell: make(chan struct{})}
-	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, trash, w.catalog, w.store.Recordings(), w.store.Archives(), w.log)
-	ctx, stop := context.WithCancel(w.ctx)
+	f := newFixture(t)
+	f.add(hour(5), 100)
+	f.plan()
+	b := f.builder(config())
+	f.must(b.Hour(f.ctx, task(5)))
+	first := f.view(5).Archive.ObjectKey
+	f.add(hour(5), 200)
+	_, err := f.catalog.Rebuild(f.ctx, tenant, day, 5, false)
+	f.must(err)
+	f.must(b.Hour(f.ctx, task(5)))
+	trash := &heldClock{Catalog: f.catalog, ask: make(chan struct{}), tell: make(chan struct{})}
+	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, trash, f.catalog, f.store.Recordings(), f.store.Archives(), f.log)
+	ctx, stop := context.WithCancel(f.ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
 	<-trash.ask
 	<-trash.tell
 	<-trash.ask // the first sweep is through
-	w.at(night().Add(26 * time.Hour))
+	f.at(night().Add(26 * time.Hour))
 	<-trash.tell
 	<-trash.ask // and one after the jump
 	stop()
 	running.Wait()
-	if !w.exists(w.store.Archives(), first) {
+	if !f.exists(f.store.Archives(), first) {
 		t.Error("a clock that jumped had an archive deleted")
 	}
-	if r := w.sweep(); r.Doomed != 0 || r.Deleted != 0 {
+	if r := f.sweep(); r.Doomed != 0 || r.Deleted != 0 {
 		t.Errorf("deletions do not pause: %+v", r)
 	}
 }

@@ -21,15 +21,15 @@ import (
 )
 
 // traced builds an hour below a span, with everything kept that it says.
-func (w *world) traced(recordings worker.Recordings, n int) (tracetest.SpanStubs, []observer.LoggedEntry, error) {
-	w.Helper()
+func (f *fixture) traced(recordings worker.Recordings, n int) (tracetest.SpanStubs, []observer.LoggedEntry, error) {
+	f.Helper()
 	spans := tracetest.NewSpanRecorder()
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
 	core, logs := observer.New(zapcore.InfoLevel)
 	cfg := config()
 	cfg.Tracer = provider
-	b := worker.NewBuilder(cfg, w.catalog, recordings, w.store.Archives(), time.Now, zap.New(core))
-	ctx, root := telemetry.Tracer(provider).Start(w.ctx, "root")
+	b := worker.NewBuilder(cfg, f.catalog, recordings, f.store.Archives(), time.Now, zap.New(core))
+	ctx, root := telemetry.Tracer(provider).Start(f.ctx, "root")
 	err := b.Hour(ctx, task(n))
 	root.End()
 	return tracetest.SpanStubsFromReadOnlySpans(spans.Ended()), logs.All(), err
@@ -54,15 +54,15 @@ func number(s tracetest.SpanStub, key attribute.Key) int64 {
 }
 
 func TestBuildsHaveFewSpansForManySources(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	const small = 300
 	for range small {
-		w.add(hour(9), 100)
+		f.add(hour(9), 100)
 	}
-	w.add(hour(9), 12<<20)
-	w.plan()
-	spans, lines, err := w.traced(w.store.Recordings(), 9)
-	w.must(err)
+	f.add(hour(9), 12<<20)
+	f.plan()
+	spans, lines, err := f.traced(f.store.Recordings(), 9)
+	f.must(err)
 	root := find(spans, "root")[0]
 	if len(spans) > 20 {
 		t.Errorf("%d spans for %d sources", len(spans), small+1)
@@ -110,11 +110,11 @@ func (refusing) Get(context.Context, string, objstore.GetOptions) (*objstore.Obj
 }
 
 func TestFailedBuildsEndTheirSpans(t *testing.T) {
-	w := newWorld(t)
-	w.add(hour(9), 100)
-	w.plan()
-	spans, _, err := w.traced(refusing{w.store.Recordings()}, 9)
-	w.expectKind(err, domain.KindStoreFault)
+	f := newFixture(t)
+	f.add(hour(9), 100)
+	f.plan()
+	spans, _, err := f.traced(refusing{f.store.Recordings()}, 9)
+	f.expectKind(err, domain.KindStoreFault)
 	upload, fetch := find(spans, "upload archive"), find(spans, "fetch sources")
 	if len(upload) != 1 || len(fetch) != 1 || upload[0].Status.Description == "" || number(fetch[0], "callvault.reads.failed") < 1 {
 		t.Errorf("upload %v, fetch %v", upload, fetch)

@@ -49,26 +49,26 @@ func (g *guarded) answer(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // guard has recordings read through a store that does not give all of them.
-func (w *world) guard() (*worker.Builder, *worker.Sweeper, *guarded) {
-	w.Helper()
-	g, s3 := &guarded{answers: map[string]string{}}, testenv.MinIO(w)
+func (f *fixture) guard() (*worker.Builder, *worker.Sweeper, *guarded) {
+	f.Helper()
+	g, s3 := &guarded{answers: map[string]string{}}, testenv.MinIO(f)
 	store, err := objstore.New(objstore.Config{
-		Endpoint: testenv.Between(w, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
-		Recordings: w.store.Recordings().Name(), Archives: w.store.Archives().Name(),
+		Endpoint: testenv.Between(f, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
+		Recordings: f.store.Recordings().Name(), Archives: f.store.Archives().Name(),
 	})
-	w.must(err)
-	w.Cleanup(store.Close)
-	return worker.NewBuilder(config(), w.catalog, store.Recordings(), store.Archives(), time.Now, w.log),
-		worker.NewSweeper(worker.SweepConfig{}, w.catalog, w.catalog, store.Recordings(), store.Archives(), w.log), g
+	f.must(err)
+	f.Cleanup(store.Close)
+	return worker.NewBuilder(config(), f.catalog, store.Recordings(), store.Archives(), time.Now, f.log),
+		worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, store.Recordings(), store.Archives(), f.log), g
 }
 
 // missing gives the reasons of an archive's metadata.json.
-func (w *world) missing(n int) (reasons []string) {
-	w.Helper()
+func (f *fixture) missing(n int) (reasons []string) {
+	f.Helper()
 	var metadata struct{ MissingFiles []struct{ Reason string } }
-	f, err := w.served(n).Open("metadata.json")
-	w.must(err)
-	w.must(json.NewDecoder(f).Decode(&metadata))
+	file, err := f.served(n).Open("metadata.json")
+	f.must(err)
+	f.must(json.NewDecoder(file).Decode(&metadata))
 	for _, m := range metadata.MissingFiles {
 		reasons = append(reasons, m.Reason)
 	}
@@ -78,43 +78,43 @@ func (w *world) missing(n int) (reasons []string) {
 // What the store does not give of one recording is missing, what it gives of none is an outage, and
 // what it will never do fails at once.
 func TestUnreadableRecordings(t *testing.T) {
-	w := newWorld(t)
-	b, sweeper, g := w.guard()
+	f := newFixture(t)
+	b, sweeper, g := f.guard()
 	for n := range 6 {
-		w.add(hour(n), 100)
+		f.add(hour(n), 100)
 	}
-	g.set(w.add(hour(0), 100), "403 InvalidObjectState")
-	g.set(w.add(hour(1), 100), "403 AccessDenied")
-	g.set(w.add(hour(5), 100), "403 Quarantined") // a code of one store's own
+	g.set(f.add(hour(0), 100), "403 InvalidObjectState")
+	g.set(f.add(hour(1), 100), "403 AccessDenied")
+	g.set(f.add(hour(5), 100), "403 Quarantined") // a code of one store's own
 	g.set("/02/", "403 InvalidObjectState")
 	g.set("/04/", "501 NotImplemented")
-	w.plan()
+	f.plan()
 	for _, n := range []int{0, 1, 5} {
-		w.must(b.Hour(w.ctx, task(n)))
-		if got := w.missing(n); len(got) != 1 || got[0] != "unreadable" {
+		f.must(b.Hour(f.ctx, task(n)))
+		if got := f.missing(n); len(got) != 1 || got[0] != "unreadable" {
 			t.Errorf("hour %d lacks %v", n, got)
 		}
 	}
 	for n, kind := range map[int]domain.Kind{2: domain.KindUnreadable, 4: domain.KindRefused} {
-		w.expectKind(b.Hour(w.ctx, task(n)), kind)
-		if v := w.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) {
+		f.expectKind(b.Hour(f.ctx, task(n)), kind)
+		if v := f.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) {
 			t.Errorf("hour %d: %s %s %q", n, v.State, v.LastKind, v.LastError)
 		}
 	}
 	g.set("calls/", "403 AccessDenied")
-	w.expectKind(b.Hour(w.ctx, task(3)), domain.KindUnavailable)
-	if v := w.view(3); v.State != catalog.StatePending || !strings.Contains(v.LastError, "policy") {
+	f.expectKind(b.Hour(f.ctx, task(3)), domain.KindUnavailable)
+	if v := f.view(3); v.State != catalog.StatePending || !strings.Contains(v.LastError, "policy") {
 		t.Errorf("an outage: %s %s %q", v.State, v.LastKind, v.LastError)
 	}
 
 	g.set("calls/", "")
-	_, err := w.catalog.Register(w.ctx, tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+	_, err := f.catalog.Register(f.ctx, tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
 		ObjectKey: "calls/" + strings.Repeat("x", 300), ConversationID: "c", SessionID: "s", MessageID: 99, Type: "t", Timestamp: day.Start().Add(3 * time.Hour),
 	}}}}) // MinIO keeps parts of keys as files
-	w.must(err)
-	w.at(night().Add(time.Hour))
-	w.must(b.Hour(w.ctx, task(3)))
-	if got := w.missing(3); len(got) != 1 || got[0] != "not_found" {
+	f.must(err)
+	f.at(night().Add(time.Hour))
+	f.must(b.Hour(f.ctx, task(3)))
+	if got := f.missing(3); len(got) != 1 || got[0] != "not_found" {
 		t.Errorf("beside a key that the store does not take: %v", got)
 	}
 	for _, c := range []struct {
@@ -126,28 +126,28 @@ func TestUnreadableRecordings(t *testing.T) {
 			clear(g.answers)
 			g.mu.Unlock()
 		}
-		w.at(night().Add(c.after))
-		if r, err := sweeper.Sweep(w.ctx); err != nil || r.Back != c.back {
+		f.at(night().Add(c.after))
+		if r, err := sweeper.Sweep(f.ctx); err != nil || r.Back != c.back {
 			t.Errorf("after %s: %+v, %v", c.after, r, err)
 		}
 	}
-	w.must(b.Hour(w.ctx, task(0)))
-	if got := w.missing(0); len(got) != 0 {
+	f.must(b.Hour(f.ctx, task(0)))
+	if got := f.missing(0); len(got) != 0 {
 		t.Errorf("what came back is missing still: %v", got)
 	}
 }
 
 // A denial that has passed when other recordings are tried leaves nothing out.
 func TestPassingDenial(t *testing.T) {
-	w := newWorld(t)
-	b, _, g := w.guard()
-	w.add(hour(0), 100)
-	key := w.add(hour(0), 100)
+	f := newFixture(t)
+	b, _, g := f.guard()
+	f.add(hour(0), 100)
+	key := f.add(hour(0), 100)
 	g.set(key, "403 AccessDenied")
 	g.once = key
-	w.plan()
-	w.must(b.Hour(w.ctx, task(0)))
-	if got := w.missing(0); len(got) != 0 {
+	f.plan()
+	f.must(b.Hour(f.ctx, task(0)))
+	if got := f.missing(0); len(got) != 0 {
 		t.Errorf("missing: %v", got)
 	}
 }

@@ -20,57 +20,57 @@ import (
 // large one.
 func TestFairness(t *testing.T) {
 	const slots, large, small = 4, 600, 50
-	w := newPostgresWorld(t)
-	w.tenant("huge", 40)
+	f := newPostgresFixture(t)
+	f.tenant("huge", 40)
 	for n := range 25 {
 		hours := make([]int, 24)
 		for hour := range hours {
 			hours[hour] = hour
 		}
-		w.add("huge", day.Add(-n), hours...)
+		f.add("huge", day.Add(-n), hours...)
 	}
 	for n := range small {
 		id := fmt.Sprintf("small-%02d", n)
-		w.tenant(id, 1)
-		w.add(id, day, n%24)
+		f.tenant(id, 1)
+		f.add(id, day, n%24)
 	}
 	q, err := queue.Connect(testenv.Redis(t))
-	w.must(err)
-	t.Cleanup(func() { w.must(q.Close()) })
-	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, w.catalog, q, time.Now, zap.NewNop())
+	f.must(err)
+	t.Cleanup(func() { f.must(q.Close()) })
+	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, f.catalog, q, time.Now, zap.NewNop())
 
 	var mu sync.Mutex
 	var started []string
 	built := make(chan error, large+small)
 	server := q.NewServer(queue.ServerConfig{Slots: slots, Poll: 5 * time.Millisecond}, queue.Handlers{
 		Hour: func(ctx context.Context, task queue.Task) error {
-			claim, ok, err := w.catalog.Claim(ctx, task.Key, "stub")
+			claim, ok, err := f.catalog.Claim(ctx, task.Key, "stub")
 			if err != nil || !ok {
 				return err
 			}
 			mu.Lock()
 			started = append(started, task.Key.Tenant)
 			mu.Unlock()
-			in, err := w.catalog.BuildInput(ctx, claim)
+			in, err := f.catalog.BuildInput(ctx, claim)
 			if err == nil {
-				err = w.catalog.CommitEmpty(ctx, claim, in.Wanted)
+				err = f.catalog.CommitEmpty(ctx, claim, in.Wanted)
 			}
 			built <- err
 			return err
 		},
 		Sweep: func(context.Context) error { return nil },
 	}, zap.NewNop())
-	w.must(server.Start())
-	t.Cleanup(func() { w.must(server.Stop()) })
+	f.must(server.Start())
+	t.Cleanup(func() { f.must(server.Stop()) })
 	for slots, err := q.Slots(t.Context()); slots == 0; slots, err = q.Slots(t.Context()) {
-		w.must(err)
+		f.must(err)
 		time.Sleep(5 * time.Millisecond) // until the worker has made itself known in Redis
 	}
-	w.heal(p)
+	f.heal(p)
 	for range large + small {
-		w.must(<-built)
+		f.must(<-built)
 		_, err = p.Feed(t.Context())
-		w.must(err)
+		f.must(err)
 	}
 
 	mu.Lock()
@@ -90,7 +90,7 @@ func TestFairness(t *testing.T) {
 	if bound := small + 2*slots + slots; last > bound {
 		t.Errorf("the last small hour was started as number %d, want at most %d", last, bound)
 	}
-	if w.view("huge", day).Completed.IsZero() {
+	if f.view("huge", day).Completed.IsZero() {
 		t.Error("the large tenant's day is not complete")
 	}
 }

@@ -16,33 +16,33 @@ import (
 )
 
 func TestNightlyPlan(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 3)
-	w.add("acme", day, 3, 14)
-	w.at(day.End().Add(time.Hour)) // an hour before the schedule fires
-	p := w.planner(plan.Config{})
-	r := w.heal(p)
+	f := newFixture(t)
+	f.tenant("acme", 3)
+	f.add("acme", day, 3, 14)
+	f.at(day.End().Add(time.Hour)) // an hour before the schedule fires
+	p := f.planner(plan.Config{})
+	r := f.heal(p)
 	// Three days of retention: the day itself, and two quiet ones before.
-	if r.Planned != 2 || r.Quiet != 2 || r.Dispatched != 0 || !w.view("acme", day).Planned.IsZero() {
+	if r.Planned != 2 || r.Quiet != 2 || r.Dispatched != 0 || !f.view("acme", day).Planned.IsZero() {
 		t.Errorf("before the schedule fired: %+v", r)
 	}
 	if want := day.End().Add(2 * time.Hour); !r.NextFiring.Equal(want) {
 		t.Errorf("next firing %s, want %s", r.NextFiring, want)
 	}
-	w.at(night())
-	p = w.planner(plan.Config{})
-	r = w.heal(p)
+	f.at(night())
+	p = f.planner(plan.Config{})
+	r = f.heal(p)
 	if r.Planned != 1 || r.Quiet != 0 || r.Dispatched != 2 || r.Waiting != 2 || r.More {
 		t.Errorf("after the firing: %+v", r)
 	}
-	v := w.view("acme", day)
+	v := f.view("acme", day)
 	if v.Planned.IsZero() || v.Hours[3].State != catalog.StatePending || v.Hours[4].State != catalog.StateNoData {
 		t.Errorf("hours are %s and %s", v.Hours[3].State, v.Hours[4].State)
 	}
-	if v := w.view("acme", day.Add(-1)); v.Completed.IsZero() || v.Hours[0].State != catalog.StateNoData {
+	if v := f.view("acme", day.Add(-1)); v.Completed.IsZero() || v.Hours[0].State != catalog.StateNoData {
 		t.Error("a quiet day is not answered as empty")
 	}
-	if r = w.heal(p); r.Planned != 0 || r.Dispatched != 0 || len(w.queue.order) != 2 {
+	if r = f.heal(p); r.Planned != 0 || r.Dispatched != 0 || len(f.queue.order) != 2 {
 		t.Errorf("a second pass did something: %+v", r)
 	}
 }
@@ -50,9 +50,9 @@ func TestNightlyPlan(t *testing.T) {
 // What is asked of a tenant that is new, or whose feature is on again, is planned by the next pass,
 // pass by pass where it is much; the look at all tenants stays rare.
 func TestTenantsGrow(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("old", 3)
-	p := w.planner(plan.Config{MaxDays: 4})
+	f := newFixture(t)
+	f.tenant("old", 3)
+	p := f.planner(plan.Config{MaxDays: 4})
 	needsBackfill := func(want bool) {
 		t.Helper()
 		if got, err := p.NeedsBackfill(t.Context()); err != nil || got != want {
@@ -61,40 +61,40 @@ func TestTenantsGrow(t *testing.T) {
 	}
 	set := func(id string, change func(*domain.Tenant)) {
 		t.Helper()
-		_, err := w.catalog.SetTenant(t.Context(), id, change)
-		w.must(err)
+		_, err := f.catalog.SetTenant(t.Context(), id, change)
+		f.must(err)
 	}
 	needsBackfill(true)
-	if r := w.heal(p); r.Quiet != 3 || r.More {
+	if r := f.heal(p); r.Quiet != 3 || r.More {
 		t.Errorf("at the start: %+v", r)
 	}
 	needsBackfill(false)
-	w.tenant("new", 3)
-	w.tenant("newer", 3)
+	f.tenant("new", 3)
+	f.tenant("newer", 3)
 	needsBackfill(true)
-	if r := w.heal(p); r.Quiet != 4 || !r.More {
+	if r := f.heal(p); r.Quiet != 4 || !r.More {
 		t.Errorf("new tenants: %+v", r)
 	}
-	if r := w.heal(p); r.Quiet != 2 || r.More {
+	if r := f.heal(p); r.Quiet != 2 || r.More {
 		t.Errorf("what was left: %+v", r)
 	}
 	needsBackfill(false)
 	set("new", func(t *domain.Tenant) { t.Recordings = false })
 	needsBackfill(false)
-	w.at(night().Add(24 * time.Hour))
-	p = w.planner(plan.Config{})
-	w.must(w.catalog.PauseDeletions(t.Context(), 0))
-	if r := w.heal(p); r.Quiet != 2 {
+	f.at(night().Add(24 * time.Hour))
+	p = f.planner(plan.Config{})
+	f.must(f.catalog.PauseDeletions(t.Context(), 0))
+	if r := f.heal(p); r.Quiet != 2 {
 		t.Errorf("the next night of two tenants: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.Recordings = true })
 	needsBackfill(true)
-	if r := w.heal(p); r.Quiet != 1 || w.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
+	if r := f.heal(p); r.Quiet != 1 || f.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
 		t.Errorf("the feature is on again: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.RetentionDays = 30 })
 	needsBackfill(true)
-	if r := w.heal(p); r.Quiet != 0 { // what has ended stays so
+	if r := f.heal(p); r.Quiet != 0 { // what has ended stays so
 		t.Errorf("a longer retention: %+v", r)
 	}
 	needsBackfill(false)
@@ -102,40 +102,40 @@ func TestTenantsGrow(t *testing.T) {
 
 // Nobody was up for two nights; one day has run past its retention by then.
 func TestCatchUp(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 2)
+	f := newFixture(t)
+	f.tenant("acme", 2)
 	for n := range 4 {
-		w.at(day.Add(n).End().Add(-time.Hour))
-		w.add("acme", day.Add(n), 9, 10)
+		f.at(day.Add(n).End().Add(-time.Hour))
+		f.add("acme", day.Add(n), 9, 10)
 	}
-	w.at(day.Add(3).End().Add(3 * time.Hour))
-	w.queue.slots = 50
-	r := w.heal(w.planner(plan.Config{}))
+	f.at(day.Add(3).End().Add(3 * time.Hour))
+	f.queue.slots = 50
+	r := f.heal(f.planner(plan.Config{}))
 	if r.Planned != 2 || r.Expired != 2 || r.Dispatched != 4 {
 		t.Errorf("catching up: %+v", r)
 	}
 	for n, expired := range []bool{true, true, false, false} {
-		v := w.view("acme", day.Add(n))
+		v := f.view("acme", day.Add(n))
 		if v.Expired != expired || v.Planned.IsZero() != expired {
 			t.Errorf("day %d: expired %v, planned %s", n, v.Expired, v.Planned)
 		}
 	}
-	if first := w.queue.order[0].Key; first.Day != day.Add(2) || first.Hour != 9 {
+	if first := f.queue.order[0].Key; first.Day != day.Add(2) || first.Hour != 9 {
 		t.Errorf("the first dispatch is %s", first)
 	}
 }
 
 // Passes are bounded, and pass by pass everything is done.
 func TestBounds(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	for _, id := range []string{"a", "b", "c"} {
-		w.tenant(id, 3)
-		w.add(id, day, 1, 2, 3)
+		f.tenant(id, 3)
+		f.add(id, day, 1, 2, 3)
 	}
-	p := w.planner(plan.Config{MaxDays: 2, MaxHours: 2})
+	p := f.planner(plan.Config{MaxDays: 2, MaxHours: 2})
 	planned, dispatched, passes := 0, 0, 0
 	for {
-		r := w.heal(p)
+		r := f.heal(p)
 		planned, dispatched, passes = planned+r.Planned, dispatched+r.Dispatched, passes+1
 		if r.Planned-r.Quiet > 2 || r.Quiet > 2 || r.Dispatched > 2 {
 			t.Errorf("a pass did more than it may: %+v", r)
@@ -153,51 +153,51 @@ func TestBounds(t *testing.T) {
 }
 
 func TestNoMoreThanTwoRoundsPerTenant(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("huge", 1)
-	w.tenant("small", 1)
-	w.add("huge", day, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
-	w.add("small", day, 5)
-	p := w.planner(plan.Config{})
-	w.heal(p)
-	if n := len(w.queue.order); n != 5 { // 2 × 2 slots, and the small one
-		t.Fatalf("%d dispatched, want 5: %v", n, w.queue.order)
+	f := newFixture(t)
+	f.tenant("huge", 1)
+	f.tenant("small", 1)
+	f.add("huge", day, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+	f.add("small", day, 5)
+	p := f.planner(plan.Config{})
+	f.heal(p)
+	if n := len(f.queue.order); n != 5 { // 2 × 2 slots, and the small one
+		t.Fatalf("%d dispatched, want 5: %v", n, f.queue.order)
 	}
-	if w.queue.order[1].Key.Tenant != "small" {
-		t.Errorf("the small tenant waits behind %s", w.queue.order[0].Key)
+	if f.queue.order[1].Key.Tenant != "small" {
+		t.Errorf("the small tenant waits behind %s", f.queue.order[0].Key)
 	}
-	claim, ok, err := w.catalog.Claim(t.Context(), w.queue.order[0].Key, "w")
+	claim, ok, err := f.catalog.Claim(t.Context(), f.queue.order[0].Key, "w")
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	w.heal(p)
-	if n := len(w.queue.order); n != 5 {
+	f.heal(p)
+	if n := len(f.queue.order); n != 5 {
 		t.Errorf("an hour being built does not count as outstanding: %d", n)
 	}
-	w.must(w.catalog.CommitEmpty(t.Context(), claim, 1))
+	f.must(f.catalog.CommitEmpty(t.Context(), claim, 1))
 	if r, err := p.Feed(t.Context()); err != nil || r.Dispatched != 1 {
 		t.Errorf("after a build: %+v, %v", r, err)
 	}
 }
 
 func TestLostTasks(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 1)
-	w.add("acme", day, 1, 2)
-	p := w.planner(plan.Config{DispatchAge: time.Microsecond})
-	w.heal(p)
-	if r := w.heal(p); r.Redispatched != 0 {
+	f := newFixture(t)
+	f.tenant("acme", 1)
+	f.add("acme", day, 1, 2)
+	p := f.planner(plan.Config{DispatchAge: time.Microsecond})
+	f.heal(p)
+	if r := f.heal(p); r.Redispatched != 0 {
 		t.Errorf("live tasks were dispatched again: %+v", r)
 	}
-	w.queue.lose("two") // all of Redis
-	if r := w.heal(p); r.Dispatched != 2 || r.Redispatched != 0 {
+	f.queue.lose("two") // all of Redis
+	if r := f.heal(p); r.Dispatched != 2 || r.Redispatched != 0 {
 		t.Errorf("after losing Redis: %+v", r)
 	}
-	w.queue.lose("two") // only the tasks
-	if r := w.heal(p); r.Dispatched != 2 || r.Redispatched != 2 {
+	f.queue.lose("two") // only the tasks
+	if r := f.heal(p); r.Dispatched != 2 || r.Redispatched != 2 {
 		t.Errorf("after losing tasks: %+v", r)
 	}
-	for _, task := range w.queue.order[4:] {
+	for _, task := range f.queue.order[4:] {
 		if task.Dispatch != 3 {
 			t.Errorf("dispatch %d, want 3", task.Dispatch)
 		}
@@ -205,32 +205,32 @@ func TestLostTasks(t *testing.T) {
 }
 
 func TestQueueAway(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 1)
-	w.add("acme", day, 1)
-	p := w.planner(plan.Config{})
-	w.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
+	f := newFixture(t)
+	f.tenant("acme", 1)
+	f.add("acme", day, 1)
+	p := f.planner(plan.Config{})
+	f.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
 	r, err := p.Heal(t.Context())
 	if domain.KindOf(err) == "" || r.Planned == 0 || r.Waiting != 1 {
 		t.Errorf("without a queue: %+v, %v", r, err)
 	}
-	w.queue.fail = nil
-	if r := w.heal(p); r.Dispatched != 1 || w.queue.order[0].Dispatch != 2 {
-		t.Errorf("once it is back: %+v, %v", r, w.queue.order)
+	f.queue.fail = nil
+	if r := f.heal(p); r.Dispatched != 1 || f.queue.order[0].Dispatch != 2 {
+		t.Errorf("once it is back: %+v, %v", r, f.queue.order)
 	}
 }
 
 func TestLapsedClaim(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 2)
-	w.add("acme", day, 1)
-	p := w.planner(plan.Config{})
-	w.heal(p)
-	if _, ok, err := w.catalog.Claim(t.Context(), w.queue.order[0].Key, "doomed"); !ok || err != nil {
+	f := newFixture(t)
+	f.tenant("acme", 2)
+	f.add("acme", day, 1)
+	p := f.planner(plan.Config{})
+	f.heal(p)
+	if _, ok, err := f.catalog.Claim(t.Context(), f.queue.order[0].Key, "doomed"); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	w.heal(p)
-	w.at(night().Add(5 * time.Minute))
+	f.heal(p)
+	f.at(night().Add(5 * time.Minute))
 	r, err := p.Feed(t.Context())
 	if err != nil || r.Released != 1 || r.Dispatched != 1 {
 		t.Errorf("after the lease: %+v, %v", r, err)
@@ -238,15 +238,15 @@ func TestLapsedClaim(t *testing.T) {
 }
 
 func TestTwoSchedulers(t *testing.T) {
-	w := newPostgresWorld(t)
+	f := newPostgresFixture(t)
 	for _, id := range []string{"a", "b", "c", "d"} {
-		w.tenant(id, 2)
-		w.add(id, day, 1, 2, 3)
+		f.tenant(id, 2)
+		f.add(id, day, 1, 2, 3)
 	}
-	w.queue.slots = 10
+	f.queue.slots = 10
 	var wait sync.WaitGroup
 	for range 4 {
-		p := w.planner(plan.Config{})
+		p := f.planner(plan.Config{})
 		wait.Go(func() {
 			if _, err := p.Heal(context.WithoutCancel(t.Context())); err != nil {
 				t.Error(err)
@@ -256,40 +256,40 @@ func TestTwoSchedulers(t *testing.T) {
 	wait.Wait()
 	// The queue refuses the same dispatch twice; every hour got just one.
 	seen := map[domain.HourKey]int{}
-	for _, task := range w.queue.order {
+	for _, task := range f.queue.order {
 		seen[task.Key]++
 	}
-	if len(seen) != 12 || len(w.queue.order) != 12 {
-		t.Errorf("%d hours in %d dispatches, want 12 in 12", len(seen), len(w.queue.order))
+	if len(seen) != 12 || len(f.queue.order) != 12 {
+		t.Errorf("%d hours in %d dispatches, want 12 in 12", len(seen), len(f.queue.order))
 	}
 }
 
 func TestClockStep(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 1)
-	w.add("acme", day, 1)
+	f := newFixture(t)
+	f.tenant("acme", 1)
+	f.add("acme", day, 1)
 	core, logs := observer.New(zap.WarnLevel)
-	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, w.catalog, w.queue, time.Now, zap.New(core))
-	w.heal(p)
-	w.at(night().Add(9 * time.Minute))
-	w.heal(p)
+	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, f.catalog, f.queue, time.Now, zap.New(core))
+	f.heal(p)
+	f.at(night().Add(9 * time.Minute))
+	f.heal(p)
 	if n := logs.FilterMessageSnippet("stepped").Len(); n != 0 {
 		t.Fatal("nine minutes are no step")
 	}
-	w.at(night().Add(48 * time.Hour))
-	if r := w.heal(p); r.Expired != 0 {
+	f.at(night().Add(48 * time.Hour))
+	if r := f.heal(p); r.Expired != 0 {
 		t.Errorf("a day was ended right after a step: %+v", r)
 	}
 	if n := logs.FilterMessageSnippet("stepped").Len(); n != 1 {
 		t.Errorf("%d warnings about the step", n)
 	}
 	// A planner that starts now sees no step, and waits all the same.
-	fresh := w.planner(plan.Config{})
-	if r := w.heal(fresh); r.Expired != 0 {
+	fresh := f.planner(plan.Config{})
+	if r := f.heal(fresh); r.Expired != 0 {
 		t.Errorf("another planner ended a day within the pause: %+v", r)
 	}
-	w.at(night().Add(49*time.Hour + time.Minute))
-	if r := w.heal(w.planner(plan.Config{})); r.Expired == 0 {
+	f.at(night().Add(49*time.Hour + time.Minute))
+	if r := f.heal(f.planner(plan.Config{})); r.Expired == 0 {
 		t.Errorf("nothing ended after the pause: %+v", r)
 	}
 	if strings.Contains(logs.All()[0].Message, "acme") {
@@ -298,11 +298,11 @@ func TestClockStep(t *testing.T) {
 }
 
 func TestArchiveNow(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 3)
-	w.add("acme", day, 1, 2)
-	w.at(day.End().Add(time.Minute))
-	p, other := w.planner(plan.Config{}), w.planner(plan.Config{})
+	f := newFixture(t)
+	f.tenant("acme", 3)
+	f.add("acme", day, 1, 2)
+	f.at(day.End().Add(time.Minute))
+	p, other := f.planner(plan.Config{}), f.planner(plan.Config{})
 	if waits, err := other.Waits(t.Context()); waits || err != nil {
 		t.Errorf("an hour waits: %v, %v", waits, err)
 	}
@@ -310,10 +310,10 @@ func TestArchiveNow(t *testing.T) {
 	if waits, err := other.Waits(t.Context()); !waits || err != nil {
 		t.Errorf("no hour waits for another planner: %v, %v", waits, err)
 	}
-	if err != nil || due != 1 || len(w.queue.order) != 1 || w.queue.order[0].Key.Hour != 2 {
-		t.Errorf("one hour: %d due, %v, %v", due, w.queue.order, err)
+	if err != nil || due != 1 || len(f.queue.order) != 1 || f.queue.order[0].Key.Hour != 2 {
+		t.Errorf("one hour: %d due, %v, %v", due, f.queue.order, err)
 	}
-	w.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
+	f.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
 	if due, err := p.Archive(t.Context(), "acme", day, -1, false); domain.KindOf(err) != domain.KindUnavailable || due != 2 {
 		t.Errorf("the whole day without Redis: %d, %v", due, err)
 	}

@@ -13,11 +13,11 @@ import (
 )
 
 // tracedPlanner makes a planner whose spans are kept.
-func (w *world) tracedPlanner() (*plan.Planner, *tracetest.SpanRecorder, trace.Tracer) {
-	w.Helper()
+func (f *fixture) tracedPlanner() (*plan.Planner, *tracetest.SpanRecorder, trace.Tracer) {
+	f.Helper()
 	spans := tracetest.NewSpanRecorder()
 	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
-	return w.planner(plan.Config{Tracer: provider}), spans, telemetry.Tracer(provider)
+	return f.planner(plan.Config{Tracer: provider}), spans, telemetry.Tracer(provider)
 }
 
 func named(spans *tracetest.SpanRecorder, name string) (all []sdk.ReadOnlySpan) {
@@ -31,12 +31,12 @@ func named(spans *tracetest.SpanRecorder, name string) (all []sdk.ReadOnlySpan) 
 
 // TestNightlyPassIsTraced wants one trace for the pass and one for each hour, linked to it.
 func TestNightlyPassIsTraced(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 3)
-	w.add("acme", day, 3, 4)
-	p, spans, _ := w.tracedPlanner()
+	f := newFixture(t)
+	f.tenant("acme", 3)
+	f.add("acme", day, 3, 4)
+	p, spans, _ := f.tracedPlanner()
 	_, err := p.Heal(t.Context())
-	w.must(err)
+	f.must(err)
 	passes, hours := named(spans, "plan pass"), named(spans, "enqueue hour")
 	if len(passes) != 1 || len(named(spans, "plan days")) == 0 || len(hours) != 2 {
 		t.Fatalf("%d passes, %d hours of %d spans", len(passes), len(hours), len(spans.Ended()))
@@ -51,8 +51,8 @@ func TestNightlyPassIsTraced(t *testing.T) {
 }
 
 func TestPassesWithNothingToDoHaveNoSpan(t *testing.T) {
-	w := newWorld(t)
-	p, spans, _ := w.tracedPlanner()
+	f := newFixture(t)
+	p, spans, _ := f.tracedPlanner()
 	for _, pass := range []func(context.Context) (plan.Report, error){p.Heal, p.Feed, p.Feed} {
 		if _, err := pass(t.Context()); err != nil {
 			t.Fatal(err)
@@ -65,13 +65,13 @@ func TestPassesWithNothingToDoHaveNoSpan(t *testing.T) {
 
 // TestAskedHoursAreInTheAskersTrace dispatches what a request made due.
 func TestAskedHoursAreInTheAskersTrace(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", 3)
-	w.add("acme", day, 3)
-	p, spans, tracer := w.tracedPlanner()
+	f := newFixture(t)
+	f.tenant("acme", 3)
+	f.add("acme", day, 3)
+	p, spans, tracer := f.tracedPlanner()
 	ctx, request := tracer.Start(t.Context(), "request")
 	due, err := p.Archive(ctx, "acme", day, 3, false)
-	w.must(err)
+	f.must(err)
 	request.End()
 	hours := named(spans, "enqueue hour")
 	if len(named(spans, "archive day")) != 1 {

@@ -27,22 +27,22 @@ const day = domain.Day("2031-03-10")
 // night is after the schedule's first firing after day.
 func night() time.Time { return day.End().Add(2*time.Hour + time.Minute) }
 
-// world is a catalog and a queue that a test looks into.
-type world struct {
+// fixture is a catalog and a queue that a test looks into.
+type fixture struct {
 	*testing.T
 	catalog *catalog.Catalog
 	queue   *fakeQueue
 	url     string
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	return openWorld(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	return openFixture(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 }
 
-func newPostgresWorld(t *testing.T) *world {
+func newPostgresFixture(t *testing.T) *fixture {
 	t.Helper()
-	return openWorld(t, testenv.PostgresFrom(t, "catalog", func(url string) error {
+	return openFixture(t, testenv.PostgresFrom(t, "catalog", func(url string) error {
 		c, err := catalog.Open(context.Background(), url, catalog.Rules{})
 		if err != nil {
 			return err
@@ -52,42 +52,42 @@ func newPostgresWorld(t *testing.T) *world {
 	}))
 }
 
-func openWorld(t *testing.T, url string) *world {
+func openFixture(t *testing.T, url string) *fixture {
 	t.Helper()
-	w := &world{T: t, url: url, queue: &fakeQueue{epoch: "one", slots: 2, tasks: map[string]bool{}}}
+	f := &fixture{T: t, url: url, queue: &fakeQueue{epoch: "one", slots: 2, tasks: map[string]bool{}}}
 	var err error
-	w.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
-	w.must(err)
-	t.Cleanup(func() { w.must(w.catalog.Close()) })
-	_, err = w.catalog.Migrate(t.Context())
-	w.must(err)
-	w.at(night())
-	return w
+	f.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
+	f.must(err)
+	t.Cleanup(func() { f.must(f.catalog.Close()) })
+	_, err = f.catalog.Migrate(t.Context())
+	f.must(err)
+	f.at(night())
+	return f
 }
 
-func (w *world) must(err error) {
-	w.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
 // at sets the catalog's clock, which goes on from there.
-func (w *world) at(now time.Time) {
-	w.Helper()
-	w.must(w.catalog.ShiftClock(context.WithoutCancel(w.Context()), time.Until(now)))
+func (f *fixture) at(now time.Time) {
+	f.Helper()
+	f.must(f.catalog.ShiftClock(context.WithoutCancel(f.Context()), time.Until(now)))
 }
 
-func (w *world) tenant(id string, retention int) {
-	w.Helper()
-	_, err := w.catalog.CreateTenant(w.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retention,
+func (f *fixture) tenant(id string, retention int) {
+	f.Helper()
+	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retention,
 		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
-	w.must(err)
+	f.must(err)
 }
 
 // add registers one recording in each of the hours.
-func (w *world) add(tenant string, day domain.Day, hours ...int) {
-	w.Helper()
+func (f *fixture) add(tenant string, day domain.Day, hours ...int) {
+	f.Helper()
 	var b catalog.Batch
 	for i, hour := range hours {
 		size := int64(10)
@@ -96,16 +96,16 @@ func (w *world) add(tenant string, day domain.Day, hours ...int) {
 			Type: "agent_tts", Timestamp: day.Start().Add(time.Duration(hour)*time.Hour + time.Minute), Size: &size,
 		}})
 	}
-	_, err := w.catalog.Register(w.Context(), tenant, b)
-	w.must(err)
+	_, err := f.catalog.Register(f.Context(), tenant, b)
+	f.must(err)
 }
 
-func (w *world) planner(cfg plan.Config) *plan.Planner {
-	w.Helper()
+func (f *fixture) planner(cfg plan.Config) *plan.Planner {
+	f.Helper()
 	if cfg.Schedule == nil {
-		cfg.Schedule = schedule(w, "0 2 * * *")
+		cfg.Schedule = schedule(f, "0 2 * * *")
 	}
-	return plan.New(cfg, w.catalog, w.queue, time.Now, zaptest.NewLogger(w.T))
+	return plan.New(cfg, f.catalog, f.queue, time.Now, zaptest.NewLogger(f.T))
 }
 
 func schedule(t testing.TB, line string) cron.Schedule {
@@ -117,17 +117,17 @@ func schedule(t testing.TB, line string) cron.Schedule {
 	return s
 }
 
-func (w *world) heal(p *plan.Planner) plan.Report {
-	w.Helper()
-	r, err := p.Heal(w.Context())
-	w.must(err)
+func (f *fixture) heal(p *plan.Planner) plan.Report {
+	f.Helper()
+	r, err := p.Heal(f.Context())
+	f.must(err)
 	return r
 }
 
-func (w *world) view(tenant string, day domain.Day) catalog.DayView {
-	w.Helper()
-	v, err := w.catalog.Day(w.Context(), tenant, day)
-	w.must(err)
+func (f *fixture) view(tenant string, day domain.Day) catalog.DayView {
+	f.Helper()
+	v, err := f.catalog.Day(f.Context(), tenant, day)
+	f.must(err)
 	return v
 }
 
