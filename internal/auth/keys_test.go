@@ -48,83 +48,83 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 }
 
 func TestMasterKeyComesLater(t *testing.T) {
-	b := newBench(t, auth.Outside{})
-	link := b.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
-	_, err := auth.EnsureKeys(t.Context(), b.cat, master)
-	b.must(err)
-	stored, _, err := b.cat.Keys(t.Context())
-	b.must(err)
+	f := newFixture(t, auth.Outside{})
+	link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
+	_, err := auth.EnsureKeys(t.Context(), f.cat, master)
+	f.must(err)
+	stored, _, err := f.cat.Keys(t.Context())
+	f.must(err)
 	for _, k := range stored {
 		if !k.Encrypted {
 			t.Fatalf("the %s key stayed as it was", k.Purpose)
 		}
 	}
-	keys, err := auth.OpenKeyring(t.Context(), b.cat, master, b.clock.now)
-	b.must(err)
+	keys, err := auth.OpenKeyring(t.Context(), f.cat, master, f.clock.now)
+	f.must(err)
 	if _, err := keys.Unseal(t.Context(), auth.PurposeLink, "", link); err != nil {
 		t.Fatalf("the key is another: %v", err)
 	}
 }
 
 func TestRotation(t *testing.T) {
-	b := newBench(t, auth.Outside{})
+	f := newFixture(t, auth.Outside{})
 	ctx := t.Context()
-	before, _, err := b.tokens.Issue(ctx, b.app, b.app.Scopes)
-	b.must(err)
-	if n, err := auth.RotateKeys(ctx, b.cat, ""); err != nil || n != 3 {
+	before, _, err := f.tokens.Issue(ctx, f.app, f.app.Scopes)
+	f.must(err)
+	if n, err := auth.RotateKeys(ctx, f.cat, ""); err != nil || n != 3 {
 		t.Fatalf("rotated %d keys: %v", n, err)
 	}
-	keys, err := auth.OpenKeyring(ctx, b.cat, "", b.clock.now)
-	b.must(err)
-	other := auth.NewTokens(auth.Config{Issuer: issuer}, keys, b.cat, b.clock.now)
+	keys, err := auth.OpenKeyring(ctx, f.cat, "", f.clock.now)
+	f.must(err)
+	other := auth.NewTokens(auth.Config{Issuer: issuer}, keys, f.cat, f.clock.now)
 	if n := len(other.Public(ctx).Keys); n != 2 {
 		t.Fatalf("%d public keys, want the old and the new", n)
 	}
 	_, err = other.Verify(ctx, before)
-	b.must(err)
-	after, _, err := other.Issue(ctx, b.app, b.app.Scopes)
-	b.must(err)
-	_, err = b.tokens.Verify(ctx, after) // a key that this replica learns of now
-	b.must(err)
+	f.must(err)
+	after, _, err := other.Issue(ctx, f.app, f.app.Scopes)
+	f.must(err)
+	_, err = f.tokens.Verify(ctx, after) // a key that this replica learns of now
+	f.must(err)
 
 	// Nobody asks for an unknown key, so this replica signs with the old one until it looks again.
-	b.clock.pass(31 * time.Second)
-	if n := len(b.tokens.Public(ctx).Keys); n != 2 {
+	f.clock.pass(31 * time.Second)
+	if n := len(f.tokens.Public(ctx).Keys); n != 2 {
 		t.Fatalf("%d public keys after half a minute", n)
 	}
-	b.must(b.cat.ShiftClock(ctx, 9*24*time.Hour))
-	_, err = auth.RotateKeys(ctx, b.cat, "")
-	b.must(err)
-	stored, _, err := b.cat.Keys(ctx)
-	b.must(err)
+	f.must(f.cat.ShiftClock(ctx, 9*24*time.Hour))
+	_, err = auth.RotateKeys(ctx, f.cat, "")
+	f.must(err)
+	stored, _, err := f.cat.Keys(ctx)
+	f.must(err)
 	if len(stored) != 6 { // the current and the ones before; the first ones are forgotten
 		t.Fatalf("%d keys stand", len(stored))
 	}
 }
 
 func TestSealIsBound(t *testing.T) {
-	b := newBench(t, auth.Outside{})
+	f := newFixture(t, auth.Outside{})
 	ctx := t.Context()
-	token := b.keys.Seal(ctx, auth.PurposeCursor, "acme/list", []byte("position"))
-	got, err := b.keys.Unseal(ctx, auth.PurposeCursor, "acme/list", token)
+	token := f.keys.Seal(ctx, auth.PurposeCursor, "acme/list", []byte("position"))
+	got, err := f.keys.Unseal(ctx, auth.PurposeCursor, "acme/list", token)
 	if err != nil || string(got) != "position" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	_, err = b.keys.Unseal(ctx, auth.PurposeCursor, "acme/other", token)
-	b.wantKind("about something else", err, domain.KindUnauthorized)
-	_, err = b.keys.Unseal(ctx, auth.PurposeLink, "acme/list", token)
-	b.wantKind("for another purpose", err, domain.KindUnauthorized)
+	_, err = f.keys.Unseal(ctx, auth.PurposeCursor, "acme/other", token)
+	f.wantKind("about something else", err, domain.KindUnauthorized)
+	_, err = f.keys.Unseal(ctx, auth.PurposeLink, "acme/list", token)
+	f.wantKind("for another purpose", err, domain.KindUnauthorized)
 }
 
 func FuzzOpenLink(f *testing.F) {
-	b := newBench(f, auth.Outside{})
-	good := b.keys.SealLink(f.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 14}, Revision: 3,
+	fx := newFixture(f, auth.Outside{})
+	good := fx.keys.SealLink(f.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 14}, Revision: 3,
 		Archive: "0123456789abcdef01234567", Expires: time.Unix(1765555200, 0)})
 	f.Add(good)
 	f.Add("")
 	f.Add(good[:len(good)-1])
 	f.Fuzz(func(t *testing.T, token string) {
-		l, err := b.keys.OpenLink(t.Context(), token)
+		l, err := fx.keys.OpenLink(t.Context(), token)
 		if (err == nil) != (token == good) {
 			t.Fatalf("%q: %+v, %v", token, l, err)
 		}

@@ -56,8 +56,8 @@ func newIssuer(t *testing.T) *outsideIssuer {
 	return o
 }
 
-func (o *outsideIssuer) claims(b *bench, change func(map[string]any)) map[string]any {
-	now := b.clock.now()
+func (o *outsideIssuer) claims(f *fixture, change func(map[string]any)) map[string]any {
+	now := f.clock.now()
 	c := map[string]any{"iss": o.URL, "aud": []string{"callvault", "more"}, "sub": "client-7", "tid": "acme", "scope": auth.ScopeDataService,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
 	if change != nil {
@@ -68,73 +68,73 @@ func (o *outsideIssuer) claims(b *bench, change func(map[string]any)) map[string
 
 func TestOutsideIssuer(t *testing.T) {
 	o := newIssuer(t)
-	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
 	edit := func(name string, value any) map[string]any {
-		return o.claims(b, func(c map[string]any) { c[name] = value })
+		return o.claims(f, func(c map[string]any) { c[name] = value })
 	}
 	for what, claims := range map[string]map[string]any{
 		"scope as text": edit("scope", "openid "+auth.ScopeDataService),
 		"scope as list": edit("scope", []string{"openid", auth.ScopeDataService}),
-		"scp":           o.claims(b, func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{auth.ScopeDataService} }),
+		"scp":           o.claims(f, func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{auth.ScopeDataService} }),
 	} {
-		caller, err := b.tokens.Verify(t.Context(), sign(t, jose.RS256, o.key, "k1", "JWT", claims))
+		caller, err := f.tokens.Verify(t.Context(), sign(t, jose.RS256, o.key, "k1", "JWT", claims))
 		if err != nil || caller.Tenant != "acme" || caller.Actor != "oidc:client-7" || !caller.Has(auth.ScopeDataService) {
 			t.Fatalf("%s: %+v, %v", what, caller, err)
 		}
 	}
 	another, err := rsa.GenerateKey(rand.Reader, 2048)
-	b.must(err)
-	own, kid := b.ownKey()
+	f.must(err)
+	own, kid := f.ownKey()
 	for what, token := range map[string]string{
-		"another key":         sign(t, jose.RS256, another, "k1", "JWT", o.claims(b, nil)),
-		"our own key":         sign(t, jose.ES256, own, kid, "at+jwt", o.claims(b, nil)),
-		"their key, our name": sign(t, jose.RS256, o.key, "k1", "at+jwt", b.claims(nil)),
-		"HMAC":                sign(t, jose.HS256, o.key.N.Bytes(), "k1", "JWT", o.claims(b, nil)),
+		"another key":         sign(t, jose.RS256, another, "k1", "JWT", o.claims(f, nil)),
+		"our own key":         sign(t, jose.ES256, own, kid, "at+jwt", o.claims(f, nil)),
+		"their key, our name": sign(t, jose.RS256, o.key, "k1", "at+jwt", f.claims(nil)),
+		"HMAC":                sign(t, jose.HS256, o.key.N.Bytes(), "k1", "JWT", o.claims(f, nil)),
 		"another audience":    sign(t, jose.RS256, o.key, "k1", "JWT", edit("aud", "other")),
-		"expired":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("exp", b.clock.now().Add(-time.Minute).Unix())),
-		"never expires":       sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, func(c map[string]any) { delete(c, "exp") })),
-		"not yet":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("nbf", b.clock.now().Add(time.Minute).Unix())),
+		"expired":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("exp", f.clock.now().Add(-time.Minute).Unix())),
+		"never expires":       sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, func(c map[string]any) { delete(c, "exp") })),
+		"not yet":             sign(t, jose.RS256, o.key, "k1", "JWT", edit("nbf", f.clock.now().Add(time.Minute).Unix())),
 		"no such tenant":      sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", "nobody")),
 		"no tenant":           sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", "")),
 		"tenant is a number":  sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", 7)),
 	} {
-		_, err := b.tokens.Verify(t.Context(), token)
-		b.wantKind(what, err, domain.KindUnauthorized)
+		_, err := f.tokens.Verify(t.Context(), token)
+		f.wantKind(what, err, domain.KindUnauthorized)
 	}
 }
 
 func TestOutsideIssuerIsDown(t *testing.T) {
 	o := newIssuer(t)
-	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
-	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, nil))
+	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
 	o.down.Store(true)
-	_, err := b.tokens.Verify(t.Context(), token)
-	b.wantKind("discovery fails", err, domain.KindUnavailable)
+	_, err := f.tokens.Verify(t.Context(), token)
+	f.wantKind("discovery fails", err, domain.KindUnavailable)
 	o.down.Store(false)
-	b.clock.pass(6 * time.Second)
-	_, err = b.tokens.Verify(t.Context(), token)
-	b.must(err)
+	f.clock.pass(6 * time.Second)
+	_, err = f.tokens.Verify(t.Context(), token)
+	f.must(err)
 	o.down.Store(true)
-	_, err = b.tokens.Verify(t.Context(), token) // its key is known
-	b.must(err)
-	unknown := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(b, nil))
-	_, err = b.tokens.Verify(t.Context(), unknown)
+	_, err = f.tokens.Verify(t.Context(), token) // its key is known
+	f.must(err)
+	unknown := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(f, nil))
+	_, err = f.tokens.Verify(t.Context(), unknown)
 	for domain.KindOf(err) == domain.KindUnauthorized { // by keys that come at this very moment
 		time.Sleep(10 * time.Millisecond)
-		_, err = b.tokens.Verify(t.Context(), unknown)
+		_, err = f.tokens.Verify(t.Context(), unknown)
 	}
-	b.wantKind("an unknown key", err, domain.KindUnavailable)
-	mine, _, err := b.tokens.Issue(t.Context(), b.app, b.app.Scopes)
-	b.must(err)
-	_, err = b.tokens.Verify(t.Context(), mine)
-	b.must(err)
+	f.wantKind("an unknown key", err, domain.KindUnavailable)
+	mine, _, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
+	f.must(err)
+	_, err = f.tokens.Verify(t.Context(), mine)
+	f.must(err)
 }
 
 // TestOutsideIssuerWithoutKeys: an answer that is none to the question for the keys says nothing about a token.
 func TestOutsideIssuerWithoutKeys(t *testing.T) {
 	o := newIssuer(t)
-	b := newBench(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
-	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(b, nil))
+	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
 	for what, answer := range map[string]http.HandlerFunc{
 		"a page for people": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<p>Back soon.</p>")) },
 		"nothing":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
@@ -145,15 +145,15 @@ func TestOutsideIssuerWithoutKeys(t *testing.T) {
 	} {
 		o.keys.Store(&answer)
 		for range 3 {
-			_, err := b.tokens.Verify(t.Context(), token)
-			b.wantKind(what, err, domain.KindUnavailable)
+			_, err := f.tokens.Verify(t.Context(), token)
+			f.wantKind(what, err, domain.KindUnavailable)
 		}
 	}
 	o.keys.Store(nil)
-	_, err := b.tokens.Verify(t.Context(), token)
+	_, err := f.tokens.Verify(t.Context(), token)
 	for domain.KindOf(err) == domain.KindUnavailable { // by an answer that comes at this very moment
 		time.Sleep(10 * time.Millisecond)
-		_, err = b.tokens.Verify(t.Context(), token)
+		_, err = f.tokens.Verify(t.Context(), token)
 	}
-	b.must(err)
+	f.must(err)
 }

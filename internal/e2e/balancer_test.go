@@ -25,10 +25,10 @@ type balancer struct {
 	wrong    []string // answers of 5xx and connections that broke
 }
 
-// balance starts a balancer that w's clients ask from now on.
-func (w *world) balance(addresses ...string) *balancer {
-	w.t.Helper()
-	b := &balancer{t: w.t, backends: map[string]bool{}}
+// balance starts a balancer that f's clients ask from now on.
+func (f *fixture) balance(addresses ...string) *balancer {
+	f.t.Helper()
+	b := &balancer{t: f.t, backends: map[string]bool{}}
 	b.proxy = &httputil.ReverseProxy{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 32},
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -49,10 +49,10 @@ func (w *world) balance(addresses ...string) *balancer {
 		},
 	}
 	server := httptest.NewServer(b.proxy)
-	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	ctx, stop := context.WithCancel(context.WithoutCancel(f.t.Context()))
 	var watching sync.WaitGroup
 	watching.Go(func() { b.watch(ctx) })
-	w.t.Cleanup(func() {
+	f.t.Cleanup(func() {
 		server.Close()
 		stop()
 		watching.Wait()
@@ -60,7 +60,7 @@ func (w *world) balance(addresses ...string) *balancer {
 	for _, a := range addresses {
 		b.add(a)
 	}
-	w.api = server.Listener.Addr().String()
+	f.api = server.Listener.Addr().String()
 	return b
 }
 

@@ -12,10 +12,10 @@ import (
 
 // night registers a full night's work for two tenants: many small hours and some that need several
 // parts of an upload.
-func (w *world) night() []day {
-	w.t.Helper()
-	w.tenant("acme", "beta")
-	yesterday := w.yesterday()
+func (f *fixture) night() []day {
+	f.t.Helper()
+	f.tenant("acme", "beta")
+	yesterday := f.yesterday()
 	var list []recording
 	for hour := range 24 {
 		n, size := 20, 10_000
@@ -25,45 +25,45 @@ func (w *world) night() []day {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", n, size)...)
 		list = append(list, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: hour}, "r", 5, 20_000)...)
 	}
-	w.take(list)
+	f.take(list)
 	return []day{{"acme", yesterday}, {"beta", yesterday}}
 }
 
 // slowStore gives the settings of a process for which every piece that the object store answers takes
 // d, so that what the test does to it happens in the middle of builds.
-func (w *world) slowStore(d time.Duration) map[string]string {
-	w.t.Helper()
-	proxy := testenv.NewProxy(w.t, w.env["CALLVAULT_S3_ENDPOINT"])
+func (f *fixture) slowStore(d time.Duration) map[string]string {
+	f.t.Helper()
+	proxy := testenv.NewProxy(f.t, f.env["CALLVAULT_S3_ENDPOINT"])
 	proxy.Delay(d)
 	return map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}
 }
 
 // building says how many hours somebody builds.
-func (w *world) building() int64 {
-	return w.number(`SELECT count(*) FROM hours WHERE token IS NOT NULL`)
+func (f *fixture) building() int64 {
+	return f.number(`SELECT count(*) FROM hours WHERE token IS NOT NULL`)
 }
 
 // someBuilt is for eventually: somebody builds.
-func (w *world) someBuilt(context.Context) string {
-	if w.building() == 0 {
+func (f *fixture) someBuilt(context.Context) string {
+	if f.building() == 0 {
 		return "nobody builds"
 	}
 	return ""
 }
 
 // again makes every hour due once more when nothing is left to do. It says whether it had to.
-func (w *world) again(days []day) bool {
-	w.t.Helper()
+func (f *fixture) again(days []day) bool {
+	f.t.Helper()
 	for _, d := range days {
-		v, err := w.cat.Day(w.t.Context(), d.tenant, d.day)
-		w.must(err)
+		v, err := f.cat.Day(f.t.Context(), d.tenant, d.day)
+		f.must(err)
 		if waiting, _ := v.Unsettled(-1); waiting > 0 {
 			return false
 		}
 	}
 	for _, d := range days {
-		_, err := w.cat.Rebuild(w.t.Context(), d.tenant, d.day, -1, true)
-		w.must(err)
+		_, err := f.cat.Rebuild(f.t.Context(), d.tenant, d.day, -1, true)
+		f.must(err)
 	}
 	return true
 }
@@ -71,23 +71,23 @@ func (w *world) again(days []day) bool {
 // TestKilledWorkers kills one of two workers twenty times while they work through a night.
 func TestKilledWorkers(t *testing.T) {
 	const kills = 20
-	w := newWorld(t)
-	days := w.night()
-	slow := w.slowStore(4 * time.Millisecond)
-	w.start("api,scheduler")
-	workers := []*process{w.startWith(slow, "worker"), w.startWith(slow, "worker")}
-	w.step("started")
+	f := newFixture(t)
+	days := f.night()
+	slow := f.slowStore(4 * time.Millisecond)
+	f.start("api,scheduler")
+	workers := []*process{f.startWith(slow, "worker"), f.startWith(slow, "worker")}
+	f.step("started")
 	hit := 0
 	for n := range kills {
 		// Somewhere within a build: what is slept here is the randomness, not a wait for anything.
 		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
-		if w.building() > 0 {
+		if f.building() > 0 {
 			hit++
 		}
 		victim := workers[n%2]
 		victim.kill()
-		workers[n%2] = w.startWith(slow, "worker")
-		if w.again(days) {
+		workers[n%2] = f.startWith(slow, "worker")
+		if f.again(days) {
 			t.Logf("all hours were built after %d kills; once more", n+1)
 		}
 	}
@@ -95,13 +95,13 @@ func TestKilledWorkers(t *testing.T) {
 	if hit < kills/2 {
 		t.Errorf("only %d of %d kills came while hours were built", hit, kills)
 	}
-	w.step("killed")
-	w.settled(days...)
-	w.step("built")
-	w.check(days...)
-	w.step("checked")
-	w.clean()
-	w.step("clean")
+	f.step("killed")
+	f.settled(days...)
+	f.step("built")
+	f.check(days...)
+	f.step("checked")
+	f.clean()
+	f.step("clean")
 }
 
 // outage is how long a part is away.
@@ -115,29 +115,29 @@ func outage() time.Duration {
 // TestLostParts takes each part away while a night is built: Redis emptied, then Redis, the object
 // store and the catalog stopped for a while.
 func TestLostParts(t *testing.T) {
-	w := newPrivateWorld(t)
-	days := w.night()
-	slow := w.slowStore(4 * time.Millisecond)
-	roles := []*process{w.start("api"), w.start("scheduler"), w.startWith(slow, "worker"), w.startWith(slow, "worker")}
+	f := newPrivateFixture(t)
+	days := f.night()
+	slow := f.slowStore(4 * time.Millisecond)
+	roles := []*process{f.start("api"), f.start("scheduler"), f.startWith(slow, "worker"), f.startWith(slow, "worker")}
 	for _, part := range []struct {
 		name string
 		harm func()
 	}{
-		{"Redis emptied", w.redis.Flush},
-		{"Redis stopped", func() { w.redis.Stop(); time.Sleep(outage()); w.redis.Start() }},
-		{"object store stopped", func() { w.minio.Stop(); time.Sleep(outage()); w.minio.Start() }},
-		{"catalog restarted", func() { w.postgres.Stop(); time.Sleep(outage() / 5); w.postgres.Start() }},
+		{"Redis emptied", f.redis.Flush},
+		{"Redis stopped", func() { f.redis.Stop(); time.Sleep(outage()); f.redis.Start() }},
+		{"object store stopped", func() { f.minio.Stop(); time.Sleep(outage()); f.minio.Start() }},
+		{"catalog restarted", func() { f.postgres.Stop(); time.Sleep(outage() / 5); f.postgres.Start() }},
 	} {
-		w.again(days)
-		eventually(t, "an hour is being built", w.someBuilt)
+		f.again(days)
+		eventually(t, "an hour is being built", f.someBuilt)
 		started := time.Now()
 		part.harm()
 		t.Logf("%s: %s", part.name, time.Since(started).Round(time.Second))
 	}
-	w.settled(days...)
+	f.settled(days...)
 	t.Log("all hours are built")
-	w.check(days...)
-	w.clean()
+	f.check(days...)
+	f.clean()
 	for _, p := range roles {
 		p.term()
 	}

@@ -48,20 +48,20 @@ type metadata struct {
 // check downloads every archive of these days as the tenant would and compares it with what was
 // registered: each recording is in exactly one ZIP of its tenant and hour, byte for byte, and
 // nothing else is.
-func (w *world) check(days ...day) {
-	w.t.Helper()
-	for _, problem := range w.problems(days...) {
-		w.t.Error(problem)
+func (f *fixture) check(days ...day) {
+	f.t.Helper()
+	for _, problem := range f.problems(days...) {
+		f.t.Error(problem)
 	}
 }
 
 // problems is what check finds.
-func (w *world) problems(days ...day) (found []string) {
-	w.t.Helper()
+func (f *fixture) problems(days ...day) (found []string) {
+	f.t.Helper()
 	for _, d := range days {
-		held, more := w.fetch(d)
+		held, more := f.fetch(d)
 		found = append(found, more...)
-		found = append(found, compare(held, of(w.truth.snapshot(), d))...)
+		found = append(found, compare(held, of(f.truth.snapshot(), d))...)
 	}
 	return found
 }
@@ -105,9 +105,9 @@ func compare(held map[string][]archived, want map[string]recording) (found []str
 }
 
 // fetch downloads a day and gives what its archives hold, by object key.
-func (w *world) fetch(d day) (held map[string][]archived, found []string) {
-	w.t.Helper()
-	status, answer := w.askDay(d.tenant, d.day)
+func (f *fixture) fetch(d day) (held map[string][]archived, found []string) {
+	f.t.Helper()
+	status, answer := f.askDay(d.tenant, d.day)
 	if status != 200 || len(answer.Links) != 24 {
 		return nil, []string{fmt.Sprintf("%s %s answers %d with %d links", d.tenant, d.day, status, len(answer.Links))}
 	}
@@ -119,7 +119,7 @@ func (w *world) fetch(d day) (held map[string][]archived, found []string) {
 		if l.Status != "available" {
 			continue
 		}
-		path, err := w.download(*l.URL, fmt.Sprintf("%s_%s_%s_%d.zip", d.tenant, d.day, l.Hour, l.Revision))
+		path, err := f.download(*l.URL, fmt.Sprintf("%s_%s_%s_%d.zip", d.tenant, d.day, l.Hour, l.Revision))
 		if err != nil {
 			found = append(found, fmt.Sprintf("download %s %s %s: %v", d.tenant, d.day, l.Hour, err))
 			continue
@@ -217,10 +217,10 @@ func content(f *zip.File) ([]byte, error) {
 // clean waits until sweeps are through and then wants that no upload, object or claim is left that
 // nobody owns. A running worker and scheduler do the work. The second deletion, which takes what a slow
 // writer stored after the first, is made due at once.
-func (w *world) clean() {
-	w.t.Helper()
-	eventually(w.t, "nothing is left of builds that ended", func(ctx context.Context) string {
-		if _, err := w.db.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock)
+func (f *fixture) clean() {
+	f.t.Helper()
+	eventually(f.t, "nothing is left of builds that ended", func(ctx context.Context) string {
+		if _, err := f.db.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock)
 			WHERE state = 'doomed' AND deletions = 1 AND delete_after_us > (SELECT now_us FROM catalog_clock)`); err != nil {
 			return err.Error()
 		}
@@ -231,7 +231,7 @@ func (w *world) clean() {
 			"served archives are not known": `SELECT count(*) FROM hours h WHERE h.state = 'available' AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = h.archive AND a.state = 'published')`,
 		} {
 			var n int
-			if err := w.db.QueryRowContext(ctx, query).Scan(&n); err != nil {
+			if err := f.db.QueryRowContext(ctx, query).Scan(&n); err != nil {
 				return err.Error()
 			}
 			if n > 0 {
@@ -240,16 +240,16 @@ func (w *world) clean() {
 		}
 		return ""
 	})
-	for _, problem := range w.leftovers() {
-		w.t.Error(problem)
+	for _, problem := range f.leftovers() {
+		f.t.Error(problem)
 	}
 }
 
 // leftovers compares the archives bucket with the catalog.
-func (w *world) leftovers() (found []string) {
-	w.t.Helper()
-	rows := w.archiveRows()
-	stored := w.objects()
+func (f *fixture) leftovers() (found []string) {
+	f.t.Helper()
+	rows := f.archiveRows()
+	stored := f.objects()
 	for key := range stored {
 		if state, known := rows[key]; !known || state == "doomed" || state == "writing" {
 			found = append(found, fmt.Sprintf("the object %s is left; its archive is %q", key, state))
@@ -259,8 +259,8 @@ func (w *world) leftovers() (found []string) {
 		if (state == "published" || state == "superseded") && !stored[key] {
 			found = append(found, fmt.Sprintf("the %s archive %s has no object", state, key))
 		}
-		for upload := range w.s3.ListIncompleteUploads(w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], key, true) {
-			w.must(upload.Err)
+		for upload := range f.s3.ListIncompleteUploads(f.t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"], key, true) {
+			f.must(upload.Err)
 			found = append(found, fmt.Sprintf("the upload %s is left", upload.Key))
 		}
 	}
@@ -269,27 +269,27 @@ func (w *world) leftovers() (found []string) {
 
 // archiveRows gives every archive's state. A doomed one whose object may stand, because it was not
 // deleted yet or is spared until its day has ended, is "doomed, waits".
-func (w *world) archiveRows() map[string]string {
-	w.t.Helper()
-	list, err := w.db.QueryContext(w.t.Context(), `SELECT object_key, CASE WHEN state = 'doomed' AND deletions = 0 THEN 'doomed, waits' ELSE state END FROM archives`)
-	w.must(err)
+func (f *fixture) archiveRows() map[string]string {
+	f.t.Helper()
+	list, err := f.db.QueryContext(f.t.Context(), `SELECT object_key, CASE WHEN state = 'doomed' AND deletions = 0 THEN 'doomed, waits' ELSE state END FROM archives`)
+	f.must(err)
 	defer list.Close()
 	rows := map[string]string{}
 	for list.Next() {
 		var key, state string
-		w.must(list.Scan(&key, &state))
+		f.must(list.Scan(&key, &state))
 		rows[key] = state
 	}
-	w.must(list.Err())
+	f.must(list.Err())
 	return rows
 }
 
 // objects lists the archives bucket, but for what says whose it is.
-func (w *world) objects() map[string]bool {
-	w.t.Helper()
+func (f *fixture) objects() map[string]bool {
+	f.t.Helper()
 	stored := map[string]bool{}
-	for o := range w.s3.ListObjects(w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], minio.ListObjectsOptions{Recursive: true}) {
-		w.must(o.Err)
+	for o := range f.s3.ListObjects(f.t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"], minio.ListObjectsOptions{Recursive: true}) {
+		f.must(o.Err)
 		if o.Key != "callvault/installation" {
 			stored[o.Key] = true
 		}
@@ -298,10 +298,10 @@ func (w *world) objects() map[string]bool {
 }
 
 // revisions gives the hours of a day that are served, by their revision.
-func (w *world) revisions(d day) (list []int64) {
-	w.t.Helper()
-	v, err := w.cat.Day(w.t.Context(), d.tenant, d.day)
-	w.must(err)
+func (f *fixture) revisions(d day) (list []int64) {
+	f.t.Helper()
+	v, err := f.cat.Day(f.t.Context(), d.tenant, d.day)
+	f.must(err)
 	for _, h := range v.Hours {
 		if h.Archive != nil {
 			list = append(list, h.Revision)

@@ -23,7 +23,7 @@ import (
 
 // crowd is clients of every kind who ask without end, on connections that they keep.
 type crowd struct {
-	w      *world
+	f      *fixture
 	day    day
 	key    string // API key
 	client *http.Client
@@ -38,23 +38,23 @@ type crowd struct {
 
 // crowd lets clients ask for a day of which some hours are built. One conversation is registered for
 // the exports.
-func (w *world) crowd(d day) *crowd {
-	w.t.Helper()
+func (f *fixture) crowd(d day) *crowd {
+	f.t.Helper()
 	var key struct {
 		Key string `json:"api_key"`
 	}
-	w.ok("tenant", "set", d.tenant, "--feature", domain.FeatureExport)
-	w.must(json.Unmarshal([]byte(w.ok("key", "create", "--tenant", d.tenant, "--json")), &key))
+	f.ok("tenant", "set", d.tenant, "--feature", domain.FeatureExport)
+	f.must(json.Unmarshal([]byte(f.ok("key", "create", "--tenant", d.tenant, "--json")), &key))
 	start := d.day.Start().Add(time.Hour).Format(time.RFC3339)
 	talk := `{"kind":"agent","agentId":"bot","name":"Bot"}` + "\n" +
 		`{"kind":"conversation","conversationId":"talk-1","agentId":"bot","startTime":"` + start + `"}` + "\n" +
 		`{"kind":"message","messageId":"m-1","conversationId":"talk-1","time":` + strconv.FormatInt(d.day.Start().Unix()+3600, 10) + `,"type":"UserInput"}` + "\n"
-	if p := w.run([]byte(talk), "import", "--tenant", d.tenant, "-"); p.code() != 0 {
-		w.t.Fatal(p.log)
+	if p := f.run([]byte(talk), "import", "--tenant", d.tenant, "-"); p.code() != 0 {
+		f.t.Fatal(p.log)
 	}
-	ctx, stop := context.WithCancel(w.t.Context())
-	dialer, api := &net.Dialer{}, w.api
-	c := &crowd{w: w, day: d, key: key.Key, stop: stop, asked: map[string]int{}, client: &http.Client{
+	ctx, stop := context.WithCancel(f.t.Context())
+	dialer, api := &net.Dialer{}, f.api
+	c := &crowd{f: f, day: d, key: key.Key, stop: stop, asked: map[string]int{}, client: &http.Client{
 		Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, api)
 		}},
@@ -74,7 +74,7 @@ func (w *world) crowd(d day) *crowd {
 	} {
 		c.wait.Go(func() { c.loop(ctx, kind, ask) })
 	}
-	w.t.Cleanup(func() {
+	f.t.Cleanup(func() {
 		stop()
 		c.wait.Wait()
 	})
@@ -110,7 +110,7 @@ func (c *crowd) end() (asked map[string]int, wrong []string) {
 
 // moved waits until every kind of request was answered a few times more.
 func (c *crowd) moved() {
-	c.w.t.Helper()
+	c.f.t.Helper()
 	const more = 5
 	count := func() (list []int) {
 		c.mu.Lock()
@@ -121,7 +121,7 @@ func (c *crowd) moved() {
 		return list
 	}
 	before := count()
-	eventually(c.w.t, "the clients were answered", func(context.Context) string {
+	eventually(c.f.t, "the clients were answered", func(context.Context) string {
 		for i, n := range count() {
 			if n < before[i]+more {
 				return fmt.Sprint(before, " before, now ", count())
@@ -170,7 +170,7 @@ func (c *crowd) export(ctx context.Context) error {
 }
 
 func (c *crowd) token(ctx context.Context) (string, error) {
-	a := c.w.apps[c.day.tenant]
+	a := c.f.apps[c.day.tenant]
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"dataservice_external"}, "client_id": {a.ID}, "client_secret": {a.Secret}}
 	_, body, err := c.do(ctx, http.MethodPost, "http://"+publicHost+"/connect/token",
 		map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, form.Encode(), 200)
@@ -246,7 +246,7 @@ func (c *crowd) record(ctx context.Context) error {
 	_, _, err := c.do(ctx, http.MethodPost, "http://"+publicHost+"/api/ingest/v1/records", internal,
 		string(bytes.TrimSpace(lines([]recording{r}))), 200, 201, 202)
 	if err == nil {
-		c.w.truth.add(r)
+		c.f.truth.add(r)
 	}
 	return err
 }

@@ -13,85 +13,85 @@ import (
 
 // TestRetention shortens a tenant's retention and reopens a day that has ended.
 func TestRetention(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", "beta")
-	old, yesterday := w.yesterday().Add(-1), w.yesterday()
+	f := newFixture(t)
+	f.tenant("acme", "beta")
+	old, yesterday := f.yesterday().Add(-1), f.yesterday()
 	for _, tenant := range []string{"acme", "beta"} {
 		for _, d := range []domain.Day{old, yesterday} {
-			w.take(spread(domain.HourKey{Tenant: tenant, Day: d, Hour: 8}, "r", 3, 1000))
+			f.take(spread(domain.HourKey{Tenant: tenant, Day: d, Hour: 8}, "r", 3, 1000))
 		}
 	}
-	w.start("api,scheduler,worker")
+	f.start("api,scheduler,worker")
 	all := []day{{"acme", old}, {"acme", yesterday}, {"beta", old}, {"beta", yesterday}}
-	w.settled(all...)
-	w.check(all...)
-	_, before := w.askDay("acme", old)
+	f.settled(all...)
+	f.check(all...)
+	_, before := f.askDay("acme", old)
 	// As if the older day had been built when it ended.
-	w.sql(`UPDATE days SET completed_us = closes_us WHERE day = $1`, old)
-	w.ok("tenant", "set", "acme", "--retention-days", "1")
-	if status, _ := w.askDay("acme", old); status != 404 {
+	f.sql(`UPDATE days SET completed_us = closes_us WHERE day = $1`, old)
+	f.ok("tenant", "set", "acme", "--retention-days", "1")
+	if status, _ := f.askDay("acme", old); status != 404 {
 		t.Errorf("a day past its shortened retention answers %d", status)
 	}
-	if status, _ := w.request("GET", *before.Links[8].URL, nil, nil); status != 404 {
+	if status, _ := f.request("GET", *before.Links[8].URL, nil, nil); status != 404 {
 		t.Errorf("a link of that day answers %d", status)
 	}
-	w.check(all[1], all[2], all[3])
-	w.ok("tenant", "set", "acme", "--retention-days", "30")
-	if status, _ := w.askDay("acme", old); status != 404 {
+	f.check(all[1], all[2], all[3])
+	f.ok("tenant", "set", "acme", "--retention-days", "30")
+	if status, _ := f.askDay("acme", old); status != 404 {
 		t.Errorf("the ended day came back by itself: %d", status)
 	}
 	// Its bytes go an hour later, and nobody else's.
-	served := w.objects()
-	w.sql(`UPDATE archives SET delete_after_us = 0 WHERE state = 'doomed'`)
-	w.clean() // which waits for what is doomed
+	served := f.objects()
+	f.sql(`UPDATE archives SET delete_after_us = 0 WHERE state = 'doomed'`)
+	f.clean() // which waits for what is doomed
 	for key := range served {
-		if gone := !w.objects()[key]; gone != strings.HasPrefix(key, "callvault/archives/acme/"+string(old)) {
+		if gone := !f.objects()[key]; gone != strings.HasPrefix(key, "callvault/archives/acme/"+string(old)) {
 			t.Errorf("%s is gone: %t", key, gone)
 		}
 	}
 	// What comes for it now is kept and is in no archive, until somebody reopens the day.
 	late := spread(domain.HourKey{Tenant: "acme", Day: old, Hour: 9}, "late", 2, 1000)
-	w.take(late)
-	if n := w.number(`SELECT too_late FROM days WHERE tenant = 'acme' AND day = $1`, old); n != 2 {
+	f.take(late)
+	if n := f.number(`SELECT too_late FROM days WHERE tenant = 'acme' AND day = $1`, old); n != 2 {
 		t.Errorf("%d recordings count as too late, want 2", n)
 	}
-	w.ok("archive", "--tenant", "acme", "--day", string(old), "--reopen", "--wait")
-	w.check(all...)
-	w.clean()
+	f.ok("archive", "--tenant", "acme", "--day", string(old), "--reopen", "--wait")
+	f.check(all...)
+	f.clean()
 }
 
 // TestArchivesGone deletes published objects behind callvault's back: their hours are built again.
 func TestArchivesGone(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme")
-	d := day{"acme", w.yesterday()}
+	f := newFixture(t)
+	f.tenant("acme")
+	d := day{"acme", f.yesterday()}
 	for h := range 4 {
-		w.take(spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, "r", 3, 1000))
+		f.take(spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, "r", 3, 1000))
 	}
-	w.start("api,scheduler,worker")
-	w.settled(d)
-	w.check(d)
+	f.start("api,scheduler,worker")
+	f.settled(d)
+	f.check(d)
 	for h := range 2 {
-		v, err := w.cat.Day(t.Context(), "acme", d.day)
-		w.must(err)
-		w.must(w.s3.RemoveObject(t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"], v.Hours[h].Archive.ObjectKey, minio.RemoveObjectOptions{}))
+		v, err := f.cat.Day(t.Context(), "acme", d.day)
+		f.must(err)
+		f.must(f.s3.RemoveObject(t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"], v.Hours[h].Archive.ObjectKey, minio.RemoveObjectOptions{}))
 	}
 	// A tenant who clicks finds the first; the sweeper finds the second an hour after it looked last.
-	_, answer := w.askDay("acme", d.day)
-	if status, _ := w.request("GET", *answer.Links[0].URL, nil, nil); status != 404 && status != 503 {
+	_, answer := f.askDay("acme", d.day)
+	if status, _ := f.request("GET", *answer.Links[0].URL, nil, nil); status != 404 && status != 503 {
 		t.Errorf("a link to an archive that is gone answers %d", status)
 	}
-	w.sql(`UPDATE archives SET checked_us = 0 WHERE state = 'published'`)
+	f.sql(`UPDATE archives SET checked_us = 0 WHERE state = 'published'`)
 	eventually(t, "both are built again", func(context.Context) string {
-		if r := w.revisions(d); len(r) != 4 || r[0] != 2 || r[1] != 2 {
+		if r := f.revisions(d); len(r) != 4 || r[0] != 2 || r[1] != 2 {
 			return fmt.Sprint(r)
 		}
 		return ""
 	})
-	w.settled(d)
-	if r := w.revisions(d); r[2] != 1 || r[3] != 1 {
+	f.settled(d)
+	if r := f.revisions(d); r[2] != 1 || r[3] != 1 {
 		t.Errorf("hours whose archives stand were built again: %v", r)
 	}
-	w.check(d)
-	w.clean()
+	f.check(d)
+	f.clean()
 }

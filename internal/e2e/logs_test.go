@@ -10,19 +10,19 @@ import (
 
 // TestLinesOfLibraries: what the queues' dashboard writes by Go's own logger is a line as all others are.
 func TestLinesOfLibraries(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	const token = "an-admin-token-of-some-length"
-	w.env["CALLVAULT_ADMIN_TOKEN"] = token
-	p := w.start("api")
+	f.env["CALLVAULT_ADMIN_TOKEN"] = token
+	p := f.start("api")
 	var session string
 	ask := func(path, contentType, body string) int {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.api+path, strings.NewReader(body))
-		w.must(err)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.api+path, strings.NewReader(body))
+		f.must(err)
 		req.Header.Set("Content-Type", contentType)
 		req.Header.Set("Cookie", session)
 		resp, err := http.DefaultTransport.RoundTrip(req) // which follows nothing
-		w.must(err)
-		w.must(resp.Body.Close())
+		f.must(err)
+		f.must(resp.Body.Close())
 		for _, c := range resp.Cookies() {
 			session = c.Name + "=" + c.Value
 		}

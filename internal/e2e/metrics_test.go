@@ -22,21 +22,21 @@ import (
 // TestMetrics runs a night with one process per role and looks at what they tell: through the real
 // alerts and the real dashboard, by a real Prometheus.
 func TestMetrics(t *testing.T) {
-	w := newWorld(t)
-	w.env["CALLVAULT_ADMIN_TOKEN"] = adminToken
-	w.tenant("acme", "beta")
-	yesterday := w.yesterday()
-	night(w, yesterday)
-	api, worker, scheduler := w.start("api"), w.start("worker"), w.start("scheduler")
-	w.settled(day{"acme", yesterday}, day{"beta", yesterday})
-	askTooOften(w, yesterday)
-	if status, _ := w.request(http.MethodGet, "http://"+api.serving()+"/metrics", nil, nil); status != http.StatusUnauthorized {
+	f := newFixture(t)
+	f.env["CALLVAULT_ADMIN_TOKEN"] = adminToken
+	f.tenant("acme", "beta")
+	yesterday := f.yesterday()
+	night(f, yesterday)
+	api, worker, scheduler := f.start("api"), f.start("worker"), f.start("scheduler")
+	f.settled(day{"acme", yesterday}, day{"beta", yesterday})
+	askTooOften(f, yesterday)
+	if status, _ := f.request(http.MethodGet, "http://"+api.serving()+"/metrics", nil, nil); status != http.StatusUnauthorized {
 		t.Errorf("the API's numbers are given to strangers: %d", status)
 	}
 	p := newWatch(t, map[string]string{"api": api.serving(), "worker": worker.serving(), "scheduler": scheduler.serving()})
 	text := ""
 	for _, address := range []string{api.serving(), worker.serving(), scheduler.serving()} {
-		status, numbers := w.request(http.MethodGet, "http://"+address+"/metrics", map[string]string{"Authorization": "Bearer " + adminToken}, nil)
+		status, numbers := f.request(http.MethodGet, "http://"+address+"/metrics", map[string]string{"Authorization": "Bearer " + adminToken}, nil)
 		if status != http.StatusOK {
 			t.Fatalf("%s answers %d", address, status)
 		}
@@ -44,11 +44,11 @@ func TestMetrics(t *testing.T) {
 		text += string(numbers)
 	}
 	checkNames(t, text)
-	checkStanding(w, p)
+	checkStanding(f, p)
 	checkQueries(t, p)
 	checkRules(t, p)
 
-	w.step("the worker goes")
+	f.step("the worker goes")
 	worker.kill()
 	p.until("max(callvault_worker_slots)", "0")
 	p.until(`up{role="worker"}`, "0")
@@ -58,35 +58,35 @@ func TestMetrics(t *testing.T) {
 }
 
 // night registers a night of two tenants: of acme one file is missing, and of one hour all.
-func night(w *world, yesterday domain.Day) {
-	w.t.Helper()
+func night(f *fixture, yesterday domain.Day) {
+	f.t.Helper()
 	var there []recording
 	for _, hour := range []int{3, 9, 17} {
 		for _, tenant := range []string{"acme", "beta"} {
 			there = append(there, spread(domain.HourKey{Tenant: tenant, Day: yesterday, Hour: hour}, "r", 4, 20_000)...)
 		}
 	}
-	w.take(there)
+	f.take(there)
 	gone := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "gone", 1, 1000)
 	gone = append(gone, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 11}, "gone", 2, 1000)...)
-	w.registered(gone)
+	f.registered(gone)
 }
 
 // askTooOften fetches one of acme's archives, and asks for beta's day once more than it may.
-func askTooOften(w *world, yesterday domain.Day) {
-	w.t.Helper()
-	w.ok("tenant", "set", "beta", "--day-limit", "1")
+func askTooOften(f *fixture, yesterday domain.Day) {
+	f.t.Helper()
+	f.ok("tenant", "set", "beta", "--day-limit", "1")
 	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
-		if status, _ := w.askDay("beta", yesterday); status != want {
-			w.t.Errorf("beta's day answers %d, want %d", status, want)
+		if status, _ := f.askDay("beta", yesterday); status != want {
+			f.t.Errorf("beta's day answers %d, want %d", status, want)
 		}
 	}
-	_, answer := w.askDay("acme", yesterday)
+	_, answer := f.askDay("acme", yesterday)
 	if answer.Links[3].URL == nil {
-		w.t.Fatalf("hour 3 is %s", answer.Links[3].Status)
+		f.t.Fatalf("hour 3 is %s", answer.Links[3].Status)
 	}
-	_, err := w.download(*answer.Links[3].URL, "acme.zip")
-	w.must(err)
+	_, err := f.download(*answer.Links[3].URL, "acme.zip")
+	f.must(err)
 }
 
 // checkNumbers holds a process's numbers against Prometheus's own rules, and looks for whom they are about.
@@ -203,9 +203,9 @@ func (p *watch) until(expr, want string) {
 }
 
 // checkStanding wants the night as it was.
-func checkStanding(w *world, p *watch) {
-	w.t.Helper()
-	w.step("the night in numbers")
+func checkStanding(f *fixture, p *watch) {
+	f.t.Helper()
+	f.step("the night in numbers")
 	p.until(`callvault_tenants`, "2")
 	p.until(`callvault_planned_nights`, "2")
 	p.until(`callvault_archives{day="yesterday",state="available"}`, "6")
@@ -284,17 +284,17 @@ func checkRules(t *testing.T, p *watch) {
 
 // TestMetricsWithoutParts takes the parts away one by one: the rest is still told, and soon.
 func TestMetricsWithoutParts(t *testing.T) {
-	w := newPrivateWorld(t)
-	w.tenant("acme")
-	w.take(spread(domain.HourKey{Tenant: "acme", Day: w.yesterday(), Hour: 3}, "r", 1, 1000))
-	scheduler := w.start("scheduler")
+	f := newPrivateFixture(t)
+	f.tenant("acme")
+	f.take(spread(domain.HourKey{Tenant: "acme", Day: f.yesterday(), Hour: 3}, "r", 1, 1000))
+	scheduler := f.start("scheduler")
 	tells := func(what string, lines ...string) {
 		t.Helper()
 		eventually(t, what, func(ctx context.Context) string {
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as long as Prometheus waits
 			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+scheduler.serving()+"/metrics", nil)
-			w.must(err)
+			f.must(err)
 			a, err := http.DefaultClient.Do(r)
 			if err != nil {
 				return err.Error()
@@ -314,20 +314,20 @@ func TestMetricsWithoutParts(t *testing.T) {
 	}
 	tells("all is told", `callvault_up{part="catalog"} 1`, `callvault_up{part="queue"} 1`, `callvault_up{part="objects"} 1`,
 		`callvault_collector_up{collector="queue"} 1`, `callvault_collector_up{collector="standing"} 1`, `callvault_due_archives 1`)
-	w.step("no Redis")
-	w.redis.Pause()
+	f.step("no Redis")
+	f.redis.Pause()
 	tells("the rest is told without Redis", `callvault_up{part="queue"} 0`, `callvault_collector_up{collector="queue"} 0`,
 		`callvault_up{part="catalog"} 1`, `callvault_due_archives 1`)
-	w.step("no catalog")
-	w.redis.Resume()
-	w.postgres.Stop()
+	f.step("no catalog")
+	f.redis.Resume()
+	f.postgres.Stop()
 	tells("the rest is told without the catalog", `callvault_up{part="catalog"} 0`, `callvault_collector_up{collector="standing"} 0`,
 		`callvault_collector_up{collector="queue"} 1`, `callvault_worker_slots 0`)
-	w.step("no object store")
-	w.postgres.Start()
-	w.minio.Stop()
+	f.step("no object store")
+	f.postgres.Start()
+	f.minio.Stop()
 	tells("the rest is told without the object store", `callvault_up{part="objects"} 0`, `callvault_up{part="catalog"} 1`, `callvault_due_archives 1`)
-	w.minio.Start()
+	f.minio.Start()
 	tells("all is back", `callvault_up{part="objects"} 1`, `callvault_collector_up{collector="queue"} 1`)
 	scheduler.term()
 }

@@ -15,26 +15,26 @@ import (
 // object store has moved on. What was taken in since is sent again. The roles alone bring it to the
 // right state and delete nothing that is newer than the backup.
 func TestRestoredCatalog(t *testing.T) {
-	w := newPrivateWorld(t)
-	w.env["CALLVAULT_LINK_TTL"] = "7d"
-	w.jump(-24 * time.Hour) // it is yesterday
-	w.tenant("acme")
-	first := w.yesterday()
+	f := newPrivateFixture(t)
+	f.env["CALLVAULT_LINK_TTL"] = "7d"
+	f.jump(-24 * time.Hour) // it is yesterday
+	f.tenant("acme")
+	first := f.yesterday()
 	days := []day{{"acme", first}, {"acme", first.Add(1)}}
 	of := func(d day, hour int, name string) []recording {
 		return spread(domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, name, 3, 1000)
 	}
-	proxy := testenv.NewProxy(t, w.env["CALLVAULT_S3_ENDPOINT"])
-	roles := []*process{w.start("api"), w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "scheduler,worker")}
-	w.take(append(append(of(days[0], 1, "r"), of(days[0], 2, "r")...), of(days[0], 3, "r")...))
-	w.take(of(days[1], 5, "r"))
-	w.settled(days[0])
-	w.check(days[0])
-	_, before := w.askDay("acme", days[0].day)
-	backup := filepath.Join(w.dir, "catalog.dump")
+	proxy := testenv.NewProxy(t, f.env["CALLVAULT_S3_ENDPOINT"])
+	roles := []*process{f.start("api"), f.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "scheduler,worker")}
+	f.take(append(append(of(days[0], 1, "r"), of(days[0], 2, "r")...), of(days[0], 3, "r")...))
+	f.take(of(days[1], 5, "r"))
+	f.settled(days[0])
+	f.check(days[0])
+	_, before := f.askDay("acme", days[0].day)
+	backup := filepath.Join(f.dir, "catalog.dump")
 	proxy.Delay(25 * time.Millisecond)
-	w.take(spread(domain.HourKey{Tenant: "acme", Day: first, Hour: 7}, "r", 24, 1<<20))
-	writing := func() int64 { return w.number(`SELECT count(*) FROM archives WHERE state = 'writing'`) }
+	f.take(spread(domain.HourKey{Tenant: "acme", Day: first, Hour: 7}, "r", 24, 1<<20))
+	writing := func() int64 { return f.number(`SELECT count(*) FROM archives WHERE state = 'writing'`) }
 	eventually(t, "an archive is being written", func(context.Context) string {
 		if writing() == 0 {
 			return "none is"
@@ -42,53 +42,53 @@ func TestRestoredCatalog(t *testing.T) {
 		return ""
 	})
 	proxy.Stall()
-	w.postgres.Dump(backup)
+	f.postgres.Dump(backup)
 	proxy.Restore()
-	w.step("backup, while everything runs")
+	f.step("backup, while everything runs")
 	// Since then: late recordings of an archived day, the rest of the next day, an archive built afresh,
 	// and the bytes of the archives that those replaced are gone; then the next night.
 	later := append(append(append(of(days[0], 1, "late"), of(days[0], 4, "late")...), of(days[1], 5, "late")...), of(days[1], 6, "r")...)
-	w.take(later)
-	w.ok("archive", "--tenant", "acme", "--day", string(first), "--hour", "2", "--force", "--wait")
-	w.settled(days[0])
-	w.sql(`UPDATE archives SET links_until_us = 0, delete_after_us = 0 WHERE state = 'superseded'`)
+	f.take(later)
+	f.ok("archive", "--tenant", "acme", "--day", string(first), "--hour", "2", "--force", "--wait")
+	f.settled(days[0])
+	f.sql(`UPDATE archives SET links_until_us = 0, delete_after_us = 0 WHERE state = 'superseded'`)
 	eventually(t, "the replaced archives are deleted", func(context.Context) string {
-		if n := w.number(`SELECT count(*) FROM archives WHERE state = 'superseded' OR state = 'doomed' AND deletions = 0`); n > 0 {
+		if n := f.number(`SELECT count(*) FROM archives WHERE state = 'superseded' OR state = 'doomed' AND deletions = 0`); n > 0 {
 			return fmt.Sprint(n, " wait")
 		}
 		return ""
 	})
 	stop(roles)
-	w.jump(24 * time.Hour)
-	roles = w.allRoles()
-	w.settled(days...)
-	w.check(days...)
-	_, since := w.askDay("acme", days[0].day)
+	f.jump(24 * time.Hour)
+	roles = f.allRoles()
+	f.settled(days...)
+	f.check(days...)
+	_, since := f.askDay("acme", days[0].day)
 	stop(roles)
-	newer := w.objects()
-	w.step("a day later")
+	newer := f.objects()
+	f.step("a day later")
 	// The catalog of yesterday comes back.
-	w.env["CALLVAULT_DATABASE_URL"] = w.postgres.Restore(backup, "restored")
-	w.open(w.env["CALLVAULT_DATABASE_URL"])
+	f.env["CALLVAULT_DATABASE_URL"] = f.postgres.Restore(backup, "restored")
+	f.open(f.env["CALLVAULT_DATABASE_URL"])
 	if n := writing(); n != 1 {
 		t.Fatalf("the backup knows of %d archives that are being written, want 1", n)
 	}
-	w.jump(24 * time.Hour)
-	w.redis.Flush()
-	roles = w.allRoles()
-	w.registered(later)
+	f.jump(24 * time.Hour)
+	f.redis.Flush()
+	roles = f.allRoles()
+	f.registered(later)
 	eventually(t, "the archives that are gone are built again", func(context.Context) string {
-		if n := w.number(`SELECT count(*) FROM hours WHERE day = $1 AND hour IN (1, 2) AND state = 'available' AND revision > 1`, first); n != 2 {
+		if n := f.number(`SELECT count(*) FROM hours WHERE day = $1 AND hour IN (1, 2) AND state = 'available' AND revision > 1`, first); n != 2 {
 			return fmt.Sprint(n, " of 2 are")
 		}
 		return ""
 	})
-	w.settled(days...)
-	w.check(days...) // by links that are issued now
-	w.step("healed")
-	w.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
+	f.settled(days...)
+	f.check(days...) // by links that are issued now
+	f.step("healed")
+	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
 	eventually(t, "what was being written is swept", func(context.Context) string {
-		if n := w.number(`SELECT count(*) FROM archives WHERE state = 'doomed' AND published_us IS NULL
+		if n := f.number(`SELECT count(*) FROM archives WHERE state = 'doomed' AND published_us IS NULL
 			AND (deletions > 0 OR delete_after_us > (SELECT now_us FROM catalog_clock))`); n == 0 {
 			return "it is not"
 		}
@@ -103,27 +103,27 @@ func TestRestoredCatalog(t *testing.T) {
 		"issued after the backup":                              {since.Links[1], 404},
 		"issued after it, of an archive being written then":    {since.Links[7], 404},
 	} {
-		if status, _ := w.request("GET", *c.link.URL, nil, nil); status != c.want {
+		if status, _ := f.request("GET", *c.link.URL, nil, nil); status != c.want {
 			t.Errorf("a link %s answers %d, want %d", name, status, c.want)
 		}
 	}
-	w.passes(roles[1])
-	now := w.objects()
+	f.passes(roles[1])
+	now := f.objects()
 	for key := range newer {
 		if !now[key] {
 			t.Errorf("%s is newer than the backup, or stands in it, and was deleted", key)
 		}
 	}
-	if n := w.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
+	if n := f.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
 		t.Errorf("%d failures or lapses", n)
 	}
 	stop(roles)
 }
 
 // allRoles starts an API, and a scheduler beside a worker.
-func (w *world) allRoles() []*process {
-	w.t.Helper()
-	return []*process{w.start("api"), w.start("scheduler,worker")}
+func (f *fixture) allRoles() []*process {
+	f.t.Helper()
+	return []*process{f.start("api"), f.start("scheduler,worker")}
 }
 
 func stop(list []*process) {

@@ -12,44 +12,44 @@ import (
 
 // replicas is two processes of each role behind a balancer.
 type replicas struct {
-	w       *world
+	f       *fixture
 	balance *balancer
 	roles   [6]*process
 	address [6]string
 	env     map[string]string
 }
 
-func (w *world) replicas(env map[string]string) *replicas {
-	w.t.Helper()
-	r := &replicas{w: w, env: env}
+func (f *fixture) replicas(env map[string]string) *replicas {
+	f.t.Helper()
+	r := &replicas{f: f, env: env}
 	for i := range r.roles {
-		r.launch(i, w.bin)
+		r.launch(i, f.bin)
 	}
-	r.balance = w.balance(r.address[0], r.address[1])
+	r.balance = f.balance(r.address[0], r.address[1])
 	return r
 }
 
 func role(i int) string { return []string{"api", "worker", "scheduler"}[i/2] }
 
 func (r *replicas) launch(i int, bin string) {
-	r.w.t.Helper()
-	r.roles[i] = r.w.launch(bin, r.env, "run", role(i))
+	r.f.t.Helper()
+	r.roles[i] = r.f.launch(bin, r.env, "run", role(i))
 	r.address[i] = r.roles[i].serving()
 }
 
 // roll replaces one process after the other, each when the one before is ready.
 func (r *replicas) roll(bin string, load *crowd) {
-	r.w.t.Helper()
+	r.f.t.Helper()
 	for i := range r.roles {
 		if role(i) == "worker" {
-			eventually(r.w.t, "an hour is being built", r.w.someBuilt)
+			eventually(r.f.t, "an hour is being built", r.f.someBuilt)
 		}
 		r.roles[i].term()
 		r.launch(i, bin)
 		if role(i) == "api" {
 			r.balance.add(r.address[i])
 		} else {
-			eventually(r.w.t, role(i)+" is ready", func(ctx context.Context) string {
+			eventually(r.f.t, role(i)+" is ready", func(ctx context.Context) string {
 				if !readyAt(ctx, r.address[i]) {
 					return "it is not"
 				}
@@ -62,39 +62,39 @@ func (r *replicas) roll(bin string, load *crowd) {
 
 // settledUnder ends the load and holds what it saw, and what was built, against what should be.
 func (r *replicas) settledUnder(load *crowd, days ...day) {
-	w, t := r.w, r.w.t
+	f, t := r.f, r.f.t
 	t.Helper()
 	asked, wrong := load.end()
 	t.Logf("answered: %v; %d recordings were added", asked, load.added.Load())
 	for _, problem := range append(wrong, r.balance.problems()...) {
 		t.Error(problem)
 	}
-	w.settled(days...)
-	if n := w.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
+	f.settled(days...)
+	if n := f.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
 		t.Errorf("restarts count as %d failures or lapses of builds", n)
 	}
-	if n := w.number(`SELECT count(*) FROM (SELECT 1 FROM archives WHERE published_us IS NOT NULL GROUP BY tenant, day, hour, revision HAVING count(*) > 1) x`); n > 0 {
+	if n := f.number(`SELECT count(*) FROM (SELECT 1 FROM archives WHERE published_us IS NOT NULL GROUP BY tenant, day, hour, revision HAVING count(*) > 1) x`); n > 0 {
 		t.Errorf("%d revisions were published twice", n)
 	}
-	t.Logf("%d revisions were published", w.number(`SELECT count(*) FROM archives WHERE published_us IS NOT NULL`))
-	w.check(days...)
-	w.clean()
+	t.Logf("%d revisions were published", f.number(`SELECT count(*) FROM archives WHERE published_us IS NOT NULL`))
+	f.check(days...)
+	f.clean()
 }
 
 // TestRollingRestart restarts two processes of every role, one after the other, while clients of every
 // kind ask: none sees an error or a broken connection, and no build is lost.
 func TestRollingRestart(t *testing.T) {
-	w := newWorld(t)
-	days := w.smallNight()
-	r := w.replicas(w.slowServing())
-	w.settled(days...)
-	w.step("built")
-	load := w.crowd(days[0])
+	f := newFixture(t)
+	days := f.smallNight()
+	r := f.replicas(f.slowServing())
+	f.settled(days...)
+	f.step("built")
+	load := f.crowd(days[0])
 	load.moved()
-	r.roll(w.bin, load)
-	w.step("restarted")
+	r.roll(f.bin, load)
+	f.step("restarted")
 	r.settledUnder(load, days...)
-	w.step("checked")
+	f.step("checked")
 	for _, p := range r.roles {
 		p.term()
 		if strings.Contains(p.log.String(), "cut off") {
@@ -104,24 +104,24 @@ func TestRollingRestart(t *testing.T) {
 }
 
 // smallNight registers some hours of two tenants.
-func (w *world) smallNight() []day {
-	w.t.Helper()
-	w.tenant("acme", "beta")
-	yesterday := w.yesterday()
+func (f *fixture) smallNight() []day {
+	f.t.Helper()
+	f.tenant("acme", "beta")
+	yesterday := f.yesterday()
 	var list []recording
 	for hour := range 6 {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 60_000)...)
 		list = append(list, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: hour}, "r", 2, 20_000)...)
 	}
-	w.take(list)
+	f.take(list)
 	return []day{{"acme", yesterday}, {"beta", yesterday}}
 }
 
 // slowServing is the settings of processes that hand archives through themselves, from a store that
 // takes its time: so that a stop finds requests and builds running.
-func (w *world) slowServing() map[string]string {
-	w.t.Helper()
-	env := w.slowStore(3 * time.Millisecond)
+func (f *fixture) slowServing() map[string]string {
+	f.t.Helper()
+	env := f.slowStore(3 * time.Millisecond)
 	env["CALLVAULT_DOWNLOAD_MODE"], env["CALLVAULT_STOP_DELAY"], env["CALLVAULT_LEASE"] = "proxy", "600ms", fmt.Sprint(10*time.Minute)
 	return env
 }

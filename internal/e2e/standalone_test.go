@@ -15,29 +15,29 @@ import (
 )
 
 // newStandalone makes an installation with embedded parts; nothing runs yet.
-func newStandalone(t *testing.T) *world {
+func newStandalone(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{t: t, began: time.Now(), bin: testenv.Program(t), dir: t.TempDir(), apps: map[string]application{}}
-	w.env = map[string]string{
-		"CALLVAULT_DATA": filepath.Join(w.dir, "data"), "CALLVAULT_RECORDINGS_BUCKET": "recordings", "CALLVAULT_ARCHIVES_BUCKET": "archives",
+	f := &fixture{t: t, began: time.Now(), bin: testenv.Program(t), dir: t.TempDir(), apps: map[string]application{}}
+	f.env = map[string]string{
+		"CALLVAULT_DATA": filepath.Join(f.dir, "data"), "CALLVAULT_RECORDINGS_BUCKET": "recordings", "CALLVAULT_ARCHIVES_BUCKET": "archives",
 		"CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_PUBLIC_URL": "http://" + publicHost, "CALLVAULT_INTERNAL_TOKEN": internalToken,
 		"CALLVAULT_SCHEDULE": "0 0 * * *", "CALLVAULT_LEASE": "2s", "CALLVAULT_HEAL_INTERVAL": "1s", "CALLVAULT_LATE_DELAY": "200ms",
 	}
-	return w
+	return f
 }
 
 // standalone starts the process and looks into its parts.
-func (w *world) standalone() *process {
-	w.t.Helper()
-	p := w.startWith(nil, "standalone")
-	file := filepath.Join(w.env["CALLVAULT_DATA"], "run.json")
+func (f *fixture) standalone() *process {
+	f.t.Helper()
+	p := f.startWith(nil, "standalone")
+	file := filepath.Join(f.env["CALLVAULT_DATA"], "run.json")
 	info, err := os.Stat(file)
-	w.must(err)
+	f.must(err)
 	if info.Mode().Perm() != 0o600 {
-		w.t.Errorf("the runtime file has mode %v", info.Mode())
+		f.t.Errorf("the runtime file has mode %v", info.Mode())
 	}
 	text, err := os.ReadFile(file)
-	w.must(err)
+	f.must(err)
 	var run struct {
 		DatabaseURL string `json:"databaseUrl"`
 		Endpoint    string `json:"s3Endpoint"`
@@ -45,51 +45,51 @@ func (w *world) standalone() *process {
 		AccessKey   string `json:"s3AccessKey"`
 		SecretKey   string `json:"s3SecretKey"`
 	}
-	w.must(json.Unmarshal(text, &run))
-	w.objectStore(testenv.S3{Endpoint: run.Endpoint, Region: run.Region, AccessKey: run.AccessKey, SecretKey: run.SecretKey})
-	if w.cat == nil {
-		w.open(run.DatabaseURL)
+	f.must(json.Unmarshal(text, &run))
+	f.objectStore(testenv.S3{Endpoint: run.Endpoint, Region: run.Region, AccessKey: run.AccessKey, SecretKey: run.SecretKey})
+	if f.cat == nil {
+		f.open(run.DatabaseURL)
 	}
 	return p
 }
 
 // TestStandalone works with one process, beside it, and without it.
 func TestStandalone(t *testing.T) {
-	w := newStandalone(t)
-	p := w.standalone()
-	w.tenant("acme") // commands beside the running process
-	yesterday := w.yesterday()
+	f := newStandalone(t)
+	p := f.standalone()
+	f.tenant("acme") // commands beside the running process
+	yesterday := f.yesterday()
 	var list []recording
 	for hour := range 24 {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 50_000)...)
 	}
-	w.takeFiles(list)
-	if out := w.ok("archive", "--tenant", "acme", "--day", string(yesterday), "--wait"); !strings.Contains(out, "0 wait, 0 failed") {
+	f.takeFiles(list)
+	if out := f.ok("archive", "--tenant", "acme", "--day", string(yesterday), "--wait"); !strings.Contains(out, "0 wait, 0 failed") {
 		t.Errorf("archive --wait says %q", out)
 	}
-	w.check(day{"acme", yesterday})
-	second := w.run(nil, "standalone")
+	f.check(day{"acme", yesterday})
+	second := f.run(nil, "standalone")
 	if code := second.code(); code != 1 || !strings.Contains(second.log.String(), fmt.Sprintf("pid %d", p.cmd.Process.Pid)) ||
-		!strings.Contains(second.log.String(), w.env["CALLVAULT_DATA"]) {
+		!strings.Contains(second.log.String(), f.env["CALLVAULT_DATA"]) {
 		t.Errorf("a second standalone exited with %d and says %s", code, second.log)
 	}
-	w.clean()
+	f.clean()
 	p.term()
 	p.alone()
-	if _, err := os.Stat(filepath.Join(w.env["CALLVAULT_DATA"], "run.json")); err == nil {
+	if _, err := os.Stat(filepath.Join(f.env["CALLVAULT_DATA"], "run.json")); err == nil {
 		t.Error("the runtime file outlives the process")
 	}
 	// Without anybody running, commands run the parts themselves.
-	w.tenant("beta")
+	f.tenant("beta")
 	late := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 2, 1000)
 	late = append(late, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: 9}, "r", 2, 1000)...)
-	w.takeFiles(late)
+	f.takeFiles(late)
 	for _, tenant := range []string{"acme", "beta"} {
-		w.ok("archive", "--tenant", tenant, "--day", string(yesterday), "--wait")
+		f.ok("archive", "--tenant", tenant, "--day", string(yesterday), "--wait")
 	}
-	p = w.standalone()
-	w.check(day{"acme", yesterday}, day{"beta", yesterday})
-	if _, answer := w.askDay("acme", yesterday); answer.Links[9].Revision != 2 || answer.Links[8].Revision != 1 {
+	p = f.standalone()
+	f.check(day{"acme", yesterday}, day{"beta", yesterday})
+	if _, answer := f.askDay("acme", yesterday); answer.Links[9].Revision != 2 || answer.Links[8].Revision != 1 {
 		t.Errorf("hour 9 has revision %d and hour 8 has %d", answer.Links[9].Revision, answer.Links[8].Revision)
 	}
 	p.term()
@@ -99,17 +99,17 @@ func TestStandalone(t *testing.T) {
 // TestStandaloneWithoutItsCatalog: the embedded object store is nobody else's, so a new catalog takes it
 // over without being told.
 func TestStandaloneWithoutItsCatalog(t *testing.T) {
-	w := newStandalone(t)
-	w.ok("migrate", "up")
-	lost, err := filepath.Glob(filepath.Join(w.env["CALLVAULT_DATA"], "catalog.db*"))
-	w.must(err)
+	f := newStandalone(t)
+	f.ok("migrate", "up")
+	lost, err := filepath.Glob(filepath.Join(f.env["CALLVAULT_DATA"], "catalog.db*"))
+	f.must(err)
 	for _, path := range lost {
-		w.must(os.Remove(path))
+		f.must(os.Remove(path))
 	}
-	if out := w.ok("migrate", "up"); !strings.Contains(out, "taken over from installation ") {
+	if out := f.ok("migrate", "up"); !strings.Contains(out, "taken over from installation ") {
 		t.Errorf("migrate up says %q", out)
 	}
-	if out := w.ok("audit", "--from", "today", "--to", "today"); len(lost) == 0 || strings.Count(out, `"bucket.adopt"`) != 1 {
+	if out := f.ok("audit", "--from", "today", "--to", "today"); len(lost) == 0 || strings.Count(out, `"bucket.adopt"`) != 1 {
 		t.Errorf("%d files were lost, and the audit log says %s", len(lost), out)
 	}
 }
@@ -118,15 +118,15 @@ func TestStandaloneWithoutItsCatalog(t *testing.T) {
 // what was acknowledged is there, whatever happens.
 func TestKilledStandalone(t *testing.T) {
 	const kills = 6
-	w := newStandalone(t)
-	p := w.standalone()
-	w.tenant("acme")
-	yesterday := w.yesterday()
+	f := newStandalone(t)
+	p := f.standalone()
+	f.tenant("acme")
+	yesterday := f.yesterday()
 	for n := range kills {
 		for hour := range 24 {
 			for _, r := range spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, fmt.Sprintf("r%d", n), 1, 60_000) {
-				w.upload("acme", r.Key, r.body)
-				w.post("acme", r)
+				f.upload("acme", r.Key, r.body)
+				f.post("acme", r)
 			}
 		}
 		// Right after the last acknowledgement, or within the builds that follow.
@@ -134,11 +134,11 @@ func TestKilledStandalone(t *testing.T) {
 			time.Sleep(time.Duration(rand.IntN(800)) * time.Millisecond)
 		}
 		p.kill()
-		p = w.standalone()
+		p = f.standalone()
 	}
-	w.settled(day{"acme", yesterday})
-	w.check(day{"acme", yesterday})
-	w.clean()
+	f.settled(day{"acme", yesterday})
+	f.check(day{"acme", yesterday})
+	f.clean()
 	p.term()
 	p.alone()
 }

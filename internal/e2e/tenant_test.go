@@ -18,13 +18,13 @@ import (
 // publicHost stands in every link; client finds the API behind it wherever that listens today.
 const publicHost = "callvault.test"
 
-func (w *world) client() *http.Client {
+func (f *fixture) client() *http.Client {
 	dialer := &net.Dialer{}
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, // every process that serves may be another one by the next request
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address == publicHost+":80" {
-				address = w.api
+				address = f.api
 			}
 			return dialer.DialContext(ctx, network, address)
 		},
@@ -50,56 +50,56 @@ type link struct {
 	Missing  int     `json:"missingFileCount"`
 }
 
-func (w *world) request(method, target string, headers map[string]string, body io.Reader) (int, []byte) {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, target, body)
-	w.must(err)
+func (f *fixture) request(method, target string, headers map[string]string, body io.Reader) (int, []byte) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, target, body)
+	f.must(err)
 	for name, value := range headers {
 		req.Header.Set(name, value)
 	}
-	resp, err := w.client().Do(req)
-	w.must(err)
+	resp, err := f.client().Do(req)
+	f.must(err)
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	w.must(err)
+	f.must(err)
 	return resp.StatusCode, answer
 }
 
 // token asks for an access token of the tenant's application.
-func (w *world) token(tenant string) string {
-	w.t.Helper()
-	a := w.apps[tenant]
+func (f *fixture) token(tenant string) string {
+	f.t.Helper()
+	a := f.apps[tenant]
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"dataservice_external"}, "client_id": {a.ID}, "client_secret": {a.Secret}}
-	status, body := w.request(http.MethodPost, "http://"+publicHost+"/connect/token",
+	status, body := f.request(http.MethodPost, "http://"+publicHost+"/connect/token",
 		map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, strings.NewReader(form.Encode()))
 	var answer struct {
 		Token string `json:"access_token"`
 	}
 	if status != http.StatusOK || json.Unmarshal(body, &answer) != nil {
-		w.t.Fatalf("no token for %s: %d", tenant, status)
+		f.t.Fatalf("no token for %s: %d", tenant, status)
 	}
 	return answer.Token
 }
 
 // askDay asks for a day and gives the status and, for 200, the answer.
-func (w *world) askDay(tenant string, d domain.Day) (int, dayAnswer) {
-	w.t.Helper()
-	status, body := w.request(http.MethodGet, "http://"+publicHost+"/api/external/conversations/daily-audio-recordings/"+string(d),
-		map[string]string{"Authorization": "Bearer " + w.token(tenant)}, nil)
+func (f *fixture) askDay(tenant string, d domain.Day) (int, dayAnswer) {
+	f.t.Helper()
+	status, body := f.request(http.MethodGet, "http://"+publicHost+"/api/external/conversations/daily-audio-recordings/"+string(d),
+		map[string]string{"Authorization": "Bearer " + f.token(tenant)}, nil)
 	var answer dayAnswer
 	if status == http.StatusOK {
-		w.must(json.Unmarshal(body, &answer))
+		f.must(json.Unmarshal(body, &answer))
 	}
 	return status, answer
 }
 
 // download fetches a link without any header, as a browser would.
-func (w *world) download(target, name string) (path string, err error) {
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, target, nil)
+func (f *fixture) download(target, name string) (path string, err error) {
+	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		return "", err
 	}
-	resp, err := w.client().Do(req)
+	resp, err := f.client().Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -107,39 +107,39 @@ func (w *world) download(target, name string) (path string, err error) {
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("the link answers %s", resp.Status)
 	}
-	dir := filepath.Join(w.dir, "downloads")
+	dir := filepath.Join(f.dir, "downloads")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	f, err := os.Create(filepath.Join(dir, name))
+	file, err := os.Create(filepath.Join(dir, name))
 	if err != nil {
 		return "", err
 	}
-	if _, err := io.Copy(f, resp.Body); err != nil {
-		f.Close()
+	if _, err := io.Copy(file, resp.Body); err != nil {
+		file.Close()
 		return "", err
 	}
-	return f.Name(), f.Close()
+	return file.Name(), file.Close()
 }
 
 // upload sends audio through the ingest API.
-func (w *world) upload(tenant, key string, body []byte) {
-	w.t.Helper()
-	status, answer := w.request(http.MethodPut, "http://"+publicHost+"/api/ingest/v1/audio/"+key,
+func (f *fixture) upload(tenant, key string, body []byte) {
+	f.t.Helper()
+	status, answer := f.request(http.MethodPut, "http://"+publicHost+"/api/ingest/v1/audio/"+key,
 		map[string]string{"x-internal-token": internalToken, "x-organization-id": tenant}, strings.NewReader(string(body)))
 	if status != http.StatusOK && status != http.StatusCreated {
-		w.t.Fatalf("the upload of %s answered %d: %s", key, status, answer)
+		f.t.Fatalf("the upload of %s answered %d: %s", key, status, answer)
 	}
 }
 
 // post registers lines through the ingest API.
-func (w *world) post(tenant string, list ...recording) {
-	w.t.Helper()
-	status, answer := w.request(http.MethodPost, "http://"+publicHost+"/api/ingest/v1/records", map[string]string{
+func (f *fixture) post(tenant string, list ...recording) {
+	f.t.Helper()
+	status, answer := f.request(http.MethodPost, "http://"+publicHost+"/api/ingest/v1/records", map[string]string{
 		"x-internal-token": internalToken, "x-organization-id": tenant, "Content-Type": "application/x-ndjson",
 	}, strings.NewReader(string(lines(list))))
 	if status != http.StatusOK && status != http.StatusCreated && status != http.StatusAccepted {
-		w.t.Fatalf("registering answered %d: %s", status, answer)
+		f.t.Fatalf("registering answered %d: %s", status, answer)
 	}
-	w.truth.add(list...)
+	f.truth.add(list...)
 }

@@ -19,18 +19,18 @@ const (
 )
 
 // traced makes the processes send their spans to an address.
-func (w *world) traced(address string) {
-	w.env["OTEL_EXPORTER_OTLP_ENDPOINT"], w.env["OTEL_BSP_SCHEDULE_DELAY"] = address, "100"
-	w.env["CALLVAULT_ADMIN_TOKEN"], w.env["CALLVAULT_LOG_LEVEL"] = adminToken, "debug"
+func (f *fixture) traced(address string) {
+	f.env["OTEL_EXPORTER_OTLP_ENDPOINT"], f.env["OTEL_BSP_SCHEDULE_DELAY"] = address, "100"
+	f.env["CALLVAULT_ADMIN_TOKEN"], f.env["CALLVAULT_LOG_LEVEL"] = adminToken, "debug"
 }
 
 // rebuild asks for a day as an operator does.
-func (w *world) rebuild(d day, request string) {
-	w.t.Helper()
-	status, body := w.request(http.MethodPost, fmt.Sprintf("http://%s/api/admin/v1/tenants/%s/days/%s/rebuild", publicHost, d.tenant, d.day),
+func (f *fixture) rebuild(d day, request string) {
+	f.t.Helper()
+	status, body := f.request(http.MethodPost, fmt.Sprintf("http://%s/api/admin/v1/tenants/%s/days/%s/rebuild", publicHost, d.tenant, d.day),
 		map[string]string{"Authorization": "Bearer " + adminToken, "X-Request-Id": request}, strings.NewReader(`{"force":true}`))
 	if status != http.StatusOK && status != http.StatusAccepted {
-		w.t.Fatalf("the rebuild answered %d: %s", status, body)
+		f.t.Fatalf("the rebuild answered %d: %s", status, body)
 	}
 }
 
@@ -61,7 +61,7 @@ const askedHours = 10
 // TestTraces follows a night, then an operator's wish, through three processes, and looks for
 // secrets in all that was told of them.
 func TestTraces(t *testing.T) {
-	w, r := newWorld(t), newReceiver(t)
+	w, r := newFixture(t), newReceiver(t)
 	w.traced(r.URL)
 	w.tenant("acme", "beta")
 	yesterday := w.yesterday()
@@ -119,11 +119,11 @@ func TestTraces(t *testing.T) {
 }
 
 // askedTrace wants one trace from the operator's request to the commit.
-func (w *world) askedTrace(r *receiver, api, worker *process) {
-	w.t.Helper()
+func (f *fixture) askedTrace(r *receiver, api, worker *process) {
+	f.t.Helper()
 	requests := r.named("admin-api POST /api/admin/v1/tenants/{tenant}/days/{day}/rebuild", "")
 	if len(requests) != 1 || requests[0].about["callvault.request_id"] != "operator-1" || requests[0].roles != "api" {
-		w.t.Fatalf("the request's spans are %v", requests)
+		f.t.Fatalf("the request's spans are %v", requests)
 	}
 	root := requests[0]
 	for name, count := range map[string]int{
@@ -132,29 +132,29 @@ func (w *world) askedTrace(r *receiver, api, worker *process) {
 	} {
 		of := r.named(name, root.trace)
 		if len(of) != count {
-			w.t.Errorf("the request's trace has %d spans of %q, want %d", len(of), name, count)
+			f.t.Errorf("the request's trace has %d spans of %q, want %d", len(of), name, count)
 		}
 		for _, s := range of {
 			if !r.below(s, root) || name == "commit archive" && s.roles != "worker" {
-				w.t.Errorf("%q is not below the request: %v", name, s)
+				f.t.Errorf("%q is not below the request: %v", name, s)
 			}
 		}
 	}
 	build := r.named("build hour", root.trace)[0]
 	if build.about["callvault.tenant"] != "acme" || build.about["callvault.outcome"] != "archived" {
-		w.t.Errorf("the build tells %v", build.about)
+		f.t.Errorf("the build tells %v", build.about)
 	}
 	line := logged(api, "request", map[string]string{"request_id": "operator-1"})
 	if line["trace_id"] != root.trace || line["span_id"] != root.id {
-		w.t.Errorf("the request's line has the trace %v", line["trace_id"])
+		f.t.Errorf("the request's line has the trace %v", line["trace_id"])
 	}
 	line = logged(worker, "hour archived", map[string]string{"trace_id": root.trace})
 	if line["tenant"] != "acme" || line["day"] == nil || line["hour"] == nil || !strings.HasPrefix(fmt.Sprint(line["task"]), "h:acme:") {
-		w.t.Errorf("the build's line is %v", line)
+		f.t.Errorf("the build's line is %v", line)
 	}
 	line = logged(api, "request", map[string]string{"family": "recordings", "tenant": "acme"})
 	if line["trace_id"] == nil {
-		w.t.Errorf("a tenant's request is %v", line)
+		f.t.Errorf("a tenant's request is %v", line)
 	}
 }
 
@@ -195,19 +195,19 @@ func TestNightWithoutAReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	w := newStandalone(t)
-	w.traced("http://" + silent.Addr().String())
-	w.env["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
-	p := w.standalone()
-	w.tenant("acme")
-	yesterday := w.yesterday()
+	f := newStandalone(t)
+	f.traced("http://" + silent.Addr().String())
+	f.env["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
+	p := f.standalone()
+	f.tenant("acme")
+	yesterday := f.yesterday()
 	var list []recording
 	for hour := range 24 {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 5000)...)
 	}
-	w.takeFiles(list)
-	w.settled(day{"acme", yesterday})
-	w.check(day{"acme", yesterday})
+	f.takeFiles(list)
+	f.settled(day{"acme", yesterday})
+	f.check(day{"acme", yesterday})
 	p.await(p.log, "traces cannot be sent")
 	p.term()
 	p.alone()

@@ -24,52 +24,52 @@ func steps() map[string]string {
 
 // nextVersion builds the program of the version to come: today's with further steps, which it does
 // not start without.
-func (w *world) nextVersion() string {
-	w.t.Helper()
+func (f *fixture) nextVersion() string {
+	f.t.Helper()
 	root, err := filepath.Abs("../..")
-	w.must(err)
-	dir := w.t.TempDir()
+	f.must(err)
+	dir := f.t.TempDir()
 	replace := map[string]string{}
 	for name, text := range steps() {
 		file := filepath.Join(dir, filepath.Base(name))
-		w.must(os.WriteFile(file, []byte(text), 0o600))
+		f.must(os.WriteFile(file, []byte(text), 0o600))
 		replace[filepath.Join(root, "internal/catalog/migrations", name)] = file
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	w.must(err)
-	w.must(os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
-	return testenv.Build(w.t, root, "-overlay="+filepath.Join(dir, "overlay.json"))
+	f.must(err)
+	f.must(os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
+	return testenv.Build(f.t, root, "-overlay="+filepath.Join(dir, "overlay.json"))
 }
 
 // TestUpgrade brings a running installation to the next version: its steps are taken while replicas of
 // this version serve and build, then these are replaced one after the other. Nobody sees an error.
 func TestUpgrade(t *testing.T) {
-	w := newWorld(t)
-	next := w.nextVersion()
-	w.step("the next version is built")
-	days := w.smallNight()
-	r := w.replicas(w.slowServing())
-	w.settled(days...)
-	load := w.crowd(days[0])
+	f := newFixture(t)
+	next := f.nextVersion()
+	f.step("the next version is built")
+	days := f.smallNight()
+	r := f.replicas(f.slowServing())
+	f.settled(days...)
+	load := f.crowd(days[0])
 	load.moved()
-	early := w.launch(next, nil, "run", "api")
+	early := f.launch(next, nil, "run", "api")
 	if code := early.code(); code != 1 || !strings.Contains(early.log.String(), "callvault migrate up") {
 		t.Errorf("the next version on this schema exits with %d: %s", code, early.log)
 	}
 	// Somebody's long query stands in the way of the first step; two run the steps at once.
-	reader, err := w.db.BeginTx(t.Context(), nil)
-	w.must(err)
+	reader, err := f.db.BeginTx(t.Context(), nil)
+	f.must(err)
 	_, err = reader.ExecContext(t.Context(), `SELECT count(*) FROM days`)
-	w.must(err)
-	up := []*process{w.launch(next, nil, "migrate", "up", "--json"), w.launch(next, nil, "migrate", "up", "--json")}
+	f.must(err)
+	up := []*process{f.launch(next, nil, "migrate", "up", "--json"), f.launch(next, nil, "migrate", "up", "--json")}
 	eventually(t, "a step waits for its lock", func(context.Context) string {
-		if w.number(`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'days'::regclass`) == 0 {
+		if f.number(`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'days'::regclass`) == 0 {
 			return "none does"
 		}
 		return ""
 	})
 	load.moved()
-	w.must(reader.Rollback())
+	f.must(reader.Rollback())
 	taken := 0
 	for _, p := range up {
 		var done struct {
@@ -83,10 +83,10 @@ func TestUpgrade(t *testing.T) {
 	if taken != len(steps()) {
 		t.Errorf("%d steps were taken, want %d", taken, len(steps()))
 	}
-	w.step("migrated")
+	f.step("migrated")
 	load.moved()
 	// A process of this version may start once more: a roll back needs no step back.
-	back := w.launch(w.bin, nil, "run", "api")
+	back := f.launch(f.bin, nil, "run", "api")
 	address := back.serving()
 	eventually(t, "this version is ready on the next one's schema", func(ctx context.Context) string {
 		if !readyAt(ctx, address) {
@@ -96,7 +96,7 @@ func TestUpgrade(t *testing.T) {
 	})
 	back.term()
 	r.roll(next, load)
-	w.step("replaced")
+	f.step("replaced")
 	r.settledUnder(load, days...)
-	w.step("checked")
+	f.step("checked")
 }

@@ -43,10 +43,10 @@ func prompts(t *testing.T, most int) map[string][]byte {
 // TestVoice takes a day of real telephone voice through the whole product: files and lines by
 // `import --audio`, the night's plan, the API, the download.
 func TestVoice(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	tenants := []string{"acme", "beta-2", "gamma_3"}
-	w.tenant(tenants...)
-	yesterday := w.yesterday()
+	f.tenant(tenants...)
+	yesterday := f.yesterday()
 	var list []recording
 	clips := prompts(t, 240)
 	for i, name := range slices.Sorted(maps.Keys(clips)) {
@@ -54,14 +54,14 @@ func TestVoice(t *testing.T) {
 		at := yesterday.Start().Add(time.Duration(i*7919%86400) * time.Second)
 		list = append(list, say(tenants[i%3], key, at, clips[name]))
 	}
-	w.start("api,scheduler,worker")
-	w.takeFiles(list)
-	days := slices.Collect(maps.Keys(w.truth.days()))
-	w.settled(days...)
-	w.check(days...)
-	w.clean()
-	unpack(t, filepath.Join(w.dir, "downloads"))
-	w.checkerSees(days)
+	f.start("api,scheduler,worker")
+	f.takeFiles(list)
+	days := slices.Collect(maps.Keys(f.truth.days()))
+	f.settled(days...)
+	f.check(days...)
+	f.clean()
+	unpack(t, filepath.Join(f.dir, "downloads"))
+	f.checkerSees(days)
 }
 
 // unpack has another program read every ZIP.
@@ -80,13 +80,13 @@ func unpack(t *testing.T, dir string) {
 
 // checkerSees makes the ground truth wrong in every way that an archive could be, and wants a
 // complaint about each.
-func (w *world) checkerSees(days []day) {
-	w.t.Helper()
-	good := w.truth.snapshot()
+func (f *fixture) checkerSees(days []day) {
+	f.t.Helper()
+	good := f.truth.snapshot()
 	key := slices.Sorted(maps.Keys(good))[0]
 	held := map[day]map[string][]archived{}
 	for _, d := range days {
-		held[d], _ = w.fetch(d)
+		held[d], _ = f.fetch(d)
 	}
 	for what, lie := range map[string]func(all map[string]recording, r recording){
 		"a file is left out":           func(all map[string]recording, r recording) { r.Key += "x"; all[r.Key] = r },
@@ -105,30 +105,30 @@ func (w *world) checkerSees(days []day) {
 			seen += len(compare(files, of(all, d)))
 		}
 		if seen == 0 {
-			w.t.Errorf("the checker does not see %s", what)
+			f.t.Errorf("the checker does not see %s", what)
 		}
 	}
-	w.leaves()
+	f.leaves()
 }
 
 // leaves leaves an object and an upload behind and wants a complaint about each.
-func (w *world) leaves() {
-	w.t.Helper()
-	ctx, bucket := w.t.Context(), w.env["CALLVAULT_ARCHIVES_BUCKET"]
-	_, err := w.s3.PutObject(ctx, bucket, "acme/stray.zip", strings.NewReader("x"), 1, minio.PutObjectOptions{})
-	w.must(err)
-	if len(w.leftovers()) != 1 {
-		w.t.Error("the checker does not see a stray object")
+func (f *fixture) leaves() {
+	f.t.Helper()
+	ctx, bucket := f.t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"]
+	_, err := f.s3.PutObject(ctx, bucket, "acme/stray.zip", strings.NewReader("x"), 1, minio.PutObjectOptions{})
+	f.must(err)
+	if len(f.leftovers()) != 1 {
+		f.t.Error("the checker does not see a stray object")
 	}
-	w.must(w.s3.RemoveObject(ctx, bucket, "acme/stray.zip", minio.RemoveObjectOptions{}))
-	core := minio.Core{Client: w.s3}
-	for key := range w.archiveRows() {
+	f.must(f.s3.RemoveObject(ctx, bucket, "acme/stray.zip", minio.RemoveObjectOptions{}))
+	core := minio.Core{Client: f.s3}
+	for key := range f.archiveRows() {
 		_, err := core.NewMultipartUpload(ctx, bucket, key, minio.PutObjectOptions{})
-		w.must(err)
+		f.must(err)
 		break
 	}
-	if len(w.leftovers()) != 1 {
-		w.t.Error("the checker does not see a stray upload")
+	if len(f.leftovers()) != 1 {
+		f.t.Error("the checker does not see a stray upload")
 	}
 }
 
@@ -149,30 +149,30 @@ func other(tenant string) string {
 
 // TestTwoOfEach runs two workers and two schedulers at once: every hour is published once.
 func TestTwoOfEach(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", "beta")
-	yesterday := w.yesterday()
+	f := newFixture(t)
+	f.tenant("acme", "beta")
+	yesterday := f.yesterday()
 	var list []recording
 	for hour := range 24 {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 6, 3000)...)
 		list = append(list, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: hour}, "r", 2, 3000)...)
 	}
-	w.take(list)
-	w.start("api")
-	roles := []*process{w.start("scheduler"), w.start("worker"), w.start("scheduler"), w.start("worker")}
+	f.take(list)
+	f.start("api")
+	roles := []*process{f.start("scheduler"), f.start("worker"), f.start("scheduler"), f.start("worker")}
 	days := []day{{"acme", yesterday}, {"beta", yesterday}}
-	w.settled(days...)
-	w.check(days...)
+	f.settled(days...)
+	f.check(days...)
 	for _, d := range days {
-		revisions := w.revisions(d)
+		revisions := f.revisions(d)
 		if len(revisions) != 24 || slices.Max(revisions) != 1 {
 			t.Errorf("%s has the revisions %v, want 24 times 1", d.tenant, revisions)
 		}
 	}
-	if n := w.number(`SELECT count(*) FROM archives`); n != 48 {
+	if n := f.number(`SELECT count(*) FROM archives`); n != 48 {
 		t.Errorf("%d archives were begun for 48 hours", n)
 	}
-	w.clean()
+	f.clean()
 	for _, p := range roles {
 		p.term()
 	}

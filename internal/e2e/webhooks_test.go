@@ -89,18 +89,18 @@ func (h *hooked) set(hang bool) {
 }
 
 // hook makes a webhook of a tenant.
-func (w *world) hook(h *hooked, tenant string) {
-	w.t.Helper()
+func (f *fixture) hook(h *hooked, tenant string) {
+	f.t.Helper()
 	var made struct {
 		Secret string `json:"secret"`
 	}
-	w.must(json.Unmarshal([]byte(w.ok("webhook", "create", "--tenant", tenant, "--url", h.URL+"/callvault", "--json")), &made))
+	f.must(json.Unmarshal([]byte(f.ok("webhook", "create", "--tenant", tenant, "--url", h.URL+"/callvault", "--json")), &made))
 	h.secret = made.Secret
 }
 
-func (w *world) until(what string, done func() bool) {
-	w.t.Helper()
-	eventually(w.t, what, func(context.Context) string {
+func (f *fixture) until(what string, done func() bool) {
+	f.t.Helper()
+	eventually(f.t, what, func(context.Context) string {
 		if !done() {
 			return "it has not"
 		}
@@ -110,29 +110,29 @@ func (w *world) until(what string, done func() bool) {
 
 // TestStandaloneWebhooks: a night in one process is told of once, and so is a late recording.
 func TestStandaloneWebhooks(t *testing.T) {
-	w := newStandalone(t)
-	w.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
-	w.env["CALLVAULT_MASTER_KEY"] = "a master key of a good length, for tests"
+	f := newStandalone(t)
+	f.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
+	f.env["CALLVAULT_MASTER_KEY"] = "a master key of a good length, for tests"
 	h := newHooked(t)
-	p := w.standalone()
-	yesterday := w.yesterday()
+	p := f.standalone()
+	yesterday := f.yesterday()
 	p.term()
-	w.tenant("acme")
-	w.hook(h, "acme")
+	f.tenant("acme")
+	f.hook(h, "acme")
 	list := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "r", 3, 5000)
 	list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 17}, "r", 4, 5000)...)
-	w.takeFiles(list)
-	p = w.standalone()
-	w.until("the day's event has come", func() bool { return len(h.of("day.completed", yesterday)) > 0 })
+	f.takeFiles(list)
+	p = f.standalone()
+	f.until("the day's event has come", func() bool { return len(h.of("day.completed", yesterday)) > 0 })
 	if e := h.of("day.completed", yesterday)[0]; e.Data.Files != 7 {
 		t.Errorf("it tells of %d files, want 7", e.Data.Files)
 	}
-	w.takeFiles(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 1, 5000))
-	w.until("the hour's event has come", func() bool { return len(h.of("hour.rebuilt", yesterday)) > 0 })
+	f.takeFiles(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 1, 5000))
+	f.until("the hour's event has come", func() bool { return len(h.of("hour.rebuilt", yesterday)) > 0 })
 	if e := h.of("hour.rebuilt", yesterday)[0]; e.Data.Hour != "09" || e.Data.Written != 2 {
 		t.Errorf("it tells of %+v", e.Data)
 	}
-	w.check(day{"acme", yesterday})
+	f.check(day{"acme", yesterday})
 	p.term()
 	p.alone()
 	if n := len(h.of("day.completed", yesterday)); n != 1 {
@@ -142,31 +142,31 @@ func TestStandaloneWebhooks(t *testing.T) {
 
 // TestKilledDeliverer kills a worker while a receiver thinks: another one sends the same event.
 func TestKilledDeliverer(t *testing.T) {
-	w := newWorld(t)
-	w.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
+	f := newFixture(t)
+	f.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
 	h := newHooked(t)
 	h.set(true)
-	w.tenant("acme")
-	w.hook(h, "acme")
-	yesterday := w.yesterday()
-	w.take(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "r", 3, 5000))
-	w.start("api,scheduler")
-	worker := w.start("worker")
-	w.until("the event has come", func() bool { return len(h.of("day.completed", yesterday)) == 1 })
+	f.tenant("acme")
+	f.hook(h, "acme")
+	yesterday := f.yesterday()
+	f.take(spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "r", 3, 5000))
+	f.start("api,scheduler")
+	worker := f.start("worker")
+	f.until("the event has come", func() bool { return len(h.of("day.completed", yesterday)) == 1 })
 	worker.kill()
 	h.set(false)
-	w.start("worker")
-	w.start("worker")
-	w.jump(90 * time.Second) // the claim of the dead lapses
-	w.until("the event has come again", func() bool { return len(h.of("day.completed", yesterday)) == 2 })
+	f.start("worker")
+	f.start("worker")
+	f.jump(90 * time.Second) // the claim of the dead lapses
+	f.until("the event has come again", func() bool { return len(h.of("day.completed", yesterday)) == 2 })
 	told := h.of("day.completed", yesterday)
 	if told[0].id != told[1].id || told[0].id == "" {
 		t.Errorf("the ids are %q and %q", told[0].id, told[1].id)
 	}
-	w.until("nothing waits", func() bool {
-		return w.number(`SELECT count(*) FROM webhook_deliveries WHERE state <> 'delivered'`) == 0
+	f.until("nothing waits", func() bool {
+		return f.number(`SELECT count(*) FROM webhook_deliveries WHERE state <> 'delivered'`) == 0
 	})
-	if n := w.number(`SELECT count(*) FROM webhook_events WHERE type = 'day.completed' AND payload LIKE '%' || $1 || '%'`, string(yesterday)); n != 1 {
+	if n := f.number(`SELECT count(*) FROM webhook_events WHERE type = 'day.completed' AND payload LIKE '%' || $1 || '%'`, string(yesterday)); n != 1 {
 		t.Errorf("%d events of one day", n)
 	}
 }

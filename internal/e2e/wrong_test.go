@@ -54,9 +54,9 @@ func TestRolesWithoutSettings(t *testing.T) {
 
 // TestRolesWithoutSchema starts roles on a catalog that nobody migrated: they say so.
 func TestRolesWithoutSchema(t *testing.T) {
-	w := newWorld(t)
-	w.env["CALLVAULT_DATABASE_URL"] = testenv.Postgres(t)
-	p := launch(t, w.bin, w.dir, w.env, nil, "worker")
+	f := newFixture(t)
+	f.env["CALLVAULT_DATABASE_URL"] = testenv.Postgres(t)
+	p := launch(t, f.bin, f.dir, f.env, nil, "worker")
 	if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "migrate up") {
 		t.Errorf("exit code %d, and it says:\n%s", code, p.log)
 	}
@@ -65,12 +65,12 @@ func TestRolesWithoutSchema(t *testing.T) {
 // TestTwoInstallationsOfOneBucket gives two catalogs one archives bucket: each takes a prefix, and none
 // takes the other's, unless it is told that the other one is lost.
 func TestTwoInstallationsOfOneBucket(t *testing.T) {
-	w := newWorld(t)
-	other := maps.Clone(w.env)
-	other["CALLVAULT_DATABASE_URL"], other["CALLVAULT_RECORDINGS_BUCKET"] = "sqlite://"+filepath.Join(w.dir, "other.db"), testenv.BucketName("recordings")
+	f := newFixture(t)
+	other := maps.Clone(f.env)
+	other["CALLVAULT_DATABASE_URL"], other["CALLVAULT_RECORDINGS_BUCKET"] = "sqlite://"+filepath.Join(f.dir, "other.db"), testenv.BucketName("recordings")
 	run := func(want int, says string, args ...string) {
 		t.Helper()
-		p := launch(t, w.bin, w.dir, other, nil, args...)
+		p := launch(t, f.bin, f.dir, other, nil, args...)
 		if code := p.code(); code != want || !strings.Contains(p.out.String()+p.log.String(), says) {
 			t.Errorf("callvault %s exited with %d, want %d and %q: %s%s", strings.Join(args, " "), code, want, says, p.out, p.log)
 		}
@@ -85,11 +85,11 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	delete(other, "CALLVAULT_ARCHIVES_PREFIX")
 	run(0, "taken over from installation ", "migrate", "up", "--adopt-bucket") // the first one's catalog is lost
 	run(0, "", "migrate", "up")
-	p := launch(t, w.bin, w.dir, other, nil, "audit", "--from", "today", "--to", "today")
+	p := launch(t, f.bin, f.dir, other, nil, "audit", "--from", "today", "--to", "today")
 	if code := p.code(); code != 0 || strings.Count(p.out.String(), `"bucket.adopt"`) != 1 {
 		t.Errorf("the audit log says %s %s", p.out, p.log)
 	}
-	if code := w.run(nil, "scheduler").code(); code != 1 {
+	if code := f.run(nil, "scheduler").code(); code != 1 {
 		t.Errorf("the one whose bucket was taken over exits with %d", code)
 	}
 }
@@ -98,14 +98,14 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 // they end as they would have at the start: the archives bucket is another installation's by now, or
 // nobody's. Until then nothing is written there.
 func TestRolesWithoutTheirStore(t *testing.T) {
-	w := newWorld(t)
-	days := w.smallNight()
-	bucket, key := w.env["CALLVAULT_ARCHIVES_BUCKET"], "callvault/installation"
-	object, err := w.s3.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
-	w.must(err)
+	f := newFixture(t)
+	days := f.smallNight()
+	bucket, key := f.env["CALLVAULT_ARCHIVES_BUCKET"], "callvault/installation"
+	object, err := f.s3.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
+	f.must(err)
 	own, err := io.ReadAll(object)
-	w.must(err)
-	proxy := testenv.NewProxy(t, w.env["CALLVAULT_S3_ENDPOINT"])
+	f.must(err)
+	proxy := testenv.NewProxy(t, f.env["CALLVAULT_S3_ENDPOINT"])
 	for _, c := range []struct{ marker, says string }{
 		{`{"installation":"another"}`, "names another installation"},
 		{"", "run: callvault migrate up"},
@@ -114,19 +114,19 @@ func TestRolesWithoutTheirStore(t *testing.T) {
 		proxy.Cut()
 		var roles []*process
 		for _, role := range []string{"scheduler", "worker", "api"} {
-			roles = append(roles, w.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", role))
+			roles = append(roles, f.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", role))
 		}
 		if c.marker == "" {
-			w.must(w.s3.RemoveObject(t.Context(), bucket, key, minio.RemoveObjectOptions{}))
+			f.must(f.s3.RemoveObject(t.Context(), bucket, key, minio.RemoveObjectOptions{}))
 		} else {
-			_, err := w.s3.PutObject(t.Context(), bucket, key, strings.NewReader(c.marker), int64(len(c.marker)), minio.PutObjectOptions{})
-			w.must(err)
+			_, err := f.s3.PutObject(t.Context(), bucket, key, strings.NewReader(c.marker), int64(len(c.marker)), minio.PutObjectOptions{})
+			f.must(err)
 		}
 		proxy.Restore()
 		if c.says == "" {
-			w.settled(days...)
+			f.settled(days...)
 			eventually(t, "the API is ready", func(ctx context.Context) string {
-				if !readyAt(ctx, w.api) {
+				if !readyAt(ctx, f.api) {
 					return "it is not"
 				}
 				return ""
@@ -141,7 +141,7 @@ func TestRolesWithoutTheirStore(t *testing.T) {
 				t.Errorf("%s exits with %d and says %s", p.name, code, p.log)
 			}
 		}
-		if list := w.objects(); len(list) > 0 {
+		if list := f.objects(); len(list) > 0 {
 			t.Errorf("written into a bucket whose marker is %q: %v", c.marker, list)
 		}
 	}
@@ -149,11 +149,11 @@ func TestRolesWithoutTheirStore(t *testing.T) {
 
 // TestWrongInput sends lines and arguments that are not right.
 func TestWrongInput(t *testing.T) {
-	w := newWorld(t)
-	w.tenant("acme", "beta")
-	yesterday := w.yesterday()
+	f := newFixture(t)
+	f.tenant("acme", "beta")
+	yesterday := f.yesterday()
 	good := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 4}, "good", 3, 100)
-	w.registered(good)
+	f.registered(good)
 	next := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 5}, "next", 4, 100)
 	for what, bad := range map[string]string{
 		"no JSON":              `{"kind":"recording"`,
@@ -167,15 +167,15 @@ func TestWrongInput(t *testing.T) {
 	} {
 		bad = strings.TrimSuffix(bad, "\n")
 		body := fmt.Sprintf("%s%s\n%s", lines(next[:2]), bad, lines(next[2:]))
-		p := w.run([]byte(body), "import", "--tenant", "acme", "-")
+		p := f.run([]byte(body), "import", "--tenant", "acme", "-")
 		if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "line 3") {
 			t.Errorf("%s: exit code %d, and it says:\n%s", what, code, p.log)
 		}
-		if n := w.number(`SELECT count(*) FROM recordings`); n != 3 {
+		if n := f.number(`SELECT count(*) FROM recordings`); n != 3 {
 			t.Errorf("%s: %d recordings are stored, want the 3 from before", what, n)
 		}
 	}
-	p := w.run(lines(good), "import", "--tenant", "beta", "-")
+	p := f.run(lines(good), "import", "--tenant", "beta", "-")
 	if code := p.code(); code != 1 || !strings.Contains(p.log.String(), "line 1") || strings.Contains(p.log.String(), "acme") {
 		t.Errorf("another tenant's key: exit code %d, and it says:\n%s", code, p.log)
 	}
@@ -192,7 +192,7 @@ func TestWrongInput(t *testing.T) {
 		"1 bad id":       {"tenant", "create", "a/b"},
 		"1 retention":    {"tenant", "set", "acme", "--retention-days", "0"},
 	} {
-		p := w.run(lines(next[:1]), args...)
+		p := f.run(lines(next[:1]), args...)
 		if code := p.code(); code != int(what[0]-'0') || p.log.String() == "" {
 			t.Errorf("%s: callvault %s exited with %d: %s", what, strings.Join(args, " "), code, p.log)
 		}
@@ -200,7 +200,7 @@ func TestWrongInput(t *testing.T) {
 			t.Errorf("%s: the message is not for people: %s", what, p.log)
 		}
 	}
-	if n := w.number(`SELECT count(*) FROM recordings`); n != 3 {
+	if n := f.number(`SELECT count(*) FROM recordings`); n != 3 {
 		t.Errorf("%d recordings are stored, want the 3 from before", n)
 	}
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
-// world is metrics over parts that answer what the test wants.
-type world struct {
+// fixture is metrics over parts that answer what the test wants.
+type fixture struct {
 	*testing.T
 	metrics  *metrics.Metrics
 	logs     *observer.ObservedLogs
@@ -36,65 +36,65 @@ type world struct {
 	stats    queue.Stats
 }
 
-func (w *world) Standing(context.Context) (catalog.Standing, error) {
-	w.reads++
-	return w.standing, w.broken
+func (f *fixture) Standing(context.Context) (catalog.Standing, error) {
+	f.reads++
+	return f.standing, f.broken
 }
 
-func (w *world) Stats(context.Context) (queue.Stats, error) { return w.stats, nil }
+func (f *fixture) Stats(context.Context) (queue.Stats, error) { return f.stats, nil }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	core, logs := observer.New(zap.WarnLevel)
-	w := &world{T: t, logs: logs, at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	w.metrics = metrics.New("v1.2.3", func() time.Time { return w.at }, zap.New(core))
-	w.metrics.Downloads()
-	w.metrics.Builds()
-	w.metrics.Passes()
-	w.metrics.Standing(w, w)
-	w.metrics.Checks(func(context.Context) map[string]bool { return map[string]bool{"catalog": true, "queue": false} })
-	w.metrics.Connections(func() map[string]sql.DBStats {
+	f := &fixture{T: t, logs: logs, at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	f.metrics = metrics.New("v1.2.3", func() time.Time { return f.at }, zap.New(core))
+	f.metrics.Downloads()
+	f.metrics.Builds()
+	f.metrics.Passes()
+	f.metrics.Standing(f, f)
+	f.metrics.Checks(func(context.Context) map[string]bool { return map[string]bool{"catalog": true, "queue": false} })
+	f.metrics.Connections(func() map[string]sql.DBStats {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
-	w.standing = catalog.Standing{Now: w.at, Tenants: 3, Due: 2, OldestDue: w.at.Add(-90 * time.Second), MissingFiles: 7,
+	f.standing = catalog.Standing{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
 		Yesterday: catalog.DaysStanding{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysStanding{Failed: 1}, Webhooks: catalog.WebhooksStanding{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
-	w.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
+	f.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
-	return w
+	return f
 }
 
 // scrape gives the numbers as Prometheus gets them.
-func (w *world) scrape() string {
-	w.Helper()
+func (f *fixture) scrape() string {
+	f.Helper()
 	a := httptest.NewRecorder()
-	w.metrics.Handler()(a, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	f.metrics.Handler()(a, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if a.Code != http.StatusOK {
-		w.Fatalf("%d: %s", a.Code, a.Body)
+		f.Fatalf("%d: %s", a.Code, a.Body)
 	}
 	return a.Body.String()
 }
 
 // says fails unless every line is among the numbers.
-func (w *world) says(lines ...string) {
-	w.Helper()
-	text := w.scrape()
+func (f *fixture) says(lines ...string) {
+	f.Helper()
+	text := f.scrape()
 	for _, line := range lines {
 		if !strings.Contains(text, line+"\n") {
 			name, _, _ := strings.Cut(line, "{")
 			name, _, _ = strings.Cut(name, " ")
-			w.Errorf("%q is not told, but:\n%s", line, strings.Join(regexp.MustCompile(`(?m)^`+name+`.*$`).FindAllString(text, -1), "\n"))
+			f.Errorf("%q is not told, but:\n%s", line, strings.Join(regexp.MustCompile(`(?m)^`+name+`.*$`).FindAllString(text, -1), "\n"))
 		}
 	}
 }
 
 func TestRequests(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	const route = "/days/{utcDay}/{hour}/download"
 	for _, status := range []int{200, 206, 206, 302, 429, 403, 500} {
-		w.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "GET", Status: status, Bytes: 100, Took: time.Second})
+		f.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "GET", Status: status, Bytes: 100, Took: time.Second})
 	}
-	w.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "HEAD", Status: 200})
-	w.metrics.Request(metrics.Request{Family: "none", Method: "INVENTED", Status: 0})
-	w.says(
+	f.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "HEAD", Status: 200})
+	f.metrics.Request(metrics.Request{Family: "none", Method: "INVENTED", Status: 0})
+	f.says(
 		`callvault_downloads_total{outcome="whole"} 1`, `callvault_downloads_total{outcome="part"} 2`, `callvault_downloads_total{outcome="redirect"} 1`,
 		`callvault_downloads_total{outcome="limited"} 1`, `callvault_downloads_total{outcome="refused"} 1`, `callvault_downloads_total{outcome="failed"} 1`,
 		`callvault_http_limited_requests_total{family="recordings",route="`+route+`"} 1`,
@@ -104,16 +104,16 @@ func TestRequests(t *testing.T) {
 }
 
 func TestWork(t *testing.T) {
-	w := newWorld(t)
-	w.metrics.Built(metrics.Build{Took: 2 * time.Second, Size: 3 << 20, Files: 30, Missing: 1})
-	w.metrics.Built(metrics.Build{Took: time.Second})
-	w.metrics.Built(metrics.Build{Kind: domain.KindStalled, Took: time.Minute, Size: 9})
-	w.metrics.DeletionRefused()
-	w.metrics.Pass(plan.Report{Planned: 2, Dispatched: 5, NextFiring: w.at.Add(time.Hour)}, nil)
-	w.metrics.Pass(plan.Report{Released: 1}, errors.New("no catalog"))
-	w.metrics.Store(objstore.Observed{Operation: "get", Outcome: "2xx", Took: time.Millisecond})
-	w.metrics.Catalog(catalog.Observed{Operation: "write", Outcome: "unavailable", Took: time.Millisecond})
-	w.says(
+	f := newFixture(t)
+	f.metrics.Built(metrics.Build{Took: 2 * time.Second, Size: 3 << 20, Files: 30, Missing: 1})
+	f.metrics.Built(metrics.Build{Took: time.Second})
+	f.metrics.Built(metrics.Build{Kind: domain.KindStalled, Took: time.Minute, Size: 9})
+	f.metrics.DeletionRefused()
+	f.metrics.Pass(plan.Report{Planned: 2, Dispatched: 5, NextFiring: f.at.Add(time.Hour)}, nil)
+	f.metrics.Pass(plan.Report{Released: 1}, errors.New("no catalog"))
+	f.metrics.Store(objstore.Observed{Operation: "get", Outcome: "2xx", Took: time.Millisecond})
+	f.metrics.Catalog(catalog.Observed{Operation: "write", Outcome: "unavailable", Took: time.Millisecond})
+	f.says(
 		`callvault_build_duration_seconds_count{outcome="archived"} 2`, `callvault_build_duration_seconds_count{outcome="stalled"} 1`,
 		`callvault_archive_size_bytes_count 1`, `callvault_archived_bytes_total 3.145728e+06`, `callvault_archived_files_total 30`,
 		`callvault_archived_missing_files_total 1`, `callvault_refused_deletions_total 1`,
@@ -127,8 +127,8 @@ func TestWork(t *testing.T) {
 
 // TestStanding reads when somebody asks, and not too often.
 func TestStanding(t *testing.T) {
-	w := newWorld(t)
-	w.says(
+	f := newFixture(t)
+	f.says(
 		`callvault_tenants 3`, `callvault_archives{day="yesterday",state="available"} 40`, `callvault_archives{day="yesterday",state="pending"} 8`,
 		`callvault_archives{day="other",state="failed"} 1`, `callvault_incomplete_nights{day="yesterday"} 1`, `callvault_planned_nights 2`,
 		`callvault_due_archives 2`, `callvault_oldest_due_age_seconds 90`, `callvault_oldest_build_age_seconds 0`, `callvault_missing_files 7`,
@@ -140,64 +140,64 @@ func TestStanding(t *testing.T) {
 		`callvault_up{part="catalog"} 1`, `callvault_up{part="queue"} 0`,
 		`callvault_catalog_connections{pool="write",state="in_use"} 2`, `callvault_catalog_connections_max{pool="write"} 24`,
 		`callvault_collector_up{collector="standing"} 1`, `callvault_collector_up{collector="queue"} 1`)
-	w.at = w.at.Add(9 * time.Second)
-	w.scrape()
-	if w.reads != 1 {
-		t.Errorf("the catalog was read %d times within ten seconds", w.reads)
+	f.at = f.at.Add(9 * time.Second)
+	f.scrape()
+	if f.reads != 1 {
+		t.Errorf("the catalog was read %d times within ten seconds", f.reads)
 	}
-	w.at = w.at.Add(time.Second)
-	w.scrape()
-	if w.reads != 2 {
-		t.Errorf("after ten seconds the catalog was read %d times", w.reads)
+	f.at = f.at.Add(time.Second)
+	f.scrape()
+	if f.reads != 2 {
+		t.Errorf("after ten seconds the catalog was read %d times", f.reads)
 	}
 }
 
 // TestPartAway leaves out what can't be read, and nothing else, and says so once.
 func TestPartAway(t *testing.T) {
-	w := newWorld(t)
-	w.broken = domain.Errorf(domain.KindUnavailable, "the catalog failed")
-	w.stats.Memory = nil
+	f := newFixture(t)
+	f.broken = domain.Errorf(domain.KindUnavailable, "the catalog failed")
+	f.stats.Memory = nil
 	for range 3 {
-		w.says(`callvault_collector_up{collector="standing"} 0`, `callvault_worker_slots 4`)
-		text := w.scrape()
+		f.says(`callvault_collector_up{collector="standing"} 0`, `callvault_worker_slots 4`)
+		text := f.scrape()
 		for _, name := range []string{"callvault_tenants", "callvault_archives", "callvault_redis_memory_used_bytes"} {
 			if strings.Contains(text, name) {
 				t.Errorf("%s is told without being known", name)
 			}
 		}
-		w.at = w.at.Add(time.Minute)
+		f.at = f.at.Add(time.Minute)
 	}
-	if n := w.logs.Len(); n != 1 {
-		t.Errorf("%d lines were logged: %v", n, w.logs.All())
+	if n := f.logs.Len(); n != 1 {
+		t.Errorf("%d lines were logged: %v", n, f.logs.All())
 	}
-	w.broken = nil
-	w.says(`callvault_collector_up{collector="standing"} 1`, `callvault_tenants 3`)
+	f.broken = nil
+	f.says(`callvault_collector_up{collector="standing"} 1`, `callvault_tenants 3`)
 }
 
 // TestNames has every metric checked by Prometheus's own rules, and no label that could name a tenant.
 func TestNames(t *testing.T) {
-	w := newWorld(t)
-	w.metrics.Request(metrics.Request{Family: "f", Route: "/x", Method: "GET", Status: 429})
-	problems, err := testutil.GatherAndLint(w.metrics.Gatherer())
+	f := newFixture(t)
+	f.metrics.Request(metrics.Request{Family: "f", Route: "/x", Method: "GET", Status: 429})
+	problems, err := testutil.GatherAndLint(f.metrics.Gatherer())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	families, err := w.metrics.Gatherer().Gather()
+	families, err := f.metrics.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	known := " code collector day family kind method operation outcome part pool queue route state version "
-	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "callvault_") {
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "callvault_") {
 			continue
 		}
-		for _, m := range f.GetMetric() {
+		for _, m := range family.GetMetric() {
 			for _, l := range m.GetLabel() {
 				if !strings.Contains(known, " "+l.GetName()+" ") {
-					t.Errorf("%s has a label %s: can it name a tenant, or anything else of which there are many?", f.GetName(), l.GetName())
+					t.Errorf("%s has a label %s: can it name a tenant, or anything else of which there are many?", family.GetName(), l.GetName())
 				}
 			}
 		}
@@ -218,11 +218,11 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestSourceErrors(t *testing.T) {
-	w := newWorld(t)
+	f := newFixture(t)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, kind := range []domain.Kind{domain.KindNotFound, domain.KindConflict, domain.KindUnavailable} {
-		s := w.metrics.Sources(bucket{err: domain.Errorf(kind, "no")})
+		s := f.metrics.Sources(bucket{err: domain.Errorf(kind, "no")})
 		for _, ctx := range []context.Context{t.Context(), ended} {
 			if _, err := s.Get(ctx, "key", objstore.GetOptions{}); domain.KindOf(err) != kind {
 				t.Fatal(err)
@@ -233,7 +233,7 @@ func TestSourceErrors(t *testing.T) {
 		}
 	}
 	for _, err := range []error{io.EOF, domain.Errorf(domain.KindUnavailable, "the connection broke")} {
-		o, opened := w.metrics.Sources(bucket{reading: err}).Get(t.Context(), "key", objstore.GetOptions{})
+		o, opened := f.metrics.Sources(bucket{reading: err}).Get(t.Context(), "key", objstore.GetOptions{})
 		if opened != nil {
 			t.Fatal(opened)
 		}
@@ -241,6 +241,6 @@ func TestSourceErrors(t *testing.T) {
 			t.Fatal(text, read)
 		}
 	}
-	w.says(`callvault_source_errors_total{kind="not_found"} 2`, `callvault_source_errors_total{kind="conflict"} 2`,
+	f.says(`callvault_source_errors_total{kind="not_found"} 2`, `callvault_source_errors_total{kind="conflict"} 2`,
 		`callvault_source_errors_total{kind="unavailable"} 3`)
 }

@@ -27,9 +27,9 @@ func BenchmarkDeliver(b *testing.B) {
 		for _, takes := range []time.Duration{0, 10 * time.Millisecond} {
 			b.Run(fmt.Sprintf("tenants=%d/receiver=%s", tenants, takes), func(b *testing.B) {
 				for b.Loop() {
-					w := newWorld(b, testenv.Postgres(b))
-					w.backlog(tenants)
-					took, alone := w.deliver(tenants, takes)
+					f := newFixture(b, testenv.Postgres(b))
+					f.backlog(tenants)
+					took, alone := f.deliver(tenants, takes)
 					b.ReportMetric(delivered/took.Seconds(), "events/s")
 					b.ReportMetric(took.Seconds()/alone.Seconds(), "x-posts")
 					b.ReportMetric(0, "ns/op")
@@ -40,51 +40,51 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // backlog gives each tenant an endpoint for which as many events wait.
-func (w *world) backlog(tenants int) {
-	w.Helper()
-	raw := testenv.Raw(w, w.url)
+func (f *fixture) backlog(tenants int) {
+	f.Helper()
+	raw := testenv.Raw(f, f.url)
 	for i := range tenants {
 		id := fmt.Sprint("t", i)
-		w.tenant(id, "http://127.0.0.1:1")
-		_, err := raw.ExecContext(w.Context(), `INSERT INTO webhook_events (id, tenant, type, payload, created_us)
+		f.tenant(id, "http://127.0.0.1:1")
+		_, err := raw.ExecContext(f.Context(), `INSERT INTO webhook_events (id, tenant, type, payload, created_us)
 			SELECT $2 || '-' || i, $2, 'day.completed', repeat('x', 500), (SELECT now_us FROM catalog_clock) FROM generate_series(1, $1) i`, backlog/tenants, id)
-		w.must(err)
+		f.must(err)
 	}
-	_, err := raw.ExecContext(w.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
+	_, err := raw.ExecContext(f.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
 		SELECT 'd-' || v.id, v.id, e.id, v.tenant, type, '2025-01-01', 'pending', 1, v.created_us FROM webhook_events v JOIN webhook_endpoints e ON e.tenant = v.tenant`)
-	w.must(err)
+	f.must(err)
 }
 
 // deliver says how long two replicas take for the first deliveries, and how long bare posts take.
-func (w *world) deliver(tenants int, takes time.Duration) (took, alone time.Duration) {
-	w.Helper()
+func (f *fixture) deliver(tenants int, takes time.Duration) (took, alone time.Duration) {
+	f.Helper()
 	var came atomic.Int64
 	enough := make(chan struct{})
-	r := newReceiver(w, func(w http.ResponseWriter, _ *http.Request) {
+	r := newReceiver(f, func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(takes)
 		w.WriteHeader(http.StatusNoContent)
 		if came.Add(1) == delivered {
 			close(enough)
 		}
 	})
-	_, err := testenv.Raw(w, w.url).ExecContext(w.Context(), `UPDATE webhook_endpoints SET url = $1`, r.URL)
-	w.must(err)
+	_, err := testenv.Raw(f, f.url).ExecContext(f.Context(), `UPDATE webhook_endpoints SET url = $1`, r.URL)
+	f.must(err)
 	began := time.Now()
 	var stops []func()
 	for range 2 {
-		stops = append(stops, w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Interval = time.Second }))
+		stops = append(stops, f.deliverer(f.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Interval = time.Second }))
 	}
 	<-enough
 	took = time.Since(began)
 	for _, stop := range stops {
 		stop()
 	}
-	return took, w.posts(r.URL, min(64, 2*tenants))
+	return took, f.posts(r.URL, min(64, 2*tenants))
 }
 
 // posts says how long as many bare posts take.
-func (w *world) posts(url string, atOnce int) time.Duration {
-	w.Helper()
+func (f *fixture) posts(url string, atOnce int) time.Duration {
+	f.Helper()
 	payload := bytes.Repeat([]byte("x"), 500)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var left atomic.Int64
@@ -96,12 +96,12 @@ func (w *world) posts(url string, atOnce int) time.Duration {
 			for left.Add(-1) >= 0 {
 				q, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(payload))
 				if err != nil {
-					w.Error(err)
+					f.Error(err)
 					return
 				}
 				answer, err := client.Do(q)
 				if err != nil {
-					w.Error(err)
+					f.Error(err)
 					return
 				}
 				_, _ = io.Copy(io.Discard, answer.Body)

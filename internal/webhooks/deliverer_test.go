@@ -21,12 +21,12 @@ import (
 
 func TestDelivers(t *testing.T) {
 	began := time.Now().Truncate(time.Second)
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
-		_, secret := w.tenant("acme", r.URL+"/hook?x=1")
-		w.deliverer(w.catalog, nil)
-		w.events("acme", 1)
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		_, secret := f.tenant("acme", r.URL+"/hook?x=1")
+		f.deliverer(f.catalog, nil)
+		f.events("acme", 1)
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		got := r.all()
 		if len(got) != 1 {
 			t.Fatalf("%d arrived", len(got))
@@ -50,10 +50,10 @@ func TestDelivers(t *testing.T) {
 			Type string
 			Data map[string]any
 		}
-		if err := json.Unmarshal(got[0].body, &event); err != nil || event.Type != "day.completed" || event.Data["utcDay"] != string(w.day) {
+		if err := json.Unmarshal(got[0].body, &event); err != nil || event.Type != "day.completed" || event.Data["utcDay"] != string(f.day) {
 			t.Errorf("%s, %v", got[0].body, err)
 		}
-		if h := got[0].header; h.Get("Content-Type") != "application/json" || h.Get("User-Agent") != "callvault-webhooks" || h.Get("webhook-id") != w.log("acme")[0].Event {
+		if h := got[0].header; h.Get("Content-Type") != "application/json" || h.Get("User-Agent") != "callvault-webhooks" || h.Get("webhook-id") != f.log("acme")[0].Event {
 			t.Errorf("headers %v", h)
 		}
 	})
@@ -61,17 +61,17 @@ func TestDelivers(t *testing.T) {
 
 // TestRotation: both secrets are believed for the grace time, then the new one alone.
 func TestRotation(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
-		e, former := w.tenant("acme", r.URL)
-		_, secret, err := w.endpoints.Rotate(t.Context(), "acme", e.ID, time.Hour, catalog.Origin{Actor: "test"})
-		w.must(err)
-		w.deliverer(w.catalog, nil)
-		w.events("acme", 1)
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
-		w.pass(2 * time.Hour)
-		w.events("acme", 2)
-		w.untilState("acme", catalog.DeliveryDelivered, 2)
+		e, former := f.tenant("acme", r.URL)
+		_, secret, err := f.endpoints.Rotate(t.Context(), "acme", e.ID, time.Hour, catalog.Origin{Actor: "test"})
+		f.must(err)
+		f.deliverer(f.catalog, nil)
+		f.events("acme", 1)
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.pass(2 * time.Hour)
+		f.events("acme", 2)
+		f.untilState("acme", catalog.DeliveryDelivered, 2)
 		got := r.all()
 		for i, want := range []bool{true, false} {
 			if err := verified(former, got[i]); (err == nil) != want {
@@ -114,30 +114,30 @@ func TestHostileReceivers(t *testing.T) {
 		}, 404, "answered 404"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(w *world) {
-				w.TB = t // sub-tests end before their parent's clean-up
+			onBoth(t, func(f *fixture) {
+				f.TB = t // sub-tests end before their parent's clean-up
 				r := newReceiver(t, c.then)
-				_, secret := w.tenant("acme", r.URL)
-				stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) {
+				_, secret := f.tenant("acme", r.URL)
+				stop := f.deliverer(f.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) {
 					if name == "hangs" {
 						s.Timeout = time.Second
 					}
 				})
 				defer stop()
-				w.events("acme", 1)
-				w.until("a first try", func() bool { return w.log("acme")[0].Attempts == 1 })
-				d := w.log("acme")[0]
+				f.events("acme", 1)
+				f.until("a first try", func() bool { return f.log("acme")[0].Attempts == 1 })
+				d := f.log("acme")[0]
 				if d.State != catalog.DeliveryPending || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
 					t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
 				}
 				if wait := d.Next.Sub(d.Last); wait < 4*time.Second || wait > 6*time.Second {
 					t.Errorf("it is tried again after %s", wait)
 				}
-				w.pass(7 * time.Second)
-				w.until("a second try", func() bool { return w.log("acme")[0].Attempts == 2 })
+				f.pass(7 * time.Second)
+				f.until("a second try", func() bool { return f.log("acme")[0].Attempts == 2 })
 				r.answer(nil)
-				w.pass(6 * time.Minute)
-				w.untilState("acme", catalog.DeliveryDelivered, 1)
+				f.pass(6 * time.Minute)
+				f.untilState("acme", catalog.DeliveryDelivered, 1)
 				if len(r.ids()) != 1 || len(r.all()) != 3 {
 					t.Errorf("arrived: %v", r.ids())
 				}
@@ -156,22 +156,22 @@ func TestHostileReceivers(t *testing.T) {
 
 // TestGivesUp spends all tries.
 func TestGivesUp(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
-		w.tenant("acme", r.URL)
-		w.deliverer(w.catalog, nil)
-		w.events("acme", 1)
+		f.tenant("acme", r.URL)
+		f.deliverer(f.catalog, nil)
+		f.events("acme", 1)
 		for n := 1; n <= 10; n++ {
-			w.until("another try", func() bool { return w.log("acme")[0].Attempts == n })
-			w.pass(30 * time.Hour)
+			f.until("another try", func() bool { return f.log("acme")[0].Attempts == n })
+			f.pass(30 * time.Hour)
 		}
-		w.untilState("acme", catalog.DeliveryFailed, 1)
+		f.untilState("acme", catalog.DeliveryFailed, 1)
 		r.answer(nil)
-		n, err := w.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, catalog.Origin{Actor: "test"})
+		n, err := f.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, catalog.Origin{Actor: "test"})
 		if err != nil || n != 1 {
 			t.Fatal(n, err)
 		}
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 11 {
 			t.Errorf("arrived: %v", r.ids())
 		}
@@ -179,48 +179,48 @@ func TestGivesUp(t *testing.T) {
 }
 
 func TestAnswersThatSteer(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		busy := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "1800")
 			w.WriteHeader(429)
 		})
 		gone := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) })
-		w.tenant("busy", busy.URL)
-		e, _ := w.tenant("gone", gone.URL)
-		w.events("busy", 1)
-		w.events("gone", 3)
-		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
-		w.until("a try", func() bool { return w.log("busy")[0].Attempts == 1 })
-		if d := w.log("busy")[0]; d.Next.Sub(d.Last) != 30*time.Minute {
+		f.tenant("busy", busy.URL)
+		e, _ := f.tenant("gone", gone.URL)
+		f.events("busy", 1)
+		f.events("gone", 3)
+		stop := f.deliverer(f.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
+		f.until("a try", func() bool { return f.log("busy")[0].Attempts == 1 })
+		if d := f.log("busy")[0]; d.Next.Sub(d.Last) != 30*time.Minute {
 			t.Errorf("asked for half an hour, it waits %s", d.Next.Sub(d.Last))
 		}
-		w.until("the webhook that is gone is disabled", func() bool {
-			got, err := w.catalog.Endpoint(t.Context(), "gone", e.ID)
-			w.must(err)
+		f.until("the webhook that is gone is disabled", func() bool {
+			got, err := f.catalog.Endpoint(t.Context(), "gone", e.ID)
+			f.must(err)
 			return !got.Disabled.IsZero()
 		})
 		if stop(); len(gone.all()) != 1 {
-			w.Fatalf("it was asked %d times", len(gone.all()))
+			f.Fatalf("it was asked %d times", len(gone.all()))
 		}
-		w.untilState("gone", catalog.DeliveryFailed, 1)
+		f.untilState("gone", catalog.DeliveryFailed, 1)
 	})
 }
 
 // TestTwoDeliverers shares the work between two: nothing is lost, and nothing sent twice.
 func TestTwoDeliverers(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
 		for _, id := range []string{"a", "b", "c"} {
-			w.tenant(id, r.URL)
+			f.tenant(id, r.URL)
 		}
 		for range 2 {
-			w.deliverer(w.catalog, nil)
+			f.deliverer(f.catalog, nil)
 		}
 		for _, id := range []string{"a", "b", "c"} {
-			w.events(id, 20)
+			f.events(id, 20)
 		}
 		for _, id := range []string{"a", "b", "c"} {
-			w.untilState(id, catalog.DeliveryDelivered, 20)
+			f.untilState(id, catalog.DeliveryDelivered, 20)
 		}
 		ids := r.ids()
 		if len(ids) != 60 || len(r.all()) != 60 {
@@ -231,21 +231,21 @@ func TestTwoDeliverers(t *testing.T) {
 
 // TestSlowReceiver: one that takes all its time keeps nobody else waiting.
 func TestSlowReceiver(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		release := make(chan struct{})
 		slow := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-release })
 		defer close(release)
 		quick := newReceiver(t, nil)
-		w.tenant("slow", slow.URL)
-		w.tenant("quick", quick.URL)
-		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) {
+		f.tenant("slow", slow.URL)
+		f.tenant("quick", quick.URL)
+		stop := f.deliverer(f.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) {
 			c.Slots = 3
 		})
 		defer stop()
-		w.events("slow", 30)
-		w.until("the slow one has what it may", func() bool { return len(slow.all()) == 2 })
-		w.events("quick", 20)
-		w.untilState("quick", catalog.DeliveryDelivered, 20)
+		f.events("slow", 30)
+		f.until("the slow one has what it may", func() bool { return len(slow.all()) == 2 })
+		f.events("quick", 20)
+		f.untilState("quick", catalog.DeliveryDelivered, 20)
 		if n := len(slow.all()); n != 2 {
 			t.Errorf("%d are under way to the slow one", n)
 		}
@@ -254,17 +254,17 @@ func TestSlowReceiver(t *testing.T) {
 
 // TestSlowBatch: the only sender is given back by a slow receiver before its batch is done.
 func TestSlowBatch(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		slow := newReceiver(t, func(http.ResponseWriter, *http.Request) { time.Sleep(1100 * time.Millisecond) })
 		var first atomic.Int64
 		quick := newReceiver(t, func(http.ResponseWriter, *http.Request) { first.Store(int64(len(slow.all()))) })
-		w.tenant("slow", slow.URL)
-		w.tenant("quick", quick.URL)
-		w.events("slow", 30)
-		w.events("quick", 1)
-		stop := w.deliverer(w.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
+		f.tenant("slow", slow.URL)
+		f.tenant("quick", quick.URL)
+		f.events("slow", 30)
+		f.events("quick", 1)
+		stop := f.deliverer(f.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
 		defer stop()
-		w.untilState("quick", catalog.DeliveryDelivered, 1)
+		f.untilState("quick", catalog.DeliveryDelivered, 1)
 		if n := first.Load(); n < 1 || n > 10 {
 			t.Errorf("%d went to the slow one first", n)
 		}
@@ -273,21 +273,21 @@ func TestSlowBatch(t *testing.T) {
 
 // TestStop gives back what is under way, without an attempt.
 func TestStop(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		release := make(chan struct{})
 		r := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-release })
 		defer close(release)
-		w.tenant("acme", r.URL)
-		stop := w.deliverer(w.catalog, nil)
-		w.events("acme", 1)
-		w.until("it arrives", func() bool { return len(r.all()) == 1 })
+		f.tenant("acme", r.URL)
+		stop := f.deliverer(f.catalog, nil)
+		f.events("acme", 1)
+		f.until("it arrives", func() bool { return len(r.all()) == 1 })
 		stop()
-		if d := w.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+		if d := f.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
 			t.Errorf("%s after %d attempts", d.State, d.Attempts)
 		}
 		r.answer(nil)
-		w.deliverer(w.catalog, nil)
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.deliverer(f.catalog, nil)
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 {
 			t.Errorf("ids %v", r.ids())
 		}
@@ -296,54 +296,54 @@ func TestStop(t *testing.T) {
 
 // TestAnotherMasterKey: what can't be signed waits, and is no failure of the receiver.
 func TestAnotherMasterKey(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
-	w.tenant("acme", r.URL)
-	right := w.vault
+	f.tenant("acme", r.URL)
+	right := f.vault
 	var err error
-	w.vault, err = auth.NewVault("")
-	w.must(err)
-	stop := w.deliverer(w.catalog, nil)
-	w.events("acme", 1)
-	began, err := w.catalog.Now(t.Context())
-	w.must(err)
-	w.until("it waits", func() bool { return w.log("acme")[0].Next.Sub(began) >= time.Minute })
+	f.vault, err = auth.NewVault("")
+	f.must(err)
+	stop := f.deliverer(f.catalog, nil)
+	f.events("acme", 1)
+	began, err := f.catalog.Now(t.Context())
+	f.must(err)
+	f.until("it waits", func() bool { return f.log("acme")[0].Next.Sub(began) >= time.Minute })
 	stop()
-	d := w.log("acme")[0]
-	ended, err := w.catalog.Now(t.Context())
-	w.must(err)
+	d := f.log("acme")[0]
+	ended, err := f.catalog.Now(t.Context())
+	f.must(err)
 	if d.State != catalog.DeliveryPending || d.Attempts != 0 || d.Next.Sub(ended) > time.Minute || len(r.all()) > 0 {
 		t.Errorf("%+v", d)
 	}
-	w.vault = right
-	w.pass(2 * time.Minute)
-	w.deliverer(w.catalog, nil)
-	w.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.vault = right
+	f.pass(2 * time.Minute)
+	f.deliverer(f.catalog, nil)
+	f.untilState("acme", catalog.DeliveryDelivered, 1)
 }
 
 // TestPrivateAddresses calls names and addresses that lead to this machine: nothing arrives.
 func TestPrivateAddresses(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	plain := newReceiver(t, nil)
 	secure := &receiver{}
 	secure.Server = httptest.NewTLSServer(secure)
 	t.Cleanup(secure.Close)
 	port := func(r *receiver) string {
 		_, port, err := net.SplitHostPort(r.Listener.Addr().String())
-		w.must(err)
+		f.must(err)
 		return port
 	}
 	for i, url := range []string{"https://localhost:" + port(secure), "https://127.0.0.1:" + port(secure), "http://localhost:" + port(plain),
 		"https://[::ffff:127.0.0.1]:" + port(secure), "http://[::1]:" + port(plain)} {
-		w.tenant(fmt.Sprint("t", i), url+"/hook")
-		w.events(fmt.Sprint("t", i), 1)
+		f.tenant(fmt.Sprint("t", i), url+"/hook")
+		f.events(fmt.Sprint("t", i), 1)
 	}
 	// The rules grew stricter after these were made, as names can come to lead elsewhere.
-	stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Rules = webhooks.Rules{} })
+	stop := f.deliverer(f.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Rules = webhooks.Rules{} })
 	for i := range 5 {
 		tenant := fmt.Sprint("t", i)
-		w.until("a try", func() bool { return w.log(tenant)[0].Attempts == 1 })
-		if d := w.log(tenant)[0]; d.Error != "the host's address is private; CALLVAULT_WEBHOOK_PRIVATE would allow it" {
+		f.until("a try", func() bool { return f.log(tenant)[0].Attempts == 1 })
+		if d := f.log(tenant)[0]; d.Error != "the host's address is private; CALLVAULT_WEBHOOK_PRIVATE would allow it" {
 			t.Errorf("%s: %q", tenant, d.Error)
 		}
 	}
@@ -352,11 +352,11 @@ func TestPrivateAddresses(t *testing.T) {
 		t.Errorf("%d arrived", n)
 	}
 	// Where it is allowed, the certificate still counts.
-	w.deliverer(w.catalog, nil)
-	w.pass(time.Minute)
-	w.untilState("t2", catalog.DeliveryDelivered, 1)
-	w.until("a second try", func() bool { return w.log("t0")[0].Attempts == 2 })
-	if d := w.log("t0")[0]; !strings.Contains(d.Error, "certificate") {
+	f.deliverer(f.catalog, nil)
+	f.pass(time.Minute)
+	f.untilState("t2", catalog.DeliveryDelivered, 1)
+	f.until("a second try", func() bool { return f.log("t0")[0].Attempts == 2 })
+	if d := f.log("t0")[0]; !strings.Contains(d.Error, "certificate") {
 		t.Errorf("an unknown certificate: %q", d.Error)
 	}
 }

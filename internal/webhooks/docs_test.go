@@ -27,12 +27,12 @@ func example(t *testing.T, language string) string {
 
 // TestExamples runs the page's examples on what really arrives, and on what was changed on its way.
 func TestExamples(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
-	_, secret := w.tenant("acme", r.URL)
-	w.deliverer(w.catalog, nil)
-	w.events("acme", 1)
-	w.untilState("acme", catalog.DeliveryDelivered, 1)
+	_, secret := f.tenant("acme", r.URL)
+	f.deliverer(f.catalog, nil)
+	f.events("acme", 1)
+	f.untilState("acme", catalog.DeliveryDelivered, 1)
 	got := r.all()[0]
 	for name, c := range map[string]struct {
 		program, file, code string
@@ -52,9 +52,9 @@ verify(process.env.SECRET, h, readFileSync(process.env.BODY));
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			file, body := filepath.Join(dir, c.file), filepath.Join(dir, "body")
-			w.must(os.WriteFile(file, []byte(c.code), 0o600))
+			f.must(os.WriteFile(file, []byte(c.code), 0o600))
 			run := func(content []byte, stamp, signature string) (string, error) {
-				w.must(os.WriteFile(body, content, 0o600))
+				f.must(os.WriteFile(body, content, 0o600))
 				cmd := exec.CommandContext(t.Context(), c.program, file)
 				cmd.Env = append(os.Environ(), "SECRET="+secret, "BODY="+body, "WEBHOOK_ID="+got.header.Get("webhook-id"),
 					"WEBHOOK_TIMESTAMP="+stamp, "WEBHOOK_SIGNATURE="+signature)

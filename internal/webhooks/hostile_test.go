@@ -97,20 +97,20 @@ func TestReceiversWithoutEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they mostly wait
-			w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
-			w.tenant("acme", rawReceiver(t, c.then))
-			stop := w.deliverer(w.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = time.Second })
-			w.events("acme", 1)
+			f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
+			f.tenant("acme", rawReceiver(t, c.then))
+			stop := f.deliverer(f.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = time.Second })
+			f.events("acme", 1)
 			tries := 1
-			w.until("a try ends", func() bool {
-				d := w.log("acme")[0]
+			f.until("a try ends", func() bool {
+				d := f.log("acme")[0]
 				if late := d.Attempts == tries && c.status != 0 && d.Error == "no answer within 1s"; late { // on a busy machine
 					tries++
-					w.pass(30 * time.Hour)
+					f.pass(30 * time.Hour)
 				}
 				return d.Attempts == tries
 			})
-			if d := w.log("acme")[0]; d.State != c.state || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
+			if d := f.log("acme")[0]; d.State != c.state || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
 				t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
 			}
 			stop()
@@ -121,7 +121,7 @@ func TestReceiversWithoutEnd(t *testing.T) {
 // TestAnswersThatAreNoText: what a receiver says in place of HTTP is written down as text that every
 // database takes and that steers no terminal. What can't be written down would be sent again for ever.
 func TestAnswersThatAreNoText(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		answers := map[string]string{
 			"bytes":   "HTTP/1.1 200 OK\r\nb\xffd \x00\x1b[2J\u202e\r\n\r\n",
 			"cut":     "HTTP/1.1 200 OK\r\n" + strings.Repeat("ä", 400) + "\r\n\r\n",
@@ -130,17 +130,17 @@ func TestAnswersThatAreNoText(t *testing.T) {
 			"status":  "HTTP/1.1 99999999999999999999 \xff\r\n\r\n",
 		}
 		for name, text := range answers {
-			w.tenant(name, rawReceiver(w.TB, says(text)))
-			w.events(name, 1)
+			f.tenant(name, rawReceiver(f.TB, says(text)))
+			f.events(name, 1)
 		}
-		stop := w.deliverer(w.catalog, nil)
+		stop := f.deliverer(f.catalog, nil)
 		defer stop()
 		for name := range answers {
-			w.until("a try of "+name, func() bool { return w.log(name)[0].Attempts == 1 })
-			d := w.log(name)[0]
+			f.until("a try of "+name, func() bool { return f.log(name)[0].Attempts == 1 })
+			d := f.log(name)[0]
 			if d.State != catalog.DeliveryPending || !strings.HasPrefix(d.Error, "no answer: ") || len(d.Error) > 400 || !utf8.ValidString(d.Error) ||
 				strings.ContainsFunc(d.Error, func(r rune) bool { return !unicode.IsPrint(r) }) {
-				w.Errorf("%s: %s, %q", name, d.State, d.Error)
+				f.Errorf("%s: %s, %q", name, d.State, d.Error)
 			}
 		}
 	})
@@ -148,32 +148,32 @@ func TestAnswersThatAreNoText(t *testing.T) {
 
 // TestGoneFromBefore: what an address answers that a webhook has left says nothing of the new one.
 func TestGoneFromBefore(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		asked, release := make(chan struct{}), make(chan struct{})
-		former := newReceiver(w.TB, func(w http.ResponseWriter, _ *http.Request) {
+		former := newReceiver(f.TB, func(w http.ResponseWriter, _ *http.Request) {
 			close(asked)
 			<-release
 			w.WriteHeader(http.StatusGone)
 		})
-		now := newReceiver(w.TB, nil)
-		e, _ := w.tenant("acme", former.URL)
-		stop := w.deliverer(w.catalog, nil)
+		now := newReceiver(f.TB, nil)
+		e, _ := f.tenant("acme", former.URL)
+		stop := f.deliverer(f.catalog, nil)
 		defer stop()
-		w.events("acme", 1)
+		f.events("acme", 1)
 		<-asked
-		_, err := w.endpoints.Set(w.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, catalog.Origin{Actor: "test"})
-		w.must(err)
+		_, err := f.endpoints.Set(f.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, catalog.Origin{Actor: "test"})
+		f.must(err)
 		close(release)
-		w.until("the try ends", func() bool { return w.log("acme")[0].Attempts == 1 })
-		e, err = w.catalog.Endpoint(w.Context(), "acme", e.ID)
-		w.must(err)
+		f.until("the try ends", func() bool { return f.log("acme")[0].Attempts == 1 })
+		e, err = f.catalog.Endpoint(f.Context(), "acme", e.ID)
+		f.must(err)
 		if !e.Disabled.IsZero() {
-			w.Errorf("the new address is disabled: %s", e.Reason)
+			f.Errorf("the new address is disabled: %s", e.Reason)
 		}
-		w.pass(time.Minute)
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.pass(time.Minute)
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if n := len(now.all()); n != 1 {
-			w.Errorf("%d arrived at the new address", n)
+			f.Errorf("%d arrived at the new address", n)
 		}
 	})
 }
@@ -188,18 +188,18 @@ func TestUnasked(t *testing.T) {
 		return written.Write(p)
 	}))
 	t.Cleanup(func() { log.SetOutput(io.Discard) })
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	done, closed := make(chan struct{}), make(chan struct{})
-	w.tenant("acme", rawReceiver(t, func(conn net.Conn, _ <-chan struct{}) {
+	f.tenant("acme", rawReceiver(t, func(conn net.Conn, _ <-chan struct{}) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		<-done // a connection that is kept has been put aside
 		_, _ = io.WriteString(conn, `{"level":"error","msg":"forged"}`+"\n")
 		_, _ = io.Copy(io.Discard, conn) // what comes on a connection put aside ends it
 		close(closed)
 	}))
-	w.deliverer(w.catalog, nil)
-	w.events("acme", 1)
-	w.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.deliverer(f.catalog, nil)
+	f.events("acme", 1)
+	f.untilState("acme", catalog.DeliveryDelivered, 1)
 	close(done)
 	<-closed
 	mu.Lock()
@@ -215,20 +215,20 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 // TestUnsignedWaits: where the master key is missing, a backlog is not gone through one by one again and again.
 func TestUnsignedWaits(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
-	w.tenant("acme", r.URL)
-	w.events("acme", 30)
-	right := w.vault
+	f.tenant("acme", r.URL)
+	f.events("acme", 30)
+	right := f.vault
 	var err error
-	w.vault, err = auth.NewVault("")
-	w.must(err)
-	counted := &counting{Store: w.catalog}
-	began, err := w.catalog.Now(t.Context())
-	w.must(err)
-	stop := w.deliverer(counted, nil)
-	w.until("everything waits", func() bool {
-		for _, d := range w.log("acme") {
+	f.vault, err = auth.NewVault("")
+	f.must(err)
+	counted := &counting{Store: f.catalog}
+	began, err := f.catalog.Now(t.Context())
+	f.must(err)
+	stop := f.deliverer(counted, nil)
+	f.until("everything waits", func() bool {
+		for _, d := range f.log("acme") {
 			if d.Next.Sub(began) < 30*time.Second {
 				return false
 			}
@@ -236,15 +236,15 @@ func TestUnsignedWaits(t *testing.T) {
 		return true
 	})
 	stop()
-	ended, err := w.catalog.Now(t.Context())
-	w.must(err)
+	ended, err := f.catalog.Now(t.Context())
+	f.must(err)
 	if n, most := counted.returned.Load(), 2*(1+int(ended.Sub(began)/time.Minute)); int(n) > most { // each minute it looks again
 		t.Errorf("%d deliveries were tried one by one", n)
 	}
-	w.vault = right
-	w.pass(2 * time.Minute)
-	w.deliverer(w.catalog, nil)
-	w.untilState("acme", catalog.DeliveryDelivered, 30)
+	f.vault = right
+	f.pass(2 * time.Minute)
+	f.deliverer(f.catalog, nil)
+	f.untilState("acme", catalog.DeliveryDelivered, 30)
 }
 
 // counting counts what is given back.
@@ -260,18 +260,18 @@ func (c *counting) ReturnDeliveries(ctx context.Context, batch []catalog.Deliver
 
 // TestOtherSpellings calls this machine by names that are no addresses to some and addresses to others.
 func TestOtherSpellings(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	secure := &receiver{}
 	secure.Server = httptest.NewTLSServer(secure)
 	t.Cleanup(secure.Close)
 	_, port, err := net.SplitHostPort(secure.Listener.Addr().String())
-	w.must(err)
+	f.must(err)
 	hosts := []string{"127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "localhost.", "LOCALHOST", "0", "%6c%6fcalhost", "[::127.0.0.1]", "[0:0::ffff:7f00:1]",
 		"[64:ff9b::127.0.0.1]", "[2002:7f00:1::]", "[::1%25lo]", "[::]"}
 	strict, called := webhooks.Rules{}, 0
 	sender := webhooks.NewSender(webhooks.SenderConfig{Rules: strict, Timeout: 2 * time.Second, Roots: secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs},
-		w.vault, time.Now)
-	e, _ := w.tenant("acme", secure.URL)
+		f.vault, time.Now)
+	e, _ := f.tenant("acme", secure.URL)
 	for _, host := range hosts {
 		url := "https://" + host + ":" + port + "/hook"
 		if strict.CheckURL(url) != nil {
@@ -305,10 +305,10 @@ func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease
 
 // TestCatalogHangs: a connection that nobody answers on any more stops nothing for long.
 func TestCatalogHangs(t *testing.T) {
-	w := newWorld(t, "sqlite://"+t.TempDir()+"/catalog.db")
+	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
-	w.tenant("acme", r.URL)
-	w.deliverer(&hanging{Store: w.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Look = time.Second })
-	w.events("acme", 1)
-	w.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.tenant("acme", r.URL)
+	f.deliverer(&hanging{Store: f.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Look = time.Second })
+	f.events("acme", 1)
+	f.untilState("acme", catalog.DeliveryDelivered, 1)
 }

@@ -27,34 +27,34 @@ func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catal
 // event, with the same id, is sent once more.
 func TestKill(t *testing.T) {
 	if url := os.Getenv(killVariable); url != "" {
-		w := newWorld(t, url)
-		w.deliverer(mute{w.catalog}, nil)
+		f := newFixture(t, url)
+		f.deliverer(mute{f.catalog}, nil)
 		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent is
 		return
 	}
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
-		_, secret := w.tenant("acme", r.URL)
-		w.events("acme", 1)
+		_, secret := f.tenant("acme", r.URL)
+		f.events("acme", 1)
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$")
-		child.Env = append(os.Environ(), killVariable+"="+w.url)
+		child.Env = append(os.Environ(), killVariable+"="+f.url)
 		_, err := child.StdinPipe()
-		w.must(err)
-		w.must(child.Start())
-		w.until("the child sends", func() bool { return len(r.all()) == 1 })
-		w.must(child.Process.Kill())
+		f.must(err)
+		f.must(child.Start())
+		f.until("the child sends", func() bool { return len(r.all()) == 1 })
+		f.must(child.Process.Kill())
 		_ = child.Wait() // it was killed
-		if d := w.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+		if d := f.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
 			t.Errorf("%+v", d)
 		}
-		w.deliverer(w.catalog, nil)
-		w.pass(testLease + time.Minute) // its claim lapses
-		w.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.deliverer(f.catalog, nil)
+		f.pass(testLease + time.Minute) // its claim lapses
+		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 2 {
 			t.Errorf("arrived: %v", r.ids())
 		}
 		for _, g := range r.all() {
-			w.must(verified(secret, g))
+			f.must(verified(secret, g))
 		}
 	})
 }

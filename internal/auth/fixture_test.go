@@ -33,8 +33,8 @@ func (c *clock) pass(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// bench is a catalog with a tenant, its application and the keys.
-type bench struct {
+// fixture is a catalog with a tenant, its application and the keys.
+type fixture struct {
 	testing.TB
 	clock  *clock
 	cat    *catalog.Catalog
@@ -48,32 +48,32 @@ func openCatalog(t testing.TB) *catalog.Catalog {
 	return catalogtest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 }
 
-func newBench(t testing.TB, outside auth.Outside) *bench {
+func newFixture(t testing.TB, outside auth.Outside) *fixture {
 	t.Helper()
 	ctx := context.Background()
-	b := &bench{TB: t, clock: &clock{at: time.Now()}, cat: openCatalog(t)}
-	_, err := b.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
-	b.must(err)
-	_, err = auth.EnsureKeys(ctx, b.cat, "")
-	b.must(err)
-	b.keys, err = auth.OpenKeyring(ctx, b.cat, "", b.clock.now)
-	b.must(err)
-	b.app, _, err = b.cat.CreateApplication(ctx, "acme", "tests", auth.Scopes())
-	b.must(err)
-	b.tokens = auth.NewTokens(auth.Config{Issuer: issuer, Outside: outside}, b.keys, b.cat, b.clock.now)
-	return b
+	f := &fixture{TB: t, clock: &clock{at: time.Now()}, cat: openCatalog(t)}
+	_, err := f.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	f.must(err)
+	_, err = auth.EnsureKeys(ctx, f.cat, "")
+	f.must(err)
+	f.keys, err = auth.OpenKeyring(ctx, f.cat, "", f.clock.now)
+	f.must(err)
+	f.app, _, err = f.cat.CreateApplication(ctx, "acme", "tests", auth.Scopes())
+	f.must(err)
+	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer, Outside: outside}, f.keys, f.cat, f.clock.now)
+	return f
 }
 
-func (b *bench) must(err error) {
-	b.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-func (b *bench) wantKind(what string, err error, kind domain.Kind) {
-	b.Helper()
+func (f *fixture) wantKind(what string, err error, kind domain.Kind) {
+	f.Helper()
 	if domain.KindOf(err) != kind {
-		b.Fatalf("%s: got %v of kind %q, want %q", what, err, domain.KindOf(err), kind)
+		f.Fatalf("%s: got %v of kind %q, want %q", what, err, domain.KindOf(err), kind)
 	}
 }

@@ -25,17 +25,17 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // onBoth runs a test over either database.
-func onBoth(t *testing.T, test func(w *world)) {
+func onBoth(t *testing.T, test func(f *fixture)) {
 	for name, url := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "catalog.db") },
 		"postgres": func(t *testing.T) string { return testenv.Postgres(t) },
 	} {
-		t.Run(name, func(t *testing.T) { test(newWorld(t, url(t))) })
+		t.Run(name, func(t *testing.T) { test(newFixture(t, url(t))) })
 	}
 }
 
-// world is a catalog with tenants, of which something is told.
-type world struct {
+// fixture is a catalog with tenants, of which something is told.
+type fixture struct {
 	testing.TB
 	url       string
 	catalog   *catalog.Catalog
@@ -50,99 +50,99 @@ const testLease = 2 * time.Hour
 
 const masterKey = "a master key of a good length, for tests"
 
-func newWorld(t testing.TB, url string) *world {
+func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
-	w := &world{TB: t, url: url}
+	f := &fixture{TB: t, url: url}
 	var err error
-	w.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
-	w.must(err)
-	t.Cleanup(func() { w.must(w.catalog.Close()) })
-	_, err = w.catalog.Migrate(t.Context())
-	w.must(err)
-	w.vault, err = auth.NewVault(masterKey)
-	w.must(err)
-	w.endpoints = webhooks.NewEndpoints(w.catalog, w.vault, webhooks.Rules{Private: true})
-	at, err := w.catalog.Now(t.Context())
-	w.must(err)
-	w.day = domain.DayOf(at).Add(-1)
-	return w
+	f.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
+	f.must(err)
+	t.Cleanup(func() { f.must(f.catalog.Close()) })
+	_, err = f.catalog.Migrate(t.Context())
+	f.must(err)
+	f.vault, err = auth.NewVault(masterKey)
+	f.must(err)
+	f.endpoints = webhooks.NewEndpoints(f.catalog, f.vault, webhooks.Rules{Private: true})
+	at, err := f.catalog.Now(t.Context())
+	f.must(err)
+	f.day = domain.DayOf(at).Add(-1)
+	return f
 }
 
-func (w *world) must(err error) {
-	w.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
 // tenant adds a tenant with an endpoint and gives the endpoint and its secret.
-func (w *world) tenant(id, url string) (catalog.Endpoint, string) {
-	w.Helper()
-	_, err := w.catalog.CreateTenant(w.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
-	w.must(err)
-	e, secret, err := w.endpoints.Create(w.Context(), id, url, domain.EventTypes(), catalog.Origin{Actor: "test"})
-	w.must(err)
+func (f *fixture) tenant(id, url string) (catalog.Endpoint, string) {
+	f.Helper()
+	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
+	f.must(err)
+	e, secret, err := f.endpoints.Create(f.Context(), id, url, domain.EventTypes(), catalog.Origin{Actor: "test"})
+	f.must(err)
 	return e, secret
 }
 
 // events lets n quiet days of a tenant be complete.
-func (w *world) events(tenant string, n int) {
-	w.Helper()
+func (f *fixture) events(tenant string, n int) {
+	f.Helper()
 	for i := range n {
-		_, err := w.catalog.PlanDay(w.Context(), tenant, w.day.Add(-i))
-		w.must(err)
+		_, err := f.catalog.PlanDay(f.Context(), tenant, f.day.Add(-i))
+		f.must(err)
 	}
 }
 
 // pass moves the catalog's clock forward.
-func (w *world) pass(d time.Duration) {
-	w.Helper()
-	w.shifted += d
-	w.must(w.catalog.ShiftClock(w.Context(), w.shifted))
+func (f *fixture) pass(d time.Duration) {
+	f.Helper()
+	f.shifted += d
+	f.must(f.catalog.ShiftClock(f.Context(), f.shifted))
 }
 
 // deliverer runs a deliverer until stop or the test's end.
-func (w *world) deliverer(store webhooks.Store, change func(*webhooks.Config, *webhooks.SenderConfig)) (stop func()) {
-	w.Helper()
+func (f *fixture) deliverer(store webhooks.Store, change func(*webhooks.Config, *webhooks.SenderConfig)) (stop func()) {
+	f.Helper()
 	// However slow this machine is, no claim lapses and no try ends by time alone, unless a test wants it.
 	cfg, sender := webhooks.Config{Interval: 10 * time.Millisecond, Linger: 100 * time.Millisecond, Look: time.Hour, Lease: testLease},
 		webhooks.SenderConfig{Rules: webhooks.Rules{Private: true}, Timeout: time.Hour}
 	if change != nil {
 		change(&cfg, &sender)
 	}
-	d := webhooks.NewDeliverer(cfg, store, webhooks.NewSender(sender, w.vault, time.Now), zaptest.NewLogger(w, zaptest.Level(zap.FatalLevel)))
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
+	d := webhooks.NewDeliverer(cfg, store, webhooks.NewSender(sender, f.vault, time.Now), zaptest.NewLogger(f, zaptest.Level(zap.FatalLevel)))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(f.Context()))
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			w.Error(err)
+			f.Error(err)
 		}
 	})
-	w.Cleanup(stop)
+	f.Cleanup(stop)
 	return stop
 }
 
 // log gives a tenant's deliveries, latest first.
-func (w *world) log(tenant string) []catalog.Delivery {
-	w.Helper()
-	list, err := w.catalog.Deliveries(w.Context(), catalog.DeliveryQuery{Tenant: tenant, Limit: 1000})
-	w.must(err)
+func (f *fixture) log(tenant string) []catalog.Delivery {
+	f.Helper()
+	list, err := f.catalog.Deliveries(f.Context(), catalog.DeliveryQuery{Tenant: tenant, Limit: 1000})
+	f.must(err)
 	return list
 }
 
 // until waits for something to become true.
-func (w *world) until(what string, done func() bool) {
-	w.Helper()
-	testenv.Until(w.TB, what, done)
+func (f *fixture) until(what string, done func() bool) {
+	f.Helper()
+	testenv.Until(f.TB, what, done)
 }
 
-func (w *world) untilState(tenant, state string, n int) {
-	w.Helper()
-	w.until(tenant+" "+state, func() bool {
+func (f *fixture) untilState(tenant, state string, n int) {
+	f.Helper()
+	f.until(tenant+" "+state, func() bool {
 		is := 0
-		for _, d := range w.log(tenant) {
+		for _, d := range f.log(tenant) {
 			if d.State == state {
 				is++
 			}
