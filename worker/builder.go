@@ -104,7 +104,7 @@ func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool,
 
 // build makes and publishes the archive. drain ends with the process's order
 // to stop, held with the claim, last with the time that is left after the order.
-func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log *zap.Logger) (catalog.Built, error) {
+func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log *zap.Logger) (catalog.BuildResult, error) {
 	work, unlink := link(held, drain)
 	defer unlink()
 	work, cancel := context.WithTimeout(work, longest)
@@ -112,31 +112,31 @@ func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log 
 	started := b.now()
 	in, err := b.input(work, c)
 	if err != nil {
-		return catalog.Built{}, err
+		return catalog.BuildResult{}, err
 	}
 	if len(in.Recordings) == 0 {
-		return catalog.Built{}, b.step(work, "commit empty hour", func(ctx context.Context, _ trace.Span) error {
+		return catalog.BuildResult{}, b.step(work, "commit empty hour", func(ctx context.Context, _ trace.Span) error {
 			return b.catalog.CommitEmpty(ctx, c, in.Wanted)
 		})
 	}
 	entries, src, err := b.entries(work, c, in.Recordings)
 	if err != nil {
-		return catalog.Built{}, err
+		return catalog.BuildResult{}, err
 	}
 	in.Recordings = nil // its strings live on in the entries; the rest need not
 	leave, err := b.admit(work, entries)
 	if err != nil {
-		return catalog.Built{}, err
+		return catalog.BuildResult{}, err
 	}
 	defer leave()
 	if err := b.catalog.StartArchive(work, c); err != nil {
-		return catalog.Built{}, err
+		return catalog.BuildResult{}, err
 	}
 	result, etag, err := b.write(drain, held, work, c, entries, src, log)
 	if err != nil {
-		return catalog.Built{}, err
+		return catalog.BuildResult{}, err
 	}
-	built := catalog.Built{
+	built := catalog.BuildResult{
 		Wanted: in.Wanted, Size: result.Size, Files: result.Files, Sessions: result.Sessions, Missing: missingOf(result.Missing),
 		ManifestSHA256: result.ManifestSHA256, ETag: etag, Took: b.now().Sub(started),
 	}
@@ -193,7 +193,7 @@ func (b *Builder) admit(ctx context.Context, entries []archiver.Entry) (leave fu
 // commit publishes a stored archive. After an unclear answer it asks what
 // stands: a second commit is refused by the claim's token, so nothing is ever
 // published twice. Its context does not end with the claim: a commit that came through ends that.
-func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built catalog.Built, log *zap.Logger) error {
+func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built catalog.BuildResult, log *zap.Logger) error {
 	since, unclear := b.now(), false
 	for try := 1; ; try++ {
 		err := b.tryCommit(ctx, c, built)
@@ -215,7 +215,7 @@ func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built cata
 	}
 }
 
-func (b *Builder) tryCommit(ctx context.Context, c catalog.Claim, built catalog.Built) error {
+func (b *Builder) tryCommit(ctx context.Context, c catalog.Claim, built catalog.BuildResult) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	return b.catalog.Commit(ctx, c, built)

@@ -108,7 +108,7 @@ func TestBuildNamesWhatIsMissing(t *testing.T) {
 	b := worker.NewBuilder(config(), f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, zap.New(core))
 	f.expectKind(b.Hour(f.ctx, task(1)), domain.KindAllMissing)
 	want := map[string]string{gone: catalog.ReasonNotFound, other: catalog.ReasonSize, changed: catalog.ReasonChecksum}
-	story, err := f.catalog.HourStory(f.ctx, hour(1))
+	story, err := f.catalog.HourHistory(f.ctx, hour(1))
 	f.must(err)
 	named := logs.FilterMessage("recordings are not in the archive").All()
 	if len(story.Missing) != len(want) || len(named) != 1 {

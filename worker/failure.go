@@ -19,7 +19,7 @@ func failureOf(err error) catalog.Failure {
 	if all := (*archiver.AllMissingError)(nil); errors.As(err, &all) {
 		missing := missingOf(all.Missing)
 		kind := domain.KindUnreadable
-		if slices.ContainsFunc(missing, func(m catalog.Missing) bool { return m.Reason != catalog.ReasonUnreadable }) {
+		if slices.ContainsFunc(missing, func(m catalog.MissingFile) bool { return m.Reason != catalog.ReasonUnreadable }) {
 			kind = domain.KindAllMissing
 		}
 		return catalog.Failure{Kind: kind, Message: allMissingMessage(missing), Final: true, Missing: missing}
@@ -52,16 +52,16 @@ func failureOf(err error) catalog.Failure {
 }
 
 // missingOf translates the archiver's list of missing recordings into the catalog's.
-func missingOf(list []archiver.Missing) []catalog.Missing {
-	var out []catalog.Missing
+func missingOf(list []archiver.Missing) []catalog.MissingFile {
+	var out []catalog.MissingFile
 	for _, m := range list {
-		out = append(out, catalog.Missing{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
+		out = append(out, catalog.MissingFile{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
 	return out
 }
 
 // allMissingMessage says why no recording of an hour could be archived, and what to do about it.
-func allMissingMessage(missing []catalog.Missing) string {
+func allMissingMessage(missing []catalog.MissingFile) string {
 	return "none of the hour's recordings could be archived; its page in the console names each with its reason. " + catalog.Advice(missing)
 }
 
@@ -69,7 +69,7 @@ func allMissingMessage(missing []catalog.Missing) string {
 const maxKeysPerLine = 100
 
 // logMissing names every recording that is not in its hour's archive.
-func logMissing(log *zap.Logger, missing []catalog.Missing) {
+func logMissing(log *zap.Logger, missing []catalog.MissingFile) {
 	for some := range slices.Chunk(missing, maxKeysPerLine) {
 		named := make([]string, 0, len(some))
 		for _, m := range some {

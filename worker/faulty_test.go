@@ -78,7 +78,7 @@ func (f *faultyCatalog) Renew(ctx context.Context, c catalog.Claim) error {
 	return f.run("renew", func() error { return f.Catalog.Renew(ctx, c) })
 }
 
-func (f *faultyCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.Built) error {
+func (f *faultyCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
 	return f.run("commit", func() error { return f.Catalog.Commit(ctx, c, b) })
 }
 

@@ -41,7 +41,7 @@ func (f frozenCatalog) Claim(ctx context.Context, key domain.HourKey, name strin
 	return f.Catalog.Claim(ctx, key, name)
 }
 
-func (f frozenCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.Built) error {
+func (f frozenCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
 	if err := f.wait(ctx, "commit"); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type Claims interface {
 // Inputs is what an hour holds.
 type Inputs interface {
 	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
-	LearnSizes(ctx context.Context, c catalog.Claim, sizes []catalog.Size) error
+	LearnSizes(ctx context.Context, c catalog.Claim, sizes []catalog.ObjectSize) error
 }
 
 // Outputs is how an archive comes to be served. Errors: KindLost,
@@ -30,7 +30,7 @@ type Inputs interface {
 type Outputs interface {
 	StartArchive(ctx context.Context, c catalog.Claim) error
 	SetUpload(ctx context.Context, c catalog.Claim, uploadID string) error
-	Commit(ctx context.Context, c catalog.Claim, b catalog.Built) error
+	Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error
 	CommitEmpty(ctx context.Context, c catalog.Claim, wanted int64) error
 	Published(ctx context.Context, c catalog.Claim) (bool, error)
 }
@@ -45,12 +45,12 @@ type Builds interface {
 
 // Trash is what the catalog wants deleted, and the time by which it does.
 type Trash interface {
-	SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error)
-	DoomAdrift(ctx context.Context, limit int) (int, error)
-	Doomed(ctx context.Context, limit int) ([]catalog.Doomed, error)
+	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error)
+	DoomUnused(ctx context.Context, limit int) (int, error)
+	Doomed(ctx context.Context, limit int) ([]catalog.DoomedArchive, error)
 	Deleted(ctx context.Context, objectKey string) error
-	Spared(ctx context.Context, objectKey string) error
-	Refused(ctx context.Context, objectKey string) error
+	KeptObject(ctx context.Context, objectKey string) error
+	DeletionRefused(ctx context.Context, objectKey string) error
 }
 
 // Served is what the catalog believes to be in the store, or missing there, and what it counts anew.

@@ -46,7 +46,7 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 }
 
 // isBack says whether a missing recording can be read by now.
-func (s *Sweeper) isBack(ctx context.Context, m catalog.Missing) (bool, error) {
+func (s *Sweeper) isBack(ctx context.Context, m catalog.MissingFile) (bool, error) {
 	var err error
 	switch m.Reason {
 	case catalog.ReasonNotFound:
@@ -68,7 +68,7 @@ func (s *Sweeper) isBack(ctx context.Context, m catalog.Missing) (bool, error) {
 // anyBack says whether one of the missing recordings exists by now. Those that
 // exist with other bytes than were registered do not count, or their hour
 // would be built again and again in vain.
-func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.Missing) (bool, error) {
+func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.MissingFile) (bool, error) {
 	found := errors.New("found")
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.cfg.Parallel)

@@ -121,7 +121,7 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 				return err
 			}
 			entries[i].Size = info.Size
-			return b.catalog.LearnSizes(gctx, c, learnt.add(catalog.Size{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			return b.catalog.LearnSizes(gctx, c, learnt.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
 		})
 	}
 	err := group.Wait()
@@ -137,11 +137,11 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 // lesson is what the store told and the catalog was not told yet.
 type lesson struct {
 	mu    sync.Mutex
-	sizes []catalog.Size
+	sizes []catalog.ObjectSize
 }
 
 // add gives as many sizes as can be told at once when there are so many.
-func (l *lesson) add(s catalog.Size) (full []catalog.Size) {
+func (l *lesson) add(s catalog.ObjectSize) (full []catalog.ObjectSize) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sizes = append(l.sizes, s); len(l.sizes) == catalog.MaxSizes {

@@ -17,7 +17,7 @@ type steady struct {
 // steady pauses deletions when the catalog's clock has stepped since the last sweep.
 func (s *Sweeper) steady(ctx context.Context, last *steady) error {
 	process := s.cfg.Now()
-	seen, err := s.trash.SeeClock(ctx, last.catalog, process.Sub(last.process))
+	seen, err := s.trash.CheckClock(ctx, last.catalog, process.Sub(last.process))
 	if err != nil {
 		return err // a step is seen again before the next sweep
 	}

@@ -16,15 +16,15 @@ type heldClock struct {
 	ask, tell chan struct{}
 }
 
-func (c *heldClock) SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error) {
+func (c *heldClock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error) {
 	for _, step := range []chan struct{}{c.ask, c.tell} {
 		select {
 		case step <- struct{}{}:
 		case <-ctx.Done():
-			return catalog.Seen{}, ctx.Err()
+			return catalog.ClockCheck{}, ctx.Err()
 		}
 	}
-	return c.Catalog.SeeClock(ctx, last, elapsed)
+	return c.Catalog.CheckClock(ctx, last, elapsed)
 }
 
 // A clock that jumps deletes nothing, even when no planner has looked at it yet.

@@ -127,7 +127,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	var r Swept
 	var errs []error
 	var err error
-	if r.Doomed, err = s.trash.DoomAdrift(ctx, s.cfg.Batch); err != nil {
+	if r.Doomed, err = s.trash.DoomUnused(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
 	for _, part := range []func(context.Context, *Swept) error{s.empty, s.check, s.recheck, s.recount} {
@@ -179,7 +179,7 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 		return err
 	}
 	var deleted, spared, refused atomic.Int64
-	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.Doomed) error {
+	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.DoomedArchive) error {
 		stays, err := s.remove(ctx, d)
 		if objstore.Refused(err) {
 			if refused.Add(1) == 1 { // the others' reasons are rarely different ones
@@ -187,14 +187,14 @@ func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
 					zap.String("object", d.ObjectKey), zap.Error(err), zap.String("hint", objstore.Advice(err)))
 			}
 			s.cfg.OnRefused()
-			return s.trash.Refused(ctx, d.ObjectKey)
+			return s.trash.DeletionRefused(ctx, d.ObjectKey)
 		}
 		if err != nil {
 			return err
 		}
 		if stays {
 			spared.Add(1)
-			return s.trash.Spared(ctx, d.ObjectKey)
+			return s.trash.KeptObject(ctx, d.ObjectKey)
 		}
 		deleted.Add(1)
 		return s.trash.Deleted(ctx, d.ObjectKey)
@@ -214,7 +214,7 @@ func (s *Sweeper) recount(ctx context.Context, r *Swept) (err error) {
 // remove ends the uploads first: a Complete that comes after the deletion
 // would bring the object back. The second deletion, a day later, takes one
 // that was under way. It says whether an object stays that is to be spared.
-func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) (stays bool, err error) {
+func (s *Sweeper) remove(ctx context.Context, d catalog.DoomedArchive) (stays bool, err error) {
 	if d.UploadID != "" {
 		if err := s.archives.Abort(ctx, d.ObjectKey, d.UploadID); err != nil {
 			return false, err
@@ -223,7 +223,7 @@ func (s *Sweeper) remove(ctx context.Context, d catalog.Doomed) (stays bool, err
 	if err := s.archives.AbortAll(ctx, d.ObjectKey); err != nil {
 		return false, err
 	}
-	if !d.Spare {
+	if !d.KeepObject {
 		return false, s.archives.Remove(ctx, d.ObjectKey)
 	}
 	_, err = s.archives.Stat(ctx, d.ObjectKey)

@@ -66,7 +66,7 @@ func (f *fixture) settled() catalog.DayView {
 		var err error
 		v, err = f.catalog.Day(f.ctx, tenant, day)
 		f.must(err)
-		waiting, _ := v.Unsettled(-1)
+		waiting, _ := v.Unfinished(-1)
 		return waiting == 0 && !v.Planned.IsZero()
 	})
 	return v

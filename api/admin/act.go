@@ -17,8 +17,8 @@ import (
 const retryAtOnce = 200
 
 // wish reads which hours a request is about: a day's, or one of them. Error: KindInvalid.
-func wish(r *http.Request) (catalog.Rebuilding, error) {
-	b := catalog.Rebuilding{Tenant: chi.URLParam(r, "tenant"), Hour: -1, Origin: origin(r)}
+func wish(r *http.Request) (catalog.RebuildRequest, error) {
+	b := catalog.RebuildRequest{Tenant: chi.URLParam(r, "tenant"), Hour: -1, Origin: origin(r)}
 	var err error
 	if b.Day, err = domain.ParseDay(chi.URLParam(r, "day")); err != nil {
 		return b, err
@@ -38,7 +38,7 @@ func (h *handler) writable() error {
 }
 
 // rebuild makes hours due. Errors as of Actions, KindForbidden.
-func (h *handler) rebuild(ctx context.Context, b catalog.Rebuilding) (int, error) {
+func (h *handler) rebuild(ctx context.Context, b catalog.RebuildRequest) (int, error) {
 	if err := h.writable(); err != nil {
 		return 0, err
 	}
@@ -50,7 +50,7 @@ func (h *handler) rebuild(ctx context.Context, b catalog.Rebuilding) (int, error
 }
 
 // retryDay makes a day's failed hours due. Errors as of Actions, KindForbidden.
-func (h *handler) retryDay(ctx context.Context, b catalog.Rebuilding) (int, error) {
+func (h *handler) retryDay(ctx context.Context, b catalog.RebuildRequest) (int, error) {
 	if err := h.writable(); err != nil {
 		return 0, err
 	}

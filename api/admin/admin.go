@@ -46,15 +46,15 @@ type Details interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	Day(ctx context.Context, tenant string, day domain.Day) (catalog.DayView, error)
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
-	HourStory(ctx context.Context, key domain.HourKey) (catalog.HourStory, error)
-	Events(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]catalog.AuditEntry, error)
+	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
+	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]catalog.AuditEntry, error)
 	Former(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
 }
 
 // Actions change the catalog and write that into its audit log. Errors: KindNotFound, KindInvalid
 // for a day that is not over, KindExpired past retention, KindUnavailable; see also catalog.Correct.
 type Actions interface {
-	RebuildAudited(ctx context.Context, r catalog.Rebuilding) (due int, err error)
+	RebuildAudited(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
 	RetryHour(ctx context.Context, key domain.HourKey, o catalog.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o catalog.Origin) (domain.Tenant, error)

@@ -106,7 +106,7 @@ func TestCorrect(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := w.catalog.Fail(w.Context(), w.claim(key), catalog.Failure{Kind: domain.KindAllMissing, Message: "no", Final: true,
-			Missing: []catalog.Missing{{ObjectKey: rec.ObjectKey, MessageID: 5, Reason: catalog.ReasonSize}}}); err != nil {
+			Missing: []catalog.MissingFile{{ObjectKey: rec.ObjectKey, MessageID: 5, Reason: catalog.ReasonSize}}}); err != nil {
 			t.Fatal(err)
 		}
 		hour := "/tenants/acme/days/" + string(w.day) + "/hours/07"

@@ -165,7 +165,7 @@ func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
 	h.render(w, r, http.StatusOK, "calendar", view{Title: "Calendar", Nav: "calendar", Data: page})
 }
 
-func dayCell(tenant string, day domain.Day, d catalog.DayCounts, known bool, now time.Time) calendarCell {
+func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
 	cell := calendarCell{mark: dayMark(day, d, known, now), Path: dayPath(tenant, day)}
 	if d.Expired {
 		return cell
@@ -178,7 +178,7 @@ func dayCell(tenant string, day domain.Day, d catalog.DayCounts, known bool, now
 }
 
 // dayMark says how a day stands, and what it lacks although its hours are served.
-func dayMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mark {
+func dayMark(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) mark {
 	m := hoursMark(day, d, known, now)
 	var lacks []string
 	if d.Missing > 0 {
@@ -198,7 +198,7 @@ func dayMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mar
 }
 
 // hoursMark says how a day stands by the states of its hours.
-func hoursMark(day domain.Day, d catalog.DayCounts, known bool, now time.Time) mark {
+func hoursMark(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) mark {
 	switch {
 	case d.Expired && d.Unbuilt > 0:
 		return mark{"failed", "✕", "past retention, " + count(d.Unbuilt, "hour was", "hours were") + " not built by then"}

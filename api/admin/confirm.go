@@ -43,7 +43,7 @@ func did(w http.ResponseWriter, r *http.Request, back, what string, n int) {
 }
 
 // wishPage is the page that a wish belongs to, and its words.
-func wishPage(b catalog.Rebuilding) (page, words string) {
+func wishPage(b catalog.RebuildRequest) (page, words string) {
 	key := domain.HourKey{Tenant: b.Tenant, Day: b.Day, Hour: b.Hour}
 	if b.Hour < 0 {
 		return dayPath(b.Tenant, b.Day), string(b.Day) + " of " + b.Tenant
@@ -69,10 +69,10 @@ func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
 // action is something done to a day or an hour. The console and the API differ in how they read it
 // and in how they answer.
 type action struct {
-	doing  string                                             // for the log
-	read   func(r *http.Request, b *catalog.Rebuilding) error // what the address does not say; may be nil
-	do     func(ctx context.Context, b catalog.Rebuilding) (int, error)
-	done   func(w http.ResponseWriter, r *http.Request, b catalog.Rebuilding, n int)
+	doing  string                                                 // for the log
+	read   func(r *http.Request, b *catalog.RebuildRequest) error // what the address does not say; may be nil
+	do     func(ctx context.Context, b catalog.RebuildRequest) (int, error)
+	done   func(w http.ResponseWriter, r *http.Request, b catalog.RebuildRequest, n int)
 	broken func(w http.ResponseWriter, r *http.Request, doing string, err error)
 }
 
@@ -96,8 +96,8 @@ func (a action) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // backTo answers an action with the page that it belongs to.
-func backTo(what string) func(http.ResponseWriter, *http.Request, catalog.Rebuilding, int) {
-	return func(w http.ResponseWriter, r *http.Request, b catalog.Rebuilding, n int) {
+func backTo(what string) func(http.ResponseWriter, *http.Request, catalog.RebuildRequest, int) {
+	return func(w http.ResponseWriter, r *http.Request, b catalog.RebuildRequest, n int) {
 		back, _ := wishPage(b)
 		did(w, r, back, what, n)
 	}
@@ -106,7 +106,7 @@ func backTo(what string) func(http.ResponseWriter, *http.Request, catalog.Rebuil
 // doRebuild is POST …/rebuild.
 func (h *handler) doRebuild(w http.ResponseWriter, r *http.Request) {
 	action{doing: "rebuild", do: h.rebuild, done: backTo("rebuild"), broken: h.broken,
-		read: func(r *http.Request, b *catalog.Rebuilding) error {
+		read: func(r *http.Request, b *catalog.RebuildRequest) error {
 			b.Force = r.PostFormValue("hours") == "all"
 			return nil
 		}}.serve(w, r)
@@ -208,7 +208,7 @@ type retriedJSON struct {
 // postRebuild is POST …/rebuild of the API.
 func (h *handler) postRebuild(w http.ResponseWriter, r *http.Request) {
 	action{doing: "rebuild", do: h.rebuild, broken: h.brokenJSON,
-		read: func(r *http.Request, b *catalog.Rebuilding) error {
+		read: func(r *http.Request, b *catalog.RebuildRequest) error {
 			var body struct {
 				Force bool `json:"force"`
 			}
@@ -216,7 +216,7 @@ func (h *handler) postRebuild(w http.ResponseWriter, r *http.Request) {
 			b.Force = body.Force
 			return err
 		},
-		done: func(w http.ResponseWriter, r *http.Request, _ catalog.Rebuilding, due int) {
+		done: func(w http.ResponseWriter, r *http.Request, _ catalog.RebuildRequest, due int) {
 			web.JSON(w, r, http.StatusOK, map[string]int{"due": due})
 		}}.serve(w, r)
 }
@@ -224,7 +224,7 @@ func (h *handler) postRebuild(w http.ResponseWriter, r *http.Request) {
 // postRetry is POST …/retry of the API.
 func (h *handler) postRetry(w http.ResponseWriter, r *http.Request) {
 	action{doing: "retry", do: h.retryDay, broken: h.brokenJSON,
-		done: func(w http.ResponseWriter, r *http.Request, _ catalog.Rebuilding, done int) {
+		done: func(w http.ResponseWriter, r *http.Request, _ catalog.RebuildRequest, done int) {
 			web.JSON(w, r, http.StatusOK, retriedJSON{done, false})
 		}}.serve(w, r)
 }

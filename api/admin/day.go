@@ -34,8 +34,8 @@ func (h *handler) readDay(ctx context.Context, r *http.Request) (d oneDay, err e
 }
 
 // counts sums the hours up as the calendar does.
-func (d oneDay) counts() catalog.DayCounts {
-	out := catalog.DayCounts{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired, CutShort: d.CutShort, Unbuilt: d.Unbuilt}
+func (d oneDay) counts() catalog.CalendarDay {
+	out := catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired, CutShort: d.CutShort, Unbuilt: d.Unbuilt}
 	for _, hour := range d.Hours {
 		switch hour.State {
 		case catalog.StateAvailable:
@@ -62,7 +62,7 @@ type dayPage struct {
 	Path       string
 	TenantPath string
 	Mark       mark
-	Counts     catalog.DayCounts
+	Counts     catalog.CalendarDay
 	Earlier    string
 	Later      string // "" on today's page
 	Over       bool
@@ -103,7 +103,7 @@ func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the day", err)
 		return
 	}
-	events, err := h.deps.Catalog.Events(ctx, d.Tenant, d.Day, -1, dayEvents)
+	events, err := h.deps.Catalog.LatestAudit(ctx, d.Tenant, d.Day, -1, dayEvents)
 	if err != nil {
 		h.broken(w, r, "read the day's audit log", err)
 		return

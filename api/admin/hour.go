@@ -17,7 +17,7 @@ type oneHour struct {
 	domain.HourKey
 	Day    oneDay
 	View   catalog.HourView
-	Story  catalog.HourStory
+	Story  catalog.HourHistory
 	Events []catalog.AuditEntry
 }
 
@@ -42,10 +42,10 @@ func (h *handler) readHour(ctx context.Context, r *http.Request) (o oneHour, err
 	}
 	o.HourKey = domain.HourKey{Tenant: o.Day.Tenant, Day: o.Day.Day, Hour: hour}
 	o.View = o.Day.Hours[hour]
-	if o.Story, err = h.deps.Catalog.HourStory(ctx, o.HourKey); err != nil {
+	if o.Story, err = h.deps.Catalog.HourHistory(ctx, o.HourKey); err != nil {
 		return o, err
 	}
-	o.Events, err = h.deps.Catalog.Events(ctx, o.Tenant, o.Day.Day, hour, dayEvents)
+	o.Events, err = h.deps.Catalog.LatestAudit(ctx, o.Tenant, o.Day.Day, hour, dayEvents)
 	return o, err
 }
 
@@ -125,9 +125,9 @@ type storyJSON struct {
 	LeaseEnds  *string    `json:"leaseEndsAt"`
 	Recheck    *string    `json:"recheckAt"`
 
-	Archives []archiveJSON        `json:"archives"`
-	Missing  []catalog.Missing    `json:"missingFiles"`
-	Events   []catalog.AuditEntry `json:"events"`
+	Archives []archiveJSON         `json:"archives"`
+	Missing  []catalog.MissingFile `json:"missingFiles"`
+	Events   []catalog.AuditEntry  `json:"events"`
 }
 
 type archiveJSON struct {
@@ -154,7 +154,7 @@ func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
 	s := o.Story
 	out := storyJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
-		Archives: []archiveJSON{}, Missing: append([]catalog.Missing{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
+		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
 	for _, a := range s.Archives {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})

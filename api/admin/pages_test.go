@@ -90,7 +90,7 @@ func TestForms(t *testing.T) {
 		}
 		post(day+"/retry", "x=1", day+"?done=retry&n=1")
 		// It was handed to the queue at once.
-		v, err := w.catalog.HourStory(w.Context(), domain.HourKey{Tenant: "acme", Day: w.day, Hour: 20})
+		v, err := w.catalog.HourHistory(w.Context(), domain.HourKey{Tenant: "acme", Day: w.day, Hour: 20})
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestQueues(t *testing.T) {
 	w.equal("pause, from elsewhere", w.ask("POST", pause, "", "Cookie", session, "Sec-Fetch-Site", "cross-site").Status, http.StatusForbidden)
 	w.equal("lines", len(w.events("")), 0)
 	w.equal("pause", w.ask("POST", pause, "", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, http.StatusNoContent)
-	line, err := w.catalog.Events(t.Context(), "", "", -1, 2)
+	line, err := w.catalog.LatestAudit(t.Context(), "", "", -1, 2)
 	if err != nil || len(line) != 1 || line[0].Actor != "admin" || line[0].Action != "queues.change" ||
 		!strings.HasPrefix(string(line[0].Detail), `{"method":"POST","path":"queues/build:pause","remote":"192.0.2.1"`) {
 		t.Errorf("the audit log has %+v, %v", line, err)

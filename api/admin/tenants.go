@@ -31,7 +31,7 @@ type featureSwitch struct {
 
 type tenantDay struct {
 	calendarCell
-	catalog.DayCounts
+	catalog.CalendarDay
 }
 
 func featureAbout(name string) string {
@@ -65,7 +65,7 @@ func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the tenant's days", err)
 		return
 	}
-	events, err := h.deps.Catalog.Events(ctx, t.ID, "", -1, tenantEvents)
+	events, err := h.deps.Catalog.LatestAudit(ctx, t.ID, "", -1, tenantEvents)
 	if err != nil {
 		h.broken(w, r, "read the tenant's audit log", err)
 		return

@@ -272,7 +272,7 @@ func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
 	}{Deliveries: []deliveryJSON{}}
 	if len(list) > limit {
 		list = list[:limit]
-		out.Next = textOrNull(place(list[limit-1].Place()))
+		out.Next = textOrNull(place(list[limit-1].Position()))
 	}
 	for _, d := range list {
 		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))

@@ -73,11 +73,11 @@ func TestWebhookAPI(t *testing.T) {
 		w.equal("delivery", []any{d["type"], d["day"], d["state"], d["webhook"], d["lastStatus"]}, []any{"day.completed", day, "pending", id, nil})
 		w.equal("of a day", len(w.call("GET", "/tenants/acme/deliveries?state=pending&type=day.completed&day="+day+"&webhook="+id, "", 200)["deliveries"].([]any)), 1)
 
-		claims, err := w.catalog.ClaimDeliveries(w.Context(), catalog.Fairness{Endpoint: 2, Tenant: 9}, time.Minute, 1)
+		claims, err := w.catalog.ClaimDeliveries(w.Context(), catalog.DeliveryLimits{Endpoint: 2, Tenant: 9}, time.Minute, 1)
 		if err != nil || len(claims) != 1 {
 			w.Fatal(claims, err)
 		}
-		if err := w.catalog.RecordDelivery(w.Context(), claims[0][0], catalog.Attempt{Status: 500, Error: "answered 500", Again: -1}); err != nil {
+		if err := w.catalog.RecordDelivery(w.Context(), claims[0][0], catalog.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: -1}); err != nil {
 			w.Fatal(err)
 		}
 		failed := w.call("GET", "/tenants/acme/deliveries?state=failed", "", 200)["deliveries"].([]any)

@@ -141,8 +141,8 @@ func (w *world) lack(key domain.HourKey, missing int) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if err := w.catalog.Commit(w.Context(), claim, catalog.Built{Wanted: in.Wanted, Size: 2000, Files: len(in.Recordings),
-		Missing: make([]catalog.Missing, missing)}); err != nil {
+	if err := w.catalog.Commit(w.Context(), claim, catalog.BuildResult{Wanted: in.Wanted, Size: 2000, Files: len(in.Recordings),
+		Missing: make([]catalog.MissingFile, missing)}); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -175,7 +175,7 @@ func request(method, path, body string, headers ...string) *http.Request {
 // events gives the actions in a tenant's audit log, newest first.
 func (w *world) events(tenant string) (actions []string) {
 	w.Helper()
-	list, err := w.catalog.Events(w.Context(), tenant, "", -1, 100)
+	list, err := w.catalog.LatestAudit(w.Context(), tenant, "", -1, 100)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -118,13 +118,13 @@ func TestLinkIsPinned(t *testing.T) {
 			if a := b.ask("GET", fresh); string(a.Body) != "new bytes, more" {
 				b.Fatalf("%d %q", a.Status, a.Body)
 			}
-			_, err := b.cat.DoomAdrift(b.Context(), 10)
+			_, err := b.cat.DoomUnused(b.Context(), 10)
 			b.must(err)
 		}
 		b.pass(6 * time.Hour)
 		b.want(b.ask("GET", old), 401, textLinkExpired)
 		b.pass(2 * time.Hour) // past the links' slack and the grace
-		n, err := b.cat.DoomAdrift(b.Context(), 10)
+		n, err := b.cat.DoomUnused(b.Context(), 10)
 		b.must(err)
 		if n != 1 {
 			b.Fatalf("%d archives are past their links, want 1", n)

@@ -55,7 +55,7 @@ type archiveResult struct {
 
 // fill takes the hours' states over: all, or the one when hour >= 0.
 func fill(r *archiveResult, v catalog.DayView, hour int) {
-	r.Waiting, r.Failed = v.Unsettled(hour)
+	r.Waiting, r.Failed = v.Unfinished(hour)
 	r.Complete, r.Empty, r.MissingFiles = 0, 0, 0
 	for _, h := range v.Hours {
 		if hour >= 0 && h.Hour != hour {
@@ -153,7 +153,7 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 			return out, err
 		}
 	}
-	out.Due, err = p.Catalog.RebuildAudited(ctx, catalog.Rebuilding{Tenant: c.Tenant, Day: day, Hour: hour, Force: c.Force, Origin: commandOrigin()})
+	out.Due, err = p.Catalog.RebuildAudited(ctx, catalog.RebuildRequest{Tenant: c.Tenant, Day: day, Hour: hour, Force: c.Force, Origin: commandOrigin()})
 	if err != nil {
 		return out, err
 	}
@@ -205,7 +205,7 @@ func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day
 		if err != nil {
 			return v, err
 		}
-		waiting, _ := v.Unsettled(hour)
+		waiting, _ := v.Unfinished(hour)
 		waiting -= len(stuckHours(v, hour, begun))
 		if bar != nil {
 			bar.Add(int64(hoursOf(hour) - waiting - done))
@@ -256,7 +256,7 @@ func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v cata
 		if !failed && (h.Archive == nil || h.Archive.MissingCount == 0) || hour >= 0 && h.Hour != hour {
 			continue
 		}
-		story, err := p.Catalog.HourStory(ctx, domain.HourKey{Tenant: c.Tenant, Day: v.Day, Hour: h.Hour})
+		story, err := p.Catalog.HourHistory(ctx, domain.HourKey{Tenant: c.Tenant, Day: v.Day, Hour: h.Hour})
 		if err != nil {
 			return err
 		}
@@ -275,7 +275,7 @@ func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v cata
 // maxNamed bounds how many recordings of an hour are named; its page in the console names all.
 const maxNamed = 20
 
-func nameMissing(d *deps, missing []catalog.Missing) (err error) {
+func nameMissing(d *deps, missing []catalog.MissingFile) (err error) {
 	for i, m := range missing {
 		if i == maxNamed {
 			_, err = fmt.Fprintf(d.stderr, "  and %d more, which the hour's page in the console names\n", len(missing)-i)

@@ -71,9 +71,9 @@ func TestStuckHours(t *testing.T) {
 // Of an hour that lacks many recordings some are named, and the rest counted.
 func TestNameMissing(t *testing.T) {
 	var out strings.Builder
-	missing := make([]catalog.Missing, maxNamed+2)
+	missing := make([]catalog.MissingFile, maxNamed+2)
 	for i := range missing {
-		missing[i] = catalog.Missing{ObjectKey: fmt.Sprintf("k%d", i), Reason: catalog.ReasonNotFound}
+		missing[i] = catalog.MissingFile{ObjectKey: fmt.Sprintf("k%d", i), Reason: catalog.ReasonNotFound}
 	}
 	if err := nameMissing(&deps{stderr: &out}, missing); err != nil {
 		t.Fatal(err)

@@ -64,13 +64,13 @@ func (p *Parts) sealWebhooks(ctx context.Context) error {
 }
 
 // attempted counts a try to deliver.
-func (p *Parts) attempted(_ string, a catalog.Attempt) {
+func (p *Parts) attempted(_ string, a catalog.DeliveryOutcome) {
 	switch {
 	case a.Delivered:
 		p.metrics.Webhook(metrics.WebhookDelivered)
 	case a.Gone:
 		p.metrics.Webhook(metrics.WebhookGone)
-	case a.Again < 0:
+	case a.RetryIn < 0:
 		p.metrics.Webhook(metrics.WebhookFailed)
 	default:
 		p.metrics.Webhook(metrics.WebhookAgain)

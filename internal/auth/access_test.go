@@ -31,7 +31,7 @@ func segment(t testing.TB, v any) string {
 // ownKey gives the private key that signs the tokens.
 func (f *fixture) ownKey() (*ecdsa.PrivateKey, string) {
 	f.Helper()
-	stored, _, err := f.cat.Keys(f.Context())
+	stored, _, err := f.cat.SigningKeys(f.Context())
 	f.must(err)
 	for _, k := range stored {
 		if k.Purpose == string(auth.PurposeAccess) {

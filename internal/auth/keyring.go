@@ -24,9 +24,9 @@ const (
 
 // KeyStore is where keys are kept. Its errors are KindUnavailable.
 type KeyStore interface {
-	Keys(ctx context.Context) ([]catalog.StoredKey, time.Time, error)
-	AddKeys(ctx context.Context, fresh []catalog.StoredKey, rotate bool, keep time.Duration) (int, error)
-	EncryptKey(ctx context.Context, id string, material []byte) error
+	SigningKeys(ctx context.Context) ([]catalog.SigningKey, time.Time, error)
+	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, rotate bool, keep time.Duration) (int, error)
+	EncryptSigningKey(ctx context.Context, id string, material []byte) error
 }
 
 func purposes() []Purpose { return []Purpose{PurposeAccess, PurposeLink, PurposeCursor} }
@@ -39,7 +39,7 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	stored, _, err := store.Keys(ctx)
+	stored, _, err := store.SigningKeys(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +49,7 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 			return 0, err
 		}
 		if b != nil && !k.Encrypted {
-			if err := store.EncryptKey(ctx, k.ID, b.close(k)); err != nil {
+			if err := store.EncryptSigningKey(ctx, k.ID, b.close(k)); err != nil {
 				return 0, err
 			}
 		}
@@ -86,7 +86,7 @@ func CheckMaster(ctx context.Context, store KeyStore, master string) error {
 	if err != nil {
 		return err
 	}
-	stored, _, err := store.Keys(ctx)
+	stored, _, err := store.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func addKeys(ctx context.Context, store KeyStore, b *box, list []Purpose, rotate
 	if len(list) == 0 {
 		return 0, nil
 	}
-	fresh := make([]catalog.StoredKey, 0, len(list))
+	fresh := make([]catalog.SigningKey, 0, len(list))
 	for _, p := range list {
 		k, err := newKey(p, b)
 		if err != nil {
@@ -110,7 +110,7 @@ func addKeys(ctx context.Context, store KeyStore, b *box, list []Purpose, rotate
 		}
 		fresh = append(fresh, k)
 	}
-	return store.AddKeys(ctx, fresh, rotate, keepRetired)
+	return store.AddSigningKeys(ctx, fresh, rotate, keepRetired)
 }
 
 // Keyring is the keys as this replica knows them. It is safe for concurrent use.
@@ -169,7 +169,7 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
 		return r, nil
 	}
 	began := k.now()
-	stored, _, err := k.store.Keys(ctx)
+	stored, _, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
 	return r, nil
 }
 
-func (r *ring) add(s catalog.StoredKey, b *box) error {
+func (r *ring) add(s catalog.SigningKey, b *box) error {
 	material, err := b.open(s)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 	if n, err := auth.EnsureKeys(ctx, c, master); err != nil || n != 0 {
 		t.Fatalf("made %d keys again: %v", n, err)
 	}
-	stored, _, err := c.Keys(ctx)
+	stored, _, err := c.SigningKeys(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestMasterKeyComesLater(t *testing.T) {
 	link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
 	_, err := auth.EnsureKeys(t.Context(), f.cat, master)
 	f.must(err)
-	stored, _, err := f.cat.Keys(t.Context())
+	stored, _, err := f.cat.SigningKeys(t.Context())
 	f.must(err)
 	for _, k := range stored {
 		if !k.Encrypted {
@@ -95,7 +95,7 @@ func TestRotation(t *testing.T) {
 	f.must(f.cat.ShiftClock(ctx, 9*24*time.Hour))
 	_, err = auth.RotateKeys(ctx, f.cat, "")
 	f.must(err)
-	stored, _, err := f.cat.Keys(ctx)
+	stored, _, err := f.cat.SigningKeys(ctx)
 	f.must(err)
 	if len(stored) != 6 { // the current and the ones before; the first ones are forgotten
 		t.Fatalf("%d keys stand", len(stored))

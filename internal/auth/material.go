@@ -56,14 +56,14 @@ func newBox(master string) (*box, error) {
 }
 
 // close encrypts material for the key of the given id and purpose: it opens for no other.
-func (b *box) close(k catalog.StoredKey) []byte {
+func (b *box) close(k catalog.SigningKey) []byte {
 	return b.aead.Seal(nil, nil, k.Material, bound(k)) //nolint:gosec // this AEAD draws its nonce itself and takes none
 }
 
-func bound(k catalog.StoredKey) []byte { return []byte(k.Purpose + "/" + k.ID) }
+func bound(k catalog.SigningKey) []byte { return []byte(k.Purpose + "/" + k.ID) }
 
 // open gives a stored key's material. Error: KindInvalid when the master key is missing or wrong.
-func (b *box) open(k catalog.StoredKey) ([]byte, error) {
+func (b *box) open(k catalog.SigningKey) ([]byte, error) {
 	switch {
 	case !k.Encrypted:
 		return k.Material, nil
@@ -78,10 +78,10 @@ func (b *box) open(k catalog.StoredKey) ([]byte, error) {
 }
 
 // newKey makes a fresh key for a purpose.
-func newKey(purpose Purpose, b *box) (catalog.StoredKey, error) {
+func newKey(purpose Purpose, b *box) (catalog.SigningKey, error) {
 	var id [keyIDBytes]byte
 	_, _ = rand.Read(id[:]) // crypto/rand never fails: it ends the process instead
-	k := catalog.StoredKey{ID: hex.EncodeToString(id[:]), Purpose: string(purpose), Algorithm: algorithmHMAC}
+	k := catalog.SigningKey{ID: hex.EncodeToString(id[:]), Purpose: string(purpose), Algorithm: algorithmHMAC}
 	if purpose == PurposeAccess {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {

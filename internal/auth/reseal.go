@@ -9,7 +9,7 @@ import (
 
 // ResealStore passes all that is stored encrypted through two functions, in one transaction.
 type ResealStore interface {
-	Reseal(ctx context.Context, key func(catalog.StoredKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error)
+	Reseal(ctx context.Context, key func(catalog.SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error)
 }
 
 // Reseal encrypts under master what stands encrypted under former, and says how much stands under
@@ -38,7 +38,7 @@ func Reseal(ctx context.Context, store ResealStore, former, master string, about
 		return after.aead.Seal(nil, nil, plain, bound), nil //nolint:gosec // this AEAD draws its nonce itself and takes none
 	}
 	return store.Reseal(ctx,
-		func(k catalog.StoredKey) ([]byte, error) {
+		func(k catalog.SigningKey) ([]byte, error) {
 			return reseal(bound(k), k.Material, "the signing keys", "name the right ones")
 		},
 		func(endpoint string, data []byte) ([]byte, error) {

@@ -22,8 +22,8 @@ const (
 	keySecretPrefix = "cvk_"
 )
 
-// usedEvery is how often a last-used time is written, at most.
-const usedEvery = time.Minute
+// recordUseEvery is how often a last-used time is written, at most.
+const recordUseEvery = time.Minute
 
 // Application is an OAuth client of a tenant.
 type Application struct {
@@ -119,12 +119,12 @@ func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string
 	if err != nil || !same || !a.Disabled.IsZero() {
 		return Application{}, domain.Errorf(domain.KindUnauthorized, "the client is unknown or its secret is wrong")
 	}
-	return a, c.noteUse(ctx, `applications`, id, a.LastUsed, at)
+	return a, c.recordUse(ctx, `applications`, id, a.LastUsed, at)
 }
 
-// noteUse writes a last-used time, unless one of the last minute stands.
-func (c *Catalog) noteUse(ctx context.Context, table, id string, last time.Time, at int64) error {
-	if !last.IsZero() && at-micros(last) < usedEvery.Microseconds() {
+// recordUse writes a last-used time, unless one of the last minute stands.
+func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Time, at int64) error {
+	if !last.IsZero() && at-micros(last) < recordUseEvery.Microseconds() {
 		return nil
 	}
 	return c.grouped(ctx, func(tx smallTx) error {

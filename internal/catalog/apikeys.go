@@ -85,7 +85,7 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 		return APIKey{}, domain.Tenant{}, translate(err)
 	}
 	t.Created = fromMicros(created)
-	return k, t, c.noteUse(ctx, `api_keys`, k.ID, k.LastUsed, at)
+	return k, t, c.recordUse(ctx, `api_keys`, k.ID, k.LastUsed, at)
 }
 
 // prefixed names a list of columns in the table with the given alias.

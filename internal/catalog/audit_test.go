@@ -59,7 +59,7 @@ func TestFormerLines(t *testing.T) {
 				t.Errorf("%q is stored, error %v", stored, err)
 			}
 			for hour, n := range map[int]int{0: 1, 8: 2, 19: 1, 5: 0} {
-				if list, err := c.Events(t.Context(), "acme", domain.Day("2025-12-12"), hour, 9); err != nil || len(list) != n {
+				if list, err := c.LatestAudit(t.Context(), "acme", domain.Day("2025-12-12"), hour, 9); err != nil || len(list) != n {
 					t.Errorf("%d lines are about hour %d, want %d; error %v", len(list), hour, n, err)
 				}
 			}

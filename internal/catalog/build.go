@@ -135,8 +135,8 @@ func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	return r, err
 }
 
-// Size is how many bytes the store says that a recording has.
-type Size struct {
+// ObjectSize is how many bytes the store says that a recording has.
+type ObjectSize struct {
 	ObjectKey string
 	Bytes     int64
 }
@@ -145,7 +145,7 @@ type Size struct {
 const MaxSizes = 1000
 
 // LearnSizes keeps sizes that the store told, for recordings that came without one: at most [MaxSizes].
-func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []Size) error {
+func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []ObjectSize) error {
 	if len(sizes) == 0 {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []Size) error {
 
 // StartArchive makes the archive's row, before its first byte is sent.
 func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7) ON CONFLICT (object_key) DO NOTHING`,
 			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, d.at)
@@ -178,9 +178,9 @@ func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error
 	return lostUnless(affected(res, err))
 }
 
-// owned runs fn with the day locked and within retention and the claim verified.
-func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
-	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+// withOpenClaim runs fn with the day locked and within retention and the claim verified.
+func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
+	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		if !d.open {
 			return lostUnless(false, nil)
 		}
@@ -188,9 +188,9 @@ func (c *Catalog) owned(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lock
 	})
 }
 
-// held runs fn with the day locked and the claim verified. A day past its end still has claims
+// withClaim runs fn with the day locked and the claim verified. A day past its end still has claims
 // while expiry pauses: they can be given back, not committed.
-func (c *Catalog) held(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
+func (c *Catalog) withClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		d, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)
 		if err != nil {

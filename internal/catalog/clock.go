@@ -7,37 +7,37 @@ import (
 )
 
 const (
-	// maxStep is how far the clock may stray from what was expected of it.
-	maxStep = 10 * time.Minute
-	// stepPause is how long expiry and deletions pause when it strayed further.
-	stepPause = time.Hour
-	// seenEvery is how often a look at the clock is written down, at most.
-	seenEvery = time.Minute
+	// maxClockStep is how far the clock may stray from what was expected of it.
+	maxClockStep = 10 * time.Minute
+	// clockStepPause is how long expiry and deletions pause when it strayed further.
+	clockStepPause = time.Hour
+	// noteEvery is how often a look at the clock is written down, at most.
+	noteEvery = time.Minute
 )
 
-// Seen is the catalog's clock as somebody saw it who lets days end.
-type Seen struct {
-	At   time.Time
-	Step time.Duration // how far the clock is from where it should be, when that starts a pause; else 0
-	Calm bool          // expiry and deletions may run
+// ClockCheck is the catalog's clock as somebody saw it who lets days end.
+type ClockCheck struct {
+	At      time.Time
+	Step    time.Duration // how far the clock is from where it should be, when that starts a pause; else 0
+	Trusted bool          // expiry and deletions may run
 }
 
-// calmSQL says that the clock can be trusted with expiry and deletions: no pause is on, and somebody
+// clockTrustedSQL says that the clock can be trusted with expiry and deletions: no pause is on, and somebody
 // has looked at it lately. Whoever lets days end asks in the same statement or transaction, so that
 // a clock that nobody has looked at yet ends nothing.
-const calmSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
+const clockTrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
 	AND s.seen_us BETWEEN n.now_us - 600000000 AND n.now_us + 600000000)`
 
-// SeeClock looks at the clock and leaves behind that it did. last is what the process saw the time
+// CheckClock looks at the clock and leaves behind that it did. last is what the process saw the time
 // before (zero: nothing yet), and elapsed what has passed since by its own steady clock. A process
 // that saw nothing yet goes by what others left behind. When that does not fit by more than ten
 // minutes, expiry and deletions pause for an hour: the clock may be wrong, or nobody was up, which
 // look the same. A catalog without any day has nothing to lose and never pauses; nor does one at which
 // nobody has looked before.
-func (c *Catalog) SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (Seen, error) {
+func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error) {
 	s, err := readClock(ctx, c.read, last, elapsed)
 	if err != nil || s.Step == 0 && !s.stale {
-		return s.Seen, translate(err)
+		return s.ClockCheck, translate(err)
 	}
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET one = one`); err != nil { // others who look wait
@@ -50,18 +50,18 @@ func (c *Catalog) SeeClock(ctx context.Context, last time.Time, elapsed time.Dur
 			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, micros(s.At))
 			return err
 		}
-		return pauseDeletions(ctx, tx, micros(s.At), stepPause)
+		return pauseDeletions(ctx, tx, micros(s.At), clockStepPause)
 	})
-	return s.Seen, err
+	return s.ClockCheck, err
 }
 
-// look is a look at the clock, and whether it is time to write one down.
-type look struct {
-	Seen
+// clockReading is a look at the clock, and whether it is time to write one down.
+type clockReading struct {
+	ClockCheck
 	stale bool
 }
 
-func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.Duration) (l look, err error) {
+func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.Duration) (l clockReading, err error) {
 	var at, seen, after int64
 	var days bool
 	err = q.QueryRowContext(ctx, `SELECT n.now_us, s.seen_us, s.deletions_after, EXISTS (SELECT 1 FROM days)
@@ -71,17 +71,17 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 	}
 	l.At = fromMicros(at)
 	step := time.Duration(at-seen) * time.Microsecond
-	l.stale = step.Abs() >= seenEvery
+	l.stale = step.Abs() >= noteEvery
 	switch {
 	case !last.IsZero():
 		step = l.At.Sub(last) - elapsed
 	case !days || seen == 0: // nobody ever looked: there is nothing to compare with
 		step = 0
 	}
-	if step.Abs() > maxStep {
+	if step.Abs() > maxClockStep {
 		l.Step = step
 	}
-	l.Calm = l.Step == 0 && at >= after
+	l.Trusted = l.Step == 0 && at >= after
 	return l, nil
 }
 

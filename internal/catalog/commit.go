@@ -10,13 +10,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Built is what a finished build tells the catalog.
-type Built struct {
+// BuildResult is what a finished build tells the catalog.
+type BuildResult struct {
 	Wanted         int64 // as BuildInput gave it
 	Size           int64
 	Files          int
 	Sessions       []domain.Session
-	Missing        []Missing
+	Missing        []MissingFile
 	ManifestSHA256 string
 	ETag           string
 	Took           time.Duration
@@ -24,15 +24,15 @@ type Built struct {
 
 // Commit publishes a build: one transaction in which the claim must still be ours and the day
 // within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
-func (c *Catalog) Commit(ctx context.Context, b Claim, r Built) error {
+func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	if err := c.saveSessions(ctx, b, r.Sessions); err != nil {
 		return err
 	}
-	missing, err := json.Marshal(append([]Missing{}, r.Missing...))
+	missing, err := json.Marshal(append([]MissingFile{}, r.Missing...))
 	if err != nil {
 		return err
 	}
-	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(r.Took.Microseconds())
 		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
 			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
@@ -124,7 +124,7 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 // served holds recordings that were corrected and lie in other hours by now: it is retired, as a
 // revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
-	return c.owned(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(0)
 		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
 			return err
@@ -162,5 +162,5 @@ func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) err
 		b.Tenant, b.Day, b.Hour, b.Revision); err != nil {
 		return err
 	}
-	return announceHour(ctx, tx, b, Built{}, at)
+	return announceHour(ctx, tx, b, BuildResult{}, at)
 }

@@ -28,11 +28,11 @@ type Calendar struct {
 // CalendarTenant is one tenant's row.
 type CalendarTenant struct {
 	domain.Tenant
-	Days map[domain.Day]DayCounts // those that have a row
+	Days map[domain.Day]CalendarDay // those that have a row
 }
 
-// DayCounts is one day in numbers.
-type DayCounts struct {
+// CalendarDay is one day in numbers.
+type CalendarDay struct {
 	Day       domain.Day
 	Planned   bool
 	Expired   bool
@@ -51,7 +51,7 @@ type DayCounts struct {
 }
 
 // Complete is how many of the 24 hours are settled and not failed.
-func (d DayCounts) Complete() int { return d.Available + d.NoData }
+func (d CalendarDay) Complete() int { return d.Available + d.NoData }
 
 // calendarTenants is the keyset page of tenants $1 < id, $2 <= id < $3.
 const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
@@ -91,11 +91,11 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 		place := make(map[string]int, len(tenants))
 		for i, t := range tenants {
 			place[t.ID] = i
-			out.Tenants = append(out.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]DayCounts{}})
+			out.Tenants = append(out.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
 		}
 		_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 			var tenant string
-			var d DayCounts
+			var d CalendarDay
 			err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Expired, &d.Available, &d.NoData, &d.Pending, &d.Failed,
 				&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt)
 			if i, ok := place[tenant]; ok && err == nil {
@@ -117,10 +117,10 @@ func (c *Calendar) readLacking(ctx context.Context, tx *sql.Tx, place map[string
 	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
 	for _, part := range []struct {
 		query string
-		add   func(d *DayCounts, n int)
+		add   func(d *CalendarDay, n int)
 	}{
-		{missingFilesSQL, func(d *DayCounts, n int) { d.Missing = n }},
-		{rebuildingHoursSQL, func(d *DayCounts, n int) { d.Rebuilding = n }},
+		{missingFilesSQL, func(d *CalendarDay, n int) { d.Missing = n }},
+		{rebuildingHoursSQL, func(d *CalendarDay, n int) { d.Rebuilding = n }},
 	} {
 		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 			var tenant string

@@ -16,8 +16,8 @@ const (
 	ActionTenant  = "tenant.set"    // a tenant was changed
 )
 
-// Rebuilding is an operator's wish to build hours.
-type Rebuilding struct {
+// RebuildRequest is an operator's wish to build hours.
+type RebuildRequest struct {
 	Tenant string
 	Day    domain.Day
 	Hour   int  // -1 for all hours
@@ -35,7 +35,7 @@ type rebuildDetail struct {
 }
 
 // RebuildAudited is Rebuild with its line in the audit log.
-func (c *Catalog) RebuildAudited(ctx context.Context, r Rebuilding) (due int, err error) {
+func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		if due, err = c.rebuild(ctx, tx, r.Tenant, r.Day, r.Hour, r.Force); err != nil {
 			return err
@@ -48,7 +48,7 @@ func (c *Catalog) RebuildAudited(ctx context.Context, r Rebuilding) (due int, er
 // RetryHour makes an hour due that is failed; false when it no longer is. It stands in the audit
 // log if it was done. Errors as of Rebuild.
 func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (done bool, err error) {
-	r := Rebuilding{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
+	r := RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		done = false
 		if _, err := lockOpenDay(ctx, tx, key.Tenant, key.Day); err != nil {
@@ -70,7 +70,7 @@ func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (
 	return done && err == nil, err
 }
 
-func (r Rebuilding) audit(ctx context.Context, tx *sql.Tx, action string, due int) error {
+func (r RebuildRequest) audit(ctx context.Context, tx *sql.Tx, action string, due int) error {
 	at, err := now(ctx, tx)
 	if err != nil {
 		return err

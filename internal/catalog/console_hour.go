@@ -12,22 +12,22 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// HourStory is all that the catalog remembers of one hour's building.
-type HourStory struct {
-	Wanted   int64 // registrations so far
-	Built    int64 // of them, those that the last archive covers; -1 after a reopening
-	Dispatch int64 // how often it was handed to the queue
-	Handed   time.Time
-	Lease    time.Time // end of the claim that stands
-	Recheck  time.Time // when missing files are looked for again
-	Took     time.Duration
-	Archives []ArchiveStory // newest first; what was deleted long ago is forgotten
-	Missing  []Missing      // of the archive served, or of the last build
-	Failed   bool           // Missing is of the last build, which failed for want of all
+// HourHistory is all that the catalog remembers of one hour's building.
+type HourHistory struct {
+	Wanted     int64 // registrations so far
+	Built      int64 // of them, those that the last archive covers; -1 after a reopening
+	Dispatch   int64 // how often it was handed to the queue
+	Dispatched time.Time
+	Lease      time.Time // end of the claim that stands
+	Recheck    time.Time // when missing files are looked for again
+	Took       time.Duration
+	Archives   []HourArchive // newest first; what was deleted long ago is forgotten
+	Missing    []MissingFile // of the archive served, or of the last build
+	Failed     bool          // Missing is of the last build, which failed for want of all
 }
 
-// ArchiveStory is one build that got as far as an archive's row.
-type ArchiveStory struct {
+// HourArchive is one build that got as far as an archive's row.
+type HourArchive struct {
 	Revision  int64
 	State     string // writing, published, superseded or doomed (will be deleted, or has been)
 	Size      int64
@@ -39,21 +39,21 @@ type ArchiveStory struct {
 	DeleteAt  time.Time
 }
 
-const hourStorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us, recheck_us, build_us, archive
+const hourHistorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us, recheck_us, build_us, archive
 	FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`
 
 const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, links_until_us,
 	delete_after_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
 
-// HourStory reads one hour's story; that of an hour without a row is empty.
-func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory, error) {
-	var s HourStory
+// HourHistory reads one hour's story; that of an hour without a row is empty.
+func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHistory, error) {
+	var s HourHistory
 	err := c.view(ctx, func(tx *sql.Tx) error {
-		s = HourStory{}
+		s = HourHistory{}
 		var handed, lease, recheck sql.NullInt64
 		var took int64
 		var served sql.NullString
-		err := tx.QueryRowContext(ctx, hourStorySQL, key.Tenant, key.Day, key.Hour).
+		err := tx.QueryRowContext(ctx, hourHistorySQL, key.Tenant, key.Day, key.Hour).
 			Scan(&s.Wanted, &s.Built, &s.Dispatch, &handed, &lease, &recheck, &took, &served)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -61,8 +61,8 @@ func (c *Catalog) HourStory(ctx context.Context, key domain.HourKey) (HourStory,
 		if err != nil {
 			return err
 		}
-		s.Handed, s.Lease, s.Recheck, s.Took = timeOf(handed), timeOf(lease), timeOf(recheck), time.Duration(took)*time.Microsecond
-		s.Archives, err = collect(ctx, tx, func(rows *sql.Rows) (a ArchiveStory, err error) {
+		s.Dispatched, s.Lease, s.Recheck, s.Took = timeOf(handed), timeOf(lease), timeOf(recheck), time.Duration(took)*time.Microsecond
+		s.Archives, err = collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
 			var created, links int64
 			var published, deleted sql.NullInt64
@@ -107,25 +107,25 @@ func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Da
 const downloadsSQL = `SELECT hour, count(*) FROM (SELECT substr(detail, CAST($5 AS INTEGER), 2) AS hour FROM audit
 	WHERE tenant = $1 AND at_us >= $2 AND action = $3 AND detail LIKE $4) x GROUP BY hour`
 
-// eventsRead bounds how far back a tenant's audit log is looked through for one day's lines.
-const eventsRead = 5000
+// latestAuditRead bounds how far back a tenant's audit log is looked through for one day's lines.
+const latestAuditRead = 5000
 
-const eventsSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.detail, l.links FROM (
+const latestAuditSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.detail, l.links FROM (
 		SELECT seq, at_us, tenant, actor, action, detail, links FROM audit
 		WHERE tenant = $1 AND at_us >= $2 ORDER BY at_us DESC, seq DESC LIMIT $3) x LEFT JOIN audit_links l ON l.sum = x.links
 	WHERE x.detail LIKE $4 ORDER BY x.at_us DESC, x.seq DESC LIMIT $5`
 
-// Events gives a tenant's latest lines of the audit log, newest first: all, those about a day, or
+// LatestAudit gives a tenant's latest lines of the audit log, newest first: all, those about a day, or
 // those about one hour of it (hour >= 0). At most limit, of the last 5,000.
-func (c *Catalog) Events(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
+func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
 	since, like, read := int64(0), "%", limit
 	if day != "" {
 		since, like = micros(day.Start()), `%"day":"`+string(day)+`"%`
 	}
 	if hour >= 0 {
-		read = eventsRead
+		read = latestAuditRead
 	}
-	all, err := collect(ctx, c.read, scanAudit, eventsSQL, tenant, since, eventsRead, like, read)
+	all, err := collect(ctx, c.read, scanAudit, latestAuditSQL, tenant, since, latestAuditRead, like, read)
 	if err != nil || hour < 0 {
 		return all, err
 	}

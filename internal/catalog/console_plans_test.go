@@ -29,10 +29,10 @@ func TestConsolePlans(t *testing.T) {
 		"rebuilding":    {rebuildingHoursSQL, []any{"t2", "t245", "2024-12-20", "2025-01-18"}},
 		"running":       {runningSQL, []any{201}},
 		"failed":        {failedSQL, []any{"2025-01-01", "t1060", 4, 101}},
-		"story":         {hourStorySQL, []any{"t1060", "2025-01-01", 4}},
+		"story":         {hourHistorySQL, []any{"t1060", "2025-01-01", 4}},
 		"archives":      {hourArchivesSQL, []any{"t1060", "2025-01-01", 4}},
 		"downloads":     {downloadsSQL, []any{"t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29}},
-		"events":        {eventsSQL, []any{"t1060", 1735689600000000, eventsRead, "%2025-01-01%", 50}},
+		"events":        {latestAuditSQL, []any{"t1060", 1735689600000000, latestAuditRead, "%2025-01-01%", 50}},
 	}
 	// These read what lacks something and nothing else of the days shown.
 	index := map[string]string{"missing": "archives_lacking", "rebuilding": "hours_rebuilding"}

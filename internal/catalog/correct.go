@@ -165,7 +165,7 @@ func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != 
 // lockRecording takes the locks of a registration of the recording, in the same order: its new
 // conversation, then its object. So a registration and a correction never run side by side.
 func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s stored, err error) {
-	if err := knownTenant(ctx, tx, k.Tenant); err != nil {
+	if err := requireTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {

@@ -111,7 +111,7 @@ func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, a
 // refreshDay brings a locked day's counts and completion up to its hours, and writes down what the
 // tenant is told of it.
 func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
-	var s settled
+	var s dayCounts
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
 		completed_us = CASE WHEN days.completed_us IS NULL AND days.planned_us IS NOT NULL
@@ -148,18 +148,18 @@ func refreshServed(ctx context.Context, tx *sql.Tx, tenant string, day domain.Da
 	return refreshDay(ctx, tx, tenant, day, at)
 }
 
-// Planned is what planning one day did.
-type Planned struct {
+// PlanResult is what planning one day did.
+type PlanResult struct {
 	Open bool // false: the day is past retention, nothing was planned
 	Due  int  // hours that now wait for a build
 }
 
 // PlanDay plans a closed day: its empty hours become no_data, the others due. Repeating it
 // changes nothing. Errors: KindNotFound for an unknown tenant, KindInvalid for a day not over.
-func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (Planned, error) {
-	var p Planned
+func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (PlanResult, error) {
+	var p PlanResult
 	err := c.update(ctx, func(tx *sql.Tx) error {
-		p = Planned{}
+		p = PlanResult{}
 		d, err := lockOpenDay(ctx, tx, tenant, day)
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 
 // planHours plans hours from to to of a locked, open day. The upsert decides on the row's own
 // flag, so a registration that races it is either counted here or makes the hour due itself.
-func planHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, from, to int, at int64, p *Planned) error {
+func planHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, from, to int, at int64, p *PlanResult) error {
 	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {
 		rows = append(rows, fmt.Sprintf("($1, $2, %d, 'no_data', TRUE)", hour))
@@ -229,7 +229,7 @@ const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tena
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
 		AND coalesce(d.reopened_us, d.completed_us, d.closes_us) <= (SELECT now_us FROM catalog_clock)
 			- (SELECT min(retention_days) FROM tenants) * CAST(86400000000 AS BIGINT)
-		AND ` + calmSQL + `
+		AND ` + clockTrustedSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 
 // EndedDay is a day whose retention is over.

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Due is an hour that waits for a build and has no dispatch outstanding.
-type Due struct {
+// DueHour is an hour that waits for a build and has no dispatch outstanding.
+type DueHour struct {
 	domain.HourKey
 	Dispatch int64     // the last dispatch's number
 	Since    time.Time // when it became due
@@ -24,8 +24,8 @@ const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND
 // DueHours lists due hours without an outstanding dispatch of this epoch, round-robin over the
 // tenants: each tenant's oldest first, then each tenant's second, and so on. A tenant never has
 // more than perTenant outstanding, those dispatched before counted. At most limit.
-func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]Due, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
+func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]DueHour, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
 		d.Since = fromMicros(since)
@@ -49,8 +49,8 @@ const dueHoursSQL = `WITH due AS MATERIALIZED (
 
 // Outstanding lists due hours whose dispatch of this epoch is older than age: their task may be
 // gone. At most limit, oldest first.
-func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]Due, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d Due, err error) {
+func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]DueHour, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
 		d.Since = fromMicros(since)
@@ -81,12 +81,12 @@ func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch
 	return translate(err)
 }
 
-// tooFar is further ahead (microseconds) than any hour is ever made due.
-const tooFar = int64(7 * 86_400_000_000)
+// maxDueAhead is further ahead (microseconds) than any hour is ever made due.
+const maxDueAhead = int64(7 * 86_400_000_000)
 
-// adriftSQL lists hours that want a build at no time, at one that only a wrong clock can have set, or
+// hoursToRepairSQL lists hours that want a build at no time, at one that only a wrong clock can have set, or
 // less than $3 before their day's end: it came nearer since, or an older program set the time.
-const adriftSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'
+const hoursToRepairSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE due_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
 	UNION ALL SELECT h.tenant, h.day, h.hour FROM hours h WHERE h.token IS NULL
 		AND h.due_us BETWEEN (SELECT now_us + 1 FROM catalog_clock) AND (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
@@ -94,12 +94,12 @@ const adriftSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted 
 			FROM days d JOIN tenants t ON t.id = d.tenant WHERE d.tenant = h.tenant AND d.day = h.day) - CAST($3 AS BIGINT)
 	LIMIT $1`
 
-// HealHours makes hours due that should be and are not: planned ones that want a build without a
+// RepairHours makes hours due that should be and are not: planned ones that want a build without a
 // time for it, or with one that comes too late. It says how many. It changes one row at a time:
 // whoever holds several hours' locks without their days' can deadlock with a registration.
-func (c *Catalog) HealHours(ctx context.Context) (int, error) {
+func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 	const most = 1000
-	keys, err := c.hourKeys(ctx, adriftSQL, most, tooFar, c.rebuildDelay(0))
+	keys, err := c.hourKeys(ctx, hoursToRepairSQL, most, maxDueAhead, c.rebuildDelay(0))
 	if err != nil {
 		return 0, err
 	}

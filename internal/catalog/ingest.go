@@ -124,7 +124,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			return err
 		}
 	}
-	if err := knownTenant(ctx, r.tx, r.tenant); err != nil {
+	if err := requireTenant(ctx, r.tx, r.tenant); err != nil {
 		return err
 	}
 	if r.at, err = now(ctx, r.tx); err != nil {
@@ -151,7 +151,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	return err
 }
 
-func knownTenant(ctx context.Context, tx *sql.Tx, tenant string) error {
+func requireTenant(ctx context.Context, tx *sql.Tx, tenant string) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM tenants WHERE id = $1`, tenant).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// standing is what the catalog knows of an object key, once its row is locked.
-type standing struct {
+// objectRow is what the catalog knows of an object key, once its row is locked.
+type objectRow struct {
 	tenant    string
 	size      sql.NullInt64 // of the uploaded bytes
 	crc32     sql.NullInt64
@@ -31,11 +31,11 @@ func (r *registration) recordings(ctx context.Context, lines []Line[domain.Recor
 	if err := r.claimKeys(ctx, named); err != nil {
 		return err
 	}
-	known, err := r.standing(ctx)
+	known, err := r.objectRows(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.ownKeys(named, known); err != nil {
+	if err := r.refuseOtherTenantsKeys(named, known); err != nil {
 		return err
 	}
 	changed, formers, err := r.merge(lines, known)
@@ -95,11 +95,11 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 	return err
 }
 
-// standing reads what is known of the claimed keys; keys of which nothing is known are left out.
-func (r *registration) standing(ctx context.Context) (known map[string]standing, err error) {
-	known = map[string]standing{}
+// objectRows reads what is known of the claimed keys; keys of which nothing is known are left out.
+func (r *registration) objectRows(ctx context.Context) (known map[string]objectRow, err error) {
+	known = map[string]objectRow{}
 	_, err = collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
-		key, s, err := scanStanding(rows)
+		key, s, err := scanObjectRow(rows)
 		known[key] = s
 		return struct{}{}, err
 	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type,
@@ -111,7 +111,7 @@ func (r *registration) standing(ctx context.Context) (known map[string]standing,
 	return known, err
 }
 
-func scanStanding(rows *sql.Rows) (key string, s standing, err error) {
+func scanObjectRow(rows *sql.Rows) (key string, s objectRow, err error) {
 	var now, first recordingColumns
 	var contentType sql.NullString
 	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, now.into(), []any{&contentType}, first.into())...)
@@ -154,8 +154,8 @@ func crcOf(n sql.NullInt64) *uint32 {
 	return &sum
 }
 
-// ownKeys refuses keys that another tenant named or uploaded first, without saying which.
-func (r *registration) ownKeys(named map[string]namedKey, known map[string]standing) error {
+// refuseOtherTenantsKeys refuses keys that another tenant named or uploaded first, without saying which.
+func (r *registration) refuseOtherTenantsKeys(named map[string]namedKey, known map[string]objectRow) error {
 	first, found := namedKey{}, false
 	for key, s := range known {
 		if n := named[key]; s.tenant != r.tenant && (!found || n.line < first.line) {
@@ -165,12 +165,12 @@ func (r *registration) ownKeys(named map[string]namedKey, known map[string]stand
 	if !found {
 		return nil
 	}
-	return refuse(first.line, domain.KindInvalid, "%s", foreignReason(fmt.Sprintf("%q", first.field)))
+	return refuse(first.line, domain.KindInvalid, "%s", otherTenantReason(fmt.Sprintf("%q", first.field)))
 }
 
 // merge gives the recordings that are new or differ from what stands, by key, and the values that are
 // replaced, and notes their hours. Lines replace nothing but content types.
-func (r *registration) merge(lines []Line[domain.Recording], known map[string]standing) (out []domain.Recording, formers []former, err error) {
+func (r *registration) merge(lines []Line[domain.Recording], known map[string]objectRow) (out []domain.Recording, formers []former, err error) {
 	changed := make(map[string]domain.Recording, len(lines))
 	fresh := make(map[string]bool, len(lines))
 	for i := range lines {
@@ -217,7 +217,7 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]st
 
 // mergeRecording puts a line over what stands: what the line leaves out stays, what contradicts
 // the bytes or whose they are is refused. rebuild says whether an archive of it would change.
-func mergeRecording(s standing, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
+func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
 	next = l.Value
 	old := domain.Recording{Size: sizeOf(s.size), CRC32: crcOf(s.crc32)}
 	if before != nil {

@@ -25,7 +25,7 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 	var out Reserved
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		out = Reserved{}
-		if err := knownTenant(ctx, tx, tenant); err != nil {
+		if err := requireTenant(ctx, tx, tenant); err != nil {
 			return err
 		}
 		if err := c.checkPrefix(ctx, tx, tenant, key); err != nil {
@@ -41,7 +41,7 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 			return err
 		}
 		if owner != tenant {
-			return domain.Errorf(domain.KindInvalid, "%s", foreignReason("the object key"))
+			return domain.Errorf(domain.KindInvalid, "%s", otherTenantReason("the object key"))
 		}
 		out.Day, out.Size, out.CRC32 = domain.Day(day.String), sizeOf(size), crcOf(crc)
 		if !day.Valid {
@@ -124,5 +124,5 @@ func builtWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day
 	if err == nil && text.Valid {
 		err = json.Unmarshal([]byte(text.String), &missing)
 	}
-	return slices.ContainsFunc(missing, func(m Missing) bool { return m.ObjectKey == key }), err
+	return slices.ContainsFunc(missing, func(m MissingFile) bool { return m.ObjectKey == key }), err
 }

@@ -19,8 +19,8 @@ const (
 	ReasonUnreadable = string(domain.KindUnreadable) // the object exists, but its bytes can't be read
 )
 
-// Missing is a recording that is not in an archive because its bytes are gone, changed or unreadable.
-type Missing struct {
+// MissingFile is a recording that is not in an archive because its bytes are gone, changed or unreadable.
+type MissingFile struct {
 	ObjectKey string `json:"objectKey"`
 	MessageID int64  `json:"messageId"`
 	Reason    string `json:"reason"`
@@ -34,7 +34,7 @@ type MissingGroup struct {
 }
 
 // GroupMissing counts missing recordings by reason.
-func GroupMissing(missing []Missing) []MissingGroup {
+func GroupMissing(missing []MissingFile) []MissingGroup {
 	counts := map[string]int{}
 	for _, m := range missing {
 		counts[m.Reason]++
@@ -54,7 +54,7 @@ func GroupMissing(missing []Missing) []MissingGroup {
 }
 
 // Advice says in sentences why recordings are missing, and what helps.
-func Advice(missing []Missing) string {
+func Advice(missing []MissingFile) string {
 	var all []string
 	for _, g := range GroupMissing(missing) {
 		all = append(all, fmt.Sprintf("%s (%d): %s", g.Reason, g.Files, g.Advice))
@@ -63,7 +63,7 @@ func Advice(missing []Missing) string {
 }
 
 // saveFailedFiles replaces the list of files for which the last build of a locked hour failed.
-func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []Missing) error {
+func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []MissingFile) error {
 	if len(missing) == 0 {
 		_, err := tx.ExecContext(ctx, `DELETE FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour)
 		return err
@@ -79,7 +79,7 @@ func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missin
 
 // failedFiles lists the files for which the last build of an hour failed. A program of a former version
 // may have built the hour since, without clearing the list: then the hour's row has no such error.
-func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []Missing, err error) {
+func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []MissingFile, err error) {
 	var text string
 	err = tx.QueryRowContext(ctx, `SELECT f.missing FROM failed_files f
 		JOIN hours h ON h.tenant = f.tenant AND h.day = f.day AND h.hour = f.hour AND h.last_kind IN ($4, $5)

@@ -13,15 +13,15 @@ import (
 // Failure is why a build ended without an archive.
 type Failure struct {
 	Kind    domain.Kind
-	Message string    // safe to show to operators and tenants
-	Final   bool      // trying again soon cannot help: the hour is failed at once
-	Missing []Missing // of KindAllMissing and KindUnreadable: every recording of the hour
+	Message string        // safe to show to operators and tenants
+	Final   bool          // trying again soon cannot help: the hour is failed at once
+	Missing []MissingFile // of KindAllMissing and KindUnreadable: every recording of the hour
 }
 
 // Fail counts a failed build. The hour is tried again after a growing wait; when its attempts are
 // used up it is failed, unless an older revision is served, and comes back after an hour.
 func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
-	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		var failures int
 		var took int64
 		err := tx.QueryRowContext(ctx, `UPDATE hours SET failures = failures + 1 WHERE tenant = $1 AND day = $2 AND hour = $3
@@ -34,14 +34,14 @@ func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 		if usedUp {
 			wait = c.rules.FailedWait
 		}
-		return c.giveBack(ctx, tx, b.HourKey, d.at, c.nextTry(d, wait, took), usedUp, &f)
+		return c.releaseClaim(ctx, tx, b.HourKey, d.at, c.nextTry(d, wait, took), usedUp, &f)
 	})
 }
 
 // Release gives a claim back without a judgement, at a drain: the hour stays due.
 func (c *Catalog) Release(ctx context.Context, b Claim) error {
-	return c.held(ctx, b, func(tx *sql.Tx, d lockedDay) error {
-		return c.giveBack(ctx, tx, b.HourKey, d.at, nil, false, nil)
+	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+		return c.releaseClaim(ctx, tx, b.HourKey, d.at, nil, false, nil)
 	})
 }
 
@@ -50,9 +50,9 @@ func (c *Catalog) nextTry(d lockedDay, wait time.Duration, buildUS int64) int64 
 	return d.dueAfter(wait.Microseconds(), c.rules.RetryBase.Microseconds(), c.rebuildDelay(buildUS))
 }
 
-// giveBack frees a locked hour's claim and dooms what the build wrote. Without a time it stays as due
+// releaseClaim frees a locked hour's claim and dooms what the build wrote. Without a time it stays as due
 // as it was.
-func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
+func (c *Catalog) releaseClaim(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
 	if err := doomWriting(ctx, tx, key, at); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *Catalog) giveBack(ctx context.Context, tx *sql.Tx, key domain.HourKey, 
 // ReleaseLapsed frees hours whose builder stopped renewing, at most limit, and gives their keys.
 // Twenty lapses in a row make an hour failed: it may be what kills its builders.
 func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error) {
-	keys, err := c.hourKeys(ctx, lapsedSQL, limit, c.tooLong())
+	keys, err := c.hourKeys(ctx, lapsedSQL, limit, c.maxLease())
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ const lapsedSQL = `SELECT tenant, day, hour FROM hours WHERE lease_us < (SELECT 
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE lease_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
 	LIMIT $1`
 
-func (c *Catalog) tooLong() int64 { return 10 * c.rules.Lease.Microseconds() }
+func (c *Catalog) maxLease() int64 { return 10 * c.rules.Lease.Microseconds() }
 
 func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done bool, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
@@ -119,7 +119,7 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		var took int64
 		err = tx.QueryRowContext(ctx, `UPDATE hours SET lapses = lapses + 1
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND (lease_us < $4 OR lease_us > $4 + $5) RETURNING lapses, build_us`,
-			k.Tenant, k.Day, k.Hour, at, c.tooLong()).Scan(&lapses, &took)
+			k.Tenant, k.Day, k.Hour, at, c.maxLease()).Scan(&lapses, &took)
 		if errors.Is(err, sql.ErrNoRows) { // renewed or committed meanwhile
 			return nil
 		}
@@ -128,10 +128,10 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 		}
 		done = true
 		if lapses < c.rules.MaxLapses {
-			return c.giveBack(ctx, tx, k, at, nil, false, nil)
+			return c.releaseClaim(ctx, tx, k, at, nil, false, nil)
 		}
 		f := &Failure{Kind: domain.KindInterrupted, Message: "the builder vanished too often without reporting a failure"}
-		return c.giveBack(ctx, tx, k, at, c.nextTry(d, c.rules.FailedWait, took), true, f)
+		return c.releaseClaim(ctx, tx, k, at, c.nextTry(d, c.rules.FailedWait, took), true, f)
 	})
 	return done, err
 }
@@ -174,7 +174,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day do
 	if !d.open {
 		return 0, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
 	}
-	var p Planned
+	var p PlanResult
 	if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
 		return 0, err
 	}

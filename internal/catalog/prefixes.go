@@ -37,9 +37,9 @@ func (c *Catalog) advisoryLock(ctx context.Context, tx *sql.Tx, lock int, shared
 const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND key_prefix <= $2 AND key_prefix >=
 	coalesce((SELECT max(key_prefix) FROM tenants WHERE key_prefix <> '' AND key_prefix <= $1), '') ORDER BY key_prefix`
 
-// foreignKeys lists those of the sorted keys that the tenant may not name: they do not begin with its
+// forbiddenKeys lists those of the sorted keys that the tenant may not name: they do not begin with its
 // own key prefix or, while it has none, begin with another tenant's.
-func (c *Catalog) foreignKeys(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
+func (c *Catalog) forbiddenKeys(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
 	if own, err = c.ownPrefix(ctx, tx, tenant, keys); err != nil {
 		return nil, "", err
 	}
@@ -114,17 +114,17 @@ func outsideReason(field, prefix string) string {
 	if prefix != "" {
 		return fmt.Sprintf("%s must begin with %q, this tenant's key prefix", field, prefix)
 	}
-	return foreignReason(field)
+	return otherTenantReason(field)
 }
 
-func foreignReason(field string) string {
+func otherTenantReason(field string) string {
 	return field + " names an object that is not this tenant's"
 }
 
 // checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the
 // staged ones, sorted. Keys that the tenant owns already are exempt.
 func (r *registration) checkPrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
-	list, own, err := r.c.foreignKeys(ctx, r.tx, r.tenant, keys)
+	list, own, err := r.c.forbiddenKeys(ctx, r.tx, r.tenant, keys)
 	if err != nil || len(list) == 0 {
 		return err
 	}
@@ -137,7 +137,7 @@ func (r *registration) checkPrefixes(ctx context.Context, keys []string, named m
 
 // checkPrefix refuses a key that the tenant may not name and does not own already.
 func (c *Catalog) checkPrefix(ctx context.Context, tx *sql.Tx, tenant, key string) error {
-	list, own, err := c.foreignKeys(ctx, tx, tenant, []string{key})
+	list, own, err := c.forbiddenKeys(ctx, tx, tenant, []string{key})
 	if err != nil || len(list) == 0 {
 		return err
 	}

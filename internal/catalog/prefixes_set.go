@@ -55,7 +55,7 @@ func (c *Catalog) setPendingPrefix(ctx context.Context, id string, change func(*
 	if err != nil {
 		return err
 	}
-	return noneInside(ctx, c.read, id, t.KeyPrefix)
+	return checkNoForeignKeys(ctx, c.read, id, t.KeyPrefix)
 }
 
 // commitPrefix is the last step. The tenant's row is locked.
@@ -70,7 +70,7 @@ func (c *Catalog) commitPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix s
 	if !ok {
 		return errNotPending
 	}
-	return c.notNested(ctx, tx, tenant, prefix)
+	return c.checkNotNested(ctx, tx, tenant, prefix)
 }
 
 // checkFirstPrefix refuses a new tenant's key prefix that another tenant's keys or prefix exclude.
@@ -81,15 +81,15 @@ func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, pref
 	if err := c.advisoryLock(ctx, tx, keyNamesLock, false); err != nil {
 		return err
 	}
-	if err := c.notNested(ctx, tx, tenant, prefix); err != nil {
+	if err := c.checkNotNested(ctx, tx, tenant, prefix); err != nil {
 		return err
 	}
-	return noneInside(ctx, tx, tenant, prefix)
+	return checkNoForeignKeys(ctx, tx, tenant, prefix)
 }
 
-// notNested refuses a prefix that begins with another tenant's, or the other way round. Until the
+// checkNotNested refuses a prefix that begins with another tenant's, or the other way round. Until the
 // transaction ends, no other prefix can be set.
-func (c *Catalog) notNested(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+func (c *Catalog) checkNotNested(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
 	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (c *Catalog) notNested(ctx context.Context, tx *sql.Tx, tenant, prefix stri
 	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s are nested; choose a prefix outside the other one", prefix, has, other)
 }
 
-// noneInside refuses a prefix under which other tenants hold keys, and gives their number.
-func noneInside(ctx context.Context, q querier, tenant, prefix string) error {
+// checkNoForeignKeys refuses a prefix under which other tenants hold keys, and gives their number.
+func checkNoForeignKeys(ctx context.Context, q querier, tenant, prefix string) error {
 	total := 0
 	holders, err := collect(ctx, q, func(rows *sql.Rows) (holder string, err error) {
 		var id string
@@ -115,7 +115,7 @@ func noneInside(ctx context.Context, q querier, tenant, prefix string) error {
 		err = rows.Scan(&id, &n)
 		total += n
 		return fmt.Sprintf("%s %d", id, n), err
-	}, insideSQL, tenant, prefix, strings.TrimSuffix(prefix, "/")+"0") // "0" is what follows "/"
+	}, keysInsideSQL, tenant, prefix, strings.TrimSuffix(prefix, "/")+"0") // "0" is what follows "/"
 	if err != nil || total == 0 {
 		return err
 	}
@@ -123,7 +123,7 @@ func noneInside(ctx context.Context, q querier, tenant, prefix string) error {
 		prefix, total, shortList(holders))
 }
 
-const insideSQL = `SELECT tenant, count(*) FROM objects WHERE key >= $2 AND key < $3 AND tenant <> $1 GROUP BY tenant ORDER BY tenant`
+const keysInsideSQL = `SELECT tenant, count(*) FROM objects WHERE key >= $2 AND key < $3 AND tenant <> $1 GROUP BY tenant ORDER BY tenant`
 
 // shortList gives the first ten of a list.
 func shortList(list []string) string {

@@ -17,14 +17,14 @@ import (
 // It gives how many fresh keys are too late: they are kept, and their days are past retention, or
 // end before a build can.
 func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
-	bumps := make([]bump, 0, len(fresh)+len(touched))
+	bumps := make([]hourChange, 0, len(fresh)+len(touched))
 	for _, k := range fresh {
-		bumps = append(bumps, bump{k, 1})
+		bumps = append(bumps, hourChange{k, 1})
 	}
 	for _, k := range touched {
-		bumps = append(bumps, bump{k, 0})
+		bumps = append(bumps, hourChange{k, 0})
 	}
-	slices.SortFunc(bumps, func(a, b bump) int {
+	slices.SortFunc(bumps, func(a, b hourChange) int {
 		switch {
 		case a.Less(b.HourKey):
 			return -1
@@ -48,15 +48,15 @@ func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []do
 	return tooLate, nil
 }
 
-// bump is one reason why an hour changes, and how many new recordings it stands for.
-type bump struct {
+// hourChange is one reason why an hour changes, and how many new recordings it stands for.
+type hourChange struct {
 	domain.HourKey
 	fresh int
 }
 
 // bumpDay bumps hours of one day and says how many new recordings are too late. A day past its end
 // while expiry pauses counts as open: the clock may be wrong, and what ends the day ends these too.
-func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []bump) (late int, err error) {
+func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []hourChange) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {

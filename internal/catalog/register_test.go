@@ -134,7 +134,7 @@ func (m *meeting) build(hour int, last string) string {
 		in, err := m.c.BuildInput(m.Context(), claim)
 		m.must(err)
 		m.must(m.c.StartArchive(m.Context(), claim))
-		m.must(m.c.Commit(m.Context(), claim, catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s"}}}))
+		m.must(m.c.Commit(m.Context(), claim, catalog.BuildResult{Wanted: in.Wanted, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s"}}}))
 		for _, r := range in.Recordings {
 			last = r.ExternalConversationID
 		}
@@ -246,7 +246,7 @@ func TestLinesMeetCorrection(t *testing.T) {
 	}()
 	m.blocked(1, done)
 	key := first.Recordings[0].Value.ObjectKey
-	m.must(m.c.LearnSizes(m.Context(), catalog.Claim{HourKey: domain.HourKey{Tenant: "acme", Day: m.day}}, []catalog.Size{{ObjectKey: key, Bytes: 5}}))
+	m.must(m.c.LearnSizes(m.Context(), catalog.Claim{HourKey: domain.HourKey{Tenant: "acme", Day: m.day}}, []catalog.ObjectSize{{ObjectKey: key, Bytes: 5}}))
 	asItWas, asItIs := m.start(first), m.start(later)
 	m.blocked(3, asItWas)
 	release()

@@ -7,11 +7,11 @@ import (
 
 // Reseal passes everything that is stored encrypted through key and secret, and stores what they
 // give: all of it or nothing. It says how much that was. Errors: theirs, KindUnavailable.
-func (c *Catalog) Reseal(ctx context.Context, key func(StoredKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
+func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
 	var n int
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		n = 0
-		keys, err := collect(ctx, tx, scanKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys WHERE encrypted`)
+		keys, err := collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys WHERE encrypted`)
 		if err != nil {
 			return err
 		}

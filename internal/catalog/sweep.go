@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Doomed is an archive whose bytes are to be deleted by its exact key.
-type Doomed struct {
+// DoomedArchive is an archive whose bytes are to be deleted by its exact key.
+type DoomedArchive struct {
 	ObjectKey string
 	UploadID  string // "" when it has none, or when nobody remembered it
 	Deletions int    // how often its bytes were deleted before
@@ -20,12 +20,12 @@ type Doomed struct {
 	// Spare: its uploads are to be ended, but an object that stands under its key is left alone, and
 	// [Catalog.Spared] is told. The catalog knows of no publication and the day has not ended: a
 	// catalog that came from a backup may have forgotten one.
-	Spare bool
+	KeepObject bool
 }
 
-// DoomAdrift dooms archives whose bytes may go: superseded ones past their last link, and unfinished
+// DoomUnused dooms archives whose bytes may go: superseded ones past their last link, and unfinished
 // ones whose claim is gone. It says how many; at most limit. While deletions pause it does nothing.
-func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
+func (c *Catalog) DoomUnused(ctx context.Context, limit int) (int, error) {
 	type row struct {
 		domain.HourKey
 		objectKey string
@@ -33,7 +33,7 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
 		return r, err
-	}, adriftArchivesSQL, limit, c.rules.Grace.Microseconds())
+	}, unusedArchivesSQL, limit, c.rules.Grace.Microseconds())
 	if err != nil {
 		return 0, err
 	}
@@ -50,7 +50,7 @@ func (c *Catalog) DoomAdrift(ctx context.Context, limit int) (int, error) {
 	return doomed, nil
 }
 
-const adriftArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
 			AND links_until_us <= (SELECT now_us FROM catalog_clock) - $2
 		UNION ALL SELECT a.tenant, a.day, a.hour, a.object_key FROM archives a WHERE a.state = 'writing' AND NOT EXISTS (
 			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
@@ -81,10 +81,10 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 
 // Doomed lists archives whose bytes are to be deleted now, at most limit. While the clock is in
 // doubt there are none.
-func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d Doomed, err error) {
+func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
+	return collect(ctx, c.read, func(rows *sql.Rows) (d DoomedArchive, err error) {
 		var upload sql.NullString
-		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions, &d.Spare)
+		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions, &d.KeepObject)
 		d.UploadID = upload.String
 		return d, err
 	}, doomedSQL, limit)
@@ -93,7 +93,7 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]Doomed, error) {
 const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL AND EXISTS (SELECT 1 FROM days d
 			WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
 		FROM archives WHERE state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
-		AND ` + calmSQL + `
+		AND ` + clockTrustedSQL + `
 		ORDER BY delete_after_us LIMIT $1`
 
 // Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a
@@ -120,9 +120,9 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	})
 }
 
-// Spared says that an object stands under the key of a doomed archive that was never published. It
+// KeptObject says that an object stands under the key of a doomed archive that was never published. It
 // comes back a day later, and so on until its day has ended.
-func (c *Catalog) Spared(ctx context.Context, objectKey string) error {
+func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondLook.Microseconds())
 	return translate(err)
@@ -131,9 +131,9 @@ func (c *Catalog) Spared(ctx context.Context, objectKey string) error {
 // refusedWait is how long an archive that the store did not delete waits for its next try.
 const refusedWait = time.Hour
 
-// Refused says that the store refuses to delete a doomed archive. It comes back an hour later, so that
+// DeletionRefused says that the store refuses to delete a doomed archive. It comes back an hour later, so that
 // it is not in the way of others.
-func (c *Catalog) Refused(ctx context.Context, objectKey string) error {
+func (c *Catalog) DeletionRefused(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)`, objectKey, refusedWait.Microseconds())
 	return translate(err)
@@ -192,7 +192,7 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 // Recheck is a served archive that lacks files, and what it lacks.
 type Recheck struct {
 	ServedArchive
-	Missing []Missing
+	Missing []MissingFile
 }
 
 // Rechecks lists archives whose missing sources are to be looked for now, at most limit.
@@ -212,9 +212,9 @@ const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.mis
 
 // nextRecheck gives when missing sources are looked for again after so many rechecks; null means never.
 // Unreadable ones can come back at any time, so they are looked for until the day ends.
-func (c *Catalog) nextRecheck(d lockedDay, missing []Missing, rechecks int, buildUS int64) any {
-	unreadable := func(m Missing) bool { return m.Reason == ReasonUnreadable }
-	absent := func(m Missing) bool { return !unreadable(m) }
+func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, buildUS int64) any {
+	unreadable := func(m MissingFile) bool { return m.Reason == ReasonUnreadable }
+	absent := func(m MissingFile) bool { return !unreadable(m) }
 	waits := []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
 	switch last := len(waits) - 1; {
 	case !slices.ContainsFunc(missing, absent), rechecks > last && slices.ContainsFunc(missing, unreadable):

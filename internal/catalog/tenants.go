@@ -38,7 +38,7 @@ func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
 		return err
 	}
-	return noneInside(ctx, c.read, t.ID, t.KeyPrefix)
+	return checkNoForeignKeys(ctx, c.read, t.ID, t.KeyPrefix)
 }
 
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key prefix
@@ -129,8 +129,8 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 	return t, err
 }
 
-// endsNothing refuses a change that would end days by a clock that can't be trusted.
-func endsNothing(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+// refuseEndingDays refuses a change that would end days by a clock that can't be trusted.
+func refuseEndingDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
 	days, err := daysOver(ctx, tx, tenant, retentionDays)
 	if err != nil || len(days) == 0 {
 		return err
@@ -160,7 +160,7 @@ func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) 
 		return err
 	}
 	if paused {
-		return endsNothing(ctx, tx, tenant, retentionDays)
+		return refuseEndingDays(ctx, tx, tenant, retentionDays)
 	}
 	floor := at - (time.Duration(retentionDays) * 24 * time.Hour).Microseconds()
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)

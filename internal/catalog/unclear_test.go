@@ -122,7 +122,7 @@ func TestHealed(t *testing.T) {
 			if _, ok, err := c.Claim(t.Context(), claim.HourKey, "w"); err != nil || ok {
 				t.Fatalf("claimed %v, error %v", ok, err)
 			}
-			if n, err := c.HealHours(t.Context()); err != nil || n != 1 {
+			if n, err := c.RepairHours(t.Context()); err != nil || n != 1 {
 				t.Fatalf("healed %d, error %v", n, err)
 			}
 			if _, ok, err := c.Claim(t.Context(), claim.HourKey, "w"); err != nil || !ok {
@@ -143,7 +143,7 @@ func withTenant(t *testing.T, url string) *Catalog {
 }
 
 // startBuild registers and plans one hour of yesterday and begins to build it.
-func startBuild(t *testing.T, c *Catalog) (Claim, Built) {
+func startBuild(t *testing.T, c *Catalog) (Claim, BuildResult) {
 	t.Helper()
 	at, err := c.Now(t.Context())
 	if err != nil {
@@ -163,7 +163,7 @@ func startBuild(t *testing.T, c *Catalog) (Claim, Built) {
 	return begin(t, c, key)
 }
 
-func begin(t *testing.T, c *Catalog, key domain.HourKey) (Claim, Built) {
+func begin(t *testing.T, c *Catalog, key domain.HourKey) (Claim, BuildResult) {
 	t.Helper()
 	claim, ok, err := c.Claim(t.Context(), key, "w")
 	if err != nil || !ok {
@@ -176,7 +176,7 @@ func begin(t *testing.T, c *Catalog, key domain.HourKey) (Claim, Built) {
 	if err := c.StartArchive(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	return claim, Built{Wanted: in.Wanted, Files: len(in.Recordings), Size: 10, Sessions: []domain.Session{{SessionID: "s"}}}
+	return claim, BuildResult{Wanted: in.Wanted, Files: len(in.Recordings), Size: 10, Sessions: []domain.Session{{SessionID: "s"}}}
 }
 
 func rebuild(t *testing.T, c *Catalog, key domain.HourKey) Claim {

@@ -142,9 +142,9 @@ func scanHour(rows *sql.Rows) (h HourView, err error) {
 	return h, nil
 }
 
-// Unsettled says how many of a day's hours (all, or one when hour >= 0) are pending or being
+// Unfinished says how many of a day's hours (all, or one when hour >= 0) are pending or being
 // rebuilt, and how many failed.
-func (v DayView) Unsettled(hour int) (waiting, failed int) {
+func (v DayView) Unfinished(hour int) (waiting, failed int) {
 	for _, h := range v.Hours {
 		if hour >= 0 && h.Hour != hour {
 			continue

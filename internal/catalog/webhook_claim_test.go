@@ -20,7 +20,7 @@ func TestClaimWhileTold(t *testing.T) {
 	if _, err := c.TestEndpoint(t.Context(), "acme", e.ID, Origin{Actor: "command"}); err != nil {
 		t.Fatal(err)
 	}
-	fair := Fairness{Endpoint: 2, Tenant: 8}
+	fair := DeliveryLimits{Endpoint: 2, Tenant: 8}
 	lapsed, err := c.ClaimDeliveries(t.Context(), fair, 0, 1)
 	if err != nil || len(lapsed) != 1 {
 		t.Fatalf("%d were taken, %v", len(lapsed), err)

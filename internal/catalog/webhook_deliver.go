@@ -18,8 +18,8 @@ const (
 	DeliveryFailed    = "failed"
 )
 
-// Fairness bounds how much of one sort is under way at a time, over all replicas.
-type Fairness struct {
+// DeliveryLimits bounds how much of one sort is under way at a time, over all replicas.
+type DeliveryLimits struct {
 	Endpoint int // senders to one endpoint
 	Tenant   int // senders to all endpoints of a tenant, roughly
 	Batch    int // deliveries that one sender takes of an endpoint, to send them one after the other; 0 is 1
@@ -58,7 +58,7 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 // ClaimDeliveries takes deliveries that are due and that nobody holds: a batch for one sender of each
 // of at most limit endpoints, so that nobody's backlog keeps others waiting. A claim that is not told
 // of within lease is free again, and what it sent is sent once more.
-func (c *Catalog) ClaimDeliveries(ctx context.Context, f Fairness, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
+func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
 	endpoints, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
@@ -93,7 +93,7 @@ const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $
 
 // claimBatch takes an endpoint's first due deliveries for one sender, unless it has enough senders. It
 // leaves as much for each of the others.
-func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f Fairness, lease time.Duration) (batch []DeliveryClaim, err error) {
+func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLimits, lease time.Duration) (batch []DeliveryClaim, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		batch = nil
 		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
@@ -137,12 +137,12 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f Fairness, l
 	return batch, err
 }
 
-// Attempt is one try to deliver, and what follows from it.
-type Attempt struct {
+// DeliveryOutcome is one try to deliver, and what follows from it.
+type DeliveryOutcome struct {
 	Status    int    // HTTP status; 0 when no answer came
 	Error     string // "" when it was delivered; safe to show
 	Took      time.Duration
-	Again     time.Duration // until the next try; negative when this was the last
+	RetryIn   time.Duration // until the next try; negative when this was the last
 	Gone      bool          // the receiver wants no more of this
 	Delivered bool
 }
@@ -152,7 +152,7 @@ const keptAttempts = 20
 
 // RecordDelivery says what became of a claimed delivery. KindLost: the claim lapsed and somebody
 // else has it, or it was replayed or deleted meanwhile.
-func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt) error {
+func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a DeliveryOutcome) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		gone := a.Gone
 		if gone { // endpoints are locked before their deliveries
@@ -165,11 +165,11 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Attempt
 		if err != nil {
 			return err
 		}
-		state, next, delivered, status := DeliveryPending, at+a.Again.Microseconds(), any(nil), any(nil)
+		state, next, delivered, status := DeliveryPending, at+a.RetryIn.Microseconds(), any(nil), any(nil)
 		switch {
 		case a.Delivered:
 			state, next, delivered = DeliveryDelivered, at, at
-		case gone, a.Again < 0:
+		case gone, a.RetryIn < 0:
 			state, next = DeliveryFailed, at
 		}
 		if a.Status != 0 {

@@ -105,8 +105,8 @@ func addEvent(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, id
 	return nil
 }
 
-// settled is a locked day's state after a refresh.
-type settled struct {
+// dayCounts is a locked day's state after a refresh.
+type dayCounts struct {
 	locked                              int64 // raised by every change
 	planned, completed, whole, reopened sql.NullInt64
 	available, noData, pending, failed  int
@@ -115,7 +115,7 @@ type settled struct {
 
 // announceDay tells that a day is complete, once for each time that it was opened, or that hours
 // of it failed, once for each time that nothing waits any more and there are more than before.
-func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s settled, at int64) error {
+func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
 	if !s.planned.Valid || s.pending > 0 {
 		return nil
 	}
@@ -147,7 +147,7 @@ func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day,
 }
 
 // dayData reads what a day's event tells.
-func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s settled) (dayEvent, error) {
+func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
 	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: eventTime(s.completed.Int64)}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
 		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
@@ -168,7 +168,7 @@ func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s s
 
 // announceHour tells that an hour has an archive that its tenant cannot know of: another revision,
 // or the first one after the day was settled. Call it before the day is refreshed.
-func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r Built, at int64) error {
+func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r BuildResult, at int64) error {
 	endpoints, err := subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
 	if err != nil || len(endpoints) == 0 {
 		return err

@@ -87,8 +87,8 @@ func (q DeliveryQuery) list() (query string, args []any) {
 		fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args
 }
 
-// Place is where a delivery stands in the log.
-func (d Delivery) Place() Position { return Position{At: micros(d.Created), ID: d.ID} }
+// Position is where a delivery stands in the log.
+func (d Delivery) Position() Position { return Position{At: micros(d.Created), ID: d.ID} }
 
 // DeliveryAttempt is one try to deliver.
 type DeliveryAttempt struct {
@@ -99,17 +99,17 @@ type DeliveryAttempt struct {
 	Took   time.Duration
 }
 
-// DeliveryStory is a delivery with what was sent and its latest attempts.
-type DeliveryStory struct {
+// DeliveryHistory is a delivery with what was sent and its latest attempts.
+type DeliveryHistory struct {
 	Delivery
 	Payload string
 	Tries   []DeliveryAttempt // latest first
 }
 
-// DeliveryStory reads one delivery of a tenant. Error: KindNotFound.
-func (c *Catalog) DeliveryStory(ctx context.Context, tenant, id string) (s DeliveryStory, err error) {
+// DeliveryHistory reads one delivery of a tenant. Error: KindNotFound.
+func (c *Catalog) DeliveryHistory(ctx context.Context, tenant, id string) (s DeliveryHistory, err error) {
 	err = c.view(ctx, func(tx *sql.Tx) (err error) {
-		s = DeliveryStory{}
+		s = DeliveryHistory{}
 		s.Delivery, err = scanDelivery(tx.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE id = $1 AND tenant = $2`, id, tenant))
 		if err != nil {
 			return notFound(err, "tenant %.70q has no delivery %.70q", tenant, id)

@@ -12,14 +12,14 @@ const (
 	furthestLease = 2 * time.Hour
 )
 
-const mendDeliveriesSQL = `UPDATE webhook_deliveries SET next_us = $1, token = NULL
+const repairDeliveriesSQL = `UPDATE webhook_deliveries SET next_us = $1, token = NULL
 	WHERE state = 'pending' AND (next_us > $2 OR token IS NOT NULL AND next_us > $3)`
 
-// mendDeliveries makes due what a clock that was ahead left for a time still to come: its claims
+// repairDeliveries makes due what a clock that was ahead left for a time still to come: its claims
 // would keep their endpoints waiting until then. It drops what was written down for an endpoint while
 // that was deleted.
-func mendDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
-	_, err := tx.ExecContext(ctx, mendDeliveriesSQL, at, at+furthestTry.Microseconds(), at+furthestLease.Microseconds())
+func repairDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
+	_, err := tx.ExecContext(ctx, repairDeliveriesSQL, at, at+furthestTry.Microseconds(), at+furthestLease.Microseconds())
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit i
 		if err != nil {
 			return err
 		}
-		if err := mendDeliveries(ctx, tx, at); err != nil {
+		if err := repairDeliveries(ctx, tx, at); err != nil {
 			return err
 		}
 		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {

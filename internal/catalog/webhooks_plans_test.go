@@ -36,8 +36,8 @@ func TestWebhookPlans(t *testing.T) {
 		"held":        {heldDeliveriesSQL, []any{"t1010", "e-t1010", 32}},
 		"take":        {takeDeliveriesSQL, []any{"e-t7", 9_000_000, "x", 5, 16}},
 		"subscribers": {subscribersSQL, []any{"t7"}},
-		"failing":     {standingFailingSQL, nil},
-		"given up":    {standingGivenUpSQL, []any{4}},
+		"failing":     {backlogFailingSQL, nil},
+		"given up":    {backlogGivenUpSQL, []any{4}},
 		"log":         {list, listArgs},
 	}
 	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
@@ -54,14 +54,14 @@ func TestWebhookPlans(t *testing.T) {
 					}
 				})
 			}
-			if s, err := c.Standing(t.Context()); err != nil || s.Webhooks.Failing != 1 || s.Webhooks.Enabled == 0 {
+			if s, err := c.Backlog(t.Context()); err != nil || s.Webhooks.Failing != 1 || s.Webhooks.Enabled == 0 {
 				t.Errorf("%+v, %v", s.Webhooks, err)
 			}
-			claims, err := c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8}, time.Minute, 32)
+			claims, err := c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8}, time.Minute, 32)
 			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first is not held any more
 				t.Fatalf("%d claims, %v", len(claims), err)
 			}
-			claims, err = c.ClaimDeliveries(t.Context(), Fairness{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)
+			claims, err = c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)
 			if err != nil || len(claims) != 1 {
 				t.Fatalf("%d claims, %v", len(claims), err)
 			}

@@ -162,7 +162,7 @@ func (d *Doctor) signingKeys(ctx context.Context) finding {
 	if d.bad("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
-	stored, _, err := d.catalog.Keys(ctx)
+	stored, _, err := d.catalog.SigningKeys(ctx)
 	if err != nil {
 		return failed(err, "look into the database's log")
 	}
@@ -222,7 +222,7 @@ func (d *Doctor) webhookSecrets(ctx context.Context) finding {
 const late = 15 * time.Minute
 
 func (d *Doctor) hours(ctx context.Context) finding {
-	s, err := d.catalog.Standing(ctx)
+	s, err := d.catalog.Backlog(ctx)
 	if err != nil {
 		return failed(err, "look into the database's log")
 	}

@@ -57,7 +57,7 @@ func (f *fixture) again(days []day) bool {
 	for _, d := range days {
 		v, err := f.cat.Day(f.t.Context(), d.tenant, d.day)
 		f.must(err)
-		if waiting, _ := v.Unsettled(-1); waiting > 0 {
+		if waiting, _ := v.Unfinished(-1); waiting > 0 {
 			return false
 		}
 	}

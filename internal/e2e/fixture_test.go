@@ -251,7 +251,7 @@ func (f *fixture) settled(days ...day) {
 			if err != nil {
 				return err.Error()
 			}
-			if waiting, _ := v.Unsettled(-1); waiting > 0 {
+			if waiting, _ := v.Unfinished(-1); waiting > 0 {
 				return d.tenant + " " + string(d.day) + " still waits: " + describe(v)
 			}
 		}

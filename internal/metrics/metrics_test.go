@@ -30,13 +30,13 @@ type fixture struct {
 	metrics  *metrics.Metrics
 	logs     *observer.ObservedLogs
 	at       time.Time
-	standing catalog.Standing
+	standing catalog.Backlog
 	reads    int
 	broken   error // of the catalog
 	stats    queue.Stats
 }
 
-func (f *fixture) Standing(context.Context) (catalog.Standing, error) {
+func (f *fixture) Backlog(context.Context) (catalog.Backlog, error) {
 	f.reads++
 	return f.standing, f.broken
 }
@@ -55,8 +55,8 @@ func newFixture(t *testing.T) *fixture {
 	f.metrics.Connections(func() map[string]sql.DBStats {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
-	f.standing = catalog.Standing{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
-		Yesterday: catalog.DaysStanding{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysStanding{Failed: 1}, Webhooks: catalog.WebhooksStanding{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
+	f.standing = catalog.Backlog{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
+		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: catalog.WebhooksBacklog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
 	f.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
 	return f

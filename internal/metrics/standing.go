@@ -21,7 +21,7 @@ const (
 
 // Catalog knows how the archives stand. Error: KindUnavailable.
 type Catalog interface {
-	Standing(ctx context.Context) (catalog.Standing, error)
+	Backlog(ctx context.Context) (catalog.Backlog, error)
 }
 
 // Queue knows how the queues stand. Error: KindUnavailable.
@@ -29,11 +29,11 @@ type Queue interface {
 	Stats(ctx context.Context) (queue.Stats, error)
 }
 
-// Standing begins to tell of hours and queues. Call it once, where the scheduler runs: every other
+// Backlog begins to tell of hours and queues. Call it once, where the scheduler runs: every other
 // process would say the same.
 func (m *Metrics) Standing(c Catalog, q Queue) {
 	m.registry.MustRegister(
-		newReading(m, "standing", standingDescs(), c.Standing, tellStanding),
+		newReading(m, "standing", standingDescs(), c.Backlog, tellStanding),
 		newReading(m, "queue", queueDescs(), q.Stats, tellQueue))
 }
 
@@ -127,7 +127,7 @@ func standingDescs() descs {
 	return d
 }
 
-func tellStanding(s catalog.Standing, t tell) {
+func tellStanding(s catalog.Backlog, t tell) {
 	gauge := func(name string, v int64, labels ...string) { t(name, prometheus.GaugeValue, float64(v), labels...) }
 	age := func(name string, since time.Time) {
 		seconds := 0.0

@@ -22,7 +22,7 @@ type clock struct {
 // are deleted too early never come back.
 func (p *Planner) readClock(ctx context.Context, r *Report) error {
 	process := p.now()
-	seen, err := p.catalog.SeeClock(ctx, p.clock.catalog, process.Sub(p.clock.process))
+	seen, err := p.catalog.CheckClock(ctx, p.clock.catalog, process.Sub(p.clock.process))
 	if err != nil {
 		return err // a step is seen again by the next pass
 	}
@@ -32,6 +32,6 @@ func (p *Planner) readClock(ctx context.Context, r *Report) error {
 			zap.Duration("step", seen.Step), telemetry.In(ctx))
 		p.close, p.quiet, p.clock.healed = closing{}, quiet{}, false
 	}
-	p.clock.catalog, p.clock.process, p.clock.calm = seen.At, process, seen.Calm
+	p.clock.catalog, p.clock.process, p.clock.calm = seen.At, process, seen.Trusted
 	return nil
 }

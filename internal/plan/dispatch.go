@@ -48,7 +48,7 @@ func (p *Planner) dispatch(ctx context.Context, r *Report) error {
 }
 
 // hand gives one hour to the queue. False: somebody else was faster.
-func (p *Planner) hand(ctx context.Context, d catalog.Due, epoch string) (bool, error) {
+func (p *Planner) hand(ctx context.Context, d catalog.DueHour, epoch string) (bool, error) {
 	ok, err := p.catalog.Dispatched(ctx, d.HourKey, d.Dispatch, epoch)
 	if err != nil || !ok {
 		return false, err

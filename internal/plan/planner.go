@@ -19,14 +19,14 @@ import (
 
 // Days is what the catalog does with whole days.
 type Days interface {
-	PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.Planned, error)
+	PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.PlanResult, error)
 	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
 	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
 }
 
 // Quiet is what the catalog knows of days without any recording.
 type Quiet interface {
-	QuietDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
+	EmptyDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
 	LongestRetention(ctx context.Context) (int, error)
 }
 
@@ -40,7 +40,7 @@ type Backfill interface {
 
 // Hours is what the catalog does with hours that nobody builds.
 type Hours interface {
-	HealHours(ctx context.Context) (int, error)
+	RepairHours(ctx context.Context) (int, error)
 	AnyDue(ctx context.Context) (bool, error)
 	ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error)
 	Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error)
@@ -48,8 +48,8 @@ type Hours interface {
 
 // Dispatches is the catalog's account of who waits and what was handed out.
 type Dispatches interface {
-	DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]catalog.Due, error)
-	Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]catalog.Due, error)
+	DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]catalog.DueHour, error)
+	Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]catalog.DueHour, error)
 	Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error)
 	Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error
 	NextDue(ctx context.Context) (due int, next time.Time, err error)
@@ -57,8 +57,8 @@ type Dispatches interface {
 
 // Clock is the catalog's time.
 type Clock interface {
-	SeeClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.Seen, error)
-	HealDays(ctx context.Context, limit int) (int, error)
+	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error)
+	RepairDays(ctx context.Context, limit int) (int, error)
 }
 
 // Windows is the catalog's account of hourly limits.
@@ -192,7 +192,7 @@ func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Repor
 
 // PlanDay plans one closed day now, whatever the schedule says.
 // Errors as catalog.PlanDay.
-func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.Planned, error) {
+func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.PlanResult, error) {
 	return p.catalog.PlanDay(ctx, tenant, day)
 }
 
@@ -221,7 +221,7 @@ func (p *Planner) healDays(ctx context.Context, r *Report) (err error) {
 	if !p.clock.calm || p.clock.healed {
 		return nil
 	}
-	r.Undone, err = p.catalog.HealDays(ctx, p.cfg.MaxDays)
+	r.Undone, err = p.catalog.RepairDays(ctx, p.cfg.MaxDays)
 	if r.Undone > 0 {
 		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
 		p.quiet = quiet{}
@@ -232,7 +232,7 @@ func (p *Planner) healDays(ctx context.Context, r *Report) (err error) {
 }
 
 func (p *Planner) healHours(ctx context.Context, r *Report) (err error) {
-	r.Healed, err = p.catalog.HealHours(ctx)
+	r.Healed, err = p.catalog.RepairHours(ctx)
 	return err
 }
 

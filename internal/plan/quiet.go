@@ -45,7 +45,7 @@ func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
 	}
 	retention := time.Duration(longest) * 24 * time.Hour
 	for q.day.End().Add(retention).After(r.Now) {
-		keys, err := p.catalog.QuietDays(ctx, q.day, budget)
+		keys, err := p.catalog.EmptyDays(ctx, q.day, budget)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func found(ctx context.Context) context.Context {
 // enqueueing begins the span under which an hour is built, linked to the pass. An hour that somebody
 // asked for belongs to the asker's trace. One that the clock made due has a trace of its own: a
 // night's hours in one would be too much to look at.
-func (p *Planner) enqueueing(ctx context.Context, d catalog.Due, dispatch int64) (context.Context, trace.Span) {
+func (p *Planner) enqueueing(ctx context.Context, d catalog.DueHour, dispatch int64) (context.Context, trace.Span) {
 	pass := trace.LinkFromContext(ctx)
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),

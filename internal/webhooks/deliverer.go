@@ -24,7 +24,7 @@ type Config struct {
 	Linger   time.Duration // how long a stopping process waits for what is under way (5 s)
 	Keep     time.Duration // how long events and their log are kept (30 days)
 	// OnAttempt, when set, is told of each try, for metrics.
-	OnAttempt func(event string, a catalog.Attempt)
+	OnAttempt func(event string, a catalog.DeliveryOutcome)
 }
 
 // DefaultKeep is how long events and the log of their deliveries are kept.
@@ -58,7 +58,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.OnAttempt == nil {
-		c.OnAttempt = func(string, catalog.Attempt) {}
+		c.OnAttempt = func(string, catalog.DeliveryOutcome) {}
 	}
 	return c
 }
@@ -66,8 +66,8 @@ func (c Config) withDefaults() Config {
 // Store hands out what is to be delivered and remembers what became of it. Errors: KindLost when
 // a claim is gone, KindUnavailable.
 type Store interface {
-	ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error)
-	RecordDelivery(ctx context.Context, d catalog.DeliveryClaim, a catalog.Attempt) error
+	ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error)
+	RecordDelivery(ctx context.Context, d catalog.DeliveryClaim, a catalog.DeliveryOutcome) error
 	ReturnDeliveries(ctx context.Context, batch []catalog.DeliveryClaim, wait time.Duration) error
 	SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
@@ -154,7 +154,7 @@ func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) 
 	}
 	looking, cancel := context.WithTimeout(ctx, d.cfg.Look)
 	defer cancel()
-	batches, err := d.store.ClaimDeliveries(looking, catalog.Fairness{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant, Batch: d.cfg.Batch}, d.cfg.Lease, free)
+	batches, err := d.store.ClaimDeliveries(looking, catalog.DeliveryLimits{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant, Batch: d.cfg.Batch}, d.cfg.Lease, free)
 	for _, batch := range batches {
 		d.slots <- struct{}{}
 		running.Go(func() {
@@ -209,17 +209,17 @@ func (d *Deliverer) giveBack(log *zap.Logger, batch []catalog.DeliveryClaim, wai
 	}
 }
 
-func (d *Deliverer) logAttempt(log *zap.Logger, claim catalog.DeliveryClaim, a catalog.Attempt) {
+func (d *Deliverer) logAttempt(log *zap.Logger, claim catalog.DeliveryClaim, a catalog.DeliveryOutcome) {
 	d.cfg.OnAttempt(claim.Type, a)
 	switch {
 	case a.Delivered:
 		log.Debug("delivered", zap.Int("status", a.Status), zap.Duration("took", a.Took))
 	case a.Gone:
 		log.Warn("a webhook is disabled: its receiver answered 410", zap.Int("tries", claim.Tries+1))
-	case a.Again < 0:
+	case a.RetryIn < 0:
 		log.Warn("a delivery failed for good", zap.Int("status", a.Status), zap.String("reason", a.Error), zap.Int("tries", claim.Tries+1))
 	default:
-		log.Info("a delivery failed; it is tried again", zap.Int("status", a.Status), zap.String("reason", a.Error), zap.Duration("after", a.Again))
+		log.Info("a delivery failed; it is tried again", zap.Int("status", a.Status), zap.String("reason", a.Error), zap.Duration("after", a.RetryIn))
 	}
 }
 

@@ -295,7 +295,7 @@ type hanging struct {
 	looks atomic.Int32
 }
 
-func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.Fairness, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error) {
+func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error) {
 	if h.looks.Add(1) == 1 {
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -18,7 +18,7 @@ const killVariable = "CALLVAULT_TEST_WEBHOOK_KILL"
 // mute is a catalog that is never told what became of a delivery.
 type mute struct{ webhooks.Store }
 
-func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catalog.Attempt) error {
+func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catalog.DeliveryOutcome) error {
 	<-ctx.Done()
 	return ctx.Err()
 }

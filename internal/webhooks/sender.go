@@ -88,16 +88,16 @@ func (s *Sender) client(scheme string) *http.Client {
 
 // Send tries once to deliver and says what follows. Its error says that nothing was tried, because
 // the secret can't be read.
-func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.Attempt, error) {
+func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.DeliveryOutcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	began := s.now()
 	signature, err := sign(s.vault, &d.Endpoint, d.Event, began, d.At, d.Payload)
 	if err != nil {
-		return catalog.Attempt{}, err
+		return catalog.DeliveryOutcome{}, err
 	}
 	response, err := s.post(ctx, d, began, signature)
-	a := catalog.Attempt{Again: again(d.Tries, 0)}
+	a := catalog.DeliveryOutcome{RetryIn: again(d.Tries, 0)}
 	if err == nil {
 		if response.StatusCode != http.StatusSwitchingProtocols { // its body is the bare connection, which obeys no context
 			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // what it says besides its status is nobody's business
@@ -129,8 +129,8 @@ func (s *Sender) post(ctx context.Context, d *catalog.DeliveryClaim, at time.Tim
 }
 
 // judge says what an answer means.
-func judge(r *http.Response, tries int, now time.Time) catalog.Attempt {
-	a := catalog.Attempt{Status: r.StatusCode, Again: again(tries, retryAfter(r, now))}
+func judge(r *http.Response, tries int, now time.Time) catalog.DeliveryOutcome {
+	a := catalog.DeliveryOutcome{Status: r.StatusCode, RetryIn: again(tries, retryAfter(r, now))}
 	switch {
 	case r.StatusCode >= 200 && r.StatusCode < 300:
 		a.Delivered = true

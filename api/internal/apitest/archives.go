@@ -118,7 +118,7 @@ func Build(t testing.TB, c *catalog.Catalog, store Put, key domain.HourKey, data
 	}
 	store.Put(claim.ObjectKey(), data)
 	sum := sha256.Sum256(data)
-	err = c.Commit(ctx, claim, catalog.Built{Wanted: in.Wanted, Size: int64(len(data)), Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s-1"}},
+	err = c.Commit(ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: int64(len(data)), Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s-1"}},
 		ManifestSHA256: hex.EncodeToString(sum[:])})
 	if err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ func (b *bench) commitNext(hour int, size int64) catalog.Claim {
 	in, err := b.c.BuildInput(b.ctx, claim)
 	b.must(err)
 	b.must(b.c.StartArchive(b.ctx, claim))
-	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s1"}}}))
+	b.must(b.c.Commit(b.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s1"}}}))
 	return claim
 }
 
@@ -140,13 +140,13 @@ func linksKeep(b *bench) {
 	b.must(err)
 	equal(b, "under another hour", other.Archive == nil, true)
 	b.pass(issued.LinksEnd.Sub(b.now()) - time.Second)
-	_, err = b.c.DoomAdrift(b.ctx, 10)
+	_, err = b.c.DoomUnused(b.ctx, 10)
 	b.must(err)
 	a, err := b.c.LinkAccess(b.ctx, b.key(5), first.Token)
 	b.must(err)
 	equal(b, "a second before its last link ends", a.Archive != nil, true)
 	b.pass(3 * time.Hour)
-	n, err := b.c.DoomAdrift(b.ctx, 10)
+	n, err := b.c.DoomUnused(b.ctx, 10)
 	b.must(err)
 	equal(b, "doomed", n, 1)
 	b.pass(24 * time.Hour * 4)

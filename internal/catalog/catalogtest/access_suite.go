@@ -127,10 +127,10 @@ func together(b *bench) {
 		keys, err := b.c.APIKeys(ctx, "acme", "", 9)
 		b.must(err)
 		equal(b, "keys seen", len(keys), 1)
-		_, err = b.c.AddKeys(ctx, []catalog.StoredKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
+		_, err = b.c.AddSigningKeys(ctx, []catalog.SigningKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
 		b.must(err)
-		b.must(b.c.EncryptKey(ctx, "k1", []byte("sealed")))
-		stored, _, err := b.c.Keys(ctx)
+		b.must(b.c.EncryptSigningKey(ctx, "k1", []byte("sealed")))
+		stored, _, err := b.c.SigningKeys(ctx)
 		b.must(err)
 		equal(b, "signing key", string(stored[0].Material), "sealed")
 		return b.c.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "acme", "test", struct{}{})
@@ -153,7 +153,7 @@ func together(b *bench) {
 	b.wantKind(err, domain.KindNotFound)
 	_, err = b.c.APIKey(b.ctx, key.ID)
 	b.wantKind(err, domain.KindNotFound)
-	stored, _, err := b.c.Keys(b.ctx)
+	stored, _, err := b.c.SigningKeys(b.ctx)
 	b.must(err)
 	equal(b, "signing keys and lines of what was undone", len(stored)+lines(), 0)
 	b.must(b.c.Together(b.ctx, act))
@@ -205,14 +205,14 @@ func publishedKey(b *bench) {
 
 // signingKeys begins several times at once: one key of each purpose is current.
 func signingKeys(b *bench) {
-	key := func(id string) catalog.StoredKey {
-		return catalog.StoredKey{ID: id, Purpose: "link", Algorithm: "HS256", Material: []byte(id)}
+	key := func(id string) catalog.SigningKey {
+		return catalog.SigningKey{ID: id, Purpose: "link", Algorithm: "HS256", Material: []byte(id)}
 	}
 	var begin sync.WaitGroup
 	results := make(chan error, 4)
 	for i := range 4 {
 		begin.Go(func() {
-			_, err := b.c.AddKeys(b.ctx, []catalog.StoredKey{key(fmt.Sprint("first", i))}, false, time.Hour)
+			_, err := b.c.AddSigningKeys(b.ctx, []catalog.SigningKey{key(fmt.Sprint("first", i))}, false, time.Hour)
 			results <- err
 		})
 	}
@@ -221,24 +221,24 @@ func signingKeys(b *bench) {
 	for err := range results {
 		b.must(err)
 	}
-	keys, _, err := b.c.Keys(b.ctx)
+	keys, _, err := b.c.SigningKeys(b.ctx)
 	b.must(err)
 	equal(b, "keys", len(keys), 1)
-	_, err = b.c.AddKeys(b.ctx, []catalog.StoredKey{key("second")}, true, time.Hour)
+	_, err = b.c.AddSigningKeys(b.ctx, []catalog.SigningKey{key("second")}, true, time.Hour)
 	b.must(err)
-	keys, _, err = b.c.Keys(b.ctx)
+	keys, _, err = b.c.SigningKeys(b.ctx)
 	b.must(err)
 	equal(b, "the current one", keys[0].ID, "second")
 	equal(b, "the other one is retired", keys[1].Retired.IsZero(), false)
-	b.must(b.c.EncryptKey(b.ctx, "second", []byte("sealed")))
-	b.must(b.c.EncryptKey(b.ctx, "second", []byte("twice")))
-	keys, _, err = b.c.Keys(b.ctx)
+	b.must(b.c.EncryptSigningKey(b.ctx, "second", []byte("sealed")))
+	b.must(b.c.EncryptSigningKey(b.ctx, "second", []byte("twice")))
+	keys, _, err = b.c.SigningKeys(b.ctx)
 	b.must(err)
 	equal(b, "encrypted once", fmt.Sprint(string(keys[0].Material), keys[0].Encrypted), "sealedtrue")
 	b.pass(2 * time.Hour)
-	_, err = b.c.AddKeys(b.ctx, nil, false, time.Hour)
+	_, err = b.c.AddSigningKeys(b.ctx, nil, false, time.Hour)
 	b.must(err)
-	keys, _, err = b.c.Keys(b.ctx)
+	keys, _, err = b.c.SigningKeys(b.ctx)
 	b.must(err)
 	equal(b, "keys after the retired one's time", len(keys), 1)
 }

@@ -15,9 +15,9 @@ func (b *bench) stray(d time.Duration) {
 }
 
 // see looks at the clock as a process that begins.
-func (b *bench) see() catalog.Seen {
+func (b *bench) see() catalog.ClockCheck {
 	b.Helper()
-	s, err := b.c.SeeClock(b.ctx, time.Time{}, 0)
+	s, err := b.c.CheckClock(b.ctx, time.Time{}, 0)
 	b.must(err)
 	return s
 }
@@ -31,14 +31,14 @@ func clockAtStart(b *bench) {
 	_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, 1, true)
 	b.must(err)
 	b.publish(1) // supersedes
-	equal(b, "calm", b.see().Calm, true)
+	equal(b, "calm", b.see().Trusted, true)
 
 	b.stray(10 * 24 * time.Hour)
 	equal(b, "expired for readers", b.view().Expired, true)
 	wantNothingEnds := func(when string) {
 		b.Helper()
 		b.expire(0)
-		doomed, err := b.c.DoomAdrift(b.ctx, 10)
+		doomed, err := b.c.DoomUnused(b.ctx, 10)
 		b.must(err)
 		equal(b, "doomed "+when, doomed, 0)
 		equal(b, "to delete "+when, b.isDoomed(old.ObjectKey()), false)
@@ -50,13 +50,13 @@ func clockAtStart(b *bench) {
 	wantNothingEnds("before anybody looked")
 	b.wantKind(retain(1), domain.KindUnavailable) // it would end the day
 	s := b.see()
-	equal(b, "calm", s.Calm, false)
+	equal(b, "calm", s.Trusted, false)
 	equal(b, "step", s.Step.Round(time.Hour), 10*24*time.Hour)
 	wantNothingEnds("after the first look")
 	b.wantKind(retain(1), domain.KindUnavailable)
 	s = b.see() // another process
 	equal(b, "step for the next", s.Step, 0)
-	equal(b, "calm for the next", s.Calm, false)
+	equal(b, "calm for the next", s.Trusted, false)
 
 	b.stray(-10 * 24 * time.Hour)
 	wantNothingEnds("when the clock is back")
@@ -75,9 +75,9 @@ func clockAtStart(b *bench) {
 	b.expire(0)
 	last := b.now()
 	b.stray(9 * time.Minute)
-	s, err = b.c.SeeClock(b.ctx, last, 9*time.Minute) // who was up all the time vouches for it
+	s, err = b.c.CheckClock(b.ctx, last, 9*time.Minute) // who was up all the time vouches for it
 	b.must(err)
-	equal(b, "calm", s.Calm, true)
+	equal(b, "calm", s.Trusted, true)
 	b.expire(1)
 }
 
@@ -86,7 +86,7 @@ func clockOfNewCatalog(b *bench) {
 	b.stray(100 * 24 * time.Hour)
 	b.retain(4)
 	s := b.see()
-	equal(b, "calm", s.Calm, true)
+	equal(b, "calm", s.Trusted, true)
 	equal(b, "step", s.Step, 0)
 	b.retain(5)
 }
@@ -96,14 +96,14 @@ func clockStays(b *bench) {
 	b.add(1)
 	b.see()
 	first := b.now()
-	s, err := b.c.SeeClock(b.ctx, first.Add(-time.Hour), time.Hour-11*time.Minute)
+	s, err := b.c.CheckClock(b.ctx, first.Add(-time.Hour), time.Hour-11*time.Minute)
 	b.must(err)
 	equal(b, "step", s.Step.Round(time.Minute), 11*time.Minute)
-	s, err = b.c.SeeClock(b.ctx, first, 0)
+	s, err = b.c.CheckClock(b.ctx, first, 0)
 	b.must(err)
-	equal(b, "calm", s.Calm, false)
+	equal(b, "calm", s.Trusted, false)
 	b.pass(time.Hour)
-	equal(b, "calm", b.see().Calm, true)
+	equal(b, "calm", b.see().Trusted, true)
 }
 
 // daysOfWrongClock were planned and completed by a clock that was ten days ahead.
@@ -129,23 +129,23 @@ func daysOfWrongClock(b *bench) {
 	first := b.publish(0)
 	b.day = today.Add(5)
 	equal(b, "future day", b.plan().Open, true)
-	n, err := b.c.HealDays(b.ctx, 10)
+	n, err := b.c.RepairDays(b.ctx, 10)
 	b.must(err)
 	equal(b, "healed while the clock is ahead", n, 0)
 
 	b.stray(-ahead)
 	b.see()
-	n, err = b.c.HealDays(b.ctx, 10)
+	n, err = b.c.RepairDays(b.ctx, 10)
 	b.must(err)
 	equal(b, "healed while the clock is in doubt", n, 0)
 	b.pass(61 * time.Minute)
-	n, err = b.c.HealDays(b.ctx, 2)
+	n, err = b.c.RepairDays(b.ctx, 2)
 	b.must(err)
 	equal(b, "healed at once", n, 2)
-	n, err = b.c.HealDays(b.ctx, 10)
+	n, err = b.c.RepairDays(b.ctx, 10)
 	b.must(err)
 	equal(b, "healed then", n, 1)
-	n, err = b.c.HealDays(b.ctx, 10)
+	n, err = b.c.RepairDays(b.ctx, 10)
 	b.must(err)
 	equal(b, "healed again", n, 0)
 
@@ -166,7 +166,7 @@ func daysOfWrongClock(b *bench) {
 	b.add(0, 1)
 	equal(b, "due before the plan", b.hour(1).Due.IsZero(), true)
 	b.passUntil(today.End().Add(2 * time.Hour))
-	equal(b, "due by the plan", b.plan(), catalog.Planned{Open: true, Due: 2})
+	equal(b, "due by the plan", b.plan(), catalog.PlanResult{Open: true, Due: 2})
 	b.publish(0)
 	b.publish(1)
 	v = b.view()

@@ -12,7 +12,7 @@ import (
 
 // story follows an hour through a failure, a revision with a missing file and another one.
 func story(b *bench) {
-	s, err := b.c.HourStory(b.ctx, b.key(7))
+	s, err := b.c.HourHistory(b.ctx, b.key(7))
 	b.must(err)
 	equal(b, "archives of an hour nobody knows", len(s.Archives), 0)
 	b.failHour(b.key(7))
@@ -23,14 +23,14 @@ func story(b *bench) {
 	b.must(b.c.StartArchive(b.ctx, claim))
 	in, err := b.c.BuildInput(b.ctx, claim)
 	b.must(err)
-	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Size: 10, Files: 1, Took: 3 * time.Second,
-		Missing: []catalog.Missing{{ObjectKey: "k", MessageID: 5, Reason: "not_found"}}}))
+	b.must(b.c.Commit(b.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: 10, Files: 1, Took: 3 * time.Second,
+		Missing: []catalog.MissingFile{{ObjectKey: "k", MessageID: 5, Reason: "not_found"}}}))
 	b.pass(time.Minute)
 	_, err = b.c.Rebuild(b.ctx, b.tenant, b.day, 7, true)
 	b.must(err)
 	b.must(b.c.StartArchive(b.ctx, b.claim(7)))
 
-	s, err = b.c.HourStory(b.ctx, b.key(7))
+	s, err = b.c.HourHistory(b.ctx, b.key(7))
 	b.must(err)
 	var states []string
 	for _, a := range s.Archives {
@@ -49,14 +49,14 @@ func story(b *bench) {
 
 // failedFiles follows the files that an hour failed for: the last build's, until one succeeds.
 func failedFiles(b *bench) {
-	gone, changed := catalog.Missing{ObjectKey: "k", MessageID: 5, Reason: catalog.ReasonNotFound}, catalog.Missing{ObjectKey: "l", Reason: catalog.ReasonSize}
-	named := func(what string, want ...catalog.Missing) {
+	gone, changed := catalog.MissingFile{ObjectKey: "k", MessageID: 5, Reason: catalog.ReasonNotFound}, catalog.MissingFile{ObjectKey: "l", Reason: catalog.ReasonSize}
+	named := func(what string, want ...catalog.MissingFile) {
 		b.Helper()
-		s, err := b.c.HourStory(b.ctx, b.key(7))
+		s, err := b.c.HourHistory(b.ctx, b.key(7))
 		b.must(err)
 		equal(b, what, fmt.Sprint(s.Missing), fmt.Sprint(want))
 	}
-	fail := func(kind domain.Kind, missing ...catalog.Missing) {
+	fail := func(kind domain.Kind, missing ...catalog.MissingFile) {
 		b.Helper()
 		_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, 7, true)
 		b.must(err)
@@ -120,9 +120,9 @@ func eventsOfAnHour(b *bench) {
 	_, err := b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: b.day, LinkTTL: time.Hour, Origin: catalog.Origin{Actor: "app:x"}})
 	b.must(err)
 	b.download(8)
-	_, err = b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: b.tenant, Day: b.day, Hour: 19, Origin: catalog.Origin{Actor: "admin"}})
+	_, err = b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: b.tenant, Day: b.day, Hour: 19, Origin: catalog.Origin{Actor: "admin"}})
 	b.must(err)
-	_, err = b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: b.tenant, Day: b.day, Hour: -1, Origin: catalog.Origin{Actor: "admin"}})
+	_, err = b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: b.tenant, Day: b.day, Hour: -1, Origin: catalog.Origin{Actor: "admin"}})
 	b.must(err)
 	b.must(b.c.AppendAudit(b.ctx, catalog.Origin{Actor: "command"}, b.tenant, "key.create", map[string]any{"id": "k"}))
 	for _, c := range []struct {
@@ -139,7 +139,7 @@ func eventsOfAnHour(b *bench) {
 		{b.day, 19, 2, "archive archive"},
 		{b.day.Add(-1), -1, 10, ""},
 	} {
-		list, err := b.c.Events(b.ctx, b.tenant, c.day, c.hour, c.limit)
+		list, err := b.c.LatestAudit(b.ctx, b.tenant, c.day, c.hour, c.limit)
 		b.must(err)
 		var got []string
 		for _, e := range list {
@@ -152,7 +152,7 @@ func eventsOfAnHour(b *bench) {
 // last gives the latest line of the tenant's audit log.
 func (b *bench) last() (catalog.AuditEntry, map[string]any) {
 	b.Helper()
-	list, err := b.c.Events(b.ctx, b.tenant, "", -1, 1)
+	list, err := b.c.LatestAudit(b.ctx, b.tenant, "", -1, 1)
 	b.must(err)
 	if len(list) == 0 {
 		return catalog.AuditEntry{}, nil
@@ -164,7 +164,7 @@ func (b *bench) last() (catalog.AuditEntry, map[string]any) {
 
 func rebuildWritten(b *bench) {
 	b.twoHours()
-	due, err := b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: b.tenant, Day: b.day, Hour: -1, Force: true,
+	due, err := b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: b.tenant, Day: b.day, Hour: -1, Force: true,
 		Origin: catalog.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}})
 	b.must(err)
 	equal(b, "due", due, 2)
@@ -210,11 +210,11 @@ func featureSwitched(b *bench) {
 
 func refusalUnwritten(b *bench) {
 	o := catalog.Origin{Actor: "admin"}
-	_, err := b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: b.tenant, Day: b.day.Add(1), Hour: -1, Origin: o})
+	_, err := b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: b.tenant, Day: b.day.Add(1), Hour: -1, Origin: o})
 	b.wantKind(err, domain.KindInvalid)
-	_, err = b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: b.tenant, Day: b.day.Add(-30), Hour: -1, Origin: o})
+	_, err = b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: b.tenant, Day: b.day.Add(-30), Hour: -1, Origin: o})
 	b.wantKind(err, domain.KindExpired)
-	_, err = b.c.RebuildAudited(b.ctx, catalog.Rebuilding{Tenant: "nobody", Day: b.day, Hour: -1, Origin: o})
+	_, err = b.c.RebuildAudited(b.ctx, catalog.RebuildRequest{Tenant: "nobody", Day: b.day, Hour: -1, Origin: o})
 	b.wantKind(err, domain.KindNotFound)
 	_, err = b.c.RetryHour(b.ctx, domain.HourKey{Tenant: "nobody", Day: b.day, Hour: 1}, o)
 	b.wantKind(err, domain.KindNotFound)

@@ -34,7 +34,7 @@ func correctBytes(b *bench) {
 	b.takeRecordings(rec)
 	b.plan()
 	b.must(b.c.Fail(b.ctx, b.claim(1), catalog.Failure{Kind: domain.KindAllMissing, Final: true,
-		Missing: []catalog.Missing{{ObjectKey: rec.ObjectKey, Reason: catalog.ReasonSize}}}))
+		Missing: []catalog.MissingFile{{ObjectKey: rec.ObjectKey, Reason: catalog.ReasonSize}}}))
 	equal(b, "state", b.hour(1).State, catalog.StateFailed)
 	right := rec
 	right.Size = ptr(int64(11))
@@ -123,7 +123,7 @@ func correctPlace(b *bench) {
 	b.publish(4)
 	equal(b, "files of the other day", b.view().Files, 1)
 	for h, want := range map[int]int{4: 1, 5: 0} {
-		list, err := b.c.Events(b.ctx, b.tenant, b.day, h, 10)
+		list, err := b.c.LatestAudit(b.ctx, b.tenant, b.day, h, 10)
 		b.must(err)
 		equal(b, "lines about the hour", len(list), want)
 	}
@@ -139,9 +139,9 @@ func correctPlace(b *bench) {
 }
 
 // stories gives the story of an hour.
-func (b *bench) stories(hour int) catalog.HourStory {
+func (b *bench) stories(hour int) catalog.HourHistory {
 	b.Helper()
-	s, err := b.c.HourStory(b.ctx, b.key(hour))
+	s, err := b.c.HourHistory(b.ctx, b.key(hour))
 	b.must(err)
 	return s
 }

@@ -154,7 +154,7 @@ func endComesNearer(b *bench) {
 	b.dueWithin("two days before the end", 1, 5*time.Minute, 5*time.Minute)
 	_, err := b.c.SetTenant(b.ctx, b.tenant, func(t *domain.Tenant) { t.RetentionDays = 1 })
 	b.must(err)
-	n, err := b.c.HealHours(b.ctx)
+	n, err := b.c.RepairHours(b.ctx)
 	b.must(err)
 	equal(b, "healed", n, 1)
 	b.publish(1)

@@ -46,9 +46,9 @@ func expiry(b *bench) {
 	equal(b, "running downloads end in peace", b.isDoomed(one.ObjectKey()), false)
 	b.pass(time.Hour)
 	equal(b, "its bytes go", b.isDoomed(one.ObjectKey()), true)
-	equal(b, "plan", b.plan(), catalog.Planned{})
+	equal(b, "plan", b.plan(), catalog.PlanResult{})
 	b.noClaim(1)
-	n, err := b.c.HealHours(b.ctx)
+	n, err := b.c.RepairHours(b.ctx)
 	b.must(err)
 	equal(b, "healed", n, 0)
 }
@@ -104,7 +104,7 @@ func expiryPauses(b *bench) {
 	equal(b, "served", v.Hours[1].Archive.ObjectKey, first.ObjectKey())
 	equal(b, "new hour", v.Hours[5].State, catalog.StatePending)
 	b.publish(2)
-	n, err := b.c.HealHours(b.ctx)
+	n, err := b.c.RepairHours(b.ctx)
 	b.must(err)
 	equal(b, "healed", n, 2)
 	b.publish(1)
@@ -187,7 +187,7 @@ func reopenUnplanned(b *bench) {
 	equal(b, "state", b.hour(1).State, catalog.StateExpired)
 	b.must(b.c.Reopen(b.ctx, b.tenant, b.day))
 	equal(b, "state", b.hour(1).State, catalog.StatePending)
-	equal(b, "plan", b.plan(), catalog.Planned{Open: true, Due: 1})
+	equal(b, "plan", b.plan(), catalog.PlanResult{Open: true, Due: 1})
 	b.publish(1)
 	equal(b, "completed", b.view().Completed.IsZero(), false)
 }
@@ -206,7 +206,7 @@ func catchUp(b *bench) {
 	equal(b, "unplanned before", len(list()), 0)
 	until = b.day
 	quiet := func(day domain.Day) int {
-		keys, err := b.c.QuietDays(b.ctx, day, 10)
+		keys, err := b.c.EmptyDays(b.ctx, day, 10)
 		b.must(err)
 		return len(keys)
 	}

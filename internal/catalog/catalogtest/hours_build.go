@@ -85,7 +85,7 @@ func build(b *bench) {
 	b.must(b.c.StartArchive(b.ctx, claim)) // repeated after an unclear answer
 	b.must(b.c.SetUpload(b.ctx, claim, "up-1"))
 	equal(b, "served before the commit", b.hour(4).Archive == nil, true)
-	built.Missing = []catalog.Missing{{ObjectKey: "k", MessageID: 5, Reason: "not_found"}}
+	built.Missing = []catalog.MissingFile{{ObjectKey: "k", MessageID: 5, Reason: "not_found"}}
 	b.must(b.c.Commit(b.ctx, claim, built))
 	h := b.hour(4)
 	equal(b, "state", h.State, catalog.StateAvailable)
@@ -179,7 +179,7 @@ func fencing(b *bench) {
 	b.add(5)
 	b.pass(5 * time.Minute)
 	claim := b.claim(5)
-	b.wantKind(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: 1}), domain.KindLost)
+	b.wantKind(b.c.Commit(b.ctx, claim, catalog.BuildResult{Wanted: 1}), domain.KindLost)
 	equal(b, "state", b.hour(5).State, catalog.StatePending)
 }
 
@@ -310,7 +310,7 @@ func finalFailure(b *bench) {
 	b.must(b.c.Fail(b.ctx, claim, catalog.Failure{Kind: domain.KindTooLarge, Message: "too large", Final: true}))
 	equal(b, "state", b.hour(4).State, catalog.StateFailed)
 	b.noClaim(4)
-	_, failed := b.view().Unsettled(-1)
+	_, failed := b.view().Unfinished(-1)
 	equal(b, "failed", failed, 1)
 	b.add(4) // what it lacked may have come
 	b.pass(10 * time.Minute)

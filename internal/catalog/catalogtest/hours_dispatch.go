@@ -8,14 +8,14 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-func (b *bench) due(epoch string, perTenant, limit int) []catalog.Due {
+func (b *bench) due(epoch string, perTenant, limit int) []catalog.DueHour {
 	b.Helper()
 	list, err := b.c.DueHours(b.ctx, epoch, perTenant, limit)
 	b.must(err)
 	return list
 }
 
-func (b *bench) dispatched(d catalog.Due, epoch string, want bool) {
+func (b *bench) dispatched(d catalog.DueHour, epoch string, want bool) {
 	b.Helper()
 	ok, err := b.c.Dispatched(b.ctx, d.HourKey, d.Dispatch, epoch)
 	b.must(err)
@@ -67,7 +67,7 @@ func dispatchTraced(b *bench) {
 	const asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	b.add(1, 2)
 	b.plan()
-	_, err := b.c.RebuildAudited(telemetry.FromTraceparent(b.ctx, asked), catalog.Rebuilding{Tenant: b.key(2).Tenant, Day: b.key(2).Day, Hour: 2})
+	_, err := b.c.RebuildAudited(telemetry.FromTraceparent(b.ctx, asked), catalog.RebuildRequest{Tenant: b.key(2).Tenant, Day: b.key(2).Day, Hour: 2})
 	b.must(err)
 	list := b.due("e1", 10, 10)
 	equal(b, "due", len(list), 2)
@@ -96,7 +96,7 @@ func dispatchFair(b *bench) {
 		b.add(5, 6)
 		b.plan()
 	}
-	count := func(list []catalog.Due) map[string]int {
+	count := func(list []catalog.DueHour) map[string]int {
 		m := map[string]int{}
 		for _, d := range list {
 			m[d.Tenant]++

@@ -51,7 +51,7 @@ func everythingAtOnce(b *bench) {
 				files += int64(a.Files)
 			}
 		}
-		waiting, failed := b.view().Unsettled(-1)
+		waiting, failed := b.view().Unfinished(-1)
 		equal(b, "waiting", waiting, 0)
 		equal(b, "failed", failed, 0)
 		equal(b, "files", b.view().Files, files)
@@ -169,7 +169,7 @@ func (b *bench) lookAround(random *rand.Rand, days []domain.Day) error {
 			return err
 		}
 	}
-	if _, err := b.c.HealHours(b.ctx); err != nil {
+	if _, err := b.c.RepairHours(b.ctx); err != nil {
 		return err
 	}
 	if _, err := b.c.ReleaseLapsed(b.ctx, 10); err != nil {
@@ -178,7 +178,7 @@ func (b *bench) lookAround(random *rand.Rand, days []domain.Day) error {
 	if _, err := b.c.ExpireDays(b.ctx, 10); err != nil {
 		return err
 	}
-	if _, err := b.c.DoomAdrift(b.ctx, 10); err != nil {
+	if _, err := b.c.DoomUnused(b.ctx, 10); err != nil {
 		return err
 	}
 	list, err := b.c.Doomed(b.ctx, 10)

@@ -13,7 +13,7 @@ func planDay(b *bench) {
 	equal(b, "state of a registered hour", before.Hours[14].State, catalog.StatePending)
 	equal(b, "state of an hour nobody named", before.Hours[5].State, catalog.StatePending)
 	p := b.plan()
-	equal(b, "planned", p, catalog.Planned{Open: true, Due: 2})
+	equal(b, "planned", p, catalog.PlanResult{Open: true, Due: 2})
 	v := b.view()
 	for i, h := range v.Hours {
 		want := catalog.StateNoData
@@ -42,7 +42,7 @@ func planDay(b *bench) {
 	b.day = b.day.Add(-1) // a day without anything is complete at its plan
 	b.plan()
 	equal(b, "completed without data", b.view().Completed.IsZero(), false)
-	_, failed := b.view().Unsettled(-1)
+	_, failed := b.view().Unfinished(-1)
 	equal(b, "failed", failed, 0)
 }
 
@@ -51,14 +51,14 @@ func planAgain(b *bench) {
 	b.plan()
 	first := b.view()
 	b.pass(time.Minute)
-	equal(b, "second plan", b.plan(), catalog.Planned{Open: true, Due: 1})
+	equal(b, "second plan", b.plan(), catalog.PlanResult{Open: true, Due: 1})
 	second := b.view()
 	equal(b, "planned at", second.Planned, first.Planned)
 	equal(b, "due at", second.Hours[3].Due, first.Hours[3].Due)
 	b.publish(3)
 	done := b.view().Completed
 	b.pass(time.Minute)
-	equal(b, "third plan", b.plan(), catalog.Planned{Open: true})
+	equal(b, "third plan", b.plan(), catalog.PlanResult{Open: true})
 	equal(b, "completed", b.view().Completed, done)
 	equal(b, "revision", b.hour(3).Revision, 1)
 }
@@ -83,7 +83,7 @@ func registerBeforePlan(b *bench) {
 	h := b.hour(7)
 	equal(b, "due before the plan", h.Due.IsZero(), true)
 	b.noClaim(7)
-	n, err := b.c.HealHours(b.ctx)
+	n, err := b.c.RepairHours(b.ctx)
 	b.must(err)
 	equal(b, "healed", n, 0)
 	b.plan()
@@ -137,7 +137,7 @@ func heal(b *bench) {
 	b.add(1, 2)
 	b.plan()
 	b.publish(1)
-	n, err := b.c.HealHours(b.ctx)
+	n, err := b.c.RepairHours(b.ctx)
 	b.must(err)
 	equal(b, "healed", n, 0)
 }
@@ -180,7 +180,7 @@ func rebuildHour(b *bench) {
 	equal(b, "day planned", b.view().Planned.IsZero(), true)
 	b.publish(1)
 	equal(b, "completed", b.view().Completed.IsZero(), true)
-	equal(b, "plan", b.plan(), catalog.Planned{Open: true, Due: 1})
+	equal(b, "plan", b.plan(), catalog.PlanResult{Open: true, Due: 1})
 	b.publish(2)
 	equal(b, "completed", b.view().Completed.IsZero(), false)
 }

@@ -176,7 +176,7 @@ func (b *bench) register(recs []domain.Recording) (tooLate int, err error) {
 	return n.TooLate, err
 }
 
-func (b *bench) plan() catalog.Planned {
+func (b *bench) plan() catalog.PlanResult {
 	b.Helper()
 	p, err := b.c.PlanDay(b.ctx, b.tenant, b.day)
 	b.must(err)
@@ -215,7 +215,7 @@ func (b *bench) noClaim(hour int) {
 }
 
 // start claims an hour, reads its input and makes the archive's row.
-func (b *bench) start(hour int) (catalog.Claim, catalog.Built) {
+func (b *bench) start(hour int) (catalog.Claim, catalog.BuildResult) {
 	b.Helper()
 	claim := b.claim(hour)
 	in, err := b.c.BuildInput(b.ctx, claim)
@@ -224,8 +224,8 @@ func (b *bench) start(hour int) (catalog.Claim, catalog.Built) {
 	return claim, builtOf(in)
 }
 
-func builtOf(in catalog.BuildInput) catalog.Built {
-	r := catalog.Built{Wanted: in.Wanted, Files: len(in.Recordings), Size: int64(len(in.Recordings)) * 1000, ManifestSHA256: "ab", ETag: "e", Took: time.Second}
+func builtOf(in catalog.BuildInput) catalog.BuildResult {
+	r := catalog.BuildResult{Wanted: in.Wanted, Files: len(in.Recordings), Size: int64(len(in.Recordings)) * 1000, ManifestSHA256: "ab", ETag: "e", Took: time.Second}
 	seen := map[domain.Session]bool{}
 	for _, rec := range in.Recordings {
 		s := domain.Session{ExternalConversationID: rec.ExternalConversationID, SessionID: rec.SessionID}
@@ -246,11 +246,11 @@ func (b *bench) publish(hour int) catalog.Claim {
 }
 
 // doomed lists the object keys whose bytes are to be deleted now.
-func (b *bench) doomed() map[string]catalog.Doomed {
+func (b *bench) doomed() map[string]catalog.DoomedArchive {
 	b.Helper()
 	list, err := b.c.Doomed(b.ctx, 1000)
 	b.must(err)
-	out := map[string]catalog.Doomed{}
+	out := map[string]catalog.DoomedArchive{}
 	for _, d := range list {
 		out[d.ObjectKey] = d
 	}

@@ -40,13 +40,13 @@ func registerFillsIn(b *bench) {
 	b.takeRecordings(bare)
 	b.plan()
 	claim := b.claim(1)
-	sizes := make([]catalog.Size, catalog.MaxSizes)
+	sizes := make([]catalog.ObjectSize, catalog.MaxSizes)
 	for i := range sizes {
-		sizes[i] = catalog.Size{ObjectKey: fmt.Sprint("unknown/", i), Bytes: int64(i)}
+		sizes[i] = catalog.ObjectSize{ObjectKey: fmt.Sprint("unknown/", i), Bytes: int64(i)}
 	}
-	sizes[500] = catalog.Size{ObjectKey: rec.ObjectKey, Bytes: 1000}
+	sizes[500] = catalog.ObjectSize{ObjectKey: rec.ObjectKey, Bytes: 1000}
 	b.must(b.c.LearnSizes(b.ctx, claim, sizes))
-	b.must(b.c.LearnSizes(b.ctx, claim, []catalog.Size{{ObjectKey: rec.ObjectKey, Bytes: 7}})) // it is known by now
+	b.must(b.c.LearnSizes(b.ctx, claim, []catalog.ObjectSize{{ObjectKey: rec.ObjectKey, Bytes: 7}})) // it is known by now
 	b.must(b.c.LearnSizes(b.ctx, claim, nil))
 	b.must(b.c.Release(b.ctx, claim))
 	b.publish(1)
@@ -204,7 +204,7 @@ func uploadOfMissing(b *bench) {
 	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true}
 	b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
 	claim, built := b.start(1) // meanwhile they are lost
-	built.Missing = []catalog.Missing{{ObjectKey: rec.ObjectKey, Reason: "not_found"}}
+	built.Missing = []catalog.MissingFile{{ObjectKey: rec.ObjectKey, Reason: "not_found"}}
 	b.must(b.c.Commit(b.ctx, claim, built))
 	b.rebuilding("without it", 1, false)
 	up.New = false
@@ -228,7 +228,7 @@ func uploadOfFailed(b *bench) {
 	for range 2 {
 		b.force(1)
 		b.must(b.c.Fail(b.ctx, b.claim(1), catalog.Failure{Kind: domain.KindAllMissing, Final: true,
-			Missing: []catalog.Missing{{ObjectKey: rec.ObjectKey, Reason: catalog.ReasonNotFound}}}))
+			Missing: []catalog.MissingFile{{ObjectKey: rec.ObjectKey, Reason: catalog.ReasonNotFound}}}))
 		equal(b, "waits for its next try", b.hour(1).Due.After(b.now().Add(50*time.Minute)), true)
 		b.must(b.c.RegisterUpload(b.ctx, b.tenant, up))
 		equal(b, "due soon", b.hour(1).Due.Before(b.now().Add(10*time.Minute)), true)

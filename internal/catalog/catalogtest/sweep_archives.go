@@ -11,7 +11,7 @@ import (
 
 func (b *bench) sweep(want int) {
 	b.Helper()
-	n, err := b.c.DoomAdrift(b.ctx, 100)
+	n, err := b.c.DoomUnused(b.ctx, 100)
 	b.must(err)
 	equal(b, "doomed", n, want)
 }
@@ -106,7 +106,7 @@ func sweepMeetsCommit(b *bench) {
 			}
 		})
 		group.Go(func() {
-			if _, err := b.c.DoomAdrift(b.ctx, 10); err != nil {
+			if _, err := b.c.DoomUnused(b.ctx, 10); err != nil {
 				b.Error(err)
 			}
 		})
@@ -155,23 +155,23 @@ func spared(b *bench) {
 	claim, _ := b.start(1)
 	b.must(b.c.Release(b.ctx, claim))
 	key := claim.ObjectKey()
-	equal(b, "spare", b.doomed()[key].Spare, true)
-	b.must(b.c.Spared(b.ctx, key))
-	b.must(b.c.Spared(b.ctx, first.ObjectKey())) // never what is served
+	equal(b, "spare", b.doomed()[key].KeepObject, true)
+	b.must(b.c.KeptObject(b.ctx, key))
+	b.must(b.c.KeptObject(b.ctx, first.ObjectKey())) // never what is served
 	equal(b, "again at once", len(b.doomed()), 0)
 	b.publish(1)
 	b.pass(24 * time.Hour)
 	b.sweep(1)
-	equal(b, "spare what was superseded", b.doomed()[first.ObjectKey()].Spare, false)
-	equal(b, "spare a day later", b.doomed()[key].Spare, true)
+	equal(b, "spare what was superseded", b.doomed()[first.ObjectKey()].KeepObject, false)
+	equal(b, "spare a day later", b.doomed()[key].KeepObject, true)
 	b.must(b.c.Deleted(b.ctx, key)) // nothing stood there
 	b.pass(24 * time.Hour)
-	equal(b, "spare at the second look", b.doomed()[key].Spare, true)
-	b.must(b.c.Spared(b.ctx, key)) // a slow writer's came after all
+	equal(b, "spare at the second look", b.doomed()[key].KeepObject, true)
+	b.must(b.c.KeptObject(b.ctx, key)) // a slow writer's came after all
 	b.pass(3 * 24 * time.Hour)
 	_, err := b.c.ExpireDays(b.ctx, 10)
 	b.must(err)
-	equal(b, "spare past retention", b.doomed()[key].Spare, false)
+	equal(b, "spare past retention", b.doomed()[key].KeepObject, false)
 	equal(b, "deletions", b.doomed()[key].Deletions, 0)
 }
 
@@ -183,19 +183,19 @@ func deletionRefused(b *bench) {
 	key := first.ObjectKey()
 	b.force(1)
 	served := b.publish(1)
-	b.must(b.c.Refused(b.ctx, key)) // superseded, not doomed
+	b.must(b.c.DeletionRefused(b.ctx, key)) // superseded, not doomed
 	b.pass(2 * time.Hour)
 	b.sweep(1)
 	for range 2 { // the first look and the second
-		b.must(b.c.Refused(b.ctx, key))
-		b.must(b.c.Refused(b.ctx, served.ObjectKey())) // never what is served
+		b.must(b.c.DeletionRefused(b.ctx, key))
+		b.must(b.c.DeletionRefused(b.ctx, served.ObjectKey())) // never what is served
 		equal(b, "doomed at once", b.isDoomed(key), false)
 		b.pass(50 * time.Minute)
-		b.must(b.c.Refused(b.ctx, key)) // a slow sweeper's word makes nobody wait longer
+		b.must(b.c.DeletionRefused(b.ctx, key)) // a slow sweeper's word makes nobody wait longer
 		b.pass(10 * time.Minute)
 		equal(b, "doomed an hour later", b.isDoomed(key), true)
 		b.must(b.c.Deleted(b.ctx, key))
-		b.must(b.c.Refused(b.ctx, key)) // another sweeper was faster: the second look stays
+		b.must(b.c.DeletionRefused(b.ctx, key)) // another sweeper was faster: the second look stays
 		equal(b, "doomed after a deletion", b.isDoomed(key), false)
 		b.pass(25 * time.Hour)
 	}
@@ -281,9 +281,9 @@ func (b *bench) publishMissing(hour int, reasons ...string) catalog.Claim {
 	return claim
 }
 
-func missing(reasons ...string) (list []catalog.Missing) {
+func missing(reasons ...string) (list []catalog.MissingFile) {
 	for i, reason := range reasons {
-		list = append(list, catalog.Missing{ObjectKey: "k", MessageID: int64(i), Reason: reason})
+		list = append(list, catalog.MissingFile{ObjectKey: "k", MessageID: int64(i), Reason: reason})
 	}
 	return list
 }

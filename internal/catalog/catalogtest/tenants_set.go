@@ -121,7 +121,7 @@ func retentionRaisedLater(b *bench) {
 	equal(b, "expired still", b.view().Expired, true)
 	b.wantKind(b.issueKind(ended), domain.KindExpired)
 	equal(b, "quiet", b.quiet(ended), 0)
-	equal(b, "plan", b.plan(), catalog.Planned{})
+	equal(b, "plan", b.plan(), catalog.PlanResult{})
 	b.day = ended.Add(-1)
 	n, err := b.register([]domain.Recording{b.recording(1, "a")})
 	b.must(err)
@@ -147,7 +147,7 @@ func retentionRaisedLater(b *bench) {
 
 func (b *bench) quiet(day domain.Day) int {
 	b.Helper()
-	keys, err := b.c.QuietDays(b.ctx, day, 10)
+	keys, err := b.c.EmptyDays(b.ctx, day, 10)
 	b.must(err)
 	return len(keys)
 }

@@ -30,7 +30,7 @@ const lease = time.Minute
 
 func (b *bench) claims(limit int) []catalog.DeliveryClaim {
 	b.Helper()
-	batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 4}, lease, limit)
+	batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 4}, lease, limit)
 	b.must(err)
 	return slices.Concat(batches...)
 }
@@ -47,7 +47,7 @@ func (b *bench) sends(n int) []catalog.DeliveryClaim {
 
 func (b *bench) ok(d catalog.DeliveryClaim) {
 	b.Helper()
-	b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 204, Took: time.Second, Delivered: true}))
+	b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 204, Took: time.Second, Delivered: true}))
 }
 
 func claimDelivery(b *bench) {
@@ -62,7 +62,7 @@ func claimDelivery(b *bench) {
 	equal(b, "an id without dots", strings.Contains(d.Event, "."), false)
 	equal(b, "taken twice", len(b.claims(9)), 0)
 	b.ok(d)
-	if err := b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 500, Error: "x", Again: time.Hour}); !isLost(err) {
+	if err := b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}); !isLost(err) {
 		b.Errorf("told of twice: %v", err)
 	}
 	b.pass(time.Hour)
@@ -85,7 +85,7 @@ func claimDeliveriesRace(b *bench) {
 	for range 4 {
 		group.Go(func() {
 			for range 40 {
-				batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 100}, lease, 3)
+				batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 100}, lease, 3)
 				if err != nil {
 					b.Error(err)
 					return
@@ -103,7 +103,7 @@ func claimDeliveriesRace(b *bench) {
 					mu.Lock()
 					held[d.Endpoint.ID]--
 					mu.Unlock()
-					if err := b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 200, Delivered: true}); err != nil {
+					if err := b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 200, Delivered: true}); err != nil {
 						b.Error(err)
 					}
 				}
@@ -132,7 +132,7 @@ func lapsedDelivery(b *bench) {
 	second := b.sends(1)[0]
 	equal(b, "event", second.Event, first.Event)
 	equal(b, "delivery", second.ID, first.ID)
-	if err := b.c.RecordDelivery(b.ctx, first, catalog.Attempt{Status: 200, Delivered: true}); !isLost(err) {
+	if err := b.c.RecordDelivery(b.ctx, first, catalog.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
 		b.Errorf("the first still counts: %v", err)
 	}
 	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // not its own any more
@@ -174,7 +174,7 @@ func batchedDeliveries(b *bench) {
 	}
 	take := func(want int) (batch []catalog.DeliveryClaim) {
 		b.Helper()
-		batches, err := b.c.ClaimDeliveries(b.ctx, catalog.Fairness{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
+		batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
 		b.must(err)
 		batch = slices.Concat(batches...)
 		equal(b, "taken", len(batch), want)
@@ -201,22 +201,22 @@ func retriedDelivery(b *bench) {
 	for i := range 3 {
 		d := b.sends(1)[0]
 		equal(b, "tries", d.Tries, i)
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 500, Error: "answered 500", Took: time.Second, Again: 10 * time.Minute}))
+		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "answered 500", Took: time.Second, RetryIn: 10 * time.Minute}))
 		equal(b, "too early", len(b.claims(9)), 0)
 		b.pass(10 * time.Minute)
 	}
 	d := b.sends(1)[0]
-	b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Error: "no answer", Again: -1}))
+	b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Error: "no answer", RetryIn: -1}))
 	b.pass(48 * time.Hour)
 	equal(b, "taken after the last try", len(b.claims(9)), 0)
 	got := b.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryFailed})
 	equal(b, "failed", len(got), 1)
 	equal(b, "log", words(got[0].Attempts, got[0].Status, got[0].Error), "4 0 no answer")
-	story, err := b.c.DeliveryStory(b.ctx, "acme", d.ID)
+	story, err := b.c.DeliveryHistory(b.ctx, "acme", d.ID)
 	b.must(err)
 	equal(b, "attempts", len(story.Tries), 4)
 	equal(b, "latest", words(story.Tries[0].N, story.Tries[0].Status, story.Tries[1].Status, story.Tries[1].Error, story.Tries[1].Took), "4 0 500 answered 500 1s")
-	_, err = b.c.DeliveryStory(b.ctx, "other", d.ID)
+	_, err = b.c.DeliveryHistory(b.ctx, "other", d.ID)
 	b.wantKind(err, domain.KindNotFound)
 }
 
@@ -227,7 +227,7 @@ func replayed(b *bench) {
 	first := b.sends(1)[0]
 	b.ok(first)
 	second := b.sends(1)[0]
-	b.must(b.c.RecordDelivery(b.ctx, second, catalog.Attempt{Status: 500, Error: "x", Again: -1}))
+	b.must(b.c.RecordDelivery(b.ctx, second, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: -1}))
 	replay := func(q catalog.DeliveryQuery, want int) {
 		b.Helper()
 		q.Tenant = "acme"
@@ -269,7 +269,7 @@ func deliveryLog(b *bench) {
 		if len(page) < 2 {
 			break
 		}
-		q.Before = page[1].Place()
+		q.Before = page[1].Position()
 	}
 	var want []string
 	for i := range 5 {
@@ -301,7 +301,7 @@ func sweptEvents(b *bench) {
 	sweep(1)
 	sweep(0)
 	equal(b, "left", len(b.deliveries(catalog.DeliveryQuery{})), 1)
-	_, err := b.c.DeliveryStory(b.ctx, "acme", d.ID)
+	_, err := b.c.DeliveryHistory(b.ctx, "acme", d.ID)
 	b.wantKind(err, domain.KindNotFound)
 }
 
@@ -312,9 +312,9 @@ func attemptsBounded(b *bench) {
 	for range 25 {
 		d := b.sends(1)[0]
 		id = d.ID
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 500, Error: "x"}))
+		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x"}))
 	}
-	story, err := b.c.DeliveryStory(b.ctx, "acme", id)
+	story, err := b.c.DeliveryHistory(b.ctx, "acme", id)
 	b.must(err)
 	equal(b, "attempts", words(story.Attempts, len(story.Tries), story.Tries[0].N), "25 20 25")
 }
@@ -330,7 +330,7 @@ func mendedDeliveries(b *bench) {
 	b.event()
 	b.event()
 	list := b.sends(2) // whoever holds these is killed
-	b.must(b.c.RecordDelivery(b.ctx, list[0], catalog.Attempt{Status: 500, Error: "x", Again: time.Hour}))
+	b.must(b.c.RecordDelivery(b.ctx, list[0], catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
 	b.pass(-ahead)
 	equal(b, "taken", len(b.claims(9)), 0)
 	_, err := b.c.SweepWebhooks(b.ctx, ahead, 100)
@@ -344,7 +344,7 @@ func mendedDeliveries(b *bench) {
 
 	b.event()
 	for _, d := range b.sends(2) { // what is as it should be stays so
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 429, Error: "x", Again: 25 * time.Hour}))
+		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
 	}
 	b.event()
 	held := b.sends(1)[0]

@@ -14,7 +14,7 @@ import (
 // actions gives the latest actions in acme's audit log, newest first.
 func (b *bench) actions(n int) string {
 	b.Helper()
-	list, err := b.c.Events(b.ctx, b.tenant, "", -1, n)
+	list, err := b.c.LatestAudit(b.ctx, b.tenant, "", -1, n)
 	b.must(err)
 	var out []string
 	for _, e := range list {
@@ -119,7 +119,7 @@ func goneEndpoint(b *bench) {
 	b.event()
 	b.event()
 	d := b.sends(1)[0]
-	b.must(b.c.RecordDelivery(b.ctx, d, catalog.Attempt{Status: 410, Error: "gone", Gone: true, Again: time.Minute}))
+	b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute}))
 	got, err := b.c.Endpoint(b.ctx, "acme", e.ID)
 	b.must(err)
 	equal(b, "disabled", got.Disabled.IsZero(), false)

@@ -98,7 +98,7 @@ func (b *bench) data(eventType string) map[string]any {
 	if len(list) != 1 {
 		b.Fatalf("%d deliveries of %s, want 1", len(list), eventType)
 	}
-	story, err := b.c.DeliveryStory(b.ctx, b.tenant, list[0].ID)
+	story, err := b.c.DeliveryHistory(b.ctx, b.tenant, list[0].ID)
 	b.must(err)
 	var e struct {
 		Type, Timestamp string

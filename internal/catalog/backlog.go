@@ -8,13 +8,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Standing is how the archives of all tenants stand, in numbers. What it costs to read grows with
+// Backlog is how the archives of all tenants stand, in numbers. What it costs to read grows with
 // the tenants and with what needs a hand, not with recordings or days that are done with.
-type Standing struct {
+type Backlog struct {
 	Now       time.Time // the catalog's clock
 	Tenants   int64     // with the recordings feature that had a yesterday: older than it, or with recordings of it
-	Yesterday DaysStanding
-	Other     DaysStanding // days within retention beside yesterday: only Pending, Failed and Incomplete
+	Yesterday DaysBacklog
+	Other     DaysBacklog // days within retention beside yesterday: only Pending, Failed and Incomplete
 
 	Due         int64     // hours that are due and that nobody builds yet
 	OldestDue   time.Time // since when the first of those waits; zero if none
@@ -25,11 +25,11 @@ type Standing struct {
 	MissingFiles int64 // those files
 	CutShort     int64 // days that ended within the last week and lacked something
 
-	Webhooks WebhooksStanding
+	Webhooks WebhooksBacklog
 }
 
-// DaysStanding counts hours by state, and days.
-type DaysStanding struct {
+// DaysBacklog counts hours by state, and days.
+type DaysBacklog struct {
 	Available  int64 // hours
 	NoData     int64
 	Pending    int64
@@ -41,15 +41,15 @@ type DaysStanding struct {
 // cutShortSpan is how long a day that ended too early is told of.
 const cutShortSpan = 7 * 24 * time.Hour
 
-// Standing counts in one snapshot.
-func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
-	var s Standing
+// Backlog counts in one snapshot.
+func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
+	var s Backlog
 	err := c.view(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		s = Standing{Now: fromMicros(at)}
+		s = Backlog{Now: fromMicros(at)}
 		today := domain.DayOf(s.Now)
 		yesterday := today.Add(-1)
 		y, o, w := &s.Yesterday, &s.Other, &s.Webhooks
@@ -60,17 +60,17 @@ func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
 			args  []any
 			into  []any
 		}{
-			{standingNightSQL, []any{yesterday, micros(yesterday.End())},
+			{backlogNightSQL, []any{yesterday, micros(yesterday.End())},
 				[]any{&s.Tenants, &y.Planned, &y.Incomplete, &y.Available, &y.NoData, &y.Pending, &y.Failed}},
-			{standingUnsettledSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
-			{standingUnplannedSQL, []any{yesterday}, []any{&unplanned}},
-			{standingMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
-			{standingCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
+			{backlogUnfinishedSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
+			{backlogUnplannedSQL, []any{yesterday}, []any{&unplanned}},
+			{backlogMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
+			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{nextDueSQL, nil, []any{&s.Due, &nextDue}},
-			{standingBuildsSQL, nil, []any{&s.Building, &claimed}},
-			{standingWebhooksSQL, []any{disabledByReceiver}, []any{&w.Enabled, &w.Disabled, &w.Gone}},
-			{standingFailingSQL, nil, []any{&w.Failing}},
-			{standingGivenUpSQL, []any{at - givenUpSpan.Microseconds()}, []any{&w.GivenUp}},
+			{backlogBuildsSQL, nil, []any{&s.Building, &claimed}},
+			{backlogWebhooksSQL, []any{disabledByReceiver}, []any{&w.Enabled, &w.Disabled, &w.Gone}},
+			{backlogFailingSQL, nil, []any{&w.Failing}},
+			{backlogGivenUpSQL, []any{at - givenUpSpan.Microseconds()}, []any{&w.GivenUp}},
 		} {
 			if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
 				return err
@@ -85,30 +85,30 @@ func (c *Catalog) Standing(ctx context.Context) (Standing, error) {
 	return s, err
 }
 
-// standingNightSQL reads one row per tenant. A tenant without a day's row is quiet, not incomplete:
+// backlogNightSQL reads one row per tenant. A tenant without a day's row is quiet, not incomplete:
 // nothing of it waits.
-const standingNightSQL = `SELECT count(*), count(d.planned_us),
+const backlogNightSQL = `SELECT count(*), count(d.planned_us),
 	count(*) FILTER (WHERE d.day IS NOT NULL AND (d.planned_us IS NULL OR d.n_available + d.n_no_data < 24)),
 	coalesce(sum(d.n_available), 0), coalesce(sum(d.n_no_data), 0), coalesce(sum(d.n_pending), 0), coalesce(sum(d.n_failed), 0)
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $1
 	WHERE t.recordings AND (t.created_us < $2 OR d.day IS NOT NULL)`
 
-// standingUnsettledSQL skips the pending hours of days that wait for their plan. It names the day
+// backlogUnfinishedSQL skips the pending hours of days that wait for their plan. It names the day
 // twice, since SQLite takes the index of unsettled days for a range only.
-const standingUnsettledSQL = `SELECT count(*) FILTER (WHERE planned_us IS NOT NULL),
+const backlogUnfinishedSQL = `SELECT count(*) FILTER (WHERE planned_us IS NOT NULL),
 	coalesce(sum(n_pending) FILTER (WHERE planned_us IS NOT NULL), 0), coalesce(sum(n_failed), 0)
 	FROM days WHERE (n_pending > 0 OR n_failed > 0) AND expired_us IS NULL AND day > '' AND day <> $1`
 
-const standingUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
+const backlogUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day < $1 AND t.recordings`
 
-const standingMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
+const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
 
-const standingCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
+const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
 
 // cutShortSQL says that a day that has ended was never complete, or lacked what came later. The index
 // days_short holds such days.
 const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
 
-const standingBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`
+const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

@@ -8,14 +8,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-func (b *bench) standing() catalog.Standing {
+func (b *bench) standing() catalog.Backlog {
 	b.Helper()
-	s, err := b.c.Standing(b.ctx)
+	s, err := b.c.Backlog(b.ctx)
 	b.must(err)
 	return s
 }
 
-func numbers(d catalog.DaysStanding) string {
+func numbers(d catalog.DaysBacklog) string {
 	return fmt.Sprintf("%d available, %d no data, %d pending, %d failed; %d planned, %d incomplete",
 		d.Available, d.NoData, d.Pending, d.Failed, d.Planned, d.Incomplete)
 }
@@ -24,7 +24,7 @@ func numbers(d catalog.DaysStanding) string {
 func standing(b *bench) {
 	empty := b.standing()
 	equal(b, "tenants that had no yesterday yet", empty.Tenants, 0)
-	equal(b, "nothing", numbers(empty.Yesterday)+numbers(empty.Other), numbers(catalog.DaysStanding{})+numbers(catalog.DaysStanding{}))
+	equal(b, "nothing", numbers(empty.Yesterday)+numbers(empty.Other), numbers(catalog.DaysBacklog{})+numbers(catalog.DaysBacklog{}))
 
 	b.add(3, 4, 5)
 	s := b.standing()
@@ -58,7 +58,7 @@ func standing(b *bench) {
 	equal(b, "cut short while it goes on", b.standing().CutShort, 0)
 	b.expire(1)
 	s = b.standing()
-	equal(b, "after its end", numbers(s.Other), numbers(catalog.DaysStanding{}))
+	equal(b, "after its end", numbers(s.Other), numbers(catalog.DaysBacklog{}))
 	equal(b, "cut short", s.CutShort, 1)
 	b.pass(8 * 24 * time.Hour)
 	equal(b, "cut short a week ago", b.standing().CutShort, 0)
@@ -82,8 +82,8 @@ func standingNights(b *bench) {
 	b.plan()
 	claim, in := b.start(1)
 	b.must(b.c.StartArchive(b.ctx, claim))
-	b.must(b.c.Commit(b.ctx, claim, catalog.Built{Wanted: in.Wanted, Files: 1, Sessions: []domain.Session{{SessionID: "s1"}}, Size: 1000,
-		Missing: []catalog.Missing{{ObjectKey: "a", Reason: "vanished"}, {ObjectKey: "b", Reason: "vanished"}}}))
+	b.must(b.c.Commit(b.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Files: 1, Sessions: []domain.Session{{SessionID: "s1"}}, Size: 1000,
+		Missing: []catalog.MissingFile{{ObjectKey: "a", Reason: "vanished"}, {ObjectKey: "b", Reason: "vanished"}}}))
 	s := b.standing()
 	equal(b, "older days", s.Other.Incomplete, 0)
 	equal(b, "hours that lack files, files", fmt.Sprint(s.MissingHours, s.MissingFiles), "1 2")

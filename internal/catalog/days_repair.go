@@ -12,16 +12,16 @@ import (
 const aheadDaysSQL = `SELECT tenant, day FROM days WHERE expired_us IS NULL
 	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1) ORDER BY day, tenant LIMIT $2`
 
-// HealDays takes back what was planned, completed and reopened at times that are still to come, at
+// RepairDays takes back what was planned, completed and reopened at times that are still to come, at
 // most limit days, and says how many. Such days are planned again in their time, their archives
 // stay, and they are told of again: what was told of them was wrong. It does nothing while the clock
 // is in doubt.
-func (c *Catalog) HealDays(ctx context.Context, limit int) (int, error) {
+func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	at, err := c.Now(ctx)
 	if err != nil {
 		return 0, err
 	}
-	keys, err := c.dayKeys(ctx, aheadDaysSQL, micros(at.Add(maxStep)), limit)
+	keys, err := c.dayKeys(ctx, aheadDaysSQL, micros(at.Add(maxClockStep)), limit)
 	if err != nil {
 		return 0, err
 	}
@@ -29,7 +29,7 @@ func (c *Catalog) HealDays(ctx context.Context, limit int) (int, error) {
 	for _, k := range keys {
 		var done bool
 		err := c.update(ctx, func(tx *sql.Tx) (err error) {
-			done, err = healDay(ctx, tx, k.Tenant, k.Day)
+			done, err = repairDay(ctx, tx, k.Tenant, k.Day)
 			return err
 		})
 		if err != nil {
@@ -42,7 +42,7 @@ func (c *Catalog) HealDays(ctx context.Context, limit int) (int, error) {
 	return healed, nil
 }
 
-func healDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (bool, error) {
+func repairDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (bool, error) {
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil || d.expired {
 		return false, err
@@ -50,7 +50,7 @@ func healDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (bo
 	if paused, err := deletionsPaused(ctx, tx, d.at); err != nil || paused {
 		return false, err
 	}
-	later := d.at + maxStep.Microseconds()
+	later := d.at + maxClockStep.Microseconds()
 	var planned bool
 	err = tx.QueryRowContext(ctx, `UPDATE days SET
 		planned_us = CASE WHEN planned_us <= $3 THEN planned_us END,

@@ -17,12 +17,12 @@ UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock), unbuilt = 1 WHE
 // and one day of each are all that it may read.
 func TestStandingPlans(t *testing.T) {
 	queries := map[string]question{
-		"night":     {standingNightSQL, []any{"2025-01-01", 1735776000000000}},
-		"unsettled": {standingUnsettledSQL, []any{"2025-01-02"}},
-		"unplanned": {standingUnplannedSQL, []any{"2025-01-02"}},
-		"missing":   {standingMissingSQL, nil},
-		"cut short": {standingCutShortSQL, []any{1735776000000000}},
-		"builds":    {standingBuildsSQL, nil},
+		"night":     {backlogNightSQL, []any{"2025-01-01", 1735776000000000}},
+		"unsettled": {backlogUnfinishedSQL, []any{"2025-01-02"}},
+		"unplanned": {backlogUnplannedSQL, []any{"2025-01-02"}},
+		"missing":   {backlogMissingSQL, nil},
+		"cut short": {backlogCutShortSQL, []any{1735776000000000}},
+		"builds":    {backlogBuildsSQL, nil},
 	}
 	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)
 	for name, url := range databases(t) {
@@ -37,7 +37,7 @@ func TestStandingPlans(t *testing.T) {
 					}
 				})
 			}
-			s, err := c.Standing(t.Context())
+			s, err := c.Backlog(t.Context())
 			if err != nil || s.MissingFiles == 0 || s.Due == 0 || s.Building == 0 || s.Other.Failed == 0 || s.CutShort == 0 {
 				t.Errorf("%+v, error %v", s, err)
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// StoredKey is a signing key as it stands in the catalog. Package auth knows what its material is.
-type StoredKey struct {
+// SigningKey is a signing key as it stands in the catalog. Package auth knows what its material is.
+type SigningKey struct {
 	ID        string
 	Purpose   string // access, link or cursor; one key of each is current
 	Algorithm string
@@ -19,23 +19,23 @@ type StoredKey struct {
 	Retired   time.Time // zero for the current one
 }
 
-// Keys reads every key, the current ones first, and the catalog's time.
-func (c *Catalog) Keys(ctx context.Context) ([]StoredKey, time.Time, error) {
-	var keys []StoredKey
+// SigningKeys reads every key, the current ones first, and the catalog's time.
+func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, error) {
+	var keys []SigningKey
 	var at int64
 	err := c.view(ctx, func(tx *sql.Tx) error {
 		var err error
 		if at, err = now(ctx, tx); err != nil {
 			return err
 		}
-		keys, err = collect(ctx, tx, scanKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
+		keys, err = collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
 			ORDER BY retired_us IS NOT NULL, created_us DESC, id`)
 		return err
 	})
 	return keys, fromMicros(at), err
 }
 
-func scanKey(rows *sql.Rows) (k StoredKey, err error) {
+func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 	var created int64
 	var retired sql.NullInt64
 	err = rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Material, &k.Encrypted, &created, &retired)
@@ -43,10 +43,10 @@ func scanKey(rows *sql.Rows) (k StoredKey, err error) {
 	return k, err
 }
 
-// AddKeys makes keys current for their purposes. Where a purpose has a current key, that one is
+// AddSigningKeys makes keys current for their purposes. Where a purpose has a current key, that one is
 // retired when rotate is set, and stays, the new one being dropped, when it is not: so several
 // processes may begin at once. Retired keys older than keep go. It says how many were added.
-func (c *Catalog) AddKeys(ctx context.Context, fresh []StoredKey, rotate bool, keep time.Duration) (int, error) {
+func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate bool, keep time.Duration) (int, error) {
 	var added int
 	err := c.update(ctx, func(tx *sql.Tx) error {
 		added = 0
@@ -77,8 +77,8 @@ func (c *Catalog) AddKeys(ctx context.Context, fresh []StoredKey, rotate bool, k
 	return added, err
 }
 
-// EncryptKey replaces a key's material by its encrypted form, once.
-func (c *Catalog) EncryptKey(ctx context.Context, id string, material []byte) error {
+// EncryptSigningKey replaces a key's material by its encrypted form, once.
+func (c *Catalog) EncryptSigningKey(ctx context.Context, id string, material []byte) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE keys SET material = $2, encrypted = TRUE WHERE id = $1 AND NOT encrypted`, id, material)
 	return translate(err)
 }

@@ -2,8 +2,8 @@ package catalog
 
 import "time"
 
-// WebhooksStanding is how the deliveries to all tenants' webhooks stand.
-type WebhooksStanding struct {
+// WebhooksBacklog is how the deliveries to all tenants' webhooks stand.
+type WebhooksBacklog struct {
 	Enabled  int64 // endpoints
 	Disabled int64 // by an operator
 	Gone     int64 // disabled because their receivers answered 410
@@ -20,18 +20,18 @@ const (
 // givenUpSpan is how long a delivery that was given up is told of.
 const givenUpSpan = 7 * 24 * time.Hour
 
-// standingWebhooksSQL reads one row per endpoint, of which a tenant has a few.
-const standingWebhooksSQL = `SELECT count(*) FILTER (WHERE disabled_us IS NULL),
+// backlogWebhooksSQL reads one row per endpoint, of which a tenant has a few.
+const backlogWebhooksSQL = `SELECT count(*) FILTER (WHERE disabled_us IS NULL),
 	count(*) FILTER (WHERE disabled_us IS NOT NULL AND disabled_reason <> $1), count(*) FILTER (WHERE disabled_us IS NOT NULL AND disabled_reason = $1)
 	FROM webhook_endpoints`
 
-// standingFailingSQL steps from endpoint to endpoint, whatever waits for each. Their rows are read by
+// backlogFailingSQL steps from endpoint to endpoint, whatever waits for each. Their rows are read by
 // a subquery, and not joined, so that PostgreSQL never takes it into its head to read all.
-const standingFailingSQL = `WITH RECURSIVE failing (endpoint) AS (
+const backlogFailingSQL = `WITH RECURSIVE failing (endpoint) AS (
 		SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending' AND tries > 2
 		UNION ALL SELECT (SELECT min(d.endpoint) FROM webhook_deliveries d WHERE d.state = 'pending' AND d.tries > 2 AND d.endpoint > f.endpoint)
 			FROM failing f WHERE f.endpoint IS NOT NULL)
 	SELECT count(*) FROM (SELECT (SELECT e.disabled_us IS NULL FROM webhook_endpoints e WHERE e.id = f.endpoint) AS enabled FROM failing f) x WHERE enabled`
 
-const standingGivenUpSQL = `SELECT count(*) FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint
+const backlogGivenUpSQL = `SELECT count(*) FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint
 	WHERE d.state = 'failed' AND d.last_us > $1 AND e.disabled_us IS NULL`

@@ -8,13 +8,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// QuietDays lists the tenants with the recordings feature for which day is within retention and
+// EmptyDays lists the tenants with the recordings feature for which day is within retention and
 // has no row yet, because nothing was ever registered for it: at most limit.
-func (c *Catalog) QuietDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
-	return c.dayKeys(ctx, quietSQL, day, micros(day.End()), limit)
+func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
+	return c.dayKeys(ctx, emptyDaysSQL, day, micros(day.End()), limit)
 }
 
-const quietSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
+const emptyDaysSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
 		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days * CAST(86400000000 AS BIGINT) > (SELECT now_us FROM catalog_clock)
 		AND (t.floor_us < CAST($2 AS BIGINT) OR t.floor_us > (SELECT now_us FROM catalog_clock))
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
@@ -43,7 +43,7 @@ func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
 	return needed, translate(err)
 }
 
-const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + calmSQL
+const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + clockTrustedSQL
 
 // BackfillTenants lists tenants that need a backfill, at most limit.
 func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {

@@ -14,7 +14,7 @@ func standingWebhooks(b *bench) {
 		w := b.standing().Webhooks
 		equal(b, what, fmt.Sprintf("%d enabled, %d disabled, %d gone, %d failing, %d given up", w.Enabled, w.Disabled, w.Gone, w.Failing, w.GivenUp), want)
 	}
-	try := func(a catalog.Attempt) {
+	try := func(a catalog.DeliveryOutcome) {
 		b.Helper()
 		b.pass(2 * time.Minute)
 		for _, d := range b.claims(9) {
@@ -29,7 +29,7 @@ func standingWebhooks(b *bench) {
 	is("nobody asked", "0 enabled, 0 disabled, 0 gone, 0 failing, 0 given up")
 	e, other := b.endpoint("acme"), b.endpoint("acme")
 	b.event()
-	failed := catalog.Attempt{Status: 500, Error: "answered 500", Again: time.Minute}
+	failed := catalog.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: time.Minute}
 	try(failed)
 	try(failed)
 	is("two failures", "2 enabled, 0 disabled, 0 gone, 0 failing, 0 given up")
@@ -43,7 +43,7 @@ func standingWebhooks(b *bench) {
 	switched(other, false)
 	is("an operator disabled one", "1 enabled, 1 disabled, 0 gone, 1 failing, 0 given up")
 	final := failed
-	final.Again = -1
+	final.RetryIn = -1
 	try(final)
 	try(final)
 	is("given up", "1 enabled, 1 disabled, 0 gone, 0 failing, 2 given up")
@@ -57,7 +57,7 @@ func standingWebhooks(b *bench) {
 	b.pass(8 * 24 * time.Hour)
 	is("given up a week ago", "1 enabled, 1 disabled, 0 gone, 0 failing, 0 given up")
 	b.event()
-	try(catalog.Attempt{Status: 410, Error: "gone", Gone: true, Again: time.Minute})
+	try(catalog.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute})
 	is("the receiver wants no more", "0 enabled, 1 disabled, 1 gone, 0 failing, 0 given up")
 	switched(e, false)
 	is("an operator leaves it so", "0 enabled, 2 disabled, 0 gone, 0 failing, 0 given up")
