@@ -13,19 +13,19 @@ import (
 	"github.com/callvault/callvault/internal/plan"
 )
 
-// Planner runs passes: whole ones, and the short ones that workers wait for. Waits says, at little
-// cost, whether a short one would find anything, and NeedsBackfill whether a tenant needs a whole one.
+// Planner runs passes: full ones, and dispatch passes, which workers wait for. AnyDue says whether a
+// dispatch pass would find anything, NeedsBackfill whether a tenant needs a full pass.
 type Planner interface {
-	Waits(ctx context.Context) (bool, error)
+	AnyDue(ctx context.Context) (bool, error)
 	NeedsBackfill(ctx context.Context) (bool, error)
-	Heal(ctx context.Context) (plan.Report, error)
-	Feed(ctx context.Context) (plan.Report, error)
+	FullPass(ctx context.Context) (plan.Report, error)
+	DispatchPass(ctx context.Context) (plan.Report, error)
 }
 
 // Config is when passes run. Zero durations take the defaults.
 type Config struct {
 	Schedule cron.Schedule // the nightly plan, in UTC
-	Interval time.Duration // between whole passes (1 min)
+	Interval time.Duration // between full passes (1 min)
 	Busy     time.Duration // between passes while an hour waits (1 s)
 	OnPass   func(plan.Report, error)
 }
@@ -44,9 +44,9 @@ type Scheduler struct {
 
 // Status is how the last passes went.
 type Status struct {
-	Healed time.Time   // when a whole pass last succeeded, by the process's clock; zero before
-	Err    error       // of the last pass, nil if it succeeded
-	Report plan.Report // of the last pass
+	LastFull time.Time   // when a full pass last succeeded, by the process's clock; zero before
+	Err      error       // of the last pass, nil if it succeeded
+	Report   plan.Report // of the last pass
 }
 
 // New makes a Scheduler. now is the process's clock.
@@ -63,11 +63,11 @@ func New(cfg Config, p Planner, now func() time.Time, log *zap.Logger) *Schedule
 	return &Scheduler{cfg: cfg, planner: p, now: now, log: log.Named("scheduler"), wake: make(chan struct{}, 1)}
 }
 
-// Wake asks the running scheduler for a whole pass now.
+// Wake asks the running scheduler for a full pass now.
 func (s *Scheduler) Wake() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // one is asked for already
+	default: // it was asked for already
 	}
 }
 
@@ -85,18 +85,18 @@ func (s *Scheduler) Ready() error {
 	switch {
 	case st.Err != nil:
 		return domain.Wrap(domain.KindUnavailable, st.Err, "the last planning pass failed")
-	case st.Healed.IsZero():
+	case st.LastFull.IsZero():
 		return domain.Errorf(domain.KindUnavailable, "no planning pass has run yet")
-	case s.now().Sub(st.Healed) > 3*s.cfg.Interval+s.cfg.Busy:
-		return domain.Errorf(domain.KindUnavailable, "no planning pass has ended for %s", s.now().Sub(st.Healed).Round(time.Second))
+	case s.now().Sub(st.LastFull) > 3*s.cfg.Interval+s.cfg.Busy:
+		return domain.Errorf(domain.KindUnavailable, "no planning pass has ended for %s", s.now().Sub(st.LastFull).Round(time.Second))
 	}
 	return nil
 }
 
 // Run runs passes until ctx is cancelled. A pass that fails never ends it.
 func (s *Scheduler) Run(ctx context.Context) error {
-	// The order of the chain matters: were Recover the outer one, a panic
-	// would leave the job marked as running and skipped for good.
+	// The order of the chain matters: with Recover outside, a panic would leave the job marked as
+	// running, and it would be skipped from then on.
 	nightly := cron.New(cron.WithLocation(time.UTC),
 		cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger), cron.Recover(cron.DiscardLogger)))
 	nightly.Schedule(s.cfg.Schedule, cron.FuncJob(s.Wake))
@@ -109,51 +109,51 @@ func (s *Scheduler) Run(ctx context.Context) error {
 func (s *Scheduler) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var healed time.Time // the zero time: a whole pass first
-	var next time.Time   // when the next pass is, unless something waits before
+	var lastFull time.Time // zero: a full pass is next
+	var next time.Time     // when the next pass is, unless an hour waits before
 	for {
-		whole := false
+		full := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
-			whole = true
+			full = true
 		case <-timer.C:
 		}
 		started := s.now()
 		if needed, err := s.planner.NeedsBackfill(ctx); err == nil && needed {
-			whole = true
+			full = true
 		}
-		if rest := next.Sub(started); !whole && rest > 0 {
-			if waits, err := s.planner.Waits(ctx); err == nil && !waits {
+		if rest := next.Sub(started); !full && rest > 0 {
+			if waits, err := s.planner.AnyDue(ctx); err == nil && !waits {
 				timer.Reset(min(rest, s.cfg.Busy))
 				continue
 			}
 		}
-		whole = whole || healed.IsZero() || started.Sub(healed) >= s.cfg.Interval
-		run := s.planner.Feed
-		if whole {
-			run = s.planner.Heal
+		full = full || lastFull.IsZero() || started.Sub(lastFull) >= s.cfg.Interval
+		run := s.planner.DispatchPass
+		if full {
+			run = s.planner.FullPass
 		}
-		r, err := guard(ctx, run)
+		r, err := runPass(ctx, run)
 		if ctx.Err() != nil {
 			return
 		}
-		if whole && err == nil {
-			healed = started
+		if full && err == nil {
+			lastFull = started
 		}
 		if r.More {
-			healed = time.Time{}
+			lastFull = time.Time{}
 		}
-		s.note(r, err, whole)
-		pause := s.pause(r, err, healed)
+		s.record(r, err, full)
+		pause := s.pause(r, err, lastFull)
 		next = s.now().Add(pause)
 		timer.Reset(min(pause, s.cfg.Busy))
 	}
 }
 
-// guard turns a panic into an error: the loop outlives everything.
-func guard(ctx context.Context, run func(context.Context) (plan.Report, error)) (r plan.Report, err error) {
+// runPass turns a panic into an error, so that the loop goes on.
+func runPass(ctx context.Context, run func(context.Context) (plan.Report, error)) (r plan.Report, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = domain.Errorf(domain.KindInternal, "a planning pass panicked: %v", p)
@@ -162,13 +162,13 @@ func guard(ctx context.Context, run func(context.Context) (plan.Report, error)) 
 	return run(ctx)
 }
 
-// pause is how long to wait for the next pass.
-func (s *Scheduler) pause(r plan.Report, err error, healed time.Time) time.Duration {
+// pause is how long to wait until the next pass.
+func (s *Scheduler) pause(r plan.Report, err error, lastFull time.Time) time.Duration {
 	if err != nil || r.More || r.Waiting > 0 {
 		return s.cfg.Busy
 	}
-	wait := s.cfg.Interval - s.now().Sub(healed)
-	// The next times are the catalog's, whose clock may differ from ours.
+	wait := s.cfg.Interval - s.now().Sub(lastFull)
+	// These times and r.Now are the catalog's, whose clock may differ from the process's.
 	for _, at := range []time.Time{r.NextDue, r.NextFiring} {
 		if !at.IsZero() {
 			wait = min(wait, at.Sub(r.Now))
@@ -177,13 +177,13 @@ func (s *Scheduler) pause(r plan.Report, err error, healed time.Time) time.Durat
 	return max(wait, s.cfg.Busy)
 }
 
-// note keeps the status and logs errors when they change, not every second.
-func (s *Scheduler) note(r plan.Report, err error, whole bool) {
+// record keeps the status, and logs an error only when it changes: passes may run every second.
+func (s *Scheduler) record(r plan.Report, err error, full bool) {
 	s.mu.Lock()
 	before := s.status.Err
 	s.status.Err, s.status.Report = err, r
-	if whole && err == nil {
-		s.status.Healed = s.now()
+	if full && err == nil {
+		s.status.LastFull = s.now()
 	}
 	s.mu.Unlock()
 	switch {
@@ -192,9 +192,9 @@ func (s *Scheduler) note(r plan.Report, err error, whole bool) {
 	case err == nil && before != nil:
 		s.log.Info("planning passes succeed again")
 	}
-	if r.Planned+r.Expired+r.Healed+r.Released+r.Dispatched > 0 {
-		s.log.Debug("planned", zap.Int("days", r.Planned), zap.Int("quiet", r.Quiet), zap.Int("expired", r.Expired),
-			zap.Int("healed", r.Healed), zap.Int("released", r.Released), zap.Int("dispatched", r.Dispatched),
+	if r.Planned+r.Expired+r.Repaired+r.Released+r.Dispatched > 0 {
+		s.log.Debug("planned", zap.Int("days", r.Planned), zap.Int("quiet", r.Empty), zap.Int("expired", r.Expired),
+			zap.Int("healed", r.Repaired), zap.Int("released", r.Released), zap.Int("dispatched", r.Dispatched),
 			zap.Int("redispatched", r.Redispatched), zap.Int("waiting", r.Waiting))
 	}
 	s.cfg.OnPass(r, err)

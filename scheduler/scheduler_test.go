@@ -17,14 +17,14 @@ import (
 	"github.com/callvault/callvault/scheduler"
 )
 
-// planner answers what the test wants and counts.
+// planner answers what the test wants, and counts its calls.
 type planner struct {
 	mu       sync.Mutex
 	answer   func() (plan.Report, error)
-	heals    []time.Time
-	feeds    []time.Time
-	looks    int
-	waits    func() (bool, error) // nil: nothing does
+	full     []time.Time
+	dispatch []time.Time
+	asked    int
+	anyDue   func() (bool, error) // nil: none is
 	backfill bool
 }
 
@@ -34,15 +34,15 @@ func (p *planner) NeedsBackfill(context.Context) (bool, error) {
 	return p.backfill, nil
 }
 
-// Waits counts how often it was asked.
-func (p *planner) Waits(context.Context) (bool, error) {
+// AnyDue counts its calls.
+func (p *planner) AnyDue(context.Context) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.looks++
-	if p.waits == nil {
+	p.asked++
+	if p.anyDue == nil {
 		return false, nil
 	}
-	return p.waits()
+	return p.anyDue()
 }
 
 func (p *planner) pass(times *[]time.Time) (plan.Report, error) {
@@ -56,8 +56,8 @@ func (p *planner) pass(times *[]time.Time) (plan.Report, error) {
 	return r, err
 }
 
-func (p *planner) Heal(context.Context) (plan.Report, error) { return p.pass(&p.heals) }
-func (p *planner) Feed(context.Context) (plan.Report, error) { return p.pass(&p.feeds) }
+func (p *planner) FullPass(context.Context) (plan.Report, error)     { return p.pass(&p.full) }
+func (p *planner) DispatchPass(context.Context) (plan.Report, error) { return p.pass(&p.dispatch) }
 
 // set changes the answer.
 func (p *planner) set(answer func() (plan.Report, error)) {
@@ -67,16 +67,15 @@ func (p *planner) set(answer func() (plan.Report, error)) {
 }
 
 // counts says how many passes ran since it was last asked.
-func (p *planner) counts() (heals, feeds int) {
+func (p *planner) counts() (full, dispatch int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	heals, feeds = len(p.heals), len(p.feeds)
-	p.heals, p.feeds = nil, nil
-	return heals, feeds
+	full, dispatch = len(p.full), len(p.dispatch)
+	p.full, p.dispatch = nil, nil
+	return full, dispatch
 }
 
-// In the test's bubble time begins at 2000-01-01T00:00:00Z and stands still
-// while anybody works.
+// run runs a test in a synctest bubble, where time begins at 2000-01-01T00:00:00Z.
 func run(t *testing.T, test func(t *testing.T, p *planner, s *scheduler.Scheduler, logs *observer.ObservedLogs)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,44 +101,44 @@ func run(t *testing.T, test func(t *testing.T, p *planner, s *scheduler.Schedule
 	})
 }
 
-func expect(t *testing.T, p *planner, what string, heals, feeds int) {
+func expect(t *testing.T, p *planner, what string, full, dispatch int) {
 	t.Helper()
 	synctest.Wait()
-	if h, f := p.counts(); h != heals || f != feeds {
-		t.Errorf("%s: %d whole and %d short passes, want %d and %d", what, h, f, heals, feeds)
+	if h, f := p.counts(); h != full || f != dispatch {
+		t.Errorf("%s: %d full and %d dispatch passes, want %d and %d", what, h, f, full, dispatch)
 	}
 }
 
-// Hours that somebody else made due do not wait for the next minute.
+// Hours that another process made due do not wait for the next minute.
 func TestOthersMakeHoursDue(t *testing.T) {
 	run(t, func(t *testing.T, p *planner, s *scheduler.Scheduler, _ *observer.ObservedLogs) {
 		time.Sleep(10*time.Second + time.Millisecond)
 		expect(t, p, "nothing waits", 1, 0)
 		p.mu.Lock()
-		if p.looks != 10 {
-			t.Errorf("%d looks in ten seconds", p.looks)
+		if p.asked != 10 {
+			t.Errorf("asked %d times in ten seconds", p.asked)
 		}
-		p.waits = func() (bool, error) { return true, nil }
+		p.anyDue = func() (bool, error) { return true, nil }
 		p.answer = func() (plan.Report, error) { return plan.Report{Waiting: 2}, nil }
 		p.mu.Unlock()
 		time.Sleep(2 * time.Second)
 		expect(t, p, "within a second, and on while they wait", 0, 2)
 		p.set(func() (plan.Report, error) { return plan.Report{}, nil })
 		p.mu.Lock()
-		p.waits = func() (bool, error) { return false, errors.New("away") }
+		p.anyDue = func() (bool, error) { return false, errors.New("away") }
 		p.mu.Unlock()
 		time.Sleep(2 * time.Second)
 		expect(t, p, "a look that fails is a pass", 0, 2)
 		p.mu.Lock()
-		p.waits = nil
+		p.anyDue = nil
 		p.mu.Unlock()
 		time.Sleep(time.Minute)
-		expect(t, p, "the whole pass keeps its time", 1, 0)
+		expect(t, p, "the full pass keeps its time", 1, 0)
 	})
 }
 
-// A tenant that is new does not wait for the next minute either, also while hours wait.
-func TestTenantsGrow(t *testing.T) {
+// A new tenant does not wait for the next minute, also while hours wait.
+func TestBackfill(t *testing.T) {
 	run(t, func(t *testing.T, p *planner, _ *scheduler.Scheduler, _ *observer.ObservedLogs) {
 		time.Sleep(10*time.Second + time.Millisecond)
 		expect(t, p, "nobody is new", 1, 0)
@@ -152,7 +151,7 @@ func TestTenantsGrow(t *testing.T) {
 			}
 			p.mu.Unlock()
 			time.Sleep(2 * time.Second)
-			expect(t, p, "a whole pass within a second", 1, waiting)
+			expect(t, p, "a full pass within a second", 1, waiting)
 		}
 	})
 }
@@ -186,7 +185,7 @@ func TestFiring(t *testing.T) {
 		p.counts()
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
-		if heals, _ := p.counts(); heals == 0 {
+		if full, _ := p.counts(); full == 0 {
 			t.Error("nothing ran at two o'clock")
 		}
 		time.Sleep(5 * time.Second)

@@ -107,7 +107,7 @@ func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o catalog.Or
 
 // feed saves due hours the wait for the scheduler's next turn. They are due whatever becomes of it.
 func (h *handler) feed(ctx context.Context) {
-	if _, err := h.deps.Planner.Feed(ctx); err != nil {
+	if _, err := h.deps.Planner.DispatchPass(ctx); err != nil {
 		h.deps.Log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
 	}
 }

@@ -78,7 +78,7 @@ type Catalog interface {
 
 // Planner hands hours that became due to the workers.
 type Planner interface {
-	Feed(ctx context.Context) (plan.Report, error)
+	DispatchPass(ctx context.Context) (plan.Report, error)
 }
 
 // Queue knows how many builds all workers together can run. Error: KindUnavailable.

@@ -215,7 +215,7 @@ func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day
 			return v, nil
 		}
 		if turn%feedTurn == 0 {
-			_, _ = planner.Feed(ctx) // whoever schedules does it too, and says what fails
+			_, _ = planner.DispatchPass(ctx) // whoever schedules does it too, and says what fails
 			if p.Abandoned() {
 				return v, domain.Errorf(domain.KindUnavailable, "the callvault that builds on this data directory (pid %d) has ended; what is due stays due: start it again", p.Beside.PID)
 			}

@@ -114,7 +114,7 @@ func (r *running) build(day domain.Day) {
 	_, err := r.catalog.PlanDay(r.ctx, tenant, day)
 	r.must(err)
 	p := plan.New(plan.Config{}, r.catalog, r.queue, time.Now, zap.NewNop())
-	_, err = p.Feed(r.ctx)
+	_, err = p.DispatchPass(r.ctx)
 	r.must(err)
 	r.until(func() (bool, error) {
 		v, err := r.catalog.Day(r.ctx, tenant, day)

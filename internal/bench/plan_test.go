@@ -61,7 +61,7 @@ func BenchmarkPlan(b *testing.B) {
 			}
 			planning += time.Since(started)
 			started = time.Now()
-			r, err := p.Feed(b.Context())
+			r, err := p.DispatchPass(b.Context())
 			if err != nil || r.Dispatched != 24*tenants {
 				b.Fatal(r.Dispatched, err)
 			}
@@ -90,11 +90,11 @@ func BenchmarkFeedBehind(b *testing.B) {
 				}
 			}
 		}
-		if _, err := p.Feed(b.Context()); err != nil {
+		if _, err := p.DispatchPass(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		for b.Loop() {
-			if r, err := p.Feed(b.Context()); err != nil || r.Dispatched != 0 {
+			if r, err := p.DispatchPass(b.Context()); err != nil || r.Dispatched != 0 {
 				b.Fatal(r.Dispatched, err)
 			}
 		}

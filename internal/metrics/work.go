@@ -153,5 +153,5 @@ func (m *Metrics) Pass(r plan.Report, err error) {
 	p.dispatched.Add(float64(r.Dispatched))
 	p.redispatched.Add(float64(r.Redispatched))
 	p.released.Add(float64(r.Released))
-	p.healed.Add(float64(r.Healed))
+	p.healed.Add(float64(r.Repaired))
 }

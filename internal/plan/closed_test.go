@@ -48,7 +48,7 @@ func TestClosedUntil(t *testing.T) {
 	}
 }
 
-// The answer is kept between firings, and no longer.
+// The answer is kept until the next firing.
 func TestClosedIsKept(t *testing.T) {
 	counted := &countingSchedule{}
 	p := &Planner{cfg: Config{Schedule: counted}}
@@ -57,7 +57,7 @@ func TestClosedIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.closed(&Report{Now: now})
+		return p.lastClosed(&Report{Now: now})
 	}
 	at("2025-12-12T03:00:00Z")
 	asked := counted.asked

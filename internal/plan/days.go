@@ -15,20 +15,20 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// maxLookBack is how many days back a firing is looked for: more than lie
-// between two 29ths of February around a year that has none.
+// maxLookBack is how many days back a firing is looked for. It is more than the eight years between
+// two leap days, for a schedule that fires on the 29th of February only.
 const maxLookBack = 3000
 
-// closing is which days the schedule has closed, and until when that holds.
-type closing struct {
-	until domain.Day // "" before the first firing
+// closedDays keeps an answer of closedUntil, which holds until the next firing.
+type closedDays struct {
+	until domain.Day // the last closed day; "" before the first firing
 	next  time.Time  // the next firing
-	from  time.Time
+	asked time.Time
 }
 
-// closedUntil gives the latest day whose first firing after its end has
-// passed, "" if there is none, and the next firing, zero if there is none. A
-// firing at the very end of a day counts as after it.
+// closedUntil gives the last closed day and the next firing of the schedule. A day is closed once
+// the schedule has fired after its end; a firing at the instant of its end counts. Without a closed
+// day the first result is "", without a next firing the second is zero.
 func closedUntil(schedule cron.Schedule, now time.Time) (until domain.Day, next time.Time) {
 	now = now.UTC()
 	next = schedule.Next(now)
@@ -43,21 +43,21 @@ func closedUntil(schedule cron.Schedule, now time.Time) (until domain.Day, next 
 	return "", next
 }
 
-// closed reads which days are to be planned by now.
-func (p *Planner) closed(r *Report) domain.Day {
-	c := &p.close
-	if c.from.IsZero() || r.Now.Before(c.from) || !c.next.IsZero() && !r.Now.Before(c.next) {
+// lastClosed gives the last day that is to be planned by now.
+func (p *Planner) lastClosed(r *Report) domain.Day {
+	c := &p.closed
+	if c.asked.IsZero() || r.Now.Before(c.asked) || !c.next.IsZero() && !r.Now.Before(c.next) {
 		c.until, c.next = closedUntil(p.cfg.Schedule, r.Now)
-		c.from = r.Now
+		c.asked = r.Now
 	}
 	r.NextFiring = c.next
 	return c.until
 }
 
-// planClosed plans days that hold something and whose firing has passed: last
-// night's, and those of nights that nobody was up.
+// planClosed plans closed days that hold recordings: yesterday, and the days of nights in which no
+// scheduler ran.
 func (p *Planner) planClosed(ctx context.Context, r *Report) error {
-	until := p.closed(r)
+	until := p.lastClosed(r)
 	if until == "" {
 		return nil
 	}
@@ -71,13 +71,13 @@ func (p *Planner) planClosed(ctx context.Context, r *Report) error {
 	return err
 }
 
-// planAll plans days and says how many are planned now. One that can't be
-// planned does not keep the others waiting, unless the catalog is away.
+// planAll plans days and says how many it planned. A day that can't be planned does not stop the
+// others, unless the catalog is unavailable.
 func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int, err error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
-	ctx, span := p.tracer.Start(found(ctx), "plan days", trace.WithAttributes(attribute.Int("callvault.days", len(keys))))
+	ctx, span := p.tracer.Start(startSpan(ctx), "plan days", trace.WithAttributes(attribute.Int("callvault.days", len(keys))))
 	defer func() {
 		telemetry.Failed(span, err)
 		span.End()
@@ -94,7 +94,7 @@ func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int,
 			done++
 			level := zap.InfoLevel
 			if planned.Due == 0 {
-				level = zap.DebugLevel // one for each tenant and quiet day
+				level = zap.DebugLevel // there is one for each tenant and empty day
 			}
 			p.log.Log(level, "planned a day", zap.String("tenant", k.Tenant), zap.String("day", string(k.Day)), zap.Int("due", planned.Due), telemetry.In(ctx))
 		}
@@ -102,8 +102,8 @@ func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int,
 	return done, errors.Join(errs...)
 }
 
-// forget drops hourly windows that nobody used lately, so that they do not pile up.
-func (p *Planner) forget(ctx context.Context, _ *Report) error {
+// purgeWindows deletes hourly limits' windows that nobody used lately.
+func (p *Planner) purgeWindows(ctx context.Context, _ *Report) error {
 	_, err := p.catalog.PurgeWindows(ctx, p.cfg.MaxDays)
 	return err
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// lookups is how many dispatches are looked up in Redis at once.
-const lookups = 8
+// parallelLookups is how many dispatches are looked up in Redis at the same time.
+const parallelLookups = 8
 
-// dispatch hands due hours to the queue, tenant by tenant. No tenant has more
-// outstanding than the workers could build in two rounds, so a large one never
-// stands before the small ones by more than that.
+// dispatch enqueues due hours, tenants in turn. A tenant has at most twice as many dispatches
+// outstanding as there are worker slots, so hours of small tenants never wait longer than that for
+// those of a large one.
 func (p *Planner) dispatch(ctx context.Context, r *Report) error {
 	epoch, err := p.queue.Epoch(ctx)
 	if err != nil {
@@ -32,14 +32,14 @@ func (p *Planner) dispatch(ctx context.Context, r *Report) error {
 		return err
 	}
 	if len(due) > 0 {
-		ctx = found(ctx)
+		ctx = startSpan(ctx)
 	}
 	for _, d := range due {
-		handed, err := p.hand(ctx, d, epoch)
+		enqueued, err := p.enqueue(ctx, d, epoch)
 		if err != nil {
 			return err
 		}
-		if handed {
+		if enqueued {
 			r.Dispatched++
 		}
 	}
@@ -47,18 +47,18 @@ func (p *Planner) dispatch(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// hand gives one hour to the queue. False: somebody else was faster.
-func (p *Planner) hand(ctx context.Context, d catalog.DueHour, epoch string) (bool, error) {
+// enqueue dispatches one hour. It gives false when another planner has dispatched it.
+func (p *Planner) enqueue(ctx context.Context, d catalog.DueHour, epoch string) (bool, error) {
 	ok, err := p.catalog.Dispatched(ctx, d.HourKey, d.Dispatch, epoch)
 	if err != nil || !ok {
 		return false, err
 	}
 	number := d.Dispatch + 1
-	ctx, span := p.enqueueing(ctx, d, number)
+	ctx, span := p.beginEnqueue(ctx, d, number)
 	defer span.End()
 	if err := p.queue.Enqueue(ctx, d.HourKey, number); err != nil {
 		telemetry.Failed(span, err)
-		// Should this fail as well, the task is found gone a minute later.
+		// If this fails as well, redispatch finds the missing task a minute later.
 		if undo := p.catalog.Undispatched(context.WithoutCancel(ctx), d.HourKey, number); undo != nil {
 			p.log.Warn("a dispatch that failed could not be taken back", zap.String("hour", d.String()), telemetry.In(ctx), zap.Error(undo))
 		}
@@ -67,8 +67,8 @@ func (p *Planner) hand(ctx context.Context, d catalog.DueHour, epoch string) (bo
 	return true, nil
 }
 
-// redispatch looks for dispatches whose task is gone without the hour being
-// built: Redis lost it, or it was deleted or used up its retries.
+// redispatch dispatches hours again whose task is gone although they were not built: Redis lost the
+// task, somebody deleted it, or it used up its retries.
 func (p *Planner) redispatch(ctx context.Context, r *Report) error {
 	epoch, err := p.queue.Epoch(ctx)
 	if err != nil {
@@ -78,26 +78,26 @@ func (p *Planner) redispatch(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	var handed atomic.Int64
+	var count atomic.Int64
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookups)
+	group.SetLimit(parallelLookups)
 	for _, d := range old {
 		group.Go(func() error {
 			state, err := p.queue.State(gctx, d.HourKey, d.Dispatch)
 			if err != nil || state == queue.Live {
 				return err
 			}
-			lost := found(gctx)
-			ok, err := p.hand(lost, d, epoch)
+			ctx := startSpan(gctx)
+			ok, err := p.enqueue(ctx, d, epoch)
 			if ok {
-				handed.Add(1)
-				p.log.Warn("a task was lost; its hour is dispatched again", zap.String("hour", d.String()), zap.Int64("dispatch", d.Dispatch+1), telemetry.In(lost))
+				count.Add(1)
+				p.log.Warn("a task was lost; its hour is dispatched again", zap.String("hour", d.String()), zap.Int64("dispatch", d.Dispatch+1), telemetry.In(ctx))
 			}
 			return err
 		})
 	}
 	err = group.Wait()
-	r.Redispatched = int(handed.Load())
+	r.Redispatched = int(count.Load())
 	r.Dispatched += r.Redispatched
 	return err
 }

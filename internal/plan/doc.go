@@ -1,11 +1,10 @@
-// Package plan decides what is due and hands it to the workers: it plans days
-// that are over, frees what crashed, ends what is past retention and
-// dispatches hours, tenant by tenant.
+// Package plan decides which hours are due and dispatches them to the workers: it plans days that
+// are over, frees hours whose builder crashed, ends days that are past retention, and dispatches due
+// hours, tenants in turn.
 //
-// Everything is level-triggered. A pass compares what the catalog says should
-// be with what is, and may be repeated, stopped anywhere or run by several
-// processes at once: compare-and-set in the catalog makes doubles harmless.
+// A pass compares the catalog's wanted state with its actual state. It may be repeated, may stop
+// anywhere, and may run in several processes at once: compare-and-set in the catalog makes a second
+// run harmless.
 //
-// It builds nothing, and it has no timer: the scheduler and the commands say
-// when a pass runs.
+// The package builds nothing and has no timer: the scheduler and the commands say when a pass runs.
 package plan

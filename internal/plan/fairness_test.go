@@ -14,10 +14,9 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// One tenant has 600 hours due before fifty small ones have any. On real Redis
-// and PostgreSQL, counted in builds that were started, the last small hour
-// must not wait for more than the small ones' own work and one round of the
-// large one.
+// One tenant has 600 hours due before fifty small ones have any. Counted in builds that were started,
+// the last hour of a small tenant waits for the small tenants' other hours and for the dispatches that
+// the large tenant may have outstanding, and for nothing else.
 func TestFairness(t *testing.T) {
 	const slots, large, small = 4, 600, 50
 	f := newPostgresFixture(t)
@@ -64,12 +63,12 @@ func TestFairness(t *testing.T) {
 	t.Cleanup(func() { f.must(server.Stop()) })
 	for slots, err := q.Slots(t.Context()); slots == 0; slots, err = q.Slots(t.Context()) {
 		f.must(err)
-		time.Sleep(5 * time.Millisecond) // until the worker has made itself known in Redis
+		time.Sleep(5 * time.Millisecond) // until the worker has registered in Redis
 	}
-	f.heal(p)
+	f.fullPass(p)
 	for range large + small {
 		f.must(<-built)
-		_, err = p.Feed(t.Context())
+		_, err = p.DispatchPass(t.Context())
 		f.must(err)
 	}
 
@@ -86,7 +85,7 @@ func TestFairness(t *testing.T) {
 		t.Fatalf("%d hours of the large tenant and %d tenants were built", count["huge"], len(count))
 	}
 	t.Logf("the last of %d small hours was started as number %d of %d", small, last, len(started))
-	// Its own work, two rounds that stood before it, and what ran beside.
+	// The small hours, the large tenant's outstanding dispatches, and what was built at the same time.
 	if bound := small + 2*slots + slots; last > bound {
 		t.Errorf("the last small hour was started as number %d, want at most %d", last, bound)
 	}

@@ -27,7 +27,7 @@ const day = domain.Day("2031-03-10")
 // night is after the schedule's first firing after day.
 func night() time.Time { return day.End().Add(2*time.Hour + time.Minute) }
 
-// fixture is a catalog and a queue that a test looks into.
+// fixture is a catalog and a queue in memory.
 type fixture struct {
 	*testing.T
 	catalog *catalog.Catalog
@@ -72,7 +72,7 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// at sets the catalog's clock, which goes on from there.
+// at sets the catalog's clock, which runs on from there, as if somebody had watched it all the time.
 func (f *fixture) at(now time.Time) {
 	f.Helper()
 	f.must(f.catalog.ShiftClock(context.WithoutCancel(f.Context()), time.Until(now)))
@@ -117,9 +117,9 @@ func schedule(t testing.TB, line string) cron.Schedule {
 	return s
 }
 
-func (f *fixture) heal(p *plan.Planner) plan.Report {
+func (f *fixture) fullPass(p *plan.Planner) plan.Report {
 	f.Helper()
-	r, err := p.Heal(f.Context())
+	r, err := p.FullPass(f.Context())
 	f.must(err)
 	return r
 }
@@ -173,7 +173,7 @@ func (q *fakeQueue) State(_ context.Context, key domain.HourKey, dispatch int64)
 	return queue.Gone, nil
 }
 
-// lose forgets all tasks.
+// lose forgets all tasks, as a Redis of this epoch would.
 func (q *fakeQueue) lose(epoch string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -24,13 +24,13 @@ type Days interface {
 	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
 }
 
-// Quiet is what the catalog knows of days without any recording.
-type Quiet interface {
+// EmptyDays is what the catalog knows of days without any recording.
+type EmptyDays interface {
 	EmptyDays(ctx context.Context, day domain.Day, limit int) ([]catalog.DayKey, error)
 	LongestRetention(ctx context.Context) (int, error)
 }
 
-// Backfill is what the catalog knows of tenants whose past days without recordings are to be planned.
+// Backfill is what the catalog knows of tenants whose past empty days are to be planned.
 type Backfill interface {
 	NeedsBackfill(ctx context.Context) (bool, error)
 	BackfillTenants(ctx context.Context, limit int) ([]catalog.BackfillTenant, error)
@@ -46,7 +46,7 @@ type Hours interface {
 	Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error)
 }
 
-// Dispatches is the catalog's account of who waits and what was handed out.
+// Dispatches is which hours are due, and which were dispatched and are not built yet.
 type Dispatches interface {
 	DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]catalog.DueHour, error)
 	Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]catalog.DueHour, error)
@@ -61,7 +61,7 @@ type Clock interface {
 	RepairDays(ctx context.Context, limit int) (int, error)
 }
 
-// Windows is the catalog's account of hourly limits.
+// Windows are the counters of hourly limits.
 type Windows interface {
 	PurgeWindows(ctx context.Context, limit int) (int, error)
 }
@@ -69,7 +69,7 @@ type Windows interface {
 // Catalog is what a Planner needs of the catalog.
 type Catalog interface {
 	Days
-	Quiet
+	EmptyDays
 	Backfill
 	Hours
 	Dispatches
@@ -92,7 +92,7 @@ type Config struct {
 	MaxHours      int           // hours dispatched in one pass (1,000)
 	MaxLookups    int           // dispatches looked up in Redis in one pass (10,000)
 	DispatchAge   time.Duration // age from which a dispatch is looked up (1 min)
-	QuietInterval time.Duration // how often days without any recording are looked for, of all tenants (1 h)
+	EmptyInterval time.Duration // how often empty days of all tenants are looked for (1 h)
 
 	// Tracer makes the spans of passes that do something; none when nil.
 	Tracer trace.TracerProvider
@@ -103,7 +103,7 @@ func (c Config) withDefaults() Config {
 	c.MaxHours = orDefault(c.MaxHours, 1000)
 	c.MaxLookups = orDefault(c.MaxLookups, 10_000)
 	c.DispatchAge = orDefault(c.DispatchAge, time.Minute)
-	c.QuietInterval = orDefault(c.QuietInterval, time.Hour)
+	c.EmptyInterval = orDefault(c.EmptyInterval, time.Hour)
 	return c
 }
 
@@ -124,28 +124,28 @@ type Planner struct {
 	log     *zap.Logger
 	tracer  trace.Tracer
 
-	mu    sync.Mutex
-	close closing
-	quiet quiet
-	clock clock
+	mu     sync.Mutex
+	closed closedDays
+	search emptySearch
+	clock  clock
 }
 
-// New makes a Planner. now is the process's clock, read for its steady
-// progress only: every decision about data goes by the catalog's time.
+// New makes a Planner. now is the process's clock, of which only differences are used: every
+// decision about data goes by the catalog's time.
 func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
 	return &Planner{cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer)}
 }
 
-// Report is what a pass did and what it left.
+// Report is what a pass did and what is left to do.
 type Report struct {
 	Now          time.Time // the catalog's
 	Planned      int       // days that were planned
-	Quiet        int       // of these, days without any recording
+	Empty        int       // of these, days without any recording
 	Expired      int       // days ended
-	Healed       int       // hours that should have been due and were not
-	Undone       int       // days that a clock ahead of its time had planned or completed
+	Repaired     int       // hours that should have been due and were not
+	Undone       int       // days that were planned or completed by a clock that was ahead
 	Released     int       // claims freed because their lease lapsed
-	Dispatched   int       // hours handed out
+	Dispatched   int       // hours dispatched
 	Redispatched int       // of these, because their task was gone
 	Waiting      int       // hours due now that nobody builds yet
 	NextDue      time.Time // when the next hour will be due; zero if none
@@ -153,20 +153,18 @@ type Report struct {
 	More         bool      // a bound was met: there is more to do now
 }
 
-// Heal runs one whole pass. A step that fails does not keep the others from
-// running; the errors come back joined.
-func (p *Planner) Heal(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "plan pass", p.healDays, p.planClosed, p.planQuiet, p.healHours, p.expire, p.forget, p.release, p.redispatch, p.dispatch, p.nextDue)
+// FullPass runs all steps. A step that fails does not stop the others; the errors come back joined.
+func (p *Planner) FullPass(ctx context.Context) (Report, error) {
+	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.expire, p.purgeWindows, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
 }
 
-// Feed runs the part of a pass that workers wait for: it frees lapsed claims
-// and dispatches what is due.
-func (p *Planner) Feed(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "dispatch pass", p.release, p.dispatch, p.nextDue)
+// DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due hours.
+func (p *Planner) DispatchPass(ctx context.Context) (Report, error) {
+	return p.pass(ctx, "dispatch pass", p.releaseLapsed, p.dispatch, p.nextDue)
 }
 
-// Waits says whether an hour is due that nobody builds yet, which somebody else may have asked for.
-func (p *Planner) Waits(ctx context.Context) (bool, error) { return p.catalog.AnyDue(ctx) }
+// AnyDue says whether an hour is due that nobody builds yet. It costs less than a pass.
+func (p *Planner) AnyDue(ctx context.Context) (bool, error) { return p.catalog.AnyDue(ctx) }
 
 type step func(ctx context.Context, r *Report) error
 
@@ -175,8 +173,8 @@ func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Repor
 	defer p.mu.Unlock()
 	ctx, end := p.begin(ctx, name)
 	defer func() { end(&r, err) }()
-	if err := p.readClock(ctx, &r); err != nil {
-		return r, err // without the catalog nothing else can be done
+	if err := p.watchClock(ctx, &r); err != nil {
+		return r, err // no step works without the catalog
 	}
 	var errs []error
 	for _, run := range steps {
@@ -196,12 +194,12 @@ func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (c
 	return p.catalog.PlanDay(ctx, tenant, day)
 }
 
-// Archive makes the hours of a day due now, all (hour < 0) or one, with force
-// also those that are complete, and dispatches them. It says how many are due.
-// Errors as catalog.Rebuild, and KindUnavailable with how many are due when
-// only the dispatching failed: the next pass of anybody dispatches them.
+// Archive makes hours of a day due now, one or all (hour < 0), and dispatches them. With force it
+// takes complete hours too. It says how many are due.
+// Errors as catalog.Rebuild, and KindUnavailable with how many are due when only dispatching failed:
+// the next pass of any planner dispatches them.
 func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
-	// What a command asks for is one trace, down to the last hour's build.
+	// The hours' builds belong to the trace of who asked for them.
 	ctx, span := p.tracer.Start(ctx, "archive day", trace.WithAttributes(
 		attribute.String("callvault.tenant", tenant), attribute.String("callvault.day", string(day)), attribute.Int("callvault.hour", hour)))
 	defer span.End()
@@ -210,29 +208,28 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 	if err != nil || due == 0 {
 		return due, err
 	}
-	_, err = p.Feed(ctx)
+	_, err = p.DispatchPass(ctx)
 	return due, err
 }
 
-// healDays undoes what was planned or completed at a time that is still to come: a clock that was
-// ahead did that. It looks once after every step of the clock, and at the start, when the clock can
-// be trusted again.
-func (p *Planner) healDays(ctx context.Context, r *Report) (err error) {
-	if !p.clock.calm || p.clock.healed {
+// repairDays undoes what was planned or completed at a time in the future, by a clock that was ahead.
+// It runs once after the start and after every step of the clock, as soon as the clock is trusted.
+func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
+	if !p.clock.trusted || p.clock.repaired {
 		return nil
 	}
 	r.Undone, err = p.catalog.RepairDays(ctx, p.cfg.MaxDays)
 	if r.Undone > 0 {
 		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
-		p.quiet = quiet{}
+		p.search = emptySearch{}
 	}
-	p.clock.healed = err == nil && r.Undone < p.cfg.MaxDays
+	p.clock.repaired = err == nil && r.Undone < p.cfg.MaxDays
 	r.More = r.More || r.Undone == p.cfg.MaxDays
 	return err
 }
 
-func (p *Planner) healHours(ctx context.Context, r *Report) (err error) {
-	r.Healed, err = p.catalog.RepairHours(ctx)
+func (p *Planner) repairHours(ctx context.Context, r *Report) (err error) {
+	r.Repaired, err = p.catalog.RepairHours(ctx)
 	return err
 }
 
@@ -249,11 +246,11 @@ func (p *Planner) expire(ctx context.Context, r *Report) error {
 	return err
 }
 
-func (p *Planner) release(ctx context.Context, r *Report) error {
+func (p *Planner) releaseLapsed(ctx context.Context, r *Report) error {
 	freed, err := p.catalog.ReleaseLapsed(ctx, p.cfg.MaxHours)
 	r.Released = len(freed)
 	if len(freed) > 0 {
-		ctx = found(ctx)
+		ctx = startSpan(ctx)
 	}
 	for _, key := range freed {
 		p.log.Warn("a builder vanished; its hour is free again", zap.String("tenant", key.Tenant),

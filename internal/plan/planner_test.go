@@ -21,9 +21,9 @@ func TestNightlyPlan(t *testing.T) {
 	f.add("acme", day, 3, 14)
 	f.at(day.End().Add(time.Hour)) // an hour before the schedule fires
 	p := f.planner(plan.Config{})
-	r := f.heal(p)
-	// Three days of retention: the day itself, and two quiet ones before.
-	if r.Planned != 2 || r.Quiet != 2 || r.Dispatched != 0 || !f.view("acme", day).Planned.IsZero() {
+	r := f.fullPass(p)
+	// Three days of retention: the day itself, and two empty ones before.
+	if r.Planned != 2 || r.Empty != 2 || r.Dispatched != 0 || !f.view("acme", day).Planned.IsZero() {
 		t.Errorf("before the schedule fired: %+v", r)
 	}
 	if want := day.End().Add(2 * time.Hour); !r.NextFiring.Equal(want) {
@@ -31,8 +31,8 @@ func TestNightlyPlan(t *testing.T) {
 	}
 	f.at(night())
 	p = f.planner(plan.Config{})
-	r = f.heal(p)
-	if r.Planned != 1 || r.Quiet != 0 || r.Dispatched != 2 || r.Waiting != 2 || r.More {
+	r = f.fullPass(p)
+	if r.Planned != 1 || r.Empty != 0 || r.Dispatched != 2 || r.Waiting != 2 || r.More {
 		t.Errorf("after the firing: %+v", r)
 	}
 	v := f.view("acme", day)
@@ -40,16 +40,16 @@ func TestNightlyPlan(t *testing.T) {
 		t.Errorf("hours are %s and %s", v.Hours[3].State, v.Hours[4].State)
 	}
 	if v := f.view("acme", day.Add(-1)); v.Completed.IsZero() || v.Hours[0].State != catalog.StateNoData {
-		t.Error("a quiet day is not answered as empty")
+		t.Error("a day without recordings is not answered as empty")
 	}
-	if r = f.heal(p); r.Planned != 0 || r.Dispatched != 0 || len(f.queue.order) != 2 {
+	if r = f.fullPass(p); r.Planned != 0 || r.Dispatched != 0 || len(f.queue.order) != 2 {
 		t.Errorf("a second pass did something: %+v", r)
 	}
 }
 
-// What is asked of a tenant that is new, or whose feature is on again, is planned by the next pass,
-// pass by pass where it is much; the look at all tenants stays rare.
-func TestTenantsGrow(t *testing.T) {
+// The empty days of a tenant that is new, or whose feature is on again, are planned by the next pass,
+// or by several where there are many. All tenants are searched as rarely as before.
+func TestBackfill(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("old", 3)
 	p := f.planner(plan.Config{MaxDays: 4})
@@ -65,17 +65,17 @@ func TestTenantsGrow(t *testing.T) {
 		f.must(err)
 	}
 	needsBackfill(true)
-	if r := f.heal(p); r.Quiet != 3 || r.More {
+	if r := f.fullPass(p); r.Empty != 3 || r.More {
 		t.Errorf("at the start: %+v", r)
 	}
 	needsBackfill(false)
 	f.tenant("new", 3)
 	f.tenant("newer", 3)
 	needsBackfill(true)
-	if r := f.heal(p); r.Quiet != 4 || !r.More {
+	if r := f.fullPass(p); r.Empty != 4 || !r.More {
 		t.Errorf("new tenants: %+v", r)
 	}
-	if r := f.heal(p); r.Quiet != 2 || r.More {
+	if r := f.fullPass(p); r.Empty != 2 || r.More {
 		t.Errorf("what was left: %+v", r)
 	}
 	needsBackfill(false)
@@ -84,23 +84,23 @@ func TestTenantsGrow(t *testing.T) {
 	f.at(night().Add(24 * time.Hour))
 	p = f.planner(plan.Config{})
 	f.must(f.catalog.PauseDeletions(t.Context(), 0))
-	if r := f.heal(p); r.Quiet != 2 {
+	if r := f.fullPass(p); r.Empty != 2 {
 		t.Errorf("the next night of two tenants: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.Recordings = true })
 	needsBackfill(true)
-	if r := f.heal(p); r.Quiet != 1 || f.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
+	if r := f.fullPass(p); r.Empty != 1 || f.view("new", day.Add(1)).Hours[0].State != catalog.StateNoData {
 		t.Errorf("the feature is on again: %+v", r)
 	}
 	set("new", func(t *domain.Tenant) { t.RetentionDays = 30 })
 	needsBackfill(true)
-	if r := f.heal(p); r.Quiet != 0 { // what has ended stays so
+	if r := f.fullPass(p); r.Empty != 0 { // what has ended stays so
 		t.Errorf("a longer retention: %+v", r)
 	}
 	needsBackfill(false)
 }
 
-// Nobody was up for two nights; one day has run past its retention by then.
+// No scheduler ran for two nights. Two days are past their retention by then.
 func TestCatchUp(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", 2)
@@ -110,7 +110,7 @@ func TestCatchUp(t *testing.T) {
 	}
 	f.at(day.Add(3).End().Add(3 * time.Hour))
 	f.queue.slots = 50
-	r := f.heal(f.planner(plan.Config{}))
+	r := f.fullPass(f.planner(plan.Config{}))
 	if r.Planned != 2 || r.Expired != 2 || r.Dispatched != 4 {
 		t.Errorf("catching up: %+v", r)
 	}
@@ -125,7 +125,7 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// Passes are bounded, and pass by pass everything is done.
+// A pass is bounded, and several passes do everything.
 func TestBounds(t *testing.T) {
 	f := newFixture(t)
 	for _, id := range []string{"a", "b", "c"} {
@@ -135,9 +135,9 @@ func TestBounds(t *testing.T) {
 	p := f.planner(plan.Config{MaxDays: 2, MaxHours: 2})
 	planned, dispatched, passes := 0, 0, 0
 	for {
-		r := f.heal(p)
+		r := f.fullPass(p)
 		planned, dispatched, passes = planned+r.Planned, dispatched+r.Dispatched, passes+1
-		if r.Planned-r.Quiet > 2 || r.Quiet > 2 || r.Dispatched > 2 {
+		if r.Planned-r.Empty > 2 || r.Empty > 2 || r.Dispatched > 2 {
 			t.Errorf("a pass did more than it may: %+v", r)
 		}
 		if !r.More {
@@ -159,7 +159,7 @@ func TestNoMoreThanTwoRoundsPerTenant(t *testing.T) {
 	f.add("huge", day, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 	f.add("small", day, 5)
 	p := f.planner(plan.Config{})
-	f.heal(p)
+	f.fullPass(p)
 	if n := len(f.queue.order); n != 5 { // 2 × 2 slots, and the small one
 		t.Fatalf("%d dispatched, want 5: %v", n, f.queue.order)
 	}
@@ -170,12 +170,12 @@ func TestNoMoreThanTwoRoundsPerTenant(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	f.heal(p)
+	f.fullPass(p)
 	if n := len(f.queue.order); n != 5 {
 		t.Errorf("an hour being built does not count as outstanding: %d", n)
 	}
 	f.must(f.catalog.CommitEmpty(t.Context(), claim, 1))
-	if r, err := p.Feed(t.Context()); err != nil || r.Dispatched != 1 {
+	if r, err := p.DispatchPass(t.Context()); err != nil || r.Dispatched != 1 {
 		t.Errorf("after a build: %+v, %v", r, err)
 	}
 }
@@ -185,16 +185,16 @@ func TestLostTasks(t *testing.T) {
 	f.tenant("acme", 1)
 	f.add("acme", day, 1, 2)
 	p := f.planner(plan.Config{DispatchAge: time.Microsecond})
-	f.heal(p)
-	if r := f.heal(p); r.Redispatched != 0 {
+	f.fullPass(p)
+	if r := f.fullPass(p); r.Redispatched != 0 {
 		t.Errorf("live tasks were dispatched again: %+v", r)
 	}
 	f.queue.lose("two") // all of Redis
-	if r := f.heal(p); r.Dispatched != 2 || r.Redispatched != 0 {
+	if r := f.fullPass(p); r.Dispatched != 2 || r.Redispatched != 0 {
 		t.Errorf("after losing Redis: %+v", r)
 	}
 	f.queue.lose("two") // only the tasks
-	if r := f.heal(p); r.Dispatched != 2 || r.Redispatched != 2 {
+	if r := f.fullPass(p); r.Dispatched != 2 || r.Redispatched != 2 {
 		t.Errorf("after losing tasks: %+v", r)
 	}
 	for _, task := range f.queue.order[4:] {
@@ -210,12 +210,12 @@ func TestQueueAway(t *testing.T) {
 	f.add("acme", day, 1)
 	p := f.planner(plan.Config{})
 	f.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
-	r, err := p.Heal(t.Context())
+	r, err := p.FullPass(t.Context())
 	if domain.KindOf(err) == "" || r.Planned == 0 || r.Waiting != 1 {
 		t.Errorf("without a queue: %+v, %v", r, err)
 	}
 	f.queue.fail = nil
-	if r := f.heal(p); r.Dispatched != 1 || f.queue.order[0].Dispatch != 2 {
+	if r := f.fullPass(p); r.Dispatched != 1 || f.queue.order[0].Dispatch != 2 {
 		t.Errorf("once it is back: %+v, %v", r, f.queue.order)
 	}
 }
@@ -225,13 +225,13 @@ func TestLapsedClaim(t *testing.T) {
 	f.tenant("acme", 2)
 	f.add("acme", day, 1)
 	p := f.planner(plan.Config{})
-	f.heal(p)
+	f.fullPass(p)
 	if _, ok, err := f.catalog.Claim(t.Context(), f.queue.order[0].Key, "doomed"); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	f.heal(p)
+	f.fullPass(p)
 	f.at(night().Add(5 * time.Minute))
-	r, err := p.Feed(t.Context())
+	r, err := p.DispatchPass(t.Context())
 	if err != nil || r.Released != 1 || r.Dispatched != 1 {
 		t.Errorf("after the lease: %+v, %v", r, err)
 	}
@@ -248,13 +248,13 @@ func TestTwoSchedulers(t *testing.T) {
 	for range 4 {
 		p := f.planner(plan.Config{})
 		wait.Go(func() {
-			if _, err := p.Heal(context.WithoutCancel(t.Context())); err != nil {
+			if _, err := p.FullPass(context.WithoutCancel(t.Context())); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wait.Wait()
-	// The queue refuses the same dispatch twice; every hour got just one.
+	// The queue refuses the same dispatch twice; every hour got one.
 	seen := map[domain.HourKey]int{}
 	for _, task := range f.queue.order {
 		seen[task.Key]++
@@ -270,26 +270,26 @@ func TestClockStep(t *testing.T) {
 	f.add("acme", day, 1)
 	core, logs := observer.New(zap.WarnLevel)
 	p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, f.catalog, f.queue, time.Now, zap.New(core))
-	f.heal(p)
+	f.fullPass(p)
 	f.at(night().Add(9 * time.Minute))
-	f.heal(p)
+	f.fullPass(p)
 	if n := logs.FilterMessageSnippet("stepped").Len(); n != 0 {
 		t.Fatal("nine minutes are no step")
 	}
 	f.at(night().Add(48 * time.Hour))
-	if r := f.heal(p); r.Expired != 0 {
+	if r := f.fullPass(p); r.Expired != 0 {
 		t.Errorf("a day was ended right after a step: %+v", r)
 	}
 	if n := logs.FilterMessageSnippet("stepped").Len(); n != 1 {
 		t.Errorf("%d warnings about the step", n)
 	}
-	// A planner that starts now sees no step, and waits all the same.
+	// A planner that starts now sees no step, but waits too.
 	fresh := f.planner(plan.Config{})
-	if r := f.heal(fresh); r.Expired != 0 {
+	if r := f.fullPass(fresh); r.Expired != 0 {
 		t.Errorf("another planner ended a day within the pause: %+v", r)
 	}
 	f.at(night().Add(49*time.Hour + time.Minute))
-	if r := f.heal(f.planner(plan.Config{})); r.Expired == 0 {
+	if r := f.fullPass(f.planner(plan.Config{})); r.Expired == 0 {
 		t.Errorf("nothing ended after the pause: %+v", r)
 	}
 	if strings.Contains(logs.All()[0].Message, "acme") {
@@ -303,11 +303,11 @@ func TestArchiveNow(t *testing.T) {
 	f.add("acme", day, 1, 2)
 	f.at(day.End().Add(time.Minute))
 	p, other := f.planner(plan.Config{}), f.planner(plan.Config{})
-	if waits, err := other.Waits(t.Context()); waits || err != nil {
+	if waits, err := other.AnyDue(t.Context()); waits || err != nil {
 		t.Errorf("an hour waits: %v, %v", waits, err)
 	}
 	due, err := p.Archive(t.Context(), "acme", day, 2, false)
-	if waits, err := other.Waits(t.Context()); !waits || err != nil {
+	if waits, err := other.AnyDue(t.Context()); !waits || err != nil {
 		t.Errorf("no hour waits for another planner: %v, %v", waits, err)
 	}
 	if err != nil || due != 1 || len(f.queue.order) != 1 || f.queue.order[0].Key.Hour != 2 {

@@ -13,29 +13,29 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// trail is the span of a pass. Most passes find nothing to do, every second while an hour waits:
-// the span is made, backdated, when the first thing is found.
-type trail struct {
+// passSpan is the span of a pass. It is made, with the pass's start as its own, when the pass finds
+// something to do: most passes find nothing, and they run every second while an hour waits.
+type passSpan struct {
 	tracer trace.Tracer
 	name   string
 	began  time.Time
 
 	mu   sync.Mutex
-	span trace.Span // nil before
+	span trace.Span // nil as long as nothing was found
 }
 
-type trailKey struct{}
+type passSpanKey struct{}
 
-// begin gives a pass its trail, and the function that ends it.
+// begin gives a pass its context, and the function that ends its span.
 func (p *Planner) begin(ctx context.Context, name string) (context.Context, func(*Report, error)) {
-	t := &trail{tracer: p.tracer, name: name, began: p.now()}
-	return context.WithValue(ctx, trailKey{}, t), func(r *Report, err error) {
+	t := &passSpan{tracer: p.tracer, name: name, began: p.now()}
+	return context.WithValue(ctx, passSpanKey{}, t), func(r *Report, err error) {
 		if t.span == nil {
 			return
 		}
 		t.span.SetAttributes(
 			attribute.Int("callvault.days.planned", r.Planned), attribute.Int("callvault.days.expired", r.Expired),
-			attribute.Int("callvault.hours.healed", r.Healed), attribute.Int("callvault.hours.released", r.Released),
+			attribute.Int("callvault.hours.healed", r.Repaired), attribute.Int("callvault.hours.released", r.Released),
 			attribute.Int("callvault.hours.dispatched", r.Dispatched), attribute.Int("callvault.hours.redispatched", r.Redispatched),
 			attribute.Int("callvault.hours.waiting", r.Waiting))
 		telemetry.Failed(t.span, err)
@@ -43,9 +43,10 @@ func (p *Planner) begin(ctx context.Context, name string) (context.Context, func
 	}
 }
 
-// found says that the pass has something to do, and gives the context of its span.
-func found(ctx context.Context) context.Context {
-	t, ok := ctx.Value(trailKey{}).(*trail)
+// startSpan starts the span of the pass, unless it was started before, and gives its context. A step
+// calls it when it has found something to do.
+func startSpan(ctx context.Context) context.Context {
+	t, ok := ctx.Value(passSpanKey{}).(*passSpan)
 	if !ok {
 		return ctx
 	}
@@ -57,10 +58,10 @@ func found(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, t.span)
 }
 
-// enqueueing begins the span under which an hour is built, linked to the pass. An hour that somebody
-// asked for belongs to the asker's trace. One that the clock made due has a trace of its own: a
-// night's hours in one would be too much to look at.
-func (p *Planner) enqueueing(ctx context.Context, d catalog.DueHour, dispatch int64) (context.Context, trace.Span) {
+// beginEnqueue begins the span under which an hour is built, linked to the pass. An hour that somebody
+// asked for belongs to that request's trace. Any other hour has a trace of its own, since one trace
+// of all hours of a night could not be read.
+func (p *Planner) beginEnqueue(ctx context.Context, d catalog.DueHour, dispatch int64) (context.Context, trace.Span) {
 	pass := trace.LinkFromContext(ctx)
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),

@@ -29,13 +29,13 @@ func named(spans *tracetest.SpanRecorder, name string) (all []sdk.ReadOnlySpan) 
 	return all
 }
 
-// TestNightlyPassIsTraced wants one trace for the pass and one for each hour, linked to it.
+// A pass has a trace, and each hour has a trace that is linked to it.
 func TestNightlyPassIsTraced(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", 3)
 	f.add("acme", day, 3, 4)
 	p, spans, _ := f.tracedPlanner()
-	_, err := p.Heal(t.Context())
+	_, err := p.FullPass(t.Context())
 	f.must(err)
 	passes, hours := named(spans, "plan pass"), named(spans, "enqueue hour")
 	if len(passes) != 1 || len(named(spans, "plan days")) == 0 || len(hours) != 2 {
@@ -53,7 +53,7 @@ func TestNightlyPassIsTraced(t *testing.T) {
 func TestPassesWithNothingToDoHaveNoSpan(t *testing.T) {
 	f := newFixture(t)
 	p, spans, _ := f.tracedPlanner()
-	for _, pass := range []func(context.Context) (plan.Report, error){p.Heal, p.Feed, p.Feed} {
+	for _, pass := range []func(context.Context) (plan.Report, error){p.FullPass, p.DispatchPass, p.DispatchPass} {
 		if _, err := pass(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -63,8 +63,8 @@ func TestPassesWithNothingToDoHaveNoSpan(t *testing.T) {
 	}
 }
 
-// TestAskedHoursAreInTheAskersTrace dispatches what a request made due.
-func TestAskedHoursAreInTheAskersTrace(t *testing.T) {
+// An hour that a request made due is in the request's trace.
+func TestRequestedHoursAreInTheRequestsTrace(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", 3)
 	f.add("acme", day, 3)
@@ -75,7 +75,7 @@ func TestAskedHoursAreInTheAskersTrace(t *testing.T) {
 	request.End()
 	hours := named(spans, "enqueue hour")
 	if len(named(spans, "archive day")) != 1 {
-		t.Error("the wish has no span")
+		t.Error("the request to archive has no span")
 	}
 	if due != 1 || len(hours) != 1 || hours[0].SpanContext().TraceID() != request.SpanContext().TraceID() {
 		t.Errorf("%d due, %d spans", due, len(hours))

@@ -11,40 +11,39 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// quiet is the search for days of which nothing was ever registered.
-type quiet struct {
-	until   domain.Day // it went back from here
-	day     domain.Day // looked at next; "" when it is through
-	through time.Time
+// emptySearch is the search for empty days of all tenants. It goes back from the last closed day, one
+// day after the other, over as many passes as it takes.
+type emptySearch struct {
+	until domain.Day // where it began
+	day   domain.Day // searched next; "" when it has ended
+	ended time.Time
 }
 
-// planQuiet plans days without any recording, so that they are answered as
-// empty, not as pending: at once those of tenants that are new or keep more
-// days. All tenants' days within retention are looked at at start, when
-// another day closes, and now and then. It waits until the clock can be
-// trusted: nothing says that these days were.
-func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
-	until := p.closed(r)
-	if until == "" || !p.clock.calm {
+// planEmptyDays plans days without any recording, so that they are answered as empty and not as
+// pending. Days of tenants that need a backfill come first. Days of all tenants within retention
+// are searched at the start, when another day closes, and every EmptyInterval. It waits until the
+// clock is trusted: without a recording only the clock says that these days were.
+func (p *Planner) planEmptyDays(ctx context.Context, r *Report) error {
+	until := p.lastClosed(r)
+	if until == "" || !p.clock.trusted {
 		return nil
 	}
 	budget, err := p.planBackfill(ctx, r, until)
 	if err != nil || budget <= 0 {
 		return err
 	}
-	q := &p.quiet
-	if q.until != until || q.day == "" && r.Now.Sub(q.through) >= p.cfg.QuietInterval {
+	q := &p.search
+	if q.until != until || q.day == "" && r.Now.Sub(q.ended) >= p.cfg.EmptyInterval {
 		q.until, q.day = until, until
 	}
 	if q.day == "" {
 		return nil
 	}
-	longest, err := p.catalog.LongestRetention(ctx)
+	days, err := p.catalog.LongestRetention(ctx)
 	if err != nil {
 		return err
 	}
-	retention := time.Duration(longest) * 24 * time.Hour
-	for q.day.End().Add(retention).After(r.Now) {
+	for domain.RetentionEnd(q.day, time.Time{}, time.Time{}, days).After(r.Now) {
 		keys, err := p.catalog.EmptyDays(ctx, q.day, budget)
 		if err != nil {
 			return err
@@ -62,12 +61,12 @@ func (p *Planner) planQuiet(ctx context.Context, r *Report) error {
 			return nil
 		}
 	}
-	q.day, q.through = "", r.Now
+	q.day, q.ended = "", r.Now
 	return nil
 }
 
-// planBackfill plans the empty past days of tenants that need a backfill. It
-// gives how many more days may be planned in this pass.
+// planBackfill plans the empty past days of tenants that need a backfill, and gives how many more days
+// this pass may plan.
 func (p *Planner) planBackfill(ctx context.Context, r *Report, until domain.Day) (budget int, err error) {
 	budget = p.cfg.MaxDays
 	tenants, err := p.catalog.BackfillTenants(ctx, budget)
@@ -97,11 +96,11 @@ func (p *Planner) planBackfill(ctx context.Context, r *Report, until domain.Day)
 	return budget, nil
 }
 
-// planEmpty plans days without any recording and says how many are planned
-// now. One that can't be planned waits for the next look at all tenants.
+// planEmpty plans days without any recording and says how many it planned. A day that can't be planned
+// is tried again by the next search.
 func (p *Planner) planEmpty(ctx context.Context, r *Report, keys []catalog.DayKey) (int, error) {
 	done, err := p.planAll(ctx, keys)
-	r.Planned, r.Quiet = r.Planned+done, r.Quiet+done
+	r.Planned, r.Empty = r.Planned+done, r.Empty+done
 	if err != nil && domain.KindOf(err) == domain.KindUnavailable {
 		return done, err
 	}
@@ -111,7 +110,7 @@ func (p *Planner) planEmpty(ctx context.Context, r *Report, keys []catalog.DayKe
 	return done, nil
 }
 
-// NeedsBackfill says whether a whole pass would find a tenant that needs a backfill.
+// NeedsBackfill says whether a full pass would find a tenant that needs a backfill.
 func (p *Planner) NeedsBackfill(ctx context.Context) (bool, error) {
 	return p.catalog.NeedsBackfill(ctx)
 }
