@@ -89,7 +89,7 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 	if err != nil {
 		return err
 	}
-	return app.UseWorking(ctx, cfg, log, func(ctx context.Context, p *app.Parts, builds bool) error {
+	return app.WithWorker(ctx, cfg, log, func(ctx context.Context, p *app.Parts, builds bool) error {
 		if err := p.Catalog.CheckSchema(ctx); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day
 		if turn%feedTurn == 0 {
 			_, _ = planner.DispatchPass(ctx) // whoever schedules does it too, and says what fails
 			if p.Abandoned() {
-				return v, domain.Errorf(domain.KindUnavailable, "the callvault that builds on this data directory (pid %d) has ended; what is due stays due: start it again", p.Beside.PID)
+				return v, domain.Errorf(domain.KindUnavailable, "the callvault that builds on this data directory (pid %d) has ended; what is due stays due: start it again", p.Standalone.PID)
 			}
 		}
 		select {

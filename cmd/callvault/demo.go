@@ -65,7 +65,7 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 		return err
 	}
 	defer telemetry.TakeStandardLog(log)()
-	return app.ServeAlongside(ctx, cfg, log, func(ctx context.Context, s app.Serving) error {
+	return app.ServeWhile(ctx, cfg, log, func(ctx context.Context, s app.Serving) error {
 		show := &demoShow{d: d, dir: dir, kept: c.Keep, url: s.Parts.Config.PublicURL, parts: s.Parts, log: log}
 		if err := show.run(ctx); err != nil {
 			return err

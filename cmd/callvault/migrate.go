@@ -39,7 +39,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 	if err != nil {
 		return err
 	}
-	return app.Make(ctx, cfg, log, func(ctx context.Context, p *app.Parts) error {
+	return app.WithNewParts(ctx, cfg, log, func(ctx context.Context, p *app.Parts) error {
 		done, err := p.Prepare(ctx, c.AdoptBucket)
 		if err != nil {
 			return err

@@ -13,9 +13,9 @@ import (
 	"github.com/callvault/callvault/api/admin"
 )
 
-// operators makes what operators ask. When that has an address of its own, it listens there and
-// leaves nothing of it for the public one: the metrics move out of pages as well. On the public
-// address they need the admin token.
+// operators makes the families of the console and the admin API. With CALLVAULT_ADMIN_LISTEN it
+// serves them on that address, moves the metrics out of pages too, and returns no families. On the
+// public address the metrics need the admin token.
 func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.HandlerFunc, log *zap.Logger) ([]api.Family, error) {
 	c := p.Config
 	cfg := admin.Config{Token: c.AdminToken.Reveal(), ReadOnly: c.AdminReadOnly}
@@ -41,7 +41,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()})
 	delete(pages, metricsPath)
-	server, err := Listen(ctx, "admin", c.AdminListen, handler, Stopping{Drain: c.DrainTimeout}, log)
+	server, err := Listen(ctx, "admin", c.AdminListen, handler, StopTimes{Drain: c.DrainTimeout}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// StoreTried is what the object store was found to lack.
-type StoreTried struct {
+// StoreCapabilities is what the object store lacks.
+type StoreCapabilities struct {
 	Lacks   []string `json:"lacks,omitempty"`   // what callvault can't do without
 	Without []string `json:"without,omitempty"` // what callvault does without
 	NoAudio string   `json:"noAudio,omitempty"` // why audio can't be taken in
 
-	tried bool // at any time
-	now   bool // by this process
+	known bool // some process has tried the store
+	fresh bool // this process has tried it
 }
 
 func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
@@ -26,25 +26,26 @@ func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
 	return catalog.StoreKey{Endpoint: p.Config.S3Endpoint, Bucket: b.Name()}
 }
 
-// tryOnce tries the store, at most once a process. Without again, or for the embedded store, it uses
-// the remembered result of any process. It refuses a store that lacks what callvault can't do without.
-func (p *Parts) tryOnce(ctx context.Context, again bool) error {
-	if !p.store.now {
+// ensureTried makes sure that the store was tried, and tries it at most once a process. Without
+// again, and for the embedded store, the stored result of another process is enough. It refuses a
+// store that lacks what callvault needs.
+func (p *Parts) ensureTried(ctx context.Context, again bool) error {
+	if !p.store.fresh {
 		if err := p.loadCapabilities(ctx); err != nil {
 			return err
 		}
-		if !p.store.tried || again && !p.embeddedStore {
+		if !p.store.known || again && !p.embeddedStore {
 			if err := p.tryStore(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	p.prepared.StoreTried = p.store
+	p.prepared.StoreCapabilities = p.store
 	return p.store.refusal()
 }
 
-// tryStore tries what callvault relies on and remembers it. The recordings bucket is written to
-// only where audio is taken in.
+// tryStore tries what callvault relies on and stores the result in the catalog. It writes to the
+// recordings bucket only where audio is taken in.
 func (p *Parts) tryStore(ctx context.Context) error {
 	found := map[*objstore.Bucket][]objstore.Tried{}
 	for b, prefix := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): domain.RecordingsPrefix} {
@@ -62,11 +63,11 @@ func (p *Parts) tryStore(ctx context.Context) error {
 		}
 	}
 	p.applyCapabilities(found)
-	p.store.now = true
+	p.store.fresh = true
 	return nil
 }
 
-// loadCapabilities applies what is remembered of the object store.
+// loadCapabilities applies the result that is stored in the catalog.
 func (p *Parts) loadCapabilities(ctx context.Context) error {
 	found := map[*objstore.Bucket][]objstore.Tried{}
 	for _, b := range []*objstore.Bucket{p.Store.Archives(), p.Store.Recordings()} {
@@ -82,10 +83,10 @@ func (p *Parts) loadCapabilities(ctx context.Context) error {
 	return nil
 }
 
-// applyCapabilities switches off what the store does not know, and notes what it lacks.
+// applyCapabilities switches off what the store does not support, and notes what it lacks.
 func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
 	archives, recordings := p.Store.Archives(), p.Store.Recordings()
-	s := StoreTried{tried: len(found[archives]) > 0}
+	s := StoreCapabilities{known: len(found[archives]) > 0}
 	for _, lack := range []string{
 		objstore.Lacking(archives.Name(), found[archives], objstore.ArchivesNeed()),
 		objstore.Lacking(recordings.Name(), found[recordings], objstore.RecordingsNeed()),
@@ -109,15 +110,15 @@ func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
 	p.store = s
 }
 
-// refusal is why no role can work with the store. Its error is KindRefused.
-func (s StoreTried) refusal() error {
+// refusal says why no role can work with the store: KindRefused, or nil.
+func (s StoreCapabilities) refusal() error {
 	if len(s.Lacks) == 0 {
 		return nil
 	}
 	return domain.Errorf(domain.KindRefused, "%s; %s", strings.Join(s.Lacks, "; "), objstore.LackAdvice)
 }
 
-// TakesAudio says why audio can't be taken in. Its error is KindForbidden.
+// TakesAudio says why audio can't be taken in: KindForbidden, or nil.
 func (p *Parts) TakesAudio() error {
 	if p.store.NoAudio == "" {
 		return nil

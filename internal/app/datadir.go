@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	lockName    = "callvault.lock"
-	catalogName = "catalog.db"
-	objectsName = "objects"
-	runtimeName = "run.json"
-	lockPoll    = 50 * time.Millisecond
+	lockName     = "callvault.lock"
+	catalogName  = "catalog.db"
+	objectsName  = "objects"
+	runtimeName  = "run.json"
+	lockInterval = 50 * time.Millisecond
 )
 
 // DataDir is the directory of the embedded parts, locked by this process.
@@ -27,8 +27,8 @@ type DataDir struct {
 	lock *flock.Flock
 }
 
-// Lock takes the directory for this process, making it where it is missing. When another
-// process has it the error is KindConflict and says who.
+// Lock locks the directory for this process and makes it where it is missing. When another process
+// has the lock, the error is KindConflict and names that process.
 func Lock(dir string) (*DataDir, error) {
 	d, err := tryLock(dir)
 	if err != nil || d != nil {
@@ -42,12 +42,12 @@ func Lock(dir string) (*DataDir, error) {
 	return nil, domain.Errorf(domain.KindConflict, "another callvault command works on the data directory %s; wait for it, or choose another directory with --data", abs)
 }
 
-// Beside is for commands that may run beside a standalone callvault: it gives either the locked
-// directory, or the runtime file of the process that has it. While the directory is locked and
-// there is no runtime file (a start, or another command), it waits until ctx ends; the error is
-// then KindUnavailable.
-func Beside(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
-	tick := time.NewTicker(lockPoll)
+// LockOrFind serves commands that may run beside a standalone callvault. It returns the locked
+// directory, or the runtime file of the process that has the lock. Another command, or a process
+// that starts, has the lock and no runtime file: then it waits until ctx ends, with
+// KindUnavailable.
+func LockOrFind(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
+	tick := time.NewTicker(lockInterval)
 	defer tick.Stop()
 	for {
 		d, err := tryLock(dir)
@@ -67,7 +67,7 @@ func Beside(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
 	}
 }
 
-// tryLock gives nil when another process has the lock.
+// tryLock returns nil when another process has the lock.
 func tryLock(dir string) (*DataDir, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -82,19 +82,20 @@ func tryLock(dir string) (*DataDir, error) {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot lock the data directory %s", abs)
 	}
 	if !held {
-		return nil, nil //nolint:nilnil // neither ours nor an error: somebody else's
+		return nil, nil //nolint:nilnil // another process has the lock, which is no error
 	}
 	d := &DataDir{path: abs, lock: lock}
-	// Whoever wrote it is dead, or it would hold the lock.
-	if err := d.removeRuntime(); err != nil {
+	// The process that wrote this file has ended: else it would still have the lock.
+	if err := d.removeRuntimeFile(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
 }
 
-// Abandoned says that the standalone process whose parts these are has ended: its lock is free.
+// Abandoned reports whether the standalone process whose parts these are has ended. It takes the
+// lock to find out, and gives it back.
 func (p *Parts) Abandoned() bool {
-	if p.Beside == nil {
+	if p.Standalone == nil {
 		return false
 	}
 	lock := flock.New(filepath.Join(absolute(p.Config.Data), lockName), flock.SetPermissions(0o600))
@@ -102,8 +103,8 @@ func (p *Parts) Abandoned() bool {
 	return err == nil && free && lock.Unlock() == nil
 }
 
-// marker is what a first start leaves in a data directory.
-func marker(noCatalog, noObjects bool) string {
+// dataFile names the file that every data directory has once its first start is complete.
+func dataFile(noCatalog, noObjects bool) string {
 	switch {
 	case noCatalog:
 		return catalogName
@@ -113,20 +114,20 @@ func marker(noCatalog, noObjects bool) string {
 	return lockName
 }
 
-// holds refuses a data directory in which none of the names is: a mistyped directory must not
-// become a new, empty vault.
-func holds(dir string, names ...string) error {
+// requireData refuses a data directory that has none of the named files. A mistyped directory must
+// not become a new, empty installation.
+func requireData(dir string, names ...string) error {
 	abs := absolute(dir)
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(abs, name)); !errors.Is(err, fs.ErrNotExist) {
-			return nil // what else is wrong with it, opening says
+			return nil // opening the parts reports every other error
 		}
 	}
 	return domain.Errorf(domain.KindNotFound, "the data directory %s holds no callvault data: it has no %s; name the right one with --data or CALLVAULT_DATA, or make a new one with callvault standalone or callvault migrate up",
 		abs, names[0])
 }
 
-// absolute is for messages and for paths that tryLock has already made absolute once.
+// absolute serves messages, and paths that tryLock has already made absolute once.
 func absolute(dir string) string {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -138,13 +139,13 @@ func absolute(dir string) string {
 // Path is the directory's absolute path.
 func (d *DataDir) Path() string { return d.path }
 
-// Close removes the runtime file and frees the directory. The lock file stays: removing it
-// would let two processes lock two files of the same name.
+// Close removes the runtime file and frees the lock. The lock file stays: if it were removed, two
+// processes could lock two files of the same name.
 func (d *DataDir) Close() error {
-	return errors.Join(d.removeRuntime(), d.lock.Close())
+	return errors.Join(d.removeRuntimeFile(), d.lock.Close())
 }
 
-func (d *DataDir) removeRuntime() error {
+func (d *DataDir) removeRuntimeFile() error {
 	err := os.Remove(filepath.Join(d.path, runtimeName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the runtime file: %w", err)

@@ -72,7 +72,7 @@ func TestCommandsBesideFindTheRunningProcess(t *testing.T) {
 	if len(entries) != 2 {
 		t.Errorf("the directory holds %v, want the lock and the runtime file alone", entries)
 	}
-	locked, rt, err := Beside(t.Context(), dir)
+	locked, rt, err := LockOrFind(t.Context(), dir)
 	if err != nil || locked != nil {
 		t.Fatalf("got a lock: %t, %v", locked != nil, err)
 	}
@@ -97,9 +97,9 @@ func TestCommandsBesideFindTheRunningProcess(t *testing.T) {
 func TestBesideWaitsForTheOther(t *testing.T) {
 	dir := t.TempDir()
 	d := mustLock(t, dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*lockPoll)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*lockInterval)
 	defer cancel()
-	if _, _, err := Beside(ctx, dir); !errors.Is(err, domain.ErrUnavailable) {
+	if _, _, err := LockOrFind(ctx, dir); !errors.Is(err, domain.ErrUnavailable) {
 		t.Errorf("got %v, want that the directory is busy", err)
 	}
 	type result struct {
@@ -107,7 +107,7 @@ func TestBesideWaitsForTheOther(t *testing.T) {
 		err    error
 	}
 	got := make(chan result, 1)
-	go func() { l, _, err := Beside(t.Context(), dir); got <- result{l, err} }()
+	go func() { l, _, err := LockOrFind(t.Context(), dir); got <- result{l, err} }()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
 	if err := os.WriteFile(stale, []byte(`{"pid":1,"url":"http://gone"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	locked, rt, err := Beside(t.Context(), dir)
+	locked, rt, err := LockOrFind(t.Context(), dir)
 	if err != nil || locked == nil || rt != nil {
 		t.Fatalf("got %v, %v; want the directory itself", rt, err)
 	}
@@ -144,7 +144,7 @@ func TestAbandoned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := &Parts{Beside: &Runtime{}}
+	beside := &Parts{Standalone: &Runtime{}}
 	beside.Config.Data = dir.Path()
 	alone := &Parts{}
 	alone.Config.Data = dir.Path()

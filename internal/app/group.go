@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Stage is a place in the stop order.
+// Stage says when a component stops, see StopOrder.
 type Stage string
 
 // The stages.
@@ -25,9 +25,9 @@ const (
 	StageTelemetry Stage = "telemetry"
 )
 
-// StopOrder is the order in which everything ends, and backwards the one in which it starts.
-// Readiness goes first, so that callers look elsewhere; who takes work in stops before who does
-// it; the clients and the catalog stay until nobody uses them; telemetry sees all of it.
+// StopOrder is the order in which stages stop; they start in the reverse order. Readiness stops
+// first, so that callers go elsewhere. What takes work in stops before what does it. The clients
+// and the catalog stop when nothing uses them any more, and telemetry last, since all log to it.
 func StopOrder() []Stage {
 	return []Stage{StageReadiness, StageAPI, StageScheduler, StageWorker, StageClients, StageCatalog, StageTelemetry}
 }
@@ -38,8 +38,8 @@ type Component struct {
 	Stage Stage
 	// Run works until ctx ends and returns when it has drained; nil for what is only closed.
 	Run func(ctx context.Context) error
-	// Close gives back what the component holds: called once, after Run has returned or was given
-	// up, also when Run was never called. It may be nil.
+	// Close frees what the component holds; nil for none. It is called once: after Run has returned
+	// or its Drain has passed, and also when Run was never called.
 	Close func() error
 	// Drain bounds the wait for Run after ctx ended; zero means the group's own.
 	Drain time.Duration
@@ -49,10 +49,10 @@ type Component struct {
 type Group struct {
 	log        *zap.Logger
 	drain      time.Duration
-	components []*member
+	components []*runningComponent
 }
 
-type member struct {
+type runningComponent struct {
 	Component
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -63,20 +63,22 @@ type member struct {
 // no bound of its own.
 func NewGroup(log *zap.Logger, drain time.Duration) *Group { return &Group{log: log, drain: drain} }
 
-// Add takes c in. Components are added in the order in which they need each other.
-func (g *Group) Add(c Component) { g.components = append(g.components, &member{Component: c}) }
+// Add adds c. A component is added after those that it needs.
+func (g *Group) Add(c Component) {
+	g.components = append(g.components, &runningComponent{Component: c})
+}
 
-// Run starts every component and waits. When ctx ends, or one component returns, it stops all in
-// StopOrder, within a stage the last one added first. It gives the error of the component that
-// failed first, joined with what went wrong while stopping; nil after a clean stop.
+// Run starts every component and waits. When ctx ends, or one component returns, it stops all of
+// them in StopOrder, and within a stage the last added first. It returns the error of the component
+// that failed first, joined with the errors of stopping; nil after a clean stop.
 func (g *Group) Run(ctx context.Context) error {
-	ended := make(chan *member, len(g.components))
+	ended := make(chan *runningComponent, len(g.components))
 	var running sync.WaitGroup
 	for _, m := range g.inStopOrder(true) {
 		if m.Run == nil {
 			continue
 		}
-		// Not ended by ctx itself: the stop order ends each in its turn.
+		// ctx must not end all at once: the stop order ends one after the other.
 		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		m.cancel, m.done = cancel, make(chan struct{})
 		running.Go(func() {
@@ -85,7 +87,7 @@ func (g *Group) Run(ctx context.Context) error {
 			ended <- m
 		})
 	}
-	var first *member
+	var first *runningComponent
 	var cause error
 	select {
 	case <-ctx.Done():
@@ -99,24 +101,24 @@ func (g *Group) Run(ctx context.Context) error {
 		first.cancel()
 	}
 	if err == nil {
-		running.Wait() // nothing was given up, so nothing keeps this waiting
+		running.Wait() // every component has stopped in time, so this returns at once
 	}
 	return err
 }
 
-// Abandon closes what has been added when a later part could not be made, and gives cause
-// joined with what went wrong while closing.
+// Abandon closes what was added, when a later component could not be made. It returns cause, joined
+// with the errors of closing.
 func (g *Group) Abandon(cause error) error { return g.stop(cause, nil) }
 
-func endedEarly(m *member) error {
+func endedEarly(m *runningComponent) error {
 	if m.err == nil {
 		return fmt.Errorf("%s ended by itself", m.Name)
 	}
 	return fmt.Errorf("%s: %w", m.Name, m.err)
 }
 
-// stop ends all components in order. The errors begin with cause, which is that of first.
-func (g *Group) stop(cause error, first *member) error {
+// stop stops all components in order. Its error begins with cause, which is the error of first.
+func (g *Group) stop(cause error, first *runningComponent) error {
 	errs := []error{cause}
 	for _, m := range g.inStopOrder(false) {
 		if m.done != nil && m != first {
@@ -131,8 +133,8 @@ func (g *Group) stop(cause error, first *member) error {
 	return errors.Join(errs...)
 }
 
-// drainOne ends one running component and waits for it, but not for ever.
-func (g *Group) drainOne(m *member) error {
+// drainOne cancels one running component and waits for it, at most for its Drain.
+func (g *Group) drainOne(m *runningComponent) error {
 	m.cancel()
 	bound := m.Drain
 	if bound == 0 {
@@ -151,13 +153,13 @@ func (g *Group) drainOne(m *member) error {
 	return fmt.Errorf("stop %s: %w", m.Name, m.err)
 }
 
-// inStopOrder lists the components by stage, the last added of a stage first; reversed, the
-// order of starting.
-func (g *Group) inStopOrder(reversed bool) []*member {
+// inStopOrder lists the components by stage, and within a stage the last added first. With reversed
+// it is the order of starting.
+func (g *Group) inStopOrder(reversed bool) []*runningComponent {
 	order := StopOrder()
 	list := slices.Clone(g.components)
 	slices.Reverse(list)
-	slices.SortStableFunc(list, func(a, b *member) int {
+	slices.SortStableFunc(list, func(a, b *runningComponent) int {
 		return slices.Index(order, a.Stage) - slices.Index(order, b.Stage)
 	})
 	if reversed {

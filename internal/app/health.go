@@ -12,14 +12,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// Bounds of readiness: how long a check may take, and how long its answer is good for, so that
-// a stranger asking often costs the parts nothing.
+// How long the checks may take, and how long their results are used again, so that frequent
+// requests by strangers cost the parts nothing.
 const (
 	checkTimeout = 3 * time.Second
 	checkLife    = time.Second
 )
 
-// Check asks one part whether it can be used. Its error's safe message is shown, its cause logged.
+// Check asks one part whether it can be used. The answer shows its error's safe message; the log
+// has the cause.
 type Check struct {
 	Name  string
 	Probe func(ctx context.Context) error
@@ -31,7 +32,7 @@ type Health struct {
 	now    func() time.Time
 	checks []Check
 
-	mu       sync.Mutex // held while checking, so that callers share one round
+	mu       sync.Mutex // held while checks run, so that callers share one round
 	stopping bool
 	report   healthReport
 	asked    time.Time
@@ -47,12 +48,12 @@ type checkResult struct {
 	Error string `json:"error,omitempty"`
 }
 
-// NewHealth makes the answers of the given checks.
+// NewHealth makes a Health of the given checks.
 func NewHealth(log *zap.Logger, now func() time.Time, checks ...Check) *Health {
 	return &Health{log: log, now: now, checks: checks}
 }
 
-// Component turns readiness off as the first step of stopping.
+// Component ends readiness as the first step of stopping.
 func (h *Health) Component() Component {
 	return Component{Name: "readiness", Stage: StageReadiness, Run: func(ctx context.Context) error {
 		<-ctx.Done()
@@ -73,8 +74,8 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	h.write(w, h.current(r.Context()))
 }
 
-// Met says of each check whether it passes, nothing once the process stops.
-func (h *Health) Met(ctx context.Context) map[string]bool {
+// Results says by name which checks pass. It is empty once the process stops.
+func (h *Health) Results(ctx context.Context) map[string]bool {
 	met := map[string]bool{}
 	for name, result := range h.current(ctx).Checks {
 		met[name] = result.OK
@@ -100,7 +101,7 @@ func (h *Health) current(ctx context.Context) healthReport {
 		return healthReport{Status: "stopping"}
 	}
 	if now := h.now(); h.asked.IsZero() || now.Sub(h.asked) >= checkLife {
-		// The answer is shared: one caller hanging up must not make it a failure.
+		// Callers share the answer: one that hangs up must not make it a failure.
 		h.report = h.check(context.WithoutCancel(ctx))
 		h.asked = now
 	}

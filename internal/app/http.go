@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Timeouts of the listener. There is none for writing: a download of many GiB over a slow line
-// is legitimate, so handlers bound their own writes with http.ResponseController.
+// Bounds of the listener. There is none for writing, since a download of many GiB over a slow line
+// is legitimate. Handlers bound their own writes with http.ResponseController.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -26,28 +26,28 @@ type HTTPServer struct {
 	name     string
 	listener net.Listener
 	server   *http.Server
-	stop     Stopping
+	stop     StopTimes
 	stopping atomic.Bool
 	abort    context.CancelFunc
 }
 
-// Stopping is how long a server takes to stop.
-type Stopping struct {
-	// Delay is how long it goes on accepting after it was told to stop, so that those who send it
-	// callers see that it is not ready before it refuses anybody. Every answer of that time ends
-	// its connection, so that none is idle and open when the time is over.
+// StopTimes is how long a server takes to stop.
+type StopTimes struct {
+	// Delay is how long it still accepts connections after it was told to stop, so that a balancer
+	// sees that it is not ready before it refuses anybody. Every answer of that time closes its
+	// connection, so that no idle connection is open at the end.
 	Delay time.Duration
-	Drain time.Duration // until running requests are cut off; Delay is part of it
+	Drain time.Duration // until running requests are cancelled; Delay is part of it
 }
 
 // Listen opens the address at once, so that a port in use is an error at start (KindUnavailable).
-func Listen(ctx context.Context, name, address string, handler http.Handler, stop Stopping, log *zap.Logger) (*HTTPServer, error) {
+func Listen(ctx context.Context, name, address string, handler http.Handler, stop StopTimes, log *zap.Logger) (*HTTPServer, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s for %s; free the address or choose another", address, name)
 	}
-	// Requests outlive the signal that stops the process and end with drain.
+	// Requests go on after the signal that stops the process; close cancels them.
 	base, abort := context.WithCancel(context.WithoutCancel(ctx))
 	errorLog, err := zap.NewStdLogAt(log.Named(name), zap.DebugLevel)
 	if err != nil {
@@ -56,18 +56,18 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 	}
 	s := &HTTPServer{name: name, listener: listener, stop: stop, abort: abort}
 	s.server = &http.Server{
-		Handler:           s.parting(handler),
+		Handler:           s.closeWhileStopping(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ErrorLog:          errorLog, // what strangers' clients do wrong
+		ErrorLog:          errorLog, // mistakes of clients
 	}
 	return s, nil
 }
 
-// parting ends the connection of every answer that begins after the server was told to stop.
-func (s *HTTPServer) parting(next http.Handler) http.Handler {
+// closeWhileStopping closes the connection after each answer once the server was told to stop.
+func (s *HTTPServer) closeWhileStopping(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.stopping.Load() {
 			w.Header().Set("Connection", "close")
@@ -110,7 +110,7 @@ func (s *HTTPServer) run(ctx context.Context) error {
 	return err
 }
 
-// close cuts off whatever still runs; it also frees a listener that never served.
+// close cancels requests that still run. It also frees a listener that never served.
 func (s *HTTPServer) close() error {
 	s.abort()
 	err := s.server.Close()

@@ -18,7 +18,7 @@ import (
 )
 
 // serve runs handler in a group and gives its URL, and a function that stops it.
-func serve(t *testing.T, handler http.Handler, how Stopping) (url string, stop func() error) {
+func serve(t *testing.T, handler http.Handler, how StopTimes) (url string, stop func() error) {
 	t.Helper()
 	s, err := Listen(t.Context(), "api", "127.0.0.1:0", handler, how, zap.NewNop())
 	if err != nil {
@@ -53,7 +53,7 @@ func TestRunningRequestsEndBeforeTheServer(t *testing.T) {
 		if r.Context().Err() == nil {
 			_, _ = io.WriteString(w, "all of it")
 		}
-	}), Stopping{Drain: time.Minute})
+	}), StopTimes{Drain: time.Minute})
 	type answer struct {
 		body string
 		err  error
@@ -78,7 +78,7 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 		close(started)
 		<-r.Context().Done()
 		close(cut)
-	}), Stopping{Drain: time.Millisecond})
+	}), StopTimes{Drain: time.Millisecond})
 	failed := make(chan error, 1)
 	go func() { _, err := get(t.Context(), url); failed <- err }()
 	<-started
@@ -96,7 +96,7 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 func TestAStoppingServerAnswers(t *testing.T) {
 	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "an answer")
-	}), Stopping{Delay: time.Hour, Drain: 2 * time.Hour}, zap.NewNop())
+	}), StopTimes{Delay: time.Hour, Drain: 2 * time.Hour}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,14 +143,14 @@ func TestAPortInUseIsAnErrorAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, err = Listen(t.Context(), "api", taken.Addr().String(), http.NotFoundHandler(), Stopping{Drain: time.Second}, zap.NewNop())
+	_, err = Listen(t.Context(), "api", taken.Addr().String(), http.NotFoundHandler(), StopTimes{Drain: time.Second}, zap.NewNop())
 	if !errors.Is(err, domain.ErrUnavailable) || !strings.Contains(domain.SafeMessage(err), taken.Addr().String()) {
 		t.Errorf("got %v, want that the address cannot be listened on", err)
 	}
 }
 
 func TestAnAbandonedListenerIsFree(t *testing.T) {
-	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.NotFoundHandler(), Stopping{Drain: time.Second}, zap.NewNop())
+	s, err := Listen(t.Context(), "api", "127.0.0.1:0", http.NotFoundHandler(), StopTimes{Drain: time.Second}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,10 @@ type adoptDetail struct {
 	To     string `json:"to"`
 }
 
-// takeBucket marks the archives bucket's keys as this installation's, and sets the bucket's rules.
-// With adopt it takes the keys over from an installation whose catalog is lost; an embedded object
-// store has no other user.
-func (p *Parts) takeBucket(ctx context.Context, adopt bool) error {
+// markBucket writes the object that names this installation as the owner of the prefix in the
+// archives bucket, and sets the bucket's rules. With adopt it replaces the name of an installation
+// whose catalog is lost. It always does so in an embedded object store, which has no other user.
+func (p *Parts) markBucket(ctx context.Context, adopt bool) error {
 	id, err := p.Catalog.EnsureInstallation(ctx)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *Parts) takeBucket(ctx context.Context, adopt bool) error {
 	return p.Store.SetRules(ctx, p.Config.Prefix)
 }
 
-// adopt writes the audit log before it changes the bucket: one transaction can't do both.
+// adopt writes the audit log before it changes the bucket, since one transaction can't do both.
 func (p *Parts) adopt(ctx context.Context, id string) error {
 	b := p.Store.Archives()
 	former, err := b.Owner(ctx, p.Config.Prefix)
@@ -52,9 +52,10 @@ func (p *Parts) adopt(ctx context.Context, id string) error {
 	return b.Adopt(ctx, p.Config.Prefix, id)
 }
 
-// checkOwner checks that the archives bucket's keys are this installation's, until that succeeds once.
+// checkOwner checks that the prefix in the archives bucket is this installation's. After one
+// success it does not ask again.
 func (p *Parts) checkOwner(ctx context.Context) error {
-	if p.owned.Load() {
+	if p.ownerChecked.Load() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -66,58 +67,58 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	if err := p.Store.Archives().CheckOwner(ctx, p.Config.Prefix, id); err != nil {
 		return err
 	}
-	p.owned.Store(true)
+	p.ownerChecked.Store(true)
 	return nil
 }
 
-// checkInstallation refuses to start roles on another installation's keys, or nobody's. Where that can't
-// be checked yet they start, but nothing is built before a check succeeds, and they end if it then
-// finds such keys.
+// checkInstallation refuses to start roles when the prefix belongs to another installation, or to
+// none. When this can't be checked yet, the roles start, but nothing is built before a check
+// succeeds; they end if it finds another owner.
 func (p *Parts) checkInstallation(ctx context.Context, g *Group, log *zap.Logger) error {
 	err := p.checkOwner(ctx)
-	if err == nil || notOurs(err) {
+	if err == nil || isOtherOwner(err) {
 		return err
 	}
 	log.Warn("could not check which installation the archives bucket belongs to; nothing is built before a check succeeds", zap.Error(err))
-	p.ours = make(chan struct{})
+	p.ownerKnown = make(chan struct{})
 	g.Add(Component{Name: "installation", Stage: StageClients, Run: p.awaitOwner})
 	return nil
 }
 
-// notOurs says whether checkOwner found the keys to be another installation's, or nobody's.
-func notOurs(err error) bool {
+// isOtherOwner reports whether checkOwner found another owner, or none.
+func isOtherOwner(err error) bool {
 	kind := domain.KindOf(err)
 	return kind == domain.KindConflict || kind == domain.KindNotFound
 }
 
-// ownerInterval is how long to wait before a store that was away is asked again.
+// ownerInterval is the time between two checks while the store does not answer.
 const ownerInterval = time.Second
 
-// awaitOwner fails when the bucket is seen to be another installation's, or nobody's.
+// awaitOwner checks until it gets an answer, and fails when there is another owner, or none.
 func (p *Parts) awaitOwner(ctx context.Context) error {
-	again := time.NewTicker(ownerInterval)
-	defer again.Stop()
+	tick := time.NewTicker(ownerInterval)
+	defer tick.Stop()
 	for err := p.checkOwner(ctx); err != nil; err = p.checkOwner(ctx) {
-		if notOurs(err) {
+		if isOtherOwner(err) {
 			return err
 		}
 		select {
-		case <-again.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	close(p.ours)
+	close(p.ownerKnown)
 	<-ctx.Done()
 	return nil
 }
 
-// onOurs has run wait until it is known that the archives bucket is this installation's.
-func (p *Parts) onOurs(run func(ctx context.Context) error) func(ctx context.Context) error {
+// afterOwnerCheck returns a function that runs run once checkOwner has succeeded.
+func (p *Parts) afterOwnerCheck(run func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		if p.ours != nil {
+		if p.ownerKnown != nil {
 			select {
-			case <-p.ours:
+			case <-p.ownerKnown:
 			case <-ctx.Done():
 				return nil
 			}
@@ -126,7 +127,7 @@ func (p *Parts) onOurs(run func(ctx context.Context) error) func(ctx context.Con
 	}
 }
 
-// checkObjects is the object store's readiness.
+// checkObjects checks both buckets, and who owns the archives.
 func (p *Parts) checkObjects(ctx context.Context) error {
 	if err := p.Store.Check(ctx); err != nil {
 		return err

@@ -13,18 +13,16 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// metricsPath is where a process tells its numbers.
 const metricsPath = "/metrics"
 
-// openMetrics makes the process's numbers, before the parts that they are about.
+// openMetrics runs before the parts are opened, since they report to it.
 func (p *Parts) openMetrics(log *zap.Logger) { p.metrics = metrics.New(Version(), time.Now, log) }
 
-// version is the program's as it was built.
-// measure begins to tell what the roles do, and gives the page. What stands is read by the process
-// of the scheduler alone: every other one would say the same.
-func (p *Parts) measure(roles []config.Role, met func(ctx context.Context) map[string]bool) http.HandlerFunc {
+// measure registers the metrics of the roles and returns their page. The scheduler's process alone
+// reports the backlog: it is the same for every process.
+func (p *Parts) measure(roles []config.Role, health func(ctx context.Context) map[string]bool) http.HandlerFunc {
 	m := p.metrics
-	m.Checks(met)
+	m.Checks(health)
 	m.Connections(p.Catalog.Stats)
 	for _, role := range roles {
 		switch role {
@@ -40,7 +38,7 @@ func (p *Parts) measure(roles []config.Role, met func(ctx context.Context) map[s
 	return m.Handler()
 }
 
-// observe is nil for parts that nobody measures.
+// observe returns nil where there are no metrics, as in tests.
 func (p *Parts) observe() func(api.Answer) {
 	if p.metrics == nil {
 		return nil
@@ -48,7 +46,6 @@ func (p *Parts) observe() func(api.Answer) {
 	return func(a api.Answer) { p.metrics.Request(metrics.Request(a)) }
 }
 
-// built counts a build.
-func (p *Parts) built(e worker.Ended) {
+func (p *Parts) countBuild(e worker.Ended) {
 	p.metrics.Built(metrics.Build{Kind: e.Kind, Took: e.Took, Size: e.Size, Files: e.Files, Missing: e.Missing})
 }

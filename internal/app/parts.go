@@ -21,39 +21,40 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// besideTimeout bounds the wait for another process that has locked the data directory.
-const besideTimeout = 15 * time.Second
+// joinTimeout bounds the wait for another process that has locked the data directory.
+const joinTimeout = 15 * time.Second
 
 // Parts are the catalog, the object store and the queue of one process, opened.
 type Parts struct {
-	Config  config.Config // as completed: names the embedded parts' addresses too
+	Config  config.Config // with the addresses of the embedded parts
 	Catalog *catalog.Catalog
 	Store   *objstore.Store
 	Queue   *queue.Queue
-	// Beside is the standalone process whose parts these are; nil when they are outside ones or
-	// run in this process.
-	Beside *Runtime
+	// Standalone is the other process in which the embedded parts run; nil when they run in this
+	// one, or when there are none.
+	Standalone *Runtime
 	// Dir is the data directory that this process has locked; nil when it needs none.
 	Dir *DataDir
 
-	prepared Prepared
-	ownStore bool          // the object store runs in this process
-	owned    atomic.Bool   // the archives bucket's keys were seen to be this installation's
-	ours     chan struct{} // closed when they were; nil where that was so at the start
-	// embeddedStore says that the object store is the embedded one, in this process or beside it.
+	prepared     Prepared
+	ownStore     bool          // the object store runs in this process
+	ownerChecked atomic.Bool   // checkOwner has succeeded
+	ownerKnown   chan struct{} // closed when checkOwner succeeds; nil when it did so at the start
+	// embeddedStore says that the object store is the embedded one, here or in Standalone.
 	embeddedStore bool
-	store         StoreTried // what is known of the object store
+	store         StoreCapabilities
 	tracing       *telemetry.Tracing
 	metrics       *metrics.Metrics
 }
 
-// Embedded says that some of the parts run in this process.
+// Embedded reports whether some of the parts run in this process.
 func (p *Parts) Embedded() bool { return p.Dir != nil }
 
-// Open opens the parts that cfg names and runs embedded ones for those it does not name, unless a
-// standalone process runs them already. A process without roles is a command. Only with create may
-// the data directory be a new one. Everything it opens is added to g, which closes it.
-// Relative paths do not survive it: the embedded object store changes the working directory.
+// Open opens the parts that cfg names. For the others it uses those of a running standalone
+// process, or runs embedded ones in this process. Without roles it opens them for a command. Only
+// with create may the data directory be a new one. It adds everything that it opens to g, which
+// closes it. Relative paths are wrong afterwards: the embedded object store changes the working
+// directory.
 func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bool, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
 	p.openTracing(ctx, g, roles, log)
@@ -61,9 +62,9 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	var disk *embedded.Disk
 	if noCatalog || noQueue || noObjects {
-		mark := marker(noCatalog, noObjects)
-		if !create { // the lock alone may be that of a first start under way, which is waited for
-			if err := holds(cfg.Data, mark, lockName); err != nil {
+		mark := dataFile(noCatalog, noObjects)
+		if !create { // a first start has only the lock yet: lockOrJoin waits for it
+			if err := requireData(cfg.Data, mark, lockName); err != nil {
 				return nil, err
 			}
 		}
@@ -71,15 +72,15 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 			return nil, err
 		}
 		if p.Dir != nil && !create {
-			if err := holds(cfg.Data, mark); err != nil {
+			if err := requireData(cfg.Data, mark); err != nil {
 				return nil, err
 			}
 		}
 	}
 	switch {
-	case p.Beside != nil:
-		p.Beside.Fill(&p.Config.Parts)
-		if noObjects && !p.Beside.OutsideS3 {
+	case p.Standalone != nil:
+		p.Standalone.Fill(&p.Config.Parts)
+		if noObjects && !p.Standalone.OutsideS3 {
 			d, err := embedded.OpenDisk(objectsDir(cfg.Data))
 			if err != nil {
 				return nil, err
@@ -97,7 +98,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 		return nil, err
 	}
 	if !p.Embedded() {
-		_ = p.loadCapabilities(ctx) // what follows finds out that the catalog does not answer
+		_ = p.loadCapabilities(ctx) // when the catalog does not answer, the next statement reports it
 		return p, nil
 	}
 	done, err := p.prepare(ctx, false, false)
@@ -108,13 +109,13 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 }
 
 func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
-	ctx, cancel := context.WithTimeout(ctx, besideTimeout)
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	dir, runtime, err := Beside(ctx, p.Config.Data)
+	dir, runtime, err := LockOrFind(ctx, p.Config.Data)
 	if err != nil {
 		return err
 	}
-	p.Dir, p.Beside = dir, runtime
+	p.Dir, p.Standalone = dir, runtime
 	if dir != nil {
 		g.Add(Component{Name: "data directory", Stage: StageTelemetry, Close: dir.Close})
 	}
@@ -123,7 +124,7 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
 
 func objectsDir(data string) string { return filepath.Join(absolute(data), objectsName) }
 
-// startEmbedded starts the parts that nobody named and writes their addresses into the settings.
+// startEmbedded starts the parts that cfg does not name and writes their addresses into p.Config.
 func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue, noObjects bool, log *zap.Logger) (*embedded.Disk, error) {
 	if noCatalog {
 		path := filepath.Join(p.Dir.Path(), catalogName)
@@ -138,7 +139,7 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 		p.Config.RedisURL = config.Secret(redis.url())
 	}
 	if !noObjects {
-		return nil, nil //nolint:nilnil // outside stores need no disk of ours
+		return nil, nil //nolint:nilnil // an outside store needs no disk of this process
 	}
 	accessKey, secretKey := "callvault", randomHex()
 	server, err := embedded.Start(ctx, embedded.Config{Dir: objectsDir(p.Dir.Path()), AccessKey: accessKey, SecretKey: secretKey})
@@ -163,7 +164,7 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log *zap.Logger) error {
 	c := p.Config
 	var err error
-	// To the catalog no delay at all means its default.
+	// The catalog takes zero for its default.
 	rules := catalog.Rules{ArchivesPrefix: c.Prefix, Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
 	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), rules)
 	if err != nil {
@@ -193,23 +194,24 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	return nil
 }
 
-// Prepared is what Prepare did, each time that this process called it: opening embedded parts does.
+// Prepared is what Prepare did in all calls of this process. Opening embedded parts is one of them.
 type Prepared struct {
 	Migrations int `json:"migrations"` // schema steps taken
 	Keys       int `json:"keys"`       // signing keys made
-	// AdoptedFrom is the installation that the archives bucket's keys were taken over from.
+	// AdoptedFrom is the installation that owned the prefix in the archives bucket before; "" for
+	// none.
 	AdoptedFrom string `json:"adoptedFrom,omitempty"`
-	StoreTried
+	StoreCapabilities
 }
 
-// Prepare brings the schema up, makes missing buckets and signing keys, and marks the archives bucket;
-// with adopt, one that an installation without a catalog has left. It can be repeated, and run by
-// several processes at once.
+// Prepare migrates the schema, makes missing buckets and signing keys, and marks the archives
+// bucket. With adopt it takes over a bucket whose installation has lost its catalog. It can be
+// repeated, and several processes may run it at once.
 func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
 	return p.prepare(ctx, adopt, true)
 }
 
-// prepare is Prepare. Without again it tries the store only where no result is remembered.
+// prepare is Prepare. Without again it tries the store only when the catalog has no result of it.
 func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
 	steps, err := p.Catalog.Migrate(ctx)
 	p.prepared.Migrations += steps
@@ -227,8 +229,8 @@ func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error
 	if err := p.Store.EnsureBuckets(ctx); err != nil {
 		return p.prepared, withAdvice(err)
 	}
-	if err := p.tryOnce(ctx, again); err != nil { // before takeBucket writes, which depends on it
+	if err := p.ensureTried(ctx, again); err != nil { // markBucket depends on the result
 		return p.prepared, err
 	}
-	return p.prepared, withAdvice(p.takeBucket(ctx, adopt))
+	return p.prepared, withAdvice(p.markBucket(ctx, adopt))
 }

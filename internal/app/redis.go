@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// embeddedRedis is a Redis in this process. It forgets everything at its end, which costs
-// nothing: the planner fills the queue again.
+// embeddedRedis is a Redis in this process. It keeps nothing beyond its end: the planner fills the
+// queue again at the next start.
 type embeddedRedis struct {
 	server   *miniredis.Miniredis
 	password string
@@ -32,7 +32,7 @@ func startRedis(log *zap.Logger) (*embeddedRedis, error) {
 
 func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() + "/0" }
 
-// component moves the server's time: keys expire only when it is told that a second passed.
+// component moves the server's clock: miniredis lets keys expire only when told that time passed.
 func (r *embeddedRedis) component() Component {
 	run := func(ctx context.Context) error {
 		tick := time.NewTicker(time.Second)
@@ -52,7 +52,8 @@ func (r *embeddedRedis) component() Component {
 	}}
 }
 
-// redisLog takes what the Redis client says by itself: its callers report every failure anyway.
+// redisLog logs what the Redis client writes by itself, for debugging only: callers report every
+// failure.
 type redisLog struct{ log *zap.Logger }
 
 // Printf implements the client's logger.
@@ -62,6 +63,6 @@ func (l redisLog) Printf(_ context.Context, format string, args ...any) {
 
 func randomHex() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails: it ends the process instead
+	_, _ = rand.Read(b[:]) // it never returns an error
 	return hex.EncodeToString(b[:])
 }

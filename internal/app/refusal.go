@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// checkStore asks the object store once, at the start of a role, and gives an error where it refuses
-// for good. A store that does not answer may come back, and readiness reports it meanwhile.
+// checkStore asks the object store once, at the start of a role. It returns an error when the store
+// refuses for good. A store that does not answer may come back; readiness reports it meanwhile.
 func (p *Parts) checkStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -19,7 +19,7 @@ func (p *Parts) checkStore(ctx context.Context) error {
 	return nil
 }
 
-// withAdvice adds what to do about it to the message of the object store's error.
+// withAdvice adds to the message of an object store's error what to do about it.
 func withAdvice(err error) error {
 	var e *domain.Error
 	if advice := objstore.Advice(err); advice != "" && errors.As(err, &e) {

@@ -22,14 +22,14 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// Serving says where a started process is.
+// Serving is a started process.
 type Serving struct {
 	URL   string // of its HTTP listener
 	Parts *Parts
 }
 
-// Serve runs the roles until ctx ends, and stops them in order. started, which may be nil, is
-// called once everything listens.
+// Serve runs the roles until ctx ends, and stops them in order. It calls started, which may be nil,
+// when everything listens.
 func Serve(ctx context.Context, cfg config.Config, roles []config.Role, log *zap.Logger, started func(Serving)) error {
 	g := NewGroup(log, cfg.DrainTimeout)
 	s, err := assemble(ctx, cfg, roles, g, log)
@@ -42,19 +42,19 @@ func Serve(ctx context.Context, cfg config.Config, roles []config.Role, log *zap
 	return g.Run(ctx)
 }
 
-// ServeAlongside runs all roles for as long as work takes.
-func ServeAlongside(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, s Serving) error) error {
+// ServeWhile runs all roles for as long as work takes.
+func ServeWhile(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, s Serving) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
 	s, err := assemble(ctx, cfg, config.Roles(), g, log)
 	if err != nil {
 		return g.Abandon(err)
 	}
-	return alongside(ctx, g, func(ctx context.Context) error { return work(ctx, *s) })
+	return runWhile(ctx, g, func(ctx context.Context) error { return work(ctx, *s) })
 }
 
-// UseWorking is Use, with a scheduler and a worker in this process where the parts run in it:
-// nobody else could build then. builds says whether they do.
-func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts, builds bool) error) error {
+// WithWorker is WithParts. When the parts run in this process, it also runs a scheduler and a
+// worker here, since no other process can build then; builds says that it does.
+func WithWorker(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts, builds bool) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
 	p, err := Open(ctx, cfg, nil, false, g, log)
 	if err != nil {
@@ -64,7 +64,7 @@ func UseWorking(ctx context.Context, cfg config.Config, log *zap.Logger, work fu
 		p.addScheduler(g, log)
 		p.addWorker(g, log)
 	}
-	return alongside(ctx, g, func(ctx context.Context) error { return work(ctx, p, p.Embedded()) })
+	return runWhile(ctx, g, func(ctx context.Context) error { return work(ctx, p, p.Embedded()) })
 }
 
 // assemble opens the parts and adds the roles to g, ready to run.
@@ -84,7 +84,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	}
 	g.Add(server.Component(StageAPI))
 	url := "http://" + server.Addr()
-	if p.Config.PublicURL == "" { // standalone only: the other roles must be told
+	if p.Config.PublicURL == "" { // in standalone only: elsewhere it is a required setting
 		p.Config.PublicURL = url
 	}
 	checks := p.checks()
@@ -93,7 +93,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 		"/healthz": func(w http.ResponseWriter, r *http.Request) { health.Live(w, r) },
 		"/readyz":  func(w http.ResponseWriter, r *http.Request) { health.Ready(w, r) },
 
-		metricsPath: p.measure(roles, func(ctx context.Context) map[string]bool { return health.Met(ctx) }),
+		metricsPath: p.measure(roles, func(ctx context.Context) map[string]bool { return health.Results(ctx) }),
 	}
 	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer(), Observe: p.observe()})
 	for _, role := range roles {
@@ -117,15 +117,15 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	return &Serving{URL: url, Parts: p}, p.publish(url)
 }
 
-// openChecked opens the parts of roles and makes sure that they may work with them.
+// openChecked opens the parts and checks that roles may work with them.
 func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g *Group, log *zap.Logger) (*Parts, error) {
 	p, err := Open(ctx, cfg, roles, true, g, log)
 	if err != nil {
 		return nil, err
 	}
-	if p.Beside != nil {
+	if p.Standalone != nil {
 		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
-			p.Beside.PID, p.Beside.URL, absolute(cfg.Data))
+			p.Standalone.PID, p.Standalone.URL, absolute(cfg.Data))
 	}
 	if err := p.Catalog.CheckSchema(ctx); err != nil {
 		return nil, err
@@ -142,12 +142,12 @@ func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g 
 	return p, nil
 }
 
-// addressFree finds a port in use before a first start has made its data directory.
+// addressFree finds out that a port is in use before a first start makes its data directory.
 func addressFree(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	if _, err := os.Stat(cfg.Data); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	s, err := Listen(ctx, "http", cfg.Listen, nil, Stopping{}, log)
+	s, err := Listen(ctx, "http", cfg.Listen, nil, StopTimes{}, log)
 	if err != nil {
 		return err
 	}
@@ -155,17 +155,17 @@ func addressFree(ctx context.Context, cfg config.Config, log *zap.Logger) error 
 	return s.listener.Close()
 }
 
-// stopping says how the listener of these roles stops. Only an API has callers to wait for, and only
-// where another one can take them: a process with parts inside is alone.
-func (p *Parts) stopping(roles []config.Role) Stopping {
-	s := Stopping{Drain: p.Config.DrainTimeout}
+// stopping gives the times of the roles' listener. Only an API delays its stop, and only when
+// another API can take its callers: a process with embedded parts is alone.
+func (p *Parts) stopping(roles []config.Role) StopTimes {
+	s := StopTimes{Drain: p.Config.DrainTimeout}
 	if slices.Contains(roles, config.API) && !p.Embedded() {
 		s.Delay = min(p.Config.StopDelay, s.Drain/2)
 	}
 	return s
 }
 
-// publish tells the commands beside this process where its parts are.
+// publish writes the runtime file, which tells other commands where this process's parts are.
 func (p *Parts) publish(url string) error {
 	if !p.Embedded() {
 		return nil
@@ -181,7 +181,7 @@ func (p *Parts) publish(url string) error {
 // Planner makes a planner over the parts.
 func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
 	schedule, err := config.ParseSchedule(p.Config.Schedule)
-	if err != nil { // Finish has read it before
+	if err != nil { // can't be: Finish has parsed it before
 		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
 	}
 	return plan.New(plan.Config{Schedule: schedule, DispatchAge: p.Config.HealInterval, Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
@@ -197,29 +197,30 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 	return s
 }
 
-// workerGC trades a little CPU for memory in a process that only builds: a build's garbage is small
-// next to its buffers, and operators size workers by their peak. GOGC in the environment wins.
+// workerGC is the GOGC of a process that only builds. It costs little CPU, since a build's garbage
+// is small beside its buffers, and lowers the peak of memory, by which operators size workers. GOGC
+// in the environment takes precedence.
 const workerGC = 25
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c := p.Config
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.built,
+		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.countBuild,
 	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
-	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.onOurs(w.Run), Drain: c.DrainTimeout})
+	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.afterOwnerCheck(w.Run), Drain: c.DrainTimeout})
 	p.addDeliverer(g, log)
 }
 
-// maxSkew is how far this host's clock may be from the catalog's before it is not ready.
+// maxSkew is how far this host's clock may be from the catalog's in a process that is ready.
 const maxSkew = 5 * time.Second
 
-// checks ask each part whether it can be used.
+// checks are the process's readiness checks.
 func (p *Parts) checks() []Check {
 	list := p.partChecks()
 	if p.Embedded() {
-		room := &room{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
-		list = append(list, Check{Name: "disk", Probe: room.check})
+		d := &diskCheck{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
+		list = append(list, Check{Name: "disk", Probe: d.check})
 	}
 	return list
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Runtime is what a running standalone tells the commands beside it: where its embedded parts
-// are and how to get in. It lies in the data directory, readable by the owner alone.
+// Runtime is the file by which a standalone process tells other commands the addresses and
+// credentials of its embedded parts. It is in the data directory; only its owner can read it.
 type Runtime struct {
 	PID         int       `json:"pid"`
 	Started     time.Time `json:"started"`
@@ -31,14 +31,14 @@ type Runtime struct {
 	Prefix      string    `json:"archivesPrefix,omitempty"`
 }
 
-// String leaves the credentials out, so that a careless print does not show them.
+// String leaves the credentials out, so that no log shows them by mistake.
 func (r Runtime) String() string { return fmt.Sprintf("callvault with pid %d at %s", r.PID, r.URL) }
 
-// GoString is String.
+// GoString is String, for %#v.
 func (r Runtime) GoString() string { return r.String() }
 
-// Fill names the running process's parts in p where p names none. The object store's buckets are that
-// process's too.
+// Fill writes the process's addresses into p where p has none. With the object store's address it
+// also takes the names of the buckets.
 func (r Runtime) Fill(p *config.Parts) {
 	if p.DatabaseURL == "" {
 		p.DatabaseURL = config.Secret(r.DatabaseURL)
@@ -54,14 +54,14 @@ func (r Runtime) Fill(p *config.Parts) {
 	}
 }
 
-// Publish writes r as the directory's runtime file, whole or not at all. PID is set here.
+// Publish writes r as the directory's runtime file, whole or not at all. It sets PID.
 func (d *DataDir) Publish(r Runtime) error {
 	r.PID = os.Getpid()
 	content, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the runtime file: %w", err)
 	}
-	// CreateTemp makes it readable by the owner alone.
+	// CreateTemp makes the file readable by its owner only.
 	f, err := os.CreateTemp(d.path, ".run-*.json")
 	if err != nil {
 		return fmt.Errorf("write the runtime file: %w", err)
@@ -77,7 +77,7 @@ func (d *DataDir) Publish(r Runtime) error {
 	return nil
 }
 
-// readRuntime gives fs.ErrNotExist when there is no runtime file.
+// readRuntime returns fs.ErrNotExist when there is no runtime file.
 func readRuntime(abs string) (*Runtime, error) {
 	path := filepath.Join(abs, runtimeName)
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the directory

@@ -13,14 +13,13 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// openTracing sends the process's spans to where the environment says. What the process does tells
-// its roles; a command has none.
+// openTracing sends the process's spans to the collector that the environment names.
 func (p *Parts) openTracing(ctx context.Context, g *Group, roles []config.Role, log *zap.Logger) {
-	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: Version(), Instance: processName(), Roles: roleNames(roles)}, log)
+	p.tracing = telemetry.OpenTracing(ctx, telemetry.TracingConfig{Version: Version(), Instance: processName(), Roles: tracingRoles(roles)}, log)
 	g.Add(Component{Name: "tracing", Stage: StageTelemetry, Close: p.tracing.Close})
 }
 
-// tracer is nil while tracing is off.
+// tracer returns nil while tracing is off.
 func (p *Parts) tracer() trace.TracerProvider {
 	if p.tracing == nil || !p.tracing.On() {
 		return nil
@@ -28,7 +27,7 @@ func (p *Parts) tracer() trace.TracerProvider {
 	return p.tracing.Provider()
 }
 
-// processName tells the processes of an installation apart.
+// processName is different for each process of an installation.
 func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -37,7 +36,7 @@ func processName() string {
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
 
-func roleNames(roles []config.Role) string {
+func tracingRoles(roles []config.Role) string {
 	if len(roles) == 0 {
 		return "command"
 	}

@@ -2,11 +2,11 @@ package app
 
 import "runtime/debug"
 
-// stamped is the release's version. Images are built without the repository that Go would read it
-// from, so the linker sets it.
-var stamped string //nolint:gochecknoglobals // the linker's -X sets nothing else
+// stamped is the release's version, set by the linker: images are built without the repository from
+// which Go reads it.
+var stamped string //nolint:gochecknoglobals // -X sets only global variables
 
-// Version is what this program was built from: a release, a module's version, or "(devel)".
+// Version is the release or module version that this program was built from, or "(devel)".
 func Version() string {
 	if stamped != "" {
 		return stamped

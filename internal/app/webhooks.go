@@ -17,25 +17,25 @@ func (p *Parts) webhookRules() webhooks.Rules {
 	return webhooks.Rules{Private: p.Config.WebhookPrivate}
 }
 
-// Webhooks makes and changes tenants' endpoints. Its error is a fault in the program.
+// Webhooks returns what makes and changes tenants' endpoints. Its error is a fault in the program.
 func (p *Parts) Webhooks() (*webhooks.Endpoints, error) {
 	vault, err := auth.NewVault(p.Config.MasterKey.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
 	}
-	return webhooks.NewEndpoints(keyedStore{p.Catalog, p.Config.MasterKey.Reveal()}, vault, p.webhookRules()), nil
+	return webhooks.NewEndpoints(endpointStore{p.Catalog, p.Config.MasterKey.Reveal()}, vault, p.webhookRules()), nil
 }
 
-// keyedStore takes no secret that was sealed under another master key than the signing keys: a
-// command with the wrong one, or an API that knows the former one only. No worker could sign with
-// it, and the master key could not be changed any more.
-type keyedStore struct {
+// endpointStore refuses a secret that was encrypted under another master key than the signing keys,
+// as a command with a wrong key would do, or an API that still has the former one. No worker could
+// sign with such a secret, and the master key could not be changed any more.
+type endpointStore struct {
 	*catalog.Catalog
 	master string
 }
 
 // CreateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s keyedStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error) {
+func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return e, err
 	}
@@ -43,7 +43,7 @@ func (s keyedStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o ca
 }
 
 // RotateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s keyedStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed,
+func (s endpointStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed,
 	former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time), o catalog.Origin) (catalog.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return catalog.Endpoint{}, err
@@ -63,8 +63,7 @@ func (p *Parts) sealWebhooks(ctx context.Context) error {
 	return endpoints.SealAll(ctx)
 }
 
-// attempted counts a try to deliver.
-func (p *Parts) attempted(_ string, a catalog.DeliveryOutcome) {
+func (p *Parts) countAttempt(_ string, a catalog.DeliveryOutcome) {
 	switch {
 	case a.Delivered:
 		p.metrics.Webhook(metrics.WebhookDelivered)
@@ -77,7 +76,7 @@ func (p *Parts) attempted(_ string, a catalog.DeliveryOutcome) {
 	}
 }
 
-// addDeliverer sends what tenants are told of. It belongs to the worker: it does what was decided.
+// addDeliverer adds the sender of webhooks.
 func (p *Parts) addDeliverer(g *Group, log *zap.Logger) {
 	vault, err := auth.NewVault(p.Config.MasterKey.Reveal())
 	if err != nil {
@@ -85,6 +84,6 @@ func (p *Parts) addDeliverer(g *Group, log *zap.Logger) {
 		return
 	}
 	sender := webhooks.NewSender(webhooks.SenderConfig{Rules: p.webhookRules()}, vault, time.Now)
-	d := webhooks.NewDeliverer(webhooks.Config{OnAttempt: p.attempted}, p.Catalog, sender, log)
+	d := webhooks.NewDeliverer(webhooks.Config{OnAttempt: p.countAttempt}, p.Catalog, sender, log)
 	g.Add(Component{Name: "webhooks", Stage: StageWorker, Run: d.Run})
 }

@@ -18,7 +18,7 @@ import (
 // TestReadinessNeedsRoom: a process whose embedded parts cannot write is not ready, and says why.
 func TestReadinessNeedsRoom(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	r := &room{dir: filepath.Join(t.TempDir(), "data"), now: func() time.Time { return now }}
+	r := &diskCheck{dir: filepath.Join(t.TempDir(), "data"), now: func() time.Time { return now }}
 	if err := os.Mkdir(r.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestReadinessNeedsRoom(t *testing.T) {
 		t.Errorf("with room it answers %d, %s", code, text)
 	}
 	r.least = 1 << 62
-	now = now.Add(roomLife)
+	now = now.Add(diskCheckLife)
 	if code, text := ready(); code != 503 || !strings.Contains(text, "the disk is full: ") || strings.Contains(text, r.dir) {
 		t.Errorf("without room it answers %d, %s", code, text)
 	}
@@ -46,7 +46,7 @@ func TestReadinessNeedsRoom(t *testing.T) {
 	if err := os.Remove(r.dir); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(roomLife)
+	now = now.Add(diskCheckLife)
 	if code, text := ready(); code != 503 || text == "" {
 		t.Errorf("without its directory it answers %d, %s", code, text)
 	}
