@@ -9,7 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The URLs of the catalog and the queue may hold passwords: their messages never repeat them.
+// URLs of the catalog and the queue may hold passwords, so no message repeats them.
 
 func readDatabase(text string, tag *kong.Tag) (any, error) {
 	if path, ok := strings.CutPrefix(text, "sqlite://"); ok {

@@ -10,7 +10,6 @@ import (
 // Role is one of the jobs that callvault's processes do.
 type Role string
 
-// The roles.
 const (
 	API       Role = "api"
 	Worker    Role = "worker"
@@ -39,33 +38,33 @@ func ParseRoles(list string) ([]Role, error) {
 	return roles, nil
 }
 
-// Use says what a configuration is for.
+// Use is what a configuration is used for.
 type Use struct {
-	Roles    []Role // none for a command that only works on the parts
-	Embedded bool   // parts without an address run inside the process
+	Roles    []Role // none for a command
+	Embedded bool   // parts without an address run in the process
 }
 
-// Standalone is every role, with embedded parts where none is named.
+// Standalone is every role, with embedded parts where the settings name none.
 func Standalone() Use { return Use{Roles: Roles(), Embedded: true} }
 
-// Command is a command that works on the parts: embedded ones where none is named.
+// Command is a command that works on the parts, embedded ones where the settings name none.
 func Command() Use { return Use{Embedded: true} }
 
-// Production is the given roles on parts that must all be named.
+// Production is the given roles; the settings must name all parts.
 func Production(roles ...Role) Use { return Use{Roles: roles} }
 
-// Finish checks c for its use and fills the defaults that hang on other settings.
-// The error is an *Error with every problem of every setting read from this source.
+// Finish checks c for its purpose and sets the defaults that depend on other settings. Its error is
+// an *Error with every problem of every setting that was read from this source.
 func (s *Source) Finish(c *Config, use Use) error {
 	if !use.Embedded {
-		s.missing(c, use.Roles)
+		s.requireForRoles(c, use.Roles)
 	}
-	s.together(c)
+	s.checkCombinations(c)
 	if c.Listen == "" {
 		c.Listen = defaultListen(use.Roles)
 	}
 	if use.Embedded && len(use.Roles) > 0 && c.PublicURL == "" {
-		s.named(c.Listen)
+		s.requirePublicURL(c.Listen)
 	}
 	if c.AdminListen != "" && c.AdminListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		s.problems.add("CALLVAULT_ADMIN_LISTEN", "the same address as CALLVAULT_LISTEN; use another port, or leave it unset")
@@ -77,15 +76,15 @@ func (s *Source) Finish(c *Config, use Use) error {
 		}
 	}
 	for name, text := range s.problems {
-		if text == "" { // only kept to silence what would follow from it
+		if text == "" { // it was there to suppress problems that follow from another
 			delete(s.problems, name)
 		}
 	}
 	return s.problems.err()
 }
 
-// named wants a public URL where the listening address is none that a client could use.
-func (s *Source) named(listen string) {
+// requirePublicURL adds a problem when clients can't use the listening address as a URL.
+func (s *Source) requirePublicURL(listen string) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return
@@ -96,8 +95,8 @@ func (s *Source) named(listen string) {
 	}
 }
 
-// missing names every setting that one of the roles cannot do without.
-func (s *Source) missing(c *Config, roles []Role) {
+// requireForRoles adds a problem for every setting that is missing and that one of the roles needs.
+func (s *Source) requireForRoles(c *Config, roles []Role) {
 	eachField(reflect.ValueOf(c).Elem(), func(f reflect.StructField, v reflect.Value) {
 		if !v.IsZero() {
 			return
@@ -117,8 +116,8 @@ func (s *Source) missing(c *Config, roles []Role) {
 	})
 }
 
-// together finds settings that make no sense without, or beside, another.
-func (s *Source) together(c *Config) {
+// checkCombinations adds a problem for every setting that contradicts another or needs another.
+func (s *Source) checkCombinations(c *Config) {
 	rules := []struct {
 		broken   bool
 		variable string
@@ -141,8 +140,8 @@ func (s *Source) together(c *Config) {
 	}
 }
 
-// defaultListen is the loopback port of the first role that listens for callers, so that one
-// process of each role runs on one host without settings.
+// defaultListen is a loopback port that differs by role, so that one process of each role can run
+// on one host without settings.
 func defaultListen(roles []Role) string {
 	has := map[Role]bool{}
 	for _, r := range roles {

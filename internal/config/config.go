@@ -2,19 +2,19 @@ package config
 
 import "time"
 
-// Config is every setting. Embed it in a command that runs a role; commands that only need to
-// find the parts embed Parts and get the rest from Source.Complete.
+// Config is every setting. Commands that run a role embed it; the others embed Parts and get the
+// rest from Source.Complete.
 //
 // Tags beside kong's own: var is the variable, type the kind of value, min and max its bounds,
-// oneof its only values, need the roles that cannot do without it, roles those that read it,
-// eg an example for messages, shown a default that depends on other settings.
+// oneof the allowed values, need the roles that require it, roles the roles that read it, eg an
+// example for messages, shown the text for a default that depends on other settings.
 type Config struct {
 	Parts   `embed:"" group:"Parts:"`
 	Serving `embed:"" group:"Serving:"`
 	Work    `embed:"" group:"Archiving:"`
 }
 
-// Parts says where callvault's parts are.
+// Parts are the addresses and credentials of callvault's parts.
 type Parts struct {
 	Data        string `var:"CALLVAULT_DATA" type:"text" default:"./data" placeholder:"DIR" roles:"standalone" help:"Directory of the embedded parts: catalog, objects, lock."`
 	DatabaseURL Secret `var:"CALLVAULT_DATABASE_URL" type:"database" placeholder:"URL" need:"api worker scheduler" roles:"api worker scheduler" eg:"postgres://callvault@postgres:5432/callvault" shown:"embedded SQLite in standalone" help:"Catalog: postgres://… or sqlite:///path."`
@@ -32,7 +32,7 @@ type Parts struct {
 	LogLevel    string `var:"CALLVAULT_LOG_LEVEL" type:"choice" default:"info" oneof:"debug info warn error" placeholder:"LEVEL" roles:"api worker scheduler" help:"Least level that is logged: debug, info, warn or error."`
 }
 
-// Serving is what the HTTP side needs.
+// Serving are the settings of the HTTP side.
 type Serving struct {
 	Listen          string        `var:"CALLVAULT_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api worker scheduler" eg:"127.0.0.1:8080" shown:"127.0.0.1:8080 (worker 8081, scheduler 8082)" help:"Address to listen on; worker and scheduler serve health and metrics there."`
 	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin, /api/admin and /metrics to an address of their own."`
@@ -48,7 +48,7 @@ type Serving struct {
 	OIDCTenantClaim string        `name:"oidc-tenant-claim" var:"CALLVAULT_OIDC_TENANT_CLAIM" type:"text" default:"tenant_id" placeholder:"CLAIM" roles:"api" help:"Claim of such a token that holds the tenant's id."`
 }
 
-// Work is how archives are planned and built.
+// Work are the settings of planning and building.
 type Work struct {
 	Schedule      string        `var:"CALLVAULT_SCHEDULE" type:"schedule" default:"0 2 * * *" placeholder:"CRON" roles:"scheduler" help:"When yesterday is planned: a cron line of five fields, in UTC."`
 	RetentionDays int           `var:"CALLVAULT_RETENTION_DAYS" type:"whole" default:"3" min:"1" max:"3650" placeholder:"N" roles:"api scheduler" help:"Days that a new tenant's archives are kept for."`
@@ -64,7 +64,7 @@ type Work struct {
 	WebhookPrivate bool `var:"CALLVAULT_WEBHOOK_PRIVATE" type:"switch" default:"off" placeholder:"on|off" roles:"api worker" help:"Webhooks may call hosts of loopback and private networks, there also without TLS."`
 }
 
-// Embedded says which parts have no address and so run inside the process.
+// Embedded says which parts have no address and so run in the process.
 func (p Parts) Embedded() (catalog, queue, objects bool) {
 	return p.DatabaseURL == "", p.RedisURL == "", p.S3Endpoint == ""
 }

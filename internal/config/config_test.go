@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// load reads a configuration as a role's command does.
+// load reads a configuration as the command of a role does.
 func load(t *testing.T, env Env, use Use, args ...string) (Config, error) {
 	t.Helper()
 	var c Config
@@ -86,7 +86,7 @@ func TestListenOfRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _ := load(t, nil, Production(list...)) // what is missing is of no interest here
+		c, _ := load(t, nil, Production(list...)) // required settings are missing, which is not tested here
 		if c.Listen != want {
 			t.Errorf("roles %s listen on %s, want %s", roles, c.Listen, want)
 		}
@@ -192,7 +192,8 @@ func TestSettingsThatBelongTogether(t *testing.T) {
 	}
 }
 
-// What a script passes whose own variable is unset must not mean the working directory.
+// A script whose own variable is unset passes an empty directory: this must not mean the working
+// directory.
 func TestAnEmptyDataDirectoryIsRefused(t *testing.T) {
 	_, err := load(t, nil, Standalone(), "--data=")
 	if problemsOf(t, err)["CALLVAULT_DATA"] == "" {

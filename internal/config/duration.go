@@ -12,8 +12,8 @@ const day = 24 * time.Hour
 
 var errDuration = errors.New("not a duration")
 
-// ParseDuration reads Go's form of a duration, with days in front if wanted: 90s, 6h, 7d, 1d12h.
-// A day is 24 h.
+// ParseDuration reads a duration as Go writes it, optionally with days before it: 90s, 6h, 7d,
+// 1d12h. A day is 24 h.
 func ParseDuration(s string) (time.Duration, error) {
 	head, tail, hasDays := strings.Cut(s, "d")
 	if !hasDays {
@@ -38,7 +38,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d + rest, nil
 }
 
-// shortDuration prints d without the zero units that Go's form ends with: 6h, not 6h0m0s.
+// shortDuration prints d without zero units at the end: 6h, not 6h0m0s.
 func shortDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -50,8 +50,9 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-// both prints a bound as it was written and, where the two differ, in Go's form: 7d (168h).
-func both(written string, d time.Duration) string {
+// boundText prints a bound as it is written in the tag, and where days are in it in hours too:
+// 7d (168h).
+func boundText(written string, d time.Duration) string {
 	if short := shortDuration(d); short != written && strings.Contains(written, "d") {
 		return written + " (" + short + ")"
 	}

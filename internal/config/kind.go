@@ -18,10 +18,10 @@ import (
 )
 
 // A reader turns the text of a setting into its field's value. Its error says what is wrong and
-// what would be right; it repeats the text only where that is no secret.
+// what would be right. It repeats the text only if that is no secret.
 type reader func(text string, tag *kong.Tag) (any, error)
 
-// readers is every kind that a setting's type tag can name.
+// readers are the kinds of values, by the name in the type tag.
 func readers() map[string]reader {
 	return map[string]reader{
 		"text":      func(text string, _ *kong.Tag) (any, error) { return text, nil },
@@ -122,9 +122,9 @@ func readDuration(text string, tag *kong.Tag) (any, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%q is not a duration such as 90s, 6h or 7d; %s", text, use)
 	case d < least:
-		return nil, fmt.Errorf("%q is shorter than %s; %s", text, both(tag.Get("min"), least), use)
+		return nil, fmt.Errorf("%q is shorter than %s; %s", text, boundText(tag.Get("min"), least), use)
 	case d > most:
-		return nil, fmt.Errorf("%q is longer than %s; %s", text, both(tag.Get("max"), most), use)
+		return nil, fmt.Errorf("%q is longer than %s; %s", text, boundText(tag.Get("max"), most), use)
 	}
 	return d, nil
 }
@@ -147,7 +147,8 @@ func readListen(text string, tag *kong.Tag) (any, error) {
 	return text, nil
 }
 
-// bucketName is what every S3 accepts, dots left out: they break TLS with virtual hosts.
+// bucketName matches names that every S3 accepts. It leaves out dots, which break TLS with virtual
+// hosts.
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 func readBucket(text string, tag *kong.Tag) (any, error) {
@@ -164,7 +165,7 @@ func readPrefix(text string, _ *kong.Tag) (any, error) {
 	return text, nil
 }
 
-// webURL reads an http or https URL with a host and without user, query and fragment.
+// webURL parses an http or https URL that has a host and no user, query or fragment.
 func webURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -196,7 +197,7 @@ func readEndpoint(text string, tag *kong.Tag) (any, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// quoteURL quotes a URL for a message, without a password that was put there by mistake.
+// quoteURL quotes a URL for a message, but not one that may hold a password by mistake.
 func quoteURL(text string) string {
 	if at := strings.LastIndex(text, "@"); at >= 0 {
 		return "the URL"
@@ -220,7 +221,7 @@ func readOrigins(text string, tag *kong.Tag) (any, error) {
 	return origins, nil
 }
 
-// bounds reads the min and max tags of a setting.
+// bounds parses the min and max tags.
 func bounds[T int | int64 | time.Duration](tag *kong.Tag, parse func(string) (T, error)) (least, most T, err error) {
 	if least, err = parse(tag.Get("min")); err != nil {
 		return 0, 0, fmt.Errorf("the setting's own lower bound is broken: %w", err)

@@ -12,7 +12,7 @@ var update = flag.Bool("update", false, "write docs/configuration.md")
 
 const pagePath = "../../docs/configuration.md"
 
-// TestPage keeps the page of all settings as the code is.
+// TestPage checks that the page of settings says what the code does.
 func TestPage(t *testing.T) {
 	want := settingsPage(t)
 	if *update {
@@ -72,7 +72,7 @@ func settingsPage(t *testing.T) string {
 	return b.String()
 }
 
-// kinds words the type tags.
+// kinds are words for the type tags.
 func kinds() map[string]string {
 	return map[string]string{
 		"text": "text", "secret": "secret", "masterkey": "secret", "choice": "one of", "switch": "on or off", "whole": "number", "size": "size",

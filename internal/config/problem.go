@@ -14,7 +14,7 @@ type Problem struct {
 // Error is every problem of a configuration at once, sorted by variable.
 type Error struct{ Problems []Problem }
 
-// Error gives one line per problem, each beginning with its variable.
+// Error has one line for each problem, which begins with the variable.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -23,8 +23,7 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// problems keeps the first problem of each variable: what follows from a bad value is not
-// a second mistake.
+// problems has the first problem of each variable. Later ones may only follow from the first.
 type problems map[string]string
 
 func (p problems) add(variable, text string) {

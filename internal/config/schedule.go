@@ -9,9 +9,9 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// ParseSchedule reads a cron line of five fields, or @daily and its kin, in UTC.
-// It refuses lines that never fire, such as the 30th of February, and @every, whose firings
-// hang on the process's start.
+// ParseSchedule reads a cron line of five fields, or @daily, @hourly and the like, in UTC. It
+// refuses lines that never fire, such as on the 30th of February, and @every, which counts from the
+// start of the process.
 func ParseSchedule(line string) (schedule cron.Schedule, err error) {
 	line = strings.TrimSpace(line)
 	switch {
@@ -35,7 +35,7 @@ func ParseSchedule(line string) (schedule cron.Schedule, err error) {
 		return nil, errors.New("is not a cron line of five fields")
 	}
 	spec.Location = time.UTC
-	// Next looks five years ahead, which from here on meets a 29th of February.
+	// Next looks five years ahead: from this date on they include a 29th of February.
 	if spec.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, errors.New("never fires")
 	}

@@ -8,13 +8,13 @@ import (
 
 const masked = "***"
 
-// Secret is a value that every way of printing shows as ***, or as nothing when it is empty.
+// Secret is a value that prints as ***, whatever prints it, or as nothing when it is empty.
 type Secret string
 
-// Reveal gives the value itself: for the one place that needs it, never for a log.
+// Reveal returns the value itself. Never log it.
 func (s Secret) Reveal() string { return string(s) }
 
-// String is *** for a value, "" for none.
+// String returns *** for a value and "" for none.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -24,14 +24,14 @@ func (s Secret) String() string {
 
 // Format prints String for every verb, so that not even %d or %#v shows the value.
 func (s Secret) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, s.String()) // fmt.State keeps the write error to itself
+	_, _ = io.WriteString(f, s.String()) // fmt.State reports no errors
 }
 
-// MarshalText gives String, so JSON and structured logs mask the value as well.
+// MarshalText returns String, so that JSON and structured logs mask the value too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Place is the scheme and host of a secret URL, without user, path and query: enough to say in
-// a message which server is meant. Anything else is ***.
+// Place returns the scheme and host of a secret URL, for messages that name the server. For
+// anything else it returns ***.
 func (s Secret) Place() string {
 	if s == "" {
 		return ""

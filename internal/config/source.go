@@ -13,7 +13,7 @@ import (
 // Env is a process's environment.
 type Env map[string]string
 
-// EnvOf reads the form that os.Environ gives.
+// EnvOf reads what os.Environ returns.
 func EnvOf(pairs []string) Env {
 	env := make(Env, len(pairs))
 	for _, pair := range pairs {
@@ -24,17 +24,17 @@ func EnvOf(pairs []string) Env {
 	return env
 }
 
-// Source fills settings for one run of the program and gathers what is wrong with them.
+// Source fills the settings for one run of the program and collects their problems.
 type Source struct {
 	env      Env
 	problems problems
 }
 
-// NewSource reads settings from env; flags come in through Options.
+// NewSource reads settings from env, and flags through Options.
 func NewSource(env Env) *Source { return &Source{env: env, problems: problems{}} }
 
-// Options makes a kong parser understand the settings: their kinds, their variables, and how
-// help shows both. A bad value does not end the parse; Finish reports it with all others.
+// Options let a kong parser read the settings and show their variables in help. A bad value does
+// not end the parse: Finish reports it with all others.
 func (s *Source) Options() []kong.Option {
 	options := []kong.Option{
 		kong.Resolvers(kong.ResolverFunc(s.resolve)),
@@ -46,8 +46,7 @@ func (s *Source) Options() []kong.Option {
 	return options
 }
 
-// Complete gives the whole configuration to a command whose flags are only those of parts:
-// everything else comes from variables and defaults.
+// Complete adds to the flags of Parts the other settings, from variables and defaults.
 func (s *Source) Complete(parts Parts) (Config, error) {
 	var rest struct {
 		Serving `embed:""`
@@ -63,7 +62,7 @@ func (s *Source) Complete(parts Parts) (Config, error) {
 	return Config{Parts: parts, Serving: rest.Serving, Work: rest.Work}, nil
 }
 
-// mapper reads one setting. Kong would stop at the first error, so errors go to s.problems.
+// mapper reads one setting. Kong would stop at the first error, so it adds errors to s.problems.
 func (s *Source) mapper(read reader) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
@@ -83,11 +82,11 @@ func (s *Source) mapper(read reader) kong.MapperFunc {
 	}
 }
 
-// resolve finds the variable of a flag that was not given.
+// resolve returns the value of a flag's variable, when the flag was not given.
 func (s *Source) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	name := flag.Tag.Get("var")
 	if name == "" {
-		return nil, nil //nolint:nilnil // kong's way to say: no value from here
+		return nil, nil //nolint:nilnil // tells kong that there is no value
 	}
 	text := strings.TrimSpace(s.env[name])
 	if flag.Target.Type() == reflect.TypeFor[Secret]() {
@@ -99,7 +98,7 @@ func (s *Source) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 	return text, nil
 }
 
-// secret adds the file of a secret to its variable.
+// secret returns text, the value of a secret's variable, or the content of the secret's file.
 func (s *Source) secret(name, text string) string {
 	fileVar := name + "_FILE"
 	path := strings.TrimSpace(s.env[fileVar])
@@ -113,7 +112,7 @@ func (s *Source) secret(name, text string) string {
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		s.problems.add(fileVar, fileProblem(path, err))
-		s.problems[name] = "" // unreadable, not missing
+		s.problems[name] = "" // suppresses that it is missing
 		return ""
 	}
 	if text = strings.TrimSpace(string(content)); text == "" {
@@ -131,7 +130,7 @@ func fileProblem(path string, err error) string {
 	return fmt.Sprintf("%s cannot be read (%v); name a file that this user may read", path, err)
 }
 
-// helpText shows a setting's variable and default behind its help.
+// helpText adds to a setting's help its variable and default.
 func helpText(value *kong.Value) string {
 	name := value.Tag.Get("var")
 	if name == "" {

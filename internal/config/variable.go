@@ -13,14 +13,14 @@ type Variable struct {
 	Name        string   // CALLVAULT_…
 	FileName    string   // CALLVAULT_…_FILE of a secret, else ""
 	Flag        string   // --…
-	Kind        string   // of its values, as the type tag names it
+	Kind        string   // of its values: the type tag
 	Group       string   // heading in help and documentation
 	Default     string   // as text; "" for none
 	Description string   // one sentence
 	Example     string   // "" for none
-	Allowed     string   // bounds or choices as text, "" for any
+	Allowed     string   // bounds or choices as text; "" for any
 	Roles       []string // roles that read it
-	Required    []string // roles that refuse to start without it
+	Required    []string // roles that do not start without it
 	Secret      bool
 }
 
@@ -63,10 +63,10 @@ func describe(f reflect.StructField) Variable {
 	return v
 }
 
-// Setting is one variable with its value as it may be shown.
+// Setting is a variable and its value; that of a secret is masked.
 type Setting struct{ Name, Value string }
 
-// Dump lists every setting with its value; secrets are ***.
+// Dump lists every setting with its value.
 func (c Config) Dump() []Setting {
 	var list []Setting
 	eachField(reflect.ValueOf(c), func(f reflect.StructField, v reflect.Value) {
@@ -86,8 +86,8 @@ func show(value any) string {
 	}
 }
 
-// Unknown lists the CALLVAULT_ variables of env that are neither settings nor among others:
-// most likely misspelt. Sorted.
+// Unknown lists, sorted, the CALLVAULT_ variables of env that are neither settings nor among
+// others. Most are misspelt.
 func Unknown(env Env, others ...string) []string {
 	known := map[string]bool{}
 	for _, v := range Variables() {
@@ -109,7 +109,7 @@ func Unknown(env Env, others ...string) []string {
 	return unknown
 }
 
-// eachField visits the settings of v, those of embedded structs included.
+// eachField visits the settings of v and of its embedded structs.
 func eachField(v reflect.Value, visit func(reflect.StructField, reflect.Value)) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)

@@ -22,7 +22,7 @@ type Sample struct {
 	Late       []byte            // NDJSON: a recording that arrives after the night
 	Audio      map[string][]byte // bytes by object key, whole-conversation recordings included
 	LateKey    string            // the late recording's object key
-	Vanished   string            // an object key that Lines name and Audio lacks
+	Vanished   string            // an object key that is in Lines and not in Audio
 }
 
 type script struct {
@@ -44,7 +44,7 @@ type conversation struct {
 	Turns                                      [][2]string // role, text
 }
 
-// New makes the sample for one day.
+// New makes the sample of a day.
 func New(day domain.Day) (*Sample, error) {
 	raw, err := files.ReadFile("script.json")
 	if err != nil {
@@ -83,7 +83,7 @@ func (m *maker) line(to *bytes.Buffer, v any) {
 	to.Write(append(b, '\n'))
 }
 
-// withKind puts the line's kind before an object's own keys.
+// withKind adds the line's kind as the object's first key.
 func withKind(kind string, object json.RawMessage) json.RawMessage {
 	return append([]byte(`{"kind":"`+kind+`",`), bytes.TrimSpace(object)[1:]...)
 }
@@ -95,7 +95,7 @@ type turn struct {
 	Timestamp string `json:"timestamp"`
 }
 
-const turnSeconds = 7 // from one turn's start to the next one's
+const turnSeconds = 7 // between the starts of two turns
 
 func (m *maker) conversation(c conversation) error {
 	start := m.day.Start().Add(time.Duration(c.Hour)*time.Hour + time.Duration(c.Minute)*time.Minute)
@@ -108,7 +108,7 @@ func (m *maker) conversation(c conversation) error {
 		if err != nil {
 			return err
 		}
-		whole = append(whole, clip...) // Ogg streams may follow one another in one file
+		whole = append(whole, clip...) // an Ogg file may hold several streams, one after the other
 		turns = append(turns, turn{t[0], t[1], at.Format(time.RFC3339)})
 		m.turn(c, id, i, at, clip)
 	}
@@ -136,7 +136,7 @@ func (m *maker) conversation(c conversation) error {
 	return nil
 }
 
-// turn adds one turn's message and recording.
+// turn adds the message and the recording of a turn.
 func (m *maker) turn(c conversation, id string, i int, at time.Time, clip []byte) {
 	role, text := c.Turns[i][0], c.Turns[i][1]
 	kind, body, field := "user_audio", "UserInput", "userInput"

@@ -1,5 +1,4 @@
-// Package demo holds a sample tenant's day: nine telephone conversations at a bank, spoken by a
-// speech synthesiser and kept as Opus clips, and what an ingest of them looks like.
-//
-// It stores nothing itself: it makes ingest lines and audio bytes for any day.
+// Package demo has the day of a sample tenant: nine telephone conversations at a bank, spoken by a
+// speech synthesiser and kept as Opus clips. For any day it makes the lines and the audio that an
+// ingest takes. It stores nothing itself.
 package demo

@@ -11,11 +11,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Least is what must be free, in bytes, for work to go on: some parts of archives and a day of
-// catalog.
+// Least is how many bytes must be free for work to go on: enough for some parts of archives and for
+// what a day adds to the catalog.
 const Least = 256 << 20
 
-// Free is how many bytes this user may still write below dir, and how large its file system is.
+// Free returns how many bytes this user may still write below dir, and the size of its file system.
 // Error: KindUnavailable.
 func Free(dir string) (free, size uint64, err error) {
 	var s syscall.Statfs_t
@@ -26,8 +26,8 @@ func Free(dir string) (free, size uint64, err error) {
 	return s.Bavail * block, s.Blocks * block, nil
 }
 
-// Check fails with KindUnavailable when less than least bytes are free in dir, or when a file
-// cannot be written there. The directory stands in the cause alone: strangers may read the message.
+// Check returns KindUnavailable when less than least bytes are free in dir, or when no file can be
+// written there. Only the cause names the directory, since strangers may read the message.
 func Check(dir string, least uint64) error {
 	free, _, err := Free(dir)
 	if err != nil {
@@ -42,7 +42,7 @@ func Check(dir string, least uint64) error {
 	return nil
 }
 
-// write writes a page, syncs and removes it.
+// write writes a file of one page, syncs it and removes it.
 func write(dir string) error {
 	f, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {

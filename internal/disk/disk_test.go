@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckWrites finds a file system that has room and takes no file.
+// TestCheckWrites checks a file system that has free space and takes no file.
 func TestCheckWrites(t *testing.T) {
 	err := disk.Check("/proc/self", 0)
 	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(domain.SafeMessage(err), "nothing can be written") {

@@ -1,3 +1,3 @@
-// Package disk says whether a directory can still be written to. It knows nothing of what is kept
+// Package disk says whether a directory can still be written to. It does not know what is stored
 // there.
 package disk
