@@ -5,6 +5,6 @@
 // be read from a file, named by the variable with _FILE added. An empty variable counts as unset.
 // All mistakes are reported together, each with its variable and with what would be right.
 //
-// The package reads no clock and opens no files but those of secrets. It does not try whether a part
-// can be reached.
+// The package reads no clock and opens no files but those of secrets. It does not try whether a
+// part can be reached.
 package config
