@@ -193,7 +193,7 @@ func (h *handler) link(w *writer, v *catalog.DayView, hour *catalog.HourView) {
 // answer fills a page in, behind what b holds.
 func (h *handler) answer(ctx context.Context, b []byte, issued *catalog.IssuedDay) []byte {
 	p, _ := issued.Made.(*page) // day made it
-	links := h.deps.Links.Linker(ctx)
+	links := h.deps.Links.LinkSigner(ctx)
 	till, end := quoted(issued.LinksEnd), "null"
 	if p.completed {
 		end = quoted(issued.RetentionEnd)

@@ -51,7 +51,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) {
 }
 
 // head is day for HEAD.
-func (h *handler) head(ctx context.Context, w http.ResponseWriter, r *http.Request, who *auth.Vouched, day domain.Day,
+func (h *handler) head(ctx context.Context, w http.ResponseWriter, r *http.Request, who *auth.SignedClaims, day domain.Day,
 	check func(a *catalog.DayAccess) error,
 ) {
 	access, err := h.deps.Catalog.DayAccess(ctx, who.Tenant, who.App, day)
@@ -72,13 +72,13 @@ func (h *handler) head(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 // vouched finds who says to ask, or answers 401 or 503.
-func (h *handler) vouched(ctx context.Context, w http.ResponseWriter, r *http.Request) (auth.Vouched, bool) {
+func (h *handler) vouched(ctx context.Context, w http.ResponseWriter, r *http.Request) (auth.SignedClaims, bool) {
 	token, present := web.Bearer(r)
 	if !present {
 		unauthorized(w, r, "Bearer", textUnauthorized)
-		return auth.Vouched{}, false
+		return auth.SignedClaims{}, false
 	}
-	who, err := h.deps.Tokens.Vouch(ctx, token)
+	who, err := h.deps.Tokens.VerifySignature(ctx, token)
 	switch domain.KindOf(err) {
 	case "":
 		telemetry.SetTenant(ctx, who.Tenant)
@@ -88,12 +88,12 @@ func (h *handler) vouched(ctx context.Context, w http.ResponseWriter, r *http.Re
 	default:
 		h.broken(w, r, "verify the access token", err)
 	}
-	return auth.Vouched{}, false
+	return auth.SignedClaims{}, false
 }
 
 // checkDay is the checks that come before retention and the limit, in their order. Errors:
 // KindUnauthorized, refusal.
-func checkDay(who *auth.Vouched, day domain.Day, dayErr error, a *catalog.DayAccess) error {
+func checkDay(who *auth.SignedClaims, day domain.Day, dayErr error, a *catalog.DayAccess) error {
 	caller, err := who.Caller(a.App)
 	switch {
 	case err != nil:

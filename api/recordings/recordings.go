@@ -46,12 +46,12 @@ type Catalog interface {
 // Tokens verifies access tokens but for what the catalog knows of their applications. Errors:
 // KindUnauthorized, KindUnavailable.
 type Tokens interface {
-	Vouch(ctx context.Context, token string) (auth.Vouched, error)
+	VerifySignature(ctx context.Context, token string) (auth.SignedClaims, error)
 }
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
 type Links interface {
-	Linker(ctx context.Context) auth.Linker
+	LinkSigner(ctx context.Context) auth.LinkSigner
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 

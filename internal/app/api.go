@@ -27,7 +27,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		return nil, err
 	}
 	log = log.Named("api")
-	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, Outside: auth.Outside{
+	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, OIDC: auth.OIDC{
 		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
 	}}, keys, p.Catalog, time.Now)
 	bodies := api.NewBodies(api.BodyLimits{})

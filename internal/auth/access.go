@@ -24,10 +24,11 @@ const ScopeDataService = "dataservice_external"
 // Scopes lists every scope that an application can have.
 func Scopes() []string { return []string{ScopeDataService} }
 
-// leeway is how far two clocks may be apart; a host further off is not ready.
+// leeway is how far two clocks may differ. A host whose clock differs by more is not ready.
 const leeway = 10 * time.Second
 
-// tokenType marks access tokens (RFC 9068), so that nothing else signed by the same key passes.
+// tokenType marks access tokens (RFC 9068), so that nothing else signed by the same key is
+// accepted.
 const tokenType = "at+jwt"
 
 // accessClaims are the claims of callvault's own access tokens.
@@ -35,7 +36,7 @@ type accessClaims struct {
 	jwt.Claims
 	ClientID string `json:"client_id"`
 	Tenant   string `json:"tenant"`
-	Epoch    int64  `json:"epoch"` // the application's when the token was issued
+	Epoch    int64  `json:"epoch"` // the application's epoch when the token was issued
 	Scope    string `json:"scope"`
 }
 
@@ -43,10 +44,10 @@ type accessClaims struct {
 type Config struct {
 	Issuer   string        // callvault's public URL; no slash at its end
 	TokenTTL time.Duration // life of an access token; 1 h when 0
-	Outside  Outside       // an issuer accepted as well; none while its Issuer is empty
+	OIDC     OIDC          // an issuer accepted as well; none while its Issuer is empty
 }
 
-// Applications looks up what stands behind a token. Errors: KindNotFound, KindUnavailable.
+// Applications looks up whom a token names. Errors: KindNotFound, KindUnavailable.
 type Applications interface {
 	Application(ctx context.Context, id string) (catalog.Application, error)
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
@@ -54,23 +55,23 @@ type Applications interface {
 
 // Tokens issues and verifies access tokens. It is safe for concurrent use.
 type Tokens struct {
-	cfg     Config
-	keys    *Keyring
-	apps    Applications
-	outside *outside
-	now     func() time.Time
-	known   tokenCache // own tokens whose signature was verified before
+	cfg   Config
+	keys  *Keyring
+	apps  Applications
+	oidc  *oidcIssuer
+	now   func() time.Time
+	cache tokenCache
 }
 
-// NewTokens makes a Tokens. It asks nobody anything.
+// NewTokens makes a Tokens. It reads nothing yet.
 func NewTokens(cfg Config, keys *Keyring, apps Applications, now func() time.Time) *Tokens {
 	if cfg.TokenTTL == 0 {
 		cfg.TokenTTL = time.Hour
 	}
 	cfg.Issuer = strings.TrimRight(cfg.Issuer, "/")
 	t := &Tokens{cfg: cfg, keys: keys, apps: apps, now: now}
-	if cfg.Outside.Issuer != "" {
-		t.outside = newOutside(cfg.Outside, now)
+	if cfg.OIDC.Issuer != "" {
+		t.oidc = newOIDC(cfg.OIDC, now)
 	}
 	return t
 }
@@ -81,7 +82,7 @@ func (t *Tokens) Issuer() string { return t.cfg.Issuer }
 // Public gives the keys that verify callvault's own tokens.
 func (t *Tokens) Public(ctx context.Context) jose.JSONWebKeySet { return t.keys.Public(ctx) }
 
-// Issue signs an access token for an application with the given scopes, and says how long it lives.
+// Issue signs an access token with these scopes, and returns how long it is valid.
 func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []string) (string, time.Duration, error) {
 	r := t.keys.fresh(ctx)
 	id := r.current[PurposeAccess]
@@ -92,7 +93,7 @@ func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []st
 		return "", 0, fmt.Errorf("sign an access token: %w", err)
 	}
 	var serial [16]byte
-	_, _ = rand.Read(serial[:]) // crypto/rand never fails: it ends the process instead
+	_, _ = rand.Read(serial[:]) // never fails
 	now := t.now()
 	token, err := jwt.Signed(signer).Claims(accessClaims{
 		Claims: jwt.Claims{
@@ -107,7 +108,7 @@ func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []st
 	return token, t.cfg.TokenTTL, nil
 }
 
-// Caller is who an access token speaks for.
+// Caller is on whose behalf a request comes.
 type Caller struct {
 	Tenant string
 	Actor  string // for the audit log: app:ID, or oidc:SUBJECT
@@ -117,24 +118,24 @@ type Caller struct {
 // Has says whether the caller may use the scope.
 func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-// refused is the one answer to every token that is not good.
+// refused is the error for every invalid token: the caller learns no reason.
 func refused(cause error) error {
 	return domain.Wrap(domain.KindUnauthorized, cause, "the access token is invalid or has expired")
 }
 
-// Vouched is what an access token's signature and times vouch for. It is good only while its
-// application may be used: Caller says so.
-type Vouched struct {
-	App    string // application that must stand behind it; "" when an outside issuer did
+// SignedClaims are claims of an access token whose signature and times are valid. Caller checks
+// that the application may still be used.
+type SignedClaims struct {
+	App    string // application that the token names; "" for a token of the OIDC issuer
 	Tenant string
-	Actor  string // as of Caller
+	Actor  string // as in Caller
 	claims *accessClaims
-	scopes []string // an outside issuer's
+	scopes []string // of a token of the OIDC issuer
 }
 
-// Caller says who speaks, given the application as it stands; nil when there is none. Error:
-// KindUnauthorized.
-func (v *Vouched) Caller(app *catalog.Application) (Caller, error) {
+// Caller returns the caller, given the application as it is now, nil when it does not exist.
+// Error: KindUnauthorized.
+func (v *SignedClaims) Caller(app *catalog.Application) (Caller, error) {
 	caller := Caller{Tenant: v.Tenant, Actor: v.Actor, Scopes: v.scopes}
 	if v.claims == nil {
 		return caller, nil
@@ -143,20 +144,20 @@ func (v *Vouched) Caller(app *catalog.Application) (Caller, error) {
 		return Caller{}, refused(fmt.Errorf("the application does not exist"))
 	}
 	if !app.Disabled.IsZero() || app.Tenant != v.Tenant || app.Epoch != v.claims.Epoch {
-		return Caller{}, refused(fmt.Errorf("the application is disabled, or was since"))
+		return Caller{}, refused(fmt.Errorf("the application is disabled, or was disabled after the token was issued"))
 	}
 	for scope := range strings.FieldsSeq(v.claims.Scope) {
-		if slices.Contains(app.Scopes, scope) { // taken away since counts at once
+		if slices.Contains(app.Scopes, scope) { // a scope that was taken away is lost at once
 			caller.Scopes = append(caller.Scopes, scope)
 		}
 	}
 	return caller, nil
 }
 
-// Verify says who an access token speaks for. Errors: KindUnauthorized for every token that is
-// not good, KindUnavailable when that can't be found out.
+// Verify returns the caller that an access token belongs to. Errors: KindUnauthorized for an
+// invalid token, KindUnavailable when the catalog or the OIDC issuer does not answer.
 func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
-	v, err := t.Vouch(ctx, token)
+	v, err := t.VerifySignature(ctx, token)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -173,45 +174,45 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
 	return v.Caller(&app)
 }
 
-// Vouch is the part of Verify that does not ask whether the application may still be used, for
-// those who read that together with other things. Errors as of Verify.
-func (t *Tokens) Vouch(ctx context.Context, token string) (Vouched, error) {
+// VerifySignature is Verify without the look-up of the application, for callers that read the
+// application in a transaction of their own. Errors as of Verify.
+func (t *Tokens) VerifySignature(ctx context.Context, token string) (SignedClaims, error) {
 	sum := sha256.Sum256([]byte(token))
-	if v := t.known.get(sum); v != nil {
-		vouched, err := t.vouchFor(ctx, v)
+	if v := t.cache.get(sum); v != nil {
+		signed, err := t.checkClaims(ctx, v)
 		if domain.KindOf(err) == domain.KindUnauthorized {
-			t.known.drop(sum)
+			t.cache.drop(sum)
 		}
-		return vouched, err
+		return signed, err
 	}
 	parsed, err := jwt.ParseSigned(token, asymmetric())
 	if err != nil {
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
 	var named struct {
 		Issuer string `json:"iss"`
 	}
 	if err := parsed.UnsafeClaimsWithoutVerification(&named); err != nil {
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
 	switch {
 	case named.Issuer == t.cfg.Issuer:
 		v, err := t.verifyOwn(ctx, parsed)
 		if err != nil {
-			return Vouched{}, err
+			return SignedClaims{}, err
 		}
-		vouched, err := t.vouchFor(ctx, v)
+		signed, err := t.checkClaims(ctx, v)
 		if err == nil {
-			t.known.put(sum, v)
+			t.cache.put(sum, v)
 		}
-		return vouched, err
-	case t.outside != nil && named.Issuer == t.outside.cfg.Issuer:
-		return t.verifyOutside(ctx, token)
+		return signed, err
+	case t.oidc != nil && named.Issuer == t.oidc.cfg.Issuer:
+		return t.verifyOIDC(ctx, token)
 	}
-	return Vouched{}, refused(fmt.Errorf("the issuer is another"))
+	return SignedClaims{}, refused(fmt.Errorf("the issuer is another"))
 }
 
-// verifyOwn verifies the signature of a token that claims to be callvault's own.
+// verifyOwn verifies the signature of a token that names callvault as its issuer.
 func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (*verifiedToken, error) {
 	if len(parsed.Headers) != 1 || parsed.Headers[0].Algorithm != algorithmES256 || parsed.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
 		return nil, refused(fmt.Errorf("the token is not an access token of ours"))
@@ -229,32 +230,33 @@ func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (*veri
 
 // key gives the key of an id. Errors: KindUnauthorized when there is none, KindUnavailable.
 func (t *Tokens) key(ctx context.Context, id string) (*ecdsa.PrivateKey, error) {
-	private, known, err := find(ctx, t.keys, id, func(r *ring) map[string]*ecdsa.PrivateKey { return r.private })
+	private, known, err := find(ctx, t.keys, id, func(r *keySnapshot) map[string]*ecdsa.PrivateKey { return r.private })
 	if err == nil && !known {
 		err = refused(fmt.Errorf("the key is unknown"))
 	}
 	return private, err
 }
 
-// vouchFor asks whether the key and the times of what a signature vouched for hold now.
-func (t *Tokens) vouchFor(ctx context.Context, v *verifiedToken) (Vouched, error) {
+// checkClaims checks that the key of a verified token still exists and that its times are valid
+// now.
+func (t *Tokens) checkClaims(ctx context.Context, v *verifiedToken) (SignedClaims, error) {
 	if _, err := t.key(ctx, v.key); err != nil {
-		return Vouched{}, err
+		return SignedClaims{}, err
 	}
 	claims := &v.claims
 	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
-	if !t.now().Before(claims.Expiry.Time()) { // own clocks set it, so it needs no leeway
-		return Vouched{}, refused(fmt.Errorf("the token has expired"))
+	if !t.now().Before(claims.Expiry.Time()) { // callvault's own clock set it, so no leeway is needed
+		return SignedClaims{}, refused(fmt.Errorf("the token has expired"))
 	}
 	if claims.ClientID == "" {
-		return Vouched{}, refused(fmt.Errorf("the token names no application"))
+		return SignedClaims{}, refused(fmt.Errorf("the token names no application"))
 	}
-	return Vouched{App: claims.ClientID, Tenant: claims.Tenant, Actor: "app:" + claims.ClientID, claims: claims}, nil
+	return SignedClaims{App: claims.ClientID, Tenant: claims.Tenant, Actor: "app:" + claims.ClientID, claims: claims}, nil
 }
 
-// checkTimes wants issuer, audience, expiry and what else the claims say about time to hold now.
+// checkTimes checks issuer, audience, expiry and the other times of the claims.
 func (t *Tokens) checkTimes(c jwt.Claims, issuer, audience string) error {
 	if c.Expiry == nil {
 		return fmt.Errorf("the token never expires")

@@ -28,7 +28,7 @@ func segment(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ownKey gives the private key that signs the tokens.
+// ownKey returns the private key that signs callvault's tokens.
 func (f *fixture) ownKey() (*ecdsa.PrivateKey, string) {
 	f.Helper()
 	stored, _, err := f.cat.SigningKeys(f.Context())
@@ -70,7 +70,7 @@ func (f *fixture) claims(change func(map[string]any)) map[string]any {
 }
 
 func TestIssueAndVerify(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	token, life, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
 	f.must(err)
 	caller, err := f.tokens.Verify(t.Context(), token)
@@ -81,14 +81,14 @@ func TestIssueAndVerify(t *testing.T) {
 	f.clock.pass(time.Hour - time.Second)
 	_, err = f.tokens.Verify(t.Context(), token)
 	f.must(err)
-	f.clock.pass(time.Second) // its exp, of whole seconds, has come
+	f.clock.pass(time.Second) // exp has whole seconds
 	_, err = f.tokens.Verify(t.Context(), token)
 	f.wantKind("expired", err, domain.KindUnauthorized)
 }
 
-// TestForgedTokens tries what is known to have opened other doors.
+// TestForgedTokens tries attacks that are known to have worked elsewhere.
 func TestForgedTokens(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	own, kid := f.ownKey()
 	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	f.must(err)
@@ -134,7 +134,7 @@ func TestForgedTokens(t *testing.T) {
 }
 
 func TestScopeTakenAway(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	bare, _, err := f.cat.CreateApplication(t.Context(), "acme", "bare", nil)
 	f.must(err)
 	token, _, err := f.tokens.Issue(t.Context(), bare, auth.Scopes())
@@ -147,7 +147,7 @@ func TestScopeTakenAway(t *testing.T) {
 }
 
 func FuzzVerify(f *testing.F) {
-	fx := newFixture(f, auth.Outside{})
+	fx := newFixture(f, auth.OIDC{})
 	good, _, err := fx.tokens.Issue(f.Context(), fx.app, fx.app.Scopes)
 	fx.must(err)
 	f.Add(good)
@@ -156,7 +156,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(strings.Repeat(".", 100))
 	f.Fuzz(func(t *testing.T, token string) {
 		_, err := fx.tokens.Verify(t.Context(), token)
-		// A JWS has more than one spelling of its base64; the claims are the signed ones all the same.
+		// A JWS can be spelled in several ways in base64; what counts is that its claims are the
+		// signed ones.
 		if err != nil && domain.KindOf(err) != domain.KindUnauthorized {
 			t.Fatalf("%q: %v", token, err)
 		}
@@ -166,9 +167,9 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// TestKnownTokenEnds: a token whose signature was verified before ends with its application all the same.
-func TestKnownTokenEnds(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+// TestCachedTokenEnds: a token whose verification is cached ends with its application.
+func TestCachedTokenEnds(t *testing.T) {
+	f := newFixture(t, auth.OIDC{})
 	token, _, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
 	f.must(err)
 	verify := func(want domain.Kind) {
@@ -184,7 +185,7 @@ func TestKnownTokenEnds(t *testing.T) {
 		verify(domain.KindUnauthorized)
 		verify(domain.KindUnauthorized)
 		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, false))
-		verify(domain.KindUnauthorized) // what a disabling ended stays ended
+		verify(domain.KindUnauthorized) // enabling it again does not revive the token
 		f.app, err = f.cat.Application(t.Context(), f.app.ID)
 		f.must(err)
 		token, _, err = f.tokens.Issue(t.Context(), f.app, f.app.Scopes)

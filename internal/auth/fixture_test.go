@@ -48,7 +48,7 @@ func openCatalog(t testing.TB) *catalog.Catalog {
 	return catalogtest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 }
 
-func newFixture(t testing.TB, outside auth.Outside) *fixture {
+func newFixture(t testing.TB, oidc auth.OIDC) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	f := &fixture{TB: t, clock: &clock{at: time.Now()}, cat: openCatalog(t)}
@@ -60,7 +60,7 @@ func newFixture(t testing.TB, outside auth.Outside) *fixture {
 	f.must(err)
 	f.app, _, err = f.cat.CreateApplication(ctx, "acme", "tests", auth.Scopes())
 	f.must(err)
-	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer, Outside: outside}, f.keys, f.cat, f.clock.now)
+	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer, OIDC: oidc}, f.keys, f.cat, f.clock.now)
 	return f
 }
 

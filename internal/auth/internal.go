@@ -12,13 +12,13 @@ type InternalToken struct {
 	set bool
 }
 
-// NewInternalToken takes the configured token; one that is empty matches nothing.
+// NewInternalToken takes the configured token. An empty one matches nothing.
 func NewInternalToken(token string) InternalToken {
 	return InternalToken{sum: sha256.Sum256([]byte(token)), set: token != ""}
 }
 
-// Matches says whether a request's token is the configured one, in a time that tells nothing
-// about either.
+// Matches says whether a request's token is the configured one, in a time that does not depend on
+// either.
 func (t InternalToken) Matches(token string) bool {
 	sum := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 && t.set

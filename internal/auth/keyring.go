@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// refreshEvery is how long a replica may not know that keys were rotated.
+	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
-	// keepRetired is longer than anything signed lives: links live 7 days at most.
+	// keepRetired is longer than anything signed is valid: a link is valid for 7 days at most.
 	keepRetired = 8 * 24 * time.Hour
 )
 
@@ -31,11 +31,11 @@ type KeyStore interface {
 
 func purposes() []Purpose { return []Purpose{PurposeAccess, PurposeLink, PurposeCursor} }
 
-// EnsureKeys makes the keys that are missing and says how many. Keys that stand unencrypted are
-// encrypted when there is a master key now. Errors: KindInvalid for a wrong master key,
+// EnsureKeys makes the keys that are missing and returns how many. It encrypts keys that are stored
+// unencrypted when there is a master key. Errors: KindInvalid for a wrong master key,
 // KindUnavailable.
 func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error) {
-	b, err := newBox(master)
+	m, err := newMasterKey(master)
 	if err != nil {
 		return 0, err
 	}
@@ -45,11 +45,11 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	}
 	current := map[Purpose]bool{}
 	for _, k := range stored {
-		if _, err := b.open(k); err != nil {
+		if _, err := m.material(k); err != nil {
 			return 0, err
 		}
-		if b != nil && !k.Encrypted {
-			if err := store.EncryptSigningKey(ctx, k.ID, b.close(k)); err != nil {
+		if m != nil && !k.Encrypted {
+			if err := store.EncryptSigningKey(ctx, k.ID, m.encrypt(k.Material, associatedData(k))); err != nil {
 				return 0, err
 			}
 		}
@@ -63,26 +63,25 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 			missing = append(missing, p)
 		}
 	}
-	return addKeys(ctx, store, b, missing, false)
+	return addKeys(ctx, store, m, missing, false)
 }
 
-// RotateKeys makes new keys for every purpose and says how many. What the old ones signed stays
-// valid until it ends by itself. Errors as of EnsureKeys.
+// RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
+// valid until it expires. Errors as of EnsureKeys.
 func RotateKeys(ctx context.Context, store KeyStore, master string) (int, error) {
-	if _, err := EnsureKeys(ctx, store, master); err != nil { // a wrong master key must not make a mixture
+	if _, err := EnsureKeys(ctx, store, master); err != nil { // refuses a wrong master key
 		return 0, err
 	}
-	b, err := newBox(master)
+	m, err := newMasterKey(master)
 	if err != nil {
 		return 0, err
 	}
-	return addKeys(ctx, store, b, purposes(), true)
+	return addKeys(ctx, store, m, purposes(), true)
 }
 
-// CheckMaster says whether master opens every signing key: what is sealed under another one cannot
-// be read by those who run. Errors: KindInvalid, KindUnavailable.
+// CheckMaster checks that master decrypts every signing key. Errors: KindInvalid, KindUnavailable.
 func CheckMaster(ctx context.Context, store KeyStore, master string) error {
-	b, err := newBox(master)
+	m, err := newMasterKey(master)
 	if err != nil {
 		return err
 	}
@@ -91,20 +90,20 @@ func CheckMaster(ctx context.Context, store KeyStore, master string) error {
 		return err
 	}
 	for _, k := range stored {
-		if _, err := b.open(k); err != nil {
+		if _, err := m.material(k); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func addKeys(ctx context.Context, store KeyStore, b *box, list []Purpose, rotate bool) (int, error) {
+func addKeys(ctx context.Context, store KeyStore, m *masterKey, list []Purpose, rotate bool) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}
 	fresh := make([]catalog.SigningKey, 0, len(list))
 	for _, p := range list {
-		k, err := newKey(p, b)
+		k, err := newKey(p, m)
 		if err != nil {
 			return 0, err
 		}
@@ -113,18 +112,18 @@ func addKeys(ctx context.Context, store KeyStore, b *box, list []Purpose, rotate
 	return store.AddSigningKeys(ctx, fresh, rotate, keepRetired)
 }
 
-// Keyring is the keys as this replica knows them. It is safe for concurrent use.
+// Keyring holds the keys that this replica has read. It is safe for concurrent use.
 type Keyring struct {
-	store KeyStore
-	box   *box
-	now   func() time.Time
-	mu    sync.Mutex // one reading at a time
-	ring  atomic.Pointer[ring]
+	store    KeyStore
+	master   *masterKey
+	now      func() time.Time
+	mu       sync.Mutex // held while reading the keys
+	snapshot atomic.Pointer[keySnapshot]
 }
 
-// ring is one reading of the keys.
-type ring struct {
-	read    time.Time                    // when its reading began
+// keySnapshot is what one read of the keys returned.
+type keySnapshot struct {
+	read    time.Time                    // when that read began
 	private map[string]*ecdsa.PrivateKey // by key id
 	secrets map[string]secretKey         // by key id
 	current map[Purpose]string           // key id
@@ -139,19 +138,19 @@ type secretKey struct {
 // OpenKeyring reads the keys. Errors: KindInvalid when the master key is missing or wrong,
 // KindUnavailable when the catalog fails or a key was never made.
 func OpenKeyring(ctx context.Context, store KeyStore, master string, now func() time.Time) (*Keyring, error) {
-	b, err := newBox(master)
+	m, err := newMasterKey(master)
 	if err != nil {
 		return nil, err
 	}
-	k := &Keyring{store: store, box: b, now: now}
+	k := &Keyring{store: store, master: m, now: now}
 	_, err = k.reload(ctx, now())
 	return k, err
 }
 
-// fresh gives the keys, read again when they are older than refreshEvery. While the catalog does
-// not answer the known ones serve on: they were right a moment ago.
-func (k *Keyring) fresh(ctx context.Context) *ring {
-	r := k.ring.Load()
+// fresh returns the keys, and reads them again when they are older than refreshEvery. While the
+// catalog does not answer it returns the ones it has.
+func (k *Keyring) fresh(ctx context.Context) *keySnapshot {
+	r := k.snapshot.Load()
 	if k.now().Sub(r.read) < refreshEvery {
 		return r
 	}
@@ -161,11 +160,11 @@ func (k *Keyring) fresh(ctx context.Context) *ring {
 	return r
 }
 
-// reload reads the keys, unless somebody else began to after since.
-func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
+// reload reads the keys, unless another goroutine began to read them after since.
+func (k *Keyring) reload(ctx context.Context, since time.Time) (*keySnapshot, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if r := k.ring.Load(); r != nil && r.read.After(since) {
+	if r := k.snapshot.Load(); r != nil && r.read.After(since) {
 		return r, nil
 	}
 	began := k.now()
@@ -173,9 +172,9 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{read: began, private: map[string]*ecdsa.PrivateKey{}, secrets: map[string]secretKey{}, current: map[Purpose]string{}}
+	r := &keySnapshot{read: began, private: map[string]*ecdsa.PrivateKey{}, secrets: map[string]secretKey{}, current: map[Purpose]string{}}
 	for _, s := range stored {
-		if err := r.add(s, k.box); err != nil {
+		if err := r.add(s, k.master); err != nil {
 			return nil, err
 		}
 	}
@@ -184,12 +183,12 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*ring, error) {
 			return nil, domain.Errorf(domain.KindUnavailable, "the catalog holds no key for %s tokens; run: callvault migrate up", p)
 		}
 	}
-	k.ring.Store(r)
+	k.snapshot.Store(r)
 	return r, nil
 }
 
-func (r *ring) add(s catalog.SigningKey, b *box) error {
-	material, err := b.open(s)
+func (r *keySnapshot) add(s catalog.SigningKey, m *masterKey) error {
+	material, err := m.material(s)
 	if err != nil {
 		return err
 	}
@@ -206,14 +205,14 @@ func (r *ring) add(s catalog.SigningKey, b *box) error {
 		}
 		r.private[s.ID] = private
 		r.public.Keys = append(r.public.Keys, jose.JSONWebKey{Key: &private.PublicKey, KeyID: s.ID, Algorithm: s.Algorithm, Use: "sig"})
-	default: // of a newer version of this program
+	default: // a newer version of callvault made it
 	}
 	return nil
 }
 
-// find looks a key up in the known keys, and where it is not, in the catalog. All who miss one at
-// the same time share a reading, so unknown ids cost no more than any other request.
-func find[K any](ctx context.Context, k *Keyring, id string, of func(*ring) map[string]K) (key K, known bool, err error) {
+// find looks a key up in the keys read before, then in the catalog. Goroutines that miss a key at
+// the same time share one read of the catalog, so unknown ids cost little.
+func find[K any](ctx context.Context, k *Keyring, id string, of func(*keySnapshot) map[string]K) (key K, known bool, err error) {
 	arrived := k.now()
 	r := k.fresh(ctx)
 	if key, known = of(r)[id]; known {
@@ -226,5 +225,5 @@ func find[K any](ctx context.Context, k *Keyring, id string, of func(*ring) map[
 	return key, known, nil
 }
 
-// Public gives the public keys of access tokens, retired ones too while they still verify.
+// Public returns the public keys of access tokens, including retired ones that still verify.
 func (k *Keyring) Public(ctx context.Context) jose.JSONWebKeySet { return k.fresh(ctx).public }

@@ -48,7 +48,7 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 }
 
 func TestMasterKeyComesLater(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
 	_, err := auth.EnsureKeys(t.Context(), f.cat, master)
 	f.must(err)
@@ -67,7 +67,7 @@ func TestMasterKeyComesLater(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	ctx := t.Context()
 	before, _, err := f.tokens.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
@@ -84,10 +84,11 @@ func TestRotation(t *testing.T) {
 	f.must(err)
 	after, _, err := other.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
-	_, err = f.tokens.Verify(ctx, after) // a key that this replica learns of now
+	_, err = f.tokens.Verify(ctx, after) // this replica reads the new key now
 	f.must(err)
 
-	// Nobody asks for an unknown key, so this replica signs with the old one until it looks again.
+	// Without a request for an unknown key, this replica signs with the old one until it reads
+	// again.
 	f.clock.pass(31 * time.Second)
 	if n := len(f.tokens.Public(ctx).Keys); n != 2 {
 		t.Fatalf("%d public keys after half a minute", n)
@@ -97,13 +98,13 @@ func TestRotation(t *testing.T) {
 	f.must(err)
 	stored, _, err := f.cat.SigningKeys(ctx)
 	f.must(err)
-	if len(stored) != 6 { // the current and the ones before; the first ones are forgotten
+	if len(stored) != 6 { // the current and the previous ones; the first ones are deleted
 		t.Fatalf("%d keys stand", len(stored))
 	}
 }
 
 func TestSealIsBound(t *testing.T) {
-	f := newFixture(t, auth.Outside{})
+	f := newFixture(t, auth.OIDC{})
 	ctx := t.Context()
 	token := f.keys.Seal(ctx, auth.PurposeCursor, "acme/list", []byte("position"))
 	got, err := f.keys.Unseal(ctx, auth.PurposeCursor, "acme/list", token)
@@ -117,7 +118,7 @@ func TestSealIsBound(t *testing.T) {
 }
 
 func FuzzOpenLink(f *testing.F) {
-	fx := newFixture(f, auth.Outside{})
+	fx := newFixture(f, auth.OIDC{})
 	good := fx.keys.SealLink(f.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 14}, Revision: 3,
 		Archive: "0123456789abcdef01234567", Expires: time.Unix(1765555200, 0)})
 	f.Add(good)

@@ -11,7 +11,7 @@ import (
 // linkVersion is the first byte of a link token's payload.
 const linkVersion = 1
 
-// Link is what a link token says: the bytes of this very archive, until then.
+// Link is what a link token grants: the bytes of one archive until a time.
 type Link struct {
 	domain.HourKey
 	Revision int64
@@ -19,19 +19,21 @@ type Link struct {
 	Expires  time.Time
 }
 
-// Linker makes the tokens of links with the key that is current when it is made: of many at once.
-type Linker struct{ sealer }
+// LinkSigner makes link tokens with one key: making many looks the key up once.
+type LinkSigner struct{ sealer }
 
-// Linker gives a Linker to use now.
-func (k *Keyring) Linker(ctx context.Context) Linker { return Linker{k.sealer(ctx, PurposeLink)} }
+// LinkSigner returns a signer with the current key.
+func (k *Keyring) LinkSigner(ctx context.Context) LinkSigner {
+	return LinkSigner{k.sealer(ctx, PurposeLink)}
+}
 
-// SealLink makes the link's token.
+// SealLink returns the link's token.
 func (k *Keyring) SealLink(ctx context.Context, l Link) string {
-	return string(k.Linker(ctx).Append(nil, l))
+	return string(k.LinkSigner(ctx).Append(nil, l))
 }
 
 // Append appends the link's token.
-func (s Linker) Append(dst []byte, l Link) []byte {
+func (s LinkSigner) Append(dst []byte, l Link) []byte {
 	var space [192]byte
 	payload := append(space[:0], linkVersion, byte(l.Hour))
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
@@ -43,8 +45,8 @@ func (s Linker) Append(dst []byte, l Link) []byte {
 	return s.append(dst, "", payload)
 }
 
-// OpenLink verifies a link's token. It does not look at its expiry: the catalog's clock decides
-// that. Errors: KindUnauthorized, KindUnavailable.
+// OpenLink verifies a link's token. It does not check the expiry, which the catalog's clock
+// decides. Errors: KindUnauthorized, KindUnavailable.
 func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
 	payload, err := k.Unseal(ctx, PurposeLink, "", token)
 	if err != nil {
@@ -57,7 +59,7 @@ func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
 	return l, nil
 }
 
-// parseLink reads a payload that SealLink wrote, whole and with nothing behind it.
+// parseLink reads a payload that SealLink wrote; ok is false when it is cut or has more bytes.
 func parseLink(p []byte) (l Link, ok bool) {
 	if len(p) < 2 || p[0] != linkVersion || p[1] > 23 {
 		return l, false

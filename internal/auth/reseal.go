@@ -7,42 +7,42 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ResealStore passes all that is stored encrypted through two functions, in one transaction.
+// ResealStore replaces all encrypted values by what two functions make of them, in one transaction.
 type ResealStore interface {
 	Reseal(ctx context.Context, key func(catalog.SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error)
 }
 
-// Reseal encrypts under master what stands encrypted under former, and says how much stands under
-// master then. about is what a webhook endpoint's secrets are sealed for. Saying it again changes
-// nothing. Errors: KindInvalid when neither key opens something, KindUnavailable.
-func Reseal(ctx context.Context, store ResealStore, former, master string, about func(endpoint string) string) (int, error) {
-	before, err := newBox(former)
+// Reseal encrypts under master all that is encrypted under former, and returns how many values are
+// under master then. associated gives the associated data of a webhook endpoint's secrets. A repeat
+// changes nothing. Errors: KindInvalid when neither key decrypts a value, KindUnavailable.
+func Reseal(ctx context.Context, store ResealStore, former, master string, associated func(endpoint string) string) (int, error) {
+	before, err := newMasterKey(former)
 	if err != nil {
 		return 0, err
 	}
-	after, err := newBox(master)
+	after, err := newMasterKey(master)
 	if err != nil {
 		return 0, err
 	}
 	if before == nil || after == nil {
 		return 0, domain.Errorf(domain.KindInvalid, "both master keys are needed, the former one and the one in CALLVAULT_MASTER_KEY")
 	}
-	reseal := func(bound, data []byte, what, way string) ([]byte, error) {
-		if _, err := after.aead.Open(nil, nil, data, bound); err == nil {
+	reseal := func(data []byte, associated, what, advice string) ([]byte, error) {
+		if _, err := after.decrypt(data, associated); err == nil {
 			return data, nil
 		}
-		plain, err := before.aead.Open(nil, nil, data, bound)
+		plain, err := before.decrypt(data, associated)
 		if err != nil {
-			return nil, domain.Errorf(domain.KindInvalid, "neither master key opens %s; nothing was changed; %s", what, way)
+			return nil, domain.Errorf(domain.KindInvalid, "neither master key opens %s; nothing was changed; %s", what, advice)
 		}
-		return after.aead.Seal(nil, nil, plain, bound), nil //nolint:gosec // this AEAD draws its nonce itself and takes none
+		return after.encrypt(plain, associated), nil
 	}
 	return store.Reseal(ctx,
 		func(k catalog.SigningKey) ([]byte, error) {
-			return reseal(bound(k), k.Material, "the signing keys", "name the right ones")
+			return reseal(k.Material, associatedData(k), "the signing keys", "name the right ones")
 		},
 		func(endpoint string, data []byte) ([]byte, error) {
-			return reseal([]byte(about(endpoint)), data, "the secret of webhook "+endpoint,
+			return reseal(data, associated(endpoint), "the secret of webhook "+endpoint,
 				"give it another one (callvault webhook rotate --grace 0, with the master key that the roles use) or delete it, then try again")
 		})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestReseal changes the master key under a replica that knows only the former one.
+// TestReseal changes the master key while a replica runs with the former one.
 func TestReseal(t *testing.T) {
 	const next = "another master key of 32 characters"
 	ctx := t.Context()
@@ -23,21 +23,21 @@ func TestReseal(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := serving.Seal(ctx, auth.PurposeLink, "", []byte("x"))
-	about := func(endpoint string) string { return (&url.URL{Path: endpoint}).String() }
+	associated := func(endpoint string) string { return (&url.URL{Path: endpoint}).String() }
 	for former, key := range map[string]string{"": next, master: "", master + "x": next} {
-		if _, err := auth.Reseal(ctx, c, former, key, about); domain.KindOf(err) != domain.KindInvalid {
+		if _, err := auth.Reseal(ctx, c, former, key, associated); domain.KindOf(err) != domain.KindInvalid {
 			t.Errorf("from %q to %q: %v", former, key, err)
 		}
 	}
 	for range 2 {
-		if n, err := auth.Reseal(ctx, c, master, next, about); err != nil || n != 3 {
+		if n, err := auth.Reseal(ctx, c, master, next, associated); err != nil || n != 3 {
 			t.Fatalf("%d are sealed, error %v", n, err)
 		}
 	}
 	if _, err := auth.OpenKeyring(ctx, c, master, time.Now); domain.KindOf(err) != domain.KindInvalid {
 		t.Errorf("the former master key still opens: %v", err)
 	}
-	// The replica that serves goes on with the keys that it has.
+	// The running replica goes on with the keys that it has read.
 	clock = clock.Add(time.Hour)
 	if payload, err := serving.Unseal(ctx, auth.PurposeLink, "", token); err != nil || string(payload) != "x" {
 		t.Errorf("%q, %v", payload, err)

@@ -4,36 +4,37 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Vault encrypts secrets that must be read again under the master key. Without one it stores
-// them as they are.
-type Vault struct{ box *box }
+// Vault encrypts secrets that callvault must read again. Without a master key it leaves them
+// unencrypted.
+type Vault struct{ master *masterKey }
 
-// NewVault makes a Vault. Its error is a fault in the program.
+// NewVault makes a Vault. It fails only by a fault in the program.
 func NewVault(master string) (*Vault, error) {
-	b, err := newBox(master)
-	return &Vault{b}, err
+	m, err := newMasterKey(master)
+	return &Vault{m}, err
 }
 
 // Encrypts says whether there is a master key.
-func (v *Vault) Encrypts() bool { return v.box != nil }
+func (v *Vault) Encrypts() bool { return v.master != nil }
 
-// Seal gives what to store of a secret. It opens for the same about alone.
-func (v *Vault) Seal(about string, plain []byte) (data []byte, encrypted bool) {
-	if v.box == nil {
+// Seal returns what to store of a secret. Open needs the same associated data.
+func (v *Vault) Seal(associated string, plain []byte) (data []byte, encrypted bool) {
+	if v.master == nil {
 		return plain, false
 	}
-	return v.box.aead.Seal(nil, nil, plain, []byte(about)), true //nolint:gosec // this AEAD draws its nonce itself and takes none
+	return v.master.encrypt(plain, associated), true
 }
 
-// Open gives a secret that Seal stored. Error: KindInvalid when the master key is missing or wrong.
-func (v *Vault) Open(about string, data []byte, encrypted bool) ([]byte, error) {
+// Open returns a secret that Seal stored. Error: KindInvalid when the master key is missing or
+// wrong.
+func (v *Vault) Open(associated string, data []byte, encrypted bool) ([]byte, error) {
 	if !encrypted {
 		return data, nil
 	}
-	if v.box == nil {
+	if v.master == nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the secret is encrypted; set CALLVAULT_MASTER_KEY to the key that it was stored with")
 	}
-	plain, err := v.box.aead.Open(nil, nil, data, []byte(about))
+	plain, err := v.master.decrypt(data, associated)
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "CALLVAULT_MASTER_KEY does not open the secret; set it to the key that it was stored with")
 	}

@@ -16,21 +16,21 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// outsideIssuer answers discovery and keys as an identity provider does.
-type outsideIssuer struct {
+// identityProvider answers discovery and keys.
+type identityProvider struct {
 	*httptest.Server
 	key  *rsa.PrivateKey
 	down atomic.Bool
-	keys atomic.Pointer[http.HandlerFunc] // answers for the keys instead; nil: nobody does
+	keys atomic.Pointer[http.HandlerFunc] // replaces the answer with the keys; nil: none
 }
 
-func newIssuer(t *testing.T) *outsideIssuer {
+func newIssuer(t *testing.T) *identityProvider {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &outsideIssuer{key: key}
+	o := &identityProvider{key: key}
 	answer := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		if o.down.Load() {
@@ -56,7 +56,7 @@ func newIssuer(t *testing.T) *outsideIssuer {
 	return o
 }
 
-func (o *outsideIssuer) claims(f *fixture, change func(map[string]any)) map[string]any {
+func (o *identityProvider) claims(f *fixture, change func(map[string]any)) map[string]any {
 	now := f.clock.now()
 	c := map[string]any{"iss": o.URL, "aud": []string{"callvault", "more"}, "sub": "client-7", "tid": "acme", "scope": auth.ScopeDataService,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
@@ -66,9 +66,9 @@ func (o *outsideIssuer) claims(f *fixture, change func(map[string]any)) map[stri
 	return c
 }
 
-func TestOutsideIssuer(t *testing.T) {
+func TestOIDCIssuer(t *testing.T) {
 	o := newIssuer(t)
-	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
 	edit := func(name string, value any) map[string]any {
 		return o.claims(f, func(c map[string]any) { c[name] = value })
 	}
@@ -103,9 +103,9 @@ func TestOutsideIssuer(t *testing.T) {
 	}
 }
 
-func TestOutsideIssuerIsDown(t *testing.T) {
+func TestOIDCIssuerIsDown(t *testing.T) {
 	o := newIssuer(t)
-	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
 	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
 	o.down.Store(true)
 	_, err := f.tokens.Verify(t.Context(), token)
@@ -119,7 +119,7 @@ func TestOutsideIssuerIsDown(t *testing.T) {
 	f.must(err)
 	unknown := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(f, nil))
 	_, err = f.tokens.Verify(t.Context(), unknown)
-	for domain.KindOf(err) == domain.KindUnauthorized { // by keys that come at this very moment
+	for domain.KindOf(err) == domain.KindUnauthorized { // a fetch of the keys that began before may still end
 		time.Sleep(10 * time.Millisecond)
 		_, err = f.tokens.Verify(t.Context(), unknown)
 	}
@@ -130,10 +130,10 @@ func TestOutsideIssuerIsDown(t *testing.T) {
 	f.must(err)
 }
 
-// TestOutsideIssuerWithoutKeys: an answer that is none to the question for the keys says nothing about a token.
-func TestOutsideIssuerWithoutKeys(t *testing.T) {
+// TestOIDCIssuerWithoutKeys: while the keys cannot be fetched, a token is not refused.
+func TestOIDCIssuerWithoutKeys(t *testing.T) {
 	o := newIssuer(t)
-	f := newFixture(t, auth.Outside{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
 	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
 	for what, answer := range map[string]http.HandlerFunc{
 		"a page for people": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<p>Back soon.</p>")) },
@@ -151,7 +151,7 @@ func TestOutsideIssuerWithoutKeys(t *testing.T) {
 	}
 	o.keys.Store(nil)
 	_, err := f.tokens.Verify(t.Context(), token)
-	for domain.KindOf(err) == domain.KindUnavailable { // by an answer that comes at this very moment
+	for domain.KindOf(err) == domain.KindUnavailable { // a fetch that began before may still fail
 		time.Sleep(10 * time.Millisecond)
 		_, err = f.tokens.Verify(t.Context(), token)
 	}

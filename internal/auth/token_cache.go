@@ -5,17 +5,17 @@ import (
 	"sync"
 )
 
-// verifiedTokens bounds the memory of a tokenCache: an entry has some 600 bytes.
-const verifiedTokens = 8192
+// maxCached bounds the memory of a tokenCache: an entry has some 600 bytes.
+const maxCached = 8192
 
-// verifiedToken is what the signature of one of callvault's own access tokens was found to vouch
-// for. Whether it still holds is asked for every request: its times, its key, its application.
+// verifiedToken holds the claims of one of callvault's own access tokens whose signature is valid.
+// Its times, its key and its application are checked for every request.
 type verifiedToken struct {
 	key    string // key id
 	claims accessClaims
 }
 
-// tokenCache spares the arithmetic of a signature for a token that comes again. Its keys are
+// tokenCache remembers verified tokens, because verifying a signature takes long. It is keyed by
 // SHA-256 sums, so that it holds no token. The zero value is ready.
 type tokenCache struct {
 	mu     sync.RWMutex
@@ -34,9 +34,9 @@ func (c *tokenCache) put(sum [sha256.Size]byte, v *verifiedToken) {
 	if c.tokens == nil {
 		c.tokens = make(map[[sha256.Size]byte]*verifiedToken)
 	}
-	if _, known := c.tokens[sum]; !known && len(c.tokens) >= verifiedTokens {
-		for victim := range c.tokens { // any will do
-			delete(c.tokens, victim)
+	if _, known := c.tokens[sum]; !known && len(c.tokens) >= maxCached {
+		for any := range c.tokens {
+			delete(c.tokens, any)
 			break
 		}
 	}

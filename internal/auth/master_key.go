@@ -19,7 +19,7 @@ import (
 // Purpose says what a key signs.
 type Purpose string
 
-// The purposes; each has one current key.
+// The purposes. Each has one current key.
 const (
 	PurposeAccess Purpose = "access" // access tokens: ES256
 	PurposeLink   Purpose = "link"   // link tokens: HMAC-SHA-256
@@ -32,11 +32,11 @@ const (
 	keyIDBytes     = 8
 )
 
-// box encrypts key material under the master key. A nil box stores it as it is.
-type box struct{ aead cipher.AEAD }
+// masterKey encrypts what the catalog stores. A nil masterKey leaves it unencrypted.
+type masterKey struct{ aead cipher.AEAD }
 
-// newBox makes a box of a master key; none of an empty one.
-func newBox(master string) (*box, error) {
+// newMasterKey derives the key from the configured text. It returns nil for an empty text.
+func newMasterKey(master string) (*masterKey, error) {
 	if master == "" {
 		return nil, nil
 	}
@@ -52,35 +52,40 @@ func newBox(master string) (*box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive the key encryption key: %w", err)
 	}
-	return &box{aead}, nil
+	return &masterKey{aead}, nil
 }
 
-// close encrypts material for the key of the given id and purpose: it opens for no other.
-func (b *box) close(k catalog.SigningKey) []byte {
-	return b.aead.Seal(nil, nil, k.Material, bound(k)) //nolint:gosec // this AEAD draws its nonce itself and takes none
+// encrypt encrypts plain. Only decrypt with the same associated data gives it back.
+func (m *masterKey) encrypt(plain []byte, associated string) []byte {
+	return m.aead.Seal(nil, nil, plain, []byte(associated)) //nolint:gosec // this AEAD makes its nonce itself
 }
 
-func bound(k catalog.SigningKey) []byte { return []byte(k.Purpose + "/" + k.ID) }
+func (m *masterKey) decrypt(data []byte, associated string) ([]byte, error) {
+	return m.aead.Open(nil, nil, data, []byte(associated))
+}
 
-// open gives a stored key's material. Error: KindInvalid when the master key is missing or wrong.
-func (b *box) open(k catalog.SigningKey) ([]byte, error) {
+// associatedData binds a stored key's material to its purpose and id.
+func associatedData(k catalog.SigningKey) string { return k.Purpose + "/" + k.ID }
+
+// material decrypts a stored key's material. Error: KindInvalid when the master key is missing or
+// wrong.
+func (m *masterKey) material(k catalog.SigningKey) ([]byte, error) {
 	switch {
 	case !k.Encrypted:
 		return k.Material, nil
-	case b == nil:
+	case m == nil:
 		return nil, domain.Errorf(domain.KindInvalid, "the signing keys in the catalog are encrypted; set CALLVAULT_MASTER_KEY to the key that they were made with")
 	}
-	material, err := b.aead.Open(nil, nil, k.Material, bound(k))
+	material, err := m.decrypt(k.Material, associatedData(k))
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "CALLVAULT_MASTER_KEY does not open the signing keys in the catalog; set it to the key that they were made with")
 	}
 	return material, nil
 }
 
-// newKey makes a fresh key for a purpose.
-func newKey(purpose Purpose, b *box) (catalog.SigningKey, error) {
+func newKey(purpose Purpose, m *masterKey) (catalog.SigningKey, error) {
 	var id [keyIDBytes]byte
-	_, _ = rand.Read(id[:]) // crypto/rand never fails: it ends the process instead
+	_, _ = rand.Read(id[:]) // never fails
 	k := catalog.SigningKey{ID: hex.EncodeToString(id[:]), Purpose: string(purpose), Algorithm: algorithmHMAC}
 	if purpose == PurposeAccess {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -95,13 +100,12 @@ func newKey(purpose Purpose, b *box) (catalog.SigningKey, error) {
 		k.Material = make([]byte, sha256.Size)
 		_, _ = rand.Read(k.Material)
 	}
-	if b != nil {
-		k.Material, k.Encrypted = b.close(k), true
+	if m != nil {
+		k.Material, k.Encrypted = m.encrypt(k.Material, associatedData(k)), true
 	}
 	return k, nil
 }
 
-// parsePrivate reads an ES256 key's material.
 func parsePrivate(material []byte) (*ecdsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(material)
 	if err != nil {

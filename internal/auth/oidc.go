@@ -17,26 +17,26 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Outside names an issuer whose access tokens are accepted beside callvault's own.
-type Outside struct {
-	Issuer      string       // exactly as its tokens and its discovery document say
-	Audience    string       // that a token must name
-	TenantClaim string       // claim that holds the tenant's id
-	Client      *http.Client // for discovery and keys; one with a timeout of 10 s when nil
+// OIDC names an external issuer whose access tokens are accepted beside callvault's own.
+type OIDC struct {
+	Issuer      string       // exactly as in its tokens and its discovery document
+	Audience    string       // a token must name it
+	TenantClaim string       // the claim with the tenant's id
+	Client      *http.Client // for discovery and keys; nil: one with a timeout of 10 s
 }
 
-// retryDiscovery is how long a failed discovery is not repeated.
+// retryDiscovery is the wait after a failed discovery.
 const retryDiscovery = 5 * time.Second
 
-// asymmetric lists the algorithms that are accepted; "none" and HMAC are never.
+// asymmetric lists the accepted algorithms. "none" and HMAC are never accepted.
 func asymmetric() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512,
 		jose.PS256, jose.PS384, jose.PS512, jose.EdDSA}
 }
 
-// outside is the outside issuer with its keys, discovered when the first token comes.
-type outside struct {
-	cfg    Outside
+// oidcIssuer holds the external issuer's keys. They are discovered when the first token comes.
+type oidcIssuer struct {
+	cfg    OIDC
 	client *http.Client
 	now    func() time.Time
 
@@ -45,16 +45,16 @@ type outside struct {
 	tried time.Time
 }
 
-func newOutside(cfg Outside, now func() time.Time) *outside {
-	o := &outside{cfg: cfg, client: cfg.Client, now: now}
+func newOIDC(cfg OIDC, now func() time.Time) *oidcIssuer {
+	o := &oidcIssuer{cfg: cfg, client: cfg.Client, now: now}
 	if o.client == nil {
 		o.client = &http.Client{Timeout: 10 * time.Second}
 	}
 	return o
 }
 
-// keySet gives the issuer's keys. Error: KindUnavailable.
-func (o *outside) keySet() (*oidc.RemoteKeySet, error) {
+// keySet returns the issuer's keys. Error: KindUnavailable.
+func (o *oidcIssuer) keySet() (*oidc.RemoteKeySet, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.keys != nil {
@@ -63,7 +63,7 @@ func (o *outside) keySet() (*oidc.RemoteKeySet, error) {
 	if o.now().Sub(o.tried) < retryDiscovery {
 		return nil, domain.Errorf(domain.KindUnavailable, "the outside issuer does not answer")
 	}
-	// The key set keeps this context for later requests, so it is nobody's request's own.
+	// The key set keeps this context for later requests, so it must not be one request's.
 	ctx := oidc.ClientContext(context.Background(), o.client)
 	provider, err := oidc.NewProvider(ctx, o.cfg.Issuer)
 	if err != nil {
@@ -81,45 +81,45 @@ func (o *outside) keySet() (*oidc.RemoteKeySet, error) {
 	return o.keys, nil
 }
 
-// verifyOutside verifies a token whose issuer claims to be the outside one.
-func (t *Tokens) verifyOutside(ctx context.Context, token string) (Vouched, error) {
-	keys, err := t.outside.keySet()
+// verifyOIDC verifies a token that names the external issuer.
+func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, error) {
+	keys, err := t.oidc.keySet()
 	if err != nil {
-		return Vouched{}, err
+		return SignedClaims{}, err
 	}
 	payload, err := keys.VerifySignature(ctx, token)
 	switch {
-	case errors.Unwrap(err) != nil: // the keys' own failure; what is wrong with the token has no error inside
-		return Vouched{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
+	case errors.Unwrap(err) != nil: // fetching the keys failed; errors about the token wrap none
+		return SignedClaims{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
 	case err != nil:
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
 	var claims jwt.Claims
 	if err := json.Unmarshal(payload, &claims); err != nil {
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
-	if err := t.checkTimes(claims, t.outside.cfg.Issuer, t.outside.cfg.Audience); err != nil {
-		return Vouched{}, refused(err)
+	if err := t.checkTimes(claims, t.oidc.cfg.Issuer, t.oidc.cfg.Audience); err != nil {
+		return SignedClaims{}, refused(err)
 	}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &all); err != nil {
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	}
 	var id string
-	if err := json.Unmarshal(all[t.outside.cfg.TenantClaim], &id); err != nil || id == "" {
-		return Vouched{}, refused(fmt.Errorf("the claim %s names no tenant", t.outside.cfg.TenantClaim))
+	if err := json.Unmarshal(all[t.oidc.cfg.TenantClaim], &id); err != nil || id == "" {
+		return SignedClaims{}, refused(fmt.Errorf("the claim %s names no tenant", t.oidc.cfg.TenantClaim))
 	}
 	tenant, err := t.apps.Tenant(ctx, id)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
-		return Vouched{}, refused(err)
+		return SignedClaims{}, refused(err)
 	case err != nil:
-		return Vouched{}, err
+		return SignedClaims{}, err
 	}
-	return Vouched{Tenant: tenant.ID, Actor: "oidc:" + claims.Subject, scopes: scopesOf(all)}, nil
+	return SignedClaims{Tenant: tenant.ID, Actor: "oidc:" + claims.Subject, scopes: scopesOf(all)}, nil
 }
 
-// scopesOf reads scope and scp, each a string with spaces or a list.
+// scopesOf reads the claims scope and scp, each a string with spaces or a list.
 func scopesOf(claims map[string]json.RawMessage) []string {
 	var scopes []string
 	for _, name := range []string{"scope", "scp"} {
