@@ -1,0 +1,181 @@
+package db
+
+import (
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/testenv"
+)
+
+func TestMigrate(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, url, 4)
+			if err := d.CheckSchema(t.Context()); domain.KindOf(err) != domain.KindUnavailable {
+				t.Fatalf("an empty database passed: %v", err)
+			}
+			if _, err := d.ExecContext(t.Context(), `DELETE FROM things`); domain.KindOf(err) != domain.KindUnavailable {
+				t.Fatalf("an empty database gave %v", err)
+			}
+			for _, want := range []int{4, 0} {
+				if n, err := d.Migrate(t.Context()); err != nil || n != want {
+					t.Fatalf("%d steps, error %v", n, err)
+				}
+			}
+			if err := d.CheckSchema(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			list, err := d.Migrations(t.Context())
+			if err != nil || len(list) != 4 {
+				t.Fatalf("%v, error %v", list, err)
+			}
+			for _, m := range list {
+				if !m.Applied || m.At.IsZero() {
+					t.Errorf("%+v is not applied", m)
+				}
+			}
+		})
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, url, 4)
+			if _, err := d.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := testenv.Raw(t, url).ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.CheckSchema(t.Context()); err != nil {
+				t.Errorf("a newer program's schema that only adds does not pass: %v", err)
+			}
+			if n, err := d.Migrate(t.Context()); err != nil || n != 0 {
+				t.Errorf("a newer program's schema was migrated by %d steps, error %v", n, err)
+			}
+			if _, err := testenv.Raw(t, url).ExecContext(t.Context(), `UPDATE schema_support SET oldest = 99999`); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.CheckSchema(t.Context()); domain.KindOf(err) != domain.KindUnavailable {
+				t.Errorf("a schema that ended this program passed: %v", err)
+			}
+		})
+	}
+}
+
+// migrateVariable holds the database that a child of TestMigrateTogether migrates.
+const migrateVariable = "CALLVAULT_TEST_MIGRATE"
+
+// TestMigrateTogether migrates one database from several connections and processes at once.
+func TestMigrateTogether(t *testing.T) {
+	if url := os.Getenv(migrateVariable); url != "" {
+		migrateOnce(t, url)
+		return
+	}
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			var taken atomic.Int64
+			var group sync.WaitGroup
+			for range 4 {
+				group.Go(func() { taken.Add(int64(migrateOnce(t, url))) })
+			}
+			for range 2 {
+				group.Go(func() {
+					child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMigrateTogether$")
+					child.Env = append(os.Environ(), migrateVariable+"="+url)
+					if out, err := child.CombinedOutput(); err != nil {
+						t.Errorf("%v\n%s", err, out)
+					}
+				})
+			}
+			group.Wait()
+			d := open(t, url, 4)
+			if err := d.CheckSchema(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			list, err := d.Migrations(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := taken.Load(); got > int64(len(list)) {
+				t.Errorf("%d steps were taken, there are %d", got, len(list))
+			}
+		})
+	}
+}
+
+func migrateOnce(t *testing.T, url string) int {
+	t.Helper()
+	d, err := Open(t.Context(), url, steps(4))
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	n, err := d.Migrate(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// TestMigrateWaitsAside migrates while somebody reads a table that a step changes. The step does
+// not get its lock, and those who come after it do not wait for that.
+func TestMigrateWaitsAside(t *testing.T) {
+	url := testenv.Postgres(t)
+	if _, err := open(t, url, 2).Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, url, 4)
+	reader, err := d.write.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.ExecContext(t.Context(), "SELECT count(*) FROM things"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Migrate(t.Context())
+		done <- err
+	}()
+	ctx := t.Context()
+	waiting := func() (n int) {
+		if err := d.QueryRowContext(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for waiting() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	// Behind the step that waits: it gets through as soon as that gives up.
+	if _, err := d.ExecContext(ctx, "SELECT count(*) FROM things"); err != nil {
+		t.Fatalf("others wait for the step: %v", err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("migrated under a lock, error %v", err)
+	default:
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CheckSchema(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := waiting(); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+}

@@ -1,0 +1,71 @@
+package db
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Micros is a time as columns have it: UTC microseconds.
+func Micros(t time.Time) int64 { return t.UnixMicro() }
+
+// FromMicros is the time of a column.
+func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// TimeOf turns a nullable column into a time; NULL is the zero time.
+func TimeOf(us sql.NullInt64) time.Time {
+	if !us.Valid {
+		return time.Time{}
+	}
+	return FromMicros(us.Int64)
+}
+
+// Nullable turns a pointer to a time into a column's value.
+func Nullable(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return Micros(*t)
+}
+
+// OrNull turns "" into NULL.
+func OrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// Texts makes parameters of strings.
+func Texts(list []string) []any {
+	out := make([]any, 0, len(list))
+	for _, s := range list {
+		out = append(out, s)
+	}
+	return out
+}
+
+// Parameters gives n parameters from $first on, with commas between.
+func Parameters(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String()
+}
+
+// Rows gives parameters for many rows: ($1, $2), ($3, $4) for two rows of two columns.
+func Rows(rows, columns int) string {
+	var b strings.Builder
+	for r := range rows {
+		if r > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("(" + Parameters(r*columns+1, columns) + ")")
+	}
+	return b.String()
+}
