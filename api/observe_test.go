@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// TestAnswersAreObserved by their routes, never by their paths.
+// Observe gets the route of an answer, never its path.
 func TestAnswersAreObserved(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/t/{id}", func(w http.ResponseWriter, r *http.Request) {

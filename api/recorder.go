@@ -7,12 +7,12 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 )
 
-// identify gives every request an id, the caller's own if it sent a sane one, and says it in the
-// answer.
-func identify(next http.Handler) http.Handler {
+// requestID gives every request an id, and the answer a header with it. The id is the caller's own
+// when that is valid.
+func requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
-		if !web.SaneRequestID(id) {
+		if !web.ValidRequestID(id) {
 			id = rand.Text()
 		}
 		w.Header().Set("X-Request-Id", id)
@@ -20,7 +20,7 @@ func identify(next http.Handler) http.Handler {
 	})
 }
 
-// recorder remembers an answer's status and size.
+// recorder records an answer's status and size, for the log and for metrics.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -46,7 +46,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Flush is for streams that ask for it the old way.
+// Flush is for handlers that look for http.Flusher.
 func (r *recorder) Flush() {
 	if f, ok := r.ResponseWriter.(http.Flusher); ok {
 		f.Flush()

@@ -15,21 +15,17 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// Family is a group of endpoints with one error shape; the packages below api give theirs.
+// Family is a group of endpoints with one error shape. Each package below api makes one.
 type Family = web.Family
 
-// Bodies bounds the bodies that pass through this process at once. Families share one.
-type Bodies = web.Bodies
+// NewDownloadLimiter makes the limiter that the families share, with its default limits.
+func NewDownloadLimiter() *web.DownloadLimiter {
+	return web.NewDownloadLimiter(web.DownloadLimits{})
+}
 
-// BodyLimits are what Bodies hold to.
-type BodyLimits = web.BodyLimits
-
-// NewBodies makes Bodies; zero limits take their defaults.
-func NewBodies(l BodyLimits) *Bodies { return web.NewBodies(l) }
-
-// Config is what the router itself needs to know.
+// Config is the router's own settings.
 type Config struct {
-	CORSOrigins []string // origins whose pages may call; none when empty
+	CORSOrigins []string // origins whose pages may call
 }
 
 // Deps are the parts that the router works with.
@@ -41,28 +37,28 @@ type Deps struct {
 	// Pages are answered by GET under their path, such as health.
 	Pages map[string]http.HandlerFunc
 
-	// Observe is told of every answer, for metrics; optional. It must not wait.
+	// Observe is called with every answer, for metrics; optional. It must not block.
 	Observe func(Answer)
 
-	// Tracer makes the spans of requests; none when nil.
+	// Tracer makes the spans of requests. There are none when it is nil.
 	Tracer trace.TracerProvider
 }
 
 // Answer is how a request was answered.
 type Answer struct {
 	Family string
-	Route  string // pattern of the path, "" where none fits
-	Method string // as it came: strangers may have invented it
+	Route  string // pattern of the path, "" when no pattern matches
+	Method string // as it came: it may be any text
 	Status int    // 0 when the connection broke before the answer began
 	Bytes  int64
 	Took   time.Duration
 }
 
-// New makes the handler of everything that clients call.
+// New makes the handler of all families.
 func New(cfg Config, deps Deps) http.Handler {
-	d := &dispatcher{deps: deps, families: append(described(deps.Families), own(deps))}
+	d := &dispatcher{deps: deps, families: append(withDocs(deps.Families), routerFamily(deps))}
 	var h http.Handler = http.HandlerFunc(d.serve)
-	if len(cfg.CORSOrigins) > 0 { // with none the middleware would allow all
+	if len(cfg.CORSOrigins) > 0 { // without origins the middleware would allow every origin
 		h = cors.Handler(cors.Options{
 			AllowedOrigins: cfg.CORSOrigins,
 			AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
@@ -73,10 +69,10 @@ func New(cfg Config, deps Deps) http.Handler {
 			MaxAge: int((10 * time.Minute).Seconds()),
 		})(h)
 	}
-	return identify(patience(h))
+	return requestID(bodyDeadlines(h))
 }
 
-// dispatcher finds the family of a request and guards it.
+// dispatcher finds the family of a request, and logs, traces and recovers for it.
 type dispatcher struct {
 	deps     Deps
 	families []Family
@@ -85,26 +81,26 @@ type dispatcher struct {
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	start := d.deps.Now()
 	family := d.family(r)
-	r, span := d.begin(family, r)
+	r, span := d.startSpan(family, r)
 	out := &recorder{ResponseWriter: w}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	defer end(span, family, r, out)
-	defer d.done(family, out, r, start)
+	defer endSpan(span, family, r, out)
+	defer d.logAnswer(family, out, r, start)
 	defer d.recover(family, out, r)
-	if r.Method == http.MethodHead { // RFC 9110, 14.2: a range is GET's alone
+	if r.Method == http.MethodHead { // RFC 9110, section 14.2: Range is defined for GET only
 		r.Header.Del("Range")
 	}
 	if family.Streams != nil && family.Streams(r) {
-		stream(r)
+		streamBody(r)
 	} else {
 		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	}
 	family.Handler.ServeHTTP(out, r)
 }
 
-// family gives the owner of the request's path; the last one owns everything.
+// family gives the family that owns the request's path. The last one owns everything.
 func (d *dispatcher) family(r *http.Request) Family {
 	path := r.URL.EscapedPath()
 	last := len(d.families) - 1
@@ -116,26 +112,26 @@ func (d *dispatcher) family(r *http.Request) Family {
 	return d.families[last]
 }
 
-// recover answers for a handler that panicked. Where the answer has begun the connection is
-// broken, so that nobody takes it for a whole one.
+// recover answers 500 for a handler that panicked. When the answer has begun, it breaks the
+// connection instead, so that nobody takes the answer for a whole one.
 func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the only way that net/http has to break a connection
 	}
 	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), telemetry.In(r.Context()), zap.Stack("stack"))
 	if out.status != 0 {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to break a connection
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the only way that net/http has to break a connection
 	}
 	family.Fail(out, r, http.StatusInternalServerError)
 }
 
-// done logs the answer: by its route, since a path may hold what its caller's customers are called or
-// their numbers, and the query a link's token.
-func (d *dispatcher) done(family Family, out *recorder, r *http.Request, start time.Time) {
+// logAnswer logs and observes the answer. It names the route, not the path: a path may hold names or
+// phone numbers of callers, and a query the token of a link.
+func (d *dispatcher) logAnswer(family Family, out *recorder, r *http.Request, start time.Time) {
 	took, route := d.deps.Now().Sub(start), telemetry.Route(r.Context())
 	if d.deps.Observe != nil {
 		d.deps.Observe(Answer{Family: family.Name, Route: route, Method: r.Method, Status: out.status, Bytes: out.bytes, Took: took})
@@ -149,8 +145,8 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 	web.JSON(w, r, status, map[string]string{"error": http.StatusText(status)})
 }
 
-// described gives families and, where one of them has an OpenAPI document, the page of all.
-func described(families []Family) []Family {
+// withDocs adds the family of /docs when any of the families has an OpenAPI document.
+func withDocs(families []Family) []Family {
 	all := slices.Clone(families)
 	if slices.ContainsFunc(families, func(f Family) bool { return len(f.Spec) > 0 }) {
 		all = append(all, docs.New(families, fail))
@@ -158,11 +154,12 @@ func described(families []Family) []Family {
 	return all
 }
 
-// ownName stands for no family in logs and metrics.
-const ownName = "none"
+// routerName is the router's own family in logs and metrics.
+const routerName = "none"
 
-// own is what the router answers itself: its pages, the OpenAPI documents, and 404 for the rest.
-func own(deps Deps) Family {
+// routerFamily answers what no other family owns: pages such as health, the OpenAPI documents, and
+// 404 for the rest.
+func routerFamily(deps Deps) Family {
 	pages := map[string]http.Handler{}
 	for path, page := range deps.Pages {
 		pages[path] = web.Methods{Fail: fail, Get: page}
@@ -175,13 +172,13 @@ func own(deps Deps) Family {
 		names = append(names, "/openapi/"+f.Name+".yaml")
 		pages["/openapi/"+f.Name+".yaml"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/yaml")
-			_, _ = w.Write(f.Spec) // a caller that is gone needs no answer
+			_, _ = w.Write(f.Spec) // an error means that the caller is gone
 		}}
 	}
 	pages["/openapi"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
 	}}
-	return Family{Name: ownName, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return Family{Name: routerName, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := pages[r.URL.Path]; page != nil {
 			telemetry.SetRoute(r.Context(), r.URL.Path)
 			page.ServeHTTP(w, r)

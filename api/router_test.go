@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/api"
 )
 
-// family answers under /f in a shape of its own.
+// family answers under /f, with errors of its own.
 func family() api.Family {
 	fail := func(w http.ResponseWriter, _ *http.Request, status int) {
 		w.WriteHeader(status)
@@ -42,7 +42,7 @@ func family() api.Family {
 		Streams: func(r *http.Request) bool { return r.Header.Get("X-Stream") != "" }, Spec: []byte("openapi: 3.1.0\n")}
 }
 
-// first reads past the end where there is nothing, as a handler's code might by mistake.
+// first panics on an empty list, as a handler might by mistake.
 func first(list []byte) byte { return list[0] }
 
 func newAPI(t *testing.T, cfg api.Config) (http.Handler, *observer.ObservedLogs) {
@@ -99,7 +99,7 @@ func TestBrokenAnswerIsNotWhole(t *testing.T) {
 	resp, err := server.Client().Do(r)
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
-		_ = resp.Body.Close() // it was only read from
+		_ = resp.Body.Close()
 	}
 	if err == nil {
 		t.Fatal("an answer that broke off looks whole")
@@ -169,7 +169,7 @@ func TestPages(t *testing.T) {
 	if w := ask(h, "DELETE", "/healthz", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("delete: %d %v", w.Code, w.Header())
 	}
-	for _, path := range []string{"//healthz", "/g/../healthz", "/healthz/"} { // no redirects to tidier paths
+	for _, path := range []string{"//healthz", "/g/../healthz", "/healthz/"} { // they are not redirected to the clean path
 		if w := ask(h, "GET", path, ""); w.Code != 404 {
 			t.Errorf("%s: %d", path, w.Code)
 		}

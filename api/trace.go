@@ -11,12 +11,12 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// begin starts the span of a request. What the router answers by itself, such as health, has none.
-// A caller's trace is linked to, not joined: strangers decide neither what is sampled here nor
-// what a trace is called.
-func (d *dispatcher) begin(family Family, r *http.Request) (*http.Request, trace.Span) {
+// startSpan starts the span of a request. Requests that the router answers itself, such as health,
+// have none. The span begins a new trace with a link to the caller's: a stranger must not decide what
+// is sampled here, nor the id of a trace.
+func (d *dispatcher) startSpan(family Family, r *http.Request) (*http.Request, trace.Span) {
 	ctx := r.Context()
-	if d.deps.Tracer == nil || family.Name == ownName {
+	if d.deps.Tracer == nil || family.Name == routerName {
 		return r, trace.SpanFromContext(ctx)
 	}
 	options := []trace.SpanStartOption{
@@ -35,9 +35,9 @@ func (d *dispatcher) begin(family Family, r *http.Request) (*http.Request, trace
 	return r.WithContext(ctx), span
 }
 
-// end names the span by the route, which is known by now. Neither the path nor its query stands
-// in it: they hold ids, and links' tokens.
-func end(span trace.Span, family Family, r *http.Request, out *recorder) {
+// endSpan names the span by the route, which is known after the request. Path and query are not in
+// the span: they hold ids, and tokens of links.
+func endSpan(span trace.Span, family Family, r *http.Request, out *recorder) {
 	defer span.End()
 	if !span.IsRecording() {
 		return
@@ -56,7 +56,7 @@ func end(span trace.Span, family Family, r *http.Request, out *recorder) {
 	}
 }
 
-// method is the request's if it is one that a stranger did not invent.
+// method is the request's method, or "_OTHER" for one that HTTP does not define.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

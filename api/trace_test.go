@@ -19,7 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// newTraced is newAPI with a family that knows tenants, and spans that are kept.
+// newTraced is newAPI with a family that sets the tenant, and with recorded spans.
 func newTraced(t *testing.T) (http.Handler, *observer.ObservedLogs, *tracetest.SpanRecorder) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -74,7 +74,7 @@ func TestRequestsAreTracedByRoute(t *testing.T) {
 	}
 }
 
-// Health is asked every few seconds, and strangers ask for anything.
+// Health checks come every few seconds, and strangers call any path: such spans would be noise.
 func TestTheRoutersOwnAnswersHaveNoSpan(t *testing.T) {
 	h, logs, spans := newTraced(t)
 	ask(h, "GET", "/healthz", "")

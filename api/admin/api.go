@@ -23,7 +23,7 @@ func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
 	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.calls, next) }, onlyText(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
-	mux.MethodNotAllowed(web.Unheard(mux, failJSON))
+	mux.MethodNotAllowed(web.UnknownMethods(mux, failJSON))
 	at := func(path string, m web.Methods) {
 		m.Fail = failJSON
 		mux.Handle(apiRoot+path, m)

@@ -95,7 +95,7 @@ func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err
 }
 
 func wholeOr(q web.Query, name string, fallback, most int) (int, error) {
-	n, given, err := q.Whole(name, 1, int64(most))
+	n, given, err := q.Int(name, 1, int64(most))
 	if !given {
 		return fallback, err
 	}

@@ -22,7 +22,7 @@ func (h *handler) console() (http.Handler, error) {
 	mux := chi.NewRouter()
 	mux.Use(protection.Handler, onlyText(h.fail))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusNotFound) })
-	mux.MethodNotAllowed(web.Unheard(mux, h.fail))
+	mux.MethodNotAllowed(web.UnknownMethods(mux, h.fail))
 	open := func(path string, get, post http.HandlerFunc) {
 		mux.Handle(path, web.Methods{Get: get, Post: post, Fail: h.fail})
 	}

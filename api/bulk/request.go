@@ -69,7 +69,7 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConv
 // readPage reads which page is asked for, and how long.
 func (h *handler) readPage(ctx context.Context, query web.Query, q *request) error {
 	q.perPage = maxPerPage
-	n, given, err := query.Whole("per_page", 1, maxPerPage)
+	n, given, err := query.Int("per_page", 1, maxPerPage)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (h *handler) readPage(ctx context.Context, query web.Query, q *request) err
 }
 
 func required(query web.Query, name string) (int64, error) {
-	n, given, err := query.Whole(name, 0, maxTime)
+	n, given, err := query.Int(name, 0, maxTime)
 	if err == nil && !given {
 		err = missing(name, false)
 	}

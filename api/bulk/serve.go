@@ -127,9 +127,9 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 		h.wrong(w, r, err)
 		return
 	}
-	if err := s.send(r.Context(), web.NewLines(w), page); err != nil {
+	if err := s.send(r.Context(), web.NewStream(w), page); err != nil {
 		h.deps.Log.Warn("a stream broke off", zap.String("endpoint", e.name), telemetry.In(r.Context()), zap.Error(err))
-		web.Break()
+		web.Abort()
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *streamer[T]) read(ctx context.Context, after *catalog.Position) (catalo
 	return s.e.page(ctx, s.window, after, catalog.ExportLimit{Rows: s.rows, Bytes: 2 * streamBytes})
 }
 
-func (s *streamer[T]) send(ctx context.Context, lines *web.Lines, page catalog.ExportPage[T]) error {
+func (s *streamer[T]) send(ctx context.Context, lines *web.Stream, page catalog.ExportPage[T]) error {
 	for {
 		sent := 0
 		for i, row := range page.Rows {

@@ -24,7 +24,7 @@ func (h *handler) audio(ctx context.Context, c *call) {
 		h.broken(c, "find the recording", err)
 		return
 	}
-	info, there, err := web.Recording(ctx, h.deps.Store, key)
+	info, there, err := web.StatRecording(ctx, h.deps.Store, key)
 	switch {
 	case err != nil:
 		h.broken(c, "look the recording up", err)
@@ -41,7 +41,7 @@ func (c *call) noAudio() {
 
 // play sends the recording, or the part of it that was asked for.
 func (h *handler) play(c *call, key string, info objstore.Info) {
-	content := web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: c.tenant, Link: key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+	content := web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: c.tenant, Object: key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err

@@ -45,11 +45,11 @@ type Store interface {
 
 // Deps are the parts that the family works with.
 type Deps struct {
-	Catalog Catalog
-	Store   Store // of the recordings' bucket
-	Cursors web.Sealer
-	Bodies  *web.Bodies
-	Log     *zap.Logger
+	Catalog   Catalog
+	Store     Store // of the recordings' bucket
+	Cursors   web.Sealer
+	Downloads *web.DownloadLimiter
+	Log       *zap.Logger
 }
 
 type handler struct {
@@ -121,7 +121,7 @@ func (h *handler) enter(ctx context.Context, c *call) bool {
 		fail(c.w, c.r, http.StatusRequestEntityTooLarge)
 		return false
 	}
-	if len(c.id) > domain.MaxIDBytes || !web.Storable(c.id) {
+	if len(c.id) > domain.MaxIDBytes || !web.ValidText(c.id) {
 		c.invalid("path", "conversation_id", "conversation_id must be text of at most 512 bytes", typeText)
 		return false
 	}

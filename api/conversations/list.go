@@ -73,7 +73,7 @@ func (p *parser) oneOf(name string, words ...string) string {
 }
 
 func (p *parser) whole(name string, least, most int64) (int64, bool) {
-	n, given, err := p.values.Whole(name, least, most)
+	n, given, err := p.values.Int(name, least, most)
 	p.fault(name, typeWhole, err)
 	return n, given
 }

@@ -53,7 +53,7 @@ func (h *handler) show(ctx context.Context, c *call) {
 		return
 	}
 	// One recording holds the whole call: the user's voice and the agent's.
-	_, recorded, err := web.Recording(ctx, h.deps.Store, s.RecordingKey)
+	_, recorded, err := web.StatRecording(ctx, h.deps.Store, s.RecordingKey)
 	if err != nil {
 		h.broken(c, "look the recording up", err)
 		return
@@ -78,13 +78,13 @@ func (h *handler) show(ctx context.Context, c *call) {
 	}
 	if err := write(c, head, turns(c.r.Context(), s), out); err != nil {
 		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
-		web.Break()
+		web.Abort()
 	}
 }
 
 // write sends a conversation turn by turn: a transcript can be as large as the line that brought it.
 func write(c *call, head item, said iter.Seq2[turn, error], tail afterTranscript) error {
-	out := web.NewLines(c.w)
+	out := web.NewStream(c.w)
 	add := func(separator string, v any, from, less int) error {
 		_, err := out.Append(func(to []byte) ([]byte, error) {
 			var b bytes.Buffer

@@ -56,7 +56,7 @@ type Deps struct {
 	Catalog    Catalog
 	Recordings Recordings // nil while no storage is configured: exports have no recording then
 	Sealer     web.Sealer // of links
-	Bodies     *web.Bodies
+	Downloads  *web.DownloadLimiter
 	Log        *zap.Logger
 	Now        func() time.Time
 }

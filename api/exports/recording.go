@@ -44,7 +44,7 @@ func (h *handler) recording(ctx context.Context, tenant string, c domain.Convers
 	if h.deps.Recordings == nil {
 		return nil, nil //nolint:nilnil // no recording is an answer, not an error
 	}
-	if _, there, err := web.Recording(ctx, h.deps.Recordings, c.RecordingKey); !there {
+	if _, there, err := web.StatRecording(ctx, h.deps.Recordings, c.RecordingKey); !there {
 		return nil, err
 	}
 	until := at.Add(linkLife)
@@ -77,7 +77,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 		return
 	}
-	info, there, err := web.Recording(ctx, h.deps.Recordings, l.Key)
+	info, there, err := web.StatRecording(ctx, h.deps.Recordings, l.Key)
 	switch {
 	case err != nil:
 		h.absent(w, r, "look the recording up", err)
@@ -126,7 +126,7 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 // give sends the recording's bytes, those asked for, or says where in the store they are.
 func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
 	telemetry.SetTenant(ctx, l.Tenant)
-	content := web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: l.Tenant, Link: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+	content := web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: l.Tenant, Object: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err

@@ -176,7 +176,7 @@ func (v values) id(name string) (string, error) {
 		return "", invalid("%s must not be empty", name)
 	case len(text) > domain.MaxIDBytes:
 		return "", invalid("%s is longer than %d bytes", name, domain.MaxIDBytes)
-	case !web.Storable(text):
+	case !web.ValidText(text):
 		return "", invalid("%s is not valid text", name)
 	}
 	return text, nil

@@ -116,7 +116,7 @@ func readForm(r *http.Request) (url.Values, error) {
 		if len(values) > 1 {
 			return nil, invalidRequest("A parameter is given more than once.")
 		}
-		if !web.Storable(values[0]) {
+		if !web.ValidText(values[0]) {
 			return nil, invalidRequest("A parameter is not valid text.")
 		}
 	}
@@ -170,7 +170,7 @@ func basic(r *http.Request) (id, secret string, ok bool) {
 	}
 	id, idErr := url.QueryUnescape(id)
 	secret, secretErr := url.QueryUnescape(secret)
-	if idErr != nil || secretErr != nil || !web.Storable(id) {
+	if idErr != nil || secretErr != nil || !web.ValidText(id) {
 		return "", "", false
 	}
 	return id, secret, true

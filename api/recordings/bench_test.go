@@ -31,20 +31,20 @@ const (
 // yesterday.
 type bench struct {
 	*testing.T
-	url     string
-	cat     *catalog.Catalog
-	keys    *auth.Keyring
-	tokens  *auth.Tokens
-	store   *apitest.Archives
-	bodies  *web.Bodies
-	objects recordings.Store // store, unless a test puts another in its place
-	cfg     recordings.Config
-	spec    *apitest.Spec
-	app     catalog.Application
-	token   string
-	day     domain.Day
-	handler http.Handler
-	shifted time.Duration
+	url       string
+	cat       *catalog.Catalog
+	keys      *auth.Keyring
+	tokens    *auth.Tokens
+	store     *apitest.Archives
+	downloads *web.DownloadLimiter
+	objects   recordings.Store // store, unless a test puts another in its place
+	cfg       recordings.Config
+	spec      *apitest.Spec
+	app       catalog.Application
+	token     string
+	day       domain.Day
+	handler   http.Handler
+	shifted   time.Duration
 }
 
 func newBench(t *testing.T, url string) *bench {
@@ -77,7 +77,7 @@ func (b *bench) replica(c *catalog.Catalog) http.Handler {
 	if b.tokens == nil {
 		b.keys, b.tokens = keys, tokens
 	}
-	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.objects, Bodies: b.bodies, Log: zap.NewNop()})
+	family := recordings.New(b.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: b.objects, Downloads: b.downloads, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

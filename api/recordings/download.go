@@ -122,7 +122,7 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 
 // content is the archive's bytes, pinned to what was just looked at.
 func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info, link auth.Link) web.Content {
-	return web.Content{Size: info.Size, ETag: info.ETag, Bodies: h.deps.Bodies, Tenant: link.Tenant, Link: string(link.Day) + link.HH(), Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+	return web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Store.Get(ctx, archive.ObjectKey, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 		if err != nil {
 			return nil, err
@@ -137,7 +137,7 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	// Who continues with several ranges gets the bytes here: a store might make the whole of them.
 	redirect := h.cfg.Redirect && plan.Redirectable(r) && (plan.Starts || plan.Rest != "")
 	var target string
-	var body *web.Ready
+	var body *web.Prepared
 	var err error
 	if redirect {
 		target, err = h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType,

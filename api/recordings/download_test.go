@@ -239,11 +239,11 @@ func TestRedirect(t *testing.T) {
 // TestTooManyAtOnce wants a download that finds no room to come again, uncounted.
 func TestTooManyAtOnce(t *testing.T) {
 	b := newBench(t, apitest.SQLite(t))
-	b.bodies = web.NewBodies(web.BodyLimits{Link: 1, Tenant: 1})
+	b.downloads = web.NewDownloadLimiter(web.DownloadLimits{Object: 1, Tenant: 1})
 	b.handler = b.replica(b.cat)
 	b.build(14, zipText)
 	link := b.link(14)
-	other := web.Content{Size: 1, Bodies: b.bodies, Tenant: "acme", Link: "other", Open: func(context.Context, int64, int64) (io.ReadCloser, error) {
+	other := web.Content{Size: 1, Limiter: b.downloads, Tenant: "acme", Object: "other", Open: func(context.Context, int64, int64) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("x")), nil
 	}}
 	held, err := other.Prepare(t.Context(), web.Plan{})

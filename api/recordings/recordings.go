@@ -64,12 +64,12 @@ type Store interface {
 
 // Deps are the parts that the family works with.
 type Deps struct {
-	Catalog Catalog
-	Tokens  Tokens
-	Links   Links
-	Store   Store // of the archives' bucket
-	Bodies  *web.Bodies
-	Log     *zap.Logger
+	Catalog   Catalog
+	Tokens    Tokens
+	Links     Links
+	Store     Store // of the archives' bucket
+	Downloads *web.DownloadLimiter
+	Log       *zap.Logger
 }
 
 type handler struct {

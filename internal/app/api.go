@@ -30,19 +30,19 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, OIDC: auth.OIDC{
 		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
 	}}, keys, p.Catalog, time.Now)
-	bodies := api.NewBodies(api.BodyLimits{})
+	downloads := api.NewDownloadLimiter()
 	single := objstore.Single{Bucket: p.Store.Recordings()}
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL, Redirect: c.DownloadMode == "redirect"},
-			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Bodies: bodies, Log: log}),
+			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Downloads: downloads, Log: log}),
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
 			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings(), Refused: p.TakesAudio()}, Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, Redirect: c.DownloadMode == "redirect", InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Recordings: single, Sealer: keys, Bodies: bodies, Log: log, Now: time.Now}),
+			exports.Deps{Catalog: p.Catalog, Recordings: single, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
-		conversations.New(conversations.Config{}, conversations.Deps{Catalog: p.Catalog, Store: single, Cursors: keys, Bodies: bodies, Log: log}),
+		conversations.New(conversations.Config{}, conversations.Deps{Catalog: p.Catalog, Store: single, Cursors: keys, Downloads: downloads, Log: log}),
 	}
 	operators, err := p.operators(ctx, g, pages, log)
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Content is bytes that can be read from anywhere.
+// Content is bytes that can be read from any offset.
 type Content struct {
 	Size int64
-	ETag string // without quotes; none when empty
+	ETag string // without quotes; "" when there is none
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
 
-	// Whose bytes they are and what they are called, for the bound on those that pass at once.
-	Bodies *Bodies
-	Tenant string
-	Link   string
+	// Limiter bounds the downloads at once; it counts by Tenant and Object.
+	Limiter *DownloadLimiter
+	Tenant  string
+	Object  string
 }
 
 // Plan is how a request for a Content will be answered.
@@ -29,20 +29,21 @@ type Plan struct {
 	Status int  // 200, 206, 304, 412 or 416
 	Starts bool // the answer holds the first byte
 
-	// Rest is the Range header as it came, where it asks for one span without the first byte and no
-	// store can read it in another way. Stores pass over what they do not know and give the whole.
+	// Rest is the Range header as it came, when it asks for one range without the first byte and every
+	// store reads it in the same way. A store ignores a Range that it does not understand, and sends
+	// all bytes.
 	Rest string
 
-	stale bool // the If-Range names other bytes
-	size  int64
-	spans []Span
+	stale  bool // the If-Range names other bytes
+	size   int64
+	ranges []ByteRange
 }
 
 // Unsatisfied is the Content-Range of a 416.
 func (p Plan) Unsatisfied() string { return "bytes */" + strconv.FormatInt(p.size, 10) }
 
-// Redirectable says whether the request may be sent on to a store. Stores refuse a second credential
-// and ignore If-Range, so a client would put bytes behind others that they do not belong to.
+// Redirectable says whether the request may be redirected to a store. A store refuses a second
+// credential. It ignores If-Range, so the client would append bytes of another object.
 func (p Plan) Redirectable(r *http.Request) bool {
 	return len(r.Header.Values("Authorization")) == 0 && !p.stale
 }
@@ -55,49 +56,49 @@ func DropContentHeaders(w http.ResponseWriter) http.ResponseWriter {
 	return w
 }
 
-// ServeHead answers a HEAD, or says 304, without bytes.
+// ServeHead answers a HEAD, or a request that is answered 304, without reading the bytes.
 func (p Plan) ServeHead(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, &reader{size: p.size})
 }
 
-// probe takes an answer's status and drops the rest.
-type probe struct {
+// statusRecorder keeps an answer's status and discards the rest.
+type statusRecorder struct {
 	header http.Header
 	status int
 }
 
-func (p *probe) Header() http.Header         { return p.header }
-func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
-func (p *probe) WriteHeader(status int)      { p.status = status }
+func (s *statusRecorder) Header() http.Header         { return s.header }
+func (s *statusRecorder) Write(b []byte) (int, error) { return len(b), nil }
+func (s *statusRecorder) WriteHeader(status int)      { s.status = status }
 
-// Plan says how Serve will answer, without reading a byte. It sets the ETag header, takes a Range
-// with too many parts, or of a kind that it does not know, out of the request, and leaves in it only
-// what can be satisfied.
+// Plan says how Serve will answer, without reading a byte. It sets the ETag header. It removes from
+// the request a Range that has too many parts or is not valid, and leaves in it only the ranges that
+// can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
-	spans, valid := Ranges(asked, c.Size)
+	ranges, valid := ParseRanges(asked, c.Size)
 	switch {
-	case !valid || len(spans) > maxRanges:
+	case !valid || len(ranges) > maxRanges:
 		r.Header.Del("Range")
-		spans = nil
-	default: // net/http takes the last no bytes, "-0", for a range: RFC 9110 says that it can't be satisfied
-		r.Header.Set("Range", rangeHeader(spans, c.Size))
+		ranges = nil
+	default: // net/http satisfies "bytes=-0"; RFC 9110 says that it can't be satisfied
+		r.Header.Set("Range", rangeHeader(ranges, c.Size))
 	}
 	if c.ETag != "" {
 		w.Header().Set("ETag", `"`+c.ETag+`"`)
 	}
 	head := r.Clone(r.Context())
 	head.Method = http.MethodHead
-	p := &probe{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
-	http.ServeContent(p, head, "", time.Time{}, &reader{size: c.Size})
-	plan := Plan{Status: p.status, Starts: p.status == http.StatusOK, size: c.Size}
+	s := &statusRecorder{header: http.Header{"Content-Type": {"application/octet-stream"}, "Etag": w.Header()["Etag"]}, status: http.StatusOK}
+	http.ServeContent(s, head, "", time.Time{}, &reader{size: c.Size})
+	plan := Plan{Status: s.status, Starts: s.status == http.StatusOK, size: c.Size}
 	for _, named := range r.Header.Values("If-Range") {
 		plan.stale = plan.stale || named != `"`+c.ETag+`"`
 	}
-	if p.status == http.StatusPartialContent {
-		plan.spans, plan.Starts = spans, len(spans) == 0
-		for _, s := range spans {
-			plan.Starts = plan.Starts || s.From == 0
+	if s.status == http.StatusPartialContent {
+		plan.ranges, plan.Starts = ranges, len(ranges) == 0
+		for _, b := range ranges {
+			plan.Starts = plan.Starts || b.From == 0
 		}
 		if !plan.Starts && single && !strings.ContainsAny(asked, ", \t") {
 			plan.Rest = asked
@@ -106,108 +107,108 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	return plan
 }
 
-// Ready is a Content whose first bytes are at hand.
-type Ready struct {
-	plan  Plan
-	body  *reader
-	leave func()
+// Prepared is a Content whose first bytes are open.
+type Prepared struct {
+	plan    Plan
+	body    *reader
+	release func()
 }
 
-// Prepare opens the bytes that the plan begins with, so that their absence is known before the
-// answer starts. Either Serve or Close must be called on the Ready. Errors: KindUnavailable when too
-// many bodies are under way, and Open's.
-func (c Content) Prepare(ctx context.Context, plan Plan) (*Ready, error) {
-	leave, err := c.Bodies.enter(c.Tenant, c.Link)
+// Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
+// the answer starts. Either Serve or Close must be called on the Prepared. Errors: KindUnavailable
+// when too many downloads are under way, and Open's.
+func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
+	release, err := c.Limiter.acquire(c.Tenant, c.Object)
 	if err != nil {
 		return nil, err
 	}
-	body := &reader{ctx: ctx, content: c, size: c.Size, spans: plan.spans}
-	if len(plan.spans) > 0 {
-		body.want = plan.spans[0].From
+	body := &reader{ctx: ctx, content: c, size: c.Size, ranges: plan.ranges}
+	if len(plan.ranges) > 0 {
+		body.offset = plan.ranges[0].From
 	}
 	if err := body.open(); err != nil {
-		leave()
+		release()
 		return nil, err
 	}
-	return &Ready{plan, body, leave}, nil
+	return &Prepared{plan, body, release}, nil
 }
 
-// Close gives the bytes up.
-func (b *Ready) Close() error {
-	defer b.leave()
-	return b.body.Close()
+// Close closes the bytes without an answer.
+func (p *Prepared) Close() error {
+	defer p.release()
+	return p.body.Close()
 }
 
-// Serve answers the request as planned. Content-Type must be set. An answer that can't be
-// finished breaks the connection; the error says why.
-func (b *Ready) Serve(w http.ResponseWriter, r *http.Request) error {
-	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), size: b.plan.size, bodies: b.body.content.Bodies}
-	http.ServeContent(out, r, "", time.Time{}, b.body)
-	err := errors.Join(b.body.err, out.err, b.Close())
+// Serve answers the request as planned. Content-Type must be set. When it can't send all bytes it
+// breaks the connection; the error says why.
+func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
+	out := &timedWriter{ResponseWriter: w, control: http.NewResponseController(w), size: p.plan.size, limiter: p.body.content.Limiter}
+	http.ServeContent(out, r, "", time.Time{}, p.body)
+	err := errors.Join(p.body.err, out.err, p.Close())
 	if err == nil {
 		err = out.finish()
 	}
 	return err
 }
 
-// patient waits for a reader that keeps its pace.
-type patient struct {
+// timedWriter gives up on a client that reads more slowly than Pace allows.
+type timedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	size    int64 // of the whole Content
-	bodies  *Bodies
+	limiter *DownloadLimiter
 	pace    Pace
 	err     error
 }
 
 // Unwrap is for http.ResponseController.
-func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-func (p *patient) Write(b []byte) (int, error) {
+func (t *timedWriter) Write(b []byte) (int, error) {
 	start := time.Now()
-	if err := p.control.SetWriteDeadline(start.Add(p.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	n, err := p.ResponseWriter.Write(b)
-	p.pace.Passed(n, time.Since(start))
+	n, err := t.ResponseWriter.Write(b)
+	t.pace.Count(n, time.Since(start))
 	if err != nil {
-		p.err = fmt.Errorf("the client takes no more: %w", err)
+		t.err = fmt.Errorf("the client takes no more: %w", err)
 	}
 	return n, err
 }
 
-// copySize is how much a copy moves at a time: with io.Copy's own 32 KiB, calls of the system are
-// half of its time.
+// copySize is how much is copied at a time, in bytes. With the 32 KiB of io.Copy, system calls take
+// half of the time of a download.
 const copySize = 128 << 10
 
-// ReadFrom is what io.Copy uses: the reader's pace counts here too.
-func (p *patient) ReadFrom(r io.Reader) (int64, error) {
-	buffer, release := p.bodies.buffer(p.size)
+// ReadFrom is what io.Copy calls. It goes through Write, so that the client's pace is measured.
+func (t *timedWriter) ReadFrom(r io.Reader) (int64, error) {
+	buffer, release := t.limiter.buffer(t.size)
 	defer release()
-	return io.CopyBuffer(struct{ io.Writer }{p}, r, buffer)
+	return io.CopyBuffer(struct{ io.Writer }{t}, r, buffer)
 }
 
-// finish sends what is buffered and takes the deadline from the connection, which may serve on.
-func (p *patient) finish() error {
-	if err := p.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+// finish sends what is buffered and removes the deadline: the connection may serve more requests.
+func (t *timedWriter) finish() error {
+	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("the client takes no more: %w", err)
 	}
-	if err := p.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := t.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil
 }
 
-// reader is a Content as http.ServeContent wants it. It opens the bytes where it is read, not
-// where it is sought, and asks for no more than the span at hand.
+// reader is a Content as http.ServeContent needs it. It opens the bytes when it is read, not when it
+// is sought, and asks the store for no more than the current range.
 type reader struct {
 	ctx     context.Context
 	content Content
 	size    int64
-	spans   []Span
-	want    int64 // where the next Read is to begin
+	ranges  []ByteRange
+	offset  int64 // of the next Read
 	body    io.ReadCloser
-	at, to  int64 // of body
+	at, to  int64 // offsets of body: its next byte and its end
 	err     error
 }
 
@@ -215,25 +216,25 @@ type reader struct {
 func (b *reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
-		offset += b.want
+		offset += b.offset
 	case io.SeekEnd:
 		offset += b.size
 	}
-	b.want = offset
+	b.offset = offset
 	return offset, nil
 }
 
-// open opens the bytes from where the reader is to be read, to the end of the span that starts
-// there.
+// open opens the bytes from the offset to the end of the range that starts there, unless they are
+// open already.
 func (b *reader) open() error {
-	if b.body != nil && b.at == b.want && b.at < b.to || b.want >= b.size {
+	if b.body != nil && b.at == b.offset && b.at < b.to || b.offset >= b.size {
 		return nil
 	}
 	if err := b.Close(); err != nil {
 		return err
 	}
-	b.at, b.to = b.want, b.size
-	for _, s := range b.spans {
+	b.at, b.to = b.offset, b.size
+	for _, s := range b.ranges {
 		if s.From == b.at {
 			b.to = s.To
 			break
@@ -246,7 +247,7 @@ func (b *reader) open() error {
 
 // Read implements io.Reader.
 func (b *reader) Read(p []byte) (int, error) {
-	if b.want >= b.size {
+	if b.offset >= b.size {
 		return 0, io.EOF
 	}
 	if err := b.open(); err != nil {
@@ -255,7 +256,7 @@ func (b *reader) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.at += int64(n)
-	b.want = b.at
+	b.offset = b.at
 	if errors.Is(err, io.EOF) && b.at < b.to {
 		err = io.ErrUnexpectedEOF
 	}

@@ -15,11 +15,11 @@ type Sealer interface {
 	Unseal(ctx context.Context, purpose auth.Purpose, about, token string) ([]byte, error)
 }
 
-// MaxCursor bounds the length of a cursor that is looked at, in bytes.
+// MaxCursor bounds the length of a cursor, in bytes.
 const MaxCursor = 4096
 
-// SealCursor makes an opaque cursor of a position. about is what the cursor is bound to: tenant,
-// endpoint and filters, written so that no two of them give the same text.
+// SealCursor makes an opaque cursor of a position. about names what the cursor is bound to: tenant,
+// endpoint and filters. Different ones must give different texts.
 func SealCursor[P any](ctx context.Context, s Sealer, about string, position P) (string, error) {
 	payload, err := json.Marshal(position)
 	if err != nil {
@@ -28,8 +28,8 @@ func SealCursor[P any](ctx context.Context, s Sealer, about string, position P) 
 	return s.Seal(ctx, auth.PurposeCursor, about, payload), nil
 }
 
-// OpenCursor gives the position of a cursor made for the same about. Errors: KindInvalid for any
-// other text, KindUnavailable.
+// OpenCursor gives the position of a cursor that was made with the same about. Errors: KindInvalid
+// for any other text, KindUnavailable.
 func OpenCursor[P any](ctx context.Context, s Sealer, about, cursor string) (position P, err error) {
 	wrong := domain.Errorf(domain.KindInvalid, "the cursor is not one of this request")
 	if len(cursor) > MaxCursor {

@@ -1,5 +1,5 @@
-// Package web is what the families of endpoints have in common: one way to be mounted, JSON with a
-// fixed key order, request ids, strict queries, sealed cursors, and bytes with ranges.
+// Package web is what the families of endpoints share: how a family is mounted, JSON with a fixed
+// order of keys, request ids, strict queries, sealed cursors, and downloads with ranges.
 //
-// It knows no family's error shape: each family writes its own.
+// It writes no error: each family has a shape of its own for those.
 package web

@@ -9,7 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ParseExportQuery is ParseQuery with an error that names the parameter which can't be read.
+// ParseExportQuery is ParseQuery, but its error names the parameter that can't be read, where that
+// is known. The parameter's name is the second value.
 func ParseExportQuery(raw string) (Query, string, error) {
 	q, err := ParseQuery(raw)
 	if err == nil {
@@ -30,7 +31,8 @@ func ParseExportQuery(raw string) (Query, string, error) {
 	return q, "", err
 }
 
-// plainName says whether a parameter's name may stand in an answer: the families' own all may.
+// plainName says whether a parameter's name may be written into an answer. All names that the
+// endpoints know may.
 func plainName(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !(c >= 'a' && c <= 'z' || c == '_') {
@@ -40,24 +42,24 @@ func plainName(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// NDJSON is the media type of one JSON value a line.
+// NDJSON is the media type of lines that are one JSON value each.
 const NDJSON = "application/x-ndjson"
 
-// WantsNDJSON says whether an Accept header prefers lines to one document.
+// WantsNDJSON says whether the request's Accept prefers lines to one document.
 func WantsNDJSON(r *http.Request) bool {
-	lines, document := 0.0, 0.0
+	ndjson, document := 0.0, 0.0
 	for _, header := range r.Header.Values("Accept") {
 		for item := range strings.SplitSeq(header, ",") {
 			kind, parameters, _ := strings.Cut(item, ";")
 			switch strings.ToLower(strings.TrimSpace(kind)) {
 			case NDJSON:
-				lines = max(lines, quality(parameters))
+				ndjson = max(ndjson, quality(parameters))
 			case "application/json":
 				document = max(document, quality(parameters))
 			}
 		}
 	}
-	return lines > 0 && lines >= document
+	return ndjson > 0 && ndjson >= document
 }
 
 // quality reads the q of a media range's parameters.

@@ -9,15 +9,15 @@ import (
 
 // Family is a group of endpoints with one error shape, as the router mounts it.
 type Family struct {
-	Name string // for logs, metrics and the address of its description
+	Name string // for logs, metrics and the path of its OpenAPI document
 
-	// Owns says whether the family answers for an escaped path, be it with its own 404. The first
-	// family that owns a path gets it.
+	// Owns says whether the family answers requests for an escaped path, also with its own 404. The
+	// first family that owns a path gets the request.
 	Owns func(path string) bool
 
 	Handler http.Handler
 
-	// Fail writes an error that the router found: 500 or 503 (which also has a Retry-After).
+	// Fail writes an error that the router found, such as 500. A 503 has a Retry-After.
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 
 	// Streams says which requests may have bodies of any size; none when nil.
@@ -39,8 +39,8 @@ func Under(prefixes ...string) func(path string) bool {
 	}
 }
 
-// Methods answers one path. HEAD goes where GET does; what has no handler is 405 with Allow. The
-// request's Pattern is what its path is called in traces: chi sets it, others do so themselves.
+// Methods answers one path. HEAD is answered by Get. A method without a handler is answered 405 with
+// Allow. The request's Pattern is the route in logs and traces: chi sets it, other routers must.
 type Methods struct {
 	Get  http.HandlerFunc
 	Post http.HandlerFunc

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// JSON writes v with its fields in the order of its struct, without escaping for HTML, and nothing
-// but the headers to a HEAD.
+// JSON answers with v. Fields keep the order of their struct, and characters of HTML are not
+// escaped. A HEAD gets only the headers.
 func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // a value without JSON is a mistake in this program: say so, not half of it
+	if err := e.Encode(v); err != nil { // a value without JSON is a mistake in this program
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
 	JSONText(w, r, status, b.Bytes())
 }
 
-// JSONText is JSON for a text that is JSON already.
+// JSONText answers with text, which is JSON already.
 func JSONText(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
@@ -30,14 +30,14 @@ func JSONText(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(text) // a caller that is gone needs no answer
+		_, _ = w.Write(text) // an error means that the caller is gone
 	}
 }
 
-// Time is an instant as the APIs spell it: UTC, whole seconds (truncated), Z.
+// Time formats a time as the APIs write it: UTC with Z, in whole seconds (truncated).
 func Time(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
-// TimeOrNull is Time, nil for the zero time.
+// TimeOrNull is Time, or nil for the zero time.
 func TimeOrNull(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -54,7 +54,8 @@ func Seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// RateLimit writes the three headers of a limited endpoint, and Retry-After with a 429.
+// RateLimit sets the three headers of a limited endpoint. A 429 has a Retry-After too, which the
+// caller sets.
 func RateLimit(w http.ResponseWriter, limit, remaining int, reset time.Duration) {
 	h := w.Header()
 	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))

@@ -2,24 +2,24 @@ package web
 
 import "time"
 
-// The slowest that the other end may be. It has stallTimeout for each paceBytes, a little over 1 KiB/s,
-// which counts only while it is waited for: a single byte now and then holds nothing open.
+// The other end must transfer paceBytes within stallTimeout, a little over 1 KiB/s. Only the time
+// counts in which this side waits. A single byte now and then keeps no connection open.
 const (
 	stallTimeout = 2 * time.Minute
 	paceBytes    = 128 << 10
 )
 
-// Pace measures how fast the other end takes or gives. The zero Pace is one that begins.
+// Pace measures how fast the other end sends or receives. Its zero value is ready to use.
 type Pace struct {
-	spent time.Duration // waiting, since that many bytes went
-	bytes int
+	spent time.Duration // time waited for the current paceBytes
+	bytes int           // of them that went
 }
 
-// Left is how long the next step may take.
+// Left is how long the next Read or Write may take.
 func (p *Pace) Left() time.Duration { return stallTimeout - p.spent }
 
-// Passed tells of a step.
-func (p *Pace) Passed(n int, took time.Duration) {
+// Count adds a Read or Write of n bytes that took so long.
+func (p *Pace) Count(n int, took time.Duration) {
 	p.spent += took
 	if p.bytes += n; p.bytes >= paceBytes {
 		*p = Pace{}

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// maxRanges bounds the parts of one answer; who asks for more gets the whole.
+// maxRanges bounds the parts of one answer. A request for more parts gets all bytes.
 const maxRanges = 16
 
-// Span is the bytes from From up to, not including, To.
-type Span struct{ From, To int64 }
+// ByteRange is the bytes of [From, To).
+type ByteRange struct{ From, To int64 }
 
-// Ranges reads a Range header for a body of size bytes: the spans that can be satisfied, in the
-// order asked for. False when the header is not a valid byte range set.
-func Ranges(header string, size int64) ([]Span, bool) {
+// ParseRanges reads a Range header for a body of size bytes. It gives the ranges that can be
+// satisfied, in the order asked for, and false when the header is not a valid byte range set.
+func ParseRanges(header string, size int64) ([]ByteRange, bool) {
 	list, ok := strings.CutPrefix(header, "bytes=")
 	if !ok {
 		return nil, false
 	}
-	var spans []Span
+	var ranges []ByteRange
 	for _, item := range strings.Split(list, ",") {
 		item = textproto.TrimString(item)
 		if item == "" {
@@ -29,56 +29,57 @@ func Ranges(header string, size int64) ([]Span, bool) {
 		if !ok {
 			return nil, false
 		}
-		s, fits, ok := span(textproto.TrimString(first), textproto.TrimString(last), size)
+		b, satisfiable, ok := parseRange(textproto.TrimString(first), textproto.TrimString(last), size)
 		if !ok {
 			return nil, false
 		}
-		if fits {
-			spans = append(spans, s)
+		if satisfiable {
+			ranges = append(ranges, b)
 		}
 	}
-	return spans, true
+	return ranges, true
 }
 
-// rangeHeader spells spans of a body of size bytes; none is a range behind its end.
-func rangeHeader(spans []Span, size int64) string {
-	if len(spans) == 0 {
+// rangeHeader is the Range header of ranges of a body of size bytes. For no ranges it is one that
+// begins at the body's end, which can't be satisfied.
+func rangeHeader(ranges []ByteRange, size int64) string {
+	if len(ranges) == 0 {
 		return "bytes=" + strconv.FormatInt(size, 10) + "-"
 	}
 	b := []byte("bytes=")
-	for i, s := range spans {
+	for i, r := range ranges {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendInt(b, s.From, 10)
+		b = strconv.AppendInt(b, r.From, 10)
 		b = append(b, '-')
-		b = strconv.AppendInt(b, s.To-1, 10)
+		b = strconv.AppendInt(b, r.To-1, 10)
 	}
 	return string(b)
 }
 
-// span reads one range; fits is false when it lies behind the end.
-func span(first, last string, size int64) (s Span, fits, ok bool) {
+// parseRange reads one range. A valid one is not satisfiable when it begins behind the body's end.
+func parseRange(first, last string, size int64) (b ByteRange, satisfiable, ok bool) {
 	if first == "" {
 		n, err := strconv.ParseUint(last, 10, 63)
 		if err != nil {
-			return s, false, false
+			return b, false, false
 		}
-		return Span{max(0, size-int64(n)), size}, n > 0 && size > 0, true
+		return ByteRange{max(0, size-int64(n)), size}, n > 0 && size > 0, true
 	}
 	from, err := strconv.ParseUint(first, 10, 63)
 	if err != nil {
-		return s, false, false
+		return b, false, false
 	}
-	s = Span{int64(from), size}
+	b = ByteRange{int64(from), size}
 	if last != "" {
 		end, err := strconv.ParseUint(last, 10, 63)
 		if err != nil || end < from {
-			return s, false, false
+			return b, false, false
 		}
 		if int64(end) < size-1 {
-			s.To = int64(end) + 1
+			b.To = int64(end) + 1
 		}
 	}
-	return s, s.From < size, true
+	return b, b.From < size, true
 }

@@ -21,8 +21,8 @@ func content() web.Content {
 	}}
 }
 
-// FuzzRange holds the answers against those of the standard library over the same bytes, and the
-// plan against the answer.
+// FuzzRange compares the answers with those of the standard library for the same bytes, and the
+// plan with the answer.
 func FuzzRange(f *testing.F) {
 	for _, header := range []string{"", "bytes=0-", "bytes=5-7", "bytes=-3", "bytes=-99", "bytes=16-", "bytes=3-1", "bytes=1-2,4-5", "bytes=,1-2",
 		"bytes= 1-2 , 4-", "bytes=0-0,-1", "bytes=0-9,10-", "bytes=1-3,4-6,7-9", "bytes=0-9,5-12", "bytes=0-2,0-5", "bytes=9-9,99-", "lines=1-", "bytes=--1", "bytes=1-9223372036854775807", "bytes=-0", "bytes="} {
@@ -60,7 +60,7 @@ func FuzzRange(f *testing.F) {
 	})
 }
 
-// plain is an answer's body with one boundary in the place of the one that differs from answer to answer.
+// plain is an answer's body with the boundary, which differs from answer to answer, replaced.
 func plain(w *httptest.ResponseRecorder) string {
 	_, boundary, several := strings.Cut(w.Header().Get("Content-Type"), "multipart/byteranges; boundary=")
 	if !several {
@@ -69,7 +69,7 @@ func plain(w *httptest.ResponseRecorder) string {
 	return strings.ReplaceAll(w.Body.String(), boundary, "boundary")
 }
 
-// TestShortBody wants an answer that can't be finished to say so.
+// Serve reports a body that ends too early.
 func TestShortBody(t *testing.T) {
 	c := content()
 	c.Open = func(_ context.Context, from, to int64) (io.ReadCloser, error) {

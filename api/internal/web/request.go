@@ -17,7 +17,7 @@ import (
 // MaxBody bounds the bodies of everything that does not stream, in bytes.
 const MaxBody = 1 << 20
 
-// MaxForm bounds forms that bring credentials, in bytes.
+// MaxForm bounds the body of a form that holds credentials, in bytes.
 const MaxForm = 16 << 10
 
 // WithRequestID gives the request its id.
@@ -28,8 +28,8 @@ func WithRequestID(r *http.Request, id string) *http.Request {
 // RequestID is the id of the request that ctx belongs to, "" outside of one.
 func RequestID(ctx context.Context) string { return telemetry.RequestID(ctx) }
 
-// SaneRequestID says whether a caller's id is taken over: 1 to 128 of A-Z a-z 0-9 . _ -.
-func SaneRequestID(s string) bool {
+// ValidRequestID says whether a caller's id may be used: 1 to 128 of A-Z a-z 0-9 . _ -.
+func ValidRequestID(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
 	}
@@ -56,8 +56,8 @@ func Credentials(r *http.Request, header string) []string {
 	return slices.DeleteFunc(slices.Clone(r.Header.Values(header)), func(value string) bool { return value == "" })
 }
 
-// Bearer gives the token of the request's only Authorization header. present says whether there
-// was any such header that is not empty.
+// Bearer gives the token of the request's only Authorization header. present says whether the
+// request has an Authorization header that is not empty.
 func Bearer(r *http.Request) (token string, present bool) {
 	values := Credentials(r, "Authorization")
 	if len(values) != 1 {
@@ -71,7 +71,7 @@ func Bearer(r *http.Request) (token string, present bool) {
 }
 
 // Segments splits an escaped path at its slashes and unescapes each part, so that an id may hold
-// an escaped slash. False for a path that can't be unescaped.
+// an escaped slash. It gives false for a path that can't be unescaped.
 func Segments(path string) ([]string, bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i, part := range parts {
@@ -84,12 +84,12 @@ func Segments(path string) ([]string, bool) {
 	return parts, true
 }
 
-// TooLarge says whether a request announces a body that no endpoint takes but those that stream.
-// It is asked once the caller is known: credentials are checked before bodies.
+// TooLarge says whether the announced body is larger than MaxBody. Endpoints ask this after they
+// have checked the credentials.
 func TooLarge(r *http.Request) bool { return r.ContentLength > MaxBody }
 
-// Body reads a whole body of at most limit bytes. Errors: KindTooLarge, without reading it where its
-// length is announced, and KindInvalid when it breaks off.
+// Body reads a whole body of at most limit bytes. Errors: KindTooLarge, without reading a body whose
+// announced length is too large, and KindInvalid when the body breaks off.
 func Body(r *http.Request, limit int64) ([]byte, error) {
 	large := domain.Errorf(domain.KindTooLarge, "the request body is larger than %d bytes", limit)
 	if r.ContentLength > limit {

@@ -65,7 +65,7 @@ func FuzzQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		n, given, err := q.Whole("n", -10, 1000)
+		n, given, err := q.Int("n", -10, 1000)
 		if err != nil && domain.KindOf(err) != domain.KindInvalid {
 			t.Fatal(err)
 		}

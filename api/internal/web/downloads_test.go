@@ -15,29 +15,29 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-func TestBodies(t *testing.T) {
-	bodies := web.NewBodies(web.BodyLimits{Link: 2, Tenant: 3, All: 4})
-	begin := func(tenant, link string) (*web.Ready, error) {
+func TestDownloadLimiter(t *testing.T) {
+	limiter := web.NewDownloadLimiter(web.DownloadLimits{Object: 2, Tenant: 3, All: 4})
+	begin := func(tenant, object string) (*web.Prepared, error) {
 		c := content()
-		c.Bodies, c.Tenant, c.Link = bodies, tenant, link
+		c.Limiter, c.Tenant, c.Object = limiter, tenant, object
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		return c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), r))
 	}
-	want := func(tenant, link string, fits bool) *web.Ready {
+	want := func(tenant, object string, fits bool) *web.Prepared {
 		t.Helper()
-		ready, err := begin(tenant, link)
+		ready, err := begin(tenant, object)
 		if (err == nil) != fits || !fits && domain.KindOf(err) != domain.KindUnavailable {
-			t.Fatalf("%s of %s: %v", link, tenant, err)
+			t.Fatalf("%s of %s: %v", object, tenant, err)
 		}
 		return ready
 	}
 	first := want("a", "1", true)
 	served := want("a", "1", true)
-	want("a", "1", false) // the link's
+	want("a", "1", false) // the object's limit
 	want("a", "2", true)
-	want("a", "3", false) // the tenant's
+	want("a", "3", false) // the tenant's limit
 	want("b", "1", true)
-	want("c", "1", false) // all
+	want("c", "1", false) // the limit of all
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +48,14 @@ func TestBodies(t *testing.T) {
 	}
 	want("c", "1", true)
 	want("a", "1", true)
-	want("a", "1", false) // all
+	want("a", "1", false) // the limit of all
 }
 
-// TestBodyThatDoesNotOpen wants its place to be free again.
-func TestBodyThatDoesNotOpen(t *testing.T) {
-	bodies := web.NewBodies(web.BodyLimits{Link: 1})
+// A download whose object can't be opened does not count.
+func TestFailedOpenReleases(t *testing.T) {
+	limiter := web.NewDownloadLimiter(web.DownloadLimits{Object: 1})
 	c := content()
-	c.Bodies = bodies
+	c.Limiter = limiter
 	plan := c.Plan(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	open := c.Open
 	c.Open = func(context.Context, int64, int64) (io.ReadCloser, error) { return nil, io.ErrUnexpectedEOF }
@@ -68,19 +68,19 @@ func TestBodyThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// trickle is a connection whose reader takes a few bytes now and then.
-type trickle struct {
+// slowClient is a connection whose client reads bytesPerSecond.
+type slowClient struct {
 	*httptest.ResponseRecorder
 	bytesPerSecond int
 	deadline       time.Time
 }
 
-func (w *trickle) SetWriteDeadline(at time.Time) error {
+func (w *slowClient) SetWriteDeadline(at time.Time) error {
 	w.deadline = at
 	return nil
 }
 
-func (w *trickle) Write(b []byte) (int, error) {
+func (w *slowClient) Write(b []byte) (int, error) {
 	needs := time.Duration(len(b)) * time.Second / time.Duration(w.bytesPerSecond)
 	if left := time.Until(w.deadline); !w.deadline.IsZero() && left < needs {
 		time.Sleep(max(0, left))
@@ -90,20 +90,20 @@ func (w *trickle) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// small gives at most 512 bytes at once, as a store may.
-type small struct{ io.Reader }
+// smallReads gives at most 512 bytes a Read, as a store may.
+type smallReads struct{ io.Reader }
 
-func (s small) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(len(p), 512)]) }
+func (s smallReads) Read(p []byte) (int, error) { return s.Reader.Read(p[:min(len(p), 512)]) }
 
 func TestPace(t *testing.T) {
 	const size = 2 << 20
 	for rate, whole := range map[int]bool{100: false, 1000: false, 2000: true, 1 << 20: true} {
 		synctest.Test(t, func(t *testing.T) {
 			c := web.Content{Size: size, Open: func(_ context.Context, from, to int64) (io.ReadCloser, error) {
-				return io.NopCloser(small{io.LimitReader(zeros{}, to-from)}), nil
+				return io.NopCloser(smallReads{io.LimitReader(zeros{}, to-from)}), nil
 			}}
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
-			w := &trickle{ResponseRecorder: httptest.NewRecorder(), bytesPerSecond: rate}
+			w := &slowClient{ResponseRecorder: httptest.NewRecorder(), bytesPerSecond: rate}
 			w.Header().Set("Content-Type", "application/zip")
 			ready, err := c.Prepare(t.Context(), c.Plan(w, r))
 			if err != nil {

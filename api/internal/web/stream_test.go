@@ -55,26 +55,26 @@ func TestParseExportQuery(t *testing.T) {
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestStream(t *testing.T) {
 	var sent strings.Builder
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		lines := NewLines(w)
-		for _, n := range []int{1, lineBuffer - 1, lineBuffer, 3 * lineBuffer, 0, 10} {
+		stream := NewStream(w)
+		for _, n := range []int{1, streamBuffer - 1, streamBuffer, 3 * streamBuffer, 0, 10} {
 			piece := strings.Repeat("x", n) + "\n"
 			sent.WriteString(piece)
-			if got, err := lines.Append(func(to []byte) ([]byte, error) { return append(to, piece...), nil }); err != nil || got != len(piece) {
+			if got, err := stream.Append(func(to []byte) ([]byte, error) { return append(to, piece...), nil }); err != nil || got != len(piece) {
 				t.Errorf("%d of %d bytes: %v", got, len(piece), err)
 			}
 			refused := errors.New("refused")
-			if _, err := lines.Append(func(to []byte) ([]byte, error) { return append(to, "half a line"...), refused }); !errors.Is(err, refused) {
+			if _, err := stream.Append(func(to []byte) ([]byte, error) { return append(to, "half a line"...), refused }); !errors.Is(err, refused) {
 				t.Error(err)
 			}
 		}
-		if err := lines.Flush(); err != nil {
+		if err := stream.Flush(); err != nil {
 			t.Error(err)
 		}
 		if r.URL.Path == "/broken" {
-			Break()
+			Abort()
 		}
 	}))
 	defer server.Close()

@@ -20,13 +20,13 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 )
 
-// pipes is a listener whose connections are in memory, so that time can be made up.
-type pipes struct {
+// pipeListener accepts connections in memory, so that a test can run with synthetic time.
+type pipeListener struct {
 	accept chan net.Conn
 	closed chan struct{}
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.accept:
 		return c, nil
@@ -34,17 +34,18 @@ func (p *pipes) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 }
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *pipeListener) Close() error   { close(p.closed); return nil }
+func (p *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// slow sends a request's head and then one byte every interval, none when that is 0. It gives the
-// answer's status, when that came, and when the connection ended; within an hour.
-func slow(t *testing.T, family web.Family, head string, interval time.Duration) (status int, answered, ended time.Duration) {
+// sendSlowly sends a request's head and then one byte every interval, or none when that is 0. It
+// gives the answer's status, after what time the answer came, and after what time the connection
+// ended, which is an hour at most.
+func sendSlowly(t *testing.T, family web.Family, head string, interval time.Duration) (status int, answered, ended time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		handler := api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
 		go func() { _ = server.Serve(l) }()
 		defer func() { _ = server.Close() }()
 		near, far := net.Pipe()
@@ -81,7 +82,7 @@ func slow(t *testing.T, family web.Family, head string, interval time.Duration) 
 	return status, answered, ended
 }
 
-// TestSlowBodies has callers who announce a body and do not send it.
+// TestSlowBodies announces bodies and does not send them, or too slowly.
 func TestSlowBodies(t *testing.T) {
 	reads := func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -116,7 +117,7 @@ func TestSlowBodies(t *testing.T) {
 				if strings.HasPrefix(length, "T") {
 					head += "186a0\r\n"
 				}
-				status, answered, ended := slow(t, family, head, interval)
+				status, answered, ended := sendSlowly(t, family, head, interval)
 				if status != c.status || answered > c.answered || ended > c.answered+5*time.Second {
 					t.Errorf("%d after %s, ended after %s", status, answered, ended)
 				}
@@ -125,8 +126,8 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// TestBodiesThatCame wants handlers that work on after the body to go on being heard.
-func TestBodiesThatCame(t *testing.T) {
+// A body that was read to its end has no deadline any more: the handler may go on for long.
+func TestNoDeadlineAfterTheBody(t *testing.T) {
 	family := web.Family{Name: "f", Owns: func(string) bool { return true }, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
@@ -138,17 +139,17 @@ func TestBodiesThatCame(t *testing.T) {
 	}), Fail: func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }}
 	for _, streams := range []bool{false, true} {
 		family.Streams = func(*http.Request) bool { return streams }
-		status, answered, ended := slow(t, family, "POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)
-		if status != 200 || answered != 10*time.Minute || ended < 30*time.Minute { // the connection serves on
+		status, answered, ended := sendSlowly(t, family, "POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)
+		if status != 200 || answered != 10*time.Minute || ended < 30*time.Minute { // the connection stays open
 			t.Errorf("streams %v: %d after %s, ended after %s", streams, status, answered, ended)
 		}
 	}
 }
 
-// TestAnswersBeforeTheBody: who sends a large body to its end before reading gets an answer that came early, and
-// with it the reason, whether or not the connection was to end.
-func TestAnswersBeforeTheBody(t *testing.T) {
-	const size = 24 << 20 // more than what the two ends' buffers hold
+// An answer that is sent before the body was read reaches a caller that reads it only after it has
+// sent everything, whether or not the connection is closed then.
+func TestEarlyResponses(t *testing.T) {
+	const size = 24 << 20 // more than the buffers of both ends hold
 	refusing := web.Family{Name: "refusing", Owns: web.Under("/refusing"), Streams: func(*http.Request) bool { return true }, Fail: failed,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { failed(w, r, http.StatusServiceUnavailable) })}
 	bounded := web.Family{Name: "bounded", Owns: web.Under("/bounded"), Fail: failed, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
