@@ -65,8 +65,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if timed {
 		b.pace.Count(n, time.Since(start))
 	}
-	// At the end the deadline is removed. net/http reads on to notice that the caller goes away, and a
-	// deadline that passes then would look the same.
+	// At the end the deadline is removed. net/http reads on to notice that the caller goes away,
+	// and a deadline that passes then would look the same.
 	if errors.Is(err, io.EOF) && !b.ended {
 		b.ended = true
 		b.setDeadline(time.Time{})

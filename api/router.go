@@ -129,8 +129,8 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 	family.Fail(out, r, http.StatusInternalServerError)
 }
 
-// logAnswer logs and observes the answer. It names the route, not the path: a path may hold names or
-// phone numbers of callers, and a query the token of a link.
+// logAnswer logs and observes the answer. It names the route, not the path: a path may hold names
+// or phone numbers of callers, and a query the token of a link.
 func (d *dispatcher) logAnswer(family Family, out *recorder, r *http.Request, start time.Time) {
 	took, route := d.deps.Now().Sub(start), telemetry.Route(r.Context())
 	if d.deps.Observe != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // startSpan starts the span of a request. Requests that the router answers itself, such as health,
-// have none. The span begins a new trace with a link to the caller's: a stranger must not decide what
-// is sampled here, nor the id of a trace.
+// have none. The span begins a new trace with a link to the caller's: a stranger must not decide
+// what is sampled here, nor the id of a trace.
 func (d *dispatcher) startSpan(family Family, r *http.Request) (*http.Request, trace.Span) {
 	ctx := r.Context()
 	if d.deps.Tracer == nil || family.Name == routerName {

@@ -29,9 +29,9 @@ type Plan struct {
 	Status int  // 200, 206, 304, 412 or 416
 	Starts bool // the answer holds the first byte
 
-	// Rest is the Range header as it came, when it asks for one range without the first byte and every
-	// store reads it in the same way. A store ignores a Range that it does not understand, and sends
-	// all bytes.
+	// Rest is the Range header as it came, when it asks for one range without the first byte and
+	// every store reads it in the same way. A store ignores a Range that it does not understand,
+	// and sends all bytes.
 	Rest string
 
 	stale  bool // the If-Range names other bytes
@@ -72,8 +72,8 @@ func (s *statusRecorder) Write(b []byte) (int, error) { return len(b), nil }
 func (s *statusRecorder) WriteHeader(status int)      { s.status = status }
 
 // Plan says how Serve will answer, without reading a byte. It sets the ETag header. It removes from
-// the request a Range that has too many parts or is not valid, and leaves in it only the ranges that
-// can be satisfied.
+// the request a Range that has too many parts or is not valid, and leaves in it only the ranges
+// that can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
 	ranges, valid := ParseRanges(asked, c.Size)
@@ -199,8 +199,8 @@ func (t *timedWriter) finish() error {
 	return nil
 }
 
-// reader is a Content as http.ServeContent needs it. It opens the bytes when it is read, not when it
-// is sought, and asks the store for no more than the current range.
+// reader is a Content as http.ServeContent needs it. It opens the bytes when it is read, not when
+// it is sought, and asks the store for no more than the current range.
 type reader struct {
 	ctx     context.Context
 	content Content

@@ -9,7 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Sealer seals cursors. Errors of Unseal: KindUnauthorized for what it did not seal, KindUnavailable.
+// Sealer seals cursors. Errors of Unseal: KindUnauthorized for what it did not seal,
+// KindUnavailable.
 type Sealer interface {
 	Seal(ctx context.Context, purpose auth.Purpose, about string, payload []byte) string
 	Unseal(ctx context.Context, purpose auth.Purpose, about, token string) ([]byte, error)

@@ -41,8 +41,8 @@ func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
 	return &DownloadLimiter{limits: l, tenants: map[string]int{}, objects: map[string]int{}}
 }
 
-// acquire counts one more download. release must be called once. Error: KindUnavailable when a limit
-// is reached.
+// acquire counts one more download. release must be called once. Error: KindUnavailable when a
+// limit is reached.
 func (d *DownloadLimiter) acquire(tenant, object string) (release func(), err error) {
 	if d == nil {
 		return func() {}, nil

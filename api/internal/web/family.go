@@ -39,8 +39,9 @@ func Under(prefixes ...string) func(path string) bool {
 	}
 }
 
-// Methods answers one path. HEAD is answered by Get. A method without a handler is answered 405 with
-// Allow. The request's Pattern is the route in logs and traces: chi sets it, other routers must.
+// Methods answers one path. HEAD is answered by Get. A method without a handler is answered 405
+// with Allow. The request's Pattern is the route in logs and traces: chi sets it, other routers
+// must.
 type Methods struct {
 	Get  http.HandlerFunc
 	Post http.HandlerFunc

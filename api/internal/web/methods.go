@@ -8,8 +8,8 @@ import (
 )
 
 // UnknownMethods answers requests with a method that chi does not know. chi refuses them before it
-// looks at the path. They are answered like TRACE, which chi knows and no endpoint takes: 404 or 405
-// by their path.
+// looks at the path. They are answered like TRACE, which chi knows and no endpoint takes: 404 or
+// 405 by their path.
 func UnknownMethods(mux http.Handler, fail func(w http.ResponseWriter, r *http.Request, status int)) http.HandlerFunc {
 	const known = http.MethodTrace
 	return func(w http.ResponseWriter, r *http.Request) {

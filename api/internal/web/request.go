@@ -88,8 +88,8 @@ func Segments(path string) ([]string, bool) {
 // have checked the credentials.
 func TooLarge(r *http.Request) bool { return r.ContentLength > MaxBody }
 
-// Body reads a whole body of at most limit bytes. Errors: KindTooLarge, without reading a body whose
-// announced length is too large, and KindInvalid when the body breaks off.
+// Body reads a whole body of at most limit bytes. Errors: KindTooLarge, without reading a body
+// whose announced length is too large, and KindInvalid when the body breaks off.
 func Body(r *http.Request, limit int64) ([]byte, error) {
 	large := domain.Errorf(domain.KindTooLarge, "the request body is larger than %d bytes", limit)
 	if r.ContentLength > limit {
