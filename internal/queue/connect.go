@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// A worker rides out an outage of Redis: with fewer tries a job that ended
-	// meanwhile would be run again (asynq gives up on its completion).
+	// serverTries lets a worker outlast a short outage of Redis. With fewer tries asynq would give up
+	// writing down that a task ended, and the task would run again.
 	serverTries = 15
-	// Everybody else rather hears soon that Redis is away and tries again.
+	// clientTries is small, because other callers want to hear soon that Redis is unavailable.
 	clientTries = 3
 	minBackoff  = 100 * time.Millisecond
 	maxBackoff  = 2 * time.Second
@@ -25,7 +25,7 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-// target is where Redis is: one server, or what Sentinel says.
+// target is the address of Redis: one server, or the sentinels that know it. One of the two is nil.
 type target struct {
 	single   *redis.Options
 	sentinel *redis.FailoverOptions
@@ -55,7 +55,7 @@ func parseURL(raw string) (target, error) {
 func parseSentinel(rest string) (target, error) {
 	bad := domain.Errorf(domain.KindInvalid,
 		"the Redis URL cannot be read; use redis-sentinel://user:password@host:port,host:port/database?master=name")
-	// net/url refuses several hosts with ports, so they are taken out first.
+	// net/url refuses several hosts with ports, so they are cut out before it parses the rest.
 	end := strings.IndexAny(rest, "/?")
 	if end < 0 {
 		return target{}, bad
@@ -97,8 +97,8 @@ func parseSentinel(rest string) (target, error) {
 	return target{sentinel: opts}, nil
 }
 
-// client makes a client that tries each command so often and keeps at most
-// pool connections. It does not connect yet.
+// client makes a client that retries each command up to tries times and keeps at most pool
+// connections. It does not connect yet.
 func (t target) client(tries, pool int) redis.UniversalClient {
 	if t.sentinel != nil {
 		opts := *t.sentinel

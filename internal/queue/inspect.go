@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Instance is the Redis that holds the queues.
+// Instance describes the Redis that holds the queues.
 type Instance struct {
 	Product string // Redis or Valkey
 	Version string // Redis's, or the one that Valkey is compatible with
@@ -18,7 +18,7 @@ type Instance struct {
 // Inspect asks Redis about itself. Error: KindUnavailable.
 func (q *Queue) Inspect(ctx context.Context) (Instance, error) {
 	i := Instance{Product: "Redis"}
-	for _, section := range []string{"server", "replication", "persistence"} { // several at once only since 7.0
+	for _, section := range []string{"server", "replication", "persistence"} { // only 7.0 and newer take several at once
 		text, err := q.redis.Info(ctx, section).Result()
 		if err != nil {
 			return i, unavailable(err)

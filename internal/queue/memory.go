@@ -15,13 +15,13 @@ type Memory struct {
 	Policy string // "" when Redis does not tell
 }
 
-// alarmPercent of its memory used is when an operator should know: a full
-// Redis takes no task and hands none out.
+// alarmPercent is the share of Redis's memory from which an operator is warned: a full Redis neither
+// takes tasks nor gives any to workers.
 const alarmPercent = 70
 
 // Memory asks Redis about its memory. Error: KindUnavailable.
 func (q *Queue) Memory(ctx context.Context) (Memory, error) {
-	// CONFIG GET is what managed services forbid; INFO they all allow.
+	// Managed services forbid CONFIG GET, but allow INFO.
 	text, err := q.redis.Info(ctx, "memory").Result()
 	if err != nil {
 		return Memory{}, unavailable(err)
@@ -45,8 +45,8 @@ func parseMemory(info string) Memory {
 	return m
 }
 
-// Check says what is wrong with Redis's memory, as KindInvalid. A Redis that
-// evicts keys tears tasks apart, so only noeviction will do.
+// Check says what is wrong with Redis's settings of memory, as KindInvalid. The only policy that keeps
+// tasks whole is noeviction: any other may evict one of the several keys that make up a task.
 func (m Memory) Check() error {
 	if m.Policy != "" && m.Policy != "noeviction" {
 		return domain.Errorf(domain.KindInvalid, "Redis has maxmemory-policy %s; set it to noeviction, or it loses tasks", m.Policy)
@@ -54,5 +54,5 @@ func (m Memory) Check() error {
 	return nil
 }
 
-// Alarm says whether Redis has used more than 70 % of its memory.
+// Alarm says whether Redis has used more than alarmPercent of its memory.
 func (m Memory) Alarm() bool { return m.Max > 0 && m.Used > m.Max/100*alarmPercent }

@@ -10,24 +10,24 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Recorded marks a failure that the catalog knows: it decides when the hour is
-// tried again, so this task is over.
+// Recorded marks a failure that the catalog has counted. The catalog decides when the hour is tried
+// again, so asynq does not retry the task.
 func Recorded(err error) error { return recordedError{err} }
 
 type recordedError struct{ error }
 
 func (r recordedError) Unwrap() error { return r.error }
 
-// outcome turns how a handler ended into what asynq does with the task:
+// asynqError translates a handler's error into one that tells asynq what to do with the task:
 //
 //	nil, lost, not found   completed: nothing is left to do
 //	recorded by the catalog archived, so that the dashboard shows it; its hour gets a new task
 //	interrupted            removed: the hour is due and gets a new task
-//	invalid                archived: trying again can't help
-//	everything else        tried again: the catalog could not be asked
+//	invalid                archived: a retry can't help
+//	everything else        retried: the catalog could not be asked
 //
-// What reaches Redis is only the message that is safe to show.
-func outcome(err error) error {
+// Redis gets only the message that is safe to show.
+func asynqError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -47,7 +47,7 @@ func outcome(err error) error {
 	return errors.New(message)
 }
 
-// retryDelay is the wait before a task is tried again because the catalog
+// retryDelay is the wait before a task is retried because the catalog
 // could not be asked: 2 s at first, half a minute at most.
 func retryDelay(retried int, _ error, _ *asynq.Task) time.Duration {
 	return min(2*time.Second<<min(retried, 10), 30*time.Second)

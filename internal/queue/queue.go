@@ -16,16 +16,15 @@ import (
 
 const (
 	epochKey = "callvault:epoch"
-	// retention keeps finished tasks visible for a while.
+	// retention is how long finished tasks stay visible in the dashboard.
 	retention = time.Hour
-	// taskTimeout only bounds what nobody else ended; a build has a watchdog.
+	// taskTimeout is a last bound: a build that makes no progress is ended by its worker long before.
 	taskTimeout = 24 * time.Hour
-	// maxRetry is generous: a worker that is killed counts as a retry.
+	// maxRetry is high, because asynq counts a killed worker as a retry.
 	maxRetry = 25
 )
 
-// Queue enqueues hours and knows what became of them. It is safe for
-// concurrent use.
+// Queue enqueues hours and says what became of their tasks. It is safe for concurrent use.
 type Queue struct {
 	target    target
 	redis     redis.UniversalClient
@@ -36,8 +35,8 @@ type Queue struct {
 	epoch  string
 }
 
-// Connect makes a Queue. It sends nothing yet: use Ping to see whether Redis
-// answers. Its error is KindInvalid, for a URL that can't be read.
+// Connect makes a Queue. It sends nothing: Ping says whether Redis answers. Its error is KindInvalid,
+// for a URL that can't be parsed.
 func Connect(redisURL string) (*Queue, error) {
 	t, err := parseURL(redisURL)
 	if err != nil {
@@ -51,20 +50,19 @@ func Connect(redisURL string) (*Queue, error) {
 	}, nil
 }
 
-// Close closes the connections. Servers made of the Queue have their own.
+// Close closes the connections. Servers made from the Queue have connections of their own.
 func (q *Queue) Close() error { return q.redis.Close() }
 
-// Redis is the connection, for the parts that keep other things there (rate
-// limits, the dashboard).
+// Redis gives the client, for rate limits and the dashboard.
 func (q *Queue) Redis() redis.UniversalClient { return q.redis }
 
-// Epoch names the life of this Redis: it makes a new name when there is none,
-// because Redis is new or has lost everything. Error: KindUnavailable.
+// Epoch gives the epoch of this Redis. It makes a new one where there is none, because Redis is new or
+// has lost its data. Error: KindUnavailable.
 func (q *Queue) Epoch(ctx context.Context) (string, error) {
 	epoch, err := q.redis.Get(ctx, epochKey).Result()
 	if errors.Is(err, redis.Nil) {
 		if err = q.redis.SetNX(ctx, epochKey, rand.Text(), 0).Err(); err == nil {
-			// Read again: another scheduler may have been faster.
+			// It is read again, because another scheduler may have set it first.
 			epoch, err = q.redis.Get(ctx, epochKey).Result()
 		}
 	}
@@ -74,8 +72,8 @@ func (q *Queue) Epoch(ctx context.Context) (string, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.epoch != epoch {
-		// asynq's client remembers that it has announced a queue, and would
-		// not announce it again to a Redis that has lost it.
+		// asynq's client remembers which queues it has registered in Redis. A new client registers
+		// them again in a Redis that has lost them.
 		q.epoch, q.client = epoch, asynq.NewClientFromRedisClient(q.redis)
 	}
 	return epoch, nil
@@ -87,9 +85,8 @@ func (q *Queue) asynq() *asynq.Client {
 	return q.client
 }
 
-// Enqueue hands an hour's dispatch to the workers, with the trace that ctx
-// carries. One that is there already is fine. Error: KindUnavailable, after
-// which the task may be there or not.
+// Enqueue makes the task of an hour's dispatch, with the trace of ctx. A task that exists already is no
+// error. Error: KindUnavailable; the task may exist all the same.
 func (q *Queue) Enqueue(ctx context.Context, key domain.HourKey, dispatch int64) error {
 	t := Task{Key: key, Dispatch: dispatch}
 	body, err := t.encode()
@@ -106,7 +103,7 @@ func (q *Queue) Enqueue(ctx context.Context, key domain.HourKey, dispatch int64)
 	return nil
 }
 
-// RequestSweep asks one worker to sweep now instead of at its next turn.
+// RequestSweep asks one worker to sweep now, instead of when its interval is over.
 // Error: KindUnavailable.
 func (q *Queue) RequestSweep(ctx context.Context) error {
 	_, err := q.asynq().EnqueueContext(ctx, asynq.NewTask(TypeSweep, nil),
@@ -122,8 +119,8 @@ type State string
 
 // States of a dispatch.
 const (
-	Live State = "live" // waiting, running or waiting for another try
-	Gone State = "gone" // completed, archived, left by a worker that died, or not in Redis at all
+	Live State = "live" // waiting, running or waiting for a retry
+	Gone State = "gone" // completed, archived, left by a worker that died, or not in Redis
 )
 
 // State looks a dispatch up. Error: KindUnavailable.
@@ -140,14 +137,14 @@ func (q *Queue) State(ctx context.Context, key domain.HourKey, dispatch int64) (
 	case info.State == asynq.TaskStateArchived, info.State == asynq.TaskStateCompleted:
 		return Gone, nil
 	case info.State == asynq.TaskStateActive:
-		return q.running(key, info.ID)
+		return q.activeState(key, info.ID)
 	}
 	return Live, nil
 }
 
-// running says whether a worker still holds a task that was begun. asynq itself puts one that a dead
-// worker left back into the queue after about a minute.
-func (q *Queue) running(key domain.HourKey, id string) (State, error) {
+// activeState says whether the worker that began a task is still alive. asynq itself enqueues the task of
+// a dead worker again only after about a minute.
+func (q *Queue) activeState(key domain.HourKey, id string) (State, error) {
 	const page = 1000
 	for n := 1; ; n++ {
 		tasks, err := q.inspector.ListActiveTasks(Build, asynq.PageSize(page), asynq.Page(n))

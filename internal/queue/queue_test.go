@@ -116,7 +116,7 @@ func TestLifeOfADispatch(t *testing.T) {
 	}
 }
 
-// All of Redis is lost while the same processes go on.
+// Redis loses all data while the same processes go on.
 func TestLostRedis(t *testing.T) {
 	server := testenv.NewRedis(t)
 	q := connect(t, server.URL())
@@ -142,7 +142,7 @@ func TestLostRedis(t *testing.T) {
 		t.Fatal("the loss went unnoticed")
 	}
 	must(t, q.Enqueue(ctx, key, 2))
-	expectState(t, q, key, 2, queue.Live) // the queue is announced again
+	expectState(t, q, key, 2, queue.Live) // the queue is registered again
 	expectState(t, twin, key, 2, queue.Live)
 
 	server.Stop()
@@ -157,7 +157,7 @@ func TestLostRedis(t *testing.T) {
 	}
 	server.Start()
 	testenv.Until(t, "Redis is back", func() bool { return q.Ping(ctx) == nil })
-	// What the crash left of the last second is Redis's affair.
+	// Redis may have lost its last second, so either epoch of that time is right.
 	if back, err := q.Epoch(ctx); err != nil || back == before {
 		t.Errorf("epoch after a restart: %q, %v", back, err)
 	}
@@ -165,7 +165,8 @@ func TestLostRedis(t *testing.T) {
 	expectState(t, q, key, 3, queue.Live)
 }
 
-// A worker dies with a task that it had begun: its lease lapses, and nobody waits for asynq to notice.
+// A worker dies with a task that it had begun. The task counts as gone once its lease has lapsed, before
+// asynq itself notices.
 func TestLeftByADeadWorker(t *testing.T) {
 	url := testenv.Redis(t)
 	q := connect(t, url)
@@ -187,14 +188,14 @@ func TestLeftByADeadWorker(t *testing.T) {
 		<-begun
 		expectState(t, q, key, 1, queue.Live)
 	}
-	// What is there half a minute after a kill: the task is begun, its lease past.
+	// This is the state half a minute after a kill: the task is active, its lease has lapsed.
 	lapsed := redis.Z{Score: float64(time.Now().Add(-time.Second).Unix()), Member: queue.Task{Key: left, Dispatch: 1}.ID()}
 	must(t, raw.ZAddXX(t.Context(), "asynq:{"+queue.Build+"}:lease", lapsed).Err())
 	expectState(t, q, left, 1, queue.Gone)
 	expectState(t, q, held, 1, queue.Live)
 }
 
-// A server stops even when Redis has gone before it.
+// A server stops also when Redis has stopped before it.
 func TestStopWithoutRedis(t *testing.T) {
 	redis := testenv.NewRedis(t)
 	q := connect(t, redis.URL())

@@ -14,11 +14,10 @@ import (
 
 const (
 	defaultPoll = 250 * time.Millisecond
-	// stopPatience is how long a server that stops waits for a Redis that does
-	// not answer before it hangs up.
-	stopPatience = 5 * time.Second
-	// shutdownTimeout is long because asynq, when it is over, gives a task
-	// away that is still running. Handlers end when they are told to.
+	// stopTimeout is how long a stopping server waits for a Redis that does not answer.
+	stopTimeout = 5 * time.Second
+	// shutdownTimeout is long, because asynq enqueues running tasks again when it is over. Handlers end
+	// when the worker tells them to.
 	shutdownTimeout = time.Hour
 )
 
@@ -28,9 +27,9 @@ type ServerConfig struct {
 	Poll  time.Duration // how often an idle server looks for tasks; 250 ms when 0
 }
 
-// Handlers is what a Server does with tasks. Its errors are told apart by
-// kind; see Recorded. Handlers must obey ctx, and may outlive it only if
-// their owner waits for them.
+// Handlers is what a Server does with tasks. The kind of a handler's error decides what becomes of the
+// task; see also Recorded. Handlers must obey ctx, and may outlive it only if their owner waits for
+// them.
 type Handlers struct {
 	Hour  func(ctx context.Context, t Task) error
 	Sweep func(ctx context.Context) error
@@ -38,22 +37,21 @@ type Handlers struct {
 
 // Server takes tasks from Redis.
 type Server struct {
-	redis    redis.UniversalClient
-	server   *asynq.Server
-	handlers Handlers
-	hangUp   context.CancelFunc
+	redis          redis.UniversalClient
+	server         *asynq.Server
+	handlers       Handlers
+	cancelCommands context.CancelFunc
 }
 
-// NewServer makes a Server with connections of its own. It takes no task
-// before Start.
+// NewServer makes a Server with connections of its own. It takes no task before Start.
 func (q *Queue) NewServer(cfg ServerConfig, h Handlers, log *zap.Logger) *Server {
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
 	}
 	client := q.target.client(serverTries, cfg.Slots+10)
 	ctx, cancel := context.WithCancel(context.Background())
-	client.AddHook(hangUp{ctx})
-	return &Server{redis: client, handlers: h, hangUp: cancel, server: asynq.NewServerFromRedisClient(client, asynq.Config{
+	client.AddHook(cancelHook{ctx})
+	return &Server{redis: client, handlers: h, cancelCommands: cancel, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              cfg.Slots,
 		Queues:                   map[string]int{Build: 3, Control: 1},
 		TaskCheckInterval:        cfg.Poll,
@@ -71,26 +69,25 @@ func (s *Server) Start() error {
 	mux.HandleFunc(TypeHour, func(ctx context.Context, task *asynq.Task) error {
 		t, err := decodeTask(task.Payload())
 		if err != nil {
-			return outcome(err)
+			return asynqError(err)
 		}
-		return outcome(s.handlers.Hour(propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(task.Headers())), t))
+		return asynqError(s.handlers.Hour(propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(task.Headers())), t))
 	})
-	mux.HandleFunc(TypeSweep, func(ctx context.Context, _ *asynq.Task) error { return outcome(s.handlers.Sweep(ctx)) })
+	mux.HandleFunc(TypeSweep, func(ctx context.Context, _ *asynq.Task) error { return asynqError(s.handlers.Sweep(ctx)) })
 	if err := s.server.Start(mux); err != nil {
 		return domain.Wrap(domain.KindInternal, err, "start taking tasks")
 	}
 	return nil
 }
 
-// Stop takes no more tasks, waits until what the running ones became is
-// written to Redis, and closes the connections. Running handlers must be told
-// to end before. When Redis does not answer it gives up after five seconds:
-// the catalog knows the rest.
+// Stop takes no more tasks, waits until the outcome of running ones is written to Redis, and closes the
+// connections. Running handlers must be told to end before. When Redis does not answer, Stop gives up
+// after stopTimeout: the catalog knows what was done.
 func (s *Server) Stop() error {
-	patience := time.AfterFunc(stopPatience, s.hangUp)
+	timeout := time.AfterFunc(stopTimeout, s.cancelCommands)
 	s.server.Stop()
 	s.server.Shutdown()
-	patience.Stop()
-	s.hangUp()
+	timeout.Stop()
+	s.cancelCommands()
 	return unavailable(s.redis.Close())
 }

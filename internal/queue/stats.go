@@ -14,7 +14,7 @@ import (
 type Stats struct {
 	Queues []QueueStats
 	Slots  int     // how many hours all live workers together can build at once
-	Memory *Memory // nil where Redis does not tell
+	Memory *Memory // nil where Redis does not say
 }
 
 // QueueStats is one queue in numbers.
@@ -22,14 +22,14 @@ type QueueStats struct {
 	Name      string
 	Sizes     map[string]int // tasks by asynq's state
 	Latency   time.Duration  // how long the oldest pending task waits
-	Processed int64          // tasks that ended, since Redis is new; the failed ones are among them
+	Processed int64          // tasks that ended, in all of this Redis's time; failed ones included
 	Failed    int64
 }
 
 // Stats counts tasks. Error: KindUnavailable.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	// asynq's inspector takes no context: it is asked once Redis has answered somebody who does, and
-	// the wait for it ends with ctx.
+	// asynq's inspector takes no context. It is called only after Redis has answered a ping, and the
+	// wait for it ends with ctx.
 	if err := q.Ping(ctx); err != nil {
 		return Stats{}, err
 	}
@@ -51,7 +51,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 }
 
 func (q *Queue) stats(ctx context.Context) (s Stats, err error) {
-	known, err := q.inspector.Queues() // a queue is none before its first task
+	known, err := q.inspector.Queues() // a queue exists only after its first task
 	if err != nil {
 		return s, err
 	}
@@ -75,7 +75,7 @@ func (q *Queue) stats(ctx context.Context) (s Stats, err error) {
 		return s, err
 	}
 	memory, err := q.Memory(ctx)
-	var refused redis.Error // by a Redis that answers, and does not know the question
+	var refused redis.Error // Redis answers, but does not know this command
 	if errors.As(err, &refused) {
 		return s, nil
 	}

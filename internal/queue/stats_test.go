@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestStats counts on a real Redis and on the embedded one, which tells nothing of its memory.
+// TestStats counts on a real Redis and on the embedded one, which does not know its memory.
 func TestStats(t *testing.T) {
 	embedded := miniredis.RunT(t)
 	for name, url := range map[string]string{"redis": testenv.Redis(t), "embedded": "redis://" + embedded.Addr() + "/0"} {
@@ -53,7 +53,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestStatsWithoutRedis must not wait longer than it is told to.
+// Stats does not wait longer than its context allows.
 func TestStatsWithoutRedis(t *testing.T) {
 	silent := testenv.NewRedis(t)
 	q := connect(t, silent.URL())

@@ -36,13 +36,13 @@ type payload struct {
 	Dispatch int64      `json:"dispatch"`
 }
 
-// ID is the task's id, unique for each dispatch of each hour. It holds neither
-// "-" nor "/", at which the dashboard would cut it.
+// ID is the task's id, unique for each dispatch of each hour. It has no "-" and no "/", because the
+// dashboard cuts ids at these.
 func (t Task) ID() string {
 	return "h:" + escape(t.Key.Tenant) + ":" + t.Key.Day.Compact() + ":" + t.Key.HH() + ":d" + strconv.FormatInt(t.Dispatch, 10)
 }
 
-// escape writes a tenant id without "-", so that no two give the same.
+// escape writes a tenant id without "-". Two ids never have the same escaped form.
 func escape(tenant string) string {
 	return strings.NewReplacer("_", "__", "-", "_h").Replace(tenant)
 }

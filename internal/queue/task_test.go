@@ -82,7 +82,7 @@ func TestOutcome(t *testing.T) {
 		{"bad payload", domain.Errorf(domain.KindInvalid, "no hour"), asynq.SkipRetry},
 	}
 	for _, test := range tests {
-		got := outcome(test.err)
+		got := asynqError(test.err)
 		if (test.want == nil) != (got == nil) || !errors.Is(got, test.want) {
 			t.Errorf("%s: %v", test.name, got)
 		}
@@ -90,7 +90,7 @@ func TestOutcome(t *testing.T) {
 			t.Errorf("%s: the cause reaches Redis: %v", test.name, got)
 		}
 	}
-	again := outcome(down)
+	again := asynqError(down)
 	if again == nil || errors.Is(again, asynq.SkipRetry) || errors.Is(again, asynq.RevokeTask) || strings.Contains(again.Error(), "10.0.0.1") {
 		t.Errorf("an unavailable catalog: %v", again)
 	}

@@ -6,15 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// hangUp ends commands that wait for a lost Redis: asynq gives most of its
-// commands no context, and closing a client does not end their tries.
-type hangUp struct {
+// cancelHook ends a client's commands when ctx ends. asynq gives most of its commands no context, and
+// closing a client does not end their retries.
+type cancelHook struct {
 	ctx context.Context //nolint:containedctx // it is what ends the commands
 }
 
-func (h hangUp) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h cancelHook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (h hangUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (h cancelHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		ctx, end := h.bind(ctx)
 		defer end()
@@ -22,7 +22,7 @@ func (h hangUp) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (h hangUp) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h cancelHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		ctx, end := h.bind(ctx)
 		defer end()
@@ -30,7 +30,7 @@ func (h hangUp) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-func (h hangUp) bind(parent context.Context) (ctx context.Context, end func()) {
+func (h cancelHook) bind(parent context.Context) (ctx context.Context, end func()) {
 	ctx, cancel := context.WithCancel(parent)
 	unbind := context.AfterFunc(h.ctx, cancel)
 	return ctx, func() {
