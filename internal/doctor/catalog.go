@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	minPostgres = 140000 // 14, as server_version_num
-	fewLeft     = 10     // connections beside the pool's own
-	maxSkew     = 5 * time.Second
-	someSkew    = time.Second
-	someLost    = 5 // webhooks that are named
+	minPostgres      = 140000 // 14, as server_version_num
+	spareConnections = 10     // that must be free beside those of one more process
+	maxSkew          = 5 * time.Second
+	smallSkew        = time.Second
+	maxNamed         = 5 // webhooks whose secrets can't be read
 
 	sqliteAdvice = "let this user write to the database's file and its directory; end what holds it locked"
 )
 
 func (d *Doctor) reachCatalog(ctx context.Context) finding {
-	if f, none := d.noPart(d.s.EmbeddedCatalog, "CALLVAULT_DATABASE_URL"); none {
+	if f, none := d.skipPart(d.s.EmbeddedCatalog, "CALLVAULT_DATABASE_URL"); none {
 		return f
 	}
 	dsn := d.s.Config.DatabaseURL
-	if path, ok := d.sqlitePath(); ok { // opening would make it
+	if path, ok := d.sqlitePath(); ok { // catalog.Open would make the file
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if d.s.EmbeddedCatalog {
 				return skip("there is no catalog yet; callvault standalone makes it")
@@ -41,18 +41,18 @@ func (d *Doctor) reachCatalog(ctx context.Context) finding {
 	began := d.s.Now()
 	c, err := catalog.Open(ctx, dsn.Reveal(), catalog.Rules{})
 	if err != nil {
-		return failed(err, d.catalogAdvice(err))
+		return failErr(err, d.catalogAdvice(err))
 	}
 	d.catalog = c
-	d.keep(c.Close)
+	d.closeLater(c.Close)
 	place := dsn.Place()
 	if path, ok := d.sqlitePath(); ok {
 		place = path
 	}
-	return fine("%s answers after %s", place, d.s.Now().Sub(began).Round(time.Millisecond))
+	return pass("%s answers after %s", place, d.s.Now().Sub(began).Round(time.Millisecond))
 }
 
-// catalogAdvice goes by SQLSTATE, which no translation of the server's changes.
+// catalogAdvice looks for the SQLSTATE, which is the same in every language of the server.
 func (d *Doctor) catalogAdvice(err error) string {
 	if _, ok := d.sqlitePath(); ok {
 		return sqliteAdvice
@@ -72,7 +72,7 @@ func (d *Doctor) catalogAdvice(err error) string {
 func (d *Doctor) catalogServer(ctx context.Context) finding {
 	s, err := d.catalog.Inspect(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	saw := fmt.Sprintf("%s %s, encoding %s", s.Product, s.Version, s.Encoding)
 	switch {
@@ -81,7 +81,7 @@ func (d *Doctor) catalogServer(ctx context.Context) finding {
 	case s.Encoding != "UTF8":
 		return fail(saw, "create the database again with ENCODING 'UTF8'; names and transcripts hold every script")
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
 func (d *Doctor) catalogRights(ctx context.Context) finding {
@@ -89,7 +89,7 @@ func (d *Doctor) catalogRights(ctx context.Context) finding {
 	_, file := d.sqlitePath()
 	switch {
 	case err != nil:
-		return failed(err, sqliteAdvice)
+		return failErr(err, sqliteAdvice)
 	case s.ReadOnly && file:
 		return fail("the database takes no writes", sqliteAdvice)
 	case s.ReadOnly:
@@ -99,28 +99,28 @@ func (d *Doctor) catalogRights(ctx context.Context) finding {
 	case s.Foreign > 0:
 		return fail(fmt.Sprintf("tables that belong to another role: %d", s.Foreign), "make the role of CALLVAULT_DATABASE_URL their owner, or a member of it: ALTER TABLE … OWNER TO …")
 	}
-	return fine("the role may create, change and write")
+	return pass("the role may create, change and write")
 }
 
 func (d *Doctor) catalogConnections(ctx context.Context) finding {
 	s, err := d.catalog.Inspect(ctx)
 	switch {
 	case err != nil:
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	case s.Max == 0:
 		return skip("%s has no connections to run out of", s.Product)
 	}
 	saw := fmt.Sprintf("%d of %d are in use; each process of callvault opens up to %d", s.Used, s.Max, s.Pool)
-	if s.Max-s.Used < s.Pool+fewLeft {
+	if s.Max-s.Used < s.Pool+spareConnections {
 		return warn(saw, fmt.Sprintf("raise max_connections above %d for each process, or put a pooler in session mode between", s.Pool))
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
 func (d *Doctor) catalogSchema(ctx context.Context) finding {
 	steps, err := d.catalog.Migrations(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	missing := 0
 	for _, s := range steps {
@@ -136,35 +136,35 @@ func (d *Doctor) catalogSchema(ctx context.Context) finding {
 		return fail(saw, "run: callvault migrate up")
 	}
 	if err := d.catalog.CheckSchema(ctx); err != nil {
-		return failed(err, "upgrade this program to the one that migrated the catalog")
+		return failErr(err, "upgrade this program to the one that migrated the catalog")
 	}
-	return fine("all %d steps are taken", len(steps))
+	return pass("all %d steps are taken", len(steps))
 }
 
 func (d *Doctor) catalogClock(ctx context.Context) finding {
 	before := d.s.Now()
 	at, err := d.catalog.Now(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	skew := before.Add(d.s.Now().Sub(before) / 2).Sub(at)
 	saw := fmt.Sprintf("this host's clock is %s from the catalog's", skew.Abs().Round(time.Millisecond))
 	switch advice := "synchronise both hosts by NTP; a host more than " + maxSkew.String() + " off is not ready"; {
 	case skew.Abs() > maxSkew:
 		return fail(saw, advice)
-	case skew.Abs() > someSkew:
+	case skew.Abs() > smallSkew:
 		return warn(saw, advice)
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
 func (d *Doctor) signingKeys(ctx context.Context) finding {
-	if d.bad("CALLVAULT_MASTER_KEY") {
+	if d.unusable("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
 	stored, _, err := d.catalog.SigningKeys(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	master := d.s.Config.MasterKey.Reveal()
 	ring, err := auth.OpenKeyring(ctx, d.catalog, master, d.s.Now)
@@ -173,7 +173,7 @@ func (d *Doctor) signingKeys(ctx context.Context) finding {
 		if domain.KindOf(err) == domain.KindInvalid {
 			advice = "set CALLVAULT_MASTER_KEY, the same for every process; without the right one every token and link is lost"
 		}
-		return failed(err, advice)
+		return failErr(err, advice)
 	}
 	d.public = ring.Public(ctx)
 	plain := 0
@@ -189,21 +189,21 @@ func (d *Doctor) signingKeys(ctx context.Context) finding {
 		return warn(fmt.Sprintf("%d keys are there, and whoever reads the catalog can read them", plain),
 			"set CALLVAULT_MASTER_KEY for every process (openssl rand -base64 32), then run: callvault migrate up")
 	}
-	return fine("%d keys are there and can be read", len(stored))
+	return pass("%d keys are there and can be read", len(stored))
 }
 
-// webhookSecrets looks whether the workers can sign for every webhook.
+// webhookSecrets checks that workers can read the secret of every webhook.
 func (d *Doctor) webhookSecrets(ctx context.Context) finding {
-	if d.bad("CALLVAULT_MASTER_KEY") {
+	if d.unusable("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
 	endpoints, err := d.catalog.EncryptedEndpoints(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	vault, err := auth.NewVault(d.s.Config.MasterKey.Reveal())
 	if err != nil {
-		return failed(err, "correct CALLVAULT_MASTER_KEY")
+		return failErr(err, "correct CALLVAULT_MASTER_KEY")
 	}
 	var lost []string
 	for _, e := range endpoints {
@@ -212,26 +212,26 @@ func (d *Doctor) webhookSecrets(ctx context.Context) finding {
 		}
 	}
 	if len(lost) > 0 {
-		saw := fmt.Sprintf("CALLVAULT_MASTER_KEY does not open the secrets of %d of %d webhooks: %s", len(lost), len(endpoints), strings.Join(lost[:min(len(lost), someLost)], ", "))
+		saw := fmt.Sprintf("CALLVAULT_MASTER_KEY does not open the secrets of %d of %d webhooks: %s", len(lost), len(endpoints), strings.Join(lost[:min(len(lost), maxNamed)], ", "))
 		return fail(saw, "set the right key for every process; where it is right, give the webhook another secret: callvault webhook rotate --tenant TENANT ID --grace 0")
 	}
-	return fine("%d are stored encrypted and can be read", len(endpoints))
+	return pass("%d are stored encrypted and can be read", len(endpoints))
 }
 
-// late is how long an hour may be due before somebody should look.
-const late = 15 * time.Minute
+// maxOverdue is how long an hour may be due without a warning.
+const maxOverdue = 15 * time.Minute
 
 func (d *Doctor) hours(ctx context.Context) finding {
 	s, err := d.catalog.Backlog(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	saw := fmt.Sprintf("%d due, %d being built, %d failed", s.Due, s.Building, s.Yesterday.Failed+s.Other.Failed)
 	switch {
-	case !s.OldestDue.IsZero() && s.Now.Sub(s.OldestDue) > late:
+	case !s.OldestDue.IsZero() && s.Now.Sub(s.OldestDue) > maxOverdue:
 		return warn(saw+", the oldest due since "+s.OldestDue.Format(time.RFC3339), "look whether a scheduler and enough workers run, and into their logs")
 	case s.Yesterday.Failed+s.Other.Failed > 0:
 		return warn(saw, "the console's page Failed names the reasons; mend them, then retry there")
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }

@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// Status is what a check came to.
+// Status is the outcome of a check.
 type Status string
 
-// What a check can come to.
 const (
 	OK      Status = "ok"
-	Warn    Status = "warn"    // it works, and will not always
+	Warn    Status = "warn"    // it works now, but may fail later
 	Fail    Status = "fail"    // callvault does not work like this
-	Skipped Status = "skipped" // there was no way, or no need, to look
+	Skipped Status = "skipped" // the check was not possible, or not needed
 )
 
-// Result is one check with what came of it.
+// Result is one check with its outcome.
 type Result struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	Saw    string `json:"saw"`              // what was found, or why nothing was looked for
+	Saw    string `json:"saw"`              // what the check found, or why it was skipped
 	Advice string `json:"advice,omitempty"` // what to do
 }
 
@@ -32,7 +31,7 @@ type finding struct {
 	advice string
 }
 
-func fine(format string, args ...any) finding { return finding{OK, fmt.Sprintf(format, args...), ""} }
+func pass(format string, args ...any) finding { return finding{OK, fmt.Sprintf(format, args...), ""} }
 
 func skip(format string, args ...any) finding {
 	return finding{Skipped, fmt.Sprintf(format, args...), ""}
@@ -42,37 +41,37 @@ func warn(saw, advice string) finding { return finding{Warn, saw, advice} }
 
 func fail(saw, advice string) finding { return finding{Fail, saw, advice} }
 
-// failed is fail with an error, its cause included: the operator asks, not a stranger.
-func failed(err error, advice string) finding { return finding{Fail, err.Error(), advice} }
+// failErr is fail with an error. It shows the cause too, since only operators read it.
+func failErr(err error, advice string) finding { return finding{Fail, err.Error(), advice} }
 
-// check is one thing to look at.
+// check examines one thing.
 type check struct {
 	name  string
-	needs []string // checks without which this one makes no sense
-	after []string // checks whose results it uses where there are some
+	needs []string // checks that must not fail or be skipped, else this one is skipped
+	after []string // checks that must have ended, since it uses what they found
 	run   func(ctx context.Context) finding
 }
 
-// running is a check with its result, once done is closed.
-type running struct {
+// checkRun is a running check. Its result may be read once done is closed.
+type checkRun struct {
 	check
 	done   chan struct{}
 	result Result
 }
 
-// examine runs the checks side by side, each as soon as those before it have ended that it waits
-// for, and for limit at most. It reports them in their order. Every check is run or skipped.
+// examine runs the checks at the same time, each when those that it waits for have ended, and each
+// for at most limit. It reports the results in the order of the checks.
 func examine(ctx context.Context, checks []check, limit time.Duration, clean func(string) string, report func(Result)) []Result {
-	all := map[string]*running{}
-	order := make([]*running, 0, len(checks))
+	all := map[string]*checkRun{}
+	order := make([]*checkRun, 0, len(checks))
 	for _, c := range checks {
-		r := &running{check: c, done: make(chan struct{})}
+		r := &checkRun{check: c, done: make(chan struct{})}
 		needs, after := find(all, c.needs), find(all, c.after)
 		all[c.name] = r
 		order = append(order, r)
 		go func() {
 			defer close(r.done)
-			f := r.look(ctx, needs, after, limit)
+			f := r.wait(ctx, needs, after, limit)
 			r.result = Result{Name: r.name, Status: f.status, Saw: clean(f.saw), Advice: clean(f.advice)}
 		}()
 	}
@@ -87,9 +86,9 @@ func examine(ctx context.Context, checks []check, limit time.Duration, clean fun
 	return results
 }
 
-// find gives earlier checks by name.
-func find(all map[string]*running, names []string) []*running {
-	var list []*running
+// find returns earlier checks by name.
+func find(all map[string]*checkRun, names []string) []*checkRun {
+	var list []*checkRun
 	for _, name := range names {
 		if r := all[name]; r != nil {
 			list = append(list, r)
@@ -98,7 +97,7 @@ func find(all map[string]*running, names []string) []*running {
 	return list
 }
 
-func (r *running) look(ctx context.Context, needs, after []*running, limit time.Duration) finding {
+func (r *checkRun) wait(ctx context.Context, needs, after []*checkRun, limit time.Duration) finding {
 	for _, other := range append(after, needs...) {
 		select {
 		case <-other.done:
@@ -114,7 +113,7 @@ func (r *running) look(ctx context.Context, needs, after []*running, limit time.
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	done := make(chan finding, 1)
-	go func() { done <- r.run(within) }() // some clients end by their own timeouts only
+	go func() { done <- r.run(within) }() // some clients ignore the context and have own timeouts
 	select {
 	case f := <-done:
 		return f
@@ -123,7 +122,7 @@ func (r *running) look(ctx context.Context, needs, after []*running, limit time.
 	if ctx.Err() != nil {
 		return skip("interrupted")
 	}
-	select { // both may have come: an answer is better than none
+	select { // a result that comes late is better than none
 	case f := <-done:
 		return f
 	case <-time.After(grace):
@@ -131,5 +130,5 @@ func (r *running) look(ctx context.Context, needs, after []*running, limit time.
 	return fail(fmt.Sprintf("no answer within %s", limit), "look whether the part hangs, or something between drops what is sent to it")
 }
 
-// grace is for a check that reports its own timeout, which says more.
+// grace is for a check that reports its own timeout: its result says more.
 const grace = 500 * time.Millisecond

@@ -19,15 +19,14 @@ import (
 )
 
 const (
-	// storeSkew is what S3 allows between a request's time and its own.
-	storeSkew  = 15 * time.Minute
-	lookForNTP = time.Minute
+	storeSkew = 15 * time.Minute // S3 refuses requests that are further from its own time
+	warnSkew  = time.Minute
 )
 
 func probeBytes() []byte { return []byte("callvault doctor wrote this; it may go\n") }
 
 func (d *Doctor) reachStore(ctx context.Context) finding {
-	f, none := d.noPart(d.s.EmbeddedObjects, "CALLVAULT_S3_ENDPOINT", "CALLVAULT_S3_ACCESS_KEY", "CALLVAULT_S3_SECRET_KEY",
+	f, none := d.skipPart(d.s.EmbeddedObjects, "CALLVAULT_S3_ENDPOINT", "CALLVAULT_S3_ACCESS_KEY", "CALLVAULT_S3_SECRET_KEY",
 		"CALLVAULT_RECORDINGS_BUCKET", "CALLVAULT_ARCHIVES_BUCKET")
 	if none {
 		return f
@@ -38,21 +37,21 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Sync: d.s.Sync, CheckKey: d.s.CheckKey,
 	})
 	if err != nil {
-		return failed(err, "correct CALLVAULT_S3_ENDPOINT")
+		return failErr(err, "correct CALLVAULT_S3_ENDPOINT")
 	}
 	d.store = store
-	d.keep(func() error {
+	d.closeLater(func() error {
 		store.Close()
 		return nil
 	})
 	answer, err := d.get(ctx, http.MethodHead, c.S3Endpoint)
 	if err != nil {
-		return failed(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT; look whether a firewall is between")
+		return failErr(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT; look whether a firewall is between")
 	}
 	if name := answer.header.Get("Server"); name != "" {
-		return fine("%s answers, and calls itself %s", c.S3Endpoint, name)
+		return pass("%s answers, and calls itself %s", c.S3Endpoint, name)
 	}
-	return fine("%s answers", c.S3Endpoint)
+	return pass("%s answers", c.S3Endpoint)
 }
 
 func (d *Doctor) storeClock(ctx context.Context) finding {
@@ -62,7 +61,7 @@ func (d *Doctor) storeClock(ctx context.Context) finding {
 	before := d.s.Now()
 	answer, err := d.get(ctx, http.MethodHead, d.s.Config.S3Endpoint)
 	if err != nil {
-		return failed(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT")
+		return failErr(err, "start the object store, or correct CALLVAULT_S3_ENDPOINT")
 	}
 	at, err := http.ParseTime(answer.header.Get("Date"))
 	if err != nil {
@@ -73,50 +72,50 @@ func (d *Doctor) storeClock(ctx context.Context) finding {
 	switch {
 	case skew.Abs() >= storeSkew:
 		return fail(saw, "synchronise this host by NTP: the store refuses requests more than 15 minutes off")
-	case skew.Abs() >= lookForNTP:
+	case skew.Abs() >= warnSkew:
 		return warn(saw, "synchronise this host by NTP: from 15 minutes on the store refuses every request")
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
-// step is one use of a right, in words.
+// step uses one right.
 type step struct {
-	words string
+	words string // what it does, for messages
 	use   func() error
 }
 
-// recordingsBucket reads and writes as uploads of audio do. Deleting is no right that callvault
-// needs there: it is tried on the probe alone, and may be refused.
+// recordingsBucket reads and writes as an upload of audio does. callvault needs no right to delete
+// there: deleting is tried on the probe alone, and may be refused.
 func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 	b, dir := d.store.Recordings(), domain.ProbesFolder(domain.RecordingsPrefix)
 	if !d.s.Try || !d.s.Config.TakeAudio {
-		return d.known(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
+		return d.remembered(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
 	}
 	key := dir + "probe"
-	data := []byte(key) // what migrate up leaves where nothing can be deleted
-	f := d.use(b, "CALLVAULT_RECORDINGS_BUCKET", []step{
+	data := []byte(key) // as migrate up writes it, which leaves the probe where it can't delete
+	f := d.runSteps(b, "CALLVAULT_RECORDINGS_BUCKET", []step{
 		{"look for the bucket", func() error { return b.Check(ctx) }},
 		{"write", func() error {
 			_, err := b.PutStream(ctx, key, bytes.NewReader(data), int64(len(data)), "text/plain")
-			if domain.KindOf(err) == domain.KindConflict { // left by one that might not delete it
+			if domain.KindOf(err) == domain.KindConflict { // a former run could not delete it
 				return nil
 			}
 			return err
 		}},
-		{"read", func() error { return same(ctx, b, key, 0, data) }},
-		{"read a range", func() error { return same(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.parts(ctx, b, dir) }},
+		{"read", func() error { return checkObject(ctx, b, key, 0, data) }},
+		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
+		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
 	})
 	if f.status == OK {
-		f = d.tries(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
+		f = d.tryBucket(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
 	}
 	if f.status != OK {
 		f.advice += "; or set CALLVAULT_TAKE_AUDIO=off, where audio comes there by other means"
 		return f
 	}
-	// Only what this program has written goes, and nothing that merely has its name.
-	if err := same(ctx, b, key, 0, data); err == nil && b.Remove(ctx, key) != nil {
-		return fine("%s; deleting is refused, which callvault does not need: %s stays", f.saw, key)
+	// It deletes only what this program has written, not an object that merely has the same name.
+	if err := checkObject(ctx, b, key, 0, data); err == nil && b.Remove(ctx, key) != nil {
+		return pass("%s; deleting is refused, which callvault does not need: %s stays", f.saw, key)
 	}
 	return f
 }
@@ -124,31 +123,31 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 func (d *Doctor) archivesBucket(ctx context.Context) finding {
 	b, dir, data := d.store.Archives(), domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
 	if !d.s.Try {
-		return d.known(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
+		return d.remembered(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
 	}
 	key := dir + rand.Text()
-	f := d.use(b, "CALLVAULT_ARCHIVES_BUCKET", []step{
+	f := d.runSteps(b, "CALLVAULT_ARCHIVES_BUCKET", []step{
 		{"look for the bucket", func() error { return b.Check(ctx) }},
 		{"write", func() error {
 			_, err := b.Put(ctx, key, data, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
 			return err
 		}},
-		{"read", func() error { return same(ctx, b, key, 0, data) }},
-		{"read a range", func() error { return same(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.parts(ctx, b, dir) }},
+		{"read", func() error { return checkObject(ctx, b, key, 0, data) }},
+		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
+		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
 		{"delete", func() error { return b.Remove(ctx, key) }},
 	})
 	if f.status != OK {
 		return f
 	}
-	return d.tries(ctx, b, dir, objstore.ArchivesNeed(), f)
+	return d.tryBucket(ctx, b, dir, objstore.ArchivesNeed(), f)
 }
 
-// tries has the bucket tried as migrate up does, and remembers nothing.
-func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {
+// tryBucket tries the bucket as migrate up does, and stores no result.
+func (d *Doctor) tryBucket(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {
 	list, err := b.Try(ctx, dir, true)
 	if err != nil {
-		return failed(err, storeAdvice(b.Name(), "", "write", err))
+		return failErr(err, storeAdvice(b.Name(), "", "write", err))
 	}
 	if lack := objstore.Lacking(b.Name(), list, needs); lack != "" {
 		return fail(lack, objstore.LackAdvice)
@@ -156,9 +155,10 @@ func (d *Doctor) tries(ctx context.Context, b *objstore.Bucket, dir string, need
 	return well
 }
 
-// known says what is remembered of a bucket, and asks the store for nothing but the bucket.
-func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string, needs []string) finding {
-	if f := d.use(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.status != OK {
+// remembered says what migrate up stored about a bucket. It asks the store only whether the bucket
+// exists.
+func (d *Doctor) remembered(ctx context.Context, b *objstore.Bucket, variable string, needs []string) finding {
+	if f := d.runSteps(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.status != OK {
 		return f
 	}
 	key := catalog.StoreKey{Endpoint: d.s.Config.S3Endpoint, Bucket: b.Name()}
@@ -193,21 +193,21 @@ func (d *Doctor) known(ctx context.Context, b *objstore.Bucket, variable string,
 	if b == d.store.Recordings() && objstore.Lacks(tried, objstore.CanLongParts) {
 		saw += "; it takes no keys with parts of more than 255 bytes"
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
-func (d *Doctor) use(b *objstore.Bucket, variable string, steps []step) finding {
+func (d *Doctor) runSteps(b *objstore.Bucket, variable string, steps []step) finding {
 	done := make([]string, 0, len(steps))
 	for _, s := range steps {
 		if err := s.use(); err != nil {
 			if noBucket(err) {
 				return fail(b.Name()+": there is no bucket of this name", storeAdvice(b.Name(), variable, s.words, err))
 			}
-			return failed(fmt.Errorf("cannot %s: %w", s.words, err), storeAdvice(b.Name(), variable, s.words, err))
+			return failErr(fmt.Errorf("cannot %s: %w", s.words, err), storeAdvice(b.Name(), variable, s.words, err))
 		}
 		done = append(done, s.words)
 	}
-	return fine("%s: could %s", b.Name(), strings.Join(done[min(1, len(steps)-1):], ", "))
+	return pass("%s: could %s", b.Name(), strings.Join(done[min(1, len(steps)-1):], ", "))
 }
 
 func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
@@ -224,7 +224,7 @@ func storeAdvice(bucket, variable, words string, err error) string {
 	return "look into the object store's log; is its disk full?"
 }
 
-// actions names the rights in the language of S3's policies.
+// actions names the rights as S3's policies do.
 func actions(bucket, words string) string {
 	names := map[string]string{
 		"look for the bucket": "s3:ListBucket", "write": "s3:PutObject", "read": "s3:GetObject", "read a range": "s3:GetObject",
@@ -233,8 +233,8 @@ func actions(bucket, words string) string {
 	return " (" + names[words] + " on arn:aws:s3:::" + bucket + ")"
 }
 
-// same reads an object from a byte on and compares it.
-func same(ctx context.Context, b *objstore.Bucket, key string, from int64, want []byte) error {
+// checkObject reads an object from the byte from on, and compares it.
+func checkObject(ctx context.Context, b *objstore.Bucket, key string, from int64, want []byte) error {
 	o, err := b.Get(ctx, key, objstore.GetOptions{From: from})
 	if err != nil {
 		return err
@@ -249,8 +249,8 @@ func same(ctx context.Context, b *objstore.Bucket, key string, from int64, want 
 	return nil
 }
 
-// parts begins an upload in parts below dir, and gives it up.
-func (d *Doctor) parts(ctx context.Context, b *objstore.Bucket, dir string) error {
+// tryUpload begins an upload in parts below dir, and aborts it.
+func (d *Doctor) tryUpload(ctx context.Context, b *objstore.Bucket, dir string) error {
 	key, data := dir+rand.Text(), probeBytes()
 	id, err := b.NewUpload(ctx, key, "text/plain")
 	if err != nil {
@@ -260,7 +260,7 @@ func (d *Doctor) parts(ctx context.Context, b *objstore.Bucket, dir string) erro
 	return errors.Join(err, b.Abort(ctx, key, id))
 }
 
-// links fetches a probe as a tenant's download does that is redirected.
+// links fetches a probe by a presigned URL, as a redirected download does.
 func (d *Doctor) links(ctx context.Context) finding {
 	c := d.s.Config
 	if c.DownloadMode == "proxy" {
@@ -269,7 +269,7 @@ func (d *Doctor) links(ctx context.Context) finding {
 	if !d.s.Try {
 		return skip("only with --try: it needs an object")
 	}
-	if d.bad("CALLVAULT_S3_PUBLIC_ENDPOINT") {
+	if d.unusable("CALLVAULT_S3_PUBLIC_ENDPOINT") {
 		return skip("because CALLVAULT_S3_PUBLIC_ENDPOINT cannot be used")
 	}
 	where := c.S3Public
@@ -278,11 +278,11 @@ func (d *Doctor) links(ctx context.Context) finding {
 	}
 	b, key, data := d.store.Archives(), domain.ProbesFolder(c.Prefix)+rand.Text(), probeBytes()
 	if _, err := b.Put(ctx, key, data, objstore.PutOptions{IfNoneMatch: true}); err != nil {
-		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
+		return failErr(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	f := d.fetchLink(ctx, b, key, where, data)
 	if err := b.Remove(context.WithoutCancel(ctx), key); err != nil && f.status == OK {
-		return failed(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
+		return failErr(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	return f
 }
@@ -290,7 +290,7 @@ func (d *Doctor) links(ctx context.Context) finding {
 func (d *Doctor) fetchLink(ctx context.Context, b *objstore.Bucket, key, where string, data []byte) finding {
 	link, err := b.Presign(ctx, key, time.Minute, objstore.PresignOptions{Filename: "probe.txt"})
 	if err != nil {
-		return failed(err, "correct CALLVAULT_S3_PUBLIC_ENDPOINT")
+		return failErr(err, "correct CALLVAULT_S3_PUBLIC_ENDPOINT")
 	}
 	answer, err := d.get(ctx, http.MethodGet, link)
 	switch {
@@ -302,5 +302,5 @@ func (d *Doctor) fetchLink(ctx context.Context, b *objstore.Bucket, key, where s
 	case !bytes.Equal(answer.body, data):
 		return fail(where+" answers a signed link with other bytes", "correct CALLVAULT_S3_PUBLIC_ENDPOINT: something else answers there")
 	}
-	return fine("a signed link at %s gives the object", where)
+	return pass("a signed link at %s gives the object", where)
 }

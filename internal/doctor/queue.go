@@ -11,11 +11,11 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
-// Least version of Redis: 6.2.
+// The oldest version of Redis that works is 6.2.
 const minMajor, minMinor = 6, 2
 
 func (d *Doctor) reachQueue(ctx context.Context) finding {
-	if f, none := d.noPart(d.s.EmbeddedQueue, "CALLVAULT_REDIS_URL"); none {
+	if f, none := d.skipPart(d.s.EmbeddedQueue, "CALLVAULT_REDIS_URL"); none {
 		return f
 	}
 	if d.s.EmbeddedQueue && d.s.Running == "" {
@@ -23,10 +23,10 @@ func (d *Doctor) reachQueue(ctx context.Context) finding {
 	}
 	q, err := queue.Connect(d.s.Config.RedisURL.Reveal())
 	if err != nil {
-		return failed(err, "correct CALLVAULT_REDIS_URL")
+		return failErr(err, "correct CALLVAULT_REDIS_URL")
 	}
 	d.queue = q
-	d.keep(q.Close)
+	d.closeLater(q.Close)
 	if err := q.Ping(ctx); err != nil {
 		advice := "start Redis, or correct host and port in CALLVAULT_REDIS_URL; look whether a firewall is between"
 		if text := err.Error(); strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH") || strings.Contains(text, "NOPERM") {
@@ -34,18 +34,18 @@ func (d *Doctor) reachQueue(ctx context.Context) finding {
 		} else if strings.HasPrefix(d.s.Config.RedisURL.Reveal(), "rediss:") {
 			advice += "; is it TLS that answers there? rediss:// asks for it, redis:// does not"
 		}
-		return failed(err, advice)
+		return failErr(err, advice)
 	}
-	return fine("%s answers", d.s.Config.RedisURL.Place())
+	return pass("%s answers", d.s.Config.RedisURL.Place())
 }
 
 func (d *Doctor) queueServer(ctx context.Context) finding {
 	if d.s.EmbeddedQueue {
-		return fine("embedded, in the memory of callvault standalone")
+		return pass("embedded, in the memory of callvault standalone")
 	}
 	i, err := d.queue.Inspect(ctx)
 	if err != nil {
-		return failed(err, "let the user of CALLVAULT_REDIS_URL use INFO")
+		return failErr(err, "let the user of CALLVAULT_REDIS_URL use INFO")
 	}
 	saw := i.Product + " " + i.Version
 	major, minor := version(i.Version)
@@ -55,11 +55,11 @@ func (d *Doctor) queueServer(ctx context.Context) finding {
 	case i.Replica:
 		return fail(saw+", a replica", "point CALLVAULT_REDIS_URL at the primary, or at the sentinels with redis-sentinel://")
 	case !i.Durable:
-		f := fine("%s, without an append-only file", saw)
+		f := pass("%s, without an append-only file", saw)
 		f.advice = "appendonly yes saves handing every waiting hour out again after a restart; nothing is lost without it"
 		return f
 	}
-	return fine("%s, with an append-only file", saw)
+	return pass("%s, with an append-only file", saw)
 }
 
 func version(text string) (major, minor int) {
@@ -75,7 +75,7 @@ func (d *Doctor) queueMemory(ctx context.Context) finding {
 	}
 	m, err := d.queue.Memory(ctx)
 	if err != nil {
-		return failed(err, "let the user of CALLVAULT_REDIS_URL use INFO")
+		return failErr(err, "let the user of CALLVAULT_REDIS_URL use INFO")
 	}
 	saw := fmt.Sprintf("%s in use, no limit, policy %s", humanize.IBytes(uint64(m.Used)), m.Policy)
 	if m.Max > 0 {
@@ -87,29 +87,29 @@ func (d *Doctor) queueMemory(ctx context.Context) finding {
 	case m.Alarm():
 		return warn(saw, "raise maxmemory, or find what else fills this Redis: a full one takes no task and hands none out")
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
 func (d *Doctor) queueRights(ctx context.Context) finding {
 	err := d.queue.Probe(ctx)
 	if err == nil {
-		return fine("a key was written and removed")
+		return pass("a key was written and removed")
 	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "OOM"):
-		return failed(err, "Redis is full: raise maxmemory, or find what else fills it")
+		return failErr(err, "Redis is full: raise maxmemory, or find what else fills it")
 	case strings.Contains(text, "NOPERM"):
-		return failed(err, "let the user of CALLVAULT_REDIS_URL use all keys and commands: ACL SETUSER … ~* +@all")
+		return failErr(err, "let the user of CALLVAULT_REDIS_URL use all keys and commands: ACL SETUSER … ~* +@all")
 	case strings.Contains(text, "READONLY"):
-		return failed(err, "point CALLVAULT_REDIS_URL at the primary, not at a replica")
+		return failErr(err, "point CALLVAULT_REDIS_URL at the primary, not at a replica")
 	}
-	return failed(err, "look into Redis's log")
+	return failErr(err, "look into Redis's log")
 }
 
 func (d *Doctor) workers(ctx context.Context) finding {
 	s, err := d.queue.Stats(ctx)
 	if err != nil {
-		return failed(err, "look into Redis's log")
+		return failErr(err, "look into Redis's log")
 	}
 	if s.Slots == 0 {
 		return warn("no worker is seen", "start callvault worker; without one nothing is built")
@@ -120,5 +120,5 @@ func (d *Doctor) workers(ctx context.Context) finding {
 			pending = q.Sizes["pending"]
 		}
 	}
-	return fine("builds at once: %d; hours waiting for one: %d", s.Slots, pending)
+	return pass("builds at once: %d; hours waiting for one: %d", s.Slots, pending)
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// installation looks whose the archives bucket's keys are.
+// installation checks that the prefix in the archives bucket is this installation's.
 func (d *Doctor) installation(ctx context.Context) finding {
 	id, err := d.catalog.Installation(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
 	b, prefix := d.store.Archives(), d.s.Config.Prefix
 	if err = b.CheckOwner(ctx, prefix, id); err == nil {
@@ -21,22 +21,22 @@ func (d *Doctor) installation(ctx context.Context) finding {
 	}
 	switch domain.KindOf(err) {
 	case "":
-		return fine("%s/%s/ is this installation's", b.Name(), prefix)
+		return pass("%s/%s/ is this installation's", b.Name(), prefix)
 	case domain.KindConflict, domain.KindNotFound: // the message says what to do
-		return failed(err, "look whether CALLVAULT_DATABASE_URL, CALLVAULT_ARCHIVES_BUCKET and CALLVAULT_ARCHIVES_PREFIX belong together")
+		return failErr(err, "look whether CALLVAULT_DATABASE_URL, CALLVAULT_ARCHIVES_BUCKET and CALLVAULT_ARCHIVES_PREFIX belong together")
 	}
-	return failed(err, "let the user of CALLVAULT_S3_ACCESS_KEY read and list "+b.Name()+" (s3:GetObject, s3:ListBucket)")
+	return failErr(err, "let the user of CALLVAULT_S3_ACCESS_KEY read and list "+b.Name()+" (s3:GetObject, s3:ListBucket)")
 }
 
-// bucketRules looks for lifecycle rules, whoever made them, that end what callvault keeps, and for
-// versions that stay where archives were deleted.
+// bucketRules looks for lifecycle rules that delete what callvault keeps, and for versions that
+// stay when archives are deleted.
 func (d *Doctor) bucketRules(ctx context.Context) finding {
 	longest, err := d.catalog.LongestRetention(ctx)
 	if err != nil {
-		return failed(err, "look into the database's log")
+		return failErr(err, "look into the database's log")
 	}
-	// An archive is kept for the retention once its day is complete, and as long again when the day
-	// is reopened.
+	// An archive is kept for one retention period after its day is complete, and for a second one
+	// if the day is reopened.
 	keep := 2*max(longest, d.s.Config.RetentionDays) + 30
 	var saw, advice []string
 	complain := func(what, todo string) {
@@ -51,7 +51,7 @@ func (d *Doctor) bucketRules(ctx context.Context) finding {
 			ends := r.Ends
 			if b == d.store.Archives() {
 				if ends, err = d.endsArchives(ctx, r, keep); err != nil {
-					return failed(err, "look into the database's log")
+					return failErr(err, "look into the database's log")
 				}
 			}
 			switch {
@@ -72,13 +72,13 @@ func (d *Doctor) bucketRules(ctx context.Context) finding {
 		return warn(strings.Join(saw, "\n"), strings.Join(advice, "; "))
 	}
 	if kept {
-		return fine("no rule ends recordings, or archives before their time; versions of archives are kept and deleted with them")
+		return pass("no rule ends recordings, or archives before their time; versions of archives are kept and deleted with them")
 	}
-	return fine("no rule ends recordings, or archives before their time")
+	return pass("no rule ends recordings, or archives before their time")
 }
 
-// endsArchives says whether a rule ends archives that are to be kept for so many days. Archives of
-// former programs lie outside of the prefix.
+// endsArchives reports whether a rule deletes archives before keep days have passed. Archives of
+// former programs are not below the prefix, so it looks for them in the catalog.
 func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keep int) (bool, error) {
 	if !r.Ends || r.Days >= keep {
 		return false, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// TestScrub puts secrets into a text: nothing of them is left, whatever the other ones are.
+// TestScrub checks that nothing of the secrets is left in a text.
 func TestScrub(t *testing.T) {
 	serving := func(internal, admin config.Secret) config.Config {
 		return config.Config{Serving: config.Serving{InternalToken: internal, AdminToken: admin}}

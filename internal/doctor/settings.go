@@ -27,30 +27,30 @@ func (d *Doctor) settings(context.Context) finding {
 	if len(d.s.Unknown) > 0 {
 		return warn("no setting of this program: "+strings.Join(d.s.Unknown, ", "), "correct the spelling, or unset them")
 	}
-	return fine("every setting can be used")
+	return pass("every setting can be used")
 }
 
 func (d *Doctor) schedule(context.Context) finding {
-	if d.bad("CALLVAULT_SCHEDULE") {
+	if d.unusable("CALLVAULT_SCHEDULE") {
 		return skip("because CALLVAULT_SCHEDULE cannot be used")
 	}
 	spec, err := config.ParseSchedule(d.s.Config.Schedule)
 	if err != nil {
-		return failed(err, "set CALLVAULT_SCHEDULE to minute, hour, day, month and weekday in UTC, such as 0 2 * * *")
+		return failErr(err, "set CALLVAULT_SCHEDULE to minute, hour, day, month and weekday in UTC, such as 0 2 * * *")
 	}
 	next := spec.Next(d.s.Now())
-	return fine("%q fires next at %s", d.s.Config.Schedule, next.UTC().Format(time.RFC3339))
+	return pass("%q fires next at %s", d.s.Config.Schedule, next.UTC().Format(time.RFC3339))
 }
 
-// roomy is what a disk should have left before it is worth a word.
-const roomy = 4 * disk.Least
+// plentyFree is how many bytes must be free on a disk without a warning.
+const plentyFree = 4 * disk.Least
 
-// disk looks at the directories that the embedded parts and a SQLite file are in.
+// disk checks the directories of the embedded parts and of a SQLite file.
 func (d *Doctor) disk(context.Context) finding {
 	var dirs []string
 	if embedded := d.s.EmbeddedCatalog || d.s.EmbeddedQueue || d.s.EmbeddedObjects; embedded {
 		if d.s.Absent != "" {
-			return fail(d.s.Absent, absentAdvice(d.s.Absent))
+			return fail(d.s.Absent, noDataAdvice(d.s.Absent))
 		}
 		dirs = append(dirs, d.s.Config.Data)
 	}
@@ -64,24 +64,24 @@ func (d *Doctor) disk(context.Context) finding {
 	for _, dir := range dirs {
 		if err := disk.Check(dir, disk.Least); err != nil {
 			if errors.Is(err, fs.ErrPermission) {
-				return failed(err, "let this user write there, or ask as the user that callvault runs as")
+				return failErr(err, "let this user write there, or ask as the user that callvault runs as")
 			}
-			return failed(err, "make room, or move the data to a larger disk; nothing is taken in or built before")
+			return failErr(err, "make room, or move the data to a larger disk; nothing is taken in or built before")
 		}
 		free, size, err := disk.Free(dir)
 		if err != nil {
-			return failed(err, "look at the file system")
+			return failErr(err, "look at the file system")
 		}
 		text := fmt.Sprintf("%s of %s are free in %s", humanize.IBytes(free), humanize.IBytes(size), dir)
-		if free < roomy {
+		if free < plentyFree {
 			return warn(text, "make room: below "+humanize.IBytes(disk.Least)+" callvault is not ready any more")
 		}
 		saw = append(saw, text)
 	}
-	return fine("%s", strings.Join(saw, "; "))
+	return pass("%s", strings.Join(saw, "; "))
 }
 
-func absentAdvice(why string) string {
+func noDataAdvice(why string) string {
 	switch {
 	case strings.Contains(why, "permission denied"):
 		return "let this user write there, or ask as the user that callvault runs as"

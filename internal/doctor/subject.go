@@ -19,24 +19,24 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
-// Subject is an installation as this process is configured to see it.
+// Subject is an installation as this process is configured to reach it.
 type Subject struct {
 	Config   config.Config // with the addresses of embedded parts, where they run
-	Settings *config.Error // what of the configuration cannot be used; nil when all can
+	Settings *config.Error // settings that cannot be used; nil for none
 	Unknown  []string      // variables that look like settings and are none
 
-	// Which parts belong to a standalone callvault, and so are its own business.
+	// Which parts are those of a standalone callvault.
 	EmbeddedCatalog, EmbeddedQueue, EmbeddedObjects bool
-	// Absent says why there are no embedded parts to look at; "" when there are.
+	// Absent says why embedded parts cannot be examined; "" when they can.
 	Absent string
-	// Running is the URL of the standalone process whose parts these are; "" for none.
+	// Running is the URL of the running standalone process whose parts these are; "" for none.
 	Running string
 
-	// Of the embedded object store; nil for others.
+	// Methods of the embedded object store; nil for others.
 	Sync     func(bucket, key string) error
 	CheckKey func(key string) error
 
-	Try   bool          // use rights on the buckets and look what these can, by objects that are removed again
+	Try   bool          // try rights and capabilities of the buckets, with objects that are removed again
 	Limit time.Duration // of each check
 	Now   func() time.Time
 }
@@ -46,34 +46,34 @@ type Doctor struct {
 	s      Subject
 	client *http.Client
 
-	// Opened by the checks that reach them; used by those that need these.
+	// The checks that connect to these parts set them, and those that need these checks use them.
 	catalog *catalog.Catalog
 	queue   *queue.Queue
 	store   *objstore.Store
-	public  jose.JSONWebKeySet // of the catalog's own signing keys
+	public  jose.JSONWebKeySet // of the catalog's signing keys
 
 	mu     sync.Mutex
-	opened []func() error // what closes it
-	over   bool
+	opened []func() error // what closes the parts
+	closed bool
 }
 
-// keep has close called when the examination is over: at once if it is already, which a check that
-// did not end in time finds.
-func (d *Doctor) keep(closing func() error) {
+// closeLater registers a function that closes a part when the examination is over. For a check that
+// ends after that, it calls the function at once.
+func (d *Doctor) closeLater(closing func() error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over {
+	if d.closed {
 		_ = closing() // nobody waits for it any more
 		return
 	}
 	d.opened = append(d.opened, closing)
 }
 
-// end closes what was opened.
-func (d *Doctor) end() error {
+// closeAll closes the parts.
+func (d *Doctor) closeAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.over = true
+	d.closed = true
 	errs := make([]error, 0, len(d.opened))
 	for _, closing := range d.opened {
 		errs = append(errs, closing())
@@ -81,14 +81,14 @@ func (d *Doctor) end() error {
 	return errors.Join(errs...)
 }
 
-// Examine runs every check and reports each as soon as it and all before it have ended. Its error
-// is about closing what was opened.
+// Examine runs every check, and reports each when it and all before it have ended. Its error is
+// about closing the parts.
 func Examine(ctx context.Context, s Subject, report func(Result)) ([]Result, error) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	d := &Doctor{s: s, client: &http.Client{Transport: transport, CheckRedirect: follow}}
+	d := &Doctor{s: s, client: &http.Client{Transport: transport, CheckRedirect: followRedirect}}
 	results := examine(ctx, d.checks(), s.Limit, d.scrub(), report)
 	transport.CloseIdleConnections()
-	return results, d.end()
+	return results, d.closeAll()
 }
 
 // Names lists every check, in order.
@@ -131,14 +131,14 @@ func (d *Doctor) checks() []check {
 	}
 }
 
-// bad says that a setting cannot be used; then nothing is asked by it.
-func (d *Doctor) bad(variable string) bool {
+// unusable reports whether a setting cannot be used. Checks that depend on it are skipped.
+func (d *Doctor) unusable(variable string) bool {
 	return d.s.Settings != nil && slices.ContainsFunc(d.s.Settings.Problems, func(p config.Problem) bool { return p.Variable == variable })
 }
 
-// noPart says why a part is not looked at, if so.
-func (d *Doctor) noPart(embedded bool, variables ...string) (finding, bool) {
-	if at := slices.IndexFunc(variables, d.bad); at >= 0 {
+// skipPart says why a part cannot be examined; false when it can.
+func (d *Doctor) skipPart(embedded bool, variables ...string) (finding, bool) {
+	if at := slices.IndexFunc(variables, d.unusable); at >= 0 {
 		return skip("because %s cannot be used", variables[at]), true
 	}
 	if embedded && d.s.Absent != "" {
@@ -147,17 +147,18 @@ func (d *Doctor) noPart(embedded bool, variables ...string) (finding, bool) {
 	return finding{}, false
 }
 
-// scrub takes every secret of the configuration out of a text, whoever put it there.
+// scrub returns a function that replaces every secret of the configuration in a text. Secrets can
+// be in errors of servers too.
 func (d *Doctor) scrub() func(string) string {
 	var secrets []string
 	add := func(text string) {
-		if len(text) >= 4 { // shorter ones would tear ordinary words apart
+		if len(text) >= 4 { // a shorter one may be part of ordinary words
 			secrets = append(secrets, text, url.QueryEscape(text), url.PathEscape(text))
 		}
 	}
 	c := d.s.Config
 	if d.s.EmbeddedObjects {
-		c.S3AccessKey = "" // the program's own name
+		c.S3AccessKey = "" // it is the program's name
 	}
 	eachSecret(reflect.ValueOf(c), func(s config.Secret) {
 		u, err := url.Parse(s.Reveal())
@@ -174,7 +175,7 @@ func (d *Doctor) scrub() func(string) string {
 			}
 		}
 	})
-	// Where one begins like another, the longer has to go first: the rest of it would be left.
+	// If one secret begins with another, the longer one must be replaced first: else its end stays.
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	pairs := make([]string, 0, 2*len(secrets))
 	for _, text := range secrets {

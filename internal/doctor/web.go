@@ -15,7 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// answer is what a server said.
+// answer is the response of a server.
 type answer struct {
 	code    int
 	status  string
@@ -24,9 +24,9 @@ type answer struct {
 	expires time.Time // of its certificate; zero without one
 }
 
-// follow goes where pages lead. HEAD asks a server itself: some stores send those who ask for no
-// bucket to their maker's website, whose answer and clock say nothing.
-func follow(_ *http.Request, via []*http.Request) error {
+// followRedirect follows redirects of GET only. Some object stores redirect a request without a
+// bucket to a website, whose answer and clock say nothing about the store.
+func followRedirect(_ *http.Request, via []*http.Request) error {
 	if via[0].Method == http.MethodHead {
 		return http.ErrUseLastResponse
 	}
@@ -36,7 +36,7 @@ func follow(_ *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// get asks once. Its error names no URL: one can be a signed link.
+// get sends one request. Its error does not contain the URL, which may be a signed link.
 func (d *Doctor) get(ctx context.Context, method, address string) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	if err != nil {
@@ -61,7 +61,7 @@ func (d *Doctor) get(ctx context.Context, method, address string) (answer, error
 	return a, nil
 }
 
-// document asks for JSON.
+// document gets a JSON document.
 func (d *Doctor) document(ctx context.Context, address string, into any) (answer, error) {
 	a, err := d.get(ctx, http.MethodGet, address)
 	if err != nil {
@@ -73,7 +73,7 @@ func (d *Doctor) document(ctx context.Context, address string, into any) (answer
 	return a, nil
 }
 
-// discovery is what matters of a discovery document.
+// discovery is the part of an OIDC discovery document that the checks use.
 type discovery struct {
 	Issuer string `json:"issuer"`
 	Keys   string `json:"jwks_uri"`
@@ -81,17 +81,17 @@ type discovery struct {
 
 const wellKnown = "/.well-known/openid-configuration"
 
-// expiring is how long before its end a certificate should have been renewed.
-const expiring = 14 * 24 * time.Hour
+// renewBefore is how long before its end a certificate should be renewed.
+const renewBefore = 14 * 24 * time.Hour
 
-// publicURL asks as clients do, and finds out whether this very installation answers.
+// publicURL requests the public URL as clients do, and checks that this installation answers.
 func (d *Doctor) publicURL(ctx context.Context) finding {
 	where := d.s.Config.PublicURL
 	if where == "" {
 		where = d.s.Running
 	}
 	switch {
-	case d.bad("CALLVAULT_PUBLIC_URL"):
+	case d.unusable("CALLVAULT_PUBLIC_URL"):
 		return skip("because CALLVAULT_PUBLIC_URL cannot be used")
 	case where == "" && d.s.Absent != "":
 		return skip("%s", d.s.Absent)
@@ -106,40 +106,40 @@ func (d *Doctor) publicURL(ctx context.Context) finding {
 		if err == nil {
 			err = fmt.Errorf("%s/healthz is not callvault's", where)
 		}
-		return failed(err, unreached)
+		return failErr(err, unreached)
 	}
 	var own discovery
 	a, err := d.document(ctx, where+wellKnown, &own)
 	if err != nil {
-		return failed(err, unreached)
+		return failErr(err, unreached)
 	}
 	if own.Issuer != where {
 		return fail(fmt.Sprintf("the callvault at %s calls itself %s", where, own.Issuer), "set CALLVAULT_PUBLIC_URL alike for every process")
 	}
 	var keys jose.JSONWebKeySet
 	if _, err := d.document(ctx, where+"/.well-known/jwks.json", &keys); err != nil {
-		return failed(err, unreached)
+		return failErr(err, unreached)
 	}
 	if len(d.public.Keys) > 0 && !slices.ContainsFunc(keys.Keys, func(k jose.JSONWebKey) bool { return len(d.public.Key(k.KeyID)) > 0 }) {
 		return fail("another callvault answers at "+where+": its signing keys are not in this catalog", "correct CALLVAULT_PUBLIC_URL, or CALLVAULT_DATABASE_URL")
 	}
-	return d.safe(where, a)
+	return d.judgeTLS(where, a)
 }
 
-// safe judges how an address that answers is protected.
-func (d *Doctor) safe(where string, a answer) finding {
+// judgeTLS warns when a public URL has no TLS, or a certificate that ends soon.
+func (d *Doctor) judgeTLS(where string, a answer) finding {
 	u, err := url.Parse(where)
 	if err != nil {
-		return failed(err, "correct CALLVAULT_PUBLIC_URL")
+		return failErr(err, "correct CALLVAULT_PUBLIC_URL")
 	}
 	saw := "this installation answers at " + where
 	switch left := a.expires.Sub(d.s.Now()); {
 	case u.Scheme != "https" && !loopback(u.Hostname()):
 		return warn(saw+", unencrypted", "put TLS in front of it and begin CALLVAULT_PUBLIC_URL with https: tokens and recordings can be read on their way")
-	case !a.expires.IsZero() && left < expiring:
+	case !a.expires.IsZero() && left < renewBefore:
 		return warn(fmt.Sprintf("%s; its certificate ends %s", saw, a.expires.UTC().Format(time.RFC3339)), "renew the certificate")
 	}
-	return fine("%s", saw)
+	return pass("%s", saw)
 }
 
 func loopback(host string) bool {
@@ -147,11 +147,11 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// outsideIssuer asks the issuer whose tokens are accepted as well.
+// outsideIssuer checks the outside issuer whose tokens are accepted too.
 func (d *Doctor) outsideIssuer(ctx context.Context) finding {
 	issuer := d.s.Config.OIDCIssuer
 	switch {
-	case d.bad("CALLVAULT_OIDC_ISSUER"):
+	case d.unusable("CALLVAULT_OIDC_ISSUER"):
 		return skip("because CALLVAULT_OIDC_ISSUER cannot be used")
 	case issuer == "":
 		return skip("CALLVAULT_OIDC_ISSUER is not set")
@@ -159,17 +159,17 @@ func (d *Doctor) outsideIssuer(ctx context.Context) finding {
 	const advice = "correct CALLVAULT_OIDC_ISSUER, exactly as the issuer writes itself; let this host reach it"
 	var found discovery
 	if _, err := d.document(ctx, issuer+wellKnown, &found); err != nil {
-		return failed(err, advice)
+		return failErr(err, advice)
 	}
 	if found.Issuer != issuer {
 		return fail(fmt.Sprintf("%s calls itself %s", issuer, found.Issuer), advice)
 	}
 	var keys jose.JSONWebKeySet
 	if _, err := d.document(ctx, found.Keys, &keys); err != nil {
-		return failed(err, "let this host reach the address that the issuer's discovery document names as jwks_uri")
+		return failErr(err, "let this host reach the address that the issuer's discovery document names as jwks_uri")
 	}
 	if len(keys.Keys) == 0 {
 		return fail(found.Keys+" names no keys", "let the issuer publish the keys that it signs with")
 	}
-	return fine("%s answers; keys: %d", issuer, len(keys.Keys))
+	return pass("%s answers; keys: %d", issuer, len(keys.Keys))
 }

@@ -29,51 +29,51 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const masterKey = "a-master-key-of-more-than-32-characters"
 
-// world is an installation in which all is well, until a test breaks something.
-type world struct {
+// fixture is an installation in which nothing is wrong until a test breaks something.
+type fixture struct {
 	*testing.T
 	redis *testenv.RedisServer
 	s     doctor.Subject
 }
 
-func (w *world) must(err error) {
-	w.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{T: t, redis: testenv.NewRedis(t)}
+	f := &fixture{T: t, redis: testenv.NewRedis(t)}
 	minio := testenv.MinIO(t)
-	c := &w.s.Config
-	c.DatabaseURL, c.RedisURL = config.Secret(migrated(t)), config.Secret(w.redis.URL())
+	c := &f.s.Config
+	c.DatabaseURL, c.RedisURL = config.Secret(migrated(t)), config.Secret(f.redis.URL())
 	c.S3Endpoint, c.S3Region = minio.Endpoint, minio.Region
 	c.S3AccessKey, c.S3SecretKey = config.Secret(minio.AccessKey), config.Secret(minio.SecretKey)
 	c.Recordings, c.Archives = minio.NewBucket(t, "recordings"), minio.NewBucket(t, "archives")
 	c.Prefix, c.RetentionDays = "callvault", 3
 	c.MasterKey, c.Schedule, c.DownloadMode = masterKey, "0 2 * * *", "redirect"
 	c.TakeAudio = true
-	w.s.Limit, w.s.Now, w.s.Try = 5*time.Second, time.Now, true
-	c.PublicURL = w.serve(c.DatabaseURL)
-	w.work()
-	w.own()
-	return w
+	f.s.Limit, f.s.Now, f.s.Try = 5*time.Second, time.Now, true
+	c.PublicURL = f.serve(c.DatabaseURL)
+	f.work()
+	f.own()
+	return f
 }
 
-// own marks the archives bucket as the catalog's installation's.
-func (w *world) own() {
-	w.Helper()
-	c, err := catalog.Open(w.Context(), w.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
-	w.must(err)
-	id, err := c.EnsureInstallation(w.Context())
-	w.must(err)
-	w.must(c.Close())
-	w.must(w.store().Archives().Adopt(w.Context(), w.s.Config.Prefix, id))
+// own marks the archives bucket as this installation's.
+func (f *fixture) own() {
+	f.Helper()
+	c, err := catalog.Open(f.Context(), f.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	f.must(err)
+	id, err := c.EnsureInstallation(f.Context())
+	f.must(err)
+	f.must(c.Close())
+	f.must(f.store().Archives().Adopt(f.Context(), f.s.Config.Prefix, id))
 }
 
-// migrated is a database with schema and keys.
+// migrated makes a database with schema and keys.
 func migrated(t *testing.T) string {
 	t.Helper()
 	return testenv.PostgresFrom(t, "doctor", func(url string) error {
@@ -89,14 +89,14 @@ func migrated(t *testing.T) string {
 	})
 }
 
-// serve starts what the public URL leads to, over a catalog.
-func (w *world) serve(database config.Secret) string {
-	w.Helper()
-	c, err := catalog.Open(w.Context(), database.Reveal(), catalog.Rules{})
-	w.must(err)
-	w.Cleanup(func() { w.must(c.Close()) })
-	keys, err := auth.OpenKeyring(w.Context(), c, masterKey, time.Now)
-	w.must(err)
+// serve starts the server of the public URL, on a catalog.
+func (f *fixture) serve(database config.Secret) string {
+	f.Helper()
+	c, err := catalog.Open(f.Context(), database.Reveal(), catalog.Rules{})
+	f.must(err)
+	f.Cleanup(func() { f.must(c.Close()) })
+	keys, err := auth.OpenKeyring(f.Context(), c, masterKey, time.Now)
+	f.must(err)
 	server := httptest.NewUnstartedServer(nil)
 	where := "http://" + server.Listener.Addr().String()
 	tokens := auth.NewTokens(auth.Config{Issuer: where}, keys, c, time.Now)
@@ -106,51 +106,51 @@ func (w *world) serve(database config.Secret) string {
 			_, _ = io.WriteString(rw, `{"status":"ok"}`)
 		}}})
 	server.Start()
-	w.Cleanup(server.Close)
+	f.Cleanup(server.Close)
 	return where
 }
 
-// work starts a worker that takes nothing.
-func (w *world) work() {
-	w.Helper()
-	q, err := queue.Connect(w.redis.URL())
-	w.must(err)
+// work starts a worker that does nothing.
+func (f *fixture) work() {
+	f.Helper()
+	q, err := queue.Connect(f.redis.URL())
+	f.must(err)
 	none := func(context.Context) error { return nil }
 	server := q.NewServer(queue.ServerConfig{Slots: 3}, queue.Handlers{
 		Hour: func(ctx context.Context, _ queue.Task) error { return none(ctx) }, Sweep: none}, zap.NewNop())
-	w.must(server.Start())
-	w.Cleanup(func() {
+	f.must(server.Start())
+	f.Cleanup(func() {
 		_ = server.Stop() // a test may have stopped Redis
-		w.must(q.Close())
+		f.must(q.Close())
 	})
-	for { // a worker announces itself when it has started
-		if slots, err := q.Slots(w.Context()); err != nil || slots > 0 {
-			w.must(err)
+	for { // until the worker has announced itself
+		if slots, err := q.Slots(f.Context()); err != nil || slots > 0 {
+			f.must(err)
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// store opens the two buckets with the keys that are right.
-func (w *world) store() *objstore.Store {
-	w.Helper()
-	c := w.s.Config
-	m := testenv.MinIO(w)
+// store opens the two buckets with the right credentials.
+func (f *fixture) store() *objstore.Store {
+	f.Helper()
+	c := f.s.Config
+	m := testenv.MinIO(f)
 	s, err := objstore.New(objstore.Config{Endpoint: m.Endpoint, Region: m.Region, AccessKey: m.AccessKey, SecretKey: m.SecretKey,
 		Recordings: c.Recordings, Archives: c.Archives})
-	w.must(err)
-	w.Cleanup(s.Close)
+	f.must(err)
+	f.Cleanup(s.Close)
 	return s
 }
 
-// between puts a proxy before the store that handles some requests itself.
-func (w *world) between(mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) string {
-	w.Helper()
-	return testenv.Between(w, testenv.MinIO(w).Endpoint, mine, change)
+// between puts a proxy in front of the store, which answers some requests itself.
+func (f *fixture) between(mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) string {
+	f.Helper()
+	return testenv.Between(f, testenv.MinIO(f).Endpoint, mine, change)
 }
 
-// refuse answers as S3 does to one whose policy lacks a right.
+// refuse answers as S3 does to a user without the right.
 func refuse(rw http.ResponseWriter) bool {
 	rw.Header().Set("Content-Type", "application/xml")
 	rw.WriteHeader(http.StatusForbidden)
@@ -158,21 +158,21 @@ func refuse(rw http.ResponseWriter) bool {
 	return true
 }
 
-// examine runs every check and gives the results by name. No secret may be in them.
-func (w *world) examine() map[string]doctor.Result {
-	w.Helper()
+// examine runs every check and returns the results by name. It fails when they hold a secret.
+func (f *fixture) examine() map[string]doctor.Result {
+	f.Helper()
 	var reported []string
-	results, err := doctor.Examine(w.Context(), w.s, func(r doctor.Result) { reported = append(reported, r.Name) })
-	w.must(err)
+	results, err := doctor.Examine(f.Context(), f.s, func(r doctor.Result) { reported = append(reported, r.Name) })
+	f.must(err)
 	if names := doctor.Names(); strings.Join(names, ",") != strings.Join(reported, ",") {
-		w.Errorf("reported are %v, want %v", reported, names)
+		f.Errorf("reported are %v, want %v", reported, names)
 	}
 	text, err := json.Marshal(results)
-	w.must(err)
-	c := w.s.Config
+	f.must(err)
+	c := f.s.Config
 	for _, secret := range []string{masterKey, c.S3SecretKey.Reveal(), c.S3AccessKey.Reveal(), password(c.DatabaseURL), password(c.RedisURL), "X-Amz-Signature"} {
 		if secret != "" && strings.Contains(string(text), secret) {
-			w.Errorf("the results hold the secret %q:\n%s", secret, text)
+			f.Errorf("the results hold the secret %q:\n%s", secret, text)
 		}
 	}
 	all := map[string]doctor.Result{}

@@ -11,26 +11,27 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Without --try the doctor says what is remembered of the buckets, and writes nothing there.
-func TestKnown(t *testing.T) {
-	w := newWorld(t)
+// Without --try the doctor says what the catalog has stored about the buckets, and writes nothing
+// there.
+func TestRemembered(t *testing.T) {
+	f := newFixture(t)
 	var writes atomic.Int64
-	w.s.Try, w.s.Config.S3Endpoint = false, w.between(func(_ http.ResponseWriter, r *http.Request) bool {
+	f.s.Try, f.s.Config.S3Endpoint = false, f.between(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			writes.Add(1)
 		}
 		return false
 	}, nil)
-	c, err := catalog.Open(t.Context(), w.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
-	w.must(err)
-	defer func() { w.must(c.Close()) }()
+	c, err := catalog.Open(t.Context(), f.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	f.must(err)
+	defer func() { f.must(c.Close()) }()
 	remember := func(lacks string) {
 		var list []catalog.Capability
 		for _, name := range append(objstore.ArchivesNeed(), objstore.CanChecksum, objstore.CanLongParts) {
 			list = append(list, catalog.Capability{Name: name, Has: name != lacks, Saw: "seen"})
 		}
-		for _, bucket := range []string{w.s.Config.Archives, w.s.Config.Recordings} {
-			w.must(c.RememberStore(t.Context(), catalog.StoreKey{Endpoint: w.s.Config.S3Endpoint, Bucket: bucket}, list))
+		for _, bucket := range []string{f.s.Config.Archives, f.s.Config.Recordings} {
+			f.must(c.RememberStore(t.Context(), catalog.StoreKey{Endpoint: f.s.Config.S3Endpoint, Bucket: bucket}, list))
 		}
 	}
 	for _, step := range []struct {
@@ -46,8 +47,8 @@ func TestKnown(t *testing.T) {
 		{func() { remember(objstore.CanLongParts) }, doctor.OK, doctor.OK, "could do what callvault relies on", "no keys with parts of more than 255 bytes"},
 	} {
 		step.do()
-		got := w.examine()
-		w.compare(got, map[string]doctor.Status{"archives bucket": step.archives, "recordings bucket": step.recordings, "links to objects": doctor.Skipped})
+		got := f.examine()
+		f.compare(got, map[string]doctor.Status{"archives bucket": step.archives, "recordings bucket": step.recordings, "links to objects": doctor.Skipped})
 		for check, want := range map[string]string{"archives bucket": step.archivesSaw, "recordings bucket": step.recordingsSaw} {
 			if saw := got[check].Saw; !strings.Contains(saw, want) {
 				t.Errorf("%s: it saw %s, want %s", check, saw, want)
