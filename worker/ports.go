@@ -22,7 +22,7 @@ type Claims interface {
 // Inputs is what an hour holds.
 type Inputs interface {
 	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
-	LearnSizes(ctx context.Context, c catalog.Claim, sizes []catalog.ObjectSize) error
+	SaveSizes(ctx context.Context, c catalog.Claim, sizes []catalog.ObjectSize) error
 }
 
 // Outputs is how an archive comes to be served. Errors: KindLost,

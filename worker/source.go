@@ -121,12 +121,12 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 				return err
 			}
 			entries[i].Size = info.Size
-			return b.catalog.LearnSizes(gctx, c, learnt.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			return b.catalog.SaveSizes(gctx, c, learnt.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
 		})
 	}
 	err := group.Wait()
 	if err == nil {
-		err = b.catalog.LearnSizes(ctx, c, learnt.sizes)
+		err = b.catalog.SaveSizes(ctx, c, learnt.sizes)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)

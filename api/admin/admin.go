@@ -48,7 +48,7 @@ type Details interface {
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
 	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
 	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]catalog.AuditEntry, error)
-	Former(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
+	FormerValues(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
 }
 
 // Actions change the catalog and write that into its audit log. Errors: KindNotFound, KindInvalid

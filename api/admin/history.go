@@ -35,7 +35,7 @@ func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
 	}
 	var page catalog.FormerPage
 	if err == nil {
-		page, err = h.deps.Catalog.Former(ctx, s, before, limit, historyBytes)
+		page, err = h.deps.Catalog.FormerValues(ctx, s, before, limit, historyBytes)
 	}
 	if err != nil {
 		h.brokenJSON(w, r, "read the former values", err)

@@ -67,7 +67,7 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
 	secret, hash := newSecret(appSecretPrefix)
 	a := Application{ID: appIDPrefix + newToken(), Tenant: tenant, Name: name, Scopes: scopes}
-	err := c.createFor(ctx, tenant, func(tx *sql.Tx, at int64) error {
+	err := c.forTenant(ctx, tenant, func(tx *sql.Tx, at int64) error {
 		a.Created = fromMicros(at)
 		_, err := tx.ExecContext(ctx, `INSERT INTO applications (id, tenant, name, secret_hash, scopes, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6)`, a.ID, tenant, name, hash, strings.Join(scopes, " "), at)
@@ -76,8 +76,8 @@ func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, sc
 	return a, secret, err
 }
 
-// createFor runs fn in a transaction when the tenant exists.
-func (c *Catalog) createFor(ctx context.Context, tenant string, fn func(tx *sql.Tx, at int64) error) error {
+// forTenant runs fn in a transaction when the tenant exists.
+func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *sql.Tx, at int64) error) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, tenant).Scan(&id)
@@ -137,24 +137,24 @@ func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Tim
 // issued live on until they expire; disable the application to end them. Error: KindNotFound.
 func (c *Catalog) RotateApplication(ctx context.Context, id string) (string, error) {
 	secret, hash := newSecret(appSecretPrefix)
-	return secret, c.change(ctx, "application", id, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
+	return secret, c.changeRow(ctx, "application", id, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
 // DisableApplication ends an application's tokens with the next request, or takes that back.
 // Error: KindNotFound.
 func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool) error {
-	return c.change(ctx, "application", id, `UPDATE applications SET
+	return c.changeRow(ctx, "application", id, `UPDATE applications SET
 		epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
 // DeleteApplication removes an application and so ends its tokens. Error: KindNotFound.
 func (c *Catalog) DeleteApplication(ctx context.Context, id string) error {
-	return c.change(ctx, "application", id, `DELETE FROM applications WHERE id = $1`)
+	return c.changeRow(ctx, "application", id, `DELETE FROM applications WHERE id = $1`)
 }
 
-// change runs a statement that must hit the row of the given id.
-func (c *Catalog) change(ctx context.Context, what, id, query string, args ...any) error {
+// changeRow runs a statement that must hit the row of the given id.
+func (c *Catalog) changeRow(ctx context.Context, what, id, query string, args ...any) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		ok, err := affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))
 		if err == nil && !ok {

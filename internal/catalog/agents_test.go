@@ -10,9 +10,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestAgentsMeet registers conversations and their messages at the same time: whichever comes first,
+// TestAgentsRace registers conversations and their messages at the same time: whichever comes first,
 // every message ends up with its conversation's agent.
-func TestAgentsMeet(t *testing.T) {
+func TestAgentsRace(t *testing.T) {
 	const n = 60
 	for name, open := range openers() {
 		t.Run(name, func(t *testing.T) {

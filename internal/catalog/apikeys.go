@@ -43,7 +43,7 @@ func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey
 // secret that stands already is left as it is; one of another tenant is KindConflict.
 func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
 	k := APIKey{ID: keyIDPrefix + newToken(), Tenant: tenant, Name: name}
-	err := c.createFor(ctx, tenant, func(tx *sql.Tx, at int64) error {
+	err := c.forTenant(ctx, tenant, func(tx *sql.Tx, at int64) error {
 		k.Created = fromMicros(at)
 		ok, err := affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, k.ID, tenant, name, hashSecret(secret), at))
@@ -95,19 +95,19 @@ func prefixed(alias, columns string) string {
 
 // DisableAPIKey ends a key with the next request, or takes that back. Error: KindNotFound.
 func (c *Catalog) DisableAPIKey(ctx context.Context, id string, disabled bool) error {
-	return c.change(ctx, "API key", id, `UPDATE api_keys SET disabled_us =
+	return c.changeRow(ctx, "API key", id, `UPDATE api_keys SET disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
 // RotateAPIKey gives a key a new secret; the old one ends at once. Error: KindNotFound.
 func (c *Catalog) RotateAPIKey(ctx context.Context, id string) (string, error) {
 	secret, hash := newSecret(keySecretPrefix)
-	return secret, c.change(ctx, "API key", id, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
+	return secret, c.changeRow(ctx, "API key", id, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
 // DeleteAPIKey removes a key. Error: KindNotFound.
 func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
-	return c.change(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
+	return c.changeRow(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
 }
 
 // APIKey reads one key, disabled ones too. Error: KindNotFound.

@@ -13,9 +13,9 @@ UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't107%';
 UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%';
 UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock), unbuilt = 1 WHERE day = '2025-01-01' AND tenant LIKE 't1090%'`
 
-// TestStandingPlans fails when a count reads all days, hours or archives, or any recording: tenants
+// TestBacklogPlans fails when a count reads all days, hours or archives, or any recording: tenants
 // and one day of each are all that it may read.
-func TestStandingPlans(t *testing.T) {
+func TestBacklogPlans(t *testing.T) {
 	queries := map[string]question{
 		"night":     {backlogNightSQL, []any{"2025-01-01", 1735776000000000}},
 		"unsettled": {backlogUnfinishedSQL, []any{"2025-01-02"}},

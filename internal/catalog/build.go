@@ -144,8 +144,8 @@ type ObjectSize struct {
 // MaxSizes is how many sizes can be learnt at once.
 const MaxSizes = 1000
 
-// LearnSizes keeps sizes that the store told, for recordings that came without one: at most [MaxSizes].
-func (c *Catalog) LearnSizes(ctx context.Context, b Claim, sizes []ObjectSize) error {
+// SaveSizes keeps sizes that the store told, for recordings that came without one: at most [MaxSizes].
+func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) error {
 	if len(sizes) == 0 {
 		return nil
 	}

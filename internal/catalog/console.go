@@ -106,14 +106,14 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 		if err != nil || len(tenants) == 0 {
 			return err
 		}
-		return out.readLacking(ctx, tx, place, q.From, q.To)
+		return out.readIncomplete(ctx, tx, place, q.From, q.To)
 	})
 	return out, err
 }
 
-// readLacking adds what the page's days lack. The page's tenants are all that there are between its
+// readIncomplete adds what the page's days lack. The page's tenants are all that there are between its
 // first and its last.
-func (c *Calendar) readLacking(ctx context.Context, tx *sql.Tx, place map[string]int, from, to domain.Day) error {
+func (c *Calendar) readIncomplete(ctx context.Context, tx *sql.Tx, place map[string]int, from, to domain.Day) error {
 	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
 	for _, part := range []struct {
 		query string

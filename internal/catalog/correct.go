@@ -144,13 +144,13 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 
-// stored is what callvault computed from the bytes uploaded under a key; nil where it never saw them.
-type stored struct {
+// uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where it never saw them.
+type uploadedBytes struct {
 	Size  *int64
 	CRC32 *uint32
 }
 
-func (s stored) text() string {
+func (s uploadedBytes) text() string {
 	switch {
 	case s.CRC32 == nil:
 		return fmt.Sprintf("%d bytes", *s.Size)
@@ -164,7 +164,7 @@ func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != 
 
 // lockRecording takes the locks of a registration of the recording, in the same order: its new
 // conversation, then its object. So a registration and a correction never run side by side.
-func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s stored, err error) {
+func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
 	if err := requireTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
@@ -186,7 +186,7 @@ func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Reco
 	return r, s, err
 }
 
-func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domain.Recording, s stored, err error) {
+func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domain.Recording, s uploadedBytes, err error) {
 	r.ObjectKey = key
 	var at int64
 	var size, crc, storedSize, storedCRC sql.NullInt64
@@ -198,7 +198,7 @@ func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domai
 		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 	}
 	r.Timestamp, r.Size, r.CRC32 = fromMicros(at), sizeOf(size), crcOf(crc)
-	return r, stored{sizeOf(storedSize), crcOf(storedCRC)}, err
+	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, err
 }
 
 // changedFields gives what differs between two states of a recording, by the fields of its line.

@@ -15,11 +15,11 @@ func (c *Catalog) rebuildDelay(buildUS int64) int64 {
 	return max(2*buildUS, c.rules.LateDelay.Microseconds())
 }
 
-// leastBuild is the most that the smallest build takes, its dispatch included.
-const leastBuild = 10 * time.Second
+// minBuildTime is the most that the smallest build takes, its dispatch included.
+const minBuildTime = 10 * time.Second
 
 // canFinish says whether a build that begins now ends before the day does. buildUS is how long the last
 // build took, in microseconds.
 func (d lockedDay) canFinish(buildUS int64) bool {
-	return d.end-d.at >= max(2*buildUS, leastBuild.Microseconds())
+	return d.end-d.at >= max(2*buildUS, minBuildTime.Microseconds())
 }

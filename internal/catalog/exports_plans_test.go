@@ -133,19 +133,19 @@ func TestExportPlans(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					if c.postgres {
 						for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-							c.holdPostgres(t, mode, p)
+							c.checkPostgresPlan(t, mode, p)
 						}
 						return
 					}
-					holdSQLite(t, p, explain(t, c, p.sql, p.args))
+					checkSQLitePlan(t, p, explain(t, c, p.sql, p.args))
 				})
 			}
 		})
 	}
 }
 
-// holdSQLite looks for scans and for sorting. Where names are merged, their few first rows are sorted.
-func holdSQLite(t *testing.T, p plan, lines []string) {
+// checkSQLitePlan looks for scans and for sorting. Where names are merged, their few first rows are sorted.
+func checkSQLitePlan(t *testing.T, p plan, lines []string) {
 	t.Helper()
 	text := strings.Join(lines, "\n")
 	for _, key := range strings.Fields(p.keys) {
@@ -186,9 +186,9 @@ func (n node) looked(used *strings.Builder) float64 {
 	return total
 }
 
-// holdPostgres runs a query as a prepared statement, with a plan made for its values and with one made
+// checkPostgresPlan runs a query as a prepared statement, with a plan made for its values and with one made
 // for any, and counts the rows that it looked at.
-func (c *Catalog) holdPostgres(t *testing.T, mode string, p plan) {
+func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := c.read.Conn(ctx)

@@ -47,10 +47,10 @@ type formerRow struct {
 	origin  string
 }
 
-// Former gives the page of former values that continues at before, which is 0 for the first. A page ends
+// FormerValues gives the page of former values that continues at before, which is 0 for the first. A page ends
 // before limit values when they have more than maxBytes. The page of an unknown subject is empty.
 // Errors: KindBadCatalog, KindUnavailable.
-func (c *Catalog) Former(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
+func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
 	var page FormerPage
 	err := c.view(ctx, func(tx *sql.Tx) error {
 		page = FormerPage{}
@@ -62,7 +62,7 @@ func (c *Catalog) Former(ctx context.Context, s Subject, before int64, limit, ma
 		if err != nil {
 			return err
 		}
-		w := formerWalk{tx: tx, of: s, after: map[string]string{}}
+		w := formerReader{tx: tx, of: s, after: map[string]string{}}
 		for size, i := 0, 0; i < len(rows); i++ {
 			if i == limit || size > maxBytes {
 				page.Next = rows[i-1].seq
@@ -89,15 +89,15 @@ func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
 	return f, err
 }
 
-// formerWalk reads former values, the latest first. It holds one at a time: they may have megabytes.
-type formerWalk struct {
+// formerReader reads former values, the latest first. It holds one at a time: they may have megabytes.
+type formerReader struct {
 	tx    *sql.Tx
 	of    Subject
 	after map[string]string // by field, the value that was read last, which the next one differs from
 }
 
 // value gives a row's whole value. For each field it must be called for the latest row first.
-func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
+func (w *formerReader) value(ctx context.Context, f *formerRow) (string, error) {
 	err := w.tx.QueryRowContext(ctx, `SELECT value FROM history WHERE seq = $1`, f.seq).Scan(&f.former.value)
 	if err != nil {
 		return "", err
@@ -122,7 +122,7 @@ func (w *formerWalk) value(ctx context.Context, f *formerRow) (string, error) {
 
 // valueAfter gives the value that came after the row's. It starts at the next one that is kept whole, or
 // at the present one.
-func (w *formerWalk) valueAfter(ctx context.Context, f *formerRow) (after string, err error) {
+func (w *formerReader) valueAfter(ctx context.Context, f *formerRow) (after string, err error) {
 	const field = ` FROM history WHERE tenant = $1 AND kind = $2 AND id = $3 AND field = $4 AND seq > $5`
 	args := []any{w.of.Tenant, w.of.Kind, w.of.ID, f.field, f.seq}
 	whole := int64(math.MaxInt64)
@@ -148,7 +148,7 @@ func (w *formerWalk) valueAfter(ctx context.Context, f *formerRow) (after string
 }
 
 // current gives the present value of a conversation's field.
-func (w *formerWalk) current(ctx context.Context, name string) (string, error) {
+func (w *formerReader) current(ctx context.Context, name string) (string, error) {
 	var value sql.NullString
 	for at, f := range conversationFields() {
 		if f.name != name {

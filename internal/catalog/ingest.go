@@ -84,10 +84,10 @@ type registration struct {
 	at           int64 // the catalog's time, for created_us and updated_us
 	n            Counts
 	origin       Origin
-	fields       [placeCount]conversationField
+	fields       [valueCount]conversationField
 	formerCounts map[string]*formerCount // former values by kind
 	fresh        []domain.HourKey        // one for each new recording
-	touch        []domain.HourKey        // hours whose recordings changed
+	touched      []domain.HourKey        // hours whose recordings changed
 }
 
 // Register takes a batch in, in one transaction: all of it or nothing. Each line is a patch: the fields
@@ -147,7 +147,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			return err
 		}
 	}
-	r.n.TooLate, err = r.c.bumpHours(ctx, r.tx, r.fresh, r.touch)
+	r.n.TooLate, err = r.c.bumpHours(ctx, r.tx, r.fresh, r.touched)
 	return err
 }
 

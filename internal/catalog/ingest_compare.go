@@ -24,7 +24,7 @@ func (r *registration) existing(ctx context.Context, patches []conversationPatch
 		byID[patches[i].id] = &patches[i]
 	}
 	return collect(ctx, r.tx, func(rows *sql.Rows) (existingConversation, error) {
-		row := make([]any, placeCount)
+		row := make([]any, valueCount)
 		into := []any{&row[atID]}
 		for at, f := range r.fields {
 			if f.name != "" {
@@ -74,7 +74,7 @@ func refuseIncomplete(existing []existingConversation) error {
 // compare marks the conversations that change, and gives the values that are replaced or cleared.
 func (r *registration) compare(ctx context.Context, existing []existingConversation) ([]former, error) {
 	var formers []former
-	var long [placeCount][]longValue
+	var long [valueCount][]longValue
 	for i := range existing {
 		s := &existing[i]
 		s.changed = len(s.superseded) > 0

@@ -203,7 +203,7 @@ func (r *registration) touchRenamed(ctx context.Context, ids []string) error {
 		if err != nil {
 			return err
 		}
-		r.touch = append(r.touch, hours...)
+		r.touched = append(r.touched, hours...)
 	}
 	return nil
 }

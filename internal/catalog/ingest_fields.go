@@ -46,7 +46,7 @@ const (
 	atHash
 	atPresent // mask of the fields that the lines have, one bit each; negative where insertStub is set
 	atRaw     // the raw transcript, which has a table of its own
-	placeCount
+	valueCount
 )
 
 // How the former values of a field are kept.
@@ -65,8 +65,8 @@ type conversationField struct {
 }
 
 // conversationFields gives the field of each index.
-func conversationFields() [placeCount]conversationField {
-	return [placeCount]conversationField{
+func conversationFields() [valueCount]conversationField {
+	return [valueCount]conversationField{
 		atID:                {column: "id"},
 		atExternalID:        {name: "externalConversationId", column: "external_id"},
 		atSessionID:         {name: "sessionId", column: "session_id"},
@@ -106,7 +106,7 @@ func conversationFields() [placeCount]conversationField {
 
 // conversationRow gives a line's values as a row.
 func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
-	row := append(make([]any, 0, placeCount), c.ID, orNull(c.ExternalID), orNull(c.SessionID), orNull(c.AgentID), orNull(c.Status),
+	row := append(make([]any, 0, valueCount), c.ID, orNull(c.ExternalID), orNull(c.SessionID), orNull(c.AgentID), orNull(c.Status),
 		orNull(c.CallSuccessful), orNull(c.UserID), nil, nullable(c.End), nullable(c.LastAction), orNull(c.SessionType),
 		orNull(c.SessionStatus), orNull(c.Locale), jsonOrNull(c.Tags), jsonOrNull(c.Metadata), orNull(c.CallDirection),
 		orNull(c.CallerPhone), orNull(c.CalleePhone), orNull(c.KeyMode), orNull(c.AgentModel), orNull(c.AgentArchitecture),
@@ -138,10 +138,10 @@ func (r *registration) mask(row []any, cleared []string) (mask int64, err error)
 	}
 	for _, name := range cleared {
 		at := 1
-		for at < placeCount && r.fields[at].name != name {
+		for at < valueCount && r.fields[at].name != name {
 			at++
 		}
-		if at == placeCount {
+		if at == valueCount {
 			return 0, fmt.Errorf("a conversation has no field %q", name)
 		}
 		mask |= 1 << at
@@ -197,7 +197,7 @@ func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (
 		if err := hashRow(h, row); err != nil {
 			return t, err
 		}
-		r.overlay(&t, row)
+		r.mergeLine(&t, row)
 	}
 	// Programs of former versions skip a line whose hash the row has already, and their hashes have 32
 	// bytes. The version byte keeps them from mistaking a merged row for their own line.
@@ -212,8 +212,8 @@ func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (
 // lineHashVersion comes before the SHA-256 in a conversation's hash.
 const lineHashVersion = 2
 
-// overlay merges one more line into the patch.
-func (r *registration) overlay(t *conversationPatch, row []any) {
+// mergeLine merges one more line into the patch.
+func (r *registration) mergeLine(t *conversationPatch, row []any) {
 	present := row[atPresent].(int64) //nolint:forcetypeassert // conversationRow set it
 	if t.first == nil {
 		t.first, t.last, t.present = row, row, present
@@ -228,7 +228,7 @@ func (r *registration) overlay(t *conversationPatch, row []any) {
 		}
 		return
 	}
-	for at := atID + 1; at < placeCount; at++ {
+	for at := atID + 1; at < valueCount; at++ {
 		switch {
 		case present>>at&1 == 0 || at == atHash || at == atPresent:
 			continue

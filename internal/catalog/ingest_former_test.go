@@ -91,7 +91,7 @@ func TestFormerPatches(t *testing.T) {
 			if err := c.write.QueryRowContext(t.Context(), `SELECT count(*) FROM history WHERE head = -1`).Scan(&patches); err != nil || patches != 3 {
 				t.Errorf("%d former values are kept as patches, %v, want 3", patches, err)
 			}
-			page, err := c.Former(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)
+			page, err := c.FormerValues(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestFormerVersionsProgram(t *testing.T) {
 				}
 			}
 			register("failed", "other")
-			page, err := c.Former(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)
+			page, err := c.FormerValues(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)
 			if err != nil {
 				t.Fatal(err)
 			}

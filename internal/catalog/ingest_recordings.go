@@ -201,7 +201,7 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]ob
 		}
 		changed[key] = next
 		if rebuild && !fresh[key] {
-			r.touch = append(r.touch, domain.HourOf(r.tenant, next.Timestamp))
+			r.touched = append(r.touched, domain.HourOf(r.tenant, next.Timestamp))
 		}
 	}
 	out = make([]domain.Recording, 0, len(changed))

@@ -30,9 +30,9 @@ func (c *Catalog) Installation(ctx context.Context) (id string, err error) {
 	return id, translate(err)
 }
 
-// HoldsArchivesBelow says whether a served archive's key begins with a text: also one from before
+// HasArchivesUnder says whether a served archive's key begins with a text: also one from before
 // archives had a prefix. It reads them all.
-func (c *Catalog) HoldsArchivesBelow(ctx context.Context, text string) (held bool, err error) {
+func (c *Catalog) HasArchivesUnder(ctx context.Context, text string) (held bool, err error) {
 	err = c.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM archives WHERE state IN ('published', 'superseded') AND substr(object_key, 1, length($1)) = $1)`,
 		text).Scan(&held)
 	return held, translate(err)

@@ -131,7 +131,7 @@ func explain(t *testing.T, c *Catalog, query string, args []any) []string {
 		t.Fatal(err)
 	}
 	if c.postgres {
-		holdEstimate(t, plan)
+		checkEstimate(t, plan)
 	}
 	return plan
 }
@@ -155,9 +155,9 @@ func planOf(ctx context.Context, q querier, postgres bool, query string, args ..
 // compiledFrom is the estimate from which on PostgreSQL compiles a statement, unless it is told not to.
 const compiledFrom = 100_000
 
-// holdEstimate fails when PostgreSQL would compile the statement: our connections switch that off, and
+// checkEstimate fails when PostgreSQL would compile the statement: our connections switch that off, and
 // a plan that is thought to cost so much is seldom the one that it should be.
-func holdEstimate(t *testing.T, plan []string) {
+func checkEstimate(t *testing.T, plan []string) {
 	t.Helper()
 	cost := regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `).FindStringSubmatch(plan[0])
 	if cost == nil {

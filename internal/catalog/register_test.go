@@ -21,9 +21,9 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// meeting is a PostgreSQL catalog on which a test holds transactions in the middle. SQLite has
+// raceFixture is a PostgreSQL catalog on which a test holds transactions in the middle. SQLite has
 // one writer: there, no two registrations are ever in the middle.
-type meeting struct {
+type raceFixture struct {
 	*testing.T
 	c    *catalog.Catalog
 	raw  *sql.DB
@@ -31,7 +31,7 @@ type meeting struct {
 	hold domain.Day // the day whose row the test locks
 }
 
-func newMeeting(t *testing.T) *meeting {
+func newRaceFixture(t *testing.T) *raceFixture {
 	t.Helper()
 	url := testenv.PostgresFrom(t, "register", func(url string) error {
 		c, err := catalog.Open(t.Context(), url, catalog.Rules{})
@@ -41,7 +41,7 @@ func newMeeting(t *testing.T) *meeting {
 		_, err = c.Migrate(t.Context())
 		return errors.Join(err, c.Close())
 	})
-	m := &meeting{T: t, c: open(t, url)}
+	m := &raceFixture{T: t, c: open(t, url)}
 	var err error
 	if m.raw, err = sql.Open("pgx", url); err != nil {
 		t.Fatal(err)
@@ -58,31 +58,31 @@ func newMeeting(t *testing.T) *meeting {
 	return m
 }
 
-func (m *meeting) must(err error) {
+func (m *raceFixture) must(err error) {
 	m.Helper()
 	if err != nil {
 		m.Fatal(err)
 	}
 }
 
-func (m *meeting) batch(key string, day domain.Day, hour int) catalog.Batch {
+func (m *raceFixture) batch(key string, day domain.Day, hour int) catalog.Batch {
 	return catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
 		ObjectKey: fmt.Sprintf("%s/%s", day, key), ConversationID: "c-" + key, SessionID: "s", Type: "t",
 		Timestamp: day.Start().Add(time.Duration(hour) * time.Hour)}}}}
 }
 
-func (m *meeting) register(b catalog.Batch) error {
+func (m *raceFixture) register(b catalog.Batch) error {
 	_, err := m.c.Register(m.Context(), "acme", b)
 	return err
 }
 
 // lockDay holds a day's row until the returned function is called.
-func (m *meeting) lockDay(day domain.Day) (release func()) {
+func (m *raceFixture) lockDay(day domain.Day) (release func()) {
 	m.Helper()
 	return m.lock(`SELECT 1 FROM days WHERE tenant = 'acme' AND day = $1 FOR UPDATE`, string(day))
 }
 
-func (m *meeting) lock(query, key string) (release func()) {
+func (m *raceFixture) lock(query, key string) (release func()) {
 	m.Helper()
 	tx, err := m.raw.BeginTx(m.Context(), nil)
 	m.must(err)
@@ -95,7 +95,7 @@ func (m *meeting) lock(query, key string) (release func()) {
 }
 
 // blocked waits until n transactions wait for a lock, or done gives an answer. It says which.
-func (m *meeting) blocked(n int, done <-chan error) bool {
+func (m *raceFixture) blocked(n int, done <-chan error) bool {
 	m.Helper()
 	for {
 		var waiting int
@@ -113,14 +113,14 @@ func (m *meeting) blocked(n int, done <-chan error) bool {
 	}
 }
 
-func (m *meeting) start(b catalog.Batch) <-chan error {
+func (m *raceFixture) start(b catalog.Batch) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- m.register(b) }()
 	return done
 }
 
 // build builds an hour of the day until nothing of it is due, and gives the last external id.
-func (m *meeting) build(hour int, last string) string {
+func (m *raceFixture) build(hour int, last string) string {
 	m.Helper()
 	key := domain.HourKey{Tenant: "acme", Day: m.day, Hour: hour}
 	_, err := m.c.PlanDay(m.Context(), "acme", m.day)
@@ -142,7 +142,7 @@ func (m *meeting) build(hour int, last string) string {
 }
 
 // named is the line that names the conversation, in a batch that must also lock the held day.
-func (m *meeting) named() catalog.Batch {
+func (m *raceFixture) named() catalog.Batch {
 	b := m.batch("other", m.hold, 1)
 	b.Conversations = []catalog.Line[domain.Conversation]{{Number: 2, Value: domain.Conversation{
 		ID: "c-x", AgentID: "a", ExternalID: "named", Start: m.day.Start()}}}
@@ -151,10 +151,10 @@ func (m *meeting) named() catalog.Batch {
 
 // The name's transaction has looked for recordings and is held before its commit, when the
 // recording comes. The recording must wait, else it is archived under a name that nobody revokes.
-func TestRecordingMeetsName(t *testing.T) {
+func TestRecordingBeforeName(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
-			m := newMeeting(t)
+			m := newRaceFixture(t)
 			if known {
 				m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
 			}
@@ -181,10 +181,10 @@ func TestRecordingMeetsName(t *testing.T) {
 }
 
 // The recording's transaction is held before its commit, when the name comes.
-func TestNameMeetsRecording(t *testing.T) {
+func TestNameBeforeRecording(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
-			m := newMeeting(t)
+			m := newRaceFixture(t)
 			if known {
 				m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
 			}
@@ -208,8 +208,8 @@ func TestNameMeetsRecording(t *testing.T) {
 
 // Both come while the conversation's row is held by a third: each must wait for it before it looks
 // at anything, so that the later one sees what the earlier did.
-func TestNameAndRecordingMeetAtTheConversation(t *testing.T) {
-	m := newMeeting(t)
+func TestNameAndRecordingRaceForTheConversation(t *testing.T) {
+	m := newRaceFixture(t)
 	m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
 	release := m.lock(`SELECT 1 FROM conversations WHERE id = $1 FOR UPDATE`, "c-x")
 	name := m.start(m.named())
@@ -233,8 +233,8 @@ func TestNameAndRecordingMeetAtTheConversation(t *testing.T) {
 
 // A correction is held before its commit, when the recording's line comes once more, as it was at
 // first and as it will be: both wait for it, and repeat what is known.
-func TestLinesMeetCorrection(t *testing.T) {
-	m := newMeeting(t)
+func TestLinesRaceCorrection(t *testing.T) {
+	m := newRaceFixture(t)
 	first, later := m.batch("first", m.day, 0), m.batch("first", m.day, 0)
 	later.Recordings[0].Value.Timestamp = m.hold.Start()
 	release := m.lockDay(m.hold)
@@ -246,7 +246,7 @@ func TestLinesMeetCorrection(t *testing.T) {
 	}()
 	m.blocked(1, done)
 	key := first.Recordings[0].Value.ObjectKey
-	m.must(m.c.LearnSizes(m.Context(), catalog.Claim{HourKey: domain.HourKey{Tenant: "acme", Day: m.day}}, []catalog.ObjectSize{{ObjectKey: key, Bytes: 5}}))
+	m.must(m.c.SaveSizes(m.Context(), catalog.Claim{HourKey: domain.HourKey{Tenant: "acme", Day: m.day}}, []catalog.ObjectSize{{ObjectKey: key, Bytes: 5}}))
 	asItWas, asItIs := m.start(first), m.start(later)
 	m.blocked(3, asItWas)
 	release()

@@ -105,8 +105,8 @@ func TestRestored(t *testing.T) {
 	}
 }
 
-// TestHealed finds an hour that wants a build at no time, as only a fault can leave it.
-func TestHealed(t *testing.T) {
+// TestRepaired finds an hour that wants a build at no time, as only a fault can leave it.
+func TestRepaired(t *testing.T) {
 	for name, url := range map[string]string{
 		"sqlite": "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"), "postgres": testenv.Postgres(t),
 	} {

@@ -110,7 +110,7 @@ type dayCounts struct {
 	locked                              int64 // raised by every change
 	planned, completed, whole, reopened sql.NullInt64
 	available, noData, pending, failed  int
-	told                                int // failed hours that were told of
+	failedTold                          int // failed hours that were told of
 }
 
 // announceDay tells that a day is complete, once for each time that it was opened, or that hours
@@ -125,7 +125,7 @@ func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day,
 	case s.failed == 0 && !s.whole.Valid:
 		eventType = domain.EventDayCompleted
 		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at)
-	case s.failed > s.told:
+	case s.failed > s.failedTold:
 		eventType = domain.EventDayFailed
 		_, err = tx.ExecContext(ctx, `UPDATE days SET told_failed = n_failed WHERE tenant = $1 AND day = $2`, tenant, day)
 	default:

@@ -87,7 +87,7 @@ func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keep int) (b
 	if strings.HasPrefix(folder, r.Prefix) || strings.HasPrefix(r.Prefix, folder) {
 		return true, nil
 	}
-	return d.catalog.HoldsArchivesBelow(ctx, r.Prefix)
+	return d.catalog.HasArchivesUnder(ctx, r.Prefix)
 }
 
 func ruleText(r objstore.Rule) string {

@@ -22,7 +22,7 @@ func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []
 	t.Helper()
 	const limit, maxBytes = 3, 2000
 	for before := int64(0); ; {
-		page, err := c.Former(t.Context(), catalog.Subject{Tenant: tenant, Kind: kind, ID: id}, before, limit, maxBytes)
+		page, err := c.FormerValues(t.Context(), catalog.Subject{Tenant: tenant, Kind: kind, ID: id}, before, limit, maxBytes)
 		if err != nil {
 			t.Fatal(err)
 		}

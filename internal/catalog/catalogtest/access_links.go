@@ -14,56 +14,56 @@ import (
 )
 
 // audit writes, reads by tenant and time, and never changes.
-func audit(b *bench) {
-	from := b.now()
-	_, err := b.issue()
-	b.must(err)
-	b.newTenant("other", 3)
+func audit(f *fixture) {
+	from := f.now()
+	_, err := f.issue()
+	f.must(err)
+	f.newTenant("other", 3)
 	for i := range 2100 { // more than two pages
 		tenant := "acme"
 		if i%3 == 0 {
 			tenant = "other"
 		}
-		b.must(b.c.AppendAudit(b.ctx, catalog.Origin{Actor: "command"}, tenant, "test.row", map[string]int{"n": i}))
+		f.must(f.c.AppendAudit(f.ctx, catalog.Origin{Actor: "command"}, tenant, "test.row", map[string]int{"n": i}))
 	}
-	to := b.now().Add(time.Second)
+	to := f.now().Add(time.Second)
 	var rows []catalog.AuditEntry
 	read := func(from, to time.Time) []catalog.AuditEntry {
-		b.Helper()
+		f.Helper()
 		rows = nil
-		b.must(b.c.Audit(b.ctx, "acme", from, to, func(e catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, "acme", from, to, func(e catalog.AuditEntry) error {
 			rows = append(rows, e)
 			return nil
 		}))
 		return rows
 	}
-	equal(b, "rows", len(read(from, to)), 1401)
-	equal(b, "first", rows[0].Action+rows[0].Actor, "day.linksapp:x")
-	equal(b, "says from where", strings.Contains(string(rows[0].Detail), `"remote":"192.0.2.1"`), true)
+	equal(f, "rows", len(read(from, to)), 1401)
+	equal(f, "first", rows[0].Action+rows[0].Actor, "day.linksapp:x")
+	equal(f, "says from where", strings.Contains(string(rows[0].Detail), `"remote":"192.0.2.1"`), true)
 	for i, e := range rows[1:] {
 		if e.Seq <= rows[i].Seq || e.Tenant != "acme" {
-			b.Fatalf("row %d: %+v after %+v", i+1, e, rows[i])
+			f.Fatalf("row %d: %+v after %+v", i+1, e, rows[i])
 		}
 	}
-	equal(b, "rows before", len(read(from.Add(-time.Hour), from)), 0)
+	equal(f, "rows before", len(read(from.Add(-time.Hour), from)), 0)
 	stop := errors.New("stop")
-	err = b.c.Audit(b.ctx, "acme", from, to, func(catalog.AuditEntry) error { return stop })
-	equal(b, "stopped", errors.Is(err, stop), true)
+	err = f.c.Audit(f.ctx, "acme", from, to, func(catalog.AuditEntry) error { return stop })
+	equal(f, "stopped", errors.Is(err, stop), true)
 }
 
 // manyAtOnce asks for days of several tenants at once: every window is exact, and a refusal undoes
 // nothing of its neighbours.
-func manyAtOnce(b *bench) {
+func manyAtOnce(f *fixture) {
 	const tenants, each = 4, 25
 	for i := range tenants {
-		b.newTenant(fmt.Sprint("t", i), 3)
+		f.newTenant(fmt.Sprint("t", i), 3)
 	}
 	var passed [tenants]atomic.Int64
 	var all sync.WaitGroup
 	failures := make(chan error, tenants*each*2)
 	for i := range tenants * each {
 		all.Go(func() {
-			_, err := b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: fmt.Sprint("t", i%tenants), Day: b.day, LinkTTL: time.Hour,
+			_, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: fmt.Sprint("t", i%tenants), Day: f.day, LinkTTL: time.Hour,
 				Origin: catalog.Origin{Actor: "app:x"}})
 			switch domain.KindOf(err) {
 			case "":
@@ -72,7 +72,7 @@ func manyAtOnce(b *bench) {
 			default:
 				failures <- err
 			}
-			_, err = b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: "nobody", Day: b.day})
+			_, err = f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: "nobody", Day: f.day})
 			if domain.KindOf(err) != domain.KindNotFound {
 				failures <- fmt.Errorf("an unknown tenant: %w", err)
 			}
@@ -81,85 +81,85 @@ func manyAtOnce(b *bench) {
 	all.Wait()
 	close(failures)
 	for err := range failures {
-		b.Error(err)
+		f.Error(err)
 	}
 	for i := range tenants {
-		equal(b, "passed", passed[i].Load(), 5)
+		equal(f, "passed", passed[i].Load(), 5)
 		rows := 0
-		b.must(b.c.Audit(b.ctx, fmt.Sprint("t", i), b.now().Add(-time.Hour), b.now().Add(time.Hour), func(catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, fmt.Sprint("t", i), f.now().Add(-time.Hour), f.now().Add(time.Hour), func(catalog.AuditEntry) error {
 			rows++
 			return nil
 		}))
-		equal(b, "audit rows", rows, 5)
+		equal(f, "audit rows", rows, 5)
 	}
 }
 
 // commit publishes the next revision of an hour, as a worker would.
-func (b *bench) commitNext(hour int, size int64) catalog.Claim {
-	b.Helper()
-	b.add(hour)
-	b.plan()
-	_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, hour, false)
-	b.must(err)
-	claim := b.claim(hour)
-	in, err := b.c.BuildInput(b.ctx, claim)
-	b.must(err)
-	b.must(b.c.StartArchive(b.ctx, claim))
-	b.must(b.c.Commit(b.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s1"}}}))
+func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
+	f.Helper()
+	f.add(hour)
+	f.plan()
+	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, hour, false)
+	f.must(err)
+	claim := f.claim(hour)
+	in, err := f.c.BuildInput(f.ctx, claim)
+	f.must(err)
+	f.must(f.c.StartArchive(f.ctx, claim))
+	f.must(f.c.Commit(f.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: size, Files: len(in.Recordings), Sessions: []domain.Session{{SessionID: "s1"}}}))
 	return claim
 }
 
 // linksKeep holds superseded bytes for as long as their last link lives, also when the day was
 // handed out from memory, and shows every change at once.
-func linksKeep(b *bench) {
-	first := b.commitNext(5, 10)
+func linksKeep(f *fixture) {
+	first := f.commitNext(5, 10)
 	for range 2 { // the second one finds the day in memory
-		issued, err := b.issue()
-		b.must(err)
-		equal(b, "revision", issued.View.Hours[5].Archive.Revision, 1)
+		issued, err := f.issue()
+		f.must(err)
+		equal(f, "revision", issued.View.Hours[5].Archive.Revision, 1)
 	}
-	equal(b, "lines that tell of the archive", b.lines(first.ObjectKey()), 2)
-	equal(b, "made", b.made, 1)
-	b.pass(8 * time.Minute) // within the slack: nothing has to be raised
-	issued, err := b.issue()
-	b.must(err)
-	second := b.commitNext(5, 20)
-	equal(b, "made after a while", b.made, 1)
-	issuedNext, err := b.issue()
-	b.must(err)
-	equal(b, "made of what changed", b.made, 2)
-	equal(b, "revision after a rebuild", issuedNext.View.Hours[5].Archive.Revision, 2)
+	equal(f, "lines that tell of the archive", f.lines(first.ObjectKey()), 2)
+	equal(f, "made", f.made, 1)
+	f.pass(8 * time.Minute) // within the slack: nothing has to be raised
+	issued, err := f.issue()
+	f.must(err)
+	second := f.commitNext(5, 20)
+	equal(f, "made after a while", f.made, 1)
+	issuedNext, err := f.issue()
+	f.must(err)
+	equal(f, "made of what changed", f.made, 2)
+	equal(f, "revision after a rebuild", issuedNext.View.Hours[5].Archive.Revision, 2)
 	for _, c := range []catalog.Claim{first, second} {
-		a, err := b.c.LinkAccess(b.ctx, b.key(5), c.Token)
-		b.must(err)
+		a, err := f.c.LinkAccess(f.ctx, f.key(5), c.Token)
+		f.must(err)
 		if a.Archive == nil || a.Archive.ObjectKey != c.ObjectKey() {
-			b.Fatalf("the link to revision %d gives %+v", c.Revision, a.Archive)
+			f.Fatalf("the link to revision %d gives %+v", c.Revision, a.Archive)
 		}
 	}
-	other, err := b.c.LinkAccess(b.ctx, b.key(6), first.Token)
-	b.must(err)
-	equal(b, "under another hour", other.Archive == nil, true)
-	b.pass(issued.LinksEnd.Sub(b.now()) - time.Second)
-	_, err = b.c.DoomUnused(b.ctx, 10)
-	b.must(err)
-	a, err := b.c.LinkAccess(b.ctx, b.key(5), first.Token)
-	b.must(err)
-	equal(b, "a second before its last link ends", a.Archive != nil, true)
-	b.pass(3 * time.Hour)
-	n, err := b.c.DoomUnused(b.ctx, 10)
-	b.must(err)
-	equal(b, "doomed", n, 1)
-	b.pass(24 * time.Hour * 4)
-	_, err = b.issue()
-	b.wantKind(err, domain.KindExpired)
+	other, err := f.c.LinkAccess(f.ctx, f.key(6), first.Token)
+	f.must(err)
+	equal(f, "under another hour", other.Archive == nil, true)
+	f.pass(issued.LinksEnd.Sub(f.now()) - time.Second)
+	_, err = f.c.DoomUnused(f.ctx, 10)
+	f.must(err)
+	a, err := f.c.LinkAccess(f.ctx, f.key(5), first.Token)
+	f.must(err)
+	equal(f, "a second before its last link ends", a.Archive != nil, true)
+	f.pass(3 * time.Hour)
+	n, err := f.c.DoomUnused(f.ctx, 10)
+	f.must(err)
+	equal(f, "doomed", n, 1)
+	f.pass(24 * time.Hour * 4)
+	_, err = f.issue()
+	f.wantKind(err, domain.KindExpired)
 }
 
 // lines counts the audit log's lines of days that hold a text, and wants each to be JSON.
-func (b *bench) lines(text string) (n int) {
-	b.Helper()
-	b.must(b.c.Audit(b.ctx, b.tenant, b.now().Add(-time.Hour), b.now().Add(time.Hour), func(e catalog.AuditEntry) error {
+func (f *fixture) lines(text string) (n int) {
+	f.Helper()
+	f.must(f.c.Audit(f.ctx, f.tenant, f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e catalog.AuditEntry) error {
 		if !json.Valid(e.Detail) {
-			b.Fatalf("not JSON: %s", e.Detail)
+			f.Fatalf("not JSON: %s", e.Detail)
 		}
 		if e.Action == catalog.ActionDay && strings.Contains(string(e.Detail), text) {
 			n++
@@ -170,16 +170,16 @@ func (b *bench) lines(text string) (n int) {
 }
 
 // unknownDay asks for a day that nobody named, which leaves no day behind.
-func unknownDay(b *bench) {
-	issued, err := b.issue()
-	b.must(err)
-	equal(b, "hours", issued.View.Hours[7].State, catalog.StatePending)
-	equal(b, "known", b.view().Known, false)
-	equal(b, "lines without links", b.lines(`"request":"r1","links":[]}`), 1)
-	equal(b, "end", issued.LinksEnd.Sub(issued.Now), time.Hour)
-	b.plan()
-	b.pass(-10 * time.Second) // links that end before those of the first answer
-	issued, err = b.issue()
-	b.must(err)
-	equal(b, "hours of the day as it is", issued.View.Hours[7].State, catalog.StateNoData)
+func unknownDay(f *fixture) {
+	issued, err := f.issue()
+	f.must(err)
+	equal(f, "hours", issued.View.Hours[7].State, catalog.StatePending)
+	equal(f, "known", f.view().Known, false)
+	equal(f, "lines without links", f.lines(`"request":"r1","links":[]}`), 1)
+	equal(f, "end", issued.LinksEnd.Sub(issued.Now), time.Hour)
+	f.plan()
+	f.pass(-10 * time.Second) // links that end before those of the first answer
+	issued, err = f.issue()
+	f.must(err)
+	equal(f, "hours of the day as it is", issued.View.Hours[7].State, catalog.StateNoData)
 }

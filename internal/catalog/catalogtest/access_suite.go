@@ -15,7 +15,7 @@ import (
 // RunAccess proves who may do what and what is counted and written down, on the catalogs that
 // open gives, each empty and migrated.
 func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	each(t, open, map[string]func(*bench){
+	each(t, open, map[string]func(*fixture){
 		"applications":          applications,
 		"last used":             lastUsed,
 		"API keys":              apiKeys,
@@ -36,175 +36,175 @@ func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 }
 
 // each runs the tests with a tenant and yesterday, each on a catalog of its own.
-func each(t *testing.T, open func(t *testing.T) *catalog.Catalog, tests map[string]func(*bench)) {
+func each(t *testing.T, open func(t *testing.T) *catalog.Catalog, tests map[string]func(*fixture)) {
 	t.Helper()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := &bench{T: t, c: open(t), ctx: t.Context(), tenant: "acme"}
-			b.newTenant("acme", 3)
-			b.day = domain.DayOf(b.now()).Add(-1)
-			test(b)
+			f := &fixture{T: t, c: open(t), ctx: t.Context(), tenant: "acme"}
+			f.newTenant("acme", 3)
+			f.day = domain.DayOf(f.now()).Add(-1)
+			test(f)
 		})
 	}
 }
 
-func applications(b *bench) {
-	_, _, err := b.c.CreateApplication(b.ctx, "nobody", "x", nil)
-	b.wantKind(err, domain.KindNotFound)
-	app, secret, err := b.c.CreateApplication(b.ctx, "acme", "billing", []string{"one", "two"})
-	b.must(err)
-	equal(b, "secret length", len(secret), len("cvs_")+43)
-	got, err := b.c.AuthenticateApplication(b.ctx, app.ID, secret)
-	b.must(err)
-	equal(b, "application", fmt.Sprint(got.ID, got.Tenant, got.Name, got.Scopes), fmt.Sprint(app.ID, "acme", "billing", []string{"one", "two"}))
+func applications(f *fixture) {
+	_, _, err := f.c.CreateApplication(f.ctx, "nobody", "x", nil)
+	f.wantKind(err, domain.KindNotFound)
+	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "billing", []string{"one", "two"})
+	f.must(err)
+	equal(f, "secret length", len(secret), len("cvs_")+43)
+	got, err := f.c.AuthenticateApplication(f.ctx, app.ID, secret)
+	f.must(err)
+	equal(f, "application", fmt.Sprint(got.ID, got.Tenant, got.Name, got.Scopes), fmt.Sprint(app.ID, "acme", "billing", []string{"one", "two"}))
 	for _, wrong := range [][2]string{{app.ID, secret + "x"}, {app.ID, ""}, {"app_x", secret}, {"", ""}} {
-		_, err := b.c.AuthenticateApplication(b.ctx, wrong[0], wrong[1])
-		b.wantKind(err, domain.KindUnauthorized)
+		_, err := f.c.AuthenticateApplication(f.ctx, wrong[0], wrong[1])
+		f.wantKind(err, domain.KindUnauthorized)
 	}
-	fresh, err := b.c.RotateApplication(b.ctx, app.ID)
-	b.must(err)
-	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, secret)
-	b.wantKind(err, domain.KindUnauthorized)
-	b.must(b.c.DisableApplication(b.ctx, app.ID, true))
-	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, fresh)
-	b.wantKind(err, domain.KindUnauthorized)
-	b.must(b.c.DisableApplication(b.ctx, app.ID, false))
-	_, err = b.c.AuthenticateApplication(b.ctx, app.ID, fresh)
-	b.must(err)
-	second, _, err := b.c.CreateApplication(b.ctx, "acme", "other", nil)
-	b.must(err)
-	all, err := b.c.Applications(b.ctx, "acme", "", 10)
-	b.must(err)
-	equal(b, "applications", len(all), 2)
-	rest, err := b.c.Applications(b.ctx, "acme", all[0].ID, 10)
-	b.must(err)
-	equal(b, "applications after the first", rest[0].ID, all[1].ID)
-	b.must(b.c.DeleteApplication(b.ctx, second.ID))
-	_, err = b.c.Application(b.ctx, second.ID)
-	b.wantKind(err, domain.KindNotFound)
-	b.wantKind(b.c.DeleteApplication(b.ctx, second.ID), domain.KindNotFound)
-	b.wantKind(b.c.DisableApplication(b.ctx, second.ID, true), domain.KindNotFound)
-	_, err = b.c.RotateApplication(b.ctx, second.ID)
-	b.wantKind(err, domain.KindNotFound)
+	fresh, err := f.c.RotateApplication(f.ctx, app.ID)
+	f.must(err)
+	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, secret)
+	f.wantKind(err, domain.KindUnauthorized)
+	f.must(f.c.DisableApplication(f.ctx, app.ID, true))
+	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, fresh)
+	f.wantKind(err, domain.KindUnauthorized)
+	f.must(f.c.DisableApplication(f.ctx, app.ID, false))
+	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, fresh)
+	f.must(err)
+	second, _, err := f.c.CreateApplication(f.ctx, "acme", "other", nil)
+	f.must(err)
+	all, err := f.c.Applications(f.ctx, "acme", "", 10)
+	f.must(err)
+	equal(f, "applications", len(all), 2)
+	rest, err := f.c.Applications(f.ctx, "acme", all[0].ID, 10)
+	f.must(err)
+	equal(f, "applications after the first", rest[0].ID, all[1].ID)
+	f.must(f.c.DeleteApplication(f.ctx, second.ID))
+	_, err = f.c.Application(f.ctx, second.ID)
+	f.wantKind(err, domain.KindNotFound)
+	f.wantKind(f.c.DeleteApplication(f.ctx, second.ID), domain.KindNotFound)
+	f.wantKind(f.c.DisableApplication(f.ctx, second.ID, true), domain.KindNotFound)
+	_, err = f.c.RotateApplication(f.ctx, second.ID)
+	f.wantKind(err, domain.KindNotFound)
 }
 
 // lastUsed is written once a minute at most.
-func lastUsed(b *bench) {
-	app, secret, err := b.c.CreateApplication(b.ctx, "acme", "x", nil)
-	b.must(err)
+func lastUsed(f *fixture) {
+	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "x", nil)
+	f.must(err)
 	use := func() time.Time {
-		b.Helper()
-		_, err := b.c.AuthenticateApplication(b.ctx, app.ID, secret)
-		b.must(err)
-		a, err := b.c.Application(b.ctx, app.ID)
-		b.must(err)
+		f.Helper()
+		_, err := f.c.AuthenticateApplication(f.ctx, app.ID, secret)
+		f.must(err)
+		a, err := f.c.Application(f.ctx, app.ID)
+		f.must(err)
 		return a.LastUsed
 	}
 	first := use()
-	equal(b, "used now", b.now().Sub(first) < time.Minute, true)
-	b.pass(30 * time.Second)
-	equal(b, "half a minute later", use(), first)
-	b.pass(time.Minute)
-	equal(b, "a minute later", use().After(first), true)
+	equal(f, "used now", f.now().Sub(first) < time.Minute, true)
+	f.pass(30 * time.Second)
+	equal(f, "half a minute later", use(), first)
+	f.pass(time.Minute)
+	equal(f, "a minute later", use().After(first), true)
 }
 
 // together wants everything that is done in one transaction to stand, or nothing of it, and each to
 // see what those before it did.
-func together(b *bench) {
+func together(f *fixture) {
 	unwanted := errors.New("unwanted")
 	var app catalog.Application
 	var key catalog.APIKey
 	act := func(ctx context.Context) error {
 		var err error
-		app, _, err = b.c.CreateApplication(ctx, "acme", "billing", nil)
-		b.must(err)
-		b.must(b.c.DisableApplication(ctx, app.ID, true))
-		seen, err := b.c.Application(ctx, app.ID)
-		b.must(err)
-		equal(b, "seen as disabled", seen.Disabled.IsZero(), false)
-		key, _, err = b.c.CreateAPIKey(ctx, "acme", "analytics")
-		b.must(err)
-		keys, err := b.c.APIKeys(ctx, "acme", "", 9)
-		b.must(err)
-		equal(b, "keys seen", len(keys), 1)
-		_, err = b.c.AddSigningKeys(ctx, []catalog.SigningKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
-		b.must(err)
-		b.must(b.c.EncryptSigningKey(ctx, "k1", []byte("sealed")))
-		stored, _, err := b.c.SigningKeys(ctx)
-		b.must(err)
-		equal(b, "signing key", string(stored[0].Material), "sealed")
-		return b.c.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "acme", "test", struct{}{})
+		app, _, err = f.c.CreateApplication(ctx, "acme", "billing", nil)
+		f.must(err)
+		f.must(f.c.DisableApplication(ctx, app.ID, true))
+		seen, err := f.c.Application(ctx, app.ID)
+		f.must(err)
+		equal(f, "seen as disabled", seen.Disabled.IsZero(), false)
+		key, _, err = f.c.CreateAPIKey(ctx, "acme", "analytics")
+		f.must(err)
+		keys, err := f.c.APIKeys(ctx, "acme", "", 9)
+		f.must(err)
+		equal(f, "keys seen", len(keys), 1)
+		_, err = f.c.AddSigningKeys(ctx, []catalog.SigningKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
+		f.must(err)
+		f.must(f.c.EncryptSigningKey(ctx, "k1", []byte("sealed")))
+		stored, _, err := f.c.SigningKeys(ctx)
+		f.must(err)
+		equal(f, "signing key", string(stored[0].Material), "sealed")
+		return f.c.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "acme", "test", struct{}{})
 	}
 	lines := func() (n int) {
-		b.must(b.c.Audit(b.ctx, "acme", b.now().Add(-time.Hour), b.now().Add(time.Hour), func(catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(catalog.AuditEntry) error {
 			n++
 			return nil
 		}))
 		return n
 	}
-	err := b.c.Together(b.ctx, func(ctx context.Context) error {
-		b.must(act(ctx))
+	err := f.c.Together(f.ctx, func(ctx context.Context) error {
+		f.must(act(ctx))
 		return unwanted
 	})
 	if !errors.Is(err, unwanted) {
-		b.Fatalf("it ends with %v", err)
+		f.Fatalf("it ends with %v", err)
 	}
-	_, err = b.c.Application(b.ctx, app.ID)
-	b.wantKind(err, domain.KindNotFound)
-	_, err = b.c.APIKey(b.ctx, key.ID)
-	b.wantKind(err, domain.KindNotFound)
-	stored, _, err := b.c.SigningKeys(b.ctx)
-	b.must(err)
-	equal(b, "signing keys and lines of what was undone", len(stored)+lines(), 0)
-	b.must(b.c.Together(b.ctx, act))
-	_, err = b.c.Application(b.ctx, app.ID)
-	b.must(err)
-	_, err = b.c.APIKey(b.ctx, key.ID)
-	b.must(err)
-	equal(b, "lines", lines(), 1)
+	_, err = f.c.Application(f.ctx, app.ID)
+	f.wantKind(err, domain.KindNotFound)
+	_, err = f.c.APIKey(f.ctx, key.ID)
+	f.wantKind(err, domain.KindNotFound)
+	stored, _, err := f.c.SigningKeys(f.ctx)
+	f.must(err)
+	equal(f, "signing keys and lines of what was undone", len(stored)+lines(), 0)
+	f.must(f.c.Together(f.ctx, act))
+	_, err = f.c.Application(f.ctx, app.ID)
+	f.must(err)
+	_, err = f.c.APIKey(f.ctx, key.ID)
+	f.must(err)
+	equal(f, "lines", lines(), 1)
 }
 
-func apiKeys(b *bench) {
-	key, secret, err := b.c.CreateAPIKey(b.ctx, "acme", "exports")
-	b.must(err)
-	got, tenant, err := b.c.AuthenticateAPIKey(b.ctx, secret)
-	b.must(err)
-	equal(b, "key and tenant", got.ID+tenant.ID, key.ID+"acme")
+func apiKeys(f *fixture) {
+	key, secret, err := f.c.CreateAPIKey(f.ctx, "acme", "exports")
+	f.must(err)
+	got, tenant, err := f.c.AuthenticateAPIKey(f.ctx, secret)
+	f.must(err)
+	equal(f, "key and tenant", got.ID+tenant.ID, key.ID+"acme")
 	for _, wrong := range []string{"", "x", secret + "x", secret[1:]} {
-		_, _, err := b.c.AuthenticateAPIKey(b.ctx, wrong)
-		b.wantKind(err, domain.KindUnauthorized)
+		_, _, err := f.c.AuthenticateAPIKey(f.ctx, wrong)
+		f.wantKind(err, domain.KindUnauthorized)
 	}
-	fresh, err := b.c.RotateAPIKey(b.ctx, key.ID)
-	b.must(err)
-	_, _, err = b.c.AuthenticateAPIKey(b.ctx, secret)
-	b.wantKind(err, domain.KindUnauthorized)
-	b.must(b.c.DisableAPIKey(b.ctx, key.ID, true))
-	_, _, err = b.c.AuthenticateAPIKey(b.ctx, fresh)
-	b.wantKind(err, domain.KindUnauthorized)
-	b.must(b.c.DisableAPIKey(b.ctx, key.ID, false))
-	_, _, err = b.c.AuthenticateAPIKey(b.ctx, fresh)
-	b.must(err)
-	all, err := b.c.APIKeys(b.ctx, "acme", "", 10)
-	b.must(err)
-	equal(b, "keys", len(all), 1)
-	equal(b, "used", all[0].LastUsed.IsZero(), false)
-	b.must(b.c.DeleteAPIKey(b.ctx, key.ID))
-	b.wantKind(b.c.DeleteAPIKey(b.ctx, key.ID), domain.KindNotFound)
+	fresh, err := f.c.RotateAPIKey(f.ctx, key.ID)
+	f.must(err)
+	_, _, err = f.c.AuthenticateAPIKey(f.ctx, secret)
+	f.wantKind(err, domain.KindUnauthorized)
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, true))
+	_, _, err = f.c.AuthenticateAPIKey(f.ctx, fresh)
+	f.wantKind(err, domain.KindUnauthorized)
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, false))
+	_, _, err = f.c.AuthenticateAPIKey(f.ctx, fresh)
+	f.must(err)
+	all, err := f.c.APIKeys(f.ctx, "acme", "", 10)
+	f.must(err)
+	equal(f, "keys", len(all), 1)
+	equal(f, "used", all[0].LastUsed.IsZero(), false)
+	f.must(f.c.DeleteAPIKey(f.ctx, key.ID))
+	f.wantKind(f.c.DeleteAPIKey(f.ctx, key.ID), domain.KindNotFound)
 }
 
-func publishedKey(b *bench) {
-	first, err := b.c.PutAPIKey(b.ctx, "acme", "demo", "ak_demo")
-	b.must(err)
-	again, err := b.c.PutAPIKey(b.ctx, "acme", "demo", "ak_demo")
-	b.must(err)
-	equal(b, "the same key", again.ID, first.ID)
-	b.newTenant("other", 3)
-	_, err = b.c.PutAPIKey(b.ctx, "other", "demo", "ak_demo")
-	b.wantKind(err, domain.KindConflict)
+func publishedKey(f *fixture) {
+	first, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo")
+	f.must(err)
+	again, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo")
+	f.must(err)
+	equal(f, "the same key", again.ID, first.ID)
+	f.newTenant("other", 3)
+	_, err = f.c.PutAPIKey(f.ctx, "other", "demo", "ak_demo")
+	f.wantKind(err, domain.KindConflict)
 }
 
 // signingKeys begins several times at once: one key of each purpose is current.
-func signingKeys(b *bench) {
+func signingKeys(f *fixture) {
 	key := func(id string) catalog.SigningKey {
 		return catalog.SigningKey{ID: id, Purpose: "link", Algorithm: "HS256", Material: []byte(id)}
 	}
@@ -212,145 +212,145 @@ func signingKeys(b *bench) {
 	results := make(chan error, 4)
 	for i := range 4 {
 		begin.Go(func() {
-			_, err := b.c.AddSigningKeys(b.ctx, []catalog.SigningKey{key(fmt.Sprint("first", i))}, false, time.Hour)
+			_, err := f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{key(fmt.Sprint("first", i))}, false, time.Hour)
 			results <- err
 		})
 	}
 	begin.Wait()
 	close(results)
 	for err := range results {
-		b.must(err)
+		f.must(err)
 	}
-	keys, _, err := b.c.SigningKeys(b.ctx)
-	b.must(err)
-	equal(b, "keys", len(keys), 1)
-	_, err = b.c.AddSigningKeys(b.ctx, []catalog.SigningKey{key("second")}, true, time.Hour)
-	b.must(err)
-	keys, _, err = b.c.SigningKeys(b.ctx)
-	b.must(err)
-	equal(b, "the current one", keys[0].ID, "second")
-	equal(b, "the other one is retired", keys[1].Retired.IsZero(), false)
-	b.must(b.c.EncryptSigningKey(b.ctx, "second", []byte("sealed")))
-	b.must(b.c.EncryptSigningKey(b.ctx, "second", []byte("twice")))
-	keys, _, err = b.c.SigningKeys(b.ctx)
-	b.must(err)
-	equal(b, "encrypted once", fmt.Sprint(string(keys[0].Material), keys[0].Encrypted), "sealedtrue")
-	b.pass(2 * time.Hour)
-	_, err = b.c.AddSigningKeys(b.ctx, nil, false, time.Hour)
-	b.must(err)
-	keys, _, err = b.c.SigningKeys(b.ctx)
-	b.must(err)
-	equal(b, "keys after the retired one's time", len(keys), 1)
+	keys, _, err := f.c.SigningKeys(f.ctx)
+	f.must(err)
+	equal(f, "keys", len(keys), 1)
+	_, err = f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{key("second")}, true, time.Hour)
+	f.must(err)
+	keys, _, err = f.c.SigningKeys(f.ctx)
+	f.must(err)
+	equal(f, "the current one", keys[0].ID, "second")
+	equal(f, "the other one is retired", keys[1].Retired.IsZero(), false)
+	f.must(f.c.EncryptSigningKey(f.ctx, "second", []byte("sealed")))
+	f.must(f.c.EncryptSigningKey(f.ctx, "second", []byte("twice")))
+	keys, _, err = f.c.SigningKeys(f.ctx)
+	f.must(err)
+	equal(f, "encrypted once", fmt.Sprint(string(keys[0].Material), keys[0].Encrypted), "sealedtrue")
+	f.pass(2 * time.Hour)
+	_, err = f.c.AddSigningKeys(f.ctx, nil, false, time.Hour)
+	f.must(err)
+	keys, _, err = f.c.SigningKeys(f.ctx)
+	f.must(err)
+	equal(f, "keys after the retired one's time", len(keys), 1)
 }
 
 // issue asks for the bench's day. Its view is what was made of it, b.made counts how often.
-func (b *bench) issue() (catalog.IssuedDay, error) {
-	issued, err := b.c.IssueDay(b.ctx, catalog.DayRequest{Tenant: b.tenant, Day: b.day, LinkTTL: time.Hour,
+func (f *fixture) issue() (catalog.IssuedDay, error) {
+	issued, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: f.tenant, Day: f.day, LinkTTL: time.Hour,
 		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"},
 		Make: func(v *catalog.DayView) any {
-			b.made++
+			f.made++
 			return v
 		}})
 	issued.View, _ = issued.Made.(*catalog.DayView)
 	return issued, err
 }
 
-func dayWindow(b *bench) {
+func dayWindow(f *fixture) {
 	for want := 4; want >= 0; want-- {
-		issued, err := b.issue()
-		b.must(err)
-		equal(b, "remaining", issued.Window.Remaining(), want)
-		b.pass(time.Minute)
+		issued, err := f.issue()
+		f.must(err)
+		equal(f, "remaining", issued.Window.Remaining(), want)
+		f.pass(time.Minute)
 	}
 	for range 3 {
-		issued, err := b.issue()
-		b.wantKind(err, domain.KindLimited)
-		equal(b, "used", issued.Window.Used, 5)
-		equal(b, "reset", issued.Window.Reset.Round(time.Minute), 55*time.Minute)
+		issued, err := f.issue()
+		f.wantKind(err, domain.KindLimited)
+		equal(f, "used", issued.Window.Used, 5)
+		equal(f, "reset", issued.Window.Reset.Round(time.Minute), 55*time.Minute)
 	}
-	b.pass(54*time.Minute + 30*time.Second)
-	_, err := b.issue()
-	b.wantKind(err, domain.KindLimited)
-	b.pass(30 * time.Second)
-	_, err = b.issue()
-	b.must(err)
-	_, err = b.issue()
-	b.wantKind(err, domain.KindLimited)
-	a, err := b.c.DayAccess(b.ctx, "acme", "", b.day)
-	b.must(err)
-	equal(b, "as read", a.Window.Used, 5)
-	_, err = b.c.DayAccess(b.ctx, "nobody", "", b.day)
-	b.wantKind(err, domain.KindNotFound)
-	b.pass(4 * 24 * time.Hour)
-	_, err = b.issue()
-	b.wantKind(err, domain.KindExpired)
+	f.pass(54*time.Minute + 30*time.Second)
+	_, err := f.issue()
+	f.wantKind(err, domain.KindLimited)
+	f.pass(30 * time.Second)
+	_, err = f.issue()
+	f.must(err)
+	_, err = f.issue()
+	f.wantKind(err, domain.KindLimited)
+	a, err := f.c.DayAccess(f.ctx, "acme", "", f.day)
+	f.must(err)
+	equal(f, "as read", a.Window.Used, 5)
+	_, err = f.c.DayAccess(f.ctx, "nobody", "", f.day)
+	f.wantKind(err, domain.KindNotFound)
+	f.pass(4 * 24 * time.Hour)
+	_, err = f.issue()
+	f.wantKind(err, domain.KindExpired)
 }
 
-func downloads(b *bench) {
+func downloads(f *fixture) {
 	begin := func(hour int, continues bool) (catalog.Window, error) {
-		return b.c.BeginDownload(b.ctx, catalog.Download{HourKey: b.key(hour), Token: "t", Continues: continues, Origin: catalog.Origin{Actor: "link"}})
+		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: catalog.Origin{Actor: "link"}})
 	}
 	w, err := begin(1, true) // continues nothing that was counted
-	b.must(err)
-	equal(b, "used", w.Used, 1)
+	f.must(err)
+	equal(f, "used", w.Used, 1)
 	for range 4 {
 		_, err = begin(1, false)
-		b.must(err)
+		f.must(err)
 	}
 	w, err = begin(1, true)
-	b.must(err)
-	equal(b, "used after a continuation", w.Used, 5)
+	f.must(err)
+	equal(f, "used after a continuation", w.Used, 5)
 	_, err = begin(1, false)
-	b.wantKind(err, domain.KindLimited)
+	f.wantKind(err, domain.KindLimited)
 	w, err = begin(2, false) // another hour has its own
-	b.must(err)
-	equal(b, "used of the other hour", w.Used, 1)
-	b.pass(time.Hour + time.Millisecond) // uses of one instant stand a microsecond apart
+	f.must(err)
+	equal(f, "used of the other hour", w.Used, 1)
+	f.pass(time.Hour + time.Millisecond) // uses of one instant stand a microsecond apart
 	w, err = begin(1, true)
-	b.must(err)
-	equal(b, "used an hour later", w.Used, 1)
+	f.must(err)
+	equal(f, "used an hour later", w.Used, 1)
 }
 
-func purgeWindows(b *bench) {
-	_, err := b.issue()
-	b.must(err)
-	n, err := b.c.PurgeWindows(b.ctx, 10)
-	b.must(err)
-	equal(b, "purged at once", n, 0)
-	b.pass(2*time.Hour + time.Second)
-	n, err = b.c.PurgeWindows(b.ctx, 10)
-	b.must(err)
-	equal(b, "purged later", n, 1)
-	issued, err := b.issue()
-	b.must(err)
-	equal(b, "used", issued.Window.Used, 1)
+func purgeWindows(f *fixture) {
+	_, err := f.issue()
+	f.must(err)
+	n, err := f.c.PurgeWindows(f.ctx, 10)
+	f.must(err)
+	equal(f, "purged at once", n, 0)
+	f.pass(2*time.Hour + time.Second)
+	n, err = f.c.PurgeWindows(f.ctx, 10)
+	f.must(err)
+	equal(f, "purged later", n, 1)
+	issued, err := f.issue()
+	f.must(err)
+	equal(f, "used", issued.Window.Used, 1)
 }
 
 // largeWindow counts on past the point where old uses are forgotten.
-func largeWindow(b *bench) {
-	_, err := b.c.SetTenant(b.ctx, "acme", func(t *domain.Tenant) { t.DayLimit = 150 })
-	b.must(err)
+func largeWindow(f *fixture) {
+	_, err := f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.DayLimit = 150 })
+	f.must(err)
 	for i := range 300 {
 		if i == 150 {
-			_, err := b.issue()
-			b.wantKind(err, domain.KindLimited)
-			b.pass(time.Hour + time.Second)
+			_, err := f.issue()
+			f.wantKind(err, domain.KindLimited)
+			f.pass(time.Hour + time.Second)
 		}
-		issued, err := b.issue()
-		b.must(err)
-		equal(b, "used", issued.Window.Used, i%150+1)
+		issued, err := f.issue()
+		f.must(err)
+		equal(f, "used", issued.Window.Used, i%150+1)
 	}
-	_, err = b.issue()
-	b.wantKind(err, domain.KindLimited)
+	_, err = f.issue()
+	f.wantKind(err, domain.KindLimited)
 }
 
 // issueUndone counts nothing for a caller who gave up.
-func issueUndone(b *bench) {
-	ctx, cancel := context.WithCancel(b.ctx)
+func issueUndone(f *fixture) {
+	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()
-	_, err := b.c.IssueDay(ctx, catalog.DayRequest{Tenant: "acme", Day: b.day, LinkTTL: time.Hour})
-	equal(b, "cancelled", errors.Is(err, context.Canceled), true)
-	a, err := b.c.DayAccess(b.ctx, "acme", "", b.day)
-	b.must(err)
-	equal(b, "used", a.Window.Used, 0)
+	_, err := f.c.IssueDay(ctx, catalog.DayRequest{Tenant: "acme", Day: f.day, LinkTTL: time.Hour})
+	equal(f, "cancelled", errors.Is(err, context.Canceled), true)
+	a, err := f.c.DayAccess(f.ctx, "acme", "", f.day)
+	f.must(err)
+	equal(f, "used", a.Window.Used, 0)
 }

@@ -13,46 +13,46 @@ import (
 // RunConsole proves what operators see and do, on the catalogs that open gives, each empty and
 // migrated.
 func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	each(t, open, map[string]func(*bench){
+	each(t, open, map[string]func(*fixture){
 		"sessions end":        sessionsEnd,
 		"calendar":            calendarPages,
 		"calendar counts":     calendarCounts,
-		"calendar lacks":      calendarLacks,
+		"calendar lacks":      calendarIncomplete,
 		"running":             runningNow,
 		"failed":              failedPages,
-		"story":               story,
+		"story":               hourHistory,
 		"failed files":        failedFiles,
 		"downloads":           downloadCounts,
-		"events":              eventsOfAnHour,
-		"rebuild is written":  rebuildWritten,
-		"retry is written":    retryWritten,
+		"events":              auditOfAnHour,
+		"rebuild is written":  rebuildAudited,
+		"retry is written":    retryAudited,
 		"features":            featureSwitched,
-		"tenants written":     tenantsWritten,
-		"refusal leaves none": refusalUnwritten,
-		"standing":            standing,
-		"standing of nights":  standingNights,
+		"tenants written":     tenantsAudited,
+		"refusal leaves none": refusalNotAudited,
+		"backlog":             backlog,
+		"backlog of nights":   backlogNights,
 	})
 }
 
-func (b *bench) calendar(q catalog.CalendarQuery) catalog.Calendar {
-	b.Helper()
+func (f *fixture) calendar(q catalog.CalendarQuery) catalog.Calendar {
+	f.Helper()
 	if q.To == "" {
-		q.From, q.To = b.day.Add(-3), b.day
+		q.From, q.To = f.day.Add(-3), f.day
 	}
-	c, err := b.c.Calendar(b.ctx, q)
-	b.must(err)
+	c, err := f.c.Calendar(f.ctx, q)
+	f.must(err)
 	return c
 }
 
 // calendarPages reads page by page: every tenant once, by id, bytewise.
-func calendarPages(b *bench) {
+func calendarPages(f *fixture) {
 	for _, id := range []string{"Zed", "a", "acme-2", "acme_1", "b", "z"} {
-		b.newTenant(id, 3)
+		f.newTenant(id, 3)
 	}
 	var ids []string
 	after := ""
 	for {
-		c := b.calendar(catalog.CalendarQuery{After: after, Limit: 2})
+		c := f.calendar(catalog.CalendarQuery{After: after, Limit: 2})
 		for _, t := range c.Tenants {
 			ids = append(ids, t.ID)
 		}
@@ -61,116 +61,116 @@ func calendarPages(b *bench) {
 		}
 		after = ids[len(ids)-1]
 	}
-	equal(b, "tenants", strings.Join(ids, " "), "Zed a acme acme-2 acme_1 b z")
+	equal(f, "tenants", strings.Join(ids, " "), "Zed a acme acme-2 acme_1 b z")
 	ids = nil
-	for _, t := range b.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 10}).Tenants {
+	for _, t := range f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 10}).Tenants {
 		ids = append(ids, t.ID)
 	}
-	equal(b, "tenants that begin with acme", strings.Join(ids, " "), "acme acme-2 acme_1")
-	equal(b, "tenants that begin with acme%", len(b.calendar(catalog.CalendarQuery{Prefix: "acme%", Limit: 10}).Tenants), 0)
-	full := b.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 3})
-	equal(b, "more behind a page that is just full", full.More, false)
+	equal(f, "tenants that begin with acme", strings.Join(ids, " "), "acme acme-2 acme_1")
+	equal(f, "tenants that begin with acme%", len(f.calendar(catalog.CalendarQuery{Prefix: "acme%", Limit: 10}).Tenants), 0)
+	full := f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 3})
+	equal(f, "more behind a page that is just full", full.More, false)
 }
 
-func calendarCounts(b *bench) {
-	b.add(3, 4, 5)
-	_, err := b.c.PlanDay(b.ctx, b.tenant, b.day)
-	b.must(err)
-	b.publish(3)
-	claim := b.claim(4)
-	b.must(b.c.Fail(b.ctx, claim, catalog.Failure{Kind: domain.KindStoreFault, Message: "full", Final: true}))
-	b.newTenant("other", 3)
-	_, err = b.c.PlanDay(b.ctx, "other", b.day.Add(-1))
-	b.must(err)
+func calendarCounts(f *fixture) {
+	f.add(3, 4, 5)
+	_, err := f.c.PlanDay(f.ctx, f.tenant, f.day)
+	f.must(err)
+	f.publish(3)
+	claim := f.claim(4)
+	f.must(f.c.Fail(f.ctx, claim, catalog.Failure{Kind: domain.KindStoreFault, Message: "full", Final: true}))
+	f.newTenant("other", 3)
+	_, err = f.c.PlanDay(f.ctx, "other", f.day.Add(-1))
+	f.must(err)
 
-	c := b.calendar(catalog.CalendarQuery{Limit: 10})
-	d := c.Tenants[0].Days[b.day]
-	equal(b, "planned", d.Planned, true)
-	equal(b, "available, without data, pending, failed", fmt.Sprint(d.Available, d.NoData, d.Pending, d.Failed), "1 21 1 1")
-	equal(b, "complete", d.Complete(), 22)
-	equal(b, "files", d.Files, 1)
-	equal(b, "days of acme", len(c.Tenants[0].Days), 1)
-	equal(b, "complete hours of other", c.Tenants[1].Days[b.day.Add(-1)].Complete(), 24)
-	equal(b, "days before", len(b.calendar(catalog.CalendarQuery{Limit: 10, From: b.day.Add(-9), To: b.day.Add(-1)}).Tenants[0].Days), 0)
+	c := f.calendar(catalog.CalendarQuery{Limit: 10})
+	d := c.Tenants[0].Days[f.day]
+	equal(f, "planned", d.Planned, true)
+	equal(f, "available, without data, pending, failed", fmt.Sprint(d.Available, d.NoData, d.Pending, d.Failed), "1 21 1 1")
+	equal(f, "complete", d.Complete(), 22)
+	equal(f, "files", d.Files, 1)
+	equal(f, "days of acme", len(c.Tenants[0].Days), 1)
+	equal(f, "complete hours of other", c.Tenants[1].Days[f.day.Add(-1)].Complete(), 24)
+	equal(f, "days before", len(f.calendar(catalog.CalendarQuery{Limit: 10, From: f.day.Add(-9), To: f.day.Add(-1)}).Tenants[0].Days), 0)
 
-	b.pass(5 * 24 * time.Hour)
-	_, err = b.c.ExpireDays(b.ctx, 10)
-	b.must(err)
-	equal(b, "past retention", b.calendar(catalog.CalendarQuery{Limit: 1}).Tenants[0].Days[b.day].Expired, true)
+	f.pass(5 * 24 * time.Hour)
+	_, err = f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	equal(f, "past retention", f.calendar(catalog.CalendarQuery{Limit: 1}).Tenants[0].Days[f.day].Expired, true)
 }
 
-// calendarLacks counts what days lack although their hours are served, of the page's tenants alone.
-func calendarLacks(b *bench) {
-	acme, before := b.day, b.day.Add(-1)
+// calendarIncomplete counts what days lack although their hours are served, of the page's tenants alone.
+func calendarIncomplete(f *fixture) {
+	acme, before := f.day, f.day.Add(-1)
 	lack := func(tenant string, day domain.Day, hours ...int) {
-		b.tenant, b.day = tenant, day
-		b.add(hours...)
-		b.plan()
+		f.tenant, f.day = tenant, day
+		f.add(hours...)
+		f.plan()
 		for _, hour := range hours {
-			b.publishMissing(hour, "not_found")
+			f.publishMissing(hour, "not_found")
 		}
 	}
 	lack("acme", acme, 3, 4, 5)
-	b.force(3)
-	b.force(4)
+	f.force(3)
+	f.force(4)
 	lack("acme", before, 9)
 	for _, id := range []string{"a", "b"} {
-		b.newTenant(id, 3)
+		f.newTenant(id, 3)
 		lack(id, acme, 7)
-		b.force(7)
+		f.force(7)
 	}
-	b.tenant, b.day = "acme", acme
+	f.tenant, f.day = "acme", acme
 	counts := func(day domain.Day) string {
-		d := b.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 1, From: before, To: acme}).Tenants[0].Days[day]
+		d := f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 1, From: before, To: acme}).Tenants[0].Days[day]
 		return fmt.Sprint(d.Missing, d.Rebuilding)
 	}
-	equal(b, "missing and rebuilding", counts(acme), "3 2")
-	equal(b, "the day before", counts(before), "1 0")
-	equal(b, "of a page without the day", b.calendar(catalog.CalendarQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
-	b.publish(3) // whole this time
-	equal(b, "after another revision", counts(acme), "2 1")
-	_, err := b.c.Gone(b.ctx, catalog.ServedArchive{HourKey: b.key(4), ObjectKey: b.hour(4).Archive.ObjectKey})
-	b.must(err)
-	equal(b, "pending again", counts(acme), "1 0")
-	b.add(5) // late
-	equal(b, "after a late recording", counts(acme), "1 1")
-	b.pass(5 * 24 * time.Hour)
-	_, err = b.c.ExpireDays(b.ctx, 10)
-	b.must(err)
-	equal(b, "past retention", counts(acme), "0 0")
+	equal(f, "missing and rebuilding", counts(acme), "3 2")
+	equal(f, "the day before", counts(before), "1 0")
+	equal(f, "of a page without the day", f.calendar(catalog.CalendarQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
+	f.publish(3) // whole this time
+	equal(f, "after another revision", counts(acme), "2 1")
+	_, err := f.c.Gone(f.ctx, catalog.ServedArchive{HourKey: f.key(4), ObjectKey: f.hour(4).Archive.ObjectKey})
+	f.must(err)
+	equal(f, "pending again", counts(acme), "1 0")
+	f.add(5) // late
+	equal(f, "after a late recording", counts(acme), "1 1")
+	f.pass(5 * 24 * time.Hour)
+	_, err = f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	equal(f, "past retention", counts(acme), "0 0")
 }
 
-func runningNow(b *bench) {
-	empty, err := b.c.Running(b.ctx, 10)
-	b.must(err)
-	equal(b, "builds", len(empty.Builds), 0)
-	b.add(1, 2, 3)
-	_, err = b.c.PlanDay(b.ctx, b.tenant, b.day)
-	b.must(err)
-	b.claim(2)
-	b.claim(3)
-	r, err := b.c.Running(b.ctx, 10)
-	b.must(err)
-	equal(b, "builds", len(r.Builds), 2)
-	equal(b, "due", r.Due, 1)
+func runningNow(f *fixture) {
+	empty, err := f.c.Running(f.ctx, 10)
+	f.must(err)
+	equal(f, "builds", len(empty.Builds), 0)
+	f.add(1, 2, 3)
+	_, err = f.c.PlanDay(f.ctx, f.tenant, f.day)
+	f.must(err)
+	f.claim(2)
+	f.claim(3)
+	r, err := f.c.Running(f.ctx, 10)
+	f.must(err)
+	equal(f, "builds", len(r.Builds), 2)
+	equal(f, "due", r.Due, 1)
 	first := r.Builds[0]
-	equal(b, "the one claimed first", first.HourKey, b.key(2))
-	equal(b, "revision", first.Revision, 1)
-	equal(b, "its lease ends later", first.Lease.After(first.Claimed), true)
-	r, err = b.c.Running(b.ctx, 1)
-	b.must(err)
-	equal(b, "builds of a short list", len(r.Builds), 1)
-	equal(b, "more", r.More, true)
+	equal(f, "the one claimed first", first.HourKey, f.key(2))
+	equal(f, "revision", first.Revision, 1)
+	equal(f, "its lease ends later", first.Lease.After(first.Claimed), true)
+	r, err = f.c.Running(f.ctx, 1)
+	f.must(err)
+	equal(f, "builds of a short list", len(r.Builds), 1)
+	equal(f, "more", r.More, true)
 }
 
 // failedPages lists failed hours oldest day first, page by page, without those of ended days.
-func failedPages(b *bench) {
-	b.newTenant("beta", 3)
+func failedPages(f *fixture) {
+	f.newTenant("beta", 3)
 	var want []string
-	for _, day := range []domain.Day{b.day.Add(-1), b.day} {
+	for _, day := range []domain.Day{f.day.Add(-1), f.day} {
 		for _, tenant := range []string{"acme", "beta"} {
 			for _, hour := range []int{4, 17} {
-				b.failHour(domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
+				f.failHour(domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
 				want = append(want, domain.HourKey{Tenant: tenant, Day: day, Hour: hour}.String())
 			}
 		}
@@ -178,54 +178,54 @@ func failedPages(b *bench) {
 	var got []string
 	var after domain.HourKey
 	for {
-		page, err := b.c.FailedHours(b.ctx, after, 3)
-		b.must(err)
-		for _, f := range page {
-			got = append(got, f.String())
-			equal(b, "error", f.LastError, "the disk is full")
-			equal(b, "it failed before it is due", f.FailedAt.Before(f.Due), true)
-			after = f.HourKey
+		page, err := f.c.FailedHours(f.ctx, after, 3)
+		f.must(err)
+		for _, h := range page {
+			got = append(got, h.String())
+			equal(f, "error", h.LastError, "the disk is full")
+			equal(f, "it failed before it is due", h.FailedAt.Before(h.Due), true)
+			after = h.HourKey
 		}
 		if len(page) < 3 {
 			break
 		}
 	}
-	equal(b, "failed", strings.Join(got, " "), strings.Join(want, " "))
-	b.pass(10 * 24 * time.Hour)
-	_, err := b.c.ExpireDays(b.ctx, 10)
-	b.must(err)
-	page, err := b.c.FailedHours(b.ctx, domain.HourKey{}, 3)
-	b.must(err)
-	equal(b, "failed on ended days", len(page), 0)
+	equal(f, "failed", strings.Join(got, " "), strings.Join(want, " "))
+	f.pass(10 * 24 * time.Hour)
+	_, err := f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	page, err := f.c.FailedHours(f.ctx, domain.HourKey{}, 3)
+	f.must(err)
+	equal(f, "failed on ended days", len(page), 0)
 }
 
 // failHour uses an hour's attempts up.
-func (b *bench) failHour(key domain.HourKey) {
-	b.Helper()
-	tenant, day := b.tenant, b.day
-	b.tenant, b.day = key.Tenant, key.Day
-	b.add(key.Hour)
-	_, err := b.c.Rebuild(b.ctx, key.Tenant, key.Day, key.Hour, false)
-	b.must(err)
-	b.must(b.c.Fail(b.ctx, b.claim(key.Hour), catalog.Failure{Kind: domain.KindStoreFault, Message: "the disk is full", Final: true}))
-	b.tenant, b.day = tenant, day
+func (f *fixture) failHour(key domain.HourKey) {
+	f.Helper()
+	tenant, day := f.tenant, f.day
+	f.tenant, f.day = key.Tenant, key.Day
+	f.add(key.Hour)
+	_, err := f.c.Rebuild(f.ctx, key.Tenant, key.Day, key.Hour, false)
+	f.must(err)
+	f.must(f.c.Fail(f.ctx, f.claim(key.Hour), catalog.Failure{Kind: domain.KindStoreFault, Message: "the disk is full", Final: true}))
+	f.tenant, f.day = tenant, day
 }
 
 // sessionsEnd before their time; what is kept of them goes when that has come.
-func sessionsEnd(b *bench) {
+func sessionsEnd(f *fixture) {
 	want := func(id string, ended bool) {
-		b.Helper()
-		got, err := b.c.SessionEnded(b.ctx, id)
-		b.must(err)
-		equal(b, id, got, ended)
+		f.Helper()
+		got, err := f.c.SessionEnded(f.ctx, id)
+		f.must(err)
+		equal(f, id, got, ended)
 	}
 	want("one", false)
-	b.must(b.c.EndSession(b.ctx, "one", b.now().Add(time.Hour)))
-	b.must(b.c.EndSession(b.ctx, "one", b.now().Add(time.Hour)))
+	f.must(f.c.EndSession(f.ctx, "one", f.now().Add(time.Hour)))
+	f.must(f.c.EndSession(f.ctx, "one", f.now().Add(time.Hour)))
 	want("one", true)
 	want("two", false)
-	b.pass(2 * time.Hour)
-	b.must(b.c.EndSession(b.ctx, "two", b.now().Add(time.Hour)))
+	f.pass(2 * time.Hour)
+	f.must(f.c.EndSession(f.ctx, "two", f.now().Add(time.Hour)))
 	want("one", false)
 	want("two", true)
 }

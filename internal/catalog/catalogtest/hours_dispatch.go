@@ -8,93 +8,93 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-func (b *bench) due(epoch string, perTenant, limit int) []catalog.DueHour {
-	b.Helper()
-	list, err := b.c.DueHours(b.ctx, epoch, perTenant, limit)
-	b.must(err)
+func (f *fixture) due(epoch string, perTenant, limit int) []catalog.DueHour {
+	f.Helper()
+	list, err := f.c.DueHours(f.ctx, epoch, perTenant, limit)
+	f.must(err)
 	return list
 }
 
-func (b *bench) dispatched(d catalog.DueHour, epoch string, want bool) {
-	b.Helper()
-	ok, err := b.c.Dispatched(b.ctx, d.HourKey, d.Dispatch, epoch)
-	b.must(err)
-	equal(b, "dispatched", ok, want)
+func (f *fixture) dispatched(d catalog.DueHour, epoch string, want bool) {
+	f.Helper()
+	ok, err := f.c.Dispatched(f.ctx, d.HourKey, d.Dispatch, epoch)
+	f.must(err)
+	equal(f, "dispatched", ok, want)
 }
 
-func dispatch(b *bench) {
-	b.add(1, 2)
-	equal(b, "due before the plan", len(b.due("e1", 10, 10)), 0)
-	b.plan()
-	n, next, err := b.c.NextDue(b.ctx)
-	b.must(err)
-	equal(b, "due now", n, 2)
-	list := b.due("e1", 10, 10)
-	equal(b, "due", len(list), 2)
-	equal(b, "first", list[0].HourKey, b.key(1))
-	equal(b, "since", list[0].Since, next)
-	b.dispatched(list[0], "e1", true)
-	b.dispatched(list[0], "e1", false) // somebody else was faster
-	equal(b, "due without the dispatched", len(b.due("e1", 10, 10)), 1)
-	other := b.due("e2", 10, 10) // everything again once the queue was lost
-	equal(b, "due in another epoch", len(other), 2)
-	equal(b, "dispatch number", other[0].Dispatch, 1)
+func dispatch(f *fixture) {
+	f.add(1, 2)
+	equal(f, "due before the plan", len(f.due("e1", 10, 10)), 0)
+	f.plan()
+	n, next, err := f.c.NextDue(f.ctx)
+	f.must(err)
+	equal(f, "due now", n, 2)
+	list := f.due("e1", 10, 10)
+	equal(f, "due", len(list), 2)
+	equal(f, "first", list[0].HourKey, f.key(1))
+	equal(f, "since", list[0].Since, next)
+	f.dispatched(list[0], "e1", true)
+	f.dispatched(list[0], "e1", false) // somebody else was faster
+	equal(f, "due without the dispatched", len(f.due("e1", 10, 10)), 1)
+	other := f.due("e2", 10, 10) // everything again once the queue was lost
+	equal(f, "due in another epoch", len(other), 2)
+	equal(f, "dispatch number", other[0].Dispatch, 1)
 
-	b.must(b.c.Undispatched(b.ctx, b.key(1), 1))
-	equal(b, "due after it came to nothing", len(b.due("e1", 10, 10)), 2)
-	b.must(b.c.Undispatched(b.ctx, b.key(1), 1))
+	f.must(f.c.Undispatched(f.ctx, f.key(1), 1))
+	equal(f, "due after it came to nothing", len(f.due("e1", 10, 10)), 2)
+	f.must(f.c.Undispatched(f.ctx, f.key(1), 1))
 
-	claim := b.claim(1)
-	equal(b, "due while held", len(b.due("e1", 10, 10)), 1)
-	b.dispatched(other[0], "e1", false) // held: nothing to dispatch
-	b.must(b.c.Release(b.ctx, claim))
-	equal(b, "due after a release", len(b.due("e1", 10, 10)), 2)
-	b.publish(1)
-	b.publish(2)
-	b.dispatched(list[1], "e1", false) // built: nothing to dispatch
-	n, next, err = b.c.NextDue(b.ctx)
-	b.must(err)
-	equal(b, "due at last", n, 0)
-	equal(b, "next", next.IsZero(), true)
-	b.add(1)
-	_, next, err = b.c.NextDue(b.ctx)
-	b.must(err)
-	equal(b, "next", next, b.hour(1).Due)
+	claim := f.claim(1)
+	equal(f, "due while held", len(f.due("e1", 10, 10)), 1)
+	f.dispatched(other[0], "e1", false) // held: nothing to dispatch
+	f.must(f.c.Release(f.ctx, claim))
+	equal(f, "due after a release", len(f.due("e1", 10, 10)), 2)
+	f.publish(1)
+	f.publish(2)
+	f.dispatched(list[1], "e1", false) // built: nothing to dispatch
+	n, next, err = f.c.NextDue(f.ctx)
+	f.must(err)
+	equal(f, "due at last", n, 0)
+	equal(f, "next", next.IsZero(), true)
+	f.add(1)
+	_, next, err = f.c.NextDue(f.ctx)
+	f.must(err)
+	equal(f, "next", next, f.hour(1).Due)
 }
 
 // dispatchTraced wants the trace of who asked for an hour with it until somebody builds it.
-func dispatchTraced(b *bench) {
+func dispatchTraced(f *fixture) {
 	const asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	b.add(1, 2)
-	b.plan()
-	_, err := b.c.RebuildAudited(telemetry.FromTraceparent(b.ctx, asked), catalog.RebuildRequest{Tenant: b.key(2).Tenant, Day: b.key(2).Day, Hour: 2})
-	b.must(err)
-	list := b.due("e1", 10, 10)
-	equal(b, "due", len(list), 2)
+	f.add(1, 2)
+	f.plan()
+	_, err := f.c.RebuildAudited(telemetry.FromTraceparent(f.ctx, asked), catalog.RebuildRequest{Tenant: f.key(2).Tenant, Day: f.key(2).Day, Hour: 2})
+	f.must(err)
+	list := f.due("e1", 10, 10)
+	equal(f, "due", len(list), 2)
 	for _, d := range list {
 		want := ""
 		if d.Hour == 2 {
 			want = asked
 		}
-		equal(b, "trace", d.Trace, want)
-		b.dispatched(d, "e1", true)
+		equal(f, "trace", d.Trace, want)
+		f.dispatched(d, "e1", true)
 	}
-	equal(b, "trace of a task that was lost", b.due("e2", 10, 10)[1].Trace, asked)
-	b.must(b.c.Release(b.ctx, b.claim(2)))
-	equal(b, "trace once it was built", b.due("e2", 10, 10)[1].Trace, "")
+	equal(f, "trace of a task that was lost", f.due("e2", 10, 10)[1].Trace, asked)
+	f.must(f.c.Release(f.ctx, f.claim(2)))
+	equal(f, "trace once it was built", f.due("e2", 10, 10)[1].Trace, "")
 }
 
-func dispatchFair(b *bench) {
+func dispatchFair(f *fixture) {
 	for hour := range 10 {
-		b.add(hour)
+		f.add(hour)
 	}
-	b.plan()
+	f.plan()
 	for i := range 3 {
 		small := fmt.Sprintf("small%d", i)
-		b.newTenant(small, 3)
-		b.tenant = small
-		b.add(5, 6)
-		b.plan()
+		f.newTenant(small, 3)
+		f.tenant = small
+		f.add(5, 6)
+		f.plan()
 	}
 	count := func(list []catalog.DueHour) map[string]int {
 		m := map[string]int{}
@@ -103,42 +103,42 @@ func dispatchFair(b *bench) {
 		}
 		return m
 	}
-	first := b.due("e1", 4, 4)
-	equal(b, "listed", len(first), 4)
+	first := f.due("e1", 4, 4)
+	equal(f, "listed", len(first), 4)
 	for tenant, n := range count(first) {
-		equal(b, "of "+tenant, n, 1)
+		equal(f, "of "+tenant, n, 1)
 	}
-	all := count(b.due("e1", 4, 100))
-	equal(b, "of the large one", all["acme"], 4)
-	equal(b, "of a small one", all["small0"], 2)
-	for _, d := range b.due("e1", 4, 100) {
-		b.dispatched(d, "e1", true)
+	all := count(f.due("e1", 4, 100))
+	equal(f, "of the large one", all["acme"], 4)
+	equal(f, "of a small one", all["small0"], 2)
+	for _, d := range f.due("e1", 4, 100) {
+		f.dispatched(d, "e1", true)
 	}
-	equal(b, "at the cap", len(b.due("e1", 4, 100)), 0)
-	b.tenant = "acme"
-	b.publish(0) // makes room for one
-	room := b.due("e1", 4, 100)
-	equal(b, "room", len(room), 1)
-	equal(b, "next", room[0].HourKey, b.key(4))
-	equal(b, "a lost queue", len(b.due("e2", 4, 100)), 10)
+	equal(f, "at the cap", len(f.due("e1", 4, 100)), 0)
+	f.tenant = "acme"
+	f.publish(0) // makes room for one
+	room := f.due("e1", 4, 100)
+	equal(f, "room", len(room), 1)
+	equal(f, "next", room[0].HourKey, f.key(4))
+	equal(f, "a lost queue", len(f.due("e2", 4, 100)), 10)
 }
 
-func outstanding(b *bench) {
-	b.add(1, 2)
-	b.plan()
-	list := b.due("e1", 10, 10)
-	b.dispatched(list[0], "e1", true)
+func outstanding(f *fixture) {
+	f.add(1, 2)
+	f.plan()
+	list := f.due("e1", 10, 10)
+	f.dispatched(list[0], "e1", true)
 	old := func(epoch string) int {
-		list, err := b.c.Outstanding(b.ctx, epoch, time.Minute, 10)
-		b.must(err)
+		list, err := f.c.Outstanding(f.ctx, epoch, time.Minute, 10)
+		f.must(err)
 		return len(list)
 	}
-	equal(b, "young", old("e1"), 0)
-	b.pass(time.Minute)
-	equal(b, "old", old("e1"), 1)
-	equal(b, "of another epoch", old("e2"), 0)
-	claim := b.claim(1)
-	equal(b, "while built", old("e1"), 0)
-	b.must(b.c.Release(b.ctx, claim))
-	equal(b, "given back", old("e1"), 0)
+	equal(f, "young", old("e1"), 0)
+	f.pass(time.Minute)
+	equal(f, "old", old("e1"), 1)
+	equal(f, "of another epoch", old("e2"), 0)
+	claim := f.claim(1)
+	equal(f, "while built", old("e1"), 0)
+	f.must(f.c.Release(f.ctx, claim))
+	equal(f, "given back", old("e1"), 0)
 }

@@ -13,14 +13,14 @@ import (
 
 // RunHours proves the life of an hour on the catalogs that open gives, each empty and migrated.
 func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
-	for name, test := range map[string]func(*bench){
+	for name, test := range map[string]func(*fixture){
 		"plan":                        planDay,
 		"plan again":                  planAgain,
 		"plan of an open day":         planOpenDay,
 		"registration before a plan":  registerBeforePlan,
 		"registration after a plan":   registerAfterPlan,
 		"late rule grows with builds": lateRule,
-		"heal":                        heal,
+		"repair":                      repair,
 		"claim":                       claims,
 		"claims race":                 claimsRace,
 		"renew":                       renew,
@@ -43,7 +43,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"outstanding":                 outstanding,
 		"unclear commit":              unclearCommit,
 		"expiry":                      expiry,
-		"expiry meets a build":        expiryMeetsBuild,
+		"expiry races a build":        expiryRacesBuild,
 		"expiry pauses":               expiryPauses,
 		"clock ahead at the start":    clockAtStart,
 		"clock of a new catalog":      clockOfNewCatalog,
@@ -61,13 +61,13 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"retention shortened":         retentionShortened,
 		"retention raised":            retentionRaised,
 		"retention raised later":      retentionRaisedLater,
-		"tenant changes meet":         tenantChangesMeet,
+		"tenant changes race":         tenantChangesRace,
 		"installation":                installation,
 		"sweep superseded":            sweepSuperseded,
 		"sweep unfinished":            sweepUnfinished,
-		"sweep meets commit":          sweepMeetsCommit,
+		"sweep races a commit":        sweepRacesCommit,
 		"sweep pauses":                sweepPauses,
-		"spared":                      spared,
+		"object kept":                 objectKept,
 		"deletion refused":            deletionRefused,
 		"deleted twice":               deletedTwice,
 		"gone":                        gone,
@@ -79,17 +79,17 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := open(t)
-			b := &bench{T: t, c: c, ctx: t.Context(), tenant: "acme"}
-			b.newTenant("acme", 3)
-			b.day = domain.DayOf(b.now()).Add(-1)
-			b.pass(0) // somebody has looked at the clock
-			test(b)
+			f := &fixture{T: t, c: c, ctx: t.Context(), tenant: "acme"}
+			f.newTenant("acme", 3)
+			f.day = domain.DayOf(f.now()).Add(-1)
+			f.pass(0) // somebody has looked at the clock
+			test(f)
 		})
 	}
 }
 
-// bench is one test's catalog with a tenant and its yesterday.
-type bench struct {
+// fixture is one test's catalog with a tenant and its yesterday.
+type fixture struct {
 	*testing.T
 	c       *catalog.Catalog
 	ctx     context.Context
@@ -100,127 +100,127 @@ type bench struct {
 	made    int // of days by issue
 }
 
-func (b *bench) must(err error) {
-	b.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-func (b *bench) wantKind(err error, kind domain.Kind) {
-	b.Helper()
+func (f *fixture) wantKind(err error, kind domain.Kind) {
+	f.Helper()
 	if domain.KindOf(err) != kind {
-		b.Fatalf("got error %v of kind %q, want kind %q", err, domain.KindOf(err), kind)
+		f.Fatalf("got error %v of kind %q, want kind %q", err, domain.KindOf(err), kind)
 	}
 }
 
 // equal fails unless got is want.
-func equal[T comparable](b *bench, what string, got, want T) {
-	b.Helper()
+func equal[T comparable](f *fixture, what string, got, want T) {
+	f.Helper()
 	if got != want {
-		b.Fatalf("%s: got %v, want %v", what, got, want)
+		f.Fatalf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-func (b *bench) newTenant(id string, retentionDays int) {
-	b.Helper()
-	_, err := b.c.CreateTenant(b.ctx, domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retentionDays,
+func (f *fixture) newTenant(id string, retentionDays int) {
+	f.Helper()
+	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retentionDays,
 		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
-	b.must(err)
+	f.must(err)
 }
 
-func (b *bench) now() time.Time {
-	b.Helper()
-	at, err := b.c.Now(b.ctx)
-	b.must(err)
+func (f *fixture) now() time.Time {
+	f.Helper()
+	at, err := f.c.Now(f.ctx)
+	f.must(err)
 	return at
 }
 
 // pass moves the catalog's clock forward by d.
-func (b *bench) pass(d time.Duration) {
-	b.Helper()
-	b.shifted += d
-	b.must(b.c.ShiftClock(b.ctx, b.shifted))
+func (f *fixture) pass(d time.Duration) {
+	f.Helper()
+	f.shifted += d
+	f.must(f.c.ShiftClock(f.ctx, f.shifted))
 }
 
-func (b *bench) key(hour int) domain.HourKey {
-	return domain.HourKey{Tenant: b.tenant, Day: b.day, Hour: hour}
+func (f *fixture) key(hour int) domain.HourKey {
+	return domain.HourKey{Tenant: f.tenant, Day: f.day, Hour: hour}
 }
 
 // recording makes a recording of an hour that no other has.
-func (b *bench) recording(hour int, session string) domain.Recording {
-	b.serial++
+func (f *fixture) recording(hour int, session string) domain.Recording {
+	f.serial++
 	size := int64(1000)
-	return domain.Recording{ObjectKey: fmt.Sprintf("%s/%s/%d.opus", b.tenant, b.day, b.serial), ConversationID: "c-" + session,
-		SessionID: session, MessageID: int64(b.serial), Type: "agent_tts", Timestamp: b.day.Start().Add(time.Duration(hour) * time.Hour), Size: &size}
+	return domain.Recording{ObjectKey: fmt.Sprintf("%s/%s/%d.opus", f.tenant, f.day, f.serial), ConversationID: "c-" + session,
+		SessionID: session, MessageID: int64(f.serial), Type: "agent_tts", Timestamp: f.day.Start().Add(time.Duration(hour) * time.Hour), Size: &size}
 }
 
 // add registers one new recording in each of the hours.
-func (b *bench) add(hours ...int) {
-	b.Helper()
+func (f *fixture) add(hours ...int) {
+	f.Helper()
 	recs := make([]domain.Recording, 0, len(hours))
 	for _, h := range hours {
-		recs = append(recs, b.recording(h, "s1"))
+		recs = append(recs, f.recording(h, "s1"))
 	}
-	_, err := b.register(recs)
-	b.must(err)
+	_, err := f.register(recs)
+	f.must(err)
 }
 
 // register takes recordings in and says how many came too late.
-func (b *bench) register(recs []domain.Recording) (tooLate int, err error) {
+func (f *fixture) register(recs []domain.Recording) (tooLate int, err error) {
 	var batch catalog.Batch
 	for i, r := range recs {
 		batch.Recordings = append(batch.Recordings, catalog.Line[domain.Recording]{Number: i + 1, Value: r})
 	}
-	n, err := b.c.Register(b.ctx, b.tenant, batch)
+	n, err := f.c.Register(f.ctx, f.tenant, batch)
 	return n.TooLate, err
 }
 
-func (b *bench) plan() catalog.PlanResult {
-	b.Helper()
-	p, err := b.c.PlanDay(b.ctx, b.tenant, b.day)
-	b.must(err)
+func (f *fixture) plan() catalog.PlanResult {
+	f.Helper()
+	p, err := f.c.PlanDay(f.ctx, f.tenant, f.day)
+	f.must(err)
 	return p
 }
 
-func (b *bench) view() catalog.DayView {
-	b.Helper()
-	v, err := b.c.Day(b.ctx, b.tenant, b.day)
-	b.must(err)
+func (f *fixture) view() catalog.DayView {
+	f.Helper()
+	v, err := f.c.Day(f.ctx, f.tenant, f.day)
+	f.must(err)
 	return v
 }
 
-func (b *bench) hour(hour int) catalog.HourView {
-	b.Helper()
-	return b.view().Hours[hour]
+func (f *fixture) hour(hour int) catalog.HourView {
+	f.Helper()
+	return f.view().Hours[hour]
 }
 
-func (b *bench) claim(hour int) catalog.Claim {
-	b.Helper()
-	claim, ok, err := b.c.Claim(b.ctx, b.key(hour), "w1")
-	b.must(err)
+func (f *fixture) claim(hour int) catalog.Claim {
+	f.Helper()
+	claim, ok, err := f.c.Claim(f.ctx, f.key(hour), "w1")
+	f.must(err)
 	if !ok {
-		b.Fatalf("hour %d could not be claimed", hour)
+		f.Fatalf("hour %d could not be claimed", hour)
 	}
 	return claim
 }
 
-func (b *bench) noClaim(hour int) {
-	b.Helper()
-	_, ok, err := b.c.Claim(b.ctx, b.key(hour), "w1")
-	b.must(err)
+func (f *fixture) noClaim(hour int) {
+	f.Helper()
+	_, ok, err := f.c.Claim(f.ctx, f.key(hour), "w1")
+	f.must(err)
 	if ok {
-		b.Fatalf("hour %d was claimed", hour)
+		f.Fatalf("hour %d was claimed", hour)
 	}
 }
 
 // start claims an hour, reads its input and makes the archive's row.
-func (b *bench) start(hour int) (catalog.Claim, catalog.BuildResult) {
-	b.Helper()
-	claim := b.claim(hour)
-	in, err := b.c.BuildInput(b.ctx, claim)
-	b.must(err)
-	b.must(b.c.StartArchive(b.ctx, claim))
+func (f *fixture) start(hour int) (catalog.Claim, catalog.BuildResult) {
+	f.Helper()
+	claim := f.claim(hour)
+	in, err := f.c.BuildInput(f.ctx, claim)
+	f.must(err)
+	f.must(f.c.StartArchive(f.ctx, claim))
 	return claim, builtOf(in)
 }
 
@@ -238,18 +238,18 @@ func builtOf(in catalog.BuildInput) catalog.BuildResult {
 }
 
 // publish builds a due hour to the end.
-func (b *bench) publish(hour int) catalog.Claim {
-	b.Helper()
-	claim, built := b.start(hour)
-	b.must(b.c.Commit(b.ctx, claim, built))
+func (f *fixture) publish(hour int) catalog.Claim {
+	f.Helper()
+	claim, built := f.start(hour)
+	f.must(f.c.Commit(f.ctx, claim, built))
 	return claim
 }
 
 // doomed lists the object keys whose bytes are to be deleted now.
-func (b *bench) doomed() map[string]catalog.DoomedArchive {
-	b.Helper()
-	list, err := b.c.Doomed(b.ctx, 1000)
-	b.must(err)
+func (f *fixture) doomed() map[string]catalog.DoomedArchive {
+	f.Helper()
+	list, err := f.c.Doomed(f.ctx, 1000)
+	f.must(err)
 	out := map[string]catalog.DoomedArchive{}
 	for _, d := range list {
 		out[d.ObjectKey] = d
@@ -257,9 +257,9 @@ func (b *bench) doomed() map[string]catalog.DoomedArchive {
 	return out
 }
 
-func (b *bench) isDoomed(objectKey string) bool {
-	b.Helper()
-	_, ok := b.doomed()[objectKey]
+func (f *fixture) isDoomed(objectKey string) bool {
+	f.Helper()
+	_, ok := f.doomed()[objectKey]
 	return ok
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// mergesMeet lets writers tell of one conversation at the same time, each of a field of its own and all
+// mergesRace lets writers tell of one conversation at the same time, each of a field of its own and all
 // of one that they share: every value stands or is a former one, each once.
-func mergesMeet(b *bench) {
+func mergesRace(f *fixture) {
 	const writers, rounds = 5, 4
 	fields := []func(c *domain.Conversation, v string){
 		func(c *domain.Conversation, v string) { c.Locale = v },
@@ -32,25 +32,25 @@ func mergesMeet(b *bench) {
 			for round := range rounds {
 				v := fmt.Sprintf("%d/%d", w, round)
 				raw := strings.Repeat("what all of them begin with, ", 20) + v
-				line := domain.Conversation{ID: "c", AgentID: "a", Start: b.day.Start(), SessionStatus: v, TranscriptRaw: &raw}
+				line := domain.Conversation{ID: "c", AgentID: "a", Start: f.day.Start(), SessionStatus: v, TranscriptRaw: &raw}
 				fields[w](&line, v)
-				message := b.message("m")
+				message := f.message("m")
 				message.Body = json.RawMessage(fmt.Sprintf(`{"messageId":"m","v":%q,%q:1}`, v, v))
-				if _, err := b.c.Register(b.ctx, b.tenant, catalog.Batch{Conversations: lines(1, line), Messages: lines(2, message)}); err != nil {
-					b.Error(err)
+				if _, err := f.c.Register(f.ctx, f.tenant, catalog.Batch{Conversations: lines(1, line), Messages: lines(2, message)}); err != nil {
+					f.Error(err)
 				}
 			}
 		})
 	}
 	group.Wait()
-	e, err := b.c.Export(b.ctx, b.tenant, "c", false)
-	b.must(err)
+	e, err := f.c.Export(f.ctx, f.tenant, "c", false)
+	f.must(err)
 	c := e.Conversation
 	last := fmt.Sprint(rounds - 1)
-	equal(b, "own fields", fmt.Sprint(c.Locale, c.SessionType, c.CallerPhone, c.KeyMode, c.AgentModel), "0/"+last+"1/"+last+"2/"+last+"3/"+last+"4/"+last)
+	equal(f, "own fields", fmt.Sprint(c.Locale, c.SessionType, c.CallerPhone, c.KeyMode, c.AgentModel), "0/"+last+"1/"+last+"2/"+last+"3/"+last+"4/"+last)
 	got := []string{fmt.Sprintf("%q", c.SessionStatus)}
 	transcripts := 0
-	for _, v := range b.former("conversation", "c") {
+	for _, v := range f.former("conversation", "c") {
 		if name, value, _ := strings.Cut(v, "="); name == "sessionStatus" {
 			got = append(got, value)
 		} else if name == "transcript.raw" && strings.HasPrefix(value, `"what all of them begin with, `) {
@@ -58,16 +58,16 @@ func mergesMeet(b *bench) {
 		}
 	}
 	slices.Sort(got)
-	equal(b, "values of the shared field", fmt.Sprint(got), fmt.Sprint(want))
-	equal(b, "former transcripts", transcripts, writers*rounds-1)
-	equal(b, "former values of the message", len(b.former("message", "m")), writers*rounds-1)
+	equal(f, "values of the shared field", fmt.Sprint(got), fmt.Sprint(want))
+	equal(f, "former transcripts", transcripts, writers*rounds-1)
+	equal(f, "former values of the message", len(f.former("message", "m")), writers*rounds-1)
 }
 
 // former gives the former values, the latest first, as "field=value".
-func (b *bench) former(kind, id string) (list []string) {
-	b.Helper()
-	page, err := b.c.Former(b.ctx, catalog.Subject{Tenant: b.tenant, Kind: kind, ID: id}, 0, 1000, 1<<20)
-	b.must(err)
+func (f *fixture) former(kind, id string) (list []string) {
+	f.Helper()
+	page, err := f.c.FormerValues(f.ctx, catalog.Subject{Tenant: f.tenant, Kind: kind, ID: id}, 0, 1000, 1<<20)
+	f.must(err)
 	for _, v := range page.Values {
 		list = append(list, v.Field+"="+string(v.Value))
 	}

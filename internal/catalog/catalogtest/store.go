@@ -7,32 +7,32 @@ import (
 )
 
 // storeRemembered holds that what was tried last is what is known, each bucket for itself.
-func storeRemembered(b *bench) {
+func storeRemembered(f *fixture) {
 	archives, recordings := catalog.StoreKey{Endpoint: "http://s3", Bucket: "archives"}, catalog.StoreKey{Endpoint: "http://s3", Bucket: "recordings"}
-	began := b.now()
+	began := f.now()
 	known := func(key catalog.StoreKey) (names string) {
-		list, err := b.c.StoreCapabilities(b.ctx, key)
-		b.must(err)
+		list, err := f.c.StoreCapabilities(f.ctx, key)
+		f.must(err)
 		for _, l := range list {
-			equal(b, "tried since then", !l.Tried.Before(began) && !l.Tried.After(b.now()), true)
-			equal(b, "saw", l.Saw != "", !l.Has)
+			equal(f, "tried since then", !l.Tried.Before(began) && !l.Tried.After(f.now()), true)
+			equal(f, "saw", l.Saw != "", !l.Has)
 			names += l.Name + l.Saw + " "
 		}
 		return names
 	}
-	equal(b, "never tried", known(archives), "")
-	b.must(b.c.RememberStore(b.ctx, archives, []catalog.Capability{{Name: "a", Has: true}, {Name: "b", Saw: ":no"}}))
-	equal(b, "tried", known(archives), "a b:no ")
-	equal(b, "another", known(recordings), "")
-	b.pass(1)
+	equal(f, "never tried", known(archives), "")
+	f.must(f.c.RememberStore(f.ctx, archives, []catalog.Capability{{Name: "a", Has: true}, {Name: "b", Saw: ":no"}}))
+	equal(f, "tried", known(archives), "a b:no ")
+	equal(f, "another", known(recordings), "")
+	f.pass(1)
 	var wait sync.WaitGroup
 	for range 4 { // several migrate at once
 		wait.Go(func() {
-			if err := b.c.RememberStore(b.ctx, archives, []catalog.Capability{{Name: "b", Has: true}, {Name: "c", Has: true}}); err != nil {
-				b.Error(err)
+			if err := f.c.RememberStore(f.ctx, archives, []catalog.Capability{{Name: "b", Has: true}, {Name: "c", Has: true}}); err != nil {
+				f.Error(err)
 			}
 		})
 	}
 	wait.Wait()
-	equal(b, "again", known(archives), "b c ")
+	equal(f, "again", known(archives), "b c ")
 }

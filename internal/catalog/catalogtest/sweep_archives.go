@@ -9,275 +9,275 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-func (b *bench) sweep(want int) {
-	b.Helper()
-	n, err := b.c.DoomUnused(b.ctx, 100)
-	b.must(err)
-	equal(b, "doomed", n, want)
+func (f *fixture) sweep(want int) {
+	f.Helper()
+	n, err := f.c.DoomUnused(f.ctx, 100)
+	f.must(err)
+	equal(f, "doomed", n, want)
 }
 
-func (b *bench) force(hour int) {
-	b.Helper()
-	_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, hour, true)
-	b.must(err)
+func (f *fixture) force(hour int) {
+	f.Helper()
+	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, hour, true)
+	f.must(err)
 }
 
 // installation: the catalog knows whose it is, and where its archives lie.
-func installation(b *bench) {
-	id, err := b.c.Installation(b.ctx)
-	b.must(err)
-	equal(b, "installation of a new catalog", id, "")
-	first, err := b.c.EnsureInstallation(b.ctx)
-	b.must(err)
-	again, err := b.c.EnsureInstallation(b.ctx)
-	b.must(err)
-	id, err = b.c.Installation(b.ctx)
-	b.must(err)
-	equal(b, "installation", again+id, first+first)
-	b.add(1)
-	b.plan()
-	key := b.publish(1).ObjectKey()
-	folder := "callvault/archives/" + b.tenant + "/" + string(b.day) + "/01/1-"
-	equal(b, "the key begins with its folder", strings.HasPrefix(key, folder), true)
-	for text, want := range map[string]bool{"": true, folder: true, "callvault/archives/%": false, "callvault/archives/" + b.tenant + "2": false} {
-		held, err := b.c.HoldsArchivesBelow(b.ctx, text)
-		b.must(err)
-		equal(b, "holds archives below "+text, held, want)
+func installation(f *fixture) {
+	id, err := f.c.Installation(f.ctx)
+	f.must(err)
+	equal(f, "installation of a new catalog", id, "")
+	first, err := f.c.EnsureInstallation(f.ctx)
+	f.must(err)
+	again, err := f.c.EnsureInstallation(f.ctx)
+	f.must(err)
+	id, err = f.c.Installation(f.ctx)
+	f.must(err)
+	equal(f, "installation", again+id, first+first)
+	f.add(1)
+	f.plan()
+	key := f.publish(1).ObjectKey()
+	folder := "callvault/archives/" + f.tenant + "/" + string(f.day) + "/01/1-"
+	equal(f, "the key begins with its folder", strings.HasPrefix(key, folder), true)
+	for text, want := range map[string]bool{"": true, folder: true, "callvault/archives/%": false, "callvault/archives/" + f.tenant + "2": false} {
+		held, err := f.c.HasArchivesUnder(f.ctx, text)
+		f.must(err)
+		equal(f, "holds archives below "+text, held, want)
 	}
 }
 
-func sweepSuperseded(b *bench) {
-	b.add(1)
-	b.plan()
+func sweepSuperseded(f *fixture) {
+	f.add(1)
+	f.plan()
 	var old []catalog.Claim
 	for range 3 {
-		old = append(old, b.publish(1))
-		b.force(1)
+		old = append(old, f.publish(1))
+		f.force(1)
 	}
-	last := b.publish(1)
-	b.sweep(0)
-	b.pass(61 * time.Minute)
-	b.sweep(3)
-	b.sweep(0)
+	last := f.publish(1)
+	f.sweep(0)
+	f.pass(61 * time.Minute)
+	f.sweep(3)
+	f.sweep(0)
 	for _, claim := range old {
-		equal(b, "doomed", b.isDoomed(claim.ObjectKey()), true)
+		equal(f, "doomed", f.isDoomed(claim.ObjectKey()), true)
 	}
-	equal(b, "doomed the served", b.isDoomed(last.ObjectKey()), false)
+	equal(f, "doomed the served", f.isDoomed(last.ObjectKey()), false)
 }
 
-func sweepUnfinished(b *bench) {
-	b.add(1)
-	b.plan()
-	claim, built := b.start(1)
-	b.must(b.c.SetUpload(b.ctx, claim, "up-1"))
-	b.pass(24 * time.Hour) // stalled just before its commit, not freed by anybody
-	b.sweep(0)
-	b.must(b.c.Commit(b.ctx, claim, built))
-	b.sweep(0)
-	equal(b, "doomed after the commit", b.isDoomed(claim.ObjectKey()), false)
+func sweepUnfinished(f *fixture) {
+	f.add(1)
+	f.plan()
+	claim, built := f.start(1)
+	f.must(f.c.SetUpload(f.ctx, claim, "up-1"))
+	f.pass(24 * time.Hour) // stalled just before its commit, not freed by anybody
+	f.sweep(0)
+	f.must(f.c.Commit(f.ctx, claim, built))
+	f.sweep(0)
+	equal(f, "doomed after the commit", f.isDoomed(claim.ObjectKey()), false)
 
-	b.force(1)
-	claim, built = b.start(1)
-	b.must(b.c.SetUpload(b.ctx, claim, "up-2"))
-	b.pass(2 * time.Minute)
-	_, err := b.c.ReleaseLapsed(b.ctx, 10)
-	b.must(err)
-	d := b.doomed()[claim.ObjectKey()]
-	equal(b, "upload to abort", d.UploadID, "up-2")
-	b.wantKind(b.c.Commit(b.ctx, claim, built), domain.KindLost) // stalled, and swept before it came
-	equal(b, "served", b.hour(1).Revision, 1)
-	b.wantKind(b.c.SetUpload(b.ctx, claim, "up-3"), domain.KindLost)
+	f.force(1)
+	claim, built = f.start(1)
+	f.must(f.c.SetUpload(f.ctx, claim, "up-2"))
+	f.pass(2 * time.Minute)
+	_, err := f.c.ReleaseLapsed(f.ctx, 10)
+	f.must(err)
+	d := f.doomed()[claim.ObjectKey()]
+	equal(f, "upload to abort", d.UploadID, "up-2")
+	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost) // stalled, and swept before it came
+	equal(f, "served", f.hour(1).Revision, 1)
+	f.wantKind(f.c.SetUpload(f.ctx, claim, "up-3"), domain.KindLost)
 }
 
-// sweepMeetsCommit lets commits meet sweepers and lapses at the same instant, many times: what an
+// sweepRacesCommit lets commits meet sweepers and lapses at the same instant, many times: what an
 // hour serves is published, whoever won.
-func sweepMeetsCommit(b *bench) {
-	b.add(1)
-	b.plan()
+func sweepRacesCommit(f *fixture) {
+	f.add(1)
+	f.plan()
 	for range 25 {
-		claim, built := b.start(1)
-		b.pass(61 * time.Second)
+		claim, built := f.start(1)
+		f.pass(61 * time.Second)
 		var group sync.WaitGroup
 		var committed error
-		group.Go(func() { committed = b.c.Commit(b.ctx, claim, built) })
+		group.Go(func() { committed = f.c.Commit(f.ctx, claim, built) })
 		group.Go(func() {
-			if _, err := b.c.ReleaseLapsed(b.ctx, 10); err != nil {
-				b.Error(err)
+			if _, err := f.c.ReleaseLapsed(f.ctx, 10); err != nil {
+				f.Error(err)
 			}
 		})
 		group.Go(func() {
-			if _, err := b.c.DoomUnused(b.ctx, 10); err != nil {
-				b.Error(err)
+			if _, err := f.c.DoomUnused(f.ctx, 10); err != nil {
+				f.Error(err)
 			}
 		})
 		group.Wait()
-		doomed := b.isDoomed(claim.ObjectKey())
+		doomed := f.isDoomed(claim.ObjectKey())
 		if committed == nil {
-			equal(b, "served after a commit", b.hour(1).Archive.ObjectKey, claim.ObjectKey())
-			equal(b, "doomed after a commit", doomed, false)
-			b.force(1)
+			equal(f, "served after a commit", f.hour(1).Archive.ObjectKey, claim.ObjectKey())
+			equal(f, "doomed after a commit", doomed, false)
+			f.force(1)
 			continue
 		}
 		if !isLost(committed) {
-			b.Fatal(committed)
+			f.Fatal(committed)
 		}
-		equal(b, "doomed after a lost commit", doomed, true)
-		if a := b.hour(1).Archive; a != nil && a.ObjectKey == claim.ObjectKey() {
-			b.Fatal("a lost commit is served")
+		equal(f, "doomed after a lost commit", doomed, true)
+		if a := f.hour(1).Archive; a != nil && a.ObjectKey == claim.ObjectKey() {
+			f.Fatal("a lost commit is served")
 		}
-		_, err := b.c.Rebuild(b.ctx, b.tenant, b.day, 1, false) // clears the lapses
-		b.must(err)
+		_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, false) // clears the lapses
+		f.must(err)
 	}
 }
 
-func sweepPauses(b *bench) {
-	b.add(1)
-	b.plan()
-	first := b.publish(1)
-	b.force(1)
-	b.publish(1)
-	b.pass(2 * time.Hour)
-	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
-	b.sweep(0)
-	b.pass(time.Hour)
-	b.sweep(1)
-	equal(b, "doomed", b.isDoomed(first.ObjectKey()), true)
-	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
-	equal(b, "to delete while it pauses", len(b.doomed()), 0)
+func sweepPauses(f *fixture) {
+	f.add(1)
+	f.plan()
+	first := f.publish(1)
+	f.force(1)
+	f.publish(1)
+	f.pass(2 * time.Hour)
+	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.sweep(0)
+	f.pass(time.Hour)
+	f.sweep(1)
+	equal(f, "doomed", f.isDoomed(first.ObjectKey()), true)
+	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	equal(f, "to delete while it pauses", len(f.doomed()), 0)
 }
 
-// spared follows an archive whose object stands although nobody is known to have published it.
-func spared(b *bench) {
-	b.add(1)
-	b.plan()
-	first := b.publish(1)
-	b.force(1)
-	claim, _ := b.start(1)
-	b.must(b.c.Release(b.ctx, claim))
+// objectKept follows an archive whose object stands although nobody is known to have published it.
+func objectKept(f *fixture) {
+	f.add(1)
+	f.plan()
+	first := f.publish(1)
+	f.force(1)
+	claim, _ := f.start(1)
+	f.must(f.c.Release(f.ctx, claim))
 	key := claim.ObjectKey()
-	equal(b, "spare", b.doomed()[key].KeepObject, true)
-	b.must(b.c.KeptObject(b.ctx, key))
-	b.must(b.c.KeptObject(b.ctx, first.ObjectKey())) // never what is served
-	equal(b, "again at once", len(b.doomed()), 0)
-	b.publish(1)
-	b.pass(24 * time.Hour)
-	b.sweep(1)
-	equal(b, "spare what was superseded", b.doomed()[first.ObjectKey()].KeepObject, false)
-	equal(b, "spare a day later", b.doomed()[key].KeepObject, true)
-	b.must(b.c.Deleted(b.ctx, key)) // nothing stood there
-	b.pass(24 * time.Hour)
-	equal(b, "spare at the second look", b.doomed()[key].KeepObject, true)
-	b.must(b.c.KeptObject(b.ctx, key)) // a slow writer's came after all
-	b.pass(3 * 24 * time.Hour)
-	_, err := b.c.ExpireDays(b.ctx, 10)
-	b.must(err)
-	equal(b, "spare past retention", b.doomed()[key].KeepObject, false)
-	equal(b, "deletions", b.doomed()[key].Deletions, 0)
+	equal(f, "spare", f.doomed()[key].KeepObject, true)
+	f.must(f.c.KeptObject(f.ctx, key))
+	f.must(f.c.KeptObject(f.ctx, first.ObjectKey())) // never what is served
+	equal(f, "again at once", len(f.doomed()), 0)
+	f.publish(1)
+	f.pass(24 * time.Hour)
+	f.sweep(1)
+	equal(f, "spare what was superseded", f.doomed()[first.ObjectKey()].KeepObject, false)
+	equal(f, "spare a day later", f.doomed()[key].KeepObject, true)
+	f.must(f.c.Deleted(f.ctx, key)) // nothing stood there
+	f.pass(24 * time.Hour)
+	equal(f, "spare at the second look", f.doomed()[key].KeepObject, true)
+	f.must(f.c.KeptObject(f.ctx, key)) // a slow writer's came after all
+	f.pass(3 * 24 * time.Hour)
+	_, err := f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	equal(f, "spare past retention", f.doomed()[key].KeepObject, false)
+	equal(f, "deletions", f.doomed()[key].Deletions, 0)
 }
 
 // deletionRefused follows an archive that the store does not delete, once and again.
-func deletionRefused(b *bench) {
-	b.add(1)
-	b.plan()
-	first := b.publish(1)
+func deletionRefused(f *fixture) {
+	f.add(1)
+	f.plan()
+	first := f.publish(1)
 	key := first.ObjectKey()
-	b.force(1)
-	served := b.publish(1)
-	b.must(b.c.DeletionRefused(b.ctx, key)) // superseded, not doomed
-	b.pass(2 * time.Hour)
-	b.sweep(1)
+	f.force(1)
+	served := f.publish(1)
+	f.must(f.c.DeletionRefused(f.ctx, key)) // superseded, not doomed
+	f.pass(2 * time.Hour)
+	f.sweep(1)
 	for range 2 { // the first look and the second
-		b.must(b.c.DeletionRefused(b.ctx, key))
-		b.must(b.c.DeletionRefused(b.ctx, served.ObjectKey())) // never what is served
-		equal(b, "doomed at once", b.isDoomed(key), false)
-		b.pass(50 * time.Minute)
-		b.must(b.c.DeletionRefused(b.ctx, key)) // a slow sweeper's word makes nobody wait longer
-		b.pass(10 * time.Minute)
-		equal(b, "doomed an hour later", b.isDoomed(key), true)
-		b.must(b.c.Deleted(b.ctx, key))
-		b.must(b.c.DeletionRefused(b.ctx, key)) // another sweeper was faster: the second look stays
-		equal(b, "doomed after a deletion", b.isDoomed(key), false)
-		b.pass(25 * time.Hour)
+		f.must(f.c.DeletionRefused(f.ctx, key))
+		f.must(f.c.DeletionRefused(f.ctx, served.ObjectKey())) // never what is served
+		equal(f, "doomed at once", f.isDoomed(key), false)
+		f.pass(50 * time.Minute)
+		f.must(f.c.DeletionRefused(f.ctx, key)) // a slow sweeper's word makes nobody wait longer
+		f.pass(10 * time.Minute)
+		equal(f, "doomed an hour later", f.isDoomed(key), true)
+		f.must(f.c.Deleted(f.ctx, key))
+		f.must(f.c.DeletionRefused(f.ctx, key)) // another sweeper was faster: the second look stays
+		equal(f, "doomed after a deletion", f.isDoomed(key), false)
+		f.pass(25 * time.Hour)
 	}
-	equal(b, "doomed for good", b.isDoomed(key), false)
-	equal(b, "served", b.hour(1).Archive.ObjectKey, served.ObjectKey())
+	equal(f, "doomed for good", f.isDoomed(key), false)
+	equal(f, "served", f.hour(1).Archive.ObjectKey, served.ObjectKey())
 }
 
-func deletedTwice(b *bench) {
-	b.add(1)
-	b.plan()
-	claim, _ := b.start(1)
-	b.must(b.c.Release(b.ctx, claim))
+func deletedTwice(f *fixture) {
+	f.add(1)
+	f.plan()
+	claim, _ := f.start(1)
+	f.must(f.c.Release(f.ctx, claim))
 	key := claim.ObjectKey()
-	b.must(b.c.Deleted(b.ctx, key))
-	b.must(b.c.Deleted(b.ctx, key)) // another sweeper, or an unclear answer: the second look stays
-	equal(b, "doomed after the first", b.isDoomed(key), false)
-	b.pass(25 * time.Hour)
-	equal(b, "deletions", b.doomed()[key].Deletions, 1)
-	b.must(b.c.Deleted(b.ctx, key))
-	equal(b, "doomed after the second", b.isDoomed(key), false)
-	b.pass(48 * time.Hour)
-	equal(b, "doomed for good", b.isDoomed(key), false)
-	b.must(b.c.Deleted(b.ctx, key))
+	f.must(f.c.Deleted(f.ctx, key))
+	f.must(f.c.Deleted(f.ctx, key)) // another sweeper, or an unclear answer: the second look stays
+	equal(f, "doomed after the first", f.isDoomed(key), false)
+	f.pass(25 * time.Hour)
+	equal(f, "deletions", f.doomed()[key].Deletions, 1)
+	f.must(f.c.Deleted(f.ctx, key))
+	equal(f, "doomed after the second", f.isDoomed(key), false)
+	f.pass(48 * time.Hour)
+	equal(f, "doomed for good", f.isDoomed(key), false)
+	f.must(f.c.Deleted(f.ctx, key))
 
-	b.day = domain.DayOf(b.now()).Add(-1)
-	b.add(1)
-	b.plan()
-	served := b.publish(1)
-	b.must(b.c.Deleted(b.ctx, served.ObjectKey())) // never what is served
-	equal(b, "served", b.hour(1).Archive.ObjectKey, served.ObjectKey())
+	f.day = domain.DayOf(f.now()).Add(-1)
+	f.add(1)
+	f.plan()
+	served := f.publish(1)
+	f.must(f.c.Deleted(f.ctx, served.ObjectKey())) // never what is served
+	equal(f, "served", f.hour(1).Archive.ObjectKey, served.ObjectKey())
 }
 
 func served(claim catalog.Claim) catalog.ServedArchive {
 	return catalog.ServedArchive{HourKey: claim.HourKey, ObjectKey: claim.ObjectKey()}
 }
 
-func gone(b *bench) {
-	b.add(1)
-	b.plan()
-	first := b.publish(1)
-	b.force(1)
-	second := b.publish(1)
-	done := b.view().Completed
-	hit, err := b.c.Gone(b.ctx, served(first))
-	b.must(err)
-	equal(b, "gone of what is not served", hit, false)
-	hit, err = b.c.Gone(b.ctx, served(second))
-	b.must(err)
-	equal(b, "gone", hit, true)
-	h := b.hour(1)
-	equal(b, "state", h.State, catalog.StatePending)
-	equal(b, "archive", h.Archive == nil, true)
-	equal(b, "files", b.view().Files, 0)
-	equal(b, "doomed", b.isDoomed(second.ObjectKey()), true)
-	hit, err = b.c.Gone(b.ctx, served(second))
-	b.must(err)
-	equal(b, "gone twice", hit, false)
-	third := b.publish(1)
-	equal(b, "revision", third.Revision, 3)
-	equal(b, "completed stays", b.view().Completed, done)
+func gone(f *fixture) {
+	f.add(1)
+	f.plan()
+	first := f.publish(1)
+	f.force(1)
+	second := f.publish(1)
+	done := f.view().Completed
+	hit, err := f.c.Gone(f.ctx, served(first))
+	f.must(err)
+	equal(f, "gone of what is not served", hit, false)
+	hit, err = f.c.Gone(f.ctx, served(second))
+	f.must(err)
+	equal(f, "gone", hit, true)
+	h := f.hour(1)
+	equal(f, "state", h.State, catalog.StatePending)
+	equal(f, "archive", h.Archive == nil, true)
+	equal(f, "files", f.view().Files, 0)
+	equal(f, "doomed", f.isDoomed(second.ObjectKey()), true)
+	hit, err = f.c.Gone(f.ctx, served(second))
+	f.must(err)
+	equal(f, "gone twice", hit, false)
+	third := f.publish(1)
+	equal(f, "revision", third.Revision, 3)
+	equal(f, "completed stays", f.view().Completed, done)
 
-	b.force(1) // found gone while a newer one is built
-	fourth, built := b.start(1)
-	hit, err = b.c.Gone(b.ctx, served(third))
-	b.must(err)
-	equal(b, "gone", hit, true)
-	b.must(b.c.Commit(b.ctx, fourth, built))
-	equal(b, "served", b.hour(1).Archive.ObjectKey, fourth.ObjectKey())
+	f.force(1) // found gone while a newer one is built
+	fourth, built := f.start(1)
+	hit, err = f.c.Gone(f.ctx, served(third))
+	f.must(err)
+	equal(f, "gone", hit, true)
+	f.must(f.c.Commit(f.ctx, fourth, built))
+	equal(f, "served", f.hour(1).Archive.ObjectKey, fourth.ObjectKey())
 }
 
-func (b *bench) rechecks() []catalog.Recheck {
-	b.Helper()
-	list, err := b.c.Rechecks(b.ctx, 10)
-	b.must(err)
+func (f *fixture) rechecks() []catalog.Recheck {
+	f.Helper()
+	list, err := f.c.Rechecks(f.ctx, 10)
+	f.must(err)
 	return list
 }
 
-func (b *bench) publishMissing(hour int, reasons ...string) catalog.Claim {
-	b.Helper()
-	claim, built := b.start(hour)
+func (f *fixture) publishMissing(hour int, reasons ...string) catalog.Claim {
+	f.Helper()
+	claim, built := f.start(hour)
 	built.Missing = missing(reasons...)
-	b.must(b.c.Commit(b.ctx, claim, built))
+	f.must(f.c.Commit(f.ctx, claim, built))
 	return claim
 }
 
@@ -289,9 +289,9 @@ func missing(reasons ...string) (list []catalog.MissingFile) {
 }
 
 // rechecks holds when missing files are looked for: three times, and unreadable ones until the end.
-func rechecks(b *bench) {
-	b.add(1)
-	b.plan()
+func rechecks(f *fixture) {
+	f.add(1)
+	f.plan()
 	for _, c := range []struct {
 		reasons []string
 		waits   []time.Duration
@@ -301,60 +301,60 @@ func rechecks(b *bench) {
 		{[]string{"unreadable", "not_found"}, []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour, 6 * time.Hour}, 1},
 		{[]string{"unreadable"}, []time.Duration{6 * time.Hour, 6 * time.Hour, 6 * time.Hour, 6 * time.Hour}, 1},
 	} {
-		b.force(1)
-		claim := b.publishMissing(1, c.reasons...)
+		f.force(1)
+		claim := f.publishMissing(1, c.reasons...)
 		recheck := catalog.Recheck{ServedArchive: served(claim), Missing: missing(c.reasons...)}
 		for _, wait := range c.waits {
-			b.must(b.c.Rechecked(b.ctx, recheck, false)) // not due: nothing
-			b.pass(wait - time.Minute)
-			equal(b, "early", len(b.rechecks()), 0)
-			b.pass(time.Minute)
-			list := b.rechecks()
-			equal(b, "due", len(list), 1)
-			equal(b, "missing", list[0].Missing[0], recheck.Missing[0])
-			b.must(b.c.Rechecked(b.ctx, list[0], false))
-			b.must(b.c.Rechecked(b.ctx, list[0], false)) // another sweeper
+			f.must(f.c.Rechecked(f.ctx, recheck, false)) // not due: nothing
+			f.pass(wait - time.Minute)
+			equal(f, "early", len(f.rechecks()), 0)
+			f.pass(time.Minute)
+			list := f.rechecks()
+			equal(f, "due", len(list), 1)
+			equal(f, "missing", list[0].Missing[0], recheck.Missing[0])
+			f.must(f.c.Rechecked(f.ctx, list[0], false))
+			f.must(f.c.Rechecked(f.ctx, list[0], false)) // another sweeper
 		}
-		b.pass(6 * time.Hour)
-		equal(b, "in the end", len(b.rechecks()), c.more)
-		equal(b, "rebuilding", b.hour(1).Rebuilding, false)
+		f.pass(6 * time.Hour)
+		equal(f, "in the end", len(f.rechecks()), c.more)
+		equal(f, "rebuilding", f.hour(1).Rebuilding, false)
 	}
-	b.pass(72 * time.Hour)
-	b.expire(1)
-	equal(b, "after the day's end", len(b.rechecks()), 0)
+	f.pass(72 * time.Hour)
+	f.expire(1)
+	equal(f, "after the day's end", len(f.rechecks()), 0)
 }
 
-func sourceBack(b *bench) {
-	b.add(1)
-	b.plan()
-	first := b.publishMissing(1, "not_found")
-	b.pass(15 * time.Minute)
-	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
-	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
-	equal(b, "rebuilding", b.hour(1).Rebuilding, true)
-	equal(b, "rechecks", len(b.rechecks()), 0)
-	second := b.publish(1)
-	equal(b, "rebuilding", b.hour(1).Rebuilding, false)
-	b.must(b.c.Rechecked(b.ctx, catalog.Recheck{ServedArchive: served(first)}, true)) // no longer served
-	equal(b, "rebuilding", b.hour(1).Rebuilding, false)
-	equal(b, "served", b.hour(1).Archive.ObjectKey, second.ObjectKey())
+func sourceBack(f *fixture) {
+	f.add(1)
+	f.plan()
+	first := f.publishMissing(1, "not_found")
+	f.pass(15 * time.Minute)
+	f.must(f.c.Rechecked(f.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
+	f.must(f.c.Rechecked(f.ctx, catalog.Recheck{ServedArchive: served(first)}, true))
+	equal(f, "rebuilding", f.hour(1).Rebuilding, true)
+	equal(f, "rechecks", len(f.rechecks()), 0)
+	second := f.publish(1)
+	equal(f, "rebuilding", f.hour(1).Rebuilding, false)
+	f.must(f.c.Rechecked(f.ctx, catalog.Recheck{ServedArchive: served(first)}, true)) // no longer served
+	equal(f, "rebuilding", f.hour(1).Rebuilding, false)
+	equal(f, "served", f.hour(1).Archive.ObjectKey, second.ObjectKey())
 }
 
-func unchecked(b *bench) {
-	b.add(1, 2)
-	b.plan()
-	one := b.publish(1)
-	b.pass(time.Minute)
-	two := b.publish(2)
+func unchecked(f *fixture) {
+	f.add(1, 2)
+	f.plan()
+	one := f.publish(1)
+	f.pass(time.Minute)
+	two := f.publish(2)
 	list := func() []catalog.ServedArchive {
-		list, err := b.c.Unchecked(b.ctx, time.Hour, 10)
-		b.must(err)
+		list, err := f.c.Unchecked(f.ctx, time.Hour, 10)
+		f.must(err)
 		return list
 	}
-	equal(b, "fresh", len(list()), 0)
-	b.pass(time.Hour)
-	equal(b, "due", len(list()), 2)
-	equal(b, "longest first", list()[0].ObjectKey, one.ObjectKey())
-	b.must(b.c.Checked(b.ctx, one.ObjectKey()))
-	equal(b, "left", list()[0].ObjectKey, two.ObjectKey())
+	equal(f, "fresh", len(list()), 0)
+	f.pass(time.Hour)
+	equal(f, "due", len(list()), 2)
+	equal(f, "longest first", list()[0].ObjectKey, one.ObjectKey())
+	f.must(f.c.Checked(f.ctx, one.ObjectKey()))
+	equal(f, "left", list()[0].ObjectKey, two.ObjectKey())
 }

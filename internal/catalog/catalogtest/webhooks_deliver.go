@@ -10,74 +10,74 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// event lets something happen of which acme is told: another quiet day is complete.
-func (b *bench) event() {
-	b.Helper()
-	b.serial++
-	b.eventOf("acme", b.day.Add(1-b.serial))
+// createEvent lets something happen of which acme is told: another quiet day is complete.
+func (f *fixture) createEvent() {
+	f.Helper()
+	f.serial++
+	f.createEventOf("acme", f.day.Add(1-f.serial))
 }
 
-func (b *bench) eventOf(tenant string, day domain.Day) {
-	b.Helper()
-	if day != b.day { // beyond retention unless reopened
-		b.must(b.c.Reopen(b.ctx, tenant, day))
+func (f *fixture) createEventOf(tenant string, day domain.Day) {
+	f.Helper()
+	if day != f.day { // beyond retention unless reopened
+		f.must(f.c.Reopen(f.ctx, tenant, day))
 	}
-	_, err := b.c.PlanDay(b.ctx, tenant, day)
-	b.must(err)
+	_, err := f.c.PlanDay(f.ctx, tenant, day)
+	f.must(err)
 }
 
 const lease = time.Minute
 
-func (b *bench) claims(limit int) []catalog.DeliveryClaim {
-	b.Helper()
-	batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 4}, lease, limit)
-	b.must(err)
+func (f *fixture) claims(limit int) []catalog.DeliveryClaim {
+	f.Helper()
+	batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 4}, lease, limit)
+	f.must(err)
 	return slices.Concat(batches...)
 }
 
 // sends claims exactly n deliveries.
-func (b *bench) sends(n int) []catalog.DeliveryClaim {
-	b.Helper()
-	list := b.claims(n)
+func (f *fixture) sends(n int) []catalog.DeliveryClaim {
+	f.Helper()
+	list := f.claims(n)
 	if len(list) != n {
-		b.Fatalf("%d deliveries were taken, want %d", len(list), n)
+		f.Fatalf("%d deliveries were taken, want %d", len(list), n)
 	}
 	return list
 }
 
-func (b *bench) ok(d catalog.DeliveryClaim) {
-	b.Helper()
-	b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 204, Took: time.Second, Delivered: true}))
+func (f *fixture) ok(d catalog.DeliveryClaim) {
+	f.Helper()
+	f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 204, Took: time.Second, Delivered: true}))
 }
 
-func claimDelivery(b *bench) {
-	e := b.endpoint("acme")
-	equal(b, "taken of nothing", len(b.claims(9)), 0)
-	b.event()
-	d := b.sends(1)[0]
-	equal(b, "endpoint", d.Endpoint.ID, e.ID)
-	equal(b, "secret", string(d.Endpoint.Secret.Data), "secret")
-	equal(b, "tries", d.Tries, 0)
-	equal(b, "payload", strings.HasPrefix(string(d.Payload), `{"type":"day.completed","timestamp":"`), true)
-	equal(b, "an id without dots", strings.Contains(d.Event, "."), false)
-	equal(b, "taken twice", len(b.claims(9)), 0)
-	b.ok(d)
-	if err := b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}); !isLost(err) {
-		b.Errorf("told of twice: %v", err)
+func claimDelivery(f *fixture) {
+	e := f.endpoint("acme")
+	equal(f, "taken of nothing", len(f.claims(9)), 0)
+	f.createEvent()
+	d := f.sends(1)[0]
+	equal(f, "endpoint", d.Endpoint.ID, e.ID)
+	equal(f, "secret", string(d.Endpoint.Secret.Data), "secret")
+	equal(f, "tries", d.Tries, 0)
+	equal(f, "payload", strings.HasPrefix(string(d.Payload), `{"type":"day.completed","timestamp":"`), true)
+	equal(f, "an id without dots", strings.Contains(d.Event, "."), false)
+	equal(f, "taken twice", len(f.claims(9)), 0)
+	f.ok(d)
+	if err := f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}); !isLost(err) {
+		f.Errorf("told of twice: %v", err)
 	}
-	b.pass(time.Hour)
-	equal(b, "taken after it arrived", len(b.claims(9)), 0)
-	got := b.deliveries(catalog.DeliveryQuery{})[0]
-	equal(b, "log", words(got.State, got.Attempts, got.Status, got.Error, got.Took, got.Delivered.IsZero(), got.Next.IsZero()), "delivered 1 204  1s false true")
+	f.pass(time.Hour)
+	equal(f, "taken after it arrived", len(f.claims(9)), 0)
+	got := f.deliveries(catalog.DeliveryQuery{})[0]
+	equal(f, "log", words(got.State, got.Attempts, got.Status, got.Error, got.Took, got.Delivered.IsZero(), got.Next.IsZero()), "delivered 1 204  1s false true")
 }
 
 // claimDeliveriesRace takes everything from several sides: each delivery once, and never more of
 // one endpoint at a time than allowed.
-func claimDeliveriesRace(b *bench) {
-	b.endpoint("acme")
-	b.endpoint("acme")
+func claimDeliveriesRace(f *fixture) {
+	f.endpoint("acme")
+	f.endpoint("acme")
 	for range 6 {
-		b.event()
+		f.createEvent()
 	}
 	var mu sync.Mutex
 	seen, held := map[string]int{}, map[string]int{}
@@ -85,9 +85,9 @@ func claimDeliveriesRace(b *bench) {
 	for range 4 {
 		group.Go(func() {
 			for range 40 {
-				batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 100}, lease, 3)
+				batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 100}, lease, 3)
 				if err != nil {
-					b.Error(err)
+					f.Error(err)
 					return
 				}
 				mu.Lock()
@@ -95,7 +95,7 @@ func claimDeliveriesRace(b *bench) {
 				for _, d := range list {
 					seen[d.ID]++
 					if held[d.Endpoint.ID]++; held[d.Endpoint.ID] > 2 {
-						b.Errorf("%d under way to %s", held[d.Endpoint.ID], d.Endpoint.ID)
+						f.Errorf("%d under way to %s", held[d.Endpoint.ID], d.Endpoint.ID)
 					}
 				}
 				mu.Unlock()
@@ -103,8 +103,8 @@ func claimDeliveriesRace(b *bench) {
 					mu.Lock()
 					held[d.Endpoint.ID]--
 					mu.Unlock()
-					if err := b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 200, Delivered: true}); err != nil {
-						b.Error(err)
+					if err := f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 200, Delivered: true}); err != nil {
+						f.Error(err)
 					}
 				}
 				mu.Lock()
@@ -117,152 +117,152 @@ func claimDeliveriesRace(b *bench) {
 		})
 	}
 	group.Wait()
-	equal(b, "deliveries", len(seen), 12)
+	equal(f, "deliveries", len(seen), 12)
 	for id, n := range seen {
-		equal(b, id, n, 1)
+		equal(f, id, n, 1)
 	}
 }
 
 // lapsedDelivery is a sender killed between sending and telling: the same is sent once more.
-func lapsedDelivery(b *bench) {
-	b.endpoint("acme")
-	b.event()
-	first := b.sends(1)[0]
-	b.pass(lease + time.Second)
-	second := b.sends(1)[0]
-	equal(b, "event", second.Event, first.Event)
-	equal(b, "delivery", second.ID, first.ID)
-	if err := b.c.RecordDelivery(b.ctx, first, catalog.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
-		b.Errorf("the first still counts: %v", err)
+func lapsedDelivery(f *fixture) {
+	f.endpoint("acme")
+	f.createEvent()
+	first := f.sends(1)[0]
+	f.pass(lease + time.Second)
+	second := f.sends(1)[0]
+	equal(f, "event", second.Event, first.Event)
+	equal(f, "delivery", second.ID, first.ID)
+	if err := f.c.RecordDelivery(f.ctx, first, catalog.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
+		f.Errorf("the first still counts: %v", err)
 	}
-	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // not its own any more
-	b.ok(second)
-	equal(b, "attempts", b.deliveries(catalog.DeliveryQuery{})[0].Attempts, 1)
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // not its own any more
+	f.ok(second)
+	equal(f, "attempts", f.deliveries(catalog.DeliveryQuery{})[0].Attempts, 1)
 
-	b.event()
-	third := b.sends(1)[0]
-	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{third}, 10*time.Second))
-	equal(b, "taken too early", len(b.claims(9)), 0)
-	b.pass(lease + 20*time.Second)
-	b.ok(b.sends(1)[0])
+	f.createEvent()
+	third := f.sends(1)[0]
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{third}, 10*time.Second))
+	equal(f, "taken too early", len(f.claims(9)), 0)
+	f.pass(lease + 20*time.Second)
+	f.ok(f.sends(1)[0])
 }
 
-func fairDeliveries(b *bench) {
-	b.endpoint("acme")
-	b.endpoint("acme")
-	b.newTenant("small", 3)
-	small := b.endpoint("small")
+func fairDeliveries(f *fixture) {
+	f.endpoint("acme")
+	f.endpoint("acme")
+	f.newTenant("small", 3)
+	small := f.endpoint("small")
 	for range 12 {
-		b.event()
+		f.createEvent()
 	}
-	b.eventOf("small", b.day)
-	first := b.sends(2)
-	equal(b, "tenants at first", words(first[0].Endpoint.Tenant, first[1].Endpoint.Tenant), "acme acme")
-	second := b.sends(1)[0]
-	equal(b, "the next is the one who has nothing under way", second.Endpoint.ID, small.ID)
-	equal(b, "more of a slow tenant", len(b.claims(9)), 2)
-	equal(b, "too much of it", len(b.claims(9)), 0)
-	b.ok(first[0])
-	equal(b, "after one ended", len(b.claims(9)), 1)
+	f.createEventOf("small", f.day)
+	first := f.sends(2)
+	equal(f, "tenants at first", words(first[0].Endpoint.Tenant, first[1].Endpoint.Tenant), "acme acme")
+	second := f.sends(1)[0]
+	equal(f, "the next is the one who has nothing under way", second.Endpoint.ID, small.ID)
+	equal(f, "more of a slow tenant", len(f.claims(9)), 2)
+	equal(f, "too much of it", len(f.claims(9)), 0)
+	f.ok(first[0])
+	equal(f, "after one ended", len(f.claims(9)), 1)
 }
 
 // batchedDeliveries takes several of one endpoint for one sender, and leaves as much for the other.
-func batchedDeliveries(b *bench) {
-	b.endpoint("acme")
+func batchedDeliveries(f *fixture) {
+	f.endpoint("acme")
 	for range 7 {
-		b.event()
+		f.createEvent()
 	}
 	take := func(want int) (batch []catalog.DeliveryClaim) {
-		b.Helper()
-		batches, err := b.c.ClaimDeliveries(b.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
-		b.must(err)
+		f.Helper()
+		batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
+		f.must(err)
 		batch = slices.Concat(batches...)
-		equal(b, "taken", len(batch), want)
+		equal(f, "taken", len(batch), want)
 		return batch
 	}
 	first, second := take(4), take(2)
 	take(0) // one waits, and both senders have something to do
 	for _, d := range first {
-		b.ok(d)
+		f.ok(d)
 	}
-	b.ok(second[0])
+	f.ok(second[0])
 	third := take(1)
-	b.must(b.c.ReturnDeliveries(b.ctx, append(second, third...), 0)) // of which one is told of already
+	f.must(f.c.ReturnDeliveries(f.ctx, append(second, third...), 0)) // of which one is told of already
 	for _, d := range slices.Concat(take(1), take(1)) {
-		b.ok(d)
+		f.ok(d)
 	}
 	take(0)
-	equal(b, "delivered", len(b.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 7)
+	equal(f, "delivered", len(f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 7)
 }
 
-func retriedDelivery(b *bench) {
-	b.endpoint("acme")
-	b.event()
+func retriedDelivery(f *fixture) {
+	f.endpoint("acme")
+	f.createEvent()
 	for i := range 3 {
-		d := b.sends(1)[0]
-		equal(b, "tries", d.Tries, i)
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "answered 500", Took: time.Second, RetryIn: 10 * time.Minute}))
-		equal(b, "too early", len(b.claims(9)), 0)
-		b.pass(10 * time.Minute)
+		d := f.sends(1)[0]
+		equal(f, "tries", d.Tries, i)
+		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "answered 500", Took: time.Second, RetryIn: 10 * time.Minute}))
+		equal(f, "too early", len(f.claims(9)), 0)
+		f.pass(10 * time.Minute)
 	}
-	d := b.sends(1)[0]
-	b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Error: "no answer", RetryIn: -1}))
-	b.pass(48 * time.Hour)
-	equal(b, "taken after the last try", len(b.claims(9)), 0)
-	got := b.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryFailed})
-	equal(b, "failed", len(got), 1)
-	equal(b, "log", words(got[0].Attempts, got[0].Status, got[0].Error), "4 0 no answer")
-	story, err := b.c.DeliveryHistory(b.ctx, "acme", d.ID)
-	b.must(err)
-	equal(b, "attempts", len(story.Tries), 4)
-	equal(b, "latest", words(story.Tries[0].N, story.Tries[0].Status, story.Tries[1].Status, story.Tries[1].Error, story.Tries[1].Took), "4 0 500 answered 500 1s")
-	_, err = b.c.DeliveryHistory(b.ctx, "other", d.ID)
-	b.wantKind(err, domain.KindNotFound)
+	d := f.sends(1)[0]
+	f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Error: "no answer", RetryIn: -1}))
+	f.pass(48 * time.Hour)
+	equal(f, "taken after the last try", len(f.claims(9)), 0)
+	got := f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryFailed})
+	equal(f, "failed", len(got), 1)
+	equal(f, "log", words(got[0].Attempts, got[0].Status, got[0].Error), "4 0 no answer")
+	story, err := f.c.DeliveryHistory(f.ctx, "acme", d.ID)
+	f.must(err)
+	equal(f, "attempts", len(story.Tries), 4)
+	equal(f, "latest", words(story.Tries[0].N, story.Tries[0].Status, story.Tries[1].Status, story.Tries[1].Error, story.Tries[1].Took), "4 0 500 answered 500 1s")
+	_, err = f.c.DeliveryHistory(f.ctx, "other", d.ID)
+	f.wantKind(err, domain.KindNotFound)
 }
 
-func replayed(b *bench) {
-	b.endpoint("acme")
-	b.event()
-	b.event()
-	first := b.sends(1)[0]
-	b.ok(first)
-	second := b.sends(1)[0]
-	b.must(b.c.RecordDelivery(b.ctx, second, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: -1}))
+func replayed(f *fixture) {
+	f.endpoint("acme")
+	f.createEvent()
+	f.createEvent()
+	first := f.sends(1)[0]
+	f.ok(first)
+	second := f.sends(1)[0]
+	f.must(f.c.RecordDelivery(f.ctx, second, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: -1}))
 	replay := func(q catalog.DeliveryQuery, want int) {
-		b.Helper()
+		f.Helper()
 		q.Tenant = "acme"
-		n, err := b.c.ReplayDeliveries(b.ctx, q, anyone)
-		b.must(err)
-		equal(b, "replayed", n, want)
+		n, err := f.c.ReplayDeliveries(f.ctx, q, anyone)
+		f.must(err)
+		equal(f, "replayed", n, want)
 	}
 	replay(catalog.DeliveryQuery{State: catalog.DeliveryFailed}, 1)
-	again := b.sends(1)[0]
-	equal(b, "event", again.Event, second.Event)
-	equal(b, "tries", again.Tries, 0)
+	again := f.sends(1)[0]
+	equal(f, "event", again.Event, second.Event)
+	equal(f, "tries", again.Tries, 0)
 	replay(catalog.DeliveryQuery{ID: again.ID}, 0) // it is under way
-	b.ok(again)
+	f.ok(again)
 	replay(catalog.DeliveryQuery{ID: first.ID}, 1)
-	equal(b, "event", b.sends(1)[0].Event, first.Event)
-	replay(catalog.DeliveryQuery{Day: b.day.Add(-99)}, 0)
-	replay(catalog.DeliveryQuery{Day: b.day.Add(-1)}, 1)
-	_, err := b.c.ReplayDeliveries(b.ctx, catalog.DeliveryQuery{Tenant: "acme"}, anyone)
-	b.wantKind(err, domain.KindInvalid)
-	_, err = b.c.ReplayDeliveries(b.ctx, catalog.DeliveryQuery{Tenant: "acme", ID: "whd_x"}, anyone)
-	b.wantKind(err, domain.KindNotFound)
-	_, err = b.c.ReplayDeliveries(b.ctx, catalog.DeliveryQuery{Tenant: "nobody", Day: b.day}, anyone)
-	b.wantKind(err, domain.KindNotFound)
-	equal(b, "log", b.actions(1), "[admin webhook.replay]")
+	equal(f, "event", f.sends(1)[0].Event, first.Event)
+	replay(catalog.DeliveryQuery{Day: f.day.Add(-99)}, 0)
+	replay(catalog.DeliveryQuery{Day: f.day.Add(-1)}, 1)
+	_, err := f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "acme"}, anyone)
+	f.wantKind(err, domain.KindInvalid)
+	_, err = f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "acme", ID: "whd_x"}, anyone)
+	f.wantKind(err, domain.KindNotFound)
+	_, err = f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "nobody", Day: f.day}, anyone)
+	f.wantKind(err, domain.KindNotFound)
+	equal(f, "log", f.actions(1), "[admin webhook.replay]")
 }
 
-func deliveryLog(b *bench) {
-	b.endpoint("acme")
+func deliveryLog(f *fixture) {
+	f.endpoint("acme")
 	for range 5 {
-		b.event()
+		f.createEvent()
 	}
 	var days []string
 	q := catalog.DeliveryQuery{Limit: 2}
 	for {
-		page := b.deliveries(q)
+		page := f.deliveries(q)
 		for _, d := range page {
 			days = append(days, string(d.Day))
 		}
@@ -273,116 +273,116 @@ func deliveryLog(b *bench) {
 	}
 	var want []string
 	for i := range 5 {
-		want = append(want, string(b.day.Add(-4+i)))
+		want = append(want, string(f.day.Add(-4+i)))
 	}
-	equal(b, "days, latest event first", strings.Join(days, " "), strings.Join(want, " "))
-	equal(b, "of one day", len(b.deliveries(catalog.DeliveryQuery{Day: b.day.Add(-2)})), 1)
-	equal(b, "of a state", len(b.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 0)
-	equal(b, "of another tenant", len(b.deliveries(catalog.DeliveryQuery{Tenant: "x"})), 0)
+	equal(f, "days, latest event first", strings.Join(days, " "), strings.Join(want, " "))
+	equal(f, "of one day", len(f.deliveries(catalog.DeliveryQuery{Day: f.day.Add(-2)})), 1)
+	equal(f, "of a state", len(f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 0)
+	equal(f, "of another tenant", len(f.deliveries(catalog.DeliveryQuery{Tenant: "x"})), 0)
 }
 
-func sweptEvents(b *bench) {
-	b.endpoint("acme")
-	b.event()
-	d := b.sends(1)[0]
-	b.ok(d)
-	b.pass(20 * 24 * time.Hour)
-	b.serial += 50
-	b.event()
+func sweptEvents(f *fixture) {
+	f.endpoint("acme")
+	f.createEvent()
+	d := f.sends(1)[0]
+	f.ok(d)
+	f.pass(20 * 24 * time.Hour)
+	f.serial += 50
+	f.createEvent()
 	sweep := func(want int) {
-		b.Helper()
-		n, err := b.c.SweepWebhooks(b.ctx, 10*24*time.Hour, 100)
-		b.must(err)
-		equal(b, "swept", n, want)
+		f.Helper()
+		n, err := f.c.SweepWebhooks(f.ctx, 10*24*time.Hour, 100)
+		f.must(err)
+		equal(f, "swept", n, want)
 	}
-	b.must(b.c.PauseDeletions(b.ctx, time.Hour))
+	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
 	sweep(0)
-	b.pass(2 * time.Hour)
+	f.pass(2 * time.Hour)
 	sweep(1)
 	sweep(0)
-	equal(b, "left", len(b.deliveries(catalog.DeliveryQuery{})), 1)
-	_, err := b.c.DeliveryHistory(b.ctx, "acme", d.ID)
-	b.wantKind(err, domain.KindNotFound)
+	equal(f, "left", len(f.deliveries(catalog.DeliveryQuery{})), 1)
+	_, err := f.c.DeliveryHistory(f.ctx, "acme", d.ID)
+	f.wantKind(err, domain.KindNotFound)
 }
 
-func attemptsBounded(b *bench) {
-	b.endpoint("acme")
-	b.event()
+func attemptsBounded(f *fixture) {
+	f.endpoint("acme")
+	f.createEvent()
 	var id string
 	for range 25 {
-		d := b.sends(1)[0]
+		d := f.sends(1)[0]
 		id = d.ID
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x"}))
+		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x"}))
 	}
-	story, err := b.c.DeliveryHistory(b.ctx, "acme", id)
-	b.must(err)
-	equal(b, "attempts", words(story.Attempts, len(story.Tries), story.Tries[0].N), "25 20 25")
+	story, err := f.c.DeliveryHistory(f.ctx, "acme", id)
+	f.must(err)
+	equal(f, "attempts", words(story.Attempts, len(story.Tries), story.Tries[0].N), "25 20 25")
 }
 
-// mendedDeliveries is a clock that was ahead for a month and is right again: what was to be tried by
+// repairedDeliveries is a clock that was ahead for a month and is right again: what was to be tried by
 // the wrong one is tried by the right one, and a claim of then keeps nobody waiting.
-func mendedDeliveries(b *bench) {
-	b.endpoint("acme")
-	b.endpoint("acme")
+func repairedDeliveries(f *fixture) {
+	f.endpoint("acme")
+	f.endpoint("acme")
 	const ahead = 30 * 24 * time.Hour
-	b.serial = 1 // days that are reopened, whatever the clock says
-	b.pass(ahead)
-	b.event()
-	b.event()
-	list := b.sends(2) // whoever holds these is killed
-	b.must(b.c.RecordDelivery(b.ctx, list[0], catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
-	b.pass(-ahead)
-	equal(b, "taken", len(b.claims(9)), 0)
-	_, err := b.c.SweepWebhooks(b.ctx, ahead, 100)
-	b.must(err)
+	f.serial = 1 // days that are reopened, whatever the clock says
+	f.pass(ahead)
+	f.createEvent()
+	f.createEvent()
+	list := f.sends(2) // whoever holds these is killed
+	f.must(f.c.RecordDelivery(f.ctx, list[0], catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
+	f.pass(-ahead)
+	equal(f, "taken", len(f.claims(9)), 0)
+	_, err := f.c.SweepWebhooks(f.ctx, ahead, 100)
+	f.must(err)
 	for range 2 {
-		for _, d := range b.sends(2) {
-			b.ok(d)
+		for _, d := range f.sends(2) {
+			f.ok(d)
 		}
 	}
-	equal(b, "left", len(b.claims(9)), 0)
+	equal(f, "left", len(f.claims(9)), 0)
 
-	b.event()
-	for _, d := range b.sends(2) { // what is as it should be stays so
-		b.must(b.c.RecordDelivery(b.ctx, d, catalog.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
+	f.createEvent()
+	for _, d := range f.sends(2) { // what is as it should be stays so
+		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
 	}
-	b.event()
-	held := b.sends(1)[0]
-	_, err = b.c.SweepWebhooks(b.ctx, ahead, 100)
-	b.must(err)
-	b.ok(held)
-	b.ok(b.sends(1)[0])
-	equal(b, "left", len(b.claims(9)), 0)
+	f.createEvent()
+	held := f.sends(1)[0]
+	_, err = f.c.SweepWebhooks(f.ctx, ahead, 100)
+	f.must(err)
+	f.ok(held)
+	f.ok(f.sends(1)[0])
+	equal(f, "left", len(f.claims(9)), 0)
 }
 
 // returnedDelivery is one that could not be signed: what else waits for its endpoint waits too, and
 // nobody else's.
-func returnedDelivery(b *bench) {
-	b.endpoint("acme")
+func returnedDelivery(f *fixture) {
+	f.endpoint("acme")
 	for range 3 {
-		b.event()
+		f.createEvent()
 	}
-	first, second := b.sends(1)[0], b.sends(1)[0]
-	b.newTenant("small", 3)
-	b.endpoint("small")
-	b.eventOf("small", b.day)
-	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{first}, 10*time.Minute))
-	equal(b, "of whom", b.sends(1)[0].Endpoint.Tenant, "small")
-	equal(b, "taken too early", len(b.claims(9)), 0)
-	b.ok(second)
-	b.pass(11 * time.Minute)
+	first, second := f.sends(1)[0], f.sends(1)[0]
+	f.newTenant("small", 3)
+	f.endpoint("small")
+	f.createEventOf("small", f.day)
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, 10*time.Minute))
+	equal(f, "of whom", f.sends(1)[0].Endpoint.Tenant, "small")
+	equal(f, "taken too early", len(f.claims(9)), 0)
+	f.ok(second)
+	f.pass(11 * time.Minute)
 	for range 2 {
 		found := map[string]bool{}
-		for _, d := range b.claims(9) {
+		for _, d := range f.claims(9) {
 			found[d.Endpoint.Tenant] = true
-			b.ok(d)
+			f.ok(d)
 		}
-		equal(b, "taken then", found["acme"], true)
+		equal(f, "taken then", found["acme"], true)
 	}
-	b.event()
-	d := b.sends(1)[0]
-	b.event()
-	b.must(b.c.ReturnDeliveries(b.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: that says nothing of others
-	b.sends(1)
-	b.sends(1)
+	f.createEvent()
+	d := f.sends(1)[0]
+	f.createEvent()
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: that says nothing of others
+	f.sends(1)
+	f.sends(1)
 }
