@@ -1,6 +1,10 @@
 package archiver
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+
+	"github.com/callvault/callvault/internal/crc"
+)
 
 // longSpan is from how many bytes on combining two CRC-32 costs less than
 // computing one again.
@@ -9,45 +13,12 @@ const longSpan = 256 << 10
 // checksum returns the CRC-32 of a filled part. Its long spans have theirs
 // from being read, so that damage in between is noticed by the store as well.
 func (p *part) checksum() uint32 {
-	var crc uint32
+	var sum uint32
 	at := 0
 	for _, s := range p.long {
-		crc = crc32.Update(crc, crc32.IEEETable, p.buf[at:s.at])
-		crc = combineCRC(crc, s.crc, int64(len(s.data)))
+		sum = crc32.Update(sum, crc32.IEEETable, p.buf[at:s.at])
+		sum = crc.Combine(sum, s.crc, int64(len(s.data)))
 		at = s.at + len(s.data)
 	}
-	return crc32.Update(crc, crc32.IEEETable, p.buf[at:])
-}
-
-// polynomial is the reflected CRC-32 (IEEE) polynomial.
-const polynomial = 0xEDB88320
-
-// combineCRC returns the CRC-32 of a followed by b, where b has n bytes.
-//
-// Appending n bytes multiplies the register by x^(8n) modulo the polynomial.
-// Polynomials are kept reflected: bit 31 is x^0.
-func combineCRC(a, b uint32, n int64) uint32 {
-	return multiply(a, power(uint64(n)*8)) ^ b
-}
-
-// power returns x^e modulo the polynomial.
-func power(e uint64) uint32 {
-	result, square := uint32(1)<<31, uint32(1)<<30
-	for ; e != 0; e >>= 1 {
-		if e&1 != 0 {
-			result = multiply(result, square)
-		}
-		square = multiply(square, square)
-	}
-	return result
-}
-
-// multiply returns a·b modulo the polynomial.
-func multiply(a, b uint32) uint32 {
-	var product uint32
-	for ; a != 0; a <<= 1 { // from x^0 upwards
-		product ^= b & -(a >> 31)
-		b = b>>1 ^ polynomial&-(b&1) // times x
-	}
-	return product
+	return crc32.Update(sum, crc32.IEEETable, p.buf[at:])
 }

@@ -1,33 +1,6 @@
 package archiver
 
-import (
-	"hash/crc32"
-	"testing"
-)
-
-func TestCombineCRC(t *testing.T) {
-	data := content("crc", 100_000)
-	want := crc32.ChecksumIEEE(data)
-	for _, cut := range []int{0, 1, 2, 7, 8, 4096, 65_537, 99_999, 100_000} {
-		a, b := data[:cut], data[cut:]
-		got := combineCRC(crc32.ChecksumIEEE(a), crc32.ChecksumIEEE(b), int64(len(b)))
-		if got != want {
-			t.Errorf("cut at %d: %08x, want %08x", cut, got, want)
-		}
-	}
-}
-
-func FuzzCombineCRC(f *testing.F) {
-	f.Add([]byte("recording"), uint16(3))
-	f.Add([]byte{}, uint16(0))
-	f.Fuzz(func(t *testing.T, data []byte, at uint16) {
-		cut := min(int(at), len(data))
-		got := combineCRC(crc32.ChecksumIEEE(data[:cut]), crc32.ChecksumIEEE(data[cut:]), int64(len(data)-cut))
-		if want := crc32.ChecksumIEEE(data); got != want {
-			t.Errorf("%08x, want %08x", got, want)
-		}
-	})
-}
+import "testing"
 
 // Parts of short and long ranges, alone and between headers; the sink compares
 // every part's CRC-32 with its bytes.

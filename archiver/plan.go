@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/crc"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -173,9 +174,9 @@ func (p *plan) result(crcs []uint32, sumsDigest string) Result {
 	for i := range p.items {
 		r.Bytes += p.items[i].entry.Size
 	}
-	for i, crc := range crcs {
+	for i, sum := range crcs {
 		size := min(p.partSize, p.total-int64(i)*p.partSize)
-		r.CRC32 = combineCRC(r.CRC32, crc, size)
+		r.CRC32 = crc.Combine(r.CRC32, sum, size)
 	}
 	return r
 }

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"time"
+
+	"github.com/callvault/callvault/internal/crc"
 )
 
 // reader reads spans until there are no more.
@@ -55,18 +57,18 @@ func (a *attempt) complete(ctx context.Context, s *span) error {
 	if f.left.Add(-1) > 0 {
 		return nil
 	}
-	crc := s.crc
+	sum := s.crc
 	if f.spans > 1 {
-		crc = f.crcs[0]
+		sum = f.crcs[0]
 		for i := 1; i < f.spans; i++ {
-			crc = combineCRC(crc, f.crcs[i], f.lengths[i])
+			sum = crc.Combine(sum, f.crcs[i], f.lengths[i])
 		}
 	}
-	if known := f.item.entry.CRC32; known != nil && *known != crc {
+	if known := f.item.entry.CRC32; known != nil && *known != sum {
 		return a.miss(f.item.entry, ChecksumMismatch)
 	}
-	f.item.crc, f.item.read = crc, true
-	f.patchCRC(crc)
+	f.item.crc, f.item.read = sum, true
+	f.patchCRC(sum)
 	for _, p := range f.patches {
 		a.filled(ctx, p.part)
 	}
