@@ -47,7 +47,7 @@ func (c *keysResealCmd) reseal(ctx context.Context, d *deps, opens config.Parts,
 	return d.withCatalog(ctx, opens, func(ctx context.Context, p *app.Parts) error {
 		var n int
 		err := together(ctx, p, "", "keys.reseal", func(ctx context.Context) (detail any, err error) {
-			n, err = auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.SealedAbout)
+			n, err = auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.AssociatedData)
 			return map[string]any{"secrets": n}, err
 		})
 		if err != nil {

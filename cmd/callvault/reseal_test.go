@@ -111,7 +111,7 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, _ := wrong.Seal(webhooks.SealedAbout(made.ID), []byte("whsec_"))
+	data, _ := wrong.Seal(webhooks.AssociatedData(made.ID), []byte("whsec_"))
 	none := func(catalog.Endpoint, time.Time) (former catalog.Sealed, until time.Time) { return former, until }
 	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, catalog.Sealed{Data: data, Encrypted: true}, none, catalog.Origin{Actor: "test"}); err != nil {
 		t.Fatal(err)

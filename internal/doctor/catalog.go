@@ -207,7 +207,7 @@ func (d *Doctor) webhookSecrets(ctx context.Context) finding {
 	}
 	var lost []string
 	for _, e := range endpoints {
-		if _, err := vault.Open(webhooks.SealedAbout(e.ID), e.Secret.Data, e.Secret.Encrypted); err != nil {
+		if _, err := vault.Open(webhooks.AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted); err != nil {
 			lost = append(lost, e.ID+" of "+e.Tenant)
 		}
 	}

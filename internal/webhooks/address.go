@@ -12,29 +12,30 @@ import (
 // maxURL bounds an endpoint's address.
 const maxURL = 2000
 
-// reach says which network an address belongs to.
-type reach int
+// addressClass says how callvault treats an address.
+type addressClass int
 
 const (
-	public    reach = iota
-	private         // loopback, private and shared address space: for operators who allow it
-	forbidden       // never: link-local with the clouds' metadata, multicast, reserved
+	public    addressClass = iota
+	private                // loopback, private and shared address space: called where an operator allows it
+	forbidden              // link-local, cloud metadata, multicast, reserved: never called
 )
 
 type network struct {
 	prefix netip.Prefix
-	reach  reach
+	class  addressClass
 }
 
-// networks lists what is not public, after the registries of special addresses (RFC 6890).
+// networks lists the networks that are not public, by the registries of special addresses (RFC
+// 6890).
 func networks() []network {
-	list := func(r reach, prefixes ...string) (out []network) {
+	list := func(class addressClass, prefixes ...string) (out []network) {
 		for _, p := range prefixes {
-			out = append(out, network{netip.MustParsePrefix(p), r})
+			out = append(out, network{netip.MustParsePrefix(p), class})
 		}
 		return out
 	}
-	// The clouds' metadata and what belongs to it, where it stands inside of private or public space.
+	// Addresses of cloud metadata that lie within private or public networks.
 	clouds := list(forbidden, "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128", "fd00:42::42/128",
 		"fd00:a9fe:a9fe::1/128", "fd00:100::100:200/128")
 	return append(clouds,
@@ -43,56 +44,56 @@ func networks() []network {
 				"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20")...)...)
 }
 
-// reachOf judges an address. IPv4 inside of IPv6 is judged as what it is in the end.
-func reachOf(ip netip.Addr) reach {
+// classOf classifies an address. An IPv6 address that embeds an IPv4 one has the class of that one.
+func classOf(ip netip.Addr) addressClass {
 	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {
 		b := ip.As16()
-		for _, inside := range []struct {
+		for _, embedded := range []struct {
 			prefix string
-			at     int // of the four bytes
+			at     int // of the IPv4 address
 		}{
 			{"64:ff9b::/96", 12}, // NAT64
 			{"2002::/16", 2},     // 6to4
-			{"::/96", 12},        // IPv4-compatible, but for ::1 and ::
+			{"::/96", 12},        // IPv4-compatible
 		} {
-			if netip.MustParsePrefix(inside.prefix).Contains(ip) && !ip.IsLoopback() {
-				return reachOf(netip.AddrFrom4([4]byte(b[inside.at : inside.at+4])))
+			if netip.MustParsePrefix(embedded.prefix).Contains(ip) && !ip.IsLoopback() {
+				return classOf(netip.AddrFrom4([4]byte(b[embedded.at : embedded.at+4])))
 			}
 		}
 	}
 	for _, n := range networks() {
 		if n.prefix.Contains(ip) {
-			return n.reach
+			return n.class
 		}
 	}
-	if ip.Is6() && !netip.MustParsePrefix("2000::/3").Contains(ip) { // nothing else is handed out
+	if ip.Is6() && !netip.MustParsePrefix("2000::/3").Contains(ip) { // no other range is allocated
 		return forbidden
 	}
 	return public
 }
 
-// Rules say what endpoints may be called.
+// Rules say which endpoints may be called.
 type Rules struct {
-	Private bool // also hosts of loopback and private networks, and those without TLS too
+	Private bool // also hosts in loopback and private networks, and these without TLS too
 }
 
-// allow judges the address that a host's name led to, at the moment of connecting: names can
-// lead elsewhere each time that they are asked for. Error: KindForbidden.
+// allow checks the address that a host's name resolved to. The sender calls it when it connects,
+// because a name can resolve to another address each time. Error: KindForbidden.
 func (r Rules) allow(scheme string, ip netip.Addr) error {
-	switch of := reachOf(ip); {
-	case of == forbidden:
+	switch class := classOf(ip); {
+	case class == forbidden:
 		return domain.Errorf(domain.KindForbidden, "the host's address is reserved for other purposes")
-	case of == private && !r.Private:
+	case class == private && !r.Private:
 		return domain.Errorf(domain.KindForbidden, "the host's address is private; CALLVAULT_WEBHOOK_PRIVATE would allow it")
-	case of == public && scheme != "https":
+	case class == public && scheme != "https":
 		return domain.Errorf(domain.KindForbidden, "the host's address is public, so the URL must be https://…")
 	}
 	return nil
 }
 
-// CheckURL judges what somebody wants to be called at. Its error is KindInvalid. A host's name
-// is judged when it is called.
+// CheckURL checks an endpoint's URL. Its error is KindInvalid. The address of a host's name is
+// checked when the endpoint is called.
 func (r Rules) CheckURL(text string) error {
 	bad := func(format string, args ...any) error {
 		return domain.Errorf(domain.KindInvalid, "this URL cannot be a webhook: "+format, args...)

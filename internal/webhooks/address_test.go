@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-func TestReach(t *testing.T) {
-	for of, list := range map[reach]string{
+func TestAddressClass(t *testing.T) {
+	for of, list := range map[addressClass]string{
 		public: `1.1.1.1 93.184.216.34 100.63.255.255 100.128.0.1 168.63.129.15 172.15.0.1 172.32.0.1 192.167.1.1 11.0.0.1 223.255.255.255
 			2606:4700::1111 2a00:1450::1 ::ffff:1.1.1.1 64:ff9b::101:101 2002:101:101::1`,
 		private: `127.0.0.1 127.255.255.254 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 100.100.100.201 fd20:ce::253 ::1 fc00::1 fd12:3456::1
@@ -20,8 +20,8 @@ func TestReach(t *testing.T) {
 			168.63.129.16 100.100.100.200 ::ffff:100.100.100.200 64:ff9b::6464:64c8 fd00:ec2::23 fd20:ce::254 fd00:c1::a9fe:a9fe fd00:42::42 fd00:a9fe:a9fe::1 fd00:100::100:200`,
 	} {
 		for text := range strings.FieldsSeq(list) {
-			if got := reachOf(netip.MustParseAddr(text)); got != of {
-				t.Errorf("%s is judged %d, want %d", text, got, of)
+			if got := classOf(netip.MustParseAddr(text)); got != of {
+				t.Errorf("%s is of class %d, want %d", text, got, of)
 			}
 		}
 	}
@@ -38,7 +38,7 @@ func TestCheckURL(t *testing.T) {
 		{"https://1.1.1.1/x", true, true},
 		{"https://[2606:4700::1111]/x", true, true},
 		{"HTTPS://hooks.example.com", true, true},
-		{"http://hooks.example.com", false, true}, // judged again when it is called
+		{"http://hooks.example.com", false, true}, // its address is checked when it is called
 		{"http://1.1.1.1/x", false, false},
 		{"https://127.0.0.1/x", false, true},
 		{"http://127.0.0.1:9000/x", false, true},
@@ -74,7 +74,7 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-// FuzzCheckURL reads what strangers want to be called at: what passes leads to a host by TLS.
+// FuzzCheckURL: every URL that passes is https.
 func FuzzCheckURL(f *testing.F) {
 	for _, seed := range []string{"https://a.example/x", "https://127.0.0.1", "https://[::ffff:7f00:1]", "https://%31", "https://a@b", "https://0x7f.1"} {
 		f.Add(seed)

@@ -17,11 +17,12 @@ import (
 
 const (
 	backlog   = 10_000 // deliveries that wait
-	delivered = 1_000  // of which so many are waited for
+	delivered = 1_000  // of them the benchmark waits for
 )
 
-// BenchmarkDeliver lets two replicas work on a backlog of one tenant and of 20 in PostgreSQL, and posts as
-// much to the same receiver without them, as many at a time. The receiver answers at once or after 10 ms.
+// BenchmarkDeliver measures two replicas that work on a backlog of one tenant or of 20 in
+// PostgreSQL, and plain posts of the same bytes with as many at a time. The receiver answers at
+// once or after 10 ms.
 func BenchmarkDeliver(b *testing.B) {
 	for _, tenants := range []int{1, 20} {
 		for _, takes := range []time.Duration{0, 10 * time.Millisecond} {
@@ -39,7 +40,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// backlog gives each tenant an endpoint for which as many events wait.
+// backlog makes tenants with one endpoint each, and spreads the waiting deliveries evenly.
 func (f *fixture) backlog(tenants int) {
 	f.Helper()
 	raw := testenv.Raw(f, f.url)
@@ -55,7 +56,8 @@ func (f *fixture) backlog(tenants int) {
 	f.must(err)
 }
 
-// deliver says how long two replicas take for the first deliveries, and how long bare posts take.
+// deliver measures how long two replicas take for the first deliveries, and how long plain posts
+// take.
 func (f *fixture) deliver(tenants int, takes time.Duration) (took, alone time.Duration) {
 	f.Helper()
 	var came atomic.Int64
@@ -82,7 +84,7 @@ func (f *fixture) deliver(tenants int, takes time.Duration) (took, alone time.Du
 	return took, f.posts(r.URL, min(64, 2*tenants))
 }
 
-// posts says how long as many bare posts take.
+// posts measures how long plain posts of as many events take.
 func (f *fixture) posts(url string, atOnce int) time.Duration {
 	f.Helper()
 	payload := bytes.Repeat([]byte("x"), 500)

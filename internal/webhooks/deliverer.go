@@ -14,16 +14,16 @@ import (
 
 // Config sizes a Deliverer. Zero fields take the defaults.
 type Config struct {
-	Slots    int           // senders at once (32)
-	Endpoint int           // senders to one endpoint, over all replicas (2)
-	Batch    int           // deliveries to one endpoint that are taken at once, to be sent one after the other (16)
-	Tenant   int           // senders to all endpoints of a tenant, over all replicas, roughly (8)
-	Interval time.Duration // between two looks while nothing is due (1 s)
-	Look     time.Duration // how long a look may take: a catalog that hangs is asked anew (30 s)
-	Lease    time.Duration // how long a claim outlives its process (1 min)
-	Linger   time.Duration // how long a stopping process waits for what is under way (5 s)
-	Keep     time.Duration // how long events and their log are kept (30 days)
-	// OnAttempt, when set, is told of each try, for metrics.
+	Slots        int           // senders at once (32)
+	PerEndpoint  int           // senders to one endpoint, over all replicas (2)
+	PerTenant    int           // senders to all endpoints of a tenant, over all replicas, roughly (8)
+	Batch        int           // deliveries to one endpoint that one sender claims and sends in turn (16)
+	Interval     time.Duration // between two claims while nothing is due (1 s)
+	ClaimTimeout time.Duration // of one claim; then the catalog is asked again (30 s)
+	Lease        time.Duration // how long a claim outlives its process (1 min)
+	DrainTimeout time.Duration // how long a stopping process waits for its senders (5 s)
+	Keep         time.Duration // how long events and their log are kept (30 days)
+	// OnAttempt, when set, is called for each try, for metrics.
 	OnAttempt func(event string, a catalog.DeliveryOutcome)
 }
 
@@ -31,20 +31,20 @@ type Config struct {
 const DefaultKeep = 30 * 24 * time.Hour
 
 const (
-	sweepEvery  = time.Hour
-	sweepBatch  = 500
-	sweepTime   = 5 * time.Minute
-	recordTime  = 10 * time.Second // for telling the catalog
-	recordTries = 4
-	blockedWait = time.Minute // until what could not be signed is looked at again
-	batchTime   = time.Second // after which no other delivery of a batch begins: the slot is somebody else's
+	sweepEvery    = time.Hour
+	sweepBatch    = 500
+	sweepTimeout  = 5 * time.Minute
+	recordTimeout = 10 * time.Second // for storing an outcome in the catalog, with all tries
+	recordTries   = 4
+	unsignedWait  = time.Minute // until a delivery that could not be signed is tried again
+	batchTime     = time.Second // after it a sender begins no other delivery, so that other endpoints get its slot
 )
 
 func (c Config) withDefaults() Config {
 	for _, n := range []struct {
 		field *int
 		value int
-	}{{&c.Slots, 32}, {&c.Endpoint, 2}, {&c.Tenant, 8}, {&c.Batch, 16}} {
+	}{{&c.Slots, 32}, {&c.PerEndpoint, 2}, {&c.PerTenant, 8}, {&c.Batch, 16}} {
 		if *n.field <= 0 {
 			*n.field = n.value
 		}
@@ -52,7 +52,7 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.Interval, time.Second}, {&c.Look, 30 * time.Second}, {&c.Lease, time.Minute}, {&c.Linger, 5 * time.Second}, {&c.Keep, DefaultKeep}} {
+	}{{&c.Interval, time.Second}, {&c.ClaimTimeout, 30 * time.Second}, {&c.Lease, time.Minute}, {&c.DrainTimeout, 5 * time.Second}, {&c.Keep, DefaultKeep}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -63,8 +63,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Store hands out what is to be delivered and remembers what became of it. Errors: KindLost when
-// a claim is gone, KindUnavailable.
+// Store holds the deliveries and their outcomes. Errors: KindLost when a claim is gone,
+// KindUnavailable.
 type Store interface {
 	ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error)
 	RecordDelivery(ctx context.Context, d catalog.DeliveryClaim, a catalog.DeliveryOutcome) error
@@ -72,13 +72,13 @@ type Store interface {
 	SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
 
-// Deliverer sends what is due. Several may run: claims keep them apart.
+// Deliverer sends due deliveries. Several may run: a delivery is claimed before it is sent.
 type Deliverer struct {
 	cfg    Config
 	store  Store
 	sender *Sender
 	slots  chan struct{}
-	ended  chan struct{} // a delivery ended, so more may be due
+	ended  chan struct{} // signals that a sender ended, so there may be more to claim
 	log    *zap.Logger
 }
 
@@ -88,22 +88,23 @@ func NewDeliverer(cfg Config, store Store, sender *Sender, log *zap.Logger) *Del
 	return &Deliverer{cfg: cfg, store: store, sender: sender, slots: make(chan struct{}, cfg.Slots), ended: make(chan struct{}, 1), log: log.Named("webhooks")}
 }
 
-// Run delivers until ctx ends. What is under way then may end within a moment; what does not is
-// given back, to be sent once more. Failures are logged when they begin and when they end.
+// Run delivers until ctx ends. Tries that run then have DrainTimeout to end; other deliveries go
+// back to the catalog and are sent again. An outage of the catalog is logged when it begins and
+// when it ends.
 func (d *Deliverer) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer func() {
-		linger := time.AfterFunc(d.cfg.Linger, cancel)
+		drain := time.AfterFunc(d.cfg.DrainTimeout, cancel)
 		running.Wait()
-		linger.Stop()
+		drain.Stop()
 		cancel()
 	}()
 	failing := false
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
-	look := time.NewTimer(0)
-	defer look.Stop()
+	poll := time.NewTimer(0)
+	defer poll.Stop()
 	for {
 		var err error
 		n := 0
@@ -114,20 +115,20 @@ func (d *Deliverer) Run(ctx context.Context) error {
 			err = d.sweep(ctx)
 			sweep.Reset(sweepEvery)
 		case <-d.ended:
-			n, err = d.pass(ctx, sending, &running)
-		case <-look.C:
-			n, err = d.pass(ctx, sending, &running)
-			look.Reset(d.cfg.Interval)
+			n, err = d.claim(ctx, sending, &running)
+		case <-poll.C:
+			n, err = d.claim(ctx, sending, &running)
+			poll.Reset(d.cfg.Interval)
 		}
-		if n > 0 { // a look takes one batch of each endpoint, so there may be more
+		if n > 0 { // one claim takes one batch of each endpoint, so more may be due
 			d.wake()
 		}
-		failing = d.tell(ctx, err, failing)
+		failing = d.logOutage(ctx, err, failing)
 	}
 }
 
-// tell logs when failures begin and end.
-func (d *Deliverer) tell(ctx context.Context, err error, failing bool) bool {
+// logOutage logs when failures begin and end.
+func (d *Deliverer) logOutage(ctx context.Context, err error, failing bool) bool {
 	switch {
 	case ctx.Err() != nil:
 		return failing
@@ -142,19 +143,20 @@ func (d *Deliverer) tell(ctx context.Context, err error, failing bool) bool {
 func (d *Deliverer) wake() {
 	select {
 	case d.ended <- struct{}{}:
-	default: // it will look already
+	default: // the next claim is signalled already
 	}
 }
 
-// pass takes what is due as far as there are free slots, and says how many it took.
-func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) (int, error) {
-	free := cap(d.slots) - len(d.slots) // only pass fills them
+// claim claims a batch for each free slot, sends them, and returns how many it claimed.
+func (d *Deliverer) claim(ctx, sending context.Context, running *sync.WaitGroup) (int, error) {
+	free := cap(d.slots) - len(d.slots) // only claim fills them
 	if free == 0 {
 		return 0, nil
 	}
-	looking, cancel := context.WithTimeout(ctx, d.cfg.Look)
+	claiming, cancel := context.WithTimeout(ctx, d.cfg.ClaimTimeout)
 	defer cancel()
-	batches, err := d.store.ClaimDeliveries(looking, catalog.DeliveryLimits{Endpoint: d.cfg.Endpoint, Tenant: d.cfg.Tenant, Batch: d.cfg.Batch}, d.cfg.Lease, free)
+	limits := catalog.DeliveryLimits{Endpoint: d.cfg.PerEndpoint, Tenant: d.cfg.PerTenant, Batch: d.cfg.Batch}
+	batches, err := d.store.ClaimDeliveries(claiming, limits, d.cfg.Lease, free)
 	for _, batch := range batches {
 		d.slots <- struct{}{}
 		running.Go(func() {
@@ -168,13 +170,13 @@ func (d *Deliverer) pass(ctx, sending context.Context, running *sync.WaitGroup) 
 	return len(batches), err
 }
 
-// deliver tries each delivery of a batch once, until ctx ends or batchTime is over. The catalog is told
-// of each while the next is sent. What is not tried is given back.
+// deliver tries each delivery of a batch once, until ctx ends or batchTime is over. It stores an
+// outcome while it sends the next delivery. Deliveries that were not tried go back to the catalog.
 func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.DeliveryClaim) {
 	ctx, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
-	var telling sync.WaitGroup
-	defer telling.Wait()
+	var recording sync.WaitGroup
+	defer recording.Wait()
 	for len(batch) > 0 {
 		claim := batch[0]
 		log := d.log.With(zap.String("tenant", claim.Endpoint.Tenant), zap.String("endpoint", claim.Endpoint.ID), zap.String("event", claim.Event),
@@ -183,29 +185,29 @@ func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.Delive
 		switch {
 		case err != nil:
 			log.Error("an event can't be signed", zap.Error(err))
-			d.giveBack(log, batch, blockedWait)
+			d.returnClaims(log, batch, unsignedWait)
 			return
-		case sending.Err() != nil && !a.Delivered: // the process stops: nobody knows whether it arrived
-			d.giveBack(log, batch, 0)
+		case sending.Err() != nil && !a.Delivered: // the stop broke the try off, so its outcome is unknown
+			d.returnClaims(log, batch, 0)
 			return
 		}
 		d.logAttempt(log, claim, a)
-		telling.Wait()
-		telling.Go(func() {
-			d.insist(log, func(ctx context.Context) error { return d.store.RecordDelivery(ctx, claim, a) })
+		recording.Wait()
+		recording.Go(func() {
+			d.record(log, func(ctx context.Context) error { return d.store.RecordDelivery(ctx, claim, a) })
 		})
 		batch = batch[1:]
 		if ctx.Err() != nil || a.Gone {
-			d.giveBack(log, batch, 0)
+			d.returnClaims(log, batch, 0)
 			return
 		}
 	}
 }
 
-// giveBack returns claims to the catalog, to be taken again after wait.
-func (d *Deliverer) giveBack(log *zap.Logger, batch []catalog.DeliveryClaim, wait time.Duration) {
+// returnClaims gives claims back to the catalog. They can be claimed again after wait.
+func (d *Deliverer) returnClaims(log *zap.Logger, batch []catalog.DeliveryClaim, wait time.Duration) {
 	if len(batch) > 0 {
-		d.insist(log, func(ctx context.Context) error { return d.store.ReturnDeliveries(ctx, batch, wait) })
+		d.record(log, func(ctx context.Context) error { return d.store.ReturnDeliveries(ctx, batch, wait) })
 	}
 }
 
@@ -223,14 +225,14 @@ func (d *Deliverer) logAttempt(log *zap.Logger, claim catalog.DeliveryClaim, a c
 	}
 }
 
-// insist tells the catalog something, several times if need be. If it never gets through, the claim
-// lapses and the event is sent once more.
-func (d *Deliverer) insist(log *zap.Logger, do func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), recordTime)
+// record writes to the catalog and retries after an error. If all tries fail, the claim lapses and
+// the event is sent again.
+func (d *Deliverer) record(log *zap.Logger, write func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
 	var err error
 	for try := range recordTries {
-		if err = do(ctx); err == nil {
+		if err = write(ctx); err == nil {
 			return
 		}
 		if errors.Is(err, domain.ErrLost) {
@@ -245,9 +247,9 @@ func (d *Deliverer) insist(log *zap.Logger, do func(context.Context) error) {
 	log.Warn("what became of a delivery can't be written down; it is sent once more", zap.Error(err))
 }
 
-// sweep forgets old events.
+// sweep deletes old events.
 func (d *Deliverer) sweep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	for {
 		n, err := d.store.SweepWebhooks(ctx, d.cfg.Keep, sweepBatch)

@@ -59,7 +59,7 @@ func TestDelivers(t *testing.T) {
 	})
 }
 
-// TestRotation: both secrets are believed for the grace time, then the new one alone.
+// TestRotation: both secrets sign during the grace time, then only the new one.
 func TestRotation(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
@@ -69,7 +69,7 @@ func TestRotation(t *testing.T) {
 		f.deliverer(f.catalog, nil)
 		f.events("acme", 1)
 		f.untilState("acme", catalog.DeliveryDelivered, 1)
-		f.pass(2 * time.Hour)
+		f.advance(2 * time.Hour)
 		f.events("acme", 2)
 		f.untilState("acme", catalog.DeliveryDelivered, 2)
 		got := r.all()
@@ -133,10 +133,10 @@ func TestHostileReceivers(t *testing.T) {
 				if wait := d.Next.Sub(d.Last); wait < 4*time.Second || wait > 6*time.Second {
 					t.Errorf("it is tried again after %s", wait)
 				}
-				f.pass(7 * time.Second)
+				f.advance(7 * time.Second)
 				f.until("a second try", func() bool { return f.log("acme")[0].Attempts == 2 })
 				r.answer(nil)
-				f.pass(6 * time.Minute)
+				f.advance(6 * time.Minute)
 				f.untilState("acme", catalog.DeliveryDelivered, 1)
 				if len(r.ids()) != 1 || len(r.all()) != 3 {
 					t.Errorf("arrived: %v", r.ids())
@@ -154,7 +154,7 @@ func TestHostileReceivers(t *testing.T) {
 	}
 }
 
-// TestGivesUp spends all tries.
+// TestGivesUp: after the last try a delivery has failed, and a replay sends it again.
 func TestGivesUp(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
@@ -163,7 +163,7 @@ func TestGivesUp(t *testing.T) {
 		f.events("acme", 1)
 		for n := 1; n <= 10; n++ {
 			f.until("another try", func() bool { return f.log("acme")[0].Attempts == n })
-			f.pass(30 * time.Hour)
+			f.advance(30 * time.Hour)
 		}
 		f.untilState("acme", catalog.DeliveryFailed, 1)
 		r.answer(nil)
@@ -206,7 +206,7 @@ func TestAnswersThatSteer(t *testing.T) {
 	})
 }
 
-// TestTwoDeliverers shares the work between two: nothing is lost, and nothing sent twice.
+// TestTwoDeliverers runs two at once: no event is lost or sent twice.
 func TestTwoDeliverers(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
@@ -229,7 +229,7 @@ func TestTwoDeliverers(t *testing.T) {
 	})
 }
 
-// TestSlowReceiver: one that takes all its time keeps nobody else waiting.
+// TestSlowReceiver: a slow receiver delays no other one.
 func TestSlowReceiver(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		release := make(chan struct{})
@@ -252,7 +252,7 @@ func TestSlowReceiver(t *testing.T) {
 	})
 }
 
-// TestSlowBatch: the only sender is given back by a slow receiver before its batch is done.
+// TestSlowBatch: the only sender leaves a slow receiver before its batch is done.
 func TestSlowBatch(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		slow := newReceiver(t, func(http.ResponseWriter, *http.Request) { time.Sleep(1100 * time.Millisecond) })
@@ -271,7 +271,7 @@ func TestSlowBatch(t *testing.T) {
 	})
 }
 
-// TestStop gives back what is under way, without an attempt.
+// TestStop: a delivery that a stop breaks off goes back without an attempt.
 func TestStop(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		release := make(chan struct{})
@@ -294,7 +294,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestAnotherMasterKey: what can't be signed waits, and is no failure of the receiver.
+// TestAnotherMasterKey: a delivery that can't be signed waits and counts no attempt.
 func TestAnotherMasterKey(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
@@ -316,12 +316,12 @@ func TestAnotherMasterKey(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	f.vault = right
-	f.pass(2 * time.Minute)
+	f.advance(2 * time.Minute)
 	f.deliverer(f.catalog, nil)
 	f.untilState("acme", catalog.DeliveryDelivered, 1)
 }
 
-// TestPrivateAddresses calls names and addresses that lead to this machine: nothing arrives.
+// TestPrivateAddresses: names and addresses of this machine are not called.
 func TestPrivateAddresses(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	plain := newReceiver(t, nil)
@@ -338,7 +338,7 @@ func TestPrivateAddresses(t *testing.T) {
 		f.tenant(fmt.Sprint("t", i), url+"/hook")
 		f.events(fmt.Sprint("t", i), 1)
 	}
-	// The rules grew stricter after these were made, as names can come to lead elsewhere.
+	// The endpoints were made under other rules, as a name's address can change later.
 	stop := f.deliverer(f.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Rules = webhooks.Rules{} })
 	for i := range 5 {
 		tenant := fmt.Sprint("t", i)
@@ -351,9 +351,9 @@ func TestPrivateAddresses(t *testing.T) {
 	if n := len(plain.all()) + len(secure.all()); n > 0 {
 		t.Errorf("%d arrived", n)
 	}
-	// Where it is allowed, the certificate still counts.
+	// Where private addresses are allowed, certificates are still checked.
 	f.deliverer(f.catalog, nil)
-	f.pass(time.Minute)
+	f.advance(time.Minute)
 	f.untilState("t2", catalog.DeliveryDelivered, 1)
 	f.until("a second try", func() bool { return f.log("t0")[0].Attempts == 2 })
 	if d := f.log("t0")[0]; !strings.Contains(d.Error, "certificate") {

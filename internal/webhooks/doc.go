@@ -1,7 +1,7 @@
-// Package webhooks tells tenants' endpoints of events, signed after Standard Webhooks. It makes and
-// seals the endpoints' secrets, decides what addresses may be called, and sends what the catalog
-// says is due until it arrives or its tries are used up.
+// Package webhooks sends events to tenants' endpoints, signed by the Standard Webhooks
+// specification. It makes and encrypts the endpoints' secrets, decides which addresses may be
+// called, and sends each due delivery until it arrives or its tries are used up.
 //
-// It does not decide what happened: the catalog writes events down in the transactions that they
-// tell of. An event arrives at least once, with the same id each time, and in no certain order.
+// It does not decide what happened: the catalog stores an event in the transaction that causes it.
+// An event arrives at least once, always with the same id. Events may arrive in any order.
 package webhooks

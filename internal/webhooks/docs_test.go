@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// example gives the only block of a language in the tenants' page.
+// example returns the only block of a language in docs/webhooks.md.
 func example(t *testing.T, language string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/webhooks.md")
@@ -25,7 +25,7 @@ func example(t *testing.T, language string) string {
 	return block
 }
 
-// TestExamples runs the page's examples on what really arrives, and on what was changed on its way.
+// TestExamples runs the page's examples on a real delivery, and on changed ones.
 func TestExamples(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)

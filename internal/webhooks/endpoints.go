@@ -8,8 +8,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// DefaultGrace is how long a former secret signs too after a rotation unless somebody says
-// otherwise, MaxGrace how long it may.
+// After a rotation the former secret also signs for a grace time.
 const (
 	DefaultGrace = 24 * time.Hour
 	MaxGrace     = 30 * 24 * time.Hour
@@ -36,8 +35,8 @@ func NewEndpoints(store EndpointStore, vault Vault, rules Rules) *Endpoints {
 	return &Endpoints{store: store, vault: vault, rules: rules}
 }
 
-// Create adds an endpoint and gives its secret, which nobody can read again. Errors: KindInvalid
-// for a URL or an event that cannot be, KindNotFound, KindConflict; see catalog.CreateEndpoint.
+// Create adds an endpoint and returns its secret, which cannot be read again. Errors: KindInvalid
+// for the URL or the events, KindNotFound, KindConflict; see catalog.CreateEndpoint.
 func (s *Endpoints) Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error) {
 	if err := s.rules.CheckURL(url); err != nil {
 		return catalog.Endpoint{}, "", err
@@ -62,9 +61,10 @@ func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.Endpoi
 	return s.store.SetEndpoint(ctx, tenant, id, c, o)
 }
 
-// Rotate gives an endpoint a new secret; the one before signs too for grace, and so do those before
-// it whose own grace is not over: somebody who asks twice must not end what the receiver knows. A
-// grace of 0 ends them all. Errors: KindNotFound, KindInvalid for a grace below 0 or above MaxGrace.
+// Rotate gives an endpoint a new secret. The former secret also signs for grace, and so do earlier
+// ones until their own grace ends: a second rotation must not invalidate the secret that the
+// receiver has. A grace of 0 invalidates all of them. Errors: KindNotFound, KindInvalid for a grace
+// below 0 or above MaxGrace.
 func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error) {
 	if grace < 0 || grace > MaxGrace {
 		return catalog.Endpoint{}, "", domain.Errorf(domain.KindInvalid, "the grace time must be 0 to %d seconds", int64(MaxGrace/time.Second))
@@ -79,13 +79,13 @@ func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Du
 	return e, secret, nil
 }
 
-// SealAll encrypts the secrets that were stored before there was a master key.
+// SealAll encrypts the secrets that are stored unencrypted.
 func (s *Endpoints) SealAll(ctx context.Context) error {
 	return s.store.SealEndpoints(ctx, func(id string, plain catalog.Sealed) catalog.Sealed {
 		if plain.Encrypted {
 			return plain
 		}
-		data, encrypted := s.vault.Seal(about(id), plain.Data)
+		data, encrypted := s.vault.Seal(AssociatedData(id), plain.Data)
 		return catalog.Sealed{Data: data, Encrypted: encrypted}
 	})
 }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// onBoth runs a test over either database.
+// onBoth runs a test on each database.
 func onBoth(t *testing.T, test func(f *fixture)) {
 	for name, url := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "catalog.db") },
@@ -34,7 +34,7 @@ func onBoth(t *testing.T, test func(f *fixture)) {
 	}
 }
 
-// fixture is a catalog with tenants, of which something is told.
+// fixture is a catalog with tenants and their endpoints.
 type fixture struct {
 	testing.TB
 	url       string
@@ -45,7 +45,7 @@ type fixture struct {
 	shifted   time.Duration
 }
 
-// testLease is how long a claim of a deliverer stands.
+// testLease is the lease of a deliverer's claims.
 const testLease = 2 * time.Hour
 
 const masterKey = "a master key of a good length, for tests"
@@ -75,7 +75,7 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// tenant adds a tenant with an endpoint and gives the endpoint and its secret.
+// tenant adds a tenant with an endpoint, and returns the endpoint and its secret.
 func (f *fixture) tenant(id, url string) (catalog.Endpoint, string) {
 	f.Helper()
 	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
@@ -85,7 +85,7 @@ func (f *fixture) tenant(id, url string) (catalog.Endpoint, string) {
 	return e, secret
 }
 
-// events lets n quiet days of a tenant be complete.
+// events completes n empty days of a tenant: each makes an event.
 func (f *fixture) events(tenant string, n int) {
 	f.Helper()
 	for i := range n {
@@ -94,8 +94,8 @@ func (f *fixture) events(tenant string, n int) {
 	}
 }
 
-// pass moves the catalog's clock forward.
-func (f *fixture) pass(d time.Duration) {
+// advance moves the catalog's clock forward.
+func (f *fixture) advance(d time.Duration) {
 	f.Helper()
 	f.shifted += d
 	f.must(f.catalog.ShiftClock(f.Context(), f.shifted))
@@ -104,8 +104,8 @@ func (f *fixture) pass(d time.Duration) {
 // deliverer runs a deliverer until stop or the test's end.
 func (f *fixture) deliverer(store webhooks.Store, change func(*webhooks.Config, *webhooks.SenderConfig)) (stop func()) {
 	f.Helper()
-	// However slow this machine is, no claim lapses and no try ends by time alone, unless a test wants it.
-	cfg, sender := webhooks.Config{Interval: 10 * time.Millisecond, Linger: 100 * time.Millisecond, Look: time.Hour, Lease: testLease},
+	// Long times, so that on a slow machine no claim lapses and no try times out.
+	cfg, sender := webhooks.Config{Interval: 10 * time.Millisecond, DrainTimeout: 100 * time.Millisecond, ClaimTimeout: time.Hour, Lease: testLease},
 		webhooks.SenderConfig{Rules: webhooks.Rules{Private: true}, Timeout: time.Hour}
 	if change != nil {
 		change(&cfg, &sender)
@@ -124,7 +124,7 @@ func (f *fixture) deliverer(store webhooks.Store, change func(*webhooks.Config, 
 	return stop
 }
 
-// log gives a tenant's deliveries, latest first.
+// log returns a tenant's deliveries, the latest first.
 func (f *fixture) log(tenant string) []catalog.Delivery {
 	f.Helper()
 	list, err := f.catalog.Deliveries(f.Context(), catalog.DeliveryQuery{Tenant: tenant, Limit: 1000})
@@ -151,7 +151,7 @@ func (f *fixture) untilState(tenant, state string, n int) {
 	})
 }
 
-// receiver is a tenant's side.
+// receiver is a tenant's server.
 type receiver struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -197,7 +197,7 @@ func (r *receiver) all() []received {
 	return append([]received(nil), r.got...)
 }
 
-// ids counts what arrived by its webhook-id.
+// ids counts the received requests by webhook-id.
 func (r *receiver) ids() map[string]int {
 	out := map[string]int{}
 	for _, g := range r.all() {
@@ -206,7 +206,7 @@ func (r *receiver) ids() map[string]int {
 	return out
 }
 
-// verified says whether a secret's owner believes a delivery.
+// verified checks a delivery's signature as its receiver would.
 func verified(secret string, g received) error {
 	hook, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {

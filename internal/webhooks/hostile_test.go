@@ -21,7 +21,8 @@ import (
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
-// rawReceiver reads a request and then writes what it is told to, byte by byte if need be. It gives its URL.
+// rawReceiver accepts connections, reads a request from each and hands the connection to then. It
+// returns its URL.
 func rawReceiver(t testing.TB, then func(conn net.Conn, over <-chan struct{})) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,7 +38,7 @@ func rawReceiver(t testing.TB, then func(conn net.Conn, over <-chan struct{})) s
 				return // closed
 			}
 			group.Go(func() {
-				_, _ = conn.Read(make([]byte, 64<<10)) // a test's request comes at once
+				_, _ = conn.Read(make([]byte, 64<<10)) // one read gets the whole request
 				then(conn, over)
 				_ = conn.Close()
 			})
@@ -74,8 +75,8 @@ func drips(first, text string, every time.Duration) func(net.Conn, <-chan struct
 	}
 }
 
-// TestReceiversWithoutEnd tries receivers that never come to an end: each try does, and a process that
-// stops meanwhile stops.
+// TestReceiversWithoutEnd: a try ends although the receiver's answer never does, and a stop does
+// not wait for it.
 func TestReceiversWithoutEnd(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, c := range map[string]struct {
@@ -96,7 +97,7 @@ func TestReceiversWithoutEnd(t *testing.T) {
 		"silence":                {says(""), catalog.DeliveryPending, 0, "no answer within 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they mostly wait
+			t.Parallel() // they mostly sleep
 			f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 			f.tenant("acme", rawReceiver(t, c.then))
 			stop := f.deliverer(f.catalog, func(_ *webhooks.Config, s *webhooks.SenderConfig) { s.Timeout = time.Second })
@@ -104,9 +105,9 @@ func TestReceiversWithoutEnd(t *testing.T) {
 			tries := 1
 			f.until("a try ends", func() bool {
 				d := f.log("acme")[0]
-				if late := d.Attempts == tries && c.status != 0 && d.Error == "no answer within 1s"; late { // on a busy machine
+				if late := d.Attempts == tries && c.status != 0 && d.Error == "no answer within 1s"; late { // a busy machine was too slow
 					tries++
-					f.pass(30 * time.Hour)
+					f.advance(30 * time.Hour)
 				}
 				return d.Attempts == tries
 			})
@@ -118,8 +119,8 @@ func TestReceiversWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestAnswersThatAreNoText: what a receiver says in place of HTTP is written down as text that every
-// database takes and that steers no terminal. What can't be written down would be sent again for ever.
+// TestAnswersThatAreNoText: a receiver's bytes are stored as a text that every database takes and
+// that has no control characters. An outcome that can't be stored would be sent again for ever.
 func TestAnswersThatAreNoText(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		answers := map[string]string{
@@ -146,7 +147,7 @@ func TestAnswersThatAreNoText(t *testing.T) {
 	})
 }
 
-// TestGoneFromBefore: what an address answers that a webhook has left says nothing of the new one.
+// TestGoneFromBefore: a 410 from an endpoint's former URL does not disable the endpoint.
 func TestGoneFromBefore(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		asked, release := make(chan struct{}), make(chan struct{})
@@ -170,7 +171,7 @@ func TestGoneFromBefore(t *testing.T) {
 		if !e.Disabled.IsZero() {
 			f.Errorf("the new address is disabled: %s", e.Reason)
 		}
-		f.pass(time.Minute)
+		f.advance(time.Minute)
 		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if n := len(now.all()); n != 1 {
 			f.Errorf("%d arrived at the new address", n)
@@ -178,7 +179,7 @@ func TestGoneFromBefore(t *testing.T) {
 	})
 }
 
-// TestUnasked: a receiver that goes on talking when all is said writes nothing into this process's log.
+// TestUnasked: bytes that a receiver sends after its answer do not reach this process's log.
 func TestUnasked(t *testing.T) {
 	var mu sync.Mutex
 	var written bytes.Buffer
@@ -192,9 +193,9 @@ func TestUnasked(t *testing.T) {
 	done, closed := make(chan struct{}), make(chan struct{})
 	f.tenant("acme", rawReceiver(t, func(conn net.Conn, _ <-chan struct{}) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		<-done // a connection that is kept has been put aside
+		<-done // by now a client that keeps connections would have an idle one
 		_, _ = io.WriteString(conn, `{"level":"error","msg":"forged"}`+"\n")
-		_, _ = io.Copy(io.Discard, conn) // what comes on a connection put aside ends it
+		_, _ = io.Copy(io.Discard, conn) // bytes on an idle connection would close it
 		close(closed)
 	}))
 	f.deliverer(f.catalog, nil)
@@ -213,7 +214,8 @@ type writer func(p []byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
-// TestUnsignedWaits: where the master key is missing, a backlog is not gone through one by one again and again.
+// TestUnsignedWaits: while the master key is missing, the deliveries of a backlog are not tried one
+// by one.
 func TestUnsignedWaits(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
@@ -238,16 +240,16 @@ func TestUnsignedWaits(t *testing.T) {
 	stop()
 	ended, err := f.catalog.Now(t.Context())
 	f.must(err)
-	if n, most := counted.returned.Load(), 2*(1+int(ended.Sub(began)/time.Minute)); int(n) > most { // each minute it looks again
+	if n, most := counted.returned.Load(), 2*(1+int(ended.Sub(began)/time.Minute)); int(n) > most { // it tries again each minute
 		t.Errorf("%d deliveries were tried one by one", n)
 	}
 	f.vault = right
-	f.pass(2 * time.Minute)
+	f.advance(2 * time.Minute)
 	f.deliverer(f.catalog, nil)
 	f.untilState("acme", catalog.DeliveryDelivered, 30)
 }
 
-// counting counts what is given back.
+// counting counts the calls that return claims.
 type counting struct {
 	webhooks.Store
 	returned atomic.Int32
@@ -258,7 +260,7 @@ func (c *counting) ReturnDeliveries(ctx context.Context, batch []catalog.Deliver
 	return c.Store.ReturnDeliveries(ctx, batch, wait)
 }
 
-// TestOtherSpellings calls this machine by names that are no addresses to some and addresses to others.
+// TestOtherSpellings calls this machine by hosts that only some resolvers take for addresses.
 func TestOtherSpellings(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	secure := &receiver{}
@@ -275,7 +277,7 @@ func TestOtherSpellings(t *testing.T) {
 	for _, host := range hosts {
 		url := "https://" + host + ":" + port + "/hook"
 		if strict.CheckURL(url) != nil {
-			continue // it can't be asked for
+			continue // no endpoint can have it
 		}
 		called++
 		e.URL = url
@@ -289,7 +291,7 @@ func TestOtherSpellings(t *testing.T) {
 	}
 }
 
-// hanging is a catalog that does not answer the first look.
+// hanging is a catalog that does not answer the first claim.
 type hanging struct {
 	webhooks.Store
 	looks atomic.Int32
@@ -303,12 +305,12 @@ func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits,
 	return h.Store.ClaimDeliveries(ctx, f, lease, limit)
 }
 
-// TestCatalogHangs: a connection that nobody answers on any more stops nothing for long.
+// TestCatalogHangs: a claim that the catalog never answers delays deliveries only for a short time.
 func TestCatalogHangs(t *testing.T) {
 	f := newFixture(t, "sqlite://"+t.TempDir()+"/catalog.db")
 	r := newReceiver(t, nil)
 	f.tenant("acme", r.URL)
-	f.deliverer(&hanging{Store: f.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Look = time.Second })
+	f.deliverer(&hanging{Store: f.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.ClaimTimeout = time.Second })
 	f.events("acme", 1)
 	f.untilState("acme", catalog.DeliveryDelivered, 1)
 }

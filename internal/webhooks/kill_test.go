@@ -15,7 +15,7 @@ import (
 // killVariable holds the database of a child that is killed.
 const killVariable = "CALLVAULT_TEST_WEBHOOK_KILL"
 
-// mute is a catalog that is never told what became of a delivery.
+// mute is a catalog in which outcomes are never stored.
 type mute struct{ webhooks.Store }
 
 func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catalog.DeliveryOutcome) error {
@@ -23,8 +23,8 @@ func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catal
 	return ctx.Err()
 }
 
-// TestKill kills a process, with SIGKILL, between what it sent and telling the catalog. The same
-// event, with the same id, is sent once more.
+// TestKill kills a process by SIGKILL after it sent an event and before it stored the outcome. The
+// event is sent again with the same id.
 func TestKill(t *testing.T) {
 	if url := os.Getenv(killVariable); url != "" {
 		f := newFixture(t, url)
@@ -48,7 +48,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 		f.deliverer(f.catalog, nil)
-		f.pass(testLease + time.Minute) // its claim lapses
+		f.advance(testLease + time.Minute) // its claim lapses
 		f.untilState("acme", catalog.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 2 {
 			t.Errorf("arrived: %v", r.ids())

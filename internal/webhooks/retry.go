@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// schedule is the waits after each failed try, as Standard Webhooks recommends: ten tries in all,
-// over a little more than three days.
+// schedule lists the waits after the failed tries, as Standard Webhooks recommends: ten tries in
+// all, over a little more than three days.
 func schedule() []time.Duration {
 	return []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
 		14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
 }
 
-// longestWait bounds what a receiver can ask for by Retry-After.
+// longestWait bounds a receiver's Retry-After.
 const longestWait = 24 * time.Hour
 
-// again is the wait after a failed try with tries before it; negative when there is no more. Waits
-// are spread by a tenth either way, so that a receiver that comes back is not met by all at once.
-func again(tries int, asked time.Duration) time.Duration {
+// retryDelay is the wait after a failed try that had so many tries before it; negative when no try
+// is left. asked is the receiver's Retry-After. Waits differ by up to a tenth, so that deliveries
+// do not all come at once when a receiver works again.
+func retryDelay(tries int, asked time.Duration) time.Duration {
 	waits := schedule()
 	if tries >= len(waits) {
 		return -1
 	}
-	wait := time.Duration(float64(waits[tries]) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // spreads retries, guards nothing
+	wait := time.Duration(float64(waits[tries]) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // no secret depends on it
 	return max(wait, min(asked, longestWait))
 }
 
-// retryAfter is how long the receiver wants to be left alone; 0 when it does not say.
+// retryAfter is the wait that a receiver asks for; 0 when it asks for none.
 func retryAfter(r *http.Response, now time.Time) time.Duration {
 	if r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusServiceUnavailable {
 		return 0

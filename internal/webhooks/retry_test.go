@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-func TestAgain(t *testing.T) {
+func TestRetryDelay(t *testing.T) {
 	var least, most time.Duration
 	for i, wait := range schedule() {
 		for range 50 {
-			got := again(i, 0)
+			got := retryDelay(i, 0)
 			if got < wait*9/10 || got > wait*11/10 {
 				t.Errorf("after %d tries: %s, want about %s", i+1, got, wait)
 			}
@@ -20,16 +20,16 @@ func TestAgain(t *testing.T) {
 	if least < 60*time.Hour || most > 90*time.Hour {
 		t.Errorf("all tries take %s to %s", least, most)
 	}
-	if got := again(len(schedule()), time.Hour); got >= 0 {
+	if got := retryDelay(len(schedule()), time.Hour); got >= 0 {
 		t.Errorf("after the last try: %s", got)
 	}
-	if got := again(0, 10*time.Minute); got != 10*time.Minute {
+	if got := retryDelay(0, 10*time.Minute); got != 10*time.Minute {
 		t.Errorf("asked for ten minutes: %s", got)
 	}
-	if got := again(0, 300*time.Hour); got != longestWait {
+	if got := retryDelay(0, 300*time.Hour); got != longestWait {
 		t.Errorf("asked for too much: %s", got)
 	}
-	if got := again(3, time.Second); got < time.Hour {
+	if got := retryDelay(3, time.Second); got < time.Hour {
 		t.Errorf("asked for less than the schedule's: %s", got)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
-// TestRotatedTwice: who asks twice for a new secret, because the first answer got lost, ends nothing
-// that the receiver knows. Each former secret signs until its own end.
+// TestRotatedTwice: a second rotation, made because the first answer got lost, does not invalidate
+// the secret that the receiver has. Each former secret signs until its own grace time ends.
 func TestRotatedTwice(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		var err error
@@ -47,9 +47,9 @@ func TestRotatedTwice(t *testing.T) {
 			}
 		}
 		signs("after two rotations", true, true, true)
-		f.pass(2 * time.Hour)
+		f.advance(2 * time.Hour)
 		signs("when the second ended", true, false, true)
-		f.pass(2 * time.Hour)
+		f.advance(2 * time.Hour)
 		signs("when the first ended", false, false, true)
 		for range 9 {
 			rotate(time.Hour)

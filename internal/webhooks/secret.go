@@ -16,42 +16,44 @@ import (
 
 const secretPrefix = "whsec_"
 
-// secretBytes is what a secret holds; Standard Webhooks asks for 24 to 64.
+// secretBytes is the length of a secret. Standard Webhooks asks for 24 to 64 bytes.
 const secretBytes = 32
 
 // Vault encrypts what is stored; see auth.Vault.
 type Vault interface {
-	Seal(about string, plain []byte) (data []byte, encrypted bool)
-	Open(about string, data []byte, encrypted bool) ([]byte, error)
+	Seal(associated string, plain []byte) (data []byte, encrypted bool)
+	Open(associated string, data []byte, encrypted bool) ([]byte, error)
 }
 
-func about(endpoint string) string { return "webhook/" + endpoint }
+// AssociatedData binds an endpoint's encrypted secrets to that endpoint.
+func AssociatedData(endpoint string) string { return "webhook/" + endpoint }
 
-// newSecret makes a secret for an endpoint: as its receiver is told it, and as it is stored.
+// newSecret makes a secret for an endpoint. It returns the secret for the receiver and the
+// encrypted one to store.
 func newSecret(v Vault, endpoint string) (string, catalog.Sealed) {
 	var raw [secretBytes]byte
-	_, _ = rand.Read(raw[:]) // crypto/rand never fails: it ends the process instead
+	_, _ = rand.Read(raw[:]) // never fails
 	text := secretPrefix + base64.StdEncoding.EncodeToString(raw[:])
-	data, encrypted := v.Seal(about(endpoint), []byte(text))
+	data, encrypted := v.Seal(AssociatedData(endpoint), []byte(text))
 	return text, catalog.Sealed{Data: data, Encrypted: encrypted}
 }
 
-// formerSecret is one that signs too for a while.
+// formerSecret is a rotated secret that signs until its grace time ends.
 type formerSecret struct {
 	text  string
 	until time.Time
 }
 
-// keptFormers bounds how many sign too: each is a signature in every delivery.
-const keptFormers = 4
+// maxFormer bounds the former secrets that sign: each adds a signature to every delivery.
+const maxFormer = 4
 
-// formerSecrets opens those that still sign, the latest first: whsec_…@ and the end in Unix seconds, with a
-// space between. Errors as of Vault.
+// formerSecrets decrypts the former secrets that still sign, the latest first. They are stored as
+// one text, separated by spaces: whsec_…@ and the end in Unix seconds. Errors as of Vault.
 func formerSecrets(v Vault, e *catalog.Endpoint, now time.Time) (list []formerSecret, err error) {
 	if e.Former.Data == nil || !now.Before(e.Until) {
 		return nil, nil
 	}
-	opened, err := v.Open(about(e.ID), e.Former.Data, e.Former.Encrypted)
+	opened, err := v.Open(AssociatedData(e.ID), e.Former.Data, e.Former.Encrypted)
 	if err != nil {
 		return nil, err
 	}
@@ -71,17 +73,17 @@ func formerSecrets(v Vault, e *catalog.Endpoint, now time.Time) (list []formerSe
 	return list, nil
 }
 
-// retire gives what signs too when an endpoint's secret becomes a former one, and until when. What
-// can't be opened ends: nobody could sign by it.
+// retire returns an endpoint's former secrets, with its current one as the latest, and until when
+// they sign. Secrets that can't be decrypted are dropped.
 func retire(v Vault, e *catalog.Endpoint, at time.Time, grace time.Duration) (kept catalog.Sealed, until time.Time) {
-	current, err := v.Open(about(e.ID), e.Secret.Data, e.Secret.Encrypted)
+	current, err := v.Open(AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted)
 	if grace <= 0 || err != nil {
 		return kept, until
 	}
 	until = at.Add(grace)
 	list := []formerSecret{{string(current), until}}
 	if before, err := formerSecrets(v, e, at); err == nil {
-		list = append(list, before[:min(len(before), keptFormers-1)]...)
+		list = append(list, before[:min(len(before), maxFormer-1)]...)
 	}
 	texts := make([]string, 0, len(list))
 	for _, f := range list {
@@ -90,15 +92,15 @@ func retire(v Vault, e *catalog.Endpoint, at time.Time, grace time.Duration) (ke
 			until = f.until
 		}
 	}
-	data, encrypted := v.Seal(about(e.ID), []byte(strings.Join(texts, " ")))
+	data, encrypted := v.Seal(AssociatedData(e.ID), []byte(strings.Join(texts, " ")))
 	return catalog.Sealed{Data: data, Encrypted: encrypted}, until
 }
 
-// sign gives the value of the header webhook-signature: by the current secret, and for the grace
-// time after a rotation by former ones too. Errors: KindInvalid when the master key does not
-// open a secret, KindBadCatalog.
+// sign returns the value of the header webhook-signature: a signature by the current secret and one
+// by each former secret in its grace time. Errors: KindInvalid when the master key does not decrypt
+// a secret, KindBadCatalog.
 func sign(v Vault, e *catalog.Endpoint, id string, at time.Time, now time.Time, body []byte) (string, error) {
-	current, err := v.Open(about(e.ID), e.Secret.Data, e.Secret.Encrypted)
+	current, err := v.Open(AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted)
 	if err != nil {
 		return "", err
 	}

@@ -25,30 +25,30 @@ import (
 )
 
 const (
-	answerBytes = 16 << 10 // of a body that are read: some receivers stop their work when nobody listens
+	answerBytes = 16 << 10 // read of a body: some receivers stop their work when it is not read
 	headerBytes = 64 << 10
-	errorBytes  = 300 // of an error that is kept
+	errorBytes  = 300 // stored of an error
 )
 
 // SenderConfig bounds a Sender. Zero fields take the defaults.
 type SenderConfig struct {
 	Rules   Rules
-	Timeout time.Duration  // of a try, from the name's lookup to the answer's end (15 s)
+	Timeout time.Duration  // of a try, from the name's look-up to the answer's end (15 s)
 	Agent   string         // User-Agent
-	Roots   *x509.CertPool // who vouches for receivers; the system's when nil
+	Roots   *x509.CertPool // trusted for receivers' certificates; the system's when nil
 }
 
-// Sender makes tries. It follows no redirect, uses no proxy, and calls no address that the rules
-// forbid, wherever a name leads.
+// Sender sends deliveries. It follows no redirect, uses no proxy, and connects to no address that
+// the rules forbid, whatever name led to it.
 type Sender struct {
 	cfg     SenderConfig
 	vault   Vault
 	now     func() time.Time
-	clients map[string]*http.Client // by scheme: connections know which rules they were made under
+	clients map[string]*http.Client // by scheme, which the rules for addresses depend on
 }
 
-// NewSender makes a Sender. now is the process's clock: receivers compare the timestamp of a
-// signature with theirs.
+// NewSender makes a Sender. now is the process's clock, because receivers compare a signature's
+// timestamp with their own clock.
 func NewSender(cfg SenderConfig, vault Vault, now func() time.Time) *Sender {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 15 * time.Second
@@ -74,11 +74,12 @@ func (s *Sender) client(scheme string) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			Proxy:               nil, // a proxy would connect for us to whatever it likes
+			Proxy:               nil, // a proxy would connect without regard to the rules
 			DialContext:         dialer.DialContext,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.cfg.Roots},
 			TLSHandshakeTimeout: s.cfg.Timeout,
-			// A receiver could talk into a connection that is kept, and net/http writes what it says to the standard log.
+			// A receiver could write into an idle connection, and net/http prints that to the
+			// standard log.
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: headerBytes,
 			DisableCompression:     true,
@@ -86,8 +87,8 @@ func (s *Sender) client(scheme string) *http.Client {
 	}
 }
 
-// Send tries once to deliver and says what follows. Its error says that nothing was tried, because
-// the secret can't be read.
+// Send tries once to deliver and returns the outcome. After an error nothing was sent, because the
+// secret can't be read.
 func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.DeliveryOutcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
@@ -97,15 +98,15 @@ func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.De
 		return catalog.DeliveryOutcome{}, err
 	}
 	response, err := s.post(ctx, d, began, signature)
-	a := catalog.DeliveryOutcome{RetryIn: again(d.Tries, 0)}
+	a := catalog.DeliveryOutcome{RetryIn: retryDelay(d.Tries, 0)}
 	if err == nil {
-		if response.StatusCode != http.StatusSwitchingProtocols { // its body is the bare connection, which obeys no context
-			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // what it says besides its status is nobody's business
+		if response.StatusCode != http.StatusSwitchingProtocols { // its body is the bare connection, which ctx does not end
+			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // the status alone decides
 		}
 		_ = response.Body.Close()
-		a = judge(response, d.Tries, s.now())
+		a = outcomeOf(response, d.Tries, s.now())
 	} else {
-		a.Error = s.why(ctx, err)
+		a.Error = s.reason(ctx, err)
 	}
 	a.Took = s.now().Sub(began)
 	return a, nil
@@ -128,9 +129,8 @@ func (s *Sender) post(ctx context.Context, d *catalog.DeliveryClaim, at time.Tim
 	return client.Do(r)
 }
 
-// judge says what an answer means.
-func judge(r *http.Response, tries int, now time.Time) catalog.DeliveryOutcome {
-	a := catalog.DeliveryOutcome{Status: r.StatusCode, RetryIn: again(tries, retryAfter(r, now))}
+func outcomeOf(r *http.Response, tries int, now time.Time) catalog.DeliveryOutcome {
+	a := catalog.DeliveryOutcome{Status: r.StatusCode, RetryIn: retryDelay(tries, retryAfter(r, now))}
 	switch {
 	case r.StatusCode >= 200 && r.StatusCode < 300:
 		a.Delivered = true
@@ -144,26 +144,26 @@ func judge(r *http.Response, tries int, now time.Time) catalog.DeliveryOutcome {
 	return a
 }
 
-// why says in words that can be shown why no answer came. The URL is left out, since receivers put
-// secrets into theirs.
-func (s *Sender) why(ctx context.Context, err error) string {
+// reason says why no answer came, in a text that can be shown. It leaves the URL out, because URLs
+// of receivers can hold secrets.
+func (s *Sender) reason(ctx context.Context, err error) string {
 	var known *domain.Error
-	var of *url.Error
+	var inURL *url.Error
 	var timeout net.Error
 	switch {
 	case errors.As(err, &known):
 		return known.Msg
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Sprintf("no answer within %s", s.cfg.Timeout)
-	case errors.As(err, &of):
-		err = of.Err
+	case errors.As(err, &inURL):
+		err = inURL.Err
 	}
-	return "no answer: " + plain(err.Error())
+	return "no answer: " + printable(err.Error())
 }
 
-// plain makes what may be a receiver's own bytes a short text that every database takes and that
-// steers no terminal.
-func plain(text string) string {
+// printable makes a short text of what may be a receiver's bytes: every database stores it, and it
+// has no control characters for terminals.
+func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar
