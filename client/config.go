@@ -13,8 +13,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Config says which server is asked, as whom, and how patiently. Zero values of
-// what follows the secret are the defaults.
+// Config names the server and the application's credentials. All other fields have defaults for
+// their zero values.
 type Config struct {
 	URL          string // of callvault, such as https://callvault.example.com
 	ClientID     string
@@ -25,13 +25,13 @@ type Config struct {
 	UserAgent string // default callvault-client
 
 	ConnectTimeout time.Duration // default 10 s; not used with a Transport of your own
-	AnswerTimeout  time.Duration // until an answer begins; a whole one for day and token; default 60 s
-	StallTimeout   time.Duration // a download without a byte for so long is taken up again; default 60 s
-	Attempts       int           // in a row without a byte of progress, before giving up; default 5
-	Backoff        time.Duration // before the second attempt, doubled each time up to 30 s; default 1 s
+	AnswerTimeout  time.Duration // for a whole answer; of a download, until it begins; default 60 s
+	StallTimeout   time.Duration // a download that gets no byte for so long is resumed; default 60 s
+	Attempts       int           // in a row without a new byte, before it fails; default 5
+	Backoff        time.Duration // before the second attempt; doubled each time up to 30 s; default 1 s
 
 	Transport http.RoundTripper // default: HTTP/1.1 with the environment's proxy and the system's roots
-	Now       func() time.Time  // default time.Now; tells when tokens end and when waits are over
+	Now       func() time.Time  // default time.Now; for the ends of tokens and of waits
 }
 
 const (
@@ -43,8 +43,7 @@ const (
 	maxBackoff       = 30 * time.Second
 )
 
-// Client asks one callvault as one application. It may be used by several
-// goroutines.
+// Client sends requests to one server as one application. It is safe for concurrent use.
 type Client struct {
 	cfg  Config
 	base *url.URL
@@ -54,7 +53,7 @@ type Client struct {
 	token *oauth2.Token
 }
 
-// New checks cfg and gives a Client; nothing is sent yet.
+// New checks cfg and returns a Client. It sends nothing.
 func New(cfg Config) (*Client, error) {
 	base, err := webURL(cfg.URL)
 	if err != nil {
@@ -82,9 +81,9 @@ func New(cfg Config) (*Client, error) {
 		cfg.Transport = transport(cfg.ConnectTimeout)
 	}
 	return &Client{cfg: cfg, base: base, http: &http.Client{
-		Transport: &named{cfg.Transport, cfg.UserAgent},
-		// What goes through here carries credentials and may not be redirected. Downloads follow
-		// redirects by hand: Go would tell the object store in Referer which link sent it there.
+		Transport: &userAgent{cfg.Transport, cfg.UserAgent},
+		// Requests that carry credentials must not be redirected. Downloads follow redirects in
+		// send, since http.Client would send the link to the object store as Referer.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -96,7 +95,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// webURL reads an http or https URL without user, query and fragment.
+// webURL parses an http or https URL without user, query and fragment.
 func webURL(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(text, "/"))
 	switch {
@@ -110,8 +109,8 @@ func webURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// transport is the standard one without HTTP/2, which is slower for a few big
-// bodies, and without compression, which ranges could not count through.
+// transport is the standard one without HTTP/2, which is slower for a few large bodies, and without
+// compression, since ranges count the bytes of the archive.
 func transport(connect time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -120,14 +119,14 @@ func transport(connect time.Duration) *http.Transport {
 	}
 }
 
-// named gives each request its User-Agent.
-type named struct {
+// userAgent sets the User-Agent of each request.
+type userAgent struct {
 	http.RoundTripper
 	agent string
 }
 
 // RoundTrip implements http.RoundTripper.
-func (n *named) RoundTrip(r *http.Request) (*http.Response, error) {
+func (n *userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", n.agent)
 	return n.RoundTripper.RoundTrip(r)

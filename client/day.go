@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What a Link's Status may be.
+// The values of a Link's Status.
 const (
 	StatusAvailable = "available"
 	StatusNoData    = "no_data"
@@ -23,7 +23,7 @@ type Day struct {
 	TotalSessions  int64      `json:"totalSessions"`
 	TotalFiles     int64      `json:"totalFiles"`
 	TotalSizeBytes int64      `json:"totalSizeBytes"`
-	GeneratedAt    *time.Time `json:"generatedAt"` // nil while an hour was never anything but pending
+	GeneratedAt    *time.Time `json:"generatedAt"` // when first no hour was pending; nil before
 	RetentionDays  int        `json:"retentionDays"`
 	ExpiresAt      *time.Time `json:"expiresAt"` // nil while GeneratedAt is
 	Links          []Link     `json:"links"`     // one an hour, in order
@@ -32,7 +32,7 @@ type Day struct {
 // Link is one hour of a Day.
 type Link struct {
 	Hour string `json:"hour"` // "00" to "23"
-	// URL fetches the archive without any other credential: treat it as a secret. "" unless available.
+	// URL fetches the archive without another credential, so it is a secret. "" unless available.
 	URL              string     `json:"url"`
 	SessionCount     int64      `json:"sessionCount"`
 	FileCount        int64      `json:"fileCount"`
@@ -41,13 +41,13 @@ type Link struct {
 	URLExpiresAt     *time.Time `json:"urlExpiresAt"`
 	ManifestSHA256   string     `json:"manifestSha256"` // hex, of the ZIP's SHA256SUMS; "" unless available
 	Revision         int64      `json:"revision"`
-	Rebuilding       bool       `json:"rebuilding"` // newer recordings wait for the next revision
+	Rebuilding       bool       `json:"rebuilding"` // a revision with newer recordings will follow
 	MissingFileCount int64      `json:"missingFileCount"`
 }
 
-// Day asks for one day, YYYY-MM-DD in UTC. The server counts each answer: 5 an
-// hour unless it grants more. Errors: *RefusedError, *LimitedError,
-// *StatusError, those of ctx, and of the network after the last attempt.
+// Day gets one day, YYYY-MM-DD in UTC. The server allows a tenant 5 such answers an hour, unless it
+// is set otherwise. Errors: *RefusedError, *LimitedError, *StatusError, those of ctx, and those of
+// the network after the last attempt.
 func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 	if _, err := time.Parse(time.DateOnly, day); err != nil {
 		return nil, fmt.Errorf("%q is not a day such as 2025-12-12", day)
@@ -59,7 +59,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 			token, err := c.bearer(ctx, stale)
 			if err != nil {
 				var transient *transientError
-				if errors.As(err, &transient) { // it was tried often enough
+				if errors.As(err, &transient) { // bearer has tried often enough
 					err = transient.err
 				}
 				return fmt.Errorf("get an access token: %w", err)
@@ -68,7 +68,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 			err = limitOf(c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day, token, d), "requests for days in an hour")
 			var refused *RefusedError
 			if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && stale == "" {
-				stale = token // ended early, by a rotated key for example: once more with a fresh one
+				stale = token // it ended early, by a rotated key for example: try once with a new one
 				continue
 			}
 			return err
@@ -83,7 +83,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 	return d, nil
 }
 
-// check refuses what would write elsewhere than to the day's 24 files.
+// check refuses an answer by which a pull would write other files than the day's 24 archives.
 func (d *Day) check(day string) error {
 	if d.Date != day {
 		return fmt.Errorf("it is about %.20q", d.Date)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FuzzDay holds that an answer which passes its check writes to the day's 24 files only.
+// FuzzDay checks that an answer which passes check names only the day's 24 files.
 func FuzzDay(f *testing.F) {
 	f.Add([]byte(`{"date":"2025-12-12","links":[{"hour":"00","url":"https://h/x?token=1","sizeBytes":1,"status":"available","revision":1}]}`))
 	f.Add([]byte(`{"date":"2025-12-12","links":[{"hour":"../x","status":"no_data"}]}`))
@@ -18,7 +18,7 @@ func FuzzDay(f *testing.F) {
 		if json.Unmarshal(body, &d) != nil {
 			return
 		}
-		for len(d.Links) > 0 && len(d.Links) < 24 { // so that the fuzzer gets beyond their number
+		for len(d.Links) > 0 && len(d.Links) < 24 { // so that the fuzzer gets past the check of their number
 			d.Links = append(d.Links, Link{Hour: time.Date(0, 1, 1, len(d.Links), 0, 0, 0, time.UTC).Format("15"), Status: StatusNoData})
 		}
 		if d.check("2025-12-12") != nil {
@@ -34,7 +34,7 @@ func FuzzDay(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter holds that no server can make a client wait for ever, or not at all by overflow.
+// FuzzRetryAfter checks that no server can make a client wait for ever, or not at all by overflow.
 func FuzzRetryAfter(f *testing.F) {
 	for _, text := range []string{"", "0", "3600", "9223372036854775807", "-1", "Fri, 12 Dec 2025 12:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		f.Add(text)

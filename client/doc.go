@@ -1,10 +1,8 @@
-// Package client is a tenant's side of callvault: it fetches the archives of a
-// day, goes on where it was interrupted, and checks what came without trusting
-// whoever built or carried it.
+// Package client fetches a tenant's archives from a callvault server. It resumes interrupted
+// downloads, and checks every archive without trusting the server or the network.
 //
-// New gives a Client, whose Pull keeps a directory of archives up to date and
-// whose Day asks for one day alone. VerifyFile and its siblings check a ZIP and
-// need no server.
+// Client.Pull keeps a directory of archives up to date. Client.Day gets the links of one day.
+// VerifyFile, VerifyReader and VerifyPath check ZIPs without a server.
 //
-// It speaks only HTTP and ZIP, and imports nothing else of callvault.
+// The package uses only HTTP and ZIP, and imports nothing else of callvault.
 package client

@@ -8,9 +8,9 @@ import (
 	"math"
 )
 
-// readEntries walks through the entries in the order of the directory, which
-// must be the order of their data, without gaps: so each byte is read once
-// even if a hostile directory points to the same data many times.
+// readEntries reads the entries in the order of the central directory. Their data must stand in the
+// same order and without gaps. So it reads each byte once, even if a hostile directory names the
+// same data many times.
 func (v *verifier) readEntries() {
 	at := int64(0)
 	buf := make([]byte, 256<<10)
@@ -33,8 +33,8 @@ func (v *verifier) readEntries() {
 	}
 }
 
-// readEntry compares the local header, reads the data, and returns where it
-// ends, or 0 when that can't be told.
+// readEntry compares the local header and reads the data. It returns where the data ends, or 0 when
+// the header is wrong.
 func (v *verifier) readEntry(e *entry, buf []byte) int64 {
 	b, ok := v.src.bytes(e.offset, localHeader)
 	if !ok || string(b[:4]) != "PK\x03\x04" {
@@ -48,14 +48,14 @@ func (v *verifier) readEntry(e *entry, buf []byte) int64 {
 		v.report.problem(e.name, "The local header is cut short.")
 		return 0
 	}
-	v.compareLocal(e, b, string(rest[:nameSize]), wideExtra(rest[nameSize:]))
+	v.compareLocal(e, b, string(rest[:nameSize]), zip64Extra(rest[nameSize:]))
 	data := e.offset + localHeader + nameSize + extraSize
 	if e.size < 0 || e.size > v.end.offset-data {
 		v.report.problem(e.name, "The entry's %d bytes reach beyond where the central directory starts.", e.size)
 		return 0
 	}
 	crc, sha := crc32.NewIEEE(), sha256.New()
-	if _, err := io.CopyBuffer(io.MultiWriter(crc, sha), onlyReader{v.src.section(data, e.size)}, buf); err != nil {
+	if _, err := io.CopyBuffer(io.MultiWriter(crc, sha), plainReader{v.src.section(data, e.size)}, buf); err != nil {
 		return 0
 	}
 	if crc.Sum32() != e.crc {
@@ -66,22 +66,22 @@ func (v *verifier) readEntry(e *entry, buf []byte) int64 {
 	return data + e.size
 }
 
-// onlyReader keeps io.CopyBuffer from taking a path around the buffer.
-type onlyReader struct{ io.Reader }
+// plainReader hides other methods of a reader, so that io.CopyBuffer uses the buffer.
+type plainReader struct{ io.Reader }
 
 // compareLocal compares a local header with the central one.
-func (v *verifier) compareLocal(e *entry, b []byte, name string, wide []byte) {
+func (v *verifier) compareLocal(e *entry, b []byte, name string, extra []byte) {
 	le := binary.LittleEndian
-	size, packed := int64(le.Uint32(b[22:])), int64(le.Uint32(b[18:]))
-	if size == math.MaxUint32 && packed == math.MaxUint32 && len(wide) >= 16 {
-		size, packed = int64(le.Uint64(wide)), int64(le.Uint64(wide[8:]))
+	size, compressed := int64(le.Uint32(b[22:])), int64(le.Uint32(b[18:]))
+	if size == math.MaxUint32 && compressed == math.MaxUint32 && len(extra) >= 16 {
+		size, compressed = int64(le.Uint64(extra)), int64(le.Uint64(extra[8:]))
 	}
 	switch {
 	case name != e.name:
 		v.report.problem(e.name, "The local header has another name, %q.", name)
 	case le.Uint16(b[6:]) != e.flags || le.Uint16(b[8:]) != 0:
 		v.report.problem(e.name, "The local header has other flags or another method.")
-	case size != e.size || packed != e.size:
+	case size != e.size || compressed != e.size:
 		v.report.problem(e.name, "The local header says %d bytes and the directory %d.", size, e.size)
 	case le.Uint32(b[14:]) != e.crc:
 		v.report.problem(e.name, "The local header has another CRC-32 than the directory.")

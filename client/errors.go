@@ -13,30 +13,29 @@ import (
 	"time"
 )
 
-// ErrBusy is returned by Pull when another pull works on the directory.
+// ErrBusy means that another pull writes to the directory.
 var ErrBusy = errors.New("another pull is writing to this directory")
 
-// RefusedError is an answer that asking again does not change: 400 (no such day
-// or a day to come), 401 (credentials), 403 (scope or feature), 404 (past
-// retention).
+// RefusedError is an answer that does not change when the request is repeated: 400 (not a day, or a
+// day in the future), 401 (credentials), 403 (scope or feature), 404 (past retention).
 type RefusedError struct {
 	Status  int
 	Message string // the server's
 }
 
-// Error gives the server's words.
+// Error has the server's message.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the server refuses (%d): %s", e.Status, e.Message)
 }
 
-// LimitedError is a 429: the server takes no more of these requests for now.
+// LimitedError is a 429: the server accepts no more of these requests for now.
 type LimitedError struct {
 	RetryAfter time.Duration
-	Message    string // the server's, the same for all its limits
-	Of         string // which limit, for people; "" where it is not known
+	Message    string // the server's; it is the same for all limits
+	Of         string // what is limited, for people; "" if not known
 }
 
-// Error gives the server's words, the wait, and which limit it is.
+// Error has the server's message, the wait, and which limit it is.
 func (e *LimitedError) Error() string {
 	text := fmt.Sprintf("limited for %s: %s", e.RetryAfter.Round(time.Second), e.Message)
 	if e.Of != "" {
@@ -45,7 +44,7 @@ func (e *LimitedError) Error() string {
 	return text
 }
 
-// limitOf notes which limit an error tells of.
+// limitOf sets Of in a *LimitedError, and leaves other errors as they are.
 func limitOf(err error, of string) error {
 	var limited *LimitedError
 	if errors.As(err, &limited) {
@@ -54,23 +53,23 @@ func limitOf(err error, of string) error {
 	return err
 }
 
-// StatusError is any other answer that was not expected.
+// StatusError is any other unexpected answer.
 type StatusError struct {
 	Status  int
 	Message string // the server's
 }
 
-// Error gives the server's words.
+// Error has the server's message.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("the server answers %d: %s", e.Status, e.Message)
 }
 
 // DamagedError is an archive that does not pass its checks.
 type DamagedError struct {
-	Problems []Problem // the first ones
+	Problems []Problem // the first thousand
 }
 
-// Error names the first problem.
+// Error has the first problem.
 func (e *DamagedError) Error() string {
 	if len(e.Problems) == 0 {
 		return "the archive is damaged"
@@ -78,7 +77,8 @@ func (e *DamagedError) Error() string {
 	return "the archive is damaged: " + e.Problems[0].String()
 }
 
-// transientError is worth another attempt, not before after.
+// transientError is an error after which another attempt may succeed, after a wait of after or
+// more.
 type transientError struct {
 	err   error
 	after time.Duration
@@ -87,11 +87,10 @@ type transientError struct {
 func (e *transientError) Error() string { return e.err.Error() }
 func (e *transientError) Unwrap() error { return e.err }
 
-// maxWait bounds what a server may ask to wait for.
+// maxWait is the longest wait that a server may ask for.
 const maxWait = 7 * 24 * time.Hour
 
-// retryAfter reads a Retry-After header, in seconds or as a date; fallback when
-// there is none.
+// retryAfter reads a Retry-After header, in seconds or as a date. Without one it returns fallback.
 func retryAfter(h http.Header, now time.Time, fallback time.Duration) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.ParseUint(text, 10, 63); err == nil {
@@ -103,7 +102,7 @@ func retryAfter(h http.Header, now time.Time, fallback time.Duration) time.Durat
 	return fallback
 }
 
-// answerError says what an answer that is no success means. It reads the body.
+// answerError turns an answer that is no success into an error. It reads the body.
 func answerError(resp *http.Response, now time.Time) error {
 	message := messageOf(resp)
 	switch code := resp.StatusCode; {
@@ -120,7 +119,7 @@ func answerError(resp *http.Response, now time.Time) error {
 	}
 }
 
-// messageOf finds the words of an error, as callvault and token endpoints shape them.
+// messageOf reads the message from an error body of callvault or of a token endpoint.
 func messageOf(resp *http.Response) string {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var answer struct {
@@ -140,7 +139,7 @@ func messageOf(resp *http.Response) string {
 	return text
 }
 
-// sendError says why no answer came, without the URL, which may be a link.
+// sendError says why there was no answer. It leaves the URL out, which may be a link.
 func sendError(ctx context.Context, err error) error {
 	var with *url.Error
 	if errors.As(err, &with) {

@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// maxStale is how many links of an hour in a row may be refused before a byte comes.
-const maxStale = 3
+// maxRefusals is how many links of an hour the server may refuse in a row without a byte between.
+const maxRefusals = 3
 
-// fetch brings the hours of one answered day.
+// fetch downloads the hours of one day, once the server has answered with its links.
 type fetch struct {
 	*pull
 	folder *folder
 
-	refreshing sync.Mutex // one question for fresh links at a time
+	refreshing sync.Mutex // one request for new links at a time
 
 	mu    sync.Mutex
 	day   *Day
-	round int // grows with each answer
+	round int // counts the answers
 }
 
-// run fetches what is missing. Its error is about files of the folder, or ctx's.
+// run downloads what is missing. Its error is about files of the folder, or that of ctx.
 func (f *fetch) run(ctx context.Context) (DayResult, error) {
 	result := DayResult{Date: f.day.Date, Hours: make([]HourResult, len(f.day.Links))}
 	var todo []int
@@ -49,11 +49,11 @@ func (f *fetch) run(ctx context.Context) (DayResult, error) {
 	if ctx.Err() != nil {
 		return result, ctx.Err()
 	}
-	result.settle()
+	result.setState()
 	return result, nil
 }
 
-// look says what is to be done about an hour, if anything.
+// look finds out whether there is anything to download for an hour; done is true if not.
 func (f *fetch) look(ctx context.Context, l Link) (h HourResult, done bool, err error) {
 	h = HourResult{Hour: l.Hour, SizeBytes: l.SizeBytes, Revision: l.Revision, Rebuilding: l.Rebuilding, Missing: l.MissingFileCount}
 	switch l.Status {
@@ -80,14 +80,14 @@ func (f *fetch) look(ctx context.Context, l Link) (h HourResult, done bool, err 
 	return h, true, removePart(path + ".part")
 }
 
-// link is the hour's latest link.
+// link returns the hour's latest link, and the round in which it came.
 func (f *fetch) link(i int) (Link, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.day.Links[i], f.round
 }
 
-// refresh asks for fresh links, unless somebody did since the round of the stale one.
+// refresh gets new links, unless another download has done so since the round of the stale link.
 func (f *fetch) refresh(ctx context.Context, stale int) error {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
@@ -101,7 +101,7 @@ func (f *fetch) refresh(ctx context.Context, stale int) error {
 	if err != nil {
 		return err
 	}
-	if err := f.folder.answered(d); err != nil {
+	if err := f.folder.setDay(d); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -111,7 +111,7 @@ func (f *fetch) refresh(ctx context.Context, stale int) error {
 	return nil
 }
 
-// hour downloads one hour, with fresh links as far as they help.
+// hour downloads one hour. It gets new links when the server refuses one.
 func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	release, err := f.slot(ctx)
 	defer func() { release() }()
@@ -121,24 +121,24 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 		if err = errors.Join(err, looked); err != nil || done {
 			return h.failed(err)
 		}
-		progressed, downloadErr := f.client.download(ctx, f.folder.path(l.Hour+".zip"), f.folder.dayOf(), l, f.progress)
+		progressed, downloadErr := f.client.download(ctx, f.folder.path(l.Hour+".zip"), f.folder.date(), l, f.progress)
 		var old *staleError
 		var limited *LimitedError
 		switch err = downloadErr; {
 		case err == nil:
 			h.State, h.Path = HourDownloaded, f.folder.path(l.Hour+".zip")
-			return h.failed(f.folder.fetched(l))
+			return h.failed(f.folder.setFile(l))
 		case errors.As(err, &old):
 			if stale++; progressed {
 				stale = 1
 			}
-			if stale > maxStale {
+			if stale > maxRefusals {
 				return h.failed(err)
 			}
 			err = f.refresh(ctx, round)
 		case errors.As(err, &limited):
-			release() // others may go on meanwhile
-			if err = f.sitOut(ctx, l.Hour+".zip: the server's limit of downloads is reached", err); err == nil {
+			release() // so that other downloads can run meanwhile
+			if err = f.waitForLimit(ctx, l.Hour+".zip: the server's limit of downloads is reached", err); err == nil {
 				release, err = f.slot(ctx)
 			} else {
 				release = func() {}
@@ -149,7 +149,7 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	}
 }
 
-// slot waits for the right to download; release gives it back.
+// slot waits until one more download may run. release must be called at its end.
 func (f *fetch) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case f.slots <- struct{}{}:
@@ -159,7 +159,7 @@ func (f *fetch) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// failed adds why an hour could not be fetched, nil for nothing.
+// failed returns h with the error and its state; with err nil it returns h as it is.
 func (h HourResult) failed(err error) HourResult {
 	var refused *RefusedError
 	var limited *LimitedError

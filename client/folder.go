@@ -20,8 +20,8 @@ const (
 	dayName  = "day.json"
 )
 
-// lockDir makes dir and keeps other pulls out of it until the lock is closed.
-// The lock file stays: removing it would let two pulls lock two files.
+// lockDir makes dir and locks it against other pulls until the lock is closed. The lock file stays:
+// if it were removed, two pulls could lock two files of the same name.
 func lockDir(dir string) (*flock.Flock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory: %w", err)
@@ -37,7 +37,7 @@ func lockDir(dir string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// fileRecord is an archive that stands in a folder, checked.
+// fileRecord is a checked archive in a folder.
 type fileRecord struct {
 	Name           string `json:"name"`
 	Revision       int64  `json:"revision"`
@@ -49,7 +49,7 @@ func recordOf(l Link) fileRecord {
 	return fileRecord{Name: l.Hour + ".zip", Revision: l.Revision, SizeBytes: l.SizeBytes, ManifestSHA256: l.ManifestSHA256}
 }
 
-// savedLink is a Link without what fetches it, and the file that was fetched.
+// savedLink is a Link without its URL, and with the file that was downloaded.
 type savedLink struct {
 	Hour             string      `json:"hour"`
 	SessionCount     int64       `json:"sessionCount"`
@@ -63,7 +63,7 @@ type savedLink struct {
 	File             *fileRecord `json:"file"`
 }
 
-// link gives what of a Link tells which archive it is.
+// link returns the fields of a Link that identify its archive.
 func (l *savedLink) link() Link {
 	out := Link{Hour: l.Hour, Revision: l.Revision, SizeBytes: l.SizeBytes}
 	if l.ManifestSHA256 != nil {
@@ -72,26 +72,26 @@ func (l *savedLink) link() Link {
 	return out
 }
 
-// savedDay is day.json.
+// savedDay is the content of day.json.
 type savedDay struct {
 	Day
 	Links []savedLink `json:"links"`
 }
 
-// folder is the directory of one day. Its methods may be called by several
-// goroutines, each for another hour.
+// folder is the directory of one day. It is safe for concurrent use by goroutines that each work on
+// another hour.
 type folder struct {
 	dir string
 
 	mu    sync.Mutex
 	day   *Day // nil until the server has answered
 	files map[string]fileRecord
-	saved []byte   // what day.json holds
-	last  savedDay // the same
+	saved []byte   // the content of day.json
+	last  savedDay // the same, decoded
 }
 
-// openFolder reads what earlier pulls left. A day.json that can't be read counts
-// as none: the archives themselves are looked at then.
+// openFolder reads the day.json of earlier pulls. One that can't be decoded is ignored: then every
+// archive is checked again.
 func openFolder(dir string) (*folder, error) {
 	f := &folder{dir: dir, files: map[string]fileRecord{}}
 	body, err := os.ReadFile(filepath.Join(dir, dayName)) //nolint:gosec // the user names the directory
@@ -115,8 +115,8 @@ func openFolder(dir string) (*folder, error) {
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
 
-// answered notes the server's latest answer.
-func (f *folder) answered(d *Day) error {
+// setDay saves the server's latest answer.
+func (f *folder) setDay(d *Day) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("make the day's directory: %w", err)
 	}
@@ -126,8 +126,8 @@ func (f *folder) answered(d *Day) error {
 	return f.save()
 }
 
-// fetched notes that the link's archive stands in the folder.
-func (f *folder) fetched(l Link) error {
+// setFile saves that the link's archive is in the folder.
+func (f *folder) setFile(l Link) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.files[l.Hour] = recordOf(l)
@@ -141,7 +141,7 @@ func (f *folder) record(hour string) (fileRecord, bool) {
 	return r, ok
 }
 
-// save writes day.json where it changed.
+// save writes day.json if it has changed.
 func (f *folder) save() error {
 	s := savedDay{Day: *f.day}
 	for _, l := range f.day.Links {
@@ -170,19 +170,19 @@ func (f *folder) save() error {
 	return nil
 }
 
-// has says whether the link's archive stands in the folder already, and notes it where day.json
-// does not vouch for it, after a kill for example.
+// has reports whether the link's archive is in the folder. When day.json does not say so, after a
+// kill for example, it saves that.
 func (f *folder) has(ctx context.Context, l Link) (bool, error) {
-	stands, noted, err := f.stands(ctx, l)
-	if err != nil || !stands || noted {
-		return stands, err
+	present, noted, err := f.present(ctx, l)
+	if err != nil || !present || noted {
+		return present, err
 	}
-	return true, f.fetched(l)
+	return true, f.setFile(l)
 }
 
-// stands says whether the link's archive is in the folder. A file that is not noted in day.json is
-// checked as if it had just come.
-func (f *folder) stands(ctx context.Context, l Link) (stands, noted bool, err error) {
+// present reports whether the link's archive is in the folder, and whether day.json says so. If
+// day.json does not, the file is checked like a new download.
+func (f *folder) present(ctx context.Context, l Link) (present, noted bool, err error) {
 	info, err := os.Stat(f.path(l.Hour + ".zip"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -195,7 +195,7 @@ func (f *folder) stands(ctx context.Context, l Link) (stands, noted bool, err er
 	if r, ok := f.record(l.Hour); ok && r == recordOf(l) {
 		return true, true, nil
 	}
-	err = checkArchive(ctx, f.path(l.Hour+".zip"), f.dayOf(), l)
+	err = checkArchive(ctx, f.path(l.Hour+".zip"), f.date(), l)
 	var damaged *DamagedError
 	if errors.As(err, &damaged) {
 		return false, false, nil
@@ -203,12 +203,12 @@ func (f *folder) stands(ctx context.Context, l Link) (stands, noted bool, err er
 	return err == nil, false, err
 }
 
-func (f *folder) dayOf() string { return filepath.Base(f.dir) }
+func (f *folder) date() string { return filepath.Base(f.dir) }
 
-// whole says whether day.json tells of a day that was complete when it was last
-// asked for, and its archives are there.
-func (f *folder) whole(ctx context.Context) bool {
-	if len(f.last.Links) != 24 || f.last.Date != f.dayOf() {
+// complete reports whether the last answer in day.json is of a complete day, and its archives are
+// in the folder.
+func (f *folder) complete(ctx context.Context) bool {
+	if len(f.last.Links) != 24 || f.last.Date != f.date() {
 		return false
 	}
 	for _, l := range f.last.Links {
@@ -218,36 +218,36 @@ func (f *folder) whole(ctx context.Context) bool {
 		if l.Status != StatusAvailable {
 			return false
 		}
-		if stands, _, err := f.stands(ctx, l.link()); err != nil || !stands {
+		if present, _, err := f.present(ctx, l.link()); err != nil || !present {
 			return false
 		}
 	}
 	return true
 }
 
-// stoppable reads until ctx ends.
-type stoppable struct {
+// contextReader fails once ctx has ended.
+type contextReader struct {
 	ctx context.Context
 	r   io.ReaderAt
 }
 
 // ReadAt implements io.ReaderAt.
-func (s *stoppable) ReadAt(b []byte, offset int64) (int, error) {
+func (s *contextReader) ReadAt(b []byte, offset int64) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
 	return s.r.ReadAt(b, offset)
 }
 
-// checkArchive verifies a ZIP, and that it is the one of the day, hour and
-// manifest that the link names. What is wrong with it is a *DamagedError.
+// checkArchive verifies a ZIP, and that its day, hour and manifest are those of the link. If
+// anything is wrong, the error is a *DamagedError.
 func checkArchive(ctx context.Context, path, day string, l Link) error {
 	file, err := os.Open(path) //nolint:gosec // made from a directory that the user names and an hour
 	if err != nil {
 		return fmt.Errorf("check the archive: %w", err)
 	}
 	defer file.Close()
-	report, err := VerifyReader(&stoppable{ctx, file}, l.SizeBytes)
+	report, err := VerifyReader(&contextReader{ctx, file}, l.SizeBytes)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -264,19 +264,19 @@ func checkArchive(ctx context.Context, path, day string, l Link) error {
 	return nil
 }
 
-// writeFile puts a small file in place as a whole, or not at all.
+// writeFile writes a small file whole, or not at all.
 func writeFile(path string, body []byte) error {
 	file, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(body)
-	return place(file, err, path)
+	return publishFile(file, err, path)
 }
 
-// place syncs and closes a file that was just written, unless err says that it
-// could not be, and moves it to path so that a crash leaves the old or the new.
-func place(file *os.File, err error, path string) error {
+// publishFile syncs and closes a file and renames it to path, so that a crash leaves the old file
+// or the new one. err is the error of writing the file: then it only closes it.
+func publishFile(file *os.File, err error, path string) error {
 	if err == nil {
 		err = file.Sync()
 	}

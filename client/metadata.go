@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// maxValue bounds the memory that one value of metadata.json may take.
+// maxValue is the most bytes of one value in metadata.json, to bound memory.
 const maxValue = 1 << 20
 
 var errValue = errors.New("a value is too long")
 
-// budget is a reader that gives at most so many bytes until it is refilled.
-type budget struct {
+// boundedReader fails after left bytes. Before each value left is set to maxValue again.
+type boundedReader struct {
 	r    io.Reader
 	left int
 }
 
-func (b *budget) Read(p []byte) (int, error) {
+func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, errValue
 	}
@@ -28,16 +28,16 @@ func (b *budget) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// metadata compares metadata.json with the entries while it streams by.
+// metadata compares metadata.json with the entries while it reads it.
 type metadata struct {
 	*verifier
-	in       *budget
+	in       *boundedReader
 	dec      *json.Decoder
 	total    *int64
-	sessions map[string]struct{} // ids of sessions, alike in several conversations or not
+	sessions map[string]struct{} // session ids; several conversations may use the same one
 	seen     map[string]bool     // top-level keys
-	last     string              // of them
-	number   int                 // of sessions so far
+	last     string              // the latest of these keys
+	number   int                 // sessions so far
 	hour     time.Time
 }
 
@@ -60,7 +60,7 @@ func (v *verifier) checkMetadata() {
 	if !ok {
 		return
 	}
-	in := &budget{r: v.src.section(e.data, e.size)}
+	in := &boundedReader{r: v.src.section(e.data, e.size)}
 	m := &metadata{
 		verifier: v, in: in, dec: json.NewDecoder(in),
 		sessions: map[string]struct{}{}, seen: map[string]bool{},
@@ -73,7 +73,7 @@ func (v *verifier) checkMetadata() {
 	m.finish()
 }
 
-// finish checks what can only be known at the end.
+// finish checks what is known only at the end.
 func (m *metadata) finish() {
 	m.report.Sessions = m.number
 	for _, key := range []string{"generatedAt", "utcDay", "hour", "totalSessions", "sessions"} {
@@ -87,12 +87,12 @@ func (m *metadata) finish() {
 	if m.seen["missingFiles"] && m.last != "missingFiles" {
 		m.report.problem(metadataName, "The key missingFiles is not the last one.")
 	}
-	// Archives of former versions count alike session ids of several conversations once.
+	// Former versions counted a session id once, even if several conversations used it.
 	if m.total != nil && *m.total != int64(m.number) && *m.total != int64(len(m.sessions)) {
 		m.report.problem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.number)
 	}
 	for i := range m.entries {
-		if e := &m.entries[i]; !e.listed && e.name != metadataName && e.name != sumsName {
+		if e := &m.entries[i]; !e.inMetadata && e.name != metadataName && e.name != sumsName {
 			m.report.problem(e.name, "%s does not list the entry.", metadataName)
 		}
 	}
@@ -132,7 +132,7 @@ func (m *metadata) topLevel(key string) error {
 	return fmt.Errorf("the key %.50q is unknown", key)
 }
 
-// day reads the day or the hour, and both together when both are there.
+// day reads utcDay or hour into into, and parses both once both are known.
 func (m *metadata) day(into *string) error {
 	if err := m.value(into); err != nil {
 		return err
@@ -191,13 +191,13 @@ func (m *metadata) session() error {
 	return nil
 }
 
-// folderOf returns the folder of the next session. Folders stand in the order
-// of their first entries, and so do sessions; where something is missing from
-// either, a folder named exactly after the ids serves too.
+// folderOf returns the folder of the next session. Folders and sessions are both in the order of
+// their first entries. If one of the two lacks something, it looks for the folder that is named
+// after the ids.
 func (m *metadata) folderOf(conversation, session, fileName string) int {
 	if m.number < len(m.folders) {
 		i, ok := m.index[m.folders[m.number]+"/"+fileName]
-		if ok && !m.entries[i].listed {
+		if ok && !m.entries[i].inMetadata {
 			return m.number
 		}
 	}
@@ -221,13 +221,13 @@ func (m *metadata) file(folder int, f *fileLine) {
 	switch {
 	case !ok:
 		m.report.problem(name, "%s lists a file that is not in the ZIP.", metadataName)
-	case m.entries[i].listed:
+	case m.entries[i].inMetadata:
 		m.report.problem(name, "%s lists the file twice.", metadataName)
 	case m.entries[i].size != *f.Size:
 		m.report.problem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, m.entries[i].size)
 	}
 	if ok {
-		m.entries[i].listed = true
+		m.entries[i].inMetadata = true
 	}
 }
 
@@ -268,7 +268,7 @@ func (m *metadata) token(want json.Delim) error {
 	return nil
 }
 
-// more reports whether the object or array that is open goes on.
+// more reports whether the current object or array has another element.
 func (m *metadata) more() bool {
 	m.in.left = maxValue
 	return m.dec.More()
@@ -296,7 +296,7 @@ func (m *metadata) object(member func(key string) error) error {
 	return m.token('}')
 }
 
-// array reads an array, calling element at each element.
+// array reads an array, calling element for each element.
 func (m *metadata) array(element func() error) error {
 	if err := m.token('['); err != nil {
 		return err

@@ -12,8 +12,8 @@ const (
 	maxNamePart  = 200 // bytes
 )
 
-// checkNames checks that every name is safe, that none clash, and that the
-// entries stand where an hour's archive has them.
+// checkNames checks that every name is safe, that no two clash, and that the entries are in the
+// folders and the order of an hour's archive.
 func (v *verifier) checkNames() {
 	v.byName = map[string]int{}
 	for i := range v.entries {
@@ -46,7 +46,7 @@ func (v *verifier) checkNames() {
 	}
 }
 
-// checkPlace notes the folder of a recording.
+// checkPlace counts a recording and sets its folder.
 func (v *verifier) checkPlace(i int) {
 	e := &v.entries[i]
 	if e.name == metadataName || e.name == sumsName {
@@ -72,7 +72,7 @@ func (v *verifier) checkPlace(i int) {
 	e.folder = number
 }
 
-// nameFault says what makes a name unsafe to unpack, or "".
+// nameFault says why a name is unsafe to unpack; "" if it is safe.
 func nameFault(name string) string {
 	switch {
 	case !utf8.ValidString(name):
@@ -97,7 +97,7 @@ func nameFault(name string) string {
 	return ""
 }
 
-// deviceName reports whether Windows would open a device instead of a file.
+// deviceName reports whether Windows opens a device instead of a file.
 func deviceName(part string) bool {
 	stem, _, _ := strings.Cut(part, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))
@@ -121,5 +121,5 @@ func asciiName(name string) bool {
 	return true
 }
 
-// foldName maps names that differ only in case to one string.
+// foldName maps names that differ only in case to the same string.
 func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }

@@ -8,28 +8,28 @@ import (
 	"os"
 )
 
-// partOf says which archive a partial file is of.
-type partOf struct {
+// partInfo identifies the archive of a partial file.
+type partInfo struct {
 	Revision       int64  `json:"revision"`
 	SizeBytes      int64  `json:"sizeBytes"`
 	ManifestSHA256 string `json:"manifestSha256"`
 	ETag           string `json:"etag"` // strong and quoted, or ""
 }
 
-// part is HH.zip.part, the archive's bytes so far, beside HH.zip.part.json,
-// which is written before the first of them.
+// part is a partial file: HH.zip.part with the bytes so far, and HH.zip.part.json with its
+// partInfo, which is written before the first byte.
 type part struct {
 	path string
-	of   partOf
+	info partInfo
 	file *os.File
 	at   int64 // bytes so far
 }
 
-// openPart opens what an earlier attempt left of the link's archive. Bytes of
-// another revision, or ones that could not be continued safely, are dropped.
+// openPart opens the partial file of the link's archive. It drops bytes of another revision, and
+// bytes without an ETag, since the server could continue them with other ones.
 func openPart(path string, l Link) (*part, error) {
-	p := &part{path: path, of: partOf{Revision: l.Revision, SizeBytes: l.SizeBytes, ManifestSHA256: l.ManifestSHA256}}
-	var left partOf
+	p := &part{path: path, info: partInfo{Revision: l.Revision, SizeBytes: l.SizeBytes, ManifestSHA256: l.ManifestSHA256}}
+	var left partInfo
 	body, err := os.ReadFile(path + ".json") //nolint:gosec // made from a directory that the user names and an hour
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open the partial file: %w", err)
@@ -44,8 +44,8 @@ func openPart(path string, l Link) (*part, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the partial file: %w", err), p.file.Close())
 	}
-	if known && left == p.of && etag != "" && info.Size() <= l.SizeBytes {
-		p.of.ETag, p.at = etag, info.Size()
+	if known && left == p.info && etag != "" && info.Size() <= l.SizeBytes {
+		p.info.ETag, p.at = etag, info.Size()
 		return p, nil
 	}
 	if err := p.drop(); err != nil {
@@ -54,23 +54,22 @@ func openPart(path string, l Link) (*part, error) {
 	return p, nil
 }
 
-// drop forgets the bytes.
+// drop deletes the bytes.
 func (p *part) drop() error {
-	p.at, p.of.ETag = 0, ""
+	p.at, p.info.ETag = 0, ""
 	if err := p.file.Truncate(0); err != nil {
 		return fmt.Errorf("empty the partial file: %w", err)
 	}
-	if err := removeIfThere(p.path + ".json"); err != nil {
+	if err := removeIfExists(p.path + ".json"); err != nil {
 		return fmt.Errorf("empty the partial file: %w", err)
 	}
 	return nil
 }
 
-// begin notes which bytes follow. An archive without ETag can't be continued by
-// a later run.
+// begin writes the partInfo before the first byte. Without an ETag a later run can't resume.
 func (p *part) begin(etag string) error {
-	p.of.ETag = etag
-	body, err := json.Marshal(p.of)
+	p.info.ETag = etag
+	body, err := json.Marshal(p.info)
 	if err == nil {
 		err = writeFile(p.path+".json", body)
 	}
@@ -80,9 +79,9 @@ func (p *part) begin(etag string) error {
 	return nil
 }
 
-// Write appends.
+// Write appends b.
 func (p *part) Write(b []byte) (int, error) {
-	if int64(len(b)) > p.of.SizeBytes-p.at {
+	if int64(len(b)) > p.info.SizeBytes-p.at {
 		return 0, errTooLong
 	}
 	n, err := p.file.WriteAt(b, p.at)
@@ -93,23 +92,23 @@ func (p *part) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// publish makes the partial file the archive.
+// publish renames the partial file to the archive.
 func (p *part) publish(path string) error {
-	if err := place(p.file, nil, path); err != nil {
+	if err := publishFile(p.file, nil, path); err != nil {
 		return fmt.Errorf("put the archive in place: %w", err)
 	}
-	if err := removeIfThere(p.path + ".json"); err != nil {
+	if err := removeIfExists(p.path + ".json"); err != nil {
 		return fmt.Errorf("put the archive in place: %w", err)
 	}
 	return nil
 }
 
-// removePart clears away what is left of a download that is not needed any more.
+// removePart removes a partial file that is not needed any more.
 func removePart(path string) error {
-	return errors.Join(removeIfThere(path), removeIfThere(path+".json"))
+	return errors.Join(removeIfExists(path), removeIfExists(path+".json"))
 }
 
-func removeIfThere(path string) error {
+func removeIfExists(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -1,25 +1,25 @@
 package client
 
-// Progress is told how far a Pull is. Its methods may be called by several
-// goroutines at once. File names are DAY/HH.zip.
+// Progress receives the progress of a Pull. Several goroutines call its methods at once. File names
+// are DAY/HH.zip.
 type Progress interface {
-	// Plan says what is to come of a day: so many files with so many bytes.
+	// Plan says how many files and bytes of a day will be downloaded.
 	Plan(day string, files int, bytes int64)
-	// Start says that a download begins, goes on at byte from, or starts over at byte 0.
+	// Start says that a download begins at byte from: at 0, or where it is resumed.
 	Start(file string, from, size int64)
-	// Advance says that n more bytes came.
+	// Advance says that n more bytes have arrived.
 	Advance(file string, n int64)
-	// End says that a download is over for now; err says why it is not done.
+	// End says that a download has ended; err is nil when it is complete.
 	End(file string, err error)
-	// Note is a sentence for people: what is waited for and until when.
+	// Note is a message for people, such as what the pull waits for and until when.
 	Note(text string)
 }
 
-// silent is the Progress of nobody.
-type silent struct{}
+// noProgress ignores all progress.
+type noProgress struct{}
 
-func (silent) Plan(string, int, int64)    {}
-func (silent) Start(string, int64, int64) {}
-func (silent) Advance(string, int64)      {}
-func (silent) End(string, error)          {}
-func (silent) Note(string)                {}
+func (noProgress) Plan(string, int, int64)    {}
+func (noProgress) Start(string, int64, int64) {}
+func (noProgress) Advance(string, int64)      {}
+func (noProgress) End(string, error)          {}
+func (noProgress) Note(string)                {}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// DefaultPoll is how often a waiting pull asks again: four times an hour, which
-// leaves one of the five requests that servers grant for a link that expired.
+// DefaultPoll is the time between two requests of a waiting pull. Four requests an hour leave one
+// of the five that a server allows, for links that expire.
 const DefaultPoll = 15 * time.Minute
 
 // Options says what a Pull fetches and what it waits for.
@@ -19,24 +19,22 @@ type Options struct {
 	Dir      string   // gets DAY/HH.zip and DAY/day.json; made when absent
 	Parallel int      // downloads at a time; default 4
 
-	WaitPending    bool          // ask again until no hour is pending
-	WaitRebuilding bool          // ask again until no hour waits for a newer revision
-	WaitLimits     bool          // sit out 429 as long as the server says; else those hours are limited
-	Poll           time.Duration // between two such questions; default DefaultPoll
+	WaitPending    bool          // repeat until no hour is pending
+	WaitRebuilding bool          // repeat until no hour is being rebuilt
+	WaitLimits     bool          // wait after 429 as long as the server says; else the hour is limited
+	Poll           time.Duration // between two repetitions; default DefaultPoll
 }
 
-// Pull brings the archives of the days into the directory: those that are not
-// there, and newer revisions of those that are. Each day costs one request of the
-// hourly limit, one more when its links expire, and one for each further
-// question of a wait. Archives are checked before they get their name, and
-// replaced as a whole. What an interrupted pull left is continued.
+// Pull downloads the archives of the days into the directory: those that are not there, and newer
+// revisions of those that are. Each day takes one request of the server's hourly limit, one more
+// when its links expire, and one for each repetition. Archives are checked before they get their
+// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed.
 //
-// progress may be nil. The result tells of every day, also beside an error; the
-// error is only about the pull as a whole: ErrBusy, ctx's, or a directory that
-// can't be used.
+// progress may be nil. The result has every day, even with an error. The error is only about the
+// pull as a whole: ErrBusy, that of ctx, or a directory that can't be used.
 func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Result, error) {
 	if progress == nil {
-		progress = silent{}
+		progress = noProgress{}
 	}
 	setDefault(&opts.Parallel, 4)
 	setDefault(&opts.Poll, DefaultPoll)
@@ -49,7 +47,7 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 	if err != nil {
 		return Result{}, fmt.Errorf("pull: %w", err)
 	}
-	p := &pull{client: c, opts: opts, progress: progress, slots: make(chan struct{}, max(1, opts.Parallel)), misses: map[int]int{}}
+	p := &pull{client: c, opts: opts, progress: progress, slots: make(chan struct{}, max(1, opts.Parallel)), failures: map[int]int{}}
 	err = p.run(ctx)
 	if unlocked := lock.Close(); unlocked != nil {
 		err = errors.Join(err, fmt.Errorf("unlock the directory: %w", unlocked))
@@ -65,15 +63,15 @@ type pull struct {
 	client   *Client
 	opts     Options
 	progress Progress
-	slots    chan struct{} // taken by running downloads
+	slots    chan struct{} // holds one value for each running download
 	result   Result
-	misses   map[int]int // questions about a day in a row that were not answered
+	failures map[int]int // failed requests in a row, by day
 }
 
-// maxMisses is how many of them a wait outlives, each after several attempts of its own.
-const maxMisses = 4
+// maxFailures is after how many failed requests in a row, each with several attempts, a wait ends.
+const maxFailures = 4
 
-// run goes through the days, and again through those that are waited for.
+// run fetches the days, and repeats those that it has to wait for.
 func (p *pull) run(ctx context.Context) error {
 	due := make([]int, len(p.opts.Days))
 	p.result.Days = make([]DayResult, len(p.opts.Days))
@@ -96,39 +94,39 @@ func (p *pull) run(ctx context.Context) error {
 	}
 }
 
-// round looks at each of the days. Once the server refuses the credentials or
-// the tenant, it is asked no more.
+// round fetches each of the days. After a refusal of the credentials or the tenant it sends no more
+// requests.
 func (p *pull) round(ctx context.Context, days []int) error {
-	var barred error
+	var refusal error
 	for _, i := range days {
 		before := p.result.Days[i]
-		if barred != nil {
-			p.result.Days[i] = DayResult{Date: before.Date, State: DayRefused, Hours: before.Hours, Err: barred}
+		if refusal != nil {
+			p.result.Days[i] = DayResult{Date: before.Date, State: DayRefused, Hours: before.Hours, Err: refusal}
 			continue
 		}
 		d, err := p.day(ctx, before.Date)
 		if err != nil {
 			return err
 		}
-		d.continues(before)
+		d.keepEarlier(before)
 		p.result.Days[i] = d
-		if p.misses[i]++; d.Err == nil {
-			p.misses[i] = 0
+		if p.failures[i]++; d.Err == nil {
+			p.failures[i] = 0
 		}
 		var refused *RefusedError
 		if errors.As(d.Err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
-			barred = d.Err
+			refusal = d.Err
 		}
 	}
 	return nil
 }
 
-// waiting is the days to ask for again. A limit that may not be sat out ends the wait; an outage
-// of the server does not, unless it lasts.
+// waiting returns the days to repeat. A day whose last request failed is repeated up to maxFailures
+// times, but not after a limit or a refusal.
 func (p *pull) waiting() (due []int) {
 	for i := range p.result.Days {
 		d := &p.result.Days[i]
-		asks := d.Err == nil || d.State == DayFailed && p.misses[i] < maxMisses
+		asks := d.Err == nil || d.State == DayFailed && p.failures[i] < maxFailures
 		if asks && d.count(p.waited) > 0 {
 			due = append(due, i)
 		}
@@ -155,27 +153,27 @@ func (p *pull) waitsFor(due []int) string {
 	return fmt.Sprintf("%s on %d days", text, len(due))
 }
 
-// at is the time after a wait, for people.
+// at returns the time after a wait, for people.
 func (p *pull) at(wait time.Duration) string {
 	return p.client.cfg.Now().Add(wait).UTC().Format("2006-01-02 15:04:05") + " UTC"
 }
 
-// ask asks for the day, and sits limits out if it may.
+// ask gets the day, and waits for the limit if the options say so.
 func (p *pull) ask(ctx context.Context, day string) (*Day, error) {
 	for {
 		d, err := p.client.Day(ctx, day)
 		if err == nil {
 			return d, nil
 		}
-		if err := p.sitOut(ctx, "the server's limit of requests for days is reached", err); err != nil {
+		if err := p.waitForLimit(ctx, "the server's limit of requests for days is reached", err); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// sitOut waits as long as a limit says; the error itself when it is none, or may
-// not be waited for.
-func (p *pull) sitOut(ctx context.Context, what string, err error) error {
+// waitForLimit waits as long as the server says, if err is a limit and the options allow it. Else
+// it returns err.
+func (p *pull) waitForLimit(ctx context.Context, what string, err error) error {
 	var limited *LimitedError
 	if !p.opts.WaitLimits || !errors.As(err, &limited) {
 		return err
@@ -184,7 +182,7 @@ func (p *pull) sitOut(ctx context.Context, what string, err error) error {
 	return pause(ctx, limited.RetryAfter)
 }
 
-// day brings one day. Its error ends the pull.
+// day fetches one day. Its error ends the pull.
 func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	failed := func(state DayState, err error) (DayResult, error) {
 		if ctx.Err() != nil {
@@ -201,7 +199,7 @@ func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	var limited *LimitedError
 	switch {
 	case err == nil:
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && folder.whole(ctx):
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && folder.complete(ctx):
 		return kept(folder), nil
 	case errors.As(err, &refused):
 		return failed(DayRefused, err)
@@ -210,7 +208,7 @@ func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	default:
 		return failed(DayFailed, err)
 	}
-	if err := folder.answered(d); err != nil {
+	if err := folder.setDay(d); err != nil {
 		return failed(DayFailed, err)
 	}
 	f := &fetch{pull: p, folder: folder, day: d, round: 1}
@@ -221,9 +219,9 @@ func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	return result, nil
 }
 
-// kept is a day that the server has no more and the folder has whole.
+// kept is the result of a day that is past the server's retention and complete in the folder.
 func kept(f *folder) DayResult {
-	d := DayResult{Date: f.dayOf(), State: DayComplete, Kept: true}
+	d := DayResult{Date: f.date(), State: DayComplete, Kept: true}
 	for _, l := range f.last.Links {
 		h := HourResult{Hour: l.Hour, State: HourNoData}
 		if l.Status == StatusAvailable {

@@ -25,7 +25,7 @@ func pulled(t testing.TB, dir, name string) []byte {
 	return b
 }
 
-// names lists what stands in the day's directory.
+// names lists the files in the day's directory.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, pullDay))
@@ -90,7 +90,7 @@ func TestCutBodyIsContinued(t *testing.T) {
 	a := s.put(14, 500_000, 1)
 	s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
 		if kind == "14" && n <= 3 {
-			s.give(w, r, kind, 100_000)
+			s.sendArchive(w, r, kind, 100_000)
 			return true
 		}
 		return false
@@ -109,12 +109,12 @@ func TestCutBodyIsContinued(t *testing.T) {
 	}
 }
 
-// cutOnce ends a first pull midway and leaves a part.
-func cutOnce(t *testing.T, s *server, dir string) {
+// leavePart runs a first pull that fails midway and leaves a partial file.
+func leavePart(t *testing.T, s *server, dir string) {
 	t.Helper()
 	s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
 		if kind == "14" && n == 1 {
-			s.give(w, r, kind, 150_000)
+			s.sendArchive(w, r, kind, 150_000)
 		} else if kind == "14" {
 			deny(w, http.StatusMethodNotAllowed, "no more today") // not worth another attempt
 		}
@@ -131,7 +131,7 @@ func cutOnce(t *testing.T, s *server, dir string) {
 func TestNextRunContinues(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	a := s.put(14, 500_000, 1)
-	cutOnce(t, s, dir)
+	leavePart(t, s, dir)
 	left := int64(len(pulled(t, dir, "14.zip.part")))
 	if left == 0 {
 		t.Fatal("nothing was left to continue")
@@ -146,8 +146,8 @@ func TestNextRunContinues(t *testing.T) {
 func TestPartOfAnotherRevisionIsDropped(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	s.put(14, 500_000, 1)
-	cutOnce(t, s, dir)
-	b := s.put(14, 500_000, 2) // as long, but for its bytes
+	leavePart(t, s, dir)
+	b := s.put(14, 500_000, 2) // of the same size, with other bytes
 	_, p := s.pull(dir, client.DayComplete, nil)
 	if p.came != int64(len(b.zip)) || !bytes.Equal(pulled(t, dir, "14.zip"), b.zip) {
 		t.Errorf("%d bytes came of %d", p.came, len(b.zip))
@@ -157,9 +157,9 @@ func TestPartOfAnotherRevisionIsDropped(t *testing.T) {
 func TestDamagedPartIsFetchedAfresh(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	a := s.put(14, 500_000, 1)
-	cutOnce(t, s, dir)
+	leavePart(t, s, dir)
 	part := pulled(t, dir, "14.zip.part")
-	clear(part[len(part)/2:]) // what a power failure does
+	clear(part[len(part)/2:]) // as a power failure may do
 	if err := os.WriteFile(filepath.Join(dir, pullDay, "14.zip.part"), part, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestServerErrorsAreRetried(t *testing.T) {
 		return n <= 2
 	}
 	s.pull(dir, client.DayComplete, nil)
-	s.fault = func(_ string, _ int, w http.ResponseWriter, _ *http.Request) bool { return breakOff(w) }
+	s.fault = func(_ string, _ int, w http.ResponseWriter, _ *http.Request) bool { return hangUp(w) }
 	d, _ := s.pull(t.TempDir(), client.DayFailed, nil)
 	if d.Err == nil || s.count("token") != 3+5 {
 		t.Errorf("%d token requests, error %v", s.count("token"), d.Err)
@@ -281,7 +281,7 @@ func TestStalledBodyIsTakenUpAgain(t *testing.T) {
 		return true
 	}
 	c := s.newClient(func(cfg *client.Config) { cfg.StallTimeout = 100 * time.Millisecond })
-	p := &told{}
+	p := &progressLog{}
 	r, err := c.Pull(t.Context(), client.Options{Days: []string{pullDay}, Dir: dir}, p)
 	if err != nil || r.State() != client.DayComplete || p.came != int64(len(a.zip)) {
 		t.Errorf("%v, %+v, %d bytes", err, r.State(), p.came)
@@ -315,11 +315,11 @@ func TestRedirectToAStore(t *testing.T) {
 		r.Header.Del("If-Range") // as stores do
 		switch n++; n {
 		case 1:
-			s.give(w, r, "14", 100_000)
+			s.sendArchive(w, r, "14", 100_000)
 		case 2:
 			deny(w, http.StatusForbidden, "Request has expired")
 		default:
-			s.give(w, r, "14", -1)
+			s.sendArchive(w, r, "14", -1)
 		}
 	}))
 	t.Cleanup(store.Close)
@@ -330,11 +330,11 @@ func TestRedirectToAStore(t *testing.T) {
 	}
 }
 
-// TestChangedBytesStartOver has a store that ignores If-Range and has other bytes under the key.
+// TestChangedBytesStartOver has a store that ignores If-Range, and has changed the bytes.
 func TestChangedBytesStartOver(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	a := s.put(14, 500_000, 1)
-	cutOnce(t, s, dir)
+	leavePart(t, s, dir)
 	path := filepath.Join(dir, pullDay, "14.zip.part.json")
 	note := bytes.ReplaceAll(pulled(t, dir, "14.zip.part.json"), []byte("14-1"), []byte("14-0"))
 	if err := os.WriteFile(path, note, 0o600); err != nil {
@@ -350,8 +350,9 @@ func TestChangedBytesStartOver(t *testing.T) {
 	}
 }
 
-// TestServerThatChangesItsMind has a server that gives a few bytes and then denies them, for ever.
-func TestServerThatChangesItsMind(t *testing.T) {
+// TestServerThatNeverContinues has a server that sends some bytes and then refuses to continue
+// them, again and again.
+func TestServerThatNeverContinues(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	s.put(14, 500_000, 1)
 	s.fault = func(kind string, _ int, w http.ResponseWriter, r *http.Request) bool {
@@ -359,7 +360,7 @@ func TestServerThatChangesItsMind(t *testing.T) {
 		case kind != "14":
 			return false
 		case r.Header.Get("Range") == "":
-			s.give(w, r, kind, 100_000)
+			s.sendArchive(w, r, kind, 100_000)
 		default:
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		}
@@ -371,10 +372,10 @@ func TestServerThatChangesItsMind(t *testing.T) {
 	}
 }
 
-// TestNothingIsToldOfLinks provokes errors that Go words with the URL in them.
-func TestNothingIsToldOfLinks(t *testing.T) {
+// TestErrorsHoldNoLinks provokes errors in which Go puts the URL.
+func TestErrorsHoldNoLinks(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"broken off": func(w http.ResponseWriter, _ *http.Request) { breakOff(w) },
+		"broken off": func(w http.ResponseWriter, _ *http.Request) { hangUp(w) },
 		"bad redirect": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://[::hidden")
 			w.WriteHeader(http.StatusTemporaryRedirect)

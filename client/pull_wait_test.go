@@ -74,7 +74,7 @@ func TestWaitForPendingAndRebuilding(t *testing.T) {
 	}
 }
 
-func TestWaitOutlivesAnOutageButNoLimit(t *testing.T) {
+func TestWaitGoesOnAfterAnOutageButNotAfterALimit(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	s.put(3, 1000, 1).status = client.StatusPending
 	s.fault = func(kind string, n int, w http.ResponseWriter, _ *http.Request) bool {
@@ -120,7 +120,8 @@ func TestRefusals(t *testing.T) {
 			}
 			return kind == "day"
 		}
-		// 401 costs a second attempt with a fresh token; 401 and 403 are not about the day, so the second is not asked for.
+		// 401 costs a second attempt with a fresh token; 401 and 403 are not about the day, so the
+		// second is not asked for.
 		d, _ := s.pull(t.TempDir(), client.DayRefused, func(o *client.Options) { o.Days = []string{pullDay, "2025-12-13"} })
 		var refused *client.RefusedError
 		if !errors.As(d.Err, &refused) || refused.Status != status || refused.Message != "The words of the server." || s.count("day") != asked {
@@ -139,9 +140,9 @@ func TestDayPastRetentionThatIsKept(t *testing.T) {
 		}
 		return kind == "day"
 	}
-	for _, noted := range []bool{true, false} { // or the pull before was killed with the archive in place
+	for _, noted := range []bool{true, false} { // or the earlier pull was killed after it had renamed the archive
 		if !noted {
-			forget(t, filepath.Join(dir, pullDay, "day.json"))
+			forgetFiles(t, filepath.Join(dir, pullDay, "day.json"))
 		}
 		d, _ := s.pull(dir, client.DayComplete, nil)
 		if !d.Kept || d.Hours[14].State != client.HourPresent {
@@ -154,8 +155,8 @@ func TestDayPastRetentionThatIsKept(t *testing.T) {
 	s.pull(dir, client.DayRefused, nil)
 }
 
-// forget takes the files out of a day.json.
-func forget(t *testing.T, path string) {
+// forgetFiles removes the files from a day.json.
+func forgetFiles(t *testing.T, path string) {
 	t.Helper()
 	body, err := os.ReadFile(path)
 	if err != nil {
@@ -169,7 +170,7 @@ func forget(t *testing.T, path string) {
 
 func TestTokensAreRenewed(t *testing.T) {
 	s := newServer(t)
-	s.lifetime = 5 // ends before the next request could be sure of it
+	s.lifetime = 5 // too short to be used for another request
 	c := s.newClient(nil)
 	for range 2 {
 		if _, err := c.Day(t.Context(), pullDay); err != nil {
@@ -189,7 +190,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		t.Errorf("%d tokens, want 3", s.count("token"))
 	}
 	s.mu.Lock()
-	s.tokens++ // the server takes the old one no more
+	s.tokens++ // the server no longer accepts the old one
 	s.mu.Unlock()
 	if _, err := c.Day(t.Context(), pullDay); err != nil || s.count("token") != 4 {
 		t.Errorf("%d tokens, %v", s.count("token"), err)

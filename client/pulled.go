@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// PulledDay is what day.json says of the archives that Pull put beside it.
+// PulledDay is the day.json that Pull has written beside the archives of a day.
 type PulledDay struct {
 	dir   string
 	saved savedDay
 }
 
-// ReadPulledDay reads dir's day.json; the error is fs.ErrNotExist when there is none.
+// ReadPulledDay reads the day.json in dir. Its error is fs.ErrNotExist when there is none.
 func ReadPulledDay(dir string) (*PulledDay, error) {
 	path := filepath.Join(dir, dayName)
 	body, err := os.ReadFile(path) //nolint:gosec // the user names the directory
 	if err != nil {
 		return nil, fmt.Errorf("read what was pulled: %w", err)
 	}
-	if bytes.Contains(body, []byte(`"url"`)) { // pull writes no URLs
+	if bytes.Contains(body, []byte(`"url"`)) { // Pull writes no URLs
 		return nil, fmt.Errorf("%s is an answer of the server: pull left nothing here: %w", path, fs.ErrNotExist)
 	}
 	p := &PulledDay{dir: dir}
@@ -58,22 +58,22 @@ func isDay(text string) bool {
 	return err == nil
 }
 
-// Date is the day, YYYY-MM-DD.
+// Date returns the day, YYYY-MM-DD.
 func (p *PulledDay) Date() string { return p.saved.Date }
 
-// Check adds to the report of an archive of the directory what differs from day.json.
+// Check adds to the report of an archive in the directory what differs from day.json.
 func (p *PulledDay) Check(r *Report) {
 	name := filepath.Base(r.Path)
 	for _, l := range p.saved.Links {
 		if l.Hour+".zip" != name {
 			continue
 		}
-		named := l.Status == StatusAvailable && l.ManifestSHA256 != nil
-		if l.File == nil && !named {
+		userAgent := l.Status == StatusAvailable && l.ManifestSHA256 != nil
+		if l.File == nil && !userAgent {
 			break
 		}
-		if l.File == nil || named && r.ManifestSHA256 == *l.ManifestSHA256 && r.ManifestSHA256 != l.File.ManifestSHA256 {
-			// The pull was killed before it could note the file.
+		if l.File == nil || userAgent && r.ManifestSHA256 == *l.ManifestSHA256 && r.ManifestSHA256 != l.File.ManifestSHA256 {
+			// The pull was killed before it could save that the file is there.
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
 		if r.OK() && (r.UTCDay != p.saved.Date || r.Hour != l.Hour) {
@@ -101,7 +101,7 @@ type AbsentHour struct {
 	Text string // a sentence
 }
 
-// Absent lists the hours that have recordings, or may have them, and no archive here.
+// Absent lists the hours that have recordings, or may have some, and no archive in the directory.
 func (p *PulledDay) Absent() ([]AbsentHour, error) {
 	var absent []AbsentHour
 	for _, l := range p.saved.Links {

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// maxAnswer bounds an answer in JSON; a day has some 15 KB.
+// maxAnswer is the most bytes of an answer in JSON; a day has some 15 KB.
 const maxAnswer = 1 << 20
 
-// pause waits, or gives ctx's error.
+// pause waits for d, or returns the error of ctx.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -30,14 +30,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// backoff is the wait after the n-th failure in a row, n ≥ 1, scattered so that
-// clients that failed together do not come back together.
+// backoff returns the wait after the n-th failure in a row, n ≥ 1. It is random, so that clients
+// that failed together do not retry together.
 func (c *Client) backoff(n int, err error) time.Duration {
 	wait := maxBackoff
 	if n < 16 {
 		wait = min(maxBackoff, c.cfg.Backoff<<(n-1))
 	}
-	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // no secret: it scatters
+	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // not a secret
 	var transient *transientError
 	if errors.As(err, &transient) {
 		wait = max(wait, min(transient.after, time.Minute))
@@ -45,7 +45,7 @@ func (c *Client) backoff(n int, err error) time.Duration {
 	return wait
 }
 
-// retry repeats do while its errors are transient.
+// retry repeats do while its errors are transient, up to cfg.Attempts.
 func (c *Client) retry(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
@@ -59,7 +59,7 @@ func (c *Client) retry(ctx context.Context, do func() error) error {
 	}
 }
 
-// getJSON asks for one document, once.
+// getJSON gets a document, in one attempt.
 func (c *Client) getJSON(ctx context.Context, address, bearer string, into any) (err error) {
 	limited, cancel := context.WithTimeout(ctx, c.cfg.AnswerTimeout)
 	defer cancel()
@@ -92,7 +92,7 @@ func (c *Client) getJSON(ctx context.Context, address, bearer string, into any) 
 	return nil
 }
 
-// bearer gives an access token that is still good; a fresh one instead of stale.
+// bearer returns a valid access token, other than stale.
 func (c *Client) bearer(ctx context.Context, stale string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,7 @@ func (c *Client) bearer(ctx context.Context, stale string) (string, error) {
 	return c.token.AccessToken, nil
 }
 
-// fresh leaves a token enough life for the request that it is taken for.
+// fresh reports whether a token is valid for 10 s more, so that it does not end before the request.
 func (c *Client) fresh(t *oauth2.Token) bool {
 	return t.Expiry.IsZero() || c.cfg.Now().Add(10*time.Second).Before(t.Expiry)
 }
@@ -136,8 +136,8 @@ func (c *Client) authenticate(ctx context.Context) error {
 	return sendError(ctx, err)
 }
 
-// tokenURL is where tokens are given out. A discovery document may not lead from
-// https to http: the secret would travel in the open.
+// tokenURL returns the token endpoint. The discovery document of an https server must not name an
+// http endpoint: the secret would be sent unencrypted.
 func (c *Client) tokenURL(ctx context.Context) (string, error) {
 	if c.cfg.TokenURL != "" {
 		return c.cfg.TokenURL, nil

@@ -1,17 +1,17 @@
 package client
 
-// DayState is how far a pull got with a day.
+// DayState is the outcome of a pull for a day.
 type DayState string
 
-// The states of a day, from good to bad.
+// The states of a day, from best to worst.
 const (
 	DayComplete   DayState = "complete"   // every hour is there or has no data
 	DayIncomplete DayState = "incomplete" // hours are pending, failed on the server, or limited
-	DayFailed     DayState = "failed"     // the network, a file or an archive
-	DayRefused    DayState = "refused"    // by the server, for good; see RefusedError
+	DayFailed     DayState = "failed"     // an error of the network, a file or an archive
+	DayRefused    DayState = "refused"    // see RefusedError
 )
 
-// HourState is how far a pull got with an hour.
+// HourState is the outcome of a pull for an hour.
 type HourState string
 
 // The states of an hour.
@@ -20,8 +20,8 @@ const (
 	HourPresent    HourState = "present"    // from an earlier one
 	HourNoData     HourState = "no_data"
 	HourPending    HourState = "pending" // not built yet
-	HourFailed     HourState = "failed"  // could not be built; the server's operators know
-	HourLimited    HourState = "limited" // the hourly limit; see LimitedError
+	HourFailed     HourState = "failed"  // the server could not build it; its operators are alerted
+	HourLimited    HourState = "limited" // see LimitedError
 	HourRefused    HourState = "refused" // see RefusedError
 	HourError      HourState = "error"   // see Err
 )
@@ -33,26 +33,25 @@ type HourResult struct {
 	Path       string // of the archive, "" unless downloaded or present
 	SizeBytes  int64
 	Revision   int64
-	Rebuilding bool  // a newer revision is to come
+	Rebuilding bool  // a newer revision will follow
 	Missing    int64 // recordings that the archive declares missing
 	Err        error // why it is limited, refused or error
 }
 
-// DayResult is what a pull made of a day.
+// DayResult is the result of a pull for one day.
 type DayResult struct {
 	Date  string
 	State DayState
-	Hours []HourResult // 24, as last answered; none when the server did not answer for the day
-	// Kept says that the server has nothing for the day any more, and that the
-	// directory has all of it from before.
+	Hours []HourResult // 24, by the last answer; none when the server has not answered
+	// Kept means that the day is past the server's retention, and complete in the directory.
 	Kept bool
-	Err  error // why no hour was looked at, the last time
+	Err  error // why the last request for the day failed
 }
 
-// Result is what a pull made of its days, in their order.
+// Result is the result of a pull, with the days in the order of Options.
 type Result struct{ Days []DayResult }
 
-// State is that of the worst day.
+// State returns the worst state of all days.
 func (r *Result) State() DayState {
 	worst := DayComplete
 	rank := map[DayState]int{DayComplete: 0, DayIncomplete: 1, DayFailed: 2, DayRefused: 3}
@@ -64,8 +63,8 @@ func (r *Result) State() DayState {
 	return worst
 }
 
-// settle derives the day's state from its hours.
-func (d *DayResult) settle() {
+// setState sets the day's state from its hours.
+func (d *DayResult) setState() {
 	d.State = DayComplete
 	for _, h := range d.Hours {
 		switch h.State {
@@ -83,9 +82,9 @@ func (d *DayResult) settle() {
 	}
 }
 
-// continues adds what the same pull found out before: what it downloaded, and what the hours were
-// when the server last answered.
-func (d *DayResult) continues(before DayResult) {
+// keepEarlier takes over from an earlier round of the same pull which hours were downloaded, and
+// all hours when the server has not answered now.
+func (d *DayResult) keepEarlier(before DayResult) {
 	if len(d.Hours) == 0 {
 		d.Hours = before.Hours
 	}
@@ -96,7 +95,7 @@ func (d *DayResult) continues(before DayResult) {
 	}
 }
 
-// count is how many hours meet the condition.
+// count returns how many hours meet the condition.
 func (d *DayResult) count(meets func(HourResult) bool) int {
 	n := 0
 	for _, h := range d.Hours {

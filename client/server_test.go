@@ -20,7 +20,7 @@ import (
 
 const pullDay = "2025-12-12"
 
-// hourZIP makes the archive of an hour with one recording of n bytes, and its manifest's hash.
+// hourZIP makes the archive of an hour with one recording of n bytes, and the sum of its manifest.
 func hourZIP(t testing.TB, h, n int, seed uint64) (zip []byte, manifest string) {
 	t.Helper()
 	audio := make([]byte, n)
@@ -41,8 +41,8 @@ func hourZIP(t testing.TB, h, n int, seed uint64) (zip []byte, manifest string) 
 	return out.zip, verify(t, out.zip).ManifestSHA256
 }
 
-// served is an hour of the server.
-type served struct {
+// servedHour is an hour as the server has it.
+type servedHour struct {
 	status     string
 	zip        []byte
 	manifest   string
@@ -50,29 +50,29 @@ type served struct {
 	rebuilding bool
 }
 
-// server is callvault as far as a client sees it, with faults on order.
+// server is a callvault server for tests, with faults.
 type server struct {
 	*httptest.Server
 	t testing.TB
 
-	// fault may answer a request itself, by saying true. n counts the requests of its kind,
-	// which is "token", "day" or the hour, from 1.
+	// fault may answer a request itself: then it returns true. kind is "token", "day" or the hour;
+	// n counts the requests of this kind, from 1.
 	fault func(kind string, n int, w http.ResponseWriter, r *http.Request) bool
-	store string // links lead there, when set
+	store string // URL to which links redirect; "" for none
 
 	mu       sync.Mutex
-	hours    map[int]*served
+	hours    map[int]*servedHour
 	lifetime int // of tokens in seconds
 	tokens   int
 	requests map[string]int
 	sent     map[string]int64 // bytes of archives by hour
 	seen     []*http.Request  // of links
-	links    int              // grows with each answer
+	links    int              // counts the answers for the day
 }
 
 func newServer(t testing.TB) *server {
 	t.Helper()
-	s := &server{t: t, hours: map[int]*served{}, lifetime: 3600, requests: map[string]int{}, sent: map[string]int64{}}
+	s := &server{t: t, hours: map[int]*servedHour{}, lifetime: 3600, requests: map[string]int{}, sent: map[string]int64{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"token_endpoint": "%s/connect/token"}`, s.URL)
@@ -86,11 +86,11 @@ func newServer(t testing.TB) *server {
 }
 
 // put serves an archive of n bytes of audio as the hour's revision.
-func (s *server) put(h, n int, revision int64) *served {
+func (s *server) put(h, n int, revision int64) *servedHour {
 	zip, manifest := hourZIP(s.t, h, n, uint64(revision))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hours[h] = &served{status: client.StatusAvailable, zip: zip, manifest: manifest, revision: revision}
+	s.hours[h] = &servedHour{status: client.StatusAvailable, zip: zip, manifest: manifest, revision: revision}
 	return s.hours[h]
 }
 
@@ -106,7 +106,7 @@ func (s *server) bytes(hour string) int64 {
 	return s.sent[hour]
 }
 
-// faulty counts a request and lets the fault answer it.
+// faulty counts a request and lets fault answer it.
 func (s *server) faulty(kind string, w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	s.requests[kind]++
@@ -172,11 +172,12 @@ func (s *server) serveHour(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, s.store+"/"+r.PathValue("hour")+"?X-Amz-Signature=hidden", http.StatusTemporaryRedirect)
 		return
 	}
-	s.give(w, r, r.PathValue("hour"), -1)
+	s.sendArchive(w, r, r.PathValue("hour"), -1)
 }
 
-// give sends an archive, and breaks the connection after the first cut bytes of the answer, unless negative.
-func (s *server) give(w http.ResponseWriter, r *http.Request, hour string, cut int64) {
+// sendArchive sends an archive, and breaks the connection after the first cut bytes of the answer,
+// unless negative.
+func (s *server) sendArchive(w http.ResponseWriter, r *http.Request, hour string, cut int64) {
 	s.mu.Lock()
 	var h int
 	_, _ = fmt.Sscanf(hour, "%d", &h)
@@ -184,29 +185,29 @@ func (s *server) give(w http.ResponseWriter, r *http.Request, hour string, cut i
 	s.mu.Unlock()
 	w.Header().Set("ETag", fmt.Sprintf(`"%s-%d"`, hour, archive.revision))
 	w.Header().Set("Content-Type", "application/zip")
-	out := &counted{ResponseWriter: w, server: s, hour: hour, left: cut}
+	out := &countedWriter{ResponseWriter: w, server: s, hour: hour, left: cut}
 	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(archive.zip))
 }
 
-// breakOff ends the connection after what was written. It returns true.
-func breakOff(w http.ResponseWriter) bool {
+// hangUp closes the connection after what was written. It returns true.
+func hangUp(w http.ResponseWriter) bool {
 	control := http.NewResponseController(w)
-	_ = control.Flush() // what does not get through is broken off as well
+	_ = control.Flush() // when this fails, the connection is closed anyway
 	if conn, _, err := control.Hijack(); err == nil {
 		_ = conn.Close()
 	}
 	return true
 }
 
-// counted counts and cuts an answer.
-type counted struct {
+// countedWriter counts the bytes of an answer, and cuts it after left bytes.
+type countedWriter struct {
 	http.ResponseWriter
 	server *server
 	hour   string
 	left   int64
 }
 
-func (c *counted) Write(b []byte) (int, error) {
+func (c *countedWriter) Write(b []byte) (int, error) {
 	cut := c.left >= 0 && int64(len(b)) >= c.left
 	if cut {
 		b = b[:c.left]
@@ -216,7 +217,7 @@ func (c *counted) Write(b []byte) (int, error) {
 	c.server.sent[c.hour] += int64(n)
 	c.server.mu.Unlock()
 	if cut {
-		breakOff(c.ResponseWriter)
+		hangUp(c.ResponseWriter)
 		return n, io.ErrClosedPipe
 	}
 	if c.left >= 0 {
@@ -225,43 +226,43 @@ func (c *counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// told is a Progress that remembers.
-type told struct {
+// progressLog is a Progress that keeps what it was told.
+type progressLog struct {
 	mu     sync.Mutex
 	notes  []string
 	starts []string // "file from"
 	came   int64
 }
 
-func (p *told) Plan(string, int, int64) {}
+func (p *progressLog) Plan(string, int, int64) {}
 
-func (p *told) Start(file string, from, _ int64) {
+func (p *progressLog) Start(file string, from, _ int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.starts = append(p.starts, fmt.Sprintf("%s %d", file, from))
 }
 
-func (p *told) Advance(_ string, n int64) {
+func (p *progressLog) Advance(_ string, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.came += n
 }
 
-func (p *told) End(string, error) {}
+func (p *progressLog) End(string, error) {}
 
-func (p *told) Note(text string) {
+func (p *progressLog) Note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.notes = append(p.notes, text)
 }
 
-func (p *told) noted(part string) bool {
+func (p *progressLog) noted(part string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Contains(strings.Join(p.notes, "\n"), part)
 }
 
-// newClient is a client that loses no time between attempts.
+// newClient makes a client that waits only a millisecond between attempts.
 func (s *server) newClient(change func(*client.Config)) *client.Client {
 	s.t.Helper()
 	cfg := client.Config{URL: s.URL, ClientID: "app", ClientSecret: "s3cret", Backoff: time.Millisecond, UserAgent: "test/1"}
@@ -275,14 +276,14 @@ func (s *server) newClient(change func(*client.Config)) *client.Client {
 	return c
 }
 
-// pull pulls the day into dir with a fresh client, and expects the state.
-func (s *server) pull(dir string, want client.DayState, change func(*client.Options)) (client.DayResult, *told) {
+// pull pulls the day into dir with a new client, and checks the state.
+func (s *server) pull(dir string, want client.DayState, change func(*client.Options)) (client.DayResult, *progressLog) {
 	s.t.Helper()
 	opts := client.Options{Days: []string{pullDay}, Dir: dir, Poll: time.Millisecond}
 	if change != nil {
 		change(&opts)
 	}
-	p := &told{}
+	p := &progressLog{}
 	r, err := s.newClient(nil).Pull(s.t.Context(), opts, p)
 	if err != nil {
 		s.t.Fatal(err)

@@ -17,12 +17,12 @@ const (
 
 	utf8Flag = 1 << 11
 
-	// What bounds memory, far above the busiest hour.
+	// Bounds of memory, far above the largest hour.
 	maxEntries   = 1_000_000
 	maxDirectory = 256 << 20 // bytes
 )
 
-// entry is what the central directory says, and what reading found.
+// entry is an entry by the central directory, with what the checks found.
 type entry struct {
 	name   string
 	folder int // of the verifier's folders, -1 in the root
@@ -30,11 +30,12 @@ type entry struct {
 	size   int64
 	offset int64
 	flags  uint16
-	sum    [32]byte
-	data   int64 // offset of the data, once read
-	read   bool  // wholly, so that sum is its SHA-256
-	summed bool  // SHA256SUMS has it
-	listed bool  // metadata.json has it
+	sum    [32]byte // SHA-256, once read
+	data   int64    // offset of the data, once read
+	read   bool     // all of its data was read
+
+	inSums     bool // SHA256SUMS has it
+	inMetadata bool // metadata.json has it
 }
 
 // verifier checks one ZIP.
@@ -43,17 +44,17 @@ type verifier struct {
 	report  Report
 	entries []entry
 	index   map[string]int // by name
-	folded  map[string]int // by name, case aside
-	folders []string       // of sessions, by first entry
-	byName  map[string]int // folders by name
+	folded  map[string]int // by foldName of the name
+	folders []string       // of sessions, in the order of their first entries
+	byName  map[string]int // index in folders
 	end     end
 }
 
-// end is where the central directory lies.
+// end is the place of the central directory, by the end records.
 type end struct {
 	entries      uint64
 	offset, size int64
-	at           int64 // of the first record after it
+	at           int64 // offset of the first end record
 }
 
 func (v *verifier) run() {
@@ -69,7 +70,7 @@ func (v *verifier) run() {
 	v.checkMetadata()
 }
 
-// findEnd finds the end records and where they say that the directory lies.
+// findEnd reads the end records.
 func (v *verifier) findEnd() bool {
 	at := v.src.size - endRecord
 	b, ok := v.src.bytes(at, endRecord)
@@ -108,7 +109,7 @@ func (v *verifier) findEnd() bool {
 	return true
 }
 
-// searchEnd looks for the end record where a comment or garbage follows it.
+// searchEnd looks for an end record that a comment or other bytes follow.
 func (v *verifier) searchEnd() int64 {
 	n := min(v.src.size, endRecord+math.MaxUint16)
 	tail, ok := v.src.bytes(v.src.size-n, n)
@@ -123,8 +124,8 @@ func (v *verifier) searchEnd() int64 {
 	return -1
 }
 
-// findEnd64 reads the ZIP64 end record, which must stand right before its
-// locator, which must stand right before the end record.
+// findEnd64 reads the ZIP64 end record. Its locator must follow it directly, and the end record
+// must follow the locator.
 func (v *verifier) findEnd64(at int64) bool {
 	le := binary.LittleEndian
 	b, ok := v.src.bytes(at-locator-end64Record, end64Record+locator)
@@ -180,21 +181,21 @@ func (v *verifier) readCentral(r io.Reader) (int64, bool) {
 		name: string(rest[:nameSize]), folder: -1, flags: le.Uint16(b[8:]), crc: le.Uint32(b[16:]),
 		size: int64(le.Uint32(b[24:])), offset: int64(le.Uint32(b[42:])),
 	}
-	packed := int64(le.Uint32(b[20:]))
-	wide := wideExtra(rest[nameSize : nameSize+extraSize])
-	for _, field := range []*int64{&e.size, &packed, &e.offset} {
-		if *field == math.MaxUint32 && len(wide) >= 8 {
-			*field = int64(le.Uint64(wide))
-			wide = wide[8:]
+	compressed := int64(le.Uint32(b[20:]))
+	extra := zip64Extra(rest[nameSize : nameSize+extraSize])
+	for _, field := range []*int64{&e.size, &compressed, &e.offset} {
+		if *field == math.MaxUint32 && len(extra) >= 8 {
+			*field = int64(le.Uint64(extra))
+			extra = extra[8:]
 		}
 	}
-	v.checkCentral(&e, packed, le.Uint16(b[10:]), commentSize, le.Uint32(b[38:]))
+	v.checkCentral(&e, compressed, le.Uint16(b[10:]), commentSize, le.Uint32(b[38:]))
 	v.entries = append(v.entries, e)
 	return int64(centralHeader + len(rest)), true
 }
 
-// wideExtra returns the values of the ZIP64 extra field.
-func wideExtra(extra []byte) []byte {
+// zip64Extra returns the content of the ZIP64 extra field; nil without one.
+func zip64Extra(extra []byte) []byte {
 	for len(extra) >= 4 {
 		id, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
 		if n > len(extra)-4 {
@@ -208,15 +209,15 @@ func wideExtra(extra []byte) []byte {
 	return nil
 }
 
-func (v *verifier) checkCentral(e *entry, packed int64, method uint16, comment int, attributes uint32) {
+func (v *verifier) checkCentral(e *entry, compressed int64, method uint16, comment int, attributes uint32) {
 	switch {
 	case e.flags&1 != 0:
 		v.report.problem(e.name, "The entry is encrypted.")
 	case e.flags&^utf8Flag != 0:
 		v.report.problem(e.name, "The entry has the flags %#04x, which archives never have.", e.flags)
 	}
-	if method != 0 || packed != e.size {
-		v.report.problem(e.name, "The entry is not stored as it is (method %d, %d bytes packed of %d).", method, packed, e.size)
+	if method != 0 || compressed != e.size {
+		v.report.problem(e.name, "The entry is not stored as it is (method %d, %d bytes packed of %d).", method, compressed, e.size)
 	}
 	if kind := attributes >> 16 & 0o170000; kind != 0 && kind != 0o100000 {
 		v.report.problem(e.name, "The entry is no regular file (mode %o).", attributes>>16)

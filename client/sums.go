@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// maxLine bounds a line of SHA256SUMS: ZIP names have at most 65,535 bytes.
+// maxLine is the most bytes of a line in SHA256SUMS: a name in a ZIP has at most 65,535 bytes.
 const maxLine = 70 << 10
 
-// find returns an entry that every archive has, if its bytes could be read.
+// find returns an entry that every archive must have; false when it is missing or was not read.
 func (v *verifier) find(name string) (*entry, bool) {
 	i, ok := v.index[name]
 	if !ok {
@@ -19,15 +19,15 @@ func (v *verifier) find(name string) (*entry, bool) {
 	return &v.entries[i], v.entries[i].read
 }
 
-// checkSums compares SHA256SUMS with the entries: each other one has a line,
-// nothing else has, and every sum is right.
+// checkSums checks that SHA256SUMS has one line for each other entry, no other lines, and the right
+// sums.
 func (v *verifier) checkSums() {
 	e, ok := v.find(sumsName)
 	if !ok {
 		return
 	}
 	v.report.ManifestSHA256 = hex.EncodeToString(e.sum[:])
-	e.summed = true // it can't list itself
+	e.inSums = true // it can't list itself
 	lines := bufio.NewScanner(v.src.section(e.data, e.size))
 	lines.Buffer(make([]byte, 4<<10), maxLine)
 	for lines.Scan() {
@@ -37,7 +37,7 @@ func (v *verifier) checkSums() {
 		v.report.problem(sumsName, "The entry has a line that is too long.")
 	}
 	for i := range v.entries {
-		if e := &v.entries[i]; !e.summed {
+		if e := &v.entries[i]; !e.inSums {
 			v.report.problem(e.name, "%s has no line for the entry.", sumsName)
 		}
 	}
@@ -56,10 +56,10 @@ func (v *verifier) checkLine(line string) {
 		v.report.problem(name, "%s has a line for an entry that is not in the ZIP.", sumsName)
 	case name == sumsName:
 		v.report.problem(sumsName, "The entry lists itself.")
-	case v.entries[i].summed:
+	case v.entries[i].inSums:
 		v.report.problem(name, "%s has two lines for the entry.", sumsName)
 	default:
-		v.entries[i].summed = true
+		v.entries[i].inSums = true
 		if v.entries[i].read && [32]byte(want) != v.entries[i].sum {
 			v.report.problem(name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", v.entries[i].sum, sumsName, want)
 		}

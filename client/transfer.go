@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// maxRedirects is how often a link may send on: once is what callvault does.
+// maxRedirects is how often a link may redirect; callvault redirects once.
 const maxRedirects = 5
 
-// errStalled ends an attempt that brings nothing.
+// errStalled cancels an attempt that receives no bytes.
 var errStalled = errors.New("nothing came for too long")
 
-// errChanged is an answer that does not continue what was begun.
+// errChanged is an answer that does not continue the partial file.
 var errChanged = errors.New("the server has other bytes than before")
 
-// errTooLong is a body with more bytes than the day's answer says.
+// errTooLong is a body with more bytes than the link's SizeBytes.
 var errTooLong = errors.New("the server sends more bytes than it announced")
 
-// staleError is a link that the server takes no more: a fresh one may help.
+// staleError means that the server accepts the link no more. It may accept a new one.
 type staleError struct{ err error }
 
 func (e *staleError) Error() string { return e.err.Error() }
@@ -40,10 +40,10 @@ type transfer struct {
 	progress Progress
 }
 
-// download brings the link's archive to path, continuing what is at path.part.
-// progressed says whether a byte came. Errors: *staleError, *LimitedError,
-// *RefusedError, *DamagedError, *StatusError, and those of network and files.
-// What has come stays for the next time, damaged bytes aside.
+// download downloads the link's archive to path. It resumes path.part, and leaves there what it got
+// when it fails, unless that is damaged. progressed says whether bytes arrived. Errors:
+// *staleError, *LimitedError, *RefusedError, *DamagedError, *StatusError, and those of the network
+// and of files.
 func (c *Client) download(ctx context.Context, path, day string, l Link, progress Progress) (progressed bool, err error) {
 	p, err := openPart(path+".part", l)
 	if err != nil {
@@ -63,8 +63,8 @@ func (c *Client) download(ctx context.Context, path, day string, l Link, progres
 	return progressed, err
 }
 
-// run fills the part until it passes the checks. Bytes that do not are fetched
-// again, once: a part can outlive a power failure that lost some of it.
+// run fills the part and checks the archive. If the check fails it downloads everything once more,
+// since a power failure may have damaged bytes of an earlier run.
 func (t *transfer) run(ctx context.Context) error {
 	for again := false; ; again = true {
 		if err := t.fill(ctx); err != nil {
@@ -83,12 +83,12 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 }
 
-// fill fetches until all bytes are there. Bytes that came before and were dropped since are no
-// progress: else a server that changes its mind for ever would never be given up.
+// fill repeats attempts until all bytes are there. Only bytes beyond the longest part so far count
+// as progress: else it would never fail with a server that changes its bytes again and again.
 func (t *transfer) fill(ctx context.Context) error {
 	failures, most := 0, t.part.at
 	for t.part.at < t.link.SizeBytes {
-		err := t.once(ctx)
+		err := t.attempt(ctx)
 		if errors.Is(err, errChanged) {
 			if dropped := t.part.drop(); dropped != nil {
 				return dropped
@@ -116,22 +116,22 @@ func (t *transfer) fill(ctx context.Context) error {
 	return nil
 }
 
-// once is one attempt: from where the part ends, as far as the connection holds.
-func (t *transfer) once(ctx context.Context) error {
-	attempt, cancel := context.WithCancelCause(ctx)
+// attempt sends one request for the rest of the archive and reads the answer.
+func (t *transfer) attempt(ctx context.Context) error {
+	attemptCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(t.client.cfg.AnswerTimeout, func() { cancel(errStalled) })
 	defer watch.Stop()
-	resp, redirected, err := t.send(attempt)
+	resp, redirected, err := t.send(attemptCtx)
 	if err != nil {
-		return t.cause(ctx, attempt, err)
+		return t.cause(ctx, attemptCtx, err)
 	}
 	defer resp.Body.Close()
 	if err := t.accept(resp, redirected); err != nil {
 		return err
 	}
 	watch.Reset(t.client.cfg.StallTimeout)
-	beat := func(n int) {
+	advance := func(n int) {
 		watch.Reset(t.client.cfg.StallTimeout)
 		t.progress.Advance(t.name, int64(n))
 	}
@@ -142,12 +142,12 @@ func (t *transfer) once(ctx context.Context) error {
 			if _, err := t.part.Write(buf[:n]); err != nil {
 				return err
 			}
-			beat(n)
+			advance(n)
 		}
 		switch {
 		case err == nil:
 		case !errors.Is(err, io.EOF):
-			return t.cause(ctx, attempt, sendError(attempt, err))
+			return t.cause(ctx, attemptCtx, sendError(attemptCtx, err))
 		case t.part.at < t.link.SizeBytes:
 			return &transientError{err: errors.New("the connection ended early")}
 		default:
@@ -156,20 +156,19 @@ func (t *transfer) once(ctx context.Context) error {
 	}
 }
 
-// cause finds out why an attempt was cut: by the caller, by the watchdog, or
-// by what err says.
-func (t *transfer) cause(ctx, attempt context.Context, err error) error {
+// cause returns why an attempt failed: the error of ctx, errStalled, or else err.
+func (t *transfer) cause(ctx, attemptCtx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(context.Cause(attempt), errStalled):
+	case errors.Is(context.Cause(attemptCtx), errStalled):
 		return &transientError{err: errStalled}
 	}
 	return err
 }
 
-// send asks for the rest of the archive and follows to where the link leads. No
-// request carries the access token: stores refuse a second credential.
+// send requests the rest of the archive and follows redirects. No request has the access token,
+// since object stores refuse a second credential.
 func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bool, err error) {
 	address, err := url.Parse(t.link.URL)
 	if err != nil {
@@ -183,11 +182,11 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 		req.Header.Set("Accept-Encoding", "identity") // ranges count the archive's own bytes
 		if t.part.at > 0 {
 			req.Header.Set("Range", "bytes="+strconv.FormatInt(t.part.at, 10)+"-")
-			if t.part.of.ETag != "" {
-				req.Header.Set("If-Range", t.part.of.ETag)
+			if t.part.info.ETag != "" {
+				req.Header.Set("If-Range", t.part.info.ETag)
 			}
 		}
-		// Not through the http.Client, whose errors tell where a redirect leads.
+		// The errors of http.Client would contain the URL of a redirect, which is a secret.
 		resp, err := t.client.http.Transport.RoundTrip(req)
 		if err != nil {
 			return nil, false, sendError(ctx, err)
@@ -196,7 +195,7 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 			return resp, redirected, nil
 		}
 		next, err := resp.Location()
-		_ = resp.Body.Close() // nothing was read that could be lost
+		_ = resp.Body.Close() // the body of a redirect is not used
 		if err != nil {
 			return nil, false, errors.New("the link leads to no URL")
 		}
@@ -208,7 +207,7 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 	return nil, false, fmt.Errorf("the link leads on more than %d times", maxRedirects-1)
 }
 
-// accept decides whether the answer's body continues the part.
+// accept checks that the answer's body continues the part.
 func (t *transfer) accept(resp *http.Response, redirected bool) error {
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
@@ -219,7 +218,8 @@ func (t *transfer) accept(resp *http.Response, redirected bool) error {
 		return errChanged
 	}
 	if redirected {
-		// The store's answer: its URL lives a minute, so the link is followed anew.
+		// It is the object store's answer. Its URL is valid for a minute only, so use the link
+		// again.
 		return &transientError{err: &StatusError{resp.StatusCode, "the object store does not give the archive"}}
 	}
 	err := limitOf(answerError(resp, t.client.cfg.Now()), "downloads of one link in an hour")
@@ -229,18 +229,18 @@ func (t *transfer) accept(resp *http.Response, redirected bool) error {
 	return err
 }
 
-// acceptRest takes a 206. Stores ignore If-Range, so the ETag is compared here.
+// acceptRest checks a 206. Object stores ignore If-Range, so it compares the ETag.
 func (t *transfer) acceptRest(resp *http.Response) error {
 	var first, last, total int64
 	_, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &total)
 	etag := resp.Header.Get("ETag")
-	if err != nil || first != t.part.at || total != t.link.SizeBytes || etag != "" && t.part.of.ETag != "" && etag != t.part.of.ETag {
+	if err != nil || first != t.part.at || total != t.link.SizeBytes || etag != "" && t.part.info.ETag != "" && etag != t.part.info.ETag {
 		return errChanged
 	}
 	return nil
 }
 
-// acceptWhole takes a 200, which starts at the first byte whatever was asked for.
+// acceptWhole checks a 200, which starts at the first byte, whatever the request said.
 func (t *transfer) acceptWhole(resp *http.Response) error {
 	if resp.ContentLength >= 0 && resp.ContentLength != t.link.SizeBytes {
 		return fmt.Errorf("the server sends %d bytes where it announced %d", resp.ContentLength, t.link.SizeBytes)
@@ -254,7 +254,7 @@ func (t *transfer) acceptWhole(resp *http.Response) error {
 	}
 	etag := resp.Header.Get("ETag")
 	if strings.HasPrefix(etag, "W/") {
-		etag = "" // says too little to continue by
+		etag = "" // a weak ETag does not promise the same bytes
 	}
 	return t.part.begin(etag)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxProblems bounds a report: a ZIP that is all wrong needs no longer list.
+// maxProblems is the most problems that a report lists.
 const maxProblems = 1000
 
 // Problem is one thing that is wrong with a ZIP.
@@ -19,8 +19,8 @@ type Problem struct {
 	Text  string // a sentence
 }
 
-// String returns the sentence with the entry's name before it, quoted so that
-// a hostile name can't play tricks on a terminal.
+// String returns the text after the quoted name of the entry. Quoting makes a hostile name harmless
+// for a terminal.
 func (p Problem) String() string {
 	if p.Entry == "" {
 		return p.Text
@@ -28,32 +28,32 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%q: %s", p.Entry, p.Text)
 }
 
-// MissingFile is a recording that metadata.json says could not be archived.
+// MissingFile is a recording that could not be archived, as metadata.json lists it.
 type MissingFile struct {
 	OriginalPath string `json:"originalPath"`
 	MessageID    int64  `json:"messageId"`
 	Reason       string `json:"reason"` // not_found, size_changed, checksum_mismatch or unreadable
 }
 
-// Report says what a ZIP holds and what is wrong with it.
+// Report is the result of checking a ZIP.
 type Report struct {
-	Path           string // as given, "" for a reader
+	Path           string // as given; "" from VerifyReader
 	Size           int64  // of the ZIP in bytes
 	Files          int    // recordings in it
-	Bytes          int64  // their sizes added up
+	Bytes          int64  // sum of their sizes
 	Sessions       int    // in metadata.json: pairs of externalConversationId and sessionId
 	UTCDay         string // YYYY-MM-DD
 	Hour           string // "00" to "23"
 	GeneratedAt    time.Time
 	ManifestSHA256 string        // hex, of the SHA256SUMS entry, to compare with the link's
 	MissingCount   int           // recordings that metadata.json lists as missing
-	Missing        []MissingFile // the first thousand of them
+	Missing        []MissingFile // the first thousand of these
 	Problems       []Problem     // the first thousand
-	MoreProblems   int           // that are not listed
+	MoreProblems   int           // problems beyond these
 }
 
-// OK reports whether nothing is wrong. Missing files that the ZIP declares are
-// nothing wrong with the ZIP.
+// OK reports whether the ZIP has no problems. Files that metadata.json lists as missing are no
+// problem of the ZIP.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 func (r *Report) problem(entry, format string, args ...any) {
@@ -83,13 +83,13 @@ func VerifyFile(path string) (Report, error) {
 	return report, err
 }
 
-// VerifyReader checks a ZIP of size bytes: that its two sets of headers agree
-// and nothing lies between, before or after the entries; that names are safe
-// on every file system; every CRC-32; that SHA256SUMS covers every other entry
-// and is right; and that metadata.json lists each recording once, with its size.
+// VerifyReader checks a ZIP of size bytes: that local headers and central directory agree, and that
+// there are no bytes before, between or after the entries; that names are safe on every file
+// system; every CRC-32; that SHA256SUMS has the right sum of every other entry; and that
+// metadata.json lists each recording once, with its size.
 //
-// It reads every byte of the audio once, in order, and needs some 500 bytes of
-// memory an entry. What is wrong stands in the report; the error is about reading only.
+// It reads every byte of the audio once, in order, and needs some 500 bytes of memory for an entry.
+// The report has the problems of the ZIP; the error is only about reading.
 func VerifyReader(r io.ReaderAt, size int64) (Report, error) {
 	v := &verifier{
 		src:    &source{r: r, size: size},
@@ -104,9 +104,9 @@ func VerifyReader(r io.ReaderAt, size int64) (Report, error) {
 	return v.report, nil
 }
 
-// VerifyPath checks a ZIP, or every file below a directory whose name ends in
-// .zip, in the order of their paths. An error of one file does not keep the
-// others from being checked; the first error is returned with all the reports.
+// VerifyPath checks a ZIP, or every file below a directory whose name ends in .zip, in the order of
+// their paths. If one file can't be read it goes on with the others, and returns the first error
+// with all reports.
 func VerifyPath(path string) ([]Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -142,19 +142,19 @@ func VerifyPath(path string) ([]Report, error) {
 	return reports, first
 }
 
-// source reads a ZIP and remembers an error that is not the ZIP's fault.
+// source reads a ZIP and keeps the first error of reading, which is no problem of the ZIP.
 type source struct {
 	r    io.ReaderAt
 	size int64
 	err  error
 }
 
-// section returns a reader of n bytes at offset. The range must be inside.
+// section returns a reader of n bytes at offset. The range must be inside the ZIP.
 func (s *source) section(offset, n int64) io.Reader {
-	return &watched{s, io.NewSectionReader(s.r, offset, n)}
+	return &errorRecorder{s, io.NewSectionReader(s.r, offset, n)}
 }
 
-// bytes reads n bytes at offset; false if the ZIP does not have them.
+// bytes reads n bytes at offset; false if the range is outside the ZIP.
 func (s *source) bytes(offset, n int64) ([]byte, bool) {
 	if offset < 0 || n < 0 || offset > s.size-n || s.err != nil {
 		return nil, false
@@ -164,13 +164,13 @@ func (s *source) bytes(offset, n int64) ([]byte, bool) {
 	return b, err == nil
 }
 
-// watched notes read errors. A file that got shorter meanwhile is one too.
-type watched struct {
+// errorRecorder keeps errors of reading in the source.
+type errorRecorder struct {
 	s *source
 	r io.Reader
 }
 
-func (w *watched) Read(b []byte) (int, error) {
+func (w *errorRecorder) Read(b []byte) (int, error) {
 	n, err := w.r.Read(b)
 	if err != nil && err != io.EOF && w.s.err == nil {
 		w.s.err = err

@@ -40,8 +40,8 @@ func (s *sink) Part(_ context.Context, number int, data []byte, _ uint32) error 
 	return nil
 }
 
-// build makes an archive of keys, whose bytes are the key; a key that starts
-// with "gone" has vanished.
+// build makes an archive of recordings whose bytes are their key. A key that begins with "gone" is
+// not in the store, and one that begins with "denied" can't be read.
 func build(t testing.TB, conversations []string, keys ...string) ([]byte, archiver.Result) {
 	t.Helper()
 	var entries []archiver.Entry
@@ -103,7 +103,7 @@ func TestGoodArchives(t *testing.T) {
 	}
 }
 
-// Archives of former versions count session ids that are alike in several conversations once.
+// Archives of former versions count a session id once, even if several conversations use it.
 func TestTotalSessions(t *testing.T) {
 	two := strings.Replace(whole, `ons":1`, `ons":%d`, 1)
 	two = strings.TrimSuffix(two, "]}") + "," + strings.ReplaceAll(inOne, `"c"`, `"d"`) + strings.ReplaceAll(lineA, `k/a`, `k/b`) + "]}]}"
@@ -123,7 +123,7 @@ func TestMissingFilesAreListed(t *testing.T) {
 	}
 }
 
-// contents reads a ZIP leniently.
+// contents reads a ZIP with another reader, which checks less.
 func contents(b []byte) map[string]string {
 	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -144,8 +144,7 @@ func contents(b []byte) map[string]string {
 	return files
 }
 
-// A changed byte is found wherever it is, unless it is in a field that changes
-// neither names nor bytes, such as a time.
+// Every changed byte is found, unless it changes neither names nor contents, such as in a time.
 func TestEveryChangedByteIsFound(t *testing.T) {
 	b, _ := build(t, []string{"conv-1", "conv-2"}, "k/a.opus", "k/b.opus", "gone/c")
 	want := contents(b)
@@ -167,7 +166,7 @@ func TestEveryChangedByteIsFound(t *testing.T) {
 	}
 }
 
-// A download that stopped anywhere, or went on too long, is found.
+// A ZIP that is cut short, or has bytes before or after it, is found.
 func TestCutAndGarbage(t *testing.T) {
 	b, _ := build(t, []string{"conv-1"}, "k/a.opus", "k/b.opus")
 	for n := range b {
@@ -188,8 +187,7 @@ type file struct {
 	header     func(*zip.FileHeader)
 }
 
-// pack writes entries with the headers of an archive; SHA256SUMS is added over
-// all of them unless there is one.
+// pack writes a ZIP with the headers that archives have. It adds SHA256SUMS unless there is one.
 func pack(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -289,7 +287,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// Headers that point to the same bytes again and again cost no reading.
+// Bytes that several headers name are read only once.
 func TestOverlapsAreNotRead(t *testing.T) {
 	b, _ := build(t, []string{"conv-1"}, "k/aaaa.opus", "k/bbbb.opus")
 	second := bytes.LastIndex(b, []byte("conv-1/session-1/bbbb.opus")) - 46
@@ -327,7 +325,7 @@ func TestVerifyPath(t *testing.T) {
 	}
 }
 
-// faulty fails at reads beyond an offset.
+// faulty fails to read beyond an offset.
 type faulty struct {
 	io.ReaderAt
 	after int64
