@@ -8,16 +8,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Backlog is how the archives of all tenants stand, in numbers. What it costs to read grows with
-// the tenants and with what needs a hand, not with recordings or days that are done with.
+// Backlog is the state of all tenants' archives, in numbers. The cost of reading it grows with the
+// number of tenants and with the open work, not with recordings or finished days.
 type Backlog struct {
 	Now       time.Time // the catalog's clock
 	Tenants   int64     // with the recordings feature that had a yesterday: older than it, or with recordings of it
 	Yesterday DaysBacklog
 	Other     DaysBacklog // days within retention beside yesterday: only Pending, Failed and Incomplete
 
-	Due         int64     // hours that are due and that nobody builds yet
-	OldestDue   time.Time // since when the first of those waits; zero if none
+	Due         int64     // hours that are due and that no worker holds
+	OldestDue   time.Time // when the first of them became due; zero if none
 	Building    int64     // hours that a worker holds
 	OldestBuild time.Time // when the longest running build began; zero if none
 
@@ -38,10 +38,10 @@ type DaysBacklog struct {
 	Incomplete int64 // days that hold something and are not planned, or have pending or failed hours
 }
 
-// cutShortSpan is how long a day that ended too early is told of.
+// cutShortSpan is how long a day that was cut short is counted.
 const cutShortSpan = 7 * 24 * time.Hour
 
-// Backlog counts in one snapshot.
+// Backlog reads all numbers in one snapshot.
 func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 	var s Backlog
 	err := c.view(ctx, func(tx *sql.Tx) error {
@@ -85,16 +85,16 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 	return s, err
 }
 
-// backlogNightSQL reads one row per tenant. A tenant without a day's row is quiet, not incomplete:
-// nothing of it waits.
+// backlogNightSQL reads one row per tenant. A tenant without a row for the day is not incomplete,
+// because nothing of it waits.
 const backlogNightSQL = `SELECT count(*), count(d.planned_us),
 	count(*) FILTER (WHERE d.day IS NOT NULL AND (d.planned_us IS NULL OR d.n_available + d.n_no_data < 24)),
 	coalesce(sum(d.n_available), 0), coalesce(sum(d.n_no_data), 0), coalesce(sum(d.n_pending), 0), coalesce(sum(d.n_failed), 0)
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $1
 	WHERE t.recordings AND (t.created_us < $2 OR d.day IS NOT NULL)`
 
-// backlogUnfinishedSQL skips the pending hours of days that wait for their plan. It names the day
-// twice, since SQLite takes the index of unsettled days for a range only.
+// backlogUnfinishedSQL skips the pending hours of days that have no plan yet. It compares the day
+// twice, because SQLite uses the index days_unsettled for a range only.
 const backlogUnfinishedSQL = `SELECT count(*) FILTER (WHERE planned_us IS NOT NULL),
 	coalesce(sum(n_pending) FILTER (WHERE planned_us IS NOT NULL), 0), coalesce(sum(n_failed), 0)
 	FROM days WHERE (n_pending > 0 OR n_failed > 0) AND expired_us IS NULL AND day > '' AND day <> $1`
@@ -107,8 +107,8 @@ const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
 
-// cutShortSQL says that a day that has ended was never complete, or lacked what came later. The index
-// days_short holds such days.
+// cutShortSQL is true for an ended day that was never complete, or that has recordings in no
+// archive. The index days_short holds such days.
 const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
 
 const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

@@ -2,22 +2,22 @@ package catalog
 
 import "time"
 
-// WebhooksBacklog is how the deliveries to all tenants' webhooks stand.
+// WebhooksBacklog is the state of all tenants' webhooks, in numbers.
 type WebhooksBacklog struct {
 	Enabled  int64 // endpoints
 	Disabled int64 // by an operator
 	Gone     int64 // disabled because their receivers answered 410
-	Failing  int64 // of the enabled ones, those for which something waits that failed three times and more
-	GivenUp  int64 // deliveries to enabled ones that failed for good within the last week and were not replayed
+	Failing  int64 // enabled endpoints with a waiting delivery that failed three times or more
+	GivenUp  int64 // deliveries to enabled endpoints that failed for good within the last week and were not replayed
 }
 
-// Why endpoints are disabled.
+// The reasons for which endpoints are disabled.
 const (
 	disabledByOperator = "by an operator"
 	disabledByReceiver = "the receiver answered 410 Gone"
 )
 
-// givenUpSpan is how long a delivery that was given up is told of.
+// givenUpSpan is how long a delivery that failed for good is counted.
 const givenUpSpan = 7 * 24 * time.Hour
 
 // backlogWebhooksSQL reads one row per endpoint, of which a tenant has a few.
@@ -25,8 +25,9 @@ const backlogWebhooksSQL = `SELECT count(*) FILTER (WHERE disabled_us IS NULL),
 	count(*) FILTER (WHERE disabled_us IS NOT NULL AND disabled_reason <> $1), count(*) FILTER (WHERE disabled_us IS NOT NULL AND disabled_reason = $1)
 	FROM webhook_endpoints`
 
-// backlogFailingSQL steps from endpoint to endpoint, whatever waits for each. Their rows are read by
-// a subquery, and not joined, so that PostgreSQL never takes it into its head to read all.
+// backlogFailingSQL steps from endpoint to endpoint, so its cost does not grow with the waiting
+// deliveries. A subquery reads the endpoints' rows, because PostgreSQL may read the whole table for
+// a join.
 const backlogFailingSQL = `WITH RECURSIVE failing (endpoint) AS (
 		SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending' AND tries > 2
 		UNION ALL SELECT (SELECT min(d.endpoint) FROM webhook_deliveries d WHERE d.state = 'pending' AND d.tries > 2 AND d.endpoint > f.endpoint)

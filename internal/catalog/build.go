@@ -13,12 +13,12 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Claim is one worker's hold on an hour. Only its token can commit the hour.
+// Claim is one worker's claim on an hour. Only its token can commit the hour.
 type Claim struct {
 	domain.HourKey
 	Token    string
 	Worker   string
-	Revision int64 // the one that this build would publish
+	Revision int64 // the revision that this build would publish
 	At       time.Time
 	prefix   string // of its archive's key
 }
@@ -26,8 +26,9 @@ type Claim struct {
 // ObjectKey is where this build writes its archive.
 func (b Claim) ObjectKey() string { return b.ArchiveKey(b.prefix, b.Revision, b.Token) }
 
-// Claim takes a due hour that nobody holds. ok is false when there is nothing to do: not due,
-// held by another, past retention, or unknown. Lapsed claims are freed by ReleaseLapsed first.
+// Claim claims a due hour that no worker holds. ok is false when the hour is not due, claimed by
+// another worker, past retention or unknown. A lapsed claim must first be released by
+// ReleaseLapsed.
 func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) (claim Claim, ok bool, err error) {
 	token := newToken()
 	err = c.update(ctx, func(tx *sql.Tx) error {
@@ -51,13 +52,13 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: fromMicros(at), prefix: c.rules.ArchivesPrefix}
 		return doomWriting(ctx, tx, key, at)
 	})
-	if domain.KindOf(err) == domain.KindNotFound { // the tenant is unknown: a task from another life
+	if domain.KindOf(err) == domain.KindNotFound { // the task is older than this catalog
 		return claim, false, nil
 	}
 	return claim, ok && err == nil, err
 }
 
-// doomWriting dooms what earlier builds of a locked hour left behind.
+// doomWriting dooms unfinished archives that earlier builds of a locked hour left.
 func doomWriting(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $4
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'writing'`, key.Tenant, key.Day, key.Hour, at)
@@ -70,7 +71,7 @@ func newToken() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Renew lengthens the lease. KindLost means that the claim is gone: stop building.
+// Renew extends the lease. Error: KindLost when the claim is gone; the build must stop then.
 func (c *Catalog) Renew(ctx context.Context, b Claim) error {
 	res, err := c.write.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`, b.Tenant, b.Day, b.Hour, b.Token, c.rules.Lease.Microseconds())
@@ -84,7 +85,7 @@ func lostUnless(ok bool, err error) error {
 	return err
 }
 
-// BuildInput is what a build archives: one snapshot of the hour.
+// BuildInput is one snapshot of the hour, which a build archives.
 type BuildInput struct {
 	Wanted     int64
 	Recordings []BuildRecording
@@ -96,7 +97,7 @@ type BuildRecording struct {
 	ExternalConversationID string
 }
 
-// BuildInput reads what the hour wants and every recording of it in one snapshot, so that a
+// BuildInput reads the hour's wanted counter and all its recordings in one snapshot, so that a
 // registration is either in both or in neither.
 func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err error) {
 	err = c.view(ctx, func(tx *sql.Tx) error {
@@ -135,16 +136,16 @@ func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	return r, err
 }
 
-// ObjectSize is how many bytes the store says that a recording has.
+// ObjectSize is the size that the store gives for a recording's object.
 type ObjectSize struct {
 	ObjectKey string
 	Bytes     int64
 }
 
-// MaxSizes is how many sizes can be learnt at once.
+// MaxSizes is how many sizes SaveSizes takes.
 const MaxSizes = 1000
 
-// SaveSizes keeps sizes that the store told, for recordings that came without one: at most [MaxSizes].
+// SaveSizes stores the sizes of recordings that were registered without one: at most [MaxSizes].
 func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) error {
 	if len(sizes) == 0 {
 		return nil
@@ -155,14 +156,14 @@ func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) er
 		rows[i] = fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT))", len(args)+1, len(args)+2)
 		args = append(args, s.ObjectKey, s.Bytes)
 	}
-	return c.update(ctx, func(tx *sql.Tx) error { // it may meet a registration that locks the rows in another order
+	return c.update(ctx, func(tx *sql.Tx) error { // a registration may lock the rows in another order
 		_, err := tx.ExecContext(ctx, `UPDATE recordings SET size = s.column2 FROM (VALUES `+strings.Join(rows, ", ")+`) s
 			WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND size IS NULL`, args...)
 		return err
 	})
 }
 
-// StartArchive makes the archive's row, before its first byte is sent.
+// StartArchive inserts the archive's row. It must be called before the first byte is sent.
 func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
 	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
@@ -172,13 +173,13 @@ func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
 	})
 }
 
-// SetUpload remembers the multipart upload that the archive's bytes go to.
+// SetUpload stores the id of the archive's multipart upload.
 func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error {
 	res, err := c.write.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), uploadID)
 	return lostUnless(affected(res, err))
 }
 
-// withOpenClaim runs fn with the day locked and within retention and the claim verified.
+// withOpenClaim is withClaim for a day within retention only.
 func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
 	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		if !d.open {
@@ -188,8 +189,8 @@ func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx
 	})
 }
 
-// withClaim runs fn with the day locked and the claim verified. A day past its end still has claims
-// while expiry pauses: they can be given back, not committed.
+// withClaim locks the day, verifies the claim and runs fn. A day past its end still has claims
+// while expiry pauses. They can be released, but not committed.
 func (c *Catalog) withClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		d, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)

@@ -7,40 +7,41 @@ import (
 )
 
 const (
-	// maxClockStep is how far the clock may stray from what was expected of it.
+	// maxClockStep is how far the clock may be from the expected time.
 	maxClockStep = 10 * time.Minute
-	// clockStepPause is how long expiry and deletions pause when it strayed further.
+	// clockStepPause is how long expiry and deletions pause when it is further away.
 	clockStepPause = time.Hour
-	// noteEvery is how often a look at the clock is written down, at most.
+	// noteEvery is the shortest time between two checks that are written down.
 	noteEvery = time.Minute
 )
 
-// ClockCheck is the catalog's clock as somebody saw it who lets days end.
+// ClockCheck is the result of a check of the catalog's clock.
 type ClockCheck struct {
 	At      time.Time
-	Step    time.Duration // how far the clock is from where it should be, when that starts a pause; else 0
+	Step    time.Duration // how far the clock is from the expected time, where that starts a pause; else 0
 	Trusted bool          // expiry and deletions may run
 }
 
-// clockTrustedSQL says that the clock can be trusted with expiry and deletions: no pause is on, and somebody
-// has looked at it lately. Whoever lets days end asks in the same statement or transaction, so that
-// a clock that nobody has looked at yet ends nothing.
+// clockTrustedSQL is true while the clock is trusted for expiry and deletions: there is no pause,
+// and the clock was checked within the last 10 minutes. A statement that ends days or deletes
+// something has this condition, so that an unchecked clock ends nothing.
 const clockTrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
 	AND s.seen_us BETWEEN n.now_us - 600000000 AND n.now_us + 600000000)`
 
-// CheckClock looks at the clock and leaves behind that it did. last is what the process saw the time
-// before (zero: nothing yet), and elapsed what has passed since by its own steady clock. A process
-// that saw nothing yet goes by what others left behind. When that does not fit by more than ten
-// minutes, expiry and deletions pause for an hour: the clock may be wrong, or nobody was up, which
-// look the same. A catalog without any day has nothing to lose and never pauses; nor does one at which
-// nobody has looked before.
+// CheckClock compares the clock with the expected time, and writes down that it was checked. last
+// is the catalog's time at the caller's last check, and elapsed is the time since then by the
+// caller's monotonic clock. Where last is zero, the last check of any process is compared instead.
+// If the difference is more than 10 minutes, expiry and deletions pause for an hour. Either the
+// clock is wrong or no process was running: these two cases look the same. There is no pause for a
+// catalog that has no day, because nothing can be lost, and none for one whose clock was never
+// checked.
 func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error) {
 	s, err := readClock(ctx, c.read, last, elapsed)
 	if err != nil || s.Step == 0 && !s.stale {
 		return s.ClockCheck, translate(err)
 	}
 	err = c.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE clock SET one = one`); err != nil { // others who look wait
+		if _, err := tx.ExecContext(ctx, `UPDATE clock SET one = one`); err != nil { // other checks wait
 			return err
 		}
 		if s, err = readClock(ctx, tx, last, elapsed); err != nil {
@@ -55,7 +56,7 @@ func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.D
 	return s.ClockCheck, err
 }
 
-// clockReading is a look at the clock, and whether it is time to write one down.
+// clockReading is a ClockCheck, with the note whether it must be written down.
 type clockReading struct {
 	ClockCheck
 	stale bool
@@ -75,7 +76,7 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 	switch {
 	case !last.IsZero():
 		step = l.At.Sub(last) - elapsed
-	case !days || seen == 0: // nobody ever looked: there is nothing to compare with
+	case !days || seen == 0: // there is nothing to compare with
 		step = 0
 	}
 	if step.Abs() > maxClockStep {
@@ -85,7 +86,7 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 	return l, nil
 }
 
-// PauseDeletions stops expiry and deletions for d from the catalog's now.
+// PauseDeletions stops expiry and deletions for d, from the catalog's present time on.
 func (c *Catalog) PauseDeletions(ctx context.Context, d time.Duration) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
@@ -101,16 +102,16 @@ func pauseDeletions(ctx context.Context, tx *sql.Tx, at int64, d time.Duration) 
 	return err
 }
 
-// deletionsPaused says whether the clock, which is at at, cannot be trusted with expiry and deletions.
-// Where there is no day yet there is nothing to lose, and where nobody ever looked nothing speaks against it.
+// deletionsPaused says whether the clock, whose time is at, is not trusted for expiry and
+// deletions. It is trusted where there is no day yet, and where it was never checked.
 func deletionsPaused(ctx context.Context, tx *sql.Tx, at int64) (paused bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
 		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
 }
 
-// ShiftClock moves the catalog's time by d from the database's own clock, as if somebody had looked
-// at it all the way. Tests use it.
+// ShiftClock sets the catalog's time to the database's clock plus d, and writes down a check. Tests
+// use it.
 func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds()); err != nil {
@@ -121,7 +122,7 @@ func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
 	})
 }
 
-// SetClock moves the catalog's time like ShiftClock, and nobody looks. Tests use it.
+// SetClock is ShiftClock without the check. Tests use it.
 func (c *Catalog) SetClock(ctx context.Context, d time.Duration) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
 	return translate(err)

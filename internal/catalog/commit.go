@@ -10,9 +10,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// BuildResult is what a finished build tells the catalog.
+// BuildResult is what a finished build reports.
 type BuildResult struct {
-	Wanted         int64 // as BuildInput gave it
+	Wanted         int64 // as in BuildInput
 	Size           int64
 	Files          int
 	Sessions       []domain.Session
@@ -22,8 +22,9 @@ type BuildResult struct {
 	Took           time.Duration
 }
 
-// Commit publishes a build: one transaction in which the claim must still be ours and the day
-// within retention. KindLost: nothing was published. KindUnavailable: unclear, ask Published.
+// Commit publishes a build in one transaction, if the claim still stands and the day is within
+// retention. Errors: KindLost when nothing was published; KindUnavailable when that is unclear,
+// then Published tells.
 func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	if err := c.saveSessions(ctx, b, r.Sessions); err != nil {
 		return err
@@ -68,7 +69,7 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	})
 }
 
-// supersede retires the archive that a locked hour served until now.
+// supersede marks the served archive of a locked hour as superseded.
 func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
 		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5
@@ -77,7 +78,7 @@ func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey,
 	return err
 }
 
-// saveSessions writes the archive's sessions while nobody sees it yet.
+// saveSessions writes the archive's sessions before the archive is published.
 func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.Session) error {
 	const chunk = 500
 	for len(sessions) > 0 {
@@ -99,15 +100,15 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.S
 	return nil
 }
 
-// sessionName gives each session of a day a unique name. It is stored where former versions store the
-// session's id alone. Both are counted alike, so that replicas of both versions agree on a day's total.
+// sessionName gives each session of a day a unique name.
 func sessionName(s domain.Session) string {
 	return fmt.Sprintf("%d:%s%s", len(s.ExternalConversationID), s.ExternalConversationID, s.SessionID)
 }
 
-// Published says whether this claim's archive was committed: what to ask after any error of Commit
-// but KindLost. It waits for the day's lock, which a Commit whose answer was lost may still hold, so
-// false means that it did not come through and only a claim that still stands could repeat it.
+// Published says whether this claim's archive was committed. It must be asked after any error of
+// Commit except KindLost. It waits for the day's lock, which a Commit whose answer was lost may
+// still hold. So false means that the commit failed, and that only a claim that still stands can
+// repeat it.
 func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	var n int
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -120,8 +121,8 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	return n > 0, err
 }
 
-// CommitEmpty ends a build that found no recording at all: the hour has no data. An archive that it
-// served holds recordings that were corrected and lie in other hours by now: it is retired, as a
+// CommitEmpty ends a build that found no recording: the hour has no data. An archive that the hour
+// served until now has recordings that corrections moved to other hours. It is retired, as a
 // revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
 	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
@@ -153,7 +154,7 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 	})
 }
 
-// retire ends the archive of a locked hour that has no recordings any more.
+// retire ends the served archive of a locked hour that has no recordings any more.
 func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) error {
 	if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
 		return err

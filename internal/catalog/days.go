@@ -10,28 +10,29 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// dayRow is a day while its row is locked.
+// dayRow is what retention needs of a locked day.
 type dayRow struct {
 	completed, reopened, expired, planned sql.NullInt64
 	retentionDays                         int
 }
 
-// end is the instant (microseconds) from which the day is past retention.
+// end is the time, in microseconds, from which the day is past retention.
 func (d dayRow) end(day domain.Day) int64 {
 	return micros(domain.RetentionEnd(day, timeOf(d.completed), timeOf(d.reopened), d.retentionDays))
 }
 
-// pastSQL says the same in SQL, for days d and tenants t. The index days_end is on its left side.
+// pastSQL is the same condition in SQL, for days d and tenants t. The index days_end has its left
+// side.
 const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
 	(SELECT now_us FROM catalog_clock) - t.retention_days * CAST(86400000000 AS BIGINT)`
 
 // belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
-// floor that is still to come is the work of a clock that was ahead.
+// floor in the future was written while the clock was ahead, so it counts for nothing.
 func belowFloor(day domain.Day, floor, at int64) bool {
 	return micros(day.End()) <= floor && floor <= at
 }
 
-// lockDay locks the day's row, making it when there is none, and reads what retention needs.
+// lockDay locks the day's row, which it inserts when there is none, and reads what retention needs.
 func lockDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (dayRow, error) {
 	var d dayRow
 	err := tx.QueryRowContext(ctx, `INSERT INTO days (tenant, day, closes_us, expired_us) VALUES ($1, $2, $3,
@@ -53,16 +54,17 @@ func notFound(err error, format string, args ...any) error {
 	return err
 }
 
-// lockedDay is what holding a day's lock tells.
+// lockedDay is the state of a day whose row is locked.
 type lockedDay struct {
 	open    bool  // within retention: builds and plans may go on
-	over    bool  // past its end, ended or about to be; a day can be neither, past its end while expiry pauses
-	expired bool  // ended for good
-	at      int64 // the catalog's time, read after the lock
-	end     int64 // from when the day is past retention, as it stands
+	over    bool  // past its end, and expired or about to be; a day past its end is neither open nor over while expiry pauses
+	expired bool  // marked as ended
+	at      int64 // the catalog's time in microseconds, read after the lock
+	end     int64 // the time in microseconds from which the day is past retention
 }
 
-// lockOpenDay locks the day. It does not end it: only the planner does, which looks at the clock first.
+// lockOpenDay locks the day and reads its state. It does not end the day. Only the planner does
+// that, after it has checked the clock.
 func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (lockedDay, error) {
 	var l lockedDay
 	d, err := lockDay(ctx, tx, tenant, day)
@@ -82,16 +84,16 @@ func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day)
 	return l, err
 }
 
-// endGrace is how long the bytes of an ended day stay for downloads that had begun. Links end
-// with the day, and reopening it builds afresh.
+// endGrace is how long, in microseconds, the bytes of an ended day stay for downloads that had
+// begun. Links end with the day, and a reopened day is built again.
 const endGrace = int64(3_600_000_000)
 
-// unbuiltSQL is how many of a locked day's hours hold something that is in no archive. It is counted
-// once, when the day is over: what comes later came too late, and its hours want more than before.
+// unbuiltSQL is how many hours of a locked day have recordings that are in no archive. It is
+// counted once, when the day is over, because recordings that come later raise wanted too.
 const unbuiltSQL = `coalesce(unbuilt, (SELECT count(*) FROM hours h WHERE h.tenant = days.tenant AND h.day = days.day AND h.wanted <> h.built))`
 
-// expireDay ends a locked day for good: running builds lose their claim, archives are doomed.
-// What was taken in stays. It says how many hours hold something that is in no archive.
+// expireDay ends a locked day: running builds lose their claim, and archives are doomed. What was
+// taken in stays. It says how many hours have recordings that are in no archive.
 func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
 	err = tx.QueryRowContext(ctx, `UPDATE days SET expired_us = $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2 RETURNING unbuilt`,
 		tenant, day, at).Scan(&unbuilt)
@@ -108,8 +110,8 @@ func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, a
 	return unbuilt, err
 }
 
-// refreshDay brings a locked day's counts and completion up to its hours, and writes down what the
-// tenant is told of it.
+// refreshDay updates a locked day's counts and completion from its hours, and inserts the events of
+// the change.
 func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
 	var s dayCounts
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
@@ -132,8 +134,8 @@ func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, 
 	return announceDay(ctx, tx, tenant, day, s, at)
 }
 
-// refreshServed is refreshDay for changes of what the hours serve: the totals too, which read
-// every session of the day.
+// refreshServed is refreshDay for changes of the served archives. It also updates the totals, for
+// which it reads every session of the day.
 func refreshServed(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE days SET total_files = h.files, total_bytes = h.bytes,
 		total_sessions = (SELECT count(DISTINCT s.session_id) FROM archive_sessions s
@@ -148,14 +150,15 @@ func refreshServed(ctx context.Context, tx *sql.Tx, tenant string, day domain.Da
 	return refreshDay(ctx, tx, tenant, day, at)
 }
 
-// PlanResult is what planning one day did.
+// PlanResult is the result of planning one day.
 type PlanResult struct {
 	Open bool // false: the day is past retention, nothing was planned
 	Due  int  // hours that now wait for a build
 }
 
-// PlanDay plans a closed day: its empty hours become no_data, the others due. Repeating it
-// changes nothing. Errors: KindNotFound for an unknown tenant, KindInvalid for a day not over.
+// PlanDay plans a day that is over: empty hours become no_data, the others become due. A repetition
+// changes nothing. Errors: KindNotFound for an unknown tenant, KindInvalid for a day that is not
+// over.
 func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (PlanResult, error) {
 	var p PlanResult
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -175,8 +178,8 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 	return p, err
 }
 
-// planHours plans hours from to to of a locked, open day. The upsert decides on the row's own
-// flag, so a registration that races it is either counted here or makes the hour due itself.
+// planHours plans the hours from to to of a locked, open day. The upsert reads the row's own flag.
+// So a registration at the same time is either seen here, or makes the hour due itself.
 func planHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, from, to int, at int64, p *PlanResult) error {
 	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {
@@ -207,8 +210,8 @@ type DayKey struct {
 	Day    domain.Day
 }
 
-// UnplannedDays lists days up to until that hold something, are within retention and have no plan,
-// of tenants with the recordings feature, oldest first: at most limit.
+// UnplannedDays lists days up to until that have recordings, are within retention and have no plan,
+// of tenants with the recordings feature. It lists at most limit, oldest first.
 func (c *Catalog) UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]DayKey, error) {
 	return c.dayKeys(ctx, unplannedSQL, until, limit)
 }
@@ -224,7 +227,8 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 	}, query, args...)
 }
 
-// pastDaysSQL compares with the shortest retention first: the index knows no tenant's own.
+// pastDaysSQL also compares with the shortest retention of all tenants, because the index can serve
+// only a condition that is the same for all of them.
 const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
 		AND coalesce(d.reopened_us, d.completed_us, d.closes_us) <= (SELECT now_us FROM catalog_clock)
@@ -235,11 +239,11 @@ const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tena
 // EndedDay is a day whose retention is over.
 type EndedDay struct {
 	DayKey
-	Unbuilt int // hours of which something is in no archive
+	Unbuilt int // hours that have recordings in no archive
 }
 
-// ExpireDays ends days whose retention is over, oldest first, at most limit, and lists them.
-// It does nothing while the clock is in doubt.
+// ExpireDays ends days whose retention is over, and lists them: at most limit, oldest first. It
+// does nothing while the clock is not trusted.
 func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error) {
 	keys, err := c.dayKeys(ctx, pastDaysSQL, limit)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// EmptyDays lists the tenants with the recordings feature for which day is within retention and
-// has no row yet, because nothing was ever registered for it: at most limit.
+// EmptyDays lists the tenants with the recordings feature for which day is within retention and has
+// no row yet, because nothing was registered for it. It lists at most limit.
 func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
 	return c.dayKeys(ctx, emptyDaysSQL, day, micros(day.End()), limit)
 }
@@ -27,8 +27,8 @@ func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
 	return days, translate(err)
 }
 
-// BackfillTenant is a tenant whose past days without recordings are to be planned: it is new, its
-// recordings feature was switched on, or its retention became longer.
+// BackfillTenant is a tenant whose past days without recordings must be planned, because it is new,
+// its recordings feature was switched on, or its retention became longer.
 type BackfillTenant struct {
 	ID            string
 	RetentionDays int
@@ -36,8 +36,8 @@ type BackfillTenant struct {
 	backfill      int
 }
 
-// NeedsBackfill says whether a tenant needs a backfill, and the clock can be trusted. Only the clock
-// says that days without any recording have passed.
+// NeedsBackfill says whether a tenant needs a backfill and the clock is trusted. Nothing but the
+// clock tells that a day without recordings is over.
 func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
 	err = c.read.QueryRowContext(ctx, needsBackfillSQL).Scan(&needed)
 	return needed, translate(err)
@@ -55,8 +55,8 @@ func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTen
 
 const backfillTenantsSQL = `SELECT id, retention_days, floor_us, backfill FROM tenants WHERE backfill > 0 AND recordings ORDER BY id LIMIT $1`
 
-// BackfillDays lists the tenant's days up to until that are within retention and have no row yet, the
-// latest first: at most limit.
+// BackfillDays lists the tenant's days up to until that are within retention and have no row yet:
+// at most limit, latest first.
 func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until domain.Day, limit int) ([]DayKey, error) {
 	at, err := c.Now(ctx)
 	if err != nil {
@@ -83,8 +83,8 @@ func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until doma
 
 const tenantDaysSQL = `SELECT day FROM days WHERE tenant = $1 AND day >= $2`
 
-// BackfillDone notes that the tenant's days are planned. A tenant whose retention rose meanwhile is
-// listed again.
+// BackfillDone writes down that the tenant's days are planned. A tenant whose retention was raised
+// meanwhile is listed again.
 func (c *Catalog) BackfillDone(ctx context.Context, t BackfillTenant) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE tenants SET backfill = 0 WHERE id = $1 AND backfill = $2`, t.ID, t.backfill)
 	return translate(err)

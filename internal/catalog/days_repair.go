@@ -7,15 +7,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// aheadDaysSQL lists days of which something is dated later than $1: only a clock that was ahead of
-// its time can have done that. It reads all days within retention, so ask it rarely.
+// aheadDaysSQL lists days with a time later than $1, which was written while the clock was ahead.
+// It reads all days within retention, so it must not run often.
 const aheadDaysSQL = `SELECT tenant, day FROM days WHERE expired_us IS NULL
 	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1) ORDER BY day, tenant LIMIT $2`
 
-// RepairDays takes back what was planned, completed and reopened at times that are still to come, at
-// most limit days, and says how many. Such days are planned again in their time, their archives
-// stay, and they are told of again: what was told of them was wrong. It does nothing while the clock
-// is in doubt.
+// RepairDays undoes plans, completions and reopenings that are dated in the future, of at most
+// limit days, and says of how many. Such days are planned again when they are over. Their archives
+// stay. Their events are sent again, because the first ones were wrong. It does nothing while the
+// clock is not trusted.
 func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	at, err := c.Now(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func repairDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (
 	return true, refreshDay(ctx, tx, tenant, day, d.at)
 }
 
-// unplanHours makes the hours of a locked day what they are before its plan.
+// unplanHours undoes the plan of a locked day's hours.
 func unplanHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM hours WHERE tenant = $1 AND day = $2 AND wanted = 0 AND built = 0 AND revision = 0 AND token IS NULL`,
 		tenant, day)

@@ -15,15 +15,15 @@ type DueHour struct {
 	domain.HourKey
 	Dispatch int64     // the last dispatch's number
 	Since    time.Time // when it became due
-	Trace    string    // W3C traceparent of who asked for it; "" when nobody did, or was traced
+	Trace    string    // W3C traceparent of the request that asked for the build; "" for none
 }
 
-// dueSQL says that an hour waits for a build and nobody holds it.
+// dueSQL is true for an hour that is due and that no worker holds.
 const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND h.token IS NULL`
 
-// DueHours lists due hours without an outstanding dispatch of this epoch, round-robin over the
-// tenants: each tenant's oldest first, then each tenant's second, and so on. A tenant never has
-// more than perTenant outstanding, those dispatched before counted. At most limit.
+// DueHours lists at most limit due hours without an outstanding dispatch of this epoch, round-robin
+// over the tenants: first the oldest hour of each tenant, then the second of each, and so on. A
+// tenant has at most perTenant outstanding hours, including those that were dispatched before.
 func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]DueHour, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
@@ -33,8 +33,8 @@ func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit i
 	}, dueHoursSQL, epoch, perTenant, limit)
 }
 
-// dueHoursSQL numbers what is due in a part of its own: else SQLite reads all hours in the order
-// that the numbering wants.
+// dueHoursSQL selects the due hours in a step of its own. Without it SQLite reads all hours in the
+// order of row_number.
 const dueHoursSQL = `WITH due AS MATERIALIZED (
 		SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, h.trace FROM hours h
 		WHERE ` + dueSQL + ` AND (h.dispatched_us IS NULL OR h.dispatch_epoch <> $1)
@@ -47,8 +47,8 @@ const dueHoursSQL = `WITH due AS MATERIALIZED (
 		FROM due LEFT JOIN outstanding o ON o.tenant = due.tenant
 	) w WHERE place <= $2 ORDER BY place, due_us, tenant, day, hour LIMIT $3`
 
-// Outstanding lists due hours whose dispatch of this epoch is older than age: their task may be
-// gone. At most limit, oldest first.
+// Outstanding lists due hours whose dispatch of this epoch is older than age, because their task
+// may be lost. It lists at most limit, oldest first.
 func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]DueHour, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
@@ -62,9 +62,9 @@ const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, co
 		WHERE h.dispatched_us <= (SELECT now_us FROM catalog_clock) - $2 AND h.dispatch_epoch = $1 AND ` + dueSQL + `
 		ORDER BY h.dispatched_us LIMIT $3`
 
-// Dispatched raises an hour's dispatch number from last by compare-and-set and marks it
-// outstanding. False means that somebody else was faster, or that the hour no longer waits: do
-// not enqueue. So only hours that wait count as outstanding, and what ends the wait ends that too.
+// Dispatched raises an hour's dispatch number from last by compare-and-set and marks the dispatch
+// as outstanding. It is false when another scheduler was faster or the hour is not due any more:
+// the hour must not be enqueued then.
 func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error) {
 	res, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
 		dispatched_us = (SELECT now_us FROM catalog_clock)
@@ -73,19 +73,20 @@ func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64
 	return affected(res, err)
 }
 
-// Undispatched says that a dispatch came to nothing (the task could not be enqueued, or found
-// nothing to do), so that the hour does not count as outstanding.
+// Undispatched ends an outstanding dispatch whose task could not be enqueued or found nothing to
+// do.
 func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatched_us = NULL
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4`, key.Tenant, key.Day, key.Hour, dispatch)
 	return translate(err)
 }
 
-// maxDueAhead is further ahead (microseconds) than any hour is ever made due.
+// maxDueAhead is more, in microseconds, than any hour is made due ahead of now.
 const maxDueAhead = int64(7 * 86_400_000_000)
 
-// hoursToRepairSQL lists hours that want a build at no time, at one that only a wrong clock can have set, or
-// less than $3 before their day's end: it came nearer since, or an older program set the time.
+// hoursToRepairSQL lists three kinds of hours: those that want a build and have no due time, those
+// whose due time is more than $2 ahead, which only a wrong clock sets, and those that are due less
+// than $3 before their day's end, which came nearer meanwhile.
 const hoursToRepairSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND wanted <> built AND due_us IS NULL AND state <> 'expired'
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE due_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
 	UNION ALL SELECT h.tenant, h.day, h.hour FROM hours h WHERE h.token IS NULL
@@ -94,9 +95,9 @@ const hoursToRepairSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND 
 			FROM days d JOIN tenants t ON t.id = d.tenant WHERE d.tenant = h.tenant AND d.day = h.day) - CAST($3 AS BIGINT)
 	LIMIT $1`
 
-// RepairHours makes hours due that should be and are not: planned ones that want a build without a
-// time for it, or with one that comes too late. It says how many. It changes one row at a time:
-// whoever holds several hours' locks without their days' can deadlock with a registration.
+// RepairHours makes hours due whose due time is absent or comes too late, and says how many. It
+// changes one row per transaction, because a transaction that locks several hours without their
+// days can deadlock with a registration.
 func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 	const most = 1000
 	keys, err := c.hourKeys(ctx, hoursToRepairSQL, most, maxDueAhead, c.rebuildDelay(0))
@@ -118,7 +119,7 @@ func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 	return healed, nil
 }
 
-// AnyDue says whether any hour is due that nobody holds.
+// AnyDue says whether an hour is due that no worker holds.
 func (c *Catalog) AnyDue(ctx context.Context) (due bool, err error) {
 	err = c.read.QueryRowContext(ctx, anyDueSQL).Scan(&due)
 	return due, translate(err)
@@ -127,8 +128,8 @@ func (c *Catalog) AnyDue(ctx context.Context) (due bool, err error) {
 const anyDueSQL = `SELECT coalesce((SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)
 		<= (SELECT now_us FROM catalog_clock), FALSE)`
 
-// NextDue says how many hours are due now and when the first of those that nobody holds was or
-// will be due (zero: none).
+// NextDue says how many hours are due now, and when the first hour that no worker holds became or
+// will become due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
 	var first sql.NullInt64
 	err = c.read.QueryRowContext(ctx, nextDueSQL).Scan(&due, &first)
@@ -139,7 +140,7 @@ const nextDueSQL = `SELECT
 		(SELECT count(*) FROM hours h WHERE ` + dueSQL + `),
 		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)`
 
-// affected turns a compare-and-set's result into whether it happened.
+// affected says whether a statement changed a row.
 func affected(res sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, translate(err)

@@ -1,10 +1,10 @@
-// Package catalog is the truth: tenants, what was taken in, what each hour should be and is,
-// and who was given what. It speaks one SQL text to SQLite and PostgreSQL.
+// Package catalog keeps the truth: the tenants, what was taken in, the state that each hour should
+// have and has, and what was handed out to whom. One SQL text serves SQLite and PostgreSQL.
 //
-// Every method is one transaction and can be repeated. Transactions that change state lock the
-// day first, then its hours, then its archives. Time that decides about data is the catalog's
-// own, read after the locks are held.
+// Every method is one transaction. It can be repeated. Transactions that change state lock the day
+// first, then its hours, then its archives. Time that decides about data is the catalog's own, read
+// after the locks are held.
 //
-// It does not know the object store, the queue or HTTP: it says what should be done and
-// remembers what was.
+// It does not know the object store, the queue or HTTP. It says what should be done, and keeps what
+// was done.
 package catalog

@@ -19,14 +19,15 @@ const (
 	ReasonUnreadable = string(domain.KindUnreadable) // the object exists, but its bytes can't be read
 )
 
-// MissingFile is a recording that is not in an archive because its bytes are gone, changed or unreadable.
+// MissingFile is a recording that is not in an archive because its bytes are gone, changed or
+// unreadable.
 type MissingFile struct {
 	ObjectKey string `json:"objectKey"`
 	MessageID int64  `json:"messageId"`
 	Reason    string `json:"reason"`
 }
 
-// MissingGroup is how many recordings are missing for one reason, and what an operator can do.
+// MissingGroup counts recordings that are missing for one reason, and says what an operator can do.
 type MissingGroup struct {
 	Reason string
 	Files  int
@@ -53,7 +54,7 @@ func GroupMissing(missing []MissingFile) []MissingGroup {
 	return groups
 }
 
-// Advice says in sentences why recordings are missing, and what helps.
+// Advice is the text of all groups of missing recordings.
 func Advice(missing []MissingFile) string {
 	var all []string
 	for _, g := range GroupMissing(missing) {
@@ -77,8 +78,7 @@ func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missin
 	return err
 }
 
-// failedFiles lists the files for which the last build of an hour failed. A program of a former version
-// may have built the hour since, without clearing the list: then the hour's row has no such error.
+// failedFiles lists the files for which the last build of an hour failed.
 func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []MissingFile, err error) {
 	var text string
 	err = tx.QueryRowContext(ctx, `SELECT f.missing FROM failed_files f

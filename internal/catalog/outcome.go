@@ -10,16 +10,17 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// Failure is why a build ended without an archive.
+// Failure is the reason why a build ended without an archive.
 type Failure struct {
 	Kind    domain.Kind
 	Message string        // safe to show to operators and tenants
-	Final   bool          // trying again soon cannot help: the hour is failed at once
-	Missing []MissingFile // of KindAllMissing and KindUnreadable: every recording of the hour
+	Final   bool          // another try soon cannot help, so the hour is failed at once
+	Missing []MissingFile // every recording of the hour, for KindAllMissing and KindUnreadable
 }
 
-// Fail counts a failed build. The hour is tried again after a growing wait; when its attempts are
-// used up it is failed, unless an older revision is served, and comes back after an hour.
+// Fail counts a failed build. The hour is tried again after a wait that doubles. When its attempts
+// are used up, the hour is tried again after an hour, and it is failed unless it serves an older
+// revision.
 func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		var failures int
@@ -38,20 +39,20 @@ func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 	})
 }
 
-// Release gives a claim back without a judgement, at a drain: the hour stays due.
+// Release gives a claim back when its worker stops. The hour stays due, and no failure is counted.
 func (c *Catalog) Release(ctx context.Context, b Claim) error {
 	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
 		return c.releaseClaim(ctx, tx, b.HourKey, d.at, nil, false, nil)
 	})
 }
 
-// nextTry is when an hour that failed is tried again: after the wait, or before its day's end.
+// nextTry is when a failed hour is tried again: after the wait, or earlier before its day's end.
 func (c *Catalog) nextTry(d lockedDay, wait time.Duration, buildUS int64) int64 {
 	return d.dueAfter(wait.Microseconds(), c.rules.RetryBase.Microseconds(), c.rebuildDelay(buildUS))
 }
 
-// releaseClaim frees a locked hour's claim and dooms what the build wrote. Without a time it stays as due
-// as it was.
+// releaseClaim ends a locked hour's claim and dooms what the build wrote. Where due is nil, the
+// hour's due time stays.
 func (c *Catalog) releaseClaim(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
 	if err := doomWriting(ctx, tx, key, at); err != nil {
 		return err
@@ -79,8 +80,8 @@ func (c *Catalog) releaseClaim(ctx context.Context, tx *sql.Tx, key domain.HourK
 	return refreshDay(ctx, tx, key.Tenant, key.Day, at)
 }
 
-// ReleaseLapsed frees hours whose builder stopped renewing, at most limit, and gives their keys.
-// Twenty lapses in a row make an hour failed: it may be what kills its builders.
+// ReleaseLapsed ends lapsed claims, at most limit, and gives their hours. An hour with MaxLapses
+// lapses in a row is failed, because its build may be what kills the workers.
 func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error) {
 	keys, err := c.hourKeys(ctx, lapsedSQL, limit, c.maxLease())
 	if err != nil {
@@ -99,8 +100,8 @@ func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKe
 	return freed, nil
 }
 
-// lapsedSQL lists lapsed leases, and those that end later ($2) than any lease given now: a clock
-// that stepped back would hold them for as long as it stepped.
+// lapsedSQL lists lapsed leases, and those that end later than any lease given now ($2). Such a
+// lease was given before the clock stepped back, and would last for as long as the step.
 const lapsedSQL = `SELECT tenant, day, hour FROM hours WHERE lease_us < (SELECT now_us FROM catalog_clock)
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE lease_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
 	LIMIT $1`
@@ -143,10 +144,10 @@ func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]do
 	}, query, args...)
 }
 
-// Rebuild makes hours of a planned day due at once: all of them (hour < 0) or one. Without force
-// only those that want a build; with force also hours that are complete. Failed hours start
-// afresh. An unplanned hour that is over is planned. It says how many are due.
-// Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
+// Rebuild makes hours of a day due at once: all of them (hour < 0) or one. Without force it takes
+// only hours that want a build, with force also complete ones. The attempts of failed hours are
+// counted from zero again. An hour that is over and not planned is planned. It says how many hours
+// are due. Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
 func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
 		due, err = c.rebuild(ctx, tx, tenant, day, hour, force)
@@ -194,8 +195,8 @@ func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day do
 	return due, err
 }
 
-// Reopen grants a day another retention period, counted from now. Hours that had expired and hold
-// something are built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
+// Reopen gives a day another retention period, from now on. Expired hours that have recordings are
+// built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
@@ -205,7 +206,7 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if err != nil {
 			return err
 		}
-		if at < micros(day.End()) { // counted from now, its retention would end earlier than it does
+		if at < micros(day.End()) { // its retention would become shorter
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL,

@@ -14,17 +14,18 @@ import (
 // DoomedArchive is an archive whose bytes are to be deleted by its exact key.
 type DoomedArchive struct {
 	ObjectKey string
-	UploadID  string // "" when it has none, or when nobody remembered it
-	Deletions int    // how often its bytes were deleted before
+	UploadID  string // "" when none is known
+	Deletions int    // how often its bytes were deleted until now
 
-	// Spare: its uploads are to be ended, but an object that stands under its key is left alone, and
-	// [Catalog.Spared] is told. The catalog knows of no publication and the day has not ended: a
-	// catalog that came from a backup may have forgotten one.
+	// KeepObject says that only the archive's uploads are aborted. An object under its key stays,
+	// and is reported by [Catalog.KeptObject]. The catalog knows of no publication, and the day has
+	// not ended. If the catalog was restored from a backup, it may have lost the row of the
+	// publication.
 	KeepObject bool
 }
 
-// DoomUnused dooms archives whose bytes may go: superseded ones past their last link, and unfinished
-// ones whose claim is gone. It says how many; at most limit. While deletions pause it does nothing.
+// DoomUnused dooms superseded archives whose last link has ended, and unfinished archives whose
+// claim is gone: at most limit. It says how many. It does nothing while deletions pause.
 func (c *Catalog) DoomUnused(ctx context.Context, limit int) (int, error) {
 	type row struct {
 		domain.HourKey
@@ -56,7 +57,7 @@ const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WH
 			SELECT 1 FROM hours h WHERE h.tenant = a.tenant AND h.day = a.day AND h.hour = a.hour AND h.token = a.token)
 		LIMIT $1`
 
-// doom decides again under the day's lock, since the row may have changed meanwhile.
+// doom checks the conditions again under the day's lock, because the row may have changed.
 func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) (done bool, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		done = false
@@ -79,8 +80,8 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 	return done, err
 }
 
-// Doomed lists archives whose bytes are to be deleted now, at most limit. While the clock is in
-// doubt there are none.
+// Doomed lists archives whose bytes must be deleted now, at most limit. It lists none while the
+// clock is not trusted.
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (d DoomedArchive, err error) {
 		var upload sql.NullString
@@ -96,9 +97,9 @@ const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL
 		AND ` + clockTrustedSQL + `
 		ORDER BY delete_after_us LIMIT $1`
 
-// Deleted says that a doomed archive's bytes were deleted. After the first time it comes back a
-// day later, for a writer that was slow to die; after the second its row goes. Saying it again,
-// or from two sweepers at once, does not shorten that day.
+// Deleted reports that a doomed archive's bytes were deleted. After the first time the archive is
+// listed again a day later, because a slow writer may have stored it again. After the second time
+// its row is deleted. Repetitions, also of two sweepers, do not shorten that day.
 func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
@@ -120,27 +121,27 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	})
 }
 
-// KeptObject says that an object stands under the key of a doomed archive that was never published. It
-// comes back a day later, and so on until its day has ended.
+// KeptObject reports that there is an object under the key of a doomed archive that was never
+// published. The archive is listed again a day later, until its day has ended.
 func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondLook.Microseconds())
 	return translate(err)
 }
 
-// refusedWait is how long an archive that the store did not delete waits for its next try.
+// refusedWait is how long an archive waits after the store refused to delete it.
 const refusedWait = time.Hour
 
-// DeletionRefused says that the store refuses to delete a doomed archive. It comes back an hour later, so that
-// it is not in the way of others.
+// DeletionRefused reports that the store refuses to delete a doomed archive. The archive is listed
+// again an hour later, so that it does not delay the others.
 func (c *Catalog) DeletionRefused(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)`, objectKey, refusedWait.Microseconds())
 	return translate(err)
 }
 
-// Unchecked lists published archives that nobody looked at in the store for longer than age,
-// longest first: at most limit.
+// Unchecked lists published archives whose last check in the store is older than age: at most
+// limit, oldest check first.
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (a ServedArchive, err error) {
 		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
@@ -158,15 +159,15 @@ type ServedArchive struct {
 	Size      int64
 }
 
-// Checked says that a published archive was looked up in the store: it is there with its size, or the
-// store refuses to tell.
+// Checked reports that a published archive was checked in the store: it exists with its size, or
+// the store refuses to answer.
 func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
 	return translate(err)
 }
 
-// Gone says that a published archive's object is not in the store: its hour serves nothing and is
-// due. False when the hour serves something else by now.
+// Gone reports that a published archive's object is not in the store. Its hour serves nothing then,
+// and is due. It is false when the hour serves another archive by now.
 func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 	var hit bool
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -189,13 +190,13 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 	return hit, err
 }
 
-// Recheck is a served archive that lacks files, and what it lacks.
+// Recheck is a served archive with missing files.
 type Recheck struct {
 	ServedArchive
 	Missing []MissingFile
 }
 
-// Rechecks lists archives whose missing sources are to be looked for now, at most limit.
+// Rechecks lists archives whose missing files must be looked for now, at most limit.
 func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (r Recheck, err error) {
 		var missing string
@@ -210,8 +211,9 @@ func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
 const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
 		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
 
-// nextRecheck gives when missing sources are looked for again after so many rechecks; null means never.
-// Unreadable ones can come back at any time, so they are looked for until the day ends.
+// nextRecheck gives when missing files are looked for again after this number of rechecks; nil
+// means never. Unreadable files can become readable at any time, so they are looked for until the
+// day ends.
 func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, buildUS int64) any {
 	unreadable := func(m MissingFile) bool { return m.Reason == ReasonUnreadable }
 	absent := func(m MissingFile) bool { return !unreadable(m) }
@@ -225,10 +227,10 @@ func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, 
 	return d.dueAfter(waits[rechecks].Microseconds(), c.rules.LateDelay.Microseconds(), c.rebuildDelay(buildUS))
 }
 
-// Rechecked says whether one of the missing sources is back. If so the hour is due; if not it is
-// looked at again later: three times in all, or until the day ends where one is unreadable. It does
-// nothing for an archive that its hour no longer serves or that is not due to be looked at: another
-// sweeper was faster.
+// Rechecked reports whether one of the missing files is back. If it is, the hour is due. If not,
+// the files are looked for again later: three times in all, or until the day ends where one is
+// unreadable. It does nothing where another sweeper was faster: the hour serves another archive, or
+// the recheck is not due any more.
 func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 	a := r.ServedArchive
 	return c.update(ctx, func(tx *sql.Tx) error {

@@ -18,23 +18,23 @@ const (
 	StateExpired   = "expired"
 )
 
-// DayView is one day as a reader sees it: one snapshot, always 24 hours.
+// DayView is one snapshot of a day, always with 24 hours.
 type DayView struct {
 	DayKey
 	Now           time.Time // the catalog's clock
 	Known         bool      // the day has a row
 	Planned       time.Time // zero while not planned
-	Completed     time.Time // zero until no hour was pending for the first time
+	Completed     time.Time // the first time at which no hour was pending; zero before
 	Reopened      time.Time
-	Expired       bool // past retention, marked or by the clock
+	Expired       bool // past retention: marked, or by the clock
 	RetentionEnd  time.Time
 	RetentionDays int
 	Sessions      int64
 	Files         int64
 	Bytes         int64
 	TooLate       int64 // recordings registered after expiry
-	CutShort      bool  // it has ended and lacked something
-	Unbuilt       int   // hours of which something was in no archive when it ended
+	CutShort      bool  // it ended with hours that were not complete
+	Unbuilt       int   // hours that had recordings in no archive when it ended
 	Hours         [24]HourView
 }
 
@@ -44,10 +44,10 @@ type HourView struct {
 	State      string
 	Revision   int64
 	Planned    bool
-	Rebuilding bool // a newer revision is wanted while one is served
+	Rebuilding bool // an archive is served and a newer revision is wanted
 	Archive    *ArchiveView
 	Due        time.Time
-	Worker     string // who builds it now
+	Worker     string // the worker that builds it now
 	Claimed    time.Time
 	Failures   int
 	Lapses     int
@@ -70,8 +70,8 @@ type ArchiveView struct {
 	Published      time.Time
 }
 
-// Day reads a tenant's day. A day nobody ever named is 24 pending hours.
-// Error: KindNotFound for an unknown tenant.
+// Day reads a tenant's day. A day without a row has 24 pending hours. Error: KindNotFound for an
+// unknown tenant.
 func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayView, error) {
 	var v DayView
 	err := c.view(ctx, func(tx *sql.Tx) error {
@@ -142,7 +142,7 @@ func scanHour(rows *sql.Rows) (h HourView, err error) {
 	return h, nil
 }
 
-// Unfinished says how many of a day's hours (all, or one when hour >= 0) are pending or being
+// Unfinished says how many of a day's hours (all, or one where hour >= 0) are pending or being
 // rebuilt, and how many failed.
 func (v DayView) Unfinished(hour int) (waiting, failed int) {
 	for _, h := range v.Hours {
