@@ -38,7 +38,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 	}
 	in := &source{r: r.Body}
 	from := catalog.Origin{Actor: "internal", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
-	to := ingest.Storable{Registrar: ingest.WithOrigin(from, h.deps.Catalog), CheckKey: func(key string) error { return h.deps.Audio.CheckKey(key) }}
+	to := ingest.KeyChecker{Registrar: ingest.WithOrigin(from, h.deps.Catalog), CheckKey: func(key string) error { return h.deps.Audio.CheckKey(key) }}
 	result, err := h.loader.Load(r.Context(), to, tenant, in, nil)
 	if err != nil {
 		h.refuseLines(w, r, result, in.err, err)

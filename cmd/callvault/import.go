@@ -229,7 +229,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 			}
 		}}
 	}
-	to = ingest.Storable{Registrar: to, CheckKey: p.Store.Recordings().CheckKey}
+	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Store.Recordings().CheckKey}
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	bar := progress.Start("import", size)
 	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &counted{in, bar}, nil)

@@ -20,10 +20,10 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// uploadsAtOnce bounds the files of one directory that are uploaded at a time.
+// uploadsAtOnce bounds the files that one AudioDir uploads at a time.
 const uploadsAtOnce = 8
 
-// AudioCatalog is what an AudioDir needs of the catalog; see catalog.ReserveUpload.
+// AudioCatalog is the part of the catalog that an AudioDir uses; see catalog.ReserveUpload.
 type AudioCatalog interface {
 	Registrar
 	ReserveUpload(ctx context.Context, tenant, key string) (catalog.Reserved, error)
@@ -38,31 +38,31 @@ type AudioBucket interface {
 	Sync(key string) error
 }
 
-// AudioDir registers batches and uploads the audio that they name from a directory, before the
-// lines: so a build that sees a line finds its bytes. Keys without a file are left alone.
+// AudioDir stores batches. Before it stores the lines, it uploads the audio that they name from a
+// directory, so that a build that reads a line finds its bytes. It skips keys without a file.
 type AudioDir struct {
 	Dir     string
 	Catalog AudioCatalog
 	Bucket  AudioBucket
-	// Uploaded, when set, is told of every file that was found: its size, and whether its bytes
-	// stood in the bucket before. It is called from several goroutines.
-	Uploaded func(size int64, stood bool)
-	// Absent, when set, is told of every key that is neither in the directory nor in the bucket.
-	// It is called from several goroutines.
+	// Uploaded, when set, is called for every file that was found, with its size and whether its
+	// bytes were in the bucket before. Several goroutines call it.
+	Uploaded func(size int64, existed bool)
+	// Absent, when set, is called for every key that is neither in the directory nor in the bucket.
+	// Several goroutines call it.
 	Absent func(key string)
 }
 
-// Register uploads the batch's audio, then takes the batch in.
+// Register uploads the batch's audio, then stores the batch.
 func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(uploadsAtOnce)
 	var once sync.Map
-	add := func(number int, key, contentType string, told catalog.Reserved) {
+	add := func(number int, key, contentType string, ofLine catalog.Reserved) {
 		if _, seen := once.LoadOrStore(key, true); key == "" || seen {
 			return
 		}
 		g.Go(func() error {
-			err := a.upload(gctx, tenant, key, contentType, told)
+			err := a.upload(gctx, tenant, key, contentType, ofLine)
 			switch domain.KindOf(err) {
 			case domain.KindInvalid, domain.KindConflict, domain.KindUnreadable:
 				return &catalog.LineError{Line: number, Err: err}
@@ -82,12 +82,13 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 	return a.Catalog.Register(ctx, tenant, b)
 }
 
-// upload stores one file under its key, unless the very bytes stand there already. Other bytes than
-// its line tells of, or than are known, are KindConflict before any is stored: a key is never replaced.
-func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, told catalog.Reserved) (err error) {
+// upload stores one file under its key, unless the same bytes are there. A file that contradicts
+// its line or the catalog is KindConflict before anything is stored, because a key is never
+// replaced.
+func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, ofLine catalog.Reserved) (err error) {
 	file, err := a.open(key)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) { // a part of the key is longer than file names can be
-		return a.look(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) { // no file can have a name that long
+		return a.reportAbsent(ctx, key)
 	}
 	if err != nil && domain.KindOf(err) == domain.KindInvalid {
 		return err
@@ -105,30 +106,31 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
 	}
 	if known.Corrected {
-		told = catalog.Reserved{}
+		ofLine = catalog.Reserved{}
 	}
 	for _, k := range []struct {
 		catalog.Reserved
 		help string
 	}{
 		{known, "its recording say otherwise; if the audio is right, an operator corrects the recording (callvault recording correct)"},
-		{told, "its line say otherwise; if the audio is right, correct the line"},
+		{ofLine, "its line say otherwise; if the audio is right, correct the line"},
 	} {
 		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
 			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of %s`, key, size, sum, k.help)
 		}
 	}
-	stood, err := a.put(ctx, file, key, contentType, sum, size)
+	existed, err := a.put(ctx, file, key, contentType, sum, size)
 	if err != nil {
 		return err
 	}
 	if a.Uploaded != nil {
-		a.Uploaded(size, stood)
+		a.Uploaded(size, existed)
 	}
-	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !stood})
+	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !existed})
 }
 
-// open opens a key's file. No key reaches beyond the directory, and none waits for the other end of a pipe.
+// open opens a key's file. It follows no path out of the directory and does not wait for a named
+// pipe.
 func (a *AudioDir) open(key string) (*os.File, error) {
 	root, err := os.OpenRoot(a.Dir)
 	if err != nil {
@@ -149,8 +151,8 @@ func (a *AudioDir) open(key string) (*os.File, error) {
 	return file, nil
 }
 
-// look tells of a key without a file that the bucket does not have either.
-func (a *AudioDir) look(ctx context.Context, key string) error {
+// reportAbsent calls Absent for a key without a file, unless the bucket has it.
+func (a *AudioDir) reportAbsent(ctx context.Context, key string) error {
 	if a.Absent == nil {
 		return nil
 	}
@@ -172,11 +174,11 @@ func checksum(file *os.File) (uint32, int64, error) {
 	return hash.Sum32(), size, err
 }
 
-// put stores the file and says whether its bytes stood there before. Other bytes under the key are
-// KindConflict.
-func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType string, sum uint32, size int64) (stood bool, err error) {
-	if same, err := a.same(ctx, key, sum, size); err == nil {
-		return true, a.settle(key, same)
+// put stores the file and says whether its bytes were in the bucket before. Other bytes under the
+// key are KindConflict.
+func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType string, sum uint32, size int64) (existed bool, err error) {
+	if same, err := a.sameBytes(ctx, key, sum, size); err == nil {
+		return true, a.acceptExisting(key, same)
 	} else if domain.KindOf(err) != domain.KindNotFound {
 		return false, err
 	}
@@ -187,26 +189,26 @@ func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType stri
 		contentType = "application/octet-stream"
 	}
 	_, err = a.Bucket.PutStream(ctx, key, file, size, contentType)
-	if domain.KindOf(err) == domain.KindConflict { // somebody was faster
-		same, err := a.same(ctx, key, sum, size)
+	if domain.KindOf(err) == domain.KindConflict { // another upload was faster
+		same, err := a.sameBytes(ctx, key, sum, size)
 		if err != nil {
 			return false, err
 		}
-		return true, a.settle(key, same)
+		return true, a.acceptExisting(key, same)
 	}
 	return false, err
 }
 
-// settle ends an upload that found its key taken.
-func (a *AudioDir) settle(key string, same bool) error {
+// acceptExisting ends an upload whose key exists already.
+func (a *AudioDir) acceptExisting(key string, same bool) error {
 	if !same {
 		return domain.Errorf(domain.KindConflict, "%q is stored already with other bytes; audio is never replaced, use another key", key)
 	}
-	return a.Bucket.Sync(key) // the one who stored it may not have lived to do so
+	return a.Bucket.Sync(key) // the upload that stored it may have died before its sync
 }
 
-// same says whether the stored object has these bytes. Error: KindNotFound.
-func (a *AudioDir) same(ctx context.Context, key string, sum uint32, size int64) (same bool, err error) {
+// sameBytes says whether the stored object has these bytes. Error: KindNotFound.
+func (a *AudioDir) sameBytes(ctx context.Context, key string, sum uint32, size int64) (same bool, err error) {
 	info, err := a.Bucket.Stat(ctx, key)
 	if err != nil || info.Size != size {
 		return false, err

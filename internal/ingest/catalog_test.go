@@ -136,7 +136,7 @@ func TestStubKeepsTheConversation(t *testing.T) {
 	})
 }
 
-// What PostgreSQL can't store, and SQLite could, is refused before it comes to either.
+// TestWhatNoColumnHolds: what PostgreSQL can't store, and SQLite could, is refused on both.
 func TestWhatNoColumnHolds(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, _ *sql.DB) {
 		for _, bad := range []string{
@@ -178,8 +178,7 @@ func TestLongestOfAll(t *testing.T) {
 	})
 }
 
-// BenchmarkLoad measures lines a second from text to commit: what a bench of the whole product
-// compares with.
+// BenchmarkLoad measures lines a second, from text to commit.
 func BenchmarkLoad(b *testing.B) {
 	open := map[string]func() string{
 		"sqlite":   func() string { return "sqlite://" + filepath.Join(b.TempDir(), "catalog.db") },
@@ -214,7 +213,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// generator gives lines of one kind, numbered.
+// generator is a stream of numbered lines of one kind.
 type generator struct {
 	kind       string
 	from, left int

@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ParseCorrection reads an operator's correction: a recording's objectKey, the reason, and the new
-// values of its line's fields. The rules of ingest lines hold. Its error is KindInvalid.
+// ParseCorrection reads an operator's correction of a recording: its objectKey, the reason, and the
+// new values of fields. The fields have the rules of a line's. Its error is KindInvalid.
 func ParseCorrection(text []byte) (catalog.Correction, error) {
 	o, err := parseObject(text)
 	if err != nil {
@@ -18,7 +18,7 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 	f := &fields{object: o}
 	for _, m := range o.members {
 		if !slices.Contains(known, m.name) {
-			f.fail(m.name, "is not known here") // a misspelt field would be left uncorrected in silence
+			f.fail(m.name, "is not known here") // a misspelt field would be ignored silently
 		}
 	}
 	k := catalog.Correction{
@@ -38,7 +38,7 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 	return k, f.err
 }
 
-// optional is nil for an empty text.
+// optional returns nil for an empty text.
 func optional(text string) *string {
 	if text == "" {
 		return nil

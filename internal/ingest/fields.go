@@ -14,13 +14,13 @@ import (
 // maxLabelBytes bounds short texts such as a locale or a phone number.
 const maxLabelBytes = 512
 
-// maxNumberBytes bounds a number that is kept as it is spelled.
+// maxNumberBytes bounds a number that is stored as it is spelled.
 const maxNumberBytes = 64
 
-// fields reads the fields of one object, and keeps the first thing that is wrong.
+// fields reads the fields of one object and keeps the first error.
 type fields struct {
 	object object
-	path   string // of the object within its line, with a trailing dot, or ""
+	path   string // of the object within its line, with a dot at its end; "" for the line itself
 	err    error
 }
 
@@ -30,7 +30,7 @@ func (f *fields) fail(name, format string, args ...any) {
 	}
 }
 
-// value gives a field that may have to be there.
+// value returns a field's bytes; nil when it is absent or null.
 func (f *fields) value(name string, required bool) []byte {
 	v := f.object.get(name)
 	if v == nil && required {
@@ -39,7 +39,7 @@ func (f *fields) value(name string, required bool) []byte {
 	return v
 }
 
-// text reads a string of any length that the line allows; "" when absent.
+// text reads a string of any length; "" when absent.
 func (f *fields) text(name string, required bool) string {
 	v := f.value(name, required)
 	if v == nil {
@@ -59,7 +59,7 @@ func (f *fields) text(name string, required bool) string {
 	return s
 }
 
-// label reads a short text.
+// label reads a short string.
 func (f *fields) label(name string, required bool) string {
 	s := f.text(name, required)
 	if len(s) > maxLabelBytes {
@@ -128,8 +128,9 @@ func (f *fields) time(name string, required bool) *time.Time {
 	return &t
 }
 
-// parseTime reads an RFC 3339 time, whose T and Z may be in lower case. Package time accepts more, which
-// is refused here: an hour of one digit, a comma before the fraction, a zone beyond 23:59.
+// parseTime reads an RFC 3339 time, whose T and Z may be in lower case. It refuses what package
+// time accepts beyond RFC 3339: an hour of one digit, a comma before the fraction, a zone beyond
+// 23:59.
 func parseTime(text string) (time.Time, bool) {
 	text = strings.ToUpper(text)
 	t, err := time.Parse(time.RFC3339Nano, text)
@@ -194,8 +195,8 @@ func (f *fields) crc32(name string) *uint32 {
 	return &sum
 }
 
-// number keeps a number as it is spelled; nil when absent.
-func (f *fields) number(name string) json.RawMessage {
+// rawNumber returns a number as it is spelled; nil when absent.
+func (f *fields) rawNumber(name string) json.RawMessage {
 	v := f.object.get(name)
 	if v == nil {
 		return nil
@@ -211,8 +212,8 @@ func (f *fields) number(name string) json.RawMessage {
 
 func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
 
-// free keeps an object as it is; nil when absent.
-func (f *fields) free(name string) json.RawMessage {
+// rawObject returns an object's bytes; nil when absent.
+func (f *fields) rawObject(name string) json.RawMessage {
 	v := f.object.get(name)
 	if v == nil {
 		return nil
@@ -224,8 +225,8 @@ func (f *fields) free(name string) json.RawMessage {
 	return bytes.Clone(v)
 }
 
-// strings keeps a list of strings as it is; nil when absent.
-func (f *fields) strings(name string) json.RawMessage {
+// rawStrings returns the bytes of a list of strings; nil when absent.
+func (f *fields) rawStrings(name string) json.RawMessage {
 	v := f.object.get(name)
 	if v == nil {
 		return nil
@@ -243,7 +244,8 @@ func (f *fields) strings(name string) json.RawMessage {
 	return bytes.Clone(v)
 }
 
-// nested reads an object whose members are fields, unless it is absent, null or wrong.
+// nested reads an object whose members are fields. It does nothing when the object is absent or
+// null.
 func (f *fields) nested(name string, read func(inner *fields)) {
 	v := f.object.get(name)
 	if v == nil || f.err != nil {
@@ -265,8 +267,8 @@ func (f *fields) nested(name string, read func(inner *fields)) {
 	}
 }
 
-// cleared adds to list those of the fields that the line clears: they are null or an empty text. An
-// empty transcript.raw is a value.
+// cleared appends to list the fields that the line clears: those that are null or an empty text. An
+// empty transcript.raw is a value and clears nothing.
 func (f *fields) cleared(list []string, names ...string) []string {
 	for _, name := range names {
 		i, ok := f.object.index[name]

@@ -10,20 +10,20 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Registrar takes one batch in, all of it or nothing.
+// Registrar stores a batch: all of it or nothing.
 type Registrar interface {
 	Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error)
 }
 
-// Storable is a Registrar that refuses lines whose object key the store is known not to hold. It does
-// not ask the store.
-type Storable struct {
+// KeyChecker is a Registrar that refuses object keys that the store cannot take. It does not ask
+// the store.
+type KeyChecker struct {
 	Registrar
 	CheckKey func(key string) error // error: KindInvalid
 }
 
-// Register looks at every key, then takes the batch in.
-func (s Storable) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
+// Register checks every key, then stores the batch.
+func (s KeyChecker) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
 	for _, l := range b.Recordings {
 		if err := s.CheckKey(l.Value.ObjectKey); err != nil {
 			return catalog.Counts{}, &catalog.LineError{Line: l.Number, Err: err}
@@ -40,7 +40,7 @@ func (s Storable) Register(ctx context.Context, tenant string, b catalog.Batch) 
 	return s.Registrar.Register(ctx, tenant, b)
 }
 
-// WithOrigin gives a Registrar that sets the origin of every batch.
+// WithOrigin returns a Registrar that sets the origin of every batch.
 func WithOrigin(o catalog.Origin, to Registrar) Registrar { return originRegistrar{to, o} }
 
 type originRegistrar struct {
@@ -48,13 +48,13 @@ type originRegistrar struct {
 	origin catalog.Origin
 }
 
-// Register takes the batch in, with its origin.
+// Register stores the batch with the origin.
 func (s originRegistrar) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
 	b.Origin = s.origin
 	return s.Registrar.Register(ctx, tenant, b)
 }
 
-// Result says what of a stream is stored.
+// Result says how much of a stream is stored.
 type Result struct {
 	Lines   int // lines stored, empty ones not counted
 	Batches int
@@ -62,21 +62,23 @@ type Result struct {
 }
 
 const (
-	// largeLine is from where on lines are taken in one at a time, in bytes: while one is taken apart
-	// and stored, the process holds several times its size.
+	// Lines larger than largeLine bytes are taken in one at a time, because parsing and storing one
+	// takes several times its size of memory.
 	largeLine = 4 << 20
-	// largeWait bounds the wait for the large lines before.
+	// largeWait bounds the wait for other large lines.
 	largeWait = 30 * time.Second
 )
 
-// Loader takes streams in, any number at once, but of large lines one at a time.
+// Loader loads any number of streams at once. Among all of them it takes in one large line at a
+// time.
 type Loader struct{ large chan struct{} }
 
 // NewLoader makes a Loader.
 func NewLoader() *Loader { return &Loader{make(chan struct{}, 1)} }
 
-// enter waits for its turn. Errors: KindUnavailable when that does not come, ctx's.
-func (l *Loader) enter(ctx context.Context) error {
+// admitLarge waits until no other large line is taken in. Errors: KindUnavailable after largeWait,
+// ctx's.
+func (l *Loader) admitLarge(ctx context.Context) error {
 	wait := time.NewTimer(largeWait)
 	defer wait.Stop()
 	select {
@@ -89,22 +91,21 @@ func (l *Loader) enter(ctx context.Context) error {
 	}
 }
 
-// Load is Load with a Loader of its own.
+// Load loads a stream with a Loader of its own.
 func Load(ctx context.Context, to Registrar, tenant string, r io.Reader, seen func(catalog.Batch)) (Result, error) {
 	return NewLoader().Load(ctx, to, tenant, r, seen)
 }
 
-// Load takes a whole stream in, batch by batch, each in a transaction of its own. After an error
-// the Result says what is stored: the batches before it. seen, which may be nil, is called with
-// every batch that is stored.
+// Load stores a stream batch by batch, each batch in a transaction of its own. After an error the
+// Result counts the batches before it, which are stored. seen, which may be nil, is called with
+// every stored batch. Loading a stream again stores nothing twice.
 //
-// Errors: *catalog.LineError for a line that is not right, the registrar's, the reader's, ctx's,
-// KindUnavailable when large lines are too many.
-// Where an answer to a batch was unclear, sending the stream again changes nothing twice.
+// Errors: *catalog.LineError for an invalid line, the registrar's, the reader's, ctx's,
+// KindUnavailable when there are too many large lines.
 func (l *Loader) Load(ctx context.Context, to Registrar, tenant string, r io.Reader, seen func(catalog.Batch)) (Result, error) {
 	var result Result
 	lines := NewReader(r)
-	lines.large = func() error { return l.enter(ctx) }
+	lines.admitLarge = func() error { return l.admitLarge(ctx) }
 	for {
 		if err := ctx.Err(); err != nil {
 			return result, err
@@ -116,11 +117,12 @@ func (l *Loader) Load(ctx context.Context, to Registrar, tenant string, r io.Rea
 	}
 }
 
-// next takes one batch in. A large line ends its batch, so nobody waits while a caller sends the rest.
+// next stores one batch. A large line is the last of its batch, so that other streams do not wait
+// while this one is read on.
 func (l *Loader) next(ctx context.Context, to Registrar, tenant string, lines *Reader, result *Result, seen func(catalog.Batch)) (done bool, err error) {
 	defer func() {
-		if lines.entered {
-			lines.entered = false
+		if lines.admitted {
+			lines.admitted = false
 			<-l.large
 		}
 	}()

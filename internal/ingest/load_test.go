@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// slow takes its time for each batch, and notes how many large ones it held at once.
+// slow takes some time for each batch, and notes how many large lines it held at once.
 type slow struct {
 	mu          sync.Mutex
 	large, most int
@@ -43,8 +43,8 @@ func (s *slow) Register(_ context.Context, _ string, b catalog.Batch) (catalog.C
 	return catalog.Counts{}, nil
 }
 
-// TestLargeLines wants large lines one at a time, small ones to pass by, and who waits for too long
-// to be told so.
+// TestLargeLines: large lines are stored one at a time, small ones do not wait for them, and a
+// large line that waits too long is refused.
 func TestLargeLines(t *testing.T) {
 	line := func(id, size int) string {
 		return fmt.Sprintf(`{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:30:00Z","transcript":{"raw":"%s"}}`+"\n", id, strings.Repeat("x", size))

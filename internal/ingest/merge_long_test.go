@@ -9,7 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// Long values that are replaced by short ones, by others of their length and by nothing.
+// TestLongFormerValues replaces long values by short ones, by others of their length and by
+// nothing.
 func TestLongFormerValues(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, _ *sql.DB) {
 		long, other := strings.Repeat("ä", 200_000), strings.Repeat("b", 400_000)
@@ -40,7 +41,7 @@ func TestLongFormerValues(t *testing.T) {
 	})
 }
 
-// More conversations in a batch than one statement names.
+// TestManyMerges merges more conversations in a batch than one statement takes.
 func TestManyMerges(t *testing.T) {
 	const n = 1100
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {

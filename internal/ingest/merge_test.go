@@ -17,7 +17,8 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// formers gives all former values of a conversation, agent or message, the latest first, as "field=value".
+// formers returns all former values of a conversation, agent or message, the latest first, as
+// "field=value".
 func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []string) {
 	t.Helper()
 	const limit, maxBytes = 3, 2000
@@ -38,7 +39,7 @@ func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []
 	}
 }
 
-// send takes lines in as the platform does, all in one batch.
+// send stores lines in one batch.
 func send(t *testing.T, c *catalog.Catalog, tenant string, lines ...string) ingest.Result {
 	t.Helper()
 	result, err := ingest.Load(t.Context(), ingest.WithOrigin(catalog.Origin{Actor: "internal", Request: "r-1"}, c), tenant,
@@ -49,7 +50,7 @@ func send(t *testing.T, c *catalog.Catalog, tenant string, lines ...string) inge
 	return result
 }
 
-// audits gives what the audit log says of replaced values.
+// audits returns the audit log's details of replaced values.
 func audits(t *testing.T, c *catalog.Catalog, tenant string) (list []string) {
 	t.Helper()
 	at, err := c.Now(t.Context())
@@ -68,8 +69,8 @@ func audits(t *testing.T, c *catalog.Catalog, tenant string) (list []string) {
 	return list
 }
 
-// A status-only line must not take the transcript, the analysis and the recording away, and a line that
-// turns a refusal into a consent must not make the refusal forgotten.
+// A line with only a status must not clear the transcript, the analysis and the recording. A line
+// that turns a refusal into a consent must keep the refusal as a former value.
 func TestLinesKeepWhatTheyLack(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, _ *sql.DB) {
 		const refusal, consent = `[{"role":"user","text":"I do not consent"}]`, `[{"role":"user","text":"I consent"}]`
@@ -101,7 +102,7 @@ func TestLinesKeepWhatTheyLack(t *testing.T) {
 	})
 }
 
-// TestValueThatChangesItsField: what one field gives away and another takes is no repeat.
+// TestValueThatChangesItsField: a line that moves a value from one field to another is no repeat.
 func TestValueThatChangesItsField(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
 		const line = `{"kind":"conversation","conversationId":"c1","agentId":"a1","startTime":"2024-01-15T10:30:00Z","callerPhone":%s,"calleePhone":%s}`
@@ -116,20 +117,20 @@ func TestValueThatChangesItsField(t *testing.T) {
 	})
 }
 
-// sorted puts the first n, which one line replaced, into one order.
+// sorted sorts the first n values, which one line replaced in any order.
 func sorted(list []string, n int) []string {
 	slices.Sort(list[:min(n, len(list))])
 	slices.Reverse(list[:min(n, len(list))])
 	return list
 }
 
-// TestEachField sends every field, lacks it, sends it again, replaces it, clears it.
+// TestEachField sends every field, leaves it out, sends it again, replaces it and clears it.
 func TestEachField(t *testing.T) {
 	text := func(column string) [3]string { return [3]string{column, `"one"`, `"two"`} }
 	instant := func(column string) [3]string {
 		return [3]string{column, `"2024-01-15T10:30:00Z"`, `"2024-01-15T10:30:00.25Z"`}
 	}
-	fields := map[string][3]string{ // column, a value, another
+	fields := map[string][3]string{ // column and two values
 		"externalConversationId": text("external_id"), "sessionId": text("session_id"), "sessionType": text("session_type"),
 		"sessionStatus": text("session_status"), "locale": text("locale"), "callDirection": text("call_direction"), "callerPhone": text("caller_phone"),
 		"calleePhone": text("callee_phone"), "keyMode": text("key_mode"), "agentModel": text("agent_model"), "agentArchitecture": text("agent_architecture"),
@@ -150,9 +151,9 @@ func TestEachField(t *testing.T) {
 			}
 			return fmt.Sprintf(`{"kind":"conversation","conversationId":%q,%s}`, name, inner)
 		}
-		const required = 2 // of the fields: they are never cleared
+		const required = 2 // fields that are never cleared
 		for i, step := range []struct {
-			value   int // of the field: the one, the other, 0 for null, -1 for absent
+			value   int // 1 or 2: which value; 0: null; -1: absent
 			changed int
 			stands  bool
 			formers []int
@@ -236,8 +237,8 @@ func TestFirstLineNeedsAgentAndStart(t *testing.T) {
 	})
 }
 
-// TestLinesOfABatchCount: a row counts once however many lines of a batch change it, and a batch that ends
-// where it began is known when it comes again.
+// TestLinesOfABatchCount: a row counts once, however many lines of a batch change it. A batch that
+// ends with the values it began with changes nothing when it is sent again.
 func TestLinesOfABatchCount(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, _ *sql.DB) {
 		line := func(status string) string {
@@ -264,7 +265,7 @@ func TestLinesOfABatchCount(t *testing.T) {
 	})
 }
 
-// TestBodiesMerge: the keys that stay keep their place.
+// TestBodiesMerge: merging keeps the order of existing keys.
 func TestBodiesMerge(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
 		for _, s := range []struct{ line, want string }{
@@ -296,7 +297,7 @@ func TestBodiesMerge(t *testing.T) {
 	})
 }
 
-// TestContentTypeIsKept: it is the one thing of a recording that a later line replaces.
+// TestContentTypeIsKept: a later line replaces a recording's content type and nothing else.
 func TestContentTypeIsKept(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
 		line := func(contentType string) string {
@@ -315,7 +316,7 @@ func TestContentTypeIsKept(t *testing.T) {
 	})
 }
 
-// TestLinesOfABatchFold sends the same lines to one tenant in batches and to another one by one.
+// TestLinesOfABatchFold sends the same lines in batches to one tenant and one by one to another.
 func TestLinesOfABatchFold(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
 		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "u", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
@@ -363,7 +364,7 @@ func TestLinesOfABatchFold(t *testing.T) {
 	})
 }
 
-// randomLines gives lines about three of each kind, with a few values of a few fields.
+// randomLines returns lines about three ids of each kind, with few values of few fields.
 func randomLines(random *rand.Rand, n int) (lines []string) {
 	one := func(values ...string) string { return values[random.IntN(len(values))] }
 	long := strings.Repeat("漢字 ", 60)
@@ -385,7 +386,7 @@ func randomLines(random *rand.Rand, n int) (lines []string) {
 	return lines
 }
 
-// TestHistoryIsNoSquare resends a conversation with each turn.
+// TestHistoryIsNoSquare resends a conversation with each turn: the history grows linearly.
 func TestHistoryIsNoSquare(t *testing.T) {
 	const turns, batch = 120, 8
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {

@@ -11,20 +11,20 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// object is a JSON object whose values keep their bytes. Its slices are those of the line.
+// object is a JSON object whose values keep their bytes. It shares the line's memory.
 type object struct {
 	members []member
 	index   map[string]int
 }
 
-// member is one field. Whole is the field with its name, as it stands in the object.
+// member is one field. whole is the field with its name, as in the object.
 type member struct {
 	name  string
 	value []byte
 	whole []byte
 }
 
-// parseObject takes text apart that must be one JSON object. Its errors are safe to show.
+// parseObject parses text that must be one JSON object. Its errors are safe to show.
 func parseObject(text []byte) (object, error) {
 	text = bytes.Trim(text, " \t\r\n")
 	if !utf8.Valid(text) {
@@ -39,7 +39,7 @@ func parseObject(text []byte) (object, error) {
 	return members(text)
 }
 
-// invalidJSON says where text stops being JSON.
+// invalidJSON returns an error that names the first byte that is wrong.
 func invalidJSON(text []byte) error {
 	var value json.RawMessage
 	var syntax *json.SyntaxError
@@ -49,7 +49,7 @@ func invalidJSON(text []byte) error {
 	return errors.New("not valid JSON")
 }
 
-// members walks over an object that is known to be valid JSON.
+// members parses an object that is valid JSON.
 func members(text []byte) (object, error) {
 	o := object{index: make(map[string]int, 16)}
 	for m, err := range rawjson.Members(text) {
@@ -69,7 +69,7 @@ func members(text []byte) (object, error) {
 	return o, nil
 }
 
-// get gives a field's value; nil when it is absent or null.
+// get returns a field's value; nil when it is absent or null.
 func (o object) get(name string) []byte {
 	i, ok := o.index[name]
 	if !ok || string(o.members[i].value) == "null" {
@@ -78,16 +78,16 @@ func (o object) get(name string) []byte {
 	return o.members[i].value
 }
 
-// has says whether the field is there, be it null.
+// has says whether the field is present; it may be null.
 func (o object) has(name string) bool {
 	_, ok := o.index[name]
 	return ok
 }
 
-// isNull says whether the field is there and null.
+// isNull says whether the field is present and null.
 func (o object) isNull(name string) bool { return o.has(name) && o.get(name) == nil }
 
-// without gives the object's bytes without one field.
+// without returns the object without one field.
 func (o object) without(name string) json.RawMessage {
 	size := 2
 	for _, m := range o.members {
@@ -106,12 +106,12 @@ func (o object) without(name string) json.RawMessage {
 	return append(out, '}')
 }
 
-// unquote reads one JSON string. What no database could keep as it is gets refused.
+// unquote decodes a JSON string. It refuses strings that PostgreSQL cannot store.
 func unquote(quoted []byte) (string, error) {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1]), nil
 	}
-	if halfSurrogate(quoted) {
+	if hasLoneSurrogate(quoted) {
 		return "", errors.New("holds half of a surrogate pair")
 	}
 	var s string
@@ -124,8 +124,8 @@ func unquote(quoted []byte) (string, error) {
 	return s, nil
 }
 
-// halfSurrogate says whether an escape in the string stands for half of a character.
-func halfSurrogate(quoted []byte) bool {
+// hasLoneSurrogate says whether an escape in the string is one half of a surrogate pair alone.
+func hasLoneSurrogate(quoted []byte) bool {
 	for i := 0; i < len(quoted); i++ {
 		if quoted[i] != '\\' {
 			continue
@@ -148,7 +148,7 @@ func halfSurrogate(quoted []byte) bool {
 	return false
 }
 
-// escapeUnit reads a u with four hex digits at i.
+// escapeUnit decodes the u and four hex digits at i.
 func escapeUnit(quoted []byte, i int) (uint16, bool) {
 	if i+4 >= len(quoted) || quoted[i] != 'u' {
 		return 0, false

@@ -9,8 +9,8 @@ import (
 
 // Limits of one line, in bytes.
 const (
-	MaxLineBytes  = 64 << 20 // a conversation's: transcripts may have 50 MB
-	MaxOtherBytes = 1 << 20  // every other line's
+	MaxLineBytes  = 64 << 20 // of a conversation: transcripts may have 50 MB
+	MaxOtherBytes = 1 << 20  // of every other kind
 )
 
 // Line is one line taken apart: exactly one of its pointers is set.
@@ -94,8 +94,8 @@ func parseRecording(f *fields) *domain.Recording {
 	return r
 }
 
-// parseConversation reads a conversation's line. An absent field keeps its value; a field that is null
-// or an empty text is cleared.
+// parseConversation reads a conversation's line. An absent field keeps its former value. A field
+// that is null or an empty text is cleared.
 func parseConversation(f *fields) *domain.Conversation {
 	for _, name := range []string{"agentId", "startTime"} {
 		if f.object.isNull(name) {
@@ -114,17 +114,17 @@ func parseConversation(f *fields) *domain.Conversation {
 		End:               f.time("endTime", false),
 		LastAction:        f.time("lastActionAt", false),
 		Locale:            f.label("locale", false),
-		Tags:              f.strings("tags"),
-		Metadata:          f.free("metadata"),
+		Tags:              f.rawStrings("tags"),
+		Metadata:          f.rawObject("metadata"),
 		CallDirection:     f.label("callDirection", false),
 		CallerPhone:       f.label("callerPhone", false),
 		CalleePhone:       f.label("calleePhone", false),
 		KeyMode:           f.label("keyMode", false),
 		AgentModel:        f.label("agentModel", false),
 		AgentArchitecture: f.label("agentArchitecture", false),
-		BaseCost:          f.number("baseCost"),
-		TotalCost:         f.number("totalCost"),
-		User:              f.free("user"),
+		BaseCost:          f.rawNumber("baseCost"),
+		TotalCost:         f.rawNumber("totalCost"),
+		User:              f.rawObject("user"),
 	}
 	if t := f.time("startTime", f.object.has("startTime")); t != nil {
 		c.Start = *t
@@ -134,11 +134,11 @@ func parseConversation(f *fields) *domain.Conversation {
 		"agentModel", "agentArchitecture", "baseCost", "totalCost", "user")
 	f.nested("user", func(user *fields) { c.UserID = user.id("id", false) })
 	parseTranscript(f, c)
-	f.part(c, "postCallAnalysis", []string{"analysisData", "analyzedAt"}, func(analysis *fields) {
-		c.AnalysisData = analysis.free("analysisData")
+	f.section(c, "postCallAnalysis", []string{"analysisData", "analyzedAt"}, func(analysis *fields) {
+		c.AnalysisData = analysis.rawObject("analysisData")
 		c.Analyzed = analysis.time("analyzedAt", false)
 	})
-	f.part(c, "recording", []string{"id", "objectKey", "createdAt"}, func(recording *fields) {
+	f.section(c, "recording", []string{"id", "objectKey", "createdAt"}, func(recording *fields) {
 		c.RecordingID = recording.id("id", false)
 		if recording.object.get("objectKey") != nil {
 			c.RecordingKey = recording.key("objectKey")
@@ -149,7 +149,7 @@ func parseConversation(f *fields) *domain.Conversation {
 }
 
 func parseTranscript(f *fields, c *domain.Conversation) {
-	f.part(c, "transcript", []string{"raw", "createdAt"}, func(transcript *fields) {
+	f.section(c, "transcript", []string{"raw", "createdAt"}, func(transcript *fields) {
 		if transcript.object.get("raw") != nil {
 			raw := transcript.text("raw", false)
 			c.TranscriptRaw = &raw
@@ -159,21 +159,21 @@ func parseTranscript(f *fields, c *domain.Conversation) {
 	})
 }
 
-// part reads an object whose members are fields of the conversation: null clears all of them.
-func (f *fields) part(c *domain.Conversation, name string, members []string, read func(part *fields)) {
+// section reads an object whose members are fields of the conversation. A null clears all of them.
+func (f *fields) section(c *domain.Conversation, name string, members []string, read func(section *fields)) {
 	if f.object.isNull(name) {
 		for _, m := range members {
 			c.Cleared = append(c.Cleared, name+"."+m)
 		}
 		return
 	}
-	f.nested(name, func(part *fields) {
-		read(part)
-		c.Cleared = part.cleared(c.Cleared, members...)
+	f.nested(name, func(section *fields) {
+		read(section)
+		c.Cleared = section.cleared(c.Cleared, members...)
 	})
 }
 
-// countTurns counts the spoken turns of a transcript; nil when it is not valid JSON.
+// countTurns counts the spoken turns of a transcript. It returns nil when that is not valid JSON.
 func countTurns(raw string) *int {
 	n, _ := transcript.Count(strings.NewReader(raw)) // reading a string can't fail
 	return n

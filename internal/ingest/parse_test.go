@@ -85,7 +85,7 @@ func TestRecording(t *testing.T) {
 	}
 }
 
-// TestNullOnRecordings sends each field of a recording's line as null: that is as absent.
+// TestNullOnRecordings sends each field of a recording's line as null, which is the same as absent.
 func TestNullOnRecordings(t *testing.T) {
 	for field, required := range map[string]bool{"kind": true, "conversationId": true, "sessionId": true, "messageId": true, "type": true,
 		"timestamp": true, "objectKey": true, "sizeBytes": false, "contentType": false, "crc32": false} {

@@ -10,11 +10,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// batchBytes ends a batch early: what one transaction holds in memory.
+// batchBytes ends a batch before it has MaxBatch lines: a batch is held in memory.
 const batchBytes = 16 << 20
 
-// keepBytes is how large the line buffer may stay between lines.
-const keepBytes = MaxOtherBytes
+// maxKeptBuffer is how large the line buffer may stay between lines.
+const maxKeptBuffer = MaxOtherBytes
 
 // Reader cuts a stream of lines into batches.
 type Reader struct {
@@ -23,19 +23,20 @@ type Reader struct {
 	number int
 	err    error
 
-	large   func() error // waits until a large line may be taken apart; nil: at once
-	entered bool         // it was let in since the last Batch
+	admitLarge func() error // waits until a large line may be parsed; nil: no wait
+	admitted   bool         // the last Batch has a large line
 }
 
-// NewReader reads lines from r. They end with a line feed, the last one may lack it; empty lines
-// are passed over and counted; a byte order mark before the first is, too.
+// NewReader reads lines from r. Lines end with a line feed, which the last one may lack. Empty
+// lines are skipped, and count for the numbers of the lines after them. A byte order mark before
+// the first line is skipped too.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{in: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// Batch reads the next lines, at most catalog.MaxBatch. After the last of them it gives io.EOF
-// and no batch. A *catalog.LineError names the line that is not right; any other error is r's.
-// After an error it gives the same error again.
+// Batch reads the next lines, at most catalog.MaxBatch. After the last line it returns io.EOF and
+// no batch. A *catalog.LineError names an invalid line; any other error is r's. After an error it
+// returns the same error again.
 func (r *Reader) Batch() (catalog.Batch, error) {
 	var b catalog.Batch
 	size := 0
@@ -44,11 +45,11 @@ func (r *Reader) Batch() (catalog.Batch, error) {
 		if text, r.err = r.next(); r.err != nil {
 			break
 		}
-		if size += len(text); len(text) > largeLine && r.large != nil {
-			if r.err = r.large(); r.err != nil {
+		if size += len(text); len(text) > largeLine && r.admitLarge != nil {
+			if r.err = r.admitLarge(); r.err != nil {
 				break
 			}
-			r.entered, size = true, batchBytes
+			r.admitted, size = true, batchBytes
 		}
 		l, err := ParseLine(text)
 		if err != nil {
@@ -76,7 +77,7 @@ func (l Line) addTo(b *catalog.Batch, number int) {
 	}
 }
 
-// next gives the next line that is not empty, valid until the following call.
+// next returns the next line that is not empty. It is valid until the following call.
 func (r *Reader) next() ([]byte, error) {
 	for {
 		text, err := r.read()
@@ -93,9 +94,10 @@ func (r *Reader) next() ([]byte, error) {
 	}
 }
 
-// read gives bytes up to and with the next line feed, or io.EOF with what stands after the last.
+// read returns the bytes up to the next line feed, inclusive. At the end it returns io.EOF with the
+// bytes after the last line feed.
 func (r *Reader) read() ([]byte, error) {
-	if cap(r.line) > keepBytes {
+	if cap(r.line) > maxKeptBuffer {
 		r.line = nil
 	}
 	r.line = r.line[:0]

@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// memory is a Registrar that keeps numbers and can fail on order.
+// memory is a Registrar that keeps the lines' numbers and fails at a chosen batch.
 type memory struct {
 	batches []int
 	lines   []int
@@ -95,7 +95,7 @@ func TestLongLines(t *testing.T) {
 		return `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","transcript":{"raw":"` + strings.Repeat("x", n) + `"}}` + "\n"
 	}
 	m := &memory{}
-	// Batches end by size, and with a line of more than 4 MiB.
+	// A batch ends by its size, and after a line of more than 4 MiB.
 	res, err := load(t, m, strings.NewReader(agents(0, 2)+long(9<<20)+long(9<<20)+strings.Repeat(long(3<<20), 7)+agents(0, 3)))
 	if err != nil || res.Lines != 14 || fmt.Sprint(m.batches) != "[3 1 6 4]" {
 		t.Fatalf("%+v %v %v", res, err, m.batches)
@@ -107,7 +107,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// endless gives one byte for ever.
+// endless repeats one byte without end.
 type endless byte
 
 func (e endless) Read(p []byte) (int, error) {

@@ -2,8 +2,8 @@ package ingest
 
 import "testing"
 
-// TestTimes: what RFC 3339 calls a time is one, also in small letters, and what package time takes beside
-// that is none.
+// TestTimes: times are what RFC 3339 says, also in lower case, and nothing more of what package
+// time accepts.
 func TestTimes(t *testing.T) {
 	for text, want := range map[string]string{
 		"2025-12-12T14:23:45Z":           "2025-12-12T14:23:45Z",

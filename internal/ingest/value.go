@@ -11,11 +11,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// endMicros is the first instant after the year 9999.
+// endMicros is the first microsecond after the year 9999, in Unix time.
 const endMicros = int64(253_402_300_800_000_000)
 
-// CheckID says whether s can be an id: 1 to 512 bytes of UTF-8 without control characters.
-// Its error is KindInvalid.
+// CheckID checks that s can be an id: 1 to 512 bytes of UTF-8 without control characters. Its error
+// is KindInvalid.
 func CheckID(s string) error {
 	if reason := badID(s); reason != "" {
 		return domain.Errorf(domain.KindInvalid, "the id %s", reason)
@@ -23,9 +23,9 @@ func CheckID(s string) error {
 	return nil
 }
 
-// CheckObjectKey says whether s can be an object key: 1 to 1024 bytes of UTF-8 without control
-// characters, in parts between slashes, none of them empty, "." or "..". Whether the store at hand
-// takes it is the store's to say. Its error is KindInvalid.
+// CheckObjectKey checks that s can be an object key: 1 to 1024 bytes of UTF-8 without control
+// characters, in parts between slashes, none of them empty, "." or "..". A store may take fewer
+// keys. Its error is KindInvalid.
 func CheckObjectKey(s string) error {
 	if reason := badKey(s); reason != "" {
 		return domain.Errorf(domain.KindInvalid, "the object key %s", reason)
@@ -85,8 +85,8 @@ func ParseCRC32(s string) (uint32, error) {
 	return uint32(n), err
 }
 
-// decimalMicros turns a JSON number of seconds into microseconds, exactly: what is finer is cut
-// off. ok is false for negative numbers and for those of more than 13 digits before the point.
+// decimalMicros converts a JSON number of seconds into microseconds, exactly. Digits after the
+// microseconds are dropped. ok is false for negative numbers and for numbers that are too large.
 func decimalMicros(number string) (us int64, ok bool) {
 	mantissa, exponent, hasExponent := number, 0, false
 	if i := strings.IndexAny(number, "eE"); i >= 0 {
@@ -105,7 +105,7 @@ func decimalMicros(number string) (us int64, ok bool) {
 		return 0, false
 	}
 	digits := whole + fraction
-	point := len(whole) + exponent + 6 // how many of the digits are whole microseconds
+	point := len(whole) + exponent + 6 // how many digits make whole microseconds
 	if point <= 0 {
 		return 0, true
 	}
