@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/plan"
 )
 
-// Planner runs passes: full ones, and dispatch passes, which workers wait for. AnyDue says whether a
-// dispatch pass would find anything, NeedsBackfill whether a tenant needs a full pass.
+// Planner runs passes: full ones, and dispatch passes, which workers wait for. AnyDue says whether
+// a dispatch pass would find anything, NeedsBackfill whether a tenant needs a full pass.
 type Planner interface {
 	AnyDue(ctx context.Context) (bool, error)
 	NeedsBackfill(ctx context.Context) (bool, error)

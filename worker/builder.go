@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// longest bounds a whole build, readTimeout the reading of what it holds.
-	longest     = 24 * time.Hour
-	readTimeout = 5 * time.Minute
-	// settleTimeout bounds telling the catalog how a build ended. What it does
+	// maxBuildTime bounds a whole build, readTimeout the reading of what it holds.
+	maxBuildTime = 24 * time.Hour
+	readTimeout  = 5 * time.Minute
+	// reportTimeout bounds telling the catalog how a build ended. What it does
 	// not hear, it learns from the lease that lapses.
-	settleTimeout = 30 * time.Second
+	reportTimeout = 30 * time.Second
 )
 
 // Builder builds one hour at a time per call. It is safe for concurrent use.
@@ -56,16 +56,16 @@ func NewBuilder(cfg Config, c Builds, recordings Recordings, archives Archives, 
 // Errors: KindInterrupted after a drain, KindUnavailable when the catalog
 // could not be asked, and failures that the catalog has counted, marked by
 // queue.Recorded.
-func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
-	ctx = taskOf(ctx, t)
+func (b *Builder) BuildHour(ctx context.Context, t queue.Task) error {
+	ctx = withTask(ctx, t)
 	claim, ok, err := b.claim(ctx, t)
 	if err != nil || !ok {
 		return err
 	}
 	log := b.log.With(telemetry.In(ctx), zap.Int64("revision", claim.Revision))
-	last, leave := parting(ctx, ctx, b.cfg.publishing())
+	last, leave := withGrace(ctx, ctx, b.cfg.publishTime())
 	defer leave()
-	held, release := b.hold(last, claim, log)
+	held, release := b.keepLease(last, claim, log)
 	started := b.now()
 	built, err := b.build(ctx, held, last, claim, log)
 	lost := context.Cause(held)
@@ -76,7 +76,7 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 	if err == nil {
 		logMissing(log, built.Missing)
 	}
-	return b.settle(ctx, claim, log, err, Ended{
+	return b.report(ctx, claim, log, err, Outcome{
 		Key: t.Key, Took: b.now().Sub(started), Size: built.Size, Files: built.Files, Missing: len(built.Missing),
 	})
 }
@@ -85,9 +85,9 @@ func (b *Builder) Hour(ctx context.Context, t queue.Task) error {
 // cut short by a drain: a claim of which nobody knows keeps its hour from
 // everybody until it lapses.
 func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool, error) {
-	ctx, leave := parting(ctx, ctx, b.cfg.telling())
+	ctx, leave := withGrace(ctx, ctx, b.cfg.reportTime())
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	var claim catalog.Claim
 	var ok bool
@@ -105,9 +105,9 @@ func (b *Builder) claim(ctx context.Context, t queue.Task) (catalog.Claim, bool,
 // build makes and publishes the archive. drain ends with the process's order
 // to stop, held with the claim, last with the time that is left after the order.
 func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log *zap.Logger) (catalog.BuildResult, error) {
-	work, unlink := link(held, drain)
+	work, unlink := cancelWith(held, drain)
 	defer unlink()
-	work, cancel := context.WithTimeout(work, longest)
+	work, cancel := context.WithTimeout(work, maxBuildTime)
 	defer cancel()
 	started := b.now()
 	in, err := b.input(work, c)
@@ -147,17 +147,17 @@ func (b *Builder) build(drain, held, last context.Context, c catalog.Claim, log 
 // claim, drain with the order to stop.
 func (b *Builder) write(drain, held, work context.Context, c catalog.Claim, entries []archiver.Entry, src *source, log *zap.Logger) (
 	result archiver.Result, etag string, err error) {
-	fetch := &fetching{tracer: b.tracer, now: b.now, ctx: work}
-	s := &sink{Builder: b, drain: drain, claim: c, key: c.ObjectKey(), log: log, up: uploading{tracer: b.tracer}}
-	defer func() { s.up.end(err) }()
+	fetch := &fetchSpan{tracer: b.tracer, now: b.now, ctx: work}
+	s := &sink{Builder: b, drain: drain, claim: c, key: c.ObjectKey(), log: log, span: uploadSpan{tracer: b.tracer}}
+	defer func() { s.span.end(err) }()
 	hour := archiver.Hour{Day: string(c.Day), Hour: c.Hour, GeneratedAt: c.At}
-	result, err = archiver.Build(work, b.cfg.Archive, hour, entries, fetch.follow(src.open), s)
+	result, err = archiver.Build(work, b.cfg.Archive, hour, entries, fetch.trace(src.open), s)
 	fetch.end()
 	if err == nil {
-		etag, err = s.finish(s.up.below(held), result)
+		etag, err = s.finish(s.span.context(held), result)
 	}
 	if err != nil {
-		s.discard(held)
+		s.abort(held)
 	}
 	return result, etag, err
 }
@@ -204,11 +204,11 @@ func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built cata
 		if asked == nil && served {
 			return nil
 		}
-		if asked == nil && !passing(err) {
+		if asked == nil && !retryable(err) {
 			return err
 		}
 		unclear = true
-		if !b.again(ctx, try, since, b.patience(drain)) {
+		if !b.backoff(ctx, try, since, b.giveUpAfter(drain)) {
 			return err
 		}
 		log.Warn("it is not clear yet whether the archive is published", zap.Error(errors.Join(err, asked)))
@@ -216,40 +216,40 @@ func (b *Builder) commit(drain, ctx context.Context, c catalog.Claim, built cata
 }
 
 func (b *Builder) tryCommit(ctx context.Context, c catalog.Claim, built catalog.BuildResult) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	return b.catalog.Commit(ctx, c, built)
 }
 
 func (b *Builder) published(ctx context.Context, c catalog.Claim) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	return b.catalog.Published(ctx, c)
 }
 
 // passing says whether trying again can help.
-func passing(err error) bool {
+func retryable(err error) bool {
 	return domain.KindOf(err) == domain.KindUnavailable || errors.Is(err, context.DeadlineExceeded)
 }
 
 // patience is how long an unclear answer is asked for again: not for long when
 // the process stops.
-func (b *Builder) patience(drain context.Context) time.Duration {
+func (b *Builder) giveUpAfter(drain context.Context) time.Duration {
 	if drain.Err() != nil {
-		return min(settleTimeout, b.cfg.GiveUp)
+		return min(reportTimeout, b.cfg.GiveUp)
 	}
 	return b.cfg.GiveUp
 }
 
 // settle tells the catalog how a build ended and gives the task's error.
-func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, err error, e Ended) error {
-	tell, leave := parting(ctx, ctx, b.cfg.telling())
+func (b *Builder) report(ctx context.Context, c catalog.Claim, log *zap.Logger, err error, e Outcome) error {
+	tell, leave := withGrace(ctx, ctx, b.cfg.reportTime())
 	defer leave()
-	tell, cancel := context.WithTimeout(tell, settleTimeout)
+	tell, cancel := context.WithTimeout(tell, reportTimeout)
 	defer cancel()
 	e.Kind = domain.KindOf(err)
 	defer func() {
-		recorded(ctx, e, c.Revision)
+		setOutcome(ctx, e, c.Revision)
 		b.cfg.OnBuild(e)
 	}()
 	switch {
@@ -262,27 +262,27 @@ func (b *Builder) settle(ctx context.Context, c catalog.Claim, log *zap.Logger, 
 	case ctx.Err() != nil:
 		e.Kind = domain.KindInterrupted
 		log.Info("build stopped; its hour is given back")
-		b.persist(tell, log, func() error { return b.catalog.Release(tell, c) })
+		b.retryReport(tell, log, func() error { return b.catalog.Release(tell, c) })
 		return errDrain(ctx)
 	}
 	f := failureOf(err)
 	e.Kind = f.Kind
 	logMissing(log, f.Missing)
 	log.Warn("build failed", zap.String("kind", string(f.Kind)), zap.Bool("final", f.Final), zap.Error(err))
-	b.persist(tell, log, func() error { return b.catalog.Fail(tell, c, f) })
+	b.retryReport(tell, log, func() error { return b.catalog.Fail(tell, c, f) })
 	return queue.Recorded(domain.Wrap(f.Kind, err, "%s", f.Message))
 }
 
 // persist repeats what tells the catalog while it is away. Repeating is
 // harmless: the token is gone after the first that came through.
-func (b *Builder) persist(ctx context.Context, log *zap.Logger, tell func() error) {
+func (b *Builder) retryReport(ctx context.Context, log *zap.Logger, tell func() error) {
 	since := b.now()
 	for try := 1; ; try++ {
 		err := tell()
 		if err == nil || domain.KindOf(err) == domain.KindLost {
 			return
 		}
-		if !b.again(ctx, try, since, settleTimeout) {
+		if !b.backoff(ctx, try, since, reportTimeout) {
 			log.Warn("the catalog was not told how the build ended; the claim will lapse", zap.Error(err))
 			return
 		}

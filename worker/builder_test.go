@@ -26,11 +26,11 @@ func TestBuild(t *testing.T) {
 	alsoGone := f.recording(hour(7), &size)
 	f.add(hour(7), 0)
 	f.plan()
-	var ended worker.Ended
+	var ended worker.Outcome
 	cfg := config()
-	cfg.OnBuild = func(e worker.Ended) { ended = e }
+	cfg.OnBuild = func(e worker.Outcome) { ended = e }
 	b := f.builder(cfg)
-	f.must(b.Hour(f.ctx, task(7)))
+	f.must(b.BuildHour(f.ctx, task(7)))
 
 	z := f.served(7)
 	if len(z.File) != 5 {
@@ -52,12 +52,12 @@ func TestBuild(t *testing.T) {
 	if ended.Kind != "" || ended.Files != 3 || ended.Missing != 2 || ended.Size != v.Archive.Size {
 		t.Errorf("told: %+v", ended)
 	}
-	// The task comes a second time: there is nothing to do.
-	f.must(b.Hour(f.ctx, task(7)))
+	// A second run of the task has nothing to do.
+	f.must(b.BuildHour(f.ctx, task(7)))
 	if again := f.view(7); again.Revision != 1 {
 		t.Errorf("revision %d", again.Revision)
 	}
-	f.must(b.Hour(f.ctx, task(8)))
+	f.must(b.BuildHour(f.ctx, task(8)))
 	if v := f.view(8); v.State != catalog.StateNoData {
 		t.Errorf("an hour without data is %s", v.State)
 	}
@@ -68,7 +68,7 @@ func TestBuildInParts(t *testing.T) {
 	f.add(hour(7), 12<<20)
 	f.add(hour(7), 100)
 	f.plan()
-	f.must(f.builder(config()).Hour(f.ctx, task(7)))
+	f.must(f.builder(config()).BuildHour(f.ctx, task(7)))
 	if z := f.served(7); len(z.File) != 4 {
 		t.Errorf("%d entries", len(z.File))
 	}
@@ -87,14 +87,14 @@ func TestBuildFails(t *testing.T) {
 	cfg.Archive.MaxSize = 8000
 	b := f.builder(cfg)
 	for n, kind := range map[int]domain.Kind{1: domain.KindAllMissing, 2: domain.KindTooLarge} {
-		f.expectKind(b.Hour(f.ctx, task(n)), kind)
+		f.expectKind(b.BuildHour(f.ctx, task(n)), kind)
 		if v := f.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) || v.LastError == "" {
 			t.Errorf("hour %d: %s %s %q", n, v.State, v.LastKind, v.LastError)
 		}
 	}
 }
 
-// A build fails for want of every recording: the hour and the log name each with its own reason.
+// A build fails because every recording is missing. The hour and the log name each with its reason.
 func TestBuildNamesWhatIsMissing(t *testing.T) {
 	f := newFixture(t)
 	size, sum := int64(5), uint32(1)
@@ -106,7 +106,7 @@ func TestBuildNamesWhatIsMissing(t *testing.T) {
 	f.plan()
 	core, logs := observer.New(zap.WarnLevel)
 	b := worker.NewBuilder(config(), f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, zap.New(core))
-	f.expectKind(b.Hour(f.ctx, task(1)), domain.KindAllMissing)
+	f.expectKind(b.BuildHour(f.ctx, task(1)), domain.KindAllMissing)
 	want := map[string]string{gone: catalog.ReasonNotFound, other: catalog.ReasonSize, changed: catalog.ReasonChecksum}
 	story, err := f.catalog.HourHistory(f.ctx, hour(1))
 	f.must(err)
@@ -122,7 +122,7 @@ func TestBuildNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A build in which no byte moves ends by itself and is tried again.
+// A build in which no byte moves fails, and its hour is tried again.
 func TestStalledBuild(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(1), 1000)
@@ -130,15 +130,15 @@ func TestStalledBuild(t *testing.T) {
 	gate := newGated(f.store.Recordings())
 	cfg := config()
 	cfg.Stall = 200 * time.Millisecond
-	cfg.Archive.PartSize = 1 << 10 // so that no time is allowed for a part on its way
+	cfg.Archive.PartSize = 1 << 10 // so small that no time is added for its upload
 	b := worker.NewBuilder(cfg, f.catalog, gate, f.store.Archives(), time.Now, f.log)
-	f.expectKind(b.Hour(f.ctx, task(1)), domain.KindStalled)
+	f.expectKind(b.BuildHour(f.ctx, task(1)), domain.KindStalled)
 	if v := f.view(1); v.State != catalog.StatePending || v.Failures != 1 {
 		t.Errorf("%s after %d failures", v.State, v.Failures)
 	}
 }
 
-// The answer to a Complete, a Put or a part gets lost, before or after it took place.
+// The answer to a Complete, a Put or a PutPart gets lost, before or after it took effect.
 func TestUnclearStore(t *testing.T) {
 	tests := []struct {
 		name string
@@ -164,7 +164,7 @@ func TestUnclearStore(t *testing.T) {
 		archives := &faultyArchives{Archives: f.store.Archives()}
 		archives.fail(test.call, test.done...)
 		b := worker.NewBuilder(config(), f.catalog, f.store.Recordings(), archives, time.Now, f.log)
-		if err := b.Hour(f.ctx, task(i)); err != nil {
+		if err := b.BuildHour(f.ctx, task(i)); err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
@@ -175,8 +175,8 @@ func TestUnclearStore(t *testing.T) {
 	}
 }
 
-// The answer to a commit gets lost, before or after it took place, and so may
-// the answer to the question about it.
+// The answer to a commit gets lost, before or after it took effect, and so may the answer to
+// Published.
 func TestUnclearCommit(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -200,7 +200,7 @@ func TestUnclearCommit(t *testing.T) {
 		c.fail("commit", test.commit...)
 		c.fail("published", test.published...)
 		b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
-		if err := b.Hour(f.ctx, task(i)); err != nil {
+		if err := b.BuildHour(f.ctx, task(i)); err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
@@ -211,7 +211,7 @@ func TestUnclearCommit(t *testing.T) {
 	}
 }
 
-// A commit took place, but its answer is lost. That the claim is gone by then says nothing.
+// A commit took effect, but its answer is lost. The lost claim does not end the build.
 func TestUnclearCommitEndsTheClaim(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(1), 100)
@@ -220,11 +220,11 @@ func TestUnclearCommitEndsTheClaim(t *testing.T) {
 	c.fail("commit", true)
 	c.fail("published", false, false)
 	b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
-	f.must(b.Hour(f.ctx, task(1)))
+	f.must(b.BuildHour(f.ctx, task(1)))
 	f.served(1)
 }
 
-// The catalog does not hear of a claim, or of a failure.
+// The call to Claim gets lost, and the answer to Fail.
 func TestUnclearClaimAndFailure(t *testing.T) {
 	f := newFixture(t)
 	size := int64(10)
@@ -233,35 +233,35 @@ func TestUnclearClaimAndFailure(t *testing.T) {
 	c := &faultyCatalog{Catalog: f.catalog}
 	b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 	c.fail("claim", false)
-	f.expectKind(b.Hour(f.ctx, task(1)), domain.KindUnavailable)
+	f.expectKind(b.BuildHour(f.ctx, task(1)), domain.KindUnavailable)
 	c.fail("fail", true)
-	f.expectKind(b.Hour(f.ctx, task(1)), domain.KindAllMissing)
+	f.expectKind(b.BuildHour(f.ctx, task(1)), domain.KindAllMissing)
 	if v := f.view(1); v.Failures != 1 {
 		t.Errorf("%d failures were counted", v.Failures)
 	}
 }
 
-// A builder is slow to die: its lease lapses, another one builds the hour, and
-// only the other's archive is ever served.
+// The lease of a builder lapses while it works, and another one builds the hour. Only the other's
+// archive is ever served.
 func TestTakeover(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(3), 6<<20)
 	f.plan()
 	gate := newGated(f.store.Recordings())
-	frozen := &faultyCatalog{Catalog: f.catalog}
+	cut := &faultyCatalog{Catalog: f.catalog}
 	for range 10_000 {
-		frozen.fail("renew", false)
+		cut.fail("renew", false)
 	}
-	slow := worker.NewBuilder(config(), frozen, gate, f.store.Archives(), time.Now, f.log)
+	slow := worker.NewBuilder(config(), cut, gate, f.store.Archives(), time.Now, f.log)
 	result := make(chan error, 1)
-	go func() { result <- slow.Hour(context.WithoutCancel(f.ctx), task(3)) }()
+	go func() { result <- slow.BuildHour(context.WithoutCancel(f.ctx), task(3)) }()
 	<-gate.reached
 	f.at(night().Add(time.Hour))
 	freed, err := f.catalog.ReleaseLapsed(f.ctx, 10)
 	if err != nil || len(freed) != 1 {
 		t.Fatal(freed, err)
 	}
-	f.must(f.builder(config()).Hour(f.ctx, task(3)))
+	f.must(f.builder(config()).BuildHour(f.ctx, task(3)))
 	winner := f.view(3).Archive.ObjectKey
 	close(gate.open)
 	f.expectKind(<-result, domain.KindLost)
@@ -270,13 +270,13 @@ func TestTakeover(t *testing.T) {
 		t.Errorf("revision %d is %s, want %s", v.Revision, v.Archive.ObjectKey, winner)
 	}
 	swept, err := f.sweeper().Sweep(f.ctx)
-	if err != nil || swept.Spared != 1 { // the loser's object was whole: it goes with its day
+	if err != nil || swept.Kept != 1 { // the loser's object was whole: it goes with its day
 		t.Errorf("swept %+v, %v", swept, err)
 	}
 	f.served(3)
 }
 
-// A builder that hears that its claim is lost stops at once.
+// A builder stops when a renewal says that its claim is lost.
 func TestLostClaimEndsBuild(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(3), 1000)
@@ -284,9 +284,9 @@ func TestLostClaimEndsBuild(t *testing.T) {
 	gate := newGated(f.store.Recordings())
 	b := worker.NewBuilder(config(), f.catalog, gate, f.store.Archives(), time.Now, f.log)
 	result := make(chan error, 1)
-	go func() { result <- b.Hour(context.WithoutCancel(f.ctx), task(3)) }()
+	go func() { result <- b.BuildHour(context.WithoutCancel(f.ctx), task(3)) }()
 	<-gate.reached
-	// All days of this tenant end; the claim goes with them.
+	// The day ends, and with it the claim.
 	f.at(day.End().Add(100 * 24 * time.Hour))
 	_, err := f.catalog.ExpireDays(f.ctx, 10)
 	f.must(err)
@@ -296,8 +296,8 @@ func TestLostClaimEndsBuild(t *testing.T) {
 	}
 }
 
-// Builds wait until their buffers fit beside those of the others.
-func TestAdmission(t *testing.T) {
+// Builds wait until there is memory for their buffers.
+func TestMemoryIsReserved(t *testing.T) {
 	f := newFixture(t)
 	for n := range 3 {
 		f.add(hour(n), 1000)
@@ -305,16 +305,16 @@ func TestAdmission(t *testing.T) {
 	f.plan()
 	gate := newGated(f.store.Recordings())
 	cfg := config()
-	cfg.Memory = 1 // the first takes all there is
+	cfg.Memory = 1 // so that the first takes all of it
 	b := worker.NewBuilder(cfg, f.catalog, gate, f.store.Archives(), time.Now, f.log)
 	result := make(chan error, 3)
 	ctx, stop := context.WithCancel(context.WithoutCancel(f.ctx))
 	defer stop()
 	for n := range 3 {
-		go func() { result <- b.Hour(ctx, task(n)) }()
+		go func() { result <- b.BuildHour(ctx, task(n)) }()
 	}
 	<-gate.reached
-	stop() // those who wait give up when they are told to, the one that reads as well
+	stop() // ends the builds that wait, and the one that reads
 	for range 3 {
 		f.expectKind(<-result, domain.KindInterrupted)
 	}
@@ -328,7 +328,7 @@ func TestAdmission(t *testing.T) {
 	}
 	close(gate.open)
 	for n := range 3 {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		f.served(n)
 	}
 }

@@ -14,33 +14,33 @@ const (
 	DefaultSlots  = 4
 	DefaultMemory = 64 << 20
 	DefaultStall  = 2 * time.Minute
-	// DefaultBuffers is one less than the archiver's own: two large builds
-	// then fit in DefaultMemory, which is worth more than the fourth buffer.
+	// DefaultBuffers is one less than the archiver's default, so that two large builds fit in
+	// DefaultMemory.
 	DefaultBuffers = 3
 )
 
 // Config sizes a Worker. Zero fields take the defaults.
 type Config struct {
-	Name   string // who holds a claim, in the catalog and the console
+	Name   string // of the worker, shown with its claims
 	Slots  int    // builds at once (4)
-	Memory int64  // bytes that all builds hold in buffers at most (64 MiB)
-	// Stall ends a build in which no byte moves for so long (2 min).
+	Memory int64  // bytes that the buffers of all builds take at most (64 MiB)
+	// Stall is how long a build may go without moving a byte before it fails (2 min).
 	Stall time.Duration
 	// Archive bounds one build; its Idle is Stall.
 	Archive archiver.Config
 	// Poll is how often an idle worker looks for tasks.
 	Poll time.Duration
-	// Retry is the first wait before an answer that got lost is asked for
-	// again, doubled each time (1 s).
+	// Retry is the wait before the first retry of a call to the store or the catalog, doubled each
+	// time (1 s).
 	Retry time.Duration
-	// GiveUp is how long a finished build tries to be published while the
-	// store or the catalog is away (10 min).
+	// GiveUp is how long publishing a finished archive is retried while the store or the catalog is
+	// unavailable (10 min).
 	GiveUp time.Duration
-	// Drain is how long builds may take to end when the process stops (25 s).
+	// Drain is how long builds may take to end after the order to stop (25 s).
 	Drain time.Duration
 	Sweep SweepConfig
 	// OnBuild, when set, is told how each build ended, for metrics.
-	OnBuild func(Ended)
+	OnBuild func(Outcome)
 	// Tracer makes the spans of builds; none when nil.
 	Tracer trace.TracerProvider
 }
@@ -56,15 +56,16 @@ func (c Config) withDefaults() Config {
 	c.Archive.Buffers = orDefault(c.Archive.Buffers, DefaultBuffers)
 	c.Archive.Gets = orDefault(c.Archive.Gets, archiver.DefaultGets)
 	if c.OnBuild == nil {
-		c.OnBuild = func(Ended) {}
+		c.OnBuild = func(Outcome) {}
 	}
 	return c
 }
 
-// What is left of a build when the process stops shares Drain: the archive is published, else its upload is
-// aborted, and the catalog is told. The rest is for what the queue has to write down.
-func (c Config) publishing() time.Duration { return c.Drain * 2 / 5 }
-func (c Config) telling() time.Duration    { return c.Drain / 6 }
+// publishTime and reportTime are shares of Drain: after the order to stop a build publishes its
+// archive or aborts its upload, and then reports to the catalog. The rest is for the queue, which
+// writes the outcome of tasks to Redis.
+func (c Config) publishTime() time.Duration { return c.Drain * 2 / 5 }
+func (c Config) reportTime() time.Duration  { return c.Drain / 6 }
 
 func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v <= 0 {
@@ -73,19 +74,18 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 	return v
 }
 
-// overhead is what a worker needs beside its buffers: code, connections, and
-// the recordings of an hour of 70,000 files before they are admitted.
+// overhead is how many bytes a worker needs beside its buffers: code, connections, and the list of
+// an hour's recordings (up to 70,000) before the build reserves memory.
 const overhead = 24 << 20
 
-// MemoryLimit is what to set as the Go runtime's soft memory limit (bytes) in
-// a process that only works: without it the collector lets buffers that are no
-// longer used pile up to as much again.
+// MemoryLimit is the Go runtime's soft memory limit (bytes) for a process that only works. Without
+// it unused buffers could take as much memory again before they are collected.
 func (c Config) MemoryLimit() int64 { return c.withDefaults().Memory + overhead }
 
-// Ended says how a build ended.
-type Ended struct {
+// Outcome is how a build ended.
+type Outcome struct {
 	Key     domain.HourKey
-	Kind    domain.Kind // "" when the archive is served; else why not
+	Kind    domain.Kind // of its error; "" when the archive is published
 	Took    time.Duration
 	Size    int64 // bytes of the ZIP
 	Files   int

@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// failureOf says what the catalog is told about a build that failed. Final
-// failures can't be helped by trying again soon.
+// failureOf is what the catalog is told about a build that failed. A final failure is one that
+// trying again soon can't change.
 func failureOf(err error) catalog.Failure {
 	if all := (*archiver.AllMissingError)(nil); errors.As(err, &all) {
 		missing := missingOf(all.Missing)
@@ -65,7 +65,7 @@ func allMissingMessage(missing []catalog.MissingFile) string {
 	return "none of the hour's recordings could be archived; its page in the console names each with its reason. " + catalog.Advice(missing)
 }
 
-// maxKeysPerLine bounds how many recordings one line of the log names.
+// maxKeysPerLine is how many recordings one line of the log names at most.
 const maxKeysPerLine = 100
 
 // logMissing names every recording that is not in its hour's archive.
@@ -79,9 +79,9 @@ func logMissing(log *zap.Logger, missing []catalog.MissingFile) {
 	}
 }
 
-// storeFailure keeps a store's "lost" and "not found" from being taken for the
-// catalog's: an upload that is gone says nothing about the claim. Where ctx
-// ended, why it did is the error.
+// storeFailure gives the cause when ctx has ended. Otherwise it changes the kinds of the store's
+// errors that mean something else when the catalog gives them: an upload that is lost is no claim
+// that is lost.
 func storeFailure(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause

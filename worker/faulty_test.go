@@ -12,58 +12,58 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-func away() error { return domain.Errorf(domain.KindUnavailable, "the line is dead") }
+func unavailable() error { return domain.Errorf(domain.KindUnavailable, "no answer came") }
 
-// orders are failures to come, in order: what happens to a call, and whether it
-// takes place before its answer is lost.
-type orders struct {
+// faults are failures that a test has ordered, by the name of the call.
+type faults struct {
 	mu    sync.Mutex
 	queue map[string][]bool
 	calls map[string]int
 }
 
-// fail makes the next calls of a name fail; done says of each whether it takes place.
-func (o *orders) fail(name string, done ...bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.queue == nil {
-		o.queue = map[string][]bool{}
+// fail makes the next calls of a name fail. done says of each whether it takes effect before its
+// answer is lost.
+func (f *faults) fail(name string, done ...bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.queue == nil {
+		f.queue = map[string][]bool{}
 	}
-	o.queue[name] = append(o.queue[name], done...)
+	f.queue[name] = append(f.queue[name], done...)
 }
 
-// run runs do, unless ordered otherwise.
-func (o *orders) run(name string, do func() error) error {
-	o.mu.Lock()
-	if o.calls == nil {
-		o.calls = map[string]int{}
+// run runs do, or lets it fail as ordered.
+func (f *faults) run(name string, do func() error) error {
+	f.mu.Lock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
 	}
-	o.calls[name]++
+	f.calls[name]++
 	var failing, done bool
-	if q := o.queue[name]; len(q) > 0 {
+	if q := f.queue[name]; len(q) > 0 {
 		failing, done = true, q[0]
-		o.queue[name] = q[1:]
+		f.queue[name] = q[1:]
 	}
-	o.mu.Unlock()
+	f.mu.Unlock()
 	if failing && !done {
-		return away()
+		return unavailable()
 	}
 	if err := do(); err != nil || !failing {
 		return err
 	}
-	return away()
+	return unavailable()
 }
 
-func (o *orders) count(name string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.calls[name]
+func (f *faults) count(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[name]
 }
 
-// faultyCatalog loses answers on order.
+// faultyCatalog is a catalog whose answers get lost as ordered.
 type faultyCatalog struct {
 	worker.Catalog
-	orders
+	faults
 }
 
 func (f *faultyCatalog) Claim(ctx context.Context, key domain.HourKey, name string) (c catalog.Claim, ok bool, err error) {
@@ -94,8 +94,8 @@ func (f *faultyCatalog) Fail(ctx context.Context, c catalog.Claim, failure catal
 	return f.run("fail", func() error { return f.Catalog.Fail(ctx, c, failure) })
 }
 
-// endedCatalog tells what is published only once a renewal was refused, for which it has them come
-// quickly.
+// endedCatalog answers Published only after a renewal was refused. Its lease is short, so that
+// renewals come quickly.
 type endedCatalog struct {
 	*faultyCatalog
 	once    sync.Once
@@ -117,10 +117,10 @@ func (e *endedCatalog) Published(ctx context.Context, c catalog.Claim) (bool, er
 	return e.faultyCatalog.Published(ctx, c)
 }
 
-// faultyArchives loses answers on order.
+// faultyArchives is a bucket whose answers get lost as ordered.
 type faultyArchives struct {
 	worker.Archives
-	orders
+	faults
 }
 
 func (f *faultyArchives) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (etag string, err error) {
@@ -159,31 +159,31 @@ func (f *faultyArchives) Remove(ctx context.Context, key string) error {
 	return f.run("remove", func() error { return f.Archives.Remove(ctx, key) })
 }
 
-// mute says nothing of one recording.
-type mute struct {
+// failingStat is a bucket whose Stat fails for one key.
+type failingStat struct {
 	worker.Recordings
-	about string
+	key string
 }
 
-func (m mute) Stat(ctx context.Context, key string) (objstore.Info, error) {
-	if key == m.about {
-		return objstore.Info{}, away()
+func (m failingStat) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	if key == m.key {
+		return objstore.Info{}, unavailable()
 	}
 	return m.Recordings.Stat(ctx, key)
 }
 
-// gated holds every recording's bytes back until the gate opens.
-type gated struct {
+// gatedRecordings is a bucket whose bytes can't be read before open is closed.
+type gatedRecordings struct {
 	worker.Recordings
-	reached chan struct{} // gets a value when a read waits
+	reached chan struct{} // gets a value when a read begins to wait
 	open    chan struct{}
 }
 
-func newGated(r worker.Recordings) *gated {
-	return &gated{Recordings: r, reached: make(chan struct{}, 1000), open: make(chan struct{})}
+func newGated(r worker.Recordings) *gatedRecordings {
+	return &gatedRecordings{Recordings: r, reached: make(chan struct{}, 1000), open: make(chan struct{})}
 }
 
-func (g *gated) Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error) {
+func (g *gatedRecordings) Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error) {
 	o, err := g.Recordings.Get(ctx, key, opts)
 	if err == nil {
 		o.Body = &gatedBody{ReadCloser: o.Body, gate: g, closed: make(chan struct{})}
@@ -193,7 +193,7 @@ func (g *gated) Get(ctx context.Context, key string, opts objstore.GetOptions) (
 
 type gatedBody struct {
 	io.ReadCloser
-	gate   *gated
+	gate   *gatedRecordings
 	once   sync.Once
 	closed chan struct{}
 }

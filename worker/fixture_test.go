@@ -29,7 +29,7 @@ const (
 	day    = domain.Day("2031-03-10")
 )
 
-// night is after the day's plan.
+// night is a time after the day was planned.
 func night() time.Time { return day.End().Add(2 * time.Hour) }
 
 func hour(n int) domain.HourKey { return domain.HourKey{Tenant: tenant, Day: day, Hour: n} }
@@ -65,7 +65,7 @@ func openFixture(t *testing.T, url string) *fixture {
 	t.Helper()
 	f := &fixture{T: t, ctx: t.Context(), log: zaptest.NewLogger(t)}
 	var err error
-	// A short lease makes renewals frequent; the tests move the clock past it.
+	// A short lease makes renewals frequent. Tests move the clock to let it lapse.
 	f.catalog, err = catalog.Open(f.ctx, url, catalog.Rules{Lease: 300 * time.Millisecond})
 	f.must(err)
 	t.Cleanup(func() { f.must(f.catalog.Close()) })
@@ -97,7 +97,7 @@ func (f *fixture) at(now time.Time) {
 	f.must(f.catalog.ShiftClock(f.ctx, time.Until(now)))
 }
 
-// audio is the bytes of a recording: the same for the same seed and size.
+// audio makes the bytes of a recording. Equal seeds and sizes give equal bytes.
 func audio(seed int64, size int) []byte {
 	data := make([]byte, size)
 	x := uint64(seed)*2862933555777941757 + 1
@@ -110,7 +110,7 @@ func audio(seed int64, size int) []byte {
 	return data
 }
 
-// recording registers a recording and gives its key; the bytes are put by put.
+// recording registers a recording without storing its bytes, and gives its key.
 func (f *fixture) recording(key domain.HourKey, size *int64) string {
 	f.Helper()
 	return f.recordingWithSum(key, size, nil)
@@ -134,7 +134,7 @@ func (f *fixture) put(object string, data []byte) {
 	f.must(err)
 }
 
-// add registers and stores a recording of so many bytes.
+// add registers and stores a recording of size bytes.
 func (f *fixture) add(key domain.HourKey, size int) string {
 	f.Helper()
 	n := int64(size)
@@ -156,7 +156,7 @@ func (f *fixture) view(n int) catalog.HourView {
 	return v.Hours[n]
 }
 
-// config is small and quick.
+// config has small parts and short waits.
 func config() worker.Config {
 	return worker.Config{
 		Name: "tester", Slots: 2, Poll: 10 * time.Millisecond, Retry: time.Millisecond, GiveUp: time.Minute,

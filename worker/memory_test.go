@@ -17,20 +17,20 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// generated is a bucket whose objects are made up while they are read.
-type generated struct{ sizes func(key string) int64 }
+// zeroRecordings is a bucket whose objects consist of zeros, of the sizes that a function gives.
+type zeroRecordings struct{ sizes func(key string) int64 }
 
-func (g generated) Stat(_ context.Context, key string) (objstore.Info, error) {
-	return objstore.Info{Size: g.sizes(key), ETag: "made-up"}, nil
+func (g zeroRecordings) Stat(_ context.Context, key string) (objstore.Info, error) {
+	return objstore.Info{Size: g.sizes(key), ETag: "etag"}, nil
 }
 
-func (g generated) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
+func (g zeroRecordings) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
 	size := g.sizes(key)
 	to := size
 	if o.To > 0 {
 		to = o.To
 	}
-	return &objstore.Object{Info: objstore.Info{Size: size, ETag: "made-up"}, From: o.From, To: to,
+	return &objstore.Object{Info: objstore.Info{Size: size, ETag: "etag"}, From: o.From, To: to,
 		Body: io.NopCloser(io.LimitReader(zeros{}, to-o.From))}, nil
 }
 
@@ -41,57 +41,59 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// swallowed is a bucket that remembers of its objects only how large they are.
-type swallowed struct {
+// sizeArchives is a bucket that keeps only the sizes of its objects.
+type sizeArchives struct {
 	mu    sync.Mutex
 	sizes map[string]int64
 }
 
-func (s *swallowed) add(key string, n int) {
+func (s *sizeArchives) add(key string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sizes[key] += int64(n)
 }
 
-func (s *swallowed) NewUpload(context.Context, string, string) (string, error) { return "upload", nil }
+func (s *sizeArchives) NewUpload(context.Context, string, string) (string, error) {
+	return "upload", nil
+}
 
-func (s *swallowed) PutPart(_ context.Context, key, _ string, n int, data []byte, sum uint32) (objstore.Part, error) {
+func (s *sizeArchives) PutPart(_ context.Context, key, _ string, n int, data []byte, sum uint32) (objstore.Part, error) {
 	s.add(key, len(data))
 	return objstore.Part{Number: n, CRC32: sum, Size: int64(len(data))}, nil
 }
 
-func (s *swallowed) Complete(context.Context, string, string, []objstore.Part, objstore.CompleteOptions) (string, error) {
-	return "swallowed", nil
+func (s *sizeArchives) Complete(context.Context, string, string, []objstore.Part, objstore.CompleteOptions) (string, error) {
+	return "etag", nil
 }
 
-func (s *swallowed) Put(_ context.Context, key string, data []byte, _ objstore.PutOptions) (string, error) {
+func (s *sizeArchives) Put(_ context.Context, key string, data []byte, _ objstore.PutOptions) (string, error) {
 	s.add(key, len(data))
-	return "swallowed", nil
+	return "etag", nil
 }
 
-func (s *swallowed) Stat(_ context.Context, key string) (objstore.Info, error) {
+func (s *sizeArchives) Stat(_ context.Context, key string) (objstore.Info, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return objstore.Info{Size: s.sizes[key], ETag: "swallowed"}, nil
+	return objstore.Info{Size: s.sizes[key], ETag: "etag"}, nil
 }
 
-func (s *swallowed) Abort(context.Context, string, string) error { return nil }
-func (s *swallowed) AbortAll(context.Context, string) error      { return nil }
-func (s *swallowed) Remove(context.Context, string) error        { return nil }
-func (s *swallowed) Sync(string) error                           { return nil }
+func (s *sizeArchives) Abort(context.Context, string, string) error { return nil }
+func (s *sizeArchives) AbortAll(context.Context, string) error      { return nil }
+func (s *sizeArchives) Remove(context.Context, string) error        { return nil }
+func (s *sizeArchives) Sync(string) error                           { return nil }
 
-// inUse is what the Go runtime holds of the system's memory, in bytes.
+// inUse is how many bytes of the system's memory the Go runtime uses.
 func inUse() int64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
 	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
 }
 
-// crowded is a catalog in which hour 7 holds 70,000 recordings. They are not
-// registered, which would take most of the test's time.
-type crowded struct{ worker.Catalog }
+// largeHour is a catalog in which hour 7 has 70,000 recordings. They are not registered, because
+// that would take most of the test's time.
+type largeHour struct{ worker.Catalog }
 
-func (c crowded) BuildInput(ctx context.Context, claim catalog.Claim) (catalog.BuildInput, error) {
+func (c largeHour) BuildInput(ctx context.Context, claim catalog.Claim) (catalog.BuildInput, error) {
 	in, err := c.Catalog.BuildInput(ctx, claim)
 	if err != nil || claim.Hour != 7 {
 		return in, err
@@ -111,11 +113,11 @@ func (c crowded) BuildInput(ctx context.Context, claim catalog.Claim) (catalog.B
 
 const (
 	smallSize = 1000
-	largeSize = 300 << 20 // many times the buffers, as a larger one would be
+	largeSize = 300 << 20 // many times the size of the buffers
 )
 
-// Two builds of large recordings and one of 70,000 small ones at once hold no
-// more than 96 MiB beyond an idle process, by the default settings.
+// Two builds of large recordings and one of 70,000 small ones at the same time take at most 96 MiB
+// more than an idle process, with the default settings.
 func TestMemory(t *testing.T) {
 	f := newFixture(t)
 	small := int64(smallSize)
@@ -128,12 +130,12 @@ func TestMemory(t *testing.T) {
 	cfg := worker.Config{Name: "measured"}
 	before := debug.SetMemoryLimit(cfg.MemoryLimit())
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	b := worker.NewBuilder(cfg, crowded{f.catalog}, generated{func(key string) int64 {
-		if strings.HasPrefix(key, "calls/") { // those that were registered
+	b := worker.NewBuilder(cfg, largeHour{f.catalog}, zeroRecordings{func(key string) int64 {
+		if strings.HasPrefix(key, "calls/") { // one of the registered recordings
 			return largeSize
 		}
 		return smallSize
-	}}, &swallowed{sizes: map[string]int64{}}, time.Now, f.log)
+	}}, &sizeArchives{sizes: map[string]int64{}}, time.Now, f.log)
 
 	idle := inUse()
 	peak := idle
@@ -152,7 +154,7 @@ func TestMemory(t *testing.T) {
 	})
 	for _, n := range []int{0, 1, 7} {
 		builds.Go(func() {
-			if err := b.Hour(context.WithoutCancel(f.ctx), task(n)); err != nil {
+			if err := b.BuildHour(context.WithoutCancel(f.ctx), task(n)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -9,8 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Claims is how an hour is held and given back. Errors: KindLost when the
-// claim is gone, KindUnavailable.
+// Claims is how an hour is claimed and given back. Errors: KindLost when the claim is lost,
+// KindUnavailable.
 type Claims interface {
 	Claim(ctx context.Context, key domain.HourKey, worker string) (catalog.Claim, bool, error)
 	Renew(ctx context.Context, c catalog.Claim) error
@@ -19,14 +19,14 @@ type Claims interface {
 	Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error
 }
 
-// Inputs is what an hour holds.
+// Inputs is which recordings an hour has.
 type Inputs interface {
 	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
 	SaveSizes(ctx context.Context, c catalog.Claim, sizes []catalog.ObjectSize) error
 }
 
-// Outputs is how an archive comes to be served. Errors: KindLost,
-// KindUnavailable, after which Published says what stands.
+// Outputs is how an archive is published. Errors: KindLost, KindUnavailable. After the latter
+// Published says whether the archive is published all the same.
 type Outputs interface {
 	StartArchive(ctx context.Context, c catalog.Claim) error
 	SetUpload(ctx context.Context, c catalog.Claim, uploadID string) error
@@ -43,8 +43,8 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Trash is what the catalog wants deleted, and the time by which it does.
-type Trash interface {
+// Deletions is what the catalog wants deleted, and the clock by which it decides that.
+type Deletions interface {
 	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error)
 	DoomUnused(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.DoomedArchive, error)
@@ -53,7 +53,8 @@ type Trash interface {
 	DeletionRefused(ctx context.Context, objectKey string) error
 }
 
-// Served is what the catalog believes to be in the store, or missing there, and what it counts anew.
+// Served is which archives the store should have, which recordings it lacked, and which
+// transcripts are to be counted again.
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
@@ -66,7 +67,7 @@ type Served interface {
 // Catalog is what a Worker needs of the catalog.
 type Catalog interface {
 	Builds
-	Trash
+	Deletions
 	Served
 }
 

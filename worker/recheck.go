@@ -13,24 +13,24 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// wasted bounds how long a sweep waits for failing rechecks while the store does not answer.
-const wasted = time.Minute
+// maxRecheckWait is how long failing rechecks may take in one sweep, while the store does not
+// answer.
+const maxRecheckWait = time.Minute
 
-// recheck looks for recordings that were missing when their archive was built. An hour whose recheck
-// fails, as without the right to read a recording, does not keep the others from theirs. It gives the
-// first error.
-func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
+// recheckMissing looks for recordings that were missing when their archive was built. A recheck
+// that fails does not stop those of other hours. It gives the first error.
+func (s *Sweeper) recheckMissing(ctx context.Context, r *SweepReport) (failure error) {
 	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
-	var vain time.Duration
+	var failing time.Duration
 	for _, c := range due {
-		begun := s.cfg.Now()
-		back, err := s.anyBack(ctx, c.Missing)
+		started := s.cfg.Now()
+		back, err := s.anyReadable(ctx, c.Missing)
 		if err != nil {
 			failure = cmp.Or(failure, err)
-			if vain += s.cfg.Now().Sub(begun); vain > wasted || ctx.Err() != nil {
+			if failing += s.cfg.Now().Sub(started); failing > maxRecheckWait || ctx.Err() != nil {
 				return failure
 			}
 			continue
@@ -45,8 +45,8 @@ func (s *Sweeper) recheck(ctx context.Context, r *Swept) (failure error) {
 	return failure
 }
 
-// isBack says whether a missing recording can be read by now.
-func (s *Sweeper) isBack(ctx context.Context, m catalog.MissingFile) (bool, error) {
+// readable says whether a missing recording can be read now.
+func (s *Sweeper) readable(ctx context.Context, m catalog.MissingFile) (bool, error) {
 	var err error
 	switch m.Reason {
 	case catalog.ReasonNotFound:
@@ -65,10 +65,9 @@ func (s *Sweeper) isBack(ctx context.Context, m catalog.MissingFile) (bool, erro
 	return false, err
 }
 
-// anyBack says whether one of the missing recordings exists by now. Those that
-// exist with other bytes than were registered do not count, or their hour
-// would be built again and again in vain.
-func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.MissingFile) (bool, error) {
+// anyReadable says whether one of the missing recordings can be read now. A recording with other
+// bytes than were registered does not count: another build would leave it out again.
+func (s *Sweeper) anyReadable(ctx context.Context, missing []catalog.MissingFile) (bool, error) {
 	found := errors.New("found")
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.cfg.Parallel)
@@ -77,7 +76,7 @@ func (s *Sweeper) anyBack(ctx context.Context, missing []catalog.MissingFile) (b
 			break
 		}
 		group.Go(func() error {
-			back, err := s.isBack(gctx, m)
+			back, err := s.readable(gctx, m)
 			if back {
 				return found
 			}

@@ -17,37 +17,35 @@ import (
 
 const (
 	zipType = "application/zip"
-	// tidyTimeout bounds the abort after a failed build. What it leaves, the
-	// sweeper finds.
-	tidyTimeout = 10 * time.Second
-	// partPatience is how long a part is tried again while the store is away.
-	partPatience = time.Minute
+	// cleanupTimeout bounds the abort of an upload. The sweeper aborts it if that fails.
+	cleanupTimeout = 10 * time.Second
+	// partRetryTime is how long writing a part is retried while the store is unavailable.
+	partRetryTime = time.Minute
 )
 
-// sink is an archive on its way to the store: an object in one request when it
-// is one part, else a multipart upload. Its errors are the store's, with the
-// kinds that storeFailure gives, or the catalog's.
+// sink writes an archive to the store: by one Put when it has one part, by a multipart upload
+// otherwise. Its errors are the catalog's, or the store's as storeFailure translates them.
 type sink struct {
 	*Builder
-	drain context.Context //nolint:containedctx // the order to stop, which shortens patience
+	drain context.Context //nolint:containedctx // ends with the order to stop
 	claim catalog.Claim
 	key   string
 	log   *zap.Logger
-	up    uploading
+	span  uploadSpan
 
-	whole  bool // one part, one request
-	upload string
+	single bool   // one part, written by one Put
+	upload string // id of the multipart upload; "" without one
 
 	mu    sync.Mutex
 	parts []objstore.Part
 }
 
-// Begin begins an upload, instead of the former one after a restart.
+// Begin begins an upload, after a restart in place of the former one.
 func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
-	s.discard(ctx)
-	s.whole, s.parts = parts == 1, nil
-	s.up.begin(ctx)
-	if s.whole {
+	s.abort(ctx)
+	s.single, s.parts = parts == 1, nil
+	s.span.begin(ctx)
+	if s.single {
 		return nil
 	}
 	id, err := s.archives.NewUpload(ctx, s.key, zipType)
@@ -55,12 +53,12 @@ func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
 		return storeFailure(ctx, err)
 	}
 	s.upload = id
-	return s.catalog.SetUpload(ctx, s.claim, id) // before its first byte
+	return s.catalog.SetUpload(ctx, s.claim, id) // before its first byte, so that the sweeper can abort it
 }
 
-// Part writes one part, trying again while the store is away.
+// Part writes one part, and retries it while the store is unavailable.
 func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) error {
-	ctx, span := s.up.part(ctx, number, data)
+	ctx, span := s.span.part(ctx, number, data)
 	defer span.End()
 	since := s.now()
 	for try := 1; ; try++ {
@@ -68,20 +66,20 @@ func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) er
 		if err == nil {
 			return nil
 		}
-		if !passing(err) || !s.again(ctx, try, since, partPatience) {
+		if !retryable(err) || !s.backoff(ctx, try, since, partRetryTime) {
 			telemetry.Failed(span, err)
 			return storeFailure(ctx, err)
 		}
-		s.up.again.Add(1)
+		s.span.retried.Add(1)
 		s.log.Warn("a part could not be written yet", zap.Int("part", number), zap.Error(err))
 	}
 }
 
 func (s *sink) part(ctx context.Context, number int, data []byte, sum uint32) error {
-	if s.whole {
+	if s.single {
 		_, err := s.archives.Put(ctx, s.key, data, objstore.PutOptions{ContentType: zipType, CRC32: &sum, IfNoneMatch: true})
 		if domain.KindOf(err) == domain.KindConflict {
-			return nil // only we write this key: an answer got lost before; finish compares what stands
+			return nil // nobody else writes this key, so an earlier try wrote it; finish compares the bytes
 		}
 		return err
 	}
@@ -94,25 +92,24 @@ func (s *sink) part(ctx context.Context, number int, data []byte, sum uint32) er
 	return err
 }
 
-// finish publishes the upload in the store and returns the object's ETag once
-// the object is seen there whole. It asks again what stands after every
-// unclear answer, and never gives the bytes twice.
+// finish completes the upload, checks the stored object and gives its ETag. After an unclear
+// answer it looks the object up again; it never writes the bytes a second time.
 func (s *sink) finish(ctx context.Context, r archiver.Result) (string, error) {
 	since := s.now()
 	for try := 1; ; try++ {
 		completed := s.complete(ctx)
-		etag, found, err := s.standing(ctx, r)
+		etag, found, err := s.stored(ctx, r)
 		switch {
 		case found:
 			return etag, err
-		case err == nil && completed != nil && !passing(completed):
+		case err == nil && completed != nil && !retryable(completed):
 			return "", storeFailure(ctx, completed)
 		case err == nil && completed == nil:
 			err = domain.Errorf(domain.KindStoreFault, "the object store does not hold what it said it had taken")
 		case err == nil:
 			err = completed
 		}
-		if !s.again(ctx, try, since, s.patience(s.drain)) {
+		if !s.backoff(ctx, try, since, s.giveUpAfter(s.drain)) {
 			return "", storeFailure(ctx, err)
 		}
 		s.log.Warn("it is not clear yet whether the archive is stored", zap.Error(err))
@@ -120,7 +117,7 @@ func (s *sink) finish(ctx context.Context, r archiver.Result) (string, error) {
 }
 
 func (s *sink) complete(ctx context.Context) error {
-	if s.whole {
+	if s.single {
 		return nil
 	}
 	return s.step(ctx, "complete upload", func(ctx context.Context, _ trace.Span) error {
@@ -129,9 +126,9 @@ func (s *sink) complete(ctx context.Context) error {
 	})
 }
 
-// standing looks the archive up. found says that the key exists; err then
-// says that it is not what was written, or not safe on disk yet.
-func (s *sink) standing(ctx context.Context, r archiver.Result) (etag string, found bool, err error) {
+// stored looks the archive up in the store. found says that the key exists; err then says that its
+// bytes are others than were written.
+func (s *sink) stored(ctx context.Context, r archiver.Result) (etag string, found bool, err error) {
 	info, err := s.archives.Stat(ctx, s.key)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
@@ -147,15 +144,14 @@ func (s *sink) standing(ctx context.Context, r archiver.Result) (etag string, fo
 	return info.ETag, true, nil
 }
 
-// discard aborts the upload, if there is one. An object that stands is left to
-// the sweeper.
-func (s *sink) discard(ctx context.Context) {
+// abort aborts the upload, if there is one. A stored object is left to the sweeper.
+func (s *sink) abort(ctx context.Context) {
 	if s.upload == "" {
 		return
 	}
-	ctx, leave := parting(ctx, s.drain, s.cfg.telling())
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, tidyTimeout)
+	ctx, end := withGrace(ctx, s.drain, s.cfg.reportTime())
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
 	if err := s.archives.Abort(ctx, s.key, s.upload); err != nil {
 		s.log.Warn("an upload could not be aborted; the sweeper will do it", zap.Error(err))

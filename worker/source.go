@@ -19,7 +19,7 @@ import (
 // source reads recordings for the archiver.
 type source struct {
 	bucket      Recordings
-	unavailable map[string]error // by key, why a recording can't be read; complete before the archiver starts
+	unavailable map[string]error // by key, why a recording can't be read; not changed once the archiver reads
 	hour        []catalog.BuildRecording
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
@@ -48,7 +48,8 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 		domain.KindInvalid:    archiver.ErrVanished, // a key that the store can't hold is not there
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
-	// It is asked for once more: other keys may be read because the denial has passed.
+	// The recording is tried again last, because the denial may have ended before another key was
+	// read.
 	if objstore.Denied(err) && s.canReadAnother(ctx, key) && objstore.Denied(objstore.Readable(ctx, s.bucket, key)) {
 		sentinel = archiver.ErrUnreadable
 	}
@@ -58,11 +59,11 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
-// maxOthers bounds how many other recordings are read to learn whether the store denies one or all.
+// maxOthers is how many other recordings are tried to learn whether the store denies one or all.
 const maxOthers = 4
 
-// canReadAnother says whether another recording can be read now. Then the store denies this one alone;
-// else it denies all of the bucket, and that is an outage.
+// canReadAnother says whether another recording can be read now. If so the store denies this one
+// only; otherwise it denies the whole bucket, which is an outage.
 func (s *source) canReadAnother(ctx context.Context, key string) bool {
 	keys := make([]string, 0, maxOthers)
 	if last := s.lastRead.Load(); last != nil {
@@ -79,8 +80,8 @@ func (s *source) canReadAnother(ctx context.Context, key string) bool {
 	return false
 }
 
-// entries turns recordings into what the archiver takes, and asks the store
-// for the sizes that nobody told.
+// entries turns recordings into the archiver's entries, and asks the store for sizes that the
+// catalog does not know.
 func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) (entries []archiver.Entry, src *source, err error) {
 	err = b.step(ctx, "look up sources", func(ctx context.Context, _ trace.Span) error {
 		entries, src, err = b.lookUp(ctx, c, recordings)
@@ -91,7 +92,7 @@ func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []cat
 
 func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
 	src := &source{bucket: b.recordings, unavailable: map[string]error{}, hour: recordings, lastRead: &b.lastRead}
-	learnt := &lesson{}
+	unsaved := &sizeBatch{}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -121,12 +122,12 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 				return err
 			}
 			entries[i].Size = info.Size
-			return b.catalog.SaveSizes(gctx, c, learnt.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			return b.catalog.SaveSizes(gctx, c, unsaved.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
 		})
 	}
 	err := group.Wait()
 	if err == nil {
-		err = b.catalog.SaveSizes(ctx, c, learnt.sizes)
+		err = b.catalog.SaveSizes(ctx, c, unsaved.sizes)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -134,14 +135,14 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 	return entries, src, err
 }
 
-// lesson is what the store told and the catalog was not told yet.
-type lesson struct {
+// sizeBatch collects sizes until the catalog is told of them together.
+type sizeBatch struct {
 	mu    sync.Mutex
 	sizes []catalog.ObjectSize
 }
 
-// add gives as many sizes as can be told at once when there are so many.
-func (l *lesson) add(s catalog.ObjectSize) (full []catalog.ObjectSize) {
+// add adds a size, and gives the batch when it is full.
+func (l *sizeBatch) add(s catalog.ObjectSize) (full []catalog.ObjectSize) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sizes = append(l.sizes, s); len(l.sizes) == catalog.MaxSizes {

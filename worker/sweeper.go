@@ -18,10 +18,10 @@ import (
 // SweepConfig bounds a Sweeper. Zero fields take the defaults.
 type SweepConfig struct {
 	Interval time.Duration // between two sweeps (1 min)
-	Batch    int           // archives of each sort in one sweep (500)
+	Batch    int           // archives that each part of a sweep takes (500)
 	Parallel int           // requests to the store at once (8)
 	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
-	// Now is the process's clock (time.Now), read for its steady progress only.
+	// Now is the process's clock (time.Now), of which only differences are used.
 	Now func() time.Time
 	// OnRefused, when set, is told of each archive that the store refused to delete, for metrics.
 	OnRefused func()
@@ -41,11 +41,11 @@ func (c SweepConfig) withDefaults() SweepConfig {
 	return c
 }
 
-// Sweeper deletes what the catalog has doomed and looks whether what it
-// believes to be in the store is there. Several may sweep at once.
+// Sweeper deletes the archives that the catalog has doomed, and checks that served archives are in
+// the store. Several may sweep at once.
 type Sweeper struct {
 	cfg        SweepConfig
-	trash      Trash
+	deletions  Deletions
 	served     Served
 	recordings Recordings
 	archives   Archives
@@ -54,9 +54,9 @@ type Sweeper struct {
 }
 
 // NewSweeper makes a Sweeper.
-func NewSweeper(cfg SweepConfig, trash Trash, served Served, recordings Recordings, archives Archives, log *zap.Logger) *Sweeper {
+func NewSweeper(cfg SweepConfig, deletions Deletions, served Served, recordings Recordings, archives Archives, log *zap.Logger) *Sweeper {
 	return &Sweeper{
-		cfg: cfg.withDefaults(), trash: trash, served: served, recordings: recordings, archives: archives,
+		cfg: cfg.withDefaults(), deletions: deletions, served: served, recordings: recordings, archives: archives,
 		wake: make(chan struct{}, 1), log: log.Named("sweep"),
 	}
 }
@@ -65,15 +65,15 @@ func NewSweeper(cfg SweepConfig, trash Trash, served Served, recordings Recordin
 func (s *Sweeper) Wake() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it will already
+	default: // it was woken already
 	}
 }
 
-// Run sweeps until ctx is cancelled. Failures are logged when they begin and
-// when they end, and never stop it.
+// Run sweeps until ctx is cancelled. Failures never stop it; they are logged when they begin and
+// when they end.
 func (s *Sweeper) Run(ctx context.Context) {
 	var failing bool
-	var clock steady
+	var last clock
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
 	for {
@@ -83,8 +83,8 @@ func (s *Sweeper) Run(ctx context.Context) {
 		case <-timer.C:
 		case <-s.wake:
 		}
-		var r Swept
-		err := s.steady(ctx, &clock)
+		var r SweepReport
+		err := s.watchClock(ctx, &last)
 		if err == nil {
 			r, err = s.Sweep(ctx)
 		}
@@ -97,8 +97,8 @@ func (s *Sweeper) Run(ctx context.Context) {
 			s.log.Info("sweeps succeed again")
 		}
 		failing = err != nil
-		if r != (Swept{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Spared), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
+		if r != (SweepReport{Checked: r.Checked}) {
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -108,29 +108,28 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// Swept is what a sweep did.
-type Swept struct {
-	Doomed  int  // archives that may go now
+// SweepReport is what a sweep did and whether anything is left to do.
+type SweepReport struct {
+	Doomed  int  // archives that may be deleted now
 	Deleted int  // archives whose bytes were deleted
-	Spared  int  // objects that stay until their day has ended, though nobody is known to have published them
-	Refused int  // archives that the store does not delete: they are tried again in an hour
+	Kept    int  // objects that stay until their day ends, because they may have been published after a backup
+	Refused int  // archives that the store refused to delete, to be tried again in an hour
 	Checked int  // served archives that were seen in the store
-	Gone    int  // served archives that are not there: their hours are due
-	Back    int  // hours due because missing recordings are back
+	Gone    int  // served archives that are not in the store; their hours are due
+	Back    int  // hours that are due because missing recordings are back
 	Counted int  // transcripts whose turns were counted again, by the rules of this version
 	More    bool // a batch was full: there is more to do now
 }
 
-// Sweep goes once over all. A part that fails does not keep the others from
-// being done.
-func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
-	var r Swept
+// Sweep runs all parts of a sweep once. A part that fails does not stop the others.
+func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
+	var r SweepReport
 	var errs []error
 	var err error
-	if r.Doomed, err = s.trash.DoomUnused(ctx, s.cfg.Batch); err != nil {
+	if r.Doomed, err = s.deletions.DoomUnused(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
-	for _, part := range []func(context.Context, *Swept) error{s.empty, s.check, s.recheck, s.recount} {
+	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.recheckMissing, s.recountTurns} {
 		if err := part(ctx, &r); err != nil {
 			errs = append(errs, err)
 		}
@@ -138,10 +137,10 @@ func (s *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	return r, errors.Join(errs...)
 }
 
-// each runs do for every item, some at once, and gives the first error. One
-// that fails does not keep the others from being done, unless the store or the
-// catalog is away; a store that refuses one of them is not.
-func each[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
+// forEach runs do for every item, some at once, and gives the first error. An item that fails does
+// not stop the others, unless the store or the catalog is unavailable. A store that refuses an
+// item is available.
+func forEach[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
@@ -172,49 +171,49 @@ func each[T any](ctx context.Context, parallel int, items []T, do func(context.C
 	return first
 }
 
-// empty deletes the bytes of doomed archives.
-func (s *Sweeper) empty(ctx context.Context, r *Swept) error {
-	doomed, err := s.trash.Doomed(ctx, s.cfg.Batch)
+// deleteDoomed deletes the objects of doomed archives.
+func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
+	doomed, err := s.deletions.Doomed(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
-	var deleted, spared, refused atomic.Int64
-	err = each(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.DoomedArchive) error {
-		stays, err := s.remove(ctx, d)
+	var deleted, kept, refused atomic.Int64
+	err = forEach(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.DoomedArchive) error {
+		keep, err := s.deleteObject(ctx, d)
 		if objstore.Refused(err) {
-			if refused.Add(1) == 1 { // the others' reasons are rarely different ones
+			if refused.Add(1) == 1 { // the other archives are mostly refused for the same reason
 				s.log.Error("the object store refuses to delete archives; each is tried again in an hour",
 					zap.String("object", d.ObjectKey), zap.Error(err), zap.String("hint", objstore.Advice(err)))
 			}
 			s.cfg.OnRefused()
-			return s.trash.DeletionRefused(ctx, d.ObjectKey)
+			return s.deletions.DeletionRefused(ctx, d.ObjectKey)
 		}
 		if err != nil {
 			return err
 		}
-		if stays {
-			spared.Add(1)
-			return s.trash.KeptObject(ctx, d.ObjectKey)
+		if keep {
+			kept.Add(1)
+			return s.deletions.KeptObject(ctx, d.ObjectKey)
 		}
 		deleted.Add(1)
-		return s.trash.Deleted(ctx, d.ObjectKey)
+		return s.deletions.Deleted(ctx, d.ObjectKey)
 	})
-	r.Deleted, r.Spared, r.Refused = int(deleted.Load()), int(spared.Load()), int(refused.Load())
+	r.Deleted, r.Kept, r.Refused = int(deleted.Load()), int(kept.Load()), int(refused.Load())
 	r.More = len(doomed) == s.cfg.Batch
 	return err
 }
 
-// recount counts turns again that a former version counted.
-func (s *Sweeper) recount(ctx context.Context, r *Swept) (err error) {
+// recountTurns counts turns again that an older version has counted by other rules.
+func (s *Sweeper) recountTurns(ctx context.Context, r *SweepReport) (err error) {
 	r.Counted, err = s.served.RecountTurns(ctx, s.cfg.Batch)
 	r.More = r.More || r.Counted == s.cfg.Batch
 	return err
 }
 
-// remove ends the uploads first: a Complete that comes after the deletion
-// would bring the object back. The second deletion, a day later, takes one
-// that was under way. It says whether an object stays that is to be spared.
-func (s *Sweeper) remove(ctx context.Context, d catalog.DoomedArchive) (stays bool, err error) {
+// deleteObject aborts an archive's uploads first, because a later Complete would make the object
+// again. The catalog asks for a second deletion a day later, for a Complete that was under way at
+// the first. kept says that there is an object and that it is to be kept.
+func (s *Sweeper) deleteObject(ctx context.Context, d catalog.DoomedArchive) (kept bool, err error) {
 	if d.UploadID != "" {
 		if err := s.archives.Abort(ctx, d.ObjectKey, d.UploadID); err != nil {
 			return false, err
@@ -233,16 +232,16 @@ func (s *Sweeper) remove(ctx context.Context, d catalog.DoomedArchive) (stays bo
 	return err == nil, err
 }
 
-// check looks served archives up in the store. Only a key that is not there,
-// or has another size, makes its hour due; a store that is away says nothing. One of which the store
-// refuses to tell is asked for again later, so that it is not in the way of others.
-func (s *Sweeper) check(ctx context.Context, r *Swept) error {
+// checkServed looks served archives up in the store. An hour is due again only when the key does
+// not exist or the object has another size, and not when the store is unavailable. An archive that
+// the store refuses to look up counts as checked, so that it does not hold up the others.
+func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 	served, err := s.served.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
 	var seen, gone atomic.Int64
-	err = each(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
+	err = forEach(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
 		info, err := s.archives.Stat(ctx, a.ObjectKey)
 		if err == nil && info.Size == a.Size {
 			seen.Add(1)

@@ -22,25 +22,25 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-func (f *fixture) sweep() worker.Swept {
+func (f *fixture) sweep() worker.SweepReport {
 	f.Helper()
 	r, err := f.sweeper().Sweep(f.ctx)
 	f.must(err)
 	return r
 }
 
-// A revision that was replaced goes an hour later, and only that.
+// A replaced revision is deleted an hour later, and nothing else is.
 func TestSweepSuperseded(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(5), 100)
 	f.plan()
 	b := f.builder(config())
-	f.must(b.Hour(f.ctx, task(5)))
+	f.must(b.BuildHour(f.ctx, task(5)))
 	first := f.view(5).Archive.ObjectKey
 	f.add(hour(5), 200)
 	_, err := f.catalog.Rebuild(f.ctx, tenant, day, 5, false)
 	f.must(err)
-	f.must(b.Hour(f.ctx, task(5)))
+	f.must(b.BuildHour(f.ctx, task(5)))
 	second := f.view(5).Archive.ObjectKey
 	if r := f.sweep(); r.Deleted != 0 || !f.exists(f.store.Archives(), first) {
 		t.Errorf("deleted too early: %+v", r)
@@ -51,7 +51,7 @@ func TestSweepSuperseded(t *testing.T) {
 	}
 	f.at(night().Add(27 * time.Hour))
 	if r := f.sweep(); r.Deleted != 1 {
-		t.Errorf("the second look: %+v", r)
+		t.Errorf("the second deletion: %+v", r)
 	}
 	f.at(night().Add(29 * time.Hour))
 	if r := f.sweep(); r.Deleted != 0 || r.Gone != 0 {
@@ -60,8 +60,8 @@ func TestSweepSuperseded(t *testing.T) {
 	f.served(5)
 }
 
-// On a bucket that keeps versions nothing of a replaced archive stays stored, and all of its
-// neighbours does. The archive is one from before the prefix was changed.
+// On a bucket that keeps versions all versions of a replaced archive are deleted, and no object
+// with a similar key is. The archive's key has the prefix of an earlier configuration.
 func TestSweepVersions(t *testing.T) {
 	file := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
 	f := openFixture(t, file)
@@ -76,18 +76,18 @@ func TestSweepVersions(t *testing.T) {
 	f.add(hour(5), 100)
 	f.plan()
 	b := f.builder(config())
-	f.must(worker.NewBuilder(config(), before, f.store.Recordings(), archives, time.Now, f.log).Hour(f.ctx, task(5)))
+	f.must(worker.NewBuilder(config(), before, f.store.Recordings(), archives, time.Now, f.log).BuildHour(f.ctx, task(5)))
 	f.served(5)
 	first := f.view(5).Archive.ObjectKey
 	f.add(hour(5), 200)
 	_, err = f.catalog.Rebuild(f.ctx, tenant, day, 5, false)
 	f.must(err)
-	f.must(b.Hour(f.ctx, task(5)))
+	f.must(b.BuildHour(f.ctx, task(5)))
 	second := f.view(5).Archive.ObjectKey
 	if !strings.HasPrefix(first, "before/archives/") || !strings.HasPrefix(second, "callvault/archives/") {
 		t.Errorf("the archives are %s and %s", first, second)
 	}
-	for _, key := range []string{first, first + "2", first + ".d/x"} { // the first gets another version
+	for _, key := range []string{first, first + "2", first + ".d/x"} { // the first key gets a second version
 		_, err := archives.Put(f.ctx, key, []byte("x"), objstore.PutOptions{})
 		f.must(err)
 	}
@@ -105,8 +105,7 @@ func TestSweepVersions(t *testing.T) {
 	}
 }
 
-// What a builder left when it was killed is aborted and deleted, also when
-// nobody remembers the upload's id.
+// The uploads of a killed builder are aborted, also one whose id is not in the catalog.
 func TestSweepAfterACrash(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(5), 100)
@@ -141,8 +140,8 @@ func TestSweepAfterACrash(t *testing.T) {
 	f.must(archives.Abort(f.ctx, claim.ObjectKey()+".other", longer))
 }
 
-// A catalog restored from a backup takes an archive that was published since for
-// one that was never finished. Its object stays as long as its day does.
+// A catalog that was restored from a backup has an archive as unfinished that was published after
+// the backup. Its object is kept until the day ends.
 func TestSweepAfterARestore(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "catalog.db")
 	f := openFixture(t, "sqlite://"+file)
@@ -156,8 +155,8 @@ func TestSweepAfterARestore(t *testing.T) {
 	}
 	f.must(f.catalog.StartArchive(f.ctx, unfinished))
 	backup := file + ".bak"
-	stalled := &stalling{Archives: archives, at: func() { f.backUp(file, backup) }}
-	f.must(worker.NewBuilder(config(), f.catalog, f.store.Recordings(), stalled, time.Now, f.log).Hour(f.ctx, task(5)))
+	hooked := &hookedArchives{Archives: archives, before: func() { f.backUp(file, backup) }}
+	f.must(worker.NewBuilder(config(), f.catalog, f.store.Recordings(), hooked, time.Now, f.log).BuildHour(f.ctx, task(5)))
 	newer := f.view(5).Archive.ObjectKey
 
 	f.restore(backup)
@@ -167,32 +166,32 @@ func TestSweepAfterARestore(t *testing.T) {
 	f.at(night().Add(time.Minute))
 	_, err = f.catalog.ReleaseLapsed(f.ctx, 10)
 	f.must(err)
-	if r := f.sweep(); r.Spared != 1 || r.Deleted != 1 || !f.exists(archives, newer) {
+	if r := f.sweep(); r.Kept != 1 || r.Deleted != 1 || !f.exists(archives, newer) {
 		t.Errorf("what is newer than the backup: %+v", r)
 	}
-	f.must(f.builder(config()).Hour(f.ctx, task(5)))
+	f.must(f.builder(config()).BuildHour(f.ctx, task(5)))
 	f.served(5)
 	again := f.view(5).Archive.ObjectKey
 	if again == newer {
 		t.Error("the hour was not built again")
 	}
-	if r := f.sweep(); r.Spared+r.Deleted != 0 {
+	if r := f.sweep(); r.Kept+r.Deleted != 0 {
 		t.Errorf("again at once: %+v", r)
 	}
 	f.at(night().Add(25 * time.Hour))
-	if r := f.sweep(); r.Spared != 1 || r.Deleted != 1 || !f.exists(archives, newer) {
+	if r := f.sweep(); r.Kept != 1 || r.Deleted != 1 || !f.exists(archives, newer) {
 		t.Errorf("a day later: %+v", r)
 	}
 	f.at(day.End().Add(80 * time.Hour))
 	_, err = f.catalog.ExpireDays(f.ctx, 10)
 	f.must(err)
 	f.at(day.End().Add(82 * time.Hour))
-	if r := f.sweep(); r.Spared != 0 || f.exists(archives, newer) || f.exists(archives, again) {
+	if r := f.sweep(); r.Kept != 0 || f.exists(archives, newer) || f.exists(archives, again) {
 		t.Errorf("past retention: %+v", r)
 	}
 }
 
-// backUp copies a SQLite catalog as operators do.
+// backUp copies a SQLite catalog as docs/operations.md says.
 func (f *fixture) backUp(file, to string) {
 	f.Helper()
 	db, err := sql.Open("sqlite", file)
@@ -201,7 +200,7 @@ func (f *fixture) backUp(file, to string) {
 	f.must(errors.Join(err, db.Close()))
 }
 
-// restore goes on with the catalog of a backup.
+// restore opens the catalog of a backup in place of the fixture's.
 func (f *fixture) restore(file string) {
 	f.Helper()
 	c, err := catalog.Open(f.ctx, "sqlite://"+file, catalog.Rules{Lease: 300 * time.Millisecond})
@@ -210,19 +209,19 @@ func (f *fixture) restore(file string) {
 	f.catalog = c
 }
 
-// stalling calls at before the first object is written.
-type stalling struct {
+// hookedArchives calls a function before the first object is written.
+type hookedArchives struct {
 	worker.Archives
-	at   func()
-	once sync.Once
+	before func()
+	once   sync.Once
 }
 
-func (s *stalling) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error) {
-	s.once.Do(s.at)
+func (s *hookedArchives) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error) {
+	s.once.Do(s.before)
 	return s.Archives.Put(ctx, key, data, opts)
 }
 
-// Only what the store says is not there is gone.
+// An archive is gone only when the store says that its key does not exist or its size is another.
 func TestSweepFindsGoneArchives(t *testing.T) {
 	f := newFixture(t)
 	for n := range 3 {
@@ -231,7 +230,7 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 	f.plan()
 	b := f.builder(config())
 	for n := range 3 {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 	}
 	archives := f.store.Archives()
 	if r := f.sweep(); r.Checked != 0 {
@@ -247,8 +246,8 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 		SecretKey: s3.SecretKey, Recordings: "no-such-bucket", Archives: "no-such-bucket"})
 	f.must(err)
 	t.Cleanup(elsewhere.Close)
-	blind := worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), f.log)
-	r, err := blind.Sweep(f.ctx)
+	failing := worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), f.log)
+	r, err := failing.Sweep(f.ctx)
 	f.expectKind(err, domain.KindUnavailable)
 	if r.Gone != 0 {
 		t.Fatalf("a missing bucket made %d archives gone", r.Gone)
@@ -257,7 +256,7 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 		t.Errorf("swept %+v", r)
 	}
 	for n := range 3 {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		f.served(n)
 	}
 	if r := f.sweep(); r.Gone != 0 || r.Checked != 0 {
@@ -265,7 +264,8 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 	}
 }
 
-// A recording that was missing comes back; one whose bytes are others does not.
+// An hour is due again when a missing recording can be read, and not when its bytes are others
+// than were registered.
 func TestSweepLooksForMissingRecordings(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(1), 100)
@@ -278,7 +278,7 @@ func TestSweepLooksForMissingRecordings(t *testing.T) {
 	f.plan()
 	b := f.builder(config())
 	for n := 1; n <= 3; n++ {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		if v := f.view(n); v.Archive.MissingCount != 1 {
 			t.Fatalf("hour %d lacks %d", n, v.Archive.MissingCount)
 		}
@@ -292,7 +292,7 @@ func TestSweepLooksForMissingRecordings(t *testing.T) {
 		t.Errorf("after 15 minutes: %+v", r)
 	}
 	for n := 1; n <= 3; n++ {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		want := int64(1)
 		if n == 1 {
 			want = 2
@@ -306,8 +306,8 @@ func TestSweepLooksForMissingRecordings(t *testing.T) {
 	}
 }
 
-// A recording of which the store tells nothing does not keep those of other hours from being found,
-// unless the sweep has waited for it too long.
+// A recheck that fails does not stop those of other hours, unless the sweep has waited too long
+// for it.
 func TestSweepLooksPastAFailure(t *testing.T) {
 	f := newFixture(t)
 	var missing []string
@@ -318,17 +318,17 @@ func TestSweepLooksPastAFailure(t *testing.T) {
 	f.plan()
 	b := f.builder(config())
 	for n := range 2 {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 	}
 	f.put(missing[1], audio(9, 900))
 	f.at(night().Add(20 * time.Minute))
 	clock := night()
 	for _, c := range []struct {
-		step time.Duration // from one look at the clock to the next
+		step time.Duration // by which the clock moves at each reading
 		back int
 	}{{2 * time.Minute, 0}, {time.Second, 1}} {
 		now := func() time.Time { clock = clock.Add(c.step); return clock }
-		s := worker.NewSweeper(worker.SweepConfig{Now: now}, f.catalog, f.catalog, mute{f.store.Recordings(), missing[0]}, f.store.Archives(), f.log)
+		s := worker.NewSweeper(worker.SweepConfig{Now: now}, f.catalog, f.catalog, failingStat{f.store.Recordings(), missing[0]}, f.store.Archives(), f.log)
 		r, err := s.Sweep(f.ctx)
 		f.expectKind(err, domain.KindUnavailable)
 		if r.Back != c.back {
@@ -337,7 +337,7 @@ func TestSweepLooksPastAFailure(t *testing.T) {
 	}
 }
 
-// Many sweepers at once do it once.
+// Several sweepers at the same time do not disturb each other.
 func TestSweepersAtOnce(t *testing.T) {
 	f := newPostgresFixture(t)
 	for n := range 6 {
@@ -347,7 +347,7 @@ func TestSweepersAtOnce(t *testing.T) {
 	b := f.builder(config())
 	keys := make([]string, 6)
 	for n := range keys {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		keys[n] = f.view(n).Archive.ObjectKey
 	}
 	f.at(day.End().Add(80 * time.Hour)) // past retention

@@ -16,13 +16,13 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// tracedParts is how many parts of an upload have a span of their own. The others, and the sources,
-// of which there can be 70,000, are only counted: a build has some 40 spans at most.
+// tracedParts is how many parts of an upload have a span of their own. Further parts and all
+// sources (up to 70,000) are only counted, so that a build has some 40 spans at most.
 const tracedParts = 24
 
-// begin starts the span of a task, and names the task to the lines of its work.
+// begin starts the span of a task. Log lines written with the context name the task.
 func (w *Worker) begin(ctx context.Context, t queue.Task) (context.Context, trace.Span) {
-	ctx = taskOf(ctx, t)
+	ctx = withTask(ctx, t)
 	return telemetry.Begin(ctx, w.tracer, "build hour", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),
 		attribute.String("messaging.message.id", t.ID()),
@@ -30,7 +30,7 @@ func (w *Worker) begin(ctx context.Context, t queue.Task) (context.Context, trac
 	))
 }
 
-func taskOf(ctx context.Context, t queue.Task) context.Context {
+func withTask(ctx context.Context, t queue.Task) context.Context {
 	return telemetry.WithTask(ctx, telemetry.Task{ID: t.ID(), Tenant: t.Key.Tenant, Day: string(t.Key.Day), Hour: t.Key.Hour})
 }
 
@@ -39,24 +39,24 @@ func (b *Builder) step(ctx context.Context, name string, do func(ctx context.Con
 	return telemetry.Step(ctx, b.tracer, name, do)
 }
 
-// recorded writes what became of a build into the task's span.
-func recorded(ctx context.Context, e Ended, revision int64) {
+// setOutcome writes a build's outcome into the task's span.
+func setOutcome(ctx context.Context, e Outcome, revision int64) {
 	trace.SpanFromContext(ctx).SetAttributes(
 		attribute.Int64("callvault.revision", revision), attribute.String("callvault.outcome", outcome(e)),
 		attribute.Int64("callvault.archive.bytes", e.Size), attribute.Int("callvault.archive.files", e.Files),
 		attribute.Int("callvault.archive.missing", e.Missing))
 }
 
-func outcome(e Ended) string {
+func outcome(e Outcome) string {
 	if e.Kind == "" {
 		return "archived"
 	}
 	return string(e.Kind)
 }
 
-// fetching is the span of all reads of a build: from the first that is opened to the last that is
-// closed.
-type fetching struct {
+// fetchSpan is the span of all reads of a build, from the opening of the first to the end of the
+// last.
+type fetchSpan struct {
 	tracer trace.Tracer
 	now    func() time.Time
 	ctx    context.Context //nolint:containedctx // the parent's, for a span that begins with the first read
@@ -69,8 +69,8 @@ type fetching struct {
 	last   atomic.Int64 // when a read ended, in Unix nanoseconds
 }
 
-// follow counts what open reads; untraced, it is open itself.
-func (f *fetching) follow(open archiver.Source) archiver.Source {
+// trace gives open with its reads counted, or open itself when the build is not traced.
+func (f *fetchSpan) trace(open archiver.Source) archiver.Source {
 	if !trace.SpanFromContext(f.ctx).IsRecording() {
 		return open
 	}
@@ -83,13 +83,13 @@ func (f *fetching) follow(open archiver.Source) archiver.Source {
 			f.failed.Add(1)
 			return o, err
 		}
-		o.Body = &followed{ReadCloser: o.Body, fetching: f}
+		o.Body = &tracedBody{ReadCloser: o.Body, fetchSpan: f}
 		return o, nil
 	}
 }
 
-func (f *fetching) end() {
-	f.once.Do(func() {}) // from here on there is no span, or it is seen
+func (f *fetchSpan) end() {
+	f.once.Do(func() {}) // no span is started from here on
 	if f.span == nil {
 		return
 	}
@@ -98,34 +98,34 @@ func (f *fetching) end() {
 	f.span.End(trace.WithTimestamp(time.Unix(0, f.last.Load())))
 }
 
-type followed struct {
+type tracedBody struct {
 	io.ReadCloser
-	fetching *fetching
+	fetchSpan *fetchSpan
 }
 
-func (r *followed) Read(p []byte) (int, error) {
+func (r *tracedBody) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.fetching.bytes.Add(int64(n))
+	r.fetchSpan.bytes.Add(int64(n))
 	return n, err
 }
 
-func (r *followed) Close() error {
-	r.fetching.last.Store(r.fetching.now().UnixNano())
+func (r *tracedBody) Close() error {
+	r.fetchSpan.last.Store(r.fetchSpan.now().UnixNano())
 	return r.ReadCloser.Close()
 }
 
-// uploading is the span of an archive on its way to the store.
-type uploading struct {
-	tracer trace.Tracer
-	span   trace.Span // nil before the first Begin
-	begun  int
-	parts  atomic.Int64
-	bytes  atomic.Int64
-	again  atomic.Int64
+// uploadSpan is the span of an archive's upload.
+type uploadSpan struct {
+	tracer  trace.Tracer
+	span    trace.Span // nil before the first begin
+	begun   int
+	parts   atomic.Int64
+	bytes   atomic.Int64
+	retried atomic.Int64
 }
 
-// begin is called once for every upload; the later ones are restarts without a vanished source.
-func (u *uploading) begin(ctx context.Context) {
+// begin starts the span. It is called again when the upload begins again without a missing source.
+func (u *uploadSpan) begin(ctx context.Context) {
 	u.begun++
 	if u.span == nil {
 		_, u.span = telemetry.Begin(ctx, u.tracer, "upload archive")
@@ -134,8 +134,9 @@ func (u *uploading) begin(ctx context.Context) {
 	u.span.AddEvent("begun again without what has vanished")
 }
 
-// part gives the span of a part, which is nothing for all but the first.
-func (u *uploading) part(ctx context.Context, number int, data []byte) (context.Context, trace.Span) {
+// part starts the span of a part. Parts after the first tracedParts get a span that records
+// nothing.
+func (u *uploadSpan) part(ctx context.Context, number int, data []byte) (context.Context, trace.Span) {
 	u.bytes.Add(int64(len(data)))
 	ctx = trace.ContextWithSpan(ctx, u.span)
 	if u.parts.Add(1) > tracedParts {
@@ -145,20 +146,20 @@ func (u *uploading) part(ctx context.Context, number int, data []byte) (context.
 		attribute.Int("callvault.part", number), attribute.Int("callvault.bytes", len(data))))
 }
 
-// below is ctx with the upload's span.
-func (u *uploading) below(ctx context.Context) context.Context {
+// context is ctx with the upload's span.
+func (u *uploadSpan) context(ctx context.Context) context.Context {
 	if u.span == nil {
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, u.span)
 }
 
-func (u *uploading) end(err error) {
+func (u *uploadSpan) end(err error) {
 	if u.span == nil {
 		return
 	}
 	u.span.SetAttributes(attribute.Int64("callvault.parts", u.parts.Load()), attribute.Int64("callvault.bytes", u.bytes.Load()),
-		attribute.Int64("callvault.parts.repeated", u.again.Load()), attribute.Int("callvault.uploads", u.begun))
+		attribute.Int64("callvault.parts.repeated", u.retried.Load()), attribute.Int("callvault.uploads", u.begun))
 	telemetry.Failed(u.span, err)
 	u.span.End()
 }

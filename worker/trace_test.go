@@ -20,7 +20,7 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// traced builds an hour below a span, with everything kept that it says.
+// traced builds an hour under a span, and gives the spans and log lines of the build.
 func (f *fixture) traced(recordings worker.Recordings, n int) (tracetest.SpanStubs, []observer.LoggedEntry, error) {
 	f.Helper()
 	spans := tracetest.NewSpanRecorder()
@@ -30,7 +30,7 @@ func (f *fixture) traced(recordings worker.Recordings, n int) (tracetest.SpanStu
 	cfg.Tracer = provider
 	b := worker.NewBuilder(cfg, f.catalog, recordings, f.store.Archives(), time.Now, zap.New(core))
 	ctx, root := telemetry.Tracer(provider).Start(f.ctx, "root")
-	err := b.Hour(ctx, task(n))
+	err := b.BuildHour(ctx, task(n))
 	root.End()
 	return tracetest.SpanStubsFromReadOnlySpans(spans.Ended()), logs.All(), err
 }
@@ -79,7 +79,7 @@ func TestBuildsHaveFewSpansForManySources(t *testing.T) {
 	}
 	for _, name := range []string{"claim hour", "read hour", "look up sources", "wait for memory", "fetch sources", "upload archive", "commit archive"} {
 		if of := find(spans, name); len(of) != 1 || of[0].Parent.SpanID() != root.SpanContext.SpanID() {
-			t.Errorf("%d spans of %q, or below another", len(of), name)
+			t.Errorf("%d spans of %q, or under another span", len(of), name)
 		}
 	}
 	upload, fetch := find(spans, "upload archive")[0], find(spans, "fetch sources")[0]
@@ -102,10 +102,10 @@ func TestBuildsHaveFewSpansForManySources(t *testing.T) {
 	}
 }
 
-// refusing is a bucket that gives nothing.
-type refusing struct{ worker.Recordings }
+// brokenRecordings is a bucket whose Get fails.
+type brokenRecordings struct{ worker.Recordings }
 
-func (refusing) Get(context.Context, string, objstore.GetOptions) (*objstore.Object, error) {
+func (brokenRecordings) Get(context.Context, string, objstore.GetOptions) (*objstore.Object, error) {
 	return nil, domain.Errorf(domain.KindStoreFault, "calls/+4915112345678.wav is refused")
 }
 
@@ -113,7 +113,7 @@ func TestFailedBuildsEndTheirSpans(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(9), 100)
 	f.plan()
-	spans, _, err := f.traced(refusing{f.store.Recordings()}, 9)
+	spans, _, err := f.traced(brokenRecordings{f.store.Recordings()}, 9)
 	f.expectKind(err, domain.KindStoreFault)
 	upload, fetch := find(spans, "upload archive"), find(spans, "fetch sources")
 	if len(upload) != 1 || len(fetch) != 1 || upload[0].Status.Description == "" || number(fetch[0], "callvault.reads.failed") < 1 {

@@ -16,20 +16,20 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// guarded is the store with an answer of its own for some keys' bytes.
-type guarded struct {
+// denyingStore answers GETs of some keys itself, in front of the store.
+type denyingStore struct {
 	mu      sync.Mutex
-	answers map[string]string // by a part of the path; an answer is a status and a code
-	once    string            // the part of which the next answer is the last
+	answers map[string]string // by a part of the path: status and error code
+	once    string            // the part that is answered one more time only
 }
 
-func (g *guarded) set(part, answer string) {
+func (g *denyingStore) set(part, answer string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.answers[part] = answer
 }
 
-func (g *guarded) answer(w http.ResponseWriter, r *http.Request) bool {
+func (g *denyingStore) answer(w http.ResponseWriter, r *http.Request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for part, answer := range g.answers {
@@ -48,10 +48,10 @@ func (g *guarded) answer(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// guard has recordings read through a store that does not give all of them.
-func (f *fixture) guard() (*worker.Builder, *worker.Sweeper, *guarded) {
+// denying makes a builder and a sweeper that use the store through a denyingStore.
+func (f *fixture) denying() (*worker.Builder, *worker.Sweeper, *denyingStore) {
 	f.Helper()
-	g, s3 := &guarded{answers: map[string]string{}}, testenv.MinIO(f)
+	g, s3 := &denyingStore{answers: map[string]string{}}, testenv.MinIO(f)
 	store, err := objstore.New(objstore.Config{
 		Endpoint: testenv.Between(f, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
 		Recordings: f.store.Recordings().Name(), Archives: f.store.Archives().Name(),
@@ -62,7 +62,7 @@ func (f *fixture) guard() (*worker.Builder, *worker.Sweeper, *guarded) {
 		worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, store.Recordings(), store.Archives(), f.log), g
 }
 
-// missing gives the reasons of an archive's metadata.json.
+// missing gives the reasons in the metadata.json of an hour's archive.
 func (f *fixture) missing(n int) (reasons []string) {
 	f.Helper()
 	var metadata struct{ MissingFiles []struct{ Reason string } }
@@ -75,11 +75,11 @@ func (f *fixture) missing(n int) (reasons []string) {
 	return reasons
 }
 
-// What the store does not give of one recording is missing, what it gives of none is an outage, and
-// what it will never do fails at once.
+// A recording that the store does not give is missing. A store that gives no recording at all is
+// unavailable. A request that the store will never serve fails the build at once.
 func TestUnreadableRecordings(t *testing.T) {
 	f := newFixture(t)
-	b, sweeper, g := f.guard()
+	b, sweeper, g := f.denying()
 	for n := range 6 {
 		f.add(hour(n), 100)
 	}
@@ -90,19 +90,19 @@ func TestUnreadableRecordings(t *testing.T) {
 	g.set("/04/", "501 NotImplemented")
 	f.plan()
 	for _, n := range []int{0, 1, 5} {
-		f.must(b.Hour(f.ctx, task(n)))
+		f.must(b.BuildHour(f.ctx, task(n)))
 		if got := f.missing(n); len(got) != 1 || got[0] != "unreadable" {
 			t.Errorf("hour %d lacks %v", n, got)
 		}
 	}
 	for n, kind := range map[int]domain.Kind{2: domain.KindUnreadable, 4: domain.KindRefused} {
-		f.expectKind(b.Hour(f.ctx, task(n)), kind)
+		f.expectKind(b.BuildHour(f.ctx, task(n)), kind)
 		if v := f.view(n); v.State != catalog.StateFailed || v.LastKind != string(kind) {
 			t.Errorf("hour %d: %s %s %q", n, v.State, v.LastKind, v.LastError)
 		}
 	}
 	g.set("calls/", "403 AccessDenied")
-	f.expectKind(b.Hour(f.ctx, task(3)), domain.KindUnavailable)
+	f.expectKind(b.BuildHour(f.ctx, task(3)), domain.KindUnavailable)
 	if v := f.view(3); v.State != catalog.StatePending || !strings.Contains(v.LastError, "policy") {
 		t.Errorf("an outage: %s %s %q", v.State, v.LastKind, v.LastError)
 	}
@@ -110,10 +110,10 @@ func TestUnreadableRecordings(t *testing.T) {
 	g.set("calls/", "")
 	_, err := f.catalog.Register(f.ctx, tenant, catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
 		ObjectKey: "calls/" + strings.Repeat("x", 300), ConversationID: "c", SessionID: "s", MessageID: 99, Type: "t", Timestamp: day.Start().Add(3 * time.Hour),
-	}}}}) // MinIO keeps parts of keys as files
+	}}}}) // MinIO refuses key parts longer than 255 bytes
 	f.must(err)
 	f.at(night().Add(time.Hour))
-	f.must(b.Hour(f.ctx, task(3)))
+	f.must(b.BuildHour(f.ctx, task(3)))
 	if got := f.missing(3); len(got) != 1 || got[0] != "not_found" {
 		t.Errorf("beside a key that the store does not take: %v", got)
 	}
@@ -131,22 +131,22 @@ func TestUnreadableRecordings(t *testing.T) {
 			t.Errorf("after %s: %+v, %v", c.after, r, err)
 		}
 	}
-	f.must(b.Hour(f.ctx, task(0)))
+	f.must(b.BuildHour(f.ctx, task(0)))
 	if got := f.missing(0); len(got) != 0 {
 		t.Errorf("what came back is missing still: %v", got)
 	}
 }
 
-// A denial that has passed when other recordings are tried leaves nothing out.
+// A recording is not left out when its denial has ended before another recording was tried.
 func TestPassingDenial(t *testing.T) {
 	f := newFixture(t)
-	b, _, g := f.guard()
+	b, _, g := f.denying()
 	f.add(hour(0), 100)
 	key := f.add(hour(0), 100)
 	g.set(key, "403 AccessDenied")
 	g.once = key
 	f.plan()
-	f.must(b.Hour(f.ctx, task(0)))
+	f.must(b.BuildHour(f.ctx, task(0)))
 	if got := f.missing(0); len(got) != 0 {
 		t.Errorf("missing: %v", got)
 	}

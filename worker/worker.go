@@ -18,17 +18,12 @@ import (
 type Worker struct {
 	cfg     Config
 	queue   *queue.Queue
-	builder Hours
-	undo    Claims
+	builder *Builder
+	claims  Claims
 	sweeper *Sweeper
 	slots   chan struct{}
 	log     *zap.Logger
 	tracer  trace.Tracer
-}
-
-// Hours builds the hour of a task; see Builder.Hour.
-type Hours interface {
-	Hour(ctx context.Context, t queue.Task) error
 }
 
 // New makes a Worker. now is the process's clock, for durations only.
@@ -36,7 +31,7 @@ func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives 
 	cfg = cfg.withDefaults()
 	log = log.Named("worker")
 	return &Worker{
-		cfg: cfg, queue: q, undo: c, log: log,
+		cfg: cfg, queue: q, claims: c, log: log,
 		builder: NewBuilder(cfg, c, recordings, archives, now, log),
 		sweeper: NewSweeper(cfg.Sweep, c, c, recordings, archives, log),
 		slots:   make(chan struct{}, cfg.Slots),
@@ -44,11 +39,11 @@ func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives 
 	}
 }
 
-// Sweeper is the worker's own, to be asked for a sweep now.
+// Sweeper gives the worker's Sweeper, which can be asked for a sweep now.
 func (w *Worker) Sweeper() *Sweeper { return w.sweeper }
 
-// Run works until ctx is cancelled. Then running builds stop at a clean point
-// and give their hours back, and Run returns when they all have.
+// Run works until ctx is cancelled. Then running builds stop and give their hours back, and Run
+// returns when all of them have ended.
 func (w *Worker) Run(ctx context.Context) error {
 	drain := newDrain(ctx)
 	server := w.queue.NewServer(queue.ServerConfig{Slots: w.cfg.Slots, Poll: w.cfg.Poll}, queue.Handlers{
@@ -63,36 +58,35 @@ func (w *Worker) Run(ctx context.Context) error {
 	sweeping.Go(func() { w.sweeper.Run(ctx) })
 	<-ctx.Done()
 	w.log.Info("worker stops; running builds give their hours back")
-	drain.wait() // before the server stops, which writes what became of the tasks
+	drain.wait() // before the server stops, because that writes the outcome of the tasks to Redis
 	err := server.Stop()
 	sweeping.Wait()
 	w.log.Info("worker stopped")
 	return err
 }
 
-// hour handles a task. From here on the catalog's claim decides who builds,
-// not asynq's lease on the task: a Redis that is away for half a minute would
-// else end every build. So the build lives until the drain, not until the
-// task's context ends, and slots are counted here once more, because asynq
-// gives the slot of a task away whose lease has lapsed.
+// hour handles a task. The catalog's claim decides who builds, not asynq's lease on the task:
+// otherwise an outage of Redis of half a minute would end every build. So a build ends with the
+// drain, and not with the context of its task. Slots are counted here too, because asynq frees the
+// slot of a task whose lease has lapsed.
 func (w *Worker) hour(task context.Context, d *drain, t queue.Task) (err error) {
 	task, span := w.begin(task, t)
 	defer func() {
 		telemetry.Failed(span, err)
 		span.End()
 	}()
-	ctx, leave, ok := d.enter(context.WithoutCancel(task))
+	ctx, done, ok := d.enter(context.WithoutCancel(task))
 	if !ok {
 		return w.refuse(task, t)
 	}
-	defer leave()
+	defer done()
 	select {
 	case w.slots <- struct{}{}:
 	case <-ctx.Done():
 		return w.refuse(task, t)
 	}
 	defer func() { <-w.slots }()
-	err = w.builder.Hour(ctx, t)
+	err = w.builder.BuildHour(ctx, t)
 	var known *domain.Error
 	if err != nil && !errors.As(err, &known) {
 		w.log.Error("a task ended with an error of no kind", telemetry.In(ctx), zap.Error(err))
@@ -100,19 +94,19 @@ func (w *Worker) hour(task context.Context, d *drain, t queue.Task) (err error) 
 	return err
 }
 
-// refuse gives back a task that came while the worker stops.
+// refuse gives back a task that arrives while the worker stops.
 func (w *Worker) refuse(task context.Context, t queue.Task) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(task), tidyTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(task), cleanupTimeout)
 	defer cancel()
-	if err := w.undo.Undispatched(ctx, t.Key, t.Dispatch); err != nil {
+	if err := w.claims.Undispatched(ctx, t.Key, t.Dispatch); err != nil {
 		w.log.Warn("a task could not be given back; its hour will be dispatched again", telemetry.In(ctx), zap.Error(err))
 	}
 	return domain.Errorf(domain.KindInterrupted, "the worker stops")
 }
 
-// drain counts running handlers and tells them when the process stops.
+// drain counts running handlers, and ends them when the process stops.
 type drain struct {
-	ctx context.Context //nolint:containedctx // the order to stop, for all handlers
+	ctx context.Context //nolint:containedctx // ends with the order to stop
 
 	mu     sync.Mutex
 	closed bool
@@ -121,7 +115,8 @@ type drain struct {
 
 func newDrain(ctx context.Context) *drain { return &drain{ctx: ctx} }
 
-// enter gives a handler its context. False: the process stops already.
+// enter gives a handler its context, which ends with the order to stop, and the function that the
+// handler calls last. It gives false when the process stops already.
 func (d *drain) enter(ctx context.Context) (context.Context, func(), bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -129,14 +124,14 @@ func (d *drain) enter(ctx context.Context) (context.Context, func(), bool) {
 		return ctx, nil, false
 	}
 	d.run.Add(1)
-	ctx, unlink := link(ctx, d.ctx)
+	ctx, cancel := cancelWith(ctx, d.ctx)
 	return ctx, func() {
-		unlink()
+		cancel()
 		d.run.Done()
 	}, true
 }
 
-// wait lets nobody in any more and waits for those who are.
+// wait refuses further handlers and waits for the running ones.
 func (d *drain) wait() {
 	d.mu.Lock()
 	d.closed = true

@@ -58,11 +58,11 @@ func (f *fixture) worker(q *queue.Queue, recordings worker.Recordings) *worker.W
 	return worker.New(config(), q, f.catalog, recordings, f.store.Archives(), time.Now, f.log)
 }
 
-// settled waits until no hour of the day waits or is built.
-func (f *fixture) settled() catalog.DayView {
+// waitForDay waits until no hour of the day waits or is being built.
+func (f *fixture) waitForDay() catalog.DayView {
 	f.Helper()
 	var v catalog.DayView
-	testenv.Until(f.T, "the day is settled", func() bool {
+	testenv.Until(f.T, "all hours of the day are built", func() bool {
 		var err error
 		v, err = f.catalog.Day(f.ctx, tenant, day)
 		f.must(err)
@@ -72,7 +72,7 @@ func (f *fixture) settled() catalog.DayView {
 	return v
 }
 
-// Two schedulers and two workers do the night that nobody was up for.
+// Two schedulers and two workers catch up on a night in which nothing ran.
 func TestNight(t *testing.T) {
 	f := newPostgresFixture(t)
 	url := testenv.Redis(t)
@@ -87,7 +87,7 @@ func TestNight(t *testing.T) {
 		f.schedule(q)
 		f.run(f.worker(q, f.store.Recordings()).Run)
 	}
-	v := f.settled()
+	v := f.waitForDay()
 	files := 0
 	for n, h := range v.Hours {
 		if n%3 == 0 {
@@ -107,8 +107,8 @@ func TestNight(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop gives its hours back and waits for its builds;
-// another one does them.
+// A worker that is told to stop gives its hours back and waits for its builds. Another worker
+// builds them.
 func TestDrain(t *testing.T) {
 	f := newFixture(t)
 	url := testenv.Redis(t)
@@ -126,12 +126,12 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	f.run(f.worker(f.connect(url), f.store.Recordings()).Run)
-	f.settled()
+	f.waitForDay()
 	f.served(1)
 	f.served(2)
 }
 
-// All of Redis is lost while hours wait in it and one is being built.
+// Redis loses all data while hours wait in it and one is being built.
 func TestLostRedisWhileBuilding(t *testing.T) {
 	f := newFixture(t)
 	redis := testenv.NewRedis(t)
@@ -145,7 +145,7 @@ func TestLostRedisWhileBuilding(t *testing.T) {
 	<-gate.reached
 	redis.Flush()
 	close(gate.open)
-	v := f.settled()
+	v := f.waitForDay()
 	for n := range 6 {
 		f.served(n)
 		if h := v.Hours[n]; h.Revision != 1 {
@@ -154,7 +154,7 @@ func TestLostRedisWhileBuilding(t *testing.T) {
 	}
 }
 
-// Redis is away for a while and comes back; the build that runs is not lost.
+// Redis stops and starts again; a build that runs meanwhile is not lost.
 func TestRedisAwayWhileBuilding(t *testing.T) {
 	f := newFixture(t)
 	redis := testenv.NewRedis(t)
@@ -168,15 +168,15 @@ func TestRedisAwayWhileBuilding(t *testing.T) {
 	redis.Stop()
 	close(gate.open)
 	for f.view(1).State != catalog.StateAvailable && f.view(2).State != catalog.StateAvailable {
-		time.Sleep(10 * time.Millisecond) // the catalog and the store are all that a build needs
+		time.Sleep(10 * time.Millisecond) // a build needs only the catalog and the store
 	}
 	redis.Start()
-	f.settled()
+	f.waitForDay()
 	f.served(1)
 	f.served(2)
 }
 
-// A task for a tenant or an hour that the catalog does not know does no harm.
+// A task for an unknown tenant or hour does no harm.
 func TestStrayTasks(t *testing.T) {
 	f := newFixture(t)
 	q := f.connect(testenv.Redis(t))

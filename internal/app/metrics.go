@@ -46,6 +46,6 @@ func (p *Parts) observe() func(api.Answer) {
 	return func(a api.Answer) { p.metrics.Request(metrics.Request(a)) }
 }
 
-func (p *Parts) countBuild(e worker.Ended) {
+func (p *Parts) countBuild(e worker.Outcome) {
 	p.metrics.Built(metrics.Build{Kind: e.Kind, Took: e.Took, Size: e.Size, Files: e.Files, Missing: e.Missing})
 }

@@ -85,10 +85,10 @@ func (j job) during(c *catalog.Catalog, store *objstore.Store) (outcome, error) 
 
 // build builds hour 0 with a worker's default settings.
 func (j job) build(c *catalog.Catalog, store *objstore.Store) error {
-	var ended worker.Ended
-	cfg := worker.Config{Name: "bench", OnBuild: func(e worker.Ended) { ended = e }}
+	var ended worker.Outcome
+	cfg := worker.Config{Name: "bench", OnBuild: func(e worker.Outcome) { ended = e }}
 	b := worker.NewBuilder(cfg, c, store.Recordings(), store.Archives(), time.Now, zap.NewNop())
-	if err := b.Hour(context.Background(), queue.Task{Key: domain.HourKey{Tenant: j.Tenant, Day: j.Day}}); err != nil {
+	if err := b.BuildHour(context.Background(), queue.Task{Key: domain.HourKey{Tenant: j.Tenant, Day: j.Day}}); err != nil {
 		return err
 	}
 	if ended.Files != j.Files || ended.Missing != 0 {

@@ -14,8 +14,8 @@ func (f *fixture) setClock(now time.Time) {
 	f.must(f.catalog.SetClock(f.Context(), time.Until(now)))
 }
 
-// A planner that starts while the clock is ten days ahead ends no day and plans no empty days. What it
-// plans too early is undone once the clock is right again.
+// A planner that starts while the clock is ten days ahead ends no day and plans no empty days.
+// What it plans too early is undone once the clock is right again.
 func TestClockAheadAtStart(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", 3)

@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// emptySearch is the search for empty days of all tenants. It goes back from the last closed day, one
-// day after the other, over as many passes as it takes.
+// emptySearch is the search for empty days of all tenants. It goes back from the last closed day,
+// one day after the other, over as many passes as it takes.
 type emptySearch struct {
 	until domain.Day // where it began
 	day   domain.Day // searched next; "" when it has ended
@@ -65,8 +65,8 @@ func (p *Planner) planEmptyDays(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// planBackfill plans the empty past days of tenants that need a backfill, and gives how many more days
-// this pass may plan.
+// planBackfill plans the empty past days of tenants that need a backfill, and gives how many more
+// days this pass may plan.
 func (p *Planner) planBackfill(ctx context.Context, r *Report, until domain.Day) (budget int, err error) {
 	budget = p.cfg.MaxDays
 	tenants, err := p.catalog.BackfillTenants(ctx, budget)
@@ -96,8 +96,8 @@ func (p *Planner) planBackfill(ctx context.Context, r *Report, until domain.Day)
 	return budget, nil
 }
 
-// planEmpty plans days without any recording and says how many it planned. A day that can't be planned
-// is tried again by the next search.
+// planEmpty plans days without any recording and says how many it planned. A day that can't be
+// planned is tried again by the next search.
 func (p *Planner) planEmpty(ctx context.Context, r *Report, keys []catalog.DayKey) (int, error) {
 	done, err := p.planAll(ctx, keys)
 	r.Planned, r.Empty = r.Planned+done, r.Empty+done

@@ -14,9 +14,9 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// One tenant has 600 hours due before fifty small ones have any. Counted in builds that were started,
-// the last hour of a small tenant waits for the small tenants' other hours and for the dispatches that
-// the large tenant may have outstanding, and for nothing else.
+// One tenant has 600 hours due before fifty small ones have any. Counted in builds that were
+// started, the last hour of a small tenant waits for the small tenants' other hours and for the
+// dispatches that the large tenant may have outstanding, and for nothing else.
 func TestFairness(t *testing.T) {
 	const slots, large, small = 4, 600, 50
 	f := newPostgresFixture(t)
@@ -85,7 +85,8 @@ func TestFairness(t *testing.T) {
 		t.Fatalf("%d hours of the large tenant and %d tenants were built", count["huge"], len(count))
 	}
 	t.Logf("the last of %d small hours was started as number %d of %d", small, last, len(started))
-	// The small hours, the large tenant's outstanding dispatches, and what was built at the same time.
+	// The small hours, the large tenant's outstanding dispatches, and what was built at the same
+	// time.
 	if bound := small + 2*slots + slots; last > bound {
 		t.Errorf("the last small hour was started as number %d, want at most %d", last, bound)
 	}

@@ -72,7 +72,8 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// at sets the catalog's clock, which runs on from there, as if somebody had watched it all the time.
+// at sets the catalog's clock, which runs on from there, as if somebody had watched it all the
+// time.
 func (f *fixture) at(now time.Time) {
 	f.Helper()
 	f.must(f.catalog.ShiftClock(context.WithoutCancel(f.Context()), time.Until(now)))

@@ -158,7 +158,8 @@ func (p *Planner) FullPass(ctx context.Context) (Report, error) {
 	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.expire, p.purgeWindows, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
 }
 
-// DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due hours.
+// DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due
+// hours.
 func (p *Planner) DispatchPass(ctx context.Context) (Report, error) {
 	return p.pass(ctx, "dispatch pass", p.releaseLapsed, p.dispatch, p.nextDue)
 }
@@ -196,8 +197,8 @@ func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (c
 
 // Archive makes hours of a day due now, one or all (hour < 0), and dispatches them. With force it
 // takes complete hours too. It says how many are due.
-// Errors as catalog.Rebuild, and KindUnavailable with how many are due when only dispatching failed:
-// the next pass of any planner dispatches them.
+// Errors as catalog.Rebuild, and KindUnavailable with how many are due when only dispatching
+// failed: the next pass of any planner dispatches them.
 func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
 	// The hours' builds belong to the trace of who asked for them.
 	ctx, span := p.tracer.Start(ctx, "archive day", trace.WithAttributes(
@@ -212,8 +213,9 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 	return due, err
 }
 
-// repairDays undoes what was planned or completed at a time in the future, by a clock that was ahead.
-// It runs once after the start and after every step of the clock, as soon as the clock is trusted.
+// repairDays undoes what was planned or completed at a time in the future, by a clock that was
+// ahead. It runs once after the start and after every step of the clock, as soon as the clock is
+// trusted.
 func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
 	if !p.clock.trusted || p.clock.repaired {
 		return nil

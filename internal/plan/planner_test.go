@@ -47,8 +47,8 @@ func TestNightlyPlan(t *testing.T) {
 	}
 }
 
-// The empty days of a tenant that is new, or whose feature is on again, are planned by the next pass,
-// or by several where there are many. All tenants are searched as rarely as before.
+// The empty days of a tenant that is new, or whose feature is on again, are planned by the next
+// pass, or by several where there are many. All tenants are searched as rarely as before.
 func TestBackfill(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("old", 3)

@@ -43,8 +43,8 @@ func (p *Planner) begin(ctx context.Context, name string) (context.Context, func
 	}
 }
 
-// startSpan starts the span of the pass, unless it was started before, and gives its context. A step
-// calls it when it has found something to do.
+// startSpan starts the span of the pass, unless it was started before, and gives its context. A
+// step calls it when it has found something to do.
 func startSpan(ctx context.Context) context.Context {
 	t, ok := ctx.Value(passSpanKey{}).(*passSpan)
 	if !ok {
@@ -58,9 +58,9 @@ func startSpan(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, t.span)
 }
 
-// beginEnqueue begins the span under which an hour is built, linked to the pass. An hour that somebody
-// asked for belongs to that request's trace. Any other hour has a trace of its own, since one trace
-// of all hours of a night could not be read.
+// beginEnqueue begins the span under which an hour is built, linked to the pass. An hour that
+// somebody asked for belongs to that request's trace. Any other hour has a trace of its own, since
+// one trace of all hours of a night could not be read.
 func (p *Planner) beginEnqueue(ctx context.Context, d catalog.DueHour, dispatch int64) (context.Context, trace.Span) {
 	pass := trace.LinkFromContext(ctx)
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(

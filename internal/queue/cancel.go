@@ -6,8 +6,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cancelHook ends a client's commands when ctx ends. asynq gives most of its commands no context, and
-// closing a client does not end their retries.
+// cancelHook ends a client's commands when ctx ends. asynq gives most of its commands no context,
+// and closing a client does not end their retries.
 type cancelHook struct {
 	ctx context.Context //nolint:containedctx // it is what ends the commands
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// serverTries lets a worker outlast a short outage of Redis. With fewer tries asynq would give up
-	// writing down that a task ended, and the task would run again.
+	// serverTries lets a worker outlast a short outage of Redis. With fewer tries asynq would give
+	// up writing down that a task ended, and the task would run again.
 	serverTries = 15
 	// clientTries is small, because other callers want to hear soon that Redis is unavailable.
 	clientTries = 3

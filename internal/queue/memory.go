@@ -15,8 +15,8 @@ type Memory struct {
 	Policy string // "" when Redis does not tell
 }
 
-// alarmPercent is the share of Redis's memory from which an operator is warned: a full Redis neither
-// takes tasks nor gives any to workers.
+// alarmPercent is the share of Redis's memory from which an operator is warned: a full Redis
+// neither takes tasks nor gives any to workers.
 const alarmPercent = 70
 
 // Memory asks Redis about its memory. Error: KindUnavailable.
@@ -45,8 +45,9 @@ func parseMemory(info string) Memory {
 	return m
 }
 
-// Check says what is wrong with Redis's settings of memory, as KindInvalid. The only policy that keeps
-// tasks whole is noeviction: any other may evict one of the several keys that make up a task.
+// Check says what is wrong with Redis's settings of memory, as KindInvalid. The only policy that
+// keeps tasks whole is noeviction: any other may evict one of the several keys that make up a
+// task.
 func (m Memory) Check() error {
 	if m.Policy != "" && m.Policy != "noeviction" {
 		return domain.Errorf(domain.KindInvalid, "Redis has maxmemory-policy %s; set it to noeviction, or it loses tasks", m.Policy)

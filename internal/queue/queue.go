@@ -18,7 +18,8 @@ const (
 	epochKey = "callvault:epoch"
 	// retention is how long finished tasks stay visible in the dashboard.
 	retention = time.Hour
-	// taskTimeout is a last bound: a build that makes no progress is ended by its worker long before.
+	// taskTimeout is a last bound: a build that makes no progress is ended by its worker long
+	// before.
 	taskTimeout = 24 * time.Hour
 	// maxRetry is high, because asynq counts a killed worker as a retry.
 	maxRetry = 25
@@ -35,8 +36,8 @@ type Queue struct {
 	epoch  string
 }
 
-// Connect makes a Queue. It sends nothing: Ping says whether Redis answers. Its error is KindInvalid,
-// for a URL that can't be parsed.
+// Connect makes a Queue. It sends nothing: Ping says whether Redis answers. Its error is
+// KindInvalid, for a URL that can't be parsed.
 func Connect(redisURL string) (*Queue, error) {
 	t, err := parseURL(redisURL)
 	if err != nil {
@@ -56,8 +57,8 @@ func (q *Queue) Close() error { return q.redis.Close() }
 // Redis gives the client, for rate limits and the dashboard.
 func (q *Queue) Redis() redis.UniversalClient { return q.redis }
 
-// Epoch gives the epoch of this Redis. It makes a new one where there is none, because Redis is new or
-// has lost its data. Error: KindUnavailable.
+// Epoch gives the epoch of this Redis. It makes a new one where there is none, because Redis is
+// new or has lost its data. Error: KindUnavailable.
 func (q *Queue) Epoch(ctx context.Context) (string, error) {
 	epoch, err := q.redis.Get(ctx, epochKey).Result()
 	if errors.Is(err, redis.Nil) {
@@ -85,8 +86,8 @@ func (q *Queue) asynq() *asynq.Client {
 	return q.client
 }
 
-// Enqueue makes the task of an hour's dispatch, with the trace of ctx. A task that exists already is no
-// error. Error: KindUnavailable; the task may exist all the same.
+// Enqueue makes the task of an hour's dispatch, with the trace of ctx. A task that exists already
+// is no error. Error: KindUnavailable; the task may exist all the same.
 func (q *Queue) Enqueue(ctx context.Context, key domain.HourKey, dispatch int64) error {
 	t := Task{Key: key, Dispatch: dispatch}
 	body, err := t.encode()
@@ -142,8 +143,8 @@ func (q *Queue) State(ctx context.Context, key domain.HourKey, dispatch int64) (
 	return Live, nil
 }
 
-// activeState says whether the worker that began a task is still alive. asynq itself enqueues the task of
-// a dead worker again only after about a minute.
+// activeState says whether the worker that began a task is still alive. asynq itself enqueues the
+// task of a dead worker again only after about a minute.
 func (q *Queue) activeState(key domain.HourKey, id string) (State, error) {
 	const page = 1000
 	for n := 1; ; n++ {

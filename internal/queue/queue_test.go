@@ -165,8 +165,8 @@ func TestLostRedis(t *testing.T) {
 	expectState(t, q, key, 3, queue.Live)
 }
 
-// A worker dies with a task that it had begun. The task counts as gone once its lease has lapsed, before
-// asynq itself notices.
+// A worker dies with a task that it had begun. The task counts as gone once its lease has lapsed,
+// before asynq itself notices.
 func TestLeftByADeadWorker(t *testing.T) {
 	url := testenv.Redis(t)
 	q := connect(t, url)

@@ -16,8 +16,8 @@ const (
 	defaultPoll = 250 * time.Millisecond
 	// stopTimeout is how long a stopping server waits for a Redis that does not answer.
 	stopTimeout = 5 * time.Second
-	// shutdownTimeout is long, because asynq enqueues running tasks again when it is over. Handlers end
-	// when the worker tells them to.
+	// shutdownTimeout is long, because asynq enqueues running tasks again when it is over.
+	// Handlers end when the worker tells them to.
 	shutdownTimeout = time.Hour
 )
 
@@ -27,9 +27,9 @@ type ServerConfig struct {
 	Poll  time.Duration // how often an idle server looks for tasks; 250 ms when 0
 }
 
-// Handlers is what a Server does with tasks. The kind of a handler's error decides what becomes of the
-// task; see also Recorded. Handlers must obey ctx, and may outlive it only if their owner waits for
-// them.
+// Handlers is what a Server does with tasks. The kind of a handler's error decides what becomes of
+// the task; see also Recorded. Handlers must obey ctx, and may outlive it only if their owner
+// waits for them.
 type Handlers struct {
 	Hour  func(ctx context.Context, t Task) error
 	Sweep func(ctx context.Context) error
@@ -80,9 +80,9 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Stop takes no more tasks, waits until the outcome of running ones is written to Redis, and closes the
-// connections. Running handlers must be told to end before. When Redis does not answer, Stop gives up
-// after stopTimeout: the catalog knows what was done.
+// Stop takes no more tasks, waits until the outcome of running ones is written to Redis, and
+// closes the connections. Running handlers must be told to end before. When Redis does not answer,
+// Stop gives up after stopTimeout: the catalog knows what was done.
 func (s *Server) Stop() error {
 	timeout := time.AfterFunc(stopTimeout, s.cancelCommands)
 	s.server.Stop()

@@ -28,8 +28,8 @@ type QueueStats struct {
 
 // Stats counts tasks. Error: KindUnavailable.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	// asynq's inspector takes no context. It is called only after Redis has answered a ping, and the
-	// wait for it ends with ctx.
+	// asynq's inspector takes no context. It is called only after Redis has answered a ping, and
+	// the wait for it ends with ctx.
 	if err := q.Ping(ctx); err != nil {
 		return Stats{}, err
 	}

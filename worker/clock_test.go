@@ -10,14 +10,15 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// heldClock asks before it tells the time.
-type heldClock struct {
+// gatedClock is a catalog that sends to asked when its clock is checked, and then to answer before
+// it answers.
+type gatedClock struct {
 	*catalog.Catalog
-	ask, tell chan struct{}
+	asked, answer chan struct{}
 }
 
-func (c *heldClock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error) {
-	for _, step := range []chan struct{}{c.ask, c.tell} {
+func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error) {
+	for _, step := range []chan struct{}{c.asked, c.answer} {
 		select {
 		case step <- struct{}{}:
 		case <-ctx.Done():
@@ -27,29 +28,29 @@ func (c *heldClock) CheckClock(ctx context.Context, last time.Time, elapsed time
 	return c.Catalog.CheckClock(ctx, last, elapsed)
 }
 
-// A clock that jumps deletes nothing, even when no planner has looked at it yet.
+// After a jump of the clock nothing is deleted, even when no planner has checked the clock yet.
 func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(5), 100)
 	f.plan()
 	b := f.builder(config())
-	f.must(b.Hour(f.ctx, task(5)))
+	f.must(b.BuildHour(f.ctx, task(5)))
 	first := f.view(5).Archive.ObjectKey
 	f.add(hour(5), 200)
 	_, err := f.catalog.Rebuild(f.ctx, tenant, day, 5, false)
 	f.must(err)
-	f.must(b.Hour(f.ctx, task(5)))
-	trash := &heldClock{Catalog: f.catalog, ask: make(chan struct{}), tell: make(chan struct{})}
-	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, trash, f.catalog, f.store.Recordings(), f.store.Archives(), f.log)
+	f.must(b.BuildHour(f.ctx, task(5)))
+	deletions := &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}
+	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, deletions, f.catalog, f.store.Recordings(), f.store.Archives(), f.log)
 	ctx, stop := context.WithCancel(f.ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
-	<-trash.ask
-	<-trash.tell
-	<-trash.ask // the first sweep is through
+	<-deletions.asked
+	<-deletions.answer
+	<-deletions.asked // the first sweep has ended
 	f.at(night().Add(26 * time.Hour))
-	<-trash.tell
-	<-trash.ask // and one after the jump
+	<-deletions.answer
+	<-deletions.asked // the sweep after the jump has ended
 	stop()
 	running.Wait()
 	if !f.exists(f.store.Archives(), first) {

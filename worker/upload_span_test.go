@@ -11,7 +11,7 @@ import (
 
 func TestUploadsHaveFewSpansForManyParts(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
-	u := uploading{tracer: telemetry.Tracer(sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)))}
+	u := uploadSpan{tracer: telemetry.Tracer(sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)))}
 	for range 3 { // two restarts
 		u.begin(t.Context())
 		for n := range 3000 {

@@ -11,11 +11,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hold keeps a claim alive and gives a context that ends, with the reason,
-// when the claim is lost. While the catalog is away it goes on: if nobody took
-// the hour meanwhile the claim still stands, and else a commit is refused.
-// The returned function ends the hold; call it before giving the claim back.
-func (b *Builder) hold(ctx context.Context, c catalog.Claim, log *zap.Logger) (context.Context, func()) {
+// keepLease renews a claim's lease, and gives a context that ends when the claim is lost, with
+// that as its cause. It goes on while the catalog is unavailable: if no other worker takes the
+// hour meanwhile the claim is still valid, and otherwise the commit is refused. The returned
+// function ends the renewals; call it before giving the claim back.
+func (b *Builder) keepLease(ctx context.Context, c catalog.Claim, log *zap.Logger) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	every := b.catalog.Lease() / 3
 	var wait sync.WaitGroup
@@ -52,21 +52,21 @@ func (b *Builder) renew(ctx context.Context, c catalog.Claim, within time.Durati
 	return b.catalog.Renew(ctx, c)
 }
 
-// link gives a context that ends with either of two.
-func link(ctx, other context.Context) (context.Context, func()) {
+// cancelWith gives a context that ends with ctx or with other, whichever ends first.
+func cancelWith(ctx, other context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
+	stop := context.AfterFunc(other, func() { cancel(context.Cause(other)) })
 	return ctx, func() {
-		unlink()
+		stop()
 		cancel(context.Canceled)
 	}
 }
 
-// parting gives a context for what is still done when the process stops: it outlives the order to stop, which
-// ends drain, by grace.
-func parting(ctx, drain context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// withGrace gives a context with ctx's values that ends by grace later than drain. Work that has
+// to be done after the order to stop, which ends drain, gets it.
+func withGrace(ctx, drain context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	unlink := context.AfterFunc(drain, func() {
+	stop := context.AfterFunc(drain, func() {
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
@@ -76,13 +76,14 @@ func parting(ctx, drain context.Context, grace time.Duration) (context.Context, 
 		}
 	})
 	return ctx, func() {
-		unlink()
+		stop()
 		cancel()
 	}
 }
 
-// again waits before another try, longer each time. False: the time is over.
-func (b *Builder) again(ctx context.Context, try int, since time.Time, limit time.Duration) bool {
+// backoff waits before the next try, longer each time. It gives false when limit is over since the
+// first try, or ctx has ended.
+func (b *Builder) backoff(ctx context.Context, try int, since time.Time, limit time.Duration) bool {
 	if b.now().Sub(since) >= limit {
 		return false
 	}

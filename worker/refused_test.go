@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// An archive that the store refuses to delete is in the way of no other one, and is tried again; a
-// store that is away ends the sweep, and nothing waits longer for it.
+// An archive that the store refuses to delete does not stop the deletion of others, and is tried
+// again. A store that is unavailable ends the sweep, and no archive is put off for it.
 func TestSweepPastARefusal(t *testing.T) {
 	f := newFixture(t)
 	s3 := testenv.MinIO(t)
@@ -35,7 +35,7 @@ func TestSweepPastARefusal(t *testing.T) {
 	b := f.builder(config())
 	var keys []string
 	for range 3 {
-		f.must(b.Hour(f.ctx, task(5)))
+		f.must(b.BuildHour(f.ctx, task(5)))
 		keys = append(keys, f.view(5).Archive.ObjectKey)
 		_, err = f.catalog.Rebuild(f.ctx, tenant, day, 5, true)
 		f.must(err)
@@ -51,7 +51,7 @@ func TestSweepPastARefusal(t *testing.T) {
 	sweeper := func(a worker.Archives) *worker.Sweeper {
 		return worker.NewSweeper(worker.SweepConfig{Batch: 1, Parallel: 1, OnRefused: func() { refused++ }}, f.catalog, f.catalog, recordings, a, f.log)
 	}
-	swept := func(want worker.Swept) {
+	swept := func(want worker.SweepReport) {
 		t.Helper()
 		r, err := sweeper(archives).Sweep(f.ctx)
 		f.must(err)
@@ -64,22 +64,22 @@ func TestSweepPastARefusal(t *testing.T) {
 	if r, err := sweeper(faulty).Sweep(f.ctx); domain.KindOf(err) != domain.KindUnavailable || r.Refused+r.Deleted > 0 {
 		t.Errorf("a store that is away: %+v, %v", r, err)
 	}
-	swept(worker.Swept{Doomed: 1, Refused: 1, More: true})
-	swept(worker.Swept{Deleted: 1, More: true})
-	swept(worker.Swept{})
+	swept(worker.SweepReport{Doomed: 1, Refused: 1, More: true})
+	swept(worker.SweepReport{Deleted: 1, More: true})
+	swept(worker.SweepReport{})
 	if !f.exists(archives, keys[0]) || f.exists(archives, keys[1]) || refused != 1 {
 		t.Errorf("the held archive stands: %t, the other one: %t; told of %d refusals", f.exists(archives, keys[0]), f.exists(archives, keys[1]), refused)
 	}
 	held(minio.LegalHoldDisabled)
 	f.at(night().Add(4 * time.Hour))
-	swept(worker.Swept{Deleted: 1, More: true})
+	swept(worker.SweepReport{Deleted: 1, More: true})
 	if f.exists(archives, keys[0]) {
-		t.Error("it stands when it is not held any more")
+		t.Error("the archive is not deleted after its legal hold has ended")
 	}
 }
 
-// A served archive of which the store refuses to tell keeps no other one from being looked up, and is
-// asked for again an hour later.
+// A served archive that the store refuses to look up does not stop the check of others, and is
+// looked up again an hour later.
 func TestCheckPastARefusal(t *testing.T) {
 	f := newFixture(t)
 	for n := range 2 {
@@ -87,7 +87,7 @@ func TestCheckPastARefusal(t *testing.T) {
 	}
 	f.plan()
 	for n := range 2 {
-		f.must(f.builder(config()).Hour(f.ctx, task(n)))
+		f.must(f.builder(config()).BuildHour(f.ctx, task(n)))
 	}
 	s3, denied := testenv.MinIO(t), f.view(0).Archive.ObjectKey
 	store, err := objstore.New(objstore.Config{

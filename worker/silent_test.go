@@ -12,97 +12,97 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// frozen answers nothing from one call on: a part that takes connections and is silent.
-type frozen struct {
-	from   string
-	silent bool
-	idle   func() // closes what a client keeps open
+// silent is a part that takes connections but answers nothing from a given call on.
+type silent struct {
+	from  string // the first call that is not answered
+	begun bool
+	idle  func() // closes idle connections
 }
 
-func (f *frozen) wait(ctx context.Context, call string) error {
-	f.silent = f.silent || call == f.from
-	if !f.silent {
+func (f *silent) wait(ctx context.Context, call string) error {
+	f.begun = f.begun || call == f.from
+	if !f.begun {
 		return nil
 	}
-	f.idle() // time stands still while somebody reads from a connection
+	f.idle() // a goroutine that reads from a connection would stop the bubble's time
 	<-ctx.Done()
 	return domain.Wrap(domain.KindUnavailable, ctx.Err(), "no answer came")
 }
 
-type frozenCatalog struct {
+type silentCatalog struct {
 	worker.Catalog
-	*frozen
+	*silent
 }
 
-func (f frozenCatalog) Claim(ctx context.Context, key domain.HourKey, name string) (catalog.Claim, bool, error) {
+func (f silentCatalog) Claim(ctx context.Context, key domain.HourKey, name string) (catalog.Claim, bool, error) {
 	if err := f.wait(ctx, "claim"); err != nil {
 		return catalog.Claim{}, false, err
 	}
 	return f.Catalog.Claim(ctx, key, name)
 }
 
-func (f frozenCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
+func (f silentCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
 	if err := f.wait(ctx, "commit"); err != nil {
 		return err
 	}
 	return f.Catalog.Commit(ctx, c, b)
 }
 
-func (f frozenCatalog) Published(ctx context.Context, c catalog.Claim) (bool, error) {
+func (f silentCatalog) Published(ctx context.Context, c catalog.Claim) (bool, error) {
 	if err := f.wait(ctx, "published"); err != nil {
 		return false, err
 	}
 	return f.Catalog.Published(ctx, c)
 }
 
-func (f frozenCatalog) Release(ctx context.Context, c catalog.Claim) error {
+func (f silentCatalog) Release(ctx context.Context, c catalog.Claim) error {
 	if err := f.wait(ctx, "release"); err != nil {
 		return err
 	}
 	return f.Catalog.Release(ctx, c)
 }
 
-func (f frozenCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
+func (f silentCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
 	if err := f.wait(ctx, "fail"); err != nil {
 		return err
 	}
 	return f.Catalog.Fail(ctx, c, failure)
 }
 
-type frozenArchives struct {
+type silentArchives struct {
 	worker.Archives
-	*frozen
+	*silent
 }
 
-func (f frozenArchives) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error) {
+func (f silentArchives) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error) {
 	if err := f.wait(ctx, "complete"); err != nil {
 		return "", err
 	}
 	return f.Archives.Complete(ctx, key, id, parts, opts)
 }
 
-func (f frozenArchives) Stat(ctx context.Context, key string) (objstore.Info, error) {
+func (f silentArchives) Stat(ctx context.Context, key string) (objstore.Info, error) {
 	if err := f.wait(ctx, "stat"); err != nil {
 		return objstore.Info{}, err
 	}
 	return f.Archives.Stat(ctx, key)
 }
 
-func (f frozenArchives) Abort(ctx context.Context, key, id string) error {
+func (f silentArchives) Abort(ctx context.Context, key, id string) error {
 	if err := f.wait(ctx, "abort"); err != nil {
 		return err
 	}
 	return f.Archives.Abort(ctx, key, id)
 }
 
-// TestPartingFromFrozenParts: a worker that is told to stop while a part is silent has no more than the time
-// of its drain; what it could not tell, a lapsed claim tells. The time is that of a bubble, and goes on only
-// while nobody works.
-func TestPartingFromFrozenParts(t *testing.T) {
+// A worker that is told to stop while a part is silent stops within the time of its drain. If it
+// could not report to the catalog, its claim lapses. The test runs in a synctest bubble, where
+// time passes only while all goroutines wait.
+func TestStopWithSilentParts(t *testing.T) {
 	for _, from := range []string{"claim", "commit", "fail", "complete", "stat", "stat, of a small one"} {
 		t.Run(from, func(t *testing.T) {
 			f := newFixture(t)
-			s := &frozen{from: from, idle: f.store.Close}
+			s := &silent{from: from, idle: f.store.Close}
 			switch from {
 			case "fail":
 				size := int64(10)
@@ -114,19 +114,19 @@ func TestPartingFromFrozenParts(t *testing.T) {
 				f.add(hour(1), 6<<20)
 			}
 			f.plan()
-			f.store.Close() // connections of the bubble alone are used there
+			f.store.Close() // the bubble may only use connections that were opened in it
 			began := time.Now()
 			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(time.Until(began)) // a store refuses signatures of another time
+				time.Sleep(time.Until(began)) // a store refuses signatures of another day
 				cfg := config()
 				cfg.Drain = 25 * time.Second
-				b := worker.NewBuilder(cfg, frozenCatalog{f.catalog, s}, f.store.Recordings(), frozenArchives{f.store.Archives(), s}, time.Now, f.log)
+				b := worker.NewBuilder(cfg, silentCatalog{f.catalog, s}, f.store.Recordings(), silentArchives{f.store.Archives(), s}, time.Now, f.log)
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
 				ended := make(chan error, 1)
-				go func() { ended <- b.Hour(ctx, task(1)) }()
+				go func() { ended <- b.BuildHour(ctx, task(1)) }()
 				synctest.Wait()
-				if !s.silent {
+				if !s.begun {
 					t.Fatal("no part is silent")
 				}
 				stop()
