@@ -120,8 +120,8 @@ func TestRefusals(t *testing.T) {
 			}
 			return kind == "day"
 		}
-		// 401 costs a second attempt with a fresh token; 401 and 403 are not about the day, so the
-		// second is not asked for.
+		// A 401 is tried once more with a new token. 401 and 403 are not about the day, so the pull
+		// does not request the second day.
 		d, _ := s.pull(t.TempDir(), client.DayRefused, func(o *client.Options) { o.Days = []string{pullDay, "2025-12-13"} })
 		var refused *client.RefusedError
 		if !errors.As(d.Err, &refused) || refused.Status != status || refused.Message != "The words of the server." || s.count("day") != asked {

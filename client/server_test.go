@@ -175,8 +175,7 @@ func (s *server) serveHour(w http.ResponseWriter, r *http.Request) {
 	s.sendArchive(w, r, r.PathValue("hour"), -1)
 }
 
-// sendArchive sends an archive, and breaks the connection after the first cut bytes of the answer,
-// unless negative.
+// sendArchive sends an archive. Unless cut is negative, it closes the connection after cut bytes.
 func (s *server) sendArchive(w http.ResponseWriter, r *http.Request, hour string, cut int64) {
 	s.mu.Lock()
 	var h int

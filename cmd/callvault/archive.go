@@ -36,8 +36,8 @@ func (*archiveCmd) Help() string {
 		"    callvault archive --tenant acme --day 2025-12-12 --reopen --wait"
 }
 
-// archiveResult is what --json prints.
-type archiveResult struct {
+// archiveJSON is what --json prints.
+type archiveJSON struct {
 	Tenant  string     `json:"tenant"`
 	Day     domain.Day `json:"day"`
 	Due     int        `json:"due"`     // hours that were made due
@@ -49,12 +49,12 @@ type archiveResult struct {
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
 
-	begun time.Time // by the catalog's clock, before hours were made due
-	later error     // why the queue was not told yet
+	started  time.Time // by the catalog's clock, before the hours were made due
+	queueErr error     // why the hours could not be enqueued now
 }
 
-// fill takes the hours' states over: all, or the one when hour >= 0.
-func fill(r *archiveResult, v catalog.DayView, hour int) {
+// setHours counts the states of all hours, or of one when hour >= 0.
+func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 	r.Waiting, r.Failed = v.Unfinished(hour)
 	r.Complete, r.Empty, r.MissingFiles = 0, 0, 0
 	for _, h := range v.Hours {
@@ -73,7 +73,7 @@ func fill(r *archiveResult, v catalog.DayView, hour int) {
 	}
 }
 
-// Run plans the day and, where asked to, waits for it.
+// Run plans the day, and waits for it if the flags say so.
 func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 	day, err := parseDay(c.Day, time.Now())
 	if err != nil {
@@ -97,8 +97,8 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		if out.later != nil {
-			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.later)
+		if out.queueErr != nil {
+			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.queueErr)
 		}
 		if c.Wait || builds {
 			if err := c.wait(ctx, d, p, day, hour, &out); err != nil {
@@ -118,7 +118,7 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-func (r archiveResult) text() string {
+func (r archiveJSON) text() string {
 	were, wait := "were", "wait"
 	if r.Due == 1 {
 		were = "was"
@@ -135,18 +135,18 @@ func (r archiveResult) text() string {
 }
 
 // start makes the hours due and writes that into the audit log.
-func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, hour int) (archiveResult, error) {
-	out := archiveResult{Tenant: c.Tenant, Day: day}
+func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, hour int) (archiveJSON, error) {
+	out := archiveJSON{Tenant: c.Tenant, Day: day}
 	tenant, err := p.Catalog.Tenant(ctx, c.Tenant)
 	if err != nil {
 		return out, err
 	}
 	out.Enabled = tenant.Recordings
-	if out.begun, err = p.Catalog.Now(ctx); err != nil {
+	if out.started, err = p.Catalog.Now(ctx); err != nil {
 		return out, err
 	}
 	if c.Reopen {
-		err := together(ctx, p, c.Tenant, "day.reopen", func(ctx context.Context) (any, error) {
+		err := withAudit(ctx, p, c.Tenant, "day.reopen", func(ctx context.Context) (any, error) {
 			return map[string]any{"day": day}, p.Catalog.Reopen(ctx, c.Tenant, day)
 		})
 		if err != nil {
@@ -157,56 +157,56 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 	if err != nil {
 		return out, err
 	}
-	// The hours are due whatever happens to the queue; this only saves the planner's next turn.
+	// The hours are due already. This only enqueues them before the planner's next pass.
 	if _, err := p.Planner(zap.NewNop()).Archive(ctx, c.Tenant, day, hour, false); domain.KindOf(err) == domain.KindUnavailable {
-		out.later = err
+		out.queueErr = err
 	} else if err != nil {
 		return out, err
 	}
 	v, err := p.Catalog.Day(ctx, c.Tenant, day)
-	fill(&out, v, hour)
+	setHours(&out, v, hour)
 	return out, err
 }
 
 const (
-	waitPoll = 100 * time.Millisecond
-	feedTurn = 10 // of waitPoll
+	waitPoll  = 100 * time.Millisecond
+	feedEvery = 10 // polls
 )
 
-// wait looks at the day until nothing of it is pending or being rebuilt, and names what failed.
-func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain.Day, hour int, out *archiveResult) error {
+// wait waits for the day and prints which hours failed.
+func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain.Day, hour int, out *archiveJSON) error {
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	bar := progress.StartCount(fmt.Sprintf("hours of %s", day), int64(hoursOf(hour)))
-	v, err := waitForDay(ctx, p, c.Tenant, day, hour, out.begun, bar)
+	v, err := waitForDay(ctx, p, c.Tenant, day, hour, out.started, bar)
 	bar.End(err)
 	if err != nil {
 		return err
 	}
-	fill(out, v, hour)
-	stuck := stuckHours(v, hour, out.begun)
+	setHours(out, v, hour)
+	stuck := stuckHours(v, hour, out.started)
 	out.Waiting, out.Failed = out.Waiting-len(stuck), out.Failed+len(stuck)
-	return c.complain(ctx, d, p, v, hour, stuck)
+	return c.printFailures(ctx, d, p, v, hour, stuck)
 }
 
-// waitForDay waits until no hour of the day (or the one) is pending or being rebuilt. bar may be nil.
-// Only some hours of a tenant are handed out at a time, and the scheduler may look again in a
-// minute only; so the next ones are handed out from here as well.
-func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, begun time.Time, bar *console.Task) (catalog.DayView, error) {
+// waitForDay waits until no hour of the day, or the one hour, is pending or being rebuilt. bar may
+// be nil. Only some hours of a tenant are dispatched at a time, and the next pass of the scheduler
+// may be a minute away, so this function dispatches as well.
+func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, started time.Time, bar *console.Task) (catalog.DayView, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()
 	planner := p.Planner(zap.NewNop())
 	done := 0
-	for turn := 1; ; turn++ {
+	for poll := 1; ; poll++ {
 		v, err := p.Catalog.Day(ctx, tenant, day)
-		if ctx.Err() != nil { // SQLite has its own word for it
+		if ctx.Err() != nil { // SQLite returns another error then
 			return v, ctx.Err()
 		}
 		if err != nil {
 			return v, err
 		}
 		waiting, _ := v.Unfinished(hour)
-		waiting -= len(stuckHours(v, hour, begun))
+		waiting -= len(stuckHours(v, hour, started))
 		if bar != nil {
 			bar.Add(int64(hoursOf(hour) - waiting - done))
 			done = hoursOf(hour) - waiting
@@ -214,8 +214,8 @@ func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day
 		if waiting == 0 {
 			return v, nil
 		}
-		if turn%feedTurn == 0 {
-			_, _ = planner.DispatchPass(ctx) // whoever schedules does it too, and says what fails
+		if poll%feedEvery == 0 {
+			_, _ = planner.DispatchPass(ctx) // the scheduler repeats it and logs errors
 			if p.Abandoned() {
 				return v, domain.Errorf(domain.KindUnavailable, "the callvault that builds on this data directory (pid %d) has ended; what is due stays due: start it again", p.Standalone.PID)
 			}
@@ -238,46 +238,46 @@ func hoursOf(hour int) int {
 // maxRetryWait is the longest wait before a retry that archive --wait waits for.
 const maxRetryWait = 30 * time.Minute
 
-// stuckHours lists the hours that serve an older revision, while the next one failed since begun and
-// is not tried again soon.
-func stuckHours(v catalog.DayView, hour int, begun time.Time) (stuck []int) {
+// stuckHours lists the hours whose next revision has failed since started, and is not tried again
+// soon. Their older revision is still served.
+func stuckHours(v catalog.DayView, hour int, started time.Time) (stuck []int) {
 	for _, h := range v.Hours {
-		if (hour < 0 || h.Hour == hour) && h.Rebuilding && h.Worker == "" && h.FailedAt.After(begun) && h.Due.Sub(h.FailedAt) > maxRetryWait {
+		if (hour < 0 || h.Hour == hour) && h.Rebuilding && h.Worker == "" && h.FailedAt.After(started) && h.Due.Sub(h.FailedAt) > maxRetryWait {
 			stuck = append(stuck, h.Hour)
 		}
 	}
 	return stuck
 }
 
-// complain names the hours that failed, with the reason, and the recordings that archives lack.
-func (c *archiveCmd) complain(ctx context.Context, d *deps, p *app.Parts, v catalog.DayView, hour int, stuck []int) error {
+// printFailures prints which hours failed and why, and which recordings the archives lack.
+func (c *archiveCmd) printFailures(ctx context.Context, d *deps, p *app.Parts, v catalog.DayView, hour int, stuck []int) error {
 	for _, h := range v.Hours {
 		failed := h.State == catalog.StateFailed || slices.Contains(stuck, h.Hour)
 		if !failed && (h.Archive == nil || h.Archive.MissingCount == 0) || hour >= 0 && h.Hour != hour {
 			continue
 		}
-		story, err := p.Catalog.HourHistory(ctx, domain.HourKey{Tenant: c.Tenant, Day: v.Day, Hour: h.Hour})
+		history, err := p.Catalog.HourHistory(ctx, domain.HourKey{Tenant: c.Tenant, Day: v.Day, Hour: h.Hour})
 		if err != nil {
 			return err
 		}
 		if failed {
 			_, err = fmt.Fprintf(d.stderr, "hour %02d failed: %s\n", h.Hour, console.Clean(h.LastError))
 		} else {
-			_, err = fmt.Fprintf(d.stderr, "hour %02d lacks recordings. %s\n", h.Hour, catalog.Advice(story.Missing))
+			_, err = fmt.Fprintf(d.stderr, "hour %02d lacks recordings. %s\n", h.Hour, catalog.Advice(history.Missing))
 		}
-		if err := errors.Join(err, nameMissing(d, story.Missing)); err != nil {
+		if err := errors.Join(err, printMissing(d, history.Missing)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// maxNamed bounds how many recordings of an hour are named; its page in the console names all.
-const maxNamed = 20
+// maxListed is how many missing recordings of an hour are printed. Its page in the console has all.
+const maxListed = 20
 
-func nameMissing(d *deps, missing []catalog.MissingFile) (err error) {
+func printMissing(d *deps, missing []catalog.MissingFile) (err error) {
 	for i, m := range missing {
-		if i == maxNamed {
+		if i == maxListed {
 			_, err = fmt.Fprintf(d.stderr, "  and %d more, which the hour's page in the console names\n", len(missing)-i)
 			return err
 		}

@@ -13,12 +13,12 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// A command that waits for a day does not depend on when the scheduler looks again: a tenant's
-// hours are handed out a few at a time, and more are due here than that.
-func TestArchiveWaitHandsOutItself(t *testing.T) {
+// More hours are due than are dispatched at a time, and the scheduler's next pass is far away: a
+// command that waits dispatches the others itself.
+func TestArchiveWaitDispatches(t *testing.T) {
 	t.Setenv("CALLVAULT_HEAL_INTERVAL", "1h")
 	t.Setenv("CALLVAULT_CONCURRENCY", "1")
-	s := newPulled(t)
+	s := newPullServer(t)
 	var list []recording
 	for hour := range 12 {
 		list = append(list, recording{fmt.Sprintf("%02d:00:00", hour), fmt.Sprintf("%d.opus", hour), 100 + hour})
@@ -29,13 +29,13 @@ func TestArchiveWaitHandsOutItself(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	var r archiveResult
+	var r archiveJSON
 	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 || r.Complete != 13 || r.Empty != 11 || !r.Enabled {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-// Without the queue hours are made due all the same: the command says that they have to wait.
+// Hours are made due without the queue too, and the command says that they have to wait.
 func TestArchiveWithoutQueue(t *testing.T) {
 	store := testenv.MinIO(t)
 	env := config.Env{"CALLVAULT_DATABASE_URL": testenv.Postgres(t), "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1", "CALLVAULT_S3_ENDPOINT": store.Endpoint,
@@ -56,26 +56,27 @@ func TestArchiveWithoutQueue(t *testing.T) {
 	}
 }
 
-// An hour that is tried again within minutes is waited for, one whose next try is far off is not.
+// A wait includes an hour that is tried again within minutes, but not one that is tried again
+// later.
 func TestStuckHours(t *testing.T) {
-	begun := time.Now()
+	started := time.Now()
 	hour := func(n int, failed, retry time.Duration) catalog.HourView {
-		return catalog.HourView{Hour: n, Rebuilding: true, FailedAt: begun.Add(failed), Due: begun.Add(failed + retry)}
+		return catalog.HourView{Hour: n, Rebuilding: true, FailedAt: started.Add(failed), Due: started.Add(failed + retry)}
 	}
 	v := catalog.DayView{Hours: [24]catalog.HourView{hour(7, time.Second, time.Minute), hour(8, time.Second, time.Hour), hour(9, -time.Second, time.Hour)}}
-	if got := stuckHours(v, -1, begun); !slices.Equal(got, []int{8}) {
+	if got := stuckHours(v, -1, started); !slices.Equal(got, []int{8}) {
 		t.Errorf("stuck: %v", got)
 	}
 }
 
-// Of an hour that lacks many recordings some are named, and the rest counted.
-func TestNameMissing(t *testing.T) {
+// Of many missing recordings some are printed, and the others counted.
+func TestPrintMissing(t *testing.T) {
 	var out strings.Builder
-	missing := make([]catalog.MissingFile, maxNamed+2)
+	missing := make([]catalog.MissingFile, maxListed+2)
 	for i := range missing {
 		missing[i] = catalog.MissingFile{ObjectKey: fmt.Sprintf("k%d", i), Reason: catalog.ReasonNotFound}
 	}
-	if err := nameMissing(&deps{stderr: &out}, missing); err != nil {
+	if err := printMissing(&deps{stderr: &out}, missing); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); !strings.Contains(text, "  not_found k19\n  and 2 more") || strings.Contains(text, "k20") {

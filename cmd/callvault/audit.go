@@ -32,7 +32,7 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 	now := time.Now()
 	from, errFrom := parseDay(c.From, now)
 	to, errTo := parseDay(c.To, now)
-	if err := errors.Join(errFrom, errTo); err != nil { // both at once; report says the same only once
+	if err := errors.Join(errFrom, errTo); err != nil { // report prints equal lines once
 		return &usageError{err.Error()}
 	}
 	if to < from {
@@ -70,7 +70,7 @@ func (*keysRotateCmd) Help() string { return "Examples:\n\n    callvault keys ro
 func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		var n int
-		err := together(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
+		err := withAudit(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
 			n, err = auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
 			return map[string]any{"keys": n}, err
 		})

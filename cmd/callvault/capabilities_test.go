@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// storeEnv is an installation on a store that a proxy stands before.
+// storeEnv are the settings of an installation whose store is behind a proxy.
 func storeEnv(t *testing.T, mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) config.Env {
 	t.Helper()
 	s3 := testenv.MinIO(t)
@@ -27,8 +27,8 @@ func storeEnv(t *testing.T, mine func(http.ResponseWriter, *http.Request) bool, 
 	}
 }
 
-// says runs a command and wants its exit code and all of the words.
-func says(t *testing.T, env config.Env, want int, words string, args ...string) string {
+// expect runs a command and checks its exit code, and that it prints all of the words.
+func expect(t *testing.T, env config.Env, want int, words string, args ...string) string {
 	t.Helper()
 	code, out, errs := callvault(t, env, args...)
 	for word := range strings.SplitSeq(words, "|") {
@@ -39,7 +39,7 @@ func says(t *testing.T, env config.Env, want int, words string, args ...string) 
 	return out + errs
 }
 
-// A store that lacks what callvault relies on is refused by migrate up, and from then on by roles.
+// A store that lacks what callvault relies on is refused by migrate up, and after that by roles.
 func TestStoreThatLacks(t *testing.T) {
 	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("If-None-Match") == "" {
@@ -50,13 +50,13 @@ func TestStoreThatLacks(t *testing.T) {
 		return true
 	}, nil)
 	const lacks = "lacks |conditional PUT (|NotImplemented|conditional Complete (|docs/operations.md|callvault migrate up"
-	says(t, env, exitFailed, lacks, "migrate", "up")
+	expect(t, env, exitFailed, lacks, "migrate", "up")
 	for _, role := range []string{"api", "worker", "scheduler"} {
-		says(t, env, exitFailed, lacks, role)
+		expect(t, env, exitFailed, lacks, role)
 	}
 }
 
-// A store's region is its own: what is signed for another ends at once, with the setting to change.
+// A store that expects another region is refused at once, and the message names the setting.
 func TestStoreOfAnotherRegion(t *testing.T) {
 	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.Header.Get("Authorization"), "/moon-1/") {
@@ -66,15 +66,15 @@ func TestStoreOfAnotherRegion(t *testing.T) {
 		_, _ = io.WriteString(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Message>The region 'moon-1' is wrong; expecting '`+testenv.MinIO(t).Region+`'</Message></Error>`)
 		return true
 	}, nil)
-	says(t, env, exitOK, "can do what callvault relies on", "migrate", "up")
+	expect(t, env, exitOK, "can do what callvault relies on", "migrate", "up")
 	was := env["CALLVAULT_S3_REGION"]
 	env["CALLVAULT_S3_REGION"] = "moon-1"
 	for _, args := range [][]string{{"worker"}, {"migrate", "up"}} {
-		says(t, env, exitFailed, "refuses the region moon-1 and expects "+was+"|set CALLVAULT_S3_REGION="+was, args...)
+		expect(t, env, exitFailed, "refuses the region moon-1 and expects "+was+"|set CALLVAULT_S3_REGION="+was, args...)
 	}
 }
 
-// Where audio can't be put, or is not to be, it is not taken in, and all else works.
+// Where audio can't be uploaded, or is switched off, it is refused, and everything else works.
 func TestStoreThatTakesNoAudio(t *testing.T) {
 	var denies atomic.Bool
 	var puts atomic.Int64
@@ -95,24 +95,24 @@ func TestStoreThatTakesNoAudio(t *testing.T) {
 
 	off := maps.Clone(env)
 	off["CALLVAULT_TAKE_AUDIO"] = "off"
-	says(t, off, exitOK, "audio is not taken in: CALLVAULT_TAKE_AUDIO is off", "migrate", "up")
+	expect(t, off, exitOK, "audio is not taken in: CALLVAULT_TAKE_AUDIO is off", "migrate", "up")
 	if puts.Load() > 0 {
 		t.Errorf("it wrote %d times into the recordings bucket", puts.Load())
 	}
-	says(t, off, exitOK, "acme", "tenant", "create", "acme")
-	says(t, off, exitFailed, "audio is not taken in here: CALLVAULT_TAKE_AUDIO is off", imports...)
+	expect(t, off, exitOK, "acme", "tenant", "create", "acme")
+	expect(t, off, exitFailed, "audio is not taken in here: CALLVAULT_TAKE_AUDIO is off", imports...)
 
 	denies.Store(true)
-	says(t, env, exitOK, "audio is not taken in: |lacks writing (", "migrate", "up")
-	says(t, env, exitFailed, "audio is not taken in here: |lacks writing (|callvault migrate up", imports...)
+	expect(t, env, exitOK, "audio is not taken in: |lacks writing (", "migrate", "up")
+	expect(t, env, exitFailed, "audio is not taken in here: |lacks writing (|callvault migrate up", imports...)
 	denies.Store(false)
-	if text := says(t, env, exitOK, "", "migrate", "up", "--json"); strings.Contains(text, "noAudio") || puts.Load() == 0 {
+	if text := expect(t, env, exitOK, "", "migrate", "up", "--json"); strings.Contains(text, "noAudio") || puts.Load() == 0 {
 		t.Errorf("%s after %d writes", text, puts.Load())
 	}
-	says(t, env, exitOK, "1 recording", imports...)
+	expect(t, env, exitOK, "1 recording", imports...)
 }
 
-// A line names a key with a long part where the store takes such keys, and is refused where it does not.
+// A line whose key has a long part is refused if the store does not support such keys.
 func TestStoreOfLongKeyParts(t *testing.T) {
 	var takes atomic.Bool
 	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -122,18 +122,18 @@ func TestStoreOfLongKeyParts(t *testing.T) {
 		}
 		return false
 	}, nil)
-	says(t, env, exitOK, "left out, since the object store does not know it: key parts of more than 255 bytes", "migrate", "up")
-	says(t, env, exitOK, "acme", "tenant", "create", "acme")
+	expect(t, env, exitOK, "left out, since the object store does not know it: key parts of more than 255 bytes", "migrate", "up")
+	expect(t, env, exitOK, "acme", "tenant", "create", "acme")
 	imports := []string{"import", "--tenant", "acme", save(t, t.TempDir(), "day.ndjson", []byte(line(1, strings.Repeat("a", 255))+line(2, strings.Repeat("b", 256))))}
-	says(t, env, exitFailed, "line 2: an object key has a part of more than 255 bytes, which the object store does not take", imports...)
+	expect(t, env, exitFailed, "line 2: an object key has a part of more than 255 bytes, which the object store does not take", imports...)
 	takes.Store(true)
-	if text := says(t, env, exitOK, "", "migrate", "up"); strings.Contains(text, "255") {
+	if text := expect(t, env, exitOK, "", "migrate", "up"); strings.Contains(text, "255") {
 		t.Error(text)
 	}
-	says(t, env, exitOK, "2 recordings", imports...)
+	expect(t, env, exitOK, "2 recordings", imports...)
 }
 
-// A store that does not know checksums is asked for none, by migrate up and by whoever comes after it.
+// A store that does not support checksums gets none, by migrate up and by later commands.
 func TestStoreWithoutChecksums(t *testing.T) {
 	env := storeEnv(t, func(w http.ResponseWriter, r *http.Request) bool {
 		for name := range r.Header {
@@ -145,9 +145,9 @@ func TestStoreWithoutChecksums(t *testing.T) {
 		}
 		return false
 	}, nil)
-	says(t, env, exitOK, "left out, since the object store does not know it: checksums", "migrate", "up")
-	says(t, env, exitOK, "acme", "tenant", "create", "acme")
+	expect(t, env, exitOK, "left out, since the object store does not know it: checksums", "migrate", "up")
+	expect(t, env, exitOK, "acme", "tenant", "create", "acme")
 	dir := t.TempDir()
 	save(t, dir, "a.opus", []byte("sound"))
-	says(t, env, exitOK, "1 audio file", "import", "--tenant", "acme", "--audio", dir, save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus"))))
+	expect(t, env, exitOK, "1 audio file", "import", "--tenant", "acme", "--audio", dir, save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus"))))
 }

@@ -35,8 +35,8 @@ type keyCmd struct {
 	Delete  keyDeleteCmd  `cmd:"" help:"Remove an API key."`
 }
 
-// newCredential is the flags of both create commands.
-type newCredential struct {
+// createFlags are the flags of both create commands.
+type createFlags struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	Name         string `help:"What it is for."`
@@ -44,7 +44,7 @@ type newCredential struct {
 }
 
 type appCreateCmd struct {
-	newCredential `embed:""`
+	createFlags `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -57,7 +57,7 @@ func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		var a catalog.Application
 		var secret string
-		err := together(ctx, p, c.Tenant, "app.create", func(ctx context.Context) (detail any, err error) {
+		err := withAudit(ctx, p, c.Tenant, "app.create", func(ctx context.Context) (detail any, err error) {
 			a, secret, err = p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes())
 			return map[string]any{"id": a.ID, "name": a.Name}, err
 		})
@@ -72,7 +72,7 @@ func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
 }
 
 type keyCreateCmd struct {
-	newCredential `embed:""`
+	createFlags `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -85,7 +85,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		var k catalog.APIKey
 		var secret string
-		err := together(ctx, p, c.Tenant, "key.create", func(ctx context.Context) (detail any, err error) {
+		err := withAudit(ctx, p, c.Tenant, "key.create", func(ctx context.Context) (detail any, err error) {
 			k, secret, err = p.Catalog.CreateAPIKey(ctx, c.Tenant, c.Name)
 			return map[string]any{"id": k.ID, "name": k.Name}, err
 		})
@@ -99,7 +99,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// credential is an application or a key as lists show it.
+// credential is an application or an API key as lists show it.
 type credential struct {
 	ID       string     `json:"id"`
 	Name     string     `json:"name"`
@@ -108,7 +108,7 @@ type credential struct {
 	LastUsed *time.Time `json:"lastUsedAt"`
 }
 
-func orNil(t time.Time) *time.Time {
+func optionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -116,14 +116,14 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// listFlags is the flags of both list commands.
+// listFlags are the flags of both list commands.
 type listFlags struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	JSON         bool   `help:"Print JSON, one a line."`
 }
 
-// list pages through credentials and prints them.
+// list prints all pages of credentials.
 func (l *listFlags) list(ctx context.Context, d *deps, page func(ctx context.Context, c *catalog.Catalog, after string) ([]credential, error)) error {
 	return d.withCatalog(ctx, l.Parts, func(ctx context.Context, p *app.Parts) error {
 		if _, err := p.Catalog.Tenant(ctx, l.Tenant); err != nil {
@@ -146,7 +146,7 @@ func (l *listFlags) list(ctx context.Context, d *deps, page func(ctx context.Con
 					}
 					continue
 				}
-				rows = append(rows, []string{c.ID, c.Name, stamp(c.Created), stampOr(c.LastUsed, "never"), stampOr(c.Disabled, "")})
+				rows = append(rows, []string{c.ID, c.Name, timeText(c.Created), timeTextOr(c.LastUsed, "never"), timeTextOr(c.Disabled, "")})
 			}
 		}
 		if l.JSON {
@@ -156,13 +156,13 @@ func (l *listFlags) list(ctx context.Context, d *deps, page func(ctx context.Con
 	})
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func stampOr(t *time.Time, none string) string {
+func timeTextOr(t *time.Time, none string) string {
 	if t == nil {
 		return none
 	}
-	return stamp(*t)
+	return timeText(*t)
 }
 
 func jsonLine(w io.Writer, v any) error {
@@ -185,7 +185,7 @@ func (c *appListCmd) Run(ctx context.Context, d *deps) error {
 		apps, err := cat.Applications(ctx, c.Tenant, after, 500)
 		out := make([]credential, 0, len(apps))
 		for _, a := range apps {
-			out = append(out, credential{a.ID, a.Name, orNil(a.Disabled), a.Created.Truncate(time.Second), orNil(a.LastUsed)})
+			out = append(out, credential{a.ID, a.Name, optionalTime(a.Disabled), a.Created.Truncate(time.Second), optionalTime(a.LastUsed)})
 		}
 		return out, err
 	})
@@ -204,7 +204,7 @@ func (c *keyListCmd) Run(ctx context.Context, d *deps) error {
 		keys, err := cat.APIKeys(ctx, c.Tenant, after, 500)
 		out := make([]credential, 0, len(keys))
 		for _, k := range keys {
-			out = append(out, credential{k.ID, k.Name, orNil(k.Disabled), k.Created.Truncate(time.Second), orNil(k.LastUsed)})
+			out = append(out, credential{k.ID, k.Name, optionalTime(k.Disabled), k.Created.Truncate(time.Second), optionalTime(k.LastUsed)})
 		}
 		return out, err
 	})

@@ -9,15 +9,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// oneCredential is the flags of the commands that change one application or key.
-type oneCredential struct {
+// credentialFlags are the flags of the commands that change one application or key.
+type credentialFlags struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	ID           string `arg:"" help:"Id of the application or key, as list shows it."`
 	JSON         bool   `help:"Print JSON."`
 }
 
-// owner says whose an application or a key is.
+// owner returns the tenant of an application or an API key.
 type owner func(ctx context.Context, c *catalog.Catalog, id string) (tenant string, err error)
 
 func ownerOfApp(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
@@ -30,8 +30,8 @@ func ownerOfKey(ctx context.Context, c *catalog.Catalog, id string) (string, err
 	return k.Tenant, err
 }
 
-// change changes one credential of the named tenant and writes that into the audit log.
-func (o *oneCredential) change(ctx context.Context, d *deps, of owner, action string, do func(ctx context.Context, c *catalog.Catalog) error) error {
+// change changes one credential of the tenant and writes that into the audit log.
+func (o *credentialFlags) change(ctx context.Context, d *deps, of owner, action string, do func(ctx context.Context, c *catalog.Catalog) error) error {
 	return d.withCatalog(ctx, o.Parts, func(ctx context.Context, p *app.Parts) error {
 		tenant, err := of(ctx, p.Catalog, o.ID)
 		if err == nil && tenant != o.Tenant {
@@ -43,22 +43,22 @@ func (o *oneCredential) change(ctx context.Context, d *deps, of owner, action st
 		if err != nil {
 			return err
 		}
-		return together(ctx, p, o.Tenant, action, func(ctx context.Context) (any, error) {
+		return withAudit(ctx, p, o.Tenant, action, func(ctx context.Context) (any, error) {
 			return map[string]any{"id": o.ID}, do(ctx, p.Catalog)
 		})
 	})
 }
 
-// changed is change with a line that says it is done.
-func (o *oneCredential) changed(ctx context.Context, d *deps, of owner, action, done string, do func(ctx context.Context, c *catalog.Catalog) error) error {
+// changeAndShow is change, and prints that it is done.
+func (o *credentialFlags) changeAndShow(ctx context.Context, d *deps, of owner, action, done string, do func(ctx context.Context, c *catalog.Catalog) error) error {
 	if err := o.change(ctx, d, of, action, do); err != nil {
 		return err
 	}
 	return d.show(o.JSON, map[string]string{"id": o.ID, "done": done}, func() string { return o.ID + " " + done })
 }
 
-// rotated gives one credential a new secret and prints it under its name.
-func (o *oneCredential) rotated(ctx context.Context, d *deps, of owner, action, name string,
+// rotateAndShow gives one credential a new secret and prints it after name.
+func (o *credentialFlags) rotateAndShow(ctx context.Context, d *deps, of owner, action, name string,
 	rotate func(c *catalog.Catalog, ctx context.Context, id string) (string, error),
 ) error {
 	var secret string
@@ -75,14 +75,14 @@ func (o *oneCredential) rotated(ctx context.Context, d *deps, of owner, action, 
 }
 
 type (
-	appDisableCmd struct{ oneCredential }
-	appEnableCmd  struct{ oneCredential }
-	appRotateCmd  struct{ oneCredential }
-	appDeleteCmd  struct{ oneCredential }
-	keyDisableCmd struct{ oneCredential }
-	keyEnableCmd  struct{ oneCredential }
-	keyRotateCmd  struct{ oneCredential }
-	keyDeleteCmd  struct{ oneCredential }
+	appDisableCmd struct{ credentialFlags }
+	appEnableCmd  struct{ credentialFlags }
+	appRotateCmd  struct{ credentialFlags }
+	appDeleteCmd  struct{ credentialFlags }
+	keyDisableCmd struct{ credentialFlags }
+	keyEnableCmd  struct{ credentialFlags }
+	keyRotateCmd  struct{ credentialFlags }
+	keyDeleteCmd  struct{ credentialFlags }
 )
 
 func credentialExample(command, id string) string {
@@ -96,7 +96,7 @@ func (*appDisableCmd) Help() string {
 
 // Run disables the application.
 func (c *appDisableCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfApp, "app.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfApp, "app.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableApplication(ctx, c.ID, true)
 	})
 }
@@ -108,7 +108,7 @@ func (*appEnableCmd) Help() string {
 
 // Run enables the application.
 func (c *appEnableCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfApp, "app.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfApp, "app.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableApplication(ctx, c.ID, false)
 	})
 }
@@ -120,7 +120,7 @@ func (*appRotateCmd) Help() string {
 
 // Run rotates the application's secret.
 func (c *appRotateCmd) Run(ctx context.Context, d *deps) error {
-	return c.rotated(ctx, d, ownerOfApp, "app.rotate", "client_secret", (*catalog.Catalog).RotateApplication)
+	return c.rotateAndShow(ctx, d, ownerOfApp, "app.rotate", "client_secret", (*catalog.Catalog).RotateApplication)
 }
 
 // Help shows an example below the flags.
@@ -130,7 +130,7 @@ func (*appDeleteCmd) Help() string {
 
 // Run deletes the application.
 func (c *appDeleteCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfApp, "app.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfApp, "app.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DeleteApplication(ctx, c.ID)
 	})
 }
@@ -142,7 +142,7 @@ func (*keyDisableCmd) Help() string {
 
 // Run disables the key.
 func (c *keyDisableCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfKey, "key.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfKey, "key.disable", "disabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableAPIKey(ctx, c.ID, true)
 	})
 }
@@ -154,7 +154,7 @@ func (*keyEnableCmd) Help() string {
 
 // Run enables the key.
 func (c *keyEnableCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfKey, "key.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfKey, "key.enable", "enabled", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DisableAPIKey(ctx, c.ID, false)
 	})
 }
@@ -166,7 +166,7 @@ func (*keyRotateCmd) Help() string {
 
 // Run rotates the key's secret.
 func (c *keyRotateCmd) Run(ctx context.Context, d *deps) error {
-	return c.rotated(ctx, d, ownerOfKey, "key.rotate", "api_key", (*catalog.Catalog).RotateAPIKey)
+	return c.rotateAndShow(ctx, d, ownerOfKey, "key.rotate", "api_key", (*catalog.Catalog).RotateAPIKey)
 }
 
 // Help shows an example below the flags.
@@ -176,7 +176,7 @@ func (*keyDeleteCmd) Help() string {
 
 // Run deletes the key.
 func (c *keyDeleteCmd) Run(ctx context.Context, d *deps) error {
-	return c.changed(ctx, d, ownerOfKey, "key.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, ownerOfKey, "key.delete", "deleted", func(ctx context.Context, cat *catalog.Catalog) error {
 		return cat.DeleteAPIKey(ctx, c.ID)
 	})
 }

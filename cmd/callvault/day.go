@@ -7,7 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// parseDay reads a UTC day as flags name it: YYYY-MM-DD, yesterday or today. Its error is about use.
+// parseDay parses the UTC day of a flag: YYYY-MM-DD, yesterday or today. Its error is a
+// *usageError.
 func parseDay(text string, now time.Time) (domain.Day, error) {
 	switch text {
 	case "today":

@@ -25,23 +25,23 @@ func TestParseDay(t *testing.T) {
 }
 
 func TestOneIsOne(t *testing.T) {
-	if got := (importResult{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings;") {
+	if got := (importJSON{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings;") {
 		t.Error(got)
 	}
-	r := importResult{Lines: 1, Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1, AudioFiles: 1}
+	r := importJSON{Lines: 1, Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1, AudioFiles: 1}
 	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 row new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
 		"1 recording is too late: its day is past retention, or ends before a build does; it is kept; " +
 		"see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 	if got := r.text(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := (importResult{Ahead: 1}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp") {
+	if got := (importJSON{Ahead: 1}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp") {
 		t.Error(got)
 	}
-	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 empty, 1 waits, 0 failed" {
+	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 empty, 1 waits, 0 failed" {
 		t.Error(got)
 	}
-	if got := (archiveResult{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 2, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 2 complete, 22 empty, 0 wait, 0 failed; 1 recording missing from the archives" {
+	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 2, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 2 complete, 22 empty, 0 wait, 0 failed; 1 recording missing from the archives" {
 		t.Error(got)
 	}
 }

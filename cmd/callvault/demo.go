@@ -27,7 +27,7 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// demoCmd shows the whole of callvault on a sample tenant.
+// demoCmd shows callvault with a sample tenant.
 type demoCmd struct {
 	Keep   bool   `help:"Leave the server up afterwards, until Ctrl-C."`
 	Listen string `help:"Address to listen on." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
@@ -51,11 +51,11 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 	if err != nil {
 		return err
 	}
-	// Whatever the environment says of a real installation: the demo has parts of its own.
+	// The environment may have settings of a real installation, but the demo has its own parts.
 	cfg.Listen, cfg.PublicURL, cfg.AdminListen, cfg.DownloadMode, cfg.OIDCIssuer, cfg.OIDCAudience = c.Listen, "", "", "", "", ""
 	cfg.AdminToken, cfg.AdminReadOnly = config.Secret(rand.Text()), false
 	if host, port, err := net.SplitHostPort(c.Listen); err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) && port != "0" {
-		cfg.PublicURL = "http://localhost:" + port // every address has no name, and the demo's caller is this host
+		cfg.PublicURL = "http://localhost:" + port // only this host calls the demo
 	}
 	if err := d.settings.Finish(&cfg, config.Standalone()); err != nil {
 		return err
@@ -66,19 +66,19 @@ func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 	}
 	defer telemetry.TakeStandardLog(log)()
 	return app.ServeWhile(ctx, cfg, log, func(ctx context.Context, s app.Serving) error {
-		show := &demoShow{d: d, dir: dir, kept: c.Keep, url: s.Parts.Config.PublicURL, parts: s.Parts, log: log}
+		show := &demoRun{d: d, dir: dir, kept: c.Keep, url: s.Parts.Config.PublicURL, parts: s.Parts, log: log}
 		if err := show.run(ctx); err != nil {
 			return err
 		}
 		if c.Keep {
-			return show.keep(ctx)
+			return show.serveUntilStopped(ctx)
 		}
-		return show.next()
+		return show.printNextSteps()
 	})
 }
 
-// demoShow is one run of the demo.
-type demoShow struct {
+// demoRun is one run of the demo.
+type demoRun struct {
 	d      *deps
 	dir    string
 	kept   bool // the directory stays until Ctrl-C
@@ -93,14 +93,14 @@ type demoShow struct {
 	taken, late, missing int // recordings
 }
 
-// The published test keys; only demo data holds them.
+// The published test keys. They exist in demo data only.
 const (
 	demoAPIKey      = "test-api-key-123"
 	otherDemoAPIKey = "demo-api-key-456"
 )
 
-func (s *demoShow) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.prepare, s.night, s.comeLate, s.table, s.fetch} {
+func (s *demoRun) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{s.prepare, s.buildArchives, s.importLate, s.printHours, s.fetch} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -108,13 +108,13 @@ func (s *demoShow) run(ctx context.Context) error {
 	return nil
 }
 
-func (s *demoShow) say(format string, args ...any) error {
+func (s *demoRun) say(format string, args ...any) error {
 	_, err := fmt.Fprintf(s.d.stdout, format+"\n", args...)
 	return err
 }
 
-// prepare makes the tenant, its credentials, and takes the sample's day in.
-func (s *demoShow) prepare(ctx context.Context) error {
+// prepare makes the tenant and its credentials, and imports the sample's day.
+func (s *demoRun) prepare(ctx context.Context) error {
 	now, err := s.parts.Catalog.Now(ctx)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (s *demoShow) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	r, err := s.take(ctx, s.sample.Lines)
+	r, err := s.importLines(ctx, s.sample.Lines)
 	if err != nil {
 		return err
 	}
@@ -157,13 +157,13 @@ func (s *demoShow) prepare(ctx context.Context) error {
 		s.day, s.sample.TenantName, r.Conversations, r.Messages, r.Recordings)
 }
 
-func (s *demoShow) take(ctx context.Context, lines []byte) (ingest.Result, error) {
+func (s *demoRun) importLines(ctx context.Context, lines []byte) (ingest.Result, error) {
 	to := &ingest.AudioDir{Dir: filepath.Join(s.dir, "audio"), Catalog: s.parts.Catalog, Bucket: s.parts.Store.Recordings()}
 	return ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), s.sample.TenantID, bytes.NewReader(lines), nil)
 }
 
-// night runs last night's plan and waits for its archives.
-func (s *demoShow) night(ctx context.Context) error {
+// buildArchives plans yesterday and waits for its archives.
+func (s *demoRun) buildArchives(ctx context.Context) error {
 	due, err := s.archive(ctx)
 	if err != nil {
 		return err
@@ -171,9 +171,9 @@ func (s *demoShow) night(ctx context.Context) error {
 	return s.say("Ran last night's plan: %s with recordings archived, the others empty.", count(due, "hour"))
 }
 
-// archive makes the day's hours due and waits until all are settled, which hands them out again where
-// the queue did not answer at first.
-func (s *demoShow) archive(ctx context.Context) (due int, err error) {
+// archive makes the day's hours due and waits for them. If the queue does not answer at first, the
+// wait enqueues them later.
+func (s *demoRun) archive(ctx context.Context) (due int, err error) {
 	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
 		return due, err
 	}
@@ -181,9 +181,9 @@ func (s *demoShow) archive(ctx context.Context) (due int, err error) {
 	return due, err
 }
 
-// comeLate lets one recording arrive after the night.
-func (s *demoShow) comeLate(ctx context.Context) error {
-	r, err := s.take(ctx, s.sample.Late)
+// importLate imports one recording after the archives were built.
+func (s *demoRun) importLate(ctx context.Context) error {
+	r, err := s.importLines(ctx, s.sample.Late)
 	if err != nil {
 		return err
 	}
@@ -194,8 +194,8 @@ func (s *demoShow) comeLate(ctx context.Context) error {
 	return s.say("One recording came late (%s): its hour was rebuilt as revision 2.", filepath.Base(s.sample.LateKey))
 }
 
-// table shows the 24 hours.
-func (s *demoShow) table(ctx context.Context) error {
+// printHours prints the 24 hours.
+func (s *demoRun) printHours(ctx context.Context) error {
 	v, err := s.parts.Catalog.Day(ctx, s.sample.TenantID, s.day)
 	if err != nil {
 		return err
@@ -221,8 +221,8 @@ func (s *demoShow) table(ctx context.Context) error {
 	return s.say("\n%d recording has vanished from the store: its hour's metadata.json says so, instead of leaving it out silently.", s.missing)
 }
 
-// fetch does what a tenant does: token, day, every download, verify.
-func (s *demoShow) fetch(ctx context.Context) error {
+// fetch does what a tenant does: it gets a token and the day, and downloads and verifies every ZIP.
+func (s *demoRun) fetch(ctx context.Context) error {
 	tenant := &demoTenant{url: s.url}
 	if err := tenant.authenticate(ctx, s.app.ID, s.secret); err != nil {
 		return err
@@ -231,7 +231,7 @@ func (s *demoShow) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The answer as it came, each link on a line of its own.
+	// Print the answer as it is, but each link on its own line.
 	shown := strings.ReplaceAll(strings.TrimSpace(string(body)), `{"hour"`, "\n  "+`{"hour"`)
 	if err := s.say("\nGET /api/external/conversations/daily-audio-recordings/%s answers:\n%s", s.day, shown); err != nil {
 		return err
@@ -252,7 +252,7 @@ func (s *demoShow) fetch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !s.kept { // gone by the time that anybody could open it
+		if !s.kept { // the user can't open it later
 			v.Path = filepath.Base(path)
 		}
 		if err := v.print(s.d.stdout); err != nil {
@@ -270,24 +270,24 @@ func (s *demoShow) fetch(ctx context.Context) error {
 		files, s.taken, s.late, s.missing)
 }
 
-// next says what to try.
-func (s *demoShow) next() error {
+// printNextSteps prints what to try next.
+func (s *demoRun) printNextSteps() error {
 	return s.say("\nNothing is left running. Try next:\n"+
 		"  %[1]s demo --keep      the same, and the server stays up: curl, console, /docs\n"+
 		"  %[1]s standalone       a server of your own, data in ./data\n"+
 		"  %[1]s --help           all commands", program())
 }
 
-// program is how this process can be started again.
+// program is the command that starts this program again.
 func program() string {
-	if strings.Contains(os.Args[0], "go-build") { // where go run puts what it runs
+	if strings.Contains(os.Args[0], "go-build") { // go run has built it
 		return "go run ./cmd/callvault"
 	}
 	return os.Args[0]
 }
 
-// keep leaves the server up until the process is told to stop.
-func (s *demoShow) keep(ctx context.Context) error {
+// serveUntilStopped prints examples and waits for Ctrl-C.
+func (s *demoRun) serveUntilStopped(ctx context.Context) error {
 	err := s.say("\nThe server stays at %s until Ctrl-C. For example:\n\n"+
 		"  TOKEN=$(curl -s %s/connect/token -u %s:%s -d grant_type=client_credentials -d scope=dataservice_external | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\n"+
 		"  curl -s %s/api/external/conversations/daily-audio-recordings/%s -H \"Authorization: Bearer $TOKEN\"\n"+
@@ -301,7 +301,7 @@ func (s *demoShow) keep(ctx context.Context) error {
 	return nil
 }
 
-// closeBody reads what is left, so that the connection can be used again.
+// closeBody reads the rest of a body, so that the connection can be used again.
 func closeBody(body io.ReadCloser) error {
 	_, err := io.Copy(io.Discard, io.LimitReader(body, 64<<10))
 	return errors.Join(err, body.Close())

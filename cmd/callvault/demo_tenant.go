@@ -18,13 +18,13 @@ import (
 // demoTimeout bounds one request of the demo's tenant.
 const demoTimeout = time.Minute
 
-// demoTenant speaks to the server as any HTTP client would.
+// demoTenant uses the server as any HTTP client can.
 type demoTenant struct {
 	url   string
 	token string
 }
 
-// demoDay is what the demo reads of a day's answer.
+// demoDay has the fields of a day's answer that the demo uses.
 type demoDay struct {
 	TotalFiles int `json:"totalFiles"`
 	Links      []struct {
@@ -80,7 +80,7 @@ func (t *demoTenant) day(ctx context.Context, day domain.Day) (body []byte, d de
 	return body, d, err
 }
 
-// download follows a link as it is; it needs no token beside its own.
+// download fetches a link. It needs no access token.
 func (t *demoTenant) download(ctx context.Context, link, path string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {

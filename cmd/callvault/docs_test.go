@@ -13,9 +13,9 @@ import (
 	"github.com/callvault/callvault/client"
 )
 
-// TestRecordingsPageRuns runs every bash line of the page for tenants as it is printed.
+// TestRecordingsPageRuns runs every bash line of the page for tenants.
 func TestRecordingsPageRuns(t *testing.T) {
-	s := newPulled(t)
+	s := newPullServer(t)
 	dir, out := runPage(t, "recordings-api.md", "CALLVAULT_URL="+s.env["CALLVAULT_URL"], "CLIENT_ID="+s.env["CALLVAULT_CLIENT_ID"],
 		"CLIENT_SECRET="+s.env["CALLVAULT_CLIENT_SECRET"], "DAY="+s.day)
 	if !strings.Contains(strings.ToLower(out), "x-ratelimit-remaining: 99") {
@@ -31,7 +31,7 @@ func TestRecordingsPageRuns(t *testing.T) {
 
 // TestExportsPageRuns does the same with the page about exports.
 func TestExportsPageRuns(t *testing.T) {
-	s := newPulled(t)
+	s := newPullServer(t)
 	s.run("tenant", "set", "acme", "--feature", "export_api", "--feature", "daily_audio_recordings")
 	var key struct {
 		Key string `json:"api_key"`
@@ -64,10 +64,10 @@ func TestExportsPageRuns(t *testing.T) {
 	}
 }
 
-// TestAuditPageRuns does the same with the page about the audit log: a download names the application
-// that its link was issued to.
+// TestAuditPageRuns does the same with the page about the audit log. A line about a download must
+// name the application to which the link was issued.
 func TestAuditPageRuns(t *testing.T) {
-	s := newPulled(t)
+	s := newPullServer(t)
 	dir, _ := runPage(t, "recordings-api.md", "CALLVAULT_URL="+s.env["CALLVAULT_URL"], "CLIENT_ID="+s.env["CALLVAULT_CLIENT_ID"],
 		"CLIENT_SECRET="+s.env["CALLVAULT_CLIENT_SECRET"], "DAY="+s.day)
 	if err := os.Symlink(s.program, filepath.Join(dir, "callvault")); err != nil {
@@ -90,7 +90,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// runPage runs the bash lines of a page in a directory of its own and gives what they print.
+// runPage runs the bash lines of a page in a new directory and returns what they print.
 func runPage(t *testing.T, page string, env ...string) (dir, printed string) {
 	t.Helper()
 	var script strings.Builder

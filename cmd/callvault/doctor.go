@@ -23,7 +23,7 @@ type doctorCmd struct {
 	JSON          bool          `help:"Print JSON."`
 }
 
-// Help says what it does and does not, and shows examples.
+// Help says what it does and shows examples.
 func (*doctorCmd) Help() string {
 	return `Reaches every part with the settings and credentials of this process, and says of each what it
 saw, what is wrong and what to do. Run it where a role runs, with the role's variables. Beside a
@@ -43,18 +43,18 @@ Examples:
     callvault doctor --json | jq '.checks[] | select(.status != "ok")'`
 }
 
-// clientVariables are read by pull, and no settings of an installation.
+// clientVariables are read by pull. They are no settings of an installation.
 func clientVariables() []string {
 	return []string{"CALLVAULT_URL", "CALLVAULT_CLIENT_ID", "CALLVAULT_CLIENT_SECRET", "CALLVAULT_CLIENT_SECRET_FILE"}
 }
 
-// diagnosis is what --json prints.
-type diagnosis struct {
+// doctorJSON is what --json prints.
+type doctorJSON struct {
 	Status doctor.Status   `json:"status"` // the worst of all checks: ok, warn or fail
 	Checks []doctor.Result `json:"checks"`
 }
 
-// Run examines, and prints each result as soon as it is known.
+// Run examines the installation, and prints each result when it is known.
 func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 	use := config.Command()
 	if c.Roles != "" {
@@ -88,10 +88,10 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 	if err := errors.Join(err, printed); err != nil {
 		return err
 	}
-	return c.conclude(d, results)
+	return c.printSummary(d, results)
 }
 
-// progress shows a bar for the checks where somebody looks on, and nothing of the results does.
+// progress shows a bar on a terminal when results are printed only at the end, as JSON.
 func (c *doctorCmd) progress(ctx context.Context, d *deps) (one func()) {
 	if !c.JSON || !console.IsTerminal(d.stderr) {
 		return func() {}
@@ -107,8 +107,8 @@ func (c *doctorCmd) progress(ctx context.Context, d *deps) (one func()) {
 	}
 }
 
-func (c *doctorCmd) conclude(d *deps, results []doctor.Result) error {
-	out := diagnosis{Status: doctor.OK, Checks: results}
+func (c *doctorCmd) printSummary(d *deps, results []doctor.Result) error {
+	out := doctorJSON{Status: doctor.OK, Checks: results}
 	count := map[doctor.Status]int{}
 	for _, r := range results {
 		count[r.Status]++
@@ -128,7 +128,7 @@ func (c *doctorCmd) conclude(d *deps, results []doctor.Result) error {
 	return err
 }
 
-// resultText is a result for people: one line, and more where something is to be done.
+// resultText formats a result: one line for each line of Saw, and one for the advice.
 func resultText(r doctor.Result) string {
 	mark := map[doctor.Status]string{doctor.OK: "ok", doctor.Warn: "WARN", doctor.Fail: "FAIL", doctor.Skipped: "-"}[r.Status]
 	var b strings.Builder

@@ -36,7 +36,7 @@ func TestDoctorAndSettings(t *testing.T) {
 	env := config.Env{"CALLVAULT_DATABASE_URL": "postgres://u:hunter2@127.0.0.1:1/db", "CALLVAULT_REDIS_URL": "nowhere",
 		"CALLVAULT_S3_ENDPOINT": "http://127.0.0.1:1", "CALLVAULT_S3_ACCESS_KEY": "access", "CALLVAULT_S3_SECRET_KEY": "hunter22"}
 	code, out, errs := callvault(t, env, "doctor", "--roles", "api", "--json", "--timeout", "5s")
-	var d diagnosis
+	var d doctorJSON
 	if err := json.Unmarshal([]byte(out), &d); err != nil || code != exitFailed || errs != "" || d.Status != doctor.Fail {
 		t.Fatalf("exit %d, %v, stderr %q\n%s", code, err, errs, out)
 	}

@@ -40,30 +40,30 @@ func (*importCmd) Help() string {
 		"    gunzip -c day.ndjson.gz | callvault import --tenant acme -"
 }
 
-// importResult is what --json prints.
-type importResult struct {
+// importJSON is what --json prints.
+type importJSON struct {
 	Lines         int   `json:"lines"`
 	Batches       int   `json:"batches"`
 	Agents        int   `json:"agents"`
 	Conversations int   `json:"conversations"`
 	Messages      int   `json:"messages"`
 	Recordings    int   `json:"recordings"`
-	Changed       int   `json:"changed"`         // rows that are new or differ from before
-	TooLate       int   `json:"tooLate"`         // recordings of days that are past retention, or end before a build does: kept
-	Ahead         int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock: kept
+	Changed       int   `json:"changed"`         // rows that are new or have changed
+	TooLate       int   `json:"tooLate"`         // recordings that no archive will have; they are stored
+	Ahead         int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock; they are stored
 	AudioFiles    int64 `json:"audioFiles"`
-	AudioStood    int64 `json:"audioStood"` // of these, stored before
+	AudioStood    int64 `json:"audioStood"` // of these, the store had them already
 	AudioBytes    int64 `json:"audioBytes"`
 
-	AudioAbsent int      `json:"audioAbsent,omitempty"` // with --audio: recordings whose audio is neither there nor in the object store
+	AudioAbsent int      `json:"audioAbsent,omitempty"` // with --audio: recordings without audio, there or in the store
 	AbsentKeys  []string `json:"absentKeys,omitempty"`  // the first of them
 
 	Error string `json:"error,omitempty"` // why it ended early
-	Line  int    `json:"line,omitempty"`  // the line that is to blame
+	Line  int    `json:"line,omitempty"`  // the line that is refused
 }
 
-// blame takes over why the import ended early, in the words of the ingest API.
-func blame(r *importResult, err error) {
+// setError sets why the import ended early, with the same text as the ingest API.
+func setError(r *importJSON, err error) {
 	if err == nil {
 		return
 	}
@@ -74,7 +74,7 @@ func blame(r *importResult, err error) {
 	}
 }
 
-// maxAbsentKeys bounds how many keys without audio are named.
+// maxAbsentKeys is how many keys without audio are listed.
 const maxAbsentKeys = 5
 
 // absentAudio collects keys without audio.
@@ -113,20 +113,20 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		out, err := c.load(ctx, d, p, in, size)
-		blame(&out, err)
+		setError(&out, err)
 		unwritten := c.audit(ctx, p, out, err)
 		if err != nil && out.Batches > 0 {
 			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
 		}
 		err = errors.Join(err, unwritten)
-		return errors.Join(err, d.showUnless(err, c.JSON, out, out.text))
+		return errors.Join(err, d.showPartial(err, c.JSON, out, out.text))
 	})
 }
 
-// importDetail is what the audit log says of a run.
+// importDetail is the detail of a run in the audit log.
 type importDetail struct {
 	Source        string `json:"source"` // the file's name, - for standard input
-	Whole         bool   `json:"whole"`  // false when it ended early; what is counted is stored
+	Whole         bool   `json:"whole"`  // false when it ended early; the counts are of what is stored
 	Lines         int    `json:"lines"`
 	Agents        int    `json:"agents"`
 	Conversations int    `json:"conversations"`
@@ -138,17 +138,17 @@ type importDetail struct {
 	AudioBytes    int64  `json:"audioBytes"`
 }
 
-// importAudit is how long the audit log is waited for after an interruption.
-const importAudit = 5 * time.Second
+// auditTimeout bounds writing the audit log after an interruption.
+const auditTimeout = 5 * time.Second
 
-// audit writes one line for the run, unless it was refused before anything was stored.
-func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importResult, failed error) error {
+// audit writes one line for the run, unless it failed before it stored anything.
+func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importJSON, failed error) error {
 	if failed != nil && r.Batches == 0 && r.AudioFiles == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), importAudit) // what is stored is stored
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout) // also after an interruption
 	defer cancel()
-	err := audited(ctx, p, c.Tenant, "import", importDetail{Source: filepath.Base(c.File), Whole: failed == nil, Lines: r.Lines,
+	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{Source: filepath.Base(c.File), Whole: failed == nil, Lines: r.Lines,
 		Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings, Changed: r.Changed,
 		TooLate: r.TooLate, AudioFiles: r.AudioFiles, AudioBytes: r.AudioBytes})
 	if err != nil {
@@ -157,18 +157,18 @@ func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importResult, fai
 	return nil
 }
 
-// showUnless is show for a command that may have failed midway: then only scripts get the result.
-func (d *deps) showUnless(err error, asJSON bool, v any, text func() string) error {
+// showPartial is show for a command that may have failed midway: then it prints JSON only.
+func (d *deps) showPartial(err error, asJSON bool, v any, text func() string) error {
 	if err != nil && !asJSON {
 		return nil
 	}
 	return d.show(asJSON, v, text)
 }
 
-// afterLate is what an operator can do about recordings that came too late.
-const afterLate = "see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
+// lateAdvice says what an operator can do about recordings that are too late.
+const lateAdvice = "see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 
-func (r importResult) text() string {
+func (r importJSON) text() string {
 	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %s new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
 		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), count(r.Changed, "row"))
 	if r.AudioFiles > 0 {
@@ -176,9 +176,9 @@ func (r importResult) text() string {
 	}
 	switch {
 	case r.TooLate == 1:
-		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; " + afterLate
+		s += "\n1 recording is too late: its day is past retention, or ends before a build does; it is kept; " + lateAdvice
 	case r.TooLate > 1:
-		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; %s", r.TooLate, afterLate)
+		s += fmt.Sprintf("\n%d recordings are too late: their days are past retention, or end before a build does; they are kept; %s", r.TooLate, lateAdvice)
 	}
 	if r.Ahead > 0 {
 		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp", count(r.Ahead, "recording"))
@@ -197,7 +197,7 @@ func (r importResult) text() string {
 	return s
 }
 
-// open opens the lines; size is 0 when it is not known.
+// open opens the file. size is 0 if not known.
 func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
 	if c.File == "-" {
 		return io.NopCloser(d.stdin), 0, nil
@@ -216,7 +216,7 @@ func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
 	return f, info.Size(), nil
 }
 
-func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importResult, error) {
+func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importJSON, error) {
 	var files, stood, bytes atomic.Int64
 	var absent absentAudio
 	var to ingest.Registrar = p.Catalog
@@ -232,18 +232,18 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Store.Recordings().CheckKey}
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	bar := progress.Start("import", size)
-	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &counted{in, bar}, nil)
+	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &countingReader{in, bar}, nil)
 	bar.End(err)
 	progress.Close()
-	return importResult{
+	return importJSON{
 		Lines: r.Lines, Batches: r.Batches, Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings,
 		Changed: r.Changed, TooLate: r.TooLate, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
 		AudioAbsent: absent.count, AbsentKeys: absent.keys,
-	}, notOurs(err)
+	}, withBatchNote(err)
 }
 
-// notOurs names the tenant's remedy where a line is to blame.
-func notOurs(err error) error {
+// withBatchNote adds to the error of a line that its batch is not stored.
+func withBatchNote(err error) error {
 	var line *catalog.LineError
 	if errors.As(err, &line) {
 		return fmt.Errorf("%w; nothing of its batch is stored", err)
@@ -251,13 +251,13 @@ func notOurs(err error) error {
 	return err
 }
 
-// counted shows how much was read.
-type counted struct {
+// countingReader adds what it reads to a progress bar.
+type countingReader struct {
 	io.Reader
 	bar *console.Task
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.bar.Add(int64(n))
 	return n, err

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// line is a recording of yesterday with the given key.
+// line is the ingest line of a recording of yesterday.
 func line(message int, key string) string {
 	at := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 	return fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":%d,"type":"user","timestamp":"%sT09:00:%02dZ","objectKey":%q}`+"\n",
@@ -34,7 +34,7 @@ func TestImportKeepsToTheKeyPrefix(t *testing.T) {
 	}
 }
 
-func TestImportSaysWhatIsNotThere(t *testing.T) {
+func TestImportNamesAbsentAudio(t *testing.T) {
 	dir := t.TempDir()
 	data := "--data=" + filepath.Join(dir, "data")
 	audio := filepath.Join(dir, "audio")
@@ -52,7 +52,7 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "2 recordings have no audio yet") || !strings.Contains(out, "b.opus") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
-	// What is no file is refused, also when nobody ever writes to it.
+	// A pipe is refused at once, although nobody writes to it.
 	if err := syscall.Mkfifo(filepath.Join(audio, "pipe.opus"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,8 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	if code, _, errs = callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, pipe, data); code != exitFailed || !strings.Contains(errs, "is not a file") {
 		t.Errorf("exit %d, printed %q", code, errs)
 	}
-	// Audio that is not what its line says is not stored, whether the line comes with it or came before.
+	// Audio that contradicts its line is not stored, whether the line is in this import or an
+	// earlier one.
 	for _, before := range []bool{false, true} {
 		key := fmt.Sprintf("told-%v.opus", before)
 		plain := line(6, key)
@@ -84,13 +85,13 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 			}
 		}
 	}
-	// Without --audio nothing is looked for.
+	// Without --audio no audio is looked for.
 	if code, out, _ = callvault(t, nil, "import", "--tenant", "acme", file, data); code != exitOK || strings.Contains(out, "no audio") {
 		t.Errorf("exit %d, printed %q", code, out)
 	}
 	bad := save(t, dir, "bad.ndjson", []byte(line(4, "d.opus")+`{"kind":"gossip"}`+"\n"))
 	code, out, _ = callvault(t, nil, "import", "--tenant", "acme", bad, "--json", data)
-	var r importResult
+	var r importJSON
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitFailed || r.Line != 2 || !strings.HasPrefix(r.Error, "line 2: ") {
 		t.Errorf("exit %d, printed %q: %v", code, out, err)
 	}
@@ -101,8 +102,8 @@ func TestImportSaysWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestImportIsAudited: one line a run, with what is stored, also of a run that ended early; none of
-// one that stored nothing.
+// TestImportIsAudited checks that the audit log has one line for each run that stored something,
+// with what it stored, and none for a run that stored nothing.
 func TestImportIsAudited(t *testing.T) {
 	dir := t.TempDir()
 	data := "--data=" + filepath.Join(dir, "data")

@@ -15,9 +15,9 @@ import (
 
 func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From the first signal on, signals do what they do by default: the second one kills.
+	// After the first signal the default actions return, so that a second signal kills.
 	context.AfterFunc(ctx, restore)
-	// So that a reader who goes away (callvault demo | head) is an error to clean up after, not death.
+	// Without this SIGPIPE (callvault demo | head) would kill the process before it can clean up.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, config.EnvOf(os.Environ())))
 }

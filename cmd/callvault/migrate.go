@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// migrateCmd is the commands about the catalog's schema.
+// migrateCmd holds the commands about the catalog's schema.
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up; make missing buckets and signing keys."`
 	Status migrateStatusCmd `cmd:"" help:"List the schema's steps."`

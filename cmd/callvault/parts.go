@@ -16,7 +16,7 @@ import (
 // actor is who the audit log names for what is done on the command line.
 const actor = "command"
 
-// withParts opens the parts for a command. Logs go to stderr, and only what is wrong.
+// withParts opens the parts for a command. It logs errors only, to stderr.
 func (d *deps) withParts(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
 	cfg, log, err := d.commandConfig(parts)
 	if err != nil {
@@ -37,7 +37,7 @@ func (d *deps) commandConfig(parts config.Parts) (config.Config, *zap.Logger, er
 	return cfg, log, err
 }
 
-// withCatalog is withParts for commands whose parts must have the right schema.
+// withCatalog is withParts for commands that need the current schema.
 func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
 	return d.withParts(ctx, parts, func(ctx context.Context, p *app.Parts) error {
 		if err := p.Catalog.CheckSchema(ctx); err != nil {
@@ -47,23 +47,23 @@ func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ct
 	})
 }
 
-// together does something with its line in the audit log: both stand, or neither.
-func together(ctx context.Context, p *app.Parts, tenant, action string, do func(ctx context.Context) (detail any, err error)) error {
+// withAudit runs do and writes its line into the audit log, in one transaction.
+func withAudit(ctx context.Context, p *app.Parts, tenant, action string, do func(ctx context.Context) (detail any, err error)) error {
 	return p.Catalog.Together(ctx, func(ctx context.Context) error {
 		detail, err := do(ctx)
 		if err != nil {
 			return err
 		}
-		return audited(ctx, p, tenant, action, detail)
+		return appendAudit(ctx, p, tenant, action, detail)
 	})
 }
 
-// audited writes what a command did into the tenant's audit log.
-func audited(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
+// appendAudit writes a line about what a command did into the tenant's audit log.
+func appendAudit(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
 	return p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: actor}, tenant, action, detail)
 }
 
-// show prints a result: JSON for scripts, or the lines of text.
+// show prints a result, as JSON or as text.
 func (d *deps) show(asJSON bool, v any, text func() string) error {
 	if asJSON {
 		return console.JSON(d.stdout, v)

@@ -16,13 +16,13 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// Exit codes of pull besides those of all commands.
+// Exit codes of pull beside those of all commands.
 const (
 	exitIncomplete = 3
 	exitRefused    = 4
 )
 
-// pullCmd is a tenant's client: it keeps a directory of archives up to date.
+// pullCmd is a tenant's client, which keeps a directory of archives up to date.
 type pullCmd struct {
 	URL            string        `help:"Where callvault is ($CALLVAULT_URL)." placeholder:"URL"`
 	TokenURL       string        `help:"Token endpoint, when it is not the one that callvault's discovery document names." placeholder:"URL"`
@@ -39,7 +39,7 @@ type pullCmd struct {
 	JSON           bool          `help:"Print one JSON document with the state of every hour."`
 }
 
-// maxPullDays bounds a range: far more than any retention that is worth pulling at once.
+// maxPullDays is the longest range.
 const maxPullDays = 3660
 
 // Help says how credentials are found, what the exit codes mean, and shows examples.
@@ -63,12 +63,12 @@ Examples:
     callvault pull --day 2025-12-12 --out ./archives --no-wait --json`
 }
 
-// codedError ends a command that has already said what is to be said: with its own exit code.
+// codedError ends a command that has already printed what is wrong, with its own exit code.
 type codedError struct{ code int }
 
 func (e *codedError) Error() string { return fmt.Sprintf("already reported, exit %d", e.code) }
 
-// Run pulls, and prints what came of it.
+// Run pulls and prints the result.
 func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	days, err := c.days(time.Now())
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 		WaitPending: c.Wait || c.WaitRebuilding, WaitRebuilding: c.WaitRebuilding, WaitLimits: !c.NoWait,
 	}, progress)
 	if err != nil {
-		cancel() // bars of what did not end
+		cancel() // ends the bars of downloads that did not end
 	}
 	progress.close()
 	if len(result.Days) > 0 {
@@ -98,7 +98,7 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 		}
 	}
 	if errors.Is(err, context.Canceled) && result.State() == client.DayIncomplete {
-		_ = d.report(err) // says so; what is there goes on with the next pull
+		_ = d.report(err) // expect so; what is there goes on with the next pull
 		return &codedError{exitIncomplete}
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	return nil
 }
 
-// days lists the days asked for.
+// days lists the days of the flags.
 func (c *pullCmd) days(now time.Time) ([]string, error) {
 	first, last := c.From, c.To
 	switch {
@@ -166,7 +166,7 @@ func (c *pullCmd) check() error {
 	return nil
 }
 
-// client makes the client from flags and variables, or says all that is wrong with them.
+// client makes the client from flags and variables. Its error has every problem of these.
 func (c *pullCmd) client(env config.Env) (*client.Client, error) {
 	problems := &config.Error{}
 	add := func(variable, text string) {
@@ -194,7 +194,7 @@ func (c *pullCmd) client(env config.Env) (*client.Client, error) {
 	return cl, nil
 }
 
-// credentials finds the id and the secret. Nothing of them gets into a message.
+// credentials returns the id and the secret. No message may contain them.
 func (c *pullCmd) credentials(env config.Env, add func(variable, text string)) (id, secret string) {
 	if c.Credentials != "" {
 		var file struct {

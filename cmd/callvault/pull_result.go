@@ -9,21 +9,21 @@ import (
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 )
 
-// pulled is the output of --json.
-type pulled struct {
-	State string      `json:"state"`
-	Days  []pulledDay `json:"days"`
+// pullJSON is the output of --json.
+type pullJSON struct {
+	State string        `json:"state"`
+	Days  []pullDayJSON `json:"days"`
 }
 
-type pulledDay struct {
-	Date  string       `json:"date"`
-	State string       `json:"state"`
-	Kept  bool         `json:"kept,omitempty"` // the server has it no more
-	Error string       `json:"error,omitempty"`
-	Hours []pulledHour `json:"hours"` // none when the server did not answer for the day
+type pullDayJSON struct {
+	Date  string         `json:"date"`
+	State string         `json:"state"`
+	Kept  bool           `json:"kept,omitempty"` // past the server's retention, and complete here
+	Error string         `json:"error,omitempty"`
+	Hours []pullHourJSON `json:"hours"` // none when the server did not answer for the day
 }
 
-type pulledHour struct {
+type pullHourJSON struct {
 	Hour             string `json:"hour"`
 	State            string `json:"state"`
 	File             string `json:"file,omitempty"`
@@ -45,11 +45,11 @@ func (c *pullCmd) print(d *deps, r *client.Result) error {
 		}
 		return nil
 	}
-	out := pulled{State: string(r.State()), Days: []pulledDay{}}
+	out := pullJSON{State: string(r.State()), Days: []pullDayJSON{}}
 	for _, day := range r.Days {
-		p := pulledDay{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(day.Err), Hours: []pulledHour{}}
+		p := pullDayJSON{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(day.Err), Hours: []pullHourJSON{}}
 		for _, h := range day.Hours {
-			p.Hours = append(p.Hours, pulledHour{
+			p.Hours = append(p.Hours, pullHourJSON{
 				Hour: h.Hour, State: string(h.State), File: h.Path, SizeBytes: h.SizeBytes, Revision: h.Revision,
 				Rebuilding: h.Rebuilding, MissingFileCount: h.Missing, Error: errorText(h.Err),
 			})
@@ -66,7 +66,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// dayLines is a line about the day, and one for each hour that is not as it should be.
+// dayLines has a line about the day, and one for each hour that failed.
 func dayLines(d *client.DayResult) []string {
 	counts := map[client.HourState]int{}
 	var rebuilding, missing int
@@ -110,23 +110,23 @@ func dayLines(d *client.DayResult) []string {
 	return append([]string{strings.TrimRight(first, " ")}, lines...)
 }
 
-// pullProgress shows a pull on the console: a bar for each file and one for the day.
+// pullProgress shows a pull on the console, with a bar for each file and one for the day.
 type pullProgress struct {
 	console *console.Progress
 
 	mu    sync.Mutex
 	total *console.Task
-	files map[string]*pulling
+	files map[string]*fileProgress
 }
 
-// pulling is a file of the plan.
-type pulling struct {
-	task        *console.Task // nil while it is not downloaded
-	at, counted int64         // its position, and how much of it the total has
+// fileProgress is a file of the plan.
+type fileProgress struct {
+	task        *console.Task // nil while it is not being downloaded
+	at, counted int64         // its position, and how many of its bytes are in the total
 }
 
 func newPullProgress(c *console.Progress) *pullProgress {
-	return &pullProgress{console: c, files: map[string]*pulling{}}
+	return &pullProgress{console: c, files: map[string]*fileProgress{}}
 }
 
 // Plan implements client.Progress.
@@ -136,7 +136,7 @@ func (p *pullProgress) Plan(day string, _ int, bytes int64) {
 	if p.total != nil {
 		p.total.End(nil)
 	}
-	p.files = map[string]*pulling{}
+	p.files = map[string]*fileProgress{}
 	p.total = p.console.Start(day+" total", bytes)
 }
 
@@ -146,7 +146,7 @@ func (p *pullProgress) Start(file string, from, size int64) {
 	defer p.mu.Unlock()
 	f := p.files[file]
 	if f == nil {
-		f = &pulling{}
+		f = &fileProgress{}
 		p.files[file] = f
 	}
 	if f.task != nil {
@@ -170,8 +170,8 @@ func (p *pullProgress) Advance(file string, n int64) {
 	p.advance(f)
 }
 
-// advance counts in the total what was not counted before: a file that starts over counts once.
-func (p *pullProgress) advance(f *pulling) {
+// advance adds to the total the bytes that are not in it yet. A file that starts over counts once.
+func (p *pullProgress) advance(f *fileProgress) {
 	if n := f.at - f.counted; n > 0 && p.total != nil {
 		p.total.Add(n)
 		f.counted = f.at
@@ -191,7 +191,7 @@ func (p *pullProgress) End(file string, err error) {
 // Note implements client.Progress.
 func (p *pullProgress) Note(text string) { p.console.Printf("%s", text) }
 
-// close waits until all is drawn.
+// close waits until the bars are drawn.
 func (p *pullProgress) close() {
 	p.mu.Lock()
 	if p.total != nil {

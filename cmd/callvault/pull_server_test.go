@@ -26,9 +26,9 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// pulledServer is a standalone callvault in a process of its own, with a day of tenant acme, and
-// a proxy before it that counts downloads and holds them up.
-type pulledServer struct {
+// pullServer is a standalone callvault in another process, with a day of tenant acme. A proxy in
+// front of it counts downloads, and can stop them.
+type pullServer struct {
 	t          *testing.T
 	program    string
 	dir        string // of the server and its input
@@ -37,13 +37,13 @@ type pulledServer struct {
 	env        config.Env // for pull
 
 	mu    sync.Mutex
-	held  map[string]*holdUp
+	held  map[string]*heldDownload
 	bytes map[string]int64
 	count map[string]int
 }
 
-// holdUp lets so many bytes of a download through and no more.
-type holdUp struct {
+// heldDownload stops a download after some bytes.
+type heldDownload struct {
 	after   int64
 	reached chan struct{}
 	ended   chan struct{}
@@ -51,10 +51,10 @@ type holdUp struct {
 	end     func()
 }
 
-func newPulled(t *testing.T) *pulledServer {
+func newPullServer(t *testing.T) *pullServer {
 	t.Helper()
 	now := time.Now().UTC()
-	s := &pulledServer{t: t, program: testenv.Program(t), dir: t.TempDir(), held: map[string]*holdUp{},
+	s := &pullServer{t: t, program: testenv.Program(t), dir: t.TempDir(), held: map[string]*heldDownload{},
 		today: now.Format(time.DateOnly), day: now.AddDate(0, 0, -1).Format(time.DateOnly)}
 	s.data = filepath.Join(s.dir, "data")
 	s.reset()
@@ -85,7 +85,7 @@ func newPulled(t *testing.T) *pulledServer {
 }
 
 // serve starts the server and waits until it listens.
-func (s *pulledServer) serve(address, public string) {
+func (s *pullServer) serve(address, public string) {
 	cmd := s.command("standalone", "--listen", address)
 	cmd.Env = append(cmd.Env, "CALLVAULT_PUBLIC_URL="+public, "CALLVAULT_LATE_DELAY=0s", "CALLVAULT_LOG_LEVEL=error")
 	cmd.Stderr = s.t.Output()
@@ -95,7 +95,7 @@ func (s *pulledServer) serve(address, public string) {
 	}
 	testenv.Start(s.t, cmd)
 	s.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // when it has ended already, Wait says so
+		_ = cmd.Process.Signal(syscall.SIGTERM) // Wait reports it when the process has ended already
 		if err := cmd.Wait(); err != nil {
 			s.t.Error("the server: ", err)
 		}
@@ -106,14 +106,14 @@ func (s *pulledServer) serve(address, public string) {
 	}
 }
 
-func (s *pulledServer) command(args ...string) *exec.Cmd {
+func (s *pullServer) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.program, args...)
 	cmd.Env = append(os.Environ(), "CALLVAULT_DATA="+s.data)
 	return cmd
 }
 
-// run runs a command beside the server.
-func (s *pulledServer) run(args ...string) []byte {
+// run runs a command while the server runs.
+func (s *pullServer) run(args ...string) []byte {
 	s.t.Helper()
 	cmd := s.command(args...)
 	var stderr bytes.Buffer
@@ -125,8 +125,8 @@ func (s *pulledServer) run(args ...string) []byte {
 	return out
 }
 
-// start starts a pull in a process of its own.
-func (s *pulledServer) start(args ...string) *exec.Cmd {
+// start starts a pull in another process.
+func (s *pullServer) start(args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(s.program, args...)
 	cmd.Env = os.Environ()
@@ -137,14 +137,14 @@ func (s *pulledServer) start(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// recording is one of the day: when, under which name, and how many bytes.
+// recording is a recording of the day.
 type recording struct {
 	at, name string
 	size     int
 }
 
-// record takes recordings in.
-func (s *pulledServer) record(list ...recording) {
+// record imports recordings.
+func (s *pullServer) record(list ...recording) {
 	s.t.Helper()
 	audio := filepath.Join(s.dir, "audio")
 	if err := os.MkdirAll(filepath.Join(audio, "k"), 0o700); err != nil {
@@ -164,34 +164,35 @@ func (s *pulledServer) record(list ...recording) {
 	s.run("import", "--tenant", "acme", "--audio", audio, save(s.t, s.dir, "day.ndjson", lines.Bytes()))
 }
 
-// late lets a recording of hour 14 arrive after its archive, and waits for the next revision.
-func (s *pulledServer) late() {
+// addLateRecording imports a recording of hour 14 after its archive was built, and waits for the
+// next revision.
+func (s *pullServer) addLateRecording() {
 	s.t.Helper()
 	s.record(recording{"14:45:00", "late.opus", 500})
 	s.run("archive", "--tenant", "acme", "--day", s.day, "--wait")
 }
 
-func (s *pulledServer) reset() {
+func (s *pullServer) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bytes, s.count = map[string]int64{}, map[string]int{}
 }
 
-func (s *pulledServer) sent(hour string) int64 {
+func (s *pullServer) sent(hour string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.bytes[hour]
 }
 
-func (s *pulledServer) asked(hour string) int {
+func (s *pullServer) asked(hour string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count[hour]
 }
 
-// hold lets only so many bytes of the hour's downloads through until end is called.
-func (s *pulledServer) hold(hour string, after int64) *holdUp {
-	h := &holdUp{after: after, reached: make(chan struct{}), ended: make(chan struct{})}
+// holdDownload stops the hour's downloads after some bytes, until end is called.
+func (s *pullServer) holdDownload(hour string, after int64) *heldDownload {
+	h := &heldDownload{after: after, reached: make(chan struct{}), ended: make(chan struct{})}
 	h.end = sync.OnceFunc(func() {
 		close(h.ended)
 		s.mu.Lock()
@@ -205,8 +206,8 @@ func (s *pulledServer) hold(hour string, after int64) *holdUp {
 	return h
 }
 
-// proxy passes everything on to the server at address.
-func (s *pulledServer) proxy(address string) http.Handler {
+// proxy forwards everything to the server at address.
+func (s *pullServer) proxy(address string) http.Handler {
 	pass := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: address})
 	}}
@@ -221,25 +222,25 @@ func (s *pulledServer) proxy(address string) http.Handler {
 		s.count[hour]++
 		held := s.held[hour]
 		s.mu.Unlock()
-		pass.ServeHTTP(&metered{ResponseWriter: w, ctx: r.Context(), server: s, hour: hour, held: held}, r)
+		pass.ServeHTTP(&meteredWriter{ResponseWriter: w, ctx: r.Context(), server: s, hour: hour, held: held}, r)
 	})
 	return mux
 }
 
-// metered counts the bytes of a download, and holds them up.
-type metered struct {
+// meteredWriter counts the bytes of a download, and stops it.
+type meteredWriter struct {
 	http.ResponseWriter
 	ctx    context.Context
-	server *pulledServer
+	server *pullServer
 	hour   string
-	held   *holdUp
+	held   *heldDownload
 	n      int64
 }
 
 // Unwrap is for http.ResponseController.
-func (m *metered) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+func (m *meteredWriter) Unwrap() http.ResponseWriter { return m.ResponseWriter }
 
-func (m *metered) Write(b []byte) (int, error) {
+func (m *meteredWriter) Write(b []byte) (int, error) {
 	if m.held != nil && m.n+int64(len(b)) > m.held.after {
 		if _, err := m.pass(b[:m.held.after-m.n]); err != nil {
 			return 0, err
@@ -257,7 +258,7 @@ func (m *metered) Write(b []byte) (int, error) {
 	return m.pass(b)
 }
 
-func (m *metered) pass(b []byte) (int, error) {
+func (m *meteredWriter) pass(b []byte) (int, error) {
 	n, err := m.ResponseWriter.Write(b)
 	m.n += int64(n)
 	m.server.mu.Lock()
@@ -275,7 +276,7 @@ func size(t testing.TB, path string) int64 {
 	return info.Size()
 }
 
-// waitForSize waits until another process has written so much of a file.
+// waitForSize waits until another process has written n bytes of a file.
 func waitForSize(t testing.TB, path string, n int64) {
 	t.Helper()
 	for {

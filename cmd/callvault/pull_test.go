@@ -98,7 +98,7 @@ func TestPullProgress(t *testing.T) {
 	p.Plan("2025-12-12", 1, 100)
 	p.Start("2025-12-12/14.zip", 40, 100)
 	p.Advance("2025-12-12/14.zip", 20)
-	p.Start("2025-12-12/14.zip", 0, 100) // over again: the total has 60 of it already
+	p.Start("2025-12-12/14.zip", 0, 100) // starts over: the total has 60 of its bytes already
 	p.Advance("2025-12-12/14.zip", 100)
 	p.End("2025-12-12/14.zip", nil)
 	p.Note("a note")
@@ -111,14 +111,14 @@ func TestPullProgress(t *testing.T) {
 	}
 }
 
-// TestPullFromAServer is the life of a tenant's directory beside a real server: killed, continued,
-// repeated, renewed, limited, refused.
+// TestPullFromAServer pulls from a real server: it kills a pull, resumes it, repeats it, gets a new
+// revision, and is limited and refused.
 func TestPullFromAServer(t *testing.T) {
-	s := newPulled(t)
+	s := newPullServer(t)
 	out := t.TempDir()
 	zip := filepath.Join(out, s.day, "14.zip")
 
-	held := s.hold("14", 1<<20)
+	held := s.holdDownload("14", 1<<20)
 	pull := s.start("pull", "--day", s.day, "--out", out)
 	<-held.reached
 	waitForSize(t, zip+".part", 1<<20)
@@ -155,7 +155,7 @@ func TestPullFromAServer(t *testing.T) {
 		t.Errorf("%d downloads for what is there", n)
 	}
 
-	s.late()
+	s.addLateRecording()
 	s.reset()
 	result = s.pull(exitOK, "--day", s.day, "--out", out)
 	if h := result.Days[0].Hours[14]; h.Revision != 2 || h.State != "downloaded" || s.asked("09") != 0 || result.Days[0].Hours[9].State != "present" {
@@ -167,8 +167,8 @@ func TestPullFromAServer(t *testing.T) {
 	s.refusals(out)
 }
 
-// refusals goes through the exit codes that are no success.
-func (s *pulledServer) refusals(out string) {
+// refusals checks the exit codes of pulls that are not complete.
+func (s *pullServer) refusals(out string) {
 	t := s.t
 	today := s.pull(exitIncomplete, "--day", s.today, "--out", out)
 	if today.State != "incomplete" || today.Days[0].Hours[23].State != "pending" {
@@ -190,21 +190,21 @@ func (s *pulledServer) refusals(out string) {
 	}
 }
 
-// pull runs pull --json, expects the exit code, and that nothing said holds a link or the secret.
-func (s *pulledServer) pull(want int, args ...string) pulled {
+// pull runs pull --json and checks the exit code, and that no output holds a link or the secret.
+func (s *pullServer) pull(want int, args ...string) pullJSON {
 	s.t.Helper()
 	code, stdout, stderr := callvault(s.t, s.env, append([]string{"pull", "--json"}, args...)...)
 	if code != want || strings.Contains(stdout+stderr, "token=") || strings.Contains(stdout+stderr, s.env["CALLVAULT_CLIENT_SECRET"]) {
 		s.t.Fatalf("pull %v: exit %d, want %d; printed\n%s\n%s", args, code, want, stdout, stderr)
 	}
-	var result pulled
+	var result pullJSON
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
 		s.t.Fatal(err)
 	}
 	return result
 }
 
-// An interrupted pull is incomplete, like one that could not wait.
+// An interrupted pull is incomplete.
 func TestPullInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

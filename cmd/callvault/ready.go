@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// readyCmd asks the role that runs here. Images without a shell have nothing else to ask with.
+// readyCmd asks the role that runs on this host. It serves health checks in images without a shell.
 type readyCmd struct {
 	Address string        `arg:"" optional:"" help:"Where the role listens; CALLVAULT_LISTEN when that is set, else 127.0.0.1:8080." placeholder:"HOST:PORT"`
 	Timeout time.Duration `help:"How long to wait for the answer (default 5s)." default:"5s" placeholder:"TIME"`
@@ -29,7 +29,7 @@ Examples:
     callvault ready 127.0.0.1:8081`
 }
 
-// Run asks once.
+// Run sends one request.
 func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	address := c.Address
 	if address == "" {
@@ -42,7 +42,7 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	if err != nil {
 		return &usageError{fmt.Sprintf("%q is no HOST:PORT, such as 127.0.0.1:8080", address)}
 	}
-	// A role that listens on every address is asked on this machine's own.
+	// A role that listens on all addresses answers on loopback.
 	switch ip, err := netip.ParseAddr(host); {
 	case host == "" || err == nil && ip == netip.IPv4Unspecified():
 		host = "127.0.0.1"
@@ -51,7 +51,7 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	complaint, err := unready(ctx, "http://"+net.JoinHostPort(host, port)+"/readyz")
+	complaint, err := notReady(ctx, "http://"+net.JoinHostPort(host, port)+"/readyz")
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", address, err)
 	}
@@ -65,13 +65,13 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	return err
 }
 
-// unready says why a role is not ready, nothing when it is.
-func unready(ctx context.Context, url string) (string, error) {
+// notReady says why a role is not ready; "" when it is.
+func notReady(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return "", fmt.Errorf("make the request: %w", err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy either
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and without a proxy
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", err

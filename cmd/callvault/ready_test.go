@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// TestReady asks a server that answers as roles do, and ones that do not.
+// TestReady asks servers that answer as roles do, and others.
 func TestReady(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int

@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// recordingCmd is the commands about recordings.
+// recordingCmd holds the commands about recordings.
 type recordingCmd struct {
 	Correct recordingCorrectCmd `cmd:"" help:"Correct a recording that was registered wrongly; its hours are rebuilt."`
 }
@@ -75,7 +75,7 @@ func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// setIfGiven adds a flag's value, if it was given.
+// setIfGiven adds the value of a flag that was given.
 func setIfGiven[T any](to map[string]any, field string, value *T) {
 	if value != nil {
 		to[field] = *value

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestRecordingCorrect follows an object of 11 bytes whose line said 5, from the failed hour to its archive.
+// TestRecordingCorrect corrects a recording of 11 bytes whose line said 5: its hour fails before,
+// and has an archive after.
 func TestRecordingCorrect(t *testing.T) {
 	dir := t.TempDir()
 	run := func(args ...string) (int, string, string) {
@@ -27,7 +28,7 @@ func TestRecordingCorrect(t *testing.T) {
 	must("tenant", "create", "acme", "--feature", "daily_audio_recordings")
 	key := "a.wav"
 	bucket := filepath.Join(dir, "data", "objects", "objects", "recordings")
-	save(t, bucket, key, []byte("elevenbytes")) // by the platform, into its bucket
+	save(t, bucket, key, []byte("elevenbytes")) // the platform writes into its bucket
 	first := strings.Replace(line(1, key), "}", `,"sizeBytes":5}`, 1)
 	file := save(t, dir, "day.ndjson", []byte(first))
 	audioDir := t.TempDir()
@@ -65,15 +66,15 @@ func TestRecordingCorrect(t *testing.T) {
 	if out := must(correct...); !strings.Contains(out, "was so before; nothing was changed") {
 		t.Error(out)
 	}
-	var r archiveResult
+	var r archiveJSON
 	if err := json.Unmarshal([]byte(must(append(archive, "--json")...)), &r); err != nil || r.Complete != 1 || r.MissingFiles != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	must("import", "--tenant", "acme", "--audio", filepath.Dir(save(t, t.TempDir(), key, []byte("elevenbytes"))), file) // the line as it was first
+	must("import", "--tenant", "acme", "--audio", filepath.Dir(save(t, t.TempDir(), key, []byte("elevenbytes"))), file) // the first line again
 	if log := must("audit", "--tenant", "acme", "--from", "yesterday", "--to", "today"); !strings.Contains(log, `"action":"recording.correct"`) || !strings.Contains(log, "the line named 5 bytes") {
 		t.Error(log)
 	}
-	// An hour that lacks some of its recordings names them.
+	// The command names recordings that the hour's archive lacks.
 	other := save(t, bucket, "b.wav", []byte("bytes"))
 	must("import", "--tenant", "acme", save(t, dir, "more.ndjson", []byte(line(2, "b.wav"))))
 	if err := os.Remove(filepath.Join(bucket, key)); err != nil {
@@ -82,7 +83,8 @@ func TestRecordingCorrect(t *testing.T) {
 	if code, out, errs := run(archive...); code != exitOK || !strings.Contains(out, "1 recording missing") || !strings.Contains(errs, "hour 09 lacks recordings. not_found (1): ") || !strings.Contains(errs, "  not_found a.wav") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
-	// A newer revision that fails is not waited for until its next try; the former one stays.
+	// When the next revision fails, the command does not wait for its next try. The former one
+	// stays.
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}

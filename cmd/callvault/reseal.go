@@ -16,7 +16,7 @@ import (
 // keysResealCmd changes the master key.
 type keysResealCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
-	Former       string `required:"" placeholder:"FILE" help:"File that holds the master key of before."`
+	Former       string `required:"" placeholder:"FILE" help:"File that holds the former master key."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -33,7 +33,8 @@ func (c *keysResealCmd) Run(ctx context.Context, d *deps) error {
 		return domain.Wrap(domain.KindInvalid, err, "cannot read the former master key")
 	}
 	former := config.Secret(strings.TrimRight(string(text), "\r\n"))
-	// Embedded parts open under the master key that stands; that is the new one when this was run before.
+	// Embedded parts open only with the current master key. After an earlier run that is the new
+	// one.
 	before := c.Parts
 	before.MasterKey = former
 	err = c.reseal(ctx, d, before, former)
@@ -46,7 +47,7 @@ func (c *keysResealCmd) Run(ctx context.Context, d *deps) error {
 func (c *keysResealCmd) reseal(ctx context.Context, d *deps, opens config.Parts, former config.Secret) error {
 	return d.withCatalog(ctx, opens, func(ctx context.Context, p *app.Parts) error {
 		var n int
-		err := together(ctx, p, "", "keys.reseal", func(ctx context.Context) (detail any, err error) {
+		err := withAudit(ctx, p, "", "keys.reseal", func(ctx context.Context) (detail any, err error) {
 			n, err = auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.AssociatedData)
 			return map[string]any{"secrets": n}, err
 		})

@@ -17,7 +17,7 @@ import (
 
 // TestReseal changes the master key of an installation with a webhook.
 func TestReseal(t *testing.T) {
-	const former, next = "a master key of a good length, for tests", "another master key of a good length, for tests"
+	const former, printNextSteps = "a master key of a good length, for tests", "another master key of a good length, for tests"
 	file := filepath.Join(t.TempDir(), "former.key")
 	if err := os.WriteFile(file, []byte(former+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestReseal(t *testing.T) {
 	if err := json.Unmarshal([]byte(run(exitOK, "webhook", "create", "--tenant", "acme", "--url", "http://127.0.0.1:1/", "--json")), &made); err != nil {
 		t.Fatal(err)
 	}
-	env["CALLVAULT_MASTER_KEY"] = next
+	env["CALLVAULT_MASTER_KEY"] = printNextSteps
 	if said := run(exitFailed, "keys", "rotate"); !strings.Contains(said, "CALLVAULT_MASTER_KEY does not open") {
 		t.Errorf("it says %s", said)
 	}
@@ -57,8 +57,8 @@ func TestReseal(t *testing.T) {
 	run(exitFailed, "keys", "rotate")
 }
 
-// TestWebhookUnderAnotherMasterKey: a secret that no worker could open is not taken, and one that
-// stands does not keep a change of the master key from saying what to do.
+// TestWebhookUnderAnotherMasterKey checks that a secret which no worker could open is refused. If
+// there is one all the same, reseal says what to do.
 func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 	const master, other = "a master key of a good length, for tests", "another master key of a good length, for tests"
 	url := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
@@ -80,7 +80,8 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
 		t.Fatal(err)
 	}
-	// Parts of their own: nothing is prepared beside them. Webhooks need the catalog alone.
+	// The settings name all parts, so that no command prepares any. Webhooks need the catalog
+	// alone.
 	env := config.Env{"CALLVAULT_DATABASE_URL": url, "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1", "CALLVAULT_S3_ENDPOINT": "http://127.0.0.1:1",
 		"CALLVAULT_S3_ACCESS_KEY": "a", "CALLVAULT_S3_SECRET_KEY": "s"}
 	run := func(key string, want int, args ...string) string {

@@ -121,7 +121,7 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 		serving = true
 		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Strings("roles", names))
 		if s.Parts.Embedded() {
-			// The one line that a person who just started it looks for.
+			// Its user looks for the address here.
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())
 		}
 	})

@@ -10,7 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/config"
 )
 
-// TestStopAtTheStart: a role that is told to stop while it still waits for its catalog has done what it was told.
+// TestStopAtTheStart checks that a role which is stopped while it waits for its catalog exits with
+// 0.
 func TestStopAtTheStart(t *testing.T) {
 	for _, role := range []string{"api", "worker", "scheduler"} {
 		t.Run(role, func(t *testing.T) {

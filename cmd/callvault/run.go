@@ -28,7 +28,7 @@ const about = `Keeps the legal copy of what a voice platform's callers and agent
 
 Exit codes: 0 done, 1 failed, 2 wrong use or settings.`
 
-// commands is the tree of commands: one field each, its type in the file of its name.
+// commands is the tree of commands. The type of each is in the file of its name.
 type commands struct {
 	Demo       demoCmd       `cmd:"" help:"Show everything on a sample tenant, with real clips; needs nothing else."`
 	Standalone standaloneCmd `cmd:"" help:"Run all roles in one process, with embedded parts."`
@@ -53,7 +53,7 @@ type commands struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
-// deps is what every command's Run is handed besides the context.
+// deps is what every command's Run gets beside the context.
 type deps struct {
 	stdin  io.Reader
 	stdout io.Writer // results
@@ -63,15 +63,15 @@ type deps struct {
 	settings *config.Source
 }
 
-// errReported ends a command that has already said on stdout what is wrong: exit 1, no message.
+// errReported ends a command that has already printed what is wrong: exit 1 without a message.
 var errReported = errors.New("already reported")
 
-// usageError is a command called wrongly in a way that the parser cannot see: exit 2.
+// usageError is wrong use of a command that the parser cannot find: exit 2.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// run is the whole program: it parses args, runs one command and gives the exit code.
+// run is the program: it parses args, runs one command and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) int {
 	d := &deps{stdin: stdin, stdout: stdout, stderr: stderr, env: env, settings: config.NewSource(env)}
 	var tree commands
@@ -99,7 +99,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return d.report(chosen.Run())
 }
 
-// wholeNumbers makes the parser read numbers of flags as decimal ones; its own way takes 010 for eight, and refuses 09.
+// wholeNumbers makes the parser read numbers as decimal. By default it reads 010 as eight, and
+// refuses 09.
 func wholeNumbers() []kong.Option {
 	read := kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		token, err := ctx.Scan.PopValue("int")
@@ -116,11 +117,11 @@ func wholeNumbers() []kong.Option {
 	return []kong.Option{kong.KindMapper(reflect.Int, read), kong.KindMapper(reflect.Int64, read)}
 }
 
-// usageText adds to the parser's message where help is to be had.
+// usageText adds the command for help to the parser's message.
 func usageText(err error) string {
 	help := "callvault --help"
 	text := err.Error()
-	// A number that the parser took for a flag.
+	// The parser has taken a negative number for a flag.
 	negative := regexp.MustCompile(`^(--[a-z-]+): expected int value but got "(-[0-9]+)" \(short flag\)`)
 	if m := negative.FindStringSubmatch(text); m != nil {
 		text = m[1] + " is negative (" + m[2] + "); use a whole number of 0 or more"
@@ -132,7 +133,7 @@ func usageText(err error) string {
 	return fmt.Sprintf("%s\nSee %s", text, help)
 }
 
-// report says on stderr what went wrong, in sentences, and gives the exit code.
+// report prints the error to stderr and returns the exit code.
 func (d *deps) report(err error) int {
 	var settings *config.Error
 	var usage *usageError
@@ -145,30 +146,31 @@ func (d *deps) report(err error) int {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.As(err, &settings):
-		d.complain("these settings cannot be used:\n  " + strings.ReplaceAll(settings.Error(), "\n", "\n  "))
+		d.printError("these settings cannot be used:\n  " + strings.ReplaceAll(settings.Error(), "\n", "\n  "))
 		return exitUsage
 	case errors.As(err, &usage):
-		d.complain(usage.text)
+		d.printError(usage.text)
 		return exitUsage
 	case errors.Is(err, syscall.EPIPE):
-		d.complain("ended, since nobody reads the output any more")
+		d.printError("ended, since nobody reads the output any more")
 		return exitFailed
 	case errors.Is(err, context.Canceled):
-		d.complain("interrupted; run the command again to go on")
+		d.printError("interrupted; run the command again to go on")
 		return exitFailed
 	}
-	d.complain(err.Error())
+	d.printError(err.Error())
 	return exitFailed
 }
 
-// complain prints a message line by line, so that nothing in it can steer the terminal.
-func (d *deps) complain(text string) {
+// printError prints a message without control characters. It prints a line once: joined errors may
+// repeat one.
+func (d *deps) printError(text string) {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
-		line = console.Clean(strings.ReplaceAll(line, "\t", "    ")) // drivers indent their causes
-		if !slices.Contains(lines, line) {                           // and may name one twice, of a second attempt
+		line = console.Clean(strings.ReplaceAll(line, "\t", "    ")) // drivers indent causes
+		if !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
-	_, _ = fmt.Fprintln(d.stderr, "callvault: "+strings.Join(lines, "\n")) // nobody is left to tell
+	_, _ = fmt.Fprintln(d.stderr, "callvault: "+strings.Join(lines, "\n")) // an error here can't be shown
 }

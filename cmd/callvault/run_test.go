@@ -33,7 +33,7 @@ func TestVersion(t *testing.T) {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
 	code, out, _ = callvault(t, nil, "version", "--json")
-	var info versionInfo
+	var info versionJSON
 	if err := json.Unmarshal([]byte(out), &info); err != nil || code != exitOK || info.Go == "" || info.Version == "" {
 		t.Errorf("exit %d, printed %q: %v", code, out, err)
 	}
@@ -63,7 +63,7 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
-// Hours and ids often begin with a zero: 09 is nine, and 010 is ten, not the octal eight.
+// Hours and ids often begin with a zero: 09 is nine, and 010 is ten and not octal.
 func TestNumbersAreDecimal(t *testing.T) {
 	for _, text := range []string{"9", "09", "010"} {
 		var got struct {
@@ -84,7 +84,7 @@ func TestNumbersAreDecimal(t *testing.T) {
 	}
 }
 
-// TestEveryCommandHasHelp keeps each command's help complete: a sentence, and examples.
+// TestEveryCommandHasHelp checks that each command's help has a sentence and examples.
 func TestEveryCommandHasHelp(t *testing.T) {
 	var tree commands
 	parser, err := kong.New(&tree, config.NewSource(nil).Options()...)
@@ -141,7 +141,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// A mistyped data directory must not become a new vault.
+// A mistyped data directory must not become a new installation.
 func TestCommandsMakeNoDataDirectory(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "typo")
 	for _, args := range [][]string{
@@ -155,7 +155,7 @@ func TestCommandsMakeNoDataDirectory(t *testing.T) {
 			t.Fatalf("%v made it: %v", args, err)
 		}
 	}
-	// An empty lock, as a first start that was killed leaves it, is no data either.
+	// A directory with only a lock, which a killed first start leaves, has no data either.
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// tenantCmd is the commands about tenants.
+// tenantCmd holds the commands about tenants.
 type tenantCmd struct {
 	Create tenantCreateCmd `cmd:"" help:"Add a tenant."`
 	List   tenantListCmd   `cmd:"" help:"List the tenants."`
@@ -101,7 +101,7 @@ func (*tenantListCmd) Help() string {
 	return "Examples:\n\n    callvault tenant list\n    callvault tenant list --json"
 }
 
-// Run lists the tenants in pages, so that thousands need no memory.
+// Run lists the tenants.
 func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		var rows [][]string
@@ -159,7 +159,7 @@ func (*tenantSetCmd) Help() string {
 		"    callvault tenant set acme --key-prefix acme/"
 }
 
-// Run changes the tenant; the next request sees it.
+// Run changes the tenant.
 func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}

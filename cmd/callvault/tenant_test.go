@@ -22,7 +22,7 @@ func TestTenantCreateRefusesNoRetention(t *testing.T) {
 	}
 }
 
-// auditLog gives the lines of a tenant's audit log with an action, each as "actor detail".
+// auditLog returns the lines of a tenant's audit log with an action, each as "actor detail".
 func auditLog(t *testing.T, tenant, action, data string) (lines []string) {
 	t.Helper()
 	code, out, errs := callvault(t, nil, "audit", "--tenant", tenant, "--from", "yesterday", "--to", "today", data)
@@ -44,7 +44,8 @@ func auditLog(t *testing.T, tenant, action, data string) (lines []string) {
 	return lines
 }
 
-// TestTenantIsAudited: the log says what a tenant was made with, and each change from what to what.
+// TestTenantIsAudited checks that the audit log has the settings of a new tenant, and the old and
+// new value of each change.
 func TestTenantIsAudited(t *testing.T) {
 	data := "--data=" + t.TempDir()
 	for _, args := range [][]string{{"migrate", "up"},

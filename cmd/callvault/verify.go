@@ -12,7 +12,7 @@ import (
 	humanize "github.com/dustin/go-humanize"
 )
 
-// verifyCmd checks downloaded archives without asking any server.
+// verifyCmd checks downloaded archives without a server.
 type verifyCmd struct {
 	Path []string `arg:"" help:"ZIPs, and directories whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
 	JSON bool     `help:"Print one JSON document."`
@@ -32,11 +32,11 @@ Examples:
     callvault verify ./archives --json`
 }
 
-// verifiedFile is one archive in the output of --json.
-type verifiedFile struct {
+// fileJSON is one archive in the output of --json.
+type fileJSON struct {
 	Path             string               `json:"path"`
 	OK               bool                 `json:"ok"`
-	Absent           bool                 `json:"absent,omitempty"` // day.json names it, and it is not there
+	Absent           bool                 `json:"absent,omitempty"` // day.json has it, and the directory does not
 	SizeBytes        int64                `json:"sizeBytes"`
 	UTCDay           string               `json:"utcDay,omitempty"`
 	Hour             string               `json:"hour,omitempty"`
@@ -47,35 +47,35 @@ type verifiedFile struct {
 	ManifestSHA256   string               `json:"manifestSha256,omitempty"`
 	MissingFileCount int                  `json:"missingFileCount"`
 	MissingFiles     []client.MissingFile `json:"missingFiles"` // the first thousand
-	Problems         []verifyProblem      `json:"problems"`     // the first thousand
+	Problems         []problemJSON        `json:"problems"`     // the first thousand
 	MoreProblems     int                  `json:"moreProblems,omitempty"`
 }
 
-type verifyProblem struct {
+type problemJSON struct {
 	Entry string `json:"entry,omitempty"`
 	Text  string `json:"text"`
 }
 
-// verified is one archive's outcome: a report, or why it could not be read.
-type verified struct {
+// verifyResult is the report of one archive, or why it could not be read.
+type verifyResult struct {
 	client.Report
-	absent bool // day.json names it, and it is not there
+	absent bool // day.json has it, and the directory does not
 	err    error
 }
 
-func (v *verified) good() bool { return v.err == nil && v.OK() }
+func (v *verifyResult) good() bool { return v.err == nil && v.OK() }
 
-// Run verifies one archive after the other and reports; one that is broken, absent or cannot be
-// read ends it with errReported after all others are checked.
+// Run verifies one archive after the other. If one is broken, absent or cannot be read, it still
+// checks the others, and returns errReported.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
-	work := verifyWork{days: map[string]*client.PulledDay{}}
+	work := verifyTargets{days: map[string]*client.PulledDay{}}
 	for _, path := range c.Path {
 		if err := work.add(path); err != nil {
 			return err
 		}
 	}
-	var list []verified
-	tell := func(v verified) error {
+	var list []verifyResult
+	tell := func(v verifyResult) error {
 		list = append(list, v)
 		if c.JSON {
 			return nil
@@ -107,7 +107,7 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	}
 	var err error
 	if c.JSON {
-		err = verifyJSON(d.stdout, list, work.whole, bad == 0)
+		err = verifyJSON(d.stdout, list, work.checkedDays, bad == 0)
 	} else {
 		err = verifySummary(d.stdout, &work, len(list), bad)
 	}
@@ -117,51 +117,51 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	return err
 }
 
-// verifyOne checks one file. Its own error is only that ctx ended; the check, which knows no
-// context and only reads, then ends with the process.
-func verifyOne(ctx context.Context, path string) (verified, error) {
-	done := make(chan verified, 1)
+// verifyOne checks one file. Its error is only that ctx has ended. The check takes no context: it
+// goes on until the process ends, and only reads.
+func verifyOne(ctx context.Context, path string) (verifyResult, error) {
+	done := make(chan verifyResult, 1)
 	go func() {
 		report, err := client.VerifyFile(path)
-		done <- verified{Report: report, err: err}
+		done <- verifyResult{Report: report, err: err}
 	}()
 	select {
 	case v := <-done:
 		return v, nil
 	case <-ctx.Done():
-		return verified{}, fmt.Errorf("verify %s: %w", path, ctx.Err())
+		return verifyResult{}, fmt.Errorf("verify %s: %w", path, ctx.Err())
 	}
 }
 
-func verifyJSON(w io.Writer, list []verified, days []verifiedDay, ok bool) error {
-	files := make([]verifiedFile, len(list))
+func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error {
+	files := make([]fileJSON, len(list))
 	for i := range list {
 		r := &list[i]
-		f := verifiedFile{
+		f := fileJSON{
 			Path: r.Path, OK: r.good(), Absent: r.absent, SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
 			Sessions: r.Sessions, ManifestSHA256: r.ManifestSHA256, MissingFileCount: r.MissingCount,
-			MissingFiles: append([]client.MissingFile{}, r.Missing...), Problems: []verifyProblem{}, MoreProblems: r.MoreProblems,
+			MissingFiles: append([]client.MissingFile{}, r.Missing...), Problems: []problemJSON{}, MoreProblems: r.MoreProblems,
 		}
 		if !r.GeneratedAt.IsZero() {
 			f.GeneratedAt = &r.GeneratedAt
 		}
 		for _, p := range r.Problems {
-			f.Problems = append(f.Problems, verifyProblem{Entry: p.Entry, Text: p.Text})
+			f.Problems = append(f.Problems, problemJSON{Entry: p.Entry, Text: p.Text})
 		}
 		if r.err != nil {
-			f.Problems = append(f.Problems, verifyProblem{Text: r.err.Error()})
+			f.Problems = append(f.Problems, problemJSON{Text: r.err.Error()})
 		}
 		files[i] = f
 	}
 	return console.JSON(w, struct {
-		OK       bool           `json:"ok"`
-		Archives []verifiedFile `json:"archives"`
-		Days     []verifiedDay  `json:"days"` // those whose day.json says which hours there must be
-	}{ok, files, append([]verifiedDay{}, days...)})
+		OK       bool       `json:"ok"`
+		Archives []fileJSON `json:"archives"`
+		Days     []dayJSON  `json:"days"` // directories with a day.json
+	}{ok, files, append([]dayJSON{}, days...)})
 }
 
-// print writes the outcome: one line when all is well, else one more for each problem.
-func (v *verified) print(w io.Writer) error {
+// print prints one line, and one more for each problem.
+func (v *verifyResult) print(w io.Writer) error {
 	var lines []string
 	switch {
 	case v.good():
@@ -188,8 +188,8 @@ func (v *verified) print(w io.Writer) error {
 	return nil
 }
 
-// verifySummary ends the list, and says what to do about bad ones and what was not checked.
-func verifySummary(w io.Writer, work *verifyWork, all, bad int) error {
+// verifySummary prints the last line: what to do about bad archives, and what was not checked.
+func verifySummary(w io.Writer, work *verifyTargets, all, bad int) error {
 	line := count(all, "archive") + ", all as they should be"
 	switch {
 	case bad > 0 && all == 1:
@@ -199,11 +199,11 @@ func verifySummary(w io.Writer, work *verifyWork, all, bad int) error {
 	case all == 1:
 		line = "the archive is as it should be"
 	}
-	if n := len(work.whole); n > 0 && bad == 0 {
+	if n := len(work.checkedDays); n > 0 && bad == 0 {
 		line += fmt.Sprintf("; complete by day.json: %s", count(n, "day"))
 	}
-	if work.alone > 0 {
-		line += fmt.Sprintf("; whether hours are missing beside %s was not checked, no day.json says so", count(work.alone, "archive"))
+	if work.withoutDay > 0 {
+		line += fmt.Sprintf("; whether hours are missing beside %s was not checked, no day.json says so", count(work.withoutDay, "archive"))
 	}
 	if _, err := fmt.Fprintln(w, line); err != nil {
 		return fmt.Errorf("print the outcome: %w", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/client"
 )
 
-// pulledTree is what a pull leaves of a day whose hours 14 has an archive, 15 may be added.
+// pulledTree makes the directory of a pulled day of which hour 14 has an archive.
 func pulledTree(t *testing.T, zip []byte, change func(links []map[string]any)) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "2025-12-12")
@@ -93,7 +93,8 @@ func TestVerifyPulledDay(t *testing.T) {
 	}
 }
 
-// TestVerifyBesideAnAnswer: day.json is the server's answer, saved by hand, and the archive has the name of its link.
+// TestVerifyBesideAnAnswer has a day.json that is the server's answer, saved by hand, and an
+// archive with the file name of its link.
 func TestVerifyBesideAnAnswer(t *testing.T) {
 	dir := pulledTree(t, archive(t, "k/one.opus"), func(l []map[string]any) { l[14]["url"] = "https://vault.example.com/x" })
 	path := filepath.Join(dir, "acme_2025-12-12_14.zip")
@@ -107,7 +108,7 @@ func TestVerifyBesideAnAnswer(t *testing.T) {
 	}
 }
 
-// swapDay makes day.json speak of another day than its directory's name.
+// swapDay changes the day in day.json, so that it is not the name of the directory.
 func swapDay(dir string) error {
 	path := filepath.Join(dir, "day.json")
 	body, err := os.ReadFile(path)
@@ -122,8 +123,8 @@ func TestVerifyPulledDayAsJSON(t *testing.T) {
 	code, out, _ := callvault(t, nil, "verify", dir, "--json")
 	var result struct {
 		OK       bool
-		Archives []verifiedFile
-		Days     []verifiedDay
+		Archives []fileJSON
+		Days     []dayJSON
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestVerifyPulledDayAsJSON(t *testing.T) {
 	if len(result.Days) != 1 || fmt.Sprint(result.Days[0].Absent) != "[03]" || result.Days[0].UTCDay != "2025-12-12" {
 		t.Errorf("days %+v", result.Days)
 	}
-	// One of its files alone is held against day.json; the other hours are not asked for.
+	// A single file is compared with day.json, and other hours may be absent.
 	if code, out, _ = callvault(t, nil, "verify", filepath.Join(dir, "14.zip")); code != exitOK || strings.Contains(out, "ABSENT") {
 		t.Errorf("exit %d, printed %q", code, out)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/callvault/callvault/archiver"
 )
 
-// memory takes an archive's parts.
+// memory is a sink in memory.
 type memory struct {
 	zip  []byte
 	part int64
@@ -31,7 +31,7 @@ func (m *memory) Part(_ context.Context, number int, data []byte, _ uint32) erro
 	return nil
 }
 
-// archive makes an hour's ZIP with the given recordings, whose bytes are their key.
+// archive makes an hour's ZIP with recordings whose bytes are their key.
 func archive(t *testing.T, keys ...string) []byte {
 	t.Helper()
 	at := time.Date(2025, 12, 12, 14, 0, 0, 0, time.UTC)
@@ -79,7 +79,7 @@ func TestVerifyGoodArchives(t *testing.T) {
 	if code != exitOK || strings.Count(out, "ok      ") != 2 || !strings.HasSuffix(out, "\n2 archives, all as they should be; whether hours are missing beside 2 archives was not checked, no day.json says so\n") {
 		t.Errorf("exit %d, printed %q", code, out)
 	}
-	// What a shell makes of *.zip.
+	// Two paths, as from *.zip in a shell.
 	code, out, errs = callvault(t, nil, "verify", path, filepath.Join(dir, "b.ZIP"))
 	if code != exitOK || strings.Count(out, "ok      ") != 2 || errs != "" {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
@@ -89,7 +89,7 @@ func TestVerifyGoodArchives(t *testing.T) {
 func TestVerifyNamesWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	good := archive(t, "k/one.opus")
-	broken := []byte(strings.Replace(string(good), "k/one.opus", "k/One.opus", 1)) // in metadata.json: its checksum no longer fits
+	broken := []byte(strings.Replace(string(good), "k/one.opus", "k/One.opus", 1)) // in metadata.json, so that its checksum is wrong
 	if string(broken) == string(good) {
 		t.Fatal("nothing was broken")
 	}
@@ -112,7 +112,7 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 	code, out, _ = callvault(t, nil, "verify", dir, "--json")
 	var result struct {
 		OK       bool
-		Archives []verifiedFile
+		Archives []fileJSON
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestVerifyIsInterrupted(t *testing.T) {
 	path := save(t, t.TempDir(), "a.zip", archive(t, "k/one.opus"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 20 { // both may be ready: either outcome is fine, a hang or a false verdict is not
+	for range 20 { // the check may end first: both outcomes are right
 		var out, errs strings.Builder
 		switch code := run(ctx, []string{"verify", path}, strings.NewReader(""), &out, &errs, nil); {
 		case code == exitOK && strings.HasPrefix(out.String(), "ok "):

@@ -10,12 +10,12 @@ import (
 	"github.com/callvault/callvault/internal/app"
 )
 
-// versionCmd prints what was built, from what, with what.
+// versionCmd prints the version, the revision of the sources, and the version of Go.
 type versionCmd struct {
 	JSON bool `help:"Print JSON."`
 }
 
-type versionInfo struct {
+type versionJSON struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"` // of the sources, when built in a checkout
 	Modified bool   `json:"modified,omitempty"` // the checkout held uncommitted changes
@@ -48,8 +48,8 @@ func (c *versionCmd) Run(d *deps) error {
 	return nil
 }
 
-func versionOf(build *debug.BuildInfo) versionInfo {
-	info := versionInfo{Version: app.Version(), Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
+func versionOf(build *debug.BuildInfo) versionJSON {
+	info := versionJSON{Version: app.Version(), Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	for _, s := range build.Settings {
 		switch s.Key {
 		case "vcs.revision":

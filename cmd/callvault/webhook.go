@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
-// webhookCmd is the commands about webhooks.
+// webhookCmd holds the commands about webhooks.
 type webhookCmd struct {
 	Create     webhookCreateCmd     `cmd:"" help:"Add an endpoint that is told of events; prints its secret once."`
 	List       webhookListCmd       `cmd:"" help:"List a tenant's endpoints."`
@@ -28,8 +28,8 @@ type webhookCmd struct {
 
 func commandOrigin() catalog.Origin { return catalog.Origin{Actor: actor} }
 
-// ofTenant is the flags of every command about a tenant's webhooks.
-type ofTenant struct {
+// tenantFlags are the flags of every command about a tenant's webhooks.
+type tenantFlags struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	JSON         bool   `help:"Print JSON."`
@@ -49,11 +49,11 @@ type endpointJSON struct {
 }
 
 func endpointView(e catalog.Endpoint, secret string) endpointJSON {
-	return endpointJSON{e.ID, e.Tenant, e.URL, e.Events, e.Disabled.IsZero(), orNil(e.Disabled), e.Reason, e.Created.Truncate(time.Second), secret}
+	return endpointJSON{e.ID, e.Tenant, e.URL, e.Events, e.Disabled.IsZero(), optionalTime(e.Disabled), e.Reason, e.Created.Truncate(time.Second), secret}
 }
 
-// withEndpoints runs work with what makes and changes endpoints.
-func (o *ofTenant) withEndpoints(ctx context.Context, d *deps, work func(ctx context.Context, e *webhooks.Endpoints) error) error {
+// withEndpoints opens the parts and runs work with the endpoints.
+func (o *tenantFlags) withEndpoints(ctx context.Context, d *deps, work func(ctx context.Context, e *webhooks.Endpoints) error) error {
 	return d.withCatalog(ctx, o.Parts, func(ctx context.Context, p *app.Parts) error {
 		e, err := p.Webhooks()
 		if err != nil {
@@ -64,9 +64,9 @@ func (o *ofTenant) withEndpoints(ctx context.Context, d *deps, work func(ctx con
 }
 
 type webhookCreateCmd struct {
-	ofTenant `embed:""`
-	URL      string   `name:"url" required:"" help:"Where events are posted to; https, unless CALLVAULT_WEBHOOK_PRIVATE allows private hosts."`
-	Event    []string `help:"Event to be told of: day.completed, day.failed, hour.rebuilt (default all). Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
+	tenantFlags `embed:""`
+	URL         string   `name:"url" required:"" help:"Where events are posted to; https, unless CALLVAULT_WEBHOOK_PRIVATE allows private hosts."`
+	Event       []string `help:"Event to be told of: day.completed, day.failed, hour.rebuilt (default all). Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
 }
 
 // Help shows examples below the flags.
@@ -86,16 +86,16 @@ func (c *webhookCreateCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, endpointView(e, secret), func() string { return shownOnce(e.ID, secret) })
+		return d.show(c.JSON, endpointView(e, secret), func() string { return secretText(e.ID, secret) })
 	})
 }
 
-func shownOnce(id, secret string) string {
+func secretText(id, secret string) string {
 	return "id     " + id + "\nsecret " + secret + "\nKeep the secret now: it is not shown again."
 }
 
 type webhookListCmd struct {
-	ofTenant `embed:""`
+	tenantFlags `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -125,7 +125,7 @@ func (c *webhookListCmd) Run(ctx context.Context, d *deps) error {
 			if !e.Disabled.IsZero() {
 				state = "disabled: " + e.Reason
 			}
-			rows = append(rows, []string{e.ID, e.URL, strings.Join(e.Events, " "), state, stamp(e.Created)})
+			rows = append(rows, []string{e.ID, e.URL, strings.Join(e.Events, " "), state, timeText(e.Created)})
 		}
 		if c.JSON {
 			return nil
@@ -134,18 +134,18 @@ func (c *webhookListCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// oneEndpoint is the flags of the commands about one endpoint.
-type oneEndpoint struct {
-	ofTenant `embed:""`
-	ID       string `arg:"" help:"Id of the endpoint, as list shows it."`
+// endpointFlags are the flags of the commands about one endpoint.
+type endpointFlags struct {
+	tenantFlags `embed:""`
+	ID          string `arg:"" help:"Id of the endpoint, as list shows it."`
 }
 
 type webhookSetCmd struct {
-	oneEndpoint `embed:""`
-	URL         *string  `name:"url" help:"New address."`
-	Event       []string `help:"Events to be told of from now on, instead of those before. Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
-	Enable      bool     `xor:"state" help:"Deliver again; what waits goes out now."`
-	Disable     bool     `xor:"state" help:"Deliver nothing. What happens meanwhile is not delivered later."`
+	endpointFlags `embed:""`
+	URL           *string  `name:"url" help:"New address."`
+	Event         []string `help:"Events to be told of from now on, instead of those before. Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
+	Enable        bool     `xor:"state" help:"Deliver again; what waits goes out now."`
+	Disable       bool     `xor:"state" help:"Deliver nothing. What happens meanwhile is not delivered later."`
 }
 
 // Help shows examples below the flags.
@@ -172,8 +172,8 @@ func (c *webhookSetCmd) Run(ctx context.Context, d *deps) error {
 }
 
 type webhookRotateCmd struct {
-	oneEndpoint `embed:""`
-	Grace       time.Duration `default:"24h" help:"How long the old secret signs too; 0 ends it at once."`
+	endpointFlags `embed:""`
+	Grace         time.Duration `default:"24h" help:"How long the old secret signs too; 0 ends it at once."`
 }
 
 // Help shows examples below the flags.
@@ -192,7 +192,7 @@ func (c *webhookRotateCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, endpointView(e, secret), func() string { return shownOnce(e.ID, secret) + "\n" + formerText(e) })
+		return d.show(c.JSON, endpointView(e, secret), func() string { return secretText(e.ID, secret) + "\n" + formerText(e) })
 	})
 }
 
@@ -200,11 +200,11 @@ func formerText(e catalog.Endpoint) string {
 	if e.Former.Data == nil {
 		return "The former secret signs no more."
 	}
-	return "The former secret signs too until " + stamp(e.Until) + "."
+	return "The former secret signs too until " + timeText(e.Until) + "."
 }
 
 type webhookDeleteCmd struct {
-	oneEndpoint `embed:""`
+	endpointFlags `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -223,7 +223,7 @@ func (c *webhookDeleteCmd) Run(ctx context.Context, d *deps) error {
 }
 
 type webhookTestCmd struct {
-	oneEndpoint `embed:""`
+	endpointFlags `embed:""`
 }
 
 // Help shows examples below the flags.
@@ -232,7 +232,7 @@ func (*webhookTestCmd) Help() string {
 		"    callvault webhook test --tenant acme whe_… && sleep 2 && callvault webhook deliveries --tenant acme --event webhook.test"
 }
 
-// Run writes the test event down.
+// Run queues a test event.
 func (c *webhookTestCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		id, err := p.Catalog.TestEndpoint(ctx, c.Tenant, c.ID, commandOrigin())

@@ -31,16 +31,16 @@ type deliveryJSON struct {
 
 func deliveryView(d catalog.Delivery) deliveryJSON {
 	return deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, string(d.Day), d.State, d.Attempts, d.Status, d.Error, d.Took.Milliseconds(),
-		orNil(d.Last), orNil(d.Next), orNil(d.Delivered), d.Created.Truncate(time.Second)}
+		optionalTime(d.Last), optionalTime(d.Next), optionalTime(d.Delivered), d.Created.Truncate(time.Second)}
 }
 
 type webhookDeliveriesCmd struct {
-	ofTenant `embed:""`
-	Event    string `help:"Only this type: day.completed, day.failed, hour.rebuilt, webhook.test." enum:",day.completed,day.failed,hour.rebuilt,webhook.test" default:""`
-	State    string `help:"Only this state: pending, delivered, failed." enum:",pending,delivered,failed" default:""`
-	Day      string `help:"Only of this UTC day: YYYY-MM-DD, yesterday or today."`
-	Endpoint string `help:"Only to this endpoint."`
-	Limit    int    `default:"100" help:"At most so many, latest first."`
+	tenantFlags `embed:""`
+	Event       string `help:"Only this type: day.completed, day.failed, hour.rebuilt, webhook.test." enum:",day.completed,day.failed,hour.rebuilt,webhook.test" default:""`
+	State       string `help:"Only this state: pending, delivered, failed." enum:",pending,delivered,failed" default:""`
+	Day         string `help:"Only of this UTC day: YYYY-MM-DD, yesterday or today."`
+	Endpoint    string `help:"Only to this endpoint."`
+	Limit       int    `default:"100" help:"At most so many, latest first."`
 }
 
 // Help shows examples below the flags.
@@ -89,8 +89,8 @@ func (c *webhookDeliveriesCmd) Run(ctx context.Context, d *deps) error {
 			if e.Status != 0 && e.Error == "" {
 				answer = "answered " + strconv.Itoa(e.Status)
 			}
-			rows = append(rows, []string{e.ID, stamp(e.Created), e.Type, string(e.Day), e.Endpoint, e.State, strconv.Itoa(e.Attempts),
-				stampOr(orNil(e.Next), ""), answer})
+			rows = append(rows, []string{e.ID, timeText(e.Created), e.Type, string(e.Day), e.Endpoint, e.State, strconv.Itoa(e.Attempts),
+				timeTextOr(optionalTime(e.Next), ""), answer})
 		}
 		if c.JSON {
 			return nil
@@ -100,11 +100,11 @@ func (c *webhookDeliveriesCmd) Run(ctx context.Context, d *deps) error {
 }
 
 type webhookReplayCmd struct {
-	ofTenant `embed:""`
-	ID       string `arg:"" optional:"" help:"Id of one delivery, as deliveries shows it."`
-	Day      string `help:"All of this UTC day: YYYY-MM-DD, yesterday or today."`
-	Failed   bool   `help:"All that failed."`
-	Endpoint string `help:"Only to this endpoint."`
+	tenantFlags `embed:""`
+	ID          string `arg:"" optional:"" help:"Id of one delivery, as deliveries shows it."`
+	Day         string `help:"All of this UTC day: YYYY-MM-DD, yesterday or today."`
+	Failed      bool   `help:"All that failed."`
+	Endpoint    string `help:"Only to this endpoint."`
 }
 
 // Help shows examples below the flags.

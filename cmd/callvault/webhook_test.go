@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestWebhookCommands goes the whole way of an operator: endpoint, a day of which it is told,
-// the log, a replay, the end. Each command runs the parts by itself.
+// TestWebhookCommands does what operators do: it makes an endpoint, completes a day, reads the log,
+// replays a delivery and deletes the endpoint. Each command runs the embedded parts.
 func TestWebhookCommands(t *testing.T) {
 	arrived := make(chan error, 10)
 	var secret string
@@ -67,7 +67,7 @@ func TestWebhookCommands(t *testing.T) {
 	if list := run(exitOK, "webhook", "deliveries", "--tenant", "acme", "--day", yesterday); !strings.Contains(list, "day.completed") {
 		t.Errorf("the log says\n%s", list)
 	}
-	// Whoever runs a worker sends it; this command does, for as long as it waits.
+	// A process with a worker sends the event: here archive --wait while it waits.
 	ok("webhook", "test", "--tenant", "acme", id)
 	delivery := ok("webhook", "deliveries", "--tenant", "acme", "--event", "day.completed", "--limit", "1")["id"].(string)
 	if n := ok("webhook", "replay", "--tenant", "acme", delivery)["replayed"]; n != 1.0 {

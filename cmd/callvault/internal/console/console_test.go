@@ -70,7 +70,7 @@ func TestPlainProgress(t *testing.T) {
 	}
 }
 
-// screen is a terminal as far as bars are concerned: written by their goroutine.
+// screen is the output of bars, which write from another goroutine.
 type screen struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

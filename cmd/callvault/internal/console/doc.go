@@ -1,3 +1,3 @@
-// Package console is how callvault's commands talk to people and scripts: tables, JSON, and
-// progress as bars on a terminal or as plain lines elsewhere.
+// Package console prints the results of callvault's commands, as tables or JSON, and their
+// progress, as bars on a terminal and as lines elsewhere.
 package console

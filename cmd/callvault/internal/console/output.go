@@ -12,13 +12,13 @@ import (
 	"golang.org/x/term"
 )
 
-// IsTerminal says whether w is a terminal that somebody looks at.
+// IsTerminal reports whether w is a terminal.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// JSON writes v indented, followed by a newline: what --json prints.
+// JSON writes v as --json prints it: indented, and with a newline at the end.
 func JSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -47,8 +47,8 @@ func Table(w io.Writer, headings []string, rows [][]string) error {
 	return nil
 }
 
-// Clean replaces what could steer a terminal, control and direction characters, by U+FFFD.
-// Use it for every text that came from outside: entry names, answers of servers.
+// Clean replaces control characters and those of text direction by U+FFFD. Use it for every text
+// from outside, such as names of entries and answers of servers.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {

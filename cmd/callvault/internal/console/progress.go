@@ -12,10 +12,10 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// lineEvery is how often a running task says how far it is where there are no bars.
+// lineEvery is the time between two lines about a running task, when there are no bars.
 const lineEvery = 10 * time.Second
 
-// Progress shows how far tasks are. Its methods may be called from several goroutines.
+// Progress shows the progress of tasks. It is safe for concurrent use.
 type Progress struct {
 	bars *mpb.Progress // nil where lines are printed
 	now  func() time.Time
@@ -24,8 +24,8 @@ type Progress struct {
 	out io.Writer
 }
 
-// NewProgress shows bars when terminal is true, else prints a line when a task ends and every
-// ten seconds while it runs. The bars end with ctx. now is the clock of those ten seconds.
+// NewProgress shows bars if terminal is true. Else it prints a line when a task ends, and every ten
+// seconds while it runs, by the clock now. The bars end with ctx.
 func NewProgress(ctx context.Context, out io.Writer, terminal bool, now func() time.Time) *Progress {
 	p := &Progress{out: out, now: now}
 	if terminal {
@@ -34,7 +34,7 @@ func NewProgress(ctx context.Context, out io.Writer, terminal bool, now func() t
 	return p
 }
 
-// Task is one thing whose size is known, such as a download.
+// Task is one task, such as a download.
 type Task struct {
 	progress *Progress
 	name     string
@@ -47,13 +47,13 @@ type Task struct {
 	last time.Time
 }
 
-// Start shows a task of total bytes; 0 when that is not known.
+// Start shows a task of total bytes; 0 if that is not known.
 func (p *Progress) Start(name string, total int64) *Task {
 	return p.start(name, total, size, decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
 		decor.OnAbort(decor.OnComplete(decor.AverageSpeed(decor.SizeB1024(0), " % .1f"), " done"), " failed"))
 }
 
-// StartCount shows a task of total things, such as hours or lines; 0 when that is not known.
+// StartCount shows a task of total things, such as hours or lines; 0 if that is not known.
 func (p *Progress) StartCount(name string, total int64) *Task {
 	return p.start(name, total, humanize.Comma, decor.CountersNoUnit("%d / %d", decor.WCSyncSpace),
 		decor.OnAbort(decor.OnComplete(decor.Name(""), " done"), " failed"))
@@ -67,7 +67,7 @@ func (p *Progress) start(name string, total int64, size func(int64) string, righ
 	return t
 }
 
-// Add counts n more.
+// Add adds n to what is done.
 func (t *Task) Add(n int64) {
 	if t.bar != nil {
 		t.bar.IncrInt64(n)
@@ -95,8 +95,7 @@ func (t *Task) soFar(done int64) string {
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// End finishes the task; err says why it failed, nil that it did not. The error itself is the
-// command's to report.
+// End ends the task; err is nil if it succeeded. The command reports the error itself.
 func (t *Task) End(err error) {
 	if t.bar != nil {
 		if err != nil {
@@ -116,8 +115,7 @@ func (t *Task) End(err error) {
 	t.progress.Printf("%s: done, %s", t.name, t.size(done))
 }
 
-// Printf writes one line, above the bars where there are some. What cannot be written is lost:
-// progress is no result.
+// Printf writes one line, above the bars if there are any. It ignores errors of writing.
 func (p *Progress) Printf(format string, args ...any) {
 	line := Clean(fmt.Sprintf(format, args...)) + "\n"
 	if p.bars != nil {
@@ -129,8 +127,7 @@ func (p *Progress) Printf(format string, args ...any) {
 	_, _ = io.WriteString(p.out, line)
 }
 
-// Close waits until the bars of all ended tasks are drawn. Every task must have ended, or the
-// context of NewProgress.
+// Close waits until the bars are drawn. Every task must have ended, or the context of NewProgress.
 func (p *Progress) Close() {
 	if p.bars != nil {
 		p.bars.Wait()

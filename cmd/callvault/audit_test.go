@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestNothingUnwritten: what the audit log can't be told of is not done.
-func TestNothingUnwritten(t *testing.T) {
+// TestNoChangeWithoutAudit checks that a change is not made when its line can't be written into the
+// audit log.
+func TestNoChangeWithoutAudit(t *testing.T) {
 	dir := t.TempDir()
 	run := func(args ...string) (int, string, string) { return callvault(t, nil, append(args, "--data="+dir)...) }
 	must := func(args ...string) string {
