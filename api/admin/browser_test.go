@@ -15,57 +15,57 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// month gives the tenants a month with something of everything.
-func month(w *world) {
-	w.Helper()
+// fillMonth gives the tenants a month with days and hours in every state.
+func fillMonth(f *fixture) {
+	f.Helper()
 	for i, id := range []string{"blueline", "cedar_clinic", "delta-taxi", "evergreen", "fjord-bank", "granite", "harbor", "iris"} {
-		w.tenant(id, []string{"Blue Line Support", "Cedar Clinic", "", "Evergreen Energy", "Fjord Bank", "Granite Insurance", "Harbor Hotels", "Iris Optics"}[i])
+		f.tenant(id, []string{"Blue Line Support", "Cedar Clinic", "", "Evergreen Energy", "Fjord Bank", "Granite Insurance", "Harbor Hotels", "Iris Optics"}[i])
 		for back := range 1 + (i*7)%13 {
-			w.plan(id, w.day.Add(-back))
+			f.plan(id, f.day.Add(-back))
 		}
 	}
 	for back := range 12 {
-		w.plan("acme", w.day.Add(-back))
+		f.plan("acme", f.day.Add(-back))
 	}
 	for hour := 7; hour < 19; hour++ {
-		w.build(w.key("acme", w.day, hour), 40_000+hour*31_000)
+		f.build(f.key("acme", f.day, hour), 40_000+hour*31_000)
 	}
-	w.build(w.key("acme", w.day, 9), 400_000) // another revision
-	w.fail(w.key("acme", w.day, 20), "the object store refused part 3: the disk is full")
-	w.claim(w.key("acme", w.day, 21))
-	apitest.Register(w, w.catalog, w.key("acme", w.day, 10))
-	w.lack(w.key("acme", w.day.Add(-1), 8), 3)
-	w.lack(w.key("acme", w.day.Add(-2), 8), 1)
-	for _, back := range []int{2, 3} { // two hours of each wait for another revision
+	f.build(f.key("acme", f.day, 9), 400_000) // another revision
+	f.fail(f.key("acme", f.day, 20), "the object store refused part 3: the disk is full")
+	f.claim(f.key("acme", f.day, 21))
+	apitest.Register(f, f.catalog, f.key("acme", f.day, 10))
+	f.buildMissing(f.key("acme", f.day.Add(-1), 8), 3)
+	f.buildMissing(f.key("acme", f.day.Add(-2), 8), 1)
+	for _, back := range []int{2, 3} { // two hours of each day wait for another revision
 		for hour := 8; hour < 10; hour++ {
 			if hour == 9 || back == 3 {
-				w.build(w.key("acme", w.day.Add(-back), hour), 9000)
+				f.build(f.key("acme", f.day.Add(-back), hour), 9000)
 			}
-			apitest.Register(w, w.catalog, w.key("acme", w.day.Add(-back), hour))
+			apitest.Register(f, f.catalog, f.key("acme", f.day.Add(-back), hour))
 		}
 	}
-	w.fail(w.key("fjord-bank", w.day.Add(-2), 5), "every source of this hour has vanished")
-	apitest.Register(w, w.catalog, w.key("blueline", w.day.Add(-1), 5))
-	if _, err := w.catalog.IssueDay(w.Context(), catalog.DayRequest{Tenant: "acme", Day: w.day, LinkTTL: time.Hour,
+	f.fail(f.key("fjord-bank", f.day.Add(-2), 5), "every source of this hour has vanished")
+	apitest.Register(f, f.catalog, f.key("blueline", f.day.Add(-1), 5))
+	if _, err := f.catalog.IssueDay(f.Context(), catalog.DayRequest{Tenant: "acme", Day: f.day, LinkTTL: time.Hour,
 		Origin: catalog.Origin{Actor: "app:app_billing", Remote: "203.0.113.7"}}); err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
-	v, err := w.catalog.Day(w.Context(), "acme", w.day)
+	v, err := f.catalog.Day(f.Context(), "acme", f.day)
 	if err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
-	if _, err := w.catalog.BeginDownload(w.Context(), catalog.Download{HourKey: w.key("acme", w.day, 9), Token: v.Hours[9].Archive.Token,
+	if _, err := f.catalog.BeginDownload(f.Context(), catalog.Download{HourKey: f.key("acme", f.day, 9), Token: v.Hours[9].Archive.Token,
 		Revision: 2, Object: v.Hours[9].Archive.ObjectKey, Until: v.RetentionEnd, Origin: catalog.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-// TestInABrowser is an operator's morning: signs in, finds the failed hour, has it built again.
+// TestInABrowser signs in, finds a failed hour and has it built again.
 func TestInABrowser(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	month(w)
-	b := newTab(w)
-	day := "/admin/tenants/acme/days/" + string(w.day)
+	f := newFixture(t, apitest.SQLite(t), nil)
+	fillMonth(f)
+	b := newTab(f)
+	day := "/admin/tenants/acme/days/" + string(f.day)
 	b.look(1280, 860, false, "light")
 
 	b.do(chromedp.Navigate(b.url + day))
@@ -76,39 +76,39 @@ func TestInABrowser(t *testing.T) {
 	b.shows("That is not the admin token")
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), adminToken))
 	b.follow("button.primary")
-	b.shows("Hours, UTC", "22 of 24", "1 hour failed", "being built", "rebuilding", "1 download") // where the operator was going
+	b.shows("Hours, UTC", "22 of 24", "1 hour failed", "being built", "rebuilding", "1 download") // the page that the operator asked for before signing in
 	b.picture("day")
 
 	b.do(chromedp.Navigate(b.url + "/admin"))
 	b.shows("acme", "iris", "22/24", "24/24")
 	for back, want := range []string{"✕↻ 1 hour failed, 1 hour being rebuilt", "◐! complete but for 3 missing recordings",
 		"◐!↻ complete but for 1 missing recording, 2 hours being rebuilt", "◐↻ complete but for 2 hours being rebuilt", "✓ complete"} {
-		cell := fmt.Sprintf(`document.querySelector('td a[href="%s/days/%s"]')`, "/admin/tenants/acme", w.day.Add(-back))
+		cell := fmt.Sprintf(`document.querySelector('td a[href="%s/days/%s"]')`, "/admin/tenants/acme", f.day.Add(-back))
 		got := read(b, chromedp.Evaluate[string](cell+`.querySelector(".signs").textContent + " " + `+cell+`.title`))
 		if got != want {
 			t.Errorf("the cell of %d days ago shows %q, want %q", back+1, got, want)
 		}
-		b.shows("acme, " + strings.SplitN(want, " ", 2)[1]) // what is read out
+		b.shows("acme, " + strings.SplitN(want, " ", 2)[1]) // the text for screen readers
 	}
 	b.picture("calendar")
 
 	b.do(chromedp.Navigate(b.url + day + "/hours/20"))
 	b.shows("failed", "the disk is full", "given up")
 	b.follow(`a[href$="/rebuild"]`)
-	b.shows("Rebuild "+string(w.day)+", hour 20 of acme?", "audit log")
+	b.shows("Rebuild "+string(f.day)+", hour 20 of acme?", "audit log")
 	b.picture("confirm")
 	b.follow("button.primary")
 	b.shows("1 hour is due now", "rebuild asked for", "pending")
 	b.picture("hour")
-	if got := w.events("acme")[0]; got != "admin archive" {
+	if got := f.events("acme")[0]; got != "admin archive" {
 		t.Errorf("the audit log's latest is %q", got)
 	}
-	if _, ok, err := w.catalog.Claim(t.Context(), domain.HourKey{Tenant: "acme", Day: w.day, Hour: 20}, "x"); err != nil || !ok {
+	if _, ok, err := f.catalog.Claim(t.Context(), domain.HourKey{Tenant: "acme", Day: f.day, Hour: 20}, "x"); err != nil || !ok {
 		t.Errorf("the hour cannot be claimed: %v, %v", ok, err)
 	}
 
 	b.do(chromedp.Navigate(b.url + "/admin/running"))
-	b.shows("worker-1/4711", string(w.day)+" 21")
+	b.shows("worker-1/4711", string(f.day)+" 21")
 	b.picture("running")
 	b.do(chromedp.Navigate(b.url + "/admin/failed"))
 	b.shows("fjord-bank", "every source of this hour has vanished")
@@ -118,26 +118,26 @@ func TestInABrowser(t *testing.T) {
 	b.picture("tenant")
 }
 
-// TestLive watches a build come and go without a hand.
+// The page of running builds follows a build without a reload.
 func TestLive(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	b := newTab(w)
+	f := newFixture(t, apitest.SQLite(t), nil)
+	b := newTab(f)
 	b.signIn()
 	b.do(chromedp.Navigate(b.url + "/admin/running"))
 	b.shows("Nothing is being built")
-	w.plan("acme", w.day)
-	w.claim(w.key("acme", w.day, 3))
+	f.plan("acme", f.day)
+	f.claim(f.key("acme", f.day, 3))
 	b.do(chromedp.WaitVisible(chromedp.CSS(`a[href$="/hours/03"]`)))
 	b.shows("worker-1/4711")
 }
 
-// TestDarkAndPhone looks at the pages in the dark and on a phone; none may scroll sideways.
+// TestDarkAndPhone shows the pages in the dark scheme and on a phone. None may scroll sideways.
 func TestDarkAndPhone(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	month(w)
-	b := newTab(w)
+	f := newFixture(t, apitest.SQLite(t), nil)
+	fillMonth(f)
+	b := newTab(f)
 	b.signIn()
-	day := "/admin/tenants/acme/days/" + string(w.day)
+	day := "/admin/tenants/acme/days/" + string(f.day)
 	background := map[string]string{}
 	for _, scheme := range []string{"light", "dark"} {
 		for name, path := range map[string]string{"calendar": "/admin", "day": day, "hour": day + "/hours/09", "tenant": "/admin/tenants/acme",
@@ -157,12 +157,12 @@ func TestDarkAndPhone(t *testing.T) {
 	}
 }
 
-// TestNewSecretOnAPhone asks for a webhook's new secret on a phone, where ids and secrets are long.
+// TestNewSecretOnAPhone makes a webhook's new secret on a phone, which is narrower than the secret.
 func TestNewSecretOnAPhone(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	w.withWebhooks(admin.Config{Token: adminToken})
-	id := w.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/`+strings.Repeat("x", 80)+`"}`, 201)["id"].(string)
-	b := newTab(w)
+	f := newFixture(t, apitest.SQLite(t), nil)
+	f.withWebhooks(admin.Config{Token: adminToken})
+	id := f.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/`+strings.Repeat("x", 80)+`"}`, 201)["id"].(string)
+	b := newTab(f)
 	b.signIn()
 	b.look(390, 844, true, "light")
 	b.do(chromedp.Navigate(b.url + "/admin/tenants/acme"))
@@ -177,11 +177,11 @@ func TestNewSecretOnAPhone(t *testing.T) {
 	b.picture("phone-secret")
 }
 
-// TestKeyboard goes through the calendar without a mouse.
+// TestKeyboard uses the calendar without a mouse.
 func TestKeyboard(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	w.plan("acme", w.day)
-	b := newTab(w)
+	f := newFixture(t, apitest.SQLite(t), nil)
+	f.plan("acme", f.day)
+	b := newTab(f)
 	b.signIn()
 	focused := func() string {
 		return read(b, chromedp.Evaluate[string](`document.activeElement.getAttribute("href") || ""`))
@@ -204,26 +204,26 @@ func TestKeyboard(t *testing.T) {
 	}
 	press(kb.ArrowRight)
 	press(kb.ArrowRight)
-	want := fmt.Sprintf("%s/days/%s", tenant, w.day.Add(-1))
+	want := fmt.Sprintf("%s/days/%s", tenant, f.day.Add(-1))
 	if got := focused(); got != want {
 		t.Fatalf("two to the right is %q, want %q", got, want)
 	}
 	if _, err := chromedp.RunResponse(b.ctx, chromedp.KeyEvent("\r")); err != nil {
 		t.Fatal(err)
 	}
-	b.shows(string(w.day.Add(-1)))
+	b.shows(string(f.day.Add(-1)))
 }
 
-// TestQueuesInABrowser opens the dashboard under the policy that it gets here.
+// TestQueuesInABrowser opens the queue dashboard with its Content-Security-Policy.
 func TestQueuesInABrowser(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	if _, err := w.queue.Epoch(t.Context()); err != nil {
+	f := newFixture(t, apitest.SQLite(t), nil)
+	if _, err := f.queue.Epoch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.queue.Enqueue(t.Context(), w.key("acme", w.day, 1), 1); err != nil {
+	if err := f.queue.Enqueue(t.Context(), f.key("acme", f.day, 1), 1); err != nil {
 		t.Fatal(err)
 	}
-	b := newTab(w)
+	b := newTab(f)
 	b.look(1280, 860, false, "light")
 	b.signIn()
 	b.do(chromedp.Navigate(b.url+"/admin/queues"), chromedp.WaitVisible(chromedp.CSS(`a[href="/admin/queues/queues/build"]`)))

@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// A day that is complete by its hours' states says what it lacks all the same.
-func TestDayMarkNamesWhatIsLacking(t *testing.T) {
+// A day whose hours are all complete still says what is missing or being rebuilt.
+func TestDayMarkNamesWhatIsMissing(t *testing.T) {
 	var d oneDay
 	d.Day, d.Known = "2025-12-12", true
 	d.Planned = d.Day.End()

@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 )
 
-// TestMetricsNeedTheToken on the public address, and guessing it is bounded as everywhere.
+// /metrics needs the token on the public address, and wrong tokens are limited as everywhere.
 func TestMetricsNeedTheToken(t *testing.T) {
 	c := apitest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 	open := func(token string) http.Handler {
@@ -40,7 +40,7 @@ func TestMetricsNeedTheToken(t *testing.T) {
 		return at(h, "/metrics", method, authorization)
 	}
 	h := open(adminToken)
-	for range 11 { // somebody else behind the same proxy
+	for range 11 { // wrong tokens at the API, from the same address
 		at(h, root+"/tenants", "GET", "Bearer former")
 	}
 	for name, want := range map[string]struct {

@@ -22,8 +22,8 @@ func run(t testing.TB, db *sql.DB, statements ...string) {
 	}
 }
 
-// opened is every page that is opened to look, of one tenant and day.
-func opened(tenant string, day domain.Day) map[string]string {
+// pagesOf gives the addresses of the pages of a tenant and a day.
+func pagesOf(tenant string, day domain.Day) map[string]string {
 	of := "/admin/tenants/" + tenant
 	return map[string]string{
 		"calendar": "/admin", "search": "/admin?q=" + tenant[:2], "calendar-500": "/admin?limit=500", "tenant": of,
@@ -32,21 +32,21 @@ func opened(tenant string, day domain.Day) map[string]string {
 	}
 }
 
-// TestPagesReadNoRecordings takes away every table that grows with what was recorded or said. All
-// pages open as before: so what they cost does not grow with it.
+// TestPagesReadNoRecordings drops every table that grows with recordings and messages. All pages
+// open as before, so their cost does not grow with those.
 func TestPagesReadNoRecordings(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			url := database(t)
-			w := newWorld(t, url, nil)
-			month(w)
-			session := w.session()
+			f := newFixture(t, url, nil)
+			fillMonth(f)
+			session := f.session()
 			db := testenv.Raw(t, url)
 			for _, table := range []string{"recordings", "objects", "messages", "transcripts", "conversations", "agents", "archive_sessions", "window_uses", "windows"} {
 				run(t, db, "DROP TABLE "+table)
 			}
-			for page, path := range opened("acme", w.day) {
-				if a := w.ask("GET", path, "", "Cookie", session); a.Status != 200 {
+			for page, path := range pagesOf("acme", f.day) {
+				if a := f.ask("GET", path, "", "Cookie", session); a.Status != 200 {
 					t.Errorf("%s answers %d: %s", page, a.Status, a.Body)
 				}
 			}
@@ -59,9 +59,9 @@ const (
 	scaleDays    = 30
 )
 
-// scaled gives the statements that make 5,000 tenants with 30 days of 24 hours each, half of which
-// have an archive, an audit log, and a few hours that failed, run or wait.
-func scaled(last domain.Day) []string {
+// insertTenants gives the statements that insert 5,000 tenants with 30 days of 24 hours each. Half
+// of the hours have an archive, a few failed, are being built or wait. There is an audit log too.
+func insertTenants(last domain.Day) []string {
 	list := []string{fmt.Sprintf(`INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		SELECT 't' || (10000 + i), 'Tenant ' || i, TRUE, FALSE, 40, 5, 5, 0 FROM n`, scaleTenants)}
@@ -87,47 +87,48 @@ func scaled(last domain.Day) []string {
 		fmt.Sprintf(`UPDATE hours SET state = 'failed', failures = 8, last_error = 'the store refused', failed_us = %d, due_us = %d + 3600000000 WHERE day = '%s' AND hour = 4 AND tenant LIKE 't1%%77'`,
 			end, end, last),
 		fmt.Sprintf(`UPDATE days SET n_failed = 1, n_no_data = 11 WHERE day = '%s' AND tenant LIKE 't1%%77'`, last),
-		// Of every tenant's last four days three hours lack files, and an hour of the last waits for another revision.
+		// In each tenant's last four days three hours have missing files, and an hour of the last
+		// day waits for another revision.
 		fmt.Sprintf(`UPDATE archives SET missing_count = 2 WHERE day > '%s' AND hour IN (7, 9, 11)`, last.Add(-4)),
 		fmt.Sprintf(`UPDATE hours SET wanted = 2, due_us = %d WHERE day = '%s' AND hour = 8`, end+3_600_000_000_000, last),
 		fmt.Sprintf(`UPDATE hours SET wanted = 2, due_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%5'`, end, last),
 		fmt.Sprintf(`UPDATE hours SET token = 'x', worker = 'w', claimed_us = %d, lease_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%55'`, end, end, last))
 }
 
-// recorded gives the statement that adds so many recordings to each of those days, of the given name.
-func recorded(name string, each int) string {
+// insertRecordings gives the statement that inserts each recordings into every one of those days.
+func insertRecordings(name string, each int) string {
 	return fmt.Sprintf(`INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		SELECT tenant, day, tenant || '/' || day || '/%s-' || i, 6 + i %% 12, 's' || i, 'c' || i, i, 'agent_tts', closes_us - 1, closes_us - 1 FROM days, n`, each, name)
 }
 
-// BenchmarkConsole opens each page at 5,000 tenants × 30 days, and again with ten times the recordings:
-// milliseconds a page with those, as a median, and all pages' shortest times
-// with them ÷ without.
+// BenchmarkConsole opens each page with 5,000 tenants of 30 days, then again with ten times the
+// recordings. It reports the median of milliseconds a page with those, and the ratio of all pages'
+// shortest times with and without them.
 func BenchmarkConsole(b *testing.B) {
 	const rounds = 15
 	for name, database := range map[string]func(testing.TB) string{"sqlite": apitest.SQLite, "postgres": apitest.LargePostgres} {
 		b.Run(name, func(b *testing.B) {
 			url := database(b)
-			w := newWorld(b, url, nil)
+			f := newFixture(b, url, nil)
 			db := testenv.Raw(b, url)
-			run(b, db, scaled(w.day)...)
+			run(b, db, insertTenants(f.day)...)
 			more := func(name string, each int) {
-				run(b, db, recorded(name, each))
+				run(b, db, insertRecordings(name, each))
 				if strings.HasPrefix(url, "postgres") {
 					run(b, db, "VACUUM ANALYZE") // as autovacuum does
 				} else {
 					run(b, db, "PRAGMA wal_checkpoint(TRUNCATE)")
 				}
 			}
-			session := w.session()
-			pages := opened("t12577", w.day)
+			session := f.session()
+			pages := pagesOf("t12577", f.day)
 			ask := func() map[string][]float64 {
 				took := map[string][]float64{}
 				for range rounds {
 					for page, path := range pages {
 						began := time.Now()
-						if a := w.ask("GET", path, "", "Cookie", session); a.Status != 200 {
+						if a := f.ask("GET", path, "", "Cookie", session); a.Status != 200 {
 							b.Fatalf("%s answers %d", path, a.Status)
 						}
 						took[page] = append(took[page], float64(time.Since(began).Microseconds())/1000)

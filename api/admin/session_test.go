@@ -11,12 +11,12 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 )
 
-// signIn tries a token from an address.
-func (w *world) signIn(token, remote string, headers ...string) apitest.Answer {
-	w.Helper()
+// signIn signs in with a token from an address.
+func (f *fixture) signIn(token, remote string, headers ...string) apitest.Answer {
+	f.Helper()
 	r := request("POST", "/admin/signin", url.Values{"token": {token}}.Encode(), headers...)
 	r.RemoteAddr = remote + ":4711"
-	return apitest.Do(w.handler, r)
+	return apitest.Do(f.handler, r)
 }
 
 func cookie(a apitest.Answer) *http.Cookie {
@@ -29,18 +29,18 @@ func cookie(a apitest.Answer) *http.Cookie {
 }
 
 // session signs in and gives the Cookie header.
-func (w *world) session() string {
-	w.Helper()
-	c := cookie(w.signIn(adminToken, "192.0.2.1"))
+func (f *fixture) session() string {
+	f.Helper()
+	c := cookie(f.signIn(adminToken, "192.0.2.1"))
 	if c == nil {
-		w.Fatal("no session")
+		f.Fatal("no session")
 	}
 	return c.Name + "=" + c.Value
 }
 
 func TestSession(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
-	a := w.signIn(adminToken, "192.0.2.1")
+	f := newFixture(t, apitest.SQLite(t), nil)
+	a := f.signIn(adminToken, "192.0.2.1")
 	c := cookie(a)
 	if a.Status != 303 || c == nil || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure || c.Path != "/admin" || c.MaxAge != 12*3600 {
 		t.Fatalf("signing in answers %d with %+v", a.Status, c)
@@ -49,37 +49,37 @@ func TestSession(t *testing.T) {
 		t.Error("the cookie holds the token")
 	}
 	session := c.Name + "=" + c.Value
-	w.equal("with it", w.ask("GET", "/admin", "", "Cookie", session).Status, 200)
-	if other := cookie(w.signIn(adminToken, "192.0.2.1")); other == nil || other.Value == c.Value {
+	f.equal("with it", f.ask("GET", "/admin", "", "Cookie", session).Status, 200)
+	if other := cookie(f.signIn(adminToken, "192.0.2.1")); other == nil || other.Value == c.Value {
 		t.Error("two sessions are alike")
 	}
 	for what, value := range map[string]string{"none": "", "cut": c.Value[:len(c.Value)-2], "token": adminToken,
 		"longer": flip(c.Value), "padded": c.Value + "="} {
-		w.equal(what, w.ask("GET", "/admin", "", "Cookie", c.Name+"="+value).Status, 303)
+		f.equal(what, f.ask("GET", "/admin", "", "Cookie", c.Name+"="+value).Status, 303)
 	}
-	w.now = func() time.Time { return time.Now().Add(12*time.Hour + time.Second) }
-	w.equal("after its end", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
-	w.now = time.Now
-	w.equal("before it again", w.ask("GET", "/admin", "", "Cookie", session).Status, 200)
+	f.now = func() time.Time { return time.Now().Add(12*time.Hour + time.Second) }
+	f.equal("after its end", f.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	f.now = time.Now
+	f.equal("before it again", f.ask("GET", "/admin", "", "Cookie", session).Status, 200)
 
-	still := w.session()
-	out := cookie(w.ask("POST", "/admin/signout", "x=1", "Cookie", session))
+	still := f.session()
+	out := cookie(f.ask("POST", "/admin/signout", "x=1", "Cookie", session))
 	if out == nil || out.MaxAge >= 0 || out.Value != "" {
 		t.Errorf("signing out sets %+v", out)
 	}
-	w.equal("a copy of it after signing out", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
-	w.equal("another session", w.ask("GET", "/admin", "", "Cookie", still).Status, 200)
-	w.equal("signing out again", w.ask("POST", "/admin/signout", "x=1", "Cookie", session).Status, 303)
-	w.open(time.Now) // as another replica
-	w.equal("a copy of it elsewhere", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
-	w.equal("another session elsewhere", w.ask("GET", "/admin", "", "Cookie", still).Status, 200)
+	f.equal("a copy of it after signing out", f.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	f.equal("another session", f.ask("GET", "/admin", "", "Cookie", still).Status, 200)
+	f.equal("signing out again", f.ask("POST", "/admin/signout", "x=1", "Cookie", session).Status, 303)
+	f.open(time.Now) // a handler of another replica
+	f.equal("a copy of it elsewhere", f.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	f.equal("another session elsewhere", f.ask("GET", "/admin", "", "Cookie", still).Status, 200)
 	session = still
-	w.change = func(c *admin.Config) { c.Token = "another token" }
-	w.open(time.Now)
-	w.equal("under another token", w.ask("GET", "/admin", "", "Cookie", session).Status, 303)
+	f.change = func(c *admin.Config) { c.Token = "another token" }
+	f.open(time.Now)
+	f.equal("under another token", f.ask("GET", "/admin", "", "Cookie", session).Status, 303)
 }
 
-// flip changes the first character: the time at which a session ends.
+// flip changes the first character, which is part of the time at which the session ends.
 func flip(s string) string {
 	if s[0] == 'A' {
 		return "B" + s[1:]
@@ -88,75 +88,74 @@ func flip(s string) string {
 }
 
 func TestCookieBehindTLS(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Secure = true })
-	if c := cookie(w.signIn(adminToken, "192.0.2.1")); c == nil || !c.Secure {
+	f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.Secure = true })
+	if c := cookie(f.signIn(adminToken, "192.0.2.1")); c == nil || !c.Secure {
 		t.Errorf("the cookie goes without TLS: %+v", c)
 	}
-	w.change = nil
-	w.open(time.Now)
-	if c := cookie(w.signIn(adminToken, "192.0.2.1", "X-Forwarded-Proto", "https")); c == nil || !c.Secure {
+	f.change = nil
+	f.open(time.Now)
+	if c := cookie(f.signIn(adminToken, "192.0.2.1", "X-Forwarded-Proto", "https")); c == nil || !c.Secure {
 		t.Errorf("behind a proxy the cookie goes without TLS: %+v", c)
 	}
 }
 
 func TestAttempts(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), nil)
+	f := newFixture(t, apitest.SQLite(t), nil)
 	start := time.Now()
-	w.now = func() time.Time { return start }
+	f.now = func() time.Time { return start }
 	for range 9 {
-		w.equal("wrong", w.signIn("wrong", "192.0.2.9").Status, 401)
-		w.equal("right", w.signIn(adminToken, "192.0.2.9").Status, 303)
+		f.equal("wrong", f.signIn("wrong", "192.0.2.9").Status, 401)
+		f.equal("right", f.signIn(adminToken, "192.0.2.9").Status, 303)
 	}
-	w.equal("the tenth", w.signIn("", "192.0.2.9").Status, 401)
-	a := w.signIn(adminToken, "192.0.2.9")
+	f.equal("the tenth", f.signIn("", "192.0.2.9").Status, 401)
+	a := f.signIn(adminToken, "192.0.2.9")
 	if a.Status != 429 || a.Header.Get("Retry-After") != "600" || cookie(a) != nil {
 		t.Errorf("after ten wrong tokens the right one answers %d, %v", a.Status, a.Header)
 	}
-	w.equal("another address", w.signIn(adminToken, "192.0.2.10").Status, 303)
-	w.now = func() time.Time { return start.Add(10 * time.Minute) }
-	w.equal("later", w.signIn(adminToken, "192.0.2.9").Status, 303)
+	f.equal("another address", f.signIn(adminToken, "192.0.2.10").Status, 303)
+	f.now = func() time.Time { return start.Add(10 * time.Minute) }
+	f.equal("later", f.signIn(adminToken, "192.0.2.9").Status, 303)
 
-	for i := range 10 { // one client has a whole /64 to choose from
-		w.equal("wrong", w.signIn("wrong", "[2001:db8::"+string(rune('a'+i%6))+"]").Status, 401)
+	for i := range 10 { // one client can use every address of a /64
+		f.equal("wrong", f.signIn("wrong", "[2001:db8::"+string(rune('a'+i%6))+"]").Status, 401)
 	}
-	w.equal("its neighbour", w.signIn("wrong", "[2001:db8::ffff]").Status, 429)
-	w.equal("another network", w.signIn("wrong", "[2001:db8:0:1::1]").Status, 401)
+	f.equal("its neighbour", f.signIn("wrong", "[2001:db8::ffff]").Status, 429)
+	f.equal("another network", f.signIn("wrong", "[2001:db8:0:1::1]").Status, 401)
 }
 
 func TestClosed(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Token = "" })
+	f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.Token = "" })
 	for _, path := range []string{"/admin", "/admin/signin", "/admin/queues", "/admin/running"} {
-		a := w.ask("GET", path, "")
+		a := f.ask("GET", path, "")
 		if a.Status != 403 || !strings.Contains(string(a.Body), "CALLVAULT_ADMIN_TOKEN") {
 			t.Errorf("%s answers %d without naming the variable", path, a.Status)
 		}
 	}
 	for _, token := range []string{"", adminToken} {
-		if a := w.signIn(token, "192.0.2.1"); a.Status != 403 || cookie(a) != nil {
+		if a := f.signIn(token, "192.0.2.1"); a.Status != 403 || cookie(a) != nil {
 			t.Errorf("signing in with %q answers %d", token, a.Status)
 		}
-		a := apitest.LoadSpec(t, "openapi.yaml").Do(t, w.handler, request("GET", root+"/tenants", "", "Authorization", "Bearer "+token))
-		w.equal("the API", a.Status, 403)
+		a := apitest.LoadSpec(t, "openapi.yaml").Do(t, f.handler, request("GET", root+"/tenants", "", "Authorization", "Bearer "+token))
+		f.equal("the API", a.Status, 403)
 	}
 }
 
-// A page of another site may not do anything with the operator's session, whatever the browser
-// sends along.
+// A page of another site can't use the operator's session, even if the browser sends the cookie.
 func TestOtherSites(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), func(c *admin.Config) { c.Origin = "https://vault.example" })
-	month(w)
-	session := w.session()
-	path := "/admin/tenants/acme/days/" + string(w.day) + "/rebuild"
+	f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.Origin = "https://vault.example" })
+	fillMonth(f)
+	session := f.session()
+	path := "/admin/tenants/acme/days/" + string(f.day) + "/rebuild"
 	for _, from := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 		for _, target := range []string{path, "/admin/failed/retry", "/admin/tenants/acme/features/export_api/on", "/admin/signin", "/admin/signout",
 			"/admin/queues/api/queues/build:pause"} {
 			headers := append([]string{"Cookie", session}, from...)
-			w.equal(target+" from "+from[1], w.ask("POST", target, "hours=all", headers...).Status, 403)
+			f.equal(target+" from "+from[1], f.ask("POST", target, "hours=all", headers...).Status, 403)
 		}
-		w.equal("delete a queue from "+from[1], w.ask("DELETE", "/admin/queues/api/queues/build", "", append([]string{"Cookie", session}, from...)...).Status, 403)
+		f.equal("delete a queue from "+from[1], f.ask("DELETE", "/admin/queues/api/queues/build", "", append([]string{"Cookie", session}, from...)...).Status, 403)
 	}
-	w.equal("its own", w.ask("POST", path, "hours=all", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, 303)
-	w.equal("its own behind a proxy", w.ask("POST", path, "hours=all", "Cookie", session, "Origin", "https://vault.example").Status, 303)
+	f.equal("its own", f.ask("POST", path, "hours=all", "Cookie", session, "Sec-Fetch-Site", "same-origin").Status, 303)
+	f.equal("its own behind a proxy", f.ask("POST", path, "hours=all", "Cookie", session, "Origin", "https://vault.example").Status, 303)
 }
 
 func TestOwnPath(t *testing.T) {

@@ -17,38 +17,38 @@ import (
 
 // tab is a page in a real browser.
 type tab struct {
-	*world
+	*fixture
 	ctx       context.Context
 	url       string
 	artifacts string
 }
 
-// newTab starts a browser on the world's console.
-func newTab(w *world) *tab {
-	w.Helper()
+// newTab starts a browser on the fixture's console.
+func newTab(f *fixture) *tab {
+	f.Helper()
 	binary, err := exec.LookPath("chromium")
 	if err != nil {
-		w.Fatalf("chromium is not installed (make tools): %v", err)
+		f.Fatalf("chromium is not installed (make tools): %v", err)
 	}
-	server := httptest.NewServer(w.handler)
-	w.Cleanup(server.Close)
+	server := httptest.NewServer(f.handler)
+	f.Cleanup(server.Close)
 	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
 	if artifacts == "" {
-		artifacts = w.TempDir()
+		artifacts = f.TempDir()
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(w.TempDir()), chromedp.NoSandbox,
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(f.TempDir()), chromedp.NoSandbox,
 		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Hour))
-	allocator, stop := chromedp.NewExecAllocator(w.Context(), options...)
-	w.Cleanup(stop)
+	allocator, stop := chromedp.NewExecAllocator(f.Context(), options...)
+	f.Cleanup(stop)
 	ctx, quit := chromedp.NewContext(allocator)
-	w.Cleanup(quit)
-	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
-		w.Fatal(err)
+	f.Cleanup(quit)
+	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
+		f.Fatal(err)
 	}
-	limited, cancel := testenv.Patience(ctx, w.TB) // only so that a lost browser ends the test
-	w.Cleanup(cancel)
-	return &tab{w, limited, server.URL, artifacts}
+	limited, cancel := testenv.Patience(ctx, f.TB) // ends the test when the browser hangs
+	f.Cleanup(cancel)
+	return &tab{f, limited, server.URL, artifacts}
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -58,7 +58,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// read runs what gives a value.
+// read runs an action that gives a value.
 func read[T any](b *tab, a chromedp.Action[T]) T {
 	b.Helper()
 	v, err := chromedp.Run(b.ctx, a)
@@ -84,7 +84,7 @@ func (b *tab) shows(parts ...string) {
 	}
 }
 
-// follow clicks what a selector finds and waits for the next page.
+// follow clicks the element of a selector and waits for the next page.
 func (b *tab) follow(selector string) {
 	b.Helper()
 	if _, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
@@ -114,7 +114,7 @@ func (b *tab) look(width, height int64, phone bool, scheme string) {
 	}
 }
 
-// fits fails when the page is wider than the window: then a phone scrolls sideways.
+// fits fails the test when the page is wider than the window, so that a phone scrolls sideways.
 func (b *tab) fits() {
 	b.Helper()
 	if read(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`)) {

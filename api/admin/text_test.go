@@ -6,11 +6,11 @@ import (
 	"github.com/callvault/callvault/api/admin"
 )
 
-// TestNoText asks for what no database holds as text: that is never a fault of the server.
-func TestNoText(t *testing.T) {
-	onBoth(t, nil, func(w *world) {
-		w.withWebhooks(admin.Config{Token: adminToken})
-		session := w.session()
+// Names that no database column can hold are never answered 500.
+func TestInvalidText(t *testing.T) {
+	onBoth(t, nil, func(f *fixture) {
+		f.withWebhooks(admin.Config{Token: adminToken})
+		session := f.session()
 		for _, c := range []struct {
 			method, path, body string
 		}{
@@ -27,16 +27,16 @@ func TestNoText(t *testing.T) {
 			{"POST", "/tenants/%00/days/2025-01-01/rebuild", ""},
 			{"PUT", "/tenants/%00/features/export_api", `{"enabled":true}`},
 		} {
-			a := w.ask(c.method, "/api/admin/v1"+c.path, c.body, "Authorization", "Bearer "+adminToken)
+			a := f.ask(c.method, "/api/admin/v1"+c.path, c.body, "Authorization", "Bearer "+adminToken)
 			if a.Status != 404 && a.Status != 400 {
 				t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.Status, a.Body)
 			}
 		}
-		if a := w.ask("POST", "/api/admin/v1/tenants/acme/deliveries/replay", `{"failed":true,"webhook":"\u0000"}`, "Authorization", "Bearer "+adminToken); a.Status != 400 {
+		if a := f.ask("POST", "/api/admin/v1/tenants/acme/deliveries/replay", `{"failed":true,"webhook":"\u0000"}`, "Authorization", "Bearer "+adminToken); a.Status != 400 {
 			t.Errorf("a body answers %d", a.Status)
 		}
 		for _, path := range []string{"/admin/tenants/%00", "/admin/tenants/%ff", "/admin/tenants/acme/deliveries/%00/replay", "/admin/tenants/%00/days/2025-01-01"} {
-			if a := w.ask("GET", path, "", "Cookie", session); a.Status != 404 {
+			if a := f.ask("GET", path, "", "Cookie", session); a.Status != 404 {
 				t.Errorf("%s answers %d", path, a.Status)
 			}
 		}

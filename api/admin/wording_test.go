@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// TestWording puts lines of the audit log into words, those of former programs too.
+// TestWording describes audit lines in words, also lines that former versions wrote.
 func TestWording(t *testing.T) {
 	for _, c := range []struct{ action, detail, want string }{
 		{catalog.ActionTenant, `{"changed":{"retentionDays":{"from":3,"to":7},"export_api":{"from":false,"to":true},"name":{"from":"","to":"Acme"}},"remote":"192.0.2.1"}`,

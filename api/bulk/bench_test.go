@@ -26,19 +26,19 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// history gives the statements that make n conversations, a second apart, of six messages each, some of them at a time. Half are
-// of one bot, every 10,000th is of a rare bot, a rare user and the only outcome that failed.
-func history(n int) []string {
-	const some = 250_000
+// insertHistory gives the statements that insert n conversations, a second apart, of six messages
+// each. Half are of one bot. Every 10,000th is of a rare bot and a rare user, and failed.
+func insertHistory(n int) []string {
+	const batch = 250_000
 	statements := []string{`INSERT INTO agents (tenant, id, name, body, updated_us) VALUES ('acme', 'bot-0', 'Bot', '{}', 0), ('acme', 'rare', 'Rare', '{}', 0)`}
-	for from := 0; from < n; from += some {
-		statements = append(statements, someConversations(from, min(from+some, n)), messagesOf(from, min(from+some, n)))
+	for from := 0; from < n; from += batch {
+		statements = append(statements, insertConversations(from, min(from+batch, n)), insertMessages(from, min(from+batch, n)))
 	}
 	return statements
 }
 
-// someConversations makes those from number from up to number to.
-func someConversations(from, to int) string {
+// insertConversations inserts the conversations [from, to).
+func insertConversations(from, to int) string {
 	return fmt.Sprintf(`INSERT INTO conversations (tenant, id, agent_id, user_id, call_successful, start_us, end_us, last_action_us, locale, tags, metadata,
 			transcript_turns, created_us, updated_us)
 		WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
@@ -53,8 +53,8 @@ func someConversations(from, to int) string {
 			6, 0, 0 FROM n`, from, to-1)
 }
 
-// messagesOf makes the messages of those conversations.
-func messagesOf(from, to int) string {
+// insertMessages inserts the messages of those conversations.
+func insertMessages(from, to int) string {
 	return fmt.Sprintf(`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
 		SELECT c.tenant, c.id || '-' || k.i, c.id, c.start_us + k.i * 1500000, CASE WHEN k.i %% 2 = 0 THEN 'Question' ELSE 'UserInput' END,
 			CASE WHEN k.i %% 2 = 0 THEN '{"outMsg":{"steps":[{"text":"Here are the details for the camera that you asked about: it is in stock."}]}}'
@@ -63,7 +63,8 @@ func messagesOf(from, to int) string {
 		WHERE c.tenant = 'acme' AND c.start_us >= %d AND c.start_us < %d`, 1600000000_000000+from*1_000_000, 1600000000_000000+to*1_000_000)
 }
 
-// benchSize gives how many conversations there are. BENCH_SCALE makes them so many times as many; that is for PostgreSQL alone.
+// benchSize gives how many conversations there are, and the factor BENCH_SCALE by which PostgreSQL
+// alone has more.
 func benchSize(b *testing.B) (n, scale int) {
 	b.Helper()
 	return benchNumber(b, "BENCH_CONVERSATIONS", 20_000, 1_000_000), benchNumber(b, "BENCH_SCALE", 1, 1)
@@ -84,8 +85,8 @@ func benchNumber(b *testing.B, name string, least, usual int) int {
 
 const benchWindow = "?start_time=1600000000&end_time=1700000000&bot_name=Bot"
 
-// BenchmarkExports reports how pages compare along a walk, filters with none, the API with the bare
-// SQL, and what a stream holds in memory.
+// BenchmarkExports compares late pages with the first, filters with none, and the API with its SQL
+// alone, and reports how much memory a stream takes.
 func BenchmarkExports(b *testing.B) {
 	n, scale := benchSize(b)
 	for name, database := range map[string]func(testing.TB) string{"sqlite": apitest.SQLite, "postgres": apitest.LargePostgres} {
@@ -93,50 +94,50 @@ func BenchmarkExports(b *testing.B) {
 			continue
 		}
 		b.Run(name, func(b *testing.B) {
-			x := newBench(b, database(b))
-			x.db = testenv.Raw(x, x.url)
-			statements := history(n * scale)
-			if !strings.HasPrefix(x.url, "sqlite") {
+			f := newFixture(b, database(b))
+			f.db = testenv.Raw(f, f.url)
+			statements := insertHistory(n * scale)
+			if !strings.HasPrefix(f.url, "sqlite") {
 				statements = append(statements, "VACUUM ANALYZE")
 			}
 			for _, s := range statements {
-				x.sql(s)
+				f.sql(s)
 			}
-			x.handler = x.both()
+			f.handler = f.both()
 			for _, path := range []string{conversationsPath, messagesPath} {
-				b.Run("pages of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { x.benchPages(b, path) })
-				b.Run("stream of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { x.benchStream(b, path) })
+				b.Run("pages of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { f.benchPages(b, path) })
+				b.Run("stream of "+path[strings.LastIndex(path, "/")+1:], func(b *testing.B) { f.benchStream(b, path) })
 			}
-			b.Run("filters", func(b *testing.B) { x.benchFilters(b) })
+			b.Run("filters", func(b *testing.B) { f.benchFilters(b) })
 		})
 	}
 }
 
-func (b *bench) both() http.Handler {
-	b.Helper()
-	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
-	b.must(err)
+func (f *fixture) both() http.Handler {
+	f.Helper()
+	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
+	f.must(err)
 	return api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now, Families: []api.Family{
-		bulk.New(bulk.Config{}, bulk.Deps{Catalog: b.catalog, Limiter: b.limiter, Cursors: ring, Log: zap.NewNop()}),
-		conversations.New(conversations.Config{}, conversations.Deps{Catalog: b.catalog, Cursors: ring, Log: zap.NewNop()}),
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: f.catalog, Limiter: f.limiter, Cursors: ring, Log: zap.NewNop()}),
+		conversations.New(conversations.Config{}, conversations.Deps{Catalog: f.catalog, Cursors: ring, Log: zap.NewNop()}),
 	}})
 }
 
-// once asks and gives the time that the answer took, and its body.
-func (b *bench) once(target string) (time.Duration, []byte) {
-	b.Helper()
+// once sends a request and gives the time that the answer took, and its body.
+func (f *fixture) once(target string) (time.Duration, []byte) {
+	f.Helper()
 	r := request(http.MethodGet, target, sampleKey)
 	start := time.Now()
-	a := apitest.Do(b.handler, r)
+	a := apitest.Do(f.handler, r)
 	took := time.Since(start)
 	if a.Status != http.StatusOK {
-		b.Fatalf("%s: %d %s", target, a.Status, a.Body)
+		f.Fatalf("%s: %d %s", target, a.Status, a.Body)
 	}
 	return took, a.Body
 }
 
-// best runs something in turns, so that a slow moment of the machine is everybody's, and gives each
-// one's shortest time in seconds: what it costs while nothing else runs.
+// best runs functions in turns, so that a slow moment of the machine affects all of them, and gives
+// the shortest time of each in seconds: what it takes while nothing else runs.
 func best(rounds int, runs ...func() time.Duration) []float64 {
 	times := make([][]float64, len(runs))
 	for range rounds {
@@ -153,12 +154,12 @@ func best(rounds int, runs ...func() time.Duration) []float64 {
 
 var cursorAtEnd = regexp.MustCompile(`"cursor":"([^"]+)"}\s*$`)
 
-// pages walks a whole window and gives the targets of its pages.
-func (b *bench) pages(target string) []string {
-	b.Helper()
+// pages reads a whole window and gives the targets of its pages.
+func (f *fixture) pages(target string) []string {
+	f.Helper()
 	targets := []string{target}
 	for {
-		_, body := b.once(targets[len(targets)-1])
+		_, body := f.once(targets[len(targets)-1])
 		found := cursorAtEnd.FindSubmatch(body[max(0, len(body)-5000):])
 		if found == nil {
 			return targets
@@ -167,18 +168,18 @@ func (b *bench) pages(target string) []string {
 	}
 }
 
-func (x *bench) benchPages(b *testing.B, path string) {
-	targets := x.pages(path + benchWindow)
+func (f *fixture) benchPages(b *testing.B, path string) {
+	targets := f.pages(path + benchWindow)
 	last := len(targets) - 2 // the last whole page
 	ask := func(i int) func() time.Duration {
 		return func() time.Duration {
-			took, _ := x.once(targets[i])
+			took, _ := f.once(targets[i])
 			return took
 		}
 	}
 	for b.Loop() {
 		depths := best(31, ask(0), ask(last/2), ask(last))
-		same := best(31, ask(0), x.bare(path)) // apart: the first page's rows would come from nearer caches than the others'
+		same := best(31, ask(0), f.sqlAlone(path)) // not with the others: the rows would be in other caches
 		b.ReportMetric(depths[0]*1000, "ms/page")
 		b.ReportMetric(depths[1]/depths[0], "middle/start")
 		b.ReportMetric(depths[2]/depths[0], "end/start")
@@ -187,8 +188,8 @@ func (x *bench) benchPages(b *testing.B, path string) {
 	}
 }
 
-// bare reads the first page's columns without the API: the least that a page can cost.
-func (b *bench) bare(path string) func() time.Duration {
+// sqlAlone reads the first page's columns without the API: the least that a page can cost.
+func (f *fixture) sqlAlone(path string) func() time.Duration {
 	query := `SELECT id, start_us, locale, metadata, tags, last_action_us, (SELECT count(*) FROM messages m
 		WHERE m.tenant = conversations.tenant AND m.conversation_id = conversations.id AND m.type = 'UserInput') FROM conversations`
 	at := "start_us"
@@ -196,41 +197,41 @@ func (b *bench) bare(path string) func() time.Duration {
 		query, at = `SELECT id, time_us, type, conversation_id, body, NULL, 0 FROM messages`, "time_us"
 	}
 	query += fmt.Sprintf(` WHERE tenant = 'acme' AND agent_id = 'bot-0' AND (%[1]s, id) > (1600000000000000, '') AND %[1]s < 1700000000000000 ORDER BY %[1]s, id LIMIT 1001`, at)
-	if strings.HasPrefix(b.url, "sqlite") {
+	if strings.HasPrefix(f.url, "sqlite") {
 		table := strings.TrimPrefix(path, "/conversations/export/v1/")
 		query = strings.Replace(query, "FROM "+table+" WHERE", "FROM "+table+" INDEXED BY "+table+"_agent WHERE", 1)
 	}
 	return func() time.Duration {
 		start := time.Now()
-		rows, err := b.db.QueryContext(b.Context(), query)
-		b.must(err)
-		defer func() { b.must(rows.Close()) }()
+		rows, err := f.db.QueryContext(f.Context(), query)
+		f.must(err)
+		defer func() { f.must(rows.Close()) }()
 		var values [7]sql.RawBytes
 		for rows.Next() {
-			b.must(rows.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5], &values[6]))
+			f.must(rows.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5], &values[6]))
 		}
-		b.must(rows.Err())
+		f.must(rows.Err())
 		return time.Since(start)
 	}
 }
 
-func (x *bench) benchFilters(b *testing.B) {
+func (f *fixture) benchFilters(b *testing.B) {
 	filters := []string{"", "agent_id=bot-0", "agent_id=rare", "user_id=user-5", "user_id=rare", "call_successful=success", "call_successful=failure",
 		"call_start_before_unix=1600010000", "call_start_after_unix=1600010000", "agent_id=nobody", "user_id=rare&agent_id=bot-0&call_successful=failure",
 		"agent_id=bot-0&call_successful=failure"}
 	runs := make([]func() time.Duration, 0, len(filters))
-	for _, f := range filters {
+	for _, filter := range filters {
 		runs = append(runs, func() time.Duration {
-			took, _ := x.once("/conversations?page_size=100&" + f)
+			took, _ := f.once("/conversations?page_size=100&" + filter)
 			return took
 		})
 	}
 	for b.Loop() {
 		m := best(31, runs...)
 		worst := 0.0
-		for i, f := range filters {
-			b.Logf("%-60s %7.2f ms  %5.2f of unfiltered", f, m[i]*1000, m[i]/m[0])
-			if !strings.Contains(f, "&") {
+		for i, filter := range filters {
+			b.Logf("%-60s %7.2f ms  %5.2f of unfiltered", filter, m[i]*1000, m[i]/m[0])
+			if !strings.Contains(filter, "&") {
 				worst = max(worst, m[i]/m[0])
 			}
 		}
@@ -240,31 +241,31 @@ func (x *bench) benchFilters(b *testing.B) {
 	}
 }
 
-// benchStream reads a whole window as lines over a real connection.
-func (x *bench) benchStream(b *testing.B, path string) {
-	server := httptest.NewServer(x.handler)
+// benchStream reads a whole window as lines, over a real connection.
+func (f *fixture) benchStream(b *testing.B, path string) {
+	server := httptest.NewServer(f.handler)
 	defer server.Close()
 	for b.Loop() {
-		x.once(path + benchWindow + "&per_page=1") // connections are open
+		f.once(path + benchWindow + "&per_page=1") // opens the connections to the catalog
 		debug.FreeOSMemory()
 		idle := resident(b)
 		peak, lines := idle, 0
 		start := time.Now()
-		answer := x.stream(server, path+benchWindow)
+		answer := f.stream(server, path+benchWindow)
 		scanner := bufio.NewScanner(answer.Body)
 		for scanner.Scan() {
 			if lines++; lines%500 == 0 {
 				peak = max(peak, resident(b))
 			}
 		}
-		x.must(scanner.Err())
-		x.must(answer.Body.Close())
+		f.must(scanner.Err())
+		f.must(answer.Body.Close())
 		b.ReportMetric(float64(lines)/time.Since(start).Seconds(), "rows/s")
 		b.ReportMetric((peak-idle)/1024, "MiB-beyond-idle")
 	}
 }
 
-// resident gives what this process holds in memory, in KiB.
+// resident is the memory of this process, in KiB.
 func resident(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")

@@ -40,81 +40,81 @@ const (
 	tenant, otherOwner = "acme", "other"
 )
 
-// bench is one API over one catalog.
-type bench struct {
+// fixture is the family over one catalog, with tenants and their keys.
+type fixture struct {
 	testing.TB
 	catalog *catalog.Catalog
 	url     string  // of the catalog
-	db      *sql.DB // the same database, once it was needed
+	db      *sql.DB // the same database; nil until it is needed
 	handler http.Handler
 	spec    *apitest.Spec
-	limiter *free
+	limiter *fakeLimiter
 	config  bulk.Config
 }
 
-// free counts in memory and refuses nothing unless told to: what is exact is the limiter's own test.
-type free struct {
+// fakeLimiter counts in memory, and refuses only when refuse is set.
+type fakeLimiter struct {
 	mu     sync.Mutex
 	takes  int
 	refuse bool
 	err    error
 }
 
-func (f *free) use(n int) (limits.Use, error) {
+func (f *fakeLimiter) use(n int) (limits.Use, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.takes += n
 	return limits.Use{Allowed: !f.refuse, Limit: 3, Remaining: 2, Reset: 700 * time.Millisecond}, f.err
 }
 
-func newBench(t testing.TB, url string) *bench {
+func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
-	b := &bench{TB: t, config: bulk.Config{CatalogTimeout: time.Minute}, url: url, limiter: &free{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
-	b.catalog = apitest.Open(t, url)
+	f := &fixture{TB: t, config: bulk.Config{CatalogTimeout: time.Minute}, url: url, limiter: &fakeLimiter{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
+	f.catalog = apitest.Open(t, url)
 	for _, id := range []string{tenant, otherOwner, "plain"} {
-		_, err := b.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
+		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
 			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
-		b.must(err)
+		f.must(err)
 	}
 	for key, owner := range map[string]string{sampleKey: tenant, otherKey: otherOwner, featurelessKey: "plain"} {
-		_, err := b.catalog.PutAPIKey(t.Context(), owner, "test", key)
-		b.must(err)
+		_, err := f.catalog.PutAPIKey(t.Context(), owner, "test", key)
+		f.must(err)
 	}
-	b.handler = b.api(b.catalog, b.limiter)
-	return b
+	f.handler = f.api(f.catalog, f.limiter)
+	return f
 }
 
 // Take and Peek implement bulk.Limiter.
-func (f *free) Take(context.Context, string) (limits.Use, error) { return f.use(1) }
-func (f *free) Peek(context.Context, string) (limits.Use, error) { return f.use(0) }
+func (f *fakeLimiter) Take(context.Context, string) (limits.Use, error) { return f.use(1) }
+func (f *fakeLimiter) Peek(context.Context, string) (limits.Use, error) { return f.use(0) }
 
-func (b *bench) api(c bulk.Catalog, limiter bulk.Limiter) http.Handler {
-	b.Helper()
-	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
-	b.must(err)
-	family := bulk.New(b.config, bulk.Deps{Catalog: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
+func (f *fixture) api(c bulk.Catalog, limiter bulk.Limiter) http.Handler {
+	f.Helper()
+	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
+	f.must(err)
+	family := bulk.New(f.config, bulk.Deps{Catalog: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 
-func (b *bench) must(err error) {
-	b.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-// load takes in lines for the tenant.
-func (b *bench) load(tenant, lines string) {
-	b.Helper()
-	_, err := ingest.Load(b.Context(), b.catalog, tenant, strings.NewReader(lines), nil)
-	b.must(err)
+// load ingests lines for the tenant.
+func (f *fixture) load(tenant, lines string) {
+	f.Helper()
+	_, err := ingest.Load(f.Context(), f.catalog, tenant, strings.NewReader(lines), nil)
+	f.must(err)
 }
 
-func (b *bench) sample() {
-	b.Helper()
+func (f *fixture) sample() {
+	f.Helper()
 	lines, err := os.ReadFile("testdata/sample.ndjson")
-	b.must(err)
-	b.load(tenant, string(lines))
+	f.must(err)
+	f.load(tenant, string(lines))
 }
 
 func request(method, target, key string) *http.Request {
@@ -125,10 +125,10 @@ func request(method, target, key string) *http.Request {
 	return r
 }
 
-// get asks with the sample's key and checks the answer.
-func (b *bench) get(target string) apitest.Answer {
-	b.Helper()
-	return b.spec.Do(b, b.handler, request(http.MethodGet, target, sampleKey))
+// get sends a request with the sample's key and checks the answer against the OpenAPI document.
+func (f *fixture) get(target string) apitest.Answer {
+	f.Helper()
+	return f.spec.Do(f, f.handler, request(http.MethodGet, target, sampleKey))
 }
 
 type page struct {
@@ -140,23 +140,23 @@ type page struct {
 	Cursor *string `json:"cursor"`
 }
 
-func (b *bench) page(target string) page {
-	b.Helper()
-	a := b.get(target)
+func (f *fixture) page(target string) page {
+	f.Helper()
+	a := f.get(target)
 	var p page
 	if a.Status != http.StatusOK {
-		b.Fatalf("%s answered %d: %s", target, a.Status, a.Body)
+		f.Fatalf("%s answered %d: %s", target, a.Status, a.Body)
 	}
-	b.must(json.Unmarshal(a.Body, &p))
+	f.must(json.Unmarshal(a.Body, &p))
 	return p
 }
 
-// walk goes through all pages and gives the ids in their order.
-func (b *bench) walk(target string, between func(pages int)) (ids []string) {
-	b.Helper()
+// walk reads all pages and gives the ids in their order. It calls between after each page.
+func (f *fixture) walk(target string, between func(pages int)) (ids []string) {
+	f.Helper()
 	next := target
 	for pages := 1; ; pages++ {
-		p := b.page(next)
+		p := f.page(next)
 		for _, row := range p.Data {
 			ids = append(ids, row.ID)
 		}
@@ -173,11 +173,11 @@ func (b *bench) walk(target string, between func(pages int)) (ids []string) {
 func TestSamples(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.sample()
-			// The requests as the documentation prints them: nothing happened in their window.
+			f := newFixture(t, database(t))
+			f.sample()
+			// The requests as the documentation prints them; their window is empty.
 			for _, path := range []string{conversationsPath, messagesPath} {
-				a := b.get(path + "?" + sampleQuery)
+				a := f.get(path + "?" + sampleQuery)
 				if a.Status != http.StatusOK || string(a.Body) != "{\"data\":[],\"cursor\":null}\n" {
 					t.Errorf("%s: %d %s", path, a.Status, a.Body)
 				}
@@ -188,12 +188,12 @@ func TestSamples(t *testing.T) {
 				"messages_of_one.json":  messagesPath + "?" + wholeWindow + "&conversation_id=7eee0bbc78414f649a311c7ce4a87ead",
 				"messages_of_none.json": messagesPath + "?" + wholeWindow + "&conversation_id=unknown",
 			} {
-				apitest.Golden(t, file, pretty(t, b.get(target).Body))
+				apitest.Golden(t, file, pretty(t, f.get(target).Body))
 			}
 			for file, path := range map[string]string{"conversations.ndjson": conversationsPath, "messages.ndjson": messagesPath} {
 				r := request(http.MethodGet, path+"?"+wholeWindow, sampleKey)
 				r.Header.Set("Accept", "application/x-ndjson")
-				a := apitest.Do(b.handler, r)
+				a := apitest.Do(f.handler, r)
 				if a.Status != http.StatusOK || a.Header.Get("Content-Type") != "application/x-ndjson" {
 					t.Errorf("%s: %d %v", path, a.Status, a.Header)
 				}
@@ -203,7 +203,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// pretty indents JSON and keeps its order and spelling.
+// pretty indents JSON; it keeps the order of keys and the spelling of numbers.
 func pretty(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var out strings.Builder
@@ -216,23 +216,23 @@ func pretty(t *testing.T, body []byte) []byte {
 	return []byte(out.String())
 }
 
-// TestLimitAcrossReplicas lets two handlers share one Redis.
+// Two replicas with one Redis share the limit.
 func TestLimitAcrossReplicas(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	server := testenv.NewRedis(t)
 	options, err := redis.ParseURL(server.URL())
-	b.must(err)
+	f.must(err)
 	client := redis.NewClient(options)
-	t.Cleanup(func() { b.must(client.Close()) })
-	// A window that no slow machine outlives stands for the second.
+	t.Cleanup(func() { f.must(client.Close()) })
+	// The window is an hour instead of a second, so that it does not end during the test.
 	var replicas []http.Handler
 	for range 2 {
-		replicas = append(replicas, b.api(b.catalog, limits.New(limits.Config{Limit: 3, Window: time.Hour, Timeout: time.Minute}, client)))
+		replicas = append(replicas, f.api(f.catalog, limits.New(limits.Config{Limit: 3, Window: time.Hour, Timeout: time.Minute}, client)))
 	}
 	ask := func(i int, method, target string) apitest.Answer {
 		t.Helper()
-		return b.spec.Do(t, replicas[i%2], request(method, target, sampleKey))
+		return f.spec.Do(t, replicas[i%2], request(method, target, sampleKey))
 	}
 	target := conversationsPath + "?" + wholeWindow
 	for i, want := range []struct {
@@ -241,7 +241,7 @@ func TestLimitAcrossReplicas(t *testing.T) {
 	}{
 		{http.MethodGet, target, "2", 200},
 		{http.MethodHead, target, "2", 200},
-		{http.MethodGet, conversationsPath, "1", 400}, // errors count
+		{http.MethodGet, conversationsPath, "1", 400}, // an error counts
 		{http.MethodGet, target, "0", 200},
 		{http.MethodGet, target, "0", 429},
 		{http.MethodGet, target, "0", 429},
@@ -263,8 +263,8 @@ func TestLimitAcrossReplicas(t *testing.T) {
 }
 
 func TestAccess(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	target := conversationsPath + "?" + wholeWindow
 	for name, c := range map[string]struct {
 		method, target, key string
@@ -280,29 +280,29 @@ func TestAccess(t *testing.T) {
 		"HEAD of nothing":     {http.MethodHead, target, otherKey, 404},
 		"HEAD without a key":  {http.MethodHead, target, "", 401},
 	} {
-		a := b.spec.Do(t, b.handler, request(c.method, c.target, c.key))
+		a := f.spec.Do(t, f.handler, request(c.method, c.target, c.key))
 		if a.Status != c.status {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
 	r := request(http.MethodGet, target, sampleKey)
 	r.Header.Add("x-api-key", sampleKey)
-	if a := b.spec.Do(t, b.handler, r); a.Status != http.StatusUnauthorized {
+	if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusUnauthorized {
 		t.Errorf("two keys: %d", a.Status)
 	}
 	for _, path := range []string{"/conversations/export/v1", "/conversations/export/v1/", "/conversations/export/v1/x", conversationsPath + "/"} {
-		if a := apitest.Do(b.handler, request(http.MethodGet, path, sampleKey)); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), `"error"`) {
+		if a := apitest.Do(f.handler, request(http.MethodGet, path, sampleKey)); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), `"error"`) {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	before := b.limiter.takes
-	b.spec.Do(t, b.handler, request(http.MethodHead, target, sampleKey))
-	b.spec.Do(t, b.handler, request(http.MethodGet, target, "x"))
-	if b.limiter.takes != before {
+	before := f.limiter.takes
+	f.spec.Do(t, f.handler, request(http.MethodHead, target, sampleKey))
+	f.spec.Do(t, f.handler, request(http.MethodGet, target, "x"))
+	if f.limiter.takes != before {
 		t.Error("what has no good key, or is a HEAD, was counted")
 	}
-	b.limiter.refuse = true
-	if a := b.get(target); a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "1" || a.Header.Get("X-RateLimit-Reset") != "1" {
+	f.limiter.refuse = true
+	if a := f.get(target); a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "1" || a.Header.Get("X-RateLimit-Reset") != "1" {
 		t.Errorf("beyond the limit: %d %v", a.Status, a.Header)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 )
 
-// TestBadInput sends each parameter in every wrong way: 400 with the parameter's name.
+// TestBadInput sends wrong values of each parameter: the answer is 400 and names the parameter.
 func TestBadInput(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	long := strings.Repeat("x", 513)
 	times := []string{"", "-1", "1.5", "1e9", "+1", "%201", "0x1", "x", "null", "253402300801", "9223372036854775808", strings.Repeat("9", 400), "%ff", "%00", "%zz", "1;2"}
 	texts := []string{"", "%ff", "%00", long, "%zz"}
@@ -24,45 +24,45 @@ func TestBadInput(t *testing.T) {
 		"cursor":   {"x", "%ff", "%00", strings.Repeat("A", 5000), "AAAA", "%zz"},
 	}
 	good := map[string]string{"start_time": "1", "end_time": "2", "bot_name": "r3-218210", "per_page": "10"}
-	b.refused(conversationsPath+"?"+with(good, "conversation_id", "x"), "conversation_id")
+	f.refused(conversationsPath+"?"+with(good, "conversation_id", "x"), "conversation_id")
 	for _, path := range []string{conversationsPath, messagesPath} {
 		for name, values := range wrong {
 			if name == "conversation_id" && path == conversationsPath {
 				continue
 			}
 			for _, value := range values {
-				b.refused(path+"?"+with(good, name, value), name)
+				f.refused(path+"?"+with(good, name, value), name)
 			}
-			b.refused(path+"?"+with(good, name, "1")+"&"+name+"=1", name)
+			f.refused(path+"?"+with(good, name, "1")+"&"+name+"=1", name)
 		}
 		for _, name := range []string{"start_time", "end_time", "bot_name"} {
-			b.refused(path+"?"+with(good, name, "\x00"), name)
+			f.refused(path+"?"+with(good, name, "\x00"), name)
 		}
 		for _, end := range []string{"1", "0"} {
-			b.refused(path+"?"+with(good, "end_time", end), "end_time")
+			f.refused(path+"?"+with(good, "end_time", end), "end_time")
 		}
-		b.refused(path+"?"+with(good, "x", "%zz"), "x")
-		if a := b.get(path + "?" + with(good, "bot_name", "nobody")); a.Status != http.StatusNotFound {
+		f.refused(path+"?"+with(good, "x", "%zz"), "x")
+		if a := f.get(path + "?" + with(good, "bot_name", "nobody")); a.Status != http.StatusNotFound {
 			t.Errorf("an unknown bot: %d", a.Status)
 		}
 		for _, name := range []string{"unknown", "perPage", "start-time"} {
-			b.refused(path+"?"+with(good, name, "1"), name)
+			f.refused(path+"?"+with(good, name, "1"), name)
 		}
-		b.refused(path+"?"+with(good, "unknown", ""), "unknown")
-		if a := b.get(path + "?" + with(good, "cursor", "")); a.Status != http.StatusOK {
+		f.refused(path+"?"+with(good, "unknown", ""), "unknown")
+		if a := f.get(path + "?" + with(good, "cursor", "")); a.Status != http.StatusOK {
 			t.Errorf("an empty cursor: %d", a.Status)
 		}
 		for _, paged := range []string{"per_page=5", "cursor=x"} {
 			r := request(http.MethodGet, path+"?"+wholeWindow+"&"+paged, sampleKey)
 			r.Header.Set("Accept", "application/x-ndjson")
-			if a := b.spec.Do(t, b.handler, r); a.Status != http.StatusBadRequest {
+			if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusBadRequest {
 				t.Errorf("a stream with %s: %d", paged, a.Status)
 			}
 		}
 	}
 }
 
-// with gives the query of good with one parameter changed; the value "\x00" takes it away.
+// with gives the query of good with one parameter changed, or without it for the value "\x00".
 func with(good map[string]string, name, value string) string {
 	var parts []string
 	for k, v := range good {
@@ -76,23 +76,23 @@ func with(good map[string]string, name, value string) string {
 	return strings.Join(parts, "&")
 }
 
-// refused asks for what must be 400 with the parameter's name.
-func (b *bench) refused(target, name string) {
-	b.Helper()
-	a := b.get(target)
+// refused wants 400 with the parameter's name.
+func (f *fixture) refused(target, name string) {
+	f.Helper()
+	a := f.get(target)
 	if a.Status != http.StatusBadRequest || !strings.Contains(string(a.Body), name) {
-		b.Errorf("%.200s: %d %s", target, a.Status, a.Body)
+		f.Errorf("%.200s: %d %s", target, a.Status, a.Body)
 	}
 }
 
-// TestCursors uses a genuine cursor where it does not belong, and changes it.
+// TestCursors uses a genuine cursor with other parameters, and changed cursors.
 func TestCursors(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 20, "m"))
-	b.load(otherOwner, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 20, "m"))
-	cursor := *b.page(conversationsPath + "?" + crowdWindow + "&per_page=5").Cursor
-	good := conversationsPath + "?" + crowdWindow + "&per_page=7&cursor=" + cursor
-	if p := b.page(good); len(p.Data) != 7 || p.Data[0].ID != "m-00005" { // another page size is the same walk
+	f := newFixture(t, apitest.SQLite(t))
+	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 20, "m"))
+	f.load(otherOwner, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 20, "m"))
+	cursor := *f.page(conversationsPath + "?" + testWindow + "&per_page=5").Cursor
+	good := conversationsPath + "?" + testWindow + "&per_page=7&cursor=" + cursor
+	if p := f.page(good); len(p.Data) != 7 || p.Data[0].ID != "m-00005" { // a cursor is not bound to the page size
 		t.Errorf("%+v", p)
 	}
 	for name, target := range map[string]string{
@@ -103,27 +103,27 @@ func TestCursors(t *testing.T) {
 		"cut":              good[:len(good)-1],
 		"longer":           good + "A",
 	} {
-		t.Run(name, func(*testing.T) { b.refused(target, "cursor") })
+		t.Run(name, func(*testing.T) { f.refused(target, "cursor") })
 	}
-	ofMessages := messagesPath + "?" + crowdWindow + "&per_page=5"
-	b.refused(ofMessages+"&conversation_id=m-00001&cursor="+*b.page(ofMessages).Cursor, "cursor")
+	ofMessages := messagesPath + "?" + testWindow + "&per_page=5"
+	f.refused(ofMessages+"&conversation_id=m-00001&cursor="+*f.page(ofMessages).Cursor, "cursor")
 	for i := range cursor {
 		for _, c := range []byte("A_9") {
 			if changed := cursor[:i] + string(c) + cursor[i+1:]; changed != cursor {
-				b.refused(strings.Replace(good, cursor, changed, 1), "cursor")
+				f.refused(strings.Replace(good, cursor, changed, 1), "cursor")
 			}
 		}
 	}
-	if a := b.spec.Do(t, b.handler, request(http.MethodGet, good, otherKey)); a.Status != http.StatusBadRequest {
+	if a := f.spec.Do(t, f.handler, request(http.MethodGet, good, otherKey)); a.Status != http.StatusBadRequest {
 		t.Errorf("another tenant's: %d %s", a.Status, a.Body)
 	}
 }
 
-// FuzzCursor sends any cursor: none but the genuine one is taken, and nothing is a 500.
+// FuzzCursor sends any text as a cursor: only the genuine one is accepted, and nothing is a 500.
 func FuzzCursor(f *testing.F) {
-	b := newBench(f, apitest.SQLite(f))
-	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 3, "m"))
-	genuine := *b.page(conversationsPath + "?" + crowdWindow + "&per_page=1").Cursor
+	x := newFixture(f, apitest.SQLite(f))
+	x.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 3, "m"))
+	genuine := *x.page(conversationsPath + "?" + testWindow + "&per_page=1").Cursor
 	f.Add("")
 	f.Add("AAAA")
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"t":1,"i":"x"}`)))
@@ -134,7 +134,7 @@ func FuzzCursor(f *testing.F) {
 			if text == genuine || text == "" {
 				want = http.StatusOK
 			}
-			a := apitest.Do(b.handler, request(http.MethodGet, fmt.Sprintf("%s?%s&per_page=1&cursor=%s", conversationsPath, crowdWindow, url.QueryEscape(text)), sampleKey))
+			a := apitest.Do(x.handler, request(http.MethodGet, fmt.Sprintf("%s?%s&per_page=1&cursor=%s", conversationsPath, testWindow, url.QueryEscape(text)), sampleKey))
 			if a.Status != want {
 				t.Errorf("%q: %d %s", text, a.Status, a.Body)
 			}

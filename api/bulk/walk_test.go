@@ -22,20 +22,20 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-func (b *bench) sql(query string, args ...any) {
-	b.Helper()
-	if b.db == nil {
-		b.db = testenv.Raw(b, b.url)
+func (f *fixture) sql(query string, args ...any) {
+	f.Helper()
+	if f.db == nil {
+		f.db = testenv.Raw(f, f.url)
 	}
-	if _, err := b.db.ExecContext(b.Context(), query, args...); err != nil {
-		b.Fatal(err)
+	if _, err := f.db.ExecContext(f.Context(), query, args...); err != nil {
+		f.Fatal(err)
 	}
 }
 
 const base = 1_700_000_000
 
-// crowd writes n conversations of bot-1, three to a second, each with a message of the same time.
-func crowd(from, n int, id string) string {
+// generate makes n conversations of bot-1, three a second, each with a message of the same time.
+func generate(from, n int, id string) string {
 	var lines strings.Builder
 	for i := from; i < from+n; i++ {
 		fmt.Fprintf(&lines, `{"kind":"conversation","conversationId":"%s-%05d","agentId":"bot-1","startTime":%q}`+"\n", id, i, stamp(i))
@@ -48,31 +48,32 @@ func stamp(i int) string { return unix(base + i/3).Format(time.RFC3339) }
 
 func unix(seconds int) time.Time { return time.Unix(int64(seconds), 0).UTC() }
 
-// changes writes a row anew and leaves its time as it is.
+// changes are statements that change a row but not its time.
 var changes = map[string]string{
 	"conversations": `UPDATE conversations SET locale = 'xx', updated_us = updated_us + 1 WHERE tenant = 'acme' AND id = $1`,
 	"messages":      `UPDATE messages SET type = 'changed' WHERE tenant = 'acme' AND id = $1`,
 }
 
-const crowdWindow = "start_time=1700000000&end_time=1700000100&bot_name=Bot"
+const testWindow = "start_time=1700000000&end_time=1700000100&bot_name=Bot"
 
-// TestWalkAmongChanges walks while rows come, change and go: whatever stood all along is seen once.
-func TestWalkAmongChanges(t *testing.T) {
+// TestPagesWhileRowsChange reads pages while rows are inserted, changed and deleted: every row that
+// is there all the time is seen exactly once.
+func TestPagesWhileRowsChange(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 300, "m"))
+			f := newFixture(t, database(t))
+			f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 300, "m"))
 			for _, path := range []string{conversationsPath, messagesPath} {
 				gone := map[string]bool{}
-				seen := b.walk(path+"?"+crowdWindow+"&per_page=7", func(page int) {
+				seen := f.walk(path+"?"+testWindow+"&per_page=7", func(page int) {
 					table := strings.TrimPrefix(path, "/conversations/export/v1/")
 					i := page * 5 % 300
-					b.load(tenant, crowd(i, 3, fmt.Sprintf("a%d", page))) // before and behind the place of the walk
-					b.load(tenant, crowd(i+10, 3, fmt.Sprintf("z%d", page)))
+					f.load(tenant, generate(i, 3, fmt.Sprintf("a%d", page))) // before and behind the cursor
+					f.load(tenant, generate(i+10, 3, fmt.Sprintf("z%d", page)))
 					victim := fmt.Sprintf("m-%05d", 290-page)
 					gone[victim] = true
-					b.sql(`DELETE FROM `+table+` WHERE tenant = 'acme' AND id = $1`, victim)
-					b.sql(changes[table], fmt.Sprintf("m-%05d", (page*37)%280))
+					f.sql(`DELETE FROM `+table+` WHERE tenant = 'acme' AND id = $1`, victim)
+					f.sql(changes[table], fmt.Sprintf("m-%05d", (page*37)%280))
 				})
 				count := map[string]int{}
 				for _, id := range seen {
@@ -94,33 +95,35 @@ func TestWalkAmongChanges(t *testing.T) {
 	}
 }
 
-// meet loads conversations of one second, with messages of one millisecond: the smaller an id, the later.
-func (b *bench) meet() (ids []string) {
-	b.Helper()
+// loadSameTime loads conversations of one second, with messages of one millisecond. Those with a
+// smaller id are later by microseconds.
+func (f *fixture) loadSameTime() (ids []string) {
+	f.Helper()
 	ids = []string{"A", "Z", "a", "z", "~", "é", "漢", "🙂"}
-	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`)
+	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`)
 	for i, id := range ids {
-		b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":"2023-11-14T22:13:20.%dZ"}
+		f.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":"2023-11-14T22:13:20.%dZ"}
 			{"kind":"message","messageId":%q,"conversationId":%q,"time":1700000000.500%d,"type":"x"}`, id, 9-i, id, id, 9-i))
 	}
 	return ids
 }
 
-// TestFormerCursors goes on with cursors of before the order of times as printed: by the microsecond.
+// A former version ordered by the microsecond. Its cursors still work, although the order is now by
+// the times that answers show.
 func TestFormerCursors(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			ids := b.meet()
+			f := newFixture(t, database(t))
+			ids := f.loadSameTime()
 			slices.Reverse(ids)
-			ring, err := auth.OpenKeyring(t.Context(), b.catalog, "", time.Now)
-			b.must(err)
+			ring, err := auth.OpenKeyring(t.Context(), f.catalog, "", time.Now)
+			f.must(err)
 			for path, at := range map[string]int64{conversationsPath: 1_700_000_000_400_000, messagesPath: 1_700_000_000_500_400} {
 				about := []string{"bulk", strings.TrimPrefix(path, "/conversations/export/v1/"), tenant, "Bot", "", "1700000000", "1700000100"}
 				cursor := ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), fmt.Appendf(nil, `{"t":%d,"i":%q}`, at, ids[2]))
 				rest := func(cursor string) (got []string) {
 					for next := &cursor; next != nil; {
-						p := b.page(path + "?" + crowdWindow + "&per_page=2&cursor=" + *next)
+						p := f.page(path + "?" + testWindow + "&per_page=2&cursor=" + *next)
 						for _, row := range p.Data {
 							got = append(got, row.ID)
 						}
@@ -131,13 +134,14 @@ func TestFormerCursors(t *testing.T) {
 				if got := rest(cursor); !slices.Equal(got, ids[3:]) {
 					t.Errorf("%s: %q, want %q", path, got, ids[3:])
 				}
-				// The other way round, as a replica of before does: it shows some twice, and leaves none out.
-				begun := b.page(path + "?" + crowdWindow + "&per_page=3")
+				// And the reverse: a replica of the former version takes a new cursor. It shows
+				// some rows twice and leaves none out.
+				begun := f.page(path + "?" + testWindow + "&per_page=3")
 				position, err := ring.Unseal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), *begun.Cursor)
-				b.must(err)
+				f.must(err)
 				cursor = ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), bytes.Replace(position, []byte(`,"p":true`), nil, 1))
 				if got := rest(cursor); !slices.Equal(got, ids) {
-					t.Errorf("%s, begun by times as printed: %q, want %q", path, got, ids)
+					t.Errorf("%s, begun by a new cursor: %q, want %q", path, got, ids)
 				}
 			}
 		})
@@ -147,12 +151,12 @@ func TestFormerCursors(t *testing.T) {
 func TestOrderAndWindow(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			// Ids in the order of their bytes, at one time as printed; the window is half open.
-			ids := b.meet()
+			f := newFixture(t, database(t))
+			// At the same time ids are in the order of their bytes. The window is half open.
+			ids := f.loadSameTime()
 			for _, path := range []string{conversationsPath, messagesPath} {
 				for size := 1; size <= len(ids)+1; size++ {
-					if got := b.walk(fmt.Sprintf("%s?%s&per_page=%d", path, crowdWindow, size), nil); !slices.Equal(got, ids) {
+					if got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testWindow, size), nil); !slices.Equal(got, ids) {
 						t.Errorf("%s by %d: %q", path, size, got)
 					}
 				}
@@ -160,7 +164,7 @@ func TestOrderAndWindow(t *testing.T) {
 					"start_time=1700000000&end_time=1700000001": len(ids), "start_time=1699999999&end_time=1700000000": 0,
 					"start_time=1700000001&end_time=1700000002": 0,
 				} {
-					if got := b.walk(path+"?bot_name=bot-1&"+window, nil); len(got) != n {
+					if got := f.walk(path+"?bot_name=bot-1&"+window, nil); len(got) != n {
 						t.Errorf("%s %s: %q", path, window, got)
 					}
 				}
@@ -169,11 +173,11 @@ func TestOrderAndWindow(t *testing.T) {
 	}
 }
 
-// TestSharedName exports bots that share a name, or whose name is another's id, as one.
+// Bots that share a name, or whose name is another's id, are exported together.
 func TestSharedName(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
+			f := newFixture(t, database(t))
 			var lines, want = strings.Builder{}, []string{}
 			for i := range 60 {
 				bot := fmt.Sprintf("bot-%d", i%4)
@@ -187,39 +191,39 @@ func TestSharedName(t *testing.T) {
 				{"kind":"agent","agentId":"bot-1","name":"Bot"}
 				{"kind":"agent","agentId":"bot-2","name":"Bot"}
 				{"kind":"agent","agentId":"bot-3","name":"bot"}`)
-			b.load(tenant, lines.String())
+			f.load(tenant, lines.String())
 			for path, prefix := range map[string]string{conversationsPath: "c", messagesPath: "m"} {
 				for _, size := range []int{1, 7, 45, 46} {
-					got := b.walk(fmt.Sprintf("%s?%s&per_page=%d", path, crowdWindow, size), nil)
+					got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testWindow, size), nil)
 					if s := strings.ReplaceAll(strings.Join(got, ""), prefix, ""); s != strings.Join(want, "") {
 						t.Errorf("%s by %d: %q", path, size, got)
 					}
 				}
 			}
-			if got := b.walk(messagesPath+"?"+crowdWindow+"&conversation_id=c-03", nil); len(got) != 0 {
+			if got := f.walk(messagesPath+"?"+testWindow+"&conversation_id=c-03", nil); len(got) != 0 {
 				t.Errorf("another bot's conversation: %q", got)
 			}
-			if got := b.walk(messagesPath+"?"+crowdWindow+"&conversation_id=c-02", nil); !slices.Equal(got, []string{"m-02"}) {
+			if got := f.walk(messagesPath+"?"+testWindow+"&conversation_id=c-02", nil); !slices.Equal(got, []string{"m-02"}) {
 				t.Errorf("one conversation: %q", got)
 			}
 		})
 	}
 }
 
-// TestAgentComesLate has messages before their conversation, and a conversation that changes its bot.
+// Messages come before their conversation, and a conversation changes its bot.
 func TestAgentComesLate(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}
+			f := newFixture(t, database(t))
+			f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}
 				{"kind":"agent","agentId":"bot-2","name":"Other"}
 				{"kind":"message","messageId":"m1","conversationId":"c1","time":1700000000,"type":"UserInput"}`)
-			other := strings.Replace(crowdWindow, "Bot", "Other", 1)
+			other := strings.Replace(testWindow, "Bot", "Other", 1)
 			check := func(what string, ofBot, ofOther int) {
 				t.Helper()
-				for query, n := range map[string]int{crowdWindow: ofBot, other: ofOther} {
+				for query, n := range map[string]int{testWindow: ofBot, other: ofOther} {
 					for _, path := range []string{conversationsPath, messagesPath} {
-						if got := b.walk(path+"?"+query, nil); len(got) != n {
+						if got := f.walk(path+"?"+query, nil); len(got) != n {
 							t.Errorf("%s: %s?%s: %q", what, path, query, got)
 						}
 					}
@@ -227,48 +231,48 @@ func TestAgentComesLate(t *testing.T) {
 			}
 			check("before", 0, 0)
 			conversation := `{"kind":"conversation","conversationId":"c1","agentId":%q,"startTime":"2023-11-14T22:13:20Z"}`
-			b.load(tenant, fmt.Sprintf(conversation, "bot-1"))
+			f.load(tenant, fmt.Sprintf(conversation, "bot-1"))
 			check("known", 1, 0)
-			b.load(tenant, fmt.Sprintf(conversation, "bot-2"))
+			f.load(tenant, fmt.Sprintf(conversation, "bot-2"))
 			check("moved", 0, 1)
-			if p := b.page(conversationsPath + "?" + other); len(p.Data) != 1 || p.Data[0].User != 1 {
+			if p := f.page(conversationsPath + "?" + other); len(p.Data) != 1 || p.Data[0].User != 1 {
 				t.Errorf("%+v", p)
 			}
 		})
 	}
 }
 
-// TestUnnamedBot exports a bot of which only conversations tell.
+// A bot without an agent line is exported by its id.
 func TestUnnamedBot(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.load(tenant, crowd(0, 3, "m"))
-			if got := b.walk(messagesPath+"?"+strings.Replace(crowdWindow, "Bot", "bot-1", 1), nil); len(got) != 3 {
+			f := newFixture(t, database(t))
+			f.load(tenant, generate(0, 3, "m"))
+			if got := f.walk(messagesPath+"?"+strings.Replace(testWindow, "Bot", "bot-1", 1), nil); len(got) != 3 {
 				t.Errorf("%q", got)
 			}
-			if a := b.get(messagesPath + "?" + crowdWindow); a.Status != http.StatusNotFound {
+			if a := f.get(messagesPath + "?" + testWindow); a.Status != http.StatusNotFound {
 				t.Errorf("its name is not known: %d", a.Status)
 			}
 		})
 	}
 }
 
-// TestHugeRows cuts pages short whose rows hold too much, and loses none.
+// A page ends early when its rows are too large; no row is lost.
 func TestHugeRows(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
+			f := newFixture(t, database(t))
 			var want []string
 			for i := range 12 {
 				id := fmt.Sprintf("c-%02d", i)
 				want = append(want, id)
-				b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":%q,"metadata":{"x":%q}}`, id, stamp(i), strings.Repeat("y", 100_000)))
+				f.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":%q,"metadata":{"x":%q}}`, id, stamp(i), strings.Repeat("y", 100_000)))
 			}
-			b.config.PageBytes = 250_000
-			b.handler = b.api(b.catalog, b.limiter)
+			f.config.PageBytes = 250_000
+			f.handler = f.api(f.catalog, f.limiter)
 			pages := 1
-			got := b.walk(conversationsPath+"?"+strings.Replace(crowdWindow, "Bot", "bot-1", 1), func(int) { pages++ })
+			got := f.walk(conversationsPath+"?"+strings.Replace(testWindow, "Bot", "bot-1", 1), func(int) { pages++ })
 			if !slices.Equal(got, want) || pages != 4 {
 				t.Errorf("%q in %d pages", got, pages)
 			}
@@ -276,18 +280,18 @@ func TestHugeRows(t *testing.T) {
 	}
 }
 
-// TestStream holds the stream against the pages, over a real connection.
+// TestStream compares the stream with the pages, over a real connection.
 func TestStream(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 290, "m"))
-			// One row that is larger than all that a stream reads at a time.
-			b.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":"huge","agentId":"bot-1","startTime":"2023-11-14T22:13:21Z","metadata":{"x":%q}}`, strings.Repeat("y", 5<<20)))
-			server := httptest.NewServer(b.handler)
+			f := newFixture(t, database(t))
+			f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 290, "m"))
+			// One row that is larger than what a stream reads at a time.
+			f.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":"huge","agentId":"bot-1","startTime":"2023-11-14T22:13:21Z","metadata":{"x":%q}}`, strings.Repeat("y", 5<<20)))
+			server := httptest.NewServer(f.handler)
 			t.Cleanup(server.Close)
 			for _, path := range []string{conversationsPath, messagesPath} {
-				answer := b.stream(server, path+"?"+crowdWindow)
+				answer := f.stream(server, path+"?"+testWindow)
 				scanner := bufio.NewScanner(answer.Body)
 				scanner.Buffer(nil, 16<<20)
 				var got []string
@@ -295,12 +299,12 @@ func TestStream(t *testing.T) {
 					var row struct {
 						ID string `json:"_id"`
 					}
-					b.must(json.Unmarshal(scanner.Bytes(), &row))
+					f.must(json.Unmarshal(scanner.Bytes(), &row))
 					got = append(got, row.ID)
 				}
-				b.must(scanner.Err())
-				b.must(answer.Body.Close())
-				if want := b.walk(path+"?"+crowdWindow+"&per_page=100", nil); !slices.Equal(got, want) {
+				f.must(scanner.Err())
+				f.must(answer.Body.Close())
+				if want := f.walk(path+"?"+testWindow+"&per_page=100", nil); !slices.Equal(got, want) {
 					t.Errorf("%s: %d lines, %d rows", path, len(got), len(want))
 				}
 			}
@@ -308,21 +312,21 @@ func TestStream(t *testing.T) {
 	}
 }
 
-func (b *bench) stream(server *httptest.Server, target string) *http.Response {
-	b.Helper()
-	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, server.URL+target, nil)
-	b.must(err)
+func (f *fixture) stream(server *httptest.Server, target string) *http.Response {
+	f.Helper()
+	r, err := http.NewRequestWithContext(f.Context(), http.MethodGet, server.URL+target, nil)
+	f.must(err)
 	r.Header.Set("x-api-key", sampleKey)
 	r.Header.Set("Accept", "application/x-ndjson")
 	answer, err := server.Client().Do(r)
-	b.must(err)
+	f.must(err)
 	if answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "application/x-ndjson" {
-		b.Fatalf("%d %v", answer.StatusCode, answer.Header)
+		f.Fatalf("%d %v", answer.StatusCode, answer.Header)
 	}
 	return answer
 }
 
-// faulty is a catalog whose pages fail after a while.
+// faulty is a catalog that fails after good pages.
 type faulty struct {
 	*catalog.Catalog
 	good int
@@ -335,25 +339,25 @@ func (f *faulty) ExportConversations(ctx context.Context, w catalog.ExportWindow
 	return f.Catalog.ExportConversations(ctx, w, after, limit)
 }
 
-// TestStreamBreaks proves that a stream which fails midway never looks like a whole one.
+// A stream that fails midway breaks the connection, so it never looks whole.
 func TestStreamBreaks(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+crowd(0, 290, "m"))
-	server := httptest.NewServer(b.api(&faulty{b.catalog, 1}, b.limiter))
+	f := newFixture(t, apitest.SQLite(t))
+	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 290, "m"))
+	server := httptest.NewServer(f.api(&faulty{f.catalog, 1}, f.limiter))
 	t.Cleanup(server.Close)
-	answer := b.stream(server, conversationsPath+"?"+crowdWindow)
+	answer := f.stream(server, conversationsPath+"?"+testWindow)
 	got, err := io.ReadAll(answer.Body)
-	b.must(answer.Body.Close())
+	f.must(answer.Body.Close())
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("it ended with %v", err)
 	}
 	if n := bytes.Count(got, []byte("\n")); n > 100 {
 		t.Errorf("%d lines came", n)
 	}
-	b.handler = b.api(&faulty{b.catalog, 0}, b.limiter)
-	r := request(http.MethodGet, conversationsPath+"?"+crowdWindow, sampleKey)
+	f.handler = f.api(&faulty{f.catalog, 0}, f.limiter)
+	r := request(http.MethodGet, conversationsPath+"?"+testWindow, sampleKey)
 	r.Header.Set("Accept", "application/x-ndjson")
-	if a := b.spec.Do(t, b.handler, r); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+	if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 		t.Errorf("a stream that never began: %d %s", a.Status, a.Body)
 	}
 }

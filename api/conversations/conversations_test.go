@@ -32,64 +32,64 @@ const (
 	convaiList    = "/v1/convai/conversations"
 )
 
-// bench is one API over one catalog.
-type bench struct {
+// fixture is the family over one catalog, with tenants and their keys.
+type fixture struct {
 	testing.TB
 	catalog *catalog.Catalog
-	store   *memory
+	store   *audioStore
 	handler http.Handler
 	spec    *apitest.Spec
 }
 
-// memory is a store whose objects are calls.
-type memory struct{ apitest.Archives }
+// audioStore is a store of audio in memory.
+type audioStore struct{ apitest.Store }
 
-func (m *memory) Stat(ctx context.Context, key string) (objstore.Info, error) {
-	info, err := m.Archives.Stat(ctx, key)
+func (m *audioStore) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	info, err := m.Store.Stat(ctx, key)
 	info.ContentType = "audio/webm"
 	return info, err
 }
 
-func newBench(t testing.TB, url string) *bench {
+func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
-	b := &bench{TB: t, store: &memory{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: apitest.Open(t, url)}
+	f := &fixture{TB: t, store: &audioStore{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: apitest.Open(t, url)}
 	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
-		_, err := b.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
-		b.must(err)
-		_, err = b.catalog.PutAPIKey(t.Context(), id, "test", secret)
-		b.must(err)
+		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		f.must(err)
+		_, err = f.catalog.PutAPIKey(t.Context(), id, "test", secret)
+		f.must(err)
 	}
-	b.handler = b.api(b.catalog, b.store)
-	return b
+	f.handler = f.api(f.catalog, f.store)
+	return f
 }
 
-func (b *bench) api(c conversations.Catalog, store conversations.Store) http.Handler {
-	b.Helper()
-	ring, err := auth.OpenKeyring(b.Context(), b.catalog, "", time.Now)
-	b.must(err)
+func (f *fixture) api(c conversations.Catalog, store conversations.Store) http.Handler {
+	f.Helper()
+	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
+	f.must(err)
 	family := conversations.New(conversations.Config{CatalogTimeout: time.Minute}, conversations.Deps{Catalog: c, Store: store, Cursors: ring, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 
-func (b *bench) must(err error) {
-	b.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-func (b *bench) load(tenant, lines string) {
-	b.Helper()
-	_, err := ingest.Load(b.Context(), b.catalog, tenant, strings.NewReader(lines), nil)
-	b.must(err)
+func (f *fixture) load(tenant, lines string) {
+	f.Helper()
+	_, err := ingest.Load(f.Context(), f.catalog, tenant, strings.NewReader(lines), nil)
+	f.must(err)
 }
 
-func (b *bench) sample() {
-	b.Helper()
+func (f *fixture) sample() {
+	f.Helper()
 	lines, err := os.ReadFile("testdata/sample.ndjson")
-	b.must(err)
-	b.load("acme", string(lines))
-	b.store.Put("acme/calls/1.webm", []byte("0123456789"))
+	f.must(err)
+	f.load("acme", string(lines))
+	f.store.Put("acme/calls/1.webm", []byte("0123456789"))
 }
 
 func request(method, target, key string) *http.Request {
@@ -100,9 +100,9 @@ func request(method, target, key string) *http.Request {
 	return r
 }
 
-func (b *bench) get(target string) apitest.Answer {
-	b.Helper()
-	return b.spec.Do(b, b.handler, request(http.MethodGet, target, key))
+func (f *fixture) get(target string) apitest.Answer {
+	f.Helper()
+	return f.spec.Do(f, f.handler, request(http.MethodGet, target, key))
 }
 
 type page struct {
@@ -115,24 +115,24 @@ type page struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-func (b *bench) page(target string) (p page) {
-	b.Helper()
-	a := b.get(target)
+func (f *fixture) page(target string) (p page) {
+	f.Helper()
+	a := f.get(target)
 	if a.Status != http.StatusOK {
-		b.Fatalf("%s answered %d: %s", target, a.Status, a.Body)
+		f.Fatalf("%s answered %d: %s", target, a.Status, a.Body)
 	}
-	b.must(json.Unmarshal(a.Body, &p))
+	f.must(json.Unmarshal(a.Body, &p))
 	if p.HasMore != (p.Cursor != nil) || (p.Cursor == nil) != (p.NextCursor == nil) || p.Cursor != nil && *p.Cursor != *p.NextCursor {
-		b.Fatalf("%s: %s", target, a.Body)
+		f.Fatalf("%s: %s", target, a.Body)
 	}
 	return p
 }
 
-// walk goes through all pages and gives the ids in their order.
-func (b *bench) walk(target string) (ids []string, pages int) {
-	b.Helper()
+// walk reads all pages and gives the ids in their order.
+func (f *fixture) walk(target string) (ids []string, pages int) {
+	f.Helper()
 	for next := target; ; {
-		p := b.page(next)
+		p := f.page(next)
 		pages++
 		for _, row := range p.Conversations {
 			ids = append(ids, row.ID)
@@ -144,7 +144,7 @@ func (b *bench) walk(target string) (ids []string, pages int) {
 	}
 }
 
-// pretty indents JSON and keeps its order and spelling.
+// pretty indents JSON; it keeps the order of keys and the spelling of numbers.
 func pretty(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var out strings.Builder
@@ -160,8 +160,8 @@ func pretty(t *testing.T, body []byte) []byte {
 func TestGolden(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, database(t))
-			b.sample()
+			f := newFixture(t, database(t))
+			f.sample()
 			for file, path := range map[string]string{
 				"list.json":          "?page_size=2",
 				"summaries.json":     "?summary_mode=include&agent_id=agent_1",
@@ -170,13 +170,13 @@ func TestGolden(t *testing.T) {
 				"bare.json":          "/conv%2Fbare",
 			} {
 				for dialect, root := range map[string]string{"": plainList, "convai_": convaiList} {
-					a := b.get(root + path)
+					a := f.get(root + path)
 					if a.Status != http.StatusOK {
 						t.Errorf("%s%s: %d %s", root, path, a.Status, a.Body)
 					}
 					body := a.Body
-					if file == "list.json" { // whose cursor is another each time
-						p := b.page(root + path)
+					if file == "list.json" { // its cursor differs each time
+						p := f.page(root + path)
 						body = []byte(strings.ReplaceAll(string(body), *p.Cursor, "CURSOR"))
 					}
 					apitest.Golden(t, dialect+file, pretty(t, body))
@@ -187,8 +187,8 @@ func TestGolden(t *testing.T) {
 }
 
 func TestAccess(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	header := func(name, value string) *http.Request {
 		r := request(http.MethodGet, "/conversations", "")
 		r.Header.Set(name, value)
@@ -224,48 +224,48 @@ func TestAccess(t *testing.T) {
 		"HEAD of audio":  {request(http.MethodHead, "/conversations/conv_raw/audio", key), 200},
 		"stub":           {request(http.MethodGet, "/conversations/conv_stub", key), 404},
 	} {
-		if a := b.spec.Do(t, b.handler, c.r); a.Status != c.status {
+		if a := f.spec.Do(t, f.handler, c.r); a.Status != c.status {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
 	for _, path := range []string{"/conversations/", "/conversations/a/b", "/conversations/a/audio/", "/v1/convai", "/v1/convai/x", "/v1/convai/conversations/"} {
 		r := request(http.MethodGet, "/", key)
 		r.URL.Path, r.URL.RawPath = path, path
-		if a := apitest.Do(b.handler, r); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), `{"detail":{"status":"not_found"`) {
+		if a := apitest.Do(f.handler, r); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), `{"detail":{"status":"not_found"`) {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
 }
 
-// TestForeign answers for another tenant's conversation byte for byte as for none.
+// The answer for another tenant's conversation is byte for byte that for an unknown one.
 func TestForeign(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	for _, root := range []string{plainList, convaiList} {
 		for _, end := range []string{"", "/audio"} {
 			var bodies []string
 			for _, id := range []string{"conv_raw", "nothing", "conv_stub"} {
-				a := b.spec.Do(t, b.handler, request(http.MethodGet, root+"/"+id+end, otherKey))
+				a := f.spec.Do(t, f.handler, request(http.MethodGet, root+"/"+id+end, otherKey))
 				bodies = append(bodies, fmt.Sprint(a.Status, string(a.Body)))
 			}
 			if bodies[0] != bodies[1] || bodies[1] != bodies[2] || !strings.HasPrefix(bodies[0], "404") || strings.Contains(bodies[0], "conv_raw") {
 				t.Errorf("%s%s: %q", root, end, bodies)
 			}
 		}
-		if got, _ := (&bench{TB: t, spec: b.spec, handler: b.handler, catalog: b.catalog}).foreign(root); got != `{"conversations":[],"has_more":false,"cursor":null,"next_cursor":null}`+"\n" {
+		if got, _ := (&fixture{TB: t, spec: f.spec, handler: f.handler, catalog: f.catalog}).foreign(root); got != `{"conversations":[],"has_more":false,"cursor":null,"next_cursor":null}`+"\n" {
 			t.Errorf("%s: %s", root, got)
 		}
 	}
 }
 
-func (b *bench) foreign(target string) (string, int) {
-	a := b.spec.Do(b, b.handler, request(http.MethodGet, target, otherKey))
+func (f *fixture) foreign(target string) (string, int) {
+	a := f.spec.Do(f, f.handler, request(http.MethodGet, target, otherKey))
 	return string(a.Body), a.Status
 }
 
 func TestAudio(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	for _, root := range []string{plainList, convaiList} {
 		target := root + "/conv_raw/audio"
 		for name, c := range map[string]struct {
@@ -284,7 +284,7 @@ func TestAudio(t *testing.T) {
 			if c.span != "" {
 				r.Header.Set("Range", c.span)
 			}
-			a := b.spec.Do(t, b.handler, r)
+			a := f.spec.Do(t, f.handler, r)
 			if a.Status != c.status || c.body != "" && string(a.Body) != c.body {
 				t.Errorf("%s: %d %q", name, a.Status, a.Body)
 			}
@@ -292,33 +292,33 @@ func TestAudio(t *testing.T) {
 				t.Errorf("%s: %v", name, a.Header)
 			}
 		}
-		if a := b.get(root + "/conv_messages/audio"); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), "audio_not_found") {
+		if a := f.get(root + "/conv_messages/audio"); a.Status != http.StatusNotFound || !strings.Contains(string(a.Body), "audio_not_found") {
 			t.Errorf("without a recording: %d %s", a.Status, a.Body)
 		}
 	}
-	b.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
-	for _, path := range []string{"/conv_raw/audio", "/conv_raw"} { // nobody can tell
-		if a := b.get(plainList + path); a.Status != http.StatusServiceUnavailable {
+	f.store.Fail = domain.Errorf(domain.KindUnavailable, "down")
+	for _, path := range []string{"/conv_raw/audio", "/conv_raw"} { // the store does not tell whether there is a recording
+		if a := f.get(plainList + path); a.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s without the store: %d", path, a.Status)
 		}
 	}
-	b.store.Fail, b.store.FailGet = nil, domain.Errorf(domain.KindUnreadable, "cold")
-	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound || a.Header.Get("ETag") != "" {
+	f.store.Fail, f.store.FailGet = nil, domain.Errorf(domain.KindUnreadable, "cold")
+	if a := f.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound || a.Header.Get("ETag") != "" {
 		t.Errorf("an object that gives no bytes: %d", a.Status)
 	}
-	b.store.FailGet, b.store.Cold = nil, true
-	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
+	f.store.FailGet, f.store.Cold = nil, true
+	if a := f.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("an object in cold storage: %d", a.Status)
 	}
-	if a := b.get(plainList + "/conv_raw"); strings.Count(string(a.Body), `audio":false`) != 4 {
+	if a := f.get(plainList + "/conv_raw"); strings.Count(string(a.Body), `audio":false`) != 4 {
 		t.Errorf("an object in cold storage: %d %s", a.Status, a.Body)
 	}
-	b.store.Cold = false
-	b.store.Delete("acme/calls/1.webm")
-	if a := b.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
+	f.store.Cold = false
+	f.store.Delete("acme/calls/1.webm")
+	if a := f.get(plainList + "/conv_raw/audio"); a.Status != http.StatusNotFound {
 		t.Errorf("without the object: %d", a.Status)
 	}
-	if a := b.get(plainList + "/conv_raw"); a.Status != http.StatusOK || strings.Count(string(a.Body), `audio":false`) != 4 {
+	if a := f.get(plainList + "/conv_raw"); a.Status != http.StatusOK || strings.Count(string(a.Body), `audio":false`) != 4 {
 		t.Errorf("without the object: %d %s", a.Status, a.Body)
 	}
 }

@@ -9,23 +9,23 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestTurnsOfFormerRules: turns that a former version counted, before an upgrade or beside this one, are
-// counted again before their conversation is shown, and all others some at a time.
+// A former version counted turns by other rules, before an upgrade or beside this version. Such
+// turns are counted again before their conversation is shown, and those of all others in batches.
 func TestTurnsOfFormerRules(t *testing.T) {
 	for name, open := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			url := open(t)
-			b := newBench(t, url)
+			f := newFixture(t, url)
 			raw := `{\"items\":[{\"type\":\"message\",\"role\":\"system\",\"content\":[\"Be kind.\"]},{\"type\":\"message\",\"role\":\"user\",\"content\":[\"thanks\"]}]}`
 			var lines strings.Builder
 			for i, raw := range []string{raw, raw, `[{\"role\":\"system\",\"text\":\"Be kind.\"}]`} {
 				fmt.Fprintf(&lines, `{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:3%d:00Z","transcript":{"raw":"%s"}}`+"\n", i, i, raw)
 				fmt.Fprintf(&lines, `{"kind":"message","conversationId":"c%d","messageId":"m%d","time":1705314600,"type":"UserInput","userInput":"hello"}`+"\n", i, i)
 			}
-			b.load("acme", lines.String())
+			f.load("acme", lines.String())
 			counts := func() string { // newest first
 				var list []string
-				for _, c := range b.page(plainList).Conversations {
+				for _, c := range f.page(plainList).Conversations {
 					list = append(list, fmt.Sprint(c.ID, ":", c.MessageCount))
 				}
 				return strings.Join(list, " ")
@@ -34,20 +34,20 @@ func TestTurnsOfFormerRules(t *testing.T) {
 				t.Errorf("new lines: %s", got)
 			}
 			_, err := testenv.Raw(t, url).ExecContext(t.Context(), `UPDATE conversations SET transcript_turns = 7, transcript_counted = NULL`)
-			b.must(err)
+			f.must(err)
 			for id, want := range map[string]string{"c0": `"message":"thanks"`, "c2": `"message":"hello"`} {
-				if a := b.get(plainList + "/" + id); !strings.Contains(string(a.Body), want) || !strings.Contains(string(a.Body), `"message_count":1`) {
+				if a := f.get(plainList + "/" + id); !strings.Contains(string(a.Body), want) || !strings.Contains(string(a.Body), `"message_count":1`) {
 					t.Errorf("%s: %d %s", id, a.Status, a.Body)
 				}
 			}
 			if got := counts(); got != "c2:1 c1:7 c0:1" {
 				t.Errorf("two were shown: %s", got)
 			}
-			b.load("acme", `{"kind":"conversation","conversationId":"c0","status":"done"}`+"\n"+`{"kind":"conversation","conversationId":"c1","status":"done"}`+"\n")
-			if n, err := b.catalog.RecountTurns(t.Context(), 10); n != 1 || err != nil {
+			f.load("acme", `{"kind":"conversation","conversationId":"c0","status":"done"}`+"\n"+`{"kind":"conversation","conversationId":"c1","status":"done"}`+"\n")
+			if n, err := f.catalog.RecountTurns(t.Context(), 10); n != 1 || err != nil {
 				t.Errorf("%d are counted again, error %v", n, err)
 			}
-			if n, err := b.catalog.RecountTurns(t.Context(), 10); n != 0 || err != nil || counts() != "c2:1 c1:1 c0:1" {
+			if n, err := f.catalog.RecountTurns(t.Context(), 10); n != 0 || err != nil || counts() != "c2:1 c1:1 c0:1" {
 				t.Errorf("%d more are counted again, error %v: %s", n, err, counts())
 			}
 		})

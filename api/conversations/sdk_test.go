@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// sdk installs the client library once per version into the user's cache and gives the directory.
+// sdk installs the client library into the user's cache, once a version, and gives the directory.
 func sdk(t *testing.T) string {
 	t.Helper()
 	lock, err := os.ReadFile("testdata/sdk/package-lock.json")
@@ -59,7 +59,7 @@ func sdk(t *testing.T) string {
 		t.Fatalf("this test needs node, npm and its registry: %v\n%s", err, out)
 	}
 	if err := os.Rename(fresh, dir); err != nil {
-		if _, there := os.Stat(filepath.Join(dir, "node_modules")); there != nil { // nobody else was faster
+		if _, there := os.Stat(filepath.Join(dir, "node_modules")); there != nil { // no other process installed it meanwhile
 			t.Fatal(err)
 		}
 	}
@@ -69,21 +69,21 @@ func sdk(t *testing.T) string {
 // TestPublicClient runs a public client library against a real listener and a real object store.
 func TestPublicClient(t *testing.T) {
 	modules := sdk(t)
-	b := newBench(t, apitest.SQLite(t))
-	b.sample()
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
 	minio := testenv.MinIO(t)
 	bucket := minio.NewBucket(t, "recordings")
 	store, err := objstore.New(objstore.Config{Endpoint: minio.Endpoint, AccessKey: minio.AccessKey, SecretKey: minio.SecretKey, Recordings: bucket, Archives: bucket})
-	b.must(err)
+	f.must(err)
 	t.Cleanup(store.Close)
 	sound := bytes.Repeat([]byte{0x1a, 0x45, 0xdf, 0xa3, 0, 255}, 50_000)
 	_, err = store.Recordings().Put(t.Context(), "acme/calls/1.webm", sound, objstore.PutOptions{ContentType: "audio/webm"})
-	b.must(err)
-	server := httptest.NewServer(b.api(b.catalog, store.Recordings()))
+	f.must(err)
+	server := httptest.NewServer(f.api(f.catalog, store.Recordings()))
 	t.Cleanup(server.Close)
 
 	script, err := filepath.Abs("testdata/sdk/walk.js")
-	b.must(err)
+	f.must(err)
 	node := exec.CommandContext(t.Context(), "node", script)
 	node.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(modules, "node_modules"), "API_KEY="+key, "BASE_URL="+server.URL)
 	var failed bytes.Buffer

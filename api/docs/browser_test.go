@@ -23,8 +23,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// watched is a browser whose requests and complaints are written down.
-type watched struct {
+// browser is a real browser. It records the page's requests and console errors.
+type browser struct {
 	*testing.T
 	ctx       context.Context
 	url       string
@@ -35,13 +35,13 @@ type watched struct {
 	complaint []string
 }
 
-func newBrowser(t *testing.T) *watched {
+func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	binary, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatalf("chromium is not installed (make tools): %v", err)
 	}
-	server := httptest.NewServer(handler(described(t)))
+	server := httptest.NewServer(handler(documented(t)))
 	t.Cleanup(server.Close)
 	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
 	if artifacts == "" {
@@ -54,12 +54,12 @@ func newBrowser(t *testing.T) *watched {
 	t.Cleanup(stop)
 	ctx, quit := chromedp.NewContext(allocator)
 	t.Cleanup(quit)
-	if err := chromedp.Do(ctx); err != nil { // starts the browser, which a deadline of this call would stop
+	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
 		t.Fatal(err)
 	}
-	limited, cancel := testenv.Patience(ctx, t) // only so that a lost browser ends the test
+	limited, cancel := testenv.Patience(ctx, t) // ends the test when the browser hangs
 	t.Cleanup(cancel)
-	b := &watched{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
+	b := &browser{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
 	if err := chromedp.Listen(limited, b.note); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func newBrowser(t *testing.T) *watched {
 	return b
 }
 
-func (b *watched) note(event any) {
+func (b *browser) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -91,14 +91,14 @@ func (b *watched) note(event any) {
 	}
 }
 
-func (b *watched) do(steps ...chromedp.Action[chromedp.Void]) {
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
 	if err := chromedp.Do(b.ctx, steps...); err != nil {
 		b.Fatal(err)
 	}
 }
 
-func read[T any](b *watched, a chromedp.Action[T]) T {
+func read[T any](b *browser, a chromedp.Action[T]) T {
 	b.Helper()
 	v, err := chromedp.Run(b.ctx, a)
 	if err != nil {
@@ -107,8 +107,8 @@ func read[T any](b *watched, a chromedp.Action[T]) T {
 	return v
 }
 
-// look makes the window a phone's or a desk's, by day or by night.
-func (b *watched) look(phone bool, scheme string) {
+// look sets the window size of a phone or a desktop, and the colour scheme.
+func (b *browser) look(phone bool, scheme string) {
 	b.Helper()
 	if phone {
 		b.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch))
@@ -122,7 +122,7 @@ func (b *watched) look(phone bool, scheme string) {
 	}
 }
 
-func (b *watched) picture(name string) {
+func (b *browser) picture(name string) {
 	b.Helper()
 	png := read(b, chromedp.CaptureScreenshot())
 	if err := os.WriteFile(filepath.Join(b.artifacts, "docs-"+name+".png"), png, 0o600); err != nil {
@@ -130,8 +130,8 @@ func (b *watched) picture(name string) {
 	}
 }
 
-// waitFor waits until an expression of the page holds.
-func (b *watched) waitFor(expression string) {
+// waitFor waits until an expression is true in the page.
+func (b *browser) waitFor(expression string) {
 	b.Helper()
 	if _, err := chromedp.Run(b.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))); err != nil {
 		b.picture("lost")
@@ -140,15 +140,15 @@ func (b *watched) waitFor(expression string) {
 }
 
 // press clicks the first button with a text.
-func (b *watched) press(text string) {
+func (b *browser) press(text string) {
 	b.Helper()
 	button := fmt.Sprintf("[...document.querySelectorAll('button')].find((e) => e.innerText.includes(%q))", text)
 	b.waitFor("!!" + button)
 	b.do(chromedp.Evaluate[chromedp.Void](button + ".click()"))
 }
 
-// open shows a document with the list of its operations and waits until the last one is there.
-func (b *watched) open(name, operation string, phone bool) {
+// open shows a document and waits until the last of its operations is listed.
+func (b *browser) open(name, operation string, phone bool) {
 	b.Helper()
 	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(b.url+"/docs?api="+name))
 	if phone {
@@ -157,7 +157,7 @@ func (b *watched) open(name, operation string, phone bool) {
 	b.waitFor(fmt.Sprintf("document.body.innerText.includes(%q)", operation))
 }
 
-// operations are the summaries of what a document describes.
+// operations are the summaries of a document's operations.
 func operations(t *testing.T, name string) []string {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile("../" + name + "/openapi.yaml")
@@ -173,11 +173,11 @@ func operations(t *testing.T, name string) []string {
 	return all
 }
 
-// TestInABrowser opens every document, on a desk and on a phone, by day and by night.
+// TestInABrowser opens every document on a desktop and a phone, in the light and the dark scheme.
 func TestInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	background := map[string]string{}
-	for i, f := range described(t) {
+	for i, f := range documented(t) {
 		scheme, phone := []string{"light", "dark"}[i%2], i%4 >= 2
 		b.look(phone, scheme)
 		wanted := operations(t, f.Name)
@@ -202,11 +202,11 @@ func TestInABrowser(t *testing.T) {
 	b.press("Test Request")
 	b.waitFor("document.body.innerText.includes('Send')")
 	b.picture("request")
-	b.quiet()
+	b.checkEvents()
 }
 
-// quiet fails the test for every request to somebody else and every complaint.
-func (b *watched) quiet() {
+// checkEvents fails the test for every request to another host and every console error.
+func (b *browser) checkEvents() {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"github.com/callvault/callvault/api"
 )
 
-// described is a family for every OpenAPI document of the program, each answering nothing.
-func described(t *testing.T) []api.Family {
+// documented gives a family without endpoints for every OpenAPI document of the program.
+func documented(t *testing.T) []api.Family {
 	t.Helper()
 	paths, err := filepath.Glob("../*/openapi.yaml")
 	if err != nil || len(paths) < 7 {
@@ -51,7 +51,7 @@ func ask(h http.Handler, method, target string, headers ...string) *httptest.Res
 }
 
 func TestPageListsEveryDocument(t *testing.T) {
-	families := described(t)
+	families := documented(t)
 	h := handler(families)
 	a := ask(h, "GET", "/docs")
 	page := a.Body.String()
@@ -76,7 +76,7 @@ func TestPageListsEveryDocument(t *testing.T) {
 
 func TestOnlyWhatIsDescribedHere(t *testing.T) {
 	var without []api.Family
-	for _, f := range described(t) {
+	for _, f := range documented(t) {
 		if f.Name != "admin" {
 			without = append(without, f)
 		}
@@ -91,7 +91,7 @@ func TestOnlyWhatIsDescribedHere(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	h := handler(described(t))
+	h := handler(documented(t))
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -118,7 +118,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestViewerIsServedPackedAndPlain(t *testing.T) {
-	h := handler(described(t))
+	h := handler(documented(t))
 	plain := ask(h, "GET", "/docs/assets/scalar.js")
 	packed := ask(h, "GET", "/docs/assets/scalar.js", "Accept-Encoding", "br, gzip")
 	if packed.Header().Get("Content-Encoding") != "gzip" || plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Vary") != "Accept-Encoding" {

@@ -25,23 +25,23 @@ const (
 )
 
 func TestCredentials(t *testing.T) {
-	onBoth(t, func(w *world) {
-		_, foreign, err := w.c.CreateAPIKey(w.Context(), "org_456", "other")
-		w.must(err)
-		off, disabled, err := w.c.CreateAPIKey(w.Context(), "org_123", "disabled")
-		w.must(err)
-		w.must(w.c.DisableAPIKey(w.Context(), off.ID, true))
+	onBoth(t, func(f *fixture) {
+		_, foreign, err := f.c.CreateAPIKey(f.Context(), "org_456", "other")
+		f.must(err)
+		off, disabled, err := f.c.CreateAPIKey(f.Context(), "org_123", "disabled")
+		f.must(err)
+		f.must(f.c.DisableAPIKey(f.Context(), off.ID, true))
 		for name, c := range map[string]struct {
 			headers []string
 			status  int
 			detail  string
 		}{
-			"key":                            {[]string{"x-api-key", w.key}, 200, ""},
-			"bearer":                         {[]string{"Authorization", "Bearer " + w.key}, 200, ""},
-			"bearer in small letters":        {[]string{"Authorization", "bearer " + w.key}, 200, ""},
+			"key":                            {[]string{"x-api-key", f.key}, 200, ""},
+			"bearer":                         {[]string{"Authorization", "Bearer " + f.key}, 200, ""},
+			"bearer in small letters":        {[]string{"Authorization", "bearer " + f.key}, 200, ""},
 			"internal":                       {[]string{"x-internal-token", internal, "x-organization-id", "org_123"}, 200, ""},
-			"key before bearer":              {[]string{"x-api-key", w.key, "Authorization", "Bearer wrong"}, 200, ""},
-			"empty key, bearer":              {[]string{"x-api-key", "", "Authorization", "Bearer " + w.key}, 200, ""},
+			"key before bearer":              {[]string{"x-api-key", f.key, "Authorization", "Bearer wrong"}, 200, ""},
+			"empty key, bearer":              {[]string{"x-api-key", "", "Authorization", "Bearer " + f.key}, 200, ""},
 			"nothing":                        {nil, 401, noCredential},
 			"empty key":                      {[]string{"x-api-key", ""}, 401, noCredential},
 			"empty bearer":                   {[]string{"Authorization", "Bearer "}, 401, noCredential},
@@ -50,21 +50,21 @@ func TestCredentials(t *testing.T) {
 			"wrong key":                      {[]string{"x-api-key", "test-api-key-123"}, 401, badKey},
 			"wrong bearer":                   {[]string{"Authorization", "Bearer demo-api-key-456"}, 401, badKey},
 			"disabled key":                   {[]string{"x-api-key", disabled}, 401, badKey},
-			"two keys":                       {[]string{"x-api-key", w.key, "x-api-key", w.key}, 401, badKey},
-			"two bearers":                    {[]string{"Authorization", "Bearer " + w.key, "Authorization", "Bearer " + w.key}, 401, badKey},
+			"two keys":                       {[]string{"x-api-key", f.key, "x-api-key", f.key}, 401, badKey},
+			"two bearers":                    {[]string{"Authorization", "Bearer " + f.key, "Authorization", "Bearer " + f.key}, 401, badKey},
 			"key that is not text":           {[]string{"x-api-key", "\xff\xfe"}, 401, badKey},
 			"another tenant's key":           {[]string{"x-api-key", foreign}, 404, notFound},
 			"wrong token":                    {[]string{"x-internal-token", "wrong", "x-organization-id", "org_123"}, 401, badToken},
 			"empty token":                    {[]string{"x-internal-token", "", "x-organization-id", "org_123"}, 401, noCredential},
 			"two tokens":                     {[]string{"x-internal-token", internal, "x-internal-token", internal, "x-organization-id", "org_123"}, 401, badToken},
-			"wrong token beside a good key":  {[]string{"x-internal-token", "wrong", "x-api-key", w.key}, 401, badToken},
-			"empty token beside a good key":  {[]string{"x-internal-token", "", "x-api-key", w.key}, 200, ""},
+			"wrong token beside a good key":  {[]string{"x-internal-token", "wrong", "x-api-key", f.key}, 401, badToken},
+			"empty token beside a good key":  {[]string{"x-internal-token", "", "x-api-key", f.key}, 200, ""},
 			"empty key beside a token":       {[]string{"x-api-key", "", "x-internal-token", internal, "x-organization-id", "org_123"}, 200, ""},
-			"empty key beside a good key":    {[]string{"x-api-key", "", "x-api-key", w.key}, 200, ""},
-			"empty bearer beside a good key": {[]string{"Authorization", "", "Authorization", "Bearer " + w.key}, 200, ""},
+			"empty key beside a good key":    {[]string{"x-api-key", "", "x-api-key", f.key}, 200, ""},
+			"empty bearer beside a good key": {[]string{"Authorization", "", "Authorization", "Bearer " + f.key}, 200, ""},
 			"a key that the token overrules": {[]string{"x-internal-token", internal, "x-organization-id", "org_123", "x-api-key", foreign}, 200, ""},
 			"no organization":                {[]string{"x-internal-token", internal}, 400, noOrg},
-			"no organization, a key":         {[]string{"x-internal-token", internal, "x-api-key", w.key}, 400, noOrg},
+			"no organization, a key":         {[]string{"x-internal-token", internal, "x-api-key", f.key}, 400, noOrg},
 			"empty organization":             {[]string{"x-internal-token", internal, "x-organization-id", ""}, 400, noOrg},
 			"two organizations":              {[]string{"x-internal-token", internal, "x-organization-id", "org_123", "x-organization-id", "org_456"}, 400, "x-organization-id must be given once"},
 			"long organization":              {[]string{"x-internal-token", internal, "x-organization-id", strings.Repeat("o", 513)}, 400, "x-organization-id is longer than 512 bytes"},
@@ -72,9 +72,9 @@ func TestCredentials(t *testing.T) {
 			"no organization's name":         {[]string{"x-internal-token", internal, "x-organization-id", "org 123\xff"}, 404, notFound},
 			"another organization":           {[]string{"x-internal-token", internal, "x-organization-id", "org_456"}, 404, notFound},
 		} {
-			w.Run(name, func(t *testing.T) {
+			f.Run(name, func(t *testing.T) {
 				for _, path := range paths() {
-					one := *w
+					one := *f
 					one.T = t
 					a := one.ask(path, "application/json", good, c.headers...)
 					if c.status == http.StatusOK {
@@ -90,30 +90,30 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-// An unset token opens nothing, not even for who sends an empty one.
+// An unset internal token matches nothing, not even an empty header.
 func TestNoInternalToken(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
-	w.mount(exports.Config{PublicURL: public})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
+	f.mount(exports.Config{PublicURL: public})
 	for token, detail := range map[string]string{"": noCredential, internal: badToken} {
-		w.want(w.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, detail)
+		f.want(f.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, detail)
 	}
 }
 
-// Another tenant's conversation, one that only recordings name, and one that does not exist are
-// one and the same answer.
+// Another tenant's conversation, one that only recordings name, and one that does not exist get the
+// same answer.
 func TestIsolation(t *testing.T) {
-	onBoth(t, func(w *world) {
-		w.load("org_456", []byte(`{"kind":"conversation","conversationId":"theirs","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`))
-		_, err := w.c.Register(w.Context(), "org_123", catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
+	onBoth(t, func(f *fixture) {
+		f.load("org_456", []byte(`{"kind":"conversation","conversationId":"theirs","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`))
+		_, err := f.c.Register(f.Context(), "org_123", catalog.Batch{Recordings: []catalog.Line[domain.Recording]{{Number: 1, Value: domain.Recording{
 			ObjectKey: "k", ConversationID: "stubbed", SessionID: "s", Type: "t", Timestamp: time.Now().Add(-time.Hour)}}}})
-		w.must(err)
-		for _, headers := range [][]string{{"x-api-key", w.key}, {"Authorization", "Bearer " + w.key}, {"x-internal-token", internal, "x-organization-id", "org_123"}} {
+		f.must(err)
+		for _, headers := range [][]string{{"x-api-key", f.key}, {"Authorization", "Bearer " + f.key}, {"x-internal-token", internal, "x-organization-id", "org_123"}} {
 			headers = append(headers, "X-Request-Id", "same")
-			want := w.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, headers...)
-			w.want(want, 404, notFound)
+			want := f.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, headers...)
+			f.want(want, 404, notFound)
 			for _, id := range []string{"theirs", "stubbed"} {
-				if diff := cmp.Diff(want, w.ask(jsonPath, "application/json", `{"conversationId":"`+id+`"}`, headers...)); diff != "" {
-					w.Errorf("%s: %s", id, diff)
+				if diff := cmp.Diff(want, f.ask(jsonPath, "application/json", `{"conversationId":"`+id+`"}`, headers...)); diff != "" {
+					f.Errorf("%s: %s", id, diff)
 				}
 			}
 		}
@@ -121,27 +121,27 @@ func TestIsolation(t *testing.T) {
 }
 
 func TestRouting(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"} {
 		for _, path := range paths() {
-			a := w.spec.Do(t, w.h, request(method, path))
+			a := f.spec.Do(t, f.h, request(method, path))
 			if a.Status != 405 || a.Header.Get("Allow") != "POST" {
 				t.Errorf("%s %s answered %d, Allow %q", method, path, a.Status, a.Header.Get("Allow"))
 			}
 		}
 	}
-	a := w.spec.Do(t, w.h, request("POST", "/api/export/recording"))
+	a := f.spec.Do(t, f.h, request("POST", "/api/export/recording"))
 	if a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("answered %d, Allow %q", a.Status, a.Header.Get("Allow"))
 	}
 	for _, path := range []string{"/api/export", "/api/export/", "/export", "/export/conversation/", "/export/conversation/json", "/api/export/conversation%2fjson", "/export/Conversation"} {
-		a := apitest.Do(w.h, request("POST", path))
-		w.want(a, 404, "Not Found")
+		a := apitest.Do(f.h, request("POST", path))
+		f.want(a, 404, "Not Found")
 	}
 }
 
 func TestFaults(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	down := domain.Errorf(domain.KindUnavailable, "down")
 	const later = "Export is temporarily unavailable, please try again"
 	for name, c := range map[string]struct {
@@ -155,25 +155,25 @@ func TestFaults(t *testing.T) {
 		"audit log": {faulty{audit: down}, 503, later},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.c.Catalog = w.c
-			w.want(w.with(c.c).ask(jsonPath, "application/json", good, "x-api-key", w.key), c.status, c.detail)
+			c.c.Catalog = f.c
+			f.want(f.with(c.c).ask(jsonPath, "application/json", good, "x-api-key", f.key), c.status, c.detail)
 		})
 	}
-	w.store.Fail = down
-	w.want(w.ask(jsonPath, "application/json", good, "x-api-key", w.key), 503, later)
-	if d := w.export(sampleID, `,"includeRecording":false`); d.Conversation.Recording != nil {
+	f.store.Fail = down
+	f.want(f.ask(jsonPath, "application/json", good, "x-api-key", f.key), 503, later)
+	if d := f.export(sampleID, `,"includeRecording":false`); d.Conversation.Recording != nil {
 		t.Fatal("a recording that was not asked for")
 	}
 }
 
 func TestAudit(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
-	a := w.ask(jsonPath, "application/json", `{"conversationId":"`+sampleID+`","includeAnalysis":false}`, "x-api-key", w.key, "X-Request-Id", "r-1")
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
+	a := f.ask(jsonPath, "application/json", `{"conversationId":"`+sampleID+`","includeAnalysis":false}`, "x-api-key", f.key, "X-Request-Id", "r-1")
 	d := read(t, a.Body)
-	apitest.Do(w.h, request("GET", strings.TrimPrefix(d.Conversation.Recording.SignedURL, public)))
-	w.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", w.key)
+	apitest.Do(f.h, request("GET", strings.TrimPrefix(d.Conversation.Recording.SignedURL, public)))
+	f.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", f.key)
 	var got []string
-	w.must(w.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e catalog.AuditEntry) error {
+	f.must(f.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e catalog.AuditEntry) error {
 		actor, _, _ := strings.Cut(e.Actor, ":")
 		got = append(got, actor+" "+e.Action+" "+string(e.Detail))
 		return nil

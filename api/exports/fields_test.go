@@ -10,25 +10,26 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 )
 
-// line makes a conversation's line of its id and more fields as JSON.
+// line makes a conversation's line from its id and further fields as JSON.
 func line(id, more string) []byte {
 	return []byte(`{"kind":"conversation","conversationId":` + string(quoted(id)) + `,"agentId":"a","startTime":"2024-01-15T10:30:00Z"` + more + "}\n")
 }
 
-// What is not known is there, as null.
+// Unknown fields are null, not absent.
 func TestBareConversation(t *testing.T) {
-	onBoth(t, func(w *world) {
-		w.load("org_123", line("bare", ""))
-		apitest.Golden(w, "bare.json", w.ask(jsonPath, jsonType, `{"conversationId":"bare"}`, "x-api-key", w.key).Body)
+	onBoth(t, func(f *fixture) {
+		f.load("org_123", line("bare", ""))
+		apitest.Golden(f, "bare.json", f.ask(jsonPath, jsonType, `{"conversationId":"bare"}`, "x-api-key", f.key).Body)
 	})
 }
 
-// Free-form JSON keeps its order and its numbers' spelling; of user and agent only the known keys come out.
+// Free-form JSON keeps its order and the spelling of its numbers. Of user and agent only the known
+// keys are exported.
 func TestFreeForm(t *testing.T) {
-	onBoth(t, func(w *world) {
-		w.load("org_123", []byte(`{"zeta":{"b":1.0,"a":[1e2,0.10]},"model":"m","kind":"agent","temperature":7e-1,"id":"not this","agentId":"a","alpha":null,"name":"Bot"}`))
-		w.load("org_123", line("free", `,"baseCost":0.250,"totalCost":4.5e-1,"user":{"vip":true,"email":"e@x","score":1.50,"id":"u"},"postCallAnalysis":{"analysisData":{"z":1.0,"a":{"y":12345678901234567890,"b":"<&>"},"k":1E400},"analyzedAt":"2024-01-15T10:36:00.9Z"}`))
-		d := w.export("free", "")
+	onBoth(t, func(f *fixture) {
+		f.load("org_123", []byte(`{"zeta":{"b":1.0,"a":[1e2,0.10]},"model":"m","kind":"agent","temperature":7e-1,"id":"not this","agentId":"a","alpha":null,"name":"Bot"}`))
+		f.load("org_123", line("free", `,"baseCost":0.250,"totalCost":4.5e-1,"user":{"vip":true,"email":"e@x","score":1.50,"id":"u"},"postCallAnalysis":{"analysisData":{"z":1.0,"a":{"y":12345678901234567890,"b":"<&>"},"k":1E400},"analyzedAt":"2024-01-15T10:36:00.9Z"}`))
+		d := f.export("free", "")
 		for what, c := range map[string][2]string{
 			"base cost":  {string(d.Conversation.BaseCost), `0.250`},
 			"total cost": {string(d.Conversation.TotalCost), `4.5e-1`},
@@ -43,15 +44,15 @@ func TestFreeForm(t *testing.T) {
 			"the agent's name": {*d.Conversation.AgentName, "Bot"},
 		} {
 			if c[0] != c[1] {
-				w.Errorf("%s: got %s, want %s", what, c[0], c[1])
+				f.Errorf("%s: got %s, want %s", what, c[0], c[1])
 			}
 		}
 	})
 }
 
-// Raw transcripts come out as they went in, be they JSON or not.
+// Raw transcripts are exported as they were ingested, JSON or not.
 func TestRawTranscripts(t *testing.T) {
-	onBoth(t, func(w *world) {
+	onBoth(t, func(f *fixture) {
 		for i, c := range []struct {
 			raw    string
 			parsed string
@@ -68,22 +69,22 @@ func TestRawTranscripts(t *testing.T) {
 			{"[" + strings.Repeat(`{"speaker":"agent","text":"`+strings.Repeat(`\"x\n`, 50)+`"},`, 1000) + `{"function":"end"}]`, `[{"function":"end","parameters":{},"timestamp":null}]`},
 		} {
 			id := fmt.Sprintf("raw-%d", i)
-			w.load("org_123", line(id, `,"transcript":{"raw":`+string(quoted(c.raw))+`}`))
-			d := w.export(id, "")
+			f.load("org_123", line(id, `,"transcript":{"raw":`+string(quoted(c.raw))+`}`))
+			d := f.export(id, "")
 			if d.Conversation.Transcript == nil || d.Conversation.Transcript.Raw != c.raw || string(d.Conversation.Transcript.Parsed) != c.parsed ||
 				string(d.Conversation.FunctionCalls) != c.parsed || d.Summary["hasFunctionCalls"] != (c.parsed != "[]") || d.Summary["hasTranscript"] != true {
-				w.Errorf("%.100q: got %.200s, %s, %v", c.raw, d.Conversation.Transcript.Raw, d.Conversation.Transcript.Parsed, d.Summary)
+				f.Errorf("%.100q: got %.200s, %s, %v", c.raw, d.Conversation.Transcript.Raw, d.Conversation.Transcript.Parsed, d.Summary)
 			}
-			d = w.export(id, `,"includeTranscript":false`)
+			d = f.export(id, `,"includeTranscript":false`)
 			if d.Conversation.Transcript != nil || string(d.Conversation.FunctionCalls) != "[]" || d.Summary["hasFunctionCalls"] != false {
-				w.Errorf("%.100q: without transcript %v", c.raw, d)
+				f.Errorf("%.100q: without transcript %v", c.raw, d)
 			}
 		}
 	})
 }
 
 func TestSummary(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	for i, c := range []struct{ more, want, updated string }{
 		{``, `null null,false,false,false`, "2024-01-15T10:30:00Z"},
 		{`,"endTime":"2024-01-15T10:35:00Z"`, `300 300,true,false,false`, "2024-01-15T10:35:00Z"},
@@ -97,10 +98,10 @@ func TestSummary(t *testing.T) {
 		{`,"recording":{"objectKey":"k","createdAt":"2024-01-18T00:00:00Z"}`, `null null,false,false,false`, "2024-01-18T00:00:00Z"},
 	} {
 		id := fmt.Sprintf("summary-%d", i)
-		w.load("org_123", line(id, c.more))
-		d := w.export(id, "")
+		f.load("org_123", line(id, c.more))
+		d := f.export(id, "")
 		s, err := json.Marshal(d.Summary["duration"])
-		w.must(err)
+		f.must(err)
 		got := fmt.Sprintf("%s %s,%v,%v,%v", d.Conversation.Duration, s, d.Summary["callCompleted"], d.Summary["isTelephonyCall"], d.Summary["hasBillingInfo"])
 		if got != c.want || d.Conversation.UpdatedAt != c.updated || d.Conversation.CreatedAt != "2024-01-15T10:30:00Z" {
 			t.Errorf("%s: got %s, updated %s; want %s, %s", c.more, got, d.Conversation.UpdatedAt, c.want, c.updated)
@@ -109,7 +110,7 @@ func TestSummary(t *testing.T) {
 }
 
 func TestFileNames(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	for id, want := range map[string]string{
 		"plain-1_2.3":               "plain-1_2.3",
 		`a"b\c;d e`:                 "a_b_c_d_e",
@@ -117,8 +118,8 @@ func TestFileNames(t *testing.T) {
 		"été":                       "_t_",
 		strings.Repeat("long", 128): strings.Repeat("long", 50),
 	} {
-		w.load("org_123", line(id, ""))
-		a := w.ask(jsonPath, jsonType, `{"conversationId":`+string(quoted(id))+`}`, "x-api-key", w.key)
+		f.load("org_123", line(id, ""))
+		a := f.ask(jsonPath, jsonType, `{"conversationId":`+string(quoted(id))+`}`, "x-api-key", f.key)
 		if got := a.Header.Get("Content-Disposition"); got != `attachment; filename="conversation-`+want+`-2024-01-15.json"` {
 			t.Errorf("%q: %d %s", id, a.Status, got)
 		}

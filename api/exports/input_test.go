@@ -26,7 +26,7 @@ const (
 	formType = "application/x-www-form-urlencoded"
 )
 
-// parts makes a multipart body of names and values in turn.
+// parts makes a multipart body from names and values in turn.
 func parts(t testing.TB, fields ...string) (kind, body string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -50,14 +50,14 @@ func form(fields ...string) string {
 	return v.Encode()
 }
 
-// Every form of body on every path, with every way to say yes and no.
+// Every kind of body on every path, with every spelling of true and false.
 func TestBodies(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	included := func(kind, body string) string {
 		t.Helper()
 		got := ""
 		for _, path := range paths() {
-			a := w.ask(path, kind, body, "x-api-key", w.key)
+			a := f.ask(path, kind, body, "x-api-key", f.key)
 			if a.Status != http.StatusOK {
 				t.Fatalf("%s %s answered %d %s", path, body, a.Status, a.Body)
 			}
@@ -104,7 +104,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	const notJSON, notForm, notParts = "the body is not valid JSON", "the body is not valid application/x-www-form-urlencoded", "the body is not valid multipart/form-data"
 	const otherType = "Content-Type must be application/json, application/x-www-form-urlencoded or multipart/form-data"
 	long := strings.Repeat("é", 257)
@@ -186,43 +186,43 @@ func TestBadInput(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			one := *w
+			one := *f
 			one.T = t
 			for _, path := range paths() {
-				one.want(one.ask(path, c.sent[0], c.sent[1], "x-api-key", w.key), 400, c.detail)
+				one.want(one.ask(path, c.sent[0], c.sent[1], "x-api-key", f.key), 400, c.detail)
 			}
 		})
 	}
-	w.want(w.ask(jsonPath, jsonType, good, "x-api-key", w.key, "Content-Type", jsonType), 400, "Content-Type must be given once")
+	f.want(f.ask(jsonPath, jsonType, good, "x-api-key", f.key, "Content-Type", jsonType), 400, "Content-Type must be given once")
 }
 
 func TestLargeBody(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	pad := `","x":"` + strings.Repeat("x", 1<<20) + `"}`
 	large := `{"conversationId":"` + sampleID + pad
 	kind, body := parts(t, "conversationId", sampleID, "x", pad)
 	for _, sent := range [][2]string{{jsonType, large}, {formType, form("conversationId", sampleID, "x", pad)}, {kind, body}} {
-		w.want(w.ask(formPath, sent[0], sent[1], "x-api-key", w.key), 413, "The request body is too large")
-		w.want(w.ask(formPath, sent[0], sent[1]), 401, noCredential)
+		f.want(f.ask(formPath, sent[0], sent[1], "x-api-key", f.key), 413, "The request body is too large")
+		f.want(f.ask(formPath, sent[0], sent[1]), 401, noCredential)
 		// Its length is not announced.
 		r := httptest.NewRequest(http.MethodPost, formPath, struct{ *strings.Reader }{strings.NewReader(sent[1])})
 		r.Header.Set("Content-Type", sent[0])
-		r.Header.Set("x-api-key", w.key)
-		w.want(w.spec.Do(t, w.h, r), 413, "The request body is too large")
+		r.Header.Set("x-api-key", f.key)
+		f.want(f.spec.Do(t, f.h, r), 413, "The request body is too large")
 	}
 	small := `{"conversationId":"` + sampleID + `","x":"` + strings.Repeat("x", 1<<20-100) + `"}`
-	if a := w.ask(formPath, jsonType, small, "x-api-key", w.key); a.Status != 200 {
+	if a := f.ask(formPath, jsonType, small, "x-api-key", f.key); a.Status != 200 {
 		t.Fatalf("answered %d", a.Status)
 	}
 }
 
-// FuzzBody sends bodies of all kinds: the answer is the conversation, or an error of this family.
+// FuzzBody sends any body: the answer is the conversation, or an error of this family.
 func FuzzBody(f *testing.F) {
 	kind, body := parts(f, "conversationId", sampleID, "includeAnalysis", "no")
 	for _, sent := range [][2]string{{jsonType, good}, {formType, form("conversationId", "x", "includeTranscript", "1")}, {kind, body}, {"text/plain", "x"}, {jsonType, `{"conversationId":[`}} {
 		f.Add(sent[0], []byte(sent[1]))
 	}
-	h := exports.New(exports.Config{InternalToken: internal}, exports.Deps{Catalog: nobody{}, Log: zap.NewNop()}).Handler
+	h := exports.New(exports.Config{InternalToken: internal}, exports.Deps{Catalog: emptyCatalog{}, Log: zap.NewNop()}).Handler
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		r := httptest.NewRequest(http.MethodPost, jsonPath, bytes.NewReader(body))
 		r.Header["Content-Type"] = []string{kind}
@@ -236,14 +236,14 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// nobody is a catalog without conversations.
-type nobody struct{ exports.Catalog }
+// emptyCatalog is a catalog without conversations.
+type emptyCatalog struct{ exports.Catalog }
 
-func (nobody) Tenant(_ context.Context, id string) (domain.Tenant, error) {
+func (emptyCatalog) Tenant(_ context.Context, id string) (domain.Tenant, error) {
 	return domain.Tenant{ID: id}, nil
 }
 
-func (nobody) Export(_ context.Context, _, id string, _ bool) (catalog.Export, error) {
+func (emptyCatalog) Export(_ context.Context, _, id string, _ bool) (catalog.Export, error) {
 	if id == "" || len(id) > domain.MaxIDBytes || !utf8.ValidString(id) || strings.Contains(id, "\x00") {
 		return catalog.Export{}, domain.Errorf(domain.KindInternal, "an id that no catalog takes")
 	}

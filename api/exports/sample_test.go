@@ -25,8 +25,8 @@ func compact(t testing.TB, text []byte) string {
 	return b.String()
 }
 
-// sample brings an export of the sample to what the golden file says: the signed URL is the one
-// thing that differs, and the function calls stand once more at the end.
+// sample makes an export of the sample comparable with the golden file: it replaces the signed URL,
+// and removes the function calls at the end, which the file lacks.
 func sample(t testing.TB, body []byte) string {
 	t.Helper()
 	d := read(t, body)
@@ -49,7 +49,7 @@ func sample(t testing.TB, body []byte) string {
 	return text
 }
 
-// encoded is a text as it is spelled in JSON, without escapes for HTML.
+// encoded is a text as a JSON string, without escapes for HTML.
 func encoded(t testing.TB, text string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -62,22 +62,22 @@ func encoded(t testing.TB, text string) []byte {
 }
 
 func TestSample(t *testing.T) {
-	onBoth(t, func(w *world) {
-		want := compact(w, file(w, "sample.json"))
+	onBoth(t, func(f *fixture) {
+		want := compact(f, file(f, "sample.json"))
 		for _, path := range paths() {
-			a := w.ask(path, "application/json", `{"conversationId":"`+sampleID+`"}`, "x-api-key", w.key)
+			a := f.ask(path, "application/json", `{"conversationId":"`+sampleID+`"}`, "x-api-key", f.key)
 			if a.Status != http.StatusOK {
-				w.Fatalf("answered %d: %s", a.Status, a.Body)
+				f.Fatalf("answered %d: %s", a.Status, a.Body)
 			}
-			if got := sample(w, a.Body); got != want {
-				w.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
+			if got := sample(f, a.Body); got != want {
+				f.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
 			}
 			for name, value := range map[string]string{
 				"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 				"Content-Disposition": `attachment; filename="conversation-` + sampleID + `-2024-01-15.json"`,
 			} {
 				if got := a.Header.Get(name); got != value {
-					w.Errorf("%s is %q, want %q", name, got, value)
+					f.Errorf("%s is %q, want %q", name, got, value)
 				}
 			}
 		}
@@ -85,14 +85,14 @@ func TestSample(t *testing.T) {
 }
 
 func TestSampleErrors(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	body := `{"conversationId":"` + sampleID + `"}`
 	for name, a := range map[string]apitest.Answer{
-		"401-none.json":         w.ask(formPath, "application/json", body),
-		"401-key.json":          w.ask(formPath, "application/json", body, "x-api-key", "wrong"),
-		"400-organization.json": w.ask(formPath, "application/json", body, "x-internal-token", internal),
-		"404.json":              w.ask(formPath, "application/json", `{"conversationId":"unknown"}`, "x-api-key", w.key),
-		"500.json":              w.broken().ask(formPath, "application/json", body, "x-api-key", w.key),
+		"401-none.json":         f.ask(formPath, "application/json", body),
+		"401-key.json":          f.ask(formPath, "application/json", body, "x-api-key", "wrong"),
+		"400-organization.json": f.ask(formPath, "application/json", body, "x-internal-token", internal),
+		"404.json":              f.ask(formPath, "application/json", `{"conversationId":"unknown"}`, "x-api-key", f.key),
+		"500.json":              f.broken().ask(formPath, "application/json", body, "x-api-key", f.key),
 	} {
 		if name[:3] != strconv.Itoa(a.Status) {
 			t.Errorf("%s: answered %d", name, a.Status)
@@ -101,11 +101,11 @@ func TestSampleErrors(t *testing.T) {
 	}
 }
 
-// The requests as clients write them, with another address and key.
+// The requests as the documentation prints them, with another address and key.
 func TestPrintedRequests(t *testing.T) {
-	w := newWorld(t, apitest.Postgres(t), exports.Config{})
+	f := newFixture(t, apitest.Postgres(t), exports.Config{})
 	want := compact(t, file(t, "sample.json"))
-	server := httptest.NewServer(w.h)
+	server := httptest.NewServer(f.h)
 	defer server.Close()
 	const browser = `
 globalThis.window = globalThis;
@@ -131,7 +131,7 @@ globalThis.document = {body: {appendChild() {}, removeChild() {}}, createElement
 		{"requests.py", "python3", "", "", "*.json*"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := strings.NewReplacer("https://vault.example.com", server.URL, "YOUR_API_KEY", w.key, "<token>", w.key,
+			text := strings.NewReplacer("https://vault.example.com", server.URL, "YOUR_API_KEY", f.key, "<token>", f.key,
 				"(conversationId: string)", "(conversationId)").Replace(string(file(t, c.name)))
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "request"), []byte(c.before+text+c.after), 0o600); err != nil {
@@ -139,7 +139,7 @@ globalThis.document = {body: {appendChild() {}, removeChild() {}}, createElement
 			}
 			cmd := exec.CommandContext(t.Context(), c.program, "request")
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "BASE="+server.URL, "KEY="+w.key)
+			cmd.Env = append(os.Environ(), "BASE="+server.URL, "KEY="+f.key)
 			var diagnosis bytes.Buffer
 			cmd.Stderr = &diagnosis
 			got, err := cmd.Output()
@@ -162,14 +162,14 @@ globalThis.document = {body: {appendChild() {}, removeChild() {}}, createElement
 	}
 }
 
-// A result on a later turn, as the example of function calls has it.
+// The result of a function call is in a later turn, as in the documentation's example.
 func TestSampleFunctionCalls(t *testing.T) {
-	w := newWorld(t, apitest.SQLite(t), exports.Config{})
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	raw := `[{"role":"assistant","tool_calls":[{"id":"call_1","type":"function","function":{"name":"check_order_status",` +
 		`"arguments":"{\"order_id\":\"ORD-12345\"}"}}],"timestamp":"2024-01-15T10:31:00Z"},` +
 		`{"role":"tool","tool_call_id":"call_1","content":"{\"status\":\"shipped\",\"tracking\":\"1Z999AA1\"}"}]`
-	w.load("org_123", []byte(`{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","transcript":{"raw":`+string(quoted(raw))+`}}`))
-	d := w.export("c", "")
+	f.load("org_123", []byte(`{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","transcript":{"raw":`+string(quoted(raw))+`}}`))
+	d := f.export("c", "")
 	if got, want := `{"functionCalls":`+string(d.Conversation.FunctionCalls)+`}`, compact(t, file(t, "function-calls.json")); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}

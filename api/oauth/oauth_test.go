@@ -25,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// bench is the token endpoint over a catalog with one application.
-type bench struct {
+// fixture is the token endpoint over a catalog with one application.
+type fixture struct {
 	*testing.T
 	cat     *catalog.Catalog
 	tokens  *auth.Tokens
@@ -36,39 +36,39 @@ type bench struct {
 	secret  string
 }
 
-func newBench(t *testing.T, dsn, issuer string) *bench {
+func newFixture(t *testing.T, dsn, issuer string) *fixture {
 	t.Helper()
-	b := &bench{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
-	_, err := b.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
-	b.must(err)
-	b.app, b.secret, err = b.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes())
-	b.must(err)
-	keys, err := auth.OpenKeyring(t.Context(), b.cat, "", time.Now)
-	b.must(err)
-	b.tokens = auth.NewTokens(auth.Config{Issuer: issuer}, keys, b.cat, time.Now)
-	b.handler = api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
-		Families: []api.Family{oauth.New(oauth.Deps{Clients: b.cat, Tokens: b.tokens, Log: zap.NewNop()})}})
-	return b
+	f := &fixture{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
+	_, err := f.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	f.must(err)
+	f.app, f.secret, err = f.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes())
+	f.must(err)
+	keys, err := auth.OpenKeyring(t.Context(), f.cat, "", time.Now)
+	f.must(err)
+	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer}, keys, f.cat, time.Now)
+	f.handler = api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
+		Families: []api.Family{oauth.New(oauth.Deps{Clients: f.cat, Tokens: f.tokens, Log: zap.NewNop()})}})
+	return f
 }
 
-func (b *bench) must(err error) {
-	b.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-// post sends a form; headers come in pairs.
-func (b *bench) post(body string, headers ...string) apitest.Answer {
-	b.Helper()
+// post sends a form. headers are names and values in turn.
+func (f *fixture) post(body string, headers ...string) apitest.Answer {
+	f.Helper()
 	r := httptest.NewRequest("POST", "/connect/token", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	a := b.spec.Do(b, b.handler, r)
+	a := f.spec.Do(f, f.handler, r)
 	if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Pragma") != "no-cache" {
-		b.Errorf("the answer may be stored: %v", a.Header)
+		f.Errorf("the answer may be stored: %v", a.Header)
 	}
 	return a
 }
@@ -80,15 +80,15 @@ func basic(id, secret string) string {
 func TestToken(t *testing.T) {
 	for name, open := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, open(t), "https://vault.test")
-			form := "grant_type=client_credentials&client_id=" + b.app.ID + "&client_secret=" + b.secret
+			f := newFixture(t, open(t), "https://vault.test")
+			form := "grant_type=client_credentials&client_id=" + f.app.ID + "&client_secret=" + f.secret
 			for what, a := range map[string]apitest.Answer{
-				"form":             b.post(form),
-				"form with scope":  b.post(form + "&scope=dataservice_external"),
-				"empty scope":      b.post(form + "&scope="),
-				"basic":            b.post("grant_type=client_credentials", "Authorization", basic(b.app.ID, b.secret)),
-				"basic and its id": b.post("grant_type=client_credentials&client_id="+b.app.ID, "Authorization", basic(b.app.ID, b.secret)),
-				"unknown fields":   b.post(form + "&audience=x"),
+				"form":             f.post(form),
+				"form with scope":  f.post(form + "&scope=dataservice_external"),
+				"empty scope":      f.post(form + "&scope="),
+				"basic":            f.post("grant_type=client_credentials", "Authorization", basic(f.app.ID, f.secret)),
+				"basic and its id": f.post("grant_type=client_credentials&client_id="+f.app.ID, "Authorization", basic(f.app.ID, f.secret)),
+				"unknown fields":   f.post(form + "&audience=x"),
 			} {
 				var body struct {
 					Token string `json:"access_token"`
@@ -98,7 +98,7 @@ func TestToken(t *testing.T) {
 				if a.Status != 200 || json.Unmarshal(a.Body, &body) != nil || body.Scope != auth.ScopeDataService || body.Life != 3600 {
 					t.Fatalf("%s: %d %s", what, a.Status, a.Body)
 				}
-				caller, err := b.tokens.Verify(t.Context(), body.Token)
+				caller, err := f.tokens.Verify(t.Context(), body.Token)
 				if err != nil || caller.Tenant != "acme" {
 					t.Fatalf("%s: %+v %v", what, caller, err)
 				}
@@ -108,11 +108,11 @@ func TestToken(t *testing.T) {
 }
 
 func TestTokenRefusals(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t), "https://vault.test")
-	form := "grant_type=client_credentials&client_id=" + b.app.ID + "&client_secret=" + b.secret
-	disabled, disabledSecret, err := b.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes())
-	b.must(err)
-	b.must(b.cat.DisableApplication(t.Context(), disabled.ID, true))
+	f := newFixture(t, apitest.SQLite(t), "https://vault.test")
+	form := "grant_type=client_credentials&client_id=" + f.app.ID + "&client_secret=" + f.secret
+	disabled, disabledSecret, err := f.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes())
+	f.must(err)
+	f.must(f.cat.DisableApplication(t.Context(), disabled.ID, true))
 	for _, c := range []struct {
 		what, body, authorization string
 		status                    int
@@ -122,9 +122,9 @@ func TestTokenRefusals(t *testing.T) {
 		{"wrong secret", form + "x", "", 401, "invalid_client"},
 		{"unknown client", strings.Replace(form, "app_", "app_0", 1), "", 401, "invalid_client"},
 		{"disabled", "grant_type=client_credentials&client_id=" + disabled.ID + "&client_secret=" + disabledSecret, "", 401, "invalid_client"},
-		{"wrong basic", "grant_type=client_credentials", basic(b.app.ID, "x"), 401, "invalid_client"},
+		{"wrong basic", "grant_type=client_credentials", basic(f.app.ID, "x"), 401, "invalid_client"},
 		{"broken basic", "grant_type=client_credentials", "Basic !", 401, "invalid_client"},
-		{"both ways", form, basic(b.app.ID, b.secret), 400, "invalid_request"},
+		{"both ways", form, basic(f.app.ID, f.secret), 400, "invalid_request"},
 		{"no grant", strings.Replace(form, "grant_type", "grant", 1), "", 400, "invalid_request"},
 		{"another grant", strings.Replace(form, "client_credentials", "password", 1), "", 400, "unsupported_grant_type"},
 		{"another scope", form + "&scope=admin", "", 400, "invalid_scope"},
@@ -133,9 +133,9 @@ func TestTokenRefusals(t *testing.T) {
 		{"broken escape", form + "&x=%zz", "", 400, "invalid_request"},
 		{"a NUL", form + "%00", "", 400, "invalid_request"},
 	} {
-		a := b.post(c.body, "Authorization", c.authorization)
+		a := f.post(c.body, "Authorization", c.authorization)
 		if c.authorization == "" {
-			a = b.post(c.body)
+			a = f.post(c.body)
 		}
 		var body struct {
 			Error string `json:"error"`
@@ -147,69 +147,69 @@ func TestTokenRefusals(t *testing.T) {
 			t.Errorf("%s: WWW-Authenticate is %q", c.what, a.Header.Get("WWW-Authenticate"))
 		}
 	}
-	if a := b.post(`{"grant_type":"client_credentials"}`, "Content-Type", "application/json"); a.Status != 400 {
+	if a := f.post(`{"grant_type":"client_credentials"}`, "Content-Type", "application/json"); a.Status != 400 {
 		t.Errorf("JSON: %d %s", a.Status, a.Body)
 	}
-	for authorization, status := range map[string]int{basic(b.app.ID, "x"): 401, basic(b.app.ID, b.secret): 413} {
-		if a := b.post(strings.Repeat("x", 2<<20), "Authorization", authorization); a.Status != status {
+	for authorization, status := range map[string]int{basic(f.app.ID, "x"): 401, basic(f.app.ID, f.secret): 413} {
+		if a := f.post(strings.Repeat("x", 2<<20), "Authorization", authorization); a.Status != status {
 			t.Errorf("large, by Basic: %d %s", a.Status, a.Body)
 		}
 	}
-	if a := b.post(form + "&x=" + strings.Repeat("x", 16<<10)); a.Status != 413 {
+	if a := f.post(form + "&x=" + strings.Repeat("x", 16<<10)); a.Status != 413 {
 		t.Errorf("more than a form: %d %s", a.Status, a.Body)
 	}
-	if a := b.post(form, "Authorization", ""); a.Status != 200 {
+	if a := f.post(form, "Authorization", ""); a.Status != 200 {
 		t.Errorf("an empty header beside the form: %d %s", a.Status, a.Body)
 	}
 	large := httptest.NewRequest("POST", "/connect/token", strings.NewReader(strings.Repeat("x", 1<<20+1)))
 	large.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if a := b.spec.Do(t, b.handler, large); a.Status != 413 {
+	if a := f.spec.Do(t, f.handler, large); a.Status != 413 {
 		t.Errorf("large: %d %s", a.Status, a.Body)
 	}
 	large.Body, large.ContentLength = httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 1<<20+1))).Body, -1
-	if a := b.spec.Do(t, b.handler, large); a.Status != 413 {
+	if a := f.spec.Do(t, f.handler, large); a.Status != 413 {
 		t.Errorf("large without a length: %d %s", a.Status, a.Body)
 	}
-	if a := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/connect/token", nil)); a.Status != 405 || a.Header.Get("Allow") != "POST" {
+	if a := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/connect/token", nil)); a.Status != 405 || a.Header.Get("Allow") != "POST" {
 		t.Errorf("GET: %d %v", a.Status, a.Header)
 	}
-	if a := apitest.Do(b.handler, httptest.NewRequest("GET", "/connect/else", nil)); a.Status != 404 || !strings.Contains(string(a.Body), "invalid_request") {
+	if a := apitest.Do(f.handler, httptest.NewRequest("GET", "/connect/else", nil)); a.Status != 404 || !strings.Contains(string(a.Body), "invalid_request") {
 		t.Errorf("another path: %d %s", a.Status, a.Body)
 	}
 }
 
-// TestStandardClient goes the whole way with nothing but the issuer's URL and the credentials.
+// TestStandardClient uses standard libraries with only the issuer's URL and the credentials.
 func TestStandardClient(t *testing.T) {
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	defer server.Close()
-	b := newBench(t, apitest.SQLite(t), server.URL)
-	handler = b.handler
+	f := newFixture(t, apitest.SQLite(t), server.URL)
+	handler = f.handler
 	provider, err := oidc.NewProvider(t.Context(), server.URL)
-	b.must(err)
-	client := clientcredentials.Config{ClientID: b.app.ID, ClientSecret: b.secret, TokenURL: provider.Endpoint().TokenURL, Scopes: auth.Scopes()}
+	f.must(err)
+	client := clientcredentials.Config{ClientID: f.app.ID, ClientSecret: f.secret, TokenURL: provider.Endpoint().TokenURL, Scopes: auth.Scopes()}
 	token, err := client.Token(t.Context())
-	b.must(err)
+	f.must(err)
 	verified, err := provider.Verifier(&oidc.Config{ClientID: server.URL}).Verify(t.Context(), token.AccessToken)
-	b.must(err)
-	if verified.Subject != b.app.ID || token.TokenType != "Bearer" || time.Until(token.Expiry) < 50*time.Minute {
+	f.must(err)
+	if verified.Subject != f.app.ID || token.TokenType != "Bearer" || time.Until(token.Expiry) < 50*time.Minute {
 		t.Fatalf("%+v, %+v", verified, token)
 	}
-	_, err = b.tokens.Verify(t.Context(), token.AccessToken)
-	b.must(err)
+	_, err = f.tokens.Verify(t.Context(), token.AccessToken)
+	f.must(err)
 }
 
 func TestMetadata(t *testing.T) {
-	b := newBench(t, apitest.SQLite(t), "https://vault.test/")
-	a := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
+	f := newFixture(t, apitest.SQLite(t), "https://vault.test/")
+	a := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/openid-configuration", nil))
 	apitest.Golden(t, "openid-configuration.json", a.Body)
-	same := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server", nil))
+	same := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server", nil))
 	if string(same.Body) != string(a.Body) {
 		t.Errorf("the two documents differ: %s", same.Body)
 	}
-	keys := b.spec.Do(t, b.handler, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
+	keys := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
 	if keys.Status != 200 || strings.Contains(string(keys.Body), `"d"`) {
 		t.Errorf("%d %s", keys.Status, keys.Body)
 	}
-	b.spec.Do(t, b.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
+	f.spec.Do(t, f.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// bucket makes the archives' bucket of a real store a place for archives.
+// bucket is the archives' bucket of a real store, as apitest.BuildHour needs it.
 type bucket struct {
 	t *testing.T
 	*objstore.Bucket
@@ -33,9 +33,9 @@ func (b bucket) Put(key string, data []byte) {
 	}
 }
 
-// served is a bench over a real store, behind a real listener, with one archive of 20 MB.
+// served is a fixture over a real store, behind a real listener, with one archive of 20 MB.
 type served struct {
-	*bench
+	*fixture
 	link, name, dir string
 	data            []byte
 }
@@ -49,16 +49,16 @@ func newServed(t *testing.T, redirect bool) *served {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	s := &served{bench: newBench(t, apitest.SQLite(t)), data: make([]byte, 20<<20), dir: t.TempDir()}
+	s := &served{fixture: newFixture(t, apitest.SQLite(t)), data: make([]byte, 20<<20), dir: t.TempDir()}
 	_, _ = rand.Read(s.data) // crypto/rand never fails
 	archives := bucket{t, store.Archives()}
 	s.set(func(t *domain.Tenant) { t.DownloadLimit = 100 })
 	s.objects, s.cfg.Redirect = archives, redirect
 	s.handler = s.replica(s.cat)
-	apitest.Build(t, s.cat, archives, domain.HourKey{Tenant: "acme", Day: s.day, Hour: 14}, s.data)
+	apitest.BuildHour(t, s.cat, archives, domain.HourKey{Tenant: "acme", Day: s.day, Hour: 14}, s.data)
 	server := httptest.NewServer(s.handler)
 	t.Cleanup(server.Close)
-	s.link = server.URL + s.bench.link(14)
+	s.link = server.URL + s.fixture.link(14)
 	s.name = "acme_" + string(s.day) + "_14.zip"
 	return s
 }
@@ -73,13 +73,13 @@ func (s *served) run(name string, args ...string) {
 	}
 }
 
-// partly leaves the first bytes of the archive, as a download that broke off does.
-func (s *served) partly(file string) {
+// writePart writes the first bytes of the archive into a file, like an interrupted download.
+func (s *served) writePart(file string) {
 	s.Helper()
 	s.must(os.WriteFile(filepath.Join(s.dir, file), s.data[:1<<20], 0o600))
 }
 
-func (s *served) whole(file string) {
+func (s *served) wantWhole(file string) {
 	s.Helper()
 	got, err := os.ReadFile(filepath.Join(s.dir, file))
 	s.must(err)
@@ -88,49 +88,49 @@ func (s *served) whole(file string) {
 	}
 }
 
-// TestClients downloads with what people have at hand, whole and resumed, in both modes.
+// TestClients downloads with common clients, whole and resumed, in both modes.
 func TestClients(t *testing.T) {
 	for name, redirect := range map[string]bool{"proxy": false, "redirect": true} {
 		t.Run(name, func(t *testing.T) {
 			s := newServed(t, redirect)
 			s.run("curl", "-fsSL", "-o", "curl.zip", s.link)
-			s.whole("curl.zip")
+			s.wantWhole("curl.zip")
 			s.run("curl", "-fsSLOJ", s.link)
-			s.whole(s.name)
-			s.partly("resumed.zip")
+			s.wantWhole(s.name)
+			s.writePart("resumed.zip")
 			s.run("curl", "-fsSL", "-C", "-", "-o", "resumed.zip", s.link)
-			s.whole("resumed.zip")
+			s.wantWhole("resumed.zip")
 			s.run("wget", "-q", "-O", "wget.zip", s.link)
-			s.whole("wget.zip")
-			s.partly("wget.zip")
+			s.wantWhole("wget.zip")
+			s.writePart("wget.zip")
 			s.run("wget", "-q", "-c", "-O", "wget.zip", s.link)
-			s.whole("wget.zip")
-			if !redirect { // for a file name wget asks HEAD of the place it is sent to, whose URL is for GET alone
-				s.partly(s.name)
+			s.wantWhole("wget.zip")
+			if !redirect { // wget would send HEAD to the presigned URL, which allows only GET
+				s.writePart(s.name)
 				s.run("wget", "-q", "-c", "--content-disposition", s.link)
-				s.whole(s.name)
+				s.wantWhole(s.name)
 			}
 			s.run("python3", "-c", `import sys, shutil, urllib.request
 with urllib.request.urlopen(sys.argv[1]) as r, open("python.zip", "wb") as f:
     assert r.headers["Content-Type"] == "application/zip", r.headers
     assert r.headers.get_filename() == sys.argv[2], r.headers
     shutil.copyfileobj(r, f)`, s.link, s.name)
-			s.whole("python.zip")
+			s.wantWhole("python.zip")
 			s.run("node", "--input-type=module", "-e", `import { writeFile } from "node:fs/promises";
 const r = await fetch(process.argv[1]);
 if (r.status !== 200) throw new Error(String(r.status));
 await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link)
-			s.whole("node.zip")
+			s.wantWhole("node.zip")
 			s.goClient()
-			s.restAlone(redirect)
+			s.onlyTheRest(redirect)
 			s.ifRange()
 			s.ranges()
 		})
 	}
 }
 
-// restAlone wants what continues a download, and is free, not to lead to the whole.
-func (s *served) restAlone(redirect bool) {
+// A request that continues a download is not counted, so it must not give the whole archive.
+func (s *served) onlyTheRest(redirect bool) {
 	s.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	get := func(url, asked string) *http.Response {
@@ -159,7 +159,7 @@ func (s *served) restAlone(redirect bool) {
 	}
 }
 
-// ifRange resumes with what names this archive, and with what names another: that gets the whole.
+// ifRange resumes with the ETag of this archive, and with that of another, which gets all bytes.
 func (s *served) ifRange() {
 	s.Helper()
 	do := func(method string, headers ...string) (*http.Response, []byte) {
@@ -189,7 +189,7 @@ func (s *served) ifRange() {
 	}
 }
 
-// ranges wants curl to get whole answers to several ranges, also to those that touch or overlap.
+// ranges asks for several ranges by curl, also for ranges that touch or overlap.
 func (s *served) ranges() {
 	s.Helper()
 	for _, asked := range []string{"0-9,10-", "5-9,10-19,20-", "0-9,5-14", "7-9,0-9,0-3", "20-29,-5"} {
@@ -197,8 +197,8 @@ func (s *served) ranges() {
 	}
 }
 
-// goClient downloads with Go's client, which carries the Authorization header through a redirect
-// to another port of the same host: stores refuse that, so such a request gets the bytes at once.
+// goClient downloads with Go's client. It keeps the Authorization header when it follows a redirect
+// to another port of the same host, which stores refuse. So such a request is not redirected.
 func (s *served) goClient() {
 	s.Helper()
 	for _, authorization := range []string{"", "Bearer " + s.token} {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// FuzzUTCDay holds the path's day against the rule as clients know it: YYYY-MM-DD in ASCII, a real
-// date from year 1 on.
+// FuzzUTCDay checks the path's day against the documented rule: YYYY-MM-DD in ASCII, a real date
+// from year 1 on.
 func FuzzUTCDay(f *testing.F) {
 	for _, seed := range []string{"2025-12-12", "2024-02-29", "2025-02-30", "2025-1-2", "20250102", "0000-01-01", "2025%2D12-12",
 		"2025-12-12%00", "%zz", "٢٠٢٥-01-02", "+025-01-02", "2025-12-12T00:00:00Z", ""} {

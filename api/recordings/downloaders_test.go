@@ -13,37 +13,37 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestDownloaders downloads with the bearer header attached to the link, over several connections
-// at once, and by a click in a browser, in both modes.
+// TestDownloaders downloads with an Authorization header, over several connections at once, and by
+// a click in a browser, in both modes.
 func TestDownloaders(t *testing.T) {
 	for name, redirect := range map[string]bool{"proxy": false, "redirect": true} {
 		t.Run(name, func(t *testing.T) {
 			s := newServed(t, redirect)
 			bearer := "Authorization: Bearer " + s.token
 			s.run("curl", "-fsSL", "-H", bearer, "-o", "curl.zip", s.link)
-			s.whole("curl.zip")
+			s.wantWhole("curl.zip")
 			s.run("wget", "-q", "--header", bearer, "-O", "wget.zip", s.link)
-			s.whole("wget.zip")
+			s.wantWhole("wget.zip")
 			s.run("python3", "-c", `import sys, shutil, urllib.request
 request = urllib.request.Request(sys.argv[1], headers={"Authorization": sys.argv[2]})
 with urllib.request.urlopen(request) as r, open("python.zip", "wb") as f:
     shutil.copyfileobj(r, f)`, s.link, "Bearer "+s.token)
-			s.whole("python.zip")
+			s.wantWhole("python.zip")
 			s.run("node", "--input-type=module", "-e", `import { writeFile } from "node:fs/promises";
 const r = await fetch(process.argv[1], { headers: { authorization: process.argv[2] } });
 if (r.status !== 200) throw new Error(String(r.status));
 await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link, "Bearer "+s.token)
-			s.whole("node.zip")
+			s.wantWhole("node.zip")
 			s.run("aria2c", "-q", "-x4", "-k1M", "--file-allocation=none", "-o", "aria.zip", s.link)
-			s.whole("aria.zip")
+			s.wantWhole("aria.zip")
 			s.run("aria2c", "-q", "-x16", "-s16", "-k1M", "--min-split-size=1M", "--piece-length=1M", "--file-allocation=none", "-o", "aria16.zip", s.link)
-			s.whole("aria16.zip")
-			s.whole(s.click())
+			s.wantWhole("aria16.zip")
+			s.wantWhole(s.click())
 		})
 	}
 }
 
-// click downloads in a browser, from a page that shows the link, and gives the file's name.
+// click clicks a page's link in a browser and gives the name of the downloaded file.
 func (s *served) click() string {
 	s.Helper()
 	binary, err := exec.LookPath("chromium")
@@ -52,7 +52,7 @@ func (s *served) click() string {
 	}
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // the browser says so if it lacks something
+		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // the browser would not find the link
 	}))
 	s.Cleanup(page.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(s.TempDir()), chromedp.NoSandbox,

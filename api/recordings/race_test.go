@@ -12,8 +12,8 @@ import (
 )
 
 // burst sends n requests at once, spread over the replicas, and counts the answers by status.
-func (b *bench) burst(n int, replicas []http.Handler, target string, headers ...string) map[int]int {
-	b.Helper()
+func (f *fixture) burst(n int, replicas []http.Handler, target string, headers ...string) map[int]int {
+	f.Helper()
 	var counts [600]atomic.Int64
 	start := make(chan struct{})
 	var all sync.WaitGroup
@@ -38,26 +38,26 @@ func (b *bench) burst(n int, replicas []http.Handler, target string, headers ...
 	return got
 }
 
-// TestNeverMoreThanTheLimit holds both windows against 200 requests at once over three replicas.
+// TestNeverMoreThanTheLimit sends 200 requests at once to three replicas, for both windows.
 func TestNeverMoreThanTheLimit(t *testing.T) {
-	onBoth(t, func(b *bench) {
-		b.build(14, zipText)
-		link := b.link(14)
-		replicas := []http.Handler{b.replica(apitest.Open(b, b.url)), b.replica(apitest.Open(b, b.url)), b.replica(apitest.Open(b, b.url))}
+	onBoth(t, func(f *fixture) {
+		f.build(14, zipText)
+		link := f.link(14)
+		replicas := []http.Handler{f.replica(apitest.Open(f, f.url)), f.replica(apitest.Open(f, f.url)), f.replica(apitest.Open(f, f.url))}
 		check := func(what string, got map[int]int, passed int) {
-			b.Helper()
+			f.Helper()
 			if got[200] != passed || got[429] != 200-passed {
-				b.Fatalf("%s: got %v, want %d answers of 200 and the rest 429", what, got, passed)
+				f.Fatalf("%s: got %v, want %d answers of 200 and the rest 429", what, got, passed)
 			}
 		}
-		bearer := []string{"Authorization", "Bearer " + b.token}
-		check("days", b.burst(200, replicas, dayURL+string(b.day), bearer...), 4) // one was used for the link
-		check("downloads", b.burst(200, replicas, link), 5)
-		b.pass(59 * time.Minute)
-		check("days again", b.burst(200, replicas, dayURL+string(b.day), bearer...), 0)
-		check("downloads again", b.burst(200, replicas, link), 0)
-		b.pass(2 * time.Minute)
-		check("the next hour's days", b.burst(200, replicas, dayURL+string(b.day), bearer...), 5)
-		check("the next hour's downloads", b.burst(200, replicas, link), 5)
+		bearer := []string{"Authorization", "Bearer " + f.token}
+		check("days", f.burst(200, replicas, dayURL+string(f.day), bearer...), 4) // one was used for the link
+		check("downloads", f.burst(200, replicas, link), 5)
+		f.pass(59 * time.Minute)
+		check("days again", f.burst(200, replicas, dayURL+string(f.day), bearer...), 0)
+		check("downloads again", f.burst(200, replicas, link), 0)
+		f.pass(2 * time.Minute)
+		check("the next hour's days", f.burst(200, replicas, dayURL+string(f.day), bearer...), 5)
+		check("the next hour's downloads", f.burst(200, replicas, link), 5)
 	})
 }

@@ -26,9 +26,9 @@ const (
 	speedAsks   = 3000 // requests of a round: every day of every tenant once
 )
 
-// BenchmarkDay asks for days with 24 links over HTTP, each answer counted and in the audit log, in
-// turns with a handler that writes the same bytes from memory: over a few connections, and in a rush
-// over many.
+// BenchmarkDay requests days with 24 links over HTTP. Each answer is counted and in the audit log.
+// In turns with that it requests the same bytes from a handler that has them in memory. It does
+// both over a few connections and over many.
 //
 // It reports answers per second, the 99th percentile of their latency, the processor time of an
 // answer with its client and, as x-memory, the ratio of the two rates.
@@ -36,7 +36,7 @@ func BenchmarkDay(b *testing.B) {
 	for name, open := range apitest.Databases() {
 		b.Run(name, func(b *testing.B) {
 			url := open(b)
-			crowd := newCrowd(b, url)
+			crowd := newManyTenants(b, url)
 			for _, clients := range []int{32, 128} {
 				b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) { benchmarkDay(b, crowd, clients) })
 			}
@@ -44,7 +44,7 @@ func BenchmarkDay(b *testing.B) {
 	}
 }
 
-func benchmarkDay(b *testing.B, full *crowd, clients int) {
+func benchmarkDay(b *testing.B, full *manyTenants, clients int) {
 	ctx := b.Context()
 	crowd := *full
 	crowd.TB = b
@@ -52,13 +52,13 @@ func benchmarkDay(b *testing.B, full *crowd, clients int) {
 	crowd.must(err)
 	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, crowd.cat, time.Now)
 	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},
-		recordings.Deps{Catalog: crowd.cat, Tokens: tokens, Links: keys, Store: &apitest.Archives{}, Log: zap.NewNop()})
+		recordings.Deps{Catalog: crowd.cat, Tokens: tokens, Links: keys, Store: &apitest.Store{}, Log: zap.NewNop()})
 	vault := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
 	defer vault.Close()
 	asks := crowd.asks(tokens)
 
 	load := newLoad(b, asks, clients)
-	warm := load.run(vault.URL) // fills what is kept in memory
+	warm := load.run(vault.URL) // fills the caches
 	bare := httptest.NewServer(answerFrom(warm.answer))
 	defer bare.Close()
 	load.run(bare.URL)
@@ -90,7 +90,7 @@ func benchmarkDay(b *testing.B, full *crowd, clients int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// answerFrom is a handler that writes one answer, headers and all.
+// answerFrom is a handler that always gives the same answer, with its headers.
 func answerFrom(a apitest.Answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
@@ -99,7 +99,7 @@ func answerFrom(a apitest.Answer) http.Handler {
 				h[name] = values
 			}
 		}
-		_, _ = w.Write(a.Body) // a client that is gone fails its own side
+		_, _ = w.Write(a.Body) // the client reports a broken connection
 	})
 }
 
@@ -117,7 +117,7 @@ type ask struct {
 	path, token string
 }
 
-// load sends asks over connections that stay open.
+// load sends requests over connections that stay open.
 type load struct {
 	testing.TB
 	asks    []ask
@@ -125,7 +125,7 @@ type load struct {
 	client  *http.Client
 }
 
-// round is what a load saw.
+// round is the result of a run.
 type round struct {
 	rate   float64 // answers per second
 	p99    time.Duration
@@ -139,7 +139,7 @@ func newLoad(t testing.TB, asks []ask, clients int) *load {
 	return &load{t, asks, clients, &http.Client{Transport: transport}}
 }
 
-// run sends every ask once, as many at a time as there are clients.
+// run sends every request once, one at a time for each client.
 func (l *load) run(server string) round {
 	l.Helper()
 	var next atomic.Int64
@@ -173,7 +173,7 @@ func (l *load) run(server string) round {
 	return round{rate: float64(len(l.asks)) / elapsed.Seconds(), p99: took[len(took)*99/100], cpu: cpu, answer: *last.Load()}
 }
 
-// processorTime is what the process has used so far.
+// processorTime is the processor time that the process has used so far.
 func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var used syscall.Rusage
@@ -183,7 +183,7 @@ func processorTime(t testing.TB) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// send wants a 200 and gives its header; body takes its bytes.
+// send gives the header of an answer, which must be 200, and writes its body into body.
 func (l *load) send(server string, a ask, body *bytes.Buffer) (http.Header, error) {
 	r, err := http.NewRequestWithContext(l.Context(), http.MethodGet, server+a.path, nil)
 	if err != nil {
@@ -196,15 +196,15 @@ func (l *load) send(server string, a ask, body *bytes.Buffer) (http.Header, erro
 	}
 	body.Reset()
 	_, err = io.Copy(body, resp.Body)
-	_ = resp.Body.Close() // it was only read from
+	_ = resp.Body.Close()
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %d %s", a.path, resp.StatusCode, body)
 	}
 	return resp.Header, err
 }
 
-// asks gives every day of every tenant once, tenants in turns.
-func (c *crowd) asks(tokens *auth.Tokens) []ask {
+// asks gives a request for every day of every tenant, tenants in turns.
+func (c *manyTenants) asks(tokens *auth.Tokens) []ask {
 	c.Helper()
 	var out []ask
 	issued := make([]string, len(c.apps))

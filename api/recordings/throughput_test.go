@@ -39,8 +39,8 @@ func (k archiveBucket) Put(key string, data []byte) {
 	}
 }
 
-// BenchmarkDownload reads an archive of 256 MiB through callvault and from the store's presigned
-// URL in turns, one connection at a time. x-presigned is the ratio of the rates.
+// BenchmarkDownload downloads an archive of 256 MiB from callvault and from the store's presigned
+// URL in turns, over one connection. x-presigned is the ratio of the rates.
 func BenchmarkDownload(b *testing.B) {
 	must := func(err error) {
 		b.Helper()
@@ -59,9 +59,9 @@ func BenchmarkDownload(b *testing.B) {
 	now, err := c.Now(b.Context())
 	must(err)
 	data := make([]byte, archiveSize)
-	_, _ = rand.Read(data) // crypto/rand never fails: it ends the process instead
+	_, _ = rand.Read(data)
 	hour := domain.HourKey{Tenant: "acme", Day: domain.DayOf(now).Add(-1), Hour: 9}
-	key := apitest.Build(b, c, archiveBucket{b, store.Archives()}, hour, data)
+	key := apitest.BuildHour(b, c, archiveBucket{b, store.Archives()}, hour, data)
 	keys, err := auth.OpenKeyring(b.Context(), c, "", time.Now)
 	must(err)
 	issued, err := c.IssueDay(b.Context(), catalog.DayRequest{Tenant: "acme", Day: hour.Day, LinkTTL: time.Hour})
@@ -86,7 +86,7 @@ func BenchmarkDownload(b *testing.B) {
 		resp, err := client.Do(r)
 		must(err)
 		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, buffer)
-		_ = resp.Body.Close() // it was only read from
+		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK || n != archiveSize {
 			b.Fatalf("%d, %d bytes, %v", resp.StatusCode, n, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// line is what of a line of the audit log finds out whose link a download used.
+// line is the fields of an audit line that tell whose link a download used.
 type line struct {
 	Object string    `json:"object"`
 	Hour   string    `json:"hour"`
@@ -22,29 +22,29 @@ type line struct {
 	} `json:"links"`
 }
 
-// TestDownloadsAreTraced gives two applications the same hour and finds in the audit log through
-// which of them each download came.
+// Two applications get links to the same hour. The audit log tells through whose link each download
+// came.
 func TestDownloadsAreTraced(t *testing.T) {
-	onBoth(t, func(b *bench) {
-		b.build(4, zipText)
-		b.build(14, zipText)
-		other, _, err := b.cat.CreateApplication(b.Context(), "acme", "other", []string{auth.ScopeDataService})
-		b.must(err)
+	onBoth(t, func(f *fixture) {
+		f.build(4, zipText)
+		f.build(14, zipText)
+		other, _, err := f.cat.CreateApplication(f.Context(), "acme", "other", []string{auth.ScopeDataService})
+		f.must(err)
 		links := map[string]string{} // by application
-		for _, app := range []catalog.Application{b.app, other} {
-			b.token = b.issue(app, auth.ScopeDataService)
-			links[app.ID] = b.link(14)
-			b.pass(time.Second)
+		for _, app := range []catalog.Application{f.app, other} {
+			f.token = f.issue(app, auth.ScopeDataService)
+			links[app.ID] = f.link(14)
+			f.pass(time.Second)
 		}
-		want := []string{other.ID, b.app.ID, other.ID}
+		want := []string{other.ID, f.app.ID, other.ID}
 		for _, app := range want {
-			b.want(b.ask(http.MethodGet, links[app]), http.StatusOK, "")
+			f.want(f.ask(http.MethodGet, links[app]), http.StatusOK, "")
 		}
 		issued := map[string]line{} // by actor
 		var came []string
-		b.must(b.cat.Audit(b.Context(), "acme", b.now().Add(-time.Hour), b.now().Add(time.Hour), func(e catalog.AuditEntry) error {
+		f.must(f.cat.Audit(f.Context(), "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e catalog.AuditEntry) error {
 			var l line
-			b.must(json.Unmarshal(e.Detail, &l))
+			f.must(json.Unmarshal(e.Detail, &l))
 			switch e.Action {
 			case catalog.ActionDay:
 				issued[e.Actor] = l
@@ -58,7 +58,7 @@ func TestDownloadsAreTraced(t *testing.T) {
 			return nil
 		}))
 		if !slices.Equal(came, want) {
-			b.Errorf("downloads came through %q, want %q", came, want)
+			f.Errorf("downloads came through %q, want %q", came, want)
 		}
 	})
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// Spec is a family's OpenAPI document, ready to judge answers.
+// Spec is a family's OpenAPI document, which checks answers.
 type Spec struct {
 	doc    *openapi3.T
 	router routers.Router
 }
 
-// LoadSpec reads and checks an OpenAPI document.
+// LoadSpec reads and validates an OpenAPI document.
 func LoadSpec(t testing.TB, path string) *Spec {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile(path)
@@ -38,16 +38,14 @@ func LoadSpec(t testing.TB, path string) *Spec {
 	return &Spec{doc, router}
 }
 
-// Check fails the test when an answer is not one that the document describes: its status, its
-// required headers, its body to the last field. A request of another method is judged by the one
-// that the path describes.
+// Check fails the test unless the document describes the answer: its status, its required headers and
+// every field of its body. A request with a method that the document lacks is checked as one with a
+// method that it has.
 func (s *Spec) Check(t testing.TB, r *http.Request, status int, header http.Header, body []byte) {
 	t.Helper()
 	route, vars := s.route(t, r)
-	if r.Method == http.MethodHead { // whose answers have no body, but the same status and headers
-		if len(body) > 0 {
-			t.Errorf("%s %s answers %d bytes", r.Method, r.URL.Path, len(body))
-		}
+	if r.Method == http.MethodHead && len(body) > 0 {
+		t.Errorf("%s %s answers %d bytes", r.Method, r.URL.Path, len(body))
 	}
 	err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: vars, Route: route},
@@ -85,7 +83,7 @@ type Answer struct {
 	Body   []byte
 }
 
-// Do asks a handler and checks its answer.
+// Do sends a request to a handler and checks its answer.
 func (s *Spec) Do(t testing.TB, h http.Handler, r *http.Request) Answer {
 	t.Helper()
 	a := Do(h, r)
@@ -93,14 +91,14 @@ func (s *Spec) Do(t testing.TB, h http.Handler, r *http.Request) Answer {
 	return a
 }
 
-// Do asks a handler without checking: for paths that no document describes.
+// Do sends a request to a handler, and does not check the answer.
 func Do(h http.Handler, r *http.Request) Answer {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return Answer{w.Code, w.Result().Header, w.Body.Bytes()}
 }
 
-// Golden fails the test when got is not what stands in testdata under name. With
+// Golden fails the test unless got is the content of the file name in testdata. With
 // CALLVAULT_UPDATE_GOLDEN=1 it writes the file instead.
 func Golden(t testing.TB, name string, got []byte) {
 	t.Helper()

@@ -26,7 +26,7 @@ func Postgres(t testing.TB) string {
 	return testenv.PostgresFrom(t, "api", func(url string) error { return prepare(context.Background(), url) })
 }
 
-// LargePostgres is a PostgreSQL of its own with memory for a benchmark.
+// LargePostgres gives the URL of a catalog on a PostgreSQL with much memory, for benchmarks.
 func LargePostgres(t testing.TB) string {
 	t.Helper()
 	url := testenv.LargePostgres(t).URL()
@@ -36,7 +36,7 @@ func LargePostgres(t testing.TB) string {
 	return url
 }
 
-// Databases names both, for tests that hold on either.
+// Databases gives both by name, for tests that run on each.
 func Databases() map[string]func(testing.TB) string {
 	return map[string]func(testing.TB) string{"sqlite": SQLite, "postgres": Postgres}
 }
@@ -59,7 +59,7 @@ func prepare(ctx context.Context, url string) (err error) {
 	return err
 }
 
-// Open opens a catalog until the test ends.
+// Open opens a catalog and closes it when the test ends.
 func Open(t testing.TB, url string) *catalog.Catalog {
 	t.Helper()
 	c, err := catalog.Open(t.Context(), url, catalog.Rules{})

@@ -8,27 +8,27 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestDayThatMoves ends a day while a request for it, which was judged by the day as it was, waits for
-// the day's row: the answer is that of the day as it is. On SQLite nobody can write in between.
-func TestDayThatMoves(t *testing.T) {
-	b := newBench(t, apitest.Databases()["postgres"](t))
-	b.build(3, "zip")
-	db := testenv.Raw(t, b.url)
+// A day ends while a request for it, which has passed its checks, waits for the lock of the day's
+// row. The answer says that the day has ended. On SQLite no other transaction can write in between.
+func TestDayEndsDuringRequest(t *testing.T) {
+	f := newFixture(t, apitest.Databases()["postgres"](t))
+	f.build(3, "zip")
+	db := testenv.Raw(t, f.url)
 	tx, err := db.BeginTx(t.Context(), nil)
-	b.must(err)
+	f.must(err)
 	for _, statement := range []string{
 		`UPDATE days SET locked = locked + 1, expired_us = (SELECT now_us FROM catalog_clock)`,
 		`UPDATE hours SET state = 'expired', archive = NULL`,
 	} {
 		_, err := tx.ExecContext(t.Context(), statement)
-		b.must(err)
+		f.must(err)
 	}
 	answer := make(chan apitest.Answer, 1)
-	go func() { answer <- b.get(b.day) }()
+	go func() { answer <- f.get(f.day) }()
 	for waiting := 0; waiting == 0; time.Sleep(5 * time.Millisecond) {
-		b.must(db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&waiting))
+		f.must(db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&waiting))
 	}
-	b.must(tx.Commit())
+	f.must(tx.Commit())
 	if a := <-answer; a.Status != 404 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}

@@ -17,40 +17,39 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Archives is an object store in memory. Fail, when set, is what every call answers, FailGet what
-// every Get does.
-type Archives struct {
+// Store is a bucket in memory.
+type Store struct {
 	mu      sync.Mutex
 	objects map[string][]byte
-	Fail    error
-	FailGet error
-	Cold    bool // all is in cold storage
+	Fail    error // of every call
+	FailGet error // of every Get
+	Cold    bool  // every object is in cold storage
 }
 
 // Put stores an object.
-func (a *Archives) Put(key string, data []byte) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.objects == nil {
-		a.objects = map[string][]byte{}
+func (s *Store) Put(key string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.objects == nil {
+		s.objects = map[string][]byte{}
 	}
-	a.objects[key] = data
+	s.objects[key] = data
 }
 
 // Delete removes an object.
-func (a *Archives) Delete(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.objects, key)
+func (s *Store) Delete(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
 }
 
-func (a *Archives) find(key string) ([]byte, string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.Fail != nil {
-		return nil, "", a.Fail
+func (s *Store) find(key string) ([]byte, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Fail != nil {
+		return nil, "", s.Fail
 	}
-	data, ok := a.objects[key]
+	data, ok := s.objects[key]
 	if !ok {
 		return nil, "", domain.Errorf(domain.KindNotFound, "no such object")
 	}
@@ -59,15 +58,15 @@ func (a *Archives) find(key string) ([]byte, string, error) {
 }
 
 // Stat tells about an object.
-func (a *Archives) Stat(_ context.Context, key string) (objstore.Info, error) {
-	data, etag, err := a.find(key)
-	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: a.Cold}, err
+func (s *Store) Stat(_ context.Context, key string) (objstore.Info, error) {
+	data, etag, err := s.find(key)
+	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: s.Cold}, err
 }
 
 // Get opens an object.
-func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
-	data, etag, err := a.find(key)
-	if err := cmp.Or(err, a.FailGet); err != nil {
+func (s *Store) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
+	data, etag, err := s.find(key)
+	if err := cmp.Or(err, s.FailGet); err != nil {
 		return nil, err
 	}
 	if o.IfMatch != "" && o.IfMatch != etag {
@@ -81,28 +80,28 @@ func (a *Archives) Get(_ context.Context, key string, o objstore.GetOptions) (*o
 		Body: io.NopCloser(bytes.NewReader(data[o.From:to]))}, nil
 }
 
-// Presign gives a URL that nobody answers.
-func (a *Archives) Presign(_ context.Context, key string, ttl time.Duration, o objstore.PresignOptions) (string, error) {
+// Presign gives a URL of a host that does not exist.
+func (s *Store) Presign(_ context.Context, key string, ttl time.Duration, o objstore.PresignOptions) (string, error) {
 	target := fmt.Sprintf("https://objects.test/%s?ttl=%s&name=%s", key, ttl, o.Filename)
 	if o.Range != "" {
 		target += "&range=" + o.Range
 	}
-	return target, a.Fail
+	return target, s.Fail
 }
 
-// Put is a place for archives.
-type Put interface{ Put(key string, data []byte) }
+// Putter stores archives.
+type Putter interface{ Put(key string, data []byte) }
 
-// Build registers a recording in an hour, plans it if it is over, and publishes data as its
-// archive, as a worker would. It gives the object's key.
-func Build(t testing.TB, c *catalog.Catalog, store Put, key domain.HourKey, data []byte) string {
+// BuildHour registers a recording in an hour, plans the day, and publishes data as the hour's archive,
+// as a worker would. It gives the object's key.
+func BuildHour(t testing.TB, c *catalog.Catalog, store Putter, key domain.HourKey, data []byte) string {
 	t.Helper()
 	ctx := t.Context()
 	Register(t, c, key)
 	if _, err := c.PlanDay(ctx, key.Tenant, key.Day); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Rebuild(ctx, key.Tenant, key.Day, key.Hour, false); err != nil { // now, without the wait for company
+	if _, err := c.Rebuild(ctx, key.Tenant, key.Day, key.Hour, false); err != nil { // due now, without the delay for more recordings
 		t.Fatal(err)
 	}
 	claim, ok, err := c.Claim(ctx, key, "worker")

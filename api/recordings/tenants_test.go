@@ -17,8 +17,8 @@ const (
 	crowdDays    = 3
 )
 
-// crowd is a catalog with many tenants, each with an application and days of 24 archives.
-type crowd struct {
+// manyTenants is a catalog with many tenants, each with an application and days of 24 archives.
+type manyTenants struct {
 	testing.TB
 	cat  *catalog.Catalog
 	db   *sql.DB
@@ -26,8 +26,8 @@ type crowd struct {
 	days []domain.Day
 }
 
-// copies are statements that give 999 more tenants what the tenant acme has.
-func copies() []string {
+// copyTenant gives the statements that make 999 copies of the tenant acme.
+func copyTenant() []string {
 	const all = ` CROSS JOIN (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 999)
 		SELECT n, 'acme-' || n AS id FROM s) c `
 	return []string{
@@ -47,10 +47,10 @@ func copies() []string {
 	}
 }
 
-// newCrowd builds one tenant's days as a worker would and copies them.
-func newCrowd(t testing.TB, url string) *crowd {
+// newManyTenants builds one tenant's days as a worker would and copies them.
+func newManyTenants(t testing.TB, url string) *manyTenants {
 	t.Helper()
-	c := &crowd{TB: t, cat: apitest.Open(t, url)}
+	c := &manyTenants{TB: t, cat: apitest.Open(t, url)}
 	_, err := c.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 30, DayLimit: 100_000, DownloadLimit: 5})
 	c.must(err)
 	app, _, err := c.cat.CreateApplication(t.Context(), "acme", "speed", auth.Scopes())
@@ -62,7 +62,7 @@ func newCrowd(t testing.TB, url string) *crowd {
 		key := domain.HourKey{Tenant: "acme", Day: domain.DayOf(now).Add(-1 - i)}
 		c.days = append(c.days, key.Day)
 		for key.Hour = range 24 {
-			apitest.Build(t, c.cat, &apitest.Archives{}, key, []byte("zip"))
+			apitest.BuildHour(t, c.cat, &apitest.Store{}, key, []byte("zip"))
 		}
 	}
 	driver, source := "sqlite", "file:"+strings.TrimPrefix(url, "sqlite://")+"?_pragma=busy_timeout(10000)"
@@ -71,8 +71,8 @@ func newCrowd(t testing.TB, url string) *crowd {
 	}
 	c.db, err = sql.Open(driver, source)
 	c.must(err)
-	t.Cleanup(func() { _ = c.db.Close() }) // nothing is written any more
-	for _, statement := range copies() {
+	t.Cleanup(func() { _ = c.db.Close() }) // the test's own connection
+	for _, statement := range copyTenant() {
 		_, err := c.db.ExecContext(t.Context(), statement)
 		c.must(err)
 	}
@@ -84,15 +84,15 @@ func newCrowd(t testing.TB, url string) *crowd {
 	return c
 }
 
-func (c *crowd) must(err error) {
+func (c *manyTenants) must(err error) {
 	c.Helper()
 	if err != nil {
 		c.Fatal(err)
 	}
 }
 
-// audited counts the days in the audit log.
-func (c *crowd) audited() (n int) {
+// audited counts the day requests in the audit log.
+func (c *manyTenants) audited() (n int) {
 	c.Helper()
 	c.must(c.db.QueryRowContext(c.Context(), `SELECT count(*) FROM audit WHERE action = $1`, catalog.ActionDay).Scan(&n))
 	return n

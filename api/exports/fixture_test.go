@@ -41,20 +41,20 @@ const (
 
 func paths() []string { return []string{formPath, jsonPath, docPath} }
 
-// bucket is a bucket in memory. Fail, when set, is what every call answers.
+// bucket is a bucket in memory.
 type bucket struct {
-	apitest.Archives
+	apitest.Store
 	kind string
 }
 
 func (b *bucket) Stat(ctx context.Context, key string) (objstore.Info, error) {
-	info, err := b.Archives.Stat(ctx, key)
+	info, err := b.Store.Stat(ctx, key)
 	info.ContentType = b.kind
 	return info, err
 }
 
-// world is the family with all that stands behind it.
-type world struct {
+// fixture is the family with its catalog and bucket.
+type fixture struct {
 	*testing.T
 	c     *catalog.Catalog
 	store *bucket
@@ -66,63 +66,63 @@ type world struct {
 	now *atomic.Int64 // Unix seconds
 }
 
-// newWorld makes the tenants org_123 and org_456, the first with the sample's data.
-func newWorld(t *testing.T, url string, cfg exports.Config) *world {
+// newFixture makes the tenants org_123 and org_456, the first with the sample's data.
+func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	t.Helper()
-	w := &world{T: t, c: apitest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), now: new(atomic.Int64)}
+	f := &fixture{T: t, c: apitest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), now: new(atomic.Int64)}
 	at, err := time.Parse(time.RFC3339, sampleAt)
-	w.must(err)
-	w.now.Store(at.Unix())
-	keys, err := auth.OpenKeyring(t.Context(), w.c, "", time.Now)
-	w.must(err)
+	f.must(err)
+	f.now.Store(at.Unix())
+	keys, err := auth.OpenKeyring(t.Context(), f.c, "", time.Now)
+	f.must(err)
 	for _, id := range []string{"org_123", "org_456"} {
-		_, err := w.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
-		w.must(err)
+		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		f.must(err)
 	}
-	_, w.key, err = w.c.CreateAPIKey(t.Context(), "org_123", "test")
-	w.must(err)
-	w.load("org_123", file(t, "sample.ndjson"))
-	w.store.Put(audioKey, []byte("0123456789"))
-	w.deps = exports.Deps{Catalog: w.c, Recordings: w.store, Sealer: keys, Log: zap.NewNop(), Now: w.clock}
+	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test")
+	f.must(err)
+	f.load("org_123", file(t, "sample.ndjson"))
+	f.store.Put(audioKey, []byte("0123456789"))
+	f.deps = exports.Deps{Catalog: f.c, Recordings: f.store, Sealer: keys, Log: zap.NewNop(), Now: f.clock}
 	cfg.PublicURL, cfg.InternalToken = public, internal
-	w.mount(cfg)
-	return w
+	f.mount(cfg)
+	return f
 }
 
 // mount puts the family behind the router.
-func (w *world) mount(cfg exports.Config) {
-	w.h = api.New(api.Config{}, api.Deps{Families: []api.Family{exports.New(cfg, w.deps)}, Log: zap.NewNop(), Now: time.Now})
+func (f *fixture) mount(cfg exports.Config) {
+	f.h = api.New(api.Config{}, api.Deps{Families: []api.Family{exports.New(cfg, f.deps)}, Log: zap.NewNop(), Now: time.Now})
 }
 
-func (w *world) clock() time.Time { return time.Unix(w.now.Load(), 0) }
+func (f *fixture) clock() time.Time { return time.Unix(f.now.Load(), 0) }
 
-func (w *world) pass(d time.Duration) { w.now.Add(int64(d / time.Second)) }
+func (f *fixture) pass(d time.Duration) { f.now.Add(int64(d / time.Second)) }
 
-func (w *world) must(err error) {
-	w.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-// load takes lines in.
-func (w *world) load(tenant string, lines []byte) {
-	w.Helper()
-	_, err := ingest.Load(w.Context(), w.c, tenant, bytes.NewReader(lines), nil)
-	w.must(err)
+// load ingests lines.
+func (f *fixture) load(tenant string, lines []byte) {
+	f.Helper()
+	_, err := ingest.Load(f.Context(), f.c, tenant, bytes.NewReader(lines), nil)
+	f.must(err)
 }
 
 // onBoth runs a test on either database.
-func onBoth(t *testing.T, test func(w *world)) {
+func onBoth(t *testing.T, test func(f *fixture)) {
 	t.Helper()
 	for name, open := range apitest.Databases() {
-		t.Run(name, func(t *testing.T) { test(newWorld(t, open(t), exports.Config{})) })
+		t.Run(name, func(t *testing.T) { test(newFixture(t, open(t), exports.Config{})) })
 	}
 }
 
 // ask posts a body; headers are names and values in turn.
-func (w *world) ask(path, kind, body string, headers ...string) apitest.Answer {
-	w.Helper()
+func (f *fixture) ask(path, kind, body string, headers ...string) apitest.Answer {
+	f.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
@@ -130,25 +130,25 @@ func (w *world) ask(path, kind, body string, headers ...string) apitest.Answer {
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	return w.spec.Do(w, w.h, r)
+	return f.spec.Do(f, f.h, r)
 }
 
-// export asks for a conversation of org_123 and wants it; more is JSON behind the id.
-func (w *world) export(id, more string) document {
-	w.Helper()
-	a := w.ask(jsonPath, "application/json", `{"conversationId":`+string(quoted(id))+more+`}`, "x-api-key", w.key)
+// export exports a conversation of org_123; more is JSON behind the id.
+func (f *fixture) export(id, more string) document {
+	f.Helper()
+	a := f.ask(jsonPath, "application/json", `{"conversationId":`+string(quoted(id))+more+`}`, "x-api-key", f.key)
 	if a.Status != http.StatusOK {
-		w.Fatalf("answered %d: %s", a.Status, a.Body)
+		f.Fatalf("answered %d: %s", a.Status, a.Body)
 	}
-	return read(w, a.Body)
+	return read(f, a.Body)
 }
 
-// want fails the test when an answer is not this error.
-func (w *world) want(a apitest.Answer, status int, detail string) {
-	w.Helper()
-	var f struct{ Detail string }
-	if err := json.Unmarshal(a.Body, &f); err != nil || a.Status != status || f.Detail != detail {
-		w.Fatalf("answered %d %s, want %d %q", a.Status, a.Body, status, detail)
+// want fails the test unless the answer is this error.
+func (f *fixture) want(a apitest.Answer, status int, detail string) {
+	f.Helper()
+	var got struct{ Detail string }
+	if err := json.Unmarshal(a.Body, &got); err != nil || a.Status != status || got.Detail != detail {
+		f.Fatalf("answered %d %s, want %d %q", a.Status, a.Body, status, detail)
 	}
 }
 
@@ -160,7 +160,7 @@ func quoted(s string) []byte {
 	return b
 }
 
-// document is what tests look at of an export.
+// document is the fields of an export that tests check.
 type document struct {
 	ExportMetadata struct {
 		ExportedAt, OrganizationID, ConversationID string
@@ -223,20 +223,20 @@ func file(t testing.TB, name string) []byte {
 	return b
 }
 
-// broken is the same world with a catalog that holds what must not be there.
-func (w *world) broken() *world {
-	return w.with(faulty{Catalog: w.c, export: domain.Errorf(domain.KindBadCatalog, "broken")})
+// broken is the same fixture with a catalog that holds damaged data.
+func (f *fixture) broken() *fixture {
+	return f.with(faulty{Catalog: f.c, export: domain.Errorf(domain.KindBadCatalog, "broken")})
 }
 
-// with is the same world with another catalog.
-func (w *world) with(c exports.Catalog) *world {
-	other := *w
+// with is the same fixture with another catalog.
+func (f *fixture) with(c exports.Catalog) *fixture {
+	other := *f
 	other.deps.Catalog = c
 	other.mount(exports.Config{PublicURL: public, InternalToken: internal})
 	return &other
 }
 
-// request is one without a body; what it has no credential for it does not get.
+// request makes a request without a body.
 func request(method, target string, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, target, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
