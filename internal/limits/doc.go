@@ -1,5 +1,5 @@
-// Package limits counts uses in short sliding windows, exactly, over all replicas, in Redis.
+// Package limits counts uses in short sliding windows in Redis, exactly and over all replicas.
 //
-// It is for limits of seconds, which may be forgotten with Redis. The hourly limits, which must
-// outlive it, are the catalog's.
+// It is for limits of seconds, which may be lost with Redis. The catalog keeps the hourly limits,
+// which must not be lost.
 package limits

@@ -10,36 +10,37 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Config says what is allowed: Limit uses within every Window, both ends included.
+// Config allows Limit uses in every Window, both ends included.
 type Config struct {
 	Limit   int
 	Window  time.Duration
 	Timeout time.Duration // how long Redis may take to answer; 2 s when zero
 }
 
-// Use is how a name's window stands.
+// Use is the state of a name's window.
 type Use struct {
 	Allowed   bool
 	Limit     int
 	Remaining int
-	Reset     time.Duration // until the oldest use counted falls out; 0 when there is none
+	Reset     time.Duration // until the oldest counted use leaves the window; 0 when there is none
 }
 
-// Limiter counts uses by name. It is safe for concurrent use, and any number of them on one Redis
-// count together.
+// Limiter counts uses by name. It is safe for concurrent use. All Limiters of one Redis count
+// together.
 type Limiter struct {
 	cfg   Config
 	redis redis.Scripter
 }
 
-// take is the sliding log: the times of the uses that were allowed, oldest first, by Redis's clock.
-// A refused use changes nothing. A use later than a whole window from now is of a clock that
-// stepped back since, and counts no more: else a name could be locked for as long as the step.
+// take.lua keeps the times of the allowed uses by Redis's clock, the oldest first (a sliding log).
+// A refused use changes nothing. A use that lies more than a window in the future was counted
+// before the clock stepped back. It is dropped, because it would block the name for as long as the
+// step.
 //
 //go:embed take.lua
 var takeText string
 
-// New makes a limiter on a Redis, which may be a cluster or behind a sentinel.
+// New makes a Limiter on a Redis, which may be a cluster or behind a Sentinel.
 func New(cfg Config, client redis.Scripter) *Limiter {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second
@@ -47,13 +48,13 @@ func New(cfg Config, client redis.Scripter) *Limiter {
 	return &Limiter{cfg, client}
 }
 
-// Take counts one use of name if the window has room for it. Error: KindUnavailable when Redis does
-// not answer; then nobody knows whether it was counted, and the Use says that nothing remains for a
+// Take counts one use of name if the limit allows it. Error: KindUnavailable when Redis does not
+// answer. Then it is unknown whether the use was counted, and Use says that none remains for a
 // whole window.
 func (l *Limiter) Take(ctx context.Context, name string) (Use, error) { return l.ask(ctx, name, true) }
 
-// Peek says how a name's window stands and counts nothing. Allowed says whether a use would be.
-// Error: KindUnavailable.
+// Peek returns the state of a name's window and counts nothing. Allowed says whether a use would be
+// allowed. Error: KindUnavailable.
 func (l *Limiter) Peek(ctx context.Context, name string) (Use, error) {
 	return l.ask(ctx, name, false)
 }
@@ -65,7 +66,7 @@ func (l *Limiter) ask(ctx context.Context, name string, take bool) (Use, error) 
 	if take {
 		counts = 1
 	}
-	// A client without its own deadlines may ignore the context's, so the wait for it ends here.
+	// A client can be configured to ignore the context's deadline, so the wait ends here.
 	type answer struct {
 		numbers []int64
 		err     error

@@ -33,7 +33,7 @@ func client(t *testing.T, url string) *redis.Client {
 	return c
 }
 
-// embedded gives a Redis in this process whose time stands at a whole second.
+// embedded starts a Redis in this process, whose clock stands still at a whole second.
 func embedded(t *testing.T) (*miniredis.Miniredis, *redis.Client, time.Time) {
 	t.Helper()
 	server := miniredis.RunT(t)
@@ -103,8 +103,8 @@ func TestClockStepsBack(t *testing.T) {
 	want(t, "a large step", u, err, true, 2, time.Second)
 }
 
-// TestExact lets many clients of several replicas press on one name, which does not keep its window full,
-// and looks at the answers by Redis's own clock: no four of them in one second.
+// TestExact lets many clients of several replicas use one name at once. By Redis's clock, no four
+// allowed uses lie within one second.
 func TestExact(t *testing.T) {
 	url := testenv.Redis(t)
 	var mu sync.Mutex
@@ -174,7 +174,7 @@ func TestRedisDown(t *testing.T) {
 	}
 }
 
-// TestRedisStalls holds Redis still: the answer comes after the limiter's own timeout.
+// TestRedisStalls pauses Redis: the limiter's own timeout ends the wait.
 func TestRedisStalls(t *testing.T) {
 	server := testenv.NewRedis(t)
 	l := limits.New(limits.Config{Limit: 3, Window: time.Second, Timeout: 50 * time.Millisecond}, client(t, server.URL()))

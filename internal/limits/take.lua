@@ -8,7 +8,7 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local kept, dropped = {}, 0
 for _, text in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local at = tonumber(text)
-  -- A use exactly one window old still counts: a window has both its ends.
+  -- A use exactly one window old still counts: both ends belong to the window.
   if at >= now - window and at <= now + window then
     kept[#kept + 1] = at
   else
@@ -19,7 +19,7 @@ end
 local allowed = #kept < limit
 if allowed and ARGV[3] == '1' then
   if #kept > 0 and kept[#kept] > now then
-    now = kept[#kept] -- a clock that stepped back a little: uses stay in order
+    now = kept[#kept] -- after a small step back of the clock the times stay in order
   end
   kept[#kept + 1] = now
   if dropped > 0 then
@@ -35,7 +35,7 @@ end
 
 local reset = 0
 if #kept > 0 then
-  -- Whole seconds are made of it, so the last microsecond is not worth one.
+  -- A use exactly one window old leaves it one microsecond later, so reset is not 0 while uses count.
   reset = math.max(1, kept[1] + window - now)
 end
 return {allowed and 1 or 0, limit - #kept, string.format('%.0f', reset)}

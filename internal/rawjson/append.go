@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// AppendValue appends one value without the white space between its parts, so that it stands on
-// one line. Nothing is appended with an error, which says that value is damaged.
+// AppendValue appends one value without white space between its parts, so that it is one line. When
+// the value is damaged it returns an error and appends nothing.
 func AppendValue(to, value []byte) ([]byte, error) {
 	from := skipSpace(value, 0)
 	end := skipValue(value, from)
@@ -29,7 +29,7 @@ func AppendValue(to, value []byte) ([]byte, error) {
 	return append(to, value[from:end]...), nil
 }
 
-// AppendString appends s as a JSON string, as encoding/json writes it without escaping for HTML.
+// AppendString appends s as a JSON string, as encoding/json does without HTML escapes.
 func AppendString(to []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -45,7 +45,7 @@ func appendEscaped(to []byte, s string) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil { // every string has a JSON form
+	if err := e.Encode(s); err != nil { // never: every string can be encoded
 		return append(to, `""`...)
 	}
 	return append(to, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)

@@ -1,6 +1,6 @@
-// Package rawjson takes JSON apart, and puts it together, by its bytes: values keep the order of
-// their keys and the spelling of their numbers, and nothing is decoded.
+// Package rawjson splits and joins JSON by its bytes, without decoding: values keep the order of
+// their keys and the spelling of their numbers.
 //
-// It is for texts that were found valid before, as all JSON in the catalog was when it was taken
-// in. It does not validate: of a damaged text it says so only where it can't find its way.
+// It is for texts that were validated before, as all JSON in the catalog was at ingest. It does not
+// validate: it reports a damaged text only when it cannot find the end of a value.
 package rawjson

@@ -11,12 +11,12 @@ var errDamaged = errors.New("damaged JSON")
 
 // Member is one field of an object. Its slices are those of the object's text.
 type Member struct {
-	Name  []byte // as it stands there, with its quotes
+	Name  []byte // with its quotes, as in the text
 	Value []byte
 	Whole []byte // from the name to the value's end
 }
 
-// Is says whether this is the member's name, however its characters are escaped.
+// Is says whether the member has this name, whatever characters of it are escaped.
 func (m Member) Is(name string) bool {
 	quoted := m.Name
 	if bytes.IndexByte(quoted, '\\') < 0 {
@@ -26,15 +26,15 @@ func (m Member) Is(name string) bool {
 	return json.Unmarshal(quoted, &s) == nil && s == name
 }
 
-// Members walks over the fields of one object. Where the text is damaged, the walk ends with an error.
+// Members iterates over the fields of one object. It ends with an error where the text is damaged.
 func Members(text []byte) iter.Seq2[Member, error] {
 	return func(yield func(Member, error) bool) {
 		at := skipSpace(text, 0)
-		if !stands(text, at, '{') {
+		if !hasByte(text, at, '{') {
 			yield(Member{}, errDamaged)
 			return
 		}
-		for at = skipSpace(text, at+1); !stands(text, at, '}'); {
+		for at = skipSpace(text, at+1); !hasByte(text, at, '}'); {
 			m, end := memberAt(text, at)
 			if end < 0 {
 				yield(m, errDamaged)
@@ -43,16 +43,16 @@ func Members(text []byte) iter.Seq2[Member, error] {
 			if !yield(m, nil) {
 				return
 			}
-			if at = skipSpace(text, end); stands(text, at, ',') {
+			if at = skipSpace(text, end); hasByte(text, at, ',') {
 				at = skipSpace(text, at+1)
 			}
 		}
 	}
 }
 
-// memberAt reads the member that begins at at; its end is negative where there is none.
+// memberAt reads the member at index at. end is negative when there is none.
 func memberAt(text []byte, at int) (m Member, end int) {
-	if !stands(text, at, '"') {
+	if !hasByte(text, at, '"') {
 		return m, -1
 	}
 	named := skipString(text, at)
@@ -60,7 +60,7 @@ func memberAt(text []byte, at int) (m Member, end int) {
 		return m, -1
 	}
 	colon := skipSpace(text, named)
-	if !stands(text, colon, ':') {
+	if !hasByte(text, colon, ':') {
 		return m, -1
 	}
 	from := skipSpace(text, colon+1)
@@ -70,11 +70,11 @@ func memberAt(text []byte, at int) (m Member, end int) {
 	return Member{Name: text[at:named], Value: text[from:end], Whole: text[at:end]}, end
 }
 
-func stands(text []byte, at int, c byte) bool { return at < len(text) && text[at] == c }
+func hasByte(text []byte, at int, c byte) bool { return at < len(text) && text[at] == c }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// isScalar says whether c may stand in a number, true, false or null.
+// isScalar says whether c can be part of a number, true, false or null.
 func isScalar(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
@@ -86,7 +86,7 @@ func skipSpace(text []byte, at int) int {
 	return at
 }
 
-// skipString gives the end of the string that begins at at; negative where it has none.
+// skipString returns the end of the string at index at; negative when it does not end.
 func skipString(text []byte, at int) int {
 	at++
 	quote := bytes.IndexByte(text[at:], '"')
@@ -107,7 +107,7 @@ func skipString(text []byte, at int) int {
 	return -1
 }
 
-// skipValue gives the end of the value that begins at at; negative where it has none.
+// skipValue returns the end of the value at index at; negative when it does not end.
 func skipValue(text []byte, at int) int {
 	if at >= len(text) {
 		return -1

@@ -6,22 +6,22 @@ import (
 	"errors"
 )
 
-// errNoMember is the error of a field name that is not a string.
+// errNoMember is the error for a field name that is not a string.
 var errNoMember = errors.New("damaged JSON: a field's name")
 
-// Merge puts the fields of next over those of old. Existing fields keep their place, also where next
-// changes their value. New fields come last, in the order of next. replaced, when not nil, is called for
-// every value that changes. Where nothing changes, Merge gives old itself.
+// Merge sets the fields of next in old. Existing fields keep their place, and new fields come last,
+// in the order of next. replaced, when not nil, is called for every value that changes. When
+// nothing changes, Merge returns old itself.
 func Merge(old, next []byte, replaced func(name string, before, after []byte)) ([]byte, error) {
 	var list []Member
-	place := map[string]int{}
+	index := map[string]int{}
 	size := len(old) + len(next)
 	for m, err := range Members(old) {
 		name, bad := m.name()
 		if err := errors.Join(err, bad); err != nil {
 			return nil, err
 		}
-		place[name] = len(list)
+		index[name] = len(list)
 		list = append(list, m)
 	}
 	changed := false
@@ -30,10 +30,10 @@ func Merge(old, next []byte, replaced func(name string, before, after []byte)) (
 		if err := errors.Join(err, bad); err != nil {
 			return nil, err
 		}
-		at, stands := place[name]
+		at, exists := index[name]
 		switch {
-		case !stands:
-			place[name] = len(list)
+		case !exists:
+			index[name] = len(list)
 			list = append(list, m)
 		case bytes.Equal(list[at].Value, m.Value):
 			continue
@@ -60,7 +60,7 @@ func Merge(old, next []byte, replaced func(name string, before, after []byte)) (
 
 // name decodes the member's name.
 func (m Member) name() (string, error) {
-	if len(m.Name) < 2 { // of a damaged text
+	if len(m.Name) < 2 { // the text is damaged
 		return "", errNoMember
 	}
 	if bytes.IndexByte(m.Name, '\\') < 0 {
@@ -73,7 +73,7 @@ func (m Member) name() (string, error) {
 	return s, nil
 }
 
-// Text gives the string that an object's field holds; "" where there is no such field or it is no string.
+// Text returns the string of an object's field; "" when there is no such field or it is no string.
 func Text(object []byte, name string) string {
 	for m, err := range Members(object) {
 		if err != nil {

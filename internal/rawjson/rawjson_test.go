@@ -14,7 +14,7 @@ var texts = []string{
 	"\u2028", "a\x00b", "\xff", `a"b\c<d>&`,
 }
 
-// FuzzMembers holds the walk against encoding/json; of damaged texts it only wants an end.
+// FuzzMembers compares Members with encoding/json. For damaged texts Members must only end.
 func FuzzMembers(f *testing.F) {
 	for _, text := range texts {
 		f.Add([]byte(text))
@@ -43,7 +43,7 @@ func FuzzMembers(f *testing.F) {
 		}
 		if json.Unmarshal(text, &want) != nil || want == nil {
 			if failed == nil {
-				t.Errorf("%q: not an object, and walked over", text)
+				t.Errorf("%q: not an object, and no error", text)
 			}
 			return
 		}
@@ -95,7 +95,7 @@ func FuzzAppendString(f *testing.F) {
 	})
 }
 
-// TestDamaged wants every cut of an object to be noticed.
+// TestDamaged: an object that is cut anywhere is an error.
 func TestDamaged(t *testing.T) {
 	whole := `{"a":[1,{"b":"x\"y"}],"c":"d"}`
 	for n := range len(whole) {
@@ -114,7 +114,7 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// FuzzMerge holds a merge against encoding/json, and wants a repeat to change nothing.
+// FuzzMerge compares a merge with encoding/json. A repeated merge must change nothing.
 func FuzzMerge(f *testing.F) {
 	for _, s := range [][2]string{{`{"a":1,"b":2}`, `{"b":3,"c":null}`}, {`{ "\u0061" : 1 }`, `{"a":1}`}, {`{}`, `{}`}, {`{"a":1.0}`, `{"a":1}`}, {`{"a"`, `{`}} {
 		f.Add([]byte(s[0]), []byte(s[1]))
@@ -133,7 +133,7 @@ func FuzzMerge(f *testing.F) {
 		_ = json.Unmarshal(old, &want)
 		differing := 0
 		for name, value := range more {
-			if before, stands := want[name]; stands && !bytes.Equal(before, value) {
+			if before, exists := want[name]; exists && !bytes.Equal(before, value) {
 				differing++
 			}
 			want[name] = value

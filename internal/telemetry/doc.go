@@ -1,9 +1,8 @@
-// Package telemetry makes the logger that every part is handed, and traces.
+// Package telemetry makes the logger that every part receives, and the tracing.
 //
-// Requests and tasks travel in the context: In gives a line their ids, and
-// spans begin below the one in it. Tracing is off unless the environment names
-// where traces are sent; then nothing of it runs.
+// The context carries the request or task that it belongs to: In adds their ids to a log line, and
+// spans begin below the context's span. Tracing is off unless the environment says where traces are
+// sent. While it is off, nothing of it runs.
 //
-// It holds no global logger or tracer and decides nothing about what is worth
-// a line or a span.
+// It holds no global logger or tracer and does not decide what is logged or traced.
 package telemetry

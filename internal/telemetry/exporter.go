@@ -10,11 +10,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// quiet is how long a receiver that stays away is not mentioned again.
-const quiet = 10 * time.Minute
+// repeatAfter is the time between two log lines about one outage.
+const repeatAfter = 10 * time.Minute
 
-// exporter keeps a receiver that is away from filling the log: one line when sending begins to
-// fail, one now and then, and one when it works again.
+// exporter logs an outage of the receiver with few lines: one when sending begins to fail, one each
+// repeatAfter, and one when sending works again.
 type exporter struct {
 	to   sdk.SpanExporter
 	log  *zap.Logger
@@ -22,10 +22,10 @@ type exporter struct {
 	end  chan struct{}
 	once sync.Once
 
-	mu   sync.Mutex
-	lost int // spans since the last line
-	bad  bool
-	told time.Time
+	mu      sync.Mutex
+	lost    int // spans since the last log line
+	failing bool
+	logged  time.Time // the last log line
 }
 
 func newExporter(to sdk.SpanExporter, log *zap.Logger) *exporter {
@@ -45,42 +45,42 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 		cancel()
 		err = <-done
 	}
-	e.note(len(spans), err)
+	e.record(len(spans), err)
 	return nil
 }
 
 // Shutdown implements sdk.SpanExporter.
 func (e *exporter) Shutdown(ctx context.Context) error { return e.to.Shutdown(ctx) }
 
-// giveUp ends the export that is under way and all that follow.
+// giveUp ends the running export and all later ones.
 func (e *exporter) giveUp() { e.once.Do(func() { close(e.end) }) }
 
-func (e *exporter) failing() bool {
+func (e *exporter) isFailing() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.bad
+	return e.failing
 }
 
-func (e *exporter) note(spans int, err error) {
+func (e *exporter) record(spans int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	at := e.now()
 	switch {
-	case err == nil && e.bad:
+	case err == nil && e.failing:
 		e.log.Info("traces are sent again", zap.Int("lost_spans", e.lost))
-		e.bad, e.lost = false, 0
+		e.failing, e.lost = false, 0
 	case err != nil:
 		e.lost += spans
-		if !e.bad || at.Sub(e.told) >= quiet {
+		if !e.failing || at.Sub(e.logged) >= repeatAfter {
 			e.log.Warn("traces cannot be sent and are dropped; nothing else is affected", zap.Int("lost_spans", e.lost), zap.Error(err))
-			e.told, e.lost = at, 0
+			e.logged, e.lost = at, 0
 		}
-		e.bad = true
+		e.failing = true
 	}
 }
 
-// sum tells at the end what was lost since the last line.
-func (e *exporter) sum() {
+// logLost logs at the end how many spans were lost since the last line.
+func (e *exporter) logLost() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.lost > 0 {
@@ -89,7 +89,7 @@ func (e *exporter) sum() {
 	}
 }
 
-// libraryLog is a logger of the tracing library's kind. It leaves the values out.
+// libraryLog is a logger for the tracing library. It leaves out the values, which can be secrets.
 func libraryLog(log *zap.Logger) logr.Logger { return logr.New(librarySink{log}) }
 
 type librarySink struct{ log *zap.Logger }

@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// NewLogger writes lines of at least the given level (debug, info, warn, error) to w: JSON for
-// machines, aligned text on a terminal. Times are UTC. There are no stack traces, and lines are
-// written unbuffered, so nothing has to be flushed at the end.
+// NewLogger writes lines of at least the given level (debug, info, warn, error) to w: JSON, or
+// aligned text on a terminal. Times are UTC. There are no stack traces. Lines are written
+// unbuffered, so that no flush is needed at the end.
 func NewLogger(level string, w io.Writer, isTerminal bool) (*zap.Logger, error) {
 	least, err := zapcore.ParseLevel(level)
 	if err != nil {
@@ -35,14 +35,14 @@ func encoder(isTerminal bool) zapcore.Encoder {
 	return zapcore.NewConsoleEncoder(c)
 }
 
-// utcTime prints a line's time in UTC, as every other time of callvault.
+// utcTime prints a line's time in UTC.
 func utcTime(layout string) zapcore.TimeEncoder {
 	return func(t time.Time, enc zapcore.PrimitiveArrayEncoder) { enc.AppendString(t.UTC().Format(layout)) }
 }
 
-// TakeStandardLog turns what libraries say by Go's own logger into lines of log, which they would else
-// write between them as they like. It holds for the whole process until it is given back.
-func TakeStandardLog(log *zap.Logger) (giveBack func()) {
-	giveBack, _ = zap.RedirectStdLogAt(log.Named("library"), zapcore.WarnLevel) // which fails at unknown levels alone
-	return giveBack
+// TakeStandardLog redirects Go's standard logger, which libraries write to, into log. It does so
+// for the whole process until restore is called.
+func TakeStandardLog(log *zap.Logger) (restore func()) {
+	restore, _ = zap.RedirectStdLogAt(log.Named("library"), zapcore.WarnLevel) // fails only for unknown levels
+	return restore
 }

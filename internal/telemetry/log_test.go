@@ -3,7 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"encoding/json"
-	standard "log" //nolint:depguard // what libraries say by it is taken from there
+	standard "log" //nolint:depguard // the test writes to it as libraries do
 	"os"
 	"strings"
 	"testing"
@@ -61,16 +61,16 @@ func TestUnknownLevel(t *testing.T) {
 	}
 }
 
-// TestStandardLog: what a library says by Go's own logger is a line like all others.
+// TestStandardLog: what a library writes to Go's standard logger is a normal log line.
 func TestStandardLog(t *testing.T) {
 	var out bytes.Buffer
 	log, err := NewLogger("info", &out, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	giveBack := TakeStandardLog(log)
+	restore := TakeStandardLog(log)
 	standard.Printf("could not delete\n{\"level\":\"error\",\"message\":\"forged\"}")
-	giveBack()
+	restore()
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("not one JSON line: %v\n%s", err, out.String())
@@ -79,6 +79,6 @@ func TestStandardLog(t *testing.T) {
 		t.Errorf("the line is %v", line)
 	}
 	if standard.Writer() != os.Stderr {
-		t.Error("Go's own logger is not given back")
+		t.Error("Go's standard logger is not restored")
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// scope names callvault among the libraries that make spans.
+// scope is the instrumentation scope of callvault's spans.
 const scope = "github.com/callvault/callvault"
 
-// Tracer gives the tracer of p; of none, one whose spans are nothing.
+// Tracer returns the tracer of p. Without a p it returns one whose spans do nothing.
 func Tracer(p trace.TracerProvider) trace.Tracer {
 	if p == nil {
 		p = noop.NewTracerProvider()
@@ -23,12 +23,13 @@ func Tracer(p trace.TracerProvider) trace.Tracer {
 	return p.Tracer(scope)
 }
 
-// Begin starts a span that the caller ends elsewhere than where it began.
+// Begin starts a span that the caller ends.
 func Begin(ctx context.Context, tracer trace.Tracer, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	return tracer.Start(ctx, name, options...) //nolint:spancheck // the caller's to end
 }
 
-// Traceparent writes down the trace that ctx belongs to, for FromTraceparent; "" where there is none.
+// Traceparent returns the trace that ctx belongs to as text, for FromTraceparent; "" when there is
+// none.
 func Traceparent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -38,13 +39,13 @@ func Traceparent(ctx context.Context) string {
 	return carrier["traceparent"]
 }
 
-// FromTraceparent gives ctx the trace that was written down; what is none changes nothing.
-func FromTraceparent(ctx context.Context, written string) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": written})
+// FromTraceparent returns ctx with the trace of the text. A text without one changes nothing.
+func FromTraceparent(ctx context.Context, text string) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": text})
 }
 
-// Failed marks the span of something that ended with err, nil included. It tells the error's kind
-// alone: messages can hold names of files, which callvault did not give.
+// Failed sets a span's status by err, which may be nil. The span gets the error's kind only,
+// because messages can contain file names that callers chose.
 func Failed(span trace.Span, err error) {
 	if err == nil || !span.IsRecording() {
 		return
@@ -52,7 +53,7 @@ func Failed(span trace.Span, err error) {
 	kind := string(domain.KindOf(err))
 	span.SetAttributes(attribute.String("error.type", kind))
 	if domain.KindOf(err) == domain.KindInterrupted {
-		return // the process stops, nothing is wrong
+		return // the process stops; that is no error
 	}
 	span.SetStatus(codes.Error, kind)
 }

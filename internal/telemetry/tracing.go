@@ -19,21 +19,22 @@ import (
 )
 
 const (
-	// flushTimeout bounds the wait for the last spans when the process ends; where sending has failed
-	// before, there is less to hope for.
-	flushTimeout = 5 * time.Second
-	hopeless     = 500 * time.Millisecond
+	// flushTimeout bounds the wait for the last spans when the process ends, failingFlushTimeout
+	// the wait when sending failed before.
+	flushTimeout        = 5 * time.Second
+	failingFlushTimeout = 500 * time.Millisecond
 )
 
-// TracingConfig says what the spans' resource tells about the process. OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES win over it.
+// TracingConfig describes the process in the spans' resource. OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES override it.
 type TracingConfig struct {
 	Version  string
 	Instance string // host and process
 	Roles    string
 }
 
-// Tracing sends spans by OTLP to where the environment says. Off, it runs nothing.
+// Tracing sends spans by OTLP to the receiver that the environment names. While it is off, it runs
+// nothing.
 type Tracing struct {
 	provider trace.TracerProvider
 	sdk      *sdk.TracerProvider // nil when off
@@ -41,37 +42,37 @@ type Tracing struct {
 	once     sync.Once
 }
 
-// OpenTracing reads the standard OTEL_ variables of the process, as the library does: tracing is on
-// when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set. Settings that
-// cannot be used leave it off, with a line in the log: an archive must not wait for its tracing.
+// OpenTracing reads the standard OTEL_ variables of the process, as the library does. Tracing is on
+// when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set. Invalid settings
+// are logged and leave it off, because archiving must not depend on tracing.
 func OpenTracing(ctx context.Context, cfg TracingConfig, log *zap.Logger) *Tracing {
 	off := &Tracing{provider: noop.NewTracerProvider()}
 	log = log.Named("tracing")
-	on, problem := wanted(os.Getenv)
+	on, problem := enabled(os.Getenv)
 	if problem != "" {
 		log.Warn("these settings of tracing cannot be used", zap.String("problem", problem), zap.Bool("tracing", on))
 	}
 	if !on {
 		return off
 	}
-	tellLibrary(log)
+	redirectLibrary(log)
 	client, err := otlptracehttp.New(ctx)
 	if err != nil {
 		log.Warn("tracing stays off: its exporter cannot be made", zap.Error(err))
 		return off
 	}
-	described, err := describe(ctx, cfg)
+	resource, err := newResource(ctx, cfg)
 	if err != nil {
 		log.Warn("OTEL_RESOURCE_ATTRIBUTES cannot be read as a whole", zap.Error(err))
 	}
 	e := newExporter(client, log)
-	p := sdk.NewTracerProvider(sdk.WithBatcher(e), sdk.WithResource(described))
-	log.Info("traces are sent", zap.String("service", serviceName(described)))
+	p := sdk.NewTracerProvider(sdk.WithBatcher(e), sdk.WithResource(resource))
+	log.Info("traces are sent", zap.String("service", serviceName(resource)))
 	return &Tracing{provider: p, sdk: p, exporter: e}
 }
 
-// wanted says whether tracing is on, and which setting cannot be used.
-func wanted(env func(string) string) (on bool, problem string) {
+// enabled says whether tracing is on, and which setting is invalid.
+func enabled(env func(string) string) (on bool, problem string) {
 	name := "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	if env(name) == "" {
 		name = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -87,7 +88,7 @@ func wanted(env func(string) string) (on bool, problem string) {
 	default:
 		return false, "OTEL_TRACES_EXPORTER must be otlp or none"
 	}
-	// The library would take a port for the scheme and send nowhere.
+	// The library would take the host of "host:port" for a scheme.
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return false, name + " must be a URL such as http://collector:4318"
@@ -103,8 +104,8 @@ func wanted(env func(string) string) (on bool, problem string) {
 	return true, problem
 }
 
-// describe gives the resource; with an error, what could be read of it.
-func describe(ctx context.Context, cfg TracingConfig) (*resource.Resource, error) {
+// newResource returns the spans' resource. After an error it has the attributes that could be read.
+func newResource(ctx context.Context, cfg TracingConfig) (*resource.Resource, error) {
 	own := []attribute.KeyValue{
 		attribute.String("service.name", "callvault"), attribute.String("service.version", cfg.Version),
 		attribute.String("service.instance.id", cfg.Instance), attribute.String("callvault.roles", cfg.Roles),
@@ -121,35 +122,36 @@ func serviceName(r *resource.Resource) string {
 	return name.AsString()
 }
 
-// tellLibrary takes what the library says by itself: it knows no other way than globals. Its
-// complaints about settings repeat their values, which can be secrets, so only the text is kept.
-func tellLibrary(log *zap.Logger) {
+// redirectLibrary logs what the library reports, which it does only by global functions. It leaves
+// the values of settings out, because they can be secrets.
+func redirectLibrary(log *zap.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("the tracing library complains", zap.Error(err)) }))
 	otel.SetLogger(libraryLog(log))
 }
 
-// Provider makes tracers.
+// Provider is where tracers come from.
 func (t *Tracing) Provider() trace.TracerProvider { return t.provider }
 
 // On says whether spans are made.
 func (t *Tracing) On() bool { return t.sdk != nil }
 
-// Close sends what is left, but does not wait long for a receiver that does not answer.
+// Close sends the remaining spans. It waits only for a short time when the receiver does not
+// answer.
 func (t *Tracing) Close() error {
 	t.once.Do(func() {
 		if t.sdk == nil {
 			return
 		}
-		patience := flushTimeout
-		if t.exporter.failing() {
-			patience = hopeless
+		timeout := flushTimeout
+		if t.exporter.isFailing() {
+			timeout = failingFlushTimeout
 		}
-		enough := time.AfterFunc(patience, t.exporter.giveUp)
-		defer enough.Stop()
+		end := time.AfterFunc(timeout, t.exporter.giveUp)
+		defer end.Stop()
 		if err := t.sdk.Shutdown(context.Background()); err != nil {
 			t.exporter.log.Warn("tracing did not end cleanly", zap.Error(err))
 		}
-		t.exporter.sum()
+		t.exporter.logLost()
 	})
 	return nil
 }

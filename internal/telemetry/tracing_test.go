@@ -27,7 +27,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// receiver takes spans by OTLP over HTTP.
+// receiver receives spans by OTLP over HTTP.
 type receiver struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -69,7 +69,7 @@ func observed() (*zap.Logger, *observer.ObservedLogs) {
 	return zap.New(core), logs
 }
 
-// clean takes the machine's own settings away.
+// clean unsets the machine's own settings.
 func clean(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER",
@@ -140,8 +140,8 @@ func TestTheEnvironmentWins(t *testing.T) {
 	}
 }
 
-// running gives the stacks of what the tracing library runs. What the HTTP transport keeps of a
-// connection that nobody uses is none of it.
+// running returns the stacks of the tracing library's goroutines. Those of idle HTTP connections
+// are not among them.
 func running() string {
 	stacks := make([]byte, 1<<20)
 	var own []string
@@ -186,9 +186,9 @@ func TestOffUnlessAnEndpointIsSet(t *testing.T) {
 	}
 }
 
-// TestReceiverThatIsAway must neither hold anybody up nor fill the log.
+// TestReceiverThatIsAway: a receiver that is away delays nothing and does not fill the log.
 func TestReceiverThatIsAway(t *testing.T) {
-	// One that takes connections and says nothing.
+	// It accepts connections and never answers.
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestReceiverThatIsAway(t *testing.T) {
 			for i := range 5000 {
 				span(tr, fmt.Sprint(i))
 			}
-			for running() == "" { // what is looked for below is there to be found
+			for running() == "" { // the check below would find it
 				time.Sleep(time.Millisecond)
 			}
 			if err := tr.Close(); err != nil {
@@ -231,12 +231,12 @@ func (silent) ExportSpans(ctx context.Context, _ []sdk.ReadOnlySpan) error {
 }
 func (silent) Shutdown(context.Context) error { return nil }
 
-// TestEndOfTracing: a process does not wait long for a receiver that is silent. The time is that of a bubble.
+// TestEndOfTracing: a process waits only a short time for a receiver that never answers.
 func TestEndOfTracing(t *testing.T) {
-	for bad, want := range map[bool]time.Duration{false: flushTimeout, true: hopeless} {
+	for failing, want := range map[bool]time.Duration{false: flushTimeout, true: failingFlushTimeout} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newExporter(silent{}, zap.NewNop())
-			e.bad = bad
+			e.failing = failing
 			p := sdk.NewTracerProvider(sdk.WithBatcher(e, sdk.WithBatchTimeout(time.Hour), sdk.WithExportTimeout(time.Hour)))
 			tr := &Tracing{provider: p, sdk: p, exporter: e}
 			for i := range 5000 {
@@ -244,23 +244,23 @@ func TestEndOfTracing(t *testing.T) {
 			}
 			began := time.Now()
 			if err := tr.Close(); err != nil || time.Since(began) != want {
-				t.Errorf("failing before: %v; it ends after %s, error %v", bad, time.Since(began), err)
+				t.Errorf("failing before: %v; it ends after %s, error %v", failing, time.Since(began), err)
 			}
 		})
 	}
 }
 
-// failing is an exporter that fails while it should.
-type failing struct {
+// failingExporter fails while it has an error.
+type failingExporter struct {
 	sdk.SpanExporter
 	err error
 }
 
-func (f *failing) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return f.err }
+func (f *failingExporter) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return f.err }
 
 func TestOutagesAreToldOnceInAWhile(t *testing.T) {
 	log, logs := observed()
-	to := &failing{err: io.ErrUnexpectedEOF}
+	to := &failingExporter{err: io.ErrUnexpectedEOF}
 	e := newExporter(to, log)
 	at := time.Unix(0, 0)
 	e.now = func() time.Time { return at }
@@ -278,12 +278,12 @@ func TestOutagesAreToldOnceInAWhile(t *testing.T) {
 	if err := e.ExportSpans(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	if last := logs.All()[logs.Len()-1]; last.Message != "traces are sent again" || e.failing() {
+	if last := logs.All()[logs.Len()-1]; last.Message != "traces are sent again" || e.isFailing() {
 		t.Errorf("%v", last)
 	}
 }
 
-// The library repeats what it cannot read, and headers hold keys.
+// TestSettingsAreNotRepeated: the library prints settings that it cannot read, which can be keys.
 func TestSettingsAreNotRepeated(t *testing.T) {
 	clean(t)
 	r := newReceiver(t)

@@ -9,8 +9,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// work is what lines are about: one request, or one task. It travels in the context, and what
-// becomes known on the way (the tenant after authentication) is known to those who began it.
+// work is the request or task that log lines belong to. The context carries a pointer to it, so
+// that what is set further in (the tenant after authentication) is also in later lines of the
+// caller.
 type work struct {
 	request string
 	task    *Task
@@ -25,7 +26,7 @@ func workOf(ctx context.Context) *work {
 	return w
 }
 
-// Task names the task that lines are about.
+// Task names a task of the queue.
 type Task struct {
 	ID     string
 	Tenant string
@@ -33,19 +34,19 @@ type Task struct {
 	Hour   int
 }
 
-// WithRequest begins the work on a request.
+// WithRequest returns a context for the work on a request.
 func WithRequest(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, workKey{}, &work{request: id})
 }
 
-// WithTask begins the work on a task.
+// WithTask returns a context for the work on a task.
 func WithTask(ctx context.Context, t Task) context.Context {
 	w := &work{task: &t}
 	w.tenant.Store(&t.Tenant)
 	return context.WithValue(ctx, workKey{}, w)
 }
 
-// RequestID is the id of the request that ctx belongs to, "" outside of one.
+// RequestID is the id of the request that ctx belongs to; "" when there is none.
 func RequestID(ctx context.Context) string {
 	if w := workOf(ctx); w != nil {
 		return w.request
@@ -53,14 +54,14 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// SetTenant says whose data the request is about: call it once the tenant is authenticated.
+// SetTenant sets the tenant of the request. Call it when the tenant is authenticated.
 func SetTenant(ctx context.Context, id string) {
 	if w := workOf(ctx); w != nil && id != "" {
 		w.tenant.Store(&id)
 	}
 }
 
-// Tenant is whose data the work is about, "" while that is unknown.
+// Tenant is the tenant that the work is for; "" while it is unknown.
 func Tenant(ctx context.Context) string {
 	if w := workOf(ctx); w != nil {
 		return text(&w.tenant)
@@ -68,14 +69,14 @@ func Tenant(ctx context.Context) string {
 	return ""
 }
 
-// SetRoute says which pattern of paths the request's path fits. It must name none of the path's values.
+// SetRoute sets the pattern that the request's path matches. It must contain no value of the path.
 func SetRoute(ctx context.Context, pattern string) {
 	if w := workOf(ctx); w != nil && pattern != "" {
 		w.route.Store(&pattern)
 	}
 }
 
-// Route is the pattern that the request's path fits, "" while no endpoint has taken it.
+// Route is the pattern that the request's path matches; "" while no endpoint matched.
 func Route(ctx context.Context) string {
 	if w := workOf(ctx); w != nil {
 		return text(&w.route)
@@ -90,8 +91,8 @@ func text(p *atomic.Pointer[string]) string {
 	return ""
 }
 
-// In gives a line the ids of the work that ctx belongs to: request_id, or task, day and hour; the
-// tenant where it is known; trace_id and span_id where the work is traced.
+// In is a log field with the ids of the work that ctx belongs to: request_id, or task, day and
+// hour; the tenant when it is known; trace_id and span_id when the work is traced.
 func In(ctx context.Context) zap.Field {
 	return zap.Inline(ids{workOf(ctx), trace.SpanContextFromContext(ctx)})
 }

@@ -10,7 +10,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// line writes one line about ctx and gives its fields.
+// line logs one line with ctx and returns its fields.
 func line(t *testing.T, ctx context.Context) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
@@ -59,7 +59,7 @@ func TestLinesTellTheirWork(t *testing.T) {
 	}
 }
 
-// Ids of spans that nobody will find are not told.
+// TestUnsampledLinesHaveNoTrace: the ids of a span that is not sent are not logged.
 func TestUnsampledLinesHaveNoTrace(t *testing.T) {
 	ctx, s := Tracer(sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample()))).Start(WithRequest(t.Context(), "r1"), "s")
 	defer s.End()
