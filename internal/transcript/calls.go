@@ -8,27 +8,27 @@ import (
 )
 
 const (
-	// maxCallTurn bounds the turns that are searched for calls, in bytes: a result can hold a whole
-	// document.
+	// maxCallTurn bounds the turns that are searched for calls, in bytes: a result can contain a
+	// whole document.
 	maxCallTurn = 8 << 20
-	// maxCalls bounds what is listed of one transcript: no conversation has so many, and a text made
-	// of nothing else would take many times its own size.
+	// maxCalls bounds the calls of one transcript. No conversation has so many. A text of calls
+	// only would take many times its size of memory.
 	maxCalls = 100_000
 )
 
 // Call is one function call of a conversation.
 type Call struct {
 	Function   string          // never empty
-	Parameters json.RawMessage // as they were given; {} when there are none
-	Result     json.RawMessage // nil when there is none; null when that was given
-	At         time.Time       // zero when the transcript tells no time of day
-	Offset     *float64        // seconds into the call; nil when the transcript does not tell
-	settled    bool            // it has its result; a later one belongs to another call
+	Parameters json.RawMessage // as in the transcript; {} when there are none
+	Result     json.RawMessage // nil when there is none; null when the function returned null
+	At         time.Time       // zero when the transcript has no time of day
+	Offset     *float64        // seconds into the call; nil when the transcript has none
+	hasResult  bool            // a later result belongs to another call
 }
 
-// Calls reads a raw transcript to its end and gives the function calls in it, in their order: at
-// most 100,000, of turns of at most 8 MiB. A transcript is an array of turns, or an object with such
-// an array (see holdsTurns); any other text, valid JSON or not, holds none. The error is r's own.
+// Calls reads a raw transcript to its end and returns its function calls in their order: at most
+// 100,000, from turns of at most 8 MiB. A transcript is an array of turns, or an object with such
+// an array (see holdsTurns). Any other text, valid JSON or not, has no calls. The error is r's own.
 func Calls(r io.Reader) ([]Call, error) {
 	s := newScanner(r, maxCallTurn)
 	f := &finder{}
@@ -37,16 +37,16 @@ func Calls(r io.Reader) ([]Call, error) {
 	if err := s.drain(); err != nil {
 		return nil, err
 	}
-	if !valid || more { // what is not one JSON value holds no call
+	if !valid || more { // it is not one JSON value
 		return nil, nil
 	}
 	return f.calls, nil
 }
 
-// turns passes one value and gives each turn in it to fn, whose error ends it. Of an object these are the
-// turns of its first array in which something was found, and, after again, which may be nil, those of
-// its array with the calls.
-func (s *scanner) turns(fn func(element []byte) error, found func() bool, again func()) error {
+// turns consumes one value and calls fn with each turn in it, until fn returns an error. In an
+// object it reads the first array in which fn found something. When restart is not nil it also
+// reads the array with the calls, after calling restart.
+func (s *scanner) turns(fn func(element []byte) error, found func() bool, restart func()) error {
 	array := func(depth int) error {
 		return s.array(depth, func() error {
 			if _, ok := s.next(); !ok {
@@ -67,11 +67,11 @@ func (s *scanner) turns(fn func(element []byte) error, found func() bool, again 
 	case '{':
 		return s.object(0, func(name string) error {
 			c, _ := s.next()
-			switch richer := again != nil && holdsCalls(name); {
-			case c != '[' || !holdsTurns(name) || found() && !richer:
+			switch withCalls := restart != nil && holdsCalls(name); {
+			case c != '[' || !holdsTurns(name) || found() && !withCalls:
 				return s.value(1)
 			case found():
-				again()
+				restart()
 			}
 			return array(1)
 		})
@@ -79,18 +79,18 @@ func (s *scanner) turns(fn func(element []byte) error, found func() bool, again 
 	return s.value(0)
 }
 
-// finder collects calls and brings results to them.
+// finder collects calls and their results.
 type finder struct {
 	calls []Call
-	// Indexes of calls, of which those that have a result are passed over.
+	// Indexes of calls. Those that have a result are skipped.
 	last      []int
 	ids       map[string][]int
 	names     map[string][]int
-	anonymous map[string][]int // by the function's name, those without an id
+	anonymous map[string][]int // calls without an id, by the function's name
 	events    events
 }
 
-// element looks into one turn.
+// element finds the calls and results of one turn.
 func (f *finder) element(text []byte) error {
 	if !mayCall(text) {
 		return nil
@@ -105,7 +105,8 @@ func (f *finder) element(text []byte) error {
 	return nil
 }
 
-// mayCall spares the parsing of what is merely said: every shape has one of these words in it.
+// mayCall says whether a turn can have a call, without parsing it: every dialect uses one of these
+// words.
 func mayCall(text []byte) bool {
 	for _, word := range []string{"unction", "ool", "UNCTION", "OOL"} {
 		if bytes.Contains(text, []byte(word)) {
@@ -124,7 +125,7 @@ func (f *finder) add(c Call, id string) {
 		f.ids, f.names, f.anonymous = map[string][]int{}, map[string][]int{}, map[string][]int{}
 	}
 	f.calls = append(f.calls, c)
-	if c.settled {
+	if c.hasResult {
 		return
 	}
 	f.last = append(f.last, n)
@@ -136,9 +137,9 @@ func (f *finder) add(c Call, id string) {
 	}
 }
 
-// result gives a value to the call that it answers: the one with its id, else the first of its
-// name, else, for a value with neither, the last one. A result that names a function of which no
-// call is known stands for one.
+// result sets the result of a call: of the call with its id, else of the first one of its name. A
+// result with neither belongs to the last call. A result of a function without a call is added as a
+// call.
 func (f *finder) result(name, id string, value json.RawMessage, at moment) {
 	if value == nil {
 		return
@@ -146,7 +147,7 @@ func (f *finder) result(name, id string, value json.RawMessage, at moment) {
 	n, found := f.earliest(f.ids, id)
 	switch {
 	case found:
-	case name != "" && id != "": // not a call that has another id
+	case name != "" && id != "": // a call with another id is not meant
 		n, found = f.earliest(f.anonymous, name)
 	case name != "":
 		n, found = f.earliest(f.names, name)
@@ -155,16 +156,16 @@ func (f *finder) result(name, id string, value json.RawMessage, at moment) {
 	}
 	switch {
 	case found:
-		f.calls[n].Result, f.calls[n].settled = value, true
+		f.calls[n].Result, f.calls[n].hasResult = value, true
 	case name != "":
-		f.add(Call{Function: name, Parameters: noParameters(), Result: value, At: at.time, Offset: at.offset, settled: true}, id)
+		f.add(Call{Function: name, Parameters: noParameters(), Result: value, At: at.time, Offset: at.offset, hasResult: true}, id)
 	}
 }
 
-// earliest gives the first call under the key that has no result.
+// earliest returns the first call under the key that has no result.
 func (f *finder) earliest(index map[string][]int, key string) (int, bool) {
 	list := index[key]
-	for len(list) > 0 && f.calls[list[0]].settled {
+	for len(list) > 0 && f.calls[list[0]].hasResult {
 		list = list[1:]
 	}
 	if len(list) == 0 {
@@ -175,10 +176,10 @@ func (f *finder) earliest(index map[string][]int, key string) (int, bool) {
 	return list[0], true
 }
 
-// latest gives the last call that has no result.
+// latest returns the last call that has no result.
 func (f *finder) latest() (int, bool) {
 	for i := len(f.last); i > 0; i-- {
-		if n := f.last[i-1]; !f.calls[n].settled {
+		if n := f.last[i-1]; !f.calls[n].hasResult {
 			f.last = f.last[:i]
 			return n, true
 		}

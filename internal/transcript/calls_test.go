@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// show spells a call as one line: name, parameters, result, time.
+// show formats a call as one line: name, parameters, result, time.
 func show(c Call) string {
 	parts := []string{c.Function, string(c.Parameters)}
 	if c.Result != nil {
@@ -115,7 +115,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// Whatever the text is, it is read to its end, and only the reader's own error comes back.
+// TestCallsReadsAll: any text is read to its end, and the only error is the reader's own.
 func TestCallsReadsAll(t *testing.T) {
 	for _, raw := range []string{`[{"a":1}]`, `{ x` + strings.Repeat("y", 3*bufferBytes), `[1,2` + strings.Repeat(" ", 3*bufferBytes)} {
 		var copied bytes.Buffer

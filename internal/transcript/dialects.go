@@ -2,22 +2,22 @@ package transcript
 
 import "strings"
 
-// Dialects of voice platforms. Each has a file in testdata with what is read of it. Names are as
-// plainName has them.
+// Dialects of voice platforms. Each has a file in testdata, with the expected turns and calls
+// beside it. Names below are as plainName returns them.
 //
-//	dialect            turns in         who      what was said                         when
-//	callvault          an array         speaker  text                                  timestamp
-//	chat completions   messages         role     content: text, or parts with text     created_at
-//	messages with tools an array        role     content: parts with text              -
-//	realtime           items            role     content parts: transcript, text       -
-//	realtime events    an array: item   role     as realtime, or the event's transcript as logged
-//	agent sessions     items            role     content: texts, or parts              created_at
-//	generated content  contents         role     parts with text                       -
-//	call reports       messages         role     message                               secondsFromStart, time
-//	word by word       transcript_...   role     content                               words[].start
-//	conversational     transcript       role     message                               time_in_call_secs
+//	dialect             turns in       who     what was said                when
+//	callvault           an array       speaker text                         timestamp
+//	chat completions    messages       role    content: text, or text parts created_at
+//	messages with tools an array       role    content: text parts          -
+//	realtime            items          role    content: transcript, text    -
+//	realtime events     array: item    role    as realtime, or transcript   as logged
+//	agent sessions      items          role    content: texts, or parts     created_at
+//	generated content   contents       role    parts with text              -
+//	call reports        messages       role    message                      secondsFromStart, time
+//	word by word        transcript_... role    content                      words[].start
+//	conversational      transcript     role    message                      time_in_call_secs
 
-// holdsTurns says whether an object's array by this name is its turns.
+// holdsTurns says whether an array of this name contains turns.
 func holdsTurns(name string) bool {
 	switch plainName(name) {
 	case "messages", "turns", "items", "transcript", "conversation", "history", "events", "contents",
@@ -27,22 +27,23 @@ func holdsTurns(name string) bool {
 	return false
 }
 
-// holdsCalls says whether an object's array by this name has the calls too, which another array of it lacks.
+// holdsCalls says whether an array of this name also contains the calls, which the transcript's
+// other array lacks.
 func holdsCalls(name string) bool { return plainName(name) == "transcriptwithtoolcalls" }
 
-// ofItem tells the types of events of a realtime session that carry an item.
-func ofItem(word string) bool {
+// isItemEvent says whether events of this type of a realtime session have an item.
+func isItemEvent(word string) bool {
 	return strings.HasPrefix(word, "conversation.item.") || strings.HasPrefix(word, "response.outputitem.")
 }
 
-// heard is the type of the event that tells what the user was heard to say.
-const heard = "conversation.item.inputaudiotranscription.completed"
+// userTranscribed is the type of the event with the transcription of what the user said.
+const userTranscribed = "conversation.item.inputaudiotranscription.completed"
 
-// role gives the role of the speaker; "" for prompts and tools, which nobody spoke. The word model names
-// a speaker only in turns that have parts.
+// role returns the role of the speaker; "" for prompts and tools, which are not spoken. The word
+// "model" is a speaker only in turns that have parts.
 func (o object) role() string {
 	switch word := plainName(o.text(speakerNames()...)); {
-	case word == "", ofFunction(word), word == "system", word == "developer":
+	case word == "", isFunctionWord(word), word == "system", word == "developer":
 		return ""
 	case word == "agent", word == "assistant", word == "bot", word == "model" && !isNull(o["parts"]):
 		return RoleAgent
@@ -50,45 +51,46 @@ func (o object) role() string {
 	return RoleUser
 }
 
-// ofFunction tells the words for turns and parts of functions and tools.
-func ofFunction(word string) bool {
+// isFunctionWord says whether a type or role belongs to a function or tool.
+func isFunctionWord(word string) bool {
 	return strings.HasPrefix(word, "function") || strings.HasPrefix(word, "tool") || strings.HasPrefix(word, "customtool")
 }
 
-// speakerNames are names of who spoke.
+// speakerNames are the names of the speaker's field.
 func speakerNames() []string { return []string{"role", "speaker"} }
 
-// textNames are names of what was said, in a turn and in its parts.
+// textNames are the names of the fields with the spoken text, in a turn and in its parts.
 func textNames() []string { return []string{"text", "message", "content", "parts", "transcript"} }
 
-// partNames are names of a turn's parts, which can be calls too.
+// partNames are the names of the fields with a turn's parts, which can be calls too.
 func partNames() []string { return []string{"content", "parts"} }
 
-// timeNames are names of when a turn took place: those that can only be seconds into the call come first.
+// timeNames are the names of a turn's time. Names that can only mean seconds into the call come
+// first.
 func timeNames() []string {
 	return []string{"timeincallsecs", "secondsfromstart", "offset", "timestamp", "time", "createdat", "at", "start"}
 }
 
-// argumentNames are names of what a function was called with.
+// argumentNames are the names of a function's arguments.
 func argumentNames() []string {
 	return []string{"parameters", "arguments", "args", "input", "params", "paramsasjson", "inputs"}
 }
 
-// resultNames are names of what a function gave back that mean nothing else.
+// resultNames are the names of a function's result that mean nothing else.
 func resultNames() []string { return []string{"result", "output", "response", "resultvalue"} }
 
-// idNames are names of what a call and its result have in common.
+// idNames are the names of the id that a call and its result share.
 func idNames() []string {
 	return []string{"callid", "toolcallid", "functioncallid", "tooluseid", "requestid", "id"}
 }
 
-// callNames are names of calls that a turn carries.
+// callNames are the names of the fields with a turn's calls.
 func callNames() []string {
 	return []string{"functioncall", "toolcall", "functioncalls", "toolcalls", "tooluses"}
 }
 
-// answerNames are names of results that a turn carries.
-func answerNames() []string {
+// turnResultNames are the names of the fields with the results in a turn.
+func turnResultNames() []string {
 	return []string{"functionresponse", "functionresult", "toolresult", "toolresponse",
 		"functionresponses", "functionresults", "toolresults", "toolresponses", "tooloutputs"}
 }
@@ -99,10 +101,10 @@ const (
 	kindOther kind = iota
 	kindCall
 	kindResult
-	kindFunction // a function's turn, which can be either
+	kindFunction // a function's turn, which can be a call or a result
 )
 
-// kind tells what the words of a turn make it.
+// kind finds out what a turn is by its type and role.
 func (o object) kind() kind {
 	for _, word := range []string{o.text("type"), o.text("role"), o.text("speaker")} {
 		switch plainName(word) {

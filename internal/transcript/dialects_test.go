@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestDialects reads a transcript of each dialect: the words and the calls of it are in the file beside.
+// TestDialects reads a transcript of each dialect and compares the turns and calls with the golden
+// file beside it.
 func TestDialects(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
@@ -34,7 +35,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// read gives a line for each turn and each call.
+// read returns a line for each turn and each call.
 func read(t *testing.T, raw string) string {
 	t.Helper()
 	var out strings.Builder

@@ -2,11 +2,12 @@ package transcript
 
 import "encoding/json"
 
-// events are the items, by id, of which events of a realtime session have told. Several events tell of one item.
+// events are the ids of the items that events of a realtime session contained. Several events
+// contain the same item.
 type events map[string]bool
 
-// first says whether this is the first event that tells of the item. What is no event has no id, and is
-// always the first.
+// first says whether this is the first event with the item. A turn that is no event has no id, and
+// is always the first.
 func (e *events) first(id string) bool {
 	if id == "" {
 		return true
@@ -14,27 +15,27 @@ func (e *events) first(id string) bool {
 	if *e == nil {
 		*e = events{}
 	}
-	before := (*e)[id]
+	seen := (*e)[id]
 	(*e)[id] = true
-	return !before
+	return !seen
 }
 
-// item gives the item that an event of a realtime session tells of, and its id: nothing while the item is
-// not whole. An object that is no such event comes back as it is.
+// item returns the item in an event of a realtime session, and its id. It returns nothing while the
+// item is incomplete, and o itself when o is no such event.
 func (o object) item() (object, string) {
 	kind := plainName(o.text("type"))
-	if kind == heard {
+	if kind == userTranscribed {
 		o["role"] = json.RawMessage(`"user"`)
 		return o, o.text("itemid")
 	}
 	item, ok := parse(o["item"])
 	switch {
-	case !ok || !ofItem(kind):
+	case !ok || !isItemEvent(kind):
 		return o, ""
 	case plainName(item.text("status")) == "inprogress":
 		return nil, ""
 	}
-	for _, name := range timeNames() { // few items have a time of their own
+	for _, name := range timeNames() { // most items take the event's time
 		if isNull(item[name]) {
 			item[name] = o[name]
 		}

@@ -7,15 +7,15 @@ import (
 
 const (
 	bufferBytes = 64 << 10
-	// maxDepth is how deep encoding/json nests.
+	// maxDepth is the nesting that encoding/json allows.
 	maxDepth = 10_000
 )
 
-// errSyntax stands for text that is not JSON; its place does not matter to anybody.
+// errSyntax is the error for text that is not JSON. No caller needs the position.
 var errSyntax = errors.New("not valid JSON")
 
-// scanner walks over one JSON text as encoding/json would take it, without keeping more than a
-// buffer of it and what is being recorded.
+// scanner reads one JSON text by the rules of encoding/json. It keeps a buffer of it and the part
+// that is recorded.
 type scanner struct {
 	in      io.Reader
 	buffer  []byte
@@ -23,9 +23,9 @@ type scanner struct {
 	readErr error // of in; io.EOF at its end
 
 	recording bool
-	from      int // in buffer, of what is recorded and not kept yet
+	from      int // start, in the buffer, of recorded bytes that are not in record yet
 	record    []byte
-	most      int // bytes that are recorded
+	most      int // maximum of recorded bytes
 	overflow  bool
 }
 
@@ -43,14 +43,14 @@ func (s *scanner) fill() bool {
 	return s.end > 0
 }
 
-// keep appends to the record what was passed over.
+// keep appends the bytes read since from to the record.
 func (s *scanner) keep() {
 	if !s.recording || s.overflow {
 		return
 	}
 	if len(s.record)+s.at-s.from > s.most {
 		s.overflow = true
-		s.record = nil // large ones are rare: the memory is better given back
+		s.record = nil // frees the memory: large turns are rare
 		return
 	}
 	s.record = append(s.record, s.buffer[s.from:s.at]...)
@@ -61,7 +61,8 @@ func (s *scanner) start() {
 	s.recording, s.overflow, s.from, s.record = true, false, s.at, s.record[:0]
 }
 
-// stop gives what was recorded, valid until the next start; nil when that was more than the maximum.
+// stop returns what was recorded, nil when it was more than the maximum. It is valid until the next
+// start.
 func (s *scanner) stop() []byte {
 	s.keep()
 	s.recording = false
@@ -71,7 +72,7 @@ func (s *scanner) stop() []byte {
 	return s.record
 }
 
-// drain reads in to its end. The error is in's own, nil at a regular end.
+// drain reads in to its end. It returns in's error, except io.EOF.
 func (s *scanner) drain() error {
 	s.recording = false
 	for s.fill() {
@@ -83,7 +84,7 @@ func (s *scanner) drain() error {
 	return s.readErr
 }
 
-// peek gives the next byte without passing it; false at the end.
+// peek returns the next byte without consuming it; false at the end.
 func (s *scanner) peek() (byte, bool) {
 	if s.at == s.end && !s.fill() {
 		return 0, false
@@ -91,7 +92,7 @@ func (s *scanner) peek() (byte, bool) {
 	return s.buffer[s.at], true
 }
 
-// next gives the next byte that is no space, without passing it.
+// next returns the next byte that is no white space, without consuming it.
 func (s *scanner) next() (byte, bool) {
 	for {
 		c, ok := s.peek()
@@ -102,7 +103,7 @@ func (s *scanner) next() (byte, bool) {
 	}
 }
 
-// literal passes exactly the text.
+// literal consumes exactly the text.
 func (s *scanner) literal(text string) error {
 	for i := range len(text) {
 		if c, ok := s.peek(); !ok || c != text[i] {
@@ -113,7 +114,7 @@ func (s *scanner) literal(text string) error {
 	return nil
 }
 
-// value passes one value.
+// value consumes one value.
 func (s *scanner) value(depth int) error {
 	c, ok := s.next()
 	switch {
@@ -136,7 +137,7 @@ func (s *scanner) value(depth int) error {
 	return s.number()
 }
 
-// object passes an object; each passes one member's value.
+// object consumes an object. each consumes one member's value.
 func (s *scanner) object(depth int, each func(name string) error) error {
 	const maxName = 64 // no name that matters is longer
 	return s.list(depth, '{', '}', func() error {
@@ -155,7 +156,7 @@ func (s *scanner) object(depth int, each func(name string) error) error {
 	})
 }
 
-// array passes an array; each passes one element.
+// array consumes an array. each consumes one element.
 func (s *scanner) array(depth int, each func() error) error { return s.list(depth, '[', ']', each) }
 
 func (s *scanner) list(depth int, open, end byte, each func() error) error {
@@ -185,7 +186,7 @@ func (s *scanner) list(depth int, open, end byte, each func() error) error {
 	}
 }
 
-// text passes a string and gives it as it is spelled, up to most bytes.
+// text consumes a string and returns up to most bytes of it, with its escapes.
 func (s *scanner) text(most int) (string, error) {
 	s.at++ // the quote
 	var spelled []byte
@@ -212,7 +213,7 @@ func (s *scanner) text(most int) (string, error) {
 	}
 }
 
-// plain passes what of the buffer has no meaning within a string.
+// plain consumes the bytes of a string, up to the next special one in the buffer.
 func (s *scanner) plain() {
 	rest := s.buffer[s.at:s.end]
 	for i, c := range rest {
@@ -224,7 +225,7 @@ func (s *scanner) plain() {
 	s.at = s.end
 }
 
-// escape passes what follows a backslash.
+// escape consumes what follows a backslash.
 func (s *scanner) escape() error {
 	c, ok := s.peek()
 	if !ok {
@@ -247,7 +248,7 @@ func (s *scanner) escape() error {
 	return errSyntax
 }
 
-// number passes a number.
+// number consumes a number.
 func (s *scanner) number() error {
 	if c, ok := s.peek(); ok && c == '-' {
 		s.at++
@@ -273,7 +274,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-// digits passes one digit at least.
+// digits consumes at least one digit.
 func (s *scanner) digits() error {
 	found := false
 	for {

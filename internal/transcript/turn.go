@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// maxNested is how deep the parts of a turn's content are looked into.
+// maxNested is the depth to which the parts of a turn's content are read.
 const maxNested = 3
 
-// object is a turn or a part of one: its values by name, the names in lower case and without
-// underscores, so that tool_calls and toolCalls are one. Of several, the first that is not null.
-// A null reads as absent everywhere but as a result.
+// object is a turn or a part of one: its values by name. Names are as plainName returns them, so
+// that tool_calls and toolCalls are the same. Of several values it has the first that is not null.
+// A null counts as absent, except as a result.
 type object map[string]json.RawMessage
 
 func parse(text []byte) (object, bool) {
@@ -43,12 +43,12 @@ func parse(text []byte) (object, bool) {
 // isNull says that a value is null or absent.
 func isNull(v json.RawMessage) bool { return len(v) == 0 || v[0] == 'n' }
 
-// plainName is a name or word without case, underscores, dashes and spaces.
+// plainName returns a name or word in lower case, without underscores, dashes and spaces.
 func plainName(s string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
 }
 
-// first gives the first value that is there.
+// first returns the first value that is present and not null.
 func (o object) first(names ...string) json.RawMessage {
 	for _, name := range names {
 		if v := o[name]; !isNull(v) {
@@ -58,7 +58,7 @@ func (o object) first(names ...string) json.RawMessage {
 	return nil
 }
 
-// text gives the first non-empty string.
+// text returns the first non-empty string.
 func (o object) text(names ...string) string {
 	for _, name := range names {
 		if s := asText(o[name]); s != "" {
@@ -76,7 +76,7 @@ func asText(v json.RawMessage) string {
 	return s
 }
 
-// id gives what a call and its result have in common.
+// id returns the id that a call and its result share.
 func (o object) id() string {
 	for _, name := range idNames() {
 		if s := asText(o[name]); s != "" {
@@ -89,7 +89,7 @@ func (o object) id() string {
 	return ""
 }
 
-// name gives the name of the function called.
+// name returns the name of the called function.
 func (o object) name() string {
 	if s := o.text("name", "functionname", "toolname", "function", "tool"); s != "" {
 		return s
@@ -104,8 +104,8 @@ func (o object) name() string {
 	return ""
 }
 
-// inside gives the first value by these names, of the object or of the function that it holds.
-func (o object) inside(names ...string) json.RawMessage {
+// firstOfFunction returns the first value of these names, of the object or of the function in it.
+func (o object) firstOfFunction(names ...string) json.RawMessage {
 	if v := o.first(names...); v != nil {
 		return v
 	}
@@ -119,20 +119,20 @@ func (o object) inside(names ...string) json.RawMessage {
 	return nil
 }
 
-// arguments gives what the function was called with; nil when the object does not say.
+// arguments returns the function's arguments; nil when the object has none.
 func (o object) arguments() json.RawMessage {
-	return o.inside(argumentNames()...)
+	return o.firstOfFunction(argumentNames()...)
 }
 
-// answer gives what a function gave back; nil when the object does not say.
-func (o object) answer() json.RawMessage {
+// result returns the function's result; nil when the object has none.
+func (o object) result() json.RawMessage {
 	if v := o.first(append(resultNames(), "content", "text", "message", "value")...); v != nil {
 		return v
 	}
 	return o.nullResult()
 }
 
-// nullResult gives the null that a function returned; nil when the object has none.
+// nullResult returns the null that a function returned; nil when the object has none.
 func (o object) nullResult() json.RawMessage {
 	for _, name := range resultNames() {
 		if v := o[name]; v != nil {
@@ -142,7 +142,8 @@ func (o object) nullResult() json.RawMessage {
 	return nil
 }
 
-// decoded gives JSON text that stands in a string as the object or array that it is.
+// decoded returns the object or array that a string contains as JSON text; any other value as it
+// is.
 func decoded(v json.RawMessage) json.RawMessage {
 	s := strings.TrimSpace(asText(v))
 	if s != "" && (s[0] == '{' || s[0] == '[') && json.Valid([]byte(s)) {
@@ -151,20 +152,20 @@ func decoded(v json.RawMessage) json.RawMessage {
 	return v
 }
 
-// moment is when a turn took place.
+// moment is the time of a turn.
 type moment struct {
 	time   time.Time
 	offset *float64
 }
 
-// turn looks into a turn, or a part of one's content.
+// turn finds the calls and results of a turn, or of a part of its content.
 func (f *finder) turn(o object, at moment, depth int) {
 	at = o.moment(at)
 	switch kind := o.kind(); {
-	case kind == kindCall, kind == kindFunction && (o.arguments() != nil || o.answer() == nil):
+	case kind == kindCall, kind == kindFunction && (o.arguments() != nil || o.result() == nil):
 		f.call(o, at)
 	case kind == kindResult, kind == kindFunction:
-		f.result(o.name(), o.id(), decoded(o.answer()), at)
+		f.result(o.name(), o.id(), decoded(o.result()), at)
 		return
 	case o.text("function", "tool") != "" || !isNull(o["function"]) && o.name() != "":
 		f.call(o, at)
@@ -175,8 +176,8 @@ func (f *finder) turn(o object, at moment, depth int) {
 	for _, key := range callNames() {
 		each(o[key], func(part object) { f.call(part, part.moment(at)) })
 	}
-	for _, key := range answerNames() {
-		each(o[key], func(part object) { f.result(part.name(), part.id(), decoded(part.answer()), part.moment(at)) })
+	for _, key := range turnResultNames() {
+		each(o[key], func(part object) { f.result(part.name(), part.id(), decoded(part.result()), part.moment(at)) })
 	}
 	if depth < maxNested {
 		for _, key := range partNames() {
@@ -185,7 +186,7 @@ func (f *finder) turn(o object, at moment, depth int) {
 	}
 }
 
-// each gives fn the object, or the objects in the array.
+// each calls fn with the object, or with the objects in the array.
 func each(v json.RawMessage, fn func(object)) {
 	if len(v) == 0 {
 		return
@@ -201,7 +202,7 @@ func each(v json.RawMessage, fn func(object)) {
 	}
 }
 
-// call notes a call, with its result when that stands beside it.
+// call adds a call, with its result when the object has it.
 func (f *finder) call(o object, at moment) {
 	name := o.name()
 	if name == "" {
@@ -211,16 +212,16 @@ func (f *finder) call(o object, at moment) {
 	if len(c.Parameters) == 0 || string(c.Parameters) == `""` {
 		c.Parameters = noParameters()
 	}
-	c.Result = decoded(o.inside(resultNames()...))
-	c.settled = c.Result != nil
-	if !c.settled { // a null may mean that the result comes later
+	c.Result = decoded(o.firstOfFunction(resultNames()...))
+	c.hasResult = c.Result != nil
+	if !c.hasResult { // a null can mean that the result comes later
 		c.Result = o.nullResult()
 	}
 	f.add(c, o.id())
 }
 
-// Numbers from here on are Unix seconds, milliseconds and microseconds; smaller ones are seconds
-// into the call. A call of 30 years does not exist, and none took place before 2001.
+// Numbers from these bounds on are Unix seconds, milliseconds and microseconds. Smaller ones are
+// seconds into the call: no call lasts 30 years, and none took place before 2001.
 const (
 	unixFrom      = 1e9
 	unixMilliFrom = 1e12
@@ -228,7 +229,7 @@ const (
 	unixEnd       = 1e17
 )
 
-// moment reads when the object took place; what it does not tell is taken from outer.
+// moment reads the object's time. What the object lacks comes from outer.
 func (o object) moment(outer moment) moment {
 	m := outer
 	timed, offset := false, false
@@ -260,7 +261,7 @@ func (o object) moment(outer moment) moment {
 	return m
 }
 
-// firstWord takes the time from the first of the turn's words.
+// firstWord reads the time of the first word in the turn.
 func (o object) firstWord(m moment) moment {
 	var words []json.RawMessage
 	if v := o["words"]; isNull(v) || v[0] != '[' || json.Unmarshal(v, &words) != nil || len(words) == 0 {
@@ -284,8 +285,8 @@ func unixTime(n float64) time.Time {
 	return time.UnixMicro(int64(n * 1e6)).UTC()
 }
 
-// parseTime reads the spellings of a time that are in use; without a zone it is UTC. RFC 3339 allows a
-// small t and z.
+// parseTime reads a time in the formats that platforms use. A time without a zone is UTC. RFC 3339
+// allows t and z in lower case.
 func parseTime(s string) (time.Time, bool) {
 	s = strings.ToUpper(s)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime} {

@@ -15,31 +15,31 @@ const (
 	RoleUser  = "user"
 )
 
-// maxSpokenTurn bounds the turns whose words are read, in bytes. No ingest line is larger.
+// maxSpokenTurn bounds a spoken turn, in bytes. No ingest line is larger.
 const maxSpokenTurn = 64 << 20
 
 // Turn is one spoken turn.
 type Turn struct {
 	Role   string    // RoleAgent or RoleUser
 	Text   string    // never empty
-	At     time.Time // zero when the turn tells no time of day
-	Offset *float64  // seconds into the call; nil when the turn does not tell
+	At     time.Time // zero when the turn has no time of day
+	Offset *float64  // seconds into the call; nil when the turn has none
 }
 
-var errStopped = errors.New("nobody wants more turns")
+var errStopped = errors.New("the caller wants no more turns")
 
-// Turns gives the spoken turns of a raw transcript in their order, and holds one of them at a time; see
-// Calls for what holds turns. What functions and tools said or were asked is left out, and so are
-// prompts. The error of text that is not valid JSON comes last, after the turns before the fault; it
-// may be r's own. Turns can be ranged over once.
+// Turns iterates over the spoken turns of a raw transcript in their order, with one of them in
+// memory. It leaves out the turns of functions and tools, and prompts. An error comes last, after
+// the turns before it: the text is not valid JSON, or r's own error. Turns can be ranged over once.
+// Calls says what a transcript is.
 func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	return func(yield func(Turn, error) bool) {
 		s := newScanner(r, maxSpokenTurn)
-		var told events
+		var seen events
 		found := false
 		err := s.turns(func(element []byte) error {
 			turn, id, ok := spoken(element)
-			if !ok || !told.first(id) {
+			if !ok || !seen.first(id) {
 				return nil
 			}
 			found = true
@@ -54,8 +54,8 @@ func Turns(r io.Reader) iter.Seq2[Turn, error] {
 		if _, more := s.next(); more && err == nil {
 			err = errSyntax
 		}
-		if broken := s.drain(); broken != nil {
-			err = broken
+		if readErr := s.drain(); readErr != nil {
+			err = readErr
 		}
 		if err != nil {
 			yield(Turn{}, err)
@@ -63,14 +63,14 @@ func Turns(r io.Reader) iter.Seq2[Turn, error] {
 	}
 }
 
-// Count says how many spoken turns a raw transcript has; nil when it is not valid JSON. The error is
-// r's own.
+// Count counts the spoken turns of a raw transcript. It returns nil when that is not valid JSON.
+// The error is r's own.
 func Count(r io.Reader) (*int, error) {
 	n := 0
 	for _, err := range Turns(r) {
 		switch {
 		case errors.Is(err, errSyntax):
-			return nil, nil //nolint:nilnil // there is nothing to count, and nothing failed
+			return nil, nil //nolint:nilnil // nil says that the transcript has no turns to count
 		case err != nil:
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func Count(r io.Reader) (*int, error) {
 	return &n, nil
 }
 
-// spoken reads one turn, and its item's id when an event tells of it; ok is false for what nobody said.
+// spoken reads one turn, and its item's id when it is an event. ok is false when it is not spoken.
 func spoken(text []byte) (turn Turn, id string, ok bool) {
 	o, ok := parse(text)
 	if !ok {
@@ -87,7 +87,7 @@ func spoken(text []byte) (turn Turn, id string, ok bool) {
 	}
 	o, id = o.item()
 	turn.Role = o.role()
-	if turn.Role == "" || ofFunction(plainName(o.text("type"))) {
+	if turn.Role == "" || isFunctionWord(plainName(o.text("type"))) {
 		return turn, "", false
 	}
 	turn.Text = o.spokenText(0)
@@ -99,7 +99,8 @@ func spoken(text []byte) (turn Turn, id string, ok bool) {
 	return turn, id, true
 }
 
-// spokenText gives the words of a turn or of a part of one: the first of its text fields that has some.
+// spokenText returns the text of a turn or of a part of one, from its first text field that is not
+// blank.
 func (o object) spokenText(depth int) string {
 	for _, name := range textNames() {
 		if s := words(o[name], depth); s != "" {
@@ -109,7 +110,7 @@ func (o object) spokenText(depth int) string {
 	return ""
 }
 
-// words gives the words of a text, of a part, or of a list of those.
+// words returns the text of a string, of a part, or of a list of these.
 func words(v json.RawMessage, depth int) string {
 	if len(v) == 0 || depth > maxNested {
 		return ""
@@ -120,7 +121,7 @@ func words(v json.RawMessage, depth int) string {
 			return s
 		}
 	case '{':
-		if part, ok := parse(v); ok && !ofFunction(plainName(part.text("type"))) {
+		if part, ok := parse(v); ok && !isFunctionWord(plainName(part.text("type"))) {
 			return part.spokenText(depth + 1)
 		}
 	case '[':

@@ -53,7 +53,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// A transcript that can't be read to its end is not one that is no JSON.
+// TestTurnsOfBrokenReader: a transcript that can't be read to its end is not reported as invalid
+// JSON.
 func TestTurnsOfBrokenReader(t *testing.T) {
 	broken := errors.New("broken")
 	for _, raw := range []string{"", `[{"role":"user","text":"a"},`, `[]`} {
