@@ -8,16 +8,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Hour names the hour of recordings that a ZIP holds.
+// Hour is the hour whose recordings a ZIP holds.
 type Hour struct {
 	Day         string    // YYYY-MM-DD, UTC
 	Hour        int       // 0 to 23
-	GeneratedAt time.Time // stands in metadata.json and is its entry's time
+	GeneratedAt time.Time // written into metadata.json, and the time of its entry
 }
 
 // Entry is one recording to be put into the ZIP.
 type Entry struct {
-	Key                    string // object key; its last part becomes the file name
+	Key                    string // object key; the file name is made from its last part
 	ExternalConversationID string
 	SessionID              string
 	MessageID              int64
@@ -30,34 +30,32 @@ type Entry struct {
 
 // Object is an opened range of a recording.
 type Object struct {
-	// Body gives the bytes asked for. Close must end a Read that blocks.
+	// Body gives the requested bytes. Close must end a Read that blocks.
 	Body io.ReadCloser
 	Size int64  // of the whole object, -1 when unknown
 	ETag string // "" when the store has none
 }
 
-// Source opens n bytes of an entry's object at offset from. It is called by
-// several goroutines at once. from 0 with n equal to the entry's size asks for
-// the whole object, without a range. A body that gives more than n bytes is
-// not read further. A non-empty etag pins the version: the read must fail with
-// ErrChanged (If-Match) when the object is another one by now.
+// Source opens n bytes of an entry's object at offset from. Several goroutines call it at the same
+// time. from 0 with n equal to the entry's size asks for the whole object, without a range. What a
+// body gives beyond n bytes is not used. A non-empty etag pins the version: the read must fail
+// with ErrChanged (If-Match) when the object has another ETag.
 //
-// Errors: ErrVanished only when the store said that this key does not exist;
-// ErrChanged for a failed precondition (412) or a range outside the object
-// (416); ErrUnreadable for an object that exists but whose bytes can't be read;
-// ErrRefused for what retrying can't change. Everything else counts as temporary
-// and is tried again.
+// Errors: ErrVanished only when the store said that this key does not exist; ErrChanged for a
+// failed precondition (412) or a range outside the object (416); ErrUnreadable for an object that
+// exists but whose bytes can't be read; ErrRefused for what a retry can't change. Every other
+// error counts as temporary and is retried.
 type Source func(ctx context.Context, e Entry, from, n int64, etag string) (Object, error)
 
 // Sink takes the ZIP in parts. Its errors end the build.
 type Sink interface {
-	// Begin announces the ZIP: size in bytes, partSize of every part but the
-	// last, and the count of parts. It is called again after a restart; parts
-	// given before are void then. No Part call runs meanwhile.
+	// Begin announces the ZIP: its size in bytes, the size of every part but the last, and the
+	// count of parts. It is called again after a restart, which makes the parts given before void.
+	// No call of Part runs meanwhile.
 	Begin(ctx context.Context, size, partSize int64, parts int) error
-	// Part takes part number (from 1), in any order and from several
-	// goroutines. data is only valid during the call and must not be changed.
-	// crc32 is IEEE, of data.
+	// Part takes a part by its number (from 1). Parts come in any order and from several
+	// goroutines. data is only valid during the call and must not be changed. crc32 is IEEE, of
+	// data.
 	Part(ctx context.Context, number int, data []byte, crc32 uint32) error
 }
 
@@ -76,10 +74,10 @@ const (
 const (
 	maxParts    = 9000 // below the 10,000 that S3 allows
 	maxRestarts = 3
-	minBuffers  = 3  // a CRC field over two parts holds two back
-	minPartSize = 16 // so that a CRC field never touches three parts
+	minBuffers  = 3  // a CRC field over two parts keeps two buffers in use
+	minPartSize = 16 // so that a CRC field never lies in three parts
 	maxBackoff  = 5 * time.Second
-	slowestSink = 256 << 10 // bytes a second that an upload is trusted to make
+	slowestSink = 256 << 10 // bytes a second that every upload of a part is expected to reach
 )
 
 // Config bounds a build. Zero fields take the defaults.
@@ -88,9 +86,9 @@ type Config struct {
 	Buffers  int           // parts held in memory at once, at least 3
 	Gets     int           // reads in flight
 	MaxSize  int64         // largest ZIP in bytes
-	Tries    int           // times that one range is opened before the build fails
-	Stall    time.Duration // a read without a byte for so long is cut and resumed
-	Idle     time.Duration // a build without any progress for so long fails with ErrStalled
+	Tries    int           // how often one range is opened before the build fails
+	Stall    time.Duration // how long a read may go without a byte before it is ended and resumed
+	Idle     time.Duration // how long a build may go without progress before it fails with ErrStalled
 	Backoff  time.Duration // wait before the second try, doubled each time up to 5 s
 }
 
@@ -121,12 +119,12 @@ func (c Config) partSizeFor(total int64) int64 {
 // Reason says why a recording is not in the ZIP.
 type Reason string
 
-// Reasons as they stand in metadata.json.
+// Reasons as metadata.json names them.
 const (
 	NotFound         Reason = "not_found"
 	SizeChanged      Reason = "size_changed"
 	ChecksumMismatch Reason = "checksum_mismatch"
-	Unreadable       Reason = "unreadable" // it exists, but its bytes can't be read
+	Unreadable       Reason = "unreadable" // the object exists, but its bytes can't be read
 )
 
 // Missing is a recording that was left out.
@@ -142,11 +140,11 @@ type Result struct {
 	PartSize       int64
 	Parts          int
 	CRC32          uint32 // IEEE, of the whole ZIP
-	Files          int    // recordings in it
-	Bytes          int64  // their sizes added up
+	Files          int    // recordings in the ZIP
+	Bytes          int64  // sum of the recordings' sizes
 	Sessions       []domain.Session
 	ManifestSHA256 string    // hex, of the SHA256SUMS entry
-	Missing        []Missing // in the order that they would have had
+	Missing        []Missing // in the order of the ZIP's entries
 	Restarts       int
-	Retries        int64 // reads that were opened again
+	Retries        int64 // how often reads were opened again
 }

@@ -13,43 +13,43 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// build is what the attempts of one Build share.
+// build is what the attempts of one call of Build share.
 type build struct {
 	cfg     Config
 	src     Source
 	sink    Sink
 	retries atomic.Int64
-	buffers [][]byte // all that were made; attempts use them one after the other
+	buffers [][]byte // all that were made; each attempt uses them again
 }
 
-// part is a part of the ZIP on its way through a buffer.
+// part is a part of the ZIP in its buffer. It is uploaded when it has no writers left, and its
+// buffer is free when it has no users left.
 type part struct {
-	number int
-	buf    []byte
-	fill   atomic.Int32 // writers left: the layout, ranges, checksums to patch; then it is uploaded
-	hold   atomic.Int32 // users left: the upload, ranges to hash; then its buffer is free
-	long   []*span      // ranges whose CRC-32 is not computed a second time, in order
+	number       int
+	buf          []byte
+	writers      atomic.Int32 // the ZIP's writer, segments to read, checksums to fill in
+	users        atomic.Int32 // the upload, segments to hash
+	longSegments []*segment   // in order; their CRC-32 is not computed a second time
 }
 
-// attempt is one pass over a plan. The layout runs ahead in the order of the
-// ZIP, handing ranges of parts to readers, and stops when no buffer is free.
-// Parts may be finished in any order.
+// attempt makes the ZIP of a layout once. Its writer goes through the ZIP in order, writes headers
+// and gives segments to readers, and waits when no buffer is free. Parts may be finished in any
+// order.
 //
-// No order of events blocks for ever: a part that is laid out waits only for
-// its ranges and for the CRC-32 of entries whose header it holds. The only such
-// entry that is not wholly laid out is the one that the layout stands in, and
-// its CRC field touches two parts at most, so one of three buffers always
-// comes free.
+// There is no deadlock: a part that the writer has passed waits only for its segments and for the
+// CRC-32 of the entries whose headers it has. Of these entries only the one at the writer's
+// position has segments that no reader has got yet. Its CRC field lies in two parts at most, so at
+// least one of three buffers becomes free.
 type attempt struct {
 	*build
-	plan  *plan
-	group *errgroup.Group
-	free  chan []byte
-	gets  chan *span
-	hashq chan *span
+	layout *layout
+	group  *errgroup.Group
+	free   chan []byte
+	gets   chan *segment
+	hashq  chan *segment
 
-	pending  atomic.Int64  // items to read and items to hash
-	settled  chan struct{} // closed when there are none
+	pending  atomic.Int64  // items to read plus items to hash
+	allDone  chan struct{} // closed when pending is 0
 	progress atomic.Int64  // grows when anything moves
 
 	crcs       []uint32 // by part
@@ -59,18 +59,17 @@ type attempt struct {
 	found map[*Entry]Reason
 }
 
-// attempt makes the ZIP of a plan, or finds recordings that it has to do
-// without.
-func (b *build) attempt(ctx context.Context, p *plan) (Result, map[*Entry]Reason, error) {
+// attempt makes the ZIP of a layout, or gives the recordings that have to be left out.
+func (b *build) attempt(ctx context.Context, p *layout) (Result, map[*Entry]Reason, error) {
 	if err := b.sink.Begin(ctx, p.total, p.partSize, p.parts); err != nil {
 		return Result{}, nil, fmt.Errorf("begin archive: %w", err)
 	}
 	a := &attempt{
-		build: b, plan: p,
+		build: b, layout: p,
 		free:    make(chan []byte, b.cfg.Buffers),
-		gets:    make(chan *span),
-		hashq:   make(chan *span, 2*b.cfg.Gets),
-		settled: make(chan struct{}),
+		gets:    make(chan *segment),
+		hashq:   make(chan *segment, 2*b.cfg.Gets),
+		allDone: make(chan struct{}),
 		crcs:    make([]uint32, p.parts),
 		found:   map[*Entry]Reason{},
 	}
@@ -88,16 +87,16 @@ func (b *build) attempt(ctx context.Context, p *plan) (Result, map[*Entry]Reason
 	}
 }
 
-// run starts the layout, the readers and the hashers and waits for all.
+// run starts the writer, the readers and the hashers, and waits for them.
 func (a *attempt) run(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	stop := a.watch(ctx, cancel)
+	stop := a.watchProgress(ctx, cancel)
 	defer stop()
 	var gctx context.Context
 	a.group, gctx = errgroup.WithContext(ctx)
-	a.group.Go(func() error { return a.layOut(gctx) })
-	for range min(a.cfg.Gets, len(a.plan.items)+a.plan.parts) {
+	a.group.Go(func() error { return a.writeZIP(gctx) })
+	for range min(a.cfg.Gets, len(a.layout.items)+a.layout.parts) {
 		a.group.Go(func() error { return a.reader(gctx) })
 	}
 	for range min(runtime.GOMAXPROCS(0), 4) {
@@ -110,15 +109,15 @@ func (a *attempt) run(parent context.Context) error {
 	return err
 }
 
-// watch ends the attempt with ErrStalled when nothing moved for Config.Idle,
-// with some time on top in which a part may be on its way to the sink.
-func (a *attempt) watch(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	patience := a.cfg.Idle + time.Duration(a.plan.partSize/slowestSink)*time.Second
+// watchProgress ends the attempt with ErrStalled when there was no progress for Config.Idle and
+// the time that the upload of a part may take.
+func (a *attempt) watchProgress(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	timeout := a.cfg.Idle + time.Duration(a.layout.partSize/slowestSink)*time.Second
 	done := make(chan struct{})
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		tick := time.NewTicker(patience)
+		tick := time.NewTicker(timeout)
 		defer tick.Stop()
 		for last := a.progress.Load(); ; {
 			select {
@@ -130,7 +129,7 @@ func (a *attempt) watch(ctx context.Context, cancel context.CancelCauseFunc) (st
 			}
 			now := a.progress.Load()
 			if now == last {
-				cancel(fmt.Errorf("%w for %v", ErrStalled, patience))
+				cancel(fmt.Errorf("%w for %v", ErrStalled, timeout))
 				return
 			}
 			last = now
@@ -141,15 +140,15 @@ func (a *attempt) watch(ctx context.Context, cancel context.CancelCauseFunc) (st
 
 // acquire waits for the buffer of the part that starts at offset at.
 func (a *attempt) acquire(ctx context.Context, at int64) (*part, error) {
-	size := min(a.plan.partSize, a.plan.total-at)
-	p := &part{number: int(at/a.plan.partSize) + 1}
-	p.fill.Store(1)
-	p.hold.Store(1)
+	size := min(a.layout.partSize, a.layout.total-at)
+	p := &part{number: int(at/a.layout.partSize) + 1}
+	p.writers.Store(1)
+	p.users.Store(1)
 	select {
 	case p.buf = <-a.free:
 	default:
 		if len(a.buffers) < a.cfg.Buffers {
-			p.buf = make([]byte, min(a.plan.partSize, a.plan.total))
+			p.buf = make([]byte, min(a.layout.partSize, a.layout.total))
 			a.buffers = append(a.buffers, p.buf)
 			break
 		}
@@ -163,10 +162,10 @@ func (a *attempt) acquire(ctx context.Context, at int64) (*part, error) {
 	return p, nil
 }
 
-// takeBuffers frees the buffers of the attempt before, or forgets them if they
-// are too small: parts can grow a little when missing files get listed.
+// takeBuffers reuses the buffers of the attempt before, unless they are too small: parts can grow
+// a little when metadata.json lists missing files.
 func (a *attempt) takeBuffers() {
-	need := min(a.plan.partSize, a.plan.total)
+	need := min(a.layout.partSize, a.layout.total)
 	if len(a.buffers) > 0 && int64(len(a.buffers[0])) < need {
 		a.buffers = nil
 	}
@@ -175,17 +174,17 @@ func (a *attempt) takeBuffers() {
 	}
 }
 
-// filled notes that a writer is done with p and starts the upload after the last.
-func (a *attempt) filled(ctx context.Context, p *part) {
-	if p.fill.Add(-1) == 0 {
+// writerDone counts a writer of p as done, and starts the upload after the last one.
+func (a *attempt) writerDone(ctx context.Context, p *part) {
+	if p.writers.Add(-1) == 0 {
 		a.group.Go(func() error { return a.upload(ctx, p) })
 	}
 }
 
-// released notes that a user is done with p and frees the buffer after the last.
-func (a *attempt) released(p *part) {
-	if p.hold.Add(-1) == 0 {
-		a.free <- p.buf // has room for all
+// userDone counts a user of p as done, and frees its buffer after the last one.
+func (a *attempt) userDone(p *part) {
+	if p.users.Add(-1) == 0 {
+		a.free <- p.buf // does not block: its capacity is the number of buffers
 	}
 }
 
@@ -196,33 +195,33 @@ func (a *attempt) upload(ctx context.Context, p *part) error {
 	}
 	a.crcs[p.number-1] = crc
 	a.progress.Add(1)
-	a.released(p)
+	a.userDone(p)
 	return nil
 }
 
-// settle notes that an item is read, or hashed.
-func (a *attempt) settle() {
+// itemDone counts an item as read, or as hashed.
+func (a *attempt) itemDone() {
 	if a.pending.Add(-1) == 0 {
-		close(a.settled)
+		close(a.allDone)
 	}
 }
 
-// miss notes that an entry can't be in the ZIP, which ends the attempt. An
-// empty reason is found out afterwards.
-func (a *attempt) miss(e *Entry, reason Reason) error {
+// leaveOut notes that an entry can't be in the ZIP, and gives the error that ends the attempt.
+// check finds out the reason where it is empty.
+func (a *attempt) leaveOut(e *Entry, reason Reason) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.found[e] = reason
 	return errMissing
 }
 
-// sealSums fixes the checksums of SHA256SUMS itself.
-func (a *attempt) sealSums() error {
+// digestSums computes the checksums of SHA256SUMS itself.
+func (a *attempt) digestSums() error {
 	d := newDigest()
-	if err := a.plan.writeSums(d); err != nil {
+	if err := a.layout.writeSums(d); err != nil {
 		return err
 	}
-	a.plan.sums.crc = d.crc
+	a.layout.sums.crc = d.crc
 	a.sumsDigest = hex.EncodeToString(d.sha.Sum(nil))
 	return nil
 }

@@ -5,26 +5,26 @@ import (
 	"fmt"
 )
 
-// Build reads the entries and gives the ZIP to sink in parts. The entries are
-// not changed and must not change meanwhile.
+// Build reads the entries and gives the ZIP to sink in parts. The entries are not changed, and the
+// caller must not change them meanwhile.
 //
-// A recording that vanished or is not what its entry says is left out: the
-// build then looks at all that it had not read yet and starts again once
-// without any of the missing, at most three times.
+// A recording that does not exist or is not what its entry says is left out. The build then checks
+// all recordings that it has not read yet, and starts again without those that are missing. It
+// restarts three times at most.
 //
-// Errors: ErrEmpty, ErrInvalid, ErrTooLarge (before anything is read or begun),
-// ErrAllMissing (an *AllMissingError), ErrUnstable, ErrStalled, the context's,
-// the sink's, and the source's after Config.Tries. After an error the parts
-// given so far are worthless. When Build returns, nothing of it runs any more.
+// Errors: ErrEmpty, ErrInvalid, ErrTooLarge (before anything is read or begun), ErrAllMissing (an
+// *AllMissingError), ErrUnstable, ErrStalled, the context's, the sink's, and the source's after
+// Config.Tries. After an error the parts given so far are useless. When Build returns, none of its
+// goroutines runs.
 func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source, sink Sink) (Result, error) {
 	if err := validate(h, entries); err != nil {
 		return Result{}, err
 	}
 	b := &build{cfg: cfg.withDefaults(), src: src, sink: sink}
-	sorted := order(entries)
-	gone := map[*Entry]Reason{}
+	sorted := sortEntries(entries)
+	missing := map[*Entry]Reason{}
 	for restarts := 0; ; restarts++ {
-		p, err := newPlan(b.cfg, h, sorted, gone)
+		p, err := newLayout(b.cfg, h, sorted, missing)
 		if err != nil {
 			return Result{}, err
 		}
@@ -37,17 +37,16 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 			return result, nil
 		}
 		for e, reason := range found {
-			gone[e] = reason
+			missing[e] = reason
 		}
-		if restarts == maxRestarts && len(gone) < len(entries) {
-			return Result{}, fmt.Errorf("%w: %d missing after %d restarts", ErrUnstable, len(gone), restarts)
+		if restarts == maxRestarts && len(missing) < len(entries) {
+			return Result{}, fmt.Errorf("%w: %d missing after %d restarts", ErrUnstable, len(missing), restarts)
 		}
 	}
 }
 
-// Memory returns how many bytes a build of the entries reserves at most: its
-// buffers and half a kilobyte for each entry. It reads no byte and takes no
-// memory itself.
+// Memory returns how many bytes a build of the entries takes at most: its buffers, and half a
+// kilobyte for each entry.
 func Memory(cfg Config, entries []Entry) int64 {
 	cfg = cfg.withDefaults()
 	const perEntry = 512
@@ -60,9 +59,8 @@ func Memory(cfg Config, entries []Entry) int64 {
 	return min(int64(cfg.Buffers), parts)*min(part, total) + perEntry*int64(len(entries))
 }
 
-// sizeBound returns more bytes than an entry takes of a ZIP: its own, a path
-// in both headers and in SHA256SUMS, and its lines in metadata.json, where a
-// byte may take six.
+// sizeBound returns an upper bound of the bytes that an entry takes in a ZIP: its data, its path
+// in both headers and in SHA256SUMS, and its lines in metadata.json, where a byte may take six.
 func sizeBound(e *Entry) int64 {
 	const (
 		paths   = 3 * (3*maxNamePart + 2)

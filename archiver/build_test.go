@@ -36,10 +36,10 @@ func TestMetadataGolden(t *testing.T) {
 	golden(t, "metadata_missing.json", s, entries)
 }
 
-// Two sessions of one id, each in its own conversation, are two.
+// Two sessions with the same id in different conversations are two sessions.
 func TestSessionsArePairs(t *testing.T) {
 	s := newStore()
-	r, b := build1(t, Config{}, []Entry{s.add("conv-1", "0", 1, "a/1", 1), s.add("conv-2", "0", 2, "a/2", 1), s.add("conv-2", "0", 3, "a/3", 1)}, s.open)
+	r, b := buildZIP(t, Config{}, []Entry{s.add("conv-1", "0", 1, "a/1", 1), s.add("conv-2", "0", 2, "a/2", 1), s.add("conv-2", "0", 3, "a/3", 1)}, s.open)
 	_, files := unzip(t, b)
 	var meta struct {
 		TotalSessions int
@@ -56,7 +56,7 @@ func TestSessionsArePairs(t *testing.T) {
 
 func golden(t *testing.T, name string, s *store, entries []Entry) {
 	t.Helper()
-	_, b := build1(t, Config{}, entries, s.open)
+	_, b := buildZIP(t, Config{}, entries, s.open)
 	_, files := unzip(t, b)
 	got := files[metadataName]
 	path := filepath.Join("testdata", name)
@@ -78,7 +78,7 @@ func TestContents(t *testing.T) {
 	s := newStore()
 	entries := normalHour(s, 23, 1000)
 	slices.Reverse(entries)
-	r, b := build1(t, Config{PartSize: 4096}, entries, s.open)
+	r, b := buildZIP(t, Config{PartSize: 4096}, entries, s.open)
 	names, files := unzip(t, b)
 	if names[0] != metadataName || names[len(names)-1] != sumsName || len(names) != 25 {
 		t.Fatalf("entries: %q", names)
@@ -105,7 +105,7 @@ func TestContents(t *testing.T) {
 	}
 }
 
-// The tie breakers come in turn: session, message, type, path.
+// Entries of the same time are sorted by session, message, type and key.
 func TestOrder(t *testing.T) {
 	at := testDay
 	want := []Entry{
@@ -117,7 +117,7 @@ func TestOrder(t *testing.T) {
 		{Timestamp: at.Add(time.Microsecond), SessionID: "a", MessageID: 1, Type: "a", Key: "0"},
 	}
 	shuffled := []Entry{want[4], want[3], want[5], want[2], want[0], want[1]}
-	for i, e := range order(shuffled) {
+	for i, e := range sortEntries(shuffled) {
 		if *e != want[i] {
 			t.Errorf("place %d: %+v", i, *e)
 		}
@@ -128,13 +128,13 @@ func TestSameBytesWhateverTheConfig(t *testing.T) {
 	s := newStore()
 	entries := normalHour(s, 40, 300)
 	entries = append(entries, s.add("big", "big", 1, "k/big.opus", 90_000), s.add("big", "big", 2, "k/empty.opus", 0))
-	_, want := build1(t, Config{}, entries, s.open)
+	_, want := buildZIP(t, Config{}, entries, s.open)
 	for partSize := int64(16); partSize < 2000; partSize = partSize*5/4 + 1 {
 		for _, buffers := range []int{3, 7} {
 			for _, gets := range []int{1, 8} {
 				cfg := Config{PartSize: partSize, Buffers: buffers, Gets: gets}
 				slices.Reverse(entries)
-				if _, got := build1(t, cfg, entries, s.open); !bytes.Equal(got, want) {
+				if _, got := buildZIP(t, cfg, entries, s.open); !bytes.Equal(got, want) {
 					t.Fatalf("%+v gives other bytes", cfg)
 				}
 			}
@@ -142,15 +142,15 @@ func TestSameBytesWhateverTheConfig(t *testing.T) {
 	}
 }
 
-// Every place that a header can take relative to the ends of parts, with an
-// entry larger than all buffers together.
+// Headers stand at every position relative to the ends of parts. One entry is larger than all
+// buffers together.
 func TestStraddlingHeaders(t *testing.T) {
 	s := newStore()
 	entries := []Entry{s.add("c", "s", 1, "k/a", 1000), s.add("c", "s", 2, "k/b", 5000), s.add("c", "s", 3, "k/c", 7)}
-	_, want := build1(t, Config{}, entries, s.open)
+	_, want := buildZIP(t, Config{}, entries, s.open)
 	for partSize := int64(16); partSize < 400; partSize++ {
 		cfg := Config{PartSize: partSize, Buffers: 3, Gets: 2}
-		if _, got := build1(t, cfg, entries, s.open); !bytes.Equal(got, want) {
+		if _, got := buildZIP(t, cfg, entries, s.open); !bytes.Equal(got, want) {
 			t.Fatalf("parts of %d give other bytes", partSize)
 		}
 	}
@@ -158,7 +158,7 @@ func TestStraddlingHeaders(t *testing.T) {
 
 func TestPartsNeverExceedTheLimit(t *testing.T) {
 	s := newStore()
-	r, _ := build1(t, Config{PartSize: 16}, []Entry{s.add("c", "s", 1, "k/a", 1_000_000)}, s.open)
+	r, _ := buildZIP(t, Config{PartSize: 16}, []Entry{s.add("c", "s", 1, "k/a", 1_000_000)}, s.open)
 	if r.Parts > maxParts || r.PartSize <= 16 {
 		t.Errorf("%d parts of %d", r.Parts, r.PartSize)
 	}
@@ -190,14 +190,14 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Times outside what the fields can hold must not break the layout.
+// Times that a field can't hold do not break the layout.
 func TestOddTimes(t *testing.T) {
 	s := newStore()
 	entries := normalHour(s, 3, 10)
 	entries[0].Timestamp = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)
 	entries[1].Timestamp = time.Date(2040, 1, 1, 0, 0, 0, 0, time.FixedZone("x", 3600))
 	entries[2].Timestamp = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
-	_, b := build1(t, Config{}, entries, s.open)
+	_, b := buildZIP(t, Config{}, entries, s.open)
 	if names, _ := unzip(t, b); len(names) != 5 {
 		t.Errorf("entries: %q", names)
 	}
@@ -208,7 +208,7 @@ func TestMemoryCoversTheBuffers(t *testing.T) {
 	for _, files := range []int{1, 300} {
 		entries := normalHour(s, files, 3000)
 		cfg := Config{PartSize: 1 << 10, Buffers: 5}
-		r, _ := build1(t, cfg, entries, s.open)
+		r, _ := buildZIP(t, cfg, entries, s.open)
 		buffers := min(int64(r.Parts), 5) * min(r.PartSize, r.Size)
 		if got := Memory(cfg, entries); got < buffers || got > buffers+int64(files)*512+8<<10 {
 			t.Errorf("%d files: %d reserved, buffers have %d", files, got, buffers)
@@ -216,7 +216,7 @@ func TestMemoryCoversTheBuffers(t *testing.T) {
 	}
 }
 
-// brokenSink fails at one of its calls.
+// brokenSink fails at Begin, or at one part.
 type brokenSink struct {
 	sink
 	begin bool

@@ -8,14 +8,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// check looks at every entry that the failed attempt has not read, so that one
-// restart leaves out all that are missing, and finds the reason for those that
-// changed under the reader.
+// check opens every entry that the failed attempt has not read, so that one restart leaves out all
+// that are missing. It also finds the reason for entries that changed while they were read.
 func (a *attempt) check(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(a.cfg.Gets)
-	for i := range a.plan.items {
-		it := &a.plan.items[i]
+	for i := range a.layout.items {
+		it := &a.layout.items[i]
 		a.mu.Lock()
 		reason, found := a.found[it.entry]
 		a.mu.Unlock()
@@ -30,29 +29,28 @@ func (a *attempt) check(ctx context.Context) error {
 	return group.Wait()
 }
 
-// checkEntry opens one entry and closes it again. An entry that changed while
-// it was read is missing even if its size is right now: which bytes were meant
-// can't be known.
+// checkEntry opens one entry and closes it again. An entry that changed while it was read is
+// missing even when its size is right: nobody knows which bytes were meant.
 func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error {
 	for try := 1; ; try++ {
-		sized, err := a.look(ctx, e)
+		sized, err := a.probe(ctx, e)
 		if try == a.cfg.Tries && errors.Is(err, errShort) && !sized {
-			err = errSize // nothing but the end of the body tells it
+			err = errSize // for this source only the end of the body shows the size
 		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrVanished):
-			a.miss(e, NotFound) //nolint:errcheck // says only what is known here
+			a.leaveOut(e, NotFound) //nolint:errcheck // its error is always errMissing
 			return nil
 		case errors.Is(err, ErrUnreadable):
-			a.miss(e, Unreadable) //nolint:errcheck // as above
+			a.leaveOut(e, Unreadable) //nolint:errcheck // as above
 			return nil
 		case errors.Is(err, ErrChanged), errors.Is(err, errSize):
-			a.miss(e, SizeChanged) //nolint:errcheck // as above
+			a.leaveOut(e, SizeChanged) //nolint:errcheck // as above
 			return nil
 		case err == nil && changed:
-			a.miss(e, ChecksumMismatch) //nolint:errcheck // as above
+			a.leaveOut(e, ChecksumMismatch) //nolint:errcheck // as above
 			return nil
 		case err == nil:
 			return nil
@@ -66,14 +64,13 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 	}
 }
 
-// look reads an entry's first byte, which is the cheapest way to learn the
-// object's size from a store and keep the connection. sized says whether the
-// source told it.
-func (a *attempt) look(ctx context.Context, e *Entry) (sized bool, err error) {
-	f := &flight{item: &item{entry: e}}
+// probe reads an entry's first byte, which is the cheapest way to learn the object's size and keep
+// the connection. sized says whether the source gave the size.
+func (a *attempt) probe(ctx context.Context, e *Entry) (sized bool, err error) {
+	f := &entryRead{item: &item{entry: e}}
 	f.split(1)
-	s := &span{flight: f, data: make([]byte, min(1, e.Size))}
-	g := &get{attempt: a, span: s, last: e.Size <= 1}
+	s := &segment{entryRead: f, data: make([]byte, min(1, e.Size))}
+	g := &get{attempt: a, segment: s, last: e.Size <= 1}
 	err = g.read(ctx)
 	return g.sized, err
 }

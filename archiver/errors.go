@@ -9,11 +9,11 @@ import (
 var (
 	// ErrVanished says that the object does not exist.
 	ErrVanished = errors.New("object does not exist")
-	// ErrChanged says that the object is not the one that was asked for.
+	// ErrChanged says that the object is another version than the one that was asked for.
 	ErrChanged = errors.New("object has changed")
 	// ErrUnreadable says that the object exists, but that its bytes can't be read.
 	ErrUnreadable = errors.New("object can't be read")
-	// ErrRefused says that the source will never do what it was asked for.
+	// ErrRefused says that a retry can't help: the source will never do what it was asked for.
 	ErrRefused = errors.New("source refuses")
 )
 
@@ -29,7 +29,7 @@ var (
 	ErrAllMissing = errors.New("every recording is missing")
 	// ErrUnstable says that sources kept changing through all restarts.
 	ErrUnstable = errors.New("recordings keep changing")
-	// ErrStalled says that nothing moved for Config.Idle.
+	// ErrStalled says that there was no progress for Config.Idle.
 	ErrStalled = errors.New("no progress")
 )
 
@@ -48,9 +48,9 @@ func (e *AllMissingError) Is(target error) bool { return target == ErrAllMissing
 
 // What can go wrong with one read, inside the package.
 var (
-	errMissing   = errors.New("a recording is missing")
-	errSize      = errors.New("object has another size")
-	errShort     = errors.New("body ended early")
-	errStalledOn = errors.New("body stalled")
-	errBody      = errors.New("source broke the reader contract")
+	errMissing     = errors.New("a recording is missing")
+	errSize        = errors.New("object has another size")
+	errShort       = errors.New("body ended early")
+	errBodyStalled = errors.New("body stalled")
+	errBody        = errors.New("source broke the reader contract")
 )

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FuzzBuild reads back what Build makes of any ids, keys and sizes.
+// FuzzBuild reads the ZIPs that Build makes for any ids, keys and sizes.
 func FuzzBuild(f *testing.F) {
 	f.Add("conv\nconv\nCONV", "s\n../..\nCON", "a/b.opus\n../../etc/passwd\nC:\\x", []byte{3, 0, 200}, uint16(64), int64(1765548225))
 	f.Add("metadata.json", "SHA256SUMS", "metadata.json", []byte{1}, uint16(16), int64(0))
@@ -19,7 +19,7 @@ func FuzzBuild(f *testing.F) {
 		for i := range entries {
 			entries[i].Timestamp = time.Unix(at%(1<<40), 0)
 		}
-		_, zip := build1(t, Config{PartSize: int64(partSize)}, entries, s.open)
+		_, zip := buildZIP(t, Config{PartSize: int64(partSize)}, entries, s.open)
 		names, files := unzip(t, zip)
 		if len(names) != len(entries)+2 || !json.Valid(files[metadataName]) {
 			t.Fatalf("%d entries of %d: %q\n%s", len(names)-2, len(entries), names, files[metadataName])
@@ -35,7 +35,7 @@ func FuzzBuild(f *testing.F) {
 			folded[strings.ToLower(strings.ToUpper(n))] = true
 		}
 		checkMetadata(t, files[metadataName], files)
-		checkWhole(t, s, entries, files)
+		checkContents(t, s, entries, files)
 	})
 }
 
@@ -58,7 +58,7 @@ func fuzzEntries(s *store, conversations, sessions, keys string, sizes []byte) [
 	return entries
 }
 
-// checkMetadata compares the count and names of files listed with the entries.
+// checkMetadata compares the files that metadata.json lists with the entries of the ZIP.
 func checkMetadata(t *testing.T, b []byte, files map[string][]byte) {
 	t.Helper()
 	var meta struct {
@@ -90,8 +90,8 @@ func checkMetadata(t *testing.T, b []byte, files map[string][]byte) {
 	}
 }
 
-// checkWhole finds every object's bytes in the ZIP.
-func checkWhole(t *testing.T, s *store, entries []Entry, files map[string][]byte) {
+// checkContents looks for every object's bytes in the ZIP.
+func checkContents(t *testing.T, s *store, entries []Entry, files map[string][]byte) {
 	t.Helper()
 	for _, e := range entries {
 		found := false

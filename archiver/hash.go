@@ -5,16 +5,16 @@ import (
 	"crypto/sha256"
 )
 
-// queueHash gives a span that was read to the hashers, when its turn has come.
-func (a *attempt) queueHash(ctx context.Context, s *span) error {
-	f := s.flight
-	if f.spans > 1 {
+// queueHash gives a segment that was read to the hashers, if all segments before it are hashed.
+func (a *attempt) queueHash(ctx context.Context, s *segment) error {
+	f := s.entryRead
+	if f.segments > 1 {
 		f.mu.Lock()
 		f.ready[s.index] = s
 		turn := f.next == s.index
 		f.mu.Unlock()
 		if !turn {
-			return nil // the hasher of the span before takes it
+			return nil // the hasher of the segment before takes it
 		}
 	}
 	select {
@@ -25,8 +25,8 @@ func (a *attempt) queueHash(ctx context.Context, s *span) error {
 	}
 }
 
-// hasher hashes spans until there are no more. It needs neither a read slot
-// nor a reader, so a slow processor never keeps connections waiting.
+// hasher hashes segments until there are no more. Readers do not wait for it, so that connections
+// are not idle on a slow processor.
 func (a *attempt) hasher(ctx context.Context) error {
 	for {
 		select {
@@ -41,39 +41,39 @@ func (a *attempt) hasher(ctx context.Context) error {
 	}
 }
 
-// hashFrom hashes a span and those after it that are ready.
-func (a *attempt) hashFrom(s *span) {
-	f := s.flight
-	if f.spans == 1 {
+// hashFrom hashes a segment and those after it that are ready.
+func (a *attempt) hashFrom(s *segment) {
+	f := s.entryRead
+	if f.segments == 1 {
 		f.item.sum = sha256.Sum256(s.data)
 		a.hashed(s)
-		a.settle()
+		a.itemDone()
 		return
 	}
 	for s != nil {
 		f.sha.Write(s.data)
 		a.hashed(s)
 		var all bool
-		if s, all = f.following(); all {
+		if s, all = f.nextSegment(); all {
 			f.sha.Sum(f.item.sum[:0])
-			a.settle()
+			a.itemDone()
 		}
 	}
 }
 
-func (a *attempt) hashed(s *span) {
+func (a *attempt) hashed(s *segment) {
 	a.progress.Add(1)
-	a.released(s.part)
+	a.userDone(s.part)
 }
 
-// following moves on to the next span and returns it if it is ready. Otherwise
-// the reader that brings it will queue it, unless all are hashed.
-func (f *flight) following() (s *span, all bool) {
+// nextSegment moves on to the next segment and returns it if it is ready. If it is not, its reader
+// will queue it. all says that there are no more.
+func (f *entryRead) nextSegment() (s *segment, all bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ready[f.next] = nil
 	f.next++
-	if f.next == f.spans {
+	if f.next == f.segments {
 		return nil, true
 	}
 	return f.ready[f.next], false

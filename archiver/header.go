@@ -55,11 +55,11 @@ func (r record) appendName(b []byte) []byte {
 	return append(b, r.file...)
 }
 
-func (r record) wideSize() bool   { return r.size >= math.MaxUint32 }
-func (r record) wideOffset() bool { return r.offset >= math.MaxUint32 }
+func (r record) zip64Size() bool   { return r.size >= math.MaxUint32 }
+func (r record) zip64Offset() bool { return r.offset >= math.MaxUint32 }
 
-// unixTime returns the time as the extra field holds it, if it can: readers
-// disagree about the sign of values from 2038 on.
+// unixTime returns the time for the extra field. It gives false for times before 1970 and from
+// 2038 on, because programs disagree about the field's sign.
 func (r record) unixTime() (uint32, bool) {
 	s := r.modified.Unix()
 	return uint32(s), s >= 0 && s <= math.MaxInt32
@@ -67,7 +67,7 @@ func (r record) unixTime() (uint32, bool) {
 
 func (r record) localSize() int64 {
 	n := localSize + r.nameSize()
-	if r.wideSize() {
+	if r.zip64Size() {
 		n += 4 + 16
 	}
 	if _, ok := r.unixTime(); ok {
@@ -78,7 +78,7 @@ func (r record) localSize() int64 {
 
 func (r record) centralSize() int64 {
 	n := centralSize + r.nameSize()
-	if wide := r.centralWide(); wide > 0 {
+	if wide := r.centralZIP64(); wide > 0 {
 		n += 4 + wide
 	}
 	if _, ok := r.unixTime(); ok {
@@ -87,13 +87,13 @@ func (r record) centralSize() int64 {
 	return int64(n)
 }
 
-// centralWide returns the bytes of the ZIP64 values in the central header.
-func (r record) centralWide() int {
+// centralZIP64 returns the size of the ZIP64 values in the central header.
+func (r record) centralZIP64() int {
 	n := 0
-	if r.wideSize() {
+	if r.zip64Size() {
 		n += 16
 	}
-	if r.wideOffset() {
+	if r.zip64Offset() {
 		n += 8
 	}
 	return n
@@ -105,7 +105,7 @@ func (r record) appendLocal(b []byte) []byte {
 	extra := r.localSize() - localSize - int64(r.nameSize())
 	b = binary.LittleEndian.AppendUint16(b, uint16(extra))
 	b = r.appendName(b)
-	if r.wideSize() {
+	if r.zip64Size() {
 		b = binary.LittleEndian.AppendUint16(b, zip64ExtraID)
 		b = binary.LittleEndian.AppendUint16(b, 16)
 		b = binary.LittleEndian.AppendUint64(b, uint64(r.size))
@@ -126,14 +126,14 @@ func (r record) appendCentral(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, regularFile)
 	b = binary.LittleEndian.AppendUint32(b, clamp32(r.offset))
 	b = r.appendName(b)
-	if wide := r.centralWide(); wide > 0 {
+	if wide := r.centralZIP64(); wide > 0 {
 		b = binary.LittleEndian.AppendUint16(b, zip64ExtraID)
 		b = binary.LittleEndian.AppendUint16(b, uint16(wide))
-		if r.wideSize() {
+		if r.zip64Size() {
 			b = binary.LittleEndian.AppendUint64(b, uint64(r.size))
 			b = binary.LittleEndian.AppendUint64(b, uint64(r.size))
 		}
-		if r.wideOffset() {
+		if r.zip64Offset() {
 			b = binary.LittleEndian.AppendUint64(b, uint64(r.offset))
 		}
 	}
@@ -144,7 +144,7 @@ func (r record) appendCentral(b []byte) []byte {
 // needed to the length of the name.
 func (r record) appendCommon(b []byte) []byte {
 	version := uint16(plainVersion)
-	if r.wideSize() || r.wideOffset() {
+	if r.zip64Size() || r.zip64Offset() {
 		version = zip64Version
 	}
 	clock, date := dosTime(r.modified)
@@ -181,8 +181,8 @@ func (r record) appendTimeExtra(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, seconds)
 }
 
-// dosTime returns t in UTC with the two seconds' precision of MS-DOS, clamped
-// to the years that it can name.
+// dosTime returns t in UTC in MS-DOS format, which has a precision of two seconds, clamped to the
+// years of the format.
 func dosTime(t time.Time) (clock, date uint16) {
 	t = t.UTC()
 	switch year := t.Year(); {
@@ -198,25 +198,25 @@ func dosTime(t time.Time) (clock, date uint16) {
 
 func clamp32(n int64) uint32 { return uint32(min(n, math.MaxUint32)) }
 
-// ending describes the central directory for the records that end a ZIP.
-type ending struct {
+// endRecords is what the records at the end of a ZIP say of its central directory.
+type endRecords struct {
 	entries      int64
 	offset, size int64 // of the central directory
 }
 
-func (e ending) wide() bool {
+func (e endRecords) zip64() bool {
 	return e.entries >= math.MaxUint16 || e.offset >= math.MaxUint32 || e.size >= math.MaxUint32
 }
 
-func (e ending) length() int64 {
-	if e.wide() {
+func (e endRecords) length() int64 {
+	if e.zip64() {
 		return end64Size + locatorSize + endSize
 	}
 	return endSize
 }
 
-func (e ending) append(b []byte) []byte {
-	if e.wide() {
+func (e endRecords) append(b []byte) []byte {
+	if e.zip64() {
 		b = e.append64(b)
 	}
 	entries := uint16(min(e.entries, math.MaxUint16))
@@ -229,7 +229,7 @@ func (e ending) append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint16(b, 0) // comment
 }
 
-func (e ending) append64(b []byte) []byte {
+func (e endRecords) append64(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, end64Signature)
 	b = binary.LittleEndian.AppendUint64(b, end64Size-12) // of what follows
 	b = binary.LittleEndian.AppendUint16(b, madeByUnix|zip64Version)

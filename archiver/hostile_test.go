@@ -13,14 +13,13 @@ import (
 	"testing/synctest"
 )
 
-// hostile wraps a store whose bodies misbehave and whose objects change while
-// they are read.
+// hostile is a store whose bodies fail and whose objects change while they are read.
 type hostile struct {
 	*store
 	mu       sync.Mutex
 	rng      *rand.Rand
-	mishaps  int // that it still makes
-	changes  int // of objects that it still makes
+	mishaps  int // left to happen
+	changes  int // of objects, left to happen
 	unsized  bool
 	versions map[string][][]byte
 	changed  map[string]bool
@@ -74,7 +73,7 @@ func (h *hostile) change(key string) {
 	h.put(key, next)
 }
 
-// body misbehaves after some bytes.
+// body fails after some bytes, in the way that mishap says.
 type body struct {
 	io.ReadCloser
 	mishap, left int
@@ -106,7 +105,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case 3:
 		return 0, io.EOF
 	case 4, 5:
-		<-b.closed // no byte ever comes
+		<-b.closed // no byte comes
 		return 0, errConnection
 	default:
 		b.mishap = 0
@@ -114,8 +113,8 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// Whatever a source does, a build either fails or gives a ZIP in which every
-// recording is whole and of the size that was said, or listed as missing.
+// Whatever a source does, a build either fails or makes a ZIP in which every recording is complete
+// and has the size of its entry, or is listed as missing.
 func TestHostileSource(t *testing.T) {
 	outcomes := map[string]int{}
 	for seed := range uint64(300) {
@@ -217,15 +216,15 @@ func TestReasons(t *testing.T) {
 		if !slices.Equal(r.Missing, want) {
 			t.Errorf("missing: %+v", r.Missing)
 		}
-		// A wrong checksum shows only when the bytes are read, so it may cost
-		// a restart of its own.
+		// A wrong checksum is found only when the bytes are read, so it may need a restart of its
+		// own.
 		if out.begun != r.Restarts+1 || r.Restarts < 1 || r.Restarts > 2 {
 			t.Errorf("%d restarts, begun %d times", r.Restarts, out.begun)
 		}
 	}
 }
 
-// One restart is enough for any number of recordings that are gone.
+// One restart is enough for any number of missing recordings.
 func TestOneRestartForAll(t *testing.T) {
 	s := newStore()
 	entries := normalHour(s, 200, 500)
@@ -234,7 +233,7 @@ func TestOneRestartForAll(t *testing.T) {
 			s.remove(e.Key)
 		}
 	}
-	r, _ := build1(t, Config{PartSize: 1000}, entries, s.open)
+	r, _ := buildZIP(t, Config{PartSize: 1000}, entries, s.open)
 	if r.Restarts != 1 || len(r.Missing) != 67 || r.Files != 133 {
 		t.Errorf("%d restarts, %d missing, %d files", r.Restarts, len(r.Missing), r.Files)
 	}
@@ -253,7 +252,7 @@ func TestAllMissing(t *testing.T) {
 	}
 }
 
-// A source in which something else is gone each time makes the build give up.
+// A build gives up on a source in which another recording is missing each time.
 func TestUnstableSource(t *testing.T) {
 	s := newStore()
 	entries := normalHour(s, 30, 100)
@@ -289,7 +288,7 @@ func TestLastingErrorFailsTheBuild(t *testing.T) {
 	})
 }
 
-// A sink that hangs is cut by the watchdog of the whole build.
+// A build whose sink hangs fails with ErrStalled.
 func TestIdleBuildFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// packages names the Debian package of each program that the tests run.
+// packages is the Debian package of each program that the tests run.
 var packages = map[string]string{
 	"unzip":     "unzip",
 	"7z":        "p7zip-full",
@@ -45,7 +45,7 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 	return stdout.String()
 }
 
-// piped gives a file to a command through a pipe, where nothing can seek.
+// piped gives a file to a command through a pipe, in which the command can't seek.
 func piped(t *testing.T, path string, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	f, err := os.Open(path)
@@ -61,7 +61,7 @@ type pipeOnly struct{ f *os.File }
 
 func (p *pipeOnly) Read(b []byte) (int, error) { return p.f.Read(b) }
 
-// fileSink writes the ZIP to a file, leaving holes where there are only zeros.
+// fileSink writes the ZIP to a file, with holes in place of parts that are all zeros.
 type fileSink struct {
 	f        *os.File
 	partSize int64
@@ -90,7 +90,7 @@ func (s *fileSink) Part(_ context.Context, number int, data []byte, _ uint32) er
 	return err
 }
 
-// listing is what both reading programs print.
+// listing is what testdata/read_zip.py and ReadZip.java print for a ZIP.
 func listing(t *testing.T, b []byte) string {
 	t.Helper()
 	names, files := unzip(t, b)
@@ -139,7 +139,7 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
-// unpackAndCheck unpacks from a pipe and checks SHA256SUMS in the folder.
+// unpackAndCheck unpacks the ZIP from a pipe into a folder, and checks SHA256SUMS there.
 func unpackAndCheck(t *testing.T, path string, files int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -166,7 +166,7 @@ func unpackAndCheck(t *testing.T, path string, files int) {
 	}
 }
 
-// hardNames are what strangers may send and file systems don't like.
+// hardNames are keys and ids that file systems or programs may not take.
 func hardNames(s *store) []Entry {
 	keys := []string{
 		"k/مكالمة ١.opus", "k/通話録音.opus", "k/🎧👩‍💻.opus", "k/e\u0301.opus", "k/\u00e9.opus",

@@ -1,7 +1,7 @@
 //go:build !race
 
-// The race detector would take minutes for the gigabytes here and see nothing
-// that smaller entries don't show.
+// The race detector would take minutes for these gigabytes, and find nothing more than with small
+// entries.
 
 package archiver
 
@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// zeros is the body of a sparse recording.
+// zeros is a body of zeros.
 type zeros struct{ left int64 }
 
 func (z *zeros) Read(b []byte) (int, error) {
@@ -28,8 +28,8 @@ func (z *zeros) Read(b []byte) (int, error) {
 
 func (z *zeros) Close() error { return nil }
 
-// An entry beyond 4 GiB, and headers beyond 4 GiB after it, need ZIP64 fields
-// that every program understands, from a pipe too.
+// An entry larger than 4 GiB, and the headers after it, need ZIP64 fields. Every program reads
+// them, also from a pipe.
 func TestBeyondFourGiB(t *testing.T) {
 	const size = 1<<32 + 12345
 	s := newStore()

@@ -1,229 +1,213 @@
 package archiver
 
 import (
-	"context"
+	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
+	"fmt"
 	"hash"
-	"sync"
-	"sync/atomic"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/crc"
+	"github.com/callvault/callvault/internal/domain"
 )
 
-// span is the part of an entry's data that lies in one part.
-type span struct {
-	flight *flight
-	part   *part
-	data   []byte // where it belongs in the part's buffer
-	at     int    // offset in the part
-	from   int64  // offset in the entry
-	index  int
+// item is an entry with its path and offset in the ZIP, and the checksums of what was read.
+type item struct {
+	entry  *Entry
+	file   string // last part of its path
+	folder int32  // index into the layout's folders
+	read   bool   // wholly, and as expected
 	crc    uint32
+	offset int64 // of the local header
+	sum    [sha256.Size]byte
 }
 
-// patch is where bytes of a CRC-32 field lie in a part.
-type patch struct {
-	part *part
-	at   int // offset in the part
-	from int // first byte of the field, which is little-endian
-	size int
+// folder is a session's folder.
+type folder struct {
+	path                  string
+	externalID, sessionID string
+	items                 []int32 // in order
 }
 
-// flight is an entry being read.
-type flight struct {
-	item    *item
-	patches []patch
-	left    atomic.Int32 // spans to read
-	spans   int          // it has
-
-	// Only for entries over several parts:
-	lengths []int64
-	crcs    []uint32
-	pinned  chan struct{} // closed when etag is known
-	etag    string
-
-	mu    sync.Mutex
-	ready []*span // read and waiting to be hashed, by index
-	next  int     // index that is hashed next
-	sha   hash.Hash
-}
-
-// layout writes the ZIP from front to back, leaving room for what others read.
+// layout is everything about a ZIP but the bytes of the audio and their checksums.
 type layout struct {
-	*attempt
-	ctx context.Context // of the attempt; a layout lives no longer
-	at  int64           // offset in the ZIP
-	cur *part
-	off int // offset in cur
+	hour    Hour
+	items   []item
+	folders []folder // one for each session, by first item
+	missing []Missing
+
+	metadata    record
+	metadataSum [sha256.Size]byte
+	sums        record // its CRC is not known yet
+	end         endRecords
+
+	total    int64
+	partSize int64
+	parts    int
 }
 
-func (a *attempt) layOut(ctx context.Context) error {
-	l := &layout{attempt: a, ctx: ctx}
-	if err := l.writeAll(); err != nil {
-		return err
+// sortEntries returns the entries in the order of the ZIP.
+func sortEntries(entries []Entry) []*Entry {
+	sorted := make([]*Entry, len(entries))
+	for i := range entries {
+		sorted[i] = &entries[i]
 	}
-	a.filled(ctx, l.cur)
-	return nil
+	slices.SortStableFunc(sorted, func(a, b *Entry) int {
+		return cmp.Or(
+			a.Timestamp.Compare(b.Timestamp),
+			strings.Compare(a.SessionID, b.SessionID),
+			cmp.Compare(a.MessageID, b.MessageID),
+			strings.Compare(a.Type, b.Type),
+			strings.Compare(a.Key, b.Key),
+		)
+	})
+	return sorted
 }
 
-func (l *layout) writeAll() error {
-	p := l.plan
-	buf := make([]byte, 0, 1<<10)
-	if _, err := l.Write(p.metadata.appendLocal(buf)); err != nil {
-		return err
-	}
-	if err := p.writeMetadata(l); err != nil {
-		return err
-	}
-	for i := range p.items {
-		if err := l.item(&p.items[i], p.record(&p.items[i]).appendLocal(buf)); err != nil {
-			return err
+// newLayout lays out the ZIP of the sorted entries without the missing ones.
+func newLayout(cfg Config, h Hour, sorted []*Entry, missing map[*Entry]Reason) (*layout, error) {
+	p := &layout{hour: h, items: make([]item, 0, len(sorted)-len(missing))}
+	for _, e := range sorted {
+		if reason, ok := missing[e]; ok {
+			p.missing = append(p.missing, Missing{Key: e.Key, MessageID: e.MessageID, Reason: reason})
+			continue
 		}
+		p.items = append(p.items, item{entry: e})
 	}
-	close(l.gets)
-	select {
-	case <-l.settled:
-	case <-l.ctx.Done():
-		return l.ctx.Err()
+	if len(p.items) == 0 {
+		return nil, &AllMissingError{Missing: p.missing}
 	}
-	close(l.hashq) // everything is hashed
-	if err := l.sealSums(); err != nil {
-		return err
-	}
-	if _, err := l.Write(p.sums.appendLocal(buf)); err != nil {
-		return err
-	}
-	if err := p.writeSums(l); err != nil {
-		return err
-	}
-	return p.writeDirectory(l)
-}
-
-// room returns what is left of the current part, or the next one.
-func (l *layout) room() ([]byte, error) {
-	if l.cur != nil && l.off < len(l.cur.buf) {
-		return l.cur.buf[l.off:], nil
-	}
-	if l.cur != nil {
-		l.filled(l.ctx, l.cur)
-		l.cur = nil
-	}
-	p, err := l.acquire(l.ctx, l.at)
-	if err != nil {
+	p.nameItems()
+	if err := p.measureMetadata(); err != nil {
 		return nil, err
 	}
-	l.cur, l.off = p, 0
-	return p.buf, nil
-}
-
-func (l *layout) advance(n int) {
-	l.off += n
-	l.at += int64(n)
-	l.progress.Add(1)
-}
-
-// Write copies b to the current offset.
-func (l *layout) Write(b []byte) (int, error) {
-	for rest := b; len(rest) > 0; {
-		room, err := l.room()
-		if err != nil {
-			return len(b) - len(rest), err
-		}
-		n := copy(room, rest)
-		rest = rest[n:]
-		l.advance(n)
+	p.computeOffsets()
+	if p.total > cfg.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, p.total, cfg.MaxSize)
 	}
-	return len(b), nil
+	p.partSize = cfg.partSizeFor(p.total)
+	p.parts = int((p.total + p.partSize - 1) / p.partSize)
+	return p, nil
 }
 
-// item writes an entry's header without the CRC-32 and hands out its data.
-func (l *layout) item(it *item, header []byte) error {
-	f := &flight{item: it}
-	if _, err := l.Write(header[:crcOffset]); err != nil {
+// nameItems gives every item its path and every session its folder.
+func (p *layout) nameItems() {
+	names := newNamer(len(p.items))
+	index := map[int32]int32{}
+	for i := range p.items {
+		it := &p.items[i]
+		e := it.entry
+		outer, _ := names.folder(0, e.ExternalConversationID)
+		inner, fresh := names.folder(outer, e.SessionID)
+		if fresh {
+			index[inner] = int32(len(p.folders))
+			p.folders = append(p.folders, folder{
+				path: names.paths[inner], externalID: e.ExternalConversationID, sessionID: e.SessionID,
+			})
+		}
+		it.folder = index[inner]
+		it.file = names.name(inner, e.Key[strings.LastIndexByte(e.Key, '/')+1:])
+		f := &p.folders[it.folder]
+		f.items = append(f.items, int32(i))
+	}
+}
+
+// sessions lists the sessions that have a file in the ZIP.
+func (p *layout) sessions() []domain.Session {
+	list := make([]domain.Session, len(p.folders))
+	for i := range p.folders {
+		list[i] = domain.Session{ExternalConversationID: p.folders[i].externalID, SessionID: p.folders[i].sessionID}
+	}
+	return list
+}
+
+// measureMetadata computes the size and checksums of metadata.json.
+func (p *layout) measureMetadata() error {
+	d := newDigest()
+	if err := p.writeMetadata(d); err != nil {
 		return err
 	}
-	for from := 0; from < crcSize; {
-		room, err := l.room()
-		if err != nil {
-			return err
-		}
-		n := min(crcSize-from, len(room))
-		l.cur.fill.Add(1)
-		f.patches = append(f.patches, patch{part: l.cur, at: l.off, from: from, size: n})
-		from += n
-		l.advance(n)
-	}
-	if _, err := l.Write(header[crcOffset+crcSize:]); err != nil {
-		return err
-	}
-	return l.data(f)
+	p.metadata = record{file: metadataName, size: d.size, crc: d.crc, modified: p.hour.GeneratedAt}
+	p.metadataSum = [sha256.Size]byte(d.sha.Sum(nil))
+	return nil
 }
 
-// data hands the entry's bytes to readers, a span for each part.
-func (l *layout) data(f *flight) error {
-	size := f.item.entry.Size
-	if size == 0 { // still opened: it has to exist, and to be empty
-		f.split(1)
-		return l.hand(&span{flight: f, part: l.cur})
+// computeOffsets computes the offset of every item, the central directory and the ZIP's size.
+func (p *layout) computeOffsets() {
+	at := p.metadata.localSize() + p.metadata.size
+	central := p.metadata.centralSize()
+	sums := sumLineSize(p.metadata)
+	for i := range p.items {
+		it := &p.items[i]
+		it.offset = at
+		r := p.record(it)
+		at += r.localSize() + r.size
+		central += r.centralSize()
+		sums += sumLineSize(r)
 	}
-	if l.off == len(l.cur.buf) {
-		if _, err := l.room(); err != nil {
-			return err
-		}
+	p.sums = record{file: sumsName, size: sums, offset: at, modified: p.hour.GeneratedAt}
+	at += p.sums.localSize() + p.sums.size
+	central += p.sums.centralSize()
+	p.end = endRecords{entries: int64(len(p.items)) + 2, offset: at, size: central}
+	p.total = at + central + p.end.length()
+}
+
+// record returns what the headers of an item say.
+func (p *layout) record(it *item) record {
+	return record{
+		folder: p.folders[it.folder].path, file: it.file,
+		size: it.entry.Size, offset: it.offset, crc: it.crc,
+		modified: it.entry.Timestamp,
 	}
-	first := int64(len(l.cur.buf) - l.off)
-	f.split(1 + int((max(0, size-first)+l.plan.partSize-1)/l.plan.partSize))
-	for from, index := int64(0), 0; from < size; index++ {
-		room, err := l.room()
-		if err != nil {
-			return err
-		}
-		n := int(min(size-from, int64(len(room))))
-		if f.spans > 1 {
-			f.lengths[index] = int64(n)
-		}
-		s := &span{flight: f, part: l.cur, data: room[:n], at: l.off, from: from, index: index}
-		if n >= longSpan {
-			l.cur.long = append(l.cur.long, s)
-		}
-		from += int64(n)
-		l.advance(n)
-		if err := l.hand(s); err != nil {
-			return err
+}
+
+// result describes the finished ZIP.
+func (p *layout) result(crcs []uint32, sumsDigest string) Result {
+	r := Result{
+		Size: p.total, PartSize: p.partSize, Parts: p.parts,
+		Files: len(p.items), Sessions: p.sessions(),
+		ManifestSHA256: sumsDigest, Missing: p.missing,
+	}
+	for i := range p.items {
+		r.Bytes += p.items[i].entry.Size
+	}
+	for i, sum := range crcs {
+		size := min(p.partSize, p.total-int64(i)*p.partSize)
+		r.CRC32 = crc.Combine(r.CRC32, sum, size)
+	}
+	return r
+}
+
+// validate refuses input that can't be archived.
+func validate(h Hour, entries []Entry) error {
+	if len(entries) == 0 {
+		return ErrEmpty
+	}
+	if _, err := time.Parse(time.DateOnly, h.Day); err != nil || h.Hour < 0 || h.Hour > 23 {
+		return fmt.Errorf("%w: hour %q %d", ErrInvalid, h.Day, h.Hour)
+	}
+	for i := range entries {
+		if entries[i].Size < 0 {
+			return fmt.Errorf("%w: size %d of %s", ErrInvalid, entries[i].Size, entries[i].Key)
 		}
 	}
 	return nil
 }
 
-// hand gives a span to a reader.
-func (l *layout) hand(s *span) error {
-	s.part.fill.Add(1)
-	s.part.hold.Add(1)
-	select {
-	case l.gets <- s:
-		return nil
-	case <-l.ctx.Done():
-		return l.ctx.Err()
-	}
+// digest is a writer that keeps only checksums.
+type digest struct {
+	size int64
+	crc  uint32
+	sha  hash.Hash
 }
 
-// split prepares the flight for its number of spans.
-func (f *flight) split(spans int) {
-	f.spans = spans
-	f.left.Store(int32(spans))
-	if spans > 1 {
-		f.lengths = make([]int64, spans)
-		f.crcs = make([]uint32, spans)
-		f.ready = make([]*span, spans)
-		f.pinned = make(chan struct{})
-		f.sha = sha256.New()
-	}
-}
+func newDigest() *digest { return &digest{sha: sha256.New()} }
 
-// patchCRC writes the CRC-32 into the header.
-func (f *flight) patchCRC(crc uint32) {
-	var field [crcSize]byte
-	binary.LittleEndian.PutUint32(field[:], crc)
-	for _, p := range f.patches {
-		copy(p.part.buf[p.at:p.at+p.size], field[p.from:])
-	}
+func (d *digest) Write(b []byte) (int, error) {
+	d.size += int64(len(b))
+	d.crc = crc32.Update(d.crc, crc32.IEEETable, b)
+	return d.sha.Write(b)
 }

@@ -14,13 +14,12 @@ const (
 	sumsName     = "SHA256SUMS"
 
 	maxNamePart  = 200 // bytes, with room for a folder above on every file system
-	maxExtension = 32  // bytes; what is longer is no extension worth keeping
+	maxExtension = 32  // bytes; a longer one is cut like the rest of the name
 )
 
-// SafeName turns s into a name that every common file system can hold as one
-// part of a path: at most 200 bytes of NFC, never empty, without control
-// characters, separators, wildcards, trailing dots or spaces, and not one of
-// the names that Windows reserves. A name that is safe comes back unchanged.
+// SafeName turns s into a name that every common file system takes as one part of a path: at most
+// 200 bytes of NFC, never empty, without control characters, separators, wildcards, trailing dots
+// or spaces, and not reserved by Windows. A safe name is returned unchanged.
 func SafeName(s string) string {
 	if plainName(s) {
 		return s
@@ -39,10 +38,11 @@ func SafeName(s string) string {
 	if reserved(s) {
 		s = "_" + s
 	}
-	return fit(s, "")
+	return fitName(s, "")
 }
 
-// plainName reports whether s is one of the many names that need no change.
+// plainName reports whether s is safe, for names of ASCII letters, digits, "_", "-" and "." only.
+// Most names are of this kind.
 func plainName(s string) bool {
 	if s == "" || len(s) > maxNamePart || s[len(s)-1] == '.' {
 		return false
@@ -56,8 +56,8 @@ func plainName(s string) bool {
 	return !reserved(s)
 }
 
-// reserved reports whether Windows takes s for a device, whatever the
-// extension, the case, or spaces before the extension.
+// reserved reports whether Windows takes s for a device. The extension, the case and spaces before
+// the extension make no difference.
 func reserved(s string) bool {
 	stem, _, _ := strings.Cut(s, ".")
 	stem = strings.TrimRight(stem, " ")
@@ -75,9 +75,9 @@ func reserved(s string) bool {
 	return ok && utf8.RuneCountInString(device) == 1 && strings.Contains("0123456789¹²³", device)
 }
 
-// fit inserts suffix before the extension of s and cuts the stem, at a rune,
-// so that the whole has at most maxNamePart bytes.
-func fit(s, suffix string) string {
+// fitName inserts suffix before the extension of s, and cuts the stem at a rune so that the result
+// has at most maxNamePart bytes.
+func fitName(s, suffix string) string {
 	stem, ext := s, ""
 	if i := strings.LastIndexByte(s, '.'); i > 0 && len(s)-i <= maxExtension {
 		stem, ext = s[:i], s[i:]
@@ -86,7 +86,7 @@ func fit(s, suffix string) string {
 		for room > 0 && !utf8.RuneStart(stem[room]) {
 			room--
 		}
-		// A cut may bare a dot or a space that was inside.
+		// The cut stem may end in a dot or a space.
 		stem = strings.TrimRight(stem[:room], ". ")
 		if stem == "" {
 			stem = "_"
@@ -95,9 +95,9 @@ func fit(s, suffix string) string {
 	return stem + suffix + ext
 }
 
-// fold maps names that differ only in case to one string. It also takes the
-// dotted and dotless i for one, as some file systems do.
-func fold(s string) string {
+// foldCase maps names that differ only in case to one string. It also takes the dotted and the
+// dotless i for the same letter, as some file systems do.
+func foldCase(s string) string {
 	i := 0
 	for i < len(s) && s[i] < utf8.RuneSelf && !('A' <= s[i] && s[i] <= 'Z') {
 		i++
@@ -114,23 +114,23 @@ func fold(s string) string {
 	}, s))
 }
 
-// place is a name, folded, within a folder.
-type place struct {
+// nameKey is a name within a folder.
+type nameKey struct {
 	folder int32
 	name   string
 }
 
-// namer hands out names so that no two in a folder are equal, case aside.
+// namer gives out names. No two names in a folder differ only in case.
 type namer struct {
-	taken   map[place]int   // next number to try for this name
-	folders map[place]int32 // by the folder above and the id, not folded
-	paths   []string        // by folder number; 0 is the root
+	taken   map[nameKey]int   // by folded name: the next number to try for this name
+	folders map[nameKey]int32 // by parent folder and id, which is not folded
+	paths   []string          // by folder number; 0 is the root
 }
 
 func newNamer(files int) *namer {
 	n := &namer{
-		taken:   make(map[place]int, files),
-		folders: map[place]int32{},
+		taken:   make(map[nameKey]int, files),
+		folders: map[nameKey]int32{},
 		paths:   []string{""},
 	}
 	n.name(0, metadataName)
@@ -141,27 +141,26 @@ func newNamer(files int) *namer {
 // name returns a free safe name for raw in a folder, and takes it.
 func (n *namer) name(folder int32, raw string) string {
 	safe := SafeName(raw)
-	first := place{folder, fold(safe)}
+	first := nameKey{folder, foldCase(safe)}
 	next, clash := n.taken[first]
 	if !clash {
 		n.taken[first] = 2
 		return safe
 	}
 	for ; ; next++ {
-		name := fit(safe, " ("+strconv.Itoa(next)+")")
-		spot := place{folder, fold(name)}
-		if _, clash := n.taken[spot]; !clash {
-			n.taken[spot] = 2
+		name := fitName(safe, " ("+strconv.Itoa(next)+")")
+		key := nameKey{folder, foldCase(name)}
+		if _, clash := n.taken[key]; !clash {
+			n.taken[key] = 2
 			n.taken[first] = next + 1
 			return name
 		}
 	}
 }
 
-// folder returns the number of the folder for id within parent, and whether it
-// is new.
+// folder returns the number of the folder for id within parent, and whether it is new.
 func (n *namer) folder(parent int32, id string) (int32, bool) {
-	if number, ok := n.folders[place{parent, id}]; ok {
+	if number, ok := n.folders[nameKey{parent, id}]; ok {
 		return number, false
 	}
 	name := n.name(parent, id)
@@ -170,6 +169,6 @@ func (n *namer) folder(parent int32, id string) (int32, bool) {
 	}
 	number := int32(len(n.paths))
 	n.paths = append(n.paths, name)
-	n.folders[place{parent, id}] = number
+	n.folders[nameKey{parent, id}] = number
 	return number, true
 }

@@ -63,7 +63,7 @@ func FuzzSafeName(f *testing.F) {
 		if again := SafeName(got); again != got {
 			t.Errorf("SafeName(%q) = %q, and of that %q", in, got, again)
 		}
-		numbered := fit(got, " (12345)")
+		numbered := fitName(got, " (12345)")
 		checkSafe(t, numbered)
 		if !strings.Contains(numbered, " (12345)") {
 			t.Errorf("numbered %q lost its number", numbered)
@@ -126,7 +126,7 @@ func TestFolderNames(t *testing.T) {
 	}
 }
 
-// Names that clash by the thousand must not take quadratic time.
+// Thousands of equal names do not take quadratic time.
 func TestManyEqualNames(t *testing.T) {
 	n := newNamer(0)
 	last := ""

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/crc"
 )
 
-// reader reads spans until there are no more.
+// reader reads segments until there are no more.
 func (a *attempt) reader(ctx context.Context) error {
 	for {
 		select {
@@ -19,7 +19,7 @@ func (a *attempt) reader(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if err := a.readSpan(ctx, s); err != nil {
+			if err := a.readSegment(ctx, s); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -28,10 +28,11 @@ func (a *attempt) reader(ctx context.Context) error {
 	}
 }
 
-// readSpan fills a span and does what its completion allows.
-func (a *attempt) readSpan(ctx context.Context, s *span) error {
-	f := s.flight
-	if f.spans > 1 && s.index > 0 {
+// readSegment reads a segment, and after an entry's last one checks its CRC-32 and fills in its
+// header.
+func (a *attempt) readSegment(ctx context.Context, s *segment) error {
+	f := s.entryRead
+	if f.segments > 1 && s.index > 0 {
 		select {
 		case <-f.pinned:
 		case <-ctx.Done():
@@ -44,42 +45,43 @@ func (a *attempt) readSpan(ctx context.Context, s *span) error {
 	if err := a.complete(ctx, s); err != nil {
 		return err
 	}
-	a.filled(ctx, s.part)
+	a.writerDone(ctx, s.part)
 	return a.queueHash(ctx, s)
 }
 
-// complete combines and checks the CRC-32 after an entry's last span.
-func (a *attempt) complete(ctx context.Context, s *span) error {
-	f := s.flight
-	if f.spans > 1 {
+// complete checks the CRC-32 of an entry whose last segment was read, and writes it into the
+// header.
+func (a *attempt) complete(ctx context.Context, s *segment) error {
+	f := s.entryRead
+	if f.segments > 1 {
 		f.crcs[s.index] = s.crc
 	}
 	if f.left.Add(-1) > 0 {
 		return nil
 	}
 	sum := s.crc
-	if f.spans > 1 {
+	if f.segments > 1 {
 		sum = f.crcs[0]
-		for i := 1; i < f.spans; i++ {
+		for i := 1; i < f.segments; i++ {
 			sum = crc.Combine(sum, f.crcs[i], f.lengths[i])
 		}
 	}
 	if known := f.item.entry.CRC32; known != nil && *known != sum {
-		return a.miss(f.item.entry, ChecksumMismatch)
+		return a.leaveOut(f.item.entry, ChecksumMismatch)
 	}
 	f.item.crc, f.item.read = sum, true
 	f.patchCRC(sum)
 	for _, p := range f.patches {
-		a.filled(ctx, p.part)
+		a.writerDone(ctx, p.part)
 	}
-	a.settle()
+	a.itemDone()
 	return nil
 }
 
-// fetch reads a span, resuming where a body broke off.
-func (a *attempt) fetch(ctx context.Context, s *span) error {
-	e := s.flight.item.entry
-	g := &get{attempt: a, span: s, last: s.index == s.flight.spans-1}
+// fetch reads a segment. A retry goes on where the body ended.
+func (a *attempt) fetch(ctx context.Context, s *segment) error {
+	e := s.entryRead.item.entry
+	g := &get{attempt: a, segment: s, last: s.index == s.entryRead.segments-1}
 	for try := 1; ; try++ {
 		err := g.read(ctx)
 		switch {
@@ -89,17 +91,17 @@ func (a *attempt) fetch(ctx context.Context, s *span) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrVanished):
-			return a.miss(e, NotFound)
+			return a.leaveOut(e, NotFound)
 		case errors.Is(err, ErrUnreadable):
-			return a.miss(e, Unreadable)
+			return a.leaveOut(e, Unreadable)
 		case errors.Is(err, ErrChanged):
-			return a.miss(e, "")
+			return a.leaveOut(e, "")
 		case errors.Is(err, errSize):
-			return a.miss(e, SizeChanged)
+			return a.leaveOut(e, SizeChanged)
 		case try < a.cfg.Tries && !errors.Is(err, ErrRefused):
 		case errors.Is(err, errShort) && !g.sized:
-			// Nothing but the end of the body tells this object's size.
-			return a.miss(e, SizeChanged)
+			// For this source only the end of the body shows the object's size.
+			return a.leaveOut(e, SizeChanged)
 		default:
 			return fmt.Errorf("read %s at byte %d, try %d: %w", e.Key, s.from+int64(g.got), try, err)
 		}
@@ -110,7 +112,7 @@ func (a *attempt) fetch(ctx context.Context, s *span) error {
 	}
 }
 
-// pause waits before another try.
+// pause waits before the next try.
 func (a *attempt) pause(ctx context.Context, try int) error {
 	wait := time.NewTimer(min(a.cfg.Backoff<<min(try-1, 16), maxBackoff))
 	defer wait.Stop()
@@ -122,23 +124,23 @@ func (a *attempt) pause(ctx context.Context, try int) error {
 	}
 }
 
-// get is the reading of one span over all its tries.
+// get is the reading of one segment in all its tries.
 type get struct {
 	*attempt
-	span  *span
-	got   int
-	crc   uint32
-	etag  string
-	sized bool // the source said how large the object is
-	last  bool // nothing of the object comes after this span
+	segment *segment
+	got     int
+	crc     uint32
+	etag    string
+	sized   bool // the source gave the object's size
+	last    bool // the segment is the end of the object
 }
 
-// read opens what is missing of the span and reads it. A body that gives
-// nothing for Config.Stall is cut.
+// read opens the rest of the segment and reads it. A body that gives nothing for Config.Stall is
+// closed.
 func (g *get) read(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	stall := time.AfterFunc(g.cfg.Stall, func() { cancel(errStalledOn) })
+	stall := time.AfterFunc(g.cfg.Stall, func() { cancel(errBodyStalled) })
 	defer stall.Stop()
 
 	body, err := g.open(ctx)
@@ -151,8 +153,8 @@ func (g *get) read(parent context.Context) error {
 			body.Close()
 		}
 	}()
-	for g.got < len(g.span.data) {
-		rest := g.span.data[g.got:]
+	for g.got < len(g.segment.data) {
+		rest := g.segment.data[g.got:]
 		n, err := body.Read(rest)
 		if n < 0 || n > len(rest) {
 			return errBody
@@ -164,20 +166,21 @@ func (g *get) read(parent context.Context) error {
 			stall.Reset(g.cfg.Stall)
 		}
 		switch {
-		case g.got == len(g.span.data):
+		case g.got == len(g.segment.data):
 		case err == io.EOF:
 			return errShort
 		case err != nil:
 			return causeOr(ctx, err)
 		}
 	}
-	if g.surplus(body) && g.last {
+	if g.hasMore(body) && g.last {
 		return errSize // the object has grown
 	}
 	return nil
 }
 
-// causeOr returns why ctx was cancelled, or err if it was not.
+// causeOr returns the cause of ctx's end, or err if ctx has not ended or err tells about the
+// object.
 func causeOr(ctx context.Context, err error) error {
 	expected := errors.Is(err, ErrVanished) || errors.Is(err, ErrChanged) || errors.Is(err, ErrUnreadable)
 	if cause := context.Cause(ctx); cause != nil && !expected {
@@ -186,10 +189,10 @@ func causeOr(ctx context.Context, err error) error {
 	return err
 }
 
-// open opens the rest of the span, pinned to the entry's first ETag, and
+// open opens the rest of the segment, pinned to the ETag that the entry's first segment got, and
 // compares the object's size.
 func (g *get) open(ctx context.Context) (io.ReadCloser, error) {
-	s, f := g.span, g.span.flight
+	s, f := g.segment, g.segment.entryRead
 	e := f.item.entry
 	if s.index > 0 {
 		g.etag = f.etag
@@ -219,26 +222,26 @@ func (g *get) open(ctx context.Context) (io.ReadCloser, error) {
 	return obj.Body, nil
 }
 
-// pin lets the entry's other spans start.
+// pin lets the entry's other segments start, with this ETag.
 func (g *get) pin() {
-	f := g.span.flight
-	if f.spans == 1 {
+	f := g.segment.entryRead
+	if f.segments == 1 {
 		return
 	}
 	select {
-	case <-f.pinned: // by an earlier try, of a store without ETags
+	case <-f.pinned: // by an earlier try, from a store without ETags
 	default:
 		f.etag = g.etag
 		close(f.pinned)
 	}
 }
 
-// surplus reads to the end of a body that should have none left, so that its
-// connection can be used again, and reports whether there was more. All bytes
-// asked for are here already, so errors don't matter.
-func (g *get) surplus(body io.Reader) bool {
+// hasMore reports whether a body has more bytes than were asked for. It reads to the body's end,
+// so that its connection can be used again. All bytes of the segment are there already, so errors
+// don't matter.
+func (g *get) hasMore(body io.Reader) bool {
 	var b [1]byte
-	for range 4 { // a reader may give nothing without an error a few times
+	for range 4 { // a reader may return 0 bytes without an error a few times
 		if n, err := body.Read(b[:]); n > 0 || err != nil {
 			return n > 0
 		}

@@ -18,7 +18,7 @@ var (
 	testHour = Hour{Day: "2025-12-12", Hour: 14, GeneratedAt: time.Date(2025, 12, 13, 2, 15, 32, 987, time.UTC)}
 )
 
-// store is an object store in memory with the manners of S3.
+// store is an object store in memory that behaves like S3.
 type store struct {
 	mu      sync.Mutex
 	objects map[string]version
@@ -62,7 +62,7 @@ func (s *store) open(_ context.Context, e Entry, from, n int64, etag string) (Ob
 	return Object{Body: io.NopCloser(bytes.NewReader(part)), Size: size, ETag: v.etag}, nil
 }
 
-// sink keeps the ZIP in memory and checks how it arrives.
+// sink keeps the ZIP in memory and checks the parts that come.
 type sink struct {
 	mu       sync.Mutex
 	begun    int
@@ -125,8 +125,8 @@ func content(key string, n int) []byte {
 	return b
 }
 
-// add stores content under key and returns its entry; every second call in a
-// session is a message of the agent.
+// add stores content under key and returns its entry. Entries with an even message id know their
+// CRC-32.
 func (s *store) add(conversation, session string, message int64, key string, size int) Entry {
 	data := content(key, size)
 	s.put(key, data)
@@ -142,7 +142,7 @@ func (s *store) add(conversation, session string, message int64, key string, siz
 	return e
 }
 
-// normalHour fills a store with files recordings in sessions of five.
+// normalHour stores recordings in sessions of five.
 func normalHour(s *store, files, size int) []Entry {
 	entries := make([]Entry, 0, files)
 	for i := range files {
@@ -153,8 +153,8 @@ func normalHour(s *store, files, size int) []Entry {
 	return entries
 }
 
-// build1 builds into memory and checks that all parts came.
-func build1(t testing.TB, cfg Config, entries []Entry, src Source) (Result, []byte) {
+// buildZIP builds into memory and checks that all parts came.
+func buildZIP(t testing.TB, cfg Config, entries []Entry, src Source) (Result, []byte) {
 	t.Helper()
 	out := &sink{}
 	r, err := Build(t.Context(), cfg, testHour, entries, src, out)
@@ -168,7 +168,7 @@ func build1(t testing.TB, cfg Config, entries []Entry, src Source) (Result, []by
 	return r, out.zip
 }
 
-// unzip reads a ZIP with the standard library: every entry's bytes by name.
+// unzip reads a ZIP with the standard library, and gives the bytes of all entries by name.
 func unzip(t testing.TB, b []byte) (names []string, files map[string][]byte) {
 	t.Helper()
 	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))

@@ -11,19 +11,21 @@ import (
 	"time"
 )
 
-// chunk is the size that generated text is written in.
-const chunk = 64 << 10
+// chunkSize is how many bytes of generated text are written at once.
+const chunkSize = 64 << 10
 
-// text collects generated text and writes it in chunks. Its first error stays.
-type text struct {
+// textWriter collects generated text and writes it in chunks. It keeps the first error.
+type textWriter struct {
 	w   io.Writer
 	buf []byte
 	err error
 }
 
-func newText(w io.Writer) *text { return &text{w: w, buf: make([]byte, 0, chunk+8<<10)} }
+func newTextWriter(w io.Writer) *textWriter {
+	return &textWriter{w: w, buf: make([]byte, 0, chunkSize+8<<10)}
+}
 
-func (t *text) flush() error {
+func (t *textWriter) flush() error {
 	if t.err == nil && len(t.buf) > 0 {
 		_, t.err = t.w.Write(t.buf)
 	}
@@ -31,23 +33,22 @@ func (t *text) flush() error {
 	return t.err
 }
 
-func (t *text) raw(s string) {
-	if len(t.buf) >= chunk {
+func (t *textWriter) write(s string) {
+	if len(t.buf) >= chunkSize {
 		t.flush() //nolint:errcheck // kept in t.err, which the last flush returns
 	}
 	t.buf = append(t.buf, s...)
 }
 
-// member starts a line with a key of an object; its value and what follows
-// come next.
-func (t *text) member(indent, key string) *text {
-	t.raw(indent)
+// key starts a line with a key of a JSON object.
+func (t *textWriter) key(indent, key string) *textWriter {
+	t.write(indent)
 	t.buf = append(append(append(t.buf, '"'), key...), `": `...)
 	return t
 }
 
-// quoted appends s as JSON. Bytes that are not UTF-8 become U+FFFD.
-func (t *text) quoted(s, after string) {
+// quoted appends s as a JSON string, and after. Bytes that are not UTF-8 become U+FFFD.
+func (t *textWriter) quoted(s, after string) {
 	t.buf = append(t.buf, '"')
 	if plainJSON(s) {
 		t.buf = append(t.buf, s...)
@@ -57,12 +58,12 @@ func (t *text) quoted(s, after string) {
 	t.buf = append(append(t.buf, '"'), after...)
 }
 
-func (t *text) integer(n int64, after string) {
+func (t *textWriter) integer(n int64, after string) {
 	t.buf = append(strconv.AppendInt(t.buf, n, 10), after...)
 }
 
-// instant appends a time in UTC, cut to whole seconds.
-func (t *text) instant(at time.Time, after string) {
+// time appends a time in UTC, truncated to seconds, and after.
+func (t *textWriter) time(at time.Time, after string) {
 	t.buf = at.UTC().AppendFormat(append(t.buf, '"'), "2006-01-02T15:04:05Z")
 	t.buf = append(append(t.buf, '"'), after...)
 }
@@ -77,7 +78,7 @@ func plainJSON(s string) bool {
 	return true
 }
 
-// escape returns s as it stands between the quotes of JSON.
+// escape returns s as JSON writes it between quotes.
 func escape(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -88,57 +89,57 @@ func escape(s string) string {
 	return strings.TrimSuffix(b.String(), "\"\n")[1:]
 }
 
-// writeMetadata writes metadata.json. Keys and their order are the contract
-// with everyone who unpacks these ZIPs.
-func (p *plan) writeMetadata(w io.Writer) error {
-	t := newText(w)
-	t.raw("{\n")
-	t.member("  ", "generatedAt").instant(p.hour.GeneratedAt, ",\n")
-	t.member("  ", "utcDay").quoted(p.hour.Day, ",\n")
-	t.member("  ", "hour").quoted(fmt.Sprintf("%02d", p.hour.Hour), ",\n")
-	t.member("  ", "totalSessions").integer(int64(len(p.folders)), ",\n")
-	t.raw("  \"sessions\": [\n")
+// writeMetadata writes metadata.json. Its keys and their order are a promise to those who unpack
+// ZIPs.
+func (p *layout) writeMetadata(w io.Writer) error {
+	t := newTextWriter(w)
+	t.write("{\n")
+	t.key("  ", "generatedAt").time(p.hour.GeneratedAt, ",\n")
+	t.key("  ", "utcDay").quoted(p.hour.Day, ",\n")
+	t.key("  ", "hour").quoted(fmt.Sprintf("%02d", p.hour.Hour), ",\n")
+	t.key("  ", "totalSessions").integer(int64(len(p.folders)), ",\n")
+	t.write("  \"sessions\": [\n")
 	for i := range p.folders {
 		p.writeSession(t, &p.folders[i], comma(i, len(p.folders)))
 	}
-	t.raw("  ]")
+	t.write("  ]")
 	if len(p.missing) > 0 {
-		t.raw(",\n  \"missingFiles\": [\n")
+		t.write(",\n  \"missingFiles\": [\n")
 		for i, m := range p.missing {
-			t.raw("    {\n")
-			t.member("      ", "originalPath").quoted(m.Key, ",\n")
-			t.member("      ", "messageId").integer(m.MessageID, ",\n")
-			t.member("      ", "reason").quoted(string(m.Reason), "\n")
-			t.raw("    }" + comma(i, len(p.missing)))
+			t.write("    {\n")
+			t.key("      ", "originalPath").quoted(m.Key, ",\n")
+			t.key("      ", "messageId").integer(m.MessageID, ",\n")
+			t.key("      ", "reason").quoted(string(m.Reason), "\n")
+			t.write("    }" + comma(i, len(p.missing)))
 		}
-		t.raw("  ]")
+		t.write("  ]")
 	}
-	t.raw("\n}\n")
+	t.write("\n}\n")
 	return t.flush()
 }
 
-func (p *plan) writeSession(t *text, f *folder, after string) {
-	t.raw("    {\n")
-	t.member("      ", "externalConversationId").quoted(f.externalID, ",\n")
-	t.member("      ", "sessionId").quoted(f.sessionID, ",\n")
-	t.raw("      \"files\": [\n")
+func (p *layout) writeSession(t *textWriter, f *folder, after string) {
+	t.write("    {\n")
+	t.key("      ", "externalConversationId").quoted(f.externalID, ",\n")
+	t.key("      ", "sessionId").quoted(f.sessionID, ",\n")
+	t.write("      \"files\": [\n")
 	const indent = "          "
 	for i, n := range f.items {
 		it := &p.items[n]
 		e := it.entry
-		t.raw("        {\n")
-		t.member(indent, "fileName").quoted(it.file, ",\n")
-		t.member(indent, "originalPath").quoted(e.Key, ",\n")
-		t.member(indent, "messageId").integer(e.MessageID, ",\n")
-		t.member(indent, "type").quoted(e.Type, ",\n")
-		t.member(indent, "timestamp").instant(e.Timestamp, ",\n")
-		t.member(indent, "originalSizeBytes").integer(e.Size, "\n")
-		t.raw("        }" + comma(i, len(f.items)))
+		t.write("        {\n")
+		t.key(indent, "fileName").quoted(it.file, ",\n")
+		t.key(indent, "originalPath").quoted(e.Key, ",\n")
+		t.key(indent, "messageId").integer(e.MessageID, ",\n")
+		t.key(indent, "type").quoted(e.Type, ",\n")
+		t.key(indent, "timestamp").time(e.Timestamp, ",\n")
+		t.key(indent, "originalSizeBytes").integer(e.Size, "\n")
+		t.write("        }" + comma(i, len(f.items)))
 	}
-	t.raw("      ]\n    }" + after)
+	t.write("      ]\n    }" + after)
 }
 
-// comma ends element i of n.
+// comma gives what follows element i of n.
 func comma(i, n int) string {
 	if i == n-1 {
 		return "\n"
@@ -151,12 +152,12 @@ func sumLineSize(r record) int64 {
 	return int64(hex.EncodedLen(sha256.Size) + len("  ") + r.nameSize() + len("\n"))
 }
 
-// writeSums writes SHA256SUMS, which covers every other entry. Safe names
-// never need the escapes that sha256sum has for line ends and backslashes.
-func (p *plan) writeSums(w io.Writer) error {
-	t := newText(w)
+// writeSums writes SHA256SUMS, which has the sums of all other entries. Safe names have no line
+// ends and backslashes, so the escapes of sha256sum are not needed.
+func (p *layout) writeSums(w io.Writer) error {
+	t := newTextWriter(w)
 	line := func(sum *[sha256.Size]byte, r record) {
-		t.raw("")
+		t.write("")
 		t.buf = hex.AppendEncode(t.buf, sum[:])
 		t.buf = append(t.buf, ' ', ' ')
 		t.buf = append(r.appendName(t.buf), '\n')
@@ -169,10 +170,10 @@ func (p *plan) writeSums(w io.Writer) error {
 }
 
 // writeDirectory writes the central directory and the records that end a ZIP.
-func (p *plan) writeDirectory(w io.Writer) error {
-	t := newText(w)
+func (p *layout) writeDirectory(w io.Writer) error {
+	t := newTextWriter(w)
 	line := func(r record) {
-		t.raw("")
+		t.write("")
 		t.buf = r.appendCentral(t.buf)
 	}
 	line(p.metadata)
