@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Prefixes by which people and secret scanners recognise what they found.
+// Prefixes by which people and secret scanners recognise ids and secrets.
 const (
 	appIDPrefix     = "app_"
 	appSecretPrefix = "cvs_"
@@ -22,7 +22,7 @@ const (
 	keySecretPrefix = "cvk_"
 )
 
-// recordUseEvery is how often a last-used time is written, at most.
+// recordUseEvery is the shortest time between two writes of a last-used time.
 const recordUseEvery = time.Minute
 
 // Application is an OAuth client of a tenant.
@@ -31,13 +31,13 @@ type Application struct {
 	Tenant   string
 	Name     string
 	Scopes   []string
-	Disabled time.Time // zero while it may be used
-	Epoch    int64     // raised by every disabling: tokens of a former one stay ended
+	Disabled time.Time // zero while it is enabled
+	Epoch    int64     // every disabling raises it, and tokens of a former epoch are invalid
 	Created  time.Time
-	LastUsed time.Time // to the minute; zero if never
+	LastUsed time.Time // exact to the minute; zero if never
 }
 
-// newSecret gives a 256-bit random with a prefix, and what is stored of it.
+// newSecret gives a random secret of 256 bits with a prefix, and its stored hash.
 func newSecret(prefix string) (secret string, hash []byte) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // crypto/rand never fails: it ends the process instead
@@ -52,7 +52,7 @@ func hashSecret(secret string) []byte {
 
 const applicationColumns = `id, tenant, name, scopes, disabled_us, epoch, created_us, last_used_us`
 
-// scanApplication scans applicationColumns and whatever else was selected behind them.
+// scanApplication scans applicationColumns and further columns after them.
 func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Application, err error) {
 	var scopes string
 	var disabled, used sql.NullInt64
@@ -62,7 +62,7 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 	return a, err
 }
 
-// CreateApplication adds an application and gives its client secret, which nobody can read again.
+// CreateApplication adds an application and gives its client secret, which cannot be read again.
 // Error: KindNotFound for an unknown tenant.
 func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
 	secret, hash := newSecret(appSecretPrefix)
@@ -76,7 +76,7 @@ func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, sc
 	return a, secret, err
 }
 
-// forTenant runs fn in a transaction when the tenant exists.
+// forTenant runs fn in a transaction if the tenant exists.
 func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *sql.Tx, at int64) error) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var id string
@@ -92,7 +92,7 @@ func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *sql.
 	})
 }
 
-// Application reads one application, disabled ones too. Error: KindNotFound.
+// Application reads an application, which may be disabled. Error: KindNotFound.
 func (c *Catalog) Application(ctx context.Context, id string) (Application, error) {
 	a, err := scanApplication(c.readRow(ctx, `SELECT `+applicationColumns+` FROM applications WHERE id = $1`, id))
 	return a, translate(notFound(err, "application %.70q does not exist", id))
@@ -104,8 +104,8 @@ func (c *Catalog) Applications(ctx context.Context, tenant, after string, limit 
 		`SELECT `+applicationColumns+` FROM applications WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
 }
 
-// AuthenticateApplication finds the application that a client id and secret name and notes its
-// use. Error: KindUnauthorized, the same for an unknown id, a wrong secret and a disabled one.
+// AuthenticateApplication finds the application of a client id and secret, and writes down its use.
+// Error: KindUnauthorized, the same for an unknown id, a wrong secret and a disabled application.
 func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string) (Application, error) {
 	var stored []byte
 	var at int64
@@ -114,7 +114,7 @@ func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return a, translate(err)
 	}
-	// An unknown id compares with nothing, which never matches and takes as long.
+	// For an unknown id the comparison with nil takes the same time and never matches.
 	same := subtle.ConstantTimeCompare(hashSecret(secret), stored) == 1
 	if err != nil || !same || !a.Disabled.IsZero() {
 		return Application{}, domain.Errorf(domain.KindUnauthorized, "the client is unknown or its secret is wrong")
@@ -122,7 +122,7 @@ func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string
 	return a, c.recordUse(ctx, `applications`, id, a.LastUsed, at)
 }
 
-// recordUse writes a last-used time, unless one of the last minute stands.
+// recordUse writes a last-used time, unless the stored one is less than a minute old.
 func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Time, at int64) error {
 	if !last.IsZero() && at-micros(last) < recordUseEvery.Microseconds() {
 		return nil
@@ -133,27 +133,27 @@ func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Tim
 	})
 }
 
-// RotateApplication gives an application a new secret; the old one ends at once. Tokens already
-// issued live on until they expire; disable the application to end them. Error: KindNotFound.
+// RotateApplication gives an application a new secret. The old one is invalid at once. Issued
+// tokens stay valid until they expire or the application is disabled. Error: KindNotFound.
 func (c *Catalog) RotateApplication(ctx context.Context, id string) (string, error) {
 	secret, hash := newSecret(appSecretPrefix)
 	return secret, c.changeRow(ctx, "application", id, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
-// DisableApplication ends an application's tokens with the next request, or takes that back.
-// Error: KindNotFound.
+// DisableApplication disables an application, so that its tokens are invalid from the next request
+// on, or enables it again. Error: KindNotFound.
 func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool) error {
 	return c.changeRow(ctx, "application", id, `UPDATE applications SET
 		epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
-// DeleteApplication removes an application and so ends its tokens. Error: KindNotFound.
+// DeleteApplication deletes an application, so that its tokens are invalid. Error: KindNotFound.
 func (c *Catalog) DeleteApplication(ctx context.Context, id string) error {
 	return c.changeRow(ctx, "application", id, `DELETE FROM applications WHERE id = $1`)
 }
 
-// changeRow runs a statement that must hit the row of the given id.
+// changeRow runs a statement that must change the row of the given id.
 func (c *Catalog) changeRow(ctx context.Context, what, id, query string, args ...any) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		ok, err := affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))

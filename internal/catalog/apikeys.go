@@ -15,14 +15,14 @@ type APIKey struct {
 	ID       string
 	Tenant   string
 	Name     string
-	Disabled time.Time // zero while it may be used
+	Disabled time.Time // zero while it is enabled
 	Created  time.Time
-	LastUsed time.Time // to the minute; zero if never
+	LastUsed time.Time // exact to the minute; zero if never
 }
 
 const apiKeyColumns = `id, tenant, name, disabled_us, created_us, last_used_us`
 
-// scanAPIKey scans apiKeyColumns and whatever else was selected behind them.
+// scanAPIKey scans apiKeyColumns and further columns after them.
 func scanAPIKey(row interface{ Scan(...any) error }, more ...any) (k APIKey, err error) {
 	var disabled, used sql.NullInt64
 	var created int64
@@ -31,7 +31,7 @@ func scanAPIKey(row interface{ Scan(...any) error }, more ...any) (k APIKey, err
 	return k, err
 }
 
-// CreateAPIKey adds an API key and gives its secret, which nobody can read again. Error:
+// CreateAPIKey adds an API key and gives its secret, which cannot be read again. Error:
 // KindNotFound for an unknown tenant.
 func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey, string, error) {
 	secret, _ := newSecret(keySecretPrefix)
@@ -39,8 +39,9 @@ func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey
 	return k, secret, err
 }
 
-// PutAPIKey adds an API key with a given secret: for published test keys of demo data alone. A
-// secret that stands already is left as it is; one of another tenant is KindConflict.
+// PutAPIKey adds an API key with a given secret. It is for the published test keys of demo data
+// only. It changes nothing if the tenant has the secret already. Error: KindConflict if another
+// tenant has it.
 func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
 	k := APIKey{ID: keyIDPrefix + newToken(), Tenant: tenant, Name: name}
 	err := c.forTenant(ctx, tenant, func(tx *sql.Tx, at int64) error {
@@ -65,8 +66,8 @@ func (c *Catalog) APIKeys(ctx context.Context, tenant, after string, limit int) 
 		`SELECT `+apiKeyColumns+` FROM api_keys WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
 }
 
-// AuthenticateAPIKey finds the key and the tenant that a secret names and notes its use. It looks
-// the secret's hash up, so no comparison tells how much of a guess was right. Error:
+// AuthenticateAPIKey finds the key and the tenant of a secret, and writes down the use. It looks
+// the secret's hash up, so the time that it takes tells nothing about a guess. Error:
 // KindUnauthorized, the same for an unknown key and a disabled one.
 func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey, domain.Tenant, error) {
 	refused := domain.Errorf(domain.KindUnauthorized, "the API key is unknown")
@@ -88,29 +89,29 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 	return k, t, c.recordUse(ctx, `api_keys`, k.ID, k.LastUsed, at)
 }
 
-// prefixed names a list of columns in the table with the given alias.
+// prefixed puts a table's alias before each column of a list.
 func prefixed(alias, columns string) string {
 	return alias + "." + strings.ReplaceAll(columns, ", ", ", "+alias+".")
 }
 
-// DisableAPIKey ends a key with the next request, or takes that back. Error: KindNotFound.
+// DisableAPIKey disables a key from the next request on, or enables it again. Error: KindNotFound.
 func (c *Catalog) DisableAPIKey(ctx context.Context, id string, disabled bool) error {
 	return c.changeRow(ctx, "API key", id, `UPDATE api_keys SET disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
-// RotateAPIKey gives a key a new secret; the old one ends at once. Error: KindNotFound.
+// RotateAPIKey gives a key a new secret. The old one is invalid at once. Error: KindNotFound.
 func (c *Catalog) RotateAPIKey(ctx context.Context, id string) (string, error) {
 	secret, hash := newSecret(keySecretPrefix)
 	return secret, c.changeRow(ctx, "API key", id, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
-// DeleteAPIKey removes a key. Error: KindNotFound.
+// DeleteAPIKey deletes a key. Error: KindNotFound.
 func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.changeRow(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
 }
 
-// APIKey reads one key, disabled ones too. Error: KindNotFound.
+// APIKey reads a key, which may be disabled. Error: KindNotFound.
 func (c *Catalog) APIKey(ctx context.Context, id string) (APIKey, error) {
 	k, err := scanAPIKey(c.read.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE id = $1`, id))
 	return k, translate(notFound(err, "API key %.70q does not exist", id))

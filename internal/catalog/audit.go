@@ -11,21 +11,21 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Actions in the audit log that the catalog writes itself. A download joins the day.links lines of
-// its link by the link's end and the object; see docs/audit.md.
+// Actions of tenants in the audit log. A line of a download and the day.links line
+// of its link have the same end of the link and the same object; see docs/audit.md.
 const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given
 )
 
-// Origin says who asked, from where and in which request.
+// Origin says who made a request, from where, and which request it was.
 type Origin struct {
 	Actor   string // app:ID, key:ID, oidc:SUBJECT, link, admin, command
 	Remote  string // network address
 	Request string // request id
 }
 
-// AuditEntry is one line of the audit log.
+// AuditEntry is one row of the audit log.
 type AuditEntry struct {
 	Seq    int64           `json:"seq"`
 	At     time.Time       `json:"at"`
@@ -35,15 +35,16 @@ type AuditEntry struct {
 	Detail json.RawMessage `json:"detail"`
 }
 
-// issuedLink is one link in an audit detail; the link itself stays secret.
+// issuedLink describes one link in an audit detail. The link itself is not written, because it is
+// secret.
 type issuedLink struct {
 	Hour     string `json:"hour"` // "00" to "23"
 	Revision int64  `json:"revision"`
 	Object   string `json:"object"`
 }
 
-// dayDetail is the detail of a day's links. They themselves stand in audit_links, since a day that
-// did not change gives the same ones to all who ask; without any they are an empty list.
+// dayDetail is the detail of a day's links. The links are in audit_links, because all answers for
+// an unchanged day have the same ones. Links is an empty list for a day without any, and else nil.
 type dayDetail struct {
 	Day     domain.Day    `json:"day"`
 	Until   time.Time     `json:"until"`
@@ -96,7 +97,7 @@ func issuedDetail(r DayRequest, until time.Time, links any) (string, error) {
 
 const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
 
-// append writes one row of the audit log in the transaction that it tells of.
+// append writes one row of the audit log in the transaction of the change that it describes.
 func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action string, detail any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
@@ -106,8 +107,8 @@ func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action
 	return err
 }
 
-// AppendAudit writes one row of the audit log on its own. detail is encoded as JSON and must be
-// an object; the origin's address and request stand in it if the caller puts them there.
+// AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
+// JSON and must be an object. It has the origin's address and request only if the caller sets them.
 func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
 	return c.grouped(ctx, func(tx smallTx) error {
 		at, err := now(ctx, tx.Tx)
@@ -118,11 +119,11 @@ func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action stri
 	})
 }
 
-// auditPage is how many rows are read at a time.
+// auditPage is how many rows are read by one query.
 const auditPage = 1000
 
-// Audit gives a tenant's rows of [from, to), oldest first, to fn. It reads pages, so it holds no
-// transaction while fn works. It stops at fn's first error and gives it back.
+// Audit calls fn with a tenant's rows of [from, to), oldest first. It reads pages, so that no
+// transaction is open while fn runs. It stops at fn's first error and returns it.
 func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
 	at, seq := micros(from), int64(0)
 	for {
@@ -145,7 +146,7 @@ func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, 
 	}
 }
 
-// scanAudit reads a row with the text of its links.
+// scanAudit scans a row of the audit log, with the JSON of its links.
 func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 	var at int64
 	var detail string
@@ -159,8 +160,8 @@ func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 }
 
 // hoursAsText spells the hours of a line in two digits, as on the wire. Programs before wrote some
-// as numbers, and what they wrote stands as it is. In JSON the name with its quotes can't be part of
-// a string.
+// as numbers, and what they wrote stands as it is. In JSON the name with its quotes can't be part
+// of a string.
 func hoursAsText(detail string) string {
 	const name = `"hour":`
 	var b strings.Builder

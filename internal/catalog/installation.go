@@ -6,11 +6,11 @@ import (
 	"errors"
 )
 
-// ActionAdopt is an installation that took over the archives bucket of one whose catalog is lost.
+// ActionAdopt is the takeover of the archives bucket of an installation whose catalog is lost.
 const ActionAdopt = "bucket.adopt"
 
-// EnsureInstallation gives the id of the installation that this catalog is of, and makes one at the
-// first call. A catalog that was restored from a backup is of the same installation.
+// EnsureInstallation gives the id of this catalog's installation. The first call creates it. A
+// catalog that was restored from a backup has the same id.
 func (c *Catalog) EnsureInstallation(ctx context.Context) (id string, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO installation (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`, newToken()); err != nil {
@@ -21,7 +21,7 @@ func (c *Catalog) EnsureInstallation(ctx context.Context) (id string, err error)
 	return id, err
 }
 
-// Installation gives the id of the installation that this catalog is of; "" while none was made.
+// Installation gives the id of this catalog's installation; "" while none was created.
 func (c *Catalog) Installation(ctx context.Context) (id string, err error) {
 	err = c.read.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -30,8 +30,8 @@ func (c *Catalog) Installation(ctx context.Context) (id string, err error) {
 	return id, translate(err)
 }
 
-// HasArchivesUnder says whether a served archive's key begins with a text: also one from before
-// archives had a prefix. It reads them all.
+// HasArchivesUnder says whether the key of an archive in use begins with a text. It reads all of
+// them.
 func (c *Catalog) HasArchivesUnder(ctx context.Context, text string) (held bool, err error) {
 	err = c.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM archives WHERE state IN ('published', 'superseded') AND substr(object_key, 1, length($1)) = $1)`,
 		text).Scan(&held)

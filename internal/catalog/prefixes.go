@@ -12,10 +12,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Numbers of PostgreSQL's advisory locks, which nobody else uses. SQLite has one writer at a time and
-// needs none.
+// Numbers of PostgreSQL's advisory locks. SQLite has one writer at a time and needs none.
 const (
-	keyNamesLock = 0x6b657930 + iota // shared while object keys are named, exclusive while a key prefix becomes pending
+	keyNamesLock = 0x6b657930 + iota // shared by transactions that name object keys, exclusive while a key prefix becomes pending
 	prefixLock                       // exclusive while a key prefix is set
 )
 
@@ -32,13 +31,15 @@ func (c *Catalog) advisoryLock(ctx context.Context, tx *sql.Tx, lock int, shared
 	return err
 }
 
-// prefixesSQL reads, in order, the key prefixes that keys from $1 to $2 can begin with. They are never
-// nested, so a key can only begin with the greatest one that is not above it.
+// prefixesSQL reads, in order, the key prefixes that keys from $1 to $2 can begin with. Prefixes
+// are never nested. So a key can only begin with the greatest prefix that is not greater than the
+// key.
 const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND key_prefix <= $2 AND key_prefix >=
 	coalesce((SELECT max(key_prefix) FROM tenants WHERE key_prefix <> '' AND key_prefix <= $1), '') ORDER BY key_prefix`
 
-// forbiddenKeys lists those of the sorted keys that the tenant may not name: they do not begin with its
-// own key prefix or, while it has none, begin with another tenant's.
+// forbiddenKeys lists those of the sorted keys that the tenant may not name. A tenant with a key
+// prefix may name only keys that begin with it. A tenant without one may name only keys that begin
+// with no other tenant's prefix.
 func (c *Catalog) forbiddenKeys(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
 	if own, err = c.ownPrefix(ctx, tx, tenant, keys); err != nil {
 		return nil, "", err
@@ -61,8 +62,9 @@ func (c *Catalog) forbiddenKeys(ctx context.Context, tx *sql.Tx, tenant string, 
 	return list, own, nil
 }
 
-// ownPrefix gives the tenant's key prefix, which does not change until the transaction ends. Other
-// tenants' pending prefixes that one of the keys begins with are cleared: they are counted again.
+// ownPrefix gives the tenant's key prefix, which does not change until the transaction ends. It
+// clears other tenants' pending prefixes that one of the keys begins with, so that the keys under
+// them are counted again.
 func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (own string, err error) {
 	if err := c.advisoryLock(ctx, tx, keyNamesLock, true); err != nil {
 		return "", err
@@ -98,8 +100,8 @@ const ownPrefixSQL = `SELECT id, key_prefix FROM tenants WHERE id = $1
 // errPrefixChanged says that another tenant's pending key prefix changed after it was read.
 var errPrefixChanged = errors.New("a key prefix changed meanwhile")
 
-// exceptOwned removes from list the keys that tenant $1 owns already: a prefix that was set later does
-// not take them away. keys is a table whose column key has all of the list.
+// exceptOwned removes from list the keys that tenant $1 owns already, because a prefix that was set
+// later does not take them away. keys is a table whose column key has all keys of the list.
 func exceptOwned(ctx context.Context, tx *sql.Tx, list []string, keys string, args ...any) ([]string, error) {
 	held, err := textColumn(ctx, tx, `SELECT o.key FROM `+keys+` s JOIN objects o ON o.key = s.key WHERE o.tenant = $1`, args...)
 	known := make(map[string]bool, len(held))
@@ -109,7 +111,7 @@ func exceptOwned(ctx context.Context, tx *sql.Tx, list []string, keys string, ar
 	return slices.DeleteFunc(list, func(key string) bool { return known[key] }), err
 }
 
-// outsideReason says why the tenant may not name a key, and nothing about other tenants.
+// outsideReason says why the tenant may not name a key. It tells nothing about other tenants.
 func outsideReason(field, prefix string) string {
 	if prefix != "" {
 		return fmt.Sprintf("%s must begin with %q, this tenant's key prefix", field, prefix)
@@ -122,7 +124,7 @@ func otherTenantReason(field string) string {
 }
 
 // checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the
-// staged ones, sorted. Keys that the tenant owns already are exempt.
+// staged keys, sorted. A tenant may name keys that it owns already.
 func (r *registration) checkPrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
 	list, own, err := r.c.forbiddenKeys(ctx, r.tx, r.tenant, keys)
 	if err != nil || len(list) == 0 {
@@ -147,7 +149,7 @@ func (c *Catalog) checkPrefix(ctx context.Context, tx *sql.Tx, tenant, key strin
 	return domain.Errorf(domain.KindInvalid, "%s", outsideReason("the object key", own))
 }
 
-// textColumn reads a column of texts.
+// textColumn reads one column of texts.
 func textColumn(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
 	return collect(ctx, tx, func(rows *sql.Rows) (text string, err error) {
 		err = rows.Scan(&text)

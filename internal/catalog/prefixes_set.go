@@ -10,15 +10,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// A key prefix is set in three steps, so that registrations do not wait while keys are counted. First
-// it is written down as pending; that step waits for the transactions that began to name keys before.
-// Then other tenants' keys under it are counted. Last it is set, unless another tenant has named a key
-// under it meanwhile: that clears the pending prefix, and all steps are repeated.
+// A key prefix is set in three steps, so that registrations do not wait while keys are counted.
+// First it is written as pending. This step waits for transactions that have begun to name keys.
+// Then other tenants' keys under it are counted. Last it is set. If another tenant named a key
+// under it meanwhile, that transaction cleared the pending prefix, and all steps are repeated.
 
-// errNotPending says that the key prefix which a change sets is not pending, or no longer.
+// errNotPending means that the key prefix which a change sets is not pending, or not any more.
 var errNotPending = domain.Errorf(domain.KindConflict, "the key prefix changed meanwhile; set it again")
 
-// withPendingPrefix makes the key prefix that a change sets pending, then runs set, which applies the
+// withPendingPrefix makes the key prefix of a change pending, and then runs set, which applies the
 // change to the tenant in one transaction.
 func (c *Catalog) withPendingPrefix(ctx context.Context, tenant string, change func(*domain.Tenant), set func(*sql.Tx) error) error {
 	for {
@@ -73,7 +73,8 @@ func (c *Catalog) commitPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix s
 	return c.checkNotNested(ctx, tx, tenant, prefix)
 }
 
-// checkFirstPrefix refuses a new tenant's key prefix that another tenant's keys or prefix exclude.
+// checkFirstPrefix refuses a new tenant's key prefix if another tenant has keys under it or a
+// prefix nested with it.
 func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
 	if prefix == "" {
 		return nil
@@ -87,8 +88,8 @@ func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, pref
 	return checkNoForeignKeys(ctx, tx, tenant, prefix)
 }
 
-// checkNotNested refuses a prefix that begins with another tenant's, or the other way round. Until the
-// transaction ends, no other prefix can be set.
+// checkNotNested refuses a prefix that begins with another tenant's, or with which another tenant's
+// begins. Until the transaction ends, no other prefix can be set.
 func (c *Catalog) checkNotNested(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
 	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (c *Catalog) checkNotNested(ctx context.Context, tx *sql.Tx, tenant, prefix
 	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s are nested; choose a prefix outside the other one", prefix, has, other)
 }
 
-// checkNoForeignKeys refuses a prefix under which other tenants hold keys, and gives their number.
+// checkNoForeignKeys refuses a prefix under which other tenants have keys, and says how many.
 func checkNoForeignKeys(ctx context.Context, q querier, tenant, prefix string) error {
 	total := 0
 	holders, err := collect(ctx, q, func(rows *sql.Rows) (holder string, err error) {
@@ -125,7 +126,7 @@ func checkNoForeignKeys(ctx context.Context, q querier, tenant, prefix string) e
 
 const keysInsideSQL = `SELECT tenant, count(*) FROM objects WHERE key >= $2 AND key < $3 AND tenant <> $1 GROUP BY tenant ORDER BY tenant`
 
-// shortList gives the first ten of a list.
+// shortList gives the first ten entries of a list.
 func shortList(list []string) string {
 	if rest := len(list) - 10; rest > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(list[:10], ", "), rest)

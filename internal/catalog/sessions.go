@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// EndSession ends a session of the console before its time, for all replicas. What is kept of those
-// whose time has come goes.
+// EndSession ends a session of the console before it expires, for all replicas. Rows of sessions
+// that have expired meanwhile are deleted.
 func (c *Catalog) EndSession(ctx context.Context, id string, until time.Time) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM ended_sessions WHERE until_us <= (SELECT now_us FROM catalog_clock)`); err != nil {
@@ -18,7 +18,7 @@ func (c *Catalog) EndSession(ctx context.Context, id string, until time.Time) er
 	})
 }
 
-// SessionEnded says whether a session was ended before its time.
+// SessionEnded says whether a session was ended before it expired.
 func (c *Catalog) SessionEnded(ctx context.Context, id string) (ended bool, err error) {
 	err = c.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ended_sessions WHERE id = $1)`, id).Scan(&ended)
 	return ended, translate(err)

@@ -8,10 +8,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// SigningKey is a signing key as it stands in the catalog. Package auth knows what its material is.
+// SigningKey is a signing key as it is stored. Package auth knows the format of its material.
 type SigningKey struct {
 	ID        string
-	Purpose   string // access, link or cursor; one key of each is current
+	Purpose   string // access, link or cursor; each has one current key
 	Algorithm string
 	Material  []byte
 	Encrypted bool
@@ -19,7 +19,7 @@ type SigningKey struct {
 	Retired   time.Time // zero for the current one
 }
 
-// SigningKeys reads every key, the current ones first, and the catalog's time.
+// SigningKeys reads all signing keys, the current ones first, and the catalog's time.
 func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, error) {
 	var keys []SigningKey
 	var at int64
@@ -43,9 +43,10 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 	return k, err
 }
 
-// AddSigningKeys makes keys current for their purposes. Where a purpose has a current key, that one is
-// retired when rotate is set, and stays, the new one being dropped, when it is not: so several
-// processes may begin at once. Retired keys older than keep go. It says how many were added.
+// AddSigningKeys adds keys as the current ones of their purposes, and says how many it added. Where
+// a purpose has a current key already: with rotate that key is retired, and without rotate the new
+// key is dropped. So several processes may start at the same time. Keys that were retired longer
+// than keep ago are deleted.
 func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate bool, keep time.Duration) (int, error) {
 	var added int
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -77,7 +78,8 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate
 	return added, err
 }
 
-// EncryptSigningKey replaces a key's material by its encrypted form, once.
+// EncryptSigningKey replaces a key's material by its encrypted form. It does nothing if the
+// material is encrypted already.
 func (c *Catalog) EncryptSigningKey(ctx context.Context, id string, material []byte) error {
 	_, err := c.write.ExecContext(ctx, `UPDATE keys SET material = $2, encrypted = TRUE WHERE id = $1 AND NOT encrypted`, id, material)
 	return translate(err)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// EmbeddedStore stands for the endpoint of the store of standalone, whose port changes.
+// EmbeddedStore is written in place of the endpoint of the store of standalone.
 const EmbeddedStore = "embedded"
 
 // StoreKey names a bucket of an object store.
@@ -15,22 +15,22 @@ type StoreKey struct {
 	Bucket   string
 }
 
-// Capability is one thing that a bucket was tried for.
+// Capability is one thing that callvault tried on a bucket.
 type Capability struct {
 	Name  string
 	Has   bool
-	Saw   string // what was seen instead; "" when it has it
+	Saw   string // what happened instead; "" when the bucket can do it
 	Tried time.Time
 }
 
-// RememberStore replaces what is known of a bucket. Tried is set by the catalog's clock.
+// RememberStore replaces what is known of a bucket. Tried is set to the catalog's time.
 func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capability) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		// Two that try the bucket at the same time write the same rows.
+		// Two processes that try the bucket at the same time write the same rows.
 		for _, v := range list {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO store_capabilities (endpoint, bucket, capability, has, saw, tried_us) VALUES ($1, $2, $3, $4, $5, $6)
 				ON CONFLICT (endpoint, bucket, capability) DO UPDATE SET has = excluded.has, saw = excluded.saw, tried_us = excluded.tried_us`,
@@ -43,7 +43,8 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capabi
 	})
 }
 
-// StoreCapabilities gives what is remembered of a bucket, by name; nothing where it was never tried.
+// StoreCapabilities gives what is known of a bucket, by name. It is empty for a bucket that was
+// never tried.
 func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]Capability, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (v Capability, err error) {
 		var at int64

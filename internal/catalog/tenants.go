@@ -33,7 +33,7 @@ func checkTenant(t domain.Tenant) error {
 	return nil
 }
 
-// checkNew does the checks of a new tenant that need no lock.
+// checkNew checks a new tenant as far as that needs no lock.
 func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
 		return err
@@ -41,8 +41,8 @@ func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 	return checkNoForeignKeys(ctx, c.read, t.ID, t.KeyPrefix)
 }
 
-// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key prefix
-// can't be the tenant's.
+// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
+// prefix can't be the tenant's.
 func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Tenant, error) {
 	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
@@ -83,11 +83,11 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 		`SELECT `+tenantColumns+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
 
-// SetTenant changes a tenant: change receives what stands and edits it. Days that the old or the
-// new retention ends are ended in the same transaction, and floor_us ends those that have no row, so
-// that a longer retention never brings a day back. Errors: KindNotFound, KindInvalid, KindConflict for a
-// key prefix that can't be the tenant's, KindUnavailable for a change of the retention while the clock
-// is in doubt.
+// SetTenant changes a tenant: change gets the present tenant and edits it. Days that are past the
+// old or the new retention end in the same transaction, and floor_us ends those that have no row.
+// So a longer retention never brings an ended day back. Errors: KindNotFound, KindInvalid,
+// KindConflict for a key prefix that can't be the tenant's, KindUnavailable for a change of the
+// retention that would end days while the clock is not trusted.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
 		t, err = c.setTenant(ctx, tx, id, change)
@@ -97,8 +97,8 @@ func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.
 }
 
 func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
-	// Nobody else locks a tenant's row for long or waits for one with a day locked, so that it
-	// may come before the days; without it two changes at once would lose one of them.
+	// Without this lock, one of two changes at the same time would be lost. It may be taken before
+	// the days' locks, because no other transaction locks a tenant's row after a day's.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id))
 	if err != nil {
 		return t, notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
@@ -129,7 +129,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 	return t, err
 }
 
-// refuseEndingDays refuses a change that would end days by a clock that can't be trusted.
+// refuseEndingDays refuses a change that would end days while the clock is not trusted.
 func refuseEndingDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
 	days, err := daysOver(ctx, tx, tenant, retentionDays)
 	if err != nil || len(days) == 0 {
@@ -138,7 +138,8 @@ func refuseEndingDays(ctx context.Context, tx *sql.Tx, tenant string, retentionD
 	return domain.Errorf(domain.KindUnavailable, "this ends days, %s for one, by a clock that stepped or that no scheduler watched; it can be done an hour after one is up", days[0])
 }
 
-// daysOver lists the tenant's open days whose retention of the given length is over.
+// daysOver lists the tenant's days that have not ended and are past a retention of the given
+// length.
 func daysOver(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
 	return collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
 		err = rows.Scan(&d)
@@ -148,8 +149,8 @@ func daysOver(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int)
 			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
 }
 
-// endDays ends the tenant's open days whose retention of the given length is over, and those that
-// nobody named yet.
+// endDays ends the tenant's days that are past a retention of the given length, also those that
+// have no row.
 func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
 	at, err := now(ctx, tx)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// tenantDetail is what the audit log says of a tenant's settings: each as it was made, or from what
-// to what it was changed.
+// tenantDetail is the detail of a tenant's line in the audit log: all settings of a new tenant, or
+// the changed ones with the values before and after.
 type tenantDetail struct {
 	Settings map[string]any     `json:"settings,omitempty"`
 	Changed  *map[string]fromTo `json:"changed,omitempty"`
@@ -21,14 +21,14 @@ type fromTo struct {
 	To   any `json:"to"`
 }
 
-// settings gives a tenant's settings by the names that the admin API has for them.
+// settings gives a tenant's settings by their names in the admin API.
 func settings(t domain.Tenant) map[string]any {
 	return map[string]any{"name": t.Name, domain.FeatureRecordings: t.Recordings, domain.FeatureExport: t.Export,
 		"retentionDays": t.RetentionDays, "dayLimit": t.DayLimit, "downloadLimit": t.DownloadLimit,
 		"keyPrefix": t.KeyPrefix}
 }
 
-// changedSettings gives what differs between two states of a tenant.
+// changedSettings gives the settings that differ between two states of a tenant.
 func changedSettings(before, after domain.Tenant) map[string]fromTo {
 	changed, was := map[string]fromTo{}, settings(before)
 	for name, is := range settings(after) {
@@ -54,7 +54,7 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 	return t, err
 }
 
-// SetTenantAudited is SetTenant with its line in the audit log, which says what it changed.
+// SetTenantAudited is SetTenant with its line in the audit log.
 func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
 		var before domain.Tenant

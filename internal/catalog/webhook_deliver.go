@@ -18,30 +18,30 @@ const (
 	DeliveryFailed    = "failed"
 )
 
-// DeliveryLimits bounds how much of one sort is under way at a time, over all replicas.
+// DeliveryLimits bounds how much is sent at the same time, over all replicas.
 type DeliveryLimits struct {
 	Endpoint int // senders to one endpoint
-	Tenant   int // senders to all endpoints of a tenant, roughly
-	Batch    int // deliveries that one sender takes of an endpoint, to send them one after the other; 0 is 1
+	Tenant   int // senders to all endpoints of a tenant, approximately
+	Batch    int // deliveries that one sender takes and sends one after the other; 0 is 1
 }
 
-// DeliveryClaim is one sender's hold on a delivery. Only its token can say what became of it. What a
-// sender takes of an endpoint at once has one token.
+// DeliveryClaim is one sender's claim on a delivery. Only its token can record the outcome. The
+// deliveries of one batch have the same token.
 type DeliveryClaim struct {
 	ID       string
 	Token    string
 	Event    string
 	Type     string
 	Payload  []byte
-	Tries    int // before this one, since it was made or replayed
+	Tries    int // tries before this one, since the delivery was created or replayed
 	At       time.Time
 	Endpoint Endpoint
 	created  int64 // microseconds
 }
 
-// dueEndpointsSQL steps from endpoint to endpoint that something waits for, so that what it costs
-// grows with those and not with what waits. Tenants for whom least is under way come first, then
-// who has waited longest.
+// dueEndpointsSQL steps from one endpoint with waiting deliveries to the next, so that its cost
+// grows with the endpoints and not with the deliveries. Tenants with the fewest senders come first,
+// then the endpoint that has waited longest.
 const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 		SELECT min(endpoint) FROM webhook_deliveries WHERE state = 'pending'
 		UNION ALL SELECT (SELECT min(d.endpoint) FROM webhook_deliveries d WHERE d.state = 'pending' AND d.endpoint > w.endpoint)
@@ -55,9 +55,9 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 			FROM waiting w) e WHERE e.tenant IS NOT NULL) due
 	WHERE head <= now_us AND held < $1 AND own < $2 ORDER BY held, head, id LIMIT $3`
 
-// ClaimDeliveries takes deliveries that are due and that nobody holds: a batch for one sender of each
-// of at most limit endpoints, so that nobody's backlog keeps others waiting. A claim that is not told
-// of within lease is free again, and what it sent is sent once more.
+// ClaimDeliveries claims due deliveries: one batch for one sender, of each of at most limit
+// endpoints. So no endpoint waits for the backlog of another. A claim whose outcome is not recorded
+// within lease lapses, and its delivery is sent again.
 func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
 	endpoints, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
@@ -78,26 +78,27 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease t
 	return batches, nil
 }
 
-// heldDeliveriesSQL gives the time, how many senders an endpoint has, and how much is due, up to $3.
+// heldDeliveriesSQL gives the time, how many senders an endpoint has, and how many of its
+// deliveries are due, up to $3.
 const heldDeliveriesSQL = `SELECT now_us, (SELECT count(DISTINCT token) FROM webhook_deliveries
 		WHERE tenant = $1 AND token IS NOT NULL AND next_us > now_us AND endpoint = $2),
 	(SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE endpoint = $2 AND state = 'pending' AND next_us <= now_us LIMIT $3) due)
 	FROM catalog_clock`
 
-// takeDeliveriesSQL asks twice whether a delivery waits: while its row was waited for, who had it before
-// can have told what became of it.
+// takeDeliveriesSQL has its condition twice. While it waits for a row's lock, the sender before may
+// record the outcome.
 const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $4
 	WHERE id IN (SELECT id FROM webhook_deliveries WHERE endpoint = $1 AND state = 'pending' AND next_us <= $2 ORDER BY next_us LIMIT $5)
 		AND state = 'pending' AND next_us <= $2
 	RETURNING id, event, type, tries, created_us, (SELECT e.payload FROM webhook_events e WHERE e.id = event)`
 
-// claimBatch takes an endpoint's first due deliveries for one sender, unless it has enough senders. It
-// leaves as much for each of the others.
+// claimBatch claims an endpoint's first due deliveries for one sender, unless the endpoint has
+// enough senders. It leaves the same number for each of the other senders.
 func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLimits, lease time.Duration) (batch []DeliveryClaim, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		batch = nil
 		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
-		if errors.Is(err, sql.ErrNoRows) { // disabled or deleted meanwhile
+		if errors.Is(err, sql.ErrNoRows) { // it was disabled or deleted meanwhile
 			return nil
 		}
 		if err != nil {
@@ -119,14 +120,15 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLim
 		if err != nil {
 			return err
 		}
-		// The oldest is sent first, since a slow receiver gets only that one of a batch.
+		// The oldest delivery is sent first, because a slow receiver may get only the first one of
+		// a batch.
 		slices.SortFunc(taken, func(a, b DeliveryClaim) int { return cmp.Compare(a.created, b.created) })
 		for _, d := range taken {
 			if d.Payload != nil {
 				batch = append(batch, d)
 				continue
 			}
-			// It must not keep all others from being taken.
+			// A delivery without its event must not block all others.
 			if _, err := tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
 				WHERE id = $1`, d.ID); err != nil {
 				return err
@@ -137,21 +139,21 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLim
 	return batch, err
 }
 
-// DeliveryOutcome is one try to deliver, and what follows from it.
+// DeliveryOutcome is the outcome of one attempt to deliver, and what follows from it.
 type DeliveryOutcome struct {
 	Status    int    // HTTP status; 0 when no answer came
 	Error     string // "" when it was delivered; safe to show
 	Took      time.Duration
-	RetryIn   time.Duration // until the next try; negative when this was the last
-	Gone      bool          // the receiver wants no more of this
+	RetryIn   time.Duration // time until the next attempt; negative when this was the last
+	Gone      bool          // the receiver answered that it wants no more events
 	Delivered bool
 }
 
-// keptAttempts is how many attempts of a delivery are kept.
+// keptAttempts is how many attempts of a delivery stay in the log. The older ones are deleted.
 const keptAttempts = 20
 
-// RecordDelivery says what became of a claimed delivery. KindLost: the claim lapsed and somebody
-// else has it, or it was replayed or deleted meanwhile.
+// RecordDelivery records the outcome of a claimed delivery. Error: KindLost when the claim lapsed
+// and another sender has the delivery, or when it was replayed or deleted meanwhile.
 func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a DeliveryOutcome) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		gone := a.Gone
@@ -195,9 +197,9 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 	})
 }
 
-// ReturnDeliveries gives a sender's claims back without an attempt, to be taken again after wait. While
-// there is a wait, whatever else is due for the endpoint waits too: what kept these from being sent
-// keeps all.
+// ReturnDeliveries gives a sender's claims back without an attempt. The deliveries are due again
+// after wait. If wait is positive, all other deliveries of the endpoint wait too, because the same
+// cause prevents them.
 func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		at, err := now(ctx, tx)
@@ -222,8 +224,8 @@ func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, w
 	})
 }
 
-// disableGone disables an endpoint whose receiver answered that it is gone, and says whether it did.
-// What the receiver of a former address says counts for nothing.
+// disableGone disables an endpoint whose receiver answered 410 Gone, and says whether the endpoint
+// is disabled. The answer of a former address changes nothing.
 func disableGone(ctx context.Context, tx *sql.Tx, asked Endpoint) (bool, error) {
 	e, err := lockEndpoint(ctx, tx, asked.ID, ``)
 	switch {

@@ -22,10 +22,11 @@ const (
 	ActionWebhookDisable = "webhook.disable" // by the receiver's own 410
 )
 
-// maxEndpoints bounds a tenant's endpoints: each event is a row and a request for each of them.
+// maxEndpoints bounds a tenant's endpoints, because each event is a row and a request for each of
+// them.
 const maxEndpoints = 10
 
-// Endpoint is where a tenant wants to be told of events.
+// Endpoint is an address to which a tenant's events are delivered.
 type Endpoint struct {
 	ID       string
 	Tenant   string
@@ -35,11 +36,11 @@ type Endpoint struct {
 	Reason   string // why it is disabled
 	Created  time.Time
 	Secret   Sealed
-	Former   Sealed    // the secrets before, as far as they sign too; none when its Data is nil
-	Until    time.Time // until when the last of them does
+	Former   Sealed    // the secrets before, while they sign too; none when its Data is nil
+	Until    time.Time // when the last of them stops signing
 }
 
-// Sealed is a secret as it is stored. Package webhooks knows what stands in it.
+// Sealed is a secret as it is stored. Package webhooks knows its format.
 type Sealed struct {
 	Data      []byte
 	Encrypted bool
@@ -48,7 +49,7 @@ type Sealed struct {
 const endpointColumns = `id, tenant, url, events, secret, encrypted, former, former_encrypted, former_until_us,
 	disabled_us, disabled_reason, created_us`
 
-// scanEndpoint scans endpointColumns and whatever else was selected behind them.
+// scanEndpoint scans endpointColumns and further columns after them.
 func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint, err error) {
 	var events string
 	var until, disabled sql.NullInt64
@@ -60,7 +61,8 @@ func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint,
 	return e, err
 }
 
-// NewEndpointID gives an id that no endpoint has: its secret is sealed for it.
+// NewEndpointID gives an unused id. It is needed before the endpoint exists, because the secret is
+// encrypted for it.
 func NewEndpointID() string { return "whe_" + newToken() }
 
 type endpointDetail struct {
@@ -73,14 +75,14 @@ type endpointDetail struct {
 	Request string   `json:"request,omitempty"`
 }
 
-// audit writes what was done to an endpoint into the log.
+// audit appends a line about an endpoint to the audit log.
 func (e Endpoint) audit(ctx context.Context, tx *sql.Tx, o Origin, action string) error {
 	at, err := now(ctx, tx)
 	if err != nil {
 		return err
 	}
 	enabled := e.Disabled.IsZero()
-	url, _, _ := strings.Cut(e.URL, "?") // what stands behind it may be a secret of the receiver's, and the log is for ever
+	url, _, _ := strings.Cut(e.URL, "?") // the query may have a secret of the receiver's, and the log is kept for ever
 	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
 	return o.append(ctx, smallTx{Tx: tx}, at, e.Tenant, action, d)
 }
@@ -99,7 +101,7 @@ func checkEvents(events []string) ([]string, error) {
 	return events, nil
 }
 
-// CreateEndpoint adds an endpoint with its sealed secret. Errors: KindNotFound for an unknown
+// CreateEndpoint adds an endpoint with its stored secret. Errors: KindNotFound for an unknown
 // tenant, KindInvalid for an unknown event, KindConflict when the tenant has too many.
 func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (Endpoint, error) {
 	events, err := checkEvents(e.Events)
@@ -108,7 +110,7 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 	}
 	e.Events = events
 	err = c.update(ctx, func(tx *sql.Tx) error {
-		// The tenant's lock: two at once would both be the last that fits.
+		// The tenant's lock prevents that two transactions together exceed the limit.
 		if _, err := c.setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
 			return err
 		}
@@ -143,19 +145,20 @@ func noEndpoint(err error, tenant, id string) error {
 	return notFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant %.70q", tenant, id, tenant)
 }
 
-// Endpoints lists a tenant's endpoints by id: a handful at most.
+// Endpoints lists a tenant's endpoints by id. There are at most maxEndpoints.
 func (c *Catalog) Endpoints(ctx context.Context, tenant string) ([]Endpoint, error) {
 	return collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE tenant = $1 ORDER BY id`, tenant)
 }
 
-// lockEndpoint locks an endpoint before anything of its deliveries.
+// lockEndpoint locks and reads an endpoint. It must be locked before its deliveries.
 func lockEndpoint(ctx context.Context, tx *sql.Tx, id string, more string, args ...any) (Endpoint, error) {
 	return scanEndpoint(tx.QueryRowContext(ctx, `UPDATE webhook_endpoints SET url = url WHERE id = $1`+more+` RETURNING `+endpointColumns,
 		append([]any{id}, args...)...))
 }
 
-// changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit line.
+// changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit
+// line.
 func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) (err error) {
 		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
@@ -188,15 +191,16 @@ func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string,
 	return e, err
 }
 
-// EndpointChange is what SetEndpoint changes; nil fields stay.
+// EndpointChange is what SetEndpoint changes. Fields that are nil stay as they are.
 type EndpointChange struct {
 	URL     *string
 	Events  []string // nil: as they were
 	Enabled *bool
 }
 
-// SetEndpoint changes an endpoint. What waits for a disabled one goes out when it is enabled
-// again; nothing is written down for it meanwhile. Errors: KindNotFound, KindInvalid.
+// SetEndpoint changes an endpoint. The waiting deliveries of a disabled endpoint are sent when it
+// is enabled again. While it is disabled, no new deliveries are created for it. Errors:
+// KindNotFound, KindInvalid.
 func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookSet, o, func(e *Endpoint, at int64) error {
 		if s.URL != nil {
@@ -213,14 +217,14 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 			if e.Disabled.IsZero() {
 				e.Disabled = fromMicros(at)
 			}
-			e.Reason = disabledByOperator // also where the receiver did it before: somebody has seen that
+			e.Reason = disabledByOperator // it replaces the receiver's reason, because an operator has seen it
 		}
 		return nil
 	})
 }
 
-// RotateEndpoint gives an endpoint a new secret. former says what signs too from then on, and until
-// when: nothing when its Data is nil. Error: KindNotFound.
+// RotateEndpoint gives an endpoint a new secret. former gives the secrets that continue to sign,
+// and until when; none when its Data is nil. Error: KindNotFound.
 func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
 	o Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
@@ -230,8 +234,7 @@ func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh S
 	})
 }
 
-// DeleteEndpoint removes an endpoint and all that was or would be delivered to it.
-// Error: KindNotFound.
+// DeleteEndpoint deletes an endpoint and all its deliveries. Error: KindNotFound.
 func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origin) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
@@ -251,7 +254,7 @@ func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origi
 	})
 }
 
-// SealEndpoints passes every secret that is stored unencrypted to seal and stores what it gives.
+// SealEndpoints passes every secret that is stored unencrypted to seal, and stores the result.
 func (c *Catalog) SealEndpoints(ctx context.Context, seal func(id string, s Sealed) Sealed) error {
 	list, err := collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE NOT encrypted OR former IS NOT NULL AND NOT former_encrypted`)

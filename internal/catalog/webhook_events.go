@@ -13,15 +13,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// event is what a tenant's endpoints are told. Whatever its cause changes and the event itself are
-// one transaction: neither is lost, and nothing is told that did not come to be.
+// event is what is sent to a tenant's endpoints. It is inserted in the transaction of its cause. So
+// no event is lost, and none is sent for a change that was rolled back.
 type event struct {
 	Type string `json:"type"`
 	Time string `json:"timestamp"`
 	Data any    `json:"data"`
 }
 
-// dayEvent is the data of day.completed and day.failed: the names are those of the day's answer.
+// dayEvent is the data of day.completed and day.failed. The names are those of the API's answer for
+// a day.
 type dayEvent struct {
 	Tenant         string     `json:"tenant"`
 	Day            domain.Day `json:"utcDay"`
@@ -54,10 +55,11 @@ type testEvent struct {
 	Tenant string `json:"tenant"`
 }
 
-// eventTime is how events spell times: as all answers do.
+// eventTime formats a time as all answers of the API do.
 func eventTime(us int64) string { return fromMicros(us).Format("2006-01-02T15:04:05Z") }
 
-// eventID makes an id of an event's cause. It holds no ".", which would blur what is signed.
+// eventID derives an event's id from its cause. The id has no ".", because the signed text uses it
+// as a separator.
 func eventID(cause ...any) string {
 	h := sha256.New()
 	for _, part := range cause {
@@ -68,8 +70,8 @@ func eventID(cause ...any) string {
 
 const subscribersSQL = `SELECT id, events FROM webhook_endpoints WHERE tenant = $1 AND disabled_us IS NULL ORDER BY id`
 
-// subscribers gives the tenant's enabled endpoints that ask for a type of event. Most tenants have
-// none, which one look at an index tells.
+// subscribers gives the tenant's enabled endpoints that want a type of event. Most tenants have
+// none, which is one index look-up.
 func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]string, error) {
 	type row struct{ id, events string }
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
@@ -85,7 +87,7 @@ func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]s
 	return ids, err
 }
 
-// addEvent writes an event and its deliveries down, unless it stands already.
+// addEvent inserts an event and its deliveries, unless the event exists already.
 func addEvent(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, id string, endpoints []string, e event, at int64) error {
 	payload, err := json.Marshal(e)
 	if err != nil {
@@ -107,14 +109,15 @@ func addEvent(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, id
 
 // dayCounts is a locked day's state after a refresh.
 type dayCounts struct {
-	locked                              int64 // raised by every change
+	locked                              int64 // the day's version, which every change raises
 	planned, completed, whole, reopened sql.NullInt64
 	available, noData, pending, failed  int
-	failedTold                          int // failed hours that were told of
+	failedTold                          int // how many failed hours were announced
 }
 
-// announceDay tells that a day is complete, once for each time that it was opened, or that hours
-// of it failed, once for each time that nothing waits any more and there are more than before.
+// announceDay adds the event that a day is complete, once for each time that the day was opened. It
+// adds the event that hours of the day failed when no hour is pending any more and more hours
+// failed than were announced.
 func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
 	if !s.planned.Valid || s.pending > 0 {
 		return nil
@@ -146,7 +149,7 @@ func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day,
 	return addEvent(ctx, tx, tenant, day, id, endpoints, event{Type: eventType, Time: eventTime(at), Data: data}, at)
 }
 
-// dayData reads what a day's event tells.
+// dayData reads the data of a day's event.
 func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
 	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: eventTime(s.completed.Int64)}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
@@ -166,8 +169,9 @@ func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s d
 	return d, err
 }
 
-// announceHour tells that an hour has an archive that its tenant cannot know of: another revision,
-// or the first one after the day was settled. Call it before the day is refreshed.
+// announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
+// later revision, or a first revision after the day was completed. It must be called before the day
+// is refreshed.
 func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r BuildResult, at int64) error {
 	endpoints, err := subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
 	if err != nil || len(endpoints) == 0 {
@@ -186,8 +190,8 @@ func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r BuildResult, at in
 	return addEvent(ctx, tx, b.Tenant, b.Day, id, endpoints, event{Type: domain.EventHourRebuilt, Time: eventTime(at), Data: data}, at)
 }
 
-// TestEndpoint writes down an event that only says hello to one endpoint, and gives its delivery.
-// Errors: KindNotFound, KindConflict for a disabled one.
+// TestEndpoint adds a test event for one endpoint, and gives its delivery. Errors: KindNotFound,
+// KindConflict for a disabled one.
 func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o Origin) (delivery string, err error) {
 	err = c.update(ctx, func(tx *sql.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)

@@ -9,22 +9,22 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Delivery is one line of the delivery log.
+// Delivery is one row of the delivery log.
 type Delivery struct {
 	ID        string
-	Event     string // id that the receiver sees as webhook-id
+	Event     string // the id that the receiver gets as webhook-id
 	Endpoint  string
 	Tenant    string
 	Type      string
 	Day       domain.Day // "" for a test
 	State     string
 	Attempts  int
-	Next      time.Time // of the next try; zero unless pending
-	Last      time.Time // zero before the first try
+	Next      time.Time // time of the next attempt; zero unless pending
+	Last      time.Time // zero before the first attempt
 	Status    int       // 0 when no answer came
 	Error     string
 	Took      time.Duration
-	Delivered time.Time // zero until then
+	Delivered time.Time // zero until it is delivered
 	Created   time.Time
 }
 
@@ -51,11 +51,11 @@ type DeliveryQuery struct {
 	State    string
 	Day      domain.Day
 	ID       string
-	Before   Position // the last line of the page before
+	Before   Position // the last row of the page before
 	Limit    int
 }
 
-// where gives the conditions of the filters that are present, and their values.
+// where gives the conditions of the filters that are not empty, and their values.
 func (q DeliveryQuery) where() (text string, args []any) {
 	text, args = `tenant = $1`, []any{q.Tenant}
 	for _, f := range []struct{ column, value string }{
@@ -69,13 +69,13 @@ func (q DeliveryQuery) where() (text string, args []any) {
 	return text, args
 }
 
-// Deliveries lists a tenant's deliveries, latest first.
+// Deliveries lists a tenant's deliveries, newest first.
 func (c *Catalog) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
 	query, args := q.list()
 	return collect(ctx, c.read, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
 }
 
-// list gives the query of a page.
+// list gives the query of a page and its arguments.
 func (q DeliveryQuery) list() (query string, args []any) {
 	where, args := q.where()
 	if q.Before.ID != "" {
@@ -87,10 +87,10 @@ func (q DeliveryQuery) list() (query string, args []any) {
 		fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args
 }
 
-// Position is where a delivery stands in the log.
+// Position is the delivery's position in the log.
 func (d Delivery) Position() Position { return Position{At: micros(d.Created), ID: d.ID} }
 
-// DeliveryAttempt is one try to deliver.
+// DeliveryAttempt is one attempt to deliver.
 type DeliveryAttempt struct {
 	N      int
 	At     time.Time
@@ -99,7 +99,7 @@ type DeliveryAttempt struct {
 	Took   time.Duration
 }
 
-// DeliveryHistory is a delivery with what was sent and its latest attempts.
+// DeliveryHistory is a delivery with its body and its latest attempts.
 type DeliveryHistory struct {
 	Delivery
 	Payload string
@@ -141,10 +141,10 @@ type replayDetail struct {
 	Request  string     `json:"request,omitempty"`
 }
 
-// ReplayDeliveries sends deliveries of a tenant again, those too that arrived, with the ids and
-// bodies that they had and all their tries before them: every one that q finds, whatever its
-// limit. One that is being sent now is left alone. It says how many. Errors: KindInvalid when
-// q names neither a delivery, a day nor a state, KindNotFound for an unknown tenant or delivery.
+// ReplayDeliveries makes all deliveries that q finds due again, also those that arrived, and says
+// how many. It ignores q's limit. Ids and bodies stay the same, and tries are counted from zero. A
+// delivery that is being sent now stays as it is. Errors: KindInvalid when q names neither a
+// delivery, a day nor a state; KindNotFound for an unknown tenant or delivery.
 func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origin) (n int, err error) {
 	if q.ID == "" && q.Day == "" && q.State == "" {
 		return 0, domain.Errorf(domain.KindInvalid, "say what to replay: one delivery, a day, or what failed")

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// No wait between two tries and no claim reach further ahead. What does was written by a clock ahead of its time.
+// No wait between two attempts is longer than furthestTry, and no claim is longer than
+// furthestLease. A later time was written while the clock was ahead.
 const (
 	furthestTry   = 30 * time.Hour
 	furthestLease = 2 * time.Hour
@@ -15,9 +16,9 @@ const (
 const repairDeliveriesSQL = `UPDATE webhook_deliveries SET next_us = $1, token = NULL
 	WHERE state = 'pending' AND (next_us > $2 OR token IS NOT NULL AND next_us > $3)`
 
-// repairDeliveries makes due what a clock that was ahead left for a time still to come: its claims
-// would keep their endpoints waiting until then. It drops what was written down for an endpoint while
-// that was deleted.
+// repairDeliveries makes deliveries due whose time was written while the clock was ahead. Their
+// claims would block the endpoints until that time. It also deletes deliveries that were created
+// while their endpoint was deleted.
 func repairDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
 	_, err := tx.ExecContext(ctx, repairDeliveriesSQL, at, at+furthestTry.Microseconds(), at+furthestLease.Microseconds())
 	if err != nil {
@@ -28,8 +29,8 @@ func repairDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
 	return err
 }
 
-// SweepWebhooks forgets events older than keep, with their deliveries: at most limit, and none
-// while deletions pause after a step of the clock. It says how many. It also mends what waits.
+// SweepWebhooks deletes events older than keep with their deliveries: at most limit, and none while
+// deletions pause. It says how many. It also repairs the waiting deliveries.
 func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
 	n := 0
 	err := c.update(ctx, func(tx *sql.Tx) error {
