@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Actions of tenants in the audit log. A line of a download and the day.links line
-// of its link have the same end of the link and the same object; see docs/audit.md.
+// Actions of tenants in the audit log. The line of a download and the day.links line of its link
+// name the same object and the same end of the link; see docs/audit.md.
 const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given

@@ -11,15 +11,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// maxBots bounds how many bots one name may stand for in an export: each costs a page of its own.
+// maxBots bounds how many bots of an export may have the same name, because each one costs a query
+// of its own.
 const maxBots = 100
 
-// typeUserInput is the type of the messages that users wrote.
+// typeUserInput is the type of messages that users wrote.
 const typeUserInput = "UserInput"
 
-// Bots gives the ids of the tenant's agents that have this id or this name, sorted. An agent of which
-// only conversations tell has an id. Errors: KindNotFound when there is none, KindInvalid when there
-// are too many.
+// Bots gives the ids of the tenant's agents that have this id or name, sorted. An agent that only
+// conversations name is found by its id. Errors: KindNotFound when there is none, KindInvalid when
+// there are too many.
 func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
 	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
@@ -44,32 +45,32 @@ func botsSQL(postgres bool) string {
 		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us, c.id LIMIT 1) k ORDER BY id`
 }
 
-// ExportWindow says which rows are exported: of these agents, and of [From, To).
+// ExportWindow selects the exported rows: those of these agents and of [From, To).
 type ExportWindow struct {
 	Tenant       string
 	Agents       []string // sorted, at least one
 	From, To     time.Time
-	Conversation string // "": of any; for messages alone
+	Conversation string // only this conversation's messages; "" for all
 }
 
-// ExportLimit bounds one page: rows, and the bytes of what they hold. The row that goes beyond the
-// bytes is the last one, so that a page is never empty for its size.
+// ExportLimit bounds one page: its rows, and their bytes. The row that exceeds the bytes is the
+// page's last one, so that a page with a large row is not empty.
 type ExportLimit struct {
 	Rows  int
 	Bytes int
 }
 
-// ExportPage is one page of an export, by time as it is printed and id. Next is the last row's position, nil when
-// no row comes after it.
+// ExportPage is one page of an export, in the order of the printed time and the id. Next is the
+// last row's position, nil if no row follows.
 type ExportPage[T any] struct {
 	Rows []T
 	Next *Position
 }
 
-// ExportedConversation is a conversation as the bulk export shows it.
+// ExportedConversation is a conversation of the bulk export.
 type ExportedConversation struct {
 	ID           string
-	Start        time.Time // as far as it is printed
+	Start        time.Time // exact to the printed unit
 	Locale       *string
 	Metadata     json.RawMessage // object; nil when unknown
 	Tags         json.RawMessage // array of strings; nil when unknown
@@ -77,10 +78,10 @@ type ExportedConversation struct {
 	LastAction   time.Time // zero when unknown
 }
 
-// ExportedMessage is a message as the exports show it. Body is the line that was taken in.
+// ExportedMessage is a message of an export. Body is the line that was taken in.
 type ExportedMessage struct {
 	ID             string
-	Time           time.Time // as far as it is printed
+	Time           time.Time // exact to the printed unit
 	Type           string
 	ConversationID string
 	Body           json.RawMessage
@@ -92,7 +93,7 @@ const exportConversationColumns = `c.locale, c.metadata, c.tags, c.last_action_u
 const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
 // ExportConversations gives the page of conversations that follows after, which is nil for the
-// first. Every page costs the same, however deep. Error: KindUnavailable.
+// first page. All pages cost the same. Error: KindUnavailable.
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
 	o := orderAfter(after, perSecond)
 	query, args := w.query(c.postgres, o, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
@@ -126,7 +127,7 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 }
 
 // conversationOf says whether the window's conversation is one of its agents'. All messages of a
-// conversation have its agent, so that they need not be looked at one by one.
+// conversation have its agent, so they need not be checked one by one.
 func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, error) {
 	var one int
 	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
@@ -134,9 +135,9 @@ func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, err
 	return one > 0, translate(err)
 }
 
-// query gives the text and the arguments of one page's query, whose rows are id, time in the order's
-// units and columns. A row value is the lower bound of the first page too: no id is empty, so that
-// (from, "") comes before every row of the window.
+// query gives the text and the arguments of one page's query. Its rows are the id, the time in the
+// order's units, and columns. The lower bound of the first page is a row value too: no id is empty,
+// so (from, "") comes before every row of the window.
 func (w ExportWindow) query(postgres bool, o order, table, at, columns string, after *Position, limit int) (string, []any) {
 	from := Position{At: micros(w.From)}
 	if after != nil {
@@ -158,20 +159,21 @@ func (w ExportWindow) query(postgres bool, o order, table, at, columns string, a
 	if len(arms) == 1 {
 		return arms[0], args
 	}
-	for i := range arms { // bots that share a name: the first of the first rows of each
+	for i := range arms { // for bots with the same name: the first rows of all of them, merged
 		arms[i] = fmt.Sprintf("SELECT * FROM (%s) a%d", arms[i], i)
 	}
 	return strings.Join(arms, " UNION ALL ") + " ORDER BY 2, 1 LIMIT $5", args
 }
 
-// exportPage runs a query for one row more than a page has, and stops at the page's bytes.
+// exportPage runs a query for one row more than a page has, and stops when the page has enough
+// bytes.
 func exportPage[T any](ctx context.Context, c *Catalog, limit ExportLimit,
 	scan func(*sql.Rows) (row T, at Position, size int, err error), query string, args ...any) (ExportPage[T], error) {
 	page := ExportPage[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
 	var last Position
 	bytes := 0
 	err := c.scanUntil(ctx, func(rows *sql.Rows) (bool, error) {
-		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // one more row is there
+		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // there is one more row
 			page.Next = &last
 			return len(page.Rows) < limit.Rows, nil
 		}

@@ -10,25 +10,25 @@ import (
 
 // CalendarQuery asks for the days of a page of tenants.
 type CalendarQuery struct {
-	Prefix   string     // of the tenants' ids; all when empty
+	Prefix   string     // of the tenants' ids; "" for all tenants
 	After    string     // the last id of the page before
 	Limit    int        // tenants
 	From, To domain.Day // both included
 }
 
-// Calendar is how the days of some tenants stand. It is read from the days' own counts and, by indexes
-// that hold nothing else, from the archives and hours that lack something: what it costs grows with
-// tenants × days shown, not with what was recorded.
+// Calendar is the state of some tenants' days. It is read from the counts in the days' rows, and
+// from small indexes of the archives and hours that are incomplete. So its cost grows with the
+// tenants and days shown, not with the recordings.
 type Calendar struct {
 	Now     time.Time // the catalog's clock
 	Tenants []CalendarTenant
-	More    bool // there are tenants after these
+	More    bool // more tenants follow
 }
 
 // CalendarTenant is one tenant's row.
 type CalendarTenant struct {
 	domain.Tenant
-	Days map[domain.Day]CalendarDay // those that have a row
+	Days map[domain.Day]CalendarDay // days that have a row
 }
 
 // CalendarDay is one day in numbers.
@@ -36,24 +36,24 @@ type CalendarDay struct {
 	Day       domain.Day
 	Planned   bool
 	Expired   bool
-	Available int // hours of each state; all 0 before the first plan
+	Available int // hours in each state; all are 0 before the first plan
 	NoData    int
 	Pending   int
 	Failed    int
 	Files     int64
 	Bytes     int64
 	TooLate   int64 // recordings registered after expiry
-	CutShort  bool  // it has ended and lacked something
-	Unbuilt   int   // hours of which something was in no archive when it ended
+	CutShort  bool  // it ended with hours that were not complete
+	Unbuilt   int   // hours that had recordings in no archive when it ended
 
-	Missing    int // recordings that the archives served declare missing
-	Rebuilding int // hours that are served while a newer revision is wanted
+	Missing    int // recordings that the served archives list as missing
+	Rebuilding int // hours that serve an archive while a newer revision is wanted
 }
 
-// Complete is how many of the 24 hours are settled and not failed.
+// Complete is how many of the 24 hours are available or have no data.
 func (d CalendarDay) Complete() int { return d.Available + d.NoData }
 
-// calendarTenants is the keyset page of tenants $1 < id, $2 <= id < $3.
+// calendarTenants is the page of tenants whose id is greater than $1, at least $2 and less than $3.
 const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
 
 // calendarDaysSQL reads the days of such a page.
@@ -62,7 +62,8 @@ const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.exp
 	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0)
 	FROM (` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
 
-// missingFilesSQL and rebuildingHoursSQL read what days lack, of tenants $1 to $2 and days $3 to $4.
+// missingFilesSQL and rebuildingHoursSQL count missing files and rebuilding hours of tenants $1 to
+// $2 and days $3 to $4.
 const missingFilesSQL = `SELECT tenant, day, sum(missing_count) FROM archives WHERE state = 'published' AND missing_count > 0
 	AND tenant >= $1 AND tenant <= $2 AND day >= $3 AND day <= $4 GROUP BY tenant, day`
 
@@ -111,8 +112,8 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 	return out, err
 }
 
-// readIncomplete adds what the page's days lack. The page's tenants are all that there are between its
-// first and its last.
+// readIncomplete adds missing files and rebuilding hours to the page's days. The page has all
+// tenants between its first and its last one.
 func (c *Calendar) readIncomplete(ctx context.Context, tx *sql.Tx, place map[string]int, from, to domain.Day) error {
 	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
 	for _, part := range []struct {
@@ -143,32 +144,32 @@ func (c *Calendar) readIncomplete(ctx context.Context, tx *sql.Tx, place map[str
 	return nil
 }
 
-// Running is what is being built now.
+// Running describes the builds that run now.
 type Running struct {
 	Now     time.Time
 	Builds  []RunningBuild
-	More    bool      // more builds run than are listed
-	Due     int       // hours that are due and that nobody builds yet
-	NextDue time.Time // when the first of those that wait was or will be due; zero if none
+	More    bool      // there are more builds than are listed
+	Due     int       // hours that are due and that no worker holds
+	NextDue time.Time // when the first hour that no worker holds became or will become due; zero if none
 }
 
 // RunningBuild is an hour that a worker holds.
 type RunningBuild struct {
 	domain.HourKey
-	Revision int64 // that is being built
+	Revision int64 // the revision that is being built
 	Worker   string
 	Claimed  time.Time
-	Lease    time.Time // end of the claim, unless it is renewed
-	Failures int       // before this build
+	Lease    time.Time // end of the lease, unless it is renewed
+	Failures int       // failures before this build
 	Lapses   int
 }
 
-// runningSQL reads held hours from the index of leases: a few, whatever the history. SQLite takes
-// that index for a range only, not for IS NOT NULL.
+// runningSQL reads claimed hours from the index of leases, which is small however much was
+// recorded. SQLite uses that index for a range only, not for IS NOT NULL.
 const runningSQL = `SELECT tenant, day, hour, revision + 1, coalesce(worker, ''), claimed_us, lease_us, failures, lapses
 	FROM hours WHERE lease_us > 0 ORDER BY lease_us, tenant, day, hour LIMIT $1`
 
-// Running lists what is being built, at most limit builds.
+// Running lists the builds that run now, at most limit.
 func (c *Catalog) Running(ctx context.Context, limit int) (Running, error) {
 	var out Running
 	var err error
@@ -197,17 +198,17 @@ type FailedHour struct {
 	Lapses    int
 	LastError string
 	FailedAt  time.Time
-	Due       time.Time // when it is tried again by itself
+	Due       time.Time // when it is tried again
 }
 
-// failedSQL starts from the days that count a failed hour, which an index of their own holds.
+// failedSQL starts from the days with failed hours, which have an index of their own.
 const failedSQL = `SELECT h.tenant, h.day, h.hour, h.failures, h.lapses, coalesce(h.last_error, ''), h.failed_us, h.due_us
 	FROM days d JOIN hours h ON h.tenant = d.tenant AND h.day = d.day AND h.state = 'failed'
 	WHERE d.n_failed > 0 AND d.expired_us IS NULL AND (d.day, d.tenant, h.hour) > ($1, $2, $3)
 	ORDER BY d.day, d.tenant, h.hour LIMIT $4`
 
-// FailedHours lists failed hours of days within retention, of all tenants, after the given one:
-// oldest day first, since it is the first to end. At most limit.
+// FailedHours lists failed hours of days within retention, of all tenants, after the given hour: at
+// most limit. The oldest day comes first, because it ends first.
 func (c *Catalog) FailedHours(ctx context.Context, after domain.HourKey, limit int) ([]FailedHour, error) {
 	if after.Day == "" {
 		after.Hour = -1

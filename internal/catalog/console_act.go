@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Actions of operators in the audit log. They stand there if and only if they were done: the line
-// is written in the action's own transaction.
+// Actions of operators in the audit log. Each line is written in the transaction of its action, so
+// it is there if and only if the action was done.
 const (
 	ActionArchive = "archive"       // hours were made due
 	ActionRetry   = "retry"         // a failed hour was made due
@@ -16,7 +16,7 @@ const (
 	ActionTenant  = "tenant.set"    // a tenant was changed
 )
 
-// RebuildRequest is an operator's wish to build hours.
+// RebuildRequest is an operator's request to build hours.
 type RebuildRequest struct {
 	Tenant string
 	Day    domain.Day
@@ -27,7 +27,7 @@ type RebuildRequest struct {
 
 type rebuildDetail struct {
 	Day     domain.Day `json:"day"`
-	Hour    string     `json:"hour,omitempty"` // "00" to "23"; all hours without
+	Hour    string     `json:"hour,omitempty"` // "00" to "23"; "" for all hours
 	Force   bool       `json:"force"`
 	Due     int        `json:"due"`
 	Remote  string     `json:"remote,omitempty"`
@@ -45,8 +45,8 @@ func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int
 	return due, err
 }
 
-// RetryHour makes an hour due that is failed; false when it no longer is. It stands in the audit
-// log if it was done. Errors as of Rebuild.
+// RetryHour makes a failed hour due, with a line in the audit log. It is false, and does nothing,
+// when the hour is not failed. It has the errors of Rebuild.
 func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (done bool, err error) {
 	r := RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
 	err = c.update(ctx, func(tx *sql.Tx) error {

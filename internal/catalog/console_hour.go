@@ -12,21 +12,21 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// HourHistory is all that the catalog remembers of one hour's building.
+// HourHistory is all that the catalog knows of one hour's builds.
 type HourHistory struct {
 	Wanted     int64 // registrations so far
-	Built      int64 // of them, those that the last archive covers; -1 after a reopening
-	Dispatch   int64 // how often it was handed to the queue
+	Built      int64 // registrations that the last archive has; -1 after a reopening
+	Dispatch   int64 // how often it was dispatched
 	Dispatched time.Time
-	Lease      time.Time // end of the claim that stands
-	Recheck    time.Time // when missing files are looked for again
+	Lease      time.Time // end of the present claim's lease
+	Recheck    time.Time // when missing files are looked for again; zero for never
 	Took       time.Duration
-	Archives   []HourArchive // newest first; what was deleted long ago is forgotten
-	Missing    []MissingFile // of the archive served, or of the last build
-	Failed     bool          // Missing is of the last build, which failed for want of all
+	Archives   []HourArchive // newest first; without those deleted more than a day ago
+	Missing    []MissingFile // of the served archive, or of the last build
+	Failed     bool          // Missing is of the last build, which failed because every file was missing
 }
 
-// HourArchive is one build that got as far as an archive's row.
+// HourArchive is one archive of an hour: finished, unfinished or replaced.
 type HourArchive struct {
 	Revision  int64
 	State     string // writing, published, superseded or doomed (will be deleted, or has been)
@@ -34,8 +34,8 @@ type HourArchive struct {
 	Files     int
 	Missing   int
 	Started   time.Time
-	Published time.Time // zero: it never was
-	LinksEnd  time.Time // of the latest link that names it
+	Published time.Time // zero if it was not published
+	LinksEnd  time.Time // end of its latest link
 	DeleteAt  time.Time
 }
 
@@ -45,7 +45,7 @@ const hourHistorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us,
 const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, links_until_us,
 	delete_after_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
 
-// HourHistory reads one hour's story; that of an hour without a row is empty.
+// HourHistory reads one hour's history. It is empty for an hour without a row.
 func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHistory, error) {
 	var s HourHistory
 	err := c.view(ctx, func(tx *sql.Tx) error {
@@ -88,9 +88,9 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 	return s, err
 }
 
-// DayDownloads counts the downloads begun of each of a day's hours, from the audit log.
+// DayDownloads counts the downloads of each hour of a day, from the audit log.
 func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Day) (counts [24]int, err error) {
-	// As downloadDetail is written: the day, then the hour.
+	// This is how downloadDetail begins.
 	prefix := `{"day":"` + string(day) + `","hour":"`
 	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
 		var hour string
@@ -107,7 +107,7 @@ func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Da
 const downloadsSQL = `SELECT hour, count(*) FROM (SELECT substr(detail, CAST($5 AS INTEGER), 2) AS hour FROM audit
 	WHERE tenant = $1 AND at_us >= $2 AND action = $3 AND detail LIKE $4) x GROUP BY hour`
 
-// latestAuditRead bounds how far back a tenant's audit log is looked through for one day's lines.
+// latestAuditRead bounds how many lines of a tenant are searched for those of one day.
 const latestAuditRead = 5000
 
 const latestAuditSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.detail, l.links FROM (
@@ -115,8 +115,9 @@ const latestAuditSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.de
 		WHERE tenant = $1 AND at_us >= $2 ORDER BY at_us DESC, seq DESC LIMIT $3) x LEFT JOIN audit_links l ON l.sum = x.links
 	WHERE x.detail LIKE $4 ORDER BY x.at_us DESC, x.seq DESC LIMIT $5`
 
-// LatestAudit gives a tenant's latest lines of the audit log, newest first: all, those about a day, or
-// those about one hour of it (hour >= 0). At most limit, of the last 5,000.
+// LatestAudit gives a tenant's latest lines of the audit log, newest first: at most limit. It gives
+// all lines, those about a day, or those about one hour of a day (hour >= 0). For a day it searches
+// the last 5,000 lines.
 func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
 	since, like, read := int64(0), "%", limit
 	if day != "" {
@@ -138,7 +139,8 @@ func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day
 	return about, nil
 }
 
-// aboutHour says whether a line about a day is about the hour too: names it, or names none.
+// aboutHour says whether a line about a day is about the hour too: it names the hour, or no hour at
+// all.
 func aboutHour(detail json.RawMessage, day domain.Day, hour int) bool {
 	var d struct {
 		Hour  string          `json:"hour"`

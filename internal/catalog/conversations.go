@@ -12,52 +12,53 @@ import (
 	"time"
 )
 
-// maxExamined bounds how many rows one page of a list looks at, so that filters which rarely meet
-// cost a short page instead of a slow one.
+// maxExamined bounds how many rows are read for one page of a list. So filters that few rows meet
+// give a short page instead of a slow one.
 const maxExamined = 5000
 
-// ConversationFilter says which conversations a list has. Empty fields and zero times take any.
+// ConversationFilter selects the conversations of a list. Empty fields and zero times select all.
 type ConversationFilter struct {
 	Tenant         string
 	AgentID        string
 	UserID         string
-	CallSuccessful string    // success, failure or unknown, which is also where nothing is known
-	From, To       time.Time // start in [From, To)
+	CallSuccessful string    // success, failure or unknown; unknown also selects those without a value
+	From, To       time.Time // the start is in [From, To)
 }
 
-// ConversationHeader is a conversation as lists show it. Empty strings and zero times are unknown.
+// ConversationHeader is a conversation in a list. Unknown values are empty strings and zero times.
 type ConversationHeader struct {
 	ID             string
 	AgentID        string
 	AgentName      string
-	Status         string // of what has none: done when it has ended, else in-progress
+	Status         string // if it has none: done when it has ended, else in-progress
 	CallSuccessful string // success, failure or unknown
 	Start, End     time.Time
 	Turns          int    // in the transcript
-	Summary        string // of the analysis; in lists only when asked for
+	Summary        string // of the analysis; in lists only on request
 }
 
 // ConversationPage is one page of a list, newest first. Next is where the next page continues, nil
-// at the end. A page with a Next can be short, even empty.
+// after the last page. A page with a Next can be short or empty.
 type ConversationPage struct {
 	Rows []ConversationHeader
 	Next *Position
 }
 
-// outcomeSQL is what call_successful says, by the index on it.
+// outcomeSQL is the expression of the index conversations_outcome.
 const outcomeSQL = `coalesce(call_successful, 'unknown')`
 
-// spokenSQL leaves out the messages m of functions and tools, which are no turns of a transcript.
+// spokenSQL leaves out messages m of functions and tools, which are no turns of a transcript.
 const spokenSQL = `lower(m.type) NOT LIKE 'function%' AND lower(m.type) NOT LIKE 'tool%'`
 
-// headerColumns counts the turns of a transcript in which somebody speaks, else those that messages give.
+// headerColumns has the turns of the transcript if somebody speaks in it, else the number of
+// messages.
 const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_successful, 'unknown'), c.start_us, c.end_us,
 	CASE WHEN c.transcript_turns > 0 THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
 // ListConversations gives the page of at most limit conversations that follows before, which is nil
-// for the first. Conversations of which nothing but recordings or messages came are in no list.
-// Error: KindUnavailable.
+// for the first page. Conversations without a line of their own are in no list. Error:
+// KindUnavailable.
 func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, before *Position, limit int, summaries bool) (ConversationPage, error) {
 	var page ConversationPage
 	err := c.view(ctx, func(tx *sql.Tx) error {
@@ -72,13 +73,13 @@ func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, b
 	return page, err
 }
 
-// walk is one filter's index to go along, and the other filters to check on the way.
+// walk is a query that reads along one filter's index and checks the other filters.
 type walk struct {
 	query string
 	args  []any // $1 to $5: tenant, position, earliest start, rows
 }
 
-// walk chooses the index of the filter that is likely the rarest.
+// walk chooses the index of the filter that fewest rows are likely to meet.
 func (f ConversationFilter) walk(postgres bool, o order) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
@@ -111,11 +112,11 @@ func (f ConversationFilter) walk(postgres bool, o order) walk {
 	return w
 }
 
-// keys finds the page's rows and the position that the next page continues from.
+// keys finds the page's rows and the position at which the next page continues.
 func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
 	at := Position{At: math.MaxInt64}
 	if !f.To.IsZero() {
-		at.At = micros(f.To) // with the empty id: before every row of that time
+		at.At = micros(f.To) // with the empty id, which sorts before every row of that time
 	}
 	if before != nil {
 		at = *before
@@ -157,7 +158,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 	}
 }
 
-// headers reads the rows of a page, in the order of keys.
+// headers reads a page's rows, in the order of keys.
 func headers(ctx context.Context, tx *sql.Tx, tenant string, keys []Position, summaries bool) ([]ConversationHeader, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -187,13 +188,13 @@ func headersSQL(analysis string, n int) string {
 		WHERE c.tenant = $1 AND c.id IN (` + parameters(2, n) + `)`
 }
 
-// scanHeader scans headerColumns and whatever else was selected behind them.
+// scanHeader scans headerColumns and further columns after them.
 func scanHeader(row interface{ Scan(...any) error }, more ...any) (h ConversationHeader, err error) {
 	var agent, name, status sql.NullString
 	var start, end sql.NullInt64
 	err = row.Scan(append([]any{&h.ID, &agent, &name, &status, &h.CallSuccessful, &start, &end, &h.Turns}, more...)...)
 	h.AgentID, h.AgentName, h.Status, h.Start, h.End = agent.String, name.String, status.String, timeOf(start), timeOf(end)
-	if h.Status == "" { // nobody said it: what has ended is done
+	if h.Status == "" { // no line has a status
 		h.Status = "done"
 		if h.End.IsZero() {
 			h.Status = "in-progress"
@@ -202,7 +203,7 @@ func scanHeader(row interface{ Scan(...any) error }, more ...any) (h Conversatio
 	return h, err
 }
 
-// summary gives the call_summary of an analysis, "" when there is none.
+// summary gives the call_summary of an analysis; "" if there is none.
 func summary(analysis []byte) string {
 	var fields map[string]json.RawMessage
 	var text string
@@ -212,19 +213,19 @@ func summary(analysis []byte) string {
 	return text
 }
 
-// ShownConversation is one conversation with what was said in it.
+// ShownConversation is one conversation with its transcript or messages.
 type ShownConversation struct {
 	ConversationHeader
 	UserID       string
 	Metadata     json.RawMessage // object; nil when unknown
 	RecordingKey string          // object key; "" when there is none
-	Transcript   *Transcript     // nil when there is none that can be read
+	Transcript   *Transcript     // nil if there is none in which somebody speaks
 	Messages     []ExportedMessage
 }
 
-// ShowConversation reads one conversation, with its messages where nobody speaks in a raw transcript.
-// Turns that former rules counted are counted first. Errors: KindNotFound, also while nothing but
-// recordings or messages of it came; KindUnavailable.
+// ShowConversation reads one conversation, with its messages if nobody speaks in a raw transcript.
+// Turns that former rules counted are counted again first. Errors: KindNotFound, also for a
+// conversation without a line of its own; KindUnavailable.
 func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (ShownConversation, error) {
 	s, uncounted, err := c.showConversation(ctx, tenant, id)
 	if err == nil && uncounted != nil {
@@ -236,7 +237,7 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (Show
 	return s, err
 }
 
-// showConversation also gives the transcript whose turns former rules counted.
+// showConversation also gives the transcript if former rules counted its turns.
 func (c *Catalog) showConversation(ctx context.Context, tenant, id string) (s ShownConversation, uncounted *Transcript, err error) {
 	err = c.view(ctx, func(tx *sql.Tx) error {
 		s, uncounted = ShownConversation{}, nil
@@ -285,8 +286,8 @@ func (c *Catalog) showConversationSQL() string {
 const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
 	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`
 
-// ConversationRecording gives the object key of a conversation's own recording, "" when it has
-// none. Errors as of ShowConversation.
+// ConversationRecording gives the object key of a conversation's own recording; "" if it has none.
+// It has the errors of ShowConversation.
 func (c *Catalog) ConversationRecording(ctx context.Context, tenant, id string) (string, error) {
 	var key sql.NullString
 	err := c.read.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,

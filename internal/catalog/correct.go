@@ -11,10 +11,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ActionCorrect is an operator's correction of a recording in the audit log.
+// ActionCorrect is the audit log's action of a corrected recording.
 const ActionCorrect = "recording.correct"
 
-// Correction is an operator's change of a registered recording. Fields that are nil stay as they are.
+// Correction is an operator's change of a registered recording. Fields that are nil stay as they
+// are.
 type Correction struct {
 	Tenant         string
 	ObjectKey      string
@@ -29,7 +30,7 @@ type Correction struct {
 	Origin         Origin
 }
 
-// applyTo gives the recording with the correction applied.
+// applyTo gives the corrected recording.
 func (k *Correction) applyTo(r domain.Recording) domain.Recording {
 	setIfGiven(&r.ConversationID, k.ConversationID)
 	setIfGiven(&r.SessionID, k.SessionID)
@@ -54,11 +55,11 @@ func (k *Correction) empty() bool {
 // Corrected is the result of a correction.
 type Corrected struct {
 	ObjectKey string            `json:"objectKey"`
-	Changed   map[string]fromTo `json:"changed"`      // by field of its line; empty when nothing differed
-	Hours     []CorrectedHour   `json:"rebuiltHours"` // the one that held it, and the one that holds it now
+	Changed   map[string]fromTo `json:"changed"`      // by the fields of its line; empty when nothing differs
+	Hours     []CorrectedHour   `json:"rebuiltHours"` // the hours that had it before and have it now
 }
 
-// CorrectedHour is an hour that is rebuilt for a correction.
+// CorrectedHour is an hour that is rebuilt because of a correction.
 type CorrectedHour struct {
 	Day  domain.Day `json:"day"`
 	Hour string     `json:"hour"` // "00" to "23"
@@ -73,15 +74,17 @@ type correctDetail struct {
 	Request string            `json:"request,omitempty"`
 }
 
-// Correct changes a registered recording, writes the change into the audit log, and makes the affected
-// hours due. The line that registered the recording may be repeated: it changes nothing.
+// Correct changes a registered recording, with a line in the audit log, and makes the affected
+// hours due. The line that registered the recording may be sent again, and changes nothing.
 //
-// A correction may contradict the size and checksum that callvault computed from uploaded bytes, since
-// the object may have been replaced in the bucket. It must then give both, so that a mistake in one
-// changes nothing. Wrong bytes are never archived, since each build compares what it reads.
+// A correction may contradict the size and checksum that callvault computed from uploaded bytes,
+// because the object may have been replaced in the bucket. It must give both then, so that a
+// mistake in one of them has no effect. Wrong bytes are never archived, because each build compares
+// the bytes that it reads.
 //
-// Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason), KindExpired
-// (its new day has ended), KindConflict (only one of size and checksum contradicts uploaded bytes).
+// Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason),
+// KindExpired (its new day has ended), KindConflict (only one of size and checksum contradicts
+// uploaded bytes).
 func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err error) {
 	if k.Reason == "" {
 		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
@@ -129,7 +132,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
 	}
-	if contradicts && k.Size != nil { // the right bytes were not uploaded through callvault
+	if contradicts && k.Size != nil { // these bytes were not uploaded through callvault
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
 			return out, err
 		}
@@ -144,7 +147,8 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 
-// uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where it never saw them.
+// uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where none were
+// uploaded.
 type uploadedBytes struct {
 	Size  *int64
 	CRC32 *uint32
@@ -162,8 +166,8 @@ func (s uploadedBytes) text() string {
 
 func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
-// lockRecording takes the locks of a registration of the recording, in the same order: its new
-// conversation, then its object. So a registration and a correction never run side by side.
+// lockRecording takes the locks that a registration of the recording takes, in the same order: its
+// new conversation, then its object. So a registration and a correction never run at the same time.
 func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
 	if err := requireTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
@@ -201,7 +205,8 @@ func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domai
 	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, err
 }
 
-// changedFields gives what differs between two states of a recording, by the fields of its line.
+// changedFields gives the values that differ between two states of a recording, by the fields of
+// its line.
 func changedFields(before, after domain.Recording) map[string]fromTo {
 	changed := map[string]fromTo{}
 	note := func(field string, from, to any) {
@@ -233,7 +238,7 @@ func hexOf(sum *uint32) any {
 	return fmt.Sprintf("%08x", *sum)
 }
 
-// lockHours locks the days of two hours, in order, and says which of them have ended.
+// lockHours locks the days of two hours, in order, and says which days are over.
 func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, ended map[domain.Day]bool, err error) {
 	ended = map[domain.Day]bool{}
 	for _, day := range []domain.Day{min(a.Day, b.Day), max(a.Day, b.Day)} {
@@ -246,8 +251,8 @@ func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, 
 	return at, ended, nil
 }
 
-// writeCorrection writes the corrected recording, and keeps the values of its original line. A size that
-// a build has learnt meanwhile stays.
+// writeCorrection writes the corrected recording and keeps the values of its original line. A size
+// that a build stored meanwhile stays.
 func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)

@@ -12,18 +12,18 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// transcriptPiece is how much of a raw transcript is read at a time, in bytes: what an export holds
-// in memory. Each piece makes the database unpack the text once more, so it is not smaller.
+// transcriptPiece is how much of a raw transcript is read at a time and kept in memory, in bytes.
+// It is not smaller because the database decompresses the whole text for each piece.
 const transcriptPiece = 4 << 20
 
-// pieceTimeout ends the wait for a piece: an answer that has begun can't say that it waits.
+// pieceTimeout bounds the wait for a piece, because an answer that has begun cannot report a delay.
 const pieceTimeout = 30 * time.Second
 
-// Export is one conversation with all that its export shows.
+// Export is one conversation with all data of its export.
 type Export struct {
 	Conversation domain.Conversation // without TranscriptRaw and TranscriptTurns
-	Agent        *domain.Agent       // nil while no line told of it
-	Transcript   *Transcript         // nil when there is none, or it was not asked for
+	Agent        *domain.Agent       // nil if no line of it was taken in
+	Transcript   *Transcript         // nil if there is none, or it was not requested
 }
 
 // exportTexts are the columns that are read as text, NULL as "".
@@ -32,7 +32,7 @@ const exportTexts = `external_id session_id agent_id session_type session_status
 	analysis recording_id recording_key`
 
 // Export reads a conversation. Error: KindNotFound for one that is unknown, another tenant's, or
-// of which only recordings are known.
+// without a line of its own.
 func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
 	row := c.read.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
 		c.start_us, c.end_us, c.last_action_us, c.transcript_created_us, c.analyzed_us, c.recording_created_us, c.line_hash,
@@ -44,7 +44,8 @@ func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool
 	return e, translate(notFound(err, "the conversation does not exist"))
 }
 
-// rawBytes is the transcript as bytes: its place is found without counting characters from the start.
+// rawBytes is the transcript as bytes, so that the database finds a piece without counting
+// characters.
 func (c *Catalog) rawBytes() string {
 	if c.postgres {
 		return `convert_to(t.raw, 'UTF8')`
@@ -90,7 +91,7 @@ func instant(us sql.NullInt64) *time.Time {
 	return &t
 }
 
-// jsonOf turns a column's text into JSON; nil for none.
+// jsonOf turns a column's text into JSON; nil for "".
 func jsonOf(text string) json.RawMessage {
 	if text == "" {
 		return nil
@@ -98,17 +99,17 @@ func jsonOf(text string) json.RawMessage {
 	return json.RawMessage(text)
 }
 
-// Transcript is a raw transcript, read once and in pieces. No connection is held in between, so
-// that nobody who reads slowly keeps the database waiting.
+// Transcript is a raw transcript that is read once, in pieces. Between two pieces it holds no
+// connection, so that a slow reader blocks nothing.
 type Transcript struct {
 	catalog    *Catalog
 	tenant, id string
-	hash       []byte // of the conversation's line
-	piece      []byte // the first one; taken by Reader
+	hash       []byte // hash of the conversation's line
+	piece      []byte // the first piece, until Reader takes it
 }
 
-// Reader gives the transcript's bytes. Its errors are KindConflict when the conversation was
-// replaced meanwhile, KindUnavailable, and ctx's. It can be called once.
+// Reader gives the transcript's bytes. It can be called once. Errors of the reader: KindConflict
+// when the conversation was replaced meanwhile, KindUnavailable, and ctx's.
 func (t *Transcript) Reader(ctx context.Context) io.Reader {
 	r := &transcriptReader{Transcript: t, ctx: ctx}
 	r.take(t.piece)
@@ -119,8 +120,8 @@ func (t *Transcript) Reader(ctx context.Context) io.Reader {
 type transcriptReader struct {
 	*Transcript
 	ctx  context.Context
-	rest []byte // read and not given yet
-	next int    // bytes read
+	rest []byte // bytes that were read and not returned yet
+	next int    // number of bytes that were read
 	last bool
 }
 

@@ -13,23 +13,23 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// Subject names what has former values.
+// Subject names something that has former values.
 type Subject struct {
 	Tenant string
 	Kind   string // agent, conversation, message or recording
-	ID     string // of a recording its object key
+	ID     string // the object key of a recording
 }
 
 // FormerValue is a value that a line replaced or cleared.
 type FormerValue struct {
-	Field  string          // its name in lines, as "status" or "transcript.raw"
-	Value  json.RawMessage // as it came in; times and texts as JSON strings
+	Field  string          // its name in lines, such as "status" or "transcript.raw"
+	Value  json.RawMessage // as it was taken in; times and texts are JSON strings
 	At     time.Time       // when it was replaced or cleared
-	Origin string          // the actor that sent the line which did it
+	Origin string          // the actor that sent the replacing line
 }
 
-// FormerPage is one page of former values, the latest first. Next is where the next page continues; 0
-// means that this is the last page.
+// FormerPage is one page of former values, latest first. Next is where the next page continues; 0
+// after the last page.
 type FormerPage struct {
 	Values []FormerValue
 	Next   int64
@@ -40,16 +40,16 @@ func ValidKind(kind string) bool {
 	return kind == kindAgent || kind == kindConversation || kind == kindMessage || kind == KindRecording
 }
 
-// formerRow is a row of the history.
+// formerRow is a row of the table history.
 type formerRow struct {
 	former
 	seq, at int64
 	origin  string
 }
 
-// FormerValues gives the page of former values that continues at before, which is 0 for the first. A page ends
-// before limit values when they have more than maxBytes. The page of an unknown subject is empty.
-// Errors: KindBadCatalog, KindUnavailable.
+// FormerValues gives the page of former values that continues at before, which is 0 for the first
+// page. A page has at most limit values. It ends earlier when its values have more than maxBytes.
+// The page of an unknown subject is empty. Errors: KindBadCatalog, KindUnavailable.
 func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
 	var page FormerPage
 	err := c.view(ctx, func(tx *sql.Tx) error {
@@ -89,14 +89,16 @@ func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
 	return f, err
 }
 
-// formerReader reads former values, the latest first. It holds one at a time: they may have megabytes.
+// formerReader reads former values, latest first. It keeps one value of each field in memory,
+// because a value may have megabytes.
 type formerReader struct {
 	tx    *sql.Tx
 	of    Subject
-	after map[string]string // by field, the value that was read last, which the next one differs from
+	after map[string]string // by field, the value that was read last; the next one is stored as its difference from it
 }
 
-// value gives a row's whole value. For each field it must be called for the latest row first.
+// value gives a row's whole value. For each field it must be called from the latest row to the
+// oldest.
 func (w *formerReader) value(ctx context.Context, f *formerRow) (string, error) {
 	err := w.tx.QueryRowContext(ctx, `SELECT value FROM history WHERE seq = $1`, f.seq).Scan(&f.former.value)
 	if err != nil {
@@ -120,8 +122,8 @@ func (w *formerReader) value(ctx context.Context, f *formerRow) (string, error) 
 	return before, nil
 }
 
-// valueAfter gives the value that came after the row's. It starts at the next one that is kept whole, or
-// at the present one.
+// valueAfter gives the value that replaced the row's value. It starts at the next value that is
+// stored whole, or at the present one.
 func (w *formerReader) valueAfter(ctx context.Context, f *formerRow) (after string, err error) {
 	const field = ` FROM history WHERE tenant = $1 AND kind = $2 AND id = $3 AND field = $4 AND seq > $5`
 	args := []any{w.of.Tenant, w.of.Kind, w.of.ID, f.field, f.seq}
@@ -167,7 +169,7 @@ func (w *formerReader) current(ctx context.Context, name string) (string, error)
 	return "", nil
 }
 
-// formerJSON turns a value into JSON from the form in which the history keeps it.
+// formerJSON turns a value from the form in which it is stored into JSON.
 func formerJSON(kind, name, value string) (json.RawMessage, error) {
 	if kind != kindConversation {
 		return json.RawMessage(value), nil

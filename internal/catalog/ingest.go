@@ -10,20 +10,20 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// farAhead is what a sender's clock or time zone can hardly explain.
+// farAhead is more than a sender's wrong clock or time zone explains.
 const farAhead = 24 * time.Hour
 
 // MaxBatch is how many lines one Register takes at most.
 const MaxBatch = 5000
 
-// Line is one line taken in, with its number in the stream that it came from (from 1).
+// Line is one line, with its number in its stream (from 1).
 type Line[T any] struct {
 	Number int
 	Value  T
 }
 
-// Batch is what one transaction takes in. Lines of one kind stand in the order of their numbers;
-// where an id stands more than once, they count in this order.
+// Batch is the lines that one transaction takes in. Lines of one kind are in the order of their
+// numbers. Lines with the same id are applied in this order.
 type Batch struct {
 	Origin        Origin // who sent it
 	Agents        []Line[domain.Agent]
@@ -43,9 +43,9 @@ type Counts struct {
 	Conversations int
 	Messages      int
 	Recordings    int
-	Changed       int // rows that are new or differ from before; a repeat counts none
-	TooLate       int // new recordings of days that are past retention, or end before a build does: kept
-	Ahead         int // recordings more than a day ahead of the catalog's clock: kept, and most likely wrong
+	Changed       int // rows that are new or changed; a repeated line counts none
+	TooLate       int // new recordings of days that are past retention or end before a build can finish; they are kept
+	Ahead         int // recordings more than a day ahead of the catalog's clock; they are kept, and probably wrong
 }
 
 // Add adds o to n.
@@ -75,25 +75,25 @@ func refuse(line int, kind domain.Kind, format string, args ...any) error {
 	return &LineError{Line: line, Err: domain.Errorf(kind, format, args...)}
 }
 
-// registration is one running Register.
+// registration is the state of one call of Register.
 type registration struct {
 	c            *Catalog
 	tx           *sql.Tx
 	stages       stager
 	tenant       string
-	at           int64 // the catalog's time, for created_us and updated_us
+	at           int64 // the catalog's time in microseconds, for created_us and updated_us
 	n            Counts
 	origin       Origin
 	fields       [valueCount]conversationField
-	formerCounts map[string]*formerCount // former values by kind
+	formerCounts map[string]*formerCount // number of former values by kind
 	fresh        []domain.HourKey        // one for each new recording
 	touched      []domain.HourKey        // hours whose recordings changed
 }
 
-// Register takes a batch in, in one transaction: all of it or nothing. Each line is a patch: the fields
-// that it has replace the existing ones, absent fields stay as they are. A repeated line changes nothing.
-// Replaced and cleared values are kept as former values, and the audit log counts them. Every hour
-// that gains or changes a recording is bumped.
+// Register takes a batch in, in one transaction. Each line is a patch: its fields replace the
+// existing ones, and absent fields stay as they are. A repeated line changes nothing. Replaced and
+// cleared values are kept as former values, and the audit log has their number. The wanted counter
+// of every hour with a new or changed recording is raised.
 //
 // Errors: KindNotFound for an unknown tenant, KindUnavailable, and for one bad line a *LineError:
 // KindConflict for a recording that contradicts what is known of its object, KindInvalid for an
@@ -115,11 +115,12 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 	return n, err
 }
 
-// run goes through the kinds in one fixed order, and through each kind in the order of its keys,
-// so that two batches wait for each other instead of deadlocking.
+// run takes the kinds in, in a fixed order, and each kind in the order of its keys, so that two
+// batches wait for each other instead of deadlocking.
 func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	if r.c.postgres {
-		// A plan kept from when the tables were small would read them whole for every line.
+		// A cached plan of the time when the tables were small would read whole tables for every
+		// line.
 		if _, err := r.tx.ExecContext(ctx, `SET LOCAL plan_cache_mode = force_custom_plan`); err != nil {
 			return err
 		}

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// Messages carry their conversation's agent, so that a page of a rare agent's messages reads no
-// others. It is written where a message is, and here where a conversation's agent changes after
-// its messages came.
+// Each message has its conversation's agent, so that a page of one agent's messages reads no
+// others. The agent is written with the message, and changed here when the conversation's agent
+// changes later.
 
-// moveMessages gives the messages of conversations their new agents. Their conversations' rows
-// are locked.
+// moveMessages sets the new agents of the messages of conversations. The conversations' rows are
+// locked.
 func (r *registration) moveMessages(ctx context.Context, byAgent map[string][]string) error {
 	const chunk = 500
 	for _, agent := range slices.Sorted(maps.Keys(byAgent)) {

@@ -9,17 +9,17 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// maxBody bounds the merged body of an agent or a message, in bytes. It is the bound of one line.
+// maxBody bounds the merged body of an agent or a message, in bytes. A line has the same bound.
 const maxBody = 1 << 20
 
 // bodyKind is a kind of row whose body is the merged JSON of its lines.
 type bodyKind[T any] struct {
 	kind   string
 	stage  stage
-	key    string // field of the line that holds the id
+	key    string // the line's field with the id
 	id     func(*T) string
 	body   func(*T) json.RawMessage
-	row    func(last *T, body []byte) []any // staged
+	row    func(last *T, body []byte) []any // the staged row
 	insert string
 	update string
 }
@@ -61,8 +61,8 @@ func messageBodies() bodyKind[domain.Message] {
 	}
 }
 
-// mergeBodies inserts new rows with the body of their first line, and merges all lines into the
-// existing ones.
+// mergeBodies inserts new rows with the body of their first line, and merges lines into the
+// existing rows.
 func mergeBodies[T any](ctx context.Context, r *registration, k bodyKind[T], lines []Line[T]) error {
 	if len(lines) == 0 {
 		return nil
@@ -92,10 +92,11 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodyKind[T], lin
 	return inSizedChunks(differing, func(ids []string) error { return mergeInto(ctx, r, k, ids, byID, inserted) })
 }
 
-// differingSQL finds the existing rows that lines may change. It begins at the few staged ones.
+// differingSQL finds the existing rows that lines may change. It begins at the few the staged row
+// ones.
 func differingSQL(st stage, repeated bool) string {
 	query := `SELECT b.id, CAST(octet_length(b.body) AS BIGINT) FROM ` + st.name + ` s CROSS JOIN ` + st.from + ` b WHERE b.tenant = $1 AND b.id = s.id`
-	if repeated { // a row that equals its first line may be changed by a later one
+	if repeated { // a later line may change a row that equals the first one
 		return query
 	}
 	return query + ` AND b.body <> s.body`
@@ -169,7 +170,8 @@ type sizedRow struct {
 	bytes int64
 }
 
-// inSizedChunks calls fn with some ids at a time, whose rows have at most readBytes together, or are one.
+// inSizedChunks calls fn with some ids at a time. Their rows have at most readBytes together, or
+// there is one id.
 func inSizedChunks(list []sizedRow, fn func(ids []string) error) error {
 	for n := 0; len(list) > 0; list, n = list[n:], 0 {
 		var ids []string

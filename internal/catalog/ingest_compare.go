@@ -8,16 +8,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// existingConversation is a conversation that its patch may change. row has the existing values; of
-// long values it has the length in bytes.
+// existingConversation is a conversation that its patch may change. row has the existing values,
+// and for long ones their length in bytes.
 type existingConversation struct {
 	*conversationPatch
 	row     []any
 	changed bool
 }
 
-// existing reads the existing rows of the patched conversations, except those whose hash says that
-// the same lines changed them last. The rows are locked.
+// existing reads the existing rows of the patched conversations. A row with the patch's hash is
+// left out, because the same lines changed it last. The rows are locked.
 func (r *registration) existing(ctx context.Context, patches []conversationPatch) ([]existingConversation, error) {
 	byID := make(map[string]*conversationPatch, len(patches))
 	for i := range patches {
@@ -37,7 +37,7 @@ func (r *registration) existing(ctx context.Context, patches []conversationPatch
 	}, existingSQL(), r.tenant)
 }
 
-// existingSQL begins at the few staged rows.
+// existingSQL joins from the few staged rows.
 func existingSQL() string {
 	columns := []string{"c.id"}
 	for at, f := range conversationFields() {
@@ -71,7 +71,7 @@ func refuseIncomplete(existing []existingConversation) error {
 	return refuse(first.line, domain.KindInvalid, "%q is missing; the first line of a conversation needs it", first.missing)
 }
 
-// compare marks the conversations that change, and gives the values that are replaced or cleared.
+// compare marks the conversations that change, and gives the replaced and cleared values.
 func (r *registration) compare(ctx context.Context, existing []existingConversation) ([]former, error) {
 	var formers []former
 	var long [valueCount][]longValue
@@ -110,16 +110,17 @@ func (r *registration) compare(ctx context.Context, existing []existingConversat
 	return formers, nil
 }
 
-// worthReading says whether an existing long value is read to compare it with the new one. An existing
-// value that is much longer surely differs, and shares too little to be shortened in the history. It is
-// copied within the database, which keeps this program's memory bounded by the size of its lines.
+// worthReading says whether an existing long value is read to compare it with the new one. A value
+// that is much longer differs anyway, and has too little in common with the new one to be stored as
+// a difference. Then the database copies it, so that the program's memory is bounded by the size of
+// its lines.
 func worthReading(before, after any) bool {
 	length, _ := before.(int64)
 	text, set := after.(string)
 	return set && int64(len(text)) >= length/2
 }
 
-// longValue is an existing value that is to be read.
+// longValue is an existing value that must be read.
 type longValue struct {
 	of     *existingConversation
 	length int64
@@ -152,7 +153,7 @@ func (r *registration) compareLong(ctx context.Context, at int, list []longValue
 				continue
 			}
 			f := formerOf(v.id, r.fields[at].name, v.value, s.first[at])
-			if len(f.value) == len(v.value) && len(f.value) > shortValue { // they share too little
+			if len(f.value) == len(v.value) && len(f.value) > shortValue { // they have too little in common
 				f.value, f.copied = "", true
 			}
 			formers = append(formers, f)

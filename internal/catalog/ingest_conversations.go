@@ -11,10 +11,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// conversations writes the lines and makes sure that every recording's and message's conversation
-// has a row: an empty one while nothing else is known. The upsert locks the rows that exist, also
-// where it changes nothing. So a registration of recordings or messages and a change of their
-// conversation never run side by side: whichever comes second sees the other.
+// conversations writes the conversations' lines, and inserts an empty row for each conversation
+// that only a recording or message names. The upsert also locks rows that it does not change. So a
+// registration of recordings or messages and a change of their conversation never run at the same
+// time, and the second one sees the first.
 func (r *registration) conversations(ctx context.Context, b *Batch) error {
 	patches, err := r.patches(b.Conversations)
 	if err != nil {
@@ -54,8 +54,8 @@ func (r *registration) patches(lines []Line[domain.Conversation]) ([]conversatio
 	return patches, nil
 }
 
-// stagedConversations gives the staged rows: the patches, and the stubs of conversations that only
-// recordings and messages name.
+// stagedConversations gives the staged rows: the patches, and empty rows (stubs) for conversations
+// that only recordings and messages name.
 func stagedConversations(patches []conversationPatch, b *Batch) [][]any {
 	rows := make([][]any, 0, len(patches))
 	known := make(map[string]bool, len(patches))
@@ -80,7 +80,8 @@ func stagedConversations(patches []conversationPatch, b *Batch) [][]any {
 	return rows
 }
 
-// insertConversationsSQL inserts new rows. With stubs, it inserts patches with insertStub as empty rows.
+// insertConversationsSQL inserts new rows. With stubs it inserts empty rows for patches with
+// insertStub.
 func insertConversationsSQL(stubs bool) string {
 	columns := conversationStage().columns[:atPresent]
 	values := slices.Clone(columns)
@@ -95,8 +96,8 @@ func insertConversationsSQL(stubs bool) string {
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`
 }
 
-// insert runs an upsert that changes no existing row, and counts the inserted ones. With named it also
-// gives their ids. The statement's arguments are the tenant and the time.
+// insert runs an upsert that changes no existing row, and counts the inserted rows. With named it
+// also gives their ids. The statement's arguments are the tenant and the time.
 func (r *registration) insert(ctx context.Context, query string, named bool) (inserted map[string]bool, count int, err error) {
 	before := r.n.Changed
 	if !named {
@@ -115,7 +116,7 @@ func (r *registration) insert(ctx context.Context, query string, named bool) (in
 	return inserted, len(ids), err
 }
 
-// mergeConversations applies the patches to the rows that existed, or were inserted as stubs.
+// mergeConversations applies the patches to rows that existed or were inserted as stubs.
 func (r *registration) mergeConversations(ctx context.Context, patches []conversationPatch, inserted map[string]bool) error {
 	existing, err := r.existing(ctx, patches)
 	if err != nil || len(existing) == 0 {
@@ -183,7 +184,7 @@ func updateConversationsSQL() string {
 			set = append(set, fmt.Sprintf("%[1]s = CASE WHEN s.present & %[2]d <> 0 THEN s.%[1]s ELSE conversations.%[1]s END", column, int64(1)<<at))
 		}
 	}
-	// A transcript that the patch does not have keeps its count, and the rules that counted it.
+	// Without a transcript in the patch, the former count stays.
 	counted := fmt.Sprintf(`transcript_counted = CASE WHEN s.present & %d <> 0 OR conversations.transcript_counted = conversations.line_hash
 		THEN s.line_hash ELSE NULL END`, int64(1)<<atTurns)
 	return `UPDATE conversations SET ` + strings.Join(set, ", ") + `, ` + counted + `, line_hash = s.line_hash, updated_us = $2
@@ -191,7 +192,7 @@ func updateConversationsSQL() string {
 		AND s.line_hash IS NOT NULL AND conversations.line_hash IS DISTINCT FROM s.line_hash`
 }
 
-// touchRenamed adds the hours with recordings of conversations whose folder changes.
+// touchRenamed marks the hours that have recordings of conversations whose folder changes.
 func (r *registration) touchRenamed(ctx context.Context, ids []string) error {
 	for chunk := range slices.Chunk(ids, idChunk) {
 		hours, err := collect(ctx, r.tx, func(rows *sql.Rows) (domain.HourKey, error) {

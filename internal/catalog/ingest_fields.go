@@ -10,7 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Indexes of a conversation's values in a row. The columns of the stage come first, in its order.
+// Indexes of a conversation's values in a row. The columns of the staging table come first, in its
+// order.
 const (
 	atID = iota
 	atExternalID
@@ -44,24 +45,24 @@ const (
 	atRecordingKey
 	atRecordingCreated
 	atHash
-	atPresent // mask of the fields that the lines have, one bit each; negative where insertStub is set
+	atPresent // mask with one bit for each field that the lines have; negative where insertStub is set
 	atRaw     // the raw transcript, which has a table of its own
 	valueCount
 )
 
-// How the former values of a field are kept.
+// The forms in which former values of a field are stored.
 const (
-	textForm = iota // as they are
+	textForm = iota // unchanged
 	timeForm        // in microseconds since 1970
-	jsonForm        // as they came in
+	jsonForm        // JSON, as it was taken in
 )
 
-// conversationField is one field of a conversation, or a column that is derived from one.
+// conversationField is a field of a conversation, or a column that is derived from one.
 type conversationField struct {
-	name   string // in lines; "" for a derived column
+	name   string // name in lines; "" for a derived column
 	column string
 	form   int
-	long   bool // it may have megabytes, so it is compared separately
+	long   bool // it may have megabytes and is compared separately
 }
 
 // conversationFields gives the field of each index.
@@ -129,7 +130,7 @@ func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
 
 func jsonOrNull(j json.RawMessage) any { return orNull(string(j)) }
 
-// mask gives the mask of the fields that a line has: those with a value, and those that it clears.
+// mask gives the mask of a line's fields: those with a value and those that it clears.
 func (r *registration) mask(row []any, cleared []string) (mask int64, err error) {
 	for at, v := range row {
 		if v != nil {
@@ -151,16 +152,16 @@ func (r *registration) mask(row []any, cleared []string) (mask int64, err error)
 	return mask, nil
 }
 
-// hashRow adds a line to the hash: the mask, then each value with its length before it, so that
-// different lines have different hashes. A repeated batch is recognised by its hash.
+// hashRow adds a line to the hash: the mask, then each value after its length, so that different
+// lines have different hashes. A repeated batch is recognised by its hash.
 func hashRow(h hash.Hash, row []any) error {
 	var n [8]byte
 	write64 := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) }
 	write64(row[atPresent].(int64)) //nolint:forcetypeassert // conversationRow set it
 	for _, v := range row {
 		switch v := v.(type) {
-		case nil: // the mask does not tell whether the field is cleared
-			write64(-1) // no text has this length, and no number of a line is it
+		case nil: // the mask does not distinguish this from a value
+			write64(-1) // no text has this length, and no number of a line has this value
 		case string:
 			write64(int64(len(v)))
 			_, _ = h.Write([]byte(v)) // a hash takes everything
@@ -173,16 +174,16 @@ func hashRow(h hash.Hash, row []any) error {
 	return nil
 }
 
-// conversationPatch is one conversation's lines of a batch, merged in their order.
+// conversationPatch is one conversation's lines of a batch, merged in order.
 type conversationPatch struct {
 	id         string
-	line       int      // the number of the first
-	insertStub bool     // a new row is inserted empty and then updated: there are several lines, or a required field is missing
+	line       int      // the number of the first line
+	insertStub bool     // a new row is inserted empty and then updated, because there are several lines or a required field is missing
 	missing    string   // the required field that the first line lacks; "" for none
-	present    int64    // mask of the fields that any of the lines has
+	present    int64    // mask of the fields of all lines
 	first      []any    // the first value of each field
 	last       []any    // the last value of each field
-	superseded []former // values of this batch that a later line of it replaced
+	superseded []former // values that a later line of this batch replaced
 }
 
 // patchOf merges a conversation's lines.
@@ -199,8 +200,8 @@ func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (
 		}
 		r.mergeLine(&t, row)
 	}
-	// Programs of former versions skip a line whose hash the row has already, and their hashes have 32
-	// bytes. The version byte keeps them from mistaking a merged row for their own line.
+	// Programs of former versions skip a line whose hash the row has already, and their hashes have
+	// 32 bytes. The version byte keeps them from mistaking a merged row for their own line.
 	t.last[atHash] = h.Sum([]byte{lineHashVersion})
 	t.last[atPresent] = t.present
 	if t.insertStub {
@@ -242,7 +243,7 @@ func (r *registration) mergeLine(t *conversationPatch, row []any) {
 	t.present |= present
 }
 
-// textOf gives a value in the form in which the history keeps it.
+// textOf gives a value in the form in which former values are stored.
 func textOf(v any) string {
 	if s, ok := v.(string); ok {
 		return s

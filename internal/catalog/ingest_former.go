@@ -5,32 +5,33 @@ import (
 	"errors"
 )
 
-// Kinds of what has former values.
+// Kinds of things that have former values.
 const (
 	kindAgent        = "agent"
 	kindConversation = "conversation"
 	kindMessage      = "message"
-	KindRecording    = "recording" // its id is the object key
+	KindRecording    = "recording" // the id is the object key
 )
 
-// ActionReplaced is the audit log's line of a batch that replaced or cleared something.
+// ActionReplaced is the audit log's action of a batch that replaced or cleared values.
 const ActionReplaced = "records.replaced"
 
-// shortValue is the length in bytes up to which a former value is kept whole.
+// shortValue is the length in bytes up to which a former value is stored whole.
 const shortValue = 128
 
-// former is a value that a line replaced or cleared. Only its difference from the value after it is
-// kept. Otherwise the history of a transcript that is resent with each turn would grow with the square
-// of the number of turns.
+// former is a value that a line replaced or cleared. It is stored as its difference from the value
+// that replaced it. Otherwise the former values of a transcript that is sent again with each turn
+// would grow with the square of the number of turns.
 type former struct {
 	id, field  string
-	head, tail int    // bytes that it shares with the beginning and the end of the value after it; or head is isPatch
-	value      string // the bytes between these, or the patch
-	copied     bool   // the database copies it from the row, before the row is updated
+	head, tail int    // bytes in common with the beginning and the end of the value after it; or head is isPatch
+	value      string // the bytes in between, or the patch
+	copied     bool   // the database copies the value from the row before the row is updated
 	cleared    bool   // there is no value after it
 }
 
-// formerOf gives a former value as its difference from the one after it, which is text, or nil for none.
+// formerOf gives a former value as its difference from the value after it, which is a string, or
+// nil for none.
 func formerOf(id, field, value string, after any) former {
 	next, replaced := after.(string)
 	f := former{id: id, field: field, value: value, cleared: after == nil}
@@ -51,7 +52,7 @@ func formerOf(id, field, value string, after any) former {
 	return f
 }
 
-// before restores the former value from the one after it. An error means that it is damaged.
+// before restores the former value from the value after it. An error means that it is damaged.
 func (f former) before(after string) (string, error) {
 	switch {
 	case f.head == isPatch:
@@ -68,7 +69,8 @@ type formerCount struct {
 	Cleared  int `json:"cleared"`
 }
 
-// saveFormer writes former values in the order in which they are replaced. It runs before the update.
+// saveFormer writes former values in the order in which they were replaced. It must run before the
+// update.
 func (r *registration) saveFormer(ctx context.Context, kind string, formers []former) error {
 	if len(formers) == 0 {
 		return nil
@@ -105,7 +107,8 @@ func (r *registration) saveFormer(ctx context.Context, kind string, formers []fo
 	return err
 }
 
-// formerValueSQL selects a staged former value or, where it is copied, the conversation's present one.
+// formerValueSQL selects a staged former value, or the conversation's present value where that is
+// copied.
 func formerValueSQL() string {
 	sql := "CASE WHEN s.value IS NOT NULL THEN s.value"
 	for at, f := range conversationFields() {
@@ -129,7 +132,8 @@ type replacedDetail struct {
 	Request       string       `json:"request,omitempty"`
 }
 
-// auditReplaced writes into the audit log how many values were replaced and cleared.
+// auditReplaced writes a line into the audit log that says how many values were replaced and
+// cleared.
 func (r *registration) auditReplaced(ctx context.Context) error {
 	if len(r.formerCounts) == 0 {
 		return nil

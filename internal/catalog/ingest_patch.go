@@ -7,22 +7,23 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// isPatch is the head of a former value that differs in several places from the value after it. It is
-// kept as base64 of its zstd frame, whose dictionary is the value after it.
+// isPatch is the head of a former value that differs in several places from the value after it. Its
+// value is the base64 of a zstd frame, whose dictionary is the value after it.
 const isPatch = -1
 
 const (
-	// patchSpeed is the length in bytes up to which zstd's fastest level finds what two values share.
+	// patchSpeed is the length in bytes up to which zstd's fastest level finds what two values have
+	// in common.
 	patchSpeed = 256 << 10
-	// patchMost is the length in bytes up to which patches are made: a trial takes some ten times the
-	// value's memory, and finds less in longer ones.
+	// patchMost is the length in bytes up to which patches are made. Making one takes about ten
+	// times the value's memory, and zstd finds less in longer values.
 	patchMost = 8 << 20
 )
 
-// dictionary is the id that patches give their dictionary. A former value has only one.
+// dictionary is the id of the dictionary in each zstd frame. A former value has only one.
 const dictionary = 1
 
-// patch gives a value as its patch to the next one.
+// patch gives the patch from the next value to this one.
 func patch(value, next string) (string, error) {
 	level := zstd.SpeedFastest
 	if len(value) > patchSpeed {
@@ -50,8 +51,8 @@ func patched(text, next string) (string, error) {
 	return string(value), err
 }
 
-// shared counts the bytes of whole characters that two values have in common at their beginning and at
-// their end.
+// shared counts the bytes of whole characters that two values have in common at their beginning and
+// at their end.
 func shared(value, next string) (head, tail int) {
 	shorter := min(len(value), len(next))
 	for head < shorter && value[head] == next[head] {

@@ -11,18 +11,18 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// objectRow is what the catalog knows of an object key, once its row is locked.
+// objectRow is what the catalog knows of an object key whose row is locked.
 type objectRow struct {
 	tenant    string
-	size      sql.NullInt64 // of the uploaded bytes
+	size      sql.NullInt64 // size of the uploaded bytes
 	crc32     sql.NullInt64
-	recording *domain.Recording // nil while none is registered
-	original  *domain.Recording // what its line said before an operator corrected it; nil where none did
+	recording *domain.Recording // nil if none is registered
+	original  *domain.Recording // the values of its line before an operator's correction; nil if there was none
 }
 
-// recordings claims every object key that the lines name, compares the recordings with what
-// stands, and writes those that are new or differ. The lock on an object's row is the lock on
-// its recording, which lies in another table by day.
+// recordings claims every object key that the lines name, compares the recordings with the existing
+// ones, and writes those that are new or differ. The lock on an object's row also locks its
+// recording, which is in another table, by day.
 func (r *registration) recordings(ctx context.Context, lines []Line[domain.Recording], conversations []Line[domain.Conversation]) error {
 	named := namedKeys(lines, conversations)
 	if len(named) == 0 {
@@ -52,11 +52,11 @@ func (r *registration) recordings(ctx context.Context, lines []Line[domain.Recor
 type namedKey struct {
 	line  int
 	field string
-	day   any // of the recording; nil where a conversation names its own
+	day   any // the recording's day; nil where a conversation names the key
 }
 
-// namedKeys gives every key once, from the first line that names it; recordings go before
-// conversations because they know the day.
+// namedKeys gives every key once, with the first line that names it. Lines of recordings go before
+// lines of conversations, because they have the day.
 func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conversation]) map[string]namedKey {
 	named := make(map[string]namedKey, len(lines))
 	for i := range lines {
@@ -74,8 +74,8 @@ func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conve
 	return named
 }
 
-// claimKeys makes the rows of unknown keys and locks the others, in key order. Keys that key prefixes
-// keep from the tenant are refused before.
+// claimKeys inserts the rows of unknown keys and locks the others, in key order. Before that it
+// refuses keys that the tenant may not name because of key prefixes.
 func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey) error {
 	keys := slices.Sorted(maps.Keys(named))
 	rows := make([][]any, 0, len(named))
@@ -95,7 +95,7 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 	return err
 }
 
-// objectRows reads what is known of the claimed keys; keys of which nothing is known are left out.
+// objectRows reads what is known of the claimed keys. Keys of which nothing is known are left out.
 func (r *registration) objectRows(ctx context.Context) (known map[string]objectRow, err error) {
 	known = map[string]objectRow{}
 	_, err = collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
@@ -121,7 +121,7 @@ func scanObjectRow(rows *sql.Rows) (key string, s objectRow, err error) {
 	return key, s, err
 }
 
-// recordingColumns are the columns of a recording that may not be there.
+// recordingColumns are the columns of a recording, which are null if there is none.
 type recordingColumns struct {
 	conversation, session, kind sql.NullString
 	message, at, size, crc      sql.NullInt64
@@ -154,7 +154,8 @@ func crcOf(n sql.NullInt64) *uint32 {
 	return &sum
 }
 
-// refuseOtherTenantsKeys refuses keys that another tenant named or uploaded first, without saying which.
+// refuseOtherTenantsKeys refuses keys that another tenant named or uploaded first. It does not say
+// which tenant.
 func (r *registration) refuseOtherTenantsKeys(named map[string]namedKey, known map[string]objectRow) error {
 	first, found := namedKey{}, false
 	for key, s := range known {
@@ -168,8 +169,8 @@ func (r *registration) refuseOtherTenantsKeys(named map[string]namedKey, known m
 	return refuse(first.line, domain.KindInvalid, "%s", otherTenantReason(fmt.Sprintf("%q", first.field)))
 }
 
-// merge gives the recordings that are new or differ from what stands, by key, and the values that are
-// replaced, and notes their hours. Lines replace nothing but content types.
+// merge gives the recordings that are new or changed, by key, and the replaced values, and adds
+// their hours to fresh and touched. A line can replace nothing but a content type.
 func (r *registration) merge(lines []Line[domain.Recording], known map[string]objectRow) (out []domain.Recording, formers []former, err error) {
 	changed := make(map[string]domain.Recording, len(lines))
 	fresh := make(map[string]bool, len(lines))
@@ -183,7 +184,7 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]ob
 		}
 		next, rebuild, err := mergeRecording(s, before, l)
 		if err != nil && s.original != nil && repeats(l.Value, *s.original) {
-			// The line that an operator corrected since: nothing of it counts but its content type.
+			// An operator corrected what this line says. Only its content type counts.
 			typed := Line[domain.Recording]{Number: l.Number, Value: *before}
 			typed.Value.ContentType = l.Value.ContentType
 			next, rebuild, err = mergeRecording(s, before, &typed)
@@ -215,8 +216,8 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]ob
 	return out, formers, nil
 }
 
-// mergeRecording puts a line over what stands: what the line leaves out stays, what contradicts
-// the bytes or whose they are is refused. rebuild says whether an archive of it would change.
+// mergeRecording merges a line into the existing recording. A line that contradicts it, or the
+// uploaded bytes, is refused. rebuild says whether an archive of it would change.
 func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
 	next = l.Value
 	old := domain.Recording{Size: sizeOf(s.size), CRC32: crcOf(s.crc32)}
@@ -248,17 +249,18 @@ func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Record
 		next.ContentType = old.ContentType
 	}
 	archived := next
-	archived.ContentType = old.ContentType // no archive shows it
+	archived.ContentType = old.ContentType // archives do not have it
 	return next, before == nil || !sameRecording(*before, archived), nil
 }
 
-// contradicts refuses a line that says something else than is known, with the way on where what is
-// known is wrong.
+// contradicts refuses a line that contradicts what is known, and says what to do if the line is
+// right.
 func contradicts(line int, format string, args ...any) error {
 	return refuse(line, domain.KindConflict, format+"; if this line is right, an operator corrects the recording (callvault recording correct)", args...)
 }
 
-// movedField names the field in which two recordings of one object lie in different places; "" for none.
+// movedField names the first field that gives two recordings of one object different places; "" for
+// none.
 func movedField(a, b domain.Recording) string {
 	switch {
 	case a.ConversationID != b.ConversationID:
@@ -275,7 +277,7 @@ func movedField(a, b domain.Recording) string {
 	return ""
 }
 
-// repeats says whether a line says nothing that the first one did not.
+// repeats says whether a line says nothing that the first line did not say.
 func repeats(line, first domain.Recording) bool {
 	return movedField(line, first) == "" && (line.Size == nil || first.Size != nil && *line.Size == *first.Size) &&
 		(line.CRC32 == nil || first.CRC32 != nil && *line.CRC32 == *first.CRC32)
@@ -289,7 +291,7 @@ func sameRecording(a, b domain.Recording) bool {
 	return sameSize && sameCRC && sameTime && a == b
 }
 
-// writeRecordings keeps a size or checksum that a build learnt meanwhile.
+// writeRecordings writes recordings. A size that a build stored meanwhile stays.
 func (r *registration) writeRecordings(ctx context.Context, recordings []domain.Recording) error {
 	rows := make([][]any, 0, len(recordings))
 	for i := range recordings {

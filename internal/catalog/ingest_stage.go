@@ -11,11 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// stage is a temporary table that the lines of one kind go through: filled in bulk, in the one
-// way that each database has for it, and then merged by one SQL text.
+// stage is a staging table for the lines of one kind. It is a temporary table, filled in bulk in
+// the way of each database, and then merged by one SQL text for both.
 type stage struct {
 	name    string
-	from    string // the table whose column types it has
+	from    string // the table that gives the column types
 	columns []string
 }
 
@@ -25,7 +25,7 @@ func agentStage() stage {
 	return stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}}
 }
 
-// conversationStage has the conversation's columns, its hash and the mask of the present fields.
+// conversationStage has the conversation's columns, the hash and the mask of the fields.
 func conversationStage() stage {
 	columns := make([]string, 0, atRaw)
 	for at, f := range conversationFields() {
@@ -63,7 +63,7 @@ type stager struct {
 	filled   map[string]bool
 }
 
-// fill makes the stage hold exactly these rows until the transaction ends.
+// fill replaces the stage's rows by these. They stay until the transaction ends.
 func (s stager) fill(ctx context.Context, st stage, rows [][]any) error {
 	ends := ""
 	if s.postgres {
@@ -96,7 +96,7 @@ func (s stager) copy(ctx context.Context, st stage, rows [][]any) error {
 	})
 }
 
-// stageRows is how many rows one INSERT of SQLite takes: more gain nothing.
+// stageRows is how many rows one INSERT of SQLite has. More rows are not faster.
 const stageRows = 50
 
 func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) {
@@ -111,7 +111,7 @@ func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) 
 		}
 		for len(rows) >= stageRows {
 			if _, err := full.ExecContext(ctx, slices.Concat(rows[:stageRows]...)...); err != nil {
-				return err // the transaction's end closes the statement
+				return err // the end of the transaction closes the statement
 			}
 			rows = rows[stageRows:]
 		}
@@ -126,13 +126,14 @@ func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) 
 	return err
 }
 
-// marks gives rows of nameless parameters: SQLite looks for a named one by walking over all of them.
+// marks gives rows of unnamed parameters. For named ones SQLite would search a list of all of them.
 func marks(rows, columns int) string {
 	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
 	return row + strings.Repeat(", "+row, rows-1)
 }
 
-// byKey sorts lines by their key, bytewise, and gives the lines of each key in their order.
+// byKey sorts lines by their key, bytewise, and gives the lines of each key in their order, as a
+// group.
 func byKey[T any](lines []Line[T], key func(*T) string) (groups [][]Line[T]) {
 	sorted := slices.Clone(lines)
 	slices.SortStableFunc(sorted, func(a, b Line[T]) int { return strings.Compare(key(&a.Value), key(&b.Value)) })

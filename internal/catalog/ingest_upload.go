@@ -10,17 +10,17 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Reserved is what is known of an object key before its bytes come.
+// Reserved is what is known of an object key before its bytes are uploaded.
 type Reserved struct {
-	Day       domain.Day // its recording's day; "" while none is registered
-	Size      *int64     // bytes that it must have; nil while unknown
-	CRC32     *uint32    // the checksum that it must have; nil while unknown
-	Corrected bool       // an operator corrected its recording: what the line says counts no more
+	Day       domain.Day // its recording's day; "" if none is registered
+	Size      *int64     // the size that it must have; nil if unknown
+	CRC32     *uint32    // the checksum that it must have; nil if unknown
+	Corrected bool       // an operator corrected its recording, so the line's values do not count
 }
 
-// ReserveUpload makes the key the tenant's before any byte of it is stored.
-// Errors: KindNotFound for an unknown tenant, KindInvalid for a key of another tenant
-// or one that a key prefix keeps from this one.
+// ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:
+// KindNotFound for an unknown tenant, KindInvalid for a key of another tenant or one that the
+// tenant may not name because of a key prefix.
 func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
 	var out Reserved
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -47,7 +47,7 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		if !day.Valid {
 			return nil
 		}
-		// What is registered goes before what was uploaded once: the object may be gone since.
+		// The registered values go before those of a former upload, whose object may be gone.
 		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, CAST($4 AS BIGINT)), coalesce(r.crc32, CAST($5 AS BIGINT)), f.object_key IS NOT NULL
 			FROM recordings r LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
 			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day.String, key, size, crc).Scan(&size, &crc, &out.Corrected)
@@ -60,19 +60,19 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 	return out, err
 }
 
-// Upload is an object that now stands in the recordings bucket.
+// Upload is an object in the recordings bucket.
 type Upload struct {
 	Key   string
 	Size  int64
 	CRC32 uint32
-	New   bool // its bytes were written just now, not found there
+	New   bool // its bytes were written now; false if they were there before
 }
 
-// RegisterUpload keeps what the stored bytes are and bumps the hour of their recording, so that a
-// file that was missing until now is archived. Repeating it for bytes that stood already changes
-// nothing, unless the last build of their hour lacked them: they were lost meanwhile, and the process
-// that stored them again ended before it registered them. Error: KindNotFound when the tenant has not
-// reserved the key.
+// RegisterUpload stores the size and checksum of uploaded bytes and raises the wanted counter of
+// their recording's hour, so that a missing file is archived. A repetition for bytes that were
+// there before changes nothing, unless they were missing in the last build of their hour. In that
+// case they were lost, and the process that stored them again ended before it called
+// RegisterUpload. Error: KindNotFound when the tenant has not reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.update(ctx, func(tx *sql.Tx) error {
 		var day sql.NullString
@@ -105,8 +105,9 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 	})
 }
 
-// builtWithout says whether the last build of an object's recording lacked its bytes: its hour serves
-// an archive without them and wants no other, or has failed for want of them and waits for its next try.
+// builtWithout says whether an object's bytes were missing in the last build of its recording's
+// hour. The hour serves an archive without them and wants no other one, or it failed because of
+// them and waits for its next try.
 func builtWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, key string) (bool, error) {
 	var hour int
 	var text sql.NullString

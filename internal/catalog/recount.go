@@ -8,14 +8,15 @@ import (
 	"github.com/callvault/callvault/internal/transcript"
 )
 
-// uncountedSQL says that the turns of a transcript were counted by the rules of a former version. Such
-// a version, while it works beside this one, writes lines without saying that it counted them.
+// uncountedSQL is true where the turns of a transcript were counted by the rules of a former
+// version. Such a version, which may run at the same time during an upgrade, does not set
+// transcript_counted.
 const uncountedSQL = `transcript_turns IS NOT NULL AND transcript_counted IS DISTINCT FROM line_hash`
 
 const uncountedListSQL = `SELECT tenant, id, line_hash FROM conversations WHERE ` + uncountedSQL + ` ORDER BY start_us DESC LIMIT $1`
 
-// RecountTurns counts the turns of at most limit transcripts again, newest first, and says of how many:
-// those that former rules counted. Each is a transaction of its own. Error: KindUnavailable.
+// RecountTurns counts again the turns of transcripts that former rules counted: at most limit,
+// newest first. It says of how many. Each one is a transaction of its own. Error: KindUnavailable.
 func (c *Catalog) RecountTurns(ctx context.Context, limit int) (int, error) {
 	list, err := collect(ctx, c.read, func(rows *sql.Rows) (t Transcript, err error) {
 		t.catalog = c
@@ -33,12 +34,12 @@ func (c *Catalog) RecountTurns(ctx context.Context, limit int) (int, error) {
 	return len(list), nil
 }
 
-// recount reads the transcript and writes down how many turns it has, unless its line was replaced.
+// recount reads the transcript and writes how many turns it has, unless its line was replaced.
 func (t *Transcript) recount(ctx context.Context) error {
 	reader := &transcriptReader{Transcript: t, ctx: ctx}
 	turns, err := transcript.Count(reader)
 	switch {
-	case domain.KindOf(err) == domain.KindConflict: // its line was replaced, or it has none to count
+	case domain.KindOf(err) == domain.KindConflict: // its line was replaced, or there is no transcript
 		return t.catalog.update(ctx, func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `UPDATE conversations SET transcript_turns = NULL WHERE tenant = $1 AND id = $2 AND line_hash = $3
 				AND NOT EXISTS (SELECT 1 FROM transcripts t WHERE t.tenant = $1 AND t.conversation_id = $2)`, t.tenant, t.id, t.hash)

@@ -8,14 +8,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// bumpHours says that these hours hold something new: fresh has a key for each new recording,
-// touched one for each change to what was there. It is the last thing that a registering
-// transaction does, in key order, so that registrations wait for one another instead of
-// deadlocking. A planned hour gets a time to be rebuilt at, unless it has an earlier one: one that failed
-// need not wait for its next try, since what it lacked may have come.
-// A key may stand more than once; its hour is bumped once.
-// It gives how many fresh keys are too late: they are kept, and their days are past retention, or
-// end before a build can.
+// bumpHours raises the wanted counter of hours: fresh has the hour of each new recording, touched
+// the hour of each changed one. An hour may be named more than once, and is raised once. It must be
+// the last step of a registering transaction. The hours are locked in key order, so that two
+// registrations wait for each other instead of deadlocking. A planned hour gets a due time, unless
+// it has an earlier one. A failed hour does not wait for its next try, because the missing file may
+// have come. bumpHours gives how many new recordings are too late: they are kept, but their days
+// are past retention or end before a build can finish.
 func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
 	bumps := make([]hourChange, 0, len(fresh)+len(touched))
 	for _, k := range fresh {
@@ -48,14 +47,15 @@ func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []do
 	return tooLate, nil
 }
 
-// hourChange is one reason why an hour changes, and how many new recordings it stands for.
+// hourChange is one changed recording of an hour. fresh is 1 for a new one.
 type hourChange struct {
 	domain.HourKey
 	fresh int
 }
 
-// bumpDay bumps hours of one day and says how many new recordings are too late. A day past its end
-// while expiry pauses counts as open: the clock may be wrong, and what ends the day ends these too.
+// bumpDay is bumpHours for the hours of one day. A day that is past its end while expiry pauses
+// counts as open, because the clock may be wrong. If the day ends after the pause, the new
+// recordings end with it.
 func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []hourChange) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
 	d, err := lockOpenDay(ctx, tx, tenant, day)
@@ -103,7 +103,7 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []hourChange) (l
 	return late, refreshDay(ctx, tx, tenant, day, d.at)
 }
 
-// lastBuilds says how long the last build of each hour of a locked day took, in microseconds.
+// lastBuilds gives how long the last build of each hour of a locked day took, in microseconds.
 func lastBuilds(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (builds [24]int64, err error) {
 	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var hour int

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 )
 
-// Reseal passes everything that is stored encrypted through key and secret, and stores what they
-// give: all of it or nothing. It says how much that was. Errors: theirs, KindUnavailable.
+// Reseal encrypts everything again that is stored encrypted. key and secret give the new form of a
+// signing key and of a webhook's secret. All are replaced in one transaction. It says how many.
+// Errors: those of key and secret, KindUnavailable.
 func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
 	var n int
 	err := c.update(ctx, func(tx *sql.Tx) error {
@@ -48,7 +49,7 @@ func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, erro
 	return n, err
 }
 
-// EncryptedEndpoints lists the webhooks of all tenants of which a secret is stored encrypted, by id.
+// EncryptedEndpoints lists the webhooks of all tenants that have an encrypted secret, by id.
 func (c *Catalog) EncryptedEndpoints(ctx context.Context) ([]Endpoint, error) {
 	return encryptedEndpoints(ctx, c.read)
 }
