@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/callvault/callvault/client/verify"
 )
 
 // ErrBusy means that another pull writes to the directory.
@@ -66,7 +68,7 @@ func (e *StatusError) Error() string {
 
 // DamagedError is an archive that does not pass its checks.
 type DamagedError struct {
-	Problems []Problem // the first thousand
+	Problems []verify.Problem // the first thousand
 }
 
 // Error has the first problem.

@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/gofrs/flock"
+
+	"github.com/callvault/callvault/client/verify"
 )
 
 const (
@@ -225,20 +226,6 @@ func (f *folder) complete(ctx context.Context) bool {
 	return true
 }
 
-// contextReader fails once ctx has ended.
-type contextReader struct {
-	ctx context.Context
-	r   io.ReaderAt
-}
-
-// ReadAt implements io.ReaderAt.
-func (s *contextReader) ReadAt(b []byte, offset int64) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.r.ReadAt(b, offset)
-}
-
 // checkArchive verifies a ZIP, and that its day, hour and manifest are those of the link. If
 // anything is wrong, the error is a *DamagedError.
 func checkArchive(ctx context.Context, path, day string, l Link) error {
@@ -247,16 +234,16 @@ func checkArchive(ctx context.Context, path, day string, l Link) error {
 		return fmt.Errorf("check the archive: %w", err)
 	}
 	defer file.Close()
-	report, err := VerifyReader(&contextReader{ctx, file}, l.SizeBytes)
+	report, err := verify.Reader(ctx, file, l.SizeBytes)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("check the archive: %w", err)
 	case l.ManifestSHA256 != "" && report.ManifestSHA256 != l.ManifestSHA256:
-		report.problem("", "Its SHA256SUMS is not the one that the server's answer names.")
+		report.AddProblem("", "Its SHA256SUMS is not the one that the server's answer names.")
 	case report.OK() && (report.UTCDay != day || report.Hour != l.Hour):
-		report.problem("", "It is the archive of %.20q, hour %.20q.", report.UTCDay, report.Hour)
+		report.AddProblem("", "It is the archive of %.20q, hour %.20q.", report.UTCDay, report.Hour)
 	}
 	if !report.OK() {
 		return &DamagedError{Problems: report.Problems}

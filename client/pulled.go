@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/callvault/callvault/client/verify"
 )
 
 // PulledDay is the day.json that Pull has written beside the archives of a day.
@@ -62,7 +64,7 @@ func isDay(text string) bool {
 func (p *PulledDay) Date() string { return p.saved.Date }
 
 // Check adds to the report of an archive in the directory what differs from day.json.
-func (p *PulledDay) Check(r *Report) {
+func (p *PulledDay) Check(r *verify.Report) {
 	name := filepath.Base(r.Path)
 	for _, l := range p.saved.Links {
 		if l.Hour+".zip" != name {
@@ -77,21 +79,21 @@ func (p *PulledDay) Check(r *Report) {
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
 		if r.OK() && (r.UTCDay != p.saved.Date || r.Hour != l.Hour) {
-			r.problem("", "It is the archive of %.20q, hour %.20q.", r.UTCDay, r.Hour)
+			r.AddProblem("", "It is the archive of %.20q, hour %.20q.", r.UTCDay, r.Hour)
 			return
 		}
 		if r.Size != l.File.SizeBytes {
-			r.problem("", "It has %d bytes; day.json names %d.", r.Size, l.File.SizeBytes)
+			r.AddProblem("", "It has %d bytes; day.json names %d.", r.Size, l.File.SizeBytes)
 		}
 		if l.File.ManifestSHA256 != "" && r.ManifestSHA256 != l.File.ManifestSHA256 {
-			r.problem("", "Its SHA256SUMS is not the one that day.json names.")
+			r.AddProblem("", "Its SHA256SUMS is not the one that day.json names.")
 		}
 		if l.Status == StatusAvailable && l.File.Revision != l.Revision {
-			r.problem("", "It is revision %d; day.json names revision %d, which was not downloaded.", l.File.Revision, l.Revision)
+			r.AddProblem("", "It is revision %d; day.json names revision %d, which was not downloaded.", l.File.Revision, l.Revision)
 		}
 		return
 	}
-	r.problem("", "day.json knows no such archive.")
+	r.AddProblem("", "day.json knows no such archive.")
 }
 
 // AbsentHour is an hour of a pulled day whose archive is not in the directory.

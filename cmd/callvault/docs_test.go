@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 )
 
 // TestRecordingsPageRuns runs every bash line of the page for tenants.
@@ -22,7 +22,7 @@ func TestRecordingsPageRuns(t *testing.T) {
 		t.Errorf("no limit in\n%s", out)
 	}
 	for _, hour := range []string{"09", "14"} {
-		r, err := client.VerifyFile(filepath.Join(dir, hour+".zip"))
+		r, err := verify.File(t.Context(), filepath.Join(dir, hour+".zip"))
 		if err != nil || !r.OK() {
 			t.Errorf("hour %s: %v %v", hour, err, r.Problems)
 		}

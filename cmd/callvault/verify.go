@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	humanize "github.com/dustin/go-humanize"
 )
@@ -46,7 +47,7 @@ type fileJSON struct {
 	Sessions         int                  `json:"sessions"`
 	ManifestSHA256   string               `json:"manifestSha256,omitempty"`
 	MissingFileCount int                  `json:"missingFileCount"`
-	MissingFiles     []client.MissingFile `json:"missingFiles"` // the first thousand
+	MissingFiles     []verify.MissingFile `json:"missingFiles"` // the first thousand
 	Problems         []problemJSON        `json:"problems"`     // the first thousand
 	MoreProblems     int                  `json:"moreProblems,omitempty"`
 }
@@ -58,7 +59,7 @@ type problemJSON struct {
 
 // verifyResult is the report of one archive, or why it could not be read.
 type verifyResult struct {
-	client.Report
+	verify.Report
 	absent bool // day.json has it, and the directory does not
 	err    error
 }
@@ -117,20 +118,13 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	return err
 }
 
-// verifyOne checks one file. Its error is only that ctx has ended. The check takes no context: it
-// goes on until the process ends, and only reads.
+// verifyOne checks one file. Its error is only that ctx has ended.
 func verifyOne(ctx context.Context, path string) (verifyResult, error) {
-	done := make(chan verifyResult, 1)
-	go func() {
-		report, err := client.VerifyFile(path)
-		done <- verifyResult{Report: report, err: err}
-	}()
-	select {
-	case v := <-done:
-		return v, nil
-	case <-ctx.Done():
+	report, err := verify.File(ctx, path)
+	if ctx.Err() != nil {
 		return verifyResult{}, fmt.Errorf("verify %s: %w", path, ctx.Err())
 	}
+	return verifyResult{Report: report, err: err}, nil
 }
 
 func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error {
@@ -140,7 +134,7 @@ func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error
 		f := fileJSON{
 			Path: r.Path, OK: r.good(), Absent: r.absent, SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
 			Sessions: r.Sessions, ManifestSHA256: r.ManifestSHA256, MissingFileCount: r.MissingCount,
-			MissingFiles: append([]client.MissingFile{}, r.Missing...), Problems: []problemJSON{}, MoreProblems: r.MoreProblems,
+			MissingFiles: append([]verify.MissingFile{}, r.Missing...), Problems: []problemJSON{}, MoreProblems: r.MoreProblems,
 		}
 		if !r.GeneratedAt.IsZero() {
 			f.GeneratedAt = &r.GeneratedAt
@@ -211,7 +205,7 @@ func verifySummary(w io.Writer, work *verifyTargets, all, bad int) error {
 	return nil
 }
 
-func missingOf(r *client.Report) string {
+func missingOf(r *verify.Report) string {
 	if r.MissingCount == 0 {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 )
 
 // verifyTargets is what verify has to check.
@@ -95,7 +96,7 @@ func (w *verifyTargets) hours(dir string) error {
 	for _, h := range absent {
 		v := verifyResult{absent: true}
 		v.Path, v.UTCDay, v.Hour = h.Path, day.Date(), h.Hour
-		v.Problems = []client.Problem{{Text: h.Text}}
+		v.Problems = []verify.Problem{{Text: h.Text}}
 		w.absent = append(w.absent, v)
 		checkedDays.Absent = append(checkedDays.Absent, h.Hour)
 	}

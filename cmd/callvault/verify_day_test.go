@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 )
 
 // pulledTree makes the directory of a pulled day of which hour 14 has an archive.
@@ -19,7 +19,7 @@ func pulledTree(t *testing.T, zip []byte, change func(links []map[string]any)) (
 		t.Fatal(err)
 	}
 	path := save(t, dir, "14.zip", zip)
-	r, err := client.VerifyFile(path)
+	r, err := verify.File(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

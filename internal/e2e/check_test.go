@@ -14,7 +14,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -124,7 +124,7 @@ func (f *fixture) fetch(d day) (held map[string][]archived, found []string) {
 			found = append(found, fmt.Sprintf("download %s %s %s: %v", d.tenant, d.day, l.Hour, err))
 			continue
 		}
-		more, err := read(path, domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, l, held)
+		more, err := read(f.t.Context(), path, domain.HourKey{Tenant: d.tenant, Day: d.day, Hour: hour}, l, held)
 		if err != nil {
 			more = append(more, err.Error())
 		}
@@ -138,8 +138,8 @@ func (f *fixture) fetch(d day) (held map[string][]archived, found []string) {
 }
 
 // read verifies one ZIP and adds what it holds.
-func read(path string, k domain.HourKey, l link, held map[string][]archived) (found []string, err error) {
-	report, err := client.VerifyFile(path)
+func read(ctx context.Context, path string, k domain.HourKey, l link, held map[string][]archived) (found []string, err error) {
+	report, err := verify.File(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func TestLinksStay(t *testing.T) {
 	path, err := f.download(*before.Links[11].URL, "before.zip")
 	f.must(err)
 	held := map[string][]archived{}
-	problems, err := read(path, k, before.Links[11], held)
+	problems, err := read(f.t.Context(), path, k, before.Links[11], held)
 	f.must(err)
 	for _, p := range append(problems, compare(held, of(truth, d))...) {
 		t.Errorf("the first revision: %s", p)

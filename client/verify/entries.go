@@ -1,4 +1,4 @@
-package client
+package verify
 
 import (
 	"crypto/sha256"
@@ -17,7 +17,7 @@ func (v *verifier) readEntries() {
 	for i := range v.entries {
 		e := &v.entries[i]
 		if e.offset != at {
-			v.report.problem(e.name, "The entry starts at byte %d instead of %d: entries overlap, leave a gap or stand in another order.", e.offset, at)
+			v.report.AddProblem(e.name, "The entry starts at byte %d instead of %d: entries overlap, leave a gap or stand in another order.", e.offset, at)
 		}
 		if e.offset < at {
 			continue
@@ -29,7 +29,7 @@ func (v *verifier) readEntries() {
 		at = max(at, next)
 	}
 	if at != v.end.offset {
-		v.report.problem("", "The central directory starts at byte %d, but the last entry ends at %d.", v.end.offset, at)
+		v.report.AddProblem("", "The central directory starts at byte %d, but the last entry ends at %d.", v.end.offset, at)
 	}
 }
 
@@ -38,20 +38,20 @@ func (v *verifier) readEntries() {
 func (v *verifier) readEntry(e *entry, buf []byte) int64 {
 	b, ok := v.src.bytes(e.offset, localHeader)
 	if !ok || string(b[:4]) != "PK\x03\x04" {
-		v.report.problem(e.name, "There is no local header at byte %d.", e.offset)
+		v.report.AddProblem(e.name, "There is no local header at byte %d.", e.offset)
 		return 0
 	}
 	le := binary.LittleEndian
 	nameSize, extraSize := int64(le.Uint16(b[26:])), int64(le.Uint16(b[28:]))
 	rest, ok := v.src.bytes(e.offset+localHeader, nameSize+extraSize)
 	if !ok {
-		v.report.problem(e.name, "The local header is cut short.")
+		v.report.AddProblem(e.name, "The local header is cut short.")
 		return 0
 	}
 	v.compareLocal(e, b, string(rest[:nameSize]), zip64Extra(rest[nameSize:]))
 	data := e.offset + localHeader + nameSize + extraSize
 	if e.size < 0 || e.size > v.end.offset-data {
-		v.report.problem(e.name, "The entry's %d bytes reach beyond where the central directory starts.", e.size)
+		v.report.AddProblem(e.name, "The entry's %d bytes reach beyond where the central directory starts.", e.size)
 		return 0
 	}
 	crc, sha := crc32.NewIEEE(), sha256.New()
@@ -59,7 +59,7 @@ func (v *verifier) readEntry(e *entry, buf []byte) int64 {
 		return 0
 	}
 	if crc.Sum32() != e.crc {
-		v.report.problem(e.name, "The bytes have the CRC-32 %08x, but the ZIP says %08x: they are damaged.", crc.Sum32(), e.crc)
+		v.report.AddProblem(e.name, "The bytes have the CRC-32 %08x, but the ZIP says %08x: they are damaged.", crc.Sum32(), e.crc)
 	}
 	sha.Sum(e.sum[:0])
 	e.data, e.read = data, true
@@ -78,12 +78,12 @@ func (v *verifier) compareLocal(e *entry, b []byte, name string, extra []byte) {
 	}
 	switch {
 	case name != e.name:
-		v.report.problem(e.name, "The local header has another name, %q.", name)
+		v.report.AddProblem(e.name, "The local header has another name, %q.", name)
 	case le.Uint16(b[6:]) != e.flags || le.Uint16(b[8:]) != 0:
-		v.report.problem(e.name, "The local header has other flags or another method.")
+		v.report.AddProblem(e.name, "The local header has other flags or another method.")
 	case size != e.size || compressed != e.size:
-		v.report.problem(e.name, "The local header says %d bytes and the directory %d.", size, e.size)
+		v.report.AddProblem(e.name, "The local header says %d bytes and the directory %d.", size, e.size)
 	case le.Uint32(b[14:]) != e.crc:
-		v.report.problem(e.name, "The local header has another CRC-32 than the directory.")
+		v.report.AddProblem(e.name, "The local header has another CRC-32 than the directory.")
 	}
 }

@@ -1,4 +1,4 @@
-package client
+package verify
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ const maxLine = 70 << 10
 func (v *verifier) find(name string) (*entry, bool) {
 	i, ok := v.index[name]
 	if !ok {
-		v.report.problem("", "The ZIP has no %s.", name)
+		v.report.AddProblem("", "The ZIP has no %s.", name)
 		return nil, false
 	}
 	return &v.entries[i], v.entries[i].read
@@ -34,11 +34,11 @@ func (v *verifier) checkSums() {
 		v.checkLine(lines.Text())
 	}
 	if lines.Err() != nil {
-		v.report.problem(sumsName, "The entry has a line that is too long.")
+		v.report.AddProblem(sumsName, "The entry has a line that is too long.")
 	}
 	for i := range v.entries {
 		if e := &v.entries[i]; !e.inSums {
-			v.report.problem(e.name, "%s has no line for the entry.", sumsName)
+			v.report.AddProblem(e.name, "%s has no line for the entry.", sumsName)
 		}
 	}
 }
@@ -47,21 +47,21 @@ func (v *verifier) checkLine(line string) {
 	sum, name, ok := strings.Cut(line, "  ")
 	want, err := hex.DecodeString(sum)
 	if !ok || err != nil || len(want) != 32 {
-		v.report.problem(sumsName, "The line %.100q is not a checksum and a name.", line)
+		v.report.AddProblem(sumsName, "The line %.100q is not a checksum and a name.", line)
 		return
 	}
 	i, ok := v.index[name]
 	switch {
 	case !ok:
-		v.report.problem(name, "%s has a line for an entry that is not in the ZIP.", sumsName)
+		v.report.AddProblem(name, "%s has a line for an entry that is not in the ZIP.", sumsName)
 	case name == sumsName:
-		v.report.problem(sumsName, "The entry lists itself.")
+		v.report.AddProblem(sumsName, "The entry lists itself.")
 	case v.entries[i].inSums:
-		v.report.problem(name, "%s has two lines for the entry.", sumsName)
+		v.report.AddProblem(name, "%s has two lines for the entry.", sumsName)
 	default:
 		v.entries[i].inSums = true
 		if v.entries[i].read && [32]byte(want) != v.entries[i].sum {
-			v.report.problem(name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", v.entries[i].sum, sumsName, want)
+			v.report.AddProblem(name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", v.entries[i].sum, sumsName, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package client
+package verify
 
 import (
 	"encoding/json"
@@ -67,7 +67,7 @@ func (v *verifier) checkMetadata() {
 	}
 	m.dec.DisallowUnknownFields()
 	if err := m.read(); err != nil {
-		v.report.problem(metadataName, "The entry is not what it should be near byte %d: %.300s.", m.dec.InputOffset(), err)
+		v.report.AddProblem(metadataName, "The entry is not what it should be near byte %d: %.300s.", m.dec.InputOffset(), err)
 		return
 	}
 	m.finish()
@@ -78,22 +78,22 @@ func (m *metadata) finish() {
 	m.report.Sessions = m.number
 	for _, key := range []string{"generatedAt", "utcDay", "hour", "totalSessions", "sessions"} {
 		if !m.seen[key] {
-			m.report.problem(metadataName, "The key %s is missing.", key)
+			m.report.AddProblem(metadataName, "The key %s is missing.", key)
 		}
 	}
 	if m.seen["generatedAt"] && m.report.GeneratedAt.IsZero() {
-		m.report.problem(metadataName, "generatedAt is no time.")
+		m.report.AddProblem(metadataName, "generatedAt is no time.")
 	}
 	if m.seen["missingFiles"] && m.last != "missingFiles" {
-		m.report.problem(metadataName, "The key missingFiles is not the last one.")
+		m.report.AddProblem(metadataName, "The key missingFiles is not the last one.")
 	}
 	// Former versions counted a session id once, even if several conversations used it.
 	if m.total != nil && *m.total != int64(m.number) && *m.total != int64(len(m.sessions)) {
-		m.report.problem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.number)
+		m.report.AddProblem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.number)
 	}
 	for i := range m.entries {
 		if e := &m.entries[i]; !e.inMetadata && e.name != metadataName && e.name != sumsName {
-			m.report.problem(e.name, "%s does not list the entry.", metadataName)
+			m.report.AddProblem(e.name, "%s does not list the entry.", metadataName)
 		}
 	}
 }
@@ -210,21 +210,21 @@ func (m *metadata) folderOf(conversation, session, fileName string) int {
 // file compares one line with its entry.
 func (m *metadata) file(folder int, f *fileLine) {
 	if !m.hour.IsZero() && !f.Timestamp.UTC().Truncate(time.Hour).Equal(m.hour) {
-		m.report.problem(*f.FileName, "%s gives it the time %s, which is not in the archive's hour.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
+		m.report.AddProblem(*f.FileName, "%s gives it the time %s, which is not in the archive's hour.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
 	}
 	if folder >= len(m.folders) {
-		m.report.problem(*f.FileName, "%s lists a file of a session that is not in the ZIP.", metadataName)
+		m.report.AddProblem(*f.FileName, "%s lists a file of a session that is not in the ZIP.", metadataName)
 		return
 	}
 	name := m.folders[folder] + "/" + *f.FileName
 	i, ok := m.index[name]
 	switch {
 	case !ok:
-		m.report.problem(name, "%s lists a file that is not in the ZIP.", metadataName)
+		m.report.AddProblem(name, "%s lists a file that is not in the ZIP.", metadataName)
 	case m.entries[i].inMetadata:
-		m.report.problem(name, "%s lists the file twice.", metadataName)
+		m.report.AddProblem(name, "%s lists the file twice.", metadataName)
 	case m.entries[i].size != *f.Size:
-		m.report.problem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, m.entries[i].size)
+		m.report.AddProblem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, m.entries[i].size)
 	}
 	if ok {
 		m.entries[i].inMetadata = true

@@ -1,4 +1,4 @@
-package client
+package verify
 
 import (
 	"strings"
@@ -19,30 +19,30 @@ func (v *verifier) checkNames() {
 	for i := range v.entries {
 		e := &v.entries[i]
 		if fault := nameFault(e.name); fault != "" {
-			v.report.problem(e.name, "The name %s.", fault)
+			v.report.AddProblem(e.name, "The name %s.", fault)
 		} else if !asciiName(e.name) && e.flags&utf8Flag == 0 {
-			v.report.problem(e.name, "The name is not marked as UTF-8.")
+			v.report.AddProblem(e.name, "The name is not marked as UTF-8.")
 		}
 		if _, twice := v.index[e.name]; twice {
-			v.report.problem(e.name, "The name stands in the ZIP twice.")
+			v.report.AddProblem(e.name, "The name stands in the ZIP twice.")
 			continue
 		}
 		v.index[e.name] = i
 		if other, clash := v.folded[foldName(e.name)]; clash {
-			v.report.problem(e.name, "The name differs from %q only in case.", v.entries[other].name)
+			v.report.AddProblem(e.name, "The name differs from %q only in case.", v.entries[other].name)
 		}
 		v.folded[foldName(e.name)] = i
 		v.checkPlace(i)
 	}
 	if len(v.entries) == 0 {
-		v.report.problem("", "The ZIP is empty.")
+		v.report.AddProblem("", "The ZIP is empty.")
 		return
 	}
 	if v.entries[0].name != metadataName {
-		v.report.problem("", "The first entry is not %s.", metadataName)
+		v.report.AddProblem("", "The first entry is not %s.", metadataName)
 	}
 	if v.entries[len(v.entries)-1].name != sumsName {
-		v.report.problem("", "The last entry is not %s.", sumsName)
+		v.report.AddProblem("", "The last entry is not %s.", sumsName)
 	}
 }
 
@@ -55,12 +55,12 @@ func (v *verifier) checkPlace(i int) {
 	v.report.Files++
 	v.report.Bytes += e.size
 	if strings.Count(e.name, "/") != 2 {
-		v.report.problem(e.name, "The entry is not in a conversation's and a session's folder.")
+		v.report.AddProblem(e.name, "The entry is not in a conversation's and a session's folder.")
 		return
 	}
 	outer, _, _ := strings.Cut(e.name, "/")
 	if f := foldName(outer); f == foldName(metadataName) || f == foldName(sumsName) {
-		v.report.problem(e.name, "The folder %q clashes with a file.", outer)
+		v.report.AddProblem(e.name, "The folder %q clashes with a file.", outer)
 	}
 	folder := e.name[:strings.LastIndexByte(e.name, '/')]
 	number, ok := v.byName[folder]

@@ -1,4 +1,4 @@
-package client
+package verify
 
 import (
 	"bufio"
@@ -75,22 +75,22 @@ func (v *verifier) findEnd() bool {
 	at := v.src.size - endRecord
 	b, ok := v.src.bytes(at, endRecord)
 	if !ok {
-		v.report.problem("", "The file has %d bytes, which is too short for a ZIP.", v.src.size)
+		v.report.AddProblem("", "The file has %d bytes, which is too short for a ZIP.", v.src.size)
 		return false
 	}
 	if string(b[:4]) != "PK\x05\x06" || b[20] != 0 || b[21] != 0 {
 		if at = v.searchEnd(); at < 0 {
-			v.report.problem("", "The record that ends a ZIP is missing: the file is cut short or no ZIP.")
+			v.report.AddProblem("", "The record that ends a ZIP is missing: the file is cut short or no ZIP.")
 			return false
 		}
-		v.report.problem("", "%d bytes follow the record that ends the ZIP.", v.src.size-at-endRecord)
+		v.report.AddProblem("", "%d bytes follow the record that ends the ZIP.", v.src.size-at-endRecord)
 		if b, ok = v.src.bytes(at, endRecord); !ok {
 			return false
 		}
 	}
 	le := binary.LittleEndian
 	if le.Uint32(b[4:]) != 0 || le.Uint16(b[8:]) != le.Uint16(b[10:]) {
-		v.report.problem("", "The ZIP says that it is split over several files.")
+		v.report.AddProblem("", "The ZIP says that it is split over several files.")
 	}
 	v.end = end{
 		entries: uint64(le.Uint16(b[10:])), at: at,
@@ -102,7 +102,7 @@ func (v *verifier) findEnd() bool {
 		}
 	}
 	if v.end.offset < 0 || v.end.size < 0 || v.end.offset > v.end.at || v.end.size != v.end.at-v.end.offset {
-		v.report.problem("", "The central directory (%d bytes at %d) does not end where the end record starts (%d).",
+		v.report.AddProblem("", "The central directory (%d bytes at %d) does not end where the end record starts (%d).",
 			v.end.size, v.end.offset, v.end.at)
 		return false
 	}
@@ -130,7 +130,7 @@ func (v *verifier) findEnd64(at int64) bool {
 	le := binary.LittleEndian
 	b, ok := v.src.bytes(at-locator-end64Record, end64Record+locator)
 	if !ok || string(b[:4]) != "PK\x06\x06" || string(b[end64Record:end64Record+4]) != "PK\x06\x07" {
-		v.report.problem("", "The ZIP64 end record is missing where it is needed.")
+		v.report.AddProblem("", "The ZIP64 end record is missing where it is needed.")
 		return false
 	}
 	v.end = end{
@@ -138,7 +138,7 @@ func (v *verifier) findEnd64(at int64) bool {
 		size: int64(le.Uint64(b[40:])), offset: int64(le.Uint64(b[48:])),
 	}
 	if le.Uint64(b[end64Record+8:]) != uint64(v.end.at) || le.Uint64(b[4:]) != end64Record-12 || le.Uint64(b[24:]) != v.end.entries {
-		v.report.problem("", "The ZIP64 end records contradict each other.")
+		v.report.AddProblem("", "The ZIP64 end records contradict each other.")
 	}
 	return true
 }
@@ -146,7 +146,7 @@ func (v *verifier) findEnd64(at int64) bool {
 // readDirectory reads the central directory.
 func (v *verifier) readDirectory() bool {
 	if v.end.entries > maxEntries || v.end.size > maxDirectory || v.end.entries > uint64(v.end.size/centralHeader) {
-		v.report.problem("", "The ZIP says that it has %d entries in a directory of %d bytes, which is more than can be.", v.end.entries, v.end.size)
+		v.report.AddProblem("", "The ZIP says that it has %d entries in a directory of %d bytes, which is more than can be.", v.end.entries, v.end.size)
 		return false
 	}
 	r := bufio.NewReaderSize(v.src.section(v.end.offset, v.end.size), 64<<10)
@@ -155,12 +155,12 @@ func (v *verifier) readDirectory() bool {
 	for range v.end.entries {
 		n, ok := v.readCentral(r)
 		if left -= n; !ok {
-			v.report.problem("", "The central directory is broken after entry %d of %d.", len(v.entries), v.end.entries)
+			v.report.AddProblem("", "The central directory is broken after entry %d of %d.", len(v.entries), v.end.entries)
 			return false
 		}
 	}
 	if left > 0 {
-		v.report.problem("", "The central directory has %d bytes more than its %d entries.", left, v.end.entries)
+		v.report.AddProblem("", "The central directory has %d bytes more than its %d entries.", left, v.end.entries)
 	}
 	return true
 }
@@ -212,17 +212,17 @@ func zip64Extra(extra []byte) []byte {
 func (v *verifier) checkCentral(e *entry, compressed int64, method uint16, comment int, attributes uint32) {
 	switch {
 	case e.flags&1 != 0:
-		v.report.problem(e.name, "The entry is encrypted.")
+		v.report.AddProblem(e.name, "The entry is encrypted.")
 	case e.flags&^utf8Flag != 0:
-		v.report.problem(e.name, "The entry has the flags %#04x, which archives never have.", e.flags)
+		v.report.AddProblem(e.name, "The entry has the flags %#04x, which archives never have.", e.flags)
 	}
 	if method != 0 || compressed != e.size {
-		v.report.problem(e.name, "The entry is not stored as it is (method %d, %d bytes packed of %d).", method, compressed, e.size)
+		v.report.AddProblem(e.name, "The entry is not stored as it is (method %d, %d bytes packed of %d).", method, compressed, e.size)
 	}
 	if kind := attributes >> 16 & 0o170000; kind != 0 && kind != 0o100000 {
-		v.report.problem(e.name, "The entry is no regular file (mode %o).", attributes>>16)
+		v.report.AddProblem(e.name, "The entry is no regular file (mode %o).", attributes>>16)
 	}
 	if comment != 0 {
-		v.report.problem(e.name, "The entry has a comment.")
+		v.report.AddProblem(e.name, "The entry has a comment.")
 	}
 }

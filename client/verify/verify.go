@@ -1,6 +1,9 @@
-package client
+package verify
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -56,7 +59,8 @@ type Report struct {
 // problem of the ZIP.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
-func (r *Report) problem(entry, format string, args ...any) {
+// AddProblem adds what else is wrong with the ZIP. entry is "" when it is about the whole ZIP.
+func (r *Report) AddProblem(entry, format string, args ...any) {
 	if len(r.Problems) == maxProblems {
 		r.MoreProblems++
 		return
@@ -67,8 +71,8 @@ func (r *Report) problem(entry, format string, args ...any) {
 	r.Problems = append(r.Problems, Problem{Entry: entry, Text: fmt.Sprintf(format, args...)})
 }
 
-// VerifyFile checks a ZIP file; see VerifyReader.
-func VerifyFile(path string) (Report, error) {
+// File checks a ZIP file; see Reader.
+func File(ctx context.Context, path string) (Report, error) {
 	f, err := os.Open(path) //nolint:gosec // the user names the file to check
 	if err != nil {
 		return Report{Path: path}, fmt.Errorf("verify: %w", err)
@@ -78,21 +82,21 @@ func VerifyFile(path string) (Report, error) {
 	if err != nil {
 		return Report{Path: path}, fmt.Errorf("verify: %w", err)
 	}
-	report, err := VerifyReader(f, info.Size())
+	report, err := Reader(ctx, f, info.Size())
 	report.Path = path
 	return report, err
 }
 
-// VerifyReader checks a ZIP of size bytes: that local headers and central directory agree, and that
-// there are no bytes before, between or after the entries; that names are safe on every file
-// system; every CRC-32; that SHA256SUMS has the right sum of every other entry; and that
-// metadata.json lists each recording once, with its size.
+// Reader checks a ZIP of size bytes: that local headers and central directory agree, and that there
+// are no bytes before, between or after the entries; that names are safe on every file system; every
+// CRC-32; that SHA256SUMS has the right sum of every other entry; and that metadata.json lists each
+// recording once, with its size.
 //
 // It reads every byte of the audio once, in order, and needs some 500 bytes of memory for an entry.
-// The report has the problems of the ZIP; the error is only about reading.
-func VerifyReader(r io.ReaderAt, size int64) (Report, error) {
+// The report has the problems of the ZIP; the error is only about reading, or that of ctx.
+func Reader(ctx context.Context, r io.ReaderAt, size int64) (Report, error) {
 	v := &verifier{
-		src:    &source{r: r, size: size},
+		src:    &source{ctx: ctx, r: r, size: size},
 		report: Report{Size: size},
 		index:  map[string]int{},
 		folded: map[string]int{},
@@ -104,39 +108,32 @@ func VerifyReader(r io.ReaderAt, size int64) (Report, error) {
 	return v.report, nil
 }
 
-// VerifyPath checks a ZIP, or every file below a directory whose name ends in .zip, in the order of
-// their paths. If one file can't be read it goes on with the others, and returns the first error
-// with all reports.
-func VerifyPath(path string) ([]Report, error) {
+// Path checks a ZIP, or every file below a directory whose name ends in .zip, in the order of their
+// paths. If one file can't be read it goes on with the others, and returns the first error with all
+// reports.
+func Path(ctx context.Context, path string) ([]Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	if !info.IsDir() {
-		report, err := VerifyFile(path)
+		report, err := File(ctx, path)
 		return []Report{report}, err
 	}
 	var reports []Report
 	var first error
-	keep := func(err error) {
-		if first == nil && err != nil {
-			first = err
+	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.EqualFold(filepath.Ext(name), ".zip") {
+			var report Report
+			report, err = File(ctx, name)
+			reports = append(reports, report)
+		} else if err != nil {
+			err = fmt.Errorf("verify: %w", err)
 		}
-	}
-	keep(filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			keep(fmt.Errorf("verify: %w", err))
-			return nil
-		}
-		if d.IsDir() || !strings.EqualFold(filepath.Ext(name), ".zip") {
-			return nil
-		}
-		report, err := VerifyFile(name)
-		reports = append(reports, report)
-		keep(err)
-		return nil
-	}))
-	if first == nil && len(reports) == 0 {
+		first = cmp.Or(first, err)
+		return ctx.Err()
+	})
+	if first = cmp.Or(first, err); first == nil && len(reports) == 0 {
 		first = fmt.Errorf("verify: no ZIP below %s: %w", path, fs.ErrNotExist)
 	}
 	return reports, first
@@ -144,6 +141,7 @@ func VerifyPath(path string) ([]Report, error) {
 
 // source reads a ZIP and keeps the first error of reading, which is no problem of the ZIP.
 type source struct {
+	ctx  context.Context
 	r    io.ReaderAt
 	size int64
 	err  error
@@ -164,15 +162,17 @@ func (s *source) bytes(offset, n int64) ([]byte, bool) {
 	return b, err == nil
 }
 
-// errorRecorder keeps errors of reading in the source.
+// errorRecorder keeps errors of reading in the source. It fails once ctx has ended.
 type errorRecorder struct {
 	s *source
 	r io.Reader
 }
 
-func (w *errorRecorder) Read(b []byte) (int, error) {
-	n, err := w.r.Read(b)
-	if err != nil && err != io.EOF && w.s.err == nil {
+func (w *errorRecorder) Read(b []byte) (n int, err error) {
+	if err = w.s.ctx.Err(); err == nil {
+		n, err = w.r.Read(b)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && w.s.err == nil {
 		w.s.err = err
 	}
 	return n, err

@@ -1,4 +1,4 @@
-package client_test
+package verify_test
 
 import (
 	"archive/zip"
@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/archiver"
-	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/verify"
 )
 
 var hour = archiver.Hour{Day: "2025-12-12", Hour: 14, GeneratedAt: time.Date(2025, 12, 13, 2, 15, 32, 0, time.UTC)}
@@ -70,9 +70,9 @@ func build(t testing.TB, conversations []string, keys ...string) ([]byte, archiv
 	return out.zip, r
 }
 
-func verify(t testing.TB, b []byte) client.Report {
+func check(t testing.TB, b []byte) verify.Report {
 	t.Helper()
-	r, err := client.VerifyReader(bytes.NewReader(b), int64(len(b)))
+	r, err := verify.Reader(t.Context(), bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestGoodArchives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, want := build(t, tt.conversations, tt.keys...)
-			r := verify(t, b)
+			r := check(t, b)
 			if !r.OK() {
 				t.Fatalf("problems: %v", r.Problems)
 			}
@@ -108,7 +108,7 @@ func TestTotalSessions(t *testing.T) {
 	two := strings.Replace(whole, `ons":1`, `ons":%d`, 1)
 	two = strings.TrimSuffix(two, "]}") + "," + strings.ReplaceAll(inOne, `"c"`, `"d"`) + strings.ReplaceAll(lineA, `k/a`, `k/b`) + "]}]}"
 	for total, good := range map[int]bool{0: false, 1: true, 2: true, 3: false} {
-		r := verify(t, pack(t, file{name: "metadata.json", data: fmt.Sprintf(two, total)}, file{name: "c/s/a", data: "aaaa"}, file{name: "d/s/a", data: "aaaa"}))
+		r := check(t, pack(t, file{name: "metadata.json", data: fmt.Sprintf(two, total)}, file{name: "c/s/a", data: "aaaa"}, file{name: "d/s/a", data: "aaaa"}))
 		if r.OK() != good || r.Sessions != 2 {
 			t.Errorf("totalSessions %d: %d sessions, problems %v", total, r.Sessions, r.Problems)
 		}
@@ -117,8 +117,8 @@ func TestTotalSessions(t *testing.T) {
 
 func TestMissingFilesAreListed(t *testing.T) {
 	b, _ := build(t, []string{"c"}, "k/a", "gone/b", "denied/c")
-	want := []client.MissingFile{{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}, {OriginalPath: "denied/c", MessageID: 2, Reason: "unreadable"}}
-	if r := verify(t, b); !r.OK() || !slices.Equal(r.Missing, want) {
+	want := []verify.MissingFile{{OriginalPath: "gone/b", MessageID: 1, Reason: "not_found"}, {OriginalPath: "denied/c", MessageID: 2, Reason: "unreadable"}}
+	if r := check(t, b); !r.OK() || !slices.Equal(r.Missing, want) {
 		t.Errorf("missing: %+v, problems %v", r.Missing, r.Problems)
 	}
 }
@@ -153,7 +153,7 @@ func TestEveryChangedByteIsFound(t *testing.T) {
 		for _, flip := range []byte{1, 0x20, 0x80} {
 			bad := bytes.Clone(b)
 			bad[i] ^= flip
-			r := verify(t, bad)
+			r := check(t, bad)
 			if !r.OK() {
 				found++
 			} else if !maps.Equal(contents(bad), want) {
@@ -170,12 +170,12 @@ func TestEveryChangedByteIsFound(t *testing.T) {
 func TestCutAndGarbage(t *testing.T) {
 	b, _ := build(t, []string{"conv-1"}, "k/a.opus", "k/b.opus")
 	for n := range b {
-		if r := verify(t, b[:n]); r.OK() {
+		if r := check(t, b[:n]); r.OK() {
 			t.Errorf("cut to %d bytes: not found", n)
 		}
 	}
 	for _, bad := range [][]byte{append(bytes.Clone(b), 0), append([]byte{0}, b...), append(bytes.Clone(b), b...)} {
-		if r := verify(t, bad); r.OK() {
+		if r := check(t, bad); r.OK() {
 			t.Errorf("garbage not found in %d bytes", len(bad))
 		}
 	}
@@ -232,7 +232,7 @@ func TestProblems(t *testing.T) {
 	meta := func(s string) file { return file{name: "metadata.json", data: s} }
 	a := file{name: "c/s/a", data: "aaaa"}
 	with := func(f file, change func(*zip.FileHeader)) file { f.header = change; return f }
-	if r := verify(t, pack(t, meta(whole), a)); !r.OK() {
+	if r := check(t, pack(t, meta(whole), a)); !r.OK() {
 		t.Fatalf("the pattern has problems: %v", r.Problems)
 	}
 	for want, files := range map[string][]file{
@@ -280,8 +280,8 @@ func TestProblems(t *testing.T) {
 		"that is not in the ZIP":             {meta(whole), a, {name: "SHA256SUMS", data: strings.Repeat("0", 64) + "  nowhere\n"}},
 		"but SHA256SUMS says 00000000000000": {meta(whole), a, {name: "SHA256SUMS", data: strings.Repeat("0", 64) + "  c/s/a\n"}},
 	} {
-		r := verify(t, pack(t, files...))
-		if !slices.ContainsFunc(r.Problems, func(p client.Problem) bool { return strings.Contains(p.String(), want) }) {
+		r := check(t, pack(t, files...))
+		if !slices.ContainsFunc(r.Problems, func(p verify.Problem) bool { return strings.Contains(p.String(), want) }) {
 			t.Errorf("no problem says %q: %v", want, r.Problems)
 		}
 	}
@@ -292,8 +292,8 @@ func TestOverlapsAreNotRead(t *testing.T) {
 	b, _ := build(t, []string{"conv-1"}, "k/aaaa.opus", "k/bbbb.opus")
 	second := bytes.LastIndex(b, []byte("conv-1/session-1/bbbb.opus")) - 46
 	copy(b[second+42:second+46], []byte{0, 0, 0, 0})
-	r := verify(t, b)
-	if !slices.ContainsFunc(r.Problems, func(p client.Problem) bool { return strings.Contains(p.Text, "overlap") }) {
+	r := check(t, b)
+	if !slices.ContainsFunc(r.Problems, func(p verify.Problem) bool { return strings.Contains(p.Text, "overlap") }) {
 		t.Errorf("problems: %v", r.Problems)
 	}
 }
@@ -310,16 +310,16 @@ func TestVerifyPath(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reports, err := client.VerifyPath(dir)
+	reports, err := verify.Path(t.Context(), dir)
 	if err != nil || len(reports) != 2 || !reports[0].OK() || reports[1].OK() {
 		t.Fatalf("%+v, %v", reports, err)
 	}
-	one, err := client.VerifyPath(reports[0].Path)
+	one, err := verify.Path(t.Context(), reports[0].Path)
 	if err != nil || len(one) != 1 || !one[0].OK() || filepath.Base(one[0].Path) != "1.ZIP" {
 		t.Errorf("%+v, %v", one, err)
 	}
 	for _, path := range []string{filepath.Join(dir, "none"), t.TempDir()} {
-		if _, err := client.VerifyPath(path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := verify.Path(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -342,7 +342,7 @@ func (f faulty) ReadAt(b []byte, at int64) (int, error) {
 
 func TestReadErrorIsNoVerdict(t *testing.T) {
 	b, _ := build(t, []string{"conv-1"}, "k/a.opus")
-	if _, err := client.VerifyReader(faulty{bytes.NewReader(b), 10}, int64(len(b))); !errors.Is(err, errDisk) {
+	if _, err := verify.Reader(t.Context(), faulty{bytes.NewReader(b), 10}, int64(len(b))); !errors.Is(err, errDisk) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -355,7 +355,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\xff", 16) + "\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := verify(t, b)
+		r := check(t, b)
 		if r.OK() && contents(b) == nil {
 			t.Errorf("another reader does not understand what was found good")
 		}
