@@ -8,13 +8,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// DoWithoutChecksums switches S3's checksum headers off or on again, from the
-// next request on. It is for stores that refuse them. Content-MD5, which is
-// older, then protects the bytes in transit, and Stat gives no CRC-32.
+// DoWithoutChecksums switches S3's checksum headers off or on, from the next request on. It is for
+// stores that refuse these headers. Without them Content-MD5 protects the bytes in transit, and
+// Stat returns no CRC-32.
 func (s *Store) DoWithoutChecksums(yes bool) { s.noChecksums.Store(yes) }
 
-// contentMD5 gives the Content-MD5 that is sent in place of the CRC-32, in
-// base64; "" where the CRC-32 is sent. Without it the CRC-32 is compared here.
+// contentMD5 returns the Content-MD5, in base64, that is sent in place of the CRC-32; "" when the
+// CRC-32 is sent. It compares the CRC-32 itself when the store does not.
 func (s *Store) contentMD5(data []byte, sum uint32) (string, error) {
 	if !s.noChecksums.Load() {
 		return "", nil

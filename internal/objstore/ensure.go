@@ -21,7 +21,7 @@ func (s *Store) EnsureBuckets(ctx context.Context) error {
 func (b *Bucket) ensure(ctx context.Context) error {
 	exists, err := b.store.core.BucketExists(ctx, b.name)
 	if err != nil {
-		return b.explained(ctx, b.failure(ctx, "reach", "", err))
+		return b.explain(ctx, b.failure(ctx, "reach", "", err))
 	}
 	if exists {
 		return nil
@@ -29,7 +29,7 @@ func (b *Bucket) ensure(ctx context.Context) error {
 	err = b.store.core.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.store.cfg.Region})
 	var answer minio.ErrorResponse
 	if errors.As(err, &answer) && (answer.Code == minio.BucketAlreadyOwnedByYou || answer.Code == minio.BucketAlreadyExists) {
-		return b.check(ctx) // somebody else was faster; it must be ours to use
+		return b.Check(ctx) // another process was faster, or the bucket is another account's
 	}
 	if err != nil {
 		return b.failure(ctx, "make the bucket", "", err)
@@ -37,7 +37,7 @@ func (b *Bucket) ensure(ctx context.Context) error {
 	return nil
 }
 
-// forbidden says that the credentials lack a right.
+// forbidden says whether the credentials lack a right.
 func forbidden(err error) bool {
 	var answer minio.ErrorResponse
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusForbidden

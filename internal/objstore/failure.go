@@ -18,7 +18,7 @@ func (b *Bucket) failure(ctx context.Context, verb, key string, err error) error
 	if key != "" {
 		what += "/" + key
 	}
-	// A request's URL can hold a signature; what went wrong stands behind it.
+	// The URL in an error can contain a signature, so only the error inside is kept.
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
 		err = inURL.Err
@@ -45,21 +45,20 @@ func (b *Bucket) failure(ctx context.Context, verb, key string, err error) error
 	return domain.Wrap(v.kind, &storeError{verdict: v, code: answer.Code, cause: err}, "%s", text)
 }
 
-// storeError is an error that the store itself answered with.
+// storeError is an error that the store answered.
 type storeError struct {
 	verdict
 	code  string
 	cause error
 }
 
-// Error gives the store's code and what it says.
+// Error returns the store's code and text.
 func (a *storeError) Error() string { return fmt.Sprintf("%s: %v", a.code, a.cause) }
 
-// Unwrap gives what minio-go made of the answer.
+// Unwrap returns minio-go's error.
 func (a *storeError) Unwrap() error { return a.cause }
 
-// Advice says what an operator can do about an error of this package; "" where
-// the store's answer does not tell.
+// Advice says what an operator can do about an error of this package; "" when that is unknown.
 func Advice(err error) string {
 	var a *storeError
 	if errors.As(err, &a) {
@@ -68,16 +67,16 @@ func Advice(err error) string {
 	return ""
 }
 
-// Denied says whether the store answered that these credentials may not do
-// this. It does not say for how much of the bucket that is so.
+// Denied says whether the store answered that these credentials may not do this. The denial may be
+// for one object or for the whole bucket.
 func Denied(err error) bool {
 	var a *storeError
 	return errors.As(err, &a) && a.denied
 }
 
-// Refused says whether the store answered and will not do what was asked of it, as for want of a right
-// or for a lock on that object. What is asked of other objects may be done all the same. A store that
-// is away, or does not know the credentials, has not refused.
+// Refused says whether the store answered that it will not do this, because a right is missing or
+// the object is locked, for example. It may still do the same for other objects. A store that does
+// not answer, or does not know the credentials, has not refused.
 func Refused(err error) bool {
 	var a *storeError
 	if !errors.As(err, &a) {

@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestRefusals holds what the answers of stores come to, each by a GET and a HEAD of the bucket.
+// TestRefusals: the kind, text and advice of stores' answers, by a GET and by a HEAD of the bucket.
 func TestRefusals(t *testing.T) {
 	type answer struct {
 		XMLName xml.Name `xml:"Error"`

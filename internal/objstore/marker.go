@@ -15,20 +15,21 @@ import (
 const (
 	markerName = "installation"
 	maxMarker  = 1 << 10 // bytes
-	// maxBelow is how many keys and folders below a prefix are looked through for other
-	// installations. What lies deeper finds this installation's marker when it starts.
+	// maxBelow bounds the keys and folders below a prefix that are searched for other
+	// installations. An installation further down finds this one's marker when it starts.
 	maxBelow = 5000
 )
 
-// marker is what stands under {prefix}/installation: whose the keys below the prefix are.
+// marker is the content of {prefix}/installation: the installation that owns the keys below the
+// prefix.
 type marker struct {
 	Installation string `json:"installation"`
 }
 
 func markerKey(prefix string) string { return prefix + "/" + markerName }
 
-// Owner gives the installation that the keys below prefix belong to; "" where none has marked them.
-// Errors: conflict, when what stands in the marker's place is none; unavailable.
+// Owner returns the installation that owns the keys below prefix; "" when there is no marker.
+// Errors: conflict, when the marker's key holds something else; unavailable.
 func (b *Bucket) Owner(ctx context.Context, prefix string) (string, error) {
 	object, err := b.Get(ctx, markerKey(prefix), GetOptions{})
 	if domain.KindOf(err) == domain.KindNotFound {
@@ -49,8 +50,8 @@ func (b *Bucket) Owner(ctx context.Context, prefix string) (string, error) {
 	return m.Installation, nil
 }
 
-// CheckOwner is nil when the keys below prefix are marked as id's and lie below no other
-// installation's. Errors: conflict (another's), not_found (nobody's yet), unavailable.
+// CheckOwner returns nil when installation id owns the keys below prefix, and no other installation
+// owns a prefix around it. Errors: conflict (another owner), not_found (no owner yet), unavailable.
 func (b *Bucket) CheckOwner(ctx context.Context, prefix, id string) error {
 	if err := b.checkAbove(ctx, prefix, id); err != nil {
 		return err
@@ -69,8 +70,8 @@ func (b *Bucket) CheckOwner(ctx context.Context, prefix, id string) error {
 	return nil
 }
 
-// Own marks the keys below prefix as id's. Errors: conflict, when they, keys that they lie below, or
-// some of them are another installation's; unavailable.
+// Own marks the keys below prefix as installation id's. Errors: conflict, when another installation
+// owns this prefix, one around it or one within it; unavailable.
 func (b *Bucket) Own(ctx context.Context, prefix, id string) error {
 	err := b.CheckOwner(ctx, prefix, id)
 	fresh := domain.KindOf(err) == domain.KindNotFound
@@ -83,10 +84,10 @@ func (b *Bucket) Own(ctx context.Context, prefix, id string) error {
 	if err := b.mark(ctx, prefix, id, PutOptions{IfNoneMatch: true}); err != nil && domain.KindOf(err) != domain.KindConflict {
 		return err
 	}
-	return b.CheckOwner(ctx, prefix, id) // another one may have been faster
+	return b.CheckOwner(ctx, prefix, id) // another installation may have been faster
 }
 
-// Adopt marks the keys below prefix as id's, whosever they were.
+// Adopt marks the keys below prefix as installation id's, whoever owned them before.
 func (b *Bucket) Adopt(ctx context.Context, prefix, id string) error {
 	return b.mark(ctx, prefix, id, PutOptions{})
 }
@@ -101,7 +102,7 @@ func (b *Bucket) mark(ctx context.Context, prefix, id string, opts PutOptions) e
 	return err
 }
 
-// checkAbove asks by exact keys for the markers of the prefixes that this one lies below.
+// checkAbove reads the markers of the prefixes around this one, by their exact keys.
 func (b *Bucket) checkAbove(ctx context.Context, prefix, id string) error {
 	for at := strings.LastIndexByte(prefix, '/'); at > 0; at = strings.LastIndexByte(prefix[:at], '/') {
 		if err := b.checkNested(ctx, prefix[:at], prefix, id); err != nil {
@@ -120,8 +121,8 @@ func (b *Bucket) checkNested(ctx context.Context, where, prefix, id string) erro
 	return err
 }
 
-// CheckBelow looks through the folders below prefix for markers of other installations, the upper
-// ones first. Nothing is deleted by what it finds. Errors: conflict, unavailable.
+// CheckBelow searches the folders below prefix for markers of other installations, the upper
+// folders first. Errors: conflict, unavailable.
 func (b *Bucket) CheckBelow(ctx context.Context, prefix, id string) error {
 	left := maxBelow
 	for level := []string{prefix}; len(level) > 0 && left > 0; {
@@ -143,7 +144,8 @@ func (b *Bucket) CheckBelow(ctx context.Context, prefix, id string) error {
 	return nil
 }
 
-// folders lists what could be prefixes right below a folder. Callvault's own folders can be none.
+// folders lists the folders directly in a folder that can be an archives prefix. Callvault's own
+// folders cannot be one.
 func (b *Bucket) folders(ctx context.Context, folder string, left *int) ([]string, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

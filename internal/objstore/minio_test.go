@@ -18,8 +18,7 @@ func TestMinIO(t *testing.T) {
 	objstoretest.Run(t, func(t *testing.T) objstore.Config { return objstoretest.MinIO(t) })
 }
 
-// Every writing call asks for the disk once the object is there, and does not
-// succeed before it is safe.
+// TestWritesAreSynced: every writing call syncs the object and fails when the sync does.
 func TestWritesAreSynced(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	var synced []string

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// What callvault relies on a bucket to do; see docs/operations.md.
+// Capabilities that callvault needs of a bucket; see docs/operations.md.
 const (
 	CanTellAbsent   = "absence" // 404 for a key that does not exist
 	CanLongParts    = "key parts of more than 255 bytes"
@@ -20,28 +20,30 @@ const (
 	CanRange        = "ranges"               // 206 with the bytes asked for
 )
 
-// Tried is one capability that a bucket was tried for.
+// Tried is the result of trying one capability.
 type Tried struct {
 	Name string
 	Has  bool
 	Saw  string // what was observed instead; "" when Has
 }
 
-// ArchivesNeed is what callvault can't do without in the archives bucket.
+// ArchivesNeed lists the capabilities that the archives bucket must have.
 func ArchivesNeed() []string {
 	return []string{CanTellAbsent, CanWrite, CanDelete, CanPutOnce, CanUpload, CanCompleteOnce, CanMatch, CanRange}
 }
 
-// RecordingsNeed is what callvault can't do without in the recordings bucket, even where it only reads it.
+// RecordingsNeed lists the capabilities that the recordings bucket must have, also when callvault
+// only reads it.
 func RecordingsNeed() []string { return []string{CanTellAbsent, CanMatch, CanRange} }
 
-// AudioNeeds is what the recordings bucket also needs where audio is uploaded through callvault.
+// AudioNeeds lists the capabilities that the recordings bucket must also have when audio is
+// uploaded through callvault.
 func AudioNeeds() []string { return []string{CanWrite, CanPutOnce, CanUpload, CanCompleteOnce} }
 
-// LackAdvice is what an operator can do about a bucket that lacks a need.
+// LackAdvice says what an operator can do when a bucket lacks a capability.
 const LackAdvice = "use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up"
 
-// Lacking says which of the needs a bucket lacks, as far as it was tried; "" when none.
+// Lacking names the needs that a bucket was tried for and lacks; "" when there are none.
 func Lacking(bucket string, tried []Tried, needs []string) string {
 	var words []string
 	for _, r := range tried {
@@ -55,7 +57,7 @@ func Lacking(bucket string, tried []Tried, needs []string) string {
 	return "the bucket " + bucket + " lacks " + strings.Join(words, ", ")
 }
 
-// Lacks says whether a bucket was tried for a capability and lacks it.
+// Lacks says whether a bucket lacks a capability that it was tried for.
 func Lacks(tried []Tried, name string) bool {
 	return slices.ContainsFunc(tried, func(r Tried) bool { return r.Name == name && !r.Has })
 }

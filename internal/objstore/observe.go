@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Observed is one request to the store, each try for itself.
+// Observed is one request to the store. Each try is a request.
 type Observed struct {
-	Operation string        // what S3 was asked for: get, head, put, upload_part, …
-	Outcome   string        // 2xx, 3xx, 4xx, 5xx, canceled by the caller, or no_answer
-	Took      time.Duration // until the answer's first byte, with the sending of what is written
+	Operation string        // get, head, put, upload_part, …
+	Outcome   string        // 2xx, 3xx, 4xx, 5xx, canceled (by the caller) or no_answer
+	Took      time.Duration // from the request's first byte to the answer's first byte
 }
 
-// observer tells of every request that passes.
+// observer reports every request.
 type observer struct {
-	next *http.Transport
-	tell func(Observed)
+	next   *http.Transport
+	report func(Observed)
 }
 
-// observed is t, watched where somebody wants to know.
+// observed wraps t when Observe is set.
 func (c Config) observed(t *http.Transport) http.RoundTripper {
 	if c.Observe == nil {
 		return t
 	}
-	return observer{next: t, tell: c.Observe}
+	return observer{next: t, report: c.Observe}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -40,11 +40,11 @@ func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	case errors.Is(r.Context().Err(), context.Canceled):
 		outcome = "canceled"
 	}
-	o.tell(Observed{Operation: operation(r), Outcome: outcome, Took: time.Since(begun)})
+	o.report(Observed{Operation: operation(r), Outcome: outcome, Took: time.Since(begun)})
 	return answer, err
 }
 
-// operation reads from a request what it asks for, by the parts of S3 that this package uses.
+// operation names the S3 operation of a request, among those that this package uses.
 func operation(r *http.Request) string {
 	query := r.URL.Query()
 	switch part := query.Has("uploadId"); {

@@ -15,7 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 )
 
-// TestObserved does everything once and wants to be told of each request by its name.
+// TestObserved makes each request once: all are reported by their operation.
 func TestObserved(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	var mu sync.Mutex

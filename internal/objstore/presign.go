@@ -17,18 +17,18 @@ const (
 	MaxPresign = 7 * 24 * time.Hour
 )
 
-// PresignOptions say what the answer to a presigned URL carries.
+// PresignOptions set headers of the answer to a presigned URL.
 type PresignOptions struct {
 	Filename    string // of Content-Disposition: attachment; none when empty
 	ContentType string // the object's own when empty
-	Range       string // header that requests must carry, as it is spelled here; any or none when empty
+	Range       string // exact value of the Range header that requests must have; any or none when empty
 }
 
-// Presign returns a URL at the public endpoint by which anybody can GET the
-// object for ttl, [MinPresign] to [MaxPresign]. It asks the network nothing,
-// so it does not know whether the object exists. The URL is a secret.
+// Presign returns a URL at the public endpoint with which anybody can GET the object for ttl,
+// [MinPresign] to [MaxPresign]. It makes no request, so the object may not exist. The URL is a
+// secret.
 func (b *Bucket) Presign(ctx context.Context, key string, ttl time.Duration, opts PresignOptions) (string, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return "", err
 	}
 	if ttl < MinPresign || ttl > MaxPresign {
@@ -52,7 +52,7 @@ func (b *Bucket) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	return u.String(), nil
 }
 
-// disposition quotes plain names; others go the way of RFC 2231.
+// disposition quotes ASCII names, and encodes others by RFC 2231.
 func disposition(name string) string {
 	plain := !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 	if plain {

@@ -16,37 +16,37 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Info is what the store tells about an object.
+// Info describes an object.
 type Info struct {
 	Size         int64  // bytes
 	ETag         string // without quotes
 	ContentType  string
 	LastModified time.Time
-	CRC32        *uint32 // of the whole object (IEEE, as in ZIP); nil when the store does not tell
-	Cold         bool    // in cold storage: its bytes can't be had before somebody brings it back
+	CRC32        *uint32 // of the whole object (IEEE, as in ZIP); nil when the store does not return it
+	Cold         bool    // in cold storage: its bytes can't be read before somebody restores it
 }
 
-// GetOptions choose what of an object is read.
+// GetOptions choose the bytes of an object to read.
 type GetOptions struct {
 	From    int64  // first byte
 	To      int64  // one past the last byte; 0 reads to the end
 	IfMatch string // the ETag that the object must have; empty takes any
 }
 
-// Object is an object being read. Info.Size is that of the whole object, Body
-// gives the bytes from From up to, not including, To, and must be closed.
+// Object is an object being read. Info.Size is the size of the whole object. Body has the bytes
+// from From up to, not including, To, and must be closed.
 type Object struct {
 	Info
 	From, To int64
 	Body     io.ReadCloser
 }
 
-// Get opens an object in one request. Errors: not_found, conflict (another
-// ETag, or shorter than the range), unreadable (cold storage), invalid, refused, store_fault,
-// unavailable. Body's Read gives unavailable when the connection breaks or stalls; nothing is
-// tried again there, the caller may continue with From and IfMatch.
+// Get opens an object in one request. Errors: not_found, conflict (another ETag, or shorter than
+// the range), unreadable (cold storage), invalid, refused, store_fault, unavailable. When the
+// connection breaks or stalls, Body's Read returns unavailable and does not retry; the caller may
+// continue with From and IfMatch.
 func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return nil, err
 	}
 	if opts.From < 0 || opts.To < 0 || (opts.To > 0 && opts.To <= opts.From) {
@@ -64,8 +64,8 @@ func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object,
 	if opts.IfMatch != "" {
 		request.Set("If-Match", `"`+opts.IfMatch+`"`)
 	}
-	// Each try has its own header timeout in the transport; the watch takes
-	// over with the first byte.
+	// The transport has a header timeout for each try. From the first byte on the watch limits
+	// stalls.
 	watch := newWatch(ctx, readTries*3*b.store.cfg.StallTimeout)
 	body, info, header, err := b.store.core.GetObject(watch.ctx, b.name, key, request)
 	watch.pause()
@@ -85,7 +85,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object,
 	return object, nil
 }
 
-// span finds the whole size and what part of it the body holds.
+// span reads the whole size and the body's range from the answer.
 func (o *Object) span(header http.Header, opts GetOptions, ranged bool) error {
 	length := o.Size
 	if !ranged {
@@ -111,10 +111,9 @@ func (o *Object) span(header http.Header, opts GetOptions, ranged bool) error {
 	return nil
 }
 
-// Stat tells about an object without reading it. Errors: not_found, invalid,
-// unavailable.
+// Stat describes an object without reading it. Errors: not_found, invalid, unavailable.
 func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return Info{}, err
 	}
 	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.noChecksums.Load()})
@@ -124,13 +123,13 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 	return fromMinIO(info), nil
 }
 
-// absent makes sure that "no such object" is not "no such bucket": the answer
-// to a HEAD has no body to say which it is, and a proxy's 404 says nothing.
+// absent checks that a missing object is not a missing bucket: the answer to a HEAD has no body
+// that would say so, and a proxy can answer 404 too.
 func (b *Bucket) absent(ctx context.Context, key string, err error) error {
 	if domain.KindOf(err) != domain.KindNotFound {
 		return err
 	}
-	if bucketErr := b.check(ctx); bucketErr != nil {
+	if bucketErr := b.Check(ctx); bucketErr != nil {
 		return domain.Wrap(domain.KindOf(bucketErr), bucketErr, "look up %s/%s", b.name, key)
 	}
 	return err
@@ -143,8 +142,7 @@ func fromMinIO(info minio.ObjectInfo) Info {
 	}
 }
 
-// cold says whether the object is in a storage class that S3 gives no bytes of, and no copy was
-// restored.
+// cold says whether the object is in a storage class that cannot be read, without a restored copy.
 func cold(info minio.ObjectInfo) bool {
 	switch info.Metadata.Get("x-amz-storage-class") {
 	case "GLACIER", "DEEP_ARCHIVE":
@@ -153,7 +151,7 @@ func cold(info minio.ObjectInfo) bool {
 	return info.Metadata.Get("x-amz-archive-status") != "" && (info.Restore == nil || info.Restore.OngoingRestore)
 }
 
-// wholeCRC leaves out checksums that are made of the parts' checksums.
+// wholeCRC decodes a CRC-32; nil for one that is made of the parts' checksums.
 func wholeCRC(text, mode string) *uint32 {
 	if mode != "" && mode != minio.ChecksumFullObjectMode.String() {
 		return nil

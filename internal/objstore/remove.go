@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// versioningAge is how long a bucket's answer about its versioning is reused.
+	// versioningAge is how long an answer about a bucket's versioning is reused.
 	versioningAge = time.Minute
 	// versionBatch is how many versions of one key are deleted before they are listed again.
 	versionBatch = 1000
-	// versionRounds bounds the removal of a key that is written again and again meanwhile.
+	// versionRounds bounds the removal of a key that is written again meanwhile.
 	versionRounds = 100
 )
 
-// versioning is a bucket's last answer about its versioning.
+// versioning is the last answer about a bucket's versioning.
 type versioning struct {
 	mu   sync.Mutex
 	at   time.Time
 	kept bool
 }
 
-// Remove deletes an object; it is no error when there is none. Where the bucket keeps versions, it
-// deletes all versions and delete markers of this one key, since only that frees the bytes. The newest
-// goes last, so that a removal that breaks off makes no earlier version the current one.
+// Remove deletes an object. A missing object is no error. In a bucket that keeps versions it
+// deletes all versions and delete markers of this key, because only that frees the bytes. The
+// newest is deleted last, so that an interrupted removal makes no earlier version the current one.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return err
 	}
 	kept, err := b.keepsVersions(ctx)
@@ -59,7 +59,7 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return domain.Errorf(domain.KindUnavailable, "remove %s/%s: somebody keeps writing new versions of it", b.name, key)
 }
 
-// removeVersion deletes one version; without an id the object itself.
+// removeVersion deletes one version; with an empty id the object.
 func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
 	err := b.store.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{VersionID: id})
 	var answer minio.ErrorResponse
@@ -72,13 +72,13 @@ func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
 	}
 	err = b.failure(ctx, verb, key, err)
 	if domain.KindOf(err) == domain.KindNotFound {
-		return b.check(ctx)
+		return b.Check(ctx)
 	}
 	return err
 }
 
-// versions gives the ids of the versions of exactly this key, the newest first: at most
-// [versionBatch]. Keys that merely begin like it come later in the listing.
+// versions returns the ids of the versions of exactly this key, the newest first, at most
+// [versionBatch]. Longer keys that begin with it come later in the listing.
 func (b *Bucket) versions(ctx context.Context, key string) ([]string, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -95,8 +95,8 @@ func (b *Bucket) versions(ctx context.Context, key string) ([]string, error) {
 	return ids, nil
 }
 
-// KeepsVersions says whether what is deleted in the bucket by its key alone stays stored. A bucket
-// whose versioning was suspended has the versions from before. Error: unavailable, also where the
+// KeepsVersions says whether the bucket keeps the bytes of an object that is deleted by its key. A
+// bucket with suspended versioning still has earlier versions. Error: unavailable, also when the
 // credentials may not ask.
 func (b *Bucket) KeepsVersions(ctx context.Context) (bool, error) {
 	config, err := b.store.core.GetBucketVersioning(ctx, b.name)
@@ -109,9 +109,9 @@ func (b *Bucket) KeepsVersions(ctx context.Context) (bool, error) {
 	return config.Status != "", nil
 }
 
-// keepsVersions asks once a minute: versioning may be switched on at any time. What is deleted in
-// that minute is the sweeper's to delete a second time. Where the credentials may not ask it is taken
-// to keep none; the doctor says so.
+// keepsVersions asks once a minute, because versioning can be switched on at any time. The
+// sweeper's second deletion covers what was deleted in that minute. When the credentials may not
+// ask, it assumes that the bucket keeps no versions; the doctor reports that.
 func (b *Bucket) keepsVersions(ctx context.Context) (bool, error) {
 	b.versioning.mu.Lock()
 	defer b.versioning.mu.Unlock()

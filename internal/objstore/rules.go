@@ -21,17 +21,17 @@ import (
 )
 
 const (
-	abortRule = "callvault-abort-uploads" // with the prefix behind it; former programs set it for the whole bucket
+	abortRule = "callvault-abort-uploads" // followed by the prefix; former versions set it for the whole bucket
 	abortDays = 7
-	// expireRule was set by former programs, for the whole archives bucket.
+	// expireRule was set by former versions, for the whole archives bucket.
 	expireRule = "callvault-expire-archives"
 
 	rulesTimeout = time.Minute
 	maxRules     = 4 << 20 // bytes of a bucket's rules; S3 allows 1,000 rules
 )
 
-// rules is a bucket's lifecycle configuration. Each rule is kept as the text that it came in:
-// minio-go's types know less than stores do, and other people's rules stay as they are.
+// rules is a bucket's lifecycle configuration. Each rule keeps its text, because minio-go's types
+// lack some of the fields that stores have, and rules of others must not change.
 type rules struct {
 	XMLName xml.Name  `xml:"LifecycleConfiguration"`
 	Space   string    `xml:"xmlns,attr"`
@@ -43,16 +43,16 @@ type ruleXML struct {
 	Text string `xml:",innerxml"`
 }
 
-// MarshalXML writes the rule's own text alone.
+// MarshalXML writes the rule's text.
 func (r ruleXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(struct {
 		Text string `xml:",innerxml"`
 	}{r.Text}, start)
 }
 
-// SetRules takes away the rules that former programs set for whole buckets, and has the archives
-// bucket end uploads below prefix that were not finished within a week, where the store takes such a
-// rule. No rule of callvault's ends objects, and everybody else's stay as they are.
+// SetRules removes the rules that former versions set for whole buckets. It adds a rule to the
+// archives bucket that ends uploads below prefix after a week, when the store accepts such a rule.
+// None of callvault's rules deletes objects, and rules of others do not change.
 func (s *Store) SetRules(ctx context.Context, prefix string) error {
 	own := abortRule + "-" + prefix
 	abort := ruleXML{ID: own, Text: fmt.Sprintf("<ID>%s</ID><Status>Enabled</Status><Filter><Prefix>%s/archives/</Prefix></Filter>"+
@@ -74,7 +74,7 @@ func (s *Store) SetRules(ctx context.Context, prefix string) error {
 		if b == s.recordings || slices.ContainsFunc(kept, func(r ruleXML) bool { return r.ID == own }) {
 			continue
 		}
-		// MinIO, for one, ends unfinished uploads by itself and refuses the rule for it.
+		// MinIO, for example, ends unfinished uploads by itself and refuses the rule.
 		if err := b.setRules(ctx, append(kept, abort)); err != nil && !unsupported(err) {
 			return err
 		}
@@ -82,19 +82,20 @@ func (s *Store) SetRules(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// FormerRule says whether a rule of this id was set by a former version of callvault, for a whole bucket.
+// FormerRule says whether a rule with this id was set by a former version, for a whole bucket.
 func FormerRule(id string) bool { return id == abortRule || id == expireRule }
 
 // Rule is one of a bucket's lifecycle rules, whoever made it.
 type Rule struct {
 	ID     string
-	Prefix string // of the keys that it is for; filters by tag or size are taken to let all of these pass
-	Ends   bool   // it ends objects, and is switched on
-	Days   int    // the age at which it does; 0: on a date
+	Prefix string // of the keys that it applies to, whatever other filters it has
+	Ends   bool   // it is enabled and deletes objects
+	Days   int    // the age at which it deletes; 0: on a date
 }
 
-// Rules gives the bucket's lifecycle rules; none where the store knows no rules. Rules for versions
-// that were replaced end no object. Error: unavailable, also where the credentials may not read them.
+// Rules returns the bucket's lifecycle rules; none when the store has no such rules. Ends is false
+// for rules that delete only replaced versions. Error: unavailable, also when the credentials may
+// not read them.
 func (b *Bucket) Rules(ctx context.Context) ([]Rule, error) {
 	text, err := b.lifecycle(ctx, http.MethodGet, nil)
 	if unsupported(err) && !forbidden(err) {
@@ -142,14 +143,14 @@ func (b *Bucket) setRules(ctx context.Context, list []ruleXML) error {
 	return err
 }
 
-// lifecycle reads, writes or deletes the bucket's rules as they stand; nil when it has none.
+// lifecycle reads, writes or deletes the bucket's rules as text; nil when it has none.
 func (b *Bucket) lifecycle(ctx context.Context, method string, text []byte) (answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, rulesTimeout)
 	defer cancel()
 	verb := map[string]string{http.MethodGet: "read the rules of", http.MethodPut: "set the rules of", http.MethodDelete: "end the rules of"}[method]
 	header := http.Header{}
 	if text != nil {
-		sum := md5.Sum(text) //nolint:gosec // no secret hangs on it
+		sum := md5.Sum(text) //nolint:gosec // no secret depends on it
 		header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
 	where, err := b.store.core.PresignHeader(ctx, method, b.name, "", rulesTimeout, url.Values{"lifecycle": {""}}, header)

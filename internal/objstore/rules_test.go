@@ -32,7 +32,7 @@ func s3(t *testing.T, cfg objstore.Config) *minio.Client {
 	return client
 }
 
-// between opens a store with a proxy before it that handles some requests itself.
+// between opens a store behind a proxy that answers some requests itself.
 func between(t *testing.T, cfg objstore.Config, mine func(http.ResponseWriter, *http.Request) bool) *objstore.Store {
 	t.Helper()
 	to, err := url.Parse(cfg.Endpoint)
@@ -55,8 +55,7 @@ func between(t *testing.T, cfg objstore.Config, mine func(http.ResponseWriter, *
 	return store
 }
 
-// The rules of former programs go, and with them the end of what is not callvault's. Everybody
-// else's stay.
+// TestSetRulesOnMinIO: the rules of former versions are removed and other rules stay.
 func TestSetRulesOnMinIO(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	store, client := objstoretest.Open(t, cfg), s3(t, cfg)
@@ -66,7 +65,7 @@ func TestSetRulesOnMinIO(t *testing.T) {
 	}
 	for bucket, list := range map[string][]lifecycle.Rule{
 		cfg.Archives:   {rule("own", "tmp/", 1), rule("callvault-expire-archives", "", 36)},
-		cfg.Recordings: {rule("callvault-expire-archives", "", 36)}, // a bucket that had another use once
+		cfg.Recordings: {rule("callvault-expire-archives", "", 36)},
 	} {
 		if err := client.SetBucketLifecycle(t.Context(), bucket, &lifecycle.Configuration{Rules: list}); err != nil {
 			t.Fatal(err)
@@ -86,7 +85,7 @@ func TestSetRulesOnMinIO(t *testing.T) {
 	if !ends() {
 		t.Error("the former rule ends nothing")
 	}
-	for range 2 { // once more changes nothing
+	for range 2 { // a repeat changes nothing
 		if err := store.SetRules(t.Context(), "callvault"); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +107,7 @@ func TestSetRulesOnMinIO(t *testing.T) {
 	}
 }
 
-// On a store that knows more than minio-go does, other people's rules stay as they were written.
+// TestSetRulesKeepsWhatItDoesNotKnow: other rules keep fields that minio-go does not know.
 func TestSetRulesKeepsWhatItDoesNotKnow(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	objstoretest.Open(t, cfg)
@@ -158,7 +157,8 @@ func TestSetRulesKeepsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// On a bucket that keeps versions a removal frees the bytes of exactly this key.
+// TestRemoveFreesVersions: in a bucket that keeps versions, a removal deletes all versions of this
+// key and of no other.
 func TestRemoveFreesVersions(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	store, client := objstoretest.Open(t, cfg), s3(t, cfg)
@@ -180,7 +180,7 @@ func TestRemoveFreesVersions(t *testing.T) {
 		}
 		return n
 	}
-	put("a/1.zip") // before versions are kept: it has the version null
+	put("a/1.zip") // before versioning is switched on, so it has the version null
 	if err := client.EnableVersioning(t.Context(), cfg.Archives); err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +219,11 @@ func TestRemoveFreesVersions(t *testing.T) {
 		}
 	}
 	remove("a/1.zip")
-	remove("a/1.zip") // it leaves no marker behind either
+	remove("a/1.zip") // it leaves no delete marker either
 	if err := client.SuspendVersioning(t.Context(), cfg.Archives); err != nil {
 		t.Fatal(err)
 	}
-	put("a/1") // replaces no version but null
+	put("a/1") // replaces the version null only
 	if n := versions("a/1"); n != 3 {
 		t.Errorf("%d versions of a/1, want 3", n)
 	}

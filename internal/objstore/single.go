@@ -10,23 +10,25 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Single reads single objects of a bucket. An object that the store denies is unreadable while others
-// of the bucket can be read; where none can, the denial is an outage.
+// Single reads objects of a bucket and tells a denied object from a denied bucket. A denied object
+// is unreadable when another object of the bucket can be read. When none can, the denial is an
+// outage.
 type Single struct{ *Bucket }
 
-// Stat is as [Bucket.Stat].
+// Stat is [Bucket.Stat].
 func (s Single) Stat(ctx context.Context, key string) (Info, error) {
 	info, err := s.Bucket.Stat(ctx, key)
 	return info, s.unreadable(ctx, key, err)
 }
 
-// Get is as [Bucket.Get].
+// Get is [Bucket.Get].
 func (s Single) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
 	object, err := s.Bucket.Get(ctx, key, opts)
 	return object, s.unreadable(ctx, key, err)
 }
 
-// unreadable asks for a denied object once more: others may be read because the denial has passed.
+// unreadable turns the denial of one object into unreadable. It reads the denied object once more,
+// because the denial may have ended before the other object was read.
 func (s Single) unreadable(ctx context.Context, key string, err error) error {
 	if Denied(err) && s.canReadAnother(ctx, key) && Denied(Readable(ctx, s.Bucket, key)) {
 		return domain.Wrap(domain.KindUnreadable, err, "the object store denies this object alone")
@@ -34,7 +36,8 @@ func (s Single) unreadable(ctx context.Context, key string, err error) error {
 	return err
 }
 
-// maxOthers bounds how many objects are tried, of those behind the key and of the bucket's first ones.
+// maxOthers bounds how many objects are tried, of those after the key and of the bucket's first
+// ones.
 const maxOthers = 4
 
 func (s Single) canReadAnother(ctx context.Context, key string) bool {
@@ -54,7 +57,7 @@ func (s Single) canReadAnother(ctx context.Context, key string) bool {
 	return false
 }
 
-// Readable reads one byte: a store answers a HEAD also for objects whose bytes it does not give. An
+// Readable reads one byte, because a store also answers a HEAD for objects that cannot be read. An
 // empty object is readable.
 func Readable(ctx context.Context, bucket interface {
 	Get(ctx context.Context, key string, opts GetOptions) (*Object, error)

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// What the store denies of one object alone is no outage.
+// TestSingle: the denial of one object is no outage.
 func TestSingle(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	denied, passes := "b", false
@@ -44,7 +44,7 @@ func TestSingle(t *testing.T) {
 	expect("b", domain.KindUnreadable)
 	expect("a", "")
 	expect("c", domain.KindNotFound)
-	passes = true // nothing is known of one whose denial has passed
+	passes = true // the denial has ended, so it says nothing about the object
 	if _, err := single.Stat(t.Context(), "b"); domain.KindOf(err) != domain.KindUnavailable {
 		t.Error(err)
 	}

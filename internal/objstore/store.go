@@ -19,14 +19,12 @@ import (
 const (
 	defaultRegion       = "us-east-1"
 	defaultStallTimeout = 30 * time.Second
-	// readTries is how often a request that changes nothing, or can be
-	// repeated without harm, is sent before its failure is reported.
+	// readTries is how often a request that may be repeated is sent before its failure is reported.
 	readTries = 3
-	// finishTimeout is how long a store may work on a Complete before it
-	// answers: some of them copy all parts together.
+	// finishTimeout is how long a store may take to answer a Complete: some copy all parts.
 	finishTimeout = 10 * time.Minute
-	// idleTimeout is shorter than what stores allow, so that a request
-	// rarely meets a connection that is being closed.
+	// idleTimeout is shorter than the idle timeouts of stores, so that a request rarely uses a
+	// connection that the store is closing.
 	idleTimeout = 20 * time.Second
 	// PartSize is the size, in bytes, of the parts of a streamed upload.
 	PartSize = 8 << 20
@@ -49,12 +47,12 @@ type Config struct {
 	StallTimeout time.Duration
 	// MaxIdleConns bounds the connections kept for later; 64 when 0.
 	MaxIdleConns int
-	// Sync, when set, is called after an object is written and must return
-	// only when it is safe on disk. For stores that do not see to it themselves.
+	// Sync, when set, is called after an object is written, and returns when the object is on disk.
+	// It is for stores that do not sync themselves.
 	Sync func(bucket, key string) error
-	// CheckKey, when set, refuses keys that the store can't hold.
+	// CheckKey, when set, refuses keys that the store can't store.
 	CheckKey func(key string) error
-	// Observe, when set, is told of every request, for metrics. It must not wait.
+	// Observe, when set, is called for every request, for metrics. It must not block.
 	Observe func(Observed)
 }
 
@@ -79,8 +77,7 @@ type Bucket struct {
 	versioning versioning
 }
 
-// New makes a Store; it asks the network nothing. A configuration that can't
-// work is invalid.
+// New makes a Store. It makes no request. A configuration that can't work is invalid.
 func New(cfg Config) (*Store, error) {
 	if cfg.Region == "" {
 		cfg.Region = defaultRegion
@@ -155,9 +152,8 @@ func (s *Store) client(endpoint string, tries int, answer time.Duration) (*minio
 	return core, nil
 }
 
-// newTransport speaks HTTP/1.1 only: parallel bodies over one HTTP/2
-// connection hinder each other. It asks for no compression, for sizes and
-// ranges must be the object's own.
+// newTransport uses HTTP/1.1 only, because parallel bodies over one HTTP/2 connection slow each
+// other down. It asks for no compression, because sizes and ranges must be those of the object.
 func newTransport(answer time.Duration, idle int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -176,24 +172,23 @@ func newTransport(answer time.Duration, idle int) *http.Transport {
 	}
 }
 
-// Check says whether both buckets can be reached with the credentials.
+// Check checks that both buckets can be reached with the credentials.
 func (s *Store) Check(ctx context.Context) error {
 	for _, b := range []*Bucket{s.recordings, s.archives} {
-		if err := b.check(ctx); err != nil {
+		if err := b.Check(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// check is nil when the bucket is there.
-func (b *Bucket) check(ctx context.Context) error {
-	// A probe that waits longer than this has its answer.
+// Check returns nil when the bucket exists and the credentials may see it. Error: unavailable.
+func (b *Bucket) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.store.cfg.StallTimeout)
 	defer cancel()
 	exists, err := b.store.once.BucketExists(ctx, b.name)
 	if err != nil {
-		return b.explained(ctx, b.failure(ctx, "reach", "", err))
+		return b.explain(ctx, b.failure(ctx, "reach", "", err))
 	}
 	if !exists {
 		return missingBucket("reach", b.name, nil)
@@ -201,9 +196,8 @@ func (b *Bucket) check(ctx context.Context) error {
 	return nil
 }
 
-// explained asks again by a GET where the store refused a HEAD: only the answer
-// to a GET has the reason.
-func (b *Bucket) explained(ctx context.Context, err error) error {
+// explain replaces the error of a refused HEAD by that of a GET, whose answer has the reason.
+func (b *Bucket) explain(ctx context.Context, err error) error {
 	if domain.KindOf(err) != domain.KindRefused && !Denied(err) {
 		return err
 	}

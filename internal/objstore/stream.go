@@ -11,10 +11,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// abortTimeout bounds the tidying up after a failed upload.
+// abortTimeout bounds the abort of a failed upload.
 const abortTimeout = 10 * time.Second
 
-// Stored describes the bytes that a stream gave.
+// Stored describes the bytes of a stream.
 type Stored struct {
 	Size   int64
 	CRC32  uint32
@@ -22,14 +22,13 @@ type Stored struct {
 	ETag   string // empty unless the object was written
 }
 
-// PutStream writes what r gives under a key that must be new. It holds one
-// part of [PartSize] bytes in memory. A size of -1 is unknown; any other must
-// be what r gives, else it is invalid. An existing key stays as it is and is a
-// conflict, and Stored describes the refused bytes then too, so that they can
-// be compared with what is there. An error that reading r gives is wrapped.
-// Errors also: too_large, store_fault, unavailable.
+// PutStream writes the bytes of r under a key that must be new. It holds one part of [PartSize]
+// bytes in memory. A size of -1 is unknown; another size that differs from r's is invalid. When the
+// key exists, the error is conflict, and Stored describes the refused bytes, so that they can be
+// compared with the object. An error of r is wrapped. Errors also: too_large, store_fault,
+// unavailable.
 func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return Stored{}, err
 	}
 	if size < -1 || size > MaxParts*PartSize {
@@ -50,9 +49,9 @@ func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size in
 	return s.stored(etag), err
 }
 
-// buffer gives as much memory as the stream needs, one part at most.
+// buffer returns as much memory as the stream needs, one part at most.
 func (s *Store) buffer(size int64) ([]byte, func()) {
-	// One byte more shows that the stream ends where it should.
+	// With one more byte, a stream that is longer than announced is noticed.
 	if size >= 0 && size < PartSize/2 {
 		return make([]byte, size+1), func() {}
 	}
@@ -69,7 +68,7 @@ type stream struct {
 	bucket *Bucket
 	key    string
 	r      io.Reader
-	size   int64 // announced; -1 unknown
+	size   int64 // announced; -1: unknown
 	read   int64
 	hash   interface {
 		io.Writer
@@ -100,7 +99,7 @@ func (s *stream) fill(buffer []byte) (int, bool, error) {
 	return n, last, nil
 }
 
-// kindOfReader keeps the kind of a reader's error that has one.
+// kindOfReader returns the kind of a reader's error; interrupted when it has none.
 func kindOfReader(err error) domain.Kind {
 	if kind := domain.KindOf(err); kind != domain.KindInternal {
 		return kind
@@ -108,7 +107,7 @@ func kindOfReader(err error) domain.Kind {
 	return domain.KindInterrupted
 }
 
-// inParts goes on with the first part in the buffer.
+// inParts writes the stream as an upload in parts. The buffer has the first part.
 func (s *stream) inParts(ctx context.Context, buffer []byte, contentType string) (Stored, error) {
 	b := s.bucket
 	id, err := b.NewUpload(ctx, s.key, contentType)
@@ -122,9 +121,9 @@ func (s *stream) inParts(ctx context.Context, buffer []byte, contentType string)
 			return s.stored(etag), nil
 		}
 	}
-	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	if abortErr := b.Abort(tidy, s.key, id); abortErr != nil {
+	if abortErr := b.Abort(aborting, s.key, id); abortErr != nil {
 		err = domain.Wrap(domain.KindOf(err), errors.Join(err, abortErr), "%s", domain.SafeMessage(err))
 	}
 	return s.stored(""), err

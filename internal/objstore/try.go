@@ -16,34 +16,33 @@ import (
 )
 
 const (
-	atOnce    = 8       // writers of one key
-	leastPart = 5 << 20 // bytes; S3 takes no smaller part but the last
-	tidyTime  = 10 * time.Second
-	keptProbe = "probe" // the one object of a bucket that lets nothing be deleted
+	atOnce       = 8       // writers of one key
+	leastPart    = 5 << 20 // bytes; only the last part may be smaller in S3
+	cleanTimeout = 10 * time.Second
+	keptProbe    = "probe" // the one object that stays in a bucket where nothing can be deleted
 )
 
 // trial tries one bucket.
 type trial struct {
 	*Bucket
-	dir      string // ends in a slash; probes stand below
-	mine     []byte // the bytes of its first probe, whose key is also another trial's
-	noDelete bool   // nothing can be deleted: all trials use one key, which exists
+	dir      string // of the probes, with a slash at its end
+	data     []byte // of the first probe; another trial may write other data under the same key
+	noDelete bool   // nothing can be deleted, so all trials use one key, which exists
 	results  []Tried
 	written  []string
 }
 
-// Try finds out what the bucket can do, with probes that it removes again. Their
-// keys begin with dir, which ends in a slash. With write false it writes nothing.
-// A bucket that lets nothing be deleted keeps one probe. What it lacks stands in
-// the result; an error means that this could not be found out, and is of the
-// kinds unavailable and interrupted. From then on the store does without
-// checksums if it must.
+// Try finds out what the bucket can do, with probes that it removes again. Their keys begin with
+// dir, which ends with a slash. With write false it writes nothing. One probe stays in a bucket
+// where nothing can be deleted. The result says what the bucket lacks. An error, unavailable or
+// interrupted, means that the store could not be asked. From then on the Store sends no checksums
+// if the store does not take them.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
-	t := &trial{Bucket: b, dir: dir, mine: []byte(rand.Text())}
-	defer t.tidy(ctx)
+	t := &trial{Bucket: b, dir: dir, data: []byte(rand.Text())}
+	defer t.clean(ctx)
 	absent := t.absence(ctx)
 	if domain.KindOf(absent) == domain.KindRefused && !Denied(absent) && !b.store.noChecksums.Load() {
-		b.store.DoWithoutChecksums(true) // some refuse to be asked for them, too
+		b.store.DoWithoutChecksums(true) // some stores also refuse a HEAD that asks for checksums
 		refused := absent
 		if absent = t.absence(ctx); !write {
 			t.results = append(t.results, Tried{Name: CanChecksum, Saw: domain.SafeMessage(refused)})
@@ -59,7 +58,8 @@ func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, erro
 	return t.results, err
 }
 
-// record adds the result of a trial. Its error says that the store could not be asked.
+// record adds the result of trying one capability. It returns an error when the store could not be
+// asked.
 func (t *trial) record(name string, err error) error {
 	kind := domain.KindOf(err)
 	if kind == domain.KindInterrupted || kind == domain.KindUnavailable && !Denied(err) {
@@ -73,7 +73,7 @@ func (t *trial) record(name string, err error) error {
 	return nil
 }
 
-// unexpected is the error of an answer that the store should not have given.
+// unexpected is the error for a wrong answer of the store.
 func unexpected(format string, args ...any) error {
 	return domain.Errorf(domain.KindStoreFault, format, args...)
 }
@@ -100,7 +100,7 @@ func (t *trial) absence(ctx context.Context) error {
 	return nil
 }
 
-// longParts asks for a key with a long part, which is not there: stores refuse what they can't hold.
+// longParts looks up a missing key with a long part: stores that cannot store such a key refuse it.
 func (t *trial) longParts(ctx context.Context) error {
 	t.store.RefuseLongParts(false)
 	key := t.dir + strings.Repeat("x", maxKeyLength-len(t.dir))
@@ -112,18 +112,18 @@ func (t *trial) longParts(ctx context.Context) error {
 
 // writing does the trials that write objects.
 func (t *trial) writing(ctx context.Context) error {
-	// Without deletion all trials share one key, which stands by then.
+	// Where nothing can be deleted, all trials share this key.
 	probe := t.dir + keptProbe
 	t.written = append(t.written, probe)
 	err := t.checksums(ctx, probe)
-	if Denied(err) { // that says nothing about checksums
+	if Denied(err) { // it says nothing about checksums
 		t.store.DoWithoutChecksums(false)
 		return t.record(CanWrite, err)
 	}
 	if err := t.record(CanChecksum, err); err != nil {
 		return err
 	}
-	_, err = t.Put(ctx, probe, t.mine, PutOptions{})
+	_, err = t.Put(ctx, probe, t.data, PutOptions{})
 	if err := t.record(CanWrite, err); err != nil || !t.results[len(t.results)-1].Has {
 		return err
 	}
@@ -145,14 +145,15 @@ func (t *trial) writing(ctx context.Context) error {
 	return nil
 }
 
-// checksums says whether the store takes and compares them. If not, nothing is sent from here on.
+// checksums checks that the store takes checksums and compares them. If not, none are sent from
+// then on.
 func (t *trial) checksums(ctx context.Context, key string) error {
 	t.store.DoWithoutChecksums(false)
-	_, err := t.Put(ctx, key, t.mine, PutOptions{})
+	_, err := t.Put(ctx, key, t.data, PutOptions{})
 	if err == nil {
-		wrong := crc32.ChecksumIEEE(t.mine) + 1
-		switch _, bad := t.Put(ctx, key, t.mine, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
-		case domain.KindStoreFault, domain.KindRefused: // stores differ in how they call it
+		wrong := crc32.ChecksumIEEE(t.data) + 1
+		switch _, bad := t.Put(ctx, key, t.data, PutOptions{CRC32: &wrong}); domain.KindOf(bad) {
+		case domain.KindStoreFault, domain.KindRefused: // both mean that the store compared it
 		case "":
 			err = unexpected("bytes of another checksum are taken")
 		default:
@@ -167,18 +168,19 @@ func (t *trial) delete(ctx context.Context, key string) error {
 	if err := t.Remove(ctx, key); err != nil {
 		return err
 	}
-	err := t.holds(ctx, key, GetOptions{}, t.mine)
+	err := t.holds(ctx, key, GetOptions{}, t.data)
 	switch kind := domain.KindOf(err); {
 	case err == nil:
 		return unexpected("an object that was deleted is there")
-	case kind == domain.KindNotFound, kind == domain.KindStoreFault, // another trial has written it since
-		Denied(err): // what 403 means was found out before
+	case kind == domain.KindNotFound, kind == domain.KindStoreFault, // another trial wrote it again
+		Denied(err): // the trial of absent keys reports what 403 means
 		return nil
 	}
 	return err
 }
 
-// race has several write one key at once, of whom one may succeed: none where the key stands already.
+// race lets several writers write one key at once. One may succeed; none where the key exists
+// already.
 func (t *trial) race(write func(n int) error) error {
 	errs := make([]error, atOnce)
 	var wait sync.WaitGroup
@@ -233,18 +235,18 @@ func (t *trial) completeOnce(ctx context.Context) error {
 	})
 }
 
-// abort ends uploads that were not completed. What stays is no archive's, and cheap.
+// abort aborts uploads that were not completed. It ignores errors: what stays is small.
 func (t *trial) abort(ctx context.Context, key string, ids []string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
 	for _, id := range ids {
 		if id != "" {
-			_ = t.Abort(ctx, key, id) // nothing more can be done about it
+			_ = t.Abort(ctx, key, id)
 		}
 	}
 }
 
-// upload sends parts as a build does: equal ones but the last, which comes first here.
+// upload sends parts as a build does: all of one size but the last. The last is sent first here.
 func (t *trial) upload(ctx context.Context) error {
 	key := t.key()
 	whole := bytes.Repeat([]byte("callvault "), leastPart/10+100)
@@ -262,7 +264,7 @@ func (t *trial) upload(ctx context.Context) error {
 		parts = append(parts, part)
 	}
 	if t.noDelete {
-		return nil // an object could not be taken away again
+		return nil // the object could not be removed
 	}
 	if _, err := t.Complete(ctx, key, id, parts, CompleteOptions{}); err != nil {
 		return err
@@ -270,7 +272,7 @@ func (t *trial) upload(ctx context.Context) error {
 	return t.holds(ctx, key, GetOptions{}, whole)
 }
 
-// writeProbe writes an object to read, and gives its ETag.
+// writeProbe writes an object and returns its key and ETag.
 func (t *trial) writeProbe(ctx context.Context) (key, etag string, err error) {
 	key = t.key()
 	if _, err := t.Put(ctx, key, []byte(key), PutOptions{}); err != nil {
@@ -309,7 +311,7 @@ func (t *trial) ranges(ctx context.Context) error {
 	return errors.Join(t.holds(ctx, key, GetOptions{From: 2, To: 5}, []byte(key)[2:5]), t.holds(ctx, key, GetOptions{From: 3}, []byte(key)[3:]))
 }
 
-// holds reads and compares.
+// holds reads the object and compares it.
 func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []byte) error {
 	o, err := t.Get(ctx, key, opts)
 	if err != nil {
@@ -325,11 +327,11 @@ func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []b
 	return nil
 }
 
-// tidy removes what was written, by exact key.
-func (t *trial) tidy(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+// clean removes what was written, by exact key. It ignores errors: the next trial uses other keys.
+func (t *trial) clean(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
 	for _, key := range t.written {
-		_ = t.Remove(ctx, key) // nothing more can be done about it
+		_ = t.Remove(ctx, key)
 	}
 }

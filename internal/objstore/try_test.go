@@ -15,7 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// fault is what a store does otherwise than S3.
+// fault is a store's deviation from S3.
 type fault struct {
 	mine   func(w http.ResponseWriter, r *http.Request) bool
 	change func(r *http.Response) error
@@ -30,7 +30,7 @@ func answer(w http.ResponseWriter, status int, code string) bool {
 	return true
 }
 
-// lie answers 200 where the store refused.
+// lie replaces a refusal by 200.
 func lie(r *http.Response, body string) {
 	r.StatusCode, r.Status = http.StatusOK, "200 OK"
 	r.Header = http.Header{"Etag": {`"aaaa"`}, "Content-Type": {"application/xml"}}
@@ -92,7 +92,7 @@ func faults() map[string]fault {
 	}
 }
 
-// TestTry finds out what stores lack, by stores that lack it. Nothing of it stays.
+// TestTry tries stores that lack a capability: the result names it, and no probe stays.
 func TestTry(t *testing.T) {
 	for name, f := range faults() {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,8 @@ func TestTry(t *testing.T) {
 	}
 }
 
-// Two that try a bucket at once find out what it can: each may see the other's probe.
+// TestTryBesideAnother: two trials of a bucket at once do not disturb each other, although each may
+// see the other's probe.
 func TestTryBesideAnother(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	archives := objstoretest.Open(t, cfg).Archives()
@@ -158,7 +159,7 @@ func TestTryBesideAnother(t *testing.T) {
 	}
 }
 
-// A store that is away has not shown what it can.
+// TestTryNeedsAnAnswer: a store that does not answer is an error and not a missing capability.
 func TestTryNeedsAnAnswer(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	cfg.Endpoint = "http://127.0.0.1:1"

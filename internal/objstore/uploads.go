@@ -6,11 +6,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// AbortAll ends every unfinished upload of exactly this key, also those whose
-// id nobody remembers. Stores that forget or can't tell their uploads are left
-// to their own rules.
+// AbortAll aborts every unfinished upload of exactly this key, also those whose id is unknown. It
+// does nothing in stores that cannot list uploads.
 func (b *Bucket) AbortAll(ctx context.Context, key string) error {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return err
 	}
 	var markKey, markID string
@@ -22,19 +21,19 @@ func (b *Bucket) AbortAll(ctx context.Context, key string) error {
 		if err != nil {
 			err = b.failure(ctx, "list the uploads of", key, err)
 			if domain.KindOf(err) == domain.KindNotFound {
-				return b.check(ctx)
+				return b.Check(ctx)
 			}
 			return err
 		}
 		for _, upload := range page.Uploads {
-			if upload.Key != key { // the prefix of another key
+			if upload.Key != key { // a longer key
 				continue
 			}
 			if err := b.Abort(ctx, key, upload.UploadID); err != nil {
 				return err
 			}
 		}
-		// A page that does not move on would be asked for without end.
+		// A store that repeats a page would otherwise be asked without end.
 		if !page.IsTruncated || page.NextKeyMarker == markKey && page.NextUploadIDMarker == markID {
 			return nil
 		}

@@ -11,15 +11,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// verdict is what an answer of the store means.
+// verdict says what an error answer of the store means.
 type verdict struct {
 	kind   domain.Kind
 	reason string
 	advice string // what an operator can do; "" when it depends
-	denied bool   // the credentials are good, and do not allow this
+	denied bool   // the credentials are valid and do not allow this
 }
 
-// Advices that several answers share.
+// Advice that several answers share.
 const (
 	adviceCold   = "bring the object back from cold storage, and keep recordings out of it until their day's retention is over"
 	adviceKeys   = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY"
@@ -38,8 +38,7 @@ func full() verdict {
 	return verdict{kind: domain.KindUnavailable, reason: "the object store has no room for this", advice: adviceFull}
 }
 
-// classify goes by the answer's code first, then by its status: stores agree
-// on few codes.
+// classify uses the answer's code first, then its status, because stores have few codes in common.
 func (s *Store) classify(answer minio.ErrorResponse) verdict {
 	if v, ok := s.region(answer); ok {
 		return v
@@ -54,7 +53,7 @@ func (s *Store) classify(answer minio.ErrorResponse) verdict {
 		return verdict{kind: domain.KindConflict, reason: "the object is shorter than the range"}
 	case http.StatusRequestEntityTooLarge:
 		return verdict{kind: domain.KindTooLarge, reason: "the object is larger than the object store takes"}
-	case http.StatusForbidden: // of a code that other stores do not have
+	case http.StatusForbidden: // with a code that is unknown
 		return denied()
 	case http.StatusInsufficientStorage:
 		return full()
@@ -104,11 +103,11 @@ func byCode(code string) (verdict, bool) {
 	return verdict{}, false
 }
 
-// expecting finds the region in the texts of stores that do not give it apart.
+// expecting finds the region in the message of stores that do not return it as a field.
 var expecting = regexp.MustCompile(`expecting ['‘"]([A-Za-z0-9-]+)['’"]`)
 
-// region recognises the answers to a request that is signed for another region
-// than the bucket's, and says which it is where the store does.
+// region recognises the answers to a request that was signed for another region than the bucket's.
+// It names the right one when the store does.
 func (s *Store) region(answer minio.ErrorResponse) (verdict, bool) {
 	want := answer.Region
 	if m := expecting.FindStringSubmatch(answer.Message); want == "" && m != nil {
@@ -121,7 +120,7 @@ func (s *Store) region(answer minio.ErrorResponse) (verdict, bool) {
 		}
 	case "PermanentRedirect", "IllegalLocationConstraintException", "IncorrectEndpoint":
 	default:
-		// The answer to a HEAD has no text, but may have the region.
+		// The answer to a HEAD has no message, but may have the region.
 		moved := answer.StatusCode == http.StatusMovedPermanently || answer.StatusCode == http.StatusBadRequest
 		if !moved || want == "" || want == s.cfg.Region {
 			return verdict{}, false
@@ -137,8 +136,7 @@ func (s *Store) region(answer minio.ErrorResponse) (verdict, bool) {
 
 const maxStoreText = 200 // bytes of a store's own text
 
-// storeText is the store's own reason in one short line, without credentials and
-// URLs.
+// storeText is the store's message in one short line, without credentials and URLs.
 func (s *Store) storeText(answer minio.ErrorResponse) string {
 	text := answer.Code
 	if answer.Message != "" && answer.Message != answer.Code {

@@ -10,15 +10,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// watch cancels its context when nothing has moved for a while. A TCP
-// connection to a frozen server looks healthy for ever.
+// watch cancels its context when no byte was transferred for some time. TCP itself does not notice
+// a frozen server.
 type watch struct {
-	ctx    context.Context // what the watch guards
+	ctx    context.Context // of the watched request
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
 
-// newWatch starts counting at once.
+// newWatch starts the time at once.
 func newWatch(parent context.Context, limit time.Duration) *watch {
 	ctx, cancel := context.WithCancelCause(parent)
 	w := &watch{ctx: ctx, cancel: cancel}
@@ -28,10 +28,10 @@ func newWatch(parent context.Context, limit time.Duration) *watch {
 	return w
 }
 
-// within allows so much time from now on.
+// within allows this much time from now on.
 func (w *watch) within(limit time.Duration) { w.timer.Reset(limit) }
 
-// pause stops counting until within is called.
+// pause stops the time until within is called.
 func (w *watch) pause() { w.timer.Stop() }
 
 // end releases the context; the request is over.
@@ -40,8 +40,8 @@ func (w *watch) end() {
 	w.cancel(context.Canceled)
 }
 
-// watchedBody is an object's bytes as they arrive. Only the time spent waiting
-// in Read counts, not what the reader does in between.
+// watchedBody is a body whose reads are watched. Only the time in Read counts, not the time between
+// two calls.
 type watchedBody struct {
 	body   io.ReadCloser
 	watch  *watch
@@ -65,9 +65,8 @@ func (r *watchedBody) Close() error {
 	return r.body.Close()
 }
 
-// watchedUpload hands bytes to the transport. When the last one is handed
-// over, the store gets more time for its answer. It is a Seeker, so that
-// minio-go can go back for another try.
+// watchedUpload is an upload whose reads by the transport are watched. After the last byte the
+// store has more time for its answer. It is a Seeker, so that minio-go can repeat the request.
 type watchedUpload struct {
 	data   *bytes.Reader
 	watch  *watch

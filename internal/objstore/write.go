@@ -19,21 +19,21 @@ import (
 const (
 	checksumHeader = "x-amz-checksum-crc32"
 	checksumType   = "x-amz-checksum-type"
-	// answerTimeout is how long a store may take to answer after the last
-	// byte of a part or a small object.
+	// answerTimeout is how long a store may take to answer after the last byte of a part or a small
+	// object.
 	answerTimeout = 2 * time.Minute
 	maxKeyLength  = 1024 // bytes; S3's limit
-	maxFileName   = 255  // bytes; of stores that keep keys as paths of a file system
+	maxFileName   = 255  // bytes; the limit of stores that keep keys as paths of a file system
 )
 
 // PutOptions say how an object is written.
 type PutOptions struct {
 	ContentType string
 	CRC32       *uint32 // what data's CRC-32 must be; computed when nil
-	IfNoneMatch bool    // refuse, as conflict, when the key exists
+	IfNoneMatch bool    // conflict when the key exists
 }
 
-// Part is a part that has been uploaded.
+// Part is an uploaded part.
 type Part struct {
 	Number int // from 1
 	ETag   string
@@ -41,15 +41,15 @@ type Part struct {
 	Size   int64
 }
 
-// CompleteOptions say how an upload is published.
+// CompleteOptions say how an upload is completed.
 type CompleteOptions struct {
-	IfNoneMatch bool // refuse, as conflict, when the key exists
+	IfNoneMatch bool // conflict when the key exists
 }
 
-// Put writes a small object in one request and returns its ETag. Errors:
-// conflict, store_fault (a wrong CRC32), invalid, unavailable.
+// Put writes a small object in one request and returns its ETag. Errors: conflict, store_fault (a
+// wrong CRC32), invalid, unavailable.
 func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptions) (string, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return "", err
 	}
 	sum := crc32.ChecksumIEEE(data)
@@ -58,7 +58,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	}
 	request := minio.PutObjectOptions{
 		ContentType:          opts.ContentType,
-		DisableContentSha256: true, // the checksum is what is checked
+		DisableContentSha256: true, // the CRC-32 or Content-MD5 is checked
 	}
 	digest, err := b.store.contentMD5(data, sum)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	core := b.store.core
 	if opts.IfNoneMatch {
 		request.SetMatchETagExcept("*")
-		// Repeated after a lost answer it would meet its own object.
+		// A repeat after a lost answer would find its own object and report a conflict.
 		core = b.store.once
 	}
 	watch := newWatch(ctx, b.store.cfg.StallTimeout)
@@ -82,17 +82,17 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	return info.ETag, b.Sync(key)
 }
 
-// NewUpload begins an upload in parts and returns its id. Nothing can be read
-// under the key before Complete.
+// NewUpload begins an upload in parts and returns its id. Nothing can be read under the key before
+// Complete.
 func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string, error) {
-	if err := b.checkKey(key); err != nil {
+	if err := b.CheckKey(key); err != nil {
 		return "", err
 	}
 	request := minio.PutObjectOptions{ContentType: contentType}
 	if !b.store.noChecksums.Load() {
 		request.UserMetadata = map[string]string{
 			"x-amz-checksum-algorithm": "CRC32",
-			// The sum of the whole, not of the parts' sums.
+			// The checksum of the whole object, not of the parts' checksums.
 			checksumType: minio.ChecksumFullObjectMode.String(),
 		}
 	}
@@ -103,9 +103,9 @@ func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string
 	return id, nil
 }
 
-// PutPart uploads part n, 1 to [MaxParts], in any order; all but the last have
-// at least 5 MiB. A part whose CRC-32 is not sum is refused as store_fault. A
-// part uploaded again replaces the former one. Errors also: lost, unavailable.
+// PutPart uploads part n, 1 to [MaxParts]. Parts may come in any order. All but the last have at
+// least 5 MiB. A part whose CRC-32 is not sum is a store_fault. A part that is uploaded again
+// replaces the former one. Errors also: lost, unavailable.
 func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (Part, error) {
 	if n < 1 || n > MaxParts {
 		return Part{}, domain.Errorf(domain.KindInvalid, "upload %s/%s: there is no part %d", b.name, key, n)
@@ -127,9 +127,9 @@ func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, data 
 	return Part{Number: n, ETag: part.ETag, CRC32: sum, Size: int64(len(data))}, nil
 }
 
-// Complete publishes an upload's parts, given in any order, as one object and
-// returns its ETag. It is sent once: after unavailable, look the key up.
-// Errors also: conflict, lost (aborted, or completed already), store_fault.
+// Complete makes one object of an upload's parts, given in any order, and returns its ETag. The
+// request is sent once: after unavailable, look the key up. Errors also: conflict, lost (aborted,
+// or completed already), store_fault.
 func (b *Bucket) Complete(ctx context.Context, key, uploadID string, parts []Part, opts CompleteOptions) (string, error) {
 	ordered := slices.SortedFunc(slices.Values(parts), func(x, y Part) int { return cmp.Compare(x.Number, y.Number) })
 	list := make([]minio.CompletePart, len(ordered))
@@ -153,7 +153,7 @@ func (b *Bucket) Complete(ctx context.Context, key, uploadID string, parts []Par
 	return info.ETag, b.Sync(key)
 }
 
-// Abort ends an upload and removes its parts. One that is gone is fine.
+// Abort ends an upload and removes its parts. An upload that does not exist is no error.
 func (b *Bucket) Abort(ctx context.Context, key, uploadID string) error {
 	err := b.store.core.AbortMultipartUpload(ctx, b.name, key, uploadID)
 	if err == nil {
@@ -164,14 +164,13 @@ func (b *Bucket) Abort(ctx context.Context, key, uploadID string) error {
 	case domain.KindLost:
 		return nil
 	case domain.KindNotFound:
-		return b.check(ctx)
+		return b.Check(ctx)
 	}
 	return err
 }
 
-// Sync returns when the object is safe on disk, for stores that must be asked;
-// for others it does nothing. All writing calls do it by themselves; it is
-// here for who finds an object that an earlier, interrupted call has written.
+// Sync returns when the object is on disk. It does nothing for stores that sync themselves. All
+// writing calls include it; it is for callers that find an object of an earlier, interrupted call.
 func (b *Bucket) Sync(key string) error {
 	if b.store.cfg.Sync == nil {
 		return nil
@@ -189,8 +188,8 @@ func (b *Bucket) upload(watch *watch, data []byte) *watchedUpload {
 	}
 }
 
-// RefuseLongParts says whether keys with a part of more than 255 bytes are refused, from the next
-// request on. It is for stores that do not take them.
+// RefuseLongParts sets whether keys with a part of more than 255 bytes are refused, from the next
+// request on. It is for stores that cannot store them.
 func (s *Store) RefuseLongParts(yes bool) { s.noLongParts.Store(yes) }
 
 func hasLongPart(key string) bool {
@@ -202,12 +201,9 @@ func hasLongPart(key string) bool {
 	return false
 }
 
-// CheckKey refuses, as invalid, keys that no S3 takes, and those of which is known that this one
-// does not. It asks the network nothing.
-func (b *Bucket) CheckKey(key string) error { return b.checkKey(key) }
-
-// checkKey refuses what no S3 takes, and what this one does not.
-func (b *Bucket) checkKey(key string) error {
+// CheckKey returns invalid for keys that no S3 takes, and for keys that this store is known not to
+// take. It makes no request.
+func (b *Bucket) CheckKey(key string) error {
 	switch {
 	case key == "":
 		return domain.Errorf(domain.KindInvalid, "an object key is empty")

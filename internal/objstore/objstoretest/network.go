@@ -54,7 +54,7 @@ func presign(t *testing.T, f *fixture) {
 	}
 }
 
-// presignRange wants a URL that gives the rest to give nothing else.
+// presignRange: a URL for one range gives no other bytes.
 func presignRange(t *testing.T, f *fixture) {
 	data := random(5000)
 	const key = "tenant/2025-01-01/rest.zip"
@@ -86,7 +86,7 @@ func presignExpires(t *testing.T, f *fixture) {
 	}
 }
 
-// answer is what a plain HTTP client gets.
+// answer is an answer to a plain HTTP client.
 type answer struct {
 	status int
 	header http.Header
@@ -114,7 +114,7 @@ func fetch(t *testing.T, raw, span string) answer {
 }
 
 func stalledBody(t *testing.T, f *fixture) {
-	// More than the sockets in between hold.
+	// More bytes than the sockets' buffers take.
 	f.put(t, "a", random(32<<20))
 	proxy, bucket := f.proxied(t, func(c *objstore.Config) { c.StallTimeout = time.Second })
 	object, err := bucket.Get(t.Context(), "a", objstore.GetOptions{})
@@ -148,7 +148,7 @@ func stalledUpload(t *testing.T, f *fixture) {
 	f.holds(t, "a", data)
 }
 
-// A caller can go on where the connection broke.
+// brokenBody: a caller can continue after the connection broke.
 func brokenBody(t *testing.T, f *fixture) {
 	data := random(4 << 20)
 	etag := f.put(t, "a", data)

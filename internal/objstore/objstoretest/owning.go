@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// owners: the keys below a prefix are one installation's, and none lies within another's.
+// owners: the keys below a prefix belong to one installation, and prefixes of two are never nested.
 func owners(t *testing.T, f *fixture) {
 	own := func(prefix, id string, want domain.Kind) {
 		t.Helper()

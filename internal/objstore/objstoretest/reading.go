@@ -172,7 +172,7 @@ func keys(t *testing.T, f *fixture) {
 	}
 }
 
-// A store may or may not hold both "p" and "p/q"; it must not mix them up.
+// folderAndFile: a store may refuse "p/q" beside "p", but must not confuse them.
 func folderAndFile(t *testing.T, f *fixture) {
 	f.put(t, "p", []byte("file"))
 	_, err := f.bucket.Get(t.Context(), "p/q", objstore.GetOptions{})

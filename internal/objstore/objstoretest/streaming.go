@@ -86,7 +86,7 @@ func streamLittleMemory(t *testing.T, f *fixture) {
 	if err != nil || stored.Size != size {
 		t.Fatalf("stored %d bytes, %v", stored.Size, err)
 	}
-	// All memory ever taken on the way, so it does not hang on the collector.
+	// All allocated memory, so that the result does not depend on the garbage collector.
 	if took := after.TotalAlloc - before.TotalAlloc; took > 2*objstore.PartSize {
 		t.Errorf("%d bytes were streamed with %d bytes of memory", size, took)
 	}

@@ -18,8 +18,7 @@ const (
 	opus    = "audio/ogg"
 )
 
-// MinIO describes the test process's MinIO, with names for buckets of the
-// test's own that do not exist yet.
+// MinIO describes the test process's MinIO, with names for buckets that do not exist yet.
 func MinIO(t testing.TB) objstore.Config {
 	t.Helper()
 	s3 := testenv.MinIO(t)
@@ -40,8 +39,7 @@ func Open(t testing.TB, cfg objstore.Config) *objstore.Store {
 	return store
 }
 
-// Run runs the suite against the store that open describes. Open gives a
-// configuration for which no buckets exist yet.
+// Run runs the suite against the store that open describes. Its buckets must not exist yet.
 func Run(t *testing.T, open func(t *testing.T) objstore.Config) {
 	cases := []struct {
 		name string
@@ -146,7 +144,7 @@ func (f *fixture) part(t *testing.T, key, id string, n int, data []byte) objstor
 	return part
 }
 
-// holds compares a whole object with what it should be.
+// holds compares a whole object with the expected bytes.
 func (f *fixture) holds(t *testing.T, key string, want []byte) {
 	t.Helper()
 	object, err := f.bucket.Get(t.Context(), key, objstore.GetOptions{})

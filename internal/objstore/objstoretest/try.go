@@ -8,7 +8,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// try holds that the store can all that callvault relies on. What it finds out of long keys is so.
+// try: the store has every capability that callvault needs, and takes long keys as the result says.
 func try(t *testing.T, f *fixture) {
 	results, err := f.bucket.Try(t.Context(), "callvault/probes/", true)
 	if err != nil {
