@@ -1,6 +1,5 @@
-// Package docs serves /docs: every OpenAPI document of an address, shown by a viewer that is part
-// of the program and asks no other host for anything, and the documents as they are.
+// Package docs is the family of /docs: a viewer of the OpenAPI documents, and the documents
+// themselves. The viewer is part of the program and loads nothing from other hosts.
 //
-// It writes no description itself: each family of endpoints owns its document. Whether an address
-// shows a document is decided by which families answer there.
+// Each family has its own document. An address shows the documents of the families that it serves.
 package docs

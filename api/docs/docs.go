@@ -27,26 +27,26 @@ var start []byte
 //go:embed viewer/scalar.js.gz
 var viewer []byte
 
-// policy lets the page load and ask its own address alone. The viewer sets styles inline.
+// policy lets the page load from and call only its own address. The viewer needs inline styles.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// page is one answer of the family; its bytes never change while the program runs.
+// page is a file of the family. It does not change while the program runs.
 type page struct {
-	kind    string // Content-Type
-	body    []byte
-	packed  bool // body is gzip
-	tag     string
-	lasting bool // a browser may keep it without asking again for a while
+	contentType string
+	body        []byte
+	gzipped     bool // body is
+	etag        string
+	cached      bool // a browser need not revalidate it for an hour
 }
 
 // New makes the family of /docs for the documents of the given families.
 func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request, status int)) web.Family {
 	pages := map[string]page{}
-	add := func(at string, p page) {
+	add := func(path string, p page) {
 		sum := sha256.Sum256(p.body)
-		p.tag = `"` + hex.EncodeToString(sum[:12]) + `"`
-		pages["/docs"+at] = p
+		p.etag = `"` + hex.EncodeToString(sum[:12]) + `"`
+		pages["/docs"+path] = p
 	}
 	var list strings.Builder
 	for _, f := range families {
@@ -55,18 +55,18 @@ func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request
 		}
 		name := html.EscapeString(f.Name)
 		fmt.Fprintf(&list, "<li><a href=\"docs/openapi/%s.yaml\" data-name=\"%s\">%s</a></li>\n", name, name, html.EscapeString(titleOf(f)))
-		add("/openapi/"+f.Name+".yaml", page{kind: "application/yaml", body: f.Spec})
+		add("/openapi/"+f.Name+".yaml", page{contentType: "application/yaml", body: f.Spec})
 	}
-	add("", page{kind: "text/html; charset=utf-8", body: []byte(strings.Replace(pageHTML, "<!-- documents -->\n", list.String(), 1))})
-	add("/assets/docs.css", page{kind: "text/css; charset=utf-8", body: styles})
-	add("/assets/start.js", page{kind: "text/javascript; charset=utf-8", body: start})
-	add("/assets/scalar.js", page{kind: "text/javascript; charset=utf-8", body: viewer, packed: true, lasting: true})
+	add("", page{contentType: "text/html; charset=utf-8", body: []byte(strings.Replace(pageHTML, "<!-- documents -->\n", list.String(), 1))})
+	add("/assets/docs.css", page{contentType: "text/css; charset=utf-8", body: styles})
+	add("/assets/start.js", page{contentType: "text/javascript; charset=utf-8", body: start})
+	add("/assets/scalar.js", page{contentType: "text/javascript; charset=utf-8", body: viewer, gzipped: true, cached: true})
 	return web.Family{Name: "docs", Owns: web.Under("/docs"), Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, found := pages[r.URL.Path]
 		get := p.serve
 		switch {
 		case r.URL.Path == "/docs/":
-			get = toPage
+			get = redirectToPage
 		case !found:
 			fail(w, r, http.StatusNotFound)
 			return
@@ -75,13 +75,13 @@ func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request
 	})}
 }
 
-// toPage leads /docs/ to /docs, relatively: a proxy may have put the address under a path.
-func toPage(w http.ResponseWriter, _ *http.Request) {
+// redirectToPage redirects /docs/ to /docs by a relative path, because a proxy may add a prefix.
+func redirectToPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Location", "../docs")
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
 
-// titleOf is the title that a family's document gives itself, without the program's name.
+// titleOf is the title of a family's document, without the program's name.
 func titleOf(f web.Family) string {
 	_, rest, found := strings.Cut(string(f.Spec), "\n  title: ")
 	if !found {
@@ -94,33 +94,33 @@ func titleOf(f web.Family) string {
 
 func (p page) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Type", p.kind)
+	h.Set("Content-Type", p.contentType)
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("ETag", p.tag)
-	h.Set("Cache-Control", "no-cache") // keep it, and ask whether it is still the one
-	if p.lasting {
+	h.Set("ETag", p.etag)
+	h.Set("Cache-Control", "no-cache") // a browser keeps it but revalidates it
+	if p.cached {
 		h.Set("Cache-Control", "public, max-age=3600")
 	}
-	if p.packed {
+	if p.gzipped {
 		h.Set("Vary", "Accept-Encoding")
 	}
-	if r.Header.Get("If-None-Match") == p.tag {
+	if r.Header.Get("If-None-Match") == p.etag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-	case !p.packed:
-		_, _ = w.Write(p.body) // a browser that is gone needs no page
+	case !p.gzipped:
+		_, _ = w.Write(p.body) // an error means that the browser is gone
 	case strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"):
 		h.Set("Content-Encoding", "gzip")
 		_, _ = w.Write(p.body)
 	default:
 		if unpacked, err := gzip.NewReader(bytes.NewReader(p.body)); err == nil {
-			_, _ = io.Copy(w, unpacked) //nolint:gosec // the program's own file
+			_, _ = io.Copy(w, unpacked) //nolint:gosec // it is a file of the program
 		}
 	}
 }

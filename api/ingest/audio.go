@@ -19,15 +19,15 @@ import (
 // maxContentType bounds a content type, in bytes.
 const maxContentType = 1024
 
-// stands is the answer to audio that stands in the bucket.
-type stands struct {
+// audioAnswer is the answer to audio that is in the bucket.
+type audioAnswer struct {
 	ObjectKey string `json:"objectKey"`
 	SizeBytes int64  `json:"sizeBytes"`
 	CRC32     string `json:"crc32"`
 	SHA256    string `json:"sha256"`
 }
 
-// audio takes one object in.
+// audio is PUT /api/ingest/v1/audio/{key}: it stores one object.
 func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 	tenant, ok := h.tenant(w, r)
 	if !ok {
@@ -41,7 +41,7 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 		h.failed(w, r, "read the key", err)
 		return
 	}
-	want, err := expectations(r)
+	want, err := readExpected(r)
 	if err == nil {
 		want.kind, err = contentType(r)
 	}
@@ -58,7 +58,7 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 	if created {
 		status = http.StatusCreated
 	}
-	web.JSON(w, r, status, stands{ObjectKey: key, SizeBytes: stored.Size, CRC32: fmt.Sprintf("%08x", stored.CRC32),
+	web.JSON(w, r, status, audioAnswer{ObjectKey: key, SizeBytes: stored.Size, CRC32: fmt.Sprintf("%08x", stored.CRC32),
 		SHA256: hex.EncodeToString(stored.SHA256[:])})
 }
 
@@ -71,30 +71,30 @@ func objectKey(r *http.Request) (string, error) {
 	return key, ingest.CheckObjectKey(key)
 }
 
-// store makes the key the tenant's, then puts the bytes there or finds them there, then tells the
-// catalog. A crash in between leaves nothing that a repeat does not mend.
+// store reserves the key for the tenant, puts the bytes there or compares them with what is there, and
+// registers them in the catalog. After a crash in between a repeated request completes it.
 func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored Stored, created bool, err error) {
 	known, err := h.deps.Catalog.ReserveUpload(ctx, tenant, key)
 	if err != nil {
 		return stored, false, err
 	}
-	if err := want.meet(known); err != nil {
+	if err := want.compareKnown(known); err != nil {
 		return stored, false, err
 	}
-	checked := newChecked(body, want)
-	stored, created, err = h.put(ctx, key, checked, want.size, want.kind)
+	verified := newVerifiedReader(body, want)
+	stored, created, err = h.put(ctx, key, verified, want.size, want.kind)
 	if err != nil {
-		// The store reports a reader's error in its own words; the reason is the reader's.
-		if checked.err != nil && !errors.Is(checked.err, io.EOF) {
-			err = checked.err
+		// The store wraps the reader's error as its own; the caller is told the reader's.
+		if verified.err != nil && !errors.Is(verified.err, io.EOF) {
+			err = verified.err
 		}
 		return stored, false, err
 	}
 	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created})
 }
 
-// contentType gives what the object is to be called. Stores sign and keep it as a header, where they
-// differ about everything but plain characters. Error: KindInvalid.
+// contentType gives the object's content type. Stores sign it and keep it as a header, and agree only
+// about plain characters in it. Error: KindInvalid.
 func contentType(r *http.Request) (string, error) {
 	t := r.Header.Get("Content-Type")
 	if t == "" {
@@ -103,18 +103,18 @@ func contentType(r *http.Request) (string, error) {
 	if len(t) > maxContentType || strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c > '~' }) {
 		return "", domain.Errorf(domain.KindInvalid, "Content-Type must be at most %d characters of ASCII without tabs.", maxContentType)
 	}
-	return strings.Join(strings.Fields(t), " "), nil // signatures see one space in the place of many
+	return strings.Join(strings.Fields(t), " "), nil // signatures join several spaces to one
 }
 
 // put writes the body under a new key, or compares it with what is there.
 func (h *handler) put(ctx context.Context, key string, body io.Reader, size int64, contentType string) (stored Stored, created bool, err error) {
-	there, err := h.existing(ctx, key, size)
+	existing, err := h.existing(ctx, key, size)
 	if err != nil {
 		return stored, false, err
 	}
-	if there != nil {
-		if stored, err = describe(body); err == nil && stored != *there {
-			err = differs()
+	if existing != nil {
+		if stored, err = hashBody(body); err == nil && stored != *existing {
+			err = otherBytes()
 		}
 		return stored, false, err
 	}
@@ -123,34 +123,34 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 		return stored, err == nil, err
 	}
 	// Another upload of the same key was faster.
-	there, err = h.existing(ctx, key, stored.Size)
-	if err == nil && (there == nil || stored != *there) {
-		err = differs()
+	existing, err = h.existing(ctx, key, stored.Size)
+	if err == nil && (existing == nil || stored != *existing) {
+		err = otherBytes()
 	}
 	return stored, false, err
 }
 
-func differs() error {
+func otherBytes() error {
 	return domain.Errorf(domain.KindConflict, "The object key exists already, with other bytes.")
 }
 
-// existing describes what stands under the key; nil when nothing does. An object that can't have
-// the wanted size (-1: any) is not read.
+// existing gives size and sums of the object under the key, nil when there is none. It does not read
+// an object of another size than wanted (-1: any).
 func (h *handler) existing(ctx context.Context, key string, size int64) (*Stored, error) {
-	body, has, err := h.deps.Audio.Get(ctx, key)
+	body, length, err := h.deps.Audio.Get(ctx, key)
 	if domain.KindOf(err) == domain.KindNotFound {
-		return nil, nil // nothing there is an answer, not an error
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	if size >= 0 && size != has {
-		return nil, differs()
+	if size >= 0 && size != length {
+		return nil, otherBytes()
 	}
-	there, err := describe(body)
-	if err == nil && there.Size != has {
-		err = domain.Errorf(domain.KindUnavailable, "the object store gave %d of %d bytes", there.Size, has)
+	stored, err := hashBody(body)
+	if err == nil && stored.Size != length {
+		err = domain.Errorf(domain.KindUnavailable, "the object store gave %d of %d bytes", stored.Size, length)
 	}
-	return &there, err
+	return &stored, err
 }

@@ -10,7 +10,7 @@ import (
 // Bucket is an Audio over a bucket of the object store.
 type Bucket struct {
 	Bucket  *objstore.Bucket
-	Refused error // why nothing can be put; nil when it can
+	Refused error // the error of every Put; nil when audio is accepted
 }
 
 // CheckKey implements Audio.

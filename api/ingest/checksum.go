@@ -16,20 +16,20 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// expected is what is known of a body before it comes.
+// expected is what is known of a body before it is read.
 type expected struct {
-	size   int64  // -1 unknown
+	size   int64  // -1 when unknown
 	kind   string // content type
 	crc32  *uint32
 	sha256 []byte // nil when unknown
-	// What the catalog says; where the body differs, it is not the recording that was registered.
+	// What the catalog knows. A body that differs is not the registered recording.
 	knownSize  *int64
 	knownCRC32 *uint32
 }
 
-// expectations reads Content-Length, x-checksum-crc32 (8 hex digits) and Content-Digest (RFC 9530;
-// algorithms other than sha-256 are passed over).
-func expectations(r *http.Request) (expected, error) {
+// readExpected reads Content-Length, x-checksum-crc32 (8 hex digits) and Content-Digest (RFC 9530).
+// It ignores digests other than sha-256.
+func readExpected(r *http.Request) (expected, error) {
 	e := expected{size: r.ContentLength}
 	if text := r.Header.Get("x-checksum-crc32"); text != "" {
 		sum, err := ingest.ParseCRC32(text)
@@ -43,10 +43,10 @@ func expectations(r *http.Request) (expected, error) {
 		if !strings.EqualFold(name, "sha-256") {
 			continue
 		}
-		inner, ok := strings.CutPrefix(value, ":")
-		inner, ok2 := strings.CutSuffix(inner, ":")
-		sum, err := base64.StdEncoding.DecodeString(inner)
-		if !ok || !ok2 || err != nil || len(sum) != sha256.Size {
+		encoded, opened := strings.CutPrefix(value, ":")
+		encoded, closed := strings.CutSuffix(encoded, ":")
+		sum, err := base64.StdEncoding.DecodeString(encoded)
+		if !opened || !closed || err != nil || len(sum) != sha256.Size {
 			return e, domain.Errorf(domain.KindInvalid, "Content-Digest must be sha-256=:BASE64: of 32 bytes")
 		}
 		e.sha256 = sum
@@ -54,8 +54,8 @@ func expectations(r *http.Request) (expected, error) {
 	return e, nil
 }
 
-// meet adds what the catalog knows, and says at once when it can't come true.
-func (e *expected) meet(known catalog.Reserved) error {
+// compareKnown adds what the catalog knows. Error: KindConflict when the headers contradict it.
+func (e *expected) compareKnown(known catalog.Reserved) error {
 	e.knownSize, e.knownCRC32 = known.Size, known.CRC32
 	if e.knownSize != nil && e.size >= 0 && e.size != *e.knownSize {
 		return notRegistered()
@@ -70,55 +70,55 @@ func notRegistered() error {
 	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct).")
 }
 
-// checked reads a body and gives an error in the place of its end when it is not what was expected:
-// so nothing is stored that a caller did not mean to send.
-type checked struct {
+// verifiedReader reads a body. When the body is not what was expected, it gives an error instead of
+// the end, so that nothing is stored.
+type verifiedReader struct {
 	r    io.Reader
 	want expected
 	size int64
 	crc  hash.Hash32
 	sha  hash.Hash
-	err  error // of the end; io.EOF when all is well
+	err  error // of the end; io.EOF when the body is as expected
 }
 
-func newChecked(r io.Reader, want expected) *checked {
-	return &checked{r: r, want: want, crc: crc32.NewIEEE(), sha: sha256.New()}
+func newVerifiedReader(r io.Reader, want expected) *verifiedReader {
+	return &verifiedReader{r: r, want: want, crc: crc32.NewIEEE(), sha: sha256.New()}
 }
 
 // Read implements io.Reader.
-func (c *checked) Read(p []byte) (int, error) {
-	if c.err != nil {
-		return 0, c.err
+func (v *verifiedReader) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
 	}
-	n, err := c.r.Read(p)
-	c.size += int64(n)
-	c.crc.Write(p[:n])
-	c.sha.Write(p[:n])
+	n, err := v.r.Read(p)
+	v.size += int64(n)
+	v.crc.Write(p[:n])
+	v.sha.Write(p[:n])
 	switch {
 	case errors.Is(err, io.EOF):
-		c.err = c.compare()
+		v.err = v.compare()
 	case err != nil:
-		c.err = domain.Wrap(domain.KindInterrupted, err, "the body could not be read")
+		v.err = domain.Wrap(domain.KindInterrupted, err, "the body could not be read")
 	}
-	return n, c.err
+	return n, v.err
 }
 
 // compare gives io.EOF when the whole body is what was expected.
-func (c *checked) compare() error {
-	sum := c.crc.Sum32()
+func (v *verifiedReader) compare() error {
+	sum := v.crc.Sum32()
 	switch {
-	case c.want.crc32 != nil && *c.want.crc32 != sum:
+	case v.want.crc32 != nil && *v.want.crc32 != sum:
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match x-checksum-crc32.")
-	case c.want.sha256 != nil && !bytes.Equal(c.want.sha256, c.sha.Sum(nil)):
+	case v.want.sha256 != nil && !bytes.Equal(v.want.sha256, v.sha.Sum(nil)):
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match Content-Digest.")
-	case c.want.knownSize != nil && *c.want.knownSize != c.size, c.want.knownCRC32 != nil && *c.want.knownCRC32 != sum:
+	case v.want.knownSize != nil && *v.want.knownSize != v.size, v.want.knownCRC32 != nil && *v.want.knownCRC32 != sum:
 		return notRegistered()
 	}
 	return io.EOF
 }
 
-// describe reads everything.
-func describe(r io.Reader) (Stored, error) {
+// hashBody reads a whole body.
+func hashBody(r io.Reader) (Stored, error) {
 	crc, sha := crc32.NewIEEE(), sha256.New()
 	n, err := io.Copy(io.MultiWriter(crc, sha), r)
 	return Stored{Size: n, CRC32: crc.Sum32(), SHA256: [sha256.Size]byte(sha.Sum(nil))}, err

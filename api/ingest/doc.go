@@ -1,10 +1,9 @@
-// Package ingest is where the voice platform hands its data over: lines of agents, conversations,
-// messages and recordings, and audio that is not in the recordings bucket yet.
+// Package ingest is the family by which the voice platform sends its data: lines of agents,
+// conversations, messages and recordings, and audio that is not yet in the recordings bucket.
 //
-// Callers are the platform's own services, known by x-internal-token, and say whose data it is by
-// x-organization-id. Bodies stream and may have any length; a caller that goes away in the middle
-// leaves whole batches and whole objects behind, nothing else.
+// Callers are the platform's own services. They authenticate by x-internal-token and name the tenant
+// in x-organization-id. Bodies stream and may have any length. When a caller goes away midway, only
+// whole batches and whole objects were stored.
 //
-// What a line means and when it is refused is package internal/ingest's; this package does not
-// read lines itself.
+// Package internal/ingest reads and checks the lines; this package does not.
 package ingest

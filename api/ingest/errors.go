@@ -12,14 +12,14 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// problem is every error's body. Line and Stored stand where lines were read.
+// problem is the body of every error. Line and Stored are set when lines were read.
 type problem struct {
 	Error  string `json:"error"`
 	Line   int    `json:"line,omitempty"`
-	Stored *int   `json:"stored,omitempty"` // lines of whole batches that are stored
+	Stored *int   `json:"stored,omitempty"` // lines that are stored, in whole batches
 }
 
-// retryAfter is when an unavailable part is worth another try, in seconds.
+// retryAfter is after how many seconds a caller should try again.
 const retryAfter = "5"
 
 func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {

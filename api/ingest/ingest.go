@@ -27,12 +27,12 @@ const (
 //go:embed openapi.yaml
 var spec []byte
 
-// Config is what the operator decides.
+// Config is the family's settings.
 type Config struct {
-	InternalToken string // empty: nobody may call
+	InternalToken string // when empty, nobody may call
 }
 
-// Catalog is what the endpoints ask of the catalog.
+// Catalog is what the endpoints need of the catalog.
 type Catalog interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error)
@@ -42,14 +42,13 @@ type Catalog interface {
 
 // Audio is the recordings bucket.
 type Audio interface {
-	// Put writes what r gives under a key that must be new; size is -1 when unknown. An error of r
-	// means that nothing is written. Errors: KindConflict for a key that exists (Stored then
-	// describes what r gave), KindTooLarge, KindInvalid, KindUnavailable,
-	// KindForbidden where none is taken in.
+	// Put writes the bytes of r under a new key; size is -1 when unknown. When r fails, nothing is
+	// written. Errors: KindConflict for a key that exists (Stored then describes the bytes of r),
+	// KindTooLarge, KindInvalid, KindUnavailable, KindForbidden when no audio is accepted.
 	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error)
 	// Get opens an object and tells its size. Error: KindNotFound.
 	Get(ctx context.Context, key string) (io.ReadCloser, int64, error)
-	// CheckKey refuses keys that the store is known not to hold. Error: KindInvalid.
+	// CheckKey refuses keys that the store can't hold. Error: KindInvalid.
 	CheckKey(key string) error
 }
 
@@ -98,7 +97,7 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 }
 
-// tenant says whose data a request brings; when it may not, the answer is written and ok is false.
+// tenant authenticates a request and gives its tenant. When ok is false, the answer is written.
 func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
 	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
 		refuse(w, r, http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
@@ -127,14 +126,15 @@ func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok 
 		return "", false
 	}
 	telemetry.SetTenant(r.Context(), ids[0])
-	if !identity(r) {
+	if !isIdentity(r) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "The body must come as it is, without Content-Encoding.")
 		return "", false
 	}
 	return ids[0], true
 }
 
-func identity(r *http.Request) bool {
+// isIdentity says whether the body has no Content-Encoding.
+func isIdentity(r *http.Request) bool {
 	encoding := r.Header.Get("Content-Encoding")
 	return encoding == "" || strings.EqualFold(encoding, "identity")
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// taken is the answer to lines that were all stored.
-type taken struct {
+// recordsAnswer is the answer when all lines were stored.
+type recordsAnswer struct {
 	Lines         int `json:"lines"`
 	Batches       int `json:"batches"`
 	Agents        int `json:"agents"`
@@ -26,7 +26,7 @@ type taken struct {
 	Ahead         int `json:"ahead,omitempty"`
 }
 
-// records takes a stream of lines in.
+// records is POST /api/ingest/v1/records: it ingests a stream of lines.
 func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 	tenant, ok := h.tenant(w, r)
 	if !ok {
@@ -36,26 +36,27 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
 		return
 	}
-	in := &source{r: r.Body}
+	body := &bodyReader{r: r.Body}
 	from := catalog.Origin{Actor: "internal", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 	to := ingest.KeyChecker{Registrar: ingest.WithOrigin(from, h.deps.Catalog), CheckKey: func(key string) error { return h.deps.Audio.CheckKey(key) }}
-	result, err := h.loader.Load(r.Context(), to, tenant, in, nil)
+	result, err := h.loader.Load(r.Context(), to, tenant, body, nil)
 	if err != nil {
-		h.refuseLines(w, r, result, in.err, err)
+		h.refuseLines(w, r, result, body.err, err)
 		return
 	}
-	web.JSON(w, r, http.StatusOK, taken{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
+	web.JSON(w, r, http.StatusOK, recordsAnswer{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
 		Conversations: result.Conversations, Messages: result.Messages, Recordings: result.Recordings,
 		Changed: result.Changed, TooLate: result.TooLate, Ahead: result.Ahead})
 }
 
-// source remembers why the body ended.
-type source struct {
+// bodyReader keeps the error that interrupted the body: internal/ingest wraps it.
+type bodyReader struct {
 	r   io.Reader
 	err error
 }
 
-func (s *source) Read(p []byte) (int, error) {
+// Read implements io.Reader.
+func (s *bodyReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
@@ -63,7 +64,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// refuseLines says what is wrong, where, and how much is stored.
+// refuseLines answers with the error, its line, and how many lines are stored.
 func (h *handler) refuseLines(w http.ResponseWriter, r *http.Request, result ingest.Result, broken, err error) {
 	p := problem{Stored: &result.Lines}
 	status := http.StatusBadRequest

@@ -17,12 +17,12 @@ import (
 //go:embed openapi.yaml
 var spec []byte
 
-// Clients knows the applications. Errors: KindUnauthorized, KindUnavailable.
+// Clients authenticates applications. Errors: KindUnauthorized, KindUnavailable.
 type Clients interface {
 	AuthenticateApplication(ctx context.Context, id, secret string) (catalog.Application, error)
 }
 
-// Issuer makes access tokens.
+// Issuer issues access tokens.
 type Issuer interface {
 	Issue(ctx context.Context, app catalog.Application, scopes []string) (string, time.Duration, error)
 	Public(ctx context.Context) jose.JSONWebKeySet
@@ -45,7 +45,7 @@ func New(deps Deps) web.Family {
 		"/connect/token":                          {Post: h.token, Fail: fail},
 		"/.well-known/jwks.json":                  {Get: h.keys, Fail: fail},
 		"/.well-known/openid-configuration":       {Get: h.metadata, Fail: fail},
-		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // RFC 8414's place for the same
+		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // where RFC 8414 puts the same document
 	}
 	return web.Family{
 		Name: "oauth", Owns: web.Under("/connect", "/.well-known"), Fail: fail, Spec: spec,
@@ -61,14 +61,14 @@ func New(deps Deps) web.Family {
 	}
 }
 
-// keys is the JSON Web Key Set of the tokens that are issued.
+// keys is GET /.well-known/jwks.json: the public keys of the issued tokens.
 func (h *handler) keys(w http.ResponseWriter, r *http.Request) {
-	// Verifiers ask again when they meet an unknown key, so a rotation needs no waiting.
+	// Verifiers fetch the keys again when they see an unknown key id.
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	web.JSON(w, r, http.StatusOK, h.deps.Tokens.Public(r.Context()))
 }
 
-// metadata is the discovery document, with what a server of client credentials alone has to say.
+// metadata is the discovery document of a server that only grants client credentials.
 type metadata struct {
 	Issuer        string   `json:"issuer"`
 	TokenEndpoint string   `json:"token_endpoint"`
@@ -92,7 +92,7 @@ func (h *handler) metadata(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// failure is an error as RFC 6749 §5.2 shapes it.
+// failure is an error in the shape of RFC 6749 §5.2.
 type failure struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description,omitempty"`

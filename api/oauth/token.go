@@ -17,23 +17,23 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// granted is the answer to a good request (RFC 6749 §5.1).
-type granted struct {
+// tokenAnswer is the answer with a token (RFC 6749 §5.1).
+type tokenAnswer struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"` // seconds
 	Scope       string `json:"scope"`
 }
 
-// refusal is why no token is issued.
+// refusal is the reason why no token is issued.
 type refusal struct {
 	status    int
 	code      string
 	text      string
-	challenge bool // the client tried HTTP Basic
+	challenge bool // the client authenticated by HTTP Basic
 }
 
-// Error makes a refusal an error.
+// Error implements error.
 func (f *refusal) Error() string { return f.code + ": " + f.text }
 
 func invalidRequest(text string) *refusal {
@@ -45,15 +45,15 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	answer, err := h.grant(r)
-	var no *refusal
+	var refused *refusal
 	switch {
 	case err == nil:
 		web.JSON(w, r, http.StatusOK, answer)
-	case errors.As(err, &no):
-		if no.challenge {
+	case errors.As(err, &refused):
+		if refused.challenge {
 			w.Header().Set("WWW-Authenticate", `Basic realm="callvault", charset="UTF-8"`)
 		}
-		web.JSON(w, r, no.status, failure{no.code, no.text})
+		web.JSON(w, r, refused.status, failure{refused.code, refused.text})
 	case domain.KindOf(err) == domain.KindTooLarge:
 		fail(w, r, http.StatusRequestEntityTooLarge)
 	case domain.KindOf(err) == domain.KindInvalid:
@@ -67,25 +67,25 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// grant checks a request in the order in which its parts matter and issues the token.
-func (h *handler) grant(r *http.Request) (granted, error) {
+// grant checks a request and issues the token.
+func (h *handler) grant(r *http.Request) (tokenAnswer, error) {
 	app, form, err := h.client(r)
 	if err != nil {
-		return granted{}, err
+		return tokenAnswer{}, err
 	}
 	telemetry.SetTenant(r.Context(), app.Tenant)
 	switch form.Get("grant_type") {
 	case "client_credentials":
 	case "":
-		return granted{}, invalidRequest("grant_type is missing.")
+		return tokenAnswer{}, invalidRequest("grant_type is missing.")
 	default:
-		return granted{}, &refusal{status: http.StatusBadRequest, code: "unsupported_grant_type", text: "The grant_type must be client_credentials."}
+		return tokenAnswer{}, &refusal{status: http.StatusBadRequest, code: "unsupported_grant_type", text: "The grant_type must be client_credentials."}
 	}
 	scopes := app.Scopes
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
 		for _, scope := range asked {
 			if !slices.Contains(app.Scopes, scope) {
-				return granted{}, &refusal{status: http.StatusBadRequest, code: "invalid_scope", text: "The client may not have this scope."}
+				return tokenAnswer{}, &refusal{status: http.StatusBadRequest, code: "invalid_scope", text: "The client may not have this scope."}
 			}
 		}
 		slices.Sort(asked)
@@ -93,12 +93,12 @@ func (h *handler) grant(r *http.Request) (granted, error) {
 	}
 	token, life, err := h.deps.Tokens.Issue(r.Context(), app, scopes)
 	if err != nil {
-		return granted{}, err
+		return tokenAnswer{}, err
 	}
-	return granted{AccessToken: token, TokenType: "Bearer", ExpiresIn: int64(life.Seconds()), Scope: strings.Join(scopes, " ")}, nil
+	return tokenAnswer{AccessToken: token, TokenType: "Bearer", ExpiresIn: int64(life.Seconds()), Scope: strings.Join(scopes, " ")}, nil
 }
 
-// readForm reads the body; what stands in the query is no part of the request.
+// readForm reads the body. Parameters in the query are ignored.
 func readForm(r *http.Request) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
@@ -123,7 +123,7 @@ func readForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// client finds the application by HTTP Basic, before it reads the form, or by the form, one of the two.
+// client authenticates the application by HTTP Basic, before the form is read, or by the form.
 func (h *handler) client(r *http.Request) (catalog.Application, url.Values, error) {
 	if len(web.Credentials(r, "Authorization")) == 0 {
 		form, err := readForm(r)
@@ -133,7 +133,7 @@ func (h *handler) client(r *http.Request) (catalog.Application, url.Values, erro
 		app, err := h.authenticate(r, form.Get("client_id"), form.Get("client_secret"), false)
 		return app, form, err
 	}
-	id, secret, _ := basic(r) // both are empty where it can't be read
+	id, secret, _ := basic(r) // both are empty when the header can't be read
 	app, err := h.authenticate(r, id, secret, true)
 	if err != nil {
 		return app, nil, err
@@ -145,7 +145,7 @@ func (h *handler) client(r *http.Request) (catalog.Application, url.Values, erro
 	return app, form, err
 }
 
-// authenticate finds the application that an id and a secret name.
+// authenticate gives the application of an id and a secret.
 func (h *handler) authenticate(r *http.Request, id, secret string, challenge bool) (catalog.Application, error) {
 	unknown := &refusal{status: http.StatusUnauthorized, code: "invalid_client", text: "The client is unknown or its secret is wrong.", challenge: challenge}
 	if len(id) > domain.MaxIDBytes || id == "" || secret == "" {
@@ -158,7 +158,7 @@ func (h *handler) authenticate(r *http.Request, id, secret string, challenge boo
 	return app, err
 }
 
-// basic reads HTTP Basic credentials, which are form-encoded first (RFC 6749 §2.3.1).
+// basic reads HTTP Basic credentials. Id and secret are form-encoded in them (RFC 6749 §2.3.1).
 func basic(r *http.Request) (id, secret string, ok bool) {
 	values := web.Credentials(r, "Authorization")
 	if len(values) != 1 {
