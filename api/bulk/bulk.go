@@ -20,7 +20,7 @@ var spec []byte
 
 const root = "/conversations/export/v1"
 
-// The limit that the limiter of Deps is made with: requests of one key at one endpoint.
+// The limit of Deps.Limiter: requests of one key to one endpoint.
 const (
 	Limit  = 3
 	Window = time.Second
@@ -28,11 +28,11 @@ const (
 
 // Config bounds what one request takes. Zero fields take the defaults.
 type Config struct {
-	CatalogTimeout time.Duration // how long one query may take; 15 s
-	PageBytes      int           // what the rows of one page may hold before it is cut short; 32 MiB
+	CatalogTimeout time.Duration // of one query; 15 s
+	PageBytes      int           // of the rows of a page, which ends early then; 32 MiB
 }
 
-// Catalog gives the rows. Errors: KindUnavailable, and as the methods of package catalog say.
+// Catalog gives the rows. Errors: KindUnavailable, and those of the methods of package catalog.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
 	Bots(ctx context.Context, tenant, name string) ([]string, error)
@@ -59,8 +59,8 @@ type handler struct {
 	deps Deps
 }
 
-// New makes the family of bulk exports. It must stand before the family of conversations, whose
-// paths its own lie among.
+// New makes the family of bulk exports. It must be mounted before the family of conversations, which
+// owns a prefix of its paths.
 func New(cfg Config, deps Deps) web.Family {
 	if cfg.CatalogTimeout == 0 {
 		cfg.CatalogTimeout = 15 * time.Second
@@ -71,10 +71,10 @@ func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
 		root + "/conversations": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedConversation]{
-			name: "conversations", page: deps.Catalog.ExportConversations, show: appendConversation,
+			name: "conversations", page: deps.Catalog.ExportConversations, appendRow: appendConversation,
 		})},
 		root + "/messages": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedMessage]{
-			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, show: appendMessage,
+			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, appendRow: appendMessage,
 		})},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,15 +88,15 @@ func New(cfg Config, deps Deps) web.Family {
 	return web.Family{Name: "bulk", Owns: web.Under(root), Handler: mux, Fail: fail, Spec: spec}
 }
 
-// caller is who asks.
+// caller is who sent a request.
 type caller struct {
 	key    catalog.APIKey
 	tenant domain.Tenant
 }
 
-// enter authenticates a request, counts it, and asks whether its tenant may export. Where it
-// gives false, it has answered.
-func (h *handler) enter(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (c caller, ok bool) {
+// admit authenticates a request, counts it, and checks that its tenant may export. When it gives
+// false, it has answered.
+func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (c caller, ok bool) {
 	var err error
 	secrets := web.Credentials(r, "X-Api-Key")
 	if len(secrets) != 1 {

@@ -1,6 +1,5 @@
-// Package bulk serves the export of whole windows of conversations and messages, page by page or
+// Package bulk is the family that exports all conversations or messages of a time window, in pages or
 // as one stream of lines: everything below /conversations/export/v1.
 //
-// It gives what the catalog holds at the time of each page; it keeps no state of its own between
-// pages but what stands in the cursor.
+// Each page is what the catalog holds when it is read. The only state between pages is the cursor.
 package bulk

@@ -24,10 +24,10 @@ type request struct {
 	perPage      int
 	paged        bool // per_page or cursor was given
 	after        *catalog.Position
-	about        string // what its cursors are bound to
+	about        string // binds its cursors
 }
 
-// read reads the parameters. Errors: KindInvalid, with the parameter's name; KindUnavailable.
+// read reads the parameters. Errors: KindInvalid, which names the parameter, and KindUnavailable.
 func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConversation bool) (q request, err error) {
 	query, _, err := web.ParseExportQuery(raw)
 	if err != nil {
@@ -66,7 +66,7 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConv
 	return q, err
 }
 
-// readPage reads which page is asked for, and how long.
+// readPage reads per_page and cursor.
 func (h *handler) readPage(ctx context.Context, query web.Query, q *request) error {
 	q.perPage = maxPerPage
 	n, given, err := query.Int("per_page", 1, maxPerPage)
@@ -100,7 +100,7 @@ func missing(name string, given bool) error {
 	return domain.Errorf(domain.KindInvalid, "%s is missing", name)
 }
 
-// about names what a cursor belongs to: it continues this walk and no other.
+// about binds a cursor to the tenant, the endpoint and all filters.
 func about(tenant, endpoint string, q request) string {
 	return fmt.Sprintf("%q", []string{"bulk", endpoint, tenant, q.bot, q.conversation, strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
-// lastActionLayout is the spelling of lastActionAt: UTC without saying so.
+// lastActionLayout is the format of lastActionAt: UTC, without a zone suffix.
 const lastActionLayout = "2006-01-02T15:04:05.000000"
 
-// appendConversation appends a conversation as the export shows it: startTime in Unix seconds,
-// metadata {} and tags [] where unknown, locale and lastActionAt null.
+// appendConversation appends a conversation's JSON. startTime is in Unix seconds. When they are
+// unknown, metadata is {}, tags is [], and locale and lastActionAt are null.
 func appendConversation(to []byte, c catalog.ExportedConversation) (_ []byte, err error) {
 	to = rawjson.AppendString(append(to, `{"_id":`...), c.ID)
 	to = strconv.AppendInt(append(to, `,"startTime":`...), c.Start.Unix(), 10)
@@ -38,22 +38,22 @@ func appendConversation(to []byte, c catalog.ExportedConversation) (_ []byte, er
 	return append(to, `"}`...), nil
 }
 
-// appendOr appends a value, or what stands for one that is unknown.
-func appendOr(to, value []byte, unknown string) ([]byte, error) {
+// appendOr appends a value, or fallback for nil.
+func appendOr(to, value []byte, fallback string) ([]byte, error) {
 	if value == nil {
-		return append(to, unknown...), nil
+		return append(to, fallback...), nil
 	}
 	return rawjson.AppendValue(to, value)
 }
 
-// appendMessage appends a message: its time and type, then what else its body holds, as it came in, and
-// its conversation. A key that did not come is absent, and one that came as null is null.
+// appendMessage appends a message's JSON: its time and type, then the other keys of its body as they
+// were ingested, and its conversation. A key that was not ingested is absent; a null stays null.
 func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
 	to = rawjson.AppendString(append(to, `{"_id":`...), m.ID)
 	to = appendUnix(append(to, `,"time":`...), m.Time)
 	to = rawjson.AppendString(append(to, `,"type":`...), m.Type)
 	for member, err := range rawjson.Members(m.Body) {
-		if err == nil && !ownKey(member) {
+		if err == nil && !skippedKey(member) {
 			to = append(append(append(to, ','), member.Name...), ':')
 			to, err = rawjson.AppendValue(to, member.Value)
 		}
@@ -65,9 +65,9 @@ func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
 	return append(to, '}'), nil
 }
 
-// ownKey says whether a key of a message's body is one that the export writes itself, or that says
-// nothing but how the line was taken in.
-func ownKey(m rawjson.Member) bool {
+// skippedKey says whether the export writes a key of a message's body itself, or leaves it out because
+// it is only about ingestion.
+func skippedKey(m rawjson.Member) bool {
 	for _, name := range [...]string{"kind", "messageId", "_id", "time", "type", "conversationId"} {
 		if m.Is(name) {
 			return true
@@ -76,7 +76,7 @@ func ownKey(m rawjson.Member) bool {
 	return false
 }
 
-// appendUnix appends Unix seconds, whole or with milliseconds.
+// appendUnix appends Unix seconds, with milliseconds unless they are 0.
 func appendUnix(to []byte, t time.Time) []byte {
 	ms := t.UnixMilli()
 	to = strconv.AppendInt(to, ms/1000, 10)

@@ -15,29 +15,29 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// What a stream reads at a time: so much is in memory, however long the stream.
+// A stream reads so much at a time, which bounds its memory.
 const (
 	streamRows  = 1000
 	streamBytes = 1 << 20
 )
 
-// maxGuess bounds the memory that a page takes in advance, in bytes.
-const maxGuess = 1 << 20
+// maxPrealloc bounds the memory that a page allocates in advance, in bytes.
+const maxPrealloc = 1 << 20
 
-// endpoint is one of the family's two: where its rows come from, and how they look.
+// endpoint is conversations or messages: where its rows come from, and their JSON.
 type endpoint[T any] struct {
 	name           string
 	byConversation bool // it takes conversation_id
 	page           func(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[T], error)
-	show           func(to []byte, row T) ([]byte, error) // appends the row's JSON
+	appendRow      func(to []byte, row T) ([]byte, error)
 }
 
-// serve answers an endpoint.
+// serve makes the handler of an endpoint.
 func serve[T any](h *handler, e endpoint[T]) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
 		defer cancel()
-		caller, ok := h.enter(ctx, w, r, e.name)
+		caller, ok := h.admit(ctx, w, r, e.name)
 		if !ok {
 			return
 		}
@@ -62,7 +62,7 @@ func serve[T any](h *handler, e endpoint[T]) http.HandlerFunc {
 }
 
 func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window catalog.ExportWindow) {
-	if r.Method == http.MethodHead { // its rows would be read for nothing
+	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		w.Header().Set("Content-Type", "application/json")
 		return
 	}
@@ -78,7 +78,7 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 			return
 		}
 	}
-	text, err := showPage(e, page.Rows, cursor)
+	text, err := pageJSON(e, page.Rows, cursor)
 	if err != nil {
 		h.broken(w, r, "show a row", err)
 		return
@@ -86,9 +86,9 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 	web.JSONText(w, r, http.StatusOK, text)
 }
 
-// showPage writes the answer by hand: rows are too many, and mostly JSON already, to go through
-// encoding/json. An empty cursor is null.
-func showPage[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
+// pageJSON writes a page without encoding/json: the rows are many, and mostly JSON already. An empty
+// cursor is null.
+func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 	text := []byte(`{"data":[`)
 	var err error
 	for i, row := range rows {
@@ -96,11 +96,11 @@ func showPage[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 			text = append(text, ',')
 		}
 		before := len(text)
-		if text, err = e.show(text, row); err != nil {
+		if text, err = e.appendRow(text, row); err != nil {
 			return nil, err
 		}
-		if i == 0 { // the others are likely of its size
-			text = slices.Grow(text, min(len(rows)*(len(text)-before+1)*5/4, maxGuess))
+		if i == 0 { // the other rows are likely of the same size
+			text = slices.Grow(text, min(len(rows)*(len(text)-before+1)*5/4, maxPrealloc))
 		}
 	}
 	text = append(text, `],"cursor":`...)
@@ -112,9 +112,9 @@ func showPage[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 	return append(text, "}\n"...), nil
 }
 
-// serveStream sends the whole window, one record a line. It reads on when the client has taken
-// what was read, in short queries of their own, so that a slow client holds no connection to the
-// catalog and no old snapshot in it.
+// serveStream sends the whole window, one record a line. It reads the next rows, by a short query, when
+// the client has received the last ones. So a slow client holds neither a connection to the catalog
+// nor an old snapshot in it.
 func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window catalog.ExportWindow) {
 	w.Header().Set("Content-Type", web.NDJSON)
 	if r.Method == http.MethodHead {
@@ -122,7 +122,7 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 	}
 	s := &streamer[T]{h: h, e: e, window: window, rows: streamRows / 10}
 	page, err := s.read(r.Context(), nil)
-	if err != nil { // nothing was sent: the client can be told
+	if err != nil { // nothing was sent yet, so the answer can be an error
 		w.Header().Del("Content-Type")
 		h.wrong(w, r, err)
 		return
@@ -133,12 +133,12 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 	}
 }
 
-// streamer walks a window.
+// streamer sends the rows of a window.
 type streamer[T any] struct {
 	h      *handler
 	e      endpoint[T]
 	window catalog.ExportWindow
-	rows   int // to read next
+	rows   int // of the next query
 }
 
 func (s *streamer[T]) read(ctx context.Context, after *catalog.Position) (catalog.ExportPage[T], error) {
@@ -147,24 +147,24 @@ func (s *streamer[T]) read(ctx context.Context, after *catalog.Position) (catalo
 	return s.e.page(ctx, s.window, after, catalog.ExportLimit{Rows: s.rows, Bytes: 2 * streamBytes})
 }
 
-func (s *streamer[T]) send(ctx context.Context, lines *web.Stream, page catalog.ExportPage[T]) error {
+func (s *streamer[T]) send(ctx context.Context, out *web.Stream, page catalog.ExportPage[T]) error {
 	for {
 		sent := 0
 		for i, row := range page.Rows {
-			n, err := lines.Append(func(to []byte) ([]byte, error) {
-				to, err := s.e.show(to, row)
+			n, err := out.Append(func(to []byte) ([]byte, error) {
+				to, err := s.e.appendRow(to, row)
 				return append(to, '\n'), err
 			})
 			if err != nil {
 				return fmt.Errorf("send a row: %w", err)
 			}
 			sent += n
-			clear(page.Rows[i : i+1]) // what is sent is held no longer
+			clear(page.Rows[i : i+1]) // frees what was sent
 		}
-		if err := lines.Flush(); err != nil || page.Next == nil {
+		if err := out.Flush(); err != nil || page.Next == nil {
 			return err
 		}
-		// As many rows as will likely fit: a page cut by its bytes is dear.
+		// Read as many rows as will likely fit: a page that its bytes end early costs more.
 		s.rows = min(max(streamBytes*len(page.Rows)/max(sent, 1), 1), streamRows)
 		var err error
 		if page, err = s.read(ctx, page.Next); err != nil {
