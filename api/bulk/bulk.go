@@ -59,8 +59,8 @@ type handler struct {
 	deps Deps
 }
 
-// New makes the family of bulk exports. It must be mounted before the family of conversations, which
-// owns a prefix of its paths.
+// New makes the family of bulk exports. It must be mounted before the family of conversations,
+// which owns a prefix of its paths.
 func New(cfg Config, deps Deps) web.Family {
 	if cfg.CatalogTimeout == 0 {
 		cfg.CatalogTimeout = 15 * time.Second

@@ -46,8 +46,9 @@ func appendOr(to, value []byte, fallback string) ([]byte, error) {
 	return rawjson.AppendValue(to, value)
 }
 
-// appendMessage appends a message's JSON: its time and type, then the other keys of its body as they
-// were ingested, and its conversation. A key that was not ingested is absent; a null stays null.
+// appendMessage appends a message's JSON: its time and type, then the other keys of its body as
+// they were ingested, and its conversation. A key that was not ingested is absent; a null stays
+// null.
 func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
 	to = rawjson.AppendString(append(to, `{"_id":`...), m.ID)
 	to = appendUnix(append(to, `,"time":`...), m.Time)
@@ -65,8 +66,8 @@ func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
 	return append(to, '}'), nil
 }
 
-// skippedKey says whether the export writes a key of a message's body itself, or leaves it out because
-// it is only about ingestion.
+// skippedKey says whether the export writes a key of a message's body itself, or leaves it out
+// because it is only about ingestion.
 func skippedKey(m rawjson.Member) bool {
 	for _, name := range [...]string{"kind", "messageId", "_id", "time", "type", "conversationId"} {
 		if m.Is(name) {

@@ -86,8 +86,8 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 	web.JSONText(w, r, http.StatusOK, text)
 }
 
-// pageJSON writes a page without encoding/json: the rows are many, and mostly JSON already. An empty
-// cursor is null.
+// pageJSON writes a page without encoding/json: the rows are many, and mostly JSON already. An
+// empty cursor is null.
 func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 	text := []byte(`{"data":[`)
 	var err error
@@ -112,9 +112,9 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 	return append(text, "}\n"...), nil
 }
 
-// serveStream sends the whole window, one record a line. It reads the next rows, by a short query, when
-// the client has received the last ones. So a slow client holds neither a connection to the catalog
-// nor an old snapshot in it.
+// serveStream sends the whole window, one record a line. It reads the next rows, by a short query,
+// when the client has received the last ones. So a slow client holds neither a connection to the
+// catalog nor an old snapshot in it.
 func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window catalog.ExportWindow) {
 	w.Header().Set("Content-Type", web.NDJSON)
 	if r.Method == http.MethodHead {

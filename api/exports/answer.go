@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/transcript"
 )
 
-// The order of fields is the wire's, in all of these.
+// The fields of these structs are in the order of the wire.
 
 type exportMetadata struct {
 	ExportedAt     string       `json:"exportedAt"`
@@ -30,7 +30,7 @@ type includedData struct {
 	Recording  bool `json:"recording"`
 }
 
-// head is the conversation up to its transcript.
+// head is the conversation's fields before its transcript.
 type head struct {
 	SessionID         *string         `json:"sessionId"`
 	RoomName          string          `json:"roomName"`
@@ -53,7 +53,7 @@ type head struct {
 	Agent             json.RawMessage `json:"agent"`
 }
 
-// afterRaw is the transcript behind its raw text.
+// afterRaw is the transcript's fields behind its raw text.
 type afterRaw struct {
 	Parsed    []functionCall  `json:"parsed"`
 	CreatedAt *string         `json:"createdAt"`
@@ -67,7 +67,7 @@ type functionCall struct {
 	Timestamp  *string         `json:"timestamp"`
 }
 
-// tail is the conversation behind its transcript.
+// tail is the conversation's fields behind its transcript.
 type tail struct {
 	PostCallAnalysis *postCallAnalysis `json:"postCallAnalysis"`
 	Recording        *recording        `json:"recording"`
@@ -111,17 +111,17 @@ type answer struct {
 	metadata exportMetadata
 	head     head
 	raw      *catalog.Transcript // nil when the export has none
-	behind   afterRaw
+	afterRaw afterRaw
 	tail     tail
 	summary  summary
 }
 
-// answer puts an export together. Errors: KindUnavailable, KindBadCatalog.
-func (h *handler) answer(ctx context.Context, tenant string, k ask, e catalog.Export) (*answer, error) {
+// answer assembles an export. Errors: KindUnavailable, KindBadCatalog.
+func (h *handler) answer(ctx context.Context, tenant string, req request, e catalog.Export) (*answer, error) {
 	c := e.Conversation
 	a := &answer{at: h.deps.Now().UTC().Truncate(time.Second), start: c.Start, raw: e.Transcript}
 	a.metadata = exportMetadata{ExportedAt: web.Time(a.at), OrganizationID: tenant, ConversationID: c.ID, DataVersion: "1.1",
-		ExportType: "single_conversation", IncludedData: includedData{k.transcript, k.analysis, k.recording}, SchemaVersion: "billing-session-v1"}
+		ExportType: "single_conversation", IncludedData: includedData{req.transcript, req.analysis, req.recording}, SchemaVersion: "billing-session-v1"}
 	for _, raw := range []json.RawMessage{c.BaseCost, c.TotalCost, c.AnalysisData} {
 		if raw != nil && !json.Valid(raw) {
 			return nil, domain.Errorf(domain.KindBadCatalog, "the catalog holds JSON that is none")
@@ -137,12 +137,12 @@ func (h *handler) answer(ctx context.Context, tenant string, k ask, e catalog.Ex
 	}
 	a.head = headOf(c, e.Agent)
 	a.head.User, a.head.Agent = person, bot
-	a.behind = afterRaw{CreatedAt: timeOrNull(c.TranscriptCreated), User: personBrief}
-	a.tail = tail{CreatedAt: web.Time(c.Start), UpdatedAt: web.Time(updated(c)), FunctionCalls: []functionCall{}}
-	if k.analysis && c.AnalysisData != nil {
+	a.afterRaw = afterRaw{CreatedAt: timeOrNull(c.TranscriptCreated), User: personBrief}
+	a.tail = tail{CreatedAt: web.Time(c.Start), UpdatedAt: web.Time(updatedAt(c)), FunctionCalls: []functionCall{}}
+	if req.analysis && c.AnalysisData != nil {
 		a.tail.PostCallAnalysis = &postCallAnalysis{AnalysisData: c.AnalysisData, AnalyzedAt: timeOrNull(c.Analyzed), User: personBrief, Agent: botBrief}
 	}
-	if k.recording {
+	if req.recording {
 		if a.tail.Recording, err = h.recording(ctx, tenant, c, a.at); err != nil {
 			return nil, err
 		}
@@ -183,22 +183,22 @@ func timeOrNull(t *time.Time) *string {
 	return web.TimeOrNull(*t)
 }
 
-// duration is the conversation's length in seconds; nil while it has no end. Clocks that stepped
-// make no negative ones.
+// duration is the conversation's length in seconds; nil while it has no end. It is never negative,
+// although the clock may have been set back during a call.
 func duration(c domain.Conversation) json.RawMessage {
 	if c.End == nil {
 		return nil
 	}
-	us := max(0, c.End.UnixMicro()-c.Start.UnixMicro()) // a time.Duration ends after 292 years
+	us := max(0, c.End.UnixMicro()-c.Start.UnixMicro()) // a time.Duration holds only 292 years
 	if us%1e6 == 0 {
 		return strconv.AppendInt(nil, us/1e6, 10)
 	}
 	return strconv.AppendFloat(nil, float64(us)/1e6, 'f', -1, 64)
 }
 
-// updated is when the last of a conversation's parts came to be: when it was taken in says
-// something about this service, not about the conversation.
-func updated(c domain.Conversation) time.Time {
+// updatedAt is the latest time of a conversation's parts. The time of ingestion does not count: it
+// is about this service, not about the conversation.
+func updatedAt(c domain.Conversation) time.Time {
 	latest := c.Start
 	for _, t := range []*time.Time{c.End, c.LastAction, c.TranscriptCreated, c.Analyzed, c.RecordingCreated} {
 		if t != nil && t.After(latest) {
@@ -208,7 +208,7 @@ func updated(c domain.Conversation) time.Time {
 	return latest
 }
 
-// functionCalls writes down what the transcript holds.
+// functionCalls gives the function calls of a transcript.
 func functionCalls(calls []transcript.Call, start time.Time) []functionCall {
 	list := make([]functionCall, 0, len(calls))
 	for _, c := range calls {

@@ -15,14 +15,14 @@ const (
 	actionRecording = "export.recording"    // bytes of a recording were given
 )
 
-// caller is who asks.
+// caller is who sent a request.
 type caller struct {
 	tenant string
 	actor  string // for the audit log
 }
 
-// caller finds who asks. Errors: KindUnauthorized, KindInvalid when an internal request names no
-// organization, KindNotFound when it names one that does not exist, KindUnavailable.
+// caller authenticates a request. Errors: KindUnauthorized, KindInvalid when an internal request
+// names no organization, KindNotFound when the organization does not exist, KindUnavailable.
 func (h *handler) caller(ctx context.Context, r *http.Request) (caller, error) {
 	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) > 0 {
 		if len(tokens) != 1 || !h.token.Matches(tokens[0]) {
@@ -77,16 +77,16 @@ type exportDetail struct {
 	Transcript   bool   `json:"transcript"`
 	Analysis     bool   `json:"analysis"`
 	Recording    bool   `json:"recording"`
-	Object       string `json:"object,omitempty"` // of the recording that a link was given to
+	Object       string `json:"object,omitempty"` // of the recording that is linked
 	Until        string `json:"until,omitempty"`  // when that link ends
 	Remote       string `json:"remote"`
 	Request      string `json:"request,omitempty"`
 }
 
-// note writes the audit log before anything is given.
-func (h *handler) note(ctx context.Context, r *http.Request, who caller, k ask, a *answer) error {
+// auditExport writes the audit log, before the answer begins.
+func (h *handler) auditExport(ctx context.Context, r *http.Request, who caller, req request, a *answer) error {
 	o := origin(r, who.actor)
-	d := exportDetail{Conversation: k.conversation, Transcript: k.transcript, Analysis: k.analysis, Recording: k.recording,
+	d := exportDetail{Conversation: req.conversation, Transcript: req.transcript, Analysis: req.analysis, Recording: req.recording,
 		Remote: o.Remote, Request: o.Request}
 	if given := a.tail.Recording; given != nil {
 		d.Object, d.Until = given.FileName, given.URLExpiry

@@ -19,21 +19,21 @@ import (
 
 const (
 	recordingPath = "/api/export/recording"
-	// partTimeout bounds what the catalog and the store are asked before an answer begins.
-	partTimeout = 30 * time.Second
+	// prepareTimeout bounds all that happens before an answer begins.
+	prepareTimeout = 30 * time.Second
 )
 
 //go:embed openapi.yaml
 var spec []byte
 
-// Config is what the operator decides.
+// Config is the family's settings.
 type Config struct {
-	PublicURL     string // begins the links to recordings
-	Redirect      bool   // a link's clients are sent to the object store; else the bytes pass through here
-	InternalToken string // empty: it opens nothing
+	PublicURL     string // links to recordings begin with it
+	Redirect      bool   // links redirect to the object store; else the bytes are proxied
+	InternalToken string // when empty, none is accepted
 }
 
-// Catalog is what the endpoints ask of the catalog.
+// Catalog is what the endpoints need of the catalog.
 type Catalog interface {
 	// AuthenticateAPIKey's errors are KindUnauthorized and KindUnavailable.
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
@@ -51,10 +51,10 @@ type Recordings interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
 }
 
-// Deps are the parts that the endpoints work with.
+// Deps are the family's dependencies.
 type Deps struct {
 	Catalog    Catalog
-	Recordings Recordings // nil while no storage is configured: exports have no recording then
+	Recordings Recordings // nil when no storage is configured: exports have no recording then
 	Sealer     web.Sealer // of links
 	Downloads  *web.DownloadLimiter
 	Log        *zap.Logger
@@ -92,9 +92,9 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 }
 
-// export answers all three paths, whatever way the request is written.
+// export is POST of the three paths.
 func (h *handler) export(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), partTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), prepareTimeout)
 	defer cancel()
 	who, err := h.caller(ctx, r)
 	if err != nil {
@@ -102,26 +102,26 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	telemetry.SetTenant(ctx, who.tenant)
-	ask, err := decode(w, r)
+	req, err := decode(w, r)
 	if err != nil {
 		h.failed(w, r, "read the request", err)
 		return
 	}
-	e, err := h.deps.Catalog.Export(ctx, who.tenant, ask.conversation, ask.transcript)
+	e, err := h.deps.Catalog.Export(ctx, who.tenant, req.conversation, req.transcript)
 	if err != nil {
 		h.failed(w, r, "read the conversation", err)
 		return
 	}
-	a, err := h.answer(ctx, who.tenant, ask, e)
+	a, err := h.answer(ctx, who.tenant, req, e)
 	if err != nil {
 		h.failed(w, r, "put the export together", err)
 		return
 	}
-	if err := h.note(ctx, r, who, ask, a); err != nil {
+	if err := h.auditExport(ctx, r, who, req, a); err != nil {
 		h.failed(w, r, "write the audit log", err)
 		return
 	}
-	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(ask.conversation, a.at)+`"`)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(req.conversation, a.at)+`"`)
 	if err := a.write(r.Context(), w); err != nil {
 		h.deps.Log.Info("an export broke off", telemetry.In(r.Context()), zap.Error(err))
 		panic(http.ErrAbortHandler) //nolint:forbidigo // breaks the connection: nobody may take half an export for a whole one
@@ -133,14 +133,14 @@ func fileName(id string, at time.Time) string {
 	return "conversation-" + safeName(id) + "-" + string(domain.DayOf(at)) + ".json"
 }
 
-// safeName leaves of a text what a file's name can hold everywhere, at most 200 bytes.
+// safeName replaces characters that not every file system accepts, and cuts to 200 bytes.
 func safeName(text string) string {
-	const most = 200 // file systems take 255
+	const maxBytes = 200 // file systems take 255
 	safe := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
 			return c
 		}
 		return '_'
 	}, text)
-	return safe[:min(len(safe), most)]
+	return safe[:min(len(safe), maxBytes)]
 }

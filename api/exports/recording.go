@@ -21,34 +21,34 @@ import (
 )
 
 const (
-	// linkLife is how long a recording's link works, from the export on.
-	linkLife = 24 * time.Hour
-	// presignLife is the life of the URL in the store that a client is sent to.
-	presignLife = 5 * time.Minute
-	// linkSubject keeps these tokens apart from everything else that is sealed.
+	// linkTTL is the life of a recording's link, from the export on.
+	linkTTL = 24 * time.Hour
+	// presignTTL is the life of the presigned URL that a link redirects to.
+	presignTTL = 5 * time.Minute
+	// linkSubject separates these tokens from other sealed ones.
 	linkSubject = "recording of an export"
-	// maxToken bounds the tokens that are looked at: an object key, twice as long in JSON, and more.
+	// maxToken bounds the length of a token: a key of 1,024 bytes can be several times longer in
+	// JSON.
 	maxToken = 8192
 )
 
-// link is what a recording's token says.
-type link struct {
+// recordingLink is the content of a recording link's token.
+type recordingLink struct {
 	Tenant  string `json:"t"`
 	Key     string `json:"k"`
 	Expires int64  `json:"e"` // Unix seconds
 }
 
-// recording describes the conversation's recording; nil when there is none to be had. Error:
-// KindUnavailable when that can't be found out.
+// recording describes the conversation's recording, nil when there is none. Error: KindUnavailable.
 func (h *handler) recording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
 	if h.deps.Recordings == nil {
-		return nil, nil //nolint:nilnil // no recording is an answer, not an error
+		return nil, nil //nolint:nilnil // no recording is not an error
 	}
-	if _, there, err := web.StatRecording(ctx, h.deps.Recordings, c.RecordingKey); !there {
+	if _, found, err := web.StatRecording(ctx, h.deps.Recordings, c.RecordingKey); !found {
 		return nil, err
 	}
-	until := at.Add(linkLife)
-	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(link{tenant, c.RecordingKey, until.Unix()}))
+	until := at.Add(linkTTL)
+	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{tenant, c.RecordingKey, until.Unix()}))
 	id := c.RecordingID
 	if id == "" {
 		sum := sha256.Sum256([]byte(c.RecordingKey))
@@ -58,11 +58,11 @@ func (h *handler) recording(ctx context.Context, tenant string, c domain.Convers
 		CreatedAt: timeOrNull(c.RecordingCreated), Available: true}, nil
 }
 
-// download is GET /api/export/recording: the link is all that it needs.
+// download is GET /api/export/recording. It needs no credential but the link's token.
 func (h *handler) download(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), partTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), prepareTimeout)
 	defer cancel()
-	l, err := h.open(ctx, r)
+	l, err := h.openLink(ctx, r)
 	switch {
 	case domain.KindOf(err) == domain.KindUnauthorized:
 		refuse(w, r, http.StatusUnauthorized, domain.SafeMessage(err))
@@ -77,37 +77,37 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 		return
 	}
-	info, there, err := web.StatRecording(ctx, h.deps.Recordings, l.Key)
+	info, found, err := web.StatRecording(ctx, h.deps.Recordings, l.Key)
 	switch {
 	case err != nil:
 		h.absent(w, r, "look the recording up", err)
-	case !there:
+	case !found:
 		refuse(w, r, http.StatusNotFound, textNoRecording)
 	default:
-		h.give(ctx, w, r, l, info)
+		h.serveRecording(ctx, w, r, l, info)
 	}
 }
 
-// open verifies the link's token. Errors: KindUnauthorized, KindUnavailable.
-func (h *handler) open(ctx context.Context, r *http.Request) (link, error) {
+// openLink verifies the link's token. Errors: KindUnauthorized, KindUnavailable.
+func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink, error) {
 	wrong := domain.Errorf(domain.KindUnauthorized, textLink)
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(query["token"]) != 1 || len(query.Get("token")) > maxToken {
-		return link{}, wrong
+		return recordingLink{}, wrong
 	}
 	payload, err := h.deps.Sealer.Unseal(ctx, auth.PurposeLink, linkSubject, query.Get("token"))
 	if domain.KindOf(err) == domain.KindUnauthorized {
-		return link{}, wrong
+		return recordingLink{}, wrong
 	}
 	if err != nil {
-		return link{}, err
+		return recordingLink{}, err
 	}
-	var l link
+	var l recordingLink
 	if json.Unmarshal(payload, &l) != nil || l.Key == "" {
-		return link{}, wrong
+		return recordingLink{}, wrong
 	}
 	if h.deps.Now().Unix() >= l.Expires {
-		return link{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
+		return recordingLink{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
 	return l, nil
 }
@@ -123,8 +123,8 @@ func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, er
 	}
 }
 
-// give sends the recording's bytes, those asked for, or says where in the store they are.
-func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, info objstore.Info) {
+// serveRecording sends the recording's bytes or redirects to the store.
+func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, info objstore.Info) {
 	telemetry.SetTenant(ctx, l.Tenant)
 	content := web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: l.Tenant, Object: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
@@ -147,20 +147,20 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		kind = "application/octet-stream"
 	}
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`) // never shown as a page of this host
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`) // so that no browser shows it as a page of this host
 	switch {
 	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:
 		plan.ServeHead(w, r)
 	case h.cfg.Redirect && plan.Redirectable(r):
 		h.redirect(ctx, w, r, l, plan, objstore.PresignOptions{Filename: name, ContentType: kind})
 	default:
-		h.send(ctx, w, r, l, plan, content)
+		h.proxy(ctx, w, r, l, plan, content)
 	}
 }
 
-// redirect says where in the store the bytes are.
-func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, plan web.Plan, opts objstore.PresignOptions) {
-	target, err := h.deps.Recordings.Presign(ctx, l.Key, presignLife, opts)
+// redirect redirects to a presigned URL of the store.
+func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, plan web.Plan, opts objstore.PresignOptions) {
+	target, err := h.deps.Recordings.Presign(ctx, l.Key, presignTTL, opts)
 	if err == nil {
 		err = h.auditRecording(ctx, r, l, plan)
 	}
@@ -172,15 +172,15 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.R
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-// send sends the bytes.
-func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Request, l link, plan web.Plan, content web.Content) {
+// proxy sends the bytes.
+func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, plan web.Plan, content web.Content) {
 	body, err := content.Prepare(r.Context(), plan)
 	if err != nil {
 		h.absent(w, r, "open the recording", err)
 		return
 	}
 	if err := h.auditRecording(ctx, r, l, plan); err != nil {
-		_ = body.Close() // it was only read from
+		_ = body.Close()
 		h.absent(w, r, "write the audit log", err)
 		return
 	}
@@ -189,8 +189,8 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 }
 
-// auditRecording writes the audit log before any byte or URL is given.
-func (h *handler) auditRecording(ctx context.Context, r *http.Request, l link, plan web.Plan) error {
+// auditRecording writes the audit log, before any byte or URL is sent.
+func (h *handler) auditRecording(ctx context.Context, r *http.Request, l recordingLink, plan web.Plan) error {
 	o := origin(r, "link")
 	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
 }

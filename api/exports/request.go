@@ -20,51 +20,51 @@ import (
 // bodyTimeout is how long a body may take to come.
 const bodyTimeout = 30 * time.Second
 
-// ask is what a request asks for.
-type ask struct {
+// request is a decoded request.
+type request struct {
 	conversation                    string
 	transcript, analysis, recording bool
 }
 
-// values are a body's fields as they were sent: JSON values, or texts of a form.
+// values are a body's fields: JSON values, or texts of a form.
 type values struct {
 	json  map[string][]json.RawMessage
 	texts map[string][]string
 }
 
-// decode reads the body. Errors: KindInvalid, naming the field, and KindTooLarge.
-func decode(w http.ResponseWriter, r *http.Request) (ask, error) {
+// decode reads the body. Errors: KindInvalid, which names the field, and KindTooLarge.
+func decode(w http.ResponseWriter, r *http.Request) (request, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // what can't be set is not a network connection
 	body, err := web.Body(r, web.MaxBody)
 	if err != nil {
-		return ask{}, err
+		return request{}, err
 	}
 	_ = control.SetReadDeadline(time.Time{})
 	v, err := parse(r.Header.Values("Content-Type"), body)
 	if err != nil {
-		return ask{}, err
+		return request{}, err
 	}
-	a := ask{}
-	if a.conversation, err = v.id("conversationId"); err != nil {
-		return a, err
+	req := request{}
+	if req.conversation, err = v.id("conversationId"); err != nil {
+		return req, err
 	}
 	for _, field := range []struct {
 		name string
 		to   *bool
-	}{{"includeTranscript", &a.transcript}, {"includeAnalysis", &a.analysis}, {"includeRecording", &a.recording}} {
+	}{{"includeTranscript", &req.transcript}, {"includeAnalysis", &req.analysis}, {"includeRecording", &req.recording}} {
 		if *field.to, err = v.boolean(field.name, true); err != nil {
-			return a, err
+			return req, err
 		}
 	}
-	return a, nil
+	return req, nil
 }
 
 func invalid(format string, args ...any) error {
 	return domain.Errorf(domain.KindInvalid, format, args...)
 }
 
-// parse takes a body apart as its content type says; without one it is JSON.
+// parse reads a body by its content type, which is JSON when absent.
 func parse(types []string, body []byte) (values, error) {
 	if len(types) > 1 {
 		return values{}, invalid("Content-Type must be given once")
@@ -114,7 +114,7 @@ func parseJSON(body []byte) (values, error) {
 
 func parseMultipart(body []byte, boundary string) (values, error) {
 	broken := invalid("the body is not valid multipart/form-data")
-	if boundary == "" || !bytes.Contains(body, []byte("--"+boundary)) { // which the reader takes for a body without parts
+	if boundary == "" || !bytes.Contains(body, []byte("--"+boundary)) { // the reader would find no parts and no error
 		return values{}, broken
 	}
 	v := values{texts: map[string][]string{}}
@@ -147,8 +147,8 @@ func known(name string) bool {
 	return false
 }
 
-// one gives a field's only value, as JSON or as a form's text.
-func (v values) one(name string) (value json.RawMessage, text string, given bool, err error) {
+// single gives a field's only value, as JSON or as a form's text.
+func (v values) single(name string) (value json.RawMessage, text string, given bool, err error) {
 	list, texts := v.json[name], v.texts[name]
 	switch len(list) + len(texts) {
 	case 0:
@@ -164,7 +164,7 @@ func (v values) one(name string) (value json.RawMessage, text string, given bool
 }
 
 func (v values) id(name string) (string, error) {
-	value, text, given, err := v.one(name)
+	value, text, given, err := v.single(name)
 	switch {
 	case err != nil:
 		return "", err
@@ -183,13 +183,13 @@ func (v values) id(name string) (string, error) {
 }
 
 func (v values) boolean(name string, fallback bool) (bool, error) {
-	value, text, given, err := v.one(name)
+	value, text, given, err := v.single(name)
 	switch {
 	case err != nil:
 		return false, err
 	case !given:
 		return fallback, nil
-	case value != nil: // where a text stands for no boolean
+	case value != nil: // in JSON no text is a boolean
 		switch string(value) {
 		case "true":
 			return true, nil

@@ -8,13 +8,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// userKeys are the keys of a user, in the order of the export.
+// userKeys are the keys of a user, in the order of the wire.
 func userKeys() []string { return []string{"id", "name", "email", "phone", "company"} }
 
 // userBrief are the keys of a user beside transcript and analysis.
 func userBrief() []string { return []string{"id", "name", "email"} }
 
-// agentKeys are the keys of an agent's configuration, in the order of the export.
+// agentKeys are the keys of an agent's configuration, in the order of the wire.
 func agentKeys() []string {
 	return []string{"id", "name", "description", "model", "stt", "agentArchitecture", "realtimeProvider", "enabledFunctions",
 		"functionCallingEnabled", "enabledCustomFunctions", "greetingMessage", "greetingType", "temperature", "enabledPronunciations",
@@ -24,13 +24,13 @@ func agentKeys() []string {
 // agentBrief are the keys of an agent beside its analysis.
 func agentBrief() []string { return []string{"id", "name", "description", "model"} }
 
-// member is one field of an object, its value as it is spelled.
+// member is one field of an object. Its value is JSON as it was ingested.
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-// members takes an object apart. Error: KindBadCatalog when it is none.
+// members reads an object. Error: KindBadCatalog when it is not one.
 func members(raw json.RawMessage) ([]member, error) {
 	broken := domain.Errorf(domain.KindBadCatalog, "the catalog holds an object that is none")
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -50,8 +50,8 @@ func members(raw json.RawMessage) ([]member, error) {
 	return list, nil
 }
 
-// arrange writes an object: the given keys in their order, null where there is no such member. Other
-// members stay out: an export has the fields that its readers know.
+// arrange writes an object with the given keys in their order, null for an absent member. Other
+// members are left out: an export has only documented fields.
 func arrange(list []member, keys []string) json.RawMessage {
 	values := make(map[string]json.RawMessage, len(list))
 	for _, m := range list {
@@ -72,7 +72,7 @@ func arrange(list []member, keys []string) json.RawMessage {
 	return slices.Concat([]byte{'{'}, out.Bytes(), []byte{'}'})
 }
 
-// user gives the conversation's user and the short form of it; nil when nobody knows who it was.
+// user gives the conversation's user and the short form of it; nil when the user is unknown.
 func user(raw json.RawMessage) (full, brief json.RawMessage, err error) {
 	if raw == nil {
 		return nil, nil, nil
@@ -84,7 +84,7 @@ func user(raw json.RawMessage) (full, brief json.RawMessage, err error) {
 	return arrange(list, userKeys()), arrange(list, userBrief()), nil
 }
 
-// agent gives the configuration of an agent and the short form of it; nil while no line told of it.
+// agent gives the configuration of an agent and the short form of it; nil when it is unknown.
 func agent(a *domain.Agent) (full, brief json.RawMessage, err error) {
 	if a == nil {
 		return nil, nil, nil

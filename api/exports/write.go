@@ -17,8 +17,7 @@ import (
 // stallTimeout ends an answer whose reader takes nothing for so long.
 const stallTimeout = 2 * time.Minute
 
-// encode gives v as JSON, without escaping for HTML. v is one of this package's answers, which
-// always have JSON.
+// encode gives v as JSON, without escaping for HTML. Every v of this package has JSON.
 func encode(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -29,18 +28,18 @@ func encode(v any) json.RawMessage {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-// inner gives an object's members without the braces.
-func inner(v any) json.RawMessage {
+// innerJSON gives an object's JSON without the braces.
+func innerJSON(v any) json.RawMessage {
 	b := encode(v)
 	return b[1 : len(b)-1]
 }
 
-// write sends the export, its transcript in the pieces that the catalog gives. After an error the
-// answer is unfinished.
+// write sends the export, with its transcript piece by piece. After an error the answer is
+// incomplete.
 func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")
 	out := &writer{Writer: bufio.NewWriterSize(&patient{w, http.NewResponseController(w)}, 32<<10)}
-	out.put(`{"exportMetadata":`, encode(a.metadata), `,"conversation":{`, inner(a.head), `,"transcript":`)
+	out.put(`{"exportMetadata":`, encode(a.metadata), `,"conversation":{`, innerJSON(a.head), `,"transcript":`)
 	if a.raw == nil {
 		out.put(`null`)
 	} else {
@@ -50,10 +49,10 @@ func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
 			return fmt.Errorf("write the transcript: %w", err)
 		}
 		list := functionCalls(calls, a.start)
-		a.behind.Parsed, a.tail.FunctionCalls, a.summary.HasFunctionCalls = list, list, len(list) > 0
-		out.put(`",`, inner(a.behind), `}`)
+		a.afterRaw.Parsed, a.tail.FunctionCalls, a.summary.HasFunctionCalls = list, list, len(list) > 0
+		out.put(`",`, innerJSON(a.afterRaw), `}`)
 	}
-	out.put(`,`, inner(a.tail), `},"summary":`, encode(a.summary), "}\n")
+	out.put(`,`, innerJSON(a.tail), `},"summary":`, encode(a.summary), "}\n")
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write the export: %w", err)
 	}
@@ -70,7 +69,7 @@ func finish(control *http.ResponseController) error {
 	return nil
 }
 
-// writer puts texts and JSON one after the other; the first error stays and comes back from Flush.
+// writer writes texts and JSON. Flush gives the first error.
 type writer struct{ *bufio.Writer }
 
 func (w *writer) put(parts ...any) {
@@ -84,8 +83,8 @@ func (w *writer) put(parts ...any) {
 	}
 }
 
-// escaper writes text as the inside of a JSON string. Only single bytes are escaped, so it does not
-// matter where the text is cut.
+// escaper writes text as the inside of a JSON string. It escapes only single bytes, so a write may
+// end inside a character.
 type escaper struct{ to *bufio.Writer }
 
 // Write implements io.Writer.

@@ -71,8 +71,8 @@ func objectKey(r *http.Request) (string, error) {
 	return key, ingest.CheckObjectKey(key)
 }
 
-// store reserves the key for the tenant, puts the bytes there or compares them with what is there, and
-// registers them in the catalog. After a crash in between a repeated request completes it.
+// store reserves the key for the tenant, puts the bytes there or compares them with what is there,
+// and registers them in the catalog. After a crash in between a repeated request completes it.
 func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored Stored, created bool, err error) {
 	known, err := h.deps.Catalog.ReserveUpload(ctx, tenant, key)
 	if err != nil {
@@ -93,8 +93,8 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created})
 }
 
-// contentType gives the object's content type. Stores sign it and keep it as a header, and agree only
-// about plain characters in it. Error: KindInvalid.
+// contentType gives the object's content type. Stores sign it and keep it as a header, and agree
+// only about plain characters in it. Error: KindInvalid.
 func contentType(r *http.Request) (string, error) {
 	t := r.Header.Get("Content-Type")
 	if t == "" {
@@ -134,8 +134,8 @@ func otherBytes() error {
 	return domain.Errorf(domain.KindConflict, "The object key exists already, with other bytes.")
 }
 
-// existing gives size and sums of the object under the key, nil when there is none. It does not read
-// an object of another size than wanted (-1: any).
+// existing gives size and sums of the object under the key, nil when there is none. It does not
+// read an object of another size than wanted (-1: any).
 func (h *handler) existing(ctx context.Context, key string, size int64) (*Stored, error) {
 	body, length, err := h.deps.Audio.Get(ctx, key)
 	if domain.KindOf(err) == domain.KindNotFound {

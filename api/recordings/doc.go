@@ -1,6 +1,6 @@
-// Package recordings is the family of daily recordings: a tenant asks for a day and gets 24 hourly
-// links, and each link gives the ZIP of its hour.
+// Package recordings is the family of daily recordings: a tenant requests a day and gets links to
+// its 24 hours, and each link gives the ZIP of an hour.
 //
-// Every check is in the order in which the family promises its answers. What is counted, and what
-// is due to a link, is decided in the catalog; the bytes are the object store's.
+// The order of checks is documented, so it must not change. The catalog decides what is counted and
+// what a link gives; the object store has the bytes.
 package recordings

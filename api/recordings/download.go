@@ -18,10 +18,10 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// presignTTL is the life of the URL that a client is sent to.
+// presignTTL is the life of the presigned URL that a link redirects to.
 const presignTTL = time.Minute
 
-// maxToken bounds the tokens that are looked at; a genuine one has at most some 180 bytes.
+// maxToken bounds the length of a token; a genuine one has at most about 180 bytes.
 const maxToken = 1024
 
 const zipType = "application/zip"
@@ -61,11 +61,12 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodHead && access.Window.Full() && r.Header.Get("Range") == "":
 		limited(w, r, access.Window)
 	default:
-		h.give(ctx, w, r, link, *access.Archive)
+		h.serveArchive(ctx, w, r, link, *access.Archive)
 	}
 }
 
-// openLink verifies the link's token, which must be the path's. Errors: KindUnauthorized, KindUnavailable.
+// openLink verifies the link's token, which must be for the day and hour of the path. Errors:
+// KindUnauthorized, KindUnavailable.
 func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, error) {
 	wrong := domain.Errorf(domain.KindUnauthorized, "the link is not genuine")
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -84,13 +85,13 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 	return link, nil
 }
 
-// give answers for an archive that the link may give. What can fail is done before the download is
-// counted, since errors never count.
-func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive) {
+// serveArchive answers with the archive of a valid link. Whatever can fail comes before the
+// download is counted, because errors are not counted.
+func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive) {
 	info, err := h.deps.Store.Stat(ctx, archive.ObjectKey)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
-		h.gone(ctx, w, r, archive)
+		h.archiveGone(ctx, w, r, archive)
 		return
 	case err == nil && info.Size != archive.Size:
 		err = domain.Errorf(domain.KindStoreFault, "archive %s has %d bytes in the object store, not %d", archive.ObjectKey, info.Size, archive.Size)
@@ -117,10 +118,10 @@ func (h *handler) give(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		plan.ServeHead(w, r)
 		return
 	}
-	h.count(ctx, w, r, link, archive, content, plan, name)
+	h.beginDownload(ctx, w, r, link, archive, content, plan, name)
 }
 
-// content is the archive's bytes, pinned to what was just looked at.
+// content is the archive's bytes; it fails if the object changes after info was read.
 func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info, link auth.Link) web.Content {
 	return web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 		object, err := h.deps.Store.Get(ctx, archive.ObjectKey, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
@@ -131,17 +132,19 @@ func (h *handler) content(archive catalog.LinkedArchive, info objstore.Info, lin
 	}}
 }
 
-// count begins a download: it has the bytes or the presigned URL at hand first.
-func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive,
+// beginDownload counts a download and sends it, after it has opened the bytes or made the presigned
+// URL.
+func (h *handler) beginDownload(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive,
 	content web.Content, plan web.Plan, name string) {
-	// Who continues with several ranges gets the bytes here: a store might make the whole of them.
+	// A request for several ranges, or with an unusual Range, is not redirected: a store may ignore
+	// it and send all bytes uncounted.
 	redirect := h.cfg.Redirect && plan.Redirectable(r) && (plan.Starts || plan.Rest != "")
 	var target string
 	var body *web.Prepared
 	var err error
 	if redirect {
 		target, err = h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType,
-			Range: plan.Rest}) // it is free, so it must not give the whole
+			Range: plan.Rest}) // a continuation is not counted, so the URL must not give all bytes
 	} else {
 		body, err = content.Prepare(r.Context(), plan)
 	}
@@ -153,7 +156,7 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: origin(r, "link")})
 	if err != nil {
 		if body != nil {
-			_ = body.Close() // it was only read from
+			_ = body.Close()
 		}
 		if domain.KindOf(err) == domain.KindLimited {
 			limited(web.DropContentHeaders(w), r, window)
@@ -174,9 +177,9 @@ func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 }
 
-// gone answers for an archive whose object is not in the store. This link will not work again: the
-// next revision has links of its own, and an hour that serves this one is made due.
-func (h *handler) gone(ctx context.Context, w http.ResponseWriter, r *http.Request, archive catalog.LinkedArchive) {
+// archiveGone answers for an archive whose object is not in the store. It makes the hour due if the
+// hour serves this archive. The link will not work again: the next revision gets new links.
+func (h *handler) archiveGone(ctx context.Context, w http.ResponseWriter, r *http.Request, archive catalog.LinkedArchive) {
 	hit, err := h.deps.Catalog.Gone(ctx, archive.ServedArchive)
 	if err != nil {
 		h.broken(w, r, "report the archive as gone", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// The family's texts, as its clients know them.
+// The texts are documented; clients compare answers with them.
 const (
 	textUnauthorized = "Unauthorized access. The provided token is invalid or has expired. Please authenticate again."
 	textScope        = "The access token lacks the dataservice_external scope."
@@ -28,7 +28,7 @@ const (
 	textGone         = "The archive behind this link is no longer available. Please request a new link."
 )
 
-// The challenges of requests that bring a token.
+// The WWW-Authenticate of requests with a token.
 const (
 	challengeToken = `Bearer error="invalid_token"`
 	challengeScope = `Bearer error="insufficient_scope", scope="` + auth.ScopeDataService + `"`
@@ -51,7 +51,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	web.JSON(w, r, status, failure{text})
 }
 
-// unauthorized writes 401 with the challenge that the standard demands.
+// unauthorized writes 401 with its challenge (RFC 6750).
 func unauthorized(w http.ResponseWriter, r *http.Request, challenge, text string) {
 	w.Header().Set("WWW-Authenticate", challenge)
 	refuse(w, r, http.StatusUnauthorized, text)
@@ -78,7 +78,7 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 	refuse(w, r, status, text)
 }
 
-// limited writes 429. The window's headers say the same wait.
+// limited writes 429.
 func limited(w http.ResponseWriter, r *http.Request, c catalog.Window) {
 	limit(w, c)
 	w.Header().Set("Retry-After", web.Seconds(c.Reset))

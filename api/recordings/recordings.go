@@ -26,15 +26,15 @@ const dayPath = "/api/external/conversations/daily-audio-recordings"
 // catalogTimeout bounds what a request waits for the catalog.
 const catalogTimeout = 15 * time.Second
 
-// Config says how links look and what they give.
+// Config is the family's settings.
 type Config struct {
 	PublicURL string        // links begin with it
 	LinkTTL   time.Duration // life of a link
-	Redirect  bool          // clients are sent to the object store; else the bytes pass through here
+	Redirect  bool          // links redirect to the object store; else the bytes are proxied
 }
 
-// Catalog counts and knows. Errors: KindNotFound for an unknown tenant, KindUnavailable, and as
-// the methods of package catalog say.
+// Catalog knows days, links and limits. Errors: KindNotFound for an unknown tenant,
+// KindUnavailable, and those of the methods of package catalog.
 type Catalog interface {
 	DayAccess(ctx context.Context, tenant, app string, day domain.Day) (catalog.DayAccess, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
@@ -43,7 +43,7 @@ type Catalog interface {
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 }
 
-// Tokens verifies access tokens but for what the catalog knows of their applications. Errors:
+// Tokens verifies access tokens, without asking the catalog about their applications. Errors:
 // KindUnauthorized, KindUnavailable.
 type Tokens interface {
 	VerifySignature(ctx context.Context, token string) (auth.SignedClaims, error)
@@ -62,7 +62,7 @@ type Store interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
 }
 
-// Deps are the parts that the family works with.
+// Deps are the family's dependencies.
 type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
@@ -89,7 +89,7 @@ func New(cfg Config, deps Deps) web.Family {
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
-	// Methods that chi has never heard of come here, before it looks at the path.
+	// chi calls this for methods that it does not know, before it looks at the path.
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		if !mux.Match(chi.NewRouteContext(), http.MethodGet, r.URL.Path) {
 			fail(w, r, http.StatusNotFound)
@@ -100,7 +100,7 @@ func New(cfg Config, deps Deps) web.Family {
 	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}
 }
 
-// origin says who asks, for the audit log.
+// origin is the origin of a request, for the audit log.
 func origin(r *http.Request, actor string) catalog.Origin {
 	return catalog.Origin{Actor: actor, Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 }

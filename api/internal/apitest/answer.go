@@ -38,9 +38,9 @@ func LoadSpec(t testing.TB, path string) *Spec {
 	return &Spec{doc, router}
 }
 
-// Check fails the test unless the document describes the answer: its status, its required headers and
-// every field of its body. A request with a method that the document lacks is checked as one with a
-// method that it has.
+// Check fails the test unless the document describes the answer: its status, its required headers
+// and every field of its body. A request with a method that the document lacks is checked as one
+// with a method that it has.
 func (s *Spec) Check(t testing.TB, r *http.Request, status int, header http.Header, body []byte) {
 	t.Helper()
 	route, vars := s.route(t, r)

@@ -92,8 +92,8 @@ func (s *Store) Presign(_ context.Context, key string, ttl time.Duration, o objs
 // Putter stores archives.
 type Putter interface{ Put(key string, data []byte) }
 
-// BuildHour registers a recording in an hour, plans the day, and publishes data as the hour's archive,
-// as a worker would. It gives the object's key.
+// BuildHour registers a recording in an hour, plans the day, and publishes data as the hour's
+// archive, as a worker would. It gives the object's key.
 func BuildHour(t testing.TB, c *catalog.Catalog, store Putter, key domain.HourKey, data []byte) string {
 	t.Helper()
 	ctx := t.Context()
