@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestAgentsRace registers conversations and their messages at the same time: whichever comes first,
-// every message ends up with its conversation's agent.
+// TestAgentsRace registers conversations and their messages at the same time. In any order, every
+// message gets its conversation's agent.
 func TestAgentsRace(t *testing.T) {
 	const n = 60
 	for name, open := range openers() {

@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestFormerLines reads lines as programs before wrote them: their hours come out in two digits, and
-// what is stored stays as it was.
+// TestFormerLines reads lines as programs before wrote them: their hours come out in two digits,
+// and what is stored stays as it was.
 func TestFormerLines(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestFormerLines(t *testing.T) {
 	}
 }
 
-// TestAuditStands tries to change, replace and empty the audit log: the database refuses each, and
-// lines are added as before.
+// TestAuditStands tries to change, replace and empty the audit log. The database refuses each
+// statement, and new lines can be added afterwards.
 func TestAuditStands(t *testing.T) {
 	both := []string{
 		`UPDATE audit SET actor = 'x'`, `DELETE FROM audit`, `DELETE FROM audit WHERE seq = 1`,

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// unsettled adds to history what is counted: days that wait, lack files or ended too early.
+// unsettled adds the rows that are counted: days that wait, have missing files or were cut short.
 const unsettled = `
 UPDATE days SET n_pending = 1 WHERE day IN ('2025-01-01', '2020-01-01') AND tenant LIKE 't106%';
 UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't107%';
 UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%';
 UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock), unbuilt = 1 WHERE day = '2025-01-01' AND tenant LIKE 't1090%'`
 
-// TestBacklogPlans fails when a count reads all days, hours or archives, or any recording: tenants
-// and one day of each are all that it may read.
+// TestBacklogPlans fails when a count reads all days, hours or archives, or any recording. It may
+// read the tenants and one day of each.
 func TestBacklogPlans(t *testing.T) {
 	queries := map[string]question{
 		"night":     {backlogNightSQL, []any{"2025-01-01", 1735776000000000}},

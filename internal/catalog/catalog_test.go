@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// databases gives each database's way to make an empty one, named.
+// databases gives a function that creates an empty database, by the database's name.
 func databases() map[string]func(t *testing.T) string {
 	return map[string]func(t *testing.T) string{
 		"sqlite": func(t *testing.T) string {
@@ -26,7 +26,7 @@ func databases() map[string]func(t *testing.T) string {
 	}
 }
 
-// openers gives each database's way to open an empty, migrated catalog, named.
+// openers gives a function that opens an empty, migrated catalog, by the database's name.
 func openers() map[string]func(t *testing.T) *catalog.Catalog {
 	return map[string]func(t *testing.T) *catalog.Catalog{
 		"sqlite": func(t *testing.T) *catalog.Catalog {

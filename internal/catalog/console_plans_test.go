@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// consoleHistory adds to history what only the console reads: a long audit log, recordings, and a
-// few failed hours.
+// consoleHistory adds rows that only the console reads: a long audit log, recordings, and a few
+// failed hours.
 const consoleHistory = `
 INSERT INTO audit (at_us, tenant, actor, action, detail)
 	WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
@@ -18,8 +18,8 @@ UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't106%';
 UPDATE hours SET state = 'failed' WHERE day = '2025-01-01' AND hour = 4 AND tenant LIKE 't106%';
 UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%'`
 
-// TestConsolePlans fails when a page of the console reads a whole table, or any recording at all:
-// what it costs must not grow with what was recorded.
+// TestConsolePlans fails when a page of the console reads a whole table, or any recording, because
+// its cost must not grow with the recordings.
 func TestConsolePlans(t *testing.T) {
 	queries := map[string]question{
 		"tenants":       {calendarTenants, []any{"t2", "", "\x7f", 51}},
@@ -34,7 +34,7 @@ func TestConsolePlans(t *testing.T) {
 		"downloads":     {downloadsSQL, []any{"t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29}},
 		"events":        {latestAuditSQL, []any{"t1060", 1735689600000000, latestAuditRead, "%2025-01-01%", 50}},
 	}
-	// These read what lacks something and nothing else of the days shown.
+	// These read only incomplete archives and hours of the days shown.
 	index := map[string]string{"missing": "archives_lacking", "rebuilding": "hours_rebuilding"}
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func exportLittle(t *testing.T, c *catalog.Catalog) {
 	}
 }
 
-// The text is longer than two pieces, with a character of three bytes at each seam.
+// The text is longer than two pieces, and a character of three bytes is divided at each border.
 func exportPieces(t *testing.T, c *catalog.Catalog) {
 	raw := strings.Repeat("a€\U0001F600b", 9<<20/4)
 	v := domain.Conversation{ID: "long", AgentID: "a", Start: time.Unix(1, 0).UTC(), TranscriptRaw: &raw}
@@ -114,7 +114,7 @@ func exportPieces(t *testing.T, c *catalog.Catalog) {
 	if text, err := io.ReadAll(e.Transcript.Reader(t.Context())); err != nil || string(text) != raw {
 		t.Fatalf("%d of %d bytes, error %v", len(text), len(raw), err)
 	}
-	// Replaced in the middle: what was given so far is not continued by another text.
+	// The text is replaced while it is read: the reader must not continue with the new text.
 	if e, err = c.Export(t.Context(), "acme", "long", true); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and 60,000
-// messages, most of them of one tenant, and a few of agents, users and outcomes that are rare.
+// crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and
+// with 60,000 messages. Most of them are of one tenant, and a few are of rare agents, users and
+// outcomes.
 const crowd = `
 INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
 	VALUES ('big', '', TRUE, TRUE, 3, 5, 5, 0), ('small', '', TRUE, TRUE, 3, 5, 5, 0);
@@ -31,10 +32,10 @@ INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id
 	UNION ALL SELECT tenant, id || '-2', id, start_us + 1, 'BotMessage', '{}', agent_id FROM conversations;
 UPDATE conversations SET transcript_counted = 'by former rules' WHERE id IN ('c100', 'c20000')`
 
-// plan is a query that must keep to an index and look at few rows.
+// plan is a query that must use an index and read few rows.
 type plan struct {
 	question
-	rows int // index entries and rows that it may look at, all tables together
+	rows int // index entries and rows that it may read in all tables
 	keys string
 }
 
@@ -53,7 +54,8 @@ func exportPlans(postgres bool) map[string]plan {
 	return plans
 }
 
-// addWalks adds the pages of the bulk export, in the order of times as printed or by the microsecond.
+// addWalks adds the pages of the bulk export, in the order of times as printed or by the
+// microsecond.
 func addWalks(plans map[string]plan, postgres, printed bool) {
 	first := Position{At: 1700000000000000, Printed: printed}
 	middle := Position{At: 1700015000000000, ID: "c15000", Printed: printed}
@@ -90,7 +92,7 @@ func addLists(plans map[string]plan, postgres, printed bool) {
 		o := orderAfter(&before, perSecond)
 		w := f.walk(postgres, o)
 		w.args[1], w.args[2], w.args[4] = before.At/o.unit, before.ID, limit
-		if rows > limit { // fewer may as well be sorted
+		if rows > limit { // fewer rows may be sorted
 			key = o.index(key)
 		}
 		plans[fmt.Sprint("list ", name, o)] = plan{question{w.query, w.args}, rows, key}
@@ -118,8 +120,8 @@ func hundred() (ids []string) {
 	return ids
 }
 
-// TestExportPlans fails when a query of the exports leaves its index, or looks at more rows than its
-// page needs.
+// TestExportPlans fails when a query of the exports does not use its index, or reads more rows than
+// its page needs.
 func TestExportPlans(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +146,8 @@ func TestExportPlans(t *testing.T) {
 	}
 }
 
-// checkSQLitePlan looks for scans and for sorting. Where names are merged, their few first rows are sorted.
+// checkSQLitePlan fails for scans and sorting. Where several agents are merged, their first rows
+// are sorted.
 func checkSQLitePlan(t *testing.T, p plan, lines []string) {
 	t.Helper()
 	text := strings.Join(lines, "\n")
@@ -153,7 +156,7 @@ func checkSQLitePlan(t *testing.T, p plan, lines []string) {
 			t.Errorf("%s is not used:\n%s", key, text)
 		}
 	}
-	// All of this partial index is what waits.
+	// This partial index has only waiting rows.
 	text = strings.ReplaceAll(text, "SCAN conversations USING INDEX conversations_uncounted", "")
 	scan := regexp.MustCompile(`(?m)^SCAN (c|m|t|a|agents|conversations|messages|transcripts)\b`)
 	if scan.MatchString(text) || strings.Contains(text, "TEMP B-TREE") && !strings.Contains(text, "MERGE (UNION") {
@@ -161,7 +164,7 @@ func checkSQLitePlan(t *testing.T, p plan, lines []string) {
 	}
 }
 
-// node is a part of a plan that PostgreSQL ran.
+// node is a node of a plan that PostgreSQL ran.
 type node struct {
 	Type    string  `json:"Node Type"`
 	Cost    float64 `json:"Total Cost"`
@@ -173,7 +176,7 @@ type node struct {
 	Plans   []node  `json:"Plans"`
 }
 
-// looked counts the rows that all scans below looked at, and gathers the names of what they used.
+// looked counts the rows that the scans below read, and collects the names of their indexes.
 func (n node) looked(used *strings.Builder) float64 {
 	total := 0.0
 	if strings.Contains(n.Type, "Scan") && n.Type != "Subquery Scan" && n.Type != "CTE Scan" {
@@ -186,8 +189,8 @@ func (n node) looked(used *strings.Builder) float64 {
 	return total
 }
 
-// checkPostgresPlan runs a query as a prepared statement, with a plan made for its values and with one made
-// for any, and counts the rows that it looked at.
+// checkPostgresPlan runs a query as a prepared statement with a custom or a generic plan, and
+// counts the rows that it read.
 func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 	t.Helper()
 	ctx := context.Background()

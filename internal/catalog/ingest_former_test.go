@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// FuzzFormer keeps a value by the one that comes after it, and wants it back.
+// FuzzFormer stores a value as its difference from the next one, and restores it.
 func FuzzFormer(f *testing.F) {
 	long := "[" + string(make([]byte, shortValue)) + "漢字"
 	pieced := strings.Repeat(long, 10)
@@ -34,8 +34,8 @@ func FuzzFormer(f *testing.F) {
 	})
 }
 
-// TestFormerOfResent resends values that change in several places with each turn: what is kept grows with
-// the number of turns, not with its square.
+// TestFormerOfResent sends values again that change in several places with each turn. The stored
+// bytes must grow with the number of turns, not with its square.
 func TestFormerOfResent(t *testing.T) {
 	shapes := map[string]string{
 		"appended":            `[%[2]s]`,
@@ -110,8 +110,8 @@ func TestFormerPatches(t *testing.T) {
 	}
 }
 
-// TestFormerVersionsProgram replaces a conversation as a program of the version before does, which knows
-// of no history: what it replaced is kept, and what was replaced before can still be read.
+// TestFormerVersionsProgram replaces a conversation as a program of the version before does, which
+// knows of no history: what it replaced is kept, and what was replaced before can still be read.
 func TestFormerVersionsProgram(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

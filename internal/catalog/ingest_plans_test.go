@@ -8,7 +8,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestMergePlans fails when a merge or a look at former values reads more than the rows that it is about.
+// TestMergePlans fails when a merge or a query of former values reads other rows than its own.
 func TestMergePlans(t *testing.T) {
 	const rows = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) `
 	for name, url := range databases(t) {
@@ -32,7 +32,7 @@ func TestMergePlans(t *testing.T) {
 				}
 			}
 			err := c.updateOn(t.Context(), func(conn *sql.Conn, tx *sql.Tx) error {
-				if c.postgres { // of so few rows it would rather read all
+				if c.postgres { // it would read whole tables that are so small
 					if _, err := tx.ExecContext(t.Context(), `SET LOCAL enable_seqscan = off`); err != nil {
 						return err
 					}

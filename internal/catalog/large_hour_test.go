@@ -12,13 +12,13 @@ import (
 )
 
 // TestRegisterLargeHour registers one hour of many recordings, batch after batch, into tables whose
-// statistics are stale or absent: a plan that reads the whole hour for each line never ends.
+// statistics are old or absent. A plan that reads the whole hour for each line would not end.
 func TestRegisterLargeHour(t *testing.T) {
 	const small, size = 8, 4000
 	for name, url := range databases() {
 		t.Run(name, func(t *testing.T) {
 			dsn, batches := url(t), 17
-			if name == "sqlite" { // which plans every statement afresh
+			if name == "sqlite" { // which plans every statement again
 				batches = 3
 			}
 			c := open(t, dsn)
@@ -37,7 +37,7 @@ func TestRegisterLargeHour(t *testing.T) {
 			hour := domain.DayOf(at).Add(-1).Start().Add(14 * time.Hour)
 			for n := range small + batches {
 				var b catalog.Batch
-				for i := range max(1, min(size, (n-small+1)*size)) { // at first single lines: the plans of their time must not last
+				for i := range max(1, min(size, (n-small+1)*size)) { // at first single lines: plans of this time must not be used later
 					key := fmt.Sprintf("large/conversations/%05d/message_%d_agent_tts.opus", i, n)
 					b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: i + 1, Value: domain.Recording{
 						ObjectKey: key, ConversationID: fmt.Sprint("c", i%500), SessionID: fmt.Sprint("s", i%500), MessageID: int64(n), Type: "agent_tts",
@@ -59,7 +59,7 @@ func TestRegisterLargeHour(t *testing.T) {
 	}
 }
 
-// analyze refreshes the statistics, as the database does by itself at a moment of its own choice.
+// analyze updates the statistics, which the database also does by itself at any time.
 func analyze(t *testing.T, dsn string) {
 	t.Helper()
 	db, err := sql.Open("pgx", dsn)

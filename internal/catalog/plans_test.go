@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are done with,
-// half of them past retention, and a handful of hours that wait, run or were dispatched.
+// history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are finished,
+// half of them past retention, and a few hours that wait, run or were dispatched.
 const history = `
 INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
 	WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
@@ -45,8 +45,8 @@ type question struct {
 	args []any
 }
 
-// TestPlans fails when a query that runs every second or minute, or for each request, reads all of the
-// history.
+// TestPlans fails when a query that runs every second, every minute or for each request reads a
+// whole table.
 func TestPlans(t *testing.T) {
 	look := newDayLists(true).look.texts
 	queries := map[string]question{
@@ -84,7 +84,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// withHistory gives a catalog with history and more; see filled.
+// withHistory gives a catalog filled with history and more; see filled.
 func withHistory(t *testing.T, url, more string, questions map[string]question) *Catalog {
 	t.Helper()
 	statements := history
@@ -97,8 +97,9 @@ func withHistory(t *testing.T, url, more string, questions map[string]question) 
 	return filled(t, url, statements, questions)
 }
 
-// filled gives a catalog in which statements were run. On PostgreSQL it is analyzed, and what the questions
-// are estimated to cost is held before that too, as when a catalog is new, or was just restored.
+// filled gives a catalog in which statements were run. On PostgreSQL it is analyzed. The estimated
+// costs of the questions are also checked before that, as in a catalog that is new or was just
+// restored.
 func filled(t *testing.T, url, statements string, questions map[string]question) *Catalog {
 	t.Helper()
 	c := OpenMigrated(t, url)
@@ -152,11 +153,11 @@ func planOf(ctx context.Context, q querier, postgres bool, query string, args ..
 	}, prefix+query, args...)
 }
 
-// compiledFrom is the estimate from which on PostgreSQL compiles a statement, unless it is told not to.
+// compiledFrom is the estimated cost from which PostgreSQL compiles a statement if JIT is on.
 const compiledFrom = 100_000
 
-// checkEstimate fails when PostgreSQL would compile the statement: our connections switch that off, and
-// a plan that is thought to cost so much is seldom the one that it should be.
+// checkEstimate fails when PostgreSQL would compile the statement if JIT was on. A plan with such a
+// cost is probably wrong.
 func checkEstimate(t *testing.T, plan []string) {
 	t.Helper()
 	cost := regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `).FindStringSubmatch(plan[0])
@@ -168,8 +169,8 @@ func checkEstimate(t *testing.T, plan []string) {
 	}
 }
 
-// wholeScan gives the first line of a plan that reads all hours, days or archives. Reading all of a
-// partial index is fine: those hold only what waits.
+// wholeScan gives the first line of a plan that reads all hours, days or archives. A scan of a
+// partial index is allowed, because those have only open work.
 func wholeScan(postgres bool, plan []string) string {
 	whole := regexp.MustCompile(`^SCAN (hours|days|archives|h|d|a)( USING (COVERING )?INDEX (sqlite_autoindex|archives_hour|days_end|archives_check)\w*)?$`)
 	if postgres {

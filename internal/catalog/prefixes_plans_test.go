@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPrefixPlan fails when finding out whose prefix a key begins with reads all tenants.
+// TestPrefixPlan fails when the search for a key's prefix reads all tenants.
 func TestPrefixPlan(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func withTwo(t *testing.T, url string) *Catalog {
 	return c
 }
 
-// TestPrefixWaits sets a key prefix while a transaction that names a key inside is not over.
+// TestPrefixWaits sets a key prefix while a transaction that names a key inside is open.
 func TestPrefixWaits(t *testing.T) {
 	c := withTwo(t, testenv.Postgres(t))
 	tx, err := c.write.BeginTx(t.Context(), nil)
@@ -59,8 +59,8 @@ func TestPrefixWaits(t *testing.T) {
 	}
 }
 
-// TestWantedPrefix names keys inside a key prefix that is wanted and not set yet: by others that
-// voids it, by its tenant it does not.
+// TestWantedPrefix names keys inside a pending key prefix. Another tenant's key clears it, the
+// tenant's own key does not.
 func TestWantedPrefix(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestWantedPrefix(t *testing.T) {
 				tenant, key string
 				want        error
 			}{{"other", "acme/theirs", errNotPending}, {"acme", "acme/own", nil}} {
-				if step.want == nil { // the other's key is gone, by hand
+				if step.want == nil { // the other tenant's key is deleted by an operator
 					if _, err := c.write.ExecContext(t.Context(), `DELETE FROM objects`); err != nil {
 						t.Fatal(err)
 					}

@@ -21,8 +21,8 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// raceFixture is a PostgreSQL catalog on which a test holds transactions in the middle. SQLite has
-// one writer: there, no two registrations are ever in the middle.
+// raceFixture is a PostgreSQL catalog in which a test stops transactions before their end. SQLite
+// has one writer, so two registrations never run at the same time there.
 type raceFixture struct {
 	*testing.T
 	c    *catalog.Catalog
@@ -76,7 +76,7 @@ func (m *raceFixture) register(b catalog.Batch) error {
 	return err
 }
 
-// lockDay holds a day's row until the returned function is called.
+// lockDay locks a day's row until the returned function is called.
 func (m *raceFixture) lockDay(day domain.Day) (release func()) {
 	m.Helper()
 	return m.lock(`SELECT 1 FROM days WHERE tenant = 'acme' AND day = $1 FOR UPDATE`, string(day))
@@ -94,7 +94,8 @@ func (m *raceFixture) lock(query, key string) (release func()) {
 	return func() { m.must(tx.Rollback()) }
 }
 
-// blocked waits until n transactions wait for a lock, or done gives an answer. It says which.
+// blocked waits until n transactions wait for a lock, or until done gives an answer. It is true for
+// the first.
 func (m *raceFixture) blocked(n int, done <-chan error) bool {
 	m.Helper()
 	for {
@@ -119,7 +120,7 @@ func (m *raceFixture) start(b catalog.Batch) <-chan error {
 	return done
 }
 
-// build builds an hour of the day until nothing of it is due, and gives the last external id.
+// build builds an hour of the day until it is not due any more, and gives the last external id.
 func (m *raceFixture) build(hour int, last string) string {
 	m.Helper()
 	key := domain.HourKey{Tenant: "acme", Day: m.day, Hour: hour}
@@ -141,7 +142,7 @@ func (m *raceFixture) build(hour int, last string) string {
 	}
 }
 
-// named is the line that names the conversation, in a batch that must also lock the held day.
+// named is a batch with the line that names the conversation. It must also lock the locked day.
 func (m *raceFixture) named() catalog.Batch {
 	b := m.batch("other", m.hold, 1)
 	b.Conversations = []catalog.Line[domain.Conversation]{{Number: 2, Value: domain.Conversation{
@@ -149,8 +150,8 @@ func (m *raceFixture) named() catalog.Batch {
 	return b
 }
 
-// The name's transaction has looked for recordings and is held before its commit, when the
-// recording comes. The recording must wait, else it is archived under a name that nobody revokes.
+// The transaction with the name has read the recordings, and waits before its commit. Then the
+// recording comes. It must wait, because otherwise it is archived under the old name for ever.
 func TestRecordingBeforeName(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
@@ -180,7 +181,7 @@ func TestRecordingBeforeName(t *testing.T) {
 	}
 }
 
-// The recording's transaction is held before its commit, when the name comes.
+// The transaction with the recording waits before its commit. Then the name comes.
 func TestNameBeforeRecording(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		t.Run(fmt.Sprintf("conversation known %v", known), func(t *testing.T) {
@@ -206,8 +207,8 @@ func TestNameBeforeRecording(t *testing.T) {
 	}
 }
 
-// Both come while the conversation's row is held by a third: each must wait for it before it looks
-// at anything, so that the later one sees what the earlier did.
+// Both come while another transaction locks the conversation's row. Each must wait for this lock
+// before it reads anything, so that the second one sees what the first one did.
 func TestNameAndRecordingRaceForTheConversation(t *testing.T) {
 	m := newRaceFixture(t)
 	m.must(m.register(m.batch("x", m.day.Add(-2), 2)))
@@ -231,8 +232,8 @@ func TestNameAndRecordingRaceForTheConversation(t *testing.T) {
 	}
 }
 
-// A correction is held before its commit, when the recording's line comes once more, as it was at
-// first and as it will be: both wait for it, and repeat what is known.
+// A correction waits before its commit. Then the recording's line comes again, with the original
+// values and with the corrected ones. Both must wait for the correction, and change nothing.
 func TestLinesRaceCorrection(t *testing.T) {
 	m := newRaceFixture(t)
 	first, later := m.batch("first", m.day, 0), m.batch("first", m.day, 0)

@@ -10,8 +10,9 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestPublishedWaits asks whether a build was published while its commit is under way: the answer
-// waits for it, else a worker whose commit got no answer would build again what stands.
+// TestPublishedWaits asks whether a build was published while its commit runs. The answer must wait
+// for the commit. Otherwise a worker whose commit got no answer would build a published archive
+// again.
 func TestPublishedWaits(t *testing.T) {
 	c := withTenant(t, testenv.Postgres(t))
 	claim, _ := startBuild(t, c)
@@ -65,8 +66,8 @@ func awaitBlocked(t *testing.T, db *sql.DB) {
 	}
 }
 
-// TestRestored brings an older copy of the catalog back: what it knows nothing of is neither served
-// nor overwritten.
+// TestRestored restores an older copy of the catalog: archives that it does not know are neither
+// served nor overwritten.
 func TestRestored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	c := withTenant(t, "sqlite://"+path)
@@ -92,7 +93,8 @@ func TestRestored(t *testing.T) {
 	if ok, err := old.Published(t.Context(), lost); err != nil || ok {
 		t.Fatalf("the restored catalog knows what it cannot: %v, error %v", ok, err)
 	}
-	// The sweeper had deleted the first archive before the restore: its hour serves nothing and is built.
+	// The sweeper deleted the first archive before the restore. Its hour serves nothing, and is
+	// built.
 	if hit, err := old.Gone(t.Context(), ServedArchive{HourKey: claim.HourKey, ObjectKey: claim.ObjectKey()}); err != nil || !hit {
 		t.Fatalf("gone %v, error %v", hit, err)
 	}
@@ -105,7 +107,7 @@ func TestRestored(t *testing.T) {
 	}
 }
 
-// TestRepaired finds an hour that wants a build at no time, as only a fault can leave it.
+// TestRepaired repairs an hour that wants a build and has no due time.
 func TestRepaired(t *testing.T) {
 	for name, url := range map[string]string{
 		"sqlite": "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"), "postgres": testenv.Postgres(t),
@@ -142,7 +144,7 @@ func withTenant(t *testing.T, url string) *Catalog {
 	return c
 }
 
-// startBuild registers and plans one hour of yesterday and begins to build it.
+// startBuild registers and plans one hour of yesterday and starts its build.
 func startBuild(t *testing.T, c *Catalog) (Claim, BuildResult) {
 	t.Helper()
 	at, err := c.Now(t.Context())

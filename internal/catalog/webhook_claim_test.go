@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestClaimWhileTold takes a delivery whose claim has lapsed, while its sender tells at last that it
-// arrived: it has, and is not taken.
+// TestClaimWhileTold claims a delivery whose claim has lapsed, while its sender records that it was
+// delivered. It is not claimed.
 func TestClaimWhileTold(t *testing.T) {
 	c := withTenant(t, testenv.Postgres(t))
 	e, err := c.CreateEndpoint(t.Context(), Endpoint{ID: NewEndpointID(), Tenant: "acme", URL: "https://hooks.example.com",

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestSweepOrphans: a delivery that was written down while its endpoint was deleted waits for nobody.
+// TestSweepOrphans checks that a delivery that was created while its endpoint was deleted is
+// deleted.
 func TestSweepOrphans(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// webhookHistory is a month of deliveries of all tenants, a long backlog of one of them, and a few
-// that are due.
+// webhookHistory is a month of deliveries of all tenants, a long backlog of one tenant, and a few
+// due deliveries.
 const webhookHistory = `
 INSERT INTO webhook_endpoints (id, tenant, url, events, secret, encrypted, former_encrypted, created_us)
 	SELECT 'e-' || id, id, 'https://a.example', 'day.completed', '', FALSE, FALSE, 1 FROM tenants;
@@ -28,7 +28,7 @@ UPDATE webhook_deliveries SET state = 'failed', last_us = 5 WHERE id LIKE 't107%
 UPDATE webhook_deliveries SET state = 'pending' WHERE id LIKE 't101%-1';
 UPDATE webhook_deliveries SET state = 'pending', token = 'x', next_us = 9000000000000000 WHERE id LIKE 't101%-2'`
 
-// TestWebhookPlans fails when looking for what is due reads what is done or a whole backlog.
+// TestWebhookPlans fails when the search for due deliveries reads finished ones or a whole backlog.
 func TestWebhookPlans(t *testing.T) {
 	list, listArgs := DeliveryQuery{Tenant: "t7", Before: Position{At: 9, ID: "x"}, Limit: 50}.list()
 	queries := map[string]question{
@@ -58,7 +58,7 @@ func TestWebhookPlans(t *testing.T) {
 				t.Errorf("%+v, %v", s.Webhooks, err)
 			}
 			claims, err := c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8}, time.Minute, 32)
-			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first is not held any more
+			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first delivery does not exist any more
 				t.Fatalf("%d claims, %v", len(claims), err)
 			}
 			claims, err = c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)

@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// audit writes, reads by tenant and time, and never changes.
+// audit writes lines and reads them by tenant and time.
 func audit(f *fixture) {
 	from := f.now()
 	_, err := f.issue()
@@ -51,8 +51,8 @@ func audit(f *fixture) {
 	equal(f, "stopped", errors.Is(err, stop), true)
 }
 
-// manyAtOnce asks for days of several tenants at once: every window is exact, and a refusal undoes
-// nothing of its neighbours.
+// manyAtOnce asks for days of several tenants at the same time: every window is exact, and a
+// refusal undoes no other request.
 func manyAtOnce(f *fixture) {
 	const tenants, each = 4, 25
 	for i := range tenants {
@@ -109,8 +109,8 @@ func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
 	return claim
 }
 
-// linksKeep holds superseded bytes for as long as their last link lives, also when the day was
-// handed out from memory, and shows every change at once.
+// linksKeep checks that superseded bytes stay until their last link ends, and that every change of
+// a day is shown at once.
 func linksKeep(f *fixture) {
 	first := f.commitNext(5, 10)
 	for range 2 { // the second one finds the day in memory
@@ -154,7 +154,7 @@ func linksKeep(f *fixture) {
 	f.wantKind(err, domain.KindExpired)
 }
 
-// lines counts the audit log's lines of days that hold a text, and wants each to be JSON.
+// lines counts the day.links lines that have a text, and checks that each one is JSON.
 func (f *fixture) lines(text string) (n int) {
 	f.Helper()
 	f.must(f.c.Audit(f.ctx, f.tenant, f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e catalog.AuditEntry) error {
@@ -169,7 +169,7 @@ func (f *fixture) lines(text string) (n int) {
 	return n
 }
 
-// unknownDay asks for a day that nobody named, which leaves no day behind.
+// unknownDay asks for a day without a row, and checks that no row is inserted.
 func unknownDay(f *fixture) {
 	issued, err := f.issue()
 	f.must(err)

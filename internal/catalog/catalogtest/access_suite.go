@@ -12,8 +12,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// RunAccess proves who may do what and what is counted and written down, on the catalogs that
-// open gives, each empty and migrated.
+// RunAccess tests applications, keys, limits and the audit log. open gives an empty, migrated
+// catalog.
 func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	each(t, open, map[string]func(*fixture){
 		"applications":          applications,
@@ -88,7 +88,7 @@ func applications(f *fixture) {
 	f.wantKind(err, domain.KindNotFound)
 }
 
-// lastUsed is written once a minute at most.
+// lastUsed checks that a last-used time is written at most once a minute.
 func lastUsed(f *fixture) {
 	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "x", nil)
 	f.must(err)
@@ -108,8 +108,8 @@ func lastUsed(f *fixture) {
 	equal(f, "a minute later", use().After(first), true)
 }
 
-// together wants everything that is done in one transaction to stand, or nothing of it, and each to
-// see what those before it did.
+// together checks that one transaction has all its changes or none, and that each step sees the
+// former ones.
 func together(f *fixture) {
 	unwanted := errors.New("unwanted")
 	var app catalog.Application
@@ -203,7 +203,7 @@ func publishedKey(f *fixture) {
 	f.wantKind(err, domain.KindConflict)
 }
 
-// signingKeys begins several times at once: one key of each purpose is current.
+// signingKeys adds keys several times at once, and checks that each purpose has one current key.
 func signingKeys(f *fixture) {
 	key := func(id string) catalog.SigningKey {
 		return catalog.SigningKey{ID: id, Purpose: "link", Algorithm: "HS256", Material: []byte(id)}
@@ -290,7 +290,7 @@ func downloads(f *fixture) {
 	begin := func(hour int, continues bool) (catalog.Window, error) {
 		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: catalog.Origin{Actor: "link"}})
 	}
-	w, err := begin(1, true) // continues nothing that was counted
+	w, err := begin(1, true) // continues a download that was not counted
 	f.must(err)
 	equal(f, "used", w.Used, 1)
 	for range 4 {
@@ -302,7 +302,7 @@ func downloads(f *fixture) {
 	equal(f, "used after a continuation", w.Used, 5)
 	_, err = begin(1, false)
 	f.wantKind(err, domain.KindLimited)
-	w, err = begin(2, false) // another hour has its own
+	w, err = begin(2, false) // another hour has its own limit
 	f.must(err)
 	equal(f, "used of the other hour", w.Used, 1)
 	f.pass(time.Hour + time.Millisecond) // uses of one instant stand a microsecond apart
@@ -326,7 +326,7 @@ func purgeWindows(f *fixture) {
 	equal(f, "used", issued.Window.Used, 1)
 }
 
-// largeWindow counts on past the point where old uses are forgotten.
+// largeWindow counts so many uses that old ones are deleted.
 func largeWindow(f *fixture) {
 	_, err := f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.DayLimit = 150 })
 	f.must(err)
@@ -344,7 +344,7 @@ func largeWindow(f *fixture) {
 	f.wantKind(err, domain.KindLimited)
 }
 
-// issueUndone counts nothing for a caller who gave up.
+// issueUndone checks that the request of a caller that gave up is not counted.
 func issueUndone(f *fixture) {
 	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()

@@ -64,7 +64,7 @@ func backlog(f *fixture) {
 	equal(f, "cut short a week ago", f.backlog().CutShort, 0)
 }
 
-// backlogNights looks at tenants without anything to wait for, unplanned days and missing files.
+// backlogNights counts tenants without open work, unplanned days and missing files.
 func backlogNights(f *fixture) {
 	f.newTenant("quiet", 3)
 	equal(f, "quiet tenants without a plan are incomplete", f.backlog().Yesterday.Incomplete, 0)

@@ -7,14 +7,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// setClock moves the clock by d while nobody looks.
+// setClock moves the clock by d without a check.
 func (f *fixture) setClock(d time.Duration) {
 	f.Helper()
 	f.shifted += d
 	f.must(f.c.SetClock(f.ctx, f.shifted))
 }
 
-// checkClock looks at the clock as a process that begins.
+// checkClock checks the clock as a process does that starts.
 func (f *fixture) checkClock() catalog.ClockCheck {
 	f.Helper()
 	s, err := f.c.CheckClock(f.ctx, time.Time{}, 0)
@@ -22,7 +22,7 @@ func (f *fixture) checkClock() catalog.ClockCheck {
 	return s
 }
 
-// clockAtStart begins with a clock that is ten days ahead.
+// clockAtStart starts with a clock that is ten days ahead.
 func clockAtStart(f *fixture) {
 	f.add(1, 2)
 	f.plan()
@@ -69,19 +69,19 @@ func clockAtStart(f *fixture) {
 	f.must(f.c.Release(f.ctx, claim))
 	f.publish(2)
 
-	// After an hour the clock is believed, right or not, as long as somebody looks.
+	// After an hour the clock is trusted, right or wrong, as long as it is checked.
 	f.pass(retention + 48*time.Hour)
 	f.setClock(11 * time.Minute)
 	f.expire(0)
 	last := f.now()
 	f.setClock(9 * time.Minute)
-	s, err = f.c.CheckClock(f.ctx, last, 9*time.Minute) // who was up all the time vouches for it
+	s, err = f.c.CheckClock(f.ctx, last, 9*time.Minute) // a process that ran all the time confirms it
 	f.must(err)
 	equal(f, "trusted", s.Trusted, true)
 	f.expire(1)
 }
 
-// clockOfNewCatalog never looked at its clock: with nothing to lose it needs no pause.
+// clockOfNewCatalog checks that a catalog without days needs no pause.
 func clockOfNewCatalog(f *fixture) {
 	f.setClock(100 * 24 * time.Hour)
 	f.retain(4)
@@ -91,7 +91,7 @@ func clockOfNewCatalog(f *fixture) {
 	f.retain(5)
 }
 
-// clockStays writes nothing down when it was looked at a moment ago.
+// clockStays checks that a second check within a minute writes nothing.
 func clockStays(f *fixture) {
 	f.add(1)
 	f.checkClock()
@@ -106,7 +106,7 @@ func clockStays(f *fixture) {
 	equal(f, "trusted", f.checkClock().Trusted, true)
 }
 
-// daysOfWrongClock were planned and completed by a clock that was ten days ahead.
+// daysOfWrongClock repairs days that were planned and completed while the clock was ten days ahead.
 func daysOfWrongClock(f *fixture) {
 	f.retain(30)
 	ahead := 10 * 24 * time.Hour
@@ -174,8 +174,8 @@ func daysOfWrongClock(f *fixture) {
 	equal(f, "state", v.Hours[2].State, catalog.StateNoData)
 }
 
-// futureWindows used its limits up while the clock was ahead: they count no more once it is back,
-// and what was used before the clock strayed still does.
+// futureWindows uses limits up while the clock is ahead. When the clock is right again these uses
+// do not count, and earlier ones do.
 func futureWindows(f *fixture) {
 	claim := f.commitNext(5, 10)
 	download := func() (catalog.Window, error) {
@@ -210,7 +210,7 @@ func futureWindows(f *fixture) {
 	}
 	_, err = f.issue()
 	f.wantKind(err, domain.KindLimited)
-	f.pass(30 * time.Minute) // the time that was false comes
+	f.pass(30 * time.Minute) // the time of the wrong clock comes
 	_, err = download()
 	f.wantKind(err, domain.KindLimited)
 	f.pass(24 * time.Hour)

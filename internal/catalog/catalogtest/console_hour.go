@@ -10,7 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hourHistory follows an hour through a failure, a revision with a missing file and another one.
+// hourHistory reads an hour's history after a failure, a revision with a missing file and another
+// revision.
 func hourHistory(f *fixture) {
 	s, err := f.c.HourHistory(f.ctx, f.key(7))
 	f.must(err)
@@ -47,7 +48,8 @@ func hourHistory(f *fixture) {
 	equal(f, "lease", s.Lease.IsZero(), false)
 }
 
-// failedFiles follows the files that an hour failed for: the last build's, until one succeeds.
+// failedFiles reads the files for which an hour failed: those of the last build, until a build
+// succeeds.
 func failedFiles(f *fixture) {
 	gone, changed := catalog.MissingFile{ObjectKey: "k", MessageID: 5, Reason: catalog.ReasonNotFound}, catalog.MissingFile{ObjectKey: "l", Reason: catalog.ReasonSize}
 	named := func(what string, want ...catalog.MissingFile) {

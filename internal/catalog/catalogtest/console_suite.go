@@ -10,8 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// RunConsole proves what operators see and do, on the catalogs that open gives, each empty and
-// migrated.
+// RunConsole tests what operators see and do. open gives an empty, migrated catalog.
 func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	each(t, open, map[string]func(*fixture){
 		"sessions end":        sessionsEnd,
@@ -44,7 +43,7 @@ func (f *fixture) calendar(q catalog.CalendarQuery) catalog.Calendar {
 	return c
 }
 
-// calendarPages reads page by page: every tenant once, by id, bytewise.
+// calendarPages reads all pages: every tenant is there once, by id, bytewise.
 func calendarPages(f *fixture) {
 	for _, id := range []string{"Zed", "a", "acme-2", "acme_1", "b", "z"} {
 		f.newTenant(id, 3)
@@ -99,7 +98,8 @@ func calendarCounts(f *fixture) {
 	equal(f, "past retention", f.calendar(catalog.CalendarQuery{Limit: 1}).Tenants[0].Days[f.day].Expired, true)
 }
 
-// calendarIncomplete counts what days lack although their hours are served, of the page's tenants alone.
+// calendarIncomplete counts missing files and rebuilding hours of served hours, of the page's
+// tenants only.
 func calendarIncomplete(f *fixture) {
 	acme, before := f.day, f.day.Add(-1)
 	lack := func(tenant string, day domain.Day, hours ...int) {
@@ -127,7 +127,7 @@ func calendarIncomplete(f *fixture) {
 	equal(f, "missing and rebuilding", counts(acme), "3 2")
 	equal(f, "the day before", counts(before), "1 0")
 	equal(f, "of a page without the day", f.calendar(catalog.CalendarQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
-	f.publish(3) // whole this time
+	f.publish(3) // complete this time
 	equal(f, "after another revision", counts(acme), "2 1")
 	_, err := f.c.Gone(f.ctx, catalog.ServedArchive{HourKey: f.key(4), ObjectKey: f.hour(4).Archive.ObjectKey})
 	f.must(err)
@@ -199,7 +199,7 @@ func failedPages(f *fixture) {
 	equal(f, "failed on ended days", len(page), 0)
 }
 
-// failHour uses an hour's attempts up.
+// failHour uses up an hour's attempts.
 func (f *fixture) failHour(key domain.HourKey) {
 	f.Helper()
 	tenant, day := f.tenant, f.day
@@ -211,7 +211,7 @@ func (f *fixture) failHour(key domain.HourKey) {
 	f.tenant, f.day = tenant, day
 }
 
-// sessionsEnd before their time; what is kept of them goes when that has come.
+// sessionsEnd ends sessions. Their rows are deleted after they have expired.
 func sessionsEnd(f *fixture) {
 	want := func(id string, ended bool) {
 		f.Helper()

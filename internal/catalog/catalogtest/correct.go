@@ -8,10 +8,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// orCorrect ends the refusal of a line that contradicts what is known.
+// orCorrect is the end of the message for a line that contradicts what is known.
 const orCorrect = "; if this line is right, an operator corrects the recording (callvault recording correct)"
 
-// correction is one of a recording of the tenant.
+// correction makes a correction of the tenant's recording.
 func (f *fixture) correction(rec domain.Recording, change func(*catalog.Correction)) catalog.Correction {
 	k := catalog.Correction{Tenant: f.tenant, ObjectKey: rec.ObjectKey, Reason: "ticket 7",
 		Origin: catalog.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}}
@@ -19,7 +19,7 @@ func (f *fixture) correction(rec domain.Recording, change func(*catalog.Correcti
 	return k
 }
 
-// correct makes a correction that must be made.
+// correct applies a correction that must succeed.
 func (f *fixture) correct(rec domain.Recording, change func(*catalog.Correction)) catalog.Corrected {
 	f.Helper()
 	done, err := f.c.Correct(f.ctx, f.correction(rec, change))
@@ -27,7 +27,7 @@ func (f *fixture) correct(rec domain.Recording, change func(*catalog.Correction)
 	return done
 }
 
-// correctBytes corrects the size of a recording whose hour has failed for it.
+// correctBytes corrects the size of a recording whose hour failed because of it.
 func correctBytes(f *fixture) {
 	rec := f.recording(1, "s1")
 	rec.Size = ptr(int64(5))
@@ -61,7 +61,7 @@ func correctBytes(f *fixture) {
 	equal(f, "log", f.actions(9), "[admin recording.correct]")
 }
 
-// correctUploaded corrects what callvault computed from bytes that it stored.
+// correctUploaded corrects values that callvault computed from uploaded bytes.
 func correctUploaded(f *fixture) {
 	rec := f.recording(1, "s1")
 	rec.Size = ptr(int64(11))
@@ -82,12 +82,12 @@ func correctUploaded(f *fixture) {
 	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
 	equal(f, "bytes that may come", fmt.Sprint(*known.Size, *known.CRC32), "20 8")
-	f.correct(rec, func(k *catalog.Correction) { k.Size = ptr(int64(21)) }) // nobody has seen such bytes
+	f.correct(rec, func(k *catalog.Correction) { k.Size = ptr(int64(21)) }) // such bytes were never uploaded
 	f.publishLater(1)
 	equal(f, "log", f.actions(9), "[admin recording.correct admin recording.correct admin recording.correct]")
 }
 
-// correctPlace moves a recording to another day, and its hour's other half away from a build that runs.
+// correctPlace moves recordings to other hours, one of them while a build of its hour runs.
 func correctPlace(f *fixture) {
 	rec, stays := f.recording(1, "s1"), f.recording(1, "s1")
 	alone := f.recording(2, "s1")
@@ -127,7 +127,7 @@ func correctPlace(f *fixture) {
 		f.must(err)
 		equal(f, "lines about the hour", len(list), want)
 	}
-	// Its conversation's name belongs to the hour that holds it now.
+	// A change of its conversation's name touches the hour that has the recording now.
 	f.takeConversation(f.conversation("c-new", "renamed"))
 	f.rebuilding("its conversation was named", 4, true)
 	equal(f, "changed by its first line", f.takeRecordings(rec).Changed, 0)
@@ -138,7 +138,7 @@ func correctPlace(f *fixture) {
 	f.rebuilding("the hour that it left", 1, false)
 }
 
-// hourHistory gives the story of an hour.
+// hourHistory gives the history of an hour.
 func (f *fixture) hourHistory(hour int) catalog.HourHistory {
 	f.Helper()
 	s, err := f.c.HourHistory(f.ctx, f.key(hour))
@@ -184,7 +184,7 @@ func correctLines(f *fixture) {
 	equal(f, "changed after all was taken back", f.takeRecordings(first).Changed, 0)
 }
 
-// correctRefused makes corrections that can't be made: each leaves everything as it was.
+// correctRefused tries corrections that are refused: each one changes nothing.
 func correctRefused(f *fixture) {
 	rec := f.recording(1, "s1")
 	f.takeRecordings(rec)
@@ -214,7 +214,7 @@ func correctRefused(f *fixture) {
 	_, err := f.c.Correct(f.ctx, f.correction(rec, func(k *catalog.Correction) { k.Type = ptr("x") }))
 	f.wantKind(err, domain.KindExpired)
 	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
-	f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) }) // out of a day, into one that is not over
+	f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) }) // from a day into one that is not over
 	f.pass(10 * 24 * time.Hour)
 	rebuilt := f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) }).Hours
 	equal(f, "hours rebuilt when it leaves a day that has ended", len(rebuilt), 1)

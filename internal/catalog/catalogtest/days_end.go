@@ -7,13 +7,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// before moves the clock to so long before the day's end.
+// before sets the clock to a time before the day's end.
 func (f *fixture) before(left time.Duration) {
 	f.Helper()
 	f.passUntil(f.view().RetentionEnd.Add(-left))
 }
 
-// dueWithin fails unless an hour is due from least to most from now. The clock goes on meanwhile.
+// dueWithin checks that an hour is due between least and most from now.
 func (f *fixture) dueWithin(what string, hour int, least, most time.Duration) {
 	f.Helper()
 	wait := f.hour(hour).Due.Sub(f.now())
@@ -72,12 +72,12 @@ func lateBeforeTheEnd(f *fixture) {
 	f.publish(1)
 	f.publish(2)
 	f.before(0)
-	late(1) // after the end, before the planner saw it: no hour lacked anything then
+	late(1) // after the end, before the planner marked it: no hour was incomplete then
 	equal(f, "not built", f.ended(), 0)
 	equal(f, "cut short after all", f.backlog().CutShort, 0)
 }
 
-// failsUntilTheEnd lets the rebuild of a served hour fail until its day ends.
+// failsUntilTheEnd makes the rebuild of a served hour fail until its day ends.
 func failsUntilTheEnd(f *fixture) {
 	f.add(1)
 	f.plan()
@@ -106,7 +106,7 @@ func failsUntilTheEnd(f *fixture) {
 	equal(f, "cut short", f.backlog().CutShort, 1)
 }
 
-// nothingWaitsPastTheEnd asks for every time that is set anew while a day is about to end.
+// nothingWaitsPastTheEnd checks every due time that is set shortly before a day ends.
 func nothingWaitsPastTheEnd(f *fixture) {
 	f.add(1, 2, 3)
 	f.plan()
@@ -144,7 +144,7 @@ func nothingWaitsPastTheEnd(f *fixture) {
 	equal(f, "looks before the end", len(f.rechecks()), 1)
 }
 
-// endComesNearer shortens a retention: what waits longer is due at once.
+// endComesNearer shortens a retention: hours that would wait too long are due at once.
 func endComesNearer(f *fixture) {
 	f.add(1)
 	f.plan()

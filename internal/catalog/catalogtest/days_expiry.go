@@ -59,7 +59,7 @@ func expiryRacesBuild(f *fixture) {
 	one, built := f.start(1)
 	two, builtTwo := f.start(2)
 	f.pass(retention + 48*time.Hour) // never complete: the day's own end counts
-	// The commit itself finds the day over, whether or not anybody marked it.
+	// The commit fails because the day is over, even if the planner has not marked it.
 	f.wantKind(f.c.Commit(f.ctx, one, built), domain.KindLost)
 	f.expire(1)
 	f.wantKind(f.c.Commit(f.ctx, two, builtTwo), domain.KindLost)
@@ -83,7 +83,7 @@ func expiryPauses(f *fixture) {
 	claim, built := f.start(2)
 	before := f.shifted
 	f.pass(30 * 24 * time.Hour) // the clock steps
-	f.add(1, 5)                 // before anybody looked at the clock
+	f.add(1, 5)                 // before the clock is checked
 	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost)
 	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
 	f.expire(0)
@@ -96,7 +96,7 @@ func expiryPauses(f *fixture) {
 	_, err = f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.Name = "other" })
 	f.must(err)
 
-	f.shifted = before // and steps back: nothing was lost
+	f.shifted = before // the clock steps back: nothing was lost
 	f.pass(0)
 	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
 	v := f.view()
@@ -136,7 +136,7 @@ func tooLate(f *fixture) {
 	f.must(err)
 	equal(f, "too late", n, 1)
 	equal(f, "state", f.hour(3).State, catalog.StateExpired)
-	f.day = f.day.Add(-20) // a day nobody named while it was open
+	f.day = f.day.Add(-20) // a day that had no row while it was open
 	n, err = f.register([]domain.Recording{f.recording(1, "a")})
 	f.must(err)
 	equal(f, "too late", n, 1)

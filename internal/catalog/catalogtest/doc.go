@@ -1,3 +1,3 @@
-// Package catalogtest proves that a catalog behaves the same on every database. Its suites are
-// given a way to open an empty, migrated catalog and use nothing but its exported methods.
+// Package catalogtest tests that a catalog behaves the same on every database. Each suite gets a
+// function that opens an empty, migrated catalog, and uses only exported methods.
 package catalogtest

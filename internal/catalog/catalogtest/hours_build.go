@@ -69,7 +69,7 @@ func renew(f *fixture) {
 	again := f.claim(1)
 	equal(f, "claimed anew", again.Token == claim.Token, false)
 
-	f.pass(30 * 24 * time.Hour) // a claim renewed while the clock was wrong does not outlast that
+	f.pass(30 * 24 * time.Hour) // a claim that was renewed while the clock was wrong does not last longer
 	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
 	f.must(f.c.Renew(f.ctx, again))
 	f.pass(-30 * 24 * time.Hour)
@@ -228,7 +228,7 @@ func totals(f *fixture) {
 	equal(f, "sessions of the hour", f.hour(1).Archive.Sessions, 3)
 }
 
-// unclearCommit asks what stands from a second side while commits run.
+// unclearCommit asks whether an archive is published while commits run.
 func unclearCommit(f *fixture) {
 	f.add(4)
 	f.plan()
@@ -312,7 +312,7 @@ func finalFailure(f *fixture) {
 	f.noClaim(4)
 	_, failed := f.view().Unfinished(-1)
 	equal(f, "failed", failed, 1)
-	f.add(4) // what it lacked may have come
+	f.add(4) // the missing files may have come
 	f.pass(10 * time.Minute)
 	f.publish(4)
 	equal(f, "state", f.hour(4).State, catalog.StateAvailable)

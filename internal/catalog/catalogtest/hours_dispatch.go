@@ -34,9 +34,9 @@ func dispatch(f *fixture) {
 	equal(f, "first", list[0].HourKey, f.key(1))
 	equal(f, "since", list[0].Since, next)
 	f.dispatched(list[0], "e1", true)
-	f.dispatched(list[0], "e1", false) // somebody else was faster
+	f.dispatched(list[0], "e1", false) // another scheduler was faster
 	equal(f, "due without the dispatched", len(f.due("e1", 10, 10)), 1)
-	other := f.due("e2", 10, 10) // everything again once the queue was lost
+	other := f.due("e2", 10, 10) // all hours again after the queue was lost
 	equal(f, "due in another epoch", len(other), 2)
 	equal(f, "dispatch number", other[0].Dispatch, 1)
 
@@ -62,7 +62,7 @@ func dispatch(f *fixture) {
 	equal(f, "next", next, f.hour(1).Due)
 }
 
-// dispatchTraced wants the trace of who asked for an hour with it until somebody builds it.
+// dispatchTraced checks that an hour keeps the trace of the request for it until it is claimed.
 func dispatchTraced(f *fixture) {
 	const asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	f.add(1, 2)

@@ -10,9 +10,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// everythingAtOnce runs every operation on three days from many sides. Nothing may deadlock or
-// fail, and what stands afterwards must be true to the one rule: every recording is in the archive
-// that its hour serves, or the hour says that it is not.
+// everythingAtOnce runs all operations on three days, many at the same time. None may deadlock or
+// fail. Afterwards every recording must be in the archive that its hour serves, or the hour must
+// say that it is not.
 func everythingAtOnce(f *fixture) {
 	const sides, steps = 6, 30
 	days := []domain.Day{f.day, f.day.Add(-1), f.day.Add(-2)}
@@ -55,7 +55,7 @@ func everythingAtOnce(f *fixture) {
 		equal(f, "waiting", waiting, 0)
 		equal(f, "failed", failed, 0)
 		equal(f, "files", f.view().Files, files)
-		f.force(-1) // a fresh build finds no more than what was served
+		f.force(-1) // a new build has the same recordings as the served archive
 		for _, h := range f.view().Hours {
 			if !h.Due.IsZero() {
 				f.publish(h.Hour)
@@ -65,7 +65,7 @@ func everythingAtOnce(f *fixture) {
 	}
 }
 
-// anything does one random operation; losing a claim is no failure.
+// anything does one random operation. A lost claim is no failure.
 func (f *fixture) anything(random *rand.Rand, days []domain.Day, serial int) error {
 	day := days[random.IntN(len(days))]
 	key := domain.HourKey{Tenant: f.tenant, Day: day, Hour: random.IntN(4)}
@@ -144,7 +144,7 @@ func (f *fixture) buildSomehow(random *rand.Rand, key domain.HourKey) error {
 	return f.c.Commit(f.ctx, claim, builtOf(in))
 }
 
-// correctSomewhere moves some of the recordings that were added before.
+// correctSomewhere moves some of the recordings.
 func (f *fixture) correctSomewhere(random *rand.Rand, days []domain.Day, serials int) error {
 	for range 20 {
 		at := days[random.IntN(len(days))].Start().Add(time.Duration(random.IntN(4)) * time.Hour)

@@ -39,7 +39,7 @@ func planDay(f *fixture) {
 	equal(f, "completed stays", f.view().Completed, done)
 	equal(f, "retention counts from completion", f.view().RetentionEnd, done.Add(72*time.Hour))
 
-	f.day = f.day.Add(-1) // a day without anything is complete at its plan
+	f.day = f.day.Add(-1) // a day without recordings is complete when it is planned
 	f.plan()
 	equal(f, "completed without data", f.view().Completed.IsZero(), false)
 	_, failed := f.view().Unfinished(-1)

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// RunHours proves the life of an hour on the catalogs that open gives, each empty and migrated.
+// RunHours tests the life of an hour. open gives an empty, migrated catalog.
 func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	for name, test := range map[string]func(*fixture){
 		"plan":                        planDay,
@@ -82,7 +82,7 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 			f := &fixture{T: t, c: c, ctx: t.Context(), tenant: "acme"}
 			f.newTenant("acme", 3)
 			f.day = domain.DayOf(f.now()).Add(-1)
-			f.pass(0) // somebody has looked at the clock
+			f.pass(0) // the clock is checked
 			test(f)
 		})
 	}
@@ -147,7 +147,7 @@ func (f *fixture) key(hour int) domain.HourKey {
 	return domain.HourKey{Tenant: f.tenant, Day: f.day, Hour: hour}
 }
 
-// recording makes a recording of an hour that no other has.
+// recording gives a new recording of an hour.
 func (f *fixture) recording(hour int, session string) domain.Recording {
 	f.serial++
 	size := int64(1000)
@@ -155,7 +155,7 @@ func (f *fixture) recording(hour int, session string) domain.Recording {
 		SessionID: session, MessageID: int64(f.serial), Type: "agent_tts", Timestamp: f.day.Start().Add(time.Duration(hour) * time.Hour), Size: &size}
 }
 
-// add registers one new recording in each of the hours.
+// add registers one new recording in each of these hours.
 func (f *fixture) add(hours ...int) {
 	f.Helper()
 	recs := make([]domain.Recording, 0, len(hours))
@@ -214,7 +214,7 @@ func (f *fixture) noClaim(hour int) {
 	}
 }
 
-// start claims an hour, reads its input and makes the archive's row.
+// start claims an hour, reads its input and inserts the archive's row.
 func (f *fixture) start(hour int) (catalog.Claim, catalog.BuildResult) {
 	f.Helper()
 	claim := f.claim(hour)
@@ -237,7 +237,7 @@ func builtOf(in catalog.BuildInput) catalog.BuildResult {
 	return r
 }
 
-// publish builds a due hour to the end.
+// publish builds and commits a due hour.
 func (f *fixture) publish(hour int) catalog.Claim {
 	f.Helper()
 	claim, built := f.start(hour)
@@ -245,7 +245,7 @@ func (f *fixture) publish(hour int) catalog.Claim {
 	return claim
 }
 
-// doomed lists the object keys whose bytes are to be deleted now.
+// doomed lists the archives whose bytes must be deleted now, by key.
 func (f *fixture) doomed() map[string]catalog.DoomedArchive {
 	f.Helper()
 	list, err := f.c.Doomed(f.ctx, 1000)

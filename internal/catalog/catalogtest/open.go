@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// Open opens a catalog, makes its schema and closes it when the test ends.
+// Open opens and migrates a catalog, and closes it when the test ends.
 func Open(t testing.TB, url string) *catalog.Catalog {
 	t.Helper()
 	c, err := catalog.Open(context.WithoutCancel(t.Context()), url, catalog.Rules{})

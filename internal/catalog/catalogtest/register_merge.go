@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// mergesRace lets writers tell of one conversation at the same time, each of a field of its own and all
-// of one that they share: every value stands or is a former one, each once.
+// mergesRace registers lines of one conversation at the same time. Each writer sets a field of its
+// own and one that all of them set. Every value is the present one or a former one, once.
 func mergesRace(f *fixture) {
 	const writers, rounds = 5, 4
 	fields := []func(c *domain.Conversation, v string){
@@ -63,7 +63,7 @@ func mergesRace(f *fixture) {
 	equal(f, "former values of the message", len(f.former("message", "m")), writers*rounds-1)
 }
 
-// former gives the former values, the latest first, as "field=value".
+// former gives the former values, latest first, as "field=value".
 func (f *fixture) former(kind, id string) (list []string) {
 	f.Helper()
 	page, err := f.c.FormerValues(f.ctx, catalog.Subject{Tenant: f.tenant, Kind: kind, ID: id}, 0, 1000, 1<<20)

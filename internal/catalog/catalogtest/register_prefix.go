@@ -30,7 +30,7 @@ func (f *fixture) withAudio(id, key string) domain.Conversation {
 	return c
 }
 
-// refusedKey names a key in every way that there is; each is refused at its own line, for the reason.
+// refusedKey names a key in every kind of line. Each one is refused at its line, with the reason.
 func (f *fixture) refusedKey(tenant, key, reason string) {
 	f.Helper()
 	former := f.tenant
@@ -44,7 +44,8 @@ func (f *fixture) refusedKey(tenant, key, reason string) {
 	equal(f, "upload", domain.SafeMessage(err), "the object key "+reason)
 }
 
-// keyPrefix lets a tenant name first what was put into the bucket for another.
+// keyPrefix checks that a tenant can't be the first to name an object under another tenant's
+// prefix.
 func keyPrefix(f *fixture) {
 	f.newTenant("evil", 3)
 	f.must(f.setPrefix("acme", "acme/"))
@@ -58,7 +59,7 @@ func keyPrefix(f *fixture) {
 	f.must(err)
 	for _, key := range []string{"Acme/x", "acmé/x", "acme", "acme-2/x", "x/acme/", "ac/me", "a", "zz"} {
 		f.refusedKey("acme", key, `must begin with "acme/", this tenant's key prefix`)
-		f.tenant = "other" // who has no prefix may name what is nobody's
+		f.tenant = "other" // a tenant without a prefix may name keys that are under no prefix
 		f.takeRecordings(f.named(key))
 		f.tenant = "acme"
 	}
@@ -66,7 +67,7 @@ func keyPrefix(f *fixture) {
 	equal(f, "in its archive", f.stored(1).Recordings[0].ObjectKey, "acme/s/conf.wav")
 }
 
-// keyPrefixComesLater sets a prefix where its tenant holds keys outside: those stay what they were.
+// keyPrefixComesLater sets a prefix for a tenant that has keys outside it. It keeps them.
 func keyPrefixComesLater(f *fixture) {
 	rec, whole := f.named("old/1.wav"), f.withAudio("whole", "old/2.webm")
 	f.takeRecordings(rec)
@@ -88,7 +89,7 @@ func keyPrefixComesLater(f *fixture) {
 	f.takeRecordings(f.named("acme/free.wav"))
 }
 
-// keyPrefixRefused tries prefixes that can't be a tenant's, and changes nothing.
+// keyPrefixRefused tries prefixes that are refused.
 func keyPrefixRefused(f *fixture) {
 	for _, bad := range []string{"acme", "/", "/acme/", "a//b/", "../", "a/./", "a\n/", "a\xff/", string(make([]byte, 1024)) + "/"} {
 		f.wantKind(f.setPrefix("acme", bad), domain.KindInvalid)
@@ -101,7 +102,7 @@ func keyPrefixRefused(f *fixture) {
 	}
 	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: "new", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: "o/team/new/"})
 	f.wantKind(err, domain.KindConflict)
-	f.must(f.setPrefix("other", "o/team/sub/")) // its own former one is no other's
+	f.must(f.setPrefix("other", "o/team/sub/")) // its own former prefix is allowed
 	f.must(f.setPrefix("acme", "o/tea/"))
 	f.must(f.setPrefix("other", ""))
 	f.newTenant("third", 3)
@@ -115,7 +116,7 @@ func keyPrefixRefused(f *fixture) {
 		_, err = f.c.ReserveUpload(f.ctx, tenant, fmt.Sprintf("shared/%d", i))
 		f.must(err)
 	}
-	_, err = f.c.ReserveUpload(f.ctx, "other", "shared0") // beside it
+	_, err = f.c.ReserveUpload(f.ctx, "other", "shared0") // next to it
 	f.must(err)
 	err = f.setPrefix("acme", "shared/")
 	f.wantKind(err, domain.KindConflict)
@@ -126,8 +127,8 @@ func keyPrefixRefused(f *fixture) {
 	equal(f, "prefix", t.KeyPrefix, "o/tea/")
 }
 
-// keyPrefixesRace sets prefixes while others name keys inside, and nested ones at once: either the
-// prefix stands and no other tenant has a key inside, or the other way round.
+// keyPrefixesRace sets prefixes, also nested ones, while other tenants name keys inside. Afterwards
+// either the prefix is set and no other tenant has a key inside, or the opposite.
 func keyPrefixesRace(f *fixture) {
 	for round := range 8 {
 		prefix := fmt.Sprintf("%d/", round)

@@ -13,11 +13,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hourPassed is longer than any late recording waits for company.
+// hourPassed is longer than the wait after any late recording.
 const hourPassed = time.Hour
 
-// batchesRace lets writers register new recordings of the same hours and conversations, each in
-// its own order, and counts every one of them afterwards.
+// batchesRace registers new recordings of the same hours and conversations from several writers,
+// each in another order, and counts them afterwards.
 func batchesRace(f *fixture) {
 	const writers, rounds, hours = 6, 5, 8
 	var group sync.WaitGroup
@@ -45,7 +45,7 @@ func batchesRace(f *fixture) {
 	}
 }
 
-// repeatsRace lets writers register the very same batch: exactly one of them is the first.
+// repeatsRace registers the same batch from several writers: exactly one of them changes anything.
 func repeatsRace(f *fixture) {
 	batch := f.allKinds()
 	var group sync.WaitGroup
@@ -67,8 +67,8 @@ func repeatsRace(f *fixture) {
 	equal(f, "bumps", f.stored(1).Wanted, 1)
 }
 
-// tenantsRace lets two tenants claim the same keys in opposite orders: each batch is taken whole
-// or refused whole, and one of them wins.
+// tenantsRace registers the same keys for two tenants in opposite orders: each batch is accepted or
+// refused as a whole, and one tenant gets the keys.
 func tenantsRace(f *fixture) {
 	for round := range 10 {
 		keys := []string{fmt.Sprintf("%d/a", round), fmt.Sprintf("%d/b", round), fmt.Sprintf("%d/c", round)}
@@ -99,7 +99,7 @@ func tenantsRace(f *fixture) {
 	}
 }
 
-// archived remembers what the last committed build of each hour held.
+// archived keeps what the last committed build of each hour has.
 type archived struct {
 	mu    sync.Mutex
 	hours map[int]string
@@ -127,7 +127,7 @@ func (a *archived) buildOnce(f *fixture, hour int) (bool, error) {
 	if err := f.c.StartArchive(f.ctx, claim); err != nil {
 		return false, err
 	}
-	a.mu.Lock() // a later commit of the hour can't come before this one is noted
+	a.mu.Lock() // a later commit of the hour must not be recorded before this one
 	defer a.mu.Unlock()
 	if err := f.c.Commit(f.ctx, claim, builtOf(in)); err != nil {
 		return false, err
@@ -137,7 +137,7 @@ func (a *archived) buildOnce(f *fixture, hour int) (bool, error) {
 }
 
 // namesPlansBuildsRace runs registrations, changes of external ids, plans and builds of a day at
-// once. When all is quiet and everything due is built, every archive must hold what stands.
+// the same time. When everything due is built, every archive must have the present recordings.
 func namesPlansBuildsRace(f *fixture) {
 	const hours, conversations = 3, 3
 	built := &archived{hours: map[int]string{}}
@@ -162,7 +162,7 @@ func namesPlansBuildsRace(f *fixture) {
 			}
 			due, err := f.c.Rebuild(f.ctx, f.tenant, f.day, h, true)
 			f.must(err)
-			if due == 0 { // nothing was registered for it yet
+			if due == 0 { // it has no recordings yet
 				equal(f, "archived", built.hours[h], "")
 				continue
 			}

@@ -46,7 +46,7 @@ func registerFillsIn(f *fixture) {
 	}
 	sizes[500] = catalog.ObjectSize{ObjectKey: rec.ObjectKey, Bytes: 1000}
 	f.must(f.c.SaveSizes(f.ctx, claim, sizes))
-	f.must(f.c.SaveSizes(f.ctx, claim, []catalog.ObjectSize{{ObjectKey: rec.ObjectKey, Bytes: 7}})) // it is known by now
+	f.must(f.c.SaveSizes(f.ctx, claim, []catalog.ObjectSize{{ObjectKey: rec.ObjectKey, Bytes: 7}})) // it is known now
 	f.must(f.c.SaveSizes(f.ctx, claim, nil))
 	f.must(f.c.Release(f.ctx, claim))
 	f.publish(1)
@@ -63,7 +63,8 @@ func registerFillsIn(f *fixture) {
 	f.rebuilding("after less", 1, false)
 }
 
-// registerMoves sends an object's line once more for another place: in a later batch, and in the same one.
+// registerMoves sends a second line that gives an object another place, in a later batch and in the
+// same one.
 func registerMoves(f *fixture) {
 	rec := f.recording(1, "leg-a")
 	f.takeRecordings(rec)
@@ -139,8 +140,8 @@ func externalID(f *fixture) {
 		f.publishLater(1)
 		f.publishLater(7)
 	}
-	named("", false)       // the line comes, the effective id stays
-	named("c-s1", false)   // spelled out
+	named("", false)       // the line comes, and the folder's name stays
+	named("c-s1", false)   // given explicitly
 	named("conv-1", true)  // late
 	named("conv-1", false) // repeated
 	named("conv-2", true)  // changed
@@ -194,7 +195,7 @@ func uploads(f *fixture) {
 	f.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"sizeBytes" is 5, and this recording is known to have 1000 bytes`+orCorrect)
 }
 
-// uploadOfMissing comes again for bytes of which the store's keeping was told, but not that they were back.
+// uploadOfMissing repeats an upload whose bytes were lost in the store after it was registered.
 func uploadOfMissing(f *fixture) {
 	rec := f.recording(1, "s1")
 	f.takeRecordings(rec)
@@ -215,7 +216,7 @@ func uploadOfMissing(f *fixture) {
 	f.rebuilding("it is in the archive", 1, false)
 }
 
-// uploadOfFailed comes again, likewise, for an hour that has failed for want of the bytes: once without
+// uploadOfFailed does the same for an hour that failed because of the missing bytes: once without
 // an archive, and once while it serves a former one.
 func uploadOfFailed(f *fixture) {
 	rec := f.recording(1, "s1")

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// RunRegister proves how data is taken in, on the catalogs that open gives, each empty and migrated.
+// RunRegister tests how data is taken in. open gives an empty, migrated catalog.
 func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	for name, test := range map[string]func(*fixture){
 		"all kinds, twice":              registerTwice,
@@ -53,7 +53,7 @@ func RunRegister(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 			f.newTenant("acme", 3)
 			f.newTenant("other", 3)
 			f.day = domain.DayOf(f.now()).Add(-1)
-			f.pass(0) // somebody has looked at the clock
+			f.pass(0) // the clock is checked
 			test(f)
 		})
 	}
@@ -71,7 +71,7 @@ func (f *fixture) conversation(id, external string) domain.Conversation {
 	return domain.Conversation{ID: id, ExternalID: external, AgentID: "a1", Start: f.day.Start(), Metadata: json.RawMessage(`{"z":1,"a":1.0}`)}
 }
 
-// take registers a batch that must be taken.
+// take registers a batch that must be accepted.
 func (f *fixture) take(batch catalog.Batch) catalog.Counts {
 	f.Helper()
 	n, err := f.c.Register(f.ctx, f.tenant, batch)
@@ -102,7 +102,7 @@ func (f *fixture) refused(batch catalog.Batch, line int, kind domain.Kind, reaso
 	equal(f, "reason", domain.SafeMessage(err), reason)
 }
 
-// stored gives what a build of a due hour would archive, and the bumps it counts.
+// stored gives the input of a due hour's build.
 func (f *fixture) stored(hour int) catalog.BuildInput {
 	f.Helper()
 	claim := f.claim(hour)
@@ -118,7 +118,7 @@ func (f *fixture) rebuilding(what string, hour int, want bool) {
 	equal(f, what, f.hour(hour).Rebuilding, want)
 }
 
-// publishLater publishes an hour that has waited long enough.
+// publishLater publishes an hour after the wait for late recordings.
 func (f *fixture) publishLater(hour int) {
 	f.Helper()
 	f.pass(10 * time.Minute)
@@ -213,7 +213,7 @@ func registerAllOrNothing(f *fixture) {
 	p := f.plan()
 	equal(f, "hours with recordings", p.Due, 1)
 	batch.Recordings = nil
-	// The stub of the first recording's conversation becomes full.
+	// The empty row of the first recording's conversation is filled.
 	equal(f, "nothing of the refused batch stood", f.take(batch).Changed, 6)
 }
 

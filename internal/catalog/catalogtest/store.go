@@ -6,7 +6,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// storeRemembered holds that what was tried last is what is known, each bucket for itself.
+// storeRemembered checks that the last trial of each bucket is what is known of it.
 func storeRemembered(f *fixture) {
 	archives, recordings := catalog.StoreKey{Endpoint: "http://s3", Bucket: "archives"}, catalog.StoreKey{Endpoint: "http://s3", Bucket: "recordings"}
 	began := f.now()

@@ -22,7 +22,7 @@ func (f *fixture) force(hour int) {
 	f.must(err)
 }
 
-// installation: the catalog knows whose it is, and where its archives lie.
+// installation reads the installation's id and the places of its archives.
 func installation(f *fixture) {
 	id, err := f.c.Installation(f.ctx)
 	f.must(err)
@@ -70,7 +70,7 @@ func sweepUnfinished(f *fixture) {
 	f.plan()
 	claim, built := f.start(1)
 	f.must(f.c.SetUpload(f.ctx, claim, "up-1"))
-	f.pass(24 * time.Hour) // stalled just before its commit, not freed by anybody
+	f.pass(24 * time.Hour) // stopped just before its commit; its claim is not released
 	f.sweep(0)
 	f.must(f.c.Commit(f.ctx, claim, built))
 	f.sweep(0)
@@ -84,13 +84,13 @@ func sweepUnfinished(f *fixture) {
 	f.must(err)
 	d := f.doomed()[claim.ObjectKey()]
 	equal(f, "upload to abort", d.UploadID, "up-2")
-	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost) // stalled, and swept before it came
+	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost) // stopped, and swept before its commit
 	equal(f, "served", f.hour(1).Revision, 1)
 	f.wantKind(f.c.SetUpload(f.ctx, claim, "up-3"), domain.KindLost)
 }
 
-// sweepRacesCommit lets commits meet sweepers and lapses at the same instant, many times: what an
-// hour serves is published, whoever won.
+// sweepRacesCommit runs commits, sweeps and lapses at the same time, many times: an hour serves
+// only a published archive.
 func sweepRacesCommit(f *fixture) {
 	f.add(1)
 	f.plan()
@@ -125,7 +125,7 @@ func sweepRacesCommit(f *fixture) {
 		if a := f.hour(1).Archive; a != nil && a.ObjectKey == claim.ObjectKey() {
 			f.Fatal("a lost commit is served")
 		}
-		_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, false) // clears the lapses
+		_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, false) // resets the lapses
 		f.must(err)
 	}
 }
@@ -146,7 +146,7 @@ func sweepPauses(f *fixture) {
 	equal(f, "to delete while it pauses", len(f.doomed()), 0)
 }
 
-// objectKept follows an archive whose object stands although nobody is known to have published it.
+// objectKept sweeps an archive that has an object although its publication is not known.
 func objectKept(f *fixture) {
 	f.add(1)
 	f.plan()
@@ -157,17 +157,17 @@ func objectKept(f *fixture) {
 	key := claim.ObjectKey()
 	equal(f, "spare", f.doomed()[key].KeepObject, true)
 	f.must(f.c.KeptObject(f.ctx, key))
-	f.must(f.c.KeptObject(f.ctx, first.ObjectKey())) // never what is served
+	f.must(f.c.KeptObject(f.ctx, first.ObjectKey())) // never the served archive
 	equal(f, "again at once", len(f.doomed()), 0)
 	f.publish(1)
 	f.pass(24 * time.Hour)
 	f.sweep(1)
 	equal(f, "spare what was superseded", f.doomed()[first.ObjectKey()].KeepObject, false)
 	equal(f, "spare a day later", f.doomed()[key].KeepObject, true)
-	f.must(f.c.Deleted(f.ctx, key)) // nothing stood there
+	f.must(f.c.Deleted(f.ctx, key)) // there was no object
 	f.pass(24 * time.Hour)
 	equal(f, "spare at the second look", f.doomed()[key].KeepObject, true)
-	f.must(f.c.KeptObject(f.ctx, key)) // a slow writer's came after all
+	f.must(f.c.KeptObject(f.ctx, key)) // a slow writer stored one later
 	f.pass(3 * 24 * time.Hour)
 	_, err := f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
@@ -175,7 +175,7 @@ func objectKept(f *fixture) {
 	equal(f, "deletions", f.doomed()[key].Deletions, 0)
 }
 
-// deletionRefused follows an archive that the store does not delete, once and again.
+// deletionRefused sweeps an archive that the store refuses to delete, twice.
 func deletionRefused(f *fixture) {
 	f.add(1)
 	f.plan()
@@ -186,16 +186,16 @@ func deletionRefused(f *fixture) {
 	f.must(f.c.DeletionRefused(f.ctx, key)) // superseded, not doomed
 	f.pass(2 * time.Hour)
 	f.sweep(1)
-	for range 2 { // the first look and the second
+	for range 2 { // the first deletion and the second
 		f.must(f.c.DeletionRefused(f.ctx, key))
-		f.must(f.c.DeletionRefused(f.ctx, served.ObjectKey())) // never what is served
+		f.must(f.c.DeletionRefused(f.ctx, served.ObjectKey())) // never the served archive
 		equal(f, "doomed at once", f.isDoomed(key), false)
 		f.pass(50 * time.Minute)
-		f.must(f.c.DeletionRefused(f.ctx, key)) // a slow sweeper's word makes nobody wait longer
+		f.must(f.c.DeletionRefused(f.ctx, key)) // the late report of a slow sweeper does not extend the wait
 		f.pass(10 * time.Minute)
 		equal(f, "doomed an hour later", f.isDoomed(key), true)
 		f.must(f.c.Deleted(f.ctx, key))
-		f.must(f.c.DeletionRefused(f.ctx, key)) // another sweeper was faster: the second look stays
+		f.must(f.c.DeletionRefused(f.ctx, key)) // another sweeper was faster: the time of the second deletion stays
 		equal(f, "doomed after a deletion", f.isDoomed(key), false)
 		f.pass(25 * time.Hour)
 	}
@@ -210,7 +210,7 @@ func deletedTwice(f *fixture) {
 	f.must(f.c.Release(f.ctx, claim))
 	key := claim.ObjectKey()
 	f.must(f.c.Deleted(f.ctx, key))
-	f.must(f.c.Deleted(f.ctx, key)) // another sweeper, or an unclear answer: the second look stays
+	f.must(f.c.Deleted(f.ctx, key)) // another sweeper, or an unclear answer: the time of the second deletion stays
 	equal(f, "doomed after the first", f.isDoomed(key), false)
 	f.pass(25 * time.Hour)
 	equal(f, "deletions", f.doomed()[key].Deletions, 1)
@@ -224,7 +224,7 @@ func deletedTwice(f *fixture) {
 	f.add(1)
 	f.plan()
 	served := f.publish(1)
-	f.must(f.c.Deleted(f.ctx, served.ObjectKey())) // never what is served
+	f.must(f.c.Deleted(f.ctx, served.ObjectKey())) // never the served archive
 	equal(f, "served", f.hour(1).Archive.ObjectKey, served.ObjectKey())
 }
 
@@ -257,7 +257,7 @@ func gone(f *fixture) {
 	equal(f, "revision", third.Revision, 3)
 	equal(f, "completed stays", f.view().Completed, done)
 
-	f.force(1) // found gone while a newer one is built
+	f.force(1) // it is missing in the store while a newer one is built
 	fourth, built := f.start(1)
 	hit, err = f.c.Gone(f.ctx, served(third))
 	f.must(err)
@@ -288,7 +288,8 @@ func missing(reasons ...string) (list []catalog.MissingFile) {
 	return list
 }
 
-// rechecks holds when missing files are looked for: three times, and unreadable ones until the end.
+// rechecks checks when missing files are looked for: three times, and unreadable ones until the day
+// ends.
 func rechecks(f *fixture) {
 	f.add(1)
 	f.plan()
@@ -305,7 +306,7 @@ func rechecks(f *fixture) {
 		claim := f.publishMissing(1, c.reasons...)
 		recheck := catalog.Recheck{ServedArchive: served(claim), Missing: missing(c.reasons...)}
 		for _, wait := range c.waits {
-			f.must(f.c.Rechecked(f.ctx, recheck, false)) // not due: nothing
+			f.must(f.c.Rechecked(f.ctx, recheck, false)) // not due: it changes nothing
 			f.pass(wait - time.Minute)
 			equal(f, "early", len(f.rechecks()), 0)
 			f.pass(time.Minute)
@@ -335,7 +336,7 @@ func sourceBack(f *fixture) {
 	equal(f, "rechecks", len(f.rechecks()), 0)
 	second := f.publish(1)
 	equal(f, "rebuilding", f.hour(1).Rebuilding, false)
-	f.must(f.c.Rechecked(f.ctx, catalog.Recheck{ServedArchive: served(first)}, true)) // no longer served
+	f.must(f.c.Rechecked(f.ctx, catalog.Recheck{ServedArchive: served(first)}, true)) // not served any more
 	equal(f, "rebuilding", f.hour(1).Rebuilding, false)
 	equal(f, "served", f.hour(1).Archive.ObjectKey, second.ObjectKey())
 }

@@ -43,7 +43,7 @@ func tenants(f *fixture) {
 	equal(f, "limit", got.DayLimit, 9)
 }
 
-// tenantsAudited reads what the audit log says of a tenant's making and changes.
+// tenantsAudited reads the audit lines of a tenant's creation and changes.
 func tenantsAudited(f *fixture) {
 	o := catalog.Origin{Actor: "command", Remote: "192.0.2.7", Request: "r-1"}
 	f.tenant = "beta"
@@ -86,7 +86,7 @@ func retentionShortened(f *fixture) {
 	f.publish(1)
 	f.pass(48 * time.Hour)
 	f.day = f.day.Add(2)
-	f.add(1) // a day that goes on
+	f.add(1) // a day that has not ended
 	f.plan()
 	f.publish(1)
 	f.day = f.day.Add(-2)
@@ -102,7 +102,7 @@ func retentionRaised(f *fixture) {
 	f.add(1)
 	f.plan()
 	f.publish(1)
-	f.pass(retention + time.Minute) // over, and nobody marked it yet
+	f.pass(retention + time.Minute) // past its end, and not marked yet
 	equal(f, "expired", f.view().Expired, true)
 	f.retain(30)
 	equal(f, "expired still", f.view().Expired, true)
@@ -111,8 +111,8 @@ func retentionRaised(f *fixture) {
 	equal(f, "reopened for the new retention", f.view().RetentionEnd, f.view().Reopened.Add(30*24*time.Hour))
 }
 
-// retentionRaisedLater raises a retention: days that had ended under the former one stay ended, also
-// those that nobody ever named.
+// retentionRaisedLater raises a retention: days that had ended under the former one stay ended,
+// also those without a row.
 func retentionRaisedLater(f *fixture) {
 	ended, open := f.day.Add(-10), f.day.Add(-2)
 	f.day = ended
@@ -132,7 +132,7 @@ func retentionRaisedLater(f *fixture) {
 	equal(f, "a day that was open", f.view().Expired, false)
 	equal(f, "quiet", f.emptyDays(open), 1)
 	f.retain(1)
-	f.retain(20) // and up again: the day that the shorter one ended does not come back
+	f.retain(20) // raised again: the day that the shorter retention ended does not come back
 	equal(f, "expired", f.view().Expired, true)
 	f.retain(30)
 	f.day = ended
@@ -152,13 +152,13 @@ func (f *fixture) emptyDays(day domain.Day) int {
 	return len(keys)
 }
 
-// issueKind asks for a day as its tenant does.
+// issueKind requests a day's links.
 func (f *fixture) issueKind(day domain.Day) error {
 	_, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: f.tenant, Day: day, LinkTTL: time.Hour})
 	return err
 }
 
-// tenantChangesRace changes one tenant from many sides: no change is lost.
+// tenantChangesRace changes one tenant many times at once: no change is lost.
 func tenantChangesRace(f *fixture) {
 	f.add(1)
 	f.plan()

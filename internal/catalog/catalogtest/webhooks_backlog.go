@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// webhooksBacklog counts endpoints by what became of their deliveries.
+// webhooksBacklog counts endpoints by the state of their deliveries.
 func webhooksBacklog(f *fixture) {
 	is := func(what, want string) {
 		f.Helper()

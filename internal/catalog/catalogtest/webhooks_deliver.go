@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// createEvent lets something happen of which acme is told: another quiet day is complete.
+// createEvent completes another empty day of acme, which creates an event.
 func (f *fixture) createEvent() {
 	f.Helper()
 	f.serial++
@@ -35,7 +35,7 @@ func (f *fixture) claims(limit int) []catalog.DeliveryClaim {
 	return slices.Concat(batches...)
 }
 
-// sends claims exactly n deliveries.
+// sends claims deliveries, which must be n.
 func (f *fixture) sends(n int) []catalog.DeliveryClaim {
 	f.Helper()
 	list := f.claims(n)
@@ -71,8 +71,8 @@ func claimDelivery(f *fixture) {
 	equal(f, "log", words(got.State, got.Attempts, got.Status, got.Error, got.Took, got.Delivered.IsZero(), got.Next.IsZero()), "delivered 1 204  1s false true")
 }
 
-// claimDeliveriesRace takes everything from several sides: each delivery once, and never more of
-// one endpoint at a time than allowed.
+// claimDeliveriesRace claims all deliveries from several senders: each delivery once, and never
+// more senders to one endpoint than allowed.
 func claimDeliveriesRace(f *fixture) {
 	f.endpoint("acme")
 	f.endpoint("acme")
@@ -123,7 +123,8 @@ func claimDeliveriesRace(f *fixture) {
 	}
 }
 
-// lapsedDelivery is a sender killed between sending and telling: the same is sent once more.
+// lapsedDelivery is claimed by a sender that is killed before it records the outcome: it is sent
+// again.
 func lapsedDelivery(f *fixture) {
 	f.endpoint("acme")
 	f.createEvent()
@@ -135,7 +136,7 @@ func lapsedDelivery(f *fixture) {
 	if err := f.c.RecordDelivery(f.ctx, first, catalog.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
 		f.Errorf("the first still counts: %v", err)
 	}
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // not its own any more
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // the claim is gone
 	f.ok(second)
 	equal(f, "attempts", f.deliveries(catalog.DeliveryQuery{})[0].Attempts, 1)
 
@@ -166,7 +167,8 @@ func fairDeliveries(f *fixture) {
 	equal(f, "after one ended", len(f.claims(9)), 1)
 }
 
-// batchedDeliveries takes several of one endpoint for one sender, and leaves as much for the other.
+// batchedDeliveries claims several deliveries of one endpoint for one sender, and leaves the same
+// number for the other.
 func batchedDeliveries(f *fixture) {
 	f.endpoint("acme")
 	for range 7 {
@@ -181,13 +183,13 @@ func batchedDeliveries(f *fixture) {
 		return batch
 	}
 	first, second := take(4), take(2)
-	take(0) // one waits, and both senders have something to do
+	take(0) // one delivery waits, and both senders have work
 	for _, d := range first {
 		f.ok(d)
 	}
 	f.ok(second[0])
 	third := take(1)
-	f.must(f.c.ReturnDeliveries(f.ctx, append(second, third...), 0)) // of which one is told of already
+	f.must(f.c.ReturnDeliveries(f.ctx, append(second, third...), 0)) // the outcome of one of them is recorded
 	for _, d := range slices.Concat(take(1), take(1)) {
 		f.ok(d)
 	}
@@ -239,7 +241,7 @@ func replayed(f *fixture) {
 	again := f.sends(1)[0]
 	equal(f, "event", again.Event, second.Event)
 	equal(f, "tries", again.Tries, 0)
-	replay(catalog.DeliveryQuery{ID: again.ID}, 0) // it is under way
+	replay(catalog.DeliveryQuery{ID: again.ID}, 0) // it is being sent
 	f.ok(again)
 	replay(catalog.DeliveryQuery{ID: first.ID}, 1)
 	equal(f, "event", f.sends(1)[0].Event, first.Event)
@@ -319,17 +321,17 @@ func attemptsBounded(f *fixture) {
 	equal(f, "attempts", words(story.Attempts, len(story.Tries), story.Tries[0].N), "25 20 25")
 }
 
-// repairedDeliveries is a clock that was ahead for a month and is right again: what was to be tried by
-// the wrong one is tried by the right one, and a claim of then keeps nobody waiting.
+// repairedDeliveries sets back a clock that was ahead by a month: deliveries are tried at the right
+// time, and a claim of that time blocks no endpoint.
 func repairedDeliveries(f *fixture) {
 	f.endpoint("acme")
 	f.endpoint("acme")
 	const ahead = 30 * 24 * time.Hour
-	f.serial = 1 // days that are reopened, whatever the clock says
+	f.serial = 1 // days that are reopened, because they are past retention by this clock
 	f.pass(ahead)
 	f.createEvent()
 	f.createEvent()
-	list := f.sends(2) // whoever holds these is killed
+	list := f.sends(2) // the sender of these is killed
 	f.must(f.c.RecordDelivery(f.ctx, list[0], catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
 	f.pass(-ahead)
 	equal(f, "taken", len(f.claims(9)), 0)
@@ -343,7 +345,7 @@ func repairedDeliveries(f *fixture) {
 	equal(f, "left", len(f.claims(9)), 0)
 
 	f.createEvent()
-	for _, d := range f.sends(2) { // what is as it should be stays so
+	for _, d := range f.sends(2) { // correct deliveries do not change
 		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
 	}
 	f.createEvent()
@@ -355,8 +357,8 @@ func repairedDeliveries(f *fixture) {
 	equal(f, "left", len(f.claims(9)), 0)
 }
 
-// returnedDelivery is one that could not be signed: what else waits for its endpoint waits too, and
-// nobody else's.
+// returnedDelivery could not be signed: other deliveries of its endpoint wait too, those of other
+// endpoints do not.
 func returnedDelivery(f *fixture) {
 	f.endpoint("acme")
 	for range 3 {
@@ -382,7 +384,7 @@ func returnedDelivery(f *fixture) {
 	f.createEvent()
 	d := f.sends(1)[0]
 	f.createEvent()
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: that says nothing of others
+	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: no other delivery waits for that
 	f.sends(1)
 	f.sends(1)
 }

@@ -23,7 +23,7 @@ func (f *fixture) actions(n int) string {
 	return fmt.Sprint(out)
 }
 
-// words writes values with spaces between.
+// words joins values by spaces.
 func words(values ...any) string { return strings.TrimSuffix(fmt.Sprintln(values...), "\n") }
 
 func endpointsKept(f *fixture) {
@@ -133,7 +133,7 @@ func goneEndpoint(f *fixture) {
 	equal(f, "states", fmt.Sprint(states), "map[failed:1 pending:1]")
 }
 
-// disabledEndpoint keeps what waits until the endpoint is enabled again.
+// disabledEndpoint checks that deliveries wait until the endpoint is enabled again.
 func disabledEndpoint(f *fixture) {
 	e := f.endpoint("acme")
 	f.createEvent()

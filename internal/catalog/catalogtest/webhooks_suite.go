@@ -13,8 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// RunWebhooks proves what tenants are told and how it is handed out for sending, on the catalogs
-// that open gives, each empty and migrated.
+// RunWebhooks tests events and their deliveries. open gives an empty, migrated catalog.
 func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	each(t, open, map[string]func(*fixture){
 		"day completed":        dayCompleted,
@@ -55,7 +54,7 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 
 var anyone = catalog.Origin{Actor: "admin", Remote: "192.0.2.1", Request: "r1"}
 
-// endpoint adds an endpoint that asks for the given events, or all.
+// endpoint adds an endpoint for the given events, or for all.
 func (f *fixture) endpoint(tenant string, events ...string) catalog.Endpoint {
 	f.Helper()
 	if len(events) == 0 {
@@ -91,7 +90,7 @@ func (f *fixture) eventTypes() string {
 	return strings.Join(types, " ")
 }
 
-// data gives what the only event of a type tells.
+// data gives the data of the only event of a type.
 func (f *fixture) data(eventType string) map[string]any {
 	f.Helper()
 	list := f.deliveries(catalog.DeliveryQuery{Type: eventType})
@@ -136,7 +135,7 @@ func dayCompleted(f *fixture) {
 		"fileCount": 2.0, "sizeBytes": 2000.0, "missingFileCount": 0.0, "manifestSha256": "ab"}))
 }
 
-// hourEmptied by a correction: whoever fetched it is told.
+// hourEmptied checks that a correction that empties an hour creates an event.
 func hourEmptied(f *fixture) {
 	f.endpoint("acme", domain.EventHourRebuilt)
 	rec := f.recording(3, "s1")
@@ -158,7 +157,7 @@ func emptyDayCompleted(f *fixture) {
 	equal(f, "hours without data", f.data("day.completed")["noDataHours"], any(24.0))
 }
 
-// fails uses an hour's attempts up.
+// fails uses up an hour's attempts.
 func (f *fixture) fails(hour int) {
 	f.Helper()
 	f.must(f.c.Fail(f.ctx, f.claim(hour), catalog.Failure{Kind: domain.KindStoreFault, Message: "full", Final: true}))
@@ -174,7 +173,7 @@ func dayFailed(f *fixture) {
 	f.fails(5)
 	equal(f, "told", f.eventTypes(), "day.failed")
 	equal(f, "hours", fmt.Sprint(f.data("day.failed")["failedHours"]), "[04 05]")
-	f.pass(2 * time.Hour) // tried again by itself
+	f.pass(2 * time.Hour) // tried again after the wait
 	f.fails(4)
 	equal(f, "told of the same hour again", f.eventTypes(), "day.failed")
 	f.pass(2 * time.Hour)
@@ -190,7 +189,7 @@ func dayFailedAgain(f *fixture) {
 	f.plan()
 	f.publish(3)
 	f.fails(4)
-	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 4, false) // by hand: it begins afresh
+	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 4, false) // by an operator: attempts are counted from zero
 	f.must(err)
 	f.fails(4)
 	equal(f, "told", f.eventTypes(), "day.failed day.failed")
@@ -232,7 +231,7 @@ func reopenedCompleted(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed day.completed")
 }
 
-// A day that never ended is as complete after its reopening as before.
+// Reopening a day that has not ended creates no event.
 func reopenedInTime(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)
@@ -288,7 +287,7 @@ func askedTypes(f *fixture) {
 	equal(f, "ids of one cause", len(events), 1)
 }
 
-// hoursAtOnce lets all hours of a day end at once: the day is complete once.
+// hoursAtOnce commits all hours of a day at the same time: the day's event is created once.
 func hoursAtOnce(f *fixture) {
 	f.endpoint("acme")
 	var hours []int
@@ -311,7 +310,7 @@ func hoursAtOnce(f *fixture) {
 	equal(f, "files", f.data("day.completed")["totalFiles"], any(24.0))
 }
 
-// commitAtOnce repeats one commit, as after unclear answers: it counts once.
+// commitAtOnce repeats one commit at the same time, as after unclear answers: it counts once.
 func commitAtOnce(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)
@@ -328,7 +327,7 @@ func commitAtOnce(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
 }
 
-// refusedCommit commits what is no longer its own: nothing is told.
+// refusedCommit commits with a lost claim: no event is created.
 func refusedCommit(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)
