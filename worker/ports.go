@@ -53,15 +53,13 @@ type Deletions interface {
 	DeletionRefused(ctx context.Context, objectKey string) error
 }
 
-// Served is which archives the store should have, which recordings it lacked, and which
-// transcripts are to be counted again.
+// Served is which archives the store should have, and which recordings it lacked.
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
 	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
-	RecountTurns(ctx context.Context, limit int) (int, error)
 }
 
 // Catalog is what a Worker needs of the catalog.

@@ -98,7 +98,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		}
 		failing = err != nil
 		if r != (SweepReport{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back), zap.Int("counted", r.Counted))
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -117,7 +117,6 @@ type SweepReport struct {
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not in the store; their hours are due
 	Back    int  // hours that are due because missing recordings are back
-	Counted int  // transcripts whose turns were counted again, by the rules of this version
 	More    bool // a batch was full: there is more to do now
 }
 
@@ -129,7 +128,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
 	if r.Doomed, err = s.deletions.DoomUnused(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
-	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.recheckMissing, s.recountTurns} {
+	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.recheckMissing} {
 		if err := part(ctx, &r); err != nil {
 			errs = append(errs, err)
 		}
@@ -200,13 +199,6 @@ func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
 	})
 	r.Deleted, r.Kept, r.Refused = int(deleted.Load()), int(kept.Load()), int(refused.Load())
 	r.More = len(doomed) == s.cfg.Batch
-	return err
-}
-
-// recountTurns counts turns again that an older version has counted by other rules.
-func (s *Sweeper) recountTurns(ctx context.Context, r *SweepReport) (err error) {
-	r.Counted, err = s.served.RecountTurns(ctx, s.cfg.Batch)
-	r.More = r.More || r.Counted == s.cfg.Batch
 	return err
 }
 

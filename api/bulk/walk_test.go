@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
-	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -106,46 +105,6 @@ func (f *fixture) loadSameTime() (ids []string) {
 			{"kind":"message","messageId":%q,"conversationId":%q,"time":1700000000.500%d,"type":"x"}`, id, 9-i, id, id, 9-i))
 	}
 	return ids
-}
-
-// A former version ordered by the microsecond. Its cursors still work, although the order is now by
-// the times that answers show.
-func TestFormerCursors(t *testing.T) {
-	for name, database := range apitest.Databases() {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, database(t))
-			ids := f.loadSameTime()
-			slices.Reverse(ids)
-			ring, err := auth.OpenKeyring(t.Context(), f.catalog, "", time.Now)
-			f.must(err)
-			for path, at := range map[string]int64{conversationsPath: 1_700_000_000_400_000, messagesPath: 1_700_000_000_500_400} {
-				about := []string{"bulk", strings.TrimPrefix(path, "/conversations/export/v1/"), tenant, "Bot", "", "1700000000", "1700000100"}
-				cursor := ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), fmt.Appendf(nil, `{"t":%d,"i":%q}`, at, ids[2]))
-				rest := func(cursor string) (got []string) {
-					for next := &cursor; next != nil; {
-						p := f.page(path + "?" + testWindow + "&per_page=2&cursor=" + *next)
-						for _, row := range p.Data {
-							got = append(got, row.ID)
-						}
-						next = p.Cursor
-					}
-					return got
-				}
-				if got := rest(cursor); !slices.Equal(got, ids[3:]) {
-					t.Errorf("%s: %q, want %q", path, got, ids[3:])
-				}
-				// And the reverse: a replica of the former version takes a new cursor. It shows
-				// some rows twice and leaves none out.
-				begun := f.page(path + "?" + testWindow + "&per_page=3")
-				position, err := ring.Unseal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), *begun.Cursor)
-				f.must(err)
-				cursor = ring.Seal(t.Context(), auth.PurposeCursor, fmt.Sprintf("%q", about), bytes.Replace(position, []byte(`,"p":true`), nil, 1))
-				if got := rest(cursor); !slices.Equal(got, ids) {
-					t.Errorf("%s, begun by a new cursor: %q, want %q", path, got, ids)
-				}
-			}
-		})
-	}
 }
 
 func TestOrderAndWindow(t *testing.T) {

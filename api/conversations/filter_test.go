@@ -1,7 +1,6 @@
 package conversations_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
-	"github.com/callvault/callvault/internal/auth"
 )
 
 // madeCall is what a test knows of a generated conversation.
@@ -98,50 +96,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// A former version ordered by the microsecond. Its cursors still work, although the order is now by
-// whole seconds.
-func TestFormerCursor(t *testing.T) {
-	for name, database := range apitest.Databases() {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, database(t))
-			_, lines := generate()
-			f.load("acme", lines)
-			ring, err := auth.OpenKeyring(t.Context(), f.catalog, "", time.Now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			about := fmt.Sprintf("%q", []string{"conversations", "acme", "", "", "", "", ""})
-			cursor := ring.Seal(t.Context(), auth.PurposeCursor, about, []byte(`{"t":1700000003900000,"i":"c-006"}`))
-			rest := func(cursor string, size int) (got []string) {
-				for next := &cursor; next != nil; {
-					p := f.page(fmt.Sprintf("%s?page_size=%d&cursor=%s", plainList, size, *next))
-					for _, row := range p.Conversations {
-						got = append(got, row.ID)
-					}
-					next = p.Cursor
-				}
-				return got
-			}
-			want := []string{"c-007", "c-004", "c-005", "c-002", "c-003", "c-000", "c-001"}
-			if got := rest(cursor, 2); !slices.Equal(got, want) {
-				t.Errorf("%q, want %q", got, want)
-			}
-			// And the reverse: a replica of the former version takes a new cursor. It shows some
-			// conversations twice and leaves none out.
-			position, err := ring.Unseal(t.Context(), auth.PurposeCursor, about, *f.page(plainList + "?page_size=1").Cursor)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cursor = ring.Seal(t.Context(), auth.PurposeCursor, about, bytes.Replace(position, []byte(`,"p":true`), nil, 1))
-			if got := rest(cursor, 100); len(got) != 240 || got[0] != "c-238" || got[1] != "c-239" {
-				t.Errorf("begun by times as printed: %q", got)
-			}
-		})
-	}
-}
-
-// Filters that match few conversations: all are found, and no page examines more rows than a page
-// may.
+// TestShortPages looks for filters that hardly ever meet: the walk is complete, and no page looks at
+// more than its share.
 func TestShortPages(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	var lines strings.Builder

@@ -41,8 +41,8 @@ func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, erro
 func botsSQL(postgres bool) string {
 	return `SELECT id FROM agents WHERE tenant = $1 AND id = $2
 	UNION SELECT id FROM (SELECT id FROM agents WHERE tenant = $1 AND name = $2 LIMIT $3) n
-	UNION SELECT agent_id FROM (SELECT c.agent_id FROM ` + along(postgres, "conversations", "conversations_agent") + `
-		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us, c.id LIMIT 1) k ORDER BY id`
+	UNION SELECT agent_id FROM (SELECT c.agent_id FROM ` + along(postgres, "conversations", "conversations_agent_printed") + `
+		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us / 1000000, c.id LIMIT 1) k ORDER BY id`
 }
 
 // ExportWindow selects the exported rows: those of these agents and of [From, To).
@@ -95,13 +95,12 @@ const exportMessageColumns = `c.type, c.conversation_id, c.body`
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first page. All pages cost the same. Error: KindUnavailable.
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
-	o := orderAfter(after, perSecond)
-	query, args := w.query(c.postgres, o, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	query, args := w.query(c.postgres, perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
 		var last sql.NullInt64
 		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
-		at = o.first(units, e.ID)
+		at = Position{units * perSecond, e.ID}
 		e.Start, e.LastAction = fromMicros(at.At), timeOf(last)
 		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
@@ -115,12 +114,11 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 			return ExportPage[ExportedMessage]{}, err
 		}
 	}
-	o := orderAfter(after, perMillisecond)
-	query, args := w.query(c.postgres, o, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
+	query, args := w.query(c.postgres, perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var units int64
 		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
-		at = o.first(units, e.ID)
+		at = Position{units * perMillisecond, e.ID}
 		e.Time = fromMicros(at.At)
 		return e, at, len(e.Body), err
 	}, query, args...)
@@ -135,26 +133,26 @@ func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, err
 	return one > 0, translate(err)
 }
 
-// query gives the text and the arguments of one page's query. Its rows are the id, the time in the
-// order's units, and columns. The lower bound of the first page is a row value too: no id is empty,
-// so (from, "") comes before every row of the window.
-func (w ExportWindow) query(postgres bool, o order, table, at, columns string, after *Position, limit int) (string, []any) {
+// query gives the text and the arguments of one page's query. Its rows are the id, the time in
+// units, and columns. The lower bound of the first page is a row value too: no id is empty, so
+// (from, "") comes before every row of the window.
+func (w ExportWindow) query(postgres bool, unit int64, table, at, columns string, after *Position, limit int) (string, []any) {
 	from := Position{At: micros(w.From)}
 	if after != nil {
 		from = *after
 	}
-	args := []any{w.Tenant, from.At / o.unit, from.ID, micros(w.To) / o.unit, limit}
+	args := []any{w.Tenant, from.At / unit, from.ID, micros(w.To) / unit, limit}
 	arm := func(index, filter string) string {
 		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
-			ORDER BY %[3]s, c.id LIMIT $5`, columns, along(postgres, table, o.index(index)), o.of("c."+at), filter)
+			ORDER BY %[3]s, c.id LIMIT $5`, columns, along(postgres, table, index), inUnits("c."+at, unit), filter)
 	}
 	if w.Conversation != "" {
-		return arm("messages_conversation", "c.conversation_id = $6"), append(args, w.Conversation)
+		return arm("messages_conversation_printed", "c.conversation_id = $6"), append(args, w.Conversation)
 	}
 	args = append(args, texts(w.Agents)...)
 	arms := make([]string, 0, len(w.Agents))
 	for i := range w.Agents {
-		arms = append(arms, arm(table+"_agent", fmt.Sprintf("c.agent_id = $%d", 6+i)))
+		arms = append(arms, arm(table+"_agent_printed", fmt.Sprintf("c.agent_id = $%d", 6+i)))
 	}
 	if len(arms) == 1 {
 		return arms[0], args

@@ -24,6 +24,7 @@ type Catalog struct {
 	watch    *watcher
 	postgres bool
 	source   string // PostgreSQL: the URL, for connections of another kind
+	steps    fs.FS  // the schema's steps, in one directory for each database
 	rules    Rules
 	group    group[smallPart] // merges small SQLite transactions
 	issuing  group[*dayPart]  // requests for days that share a transaction
@@ -76,7 +77,7 @@ func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 // Open connects to sqlite:///path or postgres://… without changing anything there.
 // It does not migrate; see Migrate and CheckSchema.
 func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
-	c := &Catalog{watch: &watcher{}, rules: rules.withDefaults(),
+	c := &Catalog{watch: &watcher{}, steps: migrations, rules: rules.withDefaults(),
 		group: group[smallPart]{size: groupSize, lanes: 1}, issuing: group[*dayPart]{size: groupSize, lanes: 1}}
 	u, err := url.Parse(dsn)
 	if err != nil {

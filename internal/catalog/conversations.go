@@ -80,15 +80,15 @@ type walk struct {
 }
 
 // walk chooses the index of the filter that fewest rows are likely to meet.
-func (f ConversationFilter) walk(postgres bool, o order) walk {
+func (f ConversationFilter) walk(postgres bool) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
-		w.args[3] = micros(f.From) / o.unit
+		w.args[3] = micros(f.From) / perSecond
 	}
-	index := "conversations_start"
+	index := "conversations_start_printed"
 	var conditions []string
 	for _, x := range []struct{ column, value, index string }{
-		{"user_id", f.UserID, "conversations_user"}, {"agent_id", f.AgentID, "conversations_agent"}, {outcomeSQL, f.CallSuccessful, "conversations_outcome"},
+		{"user_id", f.UserID, "conversations_user_printed"}, {"agent_id", f.AgentID, "conversations_agent_printed"}, {outcomeSQL, f.CallSuccessful, "conversations_outcome_printed"},
 	} {
 		if x.value == "" {
 			continue
@@ -106,8 +106,8 @@ func (f ConversationFilter) walk(postgres bool, o order) walk {
 	if len(conditions) > 1 {
 		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
 	}
-	start := o.of("start_us")
-	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + along(postgres, "conversations", o.index(index)) + ` WHERE tenant = $1` + first +
+	start := inUnits("start_us", perSecond)
+	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + along(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
 		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`
 	return w
 }
@@ -121,11 +121,10 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 	if before != nil {
 		at = *before
 	}
-	o := orderAfter(before, perSecond)
-	w := f.walk(postgres, o)
+	w := f.walk(postgres)
 	examined := 0
 	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
-		w.args[1], w.args[2], w.args[4] = at.At/o.unit, at.ID, rows
+		w.args[1], w.args[2], w.args[4] = at.At/perSecond, at.ID, rows
 		type candidate struct {
 			Position
 			fits bool
@@ -133,7 +132,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 		found, err := collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) {
 			var units int64
 			err = r.Scan(&units, &x.ID, &x.fits)
-			x.Position = o.last(units, x.ID)
+			x.At = units * perSecond
 			return x, err
 		}, w.query, w.args...)
 		if err != nil {
@@ -224,40 +223,23 @@ type ShownConversation struct {
 }
 
 // ShowConversation reads one conversation, with its messages if nobody speaks in a raw transcript.
-// Turns that former rules counted are counted again first. Errors: KindNotFound, also for a
-// conversation without a line of its own; KindUnavailable.
-func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (ShownConversation, error) {
-	s, uncounted, err := c.showConversation(ctx, tenant, id)
-	if err == nil && uncounted != nil {
-		if err := uncounted.recount(ctx); err != nil {
-			return s, err
-		}
-		s, _, err = c.showConversation(ctx, tenant, id)
-	}
-	return s, err
-}
-
-// showConversation also gives the transcript if former rules counted its turns.
-func (c *Catalog) showConversation(ctx context.Context, tenant, id string) (s ShownConversation, uncounted *Transcript, err error) {
+// Errors: KindNotFound, also for a conversation without a line of its own; KindUnavailable.
+func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s ShownConversation, err error) {
 	err = c.view(ctx, func(tx *sql.Tx) error {
-		s, uncounted = ShownConversation{}, nil
+		s = ShownConversation{}
 		var user, metadata, key sql.NullString
 		var analysis, hash, raw []byte
 		var said bool
 		var turns sql.NullInt64
-		var former bool
 		var err error
 		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, c.showConversationSQL(), tenant, id, transcriptPiece),
-			&analysis, &user, &metadata, &key, &turns, &former, &hash, &raw, &said)
+			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
 		if err != nil {
 			return notFound(err, "there is no such conversation")
 		}
 		s.Summary, s.UserID, s.RecordingKey = summary(analysis), user.String, key.String
 		if metadata.Valid {
 			s.Metadata = json.RawMessage(metadata.String)
-		}
-		if former {
-			uncounted = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash}
 		}
 		if turns.Int64 > 0 && said {
 			s.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
@@ -272,11 +254,11 @@ func (c *Catalog) showConversation(ctx context.Context, tenant, id string) (s Sh
 		}, conversationMessagesSQL, tenant, id)
 		return err
 	})
-	return s, uncounted, err
+	return s, err
 }
 
 func (c *Catalog) showConversationSQL() string {
-	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, ` + uncountedSQL + `, c.line_hash,
+	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, c.line_hash,
 		substr(` + c.rawBytes() + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id

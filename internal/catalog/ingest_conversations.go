@@ -90,7 +90,6 @@ func insertConversationsSQL(stubs bool) string {
 			values[i] = "CASE WHEN present < 0 THEN NULL ELSE " + columns[i] + " END"
 		}
 	}
-	columns, values = append(slices.Clone(columns), "transcript_counted"), append(values, values[atHash])
 	return `INSERT INTO conversations (tenant, ` + strings.Join(columns, ", ") + `, created_us, updated_us)
 		SELECT CAST($1 AS TEXT), ` + strings.Join(values, ", ") + `, CAST($2 AS BIGINT), CAST($2 AS BIGINT) FROM stage_conversations WHERE TRUE ORDER BY id
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`
@@ -184,10 +183,7 @@ func updateConversationsSQL() string {
 			set = append(set, fmt.Sprintf("%[1]s = CASE WHEN s.present & %[2]d <> 0 THEN s.%[1]s ELSE conversations.%[1]s END", column, int64(1)<<at))
 		}
 	}
-	// Without a transcript in the patch, the former count stays.
-	counted := fmt.Sprintf(`transcript_counted = CASE WHEN s.present & %d <> 0 OR conversations.transcript_counted = conversations.line_hash
-		THEN s.line_hash ELSE NULL END`, int64(1)<<atTurns)
-	return `UPDATE conversations SET ` + strings.Join(set, ", ") + `, ` + counted + `, line_hash = s.line_hash, updated_us = $2
+	return `UPDATE conversations SET ` + strings.Join(set, ", ") + `, line_hash = s.line_hash, updated_us = $2
 		FROM stage_conversations s WHERE conversations.tenant = $1 AND conversations.id = s.id
 		AND s.line_hash IS NOT NULL AND conversations.line_hash IS DISTINCT FROM s.line_hash`
 }

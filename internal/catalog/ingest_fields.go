@@ -200,18 +200,13 @@ func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (
 		}
 		r.mergeLine(&t, row)
 	}
-	// Programs of former versions skip a line whose hash the row has already, and their hashes have
-	// 32 bytes. The version byte keeps them from mistaking a merged row for their own line.
-	t.last[atHash] = h.Sum([]byte{lineHashVersion})
+	t.last[atHash] = h.Sum(nil)
 	t.last[atPresent] = t.present
 	if t.insertStub {
 		t.last[atPresent] = t.present | -1<<63
 	}
 	return t, nil
 }
-
-// lineHashVersion comes before the SHA-256 in a conversation's hash.
-const lineHashVersion = 2
 
 // mergeLine merges one more line into the patch.
 func (r *registration) mergeLine(t *conversationPatch, row []any) {

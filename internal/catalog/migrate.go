@@ -33,7 +33,7 @@ func (c *Catalog) provider(db *sql.DB) (*goose.Provider, error) {
 		}
 		opts = append(opts, goose.WithSessionLocker(locker))
 	}
-	sub, err := fs.Sub(migrations, dir)
+	sub, err := fs.Sub(c.steps, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,9 @@ func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error)
 	if err != nil {
 		return 0, fmt.Errorf("prepare migrations: %w", err)
 	}
+	if err := refuseTooOld(ctx, p); err != nil {
+		return 0, err
+	}
 	if !c.postgres {
 		return migrateFile(ctx, p)
 	}
@@ -94,6 +97,19 @@ func (c *Catalog) migrate(ctx context.Context, db *sql.DB) (done int, err error)
 		case <-time.After(lockPause):
 		}
 	}
+}
+
+// refuseTooOld refuses a catalog that lacks steps which are folded into the first one of this
+// program. A new catalog is at step 0.
+func refuseTooOld(ctx context.Context, p *goose.Provider) error {
+	has, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
+	}
+	if first := p.ListSources()[0].Version; 0 < has && has < first {
+		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is at step %d, and this program can go on from step %d only", has, first)
+	}
+	return nil
 }
 
 // lockMissed says that a step failed for those who use its tables.

@@ -81,9 +81,8 @@ func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missin
 // failedFiles lists the files for which the last build of an hour failed.
 func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []MissingFile, err error) {
 	var text string
-	err = tx.QueryRowContext(ctx, `SELECT f.missing FROM failed_files f
-		JOIN hours h ON h.tenant = f.tenant AND h.day = f.day AND h.hour = f.hour AND h.last_kind IN ($4, $5)
-		WHERE f.tenant = $1 AND f.day = $2 AND f.hour = $3`, key.Tenant, key.Day, key.Hour, domain.KindAllMissing, domain.KindUnreadable).Scan(&text)
+	err = tx.QueryRowContext(ctx, `SELECT missing FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`,
+		key.Tenant, key.Day, key.Hour).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
