@@ -338,9 +338,6 @@ func TestRulesThatEnd(t *testing.T) {
 			t.Errorf("of the rule %s it says %+v", id, r)
 		}
 	}
-	if r := set(archives, rule("callvault-expire-archives", at("tmp/"), 3650)); r.Status != doctor.Warn || !strings.Contains(r.Advice, "migrate up") {
-		t.Errorf("of a former rule it says %+v", r)
-	}
 	f.must(client.SetBucketLifecycle(t.Context(), archives, lifecycle.NewConfiguration()))
 	if r := set(f.s.Config.Recordings, rule("old", at("acme/"), 3650)); r.Status != doctor.Warn || !strings.Contains(r.Saw, "old") {
 		t.Errorf("of recordings that end it says %+v", r)

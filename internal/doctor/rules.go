@@ -55,8 +55,6 @@ func (d *Doctor) bucketRules(ctx context.Context) finding {
 				}
 			}
 			switch {
-			case objstore.FormerRule(r.ID):
-				complain(fmt.Sprintf("%s has the rule %q of a former callvault", b.Name(), r.ID), "run: callvault migrate up, which takes it away")
 			case ends && b == d.store.Archives():
 				complain(b.Name()+": "+ruleText(r), fmt.Sprintf("let the rule leave out what begins with %s, or wait for %d days", domain.ArchivesFolder(d.s.Config.Prefix), keep))
 			case ends:
@@ -77,8 +75,8 @@ func (d *Doctor) bucketRules(ctx context.Context) finding {
 	return pass("no rule ends recordings, or archives before their time")
 }
 
-// endsArchives reports whether a rule deletes archives before keep days have passed. Archives of
-// former programs are not below the prefix, so it looks for them in the catalog.
+// endsArchives reports whether a rule deletes archives before keep days have passed. Archives that
+// were built under another prefix are looked for in the catalog.
 func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keep int) (bool, error) {
 	if !r.Ends || r.Days >= keep {
 		return false, nil

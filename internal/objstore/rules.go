@@ -21,10 +21,8 @@ import (
 )
 
 const (
-	abortRule = "callvault-abort-uploads" // followed by the prefix; former versions set it for the whole bucket
+	abortRule = "callvault-abort-uploads-" // followed by the prefix
 	abortDays = 7
-	// expireRule was set by former versions, for the whole archives bucket.
-	expireRule = "callvault-expire-archives"
 
 	rulesTimeout = time.Minute
 	maxRules     = 4 << 20 // bytes of a bucket's rules; S3 allows 1,000 rules
@@ -50,40 +48,25 @@ func (r ruleXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	}{r.Text}, start)
 }
 
-// SetRules removes the rules that former versions set for whole buckets. It adds a rule to the
-// archives bucket that ends uploads below prefix after a week, when the store accepts such a rule.
-// None of callvault's rules deletes objects, and rules of others do not change.
+// SetRules adds a rule to the archives bucket that ends uploads below prefix after a week, when the
+// store accepts such a rule. It deletes no objects, and rules of others do not change.
 func (s *Store) SetRules(ctx context.Context, prefix string) error {
-	own := abortRule + "-" + prefix
-	abort := ruleXML{ID: own, Text: fmt.Sprintf("<ID>%s</ID><Status>Enabled</Status><Filter><Prefix>%s/archives/</Prefix></Filter>"+
-		"<AbortIncompleteMultipartUpload><DaysAfterInitiation>%d</DaysAfterInitiation></AbortIncompleteMultipartUpload>", own, prefix, abortDays)}
-	for _, b := range []*Bucket{s.recordings, s.archives} {
-		set, err := b.rules(ctx)
-		if unsupported(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		kept := slices.DeleteFunc(slices.Clone(set), func(r ruleXML) bool { return FormerRule(r.ID) })
-		if len(kept) < len(set) {
-			if err := b.setRules(ctx, kept); err != nil {
-				return err
-			}
-		}
-		if b == s.recordings || slices.ContainsFunc(kept, func(r ruleXML) bool { return r.ID == own }) {
-			continue
-		}
-		// MinIO, for example, ends unfinished uploads by itself and refuses the rule.
-		if err := b.setRules(ctx, append(kept, abort)); err != nil && !unsupported(err) {
-			return err
-		}
+	set, err := s.archives.rules(ctx)
+	if unsupported(err) {
+		return nil
+	}
+	id := abortRule + prefix
+	if err != nil || slices.ContainsFunc(set, func(r ruleXML) bool { return r.ID == id }) {
+		return err
+	}
+	abort := ruleXML{ID: id, Text: fmt.Sprintf("<ID>%s</ID><Status>Enabled</Status><Filter><Prefix>%s/archives/</Prefix></Filter>"+
+		"<AbortIncompleteMultipartUpload><DaysAfterInitiation>%d</DaysAfterInitiation></AbortIncompleteMultipartUpload>", id, prefix, abortDays)}
+	// MinIO, for example, ends unfinished uploads by itself and refuses the rule.
+	if err := s.archives.setRules(ctx, append(set, abort)); err != nil && !unsupported(err) {
+		return err
 	}
 	return nil
 }
-
-// FormerRule says whether a rule with this id was set by a former version, for a whole bucket.
-func FormerRule(id string) bool { return id == abortRule || id == expireRule }
 
 // Rule is one of a bucket's lifecycle rules, whoever made it.
 type Rule struct {
@@ -131,10 +114,6 @@ func (b *Bucket) rules(ctx context.Context) ([]ruleXML, error) {
 }
 
 func (b *Bucket) setRules(ctx context.Context, list []ruleXML) error {
-	if len(list) == 0 {
-		_, err := b.lifecycle(ctx, http.MethodDelete, nil)
-		return err
-	}
 	text, err := xml.Marshal(rules{Space: "http://s3.amazonaws.com/doc/2006-03-01/", Rules: list})
 	if err != nil {
 		return err
@@ -143,11 +122,11 @@ func (b *Bucket) setRules(ctx context.Context, list []ruleXML) error {
 	return err
 }
 
-// lifecycle reads, writes or deletes the bucket's rules as text; nil when it has none.
+// lifecycle reads or writes the bucket's rules as text; nil when it has none.
 func (b *Bucket) lifecycle(ctx context.Context, method string, text []byte) (answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, rulesTimeout)
 	defer cancel()
-	verb := map[string]string{http.MethodGet: "read the rules of", http.MethodPut: "set the rules of", http.MethodDelete: "end the rules of"}[method]
+	verb := map[string]string{http.MethodGet: "read the rules of", http.MethodPut: "set the rules of"}[method]
 	header := http.Header{}
 	if text != nil {
 		sum := md5.Sum(text) //nolint:gosec // no secret depends on it
