@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/archiver"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -26,12 +25,9 @@ const (
 // sink writes an archive to the store: by one Put when it has one part, by a multipart upload
 // otherwise. Its errors are the catalog's, or the store's as storeFailure translates them.
 type sink struct {
-	*Builder
-	drain context.Context //nolint:containedctx // ends with the order to stop
-	claim catalog.Claim
-	key   string
-	log   *zap.Logger
-	span  uploadSpan
+	*build
+	key  string
+	span uploadSpan
 
 	single bool   // one part, written by one Put
 	upload string // id of the multipart upload; "" without one
@@ -42,7 +38,7 @@ type sink struct {
 
 // Begin begins an upload, after a restart in place of the former one.
 func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
-	s.abort(ctx)
+	s.abort()
 	s.single, s.parts = parts == 1, nil
 	s.span.begin(ctx)
 	if s.single {
@@ -60,13 +56,12 @@ func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
 func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) error {
 	ctx, span := s.span.part(ctx, number, data)
 	defer span.End()
-	since := s.now()
-	for try := 1; ; try++ {
+	for retry := s.retry(); ; {
 		err := s.part(ctx, number, data, sum)
 		if err == nil {
 			return nil
 		}
-		if !retryable(err) || !s.backoff(ctx, try, since, partRetryTime) {
+		if !retryable(err) || !retry.wait(ctx, partRetryTime) {
 			telemetry.Failed(span, err)
 			return storeFailure(ctx, err)
 		}
@@ -94,9 +89,9 @@ func (s *sink) part(ctx context.Context, number int, data []byte, sum uint32) er
 
 // finish completes the upload, checks the stored object and gives its ETag. After an unclear
 // answer it looks the object up again; it never writes the bytes a second time.
-func (s *sink) finish(ctx context.Context, r archiver.Result) (string, error) {
-	since := s.now()
-	for try := 1; ; try++ {
+func (s *sink) finish(r archiver.Result) (string, error) {
+	ctx := s.span.context(s.lease)
+	for retry := s.retry(); ; {
 		completed := s.complete(ctx)
 		etag, found, err := s.stored(ctx, r)
 		switch {
@@ -109,7 +104,7 @@ func (s *sink) finish(ctx context.Context, r archiver.Result) (string, error) {
 		case err == nil:
 			err = completed
 		}
-		if !s.backoff(ctx, try, since, s.giveUpAfter(s.drain)) {
+		if !retry.wait(ctx, s.giveUpAfter()) {
 			return "", storeFailure(ctx, err)
 		}
 		s.log.Warn("it is not clear yet whether the archive is stored", zap.Error(err))
@@ -145,14 +140,12 @@ func (s *sink) stored(ctx context.Context, r archiver.Result) (etag string, foun
 }
 
 // abort aborts the upload, if there is one. A stored object is left to the sweeper.
-func (s *sink) abort(ctx context.Context) {
+func (s *sink) abort() {
 	if s.upload == "" {
 		return
 	}
-	ctx, end := withGrace(ctx, s.drain, s.cfg.reportTime())
+	ctx, end := s.reporting(s.stop, cleanupTimeout)
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
-	defer cancel()
 	if err := s.archives.Abort(ctx, s.key, s.upload); err != nil {
 		s.log.Warn("an upload could not be aborted; the sweeper will do it", zap.Error(err))
 	}

@@ -82,15 +82,15 @@ func (s *source) canReadAnother(ctx context.Context, key string) bool {
 
 // entries turns recordings into the archiver's entries, and asks the store for sizes that the
 // catalog does not know.
-func (b *Builder) entries(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) (entries []archiver.Entry, src *source, err error) {
-	err = b.step(ctx, "look up sources", func(ctx context.Context, _ trace.Span) error {
-		entries, src, err = b.lookUp(ctx, c, recordings)
+func (b *build) entries(recordings []catalog.BuildRecording) (entries []archiver.Entry, src *source, err error) {
+	err = b.step(b.work, "look up sources", func(ctx context.Context, _ trace.Span) error {
+		entries, src, err = b.lookUp(ctx, recordings)
 		return err
 	})
 	return entries, src, err
 }
 
-func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
+func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
 	src := &source{bucket: b.recordings, unavailable: map[string]error{}, hour: recordings, lastRead: &b.lastRead}
 	unsaved := &sizeBatch{}
 	entries := make([]archiver.Entry, len(recordings))
@@ -122,12 +122,12 @@ func (b *Builder) lookUp(ctx context.Context, c catalog.Claim, recordings []cata
 				return err
 			}
 			entries[i].Size = info.Size
-			return b.catalog.SaveSizes(gctx, c, unsaved.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			return b.catalog.SaveSizes(gctx, b.claim, unsaved.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
 		})
 	}
 	err := group.Wait()
 	if err == nil {
-		err = b.catalog.SaveSizes(ctx, c, unsaved.sizes)
+		err = b.catalog.SaveSizes(ctx, b.claim, unsaved.sizes)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)

@@ -59,7 +59,7 @@ func outcome(e Outcome) string {
 type fetchSpan struct {
 	tracer trace.Tracer
 	now    func() time.Time
-	ctx    context.Context //nolint:containedctx // the parent's, for a span that begins with the first read
+	ctx    context.Context // the parent's, for a span that begins with the first read
 
 	once   sync.Once
 	span   trace.Span

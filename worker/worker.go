@@ -106,7 +106,7 @@ func (w *Worker) refuse(task context.Context, t queue.Task) error {
 
 // drain counts running handlers, and ends them when the process stops.
 type drain struct {
-	ctx context.Context //nolint:containedctx // ends with the order to stop
+	ctx context.Context // ends with the order to stop
 
 	mu     sync.Mutex
 	closed bool
