@@ -31,7 +31,7 @@ type build struct {
 	stop  context.Context // the caller's; ends with the order to stop
 	grace context.Context // ends Config.publishTime later than stop; the archive is published in it
 	lease context.Context // ends with grace, or when the claim is lost
-	work  context.Context // ends with lease, with stop, or after maxBuildTime
+	work  context.Context // ends with lease, or with stop
 }
 
 // begin begins a build. The returned function ends its contexts, and gives the reason if the lease
@@ -39,15 +39,12 @@ type build struct {
 func (b *Builder) begin(stop context.Context, c catalog.Claim) (h *build, end func() (lost error)) {
 	h = &build{Builder: b, claim: c, stop: stop, started: b.now(),
 		log: b.log.With(telemetry.In(stop), zap.Int64("revision", c.Revision))}
-	grace, endGrace := withGrace(stop, b.cfg.publishTime())
+	grace, endGrace := withGrace(stop, b.cfg.publishTime(), maxBuildTime)
 	lease, endLease := h.keepLease(grace)
 	work, endWork := cancelWith(lease, stop)
-	h.grace, h.lease = grace, lease
-	var cancel context.CancelFunc
-	h.work, cancel = context.WithTimeout(work, maxBuildTime)
+	h.grace, h.lease, h.work = grace, lease, work
 	return h, func() error {
 		lost := context.Cause(lease)
-		cancel()
 		endWork()
 		endLease()
 		endGrace()
@@ -206,7 +203,7 @@ func (b *build) report(r catalog.BuildResult, err error) error {
 // tell makes a call that ends the claim, and repeats it while the catalog is unavailable. A
 // repetition is harmless: the first call that took effect has ended the claim.
 func (b *build) tell(call func(context.Context) error) {
-	ctx, end := b.reporting(b.stop, catalogTimeout)
+	ctx, end := withGrace(b.stop, b.cfg.reportTime(), catalogTimeout)
 	defer end()
 	for retry := b.retry(); ; {
 		err := call(ctx)

@@ -63,7 +63,7 @@ func (b *Builder) BuildHour(ctx context.Context, t queue.Task) error {
 // stop does not end it at once: an hour whose claim was made but not heard of is blocked until the
 // lease lapses.
 func (b *Builder) claim(stop context.Context, t queue.Task) (claim catalog.Claim, ok bool, err error) {
-	ctx, end := b.reporting(stop, catalogTimeout)
+	ctx, end := withGrace(stop, b.cfg.reportTime(), catalogTimeout)
 	defer end()
 	err = b.step(ctx, "claim hour", func(ctx context.Context, span trace.Span) (err error) {
 		claim, ok, err = b.catalog.Claim(ctx, t.Key, b.cfg.Name)

@@ -55,11 +55,11 @@ func cancelWith(ctx, other context.Context) (context.Context, func()) {
 	}
 }
 
-// withGrace gives a context that ends by grace later than stop, for what has to be done after the
-// order to stop.
-func withGrace(stop context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
-	cancelAfter := context.AfterFunc(stop, func() {
+// withGrace gives a context for what has to be done after the order to stop. It ends by grace
+// later than stop, and after timeout.
+func withGrace(stop context.Context, grace, timeout time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), timeout)
+	end := context.AfterFunc(stop, func() {
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
@@ -69,18 +69,7 @@ func withGrace(stop context.Context, grace time.Duration) (context.Context, cont
 		}
 	})
 	return ctx, func() {
-		cancelAfter()
-		cancel()
-	}
-}
-
-// reporting gives a context for telling the catalog or the store how a build goes. It ends after
-// timeout, and by Config.reportTime later than stop.
-func (b *Builder) reporting(stop context.Context, timeout time.Duration) (context.Context, func()) {
-	ctx, end := withGrace(stop, b.cfg.reportTime())
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	return ctx, func() {
-		cancel()
 		end()
+		cancel()
 	}
 }

@@ -144,7 +144,7 @@ func (s *sink) abort() {
 	if s.upload == "" {
 		return
 	}
-	ctx, end := s.reporting(s.stop, cleanupTimeout)
+	ctx, end := withGrace(s.stop, s.cfg.reportTime(), cleanupTimeout)
 	defer end()
 	if err := s.archives.Abort(ctx, s.key, s.upload); err != nil {
 		s.log.Warn("an upload could not be aborted; the sweeper will do it", zap.Error(err))

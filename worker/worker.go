@@ -34,7 +34,6 @@ func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives 
 		cfg: cfg, queue: q, claims: c, log: log,
 		builder: NewBuilder(cfg, c, recordings, archives, now, log),
 		sweeper: NewSweeper(cfg.Sweep, c, c, recordings, archives, log),
-		slots:   make(chan struct{}, cfg.Slots),
 		tracer:  telemetry.Tracer(cfg.Tracer),
 	}
 }
@@ -45,9 +44,9 @@ func (w *Worker) Sweeper() *Sweeper { return w.sweeper }
 // Run works until ctx is cancelled. Then running builds stop and give their hours back, and Run
 // returns when all of them have ended.
 func (w *Worker) Run(ctx context.Context) error {
-	drain := newDrain(ctx)
+	w.slots = make(chan struct{}, w.cfg.Slots)
 	server := w.queue.NewServer(queue.ServerConfig{Slots: w.cfg.Slots, Poll: w.cfg.Poll}, queue.Handlers{
-		Hour:  func(task context.Context, t queue.Task) error { return w.hour(task, drain, t) },
+		Hour:  func(task context.Context, t queue.Task) error { return w.hour(task, ctx, t) },
 		Sweep: func(context.Context) error { w.sweeper.Wake(); return nil },
 	}, w.log)
 	if err := server.Start(); err != nil {
@@ -58,7 +57,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	sweeping.Go(func() { w.sweeper.Run(ctx) })
 	<-ctx.Done()
 	w.log.Info("worker stops; running builds give their hours back")
-	drain.wait() // before the server stops, because that writes the outcome of the tasks to Redis
+	for range cap(w.slots) { // wait for running builds; the server then writes the outcome of their tasks
+		w.slots <- struct{}{}
+	}
 	err := server.Stop()
 	sweeping.Wait()
 	w.log.Info("worker stopped")
@@ -67,25 +68,24 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // hour handles a task. The catalog's claim decides who builds, not asynq's lease on the task:
 // otherwise an outage of Redis of half a minute would end every build. So a build ends with the
-// drain, and not with the context of its task. Slots are counted here too, because asynq frees the
-// slot of a task whose lease has lapsed.
-func (w *Worker) hour(task context.Context, d *drain, t queue.Task) (err error) {
+// order to stop, and not with the context of its task. Slots are counted here too, because asynq
+// frees the slot of a task whose lease has lapsed.
+func (w *Worker) hour(task, stop context.Context, t queue.Task) (err error) {
 	task, span := w.begin(task, t)
 	defer func() {
 		telemetry.Failed(span, err)
 		span.End()
 	}()
-	ctx, done, ok := d.enter(context.WithoutCancel(task))
-	if !ok {
-		return w.refuse(task, t)
-	}
-	defer done()
 	select {
 	case w.slots <- struct{}{}:
-	case <-ctx.Done():
+		defer func() { <-w.slots }()
+	case <-stop.Done():
+	}
+	if stop.Err() != nil {
 		return w.refuse(task, t)
 	}
-	defer func() { <-w.slots }()
+	ctx, end := cancelWith(context.WithoutCancel(task), stop)
+	defer end()
 	err = w.builder.BuildHour(ctx, t)
 	var known *domain.Error
 	if err != nil && !errors.As(err, &known) {
@@ -102,39 +102,4 @@ func (w *Worker) refuse(task context.Context, t queue.Task) error {
 		w.log.Warn("a task could not be given back; its hour will be dispatched again", telemetry.In(ctx), zap.Error(err))
 	}
 	return domain.Errorf(domain.KindInterrupted, "the worker stops")
-}
-
-// drain counts running handlers, and ends them when the process stops.
-type drain struct {
-	ctx context.Context // ends with the order to stop
-
-	mu     sync.Mutex
-	closed bool
-	run    sync.WaitGroup
-}
-
-func newDrain(ctx context.Context) *drain { return &drain{ctx: ctx} }
-
-// enter gives a handler its context, which ends with the order to stop, and the function that the
-// handler calls last. It gives false when the process stops already.
-func (d *drain) enter(ctx context.Context) (context.Context, func(), bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed || d.ctx.Err() != nil {
-		return ctx, nil, false
-	}
-	d.run.Add(1)
-	ctx, cancel := cancelWith(ctx, d.ctx)
-	return ctx, func() {
-		cancel()
-		d.run.Done()
-	}, true
-}
-
-// wait refuses further handlers and waits for the running ones.
-func (d *drain) wait() {
-	d.mu.Lock()
-	d.closed = true
-	d.mu.Unlock()
-	d.run.Wait()
 }
