@@ -50,7 +50,7 @@ func rules(t *testing.T) []rule {
 	return all
 }
 
-// dashboard is what Grafana shows.
+// dashboard is Grafana's dashboard.
 type dashboard struct {
 	UID         string  `json:"uid"`
 	Panels      []panel `json:"panels"`
@@ -69,14 +69,14 @@ type dashboard struct {
 	} `json:"templating"`
 }
 
-// source names what is asked: a data source.
+// source names a data source.
 type source struct {
 	Datasource struct {
 		UID string `json:"uid"`
 	} `json:"datasource"`
 }
 
-// panel is one of the dashboard's, with what it asks Prometheus.
+// panel is a panel with its queries.
 type panel struct {
 	source
 
@@ -110,8 +110,8 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// TestAlertsAreChecked by Prometheus's own tool: their syntax, the configuration that loads them,
-// and when they sound.
+// TestAlertsAreChecked runs promtool: on the alerts' syntax, on the configuration that loads them,
+// and on the tests that say when they fire.
 func TestAlertsAreChecked(t *testing.T) {
 	tool := testenv.Installed(t, "promtool")
 	for _, args := range [][]string{
@@ -127,8 +127,8 @@ func TestAlertsAreChecked(t *testing.T) {
 	}
 }
 
-// TestAlertsAreExplained wants that every alert has a test, says what it is about, and stands in the
-// operators' page with what to do; and that the page explains no alert that is none.
+// TestAlertsAreExplained: every alert has a test, a severity, a summary and a description, and a
+// section in docs/operations.md with what to do. That page explains no other alert.
 func TestAlertsAreExplained(t *testing.T) {
 	tests, err := os.ReadFile(filepath.Join(prometheusDir, "alerts_test.yml"))
 	if err != nil {
@@ -167,8 +167,8 @@ func TestAlertsAreExplained(t *testing.T) {
 	}
 }
 
-// TestDashboardIsWhole wants panels that say what they show, in which unit, from the data source that
-// is chosen above them: at first the one that is provisioned.
+// TestDashboardIsWhole: every panel has a description and a unit, and reads from the data source
+// that is chosen in the dashboard. The provisioned data source is the default.
 func TestDashboardIsWhole(t *testing.T) {
 	provisioned, err := os.ReadFile("../../deploy/grafana/provisioning/datasources/prometheus.yml")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// balancer hands requests to several APIs in turn, as production's does: it keeps its connections
-// open and stops asking one that says it is not ready.
+// balancer distributes requests over several APIs in turn. It keeps connections open and skips an
+// API that is not ready.
 type balancer struct {
 	t     *testing.T
 	proxy *httputil.ReverseProxy
@@ -22,10 +22,10 @@ type balancer struct {
 	mu       sync.Mutex
 	backends map[string]bool // address, and whether it is ready
 	turn     int
-	wrong    []string // answers of 5xx and connections that broke
+	wrong    []string // 5xx answers and broken connections
 }
 
-// balance starts a balancer that f's clients ask from now on.
+// balance starts a balancer that f's clients use from now on.
 func (f *fixture) balance(addresses ...string) *balancer {
 	f.t.Helper()
 	b := &balancer{t: f.t, backends: map[string]bool{}}
@@ -70,7 +70,7 @@ func (b *balancer) complain(format string, args ...any) {
 	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
 }
 
-// add waits until an API is ready and takes it in.
+// add waits until an API is ready and adds it.
 func (b *balancer) add(address string) {
 	b.t.Helper()
 	eventually(b.t, address+" is ready", func(ctx context.Context) string {
@@ -84,7 +84,7 @@ func (b *balancer) add(address string) {
 	b.backends[address] = true
 }
 
-// watch looks every 100 ms who is ready.
+// watch checks every 100 ms which APIs are ready.
 func (b *balancer) watch(ctx context.Context) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -115,7 +115,7 @@ func (b *balancer) addresses(ready bool) (list []string) {
 	return list
 }
 
-// next gives the API whose turn it is; an address where nobody listens when none is ready.
+// next returns the next API; an address without a listener when none is ready.
 func (b *balancer) next() string {
 	list := b.addresses(true)
 	if len(list) == 0 {
@@ -127,14 +127,14 @@ func (b *balancer) next() string {
 	return list[b.turn%len(list)]
 }
 
-// problems gives what went wrong so far.
+// problems returns the errors so far.
 func (b *balancer) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.wrong)
 }
 
-// readyAt asks a role whether it is ready, on a connection of its own.
+// readyAt asks a role whether it is ready, on a new connection.
 func readyAt(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// night registers a full night's work for two tenants: many small hours and some that need several
-// parts of an upload.
+// night registers a full night for two tenants: many small hours, and some that need an upload in
+// parts.
 func (f *fixture) night() []day {
 	f.t.Helper()
 	f.tenant("acme", "beta")
@@ -29,8 +29,8 @@ func (f *fixture) night() []day {
 	return []day{{"acme", yesterday}, {"beta", yesterday}}
 }
 
-// slowStore gives the settings of a process for which every piece that the object store answers takes
-// d, so that what the test does to it happens in the middle of builds.
+// slowStore returns settings of a process for which the object store delays every piece of an
+// answer by d, so that faults come in the middle of builds.
 func (f *fixture) slowStore(d time.Duration) map[string]string {
 	f.t.Helper()
 	proxy := testenv.NewProxy(f.t, f.env["CALLVAULT_S3_ENDPOINT"])
@@ -38,12 +38,12 @@ func (f *fixture) slowStore(d time.Duration) map[string]string {
 	return map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}
 }
 
-// building says how many hours somebody builds.
+// building returns how many hours are being built.
 func (f *fixture) building() int64 {
 	return f.number(`SELECT count(*) FROM hours WHERE token IS NOT NULL`)
 }
 
-// someBuilt is for eventually: somebody builds.
+// someBuilt waits, with eventually, until an hour is being built.
 func (f *fixture) someBuilt(context.Context) string {
 	if f.building() == 0 {
 		return "nobody builds"
@@ -51,7 +51,7 @@ func (f *fixture) someBuilt(context.Context) string {
 	return ""
 }
 
-// again makes every hour due once more when nothing is left to do. It says whether it had to.
+// again makes every hour due again when no work is left. It says whether it did.
 func (f *fixture) again(days []day) bool {
 	f.t.Helper()
 	for _, d := range days {
@@ -79,7 +79,7 @@ func TestKilledWorkers(t *testing.T) {
 	f.step("started")
 	hit := 0
 	for n := range kills {
-		// Somewhere within a build: what is slept here is the randomness, not a wait for anything.
+		// A random moment within a build.
 		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
 		if f.building() > 0 {
 			hit++
@@ -104,7 +104,7 @@ func TestKilledWorkers(t *testing.T) {
 	f.step("clean")
 }
 
-// outage is how long a part is away.
+// outage is how long a part is stopped.
 func outage() time.Duration {
 	if long() {
 		return 30 * time.Second
@@ -112,8 +112,7 @@ func outage() time.Duration {
 	return 10 * time.Second
 }
 
-// TestLostParts takes each part away while a night is built: Redis emptied, then Redis, the object
-// store and the catalog stopped for a while.
+// TestLostParts stops each part for a while during a night's builds, and empties Redis.
 func TestLostParts(t *testing.T) {
 	f := newPrivateFixture(t)
 	days := f.night()

@@ -18,7 +18,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// archived is one file that a ZIP holds, or says is missing.
+// archived is one file of a ZIP, or one that its metadata lists as missing.
 type archived struct {
 	hour    domain.HourKey
 	message int64
@@ -55,7 +55,7 @@ func (f *fixture) check(days ...day) {
 	}
 }
 
-// problems is what check finds.
+// problems returns what check reports.
 func (f *fixture) problems(days ...day) (found []string) {
 	f.t.Helper()
 	for _, d := range days {
@@ -66,7 +66,7 @@ func (f *fixture) problems(days ...day) (found []string) {
 	return found
 }
 
-// of narrows a truth down to one day.
+// of returns the recordings of one day.
 func of(all map[string]recording, d day) map[string]recording {
 	want := map[string]recording{}
 	for key, r := range all {
@@ -77,7 +77,7 @@ func of(all map[string]recording, d day) map[string]recording {
 	return want
 }
 
-// compare holds what archives hold against what was registered.
+// compare compares the archives' files with the registered recordings.
 func compare(held map[string][]archived, want map[string]recording) (found []string) {
 	for key, r := range want {
 		files := held[key]
@@ -104,7 +104,7 @@ func compare(held map[string][]archived, want map[string]recording) (found []str
 	return found
 }
 
-// fetch downloads a day and gives what its archives hold, by object key.
+// fetch downloads a day and returns its archives' files, by object key.
 func (f *fixture) fetch(d day) (held map[string][]archived, found []string) {
 	f.t.Helper()
 	status, answer := f.askDay(d.tenant, d.day)
@@ -137,7 +137,7 @@ func (f *fixture) fetch(d day) (held map[string][]archived, found []string) {
 	return held, found
 }
 
-// read verifies one ZIP and adds what it holds.
+// read verifies one ZIP and adds its files to held.
 func read(ctx context.Context, path string, k domain.HourKey, l link, held map[string][]archived) (found []string, err error) {
 	report, err := verify.File(ctx, path)
 	if err != nil {
@@ -189,7 +189,7 @@ func read(ctx context.Context, path string, k domain.HourKey, l link, held map[s
 	return found, nil
 }
 
-// sums compares SHA256SUMS with the entries, apart from the verifier.
+// sums compares SHA256SUMS with the entries, independently of the verifier.
 func sums(k domain.HourKey, entries map[string][]byte) (found []string) {
 	lines := strings.Split(strings.TrimSuffix(string(entries["SHA256SUMS"]), "\n"), "\n")
 	if len(lines) != len(entries)-1 {
@@ -214,9 +214,9 @@ func content(f *zip.File) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// clean waits until sweeps are through and then wants that no upload, object or claim is left that
-// nobody owns. A running worker and scheduler do the work. The second deletion, which takes what a slow
-// writer stored after the first, is made due at once.
+// clean waits until the sweeps are done, and checks that no upload, object or claim without an
+// owner is left. A worker and a scheduler must run. It makes the second deletion, which removes
+// what a slow writer stored after the first, due at once.
 func (f *fixture) clean() {
 	f.t.Helper()
 	eventually(f.t, "nothing is left of builds that ended", func(ctx context.Context) string {
@@ -267,8 +267,8 @@ func (f *fixture) leftovers() (found []string) {
 	return found
 }
 
-// archiveRows gives every archive's state. A doomed one whose object may stand, because it was not
-// deleted yet or is spared until its day has ended, is "doomed, waits".
+// archiveRows returns every archive's state. It is "doomed, waits" for a doomed archive that was
+// not deleted yet, whose object may exist.
 func (f *fixture) archiveRows() map[string]string {
 	f.t.Helper()
 	list, err := f.db.QueryContext(f.t.Context(), `SELECT object_key, CASE WHEN state = 'doomed' AND deletions = 0 THEN 'doomed, waits' ELSE state END FROM archives`)
@@ -284,7 +284,7 @@ func (f *fixture) archiveRows() map[string]string {
 	return rows
 }
 
-// objects lists the archives bucket, but for what says whose it is.
+// objects lists the archives bucket, without the installation's marker.
 func (f *fixture) objects() map[string]bool {
 	f.t.Helper()
 	stored := map[string]bool{}
@@ -297,7 +297,7 @@ func (f *fixture) objects() map[string]bool {
 	return stored
 }
 
-// revisions gives the hours of a day that are served, by their revision.
+// revisions returns the revisions of a day's served hours.
 func (f *fixture) revisions(d day) (list []int64) {
 	f.t.Helper()
 	v, err := f.cat.Day(f.t.Context(), d.tenant, d.day)
@@ -310,5 +310,5 @@ func (f *fixture) revisions(d day) (list []int64) {
 	return slices.Clip(list)
 }
 
-// long says that outages are to last as long as they do at night.
+// long says whether the test runs with long outages.
 func long() bool { return os.Getenv("CALLVAULT_E2E_LONG") == "1" }

@@ -12,13 +12,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// jump moves the catalog's clock.
-func (f *fixture) jump(d time.Duration) {
+// shiftClock moves the catalog's clock.
+func (f *fixture) shiftClock(d time.Duration) {
 	f.t.Helper()
 	f.sql(`UPDATE clock SET offset_us = offset_us + $1`, d.Microseconds())
 }
 
-// paused says that a scheduler has seen the clock step.
+// paused says whether a scheduler noticed the clock's step.
 func (f *fixture) paused() {
 	f.t.Helper()
 	eventually(f.t, "deletions pause", func(context.Context) string {
@@ -29,7 +29,7 @@ func (f *fixture) paused() {
 	})
 }
 
-// passes waits until each of the schedulers has looked at everything several times more.
+// passes waits until each scheduler made several more full passes.
 func (f *fixture) passes(schedulers ...*process) {
 	f.t.Helper()
 	before := map[*process]int{}
@@ -46,7 +46,7 @@ func (f *fixture) passes(schedulers ...*process) {
 	})
 }
 
-// passed is how often a scheduler has looked.
+// passed is the number of a scheduler's full passes.
 func (f *fixture) passed(scheduler *process) int {
 	f.t.Helper()
 	_, page := f.request(http.MethodGet, "http://"+scheduler.serving()+"/metrics", map[string]string{"Authorization": "Bearer " + adminToken}, nil)
@@ -74,7 +74,7 @@ func TestClockJumps(t *testing.T) {
 	f.settled(append(days, day{"short", before})...)
 	f.step("first night")
 	worker.term()
-	// Archives that a later clock would let go: of a day past its end, and superseded ones.
+	// Archives that a later clock would delete: of a day past its end, and superseded ones.
 	f.again(days)
 	slow := f.slowStore(4 * time.Millisecond)
 	roles = append(roles, f.startWith(slow, "worker"), f.startWith(slow, "worker"))
@@ -85,7 +85,7 @@ func TestClockJumps(t *testing.T) {
 		return f.someBuilt(ctx)
 	})
 	f.step("rebuilding")
-	f.jump(25 * time.Hour)
+	f.shiftClock(25 * time.Hour)
 	f.paused()
 	f.step("paused")
 	f.settled(days...)
@@ -99,7 +99,7 @@ func TestClockJumps(t *testing.T) {
 	if n := f.number(`SELECT count(*) FROM days WHERE expired_us IS NOT NULL`); n > 0 {
 		t.Errorf("%d days were ended by a clock that jumped", n)
 	}
-	f.jump(-25 * time.Hour)
+	f.shiftClock(-25 * time.Hour)
 	f.passes(roles[:2]...)
 	f.check(append(days, day{"short", before})...)
 	if n := f.number(`SELECT count(*) FROM hours WHERE token IS NOT NULL`); n > 0 {
@@ -110,21 +110,21 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// TestNightsNobodyWasUp lets several nights pass without any role running, then starts them.
-func TestNightsNobodyWasUp(t *testing.T) {
+// TestMissedNights starts the roles after several nights without any.
+func TestMissedNights(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", "quiet")
-	f.env["CALLVAULT_SCHEDULE"], f.env["CALLVAULT_ADMIN_TOKEN"] = "30 2 * * *", adminToken // which shows numbers
+	f.env["CALLVAULT_SCHEDULE"], f.env["CALLVAULT_ADMIN_TOKEN"] = "30 2 * * *", adminToken // for /metrics
 	today := f.yesterday().Add(1)
-	// The clock stands at noon, so that where the nights lie does not depend on when the test runs.
-	f.jump(time.Until(today.Start().Add(12 * time.Hour)))
+	// The clock starts at noon, so that the nights do not depend on when the test runs.
+	f.shiftClock(time.Until(today.Start().Add(12 * time.Hour)))
 	for back := range 3 {
 		d := today.Add(-back)
 		for _, hour := range []int{0, 7, 23} {
 			f.take(spread(domain.HourKey{Tenant: "acme", Day: d, Hour: hour}, "r", 3, 2000))
 		}
 	}
-	f.jump(48 * time.Hour) // two nights without anybody
+	f.shiftClock(48 * time.Hour) // two nights without a role
 	now := today.Add(2)
 	all := f.start("api,scheduler,worker")
 	var days, quiet []day
@@ -132,7 +132,7 @@ func TestNightsNobodyWasUp(t *testing.T) {
 		days = append(days, day{"acme", now.Add(-back)})
 		quiet = append(quiet, day{"quiet", now.Add(-back)})
 	}
-	f.settled(days[1:]...) // of the last night nothing was recorded
+	f.settled(days[1:]...) // the last night has no recordings
 	f.passes(all)
 	if n := f.number(`SELECT count(*) FROM days WHERE tenant = 'quiet'`); n > 0 {
 		t.Errorf("%d days without a recording were planned by a clock that may be wrong", n)
@@ -150,16 +150,16 @@ func TestNightsNobodyWasUp(t *testing.T) {
 	if answer.GeneratedAt == nil {
 		t.Error("a quiet day that is planned has no generatedAt")
 	}
-	// Today is not planned before its night, and the planner has run.
+	// The planner has run, and did not plan today before its night.
 	if n := f.number(`SELECT count(*) FROM days WHERE day >= $1 AND planned_us IS NOT NULL`, now); n > 0 {
 		t.Errorf("%d days were planned that are not over", n)
 	}
 	if status, _ := f.askDay("acme", today.Add(-2)); status != 404 {
 		t.Errorf("a day past retention answers %d", status)
 	}
-	// The next night comes while everything runs.
+	// The next night comes while the roles run.
 	f.take(spread(domain.HourKey{Tenant: "acme", Day: now, Hour: 5}, "r", 2, 2000))
-	f.jump(24 * time.Hour)
+	f.shiftClock(24 * time.Hour)
 	f.settled(day{"acme", now})
 	f.check(day{"acme", now})
 }

@@ -37,7 +37,7 @@ func loadCompose(t *testing.T, names ...string) *types.Project {
 	return project
 }
 
-// TestCompose holds docker-compose.yml against the settings that callvault knows.
+// TestCompose checks docker-compose.yml against callvault's settings.
 func TestCompose(t *testing.T) {
 	project := loadCompose(t, "docker-compose.yml")
 	names := slices.Sorted(slices.Values(project.ServiceNames()))
@@ -71,7 +71,8 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// TestComposeForOperators publishes what operators look at on loopback, and nothing else.
+// TestComposeForOperators: deploy/operators.yml publishes the operators' pages on loopback and
+// nothing else.
 func TestComposeForOperators(t *testing.T) {
 	project := loadCompose(t, "docker-compose.yml", "deploy/operators.yml")
 	published := map[string][]string{}
@@ -95,8 +96,8 @@ func TestComposeForOperators(t *testing.T) {
 	}
 }
 
-// checkFiles wants that what a service mounts from here is there and stays as it is, and that its
-// image is one certain version.
+// checkFiles: what a service mounts from the repository exists and is mounted read-only, and its
+// image has a fixed version.
 func checkFiles(t *testing.T, s types.ServiceConfig) {
 	t.Helper()
 	for _, v := range s.Volumes {
@@ -112,7 +113,7 @@ func checkFiles(t *testing.T, s types.ServiceConfig) {
 	}
 }
 
-// checkRole holds a service of callvault's against what that role reads.
+// checkRole checks a callvault service against the settings that its role reads.
 func checkRole(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	t.Helper()
 	env := config.Env{}
@@ -157,8 +158,8 @@ func checkRole(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	}
 }
 
-// checkImage wants callvault's own image, with no more rights than it needs, asked whether it is ready
-// by the one program it holds.
+// checkImage: the service runs callvault's image with few rights, and its health check is the
+// program itself.
 func checkImage(t *testing.T, s types.ServiceConfig) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -182,8 +183,8 @@ func checkImage(t *testing.T, s types.ServiceConfig) {
 	}
 }
 
-// checkServer wants that what a server keeps outlives its container, and that Redis is set up as
-// callvault needs it.
+// checkServer: a server's data is in a volume, and Redis has the configuration that callvault
+// needs.
 func checkServer(t *testing.T, s types.ServiceConfig) {
 	t.Helper()
 	kept := map[string]string{"redis": "/data", "postgres": "/var/lib/postgresql/data", "minio": "/data",
@@ -203,8 +204,7 @@ func checkServer(t *testing.T, s types.ServiceConfig) {
 	}
 }
 
-// checkSecrets wants that every secret that a service reads from a file is given to it, and that all
-// of them are files.
+// checkSecrets: a service has every secret that it reads, and all secrets are files.
 func checkSecrets(t *testing.T, project *types.Project, s types.ServiceConfig) {
 	t.Helper()
 	given := map[string]bool{}

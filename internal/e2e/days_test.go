@@ -40,7 +40,7 @@ func TestRetention(t *testing.T) {
 	if status, _ := f.askDay("acme", old); status != 404 {
 		t.Errorf("the ended day came back by itself: %d", status)
 	}
-	// Its bytes go an hour later, and nobody else's.
+	// An hour later its objects are deleted, and no others.
 	served := f.objects()
 	f.sql(`UPDATE archives SET delete_after_us = 0 WHERE state = 'doomed'`)
 	f.clean() // which waits for what is doomed
@@ -49,7 +49,7 @@ func TestRetention(t *testing.T) {
 			t.Errorf("%s is gone: %t", key, gone)
 		}
 	}
-	// What comes for it now is kept and is in no archive, until somebody reopens the day.
+	// A recording that comes now is stored and is in no archive until an operator reopens the day.
 	late := spread(domain.HourKey{Tenant: "acme", Day: old, Hour: 9}, "late", 2, 1000)
 	f.take(late)
 	if n := f.number(`SELECT too_late FROM days WHERE tenant = 'acme' AND day = $1`, old); n != 2 {
@@ -60,7 +60,7 @@ func TestRetention(t *testing.T) {
 	f.clean()
 }
 
-// TestArchivesGone deletes published objects behind callvault's back: their hours are built again.
+// TestArchivesGone deletes published objects: their hours are built again.
 func TestArchivesGone(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme")
@@ -76,7 +76,7 @@ func TestArchivesGone(t *testing.T) {
 		f.must(err)
 		f.must(f.s3.RemoveObject(t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"], v.Hours[h].Archive.ObjectKey, minio.RemoveObjectOptions{}))
 	}
-	// A tenant who clicks finds the first; the sweeper finds the second an hour after it looked last.
+	// A download finds the first one. The sweeper finds the second an hour after its last check.
 	_, answer := f.askDay("acme", d.day)
 	if status, _ := f.request("GET", *answer.Links[0].URL, nil, nil); status != 404 && status != 503 {
 		t.Errorf("a link to an archive that is gone answers %d", status)

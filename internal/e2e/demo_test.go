@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// leftover lists what a process left in its temporary directory.
+// leftover lists the files that a process left in its temporary directory.
 func leftover(t *testing.T, dir string) []string {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -24,7 +24,7 @@ func leftover(t *testing.T, dir string) []string {
 	return list
 }
 
-// alone wants that no process of p's group is left.
+// alone: no process of p's group is left.
 func (p *process) alone() {
 	p.t.Helper()
 	if err := syscall.Kill(-p.cmd.Process.Pid, 0); err == nil {
@@ -32,7 +32,7 @@ func (p *process) alone() {
 	}
 }
 
-// TestDemo runs the demo: it shows the night, verifies its own downloads, ends, and leaves nothing.
+// TestDemo: the demo shows the night, verifies its own downloads, ends, and leaves nothing.
 func TestDemo(t *testing.T) {
 	dir := t.TempDir()
 	p := launch(t, testenv.Program(t), dir, nil, nil, "demo")
@@ -61,10 +61,10 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestDemoKeep leaves the demo's server up until SIGINT.
+// TestDemoKeep: with --keep the demo's server runs until SIGINT.
 func TestDemoKeep(t *testing.T) {
 	dir := t.TempDir()
-	// What a real installation's environment says must not touch the demo.
+	// The demo must ignore the environment of a real installation.
 	env := map[string]string{"CALLVAULT_DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "CALLVAULT_LISTEN": "127.0.0.1:1"}
 	p := launch(t, testenv.Program(t), dir, env, nil, "demo", "--keep")
 	m := p.await(p.out, `stays at (http://\S+) until[\s\S]*with the token \w+\n`)
@@ -114,7 +114,7 @@ func TestDemoKeep(t *testing.T) {
 	}
 }
 
-// TestDemoWithoutReader closes the demo's output early, as head does: it ends in order.
+// TestDemoWithoutReader: the demo ends in order when its output is closed early, as head does.
 func TestDemoWithoutReader(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), testenv.Program(t), "demo")

@@ -8,7 +8,7 @@ import (
 
 type doctorResult struct{ Name, Status, Saw, Advice string }
 
-// doctor runs the command and gives its results by check.
+// doctor runs the command and returns its results by check.
 func (f *fixture) doctor(code int) map[string]doctorResult {
 	f.t.Helper()
 	p := f.run(nil, "doctor", "--json")
@@ -33,8 +33,8 @@ func (f *fixture) found(got map[string]doctorResult, status string, names ...str
 	}
 }
 
-// TestDoctorOfStandalone examines the parts of one process: beside it, without it, and when another
-// answers where clients come to.
+// TestDoctorOfStandalone runs the doctor beside a standalone, without one, and when another server
+// answers at the public URL.
 func TestDoctorOfStandalone(t *testing.T) {
 	f := newStandalone(t)
 	delete(f.env, "CALLVAULT_PUBLIC_URL")

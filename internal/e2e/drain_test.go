@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestDrain ends a worker in the middle of builds: it gives them back at once, not by a lease that
-// lapses, and another one completes them.
+// TestDrain stops a worker in the middle of builds: it returns its claims at once, and another
+// worker completes the builds.
 func TestDrain(t *testing.T) {
 	f := newFixture(t)
 	f.env["CALLVAULT_LEASE"] = "10m" // a claim that is not given back would last longer than the test

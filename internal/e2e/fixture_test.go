@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the test looks into the catalog by itself
+	_ "github.com/jackc/pgx/v5/stdlib" // the test reads the catalog's database itself
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sync/errgroup"
-	_ "modernc.org/sqlite" // and into a standalone's
+	_ "modernc.org/sqlite" // and a standalone's
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -26,7 +26,7 @@ import (
 
 const internalToken = "the-internal-token-of-the-tests"
 
-// fixture is one installation: its parts, its settings, and what was registered in it.
+// fixture is one installation: its parts, its settings and what was registered.
 type fixture struct {
 	t        *testing.T
 	began    time.Time
@@ -38,7 +38,7 @@ type fixture struct {
 	s3       *minio.Client
 	truth    truth
 	apps     map[string]application
-	api      string // host:port of the API that clients ask
+	api      string // host:port of the API that clients use
 	redis    *testenv.RedisServer
 	minio    *testenv.MinIOServer
 	postgres *testenv.PostgresServer
@@ -49,7 +49,7 @@ type application struct {
 	Secret string `json:"client_secret"`
 }
 
-// newFixture makes an installation on servers that other tests use as well.
+// newFixture makes an installation on servers that are shared with other tests.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	return settle(t, &fixture{}, testenv.Redis(t), testenv.Postgres(t), testenv.MinIO(t))
@@ -72,9 +72,9 @@ func settle(t *testing.T, f *fixture, redis, postgres string, s3 testenv.S3) *fi
 		"CALLVAULT_S3_ACCESS_KEY": s3.AccessKey, "CALLVAULT_S3_SECRET_KEY": s3.SecretKey,
 		"CALLVAULT_RECORDINGS_BUCKET": testenv.BucketName("recordings"), "CALLVAULT_ARCHIVES_BUCKET": testenv.BucketName("archives"),
 		"CALLVAULT_PUBLIC_URL": "http://" + publicHost, "CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_INTERNAL_TOKEN": internalToken,
-		"CALLVAULT_SCHEDULE": "0 0 * * *", // yesterday is over: it is planned at once
+		"CALLVAULT_SCHEDULE": "0 0 * * *", // yesterday is planned at once
 		"CALLVAULT_LEASE":    "2s", "CALLVAULT_HEAL_INTERVAL": "1s", "CALLVAULT_LATE_DELAY": "200ms",
-		"CALLVAULT_STOP_DELAY": "0s", // no test but one asks an API that stops
+		"CALLVAULT_STOP_DELAY": "0s", // only one test sends requests to a stopping API
 	}
 	f.objectStore(s3)
 	f.ok("migrate", "up")
@@ -82,7 +82,7 @@ func settle(t *testing.T, f *fixture, redis, postgres string, s3 testenv.S3) *fi
 	return f
 }
 
-// objectStore looks into the buckets.
+// objectStore connects the test to the buckets.
 func (f *fixture) objectStore(s3 testenv.S3) {
 	f.t.Helper()
 	endpoint, err := url.Parse(s3.Endpoint)
@@ -91,7 +91,7 @@ func (f *fixture) objectStore(s3 testenv.S3) {
 	f.must(err)
 }
 
-// open looks into the catalog.
+// open connects the test to the catalog.
 func (f *fixture) open(database string) {
 	f.t.Helper()
 	var err error
@@ -107,7 +107,7 @@ func (f *fixture) open(database string) {
 	f.t.Cleanup(func() { f.must(f.db.Close()) })
 }
 
-// step notes how long the test took to get here.
+// step logs how long the test took so far.
 func (f *fixture) step(name string) {
 	f.t.Helper()
 	f.t.Logf("%5.1f s: %s", time.Since(f.began).Seconds(), name)
@@ -128,7 +128,7 @@ func (f *fixture) run(stdin []byte, args ...string) *process {
 	return p
 }
 
-// ok runs a command that must succeed and gives its output.
+// ok runs a command that must succeed and returns its output.
 func (f *fixture) ok(args ...string) string {
 	f.t.Helper()
 	p := f.run(nil, args...)
@@ -138,13 +138,13 @@ func (f *fixture) ok(args ...string) string {
 	return p.out.String()
 }
 
-// start starts roles and waits until they serve. An API is the one that clients ask from now on.
+// start starts roles and waits until they serve. Clients use a started API from now on.
 func (f *fixture) start(roles string, more ...string) *process {
 	f.t.Helper()
 	return f.startWith(nil, append([]string{"run", roles}, more...)...)
 }
 
-// startWith is start with other settings than the fixture's.
+// startWith is start with some other settings.
 func (f *fixture) startWith(other map[string]string, args ...string) *process {
 	f.t.Helper()
 	p := f.launch(f.bin, other, args...)
@@ -155,7 +155,7 @@ func (f *fixture) startWith(other map[string]string, args ...string) *process {
 	return p
 }
 
-// launch starts a process of the given program, with other settings than the fixture's.
+// launch starts a process of the given program, with some other settings.
 func (f *fixture) launch(bin string, other map[string]string, args ...string) *process {
 	f.t.Helper()
 	env := maps.Clone(f.env)
@@ -163,7 +163,7 @@ func (f *fixture) launch(bin string, other map[string]string, args ...string) *p
 	return launch(f.t, bin, f.dir, env, nil, args...)
 }
 
-// tenant makes a tenant with an application and limits that do not stand in the way.
+// tenant makes tenants with an application and high limits.
 func (f *fixture) tenant(ids ...string) {
 	f.t.Helper()
 	for _, id := range ids {
@@ -201,7 +201,7 @@ func (f *fixture) store(ctx context.Context, key string, body []byte) error {
 	return err
 }
 
-// take stores recordings and registers them by the import command, tenant by tenant.
+// take stores recordings and registers them by the import command.
 func (f *fixture) take(list []recording) {
 	f.t.Helper()
 	f.put(list)
@@ -226,7 +226,7 @@ func (f *fixture) takeFiles(list []recording) {
 	f.truth.add(list...)
 }
 
-// registered registers recordings whose bytes are where they should be, or not.
+// registered registers recordings without storing their bytes.
 func (f *fixture) registered(list []recording) {
 	f.t.Helper()
 	byTenant := map[string][]recording{}
@@ -269,14 +269,14 @@ func describe(v catalog.DayView) string {
 	return b.String()
 }
 
-// sql changes the catalog behind everybody's back.
+// sql changes the catalog's database directly.
 func (f *fixture) sql(query string, args ...any) {
 	f.t.Helper()
 	_, err := f.db.ExecContext(f.t.Context(), query, args...)
 	f.must(err)
 }
 
-// number reads one number from the catalog.
+// number reads one number from the catalog's database.
 func (f *fixture) number(query string, args ...any) int64 {
 	f.t.Helper()
 	var n int64

@@ -21,15 +21,15 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// image is what deploy/Dockerfile makes of the program.
+// image is the image that deploy/Dockerfile makes.
 type image struct {
-	built, program string // where the build leaves it, and where it lies in the image
+	built, program string // paths of the program in the build and in the image
 	user, group    int
 	entrypoint     []string
-	arguments      []string // unless others are given
+	arguments      []string // the default ones
 }
 
-// dockerfile reads its last stage.
+// dockerfile reads the last stage of deploy/Dockerfile.
 func dockerfile(t *testing.T) image {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/Dockerfile")
@@ -61,8 +61,8 @@ func dockerfile(t *testing.T) image {
 	return i
 }
 
-// TestImageNeedsNothing wants a program that an image without any other file can run, and that tells
-// nothing of the machine that built it.
+// TestImageNeedsNothing: the program runs in an image without any other file, and has no paths of
+// the machine that built it.
 func TestImageNeedsNothing(t *testing.T) {
 	program := testenv.Program(t)
 	file, err := elf.Open(program)
@@ -105,8 +105,8 @@ func TestImageNeedsNothing(t *testing.T) {
 	}
 }
 
-// TestImageIsReproducible builds the program in another place, from what a build of the image is
-// given: the bytes are the same.
+// TestImageIsReproducible: a build in another directory, from the files that the image's build
+// gets, has the same bytes.
 func TestImageIsReproducible(t *testing.T) {
 	ignored := dockerignore(t)
 	for _, name := range []string{".git/config", "bin/minio", "callvault", "data/catalog.db", "data/master.key", "deploy/secrets/master_key",
@@ -151,8 +151,8 @@ func TestImageIsReproducible(t *testing.T) {
 	}
 }
 
-// dockerignore says of a path below the repository's root whether a build of the image is not given
-// it. It knows the patterns in use only: Docker's have more.
+// dockerignore says whether .dockerignore excludes a path. It supports only the patterns that are
+// in use.
 func dockerignore(t *testing.T) func(name string) bool {
 	t.Helper()
 	text, err := os.ReadFile("../../.dockerignore")
@@ -180,7 +180,7 @@ func dockerignore(t *testing.T) func(name string) bool {
 		return false
 	}
 	return func(name string) bool {
-		for ; name != "."; name = path.Dir(name) { // what holds it may be left out
+		for ; name != "."; name = path.Dir(name) { // a folder around it may be excluded
 			if fits(top, name) || fits(anywhere, path.Base(name)) {
 				return true
 			}
@@ -189,8 +189,8 @@ func dockerignore(t *testing.T) func(name string) bool {
 	}
 }
 
-// TestImageRuns starts the program as a container does: as another user, in a file system that holds
-// the program, nothing else, and that cannot be written to but for one volume.
+// TestImageRuns starts the program as a container does: as another user, in a file system that has
+// only the program and is read-only except for one volume.
 func TestImageRuns(t *testing.T) {
 	i := dockerfile(t)
 	if i.program != i.entrypoint[0] || i.user == 0 || i.group == 0 || i.built != "/callvault" {
@@ -259,8 +259,8 @@ func TestImageRuns(t *testing.T) {
 	}
 }
 
-// confined are the attributes of a process that sees no file outside root and has the image's user.
-// Whoever is not root becomes that user in a name space of their own.
+// confined returns the attributes of a process with the image's user that sees no file outside
+// root. Without root rights it uses a user namespace.
 func (i image) confined(root string) *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: uint32(i.user), Gid: uint32(i.group)}}
 	if os.Geteuid() != 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestLateRecordings registers recordings at every moment of running builds: each ends in the newest
-// revision, and the published one stays meanwhile.
+// TestLateRecordings registers recordings during builds: the newest revision has all of them, and
+// the published revision is served meanwhile.
 func TestLateRecordings(t *testing.T) {
 	const rounds = 25
 	f := newFixture(t)
@@ -43,7 +43,7 @@ func TestLateRecordings(t *testing.T) {
 			wait.Go(func() { f.post("acme", late[0]) })
 		}
 		wait.Wait()
-		if n%5 == 3 { // the next one comes when all is built
+		if n%5 == 3 { // sometimes all is built before the next one comes
 			f.settled(d)
 		}
 	}
@@ -61,7 +61,7 @@ func TestLateRecordings(t *testing.T) {
 	f.clean()
 }
 
-// TestLinksStay has links of an older revision work on after a newer one is published.
+// TestLinksStay: links of an older revision still work after a newer one is published.
 func TestLinksStay(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme")

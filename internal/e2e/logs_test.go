@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestLinesOfLibraries: what the queues' dashboard writes by Go's own logger is a line as all others are.
+// TestLinesOfLibraries: what the queue dashboard writes to Go's standard logger is a normal log
+// line.
 func TestLinesOfLibraries(t *testing.T) {
 	f := newFixture(t)
 	const token = "an-admin-token-of-some-length"
@@ -20,7 +21,7 @@ func TestLinesOfLibraries(t *testing.T) {
 		f.must(err)
 		req.Header.Set("Content-Type", contentType)
 		req.Header.Set("Cookie", session)
-		resp, err := http.DefaultTransport.RoundTrip(req) // which follows nothing
+		resp, err := http.DefaultTransport.RoundTrip(req) // it follows no redirect
 		f.must(err)
 		f.must(resp.Body.Close())
 		for _, c := range resp.Cookies() {

@@ -19,8 +19,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestMetrics runs a night with one process per role and looks at what they tell: through the real
-// alerts and the real dashboard, by a real Prometheus.
+// TestMetrics runs a night with one process per role, and evaluates their metrics by the project's
+// alerts and dashboard in a Prometheus.
 func TestMetrics(t *testing.T) {
 	f := newFixture(t)
 	f.env["CALLVAULT_ADMIN_TOKEN"] = adminToken
@@ -72,7 +72,7 @@ func night(f *fixture, yesterday domain.Day) {
 	f.registered(gone)
 }
 
-// askTooOften fetches one of acme's archives, and asks for beta's day once more than it may.
+// askTooOften downloads one of acme's archives, and requests beta's day once more than its limit.
 func askTooOften(f *fixture, yesterday domain.Day) {
 	f.t.Helper()
 	f.ok("tenant", "set", "beta", "--day-limit", "1")
@@ -89,7 +89,7 @@ func askTooOften(f *fixture, yesterday domain.Day) {
 	f.must(err)
 }
 
-// checkNumbers holds a process's numbers against Prometheus's own rules, and looks for whom they are about.
+// checkNumbers checks a process's metrics by Prometheus's rules, and that none names a tenant.
 func checkNumbers(t *testing.T, numbers []byte) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), testenv.Installed(t, "promtool"), "check", "metrics")
@@ -106,7 +106,7 @@ func checkNumbers(t *testing.T, numbers []byte) {
 
 var metricName = regexp.MustCompile(`\b(callvault_\w+|process_\w+|go_\w+)`)
 
-// checkNames wants that everything that the alerts and the dashboard look at is told by somebody.
+// checkNames: a process exposes every metric that the alerts and the dashboard use.
 func checkNames(t *testing.T, text string) {
 	t.Helper()
 	var used []string
@@ -125,7 +125,7 @@ func checkNames(t *testing.T, text string) {
 	}
 }
 
-// watch is a Prometheus over the processes, with the project's alerts.
+// watch is a Prometheus that scrapes the processes and has the project's alerts.
 type watch struct {
 	t      *testing.T
 	server *testenv.PrometheusServer
@@ -148,11 +148,11 @@ func newWatch(t *testing.T, roles map[string]string) *watch {
 	}
 	p := &watch{t, testenv.NewPrometheus(t, file)}
 	p.until(`sum(up{job="callvault"})`, "3")
-	p.until(`min(count_over_time(up{job="callvault"}[1m])) >= bool 3`, "1") // rates need some
+	p.until(`min(count_over_time(up{job="callvault"}[1m])) >= bool 3`, "1") // rates need several samples
 	return p
 }
 
-// ask gives Prometheus's answer.
+// ask returns Prometheus's answer.
 func (p *watch) ask(ctx context.Context, path string, query url.Values, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.server.URL()+path+"?"+query.Encode(), nil)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *watch) ask(ctx context.Context, path string, query url.Values, into any
 	return json.Unmarshal(answer.Data, into)
 }
 
-// value is what an expression gives now: its first sample, "" without one.
+// value evaluates an expression now and returns its first sample; "" without one.
 func (p *watch) value(ctx context.Context, expr string) (string, error) {
 	var data struct {
 		Result []struct {
@@ -202,7 +202,7 @@ func (p *watch) until(expr, want string) {
 	})
 }
 
-// checkStanding wants the night as it was.
+// checkStanding checks the metrics of the night.
 func checkStanding(f *fixture, p *watch) {
 	f.t.Helper()
 	f.step("the night in numbers")
@@ -224,7 +224,7 @@ func checkStanding(f *fixture, p *watch) {
 	p.until(`sum(callvault_store_request_duration_seconds_count{operation="get",outcome="2xx"}) >= bool 24`, "1")
 }
 
-// checkQueries asks what the dashboard asks. Some panels have nothing to show on a good night.
+// checkQueries runs the dashboard's queries. Some panels have no data in a good night.
 func checkQueries(t *testing.T, p *watch) {
 	t.Helper()
 	for _, panel := range readDashboard(t).Panels {
@@ -242,10 +242,10 @@ func checkQueries(t *testing.T, p *watch) {
 	}
 }
 
-// checkRules wants every rule to be evaluated, and that what is wrong is heard.
+// checkRules: Prometheus evaluates every rule, and the alerts for this night fire.
 func checkRules(t *testing.T, p *watch) {
 	t.Helper()
-	quiet := map[string]bool{ // whatever the hour is: nobody may be called for these
+	quiet := map[string]bool{ // alerts that must not fire, at any time of day
 		"CallvaultNothingScheduled": true, "CallvaultSchedulerSilent": true, "CallvaultArchivesLate": true, "CallvaultNightCutShort": true,
 		"CallvaultDown": true, "CallvaultPartDown": true, "CallvaultNumbersMissing": true, "CallvaultNoWorker": true, "CallvaultErrors": true,
 		"CallvaultWebhookFailing": true, "CallvaultWebhookGivenUp": true, "CallvaultWebhookGone": true,
@@ -282,7 +282,7 @@ func checkRules(t *testing.T, p *watch) {
 	})
 }
 
-// TestMetricsWithoutParts takes the parts away one by one: the rest is still told, and soon.
+// TestMetricsWithoutParts stops the parts one by one: the other metrics are still exposed, in time.
 func TestMetricsWithoutParts(t *testing.T) {
 	f := newPrivateFixture(t)
 	f.tenant("acme")
@@ -291,7 +291,7 @@ func TestMetricsWithoutParts(t *testing.T) {
 	tells := func(what string, lines ...string) {
 		t.Helper()
 		eventually(t, what, func(ctx context.Context) string {
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as long as Prometheus waits
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // Prometheus's scrape timeout
 			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+scheduler.serving()+"/metrics", nil)
 			f.must(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// output collects what a process prints and tells when there is more.
+// output collects what a process prints, and signals when there is more.
 type output struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
@@ -39,7 +39,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// next gives what was printed so far and a channel that closes with the next piece.
+// next returns the output so far and a channel that is closed when there is more.
 func (o *output) next() (string, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -74,7 +74,7 @@ func launch(t testing.TB, bin, dir string, env map[string]string, stdin io.Reade
 	return begin(t, cmd)
 }
 
-// begin starts what was prepared.
+// begin starts a command.
 func begin(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, name: cmd.Args[1], cmd: cmd, out: &output{}, log: &output{}, done: make(chan struct{})}
@@ -109,7 +109,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// code waits for the end and gives the exit code; -1 for one that a signal killed.
+// code waits for the end and returns the exit code; -1 when a signal killed the process.
 func (p *process) code() int {
 	p.t.Helper()
 	ctx, cancel := testenv.Patience(context.WithoutCancel(p.t.Context()), p.t)
@@ -122,7 +122,7 @@ func (p *process) code() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// term stops the process in order and wants exit code 0.
+// term sends SIGTERM and expects exit code 0.
 func (p *process) term() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -131,7 +131,7 @@ func (p *process) term() {
 	}
 }
 
-// await waits until o matches and gives the submatches.
+// await waits until o matches and returns the submatches.
 func (p *process) await(o *output, pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -155,13 +155,13 @@ func (p *process) await(o *output, pattern string) []string {
 	}
 }
 
-// serving waits until a role listens and gives its address.
+// serving waits until a role listens and returns its address.
 func (p *process) serving() string {
 	p.t.Helper()
 	return p.await(p.log, `"callvault serves","url":"http://([^"]+)"`)[1]
 }
 
-// eventually looks, again and again, until found says that there is nothing left to complain of.
+// eventually calls found until it returns no complaint.
 func eventually(t testing.TB, what string, found func(ctx context.Context) string) {
 	t.Helper()
 	testenv.UntilNothing(t, what, found)

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// received is a span as it arrived, with what its process said of itself.
+// received is a span, with the resource attributes of its process.
 type received struct {
 	name, trace, id, parent string
 	links                   []string // trace ids
@@ -24,14 +24,14 @@ type received struct {
 	roles                   string
 }
 
-// receiver takes traces by OTLP, as a collector does.
+// receiver receives traces by OTLP, as a collector does.
 type receiver struct {
 	*httptest.Server
 	t testing.TB
 
 	mu    sync.Mutex
 	spans []received
-	text  strings.Builder // everything that came
+	text  strings.Builder // all received data
 }
 
 func newReceiver(t testing.TB) *receiver {
@@ -94,7 +94,7 @@ func texts(list []*common.KeyValue) map[string]string {
 	return all
 }
 
-// named gives the spans of a name, of one trace unless that is "".
+// named returns the spans of a name, of one trace unless trace is "".
 func (r *receiver) named(name, trace string) (all []received) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,13 +11,13 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestRestoredCatalog brings yesterday's backup of the catalog back, with an empty Redis, while the
-// object store has moved on. What was taken in since is sent again. The roles alone bring it to the
-// right state and delete nothing that is newer than the backup.
+// TestRestoredCatalog restores yesterday's backup of the catalog, with an empty Redis and the
+// current object store. The lines since then are sent again. The roles reach the right state
+// without help and delete nothing that is newer than the backup.
 func TestRestoredCatalog(t *testing.T) {
 	f := newPrivateFixture(t)
 	f.env["CALLVAULT_LINK_TTL"] = "7d"
-	f.jump(-24 * time.Hour) // it is yesterday
+	f.shiftClock(-24 * time.Hour) // it is yesterday
 	f.tenant("acme")
 	first := f.yesterday()
 	days := []day{{"acme", first}, {"acme", first.Add(1)}}
@@ -45,8 +45,8 @@ func TestRestoredCatalog(t *testing.T) {
 	f.postgres.Dump(backup)
 	proxy.Restore()
 	f.step("backup, while everything runs")
-	// Since then: late recordings of an archived day, the rest of the next day, an archive built afresh,
-	// and the bytes of the archives that those replaced are gone; then the next night.
+	// Since the backup: late recordings of an archived day, the rest of the next day, an archive
+	// that was built again and the deletion of the replaced ones; then the next night.
 	later := append(append(append(of(days[0], 1, "late"), of(days[0], 4, "late")...), of(days[1], 5, "late")...), of(days[1], 6, "r")...)
 	f.take(later)
 	f.ok("archive", "--tenant", "acme", "--day", string(first), "--hour", "2", "--force", "--wait")
@@ -59,7 +59,7 @@ func TestRestoredCatalog(t *testing.T) {
 		return ""
 	})
 	stop(roles)
-	f.jump(24 * time.Hour)
+	f.shiftClock(24 * time.Hour)
 	roles = f.allRoles()
 	f.settled(days...)
 	f.check(days...)
@@ -67,13 +67,13 @@ func TestRestoredCatalog(t *testing.T) {
 	stop(roles)
 	newer := f.objects()
 	f.step("a day later")
-	// The catalog of yesterday comes back.
+	// Restore the catalog of yesterday.
 	f.env["CALLVAULT_DATABASE_URL"] = f.postgres.Restore(backup, "restored")
 	f.open(f.env["CALLVAULT_DATABASE_URL"])
 	if n := writing(); n != 1 {
 		t.Fatalf("the backup knows of %d archives that are being written, want 1", n)
 	}
-	f.jump(24 * time.Hour)
+	f.shiftClock(24 * time.Hour)
 	f.redis.Flush()
 	roles = f.allRoles()
 	f.registered(later)
@@ -84,7 +84,7 @@ func TestRestoredCatalog(t *testing.T) {
 		return ""
 	})
 	f.settled(days...)
-	f.check(days...) // by links that are issued now
+	f.check(days...) // with new links
 	f.step("healed")
 	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
 	eventually(t, "what was being written is swept", func(context.Context) string {

@@ -37,8 +37,8 @@ func (r *replicas) launch(i int, bin string) {
 	r.address[i] = r.roles[i].serving()
 }
 
-// roll replaces one process after the other, each when the one before is ready.
-func (r *replicas) roll(bin string, load *crowd) {
+// roll replaces the processes one by one. Each new one must be ready before the next is replaced.
+func (r *replicas) roll(bin string, load *load) {
 	r.f.t.Helper()
 	for i := range r.roles {
 		if role(i) == "worker" {
@@ -60,8 +60,8 @@ func (r *replicas) roll(bin string, load *crowd) {
 	}
 }
 
-// settledUnder ends the load and holds what it saw, and what was built, against what should be.
-func (r *replicas) settledUnder(load *crowd, days ...day) {
+// settledUnder ends the load and checks its answers and what was built.
+func (r *replicas) settledUnder(load *load, days ...day) {
 	f, t := r.f, r.f.t
 	t.Helper()
 	asked, wrong := load.end()
@@ -81,15 +81,15 @@ func (r *replicas) settledUnder(load *crowd, days ...day) {
 	f.clean()
 }
 
-// TestRollingRestart restarts two processes of every role, one after the other, while clients of every
-// kind ask: none sees an error or a broken connection, and no build is lost.
+// TestRollingRestart restarts two processes of every role one by one, under load: no client sees an
+// error or a broken connection, and no build is lost.
 func TestRollingRestart(t *testing.T) {
 	f := newFixture(t)
 	days := f.smallNight()
 	r := f.replicas(f.slowServing())
 	f.settled(days...)
 	f.step("built")
-	load := f.crowd(days[0])
+	load := f.load(days[0])
 	load.moved()
 	r.roll(f.bin, load)
 	f.step("restarted")
@@ -117,8 +117,8 @@ func (f *fixture) smallNight() []day {
 	return []day{{"acme", yesterday}, {"beta", yesterday}}
 }
 
-// slowServing is the settings of processes that hand archives through themselves, from a store that
-// takes its time: so that a stop finds requests and builds running.
+// slowServing returns settings of processes that proxy downloads from a slow store, so that a stop
+// comes while requests and builds run.
 func (f *fixture) slowServing() map[string]string {
 	f.t.Helper()
 	env := f.slowStore(3 * time.Millisecond)

@@ -18,7 +18,7 @@ func (f *fixture) removeSource(key string) {
 	f.must(f.s3.RemoveObject(f.t.Context(), f.env["CALLVAULT_RECORDINGS_BUCKET"], key, minio.RemoveObjectOptions{}))
 }
 
-// TestBadSources has recordings whose bytes are not there, or not what was registered.
+// TestBadSources builds hours with recordings whose bytes are missing or differ from their line.
 func TestBadSources(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme")
@@ -35,7 +35,7 @@ func TestBadSources(t *testing.T) {
 		list = append(list, some...)
 	}
 	f.take(list)
-	// Each hour's second file goes wrong in its own way; of the last hour all are gone.
+	// Each hour's second file has another fault. In the last hour all files are missing.
 	spoil := func(h int, reason string, body []byte) {
 		key := hour(h)[1].Key
 		f.removeSource(key)
@@ -63,11 +63,11 @@ func TestBadSources(t *testing.T) {
 		t.Errorf("the failed hour says %q: %q", h.LastKind, h.LastError)
 	}
 	failed := hour(5)
-	for _, r := range failed { // of no archive yet
+	for _, r := range failed { // they are in no archive yet
 		delete(f.truth.all, r.Key)
 	}
 	f.check(d)
-	// Vanished audio that is uploaded later ends in the next revision.
+	// Missing audio that is uploaded later is in the next revision.
 	back := hour(1)[1]
 	f.upload("acme", back.Key, back.body)
 	f.truth.change(back.Key, func(r *recording) { r.missing = "" })

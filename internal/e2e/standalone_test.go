@@ -53,7 +53,7 @@ func (f *fixture) standalone() *process {
 	return p
 }
 
-// TestStandalone works with one process, beside it, and without it.
+// TestStandalone runs commands beside a standalone process and without one.
 func TestStandalone(t *testing.T) {
 	f := newStandalone(t)
 	p := f.standalone()
@@ -79,7 +79,7 @@ func TestStandalone(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.env["CALLVAULT_DATA"], "run.json")); err == nil {
 		t.Error("the runtime file outlives the process")
 	}
-	// Without anybody running, commands run the parts themselves.
+	// Without a running process, commands run the parts themselves.
 	f.tenant("beta")
 	late := spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: 9}, "late", 2, 1000)
 	late = append(late, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: 9}, "r", 2, 1000)...)
@@ -96,8 +96,8 @@ func TestStandalone(t *testing.T) {
 	p.alone()
 }
 
-// TestStandaloneWithoutItsCatalog: the embedded object store is nobody else's, so a new catalog takes it
-// over without being told.
+// TestStandaloneWithoutItsCatalog: the embedded object store is nobody else's, so a new catalog
+// takes it over without being told.
 func TestStandaloneWithoutItsCatalog(t *testing.T) {
 	f := newStandalone(t)
 	f.ok("migrate", "up")
@@ -114,8 +114,8 @@ func TestStandaloneWithoutItsCatalog(t *testing.T) {
 	}
 }
 
-// TestKilledStandalone kills the one process at random while it takes recordings in and builds:
-// what was acknowledged is there, whatever happens.
+// TestKilledStandalone kills a standalone at random moments of ingest and builds: everything that
+// was acknowledged is kept.
 func TestKilledStandalone(t *testing.T) {
 	const kills = 6
 	f := newStandalone(t)

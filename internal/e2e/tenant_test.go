@@ -15,13 +15,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// publicHost stands in every link; client finds the API behind it wherever that listens today.
+// publicHost is the host in every link. client connects it to the address that the API has now.
 const publicHost = "callvault.test"
 
 func (f *fixture) client() *http.Client {
 	dialer := &net.Dialer{}
 	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // every process that serves may be another one by the next request
+		DisableKeepAlives: true, // the next request may go to another process
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address == publicHost+":80" {
 				address = f.api
@@ -31,7 +31,7 @@ func (f *fixture) client() *http.Client {
 	}}
 }
 
-// dayAnswer is what a tenant reads of a day.
+// dayAnswer is the answer to a request for a day.
 type dayAnswer struct {
 	TotalSessions int     `json:"totalSessions"`
 	TotalFiles    int     `json:"totalFiles"`
@@ -65,7 +65,7 @@ func (f *fixture) request(method, target string, headers map[string]string, body
 	return resp.StatusCode, answer
 }
 
-// token asks for an access token of the tenant's application.
+// token requests an access token for the tenant's application.
 func (f *fixture) token(tenant string) string {
 	f.t.Helper()
 	a := f.apps[tenant]
@@ -81,7 +81,7 @@ func (f *fixture) token(tenant string) string {
 	return answer.Token
 }
 
-// askDay asks for a day and gives the status and, for 200, the answer.
+// askDay requests a day and returns the status and, for 200, the answer.
 func (f *fixture) askDay(tenant string, d domain.Day) (int, dayAnswer) {
 	f.t.Helper()
 	status, body := f.request(http.MethodGet, "http://"+publicHost+"/api/external/conversations/daily-audio-recordings/"+string(d),

@@ -24,7 +24,7 @@ func (f *fixture) traced(address string) {
 	f.env["CALLVAULT_ADMIN_TOKEN"], f.env["CALLVAULT_LOG_LEVEL"] = adminToken, "debug"
 }
 
-// rebuild asks for a day as an operator does.
+// rebuild requests a rebuild of a day as an operator does.
 func (f *fixture) rebuild(d day, request string) {
 	f.t.Helper()
 	status, body := f.request(http.MethodPost, fmt.Sprintf("http://%s/api/admin/v1/tenants/%s/days/%s/rebuild", publicHost, d.tenant, d.day),
@@ -55,11 +55,12 @@ func logged(p *process, message string, fields map[string]string) map[string]any
 	return nil
 }
 
-// askedHours are more than are dispatched for one tenant at once: the scheduler hands the rest out.
+// askedHours is more than are dispatched for one tenant at once, so the scheduler dispatches the
+// rest.
 const askedHours = 10
 
-// TestTraces follows a night, then an operator's wish, through three processes, and looks for
-// secrets in all that was told of them.
+// TestTraces follows a night and an operator's rebuild request through three processes, and checks
+// that no span has a secret.
 func TestTraces(t *testing.T) {
 	w, r := newFixture(t), newReceiver(t)
 	w.traced(r.URL)
@@ -118,7 +119,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// askedTrace wants one trace from the operator's request to the commit.
+// askedTrace: one trace leads from the operator's request to the commit.
 func (f *fixture) askedTrace(r *receiver, api, worker *process) {
 	f.t.Helper()
 	requests := r.named("admin-api POST /api/admin/v1/tenants/{tenant}/days/{day}/rebuild", "")
@@ -158,7 +159,7 @@ func (f *fixture) askedTrace(r *receiver, api, worker *process) {
 	}
 }
 
-// nightTraces wants each hour that the clock made due in a trace of its own, linked to the pass.
+// nightTraces: each hour of the night has a trace of its own that is linked to the planner's pass.
 func nightTraces(t *testing.T, r *receiver) {
 	t.Helper()
 	passes := map[string]bool{}
@@ -188,7 +189,8 @@ func nightTraces(t *testing.T, r *receiver) {
 	}
 }
 
-// TestNightWithoutAReceiver has traces go to somebody who takes connections and never answers.
+// TestNightWithoutAReceiver runs a night while the traces' receiver accepts connections and never
+// answers.
 func TestNightWithoutAReceiver(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// recording is what a tenant registered: the ground truth of one file.
+// recording is what a tenant registered of one file.
 type recording struct {
 	Tenant       string    `json:"-"`
 	Kind         string    `json:"kind"`
@@ -42,10 +42,10 @@ func say(tenant, key string, at time.Time, body []byte) recording {
 	}
 }
 
-// noise gives bytes that depend on the key alone.
+// noise returns bytes that depend on the key only.
 func noise(key string, size int) []byte {
 	body := make([]byte, size)
-	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(key))).Read(body) // it never fails
+	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(key))).Read(body) // never fails
 	return body
 }
 
@@ -65,7 +65,7 @@ func lines(list []recording) []byte {
 	var b bytes.Buffer
 	for i := range list {
 		line, err := json.Marshal(&list[i])
-		if err != nil { // strings, numbers and times can always be written
+		if err != nil { // never: it has only strings, numbers and times
 			return nil
 		}
 		b.Write(append(line, '\n'))
@@ -91,7 +91,7 @@ func (t *truth) add(list ...recording) {
 	}
 }
 
-// change edits what is expected of one key.
+// change edits the expected recording of one key.
 func (t *truth) change(key string, edit func(r *recording)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

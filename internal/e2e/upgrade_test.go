@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// steps are the schema's steps of a version of callvault that does not exist yet.
+// steps are the schema's steps of a made-up next version.
 func steps() map[string]string {
 	return map[string]string{
 		"postgres/09000_next.sql": "-- +goose Up\nALTER TABLE days ADD COLUMN of_next INT NOT NULL DEFAULT 0;\n" +
@@ -22,8 +22,8 @@ func steps() map[string]string {
 	}
 }
 
-// nextVersion builds the program of the version to come: today's with further steps, which it does
-// not start without.
+// nextVersion builds the next version's program: today's with further schema steps, without which
+// it does not start.
 func (f *fixture) nextVersion() string {
 	f.t.Helper()
 	root, err := filepath.Abs("../..")
@@ -41,8 +41,8 @@ func (f *fixture) nextVersion() string {
 	return testenv.Build(f.t, root, "-overlay="+filepath.Join(dir, "overlay.json"))
 }
 
-// TestUpgrade brings a running installation to the next version: its steps are taken while replicas of
-// this version serve and build, then these are replaced one after the other. Nobody sees an error.
+// TestUpgrade upgrades a running installation: the schema's steps are taken while replicas of this
+// version serve and build, then the replicas are replaced one by one. No client sees an error.
 func TestUpgrade(t *testing.T) {
 	f := newFixture(t)
 	next := f.nextVersion()
@@ -50,13 +50,13 @@ func TestUpgrade(t *testing.T) {
 	days := f.smallNight()
 	r := f.replicas(f.slowServing())
 	f.settled(days...)
-	load := f.crowd(days[0])
+	load := f.load(days[0])
 	load.moved()
 	early := f.launch(next, nil, "run", "api")
 	if code := early.code(); code != 1 || !strings.Contains(early.log.String(), "callvault migrate up") {
 		t.Errorf("the next version on this schema exits with %d: %s", code, early.log)
 	}
-	// Somebody's long query stands in the way of the first step; two run the steps at once.
+	// A long query blocks the first step, and two processes take the steps at once.
 	reader, err := f.db.BeginTx(t.Context(), nil)
 	f.must(err)
 	_, err = reader.ExecContext(t.Context(), `SELECT count(*) FROM days`)
@@ -85,7 +85,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	f.step("migrated")
 	load.moved()
-	// A process of this version may start once more: a roll back needs no step back.
+	// A process of this version can still start: a rollback needs no step back.
 	back := f.launch(f.bin, nil, "run", "api")
 	address := back.serving()
 	eventually(t, "this version is ready on the next one's schema", func(ctx context.Context) string {

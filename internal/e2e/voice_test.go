@@ -18,7 +18,7 @@ import (
 
 const sounds = "/usr/share/asterisk/sounds/en_US_f_Allison"
 
-// prompts reads some of the telephone voice that Debian packages, in three formats.
+// prompts reads telephone voice prompts of Debian packages, in three formats.
 func prompts(t *testing.T, most int) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
@@ -40,8 +40,8 @@ func prompts(t *testing.T, most int) map[string][]byte {
 	return found
 }
 
-// TestVoice takes a day of real telephone voice through the whole product: files and lines by
-// `import --audio`, the night's plan, the API, the download.
+// TestVoice archives a day of real telephone voice: `import --audio`, the night's plan, the API,
+// the download.
 func TestVoice(t *testing.T) {
 	f := newFixture(t)
 	tenants := []string{"acme", "beta-2", "gamma_3"}
@@ -64,7 +64,7 @@ func TestVoice(t *testing.T) {
 	f.checkerSees(days)
 }
 
-// unpack has another program read every ZIP.
+// unpack reads every ZIP with other programs.
 func unpack(t *testing.T, dir string) {
 	t.Helper()
 	zips, err := filepath.Glob(filepath.Join(dir, "*.zip"))
@@ -78,8 +78,8 @@ func unpack(t *testing.T, dir string) {
 	}
 }
 
-// checkerSees makes the ground truth wrong in every way that an archive could be, and wants a
-// complaint about each.
+// checkerSees tests the checker itself: it changes the expected recordings in every way that an
+// archive could be wrong, and expects a complaint about each.
 func (f *fixture) checkerSees(days []day) {
 	f.t.Helper()
 	good := f.truth.snapshot()
@@ -111,7 +111,8 @@ func (f *fixture) checkerSees(days []day) {
 	f.leaves()
 }
 
-// leaves leaves an object and an upload behind and wants a complaint about each.
+// leaves tests the checker itself: it leaves an object and an upload, and expects a complaint about
+// each.
 func (f *fixture) leaves() {
 	f.t.Helper()
 	ctx, bucket := f.t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"]

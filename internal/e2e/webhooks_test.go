@@ -15,14 +15,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hooked is a tenant's side of webhooks: it believes what its secret signed.
+// hooked is a tenant's webhook receiver. It accepts what its secret signed.
 type hooked struct {
 	*httptest.Server
 	t testing.TB
 
 	mu     sync.Mutex
 	secret string
-	hang   bool // take what comes and do not answer
+	hang   bool // do not answer
 	told   []toldEvent
 }
 
@@ -66,11 +66,11 @@ func (h *hooked) take(w http.ResponseWriter, r *http.Request) {
 	h.told = append(h.told, e)
 	h.mu.Unlock()
 	if hang {
-		<-r.Context().Done() // until the sender is gone
+		<-r.Context().Done() // until the sender hangs up
 	}
 }
 
-// of gives what was told of a day, by type.
+// of returns the events of a day, by type.
 func (h *hooked) of(eventType string, d domain.Day) (list []toldEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -88,7 +88,7 @@ func (h *hooked) set(hang bool) {
 	h.mu.Unlock()
 }
 
-// hook makes a webhook of a tenant.
+// hook makes an endpoint of a tenant.
 func (f *fixture) hook(h *hooked, tenant string) {
 	f.t.Helper()
 	var made struct {
@@ -108,7 +108,8 @@ func (f *fixture) until(what string, done func() bool) {
 	})
 }
 
-// TestStandaloneWebhooks: a night in one process is told of once, and so is a late recording.
+// TestStandaloneWebhooks: a night in one process sends each event once, and so does a late
+// recording.
 func TestStandaloneWebhooks(t *testing.T) {
 	f := newStandalone(t)
 	f.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
@@ -140,7 +141,8 @@ func TestStandaloneWebhooks(t *testing.T) {
 	}
 }
 
-// TestKilledDeliverer kills a worker while a receiver thinks: another one sends the same event.
+// TestKilledDeliverer kills a worker while a receiver has not answered: another worker sends the
+// same event again.
 func TestKilledDeliverer(t *testing.T) {
 	f := newFixture(t)
 	f.env["CALLVAULT_WEBHOOK_PRIVATE"] = "on"
@@ -157,7 +159,7 @@ func TestKilledDeliverer(t *testing.T) {
 	h.set(false)
 	f.start("worker")
 	f.start("worker")
-	f.jump(90 * time.Second) // the claim of the dead lapses
+	f.shiftClock(90 * time.Second) // the killed worker's claim lapses
 	f.until("the event has come again", func() bool { return len(h.of("day.completed", yesterday)) == 2 })
 	told := h.of("day.completed", yesterday)
 	if told[0].id != told[1].id || told[0].id == "" {

@@ -18,8 +18,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestRolesWithoutSettings starts each role with nothing set: it names every variable that it needs
-// and exits with 2.
+// TestRolesWithoutSettings: a role without settings names every variable that it needs and exits
+// with 2.
 func TestRolesWithoutSettings(t *testing.T) {
 	bin, dir := testenv.Program(t), t.TempDir()
 	for _, role := range config.Roles() {
@@ -52,7 +52,7 @@ func TestRolesWithoutSettings(t *testing.T) {
 	}
 }
 
-// TestRolesWithoutSchema starts roles on a catalog that nobody migrated: they say so.
+// TestRolesWithoutSchema: a role on a catalog without schema says so.
 func TestRolesWithoutSchema(t *testing.T) {
 	f := newFixture(t)
 	f.env["CALLVAULT_DATABASE_URL"] = testenv.Postgres(t)
@@ -62,8 +62,8 @@ func TestRolesWithoutSchema(t *testing.T) {
 	}
 }
 
-// TestTwoInstallationsOfOneBucket gives two catalogs one archives bucket: each takes a prefix, and none
-// takes the other's, unless it is told that the other one is lost.
+// TestTwoInstallationsOfOneBucket gives two catalogs one archives bucket: each uses a prefix of its
+// own, and takes the other's only when it is told that the other catalog is lost.
 func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	f := newFixture(t)
 	other := maps.Clone(f.env)
@@ -83,7 +83,7 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	run(1, "run: callvault migrate up", "run", "api")
 	run(0, "", "migrate", "up")
 	delete(other, "CALLVAULT_ARCHIVES_PREFIX")
-	run(0, "taken over from installation ", "migrate", "up", "--adopt-bucket") // the first one's catalog is lost
+	run(0, "taken over from installation ", "migrate", "up", "--adopt-bucket") // the first catalog is lost
 	run(0, "", "migrate", "up")
 	p := launch(t, f.bin, f.dir, other, nil, "audit", "--from", "today", "--to", "today")
 	if code := p.code(); code != 0 || strings.Count(p.out.String(), `"bucket.adopt"`) != 1 {
@@ -94,9 +94,9 @@ func TestTwoInstallationsOfOneBucket(t *testing.T) {
 	}
 }
 
-// TestRolesWithoutTheirStore starts roles while the object store is away. When it is back they work, or
-// they end as they would have at the start: the archives bucket is another installation's by now, or
-// nobody's. Until then nothing is written there.
+// TestRolesWithoutTheirStore starts roles while the object store is stopped. When it is back they
+// work, or end as they would have at their start: because the archives bucket is another
+// installation's now, or has no owner. Until then they write nothing to it.
 func TestRolesWithoutTheirStore(t *testing.T) {
 	f := newFixture(t)
 	days := f.smallNight()
@@ -147,7 +147,7 @@ func TestRolesWithoutTheirStore(t *testing.T) {
 	}
 }
 
-// TestWrongInput sends lines and arguments that are not right.
+// TestWrongInput sends invalid lines and arguments.
 func TestWrongInput(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", "beta")

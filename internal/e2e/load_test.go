@@ -21,8 +21,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// crowd is clients of every kind who ask without end, on connections that they keep.
-type crowd struct {
+// load is clients of every kind that send requests until the end, on connections that they keep.
+type load struct {
 	f      *fixture
 	day    day
 	key    string // API key
@@ -31,14 +31,14 @@ type crowd struct {
 	wait   sync.WaitGroup
 
 	mu    sync.Mutex
-	asked map[string]int // by kind
+	asked map[string]int // answered requests, by kind
 	wrong []string
 	added atomic.Int64 // recordings
 }
 
-// crowd lets clients ask for a day of which some hours are built. One conversation is registered for
+// load starts clients that request a day with some built hours. It registers one conversation for
 // the exports.
-func (f *fixture) crowd(d day) *crowd {
+func (f *fixture) load(d day) *load {
 	f.t.Helper()
 	var key struct {
 		Key string `json:"api_key"`
@@ -54,7 +54,7 @@ func (f *fixture) crowd(d day) *crowd {
 	}
 	ctx, stop := context.WithCancel(f.t.Context())
 	dialer, api := &net.Dialer{}, f.api
-	c := &crowd{f: f, day: d, key: key.Key, stop: stop, asked: map[string]int{}, client: &http.Client{
+	c := &load{f: f, day: d, key: key.Key, stop: stop, asked: map[string]int{}, client: &http.Client{
 		Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, api)
 		}},
@@ -81,11 +81,11 @@ func (f *fixture) crowd(d day) *crowd {
 	return c
 }
 
-func (c *crowd) loop(ctx context.Context, kind string, ask func(ctx context.Context) error) {
-	pace := time.NewTicker(25 * time.Millisecond) // so that two processors are left for the others
+func (c *load) loop(ctx context.Context, kind string, ask func(ctx context.Context) error) {
+	pace := time.NewTicker(25 * time.Millisecond) // leaves processor time for the others
 	defer pace.Stop()
 	for {
-		// What was begun is finished: the end of the load is no failure.
+		// A running request is finished, so that the end of the load is no failure.
 		err := ask(context.WithoutCancel(ctx))
 		c.mu.Lock()
 		c.asked[kind]++
@@ -101,15 +101,15 @@ func (c *crowd) loop(ctx context.Context, kind string, ask func(ctx context.Cont
 	}
 }
 
-// end stops the load and says what it was and what went wrong.
-func (c *crowd) end() (asked map[string]int, wrong []string) {
+// end stops the clients and returns the number of answers and the errors.
+func (c *load) end() (asked map[string]int, wrong []string) {
 	c.stop()
 	c.wait.Wait()
 	return c.asked, c.wrong
 }
 
-// moved waits until every kind of request was answered a few times more.
-func (c *crowd) moved() {
+// moved waits until every kind of request was answered a few more times.
+func (c *load) moved() {
 	c.f.t.Helper()
 	const more = 5
 	count := func() (list []int) {
@@ -131,8 +131,8 @@ func (c *crowd) moved() {
 	})
 }
 
-// do asks once and gives the body; what is neither of the wanted statuses is an error.
-func (c *crowd) do(ctx context.Context, method, target string, headers map[string]string, body string, want ...int) (*http.Response, []byte, error) {
+// do sends one request and returns the body. A status that is not wanted is an error.
+func (c *load) do(ctx context.Context, method, target string, headers map[string]string, body string, want ...int) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 	if err != nil {
 		return nil, nil, err
@@ -155,21 +155,21 @@ func (c *crowd) do(ctx context.Context, method, target string, headers map[strin
 	return resp, answer, nil
 }
 
-func (c *crowd) get(path string) func(ctx context.Context) error {
+func (c *load) get(path string) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		// Three in a second are allowed.
+		// The limit is three a second.
 		_, _, err := c.do(ctx, http.MethodGet, "http://"+publicHost+path, map[string]string{"x-api-key": c.key, "xi-api-key": c.key}, "", 200, 429)
 		return err
 	}
 }
 
-func (c *crowd) export(ctx context.Context) error {
+func (c *load) export(ctx context.Context) error {
 	_, _, err := c.do(ctx, http.MethodPost, "http://"+publicHost+"/export/conversation",
 		map[string]string{"x-api-key": c.key, "Content-Type": "application/json"}, `{"conversationId":"talk-1"}`, 200)
 	return err
 }
 
-func (c *crowd) token(ctx context.Context) (string, error) {
+func (c *load) token(ctx context.Context) (string, error) {
 	a := c.f.apps[c.day.tenant]
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {"dataservice_external"}, "client_id": {a.ID}, "client_secret": {a.Secret}}
 	_, body, err := c.do(ctx, http.MethodPost, "http://"+publicHost+"/connect/token",
@@ -184,8 +184,8 @@ func (c *crowd) token(ctx context.Context) (string, error) {
 	return answer.Token, err
 }
 
-// links gives the day's hours that can be downloaded.
-func (c *crowd) links(ctx context.Context) ([]link, error) {
+// links returns the links of the day's available hours.
+func (c *load) links(ctx context.Context) ([]link, error) {
 	token, err := c.token(ctx)
 	if err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (c *crowd) links(ctx context.Context) ([]link, error) {
 }
 
 // download fetches an archive twice, whole and in two pieces, and compares.
-func (c *crowd) download(ctx context.Context) error {
+func (c *load) download(ctx context.Context) error {
 	links, err := c.links(ctx)
 	if err != nil || len(links) == 0 {
 		return err
@@ -233,7 +233,7 @@ func (c *crowd) download(ctx context.Context) error {
 }
 
 // record uploads a late recording's audio and registers it.
-func (c *crowd) record(ctx context.Context) error {
+func (c *load) record(ctx context.Context) error {
 	n := c.added.Add(1)
 	k := domain.HourKey{Tenant: c.day.tenant, Day: c.day.day, Hour: int(n % 4)}
 	r := say(k.Tenant, fmt.Sprintf("%s/%s/%s/crowd-%05d.opus", k.Tenant, k.Day, k.HH(), n),
