@@ -13,11 +13,12 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// retryAtOnce bounds how many failed hours one wish makes due.
-const retryAtOnce = 200
+// maxRetries bounds how many failed hours one request makes due.
+const maxRetries = 200
 
-// wish reads which hours a request is about: a day's, or one of them. Error: KindInvalid.
-func wish(r *http.Request) (catalog.RebuildRequest, error) {
+// rebuildRequest reads from the path which hours a request is about: one, or all of a day. Error:
+// KindInvalid.
+func rebuildRequest(r *http.Request) (catalog.RebuildRequest, error) {
 	b := catalog.RebuildRequest{Tenant: chi.URLParam(r, "tenant"), Hour: -1, Origin: origin(r)}
 	var err error
 	if b.Day, err = domain.ParseDay(chi.URLParam(r, "day")); err != nil {
@@ -29,7 +30,7 @@ func wish(r *http.Request) (catalog.RebuildRequest, error) {
 	return b, err
 }
 
-// writable is KindForbidden when nothing can be changed here.
+// writable gives KindForbidden when the console is read-only.
 func (h *handler) writable() error {
 	if h.cfg.ReadOnly {
 		return domain.Errorf(domain.KindForbidden, "nothing can be changed here: CALLVAULT_ADMIN_READONLY is on")
@@ -67,17 +68,17 @@ func (h *handler) retryDay(ctx context.Context, b catalog.RebuildRequest) (int, 
 	return h.retry(ctx, keys, b.Origin)
 }
 
-// retryAll makes failed hours of all tenants due, the oldest first; more says that some are left.
+// retryAll makes failed hours of all tenants due, the oldest first. more says that some are left.
 func (h *handler) retryAll(ctx context.Context, o catalog.Origin) (done int, more bool, err error) {
 	if err := h.writable(); err != nil {
 		return 0, false, err
 	}
-	list, err := h.deps.Catalog.FailedHours(ctx, domain.HourKey{}, retryAtOnce+1)
+	list, err := h.deps.Catalog.FailedHours(ctx, domain.HourKey{}, maxRetries+1)
 	if err != nil {
 		return 0, false, err
 	}
-	if more = len(list) > retryAtOnce; more {
-		list = list[:retryAtOnce]
+	if more = len(list) > maxRetries; more {
+		list = list[:maxRetries]
 	}
 	keys := make([]domain.HourKey, 0, len(list))
 	for _, f := range list {
@@ -87,7 +88,7 @@ func (h *handler) retryAll(ctx context.Context, o catalog.Origin) (done int, mor
 	return done, more, err
 }
 
-// retry makes failed hours due one by one; days that ended meanwhile are passed over.
+// retry makes failed hours due one by one. It skips hours whose day has ended meanwhile.
 func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o catalog.Origin) (done int, err error) {
 	for _, key := range keys {
 		ok, err := h.deps.Catalog.RetryHour(ctx, key, o)
@@ -105,7 +106,7 @@ func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o catalog.Or
 	return done, nil
 }
 
-// feed saves due hours the wait for the scheduler's next turn. They are due whatever becomes of it.
+// feed dispatches due hours at once. If it fails, the scheduler dispatches them a little later.
 func (h *handler) feed(ctx context.Context) {
 	if _, err := h.deps.Planner.DispatchPass(ctx); err != nil {
 		h.deps.Log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))

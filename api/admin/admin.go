@@ -24,15 +24,15 @@ var spec []byte
 // catalogTimeout bounds what a request waits for the catalog.
 const catalogTimeout = 15 * time.Second
 
-// Config says how the console opens.
+// Config is the settings of console and API.
 type Config struct {
-	Token    string // the admin token; everything is closed while it is empty
+	Token    string // the admin token; when empty, everything is closed
 	Origin   string // scheme and host that browsers reach the console by, "" when unknown
-	Secure   bool   // browsers reach it over TLS alone: so the cookie goes
+	Secure   bool   // browsers reach the console only over TLS, so the cookie is Secure
 	ReadOnly bool   // nothing can be changed
 }
 
-// Overview is what the catalog knows of many days. Error: KindUnavailable.
+// Overview reads many days from the catalog. Error: KindUnavailable.
 type Overview interface {
 	Calendar(ctx context.Context, q catalog.CalendarQuery) (catalog.Calendar, error)
 	Tenants(ctx context.Context, after string, limit int) ([]domain.Tenant, error)
@@ -40,7 +40,7 @@ type Overview interface {
 	FailedHours(ctx context.Context, after domain.HourKey, limit int) ([]catalog.FailedHour, error)
 }
 
-// Details is what the catalog knows of one tenant, day or hour. Errors: KindNotFound for an
+// Details reads one tenant, day or hour from the catalog. Errors: KindNotFound for an
 // unknown tenant, KindUnavailable.
 type Details interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
@@ -51,8 +51,8 @@ type Details interface {
 	FormerValues(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
 }
 
-// Actions change the catalog and write that into its audit log. Errors: KindNotFound, KindInvalid
-// for a day that is not over, KindExpired past retention, KindUnavailable; see also catalog.Correct.
+// Actions change the catalog and write its audit log. Errors: KindNotFound, KindInvalid for a day
+// that is not over, KindExpired past retention, KindUnavailable; see also catalog.Correct.
 type Actions interface {
 	RebuildAudited(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
@@ -61,13 +61,13 @@ type Actions interface {
 	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
 }
 
-// Sessions knows which sessions were signed out. Error: KindUnavailable.
+// Sessions keeps which sessions were signed out. Error: KindUnavailable.
 type Sessions interface {
 	EndSession(ctx context.Context, id string, until time.Time) error
 	SessionEnded(ctx context.Context, id string) (bool, error)
 }
 
-// Catalog is all of it.
+// Catalog is everything that this package needs of the catalog.
 type Catalog interface {
 	Sessions
 	Overview
@@ -76,25 +76,24 @@ type Catalog interface {
 	Webhooks
 }
 
-// Planner hands hours that became due to the workers.
+// Planner dispatches due hours to the workers.
 type Planner interface {
 	DispatchPass(ctx context.Context) (plan.Report, error)
 }
 
-// Queue knows how many builds all workers together can run. Error: KindUnavailable.
+// Queue tells how many builds all workers together can run. Error: KindUnavailable.
 type Queue interface {
 	Slots(ctx context.Context) (int, error)
 }
 
-// Deps are the parts that the console works with.
+// Deps are the dependencies of console and API.
 type Deps struct {
-	Catalog Catalog
-	Planner Planner
-	Queue   Queue
-	// Endpoints makes and changes webhooks.
-	Endpoints Endpoints
-	Redis     redis.UniversalClient // of the queues, for their dashboard; none when nil
-	Metrics   http.HandlerFunc      // answers /metrics to those who have the token; nobody does when nil
+	Catalog   Catalog
+	Planner   Planner
+	Queue     Queue
+	Endpoints Endpoints             // makes and changes webhooks
+	Redis     redis.UniversalClient // of the queues; without it there is no dashboard
+	Metrics   http.HandlerFunc      // answers /metrics; without it there is no such path
 	Log       *zap.Logger
 	Now       func() time.Time
 }
@@ -104,13 +103,13 @@ type handler struct {
 	deps     Deps
 	token    auth.InternalToken
 	sessions sessions
-	attempts *guard // at the console
-	calls    *guard // at the API
-	scrapes  *guard // at /metrics, which somebody else's mistakes with the API must not blind
-	pages    pages
+	// Wrong tokens are counted separately: those at the API must not stop scrapes of /metrics.
+	consoleAttempts, apiAttempts, metricsAttempts *attemptLimiter
+
+	pages pages
 }
 
-// New makes the console with the queues' dashboard, and the API. Its error is a mistake in the
+// New makes the families of the console, the API and /metrics. Its error is a mistake in the
 // program's own pages.
 func New(cfg Config, deps Deps) ([]web.Family, error) {
 	p, err := loadPages()
@@ -118,7 +117,7 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.Token), sessions: newSessions(cfg.Token, deps.Now),
-		attempts: newGuard(deps.Now), calls: newGuard(deps.Now), scrapes: newGuard(deps.Now), pages: p}
+		consoleAttempts: newAttemptLimiter(deps.Now), apiAttempts: newAttemptLimiter(deps.Now), metricsAttempts: newAttemptLimiter(deps.Now), pages: p}
 	console, err := h.console()
 	if err != nil {
 		return nil, err
@@ -135,10 +134,10 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 
 const metricsPath = "/metrics"
 
-// metrics gives the process's numbers to those who have the token: on the public address they tell
-// strangers how much is called, and when.
+// metrics is the family of /metrics. On the public address it needs the admin token: its numbers
+// are not for strangers.
 func (h *handler) metrics() web.Family {
-	page := h.needToken(h.scrapes, web.Methods{Get: h.deps.Metrics, Fail: failJSON})
+	page := h.needToken(h.metricsAttempts, web.Methods{Get: h.deps.Metrics, Fail: failJSON})
 	return web.Family{Name: "metrics", Owns: func(path string) bool { return path == metricsPath }, Fail: failJSON,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			telemetry.SetRoute(r.Context(), metricsPath)
@@ -148,12 +147,12 @@ func (h *handler) metrics() web.Family {
 
 func (h *handler) closed() bool { return h.cfg.Token == "" }
 
-// origin says who asks, for the audit log.
+// origin is the origin of a request, for the audit log.
 func origin(r *http.Request) catalog.Origin {
 	return catalog.Origin{Actor: "admin", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 }
 
-// within bounds a request's work.
-func within(r *http.Request) (context.Context, context.CancelFunc) {
+// withTimeout gives the context for a request's calls of the catalog.
+func withTimeout(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), catalogTimeout)
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 	"go.uber.org/zap"
@@ -18,10 +16,10 @@ import (
 
 const apiRoot = "/api/admin/v1"
 
-// api routes /api/admin/v1.
+// api is the handler of /api/admin/v1.
 func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
-	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.calls, next) }, onlyText(failJSON))
+	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.apiAttempts, next) }, validPath(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, failJSON))
 	at := func(path string, m web.Methods) {
@@ -51,8 +49,8 @@ func (h *handler) api() http.Handler {
 	return mux
 }
 
-// needToken lets requests with the admin token through; calls counts the wrong ones.
-func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
+// needToken requires the admin token. attempts counts the wrong ones.
+func (h *handler) needToken(attempts *attemptLimiter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.closed() {
 			refuseJSON(w, r, http.StatusForbidden, "The admin API is closed: CALLVAULT_ADMIN_TOKEN is not set.")
@@ -65,7 +63,7 @@ func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
 			return
 		}
 		remote := web.Remote(r)
-		if wait := calls.begin(remote); wait > 0 {
+		if wait := attempts.begin(remote); wait > 0 {
 			w.Header().Set("Retry-After", web.Seconds(wait))
 			refuseJSON(w, r, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later.")
 			return
@@ -76,7 +74,7 @@ func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
 			refuseJSON(w, r, http.StatusUnauthorized, "That is not the admin token.")
 			return
 		}
-		calls.forgive(remote)
+		attempts.succeeded(remote)
 		if web.TooLarge(r) {
 			failJSON(w, r, http.StatusRequestEntityTooLarge)
 			return
@@ -85,11 +83,11 @@ func (h *handler) needToken(calls *guard, next http.Handler) http.Handler {
 	})
 }
 
-// onlyText lets paths through that are text. PostgreSQL takes no other, and nothing is called by it.
-func onlyText(fail func(w http.ResponseWriter, r *http.Request, status int)) func(http.Handler) http.Handler {
+// validPath answers 404 for a path that is not valid text: no database column can hold it.
+func validPath(fail func(w http.ResponseWriter, r *http.Request, status int)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !utf8.ValidString(r.URL.Path) || strings.Contains(r.URL.Path, "\x00") {
+			if !web.ValidText(r.URL.Path) {
 				fail(w, r, http.StatusNotFound)
 				return
 			}
@@ -98,7 +96,7 @@ func onlyText(fail func(w http.ResponseWriter, r *http.Request, status int)) fun
 	}
 }
 
-// readJSON reads an optional object. Errors: KindInvalid, KindTooLarge.
+// readJSON reads an object, which may be absent. Errors: KindInvalid, KindTooLarge.
 func readJSON(r *http.Request, into any) error {
 	raw, err := web.Body(r, web.MaxBody)
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
@@ -108,7 +106,7 @@ func readJSON(r *http.Request, into any) error {
 		return domain.Errorf(domain.KindInvalid, "the body holds a NUL, which is no text")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields() // a misspelt wish is better refused than half understood
+	d.DisallowUnknownFields() // a misspelt field must not be ignored
 	if err := d.Decode(into); err != nil {
 		return domain.Wrap(domain.KindInvalid, err, "the body is not the JSON object that this takes")
 	}
@@ -126,7 +124,7 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, status int, text string)
 	web.JSON(w, r, status, failureJSON{text})
 }
 
-// failJSON writes an error that is about no resource.
+// failJSON writes an error without a message of its own.
 func failJSON(w http.ResponseWriter, r *http.Request, status int) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
@@ -134,9 +132,9 @@ func failJSON(w http.ResponseWriter, r *http.Request, status int) {
 	refuseJSON(w, r, status, http.StatusText(status)+".")
 }
 
-// brokenJSON answers for an error of a part.
+// brokenJSON writes the answer for an error.
 func (h *handler) brokenJSON(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	switch status := h.judge(r, doing, err); status {
+	switch status := h.statusOf(r, doing, err); status {
 	case http.StatusInternalServerError, http.StatusServiceUnavailable:
 		failJSON(w, r, status)
 	default:

@@ -21,8 +21,9 @@ const (
 	maxTenants      = 500
 )
 
-// mark is how a day or an hour is shown: a sign and words, so that no colour carries it alone.
-type mark struct {
+// badge shows the state of a day or an hour. It has a sign and words besides the colour of its
+// class.
+type badge struct {
 	Class string
 	Sign  string
 	Label string
@@ -32,9 +33,9 @@ type calendarPage struct {
 	calendar
 	Columns []time.Time // newest first
 	Rows    []calendarRow
-	Earlier string // address of the days before
+	Earlier string // address of the days before these
 	Later   string
-	Next    string // address of the tenants after
+	Next    string // address of the tenants after these
 	First   string // address of the first tenants; "" on that page
 }
 
@@ -45,20 +46,21 @@ type calendarRow struct {
 }
 
 type calendarCell struct {
-	mark
+	badge
 	Path       string
 	Share      string // complete hours of 24; "" where none are expected
-	Missing    bool   // recordings are
-	Rebuilding bool   // hours are
+	Missing    bool   // some recordings are missing
+	Rebuilding bool   // some hours wait for a new revision
 }
 
-// calendar is a page of tenants with their days, as asked for.
+// calendar is a page of tenants with their days.
 type calendar struct {
 	Query catalog.CalendarQuery
 	Found catalog.Calendar
 }
 
-// readCalendar reads q, after, limit, to and days of a query. Error: KindInvalid.
+// readCalendar reads the calendar that the query q, after, limit, to and days asks for. Error:
+// KindInvalid.
 func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err error) {
 	q, err := web.ParseQuery(raw)
 	if err != nil {
@@ -70,11 +72,11 @@ func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err
 	if c.Query.After, _, err = q.Text("after", 64); err != nil {
 		return c, err
 	}
-	limit, err := wholeOr(q, "limit", calendarTenants, maxTenants)
+	limit, err := intOr(q, "limit", calendarTenants, maxTenants)
 	if err != nil {
 		return c, err
 	}
-	days, err := wholeOr(q, "days", calendarDays, maxCalendarDays)
+	days, err := intOr(q, "days", calendarDays, maxCalendarDays)
 	if err != nil {
 		return c, err
 	}
@@ -94,7 +96,7 @@ func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err
 	return c, err
 }
 
-func wholeOr(q web.Query, name string, fallback, most int) (int, error) {
+func intOr(q web.Query, name string, fallback, most int) (int, error) {
 	n, given, err := q.Int(name, 1, int64(most))
 	if !given {
 		return fallback, err
@@ -102,7 +104,7 @@ func wholeOr(q web.Query, name string, fallback, most int) (int, error) {
 	return int(n), err
 }
 
-// days lists the calendar's days, newest first: last night is what one looks for.
+// days lists the calendar's days, newest first.
 func (c calendar) days() (list []domain.Day) {
 	for d := c.Query.To; d >= c.Query.From; d = d.Add(-1) {
 		list = append(list, d)
@@ -110,7 +112,7 @@ func (c calendar) days() (list []domain.Day) {
 	return list
 }
 
-// next is the id that the page after this one begins behind, "" on the last page.
+// next is the id behind which the next page begins, "" on the last page.
 func (c calendar) next() string {
 	if !c.Found.More || len(c.Found.Tenants) == 0 {
 		return ""
@@ -118,7 +120,7 @@ func (c calendar) next() string {
 	return c.Found.Tenants[len(c.Found.Tenants)-1].ID
 }
 
-// address is the calendar's own with another last day and another first tenant.
+// address is the address of the calendar with another last day and other tenants.
 func (c calendar) address(to domain.Day, after string) string {
 	v := url.Values{}
 	v.Set("to", string(to))
@@ -134,7 +136,7 @@ func (c calendar) address(to domain.Day, after string) string {
 
 // showCalendar is GET /admin.
 func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	c, err := h.readCalendar(ctx, r.URL.RawQuery)
 	if err != nil {
@@ -166,7 +168,7 @@ func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
 }
 
 func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
-	cell := calendarCell{mark: dayMark(day, d, known, now), Path: dayPath(tenant, day)}
+	cell := calendarCell{badge: dayBadge(day, d, known, now), Path: dayPath(tenant, day)}
 	if d.Expired {
 		return cell
 	}
@@ -177,47 +179,47 @@ func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, n
 	return cell
 }
 
-// dayMark says how a day stands, and what it lacks although its hours are served.
-func dayMark(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) mark {
-	m := hoursMark(day, d, known, now)
-	var lacks []string
+// dayBadge is a day's badge: the states of its hours, then what is missing or being rebuilt.
+func dayBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) badge {
+	b := hoursBadge(day, d, known, now)
+	var defects []string
 	if d.Missing > 0 {
-		lacks = append(lacks, count(d.Missing, "missing recording", "missing recordings"))
+		defects = append(defects, count(d.Missing, "missing recording", "missing recordings"))
 	}
 	if d.Rebuilding > 0 {
-		lacks = append(lacks, count(d.Rebuilding, "hour being rebuilt", "hours being rebuilt"))
+		defects = append(defects, count(d.Rebuilding, "hour being rebuilt", "hours being rebuilt"))
 	}
 	switch {
-	case d.Expired || len(lacks) == 0:
-	case m.Class == "complete":
-		m = mark{"partial", "◐", "complete but for " + strings.Join(lacks, ", ")}
+	case d.Expired || len(defects) == 0:
+	case b.Class == "complete":
+		b = badge{"partial", "◐", "complete but for " + strings.Join(defects, ", ")}
 	default:
-		m.Label += ", " + strings.Join(lacks, ", ")
+		b.Label += ", " + strings.Join(defects, ", ")
 	}
-	return m
+	return b
 }
 
-// hoursMark says how a day stands by the states of its hours.
-func hoursMark(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) mark {
+// hoursBadge is a day's badge by the states of its hours.
+func hoursBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) badge {
 	switch {
 	case d.Expired && d.Unbuilt > 0:
-		return mark{"failed", "✕", "past retention, " + count(d.Unbuilt, "hour was", "hours were") + " not built by then"}
+		return badge{"failed", "✕", "past retention, " + count(d.Unbuilt, "hour was", "hours were") + " not built by then"}
 	case d.Expired && d.CutShort:
-		return mark{"failed", "✕", "past retention, never complete"}
+		return badge{"failed", "✕", "past retention, never complete"}
 	case d.Expired:
-		return mark{"ended", "–", "past retention"}
+		return badge{"ended", "–", "past retention"}
 	case now.Before(day.End()):
-		return mark{"open", "○", "not over yet"}
+		return badge{"open", "○", "not over yet"}
 	case !known:
-		return mark{"none", "·", "nothing registered, not planned"}
+		return badge{"none", "·", "nothing registered, not planned"}
 	case !d.Planned:
-		return mark{"open", "○", "not planned yet"}
+		return badge{"open", "○", "not planned yet"}
 	case d.Failed > 0:
-		return mark{"failed", "✕", count(d.Failed, "hour failed", "hours failed")}
+		return badge{"failed", "✕", count(d.Failed, "hour failed", "hours failed")}
 	case d.Complete() == 24:
-		return mark{"complete", "✓", "complete"}
+		return badge{"complete", "✓", "complete"}
 	}
-	return mark{"partial", "◐", count(d.Pending, "hour pending", "hours pending")}
+	return badge{"partial", "◐", count(d.Pending, "hour pending", "hours pending")}
 }
 
 type calendarJSON struct {
@@ -254,7 +256,7 @@ type dayCountsJSON struct {
 
 // getCalendar is GET /api/admin/v1/calendar.
 func (h *handler) getCalendar(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	c, err := h.readCalendar(ctx, r.URL.RawQuery)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// question is asked before anything is done. The form goes to the address that asked.
+// question is a page that asks before an action. Its form is sent to the page's own address.
 type question struct {
 	Heading string
 	Text    string
 	Button  string
-	Choice  *choice // nil when there is none
+	Choice  *choice // optional
 	Back    string
 }
 
-// choice is a form's field with its options, the first of them picked.
+// choice is a field with options, the first of which is chosen.
 type choice struct {
 	Legend, Name string
 	Options      []option
@@ -37,13 +37,14 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request, q question) {
 	h.render(w, r, http.StatusOK, "confirm", view{Title: q.Heading, Data: q})
 }
 
-// did sends the browser back to where the action was asked for, with what it did.
-func did(w http.ResponseWriter, r *http.Request, back, what string, n int) {
-	http.Redirect(w, r, back+"?done="+what+"&n="+strconv.Itoa(n), http.StatusSeeOther) //nolint:gosec // every page of ours begins with /admin/
+// redirectDone redirects the browser to the page of an action. The query holds the action and a
+// number, for that page's notice.
+func redirectDone(w http.ResponseWriter, r *http.Request, back, what string, n int) {
+	http.Redirect(w, r, back+"?done="+what+"&n="+strconv.Itoa(n), http.StatusSeeOther) //nolint:gosec // back begins with /admin/
 }
 
-// wishPage is the page that a wish belongs to, and its words.
-func wishPage(b catalog.RebuildRequest) (page, words string) {
+// pageOf gives the page of a day or an hour, and how to name it.
+func pageOf(b catalog.RebuildRequest) (page, words string) {
 	key := domain.HourKey{Tenant: b.Tenant, Day: b.Day, Hour: b.Hour}
 	if b.Hour < 0 {
 		return dayPath(b.Tenant, b.Day), string(b.Day) + " of " + b.Tenant
@@ -53,12 +54,12 @@ func wishPage(b catalog.RebuildRequest) (page, words string) {
 
 // askRebuild is GET …/rebuild of a day or an hour.
 func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
-	b, err := wish(r)
+	b, err := rebuildRequest(r)
 	if err != nil {
 		h.broken(w, r, "read the address", err)
 		return
 	}
-	back, words := wishPage(b)
+	back, words := pageOf(b)
 	h.ask(w, r, question{Heading: "Rebuild " + words + "?", Button: "Rebuild", Back: back,
 		Text: "Links that were issued keep the revision they name. The tenant sees the new one when it is whole.",
 		Choice: &choice{Legend: "Which hours", Name: "hours", Options: []option{
@@ -66,20 +67,19 @@ func (h *handler) askRebuild(w http.ResponseWriter, r *http.Request) {
 			{"all", "Complete hours too: each gets another revision"}}}})
 }
 
-// action is something done to a day or an hour. The console and the API differ in how they read it
-// and in how they answer.
+// action is done to a day or an hour. The console and the API read it and answer it differently.
 type action struct {
 	doing  string                                                 // for the log
-	read   func(r *http.Request, b *catalog.RebuildRequest) error // what the address does not say; may be nil
+	read   func(r *http.Request, b *catalog.RebuildRequest) error // reads what the path does not hold; may be nil
 	do     func(ctx context.Context, b catalog.RebuildRequest) (int, error)
 	done   func(w http.ResponseWriter, r *http.Request, b catalog.RebuildRequest, n int)
 	broken func(w http.ResponseWriter, r *http.Request, doing string, err error)
 }
 
 func (a action) serve(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
-	b, err := wish(r)
+	b, err := rebuildRequest(r)
 	if err == nil && a.read != nil {
 		err = a.read(r, &b)
 	}
@@ -95,11 +95,11 @@ func (a action) serve(w http.ResponseWriter, r *http.Request) {
 	a.done(w, r, b, n)
 }
 
-// backTo answers an action with the page that it belongs to.
+// backTo answers an action with a redirect to the page of its day or hour.
 func backTo(what string) func(http.ResponseWriter, *http.Request, catalog.RebuildRequest, int) {
 	return func(w http.ResponseWriter, r *http.Request, b catalog.RebuildRequest, n int) {
-		back, _ := wishPage(b)
-		did(w, r, back, what, n)
+		back, _ := pageOf(b)
+		redirectDone(w, r, back, what, n)
 	}
 }
 
@@ -114,12 +114,12 @@ func (h *handler) doRebuild(w http.ResponseWriter, r *http.Request) {
 
 // askRetry is GET …/retry of a day.
 func (h *handler) askRetry(w http.ResponseWriter, r *http.Request) {
-	b, err := wish(r)
+	b, err := rebuildRequest(r)
 	if err != nil {
 		h.broken(w, r, "read the address", err)
 		return
 	}
-	back, words := wishPage(b)
+	back, words := pageOf(b)
 	h.ask(w, r, question{Heading: "Retry what failed on " + words + "?", Button: "Retry", Back: back,
 		Text: "Failed hours start afresh, with all their attempts. Other hours are left alone."})
 }
@@ -137,18 +137,18 @@ func (h *handler) askRetryAll(w http.ResponseWriter, r *http.Request) {
 
 // doRetryAll is POST /admin/failed/retry.
 func (h *handler) doRetryAll(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	done, _, err := h.retryAll(ctx, origin(r))
 	if err != nil {
 		h.broken(w, r, "retry", err)
 		return
 	}
-	did(w, r, "/admin/failed", "retry", done)
+	redirectDone(w, r, "/admin/failed", "retry", done)
 }
 
-// featureWish reads a feature's name and where it shall be switched. Error: KindNotFound.
-func featureWish(r *http.Request) (name string, on bool, err error) {
+// readSwitch reads from the path which feature to switch, and whether on. Error: KindNotFound.
+func readSwitch(r *http.Request) (name string, on bool, err error) {
 	name, to := chi.URLParam(r, "feature"), chi.URLParam(r, "to")
 	if to != "on" && to != "off" || name != domain.FeatureRecordings && name != domain.FeatureExport {
 		return "", false, domain.Errorf(domain.KindNotFound, "there is no such feature")
@@ -156,7 +156,7 @@ func featureWish(r *http.Request) (name string, on bool, err error) {
 	return name, to == "on", nil
 }
 
-// setFeature switches a feature of the address's tenant. Errors as of Actions, KindForbidden.
+// setFeature switches a feature of the path's tenant. Errors as of Actions, KindForbidden.
 func (h *handler) setFeature(ctx context.Context, r *http.Request, name string, on bool) (domain.Tenant, error) {
 	if err := h.writable(); err != nil {
 		return domain.Tenant{}, err
@@ -166,7 +166,7 @@ func (h *handler) setFeature(ctx context.Context, r *http.Request, name string, 
 
 // askFeature is GET …/features/{feature}/{to}.
 func (h *handler) askFeature(w http.ResponseWriter, r *http.Request) {
-	name, on, err := featureWish(r)
+	name, on, err := readSwitch(r)
 	if err != nil {
 		h.broken(w, r, "read the address", err)
 		return
@@ -182,9 +182,9 @@ func (h *handler) askFeature(w http.ResponseWriter, r *http.Request) {
 
 // doFeature is POST …/features/{feature}/{to}.
 func (h *handler) doFeature(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
-	name, on, err := featureWish(r)
+	name, on, err := readSwitch(r)
 	if err != nil {
 		h.broken(w, r, "read the address", err)
 		return
@@ -197,7 +197,7 @@ func (h *handler) doFeature(w http.ResponseWriter, r *http.Request) {
 	if on {
 		n = 1
 	}
-	did(w, r, tenantPath(chi.URLParam(r, "tenant")), "feature", n)
+	redirectDone(w, r, tenantPath(chi.URLParam(r, "tenant")), "feature", n)
 }
 
 type retriedJSON struct {
@@ -231,7 +231,7 @@ func (h *handler) postRetry(w http.ResponseWriter, r *http.Request) {
 
 // postRetryAll is POST /api/admin/v1/failed/retry.
 func (h *handler) postRetryAll(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	done, more, err := h.retryAll(ctx, origin(r))
 	if err != nil {
@@ -243,7 +243,7 @@ func (h *handler) postRetryAll(w http.ResponseWriter, r *http.Request) {
 
 // putFeature is PUT /api/admin/v1/tenants/{tenant}/features/{feature}.
 func (h *handler) putFeature(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	var body struct {
 		Enabled *bool `json:"enabled"`

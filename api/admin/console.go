@@ -9,18 +9,19 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 )
 
-// console routes /admin. Whatever changes something must come from the console's own pages: the
-// cookie is not sent along from other sites, and browsers say where a request comes from.
+// console is the handler of /admin. A request that changes something must come from the console's
+// own pages: browsers don't send the cookie from other sites, and they name the origin of a
+// request.
 func (h *handler) console() (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
-	if h.cfg.Origin != "" { // behind a proxy the Host that arrives need not be the browser's
+	if h.cfg.Origin != "" { // a proxy may change the Host header
 		if err := protection.AddTrustedOrigin(h.cfg.Origin); err != nil {
 			return nil, fmt.Errorf("the console's origin: %w", err)
 		}
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusForbidden) }))
 	mux := chi.NewRouter()
-	mux.Use(protection.Handler, onlyText(h.fail))
+	mux.Use(protection.Handler, validPath(h.fail))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, h.fail))
 	open := func(path string, get, post http.HandlerFunc) {

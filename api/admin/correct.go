@@ -11,10 +11,10 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// postCorrection is POST /api/admin/v1/tenants/{tenant}/recordings/correct. The object key stands in
-// the body: it holds slashes.
+// postCorrection is POST /api/admin/v1/tenants/{tenant}/recordings/correct. The object key is in
+// the body, because it has slashes.
 func (h *handler) postCorrection(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	done, err := h.correct(ctx, r)
 	if err != nil {
@@ -24,7 +24,8 @@ func (h *handler) postCorrection(w http.ResponseWriter, r *http.Request) {
 	web.JSON(w, r, http.StatusOK, done)
 }
 
-// correct makes a correction. Errors as of ingest.ParseCorrection and catalog.Correct, KindForbidden.
+// correct makes a correction. Errors as of ingest.ParseCorrection and catalog.Correct,
+// KindForbidden.
 func (h *handler) correct(ctx context.Context, r *http.Request) (catalog.Corrected, error) {
 	if err := h.writable(); err != nil {
 		return catalog.Corrected{}, err

@@ -14,14 +14,14 @@ import (
 // dayEvents is how many lines of the audit log a day's or an hour's page shows.
 const dayEvents = 50
 
-// oneDay is a day with the downloads of its hours.
-type oneDay struct {
+// dayDetails is a day with the downloads of its hours.
+type dayDetails struct {
 	catalog.DayView
 	Downloads [24]int
 }
 
-// readDay reads the tenant's day of the request's path. Errors: KindInvalid, KindNotFound.
-func (h *handler) readDay(ctx context.Context, r *http.Request) (d oneDay, err error) {
+// readDay reads the day of the request's path. Errors: KindInvalid, KindNotFound.
+func (h *handler) readDay(ctx context.Context, r *http.Request) (d dayDetails, err error) {
 	day, err := domain.ParseDay(chi.URLParam(r, "day"))
 	if err != nil {
 		return d, err
@@ -33,8 +33,8 @@ func (h *handler) readDay(ctx context.Context, r *http.Request) (d oneDay, err e
 	return d, err
 }
 
-// counts sums the hours up as the calendar does.
-func (d oneDay) counts() catalog.CalendarDay {
+// counts counts the hours by state, like the calendar.
+func (d dayDetails) counts() catalog.CalendarDay {
 	out := catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired, CutShort: d.CutShort, Unbuilt: d.Unbuilt}
 	for _, hour := range d.Hours {
 		switch hour.State {
@@ -58,10 +58,10 @@ func (d oneDay) counts() catalog.CalendarDay {
 }
 
 type dayPage struct {
-	oneDay
+	dayDetails
 	Path       string
 	TenantPath string
-	Mark       mark
+	Badge      badge
 	Counts     catalog.CalendarDay
 	Earlier    string
 	Later      string // "" on today's page
@@ -72,31 +72,31 @@ type dayPage struct {
 
 type hourCell struct {
 	catalog.HourView
-	mark
+	badge
 	Path      string
 	Downloads int
 }
 
-// hourMark says how an hour stands.
-func hourMark(v catalog.HourView) mark {
+// hourBadge is an hour's badge.
+func hourBadge(v catalog.HourView) badge {
 	switch {
 	case v.Worker != "" && v.Archive == nil:
-		return mark{"partial", "◐", "being built"}
+		return badge{"partial", "◐", "being built"}
 	case v.State == catalog.StateAvailable:
-		return mark{"complete", "✓", "available"}
+		return badge{"complete", "✓", "available"}
 	case v.State == catalog.StateNoData:
-		return mark{"empty", "∅", "no data"}
+		return badge{"empty", "∅", "no data"}
 	case v.State == catalog.StateFailed:
-		return mark{"failed", "✕", "failed"}
+		return badge{"failed", "✕", "failed"}
 	case v.State == catalog.StateExpired:
-		return mark{"ended", "–", "past retention"}
+		return badge{"ended", "–", "past retention"}
 	}
-	return mark{"open", "○", "pending"}
+	return badge{"open", "○", "pending"}
 }
 
 // showDay is GET /admin/tenants/{tenant}/days/{day}.
 func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	d, err := h.readDay(ctx, r)
 	if err != nil {
@@ -108,15 +108,15 @@ func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the day's audit log", err)
 		return
 	}
-	page := dayPage{oneDay: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
+	page := dayPage{dayDetails: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
-	page.Mark = dayMark(d.Day, page.Counts, d.Known, d.Now)
+	page.Badge = dayBadge(d.Day, page.Counts, d.Known, d.Now)
 	if page.Over {
 		page.Later = dayPath(d.Tenant, d.Day.Add(1))
 	}
 	for i, v := range d.Hours {
 		key := domain.HourKey{Tenant: d.Tenant, Day: d.Day, Hour: i}
-		page.Cells = append(page.Cells, hourCell{v, hourMark(v), hourPath(key), d.Downloads[i]})
+		page.Cells = append(page.Cells, hourCell{v, hourBadge(v), hourPath(key), d.Downloads[i]})
 	}
 	h.render(w, r, http.StatusOK, "day", view{Title: d.Tenant + ", " + string(d.Day), Nav: "calendar", Data: page})
 }
@@ -141,7 +141,7 @@ type dayJSON struct {
 
 // getDay is GET /api/admin/v1/tenants/{tenant}/days/{day}.
 func (h *handler) getDay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	d, err := h.readDay(ctx, r)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // A day whose hours are all complete still says what is missing or being rebuilt.
-func TestDayMarkNamesWhatIsMissing(t *testing.T) {
-	var d oneDay
+func TestDayBadgeNamesWhatIsMissing(t *testing.T) {
+	var d dayDetails
 	d.Day, d.Known = "2025-12-12", true
 	d.Planned = d.Day.End()
 	d.Now = d.Day.End().Add(time.Hour)
@@ -18,7 +18,7 @@ func TestDayMarkNamesWhatIsMissing(t *testing.T) {
 	}
 	want := func(label string) {
 		t.Helper()
-		if got := dayMark(d.Day, d.counts(), d.Known, d.Now).Label; got != label {
+		if got := dayBadge(d.Day, d.counts(), d.Known, d.Now).Label; got != label {
 			t.Errorf("it is shown as %q, want %q", got, label)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package admin is the operator's side: a console of plain HTML pages at /admin, the dashboard of
-// the queues at /admin/queues, and the same functions as JSON at /api/admin/v1. All of it opens
-// with the admin token alone, which the console turns into a session cookie.
+// Package admin is for operators: a console of HTML pages at /admin, the dashboard of the queues at
+// /admin/queues, and the same functions as JSON at /api/admin/v1. The API needs the admin token.
+// The console takes the token once and sets a session cookie.
 //
-// It decides nothing about archives: it shows what the catalog knows, and passes wishes on to it.
+// It decides nothing about archives: it shows what the catalog knows, and passes actions on to it.
 package admin

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// event is a line of the audit log as a page shows it.
+// event is a line of the audit log on a page.
 type event struct {
 	At     time.Time
 	Actor  string
@@ -22,14 +22,14 @@ type event struct {
 func eventLines(list []catalog.AuditEntry) []event {
 	out := make([]event, 0, len(list))
 	for _, e := range list {
-		what, detail := wording(e)
+		what, detail := describe(e)
 		out = append(out, event{e.At, e.Actor, what, detail})
 	}
 	return out
 }
 
-// wording puts a line into words.
-func wording(e catalog.AuditEntry) (what, detail string) {
+// describe gives an action and its details in words.
+func describe(e catalog.AuditEntry) (what, detail string) {
 	var fields map[string]any
 	if json.Unmarshal(e.Detail, &fields) != nil {
 		return e.Action, string(e.Detail)
@@ -37,29 +37,29 @@ func wording(e catalog.AuditEntry) (what, detail string) {
 	switch e.Action {
 	case catalog.ActionDay:
 		links, _ := fields["links"].([]any)
-		return "links issued", joined(count(len(links), "link", "links"), about("valid until ", instant(fields["until"])), about("to ", fields["remote"]))
+		return "links issued", joinText(count(len(links), "link", "links"), labelled("valid until ", timeText(fields["until"])), labelled("to ", fields["remote"]))
 	case catalog.ActionDownload:
-		return "download begun", joined(about("hour ", fields["hour"]), about("revision ", fields["revision"]),
-			about("by a link valid until ", instant(fields["until"])), about("to ", fields["remote"]))
+		return "download begun", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]),
+			labelled("by a link valid until ", timeText(fields["until"])), labelled("to ", fields["remote"]))
 	case catalog.ActionArchive:
-		return "rebuild asked for", joined(hours(fields), forced(fields), about("due: ", fields["due"]), about("from ", fields["remote"]))
+		return "rebuild asked for", joinText(hours(fields), forced(fields), labelled("due: ", fields["due"]), labelled("from ", fields["remote"]))
 	case catalog.ActionTenant:
 		if list, ok := fields["changed"].(map[string]any); ok {
-			return "tenant changed", joined(changes(list), about("from ", fields["remote"]))
+			return "tenant changed", joinText(changes(list), labelled("from ", fields["remote"]))
 		}
 	case catalog.ActionCorrect:
 		list, _ := fields["changed"].(map[string]any)
-		return "recording corrected", joined(spelled(fields["object"]), changes(list), about("because: ", fields["reason"]), about("from ", fields["remote"]))
+		return "recording corrected", joinText(valueText(fields["object"]), changes(list), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case catalog.ActionReplaced:
-		return "values replaced", joined(about("agents ", fields["agents"]), about("conversations ", fields["conversations"]), about("messages ", fields["messages"]),
-			about("recordings ", fields["recordings"]), about("from ", fields["remote"]))
+		return "values replaced", joinText(labelled("agents ", fields["agents"]), labelled("conversations ", fields["conversations"]), labelled("messages ", fields["messages"]),
+			labelled("recordings ", fields["recordings"]), labelled("from ", fields["remote"]))
 	case catalog.ActionRetry:
-		return "retry asked for", joined(hours(fields), about("from ", fields["remote"]))
+		return "retry asked for", joinText(hours(fields), labelled("from ", fields["remote"]))
 	}
-	return e.Action, spelled(fields)
+	return e.Action, valueText(fields)
 }
 
-// changes lists what was changed from what to what.
+// changes lists changed settings with their old and new values.
 func changes(list map[string]any) string {
 	if len(list) == 0 {
 		return "nothing, it was so before"
@@ -67,13 +67,13 @@ func changes(list map[string]any) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		c, _ := list[name].(map[string]any)
-		all = append(all, fmt.Sprintf("%s: %v → %v", name, told(c["from"]), told(c["to"])))
+		all = append(all, fmt.Sprintf("%s: %v → %v", name, settingText(c["from"]), settingText(c["to"])))
 	}
 	return strings.Join(all, ", ")
 }
 
-// told is a setting's value in words.
-func told(value any) any {
+// settingText is a setting's value in words.
+func settingText(value any) any {
 	switch value {
 	case true, false:
 		return onOff(value == true)
@@ -97,38 +97,38 @@ func forced(fields map[string]any) string {
 	return ""
 }
 
-// about is a value behind its label, "" when there is none.
-func about(label string, value any) string {
-	text := spelled(value)
+// labelled is a value behind its label, "" when there is no value.
+func labelled(label string, value any) string {
+	text := valueText(value)
 	if text == "" {
 		return ""
 	}
 	return label + text
 }
 
-// spelled puts a JSON value into words.
-func spelled(value any) string {
+// valueText is a JSON value in words.
+func valueText(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
 	case []any:
 		list := make([]string, 0, len(v))
 		for _, one := range v {
-			list = append(list, spelled(one))
+			list = append(list, valueText(one))
 		}
 		return strings.Join(list, " ")
 	case map[string]any:
 		list := make([]string, 0, len(v))
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			list = append(list, about(name+" ", v[name]))
+			list = append(list, labelled(name+" ", v[name]))
 		}
-		return joined(list...)
+		return joinText(list...)
 	}
 	return fmt.Sprint(value)
 }
 
-// instant spells a time as the pages do.
-func instant(value any) any {
+// timeText formats a time like the pages.
+func timeText(value any) any {
 	text, _ := value.(string)
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return when(t)
@@ -136,7 +136,8 @@ func instant(value any) any {
 	return value
 }
 
-func joined(parts ...string) string {
+// joinText joins the parts that are not empty.
+func joinText(parts ...string) string {
 	var some []string
 	for _, p := range parts {
 		if p != "" {

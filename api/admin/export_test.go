@@ -5,5 +5,5 @@ import "github.com/callvault/callvault/internal/domain"
 // ParsePosition is parsePosition, for its fuzz test.
 func ParsePosition(text string) (domain.HourKey, error) { return parsePosition(text) }
 
-// OwnPath is ownPath, for its test.
-func OwnPath(text string) string { return ownPath(text) }
+// ConsolePath is consolePath, for its test.
+func ConsolePath(text string) string { return consolePath(text) }

@@ -11,15 +11,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// failedHours is a page of what failed.
+// failedHours is the size of a page of failed hours.
 const failedHours = 100
 
 type failedList struct {
 	Hours []catalog.FailedHour
-	Next  string // position of the page after, "" on the last
+	Next  string // position of the next page, "" on the last
 }
 
-// readFailed reads a page of failed hours behind the query's after. Error: KindInvalid.
+// readFailed reads a page of failed hours, from behind the position in the query's after. Error:
+// KindInvalid.
 func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err error) {
 	q, err := web.ParseQuery(raw)
 	if err != nil {
@@ -44,7 +45,7 @@ func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err
 	return l, nil
 }
 
-// parsePosition reads day/tenant/hour, "" being the start.
+// parsePosition reads a position: day/tenant/hour, or "" for the start.
 func parsePosition(text string) (key domain.HourKey, err error) {
 	if text == "" {
 		return key, nil
@@ -79,7 +80,7 @@ type failedRow struct {
 
 // showFailed is GET /admin/failed.
 func (h *handler) showFailed(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	after := url.Values{}
 	if a := r.URL.Query().Get("after"); a != "" {
@@ -118,7 +119,7 @@ type failedHourJSON struct {
 
 // getFailed is GET /api/admin/v1/failed.
 func (h *handler) getFailed(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	l, err := h.readFailed(ctx, r.URL.RawQuery)
 	if err != nil {

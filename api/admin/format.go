@@ -15,15 +15,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// formats are what the pages spell values with.
+// formats are the functions by which the templates format values.
 func formats() template.FuncMap {
 	return template.FuncMap{
 		"bytes": func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"when":  when,
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
 		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"since": func(now, t time.Time) string { return span(now.Sub(t)) },
-		"span":  span,
+		"since": func(now, t time.Time) string { return duration(now.Sub(t)) },
+		"span":  duration,
 		"hh":    func(hour int) string { return fmt.Sprintf("%02d", hour) },
 		"comma": humanize.Comma,
 		"count": count,
@@ -32,7 +32,7 @@ func formats() template.FuncMap {
 	}
 }
 
-// when spells an instant in UTC; the column or sentence says so.
+// when formats a time in UTC, without saying so: the column or the sentence does.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "–"
@@ -40,8 +40,8 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
-// span spells a duration in its two largest units.
-func span(d time.Duration) string {
+// duration formats a duration in its two largest units.
+func duration(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)
 	switch {
 	case d < time.Minute:
@@ -68,7 +68,7 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// sentence makes a message one for a page. A first word that may be data, such as an id, is left alone.
+// sentence makes an error message a sentence. It does not change a first word that may be an id.
 func sentence(text string) string {
 	word, _, _ := strings.Cut(text, " ")
 	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '\'' && r != ',' }) {

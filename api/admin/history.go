@@ -15,7 +15,7 @@ import (
 const (
 	historyPage  = 50
 	maxHistory   = 500
-	historyBytes = 8 << 20 // of values on a page, unless one alone has more
+	historyBytes = 8 << 20 // of values on a page; one larger value has a page of its own
 )
 
 type formerJSON struct {
@@ -27,7 +27,7 @@ type formerJSON struct {
 
 // getHistory is GET …/history.
 func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	s, before, limit, err := historyQuery(r)
 	if err == nil {
@@ -55,7 +55,7 @@ func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
 	web.JSON(w, r, http.StatusOK, out)
 }
 
-// historyQuery says whose former values are asked for. Error: KindInvalid.
+// historyQuery reads whose former values are asked for. Error: KindInvalid.
 func historyQuery(r *http.Request) (s catalog.Subject, before int64, limit int, err error) {
 	q, err := web.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -72,18 +72,18 @@ func historyQuery(r *http.Request) (s catalog.Subject, before int64, limit int, 
 	if s.ID, _, err = q.Text("id", longest); err != nil {
 		return s, 0, 0, err
 	}
-	place, _, err := q.Text("before", domain.MaxIDBytes)
+	position, _, err := q.Text("before", domain.MaxIDBytes)
 	if err != nil {
 		return s, 0, 0, err
 	}
 	if !catalog.ValidKind(s.Kind) || s.ID == "" {
 		return s, 0, 0, domain.Errorf(domain.KindInvalid, "kind must be agent, conversation, message or recording, and id its id (of a recording its object key)")
 	}
-	if place != "" {
-		if before, err = strconv.ParseInt(place, 10, 64); err != nil || before < 1 {
+	if position != "" {
+		if before, err = strconv.ParseInt(position, 10, 64); err != nil || before < 1 {
 			return s, 0, 0, domain.Errorf(domain.KindInvalid, "before must be the next of another page")
 		}
 	}
-	limit, err = wholeOr(q, "limit", historyPage, maxHistory)
+	limit, err = intOr(q, "limit", historyPage, maxHistory)
 	return s, before, limit, err
 }

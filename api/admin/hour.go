@@ -12,13 +12,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// oneHour is an hour with its story.
-type oneHour struct {
+// hourDetails is an hour with its day, its history and its audit lines.
+type hourDetails struct {
 	domain.HourKey
-	Day    oneDay
-	View   catalog.HourView
-	Story  catalog.HourHistory
-	Events []catalog.AuditEntry
+	Day     dayDetails
+	View    catalog.HourView
+	History catalog.HourHistory
+	Events  []catalog.AuditEntry
 }
 
 // hourParam reads the path's hour, 00 to 23. Error: KindInvalid.
@@ -32,7 +32,7 @@ func hourParam(r *http.Request) (int, error) {
 }
 
 // readHour reads the hour of the request's path. Errors: KindInvalid, KindNotFound.
-func (h *handler) readHour(ctx context.Context, r *http.Request) (o oneHour, err error) {
+func (h *handler) readHour(ctx context.Context, r *http.Request) (o hourDetails, err error) {
 	hour, err := hourParam(r)
 	if err != nil {
 		return o, err
@@ -42,7 +42,7 @@ func (h *handler) readHour(ctx context.Context, r *http.Request) (o oneHour, err
 	}
 	o.HourKey = domain.HourKey{Tenant: o.Day.Tenant, Day: o.Day.Day, Hour: hour}
 	o.View = o.Day.Hours[hour]
-	if o.Story, err = h.deps.Catalog.HourHistory(ctx, o.HourKey); err != nil {
+	if o.History, err = h.deps.Catalog.HourHistory(ctx, o.HourKey); err != nil {
 		return o, err
 	}
 	o.Events, err = h.deps.Catalog.LatestAudit(ctx, o.Tenant, o.Day.Day, hour, dayEvents)
@@ -50,8 +50,8 @@ func (h *handler) readHour(ctx context.Context, r *http.Request) (o oneHour, err
 }
 
 type hourPage struct {
-	oneHour
-	Mark       mark
+	hourDetails
+	Badge      badge
 	Path       string
 	DayPath    string
 	TenantPath string
@@ -64,16 +64,16 @@ type hourPage struct {
 
 // showHour is GET /admin/tenants/{tenant}/days/{day}/hours/{hour}.
 func (h *handler) showHour(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	o, err := h.readHour(ctx, r)
 	if err != nil {
 		h.broken(w, r, "read the hour", err)
 		return
 	}
-	page := hourPage{oneHour: o, Mark: hourMark(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
+	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
 		TenantPath: tenantPath(o.Tenant), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
-		Missing: catalog.GroupMissing(o.Story.Missing)}
+		Missing: catalog.GroupMissing(o.History.Missing)}
 	beside := o.HourKey
 	if beside.Hour = o.Hour - 1; beside.Hour >= 0 {
 		page.Earlier = hourPath(beside)
@@ -114,7 +114,7 @@ func hourAnswer(v catalog.HourView, downloads int) hourJSON {
 	return out
 }
 
-type storyJSON struct {
+type hourHistoryJSON struct {
 	Tenant     string     `json:"tenant"`
 	Day        domain.Day `json:"day"`
 	Now        string     `json:"now"`
@@ -144,15 +144,15 @@ type archiveJSON struct {
 
 // getHour is GET /api/admin/v1/tenants/{tenant}/days/{day}/hours/{hour}.
 func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	o, err := h.readHour(ctx, r)
 	if err != nil {
 		h.brokenJSON(w, r, "read the hour", err)
 		return
 	}
-	s := o.Story
-	out := storyJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
+	s := o.History
+	out := hourHistoryJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
 		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
 	for _, a := range s.Archives {

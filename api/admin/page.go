@@ -22,7 +22,7 @@ var pageFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// policy lets a page load its own styles and script and nothing else, and forbids framing it.
+// policy lets a page load only the styles and the script of the console, and no site frame it.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -55,18 +55,18 @@ func loadPages() (pages, error) {
 	return all, nil
 }
 
-// view is what every page is made of.
+// view is the data of a page's template.
 type view struct {
 	Title    string
 	Nav      string // the entry of the menu that the page belongs to
-	Live     bool   // the page follows what happens; without script it is loaded again and again
+	Live     bool   // the page updates itself; without script it reloads
 	SignedIn bool
 	ReadOnly bool
-	Notice   string // what the action before did
+	Notice   string // the result of the action before
 	Data     any
 }
 
-// render writes a page whole or not at all.
+// render writes a page, or an error when its template fails.
 func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
 	h.renderPart(w, r, status, name, "layout.html", v)
 }
@@ -88,7 +88,7 @@ func (h *handler) renderPart(w http.ResponseWriter, r *http.Request, status int,
 	head.Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // a browser that is gone needs no page
+		_, _ = w.Write(b.Bytes()) // an error means that the browser is gone
 	}
 }
 
@@ -98,7 +98,7 @@ func asset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, assetFiles, "assets/"+path.Base(r.URL.Path))
 }
 
-// notice words what the action before did; the page's address carries its name and a number.
+// notice is the result of the action before, which the page's query holds as a name and a number.
 func notice(r *http.Request) string {
 	q := r.URL.Query()
 	n, err := strconv.Atoi(q.Get("n"))
@@ -129,7 +129,7 @@ func notice(r *http.Request) string {
 
 type problem struct{ Heading, Text string }
 
-// fail writes an error that is about no resource of the console.
+// fail writes an error without a message of its own.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int) {
 	text := "Something went wrong here. The log says what."
 	switch status {
@@ -152,9 +152,9 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, tex
 	h.render(w, r, status, "problem", view{Title: http.StatusText(status), Data: problem{http.StatusText(status), text}})
 }
 
-// broken answers for an error of a part.
+// broken writes the answer for an error.
 func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	status := h.judge(r, doing, err)
+	status := h.statusOf(r, doing, err)
 	switch status {
 	case http.StatusInternalServerError, http.StatusServiceUnavailable:
 		h.fail(w, r, status)
@@ -163,8 +163,8 @@ func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, e
 	}
 }
 
-// judge finds the status of an error and logs those that are nobody's fault outside.
-func (h *handler) judge(r *http.Request, doing string, err error) int {
+// statusOf gives the status of an error, and logs the error unless it is the caller's.
+func (h *handler) statusOf(r *http.Request, doing string, err error) int {
 	fields := []zap.Field{zap.String("doing", doing), telemetry.In(r.Context()), zap.Error(err)}
 	switch domain.KindOf(err) {
 	case domain.KindNotFound:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,30 +17,30 @@ import (
 
 const queuesPath = "/admin/queues"
 
-// queuesPolicy is what the dashboard's pages need: their own inline script and styles. Its request
-// for fonts from elsewhere is refused, and it does without.
+// queuesPolicy allows the inline script and styles of the dashboard's pages. It forbids the fonts
+// of another host, which the dashboard does not need.
 const queuesPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// connection gives the dashboard the queue's own connection.
+// connection lets the dashboard use the queue's client.
 type connection struct{ client redis.UniversalClient }
 
 // MakeRedisClient implements asynq.RedisConnOpt.
 func (c connection) MakeRedisClient() any { return c.client }
 
-// queues is the dashboard of the queues. It defends itself against nobody, so it stands behind
-// the session and the check of where requests come from.
+// queues is the dashboard of the queues. It checks neither sessions nor the origin of requests, so
+// the console must.
 func (h *handler) queues() http.Handler {
 	dashboard := asynqmon.New(asynqmon.Options{RootPath: queuesPath, RedisConnOpt: connection{h.deps.Redis}, ReadOnly: h.cfg.ReadOnly})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
-			if r.URL.Path == queuesPath+"/api/metrics" { // it would ask a Prometheus that nobody told it of
+			if r.URL.Path == queuesPath+"/api/metrics" { // it would query a Prometheus that is not configured
 				h.fail(w, r, http.StatusNotFound)
 				return
 			}
-		default: // its own answer to these has no words
+		default: // its own answer has no body
 			head.Set("Allow", "GET, HEAD, POST, DELETE")
 			h.fail(w, r, http.StatusMethodNotAllowed)
 			return
@@ -48,13 +49,13 @@ func (h *handler) queues() http.Handler {
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("X-Frame-Options", "DENY")
 		if err := h.auditQueues(r); err != nil {
-			h.fail(w, r, h.judge(r, "write the audit log", err))
+			h.fail(w, r, h.statusOf(r, "write the audit log", err))
 			return
 		}
 		a := &dashboardAnswer{ResponseWriter: w}
 		dashboard.ServeHTTP(a, r)
 		if a.failed {
-			h.mend(w, r, strings.TrimSpace(a.text.String()))
+			h.answerFailure(w, r, strings.TrimSpace(a.text.String()))
 		}
 	})
 }
@@ -70,20 +71,20 @@ type queuesDetail struct {
 	Request string `json:"request,omitempty"`
 }
 
-// auditQueues writes down what is asked of the queues. Redis shares no transaction with the catalog,
-// so the line comes first: nothing is changed without one.
+// auditQueues writes the audit line of a change. Redis and the catalog have no common transaction,
+// so the line is written before the change.
 func (h *handler) auditQueues(r *http.Request) error {
 	if h.cfg.ReadOnly || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	o := origin(r)
 	detail := queuesDetail{r.Method, strings.TrimPrefix(r.URL.Path, queuesPath+"/api/"), o.Remote, o.Request}
 	return h.deps.Catalog.AppendAudit(ctx, o, "", actionQueues, detail)
 }
 
-// dashboardAnswer holds a 500 of the dashboard back, and lets everything else through.
+// dashboardAnswer keeps a 500 of the dashboard, and passes every other answer on.
 type dashboardAnswer struct {
 	http.ResponseWriter
 	failed bool
@@ -107,21 +108,16 @@ func (a *dashboardAnswer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// redisPatience is how long Redis may take to say that it is there.
-const redisPatience = 2 * time.Second
+// pingTimeout is how long Redis may take to answer a ping.
+const pingTimeout = 2 * time.Second
 
-// mend answers where the dashboard failed. It calls nearly everything a 500, also a task that a worker
-// took before the operator clicked.
-func (h *handler) mend(w http.ResponseWriter, r *http.Request, text string) {
-	ctx, cancel := context.WithTimeout(r.Context(), redisPatience)
+// answerFailure answers when the dashboard gave a 500. It gives one for nearly every error, also
+// for a task that a worker took before the operator clicked.
+func (h *handler) answerFailure(w http.ResponseWriter, r *http.Request, text string) {
+	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
 	defer cancel()
-	says := func(of ...string) bool {
-		for _, words := range of {
-			if strings.Contains(text, words) {
-				return true
-			}
-		}
-		return false
+	says := func(phrases ...string) bool {
+		return slices.ContainsFunc(phrases, func(p string) bool { return strings.Contains(text, p) })
 	}
 	err := errors.New(text)
 	switch {
@@ -132,7 +128,7 @@ func (h *handler) mend(w http.ResponseWriter, r *http.Request, text string) {
 	case h.deps.Redis.Ping(ctx).Err() != nil:
 		err = domain.Wrap(domain.KindUnavailable, err, "Redis does not answer")
 	}
-	status := h.judge(r, "show the queues", err)
+	status := h.statusOf(r, "show the queues", err)
 	switch status {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")

@@ -15,10 +15,10 @@ import (
 // runningBuilds is how many builds are listed at most.
 const runningBuilds = 200
 
-// now is what runs, and on how many slots; slots is -1 while the queue does not answer.
+// activity is the running builds and the slots of all workers.
 type activity struct {
 	catalog.Running
-	Slots int
+	Slots int // -1 when the queue does not answer
 }
 
 func (h *handler) activity(ctx context.Context) (a activity, err error) {
@@ -45,11 +45,11 @@ type runningRow struct {
 // showRunning is GET /admin/running.
 func (h *handler) showRunning(w http.ResponseWriter, r *http.Request) { h.running(w, r, "layout.html") }
 
-// showRunningPart is GET /admin/running/part: what the page's script puts in place of the old.
+// showRunningPart is GET /admin/running/part, by which the page's script updates the page.
 func (h *handler) showRunningPart(w http.ResponseWriter, r *http.Request) { h.running(w, r, "now") }
 
 func (h *handler) running(w http.ResponseWriter, r *http.Request, part string) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	a, err := h.activity(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ type buildJSON struct {
 
 // getRunning is GET /api/admin/v1/running.
 func (h *handler) getRunning(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	a, err := h.activity(ctx)
 	if err != nil {

@@ -19,12 +19,13 @@ import (
 
 const (
 	cookieName = "callvault_admin"
-	// sessionLife is a working day: then the token is asked for again.
+	// sessionLife is the life of a session, a working day.
 	sessionLife = 12 * time.Hour
 )
 
-// sessions makes and checks session cookies. They are signed with a key derived from the admin
-// token: every replica takes them, and a new token ends them all. The catalog knows which were signed out.
+// sessions makes and checks session cookies. They are signed with a key that is derived from the
+// admin token, so every replica accepts them, and a new token ends all of them. The catalog keeps
+// which were signed out.
 type sessions struct {
 	key [sha256.Size]byte
 	now func() time.Time
@@ -44,24 +45,25 @@ func (s sessions) sign(payload []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// payloadSize is the end in Unix seconds and 16 random bytes, which keep two sessions apart.
+// payloadSize is the size of a payload: the session's end in Unix seconds and 16 random bytes, its
+// id.
 const payloadSize = 8 + 16
 
-// issue makes the value of a new session.
+// issue makes the cookie value of a new session.
 func (s sessions) issue() string {
 	payload := make([]byte, payloadSize)
 	binary.BigEndian.PutUint64(payload, uint64(s.now().Add(sessionLife).Unix()))
-	_, _ = rand.Read(payload[8:]) // crypto/rand never fails: it ends the process instead
+	_, _ = rand.Read(payload[8:]) // it never returns an error
 	return base64.RawURLEncoding.EncodeToString(slices.Concat(payload, s.sign(payload)))
 }
 
-// session is what a cookie says: its id, which opens nothing, and its end.
+// session is a session's id, which is no secret, and its end.
 type session struct {
 	id    string
 	until time.Time
 }
 
-// read gives the session of a cookie's value; false when it is none, or past its end.
+// read gives the session of a cookie value, and false when the value is not valid or has expired.
 func (s sessions) read(value string) (session, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(raw) != payloadSize+sha256.Size {
@@ -75,7 +77,7 @@ func (s sessions) read(value string) (session, bool) {
 	return session{id: hex.EncodeToString(payload[8:]), until: until}, s.now().Before(until)
 }
 
-// session gives the session that a request carries, whether or not it was signed out.
+// session gives the session of a request, which may have been signed out.
 func (h *handler) session(r *http.Request) (session, bool) {
 	c, err := r.Cookie(cookieName)
 	if err != nil || h.closed() {
@@ -84,8 +86,8 @@ func (h *handler) session(r *http.Request) (session, bool) {
 	return h.sessions.read(c.Value)
 }
 
-// signedIn says whether the request carries a session that nobody signed out. It is closed while
-// the catalog, which knows, can't be asked.
+// signedIn says whether the request has a session that was not signed out. It is false when the
+// catalog, which knows that, does not answer.
 func (h *handler) signedIn(r *http.Request) bool {
 	s, ok := h.session(r)
 	if !ok {
@@ -100,9 +102,9 @@ func (h *handler) signedIn(r *http.Request) bool {
 	return err == nil && !ended
 }
 
-// setCookie gives the browser a session, or takes it away when value is empty.
+// setCookie sets the session cookie, or deletes it when value is empty.
 func (h *handler) setCookie(w http.ResponseWriter, r *http.Request, value string) {
-	//nolint:gosec // Secure hangs on how the browser reaches us: over plain HTTP it would never come back
+	//nolint:gosec // over plain HTTP the browser would not send back a Secure cookie
 	c := &http.Cookie{Name: cookieName, Value: value, Path: "/admin", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: h.cfg.Secure || r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https", MaxAge: int(sessionLife.Seconds())}
 	if value == "" {

@@ -158,13 +158,13 @@ func TestOtherSites(t *testing.T) {
 	f.equal("its own behind a proxy", f.ask("POST", path, "hours=all", "Cookie", session, "Origin", "https://vault.example").Status, 303)
 }
 
-func TestOwnPath(t *testing.T) {
+func TestConsolePath(t *testing.T) {
 	for text, want := range map[string]string{
 		"/admin/tenants/acme": "/admin/tenants/acme", "/admin?q=a": "/admin?q=a", "": "/admin", "https://evil.example/admin": "/admin",
 		"//evil.example/admin": "/admin", "/admin/../x": "/admin", "/\\evil.example": "/admin", "/administrator": "/admin", "/admin/signin": "/admin",
 		"javascript:alert(1)": "/admin", "/admin\r\nX: y": "/admin",
 	} {
-		if got := admin.OwnPath(text); got != want {
+		if got := admin.ConsolePath(text); got != want {
 			t.Errorf("%q leads to %q, want %q", text, got, want)
 		}
 	}

@@ -23,12 +23,12 @@ type signinPage struct {
 
 // showSignin is GET /admin/signin.
 func (h *handler) showSignin(w http.ResponseWriter, r *http.Request) {
-	next := ownPath(r.URL.Query().Get("next"))
+	next := consolePath(r.URL.Query().Get("next"))
 	switch {
 	case h.closed():
 		h.render(w, r, http.StatusForbidden, "closed", view{Title: "The console is closed"})
 	case h.signedIn(r):
-		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // ownPath gives only paths of ours
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // consolePath gives only paths of the console
 	default:
 		h.render(w, r, http.StatusOK, "signin", view{Title: "Sign in", Data: signinPage{Next: next}})
 	}
@@ -45,11 +45,11 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, http.StatusRequestEntityTooLarge)
 		return
 	}
-	page := signinPage{Next: ownPath(r.PostFormValue("next"))}
+	page := signinPage{Next: consolePath(r.PostFormValue("next"))}
 	remote := web.Remote(r)
-	if wait := h.attempts.begin(remote); wait > 0 {
+	if wait := h.consoleAttempts.begin(remote); wait > 0 {
 		w.Header().Set("Retry-After", web.Seconds(wait))
-		page.Wrong = "Too many wrong tokens came from your address. Try again in " + span(wait) + "."
+		page.Wrong = "Too many wrong tokens came from your address. Try again in " + duration(wait) + "."
 		h.render(w, r, http.StatusTooManyRequests, "signin", view{Title: "Sign in", Data: page})
 		return
 	}
@@ -59,13 +59,14 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 		h.render(w, r, http.StatusUnauthorized, "signin", view{Title: "Sign in", Data: page})
 		return
 	}
-	h.attempts.forgive(remote)
+	h.consoleAttempts.succeeded(remote)
 	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), telemetry.In(r.Context()))
 	h.setCookie(w, r, h.sessions.issue())
 	http.Redirect(w, r, page.Next, http.StatusSeeOther)
 }
 
-// signout is POST /admin/signout. It ends the session on every replica: copies of its cookie open nothing.
+// signout is POST /admin/signout. It ends the session on every replica, also for copies of the
+// cookie.
 func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
 	if s, ok := h.session(r); ok {
 		ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
@@ -79,8 +80,8 @@ func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, signinPath, http.StatusSeeOther)
 }
 
-// needSession lets requests with a session through. Others are sent to sign in, or told so where
-// nobody looks at pages.
+// needSession requires a session. A browser without one is redirected to sign in; other clients get
+// 401.
 func (h *handler) needSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("Accept") == ""
@@ -101,7 +102,7 @@ func (h *handler) needSession(next http.Handler) http.Handler {
 	})
 }
 
-// withSession is needSession for a handler that there may not be.
+// withSession is needSession for a handler that may be nil.
 func (h *handler) withSession(next http.HandlerFunc) http.HandlerFunc {
 	if next == nil {
 		return nil
@@ -109,8 +110,9 @@ func (h *handler) withSession(next http.HandlerFunc) http.HandlerFunc {
 	return h.needSession(next).ServeHTTP
 }
 
-// ownPath gives a path of the console, "/admin" for anything else: nobody is sent elsewhere.
-func ownPath(text string) string {
+// consolePath gives text when it is a path of the console, else "/admin", so that no redirect leads
+// to another site.
+func consolePath(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || path.Clean(u.Path) != u.Path ||
 		!web.Under("/admin")(u.Path) || u.Path == signinPath || strings.ContainsAny(text, "\\\r\n\t") {

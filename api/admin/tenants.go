@@ -14,19 +14,19 @@ import (
 const tenantEvents = 50
 
 type tenantPage struct {
-	Tenant   domain.Tenant
-	Path     string
-	Features []featureSwitch
-	Days     []tenantDay
-	Hooks    []hook
-	Sendings []sending
-	Events   []event
+	Tenant     domain.Tenant
+	Path       string
+	Features   []featureSwitch
+	Days       []tenantDay
+	Webhooks   []webhookRow
+	Deliveries []deliveryRow
+	Events     []event
 }
 
 type featureSwitch struct {
 	Name, About string
 	On          bool
-	Switch      string // address that asks before it switches
+	Switch      string // address of the page that asks before it switches
 }
 
 type tenantDay struct {
@@ -51,7 +51,7 @@ func switches(t domain.Tenant) (list []featureSwitch) {
 
 // showTenant is GET /admin/tenants/{tenant}.
 func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	t, err := h.deps.Catalog.Tenant(ctx, chi.URLParam(r, "tenant"))
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	last := domain.DayOf(h.deps.Now())
-	// The tenant alone, by way of its calendar: nothing stands between its id and itself.
+	// The calendar with the tenant's id as its prefix begins with the tenant itself.
 	found, err := h.deps.Catalog.Calendar(ctx, catalog.CalendarQuery{Prefix: t.ID, Limit: 1, From: last.Add(1 - calendarDays), To: last})
 	if err != nil {
 		h.broken(w, r, "read the tenant's days", err)
@@ -70,12 +70,12 @@ func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "read the tenant's audit log", err)
 		return
 	}
-	hooks, sendings, err := h.webhooks(ctx, t.ID)
+	webhooks, deliveries, err := h.webhooks(ctx, t.ID)
 	if err != nil {
 		h.broken(w, r, "read the tenant's webhooks", err)
 		return
 	}
-	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Hooks: hooks, Sendings: sendings, Events: eventLines(events)}
+	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
 	for i := range calendarDays {
 		day := last.Add(-i)
 		if len(found.Tenants) == 0 || found.Tenants[0].ID != t.ID {
@@ -117,7 +117,7 @@ type tenantsJSON struct {
 
 // getTenants is GET /api/admin/v1/tenants.
 func (h *handler) getTenants(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	q, err := web.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -129,7 +129,7 @@ func (h *handler) getTenants(w http.ResponseWriter, r *http.Request) {
 		h.brokenJSON(w, r, "read the query", err)
 		return
 	}
-	limit, err := wholeOr(q, "limit", calendarTenants, maxTenants)
+	limit, err := intOr(q, "limit", calendarTenants, maxTenants)
 	if err != nil {
 		h.brokenJSON(w, r, "read the query", err)
 		return
@@ -152,7 +152,7 @@ func (h *handler) getTenants(w http.ResponseWriter, r *http.Request) {
 
 // getTenant is GET /api/admin/v1/tenants/{tenant}.
 func (h *handler) getTenant(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	t, err := h.deps.Catalog.Tenant(ctx, chi.URLParam(r, "tenant"))
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 // tenantDeliveries is how many deliveries a tenant's page shows.
 const tenantDeliveries = 20
 
-// hook is an endpoint as a page shows it.
-type hook struct {
+// webhookRow is a webhook on a tenant's page.
+type webhookRow struct {
 	catalog.Endpoint
 	Enabled bool
-	Rotate  string // address that asks before it makes a new secret
+	Rotate  string // address of the page that asks before it makes a new secret
 }
 
-// sending is a delivery as a page shows it.
-type sending struct {
+// deliveryRow is a delivery on a tenant's page.
+type deliveryRow struct {
 	At                 time.Time
 	ID, Type, Endpoint string
 	Day                domain.Day
@@ -31,11 +31,11 @@ type sending struct {
 	Tries              int
 	Answer             string
 	Next               string // when it is tried again
-	Replay             string // address that asks before it replays
+	Replay             string // address of the page that asks before it replays
 }
 
 // webhooks reads what a tenant's page shows of its webhooks.
-func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, list []sending, err error) {
+func (h *handler) webhooks(ctx context.Context, tenant string) (rows []webhookRow, deliveries []deliveryRow, err error) {
 	endpoints, err := h.deps.Catalog.Endpoints(ctx, tenant)
 	if err != nil {
 		return nil, nil, err
@@ -43,20 +43,20 @@ func (h *handler) webhooks(ctx context.Context, tenant string) (hooks []hook, li
 	disabled := map[string]bool{}
 	for _, e := range endpoints {
 		disabled[e.ID] = !e.Disabled.IsZero()
-		hooks = append(hooks, hook{e, e.Disabled.IsZero(), tenantPath(tenant) + "/webhooks/" + e.ID + "/rotate"})
+		rows = append(rows, webhookRow{e, e.Disabled.IsZero(), tenantPath(tenant) + "/webhooks/" + e.ID + "/rotate"})
 	}
-	if len(hooks) == 0 {
+	if len(rows) == 0 {
 		return nil, nil, nil
 	}
-	deliveries, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
-	for _, d := range deliveries {
-		list = append(list, sendingOf(d, disabled[d.Endpoint]))
+	list, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
+	for _, d := range list {
+		deliveries = append(deliveries, rowOf(d, disabled[d.Endpoint]))
 	}
-	return hooks, list, err
+	return rows, deliveries, err
 }
 
-func sendingOf(d catalog.Delivery, disabled bool) sending {
-	s := sending{At: d.Created, ID: d.ID, Type: d.Type, Endpoint: d.Endpoint, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
+func rowOf(d catalog.Delivery, disabled bool) deliveryRow {
+	s := deliveryRow{At: d.Created, ID: d.ID, Type: d.Type, Endpoint: d.Endpoint, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
 		Replay: tenantPath(d.Tenant) + "/deliveries/" + d.ID + "/replay"}
 	switch d.State {
 	case catalog.DeliveryDelivered:
@@ -77,7 +77,7 @@ func sendingOf(d catalog.Delivery, disabled bool) sending {
 
 // askReplay is GET …/deliveries/{delivery}/replay.
 func (h *handler) askReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "delivery")
 	list, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
@@ -98,7 +98,7 @@ func (h *handler) askReplay(w http.ResponseWriter, r *http.Request) {
 
 // doReplay is POST …/deliveries/{delivery}/replay.
 func (h *handler) doReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	tenant := chi.URLParam(r, "tenant")
 	n, err := h.replay(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")}, origin(r))
@@ -106,5 +106,5 @@ func (h *handler) doReplay(w http.ResponseWriter, r *http.Request) {
 		h.broken(w, r, "replay", err)
 		return
 	}
-	did(w, r, tenantPath(tenant), "replay", n)
+	redirectDone(w, r, tenantPath(tenant), "replay", n)
 }

@@ -17,7 +17,7 @@ func (h *handler) rotateWebhook(r *http.Request, grace time.Duration) (catalog.E
 	if err := h.writable(); err != nil {
 		return catalog.Endpoint{}, "", err
 	}
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	return h.deps.Endpoints.Rotate(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), grace, origin(r))
 }
@@ -30,7 +30,7 @@ func (h *handler) postRotate(w http.ResponseWriter, r *http.Request) {
 	err := readJSON(r, &body)
 	grace := webhooks.DefaultGrace
 	if body.Grace != nil {
-		seconds := max(-1, min(*body.Grace, int64(webhooks.MaxGrace/time.Second)+1)) // as a duration it must not wrap around
+		seconds := max(-1, min(*body.Grace, int64(webhooks.MaxGrace/time.Second)+1)) // so that the duration does not overflow
 		grace = time.Duration(seconds) * time.Second
 	}
 	var e catalog.Endpoint
@@ -43,7 +43,7 @@ func (h *handler) postRotate(w http.ResponseWriter, r *http.Request) {
 
 // askRotate is GET …/webhooks/{webhook}/rotate.
 func (h *handler) askRotate(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook")
 	list, err := h.deps.Catalog.Endpoints(ctx, tenant)
@@ -62,11 +62,11 @@ func (h *handler) askRotate(w http.ResponseWriter, r *http.Request) {
 			{"end", "Ends at once: it has leaked"}}}})
 }
 
-// shownSecret is a secret that nobody can read again.
+// shownSecret is a new secret, which is shown only once.
 type shownSecret struct{ ID, Secret, Former, Back string }
 
-// doRotate is POST …/webhooks/{webhook}/rotate. It answers with the secret itself instead of sending
-// the browser on: an address must not carry it.
+// doRotate is POST …/webhooks/{webhook}/rotate. It answers with the secret instead of a redirect,
+// because an address must not hold a secret.
 func (h *handler) doRotate(w http.ResponseWriter, r *http.Request) {
 	grace, former := webhooks.DefaultGrace, "The former secret signs too for 24 hours."
 	if r.PostFormValue("former") == "end" {

@@ -16,10 +16,9 @@ import (
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
-// deliveryPage is how many deliveries an answer lists at most.
 const (
-	deliveryPage = 50
-	maxDelivery  = 500
+	deliveryPage  = 50  // deliveries of an answer
+	maxDeliveries = 500 // that a query may ask for
 )
 
 // Endpoints makes and changes endpoints with their secrets. Errors: KindInvalid, KindNotFound,
@@ -50,7 +49,7 @@ type endpointJSON struct {
 	Disabled *string  `json:"disabledAt"`
 	Reason   *string  `json:"disabledReason"`
 	Created  string   `json:"createdAt"`
-	Secret   string   `json:"secret,omitempty"` // once
+	Secret   string   `json:"secret,omitempty"` // only in the answer that made it
 }
 
 func endpointAnswer(e catalog.Endpoint, secret string) endpointJSON {
@@ -66,7 +65,7 @@ func timeOrNull(t time.Time) *string {
 
 // getWebhooks is GET …/webhooks.
 func (h *handler) getWebhooks(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	tenant := chi.URLParam(r, "tenant")
 	_, err := h.deps.Catalog.Tenant(ctx, tenant)
@@ -87,7 +86,7 @@ func (h *handler) getWebhooks(w http.ResponseWriter, r *http.Request) {
 
 // postWebhook is POST …/webhooks.
 func (h *handler) postWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	var body struct {
 		URL    string   `json:"url"`
@@ -108,7 +107,8 @@ func (h *handler) postWebhook(w http.ResponseWriter, r *http.Request) {
 	h.answerEndpoint(w, r, http.StatusCreated, "make a webhook", e, secret, err)
 }
 
-// answerEndpoint answers with a webhook, and its secret where that is new, or with the error of what was done.
+// answerEndpoint answers with a webhook, and its secret where that is new, or with the error of
+// what was done.
 func (h *handler) answerEndpoint(w http.ResponseWriter, r *http.Request, status int, doing string, e catalog.Endpoint, secret string, err error) {
 	if err != nil {
 		h.brokenJSON(w, r, doing, err)
@@ -119,7 +119,7 @@ func (h *handler) answerEndpoint(w http.ResponseWriter, r *http.Request, status 
 
 // putWebhook is PUT …/webhooks/{webhook}.
 func (h *handler) putWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	var body struct {
 		URL     *string  `json:"url"`
@@ -140,7 +140,7 @@ func (h *handler) putWebhook(w http.ResponseWriter, r *http.Request) {
 
 // deleteWebhook is DELETE …/webhooks/{webhook}.
 func (h *handler) deleteWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	id := chi.URLParam(r, "webhook")
 	err := h.writable()
@@ -156,7 +156,7 @@ func (h *handler) deleteWebhook(w http.ResponseWriter, r *http.Request) {
 
 // postTest is POST …/webhooks/{webhook}/test.
 func (h *handler) postTest(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	var delivery string
 	err := h.writable()
@@ -228,18 +228,18 @@ func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
 		}
 	}
 	if before != "" {
-		if out.Before, err = parsePlace(before); err != nil {
+		if out.Before, err = parseDeliveryPosition(before); err != nil {
 			return out, err
 		}
 	}
-	out.Limit, err = wholeOr(q, "limit", deliveryPage, maxDelivery)
+	out.Limit, err = intOr(q, "limit", deliveryPage, maxDeliveries)
 	return out, err
 }
 
-// place spells where a delivery stands in the log, for the next page.
-func place(p catalog.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
+// formatPosition writes a delivery's position, for the next page.
+func formatPosition(p catalog.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
 
-func parsePlace(text string) (p catalog.Position, err error) {
+func parseDeliveryPosition(text string) (p catalog.Position, err error) {
 	at, id, ok := strings.Cut(text, "_")
 	if p.At, err = strconv.ParseInt(at, 10, 64); err != nil || !ok || id == "" {
 		return p, domain.Errorf(domain.KindInvalid, "before is not the next of a page")
@@ -250,7 +250,7 @@ func parsePlace(text string) (p catalog.Position, err error) {
 
 // getDeliveries is GET …/deliveries.
 func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	q, err := deliveryQuery(r)
 	if err == nil {
@@ -272,7 +272,7 @@ func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
 	}{Deliveries: []deliveryJSON{}}
 	if len(list) > limit {
 		list = list[:limit]
-		out.Next = textOrNull(place(list[limit-1].Position()))
+		out.Next = textOrNull(formatPosition(list[limit-1].Position()))
 	}
 	for _, d := range list {
 		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))
@@ -282,7 +282,7 @@ func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
 
 // postReplay is POST …/deliveries/replay.
 func (h *handler) postReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := within(r)
+	ctx, cancel := withTimeout(r)
 	defer cancel()
 	var body struct {
 		Delivery string `json:"delivery"`

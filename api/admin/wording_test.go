@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 )
 
-// TestWording describes audit lines in words, also lines that former versions wrote.
-func TestWording(t *testing.T) {
+// TestDescribe describes audit lines in words, also lines that former versions wrote.
+func TestDescribe(t *testing.T) {
 	for _, c := range []struct{ action, detail, want string }{
 		{catalog.ActionTenant, `{"changed":{"retentionDays":{"from":3,"to":7},"export_api":{"from":false,"to":true},"name":{"from":"","to":"Acme"}},"remote":"192.0.2.1"}`,
 			"tenant changed: export_api: off → on, name: none → Acme, retentionDays: 3 → 7, from 192.0.2.1"},
@@ -22,7 +22,7 @@ func TestWording(t *testing.T) {
 			"download begun: hour 08, revision 1, by a link valid until 2025-12-13 13:00:01, to 192.0.2.1"},
 		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"remote":"192.0.2.1"}`, "download begun: hour 08, revision 1, to 192.0.2.1"},
 	} {
-		what, detail := wording(catalog.AuditEntry{Action: c.action, Detail: json.RawMessage(c.detail)})
+		what, detail := describe(catalog.AuditEntry{Action: c.action, Detail: json.RawMessage(c.detail)})
 		if got := what + ": " + detail; got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.action, c.detail, got, c.want)
 		}
