@@ -37,14 +37,14 @@ type sink struct {
 }
 
 // Begin begins an upload, after a restart in place of the former one.
-func (s *sink) Begin(ctx context.Context, _, _ int64, parts int) error {
+func (s *sink) Begin(ctx context.Context, _, partSize int64, parts int) error {
 	s.abort()
 	s.single, s.parts = parts == 1, nil
 	s.span.begin(ctx)
 	if s.single {
 		return nil
 	}
-	id, err := s.archives.NewUpload(ctx, s.key, zipType)
+	id, err := s.archives.NewUpload(ctx, s.key, zipType, partSize)
 	if err != nil {
 		return storeFailure(ctx, err)
 	}

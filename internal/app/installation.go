@@ -8,6 +8,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // adoptDetail is the detail of catalog.ActionAdopt.
@@ -31,7 +32,7 @@ func (p *Parts) markBucket(ctx context.Context, adopt bool) error {
 			return err
 		}
 	}
-	if err := p.Store.Archives().Own(ctx, p.Config.Prefix, id); err != nil {
+	if err := objstore.Own(ctx, p.Store.Archives(), p.Config.Prefix, id); err != nil {
 		return err
 	}
 	return p.Store.SetRules(ctx, p.Config.Prefix)
@@ -40,7 +41,7 @@ func (p *Parts) markBucket(ctx context.Context, adopt bool) error {
 // adopt writes the audit log before it changes the bucket, since one transaction can't do both.
 func (p *Parts) adopt(ctx context.Context, id string) error {
 	b := p.Store.Archives()
-	former, err := b.Owner(ctx, p.Config.Prefix)
+	former, err := objstore.Owner(ctx, b, p.Config.Prefix)
 	if err != nil || former == "" || former == id {
 		return err
 	}
@@ -49,7 +50,7 @@ func (p *Parts) adopt(ctx context.Context, id string) error {
 		return err
 	}
 	p.prepared.AdoptedFrom = former
-	return b.Adopt(ctx, p.Config.Prefix, id)
+	return objstore.Adopt(ctx, b, p.Config.Prefix, id)
 }
 
 // checkOwner checks that the prefix in the archives bucket is this installation's. After one
@@ -64,7 +65,7 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Store.Archives().CheckOwner(ctx, p.Config.Prefix, id); err != nil {
+	if err := objstore.CheckOwner(ctx, p.Store.Archives(), p.Config.Prefix, id); err != nil {
 		return err
 	}
 	p.ownerChecked.Store(true)

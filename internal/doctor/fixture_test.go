@@ -70,7 +70,7 @@ func (f *fixture) own() {
 	id, err := c.EnsureInstallation(f.Context())
 	f.must(err)
 	f.must(c.Close())
-	f.must(f.store().Archives().Adopt(f.Context(), f.s.Config.Prefix, id))
+	f.must(objstore.Adopt(f.Context(), f.store().Archives(), f.s.Config.Prefix, id))
 }
 
 // migrated makes a database with schema and keys.

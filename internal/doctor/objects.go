@@ -252,7 +252,7 @@ func checkObject(ctx context.Context, b *objstore.Bucket, key string, from int64
 // tryUpload begins an upload in parts below dir, and aborts it.
 func (d *Doctor) tryUpload(ctx context.Context, b *objstore.Bucket, dir string) error {
 	key, data := dir+rand.Text(), probeBytes()
-	id, err := b.NewUpload(ctx, key, "text/plain")
+	id, err := b.NewUpload(ctx, key, "text/plain", int64(len(data)))
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ func (d *Doctor) installation(ctx context.Context) finding {
 		return failErr(err, "look into the database's log")
 	}
 	b, prefix := d.store.Archives(), d.s.Config.Prefix
-	if err = b.CheckOwner(ctx, prefix, id); err == nil {
-		err = b.CheckBelow(ctx, prefix, id)
+	if err = objstore.CheckOwner(ctx, b, prefix, id); err == nil {
+		err = objstore.CheckBelow(ctx, b, prefix, id)
 	}
 	switch domain.KindOf(err) {
 	case "":

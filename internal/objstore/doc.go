@@ -2,7 +2,7 @@
 // protocol.
 //
 // It uses plain S3, through minio-go, and nothing that only one store has. Everything is written
-// with a CRC-32, which the store checks. [Store.EnsureBuckets] makes the buckets, [Bucket.Own]
+// with a CRC-32, which the store checks. [Store.EnsureBuckets] makes the buckets, [Own]
 // marks the keys below a prefix as one installation's, and [Store.SetRules] sets the archives'
 // lifecycle rule.
 //

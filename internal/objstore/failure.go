@@ -24,7 +24,7 @@ func (b *Bucket) failure(ctx context.Context, verb, key string, err error) error
 		err = inURL.Err
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		return interrupted(what, cause, err)
+		return Interrupted(what, cause, err)
 	}
 	var already *domain.Error
 	if errors.As(err, &already) {
@@ -67,6 +67,11 @@ func Advice(err error) string {
 	return ""
 }
 
+// Denial is a store's error about something that it does not allow; [Denied] knows it.
+func Denial(cause error, advice string) error {
+	return &storeError{verdict: verdict{kind: domain.KindUnavailable, advice: advice, denied: true}, code: "denied", cause: cause}
+}
+
 // Denied says whether the store answered that these credentials may not do this. The denial may be
 // for one object or for the whole bucket.
 func Denied(err error) bool {
@@ -85,7 +90,8 @@ func Refused(err error) bool {
 	return a.denied || a.kind != domain.KindUnavailable
 }
 
-func interrupted(what string, cause, err error) error {
+// Interrupted is the error of a call whose context has ended by cause.
+func Interrupted(what string, cause, err error) error {
 	var already *domain.Error
 	switch {
 	case errors.As(cause, &already):

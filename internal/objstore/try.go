@@ -221,7 +221,7 @@ func (t *trial) completeOnce(ctx context.Context) error {
 	defer func() { t.abort(ctx, key, ids) }()
 	for n := range ids {
 		var err error
-		if ids[n], err = t.NewUpload(ctx, key, ""); err != nil {
+		if ids[n], err = t.NewUpload(ctx, key, "", leastPart); err != nil {
 			return err
 		}
 		data := fmt.Appendf(nil, "%s %d", key, n)
@@ -250,7 +250,7 @@ func (t *trial) abort(ctx context.Context, key string, ids []string) {
 func (t *trial) upload(ctx context.Context) error {
 	key := t.key()
 	whole := bytes.Repeat([]byte("callvault "), leastPart/10+100)
-	id, err := t.NewUpload(ctx, key, "")
+	id, err := t.NewUpload(ctx, key, "", leastPart)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 
 // NewUpload begins an upload in parts and returns its id. Nothing can be read under the key before
 // Complete.
-func (b *Bucket) NewUpload(ctx context.Context, key, contentType string) (string, error) {
+func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, _ int64) (string, error) {
 	if err := b.CheckKey(key); err != nil {
 		return "", err
 	}

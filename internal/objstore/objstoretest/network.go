@@ -15,11 +15,11 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-func presign(t *testing.T, f *fixture) {
+func presign(t *testing.T, f *s3) {
 	data := random(5000)
 	const key = "tenant/2025-01-01/a b.zip"
 	f.put(t, key, data)
-	raw, err := f.bucket.Presign(t.Context(), key, time.Minute, objstore.PresignOptions{
+	raw, err := f.archives.Presign(t.Context(), key, time.Minute, objstore.PresignOptions{
 		Filename: "tenant_2025-01-01_07.zip", ContentType: "application/zip",
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func presign(t *testing.T, f *fixture) {
 		t.Errorf("a changed URL: status %d", got.status)
 	}
 	for _, ttl := range []time.Duration{0, objstore.MaxPresign + time.Second} {
-		_, err := f.bucket.Presign(t.Context(), key, ttl, objstore.PresignOptions{})
+		_, err := f.archives.Presign(t.Context(), key, ttl, objstore.PresignOptions{})
 		wantKind(t, "presign for too short or too long", err, domain.KindInvalid)
 	}
 	cfg := f.cfg
@@ -55,12 +55,12 @@ func presign(t *testing.T, f *fixture) {
 }
 
 // presignRange: a URL for one range gives no other bytes.
-func presignRange(t *testing.T, f *fixture) {
+func presignRange(t *testing.T, f *s3) {
 	data := random(5000)
 	const key = "tenant/2025-01-01/rest.zip"
 	f.put(t, key, data)
 	for asked, want := range map[string][]byte{"bytes=100-": data[100:], "bytes=100-199": data[100:200], "bytes=-10": data[4990:]} {
-		raw, err := f.bucket.Presign(t.Context(), key, time.Minute, objstore.PresignOptions{Filename: "a.zip", Range: asked})
+		raw, err := f.archives.Presign(t.Context(), key, time.Minute, objstore.PresignOptions{Filename: "a.zip", Range: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,9 +75,9 @@ func presignRange(t *testing.T, f *fixture) {
 	}
 }
 
-func presignExpires(t *testing.T, f *fixture) {
+func presignExpires(t *testing.T, f *s3) {
 	f.put(t, "a", []byte("x"))
-	raw, err := f.bucket.Presign(t.Context(), "a", time.Second, objstore.PresignOptions{})
+	raw, err := f.archives.Presign(t.Context(), "a", time.Second, objstore.PresignOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +113,8 @@ func fetch(t *testing.T, raw, span string) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: body}
 }
 
-func stalledBody(t *testing.T, f *fixture) {
-	// More bytes than the sockets' buffers take.
+func stalledBody(t *testing.T, f *s3) {
+	// More than the sockets in between hold.
 	f.put(t, "a", random(32<<20))
 	proxy, bucket := f.proxied(t, func(c *objstore.Config) { c.StallTimeout = time.Second })
 	object, err := bucket.Get(t.Context(), "a", objstore.GetOptions{})
@@ -130,7 +130,7 @@ func stalledBody(t *testing.T, f *fixture) {
 	wantKind(t, "put to a stalled store", err, domain.KindUnavailable)
 }
 
-func stalledUpload(t *testing.T, f *fixture) {
+func stalledUpload(t *testing.T, f *s3) {
 	id := f.begin(t, "a")
 	proxy, bucket := f.proxied(t, func(c *objstore.Config) { c.StallTimeout = time.Second })
 	proxy.Stall()
@@ -149,7 +149,7 @@ func stalledUpload(t *testing.T, f *fixture) {
 }
 
 // brokenBody: a caller can continue after the connection broke.
-func brokenBody(t *testing.T, f *fixture) {
+func brokenBody(t *testing.T, f *s3) {
 	data := random(4 << 20)
 	etag := f.put(t, "a", data)
 	proxy, bucket := f.proxied(t, func(*objstore.Config) {})
@@ -173,7 +173,7 @@ func brokenBody(t *testing.T, f *fixture) {
 	}
 }
 
-func unreachable(t *testing.T, f *fixture) {
+func unreachable(t *testing.T, f *s3) {
 	f.put(t, "a", []byte("x"))
 	proxy, bucket := f.proxied(t, func(*objstore.Config) {})
 	proxy.Cut()

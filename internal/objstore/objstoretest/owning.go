@@ -11,11 +11,11 @@ import (
 func owners(t *testing.T, f *fixture) {
 	own := func(prefix, id string, want domain.Kind) {
 		t.Helper()
-		wantKind(t, id+" owns "+prefix, f.bucket.Own(t.Context(), prefix, id), want)
+		wantKind(t, id+" owns "+prefix, objstore.Own(t.Context(), f.bucket, prefix, id), want)
 	}
 	check := func(prefix, id string, want domain.Kind) {
 		t.Helper()
-		wantKind(t, "check "+prefix+" of "+id, f.bucket.CheckOwner(t.Context(), prefix, id), want)
+		wantKind(t, "check "+prefix+" of "+id, objstore.CheckOwner(t.Context(), f.bucket, prefix, id), want)
 	}
 	check("a/b", "one", domain.KindNotFound)
 	own("a/b", "one", "")
@@ -27,10 +27,10 @@ func owners(t *testing.T, f *fixture) {
 	own("a/b/c/d", "two", domain.KindConflict) // within it
 	own("a/b2", "two", "")                     // beside it
 	own("a/b/c", "one", "")                    // an installation may move
-	if owner, err := f.bucket.Owner(t.Context(), "a/b"); err != nil || owner != "one" {
+	if owner, err := objstore.Owner(t.Context(), f.bucket, "a/b"); err != nil || owner != "one" {
 		t.Errorf("the owner is %q, error %v", owner, err)
 	}
-	if err := f.bucket.Adopt(t.Context(), "a/b2", "three"); err != nil {
+	if err := objstore.Adopt(t.Context(), f.bucket, "a/b2", "three"); err != nil {
 		t.Error("adopt: ", err)
 	}
 	check("a/b2", "three", "")

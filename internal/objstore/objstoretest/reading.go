@@ -82,7 +82,7 @@ func vanished(t *testing.T, f *fixture) {
 	wantKind(t, "get what is gone", err, domain.KindNotFound)
 }
 
-func missingBucket(t *testing.T, f *fixture) {
+func missingBucket(t *testing.T, f *s3) {
 	if err := f.store.Check(t.Context()); err != nil {
 		t.Error("check: ", err)
 	}
@@ -93,7 +93,7 @@ func missingBucket(t *testing.T, f *fixture) {
 	_, getErr := b.Get(t.Context(), "a", objstore.GetOptions{})
 	_, statErr := b.Stat(t.Context(), "a")
 	_, putErr := b.Put(t.Context(), "a", []byte("x"), objstore.PutOptions{})
-	_, newErr := b.NewUpload(t.Context(), "a", "")
+	_, newErr := b.NewUpload(t.Context(), "a", "", minPart)
 	for what, err := range map[string]error{
 		"get": getErr, "stat": statErr, "put": putErr, "new upload": newErr, "check": store.Check(t.Context()),
 		"remove": b.Remove(t.Context(), "a"),
@@ -105,7 +105,7 @@ func missingBucket(t *testing.T, f *fixture) {
 	}
 }
 
-func wrongCredentials(t *testing.T, f *fixture) {
+func wrongCredentials(t *testing.T, f *s3) {
 	f.put(t, "a", []byte("x"))
 	for _, change := range []func(*objstore.Config){
 		func(c *objstore.Config) { c.SecretKey += "x" },
@@ -196,7 +196,7 @@ func folderAndFile(t *testing.T, f *fixture) {
 	f.holds(t, "d/e", []byte("below"))
 }
 
-func ensureAgain(t *testing.T, f *fixture) {
+func ensureAgain(t *testing.T, f *s3) {
 	f.put(t, "a", []byte("x"))
 	for range 2 {
 		if err := f.store.EnsureBuckets(t.Context()); err != nil {

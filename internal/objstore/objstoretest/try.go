@@ -9,8 +9,8 @@ import (
 )
 
 // try: the store has every capability that callvault needs, and takes long keys as the result says.
-func try(t *testing.T, f *fixture) {
-	results, err := f.bucket.Try(t.Context(), "callvault/probes/", true)
+func try(t *testing.T, f *s3) {
+	results, err := f.archives.Try(t.Context(), "callvault/probes/", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,3 +140,36 @@ func finishAgain(t *testing.T, f *fixture) {
 	}
 	f.holds(t, key, []byte("x"))
 }
+
+// partMissing: what is published has no gap.
+func partMissing(t *testing.T, f *fixture) {
+	const key = "a.zip"
+	id := f.begin(t, key)
+	data := random(2*minPart + 7)
+	first, last := f.part(t, key, id, 1, data[:minPart]), f.part(t, key, id, 3, data[2*minPart:])
+	never := objstore.Part{Number: 2, ETag: first.ETag, CRC32: first.CRC32, Size: minPart}
+	_, err := f.bucket.Complete(t.Context(), key, id, []objstore.Part{first, never, last}, objstore.CompleteOptions{})
+	wantKind(t, "complete without a part", err, domain.KindStoreFault)
+	absent(t.Context(), t, f.bucket, key)
+	second := f.part(t, key, id, 2, data[minPart:2*minPart])
+	if _, err := f.bucket.Complete(t.Context(), key, id, []objstore.Part{last, first, second}, objstore.CompleteOptions{}); err != nil {
+		t.Fatal("complete: ", err)
+	}
+	f.holds(t, key, data)
+}
+
+// abortAll ends the uploads of one key, and no others.
+func abortAll(t *testing.T, f *fixture) {
+	other := f.begin(t, "a.zip2")
+	part := f.part(t, "a.zip2", other, 1, []byte("x"))
+	f.begin(t, "a.zip")
+	for range 2 {
+		if err := f.bucket.AbortAll(t.Context(), "a.zip"); err != nil {
+			t.Error("abort all: ", err)
+		}
+	}
+	if _, err := f.bucket.Complete(t.Context(), "a.zip2", other, []objstore.Part{part}, objstore.CompleteOptions{}); err != nil {
+		t.Error("another key's upload: ", err)
+	}
+	f.holds(t, "a.zip2", []byte("x"))
+}

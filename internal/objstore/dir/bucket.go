@@ -1,0 +1,172 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// lockFile is held shared by every process that is not alone on the bucket.
+const lockFile = tempFolder + "/lock"
+
+// Config says where a bucket is and who opens it.
+type Config struct {
+	Path string // of its folder; its last name is the bucket's
+	// Alone is set by the one process that has locked the data directory. It makes the folder
+	// where it is missing, and removes what processes that are gone have left unfinished.
+	Alone bool
+	// Observe, when set, is told of every call, for metrics. It must not wait.
+	Observe func(objstore.Observed)
+}
+
+// Bucket is one folder of objects. It is safe for concurrent use.
+type Bucket struct {
+	cfg  Config
+	name string
+	root *os.Root
+	lock *os.File
+	sync func(*os.File) error // (*os.File).Sync but in tests
+
+	folds     bool       // the disk takes names of different spelling for the same
+	replacing sync.Mutex // held while a side file takes the place of another
+
+	mu      sync.Mutex
+	uploads map[string]*upload // by id
+	durable map[string]bool    // folders of which is known that they are on disk
+	removed int                // folders, by this process
+}
+
+// Open opens a bucket. Error: unavailable.
+func Open(cfg Config) (*Bucket, error) {
+	b := &Bucket{cfg: cfg, name: filepath.Base(cfg.Path), sync: (*os.File).Sync, uploads: map[string]*upload{}, durable: map[string]bool{".": true}}
+	if err := b.open(); err != nil {
+		return nil, errors.Join(domain.Wrap(domain.KindUnavailable, err, "the bucket %s can't be opened", b.name), b.Close())
+	}
+	return b, nil
+}
+
+func (b *Bucket) open() (err error) {
+	if b.cfg.Alone {
+		if err := makeFolder(filepath.Join(b.cfg.Path, tempFolder)); err != nil {
+			return err
+		}
+	}
+	if b.root, err = os.OpenRoot(b.cfg.Path); err != nil {
+		return err
+	}
+	if b.lock, err = b.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if b.cfg.Alone {
+		if err := b.removeTemps(); err != nil {
+			return err
+		}
+	} else if err := syscall.Flock(int(b.lock.Fd()), syscall.LOCK_SH); err != nil {
+		return err
+	}
+	return b.probeDisk()
+}
+
+// makeFolder makes a folder and all above it, and returns when they are on disk.
+func makeFolder(path string) error {
+	missing := []string{}
+	for at := path; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	for _, folder := range missing {
+		if err := syncFolder(filepath.Dir(folder)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path) //nolint:gosec // the operator names the directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// Close ends uploads that are not complete and closes the bucket.
+func (b *Bucket) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, u := range b.uploads {
+		u.temp.remove()
+		delete(b.uploads, id)
+	}
+	var errs []error
+	if b.lock != nil {
+		errs = append(errs, b.lock.Close())
+	}
+	if b.root != nil {
+		errs = append(errs, b.root.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Name is the bucket's name.
+func (b *Bucket) Name() string { return b.name }
+
+// CheckKey refuses, as invalid, keys that no store takes.
+func (b *Bucket) CheckKey(key string) error { return checkKey(key) }
+
+// Check is nil while the bucket's folder is there. Error: unavailable.
+func (b *Bucket) Check(ctx context.Context) error {
+	return b.do(ctx, call{"head", "reach", ""}, func() error {
+		open, err := b.root.Stat(".")
+		if err != nil {
+			return err
+		}
+		named, err := os.Stat(b.cfg.Path)
+		if err != nil || !os.SameFile(open, named) {
+			return domain.Wrap(domain.KindUnavailable, err, "the folder %s is gone", b.cfg.Path)
+		}
+		return nil
+	})
+}
+
+// call is one use of a bucket.
+type call struct {
+	operation string // for metrics, as package objstore names it
+	verb      string // for errors
+	key       string
+}
+
+// do does a call's work unless ctx has ended, translates its error and tells of it.
+func (b *Bucket) do(ctx context.Context, c call, work func() error) error {
+	begun := time.Now()
+	err := context.Cause(ctx)
+	if err != nil {
+		err = objstore.Interrupted(b.what(c), err, ctx.Err())
+	} else if err = work(); err != nil {
+		err = b.failure(ctx, c, err)
+	}
+	if b.cfg.Observe != nil {
+		b.cfg.Observe(objstore.Observed{Operation: c.operation, Outcome: outcome(err), Took: time.Since(begun)})
+	}
+	return err
+}
+
+// onKey is do for calls that name an object; work is given the object's path.
+func (b *Bucket) onKey(ctx context.Context, c call, work func(name string) error) error {
+	if err := checkKey(c.key); err != nil {
+		return err
+	}
+	return b.do(ctx, c, func() error { return work(encode(c.key)) })
+}

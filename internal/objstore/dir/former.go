@@ -1,0 +1,177 @@
+package dir
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Former programs kept the buckets in a folder of their own, and an object's ETag, sums and
+// content type in extended attributes, or in another folder where the disk has none.
+const (
+	formerObjects    = "objects"
+	formerAttributes = "attributes"
+	formerFolder     = "%former" // both are moved here first: a bucket may have their names
+)
+
+// enoattr is what macOS calls ENODATA.
+const enoattr = syscall.Errno(93)
+
+// maxAttribute bounds what is read of one attribute, in bytes.
+const maxAttribute = 64 << 10
+
+// TakeOver makes buckets in path of those that a former program has left there: it renames the
+// files and keeps their ETags and content types. Killed at any point, it goes on when it is called
+// again. It must be called by a process that has locked the data directory, before any bucket is
+// opened. Error: unavailable.
+func TakeOver(path string) error {
+	if err := takeOverBy(path, func() {}); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the object store of a former version in %s can't be taken over", path)
+	}
+	return nil
+}
+
+// takeOverBy is TakeOver, and calls step before each change of the disk, for tests.
+func takeOverBy(path string, step func()) error {
+	former := filepath.Join(path, formerFolder)
+	for _, name := range []string{formerObjects, formerAttributes} {
+		from, to := filepath.Join(path, name), filepath.Join(former, name)
+		if !exists(from) || exists(filepath.Join(from, tempFolder)) || exists(to) {
+			continue // there is none, or it is a bucket
+		}
+		step()
+		if err := errors.Join(makeFolder(former), os.Rename(from, to), syncFolder(path)); err != nil {
+			return err
+		}
+	}
+	buckets, err := os.ReadDir(filepath.Join(former, formerObjects))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, b := range buckets {
+		if !b.IsDir() || strings.HasPrefix(b.Name(), ".") { // the former program's own
+			continue
+		}
+		if err := takeBucket(path, b.Name(), step); err != nil {
+			return err
+		}
+	}
+	if !exists(former) {
+		return nil
+	}
+	step()
+	unix.Sync() // all names are new before the former ones and the attributes go
+	return os.RemoveAll(former)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// takeBucket takes one bucket over. All side files are safe on disk before the first file moves.
+func takeBucket(path, name string, step func()) error {
+	from, to := filepath.Join(path, formerFolder, formerObjects, name), filepath.Join(path, name)
+	attributes := filepath.Join(path, formerFolder, formerAttributes, name)
+	step()
+	if err := makeFolder(filepath.Join(to, tempFolder)); err != nil {
+		return err
+	}
+	err := eachFormer(from, func(key, file string, stat fs.FileInfo) error {
+		in, err := formerInfo(file, filepath.Join(attributes, key), key, stat)
+		if err != nil || in == nil {
+			return err
+		}
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		step()
+		side := filepath.Join(to, encode(key)+infoSuffix)
+		return errors.Join(os.MkdirAll(filepath.Dir(side), 0o700), os.WriteFile(side, text, 0o600))
+	})
+	if err != nil {
+		return err
+	}
+	unix.Sync()
+	return eachFormer(from, func(key, file string, _ fs.FileInfo) error {
+		step()
+		name := filepath.Join(to, encode(key))
+		return errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.Rename(file, name))
+	})
+}
+
+// eachFormer visits the objects of a former bucket.
+func eachFormer(bucket string, visit func(key, file string, stat fs.FileInfo) error) error {
+	return filepath.WalkDir(bucket, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case file == filepath.Join(bucket, ".sgwtmp"): // unfinished uploads
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case !d.Type().IsRegular():
+			return domain.Errorf(domain.KindUnavailable, "%s is neither a file nor a folder; put its content there", file)
+		}
+		key, err := filepath.Rel(bucket, file)
+		if err != nil {
+			return err
+		}
+		stat, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return visit(filepath.ToSlash(key), file, stat)
+	})
+}
+
+// formerInfo makes a side file's content of an object's attributes; nil where it has no ETag.
+func formerInfo(file, attributes, key string, stat fs.FileInfo) (*info, error) {
+	values := map[string][]byte{}
+	for _, name := range []string{"etag", "content-type", "checksums"} {
+		value, err := attribute(file, attributes, name)
+		if err != nil {
+			return nil, err
+		}
+		values[name] = value
+	}
+	etag := strings.Trim(string(values["etag"]), `"`)
+	if etag == "" {
+		return nil, nil //nolint:nilnil // its bytes tell enough
+	}
+	in := &info{Key: key, ETag: etag, ContentType: string(values["content-type"]), identity: identityOf(stat)}
+	var sums struct {
+		Type  string
+		CRC32 []byte // of base64
+	}
+	if json.Unmarshal(values["checksums"], &sums) == nil && sums.Type == "FULL_OBJECT" && len(sums.CRC32) == 4 {
+		sum := binary.BigEndian.Uint32(sums.CRC32)
+		in.CRC32 = &sum
+	}
+	return in, nil
+}
+
+// attribute reads one of an object's attributes, nil when it has none of this name.
+func attribute(file, attributes, name string) ([]byte, error) {
+	value, err := os.ReadFile(filepath.Join(attributes, "meta", name)) //nolint:gosec // below the data directory
+	if !errors.Is(err, fs.ErrNotExist) {
+		return value, err
+	}
+	value = make([]byte, maxAttribute)
+	n, err := unix.Getxattr(file, "user."+name, value)
+	if slices.Contains([]error{unix.ENODATA, unix.ENOTSUP, enoattr}, err) {
+		return nil, nil
+	}
+	return value[:max(n, 0)], err
+}

@@ -1,0 +1,200 @@
+package dir
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"mime"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// info is what a side file says of the file beside it.
+type info struct {
+	Key         string  `json:"key"`
+	ETag        string  `json:"etag"`
+	CRC32       *uint32 `json:"crc32,omitempty"`
+	ContentType string  `json:"contentType,omitempty"`
+	identity
+}
+
+// identity is what changes when somebody replaces or edits a file.
+type identity struct {
+	Inode    uint64 `json:"inode"`
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"` // nanoseconds
+}
+
+func identityOf(file fs.FileInfo) identity {
+	id := identity{Size: file.Size(), Modified: file.ModTime().UnixNano()}
+	if stat, ok := file.Sys().(*syscall.Stat_t); ok {
+		id.Inode = stat.Ino
+	}
+	return id
+}
+
+// newInfo describes a file with these bytes. Its ETag differs from that of every other file that
+// had its name: their times of change differ, if not their bytes.
+func newInfo(key, contentType string, sum uint32, id identity) info {
+	return info{Key: key, ETag: fmt.Sprintf("%08x-%x-%x", sum, id.Size, id.Modified), CRC32: &sum, ContentType: contentType, identity: id}
+}
+
+func (i info) public(file fs.FileInfo) objstore.Info {
+	return objstore.Info{Size: i.Size, ETag: i.ETag, ContentType: i.ContentType, LastModified: file.ModTime(), CRC32: i.CRC32}
+}
+
+// errOther says that the disk takes the key's name for another key's.
+var errOther = fmt.Errorf("the disk does not tell this key from another one: %w", fs.ErrNotExist)
+
+// object opens a key's file. Error: fs.ErrNotExist.
+func (b *Bucket) object(ctx context.Context, name, key string) (*os.File, objstore.Info, error) {
+	// O_NONBLOCK: nothing is waited for where somebody has put a pipe.
+	file, err := b.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, objstore.Info{}, err
+	}
+	stat, err := file.Stat()
+	if err == nil && !stat.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	var in info
+	if err == nil {
+		in, err = b.describe(ctx, file, stat, name, key)
+	}
+	if err != nil {
+		return nil, objstore.Info{}, errors.Join(err, file.Close())
+	}
+	return file, in.public(stat), nil
+}
+
+// describe reads an open file's side file, and makes it where it is missing or of other bytes.
+func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, name, key string) (info, error) {
+	former, err := b.readInfo(name)
+	switch {
+	case err != nil:
+		return info{}, err
+	case former == nil:
+		if exact, err := b.exact(name); err != nil || !exact {
+			return info{}, errors.Join(errOther, err)
+		}
+	case former.Key != key:
+		return info{}, errOther
+	case former.identity == identityOf(stat):
+		return *former, nil
+	}
+	hash := crc32.NewIEEE()
+	if _, err := io.Copy(hash, newBody(ctx, file, 0, stat.Size())); err != nil {
+		return info{}, err
+	}
+	made := newInfo(key, typeOf(key), hash.Sum32(), identityOf(stat))
+	if former != nil {
+		made.ContentType = former.ContentType
+		if former.Size == made.Size && former.CRC32 != nil && *former.CRC32 == *made.CRC32 {
+			made.ETag = former.ETag // moved, or restored from a backup
+		}
+	}
+	if now, err := file.Stat(); err != nil || identityOf(now) != made.identity {
+		return info{}, errors.Join(domain.Errorf(domain.KindUnavailable, "the file changes while it is read"), err)
+	}
+	// On a disk that is full or can't be written to it is made again the next time.
+	if winner := b.saveMade(name, made); winner != nil {
+		return *winner, nil
+	}
+	return made, nil
+}
+
+// typeOf is the content type of a file that nobody told one of.
+func typeOf(key string) string {
+	if kind := mime.TypeByExtension(path.Ext(key)); kind != "" {
+		return kind
+	}
+	return "application/octet-stream"
+}
+
+// readInfo gives nil where there is no side file, or one that can't be read.
+func (b *Bucket) readInfo(name string) (*info, error) {
+	text, err := b.root.ReadFile(name + infoSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if err != nil {
+		return nil, err
+	}
+	var in info
+	if json.Unmarshal(text, &in) != nil || in.Key == "" {
+		return nil, nil //nolint:nilnil // a crash has torn it
+	}
+	return &in, nil
+}
+
+// saveMade writes a side file that was made of a file's bytes. The one that a writer publishes
+// together with the file is better, as it has the content type: when that was faster it is given.
+func (b *Bucket) saveMade(name string, made info) *info {
+	t, err := b.infoTemp(made)
+	if err != nil {
+		return nil
+	}
+	defer t.remove()
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	if !errors.Is(b.root.Link(t.name, name+infoSuffix), fs.ErrExist) {
+		return nil
+	}
+	if now, err := b.readInfo(name); err == nil && now != nil && now.identity == made.identity {
+		return now
+	}
+	_ = t.rename(name + infoSuffix) // it is made again the next time
+	return nil
+}
+
+// exact says whether a file has just this name. It is asked of files without a side file, where the
+// disk folds case.
+func (b *Bucket) exact(name string) (bool, error) {
+	if !b.folds {
+		return true, nil
+	}
+	for ; name != "."; name = path.Dir(name) {
+		folder, err := b.root.Open(path.Dir(name))
+		if err != nil {
+			return false, err
+		}
+		names, err := folder.Readdirnames(-1)
+		if err := errors.Join(err, folder.Close()); err != nil {
+			return false, err
+		}
+		if !slices.Contains(names, path.Base(name)) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// probeDisk finds out whether the disk makes hard links, and whether it takes names for the same
+// that differ in case or in how an accent is written.
+func (b *Bucket) probeDisk() error {
+	t, err := b.temp()
+	if err != nil {
+		return err
+	}
+	defer t.remove()
+	composed, decomposed := t.name+"\u00c9", t.name+"E\u0301"
+	if err := b.root.Link(t.name, composed); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "%s: its disk makes no hard links; choose a directory on another one", b.root.Name())
+	}
+	for _, other := range []string{tempFolder + strings.ToLower(strings.TrimPrefix(composed, tempFolder)), decomposed} {
+		if _, err := b.root.Stat(other); err == nil {
+			b.folds = true
+		}
+	}
+	return b.root.Remove(composed)
+}

@@ -1,0 +1,79 @@
+package dir
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+const (
+	maxKey     = 1024 // bytes, as in S3
+	maxName    = 255  // bytes, of a file's name
+	infoSuffix = "%info"
+	tempFolder = "%tmp"
+	emptyPart  = "%_"
+	moreSuffix = "%+" // of a folder whose name goes on in the next name
+	longest    = maxName - len(infoSuffix)
+)
+
+// checkKey refuses keys that no store takes, as invalid.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return domain.Errorf(domain.KindInvalid, "an object key is empty")
+	case len(key) > maxKey:
+		return domain.Errorf(domain.KindInvalid, "an object key has more than %d bytes", maxKey)
+	case !utf8.ValidString(key):
+		return domain.Errorf(domain.KindInvalid, "an object key is not UTF-8")
+	}
+	return nil
+}
+
+// encode gives the path of a key's file below its bucket. No two keys have the same, and none is a
+// name that the bucket keeps for itself: in these "%" is followed by no hexadecimal digits. "%" and
+// control characters become "%" with two digits, and so do the dots of the parts "." and "..". A
+// part that is too long for a name is cut into folders.
+func encode(key string) string {
+	var names []string
+	for part := range strings.SplitSeq(key, "/") {
+		name := encodePart(part)
+		for len(name) > longest {
+			at := cut(name)
+			names = append(names, name[:at]+moreSuffix)
+			name = name[at:]
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, "/")
+}
+
+func encodePart(part string) string {
+	if part == "" {
+		return emptyPart
+	}
+	dots := part == "." || part == ".."
+	var b strings.Builder
+	for i := range len(part) {
+		if c := part[i]; c < ' ' || c == 0x7f || c == '%' || dots {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// cut says where a name that is too long is cut: between characters, and not within "%" and its
+// digits.
+func cut(name string) int {
+	at := longest
+	for !utf8.RuneStart(name[at]) {
+		at--
+	}
+	if percent := strings.LastIndexByte(name[:at], '%'); percent > at-len("%25") {
+		at = percent
+	}
+	return at
+}

@@ -1,0 +1,181 @@
+package dir
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"sync"
+
+	"github.com/callvault/callvault/internal/crc"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// upload is an object being written in parts. It ends with its process.
+type upload struct {
+	key, contentType string
+	partSize         int64
+	temp             *temp
+
+	writing sync.RWMutex // held shared by who writes a part
+	ended   bool
+
+	mu    sync.Mutex
+	parts map[int]objstore.Part
+}
+
+// NewUpload begins an upload in parts of partSize bytes, the last of which may be shorter, and
+// returns its id. Nothing can be read under the key before Complete.
+func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, partSize int64) (id string, err error) {
+	err = b.onKey(ctx, call{"begin_upload", "begin an upload of", key}, func(string) error {
+		if partSize < 1 {
+			return domain.Errorf(domain.KindInvalid, "no part has %d bytes", partSize)
+		}
+		t, err := b.temp()
+		if err != nil {
+			return err
+		}
+		id = rand.Text()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.uploads[id] = &upload{key: key, contentType: contentType, partSize: partSize, temp: t, parts: map[int]objstore.Part{}}
+		return nil
+	})
+	return id, err
+}
+
+// find gives an upload that is under way. Error: lost.
+func (b *Bucket) find(key, id string) (*upload, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if u := b.uploads[id]; u != nil && u.key == key {
+		return u, nil
+	}
+	return nil, errLost()
+}
+
+func errLost() error { return domain.Errorf(domain.KindLost, "the upload is gone") }
+
+// PutPart writes part n, 1 to objstore.MaxParts, in any order. A part whose CRC-32 is not sum is
+// refused as store_fault. A part written again replaces the former one. Errors also: lost,
+// invalid, unavailable.
+func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte, sum uint32) (part objstore.Part, err error) {
+	err = b.onKey(ctx, call{"upload_part", "upload a part of", key}, func(string) error {
+		u, err := b.find(key, id)
+		switch {
+		case n < 1 || n > objstore.MaxParts:
+			return domain.Errorf(domain.KindInvalid, "there is no part %d", n)
+		case err != nil:
+			return err
+		case int64(len(data)) > u.partSize:
+			return domain.Errorf(domain.KindInvalid, "part %d has %d bytes, and the upload was told of %d", n, len(data), u.partSize)
+		case crc32.ChecksumIEEE(data) != sum:
+			return domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")
+		}
+		u.writing.RLock()
+		defer u.writing.RUnlock()
+		if u.ended {
+			return errLost()
+		}
+		if _, err := u.temp.file.WriteAt(data, int64(n-1)*u.partSize); err != nil {
+			return err
+		}
+		part = objstore.Part{Number: n, ETag: fmt.Sprintf("%08x", sum), CRC32: sum, Size: int64(len(data))}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.parts[n] = part
+		return nil
+	})
+	return part, err
+}
+
+// Complete publishes an upload's parts, given in any order, as one object and returns its ETag.
+// Errors: conflict, lost (aborted, or completed already), store_fault (a part that is missing, of
+// another size, or not as it was written), unavailable.
+func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (etag string, err error) {
+	err = b.onKey(ctx, call{"complete_upload", "publish", key}, func(name string) error {
+		u, err := b.find(key, id)
+		if err != nil {
+			return err
+		}
+		u.writing.Lock()
+		defer u.writing.Unlock()
+		if u.ended {
+			return errLost()
+		}
+		size, sum, err := u.whole(parts)
+		if err != nil {
+			return err
+		}
+		if err := u.temp.file.Truncate(size); err != nil { // a part may have been longer before
+			return err
+		}
+		if etag, err = b.publish(ctx, u.temp, name, info{Key: key, ContentType: u.contentType, CRC32: &sum}, opts.IfNoneMatch); err == nil {
+			b.end(id, u)
+		}
+		return err
+	})
+	return etag, err
+}
+
+// whole proves that the parts are the object's bytes without gap or overlap, and gives its size
+// and CRC-32.
+func (u *upload) whole(parts []objstore.Part) (size int64, sum uint32, err error) {
+	ordered := slices.SortedFunc(slices.Values(parts), func(x, y objstore.Part) int { return cmp.Compare(x.Number, y.Number) })
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i, p := range ordered {
+		last := i == len(ordered)-1
+		if p.Number != i+1 || u.parts[p.Number] != p || !last && p.Size != u.partSize {
+			return 0, 0, domain.Errorf(domain.KindStoreFault, "its parts are not one object: part %d of %d is missing, of another size, or not as it was written", i+1, len(ordered))
+		}
+		sum = crc.Combine(sum, p.CRC32, p.Size)
+		size += p.Size
+	}
+	if len(ordered) == 0 {
+		return 0, 0, domain.Errorf(domain.KindStoreFault, "an upload needs at least one part")
+	}
+	return size, sum, nil
+}
+
+// end forgets an upload. Its writing is held.
+func (b *Bucket) end(id string, u *upload) {
+	u.ended = true
+	u.temp.remove()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.uploads, id)
+}
+
+// Abort ends an upload and removes its parts. One that is gone is fine.
+func (b *Bucket) Abort(ctx context.Context, key, id string) error {
+	return b.onKey(ctx, call{"abort_upload", "abort the upload of", key}, func(string) error {
+		if u, err := b.find(key, id); err == nil {
+			u.writing.Lock()
+			defer u.writing.Unlock()
+			b.end(id, u)
+		}
+		return nil
+	})
+}
+
+// AbortAll ends every upload of exactly this key in this process. Those of others end with them.
+func (b *Bucket) AbortAll(ctx context.Context, key string) error {
+	b.mu.Lock()
+	var ids []string
+	for id, u := range b.uploads {
+		if u.key == key {
+			ids = append(ids, id)
+		}
+	}
+	b.mu.Unlock()
+	for _, id := range ids {
+		if err := b.Abort(ctx, key, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// copySize is how much of a stream is moved at a time, in bytes.
+const copySize = 256 << 10
+
+// Put writes an object and returns its ETag. Errors: conflict, store_fault (a wrong CRC32),
+// invalid, unavailable.
+func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (etag string, err error) {
+	err = b.onKey(ctx, call{"put", "write", key}, func(name string) error {
+		sum := crc32.ChecksumIEEE(data)
+		if opts.CRC32 != nil && *opts.CRC32 != sum {
+			return domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")
+		}
+		t, err := b.temp()
+		if err != nil {
+			return err
+		}
+		defer t.remove()
+		if _, err := t.file.Write(data); err != nil {
+			return err
+		}
+		etag, err = b.publish(ctx, t, name, info{Key: key, ContentType: opts.ContentType, CRC32: &sum}, opts.IfNoneMatch)
+		return err
+	})
+	return etag, err
+}
+
+// PutStream writes what r gives under a key that must be new; see objstore.Bucket.PutStream.
+func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (stored objstore.Stored, err error) {
+	err = b.onKey(ctx, call{"put", "write", key}, func(name string) error {
+		in := objstore.NewIncoming(r, size)
+		defer func() { stored = in.Stored(stored.ETag) }()
+		t, err := b.temp()
+		if err != nil {
+			return err
+		}
+		defer t.remove()
+		buffer := make([]byte, copySize)
+		if size >= 0 && size < copySize {
+			buffer = buffer[:size+1] // one byte more shows that the stream ends where it should
+		}
+		for last := false; !last; {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			var n int
+			if n, last, err = in.Fill(buffer); err != nil {
+				return err
+			}
+			if _, err := t.file.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		sum := in.Stored("").CRC32
+		stored.ETag, err = b.publish(ctx, t, name, info{Key: key, ContentType: contentType, CRC32: &sum}, true)
+		return err
+	})
+	return stored, err
+}
+
+// publish gives a finished file its name and its side file, and returns its ETag when all is safe
+// on disk. Of several that publish under one name at once, with once only one succeeds.
+func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, once bool) (string, error) {
+	stat, err := t.file.Stat()
+	if err != nil {
+		return "", err
+	}
+	in = newInfo(in.Key, in.ContentType, *in.CRC32, identityOf(stat))
+	side, err := b.infoTemp(in)
+	if err != nil {
+		return "", err
+	}
+	defer side.remove()
+	synced := make(chan error, 1)
+	go func() { synced <- b.sync(side.file) }() // both in one wait for the disk
+	if err := errors.Join(b.sync(t.file), <-synced); err != nil {
+		return "", err
+	}
+	if !once {
+		if err := b.taken(ctx, name, in.Key); errors.Is(err, errTwin) {
+			return "", err
+		}
+		b.replacing.Lock()
+		defer b.replacing.Unlock()
+	}
+	if err := b.place(ctx, t, name, in.Key, once); err != nil {
+		return "", err
+	}
+	if err := side.rename(name + infoSuffix); err != nil {
+		return "", err
+	}
+	return in.ETag, b.settle(path.Dir(name))
+}
+
+// placeTries bounds the tries to name a file while the folders that it needs are removed.
+const placeTries = 100
+
+// place gives a file its name, in folders that are made for it. Errors: fs.ErrExist, errFolder, errTwin.
+func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool) error {
+	var err error
+	for range placeTries {
+		if once {
+			err = b.root.Link(t.name, name)
+		} else {
+			err = t.rename(name)
+		}
+		if err == nil {
+			return nil
+		}
+		stat, statErr := b.root.Stat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = b.root.MkdirAll(path.Dir(name), 0o700)
+		case statErr == nil && stat.IsDir():
+			err = errFolder
+			if b.removeFolder(name) { // an empty one that a removal has left
+				err = nil
+			}
+		case errors.Is(err, fs.ErrExist):
+			err = b.taken(ctx, name, key)
+		}
+		if errors.Is(err, fs.ErrExist) && !once || errors.Is(err, syscall.ENOTDIR) {
+			return errFolder
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return domain.Wrap(domain.KindUnavailable, err, "its folders are removed again and again")
+}
+
+// taken is fs.ErrExist where the key's object stands, which is safe on disk then, errTwin where the
+// name is another key's, and fs.ErrNotExist.
+func (b *Bucket) taken(ctx context.Context, name, key string) error {
+	file, _, err := b.object(ctx, name, key)
+	switch {
+	case errors.Is(err, errOther):
+		return errTwin
+	case err != nil:
+		return err
+	}
+	if err := errors.Join(b.sync(file), file.Close(), b.settle(path.Dir(name))); err != nil {
+		return err
+	}
+	return fs.ErrExist
+}
+
+// Sync returns when the object is safe on disk. All writing calls do it by themselves; it is here
+// for who finds an object that another process was killed writing.
+func (b *Bucket) Sync(key string) error {
+	ctx := context.Background()
+	return b.onKey(ctx, call{"head", "sync", key}, func(name string) error {
+		if err := b.taken(ctx, name, key); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	})
+}
