@@ -200,7 +200,8 @@ func TestUpgradeKeepsRows(t *testing.T) {
 	}
 }
 
-// TestStepsOnlyAdd holds every step after the first against what programs that do not know it need: their columns stay as they are, and new ones ask nothing of them.
+// TestStepsOnlyAdd checks every step after the first against what programs that do not know it need:
+// their columns stay as they are, and new ones ask nothing of them.
 func TestStepsOnlyAdd(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -83,7 +83,7 @@ func (d *DB) migrate(ctx context.Context, pool *sql.DB) (done int, err error) {
 			done, trial = done+1, 0
 			continue
 		case ctx.Err() != nil || trial == lockTrials || !lockMissed(err):
-			return done, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
+			return done, notMigrated(ctx, p, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -110,10 +110,20 @@ func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 			return len(done), nil
 		}
 		if trial >= few && !halfMade(err) || trial == openTrials || ctx.Err() != nil {
-			return 0, domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
+			return 0, notMigrated(ctx, p, err)
 		}
 		time.Sleep(openPause)
 	}
+}
+
+// notMigrated says why a step failed. The first step of this program makes the whole schema, so it
+// fails on a schema that has older steps alone.
+func notMigrated(ctx context.Context, p *goose.Provider, err error) error {
+	first := p.ListSources()[0].Version
+	if has, unread := p.GetDBVersion(ctx); unread == nil && 0 < has && has < first {
+		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is at step %d, and this program can go on from step %d only", has, first)
+	}
+	return domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
 }
 
 // Migration is one schema step and whether it was applied.

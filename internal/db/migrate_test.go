@@ -3,9 +3,11 @@ package db
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -64,6 +66,28 @@ func TestNewerSchema(t *testing.T) {
 			}
 			if err := d.CheckSchema(t.Context()); domain.KindOf(err) != domain.KindUnavailable {
 				t.Errorf("a schema that ended this program passed: %v", err)
+			}
+		})
+	}
+}
+
+// TestOlderSchema refuses a schema whose steps this program has folded into its first one.
+func TestOlderSchema(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			if _, err := open(t, url, 2).Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			folded := fstest.MapFS{}
+			for _, dir := range []string{"sqlite", "postgres"} {
+				folded[dir+"/00003_all.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE things (name TEXT PRIMARY KEY);\n")}
+			}
+			d, err := Open(t.Context(), url, folded)
+			must(t, err)
+			defer func() { must(t, d.Close()) }()
+			n, err := d.Migrate(t.Context())
+			if n != 0 || domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "at step 2, and this program can go on from step 3 only") {
+				t.Errorf("%d steps, error %v", n, err)
 			}
 		})
 	}

@@ -1,12 +1,13 @@
 -- +goose Up
--- Takes away what the steps before 31 made and the folded schema lacks. A new catalog has none of it.
+-- Takes away what the steps before 31 made and the folded schema lacks. A new catalog has none
+-- of it.
 
 UPDATE schema_support SET oldest = 32;
 
 -- Exports once went by the microsecond.
 DROP INDEX IF EXISTS conversations_start, conversations_agent, conversations_user, conversations_outcome, messages_agent;
 
--- Turns that former rules had counted were counted again.
+-- Turns that a former program had counted were counted again.
 DROP INDEX IF EXISTS conversations_uncounted;
 ALTER TABLE conversations DROP COLUMN IF EXISTS transcript_counted;
 

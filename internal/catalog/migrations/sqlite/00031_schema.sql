@@ -173,7 +173,7 @@ CREATE TABLE conversations (
     line_hash             BLOB,    -- SHA-256 of the lines that last changed it, by which a repeat is known
     PRIMARY KEY (tenant, id)
 );
--- Exports and lists are in the order of the time as printed, which is in whole seconds, then of the id.
+-- Exports and lists are in the order of the time as printed, in whole seconds, then of the id.
 CREATE INDEX conversations_start_printed ON conversations (tenant, (start_us / 1000000), id);
 CREATE INDEX conversations_agent_printed ON conversations (tenant, agent_id, (start_us / 1000000), id);
 CREATE INDEX conversations_user_printed ON conversations (tenant, user_id, (start_us / 1000000), id);
@@ -200,7 +200,7 @@ CREATE TABLE messages (
 );
 -- A conversation's messages, which are also counted by type.
 CREATE INDEX messages_conversation ON messages (tenant, conversation_id, time_us, id, type);
--- Exports are in the order of the time as printed, which is in milliseconds, then of the id.
+-- Exports are in the order of the time as printed, in milliseconds, then of the id.
 CREATE INDEX messages_agent_printed ON messages (tenant, agent_id, (time_us / 1000), id);
 CREATE INDEX messages_conversation_printed ON messages (tenant, conversation_id, (time_us / 1000), id);
 
@@ -532,10 +532,10 @@ BEGIN
 END;
 -- +goose StatementEnd
 
--- INSERT OR REPLACE deletes without the triggers of a deletion, so an insertion that names its number
--- is refused: the database numbers the lines. Before an insertion without a number NEW.seq is -1, so
--- numbers below 1 are refused after it. Links are inserted again and again, always the same under
--- their sum.
+-- INSERT OR REPLACE deletes without the triggers of a deletion. So an insertion that names its
+-- number is refused: the database numbers the lines. Before an insertion without a number NEW.seq
+-- is -1, so numbers below 1 are refused after it. Links are inserted again and again, always the
+-- same under their sum.
 -- +goose StatementBegin
 CREATE TRIGGER audit_stands_insert BEFORE INSERT ON audit WHEN NEW.seq >= 0
 BEGIN

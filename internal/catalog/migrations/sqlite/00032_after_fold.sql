@@ -1,5 +1,6 @@
 -- +goose Up
--- Takes away what the steps before 31 made and the folded schema lacks. A new catalog has none of it.
+-- Takes away what the steps before 31 made and the folded schema lacks. A new catalog has none
+-- of it.
 -- The column conversations.transcript_counted stays where it is, unused: SQLite can't drop a column
 -- only where it exists.
 
@@ -12,7 +13,7 @@ DROP INDEX IF EXISTS conversations_user;
 DROP INDEX IF EXISTS conversations_outcome;
 DROP INDEX IF EXISTS messages_agent;
 
--- Turns that former rules had counted were counted again.
+-- Turns that a former program had counted were counted again.
 DROP INDEX IF EXISTS conversations_uncounted;
 
 -- Other indexes serve the same queries.
