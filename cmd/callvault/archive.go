@@ -28,7 +28,6 @@ type archiveCmd struct {
 	JSON         bool   `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*archiveCmd) Help() string {
 	return "Builds what is due at once instead of at its time. Without running workers it builds in this process and waits.\n\n" +
 		"Examples:\n\n    callvault archive --tenant acme --day yesterday --wait\n" +

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/app"
-	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
 )
@@ -21,13 +20,11 @@ type auditCmd struct {
 	To           string `required:"" help:"Last UTC day, included." placeholder:"DAY"`
 }
 
-// Help shows examples below the flags.
 func (*auditCmd) Help() string {
 	return "Prints NDJSON, oldest first: who was issued which links, who downloaded what from where, and every change by an operator.\n\n" +
 		"Examples:\n\n    callvault audit --tenant acme --from 2025-12-01 --to 2025-12-31 > december.ndjson"
 }
 
-// Run prints the log.
 func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 	now := time.Now()
 	from, errFrom := parseDay(c.From, now)
@@ -49,36 +46,5 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 			return jsonLine(out, e)
 		})
 		return errors.Join(err, out.Flush())
-	})
-}
-
-// keysCmd is the commands about keys.
-type keysCmd struct {
-	Reseal keysResealCmd `cmd:"" help:"Change the master key."`
-	Rotate keysRotateCmd `cmd:"" help:"Make new signing keys; what the old ones signed stays valid until it ends."`
-}
-
-type keysRotateCmd struct {
-	config.Parts `embed:"" group:"Storage:"`
-	JSON         bool `help:"Print JSON."`
-}
-
-// Help shows examples below the flags.
-func (*keysRotateCmd) Help() string { return "Examples:\n\n    callvault keys rotate" }
-
-// Run rotates the keys.
-func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
-	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		var n int
-		err := withAudit(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
-			n, err = auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
-			return map[string]any{"keys": n}, err
-		})
-		if err != nil {
-			return err
-		}
-		return d.show(c.JSON, map[string]int{"keys": n}, func() string {
-			return fmt.Sprintf("%d signing keys made; all replicas use them within half a minute", n)
-		})
 	})
 }

@@ -33,13 +33,11 @@ type demoCmd struct {
 	Listen string `help:"Address to listen on." default:"127.0.0.1:0" placeholder:"HOST:PORT"`
 }
 
-// Help shows examples below the flags.
 func (*demoCmd) Help() string {
 	return "Needs no other service and leaves nothing behind: a sample tenant with a day of spoken clips, last night's archives, the day's links " +
 		"over HTTP, every download verified.\n\nExamples:\n\n    callvault demo\n    callvault demo --keep"
 }
 
-// Run shows the demo in a temporary directory.
 func (c *demoCmd) Run(ctx context.Context, d *deps) (err error) {
 	dir, err := os.MkdirTemp("", "callvault-demo-")
 	if err != nil {

@@ -23,7 +23,6 @@ type doctorCmd struct {
 	JSON          bool          `help:"Print JSON."`
 }
 
-// Help says what it does and shows examples.
 func (*doctorCmd) Help() string {
 	return `Reaches every part with the settings and credentials of this process, and says of each what it
 saw, what is wrong and what to do. Run it where a role runs, with the role's variables. Beside a

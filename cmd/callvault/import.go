@@ -31,7 +31,6 @@ type importCmd struct {
 	JSON         bool   `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*importCmd) Help() string {
 	return "One JSON object a line: agent, conversation, message or recording. Up to 5,000 lines are one transaction: when a line is bad, " +
 		"nothing of its batch is stored, and all before it stays. Importing a file again changes nothing. " +
@@ -92,7 +91,6 @@ func (a *absentAudio) add(key string) {
 	}
 }
 
-// Run imports the file.
 func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	in, size, err := c.open(d)
 	if err != nil {

@@ -24,7 +24,6 @@ type migrateUpCmd struct {
 	JSON         bool `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*migrateUpCmd) Help() string {
 	return "Run it once before the roles start, and at every upgrade. Several at once do no harm. It tries with small objects below PREFIX/probes/ " +
 		"whether the object store can do what callvault relies on, remembers that for the roles, and fails where something is missing.\n\n" +
@@ -33,7 +32,6 @@ func (*migrateUpCmd) Help() string {
 		"Examples:\n\n    callvault migrate up\n    callvault migrate up --adopt-bucket"
 }
 
-// Run prepares the parts.
 func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 	cfg, log, err := d.commandConfig(c.Parts)
 	if err != nil {
@@ -66,12 +64,10 @@ type migrateStatusCmd struct {
 	JSON         bool `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*migrateStatusCmd) Help() string {
 	return "Exits with 1 when a step is missing.\n\nExamples:\n\n    callvault migrate status --json"
 }
 
-// Run lists the steps.
 func (c *migrateStatusCmd) Run(ctx context.Context, d *deps) error {
 	return d.withParts(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		steps, err := p.Catalog.Migrations(ctx)

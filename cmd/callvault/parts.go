@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"go.uber.org/zap"
 
@@ -13,8 +12,17 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
+// tenantFlags are the flags of commands about what one tenant has.
+type tenantFlags struct {
+	config.Parts `embed:"" group:"Storage:"`
+	Tenant       string `required:"" help:"The tenant's id."`
+	JSON         bool   `help:"Print JSON."`
+}
+
 // actor is who the audit log names for what is done on the command line.
 const actor = "command"
+
+func commandOrigin() catalog.Origin { return catalog.Origin{Actor: actor} }
 
 // withParts opens the parts for a command. It logs errors only, to stderr.
 func (d *deps) withParts(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
@@ -60,16 +68,5 @@ func withAudit(ctx context.Context, p *app.Parts, tenant, action string, do func
 
 // appendAudit writes a line about what a command did into the tenant's audit log.
 func appendAudit(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
-	return p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: actor}, tenant, action, detail)
-}
-
-// show prints a result, as JSON or as text.
-func (d *deps) show(asJSON bool, v any, text func() string) error {
-	if asJSON {
-		return console.JSON(d.stdout, v)
-	}
-	if _, err := fmt.Fprintln(d.stdout, text()); err != nil {
-		return fmt.Errorf("print the result: %w", err)
-	}
-	return nil
+	return p.Catalog.AppendAudit(ctx, commandOrigin(), tenant, action, detail)
 }

@@ -42,7 +42,6 @@ type pullCmd struct {
 // maxPullDays is the longest range.
 const maxPullDays = 3660
 
-// Help says how credentials are found, what the exit codes mean, and shows examples.
 func (*pullCmd) Help() string {
 	return `Fetches a tenant's archives, checks each, and writes DAY/HH.zip and DAY/day.json below the
 directory. A second run downloads only what is missing or has a newer revision; after an
@@ -68,7 +67,6 @@ type codedError struct{ code int }
 
 func (e *codedError) Error() string { return fmt.Sprintf("already reported, exit %d", e.code) }
 
-// Run pulls and prints the result.
 func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	days, err := c.days(time.Now())
 	if err != nil {

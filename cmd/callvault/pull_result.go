@@ -37,10 +37,8 @@ type pullHourJSON struct {
 func (c *pullCmd) print(d *deps, r *client.Result) error {
 	if !c.JSON {
 		for i := range r.Days {
-			for _, line := range dayLines(&r.Days[i]) {
-				if _, err := fmt.Fprintln(d.stdout, console.Clean(line)); err != nil {
-					return fmt.Errorf("print the result: %w", err)
-				}
+			if err := printClean(d.stdout, dayLines(&r.Days[i])...); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -18,7 +18,6 @@ type readyCmd struct {
 	Timeout time.Duration `help:"How long to wait for the answer (default 5s)." default:"5s" placeholder:"TIME"`
 }
 
-// Help says what the exit code means and shows examples.
 func (*readyCmd) Help() string {
 	return `Asks /readyz, for health checks of containers. Exits with 1 when the role is not ready or does not answer,
 and says why.
@@ -29,7 +28,6 @@ Examples:
     callvault ready 127.0.0.1:8081`
 }
 
-// Run sends one request.
 func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	address := c.Address
 	if address == "" {
@@ -59,8 +57,8 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	if complaint != "" {
 		answer, err = complaint, errReported
 	}
-	if _, failed := fmt.Fprintln(d.stdout, answer); failed != nil {
-		return fmt.Errorf("print the answer: %w", failed)
+	if failed := printLine(d.stdout, answer); failed != nil {
+		return failed
 	}
 	return err
 }

@@ -34,7 +34,6 @@ type recordingCorrectCmd struct {
 	JSON         bool    `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*recordingCorrectCmd) Help() string {
 	return "What is not named stays as it is. The line that registered the recording may come again and changes nothing.\n" +
 		"A day that has ended takes no recording: reopen it first (callvault archive --reopen).\n" +
@@ -44,7 +43,6 @@ func (*recordingCorrectCmd) Help() string {
 		"    callvault recording correct --tenant acme --key acme/conf.wav --conversation leg-b --message-id 6 --reason 'named leg-a'"
 }
 
-// Run corrects the recording.
 func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
 	body := map[string]any{"objectKey": c.Key, "reason": c.Reason}
 	setIfGiven(body, "sizeBytes", c.Size)

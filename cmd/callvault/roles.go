@@ -19,13 +19,11 @@ type standaloneCmd struct {
 	config.Config `embed:""`
 }
 
-// Help shows examples below the flags.
 func (*standaloneCmd) Help() string {
 	return "Parts without an address (catalog, queue, object store) run inside, with their data under --data.\n\n" +
 		"Examples:\n\n    callvault standalone\n    callvault standalone --data /var/lib/callvault --listen 127.0.0.1:8080"
 }
 
-// Run serves all roles.
 func (c *standaloneCmd) Run(ctx context.Context, d *deps) error {
 	return d.serve(ctx, &c.Config, config.Standalone(), config.Roles())
 }
@@ -43,32 +41,26 @@ type (
 	}
 )
 
-// Help shows examples below the flags.
 func (*apiCmd) Help() string {
 	return "Needs the addresses of all parts and CALLVAULT_PUBLIC_URL.\n\nExamples:\n\n    callvault api\n    callvault api --listen 0.0.0.0:8080"
 }
 
-// Help shows examples below the flags.
 func (*workerCmd) Help() string {
 	return "Builds archives and deletes what is past its time. SIGTERM gives running builds back.\n\nExamples:\n\n    callvault worker --concurrency 8 --memory 256MiB"
 }
 
-// Help shows examples below the flags.
 func (*schedulerCmd) Help() string {
 	return "Plans nights and hands hours to workers. Several may run.\n\nExamples:\n\n    callvault scheduler --schedule '30 1 * * *'"
 }
 
-// Run serves the role.
 func (c *apiCmd) Run(ctx context.Context, d *deps) error {
 	return d.serveRoles(ctx, &c.Config, config.API)
 }
 
-// Run serves the role.
 func (c *workerCmd) Run(ctx context.Context, d *deps) error {
 	return d.serveRoles(ctx, &c.Config, config.Worker)
 }
 
-// Run serves the role.
 func (c *schedulerCmd) Run(ctx context.Context, d *deps) error {
 	return d.serveRoles(ctx, &c.Config, config.Scheduler)
 }
@@ -79,12 +71,10 @@ type runCmd struct {
 	Roles         string `arg:"" optional:"" help:"Roles with commas between them: api, worker, scheduler." placeholder:"ROLES"`
 }
 
-// Help shows examples below the flags.
 func (*runCmd) Help() string {
 	return "Examples:\n\n    callvault run api,worker\n    callvault run scheduler,worker"
 }
 
-// Run serves the roles.
 func (c *runCmd) Run(ctx context.Context, d *deps) error {
 	if c.Roles == "" {
 		return &usageError{"name the roles: api, worker, scheduler, or several with commas between\nSee callvault run --help"}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
@@ -53,7 +52,6 @@ type tenantCreateCmd struct {
 	JSON          bool     `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*tenantCreateCmd) Help() string {
 	return "A new tenant has no feature; without daily_audio_recordings nothing is archived for it.\n\nExamples:\n\n" +
 		"    callvault tenant create acme --name 'Acme Ltd' --feature daily_audio_recordings\n" +
@@ -61,7 +59,6 @@ func (*tenantCreateCmd) Help() string {
 		"    callvault tenant create acme --key-prefix acme/ --feature daily_audio_recordings"
 }
 
-// Run creates the tenant.
 func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: p.Config.RetentionDays,
@@ -96,40 +93,22 @@ type tenantListCmd struct {
 	JSON         bool `help:"Print JSON, one tenant a line."`
 }
 
-// Help shows examples below the flags.
 func (*tenantListCmd) Help() string {
 	return "Examples:\n\n    callvault tenant list\n    callvault tenant list --json"
 }
 
-// Run lists the tenants.
 func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		var rows [][]string
-		after := ""
-		for {
-			page, err := p.Catalog.Tenants(ctx, after, 500)
-			if err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				break
-			}
-			after = page[len(page)-1].ID
-			for _, t := range page {
-				if c.JSON {
-					if err := jsonLine(d.stdout, tenantView(t)); err != nil {
-						return err
-					}
-					continue
-				}
-				rows = append(rows, []string{t.ID, t.Name, onOff(t.Recordings), onOff(t.Export), strconv.Itoa(t.RetentionDays),
-					strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit), t.KeyPrefix})
-			}
+		list := d.newList(c.JSON, "ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT", "KEY PREFIX")
+		page := func(after string) ([]domain.Tenant, error) { return p.Catalog.Tenants(ctx, after, pageSize) }
+		err := eachOf(page, func(t domain.Tenant) (string, error) {
+			return t.ID, list.add(tenantView(t), t.ID, t.Name, onOff(t.Recordings), onOff(t.Export), strconv.Itoa(t.RetentionDays),
+				strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit), t.KeyPrefix)
+		})
+		if err != nil {
+			return err
 		}
-		if c.JSON {
-			return nil
-		}
-		return console.Table(d.stdout, []string{"ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT", "KEY PREFIX"}, rows)
+		return list.end()
 	})
 }
 
@@ -153,13 +132,11 @@ type tenantSetCmd struct {
 	JSON          bool     `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*tenantSetCmd) Help() string {
 	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
 		"    callvault tenant set acme --key-prefix acme/"
 }
 
-// Run changes the tenant.
 func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}

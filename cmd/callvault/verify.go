@@ -19,7 +19,6 @@ type verifyCmd struct {
 	JSON bool     `help:"Print one JSON document."`
 }
 
-// Help says what is checked and shows examples.
 func (*verifyCmd) Help() string {
 	return `Checks the structure, every checksum, SHA256SUMS, and that metadata.json lists each recording.
 Recordings that metadata.json itself declares missing are counted, not an error. In a directory
@@ -174,12 +173,7 @@ func (v *verifyResult) print(w io.Writer) error {
 	if v.MoreProblems > 0 {
 		lines = append(lines, fmt.Sprintf("        and %d more", v.MoreProblems))
 	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(w, console.Clean(line)); err != nil {
-			return fmt.Errorf("print the outcome: %w", err)
-		}
-	}
-	return nil
+	return printClean(w, lines...)
 }
 
 // verifySummary prints the last line: what to do about bad archives, and what was not checked.
@@ -199,10 +193,7 @@ func verifySummary(w io.Writer, work *verifyTargets, all, bad int) error {
 	if work.withoutDay > 0 {
 		line += fmt.Sprintf("; whether hours are missing beside %s was not checked, no day.json says so", count(work.withoutDay, "archive"))
 	}
-	if _, err := fmt.Fprintln(w, line); err != nil {
-		return fmt.Errorf("print the outcome: %w", err)
-	}
-	return nil
+	return printLine(w, line)
 }
 
 func missingOf(r *verify.Report) string {
@@ -210,13 +201,4 @@ func missingOf(r *verify.Report) string {
 		return ""
 	}
 	return fmt.Sprintf("; %s declared missing", count(r.MissingCount, "recording"))
-}
-
-func bytesOf(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
-
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return humanize.Comma(int64(n)) + " " + noun
 }

@@ -23,12 +23,10 @@ type versionJSON struct {
 	Platform string `json:"platform"`
 }
 
-// Help shows examples below the flags.
 func (*versionCmd) Help() string {
 	return "Examples:\n\n    callvault version\n    callvault version --json"
 }
 
-// Run prints the version.
 func (c *versionCmd) Run(d *deps) error {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -42,10 +40,7 @@ func (c *versionCmd) Run(d *deps) error {
 	if info.Revision != "" {
 		line += " (" + info.Revision + ")"
 	}
-	if _, err := fmt.Fprintf(d.stdout, "%s, %s, %s\n", line, info.Go, info.Platform); err != nil {
-		return fmt.Errorf("print the version: %w", err)
-	}
-	return nil
+	return printLine(d.stdout, fmt.Sprintf("%s, %s, %s", line, info.Go, info.Platform))
 }
 
 func versionOf(build *debug.BuildInfo) versionJSON {

@@ -6,10 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -24,15 +22,6 @@ type webhookCmd struct {
 	Test       webhookTestCmd       `cmd:"" help:"Send an event that only says hello."`
 	Deliveries webhookDeliveriesCmd `cmd:"" help:"List what was delivered, waits or failed."`
 	Replay     webhookReplayCmd     `cmd:"" help:"Deliver again, with the same ids."`
-}
-
-func commandOrigin() catalog.Origin { return catalog.Origin{Actor: actor} }
-
-// tenantFlags are the flags of every command about a tenant's webhooks.
-type tenantFlags struct {
-	config.Parts `embed:"" group:"Storage:"`
-	Tenant       string `required:"" help:"The tenant's id."`
-	JSON         bool   `help:"Print JSON."`
 }
 
 // endpointJSON is an endpoint as --json shows it.
@@ -69,14 +58,12 @@ type webhookCreateCmd struct {
 	Event       []string `help:"Event to be told of: day.completed, day.failed, hour.rebuilt (default all). Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
 }
 
-// Help shows examples below the flags.
 func (*webhookCreateCmd) Help() string {
 	return "The secret can't be shown again; the receiver verifies signatures with it.\n\nExamples:\n\n" +
 		"    callvault webhook create --tenant acme --url https://hooks.acme.example/callvault\n" +
 		"    callvault webhook create --tenant acme --url https://hooks.acme.example/failed --event day.failed --json"
 }
 
-// Run creates the endpoint.
 func (c *webhookCreateCmd) Run(ctx context.Context, d *deps) error {
 	return c.withEndpoints(ctx, d, func(ctx context.Context, endpoints *webhooks.Endpoints) error {
 		if len(c.Event) == 0 {
@@ -98,39 +85,30 @@ type webhookListCmd struct {
 	tenantFlags `embed:""`
 }
 
-// Help shows examples below the flags.
 func (*webhookListCmd) Help() string {
 	return "Prints one JSON object a line with --json.\n\nExamples:\n\n    callvault webhook list --tenant acme"
 }
 
-// Run lists the endpoints.
 func (c *webhookListCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
 			return err
 		}
-		list, err := p.Catalog.Endpoints(ctx, c.Tenant)
+		endpoints, err := p.Catalog.Endpoints(ctx, c.Tenant)
 		if err != nil {
 			return err
 		}
-		var rows [][]string
-		for _, e := range list {
-			if c.JSON {
-				if err := jsonLine(d.stdout, endpointView(e, "")); err != nil {
-					return err
-				}
-				continue
-			}
+		list := d.newList(c.JSON, "ID", "URL", "EVENTS", "STATE", "CREATED")
+		for _, e := range endpoints {
 			state := "enabled"
 			if !e.Disabled.IsZero() {
 				state = "disabled: " + e.Reason
 			}
-			rows = append(rows, []string{e.ID, e.URL, strings.Join(e.Events, " "), state, timeText(e.Created)})
+			if err := list.add(endpointView(e, ""), e.ID, e.URL, strings.Join(e.Events, " "), state, timeText(e.Created)); err != nil {
+				return err
+			}
 		}
-		if c.JSON {
-			return nil
-		}
-		return console.Table(d.stdout, []string{"ID", "URL", "EVENTS", "STATE", "CREATED"}, rows)
+		return list.end()
 	})
 }
 
@@ -148,12 +126,10 @@ type webhookSetCmd struct {
 	Disable       bool     `xor:"state" help:"Deliver nothing. What happens meanwhile is not delivered later."`
 }
 
-// Help shows examples below the flags.
 func (*webhookSetCmd) Help() string {
 	return "Examples:\n\n    callvault webhook set --tenant acme whe_… --disable\n    callvault webhook set --tenant acme whe_… --event day.completed --event hour.rebuilt"
 }
 
-// Run changes the endpoint.
 func (c *webhookSetCmd) Run(ctx context.Context, d *deps) error {
 	change := catalog.EndpointChange{URL: c.URL, Events: c.Event}
 	if c.Enable || c.Disable {
@@ -176,13 +152,11 @@ type webhookRotateCmd struct {
 	Grace         time.Duration `default:"24h" help:"How long the old secret signs too; 0 ends it at once."`
 }
 
-// Help shows examples below the flags.
 func (*webhookRotateCmd) Help() string {
 	return "For the grace time the former secret signs each delivery too, so that the receiver can change over in peace.\n\nExamples:\n\n" +
 		"    callvault webhook rotate --tenant acme whe_…\n    callvault webhook rotate --tenant acme whe_… --grace 0"
 }
 
-// Run rotates the secret.
 func (c *webhookRotateCmd) Run(ctx context.Context, d *deps) error {
 	if c.Grace < 0 || c.Grace > webhooks.MaxGrace {
 		return &usageError{"--grace must be 0 to 720h"}
@@ -207,12 +181,10 @@ type webhookDeleteCmd struct {
 	endpointFlags `embed:""`
 }
 
-// Help shows examples below the flags.
 func (*webhookDeleteCmd) Help() string {
 	return "What waits for it is dropped.\n\nExamples:\n\n    callvault webhook delete --tenant acme whe_…"
 }
 
-// Run deletes the endpoint.
 func (c *webhookDeleteCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		if err := p.Catalog.DeleteEndpoint(ctx, c.Tenant, c.ID, commandOrigin()); err != nil {
@@ -226,7 +198,6 @@ type webhookTestCmd struct {
 	endpointFlags `embed:""`
 }
 
-// Help shows examples below the flags.
 func (*webhookTestCmd) Help() string {
 	return "A worker sends it within a second or so; the log says what became of it.\n\nExamples:\n\n" +
 		"    callvault webhook test --tenant acme whe_… && sleep 2 && callvault webhook deliveries --tenant acme --event webhook.test"

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
 )
@@ -43,7 +42,6 @@ type webhookDeliveriesCmd struct {
 	Limit       int    `default:"100" help:"At most so many, latest first."`
 }
 
-// Help shows examples below the flags.
 func (*webhookDeliveriesCmd) Help() string {
 	return "The log goes back 30 days. Prints one JSON object a line with --json.\n\nExamples:\n\n" +
 		"    callvault webhook deliveries --tenant acme --state failed\n    callvault webhook deliveries --tenant acme --day 2025-12-12 --json"
@@ -63,7 +61,6 @@ func (c *webhookDeliveriesCmd) query() (q catalog.DeliveryQuery, err error) {
 	return q, nil
 }
 
-// Run lists the deliveries.
 func (c *webhookDeliveriesCmd) Run(ctx context.Context, d *deps) error {
 	q, err := c.query()
 	if err != nil {
@@ -73,29 +70,22 @@ func (c *webhookDeliveriesCmd) Run(ctx context.Context, d *deps) error {
 		if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
 			return err
 		}
-		list, err := p.Catalog.Deliveries(ctx, q)
+		deliveries, err := p.Catalog.Deliveries(ctx, q)
 		if err != nil {
 			return err
 		}
-		var rows [][]string
-		for _, e := range list {
-			if c.JSON {
-				if err := jsonLine(d.stdout, deliveryView(e)); err != nil {
-					return err
-				}
-				continue
-			}
+		list := d.newList(c.JSON, "ID", "CREATED", "EVENT", "DAY", "ENDPOINT", "STATE", "TRIES", "NEXT", "LAST ANSWER")
+		for _, e := range deliveries {
 			answer := e.Error
 			if e.Status != 0 && e.Error == "" {
 				answer = "answered " + strconv.Itoa(e.Status)
 			}
-			rows = append(rows, []string{e.ID, timeText(e.Created), e.Type, string(e.Day), e.Endpoint, e.State, strconv.Itoa(e.Attempts),
-				timeTextOr(optionalTime(e.Next), ""), answer})
+			if err := list.add(deliveryView(e), e.ID, timeText(e.Created), e.Type, string(e.Day), e.Endpoint, e.State, strconv.Itoa(e.Attempts),
+				timeTextOr(optionalTime(e.Next), ""), answer); err != nil {
+				return err
+			}
 		}
-		if c.JSON {
-			return nil
-		}
-		return console.Table(d.stdout, []string{"ID", "CREATED", "EVENT", "DAY", "ENDPOINT", "STATE", "TRIES", "NEXT", "LAST ANSWER"}, rows)
+		return list.end()
 	})
 }
 
@@ -107,7 +97,6 @@ type webhookReplayCmd struct {
 	Endpoint    string `help:"Only to this endpoint."`
 }
 
-// Help shows examples below the flags.
 func (*webhookReplayCmd) Help() string {
 	return "Receivers see the ids and bodies that they saw before, freshly signed. --failed with --day takes what failed of that day.\n\nExamples:\n\n" +
 		"    callvault webhook replay --tenant acme whd_…\n    callvault webhook replay --tenant acme --failed\n    callvault webhook replay --tenant acme --day 2025-12-12 --json"

@@ -13,6 +13,35 @@ import (
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
+// keysCmd holds the commands about signing keys and the master key.
+type keysCmd struct {
+	Reseal keysResealCmd `cmd:"" help:"Change the master key."`
+	Rotate keysRotateCmd `cmd:"" help:"Make new signing keys; what the old ones signed stays valid until it ends."`
+}
+
+type keysRotateCmd struct {
+	config.Parts `embed:"" group:"Storage:"`
+	JSON         bool `help:"Print JSON."`
+}
+
+func (*keysRotateCmd) Help() string { return "Examples:\n\n    callvault keys rotate" }
+
+func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		var n int
+		err := withAudit(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
+			n, err = auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
+			return map[string]any{"keys": n}, err
+		})
+		if err != nil {
+			return err
+		}
+		return d.show(c.JSON, map[string]int{"keys": n}, func() string {
+			return fmt.Sprintf("%d signing keys made; all replicas use them within half a minute", n)
+		})
+	})
+}
+
 // keysResealCmd changes the master key.
 type keysResealCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
@@ -20,7 +49,6 @@ type keysResealCmd struct {
 	JSON         bool   `help:"Print JSON."`
 }
 
-// Help shows examples below the flags.
 func (*keysResealCmd) Help() string {
 	return "Set CALLVAULT_MASTER_KEY to the new master key for this command, then restart the roles with it. Running it again does no harm.\n\n" +
 		"Examples:\n\n    CALLVAULT_MASTER_KEY_FILE=new.key callvault keys reseal --former old.key"

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
+)
+
+// appCmd holds the commands about OAuth applications.
+type appCmd struct {
+	Create  appCreateCmd                  `cmd:"" help:"Add an application; prints its client_id and client_secret once."`
+	List    credentialListCmd[appKind]    `cmd:"" help:"List a tenant's applications."`
+	Disable credentialDisableCmd[appKind] `cmd:"" help:"End an application's tokens with the next request."`
+	Enable  credentialEnableCmd[appKind]  `cmd:"" help:"Let a disabled application in again."`
+	Rotate  credentialRotateCmd[appKind]  `cmd:"" help:"Give an application a new secret; the old one ends at once."`
+	Delete  credentialDeleteCmd[appKind]  `cmd:"" help:"Remove an application and end its tokens."`
+}
+
+type appCreateCmd struct {
+	createFlags `embed:""`
+}
+
+func (*appCreateCmd) Help() string {
+	return "The secret can't be shown again.\n\nExamples:\n\n    callvault app create --tenant acme --name nightly-pull\n    callvault app create --tenant acme --json"
+}
+
+func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
+	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		var a catalog.Application
+		var secret string
+		err := withAudit(ctx, p, c.Tenant, "app.create", func(ctx context.Context) (detail any, err error) {
+			a, secret, err = p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes())
+			return map[string]any{"id": a.ID, "name": a.Name}, err
+		})
+		if err != nil {
+			return err
+		}
+		out := map[string]string{"client_id": a.ID, "client_secret": secret, "tenant": a.Tenant, "name": a.Name, "scope": strings.Join(a.Scopes, " ")}
+		return d.show(c.JSON, out, func() string {
+			return "client_id     " + a.ID + "\nclient_secret " + secret + "\nKeep the secret now: it is not shown again."
+		})
+	})
+}
+
+// appKind is the kind of applications.
+type appKind struct{}
+
+func (appKind) noun() string   { return "app" }
+func (appKind) secret() string { return "client_secret" }
+
+func (appKind) tenant(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
+	a, err := c.Application(ctx, id)
+	return a.Tenant, err
+}
+
+func (appKind) page(ctx context.Context, c *catalog.Catalog, tenant, after string) ([]credential, error) {
+	apps, err := c.Applications(ctx, tenant, after, pageSize)
+	out := make([]credential, 0, len(apps))
+	for _, a := range apps {
+		out = append(out, credential{a.ID, a.Name, optionalTime(a.Disabled), a.Created.Truncate(time.Second), optionalTime(a.LastUsed)})
+	}
+	return out, err
+}
+
+func (appKind) disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error {
+	return c.DisableApplication(ctx, id, disabled)
+}
+
+func (appKind) rotate(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
+	return c.RotateApplication(ctx, id)
+}
+
+func (appKind) remove(ctx context.Context, c *catalog.Catalog, id string) error {
+	return c.DeleteApplication(ctx, id)
+}
