@@ -91,7 +91,7 @@ func TestCheckPastARefusal(t *testing.T) {
 	}
 	s3, denied := testenv.MinIO(t), f.view(0).Archive.ObjectKey
 	store, err := objstore.New(objstore.Config{
-		Endpoint: testenv.Between(t, s3.Endpoint, func(rw http.ResponseWriter, r *http.Request) bool {
+		Endpoint: testenv.HTTPProxy(t, s3.Endpoint, func(rw http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, denied) {
 				return false
 			}

@@ -53,7 +53,7 @@ func (f *fixture) denying() (*worker.Builder, *worker.Sweeper, *denyingStore) {
 	f.Helper()
 	g, s3 := &denyingStore{answers: map[string]string{}}, testenv.MinIO(f)
 	store, err := objstore.New(objstore.Config{
-		Endpoint: testenv.Between(f, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
+		Endpoint: testenv.HTTPProxy(f, s3.Endpoint, g.answer, nil), Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
 		Recordings: f.store.Recordings().Name(), Archives: f.store.Archives().Name(),
 	})
 	f.must(err)

@@ -46,7 +46,7 @@ func newTab(f *fixture) *tab {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
 		f.Fatal(err)
 	}
-	limited, cancel := testenv.Patience(ctx, f.TB) // ends the test when the browser hangs
+	limited, cancel := testenv.WaitContext(ctx, f.TB) // ends the test when the browser hangs
 	f.Cleanup(cancel)
 	return &tab{f, limited, server.URL, artifacts}
 }

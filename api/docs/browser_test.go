@@ -57,7 +57,7 @@ func newBrowser(t *testing.T) *browser {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
 		t.Fatal(err)
 	}
-	limited, cancel := testenv.Patience(ctx, t) // ends the test when the browser hangs
+	limited, cancel := testenv.WaitContext(ctx, t) // ends the test when the browser hangs
 	t.Cleanup(cancel)
 	b := &browser{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
 	if err := chromedp.Listen(limited, b.note); err != nil {

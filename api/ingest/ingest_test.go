@@ -401,7 +401,7 @@ func TestStoreRefuses(t *testing.T) {
 	f := newFixture(t)
 	cfg := objstoretest.MinIO(t)
 	objstoretest.Open(t, cfg)
-	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+	cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut {
 			return false
 		}

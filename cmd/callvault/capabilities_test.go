@@ -20,7 +20,7 @@ func storeEnv(t *testing.T, mine func(http.ResponseWriter, *http.Request) bool, 
 	s3 := testenv.MinIO(t)
 	return config.Env{
 		"CALLVAULT_DATABASE_URL": "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"), "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1",
-		"CALLVAULT_S3_ENDPOINT": testenv.Between(t, s3.Endpoint, mine, change), "CALLVAULT_S3_REGION": s3.Region,
+		"CALLVAULT_S3_ENDPOINT": testenv.HTTPProxy(t, s3.Endpoint, mine, change), "CALLVAULT_S3_REGION": s3.Region,
 		"CALLVAULT_S3_ACCESS_KEY": s3.AccessKey, "CALLVAULT_S3_SECRET_KEY": s3.SecretKey,
 		"CALLVAULT_RECORDINGS_BUCKET": s3.NewBucket(t, "recordings"), "CALLVAULT_ARCHIVES_BUCKET": s3.NewBucket(t, "archives"),
 		"CALLVAULT_PUBLIC_URL": "http://127.0.0.1", "CALLVAULT_LISTEN": "127.0.0.1:0",

@@ -10,14 +10,12 @@ import (
 	"time"
 )
 
-// rounds is how often everything is measured; the medians count.
+// rounds is how often everything is measured. The benchmark reports medians.
 const rounds = 5
 
-// BenchmarkArchive builds an hour of many small recordings and one of few
-// large ones, each round beside the limit of the machine (the same bytes read
-// and thrown away, then as many written) and beside rclone, where it is
-// installed. Ratios are of wall times, smaller is better for x-limit, larger
-// for x-rclone.
+// BenchmarkArchive builds an hour of many small recordings and one of few large ones. Each round
+// also measures the machine's limit (the same bytes read, then as many written) and rclone, where
+// it is installed. Ratios are of wall times. Smaller is better for x-limit, larger for x-rclone.
 func BenchmarkArchive(b *testing.B) {
 	for _, bb := range []struct {
 		name  string
@@ -25,25 +23,25 @@ func BenchmarkArchive(b *testing.B) {
 		size  int64
 	}{{"1500x50KB", 1500, 50_000}, {"60x8MB", 60, 8_000_000}} {
 		b.Run(bb.name, func(b *testing.B) {
-			s := newStage(b)
-			s.fill(0, bb.files, bb.size)
-			s.register(s.day, 0, bb.files, bb.size)
-			_, err := s.catalog.PlanDay(b.Context(), tenant, s.day)
-			s.must(err)
+			f := newFixture(b)
+			f.fill(0, bb.files, bb.size)
+			f.register(f.day, 0, bb.files, bb.size)
+			_, err := f.catalog.PlanDay(b.Context(), tenant, f.day)
+			f.must(err)
 			build := job{
-				S3: s.s3, Recordings: s.recordings, Archives: s.archives, Database: s.database,
-				Tenant: tenant, Day: s.day, Files: bb.files, Size: bb.size,
+				S3: f.s3, Recordings: f.recordings, Archives: f.archives, Database: f.database,
+				Tenant: tenant, Day: f.day, Files: bb.files, Size: bb.size,
 			}
 			inChild(b, build)
-			archived, err := s.catalog.Day(b.Context(), tenant, s.day)
-			s.must(err)
+			archived, err := f.catalog.Day(b.Context(), tenant, f.day)
+			f.must(err)
 			limit := build
 			limit.Upload = archived.Hours[0].Archive.Size
 			rclone, compared := installed("rclone")
 			for b.Loop() {
 				var r results
 				for n := range rounds {
-					s.round(n, build, limit, rclone, compared, &r)
+					f.round(n, build, limit, rclone, compared, &r)
 				}
 				r.report(b, compared)
 			}
@@ -52,30 +50,30 @@ func BenchmarkArchive(b *testing.B) {
 	}
 }
 
-// results are what the rounds took. wholes are the builder's processes from
-// start to end, as rclone's are measured.
+// results are the measurements of all rounds. wholes are the times of the builder's process from
+// start to end, as rclone is measured.
 type results struct {
 	builds, limits, rclones []outcome
 	wholes                  []time.Duration
 }
 
-// round measures everything once, in an order that changes.
-func (s *stage) round(n int, build, limit job, rclone string, compared bool, r *results) {
-	s.Helper()
+// round measures everything once. The order changes from round to round.
+func (f *fixture) round(n int, build, limit job, rclone string, compared bool, r *results) {
+	f.Helper()
 	steps := []func(){
 		func() {
-			_, err := s.catalog.Rebuild(s.ctx, tenant, s.day, 0, true)
-			s.must(err)
-			o, whole := inChild(s, build)
+			_, err := f.catalog.Rebuild(f.ctx, tenant, f.day, 0, true)
+			f.must(err)
+			o, whole := inChild(f, build)
 			r.builds, r.wholes = append(r.builds, o), append(r.wholes, whole)
 		},
 		func() {
-			o, _ := inChild(s, limit)
+			o, _ := inChild(f, limit)
 			r.limits = append(r.limits, o)
 		},
 		func() {
 			if compared {
-				r.rclones = append(r.rclones, watched(s, s.rclone(rclone, n)))
+				r.rclones = append(r.rclones, watched(f, f.rclone(rclone, n)))
 			}
 		},
 	}
@@ -85,12 +83,12 @@ func (s *stage) round(n int, build, limit job, rclone string, compared bool, r *
 }
 
 // rclone makes a ZIP of the same recordings in the same store.
-func (s *stage) rclone(path string, n int) *exec.Cmd {
-	cmd := exec.CommandContext(s.ctx, path, "archive", "create", "--format", "zip", "--config", os.DevNull,
-		"bench:"+s.recordings+"/knovvu-va", fmt.Sprintf("bench:%s/rclone-%d.zip", s.archives, n))
+func (f *fixture) rclone(path string, n int) *exec.Cmd {
+	cmd := exec.CommandContext(f.ctx, path, "archive", "create", "--format", "zip", "--config", os.DevNull,
+		"bench:"+f.recordings+"/knovvu-va", fmt.Sprintf("bench:%s/rclone-%d.zip", f.archives, n))
 	cmd.Env = append(os.Environ(), "RCLONE_CONFIG_BENCH_TYPE=s3", "RCLONE_CONFIG_BENCH_PROVIDER=Minio",
-		"RCLONE_CONFIG_BENCH_ENDPOINT="+s.s3.Endpoint, "RCLONE_CONFIG_BENCH_REGION="+s.s3.Region,
-		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID="+s.s3.AccessKey, "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY="+s.s3.SecretKey)
+		"RCLONE_CONFIG_BENCH_ENDPOINT="+f.s3.Endpoint, "RCLONE_CONFIG_BENCH_REGION="+f.s3.Region,
+		"RCLONE_CONFIG_BENCH_ACCESS_KEY_ID="+f.s3.AccessKey, "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY="+f.s3.SecretKey)
 	return cmd
 }
 

@@ -21,8 +21,7 @@ import (
 	"github.com/callvault/callvault/worker"
 )
 
-// job is what a measured process does: it builds an hour, or moves the same
-// bytes without making anything of them.
+// job is what a measured process does: it builds an hour, or only reads and writes the same bytes.
 type job struct {
 	S3         testenv.S3
 	Recordings string // buckets
@@ -35,7 +34,7 @@ type job struct {
 	Upload     int64 // bytes that moving writes; 0 builds
 }
 
-// outcome is what a job took. Memory is in bytes.
+// outcome is the measurement of a job. Memory is in bytes.
 type outcome struct {
 	Failure string
 	Wall    time.Duration
@@ -97,9 +96,8 @@ func (j job) build(c *catalog.Catalog, store *objstore.Store) error {
 	return nil
 }
 
-// move reads every object, with as many reads at once as a build makes, then
-// writes as many bytes as the archive has, with as many parts on their way as
-// a build has buffers.
+// move reads every object, with as many parallel reads as a build, then writes as many bytes as the
+// archive has, with as many parallel parts as a build.
 func (j job) move(store *objstore.Store) error {
 	reads, ctx := errgroup.WithContext(context.Background())
 	reads.SetLimit(archiver.DefaultGets)

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	testenv.Main(m)
 }
 
-// child does a job and prints what it took, or why it failed.
+// child does a job and prints its outcome.
 func child(text string) {
 	var j job
 	err := json.Unmarshal([]byte(text), &j)

@@ -25,36 +25,36 @@ import (
 // allowance is what building may take beyond an idle worker, in bytes.
 const allowance = 96 << 20
 
-// A worker process with default settings builds an hour of two recordings of
-// 1 GB and one of 70,000 small ones. The recordings are made up on the way,
-// which is faster than any store; the archives go to a real one.
+// TestWorkerMemory: a worker process with default settings builds an hour of two recordings of 1 GB
+// and one of 70,000 small ones within its memory. A proxy makes up the recordings, which is faster
+// than any store. The archives go to a real store.
 func TestWorkerMemory(t *testing.T) {
 	const many, small, large = 70_000, 1000, 1 << 30
-	s := newStage(t)
-	binary := testenv.Program(s)
-	s.migrate(binary) // before the endpoint is one that makes recordings up
-	s.s3.Endpoint = madeUp(t, s.s3.Endpoint, s.recordings, func(key string) int64 {
+	f := newFixture(t)
+	binary := testenv.Program(f)
+	f.migrate(binary) // before the endpoint is one that makes recordings up
+	f.s3.Endpoint = madeUp(t, f.s3.Endpoint, f.recordings, func(key string) int64 {
 		if key == objectKey(many) || key == objectKey(many+1) {
 			return large
 		}
 		return small
 	})
-	s.register(s.day, 0, many, small)
-	s.register(s.day.Add(-1), many, many+2, large)
+	f.register(f.day, 0, many, small)
+	f.register(f.day.Add(-1), many, many+2, large)
 	for _, c := range []struct {
 		name string
 		day  domain.Day // whose hour 0 is built
-	}{{"TwoLarge", s.day.Add(-1)}, {"ManySmall", s.day}} {
+	}{{"TwoLarge", f.day.Add(-1)}, {"ManySmall", f.day}} {
 		t.Run(c.name, func(t *testing.T) {
-			r := s.with(t).startWorker(binary)
+			r := f.with(t).startWorker(binary)
 			idle, err := memoryOf(strconv.Itoa(r.pid))
-			s.must(err)
-			s.must(forgetPeak(strconv.Itoa(r.pid)))
+			f.must(err)
+			f.must(forgetPeak(strconv.Itoa(r.pid)))
 			started := time.Now()
 			r.build(c.day)
 			took := time.Since(started)
 			built, err := memoryOf(strconv.Itoa(r.pid))
-			s.must(err)
+			f.must(err)
 			more := built.peak - idle.now
 			t.Logf("idle %s, peak %s: %s more, in %.1f s", mebi(idle.now), mebi(built.peak), mebi(more), took.Seconds())
 			if more > allowance {
@@ -66,42 +66,42 @@ func TestWorkerMemory(t *testing.T) {
 
 // running is a worker process and the queue that it takes tasks from.
 type running struct {
-	*stage
+	*fixture
 	queue *queue.Queue
 	pid   int
 	ended <-chan struct{}
 }
 
-// env is the environment of a program on the stage's catalog and object store.
-func (s *stage) env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.TempDir(), "CALLVAULT_DATABASE_URL=" + s.database,
-		"CALLVAULT_S3_ENDPOINT=" + s.s3.Endpoint, "CALLVAULT_S3_REGION=" + s.s3.Region,
-		"CALLVAULT_S3_ACCESS_KEY=" + s.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY=" + s.s3.SecretKey,
-		"CALLVAULT_RECORDINGS_BUCKET=" + s.recordings, "CALLVAULT_ARCHIVES_BUCKET=" + s.archives}
+// env is the environment of a program on the fixture's catalog and object store.
+func (f *fixture) env() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.TempDir(), "CALLVAULT_DATABASE_URL=" + f.database,
+		"CALLVAULT_S3_ENDPOINT=" + f.s3.Endpoint, "CALLVAULT_S3_REGION=" + f.s3.Region,
+		"CALLVAULT_S3_ACCESS_KEY=" + f.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY=" + f.s3.SecretKey,
+		"CALLVAULT_RECORDINGS_BUCKET=" + f.recordings, "CALLVAULT_ARCHIVES_BUCKET=" + f.archives}
 }
 
 // migrate makes the archives bucket this installation's.
-func (s *stage) migrate(binary string) {
-	s.Helper()
-	cmd := exec.CommandContext(s.ctx, binary, "migrate", "up")
-	cmd.Env = s.env()
+func (f *fixture) migrate(binary string) {
+	f.Helper()
+	cmd := exec.CommandContext(f.ctx, binary, "migrate", "up")
+	cmd.Env = f.env()
 	if output, err := cmd.CombinedOutput(); err != nil {
-		s.Fatalf("callvault migrate up: %v\n%s", err, output)
+		f.Fatalf("callvault migrate up: %v\n%s", err, output)
 	}
 }
 
 // startWorker starts a worker with default settings and waits until it takes
 // tasks.
-func (s *stage) startWorker(binary string) *running {
-	s.Helper()
-	redis := testenv.Redis(s)
+func (f *fixture) startWorker(binary string) *running {
+	f.Helper()
+	redis := testenv.Redis(f)
 	q, err := queue.Connect(redis)
-	s.must(err)
-	s.Cleanup(func() { s.must(q.Close()) })
-	r := &running{stage: s, queue: q}
-	r.pid, r.ended = s.start(binary, "worker", append(s.env(), "CALLVAULT_LISTEN=127.0.0.1:0", "CALLVAULT_REDIS_URL="+redis))
+	f.must(err)
+	f.Cleanup(func() { f.must(q.Close()) })
+	r := &running{fixture: f, queue: q}
+	r.pid, r.ended = f.start(binary, "worker", append(f.env(), "CALLVAULT_LISTEN=127.0.0.1:0", "CALLVAULT_REDIS_URL="+redis))
 	r.until(func() (bool, error) {
-		slots, err := q.Slots(s.ctx)
+		slots, err := q.Slots(f.ctx)
 		return slots > 0, err
 	})
 	return r
@@ -128,7 +128,7 @@ func (r *running) build(day domain.Day) {
 	})
 }
 
-// until asks a foreign process again and again.
+// until calls done until it returns true, the worker ends or the test does.
 func (r *running) until(done func() (bool, error)) {
 	r.Helper()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {

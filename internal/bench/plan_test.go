@@ -26,22 +26,22 @@ func databases(b *testing.B, run func(b *testing.B, c *catalog.Catalog)) {
 	b.Run("postgres", func(b *testing.B) { run(b, catalogtest.Open(b, newDatabase(b))) })
 }
 
-// roomy is a real queue with as many slots as it takes to dispatch all.
-type roomy struct {
+// manySlots is a real queue that reports enough worker slots to dispatch all hours.
+type manySlots struct {
 	*queue.Queue
 	slots int
 }
 
-// Slots answers for the workers, of which there are none.
-func (q roomy) Slots(context.Context) (int, error) { return q.slots, nil }
+// Slots returns the configured number, because there are no workers.
+func (q manySlots) Slots(context.Context) (int, error) { return q.slots, nil }
 
-// BenchmarkPlan plans a night of 50 tenants, 24 hours each, and hands the
-// hours to a real Redis, at the pace of the catalog and of Redis.
+// BenchmarkPlan plans a night of 50 tenants, 24 hours each, and dispatches the hours to a real
+// Redis.
 func BenchmarkPlan(b *testing.B) {
 	const tenants = 50
 	databases(b, func(b *testing.B, c *catalog.Catalog) {
 		q := connect(b)
-		p := plan.New(plan.Config{MaxHours: 1 << 20}, c, roomy{q, 1 << 20}, time.Now, zap.NewNop())
+		p := plan.New(plan.Config{MaxHours: 1 << 20}, c, manySlots{q, 1 << 20}, time.Now, zap.NewNop())
 		for n := range tenants {
 			addTenant(b, c, tenantID(n))
 		}
@@ -80,7 +80,7 @@ func BenchmarkFeedBehind(b *testing.B) {
 	const tenants, days = 10, 100
 	databases(b, func(b *testing.B, c *catalog.Catalog) {
 		q := connect(b)
-		p := plan.New(plan.Config{}, c, roomy{q, 4}, time.Now, zap.NewNop())
+		p := plan.New(plan.Config{}, c, manySlots{q, 4}, time.Now, zap.NewNop())
 		for n := range tenants {
 			addTenant(b, c, tenantID(n))
 			for d := range days {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// memory is what a process has resident, in bytes.
+// memory is the resident memory of a process, in bytes.
 type memory struct{ now, peak int64 }
 
 // memoryOf asks the kernel about a process: a number, or "self".
@@ -38,13 +38,13 @@ func memoryOf(process string) (memory, error) {
 	return m, err
 }
 
-// forgetPeak makes a process's peak what it has resident now.
+// forgetPeak sets a process's peak to its current memory.
 func forgetPeak(process string) error {
 	return os.WriteFile(filepath.Join("/proc", process, "clear_refs"), []byte("5"), 0)
 }
 
-// inChild does a job in a process of its own. Its wall time is the process's
-// from start to end as well as the job's.
+// inChild does a job in a process of its own. whole is the wall time of that process from start to
+// end.
 func inChild(t testing.TB, j job) (o outcome, whole time.Duration) {
 	t.Helper()
 	text, err := json.Marshal(j)
@@ -74,7 +74,7 @@ func inChild(t testing.TB, j job) (o outcome, whole time.Duration) {
 	return o, whole
 }
 
-// watched runs a foreign command and watches its memory.
+// watched runs another program and measures its memory.
 func watched(t testing.TB, cmd *exec.Cmd) outcome {
 	t.Helper()
 	var output bytes.Buffer
@@ -112,27 +112,27 @@ func watched(t testing.TB, cmd *exec.Cmd) outcome {
 
 // start starts a role of the program and gives its process, and a channel that is closed when it
 // ends; the test's end ends it, in order.
-func (s *stage) start(binary, role string, env []string) (pid int, ended <-chan struct{}) {
-	s.Helper()
+func (f *fixture) start(binary, role string, env []string) (pid int, ended <-chan struct{}) {
+	f.Helper()
 	cmd := exec.Command(binary, role)
 	cmd.Env = env
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	s.must(cmd.Start())
+	f.must(cmd.Start())
 	done := make(chan struct{})
 	var exit error
 	go func() {
 		exit = cmd.Wait()
 		close(done)
 	}()
-	s.Cleanup(func() {
+	f.Cleanup(func() {
 		err := cmd.Process.Signal(os.Interrupt)
 		<-done
 		if err := errors.Join(err, exit); err != nil {
-			s.Errorf("callvault %s: %v", role, err)
+			f.Errorf("callvault %s: %v", role, err)
 		}
-		if s.Failed() {
-			s.Logf("callvault %s said:\n%s", role, output.String())
+		if f.Failed() {
+			f.Logf("callvault %s said:\n%s", role, output.String())
 		}
 	})
 	return cmd.Process.Pid, done

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// madeUp serves a bucket of recordings that nobody has to write first: its
-// objects are made while they are read. All else goes to the real store.
+// madeUp serves a bucket of recordings whose objects are made up while they are read. It passes all
+// other requests on to the real store.
 func madeUp(t testing.TB, endpoint, bucket string, size func(key string) int64) string {
 	t.Helper()
 	store, err := url.Parse(endpoint)
@@ -22,7 +22,7 @@ func madeUp(t testing.TB, endpoint, bucket string, size func(key string) int64) 
 	}
 	behind := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(store)
-		r.Out.Host = r.In.Host // which is signed
+		r.Out.Host = r.In.Host // the signature covers it
 	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, ours := strings.CutPrefix(r.URL.Path, "/"+bucket+"/")

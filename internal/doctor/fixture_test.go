@@ -147,7 +147,7 @@ func (f *fixture) store() *objstore.Store {
 // between puts a proxy in front of the store, which answers some requests itself.
 func (f *fixture) between(mine func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) string {
 	f.Helper()
-	return testenv.Between(f, testenv.MinIO(f).Endpoint, mine, change)
+	return testenv.HTTPProxy(f, testenv.MinIO(f).Endpoint, mine, change)
 }
 
 // refuse answers as S3 does to a user without the right.

@@ -112,7 +112,7 @@ func (p *process) kill() {
 // code waits for the end and returns the exit code; -1 when a signal killed the process.
 func (p *process) code() int {
 	p.t.Helper()
-	ctx, cancel := testenv.Patience(context.WithoutCancel(p.t.Context()), p.t)
+	ctx, cancel := testenv.WaitContext(context.WithoutCancel(p.t.Context()), p.t)
 	defer cancel()
 	select {
 	case <-p.done:
@@ -135,7 +135,7 @@ func (p *process) term() {
 func (p *process) await(o *output, pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
-	ctx, cancel := testenv.Patience(context.WithoutCancel(p.t.Context()), p.t)
+	ctx, cancel := testenv.WaitContext(context.WithoutCancel(p.t.Context()), p.t)
 	defer cancel()
 	for {
 		text, more := o.next()

@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.code, func(t *testing.T) {
 			cfg := cfg
-			cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+			cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
 				w.Header().Set("Content-Type", "application/xml")
 				w.WriteHeader(c.status)
 				if r.Method != http.MethodHead {

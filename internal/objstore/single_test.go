@@ -15,7 +15,7 @@ import (
 func TestSingle(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	denied, passes := "b", false
-	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+	cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/"+cfg.Recordings+"/"+denied) {
 			return false
 		}

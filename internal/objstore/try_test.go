@@ -98,7 +98,7 @@ func TestTry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := objstoretest.MinIO(t)
 			objstoretest.Open(t, cfg)
-			cfg.Endpoint = testenv.Between(t, cfg.Endpoint, f.mine, f.change)
+			cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, f.mine, f.change)
 			store, err := objstore.New(cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -146,7 +146,7 @@ func TestTry(t *testing.T) {
 func TestTryBesideAnother(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	archives := objstoretest.Open(t, cfg).Archives()
-	cfg.Endpoint = testenv.Between(t, cfg.Endpoint, nil, func(r *http.Response) error {
+	cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, nil, func(r *http.Response) error {
 		if r.Request.Method != http.MethodDelete || !strings.HasSuffix(r.Request.URL.Path, "/probe") {
 			return nil
 		}

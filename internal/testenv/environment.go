@@ -21,17 +21,17 @@ var shared environment
 // environment owns the process's temporary directory, its shared servers and
 // the thread that starts children.
 type environment struct {
-	mu      sync.Mutex
-	dir     string   // holds one directory per server; empty until the first
-	leash   *os.File // the reaper removes dir when this closes
-	reaper  *exec.Cmd
-	starter chan func()
-	servers []*server
+	mu         sync.Mutex
+	dir        string   // holds one directory per server; empty until the first
+	reaperPipe *os.File // the reaper removes dir when this closes
+	reaper     *exec.Cmd
+	starter    chan func()
+	servers    []*server
 
 	redis    sharedRedis
 	postgres sharedPostgres
 	minio    sharedMinIO
-	program  theProgram
+	program  sharedProgram
 }
 
 // Main runs a package's tests, ends every server that they started, removes
@@ -61,15 +61,15 @@ func (e *environment) directory(name string) (string, error) {
 	return dir, nil
 }
 
-// makeRoot makes the process's temporary directory and starts its reaper: a
-// shell that waits until this process is gone, by whatever way, and then
-// removes the directory. It tries again while dying servers still write there.
+// makeRoot makes the process's temporary directory and starts its reaper: a shell that waits until
+// this process has ended, however that happens, and then removes the directory. It retries while
+// ending servers still write there.
 func (e *environment) makeRoot() error {
 	dir, err := os.MkdirTemp("", "callvault-test-")
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
-	// PostgreSQL may run as another user, who must be able to pass through.
+	// PostgreSQL may run as another user, who must be able to enter.
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return errors.Join(fmt.Errorf("open a temporary directory: %w", err), os.RemoveAll(dir))
 	}
@@ -91,7 +91,7 @@ until rm -rf -- "$1" 2>/dev/null || [ "$n" -ge 100 ]; do n=$((n+1)); sleep 0.1; 
 	if err != nil {
 		return errors.Join(fmt.Errorf("start the reaper: %w", err), writer.Close(), os.RemoveAll(dir))
 	}
-	e.dir, e.leash, e.reaper = dir, writer, reaper
+	e.dir, e.reaperPipe, e.reaper = dir, writer, reaper
 	return nil
 }
 
@@ -135,7 +135,7 @@ func (e *environment) close() error {
 	if e.dir == "" {
 		return errors.Join(errs...)
 	}
-	errs = append(errs, e.leash.Close(), e.reaper.Wait())
+	errs = append(errs, e.reaperPipe.Close(), e.reaper.Wait())
 	e.dir = ""
 	return errors.Join(errs...)
 }

@@ -142,7 +142,7 @@ func startMinIO() (*MinIOServer, error) {
 	return m, m.server.start()
 }
 
-// answers asks with the credentials, which only the server started here knows.
+// answers makes a request with the credentials, which only the server started here accepts.
 func (m *MinIOServer) answers(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint+"/minio/health/ready", http.NoBody)
 	if err != nil {

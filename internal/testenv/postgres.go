@@ -262,7 +262,7 @@ func (p *PostgresServer) initialize(dir, data string, credential *syscall.Creden
 // otherUser says as whom PostgreSQL runs: it refuses root.
 func otherUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil // nobody else is the answer
+		return nil, nil // the current user
 	}
 	var errs []error
 	for _, name := range []string{"postgres", "nobody"} {

@@ -12,18 +12,18 @@ import (
 	"testing"
 )
 
-// Version is the one that built programs tell.
+// Version is the version of built programs.
 const Version = "0.0.0-test"
 
-// theProgram is callvault, when it was built.
-type theProgram struct {
+// sharedProgram is callvault's program, which is built once.
+type sharedProgram struct {
 	once sync.Once
 	err  error
 	path string
 }
 
-// Program builds callvault once per test process and returns the program's path. It is the one that
-// the image holds.
+// Program builds callvault once per test process, as the image's build does, and returns the
+// program's path.
 func Program(t testing.TB) string {
 	t.Helper()
 	p := &shared.program
@@ -50,8 +50,8 @@ func Build(t testing.TB, root string, flags ...string) string {
 	return path
 }
 
-// build runs the Dockerfile's line that builds the program, but for where the program goes; the go
-// command takes flags from the environment too.
+// build runs the Dockerfile's line that builds the program, with another output path. The go
+// command also takes flags from the environment.
 func build(root, flags string) (string, error) {
 	const target = " -o /callvault "
 	text, err := os.ReadFile(filepath.Join(root, "deploy", "Dockerfile"))
@@ -81,8 +81,8 @@ func build(root, flags string) (string, error) {
 	return path, nil
 }
 
-// Start starts cmd in a process group of its own. It does not outlive the test process, however
-// that ends; to wait for it is the caller's.
+// Start starts cmd in a process group of its own. The kernel ends it with the test process. The
+// caller must wait for it.
 func Start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if cmd.SysProcAttr == nil {

@@ -48,7 +48,7 @@ func NewPrometheus(t testing.TB, config string) *PrometheusServer {
 	return p
 }
 
-// URL is where it is asked.
+// URL is the server's URL.
 func (p *PrometheusServer) URL() string { return "http://" + p.Addr() }
 
 func answers(ctx context.Context, url string) error {

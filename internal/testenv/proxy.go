@@ -11,35 +11,34 @@ import (
 	"time"
 )
 
-// Proxy stands between clients and one TCP server and does harm on order. It
-// begins by passing everything on. It does not look into the bytes, so a
-// client of any protocol that names only the proxy's address works through it.
+// Proxy is a TCP proxy in front of one server that makes faults on demand. At first it passes
+// everything on. It does not read the bytes, so it works for every protocol.
 type Proxy struct {
 	target   string
 	listener net.Listener
 	wait     sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	cut    bool
-	gate   chan struct{} // closed: bytes pass; open: they are held
-	delay  time.Duration
-	breaks []int64 // response bytes still to pass before each ordered break
-	links  map[*link]struct{}
+	mu          sync.Mutex
+	closed      bool
+	cut         bool
+	gate        chan struct{} // closed: bytes pass; open: they are held
+	delay       time.Duration
+	breaks      []int64 // response bytes still to pass before each ordered break
+	connections map[*connection]struct{}
 }
 
-// link is one client's connection and its twin to the server.
-type link struct {
+// connection is a client's connection and the one to the server that belongs to it.
+type connection struct {
 	client, server net.Conn
 	ended          atomic.Int32 // directions at their end
 	done           chan struct{}
 	once           sync.Once
 }
 
-func (l *link) close() {
+func (l *connection) close() {
 	l.once.Do(func() {
 		close(l.done)
-		_ = l.client.Close() // whoever still reads sees it; there is nobody else to tell
+		_ = l.client.Close()
 		_ = l.server.Close()
 	})
 }
@@ -55,7 +54,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal("testenv: start a proxy: ", err)
 	}
-	p := &Proxy{target: target, listener: listener, gate: make(chan struct{}), links: map[*link]struct{}{}}
+	p := &Proxy{target: target, listener: listener, gate: make(chan struct{}), connections: map[*connection]struct{}{}}
 	close(p.gate)
 	p.wait.Go(p.serve)
 	t.Cleanup(func() {
@@ -65,7 +64,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 		if err := listener.Close(); err != nil {
 			t.Error(err)
 		}
-		p.closeLinks()
+		p.closeConnections()
 		p.wait.Wait()
 	})
 	return p
@@ -82,7 +81,7 @@ func (p *Proxy) Cut() {
 	p.mu.Lock()
 	p.cut = true
 	p.mu.Unlock()
-	p.closeLinks()
+	p.closeConnections()
 }
 
 // Stall holds all bytes back, both ways, until Restore; connections stay open
@@ -95,23 +94,24 @@ func (p *Proxy) Stall() {
 	}
 }
 
-// Delay holds each piece of a response (at most 32 KiB) back for d.
+// Delay delays each piece of a response (at most 32 KiB) by d.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// BreakAfter breaks, once, the connection over which the nth response byte
-// from now on comes, after that byte. Several orders are served one after
-// another, each counting from the break before it.
+// BreakAfter breaks a connection once: the one that transfers the nth response byte from now on,
+// after that byte. Several calls take effect one after another, each counting from the break before
+// it.
 func (p *Proxy) BreakAfter(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.breaks = append(p.breaks, n)
 }
 
-// Restore ends all harm: held bytes flow, orders not yet served are dropped.
+// Restore ends all faults: held bytes are passed on, and breaks that did not happen yet are
+// dropped.
 func (p *Proxy) Restore() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,14 +138,14 @@ func (p *Proxy) serve() {
 		}
 		server, err := net.Dial("tcp", p.target)
 		if err != nil {
-			_ = client.Close() // the client sees the server's refusal
+			_ = client.Close() // as the server would
 			continue
 		}
-		l := &link{client: client, server: server, done: make(chan struct{})}
+		l := &connection{client: client, server: server, done: make(chan struct{})}
 		p.mu.Lock()
 		refuse := p.cut || p.closed
 		if !refuse {
-			p.links[l] = struct{}{}
+			p.connections[l] = struct{}{}
 		}
 		p.mu.Unlock()
 		if refuse {
@@ -157,11 +157,11 @@ func (p *Proxy) serve() {
 	}
 }
 
-func (p *Proxy) pump(l *link, to io.Writer, from io.Reader, response bool) {
+func (p *Proxy) pump(l *connection, to io.Writer, from io.Reader, response bool) {
 	defer func() {
 		l.close()
 		p.mu.Lock()
-		delete(p.links, l)
+		delete(p.connections, l)
 		p.mu.Unlock()
 	}()
 	buf := make([]byte, 32<<10)
@@ -181,9 +181,9 @@ func (p *Proxy) pump(l *link, to io.Writer, from io.Reader, response bool) {
 	}
 }
 
-// admit waits while bytes are held and says how many of n may pass, and
-// whether the connection breaks after them.
-func (p *Proxy) admit(l *link, n int, response bool) (int, bool) {
+// admit waits while bytes are held. It returns how many of n bytes may pass, and whether the
+// connection breaks after them.
+func (p *Proxy) admit(l *connection, n int, response bool) (int, bool) {
 	p.mu.Lock()
 	gate, delay := p.gate, p.delay
 	p.mu.Unlock()
@@ -217,14 +217,14 @@ func (p *Proxy) admit(l *link, n int, response bool) (int, bool) {
 	return n, false
 }
 
-func (p *Proxy) closeLinks() {
+func (p *Proxy) closeConnections() {
 	p.mu.Lock()
-	links := make([]*link, 0, len(p.links))
-	for l := range p.links {
-		links = append(links, l)
+	open := make([]*connection, 0, len(p.connections))
+	for l := range p.connections {
+		open = append(open, l)
 	}
 	p.mu.Unlock()
-	for _, l := range links {
+	for _, l := range open {
 		l.close()
 	}
 }

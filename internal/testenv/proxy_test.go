@@ -71,7 +71,7 @@ func TestProxyStallsAndDelays(t *testing.T) {
 		_, err := fetch(proxy.URL())
 		done <- err
 	}()
-	for range 20 { // however slow this machine is, others get their answers meanwhile
+	for range 20 { // other clients get answers meanwhile, also on a slow machine
 		if _, err := fetch(other.URL()); err != nil {
 			t.Error(err)
 		}

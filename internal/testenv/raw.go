@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Raw opens the database behind a catalog's URL without the catalog, not synced to disk. The drivers
-// are the catalog's: the test has to import it.
+// Raw opens a catalog's database directly, without syncs to disk. The test must import the catalog,
+// which registers the drivers.
 func Raw(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	driver, source := "pgx", url

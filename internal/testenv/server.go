@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	readyTimeout = time.Minute // of one question; there is no end to asking
+	readyTimeout = time.Minute // of one check; there is no limit to the number of checks
 	startTries   = 5           // a port can be taken between choosing and binding it
 )
 
@@ -152,7 +152,7 @@ func (s *server) signal(sig syscall.Signal) error {
 	return signalGroup(s.proc.cmd, sig)
 }
 
-// signalGroup signals a child and its own children. One that is gone is fine.
+// signalGroup signals a child and its own children. It is no error when it has ended.
 func signalGroup(cmd *exec.Cmd, sig syscall.Signal) error {
 	err := syscall.Kill(-cmd.Process.Pid, sig)
 	if errors.Is(err, syscall.ESRCH) {
@@ -186,7 +186,7 @@ func (s *server) output() string {
 	return string(data[max(0, len(data)-most):])
 }
 
-// private gives a server to one test: ended and removed with it.
+// private ends the server and removes its directory at the test's end.
 func (s *server) private(t testing.TB) {
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
@@ -219,8 +219,8 @@ func freePort() (int, error) {
 	return 0, fmt.Errorf("find a free port: %w", last)
 }
 
-// Private is a server that one test owns. Its methods fail the test when they
-// can't do what they say.
+// Private is a server that one test owns. Its methods fail the test when they can't do what they
+// say.
 type Private struct {
 	t      testing.TB
 	server *server
@@ -243,7 +243,7 @@ func (p *Private) Start() {
 	p.check(p.server.start())
 }
 
-// Pause freezes the server: connections are accepted and never answered.
+// Pause freezes the server: it accepts connections and does not answer.
 func (p *Private) Pause() {
 	p.t.Helper()
 	p.check(p.server.signal(syscall.SIGSTOP))

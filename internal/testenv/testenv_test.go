@@ -17,7 +17,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// childVariable makes this binary a child that starts servers and dies.
+// childVariable makes this binary a child that starts servers and is killed.
 const childVariable = "CALLVAULT_TESTENV_CHILD"
 
 func TestMain(m *testing.M) {
@@ -101,7 +101,7 @@ func TestPrivateRedisKeepsItsData(t *testing.T) {
 	answered := make(chan error, 1)
 	go func() { answered <- client.Ping(context.WithoutCancel(t.Context())).Err() }()
 	other := redisClient(t, testenv.Redis(t))
-	for range 20 { // however slow this machine is, others get their answers meanwhile
+	for range 20 { // other clients get answers meanwhile, also on a slow machine
 		if err := other.Ping(t.Context()).Err(); err != nil {
 			t.Error(err)
 		}
@@ -177,7 +177,7 @@ func TestMissingProgramSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// A test process that is killed leaves neither servers nor files behind.
+// TestNothingOutlivesAKilledProcess: a killed test process leaves no servers and no files.
 func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	temp := t.TempDir()
 	if err := os.Chmod(temp, 0o711); err != nil {

@@ -8,13 +8,13 @@ import (
 
 const (
 	untilPause  = 20 * time.Millisecond
-	untilMargin = 15 * time.Second // for what tests do at their end
+	untilMargin = 15 * time.Second // for the test's clean-up
 )
 
-// Patience bounds ctx for waiting: it ends shortly before the time of the test binary does, so that the
-// test can say what it waited for. Nothing else bounds a wait, since how long something takes on a busy
-// machine says nothing.
-func Patience(ctx context.Context, t testing.TB) (context.Context, context.CancelFunc) {
+// WaitContext returns a ctx for waiting that ends shortly before the test binary's timeout, so that
+// the test can say what it waited for. Waits have no other limit, because a busy machine can be
+// slow.
+func WaitContext(ctx context.Context, t testing.TB) (context.Context, context.CancelFunc) {
 	if limited, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if at, ok := limited.Deadline(); ok {
 			return context.WithDeadline(ctx, at.Add(-untilMargin))
@@ -23,7 +23,7 @@ func Patience(ctx context.Context, t testing.TB) (context.Context, context.Cance
 	return context.WithCancel(ctx)
 }
 
-// Until looks again and again until done says that what was waited for is so.
+// Until calls done until it returns true.
 func Until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	UntilNothing(t, what, func(context.Context) string {
@@ -34,10 +34,10 @@ func Until(t testing.TB, what string, done func() bool) {
 	})
 }
 
-// UntilNothing looks again and again until missing finds that nothing is missing any more.
+// UntilNothing calls missing until it returns "".
 func UntilNothing(t testing.TB, what string, missing func(ctx context.Context) string) {
 	t.Helper()
-	ctx, cancel := Patience(context.WithoutCancel(t.Context()), t) // what cleans up waits, too
+	ctx, cancel := WaitContext(context.WithoutCancel(t.Context()), t) // a clean-up may wait too
 	defer cancel()
 	pause := time.NewTicker(untilPause)
 	defer pause.Stop()

@@ -21,8 +21,8 @@ import (
 
 const tenant = "acme-1"
 
-// stage is a store, a database and a tenant.
-type stage struct {
+// fixture is a store, a database and a tenant.
+type fixture struct {
 	testing.TB
 	ctx                  context.Context
 	s3                   testenv.S3
@@ -33,18 +33,18 @@ type stage struct {
 	day                  domain.Day // yesterday
 }
 
-func newStage(t testing.TB) *stage {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	s := &stage{TB: t, ctx: t.Context(), database: newDatabase(t), s3: testenv.MinIO(t), day: yesterday()}
-	s.recordings, s.archives = s.s3.NewBucket(t, "recordings"), s.s3.NewBucket(t, "archives")
+	f := &fixture{TB: t, ctx: t.Context(), database: newDatabase(t), s3: testenv.MinIO(t), day: yesterday()}
+	f.recordings, f.archives = f.s3.NewBucket(t, "recordings"), f.s3.NewBucket(t, "archives")
 	var err error
-	s.client, err = minio.New(strings.TrimPrefix(s.s3.Endpoint, "http://"), &minio.Options{
-		Creds: credentials.NewStaticV4(s.s3.AccessKey, s.s3.SecretKey, ""), Region: s.s3.Region,
+	f.client, err = minio.New(strings.TrimPrefix(f.s3.Endpoint, "http://"), &minio.Options{
+		Creds: credentials.NewStaticV4(f.s3.AccessKey, f.s3.SecretKey, ""), Region: f.s3.Region,
 	})
-	s.must(err)
-	s.catalog = catalogtest.Open(t, s.database)
-	addTenant(t, s.catalog, tenant)
-	return s
+	f.must(err)
+	f.catalog = catalogtest.Open(t, f.database)
+	addTenant(t, f.catalog, tenant)
+	return f
 }
 
 func yesterday() domain.Day { return domain.DayOf(time.Now()).Add(-1) }
@@ -71,30 +71,29 @@ func addTenant(t testing.TB, c *catalog.Catalog, id string) {
 	}
 }
 
-// with is the stage for a part of its test.
-func (s *stage) with(t testing.TB) *stage {
-	part := *s
+// with is the fixture for a part of its test.
+func (f *fixture) with(t testing.TB) *fixture {
+	part := *f
 	part.TB, part.ctx = t, t.Context()
 	return &part
 }
 
-func (s *stage) must(err error) {
-	s.Helper()
+func (f *fixture) must(err error) {
+	f.Helper()
 	if err != nil {
-		s.Fatal(err)
+		f.Fatal(err)
 	}
 }
 
-// objectKey names the n-th recording of a stage.
+// objectKey names the n-th recording of a fixture.
 func objectKey(n int) string {
 	return fmt.Sprintf("knovvu-va/%s/project/conversations/2031/03/10/conversation-%06d/message_%d_agent_tts.opus", tenant, n/4, n)
 }
 
-// fill puts recordings from up to, not including, to into the store: as one
-// tape archive, which this store unpacks, because request for request takes
-// longer than everything that is measured.
-func (s *stage) fill(from, to int, size int64) {
-	s.Helper()
+// fill stores the recordings from up to, not including, to. It sends one tar file, which MinIO
+// unpacks, because single requests take longer than everything that is measured.
+func (f *fixture) fill(from, to int, size int64) {
+	f.Helper()
 	reader, writer := io.Pipe()
 	go func() {
 		tape := tar.NewWriter(writer)
@@ -109,16 +108,16 @@ func (s *stage) fill(from, to int, size int64) {
 	}()
 	const block = 512 // every header is one, with these keys
 	length := int64(to-from)*(block+(size+block-1)/block*block) + 2*block
-	_, err := s.client.PutObject(s.ctx, s.recordings, "tape.tar", reader, length, minio.PutObjectOptions{
+	_, err := f.client.PutObject(f.ctx, f.recordings, "tape.tar", reader, length, minio.PutObjectOptions{
 		DisableMultipart: true, DisableContentSha256: true,
 		UserMetadata: map[string]string{"X-Amz-Meta-Snowball-Auto-Extract": "true"},
 	})
-	s.must(err)
+	f.must(err)
 }
 
 // register registers recordings for the first hour of a day.
-func (s *stage) register(day domain.Day, from, to int, size int64) {
-	s.Helper()
+func (f *fixture) register(day domain.Day, from, to int, size int64) {
+	f.Helper()
 	for at := from; at < to; at += 5000 {
 		var b catalog.Batch
 		for n := at; n < min(at+5000, to); n++ {
@@ -128,12 +127,12 @@ func (s *stage) register(day domain.Day, from, to int, size int64) {
 				Timestamp: day.Start().Add(time.Duration(n-from) * 40 * time.Millisecond),
 			}})
 		}
-		_, err := s.catalog.Register(s.ctx, tenant, b)
-		s.must(err)
+		_, err := f.catalog.Register(f.ctx, tenant, b)
+		f.must(err)
 	}
 }
 
-// noise gives bytes that look like audio to whoever compresses.
+// noise is a reader of bytes that do not compress, like audio.
 type noise uint64
 
 func (x noise) Read(p []byte) (int, error) {
