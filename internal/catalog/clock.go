@@ -56,6 +56,28 @@ func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.D
 	return s.ClockCheck, err
 }
 
+// ClockWatch checks the clock again and again. It compares each check with the one before, by the
+// process's own clock.
+type ClockWatch struct {
+	Catalog interface {
+		CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error)
+	}
+	Now func() time.Time // the process's clock, of which only differences are used
+
+	last, process time.Time // the two clocks at the check before
+}
+
+// Check checks the clock. After an error the next check sees the same step.
+func (w *ClockWatch) Check(ctx context.Context) (ClockCheck, error) {
+	process := w.Now()
+	check, err := w.Catalog.CheckClock(ctx, w.last, process.Sub(w.process))
+	if err != nil {
+		return ClockCheck{}, err
+	}
+	w.last, w.process = check.At, process
+	return check, nil
+}
+
 // clockReading is a ClockCheck, with the note whether it must be written down.
 type clockReading struct {
 	ClockCheck

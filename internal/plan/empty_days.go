@@ -25,7 +25,7 @@ type emptySearch struct {
 // clock is trusted: without a recording only the clock says that these days were.
 func (p *Planner) planEmptyDays(ctx context.Context, r *Report) error {
 	until := p.lastClosed(r)
-	if until == "" || !p.clock.trusted {
+	if until == "" || !p.trusted {
 		return nil
 	}
 	budget, err := p.planBackfill(ctx, r, until)

@@ -124,16 +124,21 @@ type Planner struct {
 	log     *zap.Logger
 	tracer  trace.Tracer
 
-	mu     sync.Mutex
-	closed closedDays
-	search emptySearch
-	clock  clock
+	mu       sync.Mutex
+	closed   closedDays
+	search   emptySearch
+	clock    catalog.ClockWatch
+	trusted  bool // the last pass may end days by the clock
+	repaired bool // nothing is left of what was planned by a clock that was ahead
 }
 
 // New makes a Planner. now is the process's clock, of which only differences are used: every
 // decision about data goes by the catalog's time.
 func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
-	return &Planner{cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer)}
+	return &Planner{
+		cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer),
+		clock: catalog.ClockWatch{Catalog: c, Now: now},
+	}
 }
 
 // Report is what a pass did and what is left to do.
@@ -174,7 +179,7 @@ func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Repor
 	defer p.mu.Unlock()
 	ctx, end := p.begin(ctx, name)
 	defer func() { end(&r, err) }()
-	if err := p.watchClock(ctx, &r); err != nil {
+	if err := p.checkClock(ctx, &r); err != nil {
 		return r, err // no step works without the catalog
 	}
 	var errs []error
@@ -217,7 +222,7 @@ func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, ho
 // ahead. It runs once after the start and after every step of the clock, as soon as the clock is
 // trusted.
 func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
-	if !p.clock.trusted || p.clock.repaired {
+	if !p.trusted || p.repaired {
 		return nil
 	}
 	r.Undone, err = p.catalog.RepairDays(ctx, p.cfg.MaxDays)
@@ -225,7 +230,7 @@ func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
 		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
 		p.search = emptySearch{}
 	}
-	p.clock.repaired = err == nil && r.Undone < p.cfg.MaxDays
+	p.repaired = err == nil && r.Undone < p.cfg.MaxDays
 	r.More = r.More || r.Undone == p.cfg.MaxDays
 	return err
 }
