@@ -56,7 +56,7 @@ func newPostgresFixture(t *testing.T) *fixture {
 		if err != nil {
 			return err
 		}
-		_, err = c.Migrate(context.Background())
+		_, err = c.DB().Migrate(context.Background())
 		return errors.Join(err, c.Close())
 	}))
 }
@@ -69,7 +69,7 @@ func openFixture(t *testing.T, url string) *fixture {
 	f.catalog, err = catalog.Open(f.ctx, url, catalog.Rules{Lease: 300 * time.Millisecond})
 	f.must(err)
 	t.Cleanup(func() { f.must(f.catalog.Close()) })
-	_, err = f.catalog.Migrate(f.ctx)
+	_, err = f.catalog.DB().Migrate(f.ctx)
 	f.must(err)
 	s3 := testenv.MinIO(t)
 	f.store, err = objstore.New(objstore.Config{

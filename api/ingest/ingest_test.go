@@ -53,7 +53,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, c: c, header: http.Header{"X-Internal-Token": {"secret"}, "X-Organization-Id": {"acme"}}}
 	f.must(err)
 	t.Cleanup(func() { f.must(c.Close()) })
-	_, err = c.Migrate(t.Context())
+	_, err = c.DB().Migrate(t.Context())
 	f.must(err)
 	for _, id := range []string{"acme", "other"} {
 		_, err = c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})

@@ -66,7 +66,7 @@ func newManyTenants(t testing.TB, url string) *manyTenants {
 		}
 	}
 	driver, source := "sqlite", "file:"+strings.TrimPrefix(url, "sqlite://")+"?_pragma=busy_timeout(10000)"
-	if c.cat.Postgres() {
+	if c.cat.DB().Postgres() {
 		driver, source = "pgx", url
 	}
 	c.db, err = sql.Open(driver, source)

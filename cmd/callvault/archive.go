@@ -89,7 +89,7 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	return app.WithWorker(ctx, cfg, log, func(ctx context.Context, p *app.Parts, builds bool) error {
-		if err := p.Catalog.CheckSchema(ctx); err != nil {
+		if err := p.Catalog.DB().CheckSchema(ctx); err != nil {
 			return err
 		}
 		out, err := c.start(ctx, p, day, hour)

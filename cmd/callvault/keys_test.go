@@ -71,7 +71,7 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if _, err := c.Migrate(t.Context()); err != nil {
+	if _, err := c.DB().Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := auth.EnsureKeys(t.Context(), c, master); err != nil {

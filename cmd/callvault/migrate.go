@@ -70,7 +70,7 @@ func (*migrateStatusCmd) Help() string {
 
 func (c *migrateStatusCmd) Run(ctx context.Context, d *deps) error {
 	return d.withParts(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		steps, err := p.Catalog.Migrations(ctx)
+		steps, err := p.Catalog.DB().Migrations(ctx)
 		if err != nil {
 			return err
 		}

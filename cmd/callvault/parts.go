@@ -48,7 +48,7 @@ func (d *deps) commandConfig(parts config.Parts) (config.Config, *zap.Logger, er
 // withCatalog is withParts for commands that need the current schema.
 func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {
 	return d.withParts(ctx, parts, func(ctx context.Context, p *app.Parts) error {
-		if err := p.Catalog.CheckSchema(ctx); err != nil {
+		if err := p.Catalog.DB().CheckSchema(ctx); err != nil {
 			return err
 		}
 		return work(ctx, p)
@@ -57,7 +57,7 @@ func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ct
 
 // withAudit runs do and writes its line into the audit log, in one transaction.
 func withAudit(ctx context.Context, p *app.Parts, tenant, action string, do func(ctx context.Context) (detail any, err error)) error {
-	return p.Catalog.Together(ctx, func(ctx context.Context) error {
+	return p.Catalog.DB().Together(ctx, func(ctx context.Context) error {
 		detail, err := do(ctx)
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ func (p *Parts) openMetrics(log *zap.Logger) { p.metrics = metrics.New(Version()
 func (p *Parts) measure(roles []config.Role, health func(ctx context.Context) map[string]bool) http.HandlerFunc {
 	m := p.metrics
 	m.Checks(health)
-	m.Connections(p.Catalog.Stats)
+	m.Connections(p.Catalog.DB().Stats)
 	for _, role := range roles {
 		switch role {
 		case config.API:

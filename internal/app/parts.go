@@ -170,7 +170,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	if err != nil {
 		return err
 	}
-	p.Catalog.Observe(p.metrics.Catalog)
+	p.Catalog.DB().Observe(p.metrics.Catalog)
 	g.Add(Component{Name: "catalog", Stage: StageCatalog, Close: p.Catalog.Close})
 	store := objstore.Config{
 		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
@@ -213,7 +213,7 @@ func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
 
 // prepare is Prepare. Without again it tries the store only when the catalog has no result of it.
 func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
-	steps, err := p.Catalog.Migrate(ctx)
+	steps, err := p.Catalog.DB().Migrate(ctx)
 	p.prepared.Migrations += steps
 	if err != nil {
 		return p.prepared, err

@@ -127,7 +127,7 @@ func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g 
 		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
 			p.Standalone.PID, p.Standalone.URL, absolute(cfg.Data))
 	}
-	if err := p.Catalog.CheckSchema(ctx); err != nil {
+	if err := p.Catalog.DB().CheckSchema(ctx); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(p.loadCapabilities(ctx), p.store.refusal()); err != nil {
@@ -227,7 +227,7 @@ func (p *Parts) checks() []Check {
 
 func (p *Parts) partChecks() []Check {
 	return []Check{
-		{Name: "catalog", Probe: p.Catalog.Ping},
+		{Name: "catalog", Probe: p.Catalog.DB().Ping},
 		{Name: "objects", Probe: p.checkObjects},
 		{Name: "queue", Probe: p.Queue.Ping},
 		{Name: "clock", Probe: func(ctx context.Context) error {

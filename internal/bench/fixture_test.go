@@ -57,7 +57,7 @@ func newDatabase(t testing.TB) string {
 		if err != nil {
 			return err
 		}
-		_, err = c.Migrate(context.Background())
+		_, err = c.DB().Migrate(context.Background())
 		return errors.Join(err, c.Close())
 	})
 }

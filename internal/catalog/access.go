@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -58,7 +59,7 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 	var disabled, used sql.NullInt64
 	var created int64
 	err = row.Scan(append([]any{&a.ID, &a.Tenant, &a.Name, &scopes, &disabled, &a.Epoch, &created, &used}, more...)...)
-	a.Scopes, a.Disabled, a.Created, a.LastUsed = strings.Fields(scopes), timeOf(disabled), fromMicros(created), timeOf(used)
+	a.Scopes, a.Disabled, a.Created, a.LastUsed = strings.Fields(scopes), db.TimeOf(disabled), db.FromMicros(created), db.TimeOf(used)
 	return a, err
 }
 
@@ -67,8 +68,8 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
 	secret, hash := newSecret(appSecretPrefix)
 	a := Application{ID: appIDPrefix + newToken(), Tenant: tenant, Name: name, Scopes: scopes}
-	err := c.forTenant(ctx, tenant, func(tx *sql.Tx, at int64) error {
-		a.Created = fromMicros(at)
+	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
+		a.Created = db.FromMicros(at)
 		_, err := tx.ExecContext(ctx, `INSERT INTO applications (id, tenant, name, secret_hash, scopes, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6)`, a.ID, tenant, name, hash, strings.Join(scopes, " "), at)
 		return err
@@ -77,12 +78,12 @@ func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, sc
 }
 
 // forTenant runs fn in a transaction if the tenant exists.
-func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *sql.Tx, at int64) error) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *db.Tx, at int64) error) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, tenant).Scan(&id)
 		if err != nil {
-			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", tenant)
+			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", tenant)
 		}
 		at, err := now(ctx, tx)
 		if err != nil {
@@ -92,15 +93,17 @@ func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *sql.
 	})
 }
 
+const applicationSQL = `SELECT ` + applicationColumns + ` FROM applications WHERE id = $1`
+
 // Application reads an application, which may be disabled. Error: KindNotFound.
 func (c *Catalog) Application(ctx context.Context, id string) (Application, error) {
-	a, err := scanApplication(c.readRow(ctx, `SELECT `+applicationColumns+` FROM applications WHERE id = $1`, id))
-	return a, translate(notFound(err, "application %.70q does not exist", id))
+	a, err := scanApplication(c.db.QueryRowContext(ctx, applicationSQL, id))
+	return a, db.NotFound(err, "application %.70q does not exist", id)
 }
 
 // Applications lists a tenant's applications by id, after the given one: at most limit.
 func (c *Catalog) Applications(ctx context.Context, tenant, after string, limit int) ([]Application, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (Application, error) { return scanApplication(rows) },
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (Application, error) { return scanApplication(rows) },
 		`SELECT `+applicationColumns+` FROM applications WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
 }
 
@@ -109,10 +112,10 @@ func (c *Catalog) Applications(ctx context.Context, tenant, after string, limit 
 func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string) (Application, error) {
 	var stored []byte
 	var at int64
-	a, err := scanApplication(c.read.QueryRowContext(ctx, `SELECT `+applicationColumns+`, secret_hash, c.now_us
+	a, err := scanApplication(c.db.QueryRowContext(ctx, `SELECT `+applicationColumns+`, secret_hash, c.now_us
 		FROM applications CROSS JOIN catalog_clock c WHERE id = $1`, id), &stored, &at)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return a, translate(err)
+		return a, err
 	}
 	// For an unknown id the comparison with nil takes the same time and never matches.
 	same := subtle.ConstantTimeCompare(hashSecret(secret), stored) == 1
@@ -124,10 +127,10 @@ func (c *Catalog) AuthenticateApplication(ctx context.Context, id, secret string
 
 // recordUse writes a last-used time, unless the stored one is less than a minute old.
 func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Time, at int64) error {
-	if !last.IsZero() && at-micros(last) < recordUseEvery.Microseconds() {
+	if !last.IsZero() && at-db.Micros(last) < recordUseEvery.Microseconds() {
 		return nil
 	}
-	return c.grouped(ctx, func(tx smallTx) error {
+	return c.db.Batch(ctx, func(tx *db.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE `+table+` SET last_used_us = $2 WHERE id = $1`, id, at)
 		return err
 	})
@@ -155,8 +158,8 @@ func (c *Catalog) DeleteApplication(ctx context.Context, id string) error {
 
 // changeRow runs a statement that must change the row of the given id.
 func (c *Catalog) changeRow(ctx context.Context, what, id, query string, args ...any) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
-		ok, err := affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))
+	return c.db.Update(ctx, func(tx *db.Tx) error {
+		ok, err := db.Affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))
 		if err == nil && !ok {
 			return domain.Errorf(domain.KindNotFound, "%s %.70q does not exist", what, id)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -27,7 +28,7 @@ func scanAPIKey(row interface{ Scan(...any) error }, more ...any) (k APIKey, err
 	var disabled, used sql.NullInt64
 	var created int64
 	err = row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, &disabled, &created, &used}, more...)...)
-	k.Disabled, k.Created, k.LastUsed = timeOf(disabled), fromMicros(created), timeOf(used)
+	k.Disabled, k.Created, k.LastUsed = db.TimeOf(disabled), db.FromMicros(created), db.TimeOf(used)
 	return k, err
 }
 
@@ -44,9 +45,9 @@ func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey
 // tenant has it.
 func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
 	k := APIKey{ID: keyIDPrefix + newToken(), Tenant: tenant, Name: name}
-	err := c.forTenant(ctx, tenant, func(tx *sql.Tx, at int64) error {
-		k.Created = fromMicros(at)
-		ok, err := affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)
+	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
+		k.Created = db.FromMicros(at)
+		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, k.ID, tenant, name, hashSecret(secret), at))
 		if err != nil || ok {
 			return err
@@ -62,7 +63,7 @@ func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (A
 
 // APIKeys lists a tenant's keys by id, after the given one: at most limit.
 func (c *Catalog) APIKeys(ctx context.Context, tenant, after string, limit int) ([]APIKey, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (APIKey, error) { return scanAPIKey(rows) },
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (APIKey, error) { return scanAPIKey(rows) },
 		`SELECT `+apiKeyColumns+` FROM api_keys WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3`, tenant, after, limit)
 }
 
@@ -76,17 +77,22 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 	}
 	var t domain.Tenant
 	var created, at int64
-	k, err := scanAPIKey(c.readRow(ctx, `SELECT `+prefixed("k", apiKeyColumns)+`, c.now_us, `+prefixed("t", tenantColumns)+`
-		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`, hashSecret(secret)),
+	k, err := scanAPIKey(c.db.QueryRowContext(ctx, apiKeySQL(), hashSecret(secret)),
 		&at, &t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !k.Disabled.IsZero():
 		return APIKey{}, domain.Tenant{}, refused
 	case err != nil:
-		return APIKey{}, domain.Tenant{}, translate(err)
+		return APIKey{}, domain.Tenant{}, err
 	}
-	t.Created = fromMicros(created)
+	t.Created = db.FromMicros(created)
 	return k, t, c.recordUse(ctx, `api_keys`, k.ID, k.LastUsed, at)
+}
+
+// apiKeySQL finds a key by its secret's hash, with its tenant.
+func apiKeySQL() string {
+	return `SELECT ` + prefixed("k", apiKeyColumns) + `, c.now_us, ` + prefixed("t", tenantColumns) + `
+		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`
 }
 
 // prefixed puts a table's alias before each column of a list.
@@ -113,6 +119,6 @@ func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
 
 // APIKey reads a key, which may be disabled. Error: KindNotFound.
 func (c *Catalog) APIKey(ctx context.Context, id string) (APIKey, error) {
-	k, err := scanAPIKey(c.read.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE id = $1`, id))
-	return k, translate(notFound(err, "API key %.70q does not exist", id))
+	k, err := scanAPIKey(c.db.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE id = $1`, id))
+	return k, db.NotFound(err, "API key %.70q does not exist", id)
 }

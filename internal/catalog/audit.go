@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -66,7 +67,7 @@ type downloadDetail struct {
 
 // keepLinks stores the links of a day for the audit log and gives the name that they have there,
 // their SHA-256; nil when there is none.
-func keepLinks(ctx context.Context, tx smallTx, v *DayView) (any, error) {
+func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
 	var links []issuedLink
 	for _, h := range v.Hours {
 		if h.State == StateAvailable && h.Archive != nil {
@@ -98,7 +99,7 @@ func issuedDetail(r DayRequest, until time.Time, links any) (string, error) {
 const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
 
 // append writes one row of the audit log in the transaction of the change that it describes.
-func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action string, detail any) error {
+func (o Origin) append(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		return err
@@ -110,8 +111,8 @@ func (o Origin) append(ctx context.Context, tx smallTx, at int64, tenant, action
 // AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
 // JSON and must be an object. It has the origin's address and request only if the caller sets them.
 func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
-	return c.grouped(ctx, func(tx smallTx) error {
-		at, err := now(ctx, tx.Tx)
+	return c.db.Batch(ctx, func(tx *db.Tx) error {
+		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -125,12 +126,12 @@ const auditPage = 1000
 // Audit calls fn with a tenant's rows of [from, to), oldest first. It reads pages, so that no
 // transaction is open while fn runs. It stops at fn's first error and returns it.
 func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
-	at, seq := micros(from), int64(0)
+	at, seq := db.Micros(from), int64(0)
 	for {
-		page, err := collect(ctx, c.read, scanAudit, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
+		page, err := db.Collect(ctx, c.db, scanAudit, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
 			FROM audit a LEFT JOIN audit_links l ON l.sum = a.links
 			WHERE a.tenant = $1 AND (a.at_us, a.seq) > ($2, $3) AND a.at_us < $4 ORDER BY a.at_us, a.seq LIMIT $5`,
-			tenant, at, seq, micros(to), auditPage)
+			tenant, at, seq, db.Micros(to), auditPage)
 		if err != nil {
 			return err
 		}
@@ -138,7 +139,7 @@ func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, 
 			if err := fn(e); err != nil {
 				return err
 			}
-			at, seq = micros(e.At), e.Seq
+			at, seq = db.Micros(e.At), e.Seq
 		}
 		if len(page) < auditPage {
 			return nil
@@ -155,7 +156,7 @@ func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
 	if links.Valid {
 		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
 	}
-	e.At, e.Detail = fromMicros(at), json.RawMessage(hoursAsText(detail))
+	e.At, e.Detail = db.FromMicros(at), json.RawMessage(hoursAsText(detail))
 	return e, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -28,13 +29,13 @@ func TestFormerLines(t *testing.T) {
 			}{
 				{`INSERT INTO audit_links (sum, links) VALUES ($1, $2)`, []any{[]byte("s"), links}},
 				{`INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, 'acme', 'app:x', 'day.links', $2, $3)`,
-					[]any{micros(at), `{"day":"2025-12-12","request":"\"hour\":5"}`, []byte("s")}},
+					[]any{db.Micros(at), `{"day":"2025-12-12","request":"\"hour\":5"}`, []byte("s")}},
 				{`INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, 'acme', 'admin', 'archive', $2)`,
-					[]any{micros(at), `{"day":"2025-12-12","hour":8,"force":false}`}},
+					[]any{db.Micros(at), `{"day":"2025-12-12","hour":8,"force":false}`}},
 				{`INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, 'acme', 'link', 'download.begun', $2)`,
-					[]any{micros(at), `{"day":"2025-12-12","hour":"08","revision":1}`}},
+					[]any{db.Micros(at), `{"day":"2025-12-12","hour":"08","revision":1}`}},
 			} {
-				if _, err := c.write.ExecContext(t.Context(), line.query, line.args...); err != nil {
+				if _, err := c.db.ExecContext(t.Context(), line.query, line.args...); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -55,7 +56,7 @@ func TestFormerLines(t *testing.T) {
 				t.Errorf("%q, want %q; error %v", got, want, err)
 			}
 			var stored string
-			if err := c.read.QueryRowContext(t.Context(), `SELECT links FROM audit_links`).Scan(&stored); err != nil || stored != links {
+			if err := c.db.QueryRowContext(t.Context(), `SELECT links FROM audit_links`).Scan(&stored); err != nil || stored != links {
 				t.Errorf("%q is stored, error %v", stored, err)
 			}
 			for hour, n := range map[int]int{0: 1, 8: 2, 19: 1, 5: 0} {
@@ -104,7 +105,7 @@ func TestAuditStands(t *testing.T) {
 					`SELECT count(*), coalesce(min(links), ''), coalesce(max(links), '') FROM audit_links`} {
 					var n int
 					var least, most string
-					if err := c.read.QueryRowContext(t.Context(), query).Scan(&n, &least, &most); err != nil {
+					if err := c.db.QueryRowContext(t.Context(), query).Scan(&n, &least, &most); err != nil {
 						t.Fatal(err)
 					}
 					text += fmt.Sprintln(n, least, most)
@@ -116,7 +117,7 @@ func TestAuditStands(t *testing.T) {
 					if err := c.AppendAudit(t.Context(), Origin{Actor: "admin"}, "acme", "a", map[string]int{"n": 1}); err != nil {
 						t.Fatal(err)
 					}
-					_, err := c.write.ExecContext(t.Context(), `INSERT INTO audit_links (sum, links) VALUES ($1, '[]') ON CONFLICT (sum) DO NOTHING`, sum)
+					_, err := c.db.ExecContext(t.Context(), `INSERT INTO audit_links (sum, links) VALUES ($1, '[]') ON CONFLICT (sum) DO NOTHING`, sum)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -129,7 +130,7 @@ func TestAuditStands(t *testing.T) {
 				if strings.Contains(query, "$1") {
 					args = append(args, sum)
 				}
-				if _, err := c.write.ExecContext(t.Context(), query, args...); err == nil || stored() != before {
+				if _, err := c.db.ExecContext(t.Context(), query, args...); err == nil || stored() != before {
 					t.Errorf("%s: error %v, stored %q", query, err, stored())
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -44,12 +45,12 @@ const cutShortSpan = 7 * 24 * time.Hour
 // Backlog reads all numbers in one snapshot.
 func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 	var s Backlog
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		s = Backlog{Now: fromMicros(at)}
+		s = Backlog{Now: db.FromMicros(at)}
 		today := domain.DayOf(s.Now)
 		yesterday := today.Add(-1)
 		y, o, w := &s.Yesterday, &s.Other, &s.Webhooks
@@ -60,7 +61,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			args  []any
 			into  []any
 		}{
-			{backlogNightSQL, []any{yesterday, micros(yesterday.End())},
+			{backlogNightSQL, []any{yesterday, db.Micros(yesterday.End())},
 				[]any{&s.Tenants, &y.Planned, &y.Incomplete, &y.Available, &y.NoData, &y.Pending, &y.Failed}},
 			{backlogUnfinishedSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
 			{backlogUnplannedSQL, []any{yesterday}, []any{&unplanned}},
@@ -77,8 +78,8 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			}
 		}
 		o.Incomplete += unplanned
-		if s.OldestBuild = timeOf(claimed); s.Due > 0 {
-			s.OldestDue = timeOf(nextDue)
+		if s.OldestBuild = db.TimeOf(claimed); s.Due > 0 {
+			s.OldestDue = db.TimeOf(nextDue)
 		}
 		return nil
 	})

@@ -32,7 +32,7 @@ func TestBacklogPlans(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					plan := explain(t, c, q.sql, q.args)
 					text := strings.Join(plan, "\n")
-					if line := wholeScan(c.postgres, plan); line != "" || tooMuch.MatchString(text) {
+					if line := wholeScan(c.db.Postgres(), plan); line != "" || tooMuch.MatchString(text) {
 						t.Errorf("it reads too much: %s\n%s", line, text)
 					}
 				})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -31,7 +32,7 @@ func (b Claim) ObjectKey() string { return b.ArchiveKey(b.prefix, b.Revision, b.
 // ReleaseLapsed.
 func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) (claim Claim, ok bool, err error) {
 	token := newToken()
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		ok = false
 		d, err := lockOpenDay(ctx, tx, key.Tenant, key.Day)
 		if err != nil || !d.open {
@@ -49,7 +50,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 			return err
 		}
 		ok = true
-		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: fromMicros(at), prefix: c.rules.ArchivesPrefix}
+		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: db.FromMicros(at), prefix: c.rules.ArchivesPrefix}
 		return doomWriting(ctx, tx, key, at)
 	})
 	if domain.KindOf(err) == domain.KindNotFound { // the task is older than this catalog
@@ -59,7 +60,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 }
 
 // doomWriting dooms unfinished archives that earlier builds of a locked hour left.
-func doomWriting(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
+func doomWriting(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $4
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'writing'`, key.Tenant, key.Day, key.Hour, at)
 	return err
@@ -73,9 +74,9 @@ func newToken() string {
 
 // Renew extends the lease. Error: KindLost when the claim is gone; the build must stop then.
 func (c *Catalog) Renew(ctx context.Context, b Claim) error {
-	res, err := c.write.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
+	res, err := c.db.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`, b.Tenant, b.Day, b.Hour, b.Token, c.rules.Lease.Microseconds())
-	return lostUnless(affected(res, err))
+	return lostUnless(db.Affected(res, err))
 }
 
 func lostUnless(ok bool, err error) error {
@@ -100,7 +101,7 @@ type BuildRecording struct {
 // BuildInput reads the hour's wanted counter and all its recordings in one snapshot, so that a
 // registration is either in both or in neither.
 func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err error) {
-	err = c.view(ctx, func(tx *sql.Tx) error {
+	err = c.db.View(ctx, func(tx *db.Tx) error {
 		in = BuildInput{}
 		err := tx.QueryRowContext(ctx, `SELECT wanted FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`,
 			b.Tenant, b.Day, b.Hour, b.Token).Scan(&in.Wanted)
@@ -110,7 +111,7 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 		if err != nil {
 			return err
 		}
-		in.Recordings, err = collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
+		in.Recordings, err = db.Collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
 			r.type, r.ts_us, r.size, r.crc32, r.content_type, coalesce(c.external_id, r.conversation_id)
 			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
 			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3`, b.Tenant, b.Day, b.Hour)
@@ -125,7 +126,7 @@ func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	var contentType sql.NullString
 	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &contentType,
 		&r.ExternalConversationID)
-	r.Timestamp, r.ContentType = fromMicros(at), contentType.String
+	r.Timestamp, r.ContentType = db.FromMicros(at), contentType.String
 	if size.Valid {
 		r.Size = &size.Int64
 	}
@@ -156,7 +157,7 @@ func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) er
 		rows[i] = fmt.Sprintf("(CAST($%d AS TEXT), CAST($%d AS BIGINT))", len(args)+1, len(args)+2)
 		args = append(args, s.ObjectKey, s.Bytes)
 	}
-	return c.update(ctx, func(tx *sql.Tx) error { // a registration may lock the rows in another order
+	return c.db.Update(ctx, func(tx *db.Tx) error { // a registration may lock the rows in another order
 		_, err := tx.ExecContext(ctx, `UPDATE recordings SET size = s.column2 FROM (VALUES `+strings.Join(rows, ", ")+`) s
 			WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND size IS NULL`, args...)
 		return err
@@ -165,7 +166,7 @@ func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) er
 
 // StartArchive inserts the archive's row. It must be called before the first byte is sent.
 func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
-	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7) ON CONFLICT (object_key) DO NOTHING`,
 			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, d.at)
@@ -175,13 +176,13 @@ func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
 
 // SetUpload stores the id of the archive's multipart upload.
 func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error {
-	res, err := c.write.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), uploadID)
-	return lostUnless(affected(res, err))
+	res, err := c.db.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), uploadID)
+	return lostUnless(db.Affected(res, err))
 }
 
 // withOpenClaim is withClaim for a day within retention only.
-func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
-	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *db.Tx, d lockedDay) error) error {
+	return c.withClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		if !d.open {
 			return lostUnless(false, nil)
 		}
@@ -191,8 +192,8 @@ func (c *Catalog) withOpenClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx
 
 // withClaim locks the day, verifies the claim and runs fn. A day past its end still has claims
 // while expiry pauses. They can be released, but not committed.
-func (c *Catalog) withClaim(ctx context.Context, b Claim, fn func(tx *sql.Tx, d lockedDay) error) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+func (c *Catalog) withClaim(ctx context.Context, b Claim, fn func(tx *db.Tx, d lockedDay) error) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		d, err := lockOpenDay(ctx, tx, b.Tenant, b.Day)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -22,11 +23,11 @@ const typeUserInput = "UserInput"
 // conversations name is found by its id. Errors: KindNotFound when there is none, KindInvalid when
 // there are too many.
 func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
-	ids, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
+	ids, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	},
-		botsSQL(c.postgres), tenant, name, maxBots+1)
+		botsSQL(c.db.Postgres()), tenant, name, maxBots+1)
 	switch {
 	case err != nil:
 		return nil, err
@@ -95,13 +96,13 @@ const exportMessageColumns = `c.type, c.conversation_id, c.body`
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first page. All pages cost the same. Error: KindUnavailable.
 func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
-	query, args := w.query(c.postgres, perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	query, args := w.query(c.db.Postgres(), perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
 		var last sql.NullInt64
 		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
 		at = Position{units * perSecond, e.ID}
-		e.Start, e.LastAction = fromMicros(at.At), timeOf(last)
+		e.Start, e.LastAction = db.FromMicros(at.At), db.TimeOf(last)
 		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
 }
@@ -114,12 +115,12 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 			return ExportPage[ExportedMessage]{}, err
 		}
 	}
-	query, args := w.query(c.postgres, perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
+	query, args := w.query(c.db.Postgres(), perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
 	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var units int64
 		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
 		at = Position{units * perMillisecond, e.ID}
-		e.Time = fromMicros(at.At)
+		e.Time = db.FromMicros(at.At)
 		return e, at, len(e.Body), err
 	}, query, args...)
 }
@@ -128,20 +129,20 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 // conversation have its agent, so they need not be checked one by one.
 func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, error) {
 	var one int
-	err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
-		parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, w.Conversation}, texts(w.Agents)...)...).Scan(&one)
-	return one > 0, translate(err)
+	err := c.db.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
+		db.Parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, w.Conversation}, db.Texts(w.Agents)...)...).Scan(&one)
+	return one > 0, err
 }
 
 // query gives the text and the arguments of one page's query. Its rows are the id, the time in
 // units, and columns. The lower bound of the first page is a row value too: no id is empty, so
 // (from, "") comes before every row of the window.
 func (w ExportWindow) query(postgres bool, unit int64, table, at, columns string, after *Position, limit int) (string, []any) {
-	from := Position{At: micros(w.From)}
+	from := Position{At: db.Micros(w.From)}
 	if after != nil {
 		from = *after
 	}
-	args := []any{w.Tenant, from.At / unit, from.ID, micros(w.To) / unit, limit}
+	args := []any{w.Tenant, from.At / unit, from.ID, db.Micros(w.To) / unit, limit}
 	arm := func(index, filter string) string {
 		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
 			ORDER BY %[3]s, c.id LIMIT $5`, columns, along(postgres, table, index), inUnits("c."+at, unit), filter)
@@ -149,7 +150,7 @@ func (w ExportWindow) query(postgres bool, unit int64, table, at, columns string
 	if w.Conversation != "" {
 		return arm("messages_conversation_printed", "c.conversation_id = $6"), append(args, w.Conversation)
 	}
-	args = append(args, texts(w.Agents)...)
+	args = append(args, db.Texts(w.Agents)...)
 	arms := make([]string, 0, len(w.Agents))
 	for i := range w.Agents {
 		arms = append(arms, arm(table+"_agent_printed", fmt.Sprintf("c.agent_id = $%d", 6+i)))
@@ -170,7 +171,7 @@ func exportPage[T any](ctx context.Context, c *Catalog, limit ExportLimit,
 	page := ExportPage[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
 	var last Position
 	bytes := 0
-	err := c.scanUntil(ctx, func(rows *sql.Rows) (bool, error) {
+	err := db.ScanUntil(ctx, c.db, func(rows *sql.Rows) (bool, error) {
 		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // there is one more row
 			page.Next = &last
 			return len(page.Rows) < limit.Rows, nil

@@ -3,36 +3,24 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"errors"
-	"fmt"
+	"embed"
 	"io/fs"
-	"net/url"
-	"os"
 	"time"
 
-	"modernc.org/sqlite" // the SQLite driver, too
-	sqlite3 "modernc.org/sqlite/lib"
-
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
+//go:embed migrations
+var migrations embed.FS
+
 // Catalog is a handle on one database; it is safe for concurrent use.
 type Catalog struct {
-	write    pool // SQLite: a single connection; PostgreSQL: all of them
-	read     pool
-	watch    *watcher
-	postgres bool
-	source   string // PostgreSQL: the URL, for connections of another kind
-	steps    fs.FS  // the schema's steps, in one directory for each database
-	rules    Rules
-	group    group[smallPart] // merges small SQLite transactions
-	issuing  group[*dayPart]  // requests for days that share a transaction
-	days     dayLists
-	served   dayCache // days as they were last handed out
-	small    []string // texts that shared transactions run
-	writes   kept     // statements of write
-	reads    kept     // statements of read
+	db      *db.DB
+	rules   Rules
+	issuing group[*dayPart] // requests for days that share a transaction
+	days    dayLists
+	served  dayCache // days as they were last handed out
 }
 
 // Rules are the catalog's timings, and where archives go. Zero fields take the defaults.
@@ -74,133 +62,28 @@ func (r Rules) withDefaults() Rules {
 // Lease is how long a claim stands without renewal.
 func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 
-// Open connects to sqlite:///path or postgres://… without changing anything there.
-// It does not migrate; see Migrate and CheckSchema.
-func Open(ctx context.Context, dsn string, rules Rules) (*Catalog, error) {
-	c := &Catalog{watch: &watcher{}, steps: migrations, rules: rules.withDefaults(),
-		group: group[smallPart]{size: groupSize, lanes: 1}, issuing: group[*dayPart]{size: groupSize, lanes: 1}}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return nil, domain.Errorf(domain.KindInvalid, "the database URL cannot be read; use sqlite:///path or postgres://user@host/name")
-	}
-	switch u.Scheme {
-	case "sqlite":
-		err = c.openSQLite(u)
-	case "postgres", "postgresql":
-		c.postgres, c.issuing.size, c.issuing.lanes = true, 1, postgresLanes
-		c.openPostgres(dsn)
-	default:
-		return nil, domain.Errorf(domain.KindInvalid, "the database URL starts with %q; use sqlite:///path or postgres://user@host/name", u.Scheme)
-	}
+// Open connects to sqlite:///path or postgres://… without changing anything there. It does not
+// migrate; see db.DB. Errors: KindInvalid for a URL that cannot be read, KindUnavailable.
+func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
+	steps, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	c.days = newDayLists(c.postgres)
-	c.small = c.smallStatements()
-	if err := c.first(ctx); err != nil {
-		return nil, errors.Join(err, c.Close())
+	engine, err := db.Open(ctx, url, steps)
+	if err != nil {
+		return nil, err
 	}
+	c := &Catalog{db: engine, rules: rules.withDefaults(), days: newDayLists(engine.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
+	if engine.Postgres() {
+		c.issuing.size, c.issuing.lanes = 1, postgresLanes
+	}
+	engine.Keep(applicationSQL, apiKeySQL(), linkAccessSQL, appendAuditSQL, insertUseSQL, lastUseSQL)
+	engine.Keep(c.days.texts()...)
 	return c, nil
 }
 
-// How often and how far apart a new SQLite file is tried while others open, or just close, it.
-const (
-	openTrials = 20
-	openPause  = 50 * time.Millisecond
-)
-
-// first makes the first connection. Processes that open a new SQLite file together, while one of
-// them turns on its log or is the last to leave, can see each other's files half made.
-func (c *Catalog) first(ctx context.Context) error {
-	for trial := 1; ; trial++ {
-		err := c.Ping(ctx)
-		if err == nil || trial == openTrials || !halfMade(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(openPause):
-		}
-	}
-}
-
-// halfMade says that SQLite met its files while another process made or removed them.
-func halfMade(err error) bool {
-	var lite *sqlite.Error
-	if !errors.As(err, &lite) {
-		return false
-	}
-	switch lite.Code() & 0xff {
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL:
-		return true
-	}
-	return false
-}
-
-func (c *Catalog) openSQLite(u *url.URL) error {
-	path := u.Path
-	if path == "" {
-		return domain.Errorf(domain.KindInvalid, "the database URL names no file; use sqlite:///path")
-	}
-	if err := makePrivate(path); err != nil {
-		return err
-	}
-	dsn := func(extra string) string {
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)" + extra
-	}
-	// After a commit SQLite may look through the whole cache of its connection: the writer's is small.
-	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-4096)"))
-	if err != nil {
-		return fmt.Errorf("open sqlite: %w", err)
-	}
-	write.SetMaxOpenConns(1) // SQLite has one writer: waiting in Go is cheaper than in busy_timeout
-	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)&_pragma=cache_size(-65536)"))
-	if err != nil {
-		return errors.Join(fmt.Errorf("open sqlite: %w", err), write.Close())
-	}
-	read.SetMaxOpenConns(8)
-	read.SetMaxIdleConns(8)
-	c.write, c.read = pool{write, c.watch}, pool{read, c.watch}
-	return nil
-}
-
-// makePrivate makes an empty file that only its owner reads, where there is none: SQLite itself
-// would let everyone read it, and its WAL takes over the mode. A file that stands is not even
-// opened, since closing it would drop the locks that this process holds on it.
-func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "cannot make the catalog %s", path)
-	}
-	return f.Close()
-}
+// DB is the database that the catalog stands in.
+func (c *Catalog) DB() *db.DB { return c.db }
 
 // Close ends the connections.
-func (c *Catalog) Close() error {
-	err := c.write.Close()
-	if c.read != c.write {
-		err = errors.Join(err, c.read.Close())
-	}
-	return err
-}
-
-// Ping says whether the database answers. Its error is KindUnavailable; KindInvalid when the
-// database URL can't be read.
-func (c *Catalog) Ping(ctx context.Context) error {
-	err := c.write.PingContext(ctx)
-	if domain.KindOf(err) == domain.KindInvalid {
-		return err
-	}
-	if err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "the catalog database does not answer")
-	}
-	return nil
-}
-
-// Postgres says whether the catalog is PostgreSQL.
-func (c *Catalog) Postgres() bool { return c.postgres }
+func (c *Catalog) Close() error { return c.db.Close() }

@@ -32,7 +32,7 @@ func openers() map[string]func(t *testing.T) *catalog.Catalog {
 		"sqlite": func(t *testing.T) *catalog.Catalog {
 			t.Helper()
 			c := open(t, databases()["sqlite"](t))
-			if _, err := c.Migrate(t.Context()); err != nil {
+			if _, err := c.DB().Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			return c
@@ -44,7 +44,7 @@ func openers() map[string]func(t *testing.T) *catalog.Catalog {
 				if err != nil {
 					return err
 				}
-				_, err = c.Migrate(t.Context())
+				_, err = c.DB().Migrate(t.Context())
 				return errors.Join(err, c.Close())
 			}))
 		},

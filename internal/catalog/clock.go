@@ -2,8 +2,9 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 const (
@@ -36,11 +37,11 @@ const clockTrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock 
 // catalog that has no day, because nothing can be lost, and none for one whose clock was never
 // checked.
 func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error) {
-	s, err := readClock(ctx, c.read, last, elapsed)
+	s, err := readClock(ctx, c.db, last, elapsed)
 	if err != nil || s.Step == 0 && !s.stale {
-		return s.ClockCheck, translate(err)
+		return s.ClockCheck, err
 	}
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET one = one`); err != nil { // other checks wait
 			return err
 		}
@@ -48,10 +49,10 @@ func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.D
 			return err
 		}
 		if s.Step == 0 {
-			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, micros(s.At))
+			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, db.Micros(s.At))
 			return err
 		}
-		return pauseDeletions(ctx, tx, micros(s.At), clockStepPause)
+		return pauseDeletions(ctx, tx, db.Micros(s.At), clockStepPause)
 	})
 	return s.ClockCheck, err
 }
@@ -84,7 +85,7 @@ type clockReading struct {
 	stale bool
 }
 
-func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.Duration) (l clockReading, err error) {
+func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.Duration) (l clockReading, err error) {
 	var at, seen, after int64
 	var days bool
 	err = q.QueryRowContext(ctx, `SELECT n.now_us, s.seen_us, s.deletions_after, EXISTS (SELECT 1 FROM days)
@@ -92,7 +93,7 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 	if err != nil {
 		return l, err
 	}
-	l.At = fromMicros(at)
+	l.At = db.FromMicros(at)
 	step := time.Duration(at-seen) * time.Microsecond
 	l.stale = step.Abs() >= noteEvery
 	switch {
@@ -110,7 +111,7 @@ func readClock(ctx context.Context, q rowQuerier, last time.Time, elapsed time.D
 
 // PauseDeletions stops expiry and deletions for d, from the catalog's present time on.
 func (c *Catalog) PauseDeletions(ctx context.Context, d time.Duration) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
@@ -119,14 +120,14 @@ func (c *Catalog) PauseDeletions(ctx context.Context, d time.Duration) error {
 	})
 }
 
-func pauseDeletions(ctx context.Context, tx *sql.Tx, at int64, d time.Duration) error {
+func pauseDeletions(ctx context.Context, tx *db.Tx, at int64, d time.Duration) error {
 	_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, at, at+d.Microseconds())
 	return err
 }
 
 // deletionsPaused says whether the clock, whose time is at, is not trusted for expiry and
 // deletions. It is trusted where there is no day yet, and where it was never checked.
-func deletionsPaused(ctx context.Context, tx *sql.Tx, at int64) (paused bool, err error) {
+func deletionsPaused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
 		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
@@ -135,7 +136,7 @@ func deletionsPaused(ctx context.Context, tx *sql.Tx, at int64) (paused bool, er
 // ShiftClock sets the catalog's time to the database's clock plus d, and writes down a check. Tests
 // use it.
 func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds()); err != nil {
 			return err
 		}
@@ -146,6 +147,22 @@ func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
 
 // SetClock is ShiftClock without the check. Tests use it.
 func (c *Catalog) SetClock(ctx context.Context, d time.Duration) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
-	return translate(err)
+	_, err := c.db.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
+	return err
+}
+
+// now reads the catalog's clock. Call it after the locks are held.
+func now(ctx context.Context, q db.Querier) (int64, error) {
+	var us int64
+	err := q.QueryRowContext(ctx, `SELECT now_us FROM catalog_clock`).Scan(&us)
+	return us, err
+}
+
+// Now is the catalog's time: the one that decides about data.
+func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
+	us, err := now(ctx, c.db)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return db.FromMicros(us), nil
 }

@@ -2,11 +2,11 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -33,9 +33,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	if err != nil {
 		return err
 	}
-	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(r.Took.Microseconds())
-		ok, err := affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
+		ok, err := db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
 			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
 			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
 			len(r.Missing), r.ManifestSHA256, r.ETag))
@@ -70,7 +70,7 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 }
 
 // supersede marks the served archive of a locked hour as superseded.
-func (c *Catalog) supersede(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64) error {
+func (c *Catalog) supersede(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
 		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5
 		WHERE object_key = (SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3) AND state = 'published'`,
@@ -87,8 +87,8 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.S
 		for _, s := range sessions[:n] {
 			args = append(args, b.ObjectKey(), sessionName(s))
 		}
-		err := c.update(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+placeholders(n, 2)+
+		err := c.db.Update(ctx, func(tx *db.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+db.Rows(n, 2)+
 				` ON CONFLICT DO NOTHING`, args...)
 			return err
 		})
@@ -111,7 +111,7 @@ func sessionName(s domain.Session) string {
 // repeat it.
 func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	var n int
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := lockDay(ctx, tx, b.Tenant, b.Day); err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 // served until now has recordings that corrections moved to other hours. It is retired, as a
 // revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
-	return c.withOpenClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(0)
 		if err := doomWriting(ctx, tx, b.HourKey, at); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 }
 
 // retire ends the served archive of a locked hour that has no recordings any more.
-func (c *Catalog) retire(ctx context.Context, tx *sql.Tx, b Claim, at int64) error {
+func (c *Catalog) retire(ctx context.Context, tx *db.Tx, b Claim, at int64) error {
 	if err := c.supersede(ctx, tx, b.HourKey, at); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -73,15 +74,15 @@ const rebuildingHoursSQL = `SELECT tenant, day, count(*) FROM hours WHERE archiv
 // Calendar reads the days of a page of tenants in one snapshot.
 func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, error) {
 	var out Calendar
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		out = Calendar{}
 		page := []any{q.After, q.Prefix, q.Prefix + "\x7f", q.Limit + 1} // ids are ASCII: nothing sorts behind DEL
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		out.Now = fromMicros(at)
-		tenants, err := collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, calendarTenants, page...)
+		out.Now = db.FromMicros(at)
+		tenants, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, calendarTenants, page...)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 			place[t.ID] = i
 			out.Tenants = append(out.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
 		}
-		_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 			var tenant string
 			var d CalendarDay
 			err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Expired, &d.Available, &d.NoData, &d.Pending, &d.Failed,
@@ -114,7 +115,7 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 
 // readIncomplete adds missing files and rebuilding hours to the page's days. The page has all
 // tenants between its first and its last one.
-func (c *Calendar) readIncomplete(ctx context.Context, tx *sql.Tx, place map[string]int, from, to domain.Day) error {
+func (c *Calendar) readIncomplete(ctx context.Context, tx *db.Tx, place map[string]int, from, to domain.Day) error {
 	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
 	for _, part := range []struct {
 		query string
@@ -123,7 +124,7 @@ func (c *Calendar) readIncomplete(ctx context.Context, tx *sql.Tx, place map[str
 		{missingFilesSQL, func(d *CalendarDay, n int) { d.Missing = n }},
 		{rebuildingHoursSQL, func(d *CalendarDay, n int) { d.Rebuilding = n }},
 	} {
-		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 			var tenant string
 			var day domain.Day
 			var n int
@@ -179,10 +180,10 @@ func (c *Catalog) Running(ctx context.Context, limit int) (Running, error) {
 	if out.Due, out.NextDue, err = c.NextDue(ctx); err != nil {
 		return out, err
 	}
-	out.Builds, err = collect(ctx, c.read, func(rows *sql.Rows) (b RunningBuild, err error) {
+	out.Builds, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (b RunningBuild, err error) {
 		var claimed, lease sql.NullInt64
 		err = rows.Scan(&b.Tenant, &b.Day, &b.Hour, &b.Revision, &b.Worker, &claimed, &lease, &b.Failures, &b.Lapses)
-		b.Claimed, b.Lease = timeOf(claimed), timeOf(lease)
+		b.Claimed, b.Lease = db.TimeOf(claimed), db.TimeOf(lease)
 		return b, err
 	}, runningSQL, limit+1)
 	if out.More = len(out.Builds) > limit; out.More {
@@ -213,10 +214,10 @@ func (c *Catalog) FailedHours(ctx context.Context, after domain.HourKey, limit i
 	if after.Day == "" {
 		after.Hour = -1
 	}
-	return collect(ctx, c.read, func(rows *sql.Rows) (f FailedHour, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (f FailedHour, err error) {
 		var failed, due sql.NullInt64
 		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, &failed, &due)
-		f.FailedAt, f.Due = timeOf(failed), timeOf(due)
+		f.FailedAt, f.Due = db.TimeOf(failed), db.TimeOf(due)
 		return f, err
 	}, failedSQL, after.Day, after.Tenant, after.Hour, limit)
 }

@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -36,7 +36,7 @@ type rebuildDetail struct {
 
 // RebuildAudited is Rebuild with its line in the audit log.
 func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		if due, err = c.rebuild(ctx, tx, r.Tenant, r.Day, r.Hour, r.Force); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int
 // when the hour is not failed. It has the errors of Rebuild.
 func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (done bool, err error) {
 	r := RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		done = false
 		if _, err := lockOpenDay(ctx, tx, key.Tenant, key.Day); err != nil {
 			return err
@@ -70,7 +70,7 @@ func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (
 	return done && err == nil, err
 }
 
-func (r RebuildRequest) audit(ctx context.Context, tx *sql.Tx, action string, due int) error {
+func (r RebuildRequest) audit(ctx context.Context, tx *db.Tx, action string, due int) error {
 	at, err := now(ctx, tx)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (r RebuildRequest) audit(ctx context.Context, tx *sql.Tx, action string, du
 	if r.Hour >= 0 {
 		d.Hour = domain.HourKey{Hour: r.Hour}.HH()
 	}
-	return r.Origin.append(ctx, smallTx{Tx: tx}, at, r.Tenant, action, d)
+	return r.Origin.append(ctx, tx, at, r.Tenant, action, d)
 }
 
 // SetFeature switches a tenant's feature, with a line in the audit log. Errors: KindNotFound for

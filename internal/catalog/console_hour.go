@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -48,7 +49,7 @@ const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, m
 // HourHistory reads one hour's history. It is empty for an hour without a row.
 func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHistory, error) {
 	var s HourHistory
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		s = HourHistory{}
 		var handed, lease, recheck sql.NullInt64
 		var took int64
@@ -61,15 +62,15 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 		if err != nil {
 			return err
 		}
-		s.Dispatched, s.Lease, s.Recheck, s.Took = timeOf(handed), timeOf(lease), timeOf(recheck), time.Duration(took)*time.Microsecond
-		s.Archives, err = collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
+		s.Dispatched, s.Lease, s.Recheck, s.Took = db.TimeOf(handed), db.TimeOf(lease), db.TimeOf(recheck), time.Duration(took)*time.Microsecond
+		s.Archives, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
 			var created, links int64
 			var published, deleted sql.NullInt64
 			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, &created, &published, &links, &deleted)
-			a.Started, a.Published, a.DeleteAt = fromMicros(created), timeOf(published), timeOf(deleted)
+			a.Started, a.Published, a.DeleteAt = db.FromMicros(created), db.TimeOf(published), db.TimeOf(deleted)
 			if links > 0 {
-				a.LinksEnd = fromMicros(links)
+				a.LinksEnd = db.FromMicros(links)
 			}
 			if err == nil && served.Valid && object == served.String {
 				err = json.Unmarshal([]byte(missing), &s.Missing)
@@ -92,7 +93,7 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Day) (counts [24]int, err error) {
 	// This is how downloadDetail begins.
 	prefix := `{"day":"` + string(day) + `","hour":"`
-	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
+	_, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (struct{}, error) {
 		var hour string
 		var n int
 		err := rows.Scan(&hour, &n)
@@ -100,7 +101,7 @@ func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Da
 			counts[h] = n
 		}
 		return struct{}{}, err
-	}, downloadsSQL, tenant, micros(day.Start()), ActionDownload, prefix+"%", len(prefix)+1)
+	}, downloadsSQL, tenant, db.Micros(day.Start()), ActionDownload, prefix+"%", len(prefix)+1)
 	return counts, err
 }
 
@@ -121,12 +122,12 @@ const latestAuditSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.de
 func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
 	since, like, read := int64(0), "%", limit
 	if day != "" {
-		since, like = micros(day.Start()), `%"day":"`+string(day)+`"%`
+		since, like = db.Micros(day.Start()), `%"day":"`+string(day)+`"%`
 	}
 	if hour >= 0 {
 		read = latestAuditRead
 	}
-	all, err := collect(ctx, c.read, scanAudit, latestAuditSQL, tenant, since, latestAuditRead, like, read)
+	all, err := db.Collect(ctx, c.db, scanAudit, latestAuditSQL, tenant, since, latestAuditRead, like, read)
 	if err != nil || hour < 0 {
 		return all, err
 	}

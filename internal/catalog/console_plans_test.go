@@ -46,7 +46,7 @@ func TestConsolePlans(t *testing.T) {
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
 					plan := explain(t, c, q.sql, q.args)
-					if line := consoleScan(c.postgres, plan); line != "" {
+					if line := consoleScan(c.db.Postgres(), plan); line != "" {
 						t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
 					}
 					if text := strings.Join(plan, "\n"); !strings.Contains(text, index[name]) {

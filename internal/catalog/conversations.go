@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // maxExamined bounds how many rows are read for one page of a list. So filters that few rows meet
@@ -61,8 +63,8 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 // KindUnavailable.
 func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, before *Position, limit int, summaries bool) (ConversationPage, error) {
 	var page ConversationPage
-	err := c.view(ctx, func(tx *sql.Tx) error {
-		keys, next, err := f.keys(ctx, tx, c.postgres, before, limit)
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		keys, next, err := f.keys(ctx, tx, c.db.Postgres(), before, limit)
 		if err != nil {
 			return err
 		}
@@ -83,7 +85,7 @@ type walk struct {
 func (f ConversationFilter) walk(postgres bool) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
-		w.args[3] = micros(f.From) / perSecond
+		w.args[3] = db.Micros(f.From) / perSecond
 	}
 	index := "conversations_start_printed"
 	var conditions []string
@@ -113,10 +115,10 @@ func (f ConversationFilter) walk(postgres bool) walk {
 }
 
 // keys finds the page's rows and the position at which the next page continues.
-func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
+func (f ConversationFilter) keys(ctx context.Context, tx *db.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
 	at := Position{At: math.MaxInt64}
 	if !f.To.IsZero() {
-		at.At = micros(f.To) // with the empty id, which sorts before every row of that time
+		at.At = db.Micros(f.To) // with the empty id, which sorts before every row of that time
 	}
 	if before != nil {
 		at = *before
@@ -129,7 +131,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 			Position
 			fits bool
 		}
-		found, err := collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) {
+		found, err := db.Collect(ctx, tx, func(r *sql.Rows) (x candidate, err error) {
 			var units int64
 			err = r.Scan(&units, &x.ID, &x.fits)
 			x.At = units * perSecond
@@ -158,7 +160,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *sql.Tx, postgres bool,
 }
 
 // headers reads a page's rows, in the order of keys.
-func headers(ctx context.Context, tx *sql.Tx, tenant string, keys []Position, summaries bool) ([]ConversationHeader, error) {
+func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]ConversationHeader, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -172,7 +174,7 @@ func headers(ctx context.Context, tx *sql.Tx, tenant string, keys []Position, su
 	if summaries {
 		analysis = "c.analysis"
 	}
-	list, err := collect(ctx, tx, func(rows *sql.Rows) (ConversationHeader, error) {
+	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (ConversationHeader, error) {
 		var text sql.RawBytes
 		h, err := scanHeader(rows, &text)
 		h.Summary = summary(text)
@@ -184,7 +186,7 @@ func headers(ctx context.Context, tx *sql.Tx, tenant string, keys []Position, su
 
 func headersSQL(analysis string, n int) string {
 	return `SELECT ` + headerColumns + `, ` + analysis + ` FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
-		WHERE c.tenant = $1 AND c.id IN (` + parameters(2, n) + `)`
+		WHERE c.tenant = $1 AND c.id IN (` + db.Parameters(2, n) + `)`
 }
 
 // scanHeader scans headerColumns and further columns after them.
@@ -192,7 +194,7 @@ func scanHeader(row interface{ Scan(...any) error }, more ...any) (h Conversatio
 	var agent, name, status sql.NullString
 	var start, end sql.NullInt64
 	err = row.Scan(append([]any{&h.ID, &agent, &name, &status, &h.CallSuccessful, &start, &end, &h.Turns}, more...)...)
-	h.AgentID, h.AgentName, h.Status, h.Start, h.End = agent.String, name.String, status.String, timeOf(start), timeOf(end)
+	h.AgentID, h.AgentName, h.Status, h.Start, h.End = agent.String, name.String, status.String, db.TimeOf(start), db.TimeOf(end)
 	if h.Status == "" { // no line has a status
 		h.Status = "done"
 		if h.End.IsZero() {
@@ -225,17 +227,17 @@ type ShownConversation struct {
 // ShowConversation reads one conversation, with its messages if nobody speaks in a raw transcript.
 // Errors: KindNotFound, also for a conversation without a line of its own; KindUnavailable.
 func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s ShownConversation, err error) {
-	err = c.view(ctx, func(tx *sql.Tx) error {
+	err = c.db.View(ctx, func(tx *db.Tx) error {
 		s = ShownConversation{}
 		var user, metadata, key sql.NullString
 		var analysis, hash, raw []byte
 		var said bool
 		var turns sql.NullInt64
 		var err error
-		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, c.showConversationSQL(), tenant, id, transcriptPiece),
+		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(c.db.Postgres()), tenant, id, transcriptPiece),
 			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
 		if err != nil {
-			return notFound(err, "there is no such conversation")
+			return db.NotFound(err, "there is no such conversation")
 		}
 		s.Summary, s.UserID, s.RecordingKey = summary(analysis), user.String, key.String
 		if metadata.Valid {
@@ -245,11 +247,11 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s Sh
 			s.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
 			return nil
 		}
-		s.Messages, err = collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
+		s.Messages, err = db.Collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
 			var at int64
 			var body []byte
 			err = rows.Scan(&m.ID, &at, &m.Type, &body)
-			m.Time, m.Body, m.ConversationID = fromMicros(at), body, id
+			m.Time, m.Body, m.ConversationID = db.FromMicros(at), body, id
 			return m, err
 		}, conversationMessagesSQL, tenant, id)
 		return err
@@ -257,9 +259,9 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s Sh
 	return s, err
 }
 
-func (c *Catalog) showConversationSQL() string {
+func showConversationSQL(postgres bool) string {
 	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, c.line_hash,
-		substr(` + c.rawBytes() + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
+		substr(` + rawBytes(postgres) + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
 	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
@@ -272,7 +274,7 @@ const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM mes
 // It has the errors of ShowConversation.
 func (c *Catalog) ConversationRecording(ctx context.Context, tenant, id string) (string, error) {
 	var key sql.NullString
-	err := c.read.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
+	err := c.db.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
 		tenant, id).Scan(&key)
-	return key.String, translate(notFound(err, "there is no such conversation"))
+	return key.String, db.NotFound(err, "there is no such conversation")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -92,14 +93,14 @@ func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err
 	if k.empty() {
 		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; give at least one of conversation, session, message id, type, timestamp, size, checksum")
 	}
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		out, err = c.correct(ctx, tx, k)
 		return err
 	})
 	return out, err
 }
 
-func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Corrected, err error) {
+func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Corrected, err error) {
 	before, bytes, err := lockRecording(ctx, tx, k)
 	if err != nil {
 		return out, err
@@ -118,7 +119,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	if err != nil {
 		return out, err
 	}
-	if k.Timestamp != nil && after.Timestamp.Sub(fromMicros(at)) > farAhead {
+	if k.Timestamp != nil && after.Timestamp.Sub(db.FromMicros(at)) > farAhead {
 		return out, domain.Errorf(domain.KindInvalid, "the timestamp is more than a day ahead of callvault's clock")
 	}
 	if ended[to.Day] {
@@ -143,7 +144,7 @@ func (c *Catalog) correct(ctx context.Context, tx *sql.Tx, k Correction) (out Co
 	for _, h := range touched {
 		out.Hours = append(out.Hours, CorrectedHour{h.Day, h.HH()})
 	}
-	return out, k.Origin.append(ctx, smallTx{Tx: tx}, at, k.Tenant, ActionCorrect,
+	return out, k.Origin.append(ctx, tx, at, k.Tenant, ActionCorrect,
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 
@@ -168,7 +169,7 @@ func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != 
 
 // lockRecording takes the locks that a registration of the recording takes, in the same order: its
 // new conversation, then its object. So a registration and a correction never run at the same time.
-func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
+func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
 	if err := requireTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
@@ -190,7 +191,7 @@ func lockRecording(ctx context.Context, tx *sql.Tx, k Correction) (r domain.Reco
 	return r, s, err
 }
 
-func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domain.Recording, s uploadedBytes, err error) {
+func readRecording(ctx context.Context, tx *db.Tx, tenant, key string) (r domain.Recording, s uploadedBytes, err error) {
 	r.ObjectKey = key
 	var at int64
 	var size, crc, storedSize, storedCRC sql.NullInt64
@@ -201,7 +202,7 @@ func readRecording(ctx context.Context, tx *sql.Tx, tenant, key string) (r domai
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 	}
-	r.Timestamp, r.Size, r.CRC32 = fromMicros(at), sizeOf(size), crcOf(crc)
+	r.Timestamp, r.Size, r.CRC32 = db.FromMicros(at), sizeOf(size), crcOf(crc)
 	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, err
 }
 
@@ -239,7 +240,7 @@ func hexOf(sum *uint32) any {
 }
 
 // lockHours locks the days of two hours, in order, and says which days are over.
-func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, ended map[domain.Day]bool, err error) {
+func lockHours(ctx context.Context, tx *db.Tx, a, b domain.HourKey) (at int64, ended map[domain.Day]bool, err error) {
 	ended = map[domain.Day]bool{}
 	for _, day := range []domain.Day{min(a.Day, b.Day), max(a.Day, b.Day)} {
 		d, err := lockOpenDay(ctx, tx, a.Tenant, day)
@@ -253,7 +254,7 @@ func lockHours(ctx context.Context, tx *sql.Tx, a, b domain.HourKey) (at int64, 
 
 // writeCorrection writes the corrected recording and keeps the values of its original line. A size
 // that a build stored meanwhile stays.
-func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, after domain.Recording) error {
+func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)
 		SELECT object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32 FROM recordings
@@ -266,7 +267,7 @@ func writeCorrection(ctx context.Context, tx *sql.Tx, tenant string, before, aft
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET day = $4, hour = $5, conversation_id = $6, session_id = $7, message_id = $8, type = $9,
 		ts_us = $10, size = coalesce($11, size), crc32 = coalesce($12, crc32) WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
-		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, micros(after.Timestamp), valueOf(after.Size), crc); err != nil {
+		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), valueOf(after.Size), crc); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE objects SET day = $2 WHERE key = $1`, before.ObjectKey, to.Day)

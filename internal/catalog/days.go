@@ -3,10 +3,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -18,7 +18,7 @@ type dayRow struct {
 
 // end is the time, in microseconds, from which the day is past retention.
 func (d dayRow) end(day domain.Day) int64 {
-	return micros(domain.RetentionEnd(day, timeOf(d.completed), timeOf(d.reopened), d.retentionDays))
+	return db.Micros(domain.RetentionEnd(day, db.TimeOf(d.completed), db.TimeOf(d.reopened), d.retentionDays))
 }
 
 // pastSQL is the same condition in SQL, for days d and tenants t. The index days_end has its left
@@ -29,29 +29,22 @@ const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
 // belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
 // floor in the future was written while the clock was ahead, so it counts for nothing.
 func belowFloor(day domain.Day, floor, at int64) bool {
-	return micros(day.End()) <= floor && floor <= at
+	return db.Micros(day.End()) <= floor && floor <= at
 }
 
 // lockDay locks the day's row, which it inserts when there is none, and reads what retention needs.
-func lockDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (dayRow, error) {
+func lockDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (dayRow, error) {
 	var d dayRow
 	err := tx.QueryRowContext(ctx, `INSERT INTO days (tenant, day, closes_us, expired_us) VALUES ($1, $2, $3,
 			(SELECT c.now_us FROM tenants t CROSS JOIN catalog_clock c WHERE t.id = $1 AND t.floor_us >= $3 AND t.floor_us <= c.now_us))
 		ON CONFLICT (tenant, day) DO UPDATE SET locked = days.locked + 1
-		RETURNING completed_us, reopened_us, expired_us, planned_us`, tenant, day, micros(day.End())).
+		RETURNING completed_us, reopened_us, expired_us, planned_us`, tenant, day, db.Micros(day.End())).
 		Scan(&d.completed, &d.reopened, &d.expired, &d.planned)
 	if err != nil {
 		return d, err
 	}
 	err = tx.QueryRowContext(ctx, `SELECT retention_days FROM tenants WHERE id = $1`, tenant).Scan(&d.retentionDays)
-	return d, notFound(err, "tenant %q does not exist", tenant)
-}
-
-func notFound(err error, format string, args ...any) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return domain.Errorf(domain.KindNotFound, format, args...)
-	}
-	return err
+	return d, db.NotFound(err, "tenant %q does not exist", tenant)
 }
 
 // lockedDay is the state of a day whose row is locked.
@@ -65,7 +58,7 @@ type lockedDay struct {
 
 // lockOpenDay locks the day and reads its state. It does not end the day. Only the planner does
 // that, after it has checked the clock.
-func lockOpenDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (lockedDay, error) {
+func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (lockedDay, error) {
 	var l lockedDay
 	d, err := lockDay(ctx, tx, tenant, day)
 	if err != nil {
@@ -94,7 +87,7 @@ const unbuiltSQL = `coalesce(unbuilt, (SELECT count(*) FROM hours h WHERE h.tena
 
 // expireDay ends a locked day: running builds lose their claim, and archives are doomed. What was
 // taken in stays. It says how many hours have recordings that are in no archive.
-func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
+func expireDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
 	err = tx.QueryRowContext(ctx, `UPDATE days SET expired_us = $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2 RETURNING unbuilt`,
 		tenant, day, at).Scan(&unbuilt)
 	if err != nil {
@@ -112,7 +105,7 @@ func expireDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, a
 
 // refreshDay updates a locked day's counts and completion from its hours, and inserts the events of
 // the change.
-func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
+func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
 	var s dayCounts
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
@@ -136,7 +129,7 @@ func refreshDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, 
 
 // refreshServed is refreshDay for changes of the served archives. It also updates the totals, for
 // which it reads every session of the day.
-func refreshServed(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, at int64) error {
+func refreshServed(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE days SET total_files = h.files, total_bytes = h.bytes,
 		total_sessions = (SELECT count(DISTINCT s.session_id) FROM archive_sessions s
 			JOIN hours x ON x.archive = s.object_key WHERE x.tenant = $1 AND x.day = $2)
@@ -161,13 +154,13 @@ type PlanResult struct {
 // over.
 func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (PlanResult, error) {
 	var p PlanResult
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		p = PlanResult{}
 		d, err := lockOpenDay(ctx, tx, tenant, day)
 		if err != nil {
 			return err
 		}
-		if d.at < micros(day.End()) {
+		if d.at < db.Micros(day.End()) {
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; only closed days are planned", day)
 		}
 		if p.Open = d.open; !d.open {
@@ -180,7 +173,7 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 
 // planHours plans the hours from to to of a locked, open day. The upsert reads the row's own flag.
 // So a registration at the same time is either seen here, or makes the hour due itself.
-func planHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, from, to int, at int64, p *PlanResult) error {
+func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, from, to int, at int64, p *PlanResult) error {
 	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {
 		rows = append(rows, fmt.Sprintf("($1, $2, %d, 'no_data', TRUE)", hour))
@@ -221,7 +214,7 @@ const unplannedSQL = `SELECT d.tenant, d.day FROM days d JOIN tenants t ON t.id 
 		ORDER BY d.day, d.tenant LIMIT $2`
 
 func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]DayKey, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (k DayKey, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (k DayKey, err error) {
 		err = rows.Scan(&k.Tenant, &k.Day)
 		return k, err
 	}, query, args...)
@@ -253,7 +246,7 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error)
 	for _, k := range keys {
 		var over bool
 		e := EndedDay{DayKey: k}
-		err := c.update(ctx, func(tx *sql.Tx) error {
+		err := c.db.Update(ctx, func(tx *db.Tx) error {
 			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
 			if over = d.over; err != nil || !over || d.expired {
 				return err

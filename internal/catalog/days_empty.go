@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
 // EmptyDays lists the tenants with the recordings feature for which day is within retention and has
 // no row yet, because nothing was registered for it. It lists at most limit.
 func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
-	return c.dayKeys(ctx, emptyDaysSQL, day, micros(day.End()), limit)
+	return c.dayKeys(ctx, emptyDaysSQL, day, db.Micros(day.End()), limit)
 }
 
 const emptyDaysSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
@@ -23,8 +24,8 @@ const emptyDaysSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
 // LongestRetention is the longest retention of any tenant with the recordings feature, in days.
 func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
 	var days int
-	err := c.read.QueryRowContext(ctx, `SELECT coalesce(max(retention_days), 0) FROM tenants WHERE recordings`).Scan(&days)
-	return days, translate(err)
+	err := c.db.QueryRowContext(ctx, `SELECT coalesce(max(retention_days), 0) FROM tenants WHERE recordings`).Scan(&days)
+	return days, err
 }
 
 // BackfillTenant is a tenant whose past days without recordings must be planned, because it is new,
@@ -39,15 +40,15 @@ type BackfillTenant struct {
 // NeedsBackfill says whether a tenant needs a backfill and the clock is trusted. Nothing but the
 // clock tells that a day without recordings is over.
 func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
-	err = c.read.QueryRowContext(ctx, needsBackfillSQL).Scan(&needed)
-	return needed, translate(err)
+	err = c.db.QueryRowContext(ctx, needsBackfillSQL).Scan(&needed)
+	return needed, err
 }
 
 const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + clockTrustedSQL
 
 // BackfillTenants lists tenants that need a backfill, at most limit.
 func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (t BackfillTenant, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (t BackfillTenant, err error) {
 		err = rows.Scan(&t.ID, &t.RetentionDays, &t.floor, &t.backfill)
 		return t, err
 	}, backfillTenantsSQL, limit)
@@ -63,7 +64,7 @@ func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until doma
 		return nil, err
 	}
 	known := map[domain.Day]bool{}
-	_, err = collect(ctx, c.read, func(rows *sql.Rows) (struct{}, error) {
+	_, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (struct{}, error) {
 		var day domain.Day
 		err := rows.Scan(&day)
 		known[day] = true
@@ -74,7 +75,7 @@ func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until doma
 	}
 	var keys []DayKey
 	for day := until; len(keys) < limit && domain.RetentionEnd(day, time.Time{}, time.Time{}, t.RetentionDays).After(at); day = day.Add(-1) {
-		if !known[day] && !belowFloor(day, t.floor, micros(at)) {
+		if !known[day] && !belowFloor(day, t.floor, db.Micros(at)) {
 			keys = append(keys, DayKey{t.ID, day})
 		}
 	}
@@ -86,6 +87,6 @@ const tenantDaysSQL = `SELECT day FROM days WHERE tenant = $1 AND day >= $2`
 // BackfillDone writes down that the tenant's days are planned. A tenant whose retention was raised
 // meanwhile is listed again.
 func (c *Catalog) BackfillDone(ctx context.Context, t BackfillTenant) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE tenants SET backfill = 0 WHERE id = $1 AND backfill = $2`, t.ID, t.backfill)
-	return translate(err)
+	_, err := c.db.ExecContext(ctx, `UPDATE tenants SET backfill = 0 WHERE id = $1 AND backfill = $2`, t.ID, t.backfill)
+	return err
 }

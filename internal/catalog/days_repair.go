@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -21,14 +21,14 @@ func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	keys, err := c.dayKeys(ctx, aheadDaysSQL, micros(at.Add(maxClockStep)), limit)
+	keys, err := c.dayKeys(ctx, aheadDaysSQL, db.Micros(at.Add(maxClockStep)), limit)
 	if err != nil {
 		return 0, err
 	}
 	healed := 0
 	for _, k := range keys {
 		var done bool
-		err := c.update(ctx, func(tx *sql.Tx) (err error) {
+		err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
 			done, err = repairDay(ctx, tx, k.Tenant, k.Day)
 			return err
 		})
@@ -42,7 +42,7 @@ func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	return healed, nil
 }
 
-func repairDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (bool, error) {
+func repairDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (bool, error) {
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil || d.expired {
 		return false, err
@@ -70,7 +70,7 @@ func repairDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (
 }
 
 // unplanHours undoes the plan of a locked day's hours.
-func unplanHours(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) error {
+func unplanHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM hours WHERE tenant = $1 AND day = $2 AND wanted = 0 AND built = 0 AND revision = 0 AND token IS NULL`,
 		tenant, day)
 	if err != nil {

@@ -3,10 +3,9 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -25,10 +24,10 @@ const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND
 // over the tenants: first the oldest hour of each tenant, then the second of each, and so on. A
 // tenant has at most perTenant outstanding hours, including those that were dispatched before.
 func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]DueHour, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
-		d.Since = fromMicros(since)
+		d.Since = db.FromMicros(since)
 		return d, err
 	}, dueHoursSQL, epoch, perTenant, limit)
 }
@@ -50,10 +49,10 @@ const dueHoursSQL = `WITH due AS MATERIALIZED (
 // Outstanding lists due hours whose dispatch of this epoch is older than age, because their task
 // may be lost. It lists at most limit, oldest first.
 func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]DueHour, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d DueHour, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DueHour, err error) {
 		var since int64
 		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
-		d.Since = fromMicros(since)
+		d.Since = db.FromMicros(since)
 		return d, err
 	}, outstandingSQL, epoch, age.Microseconds(), limit)
 }
@@ -66,19 +65,19 @@ const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, co
 // as outstanding. It is false when another scheduler was faster or the hour is not due any more:
 // the hour must not be enqueued then.
 func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error) {
-	res, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
+	res, err := c.db.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
 		dispatched_us = (SELECT now_us FROM catalog_clock)
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4
 		AND planned AND token IS NULL AND due_us <= (SELECT now_us FROM catalog_clock)`, key.Tenant, key.Day, key.Hour, last, epoch)
-	return affected(res, err)
+	return db.Affected(res, err)
 }
 
 // Undispatched ends an outstanding dispatch whose task could not be enqueued or found nothing to
 // do.
 func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE hours SET dispatched_us = NULL
+	_, err := c.db.ExecContext(ctx, `UPDATE hours SET dispatched_us = NULL
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4`, key.Tenant, key.Day, key.Hour, dispatch)
-	return translate(err)
+	return err
 }
 
 // maxDueAhead is more, in microseconds, than any hour is made due ahead of now.
@@ -106,7 +105,7 @@ func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 	}
 	healed := 0
 	for _, k := range keys {
-		ok, err := affected(c.write.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
+		ok, err := db.Affected(c.db.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND wanted <> built AND state <> 'expired'
 			AND (due_us IS NULL OR due_us > (SELECT now_us FROM catalog_clock))`, k.Tenant, k.Day, k.Hour))
 		if err != nil {
@@ -121,8 +120,8 @@ func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 
 // AnyDue says whether an hour is due that no worker holds.
 func (c *Catalog) AnyDue(ctx context.Context) (due bool, err error) {
-	err = c.read.QueryRowContext(ctx, anyDueSQL).Scan(&due)
-	return due, translate(err)
+	err = c.db.QueryRowContext(ctx, anyDueSQL).Scan(&due)
+	return due, err
 }
 
 const anyDueSQL = `SELECT coalesce((SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)
@@ -132,38 +131,10 @@ const anyDueSQL = `SELECT coalesce((SELECT min(due_us) FROM hours WHERE due_us I
 // will become due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
 	var first sql.NullInt64
-	err = c.read.QueryRowContext(ctx, nextDueSQL).Scan(&due, &first)
-	return due, timeOf(first), translate(err)
+	err = c.db.QueryRowContext(ctx, nextDueSQL).Scan(&due, &first)
+	return due, db.TimeOf(first), err
 }
 
 const nextDueSQL = `SELECT
 		(SELECT count(*) FROM hours h WHERE ` + dueSQL + `),
 		(SELECT min(due_us) FROM hours WHERE due_us IS NOT NULL AND token IS NULL)`
-
-// affected says whether a statement changed a row.
-func affected(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, translate(err)
-	}
-	n, err := res.RowsAffected()
-	return n > 0, translate(err)
-}
-
-// placeholders gives ($1, $2), ($3, $4) for rows × columns.
-func placeholders(rows, columns int) string {
-	var b strings.Builder
-	for r := range rows {
-		if r > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteByte('(')
-		for col := range columns {
-			if col > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "$%d", r*columns+col+1)
-		}
-		b.WriteByte(')')
-	}
-	return b.String()
-}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -27,8 +28,8 @@ type LinkedArchive struct {
 
 // LinkAccess reads what stands behind a link. Error: KindNotFound for an unknown tenant.
 func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
-	a, err := linkAccess(ctx, reading{c}, key, token)
-	return a, translate(err)
+	a, err := linkAccess(ctx, c.db, key, token)
+	return a, err
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
@@ -37,7 +38,7 @@ const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_l
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
 	windowJoins + ` WHERE t.id = $1`
 
-func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token string) (a LinkAccess, err error) {
+func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string) (a LinkAccess, err error) {
 	var at int64
 	var completed, reopened, expired, revision, size sql.NullInt64
 	var object, etag sql.NullString
@@ -47,10 +48,10 @@ func linkAccess(ctx context.Context, q rowQuerier, key domain.HourKey, token str
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
 			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest, &s.lastUse, &s.lastNumber, &s.stray)
 	if err != nil {
-		return a, notFound(err, "tenant %q does not exist", key.Tenant)
+		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
-	a.Now, a.Window, a.last = fromMicros(at), s.window(t.DownloadLimit, at), s.last()
-	end := domain.RetentionEnd(key.Day, timeOf(completed), timeOf(reopened), t.RetentionDays)
+	a.Now, a.Window, a.last = db.FromMicros(at), s.window(t.DownloadLimit, at), s.last()
+	end := domain.RetentionEnd(key.Day, db.TimeOf(completed), db.TimeOf(reopened), t.RetentionDays)
 	a.Expired = expired.Valid || !a.Now.Before(end)
 	if object.Valid {
 		a.Archive = &LinkedArchive{ServedArchive: ServedArchive{HourKey: key, ObjectKey: object.String, Size: size.Int64},
@@ -75,7 +76,7 @@ type Download struct {
 // then, and nothing is counted), KindNotFound.
 func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err error) {
 	name := downloadWindow(d.HourKey)
-	err = c.grouped(ctx, func(tx smallTx) error {
+	err = c.db.Batch(ctx, func(tx *db.Tx) error {
 		if err := lockWindow(ctx, tx, d.Tenant, name); err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 		case w.Full():
 			return domain.Errorf(domain.KindLimited, "the downloads of this hour are used up")
 		}
-		at := micros(a.Now)
+		at := db.Micros(a.Now)
 		if w, err = w.count(ctx, tx, d.Tenant, name, a.last, at); err != nil {
 			return err
 		}

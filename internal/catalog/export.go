@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -34,26 +35,26 @@ const exportTexts = `external_id session_id agent_id session_type session_status
 // Export reads a conversation. Error: KindNotFound for one that is unknown, another tenant's, or
 // without a line of its own.
 func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
-	row := c.read.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
+	row := c.db.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
 		c.start_us, c.end_us, c.last_action_us, c.transcript_created_us, c.analyzed_us, c.recording_created_us, c.line_hash,
-		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(`+c.rawBytes()+`, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
+		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(`+rawBytes(c.db.Postgres())+`, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 		FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 		LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id AND CAST($4 AS BOOLEAN)
 		WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL AND c.agent_id IS NOT NULL`, tenant, id, transcriptPiece, transcript)
 	e, err := scanExport(row, c, tenant, id)
-	return e, translate(notFound(err, "the conversation does not exist"))
+	return e, db.NotFound(err, "the conversation does not exist")
 }
 
 // rawBytes is the transcript as bytes, so that the database finds a piece without counting
 // characters.
-func (c *Catalog) rawBytes() string {
-	if c.postgres {
+func rawBytes(postgres bool) string {
+	if postgres {
 		return `convert_to(t.raw, 'UTF8')`
 	}
 	return `CAST(t.raw AS BLOB)`
 }
 
-func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
+func scanExport(row db.Row, c *Catalog, tenant, id string) (Export, error) {
 	e := Export{Conversation: domain.Conversation{ID: id}}
 	v := &e.Conversation
 	var tags, metadata, base, total, user, analysis, agentName, agentText, agentBody string
@@ -69,7 +70,7 @@ func scanExport(row *sql.Row, c *Catalog, tenant, id string) (Export, error) {
 	if err != nil {
 		return e, err
 	}
-	v.Start, v.End, v.LastAction, v.TranscriptCreated = fromMicros(start), instant(end), instant(last), instant(transcribed)
+	v.Start, v.End, v.LastAction, v.TranscriptCreated = db.FromMicros(start), instant(end), instant(last), instant(transcribed)
 	v.Analyzed, v.RecordingCreated = instant(analyzed), instant(recorded)
 	v.Tags, v.Metadata, v.BaseCost, v.TotalCost = jsonOf(tags), jsonOf(metadata), jsonOf(base), jsonOf(total)
 	v.User, v.AnalysisData = jsonOf(user), jsonOf(analysis)
@@ -87,7 +88,7 @@ func instant(us sql.NullInt64) *time.Time {
 	if !us.Valid {
 		return nil
 	}
-	t := fromMicros(us.Int64)
+	t := db.FromMicros(us.Int64)
 	return &t
 }
 
@@ -148,14 +149,14 @@ func (r *transcriptReader) read() error {
 	ctx, cancel := context.WithTimeout(r.ctx, pieceTimeout)
 	defer cancel()
 	var piece []byte
-	err := r.catalog.read.QueryRowContext(ctx, `SELECT substr(`+r.catalog.rawBytes()+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
+	err := r.catalog.db.QueryRowContext(ctx, `SELECT substr(`+rawBytes(r.catalog.db.Postgres())+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
 		FROM transcripts t JOIN conversations c ON c.tenant = t.tenant AND c.id = t.conversation_id
 		WHERE t.tenant = $1 AND t.conversation_id = $2 AND c.line_hash = $5`, r.tenant, r.id, r.next+1, transcriptPiece, r.hash).Scan(&piece)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return domain.Errorf(domain.KindConflict, "the conversation was replaced while it was read")
 	case err != nil:
-		return translate(err)
+		return err
 	}
 	r.take(piece)
 	return nil

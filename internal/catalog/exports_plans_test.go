@@ -2,14 +2,14 @@ package catalog
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and
@@ -41,9 +41,9 @@ type plan struct {
 func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
 		"bots":    {question{botsSQL(postgres), []any{"big", "shared", maxBots + 1}}, 20, "agents_name conversations_agent_printed"},
-		"single":  {question{(&Catalog{postgres: postgres}).showConversationSQL(), []any{"big", "c3", transcriptPiece}}, 10, ""},
+		"single":  {question{showConversationSQL(postgres), []any{"big", "c3", transcriptPiece}}, 10, ""},
 		"turns":   {question{conversationMessagesSQL, []any{"big", "c3"}}, 10, "messages_conversation"},
-		"headers": {question{headersSQL("c.analysis", 100), append([]any{"big"}, texts(hundred())...)}, 900, "messages_conversation"},
+		"headers": {question{headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)}, 900, "messages_conversation"},
 	}
 	addWalks(plans, postgres)
 	addLists(plans, postgres)
@@ -54,7 +54,7 @@ func exportPlans(postgres bool) map[string]plan {
 func addWalks(plans map[string]plan, postgres bool) {
 	first := Position{At: 1700000000000000}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: fromMicros(first.At), To: fromMicros(first.At).Add(9 * time.Hour)}
+	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}
 	conversations := func(name string, w ExportWindow, at Position, rows int) {
 		q, args := w.query(postgres, perSecond, "conversations", "start_us", exportConversationColumns, &at, 1001)
 		plans["conversations "+name] = plan{question{q, args}, rows, "conversations_agent_printed messages_conversation"}
@@ -122,7 +122,7 @@ func TestExportPlans(t *testing.T) {
 			c := filled(t, url, crowd, questions)
 			for name, p := range plans {
 				t.Run(name, func(t *testing.T) {
-					if c.postgres {
+					if c.db.Postgres() {
 						for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 							c.checkPostgresPlan(t, mode, p)
 						}
@@ -181,26 +181,24 @@ func (n node) looked(used *strings.Builder) float64 {
 func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 	t.Helper()
 	ctx := context.Background()
-	conn, err := c.read.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { // the settings and the statement go with the connection
-		if err := conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
-			t.Error(err)
-		}
-	}()
 	values := make([]string, 0, len(p.args))
 	for _, a := range p.args {
 		values = append(values, "'"+strings.ReplaceAll(fmt.Sprint(a), "'", "''")+"'")
 	}
-	for _, statement := range []string{"SET plan_cache_mode = " + mode, "PREPARE held AS " + p.sql} {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var text []byte
-	if err := conn.QueryRowContext(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE held("+strings.Join(values, ", ")+")").Scan(&text); err != nil {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		for _, statement := range []string{"SET LOCAL plan_cache_mode = " + mode, "PREPARE held AS " + p.sql} {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		err := tx.QueryRowContext(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE held("+strings.Join(values, ", ")+")").Scan(&text)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "DEALLOCATE held")
+		}
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	var plans []struct{ Plan node }

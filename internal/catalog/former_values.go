@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
 )
@@ -52,12 +53,12 @@ type formerRow struct {
 // The page of an unknown subject is empty. Errors: KindBadCatalog, KindUnavailable.
 func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, limit, maxBytes int) (FormerPage, error) {
 	var page FormerPage
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		page = FormerPage{}
 		if before == 0 {
 			before = math.MaxInt64
 		}
-		rows, err := collect(ctx, tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail FROM history
+		rows, err := db.Collect(ctx, tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail FROM history
 			WHERE tenant = $1 AND kind = $2 AND id = $3 AND seq < $4 ORDER BY seq DESC LIMIT $5`, s.Tenant, s.Kind, s.ID, before, limit+1)
 		if err != nil {
 			return err
@@ -77,7 +78,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 			if err != nil {
 				return err
 			}
-			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: fromMicros(rows[i].at), Origin: rows[i].origin})
+			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: db.FromMicros(rows[i].at), Origin: rows[i].origin})
 		}
 		return nil
 	})
@@ -92,7 +93,7 @@ func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
 // formerReader reads former values, latest first. It keeps one value of each field in memory,
 // because a value may have megabytes.
 type formerReader struct {
-	tx    *sql.Tx
+	tx    *db.Tx
 	of    Subject
 	after map[string]string // by field, the value that was read last; the next one is stored as its difference from it
 }
@@ -135,7 +136,7 @@ func (w *formerReader) valueAfter(ctx context.Context, f *formerRow) (after stri
 	if err != nil {
 		return "", err
 	}
-	between, err := collect(ctx, w.tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail`+field+` AND seq < $6 ORDER BY seq DESC`,
+	between, err := db.Collect(ctx, w.tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail`+field+` AND seq < $6 ORDER BY seq DESC`,
 		append(args, whole)...)
 	if err != nil {
 		return "", err
@@ -184,7 +185,7 @@ func formerJSON(kind, name, value string) (json.RawMessage, error) {
 			if err != nil {
 				return nil, domain.Wrap(domain.KindBadCatalog, err, "a former value of %q is not a time", name)
 			}
-			return rawjson.AppendString(nil, fromMicros(us).Format(time.RFC3339Nano)), nil
+			return rawjson.AppendString(nil, db.FromMicros(us).Format(time.RFC3339Nano)), nil
 		}
 	}
 	return rawjson.AppendString(nil, value), nil

@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -106,73 +104,4 @@ func runBatch[T any](ctx context.Context, batch []*member[T], run func(ctx conte
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	run(ctx, batch)
-}
-
-// grouped runs fn in a transaction of its own, or on SQLite in a savepoint of a shared one. An
-// error of fn undoes what fn did and nothing else. fn may run more than once.
-func (c *Catalog) grouped(ctx context.Context, fn func(tx smallTx) error) error {
-	if c.postgres || together(ctx) != nil { // PostgreSQL groups commits itself
-		return c.update(ctx, func(tx *sql.Tx) error { return fn(smallTx{Tx: tx}) })
-	}
-	return c.group.do(ctx, fn, c.runGroup)
-}
-
-// runGroup runs a batch in one transaction.
-func (c *Catalog) runGroup(ctx context.Context, batch []*member[smallPart]) {
-	stmts := c.keepSmall(ctx)
-	part := runTogether
-	run := func(tx *sql.Tx) error {
-		for _, m := range batch {
-			if m.err = part(ctx, m, smallTx{tx, stmts, true}); raced(m.err) || errors.Is(m.err, errSpoiled) {
-				return m.err
-			}
-		}
-		return nil
-	}
-	err := c.update(ctx, run)
-	if errors.Is(err, errSpoiled) { // rare: once more, so that what failed can be undone alone
-		part = runAlone
-		err = c.update(ctx, run)
-	}
-	for _, m := range batch {
-		if err != nil {
-			m.err = err
-		}
-		m.err = translate(m.err)
-	}
-}
-
-// smallPart is a small transaction, or its part of a shared one.
-type smallPart = func(tx smallTx) error
-
-// errSpoiled says that a member failed and nothing can undo its part but the end of them all.
-var errSpoiled = errors.New("a part of the shared transaction failed")
-
-// runTogether runs one member's part. Error: errSpoiled when it failed.
-func runTogether(_ context.Context, m *member[smallPart], tx smallTx) error {
-	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
-		return err
-	}
-	if err := m.part(tx); err != nil {
-		return errors.Join(errSpoiled, err)
-	}
-	return nil
-}
-
-// runAlone runs one member's part, undone alone when it fails.
-func runAlone(ctx context.Context, m *member[smallPart], tx smallTx) error {
-	if err := m.ctx.Err(); err != nil { // nobody waits for it any more
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
-		return err
-	}
-	err := m.part(tx)
-	if err != nil {
-		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO member`); undo != nil {
-			return errors.Join(err, undo)
-		}
-	}
-	_, release := tx.ExecContext(ctx, `RELEASE member`)
-	return errors.Join(err, release)
 }

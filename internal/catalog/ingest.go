@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -78,7 +79,7 @@ func refuse(line int, kind domain.Kind, format string, args ...any) error {
 // registration is the state of one call of Register.
 type registration struct {
 	c            *Catalog
-	tx           *sql.Tx
+	tx           *db.Tx
 	stages       stager
 	tenant       string
 	at           int64 // the catalog's time in microseconds, for created_us and updated_us
@@ -103,9 +104,9 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 		return Counts{}, domain.Errorf(domain.KindTooLarge, "a batch has at most %d lines", MaxBatch)
 	}
 	var n Counts
-	err := c.updateOn(ctx, func(conn *sql.Conn, tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		r := &registration{c: c, tx: tx, tenant: tenant, origin: b.Origin, fields: conversationFields(), formerCounts: map[string]*formerCount{},
-			stages: stager{conn: conn, tx: tx, postgres: c.postgres, filled: map[string]bool{}}}
+			stages: stager{tx: tx, filled: map[string]bool{}}}
 		if err := r.run(ctx, &b); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 // run takes the kinds in, in a fixed order, and each kind in the order of its keys, so that two
 // batches wait for each other instead of deadlocking.
 func (r *registration) run(ctx context.Context, b *Batch) (err error) {
-	if r.c.postgres {
+	if r.c.db.Postgres() {
 		// A cached plan of the time when the tables were small would read whole tables for every
 		// line.
 		if _, err := r.tx.ExecContext(ctx, `SET LOCAL plan_cache_mode = force_custom_plan`); err != nil {
@@ -133,7 +134,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	}
 	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings)}
 	for _, l := range b.Recordings {
-		if l.Value.Timestamp.Sub(fromMicros(r.at)) > farAhead {
+		if l.Value.Timestamp.Sub(db.FromMicros(r.at)) > farAhead {
 			r.n.Ahead++
 		}
 	}
@@ -152,7 +153,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	return err
 }
 
-func requireTenant(ctx context.Context, tx *sql.Tx, tenant string) error {
+func requireTenant(ctx context.Context, tx *db.Tx, tenant string) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM tenants WHERE id = $1`, tenant).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // Each message has its conversation's agent, so that a page of one agent's messages reads no
@@ -21,7 +23,7 @@ func (r *registration) moveMessages(ctx context.Context, byAgent map[string][]st
 				args = append(args, id)
 			}
 			_, err := r.tx.ExecContext(ctx, `UPDATE messages SET agent_id = $2 WHERE tenant = $1 AND conversation_id IN (`+
-				parameters(3, len(ids))+`)`, args...)
+				db.Parameters(3, len(ids))+`)`, args...)
 			if err != nil {
 				return err
 			}

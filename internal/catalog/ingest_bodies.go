@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
 )
@@ -33,7 +34,7 @@ func agentBodies() bodyKind[domain.Agent] {
 			if name == "" {
 				name = rawjson.Text(body, "name")
 			}
-			return []any{a.ID, name, orNull(rawjson.Text(body, "description")), string(body)}
+			return []any{a.ID, name, db.OrNull(rawjson.Text(body, "description")), string(body)}
 		},
 		insert: `INSERT INTO agents (tenant, id, name, description, body, updated_us)
 			SELECT CAST($1 AS TEXT), id, name, description, body, CAST($2 AS BIGINT) FROM stage_agents WHERE TRUE ORDER BY id
@@ -48,7 +49,7 @@ func messageBodies() bodyKind[domain.Message] {
 		id:   func(m *domain.Message) string { return m.ID },
 		body: func(m *domain.Message) json.RawMessage { return m.Body },
 		row: func(m *domain.Message, body []byte) []any {
-			return []any{m.ID, m.ConversationID, micros(m.Time), m.Type, string(body)}
+			return []any{m.ID, m.ConversationID, db.Micros(m.Time), m.Type, string(body)}
 		},
 		insert: `INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
 			SELECT CAST($1 AS TEXT), id, conversation_id, time_us, type, body,
@@ -82,7 +83,7 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodyKind[T], lin
 	if err != nil || !repeated && count == len(rows) {
 		return err
 	}
-	differing, err := collect(ctx, r.tx, func(rows *sql.Rows) (v sizedRow, err error) {
+	differing, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (v sizedRow, err error) {
 		err = rows.Scan(&v.id, &v.bytes)
 		return v, err
 	}, differingSQL(k.stage, repeated), r.tenant)
@@ -108,10 +109,10 @@ func mergeInto[T any](ctx context.Context, r *registration, k bodyKind[T], ids [
 		id   string
 		text []byte
 	}
-	existing, err := collect(ctx, r.tx, func(rows *sql.Rows) (b body, err error) {
+	existing, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (b body, err error) {
 		err = rows.Scan(&b.id, &b.text)
 		return b, err
-	}, `SELECT id, body FROM `+k.stage.from+` WHERE tenant = $1 AND id IN (`+parameters(2, len(ids))+`)`, append([]any{r.tenant}, texts(ids)...)...)
+	}, `SELECT id, body FROM `+k.stage.from+` WHERE tenant = $1 AND id IN (`+db.Parameters(2, len(ids))+`)`, append([]any{r.tenant}, db.Texts(ids)...)...)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,7 +24,7 @@ func (r *registration) existing(ctx context.Context, patches []conversationPatch
 	for i := range patches {
 		byID[patches[i].id] = &patches[i]
 	}
-	return collect(ctx, r.tx, func(rows *sql.Rows) (existingConversation, error) {
+	return db.Collect(ctx, r.tx, func(rows *sql.Rows) (existingConversation, error) {
 		row := make([]any, valueCount)
 		into := []any{&row[atID]}
 		for at, f := range r.fields {
@@ -142,10 +143,10 @@ func (r *registration) compareLong(ctx context.Context, at int, list []longValue
 		rows = append(rows, sizedRow{v.of.id, v.length})
 	}
 	err = inSizedChunks(rows, func(ids []string) error {
-		found, err := collect(ctx, r.tx, func(rows *sql.Rows) (v former, err error) {
+		found, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (v former, err error) {
 			err = rows.Scan(&v.id, &v.value)
 			return v, err
-		}, `SELECT `+id+`, `+r.fields[at].column+` FROM `+table+` WHERE tenant = $1 AND `+id+` IN (`+parameters(2, len(ids))+`)`, append([]any{r.tenant}, texts(ids)...)...)
+		}, `SELECT `+id+`, `+r.fields[at].column+` FROM `+table+` WHERE tenant = $1 AND `+id+` IN (`+db.Parameters(2, len(ids))+`)`, append([]any{r.tenant}, db.Texts(ids)...)...)
 		for _, v := range found {
 			s := byID[v.id]
 			s.changed = s.changed || s.last[at] != v.value

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -103,7 +104,7 @@ func (r *registration) insert(ctx context.Context, query string, named bool) (in
 		err := r.exec(ctx, query, r.tenant, r.at)
 		return nil, r.n.Changed - before, err
 	}
-	ids, err := collect(ctx, r.tx, func(rows *sql.Rows) (id string, err error) {
+	ids, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	}, query+" RETURNING id", r.tenant, r.at)
@@ -191,12 +192,12 @@ func updateConversationsSQL() string {
 // touchRenamed marks the hours that have recordings of conversations whose folder changes.
 func (r *registration) touchRenamed(ctx context.Context, ids []string) error {
 	for chunk := range slices.Chunk(ids, idChunk) {
-		hours, err := collect(ctx, r.tx, func(rows *sql.Rows) (domain.HourKey, error) {
+		hours, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (domain.HourKey, error) {
 			k := domain.HourKey{Tenant: r.tenant}
 			err := rows.Scan(&k.Day, &k.Hour)
 			return k, err
-		}, `SELECT DISTINCT day, hour FROM recordings WHERE tenant = $1 AND conversation_id IN (`+parameters(2, len(chunk))+`)`,
-			append([]any{r.tenant}, texts(chunk)...)...)
+		}, `SELECT DISTINCT day, hour FROM recordings WHERE tenant = $1 AND conversation_id IN (`+db.Parameters(2, len(chunk))+`)`,
+			append([]any{r.tenant}, db.Texts(chunk)...)...)
 		if err != nil {
 			return err
 		}
@@ -211,7 +212,7 @@ const idChunk = 500
 // inChunks runs a statement on the tenant and some ids at a time.
 func (r *registration) inChunks(ctx context.Context, ids []string, query string) error {
 	for chunk := range slices.Chunk(ids, idChunk) {
-		_, err := r.tx.ExecContext(ctx, fmt.Sprintf(query, parameters(2, len(chunk))), append([]any{r.tenant}, texts(chunk)...)...)
+		_, err := r.tx.ExecContext(ctx, fmt.Sprintf(query, db.Parameters(2, len(chunk))), append([]any{r.tenant}, db.Texts(chunk)...)...)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"slices"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -107,15 +108,15 @@ func conversationFields() [valueCount]conversationField {
 
 // conversationRow gives a line's values as a row.
 func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
-	row := append(make([]any, 0, valueCount), c.ID, orNull(c.ExternalID), orNull(c.SessionID), orNull(c.AgentID), orNull(c.Status),
-		orNull(c.CallSuccessful), orNull(c.UserID), nil, nullable(c.End), nullable(c.LastAction), orNull(c.SessionType),
-		orNull(c.SessionStatus), orNull(c.Locale), jsonOrNull(c.Tags), jsonOrNull(c.Metadata), orNull(c.CallDirection),
-		orNull(c.CallerPhone), orNull(c.CalleePhone), orNull(c.KeyMode), orNull(c.AgentModel), orNull(c.AgentArchitecture),
-		jsonOrNull(c.BaseCost), jsonOrNull(c.TotalCost), jsonOrNull(c.User), nullable(c.TranscriptCreated), nil,
-		jsonOrNull(c.AnalysisData), nullable(c.Analyzed), orNull(c.RecordingID), orNull(c.RecordingKey), nullable(c.RecordingCreated),
+	row := append(make([]any, 0, valueCount), c.ID, db.OrNull(c.ExternalID), db.OrNull(c.SessionID), db.OrNull(c.AgentID), db.OrNull(c.Status),
+		db.OrNull(c.CallSuccessful), db.OrNull(c.UserID), nil, db.Nullable(c.End), db.Nullable(c.LastAction), db.OrNull(c.SessionType),
+		db.OrNull(c.SessionStatus), db.OrNull(c.Locale), jsonOrNull(c.Tags), jsonOrNull(c.Metadata), db.OrNull(c.CallDirection),
+		db.OrNull(c.CallerPhone), db.OrNull(c.CalleePhone), db.OrNull(c.KeyMode), db.OrNull(c.AgentModel), db.OrNull(c.AgentArchitecture),
+		jsonOrNull(c.BaseCost), jsonOrNull(c.TotalCost), jsonOrNull(c.User), db.Nullable(c.TranscriptCreated), nil,
+		jsonOrNull(c.AnalysisData), db.Nullable(c.Analyzed), db.OrNull(c.RecordingID), db.OrNull(c.RecordingKey), db.Nullable(c.RecordingCreated),
 		nil, nil, nil)
 	if !c.Start.IsZero() {
-		row[atStart] = micros(c.Start)
+		row[atStart] = db.Micros(c.Start)
 	}
 	if c.TranscriptTurns != nil {
 		row[atTurns] = int64(*c.TranscriptTurns)
@@ -128,7 +129,7 @@ func (r *registration) conversationRow(c *domain.Conversation) ([]any, error) {
 	return row, err
 }
 
-func jsonOrNull(j json.RawMessage) any { return orNull(string(j)) }
+func jsonOrNull(j json.RawMessage) any { return db.OrNull(string(j)) }
 
 // mask gives the mask of a line's fields: those with a value and those that it clears.
 func (r *registration) mask(row []any, cleared []string) (mask int64, err error) {

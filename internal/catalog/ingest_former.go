@@ -138,7 +138,7 @@ func (r *registration) auditReplaced(ctx context.Context) error {
 	if len(r.formerCounts) == 0 {
 		return nil
 	}
-	return r.origin.append(ctx, smallTx{Tx: r.tx}, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.formerCounts[kindAgent],
+	return r.origin.append(ctx, r.tx, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.formerCounts[kindAgent],
 		Conversations: r.formerCounts[kindConversation], Messages: r.formerCounts[kindMessage], Recordings: r.formerCounts[KindRecording],
 		Remote: r.origin.Remote, Request: r.origin.Request})
 }

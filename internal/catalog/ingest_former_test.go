@@ -87,7 +87,7 @@ func TestFormerPatches(t *testing.T) {
 				said += `"more",`
 			}
 			var patches int
-			if err := c.write.QueryRowContext(t.Context(), `SELECT count(*) FROM history WHERE head = -1`).Scan(&patches); err != nil || patches != 3 {
+			if err := c.db.QueryRowContext(t.Context(), `SELECT count(*) FROM history WHERE head = -1`).Scan(&patches); err != nil || patches != 3 {
 				t.Errorf("%d former values are kept as patches, %v, want 3", patches, err)
 			}
 			page, err := c.FormerValues(t.Context(), Subject{"t", kindConversation, "c"}, 0, 10, 1<<20)

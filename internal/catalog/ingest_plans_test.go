@@ -1,10 +1,10 @@
 package catalog
 
 import (
-	"database/sql"
 	"strings"
 	"testing"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,21 +23,21 @@ func TestMergePlans(t *testing.T) {
 				`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body) ` + rows + `SELECT 't', 'm' || i, 'c' || i, 0, 't', '{}' FROM n`,
 				`INSERT INTO history (tenant, kind, id, field, at_us, origin, head, value, tail) ` + rows + `SELECT 't', 'conversation', 'c' || i, 'f', 0, '', 0, '', 0 FROM n`,
 			}
-			if c.postgres {
+			if c.db.Postgres() {
 				statements = append(statements, `ANALYZE`)
 			}
 			for _, s := range statements {
-				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+				if _, err := c.db.ExecContext(t.Context(), s); err != nil {
 					t.Fatal(err)
 				}
 			}
-			err := c.updateOn(t.Context(), func(conn *sql.Conn, tx *sql.Tx) error {
-				if c.postgres { // it would read whole tables that are so small
+			err := c.db.Update(t.Context(), func(tx *db.Tx) error {
+				if c.db.Postgres() { // it would read whole tables that are so small
 					if _, err := tx.ExecContext(t.Context(), `SET LOCAL enable_seqscan = off`); err != nil {
 						return err
 					}
 				}
-				s := stager{conn: conn, tx: tx, postgres: c.postgres, filled: map[string]bool{}}
+				s := stager{tx: tx, filled: map[string]bool{}}
 				for _, st := range []stage{conversationStage(), messageStage()} {
 					if err := s.fill(t.Context(), st, nil); err != nil {
 						return err
@@ -50,7 +50,7 @@ func TestMergePlans(t *testing.T) {
 					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),
 					"former values":    `SELECT seq FROM history WHERE tenant = 't' AND kind = 'conversation' AND id = 'c7' AND seq < 9 ORDER BY seq DESC LIMIT 5`,
 				} {
-					plan, err := planOf(t.Context(), tx, c.postgres, q)
+					plan, err := planOf(t.Context(), tx, c.db.Postgres(), q)
 					if err != nil {
 						return err
 					}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
 )
@@ -98,7 +99,7 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 // objectRows reads what is known of the claimed keys. Keys of which nothing is known are left out.
 func (r *registration) objectRows(ctx context.Context) (known map[string]objectRow, err error) {
 	known = map[string]objectRow{}
-	_, err = collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
+	_, err = db.Collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
 		key, s, err := scanObjectRow(rows)
 		known[key] = s
 		return struct{}{}, err
@@ -136,7 +137,7 @@ func (c *recordingColumns) recording(key string) *domain.Recording {
 		return nil
 	}
 	return &domain.Recording{ObjectKey: key, ConversationID: c.conversation.String, SessionID: c.session.String, MessageID: c.message.Int64,
-		Type: c.kind.String, Timestamp: fromMicros(c.at.Int64), Size: sizeOf(c.size), CRC32: crcOf(c.crc)}
+		Type: c.kind.String, Timestamp: db.FromMicros(c.at.Int64), Size: sizeOf(c.size), CRC32: crcOf(c.crc)}
 }
 
 func sizeOf(n sql.NullInt64) *int64 {
@@ -305,7 +306,7 @@ func (r *registration) writeRecordings(ctx context.Context, recordings []domain.
 			crc = int64(*rec.CRC32)
 		}
 		rows = append(rows, []any{string(k.Day), rec.ObjectKey, int64(k.Hour), rec.SessionID, rec.ConversationID, rec.MessageID,
-			rec.Type, micros(rec.Timestamp), size, crc, orNull(rec.ContentType)})
+			rec.Type, db.Micros(rec.Timestamp), size, crc, db.OrNull(rec.ContentType)})
 	}
 	if err := r.stages.fill(ctx, recordingStage(), rows); err != nil {
 		return err

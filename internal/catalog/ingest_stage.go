@@ -2,13 +2,11 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/callvault/callvault/internal/db"
 )
 
 // stage is a staging table for the lines of one kind. It is a temporary table, filled in bulk in
@@ -57,79 +55,27 @@ func recordingStage() stage {
 
 // stager fills stages within one transaction.
 type stager struct {
-	conn     *sql.Conn
-	tx       *sql.Tx
-	postgres bool
-	filled   map[string]bool
+	tx     *db.Tx
+	filled map[string]bool
 }
 
 // fill replaces the stage's rows by these. They stay until the transaction ends.
 func (s stager) fill(ctx context.Context, st stage, rows [][]any) error {
 	ends := ""
-	if s.postgres {
+	if s.tx.Postgres() {
 		ends = " ON COMMIT DELETE ROWS"
 	}
 	_, err := s.tx.ExecContext(ctx, "CREATE TEMP TABLE IF NOT EXISTS "+st.name+ends+" AS SELECT "+st.list()+" FROM "+st.from+" WHERE 1 = 0")
 	if err != nil {
 		return fmt.Errorf("make %s: %w", st.name, err)
 	}
-	if s.postgres {
-		if s.filled[st.name] {
-			if _, err := s.tx.ExecContext(ctx, "DELETE FROM "+st.name); err != nil {
-				return err
-			}
-		}
-		s.filled[st.name] = true
-		return s.copy(ctx, st, rows)
-	}
-	return s.insert(ctx, st, rows)
-}
-
-func (s stager) copy(ctx context.Context, st stage, rows [][]any) error {
-	return s.conn.Raw(func(driver any) error {
-		conn, ok := driver.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("fill %s: the driver is %T", st.name, driver)
-		}
-		_, err := conn.Conn().CopyFrom(ctx, pgx.Identifier{st.name}, st.columns, pgx.CopyFromRows(rows))
-		return err
-	})
-}
-
-// stageRows is how many rows one INSERT of SQLite has. More rows are not faster.
-const stageRows = 50
-
-func (s stager) insert(ctx context.Context, st stage, rows [][]any) (err error) {
-	if _, err := s.tx.ExecContext(ctx, "DELETE FROM "+st.name); err != nil {
-		return err
-	}
-	head := "INSERT INTO " + st.name + " (" + st.list() + ") VALUES "
-	if len(rows) >= stageRows {
-		full, err := s.tx.PrepareContext(ctx, head+marks(stageRows, len(st.columns)))
-		if err != nil {
-			return err
-		}
-		for len(rows) >= stageRows {
-			if _, err := full.ExecContext(ctx, slices.Concat(rows[:stageRows]...)...); err != nil {
-				return err // the end of the transaction closes the statement
-			}
-			rows = rows[stageRows:]
-		}
-		if err := full.Close(); err != nil { //nolint:sqlclosecheck // before the rest of the rows, not at the end
+	if s.filled[st.name] || !s.tx.Postgres() {
+		if _, err := s.tx.ExecContext(ctx, "DELETE FROM "+st.name); err != nil {
 			return err
 		}
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, err = s.tx.ExecContext(ctx, head+marks(len(rows), len(st.columns)), slices.Concat(rows...)...)
-	return err
-}
-
-// marks gives rows of unnamed parameters. For named ones SQLite would search a list of all of them.
-func marks(rows, columns int) string {
-	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
-	return row + strings.Repeat(", "+row, rows-1)
+	s.filled[st.name] = true
+	return s.tx.Insert(ctx, st.name, st.columns, rows)
 }
 
 // byKey sorts lines by their key, bytewise, and gives the lines of each key in their order, as a

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,7 +24,7 @@ type Reserved struct {
 // tenant may not name because of a key prefix.
 func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
 	var out Reserved
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		out = Reserved{}
 		if err := requireTenant(ctx, tx, tenant); err != nil {
 			return err
@@ -74,13 +75,13 @@ type Upload struct {
 // case they were lost, and the process that stored them again ended before it called
 // RegisterUpload. Error: KindNotFound when the tenant has not reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		var day sql.NullString
 		var size, crc sql.NullInt64
 		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 RETURNING day, size, crc32`,
 			u.Key, tenant).Scan(&day, &size, &crc)
 		if err != nil {
-			return notFound(err, "the object key is not reserved")
+			return db.NotFound(err, "the object key is not reserved")
 		}
 		if !u.New && size.Valid && size.Int64 == u.Size && crc.Valid && crc.Int64 == int64(u.CRC32) {
 			if missing, err := builtWithout(ctx, tx, tenant, domain.Day(day.String), u.Key); err != nil || !missing {
@@ -108,7 +109,7 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 // builtWithout says whether an object's bytes were missing in the last build of its recording's
 // hour. The hour serves an archive without them and wants no other one, or it failed because of
 // them and waits for its next try.
-func builtWithout(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, key string) (bool, error) {
+func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, key string) (bool, error) {
 	var hour int
 	var text sql.NullString
 	err := tx.QueryRowContext(ctx, `SELECT r.hour, a.missing FROM recordings r

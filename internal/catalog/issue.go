@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -44,6 +45,16 @@ type dayLists struct {
 func newestUse(column string) string {
 	return `(SELECT ` + column + ` FROM window_uses u WHERE u.tenant = ask.tenant AND u.name = 'day' AND u.at_us <= c.now_us + 600000000
 		ORDER BY u.at_us DESC LIMIT 1)`
+}
+
+// texts are the statements that SQLite is to keep parsed.
+func (d *dayLists) texts() (out []string) {
+	for _, l := range []list{d.look, d.uses, d.lasts, d.lines} {
+		for _, t := range l.texts {
+			out = append(out, t.text)
+		}
+	}
+	return out
 }
 
 func newDayLists(postgres bool) dayLists {
@@ -99,13 +110,9 @@ func (c *Catalog) issueDays(ctx context.Context, batch []*member[*dayPart]) {
 }
 
 func (c *Catalog) issueTogether(ctx context.Context, batch []*member[*dayPart]) error {
-	stmts := map[string]*sql.Stmt(nil)
-	if !c.postgres {
-		stmts = c.keepSmall(ctx)
-	}
 	moved := false // a trial found that a day had changed since it was looked at
-	err := c.update(ctx, func(tx *sql.Tx) error {
-		err := c.issue(ctx, smallTx{tx, stmts, !c.postgres}, batch, moved)
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
+		err := c.issue(ctx, tx, batch, moved)
 		moved = moved || errors.Is(err, errMoved)
 		return err
 	})
@@ -122,7 +129,7 @@ func (c *Catalog) issueTogether(ctx context.Context, batch []*member[*dayPart]) 
 
 // issue is the transaction of a batch. What is refused leaves nothing behind. Days that moved before
 // are locked before they are looked at: else it would never end where somebody always changes them.
-func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPart], moved bool) error {
+func (c *Catalog) issue(ctx context.Context, tx *db.Tx, batch []*member[*dayPart], moved bool) error {
 	open := make([]*member[*dayPart], 0, len(batch))
 	for _, m := range batch {
 		if m.err = m.ctx.Err(); m.err == nil { // else nobody waits for it any more
@@ -133,7 +140,7 @@ func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPar
 	if err != nil {
 		return err
 	}
-	if !tx.shared { // others can write meanwhile: what they counted shows once the windows are locked
+	if tx.Postgres() { // others can write meanwhile: what they counted shows once the windows are locked
 		if err := c.lockDayWindows(ctx, tx, open); err != nil {
 			return err
 		}
@@ -150,12 +157,12 @@ func (c *Catalog) issue(ctx context.Context, tx smallTx, batch []*member[*dayPar
 }
 
 // allowed looks at what each request asks for and gives those that nothing speaks against.
-func (c *Catalog) allowed(ctx context.Context, tx smallTx, batch []*member[*dayPart]) ([]*member[*dayPart], error) {
+func (c *Catalog) allowed(ctx context.Context, tx *db.Tx, batch []*member[*dayPart]) ([]*member[*dayPart], error) {
 	parts := make([]*dayPart, 0, len(batch))
 	for _, m := range batch {
 		parts = append(parts, m.part)
 	}
-	if err := c.look(tx.context(ctx), tx, parts); err != nil {
+	if err := c.look(ctx, tx, parts); err != nil {
 		return nil, err
 	}
 	open := batch[:0:0]
@@ -188,7 +195,7 @@ func (p *dayPart) refusal() error {
 }
 
 // lockDayWindows locks the windows of the batch's tenants, which stand in order.
-func (c *Catalog) lockDayWindows(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
+func (c *Catalog) lockDayWindows(ctx context.Context, tx *db.Tx, batch []*member[*dayPart]) error {
 	args := make([]any, 0, c.days.locks.width*len(batch))
 	for i, m := range batch {
 		if i == 0 || m.part.Tenant != batch[i-1].part.Tenant {
@@ -199,7 +206,7 @@ func (c *Catalog) lockDayWindows(ctx context.Context, tx smallTx, batch []*membe
 }
 
 // lockDays locks the days of the batch that have a row. Their versions stay.
-func lockDays(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
+func lockDays(ctx context.Context, tx *db.Tx, batch []*member[*dayPart]) error {
 	for _, m := range batch { // one: where others can write, no requests share a transaction
 		if _, err := tx.ExecContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2`, m.part.Tenant, m.part.Day); err != nil {
 			return err
@@ -211,7 +218,7 @@ func lockDays(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error 
 // countDays counts the requests, raises the time until which archives are kept, writes the audit
 // log and gives the days out. The windows are locked and looked at; requests of one tenant, which
 // stand side by side, see what those before them count.
-func (c *Catalog) countDays(ctx context.Context, tx smallTx, batch []*member[*dayPart]) error {
+func (c *Catalog) countDays(ctx context.Context, tx *db.Tx, batch []*member[*dayPart]) error {
 	var uses, lasts, lines []any
 	var before windowLast            // of the tenant at hand, as it was read
 	fresh := map[DayKey]*servedDay{} // of this transaction, which holds their locks
@@ -246,9 +253,9 @@ func (c *Catalog) countDays(ctx context.Context, tx smallTx, batch []*member[*da
 }
 
 // countDay counts one request, fills in what it is given and tells its line of the audit log.
-func (c *Catalog) countDay(ctx context.Context, tx smallTx, p *dayPart, fresh map[DayKey]*servedDay) ([]any, error) {
+func (c *Catalog) countDay(ctx context.Context, tx *db.Tx, p *dayPart, fresh map[DayKey]*servedDay) ([]any, error) {
 	a := &p.access
-	at := micros(a.Now)
+	at := db.Micros(a.Now)
 	if a.Window.tidies(a.last) {
 		if err := forgetUses(ctx, tx, p.Tenant, dayWindow, at); err != nil {
 			return nil, err
@@ -263,7 +270,7 @@ func (c *Catalog) countDay(ctx context.Context, tx smallTx, p *dayPart, fresh ma
 }
 
 // handOut fills in what a counted request is given.
-func (c *Catalog) handOut(ctx context.Context, tx smallTx, p *dayPart, fresh map[DayKey]*servedDay) (err error) {
+func (c *Catalog) handOut(ctx context.Context, tx *db.Tx, p *dayPart, fresh map[DayKey]*servedDay) (err error) {
 	a, key := &p.access, DayKey{p.Tenant, p.Day}
 	p.out = IssuedDay{Now: a.Now, RetentionDays: a.Tenant.RetentionDays, RetentionEnd: a.end, Window: a.Window,
 		LinksEnd: earlier(a.Now.Add(p.LinkTTL), a.end)}
@@ -285,7 +292,7 @@ func (c *Catalog) handOut(ctx context.Context, tx smallTx, p *dayPart, fresh map
 }
 
 // look reads what decides about each part.
-func (c *Catalog) look(ctx context.Context, q querier, parts []*dayPart) error {
+func (c *Catalog) look(ctx context.Context, q db.Querier, parts []*dayPart) error {
 	args := make([]any, 0, c.days.look.width*len(parts))
 	for _, p := range parts {
 		args = append(args, p.Tenant, p.Day, p.App)
@@ -324,12 +331,12 @@ func scanAccess(rows *sql.Rows, parts []*dayPart) error {
 	}
 	p := parts[i]
 	if app.Valid {
-		a.App = &Application{ID: app.String, Tenant: owner.String, Scopes: strings.Fields(scopes.String), Disabled: timeOf(disabled), Epoch: epoch.Int64}
+		a.App = &Application{ID: app.String, Tenant: owner.String, Scopes: strings.Fields(scopes.String), Disabled: db.TimeOf(disabled), Epoch: epoch.Int64}
 	}
 	a.Tenant = domain.Tenant{ID: tenant.String, Recordings: recordings.Bool, RetentionDays: int(retention.Int64), DayLimit: int(limit.Int64)}
-	a.Now, a.Window, a.last = fromMicros(at), s.window(a.Tenant.DayLimit, at), s.last()
+	a.Now, a.Window, a.last = db.FromMicros(at), s.window(a.Tenant.DayLimit, at), s.last()
 	if p.Day != "" {
-		a.end = domain.RetentionEnd(p.Day, timeOf(completed), timeOf(reopened), a.Tenant.RetentionDays)
+		a.end = domain.RetentionEnd(p.Day, db.TimeOf(completed), db.TimeOf(reopened), a.Tenant.RetentionDays)
 		a.Expired = expired.Valid || !a.Now.Before(a.end) || !a.version.Valid && belowFloor(p.Day, floor.Int64, at)
 	}
 	p.access = a

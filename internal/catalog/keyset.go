@@ -1,11 +1,6 @@
 package catalog
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Position is a row's place in an export: its time as printed, then its id, bytewise.
 type Position struct {
@@ -30,53 +25,4 @@ func along(postgres bool, table, index string) string {
 		return table + " c"
 	}
 	return table + " AS c INDEXED BY " + index
-}
-
-// parameters gives n parameters from $first on, with commas between.
-func parameters(first, n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", first+i)
-	}
-	return b.String()
-}
-
-// texts makes parameters of strings.
-func texts(list []string) []any {
-	out := make([]any, 0, len(list))
-	for _, s := range list {
-		out = append(out, s)
-	}
-	return out
-}
-
-// scanUntil scans rows until scan says that it has enough. What the database would still send is
-// then given up instead of read, which costs PostgreSQL a connection: it is for the rare page of
-// huge rows.
-func (c *Catalog) scanUntil(ctx context.Context, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	rows, err := c.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return translate(err)
-	}
-	enough := false
-	defer func() {
-		if closing := rows.Close(); err == nil && !enough { // what was given up can only say so
-			err = translate(closing)
-		}
-	}()
-	for rows.Next() {
-		if enough, err = scan(rows); err != nil {
-			return translate(err)
-		}
-		if enough {
-			cancel()
-			return nil
-		}
-	}
-	return translate(rows.Err())
 }

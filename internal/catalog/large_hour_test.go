@@ -23,7 +23,7 @@ func TestRegisterLargeHour(t *testing.T) {
 			}
 			c := open(t, dsn)
 			ctx := t.Context()
-			if _, err := c.Migrate(ctx); err != nil {
+			if _, err := c.DB().Migrate(ctx); err != nil {
 				t.Fatal(err)
 			}
 			tenant := domain.Tenant{ID: "large", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}
@@ -48,7 +48,7 @@ func TestRegisterLargeHour(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if n == 1 && c.Postgres() {
+				if n == 1 && c.DB().Postgres() {
 					analyze(t, dsn) // as an early autovacuum does; SQLite keeps no statistics unless asked to
 				}
 				if counts.Recordings != len(b.Recordings) {

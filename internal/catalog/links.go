@@ -3,9 +3,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -29,8 +30,8 @@ type DayAccess struct {
 // Error: KindNotFound for an unknown tenant.
 func (c *Catalog) DayAccess(ctx context.Context, tenant, app string, day domain.Day) (DayAccess, error) {
 	p := &dayPart{DayRequest: DayRequest{Tenant: tenant, App: app, Day: day}}
-	if err := c.look(ctx, reading{c}, []*dayPart{p}); err != nil {
-		return DayAccess{}, translate(err)
+	if err := c.look(ctx, c.db, []*dayPart{p}); err != nil {
+		return DayAccess{}, err
 	}
 	return p.access, p.unknown()
 }
@@ -86,13 +87,13 @@ func earlier(a, b time.Time) time.Time {
 
 // errMoved says that something changed after what decides about a request for it was read: both are
 // read again.
-var errMoved = errors.New("what was read changed meanwhile")
+var errMoved = fmt.Errorf("what was read changed meanwhile: %w", db.ErrRetry)
 
 // lockServed reads a day under its lock and raises the time until which its archives are kept. The
 // day's version stays, so that what others keep of the day stays good. A day without a row gets none:
 // asking for a day is no reason to remember it. seen is the version that the request was judged by.
 // Error: errMoved when it is another now.
-func lockServed(ctx context.Context, tx smallTx, key DayKey, seen sql.NullInt64, linksEnd time.Time) (*servedDay, error) {
+func lockServed(ctx context.Context, tx *db.Tx, key DayKey, seen sql.NullInt64, linksEnd time.Time) (*servedDay, error) {
 	s := &servedDay{known: seen.Valid, linksUntil: linksEnd}
 	if s.known {
 		err := tx.QueryRowContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2 RETURNING locked`,
@@ -105,12 +106,12 @@ func lockServed(ctx context.Context, tx smallTx, key DayKey, seen sql.NullInt64,
 		}
 		s.linksUntil = linksEnd.Add(linkSlack)
 		_, err = tx.ExecContext(ctx, `UPDATE archives SET links_until_us = $3 WHERE links_until_us < $3 AND object_key IN
-			(SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND archive IS NOT NULL)`, key.Tenant, key.Day, micros(s.linksUntil))
+			(SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND archive IS NOT NULL)`, key.Tenant, key.Day, db.Micros(s.linksUntil))
 		if err != nil {
 			return nil, err
 		}
 	}
-	view, err := dayView(tx.context(ctx), tx.Tx, key.Tenant, key.Day)
+	view, err := dayView(ctx, tx, key.Tenant, key.Day)
 	if err != nil {
 		return nil, err
 	}

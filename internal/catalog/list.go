@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // list is a statement over many rows. A few rows more or less would make ever new texts to parse,
@@ -66,7 +68,7 @@ func (l *list) each(args []any, fn func(text string, args []any, before int) err
 }
 
 // exec runs a list that answers nothing.
-func (l *list) exec(ctx context.Context, tx smallTx, args []any) error {
+func (l *list) exec(ctx context.Context, tx *db.Tx, args []any) error {
 	return l.each(args, func(text string, args []any, _ int) error {
 		_, err := tx.ExecContext(ctx, text, args...)
 		return err

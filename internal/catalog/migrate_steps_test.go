@@ -11,19 +11,15 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/pressly/goose/v3"
-
-	"github.com/callvault/callvault/internal/testenv"
+	"github.com/callvault/callvault/internal/db"
 )
 
 // first is the step that holds the whole schema. What is newer is held against what it left.
 const first = 31
 
 // withNext gives this program's steps and those of a version that does not exist yet.
-func withNext(t *testing.T) fs.FS {
+func withNext(t *testing.T) fstest.MapFS {
 	t.Helper()
 	all := fstest.MapFS{}
 	err := fs.WalkDir(migrations, "migrations", func(name string, entry fs.DirEntry, err error) error {
@@ -31,7 +27,7 @@ func withNext(t *testing.T) fs.FS {
 			return err
 		}
 		text, err := fs.ReadFile(migrations, name)
-		all[name] = &fstest.MapFile{Data: text}
+		all[strings.TrimPrefix(name, "migrations/")] = &fstest.MapFile{Data: text}
 		return err
 	})
 	if err != nil {
@@ -42,39 +38,46 @@ func withNext(t *testing.T) fs.FS {
 			"CREATE TABLE next (id TEXT PRIMARY KEY, tenant TEXT NOT NULL);\n",
 		"90001_next_index.sql": "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY recordings_next ON recordings (registered_us);\n",
 	} {
-		all["migrations/postgres/"+name] = &fstest.MapFile{Data: []byte(text)}
-		all["migrations/sqlite/"+name] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(text, "CONCURRENTLY ", ""))}
+		all["postgres/"+name] = &fstest.MapFile{Data: []byte(text)}
+		all["sqlite/"+name] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(text, "CONCURRENTLY ", ""))}
 	}
 	return all
 }
 
-// atStep opens a new catalog whose steps are taken up to one of them. It knows the next version's.
-func atStep(t *testing.T, url string, version int64) (*Catalog, *goose.Provider) {
+// upTo gives the steps up to one of them.
+func upTo(t *testing.T, steps fstest.MapFS, version int) fs.FS {
 	t.Helper()
-	c, err := Open(t.Context(), url, Rules{})
+	some := fstest.MapFS{}
+	for name, file := range steps {
+		if number, _, _ := strings.Cut(path.Base(name), "_"); number <= fmt.Sprintf("%05d", version) {
+			some[name] = file
+		}
+	}
+	return some
+}
+
+// openSteps opens the catalog of a program that has the given steps, until the test ends.
+func openSteps(t *testing.T, url string, steps fs.FS) *Catalog {
+	t.Helper()
+	engine, err := db.Open(t.Context(), url, steps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.steps = withNext(t)
-	db := c.migrator()
 	t.Cleanup(func() {
-		if c.postgres {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := c.Close(); err != nil {
+		if err := engine.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	p, err := c.provider(db)
-	if err != nil {
+	return &Catalog{db: engine}
+}
+
+// atStep opens a new catalog whose steps are taken up to one of them. It knows the next version's.
+func atStep(t *testing.T, url string, version int) *Catalog {
+	t.Helper()
+	if _, err := openSteps(t, url, upTo(t, withNext(t), version)).db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.UpTo(t.Context(), version); err != nil {
-		t.Fatal(err)
-	}
-	return c, p
+	return openSteps(t, url, withNext(t))
 }
 
 // column is one column of a table.
@@ -87,13 +90,13 @@ func columns(t *testing.T, c *Catalog) (list []column) {
 	t.Helper()
 	query := `SELECT m.name, c.name, c.type, c."notnull" = 1 OR c.pk > 0, c.dflt_value IS NOT NULL FROM sqlite_schema m, pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'goose_%'`
-	if c.postgres {
+	if c.db.Postgres() {
 		query = `SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'NO', c.column_default IS NOT NULL OR c.is_identity = 'YES'
 			FROM information_schema.columns c JOIN information_schema.tables t
 			ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
 			WHERE c.table_schema = 'public' AND c.table_name NOT LIKE 'goose_%'`
 	}
-	list, err := collect(t.Context(), c.read, func(rows *sql.Rows) (o column, err error) {
+	list, err := db.Collect(t.Context(), c.db, func(rows *sql.Rows) (o column, err error) {
 		err = rows.Scan(&o.Table, &o.Name, &o.Type, &o.Required, &o.Filled)
 		return o, err
 	}, query)
@@ -141,7 +144,7 @@ func fill(c *Catalog, list []column, text string, number int) error {
 				values = append(values, number)
 			}
 		}
-		if _, err := c.write.ExecContext(context.Background(), "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+
+		if _, err := c.db.ExecContext(context.Background(), "INSERT INTO "+table+" ("+strings.Join(names, ", ")+") VALUES ("+
 			strings.Join(places, ", ")+")", values...); err != nil {
 			return fmt.Errorf("insert into %s: %w", table, err)
 		}
@@ -154,7 +157,7 @@ func fill(c *Catalog, list []column, text string, number int) error {
 func TestUpgradeKeepsRows(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c, _ := atStep(t, url, first)
+			c := atStep(t, url, first)
 			old := columns(t, c)
 			if err := fill(c, old, "before", 1); err != nil {
 				t.Fatal(err)
@@ -174,7 +177,7 @@ func TestUpgradeKeepsRows(t *testing.T) {
 					}
 				}
 			}()
-			steps, err := c.Migrate(t.Context())
+			steps, err := c.db.Migrate(t.Context())
 			close(stop)
 			n := <-written
 			if err != nil || steps == 0 {
@@ -189,11 +192,11 @@ func TestUpgradeKeepsRows(t *testing.T) {
 					continue
 				}
 				var rows int
-				if err := c.read.QueryRowContext(t.Context(), "SELECT count("+o.Name+") FROM "+o.Table).Scan(&rows); err != nil || rows != n+2 {
+				if err := c.db.QueryRowContext(t.Context(), "SELECT count("+o.Name+") FROM "+o.Table).Scan(&rows); err != nil || rows != n+2 {
 					t.Errorf("%s.%s has %d values, want %d; error %v", o.Table, o.Name, rows, n+2, err)
 				}
 			}
-			if err := c.CheckSchema(t.Context()); err != nil {
+			if err := c.db.CheckSchema(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -205,14 +208,23 @@ func TestUpgradeKeepsRows(t *testing.T) {
 func TestStepsOnlyAdd(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c, p := atStep(t, url, first)
+			steps := withNext(t)
+			c := atStep(t, url, first)
 			before := columns(t, c)
-			for _, s := range p.ListSources()[1:] {
-				if _, err := p.UpTo(t.Context(), s.Version); err != nil {
+			files, err := fs.Glob(steps, name+"/*.sql")
+			if err != nil || len(files) < 3 {
+				t.Fatalf("%v, error %v", files, err)
+			}
+			for n, file := range files[1:] {
+				some := fstest.MapFS{}
+				for _, f := range files[:n+2] {
+					some[f] = steps[f]
+				}
+				if _, err := openSteps(t, url, some).db.Migrate(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				after := columns(t, c)
-				if ends(t, c.steps, name, path.Base(s.Path)) {
+				if ends(t, steps, file) {
 					before = after
 					continue
 				}
@@ -220,12 +232,12 @@ func TestStepsOnlyAdd(t *testing.T) {
 				for _, o := range before {
 					tables[o.Table] = true
 					if !slices.Contains(after, o) {
-						t.Errorf("%s: %s.%s is not what it was", s.Path, o.Table, o.Name)
+						t.Errorf("%s: %s.%s is not what it was", file, o.Table, o.Name)
 					}
 				}
 				for _, o := range after {
 					if tables[o.Table] && !slices.Contains(before, o) && o.Required && !o.Filled {
-						t.Errorf("%s: %s.%s must be set by programs that do not know it", s.Path, o.Table, o.Name)
+						t.Errorf("%s: %s.%s must be set by programs that do not know it", file, o.Table, o.Name)
 					}
 				}
 				before = after
@@ -234,9 +246,9 @@ func TestStepsOnlyAdd(t *testing.T) {
 	}
 }
 
-func stepText(t *testing.T, steps fs.FS, dialect, file string) string {
+func stepText(t *testing.T, steps fs.FS, file string) string {
 	t.Helper()
-	text, err := fs.ReadFile(steps, "migrations/"+dialect+"/"+file)
+	text, err := fs.ReadFile(steps, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,21 +257,21 @@ func stepText(t *testing.T, steps fs.FS, dialect, file string) string {
 }
 
 // ends says that a step declares which programs it ends.
-func ends(t *testing.T, steps fs.FS, dialect, file string) bool {
+func ends(t *testing.T, steps fs.FS, file string) bool {
 	t.Helper()
-	return strings.Contains(stepText(t, steps, dialect, file), "UPDATE schema_support SET oldest")
+	return strings.Contains(stepText(t, steps, file), "UPDATE schema_support SET oldest")
 }
 
 // TestStepsHoldNobodyUp reads the steps after the first for what would keep replicas
 // waiting on PostgreSQL, or take something from them.
 func TestStepsHoldNobodyUp(t *testing.T) {
 	steps := withNext(t)
-	files, err := fs.Glob(steps, "migrations/postgres/*.sql")
+	files, err := fs.Glob(steps, "postgres/*.sql")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%v, error %v", files, err)
 	}
 	for _, file := range files[1:] {
-		for _, complaint := range holdsUp(stepText(t, steps, "postgres", path.Base(file))) {
+		for _, complaint := range holdsUp(stepText(t, steps, file)) {
 			t.Errorf("%s: %s", path.Base(file), complaint)
 		}
 	}
@@ -322,56 +334,4 @@ func holdsUp(text string) (found []string) {
 		}
 	}
 	return found
-}
-
-// TestMigrateWaitsAside migrates while somebody reads a table that a step changes: the step does not
-// get its lock, and those who come after it do not wait for that.
-func TestMigrateWaitsAside(t *testing.T) {
-	c, p := atStep(t, testenv.Postgres(t), 89999)
-	reader, err := c.write.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.ExecContext(t.Context(), "SELECT count(*) FROM days"); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := c.Migrate(t.Context())
-		done <- err
-	}()
-	ctx := t.Context()
-	waiting := func() (n int) {
-		if err := c.read.QueryRowContext(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'days'::regclass`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	for waiting() == 0 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	// Behind the step that waits: it gets through as soon as that gives up.
-	if _, err := c.read.ExecContext(ctx, "SELECT count(*) FROM days"); err != nil {
-		t.Fatalf("others wait for the step: %v", err)
-	}
-	select {
-	case err := <-done:
-		t.Fatalf("migrated under a lock, error %v", err)
-	default:
-	}
-	if err := reader.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if pending, err := p.HasPending(t.Context()); err != nil || pending {
-		t.Errorf("steps are missing: %v, error %v", pending, err)
-	}
-	if err := c.CheckSchema(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(0, waiting()); diff != "" {
-		t.Error(diff)
-	}
 }

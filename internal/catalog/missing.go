@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -64,7 +65,7 @@ func Advice(missing []MissingFile) string {
 }
 
 // saveFailedFiles replaces the list of files for which the last build of a locked hour failed.
-func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missing []MissingFile) error {
+func saveFailedFiles(ctx context.Context, tx *db.Tx, key domain.HourKey, missing []MissingFile) error {
 	if len(missing) == 0 {
 		_, err := tx.ExecContext(ctx, `DELETE FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`, key.Tenant, key.Day, key.Hour)
 		return err
@@ -79,7 +80,7 @@ func saveFailedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey, missin
 }
 
 // failedFiles lists the files for which the last build of an hour failed.
-func failedFiles(ctx context.Context, tx *sql.Tx, key domain.HourKey) (missing []MissingFile, err error) {
+func failedFiles(ctx context.Context, tx *db.Tx, key domain.HourKey) (missing []MissingFile, err error) {
 	var text string
 	err = tx.QueryRowContext(ctx, `SELECT missing FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`,
 		key.Tenant, key.Day, key.Hour).Scan(&text)

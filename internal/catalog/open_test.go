@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -29,27 +28,8 @@ func OpenMigrated(t testing.TB, url string) *Catalog {
 			t.Error(err)
 		}
 	})
-	if _, err := c.Migrate(t.Context()); err != nil {
+	if _, err := c.db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// TestNothingIsCompiled: the server compiles statements for everybody else, and for none of our
-// connections.
-func TestNothingIsCompiled(t *testing.T) {
-	c := OpenMigrated(t, testenv.Postgres(t))
-	steps := c.migrator()
-	defer func() {
-		if err := steps.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	for name, db := range map[string]*sql.DB{"writing": c.write.DB, "reading": c.read.DB, "steps": steps} {
-		var setting, without string
-		err := db.QueryRowContext(t.Context(), `SELECT setting, reset_val FROM pg_settings WHERE name = 'jit'`).Scan(&setting, &without)
-		if err != nil || setting != "off" || without != "on" {
-			t.Errorf("%s: jit is %q, without us %q, error %v", name, setting, without, err)
-		}
-	}
 }

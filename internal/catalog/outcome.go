@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -22,7 +23,7 @@ type Failure struct {
 // are used up, the hour is tried again after an hour, and it is failed unless it serves an older
 // revision.
 func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
-	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		var failures int
 		var took int64
 		err := tx.QueryRowContext(ctx, `UPDATE hours SET failures = failures + 1 WHERE tenant = $1 AND day = $2 AND hour = $3
@@ -41,7 +42,7 @@ func (c *Catalog) Fail(ctx context.Context, b Claim, f Failure) error {
 
 // Release gives a claim back when its worker stops. The hour stays due, and no failure is counted.
 func (c *Catalog) Release(ctx context.Context, b Claim) error {
-	return c.withClaim(ctx, b, func(tx *sql.Tx, d lockedDay) error {
+	return c.withClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		return c.releaseClaim(ctx, tx, b.HourKey, d.at, nil, false, nil)
 	})
 }
@@ -53,7 +54,7 @@ func (c *Catalog) nextTry(d lockedDay, wait time.Duration, buildUS int64) int64 
 
 // releaseClaim ends a locked hour's claim and dooms what the build wrote. Where due is nil, the
 // hour's due time stays.
-func (c *Catalog) releaseClaim(ctx context.Context, tx *sql.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
+func (c *Catalog) releaseClaim(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64, due any, usedUp bool, f *Failure) error {
 	if err := doomWriting(ctx, tx, key, at); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ const lapsedSQL = `SELECT tenant, day, hour FROM hours WHERE lease_us < (SELECT 
 func (c *Catalog) maxLease() int64 { return 10 * c.rules.Lease.Microseconds() }
 
 func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done bool, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		done = false
 		d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
 		if err != nil || d.expired {
@@ -138,7 +139,7 @@ func (c *Catalog) releaseLapsed(ctx context.Context, k domain.HourKey) (done boo
 }
 
 func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]domain.HourKey, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (k domain.HourKey, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (k domain.HourKey, err error) {
 		err = rows.Scan(&k.Tenant, &k.Day, &k.Hour)
 		return k, err
 	}, query, args...)
@@ -149,22 +150,22 @@ func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]do
 // counted from zero again. An hour that is over and not planned is planned. It says how many hours
 // are due. Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
 func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+	err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
 		due, err = c.rebuild(ctx, tx, tenant, day, hour, force)
 		return err
 	})
 	return due, err
 }
 
-func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
+func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {
 		return 0, err
 	}
 	at := d.at
-	from, to, end := 0, 23, micros(day.End())
+	from, to, end := 0, 23, db.Micros(day.End())
 	if hour >= 0 {
-		from, to, end = hour, hour, micros(domain.HourKey{Day: day, Hour: hour}.End())
+		from, to, end = hour, hour, db.Micros(domain.HourKey{Day: day, Hour: hour}.End())
 	}
 	if at < end && hour < 0 {
 		return 0, domain.Errorf(domain.KindInvalid, "%s is not over yet in UTC; those of its hours that are can be archived one by one (--hour)", day)
@@ -198,7 +199,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *sql.Tx, tenant string, day do
 // Reopen gives a day another retention period, from now on. Expired hours that have recordings are
 // built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if err != nil {
 			return err
 		}
-		if at < micros(day.End()) { // its retention would become shorter
+		if at < db.Micros(day.End()) { // its retention would become shorter
 			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL,

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are finished,
@@ -75,7 +77,7 @@ func TestPlans(t *testing.T) {
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
 					plan := explain(t, c, q.sql, q.args)
-					if line := wholeScan(c.postgres, plan); line != "" {
+					if line := wholeScan(c.db.Postgres(), plan); line != "" {
 						t.Errorf("it reads a whole table: %s\n%s", line, strings.Join(plan, "\n"))
 					}
 				})
@@ -105,20 +107,20 @@ func filled(t *testing.T, url, statements string, questions map[string]question)
 	c := OpenMigrated(t, url)
 	estimate := func() {
 		for _, q := range questions {
-			if c.postgres {
+			if c.db.Postgres() {
 				explain(t, c, q.sql, q.args)
 			}
 		}
 	}
 	estimate()
 	for _, s := range strings.Split(statements, ";\n") {
-		if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+		if _, err := c.db.ExecContext(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
 	estimate()
-	if c.postgres {
-		if _, err := c.write.ExecContext(t.Context(), "VACUUM ANALYZE"); err != nil {
+	if c.db.Postgres() {
+		if _, err := c.db.ExecContext(t.Context(), "VACUUM ANALYZE"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,22 +129,22 @@ func filled(t *testing.T, url, statements string, questions map[string]question)
 
 func explain(t *testing.T, c *Catalog, query string, args []any) []string {
 	t.Helper()
-	plan, err := planOf(context.Background(), c.read, c.postgres, query, args...)
+	plan, err := planOf(context.Background(), c.db, c.db.Postgres(), query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.postgres {
+	if c.db.Postgres() {
 		checkEstimate(t, plan)
 	}
 	return plan
 }
 
-func planOf(ctx context.Context, q querier, postgres bool, query string, args ...any) ([]string, error) {
+func planOf(ctx context.Context, q db.Querier, postgres bool, query string, args ...any) ([]string, error) {
 	prefix := "EXPLAIN QUERY PLAN "
 	if postgres {
 		prefix = "EXPLAIN "
 	}
-	return collect(ctx, q, func(rows *sql.Rows) (line string, err error) {
+	return db.Collect(ctx, q, func(rows *sql.Rows) (line string, err error) {
 		if postgres {
 			err = rows.Scan(&line)
 			return line, err

@@ -3,12 +3,12 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -19,8 +19,8 @@ const (
 )
 
 // advisoryLock takes an advisory lock until the transaction ends.
-func (c *Catalog) advisoryLock(ctx context.Context, tx *sql.Tx, lock int, shared bool) error {
-	if !c.postgres {
+func (c *Catalog) advisoryLock(ctx context.Context, tx *db.Tx, lock int, shared bool) error {
+	if !c.db.Postgres() {
 		return nil
 	}
 	query := `SELECT pg_advisory_xact_lock($1)`
@@ -40,7 +40,7 @@ const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND k
 // forbiddenKeys lists those of the sorted keys that the tenant may not name. A tenant with a key
 // prefix may name only keys that begin with it. A tenant without one may name only keys that begin
 // with no other tenant's prefix.
-func (c *Catalog) forbiddenKeys(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (list []string, own string, err error) {
+func (c *Catalog) forbiddenKeys(ctx context.Context, tx *db.Tx, tenant string, keys []string) (list []string, own string, err error) {
 	if own, err = c.ownPrefix(ctx, tx, tenant, keys); err != nil {
 		return nil, "", err
 	}
@@ -65,12 +65,12 @@ func (c *Catalog) forbiddenKeys(ctx context.Context, tx *sql.Tx, tenant string, 
 // ownPrefix gives the tenant's key prefix, which does not change until the transaction ends. It
 // clears other tenants' pending prefixes that one of the keys begins with, so that the keys under
 // them are counted again.
-func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys []string) (own string, err error) {
+func (c *Catalog) ownPrefix(ctx context.Context, tx *db.Tx, tenant string, keys []string) (own string, err error) {
 	if err := c.advisoryLock(ctx, tx, keyNamesLock, true); err != nil {
 		return "", err
 	}
 	pending := map[string]string{} // by tenant
-	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var id, prefix string
 		err := rows.Scan(&id, &prefix)
 		if id == tenant {
@@ -83,7 +83,7 @@ func (c *Catalog) ownPrefix(ctx context.Context, tx *sql.Tx, tenant string, keys
 		return struct{}{}, err
 	}, ownPrefixSQL, tenant)
 	for _, id := range slices.Sorted(maps.Keys(pending)) {
-		ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, id, pending[id]))
+		ok, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, id, pending[id]))
 		if err != nil {
 			return "", err
 		}
@@ -98,11 +98,11 @@ const ownPrefixSQL = `SELECT id, key_prefix FROM tenants WHERE id = $1
 	UNION ALL SELECT id, key_prefix_pending FROM tenants WHERE key_prefix_pending <> '' AND id <> $1`
 
 // errPrefixChanged says that another tenant's pending key prefix changed after it was read.
-var errPrefixChanged = errors.New("a key prefix changed meanwhile")
+var errPrefixChanged = fmt.Errorf("a key prefix changed meanwhile: %w", db.ErrRetry)
 
 // exceptOwned removes from list the keys that tenant $1 owns already, because a prefix that was set
 // later does not take them away. keys is a table whose column key has all keys of the list.
-func exceptOwned(ctx context.Context, tx *sql.Tx, list []string, keys string, args ...any) ([]string, error) {
+func exceptOwned(ctx context.Context, tx *db.Tx, list []string, keys string, args ...any) ([]string, error) {
 	held, err := textColumn(ctx, tx, `SELECT o.key FROM `+keys+` s JOIN objects o ON o.key = s.key WHERE o.tenant = $1`, args...)
 	known := make(map[string]bool, len(held))
 	for _, key := range held {
@@ -138,7 +138,7 @@ func (r *registration) checkPrefixes(ctx context.Context, keys []string, named m
 }
 
 // checkPrefix refuses a key that the tenant may not name and does not own already.
-func (c *Catalog) checkPrefix(ctx context.Context, tx *sql.Tx, tenant, key string) error {
+func (c *Catalog) checkPrefix(ctx context.Context, tx *db.Tx, tenant, key string) error {
 	list, own, err := c.forbiddenKeys(ctx, tx, tenant, []string{key})
 	if err != nil || len(list) == 0 {
 		return err
@@ -150,8 +150,8 @@ func (c *Catalog) checkPrefix(ctx context.Context, tx *sql.Tx, tenant, key strin
 }
 
 // textColumn reads one column of texts.
-func textColumn(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
-	return collect(ctx, tx, func(rows *sql.Rows) (text string, err error) {
+func textColumn(ctx context.Context, tx *db.Tx, query string, args ...any) ([]string, error) {
+	return db.Collect(ctx, tx, func(rows *sql.Rows) (text string, err error) {
 		err = rows.Scan(&text)
 		return text, err
 	}, query, args...)

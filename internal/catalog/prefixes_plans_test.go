@@ -13,11 +13,11 @@ func TestPrefixPlan(t *testing.T) {
 			statements := []string{`INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us, key_prefix)
 				WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
 				SELECT 't' || i, 't', TRUE, FALSE, 3, 5, 5, 0, 't' || i || '/' FROM n`}
-			if c.postgres {
+			if c.db.Postgres() {
 				statements = append(statements, "ANALYZE")
 			}
 			for _, s := range statements {
-				if _, err := c.write.ExecContext(t.Context(), s); err != nil {
+				if _, err := c.db.ExecContext(t.Context(), s); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -20,12 +21,12 @@ var errNotPending = domain.Errorf(domain.KindConflict, "the key prefix changed m
 
 // withPendingPrefix makes the key prefix of a change pending, and then runs set, which applies the
 // change to the tenant in one transaction.
-func (c *Catalog) withPendingPrefix(ctx context.Context, tenant string, change func(*domain.Tenant), set func(*sql.Tx) error) error {
+func (c *Catalog) withPendingPrefix(ctx context.Context, tenant string, change func(*domain.Tenant), set func(*db.Tx) error) error {
 	for {
 		if err := c.setPendingPrefix(ctx, tenant, change); err != nil {
 			return err
 		}
-		if err := c.update(ctx, set); !errors.Is(err, errNotPending) {
+		if err := c.db.Update(ctx, set); !errors.Is(err, errNotPending) {
 			return err
 		}
 	}
@@ -45,7 +46,7 @@ func (c *Catalog) setPendingPrefix(ctx context.Context, id string, change func(*
 	if err := checkTenant(t); err != nil {
 		return err
 	}
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		if err := c.advisoryLock(ctx, tx, keyNamesLock, false); err != nil {
 			return err
 		}
@@ -55,15 +56,15 @@ func (c *Catalog) setPendingPrefix(ctx context.Context, id string, change func(*
 	if err != nil {
 		return err
 	}
-	return checkNoForeignKeys(ctx, c.read, id, t.KeyPrefix)
+	return checkNoForeignKeys(ctx, c.db, id, t.KeyPrefix)
 }
 
 // commitPrefix is the last step. The tenant's row is locked.
-func (c *Catalog) commitPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+func (c *Catalog) commitPrefix(ctx context.Context, tx *db.Tx, tenant, prefix string) error {
 	if prefix == "" {
 		return nil
 	}
-	ok, err := affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, tenant, prefix))
+	ok, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, tenant, prefix))
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (c *Catalog) commitPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix s
 
 // checkFirstPrefix refuses a new tenant's key prefix if another tenant has keys under it or a
 // prefix nested with it.
-func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *db.Tx, tenant, prefix string) error {
 	if prefix == "" {
 		return nil
 	}
@@ -90,7 +91,7 @@ func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *sql.Tx, tenant, pref
 
 // checkNotNested refuses a prefix that begins with another tenant's, or with which another tenant's
 // begins. Until the transaction ends, no other prefix can be set.
-func (c *Catalog) checkNotNested(ctx context.Context, tx *sql.Tx, tenant, prefix string) error {
+func (c *Catalog) checkNotNested(ctx context.Context, tx *db.Tx, tenant, prefix string) error {
 	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
 	}
@@ -108,9 +109,9 @@ func (c *Catalog) checkNotNested(ctx context.Context, tx *sql.Tx, tenant, prefix
 }
 
 // checkNoForeignKeys refuses a prefix under which other tenants have keys, and says how many.
-func checkNoForeignKeys(ctx context.Context, q querier, tenant, prefix string) error {
+func checkNoForeignKeys(ctx context.Context, q db.Querier, tenant, prefix string) error {
 	total := 0
-	holders, err := collect(ctx, q, func(rows *sql.Rows) (holder string, err error) {
+	holders, err := db.Collect(ctx, q, func(rows *sql.Rows) (holder string, err error) {
 		var id string
 		var n int
 		err = rows.Scan(&id, &n)

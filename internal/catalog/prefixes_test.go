@@ -1,12 +1,12 @@
 package catalog
 
 import (
-	"database/sql"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -25,33 +25,30 @@ func withTwo(t *testing.T, url string) *Catalog {
 // TestPrefixWaits sets a key prefix while a transaction that names a key inside is open.
 func TestPrefixWaits(t *testing.T) {
 	c := withTwo(t, testenv.Postgres(t))
-	tx, err := c.write.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.checkPrefix(t.Context(), tx, "other", "acme/theirs"); err != nil {
-		t.Fatal(err)
-	}
 	done := make(chan error, 1)
-	go func() {
-		_, err := c.SetTenant(t.Context(), "acme", func(t *domain.Tenant) { t.KeyPrefix = "acme/" })
-		done <- err
-	}()
-	for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
-		select {
-		case err := <-done:
-			t.Fatalf("the setter did not wait, error %v", err)
-		default:
+	err := c.db.Update(t.Context(), func(tx *db.Tx) error {
+		if err := c.checkPrefix(t.Context(), tx, "other", "acme/theirs"); err != nil {
+			return err
 		}
-		if err := c.read.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-			WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()`).Scan(&waiting); err != nil {
-			t.Fatal(err)
+		go func() {
+			_, err := c.SetTenant(t.Context(), "acme", func(t *domain.Tenant) { t.KeyPrefix = "acme/" })
+			done <- err
+		}()
+		for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
+			select {
+			case err := <-done:
+				t.Fatalf("the setter did not wait, error %v", err)
+			default:
+			}
+			if err := c.db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+				WHERE NOT l.granted AND l.locktype = 'advisory' AND d.datname = current_database()`).Scan(&waiting); err != nil {
+				return err
+			}
 		}
-	}
-	if _, err := tx.ExecContext(t.Context(), `INSERT INTO objects (key, tenant) VALUES ('acme/theirs', 'other')`); err != nil {
-		t.Fatal(err)
-	}
-	if err := tx.Commit(); err != nil {
+		_, err := tx.ExecContext(t.Context(), `INSERT INTO objects (key, tenant) VALUES ('acme/theirs', 'other')`)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; domain.KindOf(err) != domain.KindConflict || !strings.Contains(err.Error(), "1 (other 1)") {
@@ -66,7 +63,7 @@ func TestWantedPrefix(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := withTwo(t, url)
 			change := func(t *domain.Tenant) { t.KeyPrefix = "acme/" }
-			set := func(tx *sql.Tx) error {
+			set := func(tx *db.Tx) error {
 				_, err := c.setTenant(t.Context(), tx, "acme", change)
 				return err
 			}
@@ -75,7 +72,7 @@ func TestWantedPrefix(t *testing.T) {
 				want        error
 			}{{"other", "acme/theirs", errNotPending}, {"acme", "acme/own", nil}} {
 				if step.want == nil { // the other tenant's key is deleted by an operator
-					if _, err := c.write.ExecContext(t.Context(), `DELETE FROM objects`); err != nil {
+					if _, err := c.db.ExecContext(t.Context(), `DELETE FROM objects`); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -87,7 +84,7 @@ func TestWantedPrefix(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := c.update(t.Context(), set); !errors.Is(err, step.want) {
+				if err := c.db.Update(t.Context(), set); !errors.Is(err, step.want) {
 					t.Errorf("%s named %s: got %v, want %v", step.tenant, step.key, err, step.want)
 				}
 			}

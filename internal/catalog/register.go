@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"slices"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -15,7 +16,7 @@ import (
 // it has an earlier one. A failed hour does not wait for its next try, because the missing file may
 // have come. bumpHours gives how many new recordings are too late: they are kept, but their days
 // are past retention or end before a build can finish.
-func (c *Catalog) bumpHours(ctx context.Context, tx *sql.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
+func (c *Catalog) bumpHours(ctx context.Context, tx *db.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
 	bumps := make([]hourChange, 0, len(fresh)+len(touched))
 	for _, k := range fresh {
 		bumps = append(bumps, hourChange{k, 1})
@@ -56,7 +57,7 @@ type hourChange struct {
 // bumpDay is bumpHours for the hours of one day. A day that is past its end while expiry pauses
 // counts as open, because the clock may be wrong. If the day ends after the pause, the new
 // recordings end with it.
-func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []hourChange) (late int, err error) {
+func (c *Catalog) bumpDay(ctx context.Context, tx *db.Tx, keys []hourChange) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {
@@ -104,8 +105,8 @@ func (c *Catalog) bumpDay(ctx context.Context, tx *sql.Tx, keys []hourChange) (l
 }
 
 // lastBuilds gives how long the last build of each hour of a locked day took, in microseconds.
-func lastBuilds(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (builds [24]int64, err error) {
-	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+func lastBuilds(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (builds [24]int64, err error) {
+	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var hour int
 		var took int64
 		err := rows.Scan(&hour, &took)

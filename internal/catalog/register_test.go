@@ -38,7 +38,7 @@ func newRaceFixture(t *testing.T) *raceFixture {
 		if err != nil {
 			return err
 		}
-		_, err = c.Migrate(t.Context())
+		_, err = c.DB().Migrate(t.Context())
 		return errors.Join(err, c.Close())
 	})
 	m := &raceFixture{T: t, c: open(t, url)}

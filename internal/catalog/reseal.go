@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"database/sql"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // Reseal encrypts everything again that is stored encrypted. key and secret give the new form of a
@@ -10,9 +12,9 @@ import (
 // Errors: those of key and secret, KindUnavailable.
 func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
 	var n int
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
-		keys, err := collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys WHERE encrypted`)
+		keys, err := db.Collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys WHERE encrypted`)
 		if err != nil {
 			return err
 		}
@@ -51,10 +53,10 @@ func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, erro
 
 // EncryptedEndpoints lists the webhooks of all tenants that have an encrypted secret, by id.
 func (c *Catalog) EncryptedEndpoints(ctx context.Context) ([]Endpoint, error) {
-	return encryptedEndpoints(ctx, c.read)
+	return encryptedEndpoints(ctx, c.db)
 }
 
-func encryptedEndpoints(ctx context.Context, q querier) ([]Endpoint, error) {
-	return collect(ctx, q, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+func encryptedEndpoints(ctx context.Context, q db.Querier) ([]Endpoint, error) {
+	return db.Collect(ctx, q, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE encrypted OR former_encrypted ORDER BY id`)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,23 +24,23 @@ type SigningKey struct {
 func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, error) {
 	var keys []SigningKey
 	var at int64
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		var err error
 		if at, err = now(ctx, tx); err != nil {
 			return err
 		}
-		keys, err = collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
+		keys, err = db.Collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
 			ORDER BY retired_us IS NOT NULL, created_us DESC, id`)
 		return err
 	})
-	return keys, fromMicros(at), err
+	return keys, db.FromMicros(at), err
 }
 
 func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 	var created int64
 	var retired sql.NullInt64
 	err = rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Material, &k.Encrypted, &created, &retired)
-	k.Created, k.Retired = fromMicros(created), timeOf(retired)
+	k.Created, k.Retired = db.FromMicros(created), db.TimeOf(retired)
 	return k, err
 }
 
@@ -49,7 +50,7 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 // than keep ago are deleted.
 func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate bool, keep time.Duration) (int, error) {
 	var added int
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		added = 0
 		at, err := now(ctx, tx)
 		if err != nil {
@@ -61,7 +62,7 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate
 					return err
 				}
 			}
-			ok, err := affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
+			ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
 				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
 			if err != nil {
 				return err
@@ -81,6 +82,6 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate
 // EncryptSigningKey replaces a key's material by its encrypted form. It does nothing if the
 // material is encrypted already.
 func (c *Catalog) EncryptSigningKey(ctx context.Context, id string, material []byte) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE keys SET material = $2, encrypted = TRUE WHERE id = $1 AND NOT encrypted`, id, material)
-	return translate(err)
+	_, err := c.db.ExecContext(ctx, `UPDATE keys SET material = $2, encrypted = TRUE WHERE id = $1 AND NOT encrypted`, id, material)
+	return err
 }

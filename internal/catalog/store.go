@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // EmbeddedStore is written in place of the endpoint of the store of standalone.
@@ -25,7 +27,7 @@ type Capability struct {
 
 // RememberStore replaces what is known of a bucket. Tried is set to the catalog's time.
 func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capability) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
@@ -46,10 +48,10 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capabi
 // StoreCapabilities gives what is known of a bucket, by name. It is empty for a bucket that was
 // never tried.
 func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]Capability, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (v Capability, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (v Capability, err error) {
 		var at int64
 		err = rows.Scan(&v.Name, &v.Has, &v.Saw, &at)
-		v.Tried = fromMicros(at)
+		v.Tried = db.FromMicros(at)
 		return v, err
 	}, `SELECT capability, has, saw, tried_us FROM store_capabilities WHERE endpoint = $1 AND bucket = $2 ORDER BY capability`, key.Endpoint, key.Bucket)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -31,7 +32,7 @@ func (c *Catalog) DoomUnused(ctx context.Context, limit int) (int, error) {
 		domain.HourKey
 		objectKey string
 	}
-	rows, err := collect(ctx, c.read, func(rows *sql.Rows) (r row, err error) {
+	rows, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
 		return r, err
 	}, unusedArchivesSQL, limit, c.rules.Grace.Microseconds())
@@ -59,7 +60,7 @@ const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WH
 
 // doom checks the conditions again under the day's lock, because the row may have changed.
 func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) (done bool, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		done = false
 		if _, err := lockDay(ctx, tx, k.Tenant, k.Day); err != nil {
 			return err
@@ -71,7 +72,7 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
 			return err
 		}
-		done, err = affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
+		done, err = db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
 			state = 'superseded' AND delete_after_us <= $2 AND links_until_us <= $2 - CAST($3 AS BIGINT)
 			OR state = 'writing' AND NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day
 				AND h.hour = archives.hour AND h.token = archives.token))`, objectKey, at, c.rules.Grace.Microseconds()))
@@ -83,7 +84,7 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 // Doomed lists archives whose bytes must be deleted now, at most limit. It lists none while the
 // clock is not trusted.
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (d DoomedArchive, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DoomedArchive, err error) {
 		var upload sql.NullString
 		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions, &d.KeepObject)
 		d.UploadID = upload.String
@@ -101,17 +102,17 @@ const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL
 // listed again a day later, because a slow writer may have stored it again. After the second time
 // its row is deleted. Repetitions, also of two sweepers, do not shorten that day.
 func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
 			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondLook.Microseconds())
-		if first, err := affected(res, err); err != nil || first {
+		if first, err := db.Affected(res, err); err != nil || first {
 			return err
 		}
-		second, err := affected(tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'
+		second, err := db.Affected(tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'
 			AND delete_after_us <= $2`, objectKey, at))
 		if err != nil || !second {
 			return err
@@ -124,9 +125,9 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 // KeptObject reports that there is an object under the key of a doomed archive that was never
 // published. The archive is listed again a day later, until its day has ended.
 func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondLook.Microseconds())
-	return translate(err)
+	return err
 }
 
 // refusedWait is how long an archive waits after the store refused to delete it.
@@ -135,15 +136,15 @@ const refusedWait = time.Hour
 // DeletionRefused reports that the store refuses to delete a doomed archive. The archive is listed
 // again an hour later, so that it does not delay the others.
 func (c *Catalog) DeletionRefused(ctx context.Context, objectKey string) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)`, objectKey, refusedWait.Microseconds())
-	return translate(err)
+	return err
 }
 
 // Unchecked lists published archives whose last check in the store is older than age: at most
 // limit, oldest check first.
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (a ServedArchive, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (a ServedArchive, err error) {
 		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
 		return a, err
 	}, uncheckedSQL, age.Microseconds(), limit)
@@ -162,15 +163,15 @@ type ServedArchive struct {
 // Checked reports that a published archive was checked in the store: it exists with its size, or
 // the store refuses to answer.
 func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
-	_, err := c.write.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
-	return translate(err)
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
+	return err
 }
 
 // Gone reports that a published archive's object is not in the store. Its hour serves nothing then,
 // and is due. It is false when the hour serves another archive by now.
 func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 	var hit bool
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		hit = false
 		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
 		if err != nil || !d.open {
@@ -179,7 +180,7 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 		at := d.at
 		res, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
-		if hit, err = affected(res, err); err != nil || !hit {
+		if hit, err = db.Affected(res, err); err != nil || !hit {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {
@@ -198,7 +199,7 @@ type Recheck struct {
 
 // Rechecks lists archives whose missing files must be looked for now, at most limit.
 func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (r Recheck, err error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (r Recheck, err error) {
 		var missing string
 		if err := rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.ObjectKey, &r.Size, &missing); err != nil {
 			return r, err
@@ -233,7 +234,7 @@ func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, 
 // the recheck is not due any more.
 func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 	a := r.ServedArchive
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
 		if err != nil || !d.open {
 			return err

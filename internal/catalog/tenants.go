@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -13,7 +14,7 @@ const tenantColumns = `id, name, recordings, export, retention_days, day_limit, 
 func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error) {
 	var created int64
 	err = row.Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
-	t.Created = fromMicros(created)
+	t.Created = db.FromMicros(created)
 	return t, err
 }
 
@@ -38,7 +39,7 @@ func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
 		return err
 	}
-	return checkNoForeignKeys(ctx, c.read, t.ID, t.KeyPrefix)
+	return checkNoForeignKeys(ctx, c.db, t.ID, t.KeyPrefix)
 }
 
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
@@ -47,14 +48,14 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Ten
 	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
 	}
-	err := c.update(ctx, func(tx *sql.Tx) (err error) {
+	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
 		t, err = c.createTenant(ctx, tx, t)
 		return err
 	})
 	return t, err
 }
 
-func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant) (domain.Tenant, error) {
+func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) (domain.Tenant, error) {
 	if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 		return t, err
 	}
@@ -62,8 +63,8 @@ func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant)
 	if err != nil {
 		return t, err
 	}
-	t.Created = fromMicros(at)
-	ok, err := affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	t.Created = db.FromMicros(at)
+	ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, t.KeyPrefix, at))
 	if err == nil && !ok {
 		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
@@ -73,13 +74,13 @@ func (c *Catalog) createTenant(ctx context.Context, tx *sql.Tx, t domain.Tenant)
 
 // Tenant reads one tenant. Error: KindNotFound.
 func (c *Catalog) Tenant(ctx context.Context, id string) (domain.Tenant, error) {
-	t, err := scanTenant(c.read.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id))
-	return t, translate(notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id))
+	t, err := scanTenant(c.db.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id))
+	return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 }
 
 // Tenants lists all tenants by id, after the given one: at most limit.
 func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domain.Tenant, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) },
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) },
 		`SELECT `+tenantColumns+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
 
@@ -89,19 +90,19 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // KindConflict for a key prefix that can't be the tenant's, KindUnavailable for a change of the
 // retention that would end days while the clock is not trusted.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
-	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
+	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
 		t, err = c.setTenant(ctx, tx, id, change)
 		return err
 	})
 	return t, err
 }
 
-func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
+func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
 	// Without this lock, one of two changes at the same time would be lost. It may be taken before
 	// the days' locks, because no other transaction locks a tenant's row after a day's.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id))
 	if err != nil {
-		return t, notFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
+		return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 	}
 	before := t
 	change(&t)
@@ -130,7 +131,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *sql.Tx, id string, change f
 }
 
 // refuseEndingDays refuses a change that would end days while the clock is not trusted.
-func refuseEndingDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+func refuseEndingDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
 	days, err := daysOver(ctx, tx, tenant, retentionDays)
 	if err != nil || len(days) == 0 {
 		return err
@@ -140,8 +141,8 @@ func refuseEndingDays(ctx context.Context, tx *sql.Tx, tenant string, retentionD
 
 // daysOver lists the tenant's days that have not ended and are past a retention of the given
 // length.
-func daysOver(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
-	return collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
+func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
+	return db.Collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
 		err = rows.Scan(&d)
 		return d, err
 	},
@@ -151,7 +152,7 @@ func daysOver(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int)
 
 // endDays ends the tenant's days that are past a retention of the given length, also those that
 // have no row.
-func endDays(ctx context.Context, tx *sql.Tx, tenant string, retentionDays int) error {
+func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
 	at, err := now(ctx, tx)
 	if err != nil {
 		return err

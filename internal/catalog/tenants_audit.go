@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -44,11 +44,11 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
 	}
-	err := c.update(ctx, func(tx *sql.Tx) (err error) {
+	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
 		if t, err = c.createTenant(ctx, tx, t); err != nil {
 			return err
 		}
-		return o.append(ctx, smallTx{Tx: tx}, micros(t.Created), t.ID, ActionCreate,
+		return o.append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
 			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
@@ -56,7 +56,7 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 
 // SetTenantAudited is SetTenant with its line in the audit log.
 func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
-	err = c.withPendingPrefix(ctx, id, change, func(tx *sql.Tx) (err error) {
+	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
 		var before domain.Tenant
 		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
 			before = *t
@@ -70,7 +70,7 @@ func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*
 			return err
 		}
 		changed := changedSettings(before, t)
-		return o.append(ctx, smallTx{Tx: tx}, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
+		return o.append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
 }

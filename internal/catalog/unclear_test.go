@@ -1,11 +1,11 @@
 package catalog
 
 import (
-	"database/sql"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -16,27 +16,27 @@ import (
 func TestPublishedWaits(t *testing.T) {
 	c := withTenant(t, testenv.Postgres(t))
 	claim, _ := startBuild(t, c)
-	tx, err := c.write.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lockDay(t.Context(), tx, claim.Tenant, claim.Day); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.ExecContext(t.Context(), `UPDATE archives SET state = 'published', published_us = 1 WHERE object_key = $1`, claim.ObjectKey()); err != nil {
-		t.Fatal(err)
-	}
 	type answer struct {
 		published bool
 		err       error
 	}
 	answers := make(chan answer, 1)
-	go func() {
-		ok, err := c.Published(t.Context(), claim)
-		answers <- answer{ok, err}
-	}()
-	awaitBlocked(t, c.write.DB)
-	if err := tx.Commit(); err != nil {
+	err := c.db.Update(t.Context(), func(tx *db.Tx) error {
+		if _, err := lockDay(t.Context(), tx, claim.Tenant, claim.Day); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(t.Context(), `UPDATE archives SET state = 'published', published_us = 1 WHERE object_key = $1`, claim.ObjectKey())
+		if err != nil {
+			return err
+		}
+		go func() {
+			ok, err := c.Published(t.Context(), claim)
+			answers <- answer{ok, err}
+		}()
+		awaitBlocked(t, c.db)
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := <-answers; got.err != nil || !got.published {
@@ -45,13 +45,13 @@ func TestPublishedWaits(t *testing.T) {
 }
 
 // awaitBlocked returns when some connection waits for a lock.
-func awaitBlocked(t *testing.T, db *sql.DB) {
+func awaitBlocked(t *testing.T, d *db.DB) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		var n int
-		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity
+		if err := d.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := filepath.Join(t.TempDir(), "copy.db")
-	if _, err := c.write.ExecContext(t.Context(), `VACUUM INTO '`+copied+`'`); err != nil {
+	if _, err := c.db.ExecContext(t.Context(), `VACUUM INTO '`+copied+`'`); err != nil {
 		t.Fatal(err)
 	}
 	lost := rebuild(t, c, claim.HourKey)
@@ -118,7 +118,7 @@ func TestRepaired(t *testing.T) {
 			if err := c.Release(t.Context(), claim); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.write.ExecContext(t.Context(), `UPDATE hours SET due_us = NULL`); err != nil {
+			if _, err := c.db.ExecContext(t.Context(), `UPDATE hours SET due_us = NULL`); err != nil {
 				t.Fatal(err)
 			}
 			if _, ok, err := c.Claim(t.Context(), claim.HourKey, "w"); err != nil || ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -74,7 +75,7 @@ type ArchiveView struct {
 // unknown tenant.
 func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayView, error) {
 	var v DayView
-	err := c.view(ctx, func(tx *sql.Tx) error {
+	err := c.db.View(ctx, func(tx *db.Tx) error {
 		var err error
 		v, err = dayView(ctx, tx, tenant, day)
 		return err
@@ -82,7 +83,7 @@ func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayVi
 	return v, err
 }
 
-func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (DayView, error) {
+func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (DayView, error) {
 	v := DayView{DayKey: DayKey{tenant, day}}
 	for i := range v.Hours {
 		v.Hours[i] = HourView{Hour: i, State: StatePending}
@@ -95,16 +96,16 @@ func dayView(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day) (Da
 		FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`, tenant, day).
 		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.CutShort, &v.Unbuilt, &v.Known, &floor, &at)
 	if errors.Is(err, sql.ErrNoRows) {
-		return v, notFound(err, "tenant %q does not exist", tenant)
+		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
 	if err != nil {
 		return v, err
 	}
-	v.Now, v.Planned, v.Completed, v.Reopened = fromMicros(at), timeOf(planned), timeOf(completed), timeOf(reopened)
+	v.Now, v.Planned, v.Completed, v.Reopened = db.FromMicros(at), db.TimeOf(planned), db.TimeOf(completed), db.TimeOf(reopened)
 	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64
 	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
 	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, at)
-	hours, err := collect(ctx, tx, scanHour, hourSQL+` WHERE h.tenant = $1 AND h.day = $2`, tenant, day)
+	hours, err := db.Collect(ctx, tx, scanHour, hourSQL+` WHERE h.tenant = $1 AND h.day = $2`, tenant, day)
 	if err != nil {
 		return v, err
 	}
@@ -129,15 +130,15 @@ func scanHour(rows *sql.Rows) (h HourView, err error) {
 	if err != nil {
 		return h, err
 	}
-	h.Due, h.LastError, h.LastKind, h.FailedAt = timeOf(due), lastError.String, lastKind.String, timeOf(failed)
+	h.Due, h.LastError, h.LastKind, h.FailedAt = db.TimeOf(due), lastError.String, lastKind.String, db.TimeOf(failed)
 	if held {
-		h.Worker, h.Claimed = worker.String, timeOf(claimed)
+		h.Worker, h.Claimed = worker.String, db.TimeOf(claimed)
 	}
 	if key.Valid {
 		h.Rebuilding = behind
 		h.Archive = &ArchiveView{ObjectKey: key.String, Token: token.String, Revision: revision.Int64, Size: size.Int64,
 			Files: int(files.Int64), Sessions: int(sessions.Int64), MissingCount: int(missing.Int64),
-			ManifestSHA256: manifest.String, ETag: etag.String, Published: timeOf(published)}
+			ManifestSHA256: manifest.String, ETag: etag.String, Published: db.TimeOf(published)}
 	}
 	return h, nil
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -25,25 +26,25 @@ func TestClaimWhileTold(t *testing.T) {
 	if err != nil || len(lapsed) != 1 {
 		t.Fatalf("%d were taken, %v", len(lapsed), err)
 	}
-	tx, err := c.write.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.ExecContext(t.Context(), `UPDATE webhook_deliveries SET state = 'delivered', token = NULL WHERE id = $1 AND token = $2`,
-		lapsed[0][0].ID, lapsed[0][0].Token); err != nil {
-		t.Fatal(err)
-	}
 	type answer struct {
 		claims [][]DeliveryClaim
 		err    error
 	}
 	answers := make(chan answer, 1)
-	go func() {
-		claims, err := c.ClaimDeliveries(t.Context(), fair, time.Minute, 1)
-		answers <- answer{claims, err}
-	}()
-	awaitBlocked(t, c.write.DB)
-	if err := tx.Commit(); err != nil {
+	err = c.db.Update(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `UPDATE webhook_deliveries SET state = 'delivered', token = NULL WHERE id = $1 AND token = $2`,
+			lapsed[0][0].ID, lapsed[0][0].Token)
+		if err != nil {
+			return err
+		}
+		go func() {
+			claims, err := c.ClaimDeliveries(t.Context(), fair, time.Minute, 1)
+			answers <- answer{claims, err}
+		}()
+		awaitBlocked(t, c.db)
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := <-answers; got.err != nil || len(got.claims) > 0 {

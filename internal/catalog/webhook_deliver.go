@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -59,7 +60,7 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 // endpoints. So no endpoint waits for the backlog of another. A claim whose outcome is not recorded
 // within lease lapses, and its delivery is sent again.
 func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
-	endpoints, err := collect(ctx, c.read, func(rows *sql.Rows) (id string, err error) {
+	endpoints, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	}, dueEndpointsSQL, f.Tenant, f.Endpoint, limit)
@@ -95,7 +96,7 @@ const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $
 // claimBatch claims an endpoint's first due deliveries for one sender, unless the endpoint has
 // enough senders. It leaves the same number for each of the other senders.
 func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLimits, lease time.Duration) (batch []DeliveryClaim, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		batch = nil
 		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
 		if errors.Is(err, sql.ErrNoRows) { // it was disabled or deleted meanwhile
@@ -112,8 +113,8 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLim
 			return err
 		}
 		token := newToken()
-		taken, err := collect(ctx, tx, func(rows *sql.Rows) (d DeliveryClaim, err error) {
-			d = DeliveryClaim{Token: token, Endpoint: e, At: fromMicros(at)}
+		taken, err := db.Collect(ctx, tx, func(rows *sql.Rows) (d DeliveryClaim, err error) {
+			d = DeliveryClaim{Token: token, Endpoint: e, At: db.FromMicros(at)}
 			err = rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.created, &d.Payload)
 			return d, err
 		}, takeDeliveriesSQL, endpoint, at, token, at+lease.Microseconds(), min(most, (due+f.Endpoint-1)/f.Endpoint))
@@ -155,7 +156,7 @@ const keptAttempts = 20
 // RecordDelivery records the outcome of a claimed delivery. Error: KindLost when the claim lapsed
 // and another sender has the delivery, or when it was replayed or deleted meanwhile.
 func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a DeliveryOutcome) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		gone := a.Gone
 		if gone { // endpoints are locked before their deliveries
 			var err error
@@ -180,7 +181,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 		var n int
 		err = tx.QueryRowContext(ctx, `UPDATE webhook_deliveries SET state = $3, next_us = $4, delivered_us = $5, token = NULL, tries = tries + 1,
 			attempts = attempts + 1, last_us = $6, last_status = $7, last_error = $8, took_us = $9 WHERE id = $1 AND token = $2 RETURNING attempts`,
-			d.ID, d.Token, state, next, delivered, at, status, orNull(a.Error), a.Took.Microseconds()).Scan(&n)
+			d.ID, d.Token, state, next, delivered, at, status, db.OrNull(a.Error), a.Took.Microseconds()).Scan(&n)
 		if errors.Is(err, sql.ErrNoRows) {
 			return domain.Errorf(domain.KindLost, "the claim on this delivery is gone")
 		}
@@ -188,7 +189,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO webhook_attempts (delivery, n, at_us, status, error, took_us) VALUES ($1, $2, $3, $4, $5, $6)`,
-			d.ID, n, at, status, orNull(a.Error), a.Took.Microseconds())
+			d.ID, n, at, status, db.OrNull(a.Error), a.Took.Microseconds())
 		if err != nil || n <= keptAttempts {
 			return err
 		}
@@ -201,7 +202,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 // after wait. If wait is positive, all other deliveries of the endpoint wait too, because the same
 // cause prevents them.
 func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := now(ctx, tx)
 		if err != nil {
 			return err
@@ -209,7 +210,7 @@ func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, w
 		until := at + wait.Microseconds()
 		own := false
 		for _, d := range batch {
-			held, err := affected(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = $3 WHERE id = $1 AND token = $2`, d.ID, d.Token, until))
+			held, err := db.Affected(tx.ExecContext(ctx, `UPDATE webhook_deliveries SET token = NULL, next_us = $3 WHERE id = $1 AND token = $2`, d.ID, d.Token, until))
 			if err != nil {
 				return err
 			}
@@ -226,7 +227,7 @@ func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, w
 
 // disableGone disables an endpoint whose receiver answered 410 Gone, and says whether the endpoint
 // is disabled. The answer of a former address changes nothing.
-func disableGone(ctx context.Context, tx *sql.Tx, asked Endpoint) (bool, error) {
+func disableGone(ctx context.Context, tx *db.Tx, asked Endpoint) (bool, error) {
 	e, err := lockEndpoint(ctx, tx, asked.ID, ``)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -242,7 +243,7 @@ func disableGone(ctx context.Context, tx *sql.Tx, asked Endpoint) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	e.Disabled, e.Reason = fromMicros(at), disabledByReceiver
+	e.Disabled, e.Reason = db.FromMicros(at), disabledByReceiver
 	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, e.ID, at, e.Reason); err != nil {
 		return false, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -57,7 +58,7 @@ func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint,
 	var created int64
 	err = row.Scan(append([]any{&e.ID, &e.Tenant, &e.URL, &events, &e.Secret.Data, &e.Secret.Encrypted, &e.Former.Data, &e.Former.Encrypted,
 		&until, &disabled, &reason, &created}, more...)...)
-	e.Events, e.Until, e.Disabled, e.Reason, e.Created = strings.Fields(events), timeOf(until), timeOf(disabled), reason.String, fromMicros(created)
+	e.Events, e.Until, e.Disabled, e.Reason, e.Created = strings.Fields(events), db.TimeOf(until), db.TimeOf(disabled), reason.String, db.FromMicros(created)
 	return e, err
 }
 
@@ -76,7 +77,7 @@ type endpointDetail struct {
 }
 
 // audit appends a line about an endpoint to the audit log.
-func (e Endpoint) audit(ctx context.Context, tx *sql.Tx, o Origin, action string) error {
+func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o Origin, action string) error {
 	at, err := now(ctx, tx)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (e Endpoint) audit(ctx context.Context, tx *sql.Tx, o Origin, action string
 	enabled := e.Disabled.IsZero()
 	url, _, _ := strings.Cut(e.URL, "?") // the query may have a secret of the receiver's, and the log is kept for ever
 	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
-	return o.append(ctx, smallTx{Tx: tx}, at, e.Tenant, action, d)
+	return o.append(ctx, tx, at, e.Tenant, action, d)
 }
 
 // checkEvents sorts event types. Error: KindInvalid for an unknown one, and for none.
@@ -109,7 +110,7 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 		return e, err
 	}
 	e.Events = events
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		// The tenant's lock prevents that two transactions together exceed the limit.
 		if _, err := c.setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
 			return err
@@ -125,7 +126,7 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 		if err != nil {
 			return err
 		}
-		e.Created = fromMicros(at)
+		e.Created = db.FromMicros(at)
 		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_endpoints (id, tenant, url, events, secret, encrypted, former_encrypted, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7)`, e.ID, e.Tenant, e.URL, strings.Join(e.Events, " "), e.Secret.Data, e.Secret.Encrypted, at); err != nil {
 			return err
@@ -137,22 +138,22 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 
 // Endpoint reads a tenant's endpoint. Error: KindNotFound.
 func (c *Catalog) Endpoint(ctx context.Context, tenant, id string) (Endpoint, error) {
-	e, err := scanEndpoint(c.read.QueryRowContext(ctx, `SELECT `+endpointColumns+` FROM webhook_endpoints WHERE id = $1 AND tenant = $2`, id, tenant))
-	return e, translate(noEndpoint(err, tenant, id))
+	e, err := scanEndpoint(c.db.QueryRowContext(ctx, `SELECT `+endpointColumns+` FROM webhook_endpoints WHERE id = $1 AND tenant = $2`, id, tenant))
+	return e, noEndpoint(err, tenant, id)
 }
 
 func noEndpoint(err error, tenant, id string) error {
-	return notFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant %.70q", tenant, id, tenant)
+	return db.NotFound(err, "tenant %.70q has no webhook %.70q; see: callvault webhook list --tenant %.70q", tenant, id, tenant)
 }
 
 // Endpoints lists a tenant's endpoints by id. There are at most maxEndpoints.
 func (c *Catalog) Endpoints(ctx context.Context, tenant string) ([]Endpoint, error) {
-	return collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE tenant = $1 ORDER BY id`, tenant)
 }
 
 // lockEndpoint locks and reads an endpoint. It must be locked before its deliveries.
-func lockEndpoint(ctx context.Context, tx *sql.Tx, id string, more string, args ...any) (Endpoint, error) {
+func lockEndpoint(ctx context.Context, tx *db.Tx, id string, more string, args ...any) (Endpoint, error) {
 	return scanEndpoint(tx.QueryRowContext(ctx, `UPDATE webhook_endpoints SET url = url WHERE id = $1`+more+` RETURNING `+endpointColumns,
 		append([]any{id}, args...)...))
 }
@@ -160,7 +161,7 @@ func lockEndpoint(ctx context.Context, tx *sql.Tx, id string, more string, args 
 // changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit
 // line.
 func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) (err error) {
+	err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
 		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
 			return noEndpoint(err, tenant, id)
 		}
@@ -176,14 +177,14 @@ func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string,
 		}
 		var until, disabled any
 		if e.Former.Data != nil {
-			until = micros(e.Until)
+			until = db.Micros(e.Until)
 		}
 		if !e.Disabled.IsZero() {
-			disabled = micros(e.Disabled)
+			disabled = db.Micros(e.Disabled)
 		}
 		if _, err = tx.ExecContext(ctx, `UPDATE webhook_endpoints SET url = $2, events = $3, secret = $4, encrypted = $5, former = $6,
 			former_encrypted = $7, former_until_us = $8, disabled_us = $9, disabled_reason = $10 WHERE id = $1`, id, e.URL, strings.Join(e.Events, " "),
-			e.Secret.Data, e.Secret.Encrypted, e.Former.Data, e.Former.Encrypted, until, disabled, orNull(e.Reason)); err != nil {
+			e.Secret.Data, e.Secret.Encrypted, e.Former.Data, e.Former.Encrypted, until, disabled, db.OrNull(e.Reason)); err != nil {
 			return err
 		}
 		return e.audit(ctx, tx, o, action)
@@ -215,7 +216,7 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 			e.Disabled, e.Reason = time.Time{}, ""
 		default:
 			if e.Disabled.IsZero() {
-				e.Disabled = fromMicros(at)
+				e.Disabled = db.FromMicros(at)
 			}
 			e.Reason = disabledByOperator // it replaces the receiver's reason, because an operator has seen it
 		}
@@ -228,7 +229,7 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
 	o Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
-		e.Former, e.Until = former(*e, fromMicros(at))
+		e.Former, e.Until = former(*e, db.FromMicros(at))
 		e.Secret = fresh
 		return nil
 	})
@@ -236,7 +237,7 @@ func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh S
 
 // DeleteEndpoint deletes an endpoint and all its deliveries. Error: KindNotFound.
 func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origin) error {
-	return c.update(ctx, func(tx *sql.Tx) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {
 			return noEndpoint(err, tenant, id)
@@ -256,10 +257,10 @@ func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origi
 
 // SealEndpoints passes every secret that is stored unencrypted to seal, and stores the result.
 func (c *Catalog) SealEndpoints(ctx context.Context, seal func(id string, s Sealed) Sealed) error {
-	list, err := collect(ctx, c.read, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+	list, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE NOT encrypted OR former IS NOT NULL AND NOT former_encrypted`)
 	for _, e := range list {
-		err = errors.Join(err, c.update(ctx, func(tx *sql.Tx) error {
+		err = errors.Join(err, c.db.Update(ctx, func(tx *db.Tx) error {
 			e, err := lockEndpoint(ctx, tx, e.ID, ``)
 			if errors.Is(err, sql.ErrNoRows) {
 				return nil

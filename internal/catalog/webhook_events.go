@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -56,7 +57,7 @@ type testEvent struct {
 }
 
 // eventTime formats a time as all answers of the API do.
-func eventTime(us int64) string { return fromMicros(us).Format("2006-01-02T15:04:05Z") }
+func eventTime(us int64) string { return db.FromMicros(us).Format("2006-01-02T15:04:05Z") }
 
 // eventID derives an event's id from its cause. The id has no ".", because the signed text uses it
 // as a separator.
@@ -72,9 +73,9 @@ const subscribersSQL = `SELECT id, events FROM webhook_endpoints WHERE tenant = 
 
 // subscribers gives the tenant's enabled endpoints that want a type of event. Most tenants have
 // none, which is one index look-up.
-func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]string, error) {
+func subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]string, error) {
 	type row struct{ id, events string }
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+	rows, err := db.Collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.id, &r.events)
 		return r, err
 	}, subscribersSQL, tenant)
@@ -88,19 +89,19 @@ func subscribers(ctx context.Context, tx *sql.Tx, tenant, eventType string) ([]s
 }
 
 // addEvent inserts an event and its deliveries, unless the event exists already.
-func addEvent(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, id string, endpoints []string, e event, at int64) error {
+func addEvent(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, id string, endpoints []string, e event, at int64) error {
 	payload, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	fresh, err := affected(tx.ExecContext(ctx, `INSERT INTO webhook_events (id, tenant, type, payload, created_us) VALUES ($1, $2, $3, $4, $5)
+	fresh, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO webhook_events (id, tenant, type, payload, created_us) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (id) DO NOTHING`, id, tenant, e.Type, string(payload), at))
 	if err != nil || !fresh {
 		return err
 	}
 	for _, endpoint := range endpoints {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
-			VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7)`, "whd_"+newToken(), id, endpoint, tenant, e.Type, orNull(string(day)), at); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7)`, "whd_"+newToken(), id, endpoint, tenant, e.Type, db.OrNull(string(day)), at); err != nil {
 			return err
 		}
 	}
@@ -118,7 +119,7 @@ type dayCounts struct {
 // announceDay adds the event that a day is complete, once for each time that the day was opened. It
 // adds the event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
-func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
+func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
 	if !s.planned.Valid || s.pending > 0 {
 		return nil
 	}
@@ -150,18 +151,18 @@ func announceDay(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day,
 }
 
 // dayData reads the data of a day's event.
-func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
+func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
 	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: eventTime(s.completed.Int64)}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
 		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
 	if err != nil {
 		return d, err
 	}
-	d.Expires = eventTime(micros(domain.RetentionEnd(day, timeOf(s.completed), timeOf(s.reopened), d.RetentionDays)))
+	d.Expires = eventTime(db.Micros(domain.RetentionEnd(day, db.TimeOf(s.completed), db.TimeOf(s.reopened), d.RetentionDays)))
 	if s.failed == 0 {
 		return d, nil
 	}
-	d.Failed, err = collect(ctx, tx, func(rows *sql.Rows) (string, error) {
+	d.Failed, err = db.Collect(ctx, tx, func(rows *sql.Rows) (string, error) {
 		k := domain.HourKey{}
 		err := rows.Scan(&k.Hour)
 		return k.HH(), err
@@ -172,7 +173,7 @@ func dayData(ctx context.Context, tx *sql.Tx, tenant string, day domain.Day, s d
 // announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
 // later revision, or a first revision after the day was completed. It must be called before the day
 // is refreshed.
-func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r BuildResult, at int64) error {
+func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
 	endpoints, err := subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
 	if err != nil || len(endpoints) == 0 {
 		return err
@@ -193,7 +194,7 @@ func announceHour(ctx context.Context, tx *sql.Tx, b Claim, r BuildResult, at in
 // TestEndpoint adds a test event for one endpoint, and gives its delivery. Errors: KindNotFound,
 // KindConflict for a disabled one.
 func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o Origin) (delivery string, err error) {
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {
 			return noEndpoint(err, tenant, id)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -35,10 +36,10 @@ func scanDelivery(row interface{ Scan(...any) error }) (d Delivery, err error) {
 	var next, created int64
 	var last, status, took, delivered sql.NullInt64
 	err = row.Scan(&d.ID, &d.Event, &d.Endpoint, &d.Tenant, &d.Type, &day, &d.State, &d.Attempts, &next, &last, &status, &text, &took, &delivered, &created)
-	d.Day, d.Last, d.Status, d.Error = domain.Day(day.String), timeOf(last), int(status.Int64), text.String
-	d.Took, d.Delivered, d.Created = time.Duration(took.Int64)*time.Microsecond, timeOf(delivered), fromMicros(created)
+	d.Day, d.Last, d.Status, d.Error = domain.Day(day.String), db.TimeOf(last), int(status.Int64), text.String
+	d.Took, d.Delivered, d.Created = time.Duration(took.Int64)*time.Microsecond, db.TimeOf(delivered), db.FromMicros(created)
 	if d.State == DeliveryPending {
-		d.Next = fromMicros(next)
+		d.Next = db.FromMicros(next)
 	}
 	return d, err
 }
@@ -72,7 +73,7 @@ func (q DeliveryQuery) where() (text string, args []any) {
 // Deliveries lists a tenant's deliveries, newest first.
 func (c *Catalog) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
 	query, args := q.list()
-	return collect(ctx, c.read, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
 }
 
 // list gives the query of a page and its arguments.
@@ -88,7 +89,7 @@ func (q DeliveryQuery) list() (query string, args []any) {
 }
 
 // Position is the delivery's position in the log.
-func (d Delivery) Position() Position { return Position{At: micros(d.Created), ID: d.ID} }
+func (d Delivery) Position() Position { return Position{At: db.Micros(d.Created), ID: d.ID} }
 
 // DeliveryAttempt is one attempt to deliver.
 type DeliveryAttempt struct {
@@ -108,21 +109,21 @@ type DeliveryHistory struct {
 
 // DeliveryHistory reads one delivery of a tenant. Error: KindNotFound.
 func (c *Catalog) DeliveryHistory(ctx context.Context, tenant, id string) (s DeliveryHistory, err error) {
-	err = c.view(ctx, func(tx *sql.Tx) (err error) {
+	err = c.db.View(ctx, func(tx *db.Tx) (err error) {
 		s = DeliveryHistory{}
 		s.Delivery, err = scanDelivery(tx.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE id = $1 AND tenant = $2`, id, tenant))
 		if err != nil {
-			return notFound(err, "tenant %.70q has no delivery %.70q", tenant, id)
+			return db.NotFound(err, "tenant %.70q has no delivery %.70q", tenant, id)
 		}
 		if err := tx.QueryRowContext(ctx, `SELECT payload FROM webhook_events WHERE id = $1`, s.Event).Scan(&s.Payload); err != nil {
 			return err
 		}
-		s.Tries, err = collect(ctx, tx, func(rows *sql.Rows) (a DeliveryAttempt, err error) {
+		s.Tries, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a DeliveryAttempt, err error) {
 			var at, took int64
 			var status sql.NullInt64
 			var text sql.NullString
 			err = rows.Scan(&a.N, &at, &status, &text, &took)
-			a.At, a.Status, a.Error, a.Took = fromMicros(at), int(status.Int64), text.String, time.Duration(took)*time.Microsecond
+			a.At, a.Status, a.Error, a.Took = db.FromMicros(at), int(status.Int64), text.String, time.Duration(took)*time.Microsecond
 			return a, err
 		}, `SELECT n, at_us, status, error, took_us FROM webhook_attempts WHERE delivery = $1 ORDER BY n DESC`, id)
 		return err
@@ -152,10 +153,10 @@ func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origi
 	where, args := q.where()
 	args = append(args, int64(0))
 	place := len(args)
-	err = c.update(ctx, func(tx *sql.Tx) error {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		var tenant string
 		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, q.Tenant).Scan(&tenant); err != nil {
-			return notFound(err, "tenant %.70q does not exist; see: callvault tenant list", q.Tenant)
+			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", q.Tenant)
 		}
 		at, err := now(ctx, tx)
 		if err != nil {
@@ -181,7 +182,7 @@ func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origi
 			return err
 		}
 		n = int(done)
-		return o.append(ctx, smallTx{Tx: tx}, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
+		return o.append(ctx, tx, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
 	})
 	return n, err
 }

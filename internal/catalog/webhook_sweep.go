@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/callvault/callvault/internal/db"
 )
 
 // No wait between two attempts is longer than furthestTry, and no claim is longer than
@@ -19,7 +21,7 @@ const repairDeliveriesSQL = `UPDATE webhook_deliveries SET next_us = $1, token =
 // repairDeliveries makes deliveries due whose time was written while the clock was ahead. Their
 // claims would block the endpoints until that time. It also deletes deliveries that were created
 // while their endpoint was deleted.
-func repairDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
+func repairDeliveries(ctx context.Context, tx *db.Tx, at int64) error {
 	_, err := tx.ExecContext(ctx, repairDeliveriesSQL, at, at+furthestTry.Microseconds(), at+furthestLease.Microseconds())
 	if err != nil {
 		return err
@@ -33,7 +35,7 @@ func repairDeliveries(ctx context.Context, tx *sql.Tx, at int64) error {
 // deletions pause. It says how many. It also repairs the waiting deliveries.
 func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
 	n := 0
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
 		at, err := now(ctx, tx)
 		if err != nil {
@@ -45,20 +47,20 @@ func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit i
 		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
 			return err
 		}
-		ids, err := collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
+		ids, err := db.Collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
 			err = rows.Scan(&id)
 			return id, err
 		}, `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		list := `(` + parameters(1, len(ids)) + `)`
+		list := `(` + db.Parameters(1, len(ids)) + `)`
 		for _, query := range []string{
 			`DELETE FROM webhook_attempts WHERE delivery IN (SELECT id FROM webhook_deliveries WHERE event IN ` + list + `)`,
 			`DELETE FROM webhook_deliveries WHERE event IN ` + list,
 			`DELETE FROM webhook_events WHERE id IN ` + list,
 		} {
-			if _, err := tx.ExecContext(ctx, query, texts(ids)...); err != nil {
+			if _, err := tx.ExecContext(ctx, query, db.Texts(ids)...); err != nil {
 				return err
 			}
 		}

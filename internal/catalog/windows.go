@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -75,8 +76,8 @@ const (
 // lockWindow locks a tenant's window, making it when there is none. Whoever holds it sees every
 // use counted before and none is counted until the transaction ends. Where nobody else can write
 // meanwhile that is so already.
-func lockWindow(ctx context.Context, tx smallTx, tenant, name string) error {
-	if tx.shared {
+func lockWindow(ctx context.Context, tx *db.Tx, tenant, name string) error {
+	if !tx.Postgres() {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, lockWindowSQL, tenant, name)
@@ -108,7 +109,7 @@ func (w Window) tidies(last windowLast) bool {
 }
 
 // count adds one use to a locked window, given what was read of it under the lock.
-func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last windowLast, at int64) (Window, error) {
+func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
 	if w.tidies(last) {
 		if err := forgetUses(ctx, tx, tenant, name, at); err != nil {
 			return w, err
@@ -123,7 +124,7 @@ func (w Window) count(ctx context.Context, tx smallTx, tenant, name string, last
 }
 
 // forgetUses deletes uses that count no longer, or never should have.
-func forgetUses(ctx context.Context, tx smallTx, tenant, name string, at int64) error {
+func forgetUses(ctx context.Context, tx *db.Tx, tenant, name string, at int64) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND (at_us <= $3 OR at_us > $4)`,
 		tenant, name, at-windowLength.Microseconds(), at+maxClockStep.Microseconds())
 	return err
@@ -132,10 +133,10 @@ func forgetUses(ctx context.Context, tx smallTx, tenant, name string, at int64) 
 // PurgeWindows forgets windows without a use in the last hour, at most limit, and says how many.
 func (c *Catalog) PurgeWindows(ctx context.Context, limit int) (int, error) {
 	var n int
-	err := c.update(ctx, func(tx *sql.Tx) error {
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		type name struct{ tenant, name string }
 		// The row's own condition is checked again when its lock is had, so a window used meanwhile stays.
-		idle, err := collect(ctx, tx, func(rows *sql.Rows) (k name, err error) {
+		idle, err := db.Collect(ctx, tx, func(rows *sql.Rows) (k name, err error) {
 			err = rows.Scan(&k.tenant, &k.name)
 			return k, err
 		}, `DELETE FROM windows WHERE last_us <= (SELECT now_us FROM catalog_clock) - $1 AND (tenant, name) IN (

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"io/fs"
 	"path/filepath"
 	"testing"
 	"testing/fstest"
@@ -22,7 +21,7 @@ func databases(t *testing.T) map[string]string {
 
 // steps is a schema in so many steps, of at most four. The third one changes a table that the
 // first one made.
-func steps(n int) fs.FS {
+func steps(n int) fstest.MapFS {
 	all := []struct{ name, text string }{
 		{"00001_init.sql", `CREATE TABLE schema_support (oldest BIGINT NOT NULL); INSERT INTO schema_support (oldest) VALUES (0);
 			CREATE TABLE things (name TEXT PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0 CHECK (n < 1000));`},

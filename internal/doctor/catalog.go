@@ -70,13 +70,13 @@ func (d *Doctor) catalogAdvice(err error) string {
 }
 
 func (d *Doctor) catalogServer(ctx context.Context) finding {
-	s, err := d.catalog.Inspect(ctx)
+	s, err := d.catalog.DB().Inspect(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
 	}
 	saw := fmt.Sprintf("%s %s, encoding %s", s.Product, s.Version, s.Encoding)
 	switch {
-	case d.catalog.Postgres() && s.Number < minPostgres:
+	case d.catalog.DB().Postgres() && s.Number < minPostgres:
 		return fail(saw, "upgrade the server to PostgreSQL 14 or newer")
 	case s.Encoding != "UTF8":
 		return fail(saw, "create the database again with ENCODING 'UTF8'; names and transcripts hold every script")
@@ -85,7 +85,7 @@ func (d *Doctor) catalogServer(ctx context.Context) finding {
 }
 
 func (d *Doctor) catalogRights(ctx context.Context) finding {
-	s, err := d.catalog.Inspect(ctx)
+	s, err := d.catalog.DB().Inspect(ctx)
 	_, file := d.sqlitePath()
 	switch {
 	case err != nil:
@@ -103,7 +103,7 @@ func (d *Doctor) catalogRights(ctx context.Context) finding {
 }
 
 func (d *Doctor) catalogConnections(ctx context.Context) finding {
-	s, err := d.catalog.Inspect(ctx)
+	s, err := d.catalog.DB().Inspect(ctx)
 	switch {
 	case err != nil:
 		return failErr(err, "look into the database's log")
@@ -118,7 +118,7 @@ func (d *Doctor) catalogConnections(ctx context.Context) finding {
 }
 
 func (d *Doctor) catalogSchema(ctx context.Context) finding {
-	steps, err := d.catalog.Migrations(ctx)
+	steps, err := d.catalog.DB().Migrations(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
 	}
@@ -135,7 +135,7 @@ func (d *Doctor) catalogSchema(ctx context.Context) finding {
 		}
 		return fail(saw, "run: callvault migrate up")
 	}
-	if err := d.catalog.CheckSchema(ctx); err != nil {
+	if err := d.catalog.DB().CheckSchema(ctx); err != nil {
 		return failErr(err, "upgrade this program to the one that migrated the catalog")
 	}
 	return pass("all %d steps are taken", len(steps))

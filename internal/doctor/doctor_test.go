@@ -234,7 +234,7 @@ func addressFaults() []fault {
 			other := config.Secret(testenv.Postgres(f))
 			c, err := catalog.Open(f.Context(), other.Reveal(), catalog.Rules{})
 			f.must(err)
-			_, err = c.Migrate(f.Context())
+			_, err = c.DB().Migrate(f.Context())
 			f.must(err)
 			f.must(ensureKeys(f.Context(), c))
 			f.must(c.Close())
@@ -382,7 +382,7 @@ func TestSQLite(t *testing.T) {
 	}
 	c, err := catalog.Open(t.Context(), "sqlite://"+path, catalog.Rules{})
 	f.must(err)
-	_, err = c.Migrate(t.Context())
+	_, err = c.DB().Migrate(t.Context())
 	f.must(err)
 	f.must(ensureKeys(t.Context(), c))
 	f.must(c.Close())

@@ -81,7 +81,7 @@ func migrated(t *testing.T) string {
 		if err != nil {
 			return err
 		}
-		_, err = c.Migrate(t.Context())
+		_, err = c.DB().Migrate(t.Context())
 		if err == nil {
 			_, err = auth.EnsureKeys(t.Context(), c, masterKey)
 		}

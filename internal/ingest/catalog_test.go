@@ -40,7 +40,7 @@ func onBoth(t *testing.T, test func(t *testing.T, c *catalog.Catalog, rows *sql.
 				t.Fatal(err)
 			}
 			defer func() { _ = c.Close() }() // the test is over
-			if _, err := c.Migrate(t.Context()); err != nil {
+			if _, err := c.DB().Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
@@ -192,7 +192,7 @@ func BenchmarkLoad(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer func() { _ = c.Close() }() // the test is over
-				if _, err := c.Migrate(b.Context()); err != nil {
+				if _, err := c.DB().Migrate(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := c.CreateTenant(b.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {

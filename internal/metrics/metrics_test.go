@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/objstore"
@@ -112,7 +113,7 @@ func TestWork(t *testing.T) {
 	f.metrics.Pass(plan.Report{Planned: 2, Dispatched: 5, NextFiring: f.at.Add(time.Hour)}, nil)
 	f.metrics.Pass(plan.Report{Released: 1}, errors.New("no catalog"))
 	f.metrics.Store(objstore.Observed{Operation: "get", Outcome: "2xx", Took: time.Millisecond})
-	f.metrics.Catalog(catalog.Observed{Operation: "write", Outcome: "unavailable", Took: time.Millisecond})
+	f.metrics.Catalog(db.Observed{Operation: "write", Outcome: "unavailable", Took: time.Millisecond})
 	f.says(
 		`callvault_build_duration_seconds_count{outcome="archived"} 2`, `callvault_build_duration_seconds_count{outcome="stalled"} 1`,
 		`callvault_archive_size_bytes_count 1`, `callvault_archived_bytes_total 3.145728e+06`, `callvault_archived_files_total 30`,

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -37,7 +37,7 @@ func (p *parts) Store(o objstore.Observed) {
 }
 
 // Catalog counts what was asked of the catalog.
-func (p *parts) Catalog(o catalog.Observed) {
+func (p *parts) Catalog(o db.Observed) {
 	p.catalog.WithLabelValues(o.Operation, o.Outcome).Observe(o.Took.Seconds())
 }
 

@@ -47,7 +47,7 @@ func newPostgresFixture(t *testing.T) *fixture {
 		if err != nil {
 			return err
 		}
-		_, err = c.Migrate(context.Background())
+		_, err = c.DB().Migrate(context.Background())
 		return errors.Join(err, c.Close())
 	}))
 }
@@ -59,7 +59,7 @@ func openFixture(t *testing.T, url string) *fixture {
 	f.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
 	f.must(err)
 	t.Cleanup(func() { f.must(f.catalog.Close()) })
-	_, err = f.catalog.Migrate(t.Context())
+	_, err = f.catalog.DB().Migrate(t.Context())
 	f.must(err)
 	f.at(night())
 	return f

@@ -57,7 +57,7 @@ func newFixture(t testing.TB, url string) *fixture {
 	f.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
 	f.must(err)
 	t.Cleanup(func() { f.must(f.catalog.Close()) })
-	_, err = f.catalog.Migrate(t.Context())
+	_, err = f.catalog.DB().Migrate(t.Context())
 	f.must(err)
 	f.vault, err = auth.NewVault(masterKey)
 	f.must(err)

@@ -52,7 +52,7 @@ func prepare(ctx context.Context, url string) (err error) {
 			err = closeErr
 		}
 	}()
-	if _, err := c.Migrate(ctx); err != nil {
+	if _, err := c.DB().Migrate(ctx); err != nil {
 		return err
 	}
 	_, err = auth.EnsureKeys(ctx, c, "")

@@ -142,7 +142,7 @@ func together(f *fixture) {
 		}))
 		return n
 	}
-	err := f.c.Together(f.ctx, func(ctx context.Context) error {
+	err := f.c.DB().Together(f.ctx, func(ctx context.Context) error {
 		f.must(act(ctx))
 		return unwanted
 	})
@@ -156,7 +156,7 @@ func together(f *fixture) {
 	stored, _, err := f.c.SigningKeys(f.ctx)
 	f.must(err)
 	equal(f, "signing keys and lines of what was undone", len(stored)+lines(), 0)
-	f.must(f.c.Together(f.ctx, act))
+	f.must(f.c.DB().Together(f.ctx, act))
 	_, err = f.c.Application(f.ctx, app.ID)
 	f.must(err)
 	_, err = f.c.APIKey(f.ctx, key.ID)

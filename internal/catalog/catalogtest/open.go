@@ -19,7 +19,7 @@ func Open(t testing.TB, url string) *catalog.Catalog {
 			t.Error(err)
 		}
 	})
-	if _, err := c.Migrate(t.Context()); err != nil {
+	if _, err := c.DB().Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return c
