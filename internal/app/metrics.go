@@ -32,7 +32,7 @@ func (p *Parts) measure(roles []config.Role, health func(ctx context.Context) ma
 			m.Builds()
 		case config.Scheduler:
 			m.Passes()
-			m.Standing(p.Catalog, p.Queue)
+			m.Backlog(p.Catalog, p.Queue)
 		}
 	}
 	return m.Handler()

@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/metrics"
 )
 
-// BenchmarkRequest is what counting costs every request: its own count and one of the catalog.
+// BenchmarkRequest measures the counting of a request and of one catalog operation.
 func BenchmarkRequest(b *testing.B) {
 	m := metrics.New("v1", time.Now, zap.NewNop())
 	r := metrics.Request{Family: "recordings", Route: "/api/external/conversations/daily-audio-recordings/{utcDay}", Method: "GET", Status: 200, Bytes: 9000, Took: time.Millisecond}

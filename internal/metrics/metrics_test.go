@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -25,21 +27,21 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
-// fixture is metrics over parts that answer what the test wants.
+// fixture is metrics over parts whose answers the test sets.
 type fixture struct {
 	*testing.T
-	metrics  *metrics.Metrics
-	logs     *observer.ObservedLogs
-	at       time.Time
-	standing catalog.Backlog
-	reads    int
-	broken   error // of the catalog
-	stats    queue.Stats
+	metrics *metrics.Metrics
+	logs    *observer.ObservedLogs
+	at      time.Time
+	backlog catalog.Backlog
+	reads   int
+	broken  error // of the catalog
+	stats   queue.Stats
 }
 
 func (f *fixture) Backlog(context.Context) (catalog.Backlog, error) {
 	f.reads++
-	return f.standing, f.broken
+	return f.backlog, f.broken
 }
 
 func (f *fixture) Stats(context.Context) (queue.Stats, error) { return f.stats, nil }
@@ -51,19 +53,19 @@ func newFixture(t *testing.T) *fixture {
 	f.metrics.Downloads()
 	f.metrics.Builds()
 	f.metrics.Passes()
-	f.metrics.Standing(f, f)
+	f.metrics.Backlog(f, f)
 	f.metrics.Checks(func(context.Context) map[string]bool { return map[string]bool{"catalog": true, "queue": false} })
 	f.metrics.Connections(func() map[string]sql.DBStats {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
-	f.standing = catalog.Backlog{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
+	f.backlog = catalog.Backlog{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
 		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: catalog.WebhooksBacklog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
 	f.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
 	return f
 }
 
-// scrape gives the numbers as Prometheus gets them.
+// scrape returns the answer to a scrape.
 func (f *fixture) scrape() string {
 	f.Helper()
 	a := httptest.NewRecorder()
@@ -74,7 +76,7 @@ func (f *fixture) scrape() string {
 	return a.Body.String()
 }
 
-// says fails unless every line is among the numbers.
+// says fails unless every line is in the answer to a scrape.
 func (f *fixture) says(lines ...string) {
 	f.Helper()
 	text := f.scrape()
@@ -126,8 +128,8 @@ func TestWork(t *testing.T) {
 		`callvault_build_info{version="v1.2.3"} 1`)
 }
 
-// TestStanding reads when somebody asks, and not too often.
-func TestStanding(t *testing.T) {
+// TestBacklog: the state is read at a scrape, and at most every ten seconds.
+func TestBacklog(t *testing.T) {
 	f := newFixture(t)
 	f.says(
 		`callvault_tenants 3`, `callvault_archives{day="yesterday",state="available"} 40`, `callvault_archives{day="yesterday",state="pending"} 8`,
@@ -153,7 +155,7 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestPartAway leaves out what can't be read, and nothing else, and says so once.
+// TestPartAway: metrics that can't be read are left out, the others are not, and one line is logged.
 func TestPartAway(t *testing.T) {
 	f := newFixture(t)
 	f.broken = domain.Errorf(domain.KindUnavailable, "the catalog failed")
@@ -175,7 +177,8 @@ func TestPartAway(t *testing.T) {
 	f.says(`callvault_collector_up{collector="standing"} 1`, `callvault_tenants 3`)
 }
 
-// TestNames has every metric checked by Prometheus's own rules, and no label that could name a tenant.
+// TestNames has every metric checked by Prometheus's own rules, and no label that could name a
+// tenant.
 func TestNames(t *testing.T) {
 	f := newFixture(t)
 	f.metrics.Request(metrics.Request{Family: "f", Route: "/x", Method: "GET", Status: 429})
@@ -205,7 +208,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// bucket fails as the test wants.
+// bucket fails with the errors that the test sets.
 type bucket struct{ err, reading error }
 
 func (b bucket) Get(context.Context, string, objstore.GetOptions) (*objstore.Object, error) {
@@ -244,4 +247,38 @@ func TestSourceErrors(t *testing.T) {
 	}
 	f.says(`callvault_source_errors_total{kind="not_found"} 2`, `callvault_source_errors_total{kind="conflict"} 2`,
 		`callvault_source_errors_total{kind="unavailable"} 3`)
+}
+
+// TestMetricsInUseExist: alerts, their tests, the dashboard and the docs name declared metrics
+// only.
+func TestMetricsInUseExist(t *testing.T) {
+	declared := map[string]bool{}
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		newFixture(t).metrics.Gatherer().(prometheus.Collector).Describe(descs)
+		close(descs)
+	}()
+	name := regexp.MustCompile(`callvault_\w+[a-z]`)
+	for d := range descs {
+		declared[name.FindString(d.String())] = true
+	}
+	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
+	inCode := regexp.MustCompile("`callvault_\\w+[`{ ]") // docs also abbreviate: `callvault_scheduler_…`
+	for file, pattern := range map[string]*regexp.Regexp{"deploy/prometheus/alerts.yml": name, "deploy/prometheus/alerts_test.yml": name,
+		"deploy/grafana/dashboards/callvault.json": name, "docs/operations.md": inCode} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := pattern.FindAllString(string(text), -1)
+		if len(used) == 0 {
+			t.Errorf("%s names no metric", file)
+		}
+		for _, use := range used {
+			m := name.FindString(use)
+			if !declared[m] && !declared[suffix.ReplaceAllString(m, "")] {
+				t.Errorf("%s names %s, which is not declared", file, m)
+			}
+		}
+	}
 }

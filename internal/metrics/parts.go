@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// parts is how long the parts take to answer.
+// parts measures the object store and the catalog.
 type parts struct {
 	store   *prometheus.HistogramVec
 	catalog *prometheus.HistogramVec
@@ -20,23 +20,20 @@ type parts struct {
 
 func newParts() parts {
 	return parts{
-		store: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "store_request_duration_seconds",
-			Help:    "Time until the object store's answer begins, sending included, by operation and outcome.",
-			Buckets: latencies()}, []string{"operation", "outcome"}),
-		catalog: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "catalog_operation_duration_seconds",
-			Help:    "Time of statements (query, exec), snapshots (read) and transactions (write) of the catalog, by outcome.",
-			Buckets: latencies()}, []string{"operation", "outcome"}),
+		store: histograms("store_request_duration_seconds", "Time until the object store's answer begins, sending included, by operation and outcome.",
+			latencies(), "operation", "outcome"),
+		catalog: histograms("catalog_operation_duration_seconds",
+			"Time of statements (query, exec), snapshots (read) and transactions (write) of the catalog, by outcome.",
+			latencies(), "operation", "outcome"),
 	}
 }
-
-func (p *parts) all() []prometheus.Collector { return []prometheus.Collector{p.store, p.catalog} }
 
 // Store counts a request to the object store.
 func (p *parts) Store(o objstore.Observed) {
 	p.store.WithLabelValues(o.Operation, o.Outcome).Observe(o.Took.Seconds())
 }
 
-// Catalog counts what was asked of the catalog.
+// Catalog counts an operation of the catalog.
 func (p *parts) Catalog(o db.Observed) {
 	p.catalog.WithLabelValues(o.Operation, o.Outcome).Observe(o.Took.Seconds())
 }
@@ -47,7 +44,7 @@ type Bucket interface {
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 }
 
-// Sources is b, with its errors counted.
+// Sources returns b with its errors counted.
 func (m *Metrics) Sources(b Bucket) Bucket { return sources{b, &m.builds} }
 
 type sources struct {
@@ -55,7 +52,7 @@ type sources struct {
 	builds *builds
 }
 
-// failed counts an error, unless it is only that nobody waits any more.
+// failed counts an error, unless the caller has cancelled.
 func (s sources) failed(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		s.builds.sources.WithLabelValues(string(domain.KindOf(err))).Inc()
@@ -79,10 +76,10 @@ func (s sources) Stat(ctx context.Context, key string) (objstore.Info, error) {
 	return info, err
 }
 
-// body counts a reading that breaks off.
+// body counts a read that breaks off.
 type body struct {
 	io.ReadCloser
-	ctx     context.Context //nolint:containedctx // tells who broke it off
+	ctx     context.Context //nolint:containedctx // says whether the caller has cancelled
 	sources sources
 }
 

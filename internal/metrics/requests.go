@@ -12,7 +12,7 @@ import (
 // Request is an answered HTTP request.
 type Request struct {
 	Family string // of endpoints
-	Route  string // pattern of the path, "" where none fits
+	Route  string // pattern of the path; "" when none matches
 	Method string
 	Status int
 	Bytes  int64 // of the answer
@@ -27,15 +27,12 @@ type requests struct {
 }
 
 func newRequests() requests {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
-	}
 	r := requests{
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "http_request_duration_seconds",
-			Help: "Time from a request's header to its answer's last byte.", Buckets: latencies()}, []string{"family", "route", "method", "code"}),
-		bytes:     counter("http_response_bytes_total", "Bytes of answers, without their headers.", "family"),
-		limited:   counter("http_limited_requests_total", "Requests answered with 429.", "family", "route"),
-		downloads: counter("downloads_total", "Requests for the bytes of an hour's archive, by how they were answered.", "outcome"),
+		duration: histograms("http_request_duration_seconds", "Time from a request's header to its answer's last byte.", latencies(),
+			"family", "route", "method", "code"),
+		bytes:     counters("http_response_bytes_total", "Bytes of answers, without their headers.", "family"),
+		limited:   counters("http_limited_requests_total", "Requests answered with 429.", "family", "route"),
+		downloads: counters("downloads_total", "Requests for the bytes of an hour's archive, by how they were answered.", "outcome"),
 	}
 	for _, outcome := range []string{"whole", "part", "redirect", "limited", "refused", "failed"} {
 		r.downloads.WithLabelValues(outcome)
@@ -43,11 +40,7 @@ func newRequests() requests {
 	return r
 }
 
-func (r *requests) all() []prometheus.Collector {
-	return []prometheus.Collector{r.duration, r.bytes, r.limited}
-}
-
-// Downloads begins to tell of downloads. Call it once, where archives are given.
+// Downloads registers the metric of downloads. Call it once, in the API's process.
 func (m *Metrics) Downloads() { m.registry.MustRegister(m.downloads) }
 
 // Request counts an answer.
@@ -66,7 +59,7 @@ func (r *requests) Request(a Request) {
 	}
 }
 
-// download says what a status is to who counts downloads.
+// download returns the outcome of a download by its status.
 func download(status int) string {
 	switch {
 	case status == http.StatusOK:
@@ -83,7 +76,7 @@ func download(status int) string {
 	return "refused"
 }
 
-// class is a status's hundred. A connection that was broken before any status is none.
+// class returns a status class such as 2xx; none when the connection broke before a status.
 func class(status int) string {
 	if status < 100 || status > 599 {
 		return "none"
@@ -91,7 +84,7 @@ func class(status int) string {
 	return strconv.Itoa(status/100) + "xx"
 }
 
-// method is the request's, unless a stranger has invented it.
+// method returns the request's method; other for an unknown one, because callers can invent any.
 func method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

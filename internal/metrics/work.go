@@ -11,11 +11,11 @@ import (
 
 // Build is how the build of an hour ended.
 type Build struct {
-	Kind    domain.Kind // "" when the archive is served; else why not
+	Kind    domain.Kind // "" when the archive was published; else why not
 	Took    time.Duration
 	Size    int64 // bytes of the ZIP
 	Files   int
-	Missing int // files that it should have had
+	Missing int // files that are missing in the archive
 }
 
 type builds struct {
@@ -30,24 +30,19 @@ type builds struct {
 }
 
 func newBuilds() builds {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
-	}
 	b := builds{
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "build_duration_seconds",
-			Help:    "Time from the claim of an hour to the end of its build, by outcome: archived, or why not.",
-			Buckets: []float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600}}, []string{"outcome"}),
+		duration: histograms("build_duration_seconds", "Time from the claim of an hour to the end of its build, by outcome: archived, or why not.",
+			[]float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600}, "outcome"),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "archive_size_bytes",
 			Help: "Sizes of the archives built.", Buckets: prometheus.ExponentialBuckets(1<<20, 4, 9)}), // 1 MiB to 64 GiB
 		bytes:   counter("archived_bytes_total", "Bytes of the archives built."),
 		files:   counter("archived_files_total", "Recordings in the archives built."),
 		missing: counter("archived_missing_files_total", "Recordings that the archives built should have had."),
 		refused: counter("refused_deletions_total", "Tries to delete an archive that the object store refused."),
-		sources: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "source_errors_total",
-			Help: "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …"}, []string{"kind"}),
+		sources: counters("source_errors_total", "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …", "kind"),
+		webhooks: counters("webhook_attempts_total",
+			"Tries to deliver webhooks, by what followed: delivered, again, failed (the last try) or gone (the receiver wants no more).", "outcome"),
 	}
-	b.webhooks = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "webhook_attempts_total",
-		Help: "Tries to deliver webhooks, by what followed: delivered, again, failed (the last try) or gone (the receiver wants no more)."}, []string{"outcome"})
 	for _, outcome := range []string{WebhookDelivered, WebhookAgain, WebhookFailed, WebhookGone} {
 		b.webhooks.WithLabelValues(outcome)
 	}
@@ -58,13 +53,13 @@ func newBuilds() builds {
 	return b
 }
 
-// Builds begins to tell of builds. Call it once, where hours are built.
+// Builds registers the metrics of builds and webhooks. Call it once, in the worker's process.
 func (m *Metrics) Builds() {
 	b := &m.builds
 	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused)
 }
 
-// What followed from a try to deliver a webhook.
+// Outcomes of a try to deliver a webhook.
 const (
 	WebhookDelivered = "delivered"
 	WebhookAgain     = "again"
@@ -75,7 +70,7 @@ const (
 // Webhook counts a try to deliver.
 func (b *builds) Webhook(outcome string) { b.webhooks.WithLabelValues(outcome).Inc() }
 
-// DeletionRefused counts an archive that the store did not delete.
+// DeletionRefused counts an archive that the store refused to delete.
 func (b *builds) DeletionRefused() { b.refused.Inc() }
 
 // Built counts a build.
@@ -85,7 +80,7 @@ func (b *builds) Built(e Build) {
 		return
 	}
 	b.duration.WithLabelValues("archived").Observe(e.Took.Seconds())
-	if e.Files > 0 { // an hour of which nothing is left has no archive
+	if e.Files > 0 { // an hour without files has no archive
 		b.size.Observe(float64(e.Size))
 	}
 	b.bytes.Add(float64(e.Size))
@@ -93,7 +88,7 @@ func (b *builds) Built(e Build) {
 	b.missing.Add(float64(e.Missing))
 }
 
-// passes is what the scheduler does.
+// passes counts planning passes.
 type passes struct {
 	ended        *prometheus.CounterVec
 	last         prometheus.Gauge
@@ -107,30 +102,23 @@ type passes struct {
 }
 
 func newPasses() passes {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: "scheduler", Name: name, Help: help})
-	}
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Subsystem: "scheduler", Name: name, Help: help})
-	}
 	p := passes{
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: "scheduler", Name: "passes_total",
-			Help: "Planning passes, by outcome: ok or failed."}, []string{"outcome"}),
-		last:         gauge("last_pass_timestamp_seconds", "When a planning pass last succeeded; 0 before the first."),
-		next:         gauge("next_plan_timestamp_seconds", "When the schedule plans the next day, by the catalog's clock; 0 if never."),
-		planned:      counter("planned_nights_total", "Days that were planned."),
-		expired:      counter("expired_nights_total", "Days whose retention was ended."),
-		dispatched:   counter("dispatched_archives_total", "Hours that were handed to the workers."),
-		redispatched: counter("redispatched_archives_total", "Of these, hours whose task was gone."),
-		released:     counter("released_archives_total", "Hours that were taken from builders that vanished."),
-		healed:       counter("healed_archives_total", "Hours that should have been due and were not."),
+		ended:        counters("scheduler_passes_total", "Planning passes, by outcome: ok or failed.", "outcome"),
+		last:         gauge("scheduler_last_pass_timestamp_seconds", "When a planning pass last succeeded; 0 before the first."),
+		next:         gauge("scheduler_next_plan_timestamp_seconds", "When the schedule plans the next day, by the catalog's clock; 0 if never."),
+		planned:      counter("scheduler_planned_nights_total", "Days that were planned."),
+		expired:      counter("scheduler_expired_nights_total", "Days whose retention was ended."),
+		dispatched:   counter("scheduler_dispatched_archives_total", "Hours that were handed to the workers."),
+		redispatched: counter("scheduler_redispatched_archives_total", "Of these, hours whose task was gone."),
+		released:     counter("scheduler_released_archives_total", "Hours that were taken from builders that vanished."),
+		healed:       counter("scheduler_healed_archives_total", "Hours that should have been due and were not."),
 	}
 	p.ended.WithLabelValues("ok")
 	p.ended.WithLabelValues("failed")
 	return p
 }
 
-// Passes begins to tell of planning passes. Call it once, where they run.
+// Passes registers the metrics of planning passes. Call it once, in the scheduler's process.
 func (m *Metrics) Passes() {
 	p := &m.passes
 	m.registry.MustRegister(p.ended, p.last, p.next, p.planned, p.expired, p.dispatched, p.redispatched, p.released, p.healed)
@@ -145,7 +133,7 @@ func (m *Metrics) Pass(r plan.Report, err error) {
 		p.ended.WithLabelValues("ok").Inc()
 		p.last.Set(float64(m.now().Unix()))
 	}
-	if !r.NextFiring.IsZero() { // short passes do not look
+	if !r.NextFiring.IsZero() { // dispatch passes do not set it
 		p.next.Set(float64(r.NextFiring.Unix()))
 	}
 	p.planned.Add(float64(r.Planned))
