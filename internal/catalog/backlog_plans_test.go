@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // unsettled adds the rows that are counted: days that wait, have missing files or were cut short.
@@ -16,13 +18,13 @@ UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock), unbuilt = 1 WHE
 // TestBacklogPlans fails when a count reads all days, hours or archives, or any recording. It may
 // read the tenants and one day of each.
 func TestBacklogPlans(t *testing.T) {
-	queries := map[string]question{
-		"night":     {backlogNightSQL, []any{"2025-01-01", 1735776000000000}},
-		"unsettled": {backlogUnfinishedSQL, []any{"2025-01-02"}},
-		"unplanned": {backlogUnplannedSQL, []any{"2025-01-02"}},
-		"missing":   {backlogMissingSQL, nil},
-		"cut short": {backlogCutShortSQL, []any{1735776000000000}},
-		"builds":    {backlogBuildsSQL, nil},
+	queries := map[string]dbtest.Question{
+		"night":     dbtest.Ask(backlogNightSQL, "2025-01-01", 1735776000000000),
+		"unsettled": dbtest.Ask(backlogUnfinishedSQL, "2025-01-02"),
+		"unplanned": dbtest.Ask(backlogUnplannedSQL, "2025-01-02"),
+		"missing":   dbtest.Ask(backlogMissingSQL),
+		"cut short": dbtest.Ask(backlogCutShortSQL, 1735776000000000),
+		"builds":    dbtest.Ask(backlogBuildsSQL),
 	}
 	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)
 	for name, url := range databases(t) {
@@ -30,7 +32,7 @@ func TestBacklogPlans(t *testing.T) {
 			c := withHistory(t, url, unsettled, queries)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
-					plan := explain(t, c, q.sql, q.args)
+					plan := dbtest.Explain(t, c.db, q)
 					text := strings.Join(plan, "\n")
 					if line := wholeScan(c.db.Postgres(), plan); line != "" || tooMuch.MatchString(text) {
 						t.Errorf("it reads too much: %s\n%s", line, text)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // consoleHistory adds rows that only the console reads: a long audit log, recordings, and a few
@@ -21,18 +23,18 @@ UPDATE archives SET missing_count = 2 WHERE tenant LIKE 't108%'`
 // TestConsolePlans fails when a page of the console reads a whole table, or any recording, because
 // its cost must not grow with the recordings.
 func TestConsolePlans(t *testing.T) {
-	queries := map[string]question{
-		"tenants":       {calendarTenants, []any{"t2", "", "\x7f", 51}},
-		"days":          {calendarDaysSQL, []any{"t2", "", "\x7f", 50, "2024-12-20", "2025-01-18"}},
-		"days of a few": {calendarDaysSQL, []any{"", "t10", "t10\x7f", 50, "2024-12-20", "2025-01-18"}},
-		"missing":       {missingFilesSQL, []any{"t2", "t245", "2024-12-20", "2025-01-18"}},
-		"rebuilding":    {rebuildingHoursSQL, []any{"t2", "t245", "2024-12-20", "2025-01-18"}},
-		"running":       {runningSQL, []any{201}},
-		"failed":        {failedSQL, []any{"2025-01-01", "t1060", 4, 101}},
-		"story":         {hourHistorySQL, []any{"t1060", "2025-01-01", 4}},
-		"archives":      {hourArchivesSQL, []any{"t1060", "2025-01-01", 4}},
-		"downloads":     {downloadsSQL, []any{"t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29}},
-		"events":        {latestAuditSQL, []any{"t1060", 1735689600000000, latestAuditRead, "%2025-01-01%", 50}},
+	queries := map[string]dbtest.Question{
+		"tenants":       dbtest.Ask(calendarTenants, "t2", "", "\x7f", 51),
+		"days":          dbtest.Ask(calendarDaysSQL, "t2", "", "\x7f", 50, "2024-12-20", "2025-01-18"),
+		"days of a few": dbtest.Ask(calendarDaysSQL, "", "t10", "t10\x7f", 50, "2024-12-20", "2025-01-18"),
+		"missing":       dbtest.Ask(missingFilesSQL, "t2", "t245", "2024-12-20", "2025-01-18"),
+		"rebuilding":    dbtest.Ask(rebuildingHoursSQL, "t2", "t245", "2024-12-20", "2025-01-18"),
+		"running":       dbtest.Ask(runningSQL, 201),
+		"failed":        dbtest.Ask(failedSQL, "2025-01-01", "t1060", 4, 101),
+		"story":         dbtest.Ask(hourHistorySQL, "t1060", "2025-01-01", 4),
+		"archives":      dbtest.Ask(hourArchivesSQL, "t1060", "2025-01-01", 4),
+		"downloads":     dbtest.Ask(downloadsSQL, "t1060", 1735689600000000, ActionDownload, `{"day":"2025-01-01","hour":"%`, 29),
+		"events":        dbtest.Ask(latestAuditSQL, "t1060", 1735689600000000, latestAuditRead, "%2025-01-01%", 50),
 	}
 	// These read only incomplete archives and hours of the days shown.
 	index := map[string]string{"missing": "archives_lacking", "rebuilding": "hours_rebuilding"}
@@ -45,7 +47,7 @@ func TestConsolePlans(t *testing.T) {
 			c := withHistory(t, url, more, queries)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
-					plan := explain(t, c, q.sql, q.args)
+					plan := dbtest.Explain(t, c.db, q)
 					if line := consoleScan(c.db.Postgres(), plan); line != "" {
 						t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
 					}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and
@@ -33,17 +34,17 @@ INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id
 
 // plan is a query that must use an index and read few rows.
 type plan struct {
-	question
+	dbtest.Question
 	rows int // index entries and rows that it may read in all tables
 	keys string
 }
 
 func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
-		"bots":    {question{botsSQL(postgres), []any{"big", "shared", maxBots + 1}}, 20, "agents_name conversations_agent_printed"},
-		"single":  {question{showConversationSQL(postgres), []any{"big", "c3", transcriptPiece}}, 10, ""},
-		"turns":   {question{conversationMessagesSQL, []any{"big", "c3"}}, 10, "messages_conversation"},
-		"headers": {question{headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)}, 900, "messages_conversation"},
+		"bots":    {dbtest.Ask(botsSQL(postgres), "big", "shared", maxBots + 1), 20, "agents_name conversations_agent_printed"},
+		"single":  {dbtest.Ask(showConversationSQL(postgres), "big", "c3", transcriptPiece), 10, ""},
+		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3"), 10, "messages_conversation"},
+		"headers": {dbtest.Ask(headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},
 	}
 	addWalks(plans, postgres)
 	addLists(plans, postgres)
@@ -57,11 +58,11 @@ func addWalks(plans map[string]plan, postgres bool) {
 	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}
 	conversations := func(name string, w ExportWindow, at Position, rows int) {
 		q, args := w.query(postgres, perSecond, "conversations", "start_us", exportConversationColumns, &at, 1001)
-		plans["conversations "+name] = plan{question{q, args}, rows, "conversations_agent_printed messages_conversation"}
+		plans["conversations "+name] = plan{dbtest.Ask(q, args...), rows, "conversations_agent_printed messages_conversation"}
 	}
 	messages := func(name, key string, w ExportWindow, at Position, rows int) {
 		q, args := w.query(postgres, perMillisecond, "messages", "time_us", exportMessageColumns, &at, 1001)
-		plans["messages "+name] = plan{question{q, args}, rows, key}
+		plans["messages "+name] = plan{dbtest.Ask(q, args...), rows, key}
 	}
 	conversations("first", window, first, 3100)
 	conversations("middle", window, middle, 3100)
@@ -84,7 +85,7 @@ func addLists(plans map[string]plan, postgres bool) {
 		f.Tenant = "big"
 		w := f.walk(postgres)
 		w.args[1], w.args[2], w.args[4] = before.At/perSecond, before.ID, limit
-		plans["list "+name] = plan{question{w.query, w.args}, rows, key}
+		plans["list "+name] = plan{dbtest.Ask(w.query, w.args...), rows, key}
 	}
 	for index, f := range map[string]ConversationFilter{
 		"conversations_start_printed":   {},
@@ -115,9 +116,9 @@ func TestExportPlans(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			plans := exportPlans(strings.HasPrefix(url, "postgres:"))
-			questions := map[string]question{}
+			questions := map[string]dbtest.Question{}
 			for name, p := range plans {
-				questions[name] = p.question
+				questions[name] = p.Question
 			}
 			c := filled(t, url, crowd, questions)
 			for name, p := range plans {
@@ -128,7 +129,7 @@ func TestExportPlans(t *testing.T) {
 						}
 						return
 					}
-					checkSQLitePlan(t, p, explain(t, c, p.sql, p.args))
+					checkSQLitePlan(t, p, dbtest.Explain(t, c.db, p.Question))
 				})
 			}
 		})
@@ -181,13 +182,13 @@ func (n node) looked(used *strings.Builder) float64 {
 func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 	t.Helper()
 	ctx := context.Background()
-	values := make([]string, 0, len(p.args))
-	for _, a := range p.args {
+	values := make([]string, 0, len(p.Args))
+	for _, a := range p.Args {
 		values = append(values, "'"+strings.ReplaceAll(fmt.Sprint(a), "'", "''")+"'")
 	}
 	var text []byte
 	err := c.db.View(ctx, func(tx *db.Tx) error {
-		for _, statement := range []string{"SET LOCAL plan_cache_mode = " + mode, "PREPARE held AS " + p.sql} {
+		for _, statement := range []string{"SET LOCAL plan_cache_mode = " + mode, "PREPARE held AS " + p.SQL} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
 			}
@@ -210,7 +211,7 @@ func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 	if looked > float64(p.rows) || strings.Contains(used.String(), "Seq Scan") {
 		t.Errorf("%s: it looked at %v rows, %d are enough:\n%s", mode, looked, p.rows, text)
 	}
-	if cost := plans[0].Plan.Cost; cost >= compiledFrom {
+	if cost := plans[0].Plan.Cost; cost >= dbtest.CompiledFrom {
 		t.Errorf("%s: the estimate is %v:\n%s", mode, cost, text)
 	}
 	for _, key := range strings.Fields(p.keys) {

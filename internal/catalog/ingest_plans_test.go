@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/db/dbtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -50,7 +51,7 @@ func TestMergePlans(t *testing.T) {
 					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),
 					"former values":    `SELECT seq FROM history WHERE tenant = 't' AND kind = 'conversation' AND id = 'c7' AND seq < 9 ORDER BY seq DESC LIMIT 5`,
 				} {
-					plan, err := planOf(t.Context(), tx, c.db.Postgres(), q)
+					plan, err := dbtest.Plan(t.Context(), tx, c.db.Postgres(), dbtest.Question{SQL: q})
 					if err != nil {
 						return err
 					}

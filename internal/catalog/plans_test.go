@@ -1,14 +1,11 @@
 package catalog
 
 import (
-	"context"
-	"database/sql"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // history fills a catalog with 5,000 tenants, 100,000 days and 240,000 hours that are finished,
@@ -41,42 +38,36 @@ UPDATE hours SET recheck_us = 1 WHERE day = '2025-01-01' AND hour = 1 AND tenant
 UPDATE archives SET state = 'doomed', delete_after_us = 1 WHERE tenant LIKE 't104%';
 UPDATE archives SET state = 'superseded', delete_after_us = 1 WHERE tenant LIKE 't105%'`
 
-// question is a statement and its values.
-type question struct {
-	sql  string
-	args []any
-}
-
 // TestPlans fails when a query that runs every second, every minute or for each request reads a
 // whole table.
 func TestPlans(t *testing.T) {
 	look := newDayLists(true).look.texts
-	queries := map[string]question{
-		"due hours":        {dueHoursSQL, []any{"e", 10, 100}},
-		"next due":         {nextDueSQL, nil},
-		"any due":          {anyDueSQL, nil},
-		"outstanding":      {outstandingSQL, []any{"e", 60_000_000, 100}},
-		"lapsed":           {lapsedSQL, []any{100, 600_000_000}},
-		"adrift hours":     {hoursToRepairSQL, []any{100, maxDueAhead, 300_000_000}},
-		"past days":        {pastDaysSQL, []any{100}},
-		"unplanned days":   {unplannedSQL, []any{"2025-01-02", 100}},
-		"quiet days":       {emptyDaysSQL, []any{"2025-01-01", 1735776000000000, 100}},
-		"needs backfill":   {needsBackfillSQL, nil},
-		"backfill tenants": {backfillTenantsSQL, []any{100}},
-		"quiet days of":    {tenantDaysSQL, []any{"t1", "2025-01-01"}},
-		"adrift archives":  {unusedArchivesSQL, []any{100, 3_600_000_000}},
-		"doomed archives":  {doomedSQL, []any{100}},
-		"rechecks":         {rechecksSQL, []any{100}},
-		"unchecked":        {uncheckedSQL, []any{86_400_000_000, 100}},
-		"day":              {look[len(look)-1].text, []any{"t7", "2025-01-01", "a"}},
-		"link":             {linkAccessSQL, []any{"t7", "2025-01-01", "w", "t7-1", 1}},
+	queries := map[string]dbtest.Question{
+		"due hours":        dbtest.Ask(dueHoursSQL, "e", 10, 100),
+		"next due":         dbtest.Ask(nextDueSQL),
+		"any due":          dbtest.Ask(anyDueSQL),
+		"outstanding":      dbtest.Ask(outstandingSQL, "e", 60_000_000, 100),
+		"lapsed":           dbtest.Ask(lapsedSQL, 100, 600_000_000),
+		"adrift hours":     dbtest.Ask(hoursToRepairSQL, 100, maxDueAhead, 300_000_000),
+		"past days":        dbtest.Ask(pastDaysSQL, 100),
+		"unplanned days":   dbtest.Ask(unplannedSQL, "2025-01-02", 100),
+		"quiet days":       dbtest.Ask(emptyDaysSQL, "2025-01-01", 1735776000000000, 100),
+		"needs backfill":   dbtest.Ask(needsBackfillSQL),
+		"backfill tenants": dbtest.Ask(backfillTenantsSQL, 100),
+		"quiet days of":    dbtest.Ask(tenantDaysSQL, "t1", "2025-01-01"),
+		"adrift archives":  dbtest.Ask(unusedArchivesSQL, 100, 3_600_000_000),
+		"doomed archives":  dbtest.Ask(doomedSQL, 100),
+		"rechecks":         dbtest.Ask(rechecksSQL, 100),
+		"unchecked":        dbtest.Ask(uncheckedSQL, 86_400_000_000, 100),
+		"day":              dbtest.Ask(look[len(look)-1].text, "t7", "2025-01-01", "a"),
+		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1),
 	}
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := withHistory(t, url, "", queries)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
-					plan := explain(t, c, q.sql, q.args)
+					plan := dbtest.Explain(t, c.db, q)
 					if line := wholeScan(c.db.Postgres(), plan); line != "" {
 						t.Errorf("it reads a whole table: %s\n%s", line, strings.Join(plan, "\n"))
 					}
@@ -87,7 +78,7 @@ func TestPlans(t *testing.T) {
 }
 
 // withHistory gives a catalog filled with history and more; see filled.
-func withHistory(t *testing.T, url, more string, questions map[string]question) *Catalog {
+func withHistory(t *testing.T, url, more string, questions map[string]dbtest.Question) *Catalog {
 	t.Helper()
 	statements := history
 	if more != "" {
@@ -99,76 +90,12 @@ func withHistory(t *testing.T, url, more string, questions map[string]question) 
 	return filled(t, url, statements, questions)
 }
 
-// filled gives a catalog in which statements were run. On PostgreSQL it is analyzed. The estimated
-// costs of the questions are also checked before that, as in a catalog that is new or was just
-// restored.
-func filled(t *testing.T, url, statements string, questions map[string]question) *Catalog {
+// filled gives a catalog in which statements were run; see dbtest.Fill.
+func filled(t *testing.T, url, statements string, questions map[string]dbtest.Question) *Catalog {
 	t.Helper()
 	c := OpenMigrated(t, url)
-	estimate := func() {
-		for _, q := range questions {
-			if c.db.Postgres() {
-				explain(t, c, q.sql, q.args)
-			}
-		}
-	}
-	estimate()
-	for _, s := range strings.Split(statements, ";\n") {
-		if _, err := c.db.ExecContext(t.Context(), s); err != nil {
-			t.Fatalf("%s: %v", s, err)
-		}
-	}
-	estimate()
-	if c.db.Postgres() {
-		if _, err := c.db.ExecContext(t.Context(), "VACUUM ANALYZE"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dbtest.Fill(t, c.db, statements, questions)
 	return c
-}
-
-func explain(t *testing.T, c *Catalog, query string, args []any) []string {
-	t.Helper()
-	plan, err := planOf(context.Background(), c.db, c.db.Postgres(), query, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.db.Postgres() {
-		checkEstimate(t, plan)
-	}
-	return plan
-}
-
-func planOf(ctx context.Context, q db.Querier, postgres bool, query string, args ...any) ([]string, error) {
-	prefix := "EXPLAIN QUERY PLAN "
-	if postgres {
-		prefix = "EXPLAIN "
-	}
-	return db.Collect(ctx, q, func(rows *sql.Rows) (line string, err error) {
-		if postgres {
-			err = rows.Scan(&line)
-			return line, err
-		}
-		var id, parent, unused int
-		err = rows.Scan(&id, &parent, &unused, &line)
-		return line, err
-	}, prefix+query, args...)
-}
-
-// compiledFrom is the estimated cost from which PostgreSQL compiles a statement if JIT is on.
-const compiledFrom = 100_000
-
-// checkEstimate fails when PostgreSQL would compile the statement if JIT was on. A plan with such a
-// cost is probably wrong.
-func checkEstimate(t *testing.T, plan []string) {
-	t.Helper()
-	cost := regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `).FindStringSubmatch(plan[0])
-	if cost == nil {
-		t.Fatalf("it tells no cost: %s", plan[0])
-	}
-	if n, err := strconv.ParseFloat(cost[1], 64); err != nil || n >= compiledFrom {
-		t.Errorf("the estimate is %s, error %v:\n%s", cost[1], err, strings.Join(plan, "\n"))
-	}
 }
 
 // wholeScan gives the first line of a plan that reads all hours, days or archives. A scan of a

@@ -3,6 +3,8 @@ package catalog
 import (
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // TestPrefixPlan fails when the search for a key's prefix reads all tenants.
@@ -22,7 +24,7 @@ func TestPrefixPlan(t *testing.T) {
 				}
 			}
 			for query, args := range map[string][]any{prefixesSQL: {"t5/x", "t5/y"}, ownPrefixSQL: {"t5"}} {
-				plan := strings.Join(explain(t, c, query, args), "\n")
+				plan := strings.Join(dbtest.Explain(t, c.db, dbtest.Question{SQL: query, Args: args}), "\n")
 				if !strings.Contains(plan, "tenants_key_prefix") || strings.Contains(plan, "SCAN tenants\n") || strings.Contains(plan, "Seq Scan") {
 					t.Error(plan)
 				}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
 // webhookHistory is a month of deliveries of all tenants, a long backlog of one tenant, and a few
@@ -31,14 +33,14 @@ UPDATE webhook_deliveries SET state = 'pending', token = 'x', next_us = 90000000
 // TestWebhookPlans fails when the search for due deliveries reads finished ones or a whole backlog.
 func TestWebhookPlans(t *testing.T) {
 	list, listArgs := DeliveryQuery{Tenant: "t7", Before: Position{At: 9, ID: "x"}, Limit: 50}.list()
-	queries := map[string]question{
-		"due":         {dueEndpointsSQL, []any{8, 2, 32}},
-		"held":        {heldDeliveriesSQL, []any{"t1010", "e-t1010", 32}},
-		"take":        {takeDeliveriesSQL, []any{"e-t7", 9_000_000, "x", 5, 16}},
-		"subscribers": {subscribersSQL, []any{"t7"}},
-		"failing":     {backlogFailingSQL, nil},
-		"given up":    {backlogGivenUpSQL, []any{4}},
-		"log":         {list, listArgs},
+	queries := map[string]dbtest.Question{
+		"due":         dbtest.Ask(dueEndpointsSQL, 8, 2, 32),
+		"held":        dbtest.Ask(heldDeliveriesSQL, "t1010", "e-t1010", 32),
+		"take":        dbtest.Ask(takeDeliveriesSQL, "e-t7", 9_000_000, "x", 5, 16),
+		"subscribers": dbtest.Ask(subscribersSQL, "t7"),
+		"failing":     dbtest.Ask(backlogFailingSQL),
+		"given up":    dbtest.Ask(backlogGivenUpSQL, 4),
+		"log":         dbtest.Ask(list, listArgs...),
 	}
 	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
 	for name, url := range databases(t) {
@@ -46,7 +48,7 @@ func TestWebhookPlans(t *testing.T) {
 			c := withHistory(t, url, webhookHistory, queries)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
-					plan := explain(t, c, q.sql, q.args)
+					plan := dbtest.Explain(t, c.db, q)
 					for _, line := range plan {
 						if whole.MatchString(line) {
 							t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
