@@ -21,10 +21,17 @@ func (d dayRow) end(day domain.Day) int64 {
 	return db.Micros(domain.RetentionEnd(day, db.TimeOf(d.completed), db.TimeOf(d.reopened), d.retentionDays))
 }
 
-// pastSQL is the same condition in SQL, for days d and tenants t. The index days_end has its left
-// side.
-const pastSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us) <=
-	(SELECT now_us FROM catalog_clock) - t.retention_days * CAST(86400000000 AS BIGINT)`
+// The retention of days d in SQL, as domain.RetentionEnd has it in Go.
+const (
+	// retentionStartSQL is the time from which retention counts. The index days_end has this expression.
+	retentionStartSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us)`
+	// inDaysSQL makes microseconds of the number of days before it.
+	inDaysSQL = ` * CAST(86400000000 AS BIGINT)`
+	// overForSQL is true for days that are past a retention whose length, with inDaysSQL, follows.
+	overForSQL = retentionStartSQL + ` <= (SELECT now_us FROM catalog_clock) - `
+	// pastSQL is true for days that are past the retention of tenants t.
+	pastSQL = overForSQL + `t.retention_days` + inDaysSQL
+)
 
 // belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
 // floor in the future was written while the clock was ahead, so it counts for nothing.
@@ -224,8 +231,7 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 // only a condition that is the same for all of them.
 const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
-		AND coalesce(d.reopened_us, d.completed_us, d.closes_us) <= (SELECT now_us FROM catalog_clock)
-			- (SELECT min(retention_days) FROM tenants) * CAST(86400000000 AS BIGINT)
+		AND ` + overForSQL + `(SELECT min(retention_days) FROM tenants)` + inDaysSQL + `
 		AND ` + clockTrustedSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -146,8 +145,7 @@ func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) 
 		err = rows.Scan(&d)
 		return d, err
 	},
-		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND coalesce(d.reopened_us, d.completed_us, d.closes_us)
-			<= (SELECT now_us FROM catalog_clock) - CAST($2 AS BIGINT) * CAST(86400000000 AS BIGINT) ORDER BY day`, tenant, retentionDays)
+		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+inDaysSQL+` ORDER BY day`, tenant, retentionDays)
 }
 
 // endDays ends the tenant's days that are past a retention of the given length, also those that
@@ -164,7 +162,7 @@ func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) e
 	if paused {
 		return refuseEndingDays(ctx, tx, tenant, retentionDays)
 	}
-	floor := at - (time.Duration(retentionDays) * 24 * time.Hour).Microseconds()
+	floor := at - domain.Retention(retentionDays).Microseconds()
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)
 	if err != nil {
 		return err

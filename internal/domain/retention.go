@@ -8,6 +8,9 @@ const (
 	MaxRetentionDays = 3650
 )
 
+// Retention is how long a day is kept.
+func Retention(days int) time.Duration { return time.Duration(days) * 24 * time.Hour }
+
 // RetentionEnd is the instant from which a day is past retention: retentionDays × 24 h after
 // the day was reopened, else after it was complete, else after the day itself ended.
 // Zero times mean "not yet".
@@ -19,5 +22,5 @@ func RetentionEnd(day Day, completed, reopened time.Time, retentionDays int) tim
 	if !reopened.IsZero() {
 		base = reopened
 	}
-	return base.Add(time.Duration(retentionDays) * 24 * time.Hour)
+	return base.Add(Retention(retentionDays))
 }
