@@ -22,7 +22,7 @@ func ExampleClient_Pull() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	c, err := client.New(client.Config{URL: server.URL, ClientID: "app_1", ClientSecret: "secret"})
 	if err != nil {

@@ -18,8 +18,8 @@ const maxProblems = 1000
 
 // Problem is one thing that is wrong with a ZIP.
 type Problem struct {
-	Entry string // name of the entry, "" when it is about the whole ZIP
-	Text  string // a sentence
+	Entry string `json:"entry,omitempty"` // name of the entry, "" when it is about the whole ZIP
+	Text  string `json:"text"`            // a sentence
 }
 
 // String returns the text after the quoted name of the entry. Quoting makes a hostile name harmless
@@ -40,19 +40,19 @@ type MissingFile struct {
 
 // Report is the result of checking a ZIP.
 type Report struct {
-	Path           string // as given; "" from VerifyReader
-	Size           int64  // of the ZIP in bytes
-	Files          int    // recordings in it
-	Bytes          int64  // sum of their sizes
-	Sessions       int    // in metadata.json: pairs of externalConversationId and sessionId
-	UTCDay         string // YYYY-MM-DD
-	Hour           string // "00" to "23"
-	GeneratedAt    time.Time
-	ManifestSHA256 string        // hex, of the SHA256SUMS entry, to compare with the link's
-	MissingCount   int           // recordings that metadata.json lists as missing
-	Missing        []MissingFile // the first thousand of these
-	Problems       []Problem     // the first thousand
-	MoreProblems   int           // problems beyond these
+	Path           string        `json:"path"`      // as given; "" from Reader
+	Size           int64         `json:"sizeBytes"` // of the ZIP
+	UTCDay         string        `json:"utcDay,omitempty"`
+	Hour           string        `json:"hour,omitempty"` // "00" to "23"
+	GeneratedAt    time.Time     `json:"generatedAt,omitzero"`
+	Files          int           `json:"files"`                    // recordings in it
+	Bytes          int64         `json:"fileBytes"`                // sum of their sizes
+	Sessions       int           `json:"sessions"`                 // pairs of externalConversationId and sessionId
+	ManifestSHA256 string        `json:"manifestSha256,omitempty"` // hex, of the SHA256SUMS entry, to compare with the link's
+	MissingCount   int           `json:"missingFileCount"`         // recordings that metadata.json lists as missing
+	Missing        []MissingFile `json:"missingFiles"`             // the first thousand of these
+	Problems       []Problem     `json:"problems"`                 // the first thousand
+	MoreProblems   int           `json:"moreProblems,omitempty"`   // problems beyond these
 }
 
 // OK reports whether the ZIP has no problems. Files that metadata.json lists as missing are no

@@ -41,24 +41,29 @@ func (*importCmd) Help() string {
 
 // importJSON is what --json prints.
 type importJSON struct {
-	Lines         int   `json:"lines"`
-	Batches       int   `json:"batches"`
-	Agents        int   `json:"agents"`
-	Conversations int   `json:"conversations"`
-	Messages      int   `json:"messages"`
-	Recordings    int   `json:"recordings"`
-	Changed       int   `json:"changed"`         // rows that are new or have changed
-	TooLate       int   `json:"tooLate"`         // recordings that no archive will have; they are stored
-	Ahead         int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock; they are stored
-	AudioFiles    int64 `json:"audioFiles"`
-	AudioStood    int64 `json:"audioStood"` // of these, the store had them already
-	AudioBytes    int64 `json:"audioBytes"`
+	Lines   int `json:"lines"`
+	Batches int `json:"batches"`
+	importCounts
+	Ahead      int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock; they are stored
+	AudioFiles int64 `json:"audioFiles"`
+	AudioStood int64 `json:"audioStood"` // of these, the store had them already
+	AudioBytes int64 `json:"audioBytes"`
 
 	AudioAbsent int      `json:"audioAbsent,omitempty"` // with --audio: recordings without audio, there or in the store
 	AbsentKeys  []string `json:"absentKeys,omitempty"`  // the first of them
 
 	Error string `json:"error,omitempty"` // why it ended early
 	Line  int    `json:"line,omitempty"`  // the line that is refused
+}
+
+// importCounts are the counts that both --json and the audit log have.
+type importCounts struct {
+	Agents        int `json:"agents"`
+	Conversations int `json:"conversations"`
+	Messages      int `json:"messages"`
+	Recordings    int `json:"recordings"`
+	Changed       int `json:"changed"` // rows that are new or have changed
+	TooLate       int `json:"tooLate"` // recordings that no archive will have; they are stored
 }
 
 // setError sets why the import ended early, with the same text as the ingest API.
@@ -123,17 +128,12 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 
 // importDetail is the detail of a run in the audit log.
 type importDetail struct {
-	Source        string `json:"source"` // the file's name, - for standard input
-	Whole         bool   `json:"whole"`  // false when it ended early; the counts are of what is stored
-	Lines         int    `json:"lines"`
-	Agents        int    `json:"agents"`
-	Conversations int    `json:"conversations"`
-	Messages      int    `json:"messages"`
-	Recordings    int    `json:"recordings"`
-	Changed       int    `json:"changed"`
-	TooLate       int    `json:"tooLate"`
-	AudioFiles    int64  `json:"audioFiles"`
-	AudioBytes    int64  `json:"audioBytes"`
+	Source string `json:"source"` // the file's name, - for standard input
+	Whole  bool   `json:"whole"`  // false when it ended early; the counts are of what is stored
+	Lines  int    `json:"lines"`
+	importCounts
+	AudioFiles int64 `json:"audioFiles"`
+	AudioBytes int64 `json:"audioBytes"`
 }
 
 // auditTimeout bounds writing the audit log after an interruption.
@@ -146,9 +146,7 @@ func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importJSON, faile
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout) // also after an interruption
 	defer cancel()
-	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{Source: filepath.Base(c.File), Whole: failed == nil, Lines: r.Lines,
-		Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings, Changed: r.Changed,
-		TooLate: r.TooLate, AudioFiles: r.AudioFiles, AudioBytes: r.AudioBytes})
+	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{filepath.Base(c.File), failed == nil, r.Lines, r.importCounts, r.AudioFiles, r.AudioBytes})
 	if err != nil {
 		return fmt.Errorf("what was imported is stored, but the audit log could not be told: %w", err)
 	}
@@ -234,9 +232,9 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	bar.End(err)
 	progress.Close()
 	return importJSON{
-		Lines: r.Lines, Batches: r.Batches, Agents: r.Agents, Conversations: r.Conversations, Messages: r.Messages, Recordings: r.Recordings,
-		Changed: r.Changed, TooLate: r.TooLate, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
-		AudioAbsent: absent.count, AbsentKeys: absent.keys,
+		Lines: r.Lines, Batches: r.Batches, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+		importCounts: importCounts{r.Agents, r.Conversations, r.Messages, r.Recordings, r.Changed, r.TooLate},
+		AudioAbsent:  absent.count, AbsentKeys: absent.keys,
 	}, withBatchNote(err)
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"time"
 
 	"github.com/callvault/callvault/client"
 	"github.com/callvault/callvault/client/verify"
@@ -34,26 +33,10 @@ Examples:
 
 // fileJSON is one archive in the output of --json.
 type fileJSON struct {
-	Path             string               `json:"path"`
-	OK               bool                 `json:"ok"`
-	Absent           bool                 `json:"absent,omitempty"` // day.json has it, and the directory does not
-	SizeBytes        int64                `json:"sizeBytes"`
-	UTCDay           string               `json:"utcDay,omitempty"`
-	Hour             string               `json:"hour,omitempty"`
-	GeneratedAt      *time.Time           `json:"generatedAt,omitempty"`
-	Files            int                  `json:"files"`
-	FileBytes        int64                `json:"fileBytes"`
-	Sessions         int                  `json:"sessions"`
-	ManifestSHA256   string               `json:"manifestSha256,omitempty"`
-	MissingFileCount int                  `json:"missingFileCount"`
-	MissingFiles     []verify.MissingFile `json:"missingFiles"` // the first thousand
-	Problems         []problemJSON        `json:"problems"`     // the first thousand
-	MoreProblems     int                  `json:"moreProblems,omitempty"`
-}
-
-type problemJSON struct {
-	Entry string `json:"entry,omitempty"`
-	Text  string `json:"text"`
+	Path   string `json:"path"`
+	OK     bool   `json:"ok"`
+	Absent bool   `json:"absent,omitempty"` // day.json has it, and the directory does not
+	verify.Report
 }
 
 // verifyResult is the report of one archive, or why it could not be read.
@@ -130,20 +113,12 @@ func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error
 	files := make([]fileJSON, len(list))
 	for i := range list {
 		r := &list[i]
-		f := fileJSON{
-			Path: r.Path, OK: r.good(), Absent: r.absent, SizeBytes: r.Size, UTCDay: r.UTCDay, Hour: r.Hour, Files: r.Files, FileBytes: r.Bytes,
-			Sessions: r.Sessions, ManifestSHA256: r.ManifestSHA256, MissingFileCount: r.MissingCount,
-			MissingFiles: append([]verify.MissingFile{}, r.Missing...), Problems: []problemJSON{}, MoreProblems: r.MoreProblems,
-		}
-		if !r.GeneratedAt.IsZero() {
-			f.GeneratedAt = &r.GeneratedAt
-		}
-		for _, p := range r.Problems {
-			f.Problems = append(f.Problems, problemJSON{Entry: p.Entry, Text: p.Text})
-		}
+		f := fileJSON{r.Path, r.good(), r.absent, r.Report}
 		if r.err != nil {
-			f.Problems = append(f.Problems, problemJSON{Text: r.err.Error()})
+			f.Problems = append(f.Problems, verify.Problem{Text: r.err.Error()})
 		}
+		// Lists are never null.
+		f.Missing, f.Problems = append([]verify.MissingFile{}, f.Missing...), append([]verify.Problem{}, f.Problems...)
 		files[i] = f
 	}
 	return console.JSON(w, struct {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api"
@@ -178,21 +179,21 @@ func (p *Parts) publish(url string) error {
 	})
 }
 
-// Planner makes a planner over the parts.
-func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
+func (p *Parts) schedule(log *zap.Logger) cron.Schedule {
 	schedule, err := config.ParseSchedule(p.Config.Schedule)
 	if err != nil { // can't be: Finish has parsed it before
 		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
 	}
-	return plan.New(plan.Config{Schedule: schedule, DispatchAge: p.Config.HealInterval, Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
+	return schedule
+}
+
+// Planner makes a planner over the parts.
+func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
+	return plan.New(plan.Config{Schedule: p.schedule(log), DispatchAge: p.Config.HealInterval, Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
 }
 
 func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
-	schedule, err := config.ParseSchedule(p.Config.Schedule)
-	if err != nil {
-		log.Error("the schedule cannot be read; nothing is planned by time", zap.Error(err))
-	}
-	s := scheduler.New(scheduler.Config{Schedule: schedule, Interval: p.Config.HealInterval, OnPass: p.metrics.Pass}, p.Planner(log), time.Now, log)
+	s := scheduler.New(scheduler.Config{Schedule: p.schedule(log), Interval: p.Config.HealInterval, OnPass: p.metrics.Pass}, p.Planner(log), time.Now, log)
 	g.Add(Component{Name: "scheduler", Stage: StageScheduler, Run: s.Run})
 	return s
 }
