@@ -2,83 +2,60 @@ package conversations
 
 import (
 	"context"
-	"io"
 	"net/http"
 
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // audio is GET /conversations/{id}/audio.
-func (h *handler) audio(ctx context.Context, c *call) {
-	key, err := h.deps.Catalog.ConversationRecording(ctx, c.tenant, c.id)
-	switch {
-	case domain.KindOf(err) == domain.KindNotFound:
-		c.notFound()
-		return
-	case err != nil:
-		h.broken(c, "find the recording", err)
-		return
+func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
+	key, err := h.deps.Catalog.ConversationRecording(ctx, req.tenant, req.id)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return notFound()
 	}
-	info, there, err := web.StatRecording(ctx, h.deps.Store, key)
-	switch {
-	case err != nil:
-		h.broken(c, "look the recording up", err)
-	case !there:
-		c.noAudio()
-	default:
-		h.play(c, key, info)
-	}
-}
-
-func (c *call) noAudio() {
-	refuse(c.w, c.r, http.StatusNotFound, "audio_not_found", "The conversation has no recording.")
-}
-
-// play sends the recording, or the part of it that was asked for.
-func (h *handler) play(c *call, key string, info objstore.Info) {
-	content := web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: c.tenant, Object: key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
-		object, err := h.deps.Store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
-		if err != nil {
-			return nil, err
-		}
-		return object.Body, nil
-	}}
-	plan := content.Plan(c.w, c.r)
-	switch plan.Status {
-	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
-		c.w.Header().Del("ETag")
-		if plan.Status == http.StatusRequestedRangeNotSatisfiable {
-			c.w.Header().Set("Content-Range", plan.Unsatisfied())
-		}
-		fail(c.w, c.r, plan.Status)
-		return
-	}
-	kind := info.ContentType
-	if kind == "" {
-		kind = "application/octet-stream"
-	}
-	if c.r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
-		c.w.Header().Set("Content-Type", kind)
-		plan.ServeHead(c.w, c.r)
-		return
-	}
-	body, err := content.Prepare(c.r.Context(), plan)
 	if err != nil {
-		c.w.Header().Del("ETag")
-		if domain.KindOf(err) == domain.KindUnreadable {
-			c.noAudio()
-			return
-		}
-		h.broken(c, "open the recording", err)
-		return
+		return web.Step("find the recording", err)
 	}
-	c.w.Header().Set("Content-Type", kind)
-	if err := body.Serve(c.w, c.r); err != nil {
-		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(c.r.Context()), zap.Error(err))
+	info, found, err := web.StatRecording(ctx, h.deps.Store, key)
+	if err != nil {
+		return web.Step("look the recording up", err)
 	}
+	if !found {
+		return noRecording()
+	}
+	content := web.ObjectContent(h.deps.Store, key, info, h.deps.Downloads, req.tenant, key)
+	plan := content.Plan(w, r)
+	switch plan.Status {
+	case http.StatusRequestedRangeNotSatisfiable:
+		w.Header().Set("Content-Range", plan.Unsatisfied())
+		return refused(plan.Status)
+	case http.StatusPreconditionFailed:
+		return refused(plan.Status)
+	}
+	return h.send(w, r, key, content, plan)
+}
+
+// send sends the recording, or the part of it that was asked for.
+func (h *handler) send(w http.ResponseWriter, r *http.Request, key string, content web.Content, plan web.Plan) error {
+	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
+		w.Header().Set("Content-Type", content.Type)
+		plan.ServeHead(w, r)
+		return nil
+	}
+	body, err := content.Prepare(r.Context(), plan)
+	if domain.KindOf(err) == domain.KindUnreadable {
+		return noRecording()
+	}
+	if err != nil {
+		return web.Step("open the recording", err)
+	}
+	w.Header().Set("Content-Type", content.Type)
+	if err := body.Serve(w, r); err != nil {
+		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(r.Context()), zap.Error(err))
+	}
+	return nil
 }

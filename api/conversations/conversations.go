@@ -26,10 +26,11 @@ const (
 
 // Config bounds what one request takes. Zero fields take the defaults.
 type Config struct {
-	CatalogTimeout time.Duration // how long the catalog may take; 15 s
+	CatalogTimeout time.Duration // of all that a request asks of the catalog; 15 s
 }
 
-// Catalog knows the conversations. Errors: KindUnavailable, and as the methods of package catalog say.
+// Catalog reads the conversations. Errors: KindUnavailable, and those of the methods of package
+// catalog.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
 	ListConversations(ctx context.Context, f catalog.ConversationFilter, before *catalog.Position, limit int, summaries bool) (catalog.ConversationPage, error)
@@ -43,7 +44,7 @@ type Store interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
-// Deps are the parts that the family works with.
+// Deps are the family's dependencies.
 type Deps struct {
 	Catalog   Catalog
 	Store     Store // of the recordings' bucket
@@ -58,7 +59,7 @@ type handler struct {
 }
 
 // New makes the family of conversations: everything below /conversations and /v1/convai. The family
-// of bulk exports, whose paths lie among these, must stand before it.
+// of bulk exports, which owns some of these paths, must be mounted before it.
 func New(cfg Config, deps Deps) web.Family {
 	if cfg.CatalogTimeout == 0 {
 		cfg.CatalogTimeout = 15 * time.Second
@@ -67,12 +68,10 @@ func New(cfg Config, deps Deps) web.Family {
 	return web.Family{Name: "conversations", Owns: web.Under(root, convaiRoot), Handler: http.HandlerFunc(h.route), Fail: fail, Spec: spec}
 }
 
-// call is one request, taken apart.
-type call struct {
-	w      http.ResponseWriter
-	r      *http.Request
+// request is an authenticated request.
+type request struct {
 	convai bool   // under /v1/convai
-	id     string // "" for the list
+	id     string // of the conversation; "" for the list
 	tenant string
 }
 
@@ -84,55 +83,57 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, http.StatusNotFound)
 		return
 	}
-	serve := []func(context.Context, *call){h.list, h.show, h.audio}[len(parts)-1]
+	serve := []serveFunc{h.list, h.show, h.audio}[len(parts)-1]
 	r.Pattern = []string{root, root + "/{id}", root + "/{id}/audio"}[len(parts)-1]
 	if convai {
 		r.Pattern = convaiRoot + r.Pattern
 	}
-	c := &call{w: w, r: r, convai: convai}
+	req := request{convai: convai}
 	if len(parts) > 1 {
-		c.id = parts[1]
+		req.id = parts[1]
 	}
-	web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
-		defer cancel()
-		if h.enter(ctx, c) {
-			serve(ctx, c)
-		}
-	}}.ServeHTTP(w, r)
+	web.Methods{Fail: fail, Get: h.handle(req, serve)}.ServeHTTP(w, r)
 }
 
-// enter finds the tenant and checks the id. Where it gives false, it has answered.
-func (h *handler) enter(ctx context.Context, c *call) bool {
-	_, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(c.r))
-	switch domain.KindOf(err) {
-	case "":
-	case domain.KindUnauthorized:
-		c.w.Header().Set("WWW-Authenticate", "Bearer")
-		fail(c.w, c.r, http.StatusUnauthorized)
-		return false
-	default:
-		h.broken(c, "authenticate", err)
-		return false
+type serveFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error
+
+// handle makes the handler of an endpoint. It authenticates the request first, and writes the
+// answer for an error.
+func (h *handler) handle(req request, serve serveFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
+		defer cancel()
+		err := h.admit(ctx, r, &req)
+		if err == nil {
+			err = serve(ctx, w, r, req)
+		}
+		if err != nil {
+			h.answerError(w, r, req.convai, err)
+		}
 	}
-	c.tenant = tenant.ID
+}
+
+// admit finds the tenant and checks the id.
+func (h *handler) admit(ctx context.Context, r *http.Request, req *request) error {
+	_, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(r))
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return refused(http.StatusUnauthorized)
+	}
+	if err != nil {
+		return web.Step("authenticate", err)
+	}
+	req.tenant = tenant.ID
 	telemetry.SetTenant(ctx, tenant.ID)
-	if web.TooLarge(c.r) {
-		fail(c.w, c.r, http.StatusRequestEntityTooLarge)
-		return false
+	switch {
+	case web.TooLarge(r):
+		return refused(http.StatusRequestEntityTooLarge)
+	case len(req.id) > domain.MaxIDBytes || !web.ValidText(req.id):
+		return &invalidParam{"path", "conversation_id", typeText, "conversation_id must be text of at most 512 bytes"}
+	case req.id != "" && !req.convai:
+		p := req.parse(r) // a single conversation has no parameters
+		return p.err()
 	}
-	if len(c.id) > domain.MaxIDBytes || !web.ValidText(c.id) {
-		c.invalid("path", "conversation_id", "conversation_id must be text of at most 512 bytes", typeText)
-		return false
-	}
-	if c.id == "" || c.convai {
-		return true
-	}
-	p := c.parse() // one conversation takes no parameters
-	if p.err != nil {
-		c.invalid("query", p.name, domain.SafeMessage(p.err), p.kind)
-	}
-	return p.err == nil
+	return nil
 }
 
 // secret gives the request's one API key, "" when it has none or several of a kind.

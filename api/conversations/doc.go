@@ -1,6 +1,6 @@
-// Package conversations serves a tenant's conversations one by one: lists with filters, a single one
-// with its transcript, and its recording. The same three endpoints stand under /conversations and,
-// as public client libraries of that dialect expect them, under /v1/convai/conversations.
+// Package conversations is the family of a tenant's conversations: lists with filters, a single one
+// with its transcript, and its recording. The same three endpoints are under /conversations and
+// under /v1/convai/conversations, where public client libraries of that dialect expect them.
 //
-// It never changes anything.
+// It changes nothing in the catalog.
 package conversations

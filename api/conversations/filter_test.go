@@ -96,8 +96,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestShortPages looks for filters that hardly ever meet: the walk is complete, and no page looks at
-// more than its share.
+// Filters that match few conversations: all are found, and no page examines more rows than a page
+// may.
 func TestShortPages(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	var lines strings.Builder

@@ -20,100 +20,105 @@ const (
 	maxTime         = 253402300800 // the end of the year 9999, in Unix seconds
 )
 
-// query is what a list is asked for.
+// query is the parameters of a list.
 type query struct {
 	filter    catalog.ConversationFilter
 	summaries bool
 	size      int
 	before    *catalog.Position
-	about     string // what its cursors are bound to
+	about     string // binds its cursors
 }
 
-// parser reads the parameters and keeps the first that is wrong.
+// parser reads parameters and keeps the first error.
 type parser struct {
 	values web.Query
-	name   string // of the wrong one
-	kind   string // of its fault
-	err    error
+	fault  *invalidParam
 }
 
-// parse reads the query. Under /conversations it may hold no parameters but those named.
-func (c *call) parse(names ...string) (p parser) {
-	values, name, malformed := web.ParseExportQuery(c.r.URL.RawQuery)
+// parse reads the query. On the path without /v1/convai, parameters other than names are refused.
+func (req request) parse(r *http.Request, names ...string) (p parser) {
+	values, name, malformed := web.ParseExportQuery(r.URL.RawQuery)
 	p.values = values
-	p.fault(name, typeUnknown, malformed)
-	if !c.convai {
-		p.fault("", typeUnknown, values.Only(names...))
+	p.check(name, typeUnknown, malformed)
+	if !req.convai {
+		p.check("", typeUnknown, values.Only(names...))
 	}
 	return p
 }
 
-func (p *parser) fault(name, kind string, err error) {
-	if p.err == nil && err != nil {
-		p.name, p.kind, p.err = name, kind, err
+func (p *parser) check(name, kind string, err error) {
+	if p.fault == nil && err != nil {
+		p.fault = &invalidParam{"query", name, kind, domain.SafeMessage(err)}
 	}
 }
 
-// text reads a parameter that is not empty where it is given.
-func (p *parser) text(name string, longest int) (string, bool) {
-	value, given, err := p.values.Text(name, longest)
+func (p *parser) err() error {
+	if p.fault == nil {
+		return nil
+	}
+	return p.fault
+}
+
+// text reads a parameter, which must not be empty.
+func (p *parser) text(name string, maxBytes int) (string, bool) {
+	value, given, err := p.values.Text(name, maxBytes)
 	if err == nil && given && value == "" {
 		err = domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
 	}
-	p.fault(name, typeText, err)
+	p.check(name, typeText, err)
 	return value, given && err == nil
 }
 
 func (p *parser) oneOf(name string, words ...string) string {
 	value, given := p.text(name, 64)
 	if given && !slices.Contains(words, value) {
-		p.fault(name, typeChoice, domain.Errorf(domain.KindInvalid, "%s must be one of %s", name, strings.Join(words, ", ")))
+		p.check(name, typeChoice, domain.Errorf(domain.KindInvalid, "%s must be one of %s", name, strings.Join(words, ", ")))
 	}
 	return value
 }
 
-func (p *parser) whole(name string, least, most int64) (int64, bool) {
-	n, given, err := p.values.Int(name, least, most)
-	p.fault(name, typeWhole, err)
+func (p *parser) int(name string, lowest, highest int64) (int64, bool) {
+	n, given, err := p.values.Int(name, lowest, highest)
+	p.check(name, typeInt, err)
 	return n, given
 }
 
 func (p *parser) time(name string) time.Time {
-	n, given := p.whole(name, 0, maxTime)
+	n, given := p.int(name, 0, maxTime)
 	if !given {
 		return time.Time{}
 	}
 	return time.Unix(n, 0)
 }
 
-// read reads the parameters. The error is KindUnavailable; what is wrong with them stands in the parser.
-func (h *handler) read(ctx context.Context, c *call) (q query, p parser, err error) {
-	p = c.parse("agent_id", "call_successful", "call_start_after_unix", "call_start_before_unix", "user_id", "summary_mode", "page_size", "cursor")
-	q.filter = catalog.ConversationFilter{Tenant: c.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
+// read reads the parameters. Errors: *invalidParam, KindUnavailable.
+func (h *handler) read(ctx context.Context, r *http.Request, req request) (q query, err error) {
+	p := req.parse(r, "agent_id", "call_successful", "call_start_after_unix", "call_start_before_unix", "user_id", "summary_mode", "page_size", "cursor")
+	q.filter = catalog.ConversationFilter{Tenant: req.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
 	q.filter.AgentID, _ = p.text("agent_id", domain.MaxIDBytes)
 	q.filter.UserID, _ = p.text("user_id", domain.MaxIDBytes)
 	q.filter.CallSuccessful = p.oneOf("call_successful", "success", "failure", "unknown")
 	q.summaries = p.oneOf("summary_mode", "exclude", "include") == "include"
 	q.size = defaultPageSize
-	if n, given := p.whole("page_size", 1, maxPageSize); given {
+	if n, given := p.int("page_size", 1, maxPageSize); given {
 		q.size = int(n)
 	}
 	q.about = about(q.filter)
 	cursor, wrong := p.values.Cursor()
-	p.fault("cursor", typeText, wrong)
-	if cursor != "" && p.err == nil {
-		at, wrong := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
-		if domain.KindOf(wrong) == domain.KindInvalid {
-			p.fault("cursor", typeCursor, wrong)
-		} else {
-			err = wrong
-		}
-		q.before = &at
+	p.check("cursor", typeText, wrong)
+	if cursor == "" || p.fault != nil {
+		return q, p.err()
 	}
-	return q, p, err
+	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
+	if domain.KindOf(err) == domain.KindInvalid {
+		p.check("cursor", typeCursor, err)
+		return q, p.err()
+	}
+	q.before = &at
+	return q, web.Step("open the cursor", err)
 }
 
-// about names what a cursor belongs to: it continues this walk and no other, of whatever page size.
+// about binds a cursor to the tenant and all filters, but not to the page size.
 func about(f catalog.ConversationFilter) string {
 	unix := func(t time.Time) string {
 		if t.IsZero() {
@@ -138,19 +143,19 @@ type item struct {
 	TranscriptSummary *string `json:"transcript_summary,omitempty"`
 }
 
-func showItem(h catalog.ConversationHeader) item {
+func listItem(h catalog.ConversationHeader) item {
 	i := item{ConversationID: h.ID, AgentID: h.AgentID, Status: h.Status, CreatedAt: web.Time(h.Start), StartTimeUnixSecs: h.Start.Unix(),
 		MessageCount: h.Turns, CallSuccessful: h.CallSuccessful}
 	if h.AgentName != "" {
 		i.AgentName = &h.AgentName
 	}
 	if h.End.After(h.Start) {
-		i.CallDurationSecs = (h.End.UnixMicro() - h.Start.UnixMicro()) / 1e6 // a time.Duration ends after 292 years
+		i.CallDurationSecs = (h.End.UnixMicro() - h.Start.UnixMicro()) / 1e6 // a time.Duration holds only 292 years
 	}
 	return i
 }
 
-// answer is one page. Clients of either dialect find the cursor under their own name.
+// answer is one page. The cursor has two names, for the clients of both dialects.
 type answer struct {
 	Conversations []item  `json:"conversations"`
 	HasMore       bool    `json:"has_more"`
@@ -159,36 +164,30 @@ type answer struct {
 }
 
 // list is GET /conversations.
-func (h *handler) list(ctx context.Context, c *call) {
-	q, p, err := h.read(ctx, c)
-	switch {
-	case err != nil:
-		h.broken(c, "open the cursor", err)
-		return
-	case p.err != nil:
-		c.invalid("query", p.name, domain.SafeMessage(p.err), p.kind)
-		return
+func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
+	q, err := h.read(ctx, r, req)
+	if err != nil {
+		return err
 	}
 	page, err := h.deps.Catalog.ListConversations(ctx, q.filter, q.before, q.size, q.summaries)
 	if err != nil {
-		h.broken(c, "list conversations", err)
-		return
+		return web.Step("list conversations", err)
 	}
 	out := answer{Conversations: make([]item, 0, len(page.Rows))}
 	for _, row := range page.Rows {
-		shown := showItem(row)
+		listed := listItem(row)
 		if q.summaries {
-			shown.TranscriptSummary = &row.Summary
+			listed.TranscriptSummary = &row.Summary
 		}
-		out.Conversations = append(out.Conversations, shown)
+		out.Conversations = append(out.Conversations, listed)
 	}
 	if page.Next != nil {
 		cursor, err := web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next)
 		if err != nil {
-			h.broken(c, "seal the cursor", err)
-			return
+			return web.Step("seal the cursor", err)
 		}
 		out.HasMore, out.Cursor, out.NextCursor = true, &cursor, &cursor
 	}
-	web.JSON(c.w, c.r, http.StatusOK, out)
+	web.JSON(w, r, http.StatusOK, out)
+	return nil
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/callvault/callvault/internal/transcript"
 )
 
-// afterTranscript is what of one conversation follows its transcript; before it stands the item.
+// afterTranscript is the fields of a conversation behind its transcript. Those before it are an
+// item.
 type afterTranscript struct {
 	Metadata          json.RawMessage `json:"metadata"`
 	Analysis          analysis        `json:"analysis"`
@@ -42,49 +43,45 @@ type analysis struct {
 }
 
 // show is GET /conversations/{id}.
-func (h *handler) show(ctx context.Context, c *call) {
-	s, err := h.deps.Catalog.ShowConversation(ctx, c.tenant, c.id)
+func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
+	s, err := h.deps.Catalog.ShowConversation(ctx, req.tenant, req.id)
 	if domain.KindOf(err) == domain.KindNotFound {
-		c.notFound()
-		return
+		return notFound()
 	}
 	if err != nil {
-		h.broken(c, "read the conversation", err)
-		return
+		return web.Step("read the conversation", err)
 	}
 	// One recording holds the whole call: the user's voice and the agent's.
 	_, recorded, err := web.StatRecording(ctx, h.deps.Store, s.RecordingKey)
 	if err != nil {
-		h.broken(c, "look the recording up", err)
-		return
+		return web.Step("look the recording up", err)
 	}
-	head := showItem(s.ConversationHeader)
+	head := listItem(s.ConversationHeader)
 	out := afterTranscript{HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if s.UserID != "" {
 		out.UserID = &s.UserID
 	}
-	own := s.Metadata
-	if c.convai {
-		own = nil
+	if req.convai { // only the other path shows the conversation's own metadata
+		s.Metadata = nil
 	}
-	if out.Metadata, err = metadata(head, own); err != nil {
-		h.broken(c, "show the metadata", err)
-		return
+	if out.Metadata, err = metadata(head, s.Metadata); err != nil {
+		return web.Step("show the metadata", err)
 	}
-	c.w.Header().Set("Content-Type", "application/json")
-	if c.r.Method == http.MethodHead {
-		c.w.WriteHeader(http.StatusOK)
-		return
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return nil
 	}
-	if err := write(c, head, turns(c.r.Context(), s), out); err != nil {
+	if err := write(w, head, turns(r.Context(), s), out); err != nil {
 		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
 		web.Abort()
 	}
+	return nil
 }
 
-// write sends a conversation turn by turn: a transcript can be as large as the line that brought it.
-func write(c *call, head item, said iter.Seq2[turn, error], tail afterTranscript) error {
-	out := web.NewStream(c.w)
+// write sends a conversation turn by turn: a transcript can be as large as an ingested line.
+func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], tail afterTranscript) error {
+	out := web.NewStream(w)
 	add := func(separator string, v any, from, less int) error {
 		_, err := out.Append(func(to []byte) ([]byte, error) {
 			var b bytes.Buffer
@@ -102,7 +99,7 @@ func write(c *call, head item, said iter.Seq2[turn, error], tail afterTranscript
 		return err
 	}
 	separator := `,"transcript":[`
-	for t, err := range said {
+	for t, err := range spoken {
 		if err == nil {
 			err = add(separator, t, 0, 0)
 		}
@@ -124,8 +121,8 @@ func write(c *call, head item, said iter.Seq2[turn, error], tail afterTranscript
 	return out.End()
 }
 
-// metadata gives the call's times and then the conversation's own members, in their order and
-// spelling. A member of the conversation's own never stands for one of the times.
+// metadata gives the call's times and then the members of the conversation's metadata, as they were
+// ingested. A member with the name of one of the times is left out.
 func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `{"start_time_unix_secs":%d,"call_duration_secs":%d`, i.StartTimeUnixSecs, i.CallDurationSecs)
@@ -157,16 +154,16 @@ func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
 	return out.Bytes(), nil
 }
 
-// turns gives what was said: from the raw transcript, else from the messages.
+// turns gives the turns of the raw transcript, or of the messages when there is none.
 func turns(ctx context.Context, s catalog.ShownConversation) iter.Seq2[turn, error] {
 	return func(yield func(turn, error) bool) {
 		for _, m := range s.Messages {
-			role, text := spoken(m)
+			role, text := messageTurn(m)
 			if !yield(turn{role, text, sinceStart(s.Start, m.Time, nil)}, nil) {
 				return
 			}
 		}
-		if s.Transcript == nil || s.Turns == 0 { // JSON that holds no turn would be read as one value
+		if s.Transcript == nil || s.Turns == 0 { // JSON without a turn would be read into memory as one value
 			return
 		}
 		for t, err := range transcript.Turns(s.Transcript.Reader(ctx)) {
@@ -177,7 +174,7 @@ func turns(ctx context.Context, s catalog.ShownConversation) iter.Seq2[turn, err
 	}
 }
 
-// sinceStart gives whole seconds into the call, 0 where nothing tells.
+// sinceStart gives whole seconds since the start of the call, 0 when unknown.
 func sinceStart(start, at time.Time, offset *float64) int64 {
 	switch {
 	case offset != nil:
@@ -188,19 +185,19 @@ func sinceStart(start, at time.Time, offset *float64) int64 {
 	return 0
 }
 
-// spoken gives who said a message, and what.
-func spoken(m catalog.ExportedMessage) (role, text string) {
+// messageTurn gives the role and the text of a message.
+func messageTurn(m catalog.ExportedMessage) (role, text string) {
 	var body map[string]json.RawMessage
-	_ = json.Unmarshal(m.Body, &body) // a body that can't be read says nothing
+	_ = json.Unmarshal(m.Body, &body) // a body that can't be read has no text
 	if m.Type == "UserInput" || body["outMsg"] == nil && body["userInput"] != nil {
-		return transcript.RoleUser, plain(body["userInput"])
+		return transcript.RoleUser, textOrJSON(body["userInput"])
 	}
 	var said struct {
 		Steps []struct{ Text string }
 		Text  string
 	}
 	if json.Unmarshal(body["outMsg"], &said) != nil {
-		return transcript.RoleAgent, plain(body["outMsg"])
+		return transcript.RoleAgent, textOrJSON(body["outMsg"])
 	}
 	lines := make([]string, 0, len(said.Steps))
 	for _, step := range said.Steps {
@@ -214,8 +211,8 @@ func spoken(m catalog.ExportedMessage) (role, text string) {
 	return transcript.RoleAgent, strings.Join(lines, "\n")
 }
 
-// plain gives a text as it is, and anything else as its JSON: a form that was filled in, say.
-func plain(value json.RawMessage) string {
+// textOrJSON gives a text as it is, and any other value, such as a form, as JSON.
+func textOrJSON(value json.RawMessage) string {
 	var text string
 	if len(value) == 0 || string(value) == "null" || json.Unmarshal(value, &text) == nil {
 		return text

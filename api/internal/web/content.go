@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // Content is bytes that can be read from any offset.
 type Content struct {
 	Size int64
 	ETag string // without quotes; "" when there is none
+	Type string // content type
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
 
@@ -22,6 +26,25 @@ type Content struct {
 	Limiter *DownloadLimiter
 	Tenant  string
 	Object  string
+}
+
+// Getter opens objects. Errors: those of package objstore.
+type Getter interface {
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// ObjectContent is the Content of the object that info describes. It fails when the object has changed
+// since. object names it for the limiter.
+func ObjectContent(store Getter, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
+	return Content{Size: info.Size, ETag: info.ETag, Type: cmp.Or(info.ContentType, "application/octet-stream"),
+		Limiter: limiter, Tenant: tenant, Object: object,
+		Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
+			o, err := store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
+			if err != nil {
+				return nil, err
+			}
+			return o.Body, nil
+		}}
 }
 
 // Plan is how a request for a Content will be answered.
