@@ -70,12 +70,12 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
-		root + "/conversations": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedConversation]{
+		root + "/conversations": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[catalog.ExportedConversation]{
 			name: "conversations", page: deps.Catalog.ExportConversations, appendRow: appendConversation,
-		})},
-		root + "/messages": web.Methods{Fail: fail, Get: serve(h, endpoint[catalog.ExportedMessage]{
+		}))},
+		root + "/messages": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[catalog.ExportedMessage]{
 			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, appendRow: appendMessage,
-		})},
+		}))},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := paths[r.URL.Path]; page != nil {
@@ -88,50 +88,36 @@ func New(cfg Config, deps Deps) web.Family {
 	return web.Family{Name: "bulk", Owns: web.Under(root), Handler: mux, Fail: fail, Spec: spec}
 }
 
-// caller is who sent a request.
-type caller struct {
-	key    catalog.APIKey
-	tenant domain.Tenant
-}
-
-// admit authenticates a request, counts it, and checks that its tenant may export. When it gives
-// false, it has answered.
-func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (c caller, ok bool) {
-	var err error
+// admit authenticates a request, counts it, and checks that its tenant may export.
+func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (domain.Tenant, error) {
 	secrets := web.Credentials(r, "X-Api-Key")
 	if len(secrets) != 1 {
-		unauthorized(w, r)
-		return c, false
+		return domain.Tenant{}, refusal{http.StatusUnauthorized, textUnauthorized}
 	}
-	c.key, c.tenant, err = h.deps.Catalog.AuthenticateAPIKey(ctx, secrets[0])
-	switch domain.KindOf(err) {
-	case "":
-	case domain.KindUnauthorized:
-		unauthorized(w, r)
-		return c, false
-	default:
-		h.broken(w, r, "authenticate", err)
-		return c, false
+	key, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secrets[0])
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return tenant, refusal{http.StatusUnauthorized, textUnauthorized}
 	}
-	telemetry.SetTenant(ctx, c.tenant.ID)
+	if err != nil {
+		return tenant, web.Step("authenticate", err)
+	}
+	telemetry.SetTenant(ctx, tenant.ID)
 	count := h.deps.Limiter.Take
 	if r.Method == http.MethodHead {
 		count = h.deps.Limiter.Peek
 	}
-	use, err := count(ctx, "bulk:"+endpoint+":"+c.key.ID)
+	use, err := count(ctx, "bulk:"+endpoint+":"+key.ID)
 	web.RateLimit(w, use.Limit, use.Remaining, use.Reset)
 	switch {
 	case err != nil:
-		h.broken(w, r, "count the request", err)
+		return tenant, web.Step("count the request", err)
 	case !use.Allowed && r.Method != http.MethodHead:
 		w.Header().Set("Retry-After", web.Seconds(use.Reset))
-		refuse(w, r, http.StatusTooManyRequests, textLimit)
+		return tenant, refusal{http.StatusTooManyRequests, textLimit}
 	case web.TooLarge(r):
-		fail(w, r, http.StatusRequestEntityTooLarge)
-	case !c.tenant.Export:
-		refuse(w, r, http.StatusForbidden, textFeature)
-	default:
-		return c, true
+		return tenant, refused(http.StatusRequestEntityTooLarge)
+	case !tenant.Export:
+		return tenant, refusal{http.StatusForbidden, textFeature}
 	}
-	return c, false
+	return tenant, nil
 }

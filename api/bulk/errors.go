@@ -1,7 +1,7 @@
 package bulk
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -12,7 +12,6 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// The family's texts.
 const (
 	textUnauthorized = "The API key is missing or invalid."
 	textFeature      = "The export API is not enabled for this tenant."
@@ -20,55 +19,66 @@ const (
 	textBot          = "No bot has the name or id that bot_name gives."
 )
 
-// failure is the family's error shape.
-type failure struct {
-	Error string `json:"error"`
+// refusal is an answer in the family's error shape.
+type refusal struct {
+	status int
+	text   string
 }
 
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	web.JSON(w, r, status, failure{text})
-}
+// Error implements error.
+func (r refusal) Error() string { return r.text }
 
-func unauthorized(w http.ResponseWriter, r *http.Request) {
-	refuse(w, r, http.StatusUnauthorized, textUnauthorized)
-}
-
-// fail writes an error that is not about the request's parameters.
-func fail(w http.ResponseWriter, r *http.Request, status int) {
-	text := "Internal server error."
+// refused gives the refusal of a status that has one text.
+func refused(status int) refusal {
 	switch status {
 	case http.StatusNotFound:
-		text = "Not found."
+		return refusal{status, "Not found."}
 	case http.StatusMethodNotAllowed:
-		text = "Method not allowed."
+		return refusal{status, "Method not allowed."}
 	case http.StatusRequestEntityTooLarge:
-		text = "The request body is too large."
+		return refusal{status, "The request body is too large."}
 	case http.StatusServiceUnavailable:
+		return refusal{status, "The service is temporarily unavailable. Please try again later."}
+	}
+	return refusal{status, "Internal server error."}
+}
+
+// handle makes a handler that writes the answer for the error of serve. An error with a web.Step is
+// never the caller's.
+func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := serve(w, r)
+		if err == nil {
+			return
+		}
+		doing, kind := web.Doing(err), domain.KindOf(err)
+		no, known := errors.AsType[refusal](err)
+		switch {
+		case known:
+		case doing == "" && kind == domain.KindInvalid:
+			no = refusal{http.StatusBadRequest, domain.SafeMessage(err)}
+		case doing == "" && kind == domain.KindNotFound:
+			no = refusal{http.StatusNotFound, textBot}
+		default:
+			no = refused(http.StatusInternalServerError)
+			if web.Unavailable(err) {
+				no = refused(http.StatusServiceUnavailable)
+			}
+			h.deps.Log.Warn("a request failed", zap.String("doing", cmp.Or(doing, "export")), zap.Int("status", no.status),
+				telemetry.In(r.Context()), zap.Error(err))
+		}
+		refuse(w, r, no)
+	}
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
+	if no.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
-		text = "The service is temporarily unavailable. Please try again later."
 	}
-	refuse(w, r, status, text)
+	web.JSON(w, r, no.status, struct {
+		Error string `json:"error"`
+	}{no.text})
 }
 
-// wrong answers for an error of reading or looking up what was asked for.
-func (h *handler) wrong(w http.ResponseWriter, r *http.Request, err error) {
-	switch domain.KindOf(err) {
-	case domain.KindInvalid:
-		refuse(w, r, http.StatusBadRequest, domain.SafeMessage(err))
-	case domain.KindNotFound:
-		refuse(w, r, http.StatusNotFound, textBot)
-	default:
-		h.broken(w, r, "export", err)
-	}
-}
-
-// broken answers for an error that no check explains: 503 when trying again can help.
-func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	status := http.StatusInternalServerError
-	if domain.KindOf(err) == domain.KindUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		status = http.StatusServiceUnavailable
-	}
-	h.deps.Log.Warn("a request failed", zap.String("doing", doing), zap.Int("status", status),
-		telemetry.In(r.Context()), zap.Error(err))
-	fail(w, r, status)
-}
+// fail writes the answer for an error that the router found.
+func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }

@@ -32,58 +32,55 @@ type endpoint[T any] struct {
 	appendRow      func(to []byte, row T) ([]byte, error)
 }
 
-// serve makes the handler of an endpoint.
-func serve[T any](h *handler, e endpoint[T]) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+// serve gives the function that answers an endpoint's requests.
+func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
 		defer cancel()
-		caller, ok := h.admit(ctx, w, r, e.name)
-		if !ok {
-			return
+		tenant, err := h.admit(ctx, w, r, e.name)
+		if err != nil {
+			return err
 		}
-		q, err := h.read(ctx, caller.tenant.ID, e.name, r.URL.RawQuery, e.byConversation)
+		q, err := h.read(ctx, tenant.ID, e.name, r.URL.RawQuery, e.byConversation)
+		if err != nil {
+			return err
+		}
 		stream := web.WantsNDJSON(r)
-		if err == nil && stream && q.paged {
-			err = domain.Errorf(domain.KindInvalid, "a stream has no pages: neither per_page nor cursor goes with %s", web.NDJSON)
+		if stream && q.paged {
+			return domain.Errorf(domain.KindInvalid, "a stream has no pages: neither per_page nor cursor goes with %s", web.NDJSON)
 		}
-		var agents []string
-		if err == nil {
-			agents, err = h.deps.Catalog.Bots(ctx, caller.tenant.ID, q.bot)
+		agents, err := h.deps.Catalog.Bots(ctx, tenant.ID, q.bot)
+		if err != nil {
+			return err
 		}
-		switch {
-		case err != nil:
-			h.wrong(w, r, err)
-		case stream:
-			serveStream(h, e, w, r, q.window(caller.tenant.ID, agents))
-		default:
-			servePage(ctx, h, e, w, r, q, q.window(caller.tenant.ID, agents))
+		if stream {
+			return serveStream(h, e, w, r, q.window(tenant.ID, agents))
 		}
+		return servePage(ctx, h, e, w, r, q, q.window(tenant.ID, agents))
 	}
 }
 
-func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window catalog.ExportWindow) {
+func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window catalog.ExportWindow) error {
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		w.Header().Set("Content-Type", "application/json")
-		return
+		return nil
 	}
 	page, err := e.page(ctx, window, q.after, catalog.ExportLimit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
 	if err != nil {
-		h.wrong(w, r, err)
-		return
+		return err
 	}
 	var cursor string
 	if page.Next != nil {
 		if cursor, err = web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next); err != nil {
-			h.broken(w, r, "seal the cursor", err)
-			return
+			return web.Step("seal the cursor", err)
 		}
 	}
 	text, err := pageJSON(e, page.Rows, cursor)
 	if err != nil {
-		h.broken(w, r, "show a row", err)
-		return
+		return web.Step("show a row", err)
 	}
 	web.JSONText(w, r, http.StatusOK, text)
+	return nil
 }
 
 // pageJSON writes a page without encoding/json: the rows are many, and mostly JSON already. An
@@ -115,22 +112,22 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 // serveStream sends the whole window, one record a line. It reads the next rows, by a short query,
 // when the client has received the last ones. So a slow client holds neither a connection to the
 // catalog nor an old snapshot in it.
-func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window catalog.ExportWindow) {
-	w.Header().Set("Content-Type", web.NDJSON)
+func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window catalog.ExportWindow) error {
 	if r.Method == http.MethodHead {
-		return
+		w.Header().Set("Content-Type", web.NDJSON)
+		return nil
 	}
 	s := &streamer[T]{h: h, e: e, window: window, rows: streamRows / 10}
 	page, err := s.read(r.Context(), nil)
-	if err != nil { // nothing was sent yet, so the answer can be an error
-		w.Header().Del("Content-Type")
-		h.wrong(w, r, err)
-		return
+	if err != nil {
+		return err
 	}
+	w.Header().Set("Content-Type", web.NDJSON)
 	if err := s.send(r.Context(), web.NewStream(w), page); err != nil {
 		h.deps.Log.Warn("a stream broke off", zap.String("endpoint", e.name), telemetry.In(r.Context()), zap.Error(err))
 		web.Abort()
 	}
+	return nil
 }
 
 // streamer sends the rows of a window.

@@ -29,12 +29,8 @@ func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	content := web.ObjectContent(h.deps.Store, key, info, h.deps.Downloads, req.tenant, key)
 	plan := content.Plan(w, r)
-	switch plan.Status {
-	case http.StatusRequestedRangeNotSatisfiable:
-		w.Header().Set("Content-Range", plan.Unsatisfied())
-		return refused(plan.Status)
-	case http.StatusPreconditionFailed:
-		return refused(plan.Status)
+	if status := plan.Failed(w); status != 0 {
+		return refused(status)
 	}
 	return h.send(w, r, key, content, plan)
 }

@@ -1,7 +1,6 @@
 package exports
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -25,24 +24,17 @@ const (
 	textNoRecording   = "Recording not found"
 )
 
-// failure is the family's error shape.
-type failure struct {
-	Detail string `json:"detail"`
+// refusal is an answer in the family's error shape.
+type refusal struct {
+	status int
+	text   string
 }
 
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	h := w.Header()
-	switch status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "5")
-	}
-	web.JSON(w, r, status, failure{text})
-}
+// Error implements error.
+func (r refusal) Error() string { return r.text }
 
-// fail writes an error that is not about a conversation.
-func fail(w http.ResponseWriter, r *http.Request, status int) {
+// refused gives the refusal of a status that has one text.
+func refused(status int) refusal {
 	text := textFailed
 	switch status {
 	case http.StatusNotFound:
@@ -58,28 +50,53 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 	case http.StatusServiceUnavailable:
 		text = "Export is temporarily unavailable, please try again"
 	}
-	refuse(w, r, status, text)
+	return refusal{status, text}
 }
 
-// failed answers for an error, and logs those that are not the caller's.
-func (h *handler) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
-	fields := []zap.Field{zap.String("what", what), zap.Error(err), telemetry.In(r.Context())}
-	kind := domain.KindOf(err)
-	switch {
-	case kind == domain.KindInvalid:
-		refuse(w, r, http.StatusBadRequest, domain.SafeMessage(err))
-	case kind == domain.KindUnauthorized:
-		refuse(w, r, http.StatusUnauthorized, domain.SafeMessage(err))
-	case kind == domain.KindNotFound:
-		refuse(w, r, http.StatusNotFound, textNotFound)
-	case kind == domain.KindTooLarge:
-		fail(w, r, http.StatusRequestEntityTooLarge)
-	case kind == domain.KindUnavailable, kind == domain.KindInterrupted, kind == domain.KindStalled,
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		h.deps.Log.Warn("a part does not answer", fields...)
-		fail(w, r, http.StatusServiceUnavailable)
-	default:
-		h.deps.Log.Error("an export failed", fields...)
-		fail(w, r, http.StatusInternalServerError)
+// handle makes a handler that writes the answer for the error of serve.
+func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := serve(w, r); err != nil {
+			refuse(w, r, h.refusalOf(r, err))
+		}
 	}
 }
+
+// refusalOf gives the answer for an error, and logs the error unless it is the caller's.
+func (h *handler) refusalOf(r *http.Request, err error) refusal {
+	if no, known := errors.AsType[refusal](err); known {
+		return no
+	}
+	switch domain.KindOf(err) {
+	case domain.KindInvalid:
+		return refusal{http.StatusBadRequest, domain.SafeMessage(err)}
+	case domain.KindUnauthorized:
+		return refusal{http.StatusUnauthorized, domain.SafeMessage(err)}
+	case domain.KindNotFound:
+		return refusal{http.StatusNotFound, textNotFound}
+	case domain.KindTooLarge:
+		return refused(http.StatusRequestEntityTooLarge)
+	}
+	fields := []zap.Field{zap.String("what", web.Doing(err)), zap.Error(err), telemetry.In(r.Context())}
+	if web.Unavailable(err, domain.KindInterrupted, domain.KindStalled) {
+		h.deps.Log.Warn("a part does not answer", fields...)
+		return refused(http.StatusServiceUnavailable)
+	}
+	h.deps.Log.Error("an export failed", fields...)
+	return refused(http.StatusInternalServerError)
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
+	switch no.status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+	web.JSON(w, r, no.status, struct {
+		Detail string `json:"detail"`
+	}{no.text})
+}
+
+// fail writes the answer for an error that the router found.
+func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }

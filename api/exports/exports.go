@@ -71,12 +71,12 @@ type handler struct {
 func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
-	export := web.Methods{Post: h.export, Fail: fail}
+	export := web.Methods{Post: h.handle(h.export), Fail: fail}
 	pages := map[string]web.Methods{
 		"/api/export/conversation":      export,
 		"/api/export/conversation/json": export,
 		"/export/conversation":          export,
-		recordingPath:                   {Get: h.download, Fail: fail},
+		recordingPath:                   {Get: h.handle(h.download), Fail: fail},
 	}
 	return web.Family{
 		Name: "exports", Owns: web.Under("/api/export", "/export"), Fail: fail, Spec: spec,
@@ -93,39 +93,35 @@ func New(cfg Config, deps Deps) web.Family {
 }
 
 // export is POST of the three paths.
-func (h *handler) export(w http.ResponseWriter, r *http.Request) {
+func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), prepareTimeout)
 	defer cancel()
 	who, err := h.caller(ctx, r)
 	if err != nil {
-		h.failed(w, r, "authenticate", err)
-		return
+		return web.Step("authenticate", err)
 	}
 	telemetry.SetTenant(ctx, who.tenant)
-	req, err := decode(w, r)
+	req, err := decode(r)
 	if err != nil {
-		h.failed(w, r, "read the request", err)
-		return
+		return web.Step("read the request", err)
 	}
 	e, err := h.deps.Catalog.Export(ctx, who.tenant, req.conversation, req.transcript)
 	if err != nil {
-		h.failed(w, r, "read the conversation", err)
-		return
+		return web.Step("read the conversation", err)
 	}
 	a, err := h.answer(ctx, who.tenant, req, e)
 	if err != nil {
-		h.failed(w, r, "put the export together", err)
-		return
+		return web.Step("put the export together", err)
 	}
 	if err := h.auditExport(ctx, r, who, req, a); err != nil {
-		h.failed(w, r, "write the audit log", err)
-		return
+		return web.Step("write the audit log", err)
 	}
 	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(req.conversation, a.at)+`"`)
 	if err := a.write(r.Context(), w); err != nil {
 		h.deps.Log.Info("an export broke off", telemetry.In(r.Context()), zap.Error(err))
-		panic(http.ErrAbortHandler) //nolint:forbidigo // breaks the connection: nobody may take half an export for a whole one
+		web.Abort()
 	}
+	return nil
 }
 
 // fileName is the name under which a client saves an export.

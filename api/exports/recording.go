@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -59,33 +58,40 @@ func (h *handler) recording(ctx context.Context, tenant string, c domain.Convers
 }
 
 // download is GET /api/export/recording. It needs no credential but the link's token.
-func (h *handler) download(w http.ResponseWriter, r *http.Request) {
+func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), prepareTimeout)
 	defer cancel()
-	l, err := h.openLink(ctx, r)
+	link, err := h.openLink(ctx, r)
 	switch {
-	case domain.KindOf(err) == domain.KindUnauthorized:
-		refuse(w, r, http.StatusUnauthorized, domain.SafeMessage(err))
-		return
 	case err != nil:
-		h.failed(w, r, "open the link", err)
-		return
+		return web.Step("open the link", err)
 	case web.TooLarge(r):
-		fail(w, r, http.StatusRequestEntityTooLarge)
-		return
+		return refused(http.StatusRequestEntityTooLarge)
 	case h.deps.Recordings == nil:
-		refuse(w, r, http.StatusNotFound, textNoRecording)
-		return
+		return noRecording()
 	}
-	info, found, err := web.StatRecording(ctx, h.deps.Recordings, l.Key)
-	switch {
-	case err != nil:
-		h.absent(w, r, "look the recording up", err)
-	case !found:
-		refuse(w, r, http.StatusNotFound, textNoRecording)
-	default:
-		h.serveRecording(ctx, w, r, l, info)
+	info, found, err := web.StatRecording(ctx, h.deps.Recordings, link.Key)
+	if err != nil {
+		return readError(w, "look the recording up", err)
 	}
+	if !found {
+		return noRecording()
+	}
+	telemetry.SetTenant(ctx, link.Tenant)
+	content := web.ObjectContent(h.deps.Recordings, link.Key, info, h.deps.Downloads, link.Tenant, link.Key)
+	return h.serveRecording(ctx, w, r, link, content)
+}
+
+func noRecording() error { return refusal{http.StatusNotFound, textNoRecording} }
+
+// readError gives the error for a recording that can't be sent, and drops its headers.
+func readError(w http.ResponseWriter, doing string, err error) error {
+	web.DropContentHeaders(w)
+	switch domain.KindOf(err) {
+	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
+		return noRecording()
+	}
+	return web.Step(doing, err)
 }
 
 // openLink verifies the link's token. Errors: KindUnauthorized, KindUnavailable.
@@ -112,81 +118,54 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink,
 	return l, nil
 }
 
-// absent answers for a recording that can't be read.
-func (h *handler) absent(w http.ResponseWriter, r *http.Request, what string, err error) {
-	web.DropContentHeaders(w)
-	switch domain.KindOf(err) {
-	case domain.KindNotFound, domain.KindInvalid, domain.KindUnreadable:
-		refuse(w, r, http.StatusNotFound, textNoRecording)
-	default:
-		h.failed(w, r, what, err)
-	}
-}
-
 // serveRecording sends the recording's bytes or redirects to the store.
-func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, info objstore.Info) {
-	telemetry.SetTenant(ctx, l.Tenant)
-	content := web.Content{Size: info.Size, ETag: info.ETag, Limiter: h.deps.Downloads, Tenant: l.Tenant, Object: l.Key, Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
-		object, err := h.deps.Recordings.Get(ctx, l.Key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
-		if err != nil {
-			return nil, err
-		}
-		return object.Body, nil
-	}}
+func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *http.Request, link recordingLink, content web.Content) error {
 	plan := content.Plan(w, r)
-	switch plan.Status {
-	case http.StatusRequestedRangeNotSatisfiable:
-		w.Header().Set("Content-Range", plan.Unsatisfied())
-		fallthrough
-	case http.StatusPreconditionFailed:
-		fail(w, r, plan.Status)
-		return
+	if status := plan.Failed(w); status != 0 {
+		return refused(status)
 	}
-	kind, name := info.ContentType, safeName(path.Base(l.Key))
-	if kind == "" {
-		kind = "application/octet-stream"
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`) // so that no browser shows it as a page of this host
+	name := safeName(path.Base(link.Key))
+	w.Header().Set("Content-Type", content.Type)
+	// A browser must not show it as a page of this host.
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	switch {
 	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:
 		plan.ServeHead(w, r)
+		return nil
 	case h.cfg.Redirect && plan.Redirectable(r):
-		h.redirect(ctx, w, r, l, plan, objstore.PresignOptions{Filename: name, ContentType: kind})
-	default:
-		h.proxy(ctx, w, r, l, plan, content)
+		return h.redirect(ctx, w, r, link, plan, objstore.PresignOptions{Filename: name, ContentType: content.Type})
 	}
+	return h.proxy(ctx, w, r, link, plan, content)
 }
 
 // redirect redirects to a presigned URL of the store.
-func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, plan web.Plan, opts objstore.PresignOptions) {
-	target, err := h.deps.Recordings.Presign(ctx, l.Key, presignTTL, opts)
+func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, link recordingLink, plan web.Plan, opts objstore.PresignOptions) error {
+	target, err := h.deps.Recordings.Presign(ctx, link.Key, presignTTL, opts)
 	if err == nil {
-		err = h.auditRecording(ctx, r, l, plan)
+		err = h.auditRecording(ctx, r, link, plan)
 	}
 	if err != nil {
-		h.absent(w, r, "send to the recording", err)
-		return
+		return readError(w, "send to the recording", err)
 	}
 	web.DropContentHeaders(w).Header().Set("Location", target)
 	w.WriteHeader(http.StatusTemporaryRedirect)
+	return nil
 }
 
 // proxy sends the bytes.
-func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, l recordingLink, plan web.Plan, content web.Content) {
+func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, link recordingLink, plan web.Plan, content web.Content) error {
 	body, err := content.Prepare(r.Context(), plan)
 	if err != nil {
-		h.absent(w, r, "open the recording", err)
-		return
+		return readError(w, "open the recording", err)
 	}
-	if err := h.auditRecording(ctx, r, l, plan); err != nil {
+	if err := h.auditRecording(ctx, r, link, plan); err != nil {
 		_ = body.Close()
-		h.absent(w, r, "write the audit log", err)
-		return
+		return readError(w, "write the audit log", err)
 	}
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a recording broke off", telemetry.In(r.Context()), zap.Error(err))
 	}
+	return nil
 }
 
 // auditRecording writes the audit log, before any byte or URL is sent.

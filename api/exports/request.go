@@ -10,15 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
 )
-
-// bodyTimeout is how long a body may take to come.
-const bodyTimeout = 30 * time.Second
 
 // request is a decoded request.
 type request struct {
@@ -33,14 +29,11 @@ type values struct {
 }
 
 // decode reads the body. Errors: KindInvalid, which names the field, and KindTooLarge.
-func decode(w http.ResponseWriter, r *http.Request) (request, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // what can't be set is not a network connection
+func decode(r *http.Request) (request, error) {
 	body, err := web.Body(r, web.MaxBody)
 	if err != nil {
 		return request{}, err
 	}
-	_ = control.SetReadDeadline(time.Time{})
 	v, err := parse(r.Header.Values("Content-Type"), body)
 	if err != nil {
 		return request{}, err

@@ -5,17 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/transcript"
 )
-
-// stallTimeout ends an answer whose reader takes nothing for so long.
-const stallTimeout = 2 * time.Minute
 
 // encode gives v as JSON, without escaping for HTML. Every v of this package has JSON.
 func encode(v any) json.RawMessage {
@@ -38,7 +34,8 @@ func innerJSON(v any) json.RawMessage {
 // incomplete.
 func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", "application/json")
-	out := &writer{Writer: bufio.NewWriterSize(&patient{w, http.NewResponseController(w)}, 32<<10)}
+	timed := web.NewTimedWriter(w)
+	out := &writer{Writer: bufio.NewWriterSize(timed, 32<<10)}
 	out.put(`{"exportMetadata":`, encode(a.metadata), `,"conversation":{`, innerJSON(a.head), `,"transcript":`)
 	if a.raw == nil {
 		out.put(`null`)
@@ -56,17 +53,7 @@ func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write the export: %w", err)
 	}
-	return finish(http.NewResponseController(w))
-}
-
-// finish sends what is buffered and takes the deadline from the connection, which may serve on.
-func finish(control *http.ResponseController) error {
-	for _, err := range []error{control.Flush(), control.SetWriteDeadline(time.Time{})} {
-		if err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return fmt.Errorf("finish the export: %w", err)
-		}
-	}
-	return nil
+	return timed.Finish()
 }
 
 // writer writes texts and JSON. Flush gives the first error.
@@ -112,18 +99,4 @@ func (e escaper) Write(p []byte) (int, error) {
 	}
 	_, err := e.to.Write(p[from:])
 	return len(p), err
-}
-
-// patient gives each write its own time.
-type patient struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-}
-
-// Write implements io.Writer.
-func (p *patient) Write(b []byte) (int, error) {
-	if err := p.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, err
-	}
-	return p.w.Write(b)
 }

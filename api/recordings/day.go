@@ -15,80 +15,76 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// day is GET …/{utcDay}. All that decides stands in the catalog and is read there at one time,
-// with the use that is counted.
-func (h *handler) day(w http.ResponseWriter, r *http.Request) {
+// day is GET …/{utcDay}. The catalog reads all that the answer depends on, and counts the request,
+// in one transaction.
+func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
 	defer cancel()
-	who, ok := h.vouched(ctx, w, r)
-	if !ok {
-		return
+	who, err := h.claims(ctx, r)
+	if err != nil {
+		return err
 	}
 	day, dayErr := dayParam(r)
 	check := func(a *catalog.DayAccess) error {
 		err := checkDay(&who, day, dayErr, a)
 		if err == nil && web.TooLarge(r) {
-			err = refusal{http.StatusRequestEntityTooLarge, textTooLarge}
+			err = refused(http.StatusRequestEntityTooLarge)
 		}
 		return err
 	}
-	if r.Method == http.MethodHead { // hands nothing out, so there is nothing to count
-		h.head(ctx, w, r, &who, day, check)
-		return
+	if r.Method == http.MethodHead { // it gives no links, so it is not counted
+		return h.head(ctx, w, &who, day, check)
 	}
 	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
 		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, who.Actor), Allow: check,
 		Make: func(v *catalog.DayView) any { return h.page(v) }})
 	if err != nil {
-		h.refuseDay(w, r, &issued.Window, err)
-		return
+		return dayError(w, issued.Window, err)
 	}
 	limit(w, issued.Window)
 	room, _ := h.rooms.Get().(*[]byte) // the pool holds nothing else
 	defer h.rooms.Put(room)
 	*room = h.answer(ctx, (*room)[:0], &issued)
 	send(w, *room)
+	return nil
 }
 
 // head is day for HEAD.
-func (h *handler) head(ctx context.Context, w http.ResponseWriter, r *http.Request, who *auth.SignedClaims, day domain.Day,
+func (h *handler) head(ctx context.Context, w http.ResponseWriter, who *auth.SignedClaims, day domain.Day,
 	check func(a *catalog.DayAccess) error,
-) {
+) error {
 	access, err := h.deps.Catalog.DayAccess(ctx, who.Tenant, who.App, day)
 	if domain.KindOf(err) == domain.KindNotFound || err == nil {
 		if refused := check(&access); refused != nil {
 			err = refused
 		} else if err == nil && access.Expired {
-			err = refusal{http.StatusNotFound, textRetention}
+			err = refusal{status: http.StatusNotFound, text: textRetention}
 		}
 	}
 	if err != nil {
-		h.refuseDay(w, r, &access.Window, err)
-		return
+		return dayError(w, access.Window, err)
 	}
 	limit(w, access.Window)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
-// vouched finds who says to ask, or answers 401 or 503.
-func (h *handler) vouched(ctx context.Context, w http.ResponseWriter, r *http.Request) (auth.SignedClaims, bool) {
+// claims verifies the access token.
+func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaims, error) {
 	token, present := web.Bearer(r)
 	if !present {
-		unauthorized(w, r, "Bearer", textUnauthorized)
-		return auth.SignedClaims{}, false
+		return auth.SignedClaims{}, unauthorized("Bearer", textUnauthorized)
 	}
 	who, err := h.deps.Tokens.VerifySignature(ctx, token)
-	switch domain.KindOf(err) {
-	case "":
-		telemetry.SetTenant(ctx, who.Tenant)
-		return who, true
-	case domain.KindUnauthorized:
-		unauthorized(w, r, challengeToken, textUnauthorized)
-	default:
-		h.broken(w, r, "verify the access token", err)
+	if domain.KindOf(err) == domain.KindUnauthorized {
+		return who, unauthorized(challengeToken, textUnauthorized)
 	}
-	return auth.SignedClaims{}, false
+	if err != nil {
+		return who, web.Step("verify the access token", err)
+	}
+	telemetry.SetTenant(ctx, who.Tenant)
+	return who, nil
 }
 
 // checkDay is the checks that come before retention and the limit, in their order. Errors:
@@ -99,41 +95,36 @@ func checkDay(who *auth.SignedClaims, day domain.Day, dayErr error, a *catalog.D
 	case err != nil:
 		return err
 	case !caller.Has(auth.ScopeDataService):
-		return refusal{http.StatusForbidden, textScope}
+		return refusal{http.StatusForbidden, textScope, challengeScope}
 	case !a.Tenant.Recordings:
-		return refusal{http.StatusForbidden, textFeature}
+		return refusal{status: http.StatusForbidden, text: textFeature}
 	case dayErr != nil:
-		return refusal{http.StatusBadRequest, textFormat}
+		return refusal{status: http.StatusBadRequest, text: textFormat}
 	case day > domain.DayOf(a.Now):
-		return refusal{http.StatusBadRequest, textFuture}
+		return refusal{status: http.StatusBadRequest, text: textFuture}
 	}
 	return nil
 }
 
-// refuseDay answers for the error of a day request.
-func (h *handler) refuseDay(w http.ResponseWriter, r *http.Request, window *catalog.Window, err error) {
+// dayError gives the error of a day request as the answer's, and sets the limit's headers when the
+// limit is known.
+func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
 	no, refused := errors.AsType[refusal](err)
 	switch domain.KindOf(err) {
 	case domain.KindUnauthorized:
-		unauthorized(w, r, challengeToken, textUnauthorized)
-		return
+		return unauthorized(challengeToken, textUnauthorized)
 	case domain.KindLimited:
-		limited(w, r, *window)
-		return
+		return limited(w, window)
 	case domain.KindExpired:
-		no, refused = refusal{http.StatusNotFound, textRetention}, true
+		no, refused = refusal{status: http.StatusNotFound, text: textRetention}, true
 	}
-	if refused || window.Limit > 0 { // else the catalog could not tell
-		limit(w, *window)
+	if refused || window.Limit > 0 {
+		limit(w, window)
 	}
-	if !refused {
-		h.broken(w, r, "count the day request", err)
-		return
+	if refused {
+		return no
 	}
-	if no.text == textScope {
-		w.Header().Set("WWW-Authenticate", challengeScope)
-	}
-	refuse(w, r, no.status, no.text)
+	return web.Step("count the day request", err)
 }
 
 // dayParam reads the path's day; "" with an error when it is none.

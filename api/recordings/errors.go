@@ -1,7 +1,6 @@
 package recordings
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -24,7 +23,6 @@ const (
 	textRetention    = "The requested date is older than the allowed retention period and cannot be retrieved."
 	textLimit        = "Download limit exceeded. Please try again later."
 	textLinkExpired  = "The download link has expired. Please request a new presigned URL to access the audio files."
-	textTooLarge     = "The request body is too large."
 	textGone         = "The archive behind this link is no longer available. Please request a new link."
 )
 
@@ -34,31 +32,30 @@ const (
 	challengeScope = `Bearer error="insufficient_scope", scope="` + auth.ScopeDataService + `"`
 )
 
-// refusal is a check that a request for a day does not pass.
+// refusal is an answer in the family's error shape.
 type refusal struct {
-	status int
-	text   string
+	status    int
+	text      string
+	challenge string // WWW-Authenticate of a 401 or a 403; "" for none
 }
 
+// Error implements error.
 func (r refusal) Error() string { return r.text }
 
-// failure is the family's error shape.
-type failure struct {
-	Error string `json:"error"`
+// unauthorized is a 401 with its challenge (RFC 6750).
+func unauthorized(challenge, text string) refusal {
+	return refusal{http.StatusUnauthorized, text, challenge}
 }
 
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	web.JSON(w, r, status, failure{text})
+// limited is a 429.
+func limited(w http.ResponseWriter, window catalog.Window) refusal {
+	limit(w, window)
+	w.Header().Set("Retry-After", web.Seconds(window.Reset))
+	return refusal{status: http.StatusTooManyRequests, text: textLimit}
 }
 
-// unauthorized writes 401 with its challenge (RFC 6750).
-func unauthorized(w http.ResponseWriter, r *http.Request, challenge, text string) {
-	w.Header().Set("WWW-Authenticate", challenge)
-	refuse(w, r, http.StatusUnauthorized, text)
-}
-
-// fail writes an error that is not about the day or the link.
-func fail(w http.ResponseWriter, r *http.Request, status int) {
+// refused gives the refusal of a status that has one text.
+func refused(status int) refusal {
 	text := "Internal server error."
 	switch status {
 	case http.StatusNotFound:
@@ -70,31 +67,46 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		text = "The requested range lies behind the end of the archive."
 	case http.StatusRequestEntityTooLarge:
-		text = textTooLarge
+		text = "The request body is too large."
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
 		text = "The service is temporarily unavailable. Please try again later."
 	}
-	refuse(w, r, status, text)
+	return refusal{status: status, text: text}
 }
 
-// limited writes 429.
-func limited(w http.ResponseWriter, r *http.Request, c catalog.Window) {
-	limit(w, c)
-	w.Header().Set("Retry-After", web.Seconds(c.Reset))
-	refuse(w, r, http.StatusTooManyRequests, textLimit)
-}
-
-// broken answers for an error that no check explains: 503 when trying again can help.
-func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	id := telemetry.In(r.Context())
-	switch {
-	case domain.KindOf(err) == domain.KindUnavailable, domain.KindOf(err) == domain.KindInterrupted,
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		h.deps.Log.Warn("a part does not answer", zap.String("doing", doing), id, zap.Error(err))
-		fail(w, r, http.StatusServiceUnavailable)
-	default:
-		h.deps.Log.Error("a request failed", zap.String("doing", doing), id, zap.Error(err))
-		fail(w, r, http.StatusInternalServerError)
+// handle makes a handler that writes the answer for the error of serve.
+func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := serve(w, r)
+		if err == nil {
+			return
+		}
+		no, known := errors.AsType[refusal](err)
+		fields := []zap.Field{zap.String("doing", web.Doing(err)), telemetry.In(r.Context()), zap.Error(err)}
+		switch {
+		case known:
+		case web.Unavailable(err, domain.KindInterrupted):
+			no = refused(http.StatusServiceUnavailable)
+			h.deps.Log.Warn("a part does not answer", fields...)
+		default:
+			no = refused(http.StatusInternalServerError)
+			h.deps.Log.Error("a request failed", fields...)
+		}
+		refuse(w, r, no)
 	}
 }
+
+func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
+	if no.challenge != "" {
+		w.Header().Set("WWW-Authenticate", no.challenge)
+	}
+	if no.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	web.JSON(w, r, no.status, struct {
+		Error string `json:"error"`
+	}{no.text})
+}
+
+// fail writes the answer for an error that the router found.
+func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }

@@ -86,8 +86,8 @@ func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg: cfg, deps: deps, address: address[:len(address)-1],
 		rooms: sync.Pool{New: func() any { return new(make([]byte, 0, answerSize)) }}}
 	mux := chi.NewRouter()
-	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.day, Fail: fail})
-	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.download, Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.handle(h.day), Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.handle(h.download), Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
 	// chi calls this for methods that it does not know, before it looks at the path.
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func New(cfg Config, deps Deps) web.Family {
 			fail(w, r, http.StatusNotFound)
 			return
 		}
-		web.Methods{Get: h.day, Fail: fail}.ServeHTTP(w, r)
+		web.Methods{Get: h.handle(h.day), Fail: fail}.ServeHTTP(w, r)
 	})
 	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}
 }

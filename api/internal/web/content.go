@@ -33,8 +33,8 @@ type Getter interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
-// ObjectContent is the Content of the object that info describes. It fails when the object has changed
-// since. object names it for the limiter.
+// ObjectContent is the Content of the object that info describes. It fails when the object has
+// changed since. object names it for the limiter.
 func ObjectContent(store Getter, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
 	return Content{Size: info.Size, ETag: info.ETag, Type: cmp.Or(info.ContentType, "application/octet-stream"),
 		Limiter: limiter, Tenant: tenant, Object: object,
@@ -62,8 +62,18 @@ type Plan struct {
 	ranges []ByteRange
 }
 
-// Unsatisfied is the Content-Range of a 416.
-func (p Plan) Unsatisfied() string { return "bytes */" + strconv.FormatInt(p.size, 10) }
+// Failed gives the status of a request whose conditions fail: 412, or 416 for which it sets
+// Content-Range. It gives 0 for others.
+func (p Plan) Failed(w http.ResponseWriter) int {
+	switch p.Status {
+	case http.StatusPreconditionFailed:
+		return p.Status
+	case http.StatusRequestedRangeNotSatisfiable:
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(p.size, 10))
+		return p.Status
+	}
+	return 0
+}
 
 // Redirectable says whether the request may be redirected to a store. A store refuses a second
 // credential. It ignores If-Range, so the client would append bytes of another object.
@@ -165,29 +175,35 @@ func (p *Prepared) Close() error {
 // Serve answers the request as planned. Content-Type must be set. When it can't send all bytes it
 // breaks the connection; the error says why.
 func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
-	out := &timedWriter{ResponseWriter: w, control: http.NewResponseController(w), size: p.plan.size, limiter: p.body.content.Limiter}
+	out := NewTimedWriter(w)
+	out.size, out.limiter = p.plan.size, p.body.content.Limiter
 	http.ServeContent(out, r, "", time.Time{}, p.body)
 	err := errors.Join(p.body.err, out.err, p.Close())
 	if err == nil {
-		err = out.finish()
+		err = out.Finish()
 	}
 	return err
 }
 
-// timedWriter gives up on a client that reads more slowly than Pace allows.
-type timedWriter struct {
+// TimedWriter gives up on a client that reads more slowly than Pace allows.
+type TimedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	size    int64 // of the whole Content
+	size    int64 // of the whole Content, when it writes one
 	limiter *DownloadLimiter
 	pace    Pace
 	err     error
 }
 
-// Unwrap is for http.ResponseController.
-func (t *timedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+// NewTimedWriter makes a TimedWriter over w. Finish must be called at the end of the answer.
+func NewTimedWriter(w http.ResponseWriter) *TimedWriter {
+	return &TimedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+}
 
-func (t *timedWriter) Write(b []byte) (int, error) {
+// Unwrap is for http.ResponseController.
+func (t *TimedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *TimedWriter) Write(b []byte) (int, error) {
 	start := time.Now()
 	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
@@ -205,14 +221,14 @@ func (t *timedWriter) Write(b []byte) (int, error) {
 const copySize = 128 << 10
 
 // ReadFrom is what io.Copy calls. It goes through Write, so that the client's pace is measured.
-func (t *timedWriter) ReadFrom(r io.Reader) (int64, error) {
+func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
 	buffer, release := t.limiter.buffer(t.size)
 	defer release()
 	return io.CopyBuffer(struct{ io.Writer }{t}, r, buffer)
 }
 
-// finish sends what is buffered and removes the deadline: the connection may serve more requests.
-func (t *timedWriter) finish() error {
+// Finish sends what is buffered and removes the deadline: the connection may serve more requests.
+func (t *TimedWriter) Finish() error {
 	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("the client takes no more: %w", err)
 	}

@@ -31,8 +31,8 @@ func Doing(err error) string {
 	return s.doing
 }
 
-// Unavailable says whether the request may succeed when it is sent again: a dependency did not answer,
-// or the error is of one of more kinds.
+// Unavailable says whether the request may succeed when it is sent again: a dependency did not
+// answer, or the error is of one of more kinds.
 func Unavailable(err error, more ...domain.Kind) bool {
 	kind := domain.KindOf(err)
 	return kind == domain.KindUnavailable || slices.Contains(more, kind) ||

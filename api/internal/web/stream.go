@@ -12,14 +12,14 @@ const streamBuffer = 64 << 10
 // Stream sends an answer of any length piece by piece. It waits for a slow client as long as Pace
 // allows, so that no more than its buffer is in memory.
 type Stream struct {
-	out    *timedWriter
+	out    *TimedWriter
 	buffer []byte
 	sent   bool // some bytes were
 }
 
 // NewStream begins an answer. The status and the headers go out with the first bytes.
 func NewStream(w http.ResponseWriter) *Stream {
-	return &Stream{out: &timedWriter{ResponseWriter: w, control: http.NewResponseController(w)}, buffer: make([]byte, 0, streamBuffer)}
+	return &Stream{out: NewTimedWriter(w), buffer: make([]byte, 0, streamBuffer)}
 }
 
 // Append lets add append to the buffer and sends the buffer when it is full. It gives the number of
@@ -54,7 +54,7 @@ func (s *Stream) Flush() error {
 	if err := s.send(); err != nil {
 		return err
 	}
-	if err := s.out.finish(); err != nil {
+	if err := s.out.Finish(); err != nil {
 		return fmt.Errorf("send an answer: %w", err)
 	}
 	return nil
