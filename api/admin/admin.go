@@ -21,9 +21,6 @@ import (
 //go:embed openapi.yaml
 var spec []byte
 
-// catalogTimeout bounds what a request waits for the catalog.
-const catalogTimeout = 15 * time.Second
-
 // Config is the settings of console and API.
 type Config struct {
 	Token    string // the admin token; when empty, everything is closed
@@ -152,7 +149,10 @@ func origin(r *http.Request) catalog.Origin {
 	return catalog.Origin{Actor: "admin", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 }
 
-// withTimeout gives the context for a request's calls of the catalog.
-func withTimeout(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), catalogTimeout)
+// writable gives KindForbidden when the console is read-only.
+func (h *handler) writable() error {
+	if h.cfg.ReadOnly {
+		return domain.Errorf(domain.KindForbidden, "nothing can be changed here: CALLVAULT_ADMIN_READONLY is on")
+	}
+	return nil
 }

@@ -22,30 +22,33 @@ func (h *handler) api() http.Handler {
 	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.apiAttempts, next) }, validPath(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, failJSON))
+	ok := func(doing string, serve func(r *http.Request) (any, error)) http.HandlerFunc {
+		return h.json(http.StatusOK, doing, serve)
+	}
 	at := func(path string, m web.Methods) {
 		m.Fail = failJSON
 		mux.Handle(apiRoot+path, m)
 	}
-	at("/tenants", web.Methods{Get: h.getTenants})
-	at("/tenants/{tenant}", web.Methods{Get: h.getTenant})
-	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: h.putFeature})
-	at("/tenants/{tenant}/recordings/correct", web.Methods{Post: h.postCorrection})
-	at("/tenants/{tenant}/webhooks", web.Methods{Get: h.getWebhooks, Post: h.postWebhook})
-	at("/tenants/{tenant}/webhooks/{webhook}", web.Methods{Put: h.putWebhook, Del: h.deleteWebhook})
-	at("/tenants/{tenant}/webhooks/{webhook}/rotate", web.Methods{Post: h.postRotate})
-	at("/tenants/{tenant}/webhooks/{webhook}/test", web.Methods{Post: h.postTest})
-	at("/tenants/{tenant}/deliveries", web.Methods{Get: h.getDeliveries})
-	at("/tenants/{tenant}/deliveries/replay", web.Methods{Post: h.postReplay})
-	at("/tenants/{tenant}/history", web.Methods{Get: h.getHistory})
-	at("/tenants/{tenant}/days/{day}", web.Methods{Get: h.getDay})
-	at("/tenants/{tenant}/days/{day}/rebuild", web.Methods{Post: h.postRebuild})
-	at("/tenants/{tenant}/days/{day}/retry", web.Methods{Post: h.postRetry})
-	at("/tenants/{tenant}/days/{day}/hours/{hour}", web.Methods{Get: h.getHour})
-	at("/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", web.Methods{Post: h.postRebuild})
-	at("/calendar", web.Methods{Get: h.getCalendar})
-	at("/running", web.Methods{Get: h.getRunning})
-	at("/failed", web.Methods{Get: h.getFailed})
-	at("/failed/retry", web.Methods{Post: h.postRetryAll})
+	at("/tenants", web.Methods{Get: ok("list the tenants", h.getTenants)})
+	at("/tenants/{tenant}", web.Methods{Get: ok("read the tenant", h.getTenant)})
+	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: ok("switch a feature", h.putFeature)})
+	at("/tenants/{tenant}/recordings/correct", web.Methods{Post: ok("correct a recording", h.postCorrection)})
+	at("/tenants/{tenant}/webhooks", web.Methods{Get: ok("list the webhooks", h.getWebhooks), Post: h.json(http.StatusCreated, "make a webhook", h.postWebhook)})
+	at("/tenants/{tenant}/webhooks/{webhook}", web.Methods{Put: ok("change a webhook", h.putWebhook), Del: ok("delete a webhook", h.deleteWebhook)})
+	at("/tenants/{tenant}/webhooks/{webhook}/rotate", web.Methods{Post: ok("rotate a webhook's secret", h.postRotate)})
+	at("/tenants/{tenant}/webhooks/{webhook}/test", web.Methods{Post: ok("test a webhook", h.postTest)})
+	at("/tenants/{tenant}/deliveries", web.Methods{Get: ok("list the deliveries", h.getDeliveries)})
+	at("/tenants/{tenant}/deliveries/replay", web.Methods{Post: ok("replay", h.postReplay)})
+	at("/tenants/{tenant}/history", web.Methods{Get: ok("read the former values", h.getHistory)})
+	at("/tenants/{tenant}/days/{day}", web.Methods{Get: ok("read the day", h.getDay)})
+	at("/tenants/{tenant}/days/{day}/rebuild", web.Methods{Post: ok("rebuild", h.postRebuild)})
+	at("/tenants/{tenant}/days/{day}/retry", web.Methods{Post: ok("retry", h.postRetry)})
+	at("/tenants/{tenant}/days/{day}/hours/{hour}", web.Methods{Get: ok("read the hour", h.getHour)})
+	at("/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", web.Methods{Post: ok("rebuild", h.postRebuild)})
+	at("/calendar", web.Methods{Get: ok("read the calendar", h.getCalendar)})
+	at("/running", web.Methods{Get: ok("read what runs", h.getRunning)})
+	at("/failed", web.Methods{Get: ok("list what failed", h.getFailed)})
+	at("/failed/retry", web.Methods{Post: ok("retry", h.postRetryAll)})
 	return mux
 }
 
@@ -116,30 +119,12 @@ func readJSON(r *http.Request, into any) error {
 	return nil
 }
 
-type failureJSON struct {
-	Error string `json:"error"`
-}
-
-func refuseJSON(w http.ResponseWriter, r *http.Request, status int, text string) {
-	web.JSON(w, r, status, failureJSON{text})
-}
-
-// failJSON writes an error without a message of its own.
-func failJSON(w http.ResponseWriter, r *http.Request, status int) {
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
+// readChange reads an object as readJSON does. Error: KindForbidden when nothing can be changed.
+func (h *handler) readChange(r *http.Request, into any) error {
+	if err := readJSON(r, into); err != nil {
+		return err
 	}
-	refuseJSON(w, r, status, http.StatusText(status)+".")
-}
-
-// brokenJSON writes the answer for an error.
-func (h *handler) brokenJSON(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	switch status := h.statusOf(r, doing, err); status {
-	case http.StatusInternalServerError, http.StatusServiceUnavailable:
-		failJSON(w, r, status)
-	default:
-		refuseJSON(w, r, status, sentence(domain.SafeMessage(err)))
-	}
+	return h.writable()
 }
 
 func textOrNull(s string) *string {

@@ -135,13 +135,10 @@ func (c calendar) address(to domain.Day, after string) string {
 }
 
 // showCalendar is GET /admin.
-func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	c, err := h.readCalendar(ctx, r.URL.RawQuery)
+func (h *handler) showCalendar(r *http.Request) (answer, error) {
+	c, err := h.readCalendar(r.Context(), r.URL.RawQuery)
 	if err != nil {
-		h.broken(w, r, "read the calendar", err)
-		return
+		return answer{}, err
 	}
 	page := calendarPage{calendar: c, Earlier: c.address(c.Query.From.Add(-1), c.Query.After)}
 	if c.Query.To < domain.DayOf(c.Found.Now) {
@@ -164,7 +161,7 @@ func (h *handler) showCalendar(w http.ResponseWriter, r *http.Request) {
 		}
 		page.Rows = append(page.Rows, row)
 	}
-	h.render(w, r, http.StatusOK, "calendar", view{Title: "Calendar", Nav: "calendar", Data: page})
+	return answer{page: "calendar", view: view{Title: "Calendar", Nav: "calendar", Data: page}}, nil
 }
 
 func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
@@ -255,13 +252,10 @@ type dayCountsJSON struct {
 }
 
 // getCalendar is GET /api/admin/v1/calendar.
-func (h *handler) getCalendar(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	c, err := h.readCalendar(ctx, r.URL.RawQuery)
+func (h *handler) getCalendar(r *http.Request) (any, error) {
+	c, err := h.readCalendar(r.Context(), r.URL.RawQuery)
 	if err != nil {
-		h.brokenJSON(w, r, "read the calendar", err)
-		return
+		return nil, err
 	}
 	out := calendarJSON{Now: web.Time(c.Found.Now), From: c.Query.From, To: c.Query.To, Tenants: []calendarTenantJSON{}, Next: textOrNull(c.next())}
 	for _, t := range c.Found.Tenants {
@@ -274,5 +268,5 @@ func (h *handler) getCalendar(w http.ResponseWriter, r *http.Request) {
 		}
 		out.Tenants = append(out.Tenants, row)
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }

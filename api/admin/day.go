@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -21,15 +20,15 @@ type dayDetails struct {
 }
 
 // readDay reads the day of the request's path. Errors: KindInvalid, KindNotFound.
-func (h *handler) readDay(ctx context.Context, r *http.Request) (d dayDetails, err error) {
+func (h *handler) readDay(r *http.Request) (d dayDetails, err error) {
 	day, err := domain.ParseDay(chi.URLParam(r, "day"))
 	if err != nil {
 		return d, err
 	}
-	if d.DayView, err = h.deps.Catalog.Day(ctx, chi.URLParam(r, "tenant"), day); err != nil {
+	if d.DayView, err = h.deps.Catalog.Day(r.Context(), chi.URLParam(r, "tenant"), day); err != nil {
 		return d, err
 	}
-	d.Downloads, err = h.deps.Catalog.DayDownloads(ctx, d.Tenant, day)
+	d.Downloads, err = h.deps.Catalog.DayDownloads(r.Context(), d.Tenant, day)
 	return d, err
 }
 
@@ -95,18 +94,14 @@ func hourBadge(v catalog.HourView) badge {
 }
 
 // showDay is GET /admin/tenants/{tenant}/days/{day}.
-func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	d, err := h.readDay(ctx, r)
+func (h *handler) showDay(r *http.Request) (answer, error) {
+	d, err := h.readDay(r)
 	if err != nil {
-		h.broken(w, r, "read the day", err)
-		return
+		return answer{}, err
 	}
-	events, err := h.deps.Catalog.LatestAudit(ctx, d.Tenant, d.Day, -1, dayEvents)
+	events, err := h.deps.Catalog.LatestAudit(r.Context(), d.Tenant, d.Day, -1, dayEvents)
 	if err != nil {
-		h.broken(w, r, "read the day's audit log", err)
-		return
+		return answer{}, web.Step("read the day's audit log", err)
 	}
 	page := dayPage{dayDetails: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
@@ -118,7 +113,7 @@ func (h *handler) showDay(w http.ResponseWriter, r *http.Request) {
 		key := domain.HourKey{Tenant: d.Tenant, Day: d.Day, Hour: i}
 		page.Cells = append(page.Cells, hourCell{v, hourBadge(v), hourPath(key), d.Downloads[i]})
 	}
-	h.render(w, r, http.StatusOK, "day", view{Title: d.Tenant + ", " + string(d.Day), Nav: "calendar", Data: page})
+	return answer{page: "day", view: view{Title: d.Tenant + ", " + string(d.Day), Nav: "calendar", Data: page}}, nil
 }
 
 type dayJSON struct {
@@ -140,13 +135,10 @@ type dayJSON struct {
 }
 
 // getDay is GET /api/admin/v1/tenants/{tenant}/days/{day}.
-func (h *handler) getDay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	d, err := h.readDay(ctx, r)
+func (h *handler) getDay(r *http.Request) (any, error) {
+	d, err := h.readDay(r)
 	if err != nil {
-		h.brokenJSON(w, r, "read the day", err)
-		return
+		return nil, err
 	}
 	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), CompletedAt: web.TimeOrNull(d.Completed),
 		ReopenedAt: web.TimeOrNull(d.Reopened), Expired: d.Expired, RetentionEnds: web.Time(d.RetentionEnd),
@@ -155,5 +147,5 @@ func (h *handler) getDay(w http.ResponseWriter, r *http.Request) {
 	for i, v := range d.Hours {
 		out.Hours = append(out.Hours, hourAnswer(v, d.Downloads[i]))
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }

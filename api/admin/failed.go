@@ -79,17 +79,14 @@ type failedRow struct {
 }
 
 // showFailed is GET /admin/failed.
-func (h *handler) showFailed(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) showFailed(r *http.Request) (answer, error) {
 	after := url.Values{}
 	if a := r.URL.Query().Get("after"); a != "" {
 		after.Set("after", a)
 	}
-	l, err := h.readFailed(ctx, after.Encode())
+	l, err := h.readFailed(r.Context(), after.Encode())
 	if err != nil {
-		h.broken(w, r, "list what failed", err)
-		return
+		return answer{}, err
 	}
 	page := failedPage{}
 	for _, f := range l.Hours {
@@ -98,7 +95,7 @@ func (h *handler) showFailed(w http.ResponseWriter, r *http.Request) {
 	if l.Next != "" {
 		page.Next = "/admin/failed?after=" + url.QueryEscape(l.Next)
 	}
-	h.render(w, r, http.StatusOK, "failed", view{Title: "Failed hours", Nav: "failed", Data: page})
+	return answer{page: "failed", view: view{Title: "Failed hours", Nav: "failed", Data: page}}, nil
 }
 
 type failedJSON struct {
@@ -118,18 +115,15 @@ type failedHourJSON struct {
 }
 
 // getFailed is GET /api/admin/v1/failed.
-func (h *handler) getFailed(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	l, err := h.readFailed(ctx, r.URL.RawQuery)
+func (h *handler) getFailed(r *http.Request) (any, error) {
+	l, err := h.readFailed(r.Context(), r.URL.RawQuery)
 	if err != nil {
-		h.brokenJSON(w, r, "list what failed", err)
-		return
+		return nil, err
 	}
 	out := failedJSON{Hours: []failedHourJSON{}, Next: textOrNull(l.Next)}
 	for _, f := range l.Hours {
 		out.Hours = append(out.Hours, failedHourJSON{f.Tenant, f.Day, f.HH(), f.Failures, f.Lapses, f.LastError,
 			web.TimeOrNull(f.FailedAt), web.TimeOrNull(f.Due)})
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }

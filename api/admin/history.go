@@ -26,20 +26,17 @@ type formerJSON struct {
 }
 
 // getHistory is GET …/history.
-func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) getHistory(r *http.Request) (any, error) {
 	s, before, limit, err := historyQuery(r)
-	if err == nil {
-		_, err = h.deps.Catalog.Tenant(ctx, s.Tenant)
-	}
-	var page catalog.FormerPage
-	if err == nil {
-		page, err = h.deps.Catalog.FormerValues(ctx, s, before, limit, historyBytes)
-	}
 	if err != nil {
-		h.brokenJSON(w, r, "read the former values", err)
-		return
+		return nil, err
+	}
+	if _, err := h.deps.Catalog.Tenant(r.Context(), s.Tenant); err != nil {
+		return nil, err
+	}
+	page, err := h.deps.Catalog.FormerValues(r.Context(), s, before, limit, historyBytes)
+	if err != nil {
+		return nil, err
 	}
 	out := struct {
 		Values []formerJSON `json:"values"`
@@ -52,7 +49,7 @@ func (h *handler) getHistory(w http.ResponseWriter, r *http.Request) {
 		next := strconv.FormatInt(page.Next, 10)
 		out.Next = &next
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }
 
 // historyQuery reads whose former values are asked for. Error: KindInvalid.

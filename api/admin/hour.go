@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
@@ -32,20 +31,20 @@ func hourParam(r *http.Request) (int, error) {
 }
 
 // readHour reads the hour of the request's path. Errors: KindInvalid, KindNotFound.
-func (h *handler) readHour(ctx context.Context, r *http.Request) (o hourDetails, err error) {
+func (h *handler) readHour(r *http.Request) (o hourDetails, err error) {
 	hour, err := hourParam(r)
 	if err != nil {
 		return o, err
 	}
-	if o.Day, err = h.readDay(ctx, r); err != nil {
+	if o.Day, err = h.readDay(r); err != nil {
 		return o, err
 	}
 	o.HourKey = domain.HourKey{Tenant: o.Day.Tenant, Day: o.Day.Day, Hour: hour}
 	o.View = o.Day.Hours[hour]
-	if o.History, err = h.deps.Catalog.HourHistory(ctx, o.HourKey); err != nil {
+	if o.History, err = h.deps.Catalog.HourHistory(r.Context(), o.HourKey); err != nil {
 		return o, err
 	}
-	o.Events, err = h.deps.Catalog.LatestAudit(ctx, o.Tenant, o.Day.Day, hour, dayEvents)
+	o.Events, err = h.deps.Catalog.LatestAudit(r.Context(), o.Tenant, o.Day.Day, hour, dayEvents)
 	return o, err
 }
 
@@ -63,13 +62,10 @@ type hourPage struct {
 }
 
 // showHour is GET /admin/tenants/{tenant}/days/{day}/hours/{hour}.
-func (h *handler) showHour(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	o, err := h.readHour(ctx, r)
+func (h *handler) showHour(r *http.Request) (answer, error) {
+	o, err := h.readHour(r)
 	if err != nil {
-		h.broken(w, r, "read the hour", err)
-		return
+		return answer{}, err
 	}
 	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
 		TenantPath: tenantPath(o.Tenant), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
@@ -81,7 +77,7 @@ func (h *handler) showHour(w http.ResponseWriter, r *http.Request) {
 	if beside.Hour = o.Hour + 1; beside.Hour < 24 {
 		page.Later = hourPath(beside)
 	}
-	h.render(w, r, http.StatusOK, "hour", view{Title: o.Tenant + ", " + string(o.HourKey.Day) + " " + o.HH() + ":00", Nav: "calendar", Data: page})
+	return answer{page: "hour", view: view{Title: o.Tenant + ", " + string(o.HourKey.Day) + " " + o.HH() + ":00", Nav: "calendar", Data: page}}, nil
 }
 
 type hourJSON struct {
@@ -143,13 +139,10 @@ type archiveJSON struct {
 }
 
 // getHour is GET /api/admin/v1/tenants/{tenant}/days/{day}/hours/{hour}.
-func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	o, err := h.readHour(ctx, r)
+func (h *handler) getHour(r *http.Request) (any, error) {
+	o, err := h.readHour(r)
 	if err != nil {
-		h.brokenJSON(w, r, "read the hour", err)
-		return
+		return nil, err
 	}
 	s := o.History
 	out := hourHistoryJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
@@ -159,5 +152,5 @@ func (h *handler) getHour(w http.ResponseWriter, r *http.Request) {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -66,9 +65,12 @@ type view struct {
 	Data     any
 }
 
+// wholePage is the part of a page that is all of it.
+const wholePage = "layout.html"
+
 // render writes a page, or an error when its template fails.
 func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	h.renderPart(w, r, status, name, "layout.html", v)
+	h.renderPart(w, r, status, name, wholePage, v)
 }
 
 func (h *handler) renderPart(w http.ResponseWriter, r *http.Request, status int, name, part string, v view) {
@@ -150,41 +152,4 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int) {
 
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	h.render(w, r, status, "problem", view{Title: http.StatusText(status), Data: problem{http.StatusText(status), text}})
-}
-
-// broken writes the answer for an error.
-func (h *handler) broken(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	status := h.statusOf(r, doing, err)
-	switch status {
-	case http.StatusInternalServerError, http.StatusServiceUnavailable:
-		h.fail(w, r, status)
-	default:
-		h.refuse(w, r, status, sentence(domain.SafeMessage(err)))
-	}
-}
-
-// statusOf gives the status of an error, and logs the error unless it is the caller's.
-func (h *handler) statusOf(r *http.Request, doing string, err error) int {
-	fields := []zap.Field{zap.String("doing", doing), telemetry.In(r.Context()), zap.Error(err)}
-	switch domain.KindOf(err) {
-	case domain.KindNotFound:
-		return http.StatusNotFound
-	case domain.KindInvalid:
-		return http.StatusBadRequest
-	case domain.KindTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case domain.KindExpired, domain.KindConflict:
-		return http.StatusConflict
-	case domain.KindForbidden:
-		return http.StatusForbidden
-	case domain.KindUnavailable, domain.KindInterrupted:
-		h.deps.Log.Warn("a part does not answer", fields...)
-		return http.StatusServiceUnavailable
-	}
-	if r.Context().Err() != nil || isTimeout(err) {
-		h.deps.Log.Warn("a part is too slow", fields...)
-		return http.StatusServiceUnavailable
-	}
-	h.deps.Log.Error("a request failed", fields...)
-	return http.StatusInternalServerError
 }

@@ -49,7 +49,8 @@ func (h *handler) queues() http.Handler {
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("X-Frame-Options", "DENY")
 		if err := h.auditQueues(r); err != nil {
-			h.fail(w, r, h.statusOf(r, "write the audit log", err))
+			status, _ := h.explain(r, "write the audit log", err)
+			h.fail(w, r, status)
 			return
 		}
 		a := &dashboardAnswer{ResponseWriter: w}
@@ -77,7 +78,7 @@ func (h *handler) auditQueues(r *http.Request) error {
 	if h.cfg.ReadOnly || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
-	ctx, cancel := withTimeout(r)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	o := origin(r)
 	detail := queuesDetail{r.Method, strings.TrimPrefix(r.URL.Path, queuesPath+"/api/"), o.Remote, o.Request}
@@ -128,7 +129,7 @@ func (h *handler) answerFailure(w http.ResponseWriter, r *http.Request, text str
 	case h.deps.Redis.Ping(ctx).Err() != nil:
 		err = domain.Wrap(domain.KindUnavailable, err, "Redis does not answer")
 	}
-	status := h.statusOf(r, "show the queues", err)
+	status, _ := h.explain(r, "show the queues", err)
 	switch status {
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")

@@ -43,24 +43,20 @@ type runningRow struct {
 }
 
 // showRunning is GET /admin/running.
-func (h *handler) showRunning(w http.ResponseWriter, r *http.Request) { h.running(w, r, "layout.html") }
-
-// showRunningPart is GET /admin/running/part, by which the page's script updates the page.
-func (h *handler) showRunningPart(w http.ResponseWriter, r *http.Request) { h.running(w, r, "now") }
-
-func (h *handler) running(w http.ResponseWriter, r *http.Request, part string) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	a, err := h.activity(ctx)
-	if err != nil {
-		h.broken(w, r, "read what runs", err)
-		return
-	}
+func (h *handler) showRunning(r *http.Request) (answer, error) {
+	a, err := h.activity(r.Context())
 	page := runningPage{activity: a}
 	for _, b := range a.Builds {
 		page.Rows = append(page.Rows, runningRow{b, hourPath(b.HourKey)})
 	}
-	h.renderPart(w, r, http.StatusOK, "running", part, view{Title: "Running now", Nav: "running", Live: true, Data: page})
+	return answer{page: "running", view: view{Title: "Running now", Nav: "running", Live: true, Data: page}}, err
+}
+
+// showRunningPart is GET /admin/running/part, by which the page's script updates the page.
+func (h *handler) showRunningPart(r *http.Request) (answer, error) {
+	a, err := h.showRunning(r)
+	a.part = "now"
+	return a, err
 }
 
 type runningJSON struct {
@@ -85,13 +81,10 @@ type buildJSON struct {
 }
 
 // getRunning is GET /api/admin/v1/running.
-func (h *handler) getRunning(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	a, err := h.activity(ctx)
+func (h *handler) getRunning(r *http.Request) (any, error) {
+	a, err := h.activity(r.Context())
 	if err != nil {
-		h.brokenJSON(w, r, "read what runs", err)
-		return
+		return nil, err
 	}
 	out := runningJSON{Now: web.Time(a.Now), Due: a.Due, NextDue: web.TimeOrNull(a.NextDue), Builds: []buildJSON{}, More: a.More}
 	if a.Slots >= 0 {
@@ -101,5 +94,5 @@ func (h *handler) getRunning(w http.ResponseWriter, r *http.Request) {
 		out.Builds = append(out.Builds, buildJSON{b.Tenant, b.Day, b.HH(), b.Revision, b.Worker, web.TimeOrNull(b.Claimed), web.TimeOrNull(b.Lease),
 			b.Failures, b.Lapses})
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }

@@ -93,7 +93,7 @@ func (h *handler) signedIn(r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	ended, err := h.deps.Catalog.SessionEnded(ctx, s.id)
 	if err != nil {

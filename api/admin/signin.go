@@ -69,10 +69,10 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 // cookie.
 func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
 	if s, ok := h.session(r); ok {
-		ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		if err := h.deps.Catalog.EndSession(ctx, s.id, s.until); err != nil {
-			h.broken(w, r, "end the session", err)
+			h.failHTML(w, r, "end the session", err)
 			return
 		}
 	}

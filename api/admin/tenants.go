@@ -23,57 +23,30 @@ type tenantPage struct {
 	Events     []event
 }
 
-type featureSwitch struct {
-	Name, About string
-	On          bool
-	Switch      string // address of the page that asks before it switches
-}
-
 type tenantDay struct {
 	calendarCell
 	catalog.CalendarDay
 }
 
-func featureAbout(name string) string {
-	if name == domain.FeatureRecordings {
-		return "Nightly archives, the day's links and downloads."
-	}
-	return "Bulk export of conversations and messages."
-}
-
-func switches(t domain.Tenant) (list []featureSwitch) {
-	for _, name := range domain.Features() {
-		on := name == domain.FeatureRecordings && t.Recordings || name == domain.FeatureExport && t.Export
-		list = append(list, featureSwitch{name, featureAbout(name), on, tenantPath(t.ID) + "/features/" + name + "/" + onOff(!on)})
-	}
-	return list
-}
-
 // showTenant is GET /admin/tenants/{tenant}.
-func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	t, err := h.deps.Catalog.Tenant(ctx, chi.URLParam(r, "tenant"))
+func (h *handler) showTenant(r *http.Request) (answer, error) {
+	t, err := h.deps.Catalog.Tenant(r.Context(), chi.URLParam(r, "tenant"))
 	if err != nil {
-		h.broken(w, r, "read the tenant", err)
-		return
+		return answer{}, err
 	}
 	last := domain.DayOf(h.deps.Now())
 	// The calendar with the tenant's id as its prefix begins with the tenant itself.
-	found, err := h.deps.Catalog.Calendar(ctx, catalog.CalendarQuery{Prefix: t.ID, Limit: 1, From: last.Add(1 - calendarDays), To: last})
+	found, err := h.deps.Catalog.Calendar(r.Context(), catalog.CalendarQuery{Prefix: t.ID, Limit: 1, From: last.Add(1 - calendarDays), To: last})
 	if err != nil {
-		h.broken(w, r, "read the tenant's days", err)
-		return
+		return answer{}, web.Step("read the tenant's days", err)
 	}
-	events, err := h.deps.Catalog.LatestAudit(ctx, t.ID, "", -1, tenantEvents)
+	events, err := h.deps.Catalog.LatestAudit(r.Context(), t.ID, "", -1, tenantEvents)
 	if err != nil {
-		h.broken(w, r, "read the tenant's audit log", err)
-		return
+		return answer{}, web.Step("read the tenant's audit log", err)
 	}
-	webhooks, deliveries, err := h.webhooks(ctx, t.ID)
+	webhooks, deliveries, err := h.webhooks(r.Context(), t.ID)
 	if err != nil {
-		h.broken(w, r, "read the tenant's webhooks", err)
-		return
+		return answer{}, web.Step("read the tenant's webhooks", err)
 	}
 	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
 	for i := range calendarDays {
@@ -85,7 +58,7 @@ func (h *handler) showTenant(w http.ResponseWriter, r *http.Request) {
 			page.Days = append(page.Days, tenantDay{dayCell(t.ID, day, counts, true, found.Now), counts})
 		}
 	}
-	h.render(w, r, http.StatusOK, "tenant", view{Title: "Tenant " + t.ID, Nav: "calendar", Data: page})
+	return answer{page: "tenant", view: view{Title: "Tenant " + t.ID, Nav: "calendar", Data: page}}, nil
 }
 
 type tenantJSON struct {
@@ -116,28 +89,22 @@ type tenantsJSON struct {
 }
 
 // getTenants is GET /api/admin/v1/tenants.
-func (h *handler) getTenants(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) getTenants(r *http.Request) (any, error) {
 	q, err := web.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		h.brokenJSON(w, r, "read the query", err)
-		return
+		return nil, err
 	}
 	after, _, err := q.Text("after", 64)
 	if err != nil {
-		h.brokenJSON(w, r, "read the query", err)
-		return
+		return nil, err
 	}
 	limit, err := intOr(q, "limit", calendarTenants, maxTenants)
 	if err != nil {
-		h.brokenJSON(w, r, "read the query", err)
-		return
+		return nil, err
 	}
-	list, err := h.deps.Catalog.Tenants(ctx, after, limit+1)
+	list, err := h.deps.Catalog.Tenants(r.Context(), after, limit+1)
 	if err != nil {
-		h.brokenJSON(w, r, "list the tenants", err)
-		return
+		return nil, err
 	}
 	out := tenantsJSON{Tenants: []tenantJSON{}}
 	if len(list) > limit {
@@ -147,17 +114,11 @@ func (h *handler) getTenants(w http.ResponseWriter, r *http.Request) {
 	for _, t := range list {
 		out.Tenants = append(out.Tenants, tenantAnswer(t))
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }
 
 // getTenant is GET /api/admin/v1/tenants/{tenant}.
-func (h *handler) getTenant(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	t, err := h.deps.Catalog.Tenant(ctx, chi.URLParam(r, "tenant"))
-	if err != nil {
-		h.brokenJSON(w, r, "read the tenant", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, tenantAnswer(t))
+func (h *handler) getTenant(r *http.Request) (any, error) {
+	t, err := h.deps.Catalog.Tenant(r.Context(), chi.URLParam(r, "tenant"))
+	return tenantAnswer(t), err
 }

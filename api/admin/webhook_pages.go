@@ -76,35 +76,26 @@ func rowOf(d catalog.Delivery, disabled bool) deliveryRow {
 }
 
 // askReplay is GET …/deliveries/{delivery}/replay.
-func (h *handler) askReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) askReplay(r *http.Request) (answer, error) {
 	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "delivery")
-	list, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
+	list, err := h.deps.Catalog.Deliveries(r.Context(), catalog.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
 	if err == nil && len(list) == 0 {
 		err = domain.Errorf(domain.KindNotFound, "there is no such delivery")
 	}
 	if err != nil {
-		h.broken(w, r, "read the delivery", err)
-		return
+		return answer{}, err
 	}
 	what := list[0].Type
 	if list[0].Day != "" {
 		what += " of " + string(list[0].Day)
 	}
-	h.ask(w, r, question{Heading: "Deliver " + what + " to " + tenant + " again?", Button: "Deliver again", Back: tenantPath(tenant),
+	return h.ask(question{Heading: "Deliver " + what + " to " + tenant + " again?", Button: "Deliver again", Back: tenantPath(tenant),
 		Text: "The receiver sees the same id and body once more, also where it took them before. All tries begin afresh."})
 }
 
 // doReplay is POST …/deliveries/{delivery}/replay.
-func (h *handler) doReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) doReplay(r *http.Request) (answer, error) {
 	tenant := chi.URLParam(r, "tenant")
-	n, err := h.replay(ctx, catalog.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")}, origin(r))
-	if err != nil {
-		h.broken(w, r, "replay", err)
-		return
-	}
-	redirectDone(w, r, tenantPath(tenant), "replay", n)
+	n, err := h.replay(r, catalog.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")})
+	return done(tenantPath(tenant), "replay", n), err
 }

@@ -53,121 +53,70 @@ type endpointJSON struct {
 }
 
 func endpointAnswer(e catalog.Endpoint, secret string) endpointJSON {
-	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), timeOrNull(e.Disabled), textOrNull(e.Reason), web.Time(e.Created), secret}
-}
-
-func timeOrNull(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	return textOrNull(web.Time(t))
+	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), web.TimeOrNull(e.Disabled), textOrNull(e.Reason), web.Time(e.Created), secret}
 }
 
 // getWebhooks is GET …/webhooks.
-func (h *handler) getWebhooks(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) getWebhooks(r *http.Request) (any, error) {
 	tenant := chi.URLParam(r, "tenant")
-	_, err := h.deps.Catalog.Tenant(ctx, tenant)
-	var list []catalog.Endpoint
-	if err == nil {
-		list, err = h.deps.Catalog.Endpoints(ctx, tenant)
+	if _, err := h.deps.Catalog.Tenant(r.Context(), tenant); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		h.brokenJSON(w, r, "list the webhooks", err)
-		return
-	}
+	list, err := h.deps.Catalog.Endpoints(r.Context(), tenant)
 	out := []endpointJSON{}
 	for _, e := range list {
 		out = append(out, endpointAnswer(e, ""))
 	}
-	web.JSON(w, r, http.StatusOK, map[string]any{"webhooks": out})
+	return map[string]any{"webhooks": out}, err
 }
 
 // postWebhook is POST …/webhooks.
-func (h *handler) postWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) postWebhook(r *http.Request) (any, error) {
 	var body struct {
 		URL    string   `json:"url"`
 		Events []string `json:"events"`
 	}
-	err := readJSON(r, &body)
-	if err == nil {
-		err = h.writable()
+	if err := h.readChange(r, &body); err != nil {
+		return nil, err
 	}
 	if body.Events == nil {
 		body.Events = domain.EventTypes()
 	}
-	var e catalog.Endpoint
-	var secret string
-	if err == nil {
-		e, secret, err = h.deps.Endpoints.Create(ctx, chi.URLParam(r, "tenant"), body.URL, body.Events, origin(r))
-	}
-	h.answerEndpoint(w, r, http.StatusCreated, "make a webhook", e, secret, err)
-}
-
-// answerEndpoint answers with a webhook, and its secret where that is new, or with the error of
-// what was done.
-func (h *handler) answerEndpoint(w http.ResponseWriter, r *http.Request, status int, doing string, e catalog.Endpoint, secret string, err error) {
-	if err != nil {
-		h.brokenJSON(w, r, doing, err)
-		return
-	}
-	web.JSON(w, r, status, endpointAnswer(e, secret))
+	e, secret, err := h.deps.Endpoints.Create(r.Context(), chi.URLParam(r, "tenant"), body.URL, body.Events, origin(r))
+	return endpointAnswer(e, secret), err
 }
 
 // putWebhook is PUT …/webhooks/{webhook}.
-func (h *handler) putWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) putWebhook(r *http.Request) (any, error) {
 	var body struct {
 		URL     *string  `json:"url"`
 		Events  []string `json:"events"`
 		Enabled *bool    `json:"enabled"`
 	}
-	err := readJSON(r, &body)
-	if err == nil {
-		err = h.writable()
+	if err := h.readChange(r, &body); err != nil {
+		return nil, err
 	}
-	var e catalog.Endpoint
-	if err == nil {
-		change := catalog.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
-		e, err = h.deps.Endpoints.Set(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), change, origin(r))
-	}
-	h.answerEndpoint(w, r, http.StatusOK, "change a webhook", e, "", err)
+	change := catalog.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
+	e, err := h.deps.Endpoints.Set(r.Context(), chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), change, origin(r))
+	return endpointAnswer(e, ""), err
 }
 
 // deleteWebhook is DELETE …/webhooks/{webhook}.
-func (h *handler) deleteWebhook(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) deleteWebhook(r *http.Request) (any, error) {
+	if err := h.writable(); err != nil {
+		return nil, err
+	}
 	id := chi.URLParam(r, "webhook")
-	err := h.writable()
-	if err == nil {
-		err = h.deps.Catalog.DeleteEndpoint(ctx, chi.URLParam(r, "tenant"), id, origin(r))
-	}
-	if err != nil {
-		h.brokenJSON(w, r, "delete a webhook", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, map[string]string{"deleted": id})
+	return map[string]string{"deleted": id}, h.deps.Catalog.DeleteEndpoint(r.Context(), chi.URLParam(r, "tenant"), id, origin(r))
 }
 
 // postTest is POST …/webhooks/{webhook}/test.
-func (h *handler) postTest(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
-	var delivery string
-	err := h.writable()
-	if err == nil {
-		delivery, err = h.deps.Catalog.TestEndpoint(ctx, chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), origin(r))
+func (h *handler) postTest(r *http.Request) (any, error) {
+	if err := h.writable(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		h.brokenJSON(w, r, "test a webhook", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, map[string]string{"delivery": delivery})
+	delivery, err := h.deps.Catalog.TestEndpoint(r.Context(), chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), origin(r))
+	return map[string]string{"delivery": delivery}, err
 }
 
 type deliveryJSON struct {
@@ -189,7 +138,7 @@ type deliveryJSON struct {
 
 func deliveryAnswer(d catalog.Delivery) deliveryJSON {
 	out := deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, textOrNull(string(d.Day)), d.State, d.Attempts, nil, textOrNull(d.Error),
-		d.Took.Milliseconds(), timeOrNull(d.Last), timeOrNull(d.Next), timeOrNull(d.Delivered), web.Time(d.Created)}
+		d.Took.Milliseconds(), web.TimeOrNull(d.Last), web.TimeOrNull(d.Next), web.TimeOrNull(d.Delivered), web.Time(d.Created)}
 	if d.Status != 0 {
 		out.Status = &d.Status
 	}
@@ -249,22 +198,19 @@ func parseDeliveryPosition(text string) (p catalog.Position, err error) {
 }
 
 // getDeliveries is GET …/deliveries.
-func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) getDeliveries(r *http.Request) (any, error) {
 	q, err := deliveryQuery(r)
-	if err == nil {
-		_, err = h.deps.Catalog.Tenant(ctx, q.Tenant)
-	}
-	var list []catalog.Delivery
-	limit := q.Limit
-	if err == nil {
-		q.Limit++
-		list, err = h.deps.Catalog.Deliveries(ctx, q)
-	}
 	if err != nil {
-		h.brokenJSON(w, r, "list the deliveries", err)
-		return
+		return nil, err
+	}
+	if _, err := h.deps.Catalog.Tenant(r.Context(), q.Tenant); err != nil {
+		return nil, err
+	}
+	limit := q.Limit
+	q.Limit++
+	list, err := h.deps.Catalog.Deliveries(r.Context(), q)
+	if err != nil {
+		return nil, err
 	}
 	out := struct {
 		Deliveries []deliveryJSON `json:"deliveries"`
@@ -277,13 +223,11 @@ func (h *handler) getDeliveries(w http.ResponseWriter, r *http.Request) {
 	for _, d := range list {
 		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))
 	}
-	web.JSON(w, r, http.StatusOK, out)
+	return out, nil
 }
 
 // postReplay is POST …/deliveries/replay.
-func (h *handler) postReplay(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withTimeout(r)
-	defer cancel()
+func (h *handler) postReplay(r *http.Request) (any, error) {
 	var body struct {
 		Delivery string `json:"delivery"`
 		Webhook  string `json:"webhook"`
@@ -291,28 +235,26 @@ func (h *handler) postReplay(w http.ResponseWriter, r *http.Request) {
 		Failed   bool   `json:"failed"`
 	}
 	err := readJSON(r, &body)
+	if err != nil {
+		return nil, err
+	}
 	q := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant"), ID: body.Delivery, Endpoint: body.Webhook}
-	if err == nil && body.Day != "" {
-		q.Day, err = domain.ParseDay(body.Day)
+	if body.Day != "" {
+		if q.Day, err = domain.ParseDay(body.Day); err != nil {
+			return nil, err
+		}
 	}
 	if body.Failed {
 		q.State = catalog.DeliveryFailed
 	}
-	n := 0
-	if err == nil {
-		n, err = h.replay(ctx, q, origin(r))
-	}
-	if err != nil {
-		h.brokenJSON(w, r, "replay", err)
-		return
-	}
-	web.JSON(w, r, http.StatusOK, map[string]int{"replayed": n})
+	n, err := h.replay(r, q)
+	return map[string]int{"replayed": n}, err
 }
 
 // replay delivers again. Errors as of Webhooks, KindForbidden, KindInvalid.
-func (h *handler) replay(ctx context.Context, q catalog.DeliveryQuery, o catalog.Origin) (int, error) {
+func (h *handler) replay(r *http.Request, q catalog.DeliveryQuery) (int, error) {
 	if err := h.writable(); err != nil {
 		return 0, err
 	}
-	return h.deps.Catalog.ReplayDeliveries(ctx, q, o)
+	return h.deps.Catalog.ReplayDeliveries(r.Context(), q, origin(r))
 }

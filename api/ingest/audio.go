@@ -28,31 +28,28 @@ type audioAnswer struct {
 }
 
 // audio is PUT /api/ingest/v1/audio/{key}: it stores one object.
-func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
-	tenant, ok := h.tenant(w, r)
-	if !ok {
-		return
+func (h *handler) audio(w http.ResponseWriter, r *http.Request) error {
+	tenant, err := h.tenant(r)
+	if err != nil {
+		return err
 	}
 	key, err := objectKey(r)
 	if err == nil {
 		err = h.deps.Audio.CheckKey(key)
 	}
 	if err != nil {
-		h.failed(w, r, "read the key", err)
-		return
+		return web.Step("read the key", err)
 	}
 	want, err := readExpected(r)
 	if err == nil {
 		want.kind, err = contentType(r)
 	}
 	if err != nil {
-		h.failed(w, r, "read the headers", err)
-		return
+		return web.Step("read the headers", err)
 	}
 	stored, created, err := h.store(r.Context(), tenant, key, want, r.Body)
 	if err != nil {
-		h.failed(w, r, "store audio", err)
-		return
+		return web.Step("store audio", err)
 	}
 	status := http.StatusOK
 	if created {
@@ -60,6 +57,7 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) {
 	}
 	web.JSON(w, r, status, audioAnswer{ObjectKey: key, SizeBytes: stored.Size, CRC32: fmt.Sprintf("%08x", stored.CRC32),
 		SHA256: hex.EncodeToString(stored.SHA256[:])})
+	return nil
 }
 
 // objectKey is the rest of the path, unescaped once.

@@ -22,29 +22,47 @@ type problem struct {
 // retryAfter is after how many seconds a caller should try again.
 const retryAfter = "5"
 
-func refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
-	answer(w, r, status, problem{Error: reason})
+// refusal is an answer in the family's error shape.
+type refusal struct {
+	status int
+	problem
 }
 
-func answer(w http.ResponseWriter, r *http.Request, status int, p problem) {
-	if status == http.StatusServiceUnavailable {
+// Error implements error.
+func (r refusal) Error() string { return r.problem.Error }
+
+func refused(status int, reason string) refusal { return refusal{status, problem{Error: reason}} }
+
+// handle makes a handler that writes the answer for the error of serve.
+func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := serve(w, r)
+		if err == nil {
+			return
+		}
+		no, known := errors.AsType[refusal](err)
+		if !known {
+			no = refused(h.explain(r, err))
+		}
+		refuse(w, r, no)
+	}
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
+	if no.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	web.JSON(w, r, status, p)
+	web.JSON(w, r, no.status, no.problem)
 }
 
-// fail is an error without a reason of its own.
+// fail writes the answer for an error that the router found.
 func fail(w http.ResponseWriter, r *http.Request, status int) {
-	refuse(w, r, status, http.StatusText(status)+".")
+	refuse(w, r, refused(status, http.StatusText(status)+"."))
 }
 
-// failed answers for an error of a part, and logs those that are nobody's mistake but ours.
-func (h *handler) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
-	status, reason := h.explain(r, what, err)
-	refuse(w, r, status, reason)
-}
-
-func (h *handler) explain(r *http.Request, what string, err error) (status int, reason string) {
+// explain gives the status of an error and its reason, and logs the error unless it is the
+// caller's.
+func (h *handler) explain(r *http.Request, err error) (status int, reason string) {
 	kind := domain.KindOf(err)
 	if errors.Is(err, context.Canceled) { // the caller is gone
 		kind = domain.KindInterrupted
@@ -58,18 +76,16 @@ func (h *handler) explain(r *http.Request, what string, err error) (status int, 
 		return http.StatusForbidden, domain.SafeMessage(err)
 	case domain.KindNotFound:
 		return http.StatusNotFound, domain.SafeMessage(err)
-	case domain.KindConflict:
-		return http.StatusConflict, domain.SafeMessage(err)
-	case domain.KindUnreadable: // what stands there can't be compared, and is never replaced
+	case domain.KindConflict, domain.KindUnreadable: // an unreadable object can't be compared, and is never replaced
 		return http.StatusConflict, domain.SafeMessage(err)
 	case domain.KindTooLarge:
 		return http.StatusRequestEntityTooLarge, "The object is larger than the object store takes."
 	case domain.KindUnavailable:
-		h.deps.Log.Warn("a part does not answer", zap.String("what", what), zap.Error(err), telemetry.In(r.Context()))
+		h.deps.Log.Warn("a part does not answer", zap.String("what", web.Doing(err)), zap.Error(err), telemetry.In(r.Context()))
 		return http.StatusServiceUnavailable, "The service is not available. Please try again."
 	}
-	h.deps.Log.Error("taking data in failed", zap.String("what", what), zap.Error(err), telemetry.In(r.Context()))
-	if kind == domain.KindRefused { // the operator's own platform asks; it is told what the operator has to mend
+	h.deps.Log.Error("taking data in failed", zap.String("what", web.Doing(err)), zap.Error(err), telemetry.In(r.Context()))
+	if kind == domain.KindRefused { // the caller is the operator's own platform, which may know the reason
 		return http.StatusInternalServerError, domain.SafeMessage(err)
 	}
 	return http.StatusInternalServerError, "Internal Server Error."

@@ -76,8 +76,8 @@ type handler struct {
 // New makes the family of /api/ingest.
 func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken), loader: ingest.NewLoader()}
-	records := web.Methods{Post: h.records, Fail: fail}
-	audio := web.Methods{Put: h.audio, Fail: fail}
+	records := web.Methods{Post: h.handle(h.records), Fail: fail}
+	audio := web.Methods{Put: h.handle(h.audio), Fail: fail}
 	return web.Family{
 		Name: "ingest", Owns: web.Under("/api/ingest"), Fail: fail, Spec: spec,
 		Streams: func(*http.Request) bool { return true },
@@ -97,20 +97,17 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 }
 
-// tenant authenticates a request and gives its tenant. When ok is false, the answer is written.
-func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
+// tenant authenticates a request and gives its tenant.
+func (h *handler) tenant(r *http.Request) (string, error) {
 	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
-		refuse(w, r, http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
-		return "", false
+		return "", refused(http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
 	}
 	ids := r.Header.Values("x-organization-id")
 	if len(ids) != 1 || ids[0] == "" {
-		refuse(w, r, http.StatusBadRequest, "The x-organization-id header must name one organization.")
-		return "", false
+		return "", refused(http.StatusBadRequest, "The x-organization-id header must name one organization.")
 	}
 	if len(ids[0]) > domain.MaxIDBytes {
-		refuse(w, r, http.StatusBadRequest, fmt.Sprintf("The x-organization-id header is longer than %d bytes.", domain.MaxIDBytes))
-		return "", false
+		return "", refused(http.StatusBadRequest, fmt.Sprintf("The x-organization-id header is longer than %d bytes.", domain.MaxIDBytes))
 	}
 	err := domain.ValidTenantID(ids[0])
 	if err == nil {
@@ -119,18 +116,15 @@ func (h *handler) tenant(w http.ResponseWriter, r *http.Request) (id string, ok 
 	switch domain.KindOf(err) {
 	case "":
 	case domain.KindInvalid, domain.KindNotFound:
-		refuse(w, r, http.StatusNotFound, "The organization does not exist.")
-		return "", false
+		return "", refused(http.StatusNotFound, "The organization does not exist.")
 	default:
-		h.failed(w, r, "look up the organization", err)
-		return "", false
+		return "", web.Step("look up the organization", err)
 	}
 	telemetry.SetTenant(r.Context(), ids[0])
 	if !isIdentity(r) {
-		refuse(w, r, http.StatusUnsupportedMediaType, "The body must come as it is, without Content-Encoding.")
-		return "", false
+		return "", refused(http.StatusUnsupportedMediaType, "The body must come as it is, without Content-Encoding.")
 	}
-	return ids[0], true
+	return ids[0], nil
 }
 
 // isIdentity says whether the body has no Content-Encoding.

@@ -27,26 +27,25 @@ type recordsAnswer struct {
 }
 
 // records is POST /api/ingest/v1/records: it ingests a stream of lines.
-func (h *handler) records(w http.ResponseWriter, r *http.Request) {
-	tenant, ok := h.tenant(w, r)
-	if !ok {
-		return
+func (h *handler) records(w http.ResponseWriter, r *http.Request) error {
+	tenant, err := h.tenant(r)
+	if err != nil {
+		return err
 	}
 	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "multipart/") {
-		refuse(w, r, http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
-		return
+		return refused(http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
 	}
 	body := &bodyReader{r: r.Body}
 	from := catalog.Origin{Actor: "internal", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 	to := ingest.KeyChecker{Registrar: ingest.WithOrigin(from, h.deps.Catalog), CheckKey: func(key string) error { return h.deps.Audio.CheckKey(key) }}
 	result, err := h.loader.Load(r.Context(), to, tenant, body, nil)
 	if err != nil {
-		h.refuseLines(w, r, result, body.err, err)
-		return
+		return h.linesError(r, result, body.err, err)
 	}
 	web.JSON(w, r, http.StatusOK, recordsAnswer{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
 		Conversations: result.Conversations, Messages: result.Messages, Recordings: result.Recordings,
 		Changed: result.Changed, TooLate: result.TooLate, Ahead: result.Ahead})
+	return nil
 }
 
 // bodyReader keeps the error that interrupted the body: internal/ingest wraps it.
@@ -64,19 +63,19 @@ func (s *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// refuseLines answers with the error, its line, and how many lines are stored.
-func (h *handler) refuseLines(w http.ResponseWriter, r *http.Request, result ingest.Result, broken, err error) {
-	p := problem{Stored: &result.Lines}
-	status := http.StatusBadRequest
-	var line *catalog.LineError
+// linesError is the error with its line and how many lines are stored. broken is the error that
+// interrupted the body.
+func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err error) error {
+	no := refusal{http.StatusBadRequest, problem{Stored: &result.Lines}}
+	line, wrongLine := errors.AsType[*catalog.LineError](err)
 	switch {
-	case errors.As(err, &line):
-		p.Line = line.Line
-		p.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
+	case wrongLine:
+		no.Line = line.Line
+		no.problem.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
 	case broken != nil:
-		p.Error = "The body ended early or could not be read."
+		no.problem.Error = "The body ended early or could not be read."
 	default:
-		status, p.Error = h.explain(r, "register lines", err)
+		no.status, no.problem.Error = h.explain(r, web.Step("register lines", err))
 	}
-	answer(w, r, status, p)
+	return no
 }

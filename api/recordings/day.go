@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// day is GET …/{utcDay}. The catalog reads all that the answer depends on, and counts the request,
-// in one transaction.
+// day is GET …/{utcDay}. The catalog reads all that the answer depends on, and counts the
+// request, in one transaction.
 func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), catalogTimeout)
 	defer cancel()
