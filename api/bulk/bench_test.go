@@ -118,8 +118,8 @@ func (f *fixture) both() http.Handler {
 	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
 	f.must(err)
 	return api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now, Families: []api.Family{
-		bulk.New(bulk.Config{}, bulk.Deps{Catalog: f.catalog, Limiter: f.limiter, Cursors: ring, Log: zap.NewNop()}),
-		conversations.New(conversations.Config{}, conversations.Deps{Catalog: f.catalog, Cursors: ring, Log: zap.NewNop()}),
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: f.catalog, Conversations: f.rows(), Limiter: f.limiter, Cursors: ring, Log: zap.NewNop()}),
+		conversations.New(conversations.Config{}, conversations.Deps{Catalog: f.catalog, Conversations: f.rows(), Cursors: ring, Log: zap.NewNop()}),
 	}})
 }
 

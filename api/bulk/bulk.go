@@ -10,6 +10,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/limits"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -32,12 +33,17 @@ type Config struct {
 	PageBytes      int           // of the rows of a page, which ends early then; 32 MiB
 }
 
-// Catalog gives the rows. Errors: KindUnavailable, and those of the methods of package catalog.
+// Catalog knows the API keys. Errors: KindUnauthorized, KindUnavailable.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
+}
+
+// Conversations gives the rows. Errors: KindUnavailable, and those of the methods of package
+// conversations.
+type Conversations interface {
 	Bots(ctx context.Context, tenant, name string) ([]string, error)
-	ExportConversations(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedConversation], error)
-	ExportMessages(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedMessage], error)
+	ExportConversations(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error)
+	ExportMessages(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedMessage], error)
 }
 
 // Limiter counts requests. Error: KindUnavailable.
@@ -48,10 +54,11 @@ type Limiter interface {
 
 // Deps are the parts that the family works with.
 type Deps struct {
-	Catalog Catalog
-	Limiter Limiter // of Limit requests in Window
-	Cursors web.Sealer
-	Log     *zap.Logger
+	Catalog       Catalog
+	Conversations Conversations
+	Limiter       Limiter // of Limit requests in Window
+	Cursors       web.Sealer
+	Log           *zap.Logger
 }
 
 type handler struct {
@@ -70,11 +77,11 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
-		root + "/conversations": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[catalog.ExportedConversation]{
-			name: "conversations", page: deps.Catalog.ExportConversations, appendRow: appendConversation,
+		root + "/conversations": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedConversation]{
+			name: "conversations", page: deps.Conversations.ExportConversations, appendRow: appendConversation,
 		}))},
-		root + "/messages": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[catalog.ExportedMessage]{
-			name: "messages", byConversation: true, page: deps.Catalog.ExportMessages, appendRow: appendMessage,
+		root + "/messages": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedMessage]{
+			name: "messages", byConversation: true, page: deps.Conversations.ExportMessages, appendRow: appendMessage,
 		}))},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/limits"
@@ -80,7 +81,7 @@ func newFixture(t testing.TB, url string) *fixture {
 		_, err := f.catalog.PutAPIKey(t.Context(), owner, "test", key)
 		f.must(err)
 	}
-	f.handler = f.api(f.catalog, f.limiter)
+	f.handler = f.api(f.rows(), f.limiter)
 	return f
 }
 
@@ -88,13 +89,15 @@ func newFixture(t testing.TB, url string) *fixture {
 func (f *fakeLimiter) Take(context.Context, string) (limits.Use, error) { return f.use(1) }
 func (f *fakeLimiter) Peek(context.Context, string) (limits.Use, error) { return f.use(0) }
 
-func (f *fixture) api(c bulk.Catalog, limiter bulk.Limiter) http.Handler {
+func (f *fixture) api(c bulk.Conversations, limiter bulk.Limiter) http.Handler {
 	f.Helper()
 	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
 	f.must(err)
-	family := bulk.New(f.config, bulk.Deps{Catalog: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
+	family := bulk.New(f.config, bulk.Deps{Catalog: f.catalog, Conversations: c, Limiter: limiter, Cursors: ring, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
+
+func (f *fixture) rows() *conversations.Reader { return conversations.New(f.catalog.DB()) }
 
 func (f *fixture) must(err error) {
 	f.Helper()
@@ -228,7 +231,7 @@ func TestLimitAcrossReplicas(t *testing.T) {
 	// The window is an hour instead of a second, so that it does not end during the test.
 	var replicas []http.Handler
 	for range 2 {
-		replicas = append(replicas, f.api(f.catalog, limits.New(limits.Config{Limit: 3, Window: time.Hour, Timeout: time.Minute}, client)))
+		replicas = append(replicas, f.api(f.rows(), limits.New(limits.Config{Limit: 3, Window: time.Hour, Timeout: time.Minute}, client)))
 	}
 	ask := func(i int, method, target string) apitest.Answer {
 		t.Helper()

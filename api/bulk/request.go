@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,7 +23,7 @@ type request struct {
 	conversation string
 	perPage      int
 	paged        bool // per_page or cursor was given
-	after        *catalog.Position
+	after        *conversations.Position
 	about        string // binds its cursors
 }
 
@@ -80,7 +80,7 @@ func (h *handler) readPage(ctx context.Context, query web.Query, q *request) err
 	if err != nil || cursor == "" {
 		return err
 	}
-	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
+	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.about, cursor)
 	q.after, q.paged = &at, true
 	return err
 }
@@ -105,6 +105,6 @@ func about(tenant, endpoint string, q request) string {
 	return fmt.Sprintf("%q", []string{"bulk", endpoint, tenant, q.bot, q.conversation, strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
 }
 
-func (q request) window(tenant string, agents []string) catalog.ExportWindow {
-	return catalog.ExportWindow{Tenant: tenant, Agents: agents, From: time.Unix(q.start, 0), To: time.Unix(q.end, 0), Conversation: q.conversation}
+func (q request) window(tenant string, agents []string) conversations.Window {
+	return conversations.Window{Tenant: tenant, Agents: agents, From: time.Unix(q.start, 0), To: time.Unix(q.end, 0), Conversation: q.conversation}
 }

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/rawjson"
 )
 
@@ -14,7 +14,7 @@ const lastActionLayout = "2006-01-02T15:04:05.000000"
 
 // appendConversation appends a conversation's JSON. startTime is in Unix seconds. When they are
 // unknown, metadata is {}, tags is [], and locale and lastActionAt are null.
-func appendConversation(to []byte, c catalog.ExportedConversation) (_ []byte, err error) {
+func appendConversation(to []byte, c conversations.ExportedConversation) (_ []byte, err error) {
 	to = rawjson.AppendString(append(to, `{"_id":`...), c.ID)
 	to = strconv.AppendInt(append(to, `,"startTime":`...), c.Start.Unix(), 10)
 	to = append(to, `,"locale":`...)
@@ -49,7 +49,7 @@ func appendOr(to, value []byte, fallback string) ([]byte, error) {
 // appendMessage appends a message's JSON: its time and type, then the other keys of its body as
 // they were ingested, and its conversation. A key that was not ingested is absent; a null stays
 // null.
-func appendMessage(to []byte, m catalog.ExportedMessage) (_ []byte, err error) {
+func appendMessage(to []byte, m conversations.ExportedMessage) (_ []byte, err error) {
 	to = rawjson.AppendString(append(to, `{"_id":`...), m.ID)
 	to = appendUnix(append(to, `,"time":`...), m.Time)
 	to = rawjson.AppendString(append(to, `,"type":`...), m.Type)

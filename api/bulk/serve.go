@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -28,7 +28,7 @@ const maxPrealloc = 1 << 20
 type endpoint[T any] struct {
 	name           string
 	byConversation bool // it takes conversation_id
-	page           func(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[T], error)
+	page           func(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
 	appendRow      func(to []byte, row T) ([]byte, error)
 }
 
@@ -49,7 +49,7 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if stream && q.paged {
 			return domain.Errorf(domain.KindInvalid, "a stream has no pages: neither per_page nor cursor goes with %s", web.NDJSON)
 		}
-		agents, err := h.deps.Catalog.Bots(ctx, tenant.ID, q.bot)
+		agents, err := h.deps.Conversations.Bots(ctx, tenant.ID, q.bot)
 		if err != nil {
 			return err
 		}
@@ -60,12 +60,12 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 	}
 }
 
-func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window catalog.ExportWindow) error {
+func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window conversations.Window) error {
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		w.Header().Set("Content-Type", "application/json")
 		return nil
 	}
-	page, err := e.page(ctx, window, q.after, catalog.ExportLimit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
+	page, err := e.page(ctx, window, q.after, conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 // serveStream sends the whole window, one record a line. It reads the next rows, by a short query,
 // when the client has received the last ones. So a slow client holds neither a connection to the
 // catalog nor an old snapshot in it.
-func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window catalog.ExportWindow) error {
+func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window conversations.Window) error {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", web.NDJSON)
 		return nil
@@ -134,17 +134,17 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 type streamer[T any] struct {
 	h      *handler
 	e      endpoint[T]
-	window catalog.ExportWindow
+	window conversations.Window
 	rows   int // of the next query
 }
 
-func (s *streamer[T]) read(ctx context.Context, after *catalog.Position) (catalog.ExportPage[T], error) {
+func (s *streamer[T]) read(ctx context.Context, after *conversations.Position) (conversations.Page[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CatalogTimeout)
 	defer cancel()
-	return s.e.page(ctx, s.window, after, catalog.ExportLimit{Rows: s.rows, Bytes: 2 * streamBytes})
+	return s.e.page(ctx, s.window, after, conversations.Limit{Rows: s.rows, Bytes: 2 * streamBytes})
 }
 
-func (s *streamer[T]) send(ctx context.Context, out *web.Stream, page catalog.ExportPage[T]) error {
+func (s *streamer[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T]) error {
 	for {
 		sent := 0
 		for i, row := range page.Rows {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -229,7 +229,7 @@ func TestHugeRows(t *testing.T) {
 				f.load(tenant, fmt.Sprintf(`{"kind":"conversation","conversationId":%q,"agentId":"bot-1","startTime":%q,"metadata":{"x":%q}}`, id, stamp(i), strings.Repeat("y", 100_000)))
 			}
 			f.config.PageBytes = 250_000
-			f.handler = f.api(f.catalog, f.limiter)
+			f.handler = f.api(f.rows(), f.limiter)
 			pages := 1
 			got := f.walk(conversationsPath+"?"+strings.Replace(testWindow, "Bot", "bot-1", 1), func(int) { pages++ })
 			if !slices.Equal(got, want) || pages != 4 {
@@ -285,24 +285,24 @@ func (f *fixture) stream(server *httptest.Server, target string) *http.Response 
 	return answer
 }
 
-// faulty is a catalog that fails after good pages.
+// faulty is a reader that fails after good pages.
 type faulty struct {
-	*catalog.Catalog
+	*conversations.Reader
 	good int
 }
 
-func (f *faulty) ExportConversations(ctx context.Context, w catalog.ExportWindow, after *catalog.Position, limit catalog.ExportLimit) (catalog.ExportPage[catalog.ExportedConversation], error) {
+func (f *faulty) ExportConversations(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error) {
 	if f.good--; f.good < 0 {
-		return catalog.ExportPage[catalog.ExportedConversation]{}, domain.Errorf(domain.KindUnavailable, "the catalog failed")
+		return conversations.Page[conversations.ExportedConversation]{}, domain.Errorf(domain.KindUnavailable, "the catalog failed")
 	}
-	return f.Catalog.ExportConversations(ctx, w, after, limit)
+	return f.Reader.ExportConversations(ctx, w, after, limit)
 }
 
 // A stream that fails midway breaks the connection, so it never looks whole.
 func TestStreamBreaks(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 290, "m"))
-	server := httptest.NewServer(f.api(&faulty{f.catalog, 1}, f.limiter))
+	server := httptest.NewServer(f.api(&faulty{f.rows(), 1}, f.limiter))
 	t.Cleanup(server.Close)
 	answer := f.stream(server, conversationsPath+"?"+testWindow)
 	got, err := io.ReadAll(answer.Body)
@@ -313,7 +313,7 @@ func TestStreamBreaks(t *testing.T) {
 	if n := bytes.Count(got, []byte("\n")); n > 100 {
 		t.Errorf("%d lines came", n)
 	}
-	f.handler = f.api(&faulty{f.catalog, 0}, f.limiter)
+	f.handler = f.api(&faulty{f.rows(), 0}, f.limiter)
 	r := request(http.MethodGet, conversationsPath+"?"+testWindow, sampleKey)
 	r.Header.Set("Accept", "application/x-ndjson")
 	if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {

@@ -13,7 +13,7 @@ import (
 
 // audio is GET /conversations/{id}/audio.
 func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
-	key, err := h.deps.Catalog.ConversationRecording(ctx, req.tenant, req.id)
+	key, err := h.deps.Conversations.RecordingKey(ctx, req.tenant, req.id)
 	if domain.KindOf(err) == domain.KindNotFound {
 		return notFound()
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -29,13 +30,17 @@ type Config struct {
 	CatalogTimeout time.Duration // of all that a request asks of the catalog; 15 s
 }
 
-// Catalog reads the conversations. Errors: KindUnavailable, and those of the methods of package
-// catalog.
+// Catalog knows the API keys. Errors: KindUnauthorized, KindUnavailable.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
-	ListConversations(ctx context.Context, f catalog.ConversationFilter, before *catalog.Position, limit int, summaries bool) (catalog.ConversationPage, error)
-	ShowConversation(ctx context.Context, tenant, id string) (catalog.ShownConversation, error)
-	ConversationRecording(ctx context.Context, tenant, id string) (string, error)
+}
+
+// Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of package
+// conversations.
+type Conversations interface {
+	List(ctx context.Context, f conversations.ListFilter, before *conversations.Position, limit int, summaries bool) (conversations.ListPage, error)
+	Show(ctx context.Context, tenant, id string) (conversations.Shown, error)
+	RecordingKey(ctx context.Context, tenant, id string) (string, error)
 }
 
 // Store holds the recordings. Errors as of package objstore.
@@ -46,11 +51,12 @@ type Store interface {
 
 // Deps are the family's dependencies.
 type Deps struct {
-	Catalog   Catalog
-	Store     Store // of the recordings' bucket
-	Cursors   web.Sealer
-	Downloads *web.DownloadLimiter
-	Log       *zap.Logger
+	Catalog       Catalog
+	Conversations Conversations
+	Store         Store // of the recordings' bucket
+	Cursors       web.Sealer
+	Downloads     *web.DownloadLimiter
+	Log           *zap.Logger
 }
 
 type handler struct {

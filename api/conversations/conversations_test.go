@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	reading "github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/objstore"
@@ -59,15 +60,15 @@ func newFixture(t testing.TB, url string) *fixture {
 		_, err = f.catalog.PutAPIKey(t.Context(), id, "test", secret)
 		f.must(err)
 	}
-	f.handler = f.api(f.catalog, f.store)
+	f.handler = f.api(f.store)
 	return f
 }
 
-func (f *fixture) api(c conversations.Catalog, store conversations.Store) http.Handler {
+func (f *fixture) api(store conversations.Store) http.Handler {
 	f.Helper()
 	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
 	f.must(err)
-	family := conversations.New(conversations.Config{CatalogTimeout: time.Minute}, conversations.Deps{Catalog: c, Store: store, Cursors: ring, Log: zap.NewNop()})
+	family := conversations.New(conversations.Config{CatalogTimeout: time.Minute}, conversations.Deps{Catalog: f.catalog, Conversations: reading.New(f.catalog.DB()), Store: store, Cursors: ring, Log: zap.NewNop()})
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

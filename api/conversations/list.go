@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -22,10 +22,10 @@ const (
 
 // query is the parameters of a list.
 type query struct {
-	filter    catalog.ConversationFilter
+	filter    conversations.ListFilter
 	summaries bool
 	size      int
-	before    *catalog.Position
+	before    *conversations.Position
 	about     string // binds its cursors
 }
 
@@ -94,7 +94,7 @@ func (p *parser) time(name string) time.Time {
 // read reads the parameters. Errors: *invalidParam, KindUnavailable.
 func (h *handler) read(ctx context.Context, r *http.Request, req request) (q query, err error) {
 	p := req.parse(r, "agent_id", "call_successful", "call_start_after_unix", "call_start_before_unix", "user_id", "summary_mode", "page_size", "cursor")
-	q.filter = catalog.ConversationFilter{Tenant: req.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
+	q.filter = conversations.ListFilter{Tenant: req.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
 	q.filter.AgentID, _ = p.text("agent_id", domain.MaxIDBytes)
 	q.filter.UserID, _ = p.text("user_id", domain.MaxIDBytes)
 	q.filter.CallSuccessful = p.oneOf("call_successful", "success", "failure", "unknown")
@@ -109,7 +109,7 @@ func (h *handler) read(ctx context.Context, r *http.Request, req request) (q que
 	if cursor == "" || p.fault != nil {
 		return q, p.err()
 	}
-	at, err := web.OpenCursor[catalog.Position](ctx, h.deps.Cursors, q.about, cursor)
+	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.about, cursor)
 	if domain.KindOf(err) == domain.KindInvalid {
 		p.check("cursor", typeCursor, err)
 		return q, p.err()
@@ -119,7 +119,7 @@ func (h *handler) read(ctx context.Context, r *http.Request, req request) (q que
 }
 
 // about binds a cursor to the tenant and all filters, but not to the page size.
-func about(f catalog.ConversationFilter) string {
+func about(f conversations.ListFilter) string {
 	unix := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -143,7 +143,7 @@ type item struct {
 	TranscriptSummary *string `json:"transcript_summary,omitempty"`
 }
 
-func listItem(h catalog.ConversationHeader) item {
+func listItem(h conversations.Header) item {
 	i := item{ConversationID: h.ID, AgentID: h.AgentID, Status: h.Status, CreatedAt: web.Time(h.Start), StartTimeUnixSecs: h.Start.Unix(),
 		MessageCount: h.Turns, CallSuccessful: h.CallSuccessful}
 	if h.AgentName != "" {
@@ -169,7 +169,7 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
-	page, err := h.deps.Catalog.ListConversations(ctx, q.filter, q.before, q.size, q.summaries)
+	page, err := h.deps.Conversations.List(ctx, q.filter, q.before, q.size, q.summaries)
 	if err != nil {
 		return web.Step("list conversations", err)
 	}

@@ -79,7 +79,7 @@ func TestPublicClient(t *testing.T) {
 	sound := bytes.Repeat([]byte{0x1a, 0x45, 0xdf, 0xa3, 0, 255}, 50_000)
 	_, err = store.Recordings().Put(t.Context(), "acme/calls/1.webm", sound, objstore.PutOptions{ContentType: "audio/webm"})
 	f.must(err)
-	server := httptest.NewServer(f.api(f.catalog, store.Recordings()))
+	server := httptest.NewServer(f.api(store.Recordings()))
 	t.Cleanup(server.Close)
 
 	script, err := filepath.Abs("testdata/sdk/walk.js")

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 	"github.com/callvault/callvault/internal/transcript"
@@ -44,7 +44,7 @@ type analysis struct {
 
 // show is GET /conversations/{id}.
 func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
-	s, err := h.deps.Catalog.ShowConversation(ctx, req.tenant, req.id)
+	s, err := h.deps.Conversations.Show(ctx, req.tenant, req.id)
 	if domain.KindOf(err) == domain.KindNotFound {
 		return notFound()
 	}
@@ -56,7 +56,7 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return web.Step("look the recording up", err)
 	}
-	head := listItem(s.ConversationHeader)
+	head := listItem(s.Header)
 	out := afterTranscript{HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if s.UserID != "" {
 		out.UserID = &s.UserID
@@ -155,7 +155,7 @@ func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
 }
 
 // turns gives the turns of the raw transcript, or of the messages when there is none.
-func turns(ctx context.Context, s catalog.ShownConversation) iter.Seq2[turn, error] {
+func turns(ctx context.Context, s conversations.Shown) iter.Seq2[turn, error] {
 	return func(yield func(turn, error) bool) {
 		for _, m := range s.Messages {
 			role, text := messageTurn(m)
@@ -186,7 +186,7 @@ func sinceStart(start, at time.Time, offset *float64) int64 {
 }
 
 // messageTurn gives the role and the text of a message.
-func messageTurn(m catalog.ExportedMessage) (role, text string) {
+func messageTurn(m conversations.ExportedMessage) (role, text string) {
 	var body map[string]json.RawMessage
 	_ = json.Unmarshal(m.Body, &body) // a body that can't be read has no text
 	if m.Type == "UserInput" || body["outMsg"] == nil && body["userInput"] != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -155,7 +156,7 @@ func TestFaults(t *testing.T) {
 		"audit log": {faulty{audit: down}, 503, later},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.c.Catalog = f.c
+			c.c.Catalog, c.c.Reader = f.c, conversations.New(f.c.DB())
 			f.want(f.with(c.c).ask(jsonPath, "application/json", good, "x-api-key", f.key), c.status, c.detail)
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/transcript"
 )
@@ -110,14 +110,14 @@ type answer struct {
 	start    time.Time // of the conversation
 	metadata exportMetadata
 	head     head
-	raw      *catalog.Transcript // nil when the export has none
+	raw      *conversations.Transcript // nil when the export has none
 	afterRaw afterRaw
 	tail     tail
 	summary  summary
 }
 
 // answer assembles an export. Errors: KindUnavailable, KindBadCatalog.
-func (h *handler) answer(ctx context.Context, tenant string, req request, e catalog.Export) (*answer, error) {
+func (h *handler) answer(ctx context.Context, tenant string, req request, e conversations.Export) (*answer, error) {
 	c := e.Conversation
 	a := &answer{at: h.deps.Now().UTC().Truncate(time.Second), start: c.Start, raw: e.Transcript}
 	a.metadata = exportMetadata{ExportedAt: web.Time(a.at), OrganizationID: tenant, ConversationID: c.ID, DataVersion: "1.1",

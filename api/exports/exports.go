@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -39,9 +40,13 @@ type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
-	// Export's errors are KindNotFound and KindUnavailable.
-	Export(ctx context.Context, tenant, id string, transcript bool) (catalog.Export, error)
 	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
+}
+
+// Conversations reads the conversations.
+type Conversations interface {
+	// Export's errors are KindNotFound and KindUnavailable.
+	Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error)
 }
 
 // Recordings is the bucket of recordings. Errors: KindNotFound, KindUnavailable.
@@ -53,12 +58,13 @@ type Recordings interface {
 
 // Deps are the family's dependencies.
 type Deps struct {
-	Catalog    Catalog
-	Recordings Recordings // nil when no storage is configured: exports have no recording then
-	Sealer     web.Sealer // of links
-	Downloads  *web.DownloadLimiter
-	Log        *zap.Logger
-	Now        func() time.Time
+	Catalog       Catalog
+	Conversations Conversations
+	Recordings    Recordings // nil when no storage is configured: exports have no recording then
+	Sealer        web.Sealer // of links
+	Downloads     *web.DownloadLimiter
+	Log           *zap.Logger
+	Now           func() time.Time
 }
 
 type handler struct {
@@ -105,7 +111,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the request", err)
 	}
-	e, err := h.deps.Catalog.Export(ctx, who.tenant, req.conversation, req.transcript)
+	e, err := h.deps.Conversations.Export(ctx, who.tenant, req.conversation, req.transcript)
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}

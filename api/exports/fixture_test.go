@@ -20,6 +20,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/objstore"
@@ -83,7 +84,7 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	f.must(err)
 	f.load("org_123", file(t, "sample.ndjson"))
 	f.store.Put(audioKey, []byte("0123456789"))
-	f.deps = exports.Deps{Catalog: f.c, Recordings: f.store, Sealer: keys, Log: zap.NewNop(), Now: f.clock}
+	f.deps = exports.Deps{Catalog: f.c, Conversations: conversations.New(f.c.DB()), Recordings: f.store, Sealer: keys, Log: zap.NewNop(), Now: f.clock}
 	cfg.PublicURL, cfg.InternalToken = public, internal
 	f.mount(cfg)
 	return f
@@ -193,6 +194,7 @@ func read(t testing.TB, body []byte) (d document) {
 // faulty is a catalog of which some calls fail.
 type faulty struct {
 	*catalog.Catalog
+	*conversations.Reader
 	authenticate, export, audit error
 }
 
@@ -201,8 +203,8 @@ func (f faulty) AuthenticateAPIKey(ctx context.Context, secret string) (catalog.
 	return k, t, errors.Join(f.authenticate, err)
 }
 
-func (f faulty) Export(ctx context.Context, tenant, id string, transcript bool) (catalog.Export, error) {
-	e, err := f.Catalog.Export(ctx, tenant, id, transcript)
+func (f faulty) Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error) {
+	e, err := f.Reader.Export(ctx, tenant, id, transcript)
 	return e, errors.Join(f.export, err)
 }
 
@@ -225,13 +227,13 @@ func file(t testing.TB, name string) []byte {
 
 // broken is the same fixture with a catalog that holds damaged data.
 func (f *fixture) broken() *fixture {
-	return f.with(faulty{Catalog: f.c, export: domain.Errorf(domain.KindBadCatalog, "broken")})
+	return f.with(faulty{Catalog: f.c, Reader: conversations.New(f.c.DB()), export: domain.Errorf(domain.KindBadCatalog, "broken")})
 }
 
 // with is the same fixture with another catalog.
-func (f *fixture) with(c exports.Catalog) *fixture {
+func (f *fixture) with(c faulty) *fixture {
 	other := *f
-	other.deps.Catalog = c
+	other.deps.Catalog, other.deps.Conversations = c, c
 	other.mount(exports.Config{PublicURL: public, InternalToken: internal})
 	return &other
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -222,7 +222,7 @@ func FuzzBody(f *testing.F) {
 	for _, sent := range [][2]string{{jsonType, good}, {formType, form("conversationId", "x", "includeTranscript", "1")}, {kind, body}, {"text/plain", "x"}, {jsonType, `{"conversationId":[`}} {
 		f.Add(sent[0], []byte(sent[1]))
 	}
-	h := exports.New(exports.Config{InternalToken: internal}, exports.Deps{Catalog: emptyCatalog{}, Log: zap.NewNop()}).Handler
+	h := exports.New(exports.Config{InternalToken: internal}, exports.Deps{Catalog: emptyCatalog{}, Conversations: emptyCatalog{}, Log: zap.NewNop()}).Handler
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		r := httptest.NewRequest(http.MethodPost, jsonPath, bytes.NewReader(body))
 		r.Header["Content-Type"] = []string{kind}
@@ -243,9 +243,9 @@ func (emptyCatalog) Tenant(_ context.Context, id string) (domain.Tenant, error) 
 	return domain.Tenant{ID: id}, nil
 }
 
-func (emptyCatalog) Export(_ context.Context, _, id string, _ bool) (catalog.Export, error) {
+func (emptyCatalog) Export(_ context.Context, _, id string, _ bool) (conversations.Export, error) {
 	if id == "" || len(id) > domain.MaxIDBytes || !utf8.ValidString(id) || strings.Contains(id, "\x00") {
-		return catalog.Export{}, domain.Errorf(domain.KindInternal, "an id that no catalog takes")
+		return conversations.Export{}, domain.Errorf(domain.KindInternal, "an id that no catalog takes")
 	}
-	return catalog.Export{}, domain.Errorf(domain.KindNotFound, "unknown")
+	return conversations.Export{}, domain.Errorf(domain.KindNotFound, "unknown")
 }

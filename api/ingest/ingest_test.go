@@ -27,6 +27,7 @@ import (
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/embedded"
@@ -362,7 +363,7 @@ func TestKeyPrefix(t *testing.T) {
 	}
 	f.want("audio", f.send("PUT", "/api/ingest/v1/audio/acme%2Fs/conf.wav", strings.NewReader("secret"), other), 400,
 		`{"error":"the object key names an object that is not this tenant's"}`)
-	if _, err := f.c.Export(t.Context(), "other", "c", false); domain.KindOf(err) != domain.KindNotFound {
+	if _, err := conversations.New(f.c.DB()).Export(t.Context(), "other", "c", false); domain.KindOf(err) != domain.KindNotFound {
 		t.Errorf("the other tenant's export: %v", err)
 	}
 	f.want("its own line", f.send("POST", recordsPath, strings.NewReader(recording), nil), 200,

@@ -9,12 +9,13 @@ import (
 
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/bulk"
-	"github.com/callvault/callvault/api/conversations"
+	conversationsapi "github.com/callvault/callvault/api/conversations"
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/limits"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -31,6 +32,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
 	}}, keys, p.Catalog, time.Now)
 	downloads := api.NewDownloadLimiter()
+	read := conversations.New(p.Catalog.DB())
 	single := objstore.Single{Bucket: p.Store.Recordings()}
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
@@ -39,10 +41,10 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
 			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings(), Refused: p.TakesAudio()}, Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, Redirect: c.DownloadMode == "redirect", InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Recordings: single, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
-		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Cursors: keys, Log: log,
+			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: single, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
-		conversations.New(conversations.Config{}, conversations.Deps{Catalog: p.Catalog, Store: single, Cursors: keys, Downloads: downloads, Log: log}),
+		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: single, Cursors: keys, Downloads: downloads, Log: log}),
 	}
 	operators, err := p.operators(ctx, g, pages, log)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -39,8 +40,8 @@ func TestAgentsRace(t *testing.T) {
 				})
 			}
 			group.Wait()
-			w := catalog.ExportWindow{Tenant: "acme", Agents: []string{"bot"}, From: at, To: at.Add(time.Second)}
-			page, err := c.ExportMessages(t.Context(), w, nil, catalog.ExportLimit{Rows: 2 * n, Bytes: 1 << 20})
+			w := conversations.Window{Tenant: "acme", Agents: []string{"bot"}, From: at, To: at.Add(time.Second)}
+			page, err := conversations.New(c.DB()).ExportMessages(t.Context(), w, nil, conversations.Limit{Rows: 2 * n, Bytes: 1 << 20})
 			if err != nil || len(page.Rows) != n || page.Next != nil {
 				t.Errorf("%d of %d messages have their agent, next %v, error %v", len(page.Rows), n, page.Next, err)
 			}

@@ -88,6 +88,12 @@ func (q DeliveryQuery) list() (query string, args []any) {
 		fmt.Sprintf(` ORDER BY created_us DESC, id DESC LIMIT $%d`, len(args)), args
 }
 
+// Position is a delivery's place in the log: its time, then its id, bytewise.
+type Position struct {
+	At int64 // UTC microseconds
+	ID string
+}
+
 // Position is the delivery's position in the log.
 func (d Delivery) Position() Position { return Position{At: db.Micros(d.Created), ID: d.ID} }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 )
@@ -81,7 +82,7 @@ func TestLinesKeepWhatTheyLack(t *testing.T) {
 		if n := send(t, c, "t", `{"kind":"conversation","conversationId":"c1","status":"done"}`).Changed; n != 1 {
 			t.Errorf("the status changed %d rows", n)
 		}
-		e, err := c.Export(t.Context(), "t", "c1", true)
+		e, err := conversations.New(c.DB()).Export(t.Context(), "t", "c1", true)
 		if err != nil || e.Transcript == nil {
 			t.Fatal(e.Transcript, err)
 		}

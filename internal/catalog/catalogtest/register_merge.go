@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -43,7 +44,7 @@ func mergesRace(f *fixture) {
 		})
 	}
 	group.Wait()
-	e, err := f.c.Export(f.ctx, f.tenant, "c", false)
+	e, err := conversations.New(f.c.DB()).Export(f.ctx, f.tenant, "c", false)
 	f.must(err)
 	c := e.Conversation
 	last := fmt.Sprint(rounds - 1)

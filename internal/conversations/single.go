@@ -1,4 +1,4 @@
-package catalog
+package conversations
 
 import (
 	"context"
@@ -34,14 +34,14 @@ const exportTexts = `external_id session_id agent_id session_type session_status
 
 // Export reads a conversation. Error: KindNotFound for one that is unknown, another tenant's, or
 // without a line of its own.
-func (c *Catalog) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
-	row := c.db.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
+func (r *Reader) Export(ctx context.Context, tenant, id string, transcript bool) (Export, error) {
+	row := r.db.QueryRowContext(ctx, `SELECT coalesce(c.`+strings.Join(strings.Fields(exportTexts), `, ''), coalesce(c.`)+`, ''),
 		c.start_us, c.end_us, c.last_action_us, c.transcript_created_us, c.analyzed_us, c.recording_created_us, c.line_hash,
-		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(`+rawBytes(c.db.Postgres())+`, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
+		a.id, coalesce(a.name, ''), coalesce(a.description, ''), coalesce(a.body, ''), substr(`+rawBytes(r.db.Postgres())+`, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
 		FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
 		LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id AND CAST($4 AS BOOLEAN)
 		WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL AND c.agent_id IS NOT NULL`, tenant, id, transcriptPiece, transcript)
-	e, err := scanExport(row, c, tenant, id)
+	e, err := scanExport(row, r.db, tenant, id)
 	return e, db.NotFound(err, "the conversation does not exist")
 }
 
@@ -54,7 +54,7 @@ func rawBytes(postgres bool) string {
 	return `CAST(t.raw AS BLOB)`
 }
 
-func scanExport(row db.Row, c *Catalog, tenant, id string) (Export, error) {
+func scanExport(row db.Row, d *db.DB, tenant, id string) (Export, error) {
 	e := Export{Conversation: domain.Conversation{ID: id}}
 	v := &e.Conversation
 	var tags, metadata, base, total, user, analysis, agentName, agentText, agentBody string
@@ -78,7 +78,7 @@ func scanExport(row db.Row, c *Catalog, tenant, id string) (Export, error) {
 		e.Agent = &domain.Agent{ID: agentID.String, Name: agentName, Description: agentText, Body: jsonOf(agentBody)}
 	}
 	if said {
-		e.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
+		e.Transcript = &Transcript{db: d, tenant: tenant, id: id, hash: hash, piece: raw}
 	}
 	return e, nil
 }
@@ -103,7 +103,7 @@ func jsonOf(text string) json.RawMessage {
 // Transcript is a raw transcript that is read once, in pieces. Between two pieces it holds no
 // connection, so that a slow reader blocks nothing.
 type Transcript struct {
-	catalog    *Catalog
+	db         *db.DB
 	tenant, id string
 	hash       []byte // hash of the conversation's line
 	piece      []byte // the first piece, until Reader takes it
@@ -149,7 +149,7 @@ func (r *transcriptReader) read() error {
 	ctx, cancel := context.WithTimeout(r.ctx, pieceTimeout)
 	defer cancel()
 	var piece []byte
-	err := r.catalog.db.QueryRowContext(ctx, `SELECT substr(`+rawBytes(r.catalog.db.Postgres())+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
+	err := r.db.QueryRowContext(ctx, `SELECT substr(`+rawBytes(r.db.Postgres())+`, CAST($3 AS INTEGER), CAST($4 AS INTEGER))
 		FROM transcripts t JOIN conversations c ON c.tenant = t.tenant AND c.id = t.conversation_id
 		WHERE t.tenant = $1 AND t.conversation_id = $2 AND c.line_hash = $5`, r.tenant, r.id, r.next+1, transcriptPiece, r.hash).Scan(&piece)
 	switch {

@@ -1,17 +1,49 @@
-package catalog
+package conversations
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/db/dbtest"
+	"github.com/callvault/callvault/internal/testenv"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// databases gives the URL of a new database of each kind, by name.
+func databases(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"sqlite":   "sqlite://" + filepath.Join(t.TempDir(), "catalog.db"),
+		"postgres": testenv.Postgres(t),
+	}
+}
+
+// open opens a catalog with its schema until the test ends.
+func open(t *testing.T, url string) *catalog.Catalog {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := c.DB().Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // crowd fills a catalog with 30,000 conversations of 100 agents, 1,000 users and 3 outcomes, and
 // with 60,000 messages. Most of them are of one tenant, and a few are of rare agents, users and
@@ -41,7 +73,7 @@ type plan struct {
 
 func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
-		"bots":    {dbtest.Ask(botsSQL(postgres), "big", "shared", maxBots + 1), 20, "agents_name conversations_agent_printed"},
+		"bots":    {dbtest.Ask(botsSQL(postgres), "big", "shared", maxBots+1), 20, "agents_name conversations_agent_printed"},
 		"single":  {dbtest.Ask(showConversationSQL(postgres), "big", "c3", transcriptPiece), 10, ""},
 		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3"), 10, "messages_conversation"},
 		"headers": {dbtest.Ask(headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},
@@ -55,12 +87,12 @@ func exportPlans(postgres bool) map[string]plan {
 func addWalks(plans map[string]plan, postgres bool) {
 	first := Position{At: 1700000000000000}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := ExportWindow{Tenant: "big", Agents: []string{"a1"}, From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}
-	conversations := func(name string, w ExportWindow, at Position, rows int) {
+	window := Window{Tenant: "big", Agents: []string{"a1"}, From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}
+	conversations := func(name string, w Window, at Position, rows int) {
 		q, args := w.query(postgres, perSecond, "conversations", "start_us", exportConversationColumns, &at, 1001)
 		plans["conversations "+name] = plan{dbtest.Ask(q, args...), rows, "conversations_agent_printed messages_conversation"}
 	}
-	messages := func(name, key string, w ExportWindow, at Position, rows int) {
+	messages := func(name, key string, w Window, at Position, rows int) {
 		q, args := w.query(postgres, perMillisecond, "messages", "time_us", exportMessageColumns, &at, 1001)
 		plans["messages "+name] = plan{dbtest.Ask(q, args...), rows, key}
 	}
@@ -81,13 +113,13 @@ func addWalks(plans map[string]plan, postgres bool) {
 func addLists(plans map[string]plan, postgres bool) {
 	last := Position{At: 1 << 62}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	list := func(name string, f ConversationFilter, before Position, limit, rows int, key string) {
+	list := func(name string, f ListFilter, before Position, limit, rows int, key string) {
 		f.Tenant = "big"
 		w := f.walk(postgres)
 		w.args[1], w.args[2], w.args[4] = before.At/perSecond, before.ID, limit
 		plans["list "+name] = plan{dbtest.Ask(w.query, w.args...), rows, key}
 	}
-	for index, f := range map[string]ConversationFilter{
+	for index, f := range map[string]ListFilter{
 		"conversations_start_printed":   {},
 		"conversations_agent_printed":   {AgentID: "a1"},
 		"conversations_user_printed":    {UserID: "u3"},
@@ -96,10 +128,10 @@ func addLists(plans map[string]plan, postgres bool) {
 		list("by "+index+", first", f, last, 31, 40, index)
 		list("by "+index+", middle", f, middle, 31, 40, index)
 	}
-	list("of a rare agent", ConversationFilter{AgentID: "rare"}, last, 31, 10, "conversations_agent_printed")
-	list("of a rare user", ConversationFilter{UserID: "rare"}, last, 31, 10, "conversations_user_printed")
-	list("of a rare outcome", ConversationFilter{CallSuccessful: "failure"}, last, 31, 10, "conversations_outcome_printed")
-	all := ConversationFilter{AgentID: "rare", UserID: "u3", CallSuccessful: "failure"}
+	list("of a rare agent", ListFilter{AgentID: "rare"}, last, 31, 10, "conversations_agent_printed")
+	list("of a rare user", ListFilter{UserID: "rare"}, last, 31, 10, "conversations_user_printed")
+	list("of a rare outcome", ListFilter{CallSuccessful: "failure"}, last, 31, 10, "conversations_outcome_printed")
+	all := ListFilter{AgentID: "rare", UserID: "u3", CallSuccessful: "failure"}
 	list("by all filters", all, middle, maxExamined, maxExamined+10, "conversations_user_printed")
 }
 
@@ -120,16 +152,17 @@ func TestExportPlans(t *testing.T) {
 			for name, p := range plans {
 				questions[name] = p.Question
 			}
-			c := filled(t, url, crowd, questions)
+			d := open(t, url).DB()
+			dbtest.Fill(t, d, crowd, questions)
 			for name, p := range plans {
 				t.Run(name, func(t *testing.T) {
-					if c.db.Postgres() {
+					if d.Postgres() {
 						for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-							c.checkPostgresPlan(t, mode, p)
+							checkPostgresPlan(t, d, mode, p)
 						}
 						return
 					}
-					checkSQLitePlan(t, p, dbtest.Explain(t, c.db, p.Question))
+					checkSQLitePlan(t, p, dbtest.Explain(t, d, p.Question))
 				})
 			}
 		})
@@ -179,7 +212,7 @@ func (n node) looked(used *strings.Builder) float64 {
 
 // checkPostgresPlan runs a query as a prepared statement with a custom or a generic plan, and
 // counts the rows that it read.
-func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
+func checkPostgresPlan(t *testing.T, d *db.DB, mode string, p plan) {
 	t.Helper()
 	ctx := context.Background()
 	values := make([]string, 0, len(p.Args))
@@ -187,7 +220,7 @@ func (c *Catalog) checkPostgresPlan(t *testing.T, mode string, p plan) {
 		values = append(values, "'"+strings.ReplaceAll(fmt.Sprint(a), "'", "''")+"'")
 	}
 	var text []byte
-	err := c.db.View(ctx, func(tx *db.Tx) error {
+	err := d.View(ctx, func(tx *db.Tx) error {
 		for _, statement := range []string{"SET LOCAL plan_cache_mode = " + mode, "PREPARE held AS " + p.SQL} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err

@@ -1,4 +1,4 @@
-package catalog_test
+package conversations
 
 import (
 	"encoding/json"
@@ -12,9 +12,9 @@ import (
 )
 
 func TestExport(t *testing.T) {
-	for name, open := range openers() {
+	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c := open(t)
+			c := open(t, url)
 			for _, id := range []string{"acme", "other"} {
 				if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
 					t.Fatal(err)
@@ -55,7 +55,7 @@ func exportEverything(t *testing.T, c *catalog.Catalog) {
 	line := want
 	line.TranscriptRaw = &raw
 	take(t, c, line, domain.Agent{ID: "a", Name: "Bot", Description: "d", Body: json.RawMessage(`{"q":1,"agentId":"a","description":"d"}`)})
-	e, err := c.Export(t.Context(), "acme", "all", true)
+	e, err := New(c.DB()).Export(t.Context(), "acme", "all", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,20 +70,20 @@ func exportEverything(t *testing.T, c *catalog.Catalog) {
 	if text, err := io.ReadAll(e.Transcript.Reader(t.Context())); err != nil || string(text) != raw {
 		t.Fatalf("transcript %q, error %v", text, err)
 	}
-	if e, err = c.Export(t.Context(), "acme", "all", false); err != nil || e.Transcript != nil {
+	if e, err = New(c.DB()).Export(t.Context(), "acme", "all", false); err != nil || e.Transcript != nil {
 		t.Fatalf("a transcript that was not asked for: %v, error %v", e.Transcript, err)
 	}
 }
 
 func exportLittle(t *testing.T, c *catalog.Catalog) {
 	take(t, c, domain.Conversation{ID: "little", AgentID: "unknown", Start: time.Unix(1, 0).UTC()})
-	e, err := c.Export(t.Context(), "acme", "little", true)
+	e, err := New(c.DB()).Export(t.Context(), "acme", "little", true)
 	if err != nil || e.Agent != nil || e.Transcript != nil || e.Conversation.End != nil || e.Conversation.User != nil || e.Conversation.BaseCost != nil {
 		t.Fatalf("%+v, error %v", e, err)
 	}
 	empty := ""
 	take(t, c, domain.Conversation{ID: "silent", AgentID: "unknown", Start: time.Unix(1, 0).UTC(), TranscriptRaw: &empty})
-	if e, err = c.Export(t.Context(), "acme", "silent", true); err != nil || e.Transcript == nil {
+	if e, err = New(c.DB()).Export(t.Context(), "acme", "silent", true); err != nil || e.Transcript == nil {
 		t.Fatalf("an empty transcript is none: error %v", err)
 	}
 	if text, err := io.ReadAll(e.Transcript.Reader(t.Context())); err != nil || len(text) > 0 {
@@ -95,7 +95,7 @@ func exportLittle(t *testing.T, c *catalog.Catalog) {
 		t.Fatal(err)
 	}
 	for _, key := range [][2]string{{"acme", "stub"}, {"other", "little"}, {"acme", "nowhere"}, {"nobody", "little"}} {
-		_, err := c.Export(t.Context(), key[0], key[1], true)
+		_, err := New(c.DB()).Export(t.Context(), key[0], key[1], true)
 		if domain.KindOf(err) != domain.KindNotFound {
 			t.Errorf("%v: %v", key, err)
 		}
@@ -107,7 +107,7 @@ func exportPieces(t *testing.T, c *catalog.Catalog) {
 	raw := strings.Repeat("a€\U0001F600b", 9<<20/4)
 	v := domain.Conversation{ID: "long", AgentID: "a", Start: time.Unix(1, 0).UTC(), TranscriptRaw: &raw}
 	take(t, c, v)
-	e, err := c.Export(t.Context(), "acme", "long", true)
+	e, err := New(c.DB()).Export(t.Context(), "acme", "long", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func exportPieces(t *testing.T, c *catalog.Catalog) {
 		t.Fatalf("%d of %d bytes, error %v", len(text), len(raw), err)
 	}
 	// The text is replaced while it is read: the reader must not continue with the new text.
-	if e, err = c.Export(t.Context(), "acme", "long", true); err != nil {
+	if e, err = New(c.DB()).Export(t.Context(), "acme", "long", true); err != nil {
 		t.Fatal(err)
 	}
 	r := e.Transcript.Reader(t.Context())

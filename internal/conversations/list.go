@@ -1,4 +1,4 @@
-package catalog
+package conversations
 
 import (
 	"cmp"
@@ -18,8 +18,8 @@ import (
 // give a short page instead of a slow one.
 const maxExamined = 5000
 
-// ConversationFilter selects the conversations of a list. Empty fields and zero times select all.
-type ConversationFilter struct {
+// ListFilter selects the conversations of a list. Empty fields and zero times select all.
+type ListFilter struct {
 	Tenant         string
 	AgentID        string
 	UserID         string
@@ -27,8 +27,8 @@ type ConversationFilter struct {
 	From, To       time.Time // the start is in [From, To)
 }
 
-// ConversationHeader is a conversation in a list. Unknown values are empty strings and zero times.
-type ConversationHeader struct {
+// Header is a conversation in a list. Unknown values are empty strings and zero times.
+type Header struct {
 	ID             string
 	AgentID        string
 	AgentName      string
@@ -39,10 +39,10 @@ type ConversationHeader struct {
 	Summary        string // of the analysis; in lists only on request
 }
 
-// ConversationPage is one page of a list, newest first. Next is where the next page continues, nil
+// ListPage is one page of a list, newest first. Next is where the next page continues, nil
 // after the last page. A page with a Next can be short or empty.
-type ConversationPage struct {
-	Rows []ConversationHeader
+type ListPage struct {
+	Rows []Header
 	Next *Position
 }
 
@@ -58,13 +58,13 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 	CASE WHEN c.transcript_turns > 0 THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
-// ListConversations gives the page of at most limit conversations that follows before, which is nil
+// List gives the page of at most limit conversations that follows before, which is nil
 // for the first page. Conversations without a line of their own are in no list. Error:
 // KindUnavailable.
-func (c *Catalog) ListConversations(ctx context.Context, f ConversationFilter, before *Position, limit int, summaries bool) (ConversationPage, error) {
-	var page ConversationPage
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		keys, next, err := f.keys(ctx, tx, c.db.Postgres(), before, limit)
+func (r *Reader) List(ctx context.Context, f ListFilter, before *Position, limit int, summaries bool) (ListPage, error) {
+	var page ListPage
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		keys, next, err := f.keys(ctx, tx, r.db.Postgres(), before, limit)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ type walk struct {
 }
 
 // walk chooses the index of the filter that fewest rows are likely to meet.
-func (f ConversationFilter) walk(postgres bool) walk {
+func (f ListFilter) walk(postgres bool) walk {
 	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
 	if !f.From.IsZero() {
 		w.args[3] = db.Micros(f.From) / perSecond
@@ -115,7 +115,7 @@ func (f ConversationFilter) walk(postgres bool) walk {
 }
 
 // keys finds the page's rows and the position at which the next page continues.
-func (f ConversationFilter) keys(ctx context.Context, tx *db.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
+func (f ListFilter) keys(ctx context.Context, tx *db.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
 	at := Position{At: math.MaxInt64}
 	if !f.To.IsZero() {
 		at.At = db.Micros(f.To) // with the empty id, which sorts before every row of that time
@@ -160,7 +160,7 @@ func (f ConversationFilter) keys(ctx context.Context, tx *db.Tx, postgres bool, 
 }
 
 // headers reads a page's rows, in the order of keys.
-func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]ConversationHeader, error) {
+func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]Header, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -174,13 +174,13 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	if summaries {
 		analysis = "c.analysis"
 	}
-	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (ConversationHeader, error) {
+	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
 		var text sql.RawBytes
 		h, err := scanHeader(rows, &text)
 		h.Summary = summary(text)
 		return h, err
 	}, headersSQL(analysis, len(keys)), args...)
-	slices.SortFunc(list, func(a, b ConversationHeader) int { return cmp.Compare(place[a.ID], place[b.ID]) })
+	slices.SortFunc(list, func(a, b Header) int { return cmp.Compare(place[a.ID], place[b.ID]) })
 	return list, err
 }
 
@@ -190,7 +190,7 @@ func headersSQL(analysis string, n int) string {
 }
 
 // scanHeader scans headerColumns and further columns after them.
-func scanHeader(row interface{ Scan(...any) error }, more ...any) (h ConversationHeader, err error) {
+func scanHeader(row interface{ Scan(...any) error }, more ...any) (h Header, err error) {
 	var agent, name, status sql.NullString
 	var start, end sql.NullInt64
 	err = row.Scan(append([]any{&h.ID, &agent, &name, &status, &h.CallSuccessful, &start, &end, &h.Turns}, more...)...)
@@ -214,9 +214,9 @@ func summary(analysis []byte) string {
 	return text
 }
 
-// ShownConversation is one conversation with its transcript or messages.
-type ShownConversation struct {
-	ConversationHeader
+// Shown is one conversation with its transcript or messages.
+type Shown struct {
+	Header
 	UserID       string
 	Metadata     json.RawMessage // object; nil when unknown
 	RecordingKey string          // object key; "" when there is none
@@ -224,17 +224,17 @@ type ShownConversation struct {
 	Messages     []ExportedMessage
 }
 
-// ShowConversation reads one conversation, with its messages if nobody speaks in a raw transcript.
+// Show reads one conversation, with its messages if nobody speaks in a raw transcript.
 // Errors: KindNotFound, also for a conversation without a line of its own; KindUnavailable.
-func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s ShownConversation, err error) {
-	err = c.db.View(ctx, func(tx *db.Tx) error {
-		s = ShownConversation{}
+func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err error) {
+	err = r.db.View(ctx, func(tx *db.Tx) error {
+		s = Shown{}
 		var user, metadata, key sql.NullString
 		var analysis, hash, raw []byte
 		var said bool
 		var turns sql.NullInt64
 		var err error
-		s.ConversationHeader, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(c.db.Postgres()), tenant, id, transcriptPiece),
+		s.Header, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(r.db.Postgres()), tenant, id, transcriptPiece),
 			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
 		if err != nil {
 			return db.NotFound(err, "there is no such conversation")
@@ -244,7 +244,7 @@ func (c *Catalog) ShowConversation(ctx context.Context, tenant, id string) (s Sh
 			s.Metadata = json.RawMessage(metadata.String)
 		}
 		if turns.Int64 > 0 && said {
-			s.Transcript = &Transcript{catalog: c, tenant: tenant, id: id, hash: hash, piece: raw}
+			s.Transcript = &Transcript{db: r.db, tenant: tenant, id: id, hash: hash, piece: raw}
 			return nil
 		}
 		s.Messages, err = db.Collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
@@ -270,11 +270,11 @@ func showConversationSQL(postgres bool) string {
 const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
 	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`
 
-// ConversationRecording gives the object key of a conversation's own recording; "" if it has none.
-// It has the errors of ShowConversation.
-func (c *Catalog) ConversationRecording(ctx context.Context, tenant, id string) (string, error) {
+// RecordingKey gives the object key of a conversation's own recording; "" if it has none.
+// It has the errors of Show.
+func (r *Reader) RecordingKey(ctx context.Context, tenant, id string) (string, error) {
 	var key sql.NullString
-	err := c.db.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
+	err := r.db.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
 		tenant, id).Scan(&key)
 	return key.String, db.NotFound(err, "there is no such conversation")
 }

@@ -1,4 +1,4 @@
-package catalog
+package conversations
 
 import (
 	"context"
@@ -22,12 +22,12 @@ const typeUserInput = "UserInput"
 // Bots gives the ids of the tenant's agents that have this id or name, sorted. An agent that only
 // conversations name is found by its id. Errors: KindNotFound when there is none, KindInvalid when
 // there are too many.
-func (c *Catalog) Bots(ctx context.Context, tenant, name string) ([]string, error) {
-	ids, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (id string, err error) {
+func (r *Reader) Bots(ctx context.Context, tenant, name string) ([]string, error) {
+	ids, err := db.Collect(ctx, r.db, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	},
-		botsSQL(c.db.Postgres()), tenant, name, maxBots+1)
+		botsSQL(r.db.Postgres()), tenant, name, maxBots+1)
 	switch {
 	case err != nil:
 		return nil, err
@@ -46,24 +46,24 @@ func botsSQL(postgres bool) string {
 		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us / 1000000, c.id LIMIT 1) k ORDER BY id`
 }
 
-// ExportWindow selects the exported rows: those of these agents and of [From, To).
-type ExportWindow struct {
+// Window selects the exported rows: those of these agents and of [From, To).
+type Window struct {
 	Tenant       string
 	Agents       []string // sorted, at least one
 	From, To     time.Time
 	Conversation string // only this conversation's messages; "" for all
 }
 
-// ExportLimit bounds one page: its rows, and their bytes. The row that exceeds the bytes is the
+// Limit bounds one page: its rows, and their bytes. The row that exceeds the bytes is the
 // page's last one, so that a page with a large row is not empty.
-type ExportLimit struct {
+type Limit struct {
 	Rows  int
 	Bytes int
 }
 
-// ExportPage is one page of an export, in the order of the printed time and the id. Next is the
+// Page is one page of an export, in the order of the printed time and the id. Next is the
 // last row's position, nil if no row follows.
-type ExportPage[T any] struct {
+type Page[T any] struct {
 	Rows []T
 	Next *Position
 }
@@ -95,9 +95,9 @@ const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first page. All pages cost the same. Error: KindUnavailable.
-func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedConversation], error) {
-	query, args := w.query(c.db.Postgres(), perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
-	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
+func (r *Reader) ExportConversations(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedConversation], error) {
+	query, args := w.query(r.db.Postgres(), perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
 		var last sql.NullInt64
 		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
@@ -108,15 +108,15 @@ func (c *Catalog) ExportConversations(ctx context.Context, w ExportWindow, after
 }
 
 // ExportMessages is ExportConversations for messages.
-func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Position, limit ExportLimit) (ExportPage[ExportedMessage], error) {
+func (r *Reader) ExportMessages(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedMessage], error) {
 	if w.Conversation != "" {
-		known, err := c.conversationOf(ctx, w)
+		known, err := r.conversationOf(ctx, w)
 		if err != nil || !known {
-			return ExportPage[ExportedMessage]{}, err
+			return Page[ExportedMessage]{}, err
 		}
 	}
-	query, args := w.query(c.db.Postgres(), perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
-	return exportPage(ctx, c, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
+	query, args := w.query(r.db.Postgres(), perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
+	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var units int64
 		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
 		at = Position{units * perMillisecond, e.ID}
@@ -127,9 +127,9 @@ func (c *Catalog) ExportMessages(ctx context.Context, w ExportWindow, after *Pos
 
 // conversationOf says whether the window's conversation is one of its agents'. All messages of a
 // conversation have its agent, so they need not be checked one by one.
-func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, error) {
+func (r *Reader) conversationOf(ctx context.Context, w Window) (bool, error) {
 	var one int
-	err := c.db.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
+	err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
 		db.Parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, w.Conversation}, db.Texts(w.Agents)...)...).Scan(&one)
 	return one > 0, err
 }
@@ -137,7 +137,7 @@ func (c *Catalog) conversationOf(ctx context.Context, w ExportWindow) (bool, err
 // query gives the text and the arguments of one page's query. Its rows are the id, the time in
 // units, and columns. The lower bound of the first page is a row value too: no id is empty, so
 // (from, "") comes before every row of the window.
-func (w ExportWindow) query(postgres bool, unit int64, table, at, columns string, after *Position, limit int) (string, []any) {
+func (w Window) query(postgres bool, unit int64, table, at, columns string, after *Position, limit int) (string, []any) {
 	from := Position{At: db.Micros(w.From)}
 	if after != nil {
 		from = *after
@@ -166,12 +166,12 @@ func (w ExportWindow) query(postgres bool, unit int64, table, at, columns string
 
 // exportPage runs a query for one row more than a page has, and stops when the page has enough
 // bytes.
-func exportPage[T any](ctx context.Context, c *Catalog, limit ExportLimit,
-	scan func(*sql.Rows) (row T, at Position, size int, err error), query string, args ...any) (ExportPage[T], error) {
-	page := ExportPage[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
+func exportPage[T any](ctx context.Context, r *Reader, limit Limit,
+	scan func(*sql.Rows) (row T, at Position, size int, err error), query string, args ...any) (Page[T], error) {
+	page := Page[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
 	var last Position
 	bytes := 0
-	err := db.ScanUntil(ctx, c.db, func(rows *sql.Rows) (bool, error) {
+	err := db.ScanUntil(ctx, r.db, func(rows *sql.Rows) (bool, error) {
 		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // there is one more row
 			page.Next = &last
 			return len(page.Rows) < limit.Rows, nil
@@ -184,7 +184,7 @@ func exportPage[T any](ctx context.Context, c *Catalog, limit ExportLimit,
 		return false, nil
 	}, query, args...)
 	if err != nil {
-		return ExportPage[T]{}, err
+		return Page[T]{}, err
 	}
 	return page, nil
 }
