@@ -27,21 +27,6 @@ type DataDir struct {
 	lock *flock.Flock
 }
 
-// Lock locks the directory for this process and makes it where it is missing. When another process
-// has the lock, the error is KindConflict and names that process.
-func Lock(dir string) (*DataDir, error) {
-	d, err := tryLock(dir)
-	if err != nil || d != nil {
-		return d, err
-	}
-	abs := absolute(dir)
-	if rt, err := readRuntime(abs); err == nil {
-		return nil, domain.Errorf(domain.KindConflict, "another callvault (pid %d, %s) runs on the data directory %s; stop it, or choose another directory with --data",
-			rt.PID, rt.URL, abs)
-	}
-	return nil, domain.Errorf(domain.KindConflict, "another callvault command works on the data directory %s; wait for it, or choose another directory with --data", abs)
-}
-
 // LockOrFind serves commands that may run beside a standalone callvault. It returns the locked
 // directory, or the runtime file of the process that has the lock. Another command, or a process
 // that starts, has the lock and no runtime file: then it waits until ctx ends, with

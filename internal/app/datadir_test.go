@@ -18,9 +18,9 @@ import (
 
 func mustLock(t *testing.T, dir string) *DataDir {
 	t.Helper()
-	d, err := Lock(dir)
-	if err != nil {
-		t.Fatal(err)
+	d, running, err := LockOrFind(t.Context(), dir)
+	if err != nil || d == nil {
+		t.Fatalf("the directory is not free: %v, %v", running, err)
 	}
 	return d
 }
@@ -28,15 +28,17 @@ func mustLock(t *testing.T, dir string) *DataDir {
 func TestOneProcessHasTheDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	d := mustLock(t, dir)
-	if _, err := Lock(dir); !errors.Is(err, domain.ErrConflict) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a second lock gave %v, want a conflict that names %s", err, dir)
-	}
-	if err := d.Publish(Runtime{URL: "http://127.0.0.1:8080"}); err != nil {
+	if err := d.Publish(Runtime{URL: "http://127.0.0.1:8080", DatabaseURL: "sqlite://" + filepath.Join(dir, catalogName), RedisURL: "redis://127.0.0.1:1",
+		S3Endpoint: "http://s3.test", S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true, Recordings: "calls", Archives: "zips"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Lock(dir)
-	if want := fmt.Sprintf("(pid %d, http://127.0.0.1:8080)", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("a second lock gave %v, want %s in it", err, want)
+	cfg := config.Config{}
+	cfg.Data = dir
+	g := NewGroup(zap.NewNop(), time.Second)
+	defer func() { _ = g.Abandon(nil) }() // it only reads
+	_, err := openChecked(t.Context(), cfg, config.Roles(), g, zap.NewNop())
+	if want := fmt.Sprintf("(pid %d, http://127.0.0.1:8080) runs on the data directory %s", os.Getpid(), dir); !errors.Is(err, domain.ErrConflict) || !strings.Contains(err.Error(), want) {
+		t.Errorf("a second process gets %v, want %s in it", err, want)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -130,9 +132,6 @@ func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
 	if err != nil || locked == nil || rt != nil {
 		t.Fatalf("got %v, %v; want the directory itself", rt, err)
 	}
-	if _, err := Lock(dir); err == nil || strings.Contains(err.Error(), "gone") {
-		t.Errorf("a dead process is named: %v", err)
-	}
 	if err := locked.Close(); err != nil {
 		t.Error(err)
 	}
@@ -140,10 +139,7 @@ func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
 
 // A command that waits beside a process sees that this has ended, and leaves the directory free.
 func TestAbandoned(t *testing.T) {
-	dir, err := Lock(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := mustLock(t, t.TempDir())
 	beside := &Parts{Standalone: &Runtime{}}
 	beside.Config.Data = dir.Path()
 	alone := &Parts{}
@@ -157,11 +153,7 @@ func TestAbandoned(t *testing.T) {
 	if !beside.Abandoned() || alone.Abandoned() {
 		t.Error("its end goes unnoticed, or it counts as another's")
 	}
-	next, err := Lock(dir.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := next.Close(); err != nil {
+	if err := mustLock(t, dir.Path()).Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -261,7 +261,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prints := []string{string(text), fmt.Sprint(c.Dump()), fmt.Errorf("x %v", c).Error()}
+	prints := []string{string(text), fmt.Errorf("x %v", c).Error()}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		prints = append(prints, fmt.Sprintf(verb, c), fmt.Sprintf(verb, c.MasterKey))
 	}
@@ -272,8 +272,5 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	if got := c.DatabaseURL.Place(); got != "postgres://db:5432" {
 		t.Errorf("place is %q", got)
-	}
-	if got := fmt.Sprint(c.Dump()[1]); got != "{CALLVAULT_DATABASE_URL ***}" {
-		t.Errorf("dump shows %s", got)
 	}
 }

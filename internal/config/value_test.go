@@ -120,8 +120,8 @@ func TestVariablesAreFlagsWithTheSameName(t *testing.T) {
 			t.Errorf("%s is required but shows no example", v.Name)
 		}
 	}
-	if len(list) != len(flags) || len(list) != len(Config{}.Dump()) {
-		t.Errorf("%d variables, %d flags, %d in a dump; want the same", len(list), len(flags), len(Config{}.Dump()))
+	if len(list) != len(flags) {
+		t.Errorf("%d variables and %d flags; want the same", len(list), len(flags))
 	}
 }
 

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"sort"
 	"strings"
-	"time"
 )
 
 // Variable describes one setting.
@@ -61,29 +59,6 @@ func describe(f reflect.StructField) Variable {
 		v.Allowed = f.Tag.Get("min") + " to " + f.Tag.Get("max")
 	}
 	return v
-}
-
-// Setting is a variable and its value; that of a secret is masked.
-type Setting struct{ Name, Value string }
-
-// Dump lists every setting with its value.
-func (c Config) Dump() []Setting {
-	var list []Setting
-	eachField(reflect.ValueOf(c), func(f reflect.StructField, v reflect.Value) {
-		list = append(list, Setting{Name: f.Tag.Get("var"), Value: show(v.Interface())})
-	})
-	return list
-}
-
-func show(value any) string {
-	switch v := value.(type) {
-	case time.Duration:
-		return shortDuration(v)
-	case []string:
-		return strings.Join(v, ",")
-	default:
-		return fmt.Sprint(v)
-	}
 }
 
 // Unknown lists, sorted, the CALLVAULT_ variables of env that are neither settings nor among
