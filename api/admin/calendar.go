@@ -228,7 +228,7 @@ type calendarJSON struct {
 }
 
 type calendarTenantJSON struct {
-	tenantJSON
+	domain.TenantJSON
 	Days []dayCountsJSON `json:"days"`
 }
 
@@ -259,7 +259,7 @@ func (h *handler) getCalendar(r *http.Request) (any, error) {
 	}
 	out := calendarJSON{Now: web.Time(c.Found.Now), From: c.Query.From, To: c.Query.To, Tenants: []calendarTenantJSON{}, Next: textOrNull(c.next())}
 	for _, t := range c.Found.Tenants {
-		row := calendarTenantJSON{tenantJSON: tenantAnswer(t.Tenant), Days: []dayCountsJSON{}}
+		row := calendarTenantJSON{TenantJSON: t.Tenant.JSON(), Days: []dayCountsJSON{}}
 		for _, day := range c.days() {
 			if d, known := t.Days[day]; known {
 				row.Days = append(row.Days, dayCountsJSON{day, d.Planned, d.Expired, d.Complete(), d.Available, d.NoData, d.Pending, d.Failed,

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -15,17 +16,11 @@ type featureSwitch struct {
 	Switch      string // address of the page that asks before it switches
 }
 
-func featureAbout(name string) string {
-	if name == domain.FeatureRecordings {
-		return "Nightly archives, the day's links and downloads."
-	}
-	return "Bulk export of conversations and messages."
-}
-
 func switches(t domain.Tenant) (list []featureSwitch) {
-	for _, name := range domain.Features() {
-		on := name == domain.FeatureRecordings && t.Recordings || name == domain.FeatureExport && t.Export
-		list = append(list, featureSwitch{name, featureAbout(name), on, tenantPath(t.ID) + "/features/" + name + "/" + onOff(!on)})
+	for _, s := range domain.Settings() {
+		if on, isFeature := s.Value(t).(bool); isFeature {
+			list = append(list, featureSwitch{s.Name, s.About, on, tenantPath(t.ID) + "/features/" + s.Name + "/" + onOff(!on)})
+		}
 	}
 	return list
 }
@@ -33,7 +28,7 @@ func switches(t domain.Tenant) (list []featureSwitch) {
 // readSwitch reads from the path which feature to switch, and whether on. Error: KindNotFound.
 func readSwitch(r *http.Request) (name string, on bool, err error) {
 	name, to := chi.URLParam(r, "feature"), chi.URLParam(r, "to")
-	if to != "on" && to != "off" || name != domain.FeatureRecordings && name != domain.FeatureExport {
+	if to != "on" && to != "off" || !slices.Contains(domain.Features(), name) {
 		return "", false, domain.Errorf(domain.KindNotFound, "there is no such feature")
 	}
 	return name, to == "on", nil
@@ -88,5 +83,5 @@ func (h *handler) putFeature(r *http.Request) (any, error) {
 		return nil, domain.Errorf(domain.KindInvalid, "enabled is missing; use true or false")
 	}
 	t, err := h.setFeature(r.Context(), r, chi.URLParam(r, "feature"), *body.Enabled)
-	return tenantAnswer(t), err
+	return t.JSON(), err
 }

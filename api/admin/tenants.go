@@ -61,31 +61,9 @@ func (h *handler) showTenant(r *http.Request) (answer, error) {
 	return answer{page: "tenant", view: view{Title: "Tenant " + t.ID, Nav: "calendar", Data: page}}, nil
 }
 
-type tenantJSON struct {
-	ID            string   `json:"id"`
-	Name          string   `json:"name"`
-	Features      []string `json:"features"`
-	RetentionDays int      `json:"retentionDays"`
-	DayLimit      int      `json:"dayLimit"`
-	DownloadLimit int      `json:"downloadLimit"`
-	KeyPrefix     string   `json:"keyPrefix"`
-	CreatedAt     string   `json:"createdAt"`
-}
-
-func tenantAnswer(t domain.Tenant) tenantJSON {
-	out := tenantJSON{ID: t.ID, Name: t.Name, Features: []string{}, RetentionDays: t.RetentionDays, DayLimit: t.DayLimit,
-		DownloadLimit: t.DownloadLimit, KeyPrefix: t.KeyPrefix, CreatedAt: web.Time(t.Created)}
-	for _, f := range switches(t) {
-		if f.On {
-			out.Features = append(out.Features, f.Name)
-		}
-	}
-	return out
-}
-
 type tenantsJSON struct {
-	Tenants []tenantJSON `json:"tenants"`
-	Next    *string      `json:"next"`
+	Tenants []domain.TenantJSON `json:"tenants"`
+	Next    *string             `json:"next"`
 }
 
 // getTenants is GET /api/admin/v1/tenants.
@@ -106,13 +84,13 @@ func (h *handler) getTenants(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := tenantsJSON{Tenants: []tenantJSON{}}
+	out := tenantsJSON{Tenants: []domain.TenantJSON{}}
 	if len(list) > limit {
 		list = list[:limit]
 		out.Next = &list[limit-1].ID
 	}
 	for _, t := range list {
-		out.Tenants = append(out.Tenants, tenantAnswer(t))
+		out.Tenants = append(out.Tenants, t.JSON())
 	}
 	return out, nil
 }
@@ -120,5 +98,5 @@ func (h *handler) getTenants(r *http.Request) (any, error) {
 // getTenant is GET /api/admin/v1/tenants/{tenant}.
 func (h *handler) getTenant(r *http.Request) (any, error) {
 	t, err := h.deps.Catalog.Tenant(r.Context(), chi.URLParam(r, "tenant"))
-	return tenantAnswer(t), err
+	return t.JSON(), err
 }

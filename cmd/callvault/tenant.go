@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
@@ -16,30 +14,6 @@ type tenantCmd struct {
 	Create tenantCreateCmd `cmd:"" help:"Add a tenant."`
 	List   tenantListCmd   `cmd:"" help:"List the tenants."`
 	Set    tenantSetCmd    `cmd:"" help:"Change a tenant."`
-}
-
-// tenantJSON is a tenant as --json shows it.
-type tenantJSON struct {
-	ID            string    `json:"id"`
-	Name          string    `json:"name"`
-	Features      []string  `json:"features"`
-	RetentionDays int       `json:"retentionDays"`
-	DayLimit      int       `json:"dayLimit"`
-	DownloadLimit int       `json:"downloadLimit"`
-	KeyPrefix     string    `json:"keyPrefix"`
-	CreatedAt     time.Time `json:"createdAt"`
-}
-
-func tenantView(t domain.Tenant) tenantJSON {
-	features := []string{}
-	if t.Recordings {
-		features = append(features, domain.FeatureRecordings)
-	}
-	if t.Export {
-		features = append(features, domain.FeatureExport)
-	}
-	return tenantJSON{ID: t.ID, Name: t.Name, Features: features, RetentionDays: t.RetentionDays, DayLimit: t.DayLimit,
-		DownloadLimit: t.DownloadLimit, KeyPrefix: t.KeyPrefix, CreatedAt: t.Created.Truncate(time.Second)}
 }
 
 type tenantCreateCmd struct {
@@ -66,26 +40,15 @@ func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 		if c.RetentionDays != nil {
 			t.RetentionDays = *c.RetentionDays
 		}
-		for _, f := range c.Feature {
-			setFeature(&t, f, true)
-		}
+		switchFeatures(&t, c.Feature, true)
 		t, err := p.Catalog.CreateTenantAudited(ctx, t, commandOrigin())
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, tenantView(t), func() string {
+		return d.show(c.JSON, t.JSON(), func() string {
 			return fmt.Sprintf("tenant %s created; next: callvault app create --tenant %s", t.ID, t.ID)
 		})
 	})
-}
-
-func setFeature(t *domain.Tenant, name string, on bool) {
-	switch name {
-	case domain.FeatureRecordings:
-		t.Recordings = on
-	case domain.FeatureExport:
-		t.Export = on
-	}
 }
 
 type tenantListCmd struct {
@@ -99,24 +62,24 @@ func (*tenantListCmd) Help() string {
 
 func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		list := d.newList(c.JSON, "ID", "NAME", "RECORDINGS", "EXPORT API", "RETENTION DAYS", "DAY LIMIT", "DOWNLOAD LIMIT", "KEY PREFIX")
+		titles := []string{"ID"}
+		for _, s := range domain.Settings() {
+			titles = append(titles, s.Title)
+		}
+		list := d.newList(c.JSON, titles...)
 		page := func(after string) ([]domain.Tenant, error) { return p.Catalog.Tenants(ctx, after, pageSize) }
 		err := eachOf(page, func(t domain.Tenant) (string, error) {
-			return t.ID, list.add(tenantView(t), t.ID, t.Name, onOff(t.Recordings), onOff(t.Export), strconv.Itoa(t.RetentionDays),
-				strconv.Itoa(t.DayLimit), strconv.Itoa(t.DownloadLimit), t.KeyPrefix)
+			row := []string{t.ID}
+			for _, s := range domain.Settings() {
+				row = append(row, s.Text(t))
+			}
+			return t.ID, list.add(t.JSON(), row...)
 		})
 		if err != nil {
 			return err
 		}
 		return list.end()
 	})
-}
-
-func onOff(on bool) string {
-	if on {
-		return "on"
-	}
-	return "off"
 }
 
 type tenantSetCmd struct {
@@ -146,7 +109,7 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, tenantView(t), func() string { return "tenant " + t.ID + " changed" })
+		return d.show(c.JSON, t.JSON(), func() string { return "tenant " + t.ID + " changed" })
 	})
 }
 
@@ -156,11 +119,13 @@ func (c *tenantSetCmd) apply(t *domain.Tenant) {
 	set(&t.DayLimit, c.DayLimit)
 	set(&t.DownloadLimit, c.DownloadLimit)
 	set(&t.KeyPrefix, c.KeyPrefix)
-	for _, f := range c.Feature {
-		setFeature(t, f, true)
-	}
-	for _, f := range c.NoFeature {
-		setFeature(t, f, false)
+	switchFeatures(t, c.Feature, true)
+	switchFeatures(t, c.NoFeature, false)
+}
+
+func switchFeatures(t *domain.Tenant, names []string, on bool) {
+	for _, name := range names {
+		_ = t.SetFeature(name, on) // the flag accepts existing features only
 	}
 }
 

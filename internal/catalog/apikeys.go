@@ -78,7 +78,7 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 	var t domain.Tenant
 	var created, at int64
 	k, err := scanAPIKey(c.db.QueryRowContext(ctx, apiKeySQL(), hashSecret(secret)),
-		&at, &t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
+		append([]any{&at}, tenantFields(&t, &created)...)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !k.Disabled.IsZero():
 		return APIKey{}, domain.Tenant{}, refused
@@ -91,7 +91,7 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (APIKey
 
 // apiKeySQL finds a key by its secret's hash, with its tenant.
 func apiKeySQL() string {
-	return `SELECT ` + prefixed("k", apiKeyColumns) + `, c.now_us, ` + prefixed("t", tenantColumns) + `
+	return `SELECT ` + prefixed("k", apiKeyColumns) + `, c.now_us, ` + prefixed("t", tenantColumns()) + `
 		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`
 }
 

@@ -55,13 +55,13 @@ type CalendarDay struct {
 func (d CalendarDay) Complete() int { return d.Available + d.NoData }
 
 // calendarTenants is the page of tenants whose id is greater than $1, at least $2 and less than $3.
-const calendarTenants = `SELECT ` + tenantColumns + ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
+const calendarTenants = ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
 
 // calendarDaysSQL reads the days of such a page.
 const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
 	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0)
-	FROM (` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
+	FROM (SELECT id` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
 
 // missingFilesSQL and rebuildingHoursSQL count missing files and rebuilding hours of tenants $1 to
 // $2 and days $3 to $4.
@@ -82,7 +82,7 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 			return err
 		}
 		out.Now = db.FromMicros(at)
-		tenants, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, calendarTenants, page...)
+		tenants, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, `SELECT `+tenantColumns()+calendarTenants, page...)
 		if err != nil {
 			return err
 		}

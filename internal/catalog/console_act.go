@@ -85,14 +85,8 @@ func (r RebuildRequest) audit(ctx context.Context, tx *db.Tx, action string, due
 // SetFeature switches a tenant's feature, with a line in the audit log. Errors: KindNotFound for
 // an unknown tenant or feature.
 func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on bool, o Origin) (domain.Tenant, error) {
-	if feature != domain.FeatureRecordings && feature != domain.FeatureExport {
-		return domain.Tenant{}, domain.Errorf(domain.KindNotFound, "there is no feature %.40q", feature)
+	if err := new(domain.Tenant).SetFeature(feature, on); err != nil {
+		return domain.Tenant{}, err
 	}
-	return c.SetTenantAudited(ctx, tenant, func(t *domain.Tenant) {
-		if feature == domain.FeatureRecordings {
-			t.Recordings = on
-		} else {
-			t.Export = on
-		}
-	}, o)
+	return c.SetTenantAudited(ctx, tenant, func(t *domain.Tenant) { _ = t.SetFeature(feature, on) }, o) // it exists
 }

@@ -43,7 +43,7 @@ func (c *Catalog) setPendingPrefix(ctx context.Context, id string, change func(*
 	if t.KeyPrefix == before || t.KeyPrefix == "" {
 		return nil
 	}
-	if err := checkTenant(t); err != nil {
+	if err := t.Check(); err != nil {
 		return err
 	}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {

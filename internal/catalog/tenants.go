@@ -3,39 +3,41 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-const tenantColumns = `id, name, recordings, export, retention_days, day_limit, download_limit, key_prefix, created_us`
+// tenantColumns lists the columns that tenantFields scans.
+func tenantColumns() string {
+	columns := []string{"id", "created_us"}
+	for _, s := range domain.Settings() {
+		columns = append(columns, s.Column)
+	}
+	return strings.Join(columns, ", ")
+}
+
+// tenantFields returns pointers to the fields of tenantColumns. created is in microseconds.
+func tenantFields(t *domain.Tenant, created *int64) []any {
+	fields := []any{&t.ID, created}
+	for _, s := range domain.Settings() {
+		fields = append(fields, s.Field(t))
+	}
+	return fields
+}
 
 func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error) {
 	var created int64
-	err = row.Scan(&t.ID, &t.Name, &t.Recordings, &t.Export, &t.RetentionDays, &t.DayLimit, &t.DownloadLimit, &t.KeyPrefix, &created)
+	err = row.Scan(tenantFields(&t, &created)...)
 	t.Created = db.FromMicros(created)
 	return t, err
 }
 
-func checkTenant(t domain.Tenant) error {
-	if err := domain.ValidTenantID(t.ID); err != nil {
-		return err
-	}
-	if t.RetentionDays < domain.MinRetentionDays || t.RetentionDays > domain.MaxRetentionDays {
-		return domain.Errorf(domain.KindInvalid, "retention days must be %d to %d, not %d", domain.MinRetentionDays, domain.MaxRetentionDays, t.RetentionDays)
-	}
-	if t.DayLimit < 1 || t.DownloadLimit < 1 || t.DayLimit > 100_000 || t.DownloadLimit > 100_000 {
-		return domain.Errorf(domain.KindInvalid, "hourly limits must be 1 to 100000")
-	}
-	if t.KeyPrefix != "" {
-		return domain.ValidKeyPrefix(t.KeyPrefix)
-	}
-	return nil
-}
-
 // checkNew checks a new tenant as far as that needs no lock.
 func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
-	if err := checkTenant(t); err != nil || t.KeyPrefix == "" {
+	if err := t.Check(); err != nil || t.KeyPrefix == "" {
 		return err
 	}
 	return checkNoForeignKeys(ctx, c.db, t.ID, t.KeyPrefix)
@@ -63,8 +65,8 @@ func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) 
 		return t, err
 	}
 	t.Created = db.FromMicros(at)
-	ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (id) DO NOTHING`, t.ID, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit, t.KeyPrefix, at))
+	fields := tenantFields(&t, &at)
+	ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(fields))+`) ON CONFLICT (id) DO NOTHING`, fields...))
 	if err == nil && !ok {
 		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
 	}
@@ -73,14 +75,14 @@ func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) 
 
 // Tenant reads one tenant. Error: KindNotFound.
 func (c *Catalog) Tenant(ctx context.Context, id string) (domain.Tenant, error) {
-	t, err := scanTenant(c.db.QueryRowContext(ctx, `SELECT `+tenantColumns+` FROM tenants WHERE id = $1`, id))
+	t, err := scanTenant(c.db.QueryRowContext(ctx, `SELECT `+tenantColumns()+` FROM tenants WHERE id = $1`, id))
 	return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 }
 
 // Tenants lists all tenants by id, after the given one: at most limit.
 func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domain.Tenant, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) },
-		`SELECT `+tenantColumns+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+		`SELECT `+tenantColumns()+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
 
 // SetTenant changes a tenant: change gets the present tenant and edits it. Days that are past the
@@ -99,14 +101,14 @@ func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.
 func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
 	// Without this lock, one of two changes at the same time would be lost. It may be taken before
 	// the days' locks, because no other transaction locks a tenant's row after a day's.
-	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns, id))
+	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
 	if err != nil {
 		return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 	}
 	before := t
 	change(&t)
 	t.ID = id
-	if err := checkTenant(t); err != nil {
+	if err := t.Check(); err != nil {
 		return t, err
 	}
 	if before.KeyPrefix != t.KeyPrefix {
@@ -123,9 +125,12 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 	if t.Recordings && !before.Recordings || t.RetentionDays > before.RetentionDays {
 		backfill = 1
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE tenants SET name = $2, recordings = $3, export = $4, retention_days = $5, day_limit = $6,
-		download_limit = $7, key_prefix = $8, backfill = backfill + $9 WHERE id = $1`, id, t.Name, t.Recordings, t.Export, t.RetentionDays, t.DayLimit, t.DownloadLimit,
-		t.KeyPrefix, backfill)
+	set, values := "", []any{id, backfill}
+	for _, s := range domain.Settings() {
+		values = append(values, s.Value(t))
+		set += fmt.Sprintf("%s = $%d, ", s.Column, len(values))
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2 WHERE id = $1`, values...)
 	return t, err
 }
 

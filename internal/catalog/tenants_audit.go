@@ -23,9 +23,11 @@ type fromTo struct {
 
 // settings gives a tenant's settings by their names in the admin API.
 func settings(t domain.Tenant) map[string]any {
-	return map[string]any{"name": t.Name, domain.FeatureRecordings: t.Recordings, domain.FeatureExport: t.Export,
-		"retentionDays": t.RetentionDays, "dayLimit": t.DayLimit, "downloadLimit": t.DownloadLimit,
-		"keyPrefix": t.KeyPrefix}
+	values := map[string]any{}
+	for _, s := range domain.Settings() {
+		values[s.Name] = s.Value(t)
+	}
+	return values
 }
 
 // changedSettings gives the settings that differ between two states of a tenant.

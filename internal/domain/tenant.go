@@ -7,16 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Features that a tenant can have; a new tenant has none.
-const (
-	FeatureRecordings = "daily_audio_recordings"
-	FeatureExport     = "export_api"
-)
-
-// Features lists every feature's name, in the order commands show them.
-func Features() []string { return []string{FeatureRecordings, FeatureExport} }
-
-// Tenant is one customer of the platform.
+// Tenant is one customer of the platform. Settings lists its settings.
 type Tenant struct {
 	ID            string
 	Name          string
@@ -28,12 +19,6 @@ type Tenant struct {
 	KeyPrefix     string // its object keys begin with it, and no other tenant's; "" is none
 	Created       time.Time
 }
-
-// Default hourly limits of a tenant.
-const (
-	DefaultDayLimit      = 5
-	DefaultDownloadLimit = 5
-)
 
 // ValidKeyPrefix says whether s can be a key prefix: the first parts of an object key, each with its
 // slash. Its error is KindInvalid.
