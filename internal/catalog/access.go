@@ -67,7 +67,7 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 // Error: KindNotFound for an unknown tenant.
 func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
 	secret, hash := newSecret(appSecretPrefix)
-	a := Application{ID: appIDPrefix + newToken(), Tenant: tenant, Name: name, Scopes: scopes}
+	a := Application{ID: appIDPrefix + domain.NewToken(), Tenant: tenant, Name: name, Scopes: scopes}
 	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
 		a.Created = db.FromMicros(at)
 		_, err := tx.ExecContext(ctx, `INSERT INTO applications (id, tenant, name, secret_hash, scopes, created_us)

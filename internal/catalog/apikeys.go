@@ -44,7 +44,7 @@ func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey
 // only. It changes nothing if the tenant has the secret already. Error: KindConflict if another
 // tenant has it.
 func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
-	k := APIKey{ID: keyIDPrefix + newToken(), Tenant: tenant, Name: name}
+	k := APIKey{ID: keyIDPrefix + domain.NewToken(), Tenant: tenant, Name: name}
 	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
 		k.Created = db.FromMicros(at)
 		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)

@@ -53,7 +53,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		s = Backlog{Now: db.FromMicros(at)}
 		today := domain.DayOf(s.Now)
 		yesterday := today.Add(-1)
-		y, o, w := &s.Yesterday, &s.Other, &s.Webhooks
+		y, o := &s.Yesterday, &s.Other
 		var unplanned int64
 		var nextDue, claimed sql.NullInt64
 		for _, q := range []struct {
@@ -69,9 +69,6 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{nextDueSQL, nil, []any{&s.Due, &nextDue}},
 			{backlogBuildsSQL, nil, []any{&s.Building, &claimed}},
-			{backlogWebhooksSQL, []any{disabledByReceiver}, []any{&w.Enabled, &w.Disabled, &w.Gone}},
-			{backlogFailingSQL, nil, []any{&w.Failing}},
-			{backlogGivenUpSQL, []any{at - givenUpSpan.Microseconds()}, []any{&w.GivenUp}},
 		} {
 			if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
 				return err
@@ -81,7 +78,8 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		if s.OldestBuild = db.TimeOf(claimed); s.Due > 0 {
 			s.OldestDue = db.TimeOf(nextDue)
 		}
-		return nil
+		s.Webhooks, err = readWebhooksBacklog(ctx, tx, at)
+		return err
 	})
 	return s, err
 }

@@ -2,9 +2,7 @@ package catalog
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,7 +29,7 @@ func (b Claim) ObjectKey() string { return b.ArchiveKey(b.prefix, b.Revision, b.
 // another worker, past retention or unknown. A lapsed claim must first be released by
 // ReleaseLapsed.
 func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) (claim Claim, ok bool, err error) {
-	token := newToken()
+	token := domain.NewToken()
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		ok = false
 		d, err := lockOpenDay(ctx, tx, key.Tenant, key.Day)
@@ -64,12 +62,6 @@ func doomWriting(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) e
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $4
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'writing'`, key.Tenant, key.Day, key.Hour, at)
 	return err
-}
-
-func newToken() string {
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // crypto/rand never fails: it ends the process instead
-	return hex.EncodeToString(b[:])
 }
 
 // Renew extends the lease. Error: KindLost when the claim is gone; the build must stop then.

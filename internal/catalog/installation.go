@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // ActionAdopt is the takeover of the archives bucket of an installation whose catalog is lost.
@@ -15,7 +16,7 @@ const ActionAdopt = "bucket.adopt"
 // catalog that was restored from a backup has the same id.
 func (c *Catalog) EnsureInstallation(ctx context.Context) (id string, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO installation (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`, newToken()); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO installation (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`, domain.NewToken()); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id)

@@ -112,7 +112,7 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLim
 		if err != nil || senders >= f.Endpoint {
 			return err
 		}
-		token := newToken()
+		token := domain.NewToken()
 		taken, err := db.Collect(ctx, tx, func(rows *sql.Rows) (d DeliveryClaim, err error) {
 			d = DeliveryClaim{Token: token, Endpoint: e, At: db.FromMicros(at)}
 			err = rows.Scan(&d.ID, &d.Event, &d.Type, &d.Tries, &d.created, &d.Payload)

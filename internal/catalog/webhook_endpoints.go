@@ -27,6 +27,12 @@ const (
 // them.
 const maxEndpoints = 10
 
+// The reasons for which endpoints are disabled.
+const (
+	disabledByOperator = "by an operator"
+	disabledByReceiver = "the receiver answered 410 Gone"
+)
+
 // Endpoint is an address to which a tenant's events are delivered.
 type Endpoint struct {
 	ID       string
@@ -64,7 +70,7 @@ func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint,
 
 // NewEndpointID gives an unused id. It is needed before the endpoint exists, because the secret is
 // encrypted for it.
-func NewEndpointID() string { return "whe_" + newToken() }
+func NewEndpointID() string { return "whe_" + domain.NewToken() }
 
 type endpointDetail struct {
 	ID      string   `json:"id"`
@@ -112,8 +118,12 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 	e.Events = events
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		// The tenant's lock prevents that two transactions together exceed the limit.
-		if _, err := c.setTenant(ctx, tx, e.Tenant, func(*domain.Tenant) {}); err != nil {
+		known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, e.Tenant))
+		if err != nil {
 			return err
+		}
+		if !known {
+			return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist; see: callvault tenant list", e.Tenant)
 		}
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_endpoints WHERE tenant = $1`, e.Tenant).Scan(&n); err != nil {

@@ -1,6 +1,11 @@
 package catalog
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/callvault/callvault/internal/db"
+)
 
 // WebhooksBacklog is the state of all tenants' webhooks, in numbers.
 type WebhooksBacklog struct {
@@ -10,12 +15,6 @@ type WebhooksBacklog struct {
 	Failing  int64 // enabled endpoints with a waiting delivery that failed three times or more
 	GivenUp  int64 // deliveries to enabled endpoints that failed for good within the last week and were not replayed
 }
-
-// The reasons for which endpoints are disabled.
-const (
-	disabledByOperator = "by an operator"
-	disabledByReceiver = "the receiver answered 410 Gone"
-)
 
 // givenUpSpan is how long a delivery that failed for good is counted.
 const givenUpSpan = 7 * 24 * time.Hour
@@ -36,3 +35,16 @@ const backlogFailingSQL = `WITH RECURSIVE failing (endpoint) AS (
 
 const backlogGivenUpSQL = `SELECT count(*) FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint
 	WHERE d.state = 'failed' AND d.last_us > $1 AND e.disabled_us IS NULL`
+
+// readWebhooksBacklog reads the numbers at the catalog's time at, in microseconds.
+func readWebhooksBacklog(ctx context.Context, tx *db.Tx, at int64) (w WebhooksBacklog, err error) {
+	err = tx.QueryRowContext(ctx, backlogWebhooksSQL, disabledByReceiver).Scan(&w.Enabled, &w.Disabled, &w.Gone)
+	if err != nil {
+		return w, err
+	}
+	if err := tx.QueryRowContext(ctx, backlogFailingSQL).Scan(&w.Failing); err != nil {
+		return w, err
+	}
+	err = tx.QueryRowContext(ctx, backlogGivenUpSQL, at-givenUpSpan.Microseconds()).Scan(&w.GivenUp)
+	return w, err
+}

@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// dayEvent is the data of day.completed and day.failed. The names are those of the API's answer for
+// a day.
+type dayEvent struct {
+	Tenant         string     `json:"tenant"`
+	Day            domain.Day `json:"utcDay"`
+	TotalSessions  int64      `json:"totalSessions"`
+	TotalFiles     int64      `json:"totalFiles"`
+	TotalSizeBytes int64      `json:"totalSizeBytes"`
+	Generated      string     `json:"generatedAt"`
+	RetentionDays  int        `json:"retentionDays"`
+	Expires        string     `json:"expiresAt"`
+	Available      int        `json:"availableHours"`
+	NoData         int        `json:"noDataHours"`
+	Failed         []string   `json:"failedHours,omitempty"`
+}
+
+// hourEvent is the data of hour.rebuilt.
+type hourEvent struct {
+	Tenant         string     `json:"tenant"`
+	Day            domain.Day `json:"utcDay"`
+	Hour           string     `json:"hour"`
+	Revision       int64      `json:"revision"`
+	Sessions       int        `json:"sessionCount"`
+	Files          int        `json:"fileCount"`
+	Size           int64      `json:"sizeBytes"`
+	Missing        int        `json:"missingFileCount"`
+	ManifestSHA256 string     `json:"manifestSha256"`
+}
+
+// dayCounts is a locked day's state after a refresh.
+type dayCounts struct {
+	locked                              int64 // the day's version, which every change raises
+	planned, completed, whole, reopened sql.NullInt64
+	available, noData, pending, failed  int
+	failedTold                          int // how many failed hours were announced
+}
+
+// announceDay adds the event that a day is complete, once for each time that the day was opened. It
+// adds the event that hours of the day failed when no hour is pending any more and more hours
+// failed than were announced.
+func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
+	if !s.planned.Valid || s.pending > 0 {
+		return nil
+	}
+	var eventType string
+	var err error
+	switch {
+	case s.failed == 0 && !s.whole.Valid:
+		eventType = domain.EventDayCompleted
+		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at)
+	case s.failed > s.failedTold:
+		eventType = domain.EventDayFailed
+		_, err = tx.ExecContext(ctx, `UPDATE days SET told_failed = n_failed WHERE tenant = $1 AND day = $2`, tenant, day)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	endpoints, err := subscribers(ctx, tx, tenant, eventType)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	data, err := dayData(ctx, tx, tenant, day, s)
+	if err != nil {
+		return err
+	}
+	return event{id: eventID(eventType, tenant, day, at, s.locked), tenant: tenant, day: day, kind: eventType, at: at, data: data}.add(ctx, tx, endpoints)
+}
+
+// dayData reads the data of a day's event.
+func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
+	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: eventTime(s.completed.Int64)}
+	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
+		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
+	if err != nil {
+		return d, err
+	}
+	d.Expires = eventTime(db.Micros(domain.RetentionEnd(day, db.TimeOf(s.completed), db.TimeOf(s.reopened), d.RetentionDays)))
+	if s.failed == 0 {
+		return d, nil
+	}
+	d.Failed, err = db.Collect(ctx, tx, func(rows *sql.Rows) (string, error) {
+		k := domain.HourKey{}
+		err := rows.Scan(&k.Hour)
+		return k.HH(), err
+	}, `SELECT hour FROM hours WHERE tenant = $1 AND day = $2 AND state = 'failed' ORDER BY hour`, tenant, day)
+	return d, err
+}
+
+// announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
+// later revision, or a first revision after the day was completed. It must be called before the day
+// is refreshed.
+func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
+	endpoints, err := subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
+	if err != nil || len(endpoints) == 0 {
+		return err
+	}
+	if b.Revision < 2 {
+		var n int
+		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM days WHERE tenant = $1 AND day = $2 AND completed_us IS NOT NULL`, b.Tenant, b.Day).Scan(&n)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	data := hourEvent{Tenant: b.Tenant, Day: b.Day, Hour: b.HH(), Revision: b.Revision, Sessions: len(r.Sessions), Files: r.Files,
+		Size: r.Size, Missing: len(r.Missing), ManifestSHA256: r.ManifestSHA256}
+	return event{id: eventID(domain.EventHourRebuilt, b.ObjectKey()), tenant: b.Tenant, day: b.Day, kind: domain.EventHourRebuilt, at: at, data: data}.
+		add(ctx, tx, endpoints)
+}
