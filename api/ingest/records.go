@@ -13,19 +13,6 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// recordsAnswer is the answer when all lines were stored.
-type recordsAnswer struct {
-	Lines         int `json:"lines"`
-	Batches       int `json:"batches"`
-	Agents        int `json:"agents"`
-	Conversations int `json:"conversations"`
-	Messages      int `json:"messages"`
-	Recordings    int `json:"recordings"`
-	Changed       int `json:"changed"`
-	TooLate       int `json:"tooLate"`
-	Ahead         int `json:"ahead,omitempty"`
-}
-
 // records is POST /api/ingest/v1/records: it ingests a stream of lines.
 func (h *handler) records(w http.ResponseWriter, r *http.Request) error {
 	tenant, err := h.tenant(r)
@@ -42,9 +29,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.linesError(r, result, body.err, err)
 	}
-	web.JSON(w, r, http.StatusOK, recordsAnswer{Lines: result.Lines, Batches: result.Batches, Agents: result.Agents,
-		Conversations: result.Conversations, Messages: result.Messages, Recordings: result.Recordings,
-		Changed: result.Changed, TooLate: result.TooLate, Ahead: result.Ahead})
+	web.JSON(w, r, http.StatusOK, result)
 	return nil
 }
 

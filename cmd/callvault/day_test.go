@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/ingest"
 )
 
 func TestParseDay(t *testing.T) {
@@ -28,14 +30,14 @@ func TestOneIsOne(t *testing.T) {
 	if got := (importJSON{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings;") {
 		t.Error(got)
 	}
-	r := importJSON{Lines: 1, importCounts: importCounts{1, 1, 1, 1, 1, 1}, AudioFiles: 1}
+	r := importJSON{Result: ingest.Result{Lines: 1, Counts: catalog.Counts{Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1}}, AudioFiles: 1}
 	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 row new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
 		"1 recording is too late: its day is past retention, or ends before a build does; it is kept; " +
 		"see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 	if got := r.text(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := (importJSON{Ahead: 1}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp") {
+	if got := (importJSON{Result: ingest.Result{Counts: catalog.Counts{Ahead: 1}}}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp") {
 		t.Error(got)
 	}
 	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 empty, 1 waits, 0 failed" {

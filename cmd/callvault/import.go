@@ -41,10 +41,7 @@ func (*importCmd) Help() string {
 
 // importJSON is what --json prints.
 type importJSON struct {
-	Lines   int `json:"lines"`
-	Batches int `json:"batches"`
-	importCounts
-	Ahead      int   `json:"ahead,omitempty"` // recordings more than a day ahead of the clock; they are stored
+	ingest.Result
 	AudioFiles int64 `json:"audioFiles"`
 	AudioStood int64 `json:"audioStood"` // of these, the store had them already
 	AudioBytes int64 `json:"audioBytes"`
@@ -54,16 +51,6 @@ type importJSON struct {
 
 	Error string `json:"error,omitempty"` // why it ended early
 	Line  int    `json:"line,omitempty"`  // the line that is refused
-}
-
-// importCounts are the counts that both --json and the audit log have.
-type importCounts struct {
-	Agents        int `json:"agents"`
-	Conversations int `json:"conversations"`
-	Messages      int `json:"messages"`
-	Recordings    int `json:"recordings"`
-	Changed       int `json:"changed"` // rows that are new or have changed
-	TooLate       int `json:"tooLate"` // recordings that no archive will have; they are stored
 }
 
 // setError sets why the import ended early, with the same text as the ingest API.
@@ -131,7 +118,7 @@ type importDetail struct {
 	Source string `json:"source"` // the file's name, - for standard input
 	Whole  bool   `json:"whole"`  // false when it ended early; the counts are of what is stored
 	Lines  int    `json:"lines"`
-	importCounts
+	catalog.Counts
 	AudioFiles int64 `json:"audioFiles"`
 	AudioBytes int64 `json:"audioBytes"`
 }
@@ -146,7 +133,8 @@ func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importJSON, faile
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout) // also after an interruption
 	defer cancel()
-	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{filepath.Base(c.File), failed == nil, r.Lines, r.importCounts, r.AudioFiles, r.AudioBytes})
+	r.Ahead = 0 // not in the audit log
+	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{filepath.Base(c.File), failed == nil, r.Lines, r.Counts, r.AudioFiles, r.AudioBytes})
 	if err != nil {
 		return fmt.Errorf("what was imported is stored, but the audit log could not be told: %w", err)
 	}
@@ -232,9 +220,8 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	bar.End(err)
 	progress.Close()
 	return importJSON{
-		Lines: r.Lines, Batches: r.Batches, Ahead: r.Ahead, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
-		importCounts: importCounts{r.Agents, r.Conversations, r.Messages, r.Recordings, r.Changed, r.TooLate},
-		AudioAbsent:  absent.count, AbsentKeys: absent.keys,
+		Result: r, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+		AudioAbsent: absent.count, AbsentKeys: absent.keys,
 	}, withBatchNote(err)
 }
 

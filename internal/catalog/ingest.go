@@ -38,15 +38,17 @@ func (b *Batch) Len() int {
 	return len(b.Agents) + len(b.Conversations) + len(b.Messages) + len(b.Recordings)
 }
 
-// Counts says what was taken in.
+// Counts says what was taken in. The ingest API and the import command answer with this JSON.
 type Counts struct {
-	Agents        int // lines of this kind
-	Conversations int
-	Messages      int
-	Recordings    int
-	Changed       int // rows that are new or changed; a repeated line counts none
-	TooLate       int // new recordings of days that are past retention or end before a build can finish; they are kept
-	Ahead         int // recordings more than a day ahead of the catalog's clock; they are kept, and probably wrong
+	Agents        int `json:"agents"` // lines of this kind
+	Conversations int `json:"conversations"`
+	Messages      int `json:"messages"`
+	Recordings    int `json:"recordings"`
+	Changed       int `json:"changed"` // rows that are new or changed; a repeated line counts none
+	// TooLate counts new recordings of days that are past retention or end before a build can finish.
+	TooLate int `json:"tooLate"`
+	// Ahead counts recordings more than a day ahead of the catalog's clock: probably it is wrong.
+	Ahead int `json:"ahead,omitempty"`
 }
 
 // Add adds o to n.

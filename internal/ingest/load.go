@@ -56,8 +56,8 @@ func (s originRegistrar) Register(ctx context.Context, tenant string, b catalog.
 
 // Result says how much of a stream is stored.
 type Result struct {
-	Lines   int // lines stored, empty ones not counted
-	Batches int
+	Lines   int `json:"lines"` // lines stored, empty ones not counted
+	Batches int `json:"batches"`
 	catalog.Counts
 }
 

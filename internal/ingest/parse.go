@@ -3,6 +3,7 @@ package ingest
 import (
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/transcript"
 )
@@ -51,6 +52,20 @@ func ParseLine(text []byte) (Line, error) {
 		return Line{}, f.err
 	}
 	return l, nil
+}
+
+// addTo adds the line to its kind in the batch.
+func (l Line) addTo(b *catalog.Batch, number int) {
+	switch {
+	case l.Agent != nil:
+		b.Agents = append(b.Agents, catalog.Line[domain.Agent]{Number: number, Value: *l.Agent})
+	case l.Conversation != nil:
+		b.Conversations = append(b.Conversations, catalog.Line[domain.Conversation]{Number: number, Value: *l.Conversation})
+	case l.Message != nil:
+		b.Messages = append(b.Messages, catalog.Line[domain.Message]{Number: number, Value: *l.Message})
+	case l.Recording != nil:
+		b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: number, Value: *l.Recording})
+	}
 }
 
 func parseAgent(f *fields) *domain.Agent {

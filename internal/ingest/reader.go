@@ -64,19 +64,6 @@ func (r *Reader) Batch() (catalog.Batch, error) {
 	return b, nil
 }
 
-func (l Line) addTo(b *catalog.Batch, number int) {
-	switch {
-	case l.Agent != nil:
-		b.Agents = append(b.Agents, catalog.Line[domain.Agent]{Number: number, Value: *l.Agent})
-	case l.Conversation != nil:
-		b.Conversations = append(b.Conversations, catalog.Line[domain.Conversation]{Number: number, Value: *l.Conversation})
-	case l.Message != nil:
-		b.Messages = append(b.Messages, catalog.Line[domain.Message]{Number: number, Value: *l.Message})
-	case l.Recording != nil:
-		b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: number, Value: *l.Recording})
-	}
-}
-
 // next returns the next line that is not empty. It is valid until the following call.
 func (r *Reader) next() ([]byte, error) {
 	for {
