@@ -81,7 +81,7 @@ func New(cfg Config, deps Deps) web.Family {
 			name: "conversations", page: deps.Conversations.ExportConversations, appendRow: appendConversation,
 		}))},
 		root + "/messages": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedMessage]{
-			name: "messages", byConversation: true, page: deps.Conversations.ExportMessages, appendRow: appendMessage,
+			name: "messages", filters: []filter{{"conversation_id", conversations.Conversation}}, page: deps.Conversations.ExportMessages, appendRow: appendMessage,
 		}))},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -2,8 +2,6 @@ package bulk
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
@@ -18,52 +16,63 @@ const (
 
 // request is what the parameters ask for.
 type request struct {
-	start, end   int64 // Unix seconds
-	bot          string
-	conversation string
-	perPage      int
-	paged        bool // per_page or cursor was given
-	after        *conversations.Position
-	about        string // binds its cursors
+	conversations.BulkQuery
+	perPage int
+	paged   bool // per_page or cursor was given
+	after   *conversations.Position
+	binding string // of its cursors: the endpoint, the tenant and all filters
+}
+
+// filter is a parameter of an endpoint that narrows its window.
+type filter struct {
+	name  string
+	field conversations.Field
 }
 
 // read reads the parameters. Errors: KindInvalid, which names the parameter, and KindUnavailable.
-func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, byConversation bool) (q request, err error) {
+func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, filters []filter) (q request, err error) {
 	query, _, err := web.ParseExportQuery(raw)
 	if err != nil {
 		return q, err
 	}
 	known := []string{"start_time", "end_time", "bot_name", "per_page", "cursor"}
-	if byConversation {
-		known = append(known, "conversation_id")
+	for _, f := range filters {
+		known = append(known, f.name)
 	}
 	if err := query.Only(known...); err != nil {
 		return q, err
 	}
-	if q.start, err = required(query, "start_time"); err != nil {
+	q.BulkQuery = conversations.BulkQuery{Tenant: tenant, Filters: conversations.Filters{}}
+	if q.From, err = requiredTime(query, "start_time"); err != nil {
 		return q, err
 	}
-	if q.end, err = required(query, "end_time"); err != nil {
+	if q.To, err = requiredTime(query, "end_time"); err != nil {
 		return q, err
 	}
-	if q.end <= q.start {
+	if !q.From.Before(q.To) {
 		return q, domain.Errorf(domain.KindInvalid, "end_time must be later than start_time")
 	}
 	var given bool
-	if q.bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err == nil && q.bot == "" {
+	if q.Bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err == nil && q.Bot == "" {
 		err = missing("bot_name", given)
-	}
-	if err == nil && byConversation {
-		if q.conversation, given, err = query.Text("conversation_id", domain.MaxIDBytes); err == nil && given && q.conversation == "" {
-			err = missing("conversation_id", given)
-		}
 	}
 	if err != nil {
 		return q, err
 	}
-	q.about = about(tenant, endpoint, q)
-	err = h.readPage(ctx, query, &q)
-	return q, err
+	for _, f := range filters {
+		value, given, err := query.Text(f.name, domain.MaxIDBytes)
+		if err == nil && given && value == "" {
+			err = missing(f.name, given)
+		}
+		if err != nil {
+			return q, err
+		}
+		if given {
+			q.Filters[f.field] = value
+		}
+	}
+	q.binding = "bulk " + endpoint + " " + q.Binding()
+	return q, h.readPage(ctx, query, &q)
 }
 
 // readPage reads per_page and cursor.
@@ -80,17 +89,17 @@ func (h *handler) readPage(ctx context.Context, query web.Query, q *request) err
 	if err != nil || cursor == "" {
 		return err
 	}
-	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.about, cursor)
+	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.binding, cursor)
 	q.after, q.paged = &at, true
 	return err
 }
 
-func required(query web.Query, name string) (int64, error) {
+func requiredTime(query web.Query, name string) (time.Time, error) {
 	n, given, err := query.Int(name, 0, maxTime)
 	if err == nil && !given {
 		err = missing(name, false)
 	}
-	return n, err
+	return time.Unix(n, 0), err
 }
 
 func missing(name string, given bool) error {
@@ -98,13 +107,4 @@ func missing(name string, given bool) error {
 		return domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
 	}
 	return domain.Errorf(domain.KindInvalid, "%s is missing", name)
-}
-
-// about binds a cursor to the tenant, the endpoint and all filters.
-func about(tenant, endpoint string, q request) string {
-	return fmt.Sprintf("%q", []string{"bulk", endpoint, tenant, q.bot, q.conversation, strconv.FormatInt(q.start, 10), strconv.FormatInt(q.end, 10)})
-}
-
-func (q request) window(tenant string, agents []string) conversations.Window {
-	return conversations.Window{Tenant: tenant, Agents: agents, From: time.Unix(q.start, 0), To: time.Unix(q.end, 0), Conversation: q.conversation}
 }

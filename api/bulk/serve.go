@@ -26,10 +26,10 @@ const maxPrealloc = 1 << 20
 
 // endpoint is conversations or messages: where its rows come from, and their JSON.
 type endpoint[T any] struct {
-	name           string
-	byConversation bool // it takes conversation_id
-	page           func(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
-	appendRow      func(to []byte, row T) ([]byte, error)
+	name      string
+	filters   []filter
+	page      func(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
+	appendRow func(to []byte, row T) ([]byte, error)
 }
 
 // serve gives the function that answers an endpoint's requests.
@@ -41,7 +41,7 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if err != nil {
 			return err
 		}
-		q, err := h.read(ctx, tenant.ID, e.name, r.URL.RawQuery, e.byConversation)
+		q, err := h.read(ctx, tenant.ID, e.name, r.URL.RawQuery, e.filters)
 		if err != nil {
 			return err
 		}
@@ -49,14 +49,15 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if stream && q.paged {
 			return domain.Errorf(domain.KindInvalid, "a stream has no pages: neither per_page nor cursor goes with %s", web.NDJSON)
 		}
-		agents, err := h.deps.Conversations.Bots(ctx, tenant.ID, q.bot)
+		agents, err := h.deps.Conversations.Bots(ctx, tenant.ID, q.Bot)
 		if err != nil {
 			return err
 		}
+		window := conversations.Window{BulkQuery: q.BulkQuery, Agents: agents}
 		if stream {
-			return serveStream(h, e, w, r, q.window(tenant.ID, agents))
+			return serveStream(h, e, w, r, window)
 		}
-		return servePage(ctx, h, e, w, r, q, q.window(tenant.ID, agents))
+		return servePage(ctx, h, e, w, r, q, window)
 	}
 }
 
@@ -71,7 +72,7 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 	}
 	var cursor string
 	if page.Next != nil {
-		if cursor, err = web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next); err != nil {
+		if cursor, err = web.SealCursor(ctx, h.deps.Cursors, q.binding, *page.Next); err != nil {
 			return web.Step("seal the cursor", err)
 		}
 	}

@@ -35,10 +35,10 @@ type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
 }
 
-// Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of package
-// conversations.
+// Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of
+// package conversations.
 type Conversations interface {
-	List(ctx context.Context, f conversations.ListFilter, before *conversations.Position, limit int, summaries bool) (conversations.ListPage, error)
+	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, summaries bool) (conversations.ListPage, error)
 	Show(ctx context.Context, tenant, id string) (conversations.Shown, error)
 	RecordingKey(ctx context.Context, tenant, id string) (string, error)
 }

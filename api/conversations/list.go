@@ -2,10 +2,8 @@ package conversations
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,11 +20,26 @@ const (
 
 // query is the parameters of a list.
 type query struct {
-	filter    conversations.ListFilter
+	conversations.ListQuery
 	summaries bool
 	size      int
 	before    *conversations.Position
-	about     string // binds its cursors
+	binding   string // of its cursors: the tenant and all filters
+}
+
+// filter is a parameter that narrows the list.
+type filter struct {
+	name  string
+	field conversations.Field
+	words []string // the values that it takes; nil for any
+}
+
+func filters() []filter {
+	return []filter{
+		{"agent_id", conversations.Agent, nil},
+		{"user_id", conversations.User, nil},
+		{"call_successful", conversations.Outcome, []string{"success", "failure", "unknown"}},
+	}
 }
 
 // parser reads parameters and keeps the first error.
@@ -69,7 +82,12 @@ func (p *parser) text(name string, maxBytes int) (string, bool) {
 	return value, given && err == nil
 }
 
+// oneOf reads a parameter that is one of the words, or any id without them; "" when it is absent.
 func (p *parser) oneOf(name string, words ...string) string {
+	if len(words) == 0 {
+		value, _ := p.text(name, domain.MaxIDBytes)
+		return value
+	}
 	value, given := p.text(name, 64)
 	if given && !slices.Contains(words, value) {
 		p.check(name, typeChoice, domain.Errorf(domain.KindInvalid, "%s must be one of %s", name, strings.Join(words, ", ")))
@@ -93,40 +111,37 @@ func (p *parser) time(name string) time.Time {
 
 // read reads the parameters. Errors: *invalidParam, KindUnavailable.
 func (h *handler) read(ctx context.Context, r *http.Request, req request) (q query, err error) {
-	p := req.parse(r, "agent_id", "call_successful", "call_start_after_unix", "call_start_before_unix", "user_id", "summary_mode", "page_size", "cursor")
-	q.filter = conversations.ListFilter{Tenant: req.tenant, From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
-	q.filter.AgentID, _ = p.text("agent_id", domain.MaxIDBytes)
-	q.filter.UserID, _ = p.text("user_id", domain.MaxIDBytes)
-	q.filter.CallSuccessful = p.oneOf("call_successful", "success", "failure", "unknown")
+	known := []string{"call_start_after_unix", "call_start_before_unix", "summary_mode", "page_size", "cursor"}
+	for _, f := range filters() {
+		known = append(known, f.name)
+	}
+	p := req.parse(r, known...)
+	q.ListQuery = conversations.ListQuery{Tenant: req.tenant, Filters: conversations.Filters{},
+		From: p.time("call_start_after_unix"), To: p.time("call_start_before_unix")}
+	for _, f := range filters() {
+		value := p.oneOf(f.name, f.words...)
+		if value != "" {
+			q.Filters[f.field] = value
+		}
+	}
 	q.summaries = p.oneOf("summary_mode", "exclude", "include") == "include"
 	q.size = defaultPageSize
 	if n, given := p.int("page_size", 1, maxPageSize); given {
 		q.size = int(n)
 	}
-	q.about = about(q.filter)
+	q.binding = "conversations " + q.Binding()
 	cursor, wrong := p.values.Cursor()
 	p.check("cursor", typeText, wrong)
 	if cursor == "" || p.fault != nil {
 		return q, p.err()
 	}
-	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.about, cursor)
+	at, err := web.OpenCursor[conversations.Position](ctx, h.deps.Cursors, q.binding, cursor)
 	if domain.KindOf(err) == domain.KindInvalid {
 		p.check("cursor", typeCursor, err)
 		return q, p.err()
 	}
 	q.before = &at
 	return q, web.Step("open the cursor", err)
-}
-
-// about binds a cursor to the tenant and all filters, but not to the page size.
-func about(f conversations.ListFilter) string {
-	unix := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return strconv.FormatInt(t.Unix(), 10)
-	}
-	return fmt.Sprintf("%q", []string{"conversations", f.Tenant, f.AgentID, f.UserID, f.CallSuccessful, unix(f.From), unix(f.To)})
 }
 
 // item is a conversation in a list.
@@ -169,7 +184,7 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
-	page, err := h.deps.Conversations.List(ctx, q.filter, q.before, q.size, q.summaries)
+	page, err := h.deps.Conversations.List(ctx, q.ListQuery, q.before, q.size, q.summaries)
 	if err != nil {
 		return web.Step("list conversations", err)
 	}
@@ -182,7 +197,7 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		out.Conversations = append(out.Conversations, listed)
 	}
 	if page.Next != nil {
-		cursor, err := web.SealCursor(ctx, h.deps.Cursors, q.about, *page.Next)
+		cursor, err := web.SealCursor(ctx, h.deps.Cursors, q.binding, *page.Next)
 		if err != nil {
 			return web.Step("seal the cursor", err)
 		}

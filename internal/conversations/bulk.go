@@ -46,12 +46,25 @@ func botsSQL(postgres bool) string {
 		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us / 1000000, c.id LIMIT 1) k ORDER BY id`
 }
 
-// Window selects the exported rows: those of these agents and of [From, To).
+// BulkQuery selects the rows of a bulk export.
+type BulkQuery struct {
+	Tenant   string
+	Bot      string // its name or id
+	Filters  Filters
+	From, To time.Time // the time is in [From, To)
+}
+
+// Binding gives different queries different texts. A cursor that is bound to it continues no other
+// export.
+func (q BulkQuery) Binding() string {
+	q.From, q.To = q.From.UTC(), q.To.UTC()
+	return fmt.Sprintf("%q", q)
+}
+
+// Window is a query with the agents that its bot stands for.
 type Window struct {
-	Tenant       string
-	Agents       []string // sorted, at least one
-	From, To     time.Time
-	Conversation string // only this conversation's messages; "" for all
+	BulkQuery
+	Agents []string // sorted, at least one
 }
 
 // Limit bounds one page: its rows, and their bytes. The row that exceeds the bytes is the
@@ -88,6 +101,24 @@ type ExportedMessage struct {
 	Body           json.RawMessage
 }
 
+// source is a table that is exported.
+type source struct {
+	table   string
+	at      string // its column of the time
+	unit    int64  // in which the time is printed, in microseconds
+	columns string
+	filters []column // an index is only of a filter whose rows all have one agent
+}
+
+func conversationSource() source {
+	return source{table: "conversations", at: "start_us", unit: perSecond, columns: exportConversationColumns}
+}
+
+func messageSource() source {
+	return source{table: "messages", at: "time_us", unit: perMillisecond, columns: exportMessageColumns,
+		filters: []column{{Conversation, "c.conversation_id", "messages_conversation_printed"}}}
+}
+
 const exportConversationColumns = `c.locale, c.metadata, c.tags, c.last_action_us,
 	(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.type = '` + typeUserInput + `')`
 
@@ -96,7 +127,10 @@ const exportMessageColumns = `c.type, c.conversation_id, c.body`
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first page. All pages cost the same. Error: KindUnavailable.
 func (r *Reader) ExportConversations(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedConversation], error) {
-	query, args := w.query(r.db.Postgres(), perSecond, "conversations", "start_us", exportConversationColumns, after, limit.Rows+1)
+	query, args, err := w.query(r.db.Postgres(), conversationSource(), after, limit.Rows+1)
+	if err != nil {
+		return Page[ExportedConversation]{}, err
+	}
 	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
 		var last sql.NullInt64
@@ -109,13 +143,16 @@ func (r *Reader) ExportConversations(ctx context.Context, w Window, after *Posit
 
 // ExportMessages is ExportConversations for messages.
 func (r *Reader) ExportMessages(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedMessage], error) {
-	if w.Conversation != "" {
-		known, err := r.conversationOf(ctx, w)
+	if id, given := w.Filters[Conversation]; given {
+		known, err := r.conversationOf(ctx, w, id)
 		if err != nil || !known {
 			return Page[ExportedMessage]{}, err
 		}
 	}
-	query, args := w.query(r.db.Postgres(), perMillisecond, "messages", "time_us", exportMessageColumns, after, limit.Rows+1)
+	query, args, err := w.query(r.db.Postgres(), messageSource(), after, limit.Rows+1)
+	if err != nil {
+		return Page[ExportedMessage]{}, err
+	}
 	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var units int64
 		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
@@ -125,43 +162,48 @@ func (r *Reader) ExportMessages(ctx context.Context, w Window, after *Position, 
 	}, query, args...)
 }
 
-// conversationOf says whether the window's conversation is one of its agents'. All messages of a
+// conversationOf says whether a conversation is one of the window's agents'. All messages of a
 // conversation have its agent, so they need not be checked one by one.
-func (r *Reader) conversationOf(ctx context.Context, w Window) (bool, error) {
+func (r *Reader) conversationOf(ctx context.Context, w Window, id string) (bool, error) {
 	var one int
 	err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
-		db.Parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, w.Conversation}, db.Texts(w.Agents)...)...).Scan(&one)
+		db.Parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, id}, db.Texts(w.Agents)...)...).Scan(&one)
 	return one > 0, err
 }
 
 // query gives the text and the arguments of one page's query. Its rows are the id, the time in
 // units, and columns. The lower bound of the first page is a row value too: no id is empty, so
 // (from, "") comes before every row of the window.
-func (w Window) query(postgres bool, unit int64, table, at, columns string, after *Position, limit int) (string, []any) {
-	from := Position{At: db.Micros(w.From)}
+func (w Window) query(postgres bool, from source, after *Position, limit int) (query string, args []any, err error) {
+	start := Position{At: db.Micros(w.From)}
 	if after != nil {
-		from = *after
+		start = *after
 	}
-	args := []any{w.Tenant, from.At / unit, from.ID, db.Micros(w.To) / unit, limit}
-	arm := func(index, filter string) string {
+	args = []any{w.Tenant, start.At / from.unit, start.ID, db.Micros(w.To) / from.unit, limit}
+	conditions, values, index, err := w.Filters.where(from.filters, len(args)+1)
+	if err != nil {
+		return "", nil, err
+	}
+	args = append(args, values...)
+	arm := func(index string, conditions ...string) string {
 		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
-			ORDER BY %[3]s, c.id LIMIT $5`, columns, along(postgres, table, index), inUnits("c."+at, unit), filter)
+			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, along(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
 	}
-	if w.Conversation != "" {
-		return arm("messages_conversation_printed", "c.conversation_id = $6"), append(args, w.Conversation)
+	if index != "" {
+		return arm(index, conditions...), args, nil
 	}
-	args = append(args, db.Texts(w.Agents)...)
 	arms := make([]string, 0, len(w.Agents))
-	for i := range w.Agents {
-		arms = append(arms, arm(table+"_agent_printed", fmt.Sprintf("c.agent_id = $%d", 6+i)))
+	for _, agent := range w.Agents {
+		args = append(args, agent)
+		arms = append(arms, arm(from.table+"_agent_printed", append(conditions, fmt.Sprintf("c.agent_id = $%d", len(args)))...))
 	}
 	if len(arms) == 1 {
-		return arms[0], args
+		return arms[0], args, nil
 	}
 	for i := range arms { // for bots with the same name: the first rows of all of them, merged
 		arms[i] = fmt.Sprintf("SELECT * FROM (%s) a%d", arms[i], i)
 	}
-	return strings.Join(arms, " UNION ALL ") + " ORDER BY 2, 1 LIMIT $5", args
+	return strings.Join(arms, " UNION ALL ") + " ORDER BY 2, 1 LIMIT $5", args, nil
 }
 
 // exportPage runs a query for one row more than a page has, and stops when the page has enough

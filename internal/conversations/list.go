@@ -18,13 +18,18 @@ import (
 // give a short page instead of a slow one.
 const maxExamined = 5000
 
-// ListFilter selects the conversations of a list. Empty fields and zero times select all.
-type ListFilter struct {
-	Tenant         string
-	AgentID        string
-	UserID         string
-	CallSuccessful string    // success, failure or unknown; unknown also selects those without a value
-	From, To       time.Time // the start is in [From, To)
+// ListQuery selects the conversations of a list.
+type ListQuery struct {
+	Tenant   string
+	Filters  Filters   // by User, Agent, Outcome
+	From, To time.Time // the start is in [From, To); zero times select all
+}
+
+// Binding gives different queries different texts. A cursor that is bound to it continues no other
+// list.
+func (q ListQuery) Binding() string {
+	q.From, q.To = q.From.UTC(), q.To.UTC()
+	return fmt.Sprintf("%q", q)
 }
 
 // Header is a conversation in a list. Unknown values are empty strings and zero times.
@@ -46,8 +51,14 @@ type ListPage struct {
 	Next *Position
 }
 
-// outcomeSQL is the expression of the index conversations_outcome.
-const outcomeSQL = `coalesce(call_successful, 'unknown')`
+// listColumns are the columns of a list's filters. Fewest rows are likely to meet the first one.
+func listColumns() []column {
+	return []column{
+		{User, "user_id", "conversations_user_printed"},
+		{Agent, "agent_id", "conversations_agent_printed"},
+		{Outcome, "coalesce(call_successful, 'unknown')", "conversations_outcome_printed"},
+	}
+}
 
 // spokenSQL leaves out messages m of functions and tools, which are no turns of a transcript.
 const spokenSQL = `lower(m.type) NOT LIKE 'function%' AND lower(m.type) NOT LIKE 'tool%'`
@@ -61,15 +72,15 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 // List gives the page of at most limit conversations that follows before, which is nil
 // for the first page. Conversations without a line of their own are in no list. Error:
 // KindUnavailable.
-func (r *Reader) List(ctx context.Context, f ListFilter, before *Position, limit int, summaries bool) (ListPage, error) {
+func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (ListPage, error) {
 	var page ListPage
 	err := r.db.View(ctx, func(tx *db.Tx) error {
-		keys, next, err := f.keys(ctx, tx, r.db.Postgres(), before, limit)
+		keys, next, err := q.keys(ctx, tx, r.db.Postgres(), before, limit)
 		if err != nil {
 			return err
 		}
 		page.Next = next
-		page.Rows, err = headers(ctx, tx, f.Tenant, keys, summaries)
+		page.Rows, err = headers(ctx, tx, q.Tenant, keys, summaries)
 		return err
 	})
 	return page, err
@@ -81,25 +92,16 @@ type walk struct {
 	args  []any // $1 to $5: tenant, position, earliest start, rows
 }
 
-// walk chooses the index of the filter that fewest rows are likely to meet.
-func (f ListFilter) walk(postgres bool) walk {
-	w := walk{args: []any{f.Tenant, nil, nil, int64(math.MinInt64), nil}}
-	if !f.From.IsZero() {
-		w.args[3] = db.Micros(f.From) / perSecond
+// walk gives the query of the filters. Error: KindInternal for a filter that a list does not have.
+func (q ListQuery) walk(postgres bool) (walk, error) {
+	w := walk{args: []any{q.Tenant, nil, nil, int64(math.MinInt64), nil}}
+	if !q.From.IsZero() {
+		w.args[3] = db.Micros(q.From) / perSecond
 	}
-	index := "conversations_start_printed"
-	var conditions []string
-	for _, x := range []struct{ column, value, index string }{
-		{"user_id", f.UserID, "conversations_user_printed"}, {"agent_id", f.AgentID, "conversations_agent_printed"}, {outcomeSQL, f.CallSuccessful, "conversations_outcome_printed"},
-	} {
-		if x.value == "" {
-			continue
-		}
-		if len(conditions) == 0 {
-			index = x.index
-		}
-		w.args = append(w.args, x.value)
-		conditions = append(conditions, fmt.Sprintf("%s = $%d", x.column, len(w.args)))
+	conditions, values, index, err := q.Filters.where(listColumns(), len(w.args)+1)
+	w.args = append(w.args, values...)
+	if index == "" {
+		index = "conversations_start_printed"
 	}
 	first, checks := "", "TRUE"
 	if len(conditions) > 0 {
@@ -111,19 +113,22 @@ func (f ListFilter) walk(postgres bool) walk {
 	start := inUnits("start_us", perSecond)
 	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + along(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
 		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`
-	return w
+	return w, err
 }
 
 // keys finds the page's rows and the position at which the next page continues.
-func (f ListFilter) keys(ctx context.Context, tx *db.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
+func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *Position, limit int) (keys []Position, next *Position, err error) {
 	at := Position{At: math.MaxInt64}
-	if !f.To.IsZero() {
-		at.At = db.Micros(f.To) // with the empty id, which sorts before every row of that time
+	if !q.To.IsZero() {
+		at.At = db.Micros(q.To) // with the empty id, which sorts before every row of that time
 	}
 	if before != nil {
 		at = *before
 	}
-	w := f.walk(postgres)
+	w, err := q.walk(postgres)
+	if err != nil {
+		return nil, nil, err
+	}
 	examined := 0
 	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
 		w.args[1], w.args[2], w.args[4] = at.At/perSecond, at.ID, rows
@@ -212,69 +217,4 @@ func summary(analysis []byte) string {
 		return ""
 	}
 	return text
-}
-
-// Shown is one conversation with its transcript or messages.
-type Shown struct {
-	Header
-	UserID       string
-	Metadata     json.RawMessage // object; nil when unknown
-	RecordingKey string          // object key; "" when there is none
-	Transcript   *Transcript     // nil if there is none in which somebody speaks
-	Messages     []ExportedMessage
-}
-
-// Show reads one conversation, with its messages if nobody speaks in a raw transcript.
-// Errors: KindNotFound, also for a conversation without a line of its own; KindUnavailable.
-func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		s = Shown{}
-		var user, metadata, key sql.NullString
-		var analysis, hash, raw []byte
-		var said bool
-		var turns sql.NullInt64
-		var err error
-		s.Header, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(r.db.Postgres()), tenant, id, transcriptPiece),
-			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
-		if err != nil {
-			return db.NotFound(err, "there is no such conversation")
-		}
-		s.Summary, s.UserID, s.RecordingKey = summary(analysis), user.String, key.String
-		if metadata.Valid {
-			s.Metadata = json.RawMessage(metadata.String)
-		}
-		if turns.Int64 > 0 && said {
-			s.Transcript = &Transcript{db: r.db, tenant: tenant, id: id, hash: hash, piece: raw}
-			return nil
-		}
-		s.Messages, err = db.Collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
-			var at int64
-			var body []byte
-			err = rows.Scan(&m.ID, &at, &m.Type, &body)
-			m.Time, m.Body, m.ConversationID = db.FromMicros(at), body, id
-			return m, err
-		}, conversationMessagesSQL, tenant, id)
-		return err
-	})
-	return s, err
-}
-
-func showConversationSQL(postgres bool) string {
-	return `SELECT ` + headerColumns + `, c.analysis, c.user_id, c.metadata, c.recording_key, c.transcript_turns, c.line_hash,
-		substr(` + rawBytes(postgres) + `, 1, CAST($3 AS INTEGER)), t.raw IS NOT NULL
-	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
-	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
-	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
-}
-
-const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
-	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`
-
-// RecordingKey gives the object key of a conversation's own recording; "" if it has none.
-// It has the errors of Show.
-func (r *Reader) RecordingKey(ctx context.Context, tenant, id string) (string, error) {
-	var key sql.NullString
-	err := r.db.QueryRowContext(ctx, `SELECT recording_key FROM conversations WHERE tenant = $1 AND id = $2 AND start_us IS NOT NULL`,
-		tenant, id).Scan(&key)
-	return key.String, db.NotFound(err, "there is no such conversation")
 }

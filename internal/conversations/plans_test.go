@@ -87,13 +87,13 @@ func exportPlans(postgres bool) map[string]plan {
 func addWalks(plans map[string]plan, postgres bool) {
 	first := Position{At: 1700000000000000}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := Window{Tenant: "big", Agents: []string{"a1"}, From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}
+	window := Window{BulkQuery{Tenant: "big", From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}, []string{"a1"}}
 	conversations := func(name string, w Window, at Position, rows int) {
-		q, args := w.query(postgres, perSecond, "conversations", "start_us", exportConversationColumns, &at, 1001)
+		q, args, _ := w.query(postgres, conversationSource(), &at, 1001)
 		plans["conversations "+name] = plan{dbtest.Ask(q, args...), rows, "conversations_agent_printed messages_conversation"}
 	}
 	messages := func(name, key string, w Window, at Position, rows int) {
-		q, args := w.query(postgres, perMillisecond, "messages", "time_us", exportMessageColumns, &at, 1001)
+		q, args, _ := w.query(postgres, messageSource(), &at, 1001)
 		plans["messages "+name] = plan{dbtest.Ask(q, args...), rows, key}
 	}
 	conversations("first", window, first, 3100)
@@ -101,7 +101,7 @@ func addWalks(plans map[string]plan, postgres bool) {
 	messages("first", "messages_agent_printed", window, first, 1100)
 	messages("middle", "messages_agent_printed", window, middle, 1100)
 	rare, shared, one := window, window, window
-	rare.Agents, shared.Agents, one.Conversation = []string{"rare"}, []string{"a0", "a1", "a2", "a3", "rare"}, "c15001"
+	rare.Agents, shared.Agents, one.Filters = []string{"rare"}, []string{"a0", "a1", "a2", "a3", "rare"}, Filters{Conversation: "c15001"}
 	conversations("of a rare agent", rare, first, 20)
 	messages("of a rare agent", "messages_agent_printed", rare, first, 20)
 	conversations("of a shared name", shared, first, 12_000)
@@ -113,25 +113,24 @@ func addWalks(plans map[string]plan, postgres bool) {
 func addLists(plans map[string]plan, postgres bool) {
 	last := Position{At: 1 << 62}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	list := func(name string, f ListFilter, before Position, limit, rows int, key string) {
-		f.Tenant = "big"
-		w := f.walk(postgres)
+	list := func(name string, f Filters, before Position, limit, rows int, key string) {
+		w, _ := ListQuery{Tenant: "big", Filters: f}.walk(postgres)
 		w.args[1], w.args[2], w.args[4] = before.At/perSecond, before.ID, limit
 		plans["list "+name] = plan{dbtest.Ask(w.query, w.args...), rows, key}
 	}
-	for index, f := range map[string]ListFilter{
+	for index, f := range map[string]Filters{
 		"conversations_start_printed":   {},
-		"conversations_agent_printed":   {AgentID: "a1"},
-		"conversations_user_printed":    {UserID: "u3"},
-		"conversations_outcome_printed": {CallSuccessful: "unknown"},
+		"conversations_agent_printed":   {Agent: "a1"},
+		"conversations_user_printed":    {User: "u3"},
+		"conversations_outcome_printed": {Outcome: "unknown"},
 	} {
 		list("by "+index+", first", f, last, 31, 40, index)
 		list("by "+index+", middle", f, middle, 31, 40, index)
 	}
-	list("of a rare agent", ListFilter{AgentID: "rare"}, last, 31, 10, "conversations_agent_printed")
-	list("of a rare user", ListFilter{UserID: "rare"}, last, 31, 10, "conversations_user_printed")
-	list("of a rare outcome", ListFilter{CallSuccessful: "failure"}, last, 31, 10, "conversations_outcome_printed")
-	all := ListFilter{AgentID: "rare", UserID: "u3", CallSuccessful: "failure"}
+	list("of a rare agent", Filters{Agent: "rare"}, last, 31, 10, "conversations_agent_printed")
+	list("of a rare user", Filters{User: "rare"}, last, 31, 10, "conversations_user_printed")
+	list("of a rare outcome", Filters{Outcome: "failure"}, last, 31, 10, "conversations_outcome_printed")
+	all := Filters{Agent: "rare", User: "u3", Outcome: "failure"}
 	list("by all filters", all, middle, maxExamined, maxExamined+10, "conversations_user_printed")
 }
 
