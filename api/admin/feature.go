@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -28,7 +27,7 @@ func switches(t domain.Tenant) (list []featureSwitch) {
 // readSwitch reads from the path which feature to switch, and whether on. Error: KindNotFound.
 func readSwitch(r *http.Request) (name string, on bool, err error) {
 	name, to := chi.URLParam(r, "feature"), chi.URLParam(r, "to")
-	if to != "on" && to != "off" || !slices.Contains(domain.Features(), name) {
+	if to != "on" && to != "off" || !domain.IsFeature(name) {
 		return "", false, domain.Errorf(domain.KindNotFound, "there is no such feature")
 	}
 	return name, to == "on", nil
