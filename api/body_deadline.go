@@ -113,10 +113,3 @@ func (e *earlyResponse) linger(r *http.Request) {
 		_, _ = io.Copy(io.Discard, e.body.ReadCloser) // the caller may end it at any time
 	}
 }
-
-// Flush is for handlers that look for http.Flusher.
-func (e *earlyResponse) Flush() {
-	if f, ok := e.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
-	}
-}

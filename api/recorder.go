@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"net/http"
 
-	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // requestID gives every request an id, and the answer a header with it. The id is the caller's own
@@ -12,12 +12,26 @@ import (
 func requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
-		if !web.ValidRequestID(id) {
+		if !validRequestID(id) {
 			id = rand.Text()
 		}
 		w.Header().Set("X-Request-Id", id)
-		next.ServeHTTP(w, web.WithRequestID(r, id))
+		next.ServeHTTP(w, r.WithContext(telemetry.WithRequest(r.Context(), id)))
 	})
+}
+
+// validRequestID says whether a caller's id may be used: 1 to 128 of A-Z a-z 0-9 . _ -.
+func validRequestID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
 }
 
 // recorder records an answer's status and size, for the log and for metrics.
@@ -44,11 +58,4 @@ func (r *recorder) Write(b []byte) (int, error) {
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err
-}
-
-// Flush is for handlers that look for http.Flusher.
-func (r *recorder) Flush() {
-	if f, ok := r.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
-	}
 }

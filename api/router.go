@@ -120,11 +120,11 @@ func (d *dispatcher) recover(family Family, out *recorder, r *http.Request) {
 		return
 	}
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the only way that net/http has to break a connection
+		web.Abort()
 	}
 	d.deps.Log.Error("a handler panicked", zap.Any("cause", cause), telemetry.In(r.Context()), zap.Stack("stack"))
 	if out.status != 0 {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the only way that net/http has to break a connection
+		web.Abort()
 	}
 	family.Fail(out, r, http.StatusInternalServerError)
 }

@@ -146,7 +146,7 @@ func (h *handler) closed() bool { return h.cfg.Token == "" }
 
 // origin is the origin of a request, for the audit log.
 func origin(r *http.Request) catalog.Origin {
-	return catalog.Origin{Actor: "admin", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
+	return web.Origin(r, "admin")
 }
 
 // writable gives KindForbidden when the console is read-only.

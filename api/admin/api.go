@@ -126,10 +126,3 @@ func (h *handler) readChange(r *http.Request, into any) error {
 	}
 	return h.writable()
 }
-
-func textOrNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

@@ -257,7 +257,7 @@ func (h *handler) getCalendar(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := calendarJSON{Now: web.Time(c.Found.Now), From: c.Query.From, To: c.Query.To, Tenants: []calendarTenantJSON{}, Next: textOrNull(c.next())}
+	out := calendarJSON{Now: web.Time(c.Found.Now), From: c.Query.From, To: c.Query.To, Tenants: []calendarTenantJSON{}, Next: web.TextOrNull(c.next())}
 	for _, t := range c.Found.Tenants {
 		row := calendarTenantJSON{TenantJSON: t.Tenant.JSON(), Days: []dayCountsJSON{}}
 		for _, day := range c.days() {

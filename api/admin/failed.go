@@ -120,7 +120,7 @@ func (h *handler) getFailed(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := failedJSON{Hours: []failedHourJSON{}, Next: textOrNull(l.Next)}
+	out := failedJSON{Hours: []failedHourJSON{}, Next: web.TextOrNull(l.Next)}
 	for _, f := range l.Hours {
 		out.Hours = append(out.Hours, failedHourJSON{f.Tenant, f.Day, f.HH(), f.Failures, f.Lapses, f.LastError,
 			web.TimeOrNull(f.FailedAt), web.TimeOrNull(f.Due)})

@@ -102,8 +102,8 @@ type hourJSON struct {
 
 func hourAnswer(v catalog.HourView, downloads int) hourJSON {
 	out := hourJSON{Hour: domain.HourKey{Hour: v.Hour}.HH(), State: v.State, Revision: v.Revision, Rebuilding: v.Rebuilding, Downloads: downloads,
-		DueAt: web.TimeOrNull(v.Due), Worker: textOrNull(v.Worker), ClaimedAt: web.TimeOrNull(v.Claimed), Failures: v.Failures, Lapses: v.Lapses,
-		LastError: textOrNull(v.LastError), FailedAt: web.TimeOrNull(v.FailedAt)}
+		DueAt: web.TimeOrNull(v.Due), Worker: web.TextOrNull(v.Worker), ClaimedAt: web.TimeOrNull(v.Claimed), Failures: v.Failures, Lapses: v.Lapses,
+		LastError: web.TextOrNull(v.LastError), FailedAt: web.TimeOrNull(v.FailedAt)}
 	if a := v.Archive; a != nil {
 		out.Files, out.Sessions, out.Size, out.Missing, out.Published = a.Files, a.Sessions, a.Size, a.MissingCount, web.TimeOrNull(a.Published)
 	}

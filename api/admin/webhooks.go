@@ -53,7 +53,7 @@ type endpointJSON struct {
 }
 
 func endpointAnswer(e catalog.Endpoint, secret string) endpointJSON {
-	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), web.TimeOrNull(e.Disabled), textOrNull(e.Reason), web.Time(e.Created), secret}
+	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), web.TimeOrNull(e.Disabled), web.TextOrNull(e.Reason), web.Time(e.Created), secret}
 }
 
 // getWebhooks is GET …/webhooks.
@@ -137,7 +137,7 @@ type deliveryJSON struct {
 }
 
 func deliveryAnswer(d catalog.Delivery) deliveryJSON {
-	out := deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, textOrNull(string(d.Day)), d.State, d.Attempts, nil, textOrNull(d.Error),
+	out := deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, web.TextOrNull(string(d.Day)), d.State, d.Attempts, nil, web.TextOrNull(d.Error),
 		d.Took.Milliseconds(), web.TimeOrNull(d.Last), web.TimeOrNull(d.Next), web.TimeOrNull(d.Delivered), web.Time(d.Created)}
 	if d.Status != 0 {
 		out.Status = &d.Status
@@ -218,7 +218,7 @@ func (h *handler) getDeliveries(r *http.Request) (any, error) {
 	}{Deliveries: []deliveryJSON{}}
 	if len(list) > limit {
 		list = list[:limit]
-		out.Next = textOrNull(formatPosition(list[limit-1].Position()))
+		out.Next = web.TextOrNull(formatPosition(list[limit-1].Position()))
 	}
 	for _, d := range list {
 		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))

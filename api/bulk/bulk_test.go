@@ -191,7 +191,7 @@ func TestSamples(t *testing.T) {
 				"messages_of_one.json":  messagesPath + "?" + wholeWindow + "&conversation_id=7eee0bbc78414f649a311c7ce4a87ead",
 				"messages_of_none.json": messagesPath + "?" + wholeWindow + "&conversation_id=unknown",
 			} {
-				apitest.Golden(t, file, pretty(t, f.get(target).Body))
+				apitest.Golden(t, file, apitest.Pretty(t, f.get(target).Body))
 			}
 			for file, path := range map[string]string{"conversations.ndjson": conversationsPath, "messages.ndjson": messagesPath} {
 				r := request(http.MethodGet, path+"?"+wholeWindow, sampleKey)
@@ -204,19 +204,6 @@ func TestSamples(t *testing.T) {
 			}
 		})
 	}
-}
-
-// pretty indents JSON; it keeps the order of keys and the spelling of numbers.
-func pretty(t *testing.T, body []byte) []byte {
-	t.Helper()
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(json.RawMessage(body)); err != nil {
-		t.Fatal(err)
-	}
-	return []byte(out.String())
 }
 
 // Two replicas with one Redis share the limit.

@@ -145,19 +145,6 @@ func (f *fixture) walk(target string) (ids []string, pages int) {
 	}
 }
 
-// pretty indents JSON; it keeps the order of keys and the spelling of numbers.
-func pretty(t *testing.T, body []byte) []byte {
-	t.Helper()
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(json.RawMessage(body)); err != nil {
-		t.Fatal(err)
-	}
-	return []byte(out.String())
-}
-
 func TestGolden(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +167,7 @@ func TestGolden(t *testing.T) {
 						p := f.page(root + path)
 						body = []byte(strings.ReplaceAll(string(body), *p.Cursor, "CURSOR"))
 					}
-					apitest.Golden(t, dialect+file, pretty(t, body))
+					apitest.Golden(t, dialect+file, apitest.Pretty(t, body))
 				}
 			}
 		})

@@ -159,11 +159,8 @@ type item struct {
 }
 
 func listItem(h conversations.Header) item {
-	i := item{ConversationID: h.ID, AgentID: h.AgentID, Status: h.Status, CreatedAt: web.Time(h.Start), StartTimeUnixSecs: h.Start.Unix(),
+	i := item{ConversationID: h.ID, AgentID: h.AgentID, AgentName: web.TextOrNull(h.AgentName), Status: h.Status, CreatedAt: web.Time(h.Start), StartTimeUnixSecs: h.Start.Unix(),
 		MessageCount: h.Turns, CallSuccessful: h.CallSuccessful}
-	if h.AgentName != "" {
-		i.AgentName = &h.AgentName
-	}
 	if h.End.After(h.Start) {
 		i.CallDurationSecs = (h.End.UnixMicro() - h.Start.UnixMicro()) / 1e6 // a time.Duration holds only 292 years
 	}

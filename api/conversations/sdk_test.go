@@ -93,5 +93,5 @@ func TestPublicClient(t *testing.T) {
 		t.Fatalf("%v\n%s", err, failed.Bytes())
 	}
 	out = bytes.Replace(out, []byte(base64.StdEncoding.EncodeToString(sound)), []byte("THE SOUND"), 1)
-	apitest.Golden(t, "sdk.json", pretty(t, out))
+	apitest.Golden(t, "sdk.json", apitest.Pretty(t, out))
 }

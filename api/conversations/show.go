@@ -57,10 +57,7 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return web.Step("look the recording up", err)
 	}
 	head := listItem(s.Header)
-	out := afterTranscript{HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
-	if s.UserID != "" {
-		out.UserID = &s.UserID
-	}
+	out := afterTranscript{UserID: web.TextOrNull(s.UserID), HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if req.convai { // only the other path shows the conversation's own metadata
 		s.Metadata = nil
 	}

@@ -158,22 +158,15 @@ func (h *handler) answer(ctx context.Context, tenant string, req request, e conv
 
 func headOf(c domain.Conversation, a *domain.Agent) head {
 	h := head{
-		SessionID: orNull(c.SessionID), RoomName: c.ID, AgentID: c.AgentID, SessionType: orNull(c.SessionType), SessionStatus: orNull(c.SessionStatus),
-		AgentModel: orNull(c.AgentModel), AgentArchitecture: orNull(c.AgentArchitecture), KeyMode: orNull(c.KeyMode),
-		CallDirection: orNull(c.CallDirection), CallerPhone: orNull(c.CallerPhone), CalleePhone: orNull(c.CalleePhone),
+		SessionID: web.TextOrNull(c.SessionID), RoomName: c.ID, AgentID: c.AgentID, SessionType: web.TextOrNull(c.SessionType), SessionStatus: web.TextOrNull(c.SessionStatus),
+		AgentModel: web.TextOrNull(c.AgentModel), AgentArchitecture: web.TextOrNull(c.AgentArchitecture), KeyMode: web.TextOrNull(c.KeyMode),
+		CallDirection: web.TextOrNull(c.CallDirection), CallerPhone: web.TextOrNull(c.CallerPhone), CalleePhone: web.TextOrNull(c.CalleePhone),
 		StartTime: web.Time(c.Start), EndTime: timeOrNull(c.End), Duration: duration(c), BaseCost: c.BaseCost, TotalCost: c.TotalCost,
 	}
 	if a != nil {
-		h.AgentName = orNull(a.Name)
+		h.AgentName = web.TextOrNull(a.Name)
 	}
 	return h
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func timeOrNull(t *time.Time) *string {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -85,15 +84,11 @@ type exportDetail struct {
 
 // auditExport writes the audit log, before the answer begins.
 func (h *handler) auditExport(ctx context.Context, r *http.Request, who caller, req request, a *answer) error {
-	o := origin(r, who.actor)
+	o := web.Origin(r, who.actor)
 	d := exportDetail{Conversation: req.conversation, Transcript: req.transcript, Analysis: req.analysis, Recording: req.recording,
 		Remote: o.Remote, Request: o.Request}
 	if given := a.tail.Recording; given != nil {
 		d.Object, d.Until = given.FileName, given.URLExpiry
 	}
 	return h.deps.Catalog.AppendAudit(ctx, o, who.tenant, actionExport, d)
-}
-
-func origin(r *http.Request, actor string) catalog.Origin {
-	return catalog.Origin{Actor: actor, Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 }

@@ -170,7 +170,7 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 
 // auditRecording writes the audit log, before any byte or URL is sent.
 func (h *handler) auditRecording(ctx context.Context, r *http.Request, l recordingLink, plan web.Plan) error {
-	o := origin(r, "link")
+	o := web.Origin(r, "link")
 	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
 }
 

@@ -24,39 +24,17 @@ func agentKeys() []string {
 // agentBrief are the keys of an agent beside its analysis.
 func agentBrief() []string { return []string{"id", "name", "description", "model"} }
 
-// member is one field of an object. Its value is JSON as it was ingested.
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
 // members reads an object. Error: KindBadCatalog when it is not one.
-func members(raw json.RawMessage) ([]member, error) {
-	broken := domain.Errorf(domain.KindBadCatalog, "the catalog holds an object that is none")
-	d := json.NewDecoder(bytes.NewReader(raw))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, broken
+func members(raw json.RawMessage) (all map[string]json.RawMessage, err error) {
+	if json.Unmarshal(raw, &all) != nil || all == nil {
+		return nil, domain.Errorf(domain.KindBadCatalog, "the catalog holds an object that is none")
 	}
-	var list []member
-	for d.More() {
-		token, err := d.Token()
-		name, isName := token.(string)
-		var value json.RawMessage
-		if err != nil || !isName || d.Decode(&value) != nil {
-			return nil, broken
-		}
-		list = append(list, member{name, value})
-	}
-	return list, nil
+	return all, nil
 }
 
 // arrange writes an object with the given keys in their order, null for an absent member. Other
 // members are left out: an export has only documented fields.
-func arrange(list []member, keys []string) json.RawMessage {
-	values := make(map[string]json.RawMessage, len(list))
-	for _, m := range list {
-		values[m.name] = m.value
-	}
+func arrange(all map[string]json.RawMessage, keys []string) json.RawMessage {
 	var out bytes.Buffer
 	for _, key := range keys {
 		if out.Len() > 0 {
@@ -64,10 +42,10 @@ func arrange(list []member, keys []string) json.RawMessage {
 		}
 		out.Write(encode(key))
 		out.WriteByte(':')
-		if values[key] == nil {
+		if all[key] == nil {
 			out.WriteString("null")
 		}
-		out.Write(values[key])
+		out.Write(all[key])
 	}
 	return slices.Concat([]byte{'{'}, out.Bytes(), []byte{'}'})
 }
@@ -77,11 +55,8 @@ func user(raw json.RawMessage) (full, brief json.RawMessage, err error) {
 	if raw == nil {
 		return nil, nil, nil
 	}
-	list, err := members(raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	return arrange(list, userKeys()), arrange(list, userBrief()), nil
+	all, err := members(raw)
+	return arrange(all, userKeys()), arrange(all, userBrief()), err
 }
 
 // agent gives the configuration of an agent and the short form of it; nil when it is unknown.
@@ -89,11 +64,10 @@ func agent(a *domain.Agent) (full, brief json.RawMessage, err error) {
 	if a == nil {
 		return nil, nil, nil
 	}
-	list, err := members(a.Body)
+	all, err := members(a.Body)
 	if err != nil {
 		return nil, nil, err
 	}
-	list = slices.DeleteFunc(list, func(m member) bool { return m.name == "id" })
-	list = append(list, member{"id", encode(a.ID)})
-	return arrange(list, agentKeys()), arrange(list, agentBrief()), nil
+	all["id"] = encode(a.ID)
+	return arrange(all, agentKeys()), arrange(all, agentBrief()), nil
 }

@@ -3,20 +3,14 @@ package ingest_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -27,10 +21,8 @@ import (
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
-	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -272,191 +264,4 @@ func TestCallerGoesAway(t *testing.T) {
 	if counts.Changed != 2000 {
 		t.Fatalf("of the batch that never ended %d lines were stored", 2000-counts.Changed)
 	}
-}
-
-func audioAnswer(key string, data []byte) string {
-	return fmt.Sprintf(`{"objectKey":%q,"sizeBytes":%d,"crc32":"%08x","sha256":"%x"}`, key, len(data), crc32.ChecksumIEEE(data), sha256.Sum256(data))
-}
-
-func TestAudio(t *testing.T) {
-	f := newFixture(t)
-	data, other := []byte("some opus"), []byte("same size")
-	put := func(path string, data []byte, extra http.Header) answer {
-		f.Helper()
-		return f.send("PUT", "/api/ingest/v1/audio/"+path, bytes.NewReader(data), extra)
-	}
-	digest := func(d []byte) string {
-		sum := sha256.Sum256(d)
-		return "md5=:x:, sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
-	}
-	f.want("wrong crc", put("a/b.opus", data, http.Header{"X-Checksum-Crc32": {"00000000"}}), 400, `{"error":"The bytes do not match x-checksum-crc32."}`)
-	f.want("wrong digest", put("a/b.opus", data, http.Header{"Content-Digest": {digest(other)}}), 400, `{"error":"The bytes do not match Content-Digest."}`)
-	f.want("bad crc", put("a/b.opus", data, http.Header{"X-Checksum-Crc32": {"1"}}), 400, `{"error":"x-checksum-crc32 must be 8 hex digits such as a1b2c3d4"}`)
-	f.want("bad digest", put("a/b.opus", data, http.Header{"Content-Digest": {"sha-256=abc"}}), 400, `{"error":"Content-Digest must be sha-256=:BASE64: of 32 bytes"}`)
-	f.want("new: nothing of the refused was stored", put("a/b.opus", data, http.Header{"Content-Digest": {digest(data)},
-		"X-Checksum-Crc32": {fmt.Sprintf("%08X", crc32.ChecksumIEEE(data))}}), 201, audioAnswer("a/b.opus", data))
-	f.want("the same", put("a/b.opus", data, nil), 200, audioAnswer("a/b.opus", data))
-	f.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
-	f.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
-	for _, bad := range []string{"a\tb", "audio/ogg; x=\xff", "audio/ü", "audio/" + strings.Repeat("x", 1024)} { // stores sign or keep these differently
-		f.want("content type", put("a/type.opus", data, http.Header{"Content-Type": {bad}}), 400, `{"error":"Content-Type must be at most 1024 characters of ASCII without tabs."}`)
-	}
-	f.want("odd content type", put("a/type.opus", data, http.Header{"Content-Type": {"audio / ogg;   x"}}), 201, audioAnswer("a/type.opus", data))
-	f.want("another tenant", put("a/b.opus", data, http.Header{"X-Organization-Id": {"other"}}), 400, `{"error":"the object key names an object that is not this tenant's"}`)
-	f.want("empty", put("a/empty", nil, nil), 201, audioAnswer("a/empty", nil))
-	f.want("escaped", put("a%2Fm%C3%BCnchen%20%231.opus", data, nil), 201, audioAnswer("a/münchen #1.opus", data))
-	for _, bad := range []string{"", "a/../b", "a%2F..%2Fb", "%2Fetc/passwd", "a//b", "a/", "%00", "a/%FF", "a/./b", strings.Repeat("x", 1025)} {
-		if got := put(bad, data, nil); got.status != 400 {
-			t.Errorf("key %q: %d %s", bad, got.status, got.body)
-		}
-	}
-	f.want("registered with another size", f.send("POST", recordsPath, strings.NewReader(
-		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T14:23:45Z","objectKey":"late.opus","sizeBytes":5}`), nil),
-		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":1}`)
-	ahead := time.Now().Add(49 * time.Hour).UTC().Format(time.RFC3339)
-	f.want("far ahead", f.send("POST", recordsPath, strings.NewReader(
-		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":2,"type":"t","timestamp":"`+ahead+`","objectKey":"ahead.opus"}`), nil),
-		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":1,"tooLate":0,"ahead":1}`)
-	f.want("not the registered bytes", put("late.opus", data, nil), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
-	f.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
-	f.serve(f.family(f.c, ingest.Bucket{Bucket: f.bucket, Refused: domain.Errorf(domain.KindForbidden, "none is taken in")}))
-	f.want("where none is taken in", put("refused.opus", data, nil), 403, `{"error":"none is taken in"}`)
-}
-
-// The line of a recording names a wrong size. Its bytes are sent before and after an operator
-// corrects it. Then the line comes again.
-func TestCorrectedAudio(t *testing.T) {
-	f := newFixture(t)
-	line := fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":%q,"objectKey":"a.wav","sizeBytes":5}`,
-		time.Now().UTC().Add(-24*time.Hour).Format(time.RFC3339))
-	put := func() answer {
-		return f.send("PUT", "/api/ingest/v1/audio/a.wav", strings.NewReader("elevenbytes"), nil)
-	}
-	f.want("the line", f.send("POST", recordsPath, strings.NewReader(line), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
-	f.want("the true bytes", put(), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
-	size := int64(11)
-	_, err := f.c.Correct(t.Context(), catalog.Correction{Tenant: "acme", ObjectKey: "a.wav", Reason: "r", Size: &size})
-	f.must(err)
-	f.want("the true bytes, corrected", put(), 201, audioAnswer("a.wav", []byte("elevenbytes")))
-	f.want("the line again", f.send("POST", recordsPath, strings.NewReader(line), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":0,"tooLate":0}`)
-}
-
-// TestKeyPrefix attacks an object in the bucket of a tenant with a key prefix: no other tenant gets
-// it by naming its key first.
-func TestKeyPrefix(t *testing.T) {
-	f := newFixture(t)
-	_, err := f.c.SetTenant(t.Context(), "acme", func(tenant *domain.Tenant) { tenant.KeyPrefix = "acme/" })
-	f.must(err)
-	_, err = f.bucket.PutStream(t.Context(), "acme/s/conf.wav", strings.NewReader("secret"), 6, "audio/wav")
-	f.must(err)
-	other := http.Header{"X-Organization-Id": {"other"}}
-	recording := `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"` +
-		time.Now().UTC().Format(time.RFC3339) + `","objectKey":"acme/s/conf.wav"}`
-	conversation := `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z","recording":{"objectKey":"acme/s/conf.wav"}}`
-	for field, line := range map[string]string{"objectKey": recording, "recording.objectKey": conversation} {
-		f.want(field, f.send("POST", recordsPath, strings.NewReader(line), other), 400,
-			`{"error":"line 1: \"`+field+`\" names an object that is not this tenant's","line":1,"stored":0}`)
-	}
-	f.want("audio", f.send("PUT", "/api/ingest/v1/audio/acme%2Fs/conf.wav", strings.NewReader("secret"), other), 400,
-		`{"error":"the object key names an object that is not this tenant's"}`)
-	if _, err := conversations.New(f.c.DB()).Export(t.Context(), "other", "c", false); domain.KindOf(err) != domain.KindNotFound {
-		t.Errorf("the other tenant's export: %v", err)
-	}
-	f.want("its own line", f.send("POST", recordsPath, strings.NewReader(recording), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
-	f.want("its own bytes", f.send("PUT", "/api/ingest/v1/audio/acme/s/conf.wav", strings.NewReader("secret"), nil), 200, audioAnswer("acme/s/conf.wav", []byte("secret")))
-	f.want("outside", f.send("PUT", "/api/ingest/v1/audio/other/a.wav", strings.NewReader("x"), nil), 400,
-		`{"error":"the object key must begin with \"acme/\", this tenant's key prefix"}`)
-}
-
-// Parts of a key may be as long as the store takes them. Longer ones are refused with the reason:
-// at once, also in a line, when it is known that the store refuses them.
-func TestLongParts(t *testing.T) {
-	f := newFixture(t)
-	long := "a/" + strings.Repeat("x", 300)
-	line := `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T14:23:45Z","objectKey":"` + long + `"}`
-	got := f.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil)
-	if got.status != 400 || !strings.Contains(got.body, "the object store does not take this key (XMinioInvalidObjectName: ") {
-		t.Errorf("MinIO: %d %s", got.status, got.body) // MinIO keeps each part as a file, so it refuses what S3 takes
-	}
-	if got := f.send("POST", recordsPath, strings.NewReader(line), nil); got.status != 200 {
-		t.Errorf("a line: %d %s", got.status, got.body)
-	}
-	f.serve(f.family(f.c, embeddedKeys{ingest.Bucket{Bucket: f.bucket}}))
-	const reason = "an object key has a part of more than 255 bytes, which embedded storage can't hold"
-	f.want("audio", f.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil), 400, `{"error":"`+reason+`"}`)
-	f.want("a line", f.send("POST", recordsPath, strings.NewReader(line), nil), 400, `{"error":"line 1: `+reason+`","line":1,"stored":0}`)
-}
-
-// embeddedKeys accepts the keys that embedded storage accepts.
-type embeddedKeys struct{ ingest.Bucket }
-
-func (embeddedKeys) CheckKey(key string) error { return new(embedded.Disk).CheckKey(key) }
-
-// Audio that the store refuses is answered with the reason, and not as an outage.
-func TestStoreRefuses(t *testing.T) {
-	f := newFixture(t)
-	cfg := objstoretest.MinIO(t)
-	objstoretest.Open(t, cfg)
-	cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPut {
-			return false
-		}
-		w.WriteHeader(http.StatusNotImplemented)
-		_, _ = io.WriteString(w, `<Error><Code>NotImplemented</Code><Message>A header is not implemented.</Message></Error>`)
-		return true
-	}, nil)
-	store, err := objstore.New(cfg)
-	f.must(err)
-	t.Cleanup(store.Close)
-	f.serve(f.family(f.c, ingest.Bucket{Bucket: store.Recordings()}))
-	f.want("refused", f.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("voice"), nil), 500,
-		`{"error":"write `+cfg.Recordings+`/a: the object store refuses this (NotImplemented: A header is not implemented.)"}`)
-}
-
-// The platform may write audio into the bucket itself, unknown to the catalog.
-func TestExistingAudio(t *testing.T) {
-	f := newFixture(t)
-	data := []byte("some opus")
-	_, err := f.bucket.PutStream(t.Context(), "there", bytes.NewReader(data), -1, "audio/ogg")
-	f.must(err)
-	const differs = `{"error":"The object key exists already, with other bytes."}`
-	f.want("other bytes", f.send("PUT", "/api/ingest/v1/audio/there", strings.NewReader("same size"), nil), 409, differs)
-	f.want("another size", f.send("PUT", "/api/ingest/v1/audio/there", strings.NewReader("x"), nil), 409, differs)
-	f.want("its bytes", f.send("PUT", "/api/ingest/v1/audio/there", bytes.NewReader(data), nil), 200, audioAnswer("there", data))
-}
-
-func TestConcurrentUploads(t *testing.T) {
-	f := newFixture(t)
-	for round := range 5 {
-		path := fmt.Sprintf("/api/ingest/v1/audio/meet/%d", round)
-		statuses := make([]int, 4)
-		var group sync.WaitGroup
-		for i := range statuses {
-			group.Go(func() {
-				// Two callers send the same bytes, two others do not.
-				statuses[i] = f.send("PUT", path, strings.NewReader(fmt.Sprintf("bytes %d", max(i, 1))), nil).status
-			})
-		}
-		group.Wait()
-		slices.Sort(statuses)
-		if got := fmt.Sprint(statuses); got != "[200 201 409 409]" && got != "[201 409 409 409]" {
-			t.Fatalf("round %d: %v", round, got)
-		}
-	}
-}
-
-func TestLargeAudioWithoutLength(t *testing.T) {
-	f := newFixture(t)
-	data := bytes.Repeat([]byte("0123456789abcdef"), 20<<16) // 20 MiB: several parts
-	wrong := http.Header{"X-Checksum-Crc32": {"00000000"}}
-	if got := f.send("PUT", "/api/ingest/v1/audio/big", io.MultiReader(bytes.NewReader(data)), wrong); got.status != 400 {
-		t.Fatalf("%d %s", got.status, got.body)
-	}
-	f.want("streamed", f.send("PUT", "/api/ingest/v1/audio/big", io.MultiReader(bytes.NewReader(data)), nil), 201, audioAnswer("big", data))
-	f.want("again", f.send("PUT", "/api/ingest/v1/audio/big", io.MultiReader(bytes.NewReader(data)), nil), 200, audioAnswer("big", data))
 }

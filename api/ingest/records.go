@@ -23,7 +23,7 @@ func (h *handler) records(w http.ResponseWriter, r *http.Request) error {
 		return refused(http.StatusUnsupportedMediaType, "The body must be JSON lines, not a form.")
 	}
 	body := &bodyReader{r: r.Body}
-	from := catalog.Origin{Actor: "internal", Remote: web.Remote(r), Request: web.RequestID(r.Context())}
+	from := web.Origin(r, "internal")
 	to := ingest.KeyChecker{Registrar: ingest.WithOrigin(from, h.deps.Catalog), CheckKey: func(key string) error { return h.deps.Audio.CheckKey(key) }}
 	result, err := h.loader.Load(r.Context(), to, tenant, body, nil)
 	if err != nil {

@@ -36,7 +36,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 		return h.head(ctx, w, &who, day, check)
 	}
 	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
-		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: origin(r, who.Actor), Allow: check,
+		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor), Allow: check,
 		Make: func(v *catalog.DayView) any { return h.page(v) }})
 	if err != nil {
 		return dayError(w, issued.Window, err)

@@ -152,7 +152,7 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 // count counts a download, or finds the counted one that it continues.
 func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive, plan web.Plan) error {
 	window, err := h.deps.Catalog.BeginDownload(ctx, catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
-		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: origin(r, "link")})
+		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: web.Origin(r, "link")})
 	if domain.KindOf(err) == domain.KindLimited {
 		return limited(w, window)
 	}

@@ -89,20 +89,8 @@ func New(cfg Config, deps Deps) web.Family {
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.handle(h.day), Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.handle(h.download), Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
-	// chi calls this for methods that it does not know, before it looks at the path.
-	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		if !mux.Match(chi.NewRouteContext(), http.MethodGet, r.URL.Path) {
-			fail(w, r, http.StatusNotFound)
-			return
-		}
-		web.Methods{Get: h.handle(h.day), Fail: fail}.ServeHTTP(w, r)
-	})
+	mux.MethodNotAllowed(web.UnknownMethods(mux, fail))
 	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}
-}
-
-// origin is the origin of a request, for the audit log.
-func origin(r *http.Request, actor string) catalog.Origin {
-	return catalog.Origin{Actor: actor, Remote: web.Remote(r), Request: web.RequestID(r.Context())}
 }
 
 func limit(w http.ResponseWriter, c catalog.Window) {

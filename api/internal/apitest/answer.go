@@ -2,11 +2,13 @@ package apitest
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -119,4 +121,17 @@ func Golden(t testing.TB, name string, got []byte) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)
 	}
+}
+
+// Pretty indents JSON; it keeps the order of keys and the spelling of numbers.
+func Pretty(t testing.TB, body []byte) []byte {
+	t.Helper()
+	var out strings.Builder
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(json.RawMessage(body)); err != nil {
+		t.Fatal(err)
+	}
+	return []byte(out.String())
 }

@@ -46,6 +46,14 @@ func TimeOrNull(t time.Time) *string {
 	return &s
 }
 
+// TextOrNull is s, or nil for "".
+func TextOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
 // Seconds rounds a wait up to whole seconds.
 func Seconds(d time.Duration) string {
 	if d <= 0 {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -20,28 +20,6 @@ const MaxBody = 1 << 20
 // MaxForm bounds the body of a form that holds credentials, in bytes.
 const MaxForm = 16 << 10
 
-// WithRequestID gives the request its id.
-func WithRequestID(r *http.Request, id string) *http.Request {
-	return r.WithContext(telemetry.WithRequest(r.Context(), id))
-}
-
-// RequestID is the id of the request that ctx belongs to, "" outside of one.
-func RequestID(ctx context.Context) string { return telemetry.RequestID(ctx) }
-
-// ValidRequestID says whether a caller's id may be used: 1 to 128 of A-Z a-z 0-9 . _ -.
-func ValidRequestID(s string) bool {
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
-}
-
 // Remote is the network address that the request came from, without its port.
 func Remote(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -49,6 +27,11 @@ func Remote(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// Origin is who sent the request, for the audit log.
+func Origin(r *http.Request, actor string) catalog.Origin {
+	return catalog.Origin{Actor: actor, Remote: Remote(r), Request: telemetry.RequestID(r.Context())}
 }
 
 // Credentials gives the values of a header that holds a credential. An empty one counts as absent.
