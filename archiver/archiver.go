@@ -1,6 +1,7 @@
 package archiver
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -93,22 +94,15 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.PartSize = max(orDefault(c.PartSize, DefaultPartSize), minPartSize)
-	c.Buffers = max(orDefault(c.Buffers, DefaultBuffers), minBuffers)
-	c.Gets = orDefault(c.Gets, DefaultGets)
-	c.MaxSize = orDefault(c.MaxSize, DefaultMaxSize)
-	c.Tries = orDefault(c.Tries, DefaultTries)
-	c.Stall = orDefault(c.Stall, DefaultStall)
-	c.Idle = orDefault(c.Idle, DefaultIdle)
-	c.Backoff = orDefault(c.Backoff, DefaultBackoff)
+	c.PartSize = max(cmp.Or(c.PartSize, DefaultPartSize), minPartSize)
+	c.Buffers = max(cmp.Or(c.Buffers, DefaultBuffers), minBuffers)
+	c.Gets = cmp.Or(c.Gets, DefaultGets)
+	c.MaxSize = cmp.Or(c.MaxSize, DefaultMaxSize)
+	c.Tries = cmp.Or(c.Tries, DefaultTries)
+	c.Stall = cmp.Or(c.Stall, DefaultStall)
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
+	c.Backoff = cmp.Or(c.Backoff, DefaultBackoff)
 	return c
-}
-
-func orDefault[T int | int64 | time.Duration](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }
 
 // partSizeFor returns the size of a part of a ZIP of total bytes.

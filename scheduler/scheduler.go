@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -51,12 +52,8 @@ type Status struct {
 
 // New makes a Scheduler. now is the process's clock.
 func New(cfg Config, p Planner, now func() time.Time, log *zap.Logger) *Scheduler {
-	if cfg.Interval <= 0 {
-		cfg.Interval = time.Minute
-	}
-	if cfg.Busy <= 0 {
-		cfg.Busy = time.Second
-	}
+	cfg.Interval = cmp.Or(cfg.Interval, time.Minute)
+	cfg.Busy = cmp.Or(cfg.Busy, time.Second)
 	if cfg.OnPass == nil {
 		cfg.OnPass = func(plan.Report, error) {}
 	}

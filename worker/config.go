@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -46,15 +47,15 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Slots = orDefault(c.Slots, DefaultSlots)
-	c.Memory = orDefault(c.Memory, DefaultMemory)
-	c.Stall = orDefault(c.Stall, DefaultStall)
-	c.Retry = orDefault(c.Retry, time.Second)
-	c.GiveUp = orDefault(c.GiveUp, 10*time.Minute)
-	c.Drain = orDefault(c.Drain, 25*time.Second)
+	c.Slots = cmp.Or(c.Slots, DefaultSlots)
+	c.Memory = cmp.Or(c.Memory, DefaultMemory)
+	c.Stall = cmp.Or(c.Stall, DefaultStall)
+	c.Retry = cmp.Or(c.Retry, time.Second)
+	c.GiveUp = cmp.Or(c.GiveUp, 10*time.Minute)
+	c.Drain = cmp.Or(c.Drain, 25*time.Second)
 	c.Archive.Idle = c.Stall
-	c.Archive.Buffers = orDefault(c.Archive.Buffers, DefaultBuffers)
-	c.Archive.Gets = orDefault(c.Archive.Gets, archiver.DefaultGets)
+	c.Archive.Buffers = cmp.Or(c.Archive.Buffers, DefaultBuffers)
+	c.Archive.Gets = cmp.Or(c.Archive.Gets, archiver.DefaultGets)
 	if c.OnBuild == nil {
 		c.OnBuild = func(Outcome) {}
 	}
@@ -66,13 +67,6 @@ func (c Config) withDefaults() Config {
 // writes the outcome of tasks to Redis.
 func (c Config) publishTime() time.Duration { return c.Drain * 2 / 5 }
 func (c Config) reportTime() time.Duration  { return c.Drain / 6 }
-
-func orDefault[T int | int64 | time.Duration](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
-}
 
 // overhead is how many bytes a worker needs beside its buffers: code, connections, and the list of
 // an hour's recordings (up to 70,000) before the build reserves memory.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -28,10 +29,10 @@ type SweepConfig struct {
 }
 
 func (c SweepConfig) withDefaults() SweepConfig {
-	c.Interval = orDefault(c.Interval, time.Minute)
-	c.Batch = orDefault(c.Batch, 500)
-	c.Parallel = orDefault(c.Parallel, 8)
-	c.CheckAge = orDefault(c.CheckAge, time.Hour)
+	c.Interval = cmp.Or(c.Interval, time.Minute)
+	c.Batch = cmp.Or(c.Batch, 500)
+	c.Parallel = cmp.Or(c.Parallel, 8)
+	c.CheckAge = cmp.Or(c.CheckAge, time.Hour)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

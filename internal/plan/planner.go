@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -99,19 +100,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxDays = orDefault(c.MaxDays, 500)
-	c.MaxHours = orDefault(c.MaxHours, 1000)
-	c.MaxLookups = orDefault(c.MaxLookups, 10_000)
-	c.DispatchAge = orDefault(c.DispatchAge, time.Minute)
-	c.EmptyInterval = orDefault(c.EmptyInterval, time.Hour)
+	c.MaxDays = cmp.Or(c.MaxDays, 500)
+	c.MaxHours = cmp.Or(c.MaxHours, 1000)
+	c.MaxLookups = cmp.Or(c.MaxLookups, 10_000)
+	c.DispatchAge = cmp.Or(c.DispatchAge, time.Minute)
+	c.EmptyInterval = cmp.Or(c.EmptyInterval, time.Hour)
 	return c
-}
-
-func orDefault[T int | time.Duration](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }
 
 // Planner runs passes. It is safe for concurrent use; passes of one Planner
@@ -192,12 +186,6 @@ func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Repor
 		}
 	}
 	return r, errors.Join(errs...)
-}
-
-// PlanDay plans one closed day now, whatever the schedule says.
-// Errors as catalog.PlanDay.
-func (p *Planner) PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.PlanResult, error) {
-	return p.catalog.PlanDay(ctx, tenant, day)
 }
 
 // Archive makes hours of a day due now, one or all (hour < 0), and dispatches them. With force it

@@ -320,7 +320,7 @@ func TestArchiveNow(t *testing.T) {
 	if _, err := p.Archive(t.Context(), "acme", day.Add(1), -1, false); domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), string(day.Add(1))+" is not over yet") {
 		t.Errorf("a day that is not over: %v", err)
 	}
-	if _, err := p.PlanDay(t.Context(), "nobody", day); domain.KindOf(err) != domain.KindNotFound {
+	if _, err := f.catalog.PlanDay(t.Context(), "nobody", day); domain.KindOf(err) != domain.KindNotFound {
 		t.Errorf("an unknown tenant: %v", err)
 	}
 }

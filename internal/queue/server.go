@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -45,16 +46,13 @@ type Server struct {
 
 // NewServer makes a Server with connections of its own. It takes no task before Start.
 func (q *Queue) NewServer(cfg ServerConfig, h Handlers, log *zap.Logger) *Server {
-	if cfg.Poll <= 0 {
-		cfg.Poll = defaultPoll
-	}
 	client := q.target.client(serverTries, cfg.Slots+10)
 	ctx, cancel := context.WithCancel(context.Background())
 	client.AddHook(cancelHook{ctx})
 	return &Server{redis: client, handlers: h, cancelCommands: cancel, server: asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency:              cfg.Slots,
 		Queues:                   map[string]int{Build: 3, Control: 1},
-		TaskCheckInterval:        cfg.Poll,
+		TaskCheckInterval:        cmp.Or(cfg.Poll, defaultPoll),
 		DelayedTaskCheckInterval: time.Second,
 		RetryDelayFunc:           retryDelay,
 		ShutdownTimeout:          shutdownTimeout,
