@@ -72,7 +72,8 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, filter
 		}
 	}
 	q.binding = "bulk " + endpoint + " " + q.Binding()
-	return q, h.readPage(ctx, query, &q)
+	err = h.readPage(ctx, query, &q)
+	return q, err
 }
 
 // readPage reads per_page and cursor.

@@ -21,8 +21,8 @@ type Question struct {
 // Ask makes a question.
 func Ask(sql string, args ...any) Question { return Question{sql, args} }
 
-// Fill runs statements, which end in ";\n", and on PostgreSQL analyzes the tables. The estimated costs
-// of the questions are also checked before that, as in a catalog that is new or was just restored.
+// Fill runs statements, which end in ";\n", and on PostgreSQL analyzes the tables. The estimated
+// costs of the questions are also checked before that, as in a catalog that is new or restored.
 func Fill(t *testing.T, d *db.DB, statements string, questions map[string]Question) {
 	t.Helper()
 	estimate := func() {
