@@ -55,7 +55,7 @@ func BenchmarkPlan(b *testing.B) {
 			b.StartTimer()
 			started := time.Now()
 			for n := range tenants {
-				if _, err := p.PlanDay(b.Context(), tenantID(n), day); err != nil {
+				if _, err := c.PlanDay(b.Context(), tenantID(n), day); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -85,7 +85,7 @@ func BenchmarkFeedBehind(b *testing.B) {
 			addTenant(b, c, tenantID(n))
 			for d := range days {
 				registerDay(b, c, tenantID(n), yesterday().Add(-d))
-				if _, err := p.PlanDay(b.Context(), tenantID(n), yesterday().Add(-d)); err != nil {
+				if _, err := c.PlanDay(b.Context(), tenantID(n), yesterday().Add(-d)); err != nil {
 					b.Fatal(err)
 				}
 			}
