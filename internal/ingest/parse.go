@@ -14,57 +14,37 @@ const (
 	MaxOtherBytes = 1 << 20  // of every other kind
 )
 
-// Line is one line taken apart: exactly one of its pointers is set.
-type Line struct {
-	Agent        *domain.Agent
-	Conversation *domain.Conversation
-	Message      *domain.Message
-	Recording    *domain.Recording
-}
-
-// ParseLine reads one line. Its error is KindInvalid, with a message that names the field and the
-// reason. The result shares no memory with text.
-func ParseLine(text []byte) (Line, error) {
+// parseLine adds a line to the batch. Its error is KindInvalid, with a message that names the field
+// and the reason. The batch shares no memory with text.
+func parseLine(text []byte, number int, b *catalog.Batch) error {
 	o, err := parseObject(text)
 	if err != nil {
-		return Line{}, domain.Errorf(domain.KindInvalid, "%v", err)
+		return domain.Errorf(domain.KindInvalid, "%v", err)
 	}
 	f := &fields{object: o}
-	var l Line
 	kind := f.oneOf("kind", "agent", "conversation", "message", "recording")
-	if kind == "" {
-		f.fail("kind", "is missing")
-	}
-	if f.err == nil && kind != "conversation" && len(text) > MaxOtherBytes {
-		return Line{}, domain.Errorf(domain.KindInvalid, "longer than %d bytes; only a conversation's line may be", MaxOtherBytes)
+	if f.err == nil && kind != "" && kind != "conversation" && len(text) > MaxOtherBytes {
+		return domain.Errorf(domain.KindInvalid, "longer than %d bytes; only a conversation's line may be", MaxOtherBytes)
 	}
 	switch kind {
 	case "agent":
-		l.Agent = parseAgent(f)
+		add(f, number, &b.Agents, parseAgent)
 	case "conversation":
-		l.Conversation = parseConversation(f)
+		add(f, number, &b.Conversations, parseConversation)
 	case "message":
-		l.Message = parseMessage(f)
+		add(f, number, &b.Messages, parseMessage)
 	case "recording":
-		l.Recording = parseRecording(f)
+		add(f, number, &b.Recordings, parseRecording)
+	default:
+		f.fail("kind", "is missing")
 	}
-	if f.err != nil {
-		return Line{}, f.err
-	}
-	return l, nil
+	return f.err
 }
 
-// addTo adds the line to its kind in the batch.
-func (l Line) addTo(b *catalog.Batch, number int) {
-	switch {
-	case l.Agent != nil:
-		b.Agents = append(b.Agents, catalog.Line[domain.Agent]{Number: number, Value: *l.Agent})
-	case l.Conversation != nil:
-		b.Conversations = append(b.Conversations, catalog.Line[domain.Conversation]{Number: number, Value: *l.Conversation})
-	case l.Message != nil:
-		b.Messages = append(b.Messages, catalog.Line[domain.Message]{Number: number, Value: *l.Message})
-	case l.Recording != nil:
-		b.Recordings = append(b.Recordings, catalog.Line[domain.Recording]{Number: number, Value: *l.Recording})
+// add parses the fields and appends the result to the lines of its kind.
+func add[T any](f *fields, number int, lines *[]catalog.Line[T], parse func(f *fields) *T) {
+	if value := parse(f); f.err == nil {
+		*lines = append(*lines, catalog.Line[T]{Number: number, Value: *value})
 	}
 }
 

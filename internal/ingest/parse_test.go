@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -22,8 +23,22 @@ const fullConversation = `{"kind":"conversation","conversationId":"c1","external
 "postCallAnalysis":{"analysisData":{"b":1,"a":2},"analyzedAt":"2024-01-15T10:36:00Z"},
 "recording":{"id":"rec","objectKey":"recordings/2024/x.webm","createdAt":"2024-01-15T10:35:00Z"},"unknown":[1]}`
 
+// parsed returns a batch with one line.
+func parsed(text []byte) (b catalog.Batch, err error) {
+	err = parseLine(text, 1, &b)
+	return b, err
+}
+
+// value returns the only line of a kind; nil when there is none.
+func value[T any](lines []catalog.Line[T]) *T {
+	if len(lines) == 0 {
+		return nil
+	}
+	return &lines[0].Value
+}
+
 func TestConversation(t *testing.T) {
-	l, err := ParseLine([]byte(strings.ReplaceAll(fullConversation, "\n", "")))
+	l, err := parsed([]byte(strings.ReplaceAll(fullConversation, "\n", "")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +57,7 @@ func TestConversation(t *testing.T) {
 		AnalysisData: json.RawMessage(`{"b":1,"a":2}`), Analyzed: at(10, 36, 0, 0), RecordingID: "rec",
 		RecordingKey: "recordings/2024/x.webm", RecordingCreated: at(10, 35, 0, 0), Cleared: []string{"lastActionAt"},
 	}
-	if d := cmp.Diff(want, l.Conversation); d != "" {
+	if d := cmp.Diff(want, value(l.Conversations)); d != "" {
 		t.Fatal(d)
 	}
 }
@@ -55,12 +70,12 @@ func TestBodiesAreKeptAsTheyCame(t *testing.T) {
 		`{"agentId":"a","kind":"agent","enabledFunctions":["[","\"]"],"temp":1e0}`:   `{"agentId":"a","enabledFunctions":["[","\"]"],"temp":1e0}`,
 		"{\"kind\":\"agent\",\t\"agentId\":\"a\",\"half\":\"\\ud83d\",\"t\": true }": `{"agentId":"a","half":"\ud83d","t": true}`,
 	} {
-		l, err := ParseLine([]byte(in))
+		l, err := parsed([]byte(in))
 		if err != nil {
 			t.Fatalf("%s: %v", in, err)
 		}
-		if string(l.Agent.Body) != want {
-			t.Errorf("%s:\n got %s\nwant %s", in, l.Agent.Body, want)
+		if string(value(l.Agents).Body) != want {
+			t.Errorf("%s:\n got %s\nwant %s", in, value(l.Agents).Body, want)
 		}
 	}
 }
@@ -73,14 +88,14 @@ const (
 )
 
 func TestRecording(t *testing.T) {
-	l, err := ParseLine([]byte(okRecording))
+	l, err := parsed([]byte(okRecording))
 	if err != nil {
 		t.Fatal(err)
 	}
 	size, sum := int64(45000), uint32(0xa1b2c3d4)
 	want := &domain.Recording{ObjectKey: "a/b.opus", ConversationID: "c", SessionID: "s", MessageID: 789, Type: "agent_tts",
 		Timestamp: time.Date(2025, 12, 12, 14, 23, 45, 0, time.UTC), Size: &size, ContentType: "audio/ogg", CRC32: &sum}
-	if d := cmp.Diff(want, l.Recording); d != "" {
+	if d := cmp.Diff(want, value(l.Recordings)); d != "" {
 		t.Fatal(d)
 	}
 }
@@ -89,10 +104,10 @@ func TestRecording(t *testing.T) {
 func TestNullOnRecordings(t *testing.T) {
 	for field, required := range map[string]bool{"kind": true, "conversationId": true, "sessionId": true, "messageId": true, "type": true,
 		"timestamp": true, "objectKey": true, "sizeBytes": false, "contentType": false, "crc32": false} {
-		value := regexp.MustCompile(`("` + field + `"):("[^"]*"|[0-9]+)`)
-		absent, absentErr := ParseLine(value.ReplaceAll([]byte(okRecording), []byte(`"x":0`)))
-		null, err := ParseLine(value.ReplaceAll([]byte(okRecording), []byte(`$1:null`)))
-		if d := cmp.Diff(absent.Recording, null.Recording); d != "" {
+		pattern := regexp.MustCompile(`("` + field + `"):("[^"]*"|[0-9]+)`)
+		absent, absentErr := parsed(pattern.ReplaceAll([]byte(okRecording), []byte(`"x":0`)))
+		null, err := parsed(pattern.ReplaceAll([]byte(okRecording), []byte(`$1:null`)))
+		if d := cmp.Diff(absent.Recordings, null.Recordings); d != "" {
 			t.Errorf("%s: %s", field, d)
 		}
 		want := ""
@@ -164,7 +179,7 @@ func TestRefusals(t *testing.T) {
 		{okAgent, `"n"`, `"` + strings.Repeat("n", 1<<20) + `"`, `longer than 1048576 bytes; only a conversation's line may be`},
 	} {
 		text := strings.Replace(c.line, c.from, c.to, 1)
-		_, err := ParseLine([]byte(text))
+		_, err := parsed([]byte(text))
 		if !errors.Is(err, domain.ErrInvalid) || domain.SafeMessage(err) != c.want {
 			t.Errorf("%.200s:\n got %v\nwant %s", text, err, c.want)
 		}
@@ -173,7 +188,7 @@ func TestRefusals(t *testing.T) {
 
 func TestDeepNesting(t *testing.T) {
 	deep := `{"kind":"agent","agentId":"a","x":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`
-	if _, err := ParseLine([]byte(deep)); !errors.Is(err, domain.ErrInvalid) {
+	if _, err := parsed([]byte(deep)); !errors.Is(err, domain.ErrInvalid) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -200,7 +215,7 @@ func FuzzParseLine(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		l, err := ParseLine(text)
+		l, err := parsed(text)
 		if err != nil {
 			if domain.KindOf(err) != domain.KindInvalid || domain.SafeMessage(err) == "" {
 				t.Fatalf("%v", err)
@@ -209,15 +224,16 @@ func FuzzParseLine(f *testing.F) {
 		}
 		var body json.RawMessage
 		switch {
-		case l.Agent != nil:
-			body = l.Agent.Body
-		case l.Message != nil:
-			if body = l.Message.Body; l.Message.Time.Year() > 9999 || l.Message.Time.Year() < 1970 {
-				t.Fatalf("time %v", l.Message.Time)
+		case len(l.Agents) > 0:
+			body = value(l.Agents).Body
+		case len(l.Messages) > 0:
+			m := value(l.Messages)
+			if body = m.Body; m.Time.Year() > 9999 || m.Time.Year() < 1970 {
+				t.Fatalf("time %v", m.Time)
 			}
-		case l.Recording != nil:
-			if CheckObjectKey(l.Recording.ObjectKey) != nil {
-				t.Fatalf("key %q", l.Recording.ObjectKey)
+		case len(l.Recordings) > 0:
+			if key := value(l.Recordings).ObjectKey; CheckObjectKey(key) != nil {
+				t.Fatalf("key %q", key)
 			}
 		}
 		if body == nil {

@@ -51,12 +51,10 @@ func (r *Reader) Batch() (catalog.Batch, error) {
 			}
 			r.admitted, size = true, batchBytes
 		}
-		l, err := ParseLine(text)
-		if err != nil {
+		if err := parseLine(text, r.number, &b); err != nil {
 			r.err = &catalog.LineError{Line: r.number, Err: err}
 			break
 		}
-		l.addTo(&b, r.number)
 	}
 	if r.err != nil && (!errors.Is(r.err, io.EOF) || b.Len() == 0) {
 		return catalog.Batch{}, r.err

@@ -139,7 +139,7 @@ func BenchmarkParseLine(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				if _, err := ParseLine([]byte(text)); err != nil {
+				if err := parseLine([]byte(text), 1, &catalog.Batch{}); err != nil {
 					b.Fatal(err)
 				}
 			}
