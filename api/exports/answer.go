@@ -116,8 +116,8 @@ type answer struct {
 	summary  summary
 }
 
-// answer assembles an export. Errors: KindUnavailable, KindBadCatalog.
-func (h *handler) answer(ctx context.Context, tenant string, req request, e conversations.Export) (*answer, error) {
+// assemble puts an export together. Errors: KindUnavailable, KindBadCatalog.
+func (h *handler) assemble(ctx context.Context, tenant string, req request, e conversations.Export) (*answer, error) {
 	c := e.Conversation
 	a := &answer{at: h.deps.Now().UTC().Truncate(time.Second), start: c.Start, raw: e.Transcript}
 	a.metadata = exportMetadata{ExportedAt: web.Time(a.at), OrganizationID: tenant, ConversationID: c.ID, DataVersion: "1.1",
@@ -143,7 +143,7 @@ func (h *handler) answer(ctx context.Context, tenant string, req request, e conv
 		a.tail.PostCallAnalysis = &postCallAnalysis{AnalysisData: c.AnalysisData, AnalyzedAt: timeOrNull(c.Analyzed), User: personBrief, Agent: botBrief}
 	}
 	if req.recording {
-		if a.tail.Recording, err = h.recording(ctx, tenant, c, a.at); err != nil {
+		if a.tail.Recording, err = h.describeRecording(ctx, tenant, c, a.at); err != nil {
 			return nil, err
 		}
 	}

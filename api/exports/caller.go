@@ -20,9 +20,10 @@ type caller struct {
 	actor  string // for the audit log
 }
 
-// caller authenticates a request. Errors: KindUnauthorized, KindInvalid when an internal request
-// names no organization, KindNotFound when the organization does not exist, KindUnavailable.
-func (h *handler) caller(ctx context.Context, r *http.Request) (caller, error) {
+// authenticate finds who sent a request. Errors: KindUnauthorized, KindInvalid when an internal
+// request names no organization, KindNotFound when the organization does not exist,
+// KindUnavailable.
+func (h *handler) authenticate(ctx context.Context, r *http.Request) (caller, error) {
 	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) > 0 {
 		if len(tokens) != 1 || !h.token.Matches(tokens[0]) {
 			return caller{}, domain.Errorf(domain.KindUnauthorized, textInternalToken)

@@ -102,7 +102,7 @@ func New(cfg Config, deps Deps) web.Family {
 func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), prepareTimeout)
 	defer cancel()
-	who, err := h.caller(ctx, r)
+	who, err := h.authenticate(ctx, r)
 	if err != nil {
 		return web.Step("authenticate", err)
 	}
@@ -115,7 +115,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
-	a, err := h.answer(ctx, who.tenant, req, e)
+	a, err := h.assemble(ctx, who.tenant, req, e)
 	if err != nil {
 		return web.Step("put the export together", err)
 	}

@@ -38,8 +38,9 @@ type recordingLink struct {
 	Expires int64  `json:"e"` // Unix seconds
 }
 
-// recording describes the conversation's recording, nil when there is none. Error: KindUnavailable.
-func (h *handler) recording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
+// describeRecording describes the conversation's recording, nil when there is none. Error:
+// KindUnavailable.
+func (h *handler) describeRecording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
 	if h.deps.Recordings == nil {
 		return nil, nil //nolint:nilnil // no recording is not an error
 	}
