@@ -153,8 +153,11 @@ func (d *deps) showPartial(err error, asJSON bool, v any, text func() string) er
 const lateAdvice = "see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 
 func (r importJSON) text() string {
-	s := fmt.Sprintf("%s taken in: %s, %s, %s, %s; %s new or changed", count(r.Lines, "line"), count(r.Agents, "agent"),
-		count(r.Conversations, "conversation"), count(r.Messages, "message"), count(r.Recordings, "recording"), count(r.Changed, "row"))
+	var kinds []string
+	for _, k := range r.Kinds() {
+		kinds = append(kinds, count(k.Lines, k.Kind))
+	}
+	s := fmt.Sprintf("%s taken in: %s; %s new or changed", count(r.Lines, "line"), strings.Join(kinds, ", "), count(r.Changed, "row"))
 	if r.AudioFiles > 0 {
 		s += fmt.Sprintf("; %s of %s, %d of them stored before", count(int(r.AudioFiles), "audio file"), bytesOf(r.AudioBytes), r.AudioStood)
 	}

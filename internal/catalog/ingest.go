@@ -51,6 +51,17 @@ type Counts struct {
 	Ahead int `json:"ahead,omitempty"`
 }
 
+// KindCount is how many lines are of a kind.
+type KindCount struct {
+	Kind  string
+	Lines int
+}
+
+// Kinds gives the counts of lines by kind.
+func (n Counts) Kinds() []KindCount {
+	return []KindCount{{kindAgent, n.Agents}, {kindConversation, n.Conversations}, {kindMessage, n.Messages}, {KindRecording, n.Recordings}}
+}
+
 // Add adds o to n.
 func (n *Counts) Add(o Counts) {
 	n.Agents += o.Agents

@@ -78,7 +78,7 @@ func (r *registration) compare(ctx context.Context, existing []existingConversat
 	var long [valueCount][]longValue
 	for i := range existing {
 		s := &existing[i]
-		s.changed = len(s.superseded) > 0
+		s.changed = len(s.replaced) > 0
 		for at, f := range r.fields {
 			before, after := s.row[at], s.first[at]
 			switch {
@@ -106,7 +106,7 @@ func (r *registration) compare(ctx context.Context, existing []existingConversat
 		formers = append(formers, more...)
 	}
 	for i := range existing {
-		formers = append(formers, existing[i].superseded...)
+		formers = append(formers, existing[i].replaced...)
 	}
 	return formers, nil
 }

@@ -184,7 +184,7 @@ type conversationPatch struct {
 	present    int64    // mask of the fields of all lines
 	first      []any    // the first value of each field
 	last       []any    // the last value of each field
-	superseded []former // values that a later line of this batch replaced
+	replaced []former // by a later line of this batch
 }
 
 // patchOf merges a conversation's lines.
@@ -232,7 +232,7 @@ func (r *registration) mergeLine(t *conversationPatch, row []any) {
 		case t.present>>at&1 == 0:
 			t.first[at] = row[at]
 		case t.last[at] != nil && t.last[at] != row[at] && r.fields[at].name != "":
-			t.superseded = append(t.superseded, formerOf(t.id, r.fields[at].name, textOf(t.last[at]), row[at]))
+			t.replaced = append(t.replaced, formerOf(t.id, r.fields[at].name, textOf(t.last[at]), row[at]))
 		}
 		t.last[at] = row[at]
 	}
