@@ -184,7 +184,7 @@ type conversationPatch struct {
 	present    int64    // mask of the fields of all lines
 	first      []any    // the first value of each field
 	last       []any    // the last value of each field
-	replaced []former // by a later line of this batch
+	replaced   []former // by a later line of this batch
 }
 
 // patchOf merges a conversation's lines.
