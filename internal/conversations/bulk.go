@@ -42,7 +42,7 @@ func (r *Reader) Bots(ctx context.Context, tenant, name string) ([]string, error
 func botsSQL(postgres bool) string {
 	return `SELECT id FROM agents WHERE tenant = $1 AND id = $2
 	UNION SELECT id FROM (SELECT id FROM agents WHERE tenant = $1 AND name = $2 LIMIT $3) n
-	UNION SELECT agent_id FROM (SELECT c.agent_id FROM ` + along(postgres, "conversations", "conversations_agent_printed") + `
+	UNION SELECT agent_id FROM (SELECT c.agent_id FROM ` + indexedBy(postgres, "conversations", "conversations_agent_printed") + `
 		WHERE c.tenant = $1 AND c.agent_id = $2 ORDER BY c.start_us / 1000000, c.id LIMIT 1) k ORDER BY id`
 }
 
@@ -187,7 +187,7 @@ func (w Window) query(postgres bool, from source, after *Position, limit int) (q
 	args = append(args, values...)
 	arm := func(index string, conditions ...string) string {
 		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
-			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, along(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
+			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
 	}
 	if index != "" {
 		return arm(index, conditions...), args, nil

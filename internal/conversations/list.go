@@ -111,7 +111,7 @@ func (q ListQuery) walk(postgres bool) (walk, error) {
 		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
 	}
 	start := inUnits("start_us", perSecond)
-	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + along(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
+	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + indexedBy(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
 		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`
 	return w, err
 }
