@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callvault/callvault/internal/catalog/plantest"
 	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
@@ -34,7 +35,7 @@ func TestBacklogPlans(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					plan := dbtest.Explain(t, c.db, q)
 					text := strings.Join(plan, "\n")
-					if line := wholeScan(c.db.Postgres(), plan); line != "" || tooMuch.MatchString(text) {
+					if line := plantest.WholeScan(c.db.Postgres(), plan); line != "" || tooMuch.MatchString(text) {
 						t.Errorf("it reads too much: %s\n%s", line, text)
 					}
 				})

@@ -3,16 +3,12 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"embed"
-	"io/fs"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
-
-//go:embed migrations
-var migrations embed.FS
 
 // Catalog is a handle on one database; it is safe for concurrent use.
 type Catalog struct {
@@ -65,21 +61,22 @@ func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 // Open connects to sqlite:///path or postgres://… without changing anything there. It does not
 // migrate; see db.DB. Errors: KindInvalid for a URL that cannot be read, KindUnavailable.
 func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
-	steps, err := fs.Sub(migrations, "migrations")
+	d, err := db.Open(ctx, url, migrations.Files)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := db.Open(ctx, url, steps)
-	if err != nil {
-		return nil, err
-	}
-	c := &Catalog{db: engine, rules: rules.withDefaults(), days: newDayLists(engine.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
-	if engine.Postgres() {
+	return New(d, rules), nil
+}
+
+// New gives the catalog of a database.
+func New(d *db.DB, rules Rules) *Catalog {
+	c := &Catalog{db: d, rules: rules.withDefaults(), days: newDayLists(d.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
+	if d.Postgres() {
 		c.issuing.size, c.issuing.lanes = 1, postgresLanes
 	}
-	engine.Keep(applicationSQL, apiKeySQL(), linkAccessSQL, appendAuditSQL, insertUseSQL, lastUseSQL)
-	engine.Keep(c.days.texts()...)
-	return c, nil
+	d.Keep(applicationSQL, apiKeySQL(), linkAccessSQL, appendAuditSQL, insertUseSQL, lastUseSQL)
+	d.Keep(c.days.texts()...)
+	return c
 }
 
 // DB is the database that the catalog stands in.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callvault/callvault/internal/catalog/plantest"
 	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
@@ -62,7 +63,7 @@ func TestConsolePlans(t *testing.T) {
 
 // consoleScan is wholeScan for the audit log and tenants too, and for any reading of recordings.
 func consoleScan(postgres bool, plan []string) string {
-	if line := wholeScan(postgres, plan); line != "" {
+	if line := plantest.WholeScan(postgres, plan); line != "" {
 		return line
 	}
 	whole := regexp.MustCompile(`^SCAN (audit|tenants)$|recordings`)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/db"
 )
 
@@ -22,12 +23,12 @@ const first = 31
 func withNext(t *testing.T) fstest.MapFS {
 	t.Helper()
 	all := fstest.MapFS{}
-	err := fs.WalkDir(migrations, "migrations", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(migrations.Files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := fs.ReadFile(migrations, name)
-		all[strings.TrimPrefix(name, "migrations/")] = &fstest.MapFile{Data: text}
+		text, err := fs.ReadFile(migrations.Files, name)
+		all[name] = &fstest.MapFile{Data: text}
 		return err
 	})
 	if err != nil {
