@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/worker"
 )
 
@@ -17,12 +18,12 @@ type gatedClock struct {
 	asked, answer chan struct{}
 }
 
-func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error) {
+func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error) {
 	for _, step := range []chan struct{}{c.asked, c.answer} {
 		select {
 		case step <- struct{}{}:
 		case <-ctx.Done():
-			return catalog.ClockCheck{}, ctx.Err()
+			return clock.Reading{}, ctx.Err()
 		}
 	}
 	return c.Catalog.CheckClock(ctx, last, elapsed)

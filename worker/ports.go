@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -45,7 +46,7 @@ type Builds interface {
 
 // Deletions is what the catalog wants deleted, and the clock by which it decides that.
 type Deletions interface {
-	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error)
+	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
 	DoomUnused(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.DoomedArchive, error)
 	Deleted(ctx context.Context, objectKey string) error

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -74,7 +75,7 @@ func (s *Sweeper) Wake() {
 // when they end.
 func (s *Sweeper) Run(ctx context.Context) {
 	var failing bool
-	clock := catalog.ClockWatch{Catalog: s.deletions, Now: s.cfg.Now}
+	clock := clock.ClockWatch{Catalog: s.deletions, Now: s.cfg.Now}
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
 	for {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -85,7 +86,7 @@ func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *db.T
 		if err != nil {
 			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", tenant)
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -112,7 +113,7 @@ func (o Origin) append(ctx context.Context, tx *db.Tx, at int64, tenant, action 
 // JSON and must be an object. It has the origin's address and request only if the caller sets them.
 func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
 	return c.db.Batch(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -46,7 +47,7 @@ const cutShortSpan = 7 * 24 * time.Hour
 func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 	var s Backlog
 	err := c.db.View(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -12,6 +13,8 @@ import (
 
 // Catalog is a handle on one database; it is safe for concurrent use.
 type Catalog struct {
+	*clock.Clock
+
 	db      *db.DB
 	rules   Rules
 	issuing group[*dayPart] // requests for days that share a transaction
@@ -70,7 +73,7 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
-	c := &Catalog{db: d, rules: rules.withDefaults(), days: newDayLists(d.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
+	c := &Catalog{Clock: clock.New(d), db: d, rules: rules.withDefaults(), days: newDayLists(d.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
 	if d.Postgres() {
 		c.issuing.size, c.issuing.lanes = 1, postgresLanes
 	}

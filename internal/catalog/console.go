@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -77,7 +78,7 @@ func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, erro
 	err := c.db.View(ctx, func(tx *db.Tx) error {
 		out = Calendar{}
 		page := []any{q.After, q.Prefix, q.Prefix + "\x7f", q.Limit + 1} // ids are ASCII: nothing sorts behind DEL
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

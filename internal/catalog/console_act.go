@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -71,7 +72,7 @@ func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (
 }
 
 func (r RebuildRequest) audit(ctx context.Context, tx *db.Tx, action string, due int) error {
-	at, err := now(ctx, tx)
+	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return err
 	}

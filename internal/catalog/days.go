@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -71,7 +72,7 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 	if err != nil {
 		return l, err
 	}
-	if l.at, err = now(ctx, tx); err != nil {
+	if l.at, err = clock.Now(ctx, tx); err != nil {
 		return l, err
 	}
 	l.expired, l.end = d.expired.Valid, d.end(day)
@@ -232,7 +233,7 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
 		AND ` + overForSQL + `(SELECT min(retention_days) FROM tenants)` + inDaysSQL + `
-		AND ` + clockTrustedSQL + `
+		AND ` + clock.TrustedSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 
 // EndedDay is a day whose retention is over.
@@ -257,7 +258,7 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error)
 			if over = d.over; err != nil || !over || d.expired {
 				return err
 			}
-			paused, err := deletionsPaused(ctx, tx, d.at)
+			paused, err := clock.Paused(ctx, tx, d.at)
 			if over = !paused; err != nil || paused {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -44,7 +45,7 @@ func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
 	return needed, err
 }
 
-const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + clockTrustedSQL
+const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + clock.TrustedSQL
 
 // BackfillTenants lists tenants that need a backfill, at most limit.
 func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -21,7 +22,7 @@ func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	keys, err := c.dayKeys(ctx, aheadDaysSQL, db.Micros(at.Add(maxClockStep)), limit)
+	keys, err := c.dayKeys(ctx, aheadDaysSQL, db.Micros(at.Add(clock.MaxStep)), limit)
 	if err != nil {
 		return 0, err
 	}
@@ -47,10 +48,10 @@ func repairDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (b
 	if err != nil || d.expired {
 		return false, err
 	}
-	if paused, err := deletionsPaused(ctx, tx, d.at); err != nil || paused {
+	if paused, err := clock.Paused(ctx, tx, d.at); err != nil || paused {
 		return false, err
 	}
-	later := d.at + maxClockStep.Microseconds()
+	later := d.at + clock.MaxStep.Microseconds()
 	var planned bool
 	err = tx.QueryRowContext(ctx, `UPDATE days SET
 		planned_us = CASE WHEN planned_us <= $3 THEN planned_us END,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -142,7 +143,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	if err := requireTenant(ctx, r.tx, r.tenant); err != nil {
 		return err
 	}
-	if r.at, err = now(ctx, r.tx); err != nil {
+	if r.at, err = clock.Now(ctx, r.tx); err != nil {
 		return err
 	}
 	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings)}

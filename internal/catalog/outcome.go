@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -203,7 +204,7 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
 			return err
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

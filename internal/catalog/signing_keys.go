@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -26,7 +27,7 @@ func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, err
 	var at int64
 	err := c.db.View(ctx, func(tx *db.Tx) error {
 		var err error
-		if at, err = now(ctx, tx); err != nil {
+		if at, err = clock.Now(ctx, tx); err != nil {
 			return err
 		}
 		keys, err = db.Collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
@@ -52,7 +53,7 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate
 	var added int
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		added = 0
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

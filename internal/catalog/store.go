@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 )
 
@@ -28,7 +29,7 @@ type Capability struct {
 // RememberStore replaces what is known of a bucket. Tried is set to the catalog's time.
 func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capability) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

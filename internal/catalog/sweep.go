@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -65,11 +66,11 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 		if _, err := lockDay(ctx, tx, k.Tenant, k.Day); err != nil {
 			return err
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+		if paused, err := clock.Paused(ctx, tx, at); err != nil || paused {
 			return err
 		}
 		done, err = db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1 AND (
@@ -95,7 +96,7 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error
 const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL AND EXISTS (SELECT 1 FROM days d
 			WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
 		FROM archives WHERE state = 'doomed' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
-		AND ` + clockTrustedSQL + `
+		AND ` + clock.TrustedSQL + `
 		ORDER BY delete_after_us LIMIT $1`
 
 // Deleted reports that a doomed archive's bytes were deleted. After the first time the archive is
@@ -103,7 +104,7 @@ const doomedSQL = `SELECT object_key, upload_id, deletions, published_us IS NULL
 // its row is deleted. Repetitions, also of two sweepers, do not shorten that day.
 func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

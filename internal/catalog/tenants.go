@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -60,7 +61,7 @@ func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) 
 	if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 		return t, err
 	}
-	at, err := now(ctx, tx)
+	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return t, err
 	}
@@ -156,11 +157,11 @@ func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) 
 // endDays ends the tenant's days that are past a retention of the given length, also those that
 // have no row.
 func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
-	at, err := now(ctx, tx)
+	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return err
 	}
-	paused, err := deletionsPaused(ctx, tx, at)
+	paused, err := clock.Paused(ctx, tx, at)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) e
 		if err != nil {
 			return err
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

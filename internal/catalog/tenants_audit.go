@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -67,7 +68,7 @@ func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*
 		if err != nil {
 			return err
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -164,7 +165,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 				return err
 			}
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -203,7 +204,7 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 // cause prevents them.
 func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func disableGone(ctx context.Context, tx *db.Tx, asked Endpoint) (bool, error) {
 	case !e.Disabled.IsZero():
 		return true, nil
 	}
-	at, err := now(ctx, tx)
+	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return false, err
 	}

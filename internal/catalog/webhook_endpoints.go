@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -84,7 +85,7 @@ type endpointDetail struct {
 
 // audit appends a line about an endpoint to the audit log.
 func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o Origin, action string) error {
-	at, err := now(ctx, tx)
+	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (End
 		if n >= maxEndpoints {
 			return domain.Errorf(domain.KindConflict, "tenant %s has %d webhooks already, which is the most; delete one first", e.Tenant, n)
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string,
 		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
 			return noEndpoint(err, tenant, id)
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

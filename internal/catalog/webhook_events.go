@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -100,7 +101,7 @@ func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o Origin)
 		if !e.Disabled.IsZero() {
 			return domain.Errorf(domain.KindConflict, "webhook %s is disabled; enable it first: callvault webhook set --tenant %s %s --enable", id, tenant, id)
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -164,7 +165,7 @@ func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origi
 		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, q.Tenant).Scan(&tenant); err != nil {
 			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", q.Tenant)
 		}
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 )
 
@@ -37,14 +38,14 @@ func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit i
 	n := 0
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
-		at, err := now(ctx, tx)
+		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
 		if err := repairDeliveries(ctx, tx, at); err != nil {
 			return err
 		}
-		if paused, err := deletionsPaused(ctx, tx, at); err != nil || paused {
+		if paused, err := clock.Paused(ctx, tx, at); err != nil || paused {
 			return err
 		}
 		ids, err := db.Collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {

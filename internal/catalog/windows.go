@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -126,7 +127,7 @@ func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last 
 // forgetUses deletes uses that count no longer, or never should have.
 func forgetUses(ctx context.Context, tx *db.Tx, tenant, name string, at int64) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND (at_us <= $3 OR at_us > $4)`,
-		tenant, name, at-windowLength.Microseconds(), at+maxClockStep.Microseconds())
+		tenant, name, at-windowLength.Microseconds(), at+clock.MaxStep.Microseconds())
 	return err
 }
 

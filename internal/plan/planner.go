@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -58,7 +59,7 @@ type Dispatches interface {
 
 // Clock is the catalog's time.
 type Clock interface {
-	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (catalog.ClockCheck, error)
+	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
 	RepairDays(ctx context.Context, limit int) (int, error)
 }
 
@@ -121,7 +122,7 @@ type Planner struct {
 	mu       sync.Mutex
 	closed   closedDays
 	search   emptySearch
-	clock    catalog.ClockWatch
+	clock    clock.ClockWatch
 	trusted  bool // the last pass may end days by the clock
 	repaired bool // nothing is left of what was planned by a clock that was ahead
 }
@@ -131,7 +132,7 @@ type Planner struct {
 func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
 	return &Planner{
 		cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer),
-		clock: catalog.ClockWatch{Catalog: c, Now: now},
+		clock: clock.ClockWatch{Catalog: c, Now: now},
 	}
 }
 

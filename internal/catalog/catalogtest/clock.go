@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -15,7 +16,7 @@ func (f *fixture) setClock(d time.Duration) {
 }
 
 // checkClock checks the clock as a process does that starts.
-func (f *fixture) checkClock() catalog.ClockCheck {
+func (f *fixture) checkClock() clock.Reading {
 	f.Helper()
 	s, err := f.c.CheckClock(f.ctx, time.Time{}, 0)
 	f.must(err)

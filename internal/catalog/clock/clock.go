@@ -1,4 +1,4 @@
-package catalog
+package clock
 
 import (
 	"context"
@@ -7,26 +7,32 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
+// Clock is the catalog's clock.
+type Clock struct{ db *db.DB }
+
+// New gives the clock of a database.
+func New(d *db.DB) *Clock { return &Clock{d} }
+
 const (
-	// maxClockStep is how far the clock may be from the expected time.
-	maxClockStep = 10 * time.Minute
-	// clockStepPause is how long expiry and deletions pause when it is further away.
-	clockStepPause = time.Hour
+	// MaxStep is how far the clock may be from the expected time.
+	MaxStep = 10 * time.Minute
+	// stepPause is how long expiry and deletions pause when it is further away.
+	stepPause = time.Hour
 	// noteEvery is the shortest time between two checks that are written down.
 	noteEvery = time.Minute
 )
 
-// ClockCheck is the result of a check of the catalog's clock.
-type ClockCheck struct {
+// Reading is the result of a check of the catalog's clock.
+type Reading struct {
 	At      time.Time
 	Step    time.Duration // how far the clock is from the expected time, where that starts a pause; else 0
 	Trusted bool          // expiry and deletions may run
 }
 
-// clockTrustedSQL is true while the clock is trusted for expiry and deletions: there is no pause,
+// TrustedSQL is true while the clock is trusted for expiry and deletions: there is no pause,
 // and the clock was checked within the last 10 minutes. A statement that ends days or deletes
 // something has this condition, so that an unchecked clock ends nothing.
-const clockTrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
+const TrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
 	AND s.seen_us BETWEEN n.now_us - 600000000 AND n.now_us + 600000000)`
 
 // CheckClock compares the clock with the expected time, and writes down that it was checked. last
@@ -36,10 +42,10 @@ const clockTrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock 
 // clock is wrong or no process was running: these two cases look the same. There is no pause for a
 // catalog that has no day, because nothing can be lost, and none for one whose clock was never
 // checked.
-func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error) {
+func (c *Clock) CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (Reading, error) {
 	s, err := readClock(ctx, c.db, last, elapsed)
 	if err != nil || s.Step == 0 && !s.stale {
-		return s.ClockCheck, err
+		return s.Reading, err
 	}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET one = one`); err != nil { // other checks wait
@@ -52,16 +58,16 @@ func (c *Catalog) CheckClock(ctx context.Context, last time.Time, elapsed time.D
 			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, db.Micros(s.At))
 			return err
 		}
-		return pauseDeletions(ctx, tx, db.Micros(s.At), clockStepPause)
+		return pauseDeletions(ctx, tx, db.Micros(s.At), stepPause)
 	})
-	return s.ClockCheck, err
+	return s.Reading, err
 }
 
 // ClockWatch checks the clock again and again. It compares each check with the one before, by the
 // process's own clock.
 type ClockWatch struct {
 	Catalog interface {
-		CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (ClockCheck, error)
+		CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (Reading, error)
 	}
 	Now func() time.Time // the process's clock, of which only differences are used
 
@@ -69,23 +75,23 @@ type ClockWatch struct {
 }
 
 // Check checks the clock. After an error the next check sees the same step.
-func (w *ClockWatch) Check(ctx context.Context) (ClockCheck, error) {
+func (w *ClockWatch) Check(ctx context.Context) (Reading, error) {
 	process := w.Now()
 	check, err := w.Catalog.CheckClock(ctx, w.last, process.Sub(w.process))
 	if err != nil {
-		return ClockCheck{}, err
+		return Reading{}, err
 	}
 	w.last, w.process = check.At, process
 	return check, nil
 }
 
-// clockReading is a ClockCheck, with the note whether it must be written down.
-type clockReading struct {
-	ClockCheck
+// reading is a Reading, with the note whether it must be written down.
+type reading struct {
+	Reading
 	stale bool
 }
 
-func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.Duration) (l clockReading, err error) {
+func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.Duration) (l reading, err error) {
 	var at, seen, after int64
 	var days bool
 	err = q.QueryRowContext(ctx, `SELECT n.now_us, s.seen_us, s.deletions_after, EXISTS (SELECT 1 FROM days)
@@ -102,7 +108,7 @@ func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.D
 	case !days || seen == 0: // there is nothing to compare with
 		step = 0
 	}
-	if step.Abs() > maxClockStep {
+	if step.Abs() > MaxStep {
 		l.Step = step
 	}
 	l.Trusted = l.Step == 0 && at >= after
@@ -110,9 +116,9 @@ func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.D
 }
 
 // PauseDeletions stops expiry and deletions for d, from the catalog's present time on.
-func (c *Catalog) PauseDeletions(ctx context.Context, d time.Duration) error {
+func (c *Clock) PauseDeletions(ctx context.Context, d time.Duration) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		at, err := now(ctx, tx)
+		at, err := Now(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -125,9 +131,9 @@ func pauseDeletions(ctx context.Context, tx *db.Tx, at int64, d time.Duration) e
 	return err
 }
 
-// deletionsPaused says whether the clock, whose time is at, is not trusted for expiry and
+// Paused says whether the clock, whose time is at, is not trusted for expiry and
 // deletions. It is trusted where there is no day yet, and where it was never checked.
-func deletionsPaused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err error) {
+func Paused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
 		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
@@ -135,7 +141,7 @@ func deletionsPaused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err
 
 // ShiftClock sets the catalog's time to the database's clock plus d, and writes down a check. Tests
 // use it.
-func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
+func (c *Clock) ShiftClock(ctx context.Context, d time.Duration) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds()); err != nil {
 			return err
@@ -146,21 +152,21 @@ func (c *Catalog) ShiftClock(ctx context.Context, d time.Duration) error {
 }
 
 // SetClock is ShiftClock without the check. Tests use it.
-func (c *Catalog) SetClock(ctx context.Context, d time.Duration) error {
+func (c *Clock) SetClock(ctx context.Context, d time.Duration) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
 	return err
 }
 
 // now reads the catalog's clock. Call it after the locks are held.
-func now(ctx context.Context, q db.Querier) (int64, error) {
+func Now(ctx context.Context, q db.Querier) (int64, error) {
 	var us int64
 	err := q.QueryRowContext(ctx, `SELECT now_us FROM catalog_clock`).Scan(&us)
 	return us, err
 }
 
 // Now is the catalog's time: the one that decides about data.
-func (c *Catalog) Now(ctx context.Context) (time.Time, error) {
-	us, err := now(ctx, c.db)
+func (c *Clock) Now(ctx context.Context) (time.Time, error) {
+	us, err := Now(ctx, c.db)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -1,0 +1,3 @@
+// Package clock is the catalog's time, which decides about data, and says whether it is trusted for
+// expiry and deletions.
+package clock
