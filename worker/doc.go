@@ -1,14 +1,13 @@
-// Package worker does what the planner decided: it builds hours and sweeps
-// away what is no longer served.
+// Package worker does what the planner decided: it builds hours, and sweeps archives that are no
+// longer served.
 //
-// A build claims its hour in the catalog, keeps the claim alive, writes the
-// archive under a key that nobody else writes, and publishes it in one
-// transaction. Whatever ends it before leaves nothing that is served; whatever
-// answer gets lost is settled by reading again what stands. Builds are bounded
-// by slots and by the bytes that they hold.
+// A build claims its hour in the catalog, keeps the claim's lease, writes the archive under a key
+// that nobody else writes, and publishes it in one transaction. A build that ends before leaves
+// nothing that is served. When the answer to a call is lost, the build asks the catalog or the
+// store what happened. Builds are bounded by slots and by the bytes of their buffers.
 //
-// The sweeper alone deletes, by exact keys, what the catalog has doomed. It
-// also looks whether served archives and missing recordings are in the store.
+// Only the sweeper deletes, by exact keys, and only what the catalog has doomed. It also checks
+// that served archives are in the store, and looks for recordings that were missing.
 //
-// It does not decide when an hour is due or tried again.
+// The package does not decide when an hour is due or tried again.
 package worker

@@ -46,7 +46,9 @@ func TestParseURLRefuses(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	m := parseMemory("# Memory\r\nused_memory:750\r\nused_memory_human:750B\r\nmaxmemory:1000\r\nmaxmemory_policy:allkeys-lru\r\n")
+	info := map[string]string{}
+	parseInfo("# Memory\r\nused_memory:750\r\nused_memory_human:750B\r\nmaxmemory:1000\r\nmaxmemory_policy:allkeys-lru\r\n", info)
+	m := memoryOf(info)
 	if m != (Memory{Used: 750, Max: 1000, Policy: "allkeys-lru"}) {
 		t.Fatalf("parsed %+v", m)
 	}

@@ -17,28 +17,31 @@ type Instance struct {
 
 // Inspect asks Redis about itself. Error: KindUnavailable.
 func (q *Queue) Inspect(ctx context.Context) (Instance, error) {
-	i := Instance{Product: "Redis"}
+	info := map[string]string{}
 	for _, section := range []string{"server", "replication", "persistence"} { // only 7.0 and newer take several at once
-		text, err := q.redis.Info(ctx, section).Result()
-		if err != nil {
-			return i, unavailable(err)
-		}
-		for line := range strings.Lines(text) {
-			switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
-			case "redis_version":
-				i.Version = value
-			case "server_name":
-				if value == "valkey" {
-					i.Product = "Valkey"
-				}
-			case "role":
-				i.Replica = value == "slave"
-			case "aof_enabled":
-				i.Durable = value == "1"
-			}
+		if err := q.readInfo(ctx, section, info); err != nil {
+			return Instance{}, err
 		}
 	}
+	i := Instance{Product: "Redis", Version: info["redis_version"], Replica: info["role"] == "slave", Durable: info["aof_enabled"] == "1"}
+	if info["server_name"] == "valkey" {
+		i.Product = "Valkey"
+	}
 	return i, nil
+}
+
+// readInfo adds a section of INFO to info. Managed services allow it, but forbid CONFIG GET.
+func (q *Queue) readInfo(ctx context.Context, section string, info map[string]string) error {
+	text, err := q.redis.Info(ctx, section).Result()
+	parseInfo(text, info)
+	return unavailable(err)
+}
+
+func parseInfo(text string, info map[string]string) {
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		info[name] = value
+	}
 }
 
 // Probe writes a key of its own and removes it. Error: KindUnavailable.

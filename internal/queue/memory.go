@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -21,27 +20,15 @@ const alarmPercent = 70
 
 // Memory asks Redis about its memory. Error: KindUnavailable.
 func (q *Queue) Memory(ctx context.Context) (Memory, error) {
-	// Managed services forbid CONFIG GET, but allow INFO.
-	text, err := q.redis.Info(ctx, "memory").Result()
-	if err != nil {
-		return Memory{}, unavailable(err)
-	}
-	return parseMemory(text), nil
+	info := map[string]string{}
+	err := q.readInfo(ctx, "memory", info)
+	return memoryOf(info), err
 }
 
-func parseMemory(info string) Memory {
-	var m Memory
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		switch name {
-		case "used_memory":
-			m.Used, _ = strconv.ParseInt(value, 10, 64)
-		case "maxmemory":
-			m.Max, _ = strconv.ParseInt(value, 10, 64)
-		case "maxmemory_policy":
-			m.Policy = value
-		}
-	}
+func memoryOf(info map[string]string) (m Memory) {
+	m.Used, _ = strconv.ParseInt(info["used_memory"], 10, 64)
+	m.Max, _ = strconv.ParseInt(info["maxmemory"], 10, 64)
+	m.Policy = info["maxmemory_policy"]
 	return m
 }
 
