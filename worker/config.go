@@ -10,16 +10,6 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Defaults of Config.
-const (
-	DefaultSlots  = 4
-	DefaultMemory = 64 << 20
-	DefaultStall  = 2 * time.Minute
-	// DefaultBuffers is one less than the archiver's default, so that two large builds fit in
-	// DefaultMemory.
-	DefaultBuffers = 3
-)
-
 // Config sizes a Worker. Zero fields take the defaults.
 type Config struct {
 	Name   string // of the worker, shown with its claims
@@ -47,14 +37,14 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Slots = cmp.Or(c.Slots, DefaultSlots)
-	c.Memory = cmp.Or(c.Memory, DefaultMemory)
-	c.Stall = cmp.Or(c.Stall, DefaultStall)
+	c.Slots = cmp.Or(c.Slots, 4)
+	c.Memory = cmp.Or(c.Memory, 64<<20)
+	c.Stall = cmp.Or(c.Stall, 2*time.Minute)
 	c.Retry = cmp.Or(c.Retry, time.Second)
 	c.GiveUp = cmp.Or(c.GiveUp, 10*time.Minute)
 	c.Drain = cmp.Or(c.Drain, 25*time.Second)
 	c.Archive.Idle = c.Stall
-	c.Archive.Buffers = cmp.Or(c.Archive.Buffers, DefaultBuffers)
+	c.Archive.Buffers = cmp.Or(c.Archive.Buffers, 3) // one less than archiver.DefaultBuffers: two large builds fit in Memory
 	c.Archive.Gets = cmp.Or(c.Archive.Gets, archiver.DefaultGets)
 	if c.OnBuild == nil {
 		c.OnBuild = func(Outcome) {}

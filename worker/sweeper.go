@@ -145,33 +145,26 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
 // not stop the others, unless the store or the catalog is unavailable. A store that refuses an
 // item is available.
 func forEach[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var first error
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
+	var once sync.Once
+	var first error
 	for _, item := range items {
 		if ctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
 			err := do(ctx, item)
-			if err == nil {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if first == nil {
-				first = err
+			if err != nil {
+				once.Do(func() { first = err })
 			}
 			if domain.KindOf(err) == domain.KindUnavailable && !objstore.Refused(err) {
-				cancel()
+				return err // ends the others
 			}
 			return nil
 		})
 	}
-	_ = group.Wait() // the functions return nothing
+	_ = group.Wait() // its error is the first one, or a later one
 	return first
 }
 
