@@ -18,8 +18,8 @@ const (
 // inUnits gives a column's time in units. An index exists on this very expression.
 func inUnits(column string, unit int64) string { return fmt.Sprintf("%s / %d", column, unit) }
 
-// indexedBy names a table as c, and on SQLite the index to read along. SQLite has no statistics here,
-// so it may choose another index that has the same order, and read all rows of a tenant.
+// indexedBy names a table as c, and on SQLite the index to read along. SQLite has no statistics
+// here, so it may choose another index that has the same order, and read all rows of a tenant.
 func indexedBy(postgres bool, table, index string) string {
 	if postgres {
 		return table + " c"
