@@ -36,11 +36,6 @@ type FormerPage struct {
 	Next   int64
 }
 
-// ValidKind says whether something of this kind has former values.
-func ValidKind(kind string) bool {
-	return kind == kindAgent || kind == kindConversation || kind == kindMessage || kind == KindRecording
-}
-
 // formerRow is a row of the table history.
 type formerRow struct {
 	former

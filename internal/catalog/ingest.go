@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -32,6 +33,19 @@ type Batch struct {
 	Conversations []Line[domain.Conversation]
 	Messages      []Line[domain.Message]
 	Recordings    []Line[domain.Recording]
+}
+
+// Kinds of lines, as former values and the audit log name them.
+const (
+	kindAgent        = "agent"
+	kindConversation = "conversation"
+	kindMessage      = "message"
+	KindRecording    = "recording" // the id is the object key
+)
+
+// ValidKind says whether lines of this kind leave former values.
+func ValidKind(kind string) bool {
+	return slices.Contains([]string{kindAgent, kindConversation, kindMessage, KindRecording}, kind)
 }
 
 // Len is the number of lines.

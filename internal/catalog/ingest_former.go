@@ -5,14 +5,6 @@ import (
 	"errors"
 )
 
-// Kinds of things that have former values.
-const (
-	kindAgent        = "agent"
-	kindConversation = "conversation"
-	kindMessage      = "message"
-	KindRecording    = "recording" // the id is the object key
-)
-
 // ActionReplaced is the audit log's action of a batch that replaced or cleared values.
 const ActionReplaced = "records.replaced"
 
@@ -122,23 +114,21 @@ func formerValueSQL() string {
 	return sql + " END"
 }
 
-// replacedDetail is the detail of ActionReplaced.
-type replacedDetail struct {
-	Agents        *formerCount `json:"agents,omitempty"`
-	Conversations *formerCount `json:"conversations,omitempty"`
-	Messages      *formerCount `json:"messages,omitempty"`
-	Recordings    *formerCount `json:"recordings,omitempty"`
-	Remote        string       `json:"remote,omitempty"`
-	Request       string       `json:"request,omitempty"`
-}
-
 // auditReplaced writes a line into the audit log that says how many values were replaced and
 // cleared.
 func (r *registration) auditReplaced(ctx context.Context) error {
 	if len(r.formerCounts) == 0 {
 		return nil
 	}
-	return r.origin.append(ctx, r.tx, r.at, r.tenant, ActionReplaced, replacedDetail{Agents: r.formerCounts[kindAgent],
-		Conversations: r.formerCounts[kindConversation], Messages: r.formerCounts[kindMessage], Recordings: r.formerCounts[KindRecording],
-		Remote: r.origin.Remote, Request: r.origin.Request})
+	detail := map[string]any{}
+	for kind, n := range r.formerCounts {
+		detail[kind+"s"] = n
+	}
+	if r.origin.Remote != "" {
+		detail["remote"] = r.origin.Remote
+	}
+	if r.origin.Request != "" {
+		detail["request"] = r.origin.Request
+	}
+	return r.origin.append(ctx, r.tx, r.at, r.tenant, ActionReplaced, detail)
 }
