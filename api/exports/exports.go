@@ -30,7 +30,6 @@ var spec []byte
 // Config is the family's settings.
 type Config struct {
 	PublicURL     string // links to recordings begin with it
-	Redirect      bool   // links redirect to the object store; else the bytes are proxied
 	InternalToken string // when empty, none is accepted
 }
 
@@ -53,6 +52,10 @@ type Conversations interface {
 type Recordings interface {
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// Presigner makes URLs at which clients read recordings from the object store.
+type Presigner interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
 }
 
@@ -61,6 +64,7 @@ type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
 	Recordings    Recordings // nil when no storage is configured: exports have no recording then
+	Presigner     Presigner  // links redirect to its URLs; nil when the bytes are proxied
 	Sealer        web.Sealer // of links
 	Downloads     *web.DownloadLimiter
 	Log           *zap.Logger

@@ -133,7 +133,7 @@ func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *
 	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:
 		plan.ServeHead(w, r)
 		return nil
-	case h.cfg.Redirect && plan.Redirectable(r):
+	case h.deps.Presigner != nil && plan.Redirectable(r):
 		return h.redirect(ctx, w, r, link, plan, objstore.PresignOptions{Filename: name, ContentType: content.Type})
 	}
 	return h.proxy(ctx, w, r, link, plan, content)
@@ -141,7 +141,7 @@ func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *
 
 // redirect redirects to a presigned URL of the store.
 func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, link recordingLink, plan web.Plan, opts objstore.PresignOptions) error {
-	target, err := h.deps.Recordings.Presign(ctx, link.Key, presignTTL, opts)
+	target, err := h.deps.Presigner.Presign(ctx, link.Key, presignTTL, opts)
 	if err == nil {
 		err = h.auditRecording(ctx, r, link, plan)
 	}

@@ -24,8 +24,8 @@ func TestPresignedRecording(t *testing.T) {
 	audio := bytes.Repeat([]byte("webm"), 1000)
 	_, err := store.Recordings().Put(t.Context(), audioKey, audio, objstore.PutOptions{ContentType: "video/webm"})
 	f.must(err)
-	f.deps.Recordings, f.deps.Now = store.Recordings(), time.Now
-	f.mount(exports.Config{PublicURL: public, Redirect: true})
+	f.deps.Recordings, f.deps.Presigner, f.deps.Now = store.Recordings(), store.Recordings(), time.Now
+	f.mount(exports.Config{PublicURL: public})
 	before := time.Now().Truncate(time.Second)
 	_, key, err := f.c.CreateAPIKey(t.Context(), "org_123", "another")
 	f.must(err)
@@ -79,7 +79,7 @@ func TestPresignedRecording(t *testing.T) {
 		}
 	}
 	f.deps.Recordings = nil
-	f.mount(exports.Config{Redirect: true})
+	f.mount(exports.Config{})
 	if d := f.export(sampleID, ""); d.Conversation.Recording != nil || d.Summary["hasRecording"] != false || d.Summary["recordingAvailable"] != false {
 		t.Errorf("without storage: %+v", d.Conversation.Recording)
 	}

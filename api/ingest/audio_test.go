@@ -19,7 +19,6 @@ import (
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
-	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -136,16 +135,13 @@ func TestLongParts(t *testing.T) {
 	if got := f.send("POST", recordsPath, strings.NewReader(line), nil); got.status != 200 {
 		t.Errorf("a line: %d %s", got.status, got.body)
 	}
-	f.serve(f.family(f.c, embeddedKeys{ingest.Bucket{Bucket: f.bucket}}))
-	const reason = "an object key has a part of more than 255 bytes, which embedded storage can't hold"
+	store := objstoretest.Open(t, objstoretest.MinIO(t))
+	store.RefuseLongParts(true)
+	f.serve(f.family(f.c, ingest.Bucket{Bucket: store.Recordings()}))
+	const reason = "an object key has a part of more than 255 bytes, which the object store does not take"
 	f.want("audio", f.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil), 400, `{"error":"`+reason+`"}`)
 	f.want("a line", f.send("POST", recordsPath, strings.NewReader(line), nil), 400, `{"error":"line 1: `+reason+`","line":1,"stored":0}`)
 }
-
-// embeddedKeys accepts the keys that embedded storage accepts.
-type embeddedKeys struct{ ingest.Bucket }
-
-func (embeddedKeys) CheckKey(key string) error { return new(embedded.Disk).CheckKey(key) }
 
 // Audio that the store refuses is answered with the reason, and not as an outage.
 func TestStoreRefuses(t *testing.T) {

@@ -7,9 +7,16 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Bucket is an Audio over a bucket of the object store.
+// Store is a bucket of the object store. Errors as of package objstore.
+type Store interface {
+	CheckKey(key string) error
+	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// Bucket is an Audio over a Store.
 type Bucket struct {
-	Bucket  *objstore.Bucket
+	Bucket  Store
 	Refused error // the error of every Put; nil when audio is accepted
 }
 

@@ -53,7 +53,7 @@ func newServed(t *testing.T, redirect bool) *served {
 	_, _ = rand.Read(s.data) // crypto/rand never fails
 	archives := bucket{t, store.Archives()}
 	s.set(func(t *domain.Tenant) { t.DownloadLimit = 100 })
-	s.objects, s.cfg.Redirect = archives, redirect
+	s.objects, s.redirect = archives, redirect
 	s.handler = s.replica(s.cat)
 	apitest.BuildHour(t, s.cat, archives, domain.HourKey{Tenant: "acme", Day: s.day, Hour: 14}, s.data)
 	server := httptest.NewServer(s.handler)

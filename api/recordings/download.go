@@ -107,7 +107,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	}
 	// A request for several ranges, or with an unusual Range, is not redirected: a store may ignore
 	// it and send all bytes uncounted.
-	if h.cfg.Redirect && plan.Redirectable(r) && (plan.Starts || plan.Rest != "") {
+	if h.deps.Presigner != nil && plan.Redirectable(r) && (plan.Starts || plan.Rest != "") {
 		err = h.redirect(ctx, w, r, link, archive, plan, name)
 	} else {
 		err = h.proxy(ctx, w, r, link, archive, plan, content)
@@ -121,7 +121,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 // redirect counts a download and redirects it to a presigned URL.
 func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive, plan web.Plan, name string) error {
 	// A continuation is not counted, so the URL must not give more than the rest.
-	target, err := h.deps.Store.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType, Range: plan.Rest})
+	target, err := h.deps.Presigner.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType, Range: plan.Rest})
 	if err != nil {
 		return web.Step("open the archive", err)
 	}

@@ -212,7 +212,7 @@ func TestLinksOutliveARotation(t *testing.T) {
 
 func TestRedirect(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
-	f.cfg.Redirect = true
+	f.redirect = true
 	f.handler = f.replica(f.cat)
 	key := f.build(14, zipText)
 	link := f.link(14)

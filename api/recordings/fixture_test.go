@@ -37,7 +37,8 @@ type fixture struct {
 	tokens    *auth.Tokens
 	store     *apitest.Store
 	downloads *web.DownloadLimiter
-	objects   recordings.Store // store, unless a test puts another in its place
+	objects   objects // store, unless a test puts another in its place
+	redirect  bool    // to URLs of objects
 	cfg       recordings.Config
 	spec      *apitest.Spec
 	app       catalog.Application
@@ -45,6 +46,12 @@ type fixture struct {
 	day       domain.Day
 	handler   http.Handler
 	shifted   time.Duration
+}
+
+// objects is a bucket in S3.
+type objects interface {
+	recordings.Store
+	recordings.Presigner
 }
 
 func newFixture(t *testing.T, url string) *fixture {
@@ -77,7 +84,11 @@ func (f *fixture) replica(c *catalog.Catalog) http.Handler {
 	if f.tokens == nil {
 		f.keys, f.tokens = keys, tokens
 	}
-	family := recordings.New(f.cfg, recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: f.objects, Downloads: f.downloads, Log: zap.NewNop()})
+	deps := recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: f.objects, Downloads: f.downloads, Log: zap.NewNop()}
+	if f.redirect {
+		deps.Presigner = f.objects
+	}
+	family := recordings.New(f.cfg, deps)
 	return api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now})
 }
 

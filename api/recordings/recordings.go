@@ -30,7 +30,6 @@ const catalogTimeout = 15 * time.Second
 type Config struct {
 	PublicURL string        // links begin with it
 	LinkTTL   time.Duration // life of a link
-	Redirect  bool          // links redirect to the object store; else the bytes are proxied
 }
 
 // Catalog knows days, links and limits. Errors: KindNotFound for an unknown tenant,
@@ -59,6 +58,10 @@ type Links interface {
 type Store interface {
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// Presigner makes URLs at which clients read objects of the same bucket from the object store.
+type Presigner interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
 }
 
@@ -67,7 +70,8 @@ type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
 	Links     Links
-	Store     Store // of the archives' bucket
+	Store     Store     // of the archives' bucket
+	Presigner Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
 	Log       *zap.Logger
 }

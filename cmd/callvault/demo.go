@@ -159,7 +159,7 @@ func (s *demoRun) prepare(ctx context.Context) error {
 }
 
 func (s *demoRun) importLines(ctx context.Context, lines []byte) (ingest.Result, error) {
-	to := &ingest.AudioDir{Dir: filepath.Join(s.dir, "audio"), Catalog: s.parts.Catalog, Bucket: s.parts.Store.Recordings()}
+	to := &ingest.AudioDir{Dir: filepath.Join(s.dir, "audio"), Catalog: s.parts.Catalog, Bucket: s.parts.Recordings}
 	return ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), s.sample.TenantID, bytes.NewReader(lines), nil)
 }
 

@@ -90,10 +90,6 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	}
 	defer func() { _ = in.Close() }() // it is only read
 	if c.Audio != "" {
-		// The embedded object store changes the working directory.
-		if c.Audio, err = filepath.Abs(c.Audio); err != nil {
-			return err
-		}
 		if info, err := os.Stat(c.Audio); err != nil || !info.IsDir() {
 			return &usageError{fmt.Sprintf("--audio %s is no directory that can be read", c.Audio)}
 		}
@@ -208,7 +204,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	var absent absentAudio
 	var to ingest.Registrar = p.Catalog
 	if c.Audio != "" {
-		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Store.Recordings(), Absent: absent.add, Uploaded: func(n int64, before bool) {
+		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Recordings, Absent: absent.add, Uploaded: func(n int64, before bool) {
 			files.Add(1)
 			bytes.Add(n)
 			if before {
@@ -216,7 +212,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 			}
 		}}
 	}
-	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Store.Recordings().CheckKey}
+	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Recordings.CheckKey}
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	bar := progress.Start("import", size)
 	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &countingReader{in, bar}, nil)

@@ -33,18 +33,27 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 	}}, keys, p.Catalog, time.Now)
 	downloads := api.NewDownloadLimiter()
 	read := conversations.New(p.Catalog.DB())
-	single := objstore.Single{Bucket: p.Store.Recordings()}
+	var audio exports.Recordings = p.Recordings
+	var archiveURLs recordings.Presigner
+	var audioURLs exports.Presigner
+	if p.s3 != nil {
+		single := objstore.Single{Bucket: p.s3.Recordings()}
+		audio = single
+		if c.DownloadMode == "redirect" {
+			archiveURLs, audioURLs = p.s3.Archives(), single
+		}
+	}
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
-		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL, Redirect: c.DownloadMode == "redirect"},
-			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Store.Archives(), Downloads: downloads, Log: log}),
+		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL},
+			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
-			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Store.Recordings(), Refused: p.TakesAudio()}, Log: log}),
-		exports.New(exports.Config{PublicURL: c.PublicURL, Redirect: c.DownloadMode == "redirect", InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: single, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
+			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Recordings, Refused: p.TakesAudio()}, Log: log}),
+		exports.New(exports.Config{PublicURL: c.PublicURL, InternalToken: c.InternalToken.Reveal()},
+			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
-		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: single, Cursors: keys, Downloads: downloads, Log: log}),
+		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: audio, Cursors: keys, Downloads: downloads, Log: log}),
 	}
 	operators, err := p.operators(ctx, g, pages, log)
 	if err != nil {

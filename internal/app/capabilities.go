@@ -20,21 +20,18 @@ type StoreCapabilities struct {
 }
 
 func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
-	if p.embeddedStore {
-		return catalog.StoreKey{Endpoint: catalog.EmbeddedStore, Bucket: b.Name()}
-	}
 	return catalog.StoreKey{Endpoint: p.Config.S3Endpoint, Bucket: b.Name()}
 }
 
 // ensureTried makes sure that the store was tried, and tries it at most once a process. Without
-// again, and for the embedded store, the stored result of another process is enough. It refuses a
-// store that lacks what callvault needs.
+// again the stored result of another process is enough. It refuses a store that lacks what
+// callvault needs.
 func (p *Parts) ensureTried(ctx context.Context, again bool) error {
 	if !p.store.fresh {
 		if err := p.loadCapabilities(ctx); err != nil {
 			return err
 		}
-		if !p.store.known || again && !p.embeddedStore {
+		if p.s3 != nil && (!p.store.known || again) {
 			if err := p.tryStore(ctx); err != nil {
 				return err
 			}
@@ -48,8 +45,8 @@ func (p *Parts) ensureTried(ctx context.Context, again bool) error {
 // recordings bucket only where audio is taken in.
 func (p *Parts) tryStore(ctx context.Context) error {
 	found := map[*objstore.Bucket][]objstore.Tried{}
-	for b, prefix := range map[*objstore.Bucket]string{p.Store.Archives(): p.Config.Prefix, p.Store.Recordings(): domain.RecordingsPrefix} {
-		list, err := b.Try(ctx, domain.ProbesFolder(prefix), b == p.Store.Archives() || p.Config.TakeAudio)
+	for b, prefix := range map[*objstore.Bucket]string{p.s3.Archives(): p.Config.Prefix, p.s3.Recordings(): domain.RecordingsPrefix} {
+		list, err := b.Try(ctx, domain.ProbesFolder(prefix), b == p.s3.Archives() || p.Config.TakeAudio)
 		if err != nil {
 			return withAdvice(err)
 		}
@@ -67,10 +64,15 @@ func (p *Parts) tryStore(ctx context.Context) error {
 	return nil
 }
 
-// loadCapabilities applies the result that is stored in the catalog.
+// loadCapabilities applies the result that is stored in the catalog. A directory can do all that
+// callvault needs: what it is on was tried when it was opened.
 func (p *Parts) loadCapabilities(ctx context.Context) error {
+	if p.s3 == nil {
+		p.store = StoreCapabilities{NoAudio: p.audioOff("")}
+		return nil
+	}
 	found := map[*objstore.Bucket][]objstore.Tried{}
-	for _, b := range []*objstore.Bucket{p.Store.Archives(), p.Store.Recordings()} {
+	for _, b := range []*objstore.Bucket{p.s3.Archives(), p.s3.Recordings()} {
 		list, err := p.Catalog.StoreCapabilities(ctx, p.storeKey(b))
 		if err != nil {
 			return err
@@ -85,7 +87,7 @@ func (p *Parts) loadCapabilities(ctx context.Context) error {
 
 // applyCapabilities switches off what the store does not support, and notes what it lacks.
 func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
-	archives, recordings := p.Store.Archives(), p.Store.Recordings()
+	archives, recordings := p.s3.Archives(), p.s3.Recordings()
 	s := StoreCapabilities{known: len(found[archives]) > 0}
 	for _, lack := range []string{
 		objstore.Lacking(archives.Name(), found[archives], objstore.ArchivesNeed()),
@@ -96,18 +98,24 @@ func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
 		}
 	}
 	plain := objstore.Lacks(found[archives], objstore.CanChecksum) || objstore.Lacks(found[recordings], objstore.CanChecksum)
-	if p.Store.DoWithoutChecksums(plain); plain {
+	if p.s3.DoWithoutChecksums(plain); plain {
 		s.Without = append(s.Without, objstore.CanChecksum)
 	}
 	short := objstore.Lacks(found[recordings], objstore.CanLongParts)
-	if p.Store.RefuseLongParts(short); short {
+	if p.s3.RefuseLongParts(short); short {
 		s.Without = append(s.Without, objstore.CanLongParts)
 	}
-	s.NoAudio = objstore.Lacking(recordings.Name(), found[recordings], objstore.AudioNeeds())
-	if !p.Config.TakeAudio {
-		s.NoAudio = "CALLVAULT_TAKE_AUDIO is off"
-	}
+	s.NoAudio = p.audioOff(objstore.Lacking(recordings.Name(), found[recordings], objstore.AudioNeeds()))
 	p.store = s
+}
+
+// audioOff says why audio can't be taken in, where the store lacks what it needs or the settings
+// forbid it.
+func (p *Parts) audioOff(lack string) string {
+	if !p.Config.TakeAudio {
+		return "CALLVAULT_TAKE_AUDIO is off"
+	}
+	return lack
 }
 
 // refusal says why no role can work with the store: KindRefused, or nil.

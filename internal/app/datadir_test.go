@@ -163,7 +163,7 @@ func TestBesideAnOutsideStore(t *testing.T) {
 	dir := mustLock(t, t.TempDir())
 	err := dir.Publish(Runtime{
 		DatabaseURL: "sqlite://" + filepath.Join(dir.Path(), catalogName), RedisURL: "redis://127.0.0.1:1", S3Endpoint: "http://s3.test",
-		S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true, Recordings: "calls", Archives: "zips", Prefix: "voice",
+		S3AccessKey: "a", S3SecretKey: "b", Recordings: "calls", Archives: "zips", Prefix: "voice",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +176,8 @@ func TestBesideAnOutsideStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.embeddedStore || p.Config.S3Endpoint != "http://s3.test" || p.Store.Recordings().Name() != "calls" ||
-		p.Store.Archives().Name() != "zips" || p.Config.Prefix != "voice" {
-		t.Errorf("embedded: %t, %+v", p.embeddedStore, p.Config.Parts)
+	if p.s3 == nil || p.Config.S3Endpoint != "http://s3.test" || p.Recordings.Name() != "calls" ||
+		p.Archives.Name() != "zips" || p.Config.Prefix != "voice" {
+		t.Errorf("in S3: %t, %+v", p.s3 != nil, p.Config.Parts)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/objstore/embedded"
 )
 
 // Diagnosis is the input of Diagnose.
@@ -73,22 +72,17 @@ func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject, l
 			return err
 		}
 	}
-	disk := (*embedded.Disk)(nil)
-	var err error
 	if p.Standalone != nil {
 		s.Running = p.Standalone.URL
 		p.Standalone.Fill(&p.Config.Parts)
-		if s.EmbeddedObjects = s.EmbeddedObjects && !p.Standalone.OutsideS3; s.EmbeddedObjects {
-			disk, err = embedded.OpenDisk(objectsDir(p.Config.Data))
-		}
-	} else {
-		disk, err = p.startEmbedded(ctx, g, s.EmbeddedCatalog, false, s.EmbeddedObjects, log)
-	}
-	if err != nil {
+		s.EmbeddedObjects = s.EmbeddedObjects && p.Config.S3Endpoint == ""
+	} else if err := p.startEmbedded(g, s.EmbeddedCatalog, false, log); err != nil {
 		return err
 	}
-	if disk != nil {
-		s.Sync, s.CheckKey = disk.Sync, disk.CheckKey
+	if !s.EmbeddedObjects {
+		return nil
 	}
-	return nil
+	err := p.openObjects(g)
+	s.Recordings, s.Archives = p.Recordings, p.Archives
+	return err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -27,20 +28,23 @@ func (p *Parts) markBucket(ctx context.Context, adopt bool) error {
 	if err != nil {
 		return err
 	}
-	if adopt || p.ownStore {
+	if adopt || p.s3 == nil {
 		if err := p.adopt(ctx, id); err != nil {
 			return err
 		}
 	}
-	if err := objstore.Own(ctx, p.Store.Archives(), p.Config.Prefix, id); err != nil {
+	if err := objstore.Own(ctx, p.Archives, p.Config.Prefix, id); err != nil {
 		return err
 	}
-	return p.Store.SetRules(ctx, p.Config.Prefix)
+	if p.s3 == nil {
+		return nil
+	}
+	return p.s3.SetRules(ctx, p.Config.Prefix)
 }
 
 // adopt writes the audit log before it changes the bucket, since one transaction can't do both.
 func (p *Parts) adopt(ctx context.Context, id string) error {
-	b := p.Store.Archives()
+	b := p.Archives
 	former, err := objstore.Owner(ctx, b, p.Config.Prefix)
 	if err != nil || former == "" || former == id {
 		return err
@@ -65,7 +69,7 @@ func (p *Parts) checkOwner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := objstore.CheckOwner(ctx, p.Store.Archives(), p.Config.Prefix, id); err != nil {
+	if err := objstore.CheckOwner(ctx, p.Archives, p.Config.Prefix, id); err != nil {
 		return err
 	}
 	p.ownerChecked.Store(true)
@@ -130,7 +134,7 @@ func (p *Parts) afterOwnerCheck(run func(ctx context.Context) error) func(ctx co
 
 // checkObjects checks both buckets, and who owns the archives.
 func (p *Parts) checkObjects(ctx context.Context) error {
-	if err := p.Store.Check(ctx); err != nil {
+	if err := cmp.Or(p.Recordings.Check(ctx), p.Archives.Check(ctx)); err != nil {
 		return err
 	}
 	return p.checkOwner(ctx)

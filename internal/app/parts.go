@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"sync/atomic"
@@ -16,7 +15,6 @@ import (
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/objstore"
-	"github.com/callvault/callvault/internal/objstore/embedded"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -28,23 +26,23 @@ const joinTimeout = 15 * time.Second
 type Parts struct {
 	Config  config.Config // with the addresses of the embedded parts
 	Catalog *catalog.Catalog
-	Store   *objstore.Store
 	Queue   *queue.Queue
+	// The buckets of the object store.
+	Recordings Recordings
+	Archives   Archives
 	// Standalone is the other process in which the embedded parts run; nil when they run in this
 	// one, or when there are none.
 	Standalone *Runtime
 	// Dir is the data directory that this process has locked; nil when it needs none.
 	Dir *DataDir
 
+	s3           *objstore.Store // nil when the buckets are in the data directory
 	prepared     Prepared
-	ownStore     bool          // the object store runs in this process
 	ownerChecked atomic.Bool   // checkOwner has succeeded
 	ownerKnown   chan struct{} // closed when checkOwner succeeds; nil when it did so at the start
-	// embeddedStore says that the object store is the embedded one, here or in Standalone.
-	embeddedStore bool
-	store         StoreCapabilities
-	tracing       *telemetry.Tracing
-	metrics       *metrics.Metrics
+	store        StoreCapabilities
+	tracing      *telemetry.Tracing
+	metrics      *metrics.Metrics
 }
 
 // Embedded reports whether some of the parts run in this process.
@@ -53,14 +51,12 @@ func (p *Parts) Embedded() bool { return p.Dir != nil }
 // Open opens the parts that cfg names. For the others it uses those of a running standalone
 // process, or runs embedded ones in this process. Without roles it opens them for a command. Only
 // with create may the data directory be a new one. It adds everything that it opens to g, which
-// closes it. Relative paths are wrong afterwards: the embedded object store changes the working
-// directory.
+// closes it.
 func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bool, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
 	p.openTracing(ctx, g, roles, log)
 	p.openMetrics(log)
 	noCatalog, noQueue, noObjects := cfg.Embedded()
-	var disk *embedded.Disk
 	if noCatalog || noQueue || noObjects {
 		mark := dataFile(noCatalog, noObjects)
 		if !create { // a first start has only the lock yet: lockOrJoin waits for it
@@ -80,21 +76,12 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	switch {
 	case p.Standalone != nil:
 		p.Standalone.Fill(&p.Config.Parts)
-		if noObjects && !p.Standalone.OutsideS3 {
-			d, err := embedded.OpenDisk(objectsDir(cfg.Data))
-			if err != nil {
-				return nil, err
-			}
-			disk = d
-		}
 	case p.Dir != nil:
-		d, err := p.startEmbedded(ctx, g, noCatalog, noQueue, noObjects, log)
-		if err != nil {
+		if err := p.startEmbedded(g, noCatalog, noQueue, log); err != nil {
 			return nil, err
 		}
-		disk = d
 	}
-	if err := p.connect(ctx, g, disk, log); err != nil {
+	if err := p.connect(ctx, g, log); err != nil {
 		return nil, err
 	}
 	if !p.Embedded() {
@@ -122,10 +109,9 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
 	return nil
 }
 
-func objectsDir(data string) string { return filepath.Join(absolute(data), objectsName) }
-
-// startEmbedded starts the parts that cfg does not name and writes their addresses into p.Config.
-func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue, noObjects bool, log *zap.Logger) (*embedded.Disk, error) {
+// startEmbedded starts the catalog and the queue that cfg does not name and writes their addresses
+// into p.Config.
+func (p *Parts) startEmbedded(g *Group, noCatalog, noQueue bool, log *zap.Logger) error {
 	if noCatalog {
 		path := filepath.Join(p.Dir.Path(), catalogName)
 		p.Config.DatabaseURL = config.Secret("sqlite://" + (&url.URL{Path: path}).EscapedPath())
@@ -133,35 +119,16 @@ func (p *Parts) startEmbedded(ctx context.Context, g *Group, noCatalog, noQueue,
 	if noQueue {
 		redis, err := startRedis(log)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		g.Add(redis.component())
 		p.Config.RedisURL = config.Secret(redis.url())
 	}
-	if !noObjects {
-		return nil, nil //nolint:nilnil // an outside store needs no disk of this process
-	}
-	accessKey, secretKey := "callvault", randomHex()
-	server, err := embedded.Start(ctx, embedded.Config{Dir: objectsDir(p.Dir.Path()), AccessKey: accessKey, SecretKey: secretKey})
-	if err != nil {
-		return nil, err
-	}
-	g.Add(Component{Name: "embedded object store", Stage: StageCatalog, Close: server.Stop, Run: func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-server.Done():
-			return fmt.Errorf("it ended by itself")
-		}
-	}})
-	p.ownStore = true
-	p.Config.S3Endpoint, p.Config.S3Region = server.Endpoint(), embedded.Region
-	p.Config.S3AccessKey, p.Config.S3SecretKey = config.Secret(accessKey), config.Secret(secretKey)
-	return server.Disk, nil
+	return nil
 }
 
 // connect opens the clients of all parts.
-func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log *zap.Logger) error {
+func (p *Parts) connect(ctx context.Context, g *Group, log *zap.Logger) error {
 	c := p.Config
 	var err error
 	// The catalog takes zero for its default.
@@ -172,20 +139,9 @@ func (p *Parts) connect(ctx context.Context, g *Group, disk *embedded.Disk, log 
 	}
 	p.Catalog.DB().Observe(p.metrics.Catalog)
 	g.Add(Component{Name: "catalog", Stage: StageCatalog, Close: p.Catalog.Close})
-	store := objstore.Config{
-		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
-		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Observe: p.metrics.Store,
-	}
-	if p.embeddedStore = disk != nil; p.embeddedStore {
-		store.Sync, store.CheckKey = disk.Sync, disk.CheckKey
-	}
-	if p.Store, err = objstore.New(store); err != nil {
+	if err := p.openObjects(g); err != nil {
 		return err
 	}
-	g.Add(Component{Name: "object store client", Stage: StageClients, Close: func() error {
-		p.Store.Close()
-		return nil
-	}})
 	redis.SetLogger(redisLog{log.Named("redis")})
 	if p.Queue, err = queue.Connect(c.RedisURL.Reveal()); err != nil {
 		return err
@@ -226,8 +182,10 @@ func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error
 	if err := p.sealWebhooks(ctx); err != nil {
 		return p.prepared, err
 	}
-	if err := p.Store.EnsureBuckets(ctx); err != nil {
-		return p.prepared, withAdvice(err)
+	if p.s3 != nil {
+		if err := p.s3.EnsureBuckets(ctx); err != nil {
+			return p.prepared, withAdvice(err)
+		}
 	}
 	if err := p.ensureTried(ctx, again); err != nil { // markBucket depends on the result
 		return p.prepared, err

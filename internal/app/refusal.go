@@ -13,8 +13,10 @@ import (
 func (p *Parts) checkStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := p.Store.Check(ctx); domain.KindOf(err) == domain.KindRefused {
-		return withAdvice(err)
+	for _, check := range []func(context.Context) error{p.Recordings.Check, p.Archives.Check} {
+		if err := check(ctx); domain.KindOf(err) == domain.KindRefused {
+			return withAdvice(err)
+		}
 	}
 	return nil
 }

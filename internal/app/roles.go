@@ -175,7 +175,7 @@ func (p *Parts) publish(url string) error {
 	return p.Dir.Publish(Runtime{
 		Started: time.Now().UTC(), URL: url, DatabaseURL: c.DatabaseURL.Reveal(), RedisURL: c.RedisURL.Reveal(),
 		S3Endpoint: c.S3Endpoint, S3Region: c.S3Region, S3AccessKey: c.S3AccessKey.Reveal(), S3SecretKey: c.S3SecretKey.Reveal(),
-		OutsideS3: !p.ownStore, Recordings: c.Recordings, Archives: c.Archives, Prefix: c.Prefix,
+		Recordings: c.Recordings, Archives: c.Archives, Prefix: c.Prefix,
 	})
 }
 
@@ -208,7 +208,7 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
 		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.countBuild,
-	}, p.Queue, p.Catalog, p.metrics.Sources(p.Store.Recordings()), p.Store.Archives(), time.Now, log)
+	}, p.Queue, p.Catalog, p.metrics.Sources(p.Recordings), p.Archives, time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.afterOwnerCheck(w.Run), Drain: c.DrainTimeout})
 	p.addDeliverer(g, log)
 }

@@ -21,11 +21,10 @@ type Runtime struct {
 	URL         string    `json:"url"` // of the API
 	DatabaseURL string    `json:"databaseUrl"`
 	RedisURL    string    `json:"redisUrl"`
-	S3Endpoint  string    `json:"s3Endpoint"`
-	S3Region    string    `json:"s3Region"`
-	S3AccessKey string    `json:"s3AccessKey"`
-	S3SecretKey string    `json:"s3SecretKey"`
-	OutsideS3   bool      `json:"outsideS3,omitempty"` // the object store is not the embedded one
+	S3Endpoint  string    `json:"s3Endpoint,omitempty"` // none when the objects are in the data directory
+	S3Region    string    `json:"s3Region,omitempty"`
+	S3AccessKey string    `json:"s3AccessKey,omitempty"`
+	S3SecretKey string    `json:"s3SecretKey,omitempty"`
 	Recordings  string    `json:"recordingsBucket,omitempty"`
 	Archives    string    `json:"archivesBucket,omitempty"`
 	Prefix      string    `json:"archivesPrefix,omitempty"`

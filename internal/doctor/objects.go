@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,14 +33,18 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 		return f
 	}
 	c := d.s.Config
+	if d.s.EmbeddedObjects {
+		d.recordings, d.archives = d.s.Recordings, d.s.Archives
+		return pass("the buckets are folders in %s", filepath.Join(c.Data, "objects"))
+	}
 	store, err := objstore.New(objstore.Config{
 		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
-		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Sync: d.s.Sync, CheckKey: d.s.CheckKey,
+		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives,
 	})
 	if err != nil {
 		return failErr(err, "correct CALLVAULT_S3_ENDPOINT")
 	}
-	d.store = store
+	d.store, d.recordings, d.archives = store, store.Recordings(), store.Archives()
 	d.closeLater(func() error {
 		store.Close()
 		return nil
@@ -87,7 +92,7 @@ type step struct {
 // recordingsBucket reads and writes as an upload of audio does. callvault needs no right to delete
 // there: deleting is tried on the probe alone, and may be refused.
 func (d *Doctor) recordingsBucket(ctx context.Context) finding {
-	b, dir := d.store.Recordings(), domain.ProbesFolder(domain.RecordingsPrefix)
+	b, dir := d.recordings, domain.ProbesFolder(domain.RecordingsPrefix)
 	if !d.s.Try || !d.s.Config.TakeAudio {
 		return d.remembered(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
 	}
@@ -121,7 +126,7 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 }
 
 func (d *Doctor) archivesBucket(ctx context.Context) finding {
-	b, dir, data := d.store.Archives(), domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
+	b, dir, data := d.archives, domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
 	if !d.s.Try {
 		return d.remembered(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
 	}
@@ -144,8 +149,12 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 }
 
 // tryBucket tries the bucket as migrate up does, and stores no result.
-func (d *Doctor) tryBucket(ctx context.Context, b *objstore.Bucket, dir string, needs []string, well finding) finding {
-	list, err := b.Try(ctx, dir, true)
+func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []string, well finding) finding {
+	s3, ok := b.(*objstore.Bucket)
+	if !ok { // a directory can do all that callvault needs
+		return well
+	}
+	list, err := s3.Try(ctx, dir, true)
 	if err != nil {
 		return failErr(err, storeAdvice(b.Name(), "", "write", err))
 	}
@@ -157,14 +166,14 @@ func (d *Doctor) tryBucket(ctx context.Context, b *objstore.Bucket, dir string, 
 
 // remembered says what migrate up stored about a bucket. It asks the store only whether the bucket
 // exists.
-func (d *Doctor) remembered(ctx context.Context, b *objstore.Bucket, variable string, needs []string) finding {
+func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, needs []string) finding {
 	if f := d.runSteps(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.status != OK {
 		return f
 	}
-	key := catalog.StoreKey{Endpoint: d.s.Config.S3Endpoint, Bucket: b.Name()}
 	if d.s.EmbeddedObjects {
-		key.Endpoint = catalog.EmbeddedStore
+		return pass("%s is there; a directory can do what callvault relies on", b.Name())
 	}
+	key := catalog.StoreKey{Endpoint: d.s.Config.S3Endpoint, Bucket: b.Name()}
 	if d.catalog == nil {
 		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
 	}
@@ -190,13 +199,13 @@ func (d *Doctor) remembered(ctx context.Context, b *objstore.Bucket, variable st
 	if objstore.Lacks(tried, objstore.CanChecksum) {
 		saw += "; checksums are left out"
 	}
-	if b == d.store.Recordings() && objstore.Lacks(tried, objstore.CanLongParts) {
+	if b == d.recordings && objstore.Lacks(tried, objstore.CanLongParts) {
 		saw += "; it takes no keys with parts of more than 255 bytes"
 	}
 	return pass("%s", saw)
 }
 
-func (d *Doctor) runSteps(b *objstore.Bucket, variable string, steps []step) finding {
+func (d *Doctor) runSteps(b Bucket, variable string, steps []step) finding {
 	done := make([]string, 0, len(steps))
 	for _, s := range steps {
 		if err := s.use(); err != nil {
@@ -234,7 +243,7 @@ func actions(bucket, words string) string {
 }
 
 // checkObject reads an object from the byte from on, and compares it.
-func checkObject(ctx context.Context, b *objstore.Bucket, key string, from int64, want []byte) error {
+func checkObject(ctx context.Context, b Bucket, key string, from int64, want []byte) error {
 	o, err := b.Get(ctx, key, objstore.GetOptions{From: from})
 	if err != nil {
 		return err
@@ -250,7 +259,7 @@ func checkObject(ctx context.Context, b *objstore.Bucket, key string, from int64
 }
 
 // tryUpload begins an upload in parts below dir, and aborts it.
-func (d *Doctor) tryUpload(ctx context.Context, b *objstore.Bucket, dir string) error {
+func (d *Doctor) tryUpload(ctx context.Context, b Bucket, dir string) error {
 	key, data := dir+rand.Text(), probeBytes()
 	id, err := b.NewUpload(ctx, key, "text/plain", int64(len(data)))
 	if err != nil {
@@ -265,6 +274,9 @@ func (d *Doctor) links(ctx context.Context) finding {
 	c := d.s.Config
 	if c.DownloadMode == "proxy" {
 		return skip("downloads pass through the API")
+	}
+	if d.store == nil {
+		return skip("downloads from a directory pass through the API")
 	}
 	if !d.s.Try {
 		return skip("only with --try: it needs an object")

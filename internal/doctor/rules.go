@@ -15,7 +15,7 @@ func (d *Doctor) installation(ctx context.Context) finding {
 	if err != nil {
 		return failErr(err, "look into the database's log")
 	}
-	b, prefix := d.store.Archives(), d.s.Config.Prefix
+	b, prefix := d.archives, d.s.Config.Prefix
 	if err = objstore.CheckOwner(ctx, b, prefix, id); err == nil {
 		err = objstore.CheckBelow(ctx, b, prefix, id)
 	}
@@ -31,6 +31,9 @@ func (d *Doctor) installation(ctx context.Context) finding {
 // bucketRules looks for lifecycle rules that delete what callvault keeps, and for versions that
 // stay when archives are deleted.
 func (d *Doctor) bucketRules(ctx context.Context) finding {
+	if d.store == nil {
+		return skip("a directory has no rules, and keeps no versions")
+	}
 	longest, err := d.catalog.LongestRetention(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -32,13 +33,23 @@ type Subject struct {
 	// Running is the URL of the running standalone process whose parts these are; "" for none.
 	Running string
 
-	// Methods of the embedded object store; nil for others.
-	Sync     func(bucket, key string) error
-	CheckKey func(key string) error
+	// Buckets of the embedded object store; nil for others.
+	Recordings, Archives Bucket
 
 	Try   bool          // try rights and capabilities of the buckets, with objects that are removed again
 	Limit time.Duration // of each check
 	Now   func() time.Time
+}
+
+// Bucket is what the checks ask of a bucket.
+type Bucket interface {
+	objstore.Marked
+	Check(ctx context.Context) error
+	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
+	NewUpload(ctx context.Context, key, contentType string, partSize int64) (string, error)
+	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
+	Abort(ctx context.Context, key, uploadID string) error
+	Remove(ctx context.Context, key string) error
 }
 
 // Doctor examines a Subject once.
@@ -49,8 +60,10 @@ type Doctor struct {
 	// The checks that connect to these parts set them, and those that need these checks use them.
 	catalog *catalog.Catalog
 	queue   *queue.Queue
-	store   *objstore.Store
-	public  jose.JSONWebKeySet // of the catalog's signing keys
+	store   *objstore.Store // nil for the embedded one
+	// Buckets of either.
+	recordings, archives Bucket
+	public               jose.JSONWebKeySet // of the catalog's signing keys
 
 	mu     sync.Mutex
 	opened []func() error // what closes the parts
@@ -157,9 +170,6 @@ func (d *Doctor) scrub() func(string) string {
 		}
 	}
 	c := d.s.Config
-	if d.s.EmbeddedObjects {
-		c.S3AccessKey = "" // it is the program's name
-	}
 	eachSecret(reflect.ValueOf(c), func(s config.Secret) {
 		u, err := url.Parse(s.Reveal())
 		if err != nil || !strings.Contains(s.Reveal(), "://") {

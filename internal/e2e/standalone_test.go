@@ -40,13 +40,8 @@ func (f *fixture) standalone() *process {
 	f.must(err)
 	var run struct {
 		DatabaseURL string `json:"databaseUrl"`
-		Endpoint    string `json:"s3Endpoint"`
-		Region      string `json:"s3Region"`
-		AccessKey   string `json:"s3AccessKey"`
-		SecretKey   string `json:"s3SecretKey"`
 	}
 	f.must(json.Unmarshal(text, &run))
-	f.objectStore(testenv.S3{Endpoint: run.Endpoint, Region: run.Region, AccessKey: run.AccessKey, SecretKey: run.SecretKey})
 	if f.cat == nil {
 		f.open(run.DatabaseURL)
 	}

@@ -1,0 +1,70 @@
+package app
+
+import (
+	"path/filepath"
+
+	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/objstore/dir"
+	"github.com/callvault/callvault/worker"
+)
+
+// Recordings is the recordings bucket, in S3 or in a directory, as its users see it.
+type Recordings interface {
+	doctor.Bucket
+	worker.Recordings
+	ingest.AudioBucket
+	CheckKey(key string) error
+}
+
+// Archives is the archives bucket, in S3 or in a directory, as its users see it.
+type Archives interface {
+	doctor.Bucket
+	worker.Archives
+}
+
+// openObjects opens the object store: S3 where the settings name one, else the directory below the
+// data directory. What a former version has left there is taken over first.
+func (p *Parts) openObjects(g *Group) (err error) {
+	c := p.Config
+	var observe func(objstore.Observed)
+	if p.metrics != nil {
+		observe = p.metrics.Store
+	}
+	if c.S3Endpoint != "" {
+		p.s3, err = objstore.New(objstore.Config{
+			Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
+			SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Observe: observe,
+		})
+		if err != nil {
+			return err
+		}
+		p.Recordings, p.Archives = p.s3.Recordings(), p.s3.Archives()
+		g.Add(Component{Name: "object store client", Stage: StageClients, Close: func() error {
+			p.s3.Close()
+			return nil
+		}})
+		return nil
+	}
+	objects := filepath.Join(absolute(c.Data), objectsName)
+	if p.Embedded() {
+		if err := dir.TakeOver(objects); err != nil {
+			return err
+		}
+	}
+	open := func(name string) (*dir.Bucket, error) {
+		b, err := dir.Open(dir.Config{Path: filepath.Join(objects, name), Alone: p.Embedded(), Observe: observe})
+		if err == nil {
+			g.Add(Component{Name: "directory of " + name, Stage: StageClients, Close: b.Close})
+		}
+		return b, err
+	}
+	recordings, err := open(c.Recordings)
+	if err != nil {
+		return err
+	}
+	archives, err := open(c.Archives)
+	p.Recordings, p.Archives = recordings, archives
+	return err
+}
