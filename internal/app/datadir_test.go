@@ -29,7 +29,7 @@ func TestOneProcessHasTheDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	d := mustLock(t, dir)
 	if err := d.Publish(Runtime{URL: "http://127.0.0.1:8080", DatabaseURL: "sqlite://" + filepath.Join(dir, catalogName), RedisURL: "redis://127.0.0.1:1",
-		S3Endpoint: "http://s3.test", S3AccessKey: "a", S3SecretKey: "b", OutsideS3: true, Recordings: "calls", Archives: "zips"}); err != nil {
+		S3Endpoint: "http://s3.test", S3AccessKey: "a", S3SecretKey: "b", Recordings: "calls", Archives: "zips"}); err != nil {
 		t.Fatal(err)
 	}
 	cfg := config.Config{}

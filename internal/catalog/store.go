@@ -9,9 +9,6 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// EmbeddedStore is written in place of the endpoint of the store of standalone.
-const EmbeddedStore = "embedded"
-
 // StoreKey names a bucket of an object store.
 type StoreKey struct {
 	Endpoint string

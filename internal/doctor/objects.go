@@ -61,7 +61,7 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 
 func (d *Doctor) storeClock(ctx context.Context) finding {
 	if d.s.EmbeddedObjects {
-		return skip("the embedded store has this host's clock")
+		return skip("the directory of objects has this host's clock")
 	}
 	before := d.s.Now()
 	answer, err := d.get(ctx, http.MethodHead, d.s.Config.S3Endpoint)

@@ -1,9 +1,6 @@
 package objstore_test
 
 import (
-	"bytes"
-	"errors"
-	"slices"
 	"testing"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -19,43 +16,6 @@ func TestMain(m *testing.M) {
 }
 
 func TestMinIO(t *testing.T) { objstoretest.RunS3(t, objstoretest.MinIO) }
-
-// TestWritesAreSynced: every writing call syncs the object and fails when the sync does.
-func TestWritesAreSynced(t *testing.T) {
-	cfg := objstoretest.MinIO(t)
-	var synced []string
-	var failure error
-	cfg.Sync = func(bucket, key string) error {
-		synced = append(synced, bucket+"/"+key)
-		return failure
-	}
-	store := objstoretest.Open(t, cfg)
-	archives := store.Archives()
-	put := func(key string) error {
-		_, err := archives.Put(t.Context(), key, []byte("x"), objstore.PutOptions{IfNoneMatch: true})
-		return err
-	}
-	stream := func(key string) error {
-		_, err := archives.PutStream(t.Context(), key, bytes.NewReader(make([]byte, objstore.PartSize+1)), -1, "")
-		return err
-	}
-	for key, write := range map[string]func(string) error{"put": put, "stream": stream} {
-		failure, synced = nil, nil
-		if err := write(key); err != nil {
-			t.Errorf("%s: %v", key, err)
-		}
-		if !slices.Equal(synced, []string{cfg.Archives + "/" + key}) {
-			t.Errorf("%s: synced %v", key, synced)
-		}
-		if err := write(key); domain.KindOf(err) != domain.KindConflict || len(synced) != 1 {
-			t.Errorf("%s again: %v, synced %v", key, err, synced)
-		}
-		failure = errors.New("the disk is gone")
-		if err := write(key + "2"); domain.KindOf(err) != domain.KindUnavailable || !errors.Is(err, failure) {
-			t.Errorf("%s without a disk: %v", key, err)
-		}
-	}
-}
 
 func TestNewRefuses(t *testing.T) {
 	good := objstore.Config{Endpoint: "http://localhost:9000", AccessKey: "a", SecretKey: "b", Recordings: "r12", Archives: "a12"}

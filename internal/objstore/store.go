@@ -47,11 +47,6 @@ type Config struct {
 	StallTimeout time.Duration
 	// MaxIdleConns bounds the connections kept for later; 64 when 0.
 	MaxIdleConns int
-	// Sync, when set, is called after an object is written, and returns when the object is on disk.
-	// It is for stores that do not sync themselves.
-	Sync func(bucket, key string) error
-	// CheckKey, when set, refuses keys that the store can't store.
-	CheckKey func(key string) error
 	// Observe, when set, is called for every request, for metrics. It must not block.
 	Observe func(Observed)
 }

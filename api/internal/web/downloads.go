@@ -11,7 +11,7 @@ import (
 type DownloadLimits struct {
 	Object int // downloaders open up to 16, and a new one before the end of the old one is noticed
 	Tenant int
-	All    int // well below the connections of the embedded store
+	All    int
 }
 
 // DownloadLimiter counts the downloads that pass through this process. A nil DownloadLimiter has no

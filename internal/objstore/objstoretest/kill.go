@@ -54,7 +54,7 @@ func write(store Store, where string) error {
 				key := fmt.Sprintf("%d/folder-%d/%d-%d", os.Getpid(), n/10, w, n)
 				if errs[w] = writeOne(bucket, key, n); errs[w] == nil {
 					printing.Lock()
-					fmt.Fprintln(os.Stdout, key)
+					_, errs[w] = fmt.Fprintln(os.Stdout, key)
 					printing.Unlock()
 				}
 			}
