@@ -24,47 +24,35 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	day, dayErr := dayParam(r)
-	check := func(a *catalog.DayAccess) error {
-		err := checkDay(&who, day, dayErr, a)
-		if err == nil && web.TooLarge(r) {
-			err = refused(http.StatusRequestEntityTooLarge)
-		}
-		return err
+	day, _ := dayParam(r) // "" when it is none, which is refused in its turn
+	request := catalog.DayRequest{Claims: who.Claims, Scope: auth.ScopeDataService, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor)}
+	if r.Method == http.MethodHead || web.TooLarge(r) {
+		return h.checkDay(ctx, w, r, request)
 	}
-	if r.Method == http.MethodHead { // it gives no links, so it is not counted
-		return h.head(ctx, w, &who, day, check)
-	}
-	issued, err := h.deps.Catalog.IssueDay(ctx, catalog.DayRequest{
-		Tenant: who.Tenant, App: who.App, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor), Allow: check,
-		Make: func(v *catalog.DayView) any { return h.page(v) }})
+	issued, err := h.deps.Catalog.IssueDay(ctx, request)
 	if err != nil {
 		return dayError(w, issued.Window, err)
 	}
 	limit(w, issued.Window)
-	room, _ := h.rooms.Get().(*[]byte) // the pool holds nothing else
-	defer h.rooms.Put(room)
-	*room = h.answer(ctx, (*room)[:0], &issued)
-	send(w, *room)
+	web.JSON(w, r, http.StatusOK, h.answer(ctx, &issued))
 	return nil
 }
 
-// head is day for HEAD.
-func (h *handler) head(ctx context.Context, w http.ResponseWriter, who *auth.SignedClaims, day domain.Day,
-	check func(a *catalog.DayAccess) error,
-) error {
-	access, err := h.deps.Catalog.DayAccess(ctx, who.Tenant, who.App, day)
-	if domain.KindOf(err) == domain.KindNotFound || err == nil {
-		if refused := check(&access); refused != nil {
-			err = refused
-		} else if err == nil && access.Expired {
-			err = refusal{status: http.StatusNotFound, text: textRetention}
-		}
+// checkDay answers a request that is given nothing, and so is not counted: a HEAD, or one whose
+// body is too large.
+func (h *handler) checkDay(ctx context.Context, w http.ResponseWriter, r *http.Request, request catalog.DayRequest) error {
+	window, err := h.deps.Catalog.CheckDay(ctx, request)
+	kind := domain.KindOf(err)
+	switch {
+	case web.TooLarge(r) && (err == nil || kind == domain.KindExpired || kind == domain.KindLimited):
+		err = domain.Errorf(domain.KindTooLarge, "the body is too large")
+	case kind == domain.KindLimited: // which does not refuse a HEAD
+		err = nil
 	}
 	if err != nil {
-		return dayError(w, access.Window, err)
+		return dayError(w, window, err)
 	}
-	limit(w, access.Window)
+	limit(w, window)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -87,44 +75,35 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 	return who, nil
 }
 
-// checkDay is the checks that come before retention and the limit, in their order. Errors:
-// KindUnauthorized, refusal.
-func checkDay(who *auth.SignedClaims, day domain.Day, dayErr error, a *catalog.DayAccess) error {
-	caller, err := who.Caller(a.App)
-	switch {
-	case err != nil:
-		return err
-	case !caller.Has(auth.ScopeDataService):
-		return refusal{http.StatusForbidden, textScope, challengeScope}
-	case !a.Tenant.Recordings:
-		return refusal{status: http.StatusForbidden, text: textFeature}
-	case dayErr != nil:
-		return refusal{status: http.StatusBadRequest, text: textFormat}
-	case day > domain.DayOf(a.Now):
-		return refusal{status: http.StatusBadRequest, text: textFuture}
-	}
-	return nil
-}
-
 // dayError gives the error of a day request as the answer's, and sets the limit's headers when the
 // limit is known.
 func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
-	no, refused := errors.AsType[refusal](err)
-	switch domain.KindOf(err) {
-	case domain.KindUnauthorized:
+	var no refusal
+	switch kind := domain.KindOf(err); {
+	case kind == domain.KindUnauthorized:
 		return unauthorized(challengeToken, textUnauthorized)
-	case domain.KindLimited:
+	case kind == domain.KindLimited:
 		return limited(w, window)
-	case domain.KindExpired:
-		no, refused = refusal{status: http.StatusNotFound, text: textRetention}, true
+	case errors.Is(err, catalog.ErrScope):
+		no = refusal{http.StatusForbidden, textScope, challengeScope}
+	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // there is no such tenant
+		no = refusal{status: http.StatusForbidden, text: textFeature}
+	case errors.Is(err, catalog.ErrFuture):
+		no = refusal{status: http.StatusBadRequest, text: textFuture}
+	case kind == domain.KindInvalid:
+		no = refusal{status: http.StatusBadRequest, text: textFormat}
+	case kind == domain.KindTooLarge:
+		no = refused(http.StatusRequestEntityTooLarge)
+	case kind == domain.KindExpired:
+		no = refusal{status: http.StatusNotFound, text: textRetention}
+	default:
+		if window.Limit > 0 {
+			limit(w, window)
+		}
+		return web.Step("count the day request", err)
 	}
-	if refused || window.Limit > 0 {
-		limit(w, window)
-	}
-	if refused {
-		return no
-	}
-	return web.Step("count the day request", err)
+	limit(w, window)
+	return no
 }
 
 // dayParam reads the path's day; "" with an error when it is none.

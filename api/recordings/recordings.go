@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -35,7 +34,7 @@ type Config struct {
 // Catalog knows days, links and limits. Errors: KindNotFound for an unknown tenant,
 // KindUnavailable, and those of the methods of package catalog.
 type Catalog interface {
-	DayAccess(ctx context.Context, tenant, app string, day domain.Day) (catalog.DayAccess, error)
+	CheckDay(ctx context.Context, r catalog.DayRequest) (catalog.Window, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
 	LinkAccess(ctx context.Context, key domain.HourKey, token string) (catalog.LinkAccess, error)
 	BeginDownload(ctx context.Context, d catalog.Download) (catalog.Window, error)
@@ -50,7 +49,7 @@ type Tokens interface {
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
 type Links interface {
-	LinkSigner(ctx context.Context) auth.LinkSigner
+	SealLink(ctx context.Context, l auth.Link) string
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
@@ -77,18 +76,14 @@ type Deps struct {
 }
 
 type handler struct {
-	cfg     Config
-	deps    Deps
-	address []byte    // what links begin with, up to the day, as a JSON string that is not closed
-	rooms   sync.Pool // *[]byte, for answers
+	cfg  Config
+	deps Deps
 }
 
 // New makes the family of daily recordings: everything below /api/external.
 func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	address := appendText(nil, cfg.PublicURL+dayPath+"/")
-	h := &handler{cfg: cfg, deps: deps, address: address[:len(address)-1],
-		rooms: sync.Pool{New: func() any { return new(make([]byte, 0, answerSize)) }}}
+	h := &handler{cfg: cfg, deps: deps}
 	mux := chi.NewRouter()
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.handle(h.day), Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.handle(h.download), Fail: fail})

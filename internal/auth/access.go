@@ -126,32 +126,18 @@ func refused(cause error) error {
 // SignedClaims are claims of an access token whose signature and times are valid. Caller checks
 // that the application may still be used.
 type SignedClaims struct {
-	App    string // application that the token names; "" for a token of the OIDC issuer
-	Tenant string
-	Actor  string // as in Caller
-	claims *accessClaims
-	scopes []string // of a token of the OIDC issuer
+	catalog.Claims
+	Actor string // as in Caller
 }
 
 // Caller returns the caller, given the application as it is now, nil when it does not exist.
 // Error: KindUnauthorized.
-func (v *SignedClaims) Caller(app *catalog.Application) (Caller, error) {
-	caller := Caller{Tenant: v.Tenant, Actor: v.Actor, Scopes: v.scopes}
-	if v.claims == nil {
-		return caller, nil
+func (v SignedClaims) Caller(app *catalog.Application) (Caller, error) {
+	scopes, err := v.Granted(app)
+	if err != nil {
+		return Caller{}, refused(err)
 	}
-	if app == nil || app.ID != v.App {
-		return Caller{}, refused(fmt.Errorf("the application does not exist"))
-	}
-	if !app.Disabled.IsZero() || app.Tenant != v.Tenant || app.Epoch != v.claims.Epoch {
-		return Caller{}, refused(fmt.Errorf("the application is disabled, or was disabled after the token was issued"))
-	}
-	for scope := range strings.FieldsSeq(v.claims.Scope) {
-		if slices.Contains(app.Scopes, scope) { // a scope that was taken away is lost at once
-			caller.Scopes = append(caller.Scopes, scope)
-		}
-	}
-	return caller, nil
+	return Caller{Tenant: v.Tenant, Actor: v.Actor, Scopes: scopes}, nil
 }
 
 // Verify returns the caller that an access token belongs to. Errors: KindUnauthorized for an
@@ -253,7 +239,8 @@ func (t *Tokens) checkClaims(ctx context.Context, v *verifiedToken) (SignedClaim
 	if claims.ClientID == "" {
 		return SignedClaims{}, refused(fmt.Errorf("the token names no application"))
 	}
-	return SignedClaims{App: claims.ClientID, Tenant: claims.Tenant, Actor: "app:" + claims.ClientID, claims: claims}, nil
+	return SignedClaims{Actor: "app:" + claims.ClientID, Claims: catalog.Claims{Tenant: claims.Tenant, App: claims.ClientID,
+		Epoch: claims.Epoch, Scopes: strings.Fields(claims.Scope)}}, nil
 }
 
 // checkTimes checks issuer, audience, expiry and the other times of the claims.

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -116,7 +117,7 @@ func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, er
 	case err != nil:
 		return SignedClaims{}, err
 	}
-	return SignedClaims{Tenant: tenant.ID, Actor: "oidc:" + claims.Subject, scopes: scopesOf(all)}, nil
+	return SignedClaims{Actor: "oidc:" + claims.Subject, Claims: catalog.Claims{Tenant: tenant.ID, Scopes: scopesOf(all)}}, nil
 }
 
 // scopesOf reads the claims scope and scp, each a string with spaces or a list.

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,34 @@ type Application struct {
 	Epoch    int64     // every disabling raises it, and tokens of a former epoch are invalid
 	Created  time.Time
 	LastUsed time.Time // exact to the minute; zero if never
+}
+
+// Claims are what a verified access token says of who asks.
+type Claims struct {
+	Tenant string
+	App    string   // application that the token names; "" for a token of an outside issuer
+	Epoch  int64    // the application's, when the token was issued
+	Scopes []string // that the token names
+}
+
+// Granted gives the scopes that the token grants now. app is the application as it is, nil when it
+// does not exist. Error: KindUnauthorized when the application may not be used any more.
+func (c Claims) Granted(app *Application) ([]string, error) {
+	switch {
+	case c.App == "":
+		return c.Scopes, nil
+	case app == nil || app.ID != c.App:
+		return nil, domain.Errorf(domain.KindUnauthorized, "the application does not exist")
+	case !app.Disabled.IsZero() || app.Tenant != c.Tenant || app.Epoch != c.Epoch:
+		return nil, domain.Errorf(domain.KindUnauthorized, "the application is disabled, or was disabled after the token was issued")
+	}
+	var granted []string
+	for _, scope := range c.Scopes {
+		if slices.Contains(app.Scopes, scope) { // a scope that was taken away is lost at once
+			granted = append(granted, scope)
+		}
+	}
+	return granted, nil
 }
 
 // newSecret gives a random secret of 256 bits with a prefix, and its stored hash.

@@ -66,6 +66,8 @@ type downloadDetail struct {
 	Request   string     `json:"request,omitempty"`
 }
 
+const keepLinksSQL = `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`
+
 // keepLinks stores the links of a day for the audit log and gives the name that they have there,
 // their SHA-256; nil when there is none.
 func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
@@ -83,29 +85,24 @@ func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	_, err = tx.ExecContext(ctx, `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`, sum[:], string(text))
+	_, err = tx.ExecContext(ctx, keepLinksSQL, sum[:], string(text))
 	return sum[:], err
 }
 
-// issuedDetail is the detail of a day request whose links have that name.
-func issuedDetail(r DayRequest, until time.Time, links any) (string, error) {
-	d := dayDetail{Day: r.Day, Until: until, Remote: r.Origin.Remote, Request: r.Origin.Request}
-	if links == nil {
-		d.Links = &[]issuedLink{}
-	}
-	text, err := json.Marshal(d)
-	return string(text), err
-}
-
-const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES ($1, $2, $3, $4, $5)`
+const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, $2, $3, $4, $5, $6)`
 
 // append writes one row of the audit log in the transaction of the change that it describes.
 func (o Origin) append(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail any) error {
+	return o.appendLinks(ctx, tx, at, tenant, action, detail, nil)
+}
+
+// appendLinks is append for a line whose links were stored by keepLinks.
+func (o Origin) appendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail, links any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, appendAuditSQL, at, tenant, o.Actor, action, string(text))
+	_, err = tx.ExecContext(ctx, appendAuditSQL, at, tenant, o.Actor, action, string(text), links)
 	return err
 }
 

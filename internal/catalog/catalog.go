@@ -15,11 +15,8 @@ import (
 type Catalog struct {
 	*clock.Clock
 
-	db      *db.DB
-	rules   Rules
-	issuing group[*dayPart] // requests for days that share a transaction
-	days    dayLists
-	served  dayCache // days as they were last handed out
+	db    *db.DB
+	rules Rules
 }
 
 // Rules are the catalog's timings, and where archives go. Zero fields take the defaults.
@@ -73,13 +70,9 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
-	c := &Catalog{Clock: clock.New(d), db: d, rules: rules.withDefaults(), days: newDayLists(d.Postgres()), issuing: group[*dayPart]{size: groupSize, lanes: 1}}
-	if d.Postgres() {
-		c.issuing.size, c.issuing.lanes = 1, postgresLanes
-	}
-	d.Keep(applicationSQL, apiKeySQL(), linkAccessSQL, appendAuditSQL, insertUseSQL, lastUseSQL)
-	d.Keep(c.days.texts()...)
-	return c
+	d.Keep(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
+		insertUseSQL, lastUseSQL, appendAuditSQL)
+	return &Catalog{Clock: clock.New(d), db: d, rules: rules.withDefaults()}
 }
 
 // DB is the database that the catalog stands in.

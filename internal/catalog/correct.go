@@ -186,7 +186,7 @@ func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recor
 		return r, s, err
 	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err == nil && k.applyTo(r).ConversationID != conversation {
-		err = errMoved
+		err = db.ErrRetry
 	}
 	return r, s, err
 }

@@ -11,7 +11,6 @@ import (
 // TestPlans fails when a query that runs every second, every minute or for each request reads a
 // whole table.
 func TestPlans(t *testing.T) {
-	look := newDayLists(true).look.texts
 	queries := map[string]dbtest.Question{
 		"due hours":        dbtest.Ask(dueHoursSQL, "e", 10, 100),
 		"next due":         dbtest.Ask(nextDueSQL),
@@ -29,7 +28,9 @@ func TestPlans(t *testing.T) {
 		"doomed archives":  dbtest.Ask(doomedSQL, 100),
 		"rechecks":         dbtest.Ask(rechecksSQL, 100),
 		"unchecked":        dbtest.Ask(uncheckedSQL, 86_400_000_000, 100),
-		"day":              dbtest.Ask(look[len(look)-1].text, "t7", "2025-01-01", "a"),
+		"day":              dbtest.Ask(dayAccessSQL, "t7", "2025-01-01", "day", "a"),
+		"day as read":      dbtest.Ask(dayHoursSQL, "t7", "2025-01-01"),
+		"kept archives":    dbtest.Ask(keepArchivesSQL, "t7", "2025-01-01", 1, 2),
 		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1),
 	}
 	for name, url := range databases(t) {

@@ -90,10 +90,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	}
 	var planned, completed, reopened, expired, sessions, files, bytes, late sql.NullInt64
 	var floor, at int64
-	err := tx.QueryRowContext(ctx, `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
-		d.total_sessions, d.total_files, d.total_bytes, d.too_late,
-		d.expired_us IS NOT NULL AND coalesce(`+cutShortSQL+`, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
-		FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`, tenant, day).
+	err := tx.QueryRowContext(ctx, daySQL, tenant, day).
 		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.CutShort, &v.Unbuilt, &v.Known, &floor, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, db.NotFound(err, "tenant %q does not exist", tenant)
@@ -105,7 +102,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64
 	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
 	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, at)
-	hours, err := db.Collect(ctx, tx, scanHour, hourSQL+` WHERE h.tenant = $1 AND h.day = $2`, tenant, day)
+	hours, err := db.Collect(ctx, tx, scanHour, dayHoursSQL, tenant, day)
 	if err != nil {
 		return v, err
 	}
@@ -115,10 +112,15 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	return v, nil
 }
 
-const hourSQL = `SELECT h.hour, h.state, h.revision, h.planned, h.wanted <> h.built, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
+const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
+	d.total_sessions, d.total_files, d.total_bytes, d.too_late,
+	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
+	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
+
+const dayHoursSQL = `SELECT h.hour, h.state, h.revision, h.planned, h.wanted <> h.built, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
 	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
 	a.object_key, a.token, a.revision, a.size, a.file_count, a.session_count, a.missing_count, a.manifest_sha256, a.etag, a.published_us
-	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive`
+	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.tenant = $1 AND h.day = $2`
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
 	var due, claimed, failed, revision, size, files, sessions, missing, published sql.NullInt64

@@ -91,36 +91,24 @@ type windowLast struct {
 	stray bool // uses of a clock that was ahead follow it
 }
 
-// add counts one use at the given instant and gives it as the latest one.
-func (w Window) add(last windowLast, at int64) (Window, windowLast) {
-	last.us = max(at, last.us+1) // uses of one instant stay apart, and the clock may have stepped back
-	last.n++
-	last.stray = false
-	if w.Used == 0 {
-		w.Reset = time.Duration(last.us-at)*time.Microsecond + windowLength
-	}
-	w.Used++
-	return w, last
-}
-
-// tidies says whether a window's uses that do not count are to be forgotten with the use that comes
-// next. Those of a clock that was ahead have to be: their numbers are given again.
-func (w Window) tidies(last windowLast) bool {
-	return last.stray || last.n > 0 && (w.Used == 0 || last.n%64 == 63)
-}
-
 // count adds one use to a locked window, given what was read of it under the lock.
 func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
-	if w.tidies(last) {
+	// Uses of a clock that was ahead have to go, since their numbers are given again. Others that do
+	// not count any more go now and then.
+	if last.stray || last.n > 0 && (w.Used == 0 || last.n%64 == 63) {
 		if err := forgetUses(ctx, tx, tenant, name, at); err != nil {
 			return w, err
 		}
 	}
-	w, last = w.add(last, at)
-	if _, err := tx.ExecContext(ctx, insertUseSQL, tenant, name, last.us, last.n); err != nil {
+	us, n := max(at, last.us+1), last.n+1 // uses of one instant stay apart, and the clock may have stepped back
+	if w.Used == 0 {
+		w.Reset = time.Duration(us-at)*time.Microsecond + windowLength
+	}
+	w.Used++
+	if _, err := tx.ExecContext(ctx, insertUseSQL, tenant, name, us, n); err != nil {
 		return w, err
 	}
-	_, err := tx.ExecContext(ctx, lastUseSQL, tenant, name, last.us, last.n)
+	_, err := tx.ExecContext(ctx, lastUseSQL, tenant, name, us, n)
 	return w, err
 }
 

@@ -243,16 +243,15 @@ func signingKeys(f *fixture) {
 	equal(f, "keys after the retired one's time", len(keys), 1)
 }
 
-// issue asks for the bench's day. Its view is what was made of it, b.made counts how often.
+// dayRequest asks for the fixture's day on behalf of a tenant.
+func (f *fixture) dayRequest(tenant string) catalog.DayRequest {
+	return catalog.DayRequest{Claims: catalog.Claims{Tenant: tenant, Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
+		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}}
+}
+
+// issue asks for the fixture's day.
 func (f *fixture) issue() (catalog.IssuedDay, error) {
-	issued, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: f.tenant, Day: f.day, LinkTTL: time.Hour,
-		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"},
-		Make: func(v *catalog.DayView) any {
-			f.made++
-			return v
-		}})
-	issued.View, _ = issued.Made.(*catalog.DayView)
-	return issued, err
+	return f.c.IssueDay(f.ctx, f.dayRequest(f.tenant))
 }
 
 func dayWindow(f *fixture) {
@@ -276,10 +275,10 @@ func dayWindow(f *fixture) {
 	f.must(err)
 	_, err = f.issue()
 	f.wantKind(err, domain.KindLimited)
-	a, err := f.c.DayAccess(f.ctx, "acme", "", f.day)
-	f.must(err)
-	equal(f, "as read", a.Window.Used, 5)
-	_, err = f.c.DayAccess(f.ctx, "nobody", "", f.day)
+	w, err := f.c.CheckDay(f.ctx, f.dayRequest("acme"))
+	f.wantKind(err, domain.KindLimited)
+	equal(f, "as read", w.Used, 5)
+	_, err = f.c.CheckDay(f.ctx, f.dayRequest("nobody"))
 	f.wantKind(err, domain.KindNotFound)
 	f.pass(4 * 24 * time.Hour)
 	_, err = f.issue()
@@ -348,9 +347,9 @@ func largeWindow(f *fixture) {
 func issueUndone(f *fixture) {
 	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()
-	_, err := f.c.IssueDay(ctx, catalog.DayRequest{Tenant: "acme", Day: f.day, LinkTTL: time.Hour})
+	_, err := f.c.IssueDay(ctx, f.dayRequest("acme"))
 	equal(f, "cancelled", errors.Is(err, context.Canceled), true)
-	a, err := f.c.DayAccess(f.ctx, "acme", "", f.day)
+	w, err := f.c.CheckDay(f.ctx, f.dayRequest("acme"))
 	f.must(err)
-	equal(f, "used", a.Window.Used, 0)
+	equal(f, "used", w.Used, 0)
 }

@@ -119,7 +119,7 @@ func downloadCounts(f *fixture) {
 
 func auditOfAnHour(f *fixture) {
 	f.twoHours()
-	_, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: f.tenant, Day: f.day, LinkTTL: time.Hour, Origin: catalog.Origin{Actor: "app:x"}})
+	_, err := f.issue()
 	f.must(err)
 	f.download(8)
 	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 19, Origin: catalog.Origin{Actor: "admin"}})

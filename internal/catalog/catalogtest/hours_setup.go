@@ -97,7 +97,6 @@ type fixture struct {
 	day     domain.Day
 	shifted time.Duration
 	serial  int
-	made    int // of days by issue
 }
 
 func (f *fixture) must(err error) {

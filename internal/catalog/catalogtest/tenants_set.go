@@ -154,7 +154,9 @@ func (f *fixture) emptyDays(day domain.Day) int {
 
 // issueKind requests a day's links.
 func (f *fixture) issueKind(day domain.Day) error {
-	_, err := f.c.IssueDay(f.ctx, catalog.DayRequest{Tenant: f.tenant, Day: day, LinkTTL: time.Hour})
+	r := f.dayRequest(f.tenant)
+	r.Day = day
+	_, err := f.c.IssueDay(f.ctx, r)
 	return err
 }
 

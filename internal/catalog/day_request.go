@@ -1,0 +1,195 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// linkSlack is how much longer than its links an archive is kept, so that not every answer has to
+// raise the archive's own time.
+const linkSlack = 10 * time.Minute
+
+// DayRequest asks for a day's links.
+type DayRequest struct {
+	Claims
+	Scope   string     // which the claims must grant
+	Day     domain.Day // "" when the request names none
+	LinkTTL time.Duration
+	Origin  Origin
+}
+
+// Refusals of a day request that have no kind of their own.
+var (
+	ErrScope   = domain.Errorf(domain.KindForbidden, "the access token lacks the scope")
+	ErrFeature = domain.Errorf(domain.KindForbidden, "daily recordings are not enabled for the tenant")
+	ErrFuture  = domain.Errorf(domain.KindInvalid, "the day is in the future")
+)
+
+// IssuedDay is a day with the time until which its archives stay downloadable.
+type IssuedDay struct {
+	View     DayView
+	Now      time.Time // the catalog's clock
+	Window   Window
+	LinksEnd time.Time // now + LinkTTL, never past the day's end of retention
+}
+
+// IssueDay counts one day request and hands the day out: its archives are kept until the links
+// end, and the audit log says who was given what. A request that is refused counts nothing.
+//
+// Errors, in the order of the checks: KindUnauthorized when the application may not be used any
+// more, ErrScope, KindNotFound for an unknown tenant, ErrFeature, KindInvalid without a day,
+// ErrFuture, KindExpired past retention, KindLimited when the window is full. Whenever the window
+// was read, it is in the answer.
+func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (out IssuedDay, err error) {
+	var refused error // not the transaction's own error, which would cost others who share it
+	err = c.db.Batch(ctx, func(tx *db.Tx) error {
+		a, err := readDayAccess(ctx, tx, r)
+		if err != nil {
+			return err
+		}
+		if refused = a.refusal(r); refused == nil && tx.Postgres() {
+			// Others can write meanwhile. What they counted and changed shows once the rows are
+			// locked.
+			if err := lockDayRequest(ctx, tx, r); err != nil {
+				return err
+			}
+			if a, err = readDayAccess(ctx, tx, r); err != nil {
+				return err
+			}
+			refused = a.refusal(r)
+		}
+		if out = (IssuedDay{Window: a.window}); refused != nil {
+			return nil
+		}
+		out, err = issueDay(ctx, tx, r, a)
+		return err
+	})
+	return out, cmp.Or(err, refused)
+}
+
+// CheckDay says how IssueDay would answer, and counts nothing.
+func (c *Catalog) CheckDay(ctx context.Context, r DayRequest) (Window, error) {
+	a, err := readDayAccess(ctx, c.db, r)
+	if err != nil {
+		return Window{}, err
+	}
+	return a.window, a.refusal(r)
+}
+
+// dayAccess is what decides about a day request.
+type dayAccess struct {
+	app     *Application  // nil when it does not exist
+	tenant  domain.Tenant // what of it decides; without an id when it does not exist
+	now     time.Time     // the catalog's clock
+	window  Window
+	last    windowLast
+	known   bool      // the day has a row
+	end     time.Time // from when the day is past retention
+	expired bool
+}
+
+// lockDayRequest locks the window and the day until the transaction ends. A day without a row gets
+// none: asking for a day is no reason to remember it.
+func lockDayRequest(ctx context.Context, tx *db.Tx, r DayRequest) error {
+	if err := lockWindow(ctx, tx, r.Tenant, dayWindow); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE days SET locked = locked WHERE tenant = $1 AND day = $2`, r.Tenant, r.Day)
+	return err
+}
+
+const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
+	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us, ` + windowColumns + `
+	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1
+	LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins
+
+// readDayAccess reads everything that decides about a request at one instant.
+func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess, err error) {
+	var at int64
+	var app, owner, scopes, tenant sql.NullString
+	var disabled, epoch, retention, limit, completed, reopened, expired, floor sql.NullInt64
+	var recordings sql.NullBool
+	var s windowScan
+	err = q.QueryRowContext(ctx, dayAccessSQL, r.Tenant, r.Day, dayWindow, r.App).
+		Scan(&app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit, &floor,
+			&at, &a.known, &completed, &reopened, &expired, &s.used, &s.oldest, &s.lastUse, &s.lastNumber, &s.stray)
+	if err != nil {
+		return a, err
+	}
+	a.now, a.window, a.last = db.FromMicros(at), s.window(int(limit.Int64), at), s.last()
+	if app.Valid {
+		a.app = &Application{ID: app.String, Tenant: owner.String, Scopes: strings.Fields(scopes.String), Disabled: db.TimeOf(disabled), Epoch: epoch.Int64}
+	}
+	a.tenant = domain.Tenant{ID: tenant.String, Recordings: recordings.Bool}
+	if r.Day != "" {
+		a.end = domain.RetentionEnd(r.Day, db.TimeOf(completed), db.TimeOf(reopened), int(retention.Int64))
+		a.expired = expired.Valid || !a.now.Before(a.end) || !a.known && belowFloor(r.Day, floor.Int64, at)
+	}
+	return a, nil
+}
+
+// refusal says what speaks against the request; nil when nothing does.
+func (a *dayAccess) refusal(r DayRequest) error {
+	granted, err := r.Granted(a.app)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(granted, r.Scope):
+		return ErrScope
+	case a.tenant.ID == "":
+		return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist", r.Tenant)
+	case !a.tenant.Recordings:
+		return ErrFeature
+	case r.Day == "":
+		return domain.Errorf(domain.KindInvalid, "a day is missing")
+	case r.Day > domain.DayOf(a.now):
+		return ErrFuture
+	case a.expired:
+		return domain.Errorf(domain.KindExpired, "%s is past retention", r.Day)
+	case a.window.Full():
+		return domain.Errorf(domain.KindLimited, "the day requests of this hour are used up")
+	}
+	return nil
+}
+
+// issueDay counts the request, keeps the archives, reads the day and writes the audit log.
+func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out IssuedDay, err error) {
+	at := db.Micros(a.now)
+	out = IssuedDay{Now: a.now, LinksEnd: a.now.Add(r.LinkTTL)}
+	if a.end.Before(out.LinksEnd) {
+		out.LinksEnd = a.end
+	}
+	if out.Window, err = a.window.count(ctx, tx, r.Tenant, dayWindow, a.last, at); err != nil {
+		return out, err
+	}
+	if _, err := tx.ExecContext(ctx, keepArchivesSQL, r.Tenant, r.Day, db.Micros(out.LinksEnd), db.Micros(out.LinksEnd.Add(linkSlack))); err != nil {
+		return out, err
+	}
+	if out.View, err = dayView(ctx, tx, r.Tenant, r.Day); err != nil {
+		return out, err
+	}
+	if out.View.Known != a.known { // the day got its row after it could not be locked
+		return out, db.ErrRetry
+	}
+	links, err := keepLinks(ctx, tx, &out.View)
+	if err != nil {
+		return out, err
+	}
+	detail := dayDetail{Day: r.Day, Until: out.LinksEnd, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	if links == nil {
+		detail.Links = &[]issuedLink{}
+	}
+	return out, r.Origin.appendLinks(ctx, tx, at, r.Tenant, ActionDay, detail, links)
+}
+
+// keepArchivesSQL raises the time until which a day's archives are kept to $4, unless they are kept
+// until $3 already.
+const keepArchivesSQL = `UPDATE archives SET links_until_us = $4 WHERE links_until_us < $3 AND object_key IN
+	(SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND archive IS NOT NULL)`
