@@ -108,11 +108,8 @@ func TestSlowBodies(t *testing.T) {
 	} {
 		for _, length := range []string{"Content-Length: 100000", "Content-Length: 900000", "Transfer-Encoding: chunked"} {
 			t.Run(name+" "+length, func(t *testing.T) {
-				family := web.Family{Name: "f", Owns: func(string) bool { return true }, Handler: c.serve,
+				family := web.Family{Name: "f", Owns: func(string) bool { return true }, Handler: c.serve, Streams: c.streams,
 					Fail: func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }}
-				if c.streams {
-					family.Streams = func(*http.Request) bool { return true }
-				}
 				head, interval := "POST /f HTTP/1.1\r\nHost: x\r\n"+length+"\r\n\r\n", c.interval
 				if strings.HasPrefix(length, "T") {
 					head += "186a0\r\n"
@@ -138,7 +135,7 @@ func TestNoDeadlineAfterTheBody(t *testing.T) {
 		}
 	}), Fail: func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }}
 	for _, streams := range []bool{false, true} {
-		family.Streams = func(*http.Request) bool { return streams }
+		family.Streams = streams
 		status, answered, ended := sendSlowly(t, family, "POST /f HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 0)
 		if status != 200 || answered != 10*time.Minute || ended < 30*time.Minute { // the connection stays open
 			t.Errorf("streams %v: %d after %s, ended after %s", streams, status, answered, ended)
@@ -150,7 +147,7 @@ func TestNoDeadlineAfterTheBody(t *testing.T) {
 // sent everything, whether or not the connection is closed then.
 func TestEarlyResponses(t *testing.T) {
 	const size = 24 << 20 // more than the buffers of both ends hold
-	refusing := web.Family{Name: "refusing", Owns: web.Under("/refusing"), Streams: func(*http.Request) bool { return true }, Fail: failed,
+	refusing := web.Family{Name: "refusing", Owns: web.Under("/refusing"), Streams: true, Fail: failed,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { failed(w, r, http.StatusServiceUnavailable) })}
 	bounded := web.Family{Name: "bounded", Owns: web.Under("/bounded"), Fail: failed, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := web.Body(r, web.MaxBody); err != nil {

@@ -22,7 +22,7 @@ func TestAnswersAreObserved(t *testing.T) {
 	})
 	known := api.Family{Name: "t", Owns: func(path string) bool { return strings.HasPrefix(path, "/t/") }, Handler: mux}
 	var seen []api.Answer
-	h := api.New(api.Config{}, api.Deps{Families: []api.Family{known, family()}, Log: zap.NewNop(), Now: time.Now,
+	h := api.New(api.Config{}, api.Deps{Families: []api.Family{known, family("f")}, Log: zap.NewNop(), Now: time.Now,
 		Pages:   map[string]http.HandlerFunc{"/healthz": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive") }},
 		Observe: func(a api.Answer) { seen = append(seen, a) }})
 	ask(h, "GET", "/t/acme?token=x", "")

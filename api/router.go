@@ -92,7 +92,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead { // RFC 9110, section 14.2: Range is defined for GET only
 		r.Header.Del("Range")
 	}
-	if family.Streams != nil && family.Streams(r) {
+	if family.Streams {
 		streamBody(r)
 	} else {
 		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)

@@ -16,14 +16,15 @@ import (
 	"github.com/callvault/callvault/api"
 )
 
-// family answers under /f, with errors of its own.
-func family() api.Family {
+// family answers under /f, or streams under /s, with errors of its own.
+func family(name string) api.Family {
+	root := "/" + name + "/"
 	fail := func(w http.ResponseWriter, _ *http.Request, status int) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, "family says "+http.StatusText(status))
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/f/read", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(root+"read", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
@@ -32,14 +33,14 @@ func family() api.Family {
 		}
 		_, _ = w.Write(body[:min(len(body), 10)])
 	})
-	mux.HandleFunc("/f/panic", func(http.ResponseWriter, *http.Request) { first(nil) })
-	mux.HandleFunc("/f/late", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc(root+"panic", func(http.ResponseWriter, *http.Request) { first(nil) })
+	mux.HandleFunc(root+"late", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		first(nil)
 	})
-	mux.HandleFunc("/f/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
-	return api.Family{Name: "f", Owns: func(path string) bool { return strings.HasPrefix(path, "/f/") }, Handler: mux, Fail: fail,
-		Streams: func(r *http.Request) bool { return r.Header.Get("X-Stream") != "" }, Spec: []byte("openapi: 3.1.0\n")}
+	mux.HandleFunc(root, func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
+	return api.Family{Name: name, Owns: func(path string) bool { return strings.HasPrefix(path, root) }, Handler: mux, Fail: fail,
+		Streams: name == "s", Spec: []byte("openapi: 3.1.0\n")}
 }
 
 // first panics on an empty list, as a handler might by mistake.
@@ -48,7 +49,7 @@ func first(list []byte) byte { return list[0] }
 func newAPI(t *testing.T, cfg api.Config) (http.Handler, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	return api.New(cfg, api.Deps{Families: []api.Family{family()}, Log: zap.New(core), Now: time.Now,
+	return api.New(cfg, api.Deps{Families: []api.Family{family("f"), family("s")}, Log: zap.New(core), Now: time.Now,
 		Pages: map[string]http.HandlerFunc{"/healthz": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive") }}}), logs
 }
 
@@ -69,16 +70,15 @@ func TestErrorsAreTheFamilys(t *testing.T) {
 		name, path, body string
 		status           int
 		want             string
-		headers          []string
 	}{
-		{"unknown path", "/f/x", "", 404, "family says Not Found", nil},
-		{"panic", "/f/panic", "", 500, "family says Internal Server Error", nil},
-		{"large", "/f/read", large, 413, "family says Request Entity Too Large", nil},
-		{"large stream", "/f/read", large, 200, "xxxxxxxxxx", []string{"X-Stream", "1"}},
-		{"just fits", "/f/read", large[1:], 200, "xxxxxxxxxx", nil},
-		{"nobody's", "/g", "", 404, `{"error":"Not Found"}` + "\n", nil},
+		{"unknown path", "/f/x", "", 404, "family says Not Found"},
+		{"panic", "/f/panic", "", 500, "family says Internal Server Error"},
+		{"large", "/f/read", large, 413, "family says Request Entity Too Large"},
+		{"large stream", "/s/read", large, 200, "xxxxxxxxxx"},
+		{"just fits", "/f/read", large[1:], 200, "xxxxxxxxxx"},
+		{"nobody's", "/g", "", 404, `{"error":"Not Found"}` + "\n"},
 	} {
-		w := ask(h, "POST", c.path, c.body, c.headers...)
+		w := ask(h, "POST", c.path, c.body)
 		if w.Code != c.status || w.Body.String() != c.want {
 			t.Errorf("%s: %d %q", c.name, w.Code, w.Body)
 		}

@@ -34,7 +34,7 @@ func newTraced(t *testing.T) (http.Handler, *observer.ObservedLogs, *tracetest.S
 	})
 	mux.HandleFunc("/t/{id}/broken", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	known := api.Family{Name: "t", Owns: func(path string) bool { return strings.HasPrefix(path, "/t/") }, Handler: mux}
-	return api.New(api.Config{}, api.Deps{Families: []api.Family{known, family()}, Log: log, Now: time.Now,
+	return api.New(api.Config{}, api.Deps{Families: []api.Family{known, family("f")}, Log: log, Now: time.Now,
 		Tracer: sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)),
 		Pages:  map[string]http.HandlerFunc{"/healthz": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive") }}}), logs, spans
 }

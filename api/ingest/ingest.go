@@ -80,7 +80,7 @@ func New(cfg Config, deps Deps) web.Family {
 	audio := web.Methods{Put: h.handle(h.audio), Fail: fail}
 	return web.Family{
 		Name: "ingest", Owns: web.Under("/api/ingest"), Fail: fail, Spec: spec,
-		Streams: func(*http.Request) bool { return true },
+		Streams: true,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.EscapedPath()
 			switch {

@@ -59,7 +59,7 @@ type Plan struct {
 
 	stale  bool // the If-Range names other bytes
 	size   int64
-	ranges []ByteRange
+	ranges []byteRange
 }
 
 // Failed gives the status of a request whose conditions fail: 412, or 416 for which it sets
@@ -109,7 +109,7 @@ func (s *statusRecorder) WriteHeader(status int)      { s.status = status }
 // that can be satisfied.
 func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 	asked, single := r.Header.Get("Range"), len(r.Header.Values("Range")) == 1
-	ranges, valid := ParseRanges(asked, c.Size)
+	ranges, valid := parseRanges(asked, c.Size)
 	switch {
 	case !valid || len(ranges) > maxRanges:
 		r.Header.Del("Range")
@@ -244,7 +244,7 @@ type reader struct {
 	ctx     context.Context
 	content Content
 	size    int64
-	ranges  []ByteRange
+	ranges  []byteRange
 	offset  int64 // of the next Read
 	body    io.ReadCloser
 	at, to  int64 // offsets of body: its next byte and its end

@@ -20,8 +20,7 @@ type Family struct {
 	// Fail writes an error that the router found, such as 500. A 503 has a Retry-After.
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 
-	// Streams says which requests may have bodies of any size; none when nil.
-	Streams func(r *http.Request) bool
+	Streams bool // bodies may have any size
 
 	// Spec is the family's OpenAPI document in YAML.
 	Spec []byte

@@ -9,17 +9,17 @@ import (
 // maxRanges bounds the parts of one answer. A request for more parts gets all bytes.
 const maxRanges = 16
 
-// ByteRange is the bytes of [From, To).
-type ByteRange struct{ From, To int64 }
+// byteRange is the bytes of [From, To).
+type byteRange struct{ From, To int64 }
 
-// ParseRanges reads a Range header for a body of size bytes. It gives the ranges that can be
+// parseRanges reads a Range header for a body of size bytes. It gives the ranges that can be
 // satisfied, in the order asked for, and false when the header is not a valid byte range set.
-func ParseRanges(header string, size int64) ([]ByteRange, bool) {
+func parseRanges(header string, size int64) ([]byteRange, bool) {
 	list, ok := strings.CutPrefix(header, "bytes=")
 	if !ok {
 		return nil, false
 	}
-	var ranges []ByteRange
+	var ranges []byteRange
 	for _, item := range strings.Split(list, ",") {
 		item = textproto.TrimString(item)
 		if item == "" {
@@ -42,7 +42,7 @@ func ParseRanges(header string, size int64) ([]ByteRange, bool) {
 
 // rangeHeader is the Range header of ranges of a body of size bytes. For no ranges it is one that
 // begins at the body's end, which can't be satisfied.
-func rangeHeader(ranges []ByteRange, size int64) string {
+func rangeHeader(ranges []byteRange, size int64) string {
 	if len(ranges) == 0 {
 		return "bytes=" + strconv.FormatInt(size, 10) + "-"
 	}
@@ -59,19 +59,19 @@ func rangeHeader(ranges []ByteRange, size int64) string {
 }
 
 // parseRange reads one range. A valid one is not satisfiable when it begins behind the body's end.
-func parseRange(first, last string, size int64) (b ByteRange, satisfiable, ok bool) {
+func parseRange(first, last string, size int64) (b byteRange, satisfiable, ok bool) {
 	if first == "" {
 		n, err := strconv.ParseUint(last, 10, 63)
 		if err != nil {
 			return b, false, false
 		}
-		return ByteRange{max(0, size-int64(n)), size}, n > 0 && size > 0, true
+		return byteRange{max(0, size-int64(n)), size}, n > 0 && size > 0, true
 	}
 	from, err := strconv.ParseUint(first, 10, 63)
 	if err != nil {
 		return b, false, false
 	}
-	b = ByteRange{int64(from), size}
+	b = byteRange{int64(from), size}
 	if last != "" {
 		end, err := strconv.ParseUint(last, 10, 63)
 		if err != nil || end < from {
