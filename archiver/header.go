@@ -140,8 +140,8 @@ func (r record) appendCentral(b []byte) []byte {
 	return r.appendTimeExtra(b)
 }
 
-// appendCommon appends the fields that both headers share, from the version
-// needed to the length of the name.
+// appendCommon appends the fields that both headers share, from the version needed to the length
+// of the name.
 func (r record) appendCommon(b []byte) []byte {
 	version := uint16(plainVersion)
 	if r.zip64Size() || r.zip64Offset() {

@@ -75,8 +75,7 @@ func (s *Scheduler) Status() Status {
 	return s.status
 }
 
-// Ready says why the scheduler is not doing its work, nil if it is.
-// Its error is KindUnavailable.
+// Ready says why the scheduler is not doing its work, nil if it is. Its error is KindUnavailable.
 func (s *Scheduler) Ready() error {
 	st := s.Status()
 	switch {

@@ -24,8 +24,8 @@ type Config struct {
 	// Retry is the wait before the first retry of a call to the store or the catalog, doubled each
 	// time (1 s).
 	Retry time.Duration
-	// GiveUp is how long publishing a finished archive is retried while the store or the catalog is
-	// unavailable (10 min).
+	// GiveUp is how long publishing a finished archive is retried while the store or the catalog
+	// is unavailable (10 min).
 	GiveUp time.Duration
 	// Drain is how long builds may take to end after the order to stop (25 s).
 	Drain time.Duration

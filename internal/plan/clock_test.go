@@ -58,8 +58,8 @@ func TestClockAheadAtStart(t *testing.T) {
 	}
 }
 
-// After nights in which no scheduler ran, days with recordings are planned at once. Empty days wait
-// until the clock is trusted.
+// After nights in which no scheduler ran, days with recordings are planned at once. Empty days
+// wait until the clock is trusted.
 func TestEmptyDaysWaitForTheClock(t *testing.T) {
 	f := newFixture(t)
 	f.tenant("acme", 3)

@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// maxLookBack is how many days back a firing is looked for. It is more than the eight years between
-// two leap days, for a schedule that fires on the 29th of February only.
+// maxLookBack is how many days back a firing is looked for. It is more than the eight years
+// between two leap days, for a schedule that fires on the 29th of February only.
 const maxLookBack = 3000
 
 // closedDays keeps an answer of closedUntil, which holds until the next firing.
@@ -27,8 +27,8 @@ type closedDays struct {
 }
 
 // closedUntil gives the last closed day and the next firing of the schedule. A day is closed once
-// the schedule has fired after its end; a firing at the instant of its end counts. Without a closed
-// day the first result is "", without a next firing the second is zero.
+// the schedule has fired after its end; a firing at the instant of its end counts. Without a
+// closed day the first result is "", without a next firing the second is zero.
 func closedUntil(schedule cron.Schedule, now time.Time) (until domain.Day, next time.Time) {
 	now = now.UTC()
 	next = schedule.Next(now)

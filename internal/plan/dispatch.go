@@ -67,8 +67,8 @@ func (p *Planner) enqueue(ctx context.Context, d catalog.DueHour, epoch string) 
 	return true, nil
 }
 
-// redispatch dispatches hours again whose task is gone although they were not built: Redis lost the
-// task, somebody deleted it, or it used up its retries.
+// redispatch dispatches hours again whose task is gone although they were not built: Redis lost
+// the task, somebody deleted it, or it used up its retries.
 func (p *Planner) redispatch(ctx context.Context, r *Report) error {
 	epoch, err := p.queue.Epoch(ctx)
 	if err != nil {

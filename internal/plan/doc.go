@@ -3,8 +3,8 @@
 // due hours, tenants in turn.
 //
 // A pass compares the catalog's wanted state with its actual state. It may be repeated, may stop
-// anywhere, and may run in several processes at once: compare-and-set in the catalog makes a second
-// run harmless.
+// anywhere, and may run in several processes at once: compare-and-set in the catalog makes a
+// second run harmless.
 //
 // The package builds nothing and has no timer: the scheduler and the commands say when a pass runs.
 package plan

@@ -109,8 +109,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Planner runs passes. It is safe for concurrent use; passes of one Planner
-// run one after the other.
+// Planner runs passes. It is safe for concurrent use; passes of one Planner run one after the
+// other.
 type Planner struct {
 	cfg     Config
 	catalog Catalog

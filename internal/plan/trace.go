@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// passSpan is the span of a pass. It is made, with the pass's start as its own, when the pass finds
-// something to do: most passes find nothing, and they run every second while an hour waits.
+// passSpan is the span of a pass. It is made, with the pass's start as its own, when the pass
+// finds something to do: most passes find nothing, and they run every second while an hour waits.
 type passSpan struct {
 	tracer trace.Tracer
 	name   string

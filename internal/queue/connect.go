@@ -31,12 +31,12 @@ type target struct {
 	sentinel *redis.FailoverOptions
 }
 
-// parseURL reads redis://, rediss:// and redis-sentinel:// URLs. Its error is
-// KindInvalid and never repeats the URL, which can hold a password.
+// parseURL reads redis://, rediss:// and redis-sentinel:// URLs. Its error is KindInvalid and
+// never repeats the URL, which can hold a password.
 //
-// redis-sentinel://user:password@host:26379,host:26379/db?master=name names
-// the sentinels; user and password are Redis's own. The sentinels' stand in
-// the query as sentinel_username and sentinel_password; tls=true encrypts both.
+// redis-sentinel://user:password@host:26379,host:26379/db?master=name names the sentinels; user
+// and password are Redis's own. The sentinels' stand in the query as sentinel_username and
+// sentinel_password; tls=true encrypts both.
 func parseURL(raw string) (target, error) {
 	scheme, rest, _ := strings.Cut(raw, "://")
 	switch scheme {

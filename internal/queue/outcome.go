@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Recorded marks a failure that the catalog has counted. The catalog decides when the hour is tried
-// again, so asynq does not retry the task.
+// Recorded marks a failure that the catalog has counted. The catalog decides when the hour is
+// tried again, so asynq does not retry the task.
 func Recorded(err error) error { return recordedError{err} }
 
 type recordedError struct{ error }
@@ -47,8 +47,8 @@ func asynqError(err error) error {
 	return errors.New(message)
 }
 
-// retryDelay is the wait before a task is retried because the catalog
-// could not be asked: 2 s at first, half a minute at most.
+// retryDelay is the wait before a task is retried because the catalog could not be asked: 2 s at
+// first, half a minute at most.
 func retryDelay(retried int, _ error, _ *asynq.Task) time.Duration {
 	return min(2*time.Second<<min(retried, 10), 30*time.Second)
 }

@@ -36,8 +36,8 @@ type payload struct {
 	Dispatch int64      `json:"dispatch"`
 }
 
-// ID is the task's id, unique for each dispatch of each hour. It has no "-" and no "/", because the
-// dashboard cuts ids at these.
+// ID is the task's id, unique for each dispatch of each hour. It has no "-" and no "/", because
+// the dashboard cuts ids at these.
 func (t Task) ID() string {
 	return "h:" + escape(t.Key.Tenant) + ":" + t.Key.Day.Compact() + ":" + t.Key.HH() + ":d" + strconv.FormatInt(t.Dispatch, 10)
 }
