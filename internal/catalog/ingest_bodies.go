@@ -26,9 +26,11 @@ type bodyKind[T any] struct {
 }
 
 func agentBodies() bodyKind[domain.Agent] {
-	return bodyKind[domain.Agent]{kind: kindAgent, stage: agentStage(), key: "agentId",
-		id:   func(a *domain.Agent) string { return a.ID },
-		body: func(a *domain.Agent) json.RawMessage { return a.Body },
+	return bodyKind[domain.Agent]{kind: kindAgent,
+		stage: stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}},
+		key:   "agentId",
+		id:    func(a *domain.Agent) string { return a.ID },
+		body:  func(a *domain.Agent) json.RawMessage { return a.Body },
 		row: func(a *domain.Agent, body []byte) []any {
 			name := a.Name
 			if name == "" {
@@ -45,9 +47,11 @@ func agentBodies() bodyKind[domain.Agent] {
 }
 
 func messageBodies() bodyKind[domain.Message] {
-	return bodyKind[domain.Message]{kind: kindMessage, stage: messageStage(), key: "messageId",
-		id:   func(m *domain.Message) string { return m.ID },
-		body: func(m *domain.Message) json.RawMessage { return m.Body },
+	return bodyKind[domain.Message]{kind: kindMessage,
+		stage: stage{"stage_messages", "messages", []string{"id", "conversation_id", "time_us", "type", "body"}},
+		key:   "messageId",
+		id:    func(m *domain.Message) string { return m.ID },
+		body:  func(m *domain.Message) json.RawMessage { return m.Body },
 		row: func(m *domain.Message, body []byte) []any {
 			return []any{m.ID, m.ConversationID, db.Micros(m.Time), m.Type, string(body)}
 		},

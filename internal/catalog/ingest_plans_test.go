@@ -39,7 +39,7 @@ func TestMergePlans(t *testing.T) {
 					}
 				}
 				s := stager{tx: tx, filled: map[string]bool{}}
-				for _, st := range []stage{conversationStage(), messageStage()} {
+				for _, st := range []stage{conversationStage(), messageBodies().stage} {
 					if err := s.fill(t.Context(), st, nil); err != nil {
 						return err
 					}
@@ -47,7 +47,7 @@ func TestMergePlans(t *testing.T) {
 				for name, q := range map[string]string{
 					"what stands":      strings.ReplaceAll(existingSQL(), "$1", "'t'"),
 					"update":           strings.NewReplacer("$1", "'t'", "$2", "0").Replace(updateConversationsSQL()),
-					"messages":         strings.ReplaceAll(differingSQL(messageStage(), false), "$1", "'t'"),
+					"messages":         strings.ReplaceAll(differingSQL(messageBodies().stage, false), "$1", "'t'"),
 					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),
 					"former values":    `SELECT seq FROM history WHERE tenant = 't' AND kind = 'conversation' AND id = 'c7' AND seq < 9 ORDER BY seq DESC LIMIT 5`,
 				} {

@@ -19,10 +19,6 @@ type stage struct {
 
 func (s stage) list() string { return strings.Join(s.columns, ", ") }
 
-func agentStage() stage {
-	return stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}}
-}
-
 // conversationStage has the conversation's columns, the hash and the mask of the fields.
 func conversationStage() stage {
 	columns := make([]string, 0, atRaw)
@@ -40,10 +36,6 @@ func historyStage() stage {
 
 func transcriptStage() stage {
 	return stage{"stage_transcripts", "transcripts", []string{"conversation_id", "raw"}}
-}
-
-func messageStage() stage {
-	return stage{"stage_messages", "messages", []string{"id", "conversation_id", "time_us", "type", "body"}}
 }
 
 func objectStage() stage { return stage{"stage_objects", "objects", []string{"key", "day"}} }
