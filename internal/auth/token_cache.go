@@ -35,8 +35,8 @@ func (c *tokenCache) put(sum [sha256.Size]byte, v *verifiedToken) {
 		c.tokens = make(map[[sha256.Size]byte]*verifiedToken)
 	}
 	if _, known := c.tokens[sum]; !known && len(c.tokens) >= maxCached {
-		for any := range c.tokens {
-			delete(c.tokens, any)
+		for old := range c.tokens {
+			delete(c.tokens, old)
 			break
 		}
 	}

@@ -44,7 +44,7 @@ func Settings() []Setting {
 }
 
 // Check checks the id and all settings. Its error is KindInvalid.
-func (t Tenant) Check() error {
+func (t *Tenant) Check() error {
 	if err := ValidTenantID(t.ID); err != nil {
 		return err
 	}
@@ -105,10 +105,10 @@ type TenantJSON struct {
 }
 
 // JSON returns the tenant as it is shown.
-func (t Tenant) JSON() TenantJSON {
+func (t *Tenant) JSON() TenantJSON {
 	features := []string{}
 	for _, s := range Settings() {
-		if s.Value(t) == true {
+		if s.Value(*t) == true {
 			features = append(features, s.Name)
 		}
 	}
