@@ -3,12 +3,9 @@ package catalog
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/json"
-	"strings"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -19,23 +16,6 @@ const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given
 )
-
-// Origin says who made a request, from where, and which request it was.
-type Origin struct {
-	Actor   string // app:ID, key:ID, oidc:SUBJECT, link, admin, command
-	Remote  string // network address
-	Request string // request id
-}
-
-// AuditEntry is one row of the audit log.
-type AuditEntry struct {
-	Seq    int64           `json:"seq"`
-	At     time.Time       `json:"at"`
-	Tenant string          `json:"tenant"`
-	Actor  string          `json:"actor"`
-	Action string          `json:"action"`
-	Detail json.RawMessage `json:"detail"`
-}
 
 // issuedLink describes one link in an audit detail. The link itself is not written, because it is
 // secret.
@@ -87,101 +67,4 @@ func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
 	sum := sha256.Sum256(text)
 	_, err = tx.ExecContext(ctx, keepLinksSQL, sum[:], string(text))
 	return sum[:], err
-}
-
-const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, $2, $3, $4, $5, $6)`
-
-// append writes one row of the audit log in the transaction of the change that it describes.
-func (o Origin) append(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail any) error {
-	return o.appendLinks(ctx, tx, at, tenant, action, detail, nil)
-}
-
-// appendLinks is append for a line whose links were stored by keepLinks.
-func (o Origin) appendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail, links any) error {
-	text, err := json.Marshal(detail)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, appendAuditSQL, at, tenant, o.Actor, action, string(text), links)
-	return err
-}
-
-// AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
-// JSON and must be an object. It has the origin's address and request only if the caller sets them.
-func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
-	return c.db.Batch(ctx, func(tx *db.Tx) error {
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		return o.append(ctx, tx, at, tenant, action, detail)
-	})
-}
-
-// auditPage is how many rows are read by one query.
-const auditPage = 1000
-
-// Audit calls fn with a tenant's rows of [from, to), oldest first. It reads pages, so that no
-// transaction is open while fn runs. It stops at fn's first error and returns it.
-func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
-	at, seq := db.Micros(from), int64(0)
-	for {
-		page, err := db.Collect(ctx, c.db, scanAudit, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
-			FROM audit a LEFT JOIN audit_links l ON l.sum = a.links
-			WHERE a.tenant = $1 AND (a.at_us, a.seq) > ($2, $3) AND a.at_us < $4 ORDER BY a.at_us, a.seq LIMIT $5`,
-			tenant, at, seq, db.Micros(to), auditPage)
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			if err := fn(e); err != nil {
-				return err
-			}
-			at, seq = db.Micros(e.At), e.Seq
-		}
-		if len(page) < auditPage {
-			return nil
-		}
-	}
-}
-
-// scanAudit scans a row of the audit log, with the JSON of its links.
-func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
-	var at int64
-	var detail string
-	var links sql.NullString
-	err = rows.Scan(&e.Seq, &at, &e.Tenant, &e.Actor, &e.Action, &detail, &links)
-	if links.Valid {
-		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
-	}
-	e.At, e.Detail = db.FromMicros(at), json.RawMessage(hoursAsText(detail))
-	return e, err
-}
-
-// hoursAsText spells the hours of a line in two digits, as on the wire. Programs before wrote some
-// as numbers, and what they wrote stands as it is. In JSON the name with its quotes can't be part
-// of a string.
-func hoursAsText(detail string) string {
-	const name = `"hour":`
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(detail, name)
-		if !found {
-			break
-		}
-		n := 0
-		for n < len(after) && '0' <= after[n] && after[n] <= '9' {
-			n++
-		}
-		b.WriteString(before + name)
-		if n > 0 {
-			b.WriteString(`"` + strings.Repeat("0", max(2-n, 0)) + after[:n] + `"`)
-		}
-		detail = after[n:]
-	}
-	if b.Len() == 0 {
-		return detail
-	}
-	b.WriteString(detail)
-	return b.String()
 }
