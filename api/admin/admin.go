@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -44,7 +45,7 @@ type Details interface {
 	Day(ctx context.Context, tenant string, day domain.Day) (catalog.DayView, error)
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
 	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
-	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]catalog.AuditEntry, error)
+	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]audit.Entry, error)
 	FormerValues(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
 }
 
@@ -53,9 +54,9 @@ type Details interface {
 type Actions interface {
 	RebuildAudited(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
-	RetryHour(ctx context.Context, key domain.HourKey, o catalog.Origin) (done bool, err error)
-	SetFeature(ctx context.Context, tenant, feature string, on bool, o catalog.Origin) (domain.Tenant, error)
-	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
+	RetryHour(ctx context.Context, key domain.HourKey, o audit.Origin) (done bool, err error)
+	SetFeature(ctx context.Context, tenant, feature string, on bool, o audit.Origin) (domain.Tenant, error)
+	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 }
 
 // Sessions keeps which sessions were signed out. Error: KindUnavailable.
@@ -145,7 +146,7 @@ func (h *handler) metrics() web.Family {
 func (h *handler) closed() bool { return h.cfg.Token == "" }
 
 // origin is the origin of a request, for the audit log.
-func origin(r *http.Request) catalog.Origin {
+func origin(r *http.Request) audit.Origin {
 	return web.Origin(r, "admin")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -262,7 +263,7 @@ func TestHistoryAPI(t *testing.T) {
 	onBoth(t, nil, func(f *fixture) {
 		for _, status := range []string{"initiated", "done"} {
 			line := domain.Conversation{ID: "c/1", AgentID: "a", Start: f.day.Start(), Status: status, Locale: "en_" + status}
-			_, err := f.catalog.Register(f.Context(), "acme", catalog.Batch{Origin: catalog.Origin{Actor: "internal"},
+			_, err := f.catalog.Register(f.Context(), "acme", catalog.Batch{Origin: audit.Origin{Actor: "internal"},
 				Conversations: []catalog.Line[domain.Conversation]{{Number: 1, Value: line}}})
 			if err != nil {
 				f.Fatal(err)

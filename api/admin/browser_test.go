@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -47,7 +48,7 @@ func fillMonth(f *fixture) {
 	f.fail(f.key("fjord-bank", f.day.Add(-2), 5), "every source of this hour has vanished")
 	apitest.Register(f, f.catalog, f.key("blueline", f.day.Add(-1), 5))
 	if _, err := f.catalog.IssueDay(f.Context(), catalog.DayRequest{Claims: catalog.Claims{Tenant: "acme", Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
-		Origin: catalog.Origin{Actor: "app:app_billing", Remote: "203.0.113.7"}}); err != nil {
+		Origin: audit.Origin{Actor: "app:app_billing", Remote: "203.0.113.7"}}); err != nil {
 		f.Fatal(err)
 	}
 	v, err := f.catalog.Day(f.Context(), "acme", f.day)
@@ -55,7 +56,7 @@ func fillMonth(f *fixture) {
 		f.Fatal(err)
 	}
 	if _, err := f.catalog.BeginDownload(f.Context(), catalog.Download{HourKey: f.key("acme", f.day, 9), Token: v.Hours[9].Archive.Token,
-		Revision: 2, Object: v.Hours[9].Archive.ObjectKey, Until: v.RetentionEnd, Origin: catalog.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
+		Revision: 2, Object: v.Hours[9].Archive.ObjectKey, Until: v.RetentionEnd, Origin: audit.Origin{Actor: "link", Remote: "203.0.113.7"}}); err != nil {
 		f.Fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 )
 
 // event is a line of the audit log on a page.
@@ -19,7 +20,7 @@ type event struct {
 	Detail string
 }
 
-func eventLines(list []catalog.AuditEntry) []event {
+func eventLines(list []audit.Entry) []event {
 	out := make([]event, 0, len(list))
 	for _, e := range list {
 		what, detail := describe(e)
@@ -29,7 +30,7 @@ func eventLines(list []catalog.AuditEntry) []event {
 }
 
 // describe gives an action and its details in words.
-func describe(e catalog.AuditEntry) (what, detail string) {
+func describe(e audit.Entry) (what, detail string) {
 	var fields map[string]any
 	if json.Unmarshal(e.Detail, &fields) != nil {
 		return e.Action, string(e.Detail)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -17,7 +18,7 @@ type hourDetails struct {
 	Day     dayDetails
 	View    catalog.HourView
 	History catalog.HourHistory
-	Events  []catalog.AuditEntry
+	Events  []audit.Entry
 }
 
 // hourParam reads the path's hour, 00 to 23. Error: KindInvalid.
@@ -123,7 +124,7 @@ type hourHistoryJSON struct {
 
 	Archives []archiveJSON         `json:"archives"`
 	Missing  []catalog.MissingFile `json:"missingFiles"`
-	Events   []catalog.AuditEntry  `json:"events"`
+	Events   []audit.Entry         `json:"events"`
 }
 
 type archiveJSON struct {
@@ -147,7 +148,7 @@ func (h *handler) getHour(r *http.Request) (any, error) {
 	s := o.History
 	out := hourHistoryJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
-		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]catalog.AuditEntry{}, o.Events...)}
+		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]audit.Entry{}, o.Events...)}
 	for _, a := range s.Archives {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})

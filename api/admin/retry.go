@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -31,7 +32,7 @@ func (h *handler) retryDay(ctx context.Context, req catalog.RebuildRequest) (int
 }
 
 // retryAll makes failed hours of all tenants due, the oldest first. more says that some are left.
-func (h *handler) retryAll(ctx context.Context, o catalog.Origin) (n int, more bool, err error) {
+func (h *handler) retryAll(ctx context.Context, o audit.Origin) (n int, more bool, err error) {
 	if err := h.writable(); err != nil {
 		return 0, false, err
 	}
@@ -51,7 +52,7 @@ func (h *handler) retryAll(ctx context.Context, o catalog.Origin) (n int, more b
 }
 
 // retry makes failed hours due one by one. It skips hours whose day has ended meanwhile.
-func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o catalog.Origin) (n int, err error) {
+func (h *handler) retry(ctx context.Context, keys []domain.HourKey, o audit.Origin) (n int, err error) {
 	for _, key := range keys {
 		ok, err := h.deps.Catalog.RetryHour(ctx, key, o)
 		switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -24,9 +25,9 @@ const (
 // Endpoints makes and changes endpoints with their secrets. Errors: KindInvalid, KindNotFound,
 // KindConflict when a tenant has too many, KindUnavailable.
 type Endpoints interface {
-	Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error)
-	Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
-	Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error)
+	Create(ctx context.Context, tenant, url string, events []string, o audit.Origin) (catalog.Endpoint, string, error)
+	Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o audit.Origin) (catalog.Endpoint, error)
+	Rotate(ctx context.Context, tenant, id string, grace time.Duration, o audit.Origin) (catalog.Endpoint, string, error)
 }
 
 // Webhooks is what the catalog knows and does about webhooks. Errors: KindNotFound, KindConflict
@@ -34,9 +35,9 @@ type Endpoints interface {
 type Webhooks interface {
 	Endpoints(ctx context.Context, tenant string) ([]catalog.Endpoint, error)
 	Deliveries(ctx context.Context, q catalog.DeliveryQuery) ([]catalog.Delivery, error)
-	DeleteEndpoint(ctx context.Context, tenant, id string, o catalog.Origin) error
-	TestEndpoint(ctx context.Context, tenant, id string, o catalog.Origin) (delivery string, err error)
-	ReplayDeliveries(ctx context.Context, q catalog.DeliveryQuery, o catalog.Origin) (int, error)
+	DeleteEndpoint(ctx context.Context, tenant, id string, o audit.Origin) error
+	TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error)
+	ReplayDeliveries(ctx context.Context, q catalog.DeliveryQuery, o audit.Origin) (int, error)
 }
 
 var _ Endpoints = (*webhooks.Endpoints)(nil)

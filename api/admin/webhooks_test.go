@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -169,7 +170,7 @@ func TestWebhookPages(t *testing.T) {
 
 		f.call("PUT", "/tenants/acme/webhooks/"+list[0].Endpoint, `{"enabled":false}`, 200)
 		f.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/second"}`, 201)
-		origin := catalog.Origin{Actor: "command"}
+		origin := audit.Origin{Actor: "command"}
 		for action, detail := range map[string]any{"app.create": map[string]any{"id": "app_1", "name": ""},
 			"tenant.create": map[string]any{"settings": map[string]any{"dayLimit": 5, "features": []string{"a", "b"}}}} {
 			if err := f.catalog.AppendAudit(f.Context(), origin, "acme", action, detail); err != nil {

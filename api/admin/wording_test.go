@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 )
 
 // TestDescribe describes audit lines in words, also lines that former versions wrote.
@@ -22,7 +23,7 @@ func TestDescribe(t *testing.T) {
 			"download begun: hour 08, revision 1, by a link valid until 2025-12-13 13:00:01, to 192.0.2.1"},
 		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"remote":"192.0.2.1"}`, "download begun: hour 08, revision 1, to 192.0.2.1"},
 	} {
-		what, detail := describe(catalog.AuditEntry{Action: c.action, Detail: json.RawMessage(c.detail)})
+		what, detail := describe(audit.Entry{Action: c.action, Detail: json.RawMessage(c.detail)})
 		if got := what + ": " + detail; got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.action, c.detail, got, c.want)
 		}

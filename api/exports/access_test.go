@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -174,7 +175,7 @@ func TestAudit(t *testing.T) {
 	apitest.Do(f.h, request("GET", strings.TrimPrefix(d.Conversation.Recording.SignedURL, public)))
 	f.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", f.key)
 	var got []string
-	f.must(f.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e catalog.AuditEntry) error {
+	f.must(f.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e audit.Entry) error {
 		actor, _, _ := strings.Cut(e.Actor, ":")
 		got = append(got, actor+" "+e.Action+" "+string(e.Detail))
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -39,7 +40,7 @@ type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
-	AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error
+	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 }
 
 // Conversations reads the conversations.

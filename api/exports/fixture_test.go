@@ -20,6 +20,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -208,7 +209,7 @@ func (f faulty) Export(ctx context.Context, tenant, id string, transcript bool) 
 	return e, errors.Join(f.export, err)
 }
 
-func (f faulty) AppendAudit(ctx context.Context, o catalog.Origin, tenant, action string, detail any) error {
+func (f faulty) AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error {
 	if f.audit != nil {
 		return f.audit
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 )
 
 // line is the fields of an audit line that tell whose link a download used.
@@ -42,7 +43,7 @@ func TestDownloadsAreTraced(t *testing.T) {
 		}
 		issued := map[string]line{} // by actor
 		var came []string
-		f.must(f.cat.Audit(f.Context(), "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e catalog.AuditEntry) error {
+		f.must(f.cat.Audit(f.Context(), "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
 			var l line
 			f.must(json.Unmarshal(e.Detail, &l))
 			switch e.Action {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/app"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
 )
 
@@ -42,7 +42,7 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 			}
 		}
 		out := bufio.NewWriter(d.stdout)
-		err := p.Catalog.Audit(ctx, c.Tenant, from.Start(), to.End(), func(e catalog.AuditEntry) error {
+		err := p.Catalog.Audit(ctx, c.Tenant, from.Start(), to.End(), func(e audit.Entry) error {
 			return jsonLine(out, e)
 		})
 		return errors.Join(err, out.Flush())

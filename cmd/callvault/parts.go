@@ -7,7 +7,7 @@ import (
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -22,7 +22,7 @@ type tenantFlags struct {
 // actor is who the audit log names for what is done on the command line.
 const actor = "command"
 
-func commandOrigin() catalog.Origin { return catalog.Origin{Actor: actor} }
+func commandOrigin() audit.Origin { return audit.Origin{Actor: actor} }
 
 // withParts opens the parts for a command. It logs errors only, to stderr.
 func (d *deps) withParts(ctx context.Context, parts config.Parts, work func(ctx context.Context, p *app.Parts) error) error {

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -50,7 +51,7 @@ func (p *Parts) adopt(ctx context.Context, id string) error {
 		return err
 	}
 	detail := adoptDetail{Bucket: b.Name(), Prefix: p.Config.Prefix, From: former, To: id}
-	if err := p.Catalog.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "", catalog.ActionAdopt, detail); err != nil {
+	if err := p.Catalog.AppendAudit(ctx, audit.Origin{Actor: "command"}, "", catalog.ActionAdopt, detail); err != nil {
 		return err
 	}
 	p.prepared.AdoptedFrom = former

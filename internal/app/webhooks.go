@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -35,7 +36,7 @@ type endpointStore struct {
 }
 
 // CreateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error) {
+func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o audit.Origin) (catalog.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return e, err
 	}
@@ -44,7 +45,7 @@ func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o
 
 // RotateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
 func (s endpointStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed,
-	former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time), o catalog.Origin) (catalog.Endpoint, error) {
+	former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time), o audit.Origin) (catalog.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return catalog.Endpoint{}, err
 	}

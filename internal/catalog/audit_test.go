@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -45,7 +46,7 @@ func TestFormerLines(t *testing.T) {
 				`{"day":"2025-12-12","hour":"08","revision":1}`,
 			}
 			var got []string
-			err = c.Audit(t.Context(), "acme", at.Add(-time.Hour), at.Add(time.Hour), func(e AuditEntry) error {
+			err = c.Audit(t.Context(), "acme", at.Add(-time.Hour), at.Add(time.Hour), func(e audit.Entry) error {
 				if !json.Valid(e.Detail) {
 					t.Errorf("not JSON: %s", e.Detail)
 				}
@@ -114,7 +115,7 @@ func TestAuditStands(t *testing.T) {
 			}
 			add := func() {
 				for range 2 {
-					if err := c.AppendAudit(t.Context(), Origin{Actor: "admin"}, "acme", "a", map[string]int{"n": 1}); err != nil {
+					if err := c.AppendAudit(t.Context(), audit.Origin{Actor: "admin"}, "acme", "a", map[string]int{"n": 1}); err != nil {
 						t.Fatal(err)
 					}
 					_, err := c.db.ExecContext(t.Context(), `INSERT INTO audit_links (sum, links) VALUES ($1, '[]') ON CONFLICT (sum) DO NOTHING`, sum)

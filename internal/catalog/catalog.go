@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/db"
@@ -13,6 +14,7 @@ import (
 
 // Catalog is a handle on one database; it is safe for concurrent use.
 type Catalog struct {
+	*audit.Log
 	*clock.Clock
 
 	db    *db.DB
@@ -71,8 +73,8 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Keep(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
-		insertUseSQL, lastUseSQL, appendAuditSQL)
-	return &Catalog{Clock: clock.New(d), db: d, rules: rules.withDefaults()}
+		insertUseSQL, lastUseSQL)
+	return &Catalog{Log: audit.New(d), Clock: clock.New(d), db: d, rules: rules.withDefaults()}
 }
 
 // DB is the database that the catalog stands in.

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -23,7 +24,7 @@ type RebuildRequest struct {
 	Day    domain.Day
 	Hour   int  // -1 for all hours
 	Force  bool // also hours that are complete
-	Origin Origin
+	Origin audit.Origin
 }
 
 type rebuildDetail struct {
@@ -48,7 +49,7 @@ func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int
 
 // RetryHour makes a failed hour due, with a line in the audit log. It is false, and does nothing,
 // when the hour is not failed. It has the errors of Rebuild.
-func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o Origin) (done bool, err error) {
+func (c *Catalog) RetryHour(ctx context.Context, key domain.HourKey, o audit.Origin) (done bool, err error) {
 	r := RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: o}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		done = false
@@ -80,12 +81,12 @@ func (r RebuildRequest) audit(ctx context.Context, tx *db.Tx, action string, due
 	if r.Hour >= 0 {
 		d.Hour = domain.HourKey{Hour: r.Hour}.HH()
 	}
-	return r.Origin.append(ctx, tx, at, r.Tenant, action, d)
+	return r.Origin.Append(ctx, tx, at, r.Tenant, action, d)
 }
 
 // SetFeature switches a tenant's feature, with a line in the audit log. Errors: KindNotFound for
 // an unknown tenant or feature.
-func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on bool, o Origin) (domain.Tenant, error) {
+func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on bool, o audit.Origin) (domain.Tenant, error) {
 	if err := new(domain.Tenant).SetFeature(feature, on); err != nil {
 		return domain.Tenant{}, err
 	}

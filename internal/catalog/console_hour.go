@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -119,7 +120,7 @@ const latestAuditSQL = `SELECT x.seq, x.at_us, x.tenant, x.actor, x.action, x.de
 // LatestAudit gives a tenant's latest lines of the audit log, newest first: at most limit. It gives
 // all lines, those about a day, or those about one hour of a day (hour >= 0). For a day it searches
 // the last 5,000 lines.
-func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]AuditEntry, error) {
+func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]audit.Entry, error) {
 	since, like, read := int64(0), "%", limit
 	if day != "" {
 		since, like = db.Micros(day.Start()), `%"day":"`+string(day)+`"%`
@@ -127,11 +128,11 @@ func (c *Catalog) LatestAudit(ctx context.Context, tenant string, day domain.Day
 	if hour >= 0 {
 		read = latestAuditRead
 	}
-	all, err := db.Collect(ctx, c.db, scanAudit, latestAuditSQL, tenant, since, latestAuditRead, like, read)
+	all, err := db.Collect(ctx, c.db, audit.Scan, latestAuditSQL, tenant, since, latestAuditRead, like, read)
 	if err != nil || hour < 0 {
 		return all, err
 	}
-	var about []AuditEntry
+	var about []audit.Entry
 	for _, e := range all {
 		if len(about) < limit && aboutHour(e.Detail, day, hour) {
 			about = append(about, e)

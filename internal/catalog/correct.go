@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -28,7 +29,7 @@ type Correction struct {
 	Timestamp      *time.Time
 	Size           *int64
 	CRC32          *uint32
-	Origin         Origin
+	Origin         audit.Origin
 }
 
 // applyTo gives the corrected recording.
@@ -144,7 +145,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	for _, h := range touched {
 		out.Hours = append(out.Hours, CorrectedHour{h.Day, h.HH()})
 	}
-	return out, k.Origin.append(ctx, tx, at, k.Tenant, ActionCorrect,
+	return out, k.Origin.Append(ctx, tx, at, k.Tenant, ActionCorrect,
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
 }
 

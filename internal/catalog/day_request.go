@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -22,7 +23,7 @@ type DayRequest struct {
 	Scope   string     // which the claims must grant
 	Day     domain.Day // "" when the request names none
 	LinkTTL time.Duration
-	Origin  Origin
+	Origin  audit.Origin
 }
 
 // Refusals of a day request that have no kind of their own.
@@ -186,7 +187,7 @@ func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out Is
 	if links == nil {
 		detail.Links = &[]issuedLink{}
 	}
-	return out, r.Origin.appendLinks(ctx, tx, at, r.Tenant, ActionDay, detail, links)
+	return out, r.Origin.AppendLinks(ctx, tx, at, r.Tenant, ActionDay, detail, links)
 }
 
 // keepArchivesSQL raises the time until which a day's archives are kept to $4, unless they are kept

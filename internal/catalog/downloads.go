@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -68,7 +69,7 @@ type Download struct {
 	Object    string
 	Until     time.Time // when the link ends
 	Continues bool      // it does not start at the first byte
-	Origin    Origin
+	Origin    audit.Origin
 }
 
 // BeginDownload counts a download and writes it to the audit log, unless it continues one that
@@ -95,7 +96,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 		if w, err = w.count(ctx, tx, d.Tenant, name, a.last, at); err != nil {
 			return err
 		}
-		return d.Origin.append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
+		return d.Origin.Append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
 			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Remote: d.Origin.Remote, Request: d.Origin.Request, Continues: d.Continues})
 	})
 	return w, err

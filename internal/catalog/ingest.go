@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -28,7 +29,7 @@ type Line[T any] struct {
 // Batch is the lines that one transaction takes in. Lines of one kind are in the order of their
 // numbers. Lines with the same id are applied in this order.
 type Batch struct {
-	Origin        Origin // who sent it
+	Origin        audit.Origin // who sent it
 	Agents        []Line[domain.Agent]
 	Conversations []Line[domain.Conversation]
 	Messages      []Line[domain.Message]
@@ -112,7 +113,7 @@ type registration struct {
 	tenant       string
 	at           int64 // the catalog's time in microseconds, for created_us and updated_us
 	n            Counts
-	origin       Origin
+	origin       audit.Origin
 	fields       [valueCount]conversationField
 	formerCounts map[string]*formerCount // number of former values by kind
 	fresh        []domain.HourKey        // one for each new recording

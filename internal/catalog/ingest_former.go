@@ -130,5 +130,5 @@ func (r *registration) auditReplaced(ctx context.Context) error {
 	if r.origin.Request != "" {
 		detail["request"] = r.origin.Request
 	}
-	return r.origin.append(ctx, r.tx, r.at, r.tenant, ActionReplaced, detail)
+	return r.origin.Append(ctx, r.tx, r.at, r.tenant, ActionReplaced, detail)
 }

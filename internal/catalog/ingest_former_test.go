@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -80,7 +81,7 @@ func TestFormerPatches(t *testing.T) {
 			for i := range 4 {
 				raw := fmt.Sprintf(`{"duration":%d,"items":[%s%d]}`, i, said, i)
 				line := domain.Conversation{ID: "c", AgentID: "a", Start: time.Unix(1_700_000_000, 0), TranscriptRaw: &raw}
-				if _, err := c.Register(t.Context(), "t", Batch{Origin: Origin{Actor: "internal"}, Conversations: []Line[domain.Conversation]{{Number: 1, Value: line}}}); err != nil {
+				if _, err := c.Register(t.Context(), "t", Batch{Origin: audit.Origin{Actor: "internal"}, Conversations: []Line[domain.Conversation]{{Number: 1, Value: line}}}); err != nil {
 					t.Fatal(err)
 				}
 				want = append([]string{raw}, want...)

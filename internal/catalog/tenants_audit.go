@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -43,7 +44,7 @@ func changedSettings(before, after domain.Tenant) map[string]fromTo {
 }
 
 // CreateTenantAudited is CreateTenant with its line in the audit log.
-func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Origin) (domain.Tenant, error) {
+func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {
 	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
 	}
@@ -51,14 +52,14 @@ func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o Or
 		if t, err = c.createTenant(ctx, tx, t); err != nil {
 			return err
 		}
-		return o.append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
+		return o.Append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
 			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
 }
 
 // SetTenantAudited is SetTenant with its line in the audit log.
-func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o Origin) (t domain.Tenant, err error) {
+func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
 		var before domain.Tenant
 		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
@@ -73,7 +74,7 @@ func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*
 			return err
 		}
 		changed := changedSettings(before, t)
-		return o.append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
+		return o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
 }

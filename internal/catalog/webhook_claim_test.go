@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -14,11 +15,11 @@ import (
 func TestClaimWhileTold(t *testing.T) {
 	c := withTenant(t, testenv.Postgres(t))
 	e, err := c.CreateEndpoint(t.Context(), Endpoint{ID: NewEndpointID(), Tenant: "acme", URL: "https://hooks.example.com",
-		Events: domain.EventTypes(), Secret: Sealed{Data: []byte("x")}}, Origin{Actor: "command"})
+		Events: domain.EventTypes(), Secret: Sealed{Data: []byte("x")}}, audit.Origin{Actor: "command"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.TestEndpoint(t.Context(), "acme", e.ID, Origin{Actor: "command"}); err != nil {
+	if _, err := c.TestEndpoint(t.Context(), "acme", e.ID, audit.Origin{Actor: "command"}); err != nil {
 		t.Fatal(err)
 	}
 	fair := DeliveryLimits{Endpoint: 2, Tenant: 8}

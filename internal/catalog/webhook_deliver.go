@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -248,5 +249,5 @@ func disableGone(ctx context.Context, tx *db.Tx, asked Endpoint) (bool, error) {
 	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, e.ID, at, e.Reason); err != nil {
 		return false, err
 	}
-	return true, e.audit(ctx, tx, Origin{Actor: "receiver"}, ActionWebhookDisable)
+	return true, e.audit(ctx, tx, audit.Origin{Actor: "receiver"}, ActionWebhookDisable)
 }

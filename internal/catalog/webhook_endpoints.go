@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -84,7 +85,7 @@ type endpointDetail struct {
 }
 
 // audit appends a line about an endpoint to the audit log.
-func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o Origin, action string) error {
+func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o audit.Origin, action string) error {
 	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o Origin, action string)
 	enabled := e.Disabled.IsZero()
 	url, _, _ := strings.Cut(e.URL, "?") // the query may have a secret of the receiver's, and the log is kept for ever
 	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
-	return o.append(ctx, tx, at, e.Tenant, action, d)
+	return o.Append(ctx, tx, at, e.Tenant, action, d)
 }
 
 // checkEvents sorts event types. Error: KindInvalid for an unknown one, and for none.
@@ -111,7 +112,7 @@ func checkEvents(events []string) ([]string, error) {
 
 // CreateEndpoint adds an endpoint with its stored secret. Errors: KindNotFound for an unknown
 // tenant, KindInvalid for an unknown event, KindConflict when the tenant has too many.
-func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o Origin) (Endpoint, error) {
+func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin) (Endpoint, error) {
 	events, err := checkEvents(e.Events)
 	if err != nil {
 		return e, err
@@ -171,7 +172,7 @@ func lockEndpoint(ctx context.Context, tx *db.Tx, id string, more string, args .
 
 // changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit
 // line.
-func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
+func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o audit.Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
 		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
 			return noEndpoint(err, tenant, id)
@@ -213,7 +214,7 @@ type EndpointChange struct {
 // SetEndpoint changes an endpoint. The waiting deliveries of a disabled endpoint are sent when it
 // is enabled again. While it is disabled, no new deliveries are created for it. Errors:
 // KindNotFound, KindInvalid.
-func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o Origin) (Endpoint, error) {
+func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o audit.Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookSet, o, func(e *Endpoint, at int64) error {
 		if s.URL != nil {
 			e.URL = *s.URL
@@ -238,7 +239,7 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 // RotateEndpoint gives an endpoint a new secret. former gives the secrets that continue to sign,
 // and until when; none when its Data is nil. Error: KindNotFound.
 func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
-	o Origin) (Endpoint, error) {
+	o audit.Origin) (Endpoint, error) {
 	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
 		e.Former, e.Until = former(*e, db.FromMicros(at))
 		e.Secret = fresh
@@ -247,7 +248,7 @@ func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh S
 }
 
 // DeleteEndpoint deletes an endpoint and all its deliveries. Error: KindNotFound.
-func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o Origin) error {
+func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -92,7 +93,7 @@ func (e event) add(ctx context.Context, tx *db.Tx, endpoints []string) error {
 
 // TestEndpoint adds a test event for one endpoint, and gives its delivery. Errors: KindNotFound,
 // KindConflict for a disabled one.
-func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o Origin) (delivery string, err error) {
+func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {

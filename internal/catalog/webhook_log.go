@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -153,7 +154,7 @@ type replayDetail struct {
 // how many. It ignores q's limit. Ids and bodies stay the same, and tries are counted from zero. A
 // delivery that is being sent now stays as it is. Errors: KindInvalid when q names neither a
 // delivery, a day nor a state; KindNotFound for an unknown tenant or delivery.
-func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origin) (n int, err error) {
+func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o audit.Origin) (n int, err error) {
 	if q.ID == "" && q.Day == "" && q.State == "" {
 		return 0, domain.Errorf(domain.KindInvalid, "say what to replay: one delivery, a day, or what failed")
 	}
@@ -189,7 +190,7 @@ func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o Origi
 			return err
 		}
 		n = int(done)
-		return o.append(ctx, tx, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
+		return o.Append(ctx, tx, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
 	})
 	return n, err
 }

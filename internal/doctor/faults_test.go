@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
@@ -70,7 +71,7 @@ func (f *fixture) webhook(master string) {
 	}
 	vault, err := auth.NewVault(master)
 	f.must(err)
-	_, _, err = webhooks.NewEndpoints(c, vault, webhooks.Rules{}).Create(f.Context(), "acme", "https://hooks.example.org/", domain.EventTypes(), catalog.Origin{Actor: "test"})
+	_, _, err = webhooks.NewEndpoints(c, vault, webhooks.Rules{}).Create(f.Context(), "acme", "https://hooks.example.org/", domain.EventTypes(), audit.Origin{Actor: "test"})
 	f.must(err)
 	f.must(c.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -41,11 +42,11 @@ func (s KeyChecker) Register(ctx context.Context, tenant string, b catalog.Batch
 }
 
 // WithOrigin returns a Registrar that sets the origin of every batch.
-func WithOrigin(o catalog.Origin, to Registrar) Registrar { return originRegistrar{to, o} }
+func WithOrigin(o audit.Origin, to Registrar) Registrar { return originRegistrar{to, o} }
 
 type originRegistrar struct {
 	Registrar
-	origin catalog.Origin
+	origin audit.Origin
 }
 
 // Register stores the batch with the origin.

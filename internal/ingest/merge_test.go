@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -43,7 +44,7 @@ func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []
 // send stores lines in one batch.
 func send(t *testing.T, c *catalog.Catalog, tenant string, lines ...string) ingest.Result {
 	t.Helper()
-	result, err := ingest.Load(t.Context(), ingest.WithOrigin(catalog.Origin{Actor: "internal", Request: "r-1"}, c), tenant,
+	result, err := ingest.Load(t.Context(), ingest.WithOrigin(audit.Origin{Actor: "internal", Request: "r-1"}, c), tenant,
 		strings.NewReader(strings.Join(lines, "\n")), nil)
 	if err != nil {
 		t.Fatalf("%v in\n%.2000s", err, strings.Join(lines, "\n"))
@@ -58,7 +59,7 @@ func audits(t *testing.T, c *catalog.Catalog, tenant string) (list []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = c.Audit(t.Context(), tenant, at.Add(-time.Hour), at.Add(time.Hour), func(e catalog.AuditEntry) error {
+	err = c.Audit(t.Context(), tenant, at.Add(-time.Hour), at.Add(time.Hour), func(e audit.Entry) error {
 		if e.Action == catalog.ActionReplaced {
 			list = append(list, e.Actor+" "+string(e.Detail))
 		}

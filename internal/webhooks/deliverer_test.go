@@ -16,6 +16,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -64,7 +65,7 @@ func TestRotation(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		r := newReceiver(t, nil)
 		e, former := f.tenant("acme", r.URL)
-		_, secret, err := f.endpoints.Rotate(t.Context(), "acme", e.ID, time.Hour, catalog.Origin{Actor: "test"})
+		_, secret, err := f.endpoints.Rotate(t.Context(), "acme", e.ID, time.Hour, audit.Origin{Actor: "test"})
 		f.must(err)
 		f.deliverer(f.catalog, nil)
 		f.events("acme", 1)
@@ -167,7 +168,7 @@ func TestGivesUp(t *testing.T) {
 		}
 		f.untilState("acme", catalog.DeliveryFailed, 1)
 		r.answer(nil)
-		n, err := f.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, catalog.Origin{Actor: "test"})
+		n, err := f.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, audit.Origin{Actor: "test"})
 		if err != nil || n != 1 {
 			t.Fatal(n, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -16,10 +17,10 @@ const (
 
 // EndpointStore keeps endpoints. Errors as of the catalog's methods.
 type EndpointStore interface {
-	CreateEndpoint(ctx context.Context, e catalog.Endpoint, o catalog.Origin) (catalog.Endpoint, error)
-	SetEndpoint(ctx context.Context, tenant, id string, s catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error)
+	CreateEndpoint(ctx context.Context, e catalog.Endpoint, o audit.Origin) (catalog.Endpoint, error)
+	SetEndpoint(ctx context.Context, tenant, id string, s catalog.EndpointChange, o audit.Origin) (catalog.Endpoint, error)
 	RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed, former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time),
-		o catalog.Origin) (catalog.Endpoint, error)
+		o audit.Origin) (catalog.Endpoint, error)
 	SealEndpoints(ctx context.Context, seal func(id string, s catalog.Sealed) catalog.Sealed) error
 }
 
@@ -37,7 +38,7 @@ func NewEndpoints(store EndpointStore, vault Vault, rules Rules) *Endpoints {
 
 // Create adds an endpoint and returns its secret, which cannot be read again. Errors: KindInvalid
 // for the URL or the events, KindNotFound, KindConflict; see catalog.CreateEndpoint.
-func (s *Endpoints) Create(ctx context.Context, tenant, url string, events []string, o catalog.Origin) (catalog.Endpoint, string, error) {
+func (s *Endpoints) Create(ctx context.Context, tenant, url string, events []string, o audit.Origin) (catalog.Endpoint, string, error) {
 	if err := s.rules.CheckURL(url); err != nil {
 		return catalog.Endpoint{}, "", err
 	}
@@ -52,7 +53,7 @@ func (s *Endpoints) Create(ctx context.Context, tenant, url string, events []str
 }
 
 // Set changes an endpoint. Errors: KindInvalid, KindNotFound.
-func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o catalog.Origin) (catalog.Endpoint, error) {
+func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o audit.Origin) (catalog.Endpoint, error) {
 	if c.URL != nil {
 		if err := s.rules.CheckURL(*c.URL); err != nil {
 			return catalog.Endpoint{}, err
@@ -65,7 +66,7 @@ func (s *Endpoints) Set(ctx context.Context, tenant, id string, c catalog.Endpoi
 // ones until their own grace ends: a second rotation must not invalidate the secret that the
 // receiver has. A grace of 0 invalidates all of them. Errors: KindNotFound, KindInvalid for a grace
 // below 0 or above MaxGrace.
-func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o catalog.Origin) (catalog.Endpoint, string, error) {
+func (s *Endpoints) Rotate(ctx context.Context, tenant, id string, grace time.Duration, o audit.Origin) (catalog.Endpoint, string, error) {
 	if grace < 0 || grace > MaxGrace {
 		return catalog.Endpoint{}, "", domain.Errorf(domain.KindInvalid, "the grace time must be 0 to %d seconds", int64(MaxGrace/time.Second))
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 	"github.com/callvault/callvault/internal/webhooks"
@@ -80,7 +81,7 @@ func (f *fixture) tenant(id, url string) (catalog.Endpoint, string) {
 	f.Helper()
 	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
 	f.must(err)
-	e, secret, err := f.endpoints.Create(f.Context(), id, url, domain.EventTypes(), catalog.Origin{Actor: "test"})
+	e, secret, err := f.endpoints.Create(f.Context(), id, url, domain.EventTypes(), audit.Origin{Actor: "test"})
 	f.must(err)
 	return e, secret
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -162,7 +163,7 @@ func TestGoneFromBefore(t *testing.T) {
 		defer stop()
 		f.events("acme", 1)
 		<-asked
-		_, err := f.endpoints.Set(f.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, catalog.Origin{Actor: "test"})
+		_, err := f.endpoints.Set(f.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, audit.Origin{Actor: "test"})
 		f.must(err)
 		close(release)
 		f.until("the try ends", func() bool { return f.log("acme")[0].Attempts == 1 })

@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -22,7 +23,7 @@ func TestRotatedTwice(t *testing.T) {
 		e, first := f.tenant("acme", r.URL)
 		rotate := func(grace time.Duration) string {
 			t.Helper()
-			_, secret, err := f.endpoints.Rotate(t.Context(), "acme", e.ID, grace, catalog.Origin{Actor: "test"})
+			_, secret, err := f.endpoints.Rotate(t.Context(), "acme", e.ID, grace, audit.Origin{Actor: "test"})
 			f.must(err)
 			return secret
 		}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -30,8 +30,8 @@ func Remote(r *http.Request) string {
 }
 
 // Origin is who sent the request, for the audit log.
-func Origin(r *http.Request, actor string) catalog.Origin {
-	return catalog.Origin{Actor: actor, Remote: Remote(r), Request: telemetry.RequestID(r.Context())}
+func Origin(r *http.Request, actor string) audit.Origin {
+	return audit.Origin{Actor: actor, Remote: Remote(r), Request: telemetry.RequestID(r.Context())}
 }
 
 // Credentials gives the values of a header that holds a credential. An empty one counts as absent.

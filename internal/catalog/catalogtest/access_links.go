@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// audit writes lines and reads them by tenant and time.
-func audit(f *fixture) {
+// auditLog writes lines and reads them by tenant and time.
+func auditLog(f *fixture) {
 	from := f.now()
 	_, err := f.issue()
 	f.must(err)
@@ -24,14 +25,14 @@ func audit(f *fixture) {
 		if i%3 == 0 {
 			tenant = "other"
 		}
-		f.must(f.c.AppendAudit(f.ctx, catalog.Origin{Actor: "command"}, tenant, "test.row", map[string]int{"n": i}))
+		f.must(f.c.AppendAudit(f.ctx, audit.Origin{Actor: "command"}, tenant, "test.row", map[string]int{"n": i}))
 	}
 	to := f.now().Add(time.Second)
-	var rows []catalog.AuditEntry
-	read := func(from, to time.Time) []catalog.AuditEntry {
+	var rows []audit.Entry
+	read := func(from, to time.Time) []audit.Entry {
 		f.Helper()
 		rows = nil
-		f.must(f.c.Audit(f.ctx, "acme", from, to, func(e catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, "acme", from, to, func(e audit.Entry) error {
 			rows = append(rows, e)
 			return nil
 		}))
@@ -47,7 +48,7 @@ func audit(f *fixture) {
 	}
 	equal(f, "rows before", len(read(from.Add(-time.Hour), from)), 0)
 	stop := errors.New("stop")
-	err = f.c.Audit(f.ctx, "acme", from, to, func(catalog.AuditEntry) error { return stop })
+	err = f.c.Audit(f.ctx, "acme", from, to, func(audit.Entry) error { return stop })
 	equal(f, "stopped", errors.Is(err, stop), true)
 }
 
@@ -85,7 +86,7 @@ func manyAtOnce(f *fixture) {
 	for i := range tenants {
 		equal(f, "passed", passed[i].Load(), 5)
 		rows := 0
-		f.must(f.c.Audit(f.ctx, fmt.Sprint("t", i), f.now().Add(-time.Hour), f.now().Add(time.Hour), func(catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, fmt.Sprint("t", i), f.now().Add(-time.Hour), f.now().Add(time.Hour), func(audit.Entry) error {
 			rows++
 			return nil
 		}))
@@ -153,7 +154,7 @@ func linksKeep(f *fixture) {
 // lines counts the day.links lines that have a text, and checks that each one is JSON.
 func (f *fixture) lines(text string) (n int) {
 	f.Helper()
-	f.must(f.c.Audit(f.ctx, f.tenant, f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e catalog.AuditEntry) error {
+	f.must(f.c.Audit(f.ctx, f.tenant, f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
 		if !json.Valid(e.Detail) {
 			f.Fatalf("not JSON: %s", e.Detail)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -28,7 +29,7 @@ func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"windows are purged":    purgeWindows,
 		"window of thousands":   largeWindow,
 		"issue undone":          issueUndone,
-		"audit":                 audit,
+		"audit":                 auditLog,
 		"many at once":          manyAtOnce,
 		"links keep archives":   linksKeep,
 		"unknown day no trace":  unknownDay,
@@ -133,10 +134,10 @@ func together(f *fixture) {
 		stored, _, err := f.c.SigningKeys(ctx)
 		f.must(err)
 		equal(f, "signing key", string(stored[0].Material), "sealed")
-		return f.c.AppendAudit(ctx, catalog.Origin{Actor: "command"}, "acme", "test", struct{}{})
+		return f.c.AppendAudit(ctx, audit.Origin{Actor: "command"}, "acme", "test", struct{}{})
 	}
 	lines := func() (n int) {
-		f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(catalog.AuditEntry) error {
+		f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(audit.Entry) error {
 			n++
 			return nil
 		}))
@@ -246,7 +247,7 @@ func signingKeys(f *fixture) {
 // dayRequest asks for the fixture's day on behalf of a tenant.
 func (f *fixture) dayRequest(tenant string) catalog.DayRequest {
 	return catalog.DayRequest{Claims: catalog.Claims{Tenant: tenant, Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
-		Origin: catalog.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}}
+		Origin: audit.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}}
 }
 
 // issue asks for the fixture's day.
@@ -287,7 +288,7 @@ func dayWindow(f *fixture) {
 
 func downloads(f *fixture) {
 	begin := func(hour int, continues bool) (catalog.Window, error) {
-		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: catalog.Origin{Actor: "link"}})
+		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: audit.Origin{Actor: "link"}})
 	}
 	w, err := begin(1, true) // continues a download that was not counted
 	f.must(err)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -180,7 +181,7 @@ func daysOfWrongClock(f *fixture) {
 func futureWindows(f *fixture) {
 	claim := f.commitNext(5, 10)
 	download := func() (catalog.Window, error) {
-		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(5), Token: claim.Token, Revision: 1, Origin: catalog.Origin{Actor: "link"}})
+		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(5), Token: claim.Token, Revision: 1, Origin: audit.Origin{Actor: "link"}})
 	}
 	use := func(what string, used int) {
 		f.Helper()

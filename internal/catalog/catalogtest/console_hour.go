@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -88,7 +89,7 @@ func (f *fixture) download(hour int) {
 	v, err := f.c.Day(f.ctx, f.tenant, f.day)
 	f.must(err)
 	_, err = f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: v.Hours[hour].Archive.Token, Revision: v.Hours[hour].Revision,
-		Origin: catalog.Origin{Actor: "link", Remote: "192.0.2.1"}})
+		Origin: audit.Origin{Actor: "link", Remote: "192.0.2.1"}})
 	f.must(err)
 }
 
@@ -108,8 +109,8 @@ func downloadCounts(f *fixture) {
 	}
 	f.download(19)
 	// Neither another day's nor another tenant's.
-	f.must(f.c.AppendAudit(f.ctx, catalog.Origin{Actor: "link"}, f.tenant, catalog.ActionDownload, map[string]any{"day": f.day.Add(1), "hour": "08"}))
-	f.must(f.c.AppendAudit(f.ctx, catalog.Origin{Actor: "link"}, "other", catalog.ActionDownload, map[string]any{"day": f.day, "hour": "08"}))
+	f.must(f.c.AppendAudit(f.ctx, audit.Origin{Actor: "link"}, f.tenant, catalog.ActionDownload, map[string]any{"day": f.day.Add(1), "hour": "08"}))
+	f.must(f.c.AppendAudit(f.ctx, audit.Origin{Actor: "link"}, "other", catalog.ActionDownload, map[string]any{"day": f.day, "hour": "08"}))
 	counts, err := f.c.DayDownloads(f.ctx, f.tenant, f.day)
 	f.must(err)
 	var want [24]int
@@ -122,11 +123,11 @@ func auditOfAnHour(f *fixture) {
 	_, err := f.issue()
 	f.must(err)
 	f.download(8)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 19, Origin: catalog.Origin{Actor: "admin"}})
+	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 19, Origin: audit.Origin{Actor: "admin"}})
 	f.must(err)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Origin: catalog.Origin{Actor: "admin"}})
+	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Origin: audit.Origin{Actor: "admin"}})
 	f.must(err)
-	f.must(f.c.AppendAudit(f.ctx, catalog.Origin{Actor: "command"}, f.tenant, "key.create", map[string]any{"id": "k"}))
+	f.must(f.c.AppendAudit(f.ctx, audit.Origin{Actor: "command"}, f.tenant, "key.create", map[string]any{"id": "k"}))
 	for _, c := range []struct {
 		day   domain.Day
 		hour  int
@@ -152,12 +153,12 @@ func auditOfAnHour(f *fixture) {
 }
 
 // last gives the latest line of the tenant's audit log.
-func (f *fixture) last() (catalog.AuditEntry, map[string]any) {
+func (f *fixture) last() (audit.Entry, map[string]any) {
 	f.Helper()
 	list, err := f.c.LatestAudit(f.ctx, f.tenant, "", -1, 1)
 	f.must(err)
 	if len(list) == 0 {
-		return catalog.AuditEntry{}, nil
+		return audit.Entry{}, nil
 	}
 	var detail map[string]any
 	f.must(json.Unmarshal(list[0].Detail, &detail))
@@ -167,7 +168,7 @@ func (f *fixture) last() (catalog.AuditEntry, map[string]any) {
 func rebuildAudited(f *fixture) {
 	f.twoHours()
 	due, err := f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true,
-		Origin: catalog.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}})
+		Origin: audit.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}})
 	f.must(err)
 	equal(f, "due", due, 2)
 	e, detail := f.last()
@@ -181,13 +182,13 @@ func rebuildAudited(f *fixture) {
 
 func retryAudited(f *fixture) {
 	f.failHour(f.key(0))
-	done, err := f.c.RetryHour(f.ctx, f.key(0), catalog.Origin{Actor: "admin"})
+	done, err := f.c.RetryHour(f.ctx, f.key(0), audit.Origin{Actor: "admin"})
 	f.must(err)
 	equal(f, "done", done, true)
 	e, detail := f.last()
 	equal(f, "line", e.Action, catalog.ActionRetry)
 	equal(f, "hour 0 is named", detail["hour"], any("00"))
-	done, err = f.c.RetryHour(f.ctx, f.key(0), catalog.Origin{Actor: "admin"})
+	done, err = f.c.RetryHour(f.ctx, f.key(0), audit.Origin{Actor: "admin"})
 	f.must(err)
 	equal(f, "done twice", done, false)
 	again, _ := f.last()
@@ -196,14 +197,14 @@ func retryAudited(f *fixture) {
 }
 
 func featureSwitched(f *fixture) {
-	t, err := f.c.SetFeature(f.ctx, f.tenant, domain.FeatureExport, true, catalog.Origin{Actor: "admin"})
+	t, err := f.c.SetFeature(f.ctx, f.tenant, domain.FeatureExport, true, audit.Origin{Actor: "admin"})
 	f.must(err)
 	equal(f, "export", t.Export, true)
 	equal(f, "recordings", t.Recordings, true)
 	e, detail := f.last()
 	equal(f, "line", e.Action, catalog.ActionTenant)
 	equal(f, "changed", fmt.Sprint(detail["changed"]), "map[export_api:map[from:false to:true]]")
-	_, err = f.c.SetFeature(f.ctx, f.tenant, domain.FeatureRecordings, false, catalog.Origin{Actor: "admin"})
+	_, err = f.c.SetFeature(f.ctx, f.tenant, domain.FeatureRecordings, false, audit.Origin{Actor: "admin"})
 	f.must(err)
 	t, err = f.c.Tenant(f.ctx, f.tenant)
 	f.must(err)
@@ -211,7 +212,7 @@ func featureSwitched(f *fixture) {
 }
 
 func refusalNotAudited(f *fixture) {
-	o := catalog.Origin{Actor: "admin"}
+	o := audit.Origin{Actor: "admin"}
 	_, err := f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(1), Hour: -1, Origin: o})
 	f.wantKind(err, domain.KindInvalid)
 	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(-30), Hour: -1, Origin: o})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -14,7 +15,7 @@ const orCorrect = "; if this line is right, an operator corrects the recording (
 // correction makes a correction of the tenant's recording.
 func (f *fixture) correction(rec domain.Recording, change func(*catalog.Correction)) catalog.Correction {
 	k := catalog.Correction{Tenant: f.tenant, ObjectKey: rec.ObjectKey, Reason: "ticket 7",
-		Origin: catalog.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}}
+		Origin: audit.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}}
 	change(&k)
 	return k
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -45,7 +46,7 @@ func tenants(f *fixture) {
 
 // tenantsAudited reads the audit lines of a tenant's creation and changes.
 func tenantsAudited(f *fixture) {
-	o := catalog.Origin{Actor: "command", Remote: "192.0.2.7", Request: "r-1"}
+	o := audit.Origin{Actor: "command", Remote: "192.0.2.7", Request: "r-1"}
 	f.tenant = "beta"
 	made := domain.Tenant{ID: f.tenant, Name: "Beta", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 6}
 	_, err := f.c.CreateTenantAudited(f.ctx, made, o)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -52,7 +53,7 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	})
 }
 
-var anyone = catalog.Origin{Actor: "admin", Remote: "192.0.2.1", Request: "r1"}
+var anyone = audit.Origin{Actor: "admin", Remote: "192.0.2.1", Request: "r1"}
 
 // endpoint adds an endpoint for the given events, or for all.
 func (f *fixture) endpoint(tenant string, events ...string) catalog.Endpoint {

@@ -1,4 +1,4 @@
-package catalog
+package audit
 
 import (
 	"context"
@@ -11,6 +11,15 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
+// Log is the audit log.
+type Log struct{ db *db.DB }
+
+// New gives the audit log of a database.
+func New(d *db.DB) *Log {
+	d.Keep(appendSQL)
+	return &Log{d}
+}
+
 // Origin says who made a request, from where, and which request it was.
 type Origin struct {
 	Actor   string // app:ID, key:ID, oidc:SUBJECT, link, admin, command
@@ -18,8 +27,8 @@ type Origin struct {
 	Request string // request id
 }
 
-// AuditEntry is one row of the audit log.
-type AuditEntry struct {
+// Entry is one row of the audit log.
+type Entry struct {
 	Seq    int64           `json:"seq"`
 	At     time.Time       `json:"at"`
 	Tenant string          `json:"tenant"`
@@ -28,47 +37,47 @@ type AuditEntry struct {
 	Detail json.RawMessage `json:"detail"`
 }
 
-const appendAuditSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, $2, $3, $4, $5, $6)`
+const appendSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, $2, $3, $4, $5, $6)`
 
-// append writes one row of the audit log in the transaction of the change that it describes.
-func (o Origin) append(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail any) error {
-	return o.appendLinks(ctx, tx, at, tenant, action, detail, nil)
+// Append writes one row of the audit log in the transaction of the change that it describes.
+func (o Origin) Append(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail any) error {
+	return o.AppendLinks(ctx, tx, at, tenant, action, detail, nil)
 }
 
-// appendLinks is append for a line whose links were stored by keepLinks.
-func (o Origin) appendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail, links any) error {
+// AppendLinks is Append for a line whose links were stored by keepLinks.
+func (o Origin) AppendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail, links any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, appendAuditSQL, at, tenant, o.Actor, action, string(text), links)
+	_, err = tx.ExecContext(ctx, appendSQL, at, tenant, o.Actor, action, string(text), links)
 	return err
 }
 
 // AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
 // JSON and must be an object. It has the origin's address and request only if the caller sets them.
-func (c *Catalog) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
-	return c.db.Batch(ctx, func(tx *db.Tx) error {
+func (l *Log) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
+	return l.db.Batch(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		return o.append(ctx, tx, at, tenant, action, detail)
+		return o.Append(ctx, tx, at, tenant, action, detail)
 	})
 }
 
-// auditPage is how many rows are read by one query.
-const auditPage = 1000
+// pageRows is how many rows are read by one query.
+const pageRows = 1000
 
 // Audit calls fn with a tenant's rows of [from, to), oldest first. It reads pages, so that no
 // transaction is open while fn runs. It stops at fn's first error and returns it.
-func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(AuditEntry) error) error {
+func (l *Log) Audit(ctx context.Context, tenant string, from, to time.Time, fn func(Entry) error) error {
 	at, seq := db.Micros(from), int64(0)
 	for {
-		page, err := db.Collect(ctx, c.db, scanAudit, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
+		page, err := db.Collect(ctx, l.db, Scan, `SELECT a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, l.links
 			FROM audit a LEFT JOIN audit_links l ON l.sum = a.links
 			WHERE a.tenant = $1 AND (a.at_us, a.seq) > ($2, $3) AND a.at_us < $4 ORDER BY a.at_us, a.seq LIMIT $5`,
-			tenant, at, seq, db.Micros(to), auditPage)
+			tenant, at, seq, db.Micros(to), pageRows)
 		if err != nil {
 			return err
 		}
@@ -78,14 +87,14 @@ func (c *Catalog) Audit(ctx context.Context, tenant string, from, to time.Time, 
 			}
 			at, seq = db.Micros(e.At), e.Seq
 		}
-		if len(page) < auditPage {
+		if len(page) < pageRows {
 			return nil
 		}
 	}
 }
 
-// scanAudit scans a row of the audit log, with the JSON of its links.
-func scanAudit(rows *sql.Rows) (e AuditEntry, err error) {
+// Scan scans a row of the audit log, with the JSON of its links.
+func Scan(rows *sql.Rows) (e Entry, err error) {
 	var at int64
 	var detail string
 	var links sql.NullString
