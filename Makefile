@@ -15,7 +15,7 @@ FUZZ ?= .
 BENCH ?= ./...
 BENCHES ?= .
 
-# As deploy/Dockerfile builds: the tests want that program, and what was compiled for one serves all.
+# The flags of deploy/Dockerfile: the tests run that program, and all commands share one build cache.
 SHIPPED := CGO_ENABLED=0 GOFLAGS="$${GOFLAGS-} -trimpath"
 
 .PHONY: help
@@ -56,10 +56,10 @@ fuzz: ## each fuzz target for FUZZTIME=30s or 100000x; FUZZ='auth/|FuzzCursor' n
 	  $(SHIPPED) go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$(dirname "$$file")" </dev/null; \
 	done
 
-# Not told by the compiler what an input reaches: all that these packages import, compiled for that,
-# would cost more minutes than the fuzzing. An execution of FuzzCursor is four HTTP requests.
+# Without coverage instrumentation, because compiling all imported packages with it would take longer
+# than the fuzzing. One execution of FuzzCursor makes four HTTP requests.
 .PHONY: fuzz-ci
-fuzz-ci: ## what strangers send first, about 5 s each, unguided: access and link tokens, days, cursors
+fuzz-ci: ## fuzz access and link tokens, days and cursors, about 5 s each, without coverage
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | grep -E 'internal/auth/|FuzzUTCDay|FuzzCursor' | sort | while IFS=: read -r file func; do \
 	  echo "== $${func#func } in $$file"; \
