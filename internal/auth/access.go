@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -55,12 +54,11 @@ type Applications interface {
 
 // Tokens issues and verifies access tokens. It is safe for concurrent use.
 type Tokens struct {
-	cfg   Config
-	keys  *Keyring
-	apps  Applications
-	oidc  *oidcIssuer
-	now   func() time.Time
-	cache tokenCache
+	cfg  Config
+	keys *Keyring
+	apps Applications
+	oidc *oidcIssuer
+	now  func() time.Time
 }
 
 // NewTokens makes a Tokens. It reads nothing yet.
@@ -163,14 +161,6 @@ func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
 // VerifySignature is Verify without the look-up of the application, for callers that read the
 // application in a transaction of their own. Errors as of Verify.
 func (t *Tokens) VerifySignature(ctx context.Context, token string) (SignedClaims, error) {
-	sum := sha256.Sum256([]byte(token))
-	if v := t.cache.get(sum); v != nil {
-		signed, err := t.checkClaims(ctx, v)
-		if domain.KindOf(err) == domain.KindUnauthorized {
-			t.cache.drop(sum)
-		}
-		return signed, err
-	}
 	parsed, err := jwt.ParseSigned(token, asymmetric())
 	if err != nil {
 		return SignedClaims{}, refused(err)
@@ -183,53 +173,29 @@ func (t *Tokens) VerifySignature(ctx context.Context, token string) (SignedClaim
 	}
 	switch {
 	case named.Issuer == t.cfg.Issuer:
-		v, err := t.verifyOwn(ctx, parsed)
-		if err != nil {
-			return SignedClaims{}, err
-		}
-		signed, err := t.checkClaims(ctx, v)
-		if err == nil {
-			t.cache.put(sum, v)
-		}
-		return signed, err
+		return t.verifyOwn(ctx, parsed)
 	case t.oidc != nil && named.Issuer == t.oidc.cfg.Issuer:
 		return t.verifyOIDC(ctx, token)
 	}
 	return SignedClaims{}, refused(fmt.Errorf("the issuer is another"))
 }
 
-// verifyOwn verifies the signature of a token that names callvault as its issuer.
-func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (*verifiedToken, error) {
+// verifyOwn verifies a token that names callvault as its issuer.
+func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (SignedClaims, error) {
 	if len(parsed.Headers) != 1 || parsed.Headers[0].Algorithm != algorithmES256 || parsed.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
-		return nil, refused(fmt.Errorf("the token is not an access token of ours"))
+		return SignedClaims{}, refused(fmt.Errorf("the token is not an access token of ours"))
 	}
-	v := &verifiedToken{key: parsed.Headers[0].KeyID}
-	private, err := t.key(ctx, v.key)
-	if err != nil {
-		return nil, err
-	}
-	if err := parsed.Claims(&private.PublicKey, &v.claims); err != nil {
-		return nil, refused(err)
-	}
-	return v, nil
-}
-
-// key gives the key of an id. Errors: KindUnauthorized when there is none, KindUnavailable.
-func (t *Tokens) key(ctx context.Context, id string) (*ecdsa.PrivateKey, error) {
-	private, known, err := find(ctx, t.keys, id, func(r *keySnapshot) map[string]*ecdsa.PrivateKey { return r.private })
-	if err == nil && !known {
-		err = refused(fmt.Errorf("the key is unknown"))
-	}
-	return private, err
-}
-
-// checkClaims checks that the key of a verified token still exists and that its times are valid
-// now.
-func (t *Tokens) checkClaims(ctx context.Context, v *verifiedToken) (SignedClaims, error) {
-	if _, err := t.key(ctx, v.key); err != nil {
+	private, known, err := find(ctx, t.keys, parsed.Headers[0].KeyID, func(r *keySnapshot) map[string]*ecdsa.PrivateKey { return r.private })
+	switch {
+	case err != nil:
 		return SignedClaims{}, err
+	case !known:
+		return SignedClaims{}, refused(fmt.Errorf("the key is unknown"))
 	}
-	claims := &v.claims
+	var claims accessClaims
+	if err := parsed.Claims(&private.PublicKey, &claims); err != nil {
+		return SignedClaims{}, refused(err)
+	}
 	if err := t.checkTimes(claims.Claims, t.cfg.Issuer, t.cfg.Issuer); err != nil {
 		return SignedClaims{}, refused(err)
 	}

@@ -167,8 +167,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// TestCachedTokenEnds: a token whose verification is cached ends with its application.
-func TestCachedTokenEnds(t *testing.T) {
+// TestTokenEnds: a token that was accepted before ends with its application.
+func TestTokenEnds(t *testing.T) {
 	f := newFixture(t, auth.OIDC{})
 	token, _, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
 	f.must(err)

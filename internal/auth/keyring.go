@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/hmac"
-	"crypto/sha256"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,8 +129,8 @@ type keySnapshot struct {
 }
 
 type secretKey struct {
-	purpose Purpose
-	macs    *sync.Pool // *macState
+	purpose  Purpose
+	material []byte
 }
 
 // OpenKeyring reads the keys. Errors: KindInvalid when the master key is missing or wrong,
@@ -197,7 +195,7 @@ func (r *keySnapshot) add(s catalog.SigningKey, m *masterKey) error {
 	}
 	switch s.Algorithm {
 	case algorithmHMAC:
-		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), &sync.Pool{New: func() any { return &macState{hash: hmac.New(sha256.New, material)} }}}
+		r.secrets[s.ID] = secretKey{Purpose(s.Purpose), material}
 	case algorithmES256:
 		private, err := parsePrivate(material)
 		if err != nil {

@@ -21,15 +21,14 @@ type Link struct {
 
 // SealLink returns the link's token.
 func (k *Keyring) SealLink(ctx context.Context, l Link) string {
-	var space [192]byte
-	payload := append(space[:0], linkVersion, byte(l.Hour))
+	payload := []byte{linkVersion, byte(l.Hour)}
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
 	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive} {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
-	return string(k.sealer(ctx, PurposeLink).append(nil, "", payload))
+	return k.Seal(ctx, PurposeLink, "", payload)
 }
 
 // OpenLink verifies a link's token. It does not check the expiry, which the catalog's clock

@@ -3,9 +3,10 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"hash"
+	"fmt"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -20,49 +21,19 @@ func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 // read the payload and cannot change it. The MAC also covers associated, which the token does not
 // contain.
 func (k *Keyring) Seal(ctx context.Context, purpose Purpose, associated string, payload []byte) string {
-	return string(k.sealer(ctx, purpose).append(nil, associated, payload))
-}
-
-// sealer makes tokens with the current key of a purpose.
-type sealer struct {
-	id      [keyIDBytes]byte
-	key     secretKey
-	purpose Purpose
-}
-
-func (k *Keyring) sealer(ctx context.Context, purpose Purpose) sealer {
 	r := k.fresh(ctx)
 	id := r.current[purpose]
-	s := sealer{key: r.secrets[id], purpose: purpose}
-	_, _ = hex.Decode(s.id[:], []byte(id)) // newKey made the id, so it is hex
-	return s
+	text, _ := hex.DecodeString(id) // newKey made the id, so it is hex
+	text = append(text, payload...)
+	return encoding().EncodeToString(append(text, r.secrets[id].mac(associated, text)...))
 }
 
-// append appends the token that Seal returns.
-func (s sealer) append(dst []byte, associated string, payload []byte) []byte {
-	var space [256]byte
-	text := append(append(space[:0], s.id[:]...), payload...)
-	return encoding().AppendEncode(dst, s.key.appendMAC(text, s.purpose, associated, text))
-}
-
-// macState is the memory that computing a MAC takes, reused for the next one.
-type macState struct {
-	hash  hash.Hash // keyed
-	input []byte
-	sum   []byte
-}
-
-// appendMAC appends the MAC of the purpose, the associated data and the text.
-func (k secretKey) appendMAC(dst []byte, purpose Purpose, associated string, text []byte) []byte {
-	m, _ := k.macs.Get().(*macState) // the pool has no other type
-	defer k.macs.Put(m)
-	m.input = append(append(m.input[:0], purpose...), 0)
-	m.input = append(append(m.input, associated...), 0) // neither contains a zero byte, so the input is unambiguous
-	m.input = append(m.input, text...)
-	m.hash.Reset()
-	_, _ = m.hash.Write(m.input) // a hash never fails
-	m.sum = m.hash.Sum(m.sum[:0])
-	return append(dst, m.sum[:macBytes]...)
+// mac is the MAC of the key's purpose, the associated data and the text. Neither of the first two
+// contains a zero byte, so its input is unambiguous.
+func (k secretKey) mac(associated string, text []byte) []byte {
+	h := hmac.New(sha256.New, k.material)
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%s", k.purpose, associated, text) // a hash never fails
+	return h.Sum(nil)[:macBytes]
 }
 
 // Unseal returns the payload of a token that Seal made for the same purpose and associated data.
@@ -83,7 +54,7 @@ func (k *Keyring) Unseal(ctx context.Context, purpose Purpose, associated, token
 		return nil, err
 	}
 	signed, sum := text[:len(text)-macBytes], text[len(text)-macBytes:]
-	if !known || key.purpose != purpose || !hmac.Equal(sum, key.appendMAC(nil, purpose, associated, signed)) {
+	if !known || key.purpose != purpose || !hmac.Equal(sum, key.mac(associated, signed)) {
 		return nil, refused
 	}
 	return signed[keyIDBytes:], nil

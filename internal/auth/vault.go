@@ -14,9 +14,6 @@ func NewVault(master string) (*Vault, error) {
 	return &Vault{m}, err
 }
 
-// Encrypts says whether there is a master key.
-func (v *Vault) Encrypts() bool { return v.master != nil }
-
 // Seal returns what to store of a secret. Open needs the same associated data.
 func (v *Vault) Seal(associated string, plain []byte) (data []byte, encrypted bool) {
 	if v.master == nil {
