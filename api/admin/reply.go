@@ -35,7 +35,7 @@ func (h *handler) html(doing string, serve func(r *http.Request) (answer, error)
 		case err != nil:
 			h.failHTML(w, r, doing, err)
 		case a.redirect != "":
-			http.Redirect(w, r, a.redirect, http.StatusSeeOther) //nolint:gosec // it begins with /admin/
+			http.Redirect(w, r, a.redirect, http.StatusSeeOther)
 		default:
 			h.renderPart(w, r, http.StatusOK, a.page, cmp.Or(a.part, wholePage), a.view)
 		}

@@ -47,7 +47,7 @@ func unauthorized(challenge, text string) refusal {
 	return refusal{http.StatusUnauthorized, text, challenge}
 }
 
-// limited is a 429.
+// limited is a 429, and sets the headers of the limit.
 func limited(w http.ResponseWriter, window catalog.Window) refusal {
 	limit(w, window)
 	w.Header().Set("Retry-After", web.Seconds(window.Reset))
