@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -78,7 +79,7 @@ func newFixture(t testing.TB, url string) *fixture {
 		f.must(err)
 	}
 	for key, owner := range map[string]string{sampleKey: tenant, otherKey: otherOwner, featurelessKey: "plain"} {
-		_, err := f.catalog.PutAPIKey(t.Context(), owner, "test", key)
+		_, err := f.catalog.PutAPIKey(t.Context(), owner, "test", key, audit.Origin{})
 		f.must(err)
 	}
 	f.handler = f.api(f.rows(), f.limiter)

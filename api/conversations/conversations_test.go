@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	reading "github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -57,7 +58,7 @@ func newFixture(t testing.TB, url string) *fixture {
 	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
 		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
 		f.must(err)
-		_, err = f.catalog.PutAPIKey(t.Context(), id, "test", secret)
+		_, err = f.catalog.PutAPIKey(t.Context(), id, "test", secret, audit.Origin{})
 		f.must(err)
 	}
 	f.handler = f.api(f.store)

@@ -28,11 +28,11 @@ const (
 
 func TestCredentials(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		_, foreign, err := f.c.CreateAPIKey(f.Context(), "org_456", "other")
+		_, foreign, err := f.c.CreateAPIKey(f.Context(), "org_456", "other", audit.Origin{})
 		f.must(err)
-		off, disabled, err := f.c.CreateAPIKey(f.Context(), "org_123", "disabled")
+		off, disabled, err := f.c.CreateAPIKey(f.Context(), "org_123", "disabled", audit.Origin{})
 		f.must(err)
-		f.must(f.c.DisableAPIKey(f.Context(), off.ID, true))
+		f.must(f.c.DisableAPIKey(f.Context(), off.ID, true, audit.Origin{}))
 		for name, c := range map[string]struct {
 			headers []string
 			status  int

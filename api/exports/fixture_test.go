@@ -81,7 +81,7 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
 		f.must(err)
 	}
-	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test")
+	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test", audit.Origin{})
 	f.must(err)
 	f.load("org_123", file(t, "sample.ndjson"))
 	f.store.Put(audioKey, []byte("0123456789"))

@@ -11,6 +11,7 @@ import (
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
@@ -27,7 +28,7 @@ func TestPresignedRecording(t *testing.T) {
 	f.deps.Recordings, f.deps.Presigner, f.deps.Now = store.Recordings(), store.Recordings(), time.Now
 	f.mount(exports.Config{PublicURL: public})
 	before := time.Now().Truncate(time.Second)
-	_, key, err := f.c.CreateAPIKey(t.Context(), "org_123", "another")
+	_, key, err := f.c.CreateAPIKey(t.Context(), "org_123", "another", audit.Origin{})
 	f.must(err)
 	f.key = key
 	d := f.export(sampleID, "")

@@ -19,6 +19,7 @@ import (
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -41,7 +42,7 @@ func newFixture(t *testing.T, dsn, issuer string) *fixture {
 	f := &fixture{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
 	_, err := f.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
 	f.must(err)
-	f.app, f.secret, err = f.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes())
+	f.app, f.secret, err = f.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes(), audit.Origin{})
 	f.must(err)
 	keys, err := auth.OpenKeyring(t.Context(), f.cat, "", time.Now)
 	f.must(err)
@@ -110,9 +111,9 @@ func TestToken(t *testing.T) {
 func TestTokenRefusals(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), "https://vault.test")
 	form := "grant_type=client_credentials&client_id=" + f.app.ID + "&client_secret=" + f.secret
-	disabled, disabledSecret, err := f.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes())
+	disabled, disabledSecret, err := f.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes(), audit.Origin{})
 	f.must(err)
-	f.must(f.cat.DisableApplication(t.Context(), disabled.ID, true))
+	f.must(f.cat.DisableApplication(t.Context(), disabled.ID, true, audit.Origin{}))
 	for _, c := range []struct {
 		what, body, authorization string
 		status                    int

@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -197,7 +198,7 @@ func TestLinksOutliveARotation(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.build(14, zipText)
 		link := f.link(14)
-		_, err := auth.RotateKeys(f.Context(), f.cat, "")
+		_, err := auth.RotateKeys(f.Context(), f.cat, "", audit.Origin{})
 		f.must(err)
 		other := f.replica(f.cat) // it has loaded the new keys
 		f.want(f.ask("GET", link), 200, "")

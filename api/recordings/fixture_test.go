@@ -16,6 +16,7 @@ import (
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -60,7 +61,7 @@ func newFixture(t *testing.T, url string) *fixture {
 	f.objects = f.store
 	f.tenant("acme")
 	var err error
-	f.app, _, err = f.cat.CreateApplication(t.Context(), "acme", "tests", []string{auth.ScopeDataService})
+	f.app, _, err = f.cat.CreateApplication(t.Context(), "acme", "tests", []string{auth.ScopeDataService}, audit.Origin{})
 	f.must(err)
 	f.handler = f.replica(f.cat)
 	f.token = f.issue(f.app, auth.ScopeDataService)

@@ -9,6 +9,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -53,7 +54,7 @@ func newManyTenants(t testing.TB, url string) *manyTenants {
 	c := &manyTenants{TB: t, cat: apitest.Open(t, url)}
 	_, err := c.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 30, DayLimit: 100_000, DownloadLimit: 5})
 	c.must(err)
-	app, _, err := c.cat.CreateApplication(t.Context(), "acme", "speed", auth.Scopes())
+	app, _, err := c.cat.CreateApplication(t.Context(), "acme", "speed", auth.Scopes(), audit.Origin{})
 	c.must(err)
 	c.apps = append(c.apps, app)
 	now, err := c.cat.Now(t.Context())

@@ -29,7 +29,7 @@ func TestDownloadsAreTraced(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.build(4, zipText)
 		f.build(14, zipText)
-		other, _, err := f.cat.CreateApplication(f.Context(), "acme", "other", []string{auth.ScopeDataService})
+		other, _, err := f.cat.CreateApplication(f.Context(), "acme", "other", []string{auth.ScopeDataService}, audit.Origin{})
 		f.must(err)
 		links := map[string]string{} // by application
 		for _, app := range []catalog.Application{f.app, other} {

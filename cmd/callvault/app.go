@@ -30,12 +30,7 @@ func (*appCreateCmd) Help() string {
 
 func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		var a catalog.Application
-		var secret string
-		err := withAudit(ctx, p, c.Tenant, "app.create", func(ctx context.Context) (detail any, err error) {
-			a, secret, err = p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes())
-			return map[string]any{"id": a.ID, "name": a.Name}, err
-		})
+		a, secret, err := p.Catalog.CreateApplication(ctx, c.Tenant, c.Name, auth.Scopes(), commandOrigin())
 		if err != nil {
 			return err
 		}
@@ -67,13 +62,13 @@ func (appKind) page(ctx context.Context, c *catalog.Catalog, tenant, after strin
 }
 
 func (appKind) disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error {
-	return c.DisableApplication(ctx, id, disabled)
+	return c.DisableApplication(ctx, id, disabled, commandOrigin())
 }
 
 func (appKind) rotate(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	return c.RotateApplication(ctx, id)
+	return c.RotateApplication(ctx, id, commandOrigin())
 }
 
 func (appKind) remove(ctx context.Context, c *catalog.Catalog, id string) error {
-	return c.DeleteApplication(ctx, id)
+	return c.DeleteApplication(ctx, id, commandOrigin())
 }

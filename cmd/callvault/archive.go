@@ -145,10 +145,7 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 		return out, err
 	}
 	if c.Reopen {
-		err := withAudit(ctx, p, c.Tenant, "day.reopen", func(ctx context.Context) (any, error) {
-			return map[string]any{"day": day}, p.Catalog.Reopen(ctx, c.Tenant, day)
-		})
-		if err != nil {
+		if err := p.Catalog.Reopen(ctx, c.Tenant, day, commandOrigin()); err != nil {
 			return out, err
 		}
 	}

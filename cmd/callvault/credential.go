@@ -12,7 +12,7 @@ import (
 // credentialKind is what differs between applications and API keys. Their commands are otherwise the
 // same.
 type credentialKind interface {
-	noun() string   // in commands and in actions of the audit log
+	noun() string   // in commands
 	secret() string // name of the secret in what is printed
 	tenant(ctx context.Context, c *catalog.Catalog, id string) (string, error)
 	page(ctx context.Context, c *catalog.Catalog, tenant, after string) ([]credential, error)
@@ -75,8 +75,8 @@ func (o *credentialFlags[K]) examples(action string) string {
 	return "Examples:\n\n" + command + "\n" + command + " --json"
 }
 
-// change changes one credential of the tenant and writes that into the audit log.
-func (o *credentialFlags[K]) change(ctx context.Context, d *deps, action string, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
+// change changes one credential of the tenant.
+func (o *credentialFlags[K]) change(ctx context.Context, d *deps, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
 	return d.withCatalog(ctx, o.Parts, func(ctx context.Context, p *app.Parts) error {
 		var kind K
 		tenant, err := kind.tenant(ctx, p.Catalog, o.ID)
@@ -89,15 +89,13 @@ func (o *credentialFlags[K]) change(ctx context.Context, d *deps, action string,
 		if err != nil {
 			return err
 		}
-		return withAudit(ctx, p, o.Tenant, kind.noun()+"."+action, func(ctx context.Context) (any, error) {
-			return map[string]any{"id": o.ID}, do(ctx, kind, p.Catalog)
-		})
+		return do(ctx, kind, p.Catalog)
 	})
 }
 
 // changeAndShow is change, and prints that it is done.
-func (o *credentialFlags[K]) changeAndShow(ctx context.Context, d *deps, action, done string, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
-	if err := o.change(ctx, d, action, do); err != nil {
+func (o *credentialFlags[K]) changeAndShow(ctx context.Context, d *deps, done string, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
+	if err := o.change(ctx, d, do); err != nil {
 		return err
 	}
 	return d.show(o.JSON, map[string]string{"id": o.ID, "done": done}, func() string { return o.ID + " " + done })
@@ -108,7 +106,7 @@ type credentialDisableCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialDisableCmd[K]) Help() string { return c.examples("disable") }
 
 func (c *credentialDisableCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "disable", "disabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, "disabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
 		return kind.disable(ctx, cat, c.ID, true)
 	})
 }
@@ -118,7 +116,7 @@ type credentialEnableCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialEnableCmd[K]) Help() string { return c.examples("enable") }
 
 func (c *credentialEnableCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "enable", "enabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, "enabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
 		return kind.disable(ctx, cat, c.ID, false)
 	})
 }
@@ -130,7 +128,7 @@ func (c *credentialRotateCmd[K]) Help() string { return c.examples("rotate") }
 func (c *credentialRotateCmd[K]) Run(ctx context.Context, d *deps) error {
 	var kind K
 	var secret string
-	err := c.change(ctx, d, "rotate", func(ctx context.Context, kind K, cat *catalog.Catalog) (err error) {
+	err := c.change(ctx, d, func(ctx context.Context, kind K, cat *catalog.Catalog) (err error) {
 		secret, err = kind.rotate(ctx, cat, c.ID)
 		return err
 	})
@@ -147,7 +145,7 @@ type credentialDeleteCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialDeleteCmd[K]) Help() string { return c.examples("delete") }
 
 func (c *credentialDeleteCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "delete", "deleted", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
+	return c.changeAndShow(ctx, d, "deleted", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
 		return kind.remove(ctx, cat, c.ID)
 	})
 }

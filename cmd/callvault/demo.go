@@ -131,11 +131,11 @@ func (s *demoRun) prepare(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes()); err != nil {
+	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes(), commandOrigin()); err != nil {
 		return err
 	}
 	for _, key := range []string{demoAPIKey, otherDemoAPIKey} {
-		if _, err := cat.PutAPIKey(ctx, s.sample.TenantID, "demo", key); err != nil {
+		if _, err := cat.PutAPIKey(ctx, s.sample.TenantID, "demo", key, commandOrigin()); err != nil {
 			return err
 		}
 	}

@@ -28,12 +28,7 @@ func (*keyCreateCmd) Help() string {
 
 func (c *keyCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		var k catalog.APIKey
-		var secret string
-		err := withAudit(ctx, p, c.Tenant, "key.create", func(ctx context.Context) (detail any, err error) {
-			k, secret, err = p.Catalog.CreateAPIKey(ctx, c.Tenant, c.Name)
-			return map[string]any{"id": k.ID, "name": k.Name}, err
-		})
+		k, secret, err := p.Catalog.CreateAPIKey(ctx, c.Tenant, c.Name, commandOrigin())
 		if err != nil {
 			return err
 		}
@@ -65,13 +60,13 @@ func (keyKind) page(ctx context.Context, c *catalog.Catalog, tenant, after strin
 }
 
 func (keyKind) disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error {
-	return c.DisableAPIKey(ctx, id, disabled)
+	return c.DisableAPIKey(ctx, id, disabled, commandOrigin())
 }
 
 func (keyKind) rotate(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	return c.RotateAPIKey(ctx, id)
+	return c.RotateAPIKey(ctx, id, commandOrigin())
 }
 
 func (keyKind) remove(ctx context.Context, c *catalog.Catalog, id string) error {
-	return c.DeleteAPIKey(ctx, id)
+	return c.DeleteAPIKey(ctx, id, commandOrigin())
 }

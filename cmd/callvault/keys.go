@@ -28,11 +28,7 @@ func (*keysRotateCmd) Help() string { return "Examples:\n\n    callvault keys ro
 
 func (c *keysRotateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		var n int
-		err := withAudit(ctx, p, "", "keys.rotate", func(ctx context.Context) (detail any, err error) {
-			n, err = auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal())
-			return map[string]any{"keys": n}, err
-		})
+		n, err := auth.RotateKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), commandOrigin())
 		if err != nil {
 			return err
 		}
@@ -74,11 +70,7 @@ func (c *keysResealCmd) Run(ctx context.Context, d *deps) error {
 
 func (c *keysResealCmd) reseal(ctx context.Context, d *deps, opens config.Parts, former config.Secret) error {
 	return d.withCatalog(ctx, opens, func(ctx context.Context, p *app.Parts) error {
-		var n int
-		err := withAudit(ctx, p, "", "keys.reseal", func(ctx context.Context) (detail any, err error) {
-			n, err = auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.AssociatedData)
-			return map[string]any{"secrets": n}, err
-		})
+		n, err := auth.Reseal(ctx, p.Catalog, former.Reveal(), c.MasterKey.Reveal(), webhooks.AssociatedData, commandOrigin())
 		if err != nil {
 			return err
 		}

@@ -55,17 +55,6 @@ func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ct
 	})
 }
 
-// withAudit runs do and writes its line into the audit log, in one transaction.
-func withAudit(ctx context.Context, p *app.Parts, tenant, action string, do func(ctx context.Context) (detail any, err error)) error {
-	return p.Catalog.DB().Together(ctx, func(ctx context.Context) error {
-		detail, err := do(ctx)
-		if err != nil {
-			return err
-		}
-		return appendAudit(ctx, p, tenant, action, detail)
-	})
-}
-
 // appendAudit writes a line about what a command did into the tenant's audit log.
 func appendAudit(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
 	return p.Catalog.AppendAudit(ctx, commandOrigin(), tenant, action, detail)

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -135,7 +136,7 @@ func TestForgedTokens(t *testing.T) {
 
 func TestScopeTakenAway(t *testing.T) {
 	f := newFixture(t, auth.OIDC{})
-	bare, _, err := f.cat.CreateApplication(t.Context(), "acme", "bare", nil)
+	bare, _, err := f.cat.CreateApplication(t.Context(), "acme", "bare", nil, audit.Origin{})
 	f.must(err)
 	token, _, err := f.tokens.Issue(t.Context(), bare, auth.Scopes())
 	f.must(err)
@@ -181,10 +182,10 @@ func TestTokenEnds(t *testing.T) {
 	for range 2 {
 		verify("")
 		verify("")
-		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, true))
+		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, true, audit.Origin{}))
 		verify(domain.KindUnauthorized)
 		verify(domain.KindUnauthorized)
-		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, false))
+		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, false, audit.Origin{}))
 		verify(domain.KindUnauthorized) // enabling it again does not revive the token
 		f.app, err = f.cat.Application(t.Context(), f.app.ID)
 		f.must(err)
@@ -192,6 +193,6 @@ func TestTokenEnds(t *testing.T) {
 		f.must(err)
 	}
 	verify("")
-	f.must(f.cat.DeleteApplication(t.Context(), f.app.ID))
+	f.must(f.cat.DeleteApplication(t.Context(), f.app.ID, audit.Origin{}))
 	verify(domain.KindUnauthorized)
 }

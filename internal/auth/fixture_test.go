@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -58,7 +59,7 @@ func newFixture(t testing.TB, oidc auth.OIDC) *fixture {
 	f.must(err)
 	f.keys, err = auth.OpenKeyring(ctx, f.cat, "", f.clock.now)
 	f.must(err)
-	f.app, _, err = f.cat.CreateApplication(ctx, "acme", "tests", auth.Scopes())
+	f.app, _, err = f.cat.CreateApplication(ctx, "acme", "tests", auth.Scopes(), audit.Origin{})
 	f.must(err)
 	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer, OIDC: oidc}, f.keys, f.cat, f.clock.now)
 	return f

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -23,7 +24,8 @@ const (
 // KeyStore is where keys are kept. Its errors are KindUnavailable.
 type KeyStore interface {
 	SigningKeys(ctx context.Context) ([]catalog.SigningKey, time.Time, error)
-	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, rotate bool, keep time.Duration) (int, error)
+	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, keep time.Duration) (int, error)
+	RotateSigningKeys(ctx context.Context, fresh []catalog.SigningKey, keep time.Duration, o audit.Origin) error
 	EncryptSigningKey(ctx context.Context, id string, material []byte) error
 }
 
@@ -61,12 +63,19 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 			missing = append(missing, p)
 		}
 	}
-	return addKeys(ctx, store, m, missing, false)
+	if len(missing) == 0 {
+		return 0, nil
+	}
+	fresh, err := newKeys(missing, m)
+	if err != nil {
+		return 0, err
+	}
+	return store.AddSigningKeys(ctx, fresh, keepRetired)
 }
 
 // RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
 // valid until it expires. Errors as of EnsureKeys.
-func RotateKeys(ctx context.Context, store KeyStore, master string) (int, error) {
+func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Origin) (int, error) {
 	if _, err := EnsureKeys(ctx, store, master); err != nil { // refuses a wrong master key
 		return 0, err
 	}
@@ -74,7 +83,11 @@ func RotateKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return addKeys(ctx, store, m, purposes(), true)
+	fresh, err := newKeys(purposes(), m)
+	if err != nil {
+		return 0, err
+	}
+	return len(fresh), store.RotateSigningKeys(ctx, fresh, keepRetired, o)
 }
 
 // CheckMaster checks that master decrypts every signing key. Errors: KindInvalid, KindUnavailable.
@@ -95,19 +108,16 @@ func CheckMaster(ctx context.Context, store KeyStore, master string) error {
 	return nil
 }
 
-func addKeys(ctx context.Context, store KeyStore, m *masterKey, list []Purpose, rotate bool) (int, error) {
-	if len(list) == 0 {
-		return 0, nil
-	}
+func newKeys(list []Purpose, m *masterKey) ([]catalog.SigningKey, error) {
 	fresh := make([]catalog.SigningKey, 0, len(list))
 	for _, p := range list {
 		k, err := newKey(p, m)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		fresh = append(fresh, k)
 	}
-	return store.AddSigningKeys(ctx, fresh, rotate, keepRetired)
+	return fresh, nil
 }
 
 // Keyring holds the keys that this replica has read. It is safe for concurrent use.

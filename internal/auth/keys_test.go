@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -41,7 +42,7 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 		if domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), text) {
 			t.Fatalf("with %q: %v", wrong, err)
 		}
-		if _, err := auth.RotateKeys(ctx, c, wrong); domain.KindOf(err) != domain.KindInvalid {
+		if _, err := auth.RotateKeys(ctx, c, wrong, audit.Origin{}); domain.KindOf(err) != domain.KindInvalid {
 			t.Fatalf("rotated with %q: %v", wrong, err)
 		}
 	}
@@ -71,7 +72,7 @@ func TestRotation(t *testing.T) {
 	ctx := t.Context()
 	before, _, err := f.tokens.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
-	if n, err := auth.RotateKeys(ctx, f.cat, ""); err != nil || n != 3 {
+	if n, err := auth.RotateKeys(ctx, f.cat, "", audit.Origin{}); err != nil || n != 3 {
 		t.Fatalf("rotated %d keys: %v", n, err)
 	}
 	keys, err := auth.OpenKeyring(ctx, f.cat, "", f.clock.now)
@@ -94,7 +95,7 @@ func TestRotation(t *testing.T) {
 		t.Fatalf("%d public keys after half a minute", n)
 	}
 	f.must(f.cat.ShiftClock(ctx, 9*24*time.Hour))
-	_, err = auth.RotateKeys(ctx, f.cat, "")
+	_, err = auth.RotateKeys(ctx, f.cat, "", audit.Origin{})
 	f.must(err)
 	stored, _, err := f.cat.SigningKeys(ctx)
 	f.must(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -25,12 +26,12 @@ func TestReseal(t *testing.T) {
 	token := serving.Seal(ctx, auth.PurposeLink, "", []byte("x"))
 	associated := func(endpoint string) string { return (&url.URL{Path: endpoint}).String() }
 	for former, key := range map[string]string{"": next, master: "", master + "x": next} {
-		if _, err := auth.Reseal(ctx, c, former, key, associated); domain.KindOf(err) != domain.KindInvalid {
+		if _, err := auth.Reseal(ctx, c, former, key, associated, audit.Origin{}); domain.KindOf(err) != domain.KindInvalid {
 			t.Errorf("from %q to %q: %v", former, key, err)
 		}
 	}
 	for range 2 {
-		if n, err := auth.Reseal(ctx, c, master, next, associated); err != nil || n != 3 {
+		if n, err := auth.Reseal(ctx, c, master, next, associated, audit.Origin{}); err != nil || n != 3 {
 			t.Fatalf("%d are sealed, error %v", n, err)
 		}
 	}

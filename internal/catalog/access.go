@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -95,14 +96,17 @@ func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Applic
 
 // CreateApplication adds an application and gives its client secret, which cannot be read again.
 // Error: KindNotFound for an unknown tenant.
-func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string) (Application, string, error) {
+func (c *Catalog) CreateApplication(ctx context.Context, tenant, name string, scopes []string, o audit.Origin) (Application, string, error) {
 	secret, hash := newSecret(appSecretPrefix)
 	a := Application{ID: appIDPrefix + domain.NewToken(), Tenant: tenant, Name: name, Scopes: scopes}
 	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
 		a.Created = db.FromMicros(at)
 		_, err := tx.ExecContext(ctx, `INSERT INTO applications (id, tenant, name, secret_hash, scopes, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6)`, a.ID, tenant, name, hash, strings.Join(scopes, " "), at)
-		return err
+		if err != nil {
+			return err
+		}
+		return o.Append(ctx, tx, at, tenant, "app.create", map[string]any{"id": a.ID, "name": name})
 	})
 	return a, secret, err
 }
@@ -168,31 +172,44 @@ func (c *Catalog) recordUse(ctx context.Context, table, id string, last time.Tim
 
 // RotateApplication gives an application a new secret. The old one is invalid at once. Issued
 // tokens stay valid until they expire or the application is disabled. Error: KindNotFound.
-func (c *Catalog) RotateApplication(ctx context.Context, id string) (string, error) {
+func (c *Catalog) RotateApplication(ctx context.Context, id string, o audit.Origin) (string, error) {
 	secret, hash := newSecret(appSecretPrefix)
-	return secret, c.changeRow(ctx, "application", id, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
+	return secret, c.changeRow(ctx, "application", "app.rotate", id, o, `UPDATE applications SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
 // DisableApplication disables an application, so that its tokens are invalid from the next request
 // on, or enables it again. Error: KindNotFound.
-func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool) error {
-	return c.changeRow(ctx, "application", id, `UPDATE applications SET
+func (c *Catalog) DisableApplication(ctx context.Context, id string, disabled bool, o audit.Origin) error {
+	return c.changeRow(ctx, "application", disableAction("app", disabled), id, o, `UPDATE applications SET
 		epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
 // DeleteApplication deletes an application, so that its tokens are invalid. Error: KindNotFound.
-func (c *Catalog) DeleteApplication(ctx context.Context, id string) error {
-	return c.changeRow(ctx, "application", id, `DELETE FROM applications WHERE id = $1`)
+func (c *Catalog) DeleteApplication(ctx context.Context, id string, o audit.Origin) error {
+	return c.changeRow(ctx, "application", "app.delete", id, o, `DELETE FROM applications WHERE id = $1`)
 }
 
-// changeRow runs a statement that must change the row of the given id.
-func (c *Catalog) changeRow(ctx context.Context, what, id, query string, args ...any) error {
+// disableAction is the audit log's name for disabling a credential of a kind, or taking that back.
+func disableAction(kind string, disabled bool) string {
+	if disabled {
+		return kind + ".disable"
+	}
+	return kind + ".enable"
+}
+
+// changeRow runs a statement that must change the row with the given id, and writes the audit log.
+func (c *Catalog) changeRow(ctx context.Context, what, action, id string, o audit.Origin, query string, args ...any) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		ok, err := db.Affected(tx.ExecContext(ctx, query, append([]any{id}, args...)...))
-		if err == nil && !ok {
-			return domain.Errorf(domain.KindNotFound, "%s %.70q does not exist", what, id)
+		var tenant string
+		err := tx.QueryRowContext(ctx, query+` RETURNING tenant`, append([]any{id}, args...)...).Scan(&tenant)
+		if err != nil {
+			return db.NotFound(err, "%s %.70q does not exist", what, id)
 		}
-		return err
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return o.Append(ctx, tx, at, tenant, action, map[string]any{"id": id})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -34,23 +35,26 @@ func scanAPIKey(row interface{ Scan(...any) error }, more ...any) (k APIKey, err
 
 // CreateAPIKey adds an API key and gives its secret, which cannot be read again. Error:
 // KindNotFound for an unknown tenant.
-func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string) (APIKey, string, error) {
+func (c *Catalog) CreateAPIKey(ctx context.Context, tenant, name string, o audit.Origin) (APIKey, string, error) {
 	secret, _ := newSecret(keySecretPrefix)
-	k, err := c.PutAPIKey(ctx, tenant, name, secret)
+	k, err := c.PutAPIKey(ctx, tenant, name, secret, o)
 	return k, secret, err
 }
 
 // PutAPIKey adds an API key with a given secret. It is for the published test keys of demo data
 // only. It changes nothing if the tenant has the secret already. Error: KindConflict if another
 // tenant has it.
-func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string) (APIKey, error) {
+func (c *Catalog) PutAPIKey(ctx context.Context, tenant, name, secret string, o audit.Origin) (APIKey, error) {
 	k := APIKey{ID: keyIDPrefix + domain.NewToken(), Tenant: tenant, Name: name}
 	err := c.forTenant(ctx, tenant, func(tx *db.Tx, at int64) error {
 		k.Created = db.FromMicros(at)
 		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO api_keys (id, tenant, name, secret_hash, created_us)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, k.ID, tenant, name, hashSecret(secret), at))
-		if err != nil || ok {
+		if err != nil {
 			return err
+		}
+		if ok {
+			return o.Append(ctx, tx, at, tenant, "key.create", map[string]any{"id": k.ID, "name": name})
 		}
 		k, err = scanAPIKey(tx.QueryRowContext(ctx, `SELECT `+apiKeyColumns+` FROM api_keys WHERE secret_hash = $1`, hashSecret(secret)))
 		if err == nil && k.Tenant != tenant {
@@ -101,20 +105,20 @@ func prefixed(alias, columns string) string {
 }
 
 // DisableAPIKey disables a key from the next request on, or enables it again. Error: KindNotFound.
-func (c *Catalog) DisableAPIKey(ctx context.Context, id string, disabled bool) error {
-	return c.changeRow(ctx, "API key", id, `UPDATE api_keys SET disabled_us =
+func (c *Catalog) DisableAPIKey(ctx context.Context, id string, disabled bool, o audit.Origin) error {
+	return c.changeRow(ctx, "API key", disableAction("key", disabled), id, o, `UPDATE api_keys SET disabled_us =
 		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
 // RotateAPIKey gives a key a new secret. The old one is invalid at once. Error: KindNotFound.
-func (c *Catalog) RotateAPIKey(ctx context.Context, id string) (string, error) {
+func (c *Catalog) RotateAPIKey(ctx context.Context, id string, o audit.Origin) (string, error) {
 	secret, hash := newSecret(keySecretPrefix)
-	return secret, c.changeRow(ctx, "API key", id, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
+	return secret, c.changeRow(ctx, "API key", "key.rotate", id, o, `UPDATE api_keys SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
 // DeleteAPIKey deletes a key. Error: KindNotFound.
-func (c *Catalog) DeleteAPIKey(ctx context.Context, id string) error {
-	return c.changeRow(ctx, "API key", id, `DELETE FROM api_keys WHERE id = $1`)
+func (c *Catalog) DeleteAPIKey(ctx context.Context, id string, o audit.Origin) error {
+	return c.changeRow(ctx, "API key", "key.delete", id, o, `DELETE FROM api_keys WHERE id = $1`)
 }
 
 // APIKey reads a key, which may be disabled. Error: KindNotFound.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -199,7 +200,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day dom
 
 // Reopen gives a day another retention period, from now on. Expired hours that have recordings are
 // built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
-func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) error {
+func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
 			return err
@@ -221,6 +222,9 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day) err
 			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, tenant, day, at); err != nil {
 			return err
 		}
-		return refreshServed(ctx, tx, tenant, day, at)
+		if err := refreshServed(ctx, tx, tenant, day, at); err != nil {
+			return err
+		}
+		return o.Append(ctx, tx, at, tenant, "day.reopen", map[string]any{"day": day})
 	})
 }

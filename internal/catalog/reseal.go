@@ -4,13 +4,15 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 )
 
 // Reseal encrypts everything again that is stored encrypted. key and secret give the new form of a
 // signing key and of a webhook's secret. All are replaced in one transaction. It says how many.
 // Errors: those of key and secret, KindUnavailable.
-func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error)) (int, error) {
+func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, error), secret func(endpoint string, data []byte) ([]byte, error), o audit.Origin) (int, error) {
 	var n int
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
@@ -46,7 +48,11 @@ func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, erro
 				return err
 			}
 		}
-		return nil
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return o.Append(ctx, tx, at, "", "keys.reseal", map[string]any{"secrets": n})
 	})
 	return n, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -45,38 +46,56 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 	return k, err
 }
 
-// AddSigningKeys adds keys as the current ones of their purposes, and says how many it added. Where
-// a purpose has a current key already: with rotate that key is retired, and without rotate the new
-// key is dropped. So several processes may start at the same time. Keys that were retired longer
-// than keep ago are deleted.
-func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, rotate bool, keep time.Duration) (int, error) {
-	var added int
-	err := c.db.Update(ctx, func(tx *db.Tx) error {
-		added = 0
+// AddSigningKeys makes keys current for those purposes that have none, so that several processes
+// may begin at once. Retired keys older than keep go. It says how many were added.
+func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration) (added int, err error) {
+	err = c.db.Update(ctx, func(tx *db.Tx) error {
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		added, err = addSigningKeys(ctx, tx, fresh, at, keep)
+		return err
+	})
+	return added, err
+}
+
+// RotateSigningKeys makes keys current for their purposes and retires those that were. Retired keys
+// older than keep go. Error: KindConflict when somebody else rotates them at the same time.
+func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration, o audit.Origin) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for _, k := range fresh {
-			if rotate {
-				if _, err := tx.ExecContext(ctx, `UPDATE keys SET retired_us = $2 WHERE purpose = $1 AND retired_us IS NULL`, k.Purpose, at); err != nil {
-					return err
-				}
-			}
-			ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
-				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
-			if err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE keys SET retired_us = $2 WHERE purpose = $1 AND retired_us IS NULL`, k.Purpose, at); err != nil {
 				return err
 			}
-			if ok {
-				added++
-			} else if rotate {
-				return domain.Errorf(domain.KindConflict, "the keys were rotated by somebody else at the same time")
-			}
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-keep.Microseconds())
-		return err
+		added, err := addSigningKeys(ctx, tx, fresh, at, keep)
+		if err != nil {
+			return err
+		}
+		if added < len(fresh) {
+			return domain.Errorf(domain.KindConflict, "the keys were rotated by somebody else at the same time")
+		}
+		return o.Append(ctx, tx, at, "", "keys.rotate", map[string]any{"keys": added})
 	})
+}
+
+func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64, keep time.Duration) (added int, err error) {
+	for _, k := range fresh {
+		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			added++
+		}
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-keep.Microseconds())
 	return added, err
 }
 

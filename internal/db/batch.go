@@ -112,7 +112,7 @@ func (g *groupCommit) finish(ctx context.Context, batch []*request) {
 // else, at some cost to the others: a usual outcome is better told by a variable. fn may run more
 // than once, and on another goroutine.
 func (d *DB) Batch(ctx context.Context, fn func(tx *Tx) error) error {
-	if d.postgres || together(ctx) != nil { // PostgreSQL groups commits itself
+	if d.postgres { // PostgreSQL groups commits itself
 		return d.Update(ctx, fn)
 	}
 	return d.commits.do(ctx, fn)

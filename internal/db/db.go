@@ -43,9 +43,6 @@ func (d *DB) Keep(texts ...string) {
 
 // ExecContext runs one statement that changes something, in a transaction of its own.
 func (d *DB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if tx := together(ctx); tx != nil {
-		return tx.ExecContext(ctx, query, args...)
-	}
 	begun := time.Now()
 	result, err := d.write.ExecContext(ctx, query, args...)
 	d.observed("exec", begun, err)
@@ -54,9 +51,6 @@ func (d *DB) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 
 // QueryContext runs one statement that reads.
 func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	if tx := together(ctx); tx != nil {
-		return tx.QueryContext(ctx, query, args...)
-	}
 	begun := time.Now()
 	if s := d.reads.of(ctx, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed
 		rows, err = s.QueryContext(ctx, args...)
@@ -69,9 +63,6 @@ func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (rows 
 
 // QueryRowContext runs one statement that reads one row.
 func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) Row {
-	if tx := together(ctx); tx != nil {
-		return tx.QueryRowContext(ctx, query, args...)
-	}
 	begun := time.Now()
 	var row *sql.Row
 	if s := d.reads.of(ctx, query); s != nil { //nolint:sqlclosecheck // kept until the database is closed

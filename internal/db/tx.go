@@ -24,9 +24,6 @@ func (d *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (d *DB) update(ctx context.Context, shared bool, fn func(tx *Tx) error) (err error) {
-	if tx := together(ctx); tx != nil {
-		return fn(tx)
-	}
 	defer func(begun time.Time) { d.observed("write", begun, err) }(time.Now())
 	d.writes.parse(ctx) // while no transaction has the only connection
 	tx := Tx{kept: &d.writes, postgres: d.postgres, shared: shared}
@@ -35,9 +32,6 @@ func (d *DB) update(ctx context.Context, shared bool, fn func(tx *Tx) error) (er
 
 // View runs fn in one read-only snapshot.
 func (d *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
-	if tx := together(ctx); tx != nil {
-		return fn(tx)
-	}
 	defer func(begun time.Time) { d.observed("read", begun, err) }(time.Now())
 	opts := &sql.TxOptions{ReadOnly: true}
 	if d.postgres {

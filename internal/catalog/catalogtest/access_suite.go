@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,22 +18,22 @@ import (
 // catalog.
 func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	each(t, open, map[string]func(*fixture){
-		"applications":          applications,
-		"last used":             lastUsed,
-		"API keys":              apiKeys,
-		"together":              together,
-		"published API key":     publishedKey,
-		"signing keys":          signingKeys,
-		"day window":            dayWindow,
-		"windows of the future": futureWindows,
-		"downloads":             downloads,
-		"windows are purged":    purgeWindows,
-		"window of thousands":   largeWindow,
-		"issue undone":          issueUndone,
-		"audit":                 auditLog,
-		"many at once":          manyAtOnce,
-		"links keep archives":   linksKeep,
-		"unknown day no trace":  unknownDay,
+		"applications":            applications,
+		"last used":               lastUsed,
+		"API keys":                apiKeys,
+		"credentials are audited": credentialsAudited,
+		"published API key":       publishedKey,
+		"signing keys":            signingKeys,
+		"day window":              dayWindow,
+		"windows of the future":   futureWindows,
+		"downloads":               downloads,
+		"windows are purged":      purgeWindows,
+		"window of thousands":     largeWindow,
+		"issue undone":            issueUndone,
+		"audit":                   auditLog,
+		"many at once":            manyAtOnce,
+		"links keep archives":     linksKeep,
+		"unknown day no trace":    unknownDay,
 	})
 }
 
@@ -50,9 +51,9 @@ func each(t *testing.T, open func(t *testing.T) *catalog.Catalog, tests map[stri
 }
 
 func applications(f *fixture) {
-	_, _, err := f.c.CreateApplication(f.ctx, "nobody", "x", nil)
+	_, _, err := f.c.CreateApplication(f.ctx, "nobody", "x", nil, audit.Origin{})
 	f.wantKind(err, domain.KindNotFound)
-	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "billing", []string{"one", "two"})
+	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "billing", []string{"one", "two"}, audit.Origin{})
 	f.must(err)
 	equal(f, "secret length", len(secret), len("cvs_")+43)
 	got, err := f.c.AuthenticateApplication(f.ctx, app.ID, secret)
@@ -62,17 +63,17 @@ func applications(f *fixture) {
 		_, err := f.c.AuthenticateApplication(f.ctx, wrong[0], wrong[1])
 		f.wantKind(err, domain.KindUnauthorized)
 	}
-	fresh, err := f.c.RotateApplication(f.ctx, app.ID)
+	fresh, err := f.c.RotateApplication(f.ctx, app.ID, audit.Origin{})
 	f.must(err)
 	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, secret)
 	f.wantKind(err, domain.KindUnauthorized)
-	f.must(f.c.DisableApplication(f.ctx, app.ID, true))
+	f.must(f.c.DisableApplication(f.ctx, app.ID, true, audit.Origin{}))
 	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, fresh)
 	f.wantKind(err, domain.KindUnauthorized)
-	f.must(f.c.DisableApplication(f.ctx, app.ID, false))
+	f.must(f.c.DisableApplication(f.ctx, app.ID, false, audit.Origin{}))
 	_, err = f.c.AuthenticateApplication(f.ctx, app.ID, fresh)
 	f.must(err)
-	second, _, err := f.c.CreateApplication(f.ctx, "acme", "other", nil)
+	second, _, err := f.c.CreateApplication(f.ctx, "acme", "other", nil, audit.Origin{})
 	f.must(err)
 	all, err := f.c.Applications(f.ctx, "acme", "", 10)
 	f.must(err)
@@ -80,18 +81,18 @@ func applications(f *fixture) {
 	rest, err := f.c.Applications(f.ctx, "acme", all[0].ID, 10)
 	f.must(err)
 	equal(f, "applications after the first", rest[0].ID, all[1].ID)
-	f.must(f.c.DeleteApplication(f.ctx, second.ID))
+	f.must(f.c.DeleteApplication(f.ctx, second.ID, audit.Origin{}))
 	_, err = f.c.Application(f.ctx, second.ID)
 	f.wantKind(err, domain.KindNotFound)
-	f.wantKind(f.c.DeleteApplication(f.ctx, second.ID), domain.KindNotFound)
-	f.wantKind(f.c.DisableApplication(f.ctx, second.ID, true), domain.KindNotFound)
-	_, err = f.c.RotateApplication(f.ctx, second.ID)
+	f.wantKind(f.c.DeleteApplication(f.ctx, second.ID, audit.Origin{}), domain.KindNotFound)
+	f.wantKind(f.c.DisableApplication(f.ctx, second.ID, true, audit.Origin{}), domain.KindNotFound)
+	_, err = f.c.RotateApplication(f.ctx, second.ID, audit.Origin{})
 	f.wantKind(err, domain.KindNotFound)
 }
 
 // lastUsed checks that a last-used time is written at most once a minute.
 func lastUsed(f *fixture) {
-	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "x", nil)
+	app, secret, err := f.c.CreateApplication(f.ctx, "acme", "x", nil, audit.Origin{})
 	f.must(err)
 	use := func() time.Time {
 		f.Helper()
@@ -109,64 +110,43 @@ func lastUsed(f *fixture) {
 	equal(f, "a minute later", use().After(first), true)
 }
 
-// together checks that one transaction has all its changes or none, and that each step sees the
-// former ones.
-func together(f *fixture) {
-	unwanted := errors.New("unwanted")
-	var app catalog.Application
-	var key catalog.APIKey
-	act := func(ctx context.Context) error {
-		var err error
-		app, _, err = f.c.CreateApplication(ctx, "acme", "billing", nil)
-		f.must(err)
-		f.must(f.c.DisableApplication(ctx, app.ID, true))
-		seen, err := f.c.Application(ctx, app.ID)
-		f.must(err)
-		equal(f, "seen as disabled", seen.Disabled.IsZero(), false)
-		key, _, err = f.c.CreateAPIKey(ctx, "acme", "analytics")
-		f.must(err)
-		keys, err := f.c.APIKeys(ctx, "acme", "", 9)
-		f.must(err)
-		equal(f, "keys seen", len(keys), 1)
-		_, err = f.c.AddSigningKeys(ctx, []catalog.SigningKey{{ID: "k1", Purpose: "link", Algorithm: "HS256", Material: []byte("plain")}}, true, time.Hour)
-		f.must(err)
-		f.must(f.c.EncryptSigningKey(ctx, "k1", []byte("sealed")))
-		stored, _, err := f.c.SigningKeys(ctx)
-		f.must(err)
-		equal(f, "signing key", string(stored[0].Material), "sealed")
-		return f.c.AppendAudit(ctx, audit.Origin{Actor: "command"}, "acme", "test", struct{}{})
-	}
-	lines := func() (n int) {
-		f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(audit.Entry) error {
-			n++
-			return nil
-		}))
-		return n
-	}
-	err := f.c.DB().Together(f.ctx, func(ctx context.Context) error {
-		f.must(act(ctx))
-		return unwanted
-	})
-	if !errors.Is(err, unwanted) {
-		f.Fatalf("it ends with %v", err)
-	}
-	_, err = f.c.Application(f.ctx, app.ID)
+// credentialsAudited checks that each change of a credential leaves one line, and a refused one
+// none.
+func credentialsAudited(f *fixture) {
+	o := audit.Origin{Actor: "command"}
+	app, _, err := f.c.CreateApplication(f.ctx, "acme", "billing", nil, o)
+	f.must(err)
+	f.must(f.c.DisableApplication(f.ctx, app.ID, true, o))
+	f.must(f.c.DisableApplication(f.ctx, app.ID, false, o))
+	_, err = f.c.RotateApplication(f.ctx, app.ID, o)
+	f.must(err)
+	f.must(f.c.DeleteApplication(f.ctx, app.ID, o))
+	f.wantKind(f.c.DeleteApplication(f.ctx, app.ID, o), domain.KindNotFound)
+	key, _, err := f.c.CreateAPIKey(f.ctx, "acme", "analytics", o)
+	f.must(err)
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, true, o))
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, false, o))
+	_, err = f.c.RotateAPIKey(f.ctx, key.ID, o)
+	f.must(err)
+	f.must(f.c.DeleteAPIKey(f.ctx, key.ID, o))
+	_, _, err = f.c.CreateAPIKey(f.ctx, "nobody", "analytics", o)
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.APIKey(f.ctx, key.ID)
-	f.wantKind(err, domain.KindNotFound)
-	stored, _, err := f.c.SigningKeys(f.ctx)
-	f.must(err)
-	equal(f, "signing keys and lines of what was undone", len(stored)+lines(), 0)
-	f.must(f.c.DB().Together(f.ctx, act))
-	_, err = f.c.Application(f.ctx, app.ID)
-	f.must(err)
-	_, err = f.c.APIKey(f.ctx, key.ID)
-	f.must(err)
-	equal(f, "lines", lines(), 1)
+	var lines []string
+	f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
+		lines = append(lines, e.Actor+" "+e.Action+" "+string(e.Detail))
+		return nil
+	}))
+	id, named := `{"id":"`+app.ID+`"`, `{"id":"`+key.ID+`"`
+	equal(f, "lines", strings.Join(lines, "\n"), strings.Join([]string{
+		"command app.create " + id + `,"name":"billing"}`, "command app.disable " + id + "}", "command app.enable " + id + "}",
+		"command app.rotate " + id + "}", "command app.delete " + id + "}",
+		"command key.create " + named + `,"name":"analytics"}`, "command key.disable " + named + "}", "command key.enable " + named + "}",
+		"command key.rotate " + named + "}", "command key.delete " + named + "}",
+	}, "\n"))
 }
 
 func apiKeys(f *fixture) {
-	key, secret, err := f.c.CreateAPIKey(f.ctx, "acme", "exports")
+	key, secret, err := f.c.CreateAPIKey(f.ctx, "acme", "exports", audit.Origin{})
 	f.must(err)
 	got, tenant, err := f.c.AuthenticateAPIKey(f.ctx, secret)
 	f.must(err)
@@ -175,32 +155,32 @@ func apiKeys(f *fixture) {
 		_, _, err := f.c.AuthenticateAPIKey(f.ctx, wrong)
 		f.wantKind(err, domain.KindUnauthorized)
 	}
-	fresh, err := f.c.RotateAPIKey(f.ctx, key.ID)
+	fresh, err := f.c.RotateAPIKey(f.ctx, key.ID, audit.Origin{})
 	f.must(err)
 	_, _, err = f.c.AuthenticateAPIKey(f.ctx, secret)
 	f.wantKind(err, domain.KindUnauthorized)
-	f.must(f.c.DisableAPIKey(f.ctx, key.ID, true))
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, true, audit.Origin{}))
 	_, _, err = f.c.AuthenticateAPIKey(f.ctx, fresh)
 	f.wantKind(err, domain.KindUnauthorized)
-	f.must(f.c.DisableAPIKey(f.ctx, key.ID, false))
+	f.must(f.c.DisableAPIKey(f.ctx, key.ID, false, audit.Origin{}))
 	_, _, err = f.c.AuthenticateAPIKey(f.ctx, fresh)
 	f.must(err)
 	all, err := f.c.APIKeys(f.ctx, "acme", "", 10)
 	f.must(err)
 	equal(f, "keys", len(all), 1)
 	equal(f, "used", all[0].LastUsed.IsZero(), false)
-	f.must(f.c.DeleteAPIKey(f.ctx, key.ID))
-	f.wantKind(f.c.DeleteAPIKey(f.ctx, key.ID), domain.KindNotFound)
+	f.must(f.c.DeleteAPIKey(f.ctx, key.ID, audit.Origin{}))
+	f.wantKind(f.c.DeleteAPIKey(f.ctx, key.ID, audit.Origin{}), domain.KindNotFound)
 }
 
 func publishedKey(f *fixture) {
-	first, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo")
+	first, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo", audit.Origin{})
 	f.must(err)
-	again, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo")
+	again, err := f.c.PutAPIKey(f.ctx, "acme", "demo", "ak_demo", audit.Origin{})
 	f.must(err)
 	equal(f, "the same key", again.ID, first.ID)
 	f.newTenant("other", 3)
-	_, err = f.c.PutAPIKey(f.ctx, "other", "demo", "ak_demo")
+	_, err = f.c.PutAPIKey(f.ctx, "other", "demo", "ak_demo", audit.Origin{})
 	f.wantKind(err, domain.KindConflict)
 }
 
@@ -213,7 +193,7 @@ func signingKeys(f *fixture) {
 	results := make(chan error, 4)
 	for i := range 4 {
 		begin.Go(func() {
-			_, err := f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{key(fmt.Sprint("first", i))}, false, time.Hour)
+			_, err := f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{key(fmt.Sprint("first", i))}, time.Hour)
 			results <- err
 		})
 	}
@@ -225,8 +205,7 @@ func signingKeys(f *fixture) {
 	keys, _, err := f.c.SigningKeys(f.ctx)
 	f.must(err)
 	equal(f, "keys", len(keys), 1)
-	_, err = f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{key("second")}, true, time.Hour)
-	f.must(err)
+	f.must(f.c.RotateSigningKeys(f.ctx, []catalog.SigningKey{key("second")}, time.Hour, audit.Origin{Actor: "command"}))
 	keys, _, err = f.c.SigningKeys(f.ctx)
 	f.must(err)
 	equal(f, "the current one", keys[0].ID, "second")
@@ -237,7 +216,7 @@ func signingKeys(f *fixture) {
 	f.must(err)
 	equal(f, "encrypted once", fmt.Sprint(string(keys[0].Material), keys[0].Encrypted), "sealedtrue")
 	f.pass(2 * time.Hour)
-	_, err = f.c.AddSigningKeys(f.ctx, nil, false, time.Hour)
+	_, err = f.c.AddSigningKeys(f.ctx, nil, time.Hour)
 	f.must(err)
 	keys, _, err = f.c.SigningKeys(f.ctx)
 	f.must(err)

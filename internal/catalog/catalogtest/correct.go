@@ -214,7 +214,7 @@ func correctRefused(f *fixture) {
 	f.pass(5 * 24 * time.Hour)
 	_, err := f.c.Correct(f.ctx, f.correction(rec, func(k *catalog.Correction) { k.Type = ptr("x") }))
 	f.wantKind(err, domain.KindExpired)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) }) // from a day into one that is not over
 	f.pass(10 * 24 * time.Hour)
 	rebuilt := f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) }).Hours

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -66,7 +67,7 @@ func lateBeforeTheEnd(f *fixture) {
 	equal(f, "too late, after the end", late(2), 1)
 	equal(f, "not built at the end", f.view().Unbuilt, 1)
 
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	equal(f, "reopened", f.view().CutShort, false)
 	equal(f, "cut short after the reopening", f.backlog().CutShort, 0)
 	f.publish(1)
@@ -134,7 +135,7 @@ func nothingWaitsPastTheEnd(f *fixture) {
 	f.must(f.c.CommitEmpty(f.ctx, empty, 0))
 	f.dueWithin("an empty commit", 2, 0, 0)
 
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day)) // another end, and files that are missing
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{})) // another end, and files that are missing
 	f.before(30 * time.Minute)
 	looks := f.rechecks()
 	equal(f, "looks", len(looks), 1)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -152,7 +153,7 @@ func reopen(f *fixture) {
 	f.pass(retention + time.Hour)
 	f.expire(1)
 	f.add(2) // too late, and kept
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	v := f.view()
 	equal(f, "expired", v.Expired, false)
 	equal(f, "completed stays", v.Completed, done)
@@ -173,11 +174,11 @@ func reopen(f *fixture) {
 	f.pass(retention)
 	f.expire(1)
 
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day)) // and once more, twice
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{})) // and once more, twice
 	f.pass(time.Hour)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	f.publish(1)
-	f.wantKind(f.c.Reopen(f.ctx, "nobody", f.day), domain.KindNotFound)
+	f.wantKind(f.c.Reopen(f.ctx, "nobody", f.day, audit.Origin{}), domain.KindNotFound)
 }
 
 func reopenUnplanned(f *fixture) {
@@ -185,7 +186,7 @@ func reopenUnplanned(f *fixture) {
 	f.add(1)
 	f.expire(1)
 	equal(f, "state", f.hour(1).State, catalog.StateExpired)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	equal(f, "state", f.hour(1).State, catalog.StatePending)
 	equal(f, "plan", f.plan(), catalog.PlanResult{Open: true, Due: 1})
 	f.publish(1)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -192,5 +193,5 @@ func (f *fixture) lookAround(random *rand.Rand, days []domain.Day) error {
 			return err
 		}
 	}
-	return f.c.Reopen(f.ctx, f.tenant, days[random.IntN(len(days))])
+	return f.c.Reopen(f.ctx, f.tenant, days[random.IntN(len(days))], audit.Origin{})
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -69,7 +70,7 @@ func planOpenDay(f *fixture) {
 	f.wantKind(err, domain.KindInvalid)
 	_, err = f.c.Rebuild(f.ctx, f.tenant, f.day, -1, true)
 	f.wantKind(err, domain.KindInvalid)
-	f.wantKind(f.c.Reopen(f.ctx, f.tenant, f.day), domain.KindInvalid)
+	f.wantKind(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}), domain.KindInvalid)
 	equal(f, "known", f.view().Known, false)
 	_, err = f.c.PlanDay(f.ctx, "nobody", f.day.Add(-3))
 	f.wantKind(err, domain.KindNotFound)

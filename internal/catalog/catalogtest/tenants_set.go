@@ -108,7 +108,7 @@ func retentionRaised(f *fixture) {
 	f.retain(30)
 	equal(f, "expired still", f.view().Expired, true)
 	equal(f, "state", f.hour(1).State, catalog.StateExpired)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	equal(f, "reopened for the new retention", f.view().RetentionEnd, f.view().Reopened.Add(30*24*time.Hour))
 }
 
@@ -138,11 +138,11 @@ func retentionRaisedLater(f *fixture) {
 	f.retain(30)
 	f.day = ended
 	equal(f, "expired still", f.view().Expired, true)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day))
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	equal(f, "reopened", f.view().Expired, false)
 	f.day = ended.Add(-2)
 	equal(f, "and no other day", f.view().Expired, true)
-	f.must(f.c.Reopen(f.ctx, f.tenant, f.day)) // one without a row
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{})) // one without a row
 	equal(f, "reopened", f.view().Expired, false)
 }
 

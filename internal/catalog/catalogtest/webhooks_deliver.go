@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -20,7 +21,7 @@ func (f *fixture) createEvent() {
 func (f *fixture) createEventOf(tenant string, day domain.Day) {
 	f.Helper()
 	if day != f.day { // beyond retention unless reopened
-		f.must(f.c.Reopen(f.ctx, tenant, day))
+		f.must(f.c.Reopen(f.ctx, tenant, day, audit.Origin{}))
 	}
 	_, err := f.c.PlanDay(f.ctx, tenant, day)
 	f.must(err)

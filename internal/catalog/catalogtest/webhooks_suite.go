@@ -226,7 +226,7 @@ func reopenedCompleted(f *fixture) {
 	f.pass(5 * 24 * time.Hour)
 	_, err := f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
-	f.must(f.c.Reopen(f.ctx, "acme", f.day))
+	f.must(f.c.Reopen(f.ctx, "acme", f.day, audit.Origin{}))
 	equal(f, "told before the day is whole again", f.eventTypes(), "day.completed")
 	f.publish(3)
 	equal(f, "told", f.eventTypes(), "day.completed day.completed")
@@ -238,7 +238,7 @@ func reopenedInTime(f *fixture) {
 	f.add(3)
 	f.plan()
 	f.publish(3)
-	f.must(f.c.Reopen(f.ctx, "acme", f.day))
+	f.must(f.c.Reopen(f.ctx, "acme", f.day, audit.Origin{}))
 	equal(f, "told", f.eventTypes(), "day.completed")
 }
 
