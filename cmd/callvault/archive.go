@@ -187,7 +187,7 @@ func (c *archiveCmd) wait(ctx context.Context, d *deps, p *app.Parts, day domain
 
 // waitForDay waits until no hour of the day, or the one hour, is pending or being rebuilt. bar may
 // be nil. Only some hours of a tenant are dispatched at a time, and the next pass of the scheduler
-// may be a minute away, so this function dispatches as well.
+// may be a minute later, so this function dispatches as well.
 func waitForDay(ctx context.Context, p *app.Parts, tenant string, day domain.Day, hour int, started time.Time, bar *console.Task) (catalog.DayView, error) {
 	tick := time.NewTicker(waitPoll)
 	defer tick.Stop()

@@ -18,7 +18,7 @@ type verifyTargets struct {
 	days        map[string]*client.PulledDay // by directory; nil where no day.json can be used
 	absent      []verifyResult               // hours without their archive, and a day.json that cannot be read
 	checkedDays []dayJSON                    // days whose every hour was asked for
-	withoutDay  int                          // ZIPs that no day.json speaks of
+	withoutDay  int                          // ZIPs that no day.json lists
 }
 
 // dayJSON is a directory with a day.json, in the output of --json.

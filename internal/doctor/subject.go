@@ -76,7 +76,7 @@ func (d *Doctor) closeLater(closing func() error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		_ = closing() // nobody waits for it any more
+		_ = closing() // the examination has ended, and with it what could report the error
 		return
 	}
 	d.opened = append(d.opened, closing)
