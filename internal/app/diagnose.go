@@ -60,17 +60,8 @@ func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject, l
 	if _, err := os.Stat(p.Config.Data); errors.Is(err, fs.ErrNotExist) {
 		return domain.Errorf(domain.KindNotFound, "no callvault standalone has run here yet: there is no directory %s", p.Config.Data)
 	}
-	mark := dataFile(s.EmbeddedCatalog, s.EmbeddedObjects)
-	if err := requireData(p.Config.Data, mark, lockName); err != nil { // a first start has only the lock yet
+	if err := p.lockOrJoin(ctx, g, dataFile(s.EmbeddedCatalog, s.EmbeddedObjects), false); err != nil {
 		return err
-	}
-	if err := p.lockOrJoin(ctx, g); err != nil {
-		return err
-	}
-	if p.Dir != nil {
-		if err := requireData(p.Config.Data, mark); err != nil {
-			return err
-		}
 	}
 	if p.Standalone != nil {
 		s.Running = p.Standalone.URL

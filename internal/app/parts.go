@@ -58,19 +58,8 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	p.openMetrics(log)
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	if noCatalog || noQueue || noObjects {
-		mark := dataFile(noCatalog, noObjects)
-		if !create { // a first start has only the lock yet: lockOrJoin waits for it
-			if err := requireData(cfg.Data, mark, lockName); err != nil {
-				return nil, err
-			}
-		}
-		if err := p.lockOrJoin(ctx, g); err != nil {
+		if err := p.lockOrJoin(ctx, g, dataFile(noCatalog, noObjects), create); err != nil {
 			return nil, err
-		}
-		if p.Dir != nil && !create {
-			if err := requireData(cfg.Data, mark); err != nil {
-				return nil, err
-			}
 		}
 	}
 	switch {
@@ -95,7 +84,14 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	return p, err
 }
 
-func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
+// lockOrJoin locks the data directory, or finds the process that has done so. Unless create, the
+// directory must have the file.
+func (p *Parts) lockOrJoin(ctx context.Context, g *Group, file string, create bool) error {
+	if !create { // a first start has only the lock yet: LockOrFind waits for it
+		if err := requireData(p.Config.Data, file, lockName); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	dir, runtime, err := LockOrFind(ctx, p.Config.Data)
@@ -103,10 +99,14 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group) error {
 		return err
 	}
 	p.Dir, p.Standalone = dir, runtime
-	if dir != nil {
-		g.Add(Component{Name: "data directory", Stage: StageTelemetry, Close: dir.Close})
+	if dir == nil {
+		return nil
 	}
-	return nil
+	g.Add(Component{Name: "data directory", Stage: StageTelemetry, Close: dir.Close})
+	if create {
+		return nil
+	}
+	return requireData(p.Config.Data, file)
 }
 
 // startEmbedded starts the catalog and the queue that cfg does not name and writes their addresses
