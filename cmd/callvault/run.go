@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // Exit codes.
@@ -80,6 +81,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Name("callvault"),
 		kong.Description(about),
 		kong.Writers(stdout, stderr),
+		names(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Exit(func(int) { helped = true }), // only --help asks for it
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -97,6 +99,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return d.report(&usageError{usageText(err)})
 	}
 	return d.report(chosen.Run())
+}
+
+// names are the lists of names that help texts and enums of flags refer to.
+func names() kong.Vars {
+	var features []string
+	for _, s := range domain.Settings() {
+		if domain.IsFeature(s.Name) {
+			features = append(features, s.Name)
+		}
+	}
+	return kong.Vars{"features": strings.Join(features, ", "), "events": strings.Join(domain.EventTypes(), ", ")}
 }
 
 // wholeNumbers makes the parser read numbers as decimal. By default it reads 010 as eight, and

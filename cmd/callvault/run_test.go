@@ -87,7 +87,7 @@ func TestNumbersAreDecimal(t *testing.T) {
 // TestEveryCommandHasHelp checks that each command's help has a sentence and examples.
 func TestEveryCommandHasHelp(t *testing.T) {
 	var tree commands
-	parser, err := kong.New(&tree, config.NewSource(nil).Options()...)
+	parser, err := kong.New(&tree, append(config.NewSource(nil).Options(), names())...)
 	if err != nil {
 		t.Fatal(err)
 	}

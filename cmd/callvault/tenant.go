@@ -21,7 +21,7 @@ type tenantCreateCmd struct {
 	ID            string   `arg:"" help:"Id: 1 to 64 of A-Z, a-z, 0-9, _ and -."`
 	Name          string   `help:"Name for people."`
 	RetentionDays *int     `placeholder:"N" help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
-	Feature       []string `help:"Feature to switch on: daily_audio_recordings, export_api. Repeatable." enum:"daily_audio_recordings,export_api"`
+	Feature       []string `help:"Feature to switch on: ${features}. Repeatable." enum:"${features}"`
 	KeyPrefix     string   `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash."`
 	JSON          bool     `help:"Print JSON."`
 }
@@ -87,8 +87,8 @@ type tenantSetCmd struct {
 	ID            string   `arg:"" help:"The tenant's id."`
 	Name          *string  `help:"New name."`
 	RetentionDays *int     `help:"Days that archives are kept for; a shorter time ends days at once, a longer one brings none back."`
-	Feature       []string `help:"Feature to switch on. Repeatable." enum:"daily_audio_recordings,export_api"`
-	NoFeature     []string `help:"Feature to switch off. Repeatable." enum:"daily_audio_recordings,export_api"`
+	Feature       []string `help:"Feature to switch on. Repeatable." enum:"${features}"`
+	NoFeature     []string `help:"Feature to switch off. Repeatable." enum:"${features}"`
 	DayLimit      *int     `help:"Day requests per hour."`
 	DownloadLimit *int     `help:"Downloads per link and hour."`
 	KeyPrefix     *string  `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash, empty for none. Keys outside that it holds stay."`

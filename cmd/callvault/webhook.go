@@ -55,7 +55,7 @@ func (o *tenantFlags) withEndpoints(ctx context.Context, d *deps, work func(ctx 
 type webhookCreateCmd struct {
 	tenantFlags `embed:""`
 	URL         string   `name:"url" required:"" help:"Where events are posted to; https, unless CALLVAULT_WEBHOOK_PRIVATE allows private hosts."`
-	Event       []string `help:"Event to be told of: day.completed, day.failed, hour.rebuilt (default all). Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
+	Event       []string `help:"Event to be told of: ${events} (default all). Repeatable." enum:"${events}"`
 }
 
 func (*webhookCreateCmd) Help() string {
@@ -121,7 +121,7 @@ type endpointFlags struct {
 type webhookSetCmd struct {
 	endpointFlags `embed:""`
 	URL           *string  `name:"url" help:"New address."`
-	Event         []string `help:"Events to be told of from now on, instead of those before. Repeatable." enum:"day.completed,day.failed,hour.rebuilt"`
+	Event         []string `help:"Events to be told of from now on, instead of those before. Repeatable." enum:"${events}"`
 	Enable        bool     `xor:"state" help:"Deliver again; what waits goes out now."`
 	Disable       bool     `xor:"state" help:"Deliver nothing. What happens meanwhile is not delivered later."`
 }

@@ -35,7 +35,7 @@ func deliveryView(d catalog.Delivery) deliveryJSON {
 
 type webhookDeliveriesCmd struct {
 	tenantFlags `embed:""`
-	Event       string `help:"Only this type: day.completed, day.failed, hour.rebuilt, webhook.test." enum:",day.completed,day.failed,hour.rebuilt,webhook.test" default:""`
+	Event       string `help:"Only this type: ${events}, webhook.test." enum:",${events},webhook.test" default:""`
 	State       string `help:"Only this state: pending, delivered, failed." enum:",pending,delivered,failed" default:""`
 	Day         string `help:"Only of this UTC day: YYYY-MM-DD, yesterday or today."`
 	Endpoint    string `help:"Only to this endpoint."`
