@@ -80,9 +80,11 @@ func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte
 		if u.ended {
 			return errLost()
 		}
-		if _, err := u.temp.file.WriteAt(data, int64(n-1)*u.partSize); err != nil {
+		from := int64(n-1) * u.partSize
+		if _, err := u.temp.file.WriteAt(data, from); err != nil {
 			return err
 		}
+		writeBack(u.temp.file, from, int64(len(data)))
 		part = objstore.Part{Number: n, ETag: fmt.Sprintf("%08x", sum), CRC32: sum, Size: int64(len(data))}
 		u.mu.Lock()
 		defer u.mu.Unlock()
