@@ -79,8 +79,9 @@ func (k HourKey) Less(o HourKey) bool {
 	return k.Hour < o.Hour
 }
 
-// ArchiveKey is the object key of one revision's ZIP below an installation's prefix. The token makes
-// it unique, so that a key is never written twice even where two builders believe in the same revision.
+// ArchiveKey is the object key of one revision's ZIP below an installation's prefix. The token
+// makes it unique, so that a key is never written twice even when two builders build the same
+// revision.
 func (k HourKey) ArchiveKey(prefix string, revision int64, token string) string {
 	return fmt.Sprintf("%s%s/%s/%s/%d-%s.zip", ArchivesFolder(prefix), k.Tenant, k.Day, k.HH(), revision, token)
 }

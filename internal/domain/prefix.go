@@ -9,14 +9,15 @@ import (
 const (
 	// DefaultArchivesPrefix is what callvault's keys in the archives bucket begin with.
 	DefaultArchivesPrefix = "callvault"
-	// RecordingsPrefix is what callvault's own keys in the recordings bucket begin with. There is no setting for it.
+	// RecordingsPrefix is what callvault's own keys in the recordings bucket begin with. There is
+	// no setting for it.
 	RecordingsPrefix = "callvault"
 
 	maxArchivesPrefix = 128 // bytes
 )
 
-// CheckArchivesPrefix says whether prefix can be an archives prefix: names of A-Z a-z 0-9 . _ - with
-// slashes between, none of which is one of callvault's own folders. Its error is KindInvalid.
+// CheckArchivesPrefix says whether prefix can be an archives prefix: names of A-Z a-z 0-9 . _ -
+// with slashes between, none of which is one of callvault's own folders. Its error is KindInvalid.
 func CheckArchivesPrefix(prefix string) error {
 	names := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
 	if len(prefix) > maxArchivesPrefix || !names.MatchString(prefix) {

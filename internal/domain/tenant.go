@@ -20,8 +20,8 @@ type Tenant struct {
 	Created       time.Time
 }
 
-// ValidKeyPrefix says whether s can be a key prefix: the first parts of an object key, each with its
-// slash. Its error is KindInvalid.
+// ValidKeyPrefix says whether s can be a key prefix: the first parts of an object key, each with
+// its slash. Its error is KindInvalid.
 func ValidKeyPrefix(s string) error {
 	folder, ok := strings.CutSuffix(s, "/")
 	ok = ok && len(s) < MaxKeyBytes && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)

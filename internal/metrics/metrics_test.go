@@ -155,7 +155,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestPartAway: metrics that can't be read are left out, the others are not, and one line is logged.
+// TestPartAway: metrics that can't be read are left out, the others are not, and one line is
+// logged.
 func TestPartAway(t *testing.T) {
 	f := newFixture(t)
 	f.broken = domain.Errorf(domain.KindUnavailable, "the catalog failed")

@@ -32,8 +32,8 @@ func NewIncoming(r io.Reader, size int64) *Incoming {
 	return &Incoming{r: r, size: size, crc: crc32.NewIEEE(), sha: sha256.New()}
 }
 
-// Fill reads the next bytes and says whether they are the last. Errors: too_large (more than a store
-// takes in parts of [PartSize]), invalid (another size than was announced), and the reader's.
+// Fill reads the next bytes and says whether they are the last. Errors: too_large (more than a
+// store takes in parts of [PartSize]), invalid (another size than was announced), and the reader's.
 func (in *Incoming) Fill(buffer []byte) (n int, last bool, err error) {
 	n, err = io.ReadFull(in.r, buffer)
 	last = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -160,8 +160,8 @@ func prefixes(ctx context.Context, b Marked, folder string, left *int) ([]string
 	return slices.DeleteFunc(list, func(name string) bool { return domain.CheckArchivesPrefix(name) != nil }), err
 }
 
-// Folders gives the folders right below a folder, of those of its entries that were looked at: most at
-// most.
+// Folders gives the folders right below a folder, of those of its entries that were looked at: most
+// at most.
 func (b *Bucket) Folders(ctx context.Context, folder string, most int) (folders []string, looked int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

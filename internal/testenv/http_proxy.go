@@ -9,8 +9,9 @@ import (
 )
 
 // HTTPProxy runs an HTTP proxy in front of target, a URL, until the test ends, and returns its URL.
-// answer, which may be nil, answers the requests for which it returns true. change, which may be nil,
-// changes the answers to the others. Host and path are passed on unchanged, so signatures stay valid.
+// answer, which may be nil, answers the requests for which it returns true. change, which may be
+// nil, changes the answers to the others. Host and path are passed on unchanged, so signatures stay
+// valid.
 func HTTPProxy(t testing.TB, target string, answer func(http.ResponseWriter, *http.Request) bool, change func(*http.Response) error) string {
 	t.Helper()
 	to, err := url.Parse(target)
