@@ -18,7 +18,7 @@ import (
 )
 
 // BenchmarkDirectory builds an hour in the directory of standalone and reads the archive, in turns
-// with a plain copy: the same files read and written to one file that is synced, and that file read.
+// with a plain copy: the same files read and written to one file, which is synced and read.
 func BenchmarkDirectory(b *testing.B) {
 	for _, bb := range []struct {
 		name  string

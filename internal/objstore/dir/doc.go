@@ -15,5 +15,6 @@
 // One key can't be a folder of another: the second one is refused as invalid. So is a key that the
 // disk does not tell from another one, as "A" from "a" where it folds case.
 //
-// Several processes may use one bucket at once. Errors are of the kinds that package objstore lists.
+// Several processes may use one bucket at once. Errors are of the kinds that package objstore
+// lists.
 package dir

@@ -108,7 +108,8 @@ func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, onc
 // placeTries bounds the tries to name a file while the folders that it needs are removed.
 const placeTries = 100
 
-// place gives a file its name, in folders that are made for it. Errors: fs.ErrExist, errFolder, errTwin.
+// place gives a file its name, in folders that are made for it. Errors: fs.ErrExist, errFolder,
+// errTwin.
 func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool) error {
 	var err error
 	for range placeTries {
