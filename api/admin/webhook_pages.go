@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -17,7 +17,7 @@ const tenantDeliveries = 20
 
 // webhookRow is a webhook on a tenant's page.
 type webhookRow struct {
-	catalog.Endpoint
+	outbox.Endpoint
 	Enabled bool
 	Rotate  string // address of the page that asks before it makes a new secret
 }
@@ -48,20 +48,20 @@ func (h *handler) webhooks(ctx context.Context, tenant string) (rows []webhookRo
 	if len(rows) == 0 {
 		return nil, nil, nil
 	}
-	list, err := h.deps.Catalog.Deliveries(ctx, catalog.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
+	list, err := h.deps.Catalog.Deliveries(ctx, outbox.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
 	for _, d := range list {
 		deliveries = append(deliveries, rowOf(d, disabled[d.Endpoint]))
 	}
 	return rows, deliveries, err
 }
 
-func rowOf(d catalog.Delivery, disabled bool) deliveryRow {
+func rowOf(d outbox.Delivery, disabled bool) deliveryRow {
 	s := deliveryRow{At: d.Created, ID: d.ID, Type: d.Type, Endpoint: d.Endpoint, Day: d.Day, Tries: d.Attempts, Answer: d.Error,
 		Replay: tenantPath(d.Tenant) + "/deliveries/" + d.ID + "/replay"}
 	switch d.State {
-	case catalog.DeliveryDelivered:
+	case outbox.DeliveryDelivered:
 		s.Label, s.Class, s.Sign = "delivered", "complete", "✓"
-	case catalog.DeliveryFailed:
+	case outbox.DeliveryFailed:
 		s.Label, s.Class, s.Sign = "failed", "failed", "✕"
 	default:
 		s.Label, s.Class, s.Sign, s.Next = "waits", "partial", "…", when(d.Next)
@@ -78,7 +78,7 @@ func rowOf(d catalog.Delivery, disabled bool) deliveryRow {
 // askReplay is GET …/deliveries/{delivery}/replay.
 func (h *handler) askReplay(r *http.Request) (answer, error) {
 	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "delivery")
-	list, err := h.deps.Catalog.Deliveries(r.Context(), catalog.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
+	list, err := h.deps.Catalog.Deliveries(r.Context(), outbox.DeliveryQuery{Tenant: tenant, ID: id, Limit: 1})
 	if err == nil && len(list) == 0 {
 		err = domain.Errorf(domain.KindNotFound, "there is no such delivery")
 	}
@@ -96,6 +96,6 @@ func (h *handler) askReplay(r *http.Request) (answer, error) {
 // doReplay is POST …/deliveries/{delivery}/replay.
 func (h *handler) doReplay(r *http.Request) (answer, error) {
 	tenant := chi.URLParam(r, "tenant")
-	n, err := h.replay(r, catalog.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")})
+	n, err := h.replay(r, outbox.DeliveryQuery{Tenant: tenant, ID: chi.URLParam(r, "delivery")})
 	return done(tenantPath(tenant), "replay", n), err
 }

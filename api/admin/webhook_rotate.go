@@ -7,15 +7,15 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
 // rotateWebhook gives the path's webhook a new secret. Errors as of Endpoints, KindForbidden.
-func (h *handler) rotateWebhook(r *http.Request, grace time.Duration) (catalog.Endpoint, string, error) {
+func (h *handler) rotateWebhook(r *http.Request, grace time.Duration) (outbox.Endpoint, string, error) {
 	if err := h.writable(); err != nil {
-		return catalog.Endpoint{}, "", err
+		return outbox.Endpoint{}, "", err
 	}
 	return h.deps.Endpoints.Rotate(r.Context(), chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), grace, origin(r))
 }
@@ -41,7 +41,7 @@ func (h *handler) postRotate(r *http.Request) (any, error) {
 func (h *handler) askRotate(r *http.Request) (answer, error) {
 	tenant, id := chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook")
 	list, err := h.deps.Catalog.Endpoints(r.Context(), tenant)
-	at := slices.IndexFunc(list, func(e catalog.Endpoint) bool { return e.ID == id })
+	at := slices.IndexFunc(list, func(e outbox.Endpoint) bool { return e.ID == id })
 	if err == nil && at < 0 {
 		err = domain.Errorf(domain.KindNotFound, "there is no such webhook")
 	}

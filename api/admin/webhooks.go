@@ -11,8 +11,8 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -25,19 +25,19 @@ const (
 // Endpoints makes and changes endpoints with their secrets. Errors: KindInvalid, KindNotFound,
 // KindConflict when a tenant has too many, KindUnavailable.
 type Endpoints interface {
-	Create(ctx context.Context, tenant, url string, events []string, o audit.Origin) (catalog.Endpoint, string, error)
-	Set(ctx context.Context, tenant, id string, c catalog.EndpointChange, o audit.Origin) (catalog.Endpoint, error)
-	Rotate(ctx context.Context, tenant, id string, grace time.Duration, o audit.Origin) (catalog.Endpoint, string, error)
+	Create(ctx context.Context, tenant, url string, events []string, o audit.Origin) (outbox.Endpoint, string, error)
+	Set(ctx context.Context, tenant, id string, c outbox.EndpointChange, o audit.Origin) (outbox.Endpoint, error)
+	Rotate(ctx context.Context, tenant, id string, grace time.Duration, o audit.Origin) (outbox.Endpoint, string, error)
 }
 
 // Webhooks is what the catalog knows and does about webhooks. Errors: KindNotFound, KindConflict
 // for a test of a disabled endpoint, KindUnavailable.
 type Webhooks interface {
-	Endpoints(ctx context.Context, tenant string) ([]catalog.Endpoint, error)
-	Deliveries(ctx context.Context, q catalog.DeliveryQuery) ([]catalog.Delivery, error)
+	Endpoints(ctx context.Context, tenant string) ([]outbox.Endpoint, error)
+	Deliveries(ctx context.Context, q outbox.DeliveryQuery) ([]outbox.Delivery, error)
 	DeleteEndpoint(ctx context.Context, tenant, id string, o audit.Origin) error
 	TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error)
-	ReplayDeliveries(ctx context.Context, q catalog.DeliveryQuery, o audit.Origin) (int, error)
+	ReplayDeliveries(ctx context.Context, q outbox.DeliveryQuery, o audit.Origin) (int, error)
 }
 
 var _ Endpoints = (*webhooks.Endpoints)(nil)
@@ -53,7 +53,7 @@ type endpointJSON struct {
 	Secret   string   `json:"secret,omitempty"` // only in the answer that made it
 }
 
-func endpointAnswer(e catalog.Endpoint, secret string) endpointJSON {
+func endpointAnswer(e outbox.Endpoint, secret string) endpointJSON {
 	return endpointJSON{e.ID, e.URL, e.Events, e.Disabled.IsZero(), web.TimeOrNull(e.Disabled), web.TextOrNull(e.Reason), web.Time(e.Created), secret}
 }
 
@@ -97,7 +97,7 @@ func (h *handler) putWebhook(r *http.Request) (any, error) {
 	if err := h.readChange(r, &body); err != nil {
 		return nil, err
 	}
-	change := catalog.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
+	change := outbox.EndpointChange{URL: body.URL, Events: body.Events, Enabled: body.Enabled}
 	e, err := h.deps.Endpoints.Set(r.Context(), chi.URLParam(r, "tenant"), chi.URLParam(r, "webhook"), change, origin(r))
 	return endpointAnswer(e, ""), err
 }
@@ -137,7 +137,7 @@ type deliveryJSON struct {
 	Created   string  `json:"createdAt"`
 }
 
-func deliveryAnswer(d catalog.Delivery) deliveryJSON {
+func deliveryAnswer(d outbox.Delivery) deliveryJSON {
 	out := deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, web.TextOrNull(string(d.Day)), d.State, d.Attempts, nil, web.TextOrNull(d.Error),
 		d.Took.Milliseconds(), web.TimeOrNull(d.Last), web.TimeOrNull(d.Next), web.TimeOrNull(d.Delivered), web.Time(d.Created)}
 	if d.Status != 0 {
@@ -147,12 +147,12 @@ func deliveryAnswer(d catalog.Delivery) deliveryJSON {
 }
 
 func deliveryStates() []string {
-	return []string{catalog.DeliveryPending, catalog.DeliveryDelivered, catalog.DeliveryFailed}
+	return []string{outbox.DeliveryPending, outbox.DeliveryDelivered, outbox.DeliveryFailed}
 }
 
 // deliveryQuery reads which deliveries a request is about. Error: KindInvalid.
-func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
-	out := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant")}
+func deliveryQuery(r *http.Request) (outbox.DeliveryQuery, error) {
+	out := outbox.DeliveryQuery{Tenant: chi.URLParam(r, "tenant")}
 	q, err := web.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return out, err
@@ -187,9 +187,9 @@ func deliveryQuery(r *http.Request) (catalog.DeliveryQuery, error) {
 }
 
 // formatPosition writes a delivery's position, for the next page.
-func formatPosition(p catalog.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
+func formatPosition(p outbox.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
 
-func parseDeliveryPosition(text string) (p catalog.Position, err error) {
+func parseDeliveryPosition(text string) (p outbox.Position, err error) {
 	at, id, ok := strings.Cut(text, "_")
 	if p.At, err = strconv.ParseInt(at, 10, 64); err != nil || !ok || id == "" {
 		return p, domain.Errorf(domain.KindInvalid, "before is not the next of a page")
@@ -239,21 +239,21 @@ func (h *handler) postReplay(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := catalog.DeliveryQuery{Tenant: chi.URLParam(r, "tenant"), ID: body.Delivery, Endpoint: body.Webhook}
+	q := outbox.DeliveryQuery{Tenant: chi.URLParam(r, "tenant"), ID: body.Delivery, Endpoint: body.Webhook}
 	if body.Day != "" {
 		if q.Day, err = domain.ParseDay(body.Day); err != nil {
 			return nil, err
 		}
 	}
 	if body.Failed {
-		q.State = catalog.DeliveryFailed
+		q.State = outbox.DeliveryFailed
 	}
 	n, err := h.replay(r, q)
 	return map[string]int{"replayed": n}, err
 }
 
 // replay delivers again. Errors as of Webhooks, KindForbidden, KindInvalid.
-func (h *handler) replay(r *http.Request, q catalog.DeliveryQuery) (int, error) {
+func (h *handler) replay(r *http.Request, q outbox.DeliveryQuery) (int, error) {
 	if err := h.writable(); err != nil {
 		return 0, err
 	}

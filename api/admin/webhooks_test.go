@@ -14,8 +14,8 @@ import (
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -74,11 +74,11 @@ func TestWebhookAPI(t *testing.T) {
 		f.equal("delivery", []any{d["type"], d["day"], d["state"], d["webhook"], d["lastStatus"]}, []any{"day.completed", day, "pending", id, nil})
 		f.equal("of a day", len(f.call("GET", "/tenants/acme/deliveries?state=pending&type=day.completed&day="+day+"&webhook="+id, "", 200)["deliveries"].([]any)), 1)
 
-		claims, err := f.catalog.ClaimDeliveries(f.Context(), catalog.DeliveryLimits{Endpoint: 2, Tenant: 9}, time.Minute, 1)
+		claims, err := f.catalog.ClaimDeliveries(f.Context(), outbox.DeliveryLimits{Endpoint: 2, Tenant: 9}, time.Minute, 1)
 		if err != nil || len(claims) != 1 {
 			f.Fatal(claims, err)
 		}
-		if err := f.catalog.RecordDelivery(f.Context(), claims[0][0], catalog.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: -1}); err != nil {
+		if err := f.catalog.RecordDelivery(f.Context(), claims[0][0], outbox.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: -1}); err != nil {
 			f.Fatal(err)
 		}
 		failed := f.call("GET", "/tenants/acme/deliveries?state=failed", "", 200)["deliveries"].([]any)
@@ -141,7 +141,7 @@ func TestWebhookPages(t *testing.T) {
 		}
 		f.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/x?y=<script>"}`, 201)
 		f.plan("acme", f.day)
-		list, err := f.catalog.Deliveries(f.Context(), catalog.DeliveryQuery{Tenant: "acme", Limit: 1})
+		list, err := f.catalog.Deliveries(f.Context(), outbox.DeliveryQuery{Tenant: "acme", Limit: 1})
 		if err != nil || len(list) != 1 {
 			f.Fatal(list, err)
 		}

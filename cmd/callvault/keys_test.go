@@ -11,6 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
@@ -114,8 +115,8 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, _ := wrong.Seal(webhooks.AssociatedData(made.ID), []byte("whsec_"))
-	none := func(catalog.Endpoint, time.Time) (former catalog.Sealed, until time.Time) { return former, until }
-	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, catalog.Sealed{Data: data, Encrypted: true}, none, audit.Origin{Actor: "test"}); err != nil {
+	none := func(outbox.Endpoint, time.Time) (former outbox.Sealed, until time.Time) { return former, until }
+	if _, err := c.RotateEndpoint(t.Context(), "acme", made.ID, outbox.Sealed{Data: data, Encrypted: true}, none, audit.Origin{Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "former.key")

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/app"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -37,7 +37,7 @@ type endpointJSON struct {
 	Secret   string     `json:"secret,omitempty"` // once
 }
 
-func endpointView(e catalog.Endpoint, secret string) endpointJSON {
+func endpointView(e outbox.Endpoint, secret string) endpointJSON {
 	return endpointJSON{e.ID, e.Tenant, e.URL, e.Events, e.Disabled.IsZero(), optionalTime(e.Disabled), e.Reason, e.Created.Truncate(time.Second), secret}
 }
 
@@ -131,7 +131,7 @@ func (*webhookSetCmd) Help() string {
 }
 
 func (c *webhookSetCmd) Run(ctx context.Context, d *deps) error {
-	change := catalog.EndpointChange{URL: c.URL, Events: c.Event}
+	change := outbox.EndpointChange{URL: c.URL, Events: c.Event}
 	if c.Enable || c.Disable {
 		change.Enabled = &c.Enable
 	}
@@ -170,7 +170,7 @@ func (c *webhookRotateCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-func formerText(e catalog.Endpoint) string {
+func formerText(e outbox.Endpoint) string {
 	if e.Former.Data == nil {
 		return "The former secret signs no more."
 	}

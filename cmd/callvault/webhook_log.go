@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/app"
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 )
 
 // deliveryJSON is a delivery as --json shows it.
@@ -28,7 +28,7 @@ type deliveryJSON struct {
 	Created   time.Time  `json:"createdAt"`
 }
 
-func deliveryView(d catalog.Delivery) deliveryJSON {
+func deliveryView(d outbox.Delivery) deliveryJSON {
 	return deliveryJSON{d.ID, d.Event, d.Endpoint, d.Type, string(d.Day), d.State, d.Attempts, d.Status, d.Error, d.Took.Milliseconds(),
 		optionalTime(d.Last), optionalTime(d.Next), optionalTime(d.Delivered), d.Created.Truncate(time.Second)}
 }
@@ -48,8 +48,8 @@ func (*webhookDeliveriesCmd) Help() string {
 }
 
 // query reads the flags.
-func (c *webhookDeliveriesCmd) query() (q catalog.DeliveryQuery, err error) {
-	q = catalog.DeliveryQuery{Tenant: c.Tenant, Type: c.Event, State: c.State, Endpoint: c.Endpoint, Limit: c.Limit}
+func (c *webhookDeliveriesCmd) query() (q outbox.DeliveryQuery, err error) {
+	q = outbox.DeliveryQuery{Tenant: c.Tenant, Type: c.Event, State: c.State, Endpoint: c.Endpoint, Limit: c.Limit}
 	if c.Limit < 1 || c.Limit > 10_000 {
 		return q, &usageError{"--limit must be 1 to 10000"}
 	}
@@ -104,9 +104,9 @@ func (*webhookReplayCmd) Help() string {
 
 // Run makes deliveries due again.
 func (c *webhookReplayCmd) Run(ctx context.Context, d *deps) error {
-	q := catalog.DeliveryQuery{Tenant: c.Tenant, ID: c.ID, Endpoint: c.Endpoint}
+	q := outbox.DeliveryQuery{Tenant: c.Tenant, ID: c.ID, Endpoint: c.Endpoint}
 	if c.Failed {
-		q.State = catalog.DeliveryFailed
+		q.State = outbox.DeliveryFailed
 	}
 	if c.Day != "" {
 		var err error

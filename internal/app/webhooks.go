@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/metrics"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -36,7 +37,7 @@ type endpointStore struct {
 }
 
 // CreateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o audit.Origin) (catalog.Endpoint, error) {
+func (s endpointStore) CreateEndpoint(ctx context.Context, e outbox.Endpoint, o audit.Origin) (outbox.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
 		return e, err
 	}
@@ -44,10 +45,10 @@ func (s endpointStore) CreateEndpoint(ctx context.Context, e catalog.Endpoint, o
 }
 
 // RotateEndpoint adds to the catalog's errors KindInvalid for a wrong master key.
-func (s endpointStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh catalog.Sealed,
-	former func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time), o audit.Origin) (catalog.Endpoint, error) {
+func (s endpointStore) RotateEndpoint(ctx context.Context, tenant, id string, fresh outbox.Sealed,
+	former func(outbox.Endpoint, time.Time) (outbox.Sealed, time.Time), o audit.Origin) (outbox.Endpoint, error) {
 	if err := auth.CheckMaster(ctx, s.Catalog, s.master); err != nil {
-		return catalog.Endpoint{}, err
+		return outbox.Endpoint{}, err
 	}
 	return s.Catalog.RotateEndpoint(ctx, tenant, id, fresh, former, o)
 }
@@ -64,7 +65,7 @@ func (p *Parts) sealWebhooks(ctx context.Context) error {
 	return endpoints.SealAll(ctx)
 }
 
-func (p *Parts) countAttempt(_ string, a catalog.DeliveryOutcome) {
+func (p *Parts) countAttempt(_ string, a outbox.DeliveryOutcome) {
 	switch {
 	case a.Delivered:
 		p.metrics.Webhook(metrics.WebhookDelivered)

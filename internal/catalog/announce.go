@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -45,8 +46,8 @@ type dayCounts struct {
 	failedTold                          int // how many failed hours were announced
 }
 
-// announceDay adds the event that a day is complete, once for each time that the day was opened. It
-// adds the event that hours of the day failed when no hour is pending any more and more hours
+// announceDay adds the outbox.Event that a day is complete, once for each time that the day was opened. It
+// adds the outbox.Event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
 func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
 	if !s.planned.Valid || s.pending > 0 {
@@ -67,7 +68,7 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	if err != nil {
 		return err
 	}
-	endpoints, err := subscribers(ctx, tx, tenant, eventType)
+	endpoints, err := outbox.Subscribers(ctx, tx, tenant, eventType)
 	if err != nil || len(endpoints) == 0 {
 		return err
 	}
@@ -75,18 +76,18 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	if err != nil {
 		return err
 	}
-	return event{id: eventID(eventType, tenant, day, at, s.locked), tenant: tenant, day: day, kind: eventType, at: at, data: data}.add(ctx, tx, endpoints)
+	return outbox.Event{ID: outbox.EventID(eventType, tenant, day, at, s.locked), Tenant: tenant, Day: day, Type: eventType, At: at, Data: data}.Add(ctx, tx, endpoints)
 }
 
-// dayData reads the data of a day's event.
+// dayData reads the data of a day's outbox.Event.
 func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
-	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: eventTime(s.completed.Int64)}
+	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(s.completed.Int64)}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
 		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
 	if err != nil {
 		return d, err
 	}
-	d.Expires = eventTime(db.Micros(domain.RetentionEnd(day, db.TimeOf(s.completed), db.TimeOf(s.reopened), d.RetentionDays)))
+	d.Expires = outbox.EventTime(db.Micros(domain.RetentionEnd(day, db.TimeOf(s.completed), db.TimeOf(s.reopened), d.RetentionDays)))
 	if s.failed == 0 {
 		return d, nil
 	}
@@ -98,11 +99,11 @@ func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s da
 	return d, err
 }
 
-// announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
+// announceHour adds the outbox.Event that an hour has a new archive which its tenant cannot expect: a
 // later revision, or a first revision after the day was completed. It must be called before the day
 // is refreshed.
 func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
-	endpoints, err := subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
+	endpoints, err := outbox.Subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
 	if err != nil || len(endpoints) == 0 {
 		return err
 	}
@@ -115,6 +116,6 @@ func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int
 	}
 	data := hourEvent{Tenant: b.Tenant, Day: b.Day, Hour: b.HH(), Revision: b.Revision, Sessions: len(r.Sessions), Files: r.Files,
 		Size: r.Size, Missing: len(r.Missing), ManifestSHA256: r.ManifestSHA256}
-	return event{id: eventID(domain.EventHourRebuilt, b.ObjectKey()), tenant: b.Tenant, day: b.Day, kind: domain.EventHourRebuilt, at: at, data: data}.
-		add(ctx, tx, endpoints)
+	return outbox.Event{ID: outbox.EventID(domain.EventHourRebuilt, b.ObjectKey()), Tenant: b.Tenant, Day: b.Day, Type: domain.EventHourRebuilt, At: at, Data: data}.
+		Add(ctx, tx, endpoints)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -27,7 +28,7 @@ type Backlog struct {
 	MissingFiles int64 // those files
 	CutShort     int64 // days that ended within the last week and lacked something
 
-	Webhooks WebhooksBacklog
+	Webhooks outbox.Backlog
 }
 
 // DaysBacklog counts hours by state, and days.
@@ -79,7 +80,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		if s.OldestBuild = db.TimeOf(claimed); s.Due > 0 {
 			s.OldestDue = db.TimeOf(nextDue)
 		}
-		s.Webhooks, err = readWebhooksBacklog(ctx, tx, at)
+		s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at)
 		return err
 	})
 	return s, err

@@ -8,6 +8,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/migrations"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -16,6 +17,7 @@ import (
 type Catalog struct {
 	*audit.Log
 	*clock.Clock
+	*outbox.Outbox
 
 	db    *db.DB
 	rules Rules
@@ -74,7 +76,7 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Keep(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
 		insertUseSQL, lastUseSQL)
-	return &Catalog{Log: audit.New(d), Clock: clock.New(d), db: d, rules: rules.withDefaults()}
+	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), db: d, rules: rules.withDefaults()}
 }
 
 // DB is the database that the catalog stands in.

@@ -2,10 +2,10 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 )
 
@@ -30,24 +30,11 @@ func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, erro
 			}
 			n++
 		}
-		endpoints, err := encryptedEndpoints(ctx, tx)
+		more, err := outbox.ResealEndpoints(ctx, tx, secret)
 		if err != nil {
 			return err
 		}
-		for _, e := range endpoints {
-			for _, s := range []*Sealed{&e.Secret, &e.Former} {
-				if !s.Encrypted || s.Data == nil {
-					continue
-				}
-				if s.Data, err = secret(e.ID, s.Data); err != nil {
-					return err
-				}
-				n++
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET secret = $2, former = $3 WHERE id = $1`, e.ID, e.Secret.Data, e.Former.Data); err != nil {
-				return err
-			}
-		}
+		n += more
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
@@ -55,14 +42,4 @@ func (c *Catalog) Reseal(ctx context.Context, key func(SigningKey) ([]byte, erro
 		return o.Append(ctx, tx, at, "", "keys.reseal", map[string]any{"secrets": n})
 	})
 	return n, err
-}
-
-// EncryptedEndpoints lists the webhooks of all tenants that have an encrypted secret, by id.
-func (c *Catalog) EncryptedEndpoints(ctx context.Context) ([]Endpoint, error) {
-	return encryptedEndpoints(ctx, c.db)
-}
-
-func encryptedEndpoints(ctx context.Context, q db.Querier) ([]Endpoint, error) {
-	return db.Collect(ctx, q, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
-		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE encrypted OR former_encrypted ORDER BY id`)
 }

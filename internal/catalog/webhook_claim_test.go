@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -14,21 +15,21 @@ import (
 // delivered. It is not claimed.
 func TestClaimWhileTold(t *testing.T) {
 	c := withTenant(t, testenv.Postgres(t))
-	e, err := c.CreateEndpoint(t.Context(), Endpoint{ID: NewEndpointID(), Tenant: "acme", URL: "https://hooks.example.com",
-		Events: domain.EventTypes(), Secret: Sealed{Data: []byte("x")}}, audit.Origin{Actor: "command"})
+	e, err := c.CreateEndpoint(t.Context(), outbox.Endpoint{ID: outbox.NewEndpointID(), Tenant: "acme", URL: "https://hooks.example.com",
+		Events: domain.EventTypes(), Secret: outbox.Sealed{Data: []byte("x")}}, audit.Origin{Actor: "command"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.TestEndpoint(t.Context(), "acme", e.ID, audit.Origin{Actor: "command"}); err != nil {
 		t.Fatal(err)
 	}
-	fair := DeliveryLimits{Endpoint: 2, Tenant: 8}
+	fair := outbox.DeliveryLimits{Endpoint: 2, Tenant: 8}
 	lapsed, err := c.ClaimDeliveries(t.Context(), fair, 0, 1)
 	if err != nil || len(lapsed) != 1 {
 		t.Fatalf("%d were taken, %v", len(lapsed), err)
 	}
 	type answer struct {
-		claims [][]DeliveryClaim
+		claims [][]outbox.DeliveryClaim
 		err    error
 	}
 	answers := make(chan answer, 1)

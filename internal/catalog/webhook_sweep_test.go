@@ -3,6 +3,8 @@ package catalog
 import (
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/catalog/outbox"
 )
 
 // TestSweepOrphans checks that a delivery that was created while its endpoint was deleted is
@@ -19,7 +21,7 @@ func TestSweepOrphans(t *testing.T) {
 			if _, err := c.SweepWebhooks(t.Context(), time.Hour, 10); err != nil {
 				t.Fatal(err)
 			}
-			list, err := c.Deliveries(t.Context(), DeliveryQuery{Tenant: "t1", Limit: 9})
+			list, err := c.Deliveries(t.Context(), outbox.DeliveryQuery{Tenant: "t1", Limit: 9})
 			if err != nil || len(list) > 0 {
 				t.Errorf("%d wait, %v", len(list), err)
 			}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/metrics"
@@ -59,7 +60,7 @@ func newFixture(t *testing.T) *fixture {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
 	f.backlog = catalog.Backlog{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
-		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: catalog.WebhooksBacklog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
+		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: outbox.Backlog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
 	f.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
 	return f

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -24,7 +24,7 @@ type Config struct {
 	DrainTimeout time.Duration // how long a stopping process waits for its senders (5 s)
 	Keep         time.Duration // how long events and their log are kept (30 days)
 	// OnAttempt, when set, is called for each try, for metrics.
-	OnAttempt func(event string, a catalog.DeliveryOutcome)
+	OnAttempt func(event string, a outbox.DeliveryOutcome)
 }
 
 // DefaultKeep is how long events and the log of their deliveries are kept.
@@ -58,7 +58,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.OnAttempt == nil {
-		c.OnAttempt = func(string, catalog.DeliveryOutcome) {}
+		c.OnAttempt = func(string, outbox.DeliveryOutcome) {}
 	}
 	return c
 }
@@ -66,9 +66,9 @@ func (c Config) withDefaults() Config {
 // Store holds the deliveries and their outcomes. Errors: KindLost when a claim is gone,
 // KindUnavailable.
 type Store interface {
-	ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error)
-	RecordDelivery(ctx context.Context, d catalog.DeliveryClaim, a catalog.DeliveryOutcome) error
-	ReturnDeliveries(ctx context.Context, batch []catalog.DeliveryClaim, wait time.Duration) error
+	ClaimDeliveries(ctx context.Context, f outbox.DeliveryLimits, lease time.Duration, limit int) ([][]outbox.DeliveryClaim, error)
+	RecordDelivery(ctx context.Context, d outbox.DeliveryClaim, a outbox.DeliveryOutcome) error
+	ReturnDeliveries(ctx context.Context, batch []outbox.DeliveryClaim, wait time.Duration) error
 	SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
 
@@ -155,7 +155,7 @@ func (d *Deliverer) claim(ctx, sending context.Context, running *sync.WaitGroup)
 	}
 	claiming, cancel := context.WithTimeout(ctx, d.cfg.ClaimTimeout)
 	defer cancel()
-	limits := catalog.DeliveryLimits{Endpoint: d.cfg.PerEndpoint, Tenant: d.cfg.PerTenant, Batch: d.cfg.Batch}
+	limits := outbox.DeliveryLimits{Endpoint: d.cfg.PerEndpoint, Tenant: d.cfg.PerTenant, Batch: d.cfg.Batch}
 	batches, err := d.store.ClaimDeliveries(claiming, limits, d.cfg.Lease, free)
 	for _, batch := range batches {
 		d.slots <- struct{}{}
@@ -172,7 +172,7 @@ func (d *Deliverer) claim(ctx, sending context.Context, running *sync.WaitGroup)
 
 // deliver tries each delivery of a batch once, until ctx ends or batchTime is over. It stores an
 // outcome while it sends the next delivery. Deliveries that were not tried go back to the catalog.
-func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.DeliveryClaim) {
+func (d *Deliverer) deliver(ctx, sending context.Context, batch []outbox.DeliveryClaim) {
 	ctx, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
 	var recording sync.WaitGroup
@@ -205,13 +205,13 @@ func (d *Deliverer) deliver(ctx, sending context.Context, batch []catalog.Delive
 }
 
 // returnClaims gives claims back to the catalog. They can be claimed again after wait.
-func (d *Deliverer) returnClaims(log *zap.Logger, batch []catalog.DeliveryClaim, wait time.Duration) {
+func (d *Deliverer) returnClaims(log *zap.Logger, batch []outbox.DeliveryClaim, wait time.Duration) {
 	if len(batch) > 0 {
 		d.record(log, func(ctx context.Context) error { return d.store.ReturnDeliveries(ctx, batch, wait) })
 	}
 }
 
-func (d *Deliverer) logAttempt(log *zap.Logger, claim catalog.DeliveryClaim, a catalog.DeliveryOutcome) {
+func (d *Deliverer) logAttempt(log *zap.Logger, claim outbox.DeliveryClaim, a outbox.DeliveryOutcome) {
 	d.cfg.OnAttempt(claim.Type, a)
 	switch {
 	case a.Delivered:

@@ -15,8 +15,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/callvault/callvault/internal/auth"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -27,7 +27,7 @@ func TestDelivers(t *testing.T) {
 		_, secret := f.tenant("acme", r.URL+"/hook?x=1")
 		f.deliverer(f.catalog, nil)
 		f.events("acme", 1)
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		got := r.all()
 		if len(got) != 1 {
 			t.Fatalf("%d arrived", len(got))
@@ -69,10 +69,10 @@ func TestRotation(t *testing.T) {
 		f.must(err)
 		f.deliverer(f.catalog, nil)
 		f.events("acme", 1)
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		f.advance(2 * time.Hour)
 		f.events("acme", 2)
-		f.untilState("acme", catalog.DeliveryDelivered, 2)
+		f.untilState("acme", outbox.DeliveryDelivered, 2)
 		got := r.all()
 		for i, want := range []bool{true, false} {
 			if err := verified(former, got[i]); (err == nil) != want {
@@ -128,7 +128,7 @@ func TestHostileReceivers(t *testing.T) {
 				f.events("acme", 1)
 				f.until("a first try", func() bool { return f.log("acme")[0].Attempts == 1 })
 				d := f.log("acme")[0]
-				if d.State != catalog.DeliveryPending || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
+				if d.State != outbox.DeliveryPending || d.Status != c.status || !strings.HasPrefix(d.Error, c.text) {
 					t.Errorf("%s, %d, %q", d.State, d.Status, d.Error)
 				}
 				if wait := d.Next.Sub(d.Last); wait < 4*time.Second || wait > 6*time.Second {
@@ -138,7 +138,7 @@ func TestHostileReceivers(t *testing.T) {
 				f.until("a second try", func() bool { return f.log("acme")[0].Attempts == 2 })
 				r.answer(nil)
 				f.advance(6 * time.Minute)
-				f.untilState("acme", catalog.DeliveryDelivered, 1)
+				f.untilState("acme", outbox.DeliveryDelivered, 1)
 				if len(r.ids()) != 1 || len(r.all()) != 3 {
 					t.Errorf("arrived: %v", r.ids())
 				}
@@ -166,13 +166,13 @@ func TestGivesUp(t *testing.T) {
 			f.until("another try", func() bool { return f.log("acme")[0].Attempts == n })
 			f.advance(30 * time.Hour)
 		}
-		f.untilState("acme", catalog.DeliveryFailed, 1)
+		f.untilState("acme", outbox.DeliveryFailed, 1)
 		r.answer(nil)
-		n, err := f.catalog.ReplayDeliveries(t.Context(), catalog.DeliveryQuery{Tenant: "acme", State: catalog.DeliveryFailed}, audit.Origin{Actor: "test"})
+		n, err := f.catalog.ReplayDeliveries(t.Context(), outbox.DeliveryQuery{Tenant: "acme", State: outbox.DeliveryFailed}, audit.Origin{Actor: "test"})
 		if err != nil || n != 1 {
 			t.Fatal(n, err)
 		}
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 11 {
 			t.Errorf("arrived: %v", r.ids())
 		}
@@ -203,7 +203,7 @@ func TestAnswersThatSteer(t *testing.T) {
 		if stop(); len(gone.all()) != 1 {
 			f.Fatalf("it was asked %d times", len(gone.all()))
 		}
-		f.untilState("gone", catalog.DeliveryFailed, 1)
+		f.untilState("gone", outbox.DeliveryFailed, 1)
 	})
 }
 
@@ -221,7 +221,7 @@ func TestTwoDeliverers(t *testing.T) {
 			f.events(id, 20)
 		}
 		for _, id := range []string{"a", "b", "c"} {
-			f.untilState(id, catalog.DeliveryDelivered, 20)
+			f.untilState(id, outbox.DeliveryDelivered, 20)
 		}
 		ids := r.ids()
 		if len(ids) != 60 || len(r.all()) != 60 {
@@ -246,7 +246,7 @@ func TestSlowReceiver(t *testing.T) {
 		f.events("slow", 30)
 		f.until("the slow one has what it may", func() bool { return len(slow.all()) == 2 })
 		f.events("quick", 20)
-		f.untilState("quick", catalog.DeliveryDelivered, 20)
+		f.untilState("quick", outbox.DeliveryDelivered, 20)
 		if n := len(slow.all()); n != 2 {
 			t.Errorf("%d are under way to the slow one", n)
 		}
@@ -265,7 +265,7 @@ func TestSlowBatch(t *testing.T) {
 		f.events("quick", 1)
 		stop := f.deliverer(f.catalog, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.Slots = 1 })
 		defer stop()
-		f.untilState("quick", catalog.DeliveryDelivered, 1)
+		f.untilState("quick", outbox.DeliveryDelivered, 1)
 		if n := first.Load(); n < 1 || n > 10 {
 			t.Errorf("%d went to the slow one first", n)
 		}
@@ -283,12 +283,12 @@ func TestStop(t *testing.T) {
 		f.events("acme", 1)
 		f.until("it arrives", func() bool { return len(r.all()) == 1 })
 		stop()
-		if d := f.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+		if d := f.log("acme")[0]; d.State != outbox.DeliveryPending || d.Attempts != 0 {
 			t.Errorf("%s after %d attempts", d.State, d.Attempts)
 		}
 		r.answer(nil)
 		f.deliverer(f.catalog, nil)
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 {
 			t.Errorf("ids %v", r.ids())
 		}
@@ -313,13 +313,13 @@ func TestAnotherMasterKey(t *testing.T) {
 	d := f.log("acme")[0]
 	ended, err := f.catalog.Now(t.Context())
 	f.must(err)
-	if d.State != catalog.DeliveryPending || d.Attempts != 0 || d.Next.Sub(ended) > time.Minute || len(r.all()) > 0 {
+	if d.State != outbox.DeliveryPending || d.Attempts != 0 || d.Next.Sub(ended) > time.Minute || len(r.all()) > 0 {
 		t.Errorf("%+v", d)
 	}
 	f.vault = right
 	f.advance(2 * time.Minute)
 	f.deliverer(f.catalog, nil)
-	f.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.untilState("acme", outbox.DeliveryDelivered, 1)
 }
 
 // TestPrivateAddresses: names and addresses of this machine are not called.
@@ -355,7 +355,7 @@ func TestPrivateAddresses(t *testing.T) {
 	// Where private addresses are allowed, certificates are still checked.
 	f.deliverer(f.catalog, nil)
 	f.advance(time.Minute)
-	f.untilState("t2", catalog.DeliveryDelivered, 1)
+	f.untilState("t2", outbox.DeliveryDelivered, 1)
 	f.until("a second try", func() bool { return f.log("t0")[0].Attempts == 2 })
 	if d := f.log("t0")[0]; !strings.Contains(d.Error, "certificate") {
 		t.Errorf("an unknown certificate: %q", d.Error)

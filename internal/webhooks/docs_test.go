@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 )
 
 // example returns the only block of a language in docs/webhooks.md.
@@ -32,7 +32,7 @@ func TestExamples(t *testing.T) {
 	_, secret := f.tenant("acme", r.URL)
 	f.deliverer(f.catalog, nil)
 	f.events("acme", 1)
-	f.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.untilState("acme", outbox.DeliveryDelivered, 1)
 	got := r.all()[0]
 	for name, c := range map[string]struct {
 		program, file, code string

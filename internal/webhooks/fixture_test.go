@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 	"github.com/callvault/callvault/internal/webhooks"
@@ -77,7 +78,7 @@ func (f *fixture) must(err error) {
 }
 
 // tenant adds a tenant with an endpoint, and returns the endpoint and its secret.
-func (f *fixture) tenant(id, url string) (catalog.Endpoint, string) {
+func (f *fixture) tenant(id, url string) (outbox.Endpoint, string) {
 	f.Helper()
 	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
 	f.must(err)
@@ -126,9 +127,9 @@ func (f *fixture) deliverer(store webhooks.Store, change func(*webhooks.Config, 
 }
 
 // log returns a tenant's deliveries, the latest first.
-func (f *fixture) log(tenant string) []catalog.Delivery {
+func (f *fixture) log(tenant string) []outbox.Delivery {
 	f.Helper()
-	list, err := f.catalog.Deliveries(f.Context(), catalog.DeliveryQuery{Tenant: tenant, Limit: 1000})
+	list, err := f.catalog.Deliveries(f.Context(), outbox.DeliveryQuery{Tenant: tenant, Limit: 1000})
 	f.must(err)
 	return list
 }

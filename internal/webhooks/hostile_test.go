@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/callvault/callvault/internal/auth"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -86,16 +86,16 @@ func TestReceiversWithoutEnd(t *testing.T) {
 		status int
 		text   string
 	}{
-		"another protocol":       {says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), catalog.DeliveryPending, 101, "answered 101"},
-		"a status line in drops": {drips("HTTP/1.1 200 ", "O", 10*time.Millisecond), catalog.DeliveryPending, 0, "no answer within 1s"},
-		"headers in drops":       {drips(ok, "X: y\r\n", 10*time.Millisecond), catalog.DeliveryPending, 0, "no answer within 1s"},
-		"endless hints":          {drips("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0), catalog.DeliveryPending, 0, "no answer"},
-		"a body in drops":        {drips(ok+"Content-Length: 1000000\r\n\r\n", "x", 10*time.Millisecond), catalog.DeliveryDelivered, 200, ""},
-		"chunks without end":     {drips(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 10*time.Millisecond), catalog.DeliveryDelivered, 200, ""},
-		"a zip bomb":             {drips(ok+"Content-Encoding: gzip\r\n\r\n", strings.Repeat("\x1f\x8b\x00", 9999), 0), catalog.DeliveryDelivered, 200, ""},
-		"a body that hangs":      {says(ok + "Content-Length: 10\r\n\r\nx"), catalog.DeliveryDelivered, 200, ""},
-		"an error that hangs":    {says("HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nx"), catalog.DeliveryPending, 500, "answered 500"},
-		"silence":                {says(""), catalog.DeliveryPending, 0, "no answer within 1s"},
+		"another protocol":       {says("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"), outbox.DeliveryPending, 101, "answered 101"},
+		"a status line in drops": {drips("HTTP/1.1 200 ", "O", 10*time.Millisecond), outbox.DeliveryPending, 0, "no answer within 1s"},
+		"headers in drops":       {drips(ok, "X: y\r\n", 10*time.Millisecond), outbox.DeliveryPending, 0, "no answer within 1s"},
+		"endless hints":          {drips("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0), outbox.DeliveryPending, 0, "no answer"},
+		"a body in drops":        {drips(ok+"Content-Length: 1000000\r\n\r\n", "x", 10*time.Millisecond), outbox.DeliveryDelivered, 200, ""},
+		"chunks without end":     {drips(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 10*time.Millisecond), outbox.DeliveryDelivered, 200, ""},
+		"a zip bomb":             {drips(ok+"Content-Encoding: gzip\r\n\r\n", strings.Repeat("\x1f\x8b\x00", 9999), 0), outbox.DeliveryDelivered, 200, ""},
+		"a body that hangs":      {says(ok + "Content-Length: 10\r\n\r\nx"), outbox.DeliveryDelivered, 200, ""},
+		"an error that hangs":    {says("HTTP/1.1 500 No\r\nContent-Length: 10\r\n\r\nx"), outbox.DeliveryPending, 500, "answered 500"},
+		"silence":                {says(""), outbox.DeliveryPending, 0, "no answer within 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they mostly sleep
@@ -140,7 +140,7 @@ func TestAnswersThatAreNoText(t *testing.T) {
 		for name := range answers {
 			f.until("a try of "+name, func() bool { return f.log(name)[0].Attempts == 1 })
 			d := f.log(name)[0]
-			if d.State != catalog.DeliveryPending || !strings.HasPrefix(d.Error, "no answer: ") || len(d.Error) > 400 || !utf8.ValidString(d.Error) ||
+			if d.State != outbox.DeliveryPending || !strings.HasPrefix(d.Error, "no answer: ") || len(d.Error) > 400 || !utf8.ValidString(d.Error) ||
 				strings.ContainsFunc(d.Error, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				f.Errorf("%s: %s, %q", name, d.State, d.Error)
 			}
@@ -163,7 +163,7 @@ func TestGoneFromBefore(t *testing.T) {
 		defer stop()
 		f.events("acme", 1)
 		<-asked
-		_, err := f.endpoints.Set(f.Context(), "acme", e.ID, catalog.EndpointChange{URL: &now.URL}, audit.Origin{Actor: "test"})
+		_, err := f.endpoints.Set(f.Context(), "acme", e.ID, outbox.EndpointChange{URL: &now.URL}, audit.Origin{Actor: "test"})
 		f.must(err)
 		close(release)
 		f.until("the try ends", func() bool { return f.log("acme")[0].Attempts == 1 })
@@ -173,7 +173,7 @@ func TestGoneFromBefore(t *testing.T) {
 			f.Errorf("the new address is disabled: %s", e.Reason)
 		}
 		f.advance(time.Minute)
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		if n := len(now.all()); n != 1 {
 			f.Errorf("%d arrived at the new address", n)
 		}
@@ -201,7 +201,7 @@ func TestUnasked(t *testing.T) {
 	}))
 	f.deliverer(f.catalog, nil)
 	f.events("acme", 1)
-	f.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.untilState("acme", outbox.DeliveryDelivered, 1)
 	close(done)
 	<-closed
 	mu.Lock()
@@ -247,7 +247,7 @@ func TestUnsignedWaits(t *testing.T) {
 	f.vault = right
 	f.advance(2 * time.Minute)
 	f.deliverer(f.catalog, nil)
-	f.untilState("acme", catalog.DeliveryDelivered, 30)
+	f.untilState("acme", outbox.DeliveryDelivered, 30)
 }
 
 // counting counts the calls that return claims.
@@ -256,7 +256,7 @@ type counting struct {
 	returned atomic.Int32
 }
 
-func (c *counting) ReturnDeliveries(ctx context.Context, batch []catalog.DeliveryClaim, wait time.Duration) error {
+func (c *counting) ReturnDeliveries(ctx context.Context, batch []outbox.DeliveryClaim, wait time.Duration) error {
 	c.returned.Add(1)
 	return c.Store.ReturnDeliveries(ctx, batch, wait)
 }
@@ -282,7 +282,7 @@ func TestOtherSpellings(t *testing.T) {
 		}
 		called++
 		e.URL = url
-		a, err := sender.Send(t.Context(), &catalog.DeliveryClaim{Event: "evt_1", Payload: []byte("{}"), At: time.Now(), Endpoint: e})
+		a, err := sender.Send(t.Context(), &outbox.DeliveryClaim{Event: "evt_1", Payload: []byte("{}"), At: time.Now(), Endpoint: e})
 		if err != nil || a.Delivered || a.Status != 0 || a.Error == "" {
 			t.Errorf("%s: %+v, %v", url, a, err)
 		}
@@ -298,7 +298,7 @@ type hanging struct {
 	looks atomic.Int32
 }
 
-func (h *hanging) ClaimDeliveries(ctx context.Context, f catalog.DeliveryLimits, lease time.Duration, limit int) ([][]catalog.DeliveryClaim, error) {
+func (h *hanging) ClaimDeliveries(ctx context.Context, f outbox.DeliveryLimits, lease time.Duration, limit int) ([][]outbox.DeliveryClaim, error) {
 	if h.looks.Add(1) == 1 {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -313,5 +313,5 @@ func TestCatalogHangs(t *testing.T) {
 	f.tenant("acme", r.URL)
 	f.deliverer(&hanging{Store: f.catalog}, func(c *webhooks.Config, _ *webhooks.SenderConfig) { c.ClaimTimeout = time.Second })
 	f.events("acme", 1)
-	f.untilState("acme", catalog.DeliveryDelivered, 1)
+	f.untilState("acme", outbox.DeliveryDelivered, 1)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -18,7 +18,7 @@ const killVariable = "CALLVAULT_TEST_WEBHOOK_KILL"
 // mute is a catalog in which outcomes are never stored.
 type mute struct{ webhooks.Store }
 
-func (mute) RecordDelivery(ctx context.Context, _ catalog.DeliveryClaim, _ catalog.DeliveryOutcome) error {
+func (mute) RecordDelivery(ctx context.Context, _ outbox.DeliveryClaim, _ outbox.DeliveryOutcome) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -44,12 +44,12 @@ func TestKill(t *testing.T) {
 		f.until("the child sends", func() bool { return len(r.all()) == 1 })
 		f.must(child.Process.Kill())
 		_ = child.Wait() // it was killed
-		if d := f.log("acme")[0]; d.State != catalog.DeliveryPending || d.Attempts != 0 {
+		if d := f.log("acme")[0]; d.State != outbox.DeliveryPending || d.Attempts != 0 {
 			t.Errorf("%+v", d)
 		}
 		f.deliverer(f.catalog, nil)
 		f.advance(testLease + time.Minute) // its claim lapses
-		f.untilState("acme", catalog.DeliveryDelivered, 1)
+		f.untilState("acme", outbox.DeliveryDelivered, 1)
 		if len(r.ids()) != 1 || len(r.all()) != 2 {
 			t.Errorf("arrived: %v", r.ids())
 		}

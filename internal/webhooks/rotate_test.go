@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/auth"
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
 
@@ -39,7 +39,7 @@ func TestRotatedTwice(t *testing.T) {
 			t.Helper()
 			days++
 			f.events("acme", days)
-			f.untilState("acme", catalog.DeliveryDelivered, days)
+			f.untilState("acme", outbox.DeliveryDelivered, days)
 			got := r.all()[days-1]
 			for i, secret := range []string{first, second, third} {
 				if err := verified(secret, got); (err == nil) != want[i] {

@@ -10,7 +10,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -30,12 +30,12 @@ func AssociatedData(endpoint string) string { return "webhook/" + endpoint }
 
 // newSecret makes a secret for an endpoint. It returns the secret for the receiver and the
 // encrypted one to store.
-func newSecret(v Vault, endpoint string) (string, catalog.Sealed) {
+func newSecret(v Vault, endpoint string) (string, outbox.Sealed) {
 	var raw [secretBytes]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	text := secretPrefix + base64.StdEncoding.EncodeToString(raw[:])
 	data, encrypted := v.Seal(AssociatedData(endpoint), []byte(text))
-	return text, catalog.Sealed{Data: data, Encrypted: encrypted}
+	return text, outbox.Sealed{Data: data, Encrypted: encrypted}
 }
 
 // formerSecret is a rotated secret that signs until its grace time ends.
@@ -49,7 +49,7 @@ const maxFormer = 4
 
 // formerSecrets decrypts the former secrets that still sign, the latest first. They are stored as
 // one text, separated by spaces: whsec_…@ and the end in Unix seconds. Errors as of Vault.
-func formerSecrets(v Vault, e *catalog.Endpoint, now time.Time) (list []formerSecret, err error) {
+func formerSecrets(v Vault, e *outbox.Endpoint, now time.Time) (list []formerSecret, err error) {
 	if e.Former.Data == nil || !now.Before(e.Until) {
 		return nil, nil
 	}
@@ -75,7 +75,7 @@ func formerSecrets(v Vault, e *catalog.Endpoint, now time.Time) (list []formerSe
 
 // retire returns an endpoint's former secrets, with its current one as the latest, and until when
 // they sign. Secrets that can't be decrypted are dropped.
-func retire(v Vault, e *catalog.Endpoint, at time.Time, grace time.Duration) (kept catalog.Sealed, until time.Time) {
+func retire(v Vault, e *outbox.Endpoint, at time.Time, grace time.Duration) (kept outbox.Sealed, until time.Time) {
 	current, err := v.Open(AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted)
 	if grace <= 0 || err != nil {
 		return kept, until
@@ -93,13 +93,13 @@ func retire(v Vault, e *catalog.Endpoint, at time.Time, grace time.Duration) (ke
 		}
 	}
 	data, encrypted := v.Seal(AssociatedData(e.ID), []byte(strings.Join(texts, " ")))
-	return catalog.Sealed{Data: data, Encrypted: encrypted}, until
+	return outbox.Sealed{Data: data, Encrypted: encrypted}, until
 }
 
 // sign returns the value of the header webhook-signature: a signature by the current secret and one
 // by each former secret in its grace time. Errors: KindInvalid when the master key does not decrypt
 // a secret, KindBadCatalog.
-func sign(v Vault, e *catalog.Endpoint, id string, at time.Time, now time.Time, body []byte) (string, error) {
+func sign(v Vault, e *outbox.Endpoint, id string, at time.Time, now time.Time, body []byte) (string, error) {
 	current, err := v.Open(AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted)
 	if err != nil {
 		return "", err

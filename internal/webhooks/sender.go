@@ -20,7 +20,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -89,16 +89,16 @@ func (s *Sender) client(scheme string) *http.Client {
 
 // Send tries once to deliver and returns the outcome. After an error nothing was sent, because the
 // secret can't be read.
-func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.DeliveryOutcome, error) {
+func (s *Sender) Send(ctx context.Context, d *outbox.DeliveryClaim) (outbox.DeliveryOutcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	began := s.now()
 	signature, err := sign(s.vault, &d.Endpoint, d.Event, began, d.At, d.Payload)
 	if err != nil {
-		return catalog.DeliveryOutcome{}, err
+		return outbox.DeliveryOutcome{}, err
 	}
 	response, err := s.post(ctx, d, began, signature)
-	a := catalog.DeliveryOutcome{RetryIn: retryDelay(d.Tries, 0)}
+	a := outbox.DeliveryOutcome{RetryIn: retryDelay(d.Tries, 0)}
 	if err == nil {
 		if response.StatusCode != http.StatusSwitchingProtocols { // its body is the bare connection, which ctx does not end
 			_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerBytes)) // the status alone decides
@@ -112,7 +112,7 @@ func (s *Sender) Send(ctx context.Context, d *catalog.DeliveryClaim) (catalog.De
 	return a, nil
 }
 
-func (s *Sender) post(ctx context.Context, d *catalog.DeliveryClaim, at time.Time, signature string) (*http.Response, error) {
+func (s *Sender) post(ctx context.Context, d *outbox.DeliveryClaim, at time.Time, signature string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.Endpoint.URL, bytes.NewReader(d.Payload))
 	if err != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the URL can't be called")
@@ -129,8 +129,8 @@ func (s *Sender) post(ctx context.Context, d *catalog.DeliveryClaim, at time.Tim
 	return client.Do(r)
 }
 
-func outcomeOf(r *http.Response, tries int, now time.Time) catalog.DeliveryOutcome {
-	a := catalog.DeliveryOutcome{Status: r.StatusCode, RetryIn: retryDelay(tries, retryAfter(r, now))}
+func outcomeOf(r *http.Response, tries int, now time.Time) outbox.DeliveryOutcome {
+	a := outbox.DeliveryOutcome{Status: r.StatusCode, RetryIn: retryDelay(tries, retryAfter(r, now))}
 	switch {
 	case r.StatusCode >= 200 && r.StatusCode < 300:
 		a.Delivered = true

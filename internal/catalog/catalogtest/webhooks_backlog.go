@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 )
 
 // webhooksBacklog counts endpoints by the state of their deliveries.
@@ -14,28 +14,28 @@ func webhooksBacklog(f *fixture) {
 		w := f.backlog().Webhooks
 		equal(f, what, fmt.Sprintf("%d enabled, %d disabled, %d gone, %d failing, %d given up", w.Enabled, w.Disabled, w.Gone, w.Failing, w.GivenUp), want)
 	}
-	try := func(a catalog.DeliveryOutcome) {
+	try := func(a outbox.DeliveryOutcome) {
 		f.Helper()
 		f.pass(2 * time.Minute)
 		for _, d := range f.claims(9) {
 			f.must(f.c.RecordDelivery(f.ctx, d, a))
 		}
 	}
-	switched := func(e catalog.Endpoint, on bool) {
+	switched := func(e outbox.Endpoint, on bool) {
 		f.Helper()
-		_, err := f.c.SetEndpoint(f.ctx, f.tenant, e.ID, catalog.EndpointChange{Enabled: &on}, anyone)
+		_, err := f.c.SetEndpoint(f.ctx, f.tenant, e.ID, outbox.EndpointChange{Enabled: &on}, anyone)
 		f.must(err)
 	}
 	is("nobody asked", "0 enabled, 0 disabled, 0 gone, 0 failing, 0 given up")
 	e, other := f.endpoint("acme"), f.endpoint("acme")
 	f.createEvent()
-	failed := catalog.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: time.Minute}
+	failed := outbox.DeliveryOutcome{Status: 500, Error: "answered 500", RetryIn: time.Minute}
 	try(failed)
 	try(failed)
 	is("two failures", "2 enabled, 0 disabled, 0 gone, 0 failing, 0 given up")
 	try(failed)
 	is("three failures", "2 enabled, 0 disabled, 0 gone, 2 failing, 0 given up")
-	f.createEvent() // a second event for the same endpoints
+	f.createEvent() // a second outbox.Event for the same endpoints
 	try(failed)
 	try(failed)
 	try(failed)
@@ -47,7 +47,7 @@ func webhooksBacklog(f *fixture) {
 	try(final)
 	try(final)
 	is("given up", "1 enabled, 1 disabled, 0 gone, 0 failing, 2 given up")
-	n, err := f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: f.tenant, State: catalog.DeliveryFailed}, anyone)
+	n, err := f.c.ReplayDeliveries(f.ctx, outbox.DeliveryQuery{Tenant: f.tenant, State: outbox.DeliveryFailed}, anyone)
 	f.must(err)
 	equal(f, "replayed", n, 2)
 	is("replayed", "1 enabled, 1 disabled, 0 gone, 0 failing, 0 given up")
@@ -57,7 +57,7 @@ func webhooksBacklog(f *fixture) {
 	f.pass(8 * 24 * time.Hour)
 	is("given up a week ago", "1 enabled, 1 disabled, 0 gone, 0 failing, 0 given up")
 	f.createEvent()
-	try(catalog.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute})
+	try(outbox.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute})
 	is("the receiver wants no more", "0 enabled, 1 disabled, 1 gone, 0 failing, 0 given up")
 	switched(e, false)
 	is("an operator leaves it so", "0 enabled, 2 disabled, 0 gone, 0 failing, 0 given up")

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// createEvent completes another empty day of acme, which creates an event.
+// createEvent completes another empty day of acme, which creates an outbox.Event.
 func (f *fixture) createEvent() {
 	f.Helper()
 	f.serial++
@@ -29,15 +29,15 @@ func (f *fixture) createEventOf(tenant string, day domain.Day) {
 
 const lease = time.Minute
 
-func (f *fixture) claims(limit int) []catalog.DeliveryClaim {
+func (f *fixture) claims(limit int) []outbox.DeliveryClaim {
 	f.Helper()
-	batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 4}, lease, limit)
+	batches, err := f.c.ClaimDeliveries(f.ctx, outbox.DeliveryLimits{Endpoint: 2, Tenant: 4}, lease, limit)
 	f.must(err)
 	return slices.Concat(batches...)
 }
 
 // sends claims deliveries, which must be n.
-func (f *fixture) sends(n int) []catalog.DeliveryClaim {
+func (f *fixture) sends(n int) []outbox.DeliveryClaim {
 	f.Helper()
 	list := f.claims(n)
 	if len(list) != n {
@@ -46,9 +46,9 @@ func (f *fixture) sends(n int) []catalog.DeliveryClaim {
 	return list
 }
 
-func (f *fixture) ok(d catalog.DeliveryClaim) {
+func (f *fixture) ok(d outbox.DeliveryClaim) {
 	f.Helper()
-	f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 204, Took: time.Second, Delivered: true}))
+	f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 204, Took: time.Second, Delivered: true}))
 }
 
 func claimDelivery(f *fixture) {
@@ -63,12 +63,12 @@ func claimDelivery(f *fixture) {
 	equal(f, "an id without dots", strings.Contains(d.Event, "."), false)
 	equal(f, "taken twice", len(f.claims(9)), 0)
 	f.ok(d)
-	if err := f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}); !isLost(err) {
+	if err := f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}); !isLost(err) {
 		f.Errorf("told of twice: %v", err)
 	}
 	f.pass(time.Hour)
 	equal(f, "taken after it arrived", len(f.claims(9)), 0)
-	got := f.deliveries(catalog.DeliveryQuery{})[0]
+	got := f.deliveries(outbox.DeliveryQuery{})[0]
 	equal(f, "log", words(got.State, got.Attempts, got.Status, got.Error, got.Took, got.Delivered.IsZero(), got.Next.IsZero()), "delivered 1 204  1s false true")
 }
 
@@ -86,7 +86,7 @@ func claimDeliveriesRace(f *fixture) {
 	for range 4 {
 		group.Go(func() {
 			for range 40 {
-				batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 100}, lease, 3)
+				batches, err := f.c.ClaimDeliveries(f.ctx, outbox.DeliveryLimits{Endpoint: 2, Tenant: 100}, lease, 3)
 				if err != nil {
 					f.Error(err)
 					return
@@ -104,7 +104,7 @@ func claimDeliveriesRace(f *fixture) {
 					mu.Lock()
 					held[d.Endpoint.ID]--
 					mu.Unlock()
-					if err := f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 200, Delivered: true}); err != nil {
+					if err := f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 200, Delivered: true}); err != nil {
 						f.Error(err)
 					}
 				}
@@ -134,16 +134,16 @@ func lapsedDelivery(f *fixture) {
 	second := f.sends(1)[0]
 	equal(f, "event", second.Event, first.Event)
 	equal(f, "delivery", second.ID, first.ID)
-	if err := f.c.RecordDelivery(f.ctx, first, catalog.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
+	if err := f.c.RecordDelivery(f.ctx, first, outbox.DeliveryOutcome{Status: 200, Delivered: true}); !isLost(err) {
 		f.Errorf("the first still counts: %v", err)
 	}
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, time.Hour)) // the claim is gone
+	f.must(f.c.ReturnDeliveries(f.ctx, []outbox.DeliveryClaim{first}, time.Hour)) // the claim is gone
 	f.ok(second)
-	equal(f, "attempts", f.deliveries(catalog.DeliveryQuery{})[0].Attempts, 1)
+	equal(f, "attempts", f.deliveries(outbox.DeliveryQuery{})[0].Attempts, 1)
 
 	f.createEvent()
 	third := f.sends(1)[0]
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{third}, 10*time.Second))
+	f.must(f.c.ReturnDeliveries(f.ctx, []outbox.DeliveryClaim{third}, 10*time.Second))
 	equal(f, "taken too early", len(f.claims(9)), 0)
 	f.pass(lease + 20*time.Second)
 	f.ok(f.sends(1)[0])
@@ -175,9 +175,9 @@ func batchedDeliveries(f *fixture) {
 	for range 7 {
 		f.createEvent()
 	}
-	take := func(want int) (batch []catalog.DeliveryClaim) {
+	take := func(want int) (batch []outbox.DeliveryClaim) {
 		f.Helper()
-		batches, err := f.c.ClaimDeliveries(f.ctx, catalog.DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
+		batches, err := f.c.ClaimDeliveries(f.ctx, outbox.DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 5}, lease, 9)
 		f.must(err)
 		batch = slices.Concat(batches...)
 		equal(f, "taken", len(batch), want)
@@ -195,7 +195,7 @@ func batchedDeliveries(f *fixture) {
 		f.ok(d)
 	}
 	take(0)
-	equal(f, "delivered", len(f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 7)
+	equal(f, "delivered", len(f.deliveries(outbox.DeliveryQuery{State: outbox.DeliveryDelivered})), 7)
 }
 
 func retriedDelivery(f *fixture) {
@@ -204,15 +204,15 @@ func retriedDelivery(f *fixture) {
 	for i := range 3 {
 		d := f.sends(1)[0]
 		equal(f, "tries", d.Tries, i)
-		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "answered 500", Took: time.Second, RetryIn: 10 * time.Minute}))
+		f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 500, Error: "answered 500", Took: time.Second, RetryIn: 10 * time.Minute}))
 		equal(f, "too early", len(f.claims(9)), 0)
 		f.pass(10 * time.Minute)
 	}
 	d := f.sends(1)[0]
-	f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Error: "no answer", RetryIn: -1}))
+	f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Error: "no answer", RetryIn: -1}))
 	f.pass(48 * time.Hour)
 	equal(f, "taken after the last try", len(f.claims(9)), 0)
-	got := f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryFailed})
+	got := f.deliveries(outbox.DeliveryQuery{State: outbox.DeliveryFailed})
 	equal(f, "failed", len(got), 1)
 	equal(f, "log", words(got[0].Attempts, got[0].Status, got[0].Error), "4 0 no answer")
 	story, err := f.c.DeliveryHistory(f.ctx, "acme", d.ID)
@@ -230,29 +230,29 @@ func replayed(f *fixture) {
 	first := f.sends(1)[0]
 	f.ok(first)
 	second := f.sends(1)[0]
-	f.must(f.c.RecordDelivery(f.ctx, second, catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: -1}))
-	replay := func(q catalog.DeliveryQuery, want int) {
+	f.must(f.c.RecordDelivery(f.ctx, second, outbox.DeliveryOutcome{Status: 500, Error: "x", RetryIn: -1}))
+	replay := func(q outbox.DeliveryQuery, want int) {
 		f.Helper()
 		q.Tenant = "acme"
 		n, err := f.c.ReplayDeliveries(f.ctx, q, anyone)
 		f.must(err)
 		equal(f, "replayed", n, want)
 	}
-	replay(catalog.DeliveryQuery{State: catalog.DeliveryFailed}, 1)
+	replay(outbox.DeliveryQuery{State: outbox.DeliveryFailed}, 1)
 	again := f.sends(1)[0]
 	equal(f, "event", again.Event, second.Event)
 	equal(f, "tries", again.Tries, 0)
-	replay(catalog.DeliveryQuery{ID: again.ID}, 0) // it is being sent
+	replay(outbox.DeliveryQuery{ID: again.ID}, 0) // it is being sent
 	f.ok(again)
-	replay(catalog.DeliveryQuery{ID: first.ID}, 1)
+	replay(outbox.DeliveryQuery{ID: first.ID}, 1)
 	equal(f, "event", f.sends(1)[0].Event, first.Event)
-	replay(catalog.DeliveryQuery{Day: f.day.Add(-99)}, 0)
-	replay(catalog.DeliveryQuery{Day: f.day.Add(-1)}, 1)
-	_, err := f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "acme"}, anyone)
+	replay(outbox.DeliveryQuery{Day: f.day.Add(-99)}, 0)
+	replay(outbox.DeliveryQuery{Day: f.day.Add(-1)}, 1)
+	_, err := f.c.ReplayDeliveries(f.ctx, outbox.DeliveryQuery{Tenant: "acme"}, anyone)
 	f.wantKind(err, domain.KindInvalid)
-	_, err = f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "acme", ID: "whd_x"}, anyone)
+	_, err = f.c.ReplayDeliveries(f.ctx, outbox.DeliveryQuery{Tenant: "acme", ID: "whd_x"}, anyone)
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.ReplayDeliveries(f.ctx, catalog.DeliveryQuery{Tenant: "nobody", Day: f.day}, anyone)
+	_, err = f.c.ReplayDeliveries(f.ctx, outbox.DeliveryQuery{Tenant: "nobody", Day: f.day}, anyone)
 	f.wantKind(err, domain.KindNotFound)
 	equal(f, "log", f.actions(1), "[admin webhook.replay]")
 }
@@ -263,7 +263,7 @@ func deliveryLog(f *fixture) {
 		f.createEvent()
 	}
 	var days []string
-	q := catalog.DeliveryQuery{Limit: 2}
+	q := outbox.DeliveryQuery{Limit: 2}
 	for {
 		page := f.deliveries(q)
 		for _, d := range page {
@@ -279,9 +279,9 @@ func deliveryLog(f *fixture) {
 		want = append(want, string(f.day.Add(-4+i)))
 	}
 	equal(f, "days, latest event first", strings.Join(days, " "), strings.Join(want, " "))
-	equal(f, "of one day", len(f.deliveries(catalog.DeliveryQuery{Day: f.day.Add(-2)})), 1)
-	equal(f, "of a state", len(f.deliveries(catalog.DeliveryQuery{State: catalog.DeliveryDelivered})), 0)
-	equal(f, "of another tenant", len(f.deliveries(catalog.DeliveryQuery{Tenant: "x"})), 0)
+	equal(f, "of one day", len(f.deliveries(outbox.DeliveryQuery{Day: f.day.Add(-2)})), 1)
+	equal(f, "of a state", len(f.deliveries(outbox.DeliveryQuery{State: outbox.DeliveryDelivered})), 0)
+	equal(f, "of another tenant", len(f.deliveries(outbox.DeliveryQuery{Tenant: "x"})), 0)
 }
 
 func sweptEvents(f *fixture) {
@@ -303,7 +303,7 @@ func sweptEvents(f *fixture) {
 	f.pass(2 * time.Hour)
 	sweep(1)
 	sweep(0)
-	equal(f, "left", len(f.deliveries(catalog.DeliveryQuery{})), 1)
+	equal(f, "left", len(f.deliveries(outbox.DeliveryQuery{})), 1)
 	_, err := f.c.DeliveryHistory(f.ctx, "acme", d.ID)
 	f.wantKind(err, domain.KindNotFound)
 }
@@ -315,7 +315,7 @@ func attemptsBounded(f *fixture) {
 	for range 25 {
 		d := f.sends(1)[0]
 		id = d.ID
-		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 500, Error: "x"}))
+		f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 500, Error: "x"}))
 	}
 	story, err := f.c.DeliveryHistory(f.ctx, "acme", id)
 	f.must(err)
@@ -333,7 +333,7 @@ func repairedDeliveries(f *fixture) {
 	f.createEvent()
 	f.createEvent()
 	list := f.sends(2) // the sender of these is killed
-	f.must(f.c.RecordDelivery(f.ctx, list[0], catalog.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
+	f.must(f.c.RecordDelivery(f.ctx, list[0], outbox.DeliveryOutcome{Status: 500, Error: "x", RetryIn: time.Hour}))
 	f.pass(-ahead)
 	equal(f, "taken", len(f.claims(9)), 0)
 	_, err := f.c.SweepWebhooks(f.ctx, ahead, 100)
@@ -347,7 +347,7 @@ func repairedDeliveries(f *fixture) {
 
 	f.createEvent()
 	for _, d := range f.sends(2) { // correct deliveries do not change
-		f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
+		f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 429, Error: "x", RetryIn: 25 * time.Hour}))
 	}
 	f.createEvent()
 	held := f.sends(1)[0]
@@ -369,7 +369,7 @@ func returnedDelivery(f *fixture) {
 	f.newTenant("small", 3)
 	f.endpoint("small")
 	f.createEventOf("small", f.day)
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{first}, 10*time.Minute))
+	f.must(f.c.ReturnDeliveries(f.ctx, []outbox.DeliveryClaim{first}, 10*time.Minute))
 	equal(f, "of whom", f.sends(1)[0].Endpoint.Tenant, "small")
 	equal(f, "taken too early", len(f.claims(9)), 0)
 	f.ok(second)
@@ -385,7 +385,7 @@ func returnedDelivery(f *fixture) {
 	f.createEvent()
 	d := f.sends(1)[0]
 	f.createEvent()
-	f.must(f.c.ReturnDeliveries(f.ctx, []catalog.DeliveryClaim{d}, 0)) // given back by a process that stops: no other delivery waits for that
+	f.must(f.c.ReturnDeliveries(f.ctx, []outbox.DeliveryClaim{d}, 0)) // given back by a process that stops: no other delivery waits for that
 	f.sends(1)
 	f.sends(1)
 }

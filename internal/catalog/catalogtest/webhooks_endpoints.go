@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -33,10 +33,10 @@ func endpointsKept(f *fixture) {
 	equal(f, "events", fmt.Sprint(got.Events), "[day.completed hour.rebuilt]")
 	equal(f, "enabled", got.Disabled.IsZero(), true)
 	url, off, on := "https://other.example.com/x", false, true
-	got, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{URL: &url, Events: []string{domain.EventDayFailed}, Enabled: &off}, anyone)
+	got, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{URL: &url, Events: []string{domain.EventDayFailed}, Enabled: &off}, anyone)
 	f.must(err)
 	equal(f, "changed", words(got.URL, got.Events, got.Disabled.IsZero(), got.Reason), url+" [day.failed] false by an operator")
-	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{Enabled: &on}, anyone)
+	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{Enabled: &on}, anyone)
 	f.must(err)
 	list, err := f.c.Endpoints(f.ctx, "acme")
 	f.must(err)
@@ -51,8 +51,8 @@ func endpointBounds(f *fixture) {
 	f.newTenant("other", 3)
 	e := f.endpoint("other")
 	fresh := func(tenant string, events ...string) error {
-		_, err := f.c.CreateEndpoint(f.ctx, catalog.Endpoint{ID: catalog.NewEndpointID(), Tenant: tenant, URL: "https://hooks.example.com",
-			Events: events, Secret: catalog.Sealed{Data: []byte("s")}}, anyone)
+		_, err := f.c.CreateEndpoint(f.ctx, outbox.Endpoint{ID: outbox.NewEndpointID(), Tenant: tenant, URL: "https://hooks.example.com",
+			Events: events, Secret: outbox.Sealed{Data: []byte("s")}}, anyone)
 		return err
 	}
 	f.wantKind(fresh("acme"), domain.KindInvalid)
@@ -60,11 +60,11 @@ func endpointBounds(f *fixture) {
 	f.wantKind(fresh("nobody", domain.EventDayFailed), domain.KindNotFound)
 	_, err := f.c.Endpoint(f.ctx, "acme", e.ID)
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{}, anyone)
+	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{}, anyone)
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.SetEndpoint(f.ctx, "other", e.ID, catalog.EndpointChange{Events: []string{"x"}}, anyone)
+	_, err = f.c.SetEndpoint(f.ctx, "other", e.ID, outbox.EndpointChange{Events: []string{"x"}}, anyone)
 	f.wantKind(err, domain.KindInvalid)
-	_, err = f.c.SetEndpoint(f.ctx, "other", e.ID, catalog.EndpointChange{Events: []string{}}, anyone)
+	_, err = f.c.SetEndpoint(f.ctx, "other", e.ID, outbox.EndpointChange{Events: []string{}}, anyone)
 	f.wantKind(err, domain.KindInvalid)
 	f.wantKind(f.c.DeleteEndpoint(f.ctx, "acme", e.ID, anyone), domain.KindNotFound)
 	var made atomic.Int64
@@ -86,7 +86,7 @@ func endpointBounds(f *fixture) {
 
 func secretsRotate(f *fixture) {
 	e := f.endpoint("acme")
-	_, err := f.c.RotateEndpoint(f.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("fresh")}, func(e catalog.Endpoint, at time.Time) (catalog.Sealed, time.Time) {
+	_, err := f.c.RotateEndpoint(f.ctx, "acme", e.ID, outbox.Sealed{Data: []byte("fresh")}, func(e outbox.Endpoint, at time.Time) (outbox.Sealed, time.Time) {
 		equal(f, "at", at.After(f.now().Add(-time.Minute)), true)
 		return e.Secret, at.Add(time.Hour)
 	}, anyone)
@@ -95,18 +95,18 @@ func secretsRotate(f *fixture) {
 	f.must(err)
 	equal(f, "secrets", string(got.Secret.Data)+" "+string(got.Former.Data), "fresh secret")
 	equal(f, "the former one ends later", got.Until.After(f.now()), true)
-	f.must(f.c.SealEndpoints(f.ctx, func(id string, s catalog.Sealed) catalog.Sealed {
-		return catalog.Sealed{Data: []byte(id + string(s.Data)), Encrypted: true}
+	f.must(f.c.SealEndpoints(f.ctx, func(id string, s outbox.Sealed) outbox.Sealed {
+		return outbox.Sealed{Data: []byte(id + string(s.Data)), Encrypted: true}
 	}))
-	f.must(f.c.SealEndpoints(f.ctx, func(string, catalog.Sealed) catalog.Sealed {
+	f.must(f.c.SealEndpoints(f.ctx, func(string, outbox.Sealed) outbox.Sealed {
 		f.Error("sealed twice")
-		return catalog.Sealed{}
+		return outbox.Sealed{}
 	}))
 	got, err = f.c.Endpoint(f.ctx, "acme", e.ID)
 	f.must(err)
 	equal(f, "sealed", words(string(got.Secret.Data), string(got.Former.Data), got.Secret.Encrypted, got.Former.Encrypted), e.ID+"fresh"+" "+e.ID+"secret true true")
-	_, err = f.c.RotateEndpoint(f.ctx, "acme", e.ID, catalog.Sealed{Data: []byte("third")}, func(catalog.Endpoint, time.Time) (catalog.Sealed, time.Time) {
-		return catalog.Sealed{}, time.Time{}
+	_, err = f.c.RotateEndpoint(f.ctx, "acme", e.ID, outbox.Sealed{Data: []byte("third")}, func(outbox.Endpoint, time.Time) (outbox.Sealed, time.Time) {
+		return outbox.Sealed{}, time.Time{}
 	}, anyone)
 	f.must(err)
 	got, err = f.c.Endpoint(f.ctx, "acme", e.ID)
@@ -119,7 +119,7 @@ func goneEndpoint(f *fixture) {
 	f.createEvent()
 	f.createEvent()
 	d := f.sends(1)[0]
-	f.must(f.c.RecordDelivery(f.ctx, d, catalog.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute}))
+	f.must(f.c.RecordDelivery(f.ctx, d, outbox.DeliveryOutcome{Status: 410, Error: "gone", Gone: true, RetryIn: time.Minute}))
 	got, err := f.c.Endpoint(f.ctx, "acme", e.ID)
 	f.must(err)
 	equal(f, "disabled", got.Disabled.IsZero(), false)
@@ -127,7 +127,7 @@ func goneEndpoint(f *fixture) {
 	f.pass(time.Hour)
 	equal(f, "taken", len(f.claims(9)), 0)
 	states := map[string]int{}
-	for _, d := range f.deliveries(catalog.DeliveryQuery{}) {
+	for _, d := range f.deliveries(outbox.DeliveryQuery{}) {
 		states[d.State]++
 	}
 	equal(f, "states", fmt.Sprint(states), "map[failed:1 pending:1]")
@@ -138,10 +138,10 @@ func disabledEndpoint(f *fixture) {
 	e := f.endpoint("acme")
 	f.createEvent()
 	on, off := true, false
-	_, err := f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{Enabled: &off}, anyone)
+	_, err := f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{Enabled: &off}, anyone)
 	f.must(err)
 	equal(f, "taken", len(f.claims(9)), 0)
-	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{Enabled: &on}, anyone)
+	_, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{Enabled: &on}, anyone)
 	f.must(err)
 	equal(f, "taken", len(f.claims(9)), 1)
 }
@@ -150,7 +150,7 @@ func testedEndpoint(f *fixture) {
 	e, other := f.endpoint("acme", domain.EventDayFailed), f.endpoint("acme")
 	id, err := f.c.TestEndpoint(f.ctx, "acme", e.ID, anyone)
 	f.must(err)
-	equal(f, "to the other", len(f.deliveries(catalog.DeliveryQuery{Endpoint: other.ID})), 0)
+	equal(f, "to the other", len(f.deliveries(outbox.DeliveryQuery{Endpoint: other.ID})), 0)
 	d := f.sends(1)[0]
 	equal(f, "delivery", d.ID, id)
 	equal(f, "type", d.Type, domain.EventTest)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -56,18 +57,18 @@ func RunWebhooks(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 var anyone = audit.Origin{Actor: "admin", Remote: "192.0.2.1", Request: "r1"}
 
 // endpoint adds an endpoint for the given events, or for all.
-func (f *fixture) endpoint(tenant string, events ...string) catalog.Endpoint {
+func (f *fixture) endpoint(tenant string, events ...string) outbox.Endpoint {
 	f.Helper()
 	if len(events) == 0 {
 		events = domain.EventTypes()
 	}
-	e, err := f.c.CreateEndpoint(f.ctx, catalog.Endpoint{ID: catalog.NewEndpointID(), Tenant: tenant, URL: "https://hooks.example.com/" + tenant,
-		Events: events, Secret: catalog.Sealed{Data: []byte("secret")}}, anyone)
+	e, err := f.c.CreateEndpoint(f.ctx, outbox.Endpoint{ID: outbox.NewEndpointID(), Tenant: tenant, URL: "https://hooks.example.com/" + tenant,
+		Events: events, Secret: outbox.Sealed{Data: []byte("secret")}}, anyone)
 	f.must(err)
 	return e
 }
 
-func (f *fixture) deliveries(q catalog.DeliveryQuery) []catalog.Delivery {
+func (f *fixture) deliveries(q outbox.DeliveryQuery) []outbox.Delivery {
 	f.Helper()
 	if q.Tenant == "" {
 		q.Tenant = f.tenant
@@ -84,17 +85,17 @@ func (f *fixture) deliveries(q catalog.DeliveryQuery) []catalog.Delivery {
 func (f *fixture) eventTypes() string {
 	f.Helper()
 	var types []string
-	for _, d := range f.deliveries(catalog.DeliveryQuery{}) {
+	for _, d := range f.deliveries(outbox.DeliveryQuery{}) {
 		types = append(types, d.Type)
 	}
 	slices.Sort(types)
 	return strings.Join(types, " ")
 }
 
-// data gives the data of the only event of a type.
+// data gives the data of the only outbox.Event of a type.
 func (f *fixture) data(eventType string) map[string]any {
 	f.Helper()
-	list := f.deliveries(catalog.DeliveryQuery{Type: eventType})
+	list := f.deliveries(outbox.DeliveryQuery{Type: eventType})
 	if len(list) != 1 {
 		f.Fatalf("%d deliveries of %s, want 1", len(list), eventType)
 	}
@@ -136,7 +137,7 @@ func dayCompleted(f *fixture) {
 		"fileCount": 2.0, "sizeBytes": 2000.0, "missingFileCount": 0.0, "manifestSha256": "ab"}))
 }
 
-// hourEmptied checks that a correction that empties an hour creates an event.
+// hourEmptied checks that a correction that empties an hour creates an outbox.Event.
 func hourEmptied(f *fixture) {
 	f.endpoint("acme", domain.EventHourRebuilt)
 	rec := f.recording(3, "s1")
@@ -200,7 +201,7 @@ func dayFailedAgain(f *fixture) {
 	f.fails(7)
 	equal(f, "told of another hour", f.eventTypes(), "day.failed day.failed day.failed")
 	ids := map[string]bool{}
-	for _, d := range f.deliveries(catalog.DeliveryQuery{}) {
+	for _, d := range f.deliveries(outbox.DeliveryQuery{}) {
 		ids[d.Event] = true
 	}
 	equal(f, "event ids", len(ids), 3)
@@ -232,7 +233,7 @@ func reopenedCompleted(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed day.completed")
 }
 
-// Reopening a day that has not ended creates no event.
+// Reopening a day that has not ended creates no outbox.Event.
 func reopenedInTime(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)
@@ -259,13 +260,13 @@ func nobodyAsked(f *fixture) {
 	f.endpoint("other")
 	off := false
 	e := f.endpoint("acme")
-	_, err := f.c.SetEndpoint(f.ctx, "acme", e.ID, catalog.EndpointChange{Enabled: &off}, anyone)
+	_, err := f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{Enabled: &off}, anyone)
 	f.must(err)
 	f.add(3)
 	f.plan()
 	f.publish(3)
 	equal(f, "told", f.eventTypes(), "")
-	equal(f, "told to another", len(f.deliveries(catalog.DeliveryQuery{Tenant: "other"})), 0)
+	equal(f, "told to another", len(f.deliveries(outbox.DeliveryQuery{Tenant: "other"})), 0)
 	n, err := f.c.SweepWebhooks(f.ctx, -time.Hour, 10)
 	f.must(err)
 	equal(f, "events", n, 0)
@@ -279,16 +280,16 @@ func askedTypes(f *fixture) {
 	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 3, true)
 	f.must(err)
 	f.publish(3)
-	equal(f, "to one", len(f.deliveries(catalog.DeliveryQuery{Endpoint: one.ID})), 1)
-	equal(f, "to two", len(f.deliveries(catalog.DeliveryQuery{Endpoint: two.ID})), 2)
+	equal(f, "to one", len(f.deliveries(outbox.DeliveryQuery{Endpoint: one.ID})), 1)
+	equal(f, "to two", len(f.deliveries(outbox.DeliveryQuery{Endpoint: two.ID})), 2)
 	events := map[string]bool{}
-	for _, d := range f.deliveries(catalog.DeliveryQuery{Type: domain.EventHourRebuilt}) {
+	for _, d := range f.deliveries(outbox.DeliveryQuery{Type: domain.EventHourRebuilt}) {
 		events[d.Event] = true
 	}
 	equal(f, "ids of one cause", len(events), 1)
 }
 
-// hoursAtOnce commits all hours of a day at the same time: the day's event is created once.
+// hoursAtOnce commits all hours of a day at the same time: the day's outbox.Event is created once.
 func hoursAtOnce(f *fixture) {
 	f.endpoint("acme")
 	var hours []int
@@ -328,7 +329,7 @@ func commitAtOnce(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
 }
 
-// refusedCommit commits with a lost claim: no event is created.
+// refusedCommit commits with a lost claim: no outbox.Event is created.
 func refusedCommit(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)

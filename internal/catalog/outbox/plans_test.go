@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"fmt"
@@ -7,8 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/plantest"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/db/dbtest"
+	"github.com/callvault/callvault/internal/testenv"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // webhookHistory is a month of deliveries of all tenants, a long backlog of one tenant, and a few
 // due deliveries.
@@ -38,17 +43,18 @@ func TestWebhookPlans(t *testing.T) {
 		"held":        dbtest.Ask(heldDeliveriesSQL, "t1010", "e-t1010", 32),
 		"take":        dbtest.Ask(takeDeliveriesSQL, "e-t7", 9_000_000, "x", 5, 16),
 		"subscribers": dbtest.Ask(subscribersSQL, "t7"),
-		"failing":     dbtest.Ask(backlogFailingSQL),
-		"given up":    dbtest.Ask(backlogGivenUpSQL, 4),
+		"failing":     dbtest.Ask(failingSQL),
+		"given up":    dbtest.Ask(givenUpSQL, 4),
 		"log":         dbtest.Ask(list, listArgs...),
 	}
 	whole := regexp.MustCompile(`^SCAN (webhook_\w+|e|d|h)$|^SCAN .*sqlite_autoindex|Seq Scan on webhook|Sort Key: .*next_us`)
-	for name, url := range databases(t) {
+	for name, url := range plantest.Databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c := withHistory(t, url, webhookHistory, queries)
+			d := plantest.History(t, url, webhookHistory, queries)
+			b := New(d)
 			for name, q := range queries {
 				t.Run(name, func(t *testing.T) {
-					plan := dbtest.Explain(t, c.db, q)
+					plan := dbtest.Explain(t, d, q)
 					for _, line := range plan {
 						if whole.MatchString(line) {
 							t.Errorf("it reads too much: %s\n%s", line, strings.Join(plan, "\n"))
@@ -56,14 +62,19 @@ func TestWebhookPlans(t *testing.T) {
 					}
 				})
 			}
-			if s, err := c.Backlog(t.Context()); err != nil || s.Webhooks.Failing != 1 || s.Webhooks.Enabled == 0 {
-				t.Errorf("%+v, %v", s.Webhooks, err)
+			var s Backlog
+			err := d.View(t.Context(), func(tx *db.Tx) (err error) {
+				s, err = ReadBacklog(t.Context(), tx, 5)
+				return err
+			})
+			if err != nil || s.Failing != 1 || s.Enabled == 0 {
+				t.Errorf("%+v, %v", s, err)
 			}
-			claims, err := c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8}, time.Minute, 32)
+			claims, err := b.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8}, time.Minute, 32)
 			if err != nil || len(claims) != 11 { // t101 and t1010 to t1019; the event of t7's first delivery does not exist any more
 				t.Fatalf("%d claims, %v", len(claims), err)
 			}
-			claims, err = c.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)
+			claims, err = b.ClaimDeliveries(t.Context(), DeliveryLimits{Endpoint: 2, Tenant: 8, Batch: 16}, time.Minute, 32)
 			if err != nil || len(claims) != 1 {
 				t.Fatalf("%d claims, %v", len(claims), err)
 			}

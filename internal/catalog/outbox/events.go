@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// event is what is sent to a tenant's endpoints. It is inserted in the transaction of its cause. So
-// no event is lost, and none is sent for a change that was rolled back.
-type event struct {
-	id     string
-	tenant string
-	day    domain.Day // "" for a test
-	kind   string     // such as domain.EventDayCompleted
-	at     int64      // microseconds
-	data   any        // of its body
+// Event is what is sent to a tenant's endpoints. It is inserted in the transaction of its cause. So
+// no Event is lost, and none is sent for a change that was rolled back.
+type Event struct {
+	ID     string
+	Tenant string
+	Day    domain.Day // "" for a test
+	Type   string     // such as domain.EventDayCompleted
+	At     int64      // microseconds
+	Data   any        // of its body
 }
 
 // eventBody is what is sent.
@@ -39,12 +39,12 @@ type testEvent struct {
 	Tenant string `json:"tenant"`
 }
 
-// eventTime formats a time as all answers of the API do.
-func eventTime(us int64) string { return db.FromMicros(us).Format("2006-01-02T15:04:05Z") }
+// EventTime formats a time as all answers of the API do.
+func EventTime(us int64) string { return db.FromMicros(us).Format("2006-01-02T15:04:05Z") }
 
-// eventID derives an event's id from its cause. The id has no ".", because the signed text uses it
+// EventID derives an Event's id from its cause. The id has no ".", because the signed text uses it
 // as a separator.
-func eventID(cause ...any) string {
+func EventID(cause ...any) string {
 	h := sha256.New()
 	for _, part := range cause {
 		_, _ = fmt.Fprintf(h, "%v\x00", part) // a hash never fails
@@ -54,9 +54,9 @@ func eventID(cause ...any) string {
 
 const subscribersSQL = `SELECT id, events FROM webhook_endpoints WHERE tenant = $1 AND disabled_us IS NULL ORDER BY id`
 
-// subscribers gives the tenant's enabled endpoints that want a type of event. Most tenants have
+// Subscribers gives the tenant's enabled endpoints that want a type of Event. Most tenants have
 // none, which is one index look-up.
-func subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]string, error) {
+func Subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]string, error) {
 	type row struct{ id, events string }
 	rows, err := db.Collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.id, &r.events)
@@ -71,30 +71,30 @@ func subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]st
 	return ids, err
 }
 
-// add inserts an event and its deliveries, unless the event exists already.
-func (e event) add(ctx context.Context, tx *db.Tx, endpoints []string) error {
-	payload, err := json.Marshal(eventBody{Type: e.kind, Time: eventTime(e.at), Data: e.data})
+// add inserts an Event and its deliveries, unless the Event exists already.
+func (e Event) Add(ctx context.Context, tx *db.Tx, endpoints []string) error {
+	payload, err := json.Marshal(eventBody{Type: e.Type, Time: EventTime(e.At), Data: e.Data})
 	if err != nil {
 		return err
 	}
 	fresh, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO webhook_events (id, tenant, type, payload, created_us) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (id) DO NOTHING`, e.id, e.tenant, e.kind, string(payload), e.at))
+		ON CONFLICT (id) DO NOTHING`, e.ID, e.Tenant, e.Type, string(payload), e.At))
 	if err != nil || !fresh {
 		return err
 	}
 	for _, endpoint := range endpoints {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, day, state, next_us, created_us)
-			VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7)`, "whd_"+domain.NewToken(), e.id, endpoint, e.tenant, e.kind, db.OrNull(string(e.day)), e.at); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7)`, "whd_"+domain.NewToken(), e.ID, endpoint, e.Tenant, e.Type, db.OrNull(string(e.Day)), e.At); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// TestEndpoint adds a test event for one endpoint, and gives its delivery. Errors: KindNotFound,
+// TestEndpoint adds a test Event for one endpoint, and gives its delivery. Errors: KindNotFound,
 // KindConflict for a disabled one.
-func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error) {
-	err = c.db.Update(ctx, func(tx *db.Tx) error {
+func (b *Outbox) TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error) {
+	err = b.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {
 			return noEndpoint(err, tenant, id)
@@ -106,11 +106,11 @@ func (c *Catalog) TestEndpoint(ctx context.Context, tenant, id string, o audit.O
 		if err != nil {
 			return err
 		}
-		hello := event{id: eventID(domain.EventTest, id, domain.NewToken()), tenant: tenant, kind: domain.EventTest, at: at, data: testEvent{tenant}}
-		if err := hello.add(ctx, tx, []string{id}); err != nil {
+		hello := Event{ID: EventID(domain.EventTest, id, domain.NewToken()), Tenant: tenant, Type: domain.EventTest, At: at, Data: testEvent{tenant}}
+		if err := hello.Add(ctx, tx, []string{id}); err != nil {
 			return err
 		}
-		if err := tx.QueryRowContext(ctx, `SELECT id FROM webhook_deliveries WHERE event = $1`, hello.id).Scan(&delivery); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT id FROM webhook_deliveries WHERE event = $1`, hello.ID).Scan(&delivery); err != nil {
 			return err
 		}
 		return e.audit(ctx, tx, o, ActionWebhookTest)

@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"context"
@@ -34,9 +34,9 @@ func repairDeliveries(ctx context.Context, tx *db.Tx, at int64) error {
 
 // SweepWebhooks deletes events older than keep with their deliveries: at most limit, and none while
 // deletions pause. It says how many. It also repairs the waiting deliveries.
-func (c *Catalog) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
+func (b *Outbox) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
 	n := 0
-	err := c.db.Update(ctx, func(tx *db.Tx) error {
+	err := b.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
 		at, err := clock.Now(ctx, tx)
 		if err != nil {

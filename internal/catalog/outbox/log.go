@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"context"
@@ -73,9 +73,9 @@ func (q DeliveryQuery) where() (text string, args []any) {
 }
 
 // Deliveries lists a tenant's deliveries, newest first.
-func (c *Catalog) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
+func (b *Outbox) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
 	query, args := q.list()
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
+	return db.Collect(ctx, b.db, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) }, query, args...)
 }
 
 // list gives the query of a page and its arguments.
@@ -116,8 +116,8 @@ type DeliveryHistory struct {
 }
 
 // DeliveryHistory reads one delivery of a tenant. Error: KindNotFound.
-func (c *Catalog) DeliveryHistory(ctx context.Context, tenant, id string) (s DeliveryHistory, err error) {
-	err = c.db.View(ctx, func(tx *db.Tx) (err error) {
+func (b *Outbox) DeliveryHistory(ctx context.Context, tenant, id string) (s DeliveryHistory, err error) {
+	err = b.db.View(ctx, func(tx *db.Tx) (err error) {
 		s = DeliveryHistory{}
 		s.Delivery, err = scanDelivery(tx.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM webhook_deliveries WHERE id = $1 AND tenant = $2`, id, tenant))
 		if err != nil {
@@ -154,14 +154,14 @@ type replayDetail struct {
 // how many. It ignores q's limit. Ids and bodies stay the same, and tries are counted from zero. A
 // delivery that is being sent now stays as it is. Errors: KindInvalid when q names neither a
 // delivery, a day nor a state; KindNotFound for an unknown tenant or delivery.
-func (c *Catalog) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o audit.Origin) (n int, err error) {
+func (b *Outbox) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o audit.Origin) (n int, err error) {
 	if q.ID == "" && q.Day == "" && q.State == "" {
 		return 0, domain.Errorf(domain.KindInvalid, "say what to replay: one delivery, a day, or what failed")
 	}
 	where, args := q.where()
 	args = append(args, int64(0))
 	place := len(args)
-	err = c.db.Update(ctx, func(tx *db.Tx) error {
+	err = b.db.Update(ctx, func(tx *db.Tx) error {
 		var tenant string
 		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, q.Tenant).Scan(&tenant); err != nil {
 			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", q.Tenant)

@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"cmp"
@@ -61,8 +61,8 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 // ClaimDeliveries claims due deliveries: one batch for one sender, of each of at most limit
 // endpoints. So no endpoint waits for the backlog of another. A claim whose outcome is not recorded
 // within lease lapses, and its delivery is sent again.
-func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
-	endpoints, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (id string, err error) {
+func (b *Outbox) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
+	endpoints, err := db.Collect(ctx, b.db, func(rows *sql.Rows) (id string, err error) {
 		err = rows.Scan(&id)
 		return id, err
 	}, dueEndpointsSQL, f.Tenant, f.Endpoint, limit)
@@ -70,7 +70,7 @@ func (c *Catalog) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease t
 		return nil, err
 	}
 	for _, id := range endpoints {
-		batch, err := c.claimBatch(ctx, id, f, lease)
+		batch, err := b.claimBatch(ctx, id, f, lease)
 		if err != nil {
 			return batches, err
 		}
@@ -97,8 +97,8 @@ const takeDeliveriesSQL = `UPDATE webhook_deliveries SET token = $3, next_us = $
 
 // claimBatch claims an endpoint's first due deliveries for one sender, unless the endpoint has
 // enough senders. It leaves the same number for each of the other senders.
-func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLimits, lease time.Duration) (batch []DeliveryClaim, err error) {
-	err = c.db.Update(ctx, func(tx *db.Tx) error {
+func (b *Outbox) claimBatch(ctx context.Context, endpoint string, f DeliveryLimits, lease time.Duration) (batch []DeliveryClaim, err error) {
+	err = b.db.Update(ctx, func(tx *db.Tx) error {
 		batch = nil
 		e, err := lockEndpoint(ctx, tx, endpoint, ` AND disabled_us IS NULL`)
 		if errors.Is(err, sql.ErrNoRows) { // it was disabled or deleted meanwhile
@@ -131,7 +131,7 @@ func (c *Catalog) claimBatch(ctx context.Context, endpoint string, f DeliveryLim
 				batch = append(batch, d)
 				continue
 			}
-			// A delivery without its event must not block all others.
+			// A delivery without its Event must not block all others.
 			if _, err := tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
 				WHERE id = $1`, d.ID); err != nil {
 				return err
@@ -157,8 +157,8 @@ const keptAttempts = 20
 
 // RecordDelivery records the outcome of a claimed delivery. Error: KindLost when the claim lapsed
 // and another sender has the delivery, or when it was replayed or deleted meanwhile.
-func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a DeliveryOutcome) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
+func (b *Outbox) RecordDelivery(ctx context.Context, d DeliveryClaim, a DeliveryOutcome) error {
+	return b.db.Update(ctx, func(tx *db.Tx) error {
 		gone := a.Gone
 		if gone { // endpoints are locked before their deliveries
 			var err error
@@ -203,8 +203,8 @@ func (c *Catalog) RecordDelivery(ctx context.Context, d DeliveryClaim, a Deliver
 // ReturnDeliveries gives a sender's claims back without an attempt. The deliveries are due again
 // after wait. If wait is positive, all other deliveries of the endpoint wait too, because the same
 // cause prevents them.
-func (c *Catalog) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
+func (b *Outbox) ReturnDeliveries(ctx context.Context, batch []DeliveryClaim, wait time.Duration) error {
+	return b.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err

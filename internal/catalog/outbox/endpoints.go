@@ -1,4 +1,4 @@
-package catalog
+package outbox
 
 import (
 	"context"
@@ -25,7 +25,7 @@ const (
 	ActionWebhookDisable = "webhook.disable" // by the receiver's own 410
 )
 
-// maxEndpoints bounds a tenant's endpoints, because each event is a row and a request for each of
+// maxEndpoints bounds a tenant's endpoints, because each Event is a row and a request for each of
 // them.
 const maxEndpoints = 10
 
@@ -96,7 +96,7 @@ func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o audit.Origin, action s
 	return o.Append(ctx, tx, at, e.Tenant, action, d)
 }
 
-// checkEvents sorts event types. Error: KindInvalid for an unknown one, and for none.
+// checkEvents sorts Event types. Error: KindInvalid for an unknown one, and for none.
 func checkEvents(events []string) ([]string, error) {
 	events = slices.Compact(slices.Sorted(slices.Values(events)))
 	for _, e := range events {
@@ -111,14 +111,14 @@ func checkEvents(events []string) ([]string, error) {
 }
 
 // CreateEndpoint adds an endpoint with its stored secret. Errors: KindNotFound for an unknown
-// tenant, KindInvalid for an unknown event, KindConflict when the tenant has too many.
-func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin) (Endpoint, error) {
+// tenant, KindInvalid for an unknown Event, KindConflict when the tenant has too many.
+func (b *Outbox) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin) (Endpoint, error) {
 	events, err := checkEvents(e.Events)
 	if err != nil {
 		return e, err
 	}
 	e.Events = events
-	err = c.db.Update(ctx, func(tx *db.Tx) error {
+	err = b.db.Update(ctx, func(tx *db.Tx) error {
 		// The tenant's lock prevents that two transactions together exceed the limit.
 		known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, e.Tenant))
 		if err != nil {
@@ -149,8 +149,8 @@ func (c *Catalog) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin
 }
 
 // Endpoint reads a tenant's endpoint. Error: KindNotFound.
-func (c *Catalog) Endpoint(ctx context.Context, tenant, id string) (Endpoint, error) {
-	e, err := scanEndpoint(c.db.QueryRowContext(ctx, `SELECT `+endpointColumns+` FROM webhook_endpoints WHERE id = $1 AND tenant = $2`, id, tenant))
+func (b *Outbox) Endpoint(ctx context.Context, tenant, id string) (Endpoint, error) {
+	e, err := scanEndpoint(b.db.QueryRowContext(ctx, `SELECT `+endpointColumns+` FROM webhook_endpoints WHERE id = $1 AND tenant = $2`, id, tenant))
 	return e, noEndpoint(err, tenant, id)
 }
 
@@ -159,8 +159,8 @@ func noEndpoint(err error, tenant, id string) error {
 }
 
 // Endpoints lists a tenant's endpoints by id. There are at most maxEndpoints.
-func (c *Catalog) Endpoints(ctx context.Context, tenant string) ([]Endpoint, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+func (b *Outbox) Endpoints(ctx context.Context, tenant string) ([]Endpoint, error) {
+	return db.Collect(ctx, b.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE tenant = $1 ORDER BY id`, tenant)
 }
 
@@ -172,8 +172,8 @@ func lockEndpoint(ctx context.Context, tx *db.Tx, id string, more string, args .
 
 // changeEndpoint locks a tenant's endpoint, lets change edit it, writes it back and writes an audit
 // line.
-func (c *Catalog) changeEndpoint(ctx context.Context, tenant, id, action string, o audit.Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
-	err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
+func (b *Outbox) changeEndpoint(ctx context.Context, tenant, id, action string, o audit.Origin, change func(e *Endpoint, at int64) error) (e Endpoint, err error) {
+	err = b.db.Update(ctx, func(tx *db.Tx) (err error) {
 		if e, err = lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant); err != nil {
 			return noEndpoint(err, tenant, id)
 		}
@@ -214,8 +214,8 @@ type EndpointChange struct {
 // SetEndpoint changes an endpoint. The waiting deliveries of a disabled endpoint are sent when it
 // is enabled again. While it is disabled, no new deliveries are created for it. Errors:
 // KindNotFound, KindInvalid.
-func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o audit.Origin) (Endpoint, error) {
-	return c.changeEndpoint(ctx, tenant, id, ActionWebhookSet, o, func(e *Endpoint, at int64) error {
+func (b *Outbox) SetEndpoint(ctx context.Context, tenant, id string, s EndpointChange, o audit.Origin) (Endpoint, error) {
+	return b.changeEndpoint(ctx, tenant, id, ActionWebhookSet, o, func(e *Endpoint, at int64) error {
 		if s.URL != nil {
 			e.URL = *s.URL
 		}
@@ -238,9 +238,9 @@ func (c *Catalog) SetEndpoint(ctx context.Context, tenant, id string, s Endpoint
 
 // RotateEndpoint gives an endpoint a new secret. former gives the secrets that continue to sign,
 // and until when; none when its Data is nil. Error: KindNotFound.
-func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
+func (b *Outbox) RotateEndpoint(ctx context.Context, tenant, id string, fresh Sealed, former func(e Endpoint, at time.Time) (Sealed, time.Time),
 	o audit.Origin) (Endpoint, error) {
-	return c.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
+	return b.changeEndpoint(ctx, tenant, id, ActionWebhookRotate, o, func(e *Endpoint, at int64) error {
 		e.Former, e.Until = former(*e, db.FromMicros(at))
 		e.Secret = fresh
 		return nil
@@ -248,8 +248,8 @@ func (c *Catalog) RotateEndpoint(ctx context.Context, tenant, id string, fresh S
 }
 
 // DeleteEndpoint deletes an endpoint and all its deliveries. Error: KindNotFound.
-func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o audit.Origin) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
+func (b *Outbox) DeleteEndpoint(ctx context.Context, tenant, id string, o audit.Origin) error {
+	return b.db.Update(ctx, func(tx *db.Tx) error {
 		e, err := lockEndpoint(ctx, tx, id, ` AND tenant = $2`, tenant)
 		if err != nil {
 			return noEndpoint(err, tenant, id)
@@ -268,11 +268,11 @@ func (c *Catalog) DeleteEndpoint(ctx context.Context, tenant, id string, o audit
 }
 
 // SealEndpoints passes every secret that is stored unencrypted to seal, and stores the result.
-func (c *Catalog) SealEndpoints(ctx context.Context, seal func(id string, s Sealed) Sealed) error {
-	list, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
+func (b *Outbox) SealEndpoints(ctx context.Context, seal func(id string, s Sealed) Sealed) error {
+	list, err := db.Collect(ctx, b.db, func(rows *sql.Rows) (Endpoint, error) { return scanEndpoint(rows) },
 		`SELECT `+endpointColumns+` FROM webhook_endpoints WHERE NOT encrypted OR former IS NOT NULL AND NOT former_encrypted`)
 	for _, e := range list {
-		err = errors.Join(err, c.db.Update(ctx, func(tx *db.Tx) error {
+		err = errors.Join(err, b.db.Update(ctx, func(tx *db.Tx) error {
 			e, err := lockEndpoint(ctx, tx, e.ID, ``)
 			if errors.Is(err, sql.ErrNoRows) {
 				return nil
