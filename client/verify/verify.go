@@ -88,9 +88,9 @@ func File(ctx context.Context, path string) (Report, error) {
 }
 
 // Reader checks a ZIP of size bytes: that local headers and central directory agree, and that there
-// are no bytes before, between or after the entries; that names are safe on every file system; every
-// CRC-32; that SHA256SUMS has the right sum of every other entry; and that metadata.json lists each
-// recording once, with its size.
+// are no bytes before, between or after the entries; that names are safe on every file system;
+// every CRC-32; that SHA256SUMS has the right sum of every other entry; and that metadata.json
+// lists each recording once, with its size.
 //
 // It reads every byte of the audio once, in order, and needs some 500 bytes of memory for an entry.
 // The report has the problems of the ZIP; the error is only about reading, or that of ctx.

@@ -9,8 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// credentialKind is what differs between applications and API keys. Their commands are otherwise the
-// same.
+// credentialKind is what differs between applications and API keys. Their commands are otherwise
+// the same.
 type credentialKind interface {
 	noun() string   // in commands
 	secret() string // name of the secret in what is printed
