@@ -27,7 +27,7 @@ func TestRecordingCorrect(t *testing.T) {
 	must("migrate", "up")
 	must("tenant", "create", "acme", "--feature", "daily_audio_recordings")
 	key := "a.wav"
-	bucket := filepath.Join(dir, "data", "objects", "objects", "recordings")
+	bucket := filepath.Join(dir, "data", "objects", "recordings")
 	save(t, bucket, key, []byte("elevenbytes")) // the platform writes into its bucket
 	first := strings.Replace(line(1, key), "}", `,"sizeBytes":5}`, 1)
 	file := save(t, dir, "day.ndjson", []byte(first))
