@@ -44,18 +44,14 @@ func (p *Parts) ensureTried(ctx context.Context, again bool) error {
 // tryStore tries what callvault relies on and stores the result in the catalog. It writes to the
 // recordings bucket only where audio is taken in.
 func (p *Parts) tryStore(ctx context.Context) error {
-	found := map[*objstore.Bucket][]objstore.Tried{}
+	found := map[*objstore.Bucket][]domain.Capability{}
 	for b, prefix := range map[*objstore.Bucket]string{p.s3.Archives(): p.Config.Prefix, p.s3.Recordings(): domain.RecordingsPrefix} {
 		list, err := b.Try(ctx, domain.ProbesFolder(prefix), b == p.s3.Archives() || p.Config.TakeAudio)
 		if err != nil {
 			return withAdvice(err)
 		}
 		found[b] = list
-		remember := make([]catalog.Capability, len(list))
-		for i, r := range list {
-			remember[i] = catalog.Capability{Name: r.Name, Has: r.Has, Saw: r.Saw}
-		}
-		if err := p.Catalog.RememberStore(ctx, p.storeKey(b), remember); err != nil {
+		if err := p.Catalog.RememberStore(ctx, p.storeKey(b), list); err != nil {
 			return err
 		}
 	}
@@ -71,22 +67,20 @@ func (p *Parts) loadCapabilities(ctx context.Context) error {
 		p.store = StoreCapabilities{NoAudio: p.audioOff("")}
 		return nil
 	}
-	found := map[*objstore.Bucket][]objstore.Tried{}
+	found := map[*objstore.Bucket][]domain.Capability{}
 	for _, b := range []*objstore.Bucket{p.s3.Archives(), p.s3.Recordings()} {
 		list, err := p.Catalog.StoreCapabilities(ctx, p.storeKey(b))
 		if err != nil {
 			return err
 		}
-		for _, l := range list {
-			found[b] = append(found[b], objstore.Tried{Name: l.Name, Has: l.Has, Saw: l.Saw})
-		}
+		found[b] = list
 	}
 	p.applyCapabilities(found)
 	return nil
 }
 
 // applyCapabilities switches off what the store does not support, and notes what it lacks.
-func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]objstore.Tried) {
+func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]domain.Capability) {
 	archives, recordings := p.s3.Archives(), p.s3.Recordings()
 	s := StoreCapabilities{known: len(found[archives]) > 0}
 	for _, lack := range []string{

@@ -3,10 +3,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // StoreKey names a bucket of an object store.
@@ -15,16 +15,8 @@ type StoreKey struct {
 	Bucket   string
 }
 
-// Capability is one thing that callvault tried on a bucket.
-type Capability struct {
-	Name  string
-	Has   bool
-	Saw   string // what happened instead; "" when the bucket can do it
-	Tried time.Time
-}
-
 // RememberStore replaces what is known of a bucket. Tried is set to the catalog's time.
-func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capability) error {
+func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []domain.Capability) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
@@ -45,8 +37,8 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []Capabi
 
 // StoreCapabilities gives what is known of a bucket, by name. It is empty for a bucket that was
 // never tried.
-func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]Capability, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (v Capability, err error) {
+func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]domain.Capability, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (v domain.Capability, err error) {
 		var at int64
 		err = rows.Scan(&v.Name, &v.Has, &v.Saw, &at)
 		v.Tried = db.FromMicros(at)

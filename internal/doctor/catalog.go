@@ -25,7 +25,7 @@ const (
 	sqliteAdvice = "let this user write to the database's file and its directory; end what holds it locked"
 )
 
-func (d *Doctor) reachCatalog(ctx context.Context) finding {
+func (d *Doctor) reachCatalog(ctx context.Context) Result {
 	if f, none := d.skipPart(d.s.EmbeddedCatalog, "CALLVAULT_DATABASE_URL"); none {
 		return f
 	}
@@ -69,7 +69,7 @@ func (d *Doctor) catalogAdvice(err error) string {
 	return "start the database, or correct host and port in CALLVAULT_DATABASE_URL; look whether a firewall is between"
 }
 
-func (d *Doctor) catalogServer(ctx context.Context) finding {
+func (d *Doctor) catalogServer(ctx context.Context) Result {
 	s, err := d.catalog.DB().Inspect(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
@@ -84,7 +84,7 @@ func (d *Doctor) catalogServer(ctx context.Context) finding {
 	return pass("%s", saw)
 }
 
-func (d *Doctor) catalogRights(ctx context.Context) finding {
+func (d *Doctor) catalogRights(ctx context.Context) Result {
 	s, err := d.catalog.DB().Inspect(ctx)
 	_, file := d.sqlitePath()
 	switch {
@@ -102,7 +102,7 @@ func (d *Doctor) catalogRights(ctx context.Context) finding {
 	return pass("the role may create, change and write")
 }
 
-func (d *Doctor) catalogConnections(ctx context.Context) finding {
+func (d *Doctor) catalogConnections(ctx context.Context) Result {
 	s, err := d.catalog.DB().Inspect(ctx)
 	switch {
 	case err != nil:
@@ -117,7 +117,7 @@ func (d *Doctor) catalogConnections(ctx context.Context) finding {
 	return pass("%s", saw)
 }
 
-func (d *Doctor) catalogSchema(ctx context.Context) finding {
+func (d *Doctor) catalogSchema(ctx context.Context) Result {
 	steps, err := d.catalog.DB().Migrations(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
@@ -131,7 +131,7 @@ func (d *Doctor) catalogSchema(ctx context.Context) finding {
 	if missing > 0 {
 		saw := fmt.Sprintf("steps missing: %d of %d", missing, len(steps))
 		if d.s.EmbeddedCatalog && d.s.Running == "" {
-			return finding{Skipped, saw + "; callvault standalone takes them when it starts", ""}
+			return skip("%s; callvault standalone takes them when it starts", saw)
 		}
 		return fail(saw, "run: callvault migrate up")
 	}
@@ -141,7 +141,7 @@ func (d *Doctor) catalogSchema(ctx context.Context) finding {
 	return pass("all %d steps are taken", len(steps))
 }
 
-func (d *Doctor) catalogClock(ctx context.Context) finding {
+func (d *Doctor) catalogClock(ctx context.Context) Result {
 	before := d.s.Now()
 	at, err := d.catalog.Now(ctx)
 	if err != nil {
@@ -158,7 +158,7 @@ func (d *Doctor) catalogClock(ctx context.Context) finding {
 	return pass("%s", saw)
 }
 
-func (d *Doctor) signingKeys(ctx context.Context) finding {
+func (d *Doctor) signingKeys(ctx context.Context) Result {
 	if d.unusable("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
@@ -193,7 +193,7 @@ func (d *Doctor) signingKeys(ctx context.Context) finding {
 }
 
 // webhookSecrets checks that workers can read the secret of every webhook.
-func (d *Doctor) webhookSecrets(ctx context.Context) finding {
+func (d *Doctor) webhookSecrets(ctx context.Context) Result {
 	if d.unusable("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
@@ -221,7 +221,7 @@ func (d *Doctor) webhookSecrets(ctx context.Context) finding {
 // maxOverdue is how long an hour may be due without a warning.
 const maxOverdue = 15 * time.Minute
 
-func (d *Doctor) hours(ctx context.Context) finding {
+func (d *Doctor) hours(ctx context.Context) Result {
 	s, err := d.catalog.Backlog(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")

@@ -24,32 +24,27 @@ type Result struct {
 	Advice string `json:"advice,omitempty"` // what to do
 }
 
-// finding is a Result without its name.
-type finding struct {
-	status Status
-	saw    string
-	advice string
+func pass(format string, args ...any) Result {
+	return Result{Status: OK, Saw: fmt.Sprintf(format, args...)}
 }
 
-func pass(format string, args ...any) finding { return finding{OK, fmt.Sprintf(format, args...), ""} }
-
-func skip(format string, args ...any) finding {
-	return finding{Skipped, fmt.Sprintf(format, args...), ""}
+func skip(format string, args ...any) Result {
+	return Result{Status: Skipped, Saw: fmt.Sprintf(format, args...)}
 }
 
-func warn(saw, advice string) finding { return finding{Warn, saw, advice} }
+func warn(saw, advice string) Result { return Result{Status: Warn, Saw: saw, Advice: advice} }
 
-func fail(saw, advice string) finding { return finding{Fail, saw, advice} }
+func fail(saw, advice string) Result { return Result{Status: Fail, Saw: saw, Advice: advice} }
 
 // failErr is fail with an error. It shows the cause too, since only operators read it.
-func failErr(err error, advice string) finding { return finding{Fail, err.Error(), advice} }
+func failErr(err error, advice string) Result { return fail(err.Error(), advice) }
 
 // check examines one thing.
 type check struct {
 	name  string
-	needs []string // checks that must not fail or be skipped, else this one is skipped
-	after []string // checks that must have ended, since it uses what they found
-	run   func(ctx context.Context) finding
+	needs []string                         // checks that must not fail or be skipped, else this one is skipped
+	after []string                         // checks that must have ended, since it uses what they found
+	run   func(ctx context.Context) Result // without its name
 }
 
 // checkRun is a running check. Its result may be read once done is closed.
@@ -72,7 +67,7 @@ func examine(ctx context.Context, checks []check, limit time.Duration, clean fun
 		go func() {
 			defer close(r.done)
 			f := r.wait(ctx, needs, after, limit)
-			r.result = Result{Name: r.name, Status: f.status, Saw: clean(f.saw), Advice: clean(f.advice)}
+			r.result = Result{Name: r.name, Status: f.Status, Saw: clean(f.Saw), Advice: clean(f.Advice)}
 		}()
 	}
 	results := make([]Result, 0, len(order))
@@ -97,7 +92,7 @@ func find(all map[string]*checkRun, names []string) []*checkRun {
 	return list
 }
 
-func (r *checkRun) wait(ctx context.Context, needs, after []*checkRun, limit time.Duration) finding {
+func (r *checkRun) wait(ctx context.Context, needs, after []*checkRun, limit time.Duration) Result {
 	for _, other := range append(after, needs...) {
 		select {
 		case <-other.done:
@@ -112,7 +107,7 @@ func (r *checkRun) wait(ctx context.Context, needs, after []*checkRun, limit tim
 	}
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	done := make(chan finding, 1)
+	done := make(chan Result, 1)
 	go func() { done <- r.run(within) }() // some clients ignore the context and have own timeouts
 	select {
 	case f := <-done:

@@ -26,7 +26,7 @@ const (
 
 func probeBytes() []byte { return []byte("callvault doctor wrote this; it may go\n") }
 
-func (d *Doctor) reachStore(ctx context.Context) finding {
+func (d *Doctor) reachStore(ctx context.Context) Result {
 	f, none := d.skipPart(d.s.EmbeddedObjects, "CALLVAULT_S3_ENDPOINT", "CALLVAULT_S3_ACCESS_KEY", "CALLVAULT_S3_SECRET_KEY",
 		"CALLVAULT_RECORDINGS_BUCKET", "CALLVAULT_ARCHIVES_BUCKET")
 	if none {
@@ -59,7 +59,7 @@ func (d *Doctor) reachStore(ctx context.Context) finding {
 	return pass("%s answers", c.S3Endpoint)
 }
 
-func (d *Doctor) storeClock(ctx context.Context) finding {
+func (d *Doctor) storeClock(ctx context.Context) Result {
 	if d.s.EmbeddedObjects {
 		return skip("the directory of objects has this host's clock")
 	}
@@ -91,7 +91,7 @@ type step struct {
 
 // recordingsBucket reads and writes as an upload of audio does. callvault needs no right to delete
 // there: deleting is tried on the probe alone, and may be refused.
-func (d *Doctor) recordingsBucket(ctx context.Context) finding {
+func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 	b, dir := d.recordings, domain.ProbesFolder(domain.RecordingsPrefix)
 	if !d.s.Try || !d.s.Config.TakeAudio {
 		return d.remembered(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
@@ -111,21 +111,21 @@ func (d *Doctor) recordingsBucket(ctx context.Context) finding {
 		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
 		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
 	})
-	if f.status == OK {
+	if f.Status == OK {
 		f = d.tryBucket(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
 	}
-	if f.status != OK {
-		f.advice += "; or set CALLVAULT_TAKE_AUDIO=off, where audio comes there by other means"
+	if f.Status != OK {
+		f.Advice += "; or set CALLVAULT_TAKE_AUDIO=off, where audio comes there by other means"
 		return f
 	}
 	// It deletes only what this program has written, not an object that merely has the same name.
 	if err := checkObject(ctx, b, key, 0, data); err == nil && b.Remove(ctx, key) != nil {
-		return pass("%s; deleting is refused, which callvault does not need: %s stays", f.saw, key)
+		return pass("%s; deleting is refused, which callvault does not need: %s stays", f.Saw, key)
 	}
 	return f
 }
 
-func (d *Doctor) archivesBucket(ctx context.Context) finding {
+func (d *Doctor) archivesBucket(ctx context.Context) Result {
 	b, dir, data := d.archives, domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
 	if !d.s.Try {
 		return d.remembered(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
@@ -142,14 +142,14 @@ func (d *Doctor) archivesBucket(ctx context.Context) finding {
 		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
 		{"delete", func() error { return b.Remove(ctx, key) }},
 	})
-	if f.status != OK {
+	if f.Status != OK {
 		return f
 	}
 	return d.tryBucket(ctx, b, dir, objstore.ArchivesNeed(), f)
 }
 
 // tryBucket tries the bucket as migrate up does, and stores no result.
-func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []string, well finding) finding {
+func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []string, well Result) Result {
 	s3, ok := b.(*objstore.Bucket)
 	if !ok { // a directory can do all that callvault needs
 		return well
@@ -166,29 +166,26 @@ func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []st
 
 // remembered says what migrate up stored about a bucket. It asks the store only whether the bucket
 // exists.
-func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, needs []string) finding {
-	if f := d.runSteps(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.status != OK {
+func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, needs []string) Result {
+	if f := d.runSteps(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.Status != OK {
 		return f
 	}
 	if d.s.EmbeddedObjects {
 		return pass("%s is there; a directory can do what callvault relies on", b.Name())
 	}
 	key := catalog.StoreKey{Endpoint: d.s.Config.S3Endpoint, Bucket: b.Name()}
-	if d.catalog == nil {
-		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
+	var tried []domain.Capability
+	err := errors.New("no catalog")
+	if d.catalog != nil {
+		tried, err = d.catalog.StoreCapabilities(ctx, key)
 	}
-	list, err := d.catalog.StoreCapabilities(ctx, key)
 	if err != nil {
 		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
 	}
-	if len(list) == 0 {
+	if len(tried) == 0 {
 		return warn(b.Name()+" is there, and was never tried for what callvault relies on", "run: callvault migrate up")
 	}
-	tried := make([]objstore.Tried, len(list))
-	for i, l := range list {
-		tried[i] = objstore.Tried{Name: l.Name, Has: l.Has, Saw: l.Saw}
-	}
-	when := list[0].Tried.UTC().Format(time.RFC3339)
+	when := tried[0].Tried.UTC().Format(time.RFC3339)
 	if lack := objstore.Lacking(b.Name(), tried, needs); lack != "" {
 		return fail(lack+", when it was tried at "+when, objstore.LackAdvice)
 	}
@@ -205,7 +202,7 @@ func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, need
 	return pass("%s", saw)
 }
 
-func (d *Doctor) runSteps(b Bucket, variable string, steps []step) finding {
+func (d *Doctor) runSteps(b Bucket, variable string, steps []step) Result {
 	done := make([]string, 0, len(steps))
 	for _, s := range steps {
 		if err := s.use(); err != nil {
@@ -270,7 +267,7 @@ func (d *Doctor) tryUpload(ctx context.Context, b Bucket, dir string) error {
 }
 
 // links fetches a probe by a presigned URL, as a redirected download does.
-func (d *Doctor) links(ctx context.Context) finding {
+func (d *Doctor) links(ctx context.Context) Result {
 	c := d.s.Config
 	if c.DownloadMode == "proxy" {
 		return skip("downloads pass through the API")
@@ -284,22 +281,19 @@ func (d *Doctor) links(ctx context.Context) finding {
 	if d.unusable("CALLVAULT_S3_PUBLIC_ENDPOINT") {
 		return skip("because CALLVAULT_S3_PUBLIC_ENDPOINT cannot be used")
 	}
-	where := c.S3Public
-	if where == "" {
-		where = c.S3Endpoint
-	}
+	where := cmp.Or(c.S3Public, c.S3Endpoint)
 	b, key, data := d.store.Archives(), domain.ProbesFolder(c.Prefix)+rand.Text(), probeBytes()
 	if _, err := b.Put(ctx, key, data, objstore.PutOptions{IfNoneMatch: true}); err != nil {
 		return failErr(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	f := d.fetchLink(ctx, b, key, where, data)
-	if err := b.Remove(context.WithoutCancel(ctx), key); err != nil && f.status == OK {
+	if err := b.Remove(context.WithoutCancel(ctx), key); err != nil && f.Status == OK {
 		return failErr(err, cmp.Or(objstore.Advice(err), "look into the object store's log"))
 	}
 	return f
 }
 
-func (d *Doctor) fetchLink(ctx context.Context, b *objstore.Bucket, key, where string, data []byte) finding {
+func (d *Doctor) fetchLink(ctx context.Context, b *objstore.Bucket, key, where string, data []byte) Result {
 	link, err := b.Presign(ctx, key, time.Minute, objstore.PresignOptions{Filename: "probe.txt"})
 	if err != nil {
 		return failErr(err, "correct CALLVAULT_S3_PUBLIC_ENDPOINT")

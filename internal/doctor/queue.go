@@ -14,7 +14,7 @@ import (
 // The oldest version of Redis that works is 6.2.
 const minMajor, minMinor = 6, 2
 
-func (d *Doctor) reachQueue(ctx context.Context) finding {
+func (d *Doctor) reachQueue(ctx context.Context) Result {
 	if f, none := d.skipPart(d.s.EmbeddedQueue, "CALLVAULT_REDIS_URL"); none {
 		return f
 	}
@@ -39,7 +39,7 @@ func (d *Doctor) reachQueue(ctx context.Context) finding {
 	return pass("%s answers", d.s.Config.RedisURL.Place())
 }
 
-func (d *Doctor) queueServer(ctx context.Context) finding {
+func (d *Doctor) queueServer(ctx context.Context) Result {
 	if d.s.EmbeddedQueue {
 		return pass("embedded, in the memory of callvault standalone")
 	}
@@ -56,7 +56,7 @@ func (d *Doctor) queueServer(ctx context.Context) finding {
 		return fail(saw+", a replica", "point CALLVAULT_REDIS_URL at the primary, or at the sentinels with redis-sentinel://")
 	case !i.Durable:
 		f := pass("%s, without an append-only file", saw)
-		f.advice = "appendonly yes saves handing every waiting hour out again after a restart; nothing is lost without it"
+		f.Advice = "appendonly yes saves handing every waiting hour out again after a restart; nothing is lost without it"
 		return f
 	}
 	return pass("%s, with an append-only file", saw)
@@ -69,7 +69,7 @@ func version(text string) (major, minor int) {
 	return major, minor
 }
 
-func (d *Doctor) queueMemory(ctx context.Context) finding {
+func (d *Doctor) queueMemory(ctx context.Context) Result {
 	if d.s.EmbeddedQueue {
 		return skip("the embedded queue has no limit of its own")
 	}
@@ -90,7 +90,7 @@ func (d *Doctor) queueMemory(ctx context.Context) finding {
 	return pass("%s", saw)
 }
 
-func (d *Doctor) queueRights(ctx context.Context) finding {
+func (d *Doctor) queueRights(ctx context.Context) Result {
 	err := d.queue.Probe(ctx)
 	if err == nil {
 		return pass("a key was written and removed")
@@ -106,7 +106,7 @@ func (d *Doctor) queueRights(ctx context.Context) finding {
 	return failErr(err, "look into Redis's log")
 }
 
-func (d *Doctor) workers(ctx context.Context) finding {
+func (d *Doctor) workers(ctx context.Context) Result {
 	s, err := d.queue.Stats(ctx)
 	if err != nil {
 		return failErr(err, "look into Redis's log")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
@@ -26,9 +27,9 @@ func TestRemembered(t *testing.T) {
 	f.must(err)
 	defer func() { f.must(c.Close()) }()
 	remember := func(lacks string) {
-		var list []catalog.Capability
+		var list []domain.Capability
 		for _, name := range append(objstore.ArchivesNeed(), objstore.CanChecksum, objstore.CanLongParts) {
-			list = append(list, catalog.Capability{Name: name, Has: name != lacks, Saw: "seen"})
+			list = append(list, domain.Capability{Name: name, Has: name != lacks, Saw: "seen"})
 		}
 		for _, bucket := range []string{f.s.Config.Archives, f.s.Config.Recordings} {
 			f.must(c.RememberStore(t.Context(), catalog.StoreKey{Endpoint: f.s.Config.S3Endpoint, Bucket: bucket}, list))

@@ -10,7 +10,7 @@ import (
 )
 
 // installation checks that the prefix in the archives bucket is this installation's.
-func (d *Doctor) installation(ctx context.Context) finding {
+func (d *Doctor) installation(ctx context.Context) Result {
 	id, err := d.catalog.Installation(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
@@ -30,7 +30,7 @@ func (d *Doctor) installation(ctx context.Context) finding {
 
 // bucketRules looks for lifecycle rules that delete what callvault keeps, and for versions that
 // stay when archives are deleted.
-func (d *Doctor) bucketRules(ctx context.Context) finding {
+func (d *Doctor) bucketRules(ctx context.Context) Result {
 	if d.store == nil {
 		return skip("a directory has no rules, and keeps no versions")
 	}

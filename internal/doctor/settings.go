@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/disk"
 )
 
-func (d *Doctor) settings(context.Context) finding {
+func (d *Doctor) settings(context.Context) Result {
 	if d.s.Settings != nil {
 		var lines []string
 		for _, p := range d.s.Settings.Problems {
@@ -30,7 +30,7 @@ func (d *Doctor) settings(context.Context) finding {
 	return pass("every setting can be used")
 }
 
-func (d *Doctor) schedule(context.Context) finding {
+func (d *Doctor) schedule(context.Context) Result {
 	if d.unusable("CALLVAULT_SCHEDULE") {
 		return skip("because CALLVAULT_SCHEDULE cannot be used")
 	}
@@ -46,7 +46,7 @@ func (d *Doctor) schedule(context.Context) finding {
 const plentyFree = 4 * disk.Least
 
 // disk checks the directories of the embedded parts and of a SQLite file.
-func (d *Doctor) disk(context.Context) finding {
+func (d *Doctor) disk(context.Context) Result {
 	var dirs []string
 	if embedded := d.s.EmbeddedCatalog || d.s.EmbeddedQueue || d.s.EmbeddedObjects; embedded {
 		if d.s.Absent != "" {

@@ -150,14 +150,14 @@ func (d *Doctor) unusable(variable string) bool {
 }
 
 // skipPart says why a part cannot be examined; false when it can.
-func (d *Doctor) skipPart(embedded bool, variables ...string) (finding, bool) {
+func (d *Doctor) skipPart(embedded bool, variables ...string) (Result, bool) {
 	if at := slices.IndexFunc(variables, d.unusable); at >= 0 {
 		return skip("because %s cannot be used", variables[at]), true
 	}
 	if embedded && d.s.Absent != "" {
 		return skip("%s", d.s.Absent), true
 	}
-	return finding{}, false
+	return Result{}, false
 }
 
 // scrub returns a function that replaces every secret of the configuration in a text. Secrets can

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,11 +86,8 @@ const wellKnown = "/.well-known/openid-configuration"
 const renewBefore = 14 * 24 * time.Hour
 
 // publicURL requests the public URL as clients do, and checks that this installation answers.
-func (d *Doctor) publicURL(ctx context.Context) finding {
-	where := d.s.Config.PublicURL
-	if where == "" {
-		where = d.s.Running
-	}
+func (d *Doctor) publicURL(ctx context.Context) Result {
+	where := cmp.Or(d.s.Config.PublicURL, d.s.Running)
 	switch {
 	case d.unusable("CALLVAULT_PUBLIC_URL"):
 		return skip("because CALLVAULT_PUBLIC_URL cannot be used")
@@ -127,7 +125,7 @@ func (d *Doctor) publicURL(ctx context.Context) finding {
 }
 
 // judgeTLS warns when a public URL has no TLS, or a certificate that ends soon.
-func (d *Doctor) judgeTLS(where string, a answer) finding {
+func (d *Doctor) judgeTLS(where string, a answer) Result {
 	u, err := url.Parse(where)
 	if err != nil {
 		return failErr(err, "correct CALLVAULT_PUBLIC_URL")
@@ -148,7 +146,7 @@ func loopback(host string) bool {
 }
 
 // outsideIssuer checks the outside issuer whose tokens are accepted too.
-func (d *Doctor) outsideIssuer(ctx context.Context) finding {
+func (d *Doctor) outsideIssuer(ctx context.Context) Result {
 	issuer := d.s.Config.OIDCIssuer
 	switch {
 	case d.unusable("CALLVAULT_OIDC_ISSUER"):

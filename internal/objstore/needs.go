@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // Capabilities that callvault needs of a bucket; see docs/operations.md.
@@ -19,13 +21,6 @@ const (
 	CanMatch        = "strong ETags"         // If-Match
 	CanRange        = "ranges"               // 206 with the bytes asked for
 )
-
-// Tried is the result of trying one capability.
-type Tried struct {
-	Name string
-	Has  bool
-	Saw  string // what was observed instead; "" when Has
-}
 
 // ArchivesNeed lists the capabilities that the archives bucket must have.
 func ArchivesNeed() []string {
@@ -44,7 +39,7 @@ func AudioNeeds() []string { return []string{CanWrite, CanPutOnce, CanUpload, Ca
 const LackAdvice = "use a store that can do what docs/operations.md lists, or give callvault's user the rights listed there, then run: callvault migrate up"
 
 // Lacking names the needs that a bucket was tried for and lacks; "" when there are none.
-func Lacking(bucket string, tried []Tried, needs []string) string {
+func Lacking(bucket string, tried []domain.Capability, needs []string) string {
 	var words []string
 	for _, r := range tried {
 		if !r.Has && slices.Contains(needs, r.Name) {
@@ -58,6 +53,6 @@ func Lacking(bucket string, tried []Tried, needs []string) string {
 }
 
 // Lacks says whether a bucket lacks a capability that it was tried for.
-func Lacks(tried []Tried, name string) bool {
-	return slices.ContainsFunc(tried, func(r Tried) bool { return r.Name == name && !r.Has })
+func Lacks(tried []domain.Capability, name string) bool {
+	return slices.ContainsFunc(tried, func(r domain.Capability) bool { return r.Name == name && !r.Has })
 }

@@ -28,7 +28,7 @@ type trial struct {
 	dir      string // of the probes, with a slash at its end
 	data     []byte // of the first probe; another trial may write other data under the same key
 	noDelete bool   // nothing can be deleted, so all trials use one key, which exists
-	results  []Tried
+	results  []domain.Capability
 	written  []string
 }
 
@@ -37,7 +37,7 @@ type trial struct {
 // where nothing can be deleted. The result says what the bucket lacks. An error, unavailable or
 // interrupted, means that the store could not be asked. From then on the Store sends no checksums
 // if the store does not take them.
-func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, error) {
+func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]domain.Capability, error) {
 	t := &trial{Bucket: b, dir: dir, data: []byte(rand.Text())}
 	defer t.clean(ctx)
 	absent := t.absence(ctx)
@@ -45,7 +45,7 @@ func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]Tried, erro
 		b.store.DoWithoutChecksums(true) // some stores also refuse a HEAD that asks for checksums
 		refused := absent
 		if absent = t.absence(ctx); !write {
-			t.results = append(t.results, Tried{Name: CanChecksum, Saw: domain.SafeMessage(refused)})
+			t.results = append(t.results, domain.Capability{Name: CanChecksum, Saw: domain.SafeMessage(refused)})
 		}
 	}
 	err := t.record(CanTellAbsent, absent)
@@ -69,7 +69,7 @@ func (t *trial) record(name string, err error) error {
 	if err != nil {
 		saw = domain.SafeMessage(err)
 	}
-	t.results = append(t.results, Tried{Name: name, Has: err == nil, Saw: saw})
+	t.results = append(t.results, domain.Capability{Name: name, Has: err == nil, Saw: saw})
 	return nil
 }
 

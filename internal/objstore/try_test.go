@@ -154,7 +154,7 @@ func TestTryBesideAnother(t *testing.T) {
 		return err
 	})
 	results, err := objstoretest.Open(t, cfg).Archives().Try(t.Context(), "callvault/probes/", true)
-	if err != nil || slices.ContainsFunc(results, func(r objstore.Tried) bool { return !r.Has && r.Name != objstore.CanLongParts }) {
+	if err != nil || slices.ContainsFunc(results, func(r domain.Capability) bool { return !r.Has && r.Name != objstore.CanLongParts }) {
 		t.Errorf("%+v, %v", results, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // storeRemembered checks that the last trial of each bucket is what is known of it.
@@ -21,14 +22,14 @@ func storeRemembered(f *fixture) {
 		return names
 	}
 	equal(f, "never tried", known(archives), "")
-	f.must(f.c.RememberStore(f.ctx, archives, []catalog.Capability{{Name: "a", Has: true}, {Name: "b", Saw: ":no"}}))
+	f.must(f.c.RememberStore(f.ctx, archives, []domain.Capability{{Name: "a", Has: true}, {Name: "b", Saw: ":no"}}))
 	equal(f, "tried", known(archives), "a b:no ")
 	equal(f, "another", known(recordings), "")
 	f.pass(1)
 	var wait sync.WaitGroup
 	for range 4 { // several migrate at once
 		wait.Go(func() {
-			if err := f.c.RememberStore(f.ctx, archives, []catalog.Capability{{Name: "b", Has: true}, {Name: "c", Has: true}}); err != nil {
+			if err := f.c.RememberStore(f.ctx, archives, []domain.Capability{{Name: "b", Has: true}, {Name: "c", Has: true}}); err != nil {
 				f.Error(err)
 			}
 		})
