@@ -82,7 +82,7 @@ func TestRefusals(t *testing.T) {
 			if text := domain.SafeMessage(err); strings.Contains(text, "://") || strings.Contains(text, "host-1") {
 				t.Errorf("it tells too much: %s", text)
 			}
-			if err := store.Check(t.Context()); domain.KindOf(err) != c.kind || !strings.Contains(domain.SafeMessage(err), c.says) {
+			if err := store.Recordings().Check(t.Context()); domain.KindOf(err) != c.kind || !strings.Contains(domain.SafeMessage(err), c.says) {
 				t.Errorf("check: %s: %v", domain.KindOf(err), err)
 			}
 		})

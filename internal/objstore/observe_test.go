@@ -37,7 +37,8 @@ func TestObserved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(store.Check(ctx))
+	must(store.Recordings().Check(ctx))
+	must(b.Check(ctx))
 	_, err := b.Put(ctx, "small", []byte("text"), objstore.PutOptions{})
 	must(err)
 	object, err := b.Get(ctx, "small", objstore.GetOptions{})

@@ -1,6 +1,7 @@
 package objstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -17,8 +18,6 @@ import (
 )
 
 const (
-	defaultRegion       = "us-east-1"
-	defaultStallTimeout = 30 * time.Second
 	// readTries is how often a request that may be repeated is sent before its failure is reported.
 	readTries = 3
 	// finishTimeout is how long a store may take to answer a Complete: some copy all parts.
@@ -26,6 +25,7 @@ const (
 	// idleTimeout is shorter than the idle timeouts of stores, so that a request rarely uses a
 	// connection that the store is closing.
 	idleTimeout = 20 * time.Second
+	idleConns   = 64 // kept for later
 	// PartSize is the size, in bytes, of the parts of a streamed upload.
 	PartSize = 8 << 20
 	// MaxParts is how many parts S3 allows in one upload.
@@ -45,8 +45,6 @@ type Config struct {
 	// StallTimeout ends a request over which no byte has come or gone for so
 	// long; 30 s when 0.
 	StallTimeout time.Duration
-	// MaxIdleConns bounds the connections kept for later; 64 when 0.
-	MaxIdleConns int
 	// Observe, when set, is called for every request, for metrics. It must not block.
 	Observe func(Observed)
 }
@@ -74,18 +72,8 @@ type Bucket struct {
 
 // New makes a Store. It makes no request. A configuration that can't work is invalid.
 func New(cfg Config) (*Store, error) {
-	if cfg.Region == "" {
-		cfg.Region = defaultRegion
-	}
-	if cfg.StallTimeout == 0 {
-		cfg.StallTimeout = defaultStallTimeout
-	}
-	if cfg.MaxIdleConns == 0 {
-		cfg.MaxIdleConns = 64
-	}
-	if cfg.PublicEndpoint == "" {
-		cfg.PublicEndpoint = cfg.Endpoint
-	}
+	cfg.Region, cfg.StallTimeout = cmp.Or(cfg.Region, "us-east-1"), cmp.Or(cfg.StallTimeout, 30*time.Second)
+	cfg.PublicEndpoint = cmp.Or(cfg.PublicEndpoint, cfg.Endpoint)
 	if cfg.Recordings == "" || cfg.Archives == "" {
 		return nil, domain.Errorf(domain.KindInvalid, "the object store needs a bucket for recordings and one for archives")
 	}
@@ -132,7 +120,7 @@ func (s *Store) client(endpoint string, tries int, answer time.Duration) (*minio
 		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
 		return nil, domain.Errorf(domain.KindInvalid, "the object store's endpoint is not a URL like https://s3.example.com")
 	}
-	transport := newTransport(answer, s.cfg.MaxIdleConns)
+	transport := newTransport(answer)
 	s.transports = append(s.transports, transport)
 	core, err := minio.NewCore(u.Host, &minio.Options{
 		Creds:      credentials.NewStaticV4(s.cfg.AccessKey, s.cfg.SecretKey, ""),
@@ -149,7 +137,7 @@ func (s *Store) client(endpoint string, tries int, answer time.Duration) (*minio
 
 // newTransport uses HTTP/1.1 only, because parallel bodies over one HTTP/2 connection slow each
 // other down. It asks for no compression, because sizes and ranges must be those of the object.
-func newTransport(answer time.Duration, idle int) *http.Transport {
+func newTransport(answer time.Duration) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
@@ -160,21 +148,11 @@ func newTransport(answer time.Duration, idle int) *http.Transport {
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: answer,
-		MaxIdleConns:          idle,
-		MaxIdleConnsPerHost:   idle,
+		MaxIdleConns:          idleConns,
+		MaxIdleConnsPerHost:   idleConns,
 		IdleConnTimeout:       idleTimeout,
 		DisableCompression:    true,
 	}
-}
-
-// Check checks that both buckets can be reached with the credentials.
-func (s *Store) Check(ctx context.Context) error {
-	for _, b := range []*Bucket{s.recordings, s.archives} {
-		if err := b.Check(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Check returns nil when the bucket exists and the credentials may see it. Error: unavailable.

@@ -43,11 +43,7 @@ func (s *Store) buffer(size int64) ([]byte, func()) {
 	if size >= 0 && size < PartSize/2 {
 		return make([]byte, size+1), func() {}
 	}
-	pooled, ok := s.buffers.Get().(*[]byte)
-	if !ok {
-		fresh := make([]byte, PartSize)
-		pooled = &fresh
-	}
+	pooled, _ := s.buffers.Get().(*[]byte) // the pool has no other type
 	return *pooled, func() { s.buffers.Put(pooled) }
 }
 

@@ -83,8 +83,10 @@ func vanished(t *testing.T, f *fixture) {
 }
 
 func missingBucket(t *testing.T, f *s3) {
-	if err := f.store.Check(t.Context()); err != nil {
-		t.Error("check: ", err)
+	for _, b := range []*objstore.Bucket{f.store.Recordings(), f.store.Archives()} {
+		if err := b.Check(t.Context()); err != nil {
+			t.Error("check: ", err)
+		}
 	}
 	cfg := f.cfg
 	cfg.Archives = testenv.BucketName("nowhere")
@@ -95,7 +97,7 @@ func missingBucket(t *testing.T, f *s3) {
 	_, putErr := b.Put(t.Context(), "a", []byte("x"), objstore.PutOptions{})
 	_, newErr := b.NewUpload(t.Context(), "a", "", minPart)
 	for what, err := range map[string]error{
-		"get": getErr, "stat": statErr, "put": putErr, "new upload": newErr, "check": store.Check(t.Context()),
+		"get": getErr, "stat": statErr, "put": putErr, "new upload": newErr, "check": b.Check(t.Context()),
 		"remove": b.Remove(t.Context(), "a"),
 	} {
 		wantKind(t, what, err, domain.KindUnavailable)
@@ -114,7 +116,7 @@ func wrongCredentials(t *testing.T, f *s3) {
 		cfg := f.cfg
 		change(&cfg)
 		store := newStore(t, cfg)
-		wantKind(t, "check", store.Check(t.Context()), domain.KindUnavailable)
+		wantKind(t, "check", store.Archives().Check(t.Context()), domain.KindUnavailable)
 		_, err := store.Archives().Get(t.Context(), "missing", objstore.GetOptions{})
 		wantKind(t, "get", err, domain.KindUnavailable)
 		_, err = store.Archives().Stat(t.Context(), "missing")
