@@ -1,6 +1,7 @@
 package archiver
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -88,9 +89,7 @@ func fitName(s, suffix string) string {
 		}
 		// The cut stem may end in a dot or a space.
 		stem = strings.TrimRight(stem[:room], ". ")
-		if stem == "" {
-			stem = "_"
-		}
+		stem = cmp.Or(stem, "_")
 	}
 	return stem + suffix + ext
 }

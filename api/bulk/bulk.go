@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"net/http"
@@ -69,12 +70,8 @@ type handler struct {
 // New makes the family of bulk exports. It must be mounted before the family of conversations,
 // which owns a prefix of its paths.
 func New(cfg Config, deps Deps) web.Family {
-	if cfg.CatalogTimeout == 0 {
-		cfg.CatalogTimeout = 15 * time.Second
-	}
-	if cfg.PageBytes == 0 {
-		cfg.PageBytes = 32 << 20
-	}
+	cfg.CatalogTimeout = cmp.Or(cfg.CatalogTimeout, 15*time.Second)
+	cfg.PageBytes = cmp.Or(cfg.PageBytes, 32<<20)
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
 		root + "/conversations": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedConversation]{

@@ -1,6 +1,7 @@
 package conversations
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"net/http"
@@ -67,9 +68,7 @@ type handler struct {
 // New makes the family of conversations: everything below /conversations and /v1/convai. The family
 // of bulk exports, which owns some of these paths, must be mounted before it.
 func New(cfg Config, deps Deps) web.Family {
-	if cfg.CatalogTimeout == 0 {
-		cfg.CatalogTimeout = 15 * time.Second
-	}
+	cfg.CatalogTimeout = cmp.Or(cfg.CatalogTimeout, 15*time.Second)
 	h := &handler{cfg, deps}
 	return web.Family{Name: "conversations", Owns: web.Under(root, convaiRoot), Handler: http.HandlerFunc(h.route), Fail: fail, Spec: spec}
 }

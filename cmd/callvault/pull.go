@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -170,9 +171,7 @@ func (c *pullCmd) client(env config.Env) (*client.Client, error) {
 	add := func(variable, text string) {
 		problems.Problems = append(problems.Problems, config.Problem{Variable: variable, Text: text})
 	}
-	if c.URL == "" {
-		c.URL = strings.TrimSpace(env["CALLVAULT_URL"])
-	}
+	c.URL = cmp.Or(c.URL, strings.TrimSpace(env["CALLVAULT_URL"]))
 	if c.URL == "" {
 		add("CALLVAULT_URL", "missing; set it or use --url, such as https://callvault.example.com")
 	}

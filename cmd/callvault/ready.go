@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,13 +30,7 @@ Examples:
 }
 
 func (c *readyCmd) Run(ctx context.Context, d *deps) error {
-	address := c.Address
-	if address == "" {
-		address = strings.TrimSpace(d.env["CALLVAULT_LISTEN"])
-	}
-	if address == "" {
-		address = "127.0.0.1:8080"
-	}
+	address := cmp.Or(c.Address, strings.TrimSpace(d.env["CALLVAULT_LISTEN"]), "127.0.0.1:8080")
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return &usageError{fmt.Sprintf("%q is no HOST:PORT, such as 127.0.0.1:8080", address)}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,10 +137,7 @@ func (g *Group) stop(cause error, first *runningComponent) error {
 // drainOne cancels one running component and waits for it, at most for its Drain.
 func (g *Group) drainOne(m *runningComponent) error {
 	m.cancel()
-	bound := m.Drain
-	if bound == 0 {
-		bound = g.drain
-	}
+	bound := cmp.Or(m.Drain, g.drain)
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {

@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"net/http"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/internal/config"
@@ -14,9 +11,6 @@ import (
 )
 
 const metricsPath = "/metrics"
-
-// openMetrics runs before the parts are opened, since they report to it.
-func (p *Parts) openMetrics(log *zap.Logger) { p.metrics = metrics.New(Version(), time.Now, log) }
 
 // measure registers the metrics of the roles and returns their page. The scheduler's process alone
 // reports the backlog: it is the same for every process.

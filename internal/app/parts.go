@@ -55,7 +55,7 @@ func (p *Parts) Embedded() bool { return p.Dir != nil }
 func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bool, g *Group, log *zap.Logger) (*Parts, error) {
 	p := &Parts{Config: cfg}
 	p.openTracing(ctx, g, roles, log)
-	p.openMetrics(log)
+	p.metrics = metrics.New(Version(), time.Now, log) // the parts report to it
 	noCatalog, noQueue, noObjects := cfg.Embedded()
 	if noCatalog || noQueue || noObjects {
 		if err := p.lockOrJoin(ctx, g, dataFile(noCatalog, noObjects), create); err != nil {

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -22,7 +21,7 @@ type embeddedRedis struct {
 }
 
 func startRedis(log *zap.Logger) (*embeddedRedis, error) {
-	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: randomHex(), log: log}
+	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: rand.Text(), log: log}
 	r.server.RequireAuth(r.password)
 	if err := r.server.StartAddr("127.0.0.1:0"); err != nil {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "the embedded queue found no free port on loopback")
@@ -59,10 +58,4 @@ type redisLog struct{ log *zap.Logger }
 // Printf implements the client's logger.
 func (l redisLog) Printf(_ context.Context, format string, args ...any) {
 	l.log.Debug("redis client", zap.String("says", fmt.Sprintf(format, args...)))
-}
-
-func randomHex() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never returns an error
-	return hex.EncodeToString(b[:])
 }

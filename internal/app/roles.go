@@ -218,16 +218,7 @@ const maxSkew = 5 * time.Second
 
 // checks are the process's readiness checks.
 func (p *Parts) checks() []Check {
-	list := p.partChecks()
-	if p.Embedded() {
-		d := &diskCheck{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
-		list = append(list, Check{Name: "disk", Probe: d.check})
-	}
-	return list
-}
-
-func (p *Parts) partChecks() []Check {
-	return []Check{
+	list := []Check{
 		{Name: "catalog", Probe: p.Catalog.DB().Ping},
 		{Name: "objects", Probe: p.checkObjects},
 		{Name: "queue", Probe: p.Queue.Ping},
@@ -242,4 +233,9 @@ func (p *Parts) partChecks() []Check {
 			return nil
 		}},
 	}
+	if p.Embedded() {
+		d := &diskCheck{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
+		list = append(list, Check{Name: "disk", Probe: d.check})
+	}
+	return list
 }

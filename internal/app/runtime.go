@@ -39,12 +39,8 @@ func (r Runtime) GoString() string { return r.String() }
 // Fill writes the process's addresses into p where p has none. With the object store's address it
 // also takes the names of the buckets.
 func (r Runtime) Fill(p *config.Parts) {
-	if p.DatabaseURL == "" {
-		p.DatabaseURL = config.Secret(r.DatabaseURL)
-	}
-	if p.RedisURL == "" {
-		p.RedisURL = config.Secret(r.RedisURL)
-	}
+	p.DatabaseURL = cmp.Or(p.DatabaseURL, config.Secret(r.DatabaseURL))
+	p.RedisURL = cmp.Or(p.RedisURL, config.Secret(r.RedisURL))
 	if p.S3Endpoint == "" {
 		p.S3Endpoint, p.S3Region = r.S3Endpoint, r.S3Region
 		p.S3AccessKey, p.S3SecretKey = config.Secret(r.S3AccessKey), config.Secret(r.S3SecretKey)

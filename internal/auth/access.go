@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -63,9 +64,7 @@ type Tokens struct {
 
 // NewTokens makes a Tokens. It reads nothing yet.
 func NewTokens(cfg Config, keys *Keyring, apps Applications, now func() time.Time) *Tokens {
-	if cfg.TokenTTL == 0 {
-		cfg.TokenTTL = time.Hour
-	}
+	cfg.TokenTTL = cmp.Or(cfg.TokenTTL, time.Hour)
 	cfg.Issuer = strings.TrimRight(cfg.Issuer, "/")
 	t := &Tokens{cfg: cfg, keys: keys, apps: apps, now: now}
 	if cfg.OIDC.Issuer != "" {

@@ -50,12 +50,8 @@ func (r Rules) withDefaults() Rules {
 	set(&r.Grace, time.Hour)
 	set(&r.SecondLook, 24*time.Hour)
 	r.ArchivesPrefix = cmp.Or(r.ArchivesPrefix, domain.DefaultArchivesPrefix)
-	if r.MaxFailure == 0 {
-		r.MaxFailure = 8
-	}
-	if r.MaxLapses == 0 {
-		r.MaxLapses = 20
-	}
+	r.MaxFailure = cmp.Or(r.MaxFailure, 8)
+	r.MaxLapses = cmp.Or(r.MaxLapses, 20)
 	return r
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -50,9 +51,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 	var page FormerPage
 	err := c.db.View(ctx, func(tx *db.Tx) error {
 		page = FormerPage{}
-		if before == 0 {
-			before = math.MaxInt64
-		}
+		before = cmp.Or(before, math.MaxInt64)
 		rows, err := db.Collect(ctx, tx, scanFormerRow, `SELECT seq, field, at_us, origin, head, tail FROM history
 			WHERE tenant = $1 AND kind = $2 AND id = $3 AND seq < $4 ORDER BY seq DESC LIMIT $5`, s.Tenant, s.Kind, s.ID, before, limit+1)
 		if err != nil {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -227,12 +228,8 @@ func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Record
 		if field := movedField(old, next); field != "" {
 			return next, false, contradicts(l.Number, `%q differs from the one that this recording was registered with`, field)
 		}
-		if old.Size == nil {
-			old.Size = sizeOf(s.size)
-		}
-		if old.CRC32 == nil {
-			old.CRC32 = crcOf(s.crc32)
-		}
+		old.Size = cmp.Or(old.Size, sizeOf(s.size))
+		old.CRC32 = cmp.Or(old.CRC32, crcOf(s.crc32))
 	}
 	if old.Size != nil && next.Size != nil && *old.Size != *next.Size {
 		return next, false, contradicts(l.Number, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
@@ -240,15 +237,9 @@ func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Record
 	if old.CRC32 != nil && next.CRC32 != nil && *old.CRC32 != *next.CRC32 {
 		return next, false, contradicts(l.Number, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
 	}
-	if next.Size == nil {
-		next.Size = old.Size
-	}
-	if next.CRC32 == nil {
-		next.CRC32 = old.CRC32
-	}
-	if next.ContentType == "" {
-		next.ContentType = old.ContentType
-	}
+	next.Size = cmp.Or(next.Size, old.Size)
+	next.CRC32 = cmp.Or(next.CRC32, old.CRC32)
+	next.ContentType = cmp.Or(next.ContentType, old.ContentType)
 	archived := next
 	archived.ContentType = old.ContentType // archives do not have it
 	return next, before == nil || !sameRecording(*before, archived), nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"reflect"
@@ -60,9 +61,7 @@ func (s *Source) Finish(c *Config, use Use) error {
 		s.requireForRoles(c, use.Roles)
 	}
 	s.checkCombinations(c)
-	if c.Listen == "" {
-		c.Listen = defaultListen(use.Roles)
-	}
+	c.Listen = cmp.Or(c.Listen, defaultListen(use.Roles))
 	if use.Embedded && len(use.Roles) > 0 && c.PublicURL == "" {
 		s.requirePublicURL(c.Listen)
 	}

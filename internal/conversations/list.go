@@ -100,9 +100,7 @@ func (q ListQuery) walk(postgres bool) (walk, error) {
 	}
 	conditions, values, index, err := q.Filters.where(listColumns(), len(w.args)+1)
 	w.args = append(w.args, values...)
-	if index == "" {
-		index = "conversations_start_printed"
-	}
+	index = cmp.Or(index, "conversations_start_printed")
 	first, checks := "", "TRUE"
 	if len(conditions) > 0 {
 		first = " AND " + conditions[0]

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/crc32"
@@ -182,12 +183,7 @@ func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType stri
 	} else if domain.KindOf(err) != domain.KindNotFound {
 		return false, err
 	}
-	if contentType == "" {
-		contentType = mime.TypeByExtension(path.Ext(key))
-	}
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
+	contentType = cmp.Or(contentType, mime.TypeByExtension(path.Ext(key)), "application/octet-stream")
 	_, err = a.Bucket.PutStream(ctx, key, file, size, contentType)
 	if domain.KindOf(err) == domain.KindConflict { // another upload was faster
 		same, err := a.sameBytes(ctx, key, sum, size)

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"time"
@@ -42,9 +43,7 @@ var takeText string
 
 // New makes a Limiter on a Redis, which may be a cluster or behind a Sentinel.
 func New(cfg Config, client redis.Scripter) *Limiter {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 2 * time.Second
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second)
 	return &Limiter{cfg, client}
 }
 

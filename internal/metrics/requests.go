@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,10 +46,7 @@ func (m *Metrics) Downloads() { m.registry.MustRegister(m.downloads) }
 
 // Request counts an answer.
 func (r *requests) Request(a Request) {
-	route := a.Route
-	if route == "" {
-		route = "none"
-	}
+	route := cmp.Or(a.Route, "none")
 	r.duration.WithLabelValues(a.Family, route, method(a.Method), class(a.Status)).Observe(a.Took.Seconds())
 	r.bytes.WithLabelValues(a.Family).Add(float64(a.Bytes))
 	if a.Status == http.StatusTooManyRequests {

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -41,22 +42,10 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	for _, n := range []struct {
-		field *int
-		value int
-	}{{&c.Slots, 32}, {&c.PerEndpoint, 2}, {&c.PerTenant, 8}, {&c.Batch, 16}} {
-		if *n.field <= 0 {
-			*n.field = n.value
-		}
-	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.Interval, time.Second}, {&c.ClaimTimeout, 30 * time.Second}, {&c.Lease, time.Minute}, {&c.DrainTimeout, 5 * time.Second}, {&c.Keep, DefaultKeep}} {
-		if *d.field <= 0 {
-			*d.field = d.value
-		}
-	}
+	c.Slots, c.PerEndpoint, c.PerTenant, c.Batch = cmp.Or(c.Slots, 32), cmp.Or(c.PerEndpoint, 2), cmp.Or(c.PerTenant, 8), cmp.Or(c.Batch, 16)
+	c.Interval, c.ClaimTimeout = cmp.Or(c.Interval, time.Second), cmp.Or(c.ClaimTimeout, 30*time.Second)
+	c.Lease, c.DrainTimeout = cmp.Or(c.Lease, time.Minute), cmp.Or(c.DrainTimeout, 5*time.Second)
+	c.Keep = cmp.Or(c.Keep, DefaultKeep)
 	if c.OnAttempt == nil {
 		c.OnAttempt = func(string, outbox.DeliveryOutcome) {}
 	}

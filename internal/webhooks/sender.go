@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -50,12 +51,8 @@ type Sender struct {
 // NewSender makes a Sender. now is the process's clock, because receivers compare a signature's
 // timestamp with their own clock.
 func NewSender(cfg SenderConfig, vault Vault, now func() time.Time) *Sender {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 15 * time.Second
-	}
-	if cfg.Agent == "" {
-		cfg.Agent = "callvault-webhooks"
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
+	cfg.Agent = cmp.Or(cfg.Agent, "callvault-webhooks")
 	s := &Sender{cfg: cfg, vault: vault, now: now, clients: map[string]*http.Client{}}
 	for _, scheme := range []string{"https", "http"} {
 		s.clients[scheme] = s.client(scheme)

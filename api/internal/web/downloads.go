@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -29,15 +30,9 @@ type DownloadLimiter struct {
 
 // NewDownloadLimiter makes a DownloadLimiter. Zero limits take the defaults: 32, 128 and 512.
 func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
-	if l.Object == 0 {
-		l.Object = 32
-	}
-	if l.Tenant == 0 {
-		l.Tenant = 128
-	}
-	if l.All == 0 {
-		l.All = 512
-	}
+	l.Object = cmp.Or(l.Object, 32)
+	l.Tenant = cmp.Or(l.Tenant, 128)
+	l.All = cmp.Or(l.All, 512)
 	return &DownloadLimiter{limits: l, tenants: map[string]int{}, objects: map[string]int{}}
 }
 
