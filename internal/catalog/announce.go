@@ -46,8 +46,8 @@ type dayCounts struct {
 	failedTold                          int // how many failed hours were announced
 }
 
-// announceDay adds the outbox.Event that a day is complete, once for each time that the day was opened. It
-// adds the outbox.Event that hours of the day failed when no hour is pending any more and more hours
+// announceDay adds the event that a day is complete, once for each time that the day was opened. It
+// adds the event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
 func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
 	if !s.planned.Valid || s.pending > 0 {
@@ -79,7 +79,7 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	return outbox.Event{ID: outbox.EventID(eventType, tenant, day, at, s.locked), Tenant: tenant, Day: day, Type: eventType, At: at, Data: data}.Add(ctx, tx, endpoints)
 }
 
-// dayData reads the data of a day's outbox.Event.
+// dayData reads the data of a day's event.
 func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
 	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(s.completed.Int64)}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
@@ -99,7 +99,7 @@ func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s da
 	return d, err
 }
 
-// announceHour adds the outbox.Event that an hour has a new archive which its tenant cannot expect: a
+// announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
 // later revision, or a first revision after the day was completed. It must be called before the day
 // is refreshed.
 func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {

@@ -24,7 +24,8 @@ func (d dayRow) end(day domain.Day) int64 {
 
 // The retention of days d in SQL, as domain.RetentionEnd has it in Go.
 const (
-	// retentionStartSQL is the time from which retention counts. The index days_end has this expression.
+	// retentionStartSQL is the time from which retention counts. The index days_end has this
+	// expression.
 	retentionStartSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us)`
 	// inDaysSQL makes microseconds of the number of days before it.
 	inDaysSQL = ` * CAST(86400000000 AS BIGINT)`

@@ -61,7 +61,8 @@ type Counts struct {
 	Messages      int `json:"messages"`
 	Recordings    int `json:"recordings"`
 	Changed       int `json:"changed"` // rows that are new or changed; a repeated line counts none
-	// TooLate counts new recordings of days that are past retention or end before a build can finish.
+	// TooLate counts new recordings of days that are past retention or end before a build can
+	// finish.
 	TooLate int `json:"tooLate"`
 	// Ahead counts recordings more than a day ahead of the catalog's clock: probably it is wrong.
 	Ahead int `json:"ahead,omitempty"`

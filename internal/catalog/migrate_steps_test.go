@@ -153,8 +153,8 @@ func fill(c *Catalog, list []column, text string, number int) error {
 	return nil
 }
 
-// TestUpgradeKeepsRows migrates a catalog that has the first step, with rows in every table. Replicas
-// of that version write on meanwhile: what they read and write is still there afterwards.
+// TestUpgradeKeepsRows migrates a catalog that has the first step, with rows in every table.
+// Replicas of that version write on meanwhile: what they read and write is still there afterwards.
 func TestUpgradeKeepsRows(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
@@ -204,8 +204,8 @@ func TestUpgradeKeepsRows(t *testing.T) {
 	}
 }
 
-// TestStepsOnlyAdd checks every step after the first against what programs that do not know it need:
-// their columns stay as they are, and new ones ask nothing of them.
+// TestStepsOnlyAdd checks every step after the first against what programs that do not know it
+// need: their columns stay as they are, and new ones ask nothing of them.
 func TestStepsOnlyAdd(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

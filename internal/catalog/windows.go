@@ -36,8 +36,8 @@ func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":
 const windowColumns = `CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, u.at_us,
 	CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, ` + strayLast
 
-// strayLast says that the latest use lies further ahead than a clock may stray: it was counted while
-// the clock was wrong. Uses beyond that do not count, and go with the next use.
+// strayLast is true if the latest use is further ahead than a clock may be: it was counted while
+// the clock was wrong. Such uses do not count, and the next use deletes them.
 const strayLast = `w.last_us > c.now_us + 600000000`
 
 // windowJoins joins the window named $3 of the tenant $1, as of the clock joined as c: one reading
@@ -93,8 +93,8 @@ type windowLast struct {
 
 // count adds one use to a locked window, given what was read of it under the lock.
 func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
-	// Uses of a clock that was ahead have to go, since their numbers are given again. Others that do
-	// not count any more go now and then.
+	// Uses of a clock that was ahead have to go, since their numbers are given again. Others that
+	// do not count any more go now and then.
 	if last.stray || last.n > 0 && (w.Used == 0 || last.n%64 == 63) {
 		if err := forgetUses(ctx, tx, tenant, name, at); err != nil {
 			return w, err
@@ -124,7 +124,8 @@ func (c *Catalog) PurgeWindows(ctx context.Context, limit int) (int, error) {
 	var n int
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		type name struct{ tenant, name string }
-		// The row's own condition is checked again when its lock is had, so a window used meanwhile stays.
+		// The condition is checked again under the row's lock, so that a window used meanwhile
+		// stays.
 		idle, err := db.Collect(ctx, tx, func(rows *sql.Rows) (k name, err error) {
 			err = rows.Scan(&k.tenant, &k.name)
 			return k, err

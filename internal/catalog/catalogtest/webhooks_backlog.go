@@ -35,7 +35,7 @@ func webhooksBacklog(f *fixture) {
 	is("two failures", "2 enabled, 0 disabled, 0 gone, 0 failing, 0 given up")
 	try(failed)
 	is("three failures", "2 enabled, 0 disabled, 0 gone, 2 failing, 0 given up")
-	f.createEvent() // a second outbox.Event for the same endpoints
+	f.createEvent() // a second event for the same endpoints
 	try(failed)
 	try(failed)
 	try(failed)

@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// createEvent completes another empty day of acme, which creates an outbox.Event.
+// createEvent completes another empty day of acme, which creates an event.
 func (f *fixture) createEvent() {
 	f.Helper()
 	f.serial++

@@ -92,7 +92,7 @@ func (f *fixture) eventTypes() string {
 	return strings.Join(types, " ")
 }
 
-// data gives the data of the only outbox.Event of a type.
+// data gives the data of the only event of a type.
 func (f *fixture) data(eventType string) map[string]any {
 	f.Helper()
 	list := f.deliveries(outbox.DeliveryQuery{Type: eventType})
@@ -137,7 +137,7 @@ func dayCompleted(f *fixture) {
 		"fileCount": 2.0, "sizeBytes": 2000.0, "missingFileCount": 0.0, "manifestSha256": "ab"}))
 }
 
-// hourEmptied checks that a correction that empties an hour creates an outbox.Event.
+// hourEmptied checks that a correction that empties an hour creates an event.
 func hourEmptied(f *fixture) {
 	f.endpoint("acme", domain.EventHourRebuilt)
 	rec := f.recording(3, "s1")
@@ -233,7 +233,7 @@ func reopenedCompleted(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed day.completed")
 }
 
-// Reopening a day that has not ended creates no outbox.Event.
+// Reopening a day that has not ended creates no event.
 func reopenedInTime(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)

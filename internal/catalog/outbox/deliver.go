@@ -131,7 +131,7 @@ func (b *Outbox) claimBatch(ctx context.Context, endpoint string, f DeliveryLimi
 				batch = append(batch, d)
 				continue
 			}
-			// A delivery without its Event must not block all others.
+			// A delivery without its event must not block all others.
 			if _, err := tx.ExecContext(ctx, `UPDATE webhook_deliveries SET state = 'failed', token = NULL, last_error = 'its event is not held any more'
 				WHERE id = $1`, d.ID); err != nil {
 				return err

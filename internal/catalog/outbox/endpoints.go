@@ -96,7 +96,7 @@ func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o audit.Origin, action s
 	return o.Append(ctx, tx, at, e.Tenant, action, d)
 }
 
-// checkEvents sorts Event types. Error: KindInvalid for an unknown one, and for none.
+// checkEvents sorts event types. Error: KindInvalid for an unknown one, and for none.
 func checkEvents(events []string) ([]string, error) {
 	events = slices.Compact(slices.Sorted(slices.Values(events)))
 	for _, e := range events {
@@ -111,7 +111,7 @@ func checkEvents(events []string) ([]string, error) {
 }
 
 // CreateEndpoint adds an endpoint with its stored secret. Errors: KindNotFound for an unknown
-// tenant, KindInvalid for an unknown Event, KindConflict when the tenant has too many.
+// tenant, KindInvalid for an unknown event, KindConflict when the tenant has too many.
 func (b *Outbox) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin) (Endpoint, error) {
 	events, err := checkEvents(e.Events)
 	if err != nil {

@@ -54,7 +54,7 @@ func EventID(cause ...any) string {
 
 const subscribersSQL = `SELECT id, events FROM webhook_endpoints WHERE tenant = $1 AND disabled_us IS NULL ORDER BY id`
 
-// Subscribers gives the tenant's enabled endpoints that want a type of Event. Most tenants have
+// Subscribers gives the tenant's enabled endpoints that want a type of event. Most tenants have
 // none, which is one index look-up.
 func Subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]string, error) {
 	type row struct{ id, events string }
@@ -71,7 +71,7 @@ func Subscribers(ctx context.Context, tx *db.Tx, tenant, eventType string) ([]st
 	return ids, err
 }
 
-// add inserts an Event and its deliveries, unless the Event exists already.
+// Add inserts an event and its deliveries, unless the event exists already.
 func (e Event) Add(ctx context.Context, tx *db.Tx, endpoints []string) error {
 	payload, err := json.Marshal(eventBody{Type: e.Type, Time: EventTime(e.At), Data: e.Data})
 	if err != nil {
@@ -91,7 +91,7 @@ func (e Event) Add(ctx context.Context, tx *db.Tx, endpoints []string) error {
 	return nil
 }
 
-// TestEndpoint adds a test Event for one endpoint, and gives its delivery. Errors: KindNotFound,
+// TestEndpoint adds a test event for one endpoint, and gives its delivery. Errors: KindNotFound,
 // KindConflict for a disabled one.
 func (b *Outbox) TestEndpoint(ctx context.Context, tenant, id string, o audit.Origin) (delivery string, err error) {
 	err = b.db.Update(ctx, func(tx *db.Tx) error {

@@ -1,4 +1,5 @@
-// Package plantest fills the catalog's tables for tests of plans, and says which plans read too much.
+// Package plantest fills the catalog's tables for tests of plans, and says which plans read too
+// much.
 package plantest
 
 import (
