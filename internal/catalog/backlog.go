@@ -108,8 +108,4 @@ const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
 
-// cutShortSQL is true for an ended day that was never complete, or that has recordings in no
-// archive. The index days_short holds such days.
-const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
-
 const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

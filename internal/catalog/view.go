@@ -71,6 +71,10 @@ type ArchiveView struct {
 	Published      time.Time
 }
 
+// cutShortSQL is true for an ended day that was never complete, or that has recordings in no
+// archive. The index days_short holds such days.
+const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
+
 // Day reads a tenant's day. A day without a row has 24 pending hours. Error: KindNotFound for an
 // unknown tenant.
 func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayView, error) {
