@@ -17,6 +17,7 @@ import (
 
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
@@ -80,7 +81,7 @@ func openFixture(t *testing.T, url string) *fixture {
 	t.Cleanup(f.store.Close)
 	f.at(night())
 	_, err = f.catalog.CreateTenant(f.ctx, domain.Tenant{ID: tenant, Recordings: true, RetentionDays: 3,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
 	f.must(err)
 	return f
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
@@ -91,7 +92,7 @@ func onBoth(t *testing.T, change func(*admin.Config), test func(f *fixture)) {
 
 func (f *fixture) tenant(id, name string) {
 	f.Helper()
-	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: name, Recordings: true, RetentionDays: 40, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: name, Recordings: true, RetentionDays: 40, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -180,7 +181,9 @@ func (f *fixture) events(tenant string) (actions []string) {
 		f.Fatal(err)
 	}
 	for _, e := range list {
-		actions = append(actions, e.Actor+" "+e.Action)
+		if e.Actor != "" { // not the fixture
+			actions = append(actions, e.Actor+" "+e.Action)
+		}
 	}
 	return actions
 }

@@ -75,7 +75,7 @@ func newFixture(t testing.TB, url string) *fixture {
 	f.catalog = apitest.Open(t, url)
 	for _, id := range []string{tenant, otherOwner, "plain"} {
 		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
-			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
 		f.must(err)
 	}
 	for key, owner := range map[string]string{sampleKey: tenant, otherKey: otherOwner, featurelessKey: "plain"} {

@@ -56,7 +56,7 @@ func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
 	f := &fixture{TB: t, store: &audioStore{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: apitest.Open(t, url)}
 	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
-		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)
 		_, err = f.catalog.PutAPIKey(t.Context(), id, "test", secret, audit.Origin{})
 		f.must(err)

@@ -78,7 +78,7 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	keys, err := auth.OpenKeyring(t.Context(), f.c, "", time.Now)
 	f.must(err)
 	for _, id := range []string{"org_123", "org_456"} {
-		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)
 	}
 	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test", audit.Origin{})

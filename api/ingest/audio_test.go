@@ -16,6 +16,7 @@ import (
 
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -98,7 +99,7 @@ func TestCorrectedAudio(t *testing.T) {
 // it by naming its key first.
 func TestKeyPrefix(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.c.SetTenant(t.Context(), "acme", func(tenant *domain.Tenant) { tenant.KeyPrefix = "acme/" })
+	_, err := f.c.SetTenant(t.Context(), "acme", func(tenant *domain.Tenant) { tenant.KeyPrefix = "acme/" }, audit.Origin{})
 	f.must(err)
 	_, err = f.bucket.PutStream(t.Context(), "acme/s/conf.wav", strings.NewReader("secret"), 6, "audio/wav")
 	f.must(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
@@ -49,7 +50,7 @@ func newFixture(t *testing.T) *fixture {
 	_, err = c.DB().Migrate(t.Context())
 	f.must(err)
 	for _, id := range []string{"acme", "other"} {
-		_, err = c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		_, err = c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)
 	}
 	store := objstoretest.Open(t, objstoretest.MinIO(t))

@@ -40,7 +40,7 @@ type fixture struct {
 func newFixture(t *testing.T, dsn, issuer string) *fixture {
 	t.Helper()
 	f := &fixture{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
-	_, err := f.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.must(err)
 	f.app, f.secret, err = f.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes(), audit.Origin{})
 	f.must(err)

@@ -102,13 +102,13 @@ func (f *fixture) must(err error) {
 
 func (f *fixture) tenant(id string) {
 	f.Helper()
-	_, err := f.cat.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.cat.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.must(err)
 }
 
 func (f *fixture) set(change func(*domain.Tenant)) {
 	f.Helper()
-	_, err := f.cat.SetTenant(f.Context(), "acme", change)
+	_, err := f.cat.SetTenant(f.Context(), "acme", change, audit.Origin{})
 	f.must(err)
 }
 

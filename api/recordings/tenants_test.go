@@ -52,7 +52,7 @@ func copyTenant() []string {
 func newManyTenants(t testing.TB, url string) *manyTenants {
 	t.Helper()
 	c := &manyTenants{TB: t, cat: apitest.Open(t, url)}
-	_, err := c.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 30, DayLimit: 100_000, DownloadLimit: 5})
+	_, err := c.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 30, DayLimit: 100_000, DownloadLimit: 5}, audit.Origin{})
 	c.must(err)
 	app, _, err := c.cat.CreateApplication(t.Context(), "acme", "speed", auth.Scopes(), audit.Origin{})
 	c.must(err)

@@ -128,7 +128,7 @@ func (s *demoRun) prepare(ctx context.Context) error {
 	if _, err := cat.CreateTenant(ctx, domain.Tenant{
 		ID: s.sample.TenantID, Name: s.sample.TenantName, Recordings: true, Export: true,
 		RetentionDays: s.parts.Config.RetentionDays, DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit,
-	}); err != nil {
+	}, commandOrigin()); err != nil {
 		return err
 	}
 	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes(), commandOrigin()); err != nil {

@@ -79,7 +79,7 @@ func TestWebhookUnderAnotherMasterKey(t *testing.T) {
 	if _, err := auth.EnsureKeys(t.Context(), c, master); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	// The settings name all parts, so that no command prepares any. Webhooks need the catalog

@@ -41,7 +41,7 @@ func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 			t.RetentionDays = *c.RetentionDays
 		}
 		switchFeatures(&t, c.Feature, true)
-		t, err := p.Catalog.CreateTenantAudited(ctx, t, commandOrigin())
+		t, err := p.Catalog.CreateTenant(ctx, t, commandOrigin())
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		t, err := p.Catalog.SetTenantAudited(ctx, c.ID, c.apply, commandOrigin())
+		t, err := p.Catalog.SetTenant(ctx, c.ID, c.apply, commandOrigin())
 		if err != nil {
 			return err
 		}

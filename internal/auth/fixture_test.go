@@ -53,7 +53,7 @@ func newFixture(t testing.TB, oidc auth.OIDC) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	f := &fixture{TB: t, clock: &clock{at: time.Now()}, cat: openCatalog(t)}
-	_, err := f.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.must(err)
 	_, err = auth.EnsureKeys(ctx, f.cat, "")
 	f.must(err)

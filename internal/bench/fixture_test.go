@@ -14,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -65,7 +66,7 @@ func newDatabase(t testing.TB) string {
 func addTenant(t testing.TB, c *catalog.Catalog, id string) {
 	t.Helper()
 	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 400,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

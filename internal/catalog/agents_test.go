@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -18,7 +19,7 @@ func TestAgentsRace(t *testing.T) {
 	for name, open := range openers() {
 		t.Run(name, func(t *testing.T) {
 			c := open(t)
-			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Export: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Export: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			at := time.Unix(1_700_000_000, 0)

@@ -90,5 +90,5 @@ func (c *Catalog) SetFeature(ctx context.Context, tenant, feature string, on boo
 	if err := new(domain.Tenant).SetFeature(feature, on); err != nil {
 		return domain.Tenant{}, err
 	}
-	return c.SetTenantAudited(ctx, tenant, func(t *domain.Tenant) { _ = t.SetFeature(feature, on) }, o) // it exists
+	return c.SetTenant(ctx, tenant, func(t *domain.Tenant) { _ = t.SetFeature(feature, on) }, o) // it exists
 }

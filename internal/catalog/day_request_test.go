@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -14,7 +15,7 @@ import (
 // come over several connections: the answer waits for some of them, and comes.
 func TestBusyDay(t *testing.T) {
 	c := OpenMigrated(t, testenv.Postgres(t))
-	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 100, DownloadLimit: 5}); err != nil {
+	if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 100, DownloadLimit: 5}, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	day := domain.DayOf(time.Now().AddDate(0, 0, -1))

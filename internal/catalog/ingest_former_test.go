@@ -70,7 +70,7 @@ func TestFormerPatches(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := OpenMigrated(t, url)
-			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			var said string

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/db/dbtest"
 	"github.com/callvault/callvault/internal/domain"
@@ -15,7 +16,7 @@ func TestMergePlans(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			c := OpenMigrated(t, url)
-			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			statements := []string{

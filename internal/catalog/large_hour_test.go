@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -27,7 +28,7 @@ func TestRegisterLargeHour(t *testing.T) {
 				t.Fatal(err)
 			}
 			tenant := domain.Tenant{ID: "large", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}
-			if _, err := c.CreateTenant(ctx, tenant); err != nil {
+			if _, err := c.CreateTenant(ctx, tenant, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			at, err := c.Now(ctx)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -15,7 +16,7 @@ func withTwo(t *testing.T, url string) *Catalog {
 	t.Helper()
 	c := OpenMigrated(t, url)
 	for _, id := range []string{"acme", "other"} {
-		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -31,7 +32,7 @@ func TestPrefixWaits(t *testing.T) {
 			return err
 		}
 		go func() {
-			_, err := c.SetTenant(t.Context(), "acme", func(t *domain.Tenant) { t.KeyPrefix = "acme/" })
+			_, err := c.SetTenant(t.Context(), "acme", func(t *domain.Tenant) { t.KeyPrefix = "acme/" }, audit.Origin{})
 			done <- err
 		}()
 		for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {

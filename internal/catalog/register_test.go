@@ -10,6 +10,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -47,7 +48,7 @@ func newRaceFixture(t *testing.T) *raceFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.must(m.raw.Close()) })
-	_, err = m.c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err = m.c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	m.must(err)
 	now, err := m.c.Now(t.Context())
 	m.must(err)

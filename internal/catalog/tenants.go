@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -46,13 +47,16 @@ func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
 
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
 // prefix can't be the tenant's.
-func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant) (domain.Tenant, error) {
+func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {
 	if err := c.checkNew(ctx, t); err != nil {
 		return t, err
 	}
 	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
-		t, err = c.createTenant(ctx, tx, t)
-		return err
+		if t, err = c.createTenant(ctx, tx, t); err != nil {
+			return err
+		}
+		return o.Append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
+			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
 }
@@ -91,10 +95,22 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 // So a longer retention never brings an ended day back. Errors: KindNotFound, KindInvalid,
 // KindConflict for a key prefix that can't be the tenant's, KindUnavailable for a change of the
 // retention that would end days while the clock is not trusted.
-func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant)) (t domain.Tenant, err error) {
+func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
-		t, err = c.setTenant(ctx, tx, id, change)
-		return err
+		var before domain.Tenant
+		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
+			before = *t
+			change(t)
+		})
+		if err != nil {
+			return err
+		}
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		changed := changedSettings(before, t)
+		return o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
 	})
 	return t, err
 }

@@ -1,13 +1,6 @@
 package catalog
 
-import (
-	"context"
-
-	"github.com/callvault/callvault/internal/catalog/audit"
-	"github.com/callvault/callvault/internal/catalog/clock"
-	"github.com/callvault/callvault/internal/db"
-	"github.com/callvault/callvault/internal/domain"
-)
+import "github.com/callvault/callvault/internal/domain"
 
 // tenantDetail is the detail of a tenant's line in the audit log: all settings of a new tenant, or
 // the changed ones with the values before and after.
@@ -41,40 +34,4 @@ func changedSettings(before, after domain.Tenant) map[string]fromTo {
 		}
 	}
 	return changed
-}
-
-// CreateTenantAudited is CreateTenant with its line in the audit log.
-func (c *Catalog) CreateTenantAudited(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {
-	if err := c.checkNew(ctx, t); err != nil {
-		return t, err
-	}
-	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
-		if t, err = c.createTenant(ctx, tx, t); err != nil {
-			return err
-		}
-		return o.Append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
-			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
-	})
-	return t, err
-}
-
-// SetTenantAudited is SetTenant with its line in the audit log.
-func (c *Catalog) SetTenantAudited(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
-	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
-		var before domain.Tenant
-		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
-			before = *t
-			change(t)
-		})
-		if err != nil {
-			return err
-		}
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		changed := changedSettings(before, t)
-		return o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
-	})
-	return t, err
 }

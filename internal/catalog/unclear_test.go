@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -137,7 +138,7 @@ func TestRepaired(t *testing.T) {
 func withTenant(t *testing.T, url string) *Catalog {
 	t.Helper()
 	c := OpenMigrated(t, url)
-	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

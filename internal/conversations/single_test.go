@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -16,7 +17,7 @@ func TestExport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := open(t, url)
 			for _, id := range []string{"acme", "other"} {
-				if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+				if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -66,7 +66,7 @@ func (f *fixture) webhook(master string) {
 	c, err := catalog.Open(f.Context(), f.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
 	f.must(err)
 	if _, err := c.Tenant(f.Context(), "acme"); domain.KindOf(err) == domain.KindNotFound {
-		_, err = c.CreateTenant(f.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+		_, err = c.CreateTenant(f.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)
 	}
 	vault, err := auth.NewVault(master)

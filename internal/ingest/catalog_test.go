@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/testenv"
@@ -43,7 +44,7 @@ func onBoth(t *testing.T, test func(t *testing.T, c *catalog.Catalog, rows *sql.
 			if _, err := c.DB().Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+			if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "t", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			rows, err := sql.Open(driver, dsn)
@@ -195,7 +196,7 @@ func BenchmarkLoad(b *testing.B) {
 				if _, err := c.DB().Migrate(b.Context()); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := c.CreateTenant(b.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+				if _, err := c.CreateTenant(b.Context(), domain.Tenant{ID: "t", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 					b.Fatal(err)
 				}
 				const lines = 50_000

@@ -321,7 +321,7 @@ func TestContentTypeIsKept(t *testing.T) {
 // TestLinesOfABatchFold sends the same lines in batches to one tenant and one by one to another.
 func TestLinesOfABatchFold(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *catalog.Catalog, rows *sql.DB) {
-		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "u", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}); err != nil {
+		if _, err := c.CreateTenant(t.Context(), domain.Tenant{ID: "u", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		random := rand.New(rand.NewPCG(1, 2))

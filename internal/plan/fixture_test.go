@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
@@ -82,7 +83,7 @@ func (f *fixture) at(now time.Time) {
 func (f *fixture) tenant(id string, retention int) {
 	f.Helper()
 	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retention,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
 	f.must(err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 )
@@ -61,7 +62,7 @@ func TestBackfill(t *testing.T) {
 	}
 	set := func(id string, change func(*domain.Tenant)) {
 		t.Helper()
-		_, err := f.catalog.SetTenant(t.Context(), id, change)
+		_, err := f.catalog.SetTenant(t.Context(), id, change, audit.Origin{})
 		f.must(err)
 	}
 	needsBackfill(true)

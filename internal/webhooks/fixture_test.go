@@ -80,7 +80,7 @@ func (f *fixture) must(err error) {
 // tenant adds a tenant with an endpoint, and returns the endpoint and its secret.
 func (f *fixture) tenant(id, url string) (outbox.Endpoint, string) {
 	f.Helper()
-	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 1000, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.must(err)
 	e, secret, err := f.endpoints.Create(f.Context(), id, url, domain.EventTypes(), audit.Origin{Actor: "test"})
 	f.must(err)

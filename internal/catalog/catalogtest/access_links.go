@@ -46,7 +46,7 @@ func auditLog(f *fixture) {
 			f.Fatalf("row %d: %+v after %+v", i+1, e, rows[i])
 		}
 	}
-	equal(f, "rows before", len(read(from.Add(-time.Hour), from)), 0)
+	equal(f, "rows before, of the tenant", len(read(from.Add(-time.Hour), from)), 1)
 	stop := errors.New("stop")
 	err = f.c.Audit(f.ctx, "acme", from, to, func(audit.Entry) error { return stop })
 	equal(f, "stopped", errors.Is(err, stop), true)
@@ -86,8 +86,10 @@ func manyAtOnce(f *fixture) {
 	for i := range tenants {
 		equal(f, "passed", passed[i].Load(), 5)
 		rows := 0
-		f.must(f.c.Audit(f.ctx, fmt.Sprint("t", i), f.now().Add(-time.Hour), f.now().Add(time.Hour), func(audit.Entry) error {
-			rows++
+		f.must(f.c.Audit(f.ctx, fmt.Sprint("t", i), f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
+			if e.Action == catalog.ActionDay {
+				rows++
+			}
 			return nil
 		}))
 		equal(f, "audit rows", rows, 5)

@@ -46,7 +46,7 @@ func clockAtStart(f *fixture) {
 		equal(f, "to delete "+when, f.isDoomed(old.ObjectKey()), false)
 	}
 	retain := func(more int) error {
-		_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays += more })
+		_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays += more }, audit.Origin{})
 		return err
 	}
 	wantNothingEnds("before anybody looked")

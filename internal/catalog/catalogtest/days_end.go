@@ -153,7 +153,7 @@ func endComesNearer(f *fixture) {
 	f.passUntil(f.view().Completed.Add(24*time.Hour - 4*time.Minute))
 	f.add(1)
 	f.dueWithin("two days before the end", 1, 5*time.Minute, 5*time.Minute)
-	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = 1 })
+	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = 1 }, audit.Origin{})
 	f.must(err)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)

@@ -83,7 +83,7 @@ func (f *fixture) anything(random *rand.Rand, days []domain.Day, serial int) err
 	case 7:
 		err = f.lookAround(random, days)
 	case 8:
-		_, err = f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = 10 + random.IntN(10) })
+		_, err = f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = 10 + random.IntN(10) }, audit.Origin{})
 	case 9:
 		if a := f.servedBy(key); a != nil {
 			_, err = f.c.Gone(f.ctx, catalog.ServedArchive{HourKey: key, ObjectKey: a.ObjectKey})

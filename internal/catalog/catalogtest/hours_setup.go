@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -124,7 +125,7 @@ func equal[T comparable](f *fixture, what string, got, want T) {
 func (f *fixture) newTenant(id string, retentionDays int) {
 	f.Helper()
 	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retentionDays,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit})
+		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
 	f.must(err)
 }
 

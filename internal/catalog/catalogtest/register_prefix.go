@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -12,7 +13,7 @@ const notTheirs = "names an object that is not this tenant's"
 
 func (f *fixture) setPrefix(tenant, prefix string) error {
 	f.Helper()
-	_, err := f.c.SetTenant(f.ctx, tenant, func(t *domain.Tenant) { t.KeyPrefix = prefix })
+	_, err := f.c.SetTenant(f.ctx, tenant, func(t *domain.Tenant) { t.KeyPrefix = prefix }, audit.Origin{})
 	return err
 }
 
@@ -100,7 +101,7 @@ func keyPrefixRefused(f *fixture) {
 		f.wantKind(err, domain.KindConflict)
 		equal(f, "reason", domain.SafeMessage(err), fmt.Sprintf(`the key prefix %q and "o/team/" of tenant other are nested; choose a prefix outside the other one`, prefix))
 	}
-	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: "new", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: "o/team/new/"})
+	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: "new", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: "o/team/new/"}, audit.Origin{})
 	f.wantKind(err, domain.KindConflict)
 	f.must(f.setPrefix("other", "o/team/sub/")) // its own former prefix is allowed
 	f.must(f.setPrefix("acme", "o/tea/"))
@@ -139,7 +140,7 @@ func keyPrefixesRace(f *fixture) {
 			_, taken = f.c.Register(f.ctx, "other", catalog.Batch{Recordings: lines(1, domain.Recording{ObjectKey: prefix + "x", ConversationID: "c", SessionID: "s", Type: "t", Timestamp: f.day.Start()})})
 		})
 		group.Go(func() {
-			_, nested = f.c.CreateTenant(f.ctx, domain.Tenant{ID: fmt.Sprint("new-", round), RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: prefix + "sub/"})
+			_, nested = f.c.CreateTenant(f.ctx, domain.Tenant{ID: fmt.Sprint("new-", round), RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, KeyPrefix: prefix + "sub/"}, audit.Origin{})
 		})
 		group.Wait()
 		for _, err := range []error{set, nested} {

@@ -11,20 +11,20 @@ import (
 )
 
 func tenants(f *fixture) {
-	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5})
+	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.wantKind(err, domain.KindConflict)
 	for _, bad := range []domain.Tenant{
 		{ID: "a b", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, {ID: "b", DayLimit: 5, DownloadLimit: 5},
 		{ID: "b", RetentionDays: 4000, DayLimit: 5, DownloadLimit: 5}, {ID: "b", RetentionDays: 3, DownloadLimit: 5},
 	} {
-		_, err := f.c.CreateTenant(f.ctx, bad)
+		_, err := f.c.CreateTenant(f.ctx, bad, audit.Origin{})
 		f.wantKind(err, domain.KindInvalid)
 	}
 	_, err = f.c.Tenant(f.ctx, "nobody")
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.SetTenant(f.ctx, "nobody", func(*domain.Tenant) {})
+	_, err = f.c.SetTenant(f.ctx, "nobody", func(*domain.Tenant) {}, audit.Origin{})
 	f.wantKind(err, domain.KindNotFound)
-	_, err = f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.RetentionDays = 0 })
+	_, err = f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.RetentionDays = 0 }, audit.Origin{})
 	f.wantKind(err, domain.KindInvalid)
 	f.newTenant("Zeta", 5)
 	f.newTenant("a-1", 5)
@@ -36,7 +36,7 @@ func tenants(f *fixture) {
 	f.must(err)
 	equal(f, "rest", len(rest), 1)
 	equal(f, "last", rest[0].ID, "acme")
-	set, err := f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.Export, t.DayLimit, t.ID = true, 9, "changed" })
+	set, err := f.c.SetTenant(f.ctx, "acme", func(t *domain.Tenant) { t.Export, t.DayLimit, t.ID = true, 9, "changed" }, audit.Origin{})
 	f.must(err)
 	got, err := f.c.Tenant(f.ctx, "acme")
 	f.must(err)
@@ -49,17 +49,17 @@ func tenantsAudited(f *fixture) {
 	o := audit.Origin{Actor: "command", Remote: "192.0.2.7", Request: "r-1"}
 	f.tenant = "beta"
 	made := domain.Tenant{ID: f.tenant, Name: "Beta", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 6}
-	_, err := f.c.CreateTenantAudited(f.ctx, made, o)
+	_, err := f.c.CreateTenant(f.ctx, made, o)
 	f.must(err)
 	e, detail := f.last()
 	equal(f, "line", e.Actor+" "+e.Action, "command tenant.create")
 	equal(f, "settings", fmt.Sprint(detail["settings"]),
 		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false keyPrefix: name:Beta retentionDays:3]")
 	equal(f, "origin", words(detail["remote"], detail["request"]), "192.0.2.7 r-1")
-	_, err = f.c.CreateTenantAudited(f.ctx, made, o)
+	_, err = f.c.CreateTenant(f.ctx, made, o)
 	f.wantKind(err, domain.KindConflict)
 	set := func(change func(t *domain.Tenant)) error {
-		_, err := f.c.SetTenantAudited(f.ctx, f.tenant, change, o)
+		_, err := f.c.SetTenant(f.ctx, f.tenant, change, o)
 		return err
 	}
 	f.wantKind(set(func(t *domain.Tenant) { t.RetentionDays = 0 }), domain.KindInvalid)
@@ -77,7 +77,7 @@ func tenantsAudited(f *fixture) {
 
 func (f *fixture) retain(days int) {
 	f.Helper()
-	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = days })
+	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = days }, audit.Origin{})
 	f.must(err)
 }
 
@@ -168,7 +168,7 @@ func tenantChangesRace(f *fixture) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			if _, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.DayLimit++ }); err != nil {
+			if _, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.DayLimit++ }, audit.Origin{}); err != nil {
 				f.Error(err)
 			}
 		})
