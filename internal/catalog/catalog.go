@@ -70,7 +70,7 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
-	d.Keep(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
+	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
 		insertUseSQL, lastUseSQL)
 	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), db: d, rules: rules.withDefaults()}
 }

@@ -14,17 +14,17 @@ import (
 // batchSize bounds how many small transactions share one commit.
 const batchSize = 128
 
-// batchTimeout bounds a shared transaction, which obeys no single caller's context.
+// batchTimeout bounds a shared transaction, because no single caller's context ends it.
 const batchTimeout = 30 * time.Second
 
-// groupCommit lets callers who come at the same time share one transaction, because each commit
-// waits for the disk: while one batch is run, the next one gathers.
+// groupCommit lets callers that come at the same time share one transaction. Each commit waits for
+// the disk, so the requests that arrive during one batch form the next one.
 type groupCommit struct {
 	size int // of a batch, at most
 	run  func(ctx context.Context, batch []*request)
 
 	mu      sync.Mutex
-	working bool // a worker is running
+	working bool // a goroutine runs work
 	waiting []*request
 }
 
@@ -36,16 +36,16 @@ type request struct {
 	done chan struct{} // closed when err is final
 }
 
-// do queues fn and waits until a batch that holds it has committed. No single caller's end may end
-// a batch, but a caller whose batch has not begun can leave: while the database hangs the wait
-// could be of any length.
+// do queues fn and waits until a batch that holds it has committed. The end of one caller's context
+// does not end the batch. A caller whose batch has not begun can leave, because a database that
+// hangs would make it wait without a bound.
 func (g *groupCommit) do(ctx context.Context, fn func(tx *Tx) error) error {
 	r := &request{ctx: ctx, fn: fn, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, r)
 	if !g.working {
 		g.working = true
-		go g.work(context.WithoutCancel(ctx)) // ends when nobody waits; until then its callers wait for it
+		go g.work(context.WithoutCancel(ctx)) // ends when no request waits
 	}
 	g.mu.Unlock()
 	select {
@@ -60,7 +60,7 @@ func (g *groupCommit) do(ctx context.Context, fn func(tx *Tx) error) error {
 	return r.err
 }
 
-// leave takes out a request whose batch has not begun.
+// leave removes a request whose batch has not begun. It is false when the batch has begun.
 func (g *groupCommit) leave(r *request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,10 +72,10 @@ func (g *groupCommit) leave(r *request) bool {
 	return true
 }
 
-// work runs batches until nobody waits.
+// work runs batches until no request waits.
 func (g *groupCommit) work(ctx context.Context) {
 	for {
-		runtime.Gosched() // lets others join: the more there are, the less of a commit each costs
+		runtime.Gosched() // lets more requests join the batch
 		g.mu.Lock()
 		n := min(len(g.waiting), g.size)
 		batch := g.waiting[:n:n]
@@ -91,12 +91,12 @@ func (g *groupCommit) work(ctx context.Context) {
 	}
 }
 
-// finish runs a batch and tells every caller how the request ended.
+// finish runs a batch and wakes its callers.
 func (g *groupCommit) finish(ctx context.Context, batch []*request) {
 	defer func() {
 		broken := recover()
 		for _, r := range batch {
-			if broken != nil { // nothing of the batch stands
+			if broken != nil { // the whole batch is undone
 				r.err = domain.Errorf(domain.KindInternal, "the shared transaction broke off: %v", broken)
 			}
 			close(r.done)
@@ -107,10 +107,10 @@ func (g *groupCommit) finish(ctx context.Context, batch []*request) {
 	g.run(ctx, batch)
 }
 
-// Batch runs fn in a transaction of its own, or on SQLite as a part of one that callers who come at
-// the same time share, and so its wait for the disk. An error of fn undoes what fn did and nothing
-// else, at some cost to the others: a usual outcome is better told by a variable. fn may run more
-// than once, and on another goroutine.
+// Batch runs fn in a transaction. On SQLite callers that come at the same time share one
+// transaction, and so one wait for the disk. An error of fn undoes only what fn did, but makes the
+// whole batch run again. So fn should return a frequent refusal in a variable and not as its error.
+// fn may run more than once, and on another goroutine.
 func (d *DB) Batch(ctx context.Context, fn func(tx *Tx) error) error {
 	if d.postgres { // PostgreSQL groups commits itself
 		return d.Update(ctx, fn)
@@ -123,7 +123,7 @@ func (d *DB) runBatch(ctx context.Context, batch []*request) {
 	part := (*request).runShared
 	run := func(tx *Tx) error {
 		for _, r := range batch {
-			r.err = r.ctx.Err() // unless it is nil, nobody waits for the request any more
+			r.err = r.ctx.Err() // after an error the caller has left
 			if r.err == nil {
 				r.err = part(r, ctx, tx)
 			}
@@ -134,7 +134,7 @@ func (d *DB) runBatch(ctx context.Context, batch []*request) {
 		return nil
 	}
 	err := d.update(ctx, true, run)
-	if errors.Is(err, errSpoiled) { // rare: once more, so that what failed can be undone alone
+	if errors.Is(err, errSpoiled) { // rare: run the batch again with savepoints
 		part = (*request).runAlone
 		err = d.update(ctx, true, run)
 	}
@@ -146,10 +146,11 @@ func (d *DB) runBatch(ctx context.Context, batch []*request) {
 	}
 }
 
-// errSpoiled says that one request failed and that only the end of the transaction can undo it.
+// errSpoiled says that a request failed, and that only a rollback of the whole transaction can undo
+// it.
 var errSpoiled = errors.New("a part of the shared transaction failed")
 
-// runShared runs the request's part. Error: errSpoiled when it failed.
+// runShared runs fn without a savepoint. Error: errSpoiled when fn fails.
 func (r *request) runShared(_ context.Context, tx *Tx) error {
 	if err := r.fn(tx); err != nil {
 		return errors.Join(errSpoiled, err)
@@ -157,7 +158,7 @@ func (r *request) runShared(_ context.Context, tx *Tx) error {
 	return nil
 }
 
-// runAlone runs the request's part, which is undone alone when it fails.
+// runAlone runs fn within a savepoint, so that a failure of fn undoes only fn.
 func (r *request) runAlone(ctx context.Context, tx *Tx) error {
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT request`); err != nil {
 		return err

@@ -108,7 +108,7 @@ func TestBatch(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			d := migrated(t, url)
-			d.Keep(`INSERT INTO things (name, n) VALUES ($1, $2)`)
+			d.Prepare(`INSERT INTO things (name, n) VALUES ($1, $2)`)
 			const callers = 40
 			var all sync.WaitGroup
 			for i := range callers {

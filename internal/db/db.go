@@ -32,9 +32,9 @@ func (d *DB) Close() error {
 	return err
 }
 
-// Keep has SQLite parse these statements once for each connection, wherever they are run. It
-// suits short statements of the busiest paths. PostgreSQL's driver keeps all of them by itself.
-func (d *DB) Keep(texts ...string) {
+// Prepare registers statements that each connection to SQLite parses only once. It is for short
+// statements that run often. PostgreSQL's driver does this for all statements.
+func (d *DB) Prepare(texts ...string) {
 	if !d.postgres {
 		d.writes.register(texts)
 		d.reads.register(texts)

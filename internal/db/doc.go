@@ -1,7 +1,7 @@
-// Package db is the engine under everything that callvault keeps in SQL: it opens SQLite or
-// PostgreSQL, runs transactions and repeats those that lost a race, gives errors of the drivers a
-// kind, and takes the schema's steps. It speaks one SQL text to both databases.
+// Package db is the engine under all tables of callvault. It opens SQLite or PostgreSQL, runs
+// transactions and repeats those that lost a race, translates the drivers' errors into kinds, and
+// applies the steps of a schema. One SQL text serves both databases.
 //
-// It knows no table but those that its own migrations need. The packages that have tables hold a
-// DB, and name the statements of theirs that are worth keeping parsed.
+// It knows no table but those of the migrations themselves. The packages that own tables have a DB,
+// and register the statements that are worth parsing only once.
 package db

@@ -26,7 +26,7 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, rows []
 	})
 }
 
-// insertRows is how many rows one INSERT of SQLite takes: more gain nothing.
+// insertRows is how many rows one INSERT of SQLite has. More rows are not faster.
 const insertRows = 50
 
 func (t *Tx) insert(ctx context.Context, table string, columns []string, rows [][]any) error {
@@ -53,7 +53,8 @@ func (t *Tx) insert(ctx context.Context, table string, columns []string, rows []
 	return err
 }
 
-// marks gives rows of nameless parameters: to find a numbered one, SQLite goes through all of them.
+// marks gives rows of parameters without numbers. SQLite looks up a numbered one by searching all
+// of them.
 func marks(rows, columns int) string {
 	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
 	return row + strings.Repeat(", "+row, rows-1)

@@ -16,13 +16,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// provider knows the steps of this program, to be taken on the pool.
+// provider gives the steps of this program, which run on the pool.
 func (d *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 	dialect, dir := goose.DialectSQLite3, "sqlite"
 	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if d.postgres {
 		dialect, dir = goose.DialectPostgres, "postgres"
-		// The lock polls: a second apart it would make every later starter wait for long.
+		// The lock polls. With a second between two polls, processes that start later would wait
+		// for long.
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 		if err != nil {
 			return nil, err
@@ -36,8 +37,9 @@ func (d *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(dialect, pool, sub, opts...)
 }
 
-// How a step waits for a table that replicas use. While it waits for its lock, everybody who comes
-// later waits behind it. So it gives up soon, lets them pass, and tries again.
+// How a step waits for the lock of a table that replicas use. While the step waits, every later
+// statement on the table waits behind it. So the step gives up soon, lets these statements run, and
+// tries again.
 const (
 	lockWait   = "1s"
 	lockPause  = time.Second
@@ -55,8 +57,8 @@ func (d *DB) Migrate(ctx context.Context) (int, error) {
 	return done, err
 }
 
-// migrator gives the connections that steps are taken on. On PostgreSQL every step gets a fresh
-// one, so that what a step sets for its session ends with it.
+// migrator gives the pool on which steps run. On PostgreSQL every step has a new connection, so
+// that the settings of a step's session end with it.
 func (d *DB) migrator() *sql.DB {
 	if !d.postgres {
 		return d.write
@@ -92,16 +94,16 @@ func (d *DB) migrate(ctx context.Context, pool *sql.DB) (done int, err error) {
 	}
 }
 
-// lockMissed says that a step failed for those who use its tables.
+// lockMissed says that a step gave up waiting for a lock.
 func lockMissed(err error) bool {
 	const lockNotAvailable = "55P03"
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return raced(err) || ok && pg.Code == lockNotAvailable
 }
 
-// migrateFile takes the steps on SQLite, which has no lock for migrations. Each step is a
-// transaction, so when two run the same step, one of them fails whole. It looks again and goes on
-// from where the other one is.
+// migrateFile runs the steps on SQLite, which has no lock for migrations. Each step is a
+// transaction. When two processes run the same step, one of them fails and undoes it. That process
+// looks again which steps are missing, and continues there.
 func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 	const few = 5
 	for trial := 1; ; trial++ {
@@ -117,7 +119,7 @@ func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 }
 
 // notMigrated says why a step failed. The first step of this program makes the whole schema, so it
-// fails on a schema that has older steps alone.
+// fails on a schema that has only older steps.
 func notMigrated(ctx context.Context, p *goose.Provider, err error) error {
 	first := p.ListSources()[0].Version
 	if has, unread := p.GetDBVersion(ctx); unread == nil && 0 < has && has < first {
@@ -134,7 +136,7 @@ type Migration struct {
 	At      time.Time `json:"at,omitzero"`
 }
 
-// Migrations lists every schema step this program knows, oldest first.
+// Migrations lists every schema step that this program knows, oldest first.
 func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 	p, err := d.provider(d.write)
 	if err != nil {
@@ -153,10 +155,9 @@ func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 }
 
 // CheckSchema fails with KindUnavailable when a step is missing, or when a newer program has made
-// the schema one that this program cannot work with. Steps that this program does not know are no
-// reason by themselves, since steps only add. A step that takes something away says so in the table
-// schema_support, which one of the steps has to make: oldest is the newest step that a program must
-// know.
+// the schema unusable for this one. A step that this program does not know is no error by itself,
+// since steps only add. A step that takes something away writes to the table schema_support, which
+// one of the steps has to make: oldest is the newest step that a program must know.
 func (d *DB) CheckSchema(ctx context.Context) error {
 	p, err := d.provider(d.write)
 	if err != nil {

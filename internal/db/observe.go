@@ -16,12 +16,12 @@ type Observed struct {
 	Took      time.Duration // of a query, until its first row
 }
 
-// Observe sets who is told of the database's work, for metrics; it must not wait. Call it before
-// the database is used.
-func (d *DB) Observe(tell func(Observed)) { d.observe = tell }
+// Observe sets a function that is called for every operation, for metrics. The function must not
+// block. Call Observe before the database is used.
+func (d *DB) Observe(observe func(Observed)) { d.observe = observe }
 
-// Stats tells of the connections, by what they are for: write and, on SQLite, read. PostgreSQL has
-// the same ones for both.
+// Stats gives the state of the connection pools by purpose: write and, on SQLite, read. PostgreSQL
+// has one pool for both.
 func (d *DB) Stats() map[string]sql.DBStats {
 	stats := map[string]sql.DBStats{"write": d.write.Stats()}
 	if d.read != d.write {
@@ -36,7 +36,8 @@ func (d *DB) observed(operation string, begun time.Time, err error) {
 	}
 }
 
-// outcomeOf counts what a caller is told about its own request as a success of the database.
+// outcomeOf gives the outcome for metrics. An error that is about the request, such as not_found,
+// counts as a success of the database.
 func outcomeOf(err error) string {
 	err = translate(err)
 	switch kind := domain.KindOf(err); {

@@ -50,8 +50,8 @@ const (
 	openPause  = 50 * time.Millisecond
 )
 
-// connect makes the first connection. Processes that open a new SQLite file at the same time, while
-// one of them turns on its log or is the last to leave, can find each other's files half made.
+// connect makes the first connection. A new SQLite file can be incomplete for a moment, when one
+// process switches its log on or closes it while other processes open it.
 func (d *DB) connect(ctx context.Context) error {
 	for trial := 1; ; trial++ {
 		err := d.Ping(ctx)
@@ -95,7 +95,7 @@ func (d *DB) openSQLite(u *url.URL) error {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
 			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)" + extra
 	}
-	// After a commit SQLite may look through the whole cache of its connection: the writer's is
+	// After a commit SQLite may search the whole cache of its connection. So the writer's cache is
 	// small.
 	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-4096)"))
 	if err != nil {
@@ -112,9 +112,9 @@ func (d *DB) openSQLite(u *url.URL) error {
 	return nil
 }
 
-// makePrivate makes an empty file that only its owner can read, where there is none: SQLite itself
-// would let everyone read it, and its WAL gets the same mode. An existing file is not even opened,
-// since closing it would drop the locks that this process holds on it.
+// makePrivate makes an empty file that only its owner can read, if there is none. SQLite would make
+// one that everyone can read, and gives its WAL the same mode. An existing file is not opened:
+// closing it would release the locks that this process has on it.
 func makePrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrExist) {
@@ -126,8 +126,8 @@ func makePrivate(path string) error {
 	return f.Close()
 }
 
-// Ping says whether the database answers. Its error is KindUnavailable; KindInvalid when the
-// database URL can't be read.
+// Ping says whether the database answers. Errors: KindUnavailable, KindInvalid when the database
+// URL can't be read.
 func (d *DB) Ping(ctx context.Context) error {
 	err := d.write.PingContext(ctx)
 	if domain.KindOf(err) == domain.KindInvalid {

@@ -21,16 +21,16 @@ func (d *DB) openPostgres(dsn string) {
 	d.write, d.read, d.url, d.postgres = pool, pool, dsn, true
 }
 
-// noJIT switches JIT compilation off. PostgreSQL decides on it by the cost estimate alone and
-// compiles again at each run, which takes some 100 ms: longer than any statement of callvault
-// should run. A server that was built without JIT accepts the setting too.
+// noJIT switches JIT compilation off. PostgreSQL decides by the estimated cost alone, and compiles
+// again at each run. That takes some 100 ms, which is longer than any statement of callvault should
+// run. A server that was built without JIT accepts the setting too.
 const noJIT = "SET jit = off"
 
-// connector makes connections to PostgreSQL. Each begins with the settings, which are SET
-// statements: poolers refuse most startup parameters, and pass statements on.
+// connector makes connections to PostgreSQL. Each one begins with the settings, as SET statements:
+// poolers refuse most startup parameters, but pass statements on.
 type connector struct{ dsn, settings string }
 
-// Connect reads the URL anew each time, since the certificates and passwords in the files that it
+// Connect reads the URL each time, because the certificates and passwords in the files that it
 // names can be renewed.
 func (s connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config, err := pgx.ParseConfig(s.dsn)

@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ErrRetry is in the error of a transaction's function that found something changed under it: the
-// transaction is undone and run again.
+// ErrRetry is returned, also wrapped, by the function of a transaction when something changed under
+// it. The transaction is then undone and run again.
 var ErrRetry = errors.New("something changed meanwhile")
 
 // maxAttempts bounds how often a transaction that lost a race is repeated.
@@ -38,9 +38,9 @@ func retry(ctx context.Context, transaction func() error) error {
 	}
 }
 
-// raced says whether repeating the whole transaction can help.
+// raced says whether running the whole transaction again can help.
 func raced(err error) bool {
-	if errors.Is(err, ErrRetry) || errors.Is(err, driver.ErrBadConn) { // of the latter nothing was done
+	if errors.Is(err, ErrRetry) || errors.Is(err, driver.ErrBadConn) { // driver.ErrBadConn: nothing was executed
 		return true
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -50,7 +50,7 @@ func raced(err error) bool {
 	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
 }
 
-// translate gives the drivers' errors a kind; errors that have one pass.
+// translate gives the drivers' errors a kind. Errors that have a kind stay as they are.
 func translate(err error) error {
 	var known *domain.Error
 	switch {

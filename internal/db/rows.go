@@ -38,9 +38,8 @@ func Collect[T any](ctx context.Context, q Querier, scan func(*sql.Rows) (T, err
 	return out, translate(rows.Err())
 }
 
-// ScanUntil scans rows until scan says that it has enough. What the database would still send is
-// then given up instead of read, which costs PostgreSQL a connection: it is for the rare page of
-// huge rows.
+// ScanUntil scans rows until scan says that it has enough. The rest of the rows is not read, which
+// costs PostgreSQL a connection. It is for the rare page of very large rows.
 func ScanUntil(ctx context.Context, q Querier, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -50,7 +49,7 @@ func ScanUntil(ctx context.Context, q Querier, scan func(*sql.Rows) (enough bool
 	}
 	enough := false
 	defer func() {
-		if closing := rows.Close(); err == nil && !enough { // what was given up can only say so
+		if closing := rows.Close(); err == nil && !enough { // an error about rows that were not read is no error
 			err = translate(closing)
 		}
 	}()

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// statements keeps registered statements of a pool parsed, once per connection: SQLite would spend
-// half of a short answer on parsing.
+// statements is a statement cache: it has the registered statements of a pool, parsed once for each
+// connection. SQLite would otherwise spend half of a short answer on parsing.
 type statements struct {
 	pool   *sql.DB
 	mu     sync.RWMutex
@@ -34,9 +34,9 @@ func (s *statements) parsed(text string) *sql.Stmt {
 	return s.byText[text]
 }
 
-// of gives the statement for a registered text, parsed now if need be; nil when it cannot be
-// parsed, so that the text itself is run and says why. Whoever holds the last connection must not
-// call it.
+// of gives the statement for a registered text, and parses it first if that was not done yet. It is
+// nil for a text that cannot be parsed: the text itself is then run, and reports the error. A
+// caller that holds the last connection must not call it.
 func (s *statements) of(ctx context.Context, text string) *sql.Stmt {
 	s.mu.RLock()
 	stmt, registered := s.byText[text]
@@ -50,15 +50,15 @@ func (s *statements) of(ctx context.Context, text string) *sql.Stmt {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if first := s.byText[text]; first != nil { // somebody was faster
-		_ = stmt.Close() //nolint:sqlclosecheck // nothing was done with it; those kept live as long as the database
+	if first := s.byText[text]; first != nil { // another goroutine was faster
+		_ = stmt.Close() //nolint:sqlclosecheck // it was not used; cached statements are open until the database is closed
 		return first
 	}
 	s.byText[text] = stmt
 	return stmt
 }
 
-// parse parses every registered statement that was not yet.
+// parse parses every registered statement that was not parsed yet.
 func (s *statements) parse(ctx context.Context) {
 	var missing []string
 	s.mu.RLock()

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Tx is a transaction, or one caller's part of a shared one. It uses kept statements where it can.
+// Tx is a transaction, or one caller's part of a shared one. It uses cached statements where there
+// are any.
 type Tx struct {
 	conn     *sql.Conn
 	tx       *sql.Tx
@@ -17,15 +18,15 @@ type Tx struct {
 }
 
 // Update runs fn in one transaction and repeats it after serialization failures, deadlocks and
-// ErrRetry. When the answer to COMMIT is unclear, the error is KindUnavailable or ctx's: the caller
-// reads again what stands.
+// ErrRetry. When the answer to COMMIT is lost, the error is KindUnavailable or ctx's, and the
+// caller has to read whether the change was made.
 func (d *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	return d.update(ctx, false, fn)
 }
 
 func (d *DB) update(ctx context.Context, shared bool, fn func(tx *Tx) error) (err error) {
 	defer func(begun time.Time) { d.observed("write", begun, err) }(time.Now())
-	d.writes.parse(ctx) // while no transaction has the only connection
+	d.writes.parse(ctx) // before a transaction takes the only connection
 	tx := Tx{kept: &d.writes, postgres: d.postgres, shared: shared}
 	return retry(ctx, func() error { return run(ctx, tx, nil, fn) })
 }
@@ -41,7 +42,7 @@ func (d *DB) View(ctx context.Context, fn func(tx *Tx) error) (err error) {
 	return retry(ctx, func() error { return run(ctx, tx, opts, fn) })
 }
 
-// run runs fn once, in a transaction that otherwise is like tx.
+// run runs fn once, in a new transaction with the other fields of tx.
 func run(ctx context.Context, tx Tx, opts *sql.TxOptions, fn func(tx *Tx) error) (err error) {
 	if tx.conn, err = tx.kept.pool.Conn(ctx); err != nil {
 		return err
@@ -62,8 +63,8 @@ func run(ctx context.Context, tx Tx, opts *sql.TxOptions, fn func(tx *Tx) error)
 // Postgres says whether the database is PostgreSQL, where others can write during the transaction.
 func (t *Tx) Postgres() bool { return t.postgres }
 
-// context gives what a statement is to obey. SQLite answers an interrupted statement by undoing
-// the whole transaction, so in a shared one no single caller's end may interrupt.
+// context gives the context of a statement. SQLite undoes the whole transaction when a statement is
+// interrupted, so in a shared one no single caller's context may interrupt.
 func (t *Tx) context(ctx context.Context) context.Context {
 	if t.shared {
 		return context.WithoutCancel(ctx)
@@ -71,7 +72,7 @@ func (t *Tx) context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// stmt gives the kept statement for a text; nil when there is none.
+// stmt gives the cached statement for a text; nil when there is none.
 func (t *Tx) stmt(ctx context.Context, query string) *sql.Stmt {
 	if s := t.kept.parsed(query); s != nil {
 		return t.tx.StmtContext(ctx, s)

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Micros is a time as columns have it: UTC microseconds.
+// Micros gives a time as columns store it: UTC microseconds.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
 
-// FromMicros is the time of a column.
+// FromMicros gives the time of such a column.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
 // TimeOf turns a nullable column into a time; NULL is the zero time.

@@ -16,7 +16,7 @@ type Log struct{ db *db.DB }
 
 // New gives the audit log of a database.
 func New(d *db.DB) *Log {
-	d.Keep(appendSQL)
+	d.Prepare(appendSQL)
 	return &Log{d}
 }
 
