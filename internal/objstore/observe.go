@@ -29,7 +29,6 @@ func (c Config) observed(t *http.Transport) http.RoundTripper {
 	return observer{next: t, report: c.Observe}
 }
 
-// RoundTrip implements http.RoundTripper.
 func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	begun := time.Now()
 	answer, err := o.next.RoundTrip(r)

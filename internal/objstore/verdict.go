@@ -30,33 +30,21 @@ const (
 	adviceRegion = "set CALLVAULT_S3_REGION to the region of the buckets"
 )
 
-func denied() verdict {
-	return verdict{kind: domain.KindUnavailable, reason: "the object store does not allow this to these credentials", advice: adviceDenied, denied: true}
-}
-
-func full() verdict {
-	return verdict{kind: domain.KindUnavailable, reason: "the object store has no room for this", advice: adviceFull}
-}
-
 // classify uses the answer's code first, then its status, because stores have few codes in common.
 func (s *Store) classify(answer minio.ErrorResponse) verdict {
 	if v, ok := s.region(answer); ok {
 		return v
 	}
-	if v, ok := byCode(answer.Code); ok {
-		return v
+	usual := map[int]string{ // the code that S3 has for a status
+		http.StatusPreconditionFailed: minio.PreconditionFailed, http.StatusRequestedRangeNotSatisfiable: "InvalidRange",
+		http.StatusRequestEntityTooLarge: "EntityTooLarge", http.StatusForbidden: minio.AccessDenied, http.StatusInsufficientStorage: "QuotaExceeded",
+	}
+	for _, code := range []string{answer.Code, usual[answer.StatusCode]} {
+		if v, ok := byCode(code); ok {
+			return v
+		}
 	}
 	switch answer.StatusCode {
-	case http.StatusPreconditionFailed:
-		return verdict{kind: domain.KindConflict, reason: "the object exists already or has changed"}
-	case http.StatusRequestedRangeNotSatisfiable:
-		return verdict{kind: domain.KindConflict, reason: "the object is shorter than the range"}
-	case http.StatusRequestEntityTooLarge:
-		return verdict{kind: domain.KindTooLarge, reason: "the object is larger than the object store takes"}
-	case http.StatusForbidden: // with a code that is unknown
-		return denied()
-	case http.StatusInsufficientStorage:
-		return full()
 	case http.StatusUnauthorized:
 		return verdict{kind: domain.KindUnavailable, reason: "the object store refuses the credentials", advice: adviceKeys}
 	case http.StatusMovedPermanently:
@@ -90,9 +78,9 @@ func byCode(code string) (verdict, bool) {
 	case "InvalidObjectState":
 		return verdict{kind: domain.KindUnreadable, reason: "the object is in cold storage, which does not give its bytes", advice: adviceCold}, true
 	case minio.AccessDenied, "AllAccessDisabled":
-		return denied(), true
+		return verdict{kind: domain.KindUnavailable, reason: "the object store does not allow this to these credentials", advice: adviceDenied, denied: true}, true
 	case "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull":
-		return full(), true
+		return verdict{kind: domain.KindUnavailable, reason: "the object store has no room for this", advice: adviceFull}, true
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
 		return verdict{kind: domain.KindUnavailable, reason: "the object store does not know these credentials", advice: adviceKeys}, true
 	case "RequestTimeTooSkewed":

@@ -183,18 +183,8 @@ func (b *Bucket) upload(watch *watch, data []byte) *watchedUpload {
 // request on. It is for stores that cannot store them.
 func (s *Store) RefuseLongParts(yes bool) { s.noLongParts.Store(yes) }
 
-func hasLongPart(key string) bool {
-	for part := range strings.SplitSeq(key, "/") {
-		if len(part) > maxFileName {
-			return true
-		}
-	}
-	return false
-}
-
-// CheckKey returns invalid for keys that no S3 takes, and for keys that this store is known not to
-// take. It makes no request.
-func (b *Bucket) CheckKey(key string) error {
+// CheckKey returns invalid for keys that no store takes.
+func CheckKey(key string) error {
 	switch {
 	case key == "":
 		return domain.Errorf(domain.KindInvalid, "an object key is empty")
@@ -202,8 +192,16 @@ func (b *Bucket) CheckKey(key string) error {
 		return domain.Errorf(domain.KindInvalid, "an object key has more than %d bytes", maxKeyLength)
 	case !utf8.ValidString(key):
 		return domain.Errorf(domain.KindInvalid, "an object key is not UTF-8")
-	case b.store.noLongParts.Load() && hasLongPart(key):
-		return domain.Errorf(domain.KindInvalid, "an object key has a part of more than %d bytes, which the object store does not take", maxFileName)
 	}
 	return nil
+}
+
+// CheckKey is the function CheckKey, and also returns invalid for keys that this store is known not
+// to take. It makes no request.
+func (b *Bucket) CheckKey(key string) error {
+	longPart := func(part string) bool { return len(part) > maxFileName }
+	if b.store.noLongParts.Load() && slices.ContainsFunc(strings.Split(key, "/"), longPart) {
+		return domain.Errorf(domain.KindInvalid, "an object key has a part of more than %d bytes, which the object store does not take", maxFileName)
+	}
+	return CheckKey(key)
 }

@@ -124,7 +124,7 @@ func (b *Bucket) Close() error {
 func (b *Bucket) Name() string { return b.name }
 
 // CheckKey refuses, as invalid, keys that no store takes.
-func (b *Bucket) CheckKey(key string) error { return checkKey(key) }
+func (b *Bucket) CheckKey(key string) error { return objstore.CheckKey(key) }
 
 // Check is nil while the bucket's folder is there. Error: unavailable.
 func (b *Bucket) Check(ctx context.Context) error {
@@ -165,7 +165,7 @@ func (b *Bucket) do(ctx context.Context, c call, work func() error) error {
 
 // onKey is do for calls that name an object; work is given the object's path.
 func (b *Bucket) onKey(ctx context.Context, c call, work func(name string) error) error {
-	if err := checkKey(c.key); err != nil {
+	if err := objstore.CheckKey(c.key); err != nil {
 		return err
 	}
 	return b.do(ctx, c, func() error { return work(encode(c.key)) })

@@ -4,32 +4,16 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/callvault/callvault/internal/domain"
 )
 
 const (
-	maxKey     = 1024 // bytes, as in S3
-	maxName    = 255  // bytes, of a file's name
+	maxName    = 255 // bytes, of a file's name
 	infoSuffix = "%info"
 	tempFolder = "%tmp"
 	emptyPart  = "%_"
 	moreSuffix = "%+" // of a folder whose name goes on in the next name
 	longest    = maxName - len(infoSuffix)
 )
-
-// checkKey refuses keys that no store takes, as invalid.
-func checkKey(key string) error {
-	switch {
-	case key == "":
-		return domain.Errorf(domain.KindInvalid, "an object key is empty")
-	case len(key) > maxKey:
-		return domain.Errorf(domain.KindInvalid, "an object key has more than %d bytes", maxKey)
-	case !utf8.ValidString(key):
-		return domain.Errorf(domain.KindInvalid, "an object key is not UTF-8")
-	}
-	return nil
-}
 
 // encode gives the path of a key's file below its bucket. No two keys have the same, and none is a
 // name that the bucket keeps for itself: in these "%" is followed by no hexadecimal digits. "%" and

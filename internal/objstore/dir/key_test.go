@@ -96,7 +96,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(key)
 	}
 	f.Fuzz(func(t *testing.T, key string) {
-		if checkKey(key) != nil {
+		if objstore.CheckKey(key) != nil {
 			return
 		}
 		path := encode(key)

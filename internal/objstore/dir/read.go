@@ -112,5 +112,4 @@ func (r *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer.
 func (r *body) Close() error { return r.file.Close() }
