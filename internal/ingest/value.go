@@ -14,15 +14,6 @@ import (
 // endMicros is the first microsecond after the year 9999, in Unix time.
 const endMicros = int64(253_402_300_800_000_000)
 
-// CheckID checks that s can be an id: 1 to 512 bytes of UTF-8 without control characters. Its error
-// is KindInvalid.
-func CheckID(s string) error {
-	if reason := badID(s); reason != "" {
-		return domain.Errorf(domain.KindInvalid, "the id %s", reason)
-	}
-	return nil
-}
-
 // CheckObjectKey checks that s can be an object key: 1 to 1024 bytes of UTF-8 without control
 // characters, in parts between slashes, none of them empty, "." or "..". A store may take fewer
 // keys. Its error is KindInvalid.
@@ -33,6 +24,7 @@ func CheckObjectKey(s string) error {
 	return nil
 }
 
+// badID says why s can't be an id: 1 to 512 bytes of UTF-8 without control characters.
 func badID(s string) string {
 	if s == "" {
 		return "must not be empty"

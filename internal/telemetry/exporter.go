@@ -16,11 +16,11 @@ const repeatAfter = 10 * time.Minute
 // exporter logs an outage of the receiver with few lines: one when sending begins to fail, one each
 // repeatAfter, and one when sending works again.
 type exporter struct {
-	to   sdk.SpanExporter
-	log  *zap.Logger
-	now  func() time.Time
-	end  chan struct{}
-	once sync.Once
+	to     sdk.SpanExporter
+	log    *zap.Logger
+	now    func() time.Time
+	ended  context.Context //nolint:containedctx // ends the running export and all later ones
+	giveUp context.CancelFunc
 
 	mu      sync.Mutex
 	lost    int // spans since the last log line
@@ -29,31 +29,21 @@ type exporter struct {
 }
 
 func newExporter(to sdk.SpanExporter, log *zap.Logger) *exporter {
-	return &exporter{to: to, log: log, now: time.Now, end: make(chan struct{})}
+	ended, giveUp := context.WithCancel(context.Background())
+	return &exporter{to: to, log: log, now: time.Now, ended: ended, giveUp: giveUp}
 }
 
 // ExportSpans implements sdk.SpanExporter. It reports no error, since the library would print each.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- e.to.ExportSpans(ctx, spans) }()
-	var err error
-	select {
-	case err = <-done:
-	case <-e.end:
-		cancel()
-		err = <-done
-	}
-	e.record(len(spans), err)
+	defer context.AfterFunc(e.ended, cancel)()
+	e.record(len(spans), e.to.ExportSpans(ctx, spans))
 	return nil
 }
 
 // Shutdown implements sdk.SpanExporter.
 func (e *exporter) Shutdown(ctx context.Context) error { return e.to.Shutdown(ctx) }
-
-// giveUp ends the running export and all later ones.
-func (e *exporter) giveUp() { e.once.Do(func() { close(e.end) }) }
 
 func (e *exporter) isFailing() bool {
 	e.mu.Lock()
@@ -92,26 +82,23 @@ func (e *exporter) logLost() {
 // libraryLog is a logger for the tracing library. It leaves out the values, which can be secrets.
 func libraryLog(log *zap.Logger) logr.Logger { return logr.New(librarySink{log}) }
 
+// librarySink is a logr.LogSink.
 type librarySink struct{ log *zap.Logger }
 
-// Init implements logr.LogSink.
 func (librarySink) Init(logr.RuntimeInfo) {}
 
-// Enabled implements logr.LogSink: levels above 1 are not for operators.
+// Enabled leaves out levels above 1, which are not for operators.
 func (librarySink) Enabled(level int) bool { return level <= 1 }
 
-// Info implements logr.LogSink; the library's warnings come here.
+// Info logs the library's warnings.
 func (s librarySink) Info(_ int, text string, _ ...any) {
 	s.log.Warn("the tracing library warns", zap.String("says", text))
 }
 
-// Error implements logr.LogSink.
 func (s librarySink) Error(_ error, text string, _ ...any) {
 	s.log.Warn("a setting of tracing cannot be used; see the OTEL_ variables", zap.String("says", text))
 }
 
-// WithValues implements logr.LogSink.
 func (s librarySink) WithValues(...any) logr.LogSink { return s }
 
-// WithName implements logr.LogSink.
 func (s librarySink) WithName(string) logr.LogSink { return s }
