@@ -53,7 +53,6 @@ type timedBody struct {
 // setDeadline sets the connection's read deadline. It fails only where there is no connection.
 func (b *timedBody) setDeadline(at time.Time) { _ = b.control.SetReadDeadline(at) }
 
-// Read implements io.Reader.
 func (b *timedBody) Read(p []byte) (int, error) {
 	b.read = true
 	start := time.Now()

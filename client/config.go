@@ -125,7 +125,6 @@ type userAgent struct {
 	agent string
 }
 
-// RoundTrip implements http.RoundTripper.
 func (n *userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", n.agent)

@@ -92,7 +92,6 @@ type dashboardAnswer struct {
 	text   bytes.Buffer // of the 500
 }
 
-// WriteHeader implements http.ResponseWriter.
 func (a *dashboardAnswer) WriteHeader(status int) {
 	if status == http.StatusInternalServerError {
 		a.failed = true
@@ -101,7 +100,6 @@ func (a *dashboardAnswer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter.
 func (a *dashboardAnswer) Write(p []byte) (int, error) {
 	if a.failed {
 		return a.text.Write(p)

@@ -25,7 +25,6 @@ type refusal struct {
 	text   string
 }
 
-// Error implements error.
 func (r refusal) Error() string { return r.text }
 
 // refused gives the refusal of a status that has one text.

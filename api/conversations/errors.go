@@ -17,7 +17,6 @@ type refusal struct {
 	message string
 }
 
-// Error implements error.
 func (r refusal) Error() string { return r.message }
 
 func notFound() error {
@@ -66,7 +65,6 @@ type invalidParam struct {
 	message string
 }
 
-// Error implements error.
 func (p *invalidParam) Error() string { return p.message }
 
 type failure struct {

@@ -74,7 +74,6 @@ func (w *writer) put(parts ...any) {
 // end inside a character.
 type escaper struct{ to *bufio.Writer }
 
-// Write implements io.Writer.
 func (e escaper) Write(p []byte) (int, error) {
 	const hex = "0123456789abcdef"
 	from := 0

@@ -85,7 +85,6 @@ func newVerifiedReader(r io.Reader, want expected) *verifiedReader {
 	return &verifiedReader{r: r, want: want, crc: crc32.NewIEEE(), sha: sha256.New()}
 }
 
-// Read implements io.Reader.
 func (v *verifiedReader) Read(p []byte) (int, error) {
 	if v.err != nil {
 		return 0, v.err

@@ -28,7 +28,6 @@ type refusal struct {
 	problem
 }
 
-// Error implements error.
 func (r refusal) Error() string { return r.problem.Error }
 
 func refused(status int, reason string) refusal { return refusal{status, problem{Error: reason}} }

@@ -39,7 +39,6 @@ type bodyReader struct {
 	err error
 }
 
-// Read implements io.Reader.
 func (s *bodyReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {

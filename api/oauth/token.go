@@ -33,7 +33,6 @@ type refusal struct {
 	challenge bool // the client authenticated by HTTP Basic
 }
 
-// Error implements error.
 func (f *refusal) Error() string { return f.code + ": " + f.text }
 
 func invalidRequest(text string) *refusal {

@@ -39,7 +39,6 @@ type refusal struct {
 	challenge string // WWW-Authenticate of a 401 or a 403; "" for none
 }
 
-// Error implements error.
 func (r refusal) Error() string { return r.text }
 
 // unauthorized is a 401 with its challenge (RFC 6750).

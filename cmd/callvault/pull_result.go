@@ -127,7 +127,6 @@ func newPullProgress(c *console.Progress) *pullProgress {
 	return &pullProgress{console: c, files: map[string]*fileProgress{}}
 }
 
-// Plan implements client.Progress.
 func (p *pullProgress) Plan(day string, _ int, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +137,6 @@ func (p *pullProgress) Plan(day string, _ int, bytes int64) {
 	p.total = p.console.Start(day+" total", bytes)
 }
 
-// Start implements client.Progress.
 func (p *pullProgress) Start(file string, from, size int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +153,6 @@ func (p *pullProgress) Start(file string, from, size int64) {
 	p.advance(f)
 }
 
-// Advance implements client.Progress.
 func (p *pullProgress) Advance(file string, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,7 +173,6 @@ func (p *pullProgress) advance(f *fileProgress) {
 	}
 }
 
-// End implements client.Progress.
 func (p *pullProgress) End(file string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,7 +182,6 @@ func (p *pullProgress) End(file string, err error) {
 	}
 }
 
-// Note implements client.Progress.
 func (p *pullProgress) Note(text string) { p.console.Printf("%s", text) }
 
 // close waits until the bars are drawn.

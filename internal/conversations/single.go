@@ -130,7 +130,6 @@ func (r *transcriptReader) take(piece []byte) {
 	r.rest, r.next, r.last = piece, r.next+len(piece), len(piece) < transcriptPiece
 }
 
-// Read implements io.Reader.
 func (r *transcriptReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 && !r.last {
 		if err := r.read(); err != nil {

@@ -50,7 +50,6 @@ func newCollector[T any](read func() (T, error), metrics []metric[T]) *collector
 	return c
 }
 
-// Describe implements prometheus.Collector.
 func (c *collector[T]) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		to <- d
@@ -60,7 +59,6 @@ func (c *collector[T]) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector.
 func (c *collector[T]) Collect(to chan<- prometheus.Metric) {
 	state, err := c.read()
 	up := 0.0

@@ -251,7 +251,6 @@ type reader struct {
 	err     error
 }
 
-// Seek implements io.Seeker.
 func (b *reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -284,7 +283,6 @@ func (b *reader) open() error {
 	return err
 }
 
-// Read implements io.Reader.
 func (b *reader) Read(p []byte) (int, error) {
 	if b.offset >= b.size {
 		return 0, io.EOF
@@ -305,7 +303,6 @@ func (b *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements io.Closer.
 func (b *reader) Close() error {
 	if b.body == nil {
 		return nil
