@@ -38,17 +38,12 @@ type Rules struct {
 }
 
 func (r Rules) withDefaults() Rules {
-	set := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&r.Lease, time.Minute)
-	set(&r.LateDelay, 5*time.Minute)
-	set(&r.RetryBase, 15*time.Second)
-	set(&r.FailedWait, time.Hour)
-	set(&r.Grace, time.Hour)
-	set(&r.SecondLook, 24*time.Hour)
+	r.Lease = cmp.Or(r.Lease, time.Minute)
+	r.LateDelay = cmp.Or(r.LateDelay, 5*time.Minute)
+	r.RetryBase = cmp.Or(r.RetryBase, 15*time.Second)
+	r.FailedWait = cmp.Or(r.FailedWait, time.Hour)
+	r.Grace = cmp.Or(r.Grace, time.Hour)
+	r.SecondLook = cmp.Or(r.SecondLook, 24*time.Hour)
 	r.ArchivesPrefix = cmp.Or(r.ArchivesPrefix, domain.DefaultArchivesPrefix)
 	r.MaxFailure = cmp.Or(r.MaxFailure, 8)
 	r.MaxLapses = cmp.Or(r.MaxLapses, 20)
