@@ -81,14 +81,15 @@ func build(root, flags string) (string, error) {
 	return path, nil
 }
 
-// Start starts cmd in a process group of its own. The kernel ends it with the test process. The
-// caller must wait for it.
+// Start starts cmd in a process group of its own. On Linux the kernel ends it with the test
+// process. The caller must wait for it.
 func Start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true
+	endWithParent(cmd.SysProcAttr, syscall.SIGKILL)
 	if err := shared.onStarter(cmd.Start); err != nil {
 		t.Fatalf("testenv: start %s: %v", filepath.Base(cmd.Path), err)
 	}

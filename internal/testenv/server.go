@@ -76,7 +76,8 @@ func (s *server) launch() error {
 	cmd := s.command(s.port)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: s.crash, Credential: s.attr}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.attr}
+	endWithParent(cmd.SysProcAttr, s.crash)
 	err = shared.onStarter(cmd.Start)
 	if closeErr := output.Close(); err == nil {
 		err = closeErr
