@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -57,6 +58,36 @@ func TestGroupCommitPanics(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	must(t, g.do(t.Context(), func(*Tx) error { return nil }))
+}
+
+// TestPanics undoes a transaction whose function panics, and the database serves the next caller at
+// once.
+func TestPanics(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			d := migrated(t, url)
+			ctx, cancel := context.WithTimeout(t.Context(), batchTimeout/3)
+			defer cancel()
+			broken := func(tx *Tx) error {
+				_, err := tx.ExecContext(ctx, `INSERT INTO things (name) VALUES ('a')`)
+				must(t, err)
+				panic("broken")
+			}
+			for _, transaction := range []func(context.Context, func(*Tx) error) error{d.Update, d.Batch} {
+				begun := time.Now()
+				func() {
+					defer func() { _ = recover() }()
+					if err := transaction(ctx, broken); domain.KindOf(err) != domain.KindInternal {
+						t.Errorf("%v", err)
+					}
+				}()
+				must(t, d.Update(ctx, func(tx *Tx) error { return nil }))
+				if n := number(t, d, `SELECT count(*) FROM things`); n != 0 || time.Since(begun) > batchTimeout/6 {
+					t.Errorf("%d rows stand after %v", n, time.Since(begun))
+				}
+			}
+		})
+	}
 }
 
 // TestGroupCommitLeaves: a caller whose time is over while others are served goes, and is not

@@ -51,10 +51,12 @@ func run(ctx context.Context, tx Tx, opts *sql.TxOptions, fn func(tx *Tx) error)
 	if tx.tx, err = tx.conn.BeginTx(ctx, opts); err != nil {
 		return err
 	}
-	if err := fn(&tx); err != nil {
+	defer func() { // also when fn panics: the connection's Close waits for the transaction's end
 		if undo := tx.tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
 			err = errors.Join(err, undo)
 		}
+	}()
+	if err := fn(&tx); err != nil {
 		return err
 	}
 	return tx.tx.Commit()
