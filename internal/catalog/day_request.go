@@ -66,10 +66,10 @@ func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (out IssuedDay, er
 			}
 			refused = a.refusal(r)
 		}
-		if out = (IssuedDay{Window: a.window}); refused != nil {
-			return nil
+		out = IssuedDay{Window: a.window}
+		if refused == nil {
+			out, err = issueDay(ctx, tx, r, a)
 		}
-		out, err = issueDay(ctx, tx, r, a)
 		return err
 	})
 	return out, cmp.Or(err, refused)

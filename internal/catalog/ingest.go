@@ -75,7 +75,7 @@ type KindCount struct {
 }
 
 // Kinds gives the counts of lines by kind.
-func (n Counts) Kinds() []KindCount {
+func (n *Counts) Kinds() []KindCount {
 	return []KindCount{{kindAgent, n.Agents}, {kindConversation, n.Conversations}, {kindMessage, n.Messages}, {KindRecording, n.Recordings}}
 }
 
