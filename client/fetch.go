@@ -28,7 +28,7 @@ func (f *fetch) run(ctx context.Context) (DayResult, error) {
 	var todo []int
 	var bytes int64
 	for i, l := range f.day.Links {
-		h, done, err := f.look(ctx, l)
+		h, done, err := f.check(ctx, l)
 		if err != nil {
 			return result, err
 		}
@@ -53,8 +53,8 @@ func (f *fetch) run(ctx context.Context) (DayResult, error) {
 	return result, nil
 }
 
-// look finds out whether there is anything to download for an hour; done is true if not.
-func (f *fetch) look(ctx context.Context, l Link) (h HourResult, done bool, err error) {
+// check finds out whether there is anything to download for an hour; done is true if not.
+func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err error) {
 	h = HourResult{Hour: l.Hour, SizeBytes: l.SizeBytes, Revision: l.Revision, Rebuilding: l.Rebuilding, Missing: l.MissingFileCount}
 	switch l.Status {
 	case StatusAvailable:
@@ -117,7 +117,7 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	defer func() { release() }()
 	for stale := 0; ; {
 		l, round := f.link(i)
-		h, done, looked := f.look(ctx, l)
+		h, done, looked := f.check(ctx, l)
 		if err = errors.Join(err, looked); err != nil || done {
 			return h.failed(err)
 		}

@@ -189,20 +189,20 @@ func (b *build) report(r catalog.BuildResult, err error) error {
 	case b.stop.Err() != nil:
 		o.Kind = domain.KindInterrupted
 		b.log.Info("build stopped; its hour is given back")
-		b.tell(func(ctx context.Context) error { return b.catalog.Release(ctx, b.claim) })
+		b.endClaim(func(ctx context.Context) error { return b.catalog.Release(ctx, b.claim) })
 		return domain.Wrap(domain.KindInterrupted, context.Cause(b.stop), "the worker stops")
 	}
 	f := failureOf(err)
 	o.Kind = f.Kind
 	logMissing(b.log, f.Missing)
 	b.log.Warn("build failed", zap.String("kind", string(f.Kind)), zap.Bool("final", f.Final), zap.Error(err))
-	b.tell(func(ctx context.Context) error { return b.catalog.Fail(ctx, b.claim, f) })
+	b.endClaim(func(ctx context.Context) error { return b.catalog.Fail(ctx, b.claim, f) })
 	return queue.Recorded(domain.Wrap(f.Kind, err, "%s", f.Message))
 }
 
-// tell makes a call that ends the claim, and repeats it while the catalog is unavailable. A
+// endClaim makes a call that ends the claim, and repeats it while the catalog is unavailable. A
 // repetition is harmless: the first call that took effect has ended the claim.
-func (b *build) tell(call func(context.Context) error) {
+func (b *build) endClaim(call func(context.Context) error) {
 	ctx, end := withGrace(b.stop, b.cfg.reportTime(), catalogTimeout)
 	defer end()
 	for retry := b.retry(); ; {

@@ -43,8 +43,8 @@ type Catalog interface {
 // conversations.
 type Conversations interface {
 	Bots(ctx context.Context, tenant, name string) ([]string, error)
-	ExportConversations(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error)
-	ExportMessages(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedMessage], error)
+	ExportConversations(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error)
+	ExportMessages(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedMessage], error)
 }
 
 // Limiter counts requests. Error: KindUnavailable.

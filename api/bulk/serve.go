@@ -28,7 +28,7 @@ const maxPrealloc = 1 << 20
 type endpoint[T any] struct {
 	name      string
 	filters   []filter
-	page      func(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
+	page      func(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
 	appendRow func(to []byte, row T) ([]byte, error)
 }
 
@@ -53,7 +53,7 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if err != nil {
 			return err
 		}
-		window := conversations.Window{BulkQuery: q.BulkQuery, Agents: agents}
+		window := conversations.AgentQuery{BulkQuery: q.BulkQuery, Agents: agents}
 		if stream {
 			return serveStream(h, e, w, r, window)
 		}
@@ -61,7 +61,7 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 	}
 }
 
-func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window conversations.Window) error {
+func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window conversations.AgentQuery) error {
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		w.Header().Set("Content-Type", "application/json")
 		return nil
@@ -113,7 +113,7 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 // serveStream sends the whole window, one record a line. It reads the next rows, by a short query,
 // when the client has received the last ones. So a slow client holds neither a connection to the
 // catalog nor an old snapshot in it.
-func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window conversations.Window) error {
+func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window conversations.AgentQuery) error {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", web.NDJSON)
 		return nil
@@ -135,7 +135,7 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 type streamer[T any] struct {
 	h      *handler
 	e      endpoint[T]
-	window conversations.Window
+	window conversations.AgentQuery
 	rows   int // of the next query
 }
 

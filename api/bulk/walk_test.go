@@ -291,7 +291,7 @@ type faulty struct {
 	good int
 }
 
-func (f *faulty) ExportConversations(ctx context.Context, w conversations.Window, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error) {
+func (f *faulty) ExportConversations(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error) {
 	if f.good--; f.good < 0 {
 		return conversations.Page[conversations.ExportedConversation]{}, domain.Errorf(domain.KindUnavailable, "the catalog failed")
 	}

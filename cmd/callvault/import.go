@@ -42,9 +42,9 @@ func (*importCmd) Help() string {
 // importJSON is what --json prints.
 type importJSON struct {
 	ingest.Result
-	AudioFiles int64 `json:"audioFiles"`
-	AudioStood int64 `json:"audioStood"` // of these, the store had them already
-	AudioBytes int64 `json:"audioBytes"`
+	AudioFiles   int64 `json:"audioFiles"`
+	AudioExisted int64 `json:"audioStood"` // of these, the store had them already
+	AudioBytes   int64 `json:"audioBytes"`
 
 	AudioAbsent int      `json:"audioAbsent,omitempty"` // with --audio: recordings without audio, there or in the store
 	AbsentKeys  []string `json:"absentKeys,omitempty"`  // the first of them
@@ -155,7 +155,7 @@ func (r importJSON) text() string {
 	}
 	s := fmt.Sprintf("%s taken in: %s; %s new or changed", count(r.Lines, "line"), strings.Join(kinds, ", "), count(r.Changed, "row"))
 	if r.AudioFiles > 0 {
-		s += fmt.Sprintf("; %s of %s, %d of them stored before", count(int(r.AudioFiles), "audio file"), bytesOf(r.AudioBytes), r.AudioStood)
+		s += fmt.Sprintf("; %s of %s, %d of them stored before", count(int(r.AudioFiles), "audio file"), bytesOf(r.AudioBytes), r.AudioExisted)
 	}
 	switch {
 	case r.TooLate == 1:
@@ -200,7 +200,7 @@ func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
 }
 
 func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importJSON, error) {
-	var files, stood, bytes atomic.Int64
+	var files, existed, bytes atomic.Int64
 	var absent absentAudio
 	var to ingest.Registrar = p.Catalog
 	if c.Audio != "" {
@@ -208,7 +208,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 			files.Add(1)
 			bytes.Add(n)
 			if before {
-				stood.Add(1)
+				existed.Add(1)
 			}
 		}}
 	}
@@ -219,7 +219,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	bar.End(err)
 	progress.Close()
 	return importJSON{
-		Result: r, AudioFiles: files.Load(), AudioStood: stood.Load(), AudioBytes: bytes.Load(),
+		Result: r, AudioFiles: files.Load(), AudioExisted: existed.Load(), AudioBytes: bytes.Load(),
 		AudioAbsent: absent.count, AbsentKeys: absent.keys,
 	}, withBatchNote(err)
 }

@@ -41,7 +41,7 @@ func TestAgentsRace(t *testing.T) {
 				})
 			}
 			group.Wait()
-			w := conversations.Window{BulkQuery: conversations.BulkQuery{Tenant: "acme", From: at, To: at.Add(time.Second)}, Agents: []string{"bot"}}
+			w := conversations.AgentQuery{BulkQuery: conversations.BulkQuery{Tenant: "acme", From: at, To: at.Add(time.Second)}, Agents: []string{"bot"}}
 			page, err := conversations.New(c.DB()).ExportMessages(t.Context(), w, nil, conversations.Limit{Rows: 2 * n, Bytes: 1 << 20})
 			if err != nil || len(page.Rows) != n || page.Next != nil {
 				t.Errorf("%d of %d messages have their agent, next %v, error %v", len(page.Rows), n, page.Next, err)

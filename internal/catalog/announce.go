@@ -43,7 +43,7 @@ type dayCounts struct {
 	locked                              int64 // the day's version, which every change raises
 	planned, completed, whole, reopened sql.NullInt64
 	available, noData, pending, failed  int
-	failedTold                          int // how many failed hours were announced
+	failedAnnounced                     int // how many failed hours were announced
 }
 
 // announceDay adds the event that a day is complete, once for each time that the day was opened. It
@@ -59,7 +59,7 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	case s.failed == 0 && !s.whole.Valid:
 		eventType = domain.EventDayCompleted
 		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at)
-	case s.failed > s.failedTold:
+	case s.failed > s.failedAnnounced:
 		eventType = domain.EventDayFailed
 		_, err = tx.ExecContext(ctx, `UPDATE days SET told_failed = n_failed WHERE tenant = $1 AND day = $2`, tenant, day)
 	default:

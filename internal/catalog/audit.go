@@ -46,11 +46,11 @@ type downloadDetail struct {
 	Request   string     `json:"request,omitempty"`
 }
 
-const keepLinksSQL = `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`
+const saveLinksSQL = `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`
 
-// keepLinks stores the links of a day for the audit log and gives the name that they have there,
-// their SHA-256; nil when there is none.
-func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
+// saveLinks stores the links of a day for the audit log. It gives their SHA-256, which is their
+// name there; nil when there are no links.
+func saveLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
 	var links []issuedLink
 	for _, h := range v.Hours {
 		if h.State == StateAvailable && h.Archive != nil {
@@ -65,6 +65,6 @@ func keepLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	_, err = tx.ExecContext(ctx, keepLinksSQL, sum[:], string(text))
+	_, err = tx.ExecContext(ctx, saveLinksSQL, sum[:], string(text))
 	return sum[:], err
 }

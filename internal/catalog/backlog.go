@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Backlog is the state of all tenants' archives, in numbers. The cost of reading it grows with the
-// number of tenants and with the open work, not with recordings or finished days.
+// Backlog is what waits or needs somebody, of all tenants, in numbers. The cost of reading it grows
+// with the number of tenants and with the open work, not with recordings or finished days.
 type Backlog struct {
 	Now       time.Time // the catalog's clock
 	Tenants   int64     // with the recordings feature that had a yesterday: older than it, or with recordings of it

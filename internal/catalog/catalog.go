@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Catalog is a handle on one database; it is safe for concurrent use.
+// Catalog reads and writes the tables of one database. It is safe for concurrent use.
 type Catalog struct {
 	*audit.Log
 	*clock.Clock
@@ -27,14 +27,14 @@ type Catalog struct {
 type Rules struct {
 	ArchivesPrefix string // of the keys of archives that are built from now on (callvault)
 
-	Lease      time.Duration // how long a claim stands without renewal (60 s)
-	LateDelay  time.Duration // how long a late recording waits for company, at least (5 min)
-	MaxFailure int           // reported failures until an hour is failed (8)
-	MaxLapses  int           // lapsed leases until an hour is failed (20)
-	RetryBase  time.Duration // first wait after a failure, doubled each time (15 s)
-	FailedWait time.Duration // until a failed hour is tried once more (1 h)
-	Grace      time.Duration // how long superseded bytes outlive their last link (1 h)
-	SecondLook time.Duration // until the sweeper deletes a second time (24 h)
+	Lease        time.Duration // how long a claim is valid without renewal (60 s)
+	LateDelay    time.Duration // how long an hour waits for more late recordings, at least (5 min)
+	MaxFailure   int           // reported failures until an hour is failed (8)
+	MaxLapses    int           // lapsed leases until an hour is failed (20)
+	RetryBase    time.Duration // first wait after a failure, doubled each time (15 s)
+	FailedWait   time.Duration // until a failed hour is tried once more (1 h)
+	Grace        time.Duration // how long superseded bytes outlive their last link (1 h)
+	SecondDelete time.Duration // until the sweeper deletes a second time (24 h)
 }
 
 func (r Rules) withDefaults() Rules {
@@ -43,14 +43,14 @@ func (r Rules) withDefaults() Rules {
 	r.RetryBase = cmp.Or(r.RetryBase, 15*time.Second)
 	r.FailedWait = cmp.Or(r.FailedWait, time.Hour)
 	r.Grace = cmp.Or(r.Grace, time.Hour)
-	r.SecondLook = cmp.Or(r.SecondLook, 24*time.Hour)
+	r.SecondDelete = cmp.Or(r.SecondDelete, 24*time.Hour)
 	r.ArchivesPrefix = cmp.Or(r.ArchivesPrefix, domain.DefaultArchivesPrefix)
 	r.MaxFailure = cmp.Or(r.MaxFailure, 8)
 	r.MaxLapses = cmp.Or(r.MaxLapses, 20)
 	return r
 }
 
-// Lease is how long a claim stands without renewal.
+// Lease is how long a claim is valid without renewal.
 func (c *Catalog) Lease() time.Duration { return c.rules.Lease }
 
 // Open connects to sqlite:///path or postgres://… without changing anything there. It does not
@@ -65,12 +65,12 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
-	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, keepLinksSQL, linkAccessSQL,
+	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, daySQL, dayHoursSQL, saveLinksSQL, linkAccessSQL,
 		insertUseSQL, lastUseSQL)
 	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), db: d, rules: rules.withDefaults()}
 }
 
-// DB is the database that the catalog stands in.
+// DB is the database that has the catalog's tables.
 func (c *Catalog) DB() *db.DB { return c.db }
 
 // Close ends the connections.

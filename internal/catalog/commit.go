@@ -22,9 +22,9 @@ type BuildResult struct {
 	Took           time.Duration
 }
 
-// Commit publishes a build in one transaction, if the claim still stands and the day is within
-// retention. Errors: KindLost when nothing was published; KindUnavailable when that is unclear,
-// then Published tells.
+// Commit publishes a build in one transaction, if the claim is still valid and the day is within
+// retention. Errors: KindLost when nothing was published; KindUnavailable when that is unknown:
+// then ask Published.
 func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	if err := c.saveSessions(ctx, b, r.Sessions); err != nil {
 		return err
@@ -105,10 +105,10 @@ func sessionName(s domain.Session) string {
 	return fmt.Sprintf("%d:%s%s", len(s.ExternalConversationID), s.ExternalConversationID, s.SessionID)
 }
 
-// Published says whether this claim's archive was committed. It must be asked after any error of
-// Commit except KindLost. It waits for the day's lock, which a Commit whose answer was lost may
-// still hold. So false means that the commit failed, and that only a claim that still stands can
-// repeat it.
+// Published says whether this claim's archive was committed. Call it after any error of Commit
+// except KindLost. It waits for the day's lock, which a Commit whose answer was lost may still
+// have. So false means that the commit failed, and that it can be repeated only while the claim is
+// valid.
 func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 	var n int
 	err := c.db.Update(ctx, func(tx *db.Tx) error {

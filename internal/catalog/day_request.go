@@ -13,11 +13,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// linkSlack is how much longer than its links an archive is kept, so that not every answer has to
-// raise the archive's own time.
+// linkSlack is how much longer than its links an archive is kept. So only some answers have to
+// raise the archive's time.
 const linkSlack = 10 * time.Minute
 
-// DayRequest asks for a day's links.
+// DayRequest is a tenant's request for the links of a day.
 type DayRequest struct {
 	Claims
 	Scope   string     // which the claims must grant
@@ -41,22 +41,23 @@ type IssuedDay struct {
 	LinksEnd time.Time // now + LinkTTL, never past the day's end of retention
 }
 
-// IssueDay counts one day request and hands the day out: its archives are kept until the links
-// end, and the audit log says who was given what. A request that is refused counts nothing.
+// IssueDay counts one day request and reads the day. It keeps the day's archives until the links
+// end, and writes to the audit log which links were issued to whom. A refused request counts
+// nothing.
 //
 // Errors, in the order of the checks: KindUnauthorized when the application may not be used any
 // more, ErrScope, KindNotFound for an unknown tenant, ErrFeature, KindInvalid without a day,
-// ErrFuture, KindExpired past retention, KindLimited when the window is full. Whenever the window
-// was read, it is in the answer.
+// ErrFuture, KindExpired past retention, KindLimited when the window is full. A refusal has the
+// window too, if it was read.
 func (c *Catalog) IssueDay(ctx context.Context, r DayRequest) (out IssuedDay, err error) {
-	var refused error // not the transaction's own error, which would cost others who share it
+	var refused error // not the transaction's error, which would make a shared transaction run again
 	err = c.db.Batch(ctx, func(tx *db.Tx) error {
 		a, err := readDayAccess(ctx, tx, r)
 		if err != nil {
 			return err
 		}
 		if refused = a.refusal(r); refused == nil && tx.Postgres() {
-			// Others can write meanwhile. What they counted and changed shows once the rows are
+			// Other transactions can write meanwhile. Their changes are visible once the rows are
 			// locked.
 			if err := lockDayRequest(ctx, tx, r); err != nil {
 				return err
@@ -84,10 +85,10 @@ func (c *Catalog) CheckDay(ctx context.Context, r DayRequest) (Window, error) {
 	return a.window, a.refusal(r)
 }
 
-// dayAccess is what decides about a day request.
+// dayAccess is everything that decides about a day request.
 type dayAccess struct {
 	app     *Application  // nil when it does not exist
-	tenant  domain.Tenant // what of it decides; without an id when it does not exist
+	tenant  domain.Tenant // only the fields that decide; without an id when it does not exist
 	now     time.Time     // the catalog's clock
 	window  Window
 	last    windowLast
@@ -96,8 +97,8 @@ type dayAccess struct {
 	expired bool
 }
 
-// lockDayRequest locks the window and the day until the transaction ends. A day without a row gets
-// none: asking for a day is no reason to remember it.
+// lockDayRequest locks the window and the day until the transaction ends. It inserts no row for a
+// day that has none, because a request alone must not leave a row.
 func lockDayRequest(ctx context.Context, tx *db.Tx, r DayRequest) error {
 	if err := lockWindow(ctx, tx, r.Tenant, dayWindow); err != nil {
 		return err
@@ -111,7 +112,7 @@ const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t
 	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1
 	LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins
 
-// readDayAccess reads everything that decides about a request at one instant.
+// readDayAccess reads everything that decides about a request, in one statement.
 func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess, err error) {
 	var at int64
 	var app, owner, scopes, tenant sql.NullString
@@ -136,7 +137,7 @@ func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess
 	return a, nil
 }
 
-// refusal says what speaks against the request; nil when nothing does.
+// refusal gives the reason to refuse the request; nil when there is none.
 func (a *dayAccess) refusal(r DayRequest) error {
 	granted, err := r.Granted(a.app)
 	switch {
@@ -179,7 +180,7 @@ func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out Is
 	if out.View.Known != a.known { // the day got its row after it could not be locked
 		return out, db.ErrRetry
 	}
-	links, err := keepLinks(ctx, tx, &out.View)
+	links, err := saveLinks(ctx, tx, &out.View)
 	if err != nil {
 		return out, err
 	}

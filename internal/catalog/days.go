@@ -129,7 +129,7 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2
 		RETURNING locked, planned_us, completed_us, whole_us, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
-		Scan(&s.locked, &s.planned, &s.completed, &s.whole, &s.reopened, &s.available, &s.noData, &s.pending, &s.failed, &s.failedTold)
+		Scan(&s.locked, &s.planned, &s.completed, &s.whole, &s.reopened, &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type LinkedArchive struct {
 	ETag     string
 }
 
-// LinkAccess reads what stands behind a link. Error: KindNotFound for an unknown tenant.
+// LinkAccess reads what a link gives access to. Error: KindNotFound for an unknown tenant.
 func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
 	a, err := linkAccess(ctx, c.db, key, token)
 	return a, err

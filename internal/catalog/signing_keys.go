@@ -46,8 +46,8 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 	return k, err
 }
 
-// AddSigningKeys makes keys current for those purposes that have none, so that several processes
-// may begin at once. Retired keys older than keep go. It says how many were added.
+// AddSigningKeys adds keys for the purposes that have none, so that several processes may start at
+// once. It deletes keys that were retired longer than keep ago. It says how many were added.
 func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration) (added int, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
@@ -60,8 +60,8 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, keep t
 	return added, err
 }
 
-// RotateSigningKeys makes keys current for their purposes and retires those that were. Retired keys
-// older than keep go. Error: KindConflict when somebody else rotates them at the same time.
+// RotateSigningKeys retires the current keys and adds new ones. It deletes keys that were retired
+// longer than keep ago. Error: KindConflict when another process rotates them at the same time.
 func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)

@@ -109,7 +109,7 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
-			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondLook.Microseconds())
+			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondDelete.Microseconds())
 		if first, err := db.Affected(res, err); err != nil || first {
 			return err
 		}
@@ -127,7 +127,7 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 // published. The archive is listed again a day later, until its day has ended.
 func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
-		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondLook.Microseconds())
+		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondDelete.Microseconds())
 	return err
 }
 

@@ -13,11 +13,11 @@ import (
 // windowLength is how long a use counts.
 const windowLength = time.Hour
 
-// Window is a sliding hourly window as it stands.
+// Window is the state of a sliding hourly limit.
 type Window struct {
 	Limit int
 	Used  int           // uses within the last hour
-	Reset time.Duration // until the oldest of them falls out; 0 when there is none
+	Reset time.Duration // until the oldest of them ends; 0 when there is none
 }
 
 // Remaining is how many uses are left.
@@ -31,8 +31,8 @@ const dayWindow = "day"
 
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
-// windowColumns reads the window joined as w, with its oldest use that still counts as u, and the
-// latest that a clock ahead of its time did not count as l.
+// windowColumns reads the window w, its oldest use that still counts, u, and the latest use that is
+// not stray, l. See strayLast.
 const windowColumns = `CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, u.at_us,
 	CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, ` + strayLast
 
@@ -40,15 +40,15 @@ const windowColumns = `CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - 
 // the clock was wrong. Such uses do not count, and the next use deletes them.
 const strayLast = `w.last_us > c.now_us + 600000000`
 
-// windowJoins joins the window named $3 of the tenant $1, as of the clock joined as c: one reading
-// decides what counts and when the next use was, so no hour ever sees one use too many.
+// windowJoins joins the window named $3 of the tenant $1 at the time of the clock c. One time
+// decides which uses count and when the next use was, so no hour can have a use too many.
 const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
 	LEFT JOIN window_uses u ON u.tenant = $1 AND u.name = $3 AND u.at_us = (SELECT min(x.at_us) FROM window_uses x
 		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT) AND x.at_us <= c.now_us + 600000000)
 	LEFT JOIN window_uses l ON ` + strayLast + ` AND l.tenant = $1 AND l.name = $3 AND l.at_us = (SELECT max(x.at_us) FROM window_uses x
 		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us <= c.now_us + 600000000)`
 
-// windowScan receives windowColumns.
+// windowScan is where windowColumns are scanned to.
 type windowScan struct {
 	used, oldest, lastUse, lastNumber sql.NullInt64
 	stray                             sql.NullBool
@@ -74,9 +74,9 @@ const (
 		ON CONFLICT (tenant, name) DO UPDATE SET locked = windows.locked + 1, last_us = excluded.last_us, last_n = excluded.last_n`
 )
 
-// lockWindow locks a tenant's window, making it when there is none. Whoever holds it sees every
-// use counted before and none is counted until the transaction ends. Where nobody else can write
-// meanwhile that is so already.
+// lockWindow locks a tenant's window until the transaction ends, and inserts it if there is none.
+// What is read under the lock has every use that was counted before. SQLite needs no lock, because
+// it has one writer at a time.
 func lockWindow(ctx context.Context, tx *db.Tx, tenant, name string) error {
 	if !tx.Postgres() {
 		return nil
@@ -85,22 +85,22 @@ func lockWindow(ctx context.Context, tx *db.Tx, tenant, name string) error {
 	return err
 }
 
-// windowLast is the latest use of a locked window.
+// windowLast is the latest use of a locked window, without stray ones.
 type windowLast struct {
 	us, n int64
-	stray bool // uses of a clock that was ahead follow it
+	stray bool // stray uses follow it
 }
 
-// count adds one use to a locked window, given what was read of it under the lock.
+// count adds one use to a locked window. The window and last must have been read under the lock.
 func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last windowLast, at int64) (Window, error) {
-	// Uses of a clock that was ahead have to go, since their numbers are given again. Others that
-	// do not count any more go now and then.
+	// Stray uses are deleted, because their numbers are given again. Uses that have ended are
+	// deleted only now and then.
 	if last.stray || last.n > 0 && (w.Used == 0 || last.n%64 == 63) {
-		if err := forgetUses(ctx, tx, tenant, name, at); err != nil {
+		if err := deleteUses(ctx, tx, tenant, name, at); err != nil {
 			return w, err
 		}
 	}
-	us, n := max(at, last.us+1), last.n+1 // uses of one instant stay apart, and the clock may have stepped back
+	us, n := max(at, last.us+1), last.n+1 // each use has another time, also at one instant or after the clock stepped back
 	if w.Used == 0 {
 		w.Reset = time.Duration(us-at)*time.Microsecond + windowLength
 	}
@@ -112,14 +112,14 @@ func (w Window) count(ctx context.Context, tx *db.Tx, tenant, name string, last 
 	return w, err
 }
 
-// forgetUses deletes uses that count no longer, or never should have.
-func forgetUses(ctx context.Context, tx *db.Tx, tenant, name string, at int64) error {
+// deleteUses deletes uses that count no longer, and stray ones.
+func deleteUses(ctx context.Context, tx *db.Tx, tenant, name string, at int64) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM window_uses WHERE tenant = $1 AND name = $2 AND (at_us <= $3 OR at_us > $4)`,
 		tenant, name, at-windowLength.Microseconds(), at+clock.MaxStep.Microseconds())
 	return err
 }
 
-// PurgeWindows forgets windows without a use in the last hour, at most limit, and says how many.
+// PurgeWindows deletes windows that were not used for two hours, at most limit, and says how many.
 func (c *Catalog) PurgeWindows(ctx context.Context, limit int) (int, error) {
 	var n int
 	err := c.db.Update(ctx, func(tx *db.Tx) error {

@@ -61,8 +61,8 @@ func (q BulkQuery) Binding() string {
 	return fmt.Sprintf("%q", q)
 }
 
-// Window is a query with the agents that its bot stands for.
-type Window struct {
+// AgentQuery is a query with the agents that its bot names.
+type AgentQuery struct {
 	BulkQuery
 	Agents []string // sorted, at least one
 }
@@ -126,7 +126,7 @@ const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
 // ExportConversations gives the page of conversations that follows after, which is nil for the
 // first page. All pages cost the same. Error: KindUnavailable.
-func (r *Reader) ExportConversations(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedConversation], error) {
+func (r *Reader) ExportConversations(ctx context.Context, w AgentQuery, after *Position, limit Limit) (Page[ExportedConversation], error) {
 	query, args, err := w.query(r.db.Postgres(), conversationSource(), after, limit.Rows+1)
 	if err != nil {
 		return Page[ExportedConversation]{}, err
@@ -142,7 +142,7 @@ func (r *Reader) ExportConversations(ctx context.Context, w Window, after *Posit
 }
 
 // ExportMessages is ExportConversations for messages.
-func (r *Reader) ExportMessages(ctx context.Context, w Window, after *Position, limit Limit) (Page[ExportedMessage], error) {
+func (r *Reader) ExportMessages(ctx context.Context, w AgentQuery, after *Position, limit Limit) (Page[ExportedMessage], error) {
 	if id, given := w.Filters[Conversation]; given {
 		known, err := r.conversationOf(ctx, w, id)
 		if err != nil || !known {
@@ -164,7 +164,7 @@ func (r *Reader) ExportMessages(ctx context.Context, w Window, after *Position, 
 
 // conversationOf says whether a conversation is one of the window's agents'. All messages of a
 // conversation have its agent, so they need not be checked one by one.
-func (r *Reader) conversationOf(ctx context.Context, w Window, id string) (bool, error) {
+func (r *Reader) conversationOf(ctx context.Context, w AgentQuery, id string) (bool, error) {
 	var one int
 	err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM conversations WHERE tenant = $1 AND id = $2 AND agent_id IN (`+
 		db.Parameters(3, len(w.Agents))+`)`, append([]any{w.Tenant, id}, db.Texts(w.Agents)...)...).Scan(&one)
@@ -174,7 +174,7 @@ func (r *Reader) conversationOf(ctx context.Context, w Window, id string) (bool,
 // query gives the text and the arguments of one page's query. Its rows are the id, the time in
 // units, and columns. The lower bound of the first page is a row value too: no id is empty, so
 // (from, "") comes before every row of the window.
-func (w Window) query(postgres bool, from source, after *Position, limit int) (query string, args []any, err error) {
+func (w AgentQuery) query(postgres bool, from source, after *Position, limit int) (query string, args []any, err error) {
 	start := Position{At: db.Micros(w.From)}
 	if after != nil {
 		start = *after

@@ -1,7 +1,7 @@
 // Package conversations reads what the exports show: conversations and messages in bulk, lists of
 // conversations, and single conversations with their transcripts.
 //
-// It only reads. Package catalog writes the tables, and makes them.
+// It only reads. Package catalog makes and writes the tables.
 package conversations
 
 import "github.com/callvault/callvault/internal/db"

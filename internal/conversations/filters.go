@@ -20,7 +20,7 @@ const (
 // Filters are the values that rows must have.
 type Filters map[Field]string
 
-// column is where a field stands.
+// column is the column of a field.
 type column struct {
 	field Field
 	sql   string

@@ -58,7 +58,7 @@ func TestUnknownFilter(t *testing.T) {
 	if _, err := r.List(t.Context(), ListQuery{Filters: Filters{Conversation: "c"}}, nil, 1, false); domain.KindOf(err) != domain.KindInternal {
 		t.Errorf("a list by conversation: %v", err)
 	}
-	w := Window{BulkQuery{Filters: Filters{User: "u"}}, []string{"a"}}
+	w := AgentQuery{BulkQuery{Filters: Filters{User: "u"}}, []string{"a"}}
 	if _, err := r.ExportConversations(t.Context(), w, nil, Limit{1, 1}); domain.KindOf(err) != domain.KindInternal {
 		t.Errorf("an export by user: %v", err)
 	}

@@ -51,7 +51,8 @@ type ListPage struct {
 	Next *Position
 }
 
-// listColumns are the columns of a list's filters. Fewest rows are likely to meet the first one.
+// listColumns are the columns of a list's filters. The first one is likely to select the fewest
+// rows.
 func listColumns() []column {
 	return []column{
 		{User, "user_id", "conversations_user_printed"},

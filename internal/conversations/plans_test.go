@@ -87,12 +87,12 @@ func exportPlans(postgres bool) map[string]plan {
 func addWalks(plans map[string]plan, postgres bool) {
 	first := Position{At: 1700000000000000}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := Window{BulkQuery{Tenant: "big", From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}, []string{"a1"}}
-	conversations := func(name string, w Window, at Position, rows int) {
+	window := AgentQuery{BulkQuery{Tenant: "big", From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}, []string{"a1"}}
+	conversations := func(name string, w AgentQuery, at Position, rows int) {
 		q, args, _ := w.query(postgres, conversationSource(), &at, 1001)
 		plans["conversations "+name] = plan{dbtest.Ask(q, args...), rows, "conversations_agent_printed messages_conversation"}
 	}
-	messages := func(name, key string, w Window, at Position, rows int) {
+	messages := func(name, key string, w AgentQuery, at Position, rows int) {
 		q, args, _ := w.query(postgres, messageSource(), &at, 1001)
 		plans["messages "+name] = plan{dbtest.Ask(q, args...), rows, key}
 	}

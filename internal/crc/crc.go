@@ -1,4 +1,5 @@
-// Package crc puts CRC-32 sums (IEEE, as in ZIP and S3) of neighbouring bytes together.
+// Package crc combines CRC-32 sums (IEEE, as in ZIP and S3): it gives the sum of two neighbouring
+// pieces from the sums of both, without reading a byte again. It computes no sum of bytes.
 package crc
 
 // polynomial is the reflected CRC-32 (IEEE) polynomial.

@@ -121,11 +121,11 @@ func (d *Doctor) publicURL(ctx context.Context) Result {
 	if len(d.public.Keys) > 0 && !slices.ContainsFunc(keys.Keys, func(k jose.JSONWebKey) bool { return len(d.public.Key(k.KeyID)) > 0 }) {
 		return fail("another callvault answers at "+where+": its signing keys are not in this catalog", "correct CALLVAULT_PUBLIC_URL, or CALLVAULT_DATABASE_URL")
 	}
-	return d.judgeTLS(where, a)
+	return d.checkTLS(where, a)
 }
 
-// judgeTLS warns when a public URL has no TLS, or a certificate that ends soon.
-func (d *Doctor) judgeTLS(where string, a answer) Result {
+// checkTLS warns when a public URL has no TLS, or a certificate that ends soon.
+func (d *Doctor) checkTLS(where string, a answer) Result {
 	u, err := url.Parse(where)
 	if err != nil {
 		return failErr(err, "correct CALLVAULT_PUBLIC_URL")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Kind says what sort of failure an error is; callers branch on it, never on text.
+// Kind is the kind of an error. Code decides by kinds, never by texts.
 type Kind string
 
 // The kinds of errors.
@@ -17,8 +17,8 @@ const (
 	KindForbidden    Kind = "forbidden"     // the credential is good and does not allow this
 	KindLimited      Kind = "limited"       // a limit is used up
 	KindUnavailable  Kind = "unavailable"   // a part is down or slow: trying again can help
-	KindLost         Kind = "lost"          // the claim is no longer ours (fencing)
-	KindExpired      Kind = "expired"       // past retention or past a link's life
+	KindLost         Kind = "lost"          // another worker has the claim (fencing)
+	KindExpired      Kind = "expired"       // past retention, or after a link's end
 	KindInternal     Kind = "internal"      // everything else
 	KindTooLarge     Kind = "too_large"     // beyond a size limit
 	KindAllMissing   Kind = "all_missing"   // no source of an hour can be archived
@@ -28,7 +28,7 @@ const (
 	KindStoreFault   Kind = "store_fault"   // the store refused what was written
 	KindRefused      Kind = "refused"       // a part will never do what callvault asks of it; retrying is useless
 	KindUnreadable   Kind = "unreadable"    // the object exists, but its bytes can't be read, as in cold storage
-	KindBadCatalog   Kind = "catalog_fault" // the catalog holds what must not be there
+	KindBadCatalog   Kind = "catalog_fault" // the catalog has data that must not be there
 )
 
 // Error is a failure with a message that is safe to show to users. Cause is only logged.
@@ -69,7 +69,7 @@ var (
 	ErrLimited     = &Error{Kind: KindLimited}
 )
 
-// Errorf makes an Error of the given kind; a %w verb sets nothing: pass causes to Wrap.
+// Errorf makes an Error of the given kind. A %w verb sets no cause; use Wrap for that.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
 }

@@ -1,12 +1,13 @@
 package domain
 
-// Types of events that a tenant can be told of.
+// Types of events that are sent to a tenant.
 const (
-	EventDayCompleted = "day.completed" // every hour is settled and none failed
-	EventDayFailed    = "day.failed"    // nothing waits any more, and hours failed
+	EventDayCompleted = "day.completed" // every hour is available or has no data
+	EventDayFailed    = "day.failed"    // no hour is pending, and some failed
 	EventHourRebuilt  = "hour.rebuilt"  // an hour has another archive than before
-	EventTest         = "webhook.test"  // somebody wanted to see whether it arrives
+	EventTest         = "webhook.test"  // an operator tests the endpoint
 )
 
-// EventTypes lists what an endpoint can ask for, sorted. A test needs no asking.
+// EventTypes lists the types that an endpoint can ask for, sorted. A test event is sent without
+// being asked for.
 func EventTypes() []string { return []string{EventDayCompleted, EventDayFailed, EventHourRebuilt} }

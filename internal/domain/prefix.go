@@ -32,8 +32,8 @@ func CheckArchivesPrefix(prefix string) error {
 	return nil
 }
 
-// ArchivesFolder is where an installation's archives lie.
+// ArchivesFolder is the folder of an installation's archives.
 func ArchivesFolder(prefix string) string { return prefix + "/archives/" }
 
-// ProbesFolder is where a bucket is tried.
+// ProbesFolder is the folder of the objects by which a bucket is tried.
 func ProbesFolder(prefix string) string { return prefix + "/probes/" }

@@ -11,13 +11,13 @@ const (
 	MaxKeyBytes = 1024 // S3's own limit for object keys
 )
 
-// Session names a session in all counts: a session's id alone can stand in several conversations.
+// Session names a session in all counts. A session's id alone may be used in several conversations.
 type Session struct {
 	ExternalConversationID string
 	SessionID              string
 }
 
-// Agent is a bot as ingest lines describe it. Body is the line as it came in, without kind.
+// Agent is a bot, as lines of ingest describe it. Body is the line, without kind.
 type Agent struct {
 	ID          string
 	Name        string
@@ -25,12 +25,12 @@ type Agent struct {
 	Body        json.RawMessage
 }
 
-// Conversation is one conversation as ingest lines describe it. Empty strings, nil pointers and
-// nil JSON mean that the line lacks the field: its value is kept, unless Cleared names it.
-// JSON fields keep the key order and number spelling that they came with.
+// Conversation is one conversation, as lines of ingest describe it. Empty strings, nil pointers and
+// nil JSON mean that the line lacks the field: its value is kept, unless Cleared names it. JSON
+// fields keep the order of keys and the spelling of numbers.
 type Conversation struct {
 	ID                string
-	ExternalID        string // "" while unknown: the conversation's id stands in
+	ExternalID        string // "" while unknown: archives then use the conversation's id
 	SessionID         string
 	AgentID           string
 	SessionType       string
@@ -65,7 +65,7 @@ type Conversation struct {
 	Cleared []string // fields that the line clears, such as "locale" or "transcript.raw"
 }
 
-// Message is one message of a conversation. Body is the line as it came in, without kind.
+// Message is one message of a conversation. Body is the line, without kind.
 type Message struct {
 	ID             string
 	ConversationID string
@@ -74,7 +74,7 @@ type Message struct {
 	Body           json.RawMessage
 }
 
-// Recording is one audio file of a conversation: what the nightly archives hold.
+// Recording is one audio file of a conversation. The archives contain recordings.
 type Recording struct {
 	ObjectKey      string
 	ConversationID string
@@ -82,7 +82,7 @@ type Recording struct {
 	MessageID      int64
 	Type           string
 	Timestamp      time.Time
-	Size           *int64 // nil until the store told it
+	Size           *int64 // nil until the store has been asked
 	ContentType    string
 	CRC32          *uint32
 }

@@ -51,8 +51,8 @@ func (f *fixture) someBuilt(context.Context) string {
 	return ""
 }
 
-// again makes every hour due again when no work is left. It says whether it did.
-func (f *fixture) again(days []day) bool {
+// rebuildAll makes every hour due again when no work is left. It says whether it did.
+func (f *fixture) rebuildAll(days []day) bool {
 	f.t.Helper()
 	for _, d := range days {
 		v, err := f.cat.Day(f.t.Context(), d.tenant, d.day)
@@ -87,7 +87,7 @@ func TestKilledWorkers(t *testing.T) {
 		victim := workers[n%2]
 		victim.kill()
 		workers[n%2] = f.startWith(slow, "worker")
-		if f.again(days) {
+		if f.rebuildAll(days) {
 			t.Logf("all hours were built after %d kills; once more", n+1)
 		}
 	}
@@ -96,7 +96,7 @@ func TestKilledWorkers(t *testing.T) {
 		t.Errorf("only %d of %d kills came while hours were built", hit, kills)
 	}
 	f.step("killed")
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.step("built")
 	f.check(days...)
 	f.step("checked")
@@ -127,13 +127,13 @@ func TestLostParts(t *testing.T) {
 		{"object store stopped", func() { f.minio.Stop(); time.Sleep(outage()); f.minio.Start() }},
 		{"catalog restarted", func() { f.postgres.Stop(); time.Sleep(outage() / 5); f.postgres.Start() }},
 	} {
-		f.again(days)
+		f.rebuildAll(days)
 		eventually(t, "an hour is being built", f.someBuilt)
 		started := time.Now()
 		part.harm()
 		t.Logf("%s: %s", part.name, time.Since(started).Round(time.Second))
 	}
-	f.settled(days...)
+	f.waitBuilt(days...)
 	t.Log("all hours are built")
 	f.check(days...)
 	f.clean()

@@ -71,11 +71,11 @@ func TestClockJumps(t *testing.T) {
 	days := f.night()
 	api, roles := f.start("api"), []*process{f.start("scheduler"), f.start("scheduler")}
 	worker := f.start("worker")
-	f.settled(append(days, day{"short", before})...)
+	f.waitBuilt(append(days, day{"short", before})...)
 	f.step("first night")
 	worker.term()
 	// Archives that a later clock would delete: of a day past its end, and superseded ones.
-	f.again(days)
+	f.rebuildAll(days)
 	slow := f.slowStore(4 * time.Millisecond)
 	roles = append(roles, f.startWith(slow, "worker"), f.startWith(slow, "worker"))
 	eventually(t, "an archive is superseded while others are built", func(ctx context.Context) string {
@@ -88,7 +88,7 @@ func TestClockJumps(t *testing.T) {
 	f.shiftClock(25 * time.Hour)
 	f.paused()
 	f.step("paused")
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.step("second night")
 	f.check(days...)
 	f.step("checked")
@@ -132,14 +132,14 @@ func TestMissedNights(t *testing.T) {
 		days = append(days, day{"acme", now.Add(-back)})
 		quiet = append(quiet, day{"quiet", now.Add(-back)})
 	}
-	f.settled(days[1:]...) // the last night has no recordings
+	f.waitBuilt(days[1:]...) // the last night has no recordings
 	f.passes(all)
 	if n := f.number(`SELECT count(*) FROM days WHERE tenant = 'quiet'`); n > 0 {
 		t.Errorf("%d days without a recording were planned by a clock that may be wrong", n)
 	}
 	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
 	days = append(days, quiet...)
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.check(days...)
 	_, answer := f.askDay("quiet", now.Add(-1))
 	for _, l := range answer.Links {
@@ -160,6 +160,6 @@ func TestMissedNights(t *testing.T) {
 	// The next night comes while the roles run.
 	f.take(spread(domain.HourKey{Tenant: "acme", Day: now, Hour: 5}, "r", 2, 2000))
 	f.shiftClock(24 * time.Hour)
-	f.settled(day{"acme", now})
+	f.waitBuilt(day{"acme", now})
 	f.check(day{"acme", now})
 }

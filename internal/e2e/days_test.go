@@ -23,7 +23,7 @@ func TestRetention(t *testing.T) {
 	}
 	f.start("api,scheduler,worker")
 	all := []day{{"acme", old}, {"acme", yesterday}, {"beta", old}, {"beta", yesterday}}
-	f.settled(all...)
+	f.waitBuilt(all...)
 	f.check(all...)
 	_, before := f.askDay("acme", old)
 	// As if the older day had been built when it ended.
@@ -69,7 +69,7 @@ func TestArchivesGone(t *testing.T) {
 		f.take(spread(domain.HourKey{Tenant: "acme", Day: d.day, Hour: h}, "r", 3, 1000))
 	}
 	f.start("api,scheduler,worker")
-	f.settled(d)
+	f.waitBuilt(d)
 	f.check(d)
 	for h := range 2 {
 		v, err := f.cat.Day(t.Context(), "acme", d.day)
@@ -88,7 +88,7 @@ func TestArchivesGone(t *testing.T) {
 		}
 		return ""
 	})
-	f.settled(d)
+	f.waitBuilt(d)
 	if r := f.revisions(d); r[2] != 1 || r[3] != 1 {
 		t.Errorf("hours whose archives stand were built again: %v", r)
 	}

@@ -27,7 +27,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	f.start("worker")
-	f.settled(days...)
+	f.waitBuilt(days...)
 	if n := f.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
 		t.Errorf("a drain counts as %d failures or lapses", n)
 	}

@@ -52,17 +52,17 @@ type application struct {
 // newFixture makes an installation on servers that are shared with other tests.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	return settle(t, &fixture{}, testenv.Redis(t), testenv.Postgres(t), testenv.MinIO(t))
+	return setUp(t, &fixture{}, testenv.Redis(t), testenv.Postgres(t), testenv.MinIO(t))
 }
 
 // newPrivateFixture makes an installation whose servers the test may stop.
 func newPrivateFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{redis: testenv.NewRedis(t), minio: testenv.NewMinIO(t), postgres: testenv.NewPostgres(t)}
-	return settle(t, f, f.redis.URL(), f.postgres.URL(), f.minio.S3)
+	return setUp(t, f, f.redis.URL(), f.postgres.URL(), f.minio.S3)
 }
 
-func settle(t *testing.T, f *fixture, redis, postgres string, s3 testenv.S3) *fixture {
+func setUp(t *testing.T, f *fixture, redis, postgres string, s3 testenv.S3) *fixture {
 	t.Helper()
 	f.began = time.Now()
 	f.t, f.bin, f.dir, f.apps = t, testenv.Program(t), t.TempDir(), map[string]application{}
@@ -242,8 +242,8 @@ func (f *fixture) registered(list []recording) {
 	f.truth.add(list...)
 }
 
-// settled waits until no hour of these days is pending or being rebuilt.
-func (f *fixture) settled(days ...day) {
+// waitBuilt waits until no hour of these days is pending or being rebuilt.
+func (f *fixture) waitBuilt(days ...day) {
 	f.t.Helper()
 	eventually(f.t, "the archives are built", func(ctx context.Context) string {
 		for _, d := range days {

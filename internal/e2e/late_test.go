@@ -44,14 +44,14 @@ func TestLateRecordings(t *testing.T) {
 		}
 		wait.Wait()
 		if n%5 == 3 { // sometimes all is built before the next one comes
-			f.settled(d)
+			f.waitBuilt(d)
 		}
 	}
 	t.Logf("hours were being built at %d of %d registrations", during, rounds)
 	if during < rounds/4 {
 		t.Errorf("hours were being built at only %d of %d registrations", during, rounds)
 	}
-	f.settled(d)
+	f.waitBuilt(d)
 	f.check(d)
 	for _, revision := range f.revisions(d) {
 		if revision < 2 {
@@ -69,7 +69,7 @@ func TestLinksStay(t *testing.T) {
 	k := domain.HourKey{Tenant: "acme", Day: d.day, Hour: 11}
 	f.take(spread(k, "first", 3, 1000))
 	f.start("api,scheduler,worker")
-	f.settled(d)
+	f.waitBuilt(d)
 	_, before := f.askDay("acme", d.day)
 	truth := f.truth.snapshot()
 	f.take(spread(k, "late", 2, 1000))

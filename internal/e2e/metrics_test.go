@@ -28,7 +28,7 @@ func TestMetrics(t *testing.T) {
 	yesterday := f.yesterday()
 	night(f, yesterday)
 	api, worker, scheduler := f.start("api"), f.start("worker"), f.start("scheduler")
-	f.settled(day{"acme", yesterday}, day{"beta", yesterday})
+	f.waitBuilt(day{"acme", yesterday}, day{"beta", yesterday})
 	askTooOften(f, yesterday)
 	if status, _ := f.request(http.MethodGet, "http://"+api.serving()+"/metrics", nil, nil); status != http.StatusUnauthorized {
 		t.Errorf("the API's numbers are given to strangers: %d", status)
@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 		text += string(numbers)
 	}
 	checkNames(t, text)
-	checkStanding(f, p)
+	checkBacklog(f, p)
 	checkQueries(t, p)
 	checkRules(t, p)
 
@@ -202,8 +202,8 @@ func (p *watch) until(expr, want string) {
 	})
 }
 
-// checkStanding checks the metrics of the night.
-func checkStanding(f *fixture, p *watch) {
+// checkBacklog checks the metrics of the night.
+func checkBacklog(f *fixture, p *watch) {
 	f.t.Helper()
 	f.step("the night in numbers")
 	p.until(`callvault_tenants`, "2")

@@ -28,7 +28,7 @@ func TestRestoredCatalog(t *testing.T) {
 	roles := []*process{f.start("api"), f.startWith(map[string]string{"CALLVAULT_S3_ENDPOINT": proxy.URL()}, "run", "scheduler,worker")}
 	f.take(append(append(of(days[0], 1, "r"), of(days[0], 2, "r")...), of(days[0], 3, "r")...))
 	f.take(of(days[1], 5, "r"))
-	f.settled(days[0])
+	f.waitBuilt(days[0])
 	f.check(days[0])
 	_, before := f.askDay("acme", days[0].day)
 	backup := filepath.Join(f.dir, "catalog.dump")
@@ -50,7 +50,7 @@ func TestRestoredCatalog(t *testing.T) {
 	later := append(append(append(of(days[0], 1, "late"), of(days[0], 4, "late")...), of(days[1], 5, "late")...), of(days[1], 6, "r")...)
 	f.take(later)
 	f.ok("archive", "--tenant", "acme", "--day", string(first), "--hour", "2", "--force", "--wait")
-	f.settled(days[0])
+	f.waitBuilt(days[0])
 	f.sql(`UPDATE archives SET links_until_us = 0, delete_after_us = 0 WHERE state = 'superseded'`)
 	eventually(t, "the replaced archives are deleted", func(context.Context) string {
 		if n := f.number(`SELECT count(*) FROM archives WHERE state = 'superseded' OR state = 'doomed' AND deletions = 0`); n > 0 {
@@ -61,7 +61,7 @@ func TestRestoredCatalog(t *testing.T) {
 	stop(roles)
 	f.shiftClock(24 * time.Hour)
 	roles = f.allRoles()
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.check(days...)
 	_, since := f.askDay("acme", days[0].day)
 	stop(roles)
@@ -83,7 +83,7 @@ func TestRestoredCatalog(t *testing.T) {
 		}
 		return ""
 	})
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.check(days...) // with new links
 	f.step("healed")
 	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later

@@ -60,8 +60,8 @@ func (r *replicas) roll(bin string, load *load) {
 	}
 }
 
-// settledUnder ends the load and checks its answers and what was built.
-func (r *replicas) settledUnder(load *load, days ...day) {
+// endLoad ends the load and checks its answers and what was built.
+func (r *replicas) endLoad(load *load, days ...day) {
 	f, t := r.f, r.f.t
 	t.Helper()
 	asked, wrong := load.end()
@@ -69,7 +69,7 @@ func (r *replicas) settledUnder(load *load, days ...day) {
 	for _, problem := range append(wrong, r.balance.problems()...) {
 		t.Error(problem)
 	}
-	f.settled(days...)
+	f.waitBuilt(days...)
 	if n := f.number(`SELECT coalesce(sum(lapses + failures), 0) FROM hours`); n > 0 {
 		t.Errorf("restarts count as %d failures or lapses of builds", n)
 	}
@@ -87,13 +87,13 @@ func TestRollingRestart(t *testing.T) {
 	f := newFixture(t)
 	days := f.smallNight()
 	r := f.replicas(f.slowServing())
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.step("built")
 	load := f.load(days[0])
 	load.moved()
 	r.roll(f.bin, load)
 	f.step("restarted")
-	r.settledUnder(load, days...)
+	r.endLoad(load, days...)
 	f.step("checked")
 	for _, p := range r.roles {
 		p.term()

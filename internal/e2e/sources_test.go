@@ -52,7 +52,7 @@ func TestBadSources(t *testing.T) {
 		f.removeSource(r.Key)
 	}
 	f.start("api,scheduler,worker")
-	f.settled(d)
+	f.waitBuilt(d)
 	_, answer := f.askDay("acme", d.day)
 	if l := answer.Links[5]; l.Status != catalog.StateFailed || l.URL != nil || l.Files != 0 {
 		t.Errorf("an hour of which every file is missing is %s", l.Status)
@@ -111,7 +111,7 @@ func TestSourcesChangeDuringBuild(t *testing.T) {
 	f.must(f.store(t.Context(), grown.Key, append(grown.body, "more"...)))
 	other := say("acme", replaced.Key, replaced.At, noise("other bytes", len(replaced.body)))
 	f.must(f.store(t.Context(), replaced.Key, other.body))
-	f.settled(d)
+	f.waitBuilt(d)
 	held, _ := f.fetch(d)
 	changed := 0
 	for key, reason := range map[string]string{vanished.Key: "not_found", shrunk.Key: "size_changed", grown.Key: "size_changed"} {

@@ -131,7 +131,7 @@ func TestKilledStandalone(t *testing.T) {
 		p.kill()
 		p = f.standalone()
 	}
-	f.settled(day{"acme", yesterday})
+	f.waitBuilt(day{"acme", yesterday})
 	f.check(day{"acme", yesterday})
 	f.clean()
 	p.term()

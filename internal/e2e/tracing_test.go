@@ -73,7 +73,7 @@ func TestTraces(t *testing.T) {
 	w.take(append(list, spread(domain.HourKey{Tenant: "beta", Day: yesterday, Hour: 3}, "r", 4, 1000)...))
 	w.step("taken in")
 	api, worker, scheduler := w.start("api"), w.start("worker"), w.start("scheduler")
-	w.settled(day{"acme", yesterday}, day{"beta", yesterday})
+	w.waitBuilt(day{"acme", yesterday}, day{"beta", yesterday})
 	w.step("the night is built")
 	w.rebuild(day{"acme", yesterday}, "operator-1")
 	eventually(t, "every hour has another revision", func(ctx context.Context) string {
@@ -208,7 +208,7 @@ func TestNightWithoutAReceiver(t *testing.T) {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 5000)...)
 	}
 	f.takeFiles(list)
-	f.settled(day{"acme", yesterday})
+	f.waitBuilt(day{"acme", yesterday})
 	f.check(day{"acme", yesterday})
 	p.await(p.log, "traces cannot be sent")
 	p.term()

@@ -49,7 +49,7 @@ func TestUpgrade(t *testing.T) {
 	f.step("the next version is built")
 	days := f.smallNight()
 	r := f.replicas(f.slowServing())
-	f.settled(days...)
+	f.waitBuilt(days...)
 	load := f.load(days[0])
 	load.moved()
 	early := f.launch(next, nil, "run", "api")
@@ -97,6 +97,6 @@ func TestUpgrade(t *testing.T) {
 	back.term()
 	r.roll(next, load)
 	f.step("replaced")
-	r.settledUnder(load, days...)
+	r.endLoad(load, days...)
 	f.step("checked")
 }

@@ -57,7 +57,7 @@ func TestVoice(t *testing.T) {
 	f.start("api,scheduler,worker")
 	f.takeFiles(list)
 	days := slices.Collect(maps.Keys(f.truth.days()))
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.check(days...)
 	f.clean()
 	unpack(t, filepath.Join(f.dir, "downloads"))
@@ -162,7 +162,7 @@ func TestTwoOfEach(t *testing.T) {
 	f.start("api")
 	roles := []*process{f.start("scheduler"), f.start("worker"), f.start("scheduler"), f.start("worker")}
 	days := []day{{"acme", yesterday}, {"beta", yesterday}}
-	f.settled(days...)
+	f.waitBuilt(days...)
 	f.check(days...)
 	for _, d := range days {
 		revisions := f.revisions(d)

@@ -124,7 +124,7 @@ func TestRolesWithoutTheirStore(t *testing.T) {
 		}
 		proxy.Restore()
 		if c.says == "" {
-			f.settled(days...)
+			f.waitBuilt(days...)
 			eventually(t, "the API is ready", func(ctx context.Context) string {
 				if !readyAt(ctx, f.api) {
 					return "it is not"

@@ -168,7 +168,7 @@ func (t *trial) delete(ctx context.Context, key string) error {
 	if err := t.Remove(ctx, key); err != nil {
 		return err
 	}
-	err := t.holds(ctx, key, GetOptions{}, t.data)
+	err := t.compare(ctx, key, GetOptions{}, t.data)
 	switch kind := domain.KindOf(err); {
 	case err == nil:
 		return unexpected("an object that was deleted is there")
@@ -269,7 +269,7 @@ func (t *trial) upload(ctx context.Context) error {
 	if _, err := t.Complete(ctx, key, id, parts, CompleteOptions{}); err != nil {
 		return err
 	}
-	return t.holds(ctx, key, GetOptions{}, whole)
+	return t.compare(ctx, key, GetOptions{}, whole)
 }
 
 // writeProbe writes an object and returns its key and ETag.
@@ -290,10 +290,10 @@ func (t *trial) match(ctx context.Context) error {
 	case etag == "" || strings.HasPrefix(etag, "W/"):
 		return unexpected("the ETag %q is none that tells bytes apart", etag)
 	}
-	if err := t.holds(ctx, key, GetOptions{IfMatch: etag}, []byte(key)); err != nil {
+	if err := t.compare(ctx, key, GetOptions{IfMatch: etag}, []byte(key)); err != nil {
 		return err
 	}
-	switch err := t.holds(ctx, key, GetOptions{IfMatch: strings.Repeat("0", 32)}, []byte(key)); domain.KindOf(err) {
+	switch err := t.compare(ctx, key, GetOptions{IfMatch: strings.Repeat("0", 32)}, []byte(key)); domain.KindOf(err) {
 	case domain.KindConflict:
 		return nil
 	case "":
@@ -308,11 +308,11 @@ func (t *trial) ranges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.holds(ctx, key, GetOptions{From: 2, To: 5}, []byte(key)[2:5]), t.holds(ctx, key, GetOptions{From: 3}, []byte(key)[3:]))
+	return errors.Join(t.compare(ctx, key, GetOptions{From: 2, To: 5}, []byte(key)[2:5]), t.compare(ctx, key, GetOptions{From: 3}, []byte(key)[3:]))
 }
 
-// holds reads the object and compares it.
-func (t *trial) holds(ctx context.Context, key string, opts GetOptions, want []byte) error {
+// compare reads the object and compares it.
+func (t *trial) compare(ctx context.Context, key string, opts GetOptions, want []byte) error {
 	o, err := t.Get(ctx, key, opts)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (o Origin) Append(ctx context.Context, tx *db.Tx, at int64, tenant, action 
 	return o.AppendLinks(ctx, tx, at, tenant, action, detail, nil)
 }
 
-// AppendLinks is Append for a line whose links were stored by keepLinks.
+// AppendLinks is Append for a line with links. links is their name in the table audit_links.
 func (o Origin) AppendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, action string, detail, links any) error {
 	text, err := json.Marshal(detail)
 	if err != nil {
@@ -106,8 +106,8 @@ func Scan(rows *sql.Rows) (e Entry, err error) {
 	return e, err
 }
 
-// hoursAsText spells the hours of a line in two digits, as on the wire. Programs before wrote some
-// as numbers, and what they wrote stands as it is. In JSON the name with its quotes can't be part
+// hoursAsText writes the hours of a line with two digits, as the API does. Former programs wrote
+// some as numbers, and stored lines do not change. In JSON the name with its quotes can't be part
 // of a string.
 func hoursAsText(detail string) string {
 	const name = `"hour":`

@@ -289,7 +289,7 @@ func askedTypes(f *fixture) {
 	equal(f, "ids of one cause", len(events), 1)
 }
 
-// hoursAtOnce commits all hours of a day at the same time: the day's outbox.Event is created once.
+// hoursAtOnce commits all hours of a day at the same time: the day's event is created once.
 func hoursAtOnce(f *fixture) {
 	f.endpoint("acme")
 	var hours []int
@@ -329,7 +329,7 @@ func commitAtOnce(f *fixture) {
 	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
 }
 
-// refusedCommit commits with a lost claim: no outbox.Event is created.
+// refusedCommit commits with a lost claim: no event is created.
 func refusedCommit(f *fixture) {
 	f.endpoint("acme")
 	f.add(3)

@@ -63,7 +63,7 @@ func (c *Clock) CheckClock(ctx context.Context, last time.Time, elapsed time.Dur
 	return s.Reading, err
 }
 
-// ClockWatch checks the clock again and again. It compares each check with the one before, by the
+// ClockWatch checks the clock repeatedly. It compares each check with the one before, by the
 // process's own clock.
 type ClockWatch struct {
 	Catalog interface {

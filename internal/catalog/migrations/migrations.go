@@ -1,4 +1,5 @@
-// Package migrations holds the steps of the catalog's schema, in one directory for each database.
+// Package migrations has the steps of the catalog's schema, in one directory for each database. It
+// does not run them: package db does.
 package migrations
 
 import "embed"

@@ -1,5 +1,5 @@
-// Package outbox holds what tenants' endpoints are told: endpoints, events, which are added in the
-// transaction of their cause, and deliveries, which are claimed, retried, logged and swept.
+// Package outbox stores webhooks: the tenants' endpoints; events, which are added in the
+// transaction of their cause; and deliveries, which are claimed, retried, logged and deleted.
 //
-// It knows no days and hours. Package webhooks signs and sends.
+// It decides nothing about days and hours, and sends nothing: package webhooks signs and sends.
 package outbox

@@ -25,7 +25,7 @@ const (
 	ActionWebhookDisable = "webhook.disable" // by the receiver's own 410
 )
 
-// maxEndpoints bounds a tenant's endpoints, because each Event is a row and a request for each of
+// maxEndpoints bounds a tenant's endpoints, because each event is a row and a request for each of
 // them.
 const maxEndpoints = 10
 

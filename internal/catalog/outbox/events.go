@@ -17,7 +17,7 @@ import (
 )
 
 // Event is what is sent to a tenant's endpoints. It is inserted in the transaction of its cause. So
-// no Event is lost, and none is sent for a change that was rolled back.
+// no event is lost, and none is sent for a change that was rolled back.
 type Event struct {
 	ID     string
 	Tenant string
@@ -42,7 +42,7 @@ type testEvent struct {
 // EventTime formats a time as all answers of the API do.
 func EventTime(us int64) string { return db.FromMicros(us).Format("2006-01-02T15:04:05Z") }
 
-// EventID derives an Event's id from its cause. The id has no ".", because the signed text uses it
+// EventID derives an event's id from its cause. The id has no ".", because the signed text uses it
 // as a separator.
 func EventID(cause ...any) string {
 	h := sha256.New()

@@ -1,5 +1,5 @@
-// Package plantest fills the catalog's tables for tests of plans, and says which plans read too
-// much.
+// Package plantest fills the catalog's tables for tests of query plans, and finds plans that read
+// too much. Only tests import it.
 package plantest
 
 import (

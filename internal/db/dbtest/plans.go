@@ -1,4 +1,5 @@
-// Package dbtest explains to tests how the databases would run a statement.
+// Package dbtest shows tests how the databases would run a statement. It fills tables and reads
+// plans; it does not judge them. Only tests import it.
 package dbtest
 
 import (

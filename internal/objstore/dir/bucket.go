@@ -13,16 +13,16 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// lockFile is held shared by every process that is not alone on the bucket.
+// lockFile is locked, shared, by every process that is not alone on the bucket.
 const lockFile = tempFolder + "/lock"
 
 // Config says where a bucket is and who opens it.
 type Config struct {
 	Path string // of its folder; its last name is the bucket's
-	// Alone is set by the one process that has locked the data directory. It makes the folder
-	// where it is missing, and removes what processes that are gone have left unfinished.
+	// Alone is set by the one process that has locked the data directory. Open then makes the
+	// folder if it is missing, and removes the unfinished files of processes that have ended.
 	Alone bool
-	// Observe, when set, is told of every call, for metrics. It must not wait.
+	// Observe, when set, is called for every call, for metrics. It must not block.
 	Observe func(objstore.Observed)
 }
 
@@ -32,15 +32,15 @@ type Bucket struct {
 	name string
 	root *os.Root
 	lock *os.File
-	sync func(*os.File) error // (*os.File).Sync but in tests
+	sync func(*os.File) error // (*os.File).Sync, except in tests
 
-	folds     bool       // the disk takes names of different spelling for the same
+	folds     bool       // the disk ignores case, or how an accent is written
 	replacing sync.Mutex // held while a side file takes the place of another
 
 	mu      sync.Mutex
 	uploads map[string]*upload // by id
-	durable map[string]bool    // folders of which is known that they are on disk
-	removed int                // folders, by this process
+	durable map[string]bool    // folders that are known to be on disk
+	removed int                // how many folders this process has removed
 }
 
 // Open opens a bucket. Error: unavailable.
@@ -74,7 +74,7 @@ func (b *Bucket) open() (err error) {
 	return b.probeDisk()
 }
 
-// makeFolder makes a folder and all above it, and returns when they are on disk.
+// makeFolder makes a folder and all folders above it, and returns when they are on disk.
 func makeFolder(path string) error {
 	missing := []string{}
 	for at := path; ; at = filepath.Dir(at) {
@@ -148,7 +148,7 @@ type call struct {
 	key       string
 }
 
-// do does a call's work unless ctx has ended, translates its error and tells of it.
+// do runs work unless ctx has ended, translates its error and reports the call to Observe.
 func (b *Bucket) do(ctx context.Context, c call, work func() error) error {
 	begun := time.Now()
 	err := context.Cause(ctx)
@@ -163,7 +163,7 @@ func (b *Bucket) do(ctx context.Context, c call, work func() error) error {
 	return err
 }
 
-// onKey is do for calls that name an object; work is given the object's path.
+// onKey is do for calls that name an object. work gets the path of the object's file.
 func (b *Bucket) onKey(ctx context.Context, c call, work func(name string) error) error {
 	if err := objstore.CheckKey(c.key); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // errFolder says that a key is a folder of other keys, or lies below another key.
 var errFolder = domain.Errorf(domain.KindInvalid, "the key is a folder of another key, or the other way round; send line and audio under another one")
 
-// errTwin is errOther for who writes.
+// errTwin is errOther for calls that write.
 var errTwin = domain.Errorf(domain.KindInvalid, "the disk does not tell the key from that of another object, which differs in case or accents; send line and audio under another one")
 
 func (b *Bucket) what(c call) string {
@@ -44,7 +44,7 @@ func (b *Bucket) failure(ctx context.Context, c call, err error) error {
 	return domain.Wrap(domain.KindUnavailable, err, "%s: the disk failed", what)
 }
 
-// outcome is how metrics call a call's end, in the words of S3.
+// outcome is the outcome of a call for metrics, in the words that package objstore uses for S3.
 func outcome(err error) string {
 	switch kind := domain.KindOf(err); {
 	case err == nil:

@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDurable bounds the memory of which folders are on disk.
+// maxDurable bounds how many folders are remembered as being on disk.
 const maxDurable = 10_000
 
-// settle returns when a folder's entries, and the way to them from the bucket, are safe on disk. It
-// remembers what it has seen to: nobody removes a folder while another process may remember it.
-func (b *Bucket) settle(folder string) error {
+// syncFolders returns when a folder's entries, and the folder itself in all folders above it, are
+// on disk. It remembers these folders, because no process removes a folder that another one may
+// remember.
+func (b *Bucket) syncFolders(folder string) error {
 	b.mu.Lock()
 	removed := b.removed
 	b.mu.Unlock()
@@ -32,7 +33,7 @@ func (b *Bucket) settle(folder string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if removed != b.removed { // it may have been one of these, and another stands there by now
+	if removed != b.removed { // it may have been one of these
 		return nil
 	}
 	if len(b.durable) > maxDurable {
@@ -58,7 +59,8 @@ func (b *Bucket) syncAt(name string) error {
 	return errors.Join(b.sync(file), file.Close())
 }
 
-// Remove deletes an object; it is no error when there is none. Folders that become empty go too.
+// Remove deletes an object. A missing object is no error. Folders that become empty are removed
+// too.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return b.onKey(ctx, call{"delete", "remove", key}, func(name string) error {
 		folder, err := b.root.Open(path.Dir(name))
@@ -103,8 +105,8 @@ func (b *Bucket) removeFrom(folder *os.File, name, key string) error {
 	return b.sync(folder)
 }
 
-// removeFolder removes an empty folder and says whether it did. It leaves all where they are while
-// another process uses the bucket: that remembers which ones are on disk.
+// removeFolder removes an empty folder and says whether it did. It removes none while another
+// process uses the bucket, because that process remembers which folders are on disk.
 func (b *Bucket) removeFolder(name string) bool {
 	if !b.cfg.Alone {
 		return false
@@ -129,7 +131,7 @@ func (b *Bucket) removeFolder(name string) bool {
 }
 
 // unlink removes a name from an open folder: of a file, or with unix.AT_REMOVEDIR of an empty
-// folder. os.Root's Remove takes either for the other.
+// folder. os.Root's Remove does not tell the two apart.
 func unlink(folder *os.File, base string, flags int) error {
 	if err := unix.Unlinkat(int(folder.Fd()), base, flags); err != nil {
 		return &fs.PathError{Op: "unlinkat", Path: base, Err: err}

@@ -31,9 +31,9 @@ const enoattr = syscall.Errno(93)
 const maxAttribute = 64 << 10
 
 // TakeOver makes buckets in path of those that a former program has left there: it renames the
-// files and keeps their ETags and content types. Killed at any point, it goes on when it is called
-// again. It must be called by a process that has locked the data directory, before any bucket is
-// opened. Error: unavailable.
+// files and keeps their ETags and content types. If the process is killed, the next call continues.
+// Only the process that has locked the data directory may call it, before it opens a bucket. Error:
+// unavailable.
 func TakeOver(path string) error {
 	if err := takeOverBy(path, func() {}); err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "the object store of a former version in %s can't be taken over", path)
@@ -41,13 +41,13 @@ func TakeOver(path string) error {
 	return nil
 }
 
-// takeOverBy is TakeOver, and calls step before each change of the disk, for tests.
+// takeOverBy is TakeOver. It calls step before each change of the disk, for tests.
 func takeOverBy(path string, step func()) error {
 	former := filepath.Join(path, formerFolder)
 	for _, name := range []string{formerObjects, formerAttributes} {
 		from, to := filepath.Join(path, name), filepath.Join(former, name)
 		if !exists(from) || exists(filepath.Join(from, tempFolder)) || exists(to) {
-			continue // there is none, or it is a bucket
+			continue // it does not exist, or is a bucket already
 		}
 		step()
 		if err := errors.Join(makeFolder(former), os.Rename(from, to), syncFolder(path)); err != nil {
@@ -70,7 +70,7 @@ func takeOverBy(path string, step func()) error {
 		return nil
 	}
 	step()
-	unix.Sync() // all names are new before the former ones and the attributes go
+	unix.Sync() // all new names are on disk before the former ones and the attributes are removed
 	return os.RemoveAll(former)
 }
 
@@ -79,7 +79,7 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// takeBucket takes one bucket over. All side files are safe on disk before the first file moves.
+// takeBucket takes one bucket over. All side files are on disk before the first file is renamed.
 func takeBucket(path, name string, step func()) error {
 	from, to := filepath.Join(path, formerFolder, formerObjects, name), filepath.Join(path, name)
 	attributes := filepath.Join(path, formerFolder, formerAttributes, name)
@@ -136,7 +136,8 @@ func eachFormer(bucket string, visit func(key, file string, stat fs.FileInfo) er
 	})
 }
 
-// formerInfo makes a side file's content of an object's attributes; nil where it has no ETag.
+// formerInfo makes the content of a side file from an object's attributes; nil when these have no
+// ETag.
 func formerInfo(file, attributes, key string, stat fs.FileInfo) (*info, error) {
 	values := map[string][]byte{}
 	for _, name := range []string{"etag", "content-type", "checksums"} {
@@ -148,7 +149,7 @@ func formerInfo(file, attributes, key string, stat fs.FileInfo) (*info, error) {
 	}
 	etag := strings.Trim(string(values["etag"]), `"`)
 	if etag == "" {
-		return nil, nil //nolint:nilnil // its bytes tell enough
+		return nil, nil //nolint:nilnil // the side file is made from the bytes later
 	}
 	in := &info{Key: key, ETag: etag, ContentType: string(values["content-type"]), identity: identityOf(stat)}
 	var sums struct {
@@ -162,7 +163,7 @@ func formerInfo(file, attributes, key string, stat fs.FileInfo) (*info, error) {
 	return in, nil
 }
 
-// attribute reads one of an object's attributes, nil when it has none of this name.
+// attribute reads one of an object's attributes; nil when there is none of this name.
 func attribute(file, attributes, name string) ([]byte, error) {
 	value, err := os.ReadFile(filepath.Join(attributes, "meta", name)) //nolint:gosec // below the data directory
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -19,7 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// info is what a side file says of the file beside it.
+// info is the content of a side file: what is known of the file beside it.
 type info struct {
 	Key         string  `json:"key"`
 	ETag        string  `json:"etag"`
@@ -28,7 +28,7 @@ type info struct {
 	identity
 }
 
-// identity is what changes when somebody replaces or edits a file.
+// identity is what changes when a file is replaced or edited.
 type identity struct {
 	Inode    uint64 `json:"inode"`
 	Size     int64  `json:"size"`
@@ -43,8 +43,8 @@ func identityOf(file fs.FileInfo) identity {
 	return id
 }
 
-// newInfo describes a file with these bytes. Its ETag differs from that of every other file that
-// had its name: their times of change differ, if not their bytes.
+// newInfo describes a file. Its ETag differs from that of every other file that had this name,
+// because at least their times of change differ.
 func newInfo(key, contentType string, sum uint32, id identity) info {
 	return info{Key: key, ETag: fmt.Sprintf("%08x-%x-%x", sum, id.Size, id.Modified), CRC32: &sum, ContentType: contentType, identity: id}
 }
@@ -53,12 +53,12 @@ func (i info) public(file fs.FileInfo) objstore.Info {
 	return objstore.Info{Size: i.Size, ETag: i.ETag, ContentType: i.ContentType, LastModified: file.ModTime(), CRC32: i.CRC32}
 }
 
-// errOther says that the disk takes the key's name for another key's.
+// errOther says that the file belongs to another key, which the disk does not tell from this one.
 var errOther = fmt.Errorf("the disk does not tell this key from another one: %w", fs.ErrNotExist)
 
 // object opens a key's file. Error: fs.ErrNotExist.
 func (b *Bucket) object(ctx context.Context, name, key string) (*os.File, objstore.Info, error) {
-	// O_NONBLOCK: nothing is waited for where somebody has put a pipe.
+	// O_NONBLOCK: if somebody has put a pipe there, opening it must not wait.
 	file, err := b.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, objstore.Info{}, err
@@ -77,7 +77,8 @@ func (b *Bucket) object(ctx context.Context, name, key string) (*os.File, objsto
 	return file, in.public(stat), nil
 }
 
-// describe reads an open file's side file, and makes it where it is missing or of other bytes.
+// describe reads the side file of an open file. It makes a new one when that is missing, or is
+// about other bytes.
 func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, name, key string) (info, error) {
 	former, err := b.readInfo(name)
 	switch {
@@ -106,14 +107,15 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 	if now, err := file.Stat(); err != nil || identityOf(now) != made.identity {
 		return info{}, errors.Join(domain.Errorf(domain.KindUnavailable, "the file changes while it is read"), err)
 	}
-	// On a disk that is full or can't be written to it is made again the next time.
+	// A side file that can't be written, because the disk is full for example, is made at the next
+	// call.
 	if winner := b.saveMade(name, made); winner != nil {
 		return *winner, nil
 	}
 	return made, nil
 }
 
-// typeOf is the content type of a file that nobody told one of.
+// typeOf is the content type of a file for which none was given.
 func typeOf(key string) string {
 	if kind := mime.TypeByExtension(path.Ext(key)); kind != "" {
 		return kind
@@ -121,7 +123,7 @@ func typeOf(key string) string {
 	return "application/octet-stream"
 }
 
-// readInfo gives nil where there is no side file, or one that can't be read.
+// readInfo reads a side file; nil when there is none, or only part of one.
 func (b *Bucket) readInfo(name string) (*info, error) {
 	text, err := b.root.ReadFile(name + infoSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,13 +135,13 @@ func (b *Bucket) readInfo(name string) (*info, error) {
 	var in info
 	torn := json.Unmarshal(text, &in)
 	if torn != nil || in.Key == "" {
-		return nil, nil //nolint:nilnil,nilerr // a crash has left half of it
+		return nil, nil //nolint:nilnil,nilerr // a crash has left a part of it
 	}
 	return &in, nil
 }
 
-// saveMade writes a side file that was made of a file's bytes. The one that a writer publishes
-// together with the file is better, as it has the content type: when that was faster it is given.
+// saveMade writes a side file that was made from a file's bytes. If the writer of the object has
+// published its own meanwhile, that one stays and is returned, because it has the content type.
 func (b *Bucket) saveMade(name string, made info) *info {
 	t, err := b.infoTemp(made)
 	if err != nil {
@@ -154,12 +156,12 @@ func (b *Bucket) saveMade(name string, made info) *info {
 	if now, err := b.readInfo(name); err == nil && now != nil && now.identity == made.identity {
 		return now
 	}
-	_ = t.rename(name + infoSuffix) // it is made again the next time
+	_ = t.rename(name + infoSuffix) // it is made again at the next call
 	return nil
 }
 
-// exact says whether a file has just this name. It is asked of files without a side file, where the
-// disk folds case.
+// exact says whether a file has exactly this name, also on a disk that ignores case. It is called
+// only for files without a side file.
 func (b *Bucket) exact(name string) (bool, error) {
 	if !b.folds {
 		return true, nil
@@ -180,8 +182,8 @@ func (b *Bucket) exact(name string) (bool, error) {
 	return true, nil
 }
 
-// probeDisk finds out whether the disk makes hard links, and whether it takes names for the same
-// that differ in case or in how an accent is written.
+// probeDisk checks that the disk makes hard links. It also finds out whether the disk takes two
+// names for the same when they differ only in case, or in how an accent is written.
 func (b *Bucket) probeDisk() error {
 	t, err := b.temp()
 	if err != nil {

@@ -15,10 +15,10 @@ const (
 	longest    = maxName - len(infoSuffix)
 )
 
-// encode gives the path of a key's file below its bucket. No two keys have the same, and none is a
-// name that the bucket keeps for itself: in these "%" is followed by no hexadecimal digits. "%" and
-// control characters become "%" with two digits, and so do the dots of the parts "." and "..". A
-// part that is too long for a name is cut into folders.
+// encode gives the path of a key's file below its bucket. No two keys have the same path. No path
+// has a name that the bucket uses itself, because in those "%" is not followed by two hexadecimal
+// digits. "%" and control characters become "%" with two digits, and so do the dots of the parts
+// "." and "..". A part that is too long for a name becomes several folders.
 func encode(key string) string {
 	var names []string
 	for part := range strings.SplitSeq(key, "/") {
@@ -49,8 +49,7 @@ func encodePart(part string) string {
 	return b.String()
 }
 
-// cut says where a name that is too long is cut: between characters, and not within "%" and its
-// digits.
+// cut says where a name that is too long is cut: between characters, and not inside a "%" code.
 func cut(name string) int {
 	at := longest
 	for !utf8.RuneStart(name[at]) {

@@ -45,7 +45,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts objstore.GetOptions) 
 	return object, err
 }
 
-// Stat tells about an object without reading it. Errors: not_found, invalid, unavailable.
+// Stat describes an object without reading it. Errors: not_found, invalid, unavailable.
 func (b *Bucket) Stat(ctx context.Context, key string) (info objstore.Info, err error) {
 	err = b.onKey(ctx, call{"head", "look up", key}, func(name string) error {
 		file, found, err := b.object(ctx, name, key)
@@ -58,8 +58,8 @@ func (b *Bucket) Stat(ctx context.Context, key string) (info objstore.Info, err 
 	return info, err
 }
 
-// Folders gives the folders right below a folder, of those of its entries that were looked at:
-// most at most. Names that are encoded are left out.
+// Folders gives the folders directly below a folder. It looks at most entries at most, and says at
+// how many it looked. Encoded names are left out.
 func (b *Bucket) Folders(ctx context.Context, folder string, most int) (folders []string, looked int, err error) {
 	err = b.onKey(ctx, call{"list", "list", folder}, func(name string) error {
 		open, err := b.root.Open(name)
@@ -84,7 +84,7 @@ func (b *Bucket) Folders(ctx context.Context, folder string, most int) (folders 
 	return folders, looked, err
 }
 
-// body is a range of an open file. It ends with its context.
+// body is a range of an open file. Reads fail once its context has ended.
 type body struct {
 	ctx  context.Context //nolint:containedctx // as the body of an HTTP answer does
 	file *os.File
@@ -96,7 +96,7 @@ func newBody(ctx context.Context, file *os.File, from, to int64) *body {
 	return &body{ctx: ctx, file: file, at: from, to: to}
 }
 
-// Read implements io.Reader. Errors: unavailable, also when the file is shorter by now.
+// Read implements io.Reader. Error: unavailable, also when the file has become shorter.
 func (r *body) Read(p []byte) (int, error) {
 	if cause := context.Cause(r.ctx); cause != nil {
 		return 0, objstore.Interrupted("read "+r.file.Name(), cause, r.ctx.Err())

@@ -16,7 +16,7 @@ type temp struct {
 	name   string // below the bucket
 }
 
-// temp makes one.
+// temp makes a temporary file and locks it.
 func (b *Bucket) temp() (*temp, error) {
 	for {
 		name := tempFolder + "/" + rand.Text()
@@ -25,15 +25,15 @@ func (b *Bucket) temp() (*temp, error) {
 			return nil, err
 		}
 		t := &temp{bucket: b, file: file, name: name}
-		if lock(file, syscall.LOCK_EX) && t.stands() {
+		if lock(file, syscall.LOCK_EX) && t.hasName() {
 			return t, nil
 		}
-		t.remove() // the start of another process was between the two
+		t.remove() // another process started in between and removed it
 	}
 }
 
-// stands says that the name is the open file's.
-func (t *temp) stands() bool {
+// hasName says whether the name is still that of the open file.
+func (t *temp) hasName() bool {
 	named, err := t.bucket.root.Lstat(t.name)
 	if err != nil {
 		return false
@@ -42,7 +42,7 @@ func (t *temp) stands() bool {
 	return err == nil && os.SameFile(named, open)
 }
 
-// infoTemp writes a side file, and does not wait for the disk.
+// infoTemp writes a side file, which is not synced yet.
 func (b *Bucket) infoTemp(in info) (*temp, error) {
 	text, err := json.Marshal(in)
 	if err != nil {
@@ -59,14 +59,14 @@ func (b *Bucket) infoTemp(in info) (*temp, error) {
 	return t, nil
 }
 
-// rename publishes the file under a name, whatever stood there.
+// rename publishes the file under a name, and replaces a file that has the name.
 func (t *temp) rename(name string) error { return t.bucket.root.Rename(t.name, name) }
 
-// remove takes the temporary name away, if the file still has it. What stays is removed by the next
-// start.
+// remove closes the file and removes its temporary name, if it still has it. If that fails, the
+// next start removes the name.
 func (t *temp) remove() {
-	_ = t.bucket.root.Remove(t.name) // renamed, or of no more use
-	_ = t.file.Close()               // what is kept was synced
+	_ = t.bucket.root.Remove(t.name) // fails when the file was renamed
+	_ = t.file.Close()               // a published file was synced before
 }
 
 // lock takes a flock without waiting and says whether it got it.
@@ -74,7 +74,7 @@ func lock(file *os.File, how int) bool {
 	return syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB) == nil
 }
 
-// removeTemps removes the unfinished files of processes that are gone.
+// removeTemps removes the unfinished files of processes that have ended.
 func (b *Bucket) removeTemps() error {
 	entries, err := fs.ReadDir(b.root.FS(), tempFolder)
 	if err != nil {

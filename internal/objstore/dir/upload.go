@@ -14,13 +14,13 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// upload is an object being written in parts. It ends with its process.
+// upload is an object that is written in parts. It ends with its process.
 type upload struct {
 	key, contentType string
 	partSize         int64
 	temp             *temp
 
-	writing sync.RWMutex // held shared by who writes a part
+	writing sync.RWMutex // locked, shared, while a part is written
 	ended   bool
 
 	mu    sync.Mutex
@@ -47,7 +47,7 @@ func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, partSiz
 	return id, err
 }
 
-// find gives an upload that is under way. Error: lost.
+// find gives an upload that is not ended. Error: lost.
 func (b *Bucket) find(key, id string) (*upload, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,7 +108,7 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 		if u.ended {
 			return errLost()
 		}
-		size, sum, err := u.whole(parts)
+		size, sum, err := u.checkParts(parts)
 		if err != nil {
 			return err
 		}
@@ -123,9 +123,9 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 	return etag, err
 }
 
-// whole proves that the parts are the object's bytes without gap or overlap, and gives its size
-// and CRC-32.
-func (u *upload) whole(parts []objstore.Part) (size int64, sum uint32, err error) {
+// checkParts checks that the parts are the object's bytes without gap or overlap, and gives the
+// object's size and CRC-32.
+func (u *upload) checkParts(parts []objstore.Part) (size int64, sum uint32, err error) {
 	ordered := slices.SortedFunc(slices.Values(parts), func(x, y objstore.Part) int { return cmp.Compare(x.Number, y.Number) })
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -143,7 +143,7 @@ func (u *upload) whole(parts []objstore.Part) (size int64, sum uint32, err error
 	return size, sum, nil
 }
 
-// end forgets an upload. Its writing is held.
+// end forgets an upload. The caller has locked writing.
 func (b *Bucket) end(id string, u *upload) {
 	u.ended = true
 	u.temp.remove()
@@ -152,7 +152,7 @@ func (b *Bucket) end(id string, u *upload) {
 	delete(b.uploads, id)
 }
 
-// Abort ends an upload and removes its parts. One that is gone is fine.
+// Abort ends an upload and removes its parts. An upload that does not exist is no error.
 func (b *Bucket) Abort(ctx context.Context, key, id string) error {
 	return b.onKey(ctx, call{"abort_upload", "abort the upload of", key}, func(string) error {
 		if u, err := b.find(key, id); err == nil {
@@ -164,7 +164,8 @@ func (b *Bucket) Abort(ctx context.Context, key, id string) error {
 	})
 }
 
-// AbortAll ends every upload of exactly this key in this process. Those of others end with them.
+// AbortAll ends every upload of exactly this key in this process. Uploads of other processes end
+// with those.
 func (b *Bucket) AbortAll(ctx context.Context, key string) error {
 	b.mu.Lock()
 	var ids []string

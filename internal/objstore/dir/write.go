@@ -13,7 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// copySize is how much of a stream is moved at a time, in bytes.
+// copySize is how many bytes of a stream are copied at a time.
 const copySize = 256 << 10
 
 // Put writes an object and returns its ETag. Errors: conflict, store_fault (a wrong CRC32),
@@ -38,7 +38,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts objstore
 	return etag, err
 }
 
-// PutStream writes what r gives under a key that must be new; see objstore.Bucket.PutStream.
+// PutStream writes the bytes of r under a key that must be new; see objstore.Bucket.PutStream.
 func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (stored objstore.Stored, err error) {
 	err = b.onKey(ctx, call{"put", "write", key}, func(name string) error {
 		in := objstore.NewIncoming(r, size)
@@ -50,7 +50,7 @@ func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size in
 		defer t.remove()
 		buffer := make([]byte, copySize)
 		if size >= 0 && size < copySize {
-			buffer = buffer[:size+1] // one byte more shows that the stream ends where it should
+			buffer = buffer[:size+1] // one byte more, to notice a stream that is too long
 		}
 		for last := false; !last; {
 			if cause := context.Cause(ctx); cause != nil {
@@ -71,8 +71,8 @@ func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size in
 	return stored, err
 }
 
-// publish gives a finished file its name and its side file, and returns its ETag when all is safe
-// on disk. Of several that publish under one name at once, with once only one succeeds.
+// publish gives a finished file its name and its side file, and returns the ETag when both are on
+// disk. With once, only one of several that publish under the same name succeeds.
 func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, once bool) (string, error) {
 	stat, err := t.file.Stat()
 	if err != nil {
@@ -85,7 +85,7 @@ func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, onc
 	}
 	defer side.remove()
 	synced := make(chan error, 1)
-	go func() { synced <- b.sync(side.file) }() // both in one wait for the disk
+	go func() { synced <- b.sync(side.file) }() // the two syncs run at the same time
 	if err := errors.Join(b.sync(t.file), <-synced); err != nil {
 		return "", err
 	}
@@ -102,13 +102,13 @@ func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, onc
 	if err := side.rename(name + infoSuffix); err != nil {
 		return "", err
 	}
-	return in.ETag, b.settle(path.Dir(name))
+	return in.ETag, b.syncFolders(path.Dir(name))
 }
 
-// placeTries bounds the tries to name a file while the folders that it needs are removed.
+// placeTries bounds how often a file is given its name while other calls remove the folders above.
 const placeTries = 100
 
-// place gives a file its name, in folders that are made for it. Errors: fs.ErrExist, errFolder,
+// place gives a file its name, and makes the folders above. Errors: fs.ErrExist, errFolder,
 // errTwin.
 func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool) error {
 	var err error
@@ -127,7 +127,7 @@ func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool
 			err = b.root.MkdirAll(path.Dir(name), 0o700)
 		case statErr == nil && stat.IsDir():
 			err = errFolder
-			if b.removeFolder(name) { // an empty one that a removal has left
+			if b.removeFolder(name) { // it was empty: a removal has left it
 				err = nil
 			}
 		case errors.Is(err, fs.ErrExist):
@@ -140,11 +140,11 @@ func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool
 			return err
 		}
 	}
-	return domain.Wrap(domain.KindUnavailable, err, "its folders are removed again and again")
+	return domain.Wrap(domain.KindUnavailable, err, "other calls keep removing its folders")
 }
 
-// taken is fs.ErrExist where the key's object stands, which is safe on disk then, errTwin where the
-// name is another key's, and fs.ErrNotExist.
+// taken says who has a name: fs.ErrExist when it is the key's own object, which is on disk by then,
+// errTwin when it is another key's, fs.ErrNotExist when it is free.
 func (b *Bucket) taken(ctx context.Context, name, key string) error {
 	file, _, err := b.object(ctx, name, key)
 	switch {
@@ -153,14 +153,14 @@ func (b *Bucket) taken(ctx context.Context, name, key string) error {
 	case err != nil:
 		return err
 	}
-	if err := errors.Join(b.sync(file), file.Close(), b.settle(path.Dir(name))); err != nil {
+	if err := errors.Join(b.sync(file), file.Close(), b.syncFolders(path.Dir(name))); err != nil {
 		return err
 	}
 	return fs.ErrExist
 }
 
-// Sync returns when the object is safe on disk. All writing calls do it by themselves; it is here
-// for who finds an object that another process was killed writing.
+// Sync returns when the object is on disk. All writing calls do this themselves. It is for a caller
+// that finds an object whose writer was killed.
 func (b *Bucket) Sync(key string) error {
 	ctx := context.Background()
 	return b.onKey(ctx, call{"head", "sync", key}, func(name string) error {

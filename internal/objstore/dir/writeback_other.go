@@ -4,5 +4,5 @@ package dir
 
 import "os"
 
-// writeBack does nothing: only Linux can begin without waiting.
+// writeBack does nothing: only Linux can begin to write without waiting.
 func writeBack(*os.File, int64, int64) {}
