@@ -25,19 +25,6 @@ type dayEvent struct {
 	Failed         []string   `json:"failedHours,omitempty"`
 }
 
-// hourEvent is the data of hour.rebuilt.
-type hourEvent struct {
-	Tenant         string     `json:"tenant"`
-	Day            domain.Day `json:"utcDay"`
-	Hour           string     `json:"hour"`
-	Revision       int64      `json:"revision"`
-	Sessions       int        `json:"sessionCount"`
-	Files          int        `json:"fileCount"`
-	Size           int64      `json:"sizeBytes"`
-	Missing        int        `json:"missingFileCount"`
-	ManifestSHA256 string     `json:"manifestSha256"`
-}
-
 // dayCounts is a locked day's state after a refresh.
 type dayCounts struct {
 	locked                              int64 // the day's version, which every change raises
@@ -97,25 +84,4 @@ func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s da
 		return k.HH(), err
 	}, `SELECT hour FROM hours WHERE tenant = $1 AND day = $2 AND state = 'failed' ORDER BY hour`, tenant, day)
 	return d, err
-}
-
-// announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
-// later revision, or a first revision after the day was completed. It must be called before the day
-// is refreshed.
-func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
-	endpoints, err := outbox.Subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)
-	if err != nil || len(endpoints) == 0 {
-		return err
-	}
-	if b.Revision < 2 {
-		var n int
-		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM days WHERE tenant = $1 AND day = $2 AND completed_us IS NOT NULL`, b.Tenant, b.Day).Scan(&n)
-		if err != nil || n == 0 {
-			return err
-		}
-	}
-	data := hourEvent{Tenant: b.Tenant, Day: b.Day, Hour: b.HH(), Revision: b.Revision, Sessions: len(r.Sessions), Files: r.Files,
-		Size: r.Size, Missing: len(r.Missing), ManifestSHA256: r.ManifestSHA256}
-	return outbox.Event{ID: outbox.EventID(domain.EventHourRebuilt, b.ObjectKey()), Tenant: b.Tenant, Day: b.Day, Type: domain.EventHourRebuilt, At: at, Data: data}.
-		Add(ctx, tx, endpoints)
 }

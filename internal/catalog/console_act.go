@@ -12,10 +12,8 @@ import (
 // Actions of operators in the audit log. Each line is written in the transaction of its action, so
 // it is there if and only if the action was done.
 const (
-	ActionArchive = "archive"       // hours were made due
-	ActionRetry   = "retry"         // a failed hour was made due
-	ActionCreate  = "tenant.create" // a tenant was made
-	ActionTenant  = "tenant.set"    // a tenant was changed
+	ActionArchive = "archive" // hours were made due
+	ActionRetry   = "retry"   // a failed hour was made due
 )
 
 // RebuildRequest is an operator's request to build hours.

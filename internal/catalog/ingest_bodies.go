@@ -168,25 +168,3 @@ func mergeLines[T any](k bodyKind[T], id string, body []byte, lines []Line[T]) (
 	}
 	return body, formers, nil
 }
-
-// sizedRow is a row to read, with its length in bytes.
-type sizedRow struct {
-	id    string
-	bytes int64
-}
-
-// inSizedChunks calls fn with some ids at a time. Their rows have at most readBytes together, or
-// there is one id.
-func inSizedChunks(list []sizedRow, fn func(ids []string) error) error {
-	for n := 0; len(list) > 0; list, n = list[n:], 0 {
-		var ids []string
-		for size := int64(0); n < len(list) && n < idChunk && (n == 0 || size+list[n].bytes <= readBytes); n++ {
-			size += list[n].bytes
-			ids = append(ids, list[n].id)
-		}
-		if err := fn(ids); err != nil {
-			return err
-		}
-	}
-	return nil
-}

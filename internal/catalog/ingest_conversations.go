@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -94,26 +95,6 @@ func insertConversationsSQL(stubs bool) string {
 	return `INSERT INTO conversations (tenant, ` + strings.Join(columns, ", ") + `, created_us, updated_us)
 		SELECT CAST($1 AS TEXT), ` + strings.Join(values, ", ") + `, CAST($2 AS BIGINT), CAST($2 AS BIGINT) FROM stage_conversations WHERE TRUE ORDER BY id
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`
-}
-
-// insert runs an upsert that changes no existing row, and counts the inserted rows. With named it
-// also gives their ids. The statement's arguments are the tenant and the time.
-func (r *registration) insert(ctx context.Context, query string, named bool) (inserted map[string]bool, count int, err error) {
-	before := r.n.Changed
-	if !named {
-		err := r.exec(ctx, query, r.tenant, r.at)
-		return nil, r.n.Changed - before, err
-	}
-	ids, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (id string, err error) {
-		err = rows.Scan(&id)
-		return id, err
-	}, query+" RETURNING id", r.tenant, r.at)
-	inserted = make(map[string]bool, len(ids))
-	for _, id := range ids {
-		inserted[id] = true
-	}
-	r.n.Changed += len(ids)
-	return inserted, len(ids), err
 }
 
 // mergeConversations applies the patches to rows that existed or were inserted as stubs.
@@ -206,9 +187,6 @@ func (r *registration) touchRenamed(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// idChunk is how many ids one statement names.
-const idChunk = 500
-
 // inChunks runs a statement on the tenant and some ids at a time.
 func (r *registration) inChunks(ctx context.Context, ids []string, query string) error {
 	for chunk := range slices.Chunk(ids, idChunk) {
@@ -238,4 +216,25 @@ func (r *registration) transcripts(ctx context.Context, patches []conversationPa
 		SELECT CAST($1 AS TEXT), conversation_id, raw FROM stage_transcripts WHERE TRUE ORDER BY conversation_id
 		ON CONFLICT (tenant, conversation_id) DO UPDATE SET raw = excluded.raw WHERE transcripts.raw <> excluded.raw`, r.tenant)
 	return err
+}
+
+// moveMessages sets the new agents of the messages of conversations. Each message has its
+// conversation's agent, so that a page of one agent's messages reads no others. The agent is written
+// with the message, and changed here when the conversation's agent changes later. The conversations'
+// rows are locked.
+func (r *registration) moveMessages(ctx context.Context, byAgent map[string][]string) error {
+	for _, agent := range slices.Sorted(maps.Keys(byAgent)) {
+		for ids := range slices.Chunk(byAgent[agent], idChunk) {
+			args := []any{r.tenant, agent}
+			for _, id := range ids {
+				args = append(args, id)
+			}
+			_, err := r.tx.ExecContext(ctx, `UPDATE messages SET agent_id = $2 WHERE tenant = $1 AND conversation_id IN (`+
+				db.Parameters(3, len(ids))+`)`, args...)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -309,3 +309,17 @@ func (r *registration) writeRecordings(ctx context.Context, recordings []domain.
 			size = coalesce(excluded.size, recordings.size), crc32 = coalesce(excluded.crc32, recordings.crc32),
 			content_type = excluded.content_type`, r.tenant, r.at)
 }
+
+// checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the
+// staged keys, sorted. A tenant may name keys that it owns already.
+func (r *registration) checkPrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
+	list, own, err := r.c.forbiddenKeys(ctx, r.tx, r.tenant, keys)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if list, err = exceptOwned(ctx, r.tx, list, "stage_objects", r.tenant); err != nil || len(list) == 0 {
+		return err
+	}
+	first := slices.MinFunc(list, func(a, b string) int { return named[a].line - named[b].line })
+	return refuse(named[first].line, domain.KindInvalid, "%s", outsideReason(fmt.Sprintf("%q", named[first].field), own))
+}

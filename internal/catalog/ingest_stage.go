@@ -83,3 +83,31 @@ func byKey[T any](lines []Line[T], key func(*T) string) (groups [][]Line[T]) {
 	}
 	return groups
 }
+
+// Existing rows are named and read some at a time.
+const (
+	idChunk   = 500     // ids that one statement names
+	readBytes = 4 << 20 // bytes of existing values that are read at a time; a larger value is read alone
+)
+
+// sizedRow is a row to read, with its length in bytes.
+type sizedRow struct {
+	id    string
+	bytes int64
+}
+
+// inSizedChunks calls fn with some ids at a time. Their rows have at most readBytes together, or
+// there is one id.
+func inSizedChunks(list []sizedRow, fn func(ids []string) error) error {
+	for n := 0; len(list) > 0; list, n = list[n:], 0 {
+		var ids []string
+		for size := int64(0); n < len(list) && n < idChunk && (n == 0 || size+list[n].bytes <= readBytes); n++ {
+			size += list[n].bytes
+			ids = append(ids, list[n].id)
+		}
+		if err := fn(ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}

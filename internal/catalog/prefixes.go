@@ -123,20 +123,6 @@ func otherTenantReason(field string) string {
 	return field + " names an object that is not this tenant's"
 }
 
-// checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the
-// staged keys, sorted. A tenant may name keys that it owns already.
-func (r *registration) checkPrefixes(ctx context.Context, keys []string, named map[string]namedKey) error {
-	list, own, err := r.c.forbiddenKeys(ctx, r.tx, r.tenant, keys)
-	if err != nil || len(list) == 0 {
-		return err
-	}
-	if list, err = exceptOwned(ctx, r.tx, list, "stage_objects", r.tenant); err != nil || len(list) == 0 {
-		return err
-	}
-	first := slices.MinFunc(list, func(a, b string) int { return named[a].line - named[b].line })
-	return refuse(named[first].line, domain.KindInvalid, "%s", outsideReason(fmt.Sprintf("%q", named[first].field), own))
-}
-
 // checkPrefix refuses a key that the tenant may not name and does not own already.
 func (c *Catalog) checkPrefix(ctx context.Context, tx *db.Tx, tenant, key string) error {
 	list, own, err := c.forbiddenKeys(ctx, tx, tenant, []string{key})

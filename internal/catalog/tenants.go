@@ -3,11 +3,8 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 
-	"github.com/callvault/callvault/internal/catalog/audit"
-	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -37,47 +34,6 @@ func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error
 	return t, err
 }
 
-// checkNew checks a new tenant as far as that needs no lock.
-func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
-	if err := t.Check(); err != nil || t.KeyPrefix == "" {
-		return err
-	}
-	return checkNoForeignKeys(ctx, c.db, t.ID, t.KeyPrefix)
-}
-
-// CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
-// prefix can't be the tenant's.
-func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {
-	if err := c.checkNew(ctx, t); err != nil {
-		return t, err
-	}
-	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
-		if t, err = c.createTenant(ctx, tx, t); err != nil {
-			return err
-		}
-		return o.Append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
-			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
-	})
-	return t, err
-}
-
-func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) (domain.Tenant, error) {
-	if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
-		return t, err
-	}
-	at, err := clock.Now(ctx, tx)
-	if err != nil {
-		return t, err
-	}
-	t.Created = db.FromMicros(at)
-	fields := tenantFields(&t, &at)
-	ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(fields))+`) ON CONFLICT (id) DO NOTHING`, fields...))
-	if err == nil && !ok {
-		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
-	}
-	return t, err
-}
-
 // Tenant reads one tenant. Error: KindNotFound.
 func (c *Catalog) Tenant(ctx context.Context, id string) (domain.Tenant, error) {
 	t, err := scanTenant(c.db.QueryRowContext(ctx, `SELECT `+tenantColumns()+` FROM tenants WHERE id = $1`, id))
@@ -90,125 +46,42 @@ func (c *Catalog) Tenants(ctx context.Context, after string, limit int) ([]domai
 		`SELECT `+tenantColumns()+` FROM tenants WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 }
 
-// SetTenant changes a tenant: change gets the present tenant and edits it. Days that are past the
-// old or the new retention end in the same transaction, and floor_us ends those that have no row.
-// So a longer retention never brings an ended day back. Errors: KindNotFound, KindInvalid,
-// KindConflict for a key prefix that can't be the tenant's, KindUnavailable for a change of the
-// retention that would end days while the clock is not trusted.
-func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
-	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
-		var before domain.Tenant
-		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
-			before = *t
-			change(t)
-		})
-		if err != nil {
-			return err
-		}
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		changed := changedSettings(before, t)
-		return o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
-	})
-	return t, err
+// Actions of the audit log.
+const (
+	ActionCreate = "tenant.create" // a tenant was made
+	ActionTenant = "tenant.set"    // a tenant was changed
+)
+
+// tenantDetail is the detail of a tenant's line in the audit log: all settings of a new tenant, or
+// the changed ones with the values before and after.
+type tenantDetail struct {
+	Settings map[string]any     `json:"settings,omitempty"`
+	Changed  *map[string]fromTo `json:"changed,omitempty"`
+	Remote   string             `json:"remote,omitempty"`
+	Request  string             `json:"request,omitempty"`
 }
 
-func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
-	// Without this lock, one of two changes at the same time would be lost. It may be taken before
-	// the days' locks, because no other transaction locks a tenant's row after a day's.
-	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
-	if err != nil {
-		return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
-	}
-	before := t
-	change(&t)
-	t.ID = id
-	if err := t.Check(); err != nil {
-		return t, err
-	}
-	if before.KeyPrefix != t.KeyPrefix {
-		if err := c.commitPrefix(ctx, tx, id, t.KeyPrefix); err != nil {
-			return t, err
-		}
-	}
-	if before.RetentionDays != t.RetentionDays {
-		if err := endDays(ctx, tx, id, min(before.RetentionDays, t.RetentionDays)); err != nil {
-			return t, err
-		}
-	}
-	backfill := 0 // past days without recordings are to be planned
-	if t.Recordings && !before.Recordings || t.RetentionDays > before.RetentionDays {
-		backfill = 1
-	}
-	set, values := "", []any{id, backfill}
+type fromTo struct {
+	From any `json:"from"`
+	To   any `json:"to"`
+}
+
+// settings gives a tenant's settings by their names in the admin API.
+func settings(t domain.Tenant) map[string]any {
+	values := map[string]any{}
 	for _, s := range domain.Settings() {
-		values = append(values, s.Value(t))
-		set += fmt.Sprintf("%s = $%d, ", s.Column, len(values))
+		values[s.Name] = s.Value(t)
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2 WHERE id = $1`, values...)
-	return t, err
+	return values
 }
 
-// refuseEndingDays refuses a change that would end days while the clock is not trusted.
-func refuseEndingDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
-	days, err := daysOver(ctx, tx, tenant, retentionDays)
-	if err != nil || len(days) == 0 {
-		return err
-	}
-	return domain.Errorf(domain.KindUnavailable, "this ends days, %s for one, by a clock that stepped or that no scheduler watched; it can be done an hour after one is up", days[0])
-}
-
-// daysOver lists the tenant's days that have not ended and are past a retention of the given
-// length.
-func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
-	return db.Collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
-		err = rows.Scan(&d)
-		return d, err
-	},
-		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+inDaysSQL+` ORDER BY day`, tenant, retentionDays)
-}
-
-// endDays ends the tenant's days that are past a retention of the given length, also those that
-// have no row.
-func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
-	at, err := clock.Now(ctx, tx)
-	if err != nil {
-		return err
-	}
-	paused, err := clock.Paused(ctx, tx, at)
-	if err != nil {
-		return err
-	}
-	if paused {
-		return refuseEndingDays(ctx, tx, tenant, retentionDays)
-	}
-	floor := at - domain.Retention(retentionDays).Microseconds()
-	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)
-	if err != nil {
-		return err
-	}
-	days, err := daysOver(ctx, tx, tenant, retentionDays)
-	if err != nil {
-		return err
-	}
-	for _, day := range days {
-		d, err := lockDay(ctx, tx, tenant, day)
-		if err != nil {
-			return err
-		}
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		d.retentionDays = retentionDays
-		if d.expired.Valid || at < d.end(day) {
-			continue
-		}
-		if _, err := expireDay(ctx, tx, tenant, day, at); err != nil {
-			return err
+// changedSettings gives the settings that differ between two states of a tenant.
+func changedSettings(before, after domain.Tenant) map[string]fromTo {
+	changed, was := map[string]fromTo{}, settings(before)
+	for name, is := range settings(after) {
+		if is != was[name] {
+			changed[name] = fromTo{was[name], is}
 		}
 	}
-	return nil
+	return changed
 }

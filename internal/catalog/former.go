@@ -2,10 +2,58 @@ package catalog
 
 import (
 	"encoding/base64"
+	"errors"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 )
+
+// shortValue is the length in bytes up to which a former value is stored whole.
+const shortValue = 128
+
+// former is a value that a line replaced or cleared. It is stored as its difference from the value
+// that replaced it. Otherwise the former values of a transcript that is sent again with each turn
+// would grow with the square of the number of turns.
+type former struct {
+	id, field  string
+	head, tail int    // bytes in common with the beginning and the end of the value after it; or head is isPatch
+	value      string // the bytes in between, or the patch
+	copied     bool   // the database copies the value from the row before the row is updated
+	cleared    bool   // there is no value after it
+}
+
+// formerOf gives a former value as its difference from the value after it, which is a string, or
+// nil for none.
+func formerOf(id, field, value string, after any) former {
+	next, replaced := after.(string)
+	f := former{id: id, field: field, value: value, cleared: after == nil}
+	if !replaced || len(value) <= shortValue {
+		return f
+	}
+	head, tail := shared(value, next)
+	between := value[head : len(value)-tail]
+	if len(between) > shortValue && max(len(value), len(next)) <= patchMost {
+		p, err := patch(value, next)
+		if err == nil && 2*len(p) < len(between) {
+			return former{id: id, field: field, head: isPatch, value: p}
+		}
+	}
+	if 2*(head+tail) >= len(value) {
+		f.head, f.tail, f.value = head, tail, between
+	}
+	return f
+}
+
+// before restores the former value from the value after it. An error means that it is damaged.
+func (f former) before(after string) (string, error) {
+	switch {
+	case f.head == isPatch:
+		return patched(f.value, after)
+	case f.head+f.tail > len(after):
+		return "", errors.New("it shares more with the value after it than that has")
+	}
+	return after[:f.head] + f.value + after[len(after)-f.tail:], nil
+}
 
 // isPatch is the head of a former value that differs in several places from the value after it. Its
 // value is the base64 of a zstd frame, whose dictionary is the value after it.

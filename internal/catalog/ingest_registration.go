@@ -2,63 +2,66 @@ package catalog
 
 import (
 	"context"
-	"errors"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // ActionReplaced is the audit log's action of a batch that replaced or cleared values.
 const ActionReplaced = "records.replaced"
 
-// shortValue is the length in bytes up to which a former value is stored whole.
-const shortValue = 128
-
-// former is a value that a line replaced or cleared. It is stored as its difference from the value
-// that replaced it. Otherwise the former values of a transcript that is sent again with each turn
-// would grow with the square of the number of turns.
-type former struct {
-	id, field  string
-	head, tail int    // bytes in common with the beginning and the end of the value after it; or head is isPatch
-	value      string // the bytes in between, or the patch
-	copied     bool   // the database copies the value from the row before the row is updated
-	cleared    bool   // there is no value after it
-}
-
-// formerOf gives a former value as its difference from the value after it, which is a string, or
-// nil for none.
-func formerOf(id, field, value string, after any) former {
-	next, replaced := after.(string)
-	f := former{id: id, field: field, value: value, cleared: after == nil}
-	if !replaced || len(value) <= shortValue {
-		return f
-	}
-	head, tail := shared(value, next)
-	between := value[head : len(value)-tail]
-	if len(between) > shortValue && max(len(value), len(next)) <= patchMost {
-		p, err := patch(value, next)
-		if err == nil && 2*len(p) < len(between) {
-			return former{id: id, field: field, head: isPatch, value: p}
-		}
-	}
-	if 2*(head+tail) >= len(value) {
-		f.head, f.tail, f.value = head, tail, between
-	}
-	return f
-}
-
-// before restores the former value from the value after it. An error means that it is damaged.
-func (f former) before(after string) (string, error) {
-	switch {
-	case f.head == isPatch:
-		return patched(f.value, after)
-	case f.head+f.tail > len(after):
-		return "", errors.New("it shares more with the value after it than that has")
-	}
-	return after[:f.head] + f.value + after[len(after)-f.tail:], nil
+// registration is the state of one call of Register.
+type registration struct {
+	c            *Catalog
+	tx           *db.Tx
+	stages       stager
+	tenant       string
+	at           int64 // the catalog's time in microseconds, for created_us and updated_us
+	n            Counts
+	origin       audit.Origin
+	fields       [valueCount]conversationField
+	formerCounts map[string]*formerCount // number of former values by kind
+	fresh        []domain.HourKey        // one for each new recording
+	touched      []domain.HourKey        // hours whose recordings changed
 }
 
 // formerCount counts former values of one kind.
 type formerCount struct {
 	Replaced int `json:"replaced"`
 	Cleared  int `json:"cleared"`
+}
+
+// exec runs a statement and counts the rows that it changed.
+func (r *registration) exec(ctx context.Context, query string, args ...any) error {
+	res, err := r.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	r.n.Changed += int(n)
+	return err
+}
+
+// insert runs an upsert that changes no existing row, and counts the inserted rows. With named it
+// also gives their ids. The statement's arguments are the tenant and the time.
+func (r *registration) insert(ctx context.Context, query string, named bool) (inserted map[string]bool, count int, err error) {
+	before := r.n.Changed
+	if !named {
+		err := r.exec(ctx, query, r.tenant, r.at)
+		return nil, r.n.Changed - before, err
+	}
+	ids, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (id string, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	}, query+" RETURNING id", r.tenant, r.at)
+	inserted = make(map[string]bool, len(ids))
+	for _, id := range ids {
+		inserted[id] = true
+	}
+	r.n.Changed += len(ids)
+	return inserted, len(ids), err
 }
 
 // saveFormer writes former values in the order in which they were replaced. It must run before the
