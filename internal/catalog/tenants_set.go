@@ -11,44 +11,36 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// checkNew checks a new tenant as far as that needs no lock.
-func (c *Catalog) checkNew(ctx context.Context, t domain.Tenant) error {
-	if err := t.Check(); err != nil || t.KeyPrefix == "" {
-		return err
-	}
-	return checkNoForeignKeys(ctx, c.db, t.ID, t.KeyPrefix)
-}
-
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
 // prefix can't be the tenant's.
 func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {
-	if err := c.checkNew(ctx, t); err != nil {
+	if err := t.Check(); err != nil {
 		return t, err
 	}
-	err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
-		if t, err = c.createTenant(ctx, tx, t); err != nil {
+	if t.KeyPrefix != "" { // as far as that needs no lock
+		if err := checkNoForeignKeys(ctx, c.db, t.ID, t.KeyPrefix); err != nil {
+			return t, err
+		}
+	}
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
+		if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 			return err
 		}
-		return o.Append(ctx, tx, db.Micros(t.Created), t.ID, ActionCreate,
-			tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		t.Created = db.FromMicros(at)
+		fields := tenantFields(&t, &at)
+		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(fields))+`) ON CONFLICT (id) DO NOTHING`, fields...))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
+		}
+		return o.Append(ctx, tx, at, t.ID, ActionCreate, tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
 	})
-	return t, err
-}
-
-func (c *Catalog) createTenant(ctx context.Context, tx *db.Tx, t domain.Tenant) (domain.Tenant, error) {
-	if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
-		return t, err
-	}
-	at, err := clock.Now(ctx, tx)
-	if err != nil {
-		return t, err
-	}
-	t.Created = db.FromMicros(at)
-	fields := tenantFields(&t, &at)
-	ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(fields))+`) ON CONFLICT (id) DO NOTHING`, fields...))
-	if err == nil && !ok {
-		err = domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
-	}
 	return t, err
 }
 
