@@ -73,7 +73,7 @@ func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject, l
 	if !s.EmbeddedObjects {
 		return nil
 	}
-	err := p.openObjects(g)
+	s.Unopened = p.openObjects(g, false)
 	s.Recordings, s.Archives = p.Recordings, p.Archives
-	return err
+	return nil
 }

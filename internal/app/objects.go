@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -27,9 +29,35 @@ type Archives interface {
 	worker.Archives
 }
 
+// takeOver takes over what a former version has left in the data directory, if this process has
+// locked it. It brings up the schema first: a former program refuses the new one, so that it can't
+// miss its objects.
+func (p *Parts) takeOver(ctx context.Context, log *zap.Logger) error {
+	if !p.Embedded() || p.Config.S3Endpoint != "" {
+		return nil
+	}
+	steps, err := p.Catalog.DB().Migrate(ctx)
+	p.prepared.Migrations += steps
+	if err != nil {
+		return err
+	}
+	begun := false
+	err = dir.TakeOver(p.objects(), func() {
+		begun = true
+		log.Info("taking over the objects of a former version", zap.String("directory", p.objects()))
+	})
+	if begun && err == nil {
+		log.Info("took over the objects of a former version")
+	}
+	return err
+}
+
+// objects is the folder of the buckets that are in the data directory.
+func (p *Parts) objects() string { return filepath.Join(absolute(p.Config.Data), objectsName) }
+
 // openObjects opens the object store: S3 where the settings name one, else the directory below the
-// data directory. What a former version has left there is taken over first.
-func (p *Parts) openObjects(g *Group) (err error) {
+// data directory. Only with alone it makes folders that are missing there.
+func (p *Parts) openObjects(g *Group, alone bool) (err error) {
 	c := p.Config
 	var observe func(objstore.Observed)
 	if p.metrics != nil {
@@ -50,14 +78,8 @@ func (p *Parts) openObjects(g *Group) (err error) {
 		}})
 		return nil
 	}
-	objects := filepath.Join(absolute(c.Data), objectsName)
-	if p.Embedded() {
-		if err := dir.TakeOver(objects); err != nil {
-			return err
-		}
-	}
 	open := func(name string) (*dir.Bucket, error) {
-		b, err := dir.Open(dir.Config{Path: filepath.Join(objects, name), Alone: p.Embedded(), Observe: observe})
+		b, err := dir.Open(dir.Config{Path: filepath.Join(p.objects(), name), Alone: alone, Observe: observe})
 		if err == nil {
 			g.Add(Component{Name: "directory of " + name, Stage: StageClients, Close: b.Close})
 		}

@@ -139,7 +139,10 @@ func (p *Parts) connect(ctx context.Context, g *Group, log *zap.Logger) error {
 	}
 	p.Catalog.DB().Observe(p.metrics.Catalog)
 	g.Add(Component{Name: "catalog", Stage: StageCatalog, Close: p.Catalog.Close})
-	if err := p.openObjects(g); err != nil {
+	if err := p.takeOver(ctx, log); err != nil {
+		return err
+	}
+	if err := p.openObjects(g, p.Embedded()); err != nil {
 		return err
 	}
 	redis.SetLogger(redisLog{log.Named("redis")})

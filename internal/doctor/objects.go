@@ -34,6 +34,9 @@ func (d *Doctor) reachStore(ctx context.Context) Result {
 	}
 	c := d.s.Config
 	if d.s.EmbeddedObjects {
+		if d.s.Unopened != nil {
+			return failErr(d.s.Unopened, "run callvault standalone as the user that owns the data directory: it makes missing folders, and takes over those of a former version")
+		}
 		d.recordings, d.archives = d.s.Recordings, d.s.Archives
 		return pass("the buckets are folders in %s", filepath.Join(c.Data, "objects"))
 	}

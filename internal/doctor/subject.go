@@ -35,6 +35,7 @@ type Subject struct {
 
 	// Buckets of the embedded object store; nil for others.
 	Recordings, Archives Bucket
+	Unopened             error // why they can't be used; nil when they can
 
 	Try   bool          // try rights and capabilities of the buckets, with objects that are removed again
 	Limit time.Duration // of each check

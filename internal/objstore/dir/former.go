@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,10 +33,10 @@ const maxAttribute = 64 << 10
 
 // TakeOver makes buckets in path of those that a former program has left there: it renames the
 // files and keeps their ETags and content types. If the process is killed, the next call continues.
-// Only the process that has locked the data directory may call it, before it opens a bucket. Error:
-// unavailable.
-func TakeOver(path string) error {
-	if err := takeOverBy(path, func() {}); err != nil {
+// Only the process that has locked the data directory may call it, before it opens a bucket. It
+// calls begin before its first change. Error: unavailable.
+func TakeOver(path string, begin func()) error {
+	if err := takeOverBy(path, sync.OnceFunc(begin)); err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "the object store of a former version in %s can't be taken over", path)
 	}
 	return nil
@@ -59,8 +60,11 @@ func takeOverBy(path string, step func()) error {
 		return err
 	}
 	for _, b := range buckets {
-		if !b.IsDir() || strings.HasPrefix(b.Name(), ".") { // the former program's own
+		if strings.HasPrefix(b.Name(), ".") { // the former program's own
 			continue
+		}
+		if !b.IsDir() {
+			return errNoFile(filepath.Join(former, formerObjects, b.Name()))
 		}
 		if err := takeBucket(path, b.Name(), step); err != nil {
 			return err
@@ -72,6 +76,10 @@ func takeOverBy(path string, step func()) error {
 	step()
 	unix.Sync() // all new names are on disk before the former ones and the attributes are removed
 	return os.RemoveAll(former)
+}
+
+func errNoFile(path string) error {
+	return domain.Errorf(domain.KindUnavailable, "%s is neither a file of a bucket nor a folder; put its content there, or move it away", path)
 }
 
 func exists(path string) bool {
@@ -122,7 +130,7 @@ func eachFormer(bucket string, visit func(key, file string, stat fs.FileInfo) er
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return domain.Errorf(domain.KindUnavailable, "%s is neither a file nor a folder; put its content there", file)
+			return errNoFile(file)
 		}
 		key, err := filepath.Rel(bucket, file)
 		if err != nil {

@@ -77,9 +77,13 @@ func TestTakeOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			makeFormer(t, dir, inFiles)
+			begun := 0
 			for range 2 {
-				must(t, TakeOver(dir))
+				must(t, TakeOver(dir, func() { begun++ }))
 				wantTakenOver(t, dir)
+			}
+			if begun != 1 {
+				t.Errorf("it has begun %d times", begun)
 			}
 		})
 	}
@@ -105,7 +109,7 @@ func TestTakeOverGoesOn(t *testing.T) {
 			}
 		}()
 		done = <-ended
-		must(t, TakeOver(dir))
+		must(t, TakeOver(dir, func() {}))
 		wantTakenOver(t, dir)
 		if done && stop < 2*len(formerStore()) {
 			t.Errorf("it could be ended in %d places only", stop)
@@ -116,15 +120,20 @@ func TestTakeOverGoesOn(t *testing.T) {
 func TestTakeOverRefuses(t *testing.T) {
 	dir := t.TempDir()
 	makeFormer(t, dir, true)
-	link := filepath.Join(dir, "objects/recordings/elsewhere")
-	must(t, os.Symlink(t.TempDir(), link))
-	if err := TakeOver(dir); domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "elsewhere") {
-		t.Error(err)
+	must(t, os.MkdirAll(filepath.Join(dir, formerFolder), 0o700), os.Rename(filepath.Join(dir, "objects"), filepath.Join(dir, formerFolder, "objects")))
+	for _, name := range []string{"elsewhere", "recordings/elsewhere"} { // a bucket, and an object
+		link := filepath.Join(dir, formerFolder, "objects", name)
+		must(t, os.Symlink(t.TempDir(), link))
+		if err := TakeOver(dir, func() {}); domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "elsewhere") {
+			t.Error(err)
+		}
+		must(t, os.Remove(link))
 	}
-	must(t, os.Remove(filepath.Join(dir, formerFolder, "objects/recordings/elsewhere")), TakeOver(dir))
+	must(t, TakeOver(dir, func() {}))
 	wantTakenOver(t, dir)
 	empty := t.TempDir()
-	must(t, TakeOver(empty), TakeOver(filepath.Join(empty, "missing")))
+	unwanted := func() { t.Error("it begins where nothing is") }
+	must(t, TakeOver(empty, unwanted), TakeOver(filepath.Join(empty, "missing"), unwanted))
 	if left := paths(t, empty); len(left) != 1 {
 		t.Errorf("it made %v", left)
 	}
