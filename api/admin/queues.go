@@ -25,7 +25,6 @@ const queuesPolicy = "default-src 'none'; script-src 'self' 'unsafe-inline'; sty
 // connection lets the dashboard use the queue's client.
 type connection struct{ client redis.UniversalClient }
 
-// MakeRedisClient implements asynq.RedisConnOpt.
 func (c connection) MakeRedisClient() any { return c.client }
 
 // queues is the dashboard of the queues. It checks neither sessions nor the origin of requests, so

@@ -20,10 +20,8 @@ type Bucket struct {
 	Refused error // the error of every Put; nil when audio is accepted
 }
 
-// CheckKey implements Audio.
 func (b Bucket) CheckKey(key string) error { return b.Bucket.CheckKey(key) }
 
-// Put implements Audio.
 func (b Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error) {
 	if b.Refused != nil {
 		return Stored{}, b.Refused
@@ -32,7 +30,6 @@ func (b Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, co
 	return Stored{Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256}, err
 }
 
-// Get implements Audio.
 func (b Bucket) Get(ctx context.Context, key string) (io.ReadCloser, int64, error) {
 	o, err := b.Bucket.Get(ctx, key, objstore.GetOptions{})
 	if err != nil {

@@ -33,7 +33,6 @@ type Runtime struct {
 // String leaves the credentials out, so that no log shows them by mistake.
 func (r Runtime) String() string { return fmt.Sprintf("callvault with pid %d at %s", r.PID, r.URL) }
 
-// GoString is String, for %#v.
 func (r Runtime) GoString() string { return r.String() }
 
 // Fill writes the process's addresses into p where p has none. With the object store's address it

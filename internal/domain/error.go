@@ -49,7 +49,6 @@ func (e *Error) Error() string {
 	return e.Msg + ": " + e.Cause.Error()
 }
 
-// Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Is makes errors.Is compare kinds when the target carries no message.

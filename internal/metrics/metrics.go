@@ -53,7 +53,6 @@ func (m *Metrics) Handler() http.HandlerFunc {
 // errorLog logs metrics that promhttp could not gather.
 type errorLog struct{ log *zap.Logger }
 
-// Println implements promhttp.Logger.
 func (l errorLog) Println(v ...any) { l.log.Warn("numbers are left out", zap.Any("because", v)) }
 
 // latencies are buckets for answers that should be quick, in seconds.

@@ -59,7 +59,6 @@ func (s sources) failed(ctx context.Context, err error) {
 	}
 }
 
-// Get is the bucket's.
 func (s sources) Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error) {
 	o, err := s.bucket.Get(ctx, key, opts)
 	s.failed(ctx, err)
@@ -69,7 +68,6 @@ func (s sources) Get(ctx context.Context, key string, opts objstore.GetOptions) 
 	return o, err
 }
 
-// Stat is the bucket's.
 func (s sources) Stat(ctx context.Context, key string) (objstore.Info, error) {
 	info, err := s.bucket.Stat(ctx, key)
 	s.failed(ctx, err)

@@ -55,7 +55,6 @@ type storeError struct {
 // Error returns the store's code and text.
 func (a *storeError) Error() string { return fmt.Sprintf("%s: %v", a.code, a.cause) }
 
-// Unwrap returns minio-go's error.
 func (a *storeError) Unwrap() error { return a.cause }
 
 // Advice says what an operator can do about an error of this package; "" when that is unknown.

@@ -102,7 +102,6 @@ type ids struct {
 	span trace.SpanContext
 }
 
-// MarshalLogObject implements zapcore.ObjectMarshaler.
 func (i ids) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if w := i.work; w != nil {
 		if w.request != "" {

@@ -49,7 +49,6 @@ type Methods struct {
 	Fail func(w http.ResponseWriter, r *http.Request, status int)
 }
 
-// ServeHTTP implements http.Handler.
 func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	telemetry.SetRoute(r.Context(), r.Pattern)
 	var allow []string

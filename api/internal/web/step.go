@@ -14,7 +14,6 @@ type stepError struct {
 	doing string
 }
 
-// Unwrap gives the error itself.
 func (s stepError) Unwrap() error { return s.error }
 
 // Step adds to an error what the handler was doing, for the log. It gives nil for nil.
