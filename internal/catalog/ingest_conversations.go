@@ -219,9 +219,9 @@ func (r *registration) transcripts(ctx context.Context, patches []conversationPa
 }
 
 // moveMessages sets the new agents of the messages of conversations. Each message has its
-// conversation's agent, so that a page of one agent's messages reads no others. The agent is written
-// with the message, and changed here when the conversation's agent changes later. The conversations'
-// rows are locked.
+// conversation's agent, so that a page of one agent's messages reads no others. The agent is
+// written with the message, and changed here when the conversation's agent changes later. The
+// conversations' rows are locked.
 func (r *registration) moveMessages(ctx context.Context, byAgent map[string][]string) error {
 	for _, agent := range slices.Sorted(maps.Keys(byAgent)) {
 		for ids := range slices.Chunk(byAgent[agent], idChunk) {
