@@ -118,7 +118,7 @@ func (b *Bucket) removeFolder(name string) bool {
 	defer above.Close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !lock(b.lock, syscall.LOCK_EX) {
+	if lock(b.lock, syscall.LOCK_EX) != nil {
 		return false
 	}
 	defer func() { _ = syscall.Flock(int(b.lock.Fd()), syscall.LOCK_UN) }() // it is held, so it can be freed

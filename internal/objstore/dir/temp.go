@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -14,6 +15,8 @@ type temp struct {
 	bucket *Bucket
 	file   *os.File
 	name   string // below the bucket
+
+	published bool // as an object
 }
 
 // temp makes a temporary file and locks it.
@@ -25,10 +28,14 @@ func (b *Bucket) temp() (*temp, error) {
 			return nil, err
 		}
 		t := &temp{bucket: b, file: file, name: name}
-		if lock(file, syscall.LOCK_EX) && t.hasName() {
+		err = lock(file, syscall.LOCK_EX)
+		if err == nil && t.hasName() {
 			return t, nil
 		}
 		t.remove() // another process started in between and removed it
+		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock a file, which not every file system can: %w", err)
+		}
 	}
 }
 
@@ -69,9 +76,9 @@ func (t *temp) remove() {
 	_ = t.file.Close()               // a published file was synced before
 }
 
-// lock takes a flock without waiting and says whether it got it.
-func lock(file *os.File, how int) bool {
-	return syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB) == nil
+// lock takes a flock without waiting. Error: syscall.EWOULDBLOCK when another process has it.
+func lock(file *os.File, how int) error {
+	return syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB)
 }
 
 // removeTemps removes the unfinished files of processes that have ended.
@@ -89,7 +96,7 @@ func (b *Bucket) removeTemps() error {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil && lock(file, syscall.LOCK_EX) {
+		if err == nil && lock(file, syscall.LOCK_EX) == nil {
 			err = b.root.Remove(name)
 		}
 		if file != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 	"sync"
 
@@ -80,18 +81,27 @@ func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte
 		if u.ended {
 			return errLost()
 		}
+		u.setPart(n, nil) // a write that fails leaves bytes of both
 		from := int64(n-1) * u.partSize
 		if _, err := u.temp.file.WriteAt(data, from); err != nil {
 			return err
 		}
 		writeBack(u.temp.file, from, int64(len(data)))
 		part = objstore.Part{Number: n, ETag: fmt.Sprintf("%08x", sum), CRC32: sum, Size: int64(len(data))}
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.parts[n] = part
+		u.setPart(n, &part)
 		return nil
 	})
 	return part, err
+}
+
+// setPart records a written part; nil for one that no longer is.
+func (u *upload) setPart(n int, part *objstore.Part) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.parts, n)
+	if part != nil {
+		u.parts[n] = *part
+	}
 }
 
 // Complete publishes an upload's parts, given in any order, as one object and returns its ETag.
@@ -115,8 +125,9 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 		if err := u.temp.file.Truncate(size); err != nil { // a part may have been longer before
 			return err
 		}
-		if etag, err = b.publish(ctx, u.temp, name, info{Key: key, ContentType: u.contentType, CRC32: &sum}, opts.IfNoneMatch); err == nil {
-			b.end(id, u)
+		maps.DeleteFunc(u.parts, func(n int, _ objstore.Part) bool { return n > len(parts) }) // they are cut off
+		if etag, err = b.publish(ctx, u.temp, name, info{Key: key, ContentType: u.contentType, CRC32: &sum}, opts.IfNoneMatch); u.temp.published {
+			b.end(id, u) // nothing may write to the object
 		}
 		return err
 	})

@@ -119,6 +119,7 @@ func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool
 			err = t.rename(name)
 		}
 		if err == nil {
+			t.published = true
 			return nil
 		}
 		stat, statErr := b.root.Stat(name)
