@@ -142,8 +142,8 @@ func TestSameBytesWhateverTheConfig(t *testing.T) {
 	}
 }
 
-// Headers stand at every position relative to the ends of parts. One entry is larger than all
-// buffers together.
+// Headers are at every position relative to the ends of parts. One entry is larger than all buffers
+// together.
 func TestStraddlingHeaders(t *testing.T) {
 	s := newStore()
 	entries := []Entry{s.add("c", "s", 1, "k/a", 1000), s.add("c", "s", 2, "k/b", 5000), s.add("c", "s", 3, "k/c", 7)}

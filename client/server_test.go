@@ -242,7 +242,7 @@ func (c *countedWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// progressLog is a Progress that keeps what it was told.
+// progressLog is a Progress that records its calls.
 type progressLog struct {
 	mu     sync.Mutex
 	notes  []string

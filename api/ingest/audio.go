@@ -82,7 +82,7 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 	verified := newVerifiedReader(body, want)
 	stored, created, err = h.put(ctx, key, verified, want.size, want.kind)
 	if err != nil {
-		// The store wraps the reader's error as its own; the caller is told the reader's.
+		// The store wraps the reader's error in one of its own. The caller gets the reader's.
 		if verified.err != nil && !errors.Is(verified.err, io.EOF) {
 			err = verified.err
 		}

@@ -24,7 +24,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	day, _ := dayParam(r) // "" when it is none, which is refused in its turn
+	day, _ := dayParam(r) // "" when it is not a day; the catalog refuses that after it has checked the caller
 	request := catalog.DayRequest{Claims: who.Claims, Scope: auth.ScopeDataService, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor)}
 	if r.Method == http.MethodHead || web.TooLarge(r) {
 		return h.checkDay(ctx, w, r, request)
@@ -38,7 +38,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// checkDay answers a request that is given nothing, and so is not counted: a HEAD, or one whose
+// checkDay answers a request that gets no links and so is not counted: a HEAD, or a request whose
 // body is too large.
 func (h *handler) checkDay(ctx context.Context, w http.ResponseWriter, r *http.Request, request catalog.DayRequest) error {
 	window, err := h.deps.Catalog.CheckDay(ctx, request)
@@ -46,7 +46,7 @@ func (h *handler) checkDay(ctx context.Context, w http.ResponseWriter, r *http.R
 	switch {
 	case web.TooLarge(r) && (err == nil || kind == domain.KindExpired || kind == domain.KindLimited):
 		err = domain.Errorf(domain.KindTooLarge, "the body is too large")
-	case kind == domain.KindLimited: // which does not refuse a HEAD
+	case kind == domain.KindLimited: // a full window does not refuse a HEAD
 		err = nil
 	}
 	if err != nil {
@@ -106,7 +106,7 @@ func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
 	return no
 }
 
-// dayParam reads the path's day; "" with an error when it is none.
+// dayParam reads the path's day; "" with an error when it is not a day.
 func dayParam(r *http.Request) (domain.Day, error) {
 	text, err := url.PathUnescape(chi.URLParam(r, "utcDay"))
 	if err != nil {

@@ -111,7 +111,7 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 		serving = true
 		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Strings("roles", names))
 		if s.Parts.Embedded() {
-			// Its user looks for the address here.
+			// The operator needs the address.
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())
 		}
 	})

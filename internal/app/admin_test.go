@@ -92,7 +92,7 @@ func TestAdminListen(t *testing.T) {
 	}
 }
 
-// Without an address of its own the console stands beside what clients call.
+// Without an address of its own the console is on the public address.
 func TestAdminBesideThePublic(t *testing.T) {
 	p := parts(t, config.Serving{PublicURL: "https://vault.example/recordings"})
 	pages := map[string]http.HandlerFunc{"/metrics": page("numbers")}

@@ -41,7 +41,7 @@ type Application struct {
 	LastUsed time.Time // exact to the minute; zero if never
 }
 
-// Claims are what a verified access token says of who asks.
+// Claims are the claims of a verified access token, of callvault or of an outside issuer.
 type Claims struct {
 	Tenant string
 	App    string   // application that the token names; "" for a token of an outside issuer

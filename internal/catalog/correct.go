@@ -139,7 +139,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 			return out, err
 		}
 	}
-	if _, err := c.bumpHours(ctx, tx, nil, touched); err != nil {
+	if _, err := c.raiseWanted(ctx, tx, nil, touched); err != nil {
 		return out, err
 	}
 	for _, h := range touched {

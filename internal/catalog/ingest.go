@@ -72,7 +72,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			return err
 		}
 	}
-	r.n.TooLate, err = r.c.bumpHours(ctx, r.tx, r.fresh, r.touched)
+	r.n.TooLate, err = r.c.raiseWanted(ctx, r.tx, r.fresh, r.touched)
 	return err
 }
 

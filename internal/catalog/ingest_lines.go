@@ -90,7 +90,6 @@ type LineError struct {
 // Error gives the line's number and the reason.
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 
-// Unwrap gives the reason.
 func (e *LineError) Unwrap() error { return e.Err }
 
 func refuse(line int, kind domain.Kind, format string, args ...any) error {

@@ -101,7 +101,7 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		if err != nil {
 			return err
 		}
-		_, err = c.bumpHours(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: domain.Day(day.String), Hour: hour}})
+		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: domain.Day(day.String), Hour: hour}})
 		return err
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// first is the step that holds the whole schema. What is newer is held against what it left.
+// first is the step with the whole schema. Later steps are compared with the schema that it made.
 const first = 31
 
 // withNext gives this program's steps and those of a version that does not exist yet.

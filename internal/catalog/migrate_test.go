@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestSameSchema holds the two dialects' schemas against each other.
+// TestSameSchema compares the schemas of the two databases.
 func TestSameSchema(t *testing.T) {
 	lite := "sqlite://" + filepath.Join(t.TempDir(), "catalog.db")
 	catalog.OpenMigrated(t, lite)

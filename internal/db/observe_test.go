@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestObserved wants to be told of statements and transactions, and of what went wrong: not of
-// what callers did wrong.
+// TestObserved checks that statements and transactions are reported, with the errors of the
+// database and without those of callers.
 func TestObserved(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -91,8 +91,8 @@ func TestStandalone(t *testing.T) {
 	p.alone()
 }
 
-// TestStandaloneWithoutItsCatalog: the embedded object store is nobody else's, so a new catalog
-// takes it over without being told.
+// TestStandaloneWithoutItsCatalog: an embedded object store has one user only, so a new catalog
+// takes it over without a flag.
 func TestStandaloneWithoutItsCatalog(t *testing.T) {
 	f := newStandalone(t)
 	f.ok("migrate", "up")

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Stats is how the queues stand.
+// Stats is the state of the queues.
 type Stats struct {
 	Queues []QueueStats
 	Slots  int     // how many hours all live workers together can build at once

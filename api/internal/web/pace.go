@@ -12,7 +12,7 @@ const (
 // Pace measures how fast the other end sends or receives. Its zero value is ready to use.
 type Pace struct {
 	spent time.Duration // time waited for the current paceBytes
-	bytes int           // of them that went
+	bytes int           // how many of these were transferred
 }
 
 // Left is how long the next Read or Write may take.

@@ -41,7 +41,7 @@ func batchesRace(f *fixture) {
 	for h := range hours {
 		in := f.stored(h)
 		equal(f, "recordings", len(in.Recordings), writers*rounds)
-		equal(f, "bumps", in.Wanted, int64(writers*rounds))
+		equal(f, "raised", in.Wanted, int64(writers*rounds))
 	}
 }
 
@@ -64,7 +64,7 @@ func repeatsRace(f *fixture) {
 	sort.Ints(changed)
 	equal(f, "rows changed", fmt.Sprint(changed), "[0 0 0 0 0 0 0 9]")
 	f.plan()
-	equal(f, "bumps", f.stored(1).Wanted, 1)
+	equal(f, "raised", f.stored(1).Wanted, 1)
 }
 
 // tenantsRace registers the same keys for two tenants in opposite orders: each batch is accepted or

@@ -191,7 +191,7 @@ func registerDuplicates(f *fixture) {
 	equal(f, "the later line counted", f.takeConversation(two).Changed, 0)
 	f.plan()
 	in := f.stored(1)
-	equal(f, "bumps", in.Wanted, 1)
+	equal(f, "raised", in.Wanted, 1)
 	equal(f, "recordings", len(in.Recordings), 1)
 	equal(f, "size", *in.Recordings[0].Size, 1000)
 	equal(f, "external id", in.Recordings[0].ExternalConversationID, "second")

@@ -155,7 +155,7 @@ func (f *fixture) killOne(t *testing.T) (acknowledged map[string]bool, process i
 	return acknowledged, cmd.Process.Pid
 }
 
-// whole wants an object to have all of its bytes and what is told of them.
+// whole checks that an object has all of its bytes, and that Stat describes them.
 func (f *fixture) whole(t *testing.T, key string) {
 	t.Helper()
 	object, err := f.bucket.Get(t.Context(), key, objstore.GetOptions{})

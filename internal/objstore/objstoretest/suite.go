@@ -118,7 +118,7 @@ func (f *fixture) part(t *testing.T, key, id string, n int, data []byte) objstor
 	return part
 }
 
-// holds compares a whole object with the expected bytes.
+// holds fails unless the object has exactly the expected bytes.
 func (f *fixture) holds(t *testing.T, key string, want []byte) {
 	t.Helper()
 	object, err := f.bucket.Get(t.Context(), key, objstore.GetOptions{})

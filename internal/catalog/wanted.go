@@ -9,22 +9,22 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// bumpHours raises the wanted counter of hours: fresh has the hour of each new recording, touched
+// raiseWanted raises the wanted counter of hours: fresh has the hour of each new recording, touched
 // the hour of each changed one. An hour may be named more than once, and is raised once. It must be
 // the last step of a registering transaction. The hours are locked in key order, so that two
 // registrations wait for each other instead of deadlocking. A planned hour gets a due time, unless
 // it has an earlier one. A failed hour does not wait for its next try, because the missing file may
-// have come. bumpHours gives how many new recordings are too late: they are kept, but their days
-// are past retention or end before a build can finish.
-func (c *Catalog) bumpHours(ctx context.Context, tx *db.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
-	bumps := make([]hourChange, 0, len(fresh)+len(touched))
+// have come. raiseWanted gives how many new recordings are too late: they are stored, but their
+// days are past retention or end before a build can finish.
+func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
+	raised := make([]hourChange, 0, len(fresh)+len(touched))
 	for _, k := range fresh {
-		bumps = append(bumps, hourChange{k, 1})
+		raised = append(raised, hourChange{k, 1})
 	}
 	for _, k := range touched {
-		bumps = append(bumps, hourChange{k, 0})
+		raised = append(raised, hourChange{k, 0})
 	}
-	slices.SortFunc(bumps, func(a, b hourChange) int {
+	slices.SortFunc(raised, func(a, b hourChange) int {
 		switch {
 		case a.Less(b.HourKey):
 			return -1
@@ -33,17 +33,17 @@ func (c *Catalog) bumpHours(ctx context.Context, tx *db.Tx, fresh, touched []dom
 		}
 		return 0
 	})
-	for len(bumps) > 0 {
+	for len(raised) > 0 {
 		n := 0
-		for n < len(bumps) && bumps[n].Tenant == bumps[0].Tenant && bumps[n].Day == bumps[0].Day {
+		for n < len(raised) && raised[n].Tenant == raised[0].Tenant && raised[n].Day == raised[0].Day {
 			n++
 		}
-		late, err := c.bumpDay(ctx, tx, bumps[:n])
+		late, err := c.raiseWantedOfDay(ctx, tx, raised[:n])
 		if err != nil {
 			return tooLate, err
 		}
 		tooLate += late
-		bumps = bumps[n:]
+		raised = raised[n:]
 	}
 	return tooLate, nil
 }
@@ -54,10 +54,10 @@ type hourChange struct {
 	fresh int
 }
 
-// bumpDay is bumpHours for the hours of one day. A day that is past its end while expiry pauses
+// raiseWantedOfDay is raiseWanted for the hours of one day. A day that is past its end while expiry pauses
 // counts as open, because the clock may be wrong. If the day ends after the pause, the new
 // recordings end with it.
-func (c *Catalog) bumpDay(ctx context.Context, tx *db.Tx, keys []hourChange) (late int, err error) {
+func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourChange) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {
