@@ -38,7 +38,7 @@ func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	f.must(b.BuildHour(f.ctx, task(5)))
 	first := f.view(5).Archive.ObjectKey
 	f.add(hour(5), 200)
-	_, err := f.catalog.Rebuild(f.ctx, tenant, day, 5, false)
+	_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 5})
 	f.must(err)
 	f.must(b.BuildHour(f.ctx, task(5)))
 	deletions := &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}

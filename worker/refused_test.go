@@ -9,6 +9,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
@@ -37,7 +38,7 @@ func TestSweepPastARefusal(t *testing.T) {
 	for range 3 {
 		f.must(b.BuildHour(f.ctx, task(5)))
 		keys = append(keys, f.view(5).Archive.ObjectKey)
-		_, err = f.catalog.Rebuild(f.ctx, tenant, day, 5, true)
+		_, err = f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 5, Force: true})
 		f.must(err)
 		f.at(night().Add(time.Duration(len(keys)) * time.Minute))
 	}

@@ -52,7 +52,7 @@ type Details interface {
 // Actions change the catalog and write its audit log. Errors: KindNotFound, KindInvalid for a day
 // that is not over, KindExpired past retention, KindUnavailable; see also catalog.Correct.
 type Actions interface {
-	RebuildAudited(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
+	Rebuild(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
 	RetryHour(ctx context.Context, key domain.HourKey, o audit.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o audit.Origin) (domain.Tenant, error)

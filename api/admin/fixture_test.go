@@ -112,7 +112,7 @@ func (f *fixture) build(key domain.HourKey, size int) {
 func (f *fixture) claim(key domain.HourKey) catalog.Claim {
 	f.Helper()
 	apitest.Register(f, f.catalog, key)
-	if _, err := f.catalog.Rebuild(f.Context(), key.Tenant, key.Day, key.Hour, false); err != nil {
+	if _, err := f.catalog.Rebuild(f.Context(), catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour}); err != nil {
 		f.Fatal(err)
 	}
 	claim, ok, err := f.catalog.Claim(f.Context(), key, "worker-1/4711")

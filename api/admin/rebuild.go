@@ -40,7 +40,7 @@ func (h *handler) rebuild(ctx context.Context, req catalog.RebuildRequest) (int,
 	if err := h.writable(); err != nil {
 		return 0, err
 	}
-	due, err := h.deps.Catalog.RebuildAudited(ctx, req)
+	due, err := h.deps.Catalog.Rebuild(ctx, req)
 	if err == nil && due > 0 {
 		h.dispatch(ctx)
 	}

@@ -149,16 +149,12 @@ func (c *archiveCmd) start(ctx context.Context, p *app.Parts, day domain.Day, ho
 			return out, err
 		}
 	}
-	out.Due, err = p.Catalog.RebuildAudited(ctx, catalog.RebuildRequest{Tenant: c.Tenant, Day: day, Hour: hour, Force: c.Force, Origin: commandOrigin()})
-	if err != nil {
+	r := catalog.RebuildRequest{Tenant: c.Tenant, Day: day, Hour: hour, Force: c.Force, Origin: commandOrigin()}
+	out.Due, err = p.Planner(zap.NewNop()).Archive(ctx, r)
+	if err != nil && (out.Due == 0 || domain.KindOf(err) != domain.KindUnavailable) {
 		return out, err
 	}
-	// The hours are due already. This only enqueues them before the planner's next pass.
-	if _, err := p.Planner(zap.NewNop()).Archive(ctx, c.Tenant, day, hour, false); domain.KindOf(err) == domain.KindUnavailable {
-		out.queueErr = err
-	} else if err != nil {
-		return out, err
-	}
+	out.queueErr = err // the planner's next pass enqueues what is due
 	v, err := p.Catalog.Day(ctx, c.Tenant, day)
 	setHours(&out, v, hour)
 	return out, err

@@ -175,7 +175,8 @@ func (s *demoRun) buildArchives(ctx context.Context) error {
 // archive makes the day's hours due and waits for them. If the queue does not answer at first, the
 // wait enqueues them later.
 func (s *demoRun) archive(ctx context.Context) (due int, err error) {
-	if due, err = s.parts.Planner(s.log).Archive(ctx, s.sample.TenantID, s.day, -1, false); err != nil && domain.KindOf(err) != domain.KindUnavailable {
+	r := catalog.RebuildRequest{Tenant: s.sample.TenantID, Day: s.day, Hour: -1, Origin: commandOrigin()}
+	if due, err = s.parts.Planner(s.log).Archive(ctx, r); err != nil && domain.KindOf(err) != domain.KindUnavailable {
 		return due, err
 	}
 	_, err = waitForDay(ctx, s.parts, s.sample.TenantID, s.day, -1, time.Now(), nil)

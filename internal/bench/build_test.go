@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
 )
 
 // rounds is how often everything is measured. The benchmark reports medians.
@@ -62,7 +64,7 @@ func (f *fixture) round(n int, build, limit job, rclone string, compared bool, r
 	f.Helper()
 	steps := []func(){
 		func() {
-			_, err := f.catalog.Rebuild(f.ctx, tenant, f.day, 0, true)
+			_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: f.day, Hour: 0, Force: true})
 			f.must(err)
 			o, whole := inChild(f, build)
 			r.builds, r.wholes = append(r.builds, o), append(r.wholes, whole)

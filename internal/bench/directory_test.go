@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -48,7 +49,7 @@ func BenchmarkDirectory(b *testing.B) {
 					started = time.Now()
 					f.copyPlainly(recordings, bb.files)
 					copies = append(copies, outcome{Wall: time.Since(started)})
-					_, err := f.catalog.Rebuild(f.ctx, tenant, f.day, 0, true)
+					_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: f.day, Hour: 0, Force: true})
 					f.must(err)
 				}
 			}

@@ -184,7 +184,7 @@ func begin(t *testing.T, c *Catalog, key domain.HourKey) (Claim, BuildResult) {
 
 func rebuild(t *testing.T, c *Catalog, key domain.HourKey) Claim {
 	t.Helper()
-	if _, err := c.Rebuild(t.Context(), key.Tenant, key.Day, key.Hour, true); err != nil {
+	if _, err := c.Rebuild(t.Context(), RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	claim, built := begin(t, c, key)

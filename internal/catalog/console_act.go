@@ -34,8 +34,11 @@ type rebuildDetail struct {
 	Request string     `json:"request,omitempty"`
 }
 
-// RebuildAudited is Rebuild with its line in the audit log.
-func (c *Catalog) RebuildAudited(ctx context.Context, r RebuildRequest) (due int, err error) {
+// Rebuild makes hours of a day due at once: all of them (hour < 0) or one. Without force it takes
+// only hours that want a build, with force also complete ones. The attempts of failed hours are
+// counted from zero again. An hour that is over and not planned is planned. It says how many hours
+// are due. Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
+func (c *Catalog) Rebuild(ctx context.Context, r RebuildRequest) (due int, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		if due, err = c.rebuild(ctx, tx, r.Tenant, r.Day, r.Hour, r.Force); err != nil {
 			return err

@@ -147,18 +147,7 @@ func (c *Catalog) hourKeys(ctx context.Context, query string, args ...any) ([]do
 	}, query, args...)
 }
 
-// Rebuild makes hours of a day due at once: all of them (hour < 0) or one. Without force it takes
-// only hours that want a build, with force also complete ones. The attempts of failed hours are
-// counted from zero again. An hour that is over and not planned is planned. It says how many hours
-// are due. Errors: KindNotFound (tenant), KindInvalid (not over yet), KindExpired (past retention).
-func (c *Catalog) Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
-	err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
-		due, err = c.rebuild(ctx, tx, tenant, day, hour, force)
-		return err
-	})
-	return due, err
-}
-
+// rebuild makes hours of a day due at once; see Rebuild.
 func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, hour int, force bool) (due int, err error) {
 	d, err := lockOpenDay(ctx, tx, tenant, day)
 	if err != nil {

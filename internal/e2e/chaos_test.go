@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -62,7 +63,7 @@ func (f *fixture) rebuildAll(days []day) bool {
 		}
 	}
 	for _, d := range days {
-		_, err := f.cat.Rebuild(f.t.Context(), d.tenant, d.day, -1, true)
+		_, err := f.cat.Rebuild(f.t.Context(), catalog.RebuildRequest{Tenant: d.tenant, Day: d.day, Hour: -1, Force: true})
 		f.must(err)
 	}
 	return true

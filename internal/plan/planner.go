@@ -45,7 +45,7 @@ type Hours interface {
 	RepairHours(ctx context.Context) (int, error)
 	AnyDue(ctx context.Context) (bool, error)
 	ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKey, error)
-	Rebuild(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error)
+	Rebuild(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 }
 
 // Dispatches is which hours are due, and which were dispatched and are not built yet.
@@ -189,16 +189,15 @@ func (p *Planner) pass(ctx context.Context, name string, steps ...step) (r Repor
 	return r, errors.Join(errs...)
 }
 
-// Archive makes hours of a day due now, one or all (hour < 0), and dispatches them. With force it
-// takes complete hours too. It says how many are due.
+// Archive makes hours of a day due now and dispatches them. It says how many are due.
 // Errors as catalog.Rebuild, and KindUnavailable with how many are due when only dispatching
 // failed: the next pass of any planner dispatches them.
-func (p *Planner) Archive(ctx context.Context, tenant string, day domain.Day, hour int, force bool) (int, error) {
+func (p *Planner) Archive(ctx context.Context, r catalog.RebuildRequest) (int, error) {
 	// The hours' builds belong to the trace of who asked for them.
 	ctx, span := p.tracer.Start(ctx, "archive day", trace.WithAttributes(
-		attribute.String("callvault.tenant", tenant), attribute.String("callvault.day", string(day)), attribute.Int("callvault.hour", hour)))
+		attribute.String("callvault.tenant", r.Tenant), attribute.String("callvault.day", string(r.Day)), attribute.Int("callvault.hour", r.Hour)))
 	defer span.End()
-	due, err := p.catalog.Rebuild(ctx, tenant, day, hour, force)
+	due, err := p.catalog.Rebuild(ctx, r)
 	telemetry.Failed(span, err)
 	if err != nil || due == 0 {
 		return due, err

@@ -307,7 +307,7 @@ func TestArchiveNow(t *testing.T) {
 	if waits, err := other.AnyDue(t.Context()); waits || err != nil {
 		t.Errorf("an hour waits: %v, %v", waits, err)
 	}
-	due, err := p.Archive(t.Context(), "acme", day, 2, false)
+	due, err := p.Archive(t.Context(), catalog.RebuildRequest{Tenant: "acme", Day: day, Hour: 2})
 	if waits, err := other.AnyDue(t.Context()); !waits || err != nil {
 		t.Errorf("no hour waits for another planner: %v, %v", waits, err)
 	}
@@ -315,10 +315,10 @@ func TestArchiveNow(t *testing.T) {
 		t.Errorf("one hour: %d due, %v, %v", due, f.queue.order, err)
 	}
 	f.queue.fail = domain.Errorf(domain.KindUnavailable, "no Redis")
-	if due, err := p.Archive(t.Context(), "acme", day, -1, false); domain.KindOf(err) != domain.KindUnavailable || due != 2 {
+	if due, err := p.Archive(t.Context(), catalog.RebuildRequest{Tenant: "acme", Day: day, Hour: -1}); domain.KindOf(err) != domain.KindUnavailable || due != 2 {
 		t.Errorf("the whole day without Redis: %d, %v", due, err)
 	}
-	if _, err := p.Archive(t.Context(), "acme", day.Add(1), -1, false); domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), string(day.Add(1))+" is not over yet") {
+	if _, err := p.Archive(t.Context(), catalog.RebuildRequest{Tenant: "acme", Day: day.Add(1), Hour: -1}); domain.KindOf(err) != domain.KindInvalid || !strings.Contains(err.Error(), string(day.Add(1))+" is not over yet") {
 		t.Errorf("a day that is not over: %v", err)
 	}
 	if _, err := f.catalog.PlanDay(t.Context(), "nobody", day); domain.KindOf(err) != domain.KindNotFound {

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -70,7 +71,7 @@ func TestRequestedHoursAreInTheRequestsTrace(t *testing.T) {
 	f.add("acme", day, 3)
 	p, spans, tracer := f.tracedPlanner()
 	ctx, request := tracer.Start(t.Context(), "request")
-	due, err := p.Archive(ctx, "acme", day, 3, false)
+	due, err := p.Archive(ctx, catalog.RebuildRequest{Tenant: "acme", Day: day, Hour: 3})
 	f.must(err)
 	request.End()
 	hours := named(spans, "enqueue hour")

@@ -101,7 +101,7 @@ func BuildHour(t testing.TB, c *catalog.Catalog, store Putter, key domain.HourKe
 	if _, err := c.PlanDay(ctx, key.Tenant, key.Day); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Rebuild(ctx, key.Tenant, key.Day, key.Hour, false); err != nil { // due now, without the delay for more recordings
+	if _, err := c.Rebuild(ctx, catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour}); err != nil { // due now, without the delay for more recordings
 		t.Fatal(err)
 	}
 	claim, ok, err := c.Claim(ctx, key, "worker")

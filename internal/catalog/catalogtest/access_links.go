@@ -101,7 +101,7 @@ func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
 	f.Helper()
 	f.add(hour)
 	f.plan()
-	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, hour, false)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: hour})
 	f.must(err)
 	claim := f.claim(hour)
 	in, err := f.c.BuildInput(f.ctx, claim)

@@ -30,7 +30,7 @@ func clockAtStart(f *fixture) {
 	f.plan()
 	old := f.publish(1)
 	claim, _ := f.start(2)
-	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 1, Force: true})
 	f.must(err)
 	f.publish(1) // supersedes
 	equal(f, "trusted", f.checkClock().Trusted, true)

@@ -19,7 +19,7 @@ func hourHistory(f *fixture) {
 	equal(f, "archives of an hour nobody knows", len(s.Archives), 0)
 	f.failHour(f.key(7))
 	f.pass(time.Minute)
-	_, err = f.c.Rebuild(f.ctx, f.tenant, f.day, 7, false)
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 7})
 	f.must(err)
 	claim := f.claim(7)
 	f.must(f.c.StartArchive(f.ctx, claim))
@@ -28,7 +28,7 @@ func hourHistory(f *fixture) {
 	f.must(f.c.Commit(f.ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: 10, Files: 1, Took: 3 * time.Second,
 		Missing: []catalog.MissingFile{{ObjectKey: "k", MessageID: 5, Reason: "not_found"}}}))
 	f.pass(time.Minute)
-	_, err = f.c.Rebuild(f.ctx, f.tenant, f.day, 7, true)
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 7, Force: true})
 	f.must(err)
 	f.must(f.c.StartArchive(f.ctx, f.claim(7)))
 
@@ -61,7 +61,7 @@ func failedFiles(f *fixture) {
 	}
 	fail := func(kind domain.Kind, missing ...catalog.MissingFile) {
 		f.Helper()
-		_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 7, true)
+		_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 7, Force: true})
 		f.must(err)
 		f.must(f.c.Fail(f.ctx, f.claim(7), catalog.Failure{Kind: kind, Message: "no", Final: true, Missing: missing}))
 	}
@@ -73,7 +73,7 @@ func failedFiles(f *fixture) {
 	fail(domain.KindStoreFault)
 	named("after one for another reason")
 	fail(domain.KindAllMissing, gone)
-	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 7, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 7, Force: true})
 	f.must(err)
 	f.must(f.c.Release(f.ctx, f.claim(7)))
 	named("after a drain", gone)
@@ -123,9 +123,9 @@ func auditOfAnHour(f *fixture) {
 	_, err := f.issue()
 	f.must(err)
 	f.download(8)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 19, Origin: audit.Origin{Actor: "admin"}})
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 19, Origin: audit.Origin{Actor: "admin"}})
 	f.must(err)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Origin: audit.Origin{Actor: "admin"}})
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Origin: audit.Origin{Actor: "admin"}})
 	f.must(err)
 	f.must(f.c.AppendAudit(f.ctx, audit.Origin{Actor: "command"}, f.tenant, "key.create", map[string]any{"id": "k"}))
 	for _, c := range []struct {
@@ -167,7 +167,7 @@ func (f *fixture) last() (audit.Entry, map[string]any) {
 
 func rebuildAudited(f *fixture) {
 	f.twoHours()
-	due, err := f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true,
+	due, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true,
 		Origin: audit.Origin{Actor: "admin", Remote: "192.0.2.7", Request: "r-1"}})
 	f.must(err)
 	equal(f, "due", due, 2)
@@ -213,11 +213,11 @@ func featureSwitched(f *fixture) {
 
 func refusalNotAudited(f *fixture) {
 	o := audit.Origin{Actor: "admin"}
-	_, err := f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(1), Hour: -1, Origin: o})
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(1), Hour: -1, Origin: o})
 	f.wantKind(err, domain.KindInvalid)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(-30), Hour: -1, Origin: o})
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day.Add(-30), Hour: -1, Origin: o})
 	f.wantKind(err, domain.KindExpired)
-	_, err = f.c.RebuildAudited(f.ctx, catalog.RebuildRequest{Tenant: "nobody", Day: f.day, Hour: -1, Origin: o})
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "nobody", Day: f.day, Hour: -1, Origin: o})
 	f.wantKind(err, domain.KindNotFound)
 	_, err = f.c.RetryHour(f.ctx, domain.HourKey{Tenant: "nobody", Day: f.day, Hour: 1}, o)
 	f.wantKind(err, domain.KindNotFound)

@@ -205,7 +205,7 @@ func (f *fixture) failHour(key domain.HourKey) {
 	tenant, day := f.tenant, f.day
 	f.tenant, f.day = key.Tenant, key.Day
 	f.add(key.Hour)
-	_, err := f.c.Rebuild(f.ctx, key.Tenant, key.Day, key.Hour, false)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour})
 	f.must(err)
 	f.must(f.c.Fail(f.ctx, f.claim(key.Hour), catalog.Failure{Kind: domain.KindStoreFault, Message: "the disk is full", Final: true}))
 	f.tenant, f.day = tenant, day

@@ -33,7 +33,7 @@ func expiry(f *fixture) {
 	equal(f, "expired", f.view().Expired, false)
 	f.pass(time.Minute)
 	equal(f, "expired by the clock", f.view().Expired, true)
-	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, -1, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true})
 	f.wantKind(err, domain.KindExpired)
 	f.expire(1)
 	f.expire(0)

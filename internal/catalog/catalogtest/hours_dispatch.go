@@ -67,7 +67,7 @@ func dispatchTraced(f *fixture) {
 	const asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	f.add(1, 2)
 	f.plan()
-	_, err := f.c.RebuildAudited(telemetry.FromTraceparent(f.ctx, asked), catalog.RebuildRequest{Tenant: f.key(2).Tenant, Day: f.key(2).Day, Hour: 2})
+	_, err := f.c.Rebuild(telemetry.FromTraceparent(f.ctx, asked), catalog.RebuildRequest{Tenant: f.key(2).Tenant, Day: f.key(2).Day, Hour: 2})
 	f.must(err)
 	list := f.due("e1", 10, 10)
 	equal(f, "due", len(list), 2)

@@ -39,7 +39,7 @@ func everythingAtOnce(f *fixture) {
 	for _, day := range days {
 		f.day = day
 		f.plan()
-		_, err := f.c.Rebuild(f.ctx, f.tenant, day, -1, false)
+		_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: day, Hour: -1})
 		f.must(err)
 		var files int64
 		for _, h := range f.view().Hours {
@@ -77,7 +77,7 @@ func (f *fixture) anything(random *rand.Rand, days []domain.Day, serial int) err
 	case 2:
 		_, err = f.c.PlanDay(f.ctx, f.tenant, day)
 	case 3:
-		_, err = f.c.Rebuild(f.ctx, f.tenant, day, key.Hour, true)
+		_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: day, Hour: key.Hour, Force: true})
 	case 4, 5, 6:
 		err = f.buildSomehow(random, key)
 	case 7:

@@ -68,7 +68,7 @@ func planOpenDay(f *fixture) {
 	f.day = domain.DayOf(f.now()).Add(1)
 	_, err := f.c.PlanDay(f.ctx, f.tenant, f.day)
 	f.wantKind(err, domain.KindInvalid)
-	_, err = f.c.Rebuild(f.ctx, f.tenant, f.day, -1, true)
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true})
 	f.wantKind(err, domain.KindInvalid)
 	f.wantKind(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}), domain.KindInvalid)
 	equal(f, "known", f.view().Known, false)
@@ -145,21 +145,21 @@ func repair(f *fixture) {
 
 func rebuild(f *fixture) {
 	f.add(1, 2)
-	n, err := f.c.Rebuild(f.ctx, f.tenant, f.day, -1, false) // plans
+	n, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1}) // plans
 	f.must(err)
 	equal(f, "due", n, 2)
 	f.publish(1)
 	f.publish(2)
-	n, err = f.c.Rebuild(f.ctx, f.tenant, f.day, -1, false)
+	n, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1})
 	f.must(err)
 	equal(f, "due when complete", n, 0)
 	f.add(2)
 	f.noClaim(2)
-	n, err = f.c.Rebuild(f.ctx, f.tenant, f.day, -1, false)
+	n, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1})
 	f.must(err)
 	equal(f, "due without waiting", n, 1)
 	f.publish(2)
-	n, err = f.c.Rebuild(f.ctx, f.tenant, f.day, -1, true)
+	n, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true})
 	f.must(err)
 	equal(f, "due by force", n, 2)
 	equal(f, "rebuilding", f.hour(1).Rebuilding, true)
@@ -168,13 +168,13 @@ func rebuild(f *fixture) {
 	f.publish(2)
 	equal(f, "revision", f.hour(2).Revision, 3)
 	equal(f, "rebuilding", f.hour(1).Rebuilding, false)
-	_, err = f.c.Rebuild(f.ctx, "nobody", f.day, -1, true)
+	_, err = f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "nobody", Day: f.day, Hour: -1, Force: true})
 	f.wantKind(err, domain.KindNotFound)
 }
 
 func rebuildHour(f *fixture) {
 	f.add(1, 2)
-	n, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, false)
+	n, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 1})
 	f.must(err)
 	equal(f, "due", n, 1)
 	equal(f, "other hour planned", f.hour(2).Planned, false)

@@ -160,7 +160,7 @@ func namesPlansBuildsRace(f *fixture) {
 			if f.view().Hours[h].Rebuilding {
 				f.Fatalf("round %d, hour %d: nothing is due, and a newer revision is wanted", round, h)
 			}
-			due, err := f.c.Rebuild(f.ctx, f.tenant, f.day, h, true)
+			due, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: h, Force: true})
 			f.must(err)
 			if due == 0 { // it has no recordings yet
 				equal(f, "archived", built.hours[h], "")

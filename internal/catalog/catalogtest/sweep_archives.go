@@ -18,7 +18,7 @@ func (f *fixture) sweep(want int) {
 
 func (f *fixture) force(hour int) {
 	f.Helper()
-	_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, hour, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: hour, Force: true})
 	f.must(err)
 }
 
@@ -125,7 +125,7 @@ func sweepRacesCommit(f *fixture) {
 		if a := f.hour(1).Archive; a != nil && a.ObjectKey == claim.ObjectKey() {
 			f.Fatal("a lost commit is served")
 		}
-		_, err := f.c.Rebuild(f.ctx, f.tenant, f.day, 1, false) // resets the lapses
+		_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: 1}) // resets the lapses
 		f.must(err)
 	}
 }

@@ -46,7 +46,7 @@ func endpointsKept(f *fixture) {
 	f.must(f.c.DeleteEndpoint(f.ctx, "acme", e.ID, anyone))
 	_, err = f.c.Endpoint(f.ctx, "acme", e.ID)
 	f.wantKind(err, domain.KindNotFound)
-	equal(f, "log", f.actions(9), "[admin webhook.delete admin webhook.set admin webhook.set admin webhook.create]")
+	equal(f, "log", f.actions(4), "[admin webhook.delete admin webhook.set admin webhook.set admin webhook.create]")
 }
 
 func endpointBounds(f *fixture) {

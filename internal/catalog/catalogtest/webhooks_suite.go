@@ -128,7 +128,7 @@ func dayCompleted(f *fixture) {
 		"availableHours": 2.0, "noDataHours": 22.0}))
 	f.plan()
 	equal(f, "told after another plan", f.eventTypes(), "day.completed")
-	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 3, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 3, Force: true})
 	f.must(err)
 	f.publish(3)
 	equal(f, "told after a rebuild", f.eventTypes(), "day.completed hour.rebuilt")
@@ -191,7 +191,7 @@ func dayFailedAgain(f *fixture) {
 	f.plan()
 	f.publish(3)
 	f.fails(4)
-	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 4, false) // by an operator: attempts are counted from zero
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 4}) // by an operator: attempts are counted from zero
 	f.must(err)
 	f.fails(4)
 	equal(f, "told", f.eventTypes(), "day.failed day.failed")
@@ -277,7 +277,7 @@ func askedTypes(f *fixture) {
 	f.add(3)
 	f.plan()
 	f.publish(3)
-	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 3, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 3, Force: true})
 	f.must(err)
 	f.publish(3)
 	equal(f, "to one", len(f.deliveries(outbox.DeliveryQuery{Endpoint: one.ID})), 1)
@@ -318,7 +318,7 @@ func commitAtOnce(f *fixture) {
 	f.add(3)
 	f.plan()
 	f.publish(3)
-	_, err := f.c.Rebuild(f.ctx, "acme", f.day, 3, true)
+	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 3, Force: true})
 	f.must(err)
 	claim, built := f.start(3)
 	var group sync.WaitGroup
