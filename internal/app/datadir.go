@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore/dir"
 	"github.com/gofrs/flock"
 )
 
@@ -53,12 +54,12 @@ func LockOrFind(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
 }
 
 // tryLock returns nil when another process has the lock.
-func tryLock(dir string) (*DataDir, error) {
-	abs, err := filepath.Abs(dir)
+func tryLock(path string) (*DataDir, error) {
+	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, domain.Wrap(domain.KindInvalid, err, "the data directory %s has no absolute path", dir)
+		return nil, domain.Wrap(domain.KindInvalid, err, "the data directory %s has no absolute path", path)
 	}
-	if err := os.MkdirAll(abs, 0o700); err != nil {
+	if err := dir.MakeFolder(abs); err != nil {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot make the data directory %s", abs)
 	}
 	lock := flock.New(filepath.Join(abs, lockName), flock.SetPermissions(0o600))

@@ -54,7 +54,7 @@ func Open(cfg Config) (*Bucket, error) {
 
 func (b *Bucket) open() (err error) {
 	if b.cfg.Alone {
-		if err := makeFolder(filepath.Join(b.cfg.Path, tempFolder)); err != nil {
+		if err := MakeFolder(filepath.Join(b.cfg.Path, tempFolder)); err != nil {
 			return err
 		}
 	}
@@ -74,8 +74,8 @@ func (b *Bucket) open() (err error) {
 	return b.probeDisk()
 }
 
-// makeFolder makes a folder and all folders above it, and returns when they are on disk.
-func makeFolder(path string) error {
+// MakeFolder makes a folder and all folders above it, and returns when they are on disk.
+func MakeFolder(path string) error {
 	missing := []string{}
 	for at := path; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {

@@ -51,7 +51,7 @@ func takeOverBy(path string, step func()) error {
 			continue // it does not exist, or is a bucket already
 		}
 		step()
-		if err := errors.Join(makeFolder(former), os.Rename(from, to), syncFolder(path)); err != nil {
+		if err := errors.Join(MakeFolder(former), os.Rename(from, to), syncFolder(path)); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func takeBucket(path, name string, step func()) error {
 	from, to := filepath.Join(path, formerFolder, formerObjects, name), filepath.Join(path, name)
 	attributes := filepath.Join(path, formerFolder, formerAttributes, name)
 	step()
-	if err := makeFolder(filepath.Join(to, tempFolder)); err != nil {
+	if err := MakeFolder(filepath.Join(to, tempFolder)); err != nil {
 		return err
 	}
 	err := eachFormer(from, func(key, file string, stat fs.FileInfo) error {

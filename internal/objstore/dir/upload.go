@@ -81,27 +81,21 @@ func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte
 		if u.ended {
 			return errLost()
 		}
-		u.setPart(n, nil) // a write that fails leaves bytes of both
+		u.mu.Lock()
+		delete(u.parts, n) // a write that fails leaves bytes of both
+		u.mu.Unlock()
 		from := int64(n-1) * u.partSize
 		if _, err := u.temp.file.WriteAt(data, from); err != nil {
 			return err
 		}
 		writeBack(u.temp.file, from, int64(len(data)))
 		part = objstore.Part{Number: n, ETag: fmt.Sprintf("%08x", sum), CRC32: sum, Size: int64(len(data))}
-		u.setPart(n, &part)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.parts[n] = part
 		return nil
 	})
 	return part, err
-}
-
-// setPart records a written part; nil for one that no longer is.
-func (u *upload) setPart(n int, part *objstore.Part) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.parts, n)
-	if part != nil {
-		u.parts[n] = *part
-	}
 }
 
 // Complete publishes an upload's parts, given in any order, as one object and returns its ETag.
