@@ -47,7 +47,7 @@ func fillMonth(f *fixture) {
 	}
 	f.fail(f.key("fjord-bank", f.day.Add(-2), 5), "every source of this hour has vanished")
 	apitest.Register(f, f.catalog, f.key("blueline", f.day.Add(-1), 5))
-	if _, err := f.catalog.IssueDay(f.Context(), catalog.DayRequest{Claims: catalog.Claims{Tenant: "acme", Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
+	if _, err := f.catalog.IssueDay(f.Context(), catalog.DayRequest{TokenClaims: catalog.TokenClaims{Tenant: "acme", Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
 		Origin: audit.Origin{Actor: "app:app_billing", Remote: "203.0.113.7"}}); err != nil {
 		f.Fatal(err)
 	}

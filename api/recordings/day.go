@@ -25,7 +25,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	day, _ := dayParam(r) // "" when it is not a day; the catalog refuses that after it has checked the caller
-	request := catalog.DayRequest{Claims: who.Claims, Scope: auth.ScopeDataService, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor)}
+	request := catalog.DayRequest{TokenClaims: who.TokenClaims, Scope: auth.ScopeDataService, Day: day, LinkTTL: h.cfg.LinkTTL, Origin: web.Origin(r, who.Actor)}
 	if r.Method == http.MethodHead || web.TooLarge(r) {
 		return h.checkDay(ctx, w, r, request)
 	}

@@ -65,7 +65,7 @@ func BenchmarkDownload(b *testing.B) {
 	key := apitest.BuildHour(b, c, archiveBucket{b, store.Archives()}, hour, data)
 	keys, err := auth.OpenKeyring(b.Context(), c, "", time.Now)
 	must(err)
-	issued, err := c.IssueDay(b.Context(), catalog.DayRequest{Claims: catalog.Claims{Tenant: "acme", Scopes: auth.Scopes()}, Scope: auth.ScopeDataService, Day: hour.Day, LinkTTL: time.Hour})
+	issued, err := c.IssueDay(b.Context(), catalog.DayRequest{TokenClaims: catalog.TokenClaims{Tenant: "acme", Scopes: auth.Scopes()}, Scope: auth.ScopeDataService, Day: hour.Day, LinkTTL: time.Hour})
 	must(err)
 	link := auth.Link{HourKey: hour, Revision: 1, Archive: issued.View.Hours[hour.Hour].Archive.Token, Expires: issued.LinksEnd}
 	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},

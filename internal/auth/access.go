@@ -123,7 +123,7 @@ func refused(cause error) error {
 // SignedClaims are claims of an access token whose signature and times are valid. Caller checks
 // that the application may still be used.
 type SignedClaims struct {
-	catalog.Claims
+	catalog.TokenClaims
 	Actor string // as in Caller
 }
 
@@ -204,7 +204,7 @@ func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (Signe
 	if claims.ClientID == "" {
 		return SignedClaims{}, refused(fmt.Errorf("the token names no application"))
 	}
-	return SignedClaims{Actor: "app:" + claims.ClientID, Claims: catalog.Claims{Tenant: claims.Tenant, App: claims.ClientID,
+	return SignedClaims{Actor: "app:" + claims.ClientID, TokenClaims: catalog.TokenClaims{Tenant: claims.Tenant, App: claims.ClientID,
 		Epoch: claims.Epoch, Scopes: strings.Fields(claims.Scope)}}, nil
 }
 

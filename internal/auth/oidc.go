@@ -117,7 +117,7 @@ func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, er
 	case err != nil:
 		return SignedClaims{}, err
 	}
-	return SignedClaims{Actor: "oidc:" + claims.Subject, Claims: catalog.Claims{Tenant: tenant.ID, Scopes: scopesOf(all)}}, nil
+	return SignedClaims{Actor: "oidc:" + claims.Subject, TokenClaims: catalog.TokenClaims{Tenant: tenant.ID, Scopes: scopesOf(all)}}, nil
 }
 
 // scopesOf reads the claims scope and scp, each a string with spaces or a list.

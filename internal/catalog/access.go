@@ -41,8 +41,8 @@ type Application struct {
 	LastUsed time.Time // exact to the minute; zero if never
 }
 
-// Claims are the claims of a verified access token, of callvault or of an outside issuer.
-type Claims struct {
+// TokenClaims are the claims of a verified access token, of callvault or of an outside issuer.
+type TokenClaims struct {
 	Tenant string
 	App    string   // application that the token names; "" for a token of an outside issuer
 	Epoch  int64    // the application's, when the token was issued
@@ -51,7 +51,7 @@ type Claims struct {
 
 // Granted gives the scopes that the token grants now. app is the application as it is, nil when it
 // does not exist. Error: KindUnauthorized when the application may not be used any more.
-func (c Claims) Granted(app *Application) ([]string, error) {
+func (c TokenClaims) Granted(app *Application) ([]string, error) {
 	switch {
 	case c.App == "":
 		return c.Scopes, nil

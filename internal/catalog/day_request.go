@@ -19,7 +19,7 @@ const linkSlack = 10 * time.Minute
 
 // DayRequest is a tenant's request for the links of a day.
 type DayRequest struct {
-	Claims
+	TokenClaims
 	Scope   string     // which the claims must grant
 	Day     domain.Day // "" when the request names none
 	LinkTTL time.Duration

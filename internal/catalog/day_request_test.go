@@ -34,7 +34,7 @@ func TestBusyDay(t *testing.T) {
 		})
 	}
 	for range 10 {
-		if _, err := c.IssueDay(t.Context(), DayRequest{Claims: Claims{Tenant: "acme", Scopes: []string{"days"}}, Scope: "days", Day: day, LinkTTL: time.Hour}); err != nil {
+		if _, err := c.IssueDay(t.Context(), DayRequest{TokenClaims: TokenClaims{Tenant: "acme", Scopes: []string{"days"}}, Scope: "days", Day: day, LinkTTL: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 	}

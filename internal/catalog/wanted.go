@@ -54,8 +54,8 @@ type hourChange struct {
 	fresh int
 }
 
-// raiseWantedOfDay is raiseWanted for the hours of one day. A day that is past its end while expiry pauses
-// counts as open, because the clock may be wrong. If the day ends after the pause, the new
+// raiseWantedOfDay is raiseWanted for the hours of one day. A day that is past its end while expiry
+// pauses counts as open, because the clock may be wrong. If the day ends after the pause, the new
 // recordings end with it.
 func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourChange) (late int, err error) {
 	tenant, day := keys[0].Tenant, keys[0].Day

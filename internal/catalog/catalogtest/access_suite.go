@@ -227,7 +227,7 @@ func signingKeys(f *fixture) {
 
 // dayRequest asks for the fixture's day on behalf of a tenant.
 func (f *fixture) dayRequest(tenant string) catalog.DayRequest {
-	return catalog.DayRequest{Claims: catalog.Claims{Tenant: tenant, Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
+	return catalog.DayRequest{TokenClaims: catalog.TokenClaims{Tenant: tenant, Scopes: []string{"days"}}, Scope: "days", Day: f.day, LinkTTL: time.Hour,
 		Origin: audit.Origin{Actor: "app:x", Remote: "192.0.2.1", Request: "r1"}}
 }
 
