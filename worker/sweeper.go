@@ -75,7 +75,7 @@ func (s *Sweeper) Wake() {
 // when they end.
 func (s *Sweeper) Run(ctx context.Context) {
 	var failing bool
-	clock := clock.ClockWatch{Catalog: s.deletions, Now: s.cfg.Now}
+	clock := clock.Watch{Catalog: s.deletions, Now: s.cfg.Now}
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
 	for {

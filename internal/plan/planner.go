@@ -122,7 +122,7 @@ type Planner struct {
 	mu       sync.Mutex
 	closed   closedDays
 	search   emptySearch
-	clock    clock.ClockWatch
+	clock    clock.Watch
 	trusted  bool // the last pass may end days by the clock
 	repaired bool // nothing is left of what was planned by a clock that was ahead
 }
@@ -132,7 +132,7 @@ type Planner struct {
 func New(cfg Config, c Catalog, q Queue, now func() time.Time, log *zap.Logger) *Planner {
 	return &Planner{
 		cfg: cfg.withDefaults(), catalog: c, queue: q, now: now, log: log.Named("plan"), tracer: telemetry.Tracer(cfg.Tracer),
-		clock: clock.ClockWatch{Catalog: c, Now: now},
+		clock: clock.Watch{Catalog: c, Now: now},
 	}
 }
 

@@ -63,9 +63,9 @@ func (c *Clock) CheckClock(ctx context.Context, last time.Time, elapsed time.Dur
 	return s.Reading, err
 }
 
-// ClockWatch checks the clock repeatedly. It compares each check with the one before, by the
+// Watch checks the clock repeatedly. It compares each check with the one before, by the
 // process's own clock.
-type ClockWatch struct {
+type Watch struct {
 	Catalog interface {
 		CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (Reading, error)
 	}
@@ -75,7 +75,7 @@ type ClockWatch struct {
 }
 
 // Check checks the clock. After an error the next check sees the same step.
-func (w *ClockWatch) Check(ctx context.Context) (Reading, error) {
+func (w *Watch) Check(ctx context.Context) (Reading, error) {
 	process := w.Now()
 	check, err := w.Catalog.CheckClock(ctx, w.last, process.Sub(w.process))
 	if err != nil {
