@@ -65,19 +65,13 @@ func stagedConversations(patches []conversationPatch, b *Batch) [][]any {
 		rows = append(rows, patches[i].last[:atRaw])
 		known[patches[i].id] = true
 	}
-	stub := func(id string) {
+	for _, id := range b.namedConversations() {
 		if !known[id] {
 			known[id] = true
 			row := make([]any, atRaw)
 			row[atID] = id
 			rows = append(rows, row)
 		}
-	}
-	for i := range b.Recordings {
-		stub(b.Recordings[i].Value.ConversationID)
-	}
-	for i := range b.Messages {
-		stub(b.Messages[i].Value.ConversationID)
 	}
 	return rows
 }

@@ -37,12 +37,23 @@ const (
 
 // ValidKind says whether lines of this kind leave former values.
 func ValidKind(kind string) bool {
-	return slices.Contains([]string{kindAgent, kindConversation, kindMessage, KindRecording}, kind)
+	return slices.ContainsFunc(new(Counts).Kinds(), func(k KindCount) bool { return k.Kind == kind })
 }
 
 // Len is the number of lines.
 func (b *Batch) Len() int {
 	return len(b.Agents) + len(b.Conversations) + len(b.Messages) + len(b.Recordings)
+}
+
+// namedConversations gives the ids, with repeats, that lines of other kinds name.
+func (b *Batch) namedConversations() (ids []string) {
+	for i := range b.Recordings {
+		ids = append(ids, b.Recordings[i].Value.ConversationID)
+	}
+	for i := range b.Messages {
+		ids = append(ids, b.Messages[i].Value.ConversationID)
+	}
+	return ids
 }
 
 // Counts says what was taken in. The ingest API and the import command answer with this JSON.
