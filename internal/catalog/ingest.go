@@ -3,12 +3,14 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // farAhead is more than a sender's wrong clock or time zone explains.
@@ -83,4 +85,45 @@ func requireTenant(ctx context.Context, tx *db.Tx, tenant string) error {
 		return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist", tenant)
 	}
 	return err
+}
+
+func agentBodies() bodyKind[domain.Agent] {
+	return bodyKind[domain.Agent]{kind: kindAgent,
+		stage: stage{"stage_agents", "agents", []string{"id", "name", "description", "body"}},
+		key:   "agentId",
+		id:    func(a *domain.Agent) string { return a.ID },
+		body:  func(a *domain.Agent) json.RawMessage { return a.Body },
+		row: func(a *domain.Agent, body []byte) []any {
+			name := a.Name
+			if name == "" {
+				name = rawjson.Text(body, "name")
+			}
+			return []any{a.ID, name, db.OrNull(rawjson.Text(body, "description")), string(body)}
+		},
+		insert: `INSERT INTO agents (tenant, id, name, description, body, updated_us)
+			SELECT CAST($1 AS TEXT), id, name, description, body, CAST($2 AS BIGINT) FROM stage_agents WHERE TRUE ORDER BY id
+			ON CONFLICT (tenant, id) DO UPDATE SET updated_us = agents.updated_us WHERE agents.tenant IS NULL`,
+		update: `UPDATE agents SET name = s.name, description = s.description, body = s.body, updated_us = $2
+			FROM stage_agents s WHERE agents.tenant = $1 AND agents.id = s.id`,
+	}
+}
+
+func messageBodies() bodyKind[domain.Message] {
+	return bodyKind[domain.Message]{kind: kindMessage,
+		stage: stage{"stage_messages", "messages", []string{"id", "conversation_id", "time_us", "type", "body"}},
+		key:   "messageId",
+		id:    func(m *domain.Message) string { return m.ID },
+		body:  func(m *domain.Message) json.RawMessage { return m.Body },
+		row: func(m *domain.Message, body []byte) []any {
+			return []any{m.ID, m.ConversationID, db.Micros(m.Time), m.Type, string(body)}
+		},
+		insert: `INSERT INTO messages (tenant, id, conversation_id, time_us, type, body, agent_id)
+			SELECT CAST($1 AS TEXT), id, conversation_id, time_us, type, body,
+				(SELECT c.agent_id FROM conversations c WHERE c.tenant = $1 AND c.id = stage_messages.conversation_id)
+			FROM stage_messages WHERE CAST($2 AS BIGINT) > 0 ORDER BY id
+			ON CONFLICT (tenant, id) DO UPDATE SET body = messages.body WHERE messages.tenant IS NULL`,
+		update: `UPDATE messages SET conversation_id = s.conversation_id, time_us = s.time_us, type = s.type, body = s.body,
+				agent_id = (SELECT c.agent_id FROM conversations c WHERE c.tenant = $1 AND c.id = s.conversation_id)
+			FROM stage_messages s WHERE CAST($2 AS BIGINT) > 0 AND messages.tenant = $1 AND messages.id = s.id`,
+	}
 }
