@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// formerObject is one that versitygw has written, as it was seen to write them.
+// formerObject is an object in the layout that a former version of callvault wrote.
 type formerObject struct{ bucket, key, content, etag, kind string }
 
 func formerStore() []formerObject {
