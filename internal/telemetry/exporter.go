@@ -29,7 +29,7 @@ type exporter struct {
 }
 
 func newExporter(to sdk.SpanExporter, log *zap.Logger) *exporter {
-	ended, giveUp := context.WithCancel(context.Background())
+	ended, giveUp := context.WithCancel(context.Background()) //nolint:gosec // the provider's end calls it
 	return &exporter{to: to, log: log, now: time.Now, ended: ended, giveUp: giveUp}
 }
 
