@@ -200,7 +200,7 @@ func (p *Planner) Archive(ctx context.Context, r catalog.RebuildRequest) (int, e
 	due, err := p.catalog.Rebuild(ctx, r)
 	telemetry.Failed(span, err)
 	if err != nil || due == 0 {
-		return due, err
+		return 0, err // a count with an error says that only dispatching failed
 	}
 	_, err = p.DispatchPass(ctx)
 	return due, err
