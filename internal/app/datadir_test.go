@@ -168,6 +168,9 @@ func TestBesideAnOutsideStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir.Path(), catalogName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cfg := config.Config{}
 	cfg.Data, cfg.Recordings, cfg.Archives = dir.Path(), "recordings", "archives"
 	g := NewGroup(zap.NewNop(), time.Second)
