@@ -33,7 +33,7 @@ type Config struct {
 
 // Catalog knows the API keys. Errors: KindUnauthorized, KindUnavailable.
 type Catalog interface {
-	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
+	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
 }
 
 // Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of

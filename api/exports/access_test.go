@@ -32,7 +32,7 @@ func TestCredentials(t *testing.T) {
 		f.must(err)
 		off, disabled, err := f.c.CreateAPIKey(f.Context(), "org_123", "disabled", audit.Origin{})
 		f.must(err)
-		f.must(f.c.DisableAPIKey(f.Context(), off.ID, true, audit.Origin{}))
+		f.must(f.c.DisableCredential(f.Context(), catalog.CredentialKey, off.ID, true, audit.Origin{}))
 		for name, c := range map[string]struct {
 			headers []string
 			status  int

@@ -37,7 +37,7 @@ type Config struct {
 // Catalog is what the endpoints need of the catalog.
 type Catalog interface {
 	// AuthenticateAPIKey's errors are KindUnauthorized and KindUnavailable.
-	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error)
+	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error

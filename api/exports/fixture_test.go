@@ -199,7 +199,7 @@ type faulty struct {
 	authenticate, export, audit error
 }
 
-func (f faulty) AuthenticateAPIKey(ctx context.Context, secret string) (catalog.APIKey, domain.Tenant, error) {
+func (f faulty) AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error) {
 	k, t, err := f.Catalog.AuthenticateAPIKey(ctx, secret)
 	return k, t, errors.Join(f.authenticate, err)
 }

@@ -113,7 +113,7 @@ func TestTokenRefusals(t *testing.T) {
 	form := "grant_type=client_credentials&client_id=" + f.app.ID + "&client_secret=" + f.secret
 	disabled, disabledSecret, err := f.cat.CreateApplication(t.Context(), "acme", "disabled", auth.Scopes(), audit.Origin{})
 	f.must(err)
-	f.must(f.cat.DisableApplication(t.Context(), disabled.ID, true, audit.Origin{}))
+	f.must(f.cat.DisableCredential(t.Context(), catalog.CredentialApp, disabled.ID, true, audit.Origin{}))
 	for _, c := range []struct {
 		what, body, authorization string
 		status                    int

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -179,15 +180,15 @@ func TestRetentionChange(t *testing.T) {
 func TestDisabledApplication(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.want(f.get(f.day), 200, "")
-		f.must(f.cat.DisableApplication(f.Context(), f.app.ID, true, audit.Origin{}))
+		f.must(f.cat.DisableCredential(f.Context(), catalog.CredentialApp, f.app.ID, true, audit.Origin{}))
 		f.want(f.get(f.day), 401, textUnauthorized)
-		f.must(f.cat.DisableApplication(f.Context(), f.app.ID, false, audit.Origin{}))
+		f.must(f.cat.DisableCredential(f.Context(), catalog.CredentialApp, f.app.ID, false, audit.Origin{}))
 		f.want(f.get(f.day), 401, textUnauthorized) // a token that was ended does not work again
 		app, err := f.cat.Application(f.Context(), f.app.ID)
 		f.must(err)
 		f.token = f.issue(app, auth.ScopeDataService)
 		f.want(f.get(f.day), 200, "")
-		f.must(f.cat.DeleteApplication(f.Context(), f.app.ID, audit.Origin{}))
+		f.must(f.cat.DeleteCredential(f.Context(), catalog.CredentialApp, f.app.ID, audit.Origin{}))
 		f.want(f.get(f.day), 401, textUnauthorized)
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/auth"
@@ -44,31 +43,5 @@ func (c *appCreateCmd) Run(ctx context.Context, d *deps) error {
 // appKind is the kind of applications.
 type appKind struct{}
 
-func (appKind) noun() string   { return "app" }
-func (appKind) secret() string { return "client_secret" }
-
-func (appKind) tenant(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	a, err := c.Application(ctx, id)
-	return a.Tenant, err
-}
-
-func (appKind) page(ctx context.Context, c *catalog.Catalog, tenant, after string) ([]credential, error) {
-	apps, err := c.Applications(ctx, tenant, after, pageSize)
-	out := make([]credential, 0, len(apps))
-	for _, a := range apps {
-		out = append(out, credential{a.ID, a.Name, optionalTime(a.Disabled), a.Created.Truncate(time.Second), optionalTime(a.LastUsed)})
-	}
-	return out, err
-}
-
-func (appKind) disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error {
-	return c.DisableApplication(ctx, id, disabled, commandOrigin())
-}
-
-func (appKind) rotate(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	return c.RotateApplication(ctx, id, commandOrigin())
-}
-
-func (appKind) remove(ctx context.Context, c *catalog.Catalog, id string) error {
-	return c.DeleteApplication(ctx, id, commandOrigin())
-}
+func (appKind) kind() catalog.CredentialKind { return catalog.CredentialApp }
+func (appKind) secret() string               { return "client_secret" }

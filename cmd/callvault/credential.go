@@ -9,16 +9,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// credentialKind is what differs between applications and API keys. Their commands are otherwise
-// the same.
+// credentialKind is what differs between the commands for applications and for API keys.
 type credentialKind interface {
-	noun() string   // in commands
-	secret() string // name of the secret in what is printed
-	tenant(ctx context.Context, c *catalog.Catalog, id string) (string, error)
-	page(ctx context.Context, c *catalog.Catalog, tenant, after string) ([]credential, error)
-	disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error
-	rotate(ctx context.Context, c *catalog.Catalog, id string) (secret string, err error)
-	remove(ctx context.Context, c *catalog.Catalog, id string) error
+	kind() catalog.CredentialKind // as commands name it
+	secret() string               // name of the secret in what is printed
 }
 
 // credential is an application or an API key as lists show it.
@@ -41,8 +35,8 @@ type credentialListCmd[K credentialKind] struct {
 }
 
 func (*credentialListCmd[K]) Help() string {
-	var kind K
-	return "Prints one JSON object a line with --json.\n\nExamples:\n\n    callvault " + kind.noun() + " list --tenant acme"
+	var k K
+	return "Prints one JSON object a line with --json.\n\nExamples:\n\n    callvault " + string(k.kind()) + " list --tenant acme"
 }
 
 func (l *credentialListCmd[K]) Run(ctx context.Context, d *deps) error {
@@ -50,10 +44,13 @@ func (l *credentialListCmd[K]) Run(ctx context.Context, d *deps) error {
 		if _, err := p.Catalog.Tenant(ctx, l.Tenant); err != nil {
 			return err
 		}
-		var kind K
+		var k K
 		list := d.newList(l.JSON, "ID", "NAME", "CREATED", "LAST USED", "DISABLED")
-		page := func(after string) ([]credential, error) { return kind.page(ctx, p.Catalog, l.Tenant, after) }
-		err := eachOf(page, func(c credential) (string, error) {
+		page := func(after string) ([]catalog.Credential, error) {
+			return p.Catalog.Credentials(ctx, k.kind(), l.Tenant, after, pageSize)
+		}
+		err := eachOf(page, func(found catalog.Credential) (string, error) {
+			c := credential{found.ID, found.Name, optionalTime(found.Disabled), found.Created.Truncate(time.Second), optionalTime(found.LastUsed)}
 			return c.ID, list.add(c, c.ID, c.Name, timeText(c.Created), timeTextOr(c.LastUsed, "never"), timeTextOr(c.Disabled, ""))
 		})
 		if err != nil {
@@ -70,17 +67,18 @@ type credentialFlags[K credentialKind] struct {
 }
 
 func (o *credentialFlags[K]) examples(action string) string {
-	var kind K
-	command := "    callvault " + kind.noun() + " " + action + " --tenant acme " + kind.noun() + "_832f6b71c269d1438c72dc35"
+	var k K
+	noun := string(k.kind())
+	command := "    callvault " + noun + " " + action + " --tenant acme " + noun + "_832f6b71c269d1438c72dc35"
 	return "Examples:\n\n" + command + "\n" + command + " --json"
 }
 
 // change changes one credential of the tenant.
-func (o *credentialFlags[K]) change(ctx context.Context, d *deps, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
+func (o *credentialFlags[K]) change(ctx context.Context, d *deps, do func(ctx context.Context, c *catalog.Catalog, kind catalog.CredentialKind) error) error {
 	return d.withCatalog(ctx, o.Parts, func(ctx context.Context, p *app.Parts) error {
-		var kind K
-		tenant, err := kind.tenant(ctx, p.Catalog, o.ID)
-		if err == nil && tenant != o.Tenant {
+		var k K
+		found, err := p.Catalog.Credential(ctx, k.kind(), o.ID)
+		if err == nil && found.Tenant != o.Tenant {
 			err = domain.ErrNotFound
 		}
 		if domain.KindOf(err) == domain.KindNotFound {
@@ -89,12 +87,12 @@ func (o *credentialFlags[K]) change(ctx context.Context, d *deps, do func(ctx co
 		if err != nil {
 			return err
 		}
-		return do(ctx, kind, p.Catalog)
+		return do(ctx, p.Catalog, k.kind())
 	})
 }
 
 // changeAndShow is change, and prints that it is done.
-func (o *credentialFlags[K]) changeAndShow(ctx context.Context, d *deps, done string, do func(ctx context.Context, kind K, c *catalog.Catalog) error) error {
+func (o *credentialFlags[K]) changeAndShow(ctx context.Context, d *deps, done string, do func(ctx context.Context, c *catalog.Catalog, kind catalog.CredentialKind) error) error {
 	if err := o.change(ctx, d, do); err != nil {
 		return err
 	}
@@ -106,8 +104,8 @@ type credentialDisableCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialDisableCmd[K]) Help() string { return c.examples("disable") }
 
 func (c *credentialDisableCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "disabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
-		return kind.disable(ctx, cat, c.ID, true)
+	return c.changeAndShow(ctx, d, "disabled", func(ctx context.Context, cat *catalog.Catalog, kind catalog.CredentialKind) error {
+		return cat.DisableCredential(ctx, kind, c.ID, true, commandOrigin())
 	})
 }
 
@@ -116,8 +114,8 @@ type credentialEnableCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialEnableCmd[K]) Help() string { return c.examples("enable") }
 
 func (c *credentialEnableCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "enabled", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
-		return kind.disable(ctx, cat, c.ID, false)
+	return c.changeAndShow(ctx, d, "enabled", func(ctx context.Context, cat *catalog.Catalog, kind catalog.CredentialKind) error {
+		return cat.DisableCredential(ctx, kind, c.ID, false, commandOrigin())
 	})
 }
 
@@ -126,17 +124,17 @@ type credentialRotateCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialRotateCmd[K]) Help() string { return c.examples("rotate") }
 
 func (c *credentialRotateCmd[K]) Run(ctx context.Context, d *deps) error {
-	var kind K
+	var k K
 	var secret string
-	err := c.change(ctx, d, func(ctx context.Context, kind K, cat *catalog.Catalog) (err error) {
-		secret, err = kind.rotate(ctx, cat, c.ID)
+	err := c.change(ctx, d, func(ctx context.Context, cat *catalog.Catalog, kind catalog.CredentialKind) (err error) {
+		secret, err = cat.RotateCredential(ctx, kind, c.ID, commandOrigin())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return d.show(c.JSON, map[string]string{"id": c.ID, kind.secret(): secret}, func() string {
-		return kind.secret() + " " + secret + "\nKeep it now: it is not shown again."
+	return d.show(c.JSON, map[string]string{"id": c.ID, k.secret(): secret}, func() string {
+		return k.secret() + " " + secret + "\nKeep it now: it is not shown again."
 	})
 }
 
@@ -145,7 +143,7 @@ type credentialDeleteCmd[K credentialKind] struct{ credentialFlags[K] }
 func (c *credentialDeleteCmd[K]) Help() string { return c.examples("delete") }
 
 func (c *credentialDeleteCmd[K]) Run(ctx context.Context, d *deps) error {
-	return c.changeAndShow(ctx, d, "deleted", func(ctx context.Context, kind K, cat *catalog.Catalog) error {
-		return kind.remove(ctx, cat, c.ID)
+	return c.changeAndShow(ctx, d, "deleted", func(ctx context.Context, cat *catalog.Catalog, kind catalog.CredentialKind) error {
+		return cat.DeleteCredential(ctx, kind, c.ID, commandOrigin())
 	})
 }

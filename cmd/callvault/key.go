@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
@@ -42,31 +41,5 @@ func (c *keyCreateCmd) Run(ctx context.Context, d *deps) error {
 // keyKind is the kind of API keys.
 type keyKind struct{}
 
-func (keyKind) noun() string   { return "key" }
-func (keyKind) secret() string { return "api_key" }
-
-func (keyKind) tenant(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	k, err := c.APIKey(ctx, id)
-	return k.Tenant, err
-}
-
-func (keyKind) page(ctx context.Context, c *catalog.Catalog, tenant, after string) ([]credential, error) {
-	keys, err := c.APIKeys(ctx, tenant, after, pageSize)
-	out := make([]credential, 0, len(keys))
-	for _, k := range keys {
-		out = append(out, credential{k.ID, k.Name, optionalTime(k.Disabled), k.Created.Truncate(time.Second), optionalTime(k.LastUsed)})
-	}
-	return out, err
-}
-
-func (keyKind) disable(ctx context.Context, c *catalog.Catalog, id string, disabled bool) error {
-	return c.DisableAPIKey(ctx, id, disabled, commandOrigin())
-}
-
-func (keyKind) rotate(ctx context.Context, c *catalog.Catalog, id string) (string, error) {
-	return c.RotateAPIKey(ctx, id, commandOrigin())
-}
-
-func (keyKind) remove(ctx context.Context, c *catalog.Catalog, id string) error {
-	return c.DeleteAPIKey(ctx, id, commandOrigin())
-}
+func (keyKind) kind() catalog.CredentialKind { return catalog.CredentialKey }
+func (keyKind) secret() string               { return "api_key" }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -182,10 +183,10 @@ func TestTokenEnds(t *testing.T) {
 	for range 2 {
 		verify("")
 		verify("")
-		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, true, audit.Origin{}))
+		f.must(f.cat.DisableCredential(t.Context(), catalog.CredentialApp, f.app.ID, true, audit.Origin{}))
 		verify(domain.KindUnauthorized)
 		verify(domain.KindUnauthorized)
-		f.must(f.cat.DisableApplication(t.Context(), f.app.ID, false, audit.Origin{}))
+		f.must(f.cat.DisableCredential(t.Context(), catalog.CredentialApp, f.app.ID, false, audit.Origin{}))
 		verify(domain.KindUnauthorized) // enabling it again does not revive the token
 		f.app, err = f.cat.Application(t.Context(), f.app.ID)
 		f.must(err)
@@ -193,6 +194,6 @@ func TestTokenEnds(t *testing.T) {
 		f.must(err)
 	}
 	verify("")
-	f.must(f.cat.DeleteApplication(t.Context(), f.app.ID, audit.Origin{}))
+	f.must(f.cat.DeleteCredential(t.Context(), catalog.CredentialApp, f.app.ID, audit.Origin{}))
 	verify(domain.KindUnauthorized)
 }

@@ -127,7 +127,7 @@ func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess
 	}
 	a.now, a.window, a.last = db.FromMicros(at), s.window(int(limit.Int64), at), s.last()
 	if app.Valid {
-		a.app = &Application{ID: app.String, Tenant: owner.String, Scopes: strings.Fields(scopes.String), Disabled: db.TimeOf(disabled), Epoch: epoch.Int64}
+		a.app = &Application{Credential{ID: app.String, Tenant: owner.String, Disabled: db.TimeOf(disabled)}, strings.Fields(scopes.String), epoch.Int64}
 	}
 	a.tenant = domain.Tenant{ID: tenant.String, Recordings: recordings.Bool}
 	if r.Day != "" {
