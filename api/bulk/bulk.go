@@ -74,12 +74,12 @@ func New(cfg Config, deps Deps) web.Family {
 	cfg.PageBytes = cmp.Or(cfg.PageBytes, 32<<20)
 	h := &handler{cfg, deps}
 	paths := map[string]http.Handler{
-		root + "/conversations": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedConversation]{
+		root + "/conversations": web.Methods{Fail: fail, Get: web.Handle(serve(h, endpoint[conversations.ExportedConversation]{
 			name: "conversations", page: deps.Conversations.ExportConversations, appendRow: appendConversation,
-		}))},
-		root + "/messages": web.Methods{Fail: fail, Get: h.handle(serve(h, endpoint[conversations.ExportedMessage]{
+		}), h.explain)},
+		root + "/messages": web.Methods{Fail: fail, Get: web.Handle(serve(h, endpoint[conversations.ExportedMessage]{
 			name: "messages", filters: []filter{{"conversation_id", conversations.Conversation}}, page: deps.Conversations.ExportMessages, appendRow: appendMessage,
-		}))},
+		}), h.explain)},
 	}
 	mux := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := paths[r.URL.Path]; page != nil {
@@ -96,11 +96,11 @@ func New(cfg Config, deps Deps) web.Family {
 func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (domain.Tenant, error) {
 	secrets := web.Credentials(r, "X-Api-Key")
 	if len(secrets) != 1 {
-		return domain.Tenant{}, refusal{http.StatusUnauthorized, textUnauthorized}
+		return domain.Tenant{}, refusal(http.StatusUnauthorized, textUnauthorized)
 	}
 	key, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secrets[0])
 	if domain.KindOf(err) == domain.KindUnauthorized {
-		return tenant, refusal{http.StatusUnauthorized, textUnauthorized}
+		return tenant, refusal(http.StatusUnauthorized, textUnauthorized)
 	}
 	if err != nil {
 		return tenant, web.Step("authenticate", err)
@@ -117,11 +117,11 @@ func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return tenant, web.Step("count the request", err)
 	case !use.Allowed && r.Method != http.MethodHead:
 		w.Header().Set("Retry-After", web.Seconds(use.Reset))
-		return tenant, refusal{http.StatusTooManyRequests, textLimit}
+		return tenant, refusal(http.StatusTooManyRequests, textLimit)
 	case web.TooLarge(r):
 		return tenant, refused(http.StatusRequestEntityTooLarge)
 	case !tenant.Export:
-		return tenant, refusal{http.StatusForbidden, textFeature}
+		return tenant, refusal(http.StatusForbidden, textFeature)
 	}
 	return tenant, nil
 }

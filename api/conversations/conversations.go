@@ -105,7 +105,7 @@ type serveFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request,
 // handle makes the handler of an endpoint. It authenticates the request first, and writes the
 // answer for an error.
 func (h *handler) handle(req request, serve serveFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return web.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
 		defer cancel()
 		err := h.admit(ctx, r, &req)
@@ -113,16 +113,19 @@ func (h *handler) handle(req request, serve serveFunc) http.HandlerFunc {
 			err = serve(ctx, w, r, req)
 		}
 		if err != nil {
-			h.answerError(w, r, req.convai, err)
+			w.Header().Del("ETag") // of a recording that is not sent
 		}
-	}
+		return err
+	}, func(r *http.Request, err error) web.Refusal { return h.explain(r, req.convai, err) })
 }
 
 // admit finds the tenant and checks the id.
 func (h *handler) admit(ctx context.Context, r *http.Request, req *request) error {
 	_, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(r))
 	if domain.KindOf(err) == domain.KindUnauthorized {
-		return refused(http.StatusUnauthorized)
+		no := refusal(http.StatusUnauthorized, "invalid_api_key", "The API key is missing or invalid.")
+		no.Challenge = "Bearer"
+		return no
 	}
 	if err != nil {
 		return web.Step("authenticate", err)

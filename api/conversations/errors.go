@@ -10,42 +10,36 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// refusal is an answer in the family's error shape.
-type refusal struct {
-	status  int
-	name    string
-	message string
+func refusal(status int, name, message string) web.Refusal {
+	return web.Refusal{Status: status, Body: failure{detail{name, message}}}
 }
 
-func (r refusal) Error() string { return r.message }
-
 func notFound() error {
-	return refusal{http.StatusNotFound, "conversation_not_found", "The conversation does not exist."}
+	return refusal(http.StatusNotFound, "conversation_not_found", "The conversation does not exist.")
 }
 
 func noRecording() error {
-	return refusal{http.StatusNotFound, "audio_not_found", "The conversation has no recording."}
+	return refusal(http.StatusNotFound, "audio_not_found", "The conversation has no recording.")
 }
 
 // refused gives the refusal of a status that has one text.
-func refused(status int) refusal {
+func refused(status int) web.Refusal {
+	name := "internal_error"
 	switch status {
-	case http.StatusUnauthorized:
-		return refusal{status, "invalid_api_key", "The API key is missing or invalid."}
 	case http.StatusNotFound:
-		return refusal{status, "not_found", "Not found."}
+		name = "not_found"
 	case http.StatusMethodNotAllowed:
-		return refusal{status, "method_not_allowed", "Method not allowed."}
+		name = "method_not_allowed"
 	case http.StatusPreconditionFailed:
-		return refusal{status, "precondition_failed", "The recording is not the one that the request names."}
+		name = "precondition_failed"
 	case http.StatusRequestEntityTooLarge:
-		return refusal{status, "payload_too_large", "The request body is too large."}
+		name = "payload_too_large"
 	case http.StatusRequestedRangeNotSatisfiable:
-		return refusal{status, "range_not_satisfiable", "The requested range lies behind the end of the recording."}
+		name = "range_not_satisfiable"
 	case http.StatusServiceUnavailable:
-		return refusal{status, "unavailable", "The service is temporarily unavailable. Please try again later."}
+		name = "unavailable"
 	}
-	return refusal{status, "internal_error", "Internal server error."}
+	return refusal(status, name, web.RefusalText(status, "recording"))
 }
 
 // Types of invalid parameters, as the dialect under /v1/convai names them.
@@ -87,41 +81,26 @@ type convaiDetail struct {
 	Type string   `json:"type"`
 }
 
-// answerError writes the answer for the error of a handler.
-func (h *handler) answerError(w http.ResponseWriter, r *http.Request, convai bool, err error) {
-	w.Header().Del("ETag") // of a recording that is not sent
-	param, invalid := errors.AsType[*invalidParam](err)
-	no, known := errors.AsType[refusal](err)
-	switch {
-	case invalid && convai:
+// explain gives the answer for an error, and logs the error unless it is the caller's.
+func (h *handler) explain(r *http.Request, convai bool, err error) web.Refusal {
+	if param, invalid := errors.AsType[*invalidParam](err); invalid {
+		if !convai {
+			return refusal(http.StatusBadRequest, "invalid_parameter", param.message)
+		}
 		loc := []string{param.where}
 		if param.name != "" {
 			loc = append(loc, param.name)
 		}
-		web.JSON(w, r, http.StatusUnprocessableEntity, convaiFailure{[]convaiDetail{{loc, param.message, param.kind}}})
-		return
-	case invalid:
-		no = refusal{http.StatusBadRequest, "invalid_parameter", param.message}
-	case !known:
-		no = refused(http.StatusInternalServerError)
-		if web.Unavailable(err) {
-			no = refused(http.StatusServiceUnavailable)
-		}
-		h.deps.Log.Warn("a request failed", zap.String("doing", web.Doing(err)), zap.Int("status", no.status),
-			telemetry.In(r.Context()), zap.Error(err))
+		return web.Refusal{Status: http.StatusUnprocessableEntity, Body: convaiFailure{[]convaiDetail{{loc, param.message, param.kind}}}}
 	}
-	refuse(w, r, no)
-}
-
-func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
-	switch no.status {
-	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
+	status := http.StatusInternalServerError
+	if web.Unavailable(err) {
+		status = http.StatusServiceUnavailable
 	}
-	web.JSON(w, r, no.status, failure{detail{no.name, no.message}})
+	h.deps.Log.Warn("a request failed", zap.String("doing", web.Doing(err)), zap.Int("status", status),
+		telemetry.In(r.Context()), zap.Error(err))
+	return refused(status)
 }
 
 // fail writes the answer for an error that the router found.
-func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }
+func fail(w http.ResponseWriter, r *http.Request, status int) { refused(status).Write(w, r) }

@@ -1,7 +1,6 @@
 package exports
 
 import (
-	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -24,16 +23,16 @@ const (
 	textNoRecording   = "Recording not found"
 )
 
-// refusal is an answer in the family's error shape.
-type refusal struct {
-	status int
-	text   string
+type failure struct {
+	Detail string `json:"detail"`
 }
 
-func (r refusal) Error() string { return r.text }
+func refusal(status int, text string) web.Refusal {
+	return web.Refusal{Status: status, Body: failure{text}}
+}
 
 // refused gives the refusal of a status that has one text.
-func refused(status int) refusal {
+func refused(status int) web.Refusal {
 	text := textFailed
 	switch status {
 	case http.StatusNotFound:
@@ -49,30 +48,18 @@ func refused(status int) refusal {
 	case http.StatusServiceUnavailable:
 		text = "Export is temporarily unavailable, please try again"
 	}
-	return refusal{status, text}
+	return refusal(status, text)
 }
 
-// handle makes a handler that writes the answer for the error of serve.
-func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := serve(w, r); err != nil {
-			refuse(w, r, h.refusalOf(r, err))
-		}
-	}
-}
-
-// refusalOf gives the answer for an error, and logs the error unless it is the caller's.
-func (h *handler) refusalOf(r *http.Request, err error) refusal {
-	if no, known := errors.AsType[refusal](err); known {
-		return no
-	}
+// explain gives the answer for an error, and logs the error unless it is the caller's.
+func (h *handler) explain(r *http.Request, err error) web.Refusal {
 	switch domain.KindOf(err) {
 	case domain.KindInvalid:
-		return refusal{http.StatusBadRequest, domain.SafeMessage(err)}
+		return refusal(http.StatusBadRequest, domain.SafeMessage(err))
 	case domain.KindUnauthorized:
-		return refusal{http.StatusUnauthorized, domain.SafeMessage(err)}
+		return web.Refusal{Status: http.StatusUnauthorized, Body: failure{domain.SafeMessage(err)}, Challenge: "Bearer"}
 	case domain.KindNotFound:
-		return refusal{http.StatusNotFound, textNotFound}
+		return refusal(http.StatusNotFound, textNotFound)
 	case domain.KindTooLarge:
 		return refused(http.StatusRequestEntityTooLarge)
 	}
@@ -85,17 +72,5 @@ func (h *handler) refusalOf(r *http.Request, err error) refusal {
 	return refused(http.StatusInternalServerError)
 }
 
-func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
-	switch no.status {
-	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
-	}
-	web.JSON(w, r, no.status, struct {
-		Detail string `json:"detail"`
-	}{no.text})
-}
-
 // fail writes the answer for an error that the router found.
-func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }
+func fail(w http.ResponseWriter, r *http.Request, status int) { refused(status).Write(w, r) }

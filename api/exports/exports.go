@@ -82,12 +82,12 @@ type handler struct {
 func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
-	export := web.Methods{Post: h.handle(h.export), Fail: fail}
+	export := web.Methods{Post: web.Handle(h.export, h.explain), Fail: fail}
 	pages := map[string]web.Methods{
 		"/api/export/conversation":      export,
 		"/api/export/conversation/json": export,
 		"/export/conversation":          export,
-		recordingPath:                   {Get: h.handle(h.download), Fail: fail},
+		recordingPath:                   {Get: web.Handle(h.download, h.explain), Fail: fail},
 	}
 	return web.Family{
 		Name: "exports", Owns: web.Under("/api/export", "/export"), Fail: fail, Spec: spec,

@@ -83,7 +83,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	return h.serveRecording(ctx, w, r, link, content)
 }
 
-func noRecording() error { return refusal{http.StatusNotFound, textNoRecording} }
+func noRecording() error { return refusal(http.StatusNotFound, textNoRecording) }
 
 // readError gives the error for a recording that can't be sent, and drops its headers.
 func readError(w http.ResponseWriter, doing string, err error) error {

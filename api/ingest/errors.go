@@ -19,49 +19,21 @@ type problem struct {
 	Stored *int   `json:"stored,omitempty"` // lines that are stored, in whole batches
 }
 
-// retryAfter is after how many seconds a caller should try again.
-const retryAfter = "5"
-
-// refusal is an answer in the family's error shape.
-type refusal struct {
-	status int
-	problem
+func refused(status int, reason string) web.Refusal {
+	return web.Refusal{Status: status, Body: problem{Error: reason}}
 }
 
-func (r refusal) Error() string { return r.problem.Error }
-
-func refused(status int, reason string) refusal { return refusal{status, problem{Error: reason}} }
-
-// handle makes a handler that writes the answer for the error of serve.
-func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := serve(w, r)
-		if err == nil {
-			return
-		}
-		no, known := errors.AsType[refusal](err)
-		if !known {
-			no = refused(h.explain(r, err))
-		}
-		refuse(w, r, no)
-	}
-}
-
-func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
-	if no.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter)
-	}
-	web.JSON(w, r, no.status, no.problem)
-}
+// explain gives the answer for an error, and logs the error unless it is the caller's.
+func (h *handler) explain(r *http.Request, err error) web.Refusal { return refused(h.reason(r, err)) }
 
 // fail writes the answer for an error that the router found.
 func fail(w http.ResponseWriter, r *http.Request, status int) {
-	refuse(w, r, refused(status, http.StatusText(status)+"."))
+	refused(status, http.StatusText(status)+".").Write(w, r)
 }
 
-// explain gives the status of an error and its reason, and logs the error unless it is the
+// reason gives the status of an error and its reason, and logs the error unless it is the
 // caller's.
-func (h *handler) explain(r *http.Request, err error) (status int, reason string) {
+func (h *handler) reason(r *http.Request, err error) (status int, reason string) {
 	kind := domain.KindOf(err)
 	if errors.Is(err, context.Canceled) { // the caller is gone
 		kind = domain.KindInterrupted

@@ -76,8 +76,8 @@ type handler struct {
 // New makes the family of /api/ingest.
 func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken), loader: ingest.NewLoader()}
-	records := web.Methods{Post: h.handle(h.records), Fail: fail}
-	audio := web.Methods{Put: h.handle(h.audio), Fail: fail}
+	records := web.Methods{Post: web.Handle(h.records, h.explain), Fail: fail}
+	audio := web.Methods{Put: web.Handle(h.audio, h.explain), Fail: fail}
 	return web.Family{
 		Name: "ingest", Owns: web.Under("/api/ingest"), Fail: fail, Spec: spec,
 		Streams: true,

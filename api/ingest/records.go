@@ -50,16 +50,16 @@ func (s *bodyReader) Read(p []byte) (int, error) {
 // linesError is the error with its line and how many lines are stored. broken is the error that
 // interrupted the body.
 func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err error) error {
-	no := refusal{http.StatusBadRequest, problem{Stored: &result.Lines}}
+	status, no := http.StatusBadRequest, problem{Stored: &result.Lines}
 	line, wrongLine := errors.AsType[*catalog.LineError](err)
 	switch {
 	case wrongLine:
 		no.Line = line.Line
-		no.problem.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
+		no.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
 	case broken != nil:
-		no.problem.Error = "The body ended early or could not be read."
+		no.Error = "The body ended early or could not be read."
 	default:
-		no.status, no.problem.Error = h.explain(r, web.Step("register lines", err))
+		status, no.Error = h.reason(r, web.Step("register lines", err))
 	}
-	return no
+	return web.Refusal{Status: status, Body: no}
 }

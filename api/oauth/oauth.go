@@ -42,7 +42,7 @@ type handler struct{ deps Deps }
 func New(deps Deps) web.Family {
 	h := &handler{deps}
 	pages := map[string]web.Methods{
-		"/connect/token":                          {Post: h.token, Fail: fail},
+		"/connect/token":                          {Post: web.Handle(h.token, h.explain), Fail: fail},
 		"/.well-known/jwks.json":                  {Get: h.keys, Fail: fail},
 		"/.well-known/openid-configuration":       {Get: h.metadata, Fail: fail},
 		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // where RFC 8414 puts the same document
@@ -98,19 +98,24 @@ type failure struct {
 	Description string `json:"error_description,omitempty"`
 }
 
-// fail writes an error that is not about the grant.
-func fail(w http.ResponseWriter, r *http.Request, status int) {
-	f := failure{Error: "server_error", Description: "Internal server error."}
+func refusal(status int, code, text string) web.Refusal {
+	return web.Refusal{Status: status, Body: failure{code, text}}
+}
+
+// refused gives the refusal of a status that has one text.
+func refused(status int) web.Refusal {
 	switch status {
 	case http.StatusNotFound:
-		f = failure{"invalid_request", "There is no such endpoint."}
+		return refusal(status, "invalid_request", "There is no such endpoint.")
 	case http.StatusMethodNotAllowed:
-		f = failure{"invalid_request", "The method is not allowed here."}
+		return refusal(status, "invalid_request", "The method is not allowed here.")
 	case http.StatusRequestEntityTooLarge:
-		f = failure{"invalid_request", "The request body is too large."}
+		return refusal(status, "invalid_request", "The request body is too large.")
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "5")
-		f = failure{"temporarily_unavailable", "Please try again later."}
+		return refusal(status, "temporarily_unavailable", "Please try again later.")
 	}
-	web.JSON(w, r, status, f)
+	return refusal(status, "server_error", "Internal server error.")
 }
+
+// fail writes the answer for an error that the router found.
+func fail(w http.ResponseWriter, r *http.Request, status int) { refused(status).Write(w, r) }

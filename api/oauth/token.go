@@ -1,8 +1,6 @@
 package oauth
 
 import (
-	"context"
-	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -25,45 +23,35 @@ type tokenAnswer struct {
 	Scope       string `json:"scope"`
 }
 
-// refusal is the reason why no token is issued.
-type refusal struct {
-	status    int
-	code      string
-	text      string
-	challenge bool // the client authenticated by HTTP Basic
-}
-
-func (f *refusal) Error() string { return f.code + ": " + f.text }
-
-func invalidRequest(text string) *refusal {
-	return &refusal{status: http.StatusBadRequest, code: "invalid_request", text: text}
+func invalidRequest(text string) web.Refusal {
+	return refusal(http.StatusBadRequest, "invalid_request", text)
 }
 
 // token is POST /connect/token.
-func (h *handler) token(w http.ResponseWriter, r *http.Request) {
+func (h *handler) token(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 	answer, err := h.grant(r)
-	var refused *refusal
-	switch {
-	case err == nil:
-		web.JSON(w, r, http.StatusOK, answer)
-	case errors.As(err, &refused):
-		if refused.challenge {
-			w.Header().Set("WWW-Authenticate", `Basic realm="callvault", charset="UTF-8"`)
-		}
-		web.JSON(w, r, refused.status, failure{refused.code, refused.text})
-	case domain.KindOf(err) == domain.KindTooLarge:
-		fail(w, r, http.StatusRequestEntityTooLarge)
-	case domain.KindOf(err) == domain.KindInvalid:
-		web.JSON(w, r, http.StatusBadRequest, failure{"invalid_request", "The request body can't be read."})
-	case domain.KindOf(err) == domain.KindUnavailable, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		h.deps.Log.Warn("no token can be issued", telemetry.In(r.Context()), zap.Error(err))
-		fail(w, r, http.StatusServiceUnavailable)
-	default:
-		h.deps.Log.Error("issuing a token failed", telemetry.In(r.Context()), zap.Error(err))
-		fail(w, r, http.StatusInternalServerError)
+	if err != nil {
+		return err
 	}
+	web.JSON(w, r, http.StatusOK, answer)
+	return nil
+}
+
+// explain gives the answer for an error, and logs the error unless it is the caller's.
+func (h *handler) explain(r *http.Request, err error) web.Refusal {
+	switch kind := domain.KindOf(err); {
+	case kind == domain.KindTooLarge:
+		return refused(http.StatusRequestEntityTooLarge)
+	case kind == domain.KindInvalid:
+		return invalidRequest("The request body can't be read.")
+	case web.Unavailable(err):
+		h.deps.Log.Warn("no token can be issued", telemetry.In(r.Context()), zap.Error(err))
+		return refused(http.StatusServiceUnavailable)
+	}
+	h.deps.Log.Error("issuing a token failed", telemetry.In(r.Context()), zap.Error(err))
+	return refused(http.StatusInternalServerError)
 }
 
 // grant checks a request and issues the token.
@@ -78,13 +66,13 @@ func (h *handler) grant(r *http.Request) (tokenAnswer, error) {
 	case "":
 		return tokenAnswer{}, invalidRequest("grant_type is missing.")
 	default:
-		return tokenAnswer{}, &refusal{status: http.StatusBadRequest, code: "unsupported_grant_type", text: "The grant_type must be client_credentials."}
+		return tokenAnswer{}, refusal(http.StatusBadRequest, "unsupported_grant_type", "The grant_type must be client_credentials.")
 	}
 	scopes := app.Scopes
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
 		for _, scope := range asked {
 			if !slices.Contains(app.Scopes, scope) {
-				return tokenAnswer{}, &refusal{status: http.StatusBadRequest, code: "invalid_scope", text: "The client may not have this scope."}
+				return tokenAnswer{}, refusal(http.StatusBadRequest, "invalid_scope", "The client may not have this scope.")
 			}
 		}
 		slices.Sort(asked)
@@ -146,7 +134,10 @@ func (h *handler) client(r *http.Request) (catalog.Application, url.Values, erro
 
 // authenticate gives the application of an id and a secret.
 func (h *handler) authenticate(r *http.Request, id, secret string, challenge bool) (catalog.Application, error) {
-	unknown := &refusal{status: http.StatusUnauthorized, code: "invalid_client", text: "The client is unknown or its secret is wrong.", challenge: challenge}
+	unknown := refusal(http.StatusUnauthorized, "invalid_client", "The client is unknown or its secret is wrong.")
+	if challenge { // the client authenticated by HTTP Basic
+		unknown.Challenge = `Basic realm="callvault", charset="UTF-8"`
+	}
 	if len(id) > domain.MaxIDBytes || id == "" || secret == "" {
 		return catalog.Application{}, unknown
 	}

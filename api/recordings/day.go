@@ -78,24 +78,24 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 // dayError gives the error of a day request as the answer's, and sets the limit's headers when the
 // limit is known.
 func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
-	var no refusal
+	var no web.Refusal
 	switch kind := domain.KindOf(err); {
 	case kind == domain.KindUnauthorized:
 		return unauthorized(challengeToken, textUnauthorized)
 	case kind == domain.KindLimited:
 		return limited(w, window)
 	case errors.Is(err, catalog.ErrScope):
-		no = refusal{http.StatusForbidden, textScope, challengeScope}
+		no = web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}
 	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // there is no such tenant
-		no = refusal{status: http.StatusForbidden, text: textFeature}
+		no = refusal(http.StatusForbidden, textFeature)
 	case errors.Is(err, catalog.ErrFuture):
-		no = refusal{status: http.StatusBadRequest, text: textFuture}
+		no = refusal(http.StatusBadRequest, textFuture)
 	case kind == domain.KindInvalid:
-		no = refusal{status: http.StatusBadRequest, text: textFormat}
+		no = refusal(http.StatusBadRequest, textFormat)
 	case kind == domain.KindTooLarge:
 		no = refused(http.StatusRequestEntityTooLarge)
 	case kind == domain.KindExpired:
-		no = refusal{status: http.StatusNotFound, text: textRetention}
+		no = refusal(http.StatusNotFound, textRetention)
 	default:
 		if window.Limit > 0 {
 			limit(w, window)

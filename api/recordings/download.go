@@ -49,11 +49,11 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	case web.TooLarge(r):
 		return refused(http.StatusRequestEntityTooLarge)
 	case !access.Tenant.Recordings:
-		return refusal{status: http.StatusForbidden, text: textFeature}
+		return refusal(http.StatusForbidden, textFeature)
 	case access.Expired:
-		return refusal{status: http.StatusNotFound, text: textRetention}
+		return refusal(http.StatusNotFound, textRetention)
 	case access.Archive == nil:
-		return refusal{status: http.StatusNotFound, text: textGone}
+		return refusal(http.StatusNotFound, textGone)
 	case r.Method != http.MethodHead && access.Window.Full() && r.Header.Get("Range") == "":
 		return limited(w, access.Window)
 	}
@@ -171,5 +171,5 @@ func (h *handler) archiveGone(ctx context.Context, archive catalog.LinkedArchive
 		return web.Step("report the archive as gone", err)
 	}
 	h.deps.Log.Error("an archive is not in the object store", zap.String("archive", archive.ObjectKey), zap.Bool("rebuilding", rebuilding), telemetry.In(ctx))
-	return refusal{status: http.StatusNotFound, text: textGone}
+	return refusal(http.StatusNotFound, textGone)
 }

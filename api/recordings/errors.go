@@ -1,7 +1,6 @@
 package recordings
 
 import (
-	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -32,80 +31,39 @@ const (
 	challengeScope = `Bearer error="insufficient_scope", scope="` + auth.ScopeDataService + `"`
 )
 
-// refusal is an answer in the family's error shape.
-type refusal struct {
-	status    int
-	text      string
-	challenge string // WWW-Authenticate of a 401 or a 403; "" for none
+type failure struct {
+	Error string `json:"error"`
 }
 
-func (r refusal) Error() string { return r.text }
+func refusal(status int, text string) web.Refusal {
+	return web.Refusal{Status: status, Body: failure{text}}
+}
 
 // unauthorized is a 401 with its challenge (RFC 6750).
-func unauthorized(challenge, text string) refusal {
-	return refusal{http.StatusUnauthorized, text, challenge}
+func unauthorized(challenge, text string) web.Refusal {
+	return web.Refusal{Status: http.StatusUnauthorized, Body: failure{text}, Challenge: challenge}
 }
 
 // limited is a 429, and sets the headers of the limit.
-func limited(w http.ResponseWriter, window catalog.Window) refusal {
+func limited(w http.ResponseWriter, window catalog.Window) web.Refusal {
 	limit(w, window)
 	w.Header().Set("Retry-After", web.Seconds(window.Reset))
-	return refusal{status: http.StatusTooManyRequests, text: textLimit}
+	return refusal(http.StatusTooManyRequests, textLimit)
 }
 
 // refused gives the refusal of a status that has one text.
-func refused(status int) refusal {
-	text := "Internal server error."
-	switch status {
-	case http.StatusNotFound:
-		text = "Not found."
-	case http.StatusMethodNotAllowed:
-		text = "Method not allowed."
-	case http.StatusPreconditionFailed:
-		text = "The archive is not the one that the request names."
-	case http.StatusRequestedRangeNotSatisfiable:
-		text = "The requested range lies behind the end of the archive."
-	case http.StatusRequestEntityTooLarge:
-		text = "The request body is too large."
-	case http.StatusServiceUnavailable:
-		text = "The service is temporarily unavailable. Please try again later."
-	}
-	return refusal{status: status, text: text}
-}
+func refused(status int) web.Refusal { return refusal(status, web.RefusalText(status, "archive")) }
 
-// handle makes a handler that writes the answer for the error of serve.
-func (h *handler) handle(serve func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := serve(w, r)
-		if err == nil {
-			return
-		}
-		no, known := errors.AsType[refusal](err)
-		fields := []zap.Field{zap.String("doing", web.Doing(err)), telemetry.In(r.Context()), zap.Error(err)}
-		switch {
-		case known:
-		case web.Unavailable(err, domain.KindInterrupted):
-			no = refused(http.StatusServiceUnavailable)
-			h.deps.Log.Warn("a part does not answer", fields...)
-		default:
-			no = refused(http.StatusInternalServerError)
-			h.deps.Log.Error("a request failed", fields...)
-		}
-		refuse(w, r, no)
+// explain gives the answer for an error that is not the caller's, and logs it.
+func (h *handler) explain(r *http.Request, err error) web.Refusal {
+	fields := []zap.Field{zap.String("doing", web.Doing(err)), telemetry.In(r.Context()), zap.Error(err)}
+	if web.Unavailable(err, domain.KindInterrupted) {
+		h.deps.Log.Warn("a part does not answer", fields...)
+		return refused(http.StatusServiceUnavailable)
 	}
-}
-
-func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
-	if no.challenge != "" {
-		w.Header().Set("WWW-Authenticate", no.challenge)
-	}
-	if no.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
-	web.JSON(w, r, no.status, struct {
-		Error string `json:"error"`
-	}{no.text})
+	h.deps.Log.Error("a request failed", fields...)
+	return refused(http.StatusInternalServerError)
 }
 
 // fail writes the answer for an error that the router found.
-func fail(w http.ResponseWriter, r *http.Request, status int) { refuse(w, r, refused(status)) }
+func fail(w http.ResponseWriter, r *http.Request, status int) { refused(status).Write(w, r) }

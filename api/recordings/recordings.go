@@ -85,8 +85,8 @@ func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	h := &handler{cfg: cfg, deps: deps}
 	mux := chi.NewRouter()
-	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: h.handle(h.day), Fail: fail})
-	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: h.handle(h.download), Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: web.Handle(h.day, h.explain), Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: web.Handle(h.download, h.explain), Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, fail))
 	return web.Family{Name: "recordings", Owns: web.Under("/api/external"), Handler: mux, Fail: fail, Spec: spec}

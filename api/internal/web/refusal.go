@@ -1,0 +1,62 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Refusal is an error that the caller is told.
+type Refusal struct {
+	Status    int
+	Body      any    // in the family's error shape
+	Challenge string // WWW-Authenticate of a 401 or a 403; "" for none
+}
+
+func (no Refusal) Error() string { return fmt.Sprintf("answered %d: %v", no.Status, no.Body) }
+
+// Write answers a request with the refusal.
+func (no Refusal) Write(w http.ResponseWriter, r *http.Request) {
+	if no.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", no.Challenge)
+	}
+	if no.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	JSON(w, r, no.Status, no.Body)
+}
+
+// Handle makes a handler that writes the answer for the error of serve. An error that is no Refusal
+// is answered as explain says.
+func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain func(r *http.Request, err error) Refusal) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := serve(w, r)
+		if err == nil {
+			return
+		}
+		no, known := errors.AsType[Refusal](err)
+		if !known {
+			no = explain(r, err)
+		}
+		no.Write(w, r)
+	}
+}
+
+// RefusalText is the text of a status that has one text. object is what the family's downloads give.
+func RefusalText(status int, object string) string {
+	switch status {
+	case http.StatusNotFound:
+		return "Not found."
+	case http.StatusMethodNotAllowed:
+		return "Method not allowed."
+	case http.StatusPreconditionFailed:
+		return "The " + object + " is not the one that the request names."
+	case http.StatusRequestEntityTooLarge:
+		return "The request body is too large."
+	case http.StatusRequestedRangeNotSatisfiable:
+		return "The requested range lies behind the end of the " + object + "."
+	case http.StatusServiceUnavailable:
+		return "The service is temporarily unavailable. Please try again later."
+	}
+	return "Internal server error."
+}
