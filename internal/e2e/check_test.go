@@ -311,7 +311,7 @@ func (f *fixture) walk(stored map[string]bool) error {
 	bucket := filepath.Join(f.env["CALLVAULT_DATA"], "objects", f.env["CALLVAULT_ARCHIVES_BUCKET"])
 	return filepath.WalkDir(bucket, func(path string, d fs.DirEntry, err error) error {
 		key := strings.TrimPrefix(path, bucket+"/")
-		if err == nil && !d.IsDir() && !strings.HasSuffix(key, "%info") && key != "%tmp/lock" && key != "callvault/installation" {
+		if err == nil && !d.IsDir() && !strings.HasSuffix(key, "%info") && key != "callvault/installation" {
 			stored[key] = true
 		}
 		return err

@@ -6,15 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
-
-// lockFile is locked, shared, by every process that is not alone on the bucket.
-const lockFile = tempFolder + "/lock"
 
 // Config says where a bucket is and who opens it.
 type Config struct {
@@ -31,21 +27,17 @@ type Bucket struct {
 	cfg  Config
 	name string
 	root *os.Root
-	lock *os.File
 	sync func(*os.File) error // (*os.File).Sync, except in tests
 
-	folds     bool       // the disk ignores case, or how an accent is written
-	replacing sync.Mutex // held while a side file takes the place of another
+	folds bool // the disk ignores case, or how an accent is written
 
 	mu      sync.Mutex
 	uploads map[string]*upload // by id
-	durable map[string]bool    // folders that are known to be on disk
-	removed int                // how many folders this process has removed
 }
 
 // Open opens a bucket. Error: unavailable.
 func Open(cfg Config) (*Bucket, error) {
-	b := &Bucket{cfg: cfg, name: filepath.Base(cfg.Path), sync: (*os.File).Sync, uploads: map[string]*upload{}, durable: map[string]bool{".": true}}
+	b := &Bucket{cfg: cfg, name: filepath.Base(cfg.Path), sync: (*os.File).Sync, uploads: map[string]*upload{}}
 	if err := b.open(); err != nil {
 		return nil, errors.Join(domain.Wrap(domain.KindUnavailable, err, "the bucket %s can't be opened", b.name), b.Close())
 	}
@@ -61,15 +53,10 @@ func (b *Bucket) open() (err error) {
 	if b.root, err = os.OpenRoot(b.cfg.Path); err != nil {
 		return err
 	}
-	if b.lock, err = b.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return err
-	}
 	if b.cfg.Alone {
 		if err := b.removeTemps(); err != nil {
 			return err
 		}
-	} else if err := syscall.Flock(int(b.lock.Fd()), syscall.LOCK_SH); err != nil {
-		return err
 	}
 	return b.probeDisk()
 }
@@ -110,14 +97,10 @@ func (b *Bucket) Close() error {
 		u.temp.remove()
 		delete(b.uploads, id)
 	}
-	var errs []error
-	if b.lock != nil {
-		errs = append(errs, b.lock.Close())
+	if b.root == nil {
+		return nil
 	}
-	if b.root != nil {
-		errs = append(errs, b.root.Close())
-	}
-	return errors.Join(errs...)
+	return b.root.Close()
 }
 
 // Name is the bucket's name.

@@ -7,9 +7,10 @@
 // an object.
 //
 // A new object is first written to the folder %tmp. It is published by link(2), which fails where
-// the name exists. It is acknowledged when the file, its side file and every new folder above them
-// are on disk. Unfinished files carry a flock of their process, so that a start removes only those
-// of processes that have ended.
+// the name exists. It is acknowledged when the file, its side file and every folder above them are
+// on disk. A process locks (flock) its unfinished files, so that a start removes only those of
+// processes that have ended. It also locks an object's file while it replaces, removes or describes
+// it, so that a side file is never that of other bytes.
 //
 // A file's name can't have every character of a key. "%" begins the code for one that it can't
 // have; all other keys are readable paths. See encode. A key can't be a folder of another key: the

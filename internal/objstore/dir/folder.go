@@ -3,52 +3,26 @@ package dir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
-// maxDurable bounds how many folders are remembered as being on disk.
-const maxDurable = 10_000
-
 // syncFolders returns when a folder's entries, and the folder itself in all folders above it, are
-// on disk. It remembers these folders, because no process removes a folder that another one may
-// remember.
+// on disk. It remembers nothing between calls, because another process may remove a folder.
 func (b *Bucket) syncFolders(folder string) error {
-	b.mu.Lock()
-	removed := b.removed
-	b.mu.Unlock()
-	if err := b.syncAt(folder); err != nil {
-		return err
-	}
-	var seen []string
-	for at := folder; !b.isDurable(at); at = path.Dir(at) {
-		if err := b.syncAt(path.Dir(at)); err != nil {
-			return err
+	var group errgroup.Group
+	for at := folder; ; at = path.Dir(at) {
+		group.Go(func() error { return b.syncAt(at) })
+		if at == "." {
+			return group.Wait()
 		}
-		seen = append(seen, at)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if removed != b.removed { // it may have been one of these
-		return nil
-	}
-	if len(b.durable) > maxDurable {
-		b.durable = map[string]bool{".": true}
-	}
-	for _, at := range seen {
-		b.durable[at] = true
-	}
-	return nil
-}
-
-func (b *Bucket) isDurable(folder string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.durable[folder]
 }
 
 func (b *Bucket) syncAt(name string) error {
@@ -64,14 +38,17 @@ func (b *Bucket) syncAt(name string) error {
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return b.onKey(ctx, call{"delete", "remove", key}, func(name string) error {
 		folder, err := b.root.Open(path.Dir(name))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if missing(err) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		err = b.removeFrom(folder, name, key)
-		if err := errors.Join(err, folder.Close()); err != nil {
+		if err = b.removeFile(name, key); missing(err) {
+			err = nil
+		}
+		// A call that finds the object missing waits for the disk too: another one may not have yet.
+		if err := errors.Join(err, b.sync(folder), folder.Close()); err != nil {
 			return err
 		}
 		for at := path.Dir(name); at != "." && b.removeFolder(at); at = path.Dir(at) {
@@ -80,66 +57,61 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// removeFrom removes a file and then its side file from their folder, and waits for the disk.
-func (b *Bucket) removeFrom(folder *os.File, name, key string) error {
-	in, err := b.readInfo(name)
+// missing says whether an error means that there is no such file.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
+}
+
+// removeFile removes a key's file. Its side file goes first: as long as the file has the name, no
+// other call can write another object's side file.
+func (b *Bucket) removeFile(name, key string) error {
+	held, err := b.openLocked(name, 0)
 	if err != nil {
 		return err
 	}
-	mine := in != nil && in.Key == key
-	if in == nil {
-		mine, err = b.exact(name)
-	}
-	if err != nil || !mine {
+	defer held.Close()
+	if _, err := b.ownInfo(name, key); err != nil {
 		return err
 	}
-	for _, base := range []string{path.Base(name), path.Base(name) + infoSuffix} {
-		switch err := unlink(folder, base, 0); {
-		case err == nil, errors.Is(err, fs.ErrNotExist):
-		case base == path.Base(name) && isFolder(folder, base):
-			return nil // of other objects
-		default:
-			return err
-		}
+	if err := b.root.Remove(name + infoSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return b.sync(folder)
+	return b.root.Remove(name)
 }
 
-// removeFolder removes an empty folder and says whether it did. It removes none while another
-// process uses the bucket, because that process remembers which folders are on disk.
+// removeFolder removes an empty folder and says whether it did. os.Root's Remove would also remove
+// a file that has the name by now.
 func (b *Bucket) removeFolder(name string) bool {
-	if !b.cfg.Alone {
-		return false
-	}
 	above, err := b.root.Open(path.Dir(name))
 	if err != nil {
 		return false
 	}
 	defer above.Close()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if lock(b.lock, syscall.LOCK_EX) != nil {
-		return false
-	}
-	defer func() { _ = syscall.Flock(int(b.lock.Fd()), syscall.LOCK_UN) }() // it is held, so it can be freed
-	if unlink(above, path.Base(name), unix.AT_REMOVEDIR) != nil {
-		return false
-	}
-	delete(b.durable, name)
-	b.removed++
-	return true
+	return unix.Unlinkat(int(above.Fd()), path.Base(name), unix.AT_REMOVEDIR) == nil
 }
 
-// unlink removes a name from an open folder: of a file, or with unix.AT_REMOVEDIR of an empty
-// folder. os.Root's Remove does not tell the two apart.
-func unlink(folder *os.File, base string, flags int) error {
-	if err := unix.Unlinkat(int(folder.Fd()), base, flags); err != nil {
-		return &fs.PathError{Op: "unlinkat", Path: base, Err: err}
+// openLocked opens a file and waits for its flock. Until it is closed, no other call gives its name
+// to another file, or writes its side file.
+func (b *Bucket) openLocked(name string, flags int) (*os.File, error) {
+	for {
+		// O_NONBLOCK: if somebody has put a pipe there, opening it must not wait.
+		file, err := b.root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK|flags, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+			return nil, fmt.Errorf("lock a file, which not every file system can: %w", errors.Join(err, file.Close()))
+		}
+		open, err := file.Stat()
+		if err == nil {
+			var named fs.FileInfo
+			if named, err = b.root.Stat(name); err == nil && os.SameFile(named, open) {
+				return file, nil
+			}
+		}
+		if err := errors.Join(err, file.Close()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		// The name has gone to another file while this call waited.
 	}
-	return nil
-}
-
-func isFolder(folder *os.File, base string) bool {
-	var stat unix.Stat_t
-	return unix.Fstatat(int(folder.Fd()), base, &stat, unix.AT_SYMLINK_NOFOLLOW) == nil && stat.Mode&unix.S_IFMT == unix.S_IFDIR
 }

@@ -36,7 +36,10 @@ const maxAttribute = 64 << 10
 // Only the process that has locked the data directory may call it, before it opens a bucket. It
 // calls begin before its first change. Error: unavailable.
 func TakeOver(path string, begin func()) error {
-	if err := takeOverBy(path, sync.OnceFunc(begin)); err != nil {
+	switch err := takeOverBy(path, sync.OnceFunc(begin)); {
+	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EBUSY):
+		return domain.Wrap(domain.KindUnavailable, err, "the object store of a former version in %s can't be taken over, because a part of it is on another disk; copy that part to the disk of %s, with its extended attributes, and put the copy in its place", path, path)
+	case err != nil:
 		return domain.Wrap(domain.KindUnavailable, err, "the object store of a former version in %s can't be taken over", path)
 	}
 	return nil
@@ -47,8 +50,15 @@ func takeOverBy(path string, step func()) error {
 	former := filepath.Join(path, formerFolder)
 	for _, name := range []string{formerObjects, formerAttributes} {
 		from, to := filepath.Join(path, name), filepath.Join(former, name)
-		if !exists(from) || exists(filepath.Join(from, tempFolder)) || exists(to) {
+		stat, err := os.Lstat(from)
+		if errors.Is(err, fs.ErrNotExist) || exists(filepath.Join(from, tempFolder)) || exists(to) {
 			continue // it does not exist, or is a bucket already
+		}
+		if err != nil {
+			return err
+		}
+		if !stat.IsDir() {
+			return errNoFile(from)
 		}
 		step()
 		if err := errors.Join(MakeFolder(former), os.Rename(from, to), syncFolder(path)); err != nil {

@@ -131,6 +131,17 @@ func TestTakeOverRefuses(t *testing.T) {
 	}
 	must(t, TakeOver(dir, func() {}))
 	wantTakenOver(t, dir)
+
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	makeFormer(t, dir, true)
+	must(t, os.Rename(filepath.Join(dir, "objects"), elsewhere), os.Symlink(elsewhere, filepath.Join(dir, "objects")))
+	if err := TakeOver(dir, func() { t.Error("it moves a link") }); domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "put its content there") {
+		t.Error("all of it is elsewhere: ", err)
+	}
+	must(t, os.Remove(filepath.Join(dir, "objects")), os.Rename(elsewhere, filepath.Join(dir, "objects")))
+	must(t, TakeOver(dir, func() {}))
+	wantTakenOver(t, dir)
+
 	empty := t.TempDir()
 	unwanted := func() { t.Error("it begins where nothing is") }
 	must(t, TakeOver(empty, unwanted), TakeOver(filepath.Join(empty, "missing"), unwanted))

@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"mime"
 	"os"
 	"path"
 	"slices"
@@ -80,17 +79,11 @@ func (b *Bucket) object(ctx context.Context, name, key string) (*os.File, objsto
 // describe reads the side file of an open file. It makes a new one when that is missing, or is
 // about other bytes.
 func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, name, key string) (info, error) {
-	former, err := b.readInfo(name)
-	switch {
-	case err != nil:
+	former, err := b.ownInfo(name, key)
+	if err != nil {
 		return info{}, err
-	case former == nil:
-		if exact, err := b.exact(name); err != nil || !exact {
-			return info{}, errors.Join(errOther, err)
-		}
-	case former.Key != key:
-		return info{}, errOther
-	case former.identity == identityOf(stat):
+	}
+	if former != nil && former.identity == identityOf(stat) {
 		return *former, nil
 	}
 	hash := crc32.NewIEEE()
@@ -107,20 +100,42 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 	if now, err := file.Stat(); err != nil || identityOf(now) != made.identity {
 		return info{}, errors.Join(domain.Errorf(domain.KindUnavailable, "the file changes while it is read"), err)
 	}
-	// A side file that can't be written, because the disk is full for example, is made at the next
-	// call.
-	if winner := b.saveMade(name, made); winner != nil {
-		return *winner, nil
-	}
-	return made, nil
+	return b.save(name, made), nil
 }
 
-// typeOf is the content type of a file for which none was given.
+// typeOf is the content type of a file whose side file is lost. It does not depend on the host, as
+// package mime does.
 func typeOf(key string) string {
-	if kind := mime.TypeByExtension(path.Ext(key)); kind != "" {
-		return kind
+	switch strings.ToLower(path.Ext(key)) {
+	case ".ogg", ".oga", ".opus":
+		return "audio/ogg"
+	case ".wav":
+		return "audio/wav"
+	case ".mp3":
+		return "audio/mpeg"
+	case ".m4a", ".mp4":
+		return "audio/mp4"
+	case ".webm":
+		return "audio/webm"
+	case ".flac":
+		return "audio/flac"
+	case ".zip":
+		return "application/zip"
 	}
 	return "application/octet-stream"
+}
+
+// ownInfo reads the side file of a key's file; nil when there is none. Error: errOther.
+func (b *Bucket) ownInfo(name, key string) (*info, error) {
+	in, err := b.readInfo(name)
+	own := in != nil && in.Key == key
+	if err == nil && in == nil {
+		own, err = b.exact(name)
+	}
+	if err == nil && !own {
+		err = errOther
+	}
+	return in, err
 }
 
 // readInfo reads a side file; nil when there is none, or only part of one.
@@ -140,24 +155,26 @@ func (b *Bucket) readInfo(name string) (*info, error) {
 	return &in, nil
 }
 
-// saveMade writes a side file that was made from a file's bytes. If the writer of the object has
-// published its own meanwhile, that one stays and is returned, because it has the content type.
-func (b *Bucket) saveMade(name string, made info) *info {
-	t, err := b.infoTemp(made)
+// save writes a side file that was made from a file's bytes. If the object's writer has published
+// its own meanwhile, that one stays and is returned. A side file that can't be written, because the
+// disk is full for example, is made at the next call.
+func (b *Bucket) save(name string, made info) info {
+	held, err := b.openLocked(name, 0)
 	if err != nil {
-		return nil
+		return made
 	}
-	defer t.remove()
-	b.replacing.Lock()
-	defer b.replacing.Unlock()
-	if !errors.Is(b.root.Link(t.name, name+infoSuffix), fs.ErrExist) {
-		return nil
-	}
+	defer held.Close()
 	if now, err := b.readInfo(name); err == nil && now != nil && now.identity == made.identity {
-		return now
+		return *now
 	}
-	_ = t.rename(name + infoSuffix) // it is made again at the next call
-	return nil
+	if stat, err := held.Stat(); err != nil || identityOf(stat) != made.identity {
+		return made // the name is another object's by now
+	}
+	if t, err := b.infoTemp(made); err == nil {
+		_ = t.rename(name + infoSuffix)
+		t.remove()
+	}
+	return made
 }
 
 // exact says whether a file has exactly this name, also on a disk that ignores case. It is called

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -21,32 +20,12 @@ type temp struct {
 
 // temp makes a temporary file and locks it.
 func (b *Bucket) temp() (*temp, error) {
-	for {
-		name := tempFolder + "/" + rand.Text()
-		file, err := b.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		t := &temp{bucket: b, file: file, name: name}
-		err = lock(file, syscall.LOCK_EX)
-		if err == nil && t.hasName() {
-			return t, nil
-		}
-		t.remove() // another process started in between and removed it
-		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock a file, which not every file system can: %w", err)
-		}
-	}
-}
-
-// hasName says whether the name is still that of the open file.
-func (t *temp) hasName() bool {
-	named, err := t.bucket.root.Lstat(t.name)
+	name := tempFolder + "/" + rand.Text()
+	file, err := b.openLocked(name, os.O_CREATE|os.O_EXCL)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	open, err := t.file.Stat()
-	return err == nil && os.SameFile(named, open)
+	return &temp{bucket: b, file: file, name: name}, nil
 }
 
 // infoTemp writes a side file, which is not synced yet.
@@ -76,30 +55,23 @@ func (t *temp) remove() {
 	_ = t.file.Close()               // a published file was synced before
 }
 
-// lock takes a flock without waiting. Error: syscall.EWOULDBLOCK when another process has it.
-func lock(file *os.File, how int) error {
-	return syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB)
-}
-
-// removeTemps removes the unfinished files of processes that have ended.
+// removeTemps removes the unfinished files of processes that have ended. Those that run have locked
+// theirs.
 func (b *Bucket) removeTemps() error {
 	entries, err := fs.ReadDir(b.root.FS(), tempFolder)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue // it is not callvault's, and opening it could wait for ever
+		}
 		name := tempFolder + "/" + e.Name()
-		if name == lockFile {
-			continue
-		}
 		file, err := b.root.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil && lock(file, syscall.LOCK_EX) == nil {
-			err = b.root.Remove(name)
-		}
-		if file != nil {
+		if err == nil {
+			if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+				err = b.root.Remove(name)
+			}
 			_ = file.Close()
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -19,13 +19,11 @@ import (
 type upload struct {
 	key, contentType string
 	partSize         int64
-	temp             *temp
 
-	writing sync.RWMutex // locked, shared, while a part is written
-	ended   bool
-
-	mu    sync.Mutex
+	mu    sync.Mutex // held while a part is written: two writers of one file wait for each other anyway
+	temp  *temp
 	parts map[int]objstore.Part
+	ended bool
 }
 
 // NewUpload begins an upload in parts of partSize bytes, the last of which may be shorter, and
@@ -76,22 +74,18 @@ func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte
 		case crc32.ChecksumIEEE(data) != sum:
 			return domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")
 		}
-		u.writing.RLock()
-		defer u.writing.RUnlock()
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		if u.ended {
 			return errLost()
 		}
-		u.mu.Lock()
 		delete(u.parts, n) // a write that fails leaves bytes of both
-		u.mu.Unlock()
 		from := int64(n-1) * u.partSize
 		if _, err := u.temp.file.WriteAt(data, from); err != nil {
 			return err
 		}
 		writeBack(u.temp.file, from, int64(len(data)))
 		part = objstore.Part{Number: n, ETag: fmt.Sprintf("%08x", sum), CRC32: sum, Size: int64(len(data))}
-		u.mu.Lock()
-		defer u.mu.Unlock()
 		u.parts[n] = part
 		return nil
 	})
@@ -107,8 +101,8 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 		if err != nil {
 			return err
 		}
-		u.writing.Lock()
-		defer u.writing.Unlock()
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		if u.ended {
 			return errLost()
 		}
@@ -129,11 +123,9 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 }
 
 // checkParts checks that the parts are the object's bytes without gap or overlap, and gives the
-// object's size and CRC-32.
+// object's size and CRC-32. The caller holds mu.
 func (u *upload) checkParts(parts []objstore.Part) (size int64, sum uint32, err error) {
 	ordered := slices.SortedFunc(slices.Values(parts), func(x, y objstore.Part) int { return cmp.Compare(x.Number, y.Number) })
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	for i, p := range ordered {
 		last := i == len(ordered)-1
 		if p.Number != i+1 || u.parts[p.Number] != p || !last && p.Size != u.partSize {
@@ -148,7 +140,7 @@ func (u *upload) checkParts(parts []objstore.Part) (size int64, sum uint32, err 
 	return size, sum, nil
 }
 
-// end forgets an upload. The caller has locked writing.
+// end forgets an upload. The caller holds mu.
 func (b *Bucket) end(id string, u *upload) {
 	u.ended = true
 	u.temp.remove()
@@ -161,8 +153,8 @@ func (b *Bucket) end(id string, u *upload) {
 func (b *Bucket) Abort(ctx context.Context, key, id string) error {
 	return b.onKey(ctx, call{"abort_upload", "abort the upload of", key}, func(string) error {
 		if u, err := b.find(key, id); err == nil {
-			u.writing.Lock()
-			defer u.writing.Unlock()
+			u.mu.Lock()
+			defer u.mu.Unlock()
 			b.end(id, u)
 		}
 		return nil

@@ -1,10 +1,14 @@
 package dir
 
 import (
+	"bytes"
 	"errors"
 	"hash/crc32"
+	"io"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -63,4 +67,33 @@ func TestUploadOnAFailingDisk(t *testing.T) {
 		t.Error("a part of what is published: ", err)
 	}
 	wantContent(t, b, "a/b", "one")
+}
+
+// Of two writers of one part at once, one's bytes and the other's sum are never mixed.
+func TestPartTwiceAtOnce(t *testing.T) {
+	b := open(t, t.TempDir())
+	const size = 1 << 20
+	for n := range 20 {
+		key := strconv.Itoa(n)
+		id, err := b.NewUpload(t.Context(), key, "", size)
+		must(t, err)
+		var group sync.WaitGroup
+		for w := range 4 {
+			data := bytes.Repeat([]byte{byte(w)}, size)
+			group.Go(func() {
+				_, err := b.PutPart(t.Context(), key, id, 1, data, crc32.ChecksumIEEE(data))
+				must(t, err)
+			})
+		}
+		group.Wait()
+		_, err = b.Complete(t.Context(), key, id, []objstore.Part{b.uploads[id].parts[1]}, objstore.CompleteOptions{})
+		must(t, err)
+		o, err := b.Get(t.Context(), key, objstore.GetOptions{})
+		must(t, err)
+		got, err := io.ReadAll(o.Body)
+		must(t, err, o.Body.Close())
+		if sum := crc32.ChecksumIEEE(got); sum != *o.CRC32 {
+			t.Fatalf("the bytes have the CRC-32 %08x, and the object %08x", sum, *o.CRC32)
+		}
+	}
 }

@@ -49,9 +49,6 @@ func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size in
 		}
 		defer t.remove()
 		buffer := make([]byte, copySize)
-		if size >= 0 && size < copySize {
-			buffer = buffer[:size+1] // one byte more, to notice a stream that is too long
-		}
 		for last := false; !last; {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -89,59 +86,72 @@ func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, onc
 	if err := errors.Join(b.sync(t.file), <-synced); err != nil {
 		return "", err
 	}
-	if !once {
-		if err := b.taken(ctx, name, in.Key); errors.Is(err, errTwin) {
-			return "", err
-		}
-		b.replacing.Lock()
-		defer b.replacing.Unlock()
-	}
-	if err := b.place(ctx, t, name, in.Key, once); err != nil {
-		return "", err
-	}
-	if err := side.rename(name + infoSuffix); err != nil {
+	if err := b.place(ctx, t, side, name, in.Key, once); err != nil {
 		return "", err
 	}
 	return in.ETag, b.syncFolders(path.Dir(name))
 }
 
-// placeTries bounds how often a file is given its name while other calls remove the folders above.
+// placeTries bounds how often a file is given its name while other calls take the name, or remove
+// the folders above.
 const placeTries = 100
 
-// place gives a file its name, and makes the folders above. Errors: fs.ErrExist, errFolder,
-// errTwin.
-func (b *Bucket) place(ctx context.Context, t *temp, name, key string, once bool) error {
+// place gives a file its name and its side file, and makes the folders above. Errors: fs.ErrExist,
+// errFolder, errTwin.
+func (b *Bucket) place(ctx context.Context, t, side *temp, name, key string, once bool) error {
 	var err error
 	for range placeTries {
-		if once {
-			err = b.root.Link(t.name, name)
-		} else {
-			err = t.rename(name)
-		}
-		if err == nil {
+		if err = b.root.Link(t.name, name); err == nil {
 			t.published = true
-			return nil
+			return side.rename(name + infoSuffix)
 		}
 		stat, statErr := b.root.Stat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			err = b.root.MkdirAll(path.Dir(name), 0o700)
+			if err = b.root.MkdirAll(path.Dir(name), 0o700); errors.Is(err, fs.ErrExist) {
+				err = nil // another call has made one of them, and may have removed it
+			}
 		case statErr == nil && stat.IsDir():
 			err = errFolder
 			if b.removeFolder(name) { // it was empty: a removal has left it
 				err = nil
 			}
-		case errors.Is(err, fs.ErrExist):
+		case errors.Is(err, fs.ErrExist) && once:
 			err = b.taken(ctx, name, key)
+		case errors.Is(err, fs.ErrExist):
+			err = b.replace(t, side, name, key)
 		}
-		if errors.Is(err, fs.ErrExist) && !once || errors.Is(err, syscall.ENOTDIR) {
+		switch {
+		case t.published:
+			return err
+		case errors.Is(err, syscall.ENOTDIR):
 			return errFolder
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
 	}
 	return domain.Wrap(domain.KindUnavailable, err, "other calls keep removing its folders")
+}
+
+// replace puts a file and its side file in the place of the key's object. Errors: errTwin,
+// fs.ErrNotExist when the object was removed meanwhile.
+func (b *Bucket) replace(t, side *temp, name, key string) error {
+	held, err := b.openLocked(name, 0)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	switch _, err := b.ownInfo(name, key); {
+	case errors.Is(err, errOther):
+		return errTwin
+	case err != nil:
+		return err
+	}
+	if err := t.rename(name); err != nil {
+		return err
+	}
+	t.published = true
+	return side.rename(name + infoSuffix)
 }
 
 // taken says who has a name: fs.ErrExist when it is the key's own object, which is on disk by then,
