@@ -64,7 +64,7 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 	if !present {
 		return auth.SignedClaims{}, unauthorized("Bearer", textUnauthorized)
 	}
-	who, err := h.deps.Tokens.VerifySignature(ctx, token)
+	who, err := h.deps.Tokens.Verify(ctx, token)
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		return who, unauthorized(challengeToken, textUnauthorized)
 	}

@@ -44,7 +44,7 @@ type Catalog interface {
 // Tokens verifies access tokens, without asking the catalog about their applications. Errors:
 // KindUnauthorized, KindUnavailable.
 type Tokens interface {
-	VerifySignature(ctx context.Context, token string) (auth.SignedClaims, error)
+	Verify(ctx context.Context, token string) (auth.SignedClaims, error)
 }
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.

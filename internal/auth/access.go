@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,28 +46,28 @@ type Config struct {
 	OIDC     OIDC          // an issuer accepted as well; none while its Issuer is empty
 }
 
-// Applications looks up whom a token names. Errors: KindNotFound, KindUnavailable.
-type Applications interface {
-	Application(ctx context.Context, id string) (catalog.Application, error)
+// Tenants looks up the tenant that an external issuer's token names. Errors: KindNotFound,
+// KindUnavailable.
+type Tenants interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 }
 
 // Tokens issues and verifies access tokens. It is safe for concurrent use.
 type Tokens struct {
-	cfg  Config
-	keys *Keyring
-	apps Applications
-	oidc *oidcIssuer
-	now  func() time.Time
+	cfg     Config
+	keys    *Keyring
+	tenants Tenants
+	oidc    *oidcIssuer
+	now     func() time.Time
 }
 
 // NewTokens makes a Tokens. It reads nothing yet.
-func NewTokens(cfg Config, keys *Keyring, apps Applications, now func() time.Time) *Tokens {
+func NewTokens(cfg Config, keys *Keyring, tenants Tenants, now func() time.Time) *Tokens {
 	cfg.TokenTTL = cmp.Or(cfg.TokenTTL, time.Hour)
 	cfg.Issuer = strings.TrimRight(cfg.Issuer, "/")
-	t := &Tokens{cfg: cfg, keys: keys, apps: apps, now: now}
+	t := &Tokens{cfg: cfg, keys: keys, tenants: tenants, now: now}
 	if cfg.OIDC.Issuer != "" {
-		t.oidc = newOIDC(cfg.OIDC, now)
+		t.oidc = &oidcIssuer{cfg: cfg.OIDC, now: now}
 	}
 	return t
 }
@@ -105,61 +104,21 @@ func (t *Tokens) Issue(ctx context.Context, app catalog.Application, scopes []st
 	return token, t.cfg.TokenTTL, nil
 }
 
-// Caller is on whose behalf a request comes.
-type Caller struct {
-	Tenant string
-	Actor  string // for the audit log: app:ID, or oidc:SUBJECT
-	Scopes []string
-}
-
-// Has says whether the caller may use the scope.
-func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
-
 // refused is the error for every invalid token: the caller learns no reason.
 func refused(cause error) error {
 	return domain.Wrap(domain.KindUnauthorized, cause, "the access token is invalid or has expired")
 }
 
-// SignedClaims are claims of an access token whose signature and times are valid. Caller checks
-// that the application may still be used.
+// SignedClaims are claims of an access token whose signature and times are valid. Whether its
+// application may still be used is for the catalog to say, in the transaction of the request.
 type SignedClaims struct {
 	catalog.TokenClaims
-	Actor string // as in Caller
+	Actor string // for the audit log: app:ID, or oidc:SUBJECT
 }
 
-// Caller returns the caller, given the application as it is now, nil when it does not exist.
-// Error: KindUnauthorized.
-func (v SignedClaims) Caller(app *catalog.Application) (Caller, error) {
-	scopes, err := v.Granted(app)
-	if err != nil {
-		return Caller{}, refused(err)
-	}
-	return Caller{Tenant: v.Tenant, Actor: v.Actor, Scopes: scopes}, nil
-}
-
-// Verify returns the caller that an access token belongs to. Errors: KindUnauthorized for an
-// invalid token, KindUnavailable when the catalog or the OIDC issuer does not answer.
-func (t *Tokens) Verify(ctx context.Context, token string) (Caller, error) {
-	v, err := t.VerifySignature(ctx, token)
-	if err != nil {
-		return Caller{}, err
-	}
-	if v.App == "" {
-		return v.Caller(nil)
-	}
-	app, err := t.apps.Application(ctx, v.App)
-	switch {
-	case domain.KindOf(err) == domain.KindNotFound:
-		return v.Caller(nil)
-	case err != nil:
-		return Caller{}, err
-	}
-	return v.Caller(&app)
-}
-
-// VerifySignature is Verify without the look-up of the application, for callers that read the
-// application in a transaction of their own. Errors as of Verify.
-func (t *Tokens) VerifySignature(ctx context.Context, token string) (SignedClaims, error) {
+// Verify verifies a token's signature and times. Errors: KindUnauthorized for an invalid token,
+// KindUnavailable when the catalog or the OIDC issuer does not answer.
+func (t *Tokens) Verify(ctx context.Context, token string) (SignedClaims, error) {
 	parsed, err := jwt.ParseSigned(token, asymmetric())
 	if err != nil {
 		return SignedClaims{}, refused(err)

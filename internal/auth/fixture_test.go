@@ -53,7 +53,7 @@ func newFixture(t testing.TB, oidc auth.OIDC) *fixture {
 	t.Helper()
 	ctx := context.Background()
 	f := &fixture{TB: t, clock: &clock{at: time.Now()}, cat: openCatalog(t)}
-	_, err := f.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
+	_, err := f.cat.CreateTenant(ctx, domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5, Recordings: true}, audit.Origin{})
 	f.must(err)
 	_, err = auth.EnsureKeys(ctx, f.cat, "")
 	f.must(err)
@@ -77,4 +77,18 @@ func (f *fixture) wantKind(what string, err error, kind domain.Kind) {
 	if domain.KindOf(err) != kind {
 		f.Fatalf("%s: got %v of kind %q, want %q", what, err, domain.KindOf(err), kind)
 	}
+}
+
+// verify verifies a token and asks the catalog about its application, as the day request does.
+func (f *fixture) verify(token string) (auth.SignedClaims, error) {
+	return verifyBy(f, f.tokens, token)
+}
+
+func verifyBy(f *fixture, tokens *auth.Tokens, token string) (auth.SignedClaims, error) {
+	claims, err := tokens.Verify(f.Context(), token)
+	if err != nil {
+		return claims, err
+	}
+	_, err = f.cat.CheckDay(f.Context(), catalog.DayRequest{TokenClaims: claims.TokenClaims, Scope: auth.ScopeDataService, Day: domain.DayOf(time.Now())})
+	return claims, err
 }

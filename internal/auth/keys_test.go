@@ -49,21 +49,26 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 }
 
 func TestMasterKeyComesLater(t *testing.T) {
-	f := newFixture(t, auth.OIDC{})
-	link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
-	_, err := auth.EnsureKeys(t.Context(), f.cat, master)
-	f.must(err)
-	stored, _, err := f.cat.SigningKeys(t.Context())
-	f.must(err)
-	for _, k := range stored {
-		if !k.Encrypted {
-			t.Fatalf("the %s key stayed as it was", k.Purpose)
+	for what, encrypt := range map[string]func(*fixture) (int, error){
+		"ensured": func(f *fixture) (int, error) { return auth.EnsureKeys(f.Context(), f.cat, master) },
+		"rotated": func(f *fixture) (int, error) { return auth.RotateKeys(f.Context(), f.cat, master, audit.Origin{}) },
+	} {
+		f := newFixture(t, auth.OIDC{})
+		link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
+		_, err := encrypt(f)
+		f.must(err)
+		stored, _, err := f.cat.SigningKeys(t.Context())
+		f.must(err)
+		for _, k := range stored {
+			if !k.Encrypted {
+				t.Fatalf("%s: the %s key stayed as it was", what, k.Purpose)
+			}
 		}
-	}
-	keys, err := auth.OpenKeyring(t.Context(), f.cat, master, f.clock.now)
-	f.must(err)
-	if _, err := keys.Unseal(t.Context(), auth.PurposeLink, "", link); err != nil {
-		t.Fatalf("the key is another: %v", err)
+		keys, err := auth.OpenKeyring(t.Context(), f.cat, master, f.clock.now)
+		f.must(err)
+		if _, err := keys.Unseal(t.Context(), auth.PurposeLink, "", link); err != nil {
+			t.Fatalf("%s: the key is another: %v", what, err)
+		}
 	}
 }
 
@@ -81,11 +86,11 @@ func TestRotation(t *testing.T) {
 	if n := len(other.Public(ctx).Keys); n != 2 {
 		t.Fatalf("%d public keys, want the old and the new", n)
 	}
-	_, err = other.Verify(ctx, before)
+	_, err = verifyBy(f, other, before)
 	f.must(err)
 	after, _, err := other.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
-	_, err = f.tokens.Verify(ctx, after) // this replica reads the new key now
+	_, err = f.verify(after) // this replica reads the new key now
 	f.must(err)
 
 	// Without a request for an unknown key, this replica signs with the old one until it reads

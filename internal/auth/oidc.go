@@ -20,10 +20,9 @@ import (
 
 // OIDC names an external issuer whose access tokens are accepted beside callvault's own.
 type OIDC struct {
-	Issuer      string       // exactly as in its tokens and its discovery document
-	Audience    string       // a token must name it
-	TenantClaim string       // the claim with the tenant's id
-	Client      *http.Client // for discovery and keys; nil: one with a timeout of 10 s
+	Issuer      string // exactly as in its tokens and its discovery document
+	Audience    string // a token must name it
+	TenantClaim string // the claim with the tenant's id
 }
 
 // retryDiscovery is the wait after a failed discovery.
@@ -37,21 +36,12 @@ func asymmetric() []jose.SignatureAlgorithm {
 
 // oidcIssuer holds the external issuer's keys. They are discovered when the first token comes.
 type oidcIssuer struct {
-	cfg    OIDC
-	client *http.Client
-	now    func() time.Time
+	cfg OIDC
+	now func() time.Time
 
 	mu    sync.Mutex
 	keys  *oidc.RemoteKeySet
 	tried time.Time
-}
-
-func newOIDC(cfg OIDC, now func() time.Time) *oidcIssuer {
-	o := &oidcIssuer{cfg: cfg, client: cfg.Client, now: now}
-	if o.client == nil {
-		o.client = &http.Client{Timeout: 10 * time.Second}
-	}
-	return o
 }
 
 // keySet returns the issuer's keys. Error: KindUnavailable.
@@ -65,7 +55,7 @@ func (o *oidcIssuer) keySet() (*oidc.RemoteKeySet, error) {
 		return nil, domain.Errorf(domain.KindUnavailable, "the outside issuer does not answer")
 	}
 	// The key set keeps this context for later requests, so it must not be one request's.
-	ctx := oidc.ClientContext(context.Background(), o.client)
+	ctx := oidc.ClientContext(context.Background(), &http.Client{Timeout: 10 * time.Second})
 	provider, err := oidc.NewProvider(ctx, o.cfg.Issuer)
 	if err != nil {
 		o.tried = o.now()
@@ -110,7 +100,7 @@ func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, er
 	if err := json.Unmarshal(all[t.oidc.cfg.TenantClaim], &id); err != nil || id == "" {
 		return SignedClaims{}, refused(fmt.Errorf("the claim %s names no tenant", t.oidc.cfg.TenantClaim))
 	}
-	tenant, err := t.apps.Tenant(ctx, id)
+	tenant, err := t.tenants.Tenant(ctx, id)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
 		return SignedClaims{}, refused(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,8 +78,8 @@ func TestOIDCIssuer(t *testing.T) {
 		"scope as list": edit("scope", []string{"openid", auth.ScopeDataService}),
 		"scp":           o.claims(f, func(c map[string]any) { delete(c, "scope"); c["scp"] = []string{auth.ScopeDataService} }),
 	} {
-		caller, err := f.tokens.Verify(t.Context(), sign(t, jose.RS256, o.key, "k1", "JWT", claims))
-		if err != nil || caller.Tenant != "acme" || caller.Actor != "oidc:client-7" || !caller.Has(auth.ScopeDataService) {
+		caller, err := f.verify(sign(t, jose.RS256, o.key, "k1", "JWT", claims))
+		if err != nil || caller.Tenant != "acme" || caller.Actor != "oidc:client-7" || !slices.Contains(caller.Scopes, auth.ScopeDataService) {
 			t.Fatalf("%s: %+v, %v", what, caller, err)
 		}
 	}
@@ -98,7 +99,7 @@ func TestOIDCIssuer(t *testing.T) {
 		"no tenant":           sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", "")),
 		"tenant is a number":  sign(t, jose.RS256, o.key, "k1", "JWT", edit("tid", 7)),
 	} {
-		_, err := f.tokens.Verify(t.Context(), token)
+		_, err := f.verify(token)
 		f.wantKind(what, err, domain.KindUnauthorized)
 	}
 }
@@ -108,25 +109,25 @@ func TestOIDCIssuerIsDown(t *testing.T) {
 	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
 	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
 	o.down.Store(true)
-	_, err := f.tokens.Verify(t.Context(), token)
+	_, err := f.verify(token)
 	f.wantKind("discovery fails", err, domain.KindUnavailable)
 	o.down.Store(false)
 	f.clock.pass(6 * time.Second)
-	_, err = f.tokens.Verify(t.Context(), token)
+	_, err = f.verify(token)
 	f.must(err)
 	o.down.Store(true)
-	_, err = f.tokens.Verify(t.Context(), token) // its key is known
+	_, err = f.verify(token) // its key is known
 	f.must(err)
 	unknown := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(f, nil))
-	_, err = f.tokens.Verify(t.Context(), unknown)
+	_, err = f.verify(unknown)
 	for domain.KindOf(err) == domain.KindUnauthorized { // a fetch of the keys that began before may still end
 		time.Sleep(10 * time.Millisecond)
-		_, err = f.tokens.Verify(t.Context(), unknown)
+		_, err = f.verify(unknown)
 	}
 	f.wantKind("an unknown key", err, domain.KindUnavailable)
 	mine, _, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
 	f.must(err)
-	_, err = f.tokens.Verify(t.Context(), mine)
+	_, err = f.verify(mine)
 	f.must(err)
 }
 
@@ -145,15 +146,15 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 	} {
 		o.keys.Store(&answer)
 		for range 3 {
-			_, err := f.tokens.Verify(t.Context(), token)
+			_, err := f.verify(token)
 			f.wantKind(what, err, domain.KindUnavailable)
 		}
 	}
 	o.keys.Store(nil)
-	_, err := f.tokens.Verify(t.Context(), token)
+	_, err := f.verify(token)
 	for domain.KindOf(err) == domain.KindUnavailable { // a fetch that began before may still fail
 		time.Sleep(10 * time.Millisecond)
-		_, err = f.tokens.Verify(t.Context(), token)
+		_, err = f.verify(token)
 	}
 	f.must(err)
 }
