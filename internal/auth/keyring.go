@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/ecdsa"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,38 +32,52 @@ type KeyStore interface {
 
 func purposes() []Purpose { return []Purpose{PurposeAccess, PurposeLink, PurposeCursor} }
 
+// readKeys reads the stored keys, and the master key, which must decrypt them. Errors: KindInvalid,
+// KindUnavailable.
+func readKeys(ctx context.Context, store KeyStore, master string) (*masterKey, []catalog.SigningKey, error) {
+	m, err := newMasterKey(master)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, _, err := store.SigningKeys(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, k := range stored {
+		if _, err := m.material(k); err != nil {
+			return nil, nil, err
+		}
+	}
+	return m, stored, nil
+}
+
+// encryptKeys encrypts the keys that are stored unencrypted, when there is a master key.
+func encryptKeys(ctx context.Context, store KeyStore, m *masterKey, stored []catalog.SigningKey) error {
+	for _, k := range stored {
+		if m == nil || k.Encrypted {
+			continue
+		}
+		if err := store.EncryptSigningKey(ctx, k.ID, m.encrypt(k.Material, associatedData(k))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // EnsureKeys makes the keys that are missing and returns how many. It encrypts keys that are stored
 // unencrypted when there is a master key. Errors: KindInvalid for a wrong master key,
 // KindUnavailable.
 func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error) {
-	m, err := newMasterKey(master)
+	m, stored, err := readKeys(ctx, store, master)
+	if err == nil {
+		err = encryptKeys(ctx, store, m, stored)
+	}
 	if err != nil {
 		return 0, err
 	}
-	stored, _, err := store.SigningKeys(ctx)
-	if err != nil {
-		return 0, err
-	}
-	current := map[Purpose]bool{}
-	for _, k := range stored {
-		if _, err := m.material(k); err != nil {
-			return 0, err
-		}
-		if m != nil && !k.Encrypted {
-			if err := store.EncryptSigningKey(ctx, k.ID, m.encrypt(k.Material, associatedData(k))); err != nil {
-				return 0, err
-			}
-		}
-		if k.Retired.IsZero() {
-			current[Purpose(k.Purpose)] = true
-		}
-	}
-	var missing []Purpose
-	for _, p := range purposes() {
-		if !current[p] {
-			missing = append(missing, p)
-		}
-	}
+	missing := slices.DeleteFunc(purposes(), func(p Purpose) bool {
+		return slices.ContainsFunc(stored, func(k catalog.SigningKey) bool { return k.Retired.IsZero() && k.Purpose == string(p) })
+	})
 	if len(missing) == 0 {
 		return 0, nil
 	}
@@ -74,12 +89,12 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 }
 
 // RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
-// valid until it expires. Errors as of EnsureKeys.
+// valid until it expires. It encrypts as EnsureKeys does, with the same errors.
 func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Origin) (int, error) {
-	if _, err := EnsureKeys(ctx, store, master); err != nil { // refuses a wrong master key
-		return 0, err
+	m, stored, err := readKeys(ctx, store, master)
+	if err == nil {
+		err = encryptKeys(ctx, store, m, stored)
 	}
-	m, err := newMasterKey(master)
 	if err != nil {
 		return 0, err
 	}
@@ -92,20 +107,8 @@ func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Orig
 
 // CheckMaster checks that master decrypts every signing key. Errors: KindInvalid, KindUnavailable.
 func CheckMaster(ctx context.Context, store KeyStore, master string) error {
-	m, err := newMasterKey(master)
-	if err != nil {
-		return err
-	}
-	stored, _, err := store.SigningKeys(ctx)
-	if err != nil {
-		return err
-	}
-	for _, k := range stored {
-		if _, err := m.material(k); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, _, err := readKeys(ctx, store, master)
+	return err
 }
 
 func newKeys(list []Purpose, m *masterKey) ([]catalog.SigningKey, error) {
