@@ -120,7 +120,7 @@ func (h *handler) client(r *http.Request) (catalog.Application, url.Values, erro
 		app, err := h.authenticate(r, form.Get("client_id"), form.Get("client_secret"), false)
 		return app, form, err
 	}
-	id, secret, _ := basic(r) // both are empty when the header can't be read
+	id, secret := basic(r)
 	app, err := h.authenticate(r, id, secret, true)
 	if err != nil {
 		return app, nil, err
@@ -148,20 +148,18 @@ func (h *handler) authenticate(r *http.Request, id, secret string, challenge boo
 	return app, err
 }
 
-// basic reads HTTP Basic credentials. Id and secret are form-encoded in them (RFC 6749 §2.3.1).
-func basic(r *http.Request) (id, secret string, ok bool) {
+// basic reads HTTP Basic credentials, which are empty when the header can't be read. Id and secret
+// are form-encoded in it (RFC 6749 §2.3.1).
+func basic(r *http.Request) (id, secret string) {
 	values := web.Credentials(r, "Authorization")
 	if len(values) != 1 {
-		return "", "", false
+		return "", ""
 	}
-	id, secret, ok = (&http.Request{Header: http.Header{"Authorization": values}}).BasicAuth()
-	if !ok {
-		return "", "", false
-	}
+	id, secret, _ = (&http.Request{Header: http.Header{"Authorization": values}}).BasicAuth()
 	id, idErr := url.QueryUnescape(id)
 	secret, secretErr := url.QueryUnescape(secret)
 	if idErr != nil || secretErr != nil || !web.ValidText(id) {
-		return "", "", false
+		return "", ""
 	}
-	return id, secret, true
+	return id, secret
 }
