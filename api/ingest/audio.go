@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // maxContentType bounds a content type, in bytes.
@@ -71,7 +72,7 @@ func objectKey(r *http.Request) (string, error) {
 
 // store reserves the key for the tenant, puts the bytes there or compares them with what is there,
 // and registers them in the catalog. After a crash in between a repeated request completes it.
-func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored Stored, created bool, err error) {
+func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored objstore.Stored, created bool, err error) {
 	known, err := h.deps.Catalog.ReserveUpload(ctx, tenant, key)
 	if err != nil {
 		return stored, false, err
@@ -105,7 +106,7 @@ func contentType(r *http.Request) (string, error) {
 }
 
 // put writes the body under a new key, or compares it with what is there.
-func (h *handler) put(ctx context.Context, key string, body io.Reader, size int64, contentType string) (stored Stored, created bool, err error) {
+func (h *handler) put(ctx context.Context, key string, body io.Reader, size int64, contentType string) (stored objstore.Stored, created bool, err error) {
 	existing, err := h.existing(ctx, key, size)
 	if err != nil {
 		return stored, false, err
@@ -116,7 +117,10 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 		}
 		return stored, false, err
 	}
-	stored, err = h.deps.Audio.Put(ctx, key, body, size, contentType)
+	if h.deps.NoAudio != nil {
+		return stored, false, h.deps.NoAudio
+	}
+	stored, err = h.deps.Audio.PutStream(ctx, key, body, size, contentType)
 	if domain.KindOf(err) != domain.KindConflict {
 		return stored, err == nil, err
 	}
@@ -134,21 +138,21 @@ func otherBytes() error {
 
 // existing gives size and sums of the object under the key, nil when there is none. It does not
 // read an object of another size than wanted (-1: any).
-func (h *handler) existing(ctx context.Context, key string, size int64) (*Stored, error) {
-	body, length, err := h.deps.Audio.Get(ctx, key)
+func (h *handler) existing(ctx context.Context, key string, size int64) (*objstore.Stored, error) {
+	o, err := h.deps.Audio.Get(ctx, key, objstore.GetOptions{})
 	if domain.KindOf(err) == domain.KindNotFound {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
-	if size >= 0 && size != length {
+	defer o.Body.Close()
+	if size >= 0 && size != o.Size {
 		return nil, otherBytes()
 	}
-	stored, err := hashBody(body)
-	if err == nil && stored.Size != length {
-		err = domain.Errorf(domain.KindUnavailable, "the object store gave %d of %d bytes", stored.Size, length)
+	stored, err := hashBody(o.Body)
+	if err == nil && stored.Size != o.Size {
+		err = domain.Errorf(domain.KindUnavailable, "the object store gave %d of %d bytes", stored.Size, o.Size)
 	}
 	return &stored, err
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/api/ingest"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -70,7 +72,7 @@ func TestAudio(t *testing.T) {
 	f.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	f.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
-	f.serve(f.family(f.c, ingest.Bucket{Bucket: f.bucket, Refused: domain.Errorf(domain.KindForbidden, "none is taken in")}))
+	f.serve(ingest.New(ingest.Config{InternalToken: "secret"}, ingest.Deps{Catalog: f.c, Audio: f.bucket, NoAudio: domain.Errorf(domain.KindForbidden, "none is taken in"), Log: zap.NewNop()}))
 	f.want("where none is taken in", put("refused.opus", data, nil), 403, `{"error":"none is taken in"}`)
 }
 
@@ -138,7 +140,7 @@ func TestLongParts(t *testing.T) {
 	}
 	store := objstoretest.Open(t, objstoretest.MinIO(t))
 	store.RefuseLongParts(true)
-	f.serve(f.family(f.c, ingest.Bucket{Bucket: store.Recordings()}))
+	f.serve(f.family(f.c, store.Recordings()))
 	const reason = "an object key has a part of more than 255 bytes, which the object store does not take"
 	f.want("audio", f.send("PUT", "/api/ingest/v1/audio/"+long, strings.NewReader("voice"), nil), 400, `{"error":"`+reason+`"}`)
 	f.want("a line", f.send("POST", recordsPath, strings.NewReader(line), nil), 400, `{"error":"line 1: `+reason+`","line":1,"stored":0}`)
@@ -160,7 +162,7 @@ func TestStoreRefuses(t *testing.T) {
 	store, err := objstore.New(cfg)
 	f.must(err)
 	t.Cleanup(store.Close)
-	f.serve(f.family(f.c, ingest.Bucket{Bucket: store.Recordings()}))
+	f.serve(f.family(f.c, store.Recordings()))
 	f.want("refused", f.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("voice"), nil), 500,
 		`{"error":"write `+cfg.Recordings+`/a: the object store refuses this (NotImplemented: A header is not implemented.)"}`)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // expected is what is known of a body before it is read.
@@ -117,8 +118,8 @@ func (v *verifiedReader) compare() error {
 }
 
 // hashBody reads a whole body.
-func hashBody(r io.Reader) (Stored, error) {
+func hashBody(r io.Reader) (objstore.Stored, error) {
 	crc, sha := crc32.NewIEEE(), sha256.New()
 	n, err := io.Copy(io.MultiWriter(crc, sha), r)
-	return Stored{Size: n, CRC32: crc.Sum32(), SHA256: [sha256.Size]byte(sha.Sum(nil))}, err
+	return objstore.Stored{Size: n, CRC32: crc.Sum32(), SHA256: [sha256.Size]byte(sha.Sum(nil))}, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -40,29 +41,21 @@ type Catalog interface {
 	RegisterUpload(ctx context.Context, tenant string, u catalog.Upload) error
 }
 
-// Audio is the recordings bucket.
+// Audio is the recordings bucket. Errors as of package objstore.
 type Audio interface {
-	// Put writes the bytes of r under a new key; size is -1 when unknown. When r fails, nothing is
-	// written. Errors: KindConflict for a key that exists (Stored then describes the bytes of r),
-	// KindTooLarge, KindInvalid, KindUnavailable, KindForbidden when no audio is accepted.
-	Put(ctx context.Context, key string, r io.Reader, size int64, contentType string) (Stored, error)
-	// Get opens an object and tells its size. Error: KindNotFound.
-	Get(ctx context.Context, key string) (io.ReadCloser, int64, error)
+	// PutStream writes the bytes of r under a new key; size is -1 when unknown. When r fails,
+	// nothing is written. With KindConflict, for a key that exists, it describes the bytes of r.
+	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 	// CheckKey refuses keys that the store can't hold. Error: KindInvalid.
 	CheckKey(key string) error
-}
-
-// Stored describes bytes.
-type Stored struct {
-	Size   int64
-	CRC32  uint32
-	SHA256 [32]byte
 }
 
 // Deps are the parts that the endpoints work with.
 type Deps struct {
 	Catalog Catalog
 	Audio   Audio
+	NoAudio error // the error for every new object; nil when audio is accepted
 	Log     *zap.Logger
 }
 

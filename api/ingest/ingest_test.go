@@ -55,7 +55,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	store := objstoretest.Open(t, objstoretest.MinIO(t))
 	f.bucket = store.Recordings()
-	f.serve(f.family(c, ingest.Bucket{Bucket: f.bucket}))
+	f.serve(f.family(c, f.bucket))
 	return f
 }
 
@@ -231,7 +231,7 @@ func (d *failingCatalog) Register(ctx context.Context, tenant string, batch cata
 
 func TestCatalogDown(t *testing.T) {
 	f := newFixture(t)
-	f.serve(f.family(&failingCatalog{Catalog: f.c, after: 1}, ingest.Bucket{Bucket: f.bucket}))
+	f.serve(f.family(&failingCatalog{Catalog: f.c, after: 1}, f.bucket))
 	got := f.send("POST", recordsPath, strings.NewReader(messages(0, 6000)), nil)
 	f.want("down", got, 503, `{"error":"The service is not available. Please try again.","stored":5000}`)
 	if got.header.Get("Retry-After") != "5" {

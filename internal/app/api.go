@@ -48,7 +48,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL},
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
-			ingest.Deps{Catalog: p.Catalog, Audio: ingest.Bucket{Bucket: p.Recordings, Refused: p.TakesAudio()}, Log: log}),
+			ingest.Deps{Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, InternalToken: c.InternalToken.Reveal()},
 			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Log: log,
