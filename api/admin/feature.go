@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -34,11 +33,11 @@ func readSwitch(r *http.Request) (name string, on bool, err error) {
 }
 
 // setFeature switches a feature of the path's tenant. Errors as of Actions, KindForbidden.
-func (h *handler) setFeature(ctx context.Context, r *http.Request, name string, on bool) (domain.Tenant, error) {
+func (h *handler) setFeature(r *http.Request, name string, on bool) (domain.Tenant, error) {
 	if err := h.writable(); err != nil {
 		return domain.Tenant{}, err
 	}
-	return h.deps.Catalog.SetFeature(ctx, chi.URLParam(r, "tenant"), name, on, origin(r))
+	return h.deps.Catalog.SetFeature(r.Context(), chi.URLParam(r, "tenant"), name, on, origin(r))
 }
 
 // askFeature is GET …/features/{feature}/{to}.
@@ -66,7 +65,7 @@ func (h *handler) doFeature(r *http.Request) (answer, error) {
 	if on {
 		n = 1
 	}
-	_, err = h.setFeature(r.Context(), r, name, on)
+	_, err = h.setFeature(r, name, on)
 	return done(tenantPath(chi.URLParam(r, "tenant")), "feature", n), err
 }
 
@@ -81,6 +80,6 @@ func (h *handler) putFeature(r *http.Request) (any, error) {
 	if body.Enabled == nil {
 		return nil, domain.Errorf(domain.KindInvalid, "enabled is missing; use true or false")
 	}
-	t, err := h.setFeature(r.Context(), r, chi.URLParam(r, "feature"), *body.Enabled)
+	t, err := h.setFeature(r, chi.URLParam(r, "feature"), *body.Enabled)
 	return t.JSON(), err
 }

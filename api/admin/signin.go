@@ -84,11 +84,12 @@ func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
 // 401.
 func (h *handler) needSession(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		signedIn := h.signedIn(r)
 		page := strings.Contains(r.Header.Get("Accept"), "text/html") || r.Header.Get("Accept") == ""
 		switch {
-		case h.signedIn(r) && web.TooLarge(r):
+		case signedIn && web.TooLarge(r):
 			h.fail(w, r, http.StatusRequestEntityTooLarge)
-		case h.signedIn(r):
+		case signedIn:
 			next.ServeHTTP(w, r)
 		case h.closed():
 			h.showSignin(w, r)
