@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
@@ -42,7 +43,7 @@ type fixture struct {
 
 func newFixture(t testing.TB, database string, change func(*admin.Config)) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, catalog: apitest.Open(t, database), now: time.Now, change: change}
+	f := &fixture{TB: t, catalog: catalogtest.Open(t, database), now: time.Now, change: change}
 	q, err := queue.Connect(testenv.Redis(t))
 	if err != nil {
 		t.Fatal(err)

@@ -13,12 +13,12 @@ import (
 
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/admin"
-	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 )
 
 // /metrics needs the token on the public address, and wrong tokens are limited as everywhere.
 func TestMetricsNeedTheToken(t *testing.T) {
-	c := apitest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	c := catalogtest.Open(t, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 	open := func(token string) http.Handler {
 		families, err := admin.New(admin.Config{Token: token}, admin.Deps{Catalog: c, Log: zap.NewNop(), Now: time.Now,
 			Metrics: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "callvault_tenants 3\n") }})

@@ -22,6 +22,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -72,7 +73,7 @@ func (f *fakeLimiter) use(n int) (limits.Use, error) {
 func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
 	f := &fixture{TB: t, config: bulk.Config{CatalogTimeout: time.Minute}, url: url, limiter: &fakeLimiter{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
-	f.catalog = apitest.Open(t, url)
+	f.catalog = catalogtest.Open(t, url)
 	for _, id := range []string{tenant, otherOwner, "plain"} {
 		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
 			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})

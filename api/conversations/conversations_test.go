@@ -19,6 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	reading "github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -54,7 +55,7 @@ func (m *audioStore) Stat(ctx context.Context, key string) (objstore.Info, error
 
 func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, store: &audioStore{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: apitest.Open(t, url)}
+	f := &fixture{TB: t, store: &audioStore{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: catalogtest.Open(t, url)}
 	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
 		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)

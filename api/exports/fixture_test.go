@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -71,7 +72,7 @@ type fixture struct {
 // newFixture makes the tenants org_123 and org_456, the first with the sample's data.
 func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	t.Helper()
-	f := &fixture{T: t, c: apitest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), now: new(atomic.Int64)}
+	f := &fixture{T: t, c: catalogtest.Open(t, url), store: &bucket{kind: "video/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), now: new(atomic.Int64)}
 	at, err := time.Parse(time.RFC3339, sampleAt)
 	f.must(err)
 	f.now.Store(at.Unix())

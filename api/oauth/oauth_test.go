@@ -20,6 +20,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -39,7 +40,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, dsn, issuer string) *fixture {
 	t.Helper()
-	f := &fixture{T: t, cat: apitest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
+	f := &fixture{T: t, cat: catalogtest.Open(t, dsn), spec: apitest.LoadSpec(t, "openapi.yaml")}
 	_, err := f.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 	f.must(err)
 	f.app, f.secret, err = f.cat.CreateApplication(t.Context(), "acme", "tests", auth.Scopes(), audit.Origin{})

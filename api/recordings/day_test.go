@@ -11,6 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -227,7 +228,7 @@ func TestOwnErrors(t *testing.T) {
 
 func TestCatalogDown(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
-	c := apitest.Open(t, f.url)
+	c := catalogtest.Open(t, f.url)
 	f.handler = f.replica(c)
 	f.must(c.Close())
 	a := f.get(f.day)

@@ -17,6 +17,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
 )
@@ -56,7 +57,7 @@ type objects interface {
 }
 
 func newFixture(t *testing.T, url string) *fixture {
-	f := &fixture{T: t, url: url, cat: apitest.Open(t, url), store: &apitest.Store{}, spec: apitest.LoadSpec(t, "openapi.yaml"),
+	f := &fixture{T: t, url: url, cat: catalogtest.Open(t, url), store: &apitest.Store{}, spec: apitest.LoadSpec(t, "openapi.yaml"),
 		cfg: recordings.Config{PublicURL: publicURL + "/", LinkTTL: 6 * time.Hour}}
 	f.objects = f.store
 	f.tenant("acme")

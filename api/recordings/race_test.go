@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 )
 
 // burst sends n requests at once, spread over the replicas, and counts the answers by status.
@@ -43,7 +44,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.build(14, zipText)
 		link := f.link(14)
-		replicas := []http.Handler{f.replica(apitest.Open(f, f.url)), f.replica(apitest.Open(f, f.url)), f.replica(apitest.Open(f, f.url))}
+		replicas := []http.Handler{f.replica(catalogtest.Open(f, f.url)), f.replica(catalogtest.Open(f, f.url)), f.replica(catalogtest.Open(f, f.url))}
 		check := func(what string, got map[int]int, passed int) {
 			f.Helper()
 			if got[200] != passed || got[429] != 200-passed {

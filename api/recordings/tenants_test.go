@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -51,7 +52,7 @@ func copyTenant() []string {
 // newManyTenants builds one tenant's days as a worker would and copies them.
 func newManyTenants(t testing.TB, url string) *manyTenants {
 	t.Helper()
-	c := &manyTenants{TB: t, cat: apitest.Open(t, url)}
+	c := &manyTenants{TB: t, cat: catalogtest.Open(t, url)}
 	_, err := c.cat.CreateTenant(t.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 30, DayLimit: 100_000, DownloadLimit: 5}, audit.Origin{})
 	c.must(err)
 	app, _, err := c.cat.CreateApplication(t.Context(), "acme", "speed", auth.Scopes(), audit.Origin{})

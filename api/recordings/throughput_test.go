@@ -17,6 +17,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
@@ -54,7 +55,7 @@ func BenchmarkDownload(b *testing.B) {
 		Recordings: s3.NewBucket(b, "recordings"), Archives: s3.NewBucket(b, "archives")})
 	must(err)
 	defer store.Close()
-	c := apitest.Open(b, apitest.SQLite(b))
+	c := catalogtest.Open(b, apitest.SQLite(b))
 	_, err = c.CreateTenant(b.Context(), domain.Tenant{ID: "acme", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 100_000}, audit.Origin{})
 	must(err)
 	now, err := c.Now(b.Context())

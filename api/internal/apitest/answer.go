@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -126,12 +125,9 @@ func Golden(t testing.TB, name string, got []byte) {
 // Pretty indents JSON; it keeps the order of keys and the spelling of numbers.
 func Pretty(t testing.TB, body []byte) []byte {
 	t.Helper()
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(json.RawMessage(body)); err != nil {
+	var out bytes.Buffer
+	if err := json.Indent(&out, bytes.TrimSpace(body), "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	return []byte(out.String())
+	return append(out.Bytes(), '\n')
 }

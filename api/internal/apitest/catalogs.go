@@ -58,18 +58,3 @@ func prepare(ctx context.Context, url string) (err error) {
 	_, err = auth.EnsureKeys(ctx, c, "")
 	return err
 }
-
-// Open opens a catalog and closes it when the test ends.
-func Open(t testing.TB, url string) *catalog.Catalog {
-	t.Helper()
-	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
