@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"net/http"
+	"strings"
 
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -23,16 +24,9 @@ func requestID(next http.Handler) http.Handler {
 
 // validRequestID says whether a caller's id may be used: 1 to 128 of A-Z a-z 0-9 . _ -.
 func validRequestID(s string) bool {
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
+	})
 }
 
 // recorder records an answer's status and size, for the log and for metrics.

@@ -65,9 +65,6 @@ func (h *handler) link(ctx context.Context, v *catalog.DayView, hour *catalog.Ho
 	token := h.deps.Links.SealLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: end})
 	l.URL = new(h.cfg.PublicURL + dayPath + "/" + string(v.Day) + "/" + l.Hour + "/download?token=" + token)
 	l.SessionCount, l.FileCount, l.SizeBytes, l.MissingFileCount = a.Sessions, a.Files, a.Size, a.MissingCount
-	l.URLExpiresAt, l.Revision, l.Rebuilding = web.TimeOrNull(end), a.Revision, hour.Rebuilding
-	if a.ManifestSHA256 != "" {
-		l.ManifestSHA256 = &a.ManifestSHA256
-	}
+	l.URLExpiresAt, l.ManifestSHA256, l.Revision, l.Rebuilding = web.TimeOrNull(end), web.TextOrNull(a.ManifestSHA256), a.Revision, hour.Rebuilding
 	return l
 }

@@ -34,12 +34,7 @@ func ParseExportQuery(raw string) (Query, string, error) {
 // plainName says whether a parameter's name may be written into an answer. All names that the
 // endpoints know may.
 func plainName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !(c >= 'a' && c <= 'z' || c == '_') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
+	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(c rune) bool { return !(c >= 'a' && c <= 'z' || c == '_') })
 }
 
 // NDJSON is the media type of lines that are one JSON value each.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -46,16 +47,11 @@ func rangeHeader(ranges []byteRange, size int64) string {
 	if len(ranges) == 0 {
 		return "bytes=" + strconv.FormatInt(size, 10) + "-"
 	}
-	b := []byte("bytes=")
+	list := make([]string, len(ranges))
 	for i, r := range ranges {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, r.From, 10)
-		b = append(b, '-')
-		b = strconv.AppendInt(b, r.To-1, 10)
+		list[i] = fmt.Sprintf("%d-%d", r.From, r.To-1)
 	}
-	return string(b)
+	return "bytes=" + strings.Join(list, ",")
 }
 
 // parseRange reads one range. A valid one is not satisfiable when it begins behind the body's end.
