@@ -32,7 +32,7 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 		Size:           f.size("sizeBytes"),
 		CRC32:          f.crc32("crc32"),
 	}
-	if reason := badText(k.Reason); reason != "" {
+	if reason := badText(k.Reason, maxLabelBytes); reason != "" {
 		f.fail("reason", "%s", reason)
 	}
 	return k, f.err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,10 +72,8 @@ func (f *fields) label(name string, required bool) string {
 // id reads an id; "" when absent or empty and not required.
 func (f *fields) id(name string, required bool) string {
 	s := f.text(name, required)
-	if s != "" {
-		if reason := badID(s); reason != "" {
-			f.fail(name, "%s", reason)
-		}
+	if reason := badText(s, domain.MaxIDBytes); reason != "" {
+		f.fail(name, "%s", reason)
 	}
 	return s
 }
@@ -96,13 +95,10 @@ func (f *fields) oneOf(name string, words ...string) string {
 		return ""
 	}
 	s := f.text(name, false)
-	for _, w := range words {
-		if s == w {
-			return s
-		}
+	if !slices.Contains(words, s) {
+		f.fail(name, "must be one of %s", strings.Join(words, ", "))
 	}
-	f.fail(name, "must be one of %s", strings.Join(words, ", "))
-	return ""
+	return s
 }
 
 // time reads an RFC 3339 time; nil when absent.
@@ -195,53 +191,37 @@ func (f *fields) crc32(name string) *uint32 {
 	return &sum
 }
 
+// raw returns the bytes of a value of one type; nil when absent.
+func (f *fields) raw(name, typeName string, ofType func(v []byte) bool) json.RawMessage {
+	v := f.object.get(name)
+	if v != nil && !ofType(v) {
+		f.fail(name, "must be %s", typeName)
+	}
+	return bytes.Clone(v)
+}
+
 // rawNumber returns a number as it is spelled; nil when absent.
 func (f *fields) rawNumber(name string) json.RawMessage {
-	v := f.object.get(name)
-	if v == nil {
-		return nil
-	}
-	if !isNumber(v) {
-		f.fail(name, "must be a number")
-	}
+	v := f.raw(name, "a number", isNumber)
 	if len(v) > maxNumberBytes {
 		f.fail(name, "must have at most %d characters", maxNumberBytes)
 	}
-	return bytes.Clone(v)
+	return v
 }
 
 func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
 
+func isObject(v []byte) bool { return v[0] == '{' }
+
 // rawObject returns an object's bytes; nil when absent.
-func (f *fields) rawObject(name string) json.RawMessage {
-	v := f.object.get(name)
-	if v == nil {
-		return nil
-	}
-	if v[0] != '{' {
-		f.fail(name, "must be an object")
-		return nil
-	}
-	return bytes.Clone(v)
-}
+func (f *fields) rawObject(name string) json.RawMessage { return f.raw(name, "an object", isObject) }
 
 // rawStrings returns the bytes of a list of strings; nil when absent.
 func (f *fields) rawStrings(name string) json.RawMessage {
-	v := f.object.get(name)
-	if v == nil {
-		return nil
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(v, &list) != nil {
-		f.fail(name, "must be a list of strings")
-	}
-	for _, item := range list {
-		if item[0] != '"' {
-			f.fail(name, "must be a list of strings")
-			break
-		}
-	}
-	return bytes.Clone(v)
+	return f.raw(name, "a list of strings", func(v []byte) bool {
+		var list []json.RawMessage
+		return json.Unmarshal(v, &list) == nil && !slices.ContainsFunc(list, func(item json.RawMessage) bool { return item[0] != '"' })
+	})
 }
 
 // nested reads an object whose members are fields. It does nothing when the object is absent or
@@ -251,7 +231,7 @@ func (f *fields) nested(name string, read func(inner *fields)) {
 	if v == nil || f.err != nil {
 		return
 	}
-	if v[0] != '{' {
+	if !isObject(v) {
 		f.fail(name, "must be an object")
 		return
 	}

@@ -144,13 +144,13 @@ func parseConversation(f *fields) *domain.Conversation {
 }
 
 func parseTranscript(f *fields, c *domain.Conversation) {
-	f.section(c, "transcript", []string{"raw", "createdAt"}, func(transcript *fields) {
-		if transcript.object.get("raw") != nil {
-			raw := transcript.text("raw", false)
+	f.section(c, "transcript", []string{"raw", "createdAt"}, func(section *fields) {
+		if section.object.get("raw") != nil {
+			raw := section.text("raw", false)
 			c.TranscriptRaw = &raw
-			c.TranscriptTurns = countTurns(raw)
+			c.TranscriptTurns, _ = transcript.Count(strings.NewReader(raw)) // reading a string can't fail
 		}
-		c.TranscriptCreated = transcript.time("createdAt", false)
+		c.TranscriptCreated = section.time("createdAt", false)
 	})
 }
 
@@ -166,10 +166,4 @@ func (f *fields) section(c *domain.Conversation, name string, members []string, 
 		read(section)
 		c.Cleared = section.cleared(c.Cleared, members...)
 	})
-}
-
-// countTurns counts the spoken turns of a transcript. It returns nil when that is not valid JSON.
-func countTurns(raw string) *int {
-	n, _ := transcript.Count(strings.NewReader(raw)) // reading a string can't fail
-	return n
 }

@@ -24,18 +24,11 @@ func CheckObjectKey(s string) error {
 	return nil
 }
 
-// badID says why s can't be an id: 1 to 512 bytes of UTF-8 without control characters.
-func badID(s string) string {
-	if s == "" {
-		return "must not be empty"
+// badText says why s can't be an id: UTF-8 of at most so many bytes, without control characters.
+func badText(s string, most int) string {
+	if len(s) > most {
+		return fmt.Sprintf("must have at most %d bytes", most)
 	}
-	if len(s) > domain.MaxIDBytes {
-		return fmt.Sprintf("must have at most %d bytes", domain.MaxIDBytes)
-	}
-	return badText(s)
-}
-
-func badText(s string) string {
 	if !utf8.ValidString(s) {
 		return "must be valid UTF-8"
 	}
@@ -49,10 +42,7 @@ func badKey(s string) string {
 	if s == "" {
 		return "must not be empty"
 	}
-	if len(s) > domain.MaxKeyBytes {
-		return fmt.Sprintf("must have at most %d bytes", domain.MaxKeyBytes)
-	}
-	if reason := badText(s); reason != "" {
+	if reason := badText(s, domain.MaxKeyBytes); reason != "" {
 		return reason
 	}
 	for part := range strings.SplitSeq(s, "/") {
