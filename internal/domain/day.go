@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -13,11 +14,8 @@ const dayLayout = "2006-01-02"
 // ParseDay accepts strictly YYYY-MM-DD in ASCII and only real dates from year 1 on.
 // Its error is KindInvalid.
 func ParseDay(s string) (Day, error) {
-	if len(s) != len(dayLayout) {
-		return "", Errorf(KindInvalid, "%.40q is not a day; use YYYY-MM-DD, for example 2025-12-12", s)
-	}
 	t, err := time.Parse(dayLayout, s)
-	if err != nil || t.Year() < 1 {
+	if err != nil || len(s) != len(dayLayout) || t.Year() < 1 {
 		return "", Errorf(KindInvalid, "%.40q is not a day; use YYYY-MM-DD, for example 2025-12-12", s)
 	}
 	return Day(s), nil
@@ -54,13 +52,7 @@ func HourOf(tenant string, t time.Time) HourKey {
 }
 
 // HH is the hour in two digits.
-func (k HourKey) HH() string {
-	const hours = "000102030405060708091011121314151617181920212223"
-	if k.Hour < 0 || k.Hour > 23 {
-		return fmt.Sprintf("%02d", k.Hour)
-	}
-	return hours[2*k.Hour : 2*k.Hour+2]
-}
+func (k HourKey) HH() string { return fmt.Sprintf("%02d", k.Hour) }
 
 // End is the first instant after the hour.
 func (k HourKey) End() time.Time { return k.Day.Start().Add(time.Duration(k.Hour+1) * time.Hour) }
@@ -70,13 +62,7 @@ func (k HourKey) String() string { return k.Tenant + "/" + string(k.Day) + "/" +
 
 // Less orders keys by tenant, day, hour: the order in which rows are locked.
 func (k HourKey) Less(o HourKey) bool {
-	if k.Tenant != o.Tenant {
-		return k.Tenant < o.Tenant
-	}
-	if k.Day != o.Day {
-		return k.Day < o.Day
-	}
-	return k.Hour < o.Hour
+	return cmp.Or(cmp.Compare(k.Tenant, o.Tenant), cmp.Compare(k.Day, o.Day), cmp.Compare(k.Hour, o.Hour)) < 0
 }
 
 // ArchiveKey is the object key of one revision's ZIP below an installation's prefix. The token

@@ -65,7 +65,6 @@ var (
 	ErrUnavailable = &Error{Kind: KindUnavailable}
 	ErrLost        = &Error{Kind: KindLost}
 	ErrExpired     = &Error{Kind: KindExpired}
-	ErrLimited     = &Error{Kind: KindLimited}
 )
 
 // Errorf makes an Error of the given kind. A %w verb sets no cause; use Wrap for that.

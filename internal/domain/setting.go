@@ -25,7 +25,8 @@ type Setting struct {
 	Column string // of the catalog's table
 	Title  string // of the column in lists
 	About  string // what a feature gives the tenant
-	field  func(t *Tenant) any
+	// Field returns a pointer to the setting's field.
+	Field func(t *Tenant) any
 }
 
 // Settings lists the settings. The catalog's SQL, the audit log, the lists of commands and the
@@ -60,11 +61,8 @@ func (t *Tenant) Check() error {
 	return nil
 }
 
-// Field returns a pointer to the setting's field.
-func (s Setting) Field(t *Tenant) any { return s.field(t) }
-
 // Value returns the setting's value: a string, bool or int.
-func (s Setting) Value(t Tenant) any { return reflect.ValueOf(s.field(&t)).Elem().Interface() }
+func (s Setting) Value(t Tenant) any { return reflect.ValueOf(s.Field(&t)).Elem().Interface() }
 
 // Text returns the setting's value as lists show it.
 func (s Setting) Text(t Tenant) string {
@@ -84,7 +82,7 @@ func IsFeature(name string) bool { return new(Tenant).SetFeature(name, true) == 
 // SetFeature switches a feature on or off. Error: KindNotFound when there is none of this name.
 func (t *Tenant) SetFeature(name string, on bool) error {
 	for _, s := range Settings() {
-		if field, isFeature := s.field(t).(*bool); isFeature && s.Name == name {
+		if field, isFeature := s.Field(t).(*bool); isFeature && s.Name == name {
 			*field = on
 			return nil
 		}

@@ -36,14 +36,11 @@ func ValidKeyPrefix(s string) error {
 
 // ValidTenantID says whether s is 1 to 64 of A-Z a-z 0-9 _ and -. Its error is KindInvalid.
 func ValidTenantID(s string) error {
-	if len(s) == 0 || len(s) > 64 {
-		return Errorf(KindInvalid, "%.70q is not a tenant id; use 1 to 64 of A-Z, a-z, 0-9, _ and -", s)
+	bad := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-')
 	}
-	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
-			return Errorf(KindInvalid, "%.70q is not a tenant id; use 1 to 64 of A-Z, a-z, 0-9, _ and -", s)
-		}
+	if len(s) == 0 || len(s) > 64 || strings.ContainsFunc(s, bad) {
+		return Errorf(KindInvalid, "%.70q is not a tenant id; use 1 to 64 of A-Z, a-z, 0-9, _ and -", s)
 	}
 	return nil
 }

@@ -78,10 +78,8 @@ func (e *exporter) logLost() {
 	}
 }
 
-// libraryLog is a logger for the tracing library. It leaves out the values, which can be secrets.
-func libraryLog(log *zap.Logger) logr.Logger { return logr.New(librarySink{log}) }
-
-// librarySink is a logr.LogSink.
+// librarySink is a logr.LogSink for the tracing library. It leaves out the values, which can be
+// secrets.
 type librarySink struct{ log *zap.Logger }
 
 func (librarySink) Init(logr.RuntimeInfo) {}

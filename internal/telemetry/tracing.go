@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -55,7 +56,9 @@ func OpenTracing(ctx context.Context, cfg TracingConfig, log *zap.Logger) *Traci
 	if !on {
 		return off
 	}
-	redirectLibrary(log)
+	// The library reports only by global functions.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("the tracing library complains", zap.Error(err)) }))
+	otel.SetLogger(logr.New(librarySink{log}))
 	client, err := otlptracehttp.New(ctx)
 	if err != nil {
 		log.Warn("tracing stays off: its exporter cannot be made", zap.Error(err))
@@ -67,7 +70,8 @@ func OpenTracing(ctx context.Context, cfg TracingConfig, log *zap.Logger) *Traci
 	}
 	e := newExporter(client, log)
 	p := sdk.NewTracerProvider(sdk.WithBatcher(e), sdk.WithResource(resource))
-	log.Info("traces are sent", zap.String("service", serviceName(resource)))
+	service, _ := resource.Set().Value("service.name")
+	log.Info("traces are sent", zap.String("service", service.AsString()))
 	return &Tracing{provider: p, sdk: p, exporter: e}
 }
 
@@ -115,18 +119,6 @@ func newResource(ctx context.Context, cfg TracingConfig) (*resource.Resource, er
 		r = resource.NewSchemaless(own...)
 	}
 	return r, err
-}
-
-func serviceName(r *resource.Resource) string {
-	name, _ := r.Set().Value("service.name")
-	return name.AsString()
-}
-
-// redirectLibrary logs what the library reports, which it does only by global functions. It leaves
-// the values of settings out, because they can be secrets.
-func redirectLibrary(log *zap.Logger) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("the tracing library complains", zap.Error(err)) }))
-	otel.SetLogger(libraryLog(log))
 }
 
 // Provider is where tracers come from.

@@ -21,9 +21,12 @@ type work struct {
 
 type workKey struct{}
 
+// workOf returns the work that ctx belongs to; an empty one when there is none.
 func workOf(ctx context.Context) *work {
-	w, _ := ctx.Value(workKey{}).(*work)
-	return w
+	if w, ok := ctx.Value(workKey{}).(*work); ok {
+		return w
+	}
+	return new(work)
 }
 
 // Task names a task of the queue.
@@ -47,42 +50,27 @@ func WithTask(ctx context.Context, t Task) context.Context {
 }
 
 // RequestID is the id of the request that ctx belongs to; "" when there is none.
-func RequestID(ctx context.Context) string {
-	if w := workOf(ctx); w != nil {
-		return w.request
-	}
-	return ""
-}
+func RequestID(ctx context.Context) string { return workOf(ctx).request }
 
 // SetTenant sets the tenant of the request. Call it when the tenant is authenticated.
 func SetTenant(ctx context.Context, id string) {
-	if w := workOf(ctx); w != nil && id != "" {
-		w.tenant.Store(&id)
+	if id != "" {
+		workOf(ctx).tenant.Store(&id)
 	}
 }
 
 // Tenant is the tenant that the work is for; "" while it is unknown.
-func Tenant(ctx context.Context) string {
-	if w := workOf(ctx); w != nil {
-		return text(&w.tenant)
-	}
-	return ""
-}
+func Tenant(ctx context.Context) string { return text(&workOf(ctx).tenant) }
 
 // SetRoute sets the pattern that the request's path matches. It must contain no value of the path.
 func SetRoute(ctx context.Context, pattern string) {
-	if w := workOf(ctx); w != nil && pattern != "" {
-		w.route.Store(&pattern)
+	if pattern != "" {
+		workOf(ctx).route.Store(&pattern)
 	}
 }
 
 // Route is the pattern that the request's path matches; "" while no endpoint matched.
-func Route(ctx context.Context) string {
-	if w := workOf(ctx); w != nil {
-		return text(&w.route)
-	}
-	return ""
-}
+func Route(ctx context.Context) string { return text(&workOf(ctx).route) }
 
 func text(p *atomic.Pointer[string]) string {
 	if s := p.Load(); s != nil {
@@ -103,18 +91,16 @@ type ids struct {
 }
 
 func (i ids) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	if w := i.work; w != nil {
-		if w.request != "" {
-			enc.AddString("request_id", w.request)
-		}
-		if tenant := text(&w.tenant); tenant != "" {
-			enc.AddString("tenant", tenant)
-		}
-		if t := w.task; t != nil {
-			enc.AddString("day", t.Day)
-			enc.AddInt("hour", t.Hour)
-			enc.AddString("task", t.ID)
-		}
+	if i.work.request != "" {
+		enc.AddString("request_id", i.work.request)
+	}
+	if tenant := text(&i.work.tenant); tenant != "" {
+		enc.AddString("tenant", tenant)
+	}
+	if t := i.work.task; t != nil {
+		enc.AddString("day", t.Day)
+		enc.AddInt("hour", t.Hour)
+		enc.AddString("task", t.ID)
 	}
 	if i.span.IsSampled() {
 		enc.AddString("trace_id", i.span.TraceID().String())

@@ -175,8 +175,7 @@ func (s *scanner) list(depth int, open, end byte, each func() error) error {
 			return err
 		}
 		c, ok := s.next()
-		switch {
-		case !ok, c != end && c != ',':
+		if !ok || c != end && c != ',' {
 			return errSyntax
 		}
 		s.at++

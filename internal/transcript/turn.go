@@ -94,35 +94,37 @@ func (o object) name() string {
 	if s := o.text("name", "functionname", "toolname", "function", "tool"); s != "" {
 		return s
 	}
-	for _, key := range []string{"function", "tool"} {
-		if inner, ok := parse(o[key]); ok {
-			if s := inner.text("name"); s != "" {
-				return s
-			}
+	for _, inner := range o.functions() {
+		if s := inner.text("name"); s != "" {
+			return s
 		}
 	}
 	return ""
 }
 
-// firstOfFunction returns the first value of these names, of the object or of the function in it.
-func (o object) firstOfFunction(names ...string) json.RawMessage {
-	if v := o.first(names...); v != nil {
-		return v
-	}
+// functions returns the objects in which the called function can be described.
+func (o object) functions() (list []object) {
 	for _, key := range []string{"function", "tool"} {
 		if inner, ok := parse(o[key]); ok {
-			if v := inner.first(names...); v != nil {
-				return v
-			}
+			list = append(list, inner)
 		}
 	}
-	return nil
+	return list
+}
+
+// firstOfFunction returns the first value of these names, of the object or of the function in it.
+func (o object) firstOfFunction(names ...string) json.RawMessage {
+	v := o.first(names...)
+	for _, inner := range o.functions() {
+		if v == nil {
+			v = inner.first(names...)
+		}
+	}
+	return v
 }
 
 // arguments returns the function's arguments; nil when the object has none.
-func (o object) arguments() json.RawMessage {
-	return o.firstOfFunction(argumentNames()...)
-}
+func (o object) arguments() json.RawMessage { return o.firstOfFunction(argumentNames()...) }
 
 // result returns the function's result; nil when the object has none.
 func (o object) result() json.RawMessage {
