@@ -105,10 +105,8 @@ func (r Rules) CheckURL(text string) error {
 	if err != nil || u.Opaque != "" || u.Hostname() == "" {
 		return bad("use one such as https://hooks.example.com/callvault")
 	}
-	for i := range len(text) {
-		if text[i] <= ' ' || text[i] > '~' {
-			return bad("write other characters than ASCII's as %%XX, and hosts as xn--…")
-		}
+	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return bad("write other characters than ASCII's as %%XX, and hosts as xn--…")
 	}
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":

@@ -58,16 +58,13 @@ func formerSecrets(v Vault, e *outbox.Endpoint, now time.Time) (list []formerSec
 		return nil, err
 	}
 	for one := range strings.FieldsSeq(string(opened)) {
-		f := formerSecret{one, e.Until}
-		if text, end, found := strings.Cut(one, "@"); found {
-			seconds, err := strconv.ParseInt(end, 10, 64)
-			if err != nil {
-				return nil, domain.Wrap(domain.KindBadCatalog, err, "a webhook's former secret can't be read")
-			}
-			f = formerSecret{text, time.Unix(seconds, 0)}
+		text, end, _ := strings.Cut(one, "@")
+		seconds, err := strconv.ParseInt(end, 10, 64)
+		if err != nil {
+			return nil, domain.Wrap(domain.KindBadCatalog, err, "a webhook's former secret can't be read")
 		}
-		if now.Before(f.until) {
-			list = append(list, f)
+		if until := time.Unix(seconds, 0); now.Before(until) {
+			list = append(list, formerSecret{text, until})
 		}
 	}
 	return list, nil
