@@ -34,14 +34,7 @@ type Config struct {
 	Now       func() time.Time  // default time.Now; for the ends of tokens and of waits
 }
 
-const (
-	defaultScope     = "dataservice_external"
-	defaultUserAgent = "callvault-client"
-	defaultAnswer    = time.Minute
-	defaultStall     = time.Minute
-	defaultConnect   = 10 * time.Second
-	maxBackoff       = 30 * time.Second
-)
+const maxBackoff = 30 * time.Second
 
 // Client sends requests to one server as one application. It is safe for concurrent use.
 type Client struct {
@@ -67,11 +60,11 @@ func New(cfg Config) (*Client, error) {
 	if cfg.ClientID == "" || cfg.ClientSecret == "" {
 		return nil, errors.New("the client id or secret is missing")
 	}
-	setDefault(&cfg.Scope, defaultScope)
-	setDefault(&cfg.UserAgent, defaultUserAgent)
-	setDefault(&cfg.ConnectTimeout, defaultConnect)
-	setDefault(&cfg.AnswerTimeout, defaultAnswer)
-	setDefault(&cfg.StallTimeout, defaultStall)
+	setDefault(&cfg.Scope, "dataservice_external")
+	setDefault(&cfg.UserAgent, "callvault-client")
+	setDefault(&cfg.ConnectTimeout, 10*time.Second)
+	setDefault(&cfg.AnswerTimeout, time.Minute)
+	setDefault(&cfg.StallTimeout, time.Minute)
 	setDefault(&cfg.Attempts, 5)
 	setDefault(&cfg.Backoff, time.Second)
 	if cfg.Now == nil {
@@ -125,8 +118,8 @@ type userAgent struct {
 	agent string
 }
 
-func (n *userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a *userAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", n.agent)
-	return n.RoundTripper.RoundTrip(r)
+	r.Header.Set("User-Agent", a.agent)
+	return a.RoundTripper.RoundTrip(r)
 }

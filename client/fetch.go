@@ -58,14 +58,8 @@ func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err
 	h = HourResult{Hour: l.Hour, SizeBytes: l.SizeBytes, Revision: l.Revision, Rebuilding: l.Rebuilding, Missing: l.MissingFileCount}
 	switch l.Status {
 	case StatusAvailable:
-	case StatusNoData:
-		h.State = HourNoData
-		return h, true, nil
-	case StatusPending:
-		h.State = HourPending
-		return h, true, nil
-	case StatusFailed:
-		h.State = HourFailed
+	case StatusNoData, StatusPending, StatusFailed:
+		h.State = HourState(l.Status) // both have the same words
 		return h, true, nil
 	default:
 		h.State, h.Err = HourError, fmt.Errorf("the server says %.30q, which this version does not know", l.Status)

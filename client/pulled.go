@@ -70,11 +70,11 @@ func (p *PulledDay) Check(r *verify.Report) {
 		if l.Hour+".zip" != name {
 			continue
 		}
-		userAgent := l.Status == StatusAvailable && l.ManifestSHA256 != nil
-		if l.File == nil && !userAgent {
+		named := l.Status == StatusAvailable && l.ManifestSHA256 != nil
+		if l.File == nil && !named {
 			break
 		}
-		if l.File == nil || userAgent && r.ManifestSHA256 == *l.ManifestSHA256 && r.ManifestSHA256 != l.File.ManifestSHA256 {
+		if l.File == nil || named && r.ManifestSHA256 == *l.ManifestSHA256 && r.ManifestSHA256 != l.File.ManifestSHA256 {
 			// The pull was killed before it could save that the file is there.
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}

@@ -130,19 +130,15 @@ func (t *transfer) attempt(ctx context.Context) error {
 	if err := t.accept(resp, redirected); err != nil {
 		return err
 	}
-	watch.Reset(t.client.cfg.StallTimeout)
-	advance := func(n int) {
-		watch.Reset(t.client.cfg.StallTimeout)
-		t.progress.Advance(t.name, int64(n))
-	}
 	buf := make([]byte, 128<<10)
 	for {
+		watch.Reset(t.client.cfg.StallTimeout)
 		n, err := resp.Body.Read(buf)
 		if n > 0 {
 			if _, err := t.part.Write(buf[:n]); err != nil {
 				return err
 			}
-			advance(n)
+			t.progress.Advance(t.name, int64(n))
 		}
 		switch {
 		case err == nil:

@@ -20,7 +20,7 @@ func (v *verifier) checkNames() {
 		e := &v.entries[i]
 		if fault := nameFault(e.name); fault != "" {
 			v.report.AddProblem(e.name, "The name %s.", fault)
-		} else if !asciiName(e.name) && e.flags&utf8Flag == 0 {
+		} else if utf8.RuneCountInString(e.name) < len(e.name) && e.flags&utf8Flag == 0 {
 			v.report.AddProblem(e.name, "The name is not marked as UTF-8.")
 		}
 		if _, twice := v.index[e.name]; twice {
@@ -110,15 +110,6 @@ func deviceName(part string) bool {
 		return utf8.RuneCountInString(number) == 1 && strings.Contains("0123456789¹²³", number)
 	}
 	return false
-}
-
-func asciiName(name string) bool {
-	for i := range len(name) {
-		if name[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // foldName maps names that differ only in case to the same string.
