@@ -1,5 +1,5 @@
 // Package verify checks the ZIP of an hour of recordings, without trusting whoever built it, stored
 // it or sent it. It needs no server, and imports nothing else of callvault.
 //
-// File and Reader check one ZIP, Path all below a directory. What they find is in a Report.
+// File and Reader check one ZIP. What they find is in a Report.
 package verify

@@ -1,14 +1,11 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -106,37 +103,6 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64) (Report, error) {
 		return v.report, fmt.Errorf("verify: %w", err)
 	}
 	return v.report, nil
-}
-
-// Path checks a ZIP, or every file below a directory whose name ends in .zip, in the order of their
-// paths. If one file can't be read it goes on with the others, and returns the first error with all
-// reports.
-func Path(ctx context.Context, path string) ([]Report, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("verify: %w", err)
-	}
-	if !info.IsDir() {
-		report, err := File(ctx, path)
-		return []Report{report}, err
-	}
-	var reports []Report
-	var first error
-	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.EqualFold(filepath.Ext(name), ".zip") {
-			var report Report
-			report, err = File(ctx, name)
-			reports = append(reports, report)
-		} else if err != nil {
-			err = fmt.Errorf("verify: %w", err)
-		}
-		first = cmp.Or(first, err)
-		return ctx.Err()
-	})
-	if first = cmp.Or(first, err); first == nil && len(reports) == 0 {
-		first = fmt.Errorf("verify: no ZIP below %s: %w", path, fs.ErrNotExist)
-	}
-	return reports, first
 }
 
 // source reads a ZIP and keeps the first error of reading, which is no problem of the ZIP.

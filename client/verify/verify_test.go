@@ -190,29 +190,19 @@ func TestOverlapsAreNotRead(t *testing.T) {
 	}
 }
 
-func TestVerifyPath(t *testing.T) {
-	dir := t.TempDir()
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "14.zip")
+	if _, err := verify.File(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
 	good, _ := build(t, []string{"conv-1"}, "k/a.opus")
-	for name, b := range map[string][]byte{"b/2.zip": good[1:], "a/1.ZIP": good, "a/note.txt": nil} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	for _, b := range [][]byte{good, good[1:]} {
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	reports, err := verify.Path(t.Context(), dir)
-	if err != nil || len(reports) != 2 || !reports[0].OK() || reports[1].OK() {
-		t.Fatalf("%+v, %v", reports, err)
-	}
-	one, err := verify.Path(t.Context(), reports[0].Path)
-	if err != nil || len(one) != 1 || !one[0].OK() || filepath.Base(one[0].Path) != "1.ZIP" {
-		t.Errorf("%+v, %v", one, err)
-	}
-	for _, path := range []string{filepath.Join(dir, "none"), t.TempDir()} {
-		if _, err := verify.Path(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %v", path, err)
+		report, err := verify.File(t.Context(), path)
+		if err != nil || report.Path != path || report.Size != int64(len(b)) || report.OK() != (len(b) == len(good)) {
+			t.Errorf("%+v, %v", report, err)
 		}
 	}
 }
