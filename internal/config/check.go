@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -23,16 +24,12 @@ func Roles() []Role { return []Role{API, Scheduler, Worker} }
 // ParseRoles reads names with commas between them. A name given twice counts once.
 func ParseRoles(list string) ([]Role, error) {
 	var roles []Role
-	seen := map[Role]bool{}
 	for part := range strings.SplitSeq(list, ",") {
 		role := Role(strings.TrimSpace(part))
-		switch role {
-		case API, Worker, Scheduler:
-		default:
+		if !slices.Contains(Roles(), role) {
 			return nil, fmt.Errorf("%q is not a role; use api, worker, scheduler, or several with commas between", string(role))
 		}
-		if !seen[role] {
-			seen[role] = true
+		if !slices.Contains(roles, role) {
 			roles = append(roles, role)
 		}
 	}
@@ -102,10 +99,8 @@ func (s *Source) requireForRoles(c *Config, roles []Role) {
 		}
 		var needing []string
 		for _, role := range roles {
-			for name := range strings.FieldsSeq(f.Tag.Get("need")) {
-				if name == string(role) {
-					needing = append(needing, name)
-				}
+			if slices.Contains(strings.Fields(f.Tag.Get("need")), string(role)) {
+				needing = append(needing, string(role))
 			}
 		}
 		if len(needing) > 0 {
@@ -142,14 +137,11 @@ func (s *Source) checkCombinations(c *Config) {
 // defaultListen is a loopback port that differs by role, so that one process of each role can run
 // on one host without settings.
 func defaultListen(roles []Role) string {
-	has := map[Role]bool{}
-	for _, r := range roles {
-		has[r] = true
-	}
 	switch {
-	case has[Worker] && !has[API]:
+	case slices.Contains(roles, API):
+	case slices.Contains(roles, Worker):
 		return "127.0.0.1:8081"
-	case has[Scheduler] && !has[API]:
+	case slices.Contains(roles, Scheduler):
 		return "127.0.0.1:8082"
 	}
 	return "127.0.0.1:8080"

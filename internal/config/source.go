@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -137,18 +138,11 @@ func helpText(value *kong.Value) string {
 		return kong.DefaultHelpValueFormatter(value)
 	}
 	notes := "$" + name
-	shown := shownDefault(value.Tag.Get("shown"), value.Default)
+	shown := cmp.Or(value.Tag.Get("shown"), value.Default)
 	if inside, only := strings.CutSuffix(shown, " in standalone"); only {
 		notes += "; only standalone does without: " + inside
 	} else if shown != "" {
 		notes += "; default " + shown
 	}
 	return value.Help + " (" + notes + ")"
-}
-
-func shownDefault(shown, fallback string) string {
-	if shown != "" {
-		return shown
-	}
-	return fallback
 }

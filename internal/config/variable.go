@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"sort"
 	"strings"
@@ -41,7 +42,7 @@ func describe(f reflect.StructField) Variable {
 	v := Variable{
 		Name:        f.Tag.Get("var"),
 		Kind:        f.Tag.Get("type"),
-		Default:     shownDefault(f.Tag.Get("shown"), f.Tag.Get("default")),
+		Default:     cmp.Or(f.Tag.Get("shown"), f.Tag.Get("default")),
 		Description: f.Tag.Get("help"),
 		Example:     f.Tag.Get("eg"),
 		Roles:       strings.Fields(f.Tag.Get("roles")),
