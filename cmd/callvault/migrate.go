@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
@@ -37,7 +36,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 	if err != nil {
 		return err
 	}
-	return app.WithNewParts(ctx, cfg, log, func(ctx context.Context, p *app.Parts) error {
+	return app.WithParts(ctx, cfg, true, log, func(ctx context.Context, p *app.Parts) error {
 		done, err := p.Prepare(ctx, c.AdoptBucket)
 		if err != nil {
 			return err
@@ -79,7 +78,7 @@ func (c *migrateStatusCmd) Run(ctx context.Context, d *deps) error {
 		for _, s := range steps {
 			at := "missing"
 			if s.Applied {
-				at = s.At.UTC().Format(time.RFC3339)
+				at = timeText(s.At)
 			} else {
 				missing++
 			}

@@ -30,7 +30,7 @@ func (d *deps) withParts(ctx context.Context, parts config.Parts, work func(ctx 
 	if err != nil {
 		return err
 	}
-	return app.WithParts(ctx, cfg, log, work)
+	return app.WithParts(ctx, cfg, false, log, work)
 }
 
 func (d *deps) commandConfig(parts config.Parts) (config.Config, *zap.Logger, error) {

@@ -10,18 +10,9 @@ import (
 )
 
 // WithParts opens the parts for one piece of work of a command, and closes them after it. Embedded
-// parts run in this process meanwhile, unless a standalone process runs them already. The data
-// directory must exist.
-func WithParts(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
-	return withParts(ctx, cfg, false, log, work)
-}
-
-// WithNewParts is WithParts, and makes the data directory where it is missing.
-func WithNewParts(ctx context.Context, cfg config.Config, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
-	return withParts(ctx, cfg, true, log, work)
-}
-
-func withParts(ctx context.Context, cfg config.Config, create bool, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
+// parts run in this process meanwhile, unless a standalone process runs them already. Only with
+// create may the data directory be a new one.
+func WithParts(ctx context.Context, cfg config.Config, create bool, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
 	p, err := Open(ctx, cfg, nil, create, g, log)
 	if err != nil {
