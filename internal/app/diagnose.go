@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,11 +33,10 @@ func Diagnose(ctx context.Context, dg Diagnosis, log *zap.Logger) (results []doc
 	p := &Parts{Config: dg.Config}
 	s := doctor.Subject{Settings: dg.Settings, Unknown: dg.Unknown, Try: dg.Try, Limit: dg.Limit, Now: time.Now}
 	noCatalog, noQueue, noObjects := dg.Config.Embedded()
-	unset := func(none bool, variable string) bool { // a value that cannot be used is not an unset one
-		return none && (dg.Settings == nil || !slices.ContainsFunc(dg.Settings.Problems, func(p config.Problem) bool { return p.Variable == variable }))
-	}
-	s.EmbeddedCatalog, s.EmbeddedQueue = unset(noCatalog, "CALLVAULT_DATABASE_URL"), unset(noQueue, "CALLVAULT_REDIS_URL")
-	s.EmbeddedObjects = unset(noObjects, "CALLVAULT_S3_ENDPOINT")
+	// A value that cannot be used is not an unset one.
+	s.EmbeddedCatalog = noCatalog && !dg.Settings.Has("CALLVAULT_DATABASE_URL")
+	s.EmbeddedQueue = noQueue && !dg.Settings.Has("CALLVAULT_REDIS_URL")
+	s.EmbeddedObjects = noObjects && !dg.Settings.Has("CALLVAULT_S3_ENDPOINT")
 	redis.SetLogger(redisLog{log.Named("redis")}) // its own logger writes to stderr
 	g := NewGroup(log, dg.Config.DrainTimeout)
 	if s.EmbeddedCatalog || s.EmbeddedQueue || s.EmbeddedObjects {

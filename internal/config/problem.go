@@ -1,7 +1,8 @@
 package config
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,11 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Has reports whether the variable is among the problems; e may be nil, for none.
+func (e *Error) Has(variable string) bool {
+	return e != nil && slices.ContainsFunc(e.Problems, func(p Problem) bool { return p.Variable == variable })
+}
+
 // problems has the first problem of each variable. Later ones may only follow from the first.
 type problems map[string]string
 
@@ -37,9 +43,8 @@ func (p problems) err() error {
 		return nil
 	}
 	e := &Error{}
-	for v, t := range p {
-		e.Problems = append(e.Problems, Problem{Variable: v, Text: t})
+	for _, variable := range slices.Sorted(maps.Keys(p)) {
+		e.Problems = append(e.Problems, Problem{Variable: variable, Text: p[variable]})
 	}
-	sort.Slice(e.Problems, func(i, j int) bool { return e.Problems[i].Variable < e.Problems[j].Variable })
 	return e
 }

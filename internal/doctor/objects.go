@@ -92,6 +92,16 @@ type step struct {
 	use   func() error
 }
 
+// bucketSteps use the rights that callvault needs in both buckets. write writes data under the key.
+func bucketSteps(ctx context.Context, b Bucket, dir, key string, data []byte, write func() error) []step {
+	return []step{
+		{"write", write},
+		{"read", func() error { return checkObject(ctx, b, key, 0, data) }},
+		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
+		{"upload in parts", func() error { return tryUpload(ctx, b, dir) }},
+	}
+}
+
 // recordingsBucket reads and writes as an upload of audio does. callvault needs no right to delete
 // there: deleting is tried on the probe alone, and may be refused.
 func (d *Doctor) recordingsBucket(ctx context.Context) Result {
@@ -101,19 +111,13 @@ func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 	}
 	key := dir + "probe"
 	data := []byte(key) // as migrate up writes it, which leaves the probe where it can't delete
-	f := d.runSteps(b, "CALLVAULT_RECORDINGS_BUCKET", []step{
-		{"look for the bucket", func() error { return b.Check(ctx) }},
-		{"write", func() error {
-			_, err := b.PutStream(ctx, key, bytes.NewReader(data), int64(len(data)), "text/plain")
-			if domain.KindOf(err) == domain.KindConflict { // a former run could not delete it
-				return nil
-			}
-			return err
-		}},
-		{"read", func() error { return checkObject(ctx, b, key, 0, data) }},
-		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
-	})
+	f := runSteps(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", bucketSteps(ctx, b, dir, key, data, func() error {
+		_, err := b.PutStream(ctx, key, bytes.NewReader(data), int64(len(data)), "text/plain")
+		if domain.KindOf(err) == domain.KindConflict { // a former run could not delete it
+			return nil
+		}
+		return err
+	}))
 	if f.Status == OK {
 		f = d.tryBucket(ctx, b, dir, append(objstore.RecordingsNeed(), objstore.AudioNeeds()...), f)
 	}
@@ -134,17 +138,11 @@ func (d *Doctor) archivesBucket(ctx context.Context) Result {
 		return d.remembered(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
 	}
 	key := dir + rand.Text()
-	f := d.runSteps(b, "CALLVAULT_ARCHIVES_BUCKET", []step{
-		{"look for the bucket", func() error { return b.Check(ctx) }},
-		{"write", func() error {
-			_, err := b.Put(ctx, key, data, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
-			return err
-		}},
-		{"read", func() error { return checkObject(ctx, b, key, 0, data) }},
-		{"read a range", func() error { return checkObject(ctx, b, key, 5, data) }},
-		{"upload in parts", func() error { return d.tryUpload(ctx, b, dir) }},
-		{"delete", func() error { return b.Remove(ctx, key) }},
+	steps := bucketSteps(ctx, b, dir, key, data, func() error {
+		_, err := b.Put(ctx, key, data, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
+		return err
 	})
+	f := runSteps(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", append(steps, step{"delete", func() error { return b.Remove(ctx, key) }}))
 	if f.Status != OK {
 		return f
 	}
@@ -170,7 +168,7 @@ func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []st
 // remembered says what migrate up stored about a bucket. It asks the store only whether the bucket
 // exists.
 func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, needs []string) Result {
-	if f := d.runSteps(b, variable, []step{{"look for the bucket", func() error { return b.Check(ctx) }}}); f.Status != OK {
+	if f := runSteps(ctx, b, variable, nil); f.Status != OK {
 		return f
 	}
 	if d.s.EmbeddedObjects {
@@ -205,9 +203,10 @@ func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, need
 	return pass("%s", saw)
 }
 
-func (d *Doctor) runSteps(b Bucket, variable string, steps []step) Result {
+// runSteps looks for the bucket, and then takes the steps up to the first that fails.
+func runSteps(ctx context.Context, b Bucket, variable string, steps []step) Result {
 	done := make([]string, 0, len(steps))
-	for _, s := range steps {
+	for _, s := range append([]step{{"look for the bucket", func() error { return b.Check(ctx) }}}, steps...) {
 		if err := s.use(); err != nil {
 			if noBucket(err) {
 				return fail(b.Name()+": there is no bucket of this name", storeAdvice(b.Name(), variable, s.words, err))
@@ -216,7 +215,7 @@ func (d *Doctor) runSteps(b Bucket, variable string, steps []step) Result {
 		}
 		done = append(done, s.words)
 	}
-	return pass("%s: could %s", b.Name(), strings.Join(done[min(1, len(steps)-1):], ", "))
+	return pass("%s: could %s", b.Name(), strings.Join(done[1:], ", "))
 }
 
 func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
@@ -259,7 +258,7 @@ func checkObject(ctx context.Context, b Bucket, key string, from int64, want []b
 }
 
 // tryUpload begins an upload in parts below dir, and aborts it.
-func (d *Doctor) tryUpload(ctx context.Context, b Bucket, dir string) error {
+func tryUpload(ctx context.Context, b Bucket, dir string) error {
 	key, data := dir+rand.Text(), probeBytes()
 	id, err := b.NewUpload(ctx, key, "text/plain", int64(len(data)))
 	if err != nil {

@@ -146,9 +146,7 @@ func (d *Doctor) checks() []check {
 }
 
 // unusable reports whether a setting cannot be used. Checks that depend on it are skipped.
-func (d *Doctor) unusable(variable string) bool {
-	return d.s.Settings != nil && slices.ContainsFunc(d.s.Settings.Problems, func(p config.Problem) bool { return p.Variable == variable })
-}
+func (d *Doctor) unusable(variable string) bool { return d.s.Settings.Has(variable) }
 
 // skipPart says why a part cannot be examined; false when it can.
 func (d *Doctor) skipPart(embedded bool, variables ...string) (Result, bool) {
