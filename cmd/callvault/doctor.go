@@ -75,15 +75,14 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	var printed error
-	dg := app.Diagnosis{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Try: c.Try, Limit: c.Timeout}
+	s := doctor.Subject{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Try: c.Try, Limit: c.Timeout, Now: time.Now}
 	done := c.progress(ctx, d)
-	dg.Report = func(r doctor.Result) {
+	results, err := app.Diagnose(ctx, s, func(r doctor.Result) {
 		done()
 		if !c.JSON && printed == nil {
 			_, printed = fmt.Fprint(d.stdout, resultText(r))
 		}
-	}
-	results, err := app.Diagnose(ctx, dg, log)
+	}, log)
 	if err := errors.Join(err, printed); err != nil {
 		return err
 	}

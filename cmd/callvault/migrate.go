@@ -37,7 +37,7 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	return app.WithParts(ctx, cfg, true, log, func(ctx context.Context, p *app.Parts) error {
-		done, err := p.Prepare(ctx, c.AdoptBucket)
+		done, err := p.Prepare(ctx, c.AdoptBucket, true)
 		if err != nil {
 			return err
 		}

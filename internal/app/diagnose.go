@@ -5,55 +5,42 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
-	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Diagnosis is the input of Diagnose.
-type Diagnosis struct {
-	Config   config.Config
-	Settings *config.Error // settings that cannot be used; nil for none
-	Unknown  []string      // variables that are no settings
-	Try      bool          // see doctor.Subject
-	Limit    time.Duration // of each check
-	Report   func(doctor.Result)
-}
-
-// Diagnose examines the parts that the configuration names. For the others it examines embedded
+// Diagnose examines the parts that the subject's configuration names. For the others it examines embedded
 // ones: of a running standalone process, else of the data directory, which it opens meanwhile. It
 // prepares nothing and makes no directory. Its error is about starting and stopping embedded parts,
 // never about a result.
-func Diagnose(ctx context.Context, dg Diagnosis, log *zap.Logger) (results []doctor.Result, err error) {
-	p := &Parts{Config: dg.Config}
-	s := doctor.Subject{Settings: dg.Settings, Unknown: dg.Unknown, Try: dg.Try, Limit: dg.Limit, Now: time.Now}
-	noCatalog, noQueue, noObjects := dg.Config.Embedded()
+func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result), log *zap.Logger) (results []doctor.Result, err error) {
+	p := &Parts{Config: s.Config}
+	noCatalog, noQueue, noObjects := s.Config.Embedded()
 	// A value that cannot be used is not an unset one.
-	s.EmbeddedCatalog = noCatalog && !dg.Settings.Has("CALLVAULT_DATABASE_URL")
-	s.EmbeddedQueue = noQueue && !dg.Settings.Has("CALLVAULT_REDIS_URL")
-	s.EmbeddedObjects = noObjects && !dg.Settings.Has("CALLVAULT_S3_ENDPOINT")
+	s.EmbeddedCatalog = noCatalog && !s.Settings.Has("CALLVAULT_DATABASE_URL")
+	s.EmbeddedQueue = noQueue && !s.Settings.Has("CALLVAULT_REDIS_URL")
+	s.EmbeddedObjects = noObjects && !s.Settings.Has("CALLVAULT_S3_ENDPOINT")
 	redis.SetLogger(redisLog{log.Named("redis")}) // its own logger writes to stderr
-	g := NewGroup(log, dg.Config.DrainTimeout)
+	g := NewGroup(log, s.Config.DrainTimeout)
 	if s.EmbeddedCatalog || s.EmbeddedQueue || s.EmbeddedObjects {
-		if err := p.openEmbedded(ctx, g, &s, log); err != nil {
+		if err := p.openEmbedded(ctx, g, &s); err != nil {
 			s.Absent = err.Error()
 		}
 	}
 	s.Config = p.Config
 	err = runWhile(ctx, g, func(ctx context.Context) error {
-		results, err = doctor.Examine(ctx, s, dg.Report)
+		results, err = doctor.Examine(ctx, s, report)
 		return err
 	})
 	return results, err
 }
 
 // openEmbedded opens the embedded parts and writes into s where they are.
-func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject, log *zap.Logger) error {
+func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject) error {
 	p.Config.Data = absolute(p.Config.Data)
 	if _, err := os.Stat(p.Config.Data); errors.Is(err, fs.ErrNotExist) {
 		return domain.Errorf(domain.KindNotFound, "no callvault standalone has run here yet: there is no directory %s", p.Config.Data)
@@ -65,7 +52,7 @@ func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject, l
 		s.Running = p.Standalone.URL
 		p.Standalone.Fill(&p.Config.Parts)
 		s.EmbeddedObjects = s.EmbeddedObjects && p.Config.S3Endpoint == ""
-	} else if err := p.startEmbedded(g, s.EmbeddedCatalog, false, log); err != nil {
+	} else if err := p.startEmbedded(g, s.EmbeddedCatalog, false); err != nil {
 		return err
 	}
 	if !s.EmbeddedObjects {

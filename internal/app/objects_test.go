@@ -31,8 +31,8 @@ func TestObjectsMoveAfterTheSchema(t *testing.T) {
 	cfg := config.Config{}
 	cfg.Data, cfg.Recordings, cfg.Archives, cfg.DrainTimeout = data, "recordings", "archives", time.Second
 	results := map[string]doctor.Result{}
-	dg := Diagnosis{Config: cfg, Limit: time.Second, Report: func(r doctor.Result) { results[r.Name] = r }}
-	if _, err := Diagnose(t.Context(), dg, zap.NewNop()); err != nil {
+	s := doctor.Subject{Config: cfg, Limit: time.Second, Now: time.Now}
+	if _, err := Diagnose(t.Context(), s, func(r doctor.Result) { results[r.Name] = r }, zap.NewNop()); err != nil {
 		t.Error(err)
 	}
 	if results["objects"].Status != doctor.Fail || results["catalog"].Status != doctor.OK {

@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 	case p.Standalone != nil:
 		p.Standalone.Fill(&p.Config.Parts)
 	case p.Dir != nil:
-		if err := p.startEmbedded(g, noCatalog, noQueue, log); err != nil {
+		if err := p.startEmbedded(g, noCatalog, noQueue); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +77,7 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 		_ = p.loadCapabilities(ctx) // when the catalog does not answer, the next statement reports it
 		return p, nil
 	}
-	done, err := p.prepare(ctx, false, false)
+	done, err := p.Prepare(ctx, false, false)
 	if done.AdoptedFrom != "" {
 		log.Warn("the archives here are another catalog's, which is lost; they stay, and nothing serves or deletes them", zap.String("installation", done.AdoptedFrom))
 	}
@@ -111,20 +111,19 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group, file string, create bo
 
 // startEmbedded starts the catalog and the queue that cfg does not name and writes their addresses
 // into p.Config.
-func (p *Parts) startEmbedded(g *Group, noCatalog, noQueue bool, log *zap.Logger) error {
+func (p *Parts) startEmbedded(g *Group, noCatalog, noQueue bool) error {
 	if noCatalog {
 		path := filepath.Join(p.Dir.Path(), catalogName)
 		p.Config.DatabaseURL = config.Secret("sqlite://" + (&url.URL{Path: path}).EscapedPath())
 	}
-	if noQueue {
-		redis, err := startRedis(log)
-		if err != nil {
-			return err
-		}
-		g.Add(redis.component())
-		p.Config.RedisURL = config.Secret(redis.url())
+	if !noQueue {
+		return nil
 	}
-	return nil
+	address, err := startRedis(g)
+	if err == nil {
+		p.Config.RedisURL = address
+	}
+	return err
 }
 
 // connect opens the clients of all parts.
@@ -164,14 +163,10 @@ type Prepared struct {
 }
 
 // Prepare migrates the schema, makes missing buckets and signing keys, and marks the archives
-// bucket. With adopt it takes over a bucket whose installation has lost its catalog. It can be
-// repeated, and several processes may run it at once.
-func (p *Parts) Prepare(ctx context.Context, adopt bool) (Prepared, error) {
-	return p.prepare(ctx, adopt, true)
-}
-
-// prepare is Prepare. Without again it tries the store only when the catalog has no result of it.
-func (p *Parts) prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
+// bucket. With adopt it takes over a bucket whose installation has lost its catalog. Without again
+// it tries the object store only when the catalog has no result of that. It can be repeated, and
+// several processes may run it at once.
+func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
 	steps, err := p.Catalog.DB().Migrate(ctx)
 	p.prepared.Migrations += steps
 	if err != nil {

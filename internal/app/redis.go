@@ -9,31 +9,20 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/zap"
 
+	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// embeddedRedis is a Redis in this process. It keeps nothing beyond its end: the planner fills the
-// queue again at the next start.
-type embeddedRedis struct {
-	server   *miniredis.Miniredis
-	password string
-	log      *zap.Logger
-}
-
-func startRedis(log *zap.Logger) (*embeddedRedis, error) {
-	r := &embeddedRedis{server: miniredis.NewMiniRedis(), password: rand.Text(), log: log}
-	r.server.RequireAuth(r.password)
-	if err := r.server.StartAddr("127.0.0.1:0"); err != nil {
-		return nil, domain.Wrap(domain.KindUnavailable, err, "the embedded queue found no free port on loopback")
+// startRedis starts a Redis in this process, adds it to g and returns its URL. It keeps nothing
+// beyond its end: the planner fills the queue again at the next start.
+func startRedis(g *Group) (config.Secret, error) {
+	server, password := miniredis.NewMiniRedis(), rand.Text()
+	server.RequireAuth(password)
+	if err := server.StartAddr("127.0.0.1:0"); err != nil {
+		return "", domain.Wrap(domain.KindUnavailable, err, "the embedded queue found no free port on loopback")
 	}
-	return r, nil
-}
-
-func (r *embeddedRedis) url() string { return "redis://:" + r.password + "@" + r.server.Addr() + "/0" }
-
-// component moves the server's clock: miniredis lets keys expire only when told that time passed.
-func (r *embeddedRedis) component() Component {
-	run := func(ctx context.Context) error {
+	// miniredis lets keys expire only when told that time passed.
+	moveClock := func(ctx context.Context) error {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
@@ -41,14 +30,15 @@ func (r *embeddedRedis) component() Component {
 			case <-ctx.Done():
 				return nil
 			case <-tick.C:
-				r.server.FastForward(time.Second)
+				server.FastForward(time.Second)
 			}
 		}
 	}
-	return Component{Name: "embedded queue", Stage: StageCatalog, Run: run, Close: func() error {
-		r.server.Close()
+	g.Add(Component{Name: "embedded queue", Stage: StageCatalog, Run: moveClock, Close: func() error {
+		server.Close()
 		return nil
-	}}
+	}})
+	return config.Secret("redis://:" + password + "@" + server.Addr() + "/0"), nil
 }
 
 // redisLog logs what the Redis client writes by itself, for debugging only: callers report every
