@@ -49,7 +49,7 @@ type Link struct {
 // is set otherwise. Errors: *RefusedError, *LimitedError, *StatusError, those of ctx, and those of
 // the network after the last attempt.
 func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
-	if _, err := time.Parse(time.DateOnly, day); err != nil {
+	if !isDay(day) {
 		return nil, fmt.Errorf("%q is not a day such as 2025-12-12", day)
 	}
 	var d *Day

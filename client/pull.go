@@ -39,7 +39,7 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 	setDefault(&opts.Parallel, 4)
 	setDefault(&opts.Poll, DefaultPoll)
 	for _, day := range opts.Days {
-		if _, err := time.Parse(time.DateOnly, day); err != nil {
+		if !isDay(day) {
 			return Result{}, fmt.Errorf("pull: %q is not a day such as 2025-12-12", day)
 		}
 	}

@@ -104,8 +104,10 @@ func (c *importCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil && out.Batches > 0 {
 			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
 		}
-		err = errors.Join(err, unwritten)
-		return errors.Join(err, d.showPartial(err, c.JSON, out, out.text))
+		if err = errors.Join(err, unwritten); err != nil && !c.JSON {
+			return err
+		}
+		return errors.Join(err, d.show(c.JSON, out, out.text))
 	})
 }
 
@@ -130,19 +132,11 @@ func (c *importCmd) audit(ctx context.Context, p *app.Parts, r importJSON, faile
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout) // also after an interruption
 	defer cancel()
 	r.Ahead = 0 // not in the audit log
-	err := appendAudit(ctx, p, c.Tenant, "import", importDetail{filepath.Base(c.File), failed == nil, r.Lines, r.Counts, r.AudioFiles, r.AudioBytes})
-	if err != nil {
+	detail := importDetail{filepath.Base(c.File), failed == nil, r.Lines, r.Counts, r.AudioFiles, r.AudioBytes}
+	if err := p.Catalog.AppendAudit(ctx, commandOrigin(), c.Tenant, "import", detail); err != nil {
 		return fmt.Errorf("what was imported is stored, but the audit log could not be told: %w", err)
 	}
 	return nil
-}
-
-// showPartial is show for a command that may have failed midway: then it prints JSON only.
-func (d *deps) showPartial(err error, asJSON bool, v any, text func() string) error {
-	if err != nil && !asJSON {
-		return nil
-	}
-	return d.show(asJSON, v, text)
 }
 
 // lateAdvice says what an operator can do about recordings that are too late.
@@ -218,19 +212,14 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reade
 	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &countingReader{in, bar}, nil)
 	bar.End(err)
 	progress.Close()
+	var line *catalog.LineError
+	if errors.As(err, &line) {
+		err = fmt.Errorf("%w; nothing of its batch is stored", err)
+	}
 	return importJSON{
 		Result: r, AudioFiles: files.Load(), AudioExisted: existed.Load(), AudioBytes: bytes.Load(),
 		AudioAbsent: absent.count, AbsentKeys: absent.keys,
-	}, withBatchNote(err)
-}
-
-// withBatchNote adds to the error of a line that its batch is not stored.
-func withBatchNote(err error) error {
-	var line *catalog.LineError
-	if errors.As(err, &line) {
-		return fmt.Errorf("%w; nothing of its batch is stored", err)
-	}
-	return err
+	}, err
 }
 
 // countingReader adds what it reads to a progress bar.

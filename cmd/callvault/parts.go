@@ -54,8 +54,3 @@ func (d *deps) withCatalog(ctx context.Context, parts config.Parts, work func(ct
 		return work(ctx, p)
 	})
 }
-
-// appendAudit writes a line about what a command did into the tenant's audit log.
-func appendAudit(ctx context.Context, p *app.Parts, tenant, action string, detail any) error {
-	return p.Catalog.AppendAudit(ctx, commandOrigin(), tenant, action, detail)
-}

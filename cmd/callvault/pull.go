@@ -63,11 +63,6 @@ Examples:
     callvault pull --day 2025-12-12 --out ./archives --no-wait --json`
 }
 
-// codedError ends a command that has already printed what is wrong, with its own exit code.
-type codedError struct{ code int }
-
-func (e *codedError) Error() string { return fmt.Sprintf("already reported, exit %d", e.code) }
-
 func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	days, err := c.days(time.Now())
 	if err != nil {
@@ -98,16 +93,16 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	}
 	if errors.Is(err, context.Canceled) && result.State() == client.DayIncomplete {
 		_ = d.report(err) // expect so; what is there goes on with the next pull
-		return &codedError{exitIncomplete}
+		return &reportedError{exitIncomplete}
 	}
 	if err != nil {
 		return err
 	}
 	switch result.State() {
 	case client.DayIncomplete:
-		return &codedError{exitIncomplete}
+		return &reportedError{exitIncomplete}
 	case client.DayRefused:
-		return &codedError{exitRefused}
+		return &reportedError{exitRefused}
 	case client.DayFailed:
 		return errReported
 	case client.DayComplete:
@@ -124,33 +119,26 @@ func (c *pullCmd) days(now time.Time) ([]string, error) {
 	case first == "":
 		return nil, &usageError{"name a day with --day, or a range with --from and --to\nSee callvault pull --help"}
 	}
-	from, err := utcDay(first, now)
+	from, err := parseDay(first, now)
 	if err != nil {
 		return nil, err
 	}
-	to, err := utcDay(last, now)
+	to, err := parseDay(last, now)
 	if err != nil {
 		return nil, err
 	}
-	if to.Before(from) {
+	if to < from {
 		return nil, &usageError{fmt.Sprintf("--to %s is before --from %s", last, first)}
 	}
 	var days []string
-	for day := from; !day.After(to); day = day.AddDate(0, 0, 1) {
+	for day := from; ; day = day.Add(1) {
 		if len(days) == maxPullDays {
 			return nil, &usageError{fmt.Sprintf("the range has more than %d days", maxPullDays)}
 		}
-		days = append(days, day.Format(time.DateOnly))
+		if days = append(days, string(day)); day == to {
+			return days, nil
+		}
 	}
-	return days, nil
-}
-
-func utcDay(text string, now time.Time) (time.Time, error) {
-	day, err := parseDay(text, now)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return day.Start(), nil
 }
 
 func (c *pullCmd) check() error {

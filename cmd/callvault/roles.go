@@ -102,14 +102,10 @@ func (d *deps) serve(ctx context.Context, cfg *config.Config, use config.Use, ro
 	for _, name := range config.Unknown(d.env) {
 		log.Warn("an unknown variable is set; is it misspelt?", zap.String("variable", name))
 	}
-	names := make([]string, 0, len(roles))
-	for _, r := range roles {
-		names = append(names, string(r))
-	}
 	serving := false
 	err = app.Serve(ctx, *cfg, roles, log, func(s app.Serving) {
 		serving = true
-		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Strings("roles", names))
+		log.Info("callvault serves", zap.String("url", s.URL), zap.String("public_url", s.Parts.Config.PublicURL), zap.Any("roles", roles))
 		if s.Parts.Embedded() {
 			// The operator needs the address.
 			_, _ = fmt.Fprintf(d.stdout, "callvault serves %s, data in %s; stop it with Ctrl-C\n", s.Parts.Config.PublicURL, s.Parts.Dir.Path())

@@ -64,8 +64,12 @@ type deps struct {
 	settings *config.Source
 }
 
-// errReported ends a command that has already printed what is wrong: exit 1 without a message.
-var errReported = errors.New("already reported")
+// reportedError ends a command that has already printed what is wrong, with an exit code.
+type reportedError struct{ code int }
+
+func (e *reportedError) Error() string { return fmt.Sprintf("already reported, exit %d", e.code) }
+
+var errReported error = &reportedError{exitFailed}
 
 // usageError is wrong use of a command that the parser cannot find: exit 2.
 type usageError struct{ text string }
@@ -150,14 +154,12 @@ func usageText(err error) string {
 func (d *deps) report(err error) int {
 	var settings *config.Error
 	var usage *usageError
-	var coded *codedError
+	var reported *reportedError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errReported):
-		return exitFailed
-	case errors.As(err, &coded):
-		return coded.code
+	case errors.As(err, &reported):
+		return reported.code
 	case errors.As(err, &settings):
 		d.printError("these settings cannot be used:\n  " + strings.ReplaceAll(settings.Error(), "\n", "\n  "))
 		return exitUsage

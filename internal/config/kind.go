@@ -199,7 +199,7 @@ func readEndpoint(text string, tag *kong.Tag) (any, error) {
 
 // quoteURL quotes a URL for a message, but not one that may hold a password by mistake.
 func quoteURL(text string) string {
-	if at := strings.LastIndex(text, "@"); at >= 0 {
+	if strings.Contains(text, "@") {
 		return "the URL"
 	}
 	return strconv.Quote(text)
