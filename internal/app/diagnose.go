@@ -13,10 +13,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Diagnose examines the parts that the subject's configuration names. For the others it examines embedded
-// ones: of a running standalone process, else of the data directory, which it opens meanwhile. It
-// prepares nothing and makes no directory. Its error is about starting and stopping embedded parts,
-// never about a result.
+// Diagnose examines the parts that the subject's configuration names. For the others it examines
+// embedded ones: of a running standalone process, else of the data directory, which it opens
+// meanwhile. It prepares nothing and makes no directory. Its error is about starting and stopping
+// embedded parts, never about a result.
 func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result), log *zap.Logger) (results []doctor.Result, err error) {
 	p := &Parts{Config: s.Config}
 	noCatalog, noQueue, noObjects := s.Config.Embedded()
