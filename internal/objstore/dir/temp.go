@@ -15,7 +15,9 @@ type temp struct {
 	file   *os.File
 	name   string // below the bucket
 
-	published bool // as an object
+	// final says that the file is an object, or that its sync has failed. The system reports a
+	// failure once: a second sync would succeed although bytes are missing on the disk.
+	final bool
 }
 
 // temp makes a temporary file and locks it.

@@ -93,8 +93,8 @@ func (b *Bucket) PutPart(ctx context.Context, key, id string, n int, data []byte
 }
 
 // Complete publishes an upload's parts, given in any order, as one object and returns its ETag.
-// Errors: conflict, lost (aborted, or completed already), store_fault (a part that is missing, of
-// another size, or not as it was written), unavailable.
+// Errors: conflict, lost (aborted, completed already, or its sync has failed), store_fault (a part
+// that is missing, of another size, or not as it was written), unavailable.
 func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (etag string, err error) {
 	err = b.onKey(ctx, call{"complete_upload", "publish", key}, func(name string) error {
 		u, err := b.find(key, id)
@@ -114,8 +114,8 @@ func (b *Bucket) Complete(ctx context.Context, key, id string, parts []objstore.
 			return err
 		}
 		maps.DeleteFunc(u.parts, func(n int, _ objstore.Part) bool { return n > len(parts) }) // they are cut off
-		if etag, err = b.publish(ctx, u.temp, name, info{Key: key, ContentType: u.contentType, CRC32: &sum}, opts.IfNoneMatch); u.temp.published {
-			b.end(id, u) // nothing may write to the object
+		if etag, err = b.publish(ctx, u.temp, name, info{Key: key, ContentType: u.contentType, CRC32: &sum}, opts.IfNoneMatch); u.temp.final {
+			b.end(id, u)
 		}
 		return err
 	})

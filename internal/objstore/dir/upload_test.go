@@ -19,8 +19,13 @@ import (
 // What an upload knows of its parts stays true when the disk fails between.
 func TestUploadOnAFailingDisk(t *testing.T) {
 	b := open(t, t.TempDir())
-	id, err := b.NewUpload(t.Context(), "a/b", "audio/ogg", 3)
-	must(t, err)
+	var id string
+	begin := func() {
+		t.Helper()
+		var err error
+		id, err = b.NewUpload(t.Context(), "a/b", "audio/ogg", 3)
+		must(t, err)
+	}
 	write := func(n int, content string) (objstore.Part, error) {
 		return b.PutPart(t.Context(), "a/b", id, n, []byte(content), crc32.ChecksumIEEE([]byte(content)))
 	}
@@ -28,15 +33,17 @@ func TestUploadOnAFailingDisk(t *testing.T) {
 		_, err := b.Complete(t.Context(), "a/b", id, parts, objstore.CompleteOptions{IfNoneMatch: true})
 		return err
 	}
+	begin()
 	first, err := write(1, "one")
 	must(t, err)
 	second, err := write(2, "two")
 	must(t, err)
 
-	b.sync = func(*os.File) error { return syscall.EIO }
-	if err := complete(first); domain.KindOf(err) != domain.KindUnavailable {
-		t.Error("without a disk: ", err)
+	put(t, b, "a/b", "another object")
+	if err := complete(first); domain.KindOf(err) != domain.KindConflict {
+		t.Error("onto another object: ", err)
 	}
+	must(t, b.Remove(t.Context(), "a/b"))
 	if err := complete(first, second); domain.KindOf(err) != domain.KindStoreFault {
 		t.Error("a part that the try without it has cut off: ", err)
 	}
@@ -52,6 +59,18 @@ func TestUploadOnAFailingDisk(t *testing.T) {
 		t.Error("a part that may be half of another: ", err)
 	}
 
+	first, err = write(1, "one")
+	must(t, err)
+	b.sync = func(*os.File) error { return syscall.EIO }
+	if err := complete(first); domain.KindOf(err) != domain.KindUnavailable {
+		t.Error("without a disk: ", err)
+	}
+	b.sync = (*os.File).Sync
+	if err := complete(first); !errors.Is(err, domain.ErrLost) {
+		t.Error("of bytes that may not be on disk: ", err)
+	}
+
+	begin()
 	first, err = write(1, "one")
 	must(t, err)
 	b.sync = func(f *os.File) error { // the object is published, and its folder is not on disk

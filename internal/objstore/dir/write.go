@@ -84,6 +84,7 @@ func (b *Bucket) publish(ctx context.Context, t *temp, name string, in info, onc
 	synced := make(chan error, 1)
 	go func() { synced <- b.sync(side.file) }() // the two syncs run at the same time
 	if err := errors.Join(b.sync(t.file), <-synced); err != nil {
+		t.final = true
 		return "", err
 	}
 	if err := b.place(ctx, t, side, name, in.Key, once); err != nil {
@@ -102,7 +103,7 @@ func (b *Bucket) place(ctx context.Context, t, side *temp, name, key string, onc
 	var err error
 	for range placeTries {
 		if err = b.root.Link(t.name, name); err == nil {
-			t.published = true
+			t.final = true
 			return side.rename(name + infoSuffix)
 		}
 		stat, statErr := b.root.Stat(name)
@@ -122,7 +123,7 @@ func (b *Bucket) place(ctx context.Context, t, side *temp, name, key string, onc
 			err = b.replace(t, side, name, key)
 		}
 		switch {
-		case t.published:
+		case t.final:
 			return err
 		case errors.Is(err, syscall.ENOTDIR):
 			return errFolder
@@ -150,7 +151,7 @@ func (b *Bucket) replace(t, side *temp, name, key string) error {
 	if err := t.rename(name); err != nil {
 		return err
 	}
-	t.published = true
+	t.final = true
 	return side.rename(name + infoSuffix)
 }
 
