@@ -142,6 +142,7 @@ func TestSideFileIsMadeAgain(t *testing.T) {
 	}
 	must(t, os.MkdirAll(filepath.Join(b.cfg.Path, "by"), 0o700), os.WriteFile(filepath.Join(b.cfg.Path, "by/hand.opus"), []byte("x"), 0o600))
 	wantContent(t, b, "by/hand.opus", "x")
+	must(t, os.Chmod(filepath.Join(b.cfg.Path, "by/hand.opus"), 0o400), b.Remove(t.Context(), "by/hand.opus"))
 }
 
 // The one that a writer publishes wins against one that a reader in another process makes

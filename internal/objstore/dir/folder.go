@@ -96,6 +96,9 @@ func (b *Bucket) openLocked(name string, flags int) (*os.File, error) {
 	for {
 		// O_NONBLOCK: if somebody has put a pipe there, opening it must not wait.
 		file, err := b.root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK|flags, 0o600)
+		if flags == 0 && errors.Is(err, fs.ErrPermission) { // a file that somebody has put there
+			file, err = b.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		}
 		if err != nil {
 			return nil, err
 		}
