@@ -29,8 +29,6 @@ type Bucket struct {
 	root *os.Root
 	sync func(*os.File) error // (*os.File).Sync, except in tests
 
-	folds bool // the disk ignores case, or how an accent is written
-
 	mu      sync.Mutex
 	uploads map[string]*upload // by id
 }
@@ -58,7 +56,15 @@ func (b *Bucket) open() (err error) {
 			return err
 		}
 	}
-	return b.probeDisk()
+	t, err := b.temp()
+	if err != nil {
+		return err
+	}
+	defer t.remove()
+	if err := b.root.Link(t.name, t.name+"-link"); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "%s: its disk makes no hard links; choose a directory on another one", b.root.Name())
+	}
+	return b.root.Remove(t.name + "-link")
 }
 
 // MakeFolder makes a folder and all folders above it, and returns when they are on disk.

@@ -183,7 +183,6 @@ func TestWritersSideFileWins(t *testing.T) {
 func TestKeysThatADiskDoesNotTellApart(t *testing.T) {
 	b := open(t, t.TempDir())
 	put(t, b, "a/B", "first")
-	b.folds = true
 	for _, name := range []string{"a/B", "a/B" + infoSuffix} {
 		must(t, os.Link(filepath.Join(b.cfg.Path, name), filepath.Join(b.cfg.Path, strings.ToLower(name))))
 	}
@@ -204,7 +203,6 @@ func TestKeysThatADiskDoesNotTellApart(t *testing.T) {
 func TestExactNames(t *testing.T) {
 	b := open(t, t.TempDir())
 	put(t, b, "A/b", "x")
-	b.folds = true
 	for name, want := range map[string]bool{"A/b": true, "A/B": false} {
 		if got, err := b.exact(name); got != want || err != nil {
 			t.Errorf("%s: %t, %v", name, got, err)

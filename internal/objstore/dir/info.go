@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,8 +43,7 @@ func identityOf(file fs.FileInfo) identity {
 	return id
 }
 
-// newInfo describes a file. Its ETag differs from that of every other file that had this name,
-// because at least their times of change differ.
+// newInfo describes a file. Its ETag differs from that of other bytes that had this name.
 func newInfo(key, contentType string, sum uint32, id identity) info {
 	return info{Key: key, ETag: fmt.Sprintf("%08x-%x-%x", sum, id.Size, id.Modified), CRC32: &sum, ContentType: contentType, identity: id}
 }
@@ -87,7 +87,7 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 		return *former, nil
 	}
 	hash := crc32.NewIEEE()
-	if _, err := io.Copy(hash, newBody(ctx, file, 0, stat.Size())); err != nil {
+	if _, err := io.Copy(hash, &body{ctx, file, 0, stat.Size()}); err != nil {
 		return info{}, err
 	}
 	made := newInfo(key, typeOf(key), hash.Sum32(), identityOf(stat))
@@ -106,23 +106,11 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 // typeOf is the content type of a file whose side file is lost. It does not depend on the host, as
 // package mime does.
 func typeOf(key string) string {
-	switch strings.ToLower(path.Ext(key)) {
-	case ".ogg", ".oga", ".opus":
-		return "audio/ogg"
-	case ".wav":
-		return "audio/wav"
-	case ".mp3":
-		return "audio/mpeg"
-	case ".m4a", ".mp4":
-		return "audio/mp4"
-	case ".webm":
-		return "audio/webm"
-	case ".flac":
-		return "audio/flac"
-	case ".zip":
-		return "application/zip"
+	types := map[string]string{
+		".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg", ".wav": "audio/wav", ".mp3": "audio/mpeg",
+		".m4a": "audio/mp4", ".mp4": "audio/mp4", ".webm": "audio/webm", ".flac": "audio/flac", ".zip": "application/zip",
 	}
-	return "application/octet-stream"
+	return cmp.Or(types[strings.ToLower(path.Ext(key))], "application/octet-stream")
 }
 
 // ownInfo reads the side file of a key's file; nil when there is none. Error: errOther.
@@ -177,12 +165,9 @@ func (b *Bucket) save(name string, made info) info {
 	return made
 }
 
-// exact says whether a file has exactly this name, also on a disk that ignores case. It is called
-// only for files without a side file.
+// exact says whether a file has exactly this name, also on a disk that ignores case, or how an accent
+// is written. It is called only for files without a side file.
 func (b *Bucket) exact(name string) (bool, error) {
-	if !b.folds {
-		return true, nil
-	}
 	for ; name != "."; name = path.Dir(name) {
 		folder, err := b.root.Open(path.Dir(name))
 		if err != nil {
@@ -197,24 +182,4 @@ func (b *Bucket) exact(name string) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// probeDisk checks that the disk makes hard links. It also finds out whether the disk takes two
-// names for the same when they differ only in case, or in how an accent is written.
-func (b *Bucket) probeDisk() error {
-	t, err := b.temp()
-	if err != nil {
-		return err
-	}
-	defer t.remove()
-	composed, decomposed := t.name+"\u00c9", t.name+"E\u0301"
-	if err := b.root.Link(t.name, composed); err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "%s: its disk makes no hard links; choose a directory on another one", b.root.Name())
-	}
-	for _, other := range []string{tempFolder + strings.ToLower(strings.TrimPrefix(composed, tempFolder)), decomposed} {
-		if _, err := b.root.Stat(other); err == nil {
-			b.folds = true
-		}
-	}
-	return b.root.Remove(composed)
 }

@@ -39,7 +39,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts objstore.GetOptions) 
 		if opts.To > 0 {
 			to = min(to, opts.To)
 		}
-		object = &objstore.Object{Info: info, From: opts.From, To: to, Body: newBody(ctx, file, opts.From, to)}
+		object = &objstore.Object{Info: info, From: opts.From, To: to, Body: &body{ctx, file, opts.From, to}}
 		return nil
 	})
 	return object, err
@@ -90,10 +90,6 @@ type body struct {
 	file *os.File
 	at   int64
 	to   int64
-}
-
-func newBody(ctx context.Context, file *os.File, from, to int64) *body {
-	return &body{ctx: ctx, file: file, at: from, to: to}
 }
 
 // Read implements io.Reader. Error: unavailable, also when the file has become shorter.

@@ -165,14 +165,12 @@ func (b *Bucket) Abort(ctx context.Context, key, id string) error {
 // with those.
 func (b *Bucket) AbortAll(ctx context.Context, key string) error {
 	b.mu.Lock()
-	var ids []string
-	for id, u := range b.uploads {
-		if u.key == key {
-			ids = append(ids, id)
-		}
-	}
+	uploads := maps.Clone(b.uploads)
 	b.mu.Unlock()
-	for _, id := range ids {
+	for id, u := range uploads {
+		if u.key != key {
+			continue
+		}
 		if err := b.Abort(ctx, key, id); err != nil {
 			return err
 		}
