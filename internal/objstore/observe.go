@@ -67,8 +67,6 @@ func operation(r *http.Request) string {
 		return "begin_upload"
 	case r.Method == http.MethodDelete && part:
 		return "abort_upload"
-	case r.Method == http.MethodDelete && query.Has("lifecycle"):
-		return "settings"
 	case r.Method == http.MethodDelete:
 		return "delete"
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,9 +78,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object,
 		body: body, watch: watch, limit: b.store.cfg.StallTimeout, bucket: b, key: key,
 	}}
 	if err := object.span(header, opts, ranged); err != nil {
-		if closeErr := object.Body.Close(); closeErr != nil {
-			err = fmt.Errorf("%w (and closing it: %w)", err, closeErr)
-		}
+		err = errors.Join(err, object.Body.Close())
 		return nil, domain.Wrap(domain.KindStoreFault, err, "read %s/%s: the object store did not answer the range asked for", b.name, key)
 	}
 	return object, nil

@@ -25,15 +25,7 @@ func (b *Bucket) PutStream(ctx context.Context, key string, r io.Reader, size in
 	buffer, release := b.store.buffer(size)
 	defer release()
 	s := &stream{Incoming: NewIncoming(r, size), bucket: b, key: key}
-	n, last, err := s.fill(buffer)
-	if err != nil {
-		return s.Stored(""), err
-	}
-	if !last {
-		return s.inParts(ctx, buffer, contentType)
-	}
-	sum := s.Stored("").CRC32
-	etag, err := b.Put(ctx, key, buffer[:n], PutOptions{ContentType: contentType, CRC32: &sum, IfNoneMatch: true})
+	etag, err := s.write(ctx, buffer, contentType)
 	return s.Stored(etag), err
 }
 
@@ -63,18 +55,26 @@ func (s *stream) fill(buffer []byte) (int, bool, error) {
 	return n, last, err
 }
 
-// inParts writes the stream as an upload in parts. The buffer has the first part.
-func (s *stream) inParts(ctx context.Context, buffer []byte, contentType string) (Stored, error) {
+// write writes the stream, as an upload in parts unless it fits into the buffer, and returns the
+// object's ETag.
+func (s *stream) write(ctx context.Context, buffer []byte, contentType string) (etag string, err error) {
 	b := s.bucket
+	n, last, err := s.fill(buffer)
+	if err != nil {
+		return "", err
+	}
+	if last {
+		sum := s.Stored("").CRC32
+		return b.Put(ctx, s.key, buffer[:n], PutOptions{ContentType: contentType, CRC32: &sum, IfNoneMatch: true})
+	}
 	id, err := b.NewUpload(ctx, s.key, contentType, PartSize)
 	if err != nil {
-		return s.Stored(""), err
+		return "", err
 	}
 	parts, err := s.parts(ctx, id, buffer)
 	if err == nil {
-		var etag string
 		if etag, err = b.Complete(ctx, s.key, id, parts, CompleteOptions{IfNoneMatch: true}); err == nil {
-			return s.Stored(etag), nil
+			return etag, nil
 		}
 	}
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
@@ -82,7 +82,7 @@ func (s *stream) inParts(ctx context.Context, buffer []byte, contentType string)
 	if abortErr := b.Abort(aborting, s.key, id); abortErr != nil {
 		err = domain.Wrap(domain.KindOf(err), errors.Join(err, abortErr), "%s", domain.SafeMessage(err))
 	}
-	return s.Stored(""), err
+	return "", err
 }
 
 func (s *stream) parts(ctx context.Context, id string, buffer []byte) ([]Part, error) {
