@@ -3,7 +3,6 @@ package testenv
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,26 +136,15 @@ func startMinIO() (*MinIOServer, error) {
 			}
 			return cmd
 		},
-		ready: func(ctx context.Context) error { return m.answers(ctx) },
+		ready: m.answers,
 	}
 	return m, m.server.start()
 }
 
 // answers makes a request with the credentials, which only the server started here accepts.
 func (m *MinIOServer) answers(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint+"/minio/health/ready", http.NoBody)
-	if err != nil {
+	if err := answers(ctx, m.Endpoint+"/minio/health/ready"); err != nil {
 		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	if err := response.Body.Close(); err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("MinIO answers %s", response.Status)
 	}
 	client, err := m.client()
 	if err != nil {

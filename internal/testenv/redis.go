@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -81,11 +82,7 @@ func (r *RedisServer) URL() string { return r.url(0) }
 func (r *RedisServer) Flush() {
 	r.t.Helper()
 	client := r.client(0)
-	err := client.FlushAll(r.t.Context()).Err()
-	if closeErr := client.Close(); err == nil {
-		err = closeErr
-	}
-	r.check(err)
+	r.check(errors.Join(client.FlushAll(r.t.Context()).Err(), client.Close()))
 }
 
 func (r *RedisServer) url(db int) string {
@@ -98,11 +95,7 @@ func (r *RedisServer) client(db int) *redis.Client {
 
 func (r *RedisServer) flush(ctx context.Context, db int) error {
 	client := r.client(db)
-	err := client.FlushDB(ctx).Err()
-	if closeErr := client.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(client.FlushDB(ctx).Err(), client.Close())
 }
 
 func startRedis(durable bool) (*RedisServer, error) {
@@ -129,11 +122,7 @@ func startRedis(durable bool) (*RedisServer, error) {
 		},
 		ready: func(ctx context.Context) error {
 			client := r.client(0)
-			err := client.Ping(ctx).Err()
-			if closeErr := client.Close(); err == nil {
-				err = closeErr
-			}
-			return err
+			return errors.Join(client.Ping(ctx).Err(), client.Close())
 		},
 	}
 	return r, r.server.start()
