@@ -84,11 +84,7 @@ until rm -rf -- "$1" 2>/dev/null || [ "$n" -ge 100 ]; do n=$((n+1)); sleep 0.1; 
 	reaper.Dir = "/"
 	reaper.Stdin = reader
 	reaper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = reaper.Start()
-	if closeErr := reader.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := errors.Join(reaper.Start(), reader.Close()); err != nil {
 		return errors.Join(fmt.Errorf("start the reaper: %w", err), writer.Close(), os.RemoveAll(dir))
 	}
 	e.dir, e.reaperPipe, e.reaper = dir, writer, reaper

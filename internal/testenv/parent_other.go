@@ -4,5 +4,5 @@ package testenv
 
 import "syscall"
 
-// endWithParent does nothing: only Linux can. The reaper ends the servers.
+// endWithParent does nothing: only Linux can. A process that is killed leaves its servers behind.
 func endWithParent(*syscall.SysProcAttr, syscall.Signal) {}

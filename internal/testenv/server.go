@@ -78,11 +78,7 @@ func (s *server) launch() error {
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.attr}
 	endWithParent(cmd.SysProcAttr, s.crash)
-	err = shared.onStarter(cmd.Start)
-	if closeErr := output.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := errors.Join(shared.onStarter(cmd.Start), output.Close()); err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	proc := &process{cmd: cmd, done: make(chan struct{})}

@@ -41,7 +41,7 @@ type Store struct {
 	Open func(where string) (Bucket, error)
 }
 
-// Run runs the suite against the store that open describes. Its buckets must not exist yet.
+// Run runs the suite. Each test has a bucket of its own.
 func Run(t *testing.T, store Store) {
 	cases := []struct {
 		name string
