@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
@@ -95,7 +96,7 @@ func (f *fixture) must(err error) {
 
 func (f *fixture) at(now time.Time) {
 	f.Helper()
-	f.must(f.catalog.ShiftClock(f.ctx, time.Until(now)))
+	f.must(catalogtest.ShiftClock(f.ctx, f.catalog, time.Until(now)))
 }
 
 // audio makes the bytes of a recording. Equal seeds and sizes give equal bytes.

@@ -15,6 +15,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -61,7 +62,7 @@ func TestWebhookAPI(t *testing.T) {
 			[]string{"day.completed", "day.failed", "hour.rebuilt"})
 
 		f.plan("acme", f.day)
-		if err := f.catalog.ShiftClock(f.Context(), time.Second); err != nil { // SQLite's clock has milliseconds, and both could have the same
+		if err := catalogtest.ShiftClock(f.Context(), f.catalog, time.Second); err != nil { // SQLite's clock has milliseconds, and both could have the same
 			f.Fatal(err)
 		}
 		f.plan("acme", f.day.Add(-1))

@@ -131,7 +131,7 @@ func (f *fixture) now() time.Time {
 func (f *fixture) pass(d time.Duration) {
 	f.Helper()
 	f.shifted += d
-	f.must(f.cat.ShiftClock(f.Context(), f.shifted))
+	f.must(catalogtest.ShiftClock(f.Context(), f.cat, f.shifted))
 }
 
 func (f *fixture) build(hour int, data string) string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -99,7 +100,7 @@ func TestRotation(t *testing.T) {
 	if n := len(f.tokens.Public(ctx).Keys); n != 2 {
 		t.Fatalf("%d public keys after half a minute", n)
 	}
-	f.must(f.cat.ShiftClock(ctx, 9*24*time.Hour))
+	f.must(catalogtest.ShiftClock(ctx, f.cat, 9*24*time.Hour))
 	_, err = auth.RotateKeys(ctx, f.cat, "", audit.Origin{})
 	f.must(err)
 	stored, _, err := f.cat.SigningKeys(ctx)

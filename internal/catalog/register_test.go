@@ -174,7 +174,7 @@ func TestRecordingBeforeName(t *testing.T) {
 			if waits {
 				m.must(<-recording)
 			}
-			m.must(m.c.ShiftClock(t.Context(), time.Hour))
+			m.must(catalogtest.ShiftClock(t.Context(), m.c, time.Hour))
 			if last = m.build(5, last); last != "named" {
 				t.Fatalf("archived under %q, want named", last)
 			}
@@ -200,7 +200,7 @@ func TestNameBeforeRecording(t *testing.T) {
 			if waits {
 				m.must(<-name)
 			}
-			m.must(m.c.ShiftClock(t.Context(), time.Hour))
+			m.must(catalogtest.ShiftClock(t.Context(), m.c, time.Hour))
 			if last := m.build(5, ""); last != "named" {
 				t.Fatalf("archived under %q, want named", last)
 			}
@@ -227,7 +227,7 @@ func TestNameAndRecordingRaceForTheConversation(t *testing.T) {
 	if waits {
 		m.must(<-recording)
 	}
-	m.must(m.c.ShiftClock(t.Context(), time.Hour))
+	m.must(catalogtest.ShiftClock(t.Context(), m.c, time.Hour))
 	if last = m.build(5, last); last != "named" {
 		t.Fatalf("archived under %q, want named", last)
 	}

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/plan"
 )
 
 // setClock moves the catalog's clock while nobody watches it.
 func (f *fixture) setClock(now time.Time) {
 	f.Helper()
-	f.must(f.catalog.SetClock(f.Context(), time.Until(now)))
+	f.must(catalogtest.SetClock(f.Context(), f.catalog, time.Until(now)))
 }
 
 // A planner that starts while the clock is ten days ahead ends no day and plans no empty days.
@@ -43,7 +44,7 @@ func TestClockAheadAtStart(t *testing.T) {
 		t.Errorf("undone while the clock is not trusted: %+v", r)
 	}
 	f.at(night().Add(9 * time.Minute))
-	f.must(f.catalog.PauseDeletions(t.Context(), 0)) // the hour is over
+	f.must(catalogtest.PauseDeletions(t.Context(), f.catalog, 0)) // the hour is over
 	// Three days of the wrong time were planned, one of them with a recording.
 	if r := f.fullPass(p); r.Undone != 3 {
 		t.Errorf("once the clock is trusted: %+v", r)
@@ -70,7 +71,7 @@ func TestEmptyDaysWaitForTheClock(t *testing.T) {
 	if r := f.fullPass(p); r.Planned != 1 || r.Empty != 0 || r.Dispatched != 1 {
 		t.Errorf("at the start: %+v", r)
 	}
-	f.must(f.catalog.PauseDeletions(t.Context(), 0)) // the hour is over
+	f.must(catalogtest.PauseDeletions(t.Context(), f.catalog, 0)) // the hour is over
 	if r := f.fullPass(p); r.Empty != 1 || r.Undone != 0 {
 		t.Errorf("after the pause: %+v", r)
 	}

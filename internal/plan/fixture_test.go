@@ -14,6 +14,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/internal/queue"
@@ -77,7 +78,7 @@ func (f *fixture) must(err error) {
 // time.
 func (f *fixture) at(now time.Time) {
 	f.Helper()
-	f.must(f.catalog.ShiftClock(context.WithoutCancel(f.Context()), time.Until(now)))
+	f.must(catalogtest.ShiftClock(context.WithoutCancel(f.Context()), f.catalog, time.Until(now)))
 }
 
 func (f *fixture) tenant(id string, retention int) {

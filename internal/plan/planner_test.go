@@ -12,6 +12,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 )
@@ -84,7 +85,7 @@ func TestBackfill(t *testing.T) {
 	needsBackfill(false)
 	f.at(night().Add(24 * time.Hour))
 	p = f.planner(plan.Config{})
-	f.must(f.catalog.PauseDeletions(t.Context(), 0))
+	f.must(catalogtest.PauseDeletions(t.Context(), f.catalog, 0))
 	if r := f.fullPass(p); r.Empty != 2 {
 		t.Errorf("the next night of two tenants: %+v", r)
 	}

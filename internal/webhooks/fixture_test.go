@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -100,7 +101,7 @@ func (f *fixture) events(tenant string, n int) {
 func (f *fixture) advance(d time.Duration) {
 	f.Helper()
 	f.shifted += d
-	f.must(f.catalog.ShiftClock(f.Context(), f.shifted))
+	f.must(catalogtest.ShiftClock(f.Context(), f.catalog, f.shifted))
 }
 
 // deliverer runs a deliverer until stop or the test's end.

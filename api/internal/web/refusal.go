@@ -42,7 +42,8 @@ func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain fu
 	}
 }
 
-// RefusalText is the text of a status that has one text. object is what the family's downloads give.
+// RefusalText is the text of a status that has one text. object is what the family lets its callers
+// download.
 func RefusalText(status int, object string) string {
 	switch status {
 	case http.StatusNotFound:

@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"context"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -9,11 +10,34 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
+// ShiftClock sets the catalog's time to the database's clock plus d, and writes down a check. It is
+// one statement, because a process that checks the clock between two of them would see a step.
+func ShiftClock(ctx context.Context, c *catalog.Catalog, d time.Duration) error {
+	_, err := c.DB().ExecContext(ctx, `UPDATE clock SET seen_us = (SELECT now_us FROM catalog_clock) - offset_us + $1, offset_us = $1`, d.Microseconds())
+	return err
+}
+
+// SetClock is ShiftClock without the check.
+func SetClock(ctx context.Context, c *catalog.Catalog, d time.Duration) error {
+	_, err := c.DB().ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
+	return err
+}
+
+// PauseDeletions stops expiry and deletions for d, from the catalog's present time on.
+func PauseDeletions(ctx context.Context, c *catalog.Catalog, d time.Duration) error {
+	at, err := c.Now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.DB().ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, at.UnixMicro(), at.Add(d).UnixMicro())
+	return err
+}
+
 // setClock moves the clock by d without a check.
 func (f *fixture) setClock(d time.Duration) {
 	f.Helper()
 	f.shifted += d
-	f.must(f.c.SetClock(f.ctx, f.shifted))
+	f.must(SetClock(f.ctx, f.c, f.shifted))
 }
 
 // checkClock checks the clock as a process does that starts.

@@ -86,7 +86,7 @@ func expiryPauses(f *fixture) {
 	f.pass(30 * 24 * time.Hour) // the clock steps
 	f.add(1, 5)                 // before the clock is checked
 	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost)
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	f.expire(0)
 	f.wantKind(f.c.Commit(f.ctx, claim, built), domain.KindLost)
 	f.must(f.c.Release(f.ctx, claim))
@@ -99,7 +99,7 @@ func expiryPauses(f *fixture) {
 
 	f.shifted = before // the clock steps back: nothing was lost
 	f.pass(0)
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	v := f.view()
 	equal(f, "expired", v.Expired, false)
 	equal(f, "served", v.Hours[1].Archive.ObjectKey, first.ObjectKey())

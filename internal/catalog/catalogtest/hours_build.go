@@ -70,7 +70,7 @@ func renew(f *fixture) {
 	equal(f, "claimed anew", again.Token == claim.Token, false)
 
 	f.pass(30 * 24 * time.Hour) // a claim that was renewed while the clock was wrong does not last longer
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	f.must(f.c.Renew(f.ctx, again))
 	f.pass(-30 * 24 * time.Hour)
 	freed, err = f.c.ReleaseLapsed(f.ctx, 10)

@@ -140,7 +140,7 @@ func (f *fixture) now() time.Time {
 func (f *fixture) pass(d time.Duration) {
 	f.Helper()
 	f.shifted += d
-	f.must(f.c.ShiftClock(f.ctx, f.shifted))
+	f.must(ShiftClock(f.ctx, f.c, f.shifted))
 }
 
 func (f *fixture) key(hour int) domain.HourKey {

@@ -137,12 +137,12 @@ func sweepPauses(f *fixture) {
 	f.force(1)
 	f.publish(1)
 	f.pass(2 * time.Hour)
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	f.sweep(0)
 	f.pass(time.Hour)
 	f.sweep(1)
 	equal(f, "doomed", f.isDoomed(first.ObjectKey()), true)
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	equal(f, "to delete while it pauses", len(f.doomed()), 0)
 }
 

@@ -298,7 +298,7 @@ func sweptEvents(f *fixture) {
 		f.must(err)
 		equal(f, "swept", n, want)
 	}
-	f.must(f.c.PauseDeletions(f.ctx, time.Hour))
+	f.must(PauseDeletions(f.ctx, f.c, time.Hour))
 	sweep(0)
 	f.pass(2 * time.Hour)
 	sweep(1)

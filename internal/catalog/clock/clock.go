@@ -58,7 +58,8 @@ func (c *Clock) CheckClock(ctx context.Context, last time.Time, elapsed time.Dur
 			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, db.Micros(s.At))
 			return err
 		}
-		return pauseDeletions(ctx, tx, db.Micros(s.At), stepPause)
+		_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, db.Micros(s.At), db.Micros(s.At.Add(stepPause)))
+		return err
 	})
 	return s.Reading, err
 }
@@ -115,49 +116,15 @@ func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.D
 	return l, nil
 }
 
-// PauseDeletions stops expiry and deletions for d, from the catalog's present time on.
-func (c *Clock) PauseDeletions(ctx context.Context, d time.Duration) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
-		at, err := Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		return pauseDeletions(ctx, tx, at, d)
-	})
-}
-
-func pauseDeletions(ctx context.Context, tx *db.Tx, at int64, d time.Duration) error {
-	_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, at, at+d.Microseconds())
-	return err
-}
-
-// Paused says whether the clock, whose time is at, is not trusted for expiry and
-// deletions. It is trusted where there is no day yet, and where it was never checked.
+// Paused says whether the clock, whose time is at, is not trusted for expiry and deletions. It is
+// trusted where there is no day yet, and where it was never checked.
 func Paused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
 		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
 }
 
-// ShiftClock sets the catalog's time to the database's clock plus d, and writes down a check. Tests
-// use it.
-func (c *Clock) ShiftClock(ctx context.Context, d time.Duration) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds()); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = (SELECT now_us FROM catalog_clock)`)
-		return err
-	})
-}
-
-// SetClock is ShiftClock without the check. Tests use it.
-func (c *Clock) SetClock(ctx context.Context, d time.Duration) error {
-	_, err := c.db.ExecContext(ctx, `UPDATE clock SET offset_us = $1`, d.Microseconds())
-	return err
-}
-
-// now reads the catalog's clock. Call it after the locks are held.
+// Now reads the catalog's clock. Call it after the locks are held.
 func Now(ctx context.Context, q db.Querier) (int64, error) {
 	var us int64
 	err := q.QueryRowContext(ctx, `SELECT now_us FROM catalog_clock`).Scan(&us)
