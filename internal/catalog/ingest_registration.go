@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
@@ -52,10 +51,7 @@ func (r *registration) insert(ctx context.Context, query string, named bool) (in
 		err := r.exec(ctx, query, r.tenant, r.at)
 		return nil, r.n.Changed - before, err
 	}
-	ids, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (id string, err error) {
-		err = rows.Scan(&id)
-		return id, err
-	}, query+" RETURNING id", r.tenant, r.at)
+	ids, err := db.Collect(ctx, r.tx, db.Value[string], query+" RETURNING id", r.tenant, r.at)
 	inserted = make(map[string]bool, len(ids))
 	for _, id := range ids {
 		inserted[id] = true

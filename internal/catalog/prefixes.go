@@ -46,7 +46,7 @@ func (c *Catalog) forbiddenKeys(ctx context.Context, tx *db.Tx, tenant string, k
 	}
 	prefixes := []string{own}
 	if own == "" {
-		if prefixes, err = textColumn(ctx, tx, prefixesSQL, keys[0], keys[len(keys)-1]); err != nil {
+		if prefixes, err = db.Collect(ctx, tx, db.Value[string], prefixesSQL, keys[0], keys[len(keys)-1]); err != nil {
 			return nil, "", err
 		}
 	}
@@ -103,7 +103,7 @@ var errPrefixChanged = fmt.Errorf("a key prefix changed meanwhile: %w", db.ErrRe
 // exceptOwned removes from list the keys that tenant $1 owns already, because a prefix that was set
 // later does not take them away. keys is a table whose column key has all keys of the list.
 func exceptOwned(ctx context.Context, tx *db.Tx, list []string, keys string, args ...any) ([]string, error) {
-	held, err := textColumn(ctx, tx, `SELECT o.key FROM `+keys+` s JOIN objects o ON o.key = s.key WHERE o.tenant = $1`, args...)
+	held, err := db.Collect(ctx, tx, db.Value[string], `SELECT o.key FROM `+keys+` s JOIN objects o ON o.key = s.key WHERE o.tenant = $1`, args...)
 	known := make(map[string]bool, len(held))
 	for _, key := range held {
 		known[key] = true
@@ -133,12 +133,4 @@ func (c *Catalog) checkPrefix(ctx context.Context, tx *db.Tx, tenant, key string
 		return err
 	}
 	return domain.Errorf(domain.KindInvalid, "%s", outsideReason("the object key", own))
-}
-
-// textColumn reads one column of texts.
-func textColumn(ctx context.Context, tx *db.Tx, query string, args ...any) ([]string, error) {
-	return db.Collect(ctx, tx, func(rows *sql.Rows) (text string, err error) {
-		err = rows.Scan(&text)
-		return text, err
-	}, query, args...)
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -117,11 +116,7 @@ func refuseEndingDays(ctx context.Context, tx *db.Tx, tenant string, retentionDa
 // daysOver lists the tenant's days that have not ended and are past a retention of the given
 // length.
 func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
-	return db.Collect(ctx, tx, func(rows *sql.Rows) (d domain.Day, err error) {
-		err = rows.Scan(&d)
-		return d, err
-	},
-		`SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+inDaysSQL+` ORDER BY day`, tenant, retentionDays)
+	return db.Collect(ctx, tx, db.Value[domain.Day], `SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+inDaysSQL+` ORDER BY day`, tenant, retentionDays)
 }
 
 // endDays ends the tenant's days that are past a retention of the given length, also those that

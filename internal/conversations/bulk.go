@@ -23,11 +23,7 @@ const typeUserInput = "UserInput"
 // conversations name is found by its id. Errors: KindNotFound when there is none, KindInvalid when
 // there are too many.
 func (r *Reader) Bots(ctx context.Context, tenant, name string) ([]string, error) {
-	ids, err := db.Collect(ctx, r.db, func(rows *sql.Rows) (id string, err error) {
-		err = rows.Scan(&id)
-		return id, err
-	},
-		botsSQL(r.db.Postgres()), tenant, name, maxBots+1)
+	ids, err := db.Collect(ctx, r.db, db.Value[string], botsSQL(r.db.Postgres()), tenant, name, maxBots+1)
 	switch {
 	case err != nil:
 		return nil, err

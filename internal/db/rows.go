@@ -21,6 +21,12 @@ type Querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) Row
 }
 
+// Value scans a row of one column, for Collect.
+func Value[T any](rows *sql.Rows) (v T, err error) {
+	err = rows.Scan(&v)
+	return v, err
+}
+
 // Collect runs a query and scans each row with scan.
 func Collect[T any](ctx context.Context, q Querier, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)

@@ -110,10 +110,6 @@ func TestInsert(t *testing.T) {
 
 // TestRows reads all rows, or some of them.
 func TestRows(t *testing.T) {
-	scan := func(rows *sql.Rows) (name string, err error) {
-		err = rows.Scan(&name)
-		return name, err
-	}
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			d := migrated(t, url)
@@ -125,17 +121,17 @@ func TestRows(t *testing.T) {
 				t.Errorf("changed nothing: %v, %v", ok, err)
 			}
 			const all = `SELECT name FROM things ORDER BY name`
-			list, err := Collect(t.Context(), d, scan, all)
+			list, err := Collect(t.Context(), d, Value[string], all)
 			if err != nil || !slices.Equal(list, []string{"a", "b", "c"}) {
 				t.Errorf("%v, %v", list, err)
 			}
-			list, err = Collect(t.Context(), d, scan, `SELECT name FROM things WHERE name IN (`+Parameters(1, 2)+`) ORDER BY name`, Texts([]string{"b", "c"})...)
+			list, err = Collect(t.Context(), d, Value[string], `SELECT name FROM things WHERE name IN (`+Parameters(1, 2)+`) ORDER BY name`, Texts([]string{"b", "c"})...)
 			if err != nil || !slices.Equal(list, []string{"b", "c"}) {
 				t.Errorf("%v, %v", list, err)
 			}
 			list = nil
 			err = ScanUntil(t.Context(), d, func(rows *sql.Rows) (bool, error) {
-				name, err := scan(rows)
+				name, err := Value[string](rows)
 				list = append(list, name)
 				return name == "b", err
 			}, all)

@@ -62,10 +62,7 @@ const dueEndpointsSQL = `WITH RECURSIVE waiting (endpoint) AS (
 // endpoints. So no endpoint waits for the backlog of another. A claim whose outcome is not recorded
 // within lease lapses, and its delivery is sent again.
 func (b *Outbox) ClaimDeliveries(ctx context.Context, f DeliveryLimits, lease time.Duration, limit int) (batches [][]DeliveryClaim, err error) {
-	endpoints, err := db.Collect(ctx, b.db, func(rows *sql.Rows) (id string, err error) {
-		err = rows.Scan(&id)
-		return id, err
-	}, dueEndpointsSQL, f.Tenant, f.Endpoint, limit)
+	endpoints, err := db.Collect(ctx, b.db, db.Value[string], dueEndpointsSQL, f.Tenant, f.Endpoint, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -48,10 +47,7 @@ func (b *Outbox) SweepWebhooks(ctx context.Context, keep time.Duration, limit in
 		if paused, err := clock.Paused(ctx, tx, at); err != nil || paused {
 			return err
 		}
-		ids, err := db.Collect(ctx, tx, func(rows *sql.Rows) (id string, err error) {
-			err = rows.Scan(&id)
-			return id, err
-		}, `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
+		ids, err := db.Collect(ctx, tx, db.Value[string], `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}

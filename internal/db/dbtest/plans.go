@@ -62,19 +62,14 @@ func Explain(t *testing.T, d *db.DB, q Question) []string {
 
 // Plan gives the lines of a statement's plan, also within a transaction.
 func Plan(ctx context.Context, q db.Querier, postgres bool, of Question) ([]string, error) {
-	prefix := "EXPLAIN QUERY PLAN "
 	if postgres {
-		prefix = "EXPLAIN "
+		return db.Collect(ctx, q, db.Value[string], "EXPLAIN "+of.SQL, of.Args...)
 	}
 	return db.Collect(ctx, q, func(rows *sql.Rows) (line string, err error) {
-		if postgres {
-			err = rows.Scan(&line)
-			return line, err
-		}
 		var id, parent, unused int
 		err = rows.Scan(&id, &parent, &unused, &line)
 		return line, err
-	}, prefix+of.SQL, of.Args...)
+	}, "EXPLAIN QUERY PLAN "+of.SQL, of.Args...)
 }
 
 // CompiledFrom is the estimated cost from which PostgreSQL compiles a statement if JIT is on.
