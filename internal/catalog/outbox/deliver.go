@@ -246,5 +246,5 @@ func disableGone(ctx context.Context, tx *db.Tx, asked Endpoint) (bool, error) {
 	if _, err := tx.ExecContext(ctx, `UPDATE webhook_endpoints SET disabled_us = $2, disabled_reason = $3 WHERE id = $1`, e.ID, at, e.Reason); err != nil {
 		return false, err
 	}
-	return true, e.audit(ctx, tx, audit.Origin{Actor: "receiver"}, ActionWebhookDisable)
+	return true, e.audit(ctx, tx, at, audit.Origin{Actor: "receiver"}, ActionWebhookDisable)
 }

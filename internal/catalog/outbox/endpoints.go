@@ -85,11 +85,7 @@ type endpointDetail struct {
 }
 
 // audit appends a line about an endpoint to the audit log.
-func (e Endpoint) audit(ctx context.Context, tx *db.Tx, o audit.Origin, action string) error {
-	at, err := clock.Now(ctx, tx)
-	if err != nil {
-		return err
-	}
+func (e Endpoint) audit(ctx context.Context, tx *db.Tx, at int64, o audit.Origin, action string) error {
 	enabled := e.Disabled.IsZero()
 	url, _, _ := strings.Cut(e.URL, "?") // the query may have a secret of the receiver's, and the log is kept for ever
 	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
@@ -143,7 +139,7 @@ func (b *Outbox) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin)
 			VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7)`, e.ID, e.Tenant, e.URL, strings.Join(e.Events, " "), e.Secret.Data, e.Secret.Encrypted, at); err != nil {
 			return err
 		}
-		return e.audit(ctx, tx, o, ActionWebhookCreate)
+		return e.audit(ctx, tx, at, o, ActionWebhookCreate)
 	})
 	return e, err
 }
@@ -199,7 +195,7 @@ func (b *Outbox) changeEndpoint(ctx context.Context, tenant, id, action string, 
 			e.Secret.Data, e.Secret.Encrypted, e.Former.Data, e.Former.Encrypted, until, disabled, db.OrNull(e.Reason)); err != nil {
 			return err
 		}
-		return e.audit(ctx, tx, o, action)
+		return e.audit(ctx, tx, at, o, action)
 	})
 	return e, err
 }
@@ -263,7 +259,11 @@ func (b *Outbox) DeleteEndpoint(ctx context.Context, tenant, id string, o audit.
 				return err
 			}
 		}
-		return e.audit(ctx, tx, o, ActionWebhookDelete)
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return e.audit(ctx, tx, at, o, ActionWebhookDelete)
 	})
 }
 

@@ -113,7 +113,7 @@ func (b *Outbox) TestEndpoint(ctx context.Context, tenant, id string, o audit.Or
 		if err := tx.QueryRowContext(ctx, `SELECT id FROM webhook_deliveries WHERE event = $1`, hello.ID).Scan(&delivery); err != nil {
 			return err
 		}
-		return e.audit(ctx, tx, o, ActionWebhookTest)
+		return e.audit(ctx, tx, at, o, ActionWebhookTest)
 	})
 	return delivery, err
 }
