@@ -39,7 +39,7 @@ type Catalog interface {
 // Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of
 // package conversations.
 type Conversations interface {
-	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, summaries bool) (conversations.ListPage, error)
+	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, summaries bool) (conversations.Page[conversations.Header], error)
 	Show(ctx context.Context, tenant, id string) (conversations.Shown, error)
 	RecordingKey(ctx context.Context, tenant, id string) (string, error)
 }

@@ -70,8 +70,8 @@ type Limit struct {
 	Bytes int
 }
 
-// Page is one page of an export, in the order of the printed time and the id. Next is the
-// last row's position, nil if no row follows.
+// Page is one page of an export or a list. Next is where the next page continues, nil after the
+// last page.
 type Page[T any] struct {
 	Rows []T
 	Next *Position
@@ -120,8 +120,9 @@ const exportConversationColumns = `c.locale, c.metadata, c.tags, c.last_action_u
 
 const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
-// ExportConversations gives the page of conversations that follows after, which is nil for the
-// first page. All pages cost the same. Error: KindUnavailable.
+// ExportConversations gives the page of conversations that follows after, in the order of the
+// printed time and the id. after is nil for the first page. All pages cost the same. Error:
+// KindUnavailable.
 func (r *Reader) ExportConversations(ctx context.Context, w AgentQuery, after *Position, limit Limit) (Page[ExportedConversation], error) {
 	query, args, err := w.query(r.db.Postgres(), conversationSource(), after, limit.Rows+1)
 	if err != nil {

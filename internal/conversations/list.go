@@ -44,13 +44,6 @@ type Header struct {
 	Summary        string // of the analysis; in lists only on request
 }
 
-// ListPage is one page of a list, newest first. Next is where the next page continues, nil
-// after the last page. A page with a Next can be short or empty.
-type ListPage struct {
-	Rows []Header
-	Next *Position
-}
-
 // listColumns are the columns of a list's filters. The first one is likely to select the fewest
 // rows.
 func listColumns() []column {
@@ -70,11 +63,11 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 	CASE WHEN c.transcript_turns > 0 THEN c.transcript_turns ELSE (SELECT count(*) FROM messages m
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
-// List gives the page of at most limit conversations that follows before, which is nil
-// for the first page. Conversations without a line of their own are in no list. Error:
-// KindUnavailable.
-func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (ListPage, error) {
-	var page ListPage
+// List gives the page of at most limit conversations that follows before, newest first. before is
+// nil for the first page. A page with a Next can be short or empty. Conversations without a line of
+// their own are in no list. Error: KindUnavailable.
+func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
+	var page Page[Header]
 	err := r.db.View(ctx, func(tx *db.Tx) error {
 		keys, next, err := q.keys(ctx, tx, r.db.Postgres(), before, limit)
 		if err != nil {
@@ -87,20 +80,15 @@ func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit 
 	return page, err
 }
 
-// walk is a query that reads along one filter's index and checks the other filters.
-type walk struct {
-	query string
-	args  []any // $1 to $5: tenant, position, earliest start, rows
-}
-
-// walk gives the query of the filters. Error: KindInternal for a filter that a list does not have.
-func (q ListQuery) walk(postgres bool) (walk, error) {
-	w := walk{args: []any{q.Tenant, nil, nil, int64(math.MinInt64), nil}}
+// walk gives a query that reads along one filter's index and checks the other filters. Its
+// arguments $2, $3 and $5 are nil: the position and the number of rows. Error: KindInternal for a
+// filter that a list does not have.
+func (q ListQuery) walk(postgres bool) (query string, args []any, err error) {
+	args = []any{q.Tenant, nil, nil, int64(math.MinInt64), nil}
 	if !q.From.IsZero() {
-		w.args[3] = db.Micros(q.From) / perSecond
+		args[3] = db.Micros(q.From) / perSecond
 	}
-	conditions, values, index, err := q.Filters.where(listColumns(), len(w.args)+1)
-	w.args = append(w.args, values...)
+	conditions, values, index, err := q.Filters.where(listColumns(), len(args)+1)
 	index = cmp.Or(index, "conversations_start_printed")
 	first, checks := "", "TRUE"
 	if len(conditions) > 0 {
@@ -110,9 +98,8 @@ func (q ListQuery) walk(postgres bool) (walk, error) {
 		checks = "coalesce(" + strings.Join(conditions[1:], " AND ") + ", FALSE)"
 	}
 	start := inUnits("start_us", perSecond)
-	w.query = `SELECT ` + start + `, id, ` + checks + ` FROM ` + indexedBy(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
-		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`
-	return w, err
+	return `SELECT ` + start + `, id, ` + checks + ` FROM ` + indexedBy(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
+		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`, append(args, values...), err
 }
 
 // keys finds the page's rows and the position at which the next page continues.
@@ -124,13 +111,13 @@ func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *P
 	if before != nil {
 		at = *before
 	}
-	w, err := q.walk(postgres)
+	query, args, err := q.walk(postgres)
 	if err != nil {
 		return nil, nil, err
 	}
 	examined := 0
 	for rows := limit + 1; ; rows = min(2*rows, maxExamined-examined) {
-		w.args[1], w.args[2], w.args[4] = at.At/perSecond, at.ID, rows
+		args[1], args[2], args[4] = at.At/perSecond, at.ID, rows
 		type candidate struct {
 			Position
 			fits bool
@@ -140,7 +127,7 @@ func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *P
 			err = r.Scan(&units, &x.ID, &x.fits)
 			x.At = units * perSecond
 			return x, err
-		}, w.query, w.args...)
+		}, query, args...)
 		if err != nil {
 			return nil, nil, err
 		}

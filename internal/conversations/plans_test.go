@@ -114,9 +114,9 @@ func addLists(plans map[string]plan, postgres bool) {
 	last := Position{At: 1 << 62}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
 	list := func(name string, f Filters, before Position, limit, rows int, key string) {
-		w, _ := ListQuery{Tenant: "big", Filters: f}.walk(postgres)
-		w.args[1], w.args[2], w.args[4] = before.At/perSecond, before.ID, limit
-		plans["list "+name] = plan{dbtest.Ask(w.query, w.args...), rows, key}
+		query, args, _ := ListQuery{Tenant: "big", Filters: f}.walk(postgres)
+		args[1], args[2], args[4] = before.At/perSecond, before.ID, limit
+		plans["list "+name] = plan{dbtest.Ask(query, args...), rows, key}
 	}
 	for index, f := range map[string]Filters{
 		"conversations_start_printed":   {},
