@@ -18,6 +18,9 @@ import (
 // Family is a group of endpoints with one error shape. Each package below api makes one.
 type Family = web.Family
 
+// Store reads a bucket for the families.
+type Store = web.Store
+
 // NewDownloadLimiter makes the limiter that the families share, with its default limits.
 func NewDownloadLimiter() *web.DownloadLimiter {
 	return web.NewDownloadLimiter(web.DownloadLimits{})

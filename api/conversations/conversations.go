@@ -14,7 +14,6 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -44,17 +43,11 @@ type Conversations interface {
 	RecordingKey(ctx context.Context, tenant, id string) (string, error)
 }
 
-// Store holds the recordings. Errors as of package objstore.
-type Store interface {
-	Stat(ctx context.Context, key string) (objstore.Info, error)
-	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
-}
-
 // Deps are the family's dependencies.
 type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
-	Store         Store // of the recordings' bucket
+	Store         web.Store // of the recordings' bucket
 	Cursors       web.Sealer
 	Downloads     *web.DownloadLimiter
 	Log           *zap.Logger

@@ -16,6 +16,7 @@ import (
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/conversations"
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -66,7 +67,7 @@ func newFixture(t testing.TB, url string) *fixture {
 	return f
 }
 
-func (f *fixture) api(store conversations.Store) http.Handler {
+func (f *fixture) api(store web.Store) http.Handler {
 	f.Helper()
 	ring, err := auth.OpenKeyring(f.Context(), f.catalog, "", time.Now)
 	f.must(err)

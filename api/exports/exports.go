@@ -49,12 +49,6 @@ type Conversations interface {
 	Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error)
 }
 
-// Recordings is the bucket of recordings. Errors: KindNotFound, KindUnavailable.
-type Recordings interface {
-	Stat(ctx context.Context, key string) (objstore.Info, error)
-	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
-}
-
 // Presigner makes URLs at which clients read recordings from the object store.
 type Presigner interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
@@ -64,7 +58,7 @@ type Presigner interface {
 type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
-	Recordings    Recordings // nil when no storage is configured: exports have no recording then
+	Recordings    web.Store  // nil when no storage is configured: exports have no recording then
 	Presigner     Presigner  // links redirect to its URLs; nil when the bytes are proxied
 	Sealer        web.Sealer // of links
 	Downloads     *web.DownloadLimiter

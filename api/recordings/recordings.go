@@ -53,12 +53,6 @@ type Links interface {
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
-// Store holds the archives. Errors as of package objstore.
-type Store interface {
-	Stat(ctx context.Context, key string) (objstore.Info, error)
-	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
-}
-
 // Presigner makes URLs at which clients read objects of the same bucket from the object store.
 type Presigner interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
@@ -69,7 +63,7 @@ type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
 	Links     Links
-	Store     Store     // of the archives' bucket
+	Store     web.Store // of the archives' bucket
 	Presigner Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
 	Log       *zap.Logger

@@ -33,7 +33,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 	}}, keys, p.Catalog, time.Now)
 	downloads := api.NewDownloadLimiter()
 	read := conversations.New(p.Catalog.DB())
-	var audio exports.Recordings = p.Recordings
+	var audio api.Store = p.Recordings
 	var archiveURLs recordings.Presigner
 	var audioURLs exports.Presigner
 	if p.s3 != nil {

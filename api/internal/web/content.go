@@ -28,14 +28,16 @@ type Content struct {
 	Object  string
 }
 
-// Getter opens objects. Errors: those of package objstore.
-type Getter interface {
+// Store reads a bucket's objects. Errors: those of package objstore, among them KindInvalid for a
+// key that the store can't hold.
+type Store interface {
+	Stat(ctx context.Context, key string) (objstore.Info, error)
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
 // ObjectContent is the Content of the object that info describes. It fails when the object has
 // changed since. object names it for the limiter.
-func ObjectContent(store Getter, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
+func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
 	return Content{Size: info.Size, ETag: info.ETag, Type: cmp.Or(info.ContentType, "application/octet-stream"),
 		Limiter: limiter, Tenant: tenant, Object: object,
 		Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {

@@ -7,17 +7,11 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Stater looks objects up. Errors: KindNotFound, KindInvalid for a key that the store can't hold,
-// and those of package objstore.
-type Stater interface {
-	Stat(ctx context.Context, key string) (objstore.Info, error)
-}
-
 // StatRecording looks up the recording of a conversation by its object key, which is "" when there
 // is none. All endpoints use it, so that they agree whether a conversation has a recording. found
 // is also false when the object is not in the store or its bytes can't be read. Error: the store's,
 // when it does not tell.
-func StatRecording(ctx context.Context, store Stater, key string) (info objstore.Info, found bool, err error) {
+func StatRecording(ctx context.Context, store Store, key string) (info objstore.Info, found bool, err error) {
 	if key == "" {
 		return info, false, nil
 	}
