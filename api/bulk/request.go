@@ -9,10 +9,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-const (
-	maxPerPage = 1000
-	maxTime    = 253402300800 // the end of the year 9999, in Unix seconds
-)
+const maxPerPage = 1000
 
 // request is what the parameters ask for.
 type request struct {
@@ -53,17 +50,14 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, filter
 		return q, domain.Errorf(domain.KindInvalid, "end_time must be later than start_time")
 	}
 	var given bool
-	if q.Bot, given, err = query.Text("bot_name", domain.MaxIDBytes); err == nil && q.Bot == "" {
-		err = missing("bot_name", given)
+	if q.Bot, given, err = query.Filled("bot_name", domain.MaxIDBytes); err == nil && !given {
+		err = missing("bot_name")
 	}
 	if err != nil {
 		return q, err
 	}
 	for _, f := range filters {
-		value, given, err := query.Text(f.name, domain.MaxIDBytes)
-		if err == nil && given && value == "" {
-			err = missing(f.name, given)
-		}
+		value, given, err := query.Filled(f.name, domain.MaxIDBytes)
 		if err != nil {
 			return q, err
 		}
@@ -96,16 +90,11 @@ func (h *handler) readPage(ctx context.Context, query web.Query, q *request) err
 }
 
 func requiredTime(query web.Query, name string) (time.Time, error) {
-	n, given, err := query.Int(name, 0, maxTime)
+	n, given, err := query.Int(name, 0, web.MaxTime)
 	if err == nil && !given {
-		err = missing(name, false)
+		err = missing(name)
 	}
 	return time.Unix(n, 0), err
 }
 
-func missing(name string, given bool) error {
-	if given {
-		return domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
-	}
-	return domain.Errorf(domain.KindInvalid, "%s is missing", name)
-}
+func missing(name string) error { return domain.Errorf(domain.KindInvalid, "%s is missing", name) }

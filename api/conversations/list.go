@@ -15,7 +15,6 @@ import (
 const (
 	defaultPageSize = 30
 	maxPageSize     = 100
-	maxTime         = 253402300800 // the end of the year 9999, in Unix seconds
 )
 
 // query is the parameters of a list.
@@ -74,10 +73,7 @@ func (p *parser) err() error {
 
 // text reads a parameter, which must not be empty.
 func (p *parser) text(name string, maxBytes int) (string, bool) {
-	value, given, err := p.values.Text(name, maxBytes)
-	if err == nil && given && value == "" {
-		err = domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
-	}
+	value, given, err := p.values.Filled(name, maxBytes)
 	p.check(name, typeText, err)
 	return value, given && err == nil
 }
@@ -102,7 +98,7 @@ func (p *parser) int(name string, lowest, highest int64) (int64, bool) {
 }
 
 func (p *parser) time(name string) time.Time {
-	n, given := p.int(name, 0, maxTime)
+	n, given := p.int(name, 0, web.MaxTime)
 	if !given {
 		return time.Time{}
 	}

@@ -81,13 +81,10 @@ func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], tail
 	out := web.NewStream(w)
 	add := func(separator string, v any, from, less int) error {
 		_, err := out.Append(func(to []byte) ([]byte, error) {
-			var b bytes.Buffer
-			e := json.NewEncoder(&b)
-			e.SetEscapeHTML(false)
-			if err := e.Encode(v); err != nil {
+			text, err := web.Encode(v)
+			if err != nil {
 				return to, err
 			}
-			text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 			return append(append(to, separator...), text[from:len(text)-less]...), nil
 		})
 		return err

@@ -2,7 +2,6 @@ package exports
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,13 +14,11 @@ import (
 
 // encode gives v as JSON, without escaping for HTML. Every v of this package has JSON.
 func encode(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	text, err := web.Encode(v)
+	if err != nil {
 		return json.RawMessage("null")
 	}
-	return bytes.TrimRight(b.Bytes(), "\n")
+	return text
 }
 
 // innerJSON gives an object's JSON without the braces.

@@ -8,17 +8,24 @@ import (
 	"time"
 )
 
-// JSON answers with v. Fields keep the order of their struct, and characters of HTML are not
-// escaped. A HEAD gets only the headers.
-func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+// Encode gives v as JSON. Fields keep the order of their struct, and characters of HTML are not
+// escaped.
+func Encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // a value without JSON is a mistake in this program
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// JSON answers with a line that is v, as Encode gives it. A HEAD gets only the headers.
+func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
+	text, err := Encode(v)
+	if err != nil { // a value without JSON is a mistake in this program
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	JSONText(w, r, status, b.Bytes())
+	JSONText(w, r, status, append(text, '\n'))
 }
 
 // JSONText answers with text, which is JSON already.

@@ -11,6 +11,10 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
+// MaxTime is the end of the year 9999, in Unix seconds: the highest value of a parameter that is a
+// time.
+const MaxTime = 253402300800
+
 // Query is a request's query. A parameter may be given once at most.
 type Query struct{ values url.Values }
 
@@ -49,6 +53,15 @@ func (q Query) Text(name string, maxBytes int) (value string, given bool, err er
 		return "", true, domain.Errorf(domain.KindInvalid, "%s is not valid text", name)
 	}
 	return all[0], true, nil
+}
+
+// Filled is Text for a parameter that must not be empty. Error: KindInvalid.
+func (q Query) Filled(name string, maxBytes int) (value string, given bool, err error) {
+	value, given, err = q.Text(name, maxBytes)
+	if err == nil && given && value == "" {
+		err = domain.Errorf(domain.KindInvalid, "%s must not be empty", name)
+	}
+	return value, given, err
 }
 
 // ValidText says whether text is UTF-8 without NUL: other text fits into no database column.
