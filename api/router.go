@@ -18,8 +18,11 @@ import (
 // Family is a group of endpoints with one error shape. Each package below api makes one.
 type Family = web.Family
 
-// Store reads a bucket for the families.
-type Store = web.Store
+// Store and Presigner are what the families need of a bucket.
+type (
+	Store     = web.Store
+	Presigner = web.Presigner
+)
 
 // NewDownloadLimiter makes the limiter that the families share, with its default limits.
 func NewDownloadLimiter() *web.DownloadLimiter {

@@ -15,7 +15,6 @@ import (
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -49,18 +48,13 @@ type Conversations interface {
 	Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error)
 }
 
-// Presigner makes URLs at which clients read recordings from the object store.
-type Presigner interface {
-	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
-}
-
 // Deps are the family's dependencies.
 type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
-	Recordings    web.Store  // nil when no storage is configured: exports have no recording then
-	Presigner     Presigner  // links redirect to its URLs; nil when the bytes are proxied
-	Sealer        web.Sealer // of links
+	Recordings    web.Store     // nil when no storage is configured: exports have no recording then
+	Presigner     web.Presigner // links redirect to its URLs; nil when the bytes are proxied
+	Sealer        web.Sealer    // of links
 	Downloads     *web.DownloadLimiter
 	Log           *zap.Logger
 	Now           func() time.Time

@@ -53,7 +53,7 @@ type fixture struct {
 // objects is a bucket in S3.
 type objects interface {
 	web.Store
-	recordings.Presigner
+	web.Presigner
 }
 
 func newFixture(t *testing.T, url string) *fixture {

@@ -14,7 +14,6 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/objstore"
 )
 
 //go:embed openapi.yaml
@@ -53,18 +52,13 @@ type Links interface {
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
-// Presigner makes URLs at which clients read objects of the same bucket from the object store.
-type Presigner interface {
-	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
-}
-
 // Deps are the family's dependencies.
 type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
 	Links     Links
-	Store     web.Store // of the archives' bucket
-	Presigner Presigner // links redirect to its URLs; nil when the bytes are proxied
+	Store     web.Store     // of the archives' bucket
+	Presigner web.Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
 	Log       *zap.Logger
 }

@@ -34,8 +34,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 	downloads := api.NewDownloadLimiter()
 	read := conversations.New(p.Catalog.DB())
 	var audio api.Store = p.Recordings
-	var archiveURLs recordings.Presigner
-	var audioURLs exports.Presigner
+	var archiveURLs, audioURLs api.Presigner
 	if p.s3 != nil {
 		single := objstore.Single{Bucket: p.s3.Recordings()}
 		audio = single

@@ -35,6 +35,11 @@ type Store interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
+// Presigner makes URLs at which clients read a bucket's objects from the object store.
+type Presigner interface {
+	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
+}
+
 // ObjectContent is the Content of the object that info describes. It fails when the object has
 // changed since. object names it for the limiter.
 func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
