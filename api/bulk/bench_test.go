@@ -192,14 +192,15 @@ func (f *fixture) benchPages(b *testing.B, path string) {
 func (f *fixture) sqlAlone(path string) func() time.Duration {
 	query := `SELECT id, start_us, locale, metadata, tags, last_action_us, (SELECT count(*) FROM messages m
 		WHERE m.tenant = conversations.tenant AND m.conversation_id = conversations.id AND m.type = 'UserInput') FROM conversations`
-	at := "start_us"
+	at, unit := "start_us", 1_000_000
 	if path == messagesPath {
-		query, at = `SELECT id, time_us, type, conversation_id, body, NULL, 0 FROM messages`, "time_us"
+		query, at, unit = `SELECT id, time_us, type, conversation_id, body, NULL, 0 FROM messages`, "time_us", 1000
 	}
-	query += fmt.Sprintf(` WHERE tenant = 'acme' AND agent_id = 'bot-0' AND (%[1]s, id) > (1600000000000000, '') AND %[1]s < 1700000000000000 ORDER BY %[1]s, id LIMIT 1001`, at)
+	query += fmt.Sprintf(` WHERE tenant = 'acme' AND agent_id = 'bot-0' AND (%[1]s / %[2]d, id) > (1600000000000000 / %[2]d, '')
+		AND %[1]s / %[2]d < 1700000000000000 / %[2]d ORDER BY %[1]s / %[2]d, id LIMIT 1001`, at, unit)
 	if strings.HasPrefix(f.url, "sqlite") {
 		table := strings.TrimPrefix(path, "/conversations/export/v1/")
-		query = strings.Replace(query, "FROM "+table+" WHERE", "FROM "+table+" INDEXED BY "+table+"_agent WHERE", 1)
+		query = strings.Replace(query, "FROM "+table+" WHERE", "FROM "+table+" INDEXED BY "+table+"_agent_printed WHERE", 1)
 	}
 	return func() time.Duration {
 		start := time.Now()
