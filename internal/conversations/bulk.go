@@ -183,7 +183,7 @@ func (w AgentQuery) query(postgres bool, from source, after *Position, limit int
 	}
 	args = append(args, values...)
 	arm := func(index string, conditions ...string) string {
-		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
+		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND %[3]s >= $2 AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
 			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
 	}
 	if index != "" {

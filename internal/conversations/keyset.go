@@ -15,7 +15,8 @@ const (
 	perMillisecond = 1_000     // of messages
 )
 
-// inUnits gives a column's time in units. An index exists on this very expression.
+// inUnits gives a column's time in units. An index exists on this very expression. SQLite does not
+// seek by a row value that begins with an expression, so queries bound the expression alone, too.
 func inUnits(column string, unit int64) string { return fmt.Sprintf("%s / %d", column, unit) }
 
 // indexedBy names a table as c, and on SQLite the index to read along. SQLite has no statistics

@@ -99,7 +99,7 @@ func (q ListQuery) walk(postgres bool) (query string, args []any, err error) {
 	}
 	start := inUnits("start_us", perSecond)
 	return `SELECT ` + start + `, id, ` + checks + ` FROM ` + indexedBy(postgres, "conversations", index) + ` WHERE tenant = $1` + first +
-		` AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`, append(args, values...), err
+		` AND ` + start + ` <= $2 AND (` + start + `, id) < ($2, $3) AND ` + start + ` >= $4 ORDER BY ` + start + ` DESC, id DESC LIMIT $5`, append(args, values...), err
 }
 
 // keys finds the page's rows and the position at which the next page continues.

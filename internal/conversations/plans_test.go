@@ -182,6 +182,11 @@ func checkSQLitePlan(t *testing.T, p plan, lines []string) {
 	if scan.MatchString(text) || strings.Contains(text, "TEMP B-TREE") && !strings.Contains(text, "MERGE (UNION") {
 		t.Errorf("it reads or sorts too much:\n%s", text)
 	}
+	for _, line := range lines {
+		if strings.Contains(line, "<expr>>?") != strings.Contains(line, "<expr><?") {
+			t.Errorf("it reads rows before or behind its page:\n%s", text)
+		}
+	}
 }
 
 // node is a node of a plan that PostgreSQL ran.
