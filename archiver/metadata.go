@@ -2,11 +2,11 @@ package archiver
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
-	"time"
+	"strconv"
+
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // The pieces of metadata.json. Its keys and their order are a promise to those who unpack ZIPs.
@@ -23,14 +23,6 @@ const (
       "sessionId": %s,
       "files": [
 `
-	metadataFile = `        {
-          "fileName": %s,
-          "originalPath": %s,
-          "messageId": %d,
-          "type": %s,
-          "timestamp": %q,
-          "originalSizeBytes": %d
-        }%s`
 	metadataMissing = `    {
       "originalPath": %s,
       "messageId": %d,
@@ -42,14 +34,12 @@ const (
 // recording.
 func (p *layout) writeMetadata(w io.Writer) error {
 	out := bufio.NewWriterSize(w, chunkSize)
-	fmt.Fprintf(out, metadataStart, instant(p.hour.GeneratedAt), p.hour.Day, p.hour.Hour, len(p.folders))
+	fmt.Fprintf(out, metadataStart, p.hour.GeneratedAt.UTC().Format(timeFormat), p.hour.Day, p.hour.Hour, len(p.folders))
 	for i := range p.folders {
 		f := &p.folders[i]
 		fmt.Fprintf(out, metadataSession, quote(f.externalID), quote(f.sessionID))
 		for j, n := range f.items {
-			it := &p.items[n]
-			e := it.entry
-			fmt.Fprintf(out, metadataFile, quote(it.file), quote(e.Key), e.MessageID, quote(e.Type), instant(e.Timestamp), e.Size, comma(j, len(f.items)))
+			out.Write(append(p.items[n].appendMetadata(out.AvailableBuffer()), comma(j, len(f.items))...))
 		}
 		fmt.Fprintf(out, "      ]\n    }%s", comma(i, len(p.folders)))
 	}
@@ -65,19 +55,24 @@ func (p *layout) writeMetadata(w io.Writer) error {
 	return out.Flush()
 }
 
-// instant gives a time in UTC, truncated to seconds.
-func instant(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05Z") }
+// appendMetadata appends an item's object. It uses no format, because there may be 70,000 items.
+func (it *item) appendMetadata(b []byte) []byte {
+	const next = ",\n          "
+	e := it.entry
+	b = rawjson.AppendString(append(b, "        {\n          \"fileName\": "...), it.file)
+	b = rawjson.AppendString(append(b, next+`"originalPath": `...), e.Key)
+	b = strconv.AppendInt(append(b, next+`"messageId": `...), e.MessageID, 10)
+	b = rawjson.AppendString(append(b, next+`"type": `...), e.Type)
+	b = e.Timestamp.UTC().AppendFormat(append(b, next+`"timestamp": `...), `"`+timeFormat+`"`)
+	b = strconv.AppendInt(append(b, next+`"originalSizeBytes": `...), e.Size, 10)
+	return append(b, "\n        }"...)
+}
+
+// timeFormat is for times in UTC.
+const timeFormat = "2006-01-02T15:04:05Z"
 
 // quote gives s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func quote(s string) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(s); err != nil { // a string can always be encoded
-		return ""
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
+func quote(s string) string { return string(rawjson.AppendString(nil, s)) }
 
 // comma gives what follows element i of n.
 func comma(i, n int) string {
