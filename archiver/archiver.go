@@ -81,7 +81,7 @@ const (
 	slowestSink = 256 << 10 // bytes a second that every upload of a part is expected to reach
 )
 
-// Config bounds a build. Zero fields take the defaults.
+// Config bounds a build. Zero and negative fields take the defaults.
 type Config struct {
 	PartSize int64         // smallest part in bytes; grows with the ZIP so that 9,000 parts suffice
 	Buffers  int           // parts held in memory at once, at least 3
@@ -94,14 +94,14 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.PartSize = max(cmp.Or(c.PartSize, DefaultPartSize), minPartSize)
-	c.Buffers = max(cmp.Or(c.Buffers, DefaultBuffers), minBuffers)
-	c.Gets = cmp.Or(c.Gets, DefaultGets)
-	c.MaxSize = cmp.Or(c.MaxSize, DefaultMaxSize)
-	c.Tries = cmp.Or(c.Tries, DefaultTries)
-	c.Stall = cmp.Or(c.Stall, DefaultStall)
-	c.Idle = cmp.Or(c.Idle, DefaultIdle)
-	c.Backoff = cmp.Or(c.Backoff, DefaultBackoff)
+	c.PartSize = max(cmp.Or(max(c.PartSize, 0), DefaultPartSize), minPartSize)
+	c.Buffers = max(cmp.Or(max(c.Buffers, 0), DefaultBuffers), minBuffers)
+	c.Gets = cmp.Or(max(c.Gets, 0), DefaultGets)
+	c.MaxSize = cmp.Or(max(c.MaxSize, 0), DefaultMaxSize)
+	c.Tries = cmp.Or(max(c.Tries, 0), DefaultTries)
+	c.Stall = cmp.Or(max(c.Stall, 0), DefaultStall)
+	c.Idle = cmp.Or(max(c.Idle, 0), DefaultIdle)
+	c.Backoff = cmp.Or(max(c.Backoff, 0), DefaultBackoff)
 	return c
 }
 

@@ -129,6 +129,10 @@ func TestSameBytesWhateverTheConfig(t *testing.T) {
 	entries := normalHour(s, 40, 300)
 	entries = append(entries, s.add("big", "big", 1, "k/big.opus", 90_000), s.add("big", "big", 2, "k/empty.opus", 0))
 	_, want := buildZIP(t, Config{}, entries, s.open)
+	negative := Config{PartSize: -1, Buffers: -1, Gets: -1, MaxSize: -1, Tries: -1, Stall: -1, Idle: -1, Backoff: -1}
+	if r, got := buildZIP(t, negative, entries, s.open); !bytes.Equal(got, want) || r.PartSize != DefaultPartSize {
+		t.Errorf("negative fields give other bytes, in parts of %d", r.PartSize)
+	}
 	for partSize := int64(16); partSize < 2000; partSize = partSize*5/4 + 1 {
 		for _, buffers := range []int{3, 7} {
 			for _, gets := range []int{1, 8} {

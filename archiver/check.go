@@ -24,13 +24,19 @@ func (a *attempt) check(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { return a.checkEntry(ctx, it.entry, found) })
+		group.Go(func() error {
+			if err := a.checkEntry(ctx, it.entry, found); !errors.Is(err, errMissing) {
+				return err
+			}
+			return nil
+		})
 	}
 	return group.Wait()
 }
 
-// checkEntry opens one entry and closes it again. An entry that changed while it was read is
-// missing even when its size is right: nobody knows which bytes were meant.
+// checkEntry opens one entry and closes it again. Its error is errMissing when the entry has to be
+// left out. An entry that changed while it was read is missing even when its size is right: nobody
+// knows which bytes were meant.
 func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error {
 	for try := 1; ; try++ {
 		sized, err := a.probe(ctx, e)
@@ -41,17 +47,13 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ErrVanished):
-			a.leaveOut(e, NotFound) //nolint:errcheck // its error is always errMissing
-			return nil
+			return a.leaveOut(e, NotFound)
 		case errors.Is(err, ErrUnreadable):
-			a.leaveOut(e, Unreadable) //nolint:errcheck // as above
-			return nil
+			return a.leaveOut(e, Unreadable)
 		case errors.Is(err, ErrChanged), errors.Is(err, errSize):
-			a.leaveOut(e, SizeChanged) //nolint:errcheck // as above
-			return nil
+			return a.leaveOut(e, SizeChanged)
 		case err == nil && changed:
-			a.leaveOut(e, ChecksumMismatch) //nolint:errcheck // as above
-			return nil
+			return a.leaveOut(e, ChecksumMismatch)
 		case err == nil:
 			return nil
 		case try == a.cfg.Tries, errors.Is(err, ErrRefused):
