@@ -26,7 +26,6 @@ type Entry struct {
 	Timestamp              time.Time
 	Size                   int64   // bytes the object must have
 	CRC32                  *uint32 // IEEE, compared with what was read; nil when unknown
-	ContentType            string  // not used by the ZIP
 }
 
 // Object is an opened range of a recording.

@@ -133,7 +133,7 @@ func (s *store) add(conversation, session string, message int64, key string, siz
 	e := Entry{
 		Key: key, ExternalConversationID: conversation, SessionID: session, MessageID: message,
 		Type: "agent_tts", Timestamp: testDay.Add(time.Duration(message) * time.Second),
-		Size: int64(size), ContentType: "audio/ogg",
+		Size: int64(size),
 	}
 	if message%2 == 0 {
 		sum := crc32.ChecksumIEEE(data)

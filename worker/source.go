@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,8 +20,8 @@ import (
 // source reads recordings for the archiver.
 type source struct {
 	bucket      Recordings
-	unavailable map[string]error // by key, why a recording can't be read; not changed once the archiver reads
-	hour        []catalog.BuildRecording
+	unavailable map[string]error        // by key, why a recording can't be read; not changed once the archiver reads
+	others      []string                // a few of the hour's keys, to learn whether the store denies one or all
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
 
@@ -48,9 +49,11 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 		domain.KindInvalid:    archiver.ErrVanished, // a key that the store can't hold is not there
 		domain.KindUnreadable: archiver.ErrUnreadable, domain.KindRefused: archiver.ErrRefused,
 	}[domain.KindOf(err)]
-	// The recording is tried again last, because the denial may have ended before another key was
-	// read.
-	if objstore.Denied(err) && s.canReadAnother(ctx, key) && objstore.Denied(objstore.Readable(ctx, s.bucket, key)) {
+	others := s.others
+	if last := s.lastRead.Load(); last != nil {
+		others = append([]string{*last}, others...)
+	}
+	if objstore.DeniedAlone(ctx, s.bucket, key, err, slices.Values(others)) {
 		sentinel = archiver.ErrUnreadable
 	}
 	if sentinel == nil {
@@ -59,26 +62,9 @@ func (s *source) archiverError(ctx context.Context, key string, err error) error
 	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
-// maxOthers is how many other recordings are tried to learn whether the store denies one or all.
+// maxOthers is how many recordings of the hour are tried to learn whether the store denies one or
+// all.
 const maxOthers = 4
-
-// canReadAnother says whether another recording can be read now. If so the store denies this one
-// only; otherwise it denies the whole bucket, which is an outage.
-func (s *source) canReadAnother(ctx context.Context, key string) bool {
-	keys := make([]string, 0, maxOthers)
-	if last := s.lastRead.Load(); last != nil {
-		keys = append(keys, *last)
-	}
-	for i := 0; i < len(s.hour) && len(keys) < maxOthers; i++ {
-		keys = append(keys, s.hour[i].ObjectKey)
-	}
-	for _, other := range keys {
-		if other != key && objstore.Readable(ctx, s.bucket, other) == nil {
-			return true
-		}
-	}
-	return false
-}
 
 // entries turns recordings into the archiver's entries, and asks the store for sizes that the
 // catalog does not know.
@@ -91,17 +77,20 @@ func (b *build) entries(recordings []catalog.BuildRecording) (entries []archiver
 }
 
 func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
-	src := &source{bucket: b.recordings, unavailable: map[string]error{}, hour: recordings, lastRead: &b.lastRead}
-	unsaved := &sizeBatch{}
+	src := &source{bucket: b.recordings, unavailable: map[string]error{}, lastRead: &b.lastRead}
+	for _, r := range recordings[:min(len(recordings), maxOthers)] {
+		src.others = append(src.others, r.ObjectKey)
+	}
 	entries := make([]archiver.Entry, len(recordings))
 	var mu sync.Mutex
+	var unsaved []catalog.ObjectSize
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(b.cfg.Archive.Gets)
 	for i := range recordings {
 		r := &recordings[i]
 		entries[i] = archiver.Entry{
 			Key: r.ObjectKey, ExternalConversationID: r.ExternalConversationID, SessionID: r.SessionID,
-			MessageID: r.MessageID, Type: r.Type, Timestamp: r.Timestamp, CRC32: r.CRC32, ContentType: r.ContentType,
+			MessageID: r.MessageID, Type: r.Type, Timestamp: r.Timestamp, CRC32: r.CRC32,
 		}
 		if r.Size != nil {
 			entries[i].Size = *r.Size
@@ -112,41 +101,28 @@ func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording)
 			if err != nil {
 				err = src.archiverError(gctx, entries[i].Key, err)
 			}
-			if errors.Is(err, archiver.ErrVanished) || errors.Is(err, archiver.ErrUnreadable) {
-				mu.Lock()
-				defer mu.Unlock()
-				src.unavailable[entries[i].Key] = err
-				return nil
-			}
-			if err != nil {
+			missing := errors.Is(err, archiver.ErrVanished) || errors.Is(err, archiver.ErrUnreadable)
+			if err != nil && !missing {
 				return err
 			}
 			entries[i].Size = info.Size
-			return b.catalog.SaveSizes(gctx, b.claim, unsaved.add(catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}))
+			mu.Lock()
+			var full []catalog.ObjectSize
+			if missing {
+				src.unavailable[entries[i].Key] = err
+			} else if unsaved = append(unsaved, catalog.ObjectSize{ObjectKey: entries[i].Key, Bytes: info.Size}); len(unsaved) == catalog.MaxSizes {
+				full, unsaved = unsaved, nil
+			}
+			mu.Unlock()
+			return b.catalog.SaveSizes(gctx, b.claim, full)
 		})
 	}
 	err := group.Wait()
 	if err == nil {
-		err = b.catalog.SaveSizes(ctx, b.claim, unsaved.sizes)
+		err = b.catalog.SaveSizes(ctx, b.claim, unsaved)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
 	return entries, src, err
-}
-
-// sizeBatch collects sizes until the catalog is told of them together.
-type sizeBatch struct {
-	mu    sync.Mutex
-	sizes []catalog.ObjectSize
-}
-
-// add adds a size, and gives the batch when it is full.
-func (l *sizeBatch) add(s catalog.ObjectSize) (full []catalog.ObjectSize) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sizes = append(l.sizes, s); len(l.sizes) == catalog.MaxSizes {
-		full, l.sizes = l.sizes, nil
-	}
-	return full
 }

@@ -84,7 +84,7 @@ type BuildInput struct {
 	Recordings []BuildRecording
 }
 
-// BuildRecording is a recording with the external id of its conversation.
+// BuildRecording is a recording, without its content type, and the external id of its conversation.
 type BuildRecording struct {
 	domain.Recording
 	ExternalConversationID string
@@ -104,7 +104,7 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 			return err
 		}
 		in.Recordings, err = db.Collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
-			r.type, r.ts_us, r.size, r.crc32, r.content_type, coalesce(c.external_id, r.conversation_id)
+			r.type, r.ts_us, r.size, r.crc32, coalesce(c.external_id, r.conversation_id)
 			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
 			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3`, b.Tenant, b.Day, b.Hour)
 		return err
@@ -115,10 +115,8 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	var at int64
 	var size, crc sql.NullInt64
-	var contentType sql.NullString
-	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &contentType,
-		&r.ExternalConversationID)
-	r.Timestamp, r.ContentType = db.FromMicros(at), contentType.String
+	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &r.ExternalConversationID)
+	r.Timestamp = db.FromMicros(at)
 	if size.Valid {
 		r.Size = &size.Int64
 	}

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 
 	"github.com/minio/minio-go/v7"
 
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Single reads objects of a bucket and tells a denied object from a denied bucket. A denied object
-// is unreadable when another object of the bucket can be read. When none can, the denial is an
-// outage.
+// Single reads objects of a bucket, and calls those unreadable that are denied alone.
 type Single struct{ *Bucket }
 
 // Stat is [Bucket.Stat].
@@ -27,31 +26,51 @@ func (s Single) Get(ctx context.Context, key string, opts GetOptions) (*Object, 
 	return object, s.unreadable(ctx, key, err)
 }
 
-// unreadable turns the denial of one object into unreadable. It reads the denied object once more,
-// because the denial may have ended before the other object was read.
+// unreadable turns the denial of one object into unreadable.
 func (s Single) unreadable(ctx context.Context, key string, err error) error {
-	if Denied(err) && s.canReadAnother(ctx, key) && Denied(Readable(ctx, s.Bucket, key)) {
+	if DeniedAlone(ctx, s.Bucket, key, err, s.neighbours(ctx, key)) {
 		return domain.Wrap(domain.KindUnreadable, err, "the object store denies this object alone")
 	}
 	return err
 }
 
-// maxOthers bounds how many objects are tried, of those after the key and of the bucket's first
-// ones.
-const maxOthers = 4
+// maxNeighbours bounds how many objects are tried, of those after the key and of the bucket's
+// first ones.
+const maxNeighbours = 4
 
-func (s Single) canReadAnother(ctx context.Context, key string) bool {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	for _, after := range []string{key, ""} {
-		tried := 0
-		for o := range s.store.core.ListObjectsIter(ctx, s.name, minio.ListObjectsOptions{Recursive: true, StartAfter: after, MaxKeys: maxOthers}) {
-			if tried++; o.Err != nil || tried > maxOthers {
-				break
+func (s Single) neighbours(ctx context.Context, key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		for _, after := range []string{key, ""} {
+			tried := 0
+			for o := range s.store.core.ListObjectsIter(ctx, s.name, minio.ListObjectsOptions{Recursive: true, StartAfter: after, MaxKeys: maxNeighbours}) {
+				if tried++; o.Err != nil || tried > maxNeighbours {
+					break
+				}
+				if !yield(o.Key) {
+					return
+				}
 			}
-			if o.Key != key && Readable(ctx, s.Bucket, o.Key) == nil {
-				return true
-			}
+		}
+	}
+}
+
+// Getter gives objects.
+type Getter interface {
+	Get(ctx context.Context, key string, opts GetOptions) (*Object, error)
+}
+
+// DeniedAlone says whether err is a denial of this object only, because one of the others can be
+// read. If none can, the store denies the whole bucket, which is an outage. The object is read once
+// more after the other one, because the denial may have ended before.
+func DeniedAlone(ctx context.Context, bucket Getter, key string, err error, others iter.Seq[string]) bool {
+	if !Denied(err) {
+		return false
+	}
+	for other := range others {
+		if other != key && Readable(ctx, bucket, other) == nil {
+			return Denied(Readable(ctx, bucket, key))
 		}
 	}
 	return false
@@ -59,9 +78,7 @@ func (s Single) canReadAnother(ctx context.Context, key string) bool {
 
 // Readable reads one byte, because a store also answers a HEAD for objects that cannot be read. An
 // empty object is readable.
-func Readable(ctx context.Context, bucket interface {
-	Get(ctx context.Context, key string, opts GetOptions) (*Object, error)
-}, key string) error {
+func Readable(ctx context.Context, bucket Getter, key string) error {
 	o, err := bucket.Get(ctx, key, GetOptions{To: 1})
 	if domain.KindOf(err) == domain.KindConflict {
 		return nil
