@@ -18,11 +18,6 @@ const (
   "totalSessions": %d,
   "sessions": [
 `
-	metadataSession = `    {
-      "externalConversationId": %s,
-      "sessionId": %s,
-      "files": [
-`
 	metadataMissing = `    {
       "originalPath": %s,
       "messageId": %d,
@@ -37,11 +32,11 @@ func (p *layout) writeMetadata(w io.Writer) error {
 	fmt.Fprintf(out, metadataStart, p.hour.GeneratedAt.UTC().Format(timeFormat), p.hour.Day, p.hour.Hour, len(p.folders))
 	for i := range p.folders {
 		f := &p.folders[i]
-		fmt.Fprintf(out, metadataSession, quote(f.externalID), quote(f.sessionID))
+		out.Write(f.appendMetadata(out.AvailableBuffer()))
 		for j, n := range f.items {
 			out.Write(append(p.items[n].appendMetadata(out.AvailableBuffer()), comma(j, len(f.items))...))
 		}
-		fmt.Fprintf(out, "      ]\n    }%s", comma(i, len(p.folders)))
+		out.Write(append(append(out.AvailableBuffer(), "      ]\n    }"...), comma(i, len(p.folders))...))
 	}
 	fmt.Fprint(out, "  ]")
 	if len(p.missing) > 0 {
@@ -55,7 +50,15 @@ func (p *layout) writeMetadata(w io.Writer) error {
 	return out.Flush()
 }
 
-// appendMetadata appends an item's object. It uses no format, because there may be 70,000 items.
+// appendMetadata appends the start of a session's object, up to its first file. It uses no format,
+// because there may be 70,000 sessions.
+func (f *folder) appendMetadata(b []byte) []byte {
+	b = rawjson.AppendString(append(b, "    {\n      \"externalConversationId\": "...), f.externalID)
+	b = rawjson.AppendString(append(b, ",\n      \"sessionId\": "...), f.sessionID)
+	return append(b, ",\n      \"files\": [\n"...)
+}
+
+// appendMetadata appends an item's object, also without a format.
 func (it *item) appendMetadata(b []byte) []byte {
 	const next = ",\n          "
 	e := it.entry
