@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"sync"
@@ -23,11 +24,7 @@ const tracedParts = 24
 // begin starts the span of a task. Log lines written with the context name the task.
 func (w *Worker) begin(ctx context.Context, t queue.Task) (context.Context, trace.Span) {
 	ctx = withTask(ctx, t)
-	return telemetry.Begin(ctx, w.tracer, "build hour", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),
-		attribute.String("messaging.message.id", t.ID()),
-		attribute.String("callvault.tenant", t.Key.Tenant), attribute.String("callvault.day", string(t.Key.Day)), attribute.Int("callvault.hour", t.Key.Hour),
-	))
+	return telemetry.Begin(ctx, w.tracer, "build hour", trace.WithSpanKind(trace.SpanKindConsumer), t.Attributes())
 }
 
 func withTask(ctx context.Context, t queue.Task) context.Context {
@@ -40,18 +37,11 @@ func (b *Builder) step(ctx context.Context, name string, do func(ctx context.Con
 }
 
 // setOutcome writes a build's outcome into the task's span.
-func setOutcome(ctx context.Context, e Outcome, revision int64) {
+func setOutcome(ctx context.Context, o Outcome, revision int64) {
 	trace.SpanFromContext(ctx).SetAttributes(
-		attribute.Int64("callvault.revision", revision), attribute.String("callvault.outcome", outcome(e)),
-		attribute.Int64("callvault.archive.bytes", e.Size), attribute.Int("callvault.archive.files", e.Files),
-		attribute.Int("callvault.archive.missing", e.Missing))
-}
-
-func outcome(e Outcome) string {
-	if e.Kind == "" {
-		return "archived"
-	}
-	return string(e.Kind)
+		attribute.Int64("callvault.revision", revision), attribute.String("callvault.outcome", cmp.Or(string(o.Kind), "archived")),
+		attribute.Int64("callvault.archive.bytes", o.Size), attribute.Int("callvault.archive.files", o.Files),
+		attribute.Int("callvault.archive.missing", o.Missing))
 }
 
 // fetchSpan is the span of all reads of a build, from the opening of the first to the end of the

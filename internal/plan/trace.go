@@ -63,11 +63,8 @@ func startSpan(ctx context.Context) context.Context {
 // one trace of all hours of a night could not be read.
 func (p *Planner) beginEnqueue(ctx context.Context, d catalog.DueHour, dispatch int64) (context.Context, trace.Span) {
 	pass := trace.LinkFromContext(ctx)
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", queue.Build),
-		attribute.String("messaging.message.id", queue.Task{Key: d.HourKey, Dispatch: dispatch}.ID()),
-		attribute.String("callvault.tenant", d.Tenant), attribute.String("callvault.day", string(d.Day)), attribute.Int("callvault.hour", d.Hour),
-	)}
+	task := queue.Task{Key: d.HourKey, Dispatch: dispatch}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), task.Attributes()}
 	if d.Trace == "" {
 		options = append(options, trace.WithNewRoot())
 	}

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -40,6 +43,14 @@ type payload struct {
 // the dashboard cuts ids at these.
 func (t Task) ID() string {
 	return "h:" + escape(t.Key.Tenant) + ":" + t.Key.Day.Compact() + ":" + t.Key.HH() + ":d" + strconv.FormatInt(t.Dispatch, 10)
+}
+
+// Attributes names the task in a span.
+func (t Task) Attributes() trace.SpanStartEventOption {
+	return trace.WithAttributes(
+		attribute.String("messaging.system", "asynq"), attribute.String("messaging.destination.name", Build),
+		attribute.String("messaging.message.id", t.ID()), attribute.String("callvault.tenant", t.Key.Tenant),
+		attribute.String("callvault.day", string(t.Key.Day)), attribute.Int("callvault.hour", t.Key.Hour))
 }
 
 // escape writes a tenant id without "-". Two ids never have the same escaped form.
