@@ -39,15 +39,9 @@ type Scheduler struct {
 	log     *zap.Logger
 	wake    chan struct{}
 
-	mu     sync.Mutex
-	status Status
-}
-
-// Status is how the last passes went.
-type Status struct {
-	LastFull time.Time   // when a full pass last succeeded, by the process's clock; zero before
-	Err      error       // of the last pass, nil if it succeeded
-	Report   plan.Report // of the last pass
+	mu        sync.Mutex
+	succeeded time.Time // when a full pass last succeeded, by the process's clock; zero before
+	err       error     // of the last pass
 }
 
 // New makes a Scheduler. now is the process's clock.
@@ -68,23 +62,18 @@ func (s *Scheduler) Wake() {
 	}
 }
 
-// Status says how the last passes went.
-func (s *Scheduler) Status() Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.status
-}
-
 // Ready says why the scheduler is not doing its work, nil if it is. Its error is KindUnavailable.
 func (s *Scheduler) Ready() error {
-	st := s.Status()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := s.now().Sub(s.succeeded)
 	switch {
-	case st.Err != nil:
-		return domain.Wrap(domain.KindUnavailable, st.Err, "the last planning pass failed")
-	case st.LastFull.IsZero():
+	case s.err != nil:
+		return domain.Wrap(domain.KindUnavailable, s.err, "the last planning pass failed")
+	case s.succeeded.IsZero():
 		return domain.Errorf(domain.KindUnavailable, "no planning pass has run yet")
-	case s.now().Sub(st.LastFull) > 3*s.cfg.Interval+s.cfg.Busy:
-		return domain.Errorf(domain.KindUnavailable, "no planning pass has ended for %s", s.now().Sub(st.LastFull).Round(time.Second))
+	case since > 3*s.cfg.Interval+s.cfg.Busy:
+		return domain.Errorf(domain.KindUnavailable, "no planning pass has ended for %s", since.Round(time.Second))
 	}
 	return nil
 }
@@ -173,13 +162,14 @@ func (s *Scheduler) pause(r plan.Report, err error, lastFull time.Time) time.Dur
 	return max(wait, s.cfg.Busy)
 }
 
-// record keeps the status, and logs an error only when it changes: passes may run every second.
+// record keeps how a pass went, and logs an error only when it changes: passes may run every
+// second.
 func (s *Scheduler) record(r plan.Report, err error, full bool) {
 	s.mu.Lock()
-	before := s.status.Err
-	s.status.Err, s.status.Report = err, r
+	before := s.err
+	s.err = err
 	if full && err == nil {
-		s.status.LastFull = s.now()
+		s.succeeded = s.now()
 	}
 	s.mu.Unlock()
 	switch {
