@@ -43,13 +43,13 @@ func TestFairness(t *testing.T) {
 	built := make(chan error, large+small)
 	server := q.NewServer(queue.ServerConfig{Slots: slots, Poll: 5 * time.Millisecond}, queue.Handlers{
 		Hour: func(ctx context.Context, task queue.Task) error {
+			mu.Lock()
+			started = append(started, task.Key.Tenant) // before the claim, which may take longer than other builds
+			mu.Unlock()
 			claim, ok, err := f.catalog.Claim(ctx, task.Key, "stub")
 			if err != nil || !ok {
 				return err
 			}
-			mu.Lock()
-			started = append(started, task.Key.Tenant)
-			mu.Unlock()
 			in, err := f.catalog.BuildInput(ctx, claim)
 			if err == nil {
 				err = f.catalog.CommitEmpty(ctx, claim, in.Wanted)
