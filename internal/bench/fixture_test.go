@@ -36,7 +36,7 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, ctx: t.Context(), database: newDatabase(t), s3: testenv.MinIO(t), day: yesterday()}
+	f := &fixture{TB: t, ctx: t.Context(), database: catalogtest.Postgres(t), s3: testenv.MinIO(t), day: yesterday()}
 	f.recordings, f.archives = f.s3.NewBucket(t, "recordings"), f.s3.NewBucket(t, "archives")
 	var err error
 	f.client, err = minio.New(strings.TrimPrefix(f.s3.Endpoint, "http://"), &minio.Options{
@@ -49,19 +49,6 @@ func newFixture(t testing.TB) *fixture {
 }
 
 func yesterday() domain.Day { return domain.DayOf(time.Now()).Add(-1) }
-
-// newDatabase is an empty PostgreSQL catalog.
-func newDatabase(t testing.TB) string {
-	t.Helper()
-	return testenv.PostgresFrom(t, "catalog", func(url string) error {
-		c, err := catalog.Open(context.Background(), url, catalog.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = c.DB().Migrate(context.Background())
-		return errors.Join(err, c.Close())
-	})
-}
 
 func addTenant(t testing.TB, c *catalog.Catalog, id string) {
 	t.Helper()

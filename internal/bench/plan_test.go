@@ -23,7 +23,7 @@ func databases(b *testing.B, run func(b *testing.B, c *catalog.Catalog)) {
 	b.Run("sqlite", func(b *testing.B) {
 		run(b, catalogtest.Open(b, "sqlite://"+filepath.Join(b.TempDir(), "catalog.db")))
 	})
-	b.Run("postgres", func(b *testing.B) { run(b, catalogtest.Open(b, newDatabase(b))) })
+	b.Run("postgres", func(b *testing.B) { run(b, catalogtest.Open(b, catalogtest.Postgres(b))) })
 }
 
 // manySlots is a real queue that reports enough worker slots to dispatch all hours.

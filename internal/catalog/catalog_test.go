@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"errors"
 	"path/filepath"
 	"testing"
 
@@ -31,39 +30,13 @@ func openers() map[string]func(t *testing.T) *catalog.Catalog {
 	return map[string]func(t *testing.T) *catalog.Catalog{
 		"sqlite": func(t *testing.T) *catalog.Catalog {
 			t.Helper()
-			c := open(t, databases()["sqlite"](t))
-			if _, err := c.DB().Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			return c
+			return catalogtest.Open(t, databases()["sqlite"](t))
 		},
 		"postgres": func(t *testing.T) *catalog.Catalog {
 			t.Helper()
-			return open(t, testenv.PostgresFrom(t, "catalog", func(url string) error {
-				c, err := catalog.Open(t.Context(), url, catalog.Rules{})
-				if err != nil {
-					return err
-				}
-				_, err = c.DB().Migrate(t.Context())
-				return errors.Join(err, c.Close())
-			}))
+			return catalogtest.Open(t, catalogtest.Postgres(t))
 		},
 	}
-}
-
-// open opens a catalog with the default rules, closed when the test ends.
-func open(t *testing.T, url string) *catalog.Catalog {
-	t.Helper()
-	c, err := catalog.Open(t.Context(), url, catalog.Rules{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
 }
 
 func TestHours(t *testing.T) {

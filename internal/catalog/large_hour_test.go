@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -22,11 +23,8 @@ func TestRegisterLargeHour(t *testing.T) {
 			if name == "sqlite" { // which plans every statement again
 				batches = 3
 			}
-			c := open(t, dsn)
+			c := catalogtest.Open(t, dsn)
 			ctx := t.Context()
-			if _, err := c.DB().Migrate(ctx); err != nil {
-				t.Fatal(err)
-			}
 			tenant := domain.Tenant{ID: "large", Recordings: true, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}
 			if _, err := c.CreateTenant(ctx, tenant, audit.Origin{}); err != nil {
 				t.Fatal(err)

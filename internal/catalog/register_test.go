@@ -2,7 +2,6 @@ package catalog_test
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/testenv"
 )
 
 func TestRegister(t *testing.T) {
@@ -34,15 +32,8 @@ type raceFixture struct {
 
 func newRaceFixture(t *testing.T) *raceFixture {
 	t.Helper()
-	url := testenv.PostgresFrom(t, "register", func(url string) error {
-		c, err := catalog.Open(t.Context(), url, catalog.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = c.DB().Migrate(t.Context())
-		return errors.Join(err, c.Close())
-	})
-	m := &raceFixture{T: t, c: open(t, url)}
+	url := catalogtest.Postgres(t)
+	m := &raceFixture{T: t, c: catalogtest.Open(t, url)}
 	var err error
 	if m.raw, err = sql.Open("pgx", url); err != nil {
 		t.Fatal(err)

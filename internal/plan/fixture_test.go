@@ -2,7 +2,6 @@ package plan_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -44,25 +43,12 @@ func newFixture(t *testing.T) *fixture {
 
 func newPostgresFixture(t *testing.T) *fixture {
 	t.Helper()
-	return openFixture(t, testenv.PostgresFrom(t, "catalog", func(url string) error {
-		c, err := catalog.Open(context.Background(), url, catalog.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = c.DB().Migrate(context.Background())
-		return errors.Join(err, c.Close())
-	}))
+	return openFixture(t, catalogtest.Postgres(t))
 }
 
 func openFixture(t *testing.T, url string) *fixture {
 	t.Helper()
-	f := &fixture{T: t, url: url, queue: &fakeQueue{epoch: "one", slots: 2, tasks: map[string]bool{}}}
-	var err error
-	f.catalog, err = catalog.Open(t.Context(), url, catalog.Rules{})
-	f.must(err)
-	t.Cleanup(func() { f.must(f.catalog.Close()) })
-	_, err = f.catalog.DB().Migrate(t.Context())
-	f.must(err)
+	f := &fixture{T: t, url: url, catalog: catalogtest.Open(t, url), queue: &fakeQueue{epoch: "one", slots: 2, tasks: map[string]bool{}}}
 	f.at(night())
 	return f
 }
