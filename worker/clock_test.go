@@ -42,7 +42,7 @@ func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	f.must(err)
 	f.must(b.BuildHour(f.ctx, task(5)))
 	deletions := &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}
-	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, deletions, f.catalog, f.store.Recordings(), f.store.Archives(), f.log)
+	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, deletions, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 	ctx, stop := context.WithCancel(f.ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })

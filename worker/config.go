@@ -58,14 +58,6 @@ func (c Config) withDefaults() Config {
 func (c Config) publishTime() time.Duration { return c.Drain * 2 / 5 }
 func (c Config) reportTime() time.Duration  { return c.Drain / 6 }
 
-// overhead is how many bytes a worker needs beside its buffers: code, connections, and the list of
-// an hour's recordings (up to 70,000) before the build reserves memory.
-const overhead = 24 << 20
-
-// MemoryLimit is the Go runtime's soft memory limit (bytes) for a process that only works. Without
-// it unused buffers could take as much memory again before they are collected.
-func (c Config) MemoryLimit() int64 { return c.withDefaults().Memory + overhead }
-
 // Outcome is how a build ended.
 type Outcome struct {
 	Key     domain.HourKey

@@ -22,7 +22,8 @@ func failureOf(err error) catalog.Failure {
 		if slices.ContainsFunc(missing, func(m catalog.MissingFile) bool { return m.Reason != catalog.ReasonUnreadable }) {
 			kind = domain.KindAllMissing
 		}
-		return catalog.Failure{Kind: kind, Message: allMissingMessage(missing), Final: true, Missing: missing}
+		message := "none of the hour's recordings could be archived; its page in the console names each with its reason. "
+		return catalog.Failure{Kind: kind, Message: message + catalog.Advice(missing), Final: true, Missing: missing}
 	}
 	known := []struct {
 		is      error
@@ -58,11 +59,6 @@ func missingOf(list []archiver.Missing) []catalog.MissingFile {
 		out = append(out, catalog.MissingFile{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
 	}
 	return out
-}
-
-// allMissingMessage says why no recording of an hour could be archived, and what to do about it.
-func allMissingMessage(missing []catalog.MissingFile) string {
-	return "none of the hour's recordings could be archived; its page in the console names each with its reason. " + catalog.Advice(missing)
 }
 
 // maxKeysPerLine is how many recordings one line of the log names at most.

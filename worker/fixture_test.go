@@ -53,27 +53,16 @@ func newFixture(t *testing.T) *fixture {
 
 func newPostgresFixture(t *testing.T) *fixture {
 	t.Helper()
-	return openFixture(t, testenv.PostgresFrom(t, "catalog", func(url string) error {
-		c, err := catalog.Open(context.Background(), url, catalog.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = c.DB().Migrate(context.Background())
-		return errors.Join(err, c.Close())
-	}))
+	return openFixture(t, catalogtest.Postgres(t))
 }
 
 func openFixture(t *testing.T, url string) *fixture {
 	t.Helper()
 	f := &fixture{T: t, ctx: t.Context(), log: zaptest.NewLogger(t)}
-	var err error
 	// A short lease makes renewals frequent. Tests move the clock to let it lapse.
-	f.catalog, err = catalog.Open(f.ctx, url, catalog.Rules{Lease: 300 * time.Millisecond})
-	f.must(err)
-	t.Cleanup(func() { f.must(f.catalog.Close()) })
-	_, err = f.catalog.DB().Migrate(f.ctx)
-	f.must(err)
+	f.catalog = catalogtest.OpenWith(t, url, catalog.Rules{Lease: 300 * time.Millisecond})
 	s3 := testenv.MinIO(t)
+	var err error
 	f.store, err = objstore.New(objstore.Config{
 		Endpoint: s3.Endpoint, Region: s3.Region, AccessKey: s3.AccessKey, SecretKey: s3.SecretKey,
 		Recordings: s3.NewBucket(t, "recordings"), Archives: s3.NewBucket(t, "archives"),
@@ -171,7 +160,7 @@ func (f *fixture) builder(cfg worker.Config) *worker.Builder {
 }
 
 func (f *fixture) sweeper() *worker.Sweeper {
-	return worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, f.store.Recordings(), f.store.Archives(), f.log)
+	return worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 }
 
 func task(n int) queue.Task { return queue.Task{Key: hour(n), Dispatch: 1} }

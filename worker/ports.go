@@ -63,11 +63,16 @@ type Served interface {
 	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
 }
 
+// Sweeps is what a Sweeper needs of the catalog.
+type Sweeps interface {
+	Deletions
+	Served
+}
+
 // Catalog is what a Worker needs of the catalog.
 type Catalog interface {
 	Builds
-	Deletions
-	Served
+	Sweeps
 }
 
 // Recordings is the bucket that is read. Errors as of package objstore.

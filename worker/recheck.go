@@ -20,17 +20,17 @@ const maxRecheckWait = time.Minute
 // recheckMissing looks for recordings that were missing when their archive was built. A recheck
 // that fails does not stop those of other hours. It gives the first error.
 func (s *Sweeper) recheckMissing(ctx context.Context, r *SweepReport) (failure error) {
-	due, err := s.served.Rechecks(ctx, s.cfg.Batch)
+	due, err := s.catalog.Rechecks(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
 	var failing time.Duration
 	for _, c := range due {
-		started := s.cfg.Now()
+		started := s.now()
 		back, err := s.anyReadable(ctx, c.Missing)
 		if err != nil {
 			failure = cmp.Or(failure, err)
-			if failing += s.cfg.Now().Sub(started); failing > maxRecheckWait || ctx.Err() != nil {
+			if failing += s.now().Sub(started); failing > maxRecheckWait || ctx.Err() != nil {
 				return failure
 			}
 			continue
@@ -38,7 +38,7 @@ func (s *Sweeper) recheckMissing(ctx context.Context, r *SweepReport) (failure e
 		if back {
 			r.Back++
 		}
-		if err := s.served.Rechecked(ctx, c, back); err != nil {
+		if err := s.catalog.Rechecked(ctx, c, back); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func TestSweepPastARefusal(t *testing.T) {
 	f.at(night().Add(2 * time.Hour))
 	refused := 0
 	sweeper := func(a worker.Archives) *worker.Sweeper {
-		return worker.NewSweeper(worker.SweepConfig{Batch: 1, Parallel: 1, OnRefused: func() { refused++ }}, f.catalog, f.catalog, recordings, a, f.log)
+		return worker.NewSweeper(worker.SweepConfig{Batch: 1, Parallel: 1, OnRefused: func() { refused++ }}, f.catalog, recordings, a, time.Now, f.log)
 	}
 	swept := func(want worker.SweepReport) {
 		t.Helper()
@@ -103,7 +103,7 @@ func TestCheckPastARefusal(t *testing.T) {
 	})
 	f.must(err)
 	t.Cleanup(store.Close)
-	sweeper := worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, store.Recordings(), store.Archives(), f.log)
+	sweeper := worker.NewSweeper(worker.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log)
 	f.at(night().Add(2 * time.Hour))
 	if r, err := sweeper.Sweep(f.ctx); !objstore.Denied(err) || r.Checked != 1 || r.Gone != 0 {
 		t.Errorf("%+v, %v", r, err)

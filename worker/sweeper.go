@@ -23,8 +23,6 @@ type SweepConfig struct {
 	Batch    int           // archives that each part of a sweep takes (500)
 	Parallel int           // requests to the store at once (8)
 	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
-	// Now is the process's clock (time.Now), of which only differences are used.
-	Now func() time.Time
 	// OnRefused, when set, is told of each archive that the store refused to delete, for metrics.
 	OnRefused func()
 }
@@ -34,9 +32,6 @@ func (c SweepConfig) withDefaults() SweepConfig {
 	c.Batch = cmp.Or(c.Batch, 500)
 	c.Parallel = cmp.Or(c.Parallel, 8)
 	c.CheckAge = cmp.Or(c.CheckAge, time.Hour)
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if c.OnRefused == nil {
 		c.OnRefused = func() {}
 	}
@@ -47,19 +42,19 @@ func (c SweepConfig) withDefaults() SweepConfig {
 // the store. Several may sweep at once.
 type Sweeper struct {
 	cfg        SweepConfig
-	deletions  Deletions
-	served     Served
+	catalog    Sweeps
 	recordings Recordings
 	archives   Archives
 	wake       chan struct{}
+	now        func() time.Time
 	log        *zap.Logger
 }
 
-// NewSweeper makes a Sweeper.
-func NewSweeper(cfg SweepConfig, deletions Deletions, served Served, recordings Recordings, archives Archives, log *zap.Logger) *Sweeper {
+// NewSweeper makes a Sweeper. now is the process's clock, for durations only.
+func NewSweeper(cfg SweepConfig, c Sweeps, recordings Recordings, archives Archives, now func() time.Time, log *zap.Logger) *Sweeper {
 	return &Sweeper{
-		cfg: cfg.withDefaults(), deletions: deletions, served: served, recordings: recordings, archives: archives,
-		wake: make(chan struct{}, 1), log: log.Named("sweep"),
+		cfg: cfg.withDefaults(), catalog: c, recordings: recordings, archives: archives,
+		wake: make(chan struct{}, 1), now: now, log: log.Named("sweep"),
 	}
 }
 
@@ -75,7 +70,7 @@ func (s *Sweeper) Wake() {
 // when they end.
 func (s *Sweeper) Run(ctx context.Context) {
 	var failing bool
-	clock := clock.Watch{Catalog: s.deletions, Now: s.cfg.Now}
+	clock := clock.Watch{Catalog: s.catalog, Now: s.now}
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
 	for {
@@ -130,7 +125,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
 	var r SweepReport
 	var errs []error
 	var err error
-	if r.Doomed, err = s.deletions.DoomUnused(ctx, s.cfg.Batch); err != nil {
+	if r.Doomed, err = s.catalog.DoomUnused(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
 	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.recheckMissing} {
@@ -170,7 +165,7 @@ func forEach[T any](ctx context.Context, parallel int, items []T, do func(contex
 
 // deleteDoomed deletes the objects of doomed archives.
 func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
-	doomed, err := s.deletions.Doomed(ctx, s.cfg.Batch)
+	doomed, err := s.catalog.Doomed(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
@@ -183,17 +178,17 @@ func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
 					zap.String("object", d.ObjectKey), zap.Error(err), zap.String("hint", objstore.Advice(err)))
 			}
 			s.cfg.OnRefused()
-			return s.deletions.DeletionRefused(ctx, d.ObjectKey)
+			return s.catalog.DeletionRefused(ctx, d.ObjectKey)
 		}
 		if err != nil {
 			return err
 		}
 		if keep {
 			kept.Add(1)
-			return s.deletions.KeptObject(ctx, d.ObjectKey)
+			return s.catalog.KeptObject(ctx, d.ObjectKey)
 		}
 		deleted.Add(1)
-		return s.deletions.Deleted(ctx, d.ObjectKey)
+		return s.catalog.Deleted(ctx, d.ObjectKey)
 	})
 	r.Deleted, r.Kept, r.Refused = int(deleted.Load()), int(kept.Load()), int(refused.Load())
 	r.More = len(doomed) == s.cfg.Batch
@@ -226,7 +221,7 @@ func (s *Sweeper) deleteObject(ctx context.Context, d catalog.DoomedArchive) (ke
 // not exist or the object has another size, and not when the store is unavailable. An archive that
 // the store refuses to look up counts as checked, so that it does not hold up the others.
 func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
-	served, err := s.served.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
+	served, err := s.catalog.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
 	if err != nil {
 		return err
 	}
@@ -235,15 +230,15 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 		info, err := s.archives.Stat(ctx, a.ObjectKey)
 		if err == nil && info.Size == a.Size {
 			seen.Add(1)
-			return s.served.Checked(ctx, a.ObjectKey)
+			return s.catalog.Checked(ctx, a.ObjectKey)
 		}
 		if err != nil && domain.KindOf(err) != domain.KindNotFound {
 			if objstore.Refused(err) {
-				err = errors.Join(err, s.served.Checked(ctx, a.ObjectKey))
+				err = errors.Join(err, s.catalog.Checked(ctx, a.ObjectKey))
 			}
 			return err
 		}
-		hit, err := s.served.Gone(ctx, a)
+		hit, err := s.catalog.Gone(ctx, a)
 		if hit {
 			gone.Add(1)
 			s.log.Error("a served archive is not in the store; its hour is built again", zap.String("object", a.ObjectKey))

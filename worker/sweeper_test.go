@@ -246,7 +246,7 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 		SecretKey: s3.SecretKey, Recordings: "no-such-bucket", Archives: "no-such-bucket"})
 	f.must(err)
 	t.Cleanup(elsewhere.Close)
-	failing := worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), f.log)
+	failing := worker.NewSweeper(worker.SweepConfig{}, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), time.Now, f.log)
 	r, err := failing.Sweep(f.ctx)
 	f.expectKind(err, domain.KindUnavailable)
 	if r.Gone != 0 {
@@ -328,7 +328,7 @@ func TestSweepLooksPastAFailure(t *testing.T) {
 		back int
 	}{{2 * time.Minute, 0}, {time.Second, 1}} {
 		now := func() time.Time { clock = clock.Add(c.step); return clock }
-		s := worker.NewSweeper(worker.SweepConfig{Now: now}, f.catalog, f.catalog, failingStat{f.store.Recordings(), missing[0]}, f.store.Archives(), f.log)
+		s := worker.NewSweeper(worker.SweepConfig{}, f.catalog, failingStat{f.store.Recordings(), missing[0]}, f.store.Archives(), now, f.log)
 		r, err := s.Sweep(f.ctx)
 		f.expectKind(err, domain.KindUnavailable)
 		if r.Back != c.back {

@@ -59,7 +59,7 @@ func (f *fixture) denying() (*worker.Builder, *worker.Sweeper, *denyingStore) {
 	f.must(err)
 	f.Cleanup(store.Close)
 	return worker.NewBuilder(config(), f.catalog, store.Recordings(), store.Archives(), time.Now, f.log),
-		worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.catalog, store.Recordings(), store.Archives(), f.log), g
+		worker.NewSweeper(worker.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log), g
 }
 
 // missing gives the reasons in the metadata.json of an hour's archive.

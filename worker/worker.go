@@ -19,7 +19,6 @@ type Worker struct {
 	cfg     Config
 	queue   *queue.Queue
 	builder *Builder
-	claims  Claims
 	sweeper *Sweeper
 	slots   chan struct{}
 	log     *zap.Logger
@@ -31,15 +30,12 @@ func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives 
 	cfg = cfg.withDefaults()
 	log = log.Named("worker")
 	return &Worker{
-		cfg: cfg, queue: q, claims: c, log: log,
+		cfg: cfg, queue: q, log: log,
 		builder: NewBuilder(cfg, c, recordings, archives, now, log),
-		sweeper: NewSweeper(cfg.Sweep, c, c, recordings, archives, log),
+		sweeper: NewSweeper(cfg.Sweep, c, recordings, archives, now, log),
 		tracer:  telemetry.Tracer(cfg.Tracer),
 	}
 }
-
-// Sweeper gives the worker's Sweeper, which can be asked for a sweep now.
-func (w *Worker) Sweeper() *Sweeper { return w.sweeper }
 
 // Run works until ctx is cancelled. Then running builds stop and give their hours back, and Run
 // returns when all of them have ended.
@@ -98,7 +94,7 @@ func (w *Worker) hour(task, stop context.Context, t queue.Task) (err error) {
 func (w *Worker) refuse(task context.Context, t queue.Task) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(task), cleanupTimeout)
 	defer cancel()
-	if err := w.claims.Undispatched(ctx, t.Key, t.Dispatch); err != nil {
+	if err := w.builder.catalog.Undispatched(ctx, t.Key, t.Dispatch); err != nil {
 		w.log.Warn("a task could not be given back; its hour will be dispatched again", telemetry.In(ctx), zap.Error(err))
 	}
 	return domain.Errorf(domain.KindInterrupted, "the worker stops")
