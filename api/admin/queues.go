@@ -12,6 +12,7 @@ import (
 	"github.com/hibiken/asynqmon"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -65,10 +66,9 @@ const actionQueues = "queues.change"
 
 // queuesDetail is its detail.
 type queuesDetail struct {
-	Method  string `json:"method"`
-	Path    string `json:"path"` // below the dashboard's own: "queues/build:pause"
-	Remote  string `json:"remote,omitempty"`
-	Request string `json:"request,omitempty"`
+	Method string `json:"method"`
+	Path   string `json:"path"` // below the dashboard's own: "queues/build:pause"
+	audit.Origin
 }
 
 // auditQueues writes the audit line of a change. Redis and the catalog have no common transaction,
@@ -80,7 +80,7 @@ func (h *handler) auditQueues(r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	o := origin(r)
-	detail := queuesDetail{r.Method, strings.TrimPrefix(r.URL.Path, queuesPath+"/api/"), o.Remote, o.Request}
+	detail := queuesDetail{r.Method, strings.TrimPrefix(r.URL.Path, queuesPath+"/api/"), o}
 	return h.deps.Catalog.AppendAudit(ctx, o, "", actionQueues, detail)
 }
 

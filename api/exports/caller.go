@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -79,15 +80,13 @@ type exportDetail struct {
 	Recording    bool   `json:"recording"`
 	Object       string `json:"object,omitempty"` // of the recording that is linked
 	Until        string `json:"until,omitempty"`  // when that link ends
-	Remote       string `json:"remote"`
-	Request      string `json:"request,omitempty"`
+	audit.Origin
 }
 
 // auditExport writes the audit log, before the answer begins.
 func (h *handler) auditExport(ctx context.Context, r *http.Request, who caller, req request, a *answer) error {
 	o := web.Origin(r, who.actor)
-	d := exportDetail{Conversation: req.conversation, Transcript: req.transcript, Analysis: req.analysis, Recording: req.recording,
-		Remote: o.Remote, Request: o.Request}
+	d := exportDetail{Conversation: req.conversation, Transcript: req.transcript, Analysis: req.analysis, Recording: req.recording, Origin: o}
 	if given := a.tail.Recording; given != nil {
 		d.Object, d.Until = given.FileName, given.URLExpiry
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -172,13 +173,12 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 // auditRecording writes the audit log, before any byte or URL is sent.
 func (h *handler) auditRecording(ctx context.Context, r *http.Request, l recordingLink, plan web.Plan) error {
 	o := web.Origin(r, "link")
-	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o.Remote, o.Request})
+	return h.deps.Catalog.AppendAudit(ctx, o, l.Tenant, actionRecording, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o})
 }
 
 type recordingDetail struct {
 	Object    string `json:"object"`
 	Until     string `json:"until"` // when the link ends
 	Continues bool   `json:"continues,omitempty"`
-	Remote    string `json:"remote"`
-	Request   string `json:"request,omitempty"`
+	audit.Origin
 }

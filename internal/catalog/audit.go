@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -28,11 +29,10 @@ type issuedLink struct {
 // dayDetail is the detail of a day's links. The links are in audit_links, because all answers for
 // an unchanged day have the same ones. Links is an empty list for a day without any, and else nil.
 type dayDetail struct {
-	Day     domain.Day    `json:"day"`
-	Until   time.Time     `json:"until"`
-	Remote  string        `json:"remote,omitempty"`
-	Request string        `json:"request,omitempty"`
-	Links   *[]issuedLink `json:"links,omitempty"`
+	Day   domain.Day `json:"day"`
+	Until time.Time  `json:"until"`
+	audit.Origin
+	Links *[]issuedLink `json:"links,omitempty"`
 }
 
 type downloadDetail struct {
@@ -42,8 +42,7 @@ type downloadDetail struct {
 	Object    string     `json:"object"`
 	Until     time.Time  `json:"until"` // when the link ends
 	Continues bool       `json:"continues,omitempty"`
-	Remote    string     `json:"remote,omitempty"`
-	Request   string     `json:"request,omitempty"`
+	audit.Origin
 }
 
 const saveLinksSQL = `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CONFLICT (sum) DO NOTHING`

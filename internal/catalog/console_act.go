@@ -26,12 +26,11 @@ type RebuildRequest struct {
 }
 
 type rebuildDetail struct {
-	Day     domain.Day `json:"day"`
-	Hour    string     `json:"hour,omitempty"` // "00" to "23"; "" for all hours
-	Force   bool       `json:"force"`
-	Due     int        `json:"due"`
-	Remote  string     `json:"remote,omitempty"`
-	Request string     `json:"request,omitempty"`
+	Day   domain.Day `json:"day"`
+	Hour  string     `json:"hour,omitempty"` // "00" to "23"; "" for all hours
+	Force bool       `json:"force"`
+	Due   int        `json:"due"`
+	audit.Origin
 }
 
 // Rebuild makes hours of a day due at once: all of them (hour < 0) or one. Without force it takes
@@ -78,7 +77,7 @@ func (r RebuildRequest) audit(ctx context.Context, tx *db.Tx, action string, due
 	if err != nil {
 		return err
 	}
-	d := rebuildDetail{Day: r.Day, Force: r.Force, Due: due, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	d := rebuildDetail{Day: r.Day, Force: r.Force, Due: due, Origin: r.Origin}
 	if r.Hour >= 0 {
 		d.Hour = domain.HourKey{Hour: r.Hour}.HH()
 	}

@@ -72,8 +72,7 @@ type correctDetail struct {
 	Reason  string            `json:"reason"`
 	Changed map[string]fromTo `json:"changed"`
 	Hours   []CorrectedHour   `json:"hours"`
-	Remote  string            `json:"remote,omitempty"`
-	Request string            `json:"request,omitempty"`
+	audit.Origin
 }
 
 // Correct changes a registered recording, with a line in the audit log, and makes the affected
@@ -146,7 +145,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 		out.Hours = append(out.Hours, CorrectedHour{h.Day, h.HH()})
 	}
 	return out, k.Origin.Append(ctx, tx, at, k.Tenant, ActionCorrect,
-		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Remote: k.Origin.Remote, Request: k.Origin.Request})
+		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Origin: k.Origin})
 }
 
 // uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where none were

@@ -184,7 +184,7 @@ func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out Is
 	if err != nil {
 		return out, err
 	}
-	detail := dayDetail{Day: r.Day, Until: out.LinksEnd, Remote: r.Origin.Remote, Request: r.Origin.Request}
+	detail := dayDetail{Day: r.Day, Until: out.LinksEnd, Origin: r.Origin}
 	if links == nil {
 		detail.Links = &[]issuedLink{}
 	}

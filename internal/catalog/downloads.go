@@ -97,7 +97,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 			return err
 		}
 		return d.Origin.Append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
-			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Remote: d.Origin.Remote, Request: d.Origin.Request, Continues: d.Continues})
+			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Continues: d.Continues, Origin: d.Origin})
 	})
 	return w, err
 }

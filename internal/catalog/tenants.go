@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -57,8 +58,7 @@ const (
 type tenantDetail struct {
 	Settings map[string]any     `json:"settings,omitempty"`
 	Changed  *map[string]fromTo `json:"changed,omitempty"`
-	Remote   string             `json:"remote,omitempty"`
-	Request  string             `json:"request,omitempty"`
+	audit.Origin
 }
 
 type fromTo struct {
@@ -77,10 +77,10 @@ func settings(t domain.Tenant) map[string]any {
 
 // changedSettings gives the settings that differ between two states of a tenant.
 func changedSettings(before, after domain.Tenant) map[string]fromTo {
-	changed, was := map[string]fromTo{}, settings(before)
-	for name, is := range settings(after) {
-		if is != was[name] {
-			changed[name] = fromTo{was[name], is}
+	changed := map[string]fromTo{}
+	for _, s := range domain.Settings() {
+		if was, is := s.Value(before), s.Value(after); was != is {
+			changed[s.Name] = fromTo{was, is}
 		}
 	}
 	return changed

@@ -38,7 +38,7 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 		if !ok {
 			return domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
 		}
-		return o.Append(ctx, tx, at, t.ID, ActionCreate, tenantDetail{Settings: settings(t), Remote: o.Remote, Request: o.Request})
+		return o.Append(ctx, tx, at, t.ID, ActionCreate, tenantDetail{Settings: settings(t), Origin: o})
 	})
 	return t, err
 }
@@ -50,25 +50,13 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 // retention that would end days while the clock is not trusted.
 func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
-		var before domain.Tenant
-		t, err = c.setTenant(ctx, tx, id, func(t *domain.Tenant) {
-			before = *t
-			change(t)
-		})
-		if err != nil {
-			return err
-		}
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		changed := changedSettings(before, t)
-		return o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Remote: o.Remote, Request: o.Request})
+		t, err = c.setTenant(ctx, tx, id, change, o)
+		return err
 	})
 	return t, err
 }
 
-func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant)) (domain.Tenant, error) {
+func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error) {
 	// Without this lock, one of two changes at the same time would be lost. It may be taken before
 	// the days' locks, because no other transaction locks a tenant's row after a day's.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
@@ -100,8 +88,15 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 		values = append(values, s.Value(t))
 		set += fmt.Sprintf("%s = $%d, ", s.Column, len(values))
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2 WHERE id = $1`, values...)
-	return t, err
+	if _, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2 WHERE id = $1`, values...); err != nil {
+		return t, err
+	}
+	at, err := clock.Now(ctx, tx)
+	if err != nil {
+		return t, err
+	}
+	changed := changedSettings(before, t)
+	return t, o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Origin: o})
 }
 
 // refuseEndingDays refuses a change that would end days while the clock is not trusted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,11 +21,12 @@ func New(d *db.DB) *Log {
 	return &Log{d}
 }
 
-// Origin says who made a request, from where, and which request it was.
+// Origin says who made a request, from where, and which request it was. Details of lines embed it:
+// the actor has a column of its own.
 type Origin struct {
-	Actor   string // app:ID, key:ID, oidc:SUBJECT, link, admin, command
-	Remote  string // network address
-	Request string // request id
+	Actor   string `json:"-"`                 // app:ID, key:ID, oidc:SUBJECT, link, admin, command
+	Remote  string `json:"remote,omitempty"`  // network address
+	Request string `json:"request,omitempty"` // request id
 }
 
 // Entry is one row of the audit log.
@@ -102,34 +104,16 @@ func Scan(rows *sql.Rows) (e Entry, err error) {
 	if links.Valid {
 		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
 	}
-	e.At, e.Detail = db.FromMicros(at), json.RawMessage(hoursAsText(detail))
+	e.At, e.Detail = db.FromMicros(at), json.RawMessage(formerHour.ReplaceAllStringFunc(detail, hourText))
 	return e, err
 }
 
-// hoursAsText writes the hours of a line with two digits, as the API does. Former programs wrote
-// some as numbers, and stored lines do not change. In JSON the name with its quotes can't be part
-// of a string.
-func hoursAsText(detail string) string {
-	const name = `"hour":`
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(detail, name)
-		if !found {
-			break
-		}
-		n := 0
-		for n < len(after) && '0' <= after[n] && after[n] <= '9' {
-			n++
-		}
-		b.WriteString(before + name)
-		if n > 0 {
-			b.WriteString(`"` + strings.Repeat("0", max(2-n, 0)) + after[:n] + `"`)
-		}
-		detail = after[n:]
-	}
-	if b.Len() == 0 {
-		return detail
-	}
-	b.WriteString(detail)
-	return b.String()
+// formerHour matches an hour that is a number, as former programs wrote some. Stored lines do not
+// change. In JSON the name with its quotes can't be part of a string.
+var formerHour = regexp.MustCompile(`"hour":\d+`)
+
+// hourText writes such an hour with two digits, as lines have it now.
+func hourText(former string) string {
+	name, hour, _ := strings.Cut(former, ":")
+	return name + `:"` + strings.Repeat("0", max(2-len(hour), 0)) + hour + `"`
 }

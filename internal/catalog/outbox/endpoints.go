@@ -80,15 +80,14 @@ type endpointDetail struct {
 	Events  []string `json:"events,omitempty"`
 	Enabled *bool    `json:"enabled,omitempty"`
 	Reason  string   `json:"reason,omitempty"`
-	Remote  string   `json:"remote,omitempty"`
-	Request string   `json:"request,omitempty"`
+	audit.Origin
 }
 
 // audit appends a line about an endpoint to the audit log.
 func (e Endpoint) audit(ctx context.Context, tx *db.Tx, at int64, o audit.Origin, action string) error {
 	enabled := e.Disabled.IsZero()
 	url, _, _ := strings.Cut(e.URL, "?") // the query may have a secret of the receiver's, and the log is kept for ever
-	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Remote: o.Remote, Request: o.Request}
+	d := endpointDetail{ID: e.ID, URL: url, Events: e.Events, Enabled: &enabled, Reason: e.Reason, Origin: o}
 	return o.Append(ctx, tx, at, e.Tenant, action, d)
 }
 

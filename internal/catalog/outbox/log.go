@@ -146,8 +146,7 @@ type replayDetail struct {
 	State    string     `json:"state,omitempty"`
 	Day      domain.Day `json:"day,omitempty"`
 	Replayed int        `json:"replayed"`
-	Remote   string     `json:"remote,omitempty"`
-	Request  string     `json:"request,omitempty"`
+	audit.Origin
 }
 
 // ReplayDeliveries makes all deliveries that q finds due again, also those that arrived, and says
@@ -190,7 +189,7 @@ func (b *Outbox) ReplayDeliveries(ctx context.Context, q DeliveryQuery, o audit.
 			return err
 		}
 		n = int(done)
-		return o.Append(ctx, tx, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o.Remote, o.Request})
+		return o.Append(ctx, tx, at, tenant, ActionWebhookReplay, replayDetail{q.ID, q.Endpoint, q.Type, q.State, q.Day, n, o})
 	})
 	return n, err
 }
