@@ -80,10 +80,10 @@ func TestAPI(t *testing.T) {
 	})
 }
 
-// acted counts an hour's events that name who acted, which those of the fixture do not.
+// acted counts an hour's events without the fixture's.
 func acted(hour map[string]any) (n int) {
 	for _, e := range hour["events"].([]any) {
-		if e.(map[string]any)["actor"] != "" {
+		if e.(map[string]any)["actor"] != fixtureActor {
 			n++
 		}
 	}

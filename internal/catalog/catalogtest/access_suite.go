@@ -133,7 +133,7 @@ func credentialsAudited(f *fixture) {
 	f.wantKind(err, domain.KindNotFound)
 	var lines []string
 	f.must(f.c.Audit(f.ctx, "acme", f.now().Add(-time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
-		if e.Actor == o.Actor { // not the fixture
+		if e.Actor != fixtureActor {
 			lines = append(lines, e.Actor+" "+e.Action+" "+string(e.Detail))
 		}
 		return nil
