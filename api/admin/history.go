@@ -43,7 +43,7 @@ func (h *handler) getHistory(r *http.Request) (any, error) {
 		Next   *string      `json:"next"`
 	}{Values: []formerJSON{}}
 	for _, v := range page.Values {
-		out.Values = append(out.Values, formerJSON{Field: v.Field, Value: v.Value, ReplacedAt: web.Time(v.At), Origin: v.Origin})
+		out.Values = append(out.Values, formerJSON{Field: v.Field, Value: v.Value, ReplacedAt: web.Time(v.At), Origin: v.Actor})
 	}
 	if page.Next > 0 {
 		next := strconv.FormatInt(page.Next, 10)

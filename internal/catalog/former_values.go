@@ -24,10 +24,10 @@ type Subject struct {
 
 // FormerValue is a value that a line replaced or cleared.
 type FormerValue struct {
-	Field  string          // its name in lines, such as "status" or "transcript.raw"
-	Value  json.RawMessage // as it was taken in; times and texts are JSON strings
-	At     time.Time       // when it was replaced or cleared
-	Origin string          // the actor that sent the replacing line
+	Field string          // its name in lines, such as "status" or "transcript.raw"
+	Value json.RawMessage // as it was taken in; times and texts are JSON strings
+	At    time.Time       // when it was replaced or cleared
+	Actor string          // who sent the replacing line
 }
 
 // FormerPage is one page of former values, latest first. Next is where the next page continues; 0
@@ -41,7 +41,7 @@ type FormerPage struct {
 type formerRow struct {
 	former
 	seq, at int64
-	origin  string
+	actor   string
 }
 
 // FormerValues gives the page of former values that continues at before, which is 0 for the first
@@ -72,7 +72,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 			if err != nil {
 				return err
 			}
-			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: db.FromMicros(rows[i].at), Origin: rows[i].origin})
+			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: db.FromMicros(rows[i].at), Actor: rows[i].actor})
 		}
 		return nil
 	})
@@ -80,7 +80,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 }
 
 func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
-	err = rows.Scan(&f.seq, &f.field, &f.at, &f.origin, &f.head, &f.tail)
+	err = rows.Scan(&f.seq, &f.field, &f.at, &f.actor, &f.head, &f.tail)
 	return f, err
 }
 

@@ -30,8 +30,8 @@ func formers(t *testing.T, c *catalog.Catalog, tenant, kind, id string) (list []
 			t.Fatal(err)
 		}
 		for _, v := range page.Values {
-			if v.At.IsZero() || v.Origin != "internal" {
-				t.Errorf("%s was replaced at %v by %q", v.Field, v.At, v.Origin)
+			if v.At.IsZero() || v.Actor != "internal" {
+				t.Errorf("%s was replaced at %v by %q", v.Field, v.At, v.Actor)
 			}
 			list = append(list, v.Field+"="+string(v.Value))
 		}
