@@ -116,16 +116,15 @@ const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t
 func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess, err error) {
 	var at int64
 	var app, owner, scopes, tenant sql.NullString
-	var disabled, epoch, retention, limit, completed, reopened, expired, floor sql.NullInt64
+	var disabled, epoch, retention, limit, completed, reopened, expired, floor, oldest sql.NullInt64
 	var recordings sql.NullBool
-	var s windowScan
 	err = q.QueryRowContext(ctx, dayAccessSQL, r.Tenant, r.Day, dayWindow, r.App).
 		Scan(&app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit, &floor,
-			&at, &a.known, &completed, &reopened, &expired, &s.used, &s.oldest, &s.lastUse, &s.lastNumber, &s.stray)
+			&at, &a.known, &completed, &reopened, &expired, &a.window.Used, &oldest, &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, err
 	}
-	a.now, a.window, a.last = db.FromMicros(at), s.window(int(limit.Int64), at), s.last()
+	a.now, a.window.Limit, a.window.Reset = db.FromMicros(at), int(limit.Int64), untilReset(oldest, at)
 	if app.Valid {
 		a.app = &Application{Credential{ID: app.String, Tenant: owner.String, Disabled: db.TimeOf(disabled)}, strings.Fields(scopes.String), epoch.Int64}
 	}

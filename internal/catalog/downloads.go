@@ -29,8 +29,7 @@ type LinkedArchive struct {
 
 // LinkAccess reads what a link gives access to. Error: KindNotFound for an unknown tenant.
 func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
-	a, err := linkAccess(ctx, c.db, key, token)
-	return a, err
+	return linkAccess(ctx, c.db, key, token)
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
@@ -41,17 +40,16 @@ const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_l
 
 func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string) (a LinkAccess, err error) {
 	var at int64
-	var completed, reopened, expired, revision, size sql.NullInt64
+	var completed, reopened, expired, revision, size, oldest sql.NullInt64
 	var object, etag sql.NullString
-	var s windowScan
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
-			&completed, &reopened, &expired, &object, &revision, &size, &etag, &s.used, &s.oldest, &s.lastUse, &s.lastNumber, &s.stray)
+			&completed, &reopened, &expired, &object, &revision, &size, &etag, &a.Window.Used, &oldest, &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
-	a.Now, a.Window, a.last = db.FromMicros(at), s.window(t.DownloadLimit, at), s.last()
+	a.Now, a.Window.Limit, a.Window.Reset = db.FromMicros(at), t.DownloadLimit, untilReset(oldest, at)
 	end := domain.RetentionEnd(key.Day, db.TimeOf(completed), db.TimeOf(reopened), t.RetentionDays)
 	a.Expired = expired.Valid || !a.Now.Before(end)
 	if object.Valid {

@@ -31,10 +31,11 @@ const dayWindow = "day"
 
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
-// windowColumns reads the window w, its oldest use that still counts, u, and the latest use that is
-// not stray, l. See strayLast.
-const windowColumns = `CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, u.at_us,
-	CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, ` + strayLast
+// windowColumns reads the number of uses of the window w, its oldest use that still counts, u (NULL
+// for none), and windowLast, for which l is the latest use that is not stray. See strayLast.
+const windowColumns = `coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, 0), u.at_us,
+	coalesce(CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, 0), coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, 0),
+	coalesce(` + strayLast + `, FALSE)`
 
 // strayLast is true if the latest use is further ahead than a clock may be: it was counted while
 // the clock was wrong. Such uses do not count, and the next use deletes them.
@@ -48,22 +49,12 @@ const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
 	LEFT JOIN window_uses l ON ` + strayLast + ` AND l.tenant = $1 AND l.name = $3 AND l.at_us = (SELECT max(x.at_us) FROM window_uses x
 		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us <= c.now_us + 600000000)`
 
-// windowScan is where windowColumns are scanned to.
-type windowScan struct {
-	used, oldest, lastUse, lastNumber sql.NullInt64
-	stray                             sql.NullBool
-}
-
-func (s windowScan) last() windowLast {
-	return windowLast{us: s.lastUse.Int64, n: s.lastNumber.Int64, stray: s.stray.Bool}
-}
-
-func (s windowScan) window(limit int, at int64) Window {
-	w := Window{Limit: limit, Used: int(s.used.Int64)}
-	if s.oldest.Valid {
-		w.Reset = time.Duration(s.oldest.Int64-at)*time.Microsecond + windowLength
+// untilReset is how long the oldest use still counts; 0 when there is none.
+func untilReset(oldest sql.NullInt64, at int64) time.Duration {
+	if !oldest.Valid {
+		return 0
 	}
-	return w
+	return time.Duration(oldest.Int64-at)*time.Microsecond + windowLength
 }
 
 const (
