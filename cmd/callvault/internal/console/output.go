@@ -8,14 +8,16 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
-
-	"golang.org/x/term"
 )
 
-// IsTerminal reports whether w is a terminal.
+// IsTerminal reports whether w is a terminal. So is /dev/null, where it does not matter.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // JSON writes v as --json prints it: indented, and with a newline at the end.
