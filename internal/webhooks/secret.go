@@ -1,14 +1,15 @@
 package webhooks
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
@@ -94,8 +95,8 @@ func retire(v Vault, e *outbox.Endpoint, at time.Time, grace time.Duration) (kep
 }
 
 // sign returns the value of the header webhook-signature: a signature by the current secret and one
-// by each former secret in its grace time. Errors: KindInvalid when the master key does not decrypt
-// a secret, KindBadCatalog.
+// by each former secret in its grace time, as Standard Webhooks describes. Errors: KindInvalid when
+// the master key does not decrypt a secret, KindBadCatalog.
 func sign(v Vault, e *outbox.Endpoint, id string, at time.Time, now time.Time, body []byte) (string, error) {
 	current, err := v.Open(AssociatedData(e.ID), e.Secret.Data, e.Secret.Encrypted)
 	if err != nil {
@@ -107,15 +108,13 @@ func sign(v Vault, e *outbox.Endpoint, id string, at time.Time, now time.Time, b
 	}
 	var list []string
 	for _, s := range slices.Insert(secrets, 0, formerSecret{text: string(current)}) {
-		key, err := standardwebhooks.NewWebhook(s.text)
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.text, secretPrefix))
 		if err != nil {
 			return "", domain.Wrap(domain.KindBadCatalog, err, "a webhook's secret can't be read")
 		}
-		signature, err := key.Sign(id, at, body)
-		if err != nil {
-			return "", domain.Wrap(domain.KindInternal, err, "an event can't be signed")
-		}
-		list = append(list, signature)
+		mac := hmac.New(sha256.New, key)
+		mac.Write(fmt.Appendf(nil, "%s.%d.%s", id, at.Unix(), body))
+		list = append(list, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	return strings.Join(list, " "), nil
 }

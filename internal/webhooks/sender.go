@@ -19,8 +19,6 @@ import (
 	"time"
 	"unicode"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -120,9 +118,9 @@ func (s *Sender) post(ctx context.Context, d *outbox.DeliveryClaim, at time.Time
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", s.cfg.Agent)
-	r.Header.Set(standardwebhooks.HeaderWebhookID, d.Event)
-	r.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	r.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	r.Header.Set("webhook-id", d.Event)
+	r.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
+	r.Header.Set("webhook-signature", signature)
 	return client.Do(r)
 }
 
