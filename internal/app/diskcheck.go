@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/callvault/callvault/internal/disk"
+	"github.com/callvault/callvault/internal/doctor"
 )
 
 // diskCheckLife is how long a result is used again, since each check writes and syncs a file.
@@ -24,7 +24,7 @@ type diskCheck struct {
 // check returns KindUnavailable when the disk is full or takes no file.
 func (r *diskCheck) check(context.Context) error {
 	if now := r.now(); r.asked.IsZero() || now.Sub(r.asked) >= diskCheckLife {
-		r.asked, r.err = now, disk.Check(r.dir, r.least)
+		r.asked, r.err = now, doctor.CheckDisk(r.dir, r.least)
 	}
 	return r.err
 }

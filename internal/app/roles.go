@@ -16,7 +16,7 @@ import (
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/config"
-	"github.com/callvault/callvault/internal/disk"
+	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/scheduler"
@@ -234,7 +234,7 @@ func (p *Parts) checks() []Check {
 		}},
 	}
 	if p.Embedded() {
-		d := &diskCheck{dir: p.Dir.Path(), least: disk.Least, now: time.Now}
+		d := &diskCheck{dir: p.Dir.Path(), least: doctor.LeastFree, now: time.Now}
 		list = append(list, Check{Name: "disk", Probe: d.check})
 	}
 	return list

@@ -13,7 +13,6 @@ import (
 	humanize "github.com/dustin/go-humanize"
 
 	"github.com/callvault/callvault/internal/config"
-	"github.com/callvault/callvault/internal/disk"
 )
 
 func (d *Doctor) settings(context.Context) Result {
@@ -43,7 +42,7 @@ func (d *Doctor) schedule(context.Context) Result {
 }
 
 // plentyFree is how many bytes must be free on a disk without a warning.
-const plentyFree = 4 * disk.Least
+const plentyFree = 4 * LeastFree
 
 // disk checks the directories of the embedded parts and of a SQLite file.
 func (d *Doctor) disk(context.Context) Result {
@@ -62,19 +61,19 @@ func (d *Doctor) disk(context.Context) Result {
 	}
 	saw := make([]string, 0, len(dirs))
 	for _, dir := range dirs {
-		if err := disk.Check(dir, disk.Least); err != nil {
+		if err := CheckDisk(dir, LeastFree); err != nil {
 			if errors.Is(err, fs.ErrPermission) {
 				return failErr(err, "let this user write there, or ask as the user that callvault runs as")
 			}
 			return failErr(err, "make room, or move the data to a larger disk; nothing is taken in or built before")
 		}
-		free, size, err := disk.Free(dir)
+		free, size, err := freeSpace(dir)
 		if err != nil {
 			return failErr(err, "look at the file system")
 		}
 		text := fmt.Sprintf("%s of %s are free in %s", humanize.IBytes(free), humanize.IBytes(size), dir)
 		if free < plentyFree {
-			return warn(text, "make room: below "+humanize.IBytes(disk.Least)+" callvault is not ready any more")
+			return warn(text, "make room: below "+humanize.IBytes(LeastFree)+" callvault is not ready any more")
 		}
 		saw = append(saw, text)
 	}

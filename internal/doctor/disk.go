@@ -1,4 +1,4 @@
-package disk
+package doctor
 
 import (
 	"errors"
@@ -11,13 +11,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Least is how many bytes must be free for work to go on: enough for some parts of archives and for
-// what a day adds to the catalog.
-const Least = 256 << 20
+// LeastFree is how many bytes must be free for work to go on: enough for some parts of archives and
+// for what a day adds to the catalog.
+const LeastFree = 256 << 20
 
-// Free returns how many bytes this user may still write below dir, and the size of its file system.
-// Error: KindUnavailable.
-func Free(dir string) (free, size uint64, err error) {
+// freeSpace returns how many bytes this user may still write below dir, and the size of its file
+// system. Error: KindUnavailable.
+func freeSpace(dir string) (free, size uint64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, 0, domain.Wrap(domain.KindUnavailable, fmt.Errorf("%s: %w", dir, err), "the disk cannot be asked how full it is")
@@ -26,24 +26,24 @@ func Free(dir string) (free, size uint64, err error) {
 	return s.Bavail * block, s.Blocks * block, nil
 }
 
-// Check returns KindUnavailable when less than least bytes are free in dir, or when no file can be
-// written there. Only the cause names the directory, since strangers may read the message.
-func Check(dir string, least uint64) error {
-	free, _, err := Free(dir)
+// CheckDisk returns KindUnavailable when less than least bytes are free in dir, or when no file can
+// be written there. Only the cause names the directory, since strangers may read the message.
+func CheckDisk(dir string, least uint64) error {
+	free, _, err := freeSpace(dir)
 	if err != nil {
 		return err
 	}
 	if free < least {
 		return domain.Wrap(domain.KindUnavailable, errors.New(dir), "the disk is full: %s are free, %s are needed", humanize.IBytes(free), humanize.IBytes(least))
 	}
-	if err := write(dir); err != nil {
+	if err := writePage(dir); err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "nothing can be written to the disk")
 	}
 	return nil
 }
 
-// write writes a file of one page, syncs it and removes it.
-func write(dir string) error {
+// writePage writes a file of one page, syncs it and removes it.
+func writePage(dir string) error {
 	f, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return err
