@@ -3,7 +3,7 @@ package archiver
 import (
 	"hash/crc32"
 
-	"github.com/callvault/callvault/internal/crc"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // longSegment is from how many bytes on it costs less to combine two CRC-32 than to compute one
@@ -17,7 +17,7 @@ func (p *part) checksum() uint32 {
 	at := 0
 	for _, s := range p.longSegments {
 		sum = crc32.Update(sum, crc32.IEEETable, p.buf[at:s.at])
-		sum = crc.Combine(sum, s.crc, int64(len(s.data)))
+		sum = domain.CombineCRC32(sum, s.crc, int64(len(s.data)))
 		at = s.at + len(s.data)
 	}
 	return crc32.Update(sum, crc32.IEEETable, p.buf[at:])

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/callvault/callvault/internal/crc"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -176,7 +175,7 @@ func (p *layout) result(crcs []uint32, sumsDigest string) Result {
 	}
 	for i, sum := range crcs {
 		size := min(p.partSize, p.total-int64(i)*p.partSize)
-		r.CRC32 = crc.Combine(r.CRC32, sum, size)
+		r.CRC32 = domain.CombineCRC32(r.CRC32, sum, size)
 	}
 	return r
 }

@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/callvault/callvault/internal/crc"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // reader reads segments until there are no more.
@@ -63,7 +63,7 @@ func (a *attempt) complete(ctx context.Context, s *segment) error {
 	if f.segments > 1 {
 		sum = f.crcs[0]
 		for i := 1; i < f.segments; i++ {
-			sum = crc.Combine(sum, f.crcs[i], f.lengths[i])
+			sum = domain.CombineCRC32(sum, f.crcs[i], f.lengths[i])
 		}
 	}
 	if known := f.item.entry.CRC32; known != nil && *known != sum {

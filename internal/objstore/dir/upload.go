@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/callvault/callvault/internal/crc"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -131,7 +130,7 @@ func (u *upload) checkParts(parts []objstore.Part) (size int64, sum uint32, err 
 		if p.Number != i+1 || u.parts[p.Number] != p || !last && p.Size != u.partSize {
 			return 0, 0, domain.Errorf(domain.KindStoreFault, "its parts are not one object: part %d of %d is missing, of another size, or not as it was written", i+1, len(ordered))
 		}
-		sum = crc.Combine(sum, p.CRC32, p.Size)
+		sum = domain.CombineCRC32(sum, p.CRC32, p.Size)
 		size += p.Size
 	}
 	if len(ordered) == 0 {
