@@ -116,14 +116,7 @@ func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	var at int64
 	var size, crc sql.NullInt64
 	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &r.ExternalConversationID)
-	r.Timestamp = db.FromMicros(at)
-	if size.Valid {
-		r.Size = &size.Int64
-	}
-	if crc.Valid {
-		sum := uint32(crc.Int64)
-		r.CRC32 = &sum
-	}
+	r.Timestamp, r.Size, r.CRC32 = db.FromMicros(at), sizeOf(size), crcOf(crc)
 	return r, err
 }
 

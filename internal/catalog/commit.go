@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/outbox"
@@ -81,22 +82,19 @@ func (c *Catalog) supersede(ctx context.Context, tx *db.Tx, key domain.HourKey, 
 
 // saveSessions writes the archive's sessions before the archive is published.
 func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.Session) error {
-	const chunk = 500
-	for len(sessions) > 0 {
-		n := min(chunk, len(sessions))
-		args := make([]any, 0, 2*n)
-		for _, s := range sessions[:n] {
+	for chunk := range slices.Chunk(sessions, 500) {
+		args := make([]any, 0, 2*len(chunk))
+		for _, s := range chunk {
 			args = append(args, b.ObjectKey(), sessionName(s))
 		}
 		err := c.db.Update(ctx, func(tx *db.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+db.Rows(n, 2)+
+			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+db.Rows(len(chunk), 2)+
 				` ON CONFLICT DO NOTHING`, args...)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		sessions = sessions[n:]
 	}
 	return nil
 }

@@ -52,18 +52,18 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 	var s HourHistory
 	err := c.db.View(ctx, func(tx *db.Tx) error {
 		s = HourHistory{}
-		var handed, lease, recheck sql.NullInt64
+		var dispatched, lease, recheck sql.NullInt64
 		var took int64
 		var served sql.NullString
 		err := tx.QueryRowContext(ctx, hourHistorySQL, key.Tenant, key.Day, key.Hour).
-			Scan(&s.Wanted, &s.Built, &s.Dispatch, &handed, &lease, &recheck, &took, &served)
+			Scan(&s.Wanted, &s.Built, &s.Dispatch, &dispatched, &lease, &recheck, &took, &served)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		s.Dispatched, s.Lease, s.Recheck, s.Took = db.TimeOf(handed), db.TimeOf(lease), db.TimeOf(recheck), time.Duration(took)*time.Microsecond
+		s.Dispatched, s.Lease, s.Recheck, s.Took = db.TimeOf(dispatched), db.TimeOf(lease), db.TimeOf(recheck), time.Duration(took)*time.Microsecond
 		s.Archives, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
 			var created, links int64

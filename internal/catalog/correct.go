@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -199,11 +198,9 @@ func readRecording(ctx context.Context, tx *db.Tx, tenant, key string) (r domain
 		FROM objects o JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
 		WHERE o.key = $1 AND o.tenant = $2`, key, tenant).
 		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &storedSize, &storedCRC)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, s, domain.Errorf(domain.KindNotFound, "tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
-	}
 	r.Timestamp, r.Size, r.CRC32 = db.FromMicros(at), sizeOf(size), crcOf(crc)
-	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, err
+	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, db.NotFound(err,
+		"tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 }
 
 // changedFields gives the values that differ between two states of a recording, by the fields of
@@ -261,13 +258,9 @@ func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, afte
 		WHERE tenant = $1 AND day = $2 AND object_key = $3 ON CONFLICT (object_key) DO NOTHING`, tenant, from.Day, before.ObjectKey); err != nil {
 		return err
 	}
-	var crc any
-	if after.CRC32 != nil {
-		crc = int64(*after.CRC32)
-	}
 	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET day = $4, hour = $5, conversation_id = $6, session_id = $7, message_id = $8, type = $9,
 		ts_us = $10, size = coalesce($11, size), crc32 = coalesce($12, crc32) WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
-		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), valueOf(after.Size), crc); err != nil {
+		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), after.Size, after.CRC32); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE objects SET day = $2 WHERE key = $1`, before.ObjectKey, to.Day)

@@ -175,14 +175,17 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 		if p.Open = d.open; !d.open {
 			return nil
 		}
-		return planHours(ctx, tx, tenant, day, 0, 23, d.at, &p)
+		if err := planHours(ctx, tx, tenant, day, 0, 23, d.at); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND due_us <= $3`, tenant, day, d.at).Scan(&p.Due)
 	})
 	return p, err
 }
 
 // planHours plans the hours from to to of a locked, open day. The upsert reads the row's own flag.
 // So a registration at the same time is either seen here, or makes the hour due itself.
-func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, from, to int, at int64, p *PlanResult) error {
+func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, from, to int, at int64) error {
 	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {
 		rows = append(rows, fmt.Sprintf("($1, $2, %d, 'no_data', TRUE)", hour))
@@ -199,11 +202,7 @@ func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, fr
 	if err != nil {
 		return err
 	}
-	if err := refreshDay(ctx, tx, tenant, day, at); err != nil {
-		return err
-	}
-	return tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND due_us <= $3`,
-		tenant, day, at).Scan(&p.Due)
+	return refreshDay(ctx, tx, tenant, day, at)
 }
 
 // DayKey names one day of one tenant.

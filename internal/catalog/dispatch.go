@@ -24,12 +24,14 @@ const dueSQL = `h.planned AND h.due_us <= (SELECT now_us FROM catalog_clock) AND
 // over the tenants: first the oldest hour of each tenant, then the second of each, and so on. A
 // tenant has at most perTenant outstanding hours, including those that were dispatched before.
 func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit int) ([]DueHour, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DueHour, err error) {
-		var since int64
-		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
-		d.Since = db.FromMicros(since)
-		return d, err
-	}, dueHoursSQL, epoch, perTenant, limit)
+	return db.Collect(ctx, c.db, scanDueHour, dueHoursSQL, epoch, perTenant, limit)
+}
+
+func scanDueHour(rows *sql.Rows) (d DueHour, err error) {
+	var since int64
+	err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
+	d.Since = db.FromMicros(since)
+	return d, err
 }
 
 // dueHoursSQL selects the due hours in a step of its own. Without it SQLite reads all hours in the
@@ -49,12 +51,7 @@ const dueHoursSQL = `WITH due AS MATERIALIZED (
 // Outstanding lists due hours whose dispatch of this epoch is older than age, because their task
 // may be lost. It lists at most limit, oldest first.
 func (c *Catalog) Outstanding(ctx context.Context, epoch string, age time.Duration, limit int) ([]DueHour, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DueHour, err error) {
-		var since int64
-		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
-		d.Since = db.FromMicros(since)
-		return d, err
-	}, outstandingSQL, epoch, age.Microseconds(), limit)
+	return db.Collect(ctx, c.db, scanDueHour, outstandingSQL, epoch, age.Microseconds(), limit)
 }
 
 const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, coalesce(h.trace, '') FROM hours h

@@ -2,9 +2,7 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -81,10 +79,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 func requireTenant(ctx context.Context, tx *db.Tx, tenant string) error {
 	var one int
 	err := tx.QueryRowContext(ctx, `SELECT 1 FROM tenants WHERE id = $1`, tenant).Scan(&one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist", tenant)
-	}
-	return err
+	return db.NotFound(err, "tenant %.70q does not exist", tenant)
 }
 
 func agentBodies() bodyKind[domain.Agent] {

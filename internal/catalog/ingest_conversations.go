@@ -219,12 +219,8 @@ func (r *registration) transcripts(ctx context.Context, patches []conversationPa
 func (r *registration) moveMessages(ctx context.Context, byAgent map[string][]string) error {
 	for _, agent := range slices.Sorted(maps.Keys(byAgent)) {
 		for ids := range slices.Chunk(byAgent[agent], idChunk) {
-			args := []any{r.tenant, agent}
-			for _, id := range ids {
-				args = append(args, id)
-			}
 			_, err := r.tx.ExecContext(ctx, `UPDATE messages SET agent_id = $2 WHERE tenant = $1 AND conversation_id IN (`+
-				db.Parameters(3, len(ids))+`)`, args...)
+				db.Parameters(3, len(ids))+`)`, append([]any{r.tenant, agent}, db.Texts(ids)...)...)
 			if err != nil {
 				return err
 			}

@@ -289,15 +289,8 @@ func (r *registration) writeRecordings(ctx context.Context, recordings []domain.
 	for i := range recordings {
 		rec := &recordings[i]
 		k := domain.HourOf(r.tenant, rec.Timestamp)
-		var size, crc any
-		if rec.Size != nil {
-			size = *rec.Size
-		}
-		if rec.CRC32 != nil {
-			crc = int64(*rec.CRC32)
-		}
 		rows = append(rows, []any{string(k.Day), rec.ObjectKey, int64(k.Hour), rec.SessionID, rec.ConversationID, rec.MessageID,
-			rec.Type, db.Micros(rec.Timestamp), size, crc, db.OrNull(rec.ContentType)})
+			rec.Type, db.Micros(rec.Timestamp), rec.Size, rec.CRC32, db.OrNull(rec.ContentType)})
 	}
 	if err := r.stages.fill(ctx, recordingStage(), rows); err != nil {
 		return err

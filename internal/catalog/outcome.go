@@ -167,8 +167,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day dom
 	if !d.open {
 		return 0, domain.Errorf(domain.KindExpired, "%s is past the retention of tenant %s; archive it with --reopen", day, tenant)
 	}
-	var p PlanResult
-	if err := planHours(ctx, tx, tenant, day, from, to, at, &p); err != nil {
+	if err := planHours(ctx, tx, tenant, day, from, to, at); err != nil {
 		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE hours SET due_us = $5, failures = 0, lapses = 0,

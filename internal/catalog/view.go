@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/db"
@@ -96,11 +95,8 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	var floor, at int64
 	err := tx.QueryRowContext(ctx, daySQL, tenant, day).
 		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.CutShort, &v.Unbuilt, &v.Known, &floor, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return v, db.NotFound(err, "tenant %q does not exist", tenant)
-	}
 	if err != nil {
-		return v, err
+		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
 	v.Now, v.Planned, v.Completed, v.Reopened = db.FromMicros(at), db.TimeOf(planned), db.TimeOf(completed), db.TimeOf(reopened)
 	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64

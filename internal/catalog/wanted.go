@@ -24,15 +24,7 @@ func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched []d
 	for _, k := range touched {
 		raised = append(raised, hourChange{k, 0})
 	}
-	slices.SortFunc(raised, func(a, b hourChange) int {
-		switch {
-		case a.Less(b.HourKey):
-			return -1
-		case b.Less(a.HourKey):
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(raised, func(a, b hourChange) int { return a.Compare(b.HourKey) })
 	for len(raised) > 0 {
 		n := 0
 		for n < len(raised) && raised[n].Tenant == raised[0].Tenant && raised[n].Day == raised[0].Day {

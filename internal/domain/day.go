@@ -60,9 +60,9 @@ func (k HourKey) End() time.Time { return k.Day.Start().Add(time.Duration(k.Hour
 // String gives tenant/day/hour.
 func (k HourKey) String() string { return k.Tenant + "/" + string(k.Day) + "/" + k.HH() }
 
-// Less orders keys by tenant, day, hour: the order in which rows are locked.
-func (k HourKey) Less(o HourKey) bool {
-	return cmp.Or(cmp.Compare(k.Tenant, o.Tenant), cmp.Compare(k.Day, o.Day), cmp.Compare(k.Hour, o.Hour)) < 0
+// Compare orders keys by tenant, day, hour: the order in which rows are locked.
+func (k HourKey) Compare(o HourKey) int {
+	return cmp.Or(cmp.Compare(k.Tenant, o.Tenant), cmp.Compare(k.Day, o.Day), cmp.Compare(k.Hour, o.Hour))
 }
 
 // ArchiveKey is the object key of one revision's ZIP below an installation's prefix. The token
