@@ -20,7 +20,7 @@ func TestPlans(t *testing.T) {
 		"adrift hours":     dbtest.Ask(hoursToRepairSQL, 100, maxDueAhead, 300_000_000),
 		"past days":        dbtest.Ask(pastDaysSQL, 100),
 		"unplanned days":   dbtest.Ask(unplannedSQL, "2025-01-02", 100),
-		"quiet days":       dbtest.Ask(emptyDaysSQL, "2025-01-01", 1735776000000000, 100),
+		"empty days":       dbtest.Ask(emptyDaysSQL, "2025-01-01", 1735776000000000, 100),
 		"needs backfill":   dbtest.Ask(needsBackfillSQL),
 		"backfill tenants": dbtest.Ask(backfillTenantsSQL, 100),
 		"quiet days of":    dbtest.Ask(tenantDaysSQL, "t1", "2025-01-01"),

@@ -96,7 +96,7 @@ func manyAtOnce(f *fixture) {
 	}
 }
 
-// commit publishes the next revision of an hour, as a worker would.
+// commitNext publishes the next revision of an hour, as a worker would.
 func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
 	f.Helper()
 	f.add(hour)
@@ -115,7 +115,7 @@ func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
 // a day is shown at once.
 func linksKeep(f *fixture) {
 	first := f.commitNext(5, 10)
-	for range 2 { // the second one finds the day in memory
+	for range 2 {
 		issued, err := f.issue()
 		f.must(err)
 		equal(f, "revision", issued.View.Hours[5].Archive.Revision, 1)

@@ -121,7 +121,7 @@ func retentionRaisedLater(f *fixture) {
 	f.retain(30)
 	equal(f, "expired still", f.view().Expired, true)
 	f.wantKind(f.issueKind(ended), domain.KindExpired)
-	equal(f, "quiet", f.emptyDays(ended), 0)
+	equal(f, "empty days", f.emptyDays(ended), 0)
 	equal(f, "plan", f.plan(), catalog.PlanResult{})
 	f.day = ended.Add(-1)
 	n, err := f.register([]domain.Recording{f.recording(1, "a")})
@@ -131,7 +131,7 @@ func retentionRaisedLater(f *fixture) {
 
 	f.day = open
 	equal(f, "a day that was open", f.view().Expired, false)
-	equal(f, "quiet", f.emptyDays(open), 1)
+	equal(f, "empty days", f.emptyDays(open), 1)
 	f.retain(1)
 	f.retain(20) // raised again: the day that the shorter retention ended does not come back
 	equal(f, "expired", f.view().Expired, true)

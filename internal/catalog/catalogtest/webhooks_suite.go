@@ -118,20 +118,20 @@ func dayCompleted(f *fixture) {
 	f.add(3, 3, 4)
 	f.plan()
 	f.publish(3)
-	equal(f, "told while an hour is pending", f.eventTypes(), "")
+	equal(f, "events while an hour is pending", f.eventTypes(), "")
 	f.publish(4)
-	equal(f, "told", f.eventTypes(), "day.completed")
+	equal(f, "events", f.eventTypes(), "day.completed")
 	d := f.data("day.completed")
 	v := f.view()
 	equal(f, "data", fmt.Sprint(d), fmt.Sprint(map[string]any{"tenant": "acme", "utcDay": string(f.day), "totalSessions": 1.0, "totalFiles": 3.0, "totalSizeBytes": 3000.0,
 		"generatedAt": v.Completed.Format(time.RFC3339[:19] + "Z"), "retentionDays": 3.0, "expiresAt": v.RetentionEnd.Format(time.RFC3339[:19] + "Z"),
 		"availableHours": 2.0, "noDataHours": 22.0}))
 	f.plan()
-	equal(f, "told after another plan", f.eventTypes(), "day.completed")
+	equal(f, "events after another plan", f.eventTypes(), "day.completed")
 	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 3, Force: true})
 	f.must(err)
 	f.publish(3)
-	equal(f, "told after a rebuild", f.eventTypes(), "day.completed hour.rebuilt")
+	equal(f, "events after a rebuild", f.eventTypes(), "day.completed hour.rebuilt")
 	h := f.data("hour.rebuilt")
 	equal(f, "data", fmt.Sprint(h), fmt.Sprint(map[string]any{"tenant": "acme", "utcDay": string(f.day), "hour": "03", "revision": 2.0, "sessionCount": 1.0,
 		"fileCount": 2.0, "sizeBytes": 2000.0, "missingFileCount": 0.0, "manifestSha256": "ab"}))
@@ -148,14 +148,14 @@ func hourEmptied(f *fixture) {
 	f.pass(10 * time.Minute)
 	f.publish(4)
 	f.must(f.c.CommitEmpty(f.ctx, f.claim(3), f.hourHistory(3).Wanted))
-	equal(f, "told", f.eventTypes(), "hour.rebuilt hour.rebuilt")
+	equal(f, "events", f.eventTypes(), "hour.rebuilt hour.rebuilt")
 	equal(f, "hours, files", words(f.hour(3).State, f.hour(4).State, f.view().Files), "no_data available 1")
 }
 
 func emptyDayCompleted(f *fixture) {
 	f.endpoint("acme")
 	f.plan()
-	equal(f, "told", f.eventTypes(), "day.completed")
+	equal(f, "events", f.eventTypes(), "day.completed")
 	equal(f, "hours without data", f.data("day.completed")["noDataHours"], any(24.0))
 }
 
@@ -171,18 +171,18 @@ func dayFailed(f *fixture) {
 	f.plan()
 	f.publish(3)
 	f.fails(4)
-	equal(f, "told while an hour is pending", f.eventTypes(), "")
+	equal(f, "events while an hour is pending", f.eventTypes(), "")
 	f.fails(5)
-	equal(f, "told", f.eventTypes(), "day.failed")
+	equal(f, "events", f.eventTypes(), "day.failed")
 	equal(f, "hours", fmt.Sprint(f.data("day.failed")["failedHours"]), "[04 05]")
 	f.pass(2 * time.Hour) // tried again after the wait
 	f.fails(4)
-	equal(f, "told of the same hour again", f.eventTypes(), "day.failed")
+	equal(f, "events of the same hour again", f.eventTypes(), "day.failed")
 	f.pass(2 * time.Hour)
 	f.publish(4)
-	equal(f, "told of the first that came", f.eventTypes(), "day.failed hour.rebuilt")
+	equal(f, "events of the first that came", f.eventTypes(), "day.failed hour.rebuilt")
 	f.publish(5)
-	equal(f, "told of the second", f.eventTypes(), "day.completed day.failed hour.rebuilt hour.rebuilt")
+	equal(f, "events of the second", f.eventTypes(), "day.completed day.failed hour.rebuilt hour.rebuilt")
 }
 
 func dayFailedAgain(f *fixture) {
@@ -194,12 +194,12 @@ func dayFailedAgain(f *fixture) {
 	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: "acme", Day: f.day, Hour: 4}) // by an operator: attempts are counted from zero
 	f.must(err)
 	f.fails(4)
-	equal(f, "told", f.eventTypes(), "day.failed day.failed")
+	equal(f, "events", f.eventTypes(), "day.failed day.failed")
 	f.add(7)
 	f.pass(time.Hour)
 	f.publish(4)
 	f.fails(7)
-	equal(f, "told of another hour", f.eventTypes(), "day.failed day.failed day.failed")
+	equal(f, "events of another hour", f.eventTypes(), "day.failed day.failed day.failed")
 	ids := map[string]bool{}
 	for _, d := range f.deliveries(outbox.DeliveryQuery{}) {
 		ids[d.Event] = true
@@ -215,7 +215,7 @@ func firstArchiveLate(f *fixture) {
 	f.add(9)
 	f.pass(time.Hour)
 	f.publish(9)
-	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
+	equal(f, "events", f.eventTypes(), "day.completed hour.rebuilt")
 	equal(f, "revision", f.data("hour.rebuilt")["revision"], any(1.0))
 }
 
@@ -228,9 +228,9 @@ func reopenedCompleted(f *fixture) {
 	_, err := f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
 	f.must(f.c.Reopen(f.ctx, "acme", f.day, audit.Origin{}))
-	equal(f, "told before the day is whole again", f.eventTypes(), "day.completed")
+	equal(f, "events before the day is whole again", f.eventTypes(), "day.completed")
 	f.publish(3)
-	equal(f, "told", f.eventTypes(), "day.completed day.completed")
+	equal(f, "events", f.eventTypes(), "day.completed day.completed")
 }
 
 // Reopening a day that has not ended creates no event.
@@ -240,7 +240,7 @@ func reopenedInTime(f *fixture) {
 	f.plan()
 	f.publish(3)
 	f.must(f.c.Reopen(f.ctx, "acme", f.day, audit.Origin{}))
-	equal(f, "told", f.eventTypes(), "day.completed")
+	equal(f, "events", f.eventTypes(), "day.completed")
 }
 
 func goneRebuilt(f *fixture) {
@@ -252,7 +252,7 @@ func goneRebuilt(f *fixture) {
 	f.must(err)
 	equal(f, "gone", hit, true)
 	f.publish(3)
-	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
+	equal(f, "events", f.eventTypes(), "day.completed hour.rebuilt")
 }
 
 func nobodyAsked(f *fixture) {
@@ -265,8 +265,8 @@ func nobodyAsked(f *fixture) {
 	f.add(3)
 	f.plan()
 	f.publish(3)
-	equal(f, "told", f.eventTypes(), "")
-	equal(f, "told to another", len(f.deliveries(outbox.DeliveryQuery{Tenant: "other"})), 0)
+	equal(f, "events", f.eventTypes(), "")
+	equal(f, "deliveries to another", len(f.deliveries(outbox.DeliveryQuery{Tenant: "other"})), 0)
 	n, err := f.c.SweepWebhooks(f.ctx, -time.Hour, 10)
 	f.must(err)
 	equal(f, "events", n, 0)
@@ -308,7 +308,7 @@ func hoursAtOnce(f *fixture) {
 		})
 	}
 	group.Wait()
-	equal(f, "told", f.eventTypes(), "day.completed")
+	equal(f, "events", f.eventTypes(), "day.completed")
 	equal(f, "files", f.data("day.completed")["totalFiles"], any(24.0))
 }
 
@@ -326,7 +326,7 @@ func commitAtOnce(f *fixture) {
 		group.Go(func() { _ = f.c.Commit(f.ctx, claim, built) }) // all but one are lost
 	}
 	group.Wait()
-	equal(f, "told", f.eventTypes(), "day.completed hour.rebuilt")
+	equal(f, "events", f.eventTypes(), "day.completed hour.rebuilt")
 }
 
 // refusedCommit commits with a lost claim: no event is created.
@@ -339,5 +339,5 @@ func refusedCommit(f *fixture) {
 	if err := f.c.Commit(f.ctx, claim, built); !isLost(err) {
 		f.Fatal(err)
 	}
-	equal(f, "told", f.eventTypes(), "")
+	equal(f, "events", f.eventTypes(), "")
 }
