@@ -26,21 +26,14 @@ func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	healed := 0
-	for _, k := range keys {
-		var done bool
-		err := c.db.Update(ctx, func(tx *db.Tx) (err error) {
+	repaired, err := changeEach(keys, func(k DayKey) (done bool, err error) {
+		err = c.db.Update(ctx, func(tx *db.Tx) (err error) {
 			done, err = repairDay(ctx, tx, k.Tenant, k.Day)
 			return err
 		})
-		if err != nil {
-			return healed, err
-		}
-		if done {
-			healed++
-		}
-	}
-	return healed, nil
+		return done, err
+	})
+	return len(repaired), err
 }
 
 func repairDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (bool, error) {

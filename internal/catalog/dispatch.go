@@ -100,19 +100,12 @@ func (c *Catalog) RepairHours(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	healed := 0
-	for _, k := range keys {
-		ok, err := db.Affected(c.db.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
+	repaired, err := changeEach(keys, func(k domain.HourKey) (bool, error) {
+		return db.Affected(c.db.ExecContext(ctx, `UPDATE hours SET due_us = (SELECT now_us FROM catalog_clock)
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND planned AND wanted <> built AND state <> 'expired'
 			AND (due_us IS NULL OR due_us > (SELECT now_us FROM catalog_clock))`, k.Tenant, k.Day, k.Hour))
-		if err != nil {
-			return healed, err
-		}
-		if ok {
-			healed++
-		}
-	}
-	return healed, nil
+	})
+	return len(repaired), err
 }
 
 // AnyDue says whether an hour is due that no worker holds.

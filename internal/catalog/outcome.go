@@ -90,17 +90,21 @@ func (c *Catalog) ReleaseLapsed(ctx context.Context, limit int) ([]domain.HourKe
 	if err != nil {
 		return nil, err
 	}
-	var freed []domain.HourKey
-	for _, k := range keys {
-		ok, err := c.releaseLapsed(ctx, k)
+	return changeEach(keys, func(k domain.HourKey) (bool, error) { return c.releaseLapsed(ctx, k) })
+}
+
+// changeEach calls change for each item, until one fails, and gives the items that it changed.
+func changeEach[T any](list []T, change func(T) (bool, error)) (done []T, err error) {
+	for _, item := range list {
+		ok, err := change(item)
 		if err != nil {
-			return freed, err
+			return done, err
 		}
 		if ok {
-			freed = append(freed, k)
+			done = append(done, item)
 		}
 	}
-	return freed, nil
+	return done, nil
 }
 
 // lapsedSQL lists lapsed leases, and those that end later than any lease given now ($2). Such a

@@ -40,17 +40,8 @@ func (c *Catalog) DoomUnused(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	doomed := 0
-	for _, r := range rows {
-		ok, err := c.doom(ctx, r.HourKey, r.objectKey)
-		if err != nil {
-			return doomed, err
-		}
-		if ok {
-			doomed++
-		}
-	}
-	return doomed, nil
+	doomed, err := changeEach(rows, func(r row) (bool, error) { return c.doom(ctx, r.HourKey, r.objectKey) })
+	return len(doomed), err
 }
 
 const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WHERE state = 'superseded' AND delete_after_us <= (SELECT now_us FROM catalog_clock)
