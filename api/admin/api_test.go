@@ -83,7 +83,7 @@ func TestAPI(t *testing.T) {
 // acted counts an hour's events without the fixture's.
 func acted(hour map[string]any) (n int) {
 	for _, e := range hour["events"].([]any) {
-		if e.(map[string]any)["actor"] != fixtureActor {
+		if e.(map[string]any)["actor"] != apitest.FixtureActor {
 			n++
 		}
 	}

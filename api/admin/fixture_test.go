@@ -91,12 +91,9 @@ func onBoth(t *testing.T, change func(*admin.Config), test func(f *fixture)) {
 	}
 }
 
-// fixtureActor is the actor of the fixture's audit lines, which the tests of lines leave out.
-const fixtureActor = "fixture"
-
 func (f *fixture) tenant(id, name string) {
 	f.Helper()
-	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: name, Recordings: true, RetentionDays: 40, DayLimit: 5, DownloadLimit: 5}, audit.Origin{Actor: fixtureActor})
+	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: name, Recordings: true, RetentionDays: 40, DayLimit: 5, DownloadLimit: 5}, audit.Origin{Actor: apitest.FixtureActor})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -116,7 +113,7 @@ func (f *fixture) build(key domain.HourKey, size int) {
 func (f *fixture) claim(key domain.HourKey) catalog.Claim {
 	f.Helper()
 	apitest.Register(f, f.catalog, key)
-	if _, err := f.catalog.Rebuild(f.Context(), catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: audit.Origin{Actor: fixtureActor}}); err != nil {
+	if _, err := f.catalog.Rebuild(f.Context(), catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: audit.Origin{Actor: apitest.FixtureActor}}); err != nil {
 		f.Fatal(err)
 	}
 	claim, ok, err := f.catalog.Claim(f.Context(), key, "worker-1/4711")
@@ -185,7 +182,7 @@ func (f *fixture) events(tenant string) (actions []string) {
 		f.Fatal(err)
 	}
 	for _, e := range list {
-		if e.Actor != fixtureActor {
+		if e.Actor != apitest.FixtureActor {
 			actions = append(actions, e.Actor+" "+e.Action)
 		}
 	}

@@ -176,7 +176,7 @@ func TestAudit(t *testing.T) {
 	f.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", f.key)
 	var got []string
 	f.must(f.c.Audit(t.Context(), "org_123", time.Unix(0, 0), time.Now().Add(time.Hour), func(e audit.Entry) error {
-		if e.Actor != fixtureActor {
+		if e.Actor != apitest.FixtureActor {
 			actor, _, _ := strings.Cut(e.Actor, ":")
 			got = append(got, actor+" "+e.Action+" "+string(e.Detail))
 		}

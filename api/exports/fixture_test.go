@@ -40,8 +40,6 @@ const (
 	sampleID = "agent_abc123_1705320000_user123"
 	sampleAt = "2024-01-15T10:35:00Z"
 	audioKey = "recordings/2024/01/15/agent_abc123_1705320000_user123.webm"
-
-	fixtureActor = "fixture" // of the fixture's audit lines, which the test of lines leaves out
 )
 
 func paths() []string { return []string{formPath, jsonPath, docPath} }
@@ -81,10 +79,10 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	keys, err := auth.OpenKeyring(t.Context(), f.c, "", time.Now)
 	f.must(err)
 	for _, id := range []string{"org_123", "org_456"} {
-		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{Actor: fixtureActor})
+		_, err := f.c.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{Actor: apitest.FixtureActor})
 		f.must(err)
 	}
-	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test", audit.Origin{Actor: fixtureActor})
+	_, f.key, err = f.c.CreateAPIKey(t.Context(), "org_123", "test", audit.Origin{Actor: apitest.FixtureActor})
 	f.must(err)
 	f.load("org_123", file(t, "sample.ndjson"))
 	f.store.Put(audioKey, []byte("0123456789"))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -92,6 +93,9 @@ func (s *Store) Presign(_ context.Context, key string, ttl time.Duration, o objs
 // Putter stores archives.
 type Putter interface{ Put(key string, data []byte) }
 
+// FixtureActor is the actor of the audit lines of fixtures, which the tests of lines leave out.
+const FixtureActor = "fixture"
+
 // BuildHour registers a recording in an hour, plans the day, and publishes data as the hour's
 // archive, as a worker would. It gives the object's key.
 func BuildHour(t testing.TB, c *catalog.Catalog, store Putter, key domain.HourKey, data []byte) string {
@@ -101,7 +105,7 @@ func BuildHour(t testing.TB, c *catalog.Catalog, store Putter, key domain.HourKe
 	if _, err := c.PlanDay(ctx, key.Tenant, key.Day); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Rebuild(ctx, catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour}); err != nil { // due now, without the delay for more recordings
+	if _, err := c.Rebuild(ctx, catalog.RebuildRequest{Tenant: key.Tenant, Day: key.Day, Hour: key.Hour, Origin: audit.Origin{Actor: FixtureActor}}); err != nil { // due now, without the delay for more recordings
 		t.Fatal(err)
 	}
 	claim, ok, err := c.Claim(ctx, key, "worker")
