@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
@@ -27,23 +28,24 @@ type dayEvent struct {
 
 // dayCounts is a locked day's state after a refresh.
 type dayCounts struct {
-	locked                              int64 // the day's version, which every change raises
-	planned, completed, whole, reopened sql.NullInt64
-	available, noData, pending, failed  int
-	failedAnnounced                     int // how many failed hours were announced
+	locked                             int64 // the day's version, which every change raises
+	planned, whole                     bool
+	completed, reopened                time.Time
+	available, noData, pending, failed int
+	failedAnnounced                    int // how many failed hours were announced
 }
 
 // announceDay adds the event that a day is complete, once for each time that the day was opened. It
 // adds the event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
 func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
-	if !s.planned.Valid || s.pending > 0 {
+	if !s.planned || s.pending > 0 {
 		return nil
 	}
 	var eventType string
 	var err error
 	switch {
-	case s.failed == 0 && !s.whole.Valid:
+	case s.failed == 0 && !s.whole:
 		eventType = domain.EventDayCompleted
 		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at)
 	case s.failed > s.failedAnnounced:
@@ -68,13 +70,13 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 
 // dayData reads the data of a day's event.
 func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
-	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(s.completed.Int64)}
+	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(db.Micros(s.completed))}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
 		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
 	if err != nil {
 		return d, err
 	}
-	d.Expires = outbox.EventTime(db.Micros(domain.RetentionEnd(day, db.TimeOf(s.completed), db.TimeOf(s.reopened), d.RetentionDays)))
+	d.Expires = outbox.EventTime(db.Micros(domain.RetentionEnd(day, s.completed, s.reopened, d.RetentionDays)))
 	if s.failed == 0 {
 		return d, nil
 	}

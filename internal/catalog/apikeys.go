@@ -53,16 +53,15 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (Creden
 	}
 	var k Credential
 	var t domain.Tenant
-	var created, at int64
+	var at int64
 	err := k.scan(c.db.QueryRowContext(ctx, apiKeySQL(), hashSecret(secret)),
-		append([]any{&at}, tenantFields(&t, &created)...)...)
+		append([]any{&at}, tenantFields(&t)...)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !k.Disabled.IsZero():
 		return Credential{}, domain.Tenant{}, refused
 	case err != nil:
 		return Credential{}, domain.Tenant{}, err
 	}
-	t.Created = db.FromMicros(created)
 	return k, t, c.recordUse(ctx, CredentialKey, k, at)
 }
 

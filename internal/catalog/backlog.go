@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -57,7 +56,6 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		yesterday := today.Add(-1)
 		y, o := &s.Yesterday, &s.Other
 		var unplanned int64
-		var nextDue, claimed sql.NullInt64
 		for _, q := range []struct {
 			query string
 			args  []any
@@ -69,16 +67,16 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogUnplannedSQL, []any{yesterday}, []any{&unplanned}},
 			{backlogMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
-			{nextDueSQL, nil, []any{&s.Due, &nextDue}},
-			{backlogBuildsSQL, nil, []any{&s.Building, &claimed}},
+			{nextDueSQL, nil, []any{&s.Due, db.Time(&s.OldestDue)}},
+			{backlogBuildsSQL, nil, []any{&s.Building, db.Time(&s.OldestBuild)}},
 		} {
 			if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
 				return err
 			}
 		}
 		o.Incomplete += unplanned
-		if s.OldestBuild = db.TimeOf(claimed); s.Due > 0 {
-			s.OldestDue = db.TimeOf(nextDue)
+		if s.Due == 0 {
+			s.OldestDue = time.Time{}
 		}
 		s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at)
 		return err

@@ -66,9 +66,8 @@ func doomWriting(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) e
 
 // Renew extends the lease. Error: KindLost when the claim is gone; the build must stop then.
 func (c *Catalog) Renew(ctx context.Context, b Claim) error {
-	res, err := c.db.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
-		WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`, b.Tenant, b.Day, b.Hour, b.Token, c.rules.Lease.Microseconds())
-	return lostUnless(db.Affected(res, err))
+	return lostUnless(db.Affected(c.db.ExecContext(ctx, `UPDATE hours SET lease_us = (SELECT now_us FROM catalog_clock) + $5
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND token = $4`, b.Tenant, b.Day, b.Hour, b.Token, c.rules.Lease.Microseconds())))
 }
 
 func lostUnless(ok bool, err error) error {
@@ -113,10 +112,8 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 }
 
 func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
-	var at int64
-	var size, crc sql.NullInt64
-	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &r.ExternalConversationID)
-	r.Timestamp, r.Size, r.CRC32 = db.FromMicros(at), sizeOf(size), crcOf(crc)
+	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, db.Time(&r.Timestamp), &r.Size, &r.CRC32,
+		&r.ExternalConversationID)
 	return r, err
 }
 
@@ -159,8 +156,8 @@ func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
 
 // SetUpload stores the id of the archive's multipart upload.
 func (c *Catalog) SetUpload(ctx context.Context, b Claim, uploadID string) error {
-	res, err := c.db.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), uploadID)
-	return lostUnless(db.Affected(res, err))
+	return lostUnless(db.Affected(c.db.ExecContext(ctx, `UPDATE archives SET upload_id = $2 WHERE object_key = $1 AND state = 'writing'`,
+		b.ObjectKey(), uploadID)))
 }
 
 // withOpenClaim is withClaim for a day within retention only.

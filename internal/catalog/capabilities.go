@@ -39,9 +39,7 @@ func (c *Catalog) RememberStore(ctx context.Context, key StoreKey, list []domain
 // never tried.
 func (c *Catalog) StoreCapabilities(ctx context.Context, key StoreKey) ([]domain.Capability, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (v domain.Capability, err error) {
-		var at int64
-		err = rows.Scan(&v.Name, &v.Has, &v.Saw, &at)
-		v.Tried = db.FromMicros(at)
+		err = rows.Scan(&v.Name, &v.Has, &v.Saw, db.Time(&v.Tried))
 		return v, err
 	}, `SELECT capability, has, saw, tried_us FROM store_capabilities WHERE endpoint = $1 AND bucket = $2 ORDER BY capability`, key.Endpoint, key.Bucket)
 }

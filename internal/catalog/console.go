@@ -182,9 +182,7 @@ func (c *Catalog) Running(ctx context.Context, limit int) (Running, error) {
 		return out, err
 	}
 	out.Builds, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (b RunningBuild, err error) {
-		var claimed, lease sql.NullInt64
-		err = rows.Scan(&b.Tenant, &b.Day, &b.Hour, &b.Revision, &b.Worker, &claimed, &lease, &b.Failures, &b.Lapses)
-		b.Claimed, b.Lease = db.TimeOf(claimed), db.TimeOf(lease)
+		err = rows.Scan(&b.Tenant, &b.Day, &b.Hour, &b.Revision, &b.Worker, db.Time(&b.Claimed), db.Time(&b.Lease), &b.Failures, &b.Lapses)
 		return b, err
 	}, runningSQL, limit+1)
 	if out.More = len(out.Builds) > limit; out.More {
@@ -216,9 +214,7 @@ func (c *Catalog) FailedHours(ctx context.Context, after domain.HourKey, limit i
 		after.Hour = -1
 	}
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (f FailedHour, err error) {
-		var failed, due sql.NullInt64
-		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, &failed, &due)
-		f.FailedAt, f.Due = db.TimeOf(failed), db.TimeOf(due)
+		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, db.Time(&f.FailedAt), db.Time(&f.Due))
 		return f, err
 	}, failedSQL, after.Day, after.Tenant, after.Hour, limit)
 }

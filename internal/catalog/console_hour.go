@@ -44,7 +44,7 @@ type HourArchive struct {
 const hourHistorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us, recheck_us, build_us, archive
 	FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`
 
-const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, links_until_us,
+const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, nullif(links_until_us, 0),
 	delete_after_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
 
 // HourHistory reads one hour's history. It is empty for an hour without a row.
@@ -52,28 +52,22 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 	var s HourHistory
 	err := c.db.View(ctx, func(tx *db.Tx) error {
 		s = HourHistory{}
-		var dispatched, lease, recheck sql.NullInt64
 		var took int64
-		var served sql.NullString
+		var served string
 		err := tx.QueryRowContext(ctx, hourHistorySQL, key.Tenant, key.Day, key.Hour).
-			Scan(&s.Wanted, &s.Built, &s.Dispatch, &dispatched, &lease, &recheck, &took, &served)
+			Scan(&s.Wanted, &s.Built, &s.Dispatch, db.Time(&s.Dispatched), db.Time(&s.Lease), db.Time(&s.Recheck), &took, db.OrZero(&served))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		s.Dispatched, s.Lease, s.Recheck, s.Took = db.TimeOf(dispatched), db.TimeOf(lease), db.TimeOf(recheck), time.Duration(took)*time.Microsecond
+		s.Took = time.Duration(took) * time.Microsecond
 		s.Archives, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
-			var created, links int64
-			var published, deleted sql.NullInt64
-			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, &created, &published, &links, &deleted)
-			a.Started, a.Published, a.DeleteAt = db.FromMicros(created), db.TimeOf(published), db.TimeOf(deleted)
-			if links > 0 {
-				a.LinksEnd = db.FromMicros(links)
-			}
-			if err == nil && served.Valid && object == served.String {
+			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, db.Time(&a.Started), db.Time(&a.Published),
+				db.Time(&a.LinksEnd), db.Time(&a.DeleteAt))
+			if err == nil && object == served {
 				err = json.Unmarshal([]byte(missing), &s.Missing)
 			}
 			return a, err
@@ -159,10 +153,5 @@ func aboutHour(detail json.RawMessage, day domain.Day, hour int) bool {
 	if d.Hours != nil {
 		return slices.Contains(d.Hours, CorrectedHour{day, hh})
 	}
-	for _, l := range d.Links {
-		if l.Hour == hh {
-			return true
-		}
-	}
-	return d.Links == nil
+	return d.Links == nil || slices.ContainsFunc(d.Links, func(l issuedLink) bool { return l.Hour == hh })
 }

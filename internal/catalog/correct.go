@@ -3,7 +3,6 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -109,8 +108,8 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	if len(out.Changed) == 0 {
 		return out, nil
 	}
-	contradicts := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32)
-	if contradicts && (k.Size != nil) != (k.CRC32 != nil) {
+	otherBytes := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32)
+	if otherBytes && (k.Size != nil) != (k.CRC32 != nil) {
 		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and checksum", bytes.text())
 	}
 	from, to := domain.HourOf(k.Tenant, before.Timestamp), domain.HourOf(k.Tenant, after.Timestamp)
@@ -132,7 +131,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
 	}
-	if contradicts && k.Size != nil { // these bytes were not uploaded through callvault
+	if otherBytes && k.Size != nil { // these bytes were not uploaded through callvault
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
 			return out, err
 		}
@@ -164,8 +163,6 @@ func (s uploadedBytes) text() string {
 	return fmt.Sprintf("%d bytes with the CRC-32 %08x", *s.Size, *s.CRC32)
 }
 
-func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
-
 // lockRecording takes the locks that a registration of the recording takes, in the same order: its
 // new conversation, then its object. So a registration and a correction never run at the same time.
 func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
@@ -192,14 +189,11 @@ func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recor
 
 func readRecording(ctx context.Context, tx *db.Tx, tenant, key string) (r domain.Recording, s uploadedBytes, err error) {
 	r.ObjectKey = key
-	var at int64
-	var size, crc, storedSize, storedCRC sql.NullInt64
 	err = tx.QueryRowContext(ctx, `SELECT r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, o.size, o.crc32
 		FROM objects o JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
 		WHERE o.key = $1 AND o.tenant = $2`, key, tenant).
-		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, &at, &size, &crc, &storedSize, &storedCRC)
-	r.Timestamp, r.Size, r.CRC32 = db.FromMicros(at), sizeOf(size), crcOf(crc)
-	return r, uploadedBytes{sizeOf(storedSize), crcOf(storedCRC)}, db.NotFound(err,
+		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, db.Time(&r.Timestamp), &r.Size, &r.CRC32, &s.Size, &s.CRC32)
+	return r, s, db.NotFound(err,
 		"tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 }
 

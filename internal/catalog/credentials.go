@@ -46,11 +46,7 @@ const credentialColumns = `id, tenant, name, disabled_us, created_us, last_used_
 
 // scan scans credentialColumns and further columns after them.
 func (k *Credential) scan(row interface{ Scan(...any) error }, more ...any) error {
-	var disabled, used sql.NullInt64
-	var created int64
-	err := row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, &disabled, &created, &used}, more...)...)
-	k.Disabled, k.Created, k.LastUsed = db.TimeOf(disabled), db.FromMicros(created), db.TimeOf(used)
-	return err
+	return row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, db.Time(&k.Disabled), db.Time(&k.Created), db.Time(&k.LastUsed)}, more...)...)
 }
 
 func (k CredentialKind) table() string {

@@ -3,7 +3,6 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -108,30 +107,30 @@ func lockDayRequest(ctx context.Context, tx *db.Tx, r DayRequest) error {
 }
 
 const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
-	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us, ` + windowColumns + `
+	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, ` + windowColumns + `
 	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1
 	LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins
 
 // readDayAccess reads everything that decides about a request, in one statement.
 func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess, err error) {
-	var at int64
-	var app, owner, scopes, tenant sql.NullString
-	var disabled, epoch, retention, limit, completed, reopened, expired, floor, oldest sql.NullInt64
-	var recordings sql.NullBool
+	var app Application
+	var scopes string
+	var completed, reopened, floor, oldest time.Time
 	err = q.QueryRowContext(ctx, dayAccessSQL, r.Tenant, r.Day, dayWindow, r.App).
-		Scan(&app, &owner, &scopes, &disabled, &epoch, &tenant, &recordings, &retention, &limit, &floor,
-			&at, &a.known, &completed, &reopened, &expired, &a.window.Used, &oldest, &a.last.us, &a.last.n, &a.last.stray)
+		Scan(db.OrZero(&app.ID), db.OrZero(&app.Tenant), db.OrZero(&scopes), db.Time(&app.Disabled), db.OrZero(&app.Epoch),
+			db.OrZero(&a.tenant.ID), db.OrZero(&a.tenant.Recordings), db.OrZero(&a.tenant.RetentionDays), db.OrZero(&a.window.Limit), db.Time(&floor),
+			db.Time(&a.now), &a.known, db.Time(&completed), db.Time(&reopened), &a.expired, &a.window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, err
 	}
-	a.now, a.window.Limit, a.window.Reset = db.FromMicros(at), int(limit.Int64), untilReset(oldest, at)
-	if app.Valid {
-		a.app = &Application{Credential{ID: app.String, Tenant: owner.String, Disabled: db.TimeOf(disabled)}, strings.Fields(scopes.String), epoch.Int64}
+	a.window.Reset = untilReset(oldest, a.now)
+	if app.ID != "" {
+		app.Scopes = strings.Fields(scopes)
+		a.app = &app
 	}
-	a.tenant = domain.Tenant{ID: tenant.String, Recordings: recordings.Bool}
 	if r.Day != "" {
-		a.end = domain.RetentionEnd(r.Day, db.TimeOf(completed), db.TimeOf(reopened), int(retention.Int64))
-		a.expired = expired.Valid || !a.now.Before(a.end) || !a.known && belowFloor(r.Day, floor.Int64, at)
+		a.end = domain.RetentionEnd(r.Day, completed, reopened, a.tenant.RetentionDays)
+		a.expired = a.expired || !a.now.Before(a.end) || !a.known && belowFloor(r.Day, floor, a.now)
 	}
 	return a, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
@@ -13,13 +14,14 @@ import (
 
 // dayRow is what retention needs of a locked day.
 type dayRow struct {
-	completed, reopened, expired, planned sql.NullInt64
-	retentionDays                         int
+	completed, reopened time.Time
+	expired             bool
+	retentionDays       int
 }
 
 // end is the time, in microseconds, from which the day is past retention.
 func (d dayRow) end(day domain.Day) int64 {
-	return db.Micros(domain.RetentionEnd(day, db.TimeOf(d.completed), db.TimeOf(d.reopened), d.retentionDays))
+	return db.Micros(domain.RetentionEnd(day, d.completed, d.reopened, d.retentionDays))
 }
 
 // The retention of days d in SQL, as domain.RetentionEnd has it in Go.
@@ -37,8 +39,8 @@ const (
 
 // belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
 // floor in the future was written while the clock was ahead, so it counts for nothing.
-func belowFloor(day domain.Day, floor, at int64) bool {
-	return db.Micros(day.End()) <= floor && floor <= at
+func belowFloor(day domain.Day, floor, now time.Time) bool {
+	return !day.End().After(floor) && !floor.After(now)
 }
 
 // lockDay locks the day's row, which it inserts when there is none, and reads what retention needs.
@@ -47,8 +49,8 @@ func lockDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (day
 	err := tx.QueryRowContext(ctx, `INSERT INTO days (tenant, day, closes_us, expired_us) VALUES ($1, $2, $3,
 			(SELECT c.now_us FROM tenants t CROSS JOIN catalog_clock c WHERE t.id = $1 AND t.floor_us >= $3 AND t.floor_us <= c.now_us))
 		ON CONFLICT (tenant, day) DO UPDATE SET locked = days.locked + 1
-		RETURNING completed_us, reopened_us, expired_us, planned_us`, tenant, day, db.Micros(day.End())).
-		Scan(&d.completed, &d.reopened, &d.expired, &d.planned)
+		RETURNING completed_us, reopened_us, expired_us IS NOT NULL`, tenant, day, db.Micros(day.End())).
+		Scan(db.Time(&d.completed), db.Time(&d.reopened), &d.expired)
 	if err != nil {
 		return d, err
 	}
@@ -76,7 +78,7 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 	if l.at, err = clock.Now(ctx, tx); err != nil {
 		return l, err
 	}
-	l.expired, l.end = d.expired.Valid, d.end(day)
+	l.expired, l.end = d.expired, d.end(day)
 	l.open = !l.expired && l.at < l.end
 	if l.open || l.expired {
 		l.over = l.expired
@@ -128,8 +130,8 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 			count(*) FILTER (WHERE hours.state = 'failed') AS failed
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2
-		RETURNING locked, planned_us, completed_us, whole_us, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
-		Scan(&s.locked, &s.planned, &s.completed, &s.whole, &s.reopened, &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
+		RETURNING locked, planned_us IS NOT NULL, completed_us, whole_us IS NOT NULL, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
+		Scan(&s.locked, &s.planned, db.Time(&s.completed), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (c *Catalog) LongestRetention(ctx context.Context) (int, error) {
 type BackfillTenant struct {
 	ID            string
 	RetentionDays int
-	floor         int64
+	floor         time.Time
 	backfill      int
 }
 
@@ -50,7 +50,7 @@ const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 
 // BackfillTenants lists tenants that need a backfill, at most limit.
 func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (t BackfillTenant, err error) {
-		err = rows.Scan(&t.ID, &t.RetentionDays, &t.floor, &t.backfill)
+		err = rows.Scan(&t.ID, &t.RetentionDays, db.Time(&t.floor), &t.backfill)
 		return t, err
 	}, backfillTenantsSQL, limit)
 }
@@ -64,19 +64,17 @@ func (c *Catalog) BackfillDays(ctx context.Context, t BackfillTenant, until doma
 	if err != nil {
 		return nil, err
 	}
-	known := map[domain.Day]bool{}
-	_, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (struct{}, error) {
-		var day domain.Day
-		err := rows.Scan(&day)
-		known[day] = true
-		return struct{}{}, err
-	}, tenantDaysSQL, t.ID, domain.DayOf(at).Add(-t.RetentionDays-1))
+	list, err := db.Collect(ctx, c.db, db.Value[domain.Day], tenantDaysSQL, t.ID, domain.DayOf(at).Add(-t.RetentionDays-1))
 	if err != nil {
 		return nil, err
 	}
+	known := make(map[domain.Day]bool, len(list))
+	for _, day := range list {
+		known[day] = true
+	}
 	var keys []DayKey
 	for day := until; len(keys) < limit && domain.RetentionEnd(day, time.Time{}, time.Time{}, t.RetentionDays).After(at); day = day.Add(-1) {
-		if !known[day] && !belowFloor(day, t.floor, db.Micros(at)) {
+		if !known[day] && !belowFloor(day, t.floor, at) {
 			keys = append(keys, DayKey{t.ID, day})
 		}
 	}

@@ -28,9 +28,7 @@ func (c *Catalog) DueHours(ctx context.Context, epoch string, perTenant, limit i
 }
 
 func scanDueHour(rows *sql.Rows) (d DueHour, err error) {
-	var since int64
-	err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, &since, &d.Trace)
-	d.Since = db.FromMicros(since)
+	err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.Dispatch, db.Time(&d.Since), &d.Trace)
 	return d, err
 }
 
@@ -62,11 +60,10 @@ const outstandingSQL = `SELECT h.tenant, h.day, h.hour, h.dispatch, h.due_us, co
 // as outstanding. It is false when another scheduler was faster or the hour is not due any more:
 // the hour must not be enqueued then.
 func (c *Catalog) Dispatched(ctx context.Context, key domain.HourKey, last int64, epoch string) (bool, error) {
-	res, err := c.db.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
+	return db.Affected(c.db.ExecContext(ctx, `UPDATE hours SET dispatch = dispatch + 1, dispatch_epoch = $5,
 		dispatched_us = (SELECT now_us FROM catalog_clock)
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND dispatch = $4
-		AND planned AND token IS NULL AND due_us <= (SELECT now_us FROM catalog_clock)`, key.Tenant, key.Day, key.Hour, last, epoch)
-	return db.Affected(res, err)
+		AND planned AND token IS NULL AND due_us <= (SELECT now_us FROM catalog_clock)`, key.Tenant, key.Day, key.Hour, last, epoch))
 }
 
 // Undispatched ends an outstanding dispatch whose task could not be enqueued or found nothing to
@@ -120,9 +117,8 @@ const anyDueSQL = `SELECT coalesce((SELECT min(due_us) FROM hours WHERE due_us I
 // NextDue says how many hours are due now, and when the first hour that no worker holds became or
 // will become due (zero: none).
 func (c *Catalog) NextDue(ctx context.Context) (due int, next time.Time, err error) {
-	var first sql.NullInt64
-	err = c.db.QueryRowContext(ctx, nextDueSQL).Scan(&due, &first)
-	return due, db.TimeOf(first), err
+	err = c.db.QueryRowContext(ctx, nextDueSQL).Scan(&due, db.Time(&next))
+	return due, next, err
 }
 
 const nextDueSQL = `SELECT

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -33,28 +32,27 @@ func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token stri
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
-	d.completed_us, d.reopened_us, d.expired_us, a.object_key, a.revision, a.size, a.etag, ` + windowColumns + `
+	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag, ` + windowColumns + `
 	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
 	windowJoins + ` WHERE t.id = $1`
 
 func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string) (a LinkAccess, err error) {
-	var at int64
-	var completed, reopened, expired, revision, size, oldest sql.NullInt64
-	var object, etag sql.NullString
+	var archive LinkedArchive
+	var completed, reopened, oldest time.Time
+	var expired bool
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
-		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, &at,
-			&completed, &reopened, &expired, &object, &revision, &size, &etag, &a.Window.Used, &oldest, &a.last.us, &a.last.n, &a.last.stray)
+		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&completed), db.Time(&reopened), &expired,
+			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
+			&a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
-	a.Now, a.Window.Limit, a.Window.Reset = db.FromMicros(at), t.DownloadLimit, untilReset(oldest, at)
-	end := domain.RetentionEnd(key.Day, db.TimeOf(completed), db.TimeOf(reopened), t.RetentionDays)
-	a.Expired = expired.Valid || !a.Now.Before(end)
-	if object.Valid {
-		a.Archive = &LinkedArchive{ServedArchive: ServedArchive{HourKey: key, ObjectKey: object.String, Size: size.Int64},
-			Revision: revision.Int64, ETag: etag.String}
+	a.Window.Limit, a.Window.Reset = t.DownloadLimit, untilReset(oldest, a.Now)
+	a.Expired = expired || !a.Now.Before(domain.RetentionEnd(key.Day, completed, reopened, t.RetentionDays))
+	if archive.ObjectKey != "" {
+		archive.HourKey, a.Archive = key, &archive
 	}
 	return a, nil
 }

@@ -40,8 +40,9 @@ type FormerPage struct {
 // formerRow is a row of the table history.
 type formerRow struct {
 	former
-	seq, at int64
-	actor   string
+	seq   int64
+	at    time.Time
+	actor string
 }
 
 // FormerValues gives the page of former values that continues at before, which is 0 for the first
@@ -72,7 +73,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 			if err != nil {
 				return err
 			}
-			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: db.FromMicros(rows[i].at), Actor: rows[i].actor})
+			page.Values = append(page.Values, FormerValue{Field: rows[i].field, Value: shown, At: rows[i].at, Actor: rows[i].actor})
 		}
 		return nil
 	})
@@ -80,7 +81,7 @@ func (c *Catalog) FormerValues(ctx context.Context, s Subject, before int64, lim
 }
 
 func scanFormerRow(rows *sql.Rows) (f formerRow, err error) {
-	err = rows.Scan(&f.seq, &f.field, &f.at, &f.actor, &f.head, &f.tail)
+	err = rows.Scan(&f.seq, &f.field, db.Time(&f.at), &f.actor, &f.head, &f.tail)
 	return f, err
 }
 
@@ -146,7 +147,7 @@ func (w *formerReader) valueAfter(ctx context.Context, f *formerRow) (after stri
 
 // current gives the present value of a conversation's field.
 func (w *formerReader) current(ctx context.Context, name string) (string, error) {
-	var value sql.NullString
+	var value string
 	for at, f := range conversationFields() {
 		if f.name != name {
 			continue
@@ -155,11 +156,11 @@ func (w *formerReader) current(ctx context.Context, name string) (string, error)
 		if at == atRaw {
 			query = `SELECT raw FROM transcripts WHERE tenant = $1 AND conversation_id = $2`
 		}
-		err := w.tx.QueryRowContext(ctx, query, w.of.Tenant, w.of.ID).Scan(&value)
+		err := w.tx.QueryRowContext(ctx, query, w.of.Tenant, w.of.ID).Scan(db.OrZero(&value))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
-		return value.String, err
+		return value, err
 	}
 	return "", nil
 }

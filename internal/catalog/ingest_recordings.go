@@ -16,8 +16,8 @@ import (
 // objectRow is what the catalog knows of an object key whose row is locked.
 type objectRow struct {
 	tenant    string
-	size      sql.NullInt64 // size of the uploaded bytes
-	crc32     sql.NullInt64
+	size      *int64 // size of the uploaded bytes
+	crc32     *uint32
 	recording *domain.Recording // nil if none is registered
 	original  *domain.Recording // the values of its line before an operator's correction; nil if there was none
 }
@@ -114,46 +114,20 @@ func (r *registration) objectRows(ctx context.Context) (known map[string]objectR
 }
 
 func scanObjectRow(rows *sql.Rows) (key string, s objectRow, err error) {
-	var now, first recordingColumns
-	var contentType sql.NullString
-	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, now.into(), []any{&contentType}, first.into())...)
-	if s.recording, s.original = now.recording(key), first.recording(key); s.recording != nil {
-		s.recording.ContentType = contentType.String
+	var now, first domain.Recording
+	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, recordingFields(&now), []any{db.OrZero(&now.ContentType)}, recordingFields(&first))...)
+	if now.ObjectKey = key; !now.Timestamp.IsZero() {
+		s.recording = &now
+	}
+	if first.ObjectKey = key; !first.Timestamp.IsZero() {
+		s.original = &first
 	}
 	return key, s, err
 }
 
-// recordingColumns are the columns of a recording, which are null if there is none.
-type recordingColumns struct {
-	conversation, session, kind sql.NullString
-	message, at, size, crc      sql.NullInt64
-}
-
-func (c *recordingColumns) into() []any {
-	return []any{&c.conversation, &c.session, &c.message, &c.kind, &c.at, &c.size, &c.crc}
-}
-
-func (c *recordingColumns) recording(key string) *domain.Recording {
-	if !c.at.Valid {
-		return nil
-	}
-	return &domain.Recording{ObjectKey: key, ConversationID: c.conversation.String, SessionID: c.session.String, MessageID: c.message.Int64,
-		Type: c.kind.String, Timestamp: db.FromMicros(c.at.Int64), Size: sizeOf(c.size), CRC32: crcOf(c.crc)}
-}
-
-func sizeOf(n sql.NullInt64) *int64 {
-	if !n.Valid {
-		return nil
-	}
-	return &n.Int64
-}
-
-func crcOf(n sql.NullInt64) *uint32 {
-	if !n.Valid {
-		return nil
-	}
-	sum := uint32(n.Int64)
-	return &sum
+// recordingFields gives the destinations of a recording's columns, which are null if there is none.
+func recordingFields(r *domain.Recording) []any {
+	return []any{db.OrZero(&r.ConversationID), db.OrZero(&r.SessionID), db.OrZero(&r.MessageID), db.OrZero(&r.Type), db.Time(&r.Timestamp), &r.Size, &r.CRC32}
 }
 
 // refuseOtherTenantsKeys refuses keys that another tenant named or uploaded first. It does not say
@@ -222,19 +196,19 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]ob
 // uploaded bytes, is refused. rebuild says whether an archive of it would change.
 func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
 	next = l.Value
-	old := domain.Recording{Size: sizeOf(s.size), CRC32: crcOf(s.crc32)}
+	old := domain.Recording{Size: s.size, CRC32: s.crc32}
 	if before != nil {
 		old = *before
 		if field := movedField(old, next); field != "" {
 			return next, false, contradicts(l.Number, `%q differs from the one that this recording was registered with`, field)
 		}
-		old.Size = cmp.Or(old.Size, sizeOf(s.size))
-		old.CRC32 = cmp.Or(old.CRC32, crcOf(s.crc32))
+		old.Size = cmp.Or(old.Size, s.size)
+		old.CRC32 = cmp.Or(old.CRC32, s.crc32)
 	}
-	if old.Size != nil && next.Size != nil && *old.Size != *next.Size {
+	if differs(old.Size, next.Size) {
 		return next, false, contradicts(l.Number, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
 	}
-	if old.CRC32 != nil && next.CRC32 != nil && *old.CRC32 != *next.CRC32 {
+	if differs(old.CRC32, next.CRC32) {
 		return next, false, contradicts(l.Number, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
 	}
 	next.Size = cmp.Or(next.Size, old.Size)
@@ -271,17 +245,18 @@ func movedField(a, b domain.Recording) string {
 
 // repeats says whether a line says nothing that the first line did not say.
 func repeats(line, first domain.Recording) bool {
-	return movedField(line, first) == "" && (line.Size == nil || first.Size != nil && *line.Size == *first.Size) &&
-		(line.CRC32 == nil || first.CRC32 != nil && *line.CRC32 == *first.CRC32)
+	return movedField(line, first) == "" && (line.Size == nil || same(line.Size, first.Size)) && (line.CRC32 == nil || same(line.CRC32, first.CRC32))
 }
 
 func sameRecording(a, b domain.Recording) bool {
-	sameSize := a.Size == b.Size || a.Size != nil && b.Size != nil && *a.Size == *b.Size
-	sameCRC := a.CRC32 == b.CRC32 || a.CRC32 != nil && b.CRC32 != nil && *a.CRC32 == *b.CRC32
-	sameTime := a.Timestamp.Equal(b.Timestamp)
-	a.Size, a.CRC32, a.Timestamp = b.Size, b.CRC32, b.Timestamp
-	return sameSize && sameCRC && sameTime && a == b
+	return movedField(a, b) == "" && same(a.Size, b.Size) && same(a.CRC32, b.CRC32) && a.ContentType == b.ContentType
 }
+
+// same says whether two values are equal, or both unknown.
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// differs says whether two values are known and not equal.
+func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
 // writeRecordings writes recordings. A size that a build stored meanwhile stays.
 func (r *registration) writeRecordings(ctx context.Context, recordings []domain.Recording) error {

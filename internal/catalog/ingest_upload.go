@@ -33,29 +33,25 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 			return err
 		}
 		var owner string
-		var day sql.NullString
-		var size, crc sql.NullInt64
 		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET tenant = objects.tenant RETURNING tenant, day, size, crc32`, key, tenant).
-			Scan(&owner, &day, &size, &crc)
+			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32)
 		if err != nil {
 			return err
 		}
 		if owner != tenant {
 			return domain.Errorf(domain.KindInvalid, "%s", otherTenantReason("the object key"))
 		}
-		out.Day, out.Size, out.CRC32 = domain.Day(day.String), sizeOf(size), crcOf(crc)
-		if !day.Valid {
+		if out.Day == "" {
 			return nil
 		}
 		// The registered values go before those of a former upload, whose object may be gone.
 		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, CAST($4 AS BIGINT)), coalesce(r.crc32, CAST($5 AS BIGINT)), f.object_key IS NOT NULL
 			FROM recordings r LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
-			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day.String, key, size, crc).Scan(&size, &crc, &out.Corrected)
+			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, out.Day, key, out.Size, out.CRC32).Scan(&out.Size, &out.CRC32, &out.Corrected)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		out.Size, out.CRC32 = sizeOf(size), crcOf(crc)
 		return err
 	})
 	return out, err
@@ -76,15 +72,16 @@ type Upload struct {
 // RegisterUpload. Error: KindNotFound when the tenant has not reserved the key.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		var day sql.NullString
-		var size, crc sql.NullInt64
+		var day domain.Day
+		var size *int64
+		var crc *uint32
 		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 RETURNING day, size, crc32`,
-			u.Key, tenant).Scan(&day, &size, &crc)
+			u.Key, tenant).Scan(db.OrZero(&day), &size, &crc)
 		if err != nil {
 			return db.NotFound(err, "the object key is not reserved")
 		}
-		if !u.New && size.Valid && size.Int64 == u.Size && crc.Valid && crc.Int64 == int64(u.CRC32) {
-			if missing, err := builtWithout(ctx, tx, tenant, domain.Day(day.String), u.Key); err != nil || !missing {
+		if !u.New && same(size, &u.Size) && same(crc, &u.CRC32) {
+			if missing, err := builtWithout(ctx, tx, tenant, day, u.Key); err != nil || !missing {
 				return err
 			}
 		}
@@ -94,14 +91,14 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		var hour int
 		err = tx.QueryRowContext(ctx, `UPDATE recordings SET size = coalesce(size, $4), crc32 = coalesce(crc32, $5)
 			WHERE tenant = $1 AND day = $2 AND object_key = $3 RETURNING hour`,
-			tenant, day.String, u.Key, u.Size, int64(u.CRC32)).Scan(&hour)
+			tenant, day, u.Key, u.Size, int64(u.CRC32)).Scan(&hour)
 		if errors.Is(err, sql.ErrNoRows) { // no recording names it yet
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: domain.Day(day.String), Hour: hour}})
+		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: day, Hour: hour}})
 		return err
 	})
 }
@@ -111,11 +108,11 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 // them and waits for its next try.
 func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, key string) (bool, error) {
 	var hour int
-	var text sql.NullString
+	var text string
 	err := tx.QueryRowContext(ctx, `SELECT r.hour, a.missing FROM recordings r
 		LEFT JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour AND h.wanted = h.built
 		LEFT JOIN archives a ON a.object_key = h.archive AND a.missing_count > 0
-		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day, key).Scan(&hour, &text)
+		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day, key).Scan(&hour, db.OrZero(&text))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -123,8 +120,8 @@ func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day,
 		return false, err
 	}
 	missing, err := failedFiles(ctx, tx, domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
-	if err == nil && text.Valid {
-		err = json.Unmarshal([]byte(text.String), &missing)
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &missing)
 	}
 	return slices.ContainsFunc(missing, func(m MissingFile) bool { return m.ObjectKey == key }), err
 }

@@ -39,10 +39,7 @@ func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, err
 }
 
 func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
-	var created int64
-	var retired sql.NullInt64
-	err = rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Material, &k.Encrypted, &created, &retired)
-	k.Created, k.Retired = db.FromMicros(created), db.TimeOf(retired)
+	err = rows.Scan(&k.ID, &k.Purpose, &k.Algorithm, &k.Material, &k.Encrypted, db.Time(&k.Created), db.Time(&k.Retired))
 	return k, err
 }
 

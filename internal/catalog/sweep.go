@@ -77,9 +77,7 @@ func (c *Catalog) doom(ctx context.Context, k domain.HourKey, objectKey string) 
 // clock is not trusted.
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DoomedArchive, err error) {
-		var upload sql.NullString
-		err = rows.Scan(&d.ObjectKey, &upload, &d.Deletions, &d.KeepObject)
-		d.UploadID = upload.String
+		err = rows.Scan(&d.ObjectKey, db.OrZero(&d.UploadID), &d.Deletions, &d.KeepObject)
 		return d, err
 	}, doomedSQL, limit)
 }
@@ -99,9 +97,9 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 		if err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
-			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondDelete.Microseconds())
-		if first, err := db.Affected(res, err); err != nil || first {
+		first, err := db.Affected(tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
+			WHERE object_key = $1 AND state = 'doomed' AND deletions = 0`, objectKey, at+c.rules.SecondDelete.Microseconds()))
+		if err != nil || first {
 			return err
 		}
 		second, err := db.Affected(tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND state = 'doomed'
@@ -170,9 +168,9 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 			return err
 		}
 		at := d.at
-		res, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
-		if hit, err = db.Affected(res, err); err != nil || !hit {
+		hit, err = db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at))
+		if err != nil || !hit {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {

@@ -19,9 +19,9 @@ func tenantColumns() string {
 	return strings.Join(columns, ", ")
 }
 
-// tenantFields returns pointers to the fields of tenantColumns. created is in microseconds.
-func tenantFields(t *domain.Tenant, created *int64) []any {
-	fields := []any{&t.ID, created}
+// tenantFields gives the destinations of tenantColumns.
+func tenantFields(t *domain.Tenant) []any {
+	fields := []any{&t.ID, db.Time(&t.Created)}
 	for _, s := range domain.Settings() {
 		fields = append(fields, s.Field(t))
 	}
@@ -29,9 +29,7 @@ func tenantFields(t *domain.Tenant, created *int64) []any {
 }
 
 func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error) {
-	var created int64
-	err = row.Scan(tenantFields(&t, &created)...)
-	t.Created = db.FromMicros(created)
+	err = row.Scan(tenantFields(&t)...)
 	return t, err
 }
 

@@ -30,8 +30,11 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 			return err
 		}
 		t.Created = db.FromMicros(at)
-		fields := tenantFields(&t, &at)
-		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(fields))+`) ON CONFLICT (id) DO NOTHING`, fields...))
+		values := []any{t.ID, at}
+		for _, s := range domain.Settings() {
+			values = append(values, s.Value(t))
+		}
+		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO tenants (`+tenantColumns()+`) VALUES (`+db.Parameters(1, len(values))+`) ON CONFLICT (id) DO NOTHING`, values...))
 		if err != nil {
 			return err
 		}
@@ -147,7 +150,7 @@ func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) e
 			return err
 		}
 		d.retentionDays = retentionDays
-		if d.expired.Valid || at < d.end(day) {
+		if d.expired || at < d.end(day) {
 			continue
 		}
 		if _, err := expireDay(ctx, tx, tenant, day, at); err != nil {

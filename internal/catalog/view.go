@@ -78,8 +78,7 @@ const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 
 // unknown tenant.
 func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayView, error) {
 	var v DayView
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		var err error
+	err := c.db.View(ctx, func(tx *db.Tx) (err error) {
 		v, err = dayView(ctx, tx, tenant, day)
 		return err
 	})
@@ -91,17 +90,16 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	for i := range v.Hours {
 		v.Hours[i] = HourView{Hour: i, State: StatePending}
 	}
-	var planned, completed, reopened, expired, sessions, files, bytes, late sql.NullInt64
-	var floor, at int64
+	var expired bool
+	var floor time.Time
 	err := tx.QueryRowContext(ctx, daySQL, tenant, day).
-		Scan(&v.RetentionDays, &planned, &completed, &reopened, &expired, &sessions, &files, &bytes, &late, &v.CutShort, &v.Unbuilt, &v.Known, &floor, &at)
+		Scan(&v.RetentionDays, db.Time(&v.Planned), db.Time(&v.Completed), db.Time(&v.Reopened), &expired, db.OrZero(&v.Sessions),
+			db.OrZero(&v.Files), db.OrZero(&v.Bytes), db.OrZero(&v.TooLate), &v.CutShort, &v.Unbuilt, &v.Known, db.Time(&floor), db.Time(&v.Now))
 	if err != nil {
 		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
-	v.Now, v.Planned, v.Completed, v.Reopened = db.FromMicros(at), db.TimeOf(planned), db.TimeOf(completed), db.TimeOf(reopened)
-	v.Sessions, v.Files, v.Bytes, v.TooLate = sessions.Int64, files.Int64, bytes.Int64, late.Int64
 	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
-	v.Expired = expired.Valid || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, at)
+	v.Expired = expired || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, v.Now)
 	hours, err := db.Collect(ctx, tx, scanHour, dayHoursSQL, tenant, day)
 	if err != nil {
 		return v, err
@@ -112,7 +110,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	return v, nil
 }
 
-const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us,
+const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL,
 	d.total_sessions, d.total_files, d.total_bytes, d.too_late,
 	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
@@ -123,26 +121,19 @@ const dayHoursSQL = `SELECT h.hour, h.state, h.revision, h.planned, h.wanted <> 
 	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.tenant = $1 AND h.day = $2`
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
-	var due, claimed, failed, revision, size, files, sessions, missing, published sql.NullInt64
-	var worker, lastError, lastKind, key, token, manifest, etag sql.NullString
+	var a ArchiveView
 	var behind, held bool
-	err = rows.Scan(&h.Hour, &h.State, &h.Revision, &h.Planned, &behind, &due, &worker, &claimed, &held,
-		&h.Failures, &h.Lapses, &lastError, &lastKind, &failed,
-		&key, &token, &revision, &size, &files, &sessions, &missing, &manifest, &etag, &published)
-	if err != nil {
-		return h, err
+	err = rows.Scan(&h.Hour, &h.State, &h.Revision, &h.Planned, &behind, db.Time(&h.Due), db.OrZero(&h.Worker), db.Time(&h.Claimed), &held,
+		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt),
+		db.OrZero(&a.ObjectKey), db.OrZero(&a.Token), db.OrZero(&a.Revision), db.OrZero(&a.Size), db.OrZero(&a.Files), db.OrZero(&a.Sessions),
+		db.OrZero(&a.MissingCount), db.OrZero(&a.ManifestSHA256), db.OrZero(&a.ETag), db.Time(&a.Published))
+	if !held {
+		h.Worker, h.Claimed = "", time.Time{}
 	}
-	h.Due, h.LastError, h.LastKind, h.FailedAt = db.TimeOf(due), lastError.String, lastKind.String, db.TimeOf(failed)
-	if held {
-		h.Worker, h.Claimed = worker.String, db.TimeOf(claimed)
+	if a.ObjectKey != "" {
+		h.Rebuilding, h.Archive = behind, &a
 	}
-	if key.Valid {
-		h.Rebuilding = behind
-		h.Archive = &ArchiveView{ObjectKey: key.String, Token: token.String, Revision: revision.Int64, Size: size.Int64,
-			Files: int(files.Int64), Sessions: int(sessions.Int64), MissingCount: int(missing.Int64),
-			ManifestSHA256: manifest.String, ETag: etag.String, Published: db.TimeOf(published)}
-	}
-	return h, nil
+	return h, err
 }
 
 // Unfinished says how many of a day's hours (all, or one where hour >= 0) are pending or being

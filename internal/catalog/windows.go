@@ -50,11 +50,11 @@ const windowJoins = ` LEFT JOIN windows w ON w.tenant = $1 AND w.name = $3
 		WHERE x.tenant = $1 AND x.name = $3 AND x.at_us <= c.now_us + 600000000)`
 
 // untilReset is how long the oldest use still counts; 0 when there is none.
-func untilReset(oldest sql.NullInt64, at int64) time.Duration {
-	if !oldest.Valid {
+func untilReset(oldest, now time.Time) time.Duration {
+	if oldest.IsZero() {
 		return 0
 	}
-	return time.Duration(oldest.Int64-at)*time.Microsecond + windowLength
+	return oldest.Sub(now) + windowLength
 }
 
 const (

@@ -130,10 +130,9 @@ func (r *Reader) ExportConversations(ctx context.Context, w AgentQuery, after *P
 	}
 	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
-		var last sql.NullInt64
-		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &last, &e.UserMessages)
+		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), db.Time(&e.LastAction), &e.UserMessages)
 		at = Position{units * perSecond, e.ID}
-		e.Start, e.LastAction = db.FromMicros(at.At), db.TimeOf(last)
+		e.Start = db.FromMicros(at.At)
 		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
 }

@@ -182,10 +182,8 @@ func headersSQL(analysis string, n int) string {
 
 // scanHeader scans headerColumns and further columns after them.
 func scanHeader(row interface{ Scan(...any) error }, more ...any) (h Header, err error) {
-	var agent, name, status sql.NullString
-	var start, end sql.NullInt64
-	err = row.Scan(append([]any{&h.ID, &agent, &name, &status, &h.CallSuccessful, &start, &end, &h.Turns}, more...)...)
-	h.AgentID, h.AgentName, h.Status, h.Start, h.End = agent.String, name.String, status.String, db.TimeOf(start), db.TimeOf(end)
+	err = row.Scan(append([]any{&h.ID, db.OrZero(&h.AgentID), db.OrZero(&h.AgentName), db.OrZero(&h.Status), &h.CallSuccessful,
+		db.Time(&h.Start), db.Time(&h.End), &h.Turns}, more...)...)
 	if h.Status == "" { // no line has a status
 		h.Status = "done"
 		if h.End.IsZero() {

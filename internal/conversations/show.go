@@ -23,29 +23,23 @@ type Shown struct {
 func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err error) {
 	err = r.db.View(ctx, func(tx *db.Tx) error {
 		s = Shown{}
-		var user, metadata, key sql.NullString
 		var analysis, hash, raw []byte
 		var said bool
-		var turns sql.NullInt64
+		var turns int
 		var err error
 		s.Header, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(r.db.Postgres()), tenant, id, transcriptPiece),
-			&analysis, &user, &metadata, &key, &turns, &hash, &raw, &said)
+			&analysis, db.OrZero(&s.UserID), (*[]byte)(&s.Metadata), db.OrZero(&s.RecordingKey), db.OrZero(&turns), &hash, &raw, &said)
 		if err != nil {
 			return db.NotFound(err, "there is no such conversation")
 		}
-		s.Summary, s.UserID, s.RecordingKey = summary(analysis), user.String, key.String
-		if metadata.Valid {
-			s.Metadata = json.RawMessage(metadata.String)
-		}
-		if turns.Int64 > 0 && said {
+		s.Summary = summary(analysis)
+		if turns > 0 && said {
 			s.Transcript = &Transcript{db: r.db, tenant: tenant, id: id, hash: hash, piece: raw}
 			return nil
 		}
 		s.Messages, err = db.Collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
-			var at int64
-			var body []byte
-			err = rows.Scan(&m.ID, &at, &m.Type, &body)
-			m.Time, m.Body, m.ConversationID = db.FromMicros(at), body, id
+			m.ConversationID = id
+			err = rows.Scan(&m.ID, db.Time(&m.Time), &m.Type, (*[]byte)(&m.Body))
 			return m, err
 		}, conversationMessagesSQL, tenant, id)
 		return err

@@ -13,12 +13,35 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 // FromMicros gives the time of such a column.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// TimeOf turns a nullable column into a time; NULL is the zero time.
-func TimeOf(us sql.NullInt64) time.Time {
-	if !us.Valid {
-		return time.Time{}
+// Time is a destination of Scan: microseconds become a time, and NULL the zero time.
+func Time(t *time.Time) sql.Scanner { return (*scannedTime)(t) }
+
+type scannedTime time.Time
+
+// Scan is that of [sql.Scanner].
+func (t *scannedTime) Scan(v any) error {
+	us, ok := v.(int64)
+	if !ok && v != nil {
+		return fmt.Errorf("a column of times has a %T", v)
 	}
-	return FromMicros(us.Int64)
+	*t = scannedTime{}
+	if ok {
+		*t = scannedTime(FromMicros(us))
+	}
+	return nil
+}
+
+// OrZero is a destination of Scan: NULL becomes the zero value.
+func OrZero[T any](to *T) sql.Scanner { return orZero[T]{to} }
+
+type orZero[T any] struct{ to *T }
+
+// Scan is that of [sql.Scanner].
+func (z orZero[T]) Scan(v any) error {
+	var n sql.Null[T]
+	err := n.Scan(v)
+	*z.to = n.V
+	return err
 }
 
 // Nullable turns a pointer to a time into a column's value.

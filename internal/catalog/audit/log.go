@@ -97,14 +97,12 @@ func (l *Log) Audit(ctx context.Context, tenant string, from, to time.Time, fn f
 
 // Scan scans a row of the audit log, with the JSON of its links.
 func Scan(rows *sql.Rows) (e Entry, err error) {
-	var at int64
-	var detail string
-	var links sql.NullString
-	err = rows.Scan(&e.Seq, &at, &e.Tenant, &e.Actor, &e.Action, &detail, &links)
-	if links.Valid {
-		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links.String + "}"
+	var detail, links string
+	err = rows.Scan(&e.Seq, db.Time(&e.At), &e.Tenant, &e.Actor, &e.Action, &detail, db.OrZero(&links))
+	if links != "" {
+		detail = strings.TrimSuffix(detail, "}") + `,"links":` + links + "}"
 	}
-	e.At, e.Detail = db.FromMicros(at), json.RawMessage(formerHour.ReplaceAllStringFunc(detail, hourText))
+	e.Detail = json.RawMessage(formerHour.ReplaceAllStringFunc(detail, hourText))
 	return e, err
 }
 

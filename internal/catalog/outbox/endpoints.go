@@ -61,12 +61,9 @@ const endpointColumns = `id, tenant, url, events, secret, encrypted, former, for
 // scanEndpoint scans endpointColumns and further columns after them.
 func scanEndpoint(row interface{ Scan(...any) error }, more ...any) (e Endpoint, err error) {
 	var events string
-	var until, disabled sql.NullInt64
-	var reason sql.NullString
-	var created int64
 	err = row.Scan(append([]any{&e.ID, &e.Tenant, &e.URL, &events, &e.Secret.Data, &e.Secret.Encrypted, &e.Former.Data, &e.Former.Encrypted,
-		&until, &disabled, &reason, &created}, more...)...)
-	e.Events, e.Until, e.Disabled, e.Reason, e.Created = strings.Fields(events), db.TimeOf(until), db.TimeOf(disabled), reason.String, db.FromMicros(created)
+		db.Time(&e.Until), db.Time(&e.Disabled), db.OrZero(&e.Reason), db.Time(&e.Created)}, more...)...)
+	e.Events = strings.Fields(events)
 	return e, err
 }
 

@@ -34,14 +34,12 @@ type Delivery struct {
 const deliveryColumns = `id, event, endpoint, tenant, type, day, state, attempts, next_us, last_us, last_status, last_error, took_us, delivered_us, created_us`
 
 func scanDelivery(row interface{ Scan(...any) error }) (d Delivery, err error) {
-	var day, text sql.NullString
-	var next, created int64
-	var last, status, took, delivered sql.NullInt64
-	err = row.Scan(&d.ID, &d.Event, &d.Endpoint, &d.Tenant, &d.Type, &day, &d.State, &d.Attempts, &next, &last, &status, &text, &took, &delivered, &created)
-	d.Day, d.Last, d.Status, d.Error = domain.Day(day.String), db.TimeOf(last), int(status.Int64), text.String
-	d.Took, d.Delivered, d.Created = time.Duration(took.Int64)*time.Microsecond, db.TimeOf(delivered), db.FromMicros(created)
-	if d.State == DeliveryPending {
-		d.Next = db.FromMicros(next)
+	var took int64
+	err = row.Scan(&d.ID, &d.Event, &d.Endpoint, &d.Tenant, &d.Type, db.OrZero(&d.Day), &d.State, &d.Attempts, db.Time(&d.Next), db.Time(&d.Last),
+		db.OrZero(&d.Status), db.OrZero(&d.Error), db.OrZero(&took), db.Time(&d.Delivered), db.Time(&d.Created))
+	d.Took = time.Duration(took) * time.Microsecond
+	if d.State != DeliveryPending {
+		d.Next = time.Time{}
 	}
 	return d, err
 }
@@ -127,11 +125,9 @@ func (b *Outbox) DeliveryHistory(ctx context.Context, tenant, id string) (s Deli
 			return err
 		}
 		s.Tries, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a DeliveryAttempt, err error) {
-			var at, took int64
-			var status sql.NullInt64
-			var text sql.NullString
-			err = rows.Scan(&a.N, &at, &status, &text, &took)
-			a.At, a.Status, a.Error, a.Took = db.FromMicros(at), int(status.Int64), text.String, time.Duration(took)*time.Microsecond
+			var took int64
+			err = rows.Scan(&a.N, db.Time(&a.At), db.OrZero(&a.Status), db.OrZero(&a.Error), &took)
+			a.Took = time.Duration(took) * time.Microsecond
 			return a, err
 		}, `SELECT n, at_us, status, error, took_us FROM webhook_attempts WHERE delivery = $1 ORDER BY n DESC`, id)
 		return err
