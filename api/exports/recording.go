@@ -43,7 +43,7 @@ type recordingLink struct {
 // KindUnavailable.
 func (h *handler) describeRecording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
 	if h.deps.Recordings == nil {
-		return nil, nil //nolint:nilnil // no recording is not an error
+		return nil, nil // no recording is not an error
 	}
 	if _, found, err := web.StatRecording(ctx, h.deps.Recordings, c.RecordingKey); !found {
 		return nil, err

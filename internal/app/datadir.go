@@ -68,7 +68,7 @@ func tryLock(path string) (*DataDir, error) {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot lock the data directory %s", abs)
 	}
 	if !held {
-		return nil, nil //nolint:nilnil // another process has the lock, which is no error
+		return nil, nil // another process has the lock, which is no error
 	}
 	d := &DataDir{path: abs, lock: lock}
 	// The process that wrote this file has ended: else it would still have the lock.

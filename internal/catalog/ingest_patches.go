@@ -66,7 +66,7 @@ func (r *registration) mask(row []any, cleared []string) (mask int64, err error)
 func hashRow(h hash.Hash, row []any) error {
 	var n [8]byte
 	write64 := func(v int64) { _, _ = h.Write(binary.BigEndian.AppendUint64(n[:0], uint64(v))) }
-	write64(row[atPresent].(int64)) //nolint:forcetypeassert // conversationRow set it
+	write64(row[atPresent].(int64)) // conversationRow set it
 	for _, v := range row {
 		switch v := v.(type) {
 		case nil: // the mask does not distinguish this from a value
@@ -119,7 +119,7 @@ func (r *registration) patchOf(lines []Line[domain.Conversation], h hash.Hash) (
 
 // mergeLine merges one more line into the patch.
 func (r *registration) mergeLine(t *conversationPatch, row []any) {
-	present := row[atPresent].(int64) //nolint:forcetypeassert // conversationRow set it
+	present := row[atPresent].(int64) // conversationRow set it
 	if t.first == nil {
 		t.first, t.last, t.present = row, row, present
 		if t.insertStub {
@@ -227,7 +227,7 @@ func (r *registration) compare(ctx context.Context, existing []existingConversat
 					formers = append(formers, former{id: s.id, field: f.name, copied: true, cleared: after == nil})
 				}
 			case f.long:
-				long[at] = append(long[at], longValue{s, before.(int64)}) //nolint:forcetypeassert // existingSQL selects its length
+				long[at] = append(long[at], longValue{s, before.(int64)}) // existingSQL selects its length
 			default:
 				s.changed = s.changed || before != s.last[at]
 				if before != after {

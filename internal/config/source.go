@@ -87,14 +87,14 @@ func (s *Source) mapper(read reader) kong.MapperFunc {
 func (s *Source) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	name := flag.Tag.Get("var")
 	if name == "" {
-		return nil, nil //nolint:nilnil // tells kong that there is no value
+		return nil, nil // tells kong that there is no value
 	}
 	text := strings.TrimSpace(s.env[name])
 	if flag.Target.Type() == reflect.TypeFor[Secret]() {
 		text = s.secret(name, text)
 	}
 	if text == "" {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil // as above
 	}
 	return text, nil
 }

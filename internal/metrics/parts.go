@@ -77,7 +77,7 @@ func (s sources) Stat(ctx context.Context, key string) (objstore.Info, error) {
 // body counts a read that breaks off.
 type body struct {
 	io.ReadCloser
-	ctx     context.Context //nolint:containedctx // says whether the caller has cancelled
+	ctx     context.Context // says whether the caller has cancelled
 	sources sources
 }
 

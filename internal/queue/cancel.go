@@ -9,7 +9,7 @@ import (
 // cancelHook ends a client's commands when ctx ends. asynq gives most of its commands no context,
 // and closing a client does not end their retries.
 type cancelHook struct {
-	ctx context.Context //nolint:containedctx // it is what ends the commands
+	ctx context.Context // it is what ends the commands
 }
 
 func (h cancelHook) DialHook(next redis.DialHook) redis.DialHook { return next }

@@ -19,7 +19,7 @@ type exporter struct {
 	to     sdk.SpanExporter
 	log    *zap.Logger
 	now    func() time.Time
-	ended  context.Context //nolint:containedctx // ends the running export and all later ones
+	ended  context.Context // ends the running export and all later ones
 	giveUp context.CancelFunc
 
 	mu      sync.Mutex

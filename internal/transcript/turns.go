@@ -70,7 +70,7 @@ func Count(r io.Reader) (*int, error) {
 	for _, err := range Turns(r) {
 		switch {
 		case errors.Is(err, errSyntax):
-			return nil, nil //nolint:nilnil // nil says that the transcript has no turns to count
+			return nil, nil // nil says that the transcript has no turns to count
 		case err != nil:
 			return nil, err
 		}

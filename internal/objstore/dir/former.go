@@ -167,7 +167,7 @@ func formerInfo(file, attributes, key string, stat fs.FileInfo) (*info, error) {
 	}
 	etag := strings.Trim(string(values["etag"]), `"`)
 	if etag == "" {
-		return nil, nil //nolint:nilnil // the side file is made from the bytes later
+		return nil, nil // the side file is made from the bytes later
 	}
 	in := &info{Key: key, ETag: etag, ContentType: string(values["content-type"]), identity: identityOf(stat)}
 	var sums struct {

@@ -130,7 +130,7 @@ func (b *Bucket) ownInfo(name, key string) (*info, error) {
 func (b *Bucket) readInfo(name string) (*info, error) {
 	text, err := b.root.ReadFile(name + infoSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (b *Bucket) readInfo(name string) (*info, error) {
 	var in info
 	torn := json.Unmarshal(text, &in)
 	if torn != nil || in.Key == "" {
-		return nil, nil //nolint:nilnil,nilerr // a crash has left a part of it
+		return nil, nil //nolint:nilerr // a crash has left a part of it
 	}
 	return &in, nil
 }

@@ -86,7 +86,7 @@ func (b *Bucket) Folders(ctx context.Context, folder string, most int) (folders 
 
 // body is a range of an open file. Reads fail once its context has ended.
 type body struct {
-	ctx  context.Context //nolint:containedctx // as the body of an HTTP answer does
+	ctx  context.Context // as the body of an HTTP answer does
 	file *os.File
 	at   int64
 	to   int64
