@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 )

@@ -6,10 +6,11 @@ import (
 	"io"
 	"path/filepath"
 
+	humanize "github.com/dustin/go-humanize"
+
 	"github.com/callvault/callvault/client"
 	"github.com/callvault/callvault/client/verify"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
-	humanize "github.com/dustin/go-humanize"
 )
 
 // verifyCmd checks downloaded archives without a server.

@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore/dir"
-	"github.com/gofrs/flock"
 )
 
 const (

@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/callvault/callvault/internal/config"
-	"github.com/callvault/callvault/internal/domain"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 func mustLock(t *testing.T, dir string) *DataDir {

@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/callvault/callvault/internal/domain"
 	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // How long the checks may take, and how long their results are used again, so that frequent

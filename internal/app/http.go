@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/callvault/callvault/internal/domain"
 	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // Bounds of the listener. There is none for writing, since a download of many GiB over a slow line

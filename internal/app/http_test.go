@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/callvault/callvault/internal/domain"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // serve runs handler in a group and gives its URL, and a function that stops it.
