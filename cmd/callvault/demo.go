@@ -24,7 +24,6 @@ import (
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
-	"github.com/callvault/callvault/internal/demo"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -86,7 +85,7 @@ type demoRun struct {
 	url    string
 	parts  *app.Parts
 	log    *zap.Logger
-	sample *demo.Sample
+	sample *demoSample
 	day    domain.Day
 	app    catalog.Application
 	secret string
@@ -121,7 +120,7 @@ func (s *demoRun) prepare(ctx context.Context) error {
 		return err
 	}
 	s.day = domain.DayOf(now).Add(-1)
-	if s.sample, err = demo.New(s.day); err != nil {
+	if s.sample, err = newDemoSample(s.day); err != nil {
 		return err
 	}
 	cat := s.parts.Catalog

@@ -1,4 +1,4 @@
-package demo
+package main
 
 import (
 	"bytes"
@@ -11,11 +11,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-//go:embed script.json clips/*.opus
-var files embed.FS
+// demoFiles are nine telephone conversations at a bank, spoken by a speech synthesiser.
+//
+//go:embed demo/script.json demo/clips/*.opus
+var demoFiles embed.FS
 
-// Sample is one day of the sample tenant.
-type Sample struct {
+// demoSample is one day of the sample tenant: the lines and the audio that an ingest takes.
+type demoSample struct {
 	TenantID   string
 	TenantName string
 	Lines      []byte            // NDJSON: agents, conversations, messages and recordings
@@ -25,36 +27,36 @@ type Sample struct {
 	Vanished   string            // an object key that is in Lines and not in Audio
 }
 
-type script struct {
+type demoScript struct {
 	Tenant        struct{ ID, Name string }
 	Agents        []json.RawMessage
-	Conversations []conversation
-	Late          turnRef
-	Vanished      turnRef
+	Conversations []demoConversation
+	Late          demoTurnRef
+	Vanished      demoTurnRef
 }
 
-type turnRef struct {
+type demoTurnRef struct {
 	Conversation string
 	Turn         int
 }
 
-type conversation struct {
+type demoConversation struct {
 	Name, Agent, Voice, User, Success, Summary string
 	Hour, Minute                               int
 	Turns                                      [][2]string // role, text
 }
 
-// New makes the sample of a day.
-func New(day domain.Day) (*Sample, error) {
-	raw, err := files.ReadFile("script.json")
+// newDemoSample makes the sample of a day.
+func newDemoSample(day domain.Day) (*demoSample, error) {
+	raw, err := demoFiles.ReadFile("demo/script.json")
 	if err != nil {
 		return nil, err
 	}
-	var s script
+	var s demoScript
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return nil, fmt.Errorf("read the sample's script: %w", err)
 	}
-	m := &maker{script: s, day: day, sample: &Sample{TenantID: s.Tenant.ID, TenantName: s.Tenant.Name, Audio: map[string][]byte{}}}
+	m := &demoMaker{script: s, day: day, sample: &demoSample{TenantID: s.Tenant.ID, TenantName: s.Tenant.Name, Audio: map[string][]byte{}}}
 	for _, a := range s.Agents {
 		m.line(&m.lines, withKind("agent", a))
 	}
@@ -67,15 +69,15 @@ func New(day domain.Day) (*Sample, error) {
 	return m.sample, m.err
 }
 
-type maker struct {
-	script      script
+type demoMaker struct {
+	script      demoScript
 	day         domain.Day
-	sample      *Sample
+	sample      *demoSample
 	lines, late bytes.Buffer
 	err         error
 }
 
-func (m *maker) line(to *bytes.Buffer, v any) {
+func (m *demoMaker) line(to *bytes.Buffer, v any) {
 	b, err := json.Marshal(v)
 	if err != nil && m.err == nil {
 		m.err = err
@@ -88,8 +90,8 @@ func withKind(kind string, object json.RawMessage) json.RawMessage {
 	return append([]byte(`{"kind":"`+kind+`",`), bytes.TrimSpace(object)[1:]...)
 }
 
-// turn is a transcript entry as the platform stores it.
-type turn struct {
+// demoTurn is a transcript entry as the platform stores it.
+type demoTurn struct {
 	Speaker   string `json:"speaker"`
 	Text      string `json:"text"`
 	Timestamp string `json:"timestamp"`
@@ -97,19 +99,19 @@ type turn struct {
 
 const turnSeconds = 7 // between the starts of two turns
 
-func (m *maker) conversation(c conversation) error {
+func (m *demoMaker) conversation(c demoConversation) error {
 	start := m.day.Start().Add(time.Duration(c.Hour)*time.Hour + time.Duration(c.Minute)*time.Minute)
 	id := fmt.Sprintf("%s_%d_%s", c.Agent, start.Unix(), c.Name)
 	var whole []byte
-	turns := make([]turn, 0, len(c.Turns))
+	turns := make([]demoTurn, 0, len(c.Turns))
 	for i, t := range c.Turns {
 		at := start.Add(time.Duration(i*turnSeconds) * time.Second)
-		clip, err := files.ReadFile(fmt.Sprintf("clips/%s_%d_%s.opus", c.Name, i+1, t[0]))
+		clip, err := demoFiles.ReadFile(fmt.Sprintf("demo/clips/%s_%d_%s.opus", c.Name, i+1, t[0]))
 		if err != nil {
 			return err
 		}
 		whole = append(whole, clip...) // an Ogg file may hold several streams, one after the other
-		turns = append(turns, turn{t[0], t[1], at.Format(time.RFC3339)})
+		turns = append(turns, demoTurn{t[0], t[1], at.Format(time.RFC3339)})
 		m.turn(c, id, i, at, clip)
 	}
 	raw, err := json.Marshal(turns)
@@ -137,7 +139,7 @@ func (m *maker) conversation(c conversation) error {
 }
 
 // turn adds the message and the recording of a turn.
-func (m *maker) turn(c conversation, id string, i int, at time.Time, clip []byte) {
+func (m *demoMaker) turn(c demoConversation, id string, i int, at time.Time, clip []byte) {
 	role, text := c.Turns[i][0], c.Turns[i][1]
 	kind, body, field := "user_audio", "UserInput", "userInput"
 	var content any = text
@@ -149,7 +151,7 @@ func (m *maker) turn(c conversation, id string, i int, at time.Time, clip []byte
 		"time": at.Unix(), "type": body, field: content})
 
 	key := fmt.Sprintf("%s/conversations/%s/%s/message_%d_%s.opus", m.script.Tenant.ID, m.day, c.Name, i+1, kind)
-	to, ref := &m.lines, turnRef{c.Name, i + 1}
+	to, ref := &m.lines, demoTurnRef{c.Name, i + 1}
 	if ref == m.script.Late {
 		to, m.sample.LateKey = &m.late, key
 	}

@@ -1,15 +1,13 @@
-package demo_test
+package main
 
 import (
 	"bytes"
 	"encoding/json"
 	"testing"
-
-	"github.com/callvault/callvault/internal/demo"
 )
 
-func TestEveryRecordingHasItsBytesButOne(t *testing.T) {
-	s, err := demo.New("2026-03-29")
+func TestDemoRecordingsHaveTheirBytesButOne(t *testing.T) {
+	s, err := newDemoSample("2026-03-29")
 	if err != nil {
 		t.Fatal(err)
 	}
