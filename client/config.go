@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -60,13 +61,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.ClientID == "" || cfg.ClientSecret == "" {
 		return nil, errors.New("the client id or secret is missing")
 	}
-	setDefault(&cfg.Scope, "dataservice_external")
-	setDefault(&cfg.UserAgent, "callvault-client")
-	setDefault(&cfg.ConnectTimeout, 10*time.Second)
-	setDefault(&cfg.AnswerTimeout, time.Minute)
-	setDefault(&cfg.StallTimeout, time.Minute)
-	setDefault(&cfg.Attempts, 5)
-	setDefault(&cfg.Backoff, time.Second)
+	cfg.Scope = cmp.Or(cfg.Scope, "dataservice_external")
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "callvault-client")
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 10*time.Second)
+	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, time.Minute)
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, time.Minute)
+	cfg.Attempts = cmp.Or(cfg.Attempts, 5)
+	cfg.Backoff = cmp.Or(cfg.Backoff, time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -79,13 +80,6 @@ func New(cfg Config) (*Client, error) {
 		// send, since http.Client would send the link to the object store as Referer.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // webURL parses an http or https URL without user, query and fragment.

@@ -134,8 +134,6 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 			release() // so that other downloads can run meanwhile
 			if err = f.waitForLimit(ctx, l.Hour+".zip: the server's limit of downloads is reached", err); err == nil {
 				release, err = f.slot(ctx)
-			} else {
-				release = func() {}
 			}
 		default:
 			return h.failed(err)
@@ -143,11 +141,12 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	}
 }
 
-// slot waits until one more download may run. release must be called at its end.
+// slot waits until one more download may run. release must be called at its end, once or
+// more.
 func (f *fetch) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case f.slots <- struct{}{}:
-		return func() { <-f.slots }, nil
+		return sync.OnceFunc(func() { <-f.slots }), nil
 	case <-ctx.Done():
 		return func() {}, ctx.Err()
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,8 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 	if progress == nil {
 		progress = noProgress{}
 	}
-	setDefault(&opts.Parallel, 4)
-	setDefault(&opts.Poll, DefaultPoll)
+	opts.Parallel = cmp.Or(opts.Parallel, 4)
+	opts.Poll = cmp.Or(opts.Poll, DefaultPoll)
 	for _, day := range opts.Days {
 		if !isDay(day) {
 			return Result{}, fmt.Errorf("pull: %q is not a day such as 2025-12-12", day)

@@ -3,7 +3,7 @@ package config
 import (
 	"cmp"
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -81,7 +81,7 @@ func Unknown(env Env, others ...string) []string {
 			unknown = append(unknown, name)
 		}
 	}
-	sort.Strings(unknown)
+	slices.Sort(unknown)
 	return unknown
 }
 
