@@ -153,11 +153,8 @@ func (s *Scheduler) pause(r plan.Report, err error, lastFull time.Time) time.Dur
 		return s.cfg.Busy
 	}
 	wait := s.cfg.Interval - s.now().Sub(lastFull)
-	// These times and r.Now are the catalog's, whose clock may differ from the process's.
-	for _, at := range []time.Time{r.NextDue, r.NextFiring} {
-		if !at.IsZero() {
-			wait = min(wait, at.Sub(r.Now))
-		}
+	if !r.NextDue.IsZero() { // like r.Now by the catalog's clock, which may differ from the process's
+		wait = min(wait, r.NextDue.Sub(r.Now))
 	}
 	return max(wait, s.cfg.Busy)
 }
