@@ -171,7 +171,10 @@ func TestPace(t *testing.T) {
 		time.Sleep(time.Minute)
 		expect(t, p, "a minute in which hours wait", 1, 59)
 
-		p.set(func() (plan.Report, error) { return plan.Report{NextDue: time.Now().Add(25 * time.Second)}, nil })
+		p.set(func() (plan.Report, error) {
+			now := time.Now().Add(time.Hour) // by the catalog's clock
+			return plan.Report{Now: now, NextDue: now.Add(25 * time.Second)}, nil
+		})
 		time.Sleep(time.Second)
 		p.counts()
 		time.Sleep(25 * time.Second)
@@ -210,6 +213,9 @@ func TestErrors(t *testing.T) {
 		p.set(func() (plan.Report, error) { return plan.Report{}, errors.New("no catalog") })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		if full, dispatch := p.counts(); full < 60 || dispatch > 0 {
+			t.Errorf("%d full and %d dispatch passes, of which the first failed", full, dispatch)
+		}
 		if n := logs.FilterMessageSnippet("pass failed").Len(); n != 1 {
 			t.Errorf("the same error was logged %d times", n)
 		}

@@ -18,6 +18,13 @@ func (f *fixture) setClock(now time.Time) {
 // A planner that starts while the clock is ten days ahead ends no day and plans no empty days.
 // What it plans too early is undone once the clock is right again.
 func TestClockAheadAtStart(t *testing.T) {
+	for name, restarts := range map[string]bool{"planner goes on": false, "planner starts again": true} {
+		t.Run(name, func(t *testing.T) { clockAhead(t, restarts) })
+	}
+}
+
+// clockAhead says by restarts whether a planner starts after the clock is right again.
+func clockAhead(t *testing.T, restarts bool) {
 	f := newFixture(t)
 	f.tenant("acme", 3)
 	f.add("acme", day, 1)
@@ -34,12 +41,15 @@ func TestClockAheadAtStart(t *testing.T) {
 	}
 	f.at(night().Add(ahead + 61*time.Minute)) // the pause is over, and the clock is still wrong
 	f.add("acme", day.Add(9), 5)
-	if r := f.fullPass(f.planner(plan.Config{})); r.Expired == 0 || r.Empty == 0 {
+	p = f.planner(plan.Config{})
+	if r := f.fullPass(p); r.Expired == 0 || r.Empty == 0 {
 		t.Fatalf("after the pause: %+v", r)
 	}
 
 	f.setClock(night())
-	p = f.planner(plan.Config{})
+	if restarts {
+		p = f.planner(plan.Config{})
+	}
 	if r := f.fullPass(p); r.Undone != 0 {
 		t.Errorf("undone while the clock is not trusted: %+v", r)
 	}

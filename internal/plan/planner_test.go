@@ -291,8 +291,9 @@ func TestClockStep(t *testing.T) {
 		t.Errorf("another planner ended a day within the pause: %+v", r)
 	}
 	f.at(night().Add(49*time.Hour + time.Minute))
-	if r := f.fullPass(f.planner(plan.Config{})); r.Expired == 0 {
-		t.Errorf("nothing ended after the pause: %+v", r)
+	last := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, f.catalog, f.queue, time.Now, zap.New(core))
+	if r := f.fullPass(last); r.Expired == 0 || logs.FilterMessageSnippet("before all of it was in an archive").Len() != 1 {
+		t.Errorf("after the pause: %+v, %v", r, logs.All())
 	}
 	if strings.Contains(logs.All()[0].Message, "acme") {
 		t.Error("messages are constant")
