@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,31 +28,45 @@ func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed tim
 	return c.Catalog.CheckClock(ctx, last, elapsed)
 }
 
+// runSweeper runs a sweeper until the test, or stop, ends it.
+func (f *fixture) runSweeper(cfg worker.SweepConfig) (c *gatedClock, stop func()) {
+	f.Helper()
+	c = &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}
+	s := worker.NewSweeper(cfg, c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
+	return c, f.run(func(ctx context.Context) error { s.Run(ctx); return nil })
+}
+
+// A sweep that deletes a full batch is followed by another one at once.
+func TestSweepAfterAFullBatch(t *testing.T) {
+	f := newFixture(t)
+	first, _ := f.supersede()
+	f.at(night().Add(2 * time.Hour))
+	c, stop := f.runSweeper(worker.SweepConfig{Interval: time.Hour, Batch: 1})
+	<-c.asked
+	<-c.answer
+	select {
+	case <-c.asked:
+	case <-time.After(time.Minute):
+		t.Error("the next sweep waits")
+	}
+	stop()
+	if f.exists(f.store.Archives(), first) {
+		t.Error("nothing was deleted")
+	}
+}
+
 // After a jump of the clock nothing is deleted, even when no planner has checked the clock yet.
 func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	f := newFixture(t)
-	f.add(hour(5), 100)
-	f.plan()
-	b := f.builder(config())
-	f.must(b.BuildHour(f.ctx, task(5)))
-	first := f.view(5).Archive.ObjectKey
-	f.add(hour(5), 200)
-	_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 5})
-	f.must(err)
-	f.must(b.BuildHour(f.ctx, task(5)))
-	deletions := &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}
-	s := worker.NewSweeper(worker.SweepConfig{Interval: time.Millisecond}, deletions, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
-	ctx, stop := context.WithCancel(f.ctx)
-	var running sync.WaitGroup
-	running.Go(func() { s.Run(ctx) })
-	<-deletions.asked
-	<-deletions.answer
-	<-deletions.asked // the first sweep has ended
+	first, _ := f.supersede()
+	c, stop := f.runSweeper(worker.SweepConfig{Interval: time.Millisecond})
+	<-c.asked
+	<-c.answer
+	<-c.asked // the first sweep has ended
 	f.at(night().Add(26 * time.Hour))
-	<-deletions.answer
-	<-deletions.asked // the sweep after the jump has ended
+	<-c.answer
+	<-c.asked // the sweep after the jump has ended
 	stop()
-	running.Wait()
 	if !f.exists(f.store.Archives(), first) {
 		t.Error("a clock that jumped had an archive deleted")
 	}

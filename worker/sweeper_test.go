@@ -29,19 +29,26 @@ func (f *fixture) sweep() worker.SweepReport {
 	return r
 }
 
-// A replaced revision is deleted an hour later, and nothing else is.
-func TestSweepSuperseded(t *testing.T) {
-	f := newFixture(t)
+// supersede builds hour 5, and builds it again with one more recording. It gives the keys of both
+// archives.
+func (f *fixture) supersede() (first, second string) {
+	f.Helper()
 	f.add(hour(5), 100)
 	f.plan()
 	b := f.builder(config())
 	f.must(b.BuildHour(f.ctx, task(5)))
-	first := f.view(5).Archive.ObjectKey
+	first = f.view(5).Archive.ObjectKey
 	f.add(hour(5), 200)
 	_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 5})
 	f.must(err)
 	f.must(b.BuildHour(f.ctx, task(5)))
-	second := f.view(5).Archive.ObjectKey
+	return first, f.view(5).Archive.ObjectKey
+}
+
+// A replaced revision is deleted an hour later, and nothing else is.
+func TestSweepSuperseded(t *testing.T) {
+	f := newFixture(t)
+	first, second := f.supersede()
 	if r := f.sweep(); r.Deleted != 0 || !f.exists(f.store.Archives(), first) {
 		t.Errorf("deleted too early: %+v", r)
 	}
