@@ -34,7 +34,7 @@ func endpointsKept(f *fixture) {
 	f.must(err)
 	equal(f, "events", fmt.Sprint(got.Events), "[day.completed hour.rebuilt]")
 	equal(f, "enabled", got.Disabled.IsZero(), true)
-	url, off, on := "https://other.example.com/x", false, true
+	url, off, on := "https://other.example.com/x?token=secret", false, true
 	got, err = f.c.SetEndpoint(f.ctx, "acme", e.ID, outbox.EndpointChange{URL: &url, Events: []string{domain.EventDayFailed}, Enabled: &off}, anyone)
 	f.must(err)
 	equal(f, "changed", words(got.URL, got.Events, got.Disabled.IsZero(), got.Reason), url+" [day.failed] false by an operator")
@@ -47,6 +47,11 @@ func endpointsKept(f *fixture) {
 	_, err = f.c.Endpoint(f.ctx, "acme", e.ID)
 	f.wantKind(err, domain.KindNotFound)
 	equal(f, "log", f.actions(9), "[admin webhook.delete admin webhook.set admin webhook.set admin webhook.create]")
+	lines, err := f.c.LatestAudit(f.ctx, f.tenant, "", -1, 3)
+	f.must(err)
+	for _, line := range lines {
+		equal(f, "address without its query", strings.Contains(string(line.Detail), `"url":"https://other.example.com/x"`), true)
+	}
 }
 
 func endpointBounds(f *fixture) {
