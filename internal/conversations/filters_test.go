@@ -1,6 +1,7 @@
 package conversations
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -64,5 +65,26 @@ func TestUnknownFilter(t *testing.T) {
 	}
 	if _, err := r.ExportMessages(t.Context(), w, nil, Limit{1, 1}); domain.KindOf(err) != domain.KindInternal {
 		t.Errorf("messages by user: %v", err)
+	}
+}
+
+// TestBots wants all bots of a name, and a refusal where they are none or too many.
+func TestBots(t *testing.T) {
+	d := open(t, databases(t)["sqlite"]).DB()
+	if _, err := d.ExecContext(t.Context(), `INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)
+		VALUES ('acme', '', TRUE, TRUE, 3, 5, 5, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	wants := map[int]domain.Kind{0: domain.KindNotFound, maxBots: "", maxBots + 1: domain.KindInvalid}
+	for n := range maxBots + 2 {
+		if want, asked := wants[n]; asked {
+			ids, err := New(d).Bots(t.Context(), "acme", "Bot")
+			if domain.KindOf(err) != want || want == "" && len(ids) != n {
+				t.Errorf("%d bots: %d, error %v", n, len(ids), err)
+			}
+		}
+		if _, err := d.ExecContext(t.Context(), `INSERT INTO agents (tenant, id, name, body, updated_us) VALUES ('acme', $1, 'Bot', '{}', 0)`, fmt.Sprint("a", n)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
