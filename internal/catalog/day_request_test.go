@@ -39,3 +39,15 @@ func TestBusyDay(t *testing.T) {
 		}
 	}
 }
+
+// TestBelowFloor compares a day with floors before, at and after its end, and with a future one.
+func TestBelowFloor(t *testing.T) {
+	const day = domain.Day("2026-01-05")
+	end := day.End()
+	now := end.AddDate(0, 0, 5)
+	for floor, want := range map[time.Time]bool{end.Add(-time.Microsecond): false, end: true, now: true, now.Add(time.Microsecond): false} {
+		if got := belowFloor(day, floor, now); got != want {
+			t.Errorf("with the floor %v: %v, want %v", floor, got, want)
+		}
+	}
+}

@@ -47,6 +47,12 @@ func hourHistory(f *fixture) {
 	equal(f, "took", s.Took, 3*time.Second)
 	equal(f, "looked for again", s.Recheck.IsZero(), false)
 	equal(f, "lease", s.Lease.IsZero(), false)
+	equal(f, "end of links that nobody has", s.Archives[1].LinksEnd.IsZero(), true)
+	issued, err := f.issue()
+	f.must(err)
+	s, err = f.c.HourHistory(f.ctx, f.key(7))
+	f.must(err)
+	equal(f, "end of links", s.Archives[1].LinksEnd.After(issued.LinksEnd), true)
 }
 
 // failedFiles reads the files for which an hour failed: those of the last build, until a build
