@@ -105,12 +105,14 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 		plan.ServeHead(w, r)
 		return nil
 	}
+	d := catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
+		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: web.Origin(r, "link")}
 	// A request for several ranges, or with an unusual Range, is not redirected: a store may ignore
 	// it and send all bytes uncounted.
 	if h.deps.Presigner != nil && plan.Redirectable(r) && (plan.Starts || plan.Rest != "") {
-		err = h.redirect(ctx, w, r, link, archive, plan, name)
+		err = h.redirect(ctx, w, d, plan, name)
 	} else {
-		err = h.proxy(ctx, w, r, link, archive, plan, content)
+		err = h.proxy(ctx, w, r, d, plan, content)
 	}
 	if err != nil {
 		web.DropContentHeaders(w)
@@ -119,13 +121,13 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 }
 
 // redirect counts a download and redirects it to a presigned URL.
-func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive, plan web.Plan, name string) error {
+func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, d catalog.Download, plan web.Plan, name string) error {
 	// A continuation is not counted, so the URL must not give more than the rest.
-	target, err := h.deps.Presigner.Presign(ctx, archive.ObjectKey, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType, Range: plan.Rest})
+	target, err := h.deps.Presigner.Presign(ctx, d.Object, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType, Range: plan.Rest})
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
-	if err := h.count(ctx, w, r, link, archive, plan); err != nil {
+	if err := h.count(ctx, w, d); err != nil {
 		return err
 	}
 	web.DropContentHeaders(w).Header().Set("Location", target)
@@ -134,25 +136,24 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.R
 }
 
 // proxy counts a download and sends the bytes.
-func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive, plan web.Plan, content web.Content) error {
+func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, d catalog.Download, plan web.Plan, content web.Content) error {
 	body, err := content.Prepare(r.Context(), plan)
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
-	if err := h.count(ctx, w, r, link, archive, plan); err != nil {
+	if err := h.count(ctx, w, d); err != nil {
 		_ = body.Close()
 		return err
 	}
 	if err := body.Serve(w, r); err != nil {
-		h.deps.Log.Info("a download broke off", zap.String("archive", archive.ObjectKey), telemetry.In(r.Context()), zap.Error(err))
+		h.deps.Log.Info("a download broke off", zap.String("archive", d.Object), telemetry.In(r.Context()), zap.Error(err))
 	}
 	return nil
 }
 
 // count counts a download, or finds the counted one that it continues.
-func (h *handler) count(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive, plan web.Plan) error {
-	window, err := h.deps.Catalog.BeginDownload(ctx, catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
-		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: web.Origin(r, "link")})
+func (h *handler) count(ctx context.Context, w http.ResponseWriter, d catalog.Download) error {
+	window, err := h.deps.Catalog.BeginDownload(ctx, d)
 	if domain.KindOf(err) == domain.KindLimited {
 		return limited(w, window)
 	}
