@@ -41,7 +41,6 @@ type calendarPage struct {
 
 type calendarRow struct {
 	domain.Tenant
-	Path  string
 	Cells []calendarCell
 }
 
@@ -154,7 +153,7 @@ func (h *handler) showCalendar(r *http.Request) (answer, error) {
 		page.Columns = append(page.Columns, day.Start())
 	}
 	for _, t := range c.Found.Tenants {
-		row := calendarRow{Tenant: t.Tenant, Path: tenantPath(t.ID)}
+		row := calendarRow{Tenant: t.Tenant}
 		for _, day := range c.days() {
 			counts, known := t.Days[day]
 			row.Cells = append(row.Cells, dayCell(t.ID, day, counts, known, c.Found.Now))

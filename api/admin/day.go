@@ -58,15 +58,13 @@ func (d dayDetails) counts() catalog.CalendarDay {
 
 type dayPage struct {
 	dayDetails
-	Path       string
-	TenantPath string
-	Badge      badge
-	Counts     catalog.CalendarDay
-	Earlier    string
-	Later      string // "" on today's page
-	Over       bool
-	Cells      []hourCell
-	Events     []event
+	Badge   badge
+	Counts  catalog.CalendarDay
+	Earlier string
+	Later   string // "" on today's page
+	Over    bool
+	Cells   []hourCell
+	Events  []event
 }
 
 type hourCell struct {
@@ -103,7 +101,7 @@ func (h *handler) showDay(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the day's audit log", err)
 	}
-	page := dayPage{dayDetails: d, Path: dayPath(d.Tenant, d.Day), TenantPath: tenantPath(d.Tenant), Counts: d.counts(),
+	page := dayPage{dayDetails: d, Counts: d.counts(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
 	page.Badge = dayBadge(d.Day, page.Counts, d.Known, d.Now)
 	if page.Over {

@@ -68,16 +68,6 @@ func parsePosition(text string) (key domain.HourKey, err error) {
 	return key, nil
 }
 
-type failedPage struct {
-	Rows []failedRow
-	Next string
-}
-
-type failedRow struct {
-	catalog.FailedHour
-	Path string
-}
-
 // showFailed is GET /admin/failed.
 func (h *handler) showFailed(r *http.Request) (answer, error) {
 	after := url.Values{}
@@ -88,14 +78,7 @@ func (h *handler) showFailed(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	page := failedPage{}
-	for _, f := range l.Hours {
-		page.Rows = append(page.Rows, failedRow{f, hourPath(f.HourKey)})
-	}
-	if l.Next != "" {
-		page.Next = "/admin/failed?after=" + url.QueryEscape(l.Next)
-	}
-	return answer{page: "failed", view: view{Title: "Failed hours", Nav: "failed", Data: page}}, nil
+	return answer{page: "failed", view: view{Title: "Failed hours", Nav: "failed", Data: l}}, nil
 }
 
 type failedJSON struct {

@@ -27,6 +27,10 @@ func formats() template.FuncMap {
 		"count": count,
 		"times": func(n int64) string { return count(int(n), "time", "times") },
 		"onoff": onOff,
+
+		"tenantPath": tenantPath,
+		"dayPath":    dayPath,
+		"hourPath":   hourPath,
 	}
 }
 

@@ -51,15 +51,12 @@ func (h *handler) readHour(r *http.Request) (o hourDetails, err error) {
 
 type hourPage struct {
 	hourDetails
-	Badge      badge
-	Path       string
-	DayPath    string
-	TenantPath string
-	Earlier    string // "" at 00
-	Later      string // "" at 23
-	Over       bool
-	Lines      []event
-	Missing    []catalog.MissingGroup
+	Badge   badge
+	Earlier string // "" at 00
+	Later   string // "" at 23
+	Over    bool
+	Lines   []event
+	Missing []catalog.MissingGroup
 }
 
 // showHour is GET /admin/tenants/{tenant}/days/{day}/hours/{hour}.
@@ -68,8 +65,7 @@ func (h *handler) showHour(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Path: hourPath(o.HourKey), DayPath: dayPath(o.Tenant, o.HourKey.Day),
-		TenantPath: tenantPath(o.Tenant), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
+	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
 		Missing: catalog.GroupMissing(o.History.Missing)}
 	beside := o.HourKey
 	if beside.Hour = o.Hour - 1; beside.Hour >= 0 {

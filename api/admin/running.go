@@ -32,24 +32,10 @@ func (h *handler) activity(ctx context.Context) (a activity, err error) {
 	return a, nil
 }
 
-type runningPage struct {
-	activity
-	Rows []runningRow
-}
-
-type runningRow struct {
-	catalog.RunningBuild
-	Path string
-}
-
 // showRunning is GET /admin/running.
 func (h *handler) showRunning(r *http.Request) (answer, error) {
 	a, err := h.activity(r.Context())
-	page := runningPage{activity: a}
-	for _, b := range a.Builds {
-		page.Rows = append(page.Rows, runningRow{b, hourPath(b.HourKey)})
-	}
-	return answer{page: "running", view: view{Title: "Running now", Nav: "running", Live: true, Data: page}}, err
+	return answer{page: "running", view: view{Title: "Running now", Nav: "running", Live: true, Data: a}}, err
 }
 
 // showRunningPart is GET /admin/running/part, by which the page's script updates the page.

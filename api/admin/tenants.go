@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -15,10 +16,9 @@ const tenantEvents = 50
 
 type tenantPage struct {
 	Tenant     domain.Tenant
-	Path       string
 	Features   []featureSwitch
 	Days       []tenantDay
-	Webhooks   []webhookRow
+	Webhooks   []outbox.Endpoint
 	Deliveries []deliveryRow
 	Events     []event
 }
@@ -48,7 +48,7 @@ func (h *handler) showTenant(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the tenant's webhooks", err)
 	}
-	page := tenantPage{Tenant: t, Path: tenantPath(t.ID), Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
+	page := tenantPage{Tenant: t, Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
 	for i := range calendarDays {
 		day := last.Add(-i)
 		if len(found.Tenants) == 0 || found.Tenants[0].ID != t.ID {

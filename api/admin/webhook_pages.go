@@ -15,13 +15,6 @@ import (
 // tenantDeliveries is how many deliveries a tenant's page shows.
 const tenantDeliveries = 20
 
-// webhookRow is a webhook on a tenant's page.
-type webhookRow struct {
-	outbox.Endpoint
-	Enabled bool
-	Rotate  string // address of the page that asks before it makes a new secret
-}
-
 // deliveryRow is a delivery on a tenant's page.
 type deliveryRow struct {
 	At                 time.Time
@@ -35,24 +28,20 @@ type deliveryRow struct {
 }
 
 // webhooks reads what a tenant's page shows of its webhooks.
-func (h *handler) webhooks(ctx context.Context, tenant string) (rows []webhookRow, deliveries []deliveryRow, err error) {
-	endpoints, err := h.deps.Catalog.Endpoints(ctx, tenant)
-	if err != nil {
+func (h *handler) webhooks(ctx context.Context, tenant string) (endpoints []outbox.Endpoint, deliveries []deliveryRow, err error) {
+	endpoints, err = h.deps.Catalog.Endpoints(ctx, tenant)
+	if err != nil || len(endpoints) == 0 {
 		return nil, nil, err
 	}
 	disabled := map[string]bool{}
 	for _, e := range endpoints {
 		disabled[e.ID] = !e.Disabled.IsZero()
-		rows = append(rows, webhookRow{e, e.Disabled.IsZero(), tenantPath(tenant) + "/webhooks/" + e.ID + "/rotate"})
-	}
-	if len(rows) == 0 {
-		return nil, nil, nil
 	}
 	list, err := h.deps.Catalog.Deliveries(ctx, outbox.DeliveryQuery{Tenant: tenant, Limit: tenantDeliveries})
 	for _, d := range list {
 		deliveries = append(deliveries, rowOf(d, disabled[d.Endpoint]))
 	}
-	return rows, deliveries, err
+	return endpoints, deliveries, err
 }
 
 func rowOf(d outbox.Delivery, disabled bool) deliveryRow {
