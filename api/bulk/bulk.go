@@ -58,7 +58,7 @@ type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
 	Limiter       Limiter // of Limit requests in Window
-	Cursors       web.Sealer
+	Cursors       web.Signer
 	Log           *zap.Logger
 }
 

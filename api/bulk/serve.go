@@ -72,8 +72,8 @@ func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.Res
 	}
 	var cursor string
 	if page.Next != nil {
-		if cursor, err = web.SealCursor(ctx, h.deps.Cursors, q.binding, *page.Next); err != nil {
-			return web.Step("seal the cursor", err)
+		if cursor, err = web.SignCursor(ctx, h.deps.Cursors, q.binding, *page.Next); err != nil {
+			return web.Step("sign the cursor", err)
 		}
 	}
 	text, err := pageJSON(e, page.Rows, cursor)

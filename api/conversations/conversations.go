@@ -48,7 +48,7 @@ type Deps struct {
 	Catalog       Catalog
 	Conversations Conversations
 	Store         web.Store // of the recordings' bucket
-	Cursors       web.Sealer
+	Cursors       web.Signer
 	Downloads     *web.DownloadLimiter
 	Log           *zap.Logger
 }

@@ -190,9 +190,9 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		out.Conversations = append(out.Conversations, listed)
 	}
 	if page.Next != nil {
-		cursor, err := web.SealCursor(ctx, h.deps.Cursors, q.binding, *page.Next)
+		cursor, err := web.SignCursor(ctx, h.deps.Cursors, q.binding, *page.Next)
 		if err != nil {
-			return web.Step("seal the cursor", err)
+			return web.Step("sign the cursor", err)
 		}
 		out.HasMore, out.Cursor, out.NextCursor = true, &cursor, &cursor
 	}

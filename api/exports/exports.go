@@ -54,7 +54,7 @@ type Deps struct {
 	Conversations Conversations
 	Recordings    web.Store     // nil when no storage is configured: exports have no recording then
 	Presigner     web.Presigner // links redirect to its URLs; nil when the bytes are proxied
-	Sealer        web.Sealer    // of links
+	Signer        web.Signer    // of links
 	Downloads     *web.DownloadLimiter
 	Log           *zap.Logger
 	Now           func() time.Time

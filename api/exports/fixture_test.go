@@ -86,7 +86,7 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	f.must(err)
 	f.load("org_123", file(t, "sample.ndjson"))
 	f.store.Put(audioKey, []byte("0123456789"))
-	f.deps = exports.Deps{Catalog: f.c, Conversations: conversations.New(f.c.DB()), Recordings: f.store, Sealer: keys, Log: zap.NewNop(), Now: f.clock}
+	f.deps = exports.Deps{Catalog: f.c, Conversations: conversations.New(f.c.DB()), Recordings: f.store, Signer: keys, Log: zap.NewNop(), Now: f.clock}
 	cfg.PublicURL, cfg.InternalToken = public, internal
 	f.mount(cfg)
 	return f

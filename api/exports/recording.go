@@ -25,7 +25,7 @@ const (
 	linkTTL = 24 * time.Hour
 	// presignTTL is the life of the presigned URL that a link redirects to.
 	presignTTL = 5 * time.Minute
-	// linkSubject separates these tokens from other sealed ones.
+	// linkSubject separates these tokens from other signed ones.
 	linkSubject = "recording of an export"
 	// maxToken bounds the length of a token: a key of 1,024 bytes can be several times longer in
 	// JSON.
@@ -49,7 +49,7 @@ func (h *handler) describeRecording(ctx context.Context, tenant string, c domain
 		return nil, err
 	}
 	until := at.Add(linkTTL)
-	token := h.deps.Sealer.Seal(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{tenant, c.RecordingKey, until.Unix()}))
+	token := h.deps.Signer.Sign(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{tenant, c.RecordingKey, until.Unix()}))
 	id := c.RecordingID
 	if id == "" {
 		sum := sha256.Sum256([]byte(c.RecordingKey))
@@ -103,7 +103,7 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink,
 	if err != nil || len(query["token"]) != 1 || len(query.Get("token")) > maxToken {
 		return recordingLink{}, wrong
 	}
-	payload, err := h.deps.Sealer.Unseal(ctx, auth.PurposeLink, linkSubject, query.Get("token"))
+	payload, err := h.deps.Signer.Verify(ctx, auth.PurposeLink, linkSubject, query.Get("token"))
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		return recordingLink{}, wrong
 	}

@@ -163,7 +163,7 @@ func TestBadRecordingLinks(t *testing.T) {
 	path, token, _ := strings.Cut(target, "token=")
 	keys, err := auth.OpenKeyring(t.Context(), f.c, "", time.Now)
 	f.must(err)
-	hourly := keys.SealLink(t.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "org_123", Day: "2024-01-15"}, Archive: "x", Expires: time.Now().Add(time.Hour)})
+	hourly := keys.SignLink(t.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "org_123", Day: "2024-01-15"}, Archive: "x", Expires: time.Now().Add(time.Hour)})
 	for name, query := range map[string]string{
 		"none": "", "empty": "token=", "nonsense": "token=x", "twice": "token=" + token + "&token=" + token, "cut": "token=" + token[:len(token)-1],
 		"longer": "token=" + token + "A", "huge": "token=" + strings.Repeat("A", 100_000), "bad escape": "token=%zz",

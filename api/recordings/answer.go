@@ -62,7 +62,7 @@ func (h *handler) link(ctx context.Context, v *catalog.DayView, hour *catalog.Ho
 	if hour.State != catalog.StateAvailable || a == nil {
 		return l
 	}
-	token := h.deps.Links.SealLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: end})
+	token := h.deps.Links.SignLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: end})
 	l.URL = new(h.cfg.PublicURL + dayPath + "/" + string(v.Day) + "/" + l.Hour + "/download?token=" + token)
 	l.SessionCount, l.FileCount, l.SizeBytes, l.MissingFileCount = a.Sessions, a.Files, a.Size, a.MissingCount
 	l.URLExpiresAt, l.ManifestSHA256, l.Revision, l.Rebuilding = web.TimeOrNull(end), web.TextOrNull(a.ManifestSHA256), a.Revision, hour.Rebuilding

@@ -187,9 +187,9 @@ func TestLinkAttacks(t *testing.T) {
 	refused("another day", strings.Replace(link, string(f.day), string(f.day.Add(-1)), 1))
 	refused("no hour", strings.Replace(link, "/14/", "/0014/", 1))
 	key := domain.HourKey{Tenant: "nobody", Day: f.day, Hour: 14}
-	forged := f.keys.SealLink(t.Context(), auth.Link{HourKey: key, Revision: 1, Archive: "x", Expires: f.now().Add(time.Hour)})
+	forged := f.keys.SignLink(t.Context(), auth.Link{HourKey: key, Revision: 1, Archive: "x", Expires: f.now().Add(time.Hour)})
 	refused("a tenant that is gone", u.Path+"?token="+forged)
-	cursor := f.keys.Seal(t.Context(), auth.PurposeCursor, "", []byte("x"))
+	cursor := f.keys.Sign(t.Context(), auth.PurposeCursor, "", []byte("x"))
 	refused("another purpose", u.Path+"?token="+cursor)
 	f.want(f.ask("GET", link), 200, "")
 }

@@ -48,7 +48,7 @@ type Tokens interface {
 
 // Links makes and opens the tokens of links. Errors: KindUnauthorized, KindUnavailable.
 type Links interface {
-	SealLink(ctx context.Context, l auth.Link) string
+	SignLink(ctx context.Context, l auth.Link) string
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 

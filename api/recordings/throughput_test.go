@@ -73,7 +73,7 @@ func BenchmarkDownload(b *testing.B) {
 		recordings.Deps{Catalog: c, Links: keys, Store: store.Archives(), Log: zap.NewNop()})
 	server := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
 	defer server.Close()
-	through := server.URL + dayURL + string(hour.Day) + "/" + hour.HH() + "/download?token=" + keys.SealLink(b.Context(), link)
+	through := server.URL + dayURL + string(hour.Day) + "/" + hour.HH() + "/download?token=" + keys.SignLink(b.Context(), link)
 	direct, err := store.Archives().Presign(b.Context(), key, time.Hour, objstore.PresignOptions{})
 	must(err)
 

@@ -49,7 +49,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
 			ingest.Deps{Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Sealer: keys, Downloads: downloads, Log: log, Now: time.Now}),
+			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
 		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: audio, Cursors: keys, Downloads: downloads, Log: log}),

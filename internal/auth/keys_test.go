@@ -55,7 +55,7 @@ func TestMasterKeyComesLater(t *testing.T) {
 		"rotated": func(f *fixture) (int, error) { return auth.RotateKeys(f.Context(), f.cat, master, audit.Origin{}) },
 	} {
 		f := newFixture(t, auth.OIDC{})
-		link := f.keys.Seal(t.Context(), auth.PurposeLink, "", []byte("x"))
+		link := f.keys.Sign(t.Context(), auth.PurposeLink, "", []byte("x"))
 		_, err := encrypt(f)
 		f.must(err)
 		stored, _, err := f.cat.SigningKeys(t.Context())
@@ -67,7 +67,7 @@ func TestMasterKeyComesLater(t *testing.T) {
 		}
 		keys, err := auth.OpenKeyring(t.Context(), f.cat, master, f.clock.now)
 		f.must(err)
-		if _, err := keys.Unseal(t.Context(), auth.PurposeLink, "", link); err != nil {
+		if _, err := keys.Verify(t.Context(), auth.PurposeLink, "", link); err != nil {
 			t.Fatalf("%s: the key is another: %v", what, err)
 		}
 	}
@@ -113,20 +113,20 @@ func TestRotation(t *testing.T) {
 func TestSealIsBound(t *testing.T) {
 	f := newFixture(t, auth.OIDC{})
 	ctx := t.Context()
-	token := f.keys.Seal(ctx, auth.PurposeCursor, "acme/list", []byte("position"))
-	got, err := f.keys.Unseal(ctx, auth.PurposeCursor, "acme/list", token)
+	token := f.keys.Sign(ctx, auth.PurposeCursor, "acme/list", []byte("position"))
+	got, err := f.keys.Verify(ctx, auth.PurposeCursor, "acme/list", token)
 	if err != nil || string(got) != "position" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	_, err = f.keys.Unseal(ctx, auth.PurposeCursor, "acme/other", token)
+	_, err = f.keys.Verify(ctx, auth.PurposeCursor, "acme/other", token)
 	f.wantKind("about something else", err, domain.KindUnauthorized)
-	_, err = f.keys.Unseal(ctx, auth.PurposeLink, "acme/list", token)
+	_, err = f.keys.Verify(ctx, auth.PurposeLink, "acme/list", token)
 	f.wantKind("for another purpose", err, domain.KindUnauthorized)
 }
 
 func FuzzOpenLink(f *testing.F) {
 	fx := newFixture(f, auth.OIDC{})
-	good := fx.keys.SealLink(f.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 14}, Revision: 3,
+	good := fx.keys.SignLink(f.Context(), auth.Link{HourKey: domain.HourKey{Tenant: "acme", Day: "2025-12-12", Hour: 14}, Revision: 3,
 		Archive: "0123456789abcdef01234567", Expires: time.Unix(1765555200, 0)})
 	f.Add(good)
 	f.Add("")

@@ -19,8 +19,8 @@ type Link struct {
 	Expires  time.Time
 }
 
-// SealLink returns the link's token.
-func (k *Keyring) SealLink(ctx context.Context, l Link) string {
+// SignLink returns the link's token.
+func (k *Keyring) SignLink(ctx context.Context, l Link) string {
 	payload := []byte{linkVersion, byte(l.Hour)}
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
@@ -28,13 +28,13 @@ func (k *Keyring) SealLink(ctx context.Context, l Link) string {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
-	return k.Seal(ctx, PurposeLink, "", payload)
+	return k.Sign(ctx, PurposeLink, "", payload)
 }
 
 // OpenLink verifies a link's token. It does not check the expiry, which the catalog's clock
 // decides. Errors: KindUnauthorized, KindUnavailable.
 func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
-	payload, err := k.Unseal(ctx, PurposeLink, "", token)
+	payload, err := k.Verify(ctx, PurposeLink, "", token)
 	if err != nil {
 		return Link{}, err
 	}
@@ -45,7 +45,7 @@ func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
 	return l, nil
 }
 
-// parseLink reads a payload that SealLink wrote; ok is false when it is cut or has more bytes.
+// parseLink reads a payload that SignLink wrote; ok is false when it is cut or has more bytes.
 func parseLink(p []byte) (l Link, ok bool) {
 	if len(p) < 2 || p[0] != linkVersion || p[1] > 23 {
 		return l, false

@@ -23,7 +23,7 @@ func TestReseal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := serving.Seal(ctx, auth.PurposeLink, "", []byte("x"))
+	token := serving.Sign(ctx, auth.PurposeLink, "", []byte("x"))
 	associated := func(endpoint string) string { return (&url.URL{Path: endpoint}).String() }
 	for former, key := range map[string]string{"": next, master: "", master + "x": next} {
 		if _, err := auth.Reseal(ctx, c, former, key, associated, audit.Origin{}); domain.KindOf(err) != domain.KindInvalid {
@@ -40,15 +40,15 @@ func TestReseal(t *testing.T) {
 	}
 	// The running replica goes on with the keys that it has read.
 	clock = clock.Add(time.Hour)
-	if payload, err := serving.Unseal(ctx, auth.PurposeLink, "", token); err != nil || string(payload) != "x" {
+	if payload, err := serving.Verify(ctx, auth.PurposeLink, "", token); err != nil || string(payload) != "x" {
 		t.Errorf("%q, %v", payload, err)
 	}
 	fresh, err := auth.OpenKeyring(ctx, c, next, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sealed := range []string{token, serving.Seal(ctx, auth.PurposeLink, "", []byte("x"))} {
-		if payload, err := fresh.Unseal(ctx, auth.PurposeLink, "", sealed); err != nil || string(payload) != "x" {
+	for _, signed := range []string{token, serving.Sign(ctx, auth.PurposeLink, "", []byte("x"))} {
+		if payload, err := fresh.Verify(ctx, auth.PurposeLink, "", signed); err != nil || string(payload) != "x" {
 			t.Errorf("%q, %v", payload, err)
 		}
 	}

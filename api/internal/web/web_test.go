@@ -14,18 +14,18 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// plainSealer seals with a checksum: enough to show what a cursor is bound to.
-type plainSealer struct{}
+// plainSigner signs with a checksum: enough to show what a cursor is bound to.
+type plainSigner struct{}
 
-func (plainSealer) Seal(_ context.Context, purpose auth.Purpose, about string, payload []byte) string {
+func (plainSigner) Sign(_ context.Context, purpose auth.Purpose, about string, payload []byte) string {
 	sum := sha256.Sum256([]byte(string(purpose) + "|" + about + "|" + string(payload)))
 	return base64.RawURLEncoding.EncodeToString(payload) + "." + hex.EncodeToString(sum[:])
 }
 
-func (s plainSealer) Unseal(ctx context.Context, purpose auth.Purpose, about, token string) ([]byte, error) {
+func (s plainSigner) Verify(ctx context.Context, purpose auth.Purpose, about, token string) ([]byte, error) {
 	text, _, _ := strings.Cut(token, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || s.Seal(ctx, purpose, about, payload) != token {
+	if err != nil || s.Sign(ctx, purpose, about, payload) != token {
 		return nil, domain.Errorf(domain.KindUnauthorized, "not genuine")
 	}
 	return payload, nil
@@ -38,20 +38,20 @@ type position struct {
 
 func TestCursor(t *testing.T) {
 	want := position{At: 1744651778652000, ID: "müller/1"}
-	cursor, err := web.SealCursor(t.Context(), plainSealer{}, "acme messages", want)
+	cursor, err := web.SignCursor(t.Context(), plainSigner{}, "acme messages", want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := web.OpenCursor[position](t.Context(), plainSealer{}, "acme messages", cursor)
+	got, err := web.OpenCursor[position](t.Context(), plainSigner{}, "acme messages", cursor)
 	if err != nil || got != want {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for _, wrong := range []string{"", "x", cursor + "x", strings.Repeat("x", web.MaxCursor+1)} {
-		if _, err := web.OpenCursor[position](t.Context(), plainSealer{}, "acme messages", wrong); domain.KindOf(err) != domain.KindInvalid {
+		if _, err := web.OpenCursor[position](t.Context(), plainSigner{}, "acme messages", wrong); domain.KindOf(err) != domain.KindInvalid {
 			t.Fatalf("%.20q: %v", wrong, err)
 		}
 	}
-	if _, err := web.OpenCursor[position](t.Context(), plainSealer{}, "acme conversations", cursor); domain.KindOf(err) != domain.KindInvalid {
+	if _, err := web.OpenCursor[position](t.Context(), plainSigner{}, "acme conversations", cursor); domain.KindOf(err) != domain.KindInvalid {
 		t.Fatalf("about something else: %v", err)
 	}
 }

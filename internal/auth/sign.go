@@ -17,10 +17,10 @@ const macBytes = 16 // 128 bits cannot be guessed while a link is valid
 // spelling.
 func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
-// Seal makes a token of payload: key id, payload and MAC, in base64url. Whoever has the token can
+// Sign makes a token of payload: key id, payload and MAC, in base64url. Whoever has the token can
 // read the payload and cannot change it. The MAC also covers associated, which the token does not
 // contain.
-func (k *Keyring) Seal(ctx context.Context, purpose Purpose, associated string, payload []byte) string {
+func (k *Keyring) Sign(ctx context.Context, purpose Purpose, associated string, payload []byte) string {
 	r := k.fresh(ctx)
 	id := r.current[purpose]
 	text, _ := hex.DecodeString(id) // newKey made the id, so it is hex
@@ -36,9 +36,9 @@ func (k secretKey) mac(associated string, text []byte) []byte {
 	return h.Sum(nil)[:macBytes]
 }
 
-// Unseal returns the payload of a token that Seal made for the same purpose and associated data.
+// Verify returns the payload of a token that Sign made for the same purpose and associated data.
 // Errors: KindUnauthorized for every other text, KindUnavailable when the key can't be looked up.
-func (k *Keyring) Unseal(ctx context.Context, purpose Purpose, associated, token string) ([]byte, error) {
+func (k *Keyring) Verify(ctx context.Context, purpose Purpose, associated, token string) ([]byte, error) {
 	refused := domain.Errorf(domain.KindUnauthorized, "the token is not genuine")
 	text, err := encoding().DecodeString(token)
 	if err != nil || len(text) < keyIDBytes+macBytes {
