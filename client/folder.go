@@ -146,14 +146,14 @@ func (f *folder) record(hour string) (fileRecord, bool) {
 func (f *folder) save() error {
 	s := savedDay{Day: *f.day}
 	for _, l := range f.day.Links {
-		kept := savedLink{l.Hour, l.SessionCount, l.FileCount, l.SizeBytes, l.Status, nil, l.Revision, l.Rebuilding, l.MissingFileCount, nil}
+		saved := savedLink{l.Hour, l.SessionCount, l.FileCount, l.SizeBytes, l.Status, nil, l.Revision, l.Rebuilding, l.MissingFileCount, nil}
 		if l.ManifestSHA256 != "" {
-			kept.ManifestSHA256 = &l.ManifestSHA256
+			saved.ManifestSHA256 = &l.ManifestSHA256
 		}
 		if r, ok := f.files[l.Hour]; ok {
-			kept.File = &r
+			saved.File = &r
 		}
-		s.Links = append(s.Links, kept)
+		s.Links = append(s.Links, saved)
 	}
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)

@@ -18,15 +18,15 @@ import (
 const (
 	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
-	// keepRetired is longer than anything signed is valid: a link is valid for 7 days at most.
-	keepRetired = 8 * 24 * time.Hour
+	// maxRetired is longer than anything signed is valid: a link is valid for 7 days at most.
+	maxRetired = 8 * 24 * time.Hour
 )
 
 // KeyStore is where keys are kept. Its errors are KindUnavailable.
 type KeyStore interface {
 	SigningKeys(ctx context.Context) ([]catalog.SigningKey, time.Time, error)
-	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, keep time.Duration) (int, error)
-	RotateSigningKeys(ctx context.Context, fresh []catalog.SigningKey, keep time.Duration, o audit.Origin) error
+	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, maxRetired time.Duration) (int, error)
+	RotateSigningKeys(ctx context.Context, fresh []catalog.SigningKey, maxRetired time.Duration, o audit.Origin) error
 	EncryptSigningKey(ctx context.Context, id string, material []byte) error
 }
 
@@ -85,7 +85,7 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return store.AddSigningKeys(ctx, fresh, keepRetired)
+	return store.AddSigningKeys(ctx, fresh, maxRetired)
 }
 
 // RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
@@ -102,7 +102,7 @@ func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Orig
 	if err != nil {
 		return 0, err
 	}
-	return len(fresh), store.RotateSigningKeys(ctx, fresh, keepRetired, o)
+	return len(fresh), store.RotateSigningKeys(ctx, fresh, maxRetired, o)
 }
 
 // CheckMaster checks that master decrypts every signing key. Errors: KindInvalid, KindUnavailable.

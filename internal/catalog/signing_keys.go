@@ -44,22 +44,22 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 }
 
 // AddSigningKeys adds keys for the purposes that have none, so that several processes may start at
-// once. It deletes keys that were retired longer than keep ago. It says how many were added.
-func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration) (added int, err error) {
+// once. It deletes keys that have been retired for longer than maxRetired. It says how many were added.
+func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, maxRetired time.Duration) (added int, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		added, err = addSigningKeys(ctx, tx, fresh, at, keep)
+		added, err = addSigningKeys(ctx, tx, fresh, at, maxRetired)
 		return err
 	})
 	return added, err
 }
 
-// RotateSigningKeys retires the current keys and adds new ones. It deletes keys that were retired
-// longer than keep ago. Error: KindConflict when another process rotates them at the same time.
-func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, keep time.Duration, o audit.Origin) error {
+// RotateSigningKeys retires the current keys and adds new ones. It deletes keys that have been
+// retired for longer than maxRetired. Error: KindConflict when another process rotates them at the same time.
+func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, maxRetired time.Duration, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
@@ -70,7 +70,7 @@ func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, kee
 				return err
 			}
 		}
-		added, err := addSigningKeys(ctx, tx, fresh, at, keep)
+		added, err := addSigningKeys(ctx, tx, fresh, at, maxRetired)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, kee
 	})
 }
 
-func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64, keep time.Duration) (added int, err error) {
+func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64, maxRetired time.Duration) (added int, err error) {
 	for _, k := range fresh {
 		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
@@ -92,7 +92,7 @@ func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64
 			added++
 		}
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-keep.Microseconds())
+	_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-maxRetired.Microseconds())
 	return added, err
 }
 

@@ -40,7 +40,7 @@ func (d *Doctor) bucketRules(ctx context.Context) Result {
 	}
 	// An archive is kept for one retention period after its day is complete, and for a second one
 	// if the day is reopened.
-	keep := 2*max(longest, d.s.Config.RetentionDays) + 30
+	keepDays := 2*max(longest, d.s.Config.RetentionDays) + 30
 	var saw, advice []string
 	complain := func(what, todo string) {
 		saw, advice = append(saw, what), append(advice, todo)
@@ -53,13 +53,13 @@ func (d *Doctor) bucketRules(ctx context.Context) Result {
 		for _, r := range list {
 			ends := r.Ends
 			if b == d.store.Archives() {
-				if ends, err = d.endsArchives(ctx, r, keep); err != nil {
+				if ends, err = d.endsArchives(ctx, r, keepDays); err != nil {
 					return failErr(err, "look into the database's log")
 				}
 			}
 			switch {
 			case ends && b == d.store.Archives():
-				complain(b.Name()+": "+ruleText(r), fmt.Sprintf("let the rule leave out what begins with %s, or wait for %d days", domain.ArchivesFolder(d.s.Config.Prefix), keep))
+				complain(b.Name()+": "+ruleText(r), fmt.Sprintf("let the rule leave out what begins with %s, or wait for %d days", domain.ArchivesFolder(d.s.Config.Prefix), keepDays))
 			case ends:
 				complain(b.Name()+": "+ruleText(r), "let no rule end recordings: they are the original, and callvault never deletes them")
 			}
@@ -78,10 +78,10 @@ func (d *Doctor) bucketRules(ctx context.Context) Result {
 	return pass("no rule ends recordings, or archives before their time")
 }
 
-// endsArchives reports whether a rule deletes archives before keep days have passed. Archives that
+// endsArchives reports whether a rule deletes archives before keepDays have passed. Archives that
 // were built under another prefix are looked for in the catalog.
-func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keep int) (bool, error) {
-	if !r.Ends || r.Days >= keep {
+func (d *Doctor) endsArchives(ctx context.Context, r objstore.Rule, keepDays int) (bool, error) {
+	if !r.Ends || r.Days >= keepDays {
 		return false, nil
 	}
 	folder := domain.ArchivesFolder(d.s.Config.Prefix)

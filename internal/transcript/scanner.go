@@ -35,7 +35,7 @@ func newScanner(in io.Reader, most int) *scanner {
 
 // fill reads more once the buffer is used up; false at the end.
 func (s *scanner) fill() bool {
-	s.keep()
+	s.appendRecord()
 	s.at, s.end, s.from = 0, 0, 0
 	for s.end == 0 && s.readErr == nil {
 		s.end, s.readErr = s.in.Read(s.buffer)
@@ -43,8 +43,8 @@ func (s *scanner) fill() bool {
 	return s.end > 0
 }
 
-// keep appends the bytes read since from to the record.
-func (s *scanner) keep() {
+// appendRecord appends the bytes read since from to the record.
+func (s *scanner) appendRecord() {
 	if !s.recording || s.overflow {
 		return
 	}
@@ -64,7 +64,7 @@ func (s *scanner) start() {
 // stop returns what was recorded, nil when it was more than the maximum. It is valid until the next
 // start.
 func (s *scanner) stop() []byte {
-	s.keep()
+	s.appendRecord()
 	s.recording = false
 	if s.overflow {
 		return nil

@@ -31,9 +31,9 @@ func repairDeliveries(ctx context.Context, tx *db.Tx, at int64) error {
 	return err
 }
 
-// SweepWebhooks deletes events older than keep with their deliveries: at most limit, and none while
+// SweepWebhooks deletes events older than maxAge with their deliveries: at most limit, and none while
 // deletions pause. It says how many. It also repairs the waiting deliveries.
-func (b *Outbox) SweepWebhooks(ctx context.Context, keep time.Duration, limit int) (int, error) {
+func (b *Outbox) SweepWebhooks(ctx context.Context, maxAge time.Duration, limit int) (int, error) {
 	n := 0
 	err := b.db.Update(ctx, func(tx *db.Tx) error {
 		n = 0
@@ -47,7 +47,7 @@ func (b *Outbox) SweepWebhooks(ctx context.Context, keep time.Duration, limit in
 		if paused, err := clock.Paused(ctx, tx, at); err != nil || paused {
 			return err
 		}
-		ids, err := db.Collect(ctx, tx, db.Value[string], `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-keep.Microseconds(), limit)
+		ids, err := db.Collect(ctx, tx, db.Value[string], `SELECT id FROM webhook_events WHERE created_us < $1 ORDER BY created_us, id LIMIT $2`, at-maxAge.Microseconds(), limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
