@@ -50,14 +50,14 @@ func (h *handler) read(ctx context.Context, tenant, endpoint, raw string, filter
 		return q, domain.Errorf(domain.KindInvalid, "end_time must be later than start_time")
 	}
 	var given bool
-	if q.Bot, given, err = query.Filled("bot_name", domain.MaxIDBytes); err == nil && !given {
+	if q.Bot, given, err = query.NonEmpty("bot_name", domain.MaxIDBytes); err == nil && !given {
 		err = missing("bot_name")
 	}
 	if err != nil {
 		return q, err
 	}
 	for _, f := range filters {
-		value, given, err := query.Filled(f.name, domain.MaxIDBytes)
+		value, given, err := query.NonEmpty(f.name, domain.MaxIDBytes)
 		if err != nil {
 			return q, err
 		}

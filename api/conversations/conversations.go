@@ -116,9 +116,9 @@ func (h *handler) handle(req request, serve serveFunc) http.HandlerFunc {
 func (h *handler) admit(ctx context.Context, r *http.Request, req *request) error {
 	_, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(r))
 	if domain.KindOf(err) == domain.KindUnauthorized {
-		no := refusal(http.StatusUnauthorized, "invalid_api_key", "The API key is missing or invalid.")
-		no.Challenge = "Bearer"
-		return no
+		answer := refusal(http.StatusUnauthorized, "invalid_api_key", "The API key is missing or invalid.")
+		answer.Challenge = "Bearer"
+		return answer
 	}
 	if err != nil {
 		return web.Step("authenticate", err)

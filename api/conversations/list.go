@@ -73,7 +73,7 @@ func (p *parser) err() error {
 
 // text reads a parameter, which must not be empty.
 func (p *parser) text(name string, maxBytes int) (string, bool) {
-	value, given, err := p.values.Filled(name, maxBytes)
+	value, given, err := p.values.NonEmpty(name, maxBytes)
 	p.check(name, typeText, err)
 	return value, given && err == nil
 }

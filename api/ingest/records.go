@@ -50,16 +50,16 @@ func (s *bodyReader) Read(p []byte) (int, error) {
 // linesError is the error with its line and how many lines are stored. broken is the error that
 // interrupted the body.
 func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err error) error {
-	status, no := http.StatusBadRequest, problem{Stored: &result.Lines}
+	status, answer := http.StatusBadRequest, problem{Stored: &result.Lines}
 	line, wrongLine := errors.AsType[*catalog.LineError](err)
 	switch {
 	case wrongLine:
-		no.Line = line.Line
-		no.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
+		answer.Line = line.Line
+		answer.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
 	case broken != nil:
-		no.Error = "The body ended early or could not be read."
+		answer.Error = "The body ended early or could not be read."
 	default:
-		status, no.Error = h.reason(r, web.Step("register lines", err))
+		status, answer.Error = h.reason(r, web.Step("register lines", err))
 	}
-	return web.Refusal{Status: status, Body: no}
+	return web.Refusal{Status: status, Body: answer}
 }

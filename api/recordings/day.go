@@ -78,24 +78,24 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 // dayError gives the error of a day request as the answer's, and sets the limit's headers when the
 // limit is known.
 func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
-	var no web.Refusal
+	var answer web.Refusal
 	switch kind := domain.KindOf(err); {
 	case kind == domain.KindUnauthorized:
 		return unauthorized(challengeToken, textUnauthorized)
 	case kind == domain.KindLimited:
 		return limited(w, window)
 	case errors.Is(err, catalog.ErrScope):
-		no = web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}
+		answer = web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}
 	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // there is no such tenant
-		no = refusal(http.StatusForbidden, textFeature)
+		answer = refusal(http.StatusForbidden, textFeature)
 	case errors.Is(err, catalog.ErrFuture):
-		no = refusal(http.StatusBadRequest, textFuture)
+		answer = refusal(http.StatusBadRequest, textFuture)
 	case kind == domain.KindInvalid:
-		no = refusal(http.StatusBadRequest, textFormat)
+		answer = refusal(http.StatusBadRequest, textFormat)
 	case kind == domain.KindTooLarge:
-		no = refused(http.StatusRequestEntityTooLarge)
+		answer = refused(http.StatusRequestEntityTooLarge)
 	case kind == domain.KindExpired:
-		no = refusal(http.StatusNotFound, textRetention)
+		answer = refusal(http.StatusNotFound, textRetention)
 	default:
 		if window.Limit > 0 {
 			limit(w, window)
@@ -103,7 +103,7 @@ func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
 		return web.Step("count the day request", err)
 	}
 	limit(w, window)
-	return no
+	return answer
 }
 
 // dayParam reads the path's day; "" with an error when it is not a day.

@@ -55,8 +55,8 @@ func (q Query) Text(name string, maxBytes int) (value string, given bool, err er
 	return all[0], true, nil
 }
 
-// Filled is Text for a parameter that must not be empty. Error: KindInvalid.
-func (q Query) Filled(name string, maxBytes int) (value string, given bool, err error) {
+// NonEmpty is Text for a parameter that must not be empty. Error: KindInvalid.
+func (q Query) NonEmpty(name string, maxBytes int) (value string, given bool, err error) {
 	value, given, err = q.Text(name, maxBytes)
 	if err == nil && given && value == "" {
 		err = domain.Errorf(domain.KindInvalid, "%s must not be empty", name)

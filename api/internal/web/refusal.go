@@ -13,17 +13,17 @@ type Refusal struct {
 	Challenge string // WWW-Authenticate of a 401 or a 403; "" for none
 }
 
-func (no Refusal) Error() string { return fmt.Sprintf("answered %d: %v", no.Status, no.Body) }
+func (f Refusal) Error() string { return fmt.Sprintf("answered %d: %v", f.Status, f.Body) }
 
 // Write answers a request with the refusal.
-func (no Refusal) Write(w http.ResponseWriter, r *http.Request) {
-	if no.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", no.Challenge)
+func (f Refusal) Write(w http.ResponseWriter, r *http.Request) {
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
 	}
-	if no.Status == http.StatusServiceUnavailable {
+	if f.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	JSON(w, r, no.Status, no.Body)
+	JSON(w, r, f.Status, f.Body)
 }
 
 // Handle makes a handler that writes the answer for the error of serve. An error that is no Refusal
@@ -34,11 +34,11 @@ func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain fu
 		if err == nil {
 			return
 		}
-		no, known := errors.AsType[Refusal](err)
+		refusal, known := errors.AsType[Refusal](err)
 		if !known {
-			no = explain(r, err)
+			refusal = explain(r, err)
 		}
-		no.Write(w, r)
+		refusal.Write(w, r)
 	}
 }
 
