@@ -88,7 +88,7 @@ func (c *Catalog) saveSessions(ctx context.Context, b Claim, sessions []domain.S
 			args = append(args, b.ObjectKey(), sessionName(s))
 		}
 		err := c.db.Update(ctx, func(tx *db.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+db.Rows(len(chunk), 2)+
+			_, err := tx.ExecContext(ctx, `INSERT INTO archive_sessions (object_key, session_id) VALUES `+db.ParameterRows(len(chunk), 2)+
 				` ON CONFLICT DO NOTHING`, args...)
 			return err
 		})

@@ -126,7 +126,7 @@ func TestRepaired(t *testing.T) {
 				t.Fatalf("claimed %v, error %v", ok, err)
 			}
 			if n, err := c.RepairHours(t.Context()); err != nil || n != 1 {
-				t.Fatalf("healed %d, error %v", n, err)
+				t.Fatalf("repaired %d, error %v", n, err)
 			}
 			if _, ok, err := c.Claim(t.Context(), claim.HourKey, "w"); err != nil || !ok {
 				t.Fatalf("claimed %v, error %v", ok, err)

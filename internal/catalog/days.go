@@ -29,12 +29,13 @@ const (
 	// retentionStartSQL is the time from which retention counts. The index days_end has this
 	// expression.
 	retentionStartSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us)`
-	// inDaysSQL makes microseconds of the number of days before it.
-	inDaysSQL = ` * CAST(86400000000 AS BIGINT)`
-	// overForSQL is true for days that are past a retention whose length, with inDaysSQL, follows.
+	// daysInMicrosSQL follows a number of days and turns it into microseconds.
+	daysInMicrosSQL = ` * CAST(86400000000 AS BIGINT)`
+	// overForSQL begins a condition that is true for days past a retention. The retention's length
+	// in days follows it, and then daysInMicrosSQL.
 	overForSQL = retentionStartSQL + ` <= (SELECT now_us FROM catalog_clock) - `
 	// pastSQL is true for days that are past the retention of tenants t.
-	pastSQL = overForSQL + `t.retention_days` + inDaysSQL
+	pastSQL = overForSQL + `t.retention_days` + daysInMicrosSQL
 )
 
 // belowFloor says whether a day without a row had ended before the tenant's retention was raised. A
@@ -234,7 +235,7 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 // only a condition that is the same for all of them.
 const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
 		WHERE d.expired_us IS NULL AND ` + pastSQL + `
-		AND ` + overForSQL + `(SELECT min(retention_days) FROM tenants)` + inDaysSQL + `
+		AND ` + overForSQL + `(SELECT min(retention_days) FROM tenants)` + daysInMicrosSQL + `
 		AND ` + clock.TrustedSQL + `
 		ORDER BY d.day, d.tenant LIMIT $1`
 

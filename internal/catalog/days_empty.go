@@ -17,7 +17,7 @@ func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]D
 }
 
 const emptyDaysSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
-		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days` + inDaysSQL + ` > (SELECT now_us FROM catalog_clock)
+		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days` + daysInMicrosSQL + ` > (SELECT now_us FROM catalog_clock)
 		AND (t.floor_us < CAST($2 AS BIGINT) OR t.floor_us > (SELECT now_us FROM catalog_clock))
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
 		ORDER BY t.id LIMIT $3`

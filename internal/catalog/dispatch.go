@@ -84,7 +84,7 @@ const hoursToRepairSQL = `SELECT tenant, day, hour FROM hours WHERE planned AND 
 	UNION ALL SELECT tenant, day, hour FROM hours WHERE due_us > (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
 	UNION ALL SELECT h.tenant, h.day, h.hour FROM hours h WHERE h.token IS NULL
 		AND h.due_us BETWEEN (SELECT now_us + 1 FROM catalog_clock) AND (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
-		AND h.due_us > (SELECT ` + retentionStartSQL + ` + t.retention_days` + inDaysSQL + `
+		AND h.due_us > (SELECT ` + retentionStartSQL + ` + t.retention_days` + daysInMicrosSQL + `
 			FROM days d JOIN tenants t ON t.id = d.tenant WHERE d.tenant = h.tenant AND d.day = h.day) - CAST($3 AS BIGINT)
 	LIMIT $1`
 

@@ -114,7 +114,7 @@ func refuseEndingDays(ctx context.Context, tx *db.Tx, tenant string, retentionDa
 // daysOver lists the tenant's days that have not ended and are past a retention of the given
 // length.
 func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) ([]domain.Day, error) {
-	return db.Collect(ctx, tx, db.Value[domain.Day], `SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+inDaysSQL+` ORDER BY day`, tenant, retentionDays)
+	return db.Collect(ctx, tx, db.Value[domain.Day], `SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+daysInMicrosSQL+` ORDER BY day`, tenant, retentionDays)
 }
 
 // endDays ends the tenant's days that are past a retention of the given length, also those that

@@ -113,7 +113,7 @@ func TestRows(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			d := migrated(t, url)
-			ok, err := Affected(d.ExecContext(t.Context(), `INSERT INTO things (name, n) VALUES `+Rows(3, 2), "a", 1, "b", 2, "c", 3))
+			ok, err := Affected(d.ExecContext(t.Context(), `INSERT INTO things (name, n) VALUES `+ParameterRows(3, 2), "a", 1, "b", 2, "c", 3))
 			if err != nil || !ok {
 				t.Fatalf("inserted: %v, %v", ok, err)
 			}

@@ -81,8 +81,8 @@ func Parameters(first, n int) string {
 	return b.String()
 }
 
-// Rows gives parameters for many rows: ($1, $2), ($3, $4) for two rows of two columns.
-func Rows(rows, columns int) string {
+// ParameterRows gives parameters for many rows: ($1, $2), ($3, $4) for two rows of two columns.
+func ParameterRows(rows, columns int) string {
 	var b strings.Builder
 	for r := range rows {
 		if r > 0 {

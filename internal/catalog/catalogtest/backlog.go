@@ -66,8 +66,8 @@ func backlog(f *fixture) {
 
 // backlogNights counts tenants without open work, unplanned days and missing files.
 func backlogNights(f *fixture) {
-	f.newTenant("quiet", 3)
-	equal(f, "quiet tenants without a plan are incomplete", f.backlog().Yesterday.Incomplete, 0)
+	f.newTenant("idle", 3)
+	equal(f, "idle tenants without a plan are incomplete", f.backlog().Yesterday.Incomplete, 0)
 	f.failHour(domain.HourKey{Tenant: "acme", Day: f.day, Hour: 7})
 	equal(f, "a failed hour of a day without a plan", numbers(f.backlog().Yesterday),
 		"0 available, 0 no data, 23 pending, 1 failed; 0 planned, 1 incomplete")
@@ -76,7 +76,7 @@ func backlogNights(f *fixture) {
 	f.day = older
 	f.add(1)
 	equal(f, "an older day without a plan", f.backlog().Other.Incomplete, 1)
-	_, err := f.c.PlanDay(f.ctx, "quiet", older)
+	_, err := f.c.PlanDay(f.ctx, "idle", older)
 	f.must(err)
 	equal(f, "an older day without anything", f.backlog().Other.Incomplete, 1)
 	f.plan()

@@ -157,7 +157,7 @@ func endComesNearer(f *fixture) {
 	f.must(err)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)
-	equal(f, "healed", n, 1)
+	equal(f, "repaired", n, 1)
 	f.publish(1)
 	equal(f, "not built", f.ended(), 0)
 }

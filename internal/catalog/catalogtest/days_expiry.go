@@ -51,7 +51,7 @@ func expiry(f *fixture) {
 	f.noClaim(1)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)
-	equal(f, "healed", n, 0)
+	equal(f, "repaired", n, 0)
 }
 
 func expiryRacesBuild(f *fixture) {
@@ -107,7 +107,7 @@ func expiryPauses(f *fixture) {
 	f.publish(2)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)
-	equal(f, "healed", n, 2)
+	equal(f, "repaired", n, 2)
 	f.publish(1)
 	f.publish(5)
 	equal(f, "complete", f.view().Completed.IsZero(), false)

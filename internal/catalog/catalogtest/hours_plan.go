@@ -86,7 +86,7 @@ func registerBeforePlan(f *fixture) {
 	f.noClaim(7)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)
-	equal(f, "healed", n, 0)
+	equal(f, "repaired", n, 0)
 	f.plan()
 	in, err := f.c.BuildInput(f.ctx, f.claim(7))
 	f.must(err)
@@ -140,7 +140,7 @@ func repair(f *fixture) {
 	f.publish(1)
 	n, err := f.c.RepairHours(f.ctx)
 	f.must(err)
-	equal(f, "healed", n, 0)
+	equal(f, "repaired", n, 0)
 }
 
 func rebuild(f *fixture) {

@@ -31,8 +31,8 @@ func repairDeliveries(ctx context.Context, tx *db.Tx, at int64) error {
 	return err
 }
 
-// SweepWebhooks deletes events older than maxAge with their deliveries: at most limit, and none while
-// deletions pause. It says how many. It also repairs the waiting deliveries.
+// SweepWebhooks deletes events older than maxAge with their deliveries: at most limit, and none
+// while deletions pause. It says how many. It also repairs the waiting deliveries.
 func (b *Outbox) SweepWebhooks(ctx context.Context, maxAge time.Duration, limit int) (int, error) {
 	n := 0
 	err := b.db.Update(ctx, func(tx *db.Tx) error {
