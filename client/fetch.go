@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// maxRefusals is how many links of an hour the server may refuse in a row without a byte between.
+// maxRefusals is how many links of an hour the server may refuse in a row while no byte arrives.
 const maxRefusals = 3
 
 // fetch downloads the hours of one day, once the server has answered with its links.
@@ -141,8 +141,8 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	}
 }
 
-// slot waits until one more download may run. release must be called at its end, once or
-// more.
+// slot waits until one more download may run. release must be called at the download's end, and may
+// be called again.
 func (f *fetch) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case f.slots <- struct{}{}:

@@ -153,7 +153,7 @@ func (s *Scheduler) pause(r plan.Report, err error, lastFull time.Time) time.Dur
 		return s.cfg.Busy
 	}
 	wait := s.cfg.Interval - s.now().Sub(lastFull)
-	if !r.NextDue.IsZero() { // like r.Now by the catalog's clock, which may differ from the process's
+	if !r.NextDue.IsZero() { // by the catalog's clock, as r.Now is; the process's clock may differ
 		wait = min(wait, r.NextDue.Sub(r.Now))
 	}
 	return max(wait, s.cfg.Busy)

@@ -28,7 +28,7 @@ func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed tim
 	return c.Catalog.CheckClock(ctx, last, elapsed)
 }
 
-// runSweeper runs a sweeper until the test, or stop, ends it.
+// runSweeper runs a sweeper until stop is called or the test ends.
 func (f *fixture) runSweeper(cfg worker.SweepConfig) (c *gatedClock, stop func()) {
 	f.Helper()
 	c = &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}

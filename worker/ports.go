@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Claims is how an hour is claimed and given back. Errors: KindLost when the claim is lost,
+// Claims claims hours and gives them back. Errors: KindLost when the claim is lost,
 // KindUnavailable.
 type Claims interface {
 	Claim(ctx context.Context, key domain.HourKey, worker string) (catalog.Claim, bool, error)
@@ -20,14 +20,14 @@ type Claims interface {
 	Undispatched(ctx context.Context, key domain.HourKey, dispatch int64) error
 }
 
-// Inputs is which recordings an hour has.
+// Inputs gives the recordings of an hour.
 type Inputs interface {
 	BuildInput(ctx context.Context, c catalog.Claim) (catalog.BuildInput, error)
 	SaveSizes(ctx context.Context, c catalog.Claim, sizes []catalog.ObjectSize) error
 }
 
-// Outputs is how an archive is published. Errors: KindLost, KindUnavailable. After the latter
-// Published says whether the archive is published all the same.
+// Outputs publishes archives. Errors: KindLost, KindUnavailable. After KindUnavailable Published
+// says whether the archive is published all the same.
 type Outputs interface {
 	StartArchive(ctx context.Context, c catalog.Claim) error
 	SetUpload(ctx context.Context, c catalog.Claim, uploadID string) error
@@ -44,7 +44,8 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Deletions is what the catalog wants deleted, and the clock by which it decides that.
+// Deletions lists what has to be deleted, takes reports of it, and checks the clock that decides
+// that.
 type Deletions interface {
 	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
 	DoomUnused(ctx context.Context, limit int) (int, error)
@@ -54,7 +55,8 @@ type Deletions interface {
 	DeletionRefused(ctx context.Context, objectKey string) error
 }
 
-// Served is which archives the store should have, and which recordings it lacked.
+// Served lists the archives that the store should have and the recordings that it lacked, and takes
+// reports of them.
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
@@ -75,7 +77,7 @@ type Catalog interface {
 	Sweeps
 }
 
-// Recordings is the bucket that is read. Errors as of package objstore.
+// Recordings is the bucket of recordings, which is read. Errors as of package objstore.
 type Recordings interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 	Stat(ctx context.Context, key string) (objstore.Info, error)
@@ -98,7 +100,7 @@ type Objects interface {
 	Sync(key string) error
 }
 
-// Archives is the bucket that is written.
+// Archives is the bucket of archives, which is written.
 type Archives interface {
 	Uploads
 	Objects

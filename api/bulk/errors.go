@@ -26,7 +26,7 @@ func refusal(status int, text string) web.Refusal {
 	return web.Refusal{Status: status, Body: failure{text}}
 }
 
-// refused gives the refusal of a status that has one text.
+// refused gives the refusal for a status that always has the same text.
 func refused(status int) web.Refusal { return refusal(status, web.RefusalText(status, "")) }
 
 // explain gives the answer for an error, and logs the error unless it is the caller's. An error

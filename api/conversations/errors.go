@@ -22,7 +22,7 @@ func noRecording() error {
 	return refusal(http.StatusNotFound, "audio_not_found", "The conversation has no recording.")
 }
 
-// refused gives the refusal of a status that has one text.
+// refused gives the refusal for a status that always has the same text.
 func refused(status int) web.Refusal {
 	name := "internal_error"
 	switch status {

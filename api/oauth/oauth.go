@@ -102,7 +102,7 @@ func refusal(status int, code, text string) web.Refusal {
 	return web.Refusal{Status: status, Body: failure{code, text}}
 }
 
-// refused gives the refusal of a status that has one text.
+// refused gives the refusal for a status that always has the same text.
 func refused(status int) web.Refusal {
 	switch status {
 	case http.StatusNotFound:

@@ -51,7 +51,7 @@ func limited(w http.ResponseWriter, window catalog.Window) web.Refusal {
 	return refusal(http.StatusTooManyRequests, textLimit)
 }
 
-// refused gives the refusal of a status that has one text.
+// refused gives the refusal for a status that always has the same text.
 func refused(status int) web.Refusal { return refusal(status, web.RefusalText(status, "archive")) }
 
 // explain gives the answer for an error that is not the caller's, and logs it.

@@ -164,8 +164,8 @@ type Prepared struct {
 
 // Prepare migrates the schema, makes missing buckets and signing keys, and marks the archives
 // bucket. With adopt it takes over a bucket whose installation has lost its catalog. Without again
-// it tries the object store only when the catalog has no result of that. It can be repeated, and
-// several processes may run it at once.
+// it tries what the object store can do only if the catalog has no result of an earlier try. It can
+// be repeated, and several processes may run it at once.
 func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error) {
 	steps, err := p.Catalog.DB().Migrate(ctx)
 	p.prepared.Migrations += steps

@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// startRedis starts a Redis in this process, adds it to g and returns its URL. It keeps nothing
-// beyond its end: the planner fills the queue again at the next start.
+// startRedis starts a Redis in this process, adds it to g and returns its URL. Its content is lost
+// when it ends: the planner fills the queue again at the next start.
 func startRedis(g *Group) (config.Secret, error) {
 	server, password := miniredis.NewMiniRedis(), rand.Text()
 	server.RequireAuth(password)

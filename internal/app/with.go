@@ -10,8 +10,8 @@ import (
 )
 
 // WithParts opens the parts for one piece of work of a command, and closes them after it. Embedded
-// parts run in this process meanwhile, unless a standalone process runs them already. Only with
-// create may the data directory be a new one.
+// parts run in this process meanwhile, unless a standalone process runs them already. With create
+// it makes the data directory if there is none.
 func WithParts(ctx context.Context, cfg config.Config, create bool, log *zap.Logger, work func(ctx context.Context, p *Parts) error) error {
 	g := NewGroup(log, cfg.DrainTimeout)
 	p, err := Open(ctx, cfg, nil, create, g, log)

@@ -109,8 +109,8 @@ func refused(cause error) error {
 	return domain.Wrap(domain.KindUnauthorized, cause, "the access token is invalid or has expired")
 }
 
-// SignedClaims are claims of an access token whose signature and times are valid. Whether its
-// application may still be used is for the catalog to say, in the transaction of the request.
+// SignedClaims are claims of an access token whose signature and times are valid. The catalog
+// decides whether its application may still be used, in the transaction of the request.
 type SignedClaims struct {
 	catalog.TokenClaims
 	Actor string // for the audit log: app:ID, or oidc:SUBJECT

@@ -32,8 +32,8 @@ type KeyStore interface {
 
 func purposes() []Purpose { return []Purpose{PurposeAccess, PurposeLink, PurposeCursor} }
 
-// readKeys reads the stored keys, and the master key, which must decrypt them. Errors: KindInvalid,
-// KindUnavailable.
+// readKeys reads the master key and the stored keys, and checks that it decrypts them. Errors:
+// KindInvalid, KindUnavailable.
 func readKeys(ctx context.Context, store KeyStore, master string) (*masterKey, []catalog.SigningKey, error) {
 	m, err := newMasterKey(master)
 	if err != nil {

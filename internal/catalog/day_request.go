@@ -13,7 +13,7 @@ import (
 )
 
 // linkSlack is how much longer than its links an archive is kept. So only some answers have to
-// raise the archive's time.
+// raise the time until which it is kept.
 const linkSlack = 10 * time.Minute
 
 // DayRequest is a tenant's request for the links of a day.

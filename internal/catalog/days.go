@@ -186,8 +186,9 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 	return p, err
 }
 
-// planHours plans the hours from to to of a locked, open day. The upsert reads the row's own flag.
-// So a registration at the same time is either seen here, or makes the hour due itself.
+// planHours plans the hours between from and to, both included, of a locked, open day. The upsert
+// reads the row's own flag. So a registration at the same time is either seen here, or makes the
+// hour due itself.
 func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, from, to int, at int64) error {
 	rows := make([]string, 0, 24)
 	for hour := from; hour <= to; hour++ {

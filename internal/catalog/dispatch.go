@@ -74,7 +74,7 @@ func (c *Catalog) Undispatched(ctx context.Context, key domain.HourKey, dispatch
 	return err
 }
 
-// maxDueAhead is more, in microseconds, than any hour is made due ahead of now.
+// maxDueAhead is longer, in microseconds, than any wait for which an hour's due time is set.
 const maxDueAhead = int64(7 * 86_400_000_000)
 
 // hoursToRepairSQL lists three kinds of hours: those that want a build and have no due time, those

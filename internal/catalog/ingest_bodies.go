@@ -56,8 +56,8 @@ func mergeBodies[T any](ctx context.Context, r *registration, k bodyKind[T], lin
 	return inSizedChunks(differing, func(ids []string) error { return mergeInto(ctx, r, k, ids, byID, inserted) })
 }
 
-// differingSQL finds the existing rows that lines may change. It begins at the few staged
-// rows.
+// differingSQL finds the existing rows that lines may change. It starts from the staged rows, which
+// are few.
 func differingSQL(st stage, repeated bool) string {
 	query := `SELECT b.id, CAST(octet_length(b.body) AS BIGINT) FROM ` + st.name + ` s CROSS JOIN ` + st.from + ` b WHERE b.tenant = $1 AND b.id = s.id`
 	if repeated { // a later line may change a row that equals the first one

@@ -31,8 +31,9 @@ const dayWindow = "day"
 
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
-// windowColumns reads the number of uses of the window w, its oldest use that still counts, u (NULL
-// for none), and windowLast, for which l is the latest use that is not stray. See strayLast.
+// windowColumns gives a window's number of uses, the time of its oldest use that still counts (NULL
+// for none), and the fields of windowLast. In windowJoins w is the window, u is that oldest use,
+// and l is the latest use that is not stray.
 const windowColumns = `coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, 0), u.at_us,
 	coalesce(CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, 0), coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, 0),
 	coalesce(` + strayLast + `, FALSE)`

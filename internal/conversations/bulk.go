@@ -158,7 +158,7 @@ func (r *Reader) ExportMessages(ctx context.Context, w AgentQuery, after *Positi
 	}, query, args...)
 }
 
-// conversationOf says whether a conversation is one of the window's agents'. All messages of a
+// conversationOf says whether a conversation has one of the query's agents. All messages of a
 // conversation have its agent, so they need not be checked one by one.
 func (r *Reader) conversationOf(ctx context.Context, w AgentQuery, id string) (bool, error) {
 	var one int
@@ -169,7 +169,7 @@ func (r *Reader) conversationOf(ctx context.Context, w AgentQuery, id string) (b
 
 // query gives the text and the arguments of one page's query. Its rows are the id, the time in
 // units, and columns. The lower bound of the first page is a row value too: no id is empty, so
-// (from, "") comes before every row of the window.
+// (from, "") comes before every row of the time span.
 func (w AgentQuery) query(postgres bool, from source, after *Position, limit int) (query string, args []any, err error) {
 	start := Position{At: db.Micros(w.From)}
 	if after != nil {

@@ -68,7 +68,7 @@ func TestUnknownFilter(t *testing.T) {
 	}
 }
 
-// TestBots wants all bots of a name, and a refusal where they are none or too many.
+// TestBots reads all bots of a name, and expects a refusal where there are none or too many.
 func TestBots(t *testing.T) {
 	d := open(t, databases(t)["sqlite"]).DB()
 	if _, err := d.ExecContext(t.Context(), `INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us)

@@ -13,12 +13,13 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 // FromMicros gives the time of such a column.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// Time is a destination of Scan: microseconds become a time, and NULL the zero time.
+// Time gives a destination for Scan that turns microseconds into a time, and NULL into the zero
+// time.
 func Time(t *time.Time) sql.Scanner { return (*scannedTime)(t) }
 
 type scannedTime time.Time
 
-// Scan is that of [sql.Scanner].
+// Scan implements [sql.Scanner].
 func (t *scannedTime) Scan(v any) error {
 	us, ok := v.(int64)
 	if !ok && v != nil {
@@ -31,12 +32,12 @@ func (t *scannedTime) Scan(v any) error {
 	return nil
 }
 
-// OrZero is a destination of Scan: NULL becomes the zero value.
+// OrZero gives a destination for Scan that turns NULL into the zero value.
 func OrZero[T any](to *T) sql.Scanner { return orZero[T]{to} }
 
 type orZero[T any] struct{ to *T }
 
-// Scan is that of [sql.Scanner].
+// Scan implements [sql.Scanner].
 func (z orZero[T]) Scan(v any) error {
 	var n sql.Null[T]
 	err := n.Scan(v)
@@ -60,7 +61,7 @@ func OrNull(s string) any {
 	return s
 }
 
-// Texts makes parameters of strings.
+// Texts turns strings into parameters.
 func Texts(list []string) []any {
 	out := make([]any, 0, len(list))
 	for _, s := range list {

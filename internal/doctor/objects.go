@@ -92,7 +92,8 @@ type step struct {
 	use   func() error
 }
 
-// bucketSteps use the rights that callvault needs in both buckets. write writes data under the key.
+// bucketSteps gives the steps that use the rights which callvault needs in both buckets. write
+// writes data under the key.
 func bucketSteps(ctx context.Context, b Bucket, dir, key string, data []byte, write func() error) []step {
 	return []step{
 		{"write", write},

@@ -24,7 +24,8 @@ func CheckObjectKey(s string) error {
 	return nil
 }
 
-// badText says why s can't be an id: UTF-8 of at most so many bytes, without control characters.
+// badText says why s can't be stored: it must be UTF-8 of at most so many bytes, without control
+// characters.
 func badText(s string, most int) string {
 	if len(s) > most {
 		return fmt.Sprintf("must have at most %d bytes", most)

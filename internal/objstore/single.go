@@ -11,16 +11,17 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Single reads objects of a bucket, and calls those unreadable that are denied alone.
+// Single reads objects of a bucket. Its error is unreadable for an object that is denied while
+// another one can be read.
 type Single struct{ *Bucket }
 
-// Stat is [Bucket.Stat].
+// Stat is [Bucket.Stat] with the error of Single.
 func (s Single) Stat(ctx context.Context, key string) (Info, error) {
 	info, err := s.Bucket.Stat(ctx, key)
 	return info, s.unreadable(ctx, key, err)
 }
 
-// Get is [Bucket.Get].
+// Get is [Bucket.Get] with the error of Single.
 func (s Single) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
 	object, err := s.Bucket.Get(ctx, key, opts)
 	return object, s.unreadable(ctx, key, err)
@@ -34,8 +35,8 @@ func (s Single) unreadable(ctx context.Context, key string, err error) error {
 	return err
 }
 
-// maxNeighbours bounds how many objects are tried, of those after the key and of the bucket's
-// first ones.
+// maxNeighbours is how many objects after the key, and how many of the bucket's first ones, are
+// tried.
 const maxNeighbours = 4
 
 func (s Single) neighbours(ctx context.Context, key string) iter.Seq[string] {

@@ -23,7 +23,8 @@ func TestClockAheadAtStart(t *testing.T) {
 	}
 }
 
-// clockAhead says by restarts whether a planner starts after the clock is right again.
+// clockAhead is one case of the test. With restarts, another planner starts once the clock is right
+// again.
 func clockAhead(t *testing.T, restarts bool) {
 	f := newFixture(t)
 	f.tenant("acme", 3)

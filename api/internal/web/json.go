@@ -18,7 +18,7 @@ func Encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// JSON answers with a line that is v, as Encode gives it. A HEAD gets only the headers.
+// JSON answers with v, as Encode gives it, and a newline. A HEAD gets only the headers.
 func JSON(w http.ResponseWriter, r *http.Request, status int, v any) {
 	text, err := Encode(v)
 	if err != nil { // a value without JSON is a mistake in this program

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Refusal is an error that the caller is told.
+// Refusal is an error with the answer that the caller gets.
 type Refusal struct {
 	Status    int
 	Body      any    // in the family's error shape
@@ -42,8 +42,8 @@ func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain fu
 	}
 }
 
-// RefusalText is the text of a status that has one text. object is what the family lets its callers
-// download.
+// RefusalText gives the text for a status that always has the same one. object is the noun for what
+// callers download, such as archive.
 func RefusalText(status int, object string) string {
 	switch status {
 	case http.StatusNotFound:

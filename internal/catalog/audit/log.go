@@ -21,8 +21,8 @@ func New(d *db.DB) *Log {
 	return &Log{d}
 }
 
-// Origin says who made a request, from where, and which request it was. Details of lines embed it:
-// the actor has a column of its own.
+// Origin says who made a request, from where, and which request it was. The detail of a line embeds
+// it, without the actor, which has a column of its own.
 type Origin struct {
 	Actor   string `json:"-"`                 // app:ID, key:ID, oidc:SUBJECT, link, admin, command
 	Remote  string `json:"remote,omitempty"`  // network address
@@ -57,7 +57,7 @@ func (o Origin) AppendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, ac
 }
 
 // AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
-// JSON and must be an object. It has the origin's address and request only if the caller sets them.
+// JSON and must be an object. It has the origin's address and request only if it embeds the origin.
 func (l *Log) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
 	return l.db.Batch(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
@@ -106,8 +106,8 @@ func Scan(rows *sql.Rows) (e Entry, err error) {
 	return e, err
 }
 
-// formerHour matches an hour that is a number, as former programs wrote some. Stored lines do not
-// change. In JSON the name with its quotes can't be part of a string.
+// formerHour matches an hour that is a number. Former programs wrote some hours so, and stored
+// lines do not change. It can't match inside of a JSON string, where quotes are escaped.
 var formerHour = regexp.MustCompile(`"hour":\d+`)
 
 // hourText writes such an hour with two digits, as lines have it now.

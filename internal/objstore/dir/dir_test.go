@@ -145,7 +145,7 @@ func TestSideFileIsMadeAgain(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(b.cfg.Path, "by/hand.opus"), 0o400), b.Remove(t.Context(), "by/hand.opus"))
 }
 
-// The one that a writer publishes wins against one that a reader in another process makes
+// The side file that a writer publishes wins against one that a reader in another process makes
 // meanwhile, also when the object is removed and replaced.
 func TestWritersSideFileWins(t *testing.T) {
 	b := open(t, t.TempDir())

@@ -47,7 +47,8 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		if err = b.removeFile(name, key); missing(err) {
 			err = nil
 		}
-		// A call that finds the object missing waits for the disk too: another may not have yet.
+		// A call that finds the object missing also waits for the disk: the call that removed it
+		// may not have done so yet.
 		if err := errors.Join(err, b.sync(folder), folder.Close()); err != nil {
 			return err
 		}

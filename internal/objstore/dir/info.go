@@ -165,8 +165,8 @@ func (b *Bucket) save(name string, made info) info {
 	return made
 }
 
-// exact says whether a file has exactly this name, also on a disk that ignores case, or how an
-// accent is written. It is called only for files without a side file.
+// exact says whether a file has exactly this name, also on a disk that ignores case or the spelling
+// of accents. It is called only for files without a side file.
 func (b *Bucket) exact(name string) (bool, error) {
 	for ; name != "."; name = path.Dir(name) {
 		folder, err := b.root.Open(path.Dir(name))

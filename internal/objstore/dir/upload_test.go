@@ -88,7 +88,8 @@ func TestUploadOnAFailingDisk(t *testing.T) {
 	wantContent(t, b, "a/b", "one")
 }
 
-// Of two writers of one part at once, one's bytes and the other's sum are never mixed.
+// When several write the same part at once, the part never has the bytes of one and the sum of
+// another.
 func TestPartTwiceAtOnce(t *testing.T) {
 	b := open(t, t.TempDir())
 	const size = 1 << 20

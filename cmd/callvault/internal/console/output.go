@@ -10,7 +10,8 @@ import (
 	"unicode"
 )
 
-// IsTerminal reports whether w is a terminal. So is /dev/null, where it does not matter.
+// IsTerminal reports whether w is a terminal. It takes /dev/null for one, where the difference does
+// not matter.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
