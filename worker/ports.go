@@ -44,8 +44,7 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Deletions lists what has to be deleted, takes reports of it, and checks the clock that decides
-// that.
+// Deletions lists what has to be deleted, takes reports of it, and checks the clock.
 type Deletions interface {
 	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
 	DoomUnused(ctx context.Context, limit int) (int, error)
@@ -55,8 +54,7 @@ type Deletions interface {
 	DeletionRefused(ctx context.Context, objectKey string) error
 }
 
-// Served lists the archives that the store should have and the recordings that it lacked, and takes
-// reports of them.
+// Served lists and takes reports of archives in the store, and of recordings that it lacked.
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error

@@ -31,8 +31,7 @@ const (
 	retentionStartSQL = `coalesce(d.reopened_us, d.completed_us, d.closes_us)`
 	// daysInMicrosSQL follows a number of days and turns it into microseconds.
 	daysInMicrosSQL = ` * CAST(86400000000 AS BIGINT)`
-	// overForSQL begins a condition that is true for days past a retention. The retention's length
-	// in days follows it, and then daysInMicrosSQL.
+	// overForSQL, a number of days and daysInMicrosSQL are true for days past that retention.
 	overForSQL = retentionStartSQL + ` <= (SELECT now_us FROM catalog_clock) - `
 	// pastSQL is true for days that are past the retention of tenants t.
 	pastSQL = overForSQL + `t.retention_days` + daysInMicrosSQL
@@ -186,12 +185,11 @@ func (c *Catalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (P
 	return p, err
 }
 
-// planHours plans the hours between from and to, both included, of a locked, open day. The upsert
-// reads the row's own flag. So a registration at the same time is either seen here, or makes the
-// hour due itself.
-func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, from, to int, at int64) error {
+// planHours plans the hours first to last of a locked, open day. The upsert reads the row's own
+// flag. So a registration at the same time is either seen here, or makes the hour due itself.
+func planHours(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, first, last int, at int64) error {
 	rows := make([]string, 0, 24)
-	for hour := from; hour <= to; hour++ {
+	for hour := first; hour <= last; hour++ {
 		rows = append(rows, fmt.Sprintf("($1, $2, %d, 'no_data', TRUE)", hour))
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, planned) VALUES `+strings.Join(rows, ", ")+`

@@ -44,8 +44,7 @@ func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {
 }
 
 // AddSigningKeys adds keys for the purposes that have none, so that several processes may start at
-// once. It deletes keys that have been retired for longer than maxRetired. It says how many keys it
-// added.
+// once. It deletes keys that were retired more than maxRetired ago. It says how many were added.
 func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, maxRetired time.Duration) (added int, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
@@ -58,9 +57,8 @@ func (c *Catalog) AddSigningKeys(ctx context.Context, fresh []SigningKey, maxRet
 	return added, err
 }
 
-// RotateSigningKeys retires the current keys and adds new ones. It deletes keys that have been
-// retired for longer than maxRetired. Error: KindConflict when another process rotates them at the
-// same time.
+// RotateSigningKeys retires the current keys and adds new ones. It deletes keys that were retired
+// more than maxRetired ago. Error: KindConflict when another process rotates them at the same time.
 func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, maxRetired time.Duration, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)

@@ -31,9 +31,8 @@ const dayWindow = "day"
 
 func downloadWindow(k domain.HourKey) string { return "dl:" + string(k.Day) + ":" + k.HH() }
 
-// windowColumns gives a window's number of uses, the time of its oldest use that still counts (NULL
-// for none), and the fields of windowLast. In windowJoins w is the window, u is that oldest use,
-// and l is the latest use that is not stray.
+// windowColumns gives a window's number of uses, the time of the oldest (NULL for none), and the
+// fields of windowLast. In windowJoins u is the oldest use, and l the latest one that is not stray.
 const windowColumns = `coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END - u.n + 1, 0), u.at_us,
 	coalesce(CASE WHEN ` + strayLast + ` THEN l.at_us ELSE w.last_us END, 0), coalesce(CASE WHEN ` + strayLast + ` THEN l.n ELSE w.last_n END, 0),
 	coalesce(` + strayLast + `, FALSE)`

@@ -16,8 +16,7 @@ const (
 )
 
 // inUnits gives a column's time in units. An index exists on this very expression. SQLite does not
-// use an index for a comparison of row values that begin with an expression. So queries also
-// compare the expression by itself.
+// use it for row values that begin with the expression, so queries compare the expression too.
 func inUnits(column string, unit int64) string { return fmt.Sprintf("%s / %d", column, unit) }
 
 // indexedBy names a table as c, and on SQLite the index to read along. SQLite has no statistics

@@ -13,8 +13,7 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 // FromMicros gives the time of such a column.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// Time gives a destination for Scan that turns microseconds into a time, and NULL into the zero
-// time.
+// Time gives a destination for Scan that makes a time of microseconds, and the zero time of NULL.
 func Time(t *time.Time) sql.Scanner { return (*scannedTime)(t) }
 
 type scannedTime time.Time
@@ -32,7 +31,7 @@ func (t *scannedTime) Scan(v any) error {
 	return nil
 }
 
-// OrZero gives a destination for Scan that turns NULL into the zero value.
+// OrZero gives a destination for Scan that makes the zero value of NULL.
 func OrZero[T any](to *T) sql.Scanner { return orZero[T]{to} }
 
 type orZero[T any] struct{ to *T }

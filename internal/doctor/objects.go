@@ -92,8 +92,7 @@ type step struct {
 	use   func() error
 }
 
-// bucketSteps gives the steps that use the rights which callvault needs in both buckets. write
-// writes data under the key.
+// bucketSteps tries the rights that callvault needs in both buckets. write writes data under key.
 func bucketSteps(ctx context.Context, b Bucket, dir, key string, data []byte, write func() error) []step {
 	return []step{
 		{"write", write},

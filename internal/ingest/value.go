@@ -24,8 +24,7 @@ func CheckObjectKey(s string) error {
 	return nil
 }
 
-// badText says why s can't be stored: it must be UTF-8 of at most so many bytes, without control
-// characters.
+// badText says why s can't be stored: too many bytes, no UTF-8, or control characters.
 func badText(s string, most int) string {
 	if len(s) > most {
 		return fmt.Sprintf("must have at most %d bytes", most)

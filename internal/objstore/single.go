@@ -11,17 +11,16 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Single reads objects of a bucket. Its error is unreadable for an object that is denied while
-// another one can be read.
+// Single reads a bucket's objects; one that is denied while another can be read is unreadable.
 type Single struct{ *Bucket }
 
-// Stat is [Bucket.Stat] with the error of Single.
+// Stat is [Bucket.Stat] with the rule of Single.
 func (s Single) Stat(ctx context.Context, key string) (Info, error) {
 	info, err := s.Bucket.Stat(ctx, key)
 	return info, s.unreadable(ctx, key, err)
 }
 
-// Get is [Bucket.Get] with the error of Single.
+// Get is [Bucket.Get] with the rule of Single.
 func (s Single) Get(ctx context.Context, key string, opts GetOptions) (*Object, error) {
 	object, err := s.Bucket.Get(ctx, key, opts)
 	return object, s.unreadable(ctx, key, err)

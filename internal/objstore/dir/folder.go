@@ -47,8 +47,7 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		if err = b.removeFile(name, key); missing(err) {
 			err = nil
 		}
-		// A call that finds the object missing also waits for the disk: the call that removed it
-		// may not have done so yet.
+		// Also where the object is missing: the call that removed it may still wait for the disk.
 		if err := errors.Join(err, b.sync(folder), folder.Close()); err != nil {
 			return err
 		}

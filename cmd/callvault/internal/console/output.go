@@ -10,8 +10,7 @@ import (
 	"unicode"
 )
 
-// IsTerminal reports whether w is a terminal. It takes /dev/null for one, where the difference does
-// not matter.
+// IsTerminal reports whether w is a terminal, or /dev/null, where the difference does not matter.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
