@@ -51,27 +51,29 @@ func readKeys(ctx context.Context, store KeyStore, master string) (*masterKey, [
 	return m, stored, nil
 }
 
-// encryptKeys encrypts the keys that are stored unencrypted, when there is a master key.
-func encryptKeys(ctx context.Context, store KeyStore, m *masterKey, stored []catalog.SigningKey) error {
+// encryptKeys is readKeys, and encrypts the keys that are stored unencrypted when there is a master
+// key.
+func encryptKeys(ctx context.Context, store KeyStore, master string) (*masterKey, []catalog.SigningKey, error) {
+	m, stored, err := readKeys(ctx, store, master)
+	if err != nil || m == nil {
+		return nil, stored, err
+	}
 	for _, k := range stored {
-		if m == nil || k.Encrypted {
+		if k.Encrypted {
 			continue
 		}
 		if err := store.EncryptSigningKey(ctx, k.ID, m.encrypt(k.Material, associatedData(k))); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	return nil
+	return m, stored, nil
 }
 
 // EnsureKeys makes the keys that are missing and returns how many. It encrypts keys that are stored
 // unencrypted when there is a master key. Errors: KindInvalid for a wrong master key,
 // KindUnavailable.
 func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error) {
-	m, stored, err := readKeys(ctx, store, master)
-	if err == nil {
-		err = encryptKeys(ctx, store, m, stored)
-	}
+	m, stored, err := encryptKeys(ctx, store, master)
 	if err != nil {
 		return 0, err
 	}
@@ -91,10 +93,7 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 // RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
 // valid until it expires. It encrypts as EnsureKeys does, with the same errors.
 func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Origin) (int, error) {
-	m, stored, err := readKeys(ctx, store, master)
-	if err == nil {
-		err = encryptKeys(ctx, store, m, stored)
-	}
+	m, _, err := encryptKeys(ctx, store, master)
 	if err != nil {
 		return 0, err
 	}
