@@ -71,15 +71,13 @@ func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err
 	if c.Query.After, _, err = q.Text("after", 64); err != nil {
 		return c, err
 	}
-	limit, err := intOr(q, "limit", calendarTenants, maxTenants)
-	if err != nil {
+	if c.Query.Limit, err = intOr(q, "limit", calendarTenants, maxTenants); err != nil {
 		return c, err
 	}
 	days, err := intOr(q, "days", calendarDays, maxCalendarDays)
 	if err != nil {
 		return c, err
 	}
-	c.Query.Limit = limit
 	to, given, err := q.Text("to", 10)
 	if err != nil {
 		return c, err

@@ -30,7 +30,7 @@ func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err
 	if err != nil {
 		return l, err
 	}
-	after, err := parsePosition(text)
+	after, err := parseFailedPosition(text)
 	if err != nil {
 		return l, err
 	}
@@ -45,8 +45,8 @@ func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err
 	return l, nil
 }
 
-// parsePosition reads a position: day/tenant/hour, or "" for the start.
-func parsePosition(text string) (key domain.HourKey, err error) {
+// parseFailedPosition reads a position: day/tenant/hour, or "" for the start.
+func parseFailedPosition(text string) (key domain.HourKey, err error) {
 	if text == "" {
 		return key, nil
 	}

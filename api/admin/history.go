@@ -46,8 +46,7 @@ func (h *handler) getHistory(r *http.Request) (any, error) {
 		out.Values = append(out.Values, formerJSON{Field: v.Field, Value: v.Value, ReplacedAt: web.Time(v.At), Origin: v.Actor})
 	}
 	if page.Next > 0 {
-		next := strconv.FormatInt(page.Next, 10)
-		out.Next = &next
+		out.Next = new(strconv.FormatInt(page.Next, 10))
 	}
 	return out, nil
 }

@@ -104,13 +104,10 @@ type failureJSON struct {
 }
 
 func refuseJSON(w http.ResponseWriter, r *http.Request, status int, text string) {
-	web.JSON(w, r, status, failureJSON{text})
+	web.Refusal{Status: status, Body: failureJSON{text}}.Write(w, r)
 }
 
 // failJSON writes an error without a message of its own.
 func failJSON(w http.ResponseWriter, r *http.Request, status int) {
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
 	refuseJSON(w, r, status, http.StatusText(status)+".")
 }

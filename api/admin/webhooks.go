@@ -186,8 +186,8 @@ func deliveryQuery(r *http.Request) (outbox.DeliveryQuery, error) {
 	return out, err
 }
 
-// formatPosition writes a delivery's position, for the next page.
-func formatPosition(p outbox.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
+// formatDeliveryPosition writes a delivery's position, for the next page.
+func formatDeliveryPosition(p outbox.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
 
 func parseDeliveryPosition(text string) (p outbox.Position, err error) {
 	at, id, ok := strings.Cut(text, "_")
@@ -219,7 +219,7 @@ func (h *handler) getDeliveries(r *http.Request) (any, error) {
 	}{Deliveries: []deliveryJSON{}}
 	if len(list) > limit {
 		list = list[:limit]
-		out.Next = web.TextOrNull(formatPosition(list[limit-1].Position()))
+		out.Next = web.TextOrNull(formatDeliveryPosition(list[limit-1].Position()))
 	}
 	for _, d := range list {
 		out.Deliveries = append(out.Deliveries, deliveryAnswer(d))
