@@ -8,9 +8,12 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // syncFolders returns when a folder's entries, and the folder itself in all folders above it, are
@@ -44,7 +47,7 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		if err = b.removeFile(name, key); missing(err) {
+		if err = b.removeFile(ctx, name, key); missing(err) {
 			err = nil
 		}
 		// Also where the object is missing: the call that removed it may still wait for the disk.
@@ -64,8 +67,8 @@ func missing(err error) bool {
 
 // removeFile removes a key's file. Its side file goes first: as long as the file has the name, no
 // other call can write another object's side file.
-func (b *Bucket) removeFile(name, key string) error {
-	held, err := b.openLocked(name, 0)
+func (b *Bucket) removeFile(ctx context.Context, name, key string) error {
+	held, err := b.openLocked(ctx, name, 0)
 	if err != nil {
 		return err
 	}
@@ -90,9 +93,28 @@ func (b *Bucket) removeFolder(name string) bool {
 	return unix.Unlinkat(int(above.Fd()), path.Base(name), unix.AT_REMOVEDIR) == nil
 }
 
+// lockWait bounds the wait for a flock, because the process that holds it may be stopped.
+var lockWait = 10 * time.Second
+
+// lock waits for a file's flock. Errors: unavailable, the cause of ctx's end.
+func lock(ctx context.Context, file *os.File) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, domain.Errorf(domain.KindUnavailable, "another call holds the file's lock for too long"))
+	defer cancel()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // openLocked opens a file and waits for its flock. Until it is closed, no other call gives its name
 // to another file, or writes its side file.
-func (b *Bucket) openLocked(name string, flags int) (*os.File, error) {
+func (b *Bucket) openLocked(ctx context.Context, name string, flags int) (*os.File, error) {
 	for {
 		// O_NONBLOCK: if somebody has put a pipe there, opening it must not wait.
 		file, err := b.root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK|flags, 0o600)
@@ -102,7 +124,7 @@ func (b *Bucket) openLocked(name string, flags int) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		if err := lock(ctx, file); err != nil {
 			return nil, fmt.Errorf("lock a file, which not every file system can: %w", errors.Join(err, file.Close()))
 		}
 		open, err := file.Stat()

@@ -100,7 +100,7 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 	if now, err := file.Stat(); err != nil || identityOf(now) != made.identity {
 		return info{}, errors.Join(domain.Errorf(domain.KindUnavailable, "the file changes while it is read"), err)
 	}
-	return b.save(name, made), nil
+	return b.save(ctx, name, made), nil
 }
 
 // typeOf is the content type of a file whose side file is lost. It does not depend on the host, as
@@ -146,8 +146,8 @@ func (b *Bucket) readInfo(name string) (*info, error) {
 // save writes a side file that was made from a file's bytes. If the object's writer has published
 // its own meanwhile, that one stays and is returned. A side file that can't be written, because the
 // disk is full for example, is made at the next call.
-func (b *Bucket) save(name string, made info) info {
-	held, err := b.openLocked(name, 0)
+func (b *Bucket) save(ctx context.Context, name string, made info) info {
+	held, err := b.openLocked(ctx, name, 0)
 	if err != nil {
 		return made
 	}

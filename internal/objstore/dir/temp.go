@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ type temp struct {
 // temp makes a temporary file and locks it.
 func (b *Bucket) temp() (*temp, error) {
 	name := tempFolder + "/" + rand.Text()
-	file, err := b.openLocked(name, os.O_CREATE|os.O_EXCL)
+	file, err := b.openLocked(context.Background(), name, os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (b *Bucket) place(ctx context.Context, t, side *temp, name, key string, onc
 		case errors.Is(err, fs.ErrExist) && once:
 			err = b.taken(ctx, name, key)
 		case errors.Is(err, fs.ErrExist):
-			err = b.replace(t, side, name, key)
+			err = b.replace(ctx, t, side, name, key)
 		}
 		switch {
 		case t.final:
@@ -136,8 +136,8 @@ func (b *Bucket) place(ctx context.Context, t, side *temp, name, key string, onc
 
 // replace puts a file and its side file in the place of the key's object. Errors: errTwin,
 // fs.ErrNotExist when the object was removed meanwhile.
-func (b *Bucket) replace(t, side *temp, name, key string) error {
-	held, err := b.openLocked(name, 0)
+func (b *Bucket) replace(ctx context.Context, t, side *temp, name, key string) error {
+	held, err := b.openLocked(ctx, name, 0)
 	if err != nil {
 		return err
 	}
