@@ -257,7 +257,7 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error)
 		e := EndedDay{DayKey: k}
 		err := c.db.Update(ctx, func(tx *db.Tx) error {
 			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
-			if over = d.over; err != nil || !over || d.expired {
+			if over = d.over && !d.expired; err != nil || !over { // another planner may have ended it
 				return err
 			}
 			paused, err := clock.Paused(ctx, tx, d.at)

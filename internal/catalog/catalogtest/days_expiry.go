@@ -1,6 +1,8 @@
 package catalogtest
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -15,6 +17,24 @@ func (f *fixture) expire(want int) {
 	ended, err := f.c.ExpireDays(f.ctx, 100)
 	f.must(err)
 	equal(f, "days ended", len(ended), want)
+}
+
+// expireAtOnce checks that of several planners that end one day, one is told that it did.
+func (f *fixture) expireAtOnce() {
+	f.Helper()
+	var group sync.WaitGroup
+	var told atomic.Int64
+	for range 4 {
+		group.Go(func() {
+			ended, err := f.c.ExpireDays(f.ctx, 100)
+			if err != nil {
+				f.Error(err)
+			}
+			told.Add(int64(len(ended)))
+		})
+	}
+	group.Wait()
+	equal(f, "planners that ended the day", told.Load(), 1)
 }
 
 // passUntil moves the clock to at, at least.
@@ -35,7 +55,7 @@ func expiry(f *fixture) {
 	equal(f, "expired by the clock", f.view().Expired, true)
 	_, err := f.c.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: f.tenant, Day: f.day, Hour: -1, Force: true})
 	f.wantKind(err, domain.KindExpired)
-	f.expire(1)
+	f.expireAtOnce()
 	f.expire(0)
 	v := f.view()
 	equal(f, "expired", v.Expired, true)
