@@ -29,13 +29,15 @@ type Bucket struct {
 	root *os.Root
 	sync func(*os.File) error // (*os.File).Sync, except in tests
 
+	lockWait time.Duration // lockWait, except in tests
+
 	mu      sync.Mutex
 	uploads map[string]*upload // by id
 }
 
 // Open opens a bucket. Error: unavailable.
 func Open(cfg Config) (*Bucket, error) {
-	b := &Bucket{cfg: cfg, name: filepath.Base(cfg.Path), sync: (*os.File).Sync, uploads: map[string]*upload{}}
+	b := &Bucket{cfg: cfg, name: filepath.Base(cfg.Path), sync: (*os.File).Sync, lockWait: lockWait, uploads: map[string]*upload{}}
 	if err := b.open(); err != nil {
 		return nil, errors.Join(domain.Wrap(domain.KindUnavailable, err, "the bucket %s can't be opened", b.name), b.Close())
 	}

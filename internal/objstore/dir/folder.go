@@ -94,11 +94,11 @@ func (b *Bucket) removeFolder(name string) bool {
 }
 
 // lockWait bounds the wait for a flock, because the process that holds it may be stopped.
-var lockWait = 10 * time.Second
+const lockWait = 10 * time.Second
 
 // lock waits for a file's flock. Errors: unavailable, the cause of ctx's end.
-func lock(ctx context.Context, file *os.File) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, domain.Errorf(domain.KindUnavailable, "another call holds the file's lock for too long"))
+func (b *Bucket) lock(ctx context.Context, file *os.File) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.lockWait, domain.Errorf(domain.KindUnavailable, "another call holds the file's lock for too long"))
 	defer cancel()
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -124,7 +124,7 @@ func (b *Bucket) openLocked(ctx context.Context, name string, flags int) (*os.Fi
 		if err != nil {
 			return nil, err
 		}
-		if err := lock(ctx, file); err != nil {
+		if err := b.lock(ctx, file); err != nil {
 			return nil, fmt.Errorf("lock a file, which not every file system can: %w", errors.Join(err, file.Close()))
 		}
 		open, err := file.Stat()

@@ -19,14 +19,13 @@ func TestLockThatIsHeldForLong(t *testing.T) {
 	put(t, b, "a/b", "x")
 	held, err := b.openLocked(t.Context(), "a/b", 0)
 	must(t, err)
-	defer func(wait time.Duration) { lockWait = wait }(lockWait)
-	lockWait = time.Minute
+	b.lockWait = time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := b.Remove(ctx, "a/b"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("remove until the context ends: %v", err)
 	}
-	lockWait = 20 * time.Millisecond
+	b.lockWait = 20 * time.Millisecond
 	_, err = b.Put(t.Context(), "a/b", []byte("y"), objstore.PutOptions{})
 	for _, err := range []error{err, b.Remove(t.Context(), "a/b")} {
 		if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "holds the file's lock") {
