@@ -70,8 +70,9 @@ func openFixture(t *testing.T, url string) *fixture {
 	f.must(err)
 	t.Cleanup(f.store.Close)
 	f.at(night())
-	_, err = f.catalog.CreateTenant(f.ctx, domain.Tenant{ID: tenant, Recordings: true, RetentionDays: 3,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
+	newTenant := domain.NewTenant(tenant, 3)
+	newTenant.Recordings = true
+	_, err = f.catalog.CreateTenant(f.ctx, newTenant, audit.Origin{})
 	f.must(err)
 	return f
 }

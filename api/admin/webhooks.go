@@ -187,7 +187,9 @@ func deliveryQuery(r *http.Request) (outbox.DeliveryQuery, error) {
 }
 
 // formatDeliveryPosition writes a delivery's position, for the next page.
-func formatDeliveryPosition(p outbox.Position) string { return strconv.FormatInt(p.At, 10) + "_" + p.ID }
+func formatDeliveryPosition(p outbox.Position) string {
+	return strconv.FormatInt(p.At, 10) + "_" + p.ID
+}
 
 func parseDeliveryPosition(text string) (p outbox.Position, err error) {
 	at, id, ok := strings.Cut(text, "_")

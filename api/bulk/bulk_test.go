@@ -75,8 +75,9 @@ func newFixture(t testing.TB, url string) *fixture {
 	f := &fixture{TB: t, config: bulk.Config{CatalogTimeout: time.Minute}, url: url, limiter: &fakeLimiter{}, spec: apitest.LoadSpec(t, "openapi.yaml")}
 	f.catalog = catalogtest.Open(t, url)
 	for _, id := range []string{tenant, otherOwner, "plain"} {
-		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, Export: id != "plain", RetentionDays: 3,
-			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
+		tenant := domain.NewTenant(id, 3)
+		tenant.Export = id != "plain"
+		_, err := f.catalog.CreateTenant(t.Context(), tenant, audit.Origin{})
 		f.must(err)
 	}
 	for key, owner := range map[string]string{sampleKey: tenant, otherKey: otherOwner, featurelessKey: "plain"} {

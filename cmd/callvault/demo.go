@@ -124,10 +124,9 @@ func (s *demoRun) prepare(ctx context.Context) error {
 		return err
 	}
 	cat := s.parts.Catalog
-	if _, err := cat.CreateTenant(ctx, domain.Tenant{
-		ID: s.sample.TenantID, Name: s.sample.TenantName, Recordings: true, Export: true,
-		RetentionDays: s.parts.Config.RetentionDays, DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit,
-	}, commandOrigin()); err != nil {
+	t := domain.NewTenant(s.sample.TenantID, s.parts.Config.RetentionDays)
+	t.Name, t.Recordings, t.Export = s.sample.TenantName, true, true
+	if _, err := cat.CreateTenant(ctx, t, commandOrigin()); err != nil {
 		return err
 	}
 	if s.app, s.secret, err = cat.CreateApplication(ctx, s.sample.TenantID, "demo", auth.Scopes(), commandOrigin()); err != nil {

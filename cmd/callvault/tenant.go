@@ -35,11 +35,12 @@ func (*tenantCreateCmd) Help() string {
 
 func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		t := domain.Tenant{ID: c.ID, Name: c.Name, RetentionDays: p.Config.RetentionDays,
-			DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit, KeyPrefix: c.KeyPrefix}
+		days := p.Config.RetentionDays
 		if c.RetentionDays != nil {
-			t.RetentionDays = *c.RetentionDays
+			days = *c.RetentionDays
 		}
+		t := domain.NewTenant(c.ID, days)
+		t.Name, t.KeyPrefix = c.Name, c.KeyPrefix
 		switchFeatures(&t, c.Feature, true)
 		t, err := p.Catalog.CreateTenant(ctx, t, commandOrigin())
 		if err != nil {

@@ -52,8 +52,9 @@ func yesterday() domain.Day { return domain.DayOf(time.Now()).Add(-1) }
 
 func addTenant(t testing.TB, c *catalog.Catalog, id string) {
 	t.Helper()
-	_, err := c.CreateTenant(t.Context(), domain.Tenant{ID: id, Recordings: true, RetentionDays: 400,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
+	newTenant := domain.NewTenant(id, 400)
+	newTenant.Recordings = true
+	_, err := c.CreateTenant(t.Context(), newTenant, audit.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,16 @@ const (
 	FeatureExport     = "export_api"
 )
 
-// Default hourly limits of a tenant, and their maximum.
+// Hourly limits of a tenant.
 const (
-	DefaultDayLimit      = 5
-	DefaultDownloadLimit = 5
-	maxHourlyLimit       = 100_000
+	defaultHourlyLimit = 5
+	maxHourlyLimit     = 100_000
 )
+
+// NewTenant gives a tenant without features, with the defaults of its settings.
+func NewTenant(id string, retentionDays int) Tenant {
+	return Tenant{ID: id, RetentionDays: retentionDays, DayLimit: defaultHourlyLimit, DownloadLimit: defaultHourlyLimit}
+}
 
 // Setting is one setting of a tenant. A setting whose field is a bool is a feature.
 type Setting struct {

@@ -69,8 +69,9 @@ func (f *fixture) at(now time.Time) {
 
 func (f *fixture) tenant(id string, retention int) {
 	f.Helper()
-	_, err := f.catalog.CreateTenant(f.Context(), domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retention,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{})
+	t := domain.NewTenant(id, retention)
+	t.Name, t.Recordings = id, true
+	_, err := f.catalog.CreateTenant(f.Context(), t, audit.Origin{})
 	f.must(err)
 }
 

@@ -127,8 +127,9 @@ const fixtureActor = "fixture"
 
 func (f *fixture) newTenant(id string, retentionDays int) {
 	f.Helper()
-	_, err := f.c.CreateTenant(f.ctx, domain.Tenant{ID: id, Name: id, Recordings: true, RetentionDays: retentionDays,
-		DayLimit: domain.DefaultDayLimit, DownloadLimit: domain.DefaultDownloadLimit}, audit.Origin{Actor: fixtureActor})
+	t := domain.NewTenant(id, retentionDays)
+	t.Name, t.Recordings = id, true
+	_, err := f.c.CreateTenant(f.ctx, t, audit.Origin{Actor: fixtureActor})
 	f.must(err)
 }
 

@@ -176,5 +176,5 @@ func tenantChangesRace(f *fixture) {
 	group.Wait()
 	got, err := f.c.Tenant(f.ctx, f.tenant)
 	f.must(err)
-	equal(f, "limit", got.DayLimit, domain.DefaultDayLimit+8)
+	equal(f, "limit", got.DayLimit, domain.NewTenant("", 0).DayLimit+8)
 }
