@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func mustLock(t *testing.T, dir string) *DataDir {
 	if err != nil || d == nil {
 		t.Fatalf("the directory is not free: %v, %v", running, err)
 	}
+	t.Cleanup(func() { runtime.KeepAlive(d) }) // a file that nothing refers to is closed, which ends its lock
 	return d
 }
 
