@@ -102,8 +102,11 @@ func (b *Bucket) lock(ctx context.Context, file *os.File) error {
 	defer cancel()
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil
+		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return err
+			return fmt.Errorf("lock a file, which not every file system can: %w", err)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -125,7 +128,7 @@ func (b *Bucket) openLocked(ctx context.Context, name string, flags int) (*os.Fi
 			return nil, err
 		}
 		if err := b.lock(ctx, file); err != nil {
-			return nil, fmt.Errorf("lock a file, which not every file system can: %w", errors.Join(err, file.Close()))
+			return nil, errors.Join(err, file.Close())
 		}
 		open, err := file.Stat()
 		if err == nil {
