@@ -14,7 +14,7 @@ func TestDayBadgeNamesWhatIsMissing(t *testing.T) {
 	d.Planned = d.Day.End()
 	d.Now = d.Day.End().Add(time.Hour)
 	for i := range d.Hours {
-		d.Hours[i] = catalog.HourView{Hour: i, State: catalog.StateNoData}
+		d.Hours[i].ServedHour = catalog.ServedHour{Hour: i, State: catalog.StateNoData}
 	}
 	want := func(label string) {
 		t.Helper()
@@ -23,7 +23,7 @@ func TestDayBadgeNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 	want("complete")
-	d.Hours[3] = catalog.HourView{Hour: 3, State: catalog.StateAvailable, Archive: &catalog.ArchiveView{MissingCount: 1}}
+	d.Hours[3].ServedHour = catalog.ServedHour{Hour: 3, State: catalog.StateAvailable, Archive: &catalog.ArchiveView{MissingCount: 1}}
 	want("complete but for 1 missing recording")
 	d.Hours[3].Rebuilding, d.Hours[3].Archive.MissingCount = true, 2
 	want("complete but for 2 missing recordings, 1 hour being rebuilt")

@@ -2,7 +2,6 @@ package recordings
 
 import (
 	"context"
-	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
@@ -38,15 +37,14 @@ type hourLink struct {
 }
 
 // answer makes the answer of a day. Files and bytes are those of its links.
-func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) dayAnswer {
-	v := &issued.View
-	out := dayAnswer{Date: v.Day, TotalSessions: v.Sessions, GeneratedAt: web.TimeOrNull(v.Completed), RetentionDays: v.RetentionDays,
-		Links: make([]hourLink, 0, len(v.Hours))}
-	if !v.Completed.IsZero() {
-		out.ExpiresAt = web.TimeOrNull(v.RetentionEnd)
+func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay) dayAnswer {
+	out := dayAnswer{Date: d.Day, TotalSessions: d.Sessions, GeneratedAt: web.TimeOrNull(d.Completed), RetentionDays: d.RetentionDays,
+		Links: make([]hourLink, 0, len(d.Hours))}
+	if !d.Completed.IsZero() {
+		out.ExpiresAt = web.TimeOrNull(d.RetentionEnd)
 	}
-	for i := range v.Hours {
-		l := h.link(ctx, v, &v.Hours[i], issued.LinksEnd)
+	for i := range d.Hours {
+		l := h.link(ctx, d, &d.Hours[i])
 		out.TotalFiles += int64(l.FileCount)
 		out.TotalSizeBytes += l.SizeBytes
 		out.Links = append(out.Links, l)
@@ -55,16 +53,16 @@ func (h *handler) answer(ctx context.Context, issued *catalog.IssuedDay) dayAnsw
 }
 
 // link makes the element of one hour.
-func (h *handler) link(ctx context.Context, v *catalog.DayView, hour *catalog.HourView, end time.Time) hourLink {
-	key := domain.HourKey{Tenant: v.Tenant, Day: v.Day, Hour: hour.Hour}
+func (h *handler) link(ctx context.Context, d *catalog.IssuedDay, hour *catalog.ServedHour) hourLink {
+	key := domain.HourKey{Tenant: d.Tenant, Day: d.Day, Hour: hour.Hour}
 	l := hourLink{Hour: key.HH(), Status: hour.State, Revision: hour.Revision}
 	a := hour.Archive
 	if hour.State != catalog.StateAvailable || a == nil {
 		return l
 	}
-	token := h.deps.Links.SignLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: end})
-	l.URL = new(h.cfg.PublicURL + dayPath + "/" + string(v.Day) + "/" + l.Hour + "/download?token=" + token)
+	token := h.deps.Links.SignLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: d.LinksEnd})
+	l.URL = new(h.cfg.PublicURL + dayPath + "/" + string(d.Day) + "/" + l.Hour + "/download?token=" + token)
 	l.SessionCount, l.FileCount, l.SizeBytes, l.MissingFileCount = a.Sessions, a.Files, a.Size, a.MissingCount
-	l.URLExpiresAt, l.ManifestSHA256, l.Revision, l.Rebuilding = web.TimeOrNull(end), web.TextOrNull(a.ManifestSHA256), a.Revision, hour.Rebuilding
+	l.URLExpiresAt, l.ManifestSHA256, l.Revision, l.Rebuilding = web.TimeOrNull(d.LinksEnd), web.TextOrNull(a.ManifestSHA256), a.Revision, hour.Rebuilding
 	return l
 }

@@ -68,7 +68,7 @@ func BenchmarkDownload(b *testing.B) {
 	must(err)
 	issued, err := c.IssueDay(b.Context(), catalog.DayRequest{TokenClaims: catalog.TokenClaims{Tenant: "acme", Scopes: auth.Scopes()}, Scope: auth.ScopeDataService, Day: hour.Day, LinkTTL: time.Hour})
 	must(err)
-	link := auth.Link{HourKey: hour, Revision: 1, Archive: issued.View.Hours[hour.Hour].Archive.Token, Expires: issued.LinksEnd}
+	link := auth.Link{HourKey: hour, Revision: 1, Archive: issued.Hours[hour.Hour].Archive.Token, Expires: issued.LinksEnd}
 	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},
 		recordings.Deps{Catalog: c, Links: keys, Store: store.Archives(), Log: zap.NewNop()})
 	server := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))

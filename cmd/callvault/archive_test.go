@@ -61,7 +61,7 @@ func TestArchiveWithoutQueue(t *testing.T) {
 func TestStuckHours(t *testing.T) {
 	started := time.Now()
 	hour := func(n int, failed, retry time.Duration) catalog.HourView {
-		return catalog.HourView{Hour: n, Rebuilding: true, FailedAt: started.Add(failed), Due: started.Add(failed + retry)}
+		return catalog.HourView{ServedHour: catalog.ServedHour{Hour: n, Rebuilding: true}, FailedAt: started.Add(failed), Due: started.Add(failed + retry)}
 	}
 	v := catalog.DayView{Hours: [24]catalog.HourView{hour(7, time.Second, time.Minute), hour(8, time.Second, time.Hour), hour(9, -time.Second, time.Hour)}}
 	if got := stuckHours(v, -1, started); !slices.Equal(got, []int{8}) {

@@ -49,9 +49,9 @@ const saveLinksSQL = `INSERT INTO audit_links (sum, links) VALUES ($1, $2) ON CO
 
 // saveLinks stores the links of a day for the audit log. It gives their SHA-256, which is their
 // name there; nil when there are no links.
-func saveLinks(ctx context.Context, tx *db.Tx, v *DayView) (any, error) {
+func saveLinks(ctx context.Context, tx *db.Tx, hours *[24]ServedHour) (any, error) {
 	var links []issuedLink
-	for _, h := range v.Hours {
+	for _, h := range hours {
 		if h.State == StateAvailable && h.Archive != nil {
 			links = append(links, issuedLink{Hour: domain.HourKey{Hour: h.Hour}.HH(), Revision: h.Archive.Revision, Object: h.Archive.ObjectKey})
 		}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -34,10 +35,15 @@ var (
 
 // IssuedDay is a day with the time until which its archives stay downloadable.
 type IssuedDay struct {
-	View     DayView
-	Now      time.Time // the catalog's clock
-	Window   Window
-	LinksEnd time.Time // now + LinkTTL, never past the day's end of retention
+	DayKey
+	Now           time.Time // the catalog's clock
+	Window        Window
+	LinksEnd      time.Time // now + LinkTTL, never past the day's end of retention
+	Sessions      int64
+	Completed     time.Time // as in DayView
+	RetentionEnd  time.Time
+	RetentionDays int
+	Hours         [24]ServedHour
 }
 
 // IssueDay counts one day request and reads the day. It keeps the day's archives until the links
@@ -94,6 +100,9 @@ type dayAccess struct {
 	known   bool      // the day has a row
 	end     time.Time // from when the day is past retention
 	expired bool
+
+	sessions  int64 // of the day
+	completed time.Time
 }
 
 // lockDayRequest locks the window and the day until the transaction ends. It inserts no row for a
@@ -107,7 +116,8 @@ func lockDayRequest(ctx context.Context, tx *db.Tx, r DayRequest) error {
 }
 
 const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
-	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, ` + windowColumns + `
+	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL,
+	d.total_sessions, ` + windowColumns + `
 	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1
 	LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins
 
@@ -115,11 +125,11 @@ const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t
 func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess, err error) {
 	var app Application
 	var scopes string
-	var completed, reopened, floor, oldest time.Time
+	var reopened, floor, oldest time.Time
 	err = q.QueryRowContext(ctx, dayAccessSQL, r.Tenant, r.Day, dayWindow, r.App).
 		Scan(db.OrZero(&app.ID), db.OrZero(&app.Tenant), db.OrZero(&scopes), db.Time(&app.Disabled), db.OrZero(&app.Epoch),
 			db.OrZero(&a.tenant.ID), db.OrZero(&a.tenant.Recordings), db.OrZero(&a.tenant.RetentionDays), db.OrZero(&a.window.Limit), db.Time(&floor),
-			db.Time(&a.now), &a.known, db.Time(&completed), db.Time(&reopened), &a.expired, &a.window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
+			db.Time(&a.now), &a.known, db.Time(&a.completed), db.Time(&reopened), &a.expired, db.OrZero(&a.sessions), &a.window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, err
 	}
@@ -129,7 +139,7 @@ func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess
 		a.app = &app
 	}
 	if r.Day != "" {
-		a.end = domain.RetentionEnd(r.Day, completed, reopened, a.tenant.RetentionDays)
+		a.end = domain.RetentionEnd(r.Day, a.completed, reopened, a.tenant.RetentionDays)
 		a.expired = a.expired || !a.now.Before(a.end) || !a.known && belowFloor(r.Day, floor, a.now)
 	}
 	return a, nil
@@ -159,26 +169,20 @@ func (a *dayAccess) refusal(r DayRequest) error {
 	return nil
 }
 
-// issueDay counts the request, keeps the archives, reads the day and writes the audit log.
+// issueDay counts the request, reads the hours, keeps their archives and writes the audit log.
 func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out IssuedDay, err error) {
 	at := db.Micros(a.now)
-	out = IssuedDay{Now: a.now, LinksEnd: a.now.Add(r.LinkTTL)}
+	out = IssuedDay{DayKey: DayKey{r.Tenant, r.Day}, Now: a.now, LinksEnd: a.now.Add(r.LinkTTL), Sessions: a.sessions, Completed: a.completed, RetentionEnd: a.end, RetentionDays: a.tenant.RetentionDays}
 	if a.end.Before(out.LinksEnd) {
 		out.LinksEnd = a.end
 	}
 	if out.Window, err = a.window.count(ctx, tx, r.Tenant, dayWindow, a.last, at); err != nil {
 		return out, err
 	}
-	if _, err := tx.ExecContext(ctx, keepArchivesSQL, r.Tenant, r.Day, db.Micros(out.LinksEnd), db.Micros(out.LinksEnd.Add(linkSlack))); err != nil {
+	if err := out.readHours(ctx, tx, r, a.known); err != nil {
 		return out, err
 	}
-	if out.View, err = dayView(ctx, tx, r.Tenant, r.Day); err != nil {
-		return out, err
-	}
-	if out.View.Known != a.known { // the day got its row after it could not be locked
-		return out, db.ErrRetry
-	}
-	links, err := saveLinks(ctx, tx, &out.View)
+	links, err := saveLinks(ctx, tx, &out.Hours)
 	if err != nil {
 		return out, err
 	}
@@ -189,7 +193,36 @@ func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out Is
 	return out, r.Origin.AppendLinks(ctx, tx, at, r.Tenant, ActionDay, detail, links)
 }
 
-// keepArchivesSQL raises the time until which a day's archives are kept to $4, unless they are kept
-// until $3 already.
-const keepArchivesSQL = `UPDATE archives SET links_until_us = $4 WHERE links_until_us < $3 AND object_key IN
+// readHours reads the day's hours, and keeps their archives until the links end. The day is locked.
+func (d *IssuedDay) readHours(ctx context.Context, tx *db.Tx, r DayRequest, known bool) error {
+	for i := range d.Hours {
+		d.Hours[i] = ServedHour{Hour: i, State: StatePending}
+	}
+	keep := false
+	hours, err := db.Collect(ctx, tx, func(rows *sql.Rows) (ServedHour, error) {
+		var until time.Time
+		h, err := scanServed(rows, db.Time(&until))
+		keep = keep || h.Archive != nil && until.Before(d.LinksEnd)
+		return h, err
+	}, issuedHoursSQL, r.Tenant, r.Day)
+	switch {
+	case err != nil:
+		return err
+	case len(hours) > 0 && !known: // the day got its row after it could not be locked
+		return db.ErrRetry
+	}
+	for _, h := range hours {
+		d.Hours[h.Hour] = h
+	}
+	if keep {
+		_, err = tx.ExecContext(ctx, keepArchivesSQL, r.Tenant, r.Day, db.Micros(d.LinksEnd.Add(linkSlack)))
+	}
+	return err
+}
+
+// issuedHoursSQL reads what a day's hours serve, and the end of the last link of each archive.
+const issuedHoursSQL = `SELECT ` + servedColumns + `, a.links_until_us` + hoursOfDay
+
+// keepArchivesSQL raises the time until which a day's archives are kept to $3.
+const keepArchivesSQL = `UPDATE archives SET links_until_us = $3 WHERE links_until_us < $3 AND object_key IN
 	(SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND archive IS NOT NULL)`

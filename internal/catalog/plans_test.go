@@ -30,7 +30,8 @@ func TestPlans(t *testing.T) {
 		"unchecked":        dbtest.Ask(uncheckedSQL, 86_400_000_000, 100),
 		"day":              dbtest.Ask(dayAccessSQL, "t7", "2025-01-01", "day", "a"),
 		"day as read":      dbtest.Ask(dayHoursSQL, "t7", "2025-01-01"),
-		"kept archives":    dbtest.Ask(keepArchivesSQL, "t7", "2025-01-01", 1, 2),
+		"day as issued":    dbtest.Ask(issuedHoursSQL, "t7", "2025-01-01"),
+		"kept archives":    dbtest.Ask(keepArchivesSQL, "t7", "2025-01-01", 1),
 		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1),
 	}
 	for name, url := range databases(t) {

@@ -38,22 +38,28 @@ type DayView struct {
 	Hours         [24]HourView
 }
 
-// HourView is one hour of a DayView. Times are zero where unknown.
-type HourView struct {
+// ServedHour is what an hour serves.
+type ServedHour struct {
 	Hour       int
 	State      string
 	Revision   int64
-	Planned    bool
 	Rebuilding bool // an archive is served and a newer revision is wanted
 	Archive    *ArchiveView
-	Due        time.Time
-	Worker     string // the worker that builds it now
-	Claimed    time.Time
-	Failures   int
-	Lapses     int
-	LastError  string
-	LastKind   string
-	FailedAt   time.Time
+}
+
+// HourView is one hour of a DayView: what it serves, and how it is built. Times are zero where
+// unknown.
+type HourView struct {
+	ServedHour
+	Planned   bool
+	Due       time.Time
+	Worker    string // the worker that builds it now
+	Claimed   time.Time
+	Failures  int
+	Lapses    int
+	LastError string
+	LastKind  string
+	FailedAt  time.Time
 }
 
 // ArchiveView is the archive that an hour serves.
@@ -88,7 +94,7 @@ func (c *Catalog) Day(ctx context.Context, tenant string, day domain.Day) (DayVi
 func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (DayView, error) {
 	v := DayView{DayKey: DayKey{tenant, day}}
 	for i := range v.Hours {
-		v.Hours[i] = HourView{Hour: i, State: StatePending}
+		v.Hours[i].Hour, v.Hours[i].State = i, StatePending
 	}
 	var expired bool
 	var floor time.Time
@@ -115,23 +121,34 @@ const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopene
 	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
 
-const dayHoursSQL = `SELECT h.hour, h.state, h.revision, h.planned, h.wanted <> h.built, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
-	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
-	a.object_key, a.token, a.revision, a.size, a.file_count, a.session_count, a.missing_count, a.manifest_sha256, a.etag, a.published_us
-	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.tenant = $1 AND h.day = $2`
+const dayHoursSQL = `SELECT ` + servedColumns + `, h.planned, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
+	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us` + hoursOfDay
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
-	var a ArchiveView
-	var behind, held bool
-	err = rows.Scan(&h.Hour, &h.State, &h.Revision, &h.Planned, &behind, db.Time(&h.Due), db.OrZero(&h.Worker), db.Time(&h.Claimed), &held,
-		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt),
-		db.OrZero(&a.ObjectKey), db.OrZero(&a.Token), db.OrZero(&a.Revision), db.OrZero(&a.Size), db.OrZero(&a.Files), db.OrZero(&a.Sessions),
-		db.OrZero(&a.MissingCount), db.OrZero(&a.ManifestSHA256), db.OrZero(&a.ETag), db.Time(&a.Published))
+	var held bool
+	h.ServedHour, err = scanServed(rows, &h.Planned, db.Time(&h.Due), db.OrZero(&h.Worker), db.Time(&h.Claimed), &held,
+		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt))
 	if !held {
 		h.Worker, h.Claimed = "", time.Time{}
 	}
-	if a.ObjectKey != "" {
-		h.Rebuilding, h.Archive = behind, &a
+	return h, err
+}
+
+const (
+	servedColumns = `h.hour, h.state, h.revision, h.wanted <> h.built, a.object_key, a.token, a.revision, a.size,
+	a.file_count, a.session_count, a.missing_count, a.manifest_sha256, a.etag, a.published_us`
+	hoursOfDay = ` FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.tenant = $1 AND h.day = $2`
+)
+
+// scanServed scans servedColumns, and the columns after them into more.
+func scanServed(rows *sql.Rows, more ...any) (h ServedHour, err error) {
+	var a ArchiveView
+	err = rows.Scan(append([]any{&h.Hour, &h.State, &h.Revision, &h.Rebuilding, db.OrZero(&a.ObjectKey), db.OrZero(&a.Token), db.OrZero(&a.Revision), db.OrZero(&a.Size),
+		db.OrZero(&a.Files), db.OrZero(&a.Sessions), db.OrZero(&a.MissingCount), db.OrZero(&a.ManifestSHA256), db.OrZero(&a.ETag), db.Time(&a.Published)}, more...)...)
+	if a.ObjectKey == "" {
+		h.Rebuilding = false
+	} else {
+		h.Archive = &a
 	}
 	return h, err
 }

@@ -114,20 +114,24 @@ func (f *fixture) commitNext(hour int, size int64) catalog.Claim {
 // linksKeep checks that superseded bytes stay until their last link ends, and that every change of
 // a day is shown at once.
 func linksKeep(f *fixture) {
+	r := f.dayRequest(f.tenant)
+	r.LinkTTL = 6 * time.Hour // superseded bytes stay for an hour without links, too
 	first := f.commitNext(5, 10)
 	for range 2 {
-		issued, err := f.issue()
+		issued, err := f.c.IssueDay(f.ctx, r)
 		f.must(err)
-		equal(f, "revision", issued.View.Hours[5].Archive.Revision, 1)
+		equal(f, "revision", issued.Hours[5].Archive.Revision, 1)
 	}
 	equal(f, "lines that tell of the archive", f.lines(first.ObjectKey()), 2)
 	f.pass(8 * time.Minute) // within the slack: nothing has to be raised
-	issued, err := f.issue()
+	issued, err := f.c.IssueDay(f.ctx, r)
 	f.must(err)
 	second := f.commitNext(5, 20)
-	issuedNext, err := f.issue()
+	earlier := f.commitNext(4, 10)
+	issuedNext, err := f.c.IssueDay(f.ctx, r)
 	f.must(err)
-	equal(f, "revision after a rebuild", issuedNext.View.Hours[5].Archive.Revision, 2)
+	f.commitNext(4, 20)
+	equal(f, "revision after a rebuild", issuedNext.Hours[5].Archive.Revision, 2)
 	for _, c := range []catalog.Claim{first, second} {
 		a, err := f.c.LinkAccess(f.ctx, f.key(5), c.Token)
 		f.must(err)
@@ -141,13 +145,15 @@ func linksKeep(f *fixture) {
 	f.pass(issued.LinksEnd.Sub(f.now()) - time.Second)
 	_, err = f.c.DoomUnused(f.ctx, 10)
 	f.must(err)
-	a, err := f.c.LinkAccess(f.ctx, f.key(5), first.Token)
-	f.must(err)
-	equal(f, "a second before its last link ends", a.Archive != nil, true)
+	for key, token := range map[domain.HourKey]string{f.key(5): first.Token, f.key(4): earlier.Token} {
+		a, err := f.c.LinkAccess(f.ctx, key, token)
+		f.must(err)
+		equal(f, "a second before its last link ends", a.Archive != nil, true)
+	}
 	f.pass(3 * time.Hour)
 	n, err := f.c.DoomUnused(f.ctx, 10)
 	f.must(err)
-	equal(f, "doomed", n, 1)
+	equal(f, "doomed", n, 2)
 	f.pass(24 * time.Hour * 4)
 	_, err = f.issue()
 	f.wantKind(err, domain.KindExpired)
@@ -172,7 +178,7 @@ func (f *fixture) lines(text string) (n int) {
 func unknownDay(f *fixture) {
 	issued, err := f.issue()
 	f.must(err)
-	equal(f, "hours", issued.View.Hours[7].State, catalog.StatePending)
+	equal(f, "hours", issued.Hours[7].State, catalog.StatePending)
 	equal(f, "known", f.view().Known, false)
 	equal(f, "lines without links", f.lines(`"request":"r1","links":[]}`), 1)
 	equal(f, "end", issued.LinksEnd.Sub(issued.Now), time.Hour)
@@ -180,5 +186,5 @@ func unknownDay(f *fixture) {
 	f.pass(-10 * time.Second) // links that end before those of the first answer
 	issued, err = f.issue()
 	f.must(err)
-	equal(f, "hours of the day as it is", issued.View.Hours[7].State, catalog.StateNoData)
+	equal(f, "hours of the day as it is", issued.Hours[7].State, catalog.StateNoData)
 }
