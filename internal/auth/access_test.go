@@ -35,7 +35,7 @@ func segment(t testing.TB, v any) string {
 // ownKey returns the private key that signs callvault's tokens.
 func (f *fixture) ownKey() (*ecdsa.PrivateKey, string) {
 	f.Helper()
-	stored, _, err := f.cat.SigningKeys(f.Context())
+	stored, err := f.cat.SigningKeys(f.Context())
 	f.must(err)
 	for _, k := range stored {
 		if k.Purpose == string(auth.PurposeAccess) {

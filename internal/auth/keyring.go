@@ -24,7 +24,7 @@ const (
 
 // KeyStore is where keys are kept. Its errors are KindUnavailable.
 type KeyStore interface {
-	SigningKeys(ctx context.Context) ([]catalog.SigningKey, time.Time, error)
+	SigningKeys(ctx context.Context) ([]catalog.SigningKey, error)
 	AddSigningKeys(ctx context.Context, fresh []catalog.SigningKey, maxRetired time.Duration) (int, error)
 	RotateSigningKeys(ctx context.Context, fresh []catalog.SigningKey, maxRetired time.Duration, o audit.Origin) error
 	EncryptSigningKey(ctx context.Context, id string, material []byte) error
@@ -39,7 +39,7 @@ func readKeys(ctx context.Context, store KeyStore, master string) (*masterKey, [
 	if err != nil {
 		return nil, nil, err
 	}
-	stored, _, err := store.SigningKeys(ctx)
+	stored, err := store.SigningKeys(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -178,7 +178,7 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*keySnapshot, er
 		return r, nil
 	}
 	began := k.now()
-	stored, _, err := k.store.SigningKeys(ctx)
+	stored, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
 	}

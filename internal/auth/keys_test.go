@@ -26,7 +26,7 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 	if n, err := auth.EnsureKeys(ctx, c, master); err != nil || n != 0 {
 		t.Fatalf("made %d keys again: %v", n, err)
 	}
-	stored, _, err := c.SigningKeys(ctx)
+	stored, err := c.SigningKeys(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestMasterKeyComesLater(t *testing.T) {
 		link := f.keys.Sign(t.Context(), auth.PurposeLink, "", []byte("x"))
 		_, err := encrypt(f)
 		f.must(err)
-		stored, _, err := f.cat.SigningKeys(t.Context())
+		stored, err := f.cat.SigningKeys(t.Context())
 		f.must(err)
 		for _, k := range stored {
 			if !k.Encrypted {
@@ -103,14 +103,14 @@ func TestRotation(t *testing.T) {
 	f.must(catalogtest.ShiftClock(ctx, f.cat, 9*24*time.Hour))
 	_, err = auth.RotateKeys(ctx, f.cat, "", audit.Origin{})
 	f.must(err)
-	stored, _, err := f.cat.SigningKeys(ctx)
+	stored, err := f.cat.SigningKeys(ctx)
 	f.must(err)
 	if len(stored) != 6 { // the current and the previous ones; the first ones are deleted
 		t.Fatalf("%d keys stand", len(stored))
 	}
 }
 
-func TestSealIsBound(t *testing.T) {
+func TestSignatureIsBound(t *testing.T) {
 	f := newFixture(t, auth.OIDC{})
 	ctx := t.Context()
 	token := f.keys.Sign(ctx, auth.PurposeCursor, "acme/list", []byte("position"))

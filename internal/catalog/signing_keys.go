@@ -22,20 +22,10 @@ type SigningKey struct {
 	Retired   time.Time // zero for the current one
 }
 
-// SigningKeys reads all signing keys, the current ones first, and the catalog's time.
-func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, time.Time, error) {
-	var keys []SigningKey
-	var at int64
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		var err error
-		if at, err = clock.Now(ctx, tx); err != nil {
-			return err
-		}
-		keys, err = db.Collect(ctx, tx, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
-			ORDER BY retired_us IS NOT NULL, created_us DESC, id`)
-		return err
-	})
-	return keys, db.FromMicros(at), err
+// SigningKeys reads all signing keys, the current ones first.
+func (c *Catalog) SigningKeys(ctx context.Context) ([]SigningKey, error) {
+	return db.Collect(ctx, c.db, scanSigningKey, `SELECT id, purpose, algorithm, material, encrypted, created_us, retired_us FROM keys
+		ORDER BY retired_us IS NOT NULL, created_us DESC, id`)
 }
 
 func scanSigningKey(rows *sql.Rows) (k SigningKey, err error) {

@@ -20,7 +20,7 @@ const (
 	spareConnections = 10     // that must be free beside those of one more process
 	maxSkew          = 5 * time.Second
 	smallSkew        = time.Second
-	maxNamed         = 5 // webhooks whose secrets can't be read
+	maxNamed         = 5 // webhooks that one message names
 
 	sqliteAdvice = "let this user write to the database's file and its directory; end what holds it locked"
 )
@@ -162,7 +162,7 @@ func (d *Doctor) signingKeys(ctx context.Context) Result {
 	if d.unusable("CALLVAULT_MASTER_KEY") {
 		return skip("because CALLVAULT_MASTER_KEY cannot be used")
 	}
-	stored, _, err := d.catalog.SigningKeys(ctx)
+	stored, err := d.catalog.SigningKeys(ctx)
 	if err != nil {
 		return failErr(err, "look into the database's log")
 	}
