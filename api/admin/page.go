@@ -74,7 +74,7 @@ func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, nam
 }
 
 func (h *handler) renderPart(w http.ResponseWriter, r *http.Request, status int, name, part string, v view) {
-	v.SignedIn, v.ReadOnly, v.Notice = h.signedIn(r), h.cfg.ReadOnly, notice(r)
+	v.SignedIn, v.ReadOnly, v.Notice = v.SignedIn || h.signedIn(r), h.cfg.ReadOnly, notice(r)
 	var b bytes.Buffer
 	if err := h.pages[name].ExecuteTemplate(&b, part, v); err != nil {
 		h.deps.Log.Error("a page failed", zap.String("page", name), telemetry.In(r.Context()), zap.Error(err))

@@ -37,6 +37,7 @@ func (h *handler) html(doing string, serve func(r *http.Request) (answer, error)
 		case a.redirect != "":
 			http.Redirect(w, r, a.redirect, http.StatusSeeOther)
 		default:
+			a.view.SignedIn = true // needSession has checked it
 			h.renderPart(w, r, http.StatusOK, a.page, cmp.Or(a.part, wholePage), a.view)
 		}
 	}

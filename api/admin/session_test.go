@@ -1,14 +1,19 @@
 package admin_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/admin"
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/internal/catalog"
 )
 
 // signIn signs in with a token from an address.
@@ -85,6 +90,31 @@ func flip(s string) string {
 		return "B" + s[1:]
 	}
 	return "A" + s[1:]
+}
+
+// sessionReads counts how often the catalog is asked about a session.
+type sessionReads struct {
+	*catalog.Catalog
+	n int
+}
+
+func (s *sessionReads) SessionEnded(ctx context.Context, id string) (bool, error) {
+	s.n++
+	return s.Catalog.SessionEnded(ctx, id)
+}
+
+func TestPageReadsItsSessionOnce(t *testing.T) {
+	f := newFixture(t, apitest.SQLite(t), nil)
+	reads := &sessionReads{Catalog: f.catalog}
+	families, err := admin.New(admin.Config{Token: adminToken}, admin.Deps{Catalog: reads, Queue: f.queue, Log: zap.NewNop(), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.handler = api.New(api.Config{}, api.Deps{Families: families, Log: zap.NewNop(), Now: time.Now})
+	page := f.ask("GET", "/admin", "", "Cookie", f.session())
+	if page.Status != 200 || !strings.Contains(string(page.Body), "/admin/signout") || reads.n != 1 {
+		t.Errorf("the page is %d after %d reads: %s", page.Status, reads.n, page.Body)
+	}
 }
 
 func TestCookieBehindTLS(t *testing.T) {
