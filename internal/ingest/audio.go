@@ -7,9 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"mime"
 	"os"
-	"path"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -137,7 +135,7 @@ func (a *AudioDir) open(key string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, root.Close()) }()
+	defer func() { _ = root.Close() }()
 	file, err := root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -183,8 +181,7 @@ func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType stri
 	} else if domain.KindOf(err) != domain.KindNotFound {
 		return false, err
 	}
-	contentType = cmp.Or(contentType, mime.TypeByExtension(path.Ext(key)), "application/octet-stream")
-	_, err = a.Bucket.PutStream(ctx, key, file, size, contentType)
+	_, err = a.Bucket.PutStream(ctx, key, file, size, cmp.Or(contentType, objstore.ContentTypeOf(key)))
 	if domain.KindOf(err) == domain.KindConflict { // another upload was faster
 		same, err := a.sameBytes(ctx, key, sum, size)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"hash/crc32"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,16 @@ const (
 	maxKeyLength  = 1024 // bytes; S3's limit
 	maxFileName   = 255  // bytes; the limit of stores that keep keys as paths of a file system
 )
+
+// ContentTypeOf is the content type of an object of which only the key is known. It does not depend
+// on the host, as package mime does.
+func ContentTypeOf(key string) string {
+	types := map[string]string{
+		".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg", ".wav": "audio/wav", ".mp3": "audio/mpeg",
+		".m4a": "audio/mp4", ".mp4": "audio/mp4", ".webm": "audio/webm", ".flac": "audio/flac", ".zip": "application/zip",
+	}
+	return cmp.Or(types[strings.ToLower(path.Ext(key))], "application/octet-stream")
+}
 
 // PutOptions say how an object is written.
 type PutOptions struct {

@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -90,7 +88,7 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 	if _, err := io.Copy(hash, &body{ctx, file, 0, stat.Size()}); err != nil {
 		return info{}, err
 	}
-	made := newInfo(key, typeOf(key), hash.Sum32(), identityOf(stat))
+	made := newInfo(key, objstore.ContentTypeOf(key), hash.Sum32(), identityOf(stat))
 	if former != nil {
 		made.ContentType = former.ContentType
 		if former.Size == made.Size && former.CRC32 != nil && *former.CRC32 == *made.CRC32 {
@@ -101,16 +99,6 @@ func (b *Bucket) describe(ctx context.Context, file *os.File, stat fs.FileInfo, 
 		return info{}, errors.Join(domain.Errorf(domain.KindUnavailable, "the file changes while it is read"), err)
 	}
 	return b.save(ctx, name, made), nil
-}
-
-// typeOf is the content type of a file whose side file is lost. It does not depend on the host, as
-// package mime does.
-func typeOf(key string) string {
-	types := map[string]string{
-		".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg", ".wav": "audio/wav", ".mp3": "audio/mpeg",
-		".m4a": "audio/mp4", ".mp4": "audio/mp4", ".webm": "audio/webm", ".flac": "audio/flac", ".zip": "application/zip",
-	}
-	return cmp.Or(types[strings.ToLower(path.Ext(key))], "application/octet-stream")
 }
 
 // ownInfo reads the side file of a key's file; nil when there is none. Error: errOther.
