@@ -68,9 +68,9 @@ func TestAPI(t *testing.T) {
 		f.equal("state of 20", hours[20].(map[string]any)["state"], "failed")
 		f.equal("downloads of 09", hours[9].(map[string]any)["downloads"], 1)
 		f.equal("worker of 21", hours[21].(map[string]any)["worker"], "worker-1/4711")
-		story := f.call("GET", day+"/hours/09", "", 200)
-		f.equal("archives", len(story["archives"].([]any)), 2)
-		f.equal("events", acted(story), 2)
+		hour := f.call("GET", day+"/hours/09", "", 200)
+		f.equal("archives", len(hour["archives"].([]any)), 2)
+		f.equal("events", acted(hour), 2)
 		f.equal("events of an hour without links", len(f.call("GET", day+"/hours/03", "", 200)["events"].([]any)), 0)
 
 		running := f.call("GET", "/running", "", 200)

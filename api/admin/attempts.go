@@ -26,48 +26,48 @@ func newAttemptLimiter(now func() time.Time) *attemptLimiter {
 }
 
 // begin counts an attempt as failed. A positive wait means that it is refused and was not counted.
-func (g *attemptLimiter) begin(remote string) (wait time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	name, at := network(remote), g.now()
-	tries := g.from[name]
+func (l *attemptLimiter) begin(remote string) (wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name, at := network(remote), l.now()
+	tries := l.from[name]
 	for len(tries) > 0 && at.Sub(tries[0]) >= attemptWindow {
 		tries = tries[1:]
 	}
 	if len(tries) >= maxAttempts {
-		g.from[name] = tries
+		l.from[name] = tries
 		return attemptWindow - at.Sub(tries[0])
 	}
-	if _, known := g.from[name]; !known && len(g.from) >= maxAddresses {
-		g.forget(at)
+	if _, known := l.from[name]; !known && len(l.from) >= maxAddresses {
+		l.forget(at)
 	}
-	g.from[name] = append(tries, at)
+	l.from[name] = append(tries, at)
 	return 0
 }
 
 // succeeded takes the last attempt back.
-func (g *attemptLimiter) succeeded(remote string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (l *attemptLimiter) succeeded(remote string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	name := network(remote)
-	if tries := g.from[name]; len(tries) > 1 {
-		g.from[name] = tries[:len(tries)-1]
+	if tries := l.from[name]; len(tries) > 1 {
+		l.from[name] = tries[:len(tries)-1]
 		return
 	}
-	delete(g.from, name)
+	delete(l.from, name)
 }
 
 // forget removes the addresses without attempts in the window, or any one if there is none.
-func (g *attemptLimiter) forget(at time.Time) {
+func (l *attemptLimiter) forget(at time.Time) {
 	var last string
-	for name, tries := range g.from {
+	for name, tries := range l.from {
 		last = name
 		if len(tries) == 0 || at.Sub(tries[len(tries)-1]) >= attemptWindow {
-			delete(g.from, name)
+			delete(l.from, name)
 		}
 	}
-	if len(g.from) >= maxAddresses {
-		delete(g.from, last)
+	if len(l.from) >= maxAddresses {
+		delete(l.from, last)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestQueuesRefuse(t *testing.T) {
 		{"DELETE", "/queues/build/pending_tasks/nobody", 404},
 		{"POST", "/queues/build/retry_tasks/" + task + ":run", 409}, // it is pending already
 		{"POST", "/queues/build:resume", 409},                       // it is not paused
-		{"GET", "/metrics", 404},                                    // nobody told it of a Prometheus
+		{"GET", "/metrics", 404},                                    // no Prometheus is configured
 		{"GET", "/queues/build/pending_tasks", 200},
 	} {
 		a := f.ask(c.method, api+c.path, "", "Cookie", session, "Accept", "application/json")

@@ -216,22 +216,22 @@ func TestWhoMayCall(t *testing.T) {
 	f.want("no token is configured", f.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": {""}}), 401, noToken)
 }
 
-// failingCatalog fails once it has registered after batches.
+// failingCatalog registers some batches and then fails.
 type failingCatalog struct {
 	ingest.Catalog
-	after int // batches that are taken first
+	succeed int // how many batches it still registers
 }
 
-func (d *failingCatalog) Register(ctx context.Context, tenant string, batch catalog.Batch) (catalog.Counts, error) {
-	if d.after--; d.after < 0 {
+func (c *failingCatalog) Register(ctx context.Context, tenant string, batch catalog.Batch) (catalog.Counts, error) {
+	if c.succeed--; c.succeed < 0 {
 		return catalog.Counts{}, domain.Errorf(domain.KindUnavailable, "connection refused by 10.0.0.1")
 	}
-	return d.Catalog.Register(ctx, tenant, batch)
+	return c.Catalog.Register(ctx, tenant, batch)
 }
 
 func TestCatalogDown(t *testing.T) {
 	f := newFixture(t)
-	f.serve(f.family(&failingCatalog{Catalog: f.c, after: 1}, f.bucket))
+	f.serve(f.family(&failingCatalog{Catalog: f.c, succeed: 1}, f.bucket))
 	got := f.send("POST", recordsPath, strings.NewReader(messages(0, 6000)), nil)
 	f.want("down", got, 503, `{"error":"The service is not available. Please try again.","stored":5000}`)
 	if got.header.Get("Retry-After") != "5" {

@@ -39,16 +39,16 @@ type bodyReader struct {
 	err error
 }
 
-func (s *bodyReader) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
+		b.err = err
 	}
 	return n, err
 }
 
-// linesError is the error with its line and how many lines are stored. broken is the error that
-// interrupted the body.
+// linesError gives the answer for an error: which line is wrong, and how many lines are stored.
+// broken is the error that interrupted the body.
 func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err error) error {
 	status, answer := http.StatusBadRequest, problem{Stored: &result.Lines}
 	line, wrongLine := errors.AsType[*catalog.LineError](err)

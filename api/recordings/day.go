@@ -75,7 +75,7 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 	return who, nil
 }
 
-// dayError gives the error of a day request as the answer's, and sets the limit's headers when the
+// dayError gives the answer for an error of a day request, and sets the limit's headers when the
 // limit is known.
 func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
 	var answer web.Refusal

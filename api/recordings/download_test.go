@@ -200,12 +200,12 @@ func TestLinksOutliveARotation(t *testing.T) {
 		link := f.link(14)
 		_, err := auth.RotateKeys(f.Context(), f.cat, "", audit.Origin{})
 		f.must(err)
-		other := f.replica(f.cat) // it has loaded the new keys
+		other := f.replica(f.cat) // it has read the new keys
 		f.want(f.ask("GET", link), 200, "")
 		f.handler, other = other, f.handler
 		f.want(f.ask("GET", link), 200, "")
 		fresh := f.link(14)
-		f.handler = other // learns of the new key when it meets it
+		f.handler = other // it reads the new key when it gets a token of it
 		f.want(f.ask("GET", fresh), 200, "")
 		f.want(f.get(f.day), 200, "")
 	})

@@ -52,7 +52,7 @@ func (s *served) click() string {
 	}
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // the browser would not find the link
+		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // if it fails, the browser finds no link
 	}))
 	s.Cleanup(page.Close)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(s.TempDir()), chromedp.NoSandbox,

@@ -36,9 +36,9 @@ func BenchmarkDay(b *testing.B) {
 	for name, open := range apitest.Databases() {
 		b.Run(name, func(b *testing.B) {
 			url := open(b)
-			crowd := newManyTenants(b, url)
+			tenants := newManyTenants(b, url)
 			for _, clients := range []int{32, 128} {
-				b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) { benchmarkDay(b, crowd, clients) })
+				b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) { benchmarkDay(b, tenants, clients) })
 			}
 		})
 	}
@@ -46,23 +46,23 @@ func BenchmarkDay(b *testing.B) {
 
 func benchmarkDay(b *testing.B, full *manyTenants, clients int) {
 	ctx := b.Context()
-	crowd := *full
-	crowd.TB = b
-	keys, err := auth.OpenKeyring(ctx, crowd.cat, "", time.Now)
-	crowd.must(err)
-	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, crowd.cat, time.Now)
+	tenants := *full
+	tenants.TB = b
+	keys, err := auth.OpenKeyring(ctx, tenants.cat, "", time.Now)
+	tenants.must(err)
+	tokens := auth.NewTokens(auth.Config{Issuer: publicURL}, keys, tenants.cat, time.Now)
 	family := recordings.New(recordings.Config{PublicURL: publicURL, LinkTTL: time.Hour},
-		recordings.Deps{Catalog: crowd.cat, Tokens: tokens, Links: keys, Store: &apitest.Store{}, Log: zap.NewNop()})
+		recordings.Deps{Catalog: tenants.cat, Tokens: tokens, Links: keys, Store: &apitest.Store{}, Log: zap.NewNop()})
 	vault := httptest.NewServer(api.New(api.Config{}, api.Deps{Families: []api.Family{family}, Log: zap.NewNop(), Now: time.Now}))
 	defer vault.Close()
-	asks := crowd.asks(tokens)
+	asks := tenants.asks(tokens)
 
 	load := newLoad(b, asks, clients)
 	warm := load.run(vault.URL) // fills the caches
 	bare := httptest.NewServer(answerFrom(warm.answer))
 	defer bare.Close()
 	load.run(bare.URL)
-	before := crowd.audited()
+	before := tenants.audited()
 	var days, memory []round
 	b.ResetTimer()
 	for b.Loop() {
@@ -72,7 +72,7 @@ func benchmarkDay(b *testing.B, full *manyTenants, clients int) {
 		}
 	}
 	b.StopTimer()
-	if got, want := crowd.audited()-before, len(days)*speedAsks; got != want {
+	if got, want := tenants.audited()-before, len(days)*speedAsks; got != want {
 		b.Fatalf("%d answers are in the audit log, want %d", got, want)
 	}
 	var ratios []float64

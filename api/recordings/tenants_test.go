@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	crowdTenants = 1000
-	crowdDays    = 3
+	tenantCount = 1000
+	dayCount    = 3
 )
 
 // manyTenants is a catalog with many tenants, each with an application and days of 24 archives.
@@ -60,7 +60,7 @@ func newManyTenants(t testing.TB, url string) *manyTenants {
 	c.apps = append(c.apps, app)
 	now, err := c.cat.Now(t.Context())
 	c.must(err)
-	for i := range crowdDays {
+	for i := range dayCount {
 		key := domain.HourKey{Tenant: "acme", Day: domain.DayOf(now).Add(-1 - i)}
 		c.days = append(c.days, key.Day)
 		for key.Hour = range 24 {
@@ -78,7 +78,7 @@ func newManyTenants(t testing.TB, url string) *manyTenants {
 		_, err := c.db.ExecContext(t.Context(), statement)
 		c.must(err)
 	}
-	for n := 1; n < crowdTenants; n++ {
+	for n := 1; n < tenantCount; n++ {
 		app := c.apps[0]
 		app.ID, app.Tenant = app.ID+"-"+strconv.Itoa(n), "acme-"+strconv.Itoa(n)
 		c.apps = append(c.apps, app)
