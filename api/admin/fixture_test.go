@@ -135,7 +135,7 @@ func (f *fixture) fail(key domain.HourKey, message string) {
 	}
 }
 
-// buildMissing gives an hour an archive that lists missing recordings as missing.
+// buildMissing gives an hour an archive that lists a number of recordings as missing.
 func (f *fixture) buildMissing(key domain.HourKey, missing int) {
 	f.Helper()
 	claim := f.claim(key)

@@ -65,7 +65,7 @@ type view struct {
 	Data     any
 }
 
-// wholePage is the part of a page that is all of it.
+// wholePage is the template of a page with its layout.
 const wholePage = "layout.html"
 
 // render writes a page, or an error when its template fails.

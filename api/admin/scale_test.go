@@ -95,7 +95,7 @@ func insertTenants(last domain.Day) []string {
 		fmt.Sprintf(`UPDATE hours SET token = 'x', worker = 'w', claimed_us = %d, lease_us = %d WHERE day = '%s' AND hour = 9 AND tenant LIKE 't1%%55'`, end, end, last))
 }
 
-// insertRecordings gives the statement that inserts each recordings into every one of those days.
+// insertRecordings gives the statement that inserts a number of recordings into each of those days.
 func insertRecordings(name string, each int) string {
 	return fmt.Sprintf(`INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us)
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)

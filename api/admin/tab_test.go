@@ -114,7 +114,7 @@ func (b *tab) look(width, height int64, phone bool, scheme string) {
 	}
 }
 
-// fits fails the test when the page is wider than the window, so that a phone scrolls sideways.
+// fits fails the test when the page is wider than the window: a phone would scroll sideways.
 func (b *tab) fits() {
 	b.Helper()
 	if read(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`)) {

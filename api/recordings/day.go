@@ -86,7 +86,7 @@ func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
 		return limited(w, window)
 	case errors.Is(err, catalog.ErrScope):
 		answer = web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}
-	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // there is no such tenant
+	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // a tenant that does not exist has no feature
 		answer = refusal(http.StatusForbidden, textFeature)
 	case errors.Is(err, catalog.ErrFuture):
 		answer = refusal(http.StatusBadRequest, textFuture)

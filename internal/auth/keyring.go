@@ -18,7 +18,7 @@ import (
 const (
 	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
-	// maxRetired is longer than anything signed is valid: a link is valid for 7 days at most.
+	// maxRetired is longer than the life of anything signed: a link lives for 7 days at most.
 	maxRetired = 8 * 24 * time.Hour
 )
 

@@ -110,7 +110,7 @@ func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 		return d.remembered(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
 	}
 	key := dir + "probe"
-	data := []byte(key) // as migrate up writes it, which leaves the probe where it can't delete
+	data := []byte(key) // as migrate up writes it; where it can't delete, it leaves its probe
 	f := runSteps(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", bucketSteps(ctx, b, dir, key, data, func() error {
 		_, err := b.PutStream(ctx, key, bytes.NewReader(data), int64(len(data)), "text/plain")
 		if domain.KindOf(err) == domain.KindConflict { // a former run could not delete it
@@ -241,7 +241,7 @@ func actions(bucket, words string) string {
 	return " (" + names[words] + " on arn:aws:s3:::" + bucket + ")"
 }
 
-// checkObject reads an object from the byte from on, and compares it.
+// checkObject reads an object, beginning at the byte from, and compares it.
 func checkObject(ctx context.Context, b Bucket, key string, from int64, want []byte) error {
 	o, err := b.Get(ctx, key, objstore.GetOptions{From: from})
 	if err != nil {
