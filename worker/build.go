@@ -151,20 +151,11 @@ func (b *build) commit(ctx context.Context, r catalog.BuildResult) error {
 			return err
 		}
 		unclear = true
-		if !retry.wait(ctx, b.giveUpAfter()) {
+		if !retry.wait(ctx, b.cfg.GiveUp) {
 			return err
 		}
 		b.log.Warn("it is not clear yet whether the archive is published", zap.Error(errors.Join(err, asked)))
 	}
-}
-
-// giveUpAfter is how long publishing a finished archive is retried, which is shorter after the
-// order to stop.
-func (b *build) giveUpAfter() time.Duration {
-	if b.stop.Err() != nil {
-		return min(catalogTimeout, b.cfg.GiveUp)
-	}
-	return b.cfg.GiveUp
 }
 
 // report tells the catalog, the log and the metrics how the build ended, and gives the task's

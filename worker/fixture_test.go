@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,6 +140,24 @@ func (f *fixture) plan() {
 	f.Helper()
 	_, err := f.catalog.PlanDay(f.ctx, tenant, day)
 	f.must(err)
+}
+
+const epoch = "epoch"
+
+// dispatched marks an hour's first dispatch as outstanding.
+func (f *fixture) dispatched(key domain.HourKey) {
+	f.Helper()
+	if ok, err := f.catalog.Dispatched(f.ctx, key, 0, epoch); err != nil || !ok {
+		f.Fatal(ok, err)
+	}
+}
+
+// waits says whether an hour is due and has no outstanding dispatch.
+func (f *fixture) waits(key domain.HourKey) bool {
+	f.Helper()
+	due, err := f.catalog.DueHours(f.ctx, epoch, 10, 10)
+	f.must(err)
+	return slices.ContainsFunc(due, func(d catalog.DueHour) bool { return d.HourKey == key })
 }
 
 func (f *fixture) view(n int) catalog.HourView {

@@ -142,3 +142,25 @@ func TestStopWithSilentParts(t *testing.T) {
 		})
 	}
 }
+
+// A build fails when the catalog or the store is unavailable for longer than Config.GiveUp.
+func TestGiveUp(t *testing.T) {
+	f := newFixture(t)
+	f.add(hour(0), 100)
+	f.add(hour(1), 100)
+	f.plan()
+	cfg := config()
+	cfg.GiveUp = 20 * time.Millisecond
+	for n, calls := range [][]string{{"commit", "published"}, {"stat"}} {
+		c, archives := &faultyCatalog{Catalog: f.catalog}, &faultyArchives{Archives: f.store.Archives()}
+		for _, call := range calls {
+			c.fail(call, make([]bool, 20)...) // too many to be waited for
+			archives.fail(call, make([]bool, 20)...)
+		}
+		b := worker.NewBuilder(cfg, c, f.store.Recordings(), archives, time.Now, f.log)
+		f.expectKind(b.BuildHour(f.ctx, task(n)), domain.KindUnavailable)
+		if v := f.view(n); v.Failures != 1 || v.State != catalog.StatePending {
+			t.Errorf("%v: the hour is %s after %d failures", calls, v.State, v.Failures)
+		}
+	}
+}

@@ -104,7 +104,7 @@ func (s *sink) finish(r archiver.Result) (string, error) {
 		case err == nil:
 			err = completed
 		}
-		if !retry.wait(ctx, s.giveUpAfter()) {
+		if !retry.wait(ctx, s.cfg.GiveUp) {
 			return "", storeFailure(ctx, err)
 		}
 		s.log.Warn("it is not clear yet whether the archive is stored", zap.Error(err))

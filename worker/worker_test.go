@@ -195,3 +195,61 @@ func TestStrayTasks(t *testing.T) {
 		t.Error(fmt.Errorf("the tenant appeared: %w", err))
 	}
 }
+
+// A task whose hour is not due yet gives its dispatch back, so that the hour is dispatched again once
+// it is due.
+func TestRefusedClaim(t *testing.T) {
+	f := newFixture(t)
+	f.add(hour(1), 100)
+	f.plan()
+	f.dispatched(hour(1))
+	f.at(night().Add(-time.Hour))
+	f.must(f.builder(config()).BuildHour(f.ctx, task(1)))
+	f.at(night().Add(time.Minute))
+	if !f.waits(hour(1)) {
+		t.Error("the dispatch is still outstanding")
+	}
+}
+
+// heldRelease is a catalog that sends to reached when a claim is given back, and then waits for
+// open.
+type heldRelease struct {
+	worker.Catalog
+	reached, open chan struct{}
+}
+
+func (c heldRelease) Release(ctx context.Context, claim catalog.Claim) error {
+	c.reached <- struct{}{}
+	<-c.open
+	return c.Catalog.Release(ctx, claim)
+}
+
+// A task that arrives while the worker stops gives its dispatch back, so that another worker gets
+// the hour at once.
+func TestTaskWhileStopping(t *testing.T) {
+	f := newFixture(t)
+	f.add(hour(1), 100)
+	f.add(hour(2), 100)
+	f.plan()
+	q := f.connect(testenv.Redis(t))
+	gate := newGated(f.store.Recordings())
+	held := heldRelease{Catalog: f.catalog, reached: make(chan struct{}), open: make(chan struct{})}
+	w := worker.New(config(), q, held, gate, f.store.Archives(), time.Now, f.log)
+	ctx, stop := context.WithCancel(f.ctx)
+	f.run(func(context.Context) error { return w.Run(ctx) })
+	f.must(q.Enqueue(f.ctx, hour(1), 1))
+	<-gate.reached
+	stop()
+	<-held.reached
+	f.dispatched(hour(2))
+	f.must(q.Enqueue(f.ctx, hour(2), 1))
+	testenv.Until(t, "the task has ended", func() bool {
+		state, err := q.State(f.ctx, hour(2), 1)
+		f.must(err)
+		return state != queue.Live
+	})
+	if !f.waits(hour(2)) {
+		t.Error("the dispatch is still outstanding")
+	}
+	close(held.open)
+}
