@@ -19,7 +19,7 @@ func (p *Planner) checkClock(ctx context.Context, r *Report) error {
 	if check.Step != 0 {
 		p.log.Warn("the catalog's clock stepped, or nobody was up; expiry and deletions pause for an hour",
 			zap.Duration("step", check.Step), telemetry.In(ctx))
-		p.closed, p.search, p.repaired = closedDays{}, emptySearch{}, false
+		p.search, p.repaired = emptySearch{}, false
 	}
 	return nil
 }

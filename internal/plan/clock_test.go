@@ -1,11 +1,15 @@
 package plan_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/plan"
 )
 
@@ -85,5 +89,53 @@ func TestEmptyDaysWaitForTheClock(t *testing.T) {
 	f.must(catalogtest.PauseDeletions(t.Context(), f.catalog, 0)) // the hour is over
 	if r := f.fullPass(p); r.Empty != 1 || r.Undone != 0 {
 		t.Errorf("after the pause: %+v", r)
+	}
+}
+
+// refusingCatalog is a catalog that plans no day while refuse is set.
+type refusingCatalog struct {
+	*catalog.Catalog
+	refuse bool
+}
+
+func (c *refusingCatalog) PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.PlanResult, error) {
+	if c.refuse {
+		return catalog.PlanResult{}, domain.Errorf(domain.KindInternal, "no day is planned now")
+	}
+	return c.Catalog.PlanDay(ctx, tenant, day)
+}
+
+// An empty day that could not be planned is tried again after a step of the clock, as soon as the
+// clock is trusted, and without one an hour later.
+func TestEmptyDayIsTriedAgain(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now() // of the process
+	// search gives a planner whose first search, five hours after the night, was refused.
+	search := func(tenant string) *plan.Planner {
+		t.Helper()
+		f.at(night().Add(5 * time.Hour))
+		f.tenant(tenant, 1)
+		c := &refusingCatalog{Catalog: f.catalog, refuse: true}
+		p := plan.New(plan.Config{Schedule: schedule(t, "0 2 * * *")}, c, f.queue, func() time.Time { return now }, zap.NewNop())
+		f.fullPass(p)
+		c.refuse = false
+		return p
+	}
+	planned := func(p *plan.Planner, what string, want int) {
+		t.Helper()
+		if r := f.fullPass(p); r.Empty != want {
+			t.Errorf("%s: %d days were planned, want %d", what, r.Empty, want)
+		}
+	}
+	p := search("acme")
+	f.setClock(night())
+	planned(p, "the clock has stepped back", 0)
+	f.must(catalogtest.PauseDeletions(t.Context(), f.catalog, 0)) // the hour is over
+	planned(p, "the clock is trusted", 1)
+	p = search("other")
+	for after, want := range []int{0, 0, 1} {
+		f.at(night().Add(5*time.Hour + time.Duration(after)*31*time.Minute))
+		planned(p, "half an hour later", want)
+		now = now.Add(31 * time.Minute)
 	}
 }

@@ -216,7 +216,6 @@ func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
 	r.Undone, err = p.catalog.RepairDays(ctx, p.cfg.MaxDays)
 	if r.Undone > 0 {
 		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
-		p.search = emptySearch{}
 	}
 	p.repaired = err == nil && r.Undone < p.cfg.MaxDays
 	r.More = r.More || r.Undone == p.cfg.MaxDays
