@@ -42,11 +42,6 @@ Examples:
     callvault doctor --json | jq '.checks[] | select(.status != "ok")'`
 }
 
-// clientVariables are read by pull. They are no settings of an installation.
-func clientVariables() []string {
-	return []string{"CALLVAULT_URL", "CALLVAULT_CLIENT_ID", "CALLVAULT_CLIENT_SECRET", "CALLVAULT_CLIENT_SECRET_FILE"}
-}
-
 // doctorJSON is what --json prints.
 type doctorJSON struct {
 	Status doctor.Status   `json:"status"` // the worst of all checks: ok, warn or fail
@@ -75,7 +70,7 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	var printed error
-	s := doctor.Subject{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env, clientVariables()...), Try: c.Try, Limit: c.Timeout, Now: time.Now}
+	s := doctor.Subject{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env), Try: c.Try, Limit: c.Timeout, Now: time.Now}
 	done := c.progress(ctx, d)
 	results, err := app.Diagnose(ctx, s, func(r doctor.Result) {
 		done()

@@ -33,9 +33,10 @@ func TestStopAtTheStart(t *testing.T) {
 				"CALLVAULT_DATABASE_URL": "postgres://callvault@" + silent.Addr().String() + "/callvault?sslmode=disable", "CALLVAULT_REDIS_URL": "redis://127.0.0.1:1",
 				"CALLVAULT_S3_ENDPOINT": "http://127.0.0.1:1", "CALLVAULT_S3_ACCESS_KEY": "key", "CALLVAULT_S3_SECRET_KEY": "secret",
 				"CALLVAULT_PUBLIC_URL": "http://127.0.0.1", "CALLVAULT_LISTEN": "127.0.0.1:0",
+				"CALLVAULT_URL": "http://127.0.0.1", // pull reads it
 			}
 			var out, errs bytes.Buffer
-			if code := run(ctx, []string{role}, strings.NewReader(""), &out, &errs, env); code != exitOK || !strings.Contains(errs.String(), "told to stop") {
+			if code := run(ctx, []string{role}, strings.NewReader(""), &out, &errs, env); code != exitOK || !strings.Contains(errs.String(), "told to stop") || strings.Contains(errs.String(), "unknown variable") {
 				t.Errorf("exit %d, printed %q and %q", code, out.String(), errs.String())
 			}
 		})

@@ -50,6 +50,7 @@ func TestWrongUse(t *testing.T) {
 		"no roles":        {[]string{"run"}, []string{"name the roles: api, worker, scheduler", "callvault run --help"}},
 		"a negative":      {[]string{"tenant", "set", "acme", "--day-limit", "-1"}, []string{"--day-limit is negative (-1)", "callvault tenant set --help"}},
 		"no number":       {[]string{"tenant", "set", "acme", "--day-limit", "0x9"}, []string{`--day-limit: "0x9" is no whole number`, "callvault tenant set --help"}},
+		"no value":        {[]string{"standalone", "--admin-readonly"}, []string{"--admin-readonly: a value is missing", "callvault standalone --help"}},
 		"unknown flag":    {[]string{"version", "--yaml"}, []string{"--yaml", "callvault version --help"}},
 	} {
 		code, out, errs := callvault(t, nil, tc.args...)
@@ -105,6 +106,9 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	_, out, _ := callvault(t, nil, "archive", "--help")
 	if own, storage := strings.Index(out, "--wait"), strings.Index(out, "--data"); own < 0 || storage < own {
 		t.Errorf("a command's own flags do not come before those of the storage:\n%s", out)
+	}
+	if _, out, _ = callvault(t, nil, "api", "--help"); !strings.Contains(strings.Join(strings.Fields(out), " "), "($CALLVAULT_ADMIN_READONLY; on or off; default off)") {
+		t.Errorf("the help does not say what a switch takes:\n%s", out)
 	}
 	if _, out, _ = callvault(t, nil, "worker", "--help"); strings.Contains(out, "default embedded") {
 		t.Errorf("a role has no embedded parts:\n%s", out)

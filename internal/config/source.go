@@ -68,7 +68,7 @@ func (s *Source) mapper(read reader) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var text string
 		if err := ctx.Scan.PopValueInto("text", &text); err != nil {
-			return fmt.Errorf("read a setting: %w", err)
+			return fmt.Errorf("a value is missing: %w", err)
 		}
 		if text = strings.TrimSpace(text); text == "" {
 			return nil
@@ -138,6 +138,9 @@ func helpText(value *kong.Value) string {
 		return kong.DefaultHelpValueFormatter(value)
 	}
 	notes := "$" + name
+	if value.IsBool() { // kong shows no placeholder
+		notes += "; on or off"
+	}
 	shown := cmp.Or(value.Tag.Get("shown"), value.Default)
 	if inside, only := strings.CutSuffix(shown, " in standalone"); only {
 		notes += "; only standalone does without: " + inside

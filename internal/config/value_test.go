@@ -128,8 +128,8 @@ func TestVariablesAreFlagsWithTheSameName(t *testing.T) {
 func TestUnknownVariables(t *testing.T) {
 	got := Unknown(Env{
 		"CALLVAULT_LNK_TTL": "1h", "CALLVAULT_LINK_TTL": "1h", "CALLVAULT_ADMIN_TOKEN_FILE": "f", "CALLVAULT_LINK_TTL_FILE": "f",
-		"CALLVAULT_URL": "u", "HOME": "/",
-	}, "CALLVAULT_URL")
+		"CALLVAULT_URL": "u", "CALLVAULT_CLIENT_ID": "i", "CALLVAULT_CLIENT_SECRET": "s", "CALLVAULT_CLIENT_SECRET_FILE": "f", "HOME": "/",
+	})
 	if want := []string{"CALLVAULT_LINK_TTL_FILE", "CALLVAULT_LNK_TTL"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

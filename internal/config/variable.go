@@ -62,18 +62,15 @@ func describe(f reflect.StructField) Variable {
 	return v
 }
 
-// Unknown lists, sorted, the CALLVAULT_ variables of env that are neither settings nor among
-// others. Most are misspelt.
-func Unknown(env Env, others ...string) []string {
-	known := map[string]bool{}
+// Unknown lists, sorted, the CALLVAULT_ variables of env that are neither settings nor read by the
+// command pull. Most are misspelt.
+func Unknown(env Env) []string {
+	known := map[string]bool{"CALLVAULT_URL": true, "CALLVAULT_CLIENT_ID": true, "CALLVAULT_CLIENT_SECRET": true, "CALLVAULT_CLIENT_SECRET_FILE": true}
 	for _, v := range Variables() {
 		known[v.Name] = true
 		if v.Secret {
 			known[v.FileName] = true
 		}
-	}
-	for _, name := range others {
-		known[name] = true
 	}
 	var unknown []string
 	for name := range env {
