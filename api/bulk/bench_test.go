@@ -83,7 +83,7 @@ func benchNumber(b *testing.B, name string, least, usual int) int {
 	return n
 }
 
-const benchWindow = "?start_time=1600000000&end_time=1700000000&bot_name=Bot"
+const benchRange = "?start_time=1600000000&end_time=1700000000&bot_name=Bot"
 
 // BenchmarkExports compares late pages with the first, filters with none, and the API with its SQL
 // alone, and reports how much memory a stream takes.
@@ -154,7 +154,7 @@ func best(rounds int, runs ...func() time.Duration) []float64 {
 
 var cursorAtEnd = regexp.MustCompile(`"cursor":"([^"]+)"}\s*$`)
 
-// pages reads a whole window and gives the targets of its pages.
+// pages reads a whole range and gives the targets of its pages.
 func (f *fixture) pages(target string) []string {
 	f.Helper()
 	targets := []string{target}
@@ -169,7 +169,7 @@ func (f *fixture) pages(target string) []string {
 }
 
 func (f *fixture) benchPages(b *testing.B, path string) {
-	targets := f.pages(path + benchWindow)
+	targets := f.pages(path + benchRange)
 	last := len(targets) - 2 // the last whole page
 	ask := func(i int) func() time.Duration {
 		return func() time.Duration {
@@ -242,17 +242,17 @@ func (f *fixture) benchFilters(b *testing.B) {
 	}
 }
 
-// benchStream reads a whole window as lines, over a real connection.
+// benchStream reads a whole range as lines, over a real connection.
 func (f *fixture) benchStream(b *testing.B, path string) {
 	server := httptest.NewServer(f.handler)
 	defer server.Close()
 	for b.Loop() {
-		f.once(path + benchWindow + "&per_page=1") // opens the connections to the catalog
+		f.once(path + benchRange + "&per_page=1") // opens the connections to the catalog
 		debug.FreeOSMemory()
 		idle := resident(b)
 		peak, lines := idle, 0
 		start := time.Now()
-		answer := f.stream(server, path+benchWindow)
+		answer := f.stream(server, path+benchRange)
 		scanner := bufio.NewScanner(answer.Body)
 		for scanner.Scan() {
 			if lines++; lines%500 == 0 {

@@ -37,7 +37,7 @@ const (
 	sampleKey          = "<api_key>"
 	conversationsPath  = "/conversations/export/v1/conversations"
 	messagesPath       = "/conversations/export/v1/messages"
-	wholeWindow        = "start_time=0&end_time=253402300800&bot_name=r3-218210"
+	allTime            = "start_time=0&end_time=253402300800&bot_name=r3-218210"
 	otherKey           = "other-key"
 	featurelessKey     = "featureless-key"
 	tenant, otherOwner = "acme", "other"
@@ -181,7 +181,7 @@ func TestSamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, database(t))
 			f.sample()
-			// The requests as the documentation prints them; their window is empty.
+			// The requests as the documentation prints them; their time range is empty.
 			for _, path := range []string{conversationsPath, messagesPath} {
 				a := f.get(path + "?" + sampleQuery)
 				if a.Status != http.StatusOK || string(a.Body) != "{\"data\":[],\"cursor\":null}\n" {
@@ -191,13 +191,13 @@ func TestSamples(t *testing.T) {
 			for file, target := range map[string]string{
 				"conversations.json":    conversationsPath + "?start_time=1744750665&end_time=1744750666&bot_name=r3-218210&per_page=1000",
 				"messages.json":         messagesPath + "?start_time=1744651778&end_time=1744651794&bot_name=r3-218210&per_page=1000",
-				"messages_of_one.json":  messagesPath + "?" + wholeWindow + "&conversation_id=7eee0bbc78414f649a311c7ce4a87ead",
-				"messages_of_none.json": messagesPath + "?" + wholeWindow + "&conversation_id=unknown",
+				"messages_of_one.json":  messagesPath + "?" + allTime + "&conversation_id=7eee0bbc78414f649a311c7ce4a87ead",
+				"messages_of_none.json": messagesPath + "?" + allTime + "&conversation_id=unknown",
 			} {
 				apitest.Golden(t, file, apitest.Pretty(t, f.get(target).Body))
 			}
 			for file, path := range map[string]string{"conversations.ndjson": conversationsPath, "messages.ndjson": messagesPath} {
-				r := request(http.MethodGet, path+"?"+wholeWindow, sampleKey)
+				r := request(http.MethodGet, path+"?"+allTime, sampleKey)
 				r.Header.Set("Accept", "application/x-ndjson")
 				a := apitest.Do(f.handler, r)
 				if a.Status != http.StatusOK || a.Header.Get("Content-Type") != "application/x-ndjson" {
@@ -227,7 +227,7 @@ func TestLimitAcrossReplicas(t *testing.T) {
 		t.Helper()
 		return f.spec.Do(t, replicas[i%2], request(method, target, sampleKey))
 	}
-	target := conversationsPath + "?" + wholeWindow
+	target := conversationsPath + "?" + allTime
 	for i, want := range []struct {
 		method, target, remaining string
 		status                    int
@@ -239,7 +239,7 @@ func TestLimitAcrossReplicas(t *testing.T) {
 		{http.MethodGet, target, "0", 429},
 		{http.MethodGet, target, "0", 429},
 		{http.MethodHead, target, "0", 200},
-		{http.MethodGet, messagesPath + "?" + wholeWindow, "2", 200},
+		{http.MethodGet, messagesPath + "?" + allTime, "2", 200},
 	} {
 		a := ask(i, want.method, want.target)
 		if a.Status != want.status || a.Header.Get("X-RateLimit-Remaining") != want.remaining || a.Header.Get("X-RateLimit-Limit") != "3" {
@@ -258,7 +258,7 @@ func TestLimitAcrossReplicas(t *testing.T) {
 func TestAccess(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	f.sample()
-	target := conversationsPath + "?" + wholeWindow
+	target := conversationsPath + "?" + allTime
 	for name, c := range map[string]struct {
 		method, target, key string
 		status              int

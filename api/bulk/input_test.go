@@ -53,7 +53,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("an empty cursor: %d", a.Status)
 		}
 		for _, paged := range []string{"per_page=5", "cursor=x"} {
-			r := request(http.MethodGet, path+"?"+wholeWindow+"&"+paged, sampleKey)
+			r := request(http.MethodGet, path+"?"+allTime+"&"+paged, sampleKey)
 			r.Header.Set("Accept", "application/x-ndjson")
 			if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusBadRequest {
 				t.Errorf("a stream with %s: %d", paged, a.Status)
@@ -90,8 +90,8 @@ func TestCursors(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 20, "m"))
 	f.load(otherOwner, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 20, "m"))
-	cursor := *f.page(conversationsPath + "?" + testWindow + "&per_page=5").Cursor
-	good := conversationsPath + "?" + testWindow + "&per_page=7&cursor=" + cursor
+	cursor := *f.page(conversationsPath + "?" + testRange + "&per_page=5").Cursor
+	good := conversationsPath + "?" + testRange + "&per_page=7&cursor=" + cursor
 	if p := f.page(good); len(p.Data) != 7 || p.Data[0].ID != "m-00005" { // a cursor is not bound to the page size
 		t.Errorf("%+v", p)
 	}
@@ -105,7 +105,7 @@ func TestCursors(t *testing.T) {
 	} {
 		t.Run(name, func(*testing.T) { f.refused(target, "cursor") })
 	}
-	ofMessages := messagesPath + "?" + testWindow + "&per_page=5"
+	ofMessages := messagesPath + "?" + testRange + "&per_page=5"
 	f.refused(ofMessages+"&conversation_id=m-00001&cursor="+*f.page(ofMessages).Cursor, "cursor")
 	for i := range cursor {
 		for _, c := range []byte("A_9") {
@@ -123,7 +123,7 @@ func TestCursors(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	x := newFixture(f, apitest.SQLite(f))
 	x.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 3, "m"))
-	genuine := *x.page(conversationsPath + "?" + testWindow + "&per_page=1").Cursor
+	genuine := *x.page(conversationsPath + "?" + testRange + "&per_page=1").Cursor
 	f.Add("")
 	f.Add("AAAA")
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"t":1,"i":"x"}`)))
@@ -134,7 +134,7 @@ func FuzzCursor(f *testing.F) {
 			if text == genuine || text == "" {
 				want = http.StatusOK
 			}
-			a := apitest.Do(x.handler, request(http.MethodGet, fmt.Sprintf("%s?%s&per_page=1&cursor=%s", conversationsPath, testWindow, url.QueryEscape(text)), sampleKey))
+			a := apitest.Do(x.handler, request(http.MethodGet, fmt.Sprintf("%s?%s&per_page=1&cursor=%s", conversationsPath, testRange, url.QueryEscape(text)), sampleKey))
 			if a.Status != want {
 				t.Errorf("%q: %d %s", text, a.Status, a.Body)
 			}

@@ -20,7 +20,7 @@ type request struct {
 	binding string // of its cursors: the endpoint, the tenant and all filters
 }
 
-// filter is a parameter of an endpoint that narrows its window.
+// filter is a parameter of an endpoint that narrows its query.
 type filter struct {
 	name  string
 	field conversations.Field

@@ -28,7 +28,7 @@ const maxPrealloc = 1 << 20
 type endpoint[T any] struct {
 	name      string
 	filters   []filter
-	page      func(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
+	page      func(ctx context.Context, q conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
 	appendRow func(to []byte, row T) ([]byte, error)
 }
 
@@ -53,20 +53,20 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if err != nil {
 			return err
 		}
-		window := conversations.AgentQuery{BulkQuery: q.BulkQuery, Agents: agents}
+		query := conversations.AgentQuery{BulkQuery: q.BulkQuery, Agents: agents}
 		if stream {
-			return serveStream(h, e, w, r, window)
+			return serveStream(h, e, w, r, query)
 		}
-		return servePage(ctx, h, e, w, r, q, window)
+		return servePage(ctx, h, e, w, r, q, query)
 	}
 }
 
-func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, window conversations.AgentQuery) error {
+func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, query conversations.AgentQuery) error {
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		w.Header().Set("Content-Type", "application/json")
 		return nil
 	}
-	page, err := e.page(ctx, window, q.after, conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
+	page, err := e.page(ctx, query, q.after, conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
 	if err != nil {
 		return err
 	}
@@ -110,15 +110,15 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 	return append(text, "}\n"...), nil
 }
 
-// serveStream sends the whole window, one record a line. It reads the next rows, by a short query,
-// when the client has received the last ones. So a slow client holds neither a connection to the
-// catalog nor an old snapshot in it.
-func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, window conversations.AgentQuery) error {
+// serveStream sends all rows of a query, one record a line. It reads the next rows, by a short
+// statement, when the client has received the last ones. So a slow client holds neither a connection
+// to the catalog nor an old snapshot in it.
+func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, query conversations.AgentQuery) error {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", web.NDJSON)
 		return nil
 	}
-	s := &streamer[T]{h: h, e: e, window: window, rows: streamRows / 10}
+	s := &streamer[T]{h: h, e: e, query: query, rows: streamRows / 10}
 	page, err := s.read(r.Context(), nil)
 	if err != nil {
 		return err
@@ -131,18 +131,18 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 	return nil
 }
 
-// streamer sends the rows of a window.
+// streamer sends the rows of a query.
 type streamer[T any] struct {
-	h      *handler
-	e      endpoint[T]
-	window conversations.AgentQuery
-	rows   int // of the next query
+	h     *handler
+	e     endpoint[T]
+	query conversations.AgentQuery
+	rows  int // of the next page
 }
 
 func (s *streamer[T]) read(ctx context.Context, after *conversations.Position) (conversations.Page[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CatalogTimeout)
 	defer cancel()
-	return s.e.page(ctx, s.window, after, conversations.Limit{Rows: s.rows, Bytes: 2 * streamBytes})
+	return s.e.page(ctx, s.query, after, conversations.Limit{Rows: s.rows, Bytes: 2 * streamBytes})
 }
 
 func (s *streamer[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T]) error {

@@ -53,7 +53,7 @@ var changes = map[string]string{
 	"messages":      `UPDATE messages SET type = 'changed' WHERE tenant = 'acme' AND id = $1`,
 }
 
-const testWindow = "start_time=1700000000&end_time=1700000100&bot_name=Bot"
+const testRange = "start_time=1700000000&end_time=1700000100&bot_name=Bot"
 
 // TestPagesWhileRowsChange reads pages while rows are inserted, changed and deleted: every row that
 // is there all the time is seen exactly once.
@@ -64,7 +64,7 @@ func TestPagesWhileRowsChange(t *testing.T) {
 			f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 300, "m"))
 			for _, path := range []string{conversationsPath, messagesPath} {
 				gone := map[string]bool{}
-				seen := f.walk(path+"?"+testWindow+"&per_page=7", func(page int) {
+				seen := f.walk(path+"?"+testRange+"&per_page=7", func(page int) {
 					table := strings.TrimPrefix(path, "/conversations/export/v1/")
 					i := page * 5 % 300
 					f.load(tenant, generate(i, 3, fmt.Sprintf("a%d", page))) // before and behind the cursor
@@ -107,24 +107,24 @@ func (f *fixture) loadSameTime() (ids []string) {
 	return ids
 }
 
-func TestOrderAndWindow(t *testing.T) {
+func TestOrderAndRange(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, database(t))
-			// At the same time ids are in the order of their bytes. The window is half open.
+			// At the same time ids are in the order of their bytes. The range is half open.
 			ids := f.loadSameTime()
 			for _, path := range []string{conversationsPath, messagesPath} {
 				for size := 1; size <= len(ids)+1; size++ {
-					if got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testWindow, size), nil); !slices.Equal(got, ids) {
+					if got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testRange, size), nil); !slices.Equal(got, ids) {
 						t.Errorf("%s by %d: %q", path, size, got)
 					}
 				}
-				for window, n := range map[string]int{
+				for timeRange, n := range map[string]int{
 					"start_time=1700000000&end_time=1700000001": len(ids), "start_time=1699999999&end_time=1700000000": 0,
 					"start_time=1700000001&end_time=1700000002": 0,
 				} {
-					if got := f.walk(path+"?bot_name=bot-1&"+window, nil); len(got) != n {
-						t.Errorf("%s %s: %q", path, window, got)
+					if got := f.walk(path+"?bot_name=bot-1&"+timeRange, nil); len(got) != n {
+						t.Errorf("%s %s: %q", path, timeRange, got)
 					}
 				}
 			}
@@ -153,16 +153,16 @@ func TestSharedName(t *testing.T) {
 			f.load(tenant, lines.String())
 			for path, prefix := range map[string]string{conversationsPath: "c", messagesPath: "m"} {
 				for _, size := range []int{1, 7, 45, 46} {
-					got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testWindow, size), nil)
+					got := f.walk(fmt.Sprintf("%s?%s&per_page=%d", path, testRange, size), nil)
 					if s := strings.ReplaceAll(strings.Join(got, ""), prefix, ""); s != strings.Join(want, "") {
 						t.Errorf("%s by %d: %q", path, size, got)
 					}
 				}
 			}
-			if got := f.walk(messagesPath+"?"+testWindow+"&conversation_id=c-03", nil); len(got) != 0 {
+			if got := f.walk(messagesPath+"?"+testRange+"&conversation_id=c-03", nil); len(got) != 0 {
 				t.Errorf("another bot's conversation: %q", got)
 			}
-			if got := f.walk(messagesPath+"?"+testWindow+"&conversation_id=c-02", nil); !slices.Equal(got, []string{"m-02"}) {
+			if got := f.walk(messagesPath+"?"+testRange+"&conversation_id=c-02", nil); !slices.Equal(got, []string{"m-02"}) {
 				t.Errorf("one conversation: %q", got)
 			}
 		})
@@ -177,10 +177,10 @@ func TestAgentComesLate(t *testing.T) {
 			f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}
 				{"kind":"agent","agentId":"bot-2","name":"Other"}
 				{"kind":"message","messageId":"m1","conversationId":"c1","time":1700000000,"type":"UserInput"}`)
-			other := strings.Replace(testWindow, "Bot", "Other", 1)
+			other := strings.Replace(testRange, "Bot", "Other", 1)
 			check := func(what string, ofBot, ofOther int) {
 				t.Helper()
-				for query, n := range map[string]int{testWindow: ofBot, other: ofOther} {
+				for query, n := range map[string]int{testRange: ofBot, other: ofOther} {
 					for _, path := range []string{conversationsPath, messagesPath} {
 						if got := f.walk(path+"?"+query, nil); len(got) != n {
 							t.Errorf("%s: %s?%s: %q", what, path, query, got)
@@ -207,10 +207,10 @@ func TestUnnamedBot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, database(t))
 			f.load(tenant, generate(0, 3, "m"))
-			if got := f.walk(messagesPath+"?"+strings.Replace(testWindow, "Bot", "bot-1", 1), nil); len(got) != 3 {
+			if got := f.walk(messagesPath+"?"+strings.Replace(testRange, "Bot", "bot-1", 1), nil); len(got) != 3 {
 				t.Errorf("%q", got)
 			}
-			if a := f.get(messagesPath + "?" + testWindow); a.Status != http.StatusNotFound {
+			if a := f.get(messagesPath + "?" + testRange); a.Status != http.StatusNotFound {
 				t.Errorf("its name is not known: %d", a.Status)
 			}
 		})
@@ -231,7 +231,7 @@ func TestHugeRows(t *testing.T) {
 			f.config.PageBytes = 250_000
 			f.handler = f.api(f.rows(), f.limiter)
 			pages := 1
-			got := f.walk(conversationsPath+"?"+strings.Replace(testWindow, "Bot", "bot-1", 1), func(int) { pages++ })
+			got := f.walk(conversationsPath+"?"+strings.Replace(testRange, "Bot", "bot-1", 1), func(int) { pages++ })
 			if !slices.Equal(got, want) || pages != 4 {
 				t.Errorf("%q in %d pages", got, pages)
 			}
@@ -250,7 +250,7 @@ func TestStream(t *testing.T) {
 			server := httptest.NewServer(f.handler)
 			t.Cleanup(server.Close)
 			for _, path := range []string{conversationsPath, messagesPath} {
-				answer := f.stream(server, path+"?"+testWindow)
+				answer := f.stream(server, path+"?"+testRange)
 				scanner := bufio.NewScanner(answer.Body)
 				scanner.Buffer(nil, 16<<20)
 				var got []string
@@ -263,7 +263,7 @@ func TestStream(t *testing.T) {
 				}
 				f.must(scanner.Err())
 				f.must(answer.Body.Close())
-				if want := f.walk(path+"?"+testWindow+"&per_page=100", nil); !slices.Equal(got, want) {
+				if want := f.walk(path+"?"+testRange+"&per_page=100", nil); !slices.Equal(got, want) {
 					t.Errorf("%s: %d lines, %d rows", path, len(got), len(want))
 				}
 			}
@@ -304,7 +304,7 @@ func TestStreamBreaks(t *testing.T) {
 	f.load(tenant, `{"kind":"agent","agentId":"bot-1","name":"Bot"}`+"\n"+generate(0, 290, "m"))
 	server := httptest.NewServer(f.api(&faulty{f.rows(), 1}, f.limiter))
 	t.Cleanup(server.Close)
-	answer := f.stream(server, conversationsPath+"?"+testWindow)
+	answer := f.stream(server, conversationsPath+"?"+testRange)
 	got, err := io.ReadAll(answer.Body)
 	f.must(answer.Body.Close())
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -314,7 +314,7 @@ func TestStreamBreaks(t *testing.T) {
 		t.Errorf("%d lines came", n)
 	}
 	f.handler = f.api(&faulty{f.rows(), 0}, f.limiter)
-	r := request(http.MethodGet, conversationsPath+"?"+testWindow, sampleKey)
+	r := request(http.MethodGet, conversationsPath+"?"+testRange, sampleKey)
 	r.Header.Set("Accept", "application/x-ndjson")
 	if a := f.spec.Do(t, f.handler, r); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 		t.Errorf("a stream that never began: %d %s", a.Status, a.Body)

@@ -87,7 +87,7 @@ func exportPlans(postgres bool) map[string]plan {
 func addWalks(plans map[string]plan, postgres bool) {
 	first := Position{At: 1700000000000000}
 	middle := Position{At: 1700015000000000, ID: "c15000"}
-	window := AgentQuery{BulkQuery{Tenant: "big", From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}, []string{"a1"}}
+	query := AgentQuery{BulkQuery{Tenant: "big", From: db.FromMicros(first.At), To: db.FromMicros(first.At).Add(9 * time.Hour)}, []string{"a1"}}
 	conversations := func(name string, w AgentQuery, at Position, rows int) {
 		q, args, _ := w.query(postgres, conversationSource(), &at, 1001)
 		plans["conversations "+name] = plan{dbtest.Ask(q, args...), rows, "conversations_agent_printed messages_conversation"}
@@ -96,11 +96,11 @@ func addWalks(plans map[string]plan, postgres bool) {
 		q, args, _ := w.query(postgres, messageSource(), &at, 1001)
 		plans["messages "+name] = plan{dbtest.Ask(q, args...), rows, key}
 	}
-	conversations("first", window, first, 3100)
-	conversations("middle", window, middle, 3100)
-	messages("first", "messages_agent_printed", window, first, 1100)
-	messages("middle", "messages_agent_printed", window, middle, 1100)
-	rare, shared, one := window, window, window
+	conversations("first", query, first, 3100)
+	conversations("middle", query, middle, 3100)
+	messages("first", "messages_agent_printed", query, first, 1100)
+	messages("middle", "messages_agent_printed", query, middle, 1100)
+	rare, shared, one := query, query, query
 	rare.Agents, shared.Agents, one.Filters = []string{"rare"}, []string{"a0", "a1", "a2", "a3", "rare"}, Filters{Conversation: "c15001"}
 	conversations("of a rare agent", rare, first, 20)
 	messages("of a rare agent", "messages_agent_printed", rare, first, 20)

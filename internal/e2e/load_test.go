@@ -60,15 +60,15 @@ func (f *fixture) load(d day) *load {
 		}},
 	}}
 	from, to := d.day.Start().Unix(), d.day.End().Unix()
-	window := fmt.Sprintf("?start_time=%d&end_time=%d&bot_name=Bot", from, to)
+	timeRange := fmt.Sprintf("?start_time=%d&end_time=%d&bot_name=Bot", from, to)
 	for kind, ask := range map[string]func(ctx context.Context) error{
 		"token":         func(ctx context.Context) error { _, err := c.token(ctx); return err },
 		"day":           func(ctx context.Context) error { _, err := c.links(ctx); return err },
 		"download":      c.download,
 		"upload":        c.record,
 		"export":        c.export,
-		"bulk messages": c.get("/conversations/export/v1/messages" + window),
-		"bulk":          c.get("/conversations/export/v1/conversations" + window),
+		"bulk messages": c.get("/conversations/export/v1/messages" + timeRange),
+		"bulk":          c.get("/conversations/export/v1/conversations" + timeRange),
 		"conversations": c.get("/v1/convai/conversations"),
 		"conversation":  c.get("/v1/convai/conversations/talk-1"),
 	} {
