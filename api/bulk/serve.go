@@ -111,8 +111,8 @@ func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
 }
 
 // serveStream sends all rows of a query, one record a line. It reads the next rows, by a short
-// statement, when the client has received the last ones. So a slow client holds neither a connection
-// to the catalog nor an old snapshot in it.
+// statement, when the client has received the last ones. So a slow client holds neither a
+// connection to the catalog nor an old snapshot in it.
 func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, query conversations.AgentQuery) error {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", web.NDJSON)
