@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -115,7 +116,7 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 		if stored, err = hashBody(body); err == nil && stored != *existing {
 			err = otherBytes()
 		}
-		return stored, false, err
+		return stored, false, cmp.Or(err, h.deps.Audio.Sync(key)) // its upload may not have ended
 	}
 	if h.deps.NoAudio != nil {
 		return stored, false, h.deps.NoAudio

@@ -179,6 +179,31 @@ func TestExistingAudio(t *testing.T) {
 	f.want("its bytes", f.send("PUT", "/api/ingest/v1/audio/there", bytes.NewReader(data), nil), 200, audioAnswer("there", data))
 }
 
+// syncedAudio tells which objects were synced.
+type syncedAudio struct {
+	ingest.Audio
+	keys []string
+}
+
+func (s *syncedAudio) Sync(key string) error {
+	s.keys = append(s.keys, key)
+	return nil
+}
+
+// Bytes that are there are acknowledged when they are on disk: the upload that stored them may not
+// have ended, or was killed.
+func TestExistingAudioIsSynced(t *testing.T) {
+	f := newFixture(t)
+	bucket := &syncedAudio{Audio: f.bucket}
+	f.serve(f.family(f.c, bucket))
+	data := []byte("some opus")
+	f.want("new", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 201, audioAnswer("a", data))
+	f.want("again", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 200, audioAnswer("a", data))
+	if fmt.Sprint(bucket.keys) != "[a]" {
+		t.Errorf("synced were %q", bucket.keys)
+	}
+}
+
 func TestConcurrentUploads(t *testing.T) {
 	f := newFixture(t)
 	for round := range 5 {

@@ -47,6 +47,8 @@ type Audio interface {
 	// nothing is written. With KindConflict, for a key that exists, it describes the bytes of r.
 	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+	// Sync returns when the object is on disk, also where another process has written it.
+	Sync(key string) error
 	// CheckKey refuses keys that the store can't hold. Error: KindInvalid.
 	CheckKey(key string) error
 }
