@@ -119,17 +119,19 @@ func (b *Bucket) CheckKey(key string) error { return objstore.CheckKey(key) }
 
 // Check is nil while the bucket's folder is there. Error: unavailable.
 func (b *Bucket) Check(ctx context.Context) error {
-	return b.do(ctx, call{"head", "reach", ""}, func() error {
-		open, err := b.root.Stat(".")
-		if err != nil {
-			return err
-		}
-		named, err := os.Stat(b.cfg.Path)
-		if err != nil || !os.SameFile(open, named) {
-			return domain.Wrap(domain.KindUnavailable, err, "the folder %s is gone", b.cfg.Path)
-		}
-		return nil
-	})
+	return b.do(ctx, call{"head", "reach", ""}, b.present)
+}
+
+// present says whether the bucket's folders are still those that it has opened. If they are not,
+// nothing is known of its objects. Error: unavailable.
+func (b *Bucket) present() error {
+	path := filepath.Join(b.cfg.Path, tempFolder)
+	open, err := b.root.Stat(tempFolder)
+	named, nameErr := os.Stat(path)
+	if err := errors.Join(err, nameErr); err != nil || !os.SameFile(open, named) {
+		return domain.Wrap(domain.KindUnavailable, err, "the folder %s is gone", path)
+	}
+	return nil
 }
 
 // call is one use of a bucket.

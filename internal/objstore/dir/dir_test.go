@@ -350,6 +350,41 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// A bucket whose folder, or whose folder of unfinished files, was removed is an outage: its objects
+// are not said to be missing.
+func TestBucketThatIsGone(t *testing.T) {
+	for _, removed := range []string{"", tempFolder} {
+		b := open(t, t.TempDir())
+		put(t, b, "a/b", "x")
+		must(t, b.Check(t.Context()), os.RemoveAll(filepath.Join(b.cfg.Path, removed)))
+		_, get := b.Get(t.Context(), "a/none", objstore.GetOptions{})
+		_, stat := b.Stat(t.Context(), "a/none")
+		_, put := b.Put(t.Context(), "c", nil, objstore.PutOptions{})
+		_, begin := b.NewUpload(t.Context(), "c", "", 10)
+		for _, err := range []error{get, stat, put, begin, b.Check(t.Context())} {
+			if domain.KindOf(err) != domain.KindUnavailable || objstore.Denied(err) || !strings.Contains(err.Error(), filepath.Join(b.cfg.Path, tempFolder)+" is gone") {
+				t.Errorf("without %q: %v", removed, err)
+			}
+		}
+	}
+}
+
+// A link that leads out of the bucket is not followed. That is one object that can't be read, and
+// the operator is told what to do.
+func TestLinkOutOfTheBucket(t *testing.T) {
+	b := open(t, t.TempDir())
+	put(t, b, "a/b", "x")
+	elsewhere := filepath.Join(t.TempDir(), "b")
+	must(t, os.Rename(filepath.Join(b.cfg.Path, "a/b"), elsewhere), os.Symlink(elsewhere, filepath.Join(b.cfg.Path, "a/b")))
+	_, get := b.Get(t.Context(), "a/b", objstore.GetOptions{})
+	_, put := b.Put(t.Context(), "a/b", nil, objstore.PutOptions{IfNoneMatch: true})
+	for _, err := range []error{get, put} {
+		if !objstore.Denied(err) || !strings.Contains(err.Error(), "out of the bucket") || objstore.Advice(err) == "" {
+			t.Errorf("%v, with the advice %q", err, objstore.Advice(err))
+		}
+	}
+}
+
 // A file that may not be read is denied alone, as one of S3's can be; a full disk is an outage.
 func TestFailures(t *testing.T) {
 	b := open(t, t.TempDir())

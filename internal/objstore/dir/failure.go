@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -33,11 +34,16 @@ func (b *Bucket) failure(ctx context.Context, c call, err error) error {
 	case errors.As(err, &already):
 		return domain.Wrap(already.Kind, err, "%s: %s", what, already.Msg)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		if gone := b.present(); gone != nil {
+			return b.failure(ctx, c, gone)
+		}
 		return domain.Wrap(domain.KindNotFound, err, "%s: there is no such object", what)
 	case errors.Is(err, fs.ErrExist):
 		return domain.Wrap(domain.KindConflict, err, "%s: the object exists already", what)
 	case errors.Is(err, fs.ErrPermission):
 		return domain.Wrap(domain.KindUnavailable, objstore.Denial(err, "let callvault's user read and write "+b.cfg.Path), "%s: the disk does not allow this", what)
+	case strings.Contains(err.Error(), "path escapes from parent"): // package os exports no error for it
+		return domain.Wrap(domain.KindUnavailable, objstore.Denial(err, "put the file or folder itself in the link's place"), "%s: a link leads out of the bucket", what)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return domain.Wrap(domain.KindUnavailable, err, "%s: the disk is full", what)
 	}
