@@ -32,7 +32,7 @@ func (b *Bucket) failure(ctx context.Context, c call, err error) error {
 	case context.Cause(ctx) != nil && errors.Is(err, context.Cause(ctx)):
 		return objstore.Interrupted(what, context.Cause(ctx), err)
 	case errors.As(err, &already):
-		return domain.Wrap(already.Kind, err, "%s: %s", what, already.Msg)
+		return domain.Wrap(already.Kind, already.Cause, "%s: %s", what, already.Msg)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		if gone := b.present(); gone != nil {
 			return b.failure(ctx, c, gone)

@@ -184,6 +184,9 @@ func folderAndFile(t *testing.T, f *fixture) {
 		f.holds(t, "p/q", []byte("below"))
 	} else {
 		wantKind(t, "put below a file", err, domain.KindInvalid)
+		if strings.Count(err.Error(), "a folder of another key") != 1 {
+			t.Errorf("put below a file does not say once what is wrong: %v", err)
+		}
 	}
 	f.put(t, "d/e", []byte("below"))
 	absent(t.Context(), t, f.bucket, "d")
