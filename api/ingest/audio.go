@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -113,10 +112,15 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 		return stored, false, err
 	}
 	if existing != nil {
-		if stored, err = hashBody(body); err == nil && stored != *existing {
+		stored, err = hashBody(body)
+		switch {
+		case err != nil:
+		case stored != *existing:
 			err = otherBytes()
+		default:
+			err = h.deps.Audio.Sync(key) // its upload may not have ended
 		}
-		return stored, false, cmp.Or(err, h.deps.Audio.Sync(key)) // its upload may not have ended
+		return stored, false, err
 	}
 	if h.deps.NoAudio != nil {
 		return stored, false, h.deps.NoAudio

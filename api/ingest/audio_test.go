@@ -199,6 +199,8 @@ func TestExistingAudioIsSynced(t *testing.T) {
 	data := []byte("some opus")
 	f.want("new", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 201, audioAnswer("a", data))
 	f.want("again", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 200, audioAnswer("a", data))
+	f.want("other bytes", f.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("else opus"), nil), 409,
+		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	if fmt.Sprint(bucket.keys) != "[a]" {
 		t.Errorf("synced were %q", bucket.keys)
 	}
