@@ -74,7 +74,7 @@ type running struct {
 
 // env is the environment of a program on the fixture's catalog and object store.
 func (f *fixture) env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.TempDir(), "CALLVAULT_DATABASE_URL=" + f.database,
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.TempDir(), "CALLVAULT_DATA=" + f.TempDir(), "CALLVAULT_DATABASE_URL=" + f.database,
 		"CALLVAULT_S3_ENDPOINT=" + f.s3.Endpoint, "CALLVAULT_S3_REGION=" + f.s3.Region,
 		"CALLVAULT_S3_ACCESS_KEY=" + f.s3.AccessKey, "CALLVAULT_S3_SECRET_KEY=" + f.s3.SecretKey,
 		"CALLVAULT_RECORDINGS_BUCKET=" + f.recordings, "CALLVAULT_ARCHIVES_BUCKET=" + f.archives}
