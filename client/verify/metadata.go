@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
-// maxValue is the most bytes of one value in metadata.json, to bound memory.
-const maxValue = 1 << 20
+// maxValue is the most bytes of one value in metadata.json, to bound memory. The largest honest one
+// is a file with a key of 1,024 bytes, each of which may be escaped.
+const maxValue = 64 << 10
 
 var errValue = errors.New("a value is too long")
 
@@ -34,10 +38,11 @@ type metadata struct {
 	in       *boundedReader
 	dec      *json.Decoder
 	total    *int64
-	sessions map[string]struct{} // session ids; several conversations may use the same one
-	seen     map[string]bool     // top-level keys
-	last     string              // the latest of these keys
-	number   int                 // sessions so far
+	sessions []uint64        // hashes of session ids; several conversations may use the same one
+	seen     map[string]bool // top-level keys
+	last     string          // the latest of these keys
+	first    int             // entries before this one are listed
+	name     string          // of this entry; "" until it is read
 	hour     time.Time
 }
 
@@ -56,18 +61,18 @@ func (f *fileLine) complete() bool {
 }
 
 func (v *verifier) checkMetadata() {
-	e, ok := v.find(metadataName)
-	if !ok {
-		return
-	}
-	in := &boundedReader{r: v.src.section(e.data, e.size)}
-	m := &metadata{
-		verifier: v, in: in, dec: json.NewDecoder(in),
-		sessions: map[string]struct{}{}, seen: map[string]bool{},
-	}
+	in := &boundedReader{r: v.src.section(v.metadata.data, v.metadata.size)}
+	m := &metadata{verifier: v, in: in, dec: json.NewDecoder(in), seen: map[string]bool{}}
 	m.dec.DisallowUnknownFields()
+	for _, name := range []string{metadataName, sumsName} {
+		if i := v.index.find([]byte(name)); i >= 0 {
+			v.index.entries[i].inMetadata = true // it is no recording
+		}
+	}
 	if err := m.read(); err != nil {
-		v.report.AddProblem(metadataName, "The entry is not what it should be near byte %d: %.300s.", m.dec.InputOffset(), err)
+		if v.src.err == nil {
+			v.report.AddProblem(metadataName, "The entry is not what it should be near byte %d: %.300s.", m.dec.InputOffset(), err)
+		}
 		return
 	}
 	m.finish()
@@ -75,7 +80,7 @@ func (v *verifier) checkMetadata() {
 
 // finish checks what is known only at the end.
 func (m *metadata) finish() {
-	m.report.Sessions = m.number
+	m.report.Sessions = len(m.sessions)
 	for _, key := range []string{"generatedAt", "utcDay", "hour", "totalSessions", "sessions"} {
 		if !m.seen[key] {
 			m.report.AddProblem(metadataName, "The key %s is missing.", key)
@@ -88,12 +93,15 @@ func (m *metadata) finish() {
 		m.report.AddProblem(metadataName, "The key missingFiles is not the last one.")
 	}
 	// Former versions counted a session id once, even if several conversations used it.
-	if m.total != nil && *m.total != int64(m.number) && *m.total != int64(len(m.sessions)) {
-		m.report.AddProblem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.number)
+	if m.total != nil && *m.total != int64(len(m.sessions)) {
+		slices.Sort(m.sessions)
+		if *m.total != int64(len(slices.Compact(m.sessions))) {
+			m.report.AddProblem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.report.Sessions)
+		}
 	}
-	for i := range m.entries {
-		if e := &m.entries[i]; !e.inMetadata && e.name != metadataName && e.name != sumsName {
-			m.report.AddProblem(e.name, "%s does not list the entry.", metadataName)
+	for i := range m.index.entries {
+		if !m.index.entries[i].inMetadata {
+			m.problemOf(i, "%s does not list the entry.", metadataName)
 		}
 	}
 }
@@ -150,8 +158,11 @@ func (m *metadata) day(into *string) error {
 
 // session reads one session with its files.
 func (m *metadata) session() error {
+	if len(m.sessions) == len(m.index.entries) {
+		return errors.New("there are more sessions than files")
+	}
 	var conversation, session *string
-	folder := -1
+	folder := ""
 	file := func() error {
 		if conversation == nil || session == nil {
 			return errors.New("files come before the ids of their session")
@@ -163,10 +174,10 @@ func (m *metadata) session() error {
 		if !f.complete() {
 			return errors.New("a file lacks a key")
 		}
-		if folder < 0 {
+		if folder == "" {
 			folder = m.folderOf(*conversation, *session, *f.FileName)
 		}
-		m.file(folder, &f)
+		m.file(folder+*f.FileName, &f)
 		return nil
 	}
 	err := m.object(func(key string) error {
@@ -183,52 +194,50 @@ func (m *metadata) session() error {
 	if err != nil {
 		return err
 	}
-	if session == nil || conversation == nil || folder < 0 {
+	if session == nil || conversation == nil || folder == "" {
 		return errors.New("a session lacks an id or files")
 	}
-	m.sessions[*session] = struct{}{}
-	m.number++
+	m.sessions = append(m.sessions, maphash.String(m.index.seed, *session))
 	return nil
 }
 
-// folderOf returns the folder of the next session. Folders and sessions are both in the order of
-// their first entries. If one of the two lacks something, it looks for the folder that is named
-// after the ids.
-func (m *metadata) folderOf(conversation, session, fileName string) int {
-	if m.number < len(m.folders) {
-		i, ok := m.index[m.folders[m.number]+"/"+fileName]
-		if ok && !m.entries[i].inMetadata {
-			return m.number
+// folderOf returns the folder of the next session, with a slash at its end. Sessions are in the
+// order of their first entries, so it is the folder of the first entry that is not listed yet. If
+// that is not so, something is missing: then it is the folder that is named after the ids.
+func (m *metadata) folderOf(conversation, session, fileName string) string {
+	for ; m.first < len(m.index.entries); m.first++ {
+		if !m.index.entries[m.first].inMetadata {
+			break
 		}
+		m.name = ""
 	}
-	if folder, ok := m.byName[conversation+"/"+session]; ok {
+	if m.name == "" && m.first < len(m.index.entries) {
+		m.name = string(m.header(m.first).name)
+	}
+	if folder, ok := strings.CutSuffix(m.name, fileName); ok && strings.HasSuffix(folder, "/") {
 		return folder
 	}
-	return min(m.number, len(m.folders))
+	return conversation + "/" + session + "/"
 }
 
-// file compares one line with its entry.
-func (m *metadata) file(folder int, f *fileLine) {
+// file compares one line with the entry of this name.
+func (m *metadata) file(name string, f *fileLine) {
 	if !m.hour.IsZero() && !f.Timestamp.UTC().Truncate(time.Hour).Equal(m.hour) {
-		m.report.AddProblem(*f.FileName, "%s gives it the time %s, which is not in the archive's hour.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
+		m.report.AddProblem(name, "%s gives it the time %s, which is not in the archive's hour.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
 	}
-	if folder >= len(m.folders) {
-		m.report.AddProblem(*f.FileName, "%s lists a file of a session that is not in the ZIP.", metadataName)
+	i := m.index.find([]byte(name))
+	if i < 0 {
+		m.report.AddProblem(name, "%s lists a file that is not in the ZIP.", metadataName)
 		return
 	}
-	name := m.folders[folder] + "/" + *f.FileName
-	i, ok := m.index[name]
+	e := &m.index.entries[i]
 	switch {
-	case !ok:
-		m.report.AddProblem(name, "%s lists a file that is not in the ZIP.", metadataName)
-	case m.entries[i].inMetadata:
+	case e.inMetadata:
 		m.report.AddProblem(name, "%s lists the file twice.", metadataName)
-	case m.entries[i].size != *f.Size:
-		m.report.AddProblem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, m.entries[i].size)
+	case e.size != *f.Size:
+		m.report.AddProblem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, e.size)
 	}
-	if ok {
-		m.entries[i].inMetadata = true
-	}
+	e.inMetadata = true
 }
 
 // missing reads one recording that could not be archived.
@@ -244,6 +253,7 @@ func (m *metadata) missing() error {
 	}
 	m.report.MissingCount++
 	if len(m.report.Missing) < maxProblems {
+		f.OriginalPath = shorten(f.OriginalPath)
 		m.report.Missing = append(m.report.Missing, f)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,81 +13,65 @@ const (
 	maxNamePart  = 200 // bytes
 )
 
-// checkNames checks that every name is safe, that no two clash, and that the entries are in the
-// folders and the order of an hour's archive.
-func (v *verifier) checkNames() {
-	v.byName = map[string]int{}
-	for i := range v.entries {
-		e := &v.entries[i]
-		if fault := nameFault(e.name); fault != "" {
-			v.report.AddProblem(e.name, "The name %s.", fault)
-		} else if utf8.RuneCountInString(e.name) < len(e.name) && e.flags&utf8Flag == 0 {
-			v.report.AddProblem(e.name, "The name is not marked as UTF-8.")
-		}
-		if _, twice := v.index[e.name]; twice {
-			v.report.AddProblem(e.name, "The name stands in the ZIP twice.")
-			continue
-		}
-		v.index[e.name] = i
-		if other, clash := v.folded[foldName(e.name)]; clash {
-			v.report.AddProblem(e.name, "The name differs from %q only in case.", v.entries[other].name)
-		}
-		v.folded[foldName(e.name)] = i
-		v.checkPlace(i)
+// checkName checks that a name is safe, that it clashes with no other one, and that the entry is in
+// the folders of an hour's archive. It adds the entry to the index.
+func (v *verifier) checkName(h *header, at uint32) {
+	if fault := nameFault(h.name); fault != "" {
+		v.problem(h.name, "The name %s.", fault)
+	} else if utf8.RuneCount(h.name) < len(h.name) && h.flags&utf8Flag == 0 {
+		v.problem(h.name, "The name is not marked as UTF-8.")
 	}
-	if len(v.entries) == 0 {
-		v.report.AddProblem("", "The ZIP is empty.")
+	if !v.index.add(h.name, h.size, at) {
+		v.problem(h.name, "The name stands in the ZIP twice.")
 		return
 	}
-	if v.entries[0].name != metadataName {
-		v.report.AddProblem("", "The first entry is not %s.", metadataName)
+	if !v.index.addFolded(v.foldName(h.name)) {
+		v.problem(h.name, "The name differs from another one only in case.")
 	}
-	if v.entries[len(v.entries)-1].name != sumsName {
-		v.report.AddProblem("", "The last entry is not %s.", sumsName)
-	}
-}
-
-// checkPlace counts a recording and sets its folder.
-func (v *verifier) checkPlace(i int) {
-	e := &v.entries[i]
-	if e.name == metadataName || e.name == sumsName {
+	if string(h.name) == metadataName || string(h.name) == sumsName {
 		return
 	}
 	v.report.Files++
-	v.report.Bytes += e.size
-	if strings.Count(e.name, "/") != 2 {
-		v.report.AddProblem(e.name, "The entry is not in a conversation's and a session's folder.")
+	if bytes.Count(h.name, []byte("/")) != 2 {
+		v.problem(h.name, "The entry is not in a conversation's and a session's folder.")
 		return
 	}
-	outer, _, _ := strings.Cut(e.name, "/")
-	if f := foldName(outer); f == foldName(metadataName) || f == foldName(sumsName) {
-		v.report.AddProblem(e.name, "The folder %q clashes with a file.", outer)
+	outer, _, _ := bytes.Cut(h.name, []byte("/"))
+	if f := string(v.foldName(outer)); f == metadataName || f == strings.ToLower(sumsName) {
+		v.problem(h.name, "The folder %.200q clashes with a file.", outer)
 	}
-	folder := e.name[:strings.LastIndexByte(e.name, '/')]
-	number, ok := v.byName[folder]
-	if !ok {
-		number = len(v.folders)
-		v.byName[folder] = number
-		v.folders = append(v.folders, folder)
+}
+
+// checkEnds checks that the first and the last entry are what they should be.
+func (v *verifier) checkEnds() {
+	if string(v.header(0).name) != metadataName {
+		v.report.AddProblem("", "The first entry is not %s.", metadataName)
 	}
-	e.folder = number
+	if string(v.header(len(v.index.entries)-1).name) != sumsName {
+		v.report.AddProblem("", "The last entry is not %s.", sumsName)
+	}
+	for _, name := range []string{metadataName, sumsName} {
+		if v.index.find([]byte(name)) < 0 {
+			v.report.AddProblem("", "The ZIP has no %s.", name)
+		}
+	}
 }
 
 // nameFault says why a name is unsafe to unpack; "" if it is safe.
-func nameFault(name string) string {
+func nameFault(name []byte) string {
 	switch {
-	case !utf8.ValidString(name):
+	case !utf8.Valid(name):
 		return "is not UTF-8"
-	case strings.ContainsFunc(name, unicode.IsControl):
+	case bytes.ContainsFunc(name, unicode.IsControl):
 		return "has control characters"
-	case strings.ContainsAny(name, `<>:"\|?*`):
+	case bytes.ContainsAny(name, `<>:"\|?*`):
 		return `has one of <>:"\|?*`
 	}
-	for part := range strings.SplitSeq(name, "/") {
-		switch {
-		case part == "" || part == "." || part == "..":
+	for part := range bytes.SplitSeq(name, []byte("/")) {
+		switch last := bytes.TrimRight(part, ". "); {
+		case len(part) == 0 || string(part) == "." || string(part) == "..":
 			return "has an empty part, . or .. and could leave the folder"
-		case strings.HasSuffix(part, ".") || strings.HasSuffix(part, " "):
+		case len(last) < len(part):
 			return "has a part that ends with a dot or a space"
 		case len(part) > maxNamePart:
 			return "has a part of more than 200 bytes"
@@ -98,19 +83,36 @@ func nameFault(name string) string {
 }
 
 // deviceName reports whether Windows opens a device instead of a file.
-func deviceName(part string) bool {
-	stem, _, _ := strings.Cut(part, ".")
-	stem = strings.ToUpper(strings.TrimRight(stem, " "))
-	switch stem {
+func deviceName(part []byte) bool {
+	stem, _, _ := bytes.Cut(part, []byte("."))
+	stem = bytes.TrimRight(stem, " ")
+	if len(stem) < 3 || len(stem) > 7 {
+		return false
+	}
+	name := strings.ToUpper(string(stem))
+	switch name {
 	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":
 		return true
 	}
-	if strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT") {
-		number := stem[3:]
+	if strings.HasPrefix(name, "COM") || strings.HasPrefix(name, "LPT") {
+		number := name[3:]
 		return utf8.RuneCountInString(number) == 1 && strings.Contains("0123456789¹²³", number)
 	}
 	return false
 }
 
-// foldName maps names that differ only in case to the same string.
-func foldName(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+// foldName maps names that differ only in case to the same bytes, which are valid until its next
+// call.
+func (v *verifier) foldName(name []byte) []byte {
+	v.fold = v.fold[:0]
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			return bytes.ToLower(bytes.ToUpper(name))
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		v.fold = append(v.fold, c)
+	}
+	return v.fold
+}

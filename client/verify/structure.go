@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"bufio"
 	"encoding/binary"
-	"io"
 	"math"
 )
 
@@ -22,32 +20,20 @@ const (
 	maxDirectory = 256 << 20 // bytes
 )
 
-// entry is an entry by the central directory, with what the checks found.
-type entry struct {
-	name   string
-	folder int // of the verifier's folders, -1 in the root
-	crc    uint32
-	size   int64
-	offset int64
-	flags  uint16
-	sum    [32]byte // SHA-256, once read
-	data   int64    // offset of the data, once read
-	read   bool     // all of its data was read
-
-	inSums     bool // SHA256SUMS has it
-	inMetadata bool // metadata.json has it
-}
-
 // verifier checks one ZIP.
 type verifier struct {
-	src     *source
-	report  Report
-	entries []entry
-	index   map[string]int // by name
-	folded  map[string]int // by foldName of the name
-	folders []string       // of sessions, in the order of their first entries
-	byName  map[string]int // index in folders
-	end     end
+	src      *source
+	report   Report
+	end      end
+	index    *index
+	metadata place
+	fold     []byte // buffer
+}
+
+// place is where the data of an entry stands.
+type place struct {
+	data, size int64
+	read       bool // all of it was read
 }
 
 // end is the place of the central directory, by the end records.
@@ -61,13 +47,11 @@ func (v *verifier) run() {
 	if !v.findEnd() || !v.readDirectory() {
 		return
 	}
-	v.checkNames()
+	v.checkEnds()
 	v.readEntries()
-	if v.src.err != nil || len(v.entries) == 0 {
-		return
+	if v.src.err == nil && v.metadata.read {
+		v.checkMetadata()
 	}
-	v.checkSums()
-	v.checkMetadata()
 }
 
 // findEnd reads the end records.
@@ -141,88 +125,4 @@ func (v *verifier) findEnd64(at int64) bool {
 		v.report.AddProblem("", "The ZIP64 end records contradict each other.")
 	}
 	return true
-}
-
-// readDirectory reads the central directory.
-func (v *verifier) readDirectory() bool {
-	if v.end.entries > maxEntries || v.end.size > maxDirectory || v.end.entries > uint64(v.end.size/centralHeader) {
-		v.report.AddProblem("", "The ZIP says that it has %d entries in a directory of %d bytes, which is more than can be.", v.end.entries, v.end.size)
-		return false
-	}
-	r := bufio.NewReaderSize(v.src.section(v.end.offset, v.end.size), 64<<10)
-	v.entries = make([]entry, 0, min(v.end.entries, 100_000))
-	left := v.end.size
-	for range v.end.entries {
-		n, ok := v.readCentral(r)
-		if left -= n; !ok {
-			v.report.AddProblem("", "The central directory is broken after entry %d of %d.", len(v.entries), v.end.entries)
-			return false
-		}
-	}
-	if left > 0 {
-		v.report.AddProblem("", "The central directory has %d bytes more than its %d entries.", left, v.end.entries)
-	}
-	return true
-}
-
-// readCentral reads one header and returns its length.
-func (v *verifier) readCentral(r io.Reader) (int64, bool) {
-	var b [centralHeader]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil || string(b[:4]) != "PK\x01\x02" {
-		return 0, false
-	}
-	le := binary.LittleEndian
-	nameSize, extraSize, commentSize := int(le.Uint16(b[28:])), int(le.Uint16(b[30:])), int(le.Uint16(b[32:]))
-	rest := make([]byte, nameSize+extraSize+commentSize)
-	if _, err := io.ReadFull(r, rest); err != nil {
-		return 0, false
-	}
-	e := entry{
-		name: string(rest[:nameSize]), folder: -1, flags: le.Uint16(b[8:]), crc: le.Uint32(b[16:]),
-		size: int64(le.Uint32(b[24:])), offset: int64(le.Uint32(b[42:])),
-	}
-	compressed := int64(le.Uint32(b[20:]))
-	extra := zip64Extra(rest[nameSize : nameSize+extraSize])
-	for _, field := range []*int64{&e.size, &compressed, &e.offset} {
-		if *field == math.MaxUint32 && len(extra) >= 8 {
-			*field = int64(le.Uint64(extra))
-			extra = extra[8:]
-		}
-	}
-	v.checkCentral(&e, compressed, le.Uint16(b[10:]), commentSize, le.Uint32(b[38:]))
-	v.entries = append(v.entries, e)
-	return int64(centralHeader + len(rest)), true
-}
-
-// zip64Extra returns the content of the ZIP64 extra field; nil without one.
-func zip64Extra(extra []byte) []byte {
-	for len(extra) >= 4 {
-		id, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
-		if n > len(extra)-4 {
-			return nil
-		}
-		if id == 1 {
-			return extra[4 : 4+n]
-		}
-		extra = extra[4+n:]
-	}
-	return nil
-}
-
-func (v *verifier) checkCentral(e *entry, compressed int64, method uint16, comment int, attributes uint32) {
-	switch {
-	case e.flags&1 != 0:
-		v.report.AddProblem(e.name, "The entry is encrypted.")
-	case e.flags&^utf8Flag != 0:
-		v.report.AddProblem(e.name, "The entry has the flags %#04x, which archives never have.", e.flags)
-	}
-	if method != 0 || compressed != e.size {
-		v.report.AddProblem(e.name, "The entry is not stored as it is (method %d, %d bytes packed of %d).", method, compressed, e.size)
-	}
-	if kind := attributes >> 16 & 0o170000; kind != 0 && kind != 0o100000 {
-		v.report.AddProblem(e.name, "The entry is no regular file (mode %o).", attributes>>16)
-	}
-	if comment != 0 {
-		v.report.AddProblem(e.name, "The entry has a comment.")
-	}
 }

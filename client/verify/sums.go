@@ -2,66 +2,111 @@ package verify
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"strings"
 )
 
 // maxLine is the most bytes of a line in SHA256SUMS: a name in a ZIP has at most 65,535 bytes.
 const maxLine = 70 << 10
 
-// find returns an entry that every archive must have; false when it is missing or was not read.
-func (v *verifier) find(name string) (*entry, bool) {
-	i, ok := v.index[name]
-	if !ok {
-		v.report.AddProblem("", "The ZIP has no %s.", name)
-		return nil, false
-	}
-	return &v.entries[i], v.entries[i].read
+// sums compares the lines of SHA256SUMS with the entries while these are read. Both have the same
+// order, so that it holds one line only.
+type sums struct {
+	*verifier
+	lines *bufio.Scanner // nil when there is no SHA256SUMS, or it can't be read
+	line  bool           // name and sum are those of a line that was not compared yet
+	name  []byte
+	sum   [sha256.Size]byte
 }
 
-// checkSums checks that SHA256SUMS has one line for each other entry, no other lines, and the right
-// sums.
-func (v *verifier) checkSums() {
-	e, ok := v.find(sumsName)
+func (v *verifier) openSums() *sums {
+	s := &sums{verifier: v}
+	number := v.index.find([]byte(sumsName))
+	if number < 0 {
+		return s
+	}
+	h := v.header(number)
+	b, ok := v.src.bytes(h.offset, localHeader)
 	if !ok {
-		return
+		return s // the problem is named when the entry itself is read
 	}
-	v.report.ManifestSHA256 = hex.EncodeToString(e.sum[:])
-	e.inSums = true // it can't list itself
-	lines := bufio.NewScanner(v.src.section(e.data, e.size))
-	lines.Buffer(make([]byte, 4<<10), maxLine)
-	for lines.Scan() {
-		v.checkLine(lines.Text())
+	data := h.offset + localHeader + int64(binary.LittleEndian.Uint16(b[26:])) + int64(binary.LittleEndian.Uint16(b[28:]))
+	if h.size < 0 || h.size > v.end.offset-data {
+		return s
 	}
-	if lines.Err() != nil {
-		v.report.AddProblem(sumsName, "The entry has a line that is too long.")
-	}
-	for i := range v.entries {
-		if e := &v.entries[i]; !e.inSums {
-			v.report.AddProblem(e.name, "%s has no line for the entry.", sumsName)
+	s.lines = bufio.NewScanner(v.src.section(data, h.size))
+	s.lines.Buffer(make([]byte, 4<<10), maxLine)
+	return s
+}
+
+// next goes to the next line, unless there is one that was not compared yet.
+func (s *sums) next() bool {
+	for !s.line && s.lines.Scan() {
+		text := s.lines.Bytes()
+		sum, name, ok := bytes.Cut(text, []byte("  "))
+		if ok && len(sum) == hex.EncodedLen(sha256.Size) {
+			_, err := hex.Decode(s.sum[:], sum)
+			s.name, s.line = name, err == nil
+		}
+		if !s.line {
+			s.problem([]byte(sumsName), "The line %.100q is not a checksum and a name.", text)
 		}
 	}
+	return s.line
 }
 
-func (v *verifier) checkLine(line string) {
-	sum, name, ok := strings.Cut(line, "  ")
-	want, err := hex.DecodeString(sum)
-	if !ok || err != nil || len(want) != 32 {
-		v.report.AddProblem(sumsName, "The line %.100q is not a checksum and a name.", line)
+// compare looks for the line of an entry. sum is the SHA-256 of its bytes, if they were read.
+func (s *sums) compare(number int, h *header, sum [sha256.Size]byte, read bool) {
+	if s.lines == nil {
 		return
 	}
-	i, ok := v.index[name]
+	for s.next() {
+		if !bytes.Equal(s.name, h.name) {
+			if s.later(number) {
+				break // the line waits for its entry
+			}
+			continue
+		}
+		s.line, s.index.entries[number].inSums = false, true
+		if read && sum != s.sum {
+			s.problem(h.name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", sum, sumsName, s.sum)
+		}
+		return
+	}
+	s.problem(h.name, "%s has no line for the entry.", sumsName)
+}
+
+// later reports whether the line is that of an entry after this one. If not, it says what is wrong
+// with the line and drops it.
+func (s *sums) later(number int) bool {
+	other := s.index.find(s.name)
 	switch {
-	case !ok:
-		v.report.AddProblem(name, "%s has a line for an entry that is not in the ZIP.", sumsName)
-	case name == sumsName:
-		v.report.AddProblem(sumsName, "The entry lists itself.")
-	case v.entries[i].inSums:
-		v.report.AddProblem(name, "%s has two lines for the entry.", sumsName)
+	case string(s.name) == sumsName:
+		s.problem(s.name, "The entry lists itself.")
+	case other > number:
+		return true
+	case other < 0:
+		s.problem(s.name, "%s has a line for an entry that is not in the ZIP.", sumsName)
+	case s.index.entries[other].inSums:
+		s.problem(s.name, "%s has two lines for the entry.", sumsName)
 	default:
-		v.entries[i].inSums = true
-		if v.entries[i].read && [32]byte(want) != v.entries[i].sum {
-			v.report.AddProblem(name, "The bytes have the SHA-256 %x, but %s says %x: they are damaged.", v.entries[i].sum, sumsName, want)
-		}
+		s.problem(s.name, "The line in %s stands in another order than the entry.", sumsName)
+	}
+	s.line = false
+	return false
+}
+
+// finish says what is wrong with the lines after the last entry's.
+func (s *sums) finish() {
+	if s.lines == nil {
+		return
+	}
+	for s.next() {
+		s.later(len(s.index.entries))
+	}
+	if s.lines.Err() != nil && s.src.err == nil {
+		s.problem([]byte(sumsName), "The entry has a line that is too long.")
 	}
 }

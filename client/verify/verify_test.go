@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -194,6 +195,13 @@ func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "14.zip")
 	if _, err := verify.File(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe.zip")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.File(t.Context(), pipe); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("a pipe: %v", err)
 	}
 	good, _ := build(t, []string{"conv-1"}, "k/a.opus")
 	for _, b := range [][]byte{good, good[1:]} {
