@@ -106,7 +106,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 		return nil
 	}
 	d := catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
-		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Origin: web.Origin(r, "link")}
+		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Allowance: 2 * archive.Size, Origin: web.Origin(r, "link")}
 	// A request for several ranges, or with an unusual Range, is not redirected: a store may ignore
 	// it and send all bytes uncounted.
 	if h.deps.Presigner != nil && plan.Redirectable(r) && (plan.Starts || plan.Rest != "") {
@@ -127,7 +127,8 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, d catalog
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
-	if err := h.count(ctx, w, d); err != nil {
+	d.Spend = d.Allowance / redirects // nobody knows how many bytes the store will send
+	if _, err := h.count(ctx, w, d); err != nil {
 		return err
 	}
 	web.DropContentHeaders(w).Header().Set("Location", target)
@@ -141,9 +142,16 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
-	if err := h.count(ctx, w, d); err != nil {
+	d.Spend = piece(d, plan.Length())
+	begun, err := h.count(ctx, w, d)
+	if err != nil {
 		_ = body.Close()
 		return err
+	}
+	if !begun.Counted {
+		c := &continuation{ResponseWriter: w, ctx: r.Context(), catalog: h.deps.Catalog, d: d, begun: begun, unsent: d.Spend, rest: plan.Length() - d.Spend}
+		w = c
+		defer func() { h.returnUnsent(r.Context(), c) }()
 	}
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a download broke off", zap.String("archive", d.Object), telemetry.In(r.Context()), zap.Error(err))
@@ -152,16 +160,16 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 }
 
 // count counts a download, or finds the counted one that it continues.
-func (h *handler) count(ctx context.Context, w http.ResponseWriter, d catalog.Download) error {
-	window, err := h.deps.Catalog.BeginDownload(ctx, d)
+func (h *handler) count(ctx context.Context, w http.ResponseWriter, d catalog.Download) (catalog.BegunDownload, error) {
+	begun, err := h.deps.Catalog.BeginDownload(ctx, d)
 	if domain.KindOf(err) == domain.KindLimited {
-		return limited(w, window)
+		return begun, limited(w, begun.Window)
 	}
 	if err != nil {
-		return web.Step("count the download", err)
+		return begun, web.Step("count the download", err)
 	}
-	limit(w, window)
-	return nil
+	limit(w, begun.Window)
+	return begun, nil
 }
 
 // archiveGone is the error for an archive whose object is not in the store. It makes the hour due

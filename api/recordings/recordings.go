@@ -36,7 +36,8 @@ type Catalog interface {
 	CheckDay(ctx context.Context, r catalog.DayRequest) (catalog.Window, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
 	LinkAccess(ctx context.Context, key domain.HourKey, token string) (catalog.LinkAccess, error)
-	BeginDownload(ctx context.Context, d catalog.Download) (catalog.Window, error)
+	BeginDownload(ctx context.Context, d catalog.Download) (catalog.BegunDownload, error)
+	ReturnUnsent(ctx context.Context, d catalog.Download, b catalog.BegunDownload, bytes int64) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
 }
 

@@ -15,7 +15,10 @@ import (
 // name the same object and the same end of the link; see docs/audit.md.
 const (
 	ActionDay      = "day.links"      // a day's links were issued
-	ActionDownload = "download.begun" // bytes of an archive were given
+	ActionDownload = "download.begun" // bytes of an archive were given, and counted
+
+	// ActionContinued is the first request of an address that continued a counted download.
+	ActionContinued = "download.continued"
 )
 
 // issuedLink describes one link in an audit detail. The link itself is not written, because it is
@@ -40,8 +43,8 @@ type downloadDetail struct {
 	Hour      string     `json:"hour"`
 	Revision  int64      `json:"revision"`
 	Object    string     `json:"object"`
-	Until     time.Time  `json:"until"` // when the link ends
-	Continues bool       `json:"continues,omitempty"`
+	Until     time.Time  `json:"until"`               // when the link ends
+	Continues bool       `json:"continues,omitempty"` // it does not start at the first byte
 	audit.Origin
 }
 

@@ -66,7 +66,7 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, issuedHoursSQL, saveLinksSQL, linkAccessSQL,
-		insertUseSQL, lastUseSQL)
+		insertUseSQL, lastUseSQL, spendSQL)
 	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), db: d, rules: rules.withDefaults()}
 }
 

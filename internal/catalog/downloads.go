@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -65,13 +67,22 @@ type Download struct {
 	Object    string
 	Until     time.Time // when the link ends
 	Continues bool      // it does not start at the first byte
+	Spend     int64     // what a continuation may send, in bytes
+	Allowance int64     // what all continuations of one counted download may send
 	Origin    audit.Origin
 }
 
-// BeginDownload counts a download and writes it to the audit log, unless it continues one that
-// was counted within the last hour. Errors: KindLimited when the window is full (Window is set
-// then, and nothing is counted), KindNotFound.
-func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err error) {
+// BegunDownload is a download whose bytes may be sent.
+type BegunDownload struct {
+	Window  Window
+	Counted bool  // false for a continuation that spends from the allowance of a counted download
+	from    int64 // that download's use of the window
+}
+
+// BeginDownload counts a download and writes it to the audit log. A continuation is not counted if
+// one of the downloads counted within the last hour has enough left of its allowance. Errors:
+// KindLimited when the window is full (Window is set then, and nothing is counted), KindNotFound.
+func (c *Catalog) BeginDownload(ctx context.Context, d Download) (out BegunDownload, err error) {
 	name := downloadWindow(d.HourKey)
 	err = c.db.Batch(ctx, func(tx *db.Tx) error {
 		if err := lockWindow(ctx, tx, d.Tenant, name); err != nil {
@@ -81,19 +92,41 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (w Window, err 
 		if err != nil {
 			return err
 		}
-		w = a.Window
-		switch {
-		case d.Continues && w.Used > 0:
-			return nil
-		case w.Full():
+		out = BegunDownload{Window: a.Window}
+		at := db.Micros(a.Now)
+		detail := downloadDetail{Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Continues: d.Continues, Origin: d.Origin}
+		if d.Continues {
+			err := tx.QueryRowContext(ctx, spendSQL, d.Tenant, name, at, d.Spend, d.Allowance).Scan(&out.from)
+			if err == nil {
+				return d.Origin.AppendOnce(ctx, tx, at, d.Tenant, ActionContinued, name+" "+d.Origin.Remote, detail)
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		if a.Window.Full() {
 			return domain.Errorf(domain.KindLimited, "the downloads of this hour are used up")
 		}
-		at := db.Micros(a.Now)
-		if w, err = w.count(ctx, tx, d.Tenant, name, a.last, at); err != nil {
+		out.Counted = true
+		if out.Window, err = a.Window.count(ctx, tx, d.Tenant, name, a.last, at); err != nil {
 			return err
 		}
-		return d.Origin.Append(ctx, tx, at, d.Tenant, ActionDownload, downloadDetail{
-			Day: d.Day, Hour: d.HH(), Revision: d.Revision, Object: d.Object, Until: d.Until, Continues: d.Continues, Origin: d.Origin})
+		return d.Origin.Append(ctx, tx, at, d.Tenant, ActionDownload, detail)
 	})
-	return w, err
+	return out, err
+}
+
+// spendSQL spends $4 bytes from the latest use that counts and has as much left of its allowance
+// $5.
+const spendSQL = `UPDATE window_uses SET spent = spent + $4 WHERE tenant = $1 AND name = $2 AND at_us = (SELECT max(at_us) FROM window_uses
+	WHERE tenant = $1 AND name = $2 AND at_us > $3 - CAST(3600000000 AS BIGINT) AND at_us <= $3 + 600000000 AND spent + $4 <= CAST($5 AS BIGINT))
+	RETURNING at_us`
+
+// ReturnUnsent gives bytes back that a continuation was to send and did not.
+func (c *Catalog) ReturnUnsent(ctx context.Context, d Download, b BegunDownload, bytes int64) error {
+	return c.db.Batch(ctx, func(tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE window_uses SET spent = spent - $4 WHERE tenant = $1 AND name = $2 AND at_us = $3 AND spent >= $4`,
+			d.Tenant, downloadWindow(d.HourKey), b.from, bytes)
+		return err
+	})
 }

@@ -102,8 +102,8 @@ func (p *Planner) planAll(ctx context.Context, keys []catalog.DayKey) (done int,
 	return done, errors.Join(errs...)
 }
 
-// purgeWindows deletes hourly limits' windows that nobody used lately.
-func (p *Planner) purgeWindows(ctx context.Context, _ *Report) error {
+// purge deletes what was remembered for an hour.
+func (p *Planner) purge(ctx context.Context, _ *Report) error {
 	_, err := p.catalog.PurgeWindows(ctx, p.cfg.MaxDays)
-	return err
+	return errors.Join(err, p.catalog.PurgeOnce(ctx, p.cfg.MaxDays))
 }

@@ -63,9 +63,11 @@ type Clock interface {
 	RepairDays(ctx context.Context, limit int) (int, error)
 }
 
-// Windows are the counters of hourly limits.
-type Windows interface {
+// Hourly is what is remembered for an hour or two: the counters of hourly limits, and what the
+// audit log tells once an hour.
+type Hourly interface {
 	PurgeWindows(ctx context.Context, limit int) (int, error)
+	PurgeOnce(ctx context.Context, limit int) error
 }
 
 // Catalog is what a Planner needs of the catalog.
@@ -76,7 +78,7 @@ type Catalog interface {
 	Hours
 	Dispatches
 	Clock
-	Windows
+	Hourly
 }
 
 // Queue takes dispatches. Errors: KindUnavailable.
@@ -155,7 +157,7 @@ type Report struct {
 
 // FullPass runs all steps. A step that fails does not stop the others; the errors come back joined.
 func (p *Planner) FullPass(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.expire, p.purgeWindows, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.expire, p.purge, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due

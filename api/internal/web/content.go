@@ -82,6 +82,18 @@ func (p Plan) Failed(w http.ResponseWriter) int {
 	return 0
 }
 
+// Length is how many bytes of the content the answer has.
+func (p Plan) Length() int64 {
+	if len(p.ranges) == 0 {
+		return p.size
+	}
+	var n int64
+	for _, b := range p.ranges {
+		n += b.To - b.From
+	}
+	return n
+}
+
 // Redirectable says whether the request may be redirected to a store. A store refuses a second
 // credential. It ignores If-Range, so the client would append bytes of another object.
 func (p Plan) Redirectable(r *http.Request) bool {

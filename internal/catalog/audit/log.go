@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -17,7 +19,7 @@ type Log struct{ db *db.DB }
 
 // New gives the audit log of a database.
 func New(d *db.DB) *Log {
-	d.Prepare(appendSQL)
+	d.Prepare(appendSQL, onceSQL)
 	return &Log{d}
 }
 
@@ -39,6 +41,9 @@ type Entry struct {
 	Detail json.RawMessage `json:"detail"`
 }
 
+// hour is in microseconds.
+const hour = int64(3_600_000_000)
+
 const appendSQL = `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES ($1, $2, $3, $4, $5, $6)`
 
 // Append writes one row of the audit log in the transaction of the change that it describes.
@@ -56,15 +61,51 @@ func (o Origin) AppendLinks(ctx context.Context, tx *db.Tx, at int64, tenant, ac
 	return err
 }
 
+const onceSQL = `INSERT INTO audit_once (hour, sum) VALUES ($1, $2) ON CONFLICT (hour, sum) DO NOTHING`
+
+// AppendOnce is Append for what can happen very often: it writes one row for a subject in each hour
+// of the clock.
+func (o Origin) AppendOnce(ctx context.Context, tx *db.Tx, at int64, tenant, action, subject string, detail any) error {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{tenant, o.Actor, action, subject}))
+	result, err := tx.ExecContext(ctx, onceSQL, at/hour, sum[:])
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n == 0 {
+		return err
+	}
+	return o.Append(ctx, tx, at, tenant, action, detail)
+}
+
+// PurgeOnce deletes what AppendOnce remembers of former hours, at most limit rows.
+func (l *Log) PurgeOnce(ctx context.Context, limit int) error {
+	return l.inOwn(ctx, func(tx *db.Tx, at int64) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM audit_once WHERE (hour, sum) IN (SELECT hour, sum FROM audit_once WHERE hour < $1 LIMIT $2)`, at/hour, limit)
+		return err
+	})
+}
+
+// AppendAuditOnce is AppendAudit for what can happen very often; see [Origin.AppendOnce].
+func (l *Log) AppendAuditOnce(ctx context.Context, o Origin, tenant, action, subject string, detail any) error {
+	return l.inOwn(ctx, func(tx *db.Tx, at int64) error {
+		return o.AppendOnce(ctx, tx, at, tenant, action, subject, detail)
+	})
+}
+
 // AppendAudit writes one row of the audit log in a transaction of its own. detail is encoded as
 // JSON and must be an object. It has the origin's address and request only if it embeds the origin.
 func (l *Log) AppendAudit(ctx context.Context, o Origin, tenant, action string, detail any) error {
+	return l.inOwn(ctx, func(tx *db.Tx, at int64) error { return o.Append(ctx, tx, at, tenant, action, detail) })
+}
+
+// inOwn runs fn in a transaction of its own, with the catalog's time.
+func (l *Log) inOwn(ctx context.Context, fn func(tx *db.Tx, at int64) error) error {
 	return l.db.Batch(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		return o.Append(ctx, tx, at, tenant, action, detail)
+		return fn(tx, at)
 	})
 }
 

@@ -27,6 +27,7 @@ func RunAccess(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"day window":              dayWindow,
 		"windows of the future":   futureWindows,
 		"downloads":               downloads,
+		"continuations":           continuations,
 		"windows are purged":      purgeWindows,
 		"window of thousands":     largeWindow,
 		"issue undone":            issueUndone,
@@ -269,7 +270,8 @@ func dayWindow(f *fixture) {
 
 func downloads(f *fixture) {
 	begin := func(hour int, continues bool) (catalog.Window, error) {
-		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: audit.Origin{Actor: "link"}})
+		begun, err := f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(hour), Token: "t", Continues: continues, Origin: audit.Origin{Actor: "link"}})
+		return begun.Window, err
 	}
 	w, err := begin(1, true) // continues a download that was not counted
 	f.must(err)
@@ -290,6 +292,56 @@ func downloads(f *fixture) {
 	w, err = begin(1, true)
 	f.must(err)
 	equal(f, "used an hour later", w.Used, 1)
+}
+
+// continuations spends the allowance of counted downloads.
+func continuations(f *fixture) {
+	d := catalog.Download{HourKey: f.key(1), Token: "t", Allowance: 100, Origin: audit.Origin{Actor: "link", Remote: "192.0.2.1"}}
+	_, err := f.c.BeginDownload(f.ctx, d)
+	f.must(err)
+	spend := func(bytes int64, used int) catalog.BegunDownload {
+		f.Helper()
+		d.Continues, d.Spend = true, bytes
+		begun, err := f.c.BeginDownload(f.ctx, d)
+		f.must(err)
+		equal(f, fmt.Sprint("used after ", bytes, " more bytes"), begun.Window.Used, used)
+		return begun
+	}
+	spend(60, 1)
+	spend(41, 2) // more than is left, so it is counted
+	spend(100, 2)
+	half := spend(40, 2)
+	spend(1, 3)
+	f.must(f.c.ReturnUnsent(f.ctx, d, half, 30))
+	spend(100, 3)
+	spend(30, 3)
+	spend(1, 4)
+	d.Origin.Remote = "192.0.2.2"
+	spend(100, 4)
+	spend(1, 5)
+	spend(100, 5)
+	_, err = f.c.BeginDownload(f.ctx, d)
+	f.wantKind(err, domain.KindLimited)
+	equal(f, "counted downloads in the audit log", f.told(catalog.ActionDownload), 5)
+	equal(f, "addresses that continued them", f.told(catalog.ActionContinued), 2)
+	f.pass(time.Hour)
+	f.must(f.c.PurgeOnce(f.ctx, 10))
+	d.Spend = 0
+	spend(1, 1)
+	spend(1, 1)
+	equal(f, "addresses in the next hour, too", f.told(catalog.ActionContinued), 3)
+}
+
+// told is how many lines of an action the audit log has.
+func (f *fixture) told(action string) (n int) {
+	f.Helper()
+	f.must(f.c.Audit(f.ctx, f.tenant, f.now().Add(-24*time.Hour), f.now().Add(time.Hour), func(e audit.Entry) error {
+		if e.Action == action {
+			n++
+		}
+		return nil
+	}))
+	return n
 }
 
 func purgeWindows(f *fixture) {

@@ -205,7 +205,8 @@ func daysOfWrongClock(f *fixture) {
 func futureWindows(f *fixture) {
 	claim := f.commitNext(5, 10)
 	download := func() (catalog.Window, error) {
-		return f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(5), Token: claim.Token, Revision: 1, Origin: audit.Origin{Actor: "link"}})
+		begun, err := f.c.BeginDownload(f.ctx, catalog.Download{HourKey: f.key(5), Token: claim.Token, Revision: 1, Origin: audit.Origin{Actor: "link"}})
+		return begun.Window, err
 	}
 	use := func(what string, used int) {
 		f.Helper()

@@ -1,0 +1,10 @@
+-- +goose Up
+-- Bytes that the continuations of a counted download have sent or may be sending.
+ALTER TABLE window_uses ADD COLUMN spent BIGINT NOT NULL DEFAULT 0;
+
+-- What the audit log tells once an hour, however often it happens.
+CREATE TABLE audit_once (
+    hour BIGINT NOT NULL, -- whole hours since 1970, UTC
+    sum  BYTEA NOT NULL,  -- SHA-256 of what happened: tenant, actor, action and subject
+    PRIMARY KEY (hour, sum)
+);
