@@ -39,8 +39,8 @@ func describe(e audit.Entry) (what, detail string) {
 	case catalog.ActionDay:
 		links, _ := fields["links"].([]any)
 		return "links issued", joinText(count(len(links), "link", "links"), labelled("valid until ", timeText(fields["until"])), labelled("to ", fields["remote"]))
-	case catalog.ActionDownload:
-		return "download begun", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]),
+	case catalog.ActionDownload, catalog.ActionContinued:
+		return strings.ReplaceAll(e.Action, ".", " "), joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]),
 			labelled("by a link valid until ", timeText(fields["until"])), labelled("to ", fields["remote"]))
 	case catalog.ActionArchive:
 		return "rebuild asked for", joinText(hours(fields), forced(fields), labelled("due: ", fields["due"]), labelled("from ", fields["remote"]))

@@ -22,6 +22,7 @@ func TestDescribe(t *testing.T) {
 		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"object":"k","until":"2025-12-13T13:00:01.512345Z","remote":"192.0.2.1"}`,
 			"download begun: hour 08, revision 1, by a link valid until 2025-12-13 13:00:01, to 192.0.2.1"},
 		{catalog.ActionDownload, `{"day":"2025-12-12","hour":"08","revision":1,"remote":"192.0.2.1"}`, "download begun: hour 08, revision 1, to 192.0.2.1"},
+		{catalog.ActionContinued, `{"day":"2025-12-12","hour":"08","revision":1,"continues":true,"remote":"192.0.2.1"}`, "download continued: hour 08, revision 1, to 192.0.2.1"},
 	} {
 		what, detail := describe(audit.Entry{Action: c.action, Detail: json.RawMessage(c.detail)})
 		if got := what + ": " + detail; got != c.want {

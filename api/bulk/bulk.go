@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/limits"
@@ -34,9 +35,10 @@ type Config struct {
 	PageBytes      int           // of the rows of a page, which ends early then; 32 MiB
 }
 
-// Catalog knows the API keys. Errors: KindUnauthorized, KindUnavailable.
+// Catalog knows the API keys and has the audit log. Errors: KindUnauthorized, KindUnavailable.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
+	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 }
 
 // Conversations gives the rows. Errors: KindUnavailable, and those of the methods of package
@@ -93,17 +95,17 @@ func New(cfg Config, deps Deps) web.Family {
 }
 
 // admit authenticates a request, counts it, and checks that its tenant may export.
-func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (domain.Tenant, error) {
+func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Request, endpoint string) (catalog.Credential, error) {
 	secrets := web.Credentials(r, "X-Api-Key")
 	if len(secrets) != 1 {
-		return domain.Tenant{}, refusal(http.StatusUnauthorized, textUnauthorized)
+		return catalog.Credential{}, refusal(http.StatusUnauthorized, textUnauthorized)
 	}
 	key, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secrets[0])
 	if domain.KindOf(err) == domain.KindUnauthorized {
-		return tenant, refusal(http.StatusUnauthorized, textUnauthorized)
+		return key, refusal(http.StatusUnauthorized, textUnauthorized)
 	}
 	if err != nil {
-		return tenant, web.Step("authenticate", err)
+		return key, web.Step("authenticate", err)
 	}
 	telemetry.SetTenant(ctx, tenant.ID)
 	count := h.deps.Limiter.Take
@@ -114,14 +116,14 @@ func (h *handler) admit(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	web.RateLimit(w, use.Limit, use.Remaining, use.Reset)
 	switch {
 	case err != nil:
-		return tenant, web.Step("count the request", err)
+		return key, web.Step("count the request", err)
 	case !use.Allowed && r.Method != http.MethodHead:
 		w.Header().Set("Retry-After", web.Seconds(use.Reset))
-		return tenant, refusal(http.StatusTooManyRequests, textLimit)
+		return key, refusal(http.StatusTooManyRequests, textLimit)
 	case web.TooLarge(r):
-		return tenant, refused(http.StatusRequestEntityTooLarge)
+		return key, refused(http.StatusRequestEntityTooLarge)
 	case !tenant.Export:
-		return tenant, refusal(http.StatusForbidden, textFeature)
+		return key, refusal(http.StatusForbidden, textFeature)
 	}
-	return tenant, nil
+	return key, nil
 }

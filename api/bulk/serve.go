@@ -37,11 +37,11 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CatalogTimeout)
 		defer cancel()
-		tenant, err := h.admit(ctx, w, r, e.name)
+		key, err := h.admit(ctx, w, r, e.name)
 		if err != nil {
 			return err
 		}
-		q, err := h.read(ctx, tenant.ID, e.name, r.URL.RawQuery, e.filters)
+		q, err := h.read(ctx, key.Tenant, e.name, r.URL.RawQuery, e.filters)
 		if err != nil {
 			return err
 		}
@@ -49,9 +49,12 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if stream && q.paged {
 			return domain.Errorf(domain.KindInvalid, "a stream has no pages: neither per_page nor cursor goes with %s", web.NDJSON)
 		}
-		agents, err := h.deps.Conversations.Bots(ctx, tenant.ID, q.Bot)
+		agents, err := h.deps.Conversations.Bots(ctx, key.Tenant, q.Bot)
 		if err != nil {
 			return err
+		}
+		if err := h.audit(ctx, r, key, e.name, q, stream); err != nil {
+			return web.Step("write the audit log", err)
 		}
 		query := conversations.AgentQuery{BulkQuery: q.BulkQuery, Agents: agents}
 		if stream {

@@ -239,6 +239,22 @@ func TestHugeRows(t *testing.T) {
 	}
 }
 
+// TestAudit checks that the log names each walk and each stream once.
+func TestAudit(t *testing.T) {
+	f := newFixture(t, apitest.SQLite(t))
+	f.sample()
+	f.walk(messagesPath+"?per_page=1&"+wholeWindow, nil)
+	r := request(http.MethodGet, conversationsPath+"?"+wholeWindow, sampleKey)
+	r.Header.Set("Accept", "application/x-ndjson")
+	f.spec.Do(t, f.handler, r)
+	f.spec.Do(t, f.handler, request(http.MethodHead, conversationsPath+"?"+wholeWindow, sampleKey))
+	f.get(conversationsPath)
+	got := apitest.Audited(t, f.catalog, tenant, "bulk.walk", "bulk.stream")
+	if len(got) != 2 || !strings.HasPrefix(got[0], `key bulk.walk {"endpoint":"messages","bot":`) || !strings.HasPrefix(got[1], `key bulk.stream {"endpoint":"conversations",`) {
+		t.Fatalf("got %q", got)
+	}
+}
+
 // TestStream compares the stream with the pages, over a real connection.
 func TestStream(t *testing.T) {
 	for name, database := range apitest.Databases() {

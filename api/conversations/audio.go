@@ -32,11 +32,11 @@ func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)
 	}
-	return h.send(w, r, key, content, plan)
+	return h.send(ctx, w, r, req, key, content, plan)
 }
 
 // send sends the recording, or the part of it that was asked for.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, key string, content web.Content, plan web.Plan) error {
+func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Request, req request, key string, content web.Content, plan web.Plan) error {
 	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
 		w.Header().Set("Content-Type", content.Type)
 		plan.ServeHead(w, r)
@@ -48,6 +48,12 @@ func (h *handler) send(w http.ResponseWriter, r *http.Request, key string, conte
 	}
 	if err != nil {
 		return web.Step("open the recording", err)
+	}
+	// Players ask for many pieces, so there is one line an hour.
+	o := web.Origin(r, req.actor)
+	if err := h.deps.Catalog.AppendAuditOnce(ctx, o, req.tenant, actionAudio, key, readDetail{req.id, key, o}); err != nil {
+		_ = body.Close()
+		return web.Step("write the audit log", err)
 	}
 	w.Header().Set("Content-Type", content.Type)
 	if err := body.Serve(w, r); err != nil {

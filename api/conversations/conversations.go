@@ -12,6 +12,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -30,9 +31,24 @@ type Config struct {
 	CatalogTimeout time.Duration // of all that a request asks of the catalog; 15 s
 }
 
-// Catalog knows the API keys. Errors: KindUnauthorized, KindUnavailable.
+// Catalog knows the API keys and has the audit log. Errors: KindUnauthorized, KindUnavailable.
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
+	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
+	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
+}
+
+// Actions in the audit log.
+const (
+	actionShow  = "conversation.read"  // a conversation was given
+	actionAudio = "conversation.audio" // bytes of its recording were given
+)
+
+// readDetail is the detail of both actions.
+type readDetail struct {
+	Conversation string `json:"conversation"`
+	Object       string `json:"object,omitempty"` // the recording
+	audit.Origin
 }
 
 // Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of
@@ -71,6 +87,7 @@ type request struct {
 	convai bool   // under /v1/convai
 	id     string // of the conversation; "" for the list
 	tenant string
+	actor  string // for the audit log
 }
 
 // route finds the endpoint. An id may hold escaped slashes.
@@ -114,7 +131,7 @@ func (h *handler) handle(req request, serve serveFunc) http.HandlerFunc {
 
 // admit finds the tenant and checks the id.
 func (h *handler) admit(ctx context.Context, r *http.Request, req *request) error {
-	_, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(r))
+	key, tenant, err := h.deps.Catalog.AuthenticateAPIKey(ctx, secret(r))
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		answer := refusal(http.StatusUnauthorized, "invalid_api_key", "The API key is missing or invalid.")
 		answer.Challenge = "Bearer"
@@ -123,7 +140,7 @@ func (h *handler) admit(ctx context.Context, r *http.Request, req *request) erro
 	if err != nil {
 		return web.Step("authenticate", err)
 	}
-	req.tenant = tenant.ID
+	req.tenant, req.actor = tenant.ID, catalog.CredentialKey.Actor(key.ID)
 	telemetry.SetTenant(ctx, tenant.ID)
 	switch {
 	case web.TooLarge(r):

@@ -64,11 +64,16 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if out.Metadata, err = metadata(head, s.Metadata); err != nil {
 		return web.Step("show the metadata", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
+	o := web.Origin(r, req.actor)
+	if err := h.deps.Catalog.AppendAudit(ctx, o, req.tenant, actionShow, readDetail{Conversation: req.id, Origin: o}); err != nil {
+		return web.Step("write the audit log", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
 	if err := write(w, head, turns(r.Context(), s), out); err != nil {
 		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
 		web.Abort()

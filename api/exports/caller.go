@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -39,7 +40,7 @@ func (h *handler) authenticate(ctx context.Context, r *http.Request) (caller, er
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		return caller{}, domain.Wrap(domain.KindUnauthorized, err, textAPIKey)
 	}
-	return caller{tenant.ID, "key:" + key.ID}, err
+	return caller{tenant.ID, catalog.CredentialKey.Actor(key.ID)}, err
 }
 
 func (h *handler) organization(ctx context.Context, r *http.Request) (caller, error) {

@@ -40,6 +40,7 @@ type Catalog interface {
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
+	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
 }
 
 // Conversations reads the conversations.

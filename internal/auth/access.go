@@ -163,7 +163,7 @@ func (t *Tokens) verifyOwn(ctx context.Context, parsed *jwt.JSONWebToken) (Signe
 	if claims.ClientID == "" {
 		return SignedClaims{}, refused(fmt.Errorf("the token names no application"))
 	}
-	return SignedClaims{Actor: "app:" + claims.ClientID, TokenClaims: catalog.TokenClaims{Tenant: claims.Tenant, App: claims.ClientID,
+	return SignedClaims{Actor: catalog.CredentialApp.Actor(claims.ClientID), TokenClaims: catalog.TokenClaims{Tenant: claims.Tenant, App: claims.ClientID,
 		Epoch: claims.Epoch, Scopes: strings.Fields(claims.Scope)}}, nil
 }
 

@@ -49,6 +49,9 @@ func (k *Credential) scan(row interface{ Scan(...any) error }, more ...any) erro
 	return row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, db.Time(&k.Disabled), db.Time(&k.Created), db.Time(&k.LastUsed)}, more...)...)
 }
 
+// Actor names a credential in the audit log.
+func (k CredentialKind) Actor(id string) string { return string(k) + ":" + id }
+
 func (k CredentialKind) table() string {
 	if k == CredentialApp {
 		return "applications"
