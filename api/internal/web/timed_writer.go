@@ -1,0 +1,62 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// TimedWriter gives up on a client that reads more slowly than Pace allows.
+type TimedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	size    int64 // of the whole Content, when it writes one
+	limiter *DownloadLimiter
+	pace    Pace
+	err     error
+}
+
+// NewTimedWriter makes a TimedWriter over w. Finish must be called at the end of the answer.
+func NewTimedWriter(w http.ResponseWriter) *TimedWriter {
+	return &TimedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+}
+
+// Unwrap is for http.ResponseController.
+func (t *TimedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *TimedWriter) Write(b []byte) (int, error) {
+	start := time.Now()
+	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	n, err := t.ResponseWriter.Write(b)
+	t.pace.Count(n, time.Since(start))
+	if err != nil {
+		t.err = fmt.Errorf("the client takes no more: %w", err)
+	}
+	return n, err
+}
+
+// copySize is how much is copied at a time, in bytes. With the 32 KiB of io.Copy, system calls take
+// half of the time of a download.
+const copySize = 128 << 10
+
+// ReadFrom is what io.Copy calls. It goes through Write, so that the client's pace is measured.
+func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
+	buffer, release := t.limiter.buffer(t.size)
+	defer release()
+	return io.CopyBuffer(struct{ io.Writer }{t}, r, buffer)
+}
+
+// Finish sends what is buffered and removes the deadline: the connection may serve more requests.
+func (t *TimedWriter) Finish() error {
+	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("the client takes no more: %w", err)
+	}
+	if err := t.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
