@@ -21,10 +21,9 @@ type Content struct {
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
 
-	// Limiter bounds the downloads at once; it counts by Tenant and Object.
-	Limiter *DownloadLimiter
-	Tenant  string
-	Object  string
+	// Limiter bounds the downloads at once; it counts by Download.
+	Limiter  *DownloadLimiter
+	Download Download
 }
 
 // Store reads a bucket's objects. Errors: those of package objstore, among them KindInvalid for a
@@ -40,10 +39,10 @@ type Presigner interface {
 }
 
 // ObjectContent is the Content of the object that info describes. It fails when the object has
-// changed since. object names it for the limiter.
-func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, tenant, object string) Content {
+// changed since.
+func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, d Download) Content {
 	return Content{Size: info.Size, ETag: info.ETag, Type: cmp.Or(info.ContentType, "application/octet-stream"),
-		Limiter: limiter, Tenant: tenant, Object: object,
+		Limiter: limiter, Download: d,
 		Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 			o, err := store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
 			if err != nil {
@@ -160,16 +159,16 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 
 // Prepared is a Content whose first bytes are open.
 type Prepared struct {
-	plan    Plan
-	body    *reader
-	release func()
+	plan Plan
+	body *reader
+	slot *slot
 }
 
 // Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
 // the answer starts. Either Serve or Close must be called on the Prepared. Errors: KindUnavailable
 // when too many downloads are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
-	release, err := c.Limiter.acquire(c.Tenant, c.Object)
+	slot, err := c.Limiter.acquire(c.Download)
 	if err != nil {
 		return nil, err
 	}
@@ -178,15 +177,15 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 		body.offset = plan.ranges[0].From
 	}
 	if err := body.open(); err != nil {
-		release()
+		slot.release()
 		return nil, err
 	}
-	return &Prepared{plan, body, release}, nil
+	return &Prepared{plan, body, slot}, nil
 }
 
 // Close closes the bytes without an answer.
 func (p *Prepared) Close() error {
-	defer p.release()
+	defer p.slot.release()
 	return p.body.Close()
 }
 
@@ -194,7 +193,8 @@ func (p *Prepared) Close() error {
 // breaks the connection; the error says why.
 func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
 	out := NewTimedWriter(w)
-	out.size, out.limiter = p.plan.size, p.body.content.Limiter
+	out.size, out.limiter, out.slot = p.plan.size, p.body.content.Limiter, p.slot
+	p.slot.serve(out)
 	http.ServeContent(out, r, "", time.Time{}, p.body)
 	err := errors.Join(p.body.err, out.err, p.Close())
 	if err == nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +21,7 @@ func TestDownloadLimiter(t *testing.T) {
 	limiter := web.NewDownloadLimiter(web.DownloadLimits{Object: 2, Tenant: 3, All: 4})
 	begin := func(tenant, object string) (*web.Prepared, error) {
 		c := content()
-		c.Limiter, c.Tenant, c.Object = limiter, tenant, object
+		c.Limiter, c.Download = limiter, web.Download{Tenant: tenant, Object: object}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		return c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), r))
 	}
@@ -50,6 +52,93 @@ func TestDownloadLimiter(t *testing.T) {
 	want("a", "1", true)
 	want("a", "1", false) // the limit of all
 }
+
+// TestSlowestYields fills an object's places with readers of several speeds. Who comes then gets the
+// place of the slowest, and is refused while all are fast.
+func TestSlowestYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := web.NewDownloadLimiter(web.DownloadLimits{Address: 2, Object: 3})
+		ended := map[string]chan error{}
+		var clients []net.Conn
+		var readers sync.WaitGroup
+		defer func() {
+			for _, c := range clients {
+				_ = c.Close()
+			}
+			readers.Wait()
+		}()
+		begin := func(name, address string) error {
+			c := web.Content{Size: 1 << 30, Limiter: limiter, Download: web.Download{Object: "o", Address: address},
+				Open: func(_ context.Context, from, to int64) (io.ReadCloser, error) {
+					return io.NopCloser(io.LimitReader(zeros{}, to-from)), nil
+				}}
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			server, client := net.Pipe()
+			clients = append(clients, client)
+			w := &piped{httptest.NewRecorder(), server}
+			w.Header().Set("Content-Type", "application/zip")
+			ready, err := c.Prepare(t.Context(), c.Plan(w, r))
+			if err != nil {
+				return err
+			}
+			done := make(chan error, 1)
+			ended[name] = done
+			go func() {
+				done <- ready.Serve(w, r)
+				_ = server.Close()
+			}()
+			if name != "unread" {
+				readers.Go(func() {
+					for {
+						time.Sleep(time.Second)
+						if _, err := io.CopyN(io.Discard, client, 256<<10); err != nil {
+							return
+						}
+					}
+				})
+			}
+			synctest.Wait()
+			return nil
+		}
+		want := func(name, address string, fits bool, lost string) {
+			t.Helper()
+			err := begin(name, address)
+			if (err == nil) != fits || !fits && domain.KindOf(err) != domain.KindUnavailable {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for other, done := range ended {
+				select {
+				case err := <-done:
+					if other != lost || err == nil {
+						t.Errorf("%s ended %s: %v", name, other, err)
+					}
+					delete(ended, other)
+				default:
+					if other == lost {
+						t.Errorf("%s did not end %s", name, other)
+					}
+				}
+			}
+		}
+		want("unread", "192.0.2.1", true, "")
+		want("read", "192.0.2.1", true, "")
+		want("third of the address, at once", "192.0.2.1", false, "")
+		want("other address", "192.0.2.2", true, "")
+		want("fourth of the object, at once", "192.0.2.3", false, "")
+		time.Sleep(10 * time.Second)
+		want("later", "192.0.2.3", true, "unread")
+		time.Sleep(10 * time.Second)
+		want("all are fast", "192.0.2.3", false, "")
+	})
+}
+
+// piped is a connection whose client reads the other end of a pipe.
+type piped struct {
+	*httptest.ResponseRecorder
+	net.Conn
+}
+
+func (p *piped) Write(b []byte) (int, error) { return p.Conn.Write(b) }
 
 // A download whose object can't be opened does not count.
 func TestFailedOpenReleases(t *testing.T) {

@@ -18,10 +18,13 @@ type Pace struct {
 // Left is how long the next Read or Write may take.
 func (p *Pace) Left() time.Duration { return stallTimeout - p.spent }
 
-// Count adds a Read or Write of n bytes that took so long.
-func (p *Pace) Count(n int, took time.Duration) {
+// Count adds a Read or Write of n bytes that took so long. It says whether that completed
+// paceBytes.
+func (p *Pace) Count(n int, took time.Duration) (completed bool) {
 	p.spent += took
-	if p.bytes += n; p.bytes >= paceBytes {
+	p.bytes += n
+	if completed = p.bytes >= paceBytes; completed {
 		*p = Pace{}
 	}
+	return completed
 }

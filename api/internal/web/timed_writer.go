@@ -14,6 +14,7 @@ type TimedWriter struct {
 	control *http.ResponseController
 	size    int64 // of the whole Content, when it writes one
 	limiter *DownloadLimiter
+	slot    *slot // of a download; else nil
 	pace    Pace
 	err     error
 }
@@ -31,13 +32,22 @@ func (t *TimedWriter) Write(b []byte) (int, error) {
 	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
+	if t.slot.lost() { // asked after the deadline is set, so that a later loss ends the Write
+		t.err = errLostSlot
+		return 0, t.err
+	}
 	n, err := t.ResponseWriter.Write(b)
-	t.pace.Count(n, time.Since(start))
+	if t.pace.Count(n, time.Since(start)) {
+		t.slot.moved()
+	}
 	if err != nil {
 		t.err = fmt.Errorf("the client takes no more: %w", err)
 	}
 	return n, err
 }
+
+// interrupt ends a Write that waits for the client.
+func (t *TimedWriter) interrupt() { _ = t.control.SetWriteDeadline(time.Now()) }
 
 // copySize is how much is copied at a time, in bytes. With the 32 KiB of io.Copy, system calls take
 // half of the time of a download.
