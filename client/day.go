@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,25 +79,26 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for %s: %w", day, err)
 	}
-	if err := d.check(day); err != nil {
+	if err := d.check(day, c.base.Scheme == "https"); err != nil {
 		return nil, fmt.Errorf("ask for %s: the answer is not what callvault gives: %w", day, err)
 	}
 	return d, nil
 }
 
-// check refuses an answer by which a pull would write other files than the day's 24 archives.
-func (d *Day) check(day string) error {
+// maxArchive is the most bytes of an archive, as callvault builds them: what S3 takes.
+const maxArchive = 5 << 40
+
+// check refuses an answer by which a pull would write other files than the day's 24 archives, or
+// send a link unencrypted that came encrypted.
+func (d *Day) check(day string, encrypted bool) error {
 	if d.Date != day {
 		return fmt.Errorf("it is about %.20q", d.Date)
 	}
-	if len(d.Links) != 24 {
-		return fmt.Errorf("it has %d hours", len(d.Links))
+	if fault := hoursFault(d.Links); fault != "" {
+		return errors.New(fault)
 	}
 	for i := range d.Links {
 		l := &d.Links[i]
-		if l.Hour != fmt.Sprintf("%02d", i) {
-			return fmt.Errorf("hour %d is named %.20q", i, l.Hour)
-		}
 		if l.Status != StatusAvailable {
 			continue
 		}
@@ -103,9 +106,30 @@ func (d *Day) check(day string) error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return fmt.Errorf("hour %s has no link", l.Hour)
 		}
-		if l.SizeBytes <= 0 {
-			return fmt.Errorf("hour %s has %d bytes", l.Hour, l.SizeBytes)
+		if encrypted && u.Scheme != "https" {
+			return fmt.Errorf("an https server names a link without https for hour %s", l.Hour)
+		}
+		if l.SizeBytes <= 0 || l.SizeBytes > maxArchive {
+			return fmt.Errorf("hour %s has %d bytes, which no archive has", l.Hour, l.SizeBytes)
+		}
+		if sum, err := hex.DecodeString(l.ManifestSHA256); err != nil || len(sum) != sha256.Size && len(sum) != 0 {
+			return fmt.Errorf("the manifestSha256 of hour %s is no SHA-256", l.Hour)
 		}
 	}
 	return nil
 }
+
+// hoursFault says why links are not those of a day's hours in order; "" if they are.
+func hoursFault[L interface{ hour() string }](links []L) string {
+	if len(links) != 24 {
+		return fmt.Sprintf("it has %d hours instead of 24", len(links))
+	}
+	for i := range links {
+		if hour := links[i].hour(); hour != fmt.Sprintf("%02d", i) {
+			return fmt.Sprintf("hour %d is named %.20q", i, hour)
+		}
+	}
+	return ""
+}
+
+func (l Link) hour() string { return l.Hour }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/callvault/callvault/client/verify"
 )
@@ -121,7 +122,8 @@ func answerError(resp *http.Response, now time.Time) error {
 	}
 }
 
-// messageOf reads the message from an error body of callvault or of a token endpoint.
+// messageOf reads the message from an error body of callvault or of a token endpoint. It replaces
+// control characters and those of text direction, which could deceive whoever reads it in a terminal.
 func messageOf(resp *http.Response) string {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var answer struct {
@@ -138,7 +140,12 @@ func messageOf(resp *http.Response) string {
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // sendError says why there was no answer. It leaves the URL out, which may be a link.

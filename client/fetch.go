@@ -65,13 +65,15 @@ func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err
 		h.State, h.Err = HourError, fmt.Errorf("the server says %.30q, which this version does not know", l.Status)
 		return h, true, nil
 	}
-	path := f.folder.path(l.Hour + ".zip")
 	there, err := f.folder.has(ctx, l)
-	if err != nil || !there {
+	if there.damaged != nil {
+		f.progress.Note(fmt.Sprintf("%s/%s.zip: %s Downloading it again.", f.folder.date, l.Hour, there.damaged))
+	}
+	if err != nil || !there.present {
 		return h, false, err
 	}
-	h.State, h.Path = HourPresent, path
-	return h, true, removePart(path + ".part")
+	h.State, h.Path, h.Checked = HourPresent, f.folder.path(l.Hour+".zip"), there.checked
+	return h, true, removePart(f.folder.root, l.Hour+".zip.part")
 }
 
 // link returns the hour's latest link, and the round in which it came.
@@ -109,18 +111,18 @@ func (f *fetch) refresh(ctx context.Context, stale int) error {
 func (f *fetch) hour(ctx context.Context, i int) HourResult {
 	release, err := f.slot(ctx)
 	defer func() { release() }()
-	for stale := 0; ; {
+	for stale, waits := 0, 0; ; {
 		l, round := f.link(i)
 		h, done, looked := f.check(ctx, l)
 		if err = errors.Join(err, looked); err != nil || done {
 			return h.failed(err)
 		}
-		progressed, downloadErr := f.client.download(ctx, f.folder.path(l.Hour+".zip"), f.folder.date(), l, f.progress)
+		progressed, downloadErr := f.download(ctx, f.folder, l)
 		var old *staleError
 		var limited *LimitedError
 		switch err = downloadErr; {
 		case err == nil:
-			h.State, h.Path = HourDownloaded, f.folder.path(l.Hour+".zip")
+			h.State, h.Path, h.Checked = HourDownloaded, f.folder.path(l.Hour+".zip"), true
 			return h.failed(f.folder.setFile(l))
 		case errors.As(err, &old):
 			if stale++; progressed {
@@ -132,7 +134,8 @@ func (f *fetch) hour(ctx context.Context, i int) HourResult {
 			err = f.refresh(ctx, round)
 		case errors.As(err, &limited):
 			release() // so that other downloads can run meanwhile
-			if err = f.waitForLimit(ctx, l.Hour+".zip: the server's limit of downloads is reached", err); err == nil {
+			waits++
+			if err = f.waitForLimit(ctx, l.Hour+".zip: the server's limit of downloads is reached", err, waits); err == nil {
 				release, err = f.slot(ctx)
 			}
 		default:

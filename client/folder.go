@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/gofrs/flock"
-
-	"github.com/callvault/callvault/client/verify"
 )
 
 const (
@@ -21,22 +19,64 @@ const (
 	dayName  = "day.json"
 )
 
-// lockDir makes dir and locks it against other pulls until the lock is closed. The lock file stays:
-// if it were removed, two pulls could lock two files of the same name.
-func lockDir(dir string) (*flock.Flock, error) {
+// lockedDir is the directory of a pull, locked against other pulls.
+type lockedDir struct {
+	*os.Root
+	lock *flock.Flock
+}
+
+// lockDir makes and opens dir, and locks it until it is closed. The lock file stays: if it were
+// removed, two pulls could lock two files of the same name.
+func lockDir(dir string) (*lockedDir, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the directory: %w", err)
+	}
+	lock, err := lockRoot(root)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), root.Close())
+	}
+	return &lockedDir{root, lock}, nil
+}
+
+// lockRoot makes the lock file and locks it.
+func lockRoot(root *os.Root) (*flock.Flock, error) {
+	file, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		file, err = openFile(root, lockName, os.O_RDONLY)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	// The lock opens the file once more, by its path, and makes none.
+	lock := flock.New(filepath.Join(root.Name(), lockName), flock.SetFlag(os.O_RDONLY|syscall.O_NONBLOCK))
 	held, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock the directory: %w", err)
+		return nil, err
 	}
 	if !held {
-		return nil, fmt.Errorf("%s: %w", dir, ErrBusy)
+		return nil, ErrBusy
+	}
+	mine, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	locked, err := lock.Stat()
+	if err == nil && !os.SameFile(mine, locked) {
+		err = &fs.PathError{Op: "open", Path: lockName, Err: errNotPlain}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }
+
+// Close unlocks the directory.
+func (d *lockedDir) Close() error { return errors.Join(d.lock.Close(), d.Root.Close()) }
 
 // fileRecord is a checked archive in a folder.
 type fileRecord struct {
@@ -64,8 +104,10 @@ type savedLink struct {
 	File             *fileRecord `json:"file"`
 }
 
+func (l savedLink) hour() string { return l.Hour }
+
 // link returns the fields of a Link that identify its archive.
-func (l *savedLink) link() Link {
+func (l savedLink) link() Link {
 	out := Link{Hour: l.Hour, Revision: l.Revision, SizeBytes: l.SizeBytes}
 	if l.ManifestSHA256 != nil {
 		out.ManifestSHA256 = *l.ManifestSHA256
@@ -82,7 +124,10 @@ type savedDay struct {
 // folder is the directory of one day. It is safe for concurrent use by goroutines that each work on
 // another hour.
 type folder struct {
-	dir string
+	parent  *os.Root
+	root    *os.Root // nil while there is no such directory
+	date    string
+	recheck *recheck
 
 	mu    sync.Mutex
 	day   *Day // nil until the server has answered
@@ -91,20 +136,22 @@ type folder struct {
 	last  savedDay // the same, decoded
 }
 
-// openFolder reads the day.json of earlier pulls. One that can't be decoded is ignored: then every
-// archive is checked again.
-func openFolder(dir string) (*folder, error) {
-	f := &folder{dir: dir, files: map[string]fileRecord{}}
-	body, err := os.ReadFile(filepath.Join(dir, dayName)) //nolint:gosec // the user names the directory
+// openFolder opens the directory of a day, if there is one, and reads the day.json of earlier pulls.
+// A day.json that can't be used is ignored: then every archive is checked again.
+func openFolder(parent *os.Root, date string, recheck *recheck) (*folder, error) {
+	f := &folder{parent: parent, date: date, recheck: recheck, files: map[string]fileRecord{}}
+	root, err := openDir(parent, date)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is there: %w", err)
+		return nil, fmt.Errorf("open the day's directory: %w", err)
 	}
-	f.saved = body
-	if broken := json.Unmarshal(body, &f.last); broken != nil {
-		f.last, f.saved = savedDay{}, nil
+	f.root = root
+	if body, err := readFile(root, dayName); err == nil && json.Unmarshal(body, &f.last) == nil && hoursFault(f.last.Links) == "" {
+		f.saved = body
+	} else {
+		f.last = savedDay{}
 	}
 	for _, l := range f.last.Links {
 		if l.File != nil && l.File.Name == l.Hour+".zip" {
@@ -114,15 +161,39 @@ func openFolder(dir string) (*folder, error) {
 	return f, nil
 }
 
-func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
+// close closes the directory.
+func (f *folder) close() error {
+	if f.root == nil {
+		return nil
+	}
+	return f.root.Close()
+}
+
+// path returns the path of a file for people.
+func (f *folder) path(name string) string { return filepath.Join(f.parent.Name(), f.date, name) }
+
+// make makes and opens the directory.
+func (f *folder) make() error {
+	if f.root != nil {
+		return nil
+	}
+	err := f.parent.Mkdir(f.date, 0o700)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		f.root, err = openDir(f.parent, f.date)
+	}
+	if err != nil {
+		return fmt.Errorf("make the day's directory: %w", err)
+	}
+	return nil
+}
 
 // setDay saves the server's latest answer.
 func (f *folder) setDay(d *Day) error {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("make the day's directory: %w", err)
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.make(); err != nil {
+		return err
+	}
 	f.day = d
 	return f.save()
 }
@@ -164,118 +235,9 @@ func (f *folder) save() error {
 	if bytes.Equal(body.Bytes(), f.saved) {
 		return nil
 	}
-	if err := writeFile(f.path(dayName), body.Bytes()); err != nil {
+	if err := writeFile(f.root, dayName, body.Bytes()); err != nil {
 		return fmt.Errorf("write %s: %w", dayName, err)
 	}
 	f.saved, f.last = body.Bytes(), s
 	return nil
-}
-
-// has reports whether the link's archive is in the folder. When day.json does not say so, after a
-// kill for example, it saves that.
-func (f *folder) has(ctx context.Context, l Link) (bool, error) {
-	present, noted, err := f.present(ctx, l)
-	if err != nil || !present || noted {
-		return present, err
-	}
-	return true, f.setFile(l)
-}
-
-// present reports whether the link's archive is in the folder, and whether day.json says so. If
-// day.json does not, the file is checked like a new download.
-func (f *folder) present(ctx context.Context, l Link) (present, noted bool, err error) {
-	info, err := os.Stat(f.path(l.Hour + ".zip"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, false, nil
-	case err != nil:
-		return false, false, fmt.Errorf("look for the archive: %w", err)
-	case !info.Mode().IsRegular() || info.Size() != l.SizeBytes:
-		return false, false, nil
-	}
-	if r, ok := f.record(l.Hour); ok && r == recordOf(l) {
-		return true, true, nil
-	}
-	err = checkArchive(ctx, f.path(l.Hour+".zip"), f.date(), l)
-	var damaged *DamagedError
-	if errors.As(err, &damaged) {
-		return false, false, nil
-	}
-	return err == nil, false, err
-}
-
-func (f *folder) date() string { return filepath.Base(f.dir) }
-
-// complete reports whether the last answer in day.json is of a complete day, and its archives are
-// in the folder.
-func (f *folder) complete(ctx context.Context) bool {
-	if len(f.last.Links) != 24 || f.last.Date != f.date() {
-		return false
-	}
-	for _, l := range f.last.Links {
-		if l.Status == StatusNoData {
-			continue
-		}
-		if l.Status != StatusAvailable {
-			return false
-		}
-		if present, _, err := f.present(ctx, l.link()); err != nil || !present {
-			return false
-		}
-	}
-	return true
-}
-
-// checkArchive verifies a ZIP, and that its day, hour and manifest are those of the link. If
-// anything is wrong, the error is a *DamagedError.
-func checkArchive(ctx context.Context, path, day string, l Link) error {
-	file, err := os.Open(path) //nolint:gosec // made from a directory that the user names and an hour
-	if err != nil {
-		return fmt.Errorf("check the archive: %w", err)
-	}
-	defer file.Close()
-	report, err := verify.Reader(ctx, file, l.SizeBytes)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("check the archive: %w", err)
-	case l.ManifestSHA256 != "" && report.ManifestSHA256 != l.ManifestSHA256:
-		report.AddProblem("", "Its SHA256SUMS is not the one that the server's answer names.")
-	case report.OK() && (report.UTCDay != day || report.Hour != l.Hour):
-		report.AddProblem("", "It is the archive of %.20q, hour %.20q.", report.UTCDay, report.Hour)
-	}
-	if !report.OK() {
-		return &DamagedError{Problems: report.Problems}
-	}
-	return nil
-}
-
-// writeFile writes a small file whole, or not at all.
-func writeFile(path string, body []byte) error {
-	file, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(body)
-	return publishFile(file, err, path)
-}
-
-// publishFile syncs and closes a file and renames it to path, so that a crash leaves the old file
-// or the new one. err is the error of writing the file: then it only closes it.
-func publishFile(file *os.File, err error, path string) error {
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 )
 
 // partInfo identifies the archive of a partial file.
@@ -19,34 +20,28 @@ type partInfo struct {
 // part is a partial file: HH.zip.part with the bytes so far, and HH.zip.part.json with its
 // partInfo, which is written before the first byte.
 type part struct {
-	path string
+	root *os.Root
+	name string
 	info partInfo
 	file *os.File
-	at   int64 // bytes so far
+	at   atomic.Int64 // bytes so far
 }
 
 // openPart opens the partial file of the link's archive. It drops bytes of another revision, and
 // bytes without an ETag, since the server could continue them with other ones.
-func openPart(path string, l Link) (*part, error) {
-	p := &part{path: path, info: partInfo{Revision: l.Revision, SizeBytes: l.SizeBytes, ManifestSHA256: l.ManifestSHA256}}
-	var left partInfo
-	body, err := os.ReadFile(path + ".json") //nolint:gosec // made from a directory that the user names and an hour
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open the partial file: %w", err)
-	}
-	known := err == nil && json.Unmarshal(body, &left) == nil
-	etag := left.ETag
-	left.ETag = ""
-	if p.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil { //nolint:gosec // as above
-		return nil, fmt.Errorf("open the partial file: %w", err)
-	}
-	info, err := p.file.Stat()
+func openPart(root *os.Root, name string, l Link) (*part, error) {
+	p := &part{root: root, name: name, info: partInfo{Revision: l.Revision, SizeBytes: l.SizeBytes, ManifestSHA256: l.ManifestSHA256}}
+	etag, size, err := p.resume()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the partial file: %w", err), p.file.Close())
+		return nil, fmt.Errorf("open the partial file: %w", err)
 	}
-	if known && left == p.info && etag != "" && info.Size() <= l.SizeBytes {
-		p.info.ETag, p.at = etag, info.Size()
+	if p.file != nil {
+		p.info.ETag = etag
+		p.at.Store(size)
 		return p, nil
+	}
+	if p.file, err = createFile(root, name); err != nil {
+		return nil, fmt.Errorf("open the partial file: %w", err)
 	}
 	if err := p.drop(); err != nil {
 		return nil, errors.Join(err, p.file.Close())
@@ -54,13 +49,44 @@ func openPart(path string, l Link) (*part, error) {
 	return p, nil
 }
 
+// resume opens a partial file that can be continued; else file stays nil.
+func (p *part) resume() (etag string, size int64, err error) {
+	var left partInfo
+	body, err := readFile(p.root, p.name+".json")
+	if err != nil || json.Unmarshal(body, &left) != nil || left.ETag == "" {
+		return "", 0, nil //nolint:nilerr // without the note the bytes can't be continued, whatever the reason
+	}
+	etag = left.ETag
+	left.ETag = ""
+	if left != p.info {
+		return "", 0, nil
+	}
+	file, err := openFile(p.root, p.name, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotPlain) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	info, err := file.Stat()
+	if err != nil || linked(info) || info.Size() > p.info.SizeBytes {
+		return "", 0, errors.Join(err, file.Close())
+	}
+	p.file = file
+	return etag, info.Size(), nil
+}
+
+// left returns how many bytes are missing.
+func (p *part) left() int64 { return p.info.SizeBytes - p.at.Load() }
+
 // drop deletes the bytes.
 func (p *part) drop() error {
-	p.at, p.info.ETag = 0, ""
+	p.info.ETag = ""
+	p.at.Store(0)
 	if err := p.file.Truncate(0); err != nil {
 		return fmt.Errorf("empty the partial file: %w", err)
 	}
-	if err := removeIfExists(p.path + ".json"); err != nil {
+	if err := removeIfExists(p.root, p.name+".json"); err != nil {
 		return fmt.Errorf("empty the partial file: %w", err)
 	}
 	return nil
@@ -71,7 +97,7 @@ func (p *part) begin(etag string) error {
 	p.info.ETag = etag
 	body, err := json.Marshal(p.info)
 	if err == nil {
-		err = writeFile(p.path+".json", body)
+		err = writeFile(p.root, p.name+".json", body)
 	}
 	if err != nil {
 		return fmt.Errorf("note what the partial file is of: %w", err)
@@ -81,11 +107,11 @@ func (p *part) begin(etag string) error {
 
 // Write appends b.
 func (p *part) Write(b []byte) (int, error) {
-	if int64(len(b)) > p.info.SizeBytes-p.at {
+	if int64(len(b)) > p.left() {
 		return 0, errTooLong
 	}
-	n, err := p.file.WriteAt(b, p.at)
-	p.at += int64(n)
+	n, err := p.file.WriteAt(b, p.at.Load())
+	p.at.Add(int64(n))
 	if err != nil {
 		return n, fmt.Errorf("write the partial file: %w", err)
 	}
@@ -93,24 +119,17 @@ func (p *part) Write(b []byte) (int, error) {
 }
 
 // publish renames the partial file to the archive.
-func (p *part) publish(path string) error {
-	if err := publishFile(p.file, nil, path); err != nil {
+func (p *part) publish(name string) error {
+	if err := publishFile(p.root, p.file, nil, p.name, name); err != nil {
 		return fmt.Errorf("put the archive in place: %w", err)
 	}
-	if err := removeIfExists(p.path + ".json"); err != nil {
+	if err := removeIfExists(p.root, p.name+".json"); err != nil {
 		return fmt.Errorf("put the archive in place: %w", err)
 	}
 	return nil
 }
 
 // removePart removes a partial file that is not needed any more.
-func removePart(path string) error {
-	return errors.Join(removeIfExists(path), removeIfExists(path+".json"))
-}
-
-func removeIfExists(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+func removePart(root *os.Root, name string) error {
+	return errors.Join(removeIfExists(root, name), removeIfExists(root, name+".json"))
 }

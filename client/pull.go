@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
+	"os"
 	"time"
 )
 
@@ -19,6 +19,7 @@ type Options struct {
 	Days     []string // YYYY-MM-DD, UTC
 	Dir      string   // gets DAY/HH.zip and DAY/day.json; made when absent
 	Parallel int      // downloads at a time; default 4
+	Recheck  bool     // read and check also the archives that are there, and download damaged ones again
 
 	WaitPending    bool          // repeat until no hour is pending
 	WaitRebuilding bool          // repeat until no hour is being rebuilt
@@ -29,7 +30,8 @@ type Options struct {
 // Pull downloads the archives of the days into the directory: those that are not there, and newer
 // revisions of those that are. Each day takes one request of the server's hourly limit, one more
 // when its links expire, and one for each repetition. Archives are checked before they get their
-// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed.
+// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed. Symbolic links
+// in the directory are not followed, and a download for which the disk has no room is refused.
 //
 // progress may be nil. The result has every day, even with an error. The error is only about the
 // pull as a whole: ErrBusy, that of ctx, or a directory that can't be used.
@@ -44,13 +46,16 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 			return Result{}, fmt.Errorf("pull: %q is not a day such as 2025-12-12", day)
 		}
 	}
-	lock, err := lockDir(opts.Dir)
+	dir, err := lockDir(opts.Dir)
 	if err != nil {
 		return Result{}, fmt.Errorf("pull: %w", err)
 	}
-	p := &pull{client: c, opts: opts, progress: progress, slots: make(chan struct{}, max(1, opts.Parallel)), failures: map[int]int{}}
+	p := &pull{
+		client: c, opts: opts, progress: progress, dir: dir.Root, slots: make(chan struct{}, max(1, opts.Parallel)), failures: map[int]int{},
+		disk: disk{dir: opts.Dir, running: map[*part]struct{}{}}, recheck: recheck{all: opts.Recheck, done: map[string]bool{}},
+	}
 	err = p.run(ctx)
-	if unlocked := lock.Close(); unlocked != nil {
+	if unlocked := dir.Close(); unlocked != nil {
 		err = errors.Join(err, fmt.Errorf("unlock the directory: %w", unlocked))
 	}
 	if err != nil {
@@ -64,7 +69,10 @@ type pull struct {
 	client   *Client
 	opts     Options
 	progress Progress
+	dir      *os.Root
 	slots    chan struct{} // holds one value for each running download
+	disk     disk
+	recheck  recheck
 	result   Result
 	failures map[int]int // failed requests in a row, by day
 }
@@ -159,14 +167,21 @@ func (p *pull) at(wait time.Duration) string {
 	return p.client.cfg.Now().Add(wait).UTC().Format("2006-01-02 15:04:05") + " UTC"
 }
 
+// A limit counts the requests of one hour. Whoever wants a longer wait, or one again and again, gets
+// none: then the hour or day is limited, and the next pull tries it.
+const (
+	maxLimitWait  = 2 * time.Hour
+	maxLimitWaits = 12 // in a row
+)
+
 // ask gets the day, and waits for the limit if the options say so.
 func (p *pull) ask(ctx context.Context, day string) (*Day, error) {
-	for {
+	for waits := 1; ; waits++ {
 		d, err := p.client.Day(ctx, day)
 		if err == nil {
 			return d, nil
 		}
-		if err := p.waitForLimit(ctx, "the server's limit of requests for days is reached", err); err != nil {
+		if err := p.waitForLimit(ctx, "the server's limit of requests for days is reached", err, waits); err != nil {
 			return nil, err
 		}
 	}
@@ -174,9 +189,9 @@ func (p *pull) ask(ctx context.Context, day string) (*Day, error) {
 
 // waitForLimit waits as long as the server says, if err is a limit and the options allow it. Else
 // it returns err.
-func (p *pull) waitForLimit(ctx context.Context, what string, err error) error {
+func (p *pull) waitForLimit(ctx context.Context, what string, err error, waits int) error {
 	var limited *LimitedError
-	if !p.opts.WaitLimits || !errors.As(err, &limited) {
+	if !p.opts.WaitLimits || !errors.As(err, &limited) || limited.RetryAfter > maxLimitWait || waits > maxLimitWaits {
 		return err
 	}
 	p.progress.Note(fmt.Sprintf("%s; going on at %s", what, p.at(limited.RetryAfter)))
@@ -185,23 +200,36 @@ func (p *pull) waitForLimit(ctx context.Context, what string, err error) error {
 
 // day fetches one day. Its error ends the pull.
 func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
-	failed := func(state DayState, err error) (DayResult, error) {
-		if ctx.Err() != nil {
-			return DayResult{Date: date, State: DayIncomplete}, ctx.Err()
-		}
-		return DayResult{Date: date, State: state, Err: err}, nil
+	d := DayResult{Date: date, State: DayFailed}
+	folder, err := openFolder(p.dir, date, &p.recheck)
+	if err == nil {
+		d = p.fetchDay(ctx, folder)
+		err = folder.close()
 	}
-	folder, err := openFolder(filepath.Join(p.opts.Dir, date))
-	if err != nil {
-		return failed(DayFailed, err)
+	if err != nil && d.Err == nil {
+		d.State, d.Err = DayFailed, err
 	}
-	d, err := p.ask(ctx, date)
+	if ctx.Err() != nil {
+		return DayResult{Date: date, State: DayIncomplete}, ctx.Err()
+	}
+	return d, nil
+}
+
+// fetchDay fetches a day into its folder.
+func (p *pull) fetchDay(ctx context.Context, folder *folder) DayResult {
+	failed := func(state DayState, err error) DayResult {
+		return DayResult{Date: folder.date, State: state, Err: err}
+	}
+	d, err := p.ask(ctx, folder.date)
 	var refused *RefusedError
 	var limited *LimitedError
 	switch {
 	case err == nil:
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && folder.complete(ctx):
-		return kept(folder), nil
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		if hours := p.kept(ctx, folder); hours != nil {
+			return DayResult{Date: folder.date, State: DayComplete, Kept: true, Hours: hours}
+		}
+		return failed(DayRefused, err)
 	case errors.As(err, &refused):
 		return failed(DayRefused, err)
 	case errors.As(err, &limited):
@@ -217,18 +245,31 @@ func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	if err != nil {
 		return failed(DayFailed, err)
 	}
-	return result, nil
+	return result
 }
 
-// kept is the result of a day that is past the server's retention and complete in the folder.
-func kept(f *folder) DayResult {
-	d := DayResult{Date: f.date(), State: DayComplete, Kept: true}
+// kept returns the hours of a day that is past the server's retention, if the last answer in day.json
+// is of a complete day and its archives are in the folder; else nil.
+func (p *pull) kept(ctx context.Context, f *folder) (hours []HourResult) {
+	if f.last.Date != f.date {
+		return nil
+	}
+	whole := true
 	for _, l := range f.last.Links {
 		h := HourResult{Hour: l.Hour, State: HourNoData}
-		if l.Status == StatusAvailable {
+		if l.Status != StatusNoData {
 			h = HourResult{Hour: l.Hour, State: HourPresent, Path: f.path(l.Hour + ".zip"), SizeBytes: l.SizeBytes, Revision: l.Revision, Missing: l.MissingFileCount}
+			there, err := f.present(ctx, l.link())
+			h.Checked = there.checked
+			if there.damaged != nil {
+				p.progress.Note(fmt.Sprintf("%s/%s.zip: %s The server has it no more.", f.date, l.Hour, there.damaged))
+			}
+			whole = whole && l.Status == StatusAvailable && err == nil && there.present
 		}
-		d.Hours = append(d.Hours, h)
+		hours = append(hours, h)
 	}
-	return d
+	if !whole {
+		return nil
+	}
+	return hours
 }

@@ -19,11 +19,16 @@ type PulledDay struct {
 	saved savedDay
 }
 
-// ReadPulledDay reads the day.json in dir. Its error is fs.ErrNotExist when there is none.
+// ReadPulledDay reads the day.json in dir. Its error is fs.ErrNotExist when there is none. A day.json
+// that is a symbolic link is not followed.
 func ReadPulledDay(dir string) (*PulledDay, error) {
 	path := filepath.Join(dir, dayName)
-	body, err := os.ReadFile(path) //nolint:gosec // the user names the directory
+	root, err := os.OpenRoot(dir)
 	if err != nil {
+		return nil, fmt.Errorf("read what was pulled: %w", err)
+	}
+	body, err := readFile(root, dayName)
+	if err = errors.Join(err, root.Close()); err != nil {
 		return nil, fmt.Errorf("read what was pulled: %w", err)
 	}
 	if bytes.Contains(body, []byte(`"url"`)) { // Pull writes no URLs
@@ -33,13 +38,8 @@ func ReadPulledDay(dir string) (*PulledDay, error) {
 	if err := json.Unmarshal(body, &p.saved); err != nil {
 		return nil, fmt.Errorf("%s cannot be read (%w); pull the day again", path, err)
 	}
-	if len(p.saved.Links) != 24 {
-		return nil, fmt.Errorf("%s has %d hours instead of 24; pull the day again", path, len(p.saved.Links))
-	}
-	for i, l := range p.saved.Links {
-		if l.Hour != fmt.Sprintf("%02d", i) {
-			return nil, fmt.Errorf("%s names hour %d %.20q; pull the day again", path, i, l.Hour)
-		}
+	if fault := hoursFault(p.saved.Links); fault != "" {
+		return nil, fmt.Errorf("%s is not what pull writes: %s; pull the day again", path, fault)
 	}
 	if base := filepath.Base(absolute(dir)); isDay(base) && base != p.saved.Date {
 		return nil, fmt.Errorf("%s is about %.20q, in the directory of another day", path, p.saved.Date)

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -137,7 +139,8 @@ func (c *Client) authenticate(ctx context.Context) error {
 }
 
 // tokenURL returns the token endpoint. The discovery document of an https server must not name an
-// http endpoint: the secret would be sent unencrypted.
+// http endpoint: the secret would be sent unencrypted. Nor may it name another host, which only the
+// user can do.
 func (c *Client) tokenURL(ctx context.Context) (string, error) {
 	if c.cfg.TokenURL != "" {
 		return c.cfg.TokenURL, nil
@@ -155,5 +158,19 @@ func (c *Client) tokenURL(ctx context.Context) (string, error) {
 	if c.base.Scheme == "https" && u.Scheme != "https" {
 		return "", errors.New("find the token endpoint: an https server names one without https")
 	}
+	if !sameHost(u, c.base) {
+		return "", fmt.Errorf("find the token endpoint: %s names one of another host, %q; if that is right, use it as callvault's URL, or set the token endpoint's URL",
+			c.base.Host, u.Host)
+	}
 	return found.TokenEndpoint, nil
+}
+
+// sameHost reports whether two URLs are of one host, whatever the port. All names of this machine are
+// one.
+func sameHost(a, b *url.URL) bool {
+	local := func(u *url.URL) bool {
+		ip := net.ParseIP(u.Hostname())
+		return strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
+	}
+	return strings.EqualFold(a.Hostname(), b.Hostname()) || local(a) && local(b)
 }

@@ -31,6 +31,7 @@ type HourResult struct {
 	Hour       string // "00" to "23"
 	State      HourState
 	Path       string // of the archive, "" unless downloaded or present
+	Checked    bool   // this pull has read and checked the archive
 	SizeBytes  int64
 	Revision   int64
 	Rebuilding bool  // a newer revision will follow

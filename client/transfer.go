@@ -32,34 +32,45 @@ func (e *staleError) Unwrap() error { return e.err }
 
 // transfer downloads one archive.
 type transfer struct {
-	client   *Client
-	link     Link
-	day      string
-	part     *part
-	name     string // for progress: DAY/HH.zip
-	progress Progress
+	*pull
+	link Link
+	day  string
+	part *part
+	name string // for progress: DAY/HH.zip
 }
 
-// download downloads the link's archive to path. It resumes path.part, and leaves there what it got
-// when it fails, unless that is damaged. progressed says whether bytes arrived. Errors:
+// minProgress is how many bytes count as progress. With fewer in every attempt, or in the time of a
+// stall, a server could hold a pull for ever.
+const minProgress = 16 << 10
+
+// download downloads the link's archive into the folder. It resumes HH.zip.part, and leaves there
+// what it got when it fails, unless that is damaged. progressed says whether bytes arrived. Errors:
 // *staleError, *LimitedError, *RefusedError, *DamagedError, *StatusError, and those of the network
 // and of files.
-func (c *Client) download(ctx context.Context, path, day string, l Link, progress Progress) (progressed bool, err error) {
-	p, err := openPart(path+".part", l)
+func (p *pull) download(ctx context.Context, f *folder, l Link) (progressed bool, err error) {
+	file := l.Hour + ".zip"
+	part, err := openPart(f.root, file+".part", l)
 	if err != nil {
 		return false, err
 	}
-	t := &transfer{client: c, link: l, day: day, part: p, name: day + "/" + l.Hour + ".zip", progress: progress}
-	from := p.at
-	progress.Start(t.name, from, l.SizeBytes)
-	err = t.run(ctx)
-	progressed = err == nil || p.at != from
-	if err == nil {
-		err = p.publish(path)
-	} else {
-		err = errors.Join(err, p.file.Close())
+	if err := p.disk.reserve(part); err != nil {
+		return false, errors.Join(err, part.file.Close())
 	}
-	progress.End(t.name, err)
+	defer p.disk.release(part)
+	t := &transfer{pull: p, link: l, day: f.date, part: part, name: f.date + "/" + file}
+	from := part.at.Load()
+	p.progress.Start(t.name, from, l.SizeBytes)
+	err = t.run(ctx)
+	progressed = err == nil || part.at.Load() >= from+minProgress
+	if err == nil {
+		err = part.publish(file)
+	} else {
+		err = errors.Join(err, part.file.Close())
+	}
+	if err == nil {
+		p.recheck.set(f.date+"/"+l.Hour, true)
+	}
+	p.progress.End(t.name, err)
 	return progressed, err
 }
 
@@ -70,7 +81,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.fill(ctx); err != nil {
 			return err
 		}
-		err := checkArchive(ctx, t.part.path, t.day, t.link)
+		err := t.recheck.archive(ctx, t.part.file, t.day, t.link)
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) {
 			return err
@@ -86,8 +97,8 @@ func (t *transfer) run(ctx context.Context) error {
 // fill repeats attempts until all bytes are there. Only bytes beyond the longest part so far count
 // as progress: else it would never fail with a server that changes its bytes again and again.
 func (t *transfer) fill(ctx context.Context) error {
-	failures, most := 0, t.part.at
-	for t.part.at < t.link.SizeBytes {
+	failures, most := 0, t.part.at.Load()
+	for t.part.left() > 0 {
 		err := t.attempt(ctx)
 		if errors.Is(err, errChanged) {
 			if dropped := t.part.drop(); dropped != nil {
@@ -103,8 +114,8 @@ func (t *transfer) fill(ctx context.Context) error {
 			continue
 		case !errors.As(err, &transient):
 			return err
-		case t.part.at > most:
-			failures, most = 0, t.part.at
+		case t.part.at.Load() >= most+minProgress:
+			failures, most = 0, t.part.at.Load()
 		}
 		if failures++; failures >= t.client.cfg.Attempts {
 			return transient.err
@@ -131,9 +142,13 @@ func (t *transfer) attempt(ctx context.Context) error {
 		return err
 	}
 	buf := make([]byte, 128<<10)
-	for {
-		watch.Reset(t.client.cfg.StallTimeout)
+	for came := minProgress; ; {
+		if came >= minProgress {
+			came = 0
+			watch.Reset(t.client.cfg.StallTimeout)
+		}
 		n, err := resp.Body.Read(buf)
+		came += n
 		if n > 0 {
 			if _, err := t.part.Write(buf[:n]); err != nil {
 				return err
@@ -144,7 +159,7 @@ func (t *transfer) attempt(ctx context.Context) error {
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			return t.cause(ctx, attemptCtx, sendError(attemptCtx, err))
-		case t.part.at < t.link.SizeBytes:
+		case t.part.left() > 0:
 			return &transientError{err: errors.New("the connection ended early")}
 		default:
 			return nil
@@ -176,8 +191,8 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 			return nil, false, errors.New("the link is no URL")
 		}
 		req.Header.Set("Accept-Encoding", "identity") // ranges count the archive's own bytes
-		if t.part.at > 0 {
-			req.Header.Set("Range", "bytes="+strconv.FormatInt(t.part.at, 10)+"-")
+		if at := t.part.at.Load(); at > 0 {
+			req.Header.Set("Range", "bytes="+strconv.FormatInt(at, 10)+"-")
 			if t.part.info.ETag != "" {
 				req.Header.Set("If-Range", t.part.info.ETag)
 			}
@@ -195,8 +210,8 @@ func (t *transfer) send(ctx context.Context) (resp *http.Response, redirected bo
 		if err != nil {
 			return nil, false, errors.New("the link leads to no URL")
 		}
-		if address.Scheme == "https" && next.Scheme != "https" {
-			return nil, false, errors.New("the link leads from https to an address without it")
+		if next.Scheme != "https" && (next.Scheme != "http" || address.Scheme == "https") {
+			return nil, false, errors.New("the link leads to an address that is no https URL")
 		}
 		address, redirected = next, true
 	}
@@ -230,7 +245,7 @@ func (t *transfer) acceptRest(resp *http.Response) error {
 	var first, last, total int64
 	_, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &total)
 	etag := resp.Header.Get("ETag")
-	if err != nil || first != t.part.at || total != t.link.SizeBytes || etag != "" && t.part.info.ETag != "" && etag != t.part.info.ETag {
+	if err != nil || first != t.part.at.Load() || total != t.link.SizeBytes || etag != "" && t.part.info.ETag != "" && etag != t.part.info.ETag {
 		return errChanged
 	}
 	return nil
@@ -241,7 +256,7 @@ func (t *transfer) acceptWhole(resp *http.Response) error {
 	if resp.ContentLength >= 0 && resp.ContentLength != t.link.SizeBytes {
 		return fmt.Errorf("the server sends %d bytes where it announced %d", resp.ContentLength, t.link.SizeBytes)
 	}
-	if t.part.at > 0 {
+	if t.part.at.Load() > 0 {
 		t.progress.Note(t.name + ": the server does not continue what was begun; starting over")
 		t.progress.Start(t.name, 0, t.link.SizeBytes)
 	}
