@@ -117,10 +117,10 @@ type answer struct {
 }
 
 // assemble puts an export together. Errors: KindUnavailable, KindBadCatalog.
-func (h *handler) assemble(ctx context.Context, tenant string, req request, e conversations.Export) (*answer, error) {
+func (h *handler) assemble(ctx context.Context, who caller, req request, e conversations.Export) (*answer, error) {
 	c := e.Conversation
 	a := &answer{at: h.deps.Now().UTC().Truncate(time.Second), start: c.Start, raw: e.Transcript}
-	a.metadata = exportMetadata{ExportedAt: web.Time(a.at), OrganizationID: tenant, ConversationID: c.ID, DataVersion: "1.1",
+	a.metadata = exportMetadata{ExportedAt: web.Time(a.at), OrganizationID: who.tenant, ConversationID: c.ID, DataVersion: "1.1",
 		ExportType: "single_conversation", IncludedData: includedData{req.transcript, req.analysis, req.recording}, SchemaVersion: "billing-session-v1"}
 	for _, raw := range []json.RawMessage{c.BaseCost, c.TotalCost, c.AnalysisData} {
 		if raw != nil && !json.Valid(raw) {
@@ -143,7 +143,7 @@ func (h *handler) assemble(ctx context.Context, tenant string, req request, e co
 		a.tail.PostCallAnalysis = &postCallAnalysis{AnalysisData: c.AnalysisData, AnalyzedAt: timeOrNull(c.Analyzed), User: personBrief, Agent: botBrief}
 	}
 	if req.recording {
-		if a.tail.Recording, err = h.describeRecording(ctx, tenant, c, a.at); err != nil {
+		if a.tail.Recording, err = h.describeRecording(ctx, who, c, a.at); err != nil {
 			return nil, err
 		}
 	}

@@ -20,6 +20,7 @@ const (
 type caller struct {
 	tenant string
 	actor  string // for the audit log
+	grant  catalog.Grant
 }
 
 // authenticate finds who sent a request. Errors: KindUnauthorized, KindInvalid when an internal
@@ -40,7 +41,7 @@ func (h *handler) authenticate(ctx context.Context, r *http.Request) (caller, er
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		return caller{}, domain.Wrap(domain.KindUnauthorized, err, textAPIKey)
 	}
-	return caller{tenant.ID, catalog.CredentialKey.Actor(key.ID)}, err
+	return caller{tenant.ID, catalog.CredentialKey.Actor(key.ID), key.Grant()}, err
 }
 
 func (h *handler) organization(ctx context.Context, r *http.Request) (caller, error) {
@@ -56,7 +57,7 @@ func (h *handler) organization(ctx context.Context, r *http.Request) (caller, er
 		return caller{}, domain.Errorf(domain.KindNotFound, textNotFound)
 	}
 	tenant, err := h.deps.Catalog.Tenant(ctx, ids[0])
-	return caller{tenant.ID, "internal"}, err
+	return caller{tenant: tenant.ID, actor: "internal"}, err
 }
 
 // apiKey gives the key of x-api-key, else the bearer token.

@@ -40,6 +40,7 @@ type Catalog interface {
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
+	GrantStands(ctx context.Context, kind catalog.CredentialKind, tenant string, g catalog.Grant) (bool, error)
 	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
 }
 
@@ -109,7 +110,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
-	a, err := h.assemble(ctx, who.tenant, req, e)
+	a, err := h.assemble(ctx, who, req, e)
 	if err != nil {
 		return web.Step("put the export together", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -37,11 +38,15 @@ type recordingLink struct {
 	Tenant  string `json:"t"`
 	Key     string `json:"k"`
 	Expires int64  `json:"e"` // Unix seconds
+
+	// The API key that got the link; links of former versions have none.
+	APIKey string `json:"a,omitempty"`
+	Epoch  int64  `json:"n,omitempty"`
 }
 
 // describeRecording describes the conversation's recording, nil when there is none. Error:
 // KindUnavailable.
-func (h *handler) describeRecording(ctx context.Context, tenant string, c domain.Conversation, at time.Time) (*recording, error) {
+func (h *handler) describeRecording(ctx context.Context, who caller, c domain.Conversation, at time.Time) (*recording, error) {
 	if h.deps.Recordings == nil {
 		return nil, nil // no recording is not an error
 	}
@@ -49,7 +54,7 @@ func (h *handler) describeRecording(ctx context.Context, tenant string, c domain
 		return nil, err
 	}
 	until := at.Add(linkTTL)
-	token := h.deps.Signer.Sign(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{tenant, c.RecordingKey, until.Unix()}))
+	token := h.deps.Signer.Sign(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{who.tenant, c.RecordingKey, until.Unix(), who.grant.ID, who.grant.Epoch}))
 	id := c.RecordingID
 	if id == "" {
 		sum := sha256.Sum256([]byte(c.RecordingKey))
@@ -117,7 +122,11 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink,
 	if h.deps.Now().Unix() >= l.Expires {
 		return recordingLink{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
-	return l, nil
+	stands, err := h.deps.Catalog.GrantStands(ctx, catalog.CredentialKey, l.Tenant, catalog.Grant{ID: l.APIKey, Epoch: l.Epoch})
+	if err == nil && !stands {
+		err = domain.Errorf(domain.KindUnauthorized, textLinkExpired)
+	}
+	return l, err
 }
 
 // serveRecording sends the recording's bytes or redirects to the store.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -155,6 +157,39 @@ func TestProxiedRecording(t *testing.T) {
 		f.pass(time.Second)
 		f.want(f.download("GET", target), 401, "The recording link has expired")
 	})
+}
+
+// TestRecordingLinksEndWithTheirKey disables, enables and deletes the API key that got a link. Links
+// of the internal token, and those of the former form, end by their time.
+func TestRecordingLinksEndWithTheirKey(t *testing.T) {
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
+	keyed := f.recordingLink()
+	a := f.ask(jsonPath, "application/json", `{"conversationId":"`+sampleID+`"}`, "x-internal-token", internal, "x-organization-id", "org_123")
+	internals := strings.TrimPrefix(read(t, a.Body).Conversation.Recording.SignedURL, public)
+	former := "/api/export/recording?token=" + f.deps.Signer.Sign(t.Context(), auth.PurposeLink, "recording of an export",
+		[]byte(`{"t":"org_123","k":"`+audioKey+`","e":`+strconv.FormatInt(f.now.Load()+60, 10)+`}`))
+	list, err := f.c.Credentials(t.Context(), catalog.CredentialKey, "org_123", "", 10)
+	f.must(err)
+	want := func(target string, status int) {
+		t.Helper()
+		if a := f.download("GET", target); a.Status != status {
+			t.Errorf("answered %d %s, want %d", a.Status, a.Body, status)
+		}
+	}
+	want(keyed, 200)
+	disable := func(disabled bool) {
+		f.must(f.c.DisableCredential(t.Context(), catalog.CredentialKey, list[0].ID, disabled, audit.Origin{}))
+	}
+	disable(true)
+	want(keyed, 401)
+	want(internals, 200)
+	want(former, 200)
+	disable(false)
+	want(keyed, 401)
+	fresh := f.recordingLink()
+	want(fresh, 200)
+	f.must(f.c.DeleteCredential(t.Context(), catalog.CredentialKey, list[0].ID, audit.Origin{}))
+	want(fresh, 401)
 }
 
 func TestBadRecordingLinks(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // presignTTL is the life of the presigned URL that a link redirects to.
 const presignTTL = time.Minute
 
-// maxToken bounds the length of a token; a genuine one has at most about 180 bytes.
+// maxToken bounds the length of a token; a genuine one has at most about 220 bytes.
 const maxToken = 1024
 
 const zipType = "application/zip"
@@ -32,7 +32,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	link, err := h.openLink(ctx, r)
 	var access catalog.LinkAccess
 	if err == nil {
-		access, err = h.deps.Catalog.LinkAccess(ctx, link.HourKey, link.Archive)
+		access, err = h.deps.Catalog.LinkAccess(ctx, link.HourKey, link.Archive, link.Grant)
 	}
 	switch domain.KindOf(err) {
 	case "":
@@ -41,7 +41,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return web.Step("open the link", err)
 	}
-	if !access.Now.Before(link.Expires) {
+	if access.Revoked || !access.Now.Before(link.Expires) {
 		return unauthorized("Bearer", textLinkExpired)
 	}
 	limit(w, access.Window)

@@ -3,6 +3,7 @@ package recordings_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -16,6 +17,7 @@ import (
 	"github.com/callvault/callvault/api/internal/apitest"
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -254,6 +256,39 @@ func TestLinksOutliveARotation(t *testing.T) {
 		f.handler = other // it reads the new key when it gets a token of it
 		f.want(f.ask("GET", fresh), 200, "")
 		f.want(f.get(f.day), 200, "")
+	})
+}
+
+// TestLinksEndWithTheirApplication disables, enables and deletes the application that got a link. A
+// link of the former form names no application, and ends by its time.
+func TestLinksEndWithTheirApplication(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.build(14, zipText)
+		link := f.link(14)
+		path, token, _ := strings.Cut(link, "?token=")
+		l, err := f.keys.OpenLink(f.Context(), token)
+		f.must(err)
+		payload := binary.AppendUvarint(binary.AppendVarint([]byte{1, 14}, l.Expires.UnixMicro()), 1)
+		for _, text := range []string{l.Tenant, string(l.Day), l.Archive} {
+			payload = append(binary.AppendUvarint(payload, uint64(len(text))), text...)
+		}
+		former := path + "?token=" + f.keys.Sign(f.Context(), auth.PurposeLink, "", payload)
+		disable := func(disabled bool) {
+			f.must(f.cat.DisableCredential(f.Context(), catalog.CredentialApp, f.app.ID, disabled, audit.Origin{}))
+		}
+		disable(true)
+		f.want(f.ask("GET", link), 401, textLinkExpired)
+		f.want(f.ask("HEAD", link), 401, "")
+		f.want(f.ask("GET", former), 200, "")
+		disable(false)
+		f.want(f.ask("GET", link), 401, textLinkExpired)
+		f.app, err = f.cat.Application(f.Context(), f.app.ID)
+		f.must(err)
+		f.token = f.issue(f.app, auth.ScopeDataService)
+		fresh := f.link(14)
+		f.want(f.ask("GET", fresh), 200, "")
+		f.must(f.cat.DeleteCredential(f.Context(), catalog.CredentialApp, f.app.ID, audit.Origin{}))
+		f.want(f.ask("GET", fresh), 401, textLinkExpired)
 	})
 }
 

@@ -5,11 +5,12 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// linkVersion is the first byte of a link token's payload.
-const linkVersion = 1
+// linkVersion is the first byte of a link token's payload. Version 1 names no application.
+const linkVersion = 2
 
 // Link is what a link token grants: the bytes of one archive until a time.
 type Link struct {
@@ -17,6 +18,7 @@ type Link struct {
 	Revision int64
 	Archive  string // the archive's token
 	Expires  time.Time
+	Grant    catalog.Grant // the application that got it
 }
 
 // SignLink returns the link's token.
@@ -24,7 +26,8 @@ func (k *Keyring) SignLink(ctx context.Context, l Link) string {
 	payload := []byte{linkVersion, byte(l.Hour)}
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
-	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive} {
+	payload = binary.AppendUvarint(payload, uint64(l.Grant.Epoch))
+	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive, l.Grant.ID} {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
@@ -47,32 +50,37 @@ func (k *Keyring) OpenLink(ctx context.Context, token string) (Link, error) {
 
 // parseLink reads a payload that SignLink wrote; ok is false when it is cut or has more bytes.
 func parseLink(p []byte) (l Link, ok bool) {
-	if len(p) < 2 || p[0] != linkVersion || p[1] > 23 {
+	if len(p) < 2 || p[0] < 1 || p[0] > linkVersion || p[1] > 23 {
 		return l, false
 	}
+	former := p[0] == 1
 	l.Hour, p = int(p[1]), p[2:]
 	expires, n := binary.Varint(p)
 	if n <= 0 {
 		return l, false
 	}
 	l.Expires, p = time.UnixMicro(expires).UTC(), p[n:]
-	revision, n := binary.Uvarint(p)
-	if n <= 0 {
-		return l, false
+	numbers := []*int64{&l.Revision, &l.Grant.Epoch}
+	var day string
+	texts := []*string{&l.Tenant, &day, &l.Archive, &l.Grant.ID}
+	if former {
+		numbers, texts = numbers[:1], texts[:3]
 	}
-	l.Revision, p = int64(revision), p[n:]
-	var texts [3]string
-	for i := range texts {
+	for _, to := range numbers {
+		value, n := binary.Uvarint(p)
+		if n <= 0 {
+			return l, false
+		}
+		*to, p = int64(value), p[n:]
+	}
+	for _, to := range texts {
 		size, n := binary.Uvarint(p)
 		if n <= 0 || size > uint64(len(p)-n) {
 			return l, false
 		}
-		texts[i], p = string(p[n:n+int(size)]), p[n+int(size):]
+		*to, p = string(p[n:n+int(size)]), p[n+int(size):]
 	}
-	day, err := domain.ParseDay(texts[1])
-	if err != nil || len(p) > 0 {
-		return l, false
-	}
-	l.Tenant, l.Day, l.Archive = texts[0], day, texts[2]
-	return l, true
+	var err error
+	l.Day, err = domain.ParseDay(day)
+	return l, err == nil && len(p) == 0
 }

@@ -17,7 +17,6 @@ import (
 type Application struct {
 	Credential
 	Scopes []string
-	Epoch  int64 // every disabling raises it, and tokens of a former epoch are invalid
 }
 
 // TokenClaims are the claims of a verified access token, of callvault or of an outside issuer.
@@ -27,6 +26,9 @@ type TokenClaims struct {
 	Epoch  int64    // the application's, when the token was issued
 	Scopes []string // that the token names
 }
+
+// Grant is for what is handed out to the holder of the token.
+func (c TokenClaims) Grant() Grant { return Grant{c.App, c.Epoch} }
 
 // Granted gives the scopes that the token grants now. app is the application as it is, nil when it
 // does not exist. Error: KindUnauthorized when the application may not be used any more.
@@ -48,12 +50,12 @@ func (c TokenClaims) Granted(app *Application) ([]string, error) {
 	return granted, nil
 }
 
-const applicationColumns = credentialColumns + `, scopes, epoch`
+const applicationColumns = credentialColumns + `, scopes`
 
 // scanApplication scans applicationColumns and further columns after them.
 func scanApplication(row interface{ Scan(...any) error }, more ...any) (a Application, err error) {
 	var scopes string
-	err = a.scan(row, append([]any{&scopes, &a.Epoch}, more...)...)
+	err = a.scan(row, append([]any{&scopes}, more...)...)
 	a.Scopes = strings.Fields(scopes)
 	return a, err
 }

@@ -40,13 +40,36 @@ type Credential struct {
 	Disabled time.Time // zero while it is enabled
 	Created  time.Time
 	LastUsed time.Time // exact to the minute; zero if never
+	Epoch    int64     // every disabling raises it; tokens and links of a former epoch are void
 }
 
-const credentialColumns = `id, tenant, name, disabled_us, created_us, last_used_us`
+// Grant names the credential that got a token or a link. Without an ID it is void at its end only.
+type Grant struct {
+	ID    string
+	Epoch int64
+}
+
+// Grant is for what the credential gets now.
+func (k Credential) Grant() Grant { return Grant{k.ID, k.Epoch} }
+
+// GrantStands says whether what a tenant's credential got may still be used: the credential is not
+// disabled or deleted, and was not meanwhile.
+func (c *Catalog) GrantStands(ctx context.Context, kind CredentialKind, tenant string, g Grant) (bool, error) {
+	if g.ID == "" {
+		return true, nil
+	}
+	k, err := c.Credential(ctx, kind, g.ID)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return false, nil
+	}
+	return k.Tenant == tenant && k.Disabled.IsZero() && k.Epoch == g.Epoch, err
+}
+
+const credentialColumns = `id, tenant, name, disabled_us, created_us, last_used_us, epoch`
 
 // scan scans credentialColumns and further columns after them.
 func (k *Credential) scan(row interface{ Scan(...any) error }, more ...any) error {
-	return row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, db.Time(&k.Disabled), db.Time(&k.Created), db.Time(&k.LastUsed)}, more...)...)
+	return row.Scan(append([]any{&k.ID, &k.Tenant, &k.Name, db.Time(&k.Disabled), db.Time(&k.Created), db.Time(&k.LastUsed), &k.Epoch}, more...)...)
 }
 
 // Actor names a credential in the audit log.
@@ -110,21 +133,18 @@ func (c *Catalog) RotateCredential(ctx context.Context, kind CredentialKind, id 
 	return secret, c.changeCredential(ctx, kind, "rotate", id, o, `UPDATE `+kind.table()+` SET secret_hash = $2 WHERE id = $1`, hash)
 }
 
-// DisableCredential disables a credential and the tokens of an application from the next request
-// on, or enables it again. Error: KindNotFound.
+// DisableCredential disables a credential, and the tokens and links that it got, from the next
+// request on, or enables it again; then these stay void. Error: KindNotFound.
 func (c *Catalog) DisableCredential(ctx context.Context, kind CredentialKind, id string, disabled bool, o audit.Origin) error {
-	action, epoch := "enable", ""
+	action := "enable"
 	if disabled {
 		action = "disable"
 	}
-	if kind == CredentialApp {
-		epoch = `epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, `
-	}
-	return c.changeCredential(ctx, kind, action, id, o, `UPDATE `+kind.table()+` SET `+epoch+`disabled_us =
-		CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
+	return c.changeCredential(ctx, kind, action, id, o, `UPDATE `+kind.table()+` SET
+		epoch = epoch + CASE WHEN CAST($2 AS BOOLEAN) AND disabled_us IS NULL THEN 1 ELSE 0 END, disabled_us = CASE WHEN CAST($2 AS BOOLEAN) THEN coalesce(disabled_us, (SELECT now_us FROM catalog_clock)) END WHERE id = $1`, disabled)
 }
 
-// DeleteCredential deletes a credential, and so ends the tokens of an application. Error:
+// DeleteCredential deletes a credential, and so ends the tokens and links that it got. Error:
 // KindNotFound.
 func (c *Catalog) DeleteCredential(ctx context.Context, kind CredentialKind, id string, o audit.Origin) error {
 	return c.changeCredential(ctx, kind, "delete", id, o, `DELETE FROM `+kind.table()+` WHERE id = $1`)

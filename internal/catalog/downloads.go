@@ -17,6 +17,7 @@ type LinkAccess struct {
 	Now     time.Time // the catalog's clock
 	Window  Window    // downloads of this hour's links
 	Expired bool      // the day is past retention
+	Revoked bool      // the application that got the link was disabled or deleted since
 	Archive *LinkedArchive
 	last    windowLast
 }
@@ -28,26 +29,28 @@ type LinkedArchive struct {
 	ETag     string
 }
 
-// LinkAccess reads what a link gives access to. Error: KindNotFound for an unknown tenant.
-func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string) (LinkAccess, error) {
-	return linkAccess(ctx, c.db, key, token)
+// LinkAccess reads what a link to an archive, by its token, gives access to. g is the application
+// that got the link. Error: KindNotFound for an unknown tenant.
+func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string, g Grant) (LinkAccess, error) {
+	return linkAccess(ctx, c.db, key, token, g)
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
-	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag, ` + windowColumns + `
+	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag,
+	$6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7), ` + windowColumns + `
 	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
 	windowJoins + ` WHERE t.id = $1`
 
-func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string) (a LinkAccess, err error) {
+func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string, g Grant) (a LinkAccess, err error) {
 	var archive LinkedArchive
 	var completed, reopened, oldest time.Time
 	var expired bool
 	t := &a.Tenant
-	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour).
+	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, g.ID, g.Epoch).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&completed), db.Time(&reopened), &expired,
 			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
-			&a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
+			&a.Revoked, &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
@@ -88,7 +91,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (out BegunDownl
 		if err := lockWindow(ctx, tx, d.Tenant, name); err != nil {
 			return err
 		}
-		a, err := linkAccess(ctx, tx, d.HourKey, d.Token)
+		a, err := linkAccess(ctx, tx, d.HourKey, d.Token, Grant{})
 		if err != nil {
 			return err
 		}

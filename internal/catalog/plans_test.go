@@ -32,7 +32,7 @@ func TestPlans(t *testing.T) {
 		"day as read":      dbtest.Ask(dayHoursSQL, "t7", "2025-01-01"),
 		"day as issued":    dbtest.Ask(issuedHoursSQL, "t7", "2025-01-01"),
 		"kept archives":    dbtest.Ask(keepArchivesSQL, "t7", "2025-01-01", 1),
-		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1),
+		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1, "app_1", 0),
 	}
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
