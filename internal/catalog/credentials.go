@@ -50,7 +50,7 @@ type Grant struct {
 }
 
 // Grant is for what the credential gets now.
-func (k Credential) Grant() Grant { return Grant{k.ID, k.Epoch} }
+func (k *Credential) Grant() Grant { return Grant{k.ID, k.Epoch} }
 
 // GrantStands says whether what a tenant's credential got may still be used: the credential is not
 // disabled or deleted, and was not meanwhile.
