@@ -106,9 +106,12 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"CALLVAULT_DATABASE_URL":    "mysql://u:hunter2@h/db",
 		"CALLVAULT_REDIS_URL":       "redis-sentinel://:hunter2@a:1,b:2",
 		"CALLVAULT_MASTER_KEY":      "hunter2",
+		"CALLVAULT_INTERNAL_TOKEN":  "hunter2",
+		"CALLVAULT_ADMIN_TOKEN":     "hunter2-of-31-characters-hunter",
 		"CALLVAULT_CORS_ORIGINS":    "https://a.example/path",
 		"CALLVAULT_ARCHIVES_BUCKET": "Archives",
 	}, Standalone())
+	const short = `shorter than 32 characters, so that it could be guessed; use the output of: openssl rand -base64 32`
 	want := map[string]string{
 		"CALLVAULT_LINK_TTL":        `"8d" is longer than 7d (168h); use 1s to 168h`,
 		"CALLVAULT_SCHEDULE":        `"0 0 30 2 *" never fires; use minute, hour, day, month and weekday in UTC, such as "0 2 * * *"`,
@@ -120,7 +123,9 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"CALLVAULT_LISTEN":          `"8080" is not an address to listen on; use host:port, such as 127.0.0.1:8080`,
 		"CALLVAULT_DATABASE_URL":    `not the URL of a database; use one such as postgres://callvault@postgres:5432/callvault or sqlite:///path`,
 		"CALLVAULT_REDIS_URL":       `names no master; use redis-sentinel://host:26379,host:26379?master=name`,
-		"CALLVAULT_MASTER_KEY":      `shorter than 32 characters; use the output of: openssl rand -base64 32`,
+		"CALLVAULT_MASTER_KEY":      short,
+		"CALLVAULT_INTERNAL_TOKEN":  short,
+		"CALLVAULT_ADMIN_TOKEN":     short,
 		"CALLVAULT_CORS_ORIGINS":    `"https://a.example/path" is not an origin; use scheme://host, comma between, such as https://app.example.com`,
 		"CALLVAULT_ARCHIVES_BUCKET": `"Archives" is not a bucket name; use 3 to 63 of a-z, 0-9 and -, such as archives`,
 	}
@@ -222,8 +227,8 @@ func TestSecretFiles(t *testing.T) {
 		}
 		return path
 	}
-	c, err := load(t, Env{"CALLVAULT_ADMIN_TOKEN_FILE": write("token", "from-file\n")}, Standalone())
-	if err != nil || c.AdminToken.Reveal() != "from-file" {
+	c, err := load(t, Env{"CALLVAULT_ADMIN_TOKEN_FILE": write("token", "from-file-"+strings.Repeat("x", 22)+"\n")}, Standalone())
+	if err != nil || c.AdminToken.Reveal() != "from-file-"+strings.Repeat("x", 22) {
 		t.Errorf("token of %d bytes, %v; want the file's line", len(c.AdminToken), err)
 	}
 	_, err = load(t, Env{

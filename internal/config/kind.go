@@ -26,7 +26,7 @@ func readers() map[string]reader {
 	return map[string]reader{
 		"text":      func(text string, _ *kong.Tag) (any, error) { return text, nil },
 		"secret":    func(text string, _ *kong.Tag) (any, error) { return Secret(text), nil },
-		"masterkey": readMasterKey,
+		"random":    readRandom,
 		"choice":    readChoice,
 		"switch":    readSwitch,
 		"whole":     readWhole,
@@ -44,9 +44,10 @@ func readers() map[string]reader {
 	}
 }
 
-func readMasterKey(text string, tag *kong.Tag) (any, error) {
+// readRandom reads what guards everything and so must not be guessed.
+func readRandom(text string, tag *kong.Tag) (any, error) {
 	if len(text) < 32 {
-		return nil, fmt.Errorf("shorter than 32 characters; use %s", tag.Get("eg"))
+		return nil, fmt.Errorf("shorter than 32 characters, so that it could be guessed; use %s", tag.Get("eg"))
 	}
 	return Secret(text), nil
 }

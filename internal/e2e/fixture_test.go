@@ -24,7 +24,7 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-const internalToken = "the-internal-token-of-the-tests"
+const internalToken = "the-internal-token-of-the-tests-of-processes"
 
 // fixture is one installation: its parts, its settings and what was registered.
 type fixture struct {

@@ -12,7 +12,7 @@ import (
 // line.
 func TestLinesOfLibraries(t *testing.T) {
 	f := newFixture(t)
-	const token = "an-admin-token-of-some-length"
+	const token = "an-admin-token-of-more-than-32-characters"
 	f.env["CALLVAULT_ADMIN_TOKEN"] = token
 	p := f.start("api")
 	var session string

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	adminToken = "the-admin-token-of-the-tests"
+	adminToken = "the-admin-token-of-the-tests-of-processes"
 	phone      = "4915112345678"
 )
 
