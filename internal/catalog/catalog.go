@@ -63,6 +63,15 @@ func Open(ctx context.Context, url string, rules Rules) (*Catalog, error) {
 	return New(d, rules), nil
 }
 
+// OpenReadOnly is Open for reading alone; see db.OpenReadOnly.
+func OpenReadOnly(ctx context.Context, url string) (*Catalog, error) {
+	d, err := db.OpenReadOnly(ctx, url, migrations.Files)
+	if err != nil {
+		return nil, err
+	}
+	return New(d, Rules{}), nil
+}
+
 // New gives the catalog of a database.
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, issuedHoursSQL, saveLinksSQL, linkAccessSQL,

@@ -12,6 +12,8 @@ import (
 type DB struct {
 	write, read *sql.DB // SQLite: one connection and several; PostgreSQL: the same pool
 	postgres    bool
+	path        string // of SQLite's file
+	readOnly    bool   // SQLite's file is only read
 	url         string // of PostgreSQL, for the connections that migrations are run on
 	steps       fs.FS  // the schema's steps, in one directory for each database
 	writes      statements

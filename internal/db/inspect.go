@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -22,7 +24,9 @@ type Server struct {
 	Pool      int    // connections that this process may open
 }
 
-// Inspect asks the database about itself. It changes nothing. Error: KindUnavailable.
+// Inspect asks the database about itself. It changes nothing. Whether a file of SQLite may be written
+// it tries, by a transaction that it takes back; of one that was opened read-only it asks only the
+// rights. Error: KindUnavailable.
 func (d *DB) Inspect(ctx context.Context) (Server, error) {
 	if !d.postgres {
 		return d.inspectSQLite(ctx)
@@ -42,6 +46,12 @@ func (d *DB) inspectSQLite(ctx context.Context) (Server, error) {
 	s := Server{Product: "SQLite", Encoding: "UTF8", MayCreate: true}
 	if err := d.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&s.Version); err != nil {
 		return s, err
+	}
+	if d.readOnly {
+		for _, name := range []string{d.path, filepath.Dir(d.path)} {
+			s.ReadOnly = s.ReadOnly || unix.Access(name, unix.W_OK) != nil
+		}
+		return s, nil
 	}
 	tx, err := d.write.BeginTx(ctx, nil) // takes the lock for writing
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -74,7 +73,7 @@ func (d *DB) migrate(ctx context.Context, pool *sql.DB) (done int, err error) {
 		return 0, fmt.Errorf("prepare migrations: %w", err)
 	}
 	if !d.postgres {
-		return migrateFile(ctx, p)
+		return d.migrateFile(ctx, p)
 	}
 	for trial := 1; ; trial++ {
 		_, err := p.UpByOne(ctx)
@@ -85,7 +84,7 @@ func (d *DB) migrate(ctx context.Context, pool *sql.DB) (done int, err error) {
 			done, trial = done+1, 0
 			continue
 		case ctx.Err() != nil || trial == lockTrials || !lockMissed(err):
-			return done, notMigrated(ctx, p, err)
+			return done, d.notMigrated(ctx, p, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -104,7 +103,7 @@ func lockMissed(err error) bool {
 // migrateFile runs the steps on SQLite, which has no lock for migrations. Each step is a
 // transaction. When two processes run the same step, one of them fails and undoes it. That process
 // looks again which steps are missing, and continues there.
-func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
+func (d *DB) migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 	const few = 5
 	for trial := 1; ; trial++ {
 		done, err := p.Up(ctx)
@@ -112,7 +111,7 @@ func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 			return len(done), nil
 		}
 		if trial >= few && !halfMade(err) || trial == openTrials || ctx.Err() != nil {
-			return 0, notMigrated(ctx, p, err)
+			return 0, d.notMigrated(ctx, p, err)
 		}
 		time.Sleep(openPause)
 	}
@@ -120,64 +119,16 @@ func migrateFile(ctx context.Context, p *goose.Provider) (int, error) {
 
 // notMigrated says why a step failed. The first step of this program makes the whole schema, so it
 // fails on a schema that has only older steps.
-func notMigrated(ctx context.Context, p *goose.Provider, err error) error {
+func (d *DB) notMigrated(ctx context.Context, p *goose.Provider, err error) error {
 	first := p.ListSources()[0].Version
-	if has, unread := p.GetDBVersion(ctx); unread == nil && 0 < has && has < first {
+	if has, unread := d.newest(ctx); unread == nil && 0 < has && has < first {
 		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is at step %d, and this program can go on from step %d only", has, first)
 	}
+	if pooled(err) {
+		return translate(err)
+	}
+	if holder, unread := d.MigrationLock(ctx); unread == nil && holder != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated: %s holds the lock of migrations; %s", holder, holder.Advice())
+	}
 	return domain.Wrap(domain.KindUnavailable, err, "the catalog could not be migrated")
-}
-
-// Migration is one schema step and whether it was applied.
-type Migration struct {
-	Version int64     `json:"version"`
-	Name    string    `json:"name"`
-	Applied bool      `json:"applied"`
-	At      time.Time `json:"at,omitzero"`
-}
-
-// Migrations lists every schema step that this program knows, oldest first.
-func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
-	p, err := d.provider(d.write)
-	if err != nil {
-		return nil, fmt.Errorf("prepare migrations: %w", err)
-	}
-	all, err := p.Status(ctx)
-	if err != nil {
-		return nil, domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
-	}
-	out := make([]Migration, 0, len(all))
-	for _, s := range all {
-		out = append(out, Migration{Version: s.Source.Version, Name: strings.TrimSuffix(s.Source.Path, ".sql"),
-			Applied: s.State == goose.StateApplied, At: s.AppliedAt})
-	}
-	return out, nil
-}
-
-// CheckSchema fails with KindUnavailable when a step is missing, or when a newer program has made
-// the schema unusable for this one. A step that this program does not know is no error by itself,
-// since steps only add. A step that takes something away writes to the table schema_support, which
-// one of the steps has to make: oldest is the newest step that a program must know.
-func (d *DB) CheckSchema(ctx context.Context) error {
-	p, err := d.provider(d.write)
-	if err != nil {
-		return fmt.Errorf("prepare migrations: %w", err)
-	}
-	pending, err := p.HasPending(ctx)
-	if err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
-	}
-	if pending {
-		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is older than this program; run: callvault migrate up")
-	}
-	sources := p.ListSources()
-	known := sources[len(sources)-1].Version
-	var oldest int64
-	if err := d.QueryRowContext(ctx, `SELECT oldest FROM schema_support`).Scan(&oldest); err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
-	}
-	if oldest > known {
-		return domain.Errorf(domain.KindUnavailable, "the catalog's schema is of a newer program, and this one is too old for it; run that one")
-	}
-	return nil
 }

@@ -1,6 +1,8 @@
 package db
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -9,6 +11,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/pressly/goose/v3/lock"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -20,6 +24,12 @@ func TestMigrate(t *testing.T) {
 			d := open(t, url, 4)
 			if err := d.CheckSchema(t.Context()); domain.KindOf(err) != domain.KindUnavailable {
 				t.Fatalf("an empty database passed: %v", err)
+			}
+			if list, err := d.Migrations(t.Context()); err != nil || len(list) != 4 || list[0].Applied {
+				t.Fatalf("%v, error %v", list, err)
+			}
+			if applied, err := testenv.Raw(t, url).ExecContext(t.Context(), `SELECT * FROM goose_db_version`); err == nil {
+				t.Fatalf("reading an empty database's schema made a table: %v", applied)
 			}
 			if _, err := d.ExecContext(t.Context(), `DELETE FROM things`); domain.KindOf(err) != domain.KindUnavailable {
 				t.Fatalf("an empty database gave %v", err)
@@ -90,6 +100,32 @@ func TestOlderSchema(t *testing.T) {
 				t.Errorf("%d steps, error %v", n, err)
 			}
 		})
+	}
+}
+
+// TestMigrationLock names the session that holds the lock of migrations, beside which the schema can
+// still be read.
+func TestMigrationLock(t *testing.T) {
+	d := migrated(t, testenv.Postgres(t))
+	if holder, err := d.MigrationLock(t.Context()); err != nil || holder != nil {
+		t.Fatalf("%v holds the lock, error %v", holder, err)
+	}
+	other, err := d.write.Conn(t.Context())
+	must(t, err)
+	defer func() { must(t, other.Close()) }()
+	var pid int
+	must(t, other.QueryRowContext(t.Context(), `SELECT pg_backend_pid() FROM pg_advisory_lock($1)`, lock.DefaultLockID).Scan(&pid))
+	holder, err := d.MigrationLock(t.Context())
+	if err != nil || holder == nil || holder.PID != pid || !strings.Contains(holder.String(), "idle since") {
+		t.Errorf("%v holds the lock, want %d, error %v", holder, pid, err)
+	}
+	if list, err := d.Migrations(t.Context()); err != nil || !list[3].Applied {
+		t.Errorf("%v, error %v", list, err)
+	}
+	p, err := d.provider(d.write)
+	must(t, err)
+	if err := d.notMigrated(t.Context(), p, errors.New("failed to acquire lock")); !strings.Contains(err.Error(), fmt.Sprintf("pg_terminate_backend(%d)", pid)) {
+		t.Error(err)
 	}
 }
 

@@ -20,7 +20,16 @@ import (
 // schema's: a directory "sqlite" and a directory "postgres". It does not migrate; see Migrate and
 // CheckSchema. Errors: KindInvalid for a URL that cannot be read, KindUnavailable.
 func Open(ctx context.Context, dsn string, steps fs.FS) (*DB, error) {
-	d := &DB{steps: steps}
+	return openURL(ctx, dsn, &DB{steps: steps})
+}
+
+// OpenReadOnly is Open for reading alone: of SQLite it makes, changes and removes no file, not even
+// those of its log. It does not see what others write meanwhile if the file had no log at first.
+func OpenReadOnly(ctx context.Context, dsn string, steps fs.FS) (*DB, error) {
+	return openURL(ctx, dsn, &DB{steps: steps, readOnly: true})
+}
+
+func openURL(ctx context.Context, dsn string, d *DB) (*DB, error) {
 	d.commits = groupCommit{size: batchSize, run: d.runBatch}
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -88,6 +97,10 @@ func (d *DB) openSQLite(u *url.URL) error {
 	if path == "" {
 		return domain.Errorf(domain.KindInvalid, "the database URL names no file; use sqlite:///path")
 	}
+	d.path = path
+	if d.readOnly {
+		return d.openSQLiteReadOnly()
+	}
 	if err := makePrivate(path); err != nil {
 		return err
 	}
@@ -109,6 +122,25 @@ func (d *DB) openSQLite(u *url.URL) error {
 	read.SetMaxOpenConns(8)
 	read.SetMaxIdleConns(8)
 	d.write, d.read = write, read
+	return nil
+}
+
+// openSQLiteReadOnly opens the file without making others beside it. A file that has a log is in use,
+// or was by a process that was killed: it is read with its log. Without a log it is complete, and is
+// read as a file that nobody changes, since SQLite would make a log to read it.
+func (d *DB) openSQLiteReadOnly() error {
+	how := "immutable=1"
+	if _, err := os.Stat(d.path + "-wal"); err == nil {
+		how = "readonly_shm=1"
+		if _, err := os.Stat(d.path + "-shm"); errors.Is(err, fs.ErrNotExist) { // SQLite would have to make it
+			return domain.Errorf(domain.KindUnavailable, "%s was copied with its log and without the log's index, and cannot be read before the next start of callvault makes that", d.path)
+		}
+	}
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?mode=ro&"+how+"&_pragma=busy_timeout(10000)&_pragma=query_only(1)")
+	if err != nil {
+		return fmt.Errorf("open sqlite: %w", err)
+	}
+	d.write, d.read = pool, pool
 	return nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/testenv"
@@ -59,4 +62,61 @@ func TestInspect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenReadOnly reads a file that is in use, one that was left by a killed process and one that
+// was closed, and changes nothing there.
+func TestOpenReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "test.db")
+	d, err := Open(t.Context(), "sqlite://"+path, steps(4))
+	must(t, err)
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(t.TempDir(), "test.db")
+	look := func(path string) {
+		t.Helper()
+		before := filesIn(t, filepath.Dir(path))
+		r, err := OpenReadOnly(t.Context(), "sqlite://"+path, steps(4))
+		must(t, err)
+		if err := r.CheckSchema(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s, err := r.Inspect(t.Context()); err != nil || s.ReadOnly {
+			t.Errorf("%+v, %v", s, err)
+		}
+		if _, err := r.ExecContext(t.Context(), `INSERT INTO things (name) VALUES ('x')`); err == nil {
+			t.Error("it can be written")
+		}
+		must(t, r.Close())
+		if d := cmp.Diff(before, filesIn(t, filepath.Dir(path))); d != "" {
+			t.Errorf("it changed files (-before +after):\n%s", d)
+		}
+	}
+	look(path)
+	for name, text := range filesIn(t, dir) {
+		must(t, os.WriteFile(filepath.Join(filepath.Dir(killed), name), []byte(text), 0o600))
+	}
+	look(killed)
+	must(t, os.Remove(killed+"-shm"))
+	if _, err := OpenReadOnly(t.Context(), "sqlite://"+killed, steps(4)); domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "index") {
+		t.Errorf("a log without its index: %v", err)
+	}
+	must(t, d.Close())
+	look(path)
+}
+
+// filesIn gives the files of a directory with their contents.
+func filesIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		must(t, err)
+		files[e.Name()] = string(text)
+	}
+	return files
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -49,3 +50,61 @@ func (s connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // Driver is the one that sql.Open knows as pgx.
 func (s connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// pooled says that PostgreSQL refused a prepared statement which another client has made, or which
+// this one has made in another session: a pooler hands the sessions around.
+func pooled(err error) bool {
+	state := SQLState(err)
+	return state == "42P05" || state == "26000"
+}
+
+// SQLState is PostgreSQL's code of an error, the same in every language of the server; "" for other
+// errors.
+func SQLState(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}
+
+// PoolerAdvice says what to do about a pooler that does not keep sessions.
+const PoolerAdvice = "let the pooler keep sessions (PgBouncer: pool_mode = session), or point CALLVAULT_DATABASE_URL past it, at PostgreSQL itself"
+
+// KeepsSessions says whether each connection keeps its session of PostgreSQL, as it does without a
+// pooler and behind one in session mode. It compares the sessions of two connections, several
+// times, since a pooler decides anew at each statement. No statement is prepared, since that would
+// stay in the sessions of others.
+func (d *DB) KeepsSessions(ctx context.Context) (keeps bool, err error) {
+	if !d.postgres {
+		return true, nil
+	}
+	var conns [2]*sql.Conn
+	defer func() {
+		for _, c := range conns {
+			if c != nil {
+				err = errors.Join(err, c.Close())
+			}
+		}
+	}()
+	for i := range conns {
+		if conns[i], err = d.write.Conn(ctx); err != nil {
+			return false, domain.Wrap(domain.KindUnavailable, err, "the catalog database does not answer")
+		}
+	}
+	const rounds = 5
+	var first, pids [2]int
+	for range rounds {
+		for i, c := range conns {
+			if err := c.QueryRowContext(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeSimpleProtocol).Scan(&pids[i]); err != nil {
+				return false, translate(err)
+			}
+		}
+		if first[0] == 0 {
+			first = pids
+		}
+		if pids != first || pids[0] == pids[1] {
+			return false, nil
+		}
+	}
+	return true, nil
+}

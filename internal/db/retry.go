@@ -63,6 +63,8 @@ func translate(err error) error {
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
+		case pooled(err):
+			return domain.Wrap(domain.KindUnavailable, err, "the catalog is behind a pooler that does not keep sessions; %s", PoolerAdvice)
 		case pg.Code == "42P01", pg.Code == "42703": // no such table, no such column
 			return domain.Wrap(domain.KindUnavailable, err, "the catalog's schema is not this program's; run: callvault migrate up")
 		case strings.HasPrefix(pg.Code, "22"), strings.HasPrefix(pg.Code, "23"): // data, constraints
