@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -120,6 +121,10 @@ func (q *Queue) Ping(ctx context.Context) error {
 func unavailable(err error) error {
 	if err == nil {
 		return nil
+	}
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		return domain.Wrap(domain.KindUnavailable, err, "Redis refuses")
 	}
 	return domain.Wrap(domain.KindUnavailable, err, "Redis does not answer")
 }

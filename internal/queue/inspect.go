@@ -2,9 +2,7 @@ package queue
 
 import (
 	"context"
-	"crypto/rand"
 	"strings"
-	"time"
 )
 
 // Instance describes the Redis that holds the queues.
@@ -42,13 +40,4 @@ func parseInfo(text string, info map[string]string) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		info[name] = value
 	}
-}
-
-// Probe writes a key of its own and removes it. Error: KindUnavailable.
-func (q *Queue) Probe(ctx context.Context) error {
-	key := "callvault:probe:" + rand.Text()
-	if err := q.redis.Set(ctx, key, "1", time.Minute).Err(); err != nil {
-		return unavailable(err)
-	}
-	return unavailable(q.redis.Del(ctx, key).Err())
 }

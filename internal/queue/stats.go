@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -24,52 +25,52 @@ type QueueStats struct {
 	Latency   time.Duration  // how long the oldest pending task waits
 	Processed int64          // tasks that ended, in all of this Redis's time; failed ones included
 	Failed    int64
+	Paused    bool // no worker takes its tasks
 }
 
-// Stats counts tasks. Error: KindUnavailable.
-func (q *Queue) Stats(ctx context.Context) (Stats, error) {
-	// asynq's inspector takes no context. It is called only after Redis has answered a ping, and
-	// the wait for it ends with ctx.
+// Stats counts tasks. It removes workers from Redis that ended without saying so.
+// Error: KindUnavailable.
+func (q *Queue) Stats(ctx context.Context) (Stats, error) { return inspect(ctx, q, q.stats) }
+
+// Sizes counts tasks, and changes nothing in Redis. Error: KindUnavailable.
+func (q *Queue) Sizes(ctx context.Context) ([]QueueStats, error) {
+	return inspect(ctx, q, func(context.Context) ([]QueueStats, error) { return q.sizes() })
+}
+
+// Workers counts the live processes that take tasks, and changes nothing in Redis.
+// Error: KindUnavailable.
+func (q *Queue) Workers(ctx context.Context) (int64, error) {
+	// asynq's inspector removes dead ones. The scores are the times at which entries lapse.
+	n, err := q.redis.ZCount(ctx, "asynq:servers", strconv.FormatInt(time.Now().Unix(), 10), "+inf").Result()
+	return n, unavailable(err)
+}
+
+// inspect runs ask, which uses asynq's inspector, and waits for it no longer than ctx lasts. The
+// inspector takes no context, so it is used only after Redis has answered a ping.
+func inspect[T any](ctx context.Context, q *Queue, ask func(context.Context) (T, error)) (none T, err error) {
 	if err := q.Ping(ctx); err != nil {
-		return Stats{}, err
+		return none, err
 	}
 	type answer struct {
-		stats Stats
+		value T
 		err   error
 	}
 	done := make(chan answer, 1)
 	go func() { // ends with the client's own timeouts
-		s, err := q.stats(ctx)
-		done <- answer{s, err}
+		value, err := ask(ctx)
+		done <- answer{value, err}
 	}()
 	select {
 	case a := <-done:
-		return a.stats, unavailable(a.err)
+		return a.value, unavailable(a.err)
 	case <-ctx.Done():
-		return Stats{}, unavailable(ctx.Err())
+		return none, unavailable(ctx.Err())
 	}
 }
 
 func (q *Queue) stats(ctx context.Context) (s Stats, err error) {
-	known, err := q.inspector.Queues() // a queue exists only after its first task
-	if err != nil {
+	if s.Queues, err = q.sizes(); err != nil {
 		return s, err
-	}
-	for _, name := range []string{Build, Control} {
-		info := &asynq.QueueInfo{}
-		if slices.Contains(known, name) {
-			if info, err = q.inspector.GetQueueInfo(name); err != nil {
-				return s, err
-			}
-		}
-		s.Queues = append(s.Queues, QueueStats{
-			Name: name,
-			Sizes: map[string]int{
-				"pending": info.Pending, "active": info.Active, "scheduled": info.Scheduled,
-				"retry": info.Retry, "archived": info.Archived, "completed": info.Completed,
-			},
-			Latency: max(info.Latency, 0), Processed: int64(info.ProcessedTotal), Failed: int64(info.FailedTotal),
-		})
 	}
 	if s.Slots, err = q.Slots(ctx); err != nil {
 		return s, err
@@ -81,4 +82,29 @@ func (q *Queue) stats(ctx context.Context) (s Stats, err error) {
 	}
 	s.Memory = &memory
 	return s, err
+}
+
+func (q *Queue) sizes() ([]QueueStats, error) {
+	known, err := q.inspector.Queues() // a queue exists only after its first task
+	if err != nil {
+		return nil, err
+	}
+	var queues []QueueStats
+	for _, name := range []string{Build, Control} {
+		info := &asynq.QueueInfo{}
+		if slices.Contains(known, name) {
+			if info, err = q.inspector.GetQueueInfo(name); err != nil {
+				return nil, err
+			}
+		}
+		queues = append(queues, QueueStats{
+			Name: name,
+			Sizes: map[string]int{
+				"pending": info.Pending, "active": info.Active, "scheduled": info.Scheduled,
+				"retry": info.Retry, "archived": info.Archived, "completed": info.Completed,
+			},
+			Latency: max(info.Latency, 0), Processed: int64(info.ProcessedTotal), Failed: int64(info.FailedTotal), Paused: info.Paused,
+		})
+	}
+	return queues, nil
 }

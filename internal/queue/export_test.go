@@ -1,0 +1,4 @@
+package queue
+
+// NeededCommands is for tests.
+func NeededCommands() []string { return neededCommands() }
