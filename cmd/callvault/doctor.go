@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
@@ -19,7 +18,7 @@ type doctorCmd struct {
 	config.Config `embed:""`
 	Roles         string        `help:"Ask also for every setting that these roles cannot do without: api, worker, scheduler, with commas between." placeholder:"ROLES"`
 	Timeout       time.Duration `help:"What each check may take (default 10s)." default:"10s" placeholder:"TIME"`
-	Try           bool          `help:"Try the buckets, by small objects that are removed again."`
+	Try           bool          `help:"Try rights, by small objects, a key in Redis and a file, that are removed again."`
 	JSON          bool          `help:"Print JSON."`
 }
 
@@ -28,9 +27,11 @@ func (*doctorCmd) Help() string {
 saw, what is wrong and what to do. Run it where a role runs, with the role's variables. Beside a
 running callvault standalone it examines that one's parts.
 
-Of the buckets it says what callvault migrate up found out about them. With --try it tries that again,
-by small objects below PREFIX/probes/ (callvault/probes/ in the recordings bucket) that it removes. It
-writes a key into Redis, and removes it. It mends and migrates nothing, and remembers nothing.
+It changes nothing: no row, no lock, no key, no object, no file. Of the buckets it says what callvault
+migrate up found out about them. With --try it tries that again, by small objects below PREFIX/probes/
+(callvault/probes/ in the recordings bucket) that it removes; it also writes a key into Redis and a file
+into the directory of embedded parts, and removes them. It mends and migrates nothing, and remembers
+nothing.
 
 Exits with 1 when a check fails; warnings do not count.
 
@@ -71,14 +72,17 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 	}
 	var printed error
 	s := doctor.Subject{Config: c.Config, Settings: settings, Unknown: config.Unknown(d.env), Try: c.Try, Limit: c.Timeout, Now: time.Now}
-	done := c.progress(ctx, d)
+	done, text := c.progress(ctx, d), doctorText{advised: map[string]string{}}
 	results, err := app.Diagnose(ctx, s, func(r doctor.Result) {
 		done()
 		if !c.JSON && printed == nil {
-			_, printed = fmt.Fprint(d.stdout, resultText(r))
+			_, printed = fmt.Fprint(d.stdout, text.next(r))
 		}
 	}, log)
 	if err := errors.Join(err, printed); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprint(d.stdout, text.flush()); err != nil {
 		return err
 	}
 	return c.printSummary(d, results)
@@ -119,21 +123,4 @@ func (c *doctorCmd) printSummary(d *deps, results []doctor.Result) error {
 		return errReported
 	}
 	return err
-}
-
-// resultText formats a result: one line for each line of Saw, and one for the advice.
-func resultText(r doctor.Result) string {
-	mark := map[doctor.Status]string{doctor.OK: "ok", doctor.Warn: "WARN", doctor.Fail: "FAIL", doctor.Skipped: "-"}[r.Status]
-	var b strings.Builder
-	for i, line := range strings.Split(r.Saw, "\n") {
-		name := r.Name
-		if i > 0 {
-			mark, name = "", ""
-		}
-		fmt.Fprintf(&b, "%-5s %-20s %s\n", mark, name, console.Clean(strings.ReplaceAll(line, "\t", "    ")))
-	}
-	if r.Advice != "" {
-		fmt.Fprintf(&b, "%-5s %-20s → %s\n", "", "", console.Clean(r.Advice))
-	}
-	return b.String()
 }

@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
@@ -29,6 +33,90 @@ func TestDoctorWithNothingThere(t *testing.T) {
 	}
 	if left, err := os.ReadDir(data); err != nil || len(left) > 0 {
 		t.Errorf("it left %v in the data directory, %v", left, err)
+	}
+}
+
+// TestDoctorLeavesTheDataDirectory compares every file of a data directory before and after: of a new
+// one, and of one in which a start would mend something.
+func TestDoctorLeavesTheDataDirectory(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	if code, _, errs := callvault(t, nil, "migrate", "up", "--data", data); code != 0 {
+		t.Fatal(errs)
+	}
+	for _, damage := range []func() error{
+		func() error { return nil },
+		func() error {
+			return errors.Join(os.Remove(filepath.Join(data, "callvault.lock")),
+				os.Remove(filepath.Join(data, "objects/archives/callvault/installation%info")),
+				os.WriteFile(filepath.Join(data, "run.json"), []byte(`{"pid":1}`), 0o600))
+		},
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		before := tree(t, data)
+		if code, out, errs := callvault(t, nil, "doctor", "--data", data); code != 0 || errs != "" || !strings.Contains(out, "ok    catalog schema") {
+			t.Errorf("exit %d, stderr %q\n%s", code, errs, out)
+		}
+		if d := cmp.Diff(before, tree(t, data)); d != "" {
+			t.Errorf("it changed files (-before +after):\n%s", d)
+		}
+	}
+	before := tree(t, data)
+	if code, out, _ := callvault(t, nil, "doctor", "--data", data, "--try"); code != 0 || cmp.Equal(before, tree(t, data)) {
+		t.Errorf("with --try it tries nothing: exit %d\n%s", code, out)
+	}
+}
+
+// tree gives every file below a directory with its time of change and its content.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && !e.IsDir() {
+			var text []byte
+			text, err = os.ReadFile(path)
+			files[path] = info.ModTime().String() + " " + string(text)
+			return err
+		}
+		if err == nil {
+			files[path] = info.ModTime().String()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestDoctorSaysAThingOnce reads what is printed where several checks have one cause.
+func TestDoctorSaysAThingOnce(t *testing.T) {
+	text := doctorText{advised: map[string]string{}}
+	var out string
+	for _, r := range []doctor.Result{
+		{Name: "catalog", Status: doctor.Fail, Saw: "no\nanswer\nanswer", Advice: "start it"},
+		{Name: "catalog schema", Status: doctor.Skipped, Saw: "because catalog is failing"},
+		{Name: "hours", Status: doctor.Skipped, Saw: "because catalog is failing"},
+		{Name: "redis", Status: doctor.Fail, Saw: "none", Advice: "start it"},
+		{Name: "workers", Status: doctor.Skipped, Saw: "because redis is failing"},
+	} {
+		out += text.next(r)
+	}
+	want := `FAIL  catalog              no
+                           answer
+                           → start it
+-     2 checks             because catalog is failing: catalog schema, hours
+FAIL  redis                none
+                           → as for catalog
+-     workers              because redis is failing
+`
+	if d := cmp.Diff(want, out+text.flush()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

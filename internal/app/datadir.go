@@ -48,10 +48,43 @@ func LockOrFind(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil, domain.Wrap(domain.KindUnavailable, ctx.Err(), "another callvault has locked the data directory %s and is not ready; try again in a moment", absolute(dir))
+			return nil, nil, errNotReady(ctx, dir)
 		case <-tick.C:
 		}
 	}
+}
+
+// findRunning finds the process that has locked the directory, and returns its runtime file; nil when
+// none has. Unlike LockOrFind it makes and removes no file, and keeps no lock.
+func findRunning(ctx context.Context, dir string) (*Runtime, error) {
+	tick := time.NewTicker(lockInterval)
+	defer tick.Stop()
+	lock := flock.New(filepath.Join(absolute(dir), lockName), flock.SetFlag(os.O_RDONLY))
+	for {
+		free, err := lock.TryRLock()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil // whoever locks it makes the file
+		case err != nil:
+			return nil, domain.Wrap(domain.KindUnavailable, err, "cannot look whether a callvault has locked the data directory %s", absolute(dir))
+		case free:
+			return nil, lock.Close()
+		}
+		if rt, err := readRuntime(absolute(dir)); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return rt, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errNotReady(ctx, dir)
+		case <-tick.C:
+		}
+	}
+}
+
+// errNotReady says that another process has the lock and no runtime file: a command, or a process
+// that starts.
+func errNotReady(ctx context.Context, dir string) error {
+	return domain.Wrap(domain.KindUnavailable, ctx.Err(), "another callvault has locked the data directory %s and is not ready; try again in a moment", absolute(dir))
 }
 
 // tryLock returns nil when another process has the lock.

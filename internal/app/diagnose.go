@@ -11,12 +11,13 @@ import (
 
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore/dir"
 )
 
 // Diagnose examines the parts that the subject's configuration names. For the others it examines
-// embedded ones: of a running standalone process, else of the data directory, which it opens
-// meanwhile. It prepares nothing and makes no directory. Its error is about starting and stopping
-// embedded parts, never about a result.
+// embedded ones: of a running standalone process, else of the data directory, whose files it reads
+// without locking it. It prepares nothing, and makes and removes no file. Its error is about closing
+// parts, never about a result.
 func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result), log *zap.Logger) (results []doctor.Result, err error) {
 	p := &Parts{Config: s.Config}
 	noCatalog, noQueue, noObjects := s.Config.Embedded()
@@ -39,26 +40,35 @@ func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result),
 	return results, err
 }
 
-// openEmbedded opens the embedded parts and writes into s where they are.
+// openEmbedded finds the embedded parts and writes into s where they are.
 func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject) error {
 	p.Config.Data = absolute(p.Config.Data)
 	if _, err := os.Stat(p.Config.Data); errors.Is(err, fs.ErrNotExist) {
 		return domain.Errorf(domain.KindNotFound, "no callvault standalone has run here yet: there is no directory %s", p.Config.Data)
 	}
-	if err := p.lockOrJoin(ctx, g, dataFile(s.EmbeddedCatalog, s.EmbeddedObjects), false); err != nil {
+	file := dataFile(s.EmbeddedCatalog, s.EmbeddedObjects)
+	if err := requireData(p.Config.Data, file, lockName); err != nil { // a first start has only the lock yet
 		return err
 	}
-	if p.Standalone != nil {
-		s.Running = p.Standalone.URL
-		p.Standalone.Fill(&p.Config.Parts)
-		s.EmbeddedObjects = s.EmbeddedObjects && p.Config.S3Endpoint == ""
-	} else if err := p.startEmbedded(g, s.EmbeddedCatalog, false); err != nil {
+	finding, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	running, err := findRunning(finding, p.Config.Data)
+	if err != nil {
 		return err
+	}
+	if running != nil {
+		s.Running = running.URL
+		running.Fill(&p.Config.Parts)
+		s.EmbeddedObjects = s.EmbeddedObjects && p.Config.S3Endpoint == ""
+	} else if err := requireData(p.Config.Data, file); err != nil {
+		return err
+	} else if s.EmbeddedCatalog {
+		p.Config.DatabaseURL = catalogURL(p.Config.Data)
 	}
 	if !s.EmbeddedObjects {
 		return nil
 	}
-	s.Unopened = p.openObjects(g, false)
+	s.Unopened = p.openBuckets(g, dir.Config{ReadOnly: !s.Try})
 	s.Recordings, s.Archives = p.Recordings, p.Archives
 	return nil
 }

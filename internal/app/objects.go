@@ -78,18 +78,24 @@ func (p *Parts) openObjects(g *Group, alone bool) (err error) {
 		}})
 		return nil
 	}
+	return p.openBuckets(g, dir.Config{Alone: alone, Observe: observe})
+}
+
+// openBuckets opens both buckets of the data directory; cfg is for each, without its path.
+func (p *Parts) openBuckets(g *Group, cfg dir.Config) error {
 	open := func(name string) (*dir.Bucket, error) {
-		b, err := dir.Open(dir.Config{Path: filepath.Join(p.objects(), name), Alone: alone, Observe: observe})
+		cfg.Path = filepath.Join(p.objects(), name)
+		b, err := dir.Open(cfg)
 		if err == nil {
 			g.Add(Component{Name: "directory of " + name, Stage: StageClients, Close: b.Close})
 		}
 		return b, err
 	}
-	recordings, err := open(c.Recordings)
+	recordings, err := open(p.Config.Recordings)
 	if err != nil {
 		return err
 	}
-	archives, err := open(c.Archives)
+	archives, err := open(p.Config.Archives)
 	p.Recordings, p.Archives = recordings, archives
 	return err
 }

@@ -113,8 +113,7 @@ func (p *Parts) lockOrJoin(ctx context.Context, g *Group, file string, create bo
 // into p.Config.
 func (p *Parts) startEmbedded(g *Group, noCatalog, noQueue bool) error {
 	if noCatalog {
-		path := filepath.Join(p.Dir.Path(), catalogName)
-		p.Config.DatabaseURL = config.Secret("sqlite://" + (&url.URL{Path: path}).EscapedPath())
+		p.Config.DatabaseURL = catalogURL(p.Dir.Path())
 	}
 	if !noQueue {
 		return nil
@@ -124,6 +123,11 @@ func (p *Parts) startEmbedded(g *Group, noCatalog, noQueue bool) error {
 		p.Config.RedisURL = address
 	}
 	return err
+}
+
+// catalogURL is the address of the catalog in a data directory.
+func catalogURL(dir string) config.Secret {
+	return config.Secret("sqlite://" + (&url.URL{Path: filepath.Join(dir, catalogName)}).EscapedPath())
 }
 
 // connect opens the clients of all parts.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/webhooks"
 )
@@ -39,12 +40,19 @@ func (d *Doctor) reachCatalog(ctx context.Context) Result {
 		}
 	}
 	began := d.s.Now()
-	c, err := catalog.Open(ctx, dsn.Reveal(), catalog.Rules{})
+	c, err := d.openCatalog(ctx)
 	if err != nil {
-		return failErr(err, d.catalogAdvice(err))
+		return d.catalogFails(err)
+	}
+	d.closeLater(c.Close)
+	keeps, err := c.DB().KeepsSessions(ctx)
+	switch {
+	case err != nil:
+		return d.catalogFails(err)
+	case !keeps:
+		return fail(dsn.Place()+" is a pooler that does not keep sessions: it gives one session of PostgreSQL to several connections", db.PoolerAdvice)
 	}
 	d.catalog = c
-	d.closeLater(c.Close)
 	place := dsn.Place()
 	if path, ok := d.sqlitePath(); ok {
 		place = path
@@ -52,28 +60,46 @@ func (d *Doctor) reachCatalog(ctx context.Context) Result {
 	return pass("%s answers after %s", place, d.s.Now().Sub(began).Round(time.Millisecond))
 }
 
-// catalogAdvice looks for the SQLSTATE, which is the same in every language of the server.
-func (d *Doctor) catalogAdvice(err error) string {
+// openCatalog opens a file of SQLite for reading alone, unless rights are to be tried.
+func (d *Doctor) openCatalog(ctx context.Context) (*catalog.Catalog, error) {
+	url := d.s.Config.DatabaseURL.Reveal()
+	if d.s.Try {
+		return catalog.Open(ctx, url, catalog.Rules{})
+	}
+	return catalog.OpenReadOnly(ctx, url)
+}
+
+// catalogFails says what to do about an error of the catalog.
+func (d *Doctor) catalogFails(err error) Result {
 	if _, ok := d.sqlitePath(); ok {
-		return sqliteAdvice
+		return failErr(err, sqliteAdvice)
 	}
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "28P01"), strings.Contains(text, "28000"):
-		return "correct the user and password in CALLVAULT_DATABASE_URL, or let the server's pg_hba.conf admit them"
-	case strings.Contains(text, "3D000"):
-		return "create the database, or correct its name in CALLVAULT_DATABASE_URL"
-	case strings.Contains(text, "53300"):
-		return "the server has no connection left: raise its max_connections, or run fewer processes"
+	switch db.SQLState(err) {
+	case "28P01", "28000":
+		return failErr(err, "correct the user and password in CALLVAULT_DATABASE_URL, or let the server's pg_hba.conf admit them")
+	case "3D000":
+		return failErr(err, "create the database, or correct its name in CALLVAULT_DATABASE_URL")
+	case "53300":
+		return failErr(err, "the server has no connection left: raise its max_connections, or run fewer processes")
+	case "42P05", "26000":
+		return failErr(err, db.PoolerAdvice)
+	case "42501":
+		return failErr(err, "GRANT the role of CALLVAULT_DATABASE_URL the right to read the tables, or make it their owner")
+	case "":
+		if d.catalog != nil { // it answered before
+			return failErr(err, "ask again; look into the database's log, and in pg_stat_activity what it is busy with")
+		}
+		return failErr(err, "start the database, or correct host and port in CALLVAULT_DATABASE_URL; look whether a firewall is between")
 	}
-	return "start the database, or correct host and port in CALLVAULT_DATABASE_URL; look whether a firewall is between"
+	return failErr(err, "look into the database's log")
 }
 
 func (d *Doctor) catalogServer(ctx context.Context) Result {
 	s, err := d.catalog.DB().Inspect(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
+	d.server = s
 	saw := fmt.Sprintf("%s %s, encoding %s", s.Product, s.Version, s.Encoding)
 	switch {
 	case d.catalog.DB().Postgres() && s.Number < minPostgres:
@@ -84,12 +110,9 @@ func (d *Doctor) catalogServer(ctx context.Context) Result {
 	return pass("%s", saw)
 }
 
-func (d *Doctor) catalogRights(ctx context.Context) Result {
-	s, err := d.catalog.DB().Inspect(ctx)
+func (d *Doctor) catalogRights(context.Context) Result {
 	_, file := d.sqlitePath()
-	switch {
-	case err != nil:
-		return failErr(err, sqliteAdvice)
+	switch s := d.server; {
 	case s.ReadOnly && file:
 		return fail("the database takes no writes", sqliteAdvice)
 	case s.ReadOnly:
@@ -102,12 +125,9 @@ func (d *Doctor) catalogRights(ctx context.Context) Result {
 	return pass("the role may create, change and write")
 }
 
-func (d *Doctor) catalogConnections(ctx context.Context) Result {
-	s, err := d.catalog.DB().Inspect(ctx)
-	switch {
-	case err != nil:
-		return failErr(err, "look into the database's log")
-	case s.Max == 0:
+func (d *Doctor) catalogConnections(context.Context) Result {
+	s := d.server
+	if s.Max == 0 {
 		return skip("%s has no connections to run out of", s.Product)
 	}
 	saw := fmt.Sprintf("%d of %d are in use; each process of callvault opens up to %d", s.Used, s.Max, s.Pool)
@@ -117,10 +137,19 @@ func (d *Doctor) catalogConnections(ctx context.Context) Result {
 	return pass("%s", saw)
 }
 
+// catalogSchema reads which steps were taken, beside the lock of migrations.
 func (d *Doctor) catalogSchema(ctx context.Context) Result {
 	steps, err := d.catalog.DB().Migrations(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
+	}
+	holder, err := d.catalog.DB().MigrationLock(ctx)
+	if err != nil {
+		return d.catalogFails(err)
+	}
+	locked, advice := "", ""
+	if holder != nil {
+		locked, advice = fmt.Sprintf("; %s holds the lock of migrations", holder), holder.Advice()
 	}
 	missing := 0
 	for _, s := range steps {
@@ -133,19 +162,26 @@ func (d *Doctor) catalogSchema(ctx context.Context) Result {
 		if d.s.EmbeddedCatalog && d.s.Running == "" {
 			return skip("%s; callvault standalone takes them when it starts", saw)
 		}
+		if holder != nil {
+			return fail(saw+locked, advice+", then run: callvault migrate up")
+		}
 		return fail(saw, "run: callvault migrate up")
 	}
 	if err := d.catalog.DB().CheckSchema(ctx); err != nil {
 		return failErr(err, "upgrade this program to the one that migrated the catalog")
 	}
-	return pass("all %d steps are taken", len(steps))
+	saw := fmt.Sprintf("all %d steps are taken", len(steps))
+	if holder != nil {
+		return warn(saw+locked+", beside which nobody can migrate", advice)
+	}
+	return pass("%s", saw)
 }
 
 func (d *Doctor) catalogClock(ctx context.Context) Result {
 	before := d.s.Now()
 	at, err := d.catalog.Now(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	skew := before.Add(d.s.Now().Sub(before) / 2).Sub(at)
 	saw := fmt.Sprintf("this host's clock is %s from the catalog's", skew.Abs().Round(time.Millisecond))
@@ -164,7 +200,7 @@ func (d *Doctor) signingKeys(ctx context.Context) Result {
 	}
 	stored, err := d.catalog.SigningKeys(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	master := d.s.Config.MasterKey.Reveal()
 	ring, err := auth.OpenKeyring(ctx, d.catalog, master, d.s.Now)
@@ -199,7 +235,7 @@ func (d *Doctor) webhookSecrets(ctx context.Context) Result {
 	}
 	endpoints, err := d.catalog.EncryptedEndpoints(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	vault, err := auth.NewVault(d.s.Config.MasterKey.Reveal())
 	if err != nil {
@@ -224,7 +260,7 @@ const maxOverdue = 15 * time.Minute
 func (d *Doctor) hours(ctx context.Context) Result {
 	s, err := d.catalog.Backlog(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	saw := fmt.Sprintf("%d due, %d being built, %d failed", s.Due, s.Building, s.Yesterday.Failed+s.Other.Failed)
 	switch {

@@ -3,10 +3,12 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
 	humanize "github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -28,7 +30,19 @@ func freeSpace(dir string) (free, size uint64, err error) {
 
 // CheckDisk returns KindUnavailable when less than least bytes are free in dir, or when no file can
 // be written there. Only the cause names the directory, since strangers may read the message.
-func CheckDisk(dir string, least uint64) error {
+func CheckDisk(dir string, least uint64) error { return checkDisk(dir, least, writePage) }
+
+// lookAtDisk is CheckDisk for those who write nothing: it asks whether this user may.
+func lookAtDisk(dir string, least uint64) error {
+	return checkDisk(dir, least, func(dir string) error {
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			return &fs.PathError{Op: "write to", Path: dir, Err: err}
+		}
+		return nil
+	})
+}
+
+func checkDisk(dir string, least uint64, write func(dir string) error) error {
 	free, _, err := freeSpace(dir)
 	if err != nil {
 		return err
@@ -36,7 +50,7 @@ func CheckDisk(dir string, least uint64) error {
 	if free < least {
 		return domain.Wrap(domain.KindUnavailable, errors.New(dir), "the disk is full: %s are free, %s are needed", humanize.IBytes(free), humanize.IBytes(least))
 	}
-	if err := writePage(dir); err != nil {
+	if err := write(dir); err != nil {
 		return domain.Wrap(domain.KindUnavailable, err, "nothing can be written to the disk")
 	}
 	return nil

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -81,6 +82,15 @@ func examine(ctx context.Context, checks []check, limit time.Duration, clean fun
 	return results
 }
 
+// because says why checks that need one that is failing or skipped are skipped. They all give the
+// first reason.
+func because(other Result) string {
+	if other.Status == Skipped && strings.HasPrefix(other.Saw, "because ") {
+		return other.Saw
+	}
+	return fmt.Sprintf("because %s is %s", other.Name, map[Status]string{Fail: "failing", Skipped: "skipped"}[other.Status])
+}
+
 // find returns earlier checks by name.
 func find(all map[string]*checkRun, names []string) []*checkRun {
 	var list []*checkRun
@@ -102,7 +112,7 @@ func (r *checkRun) wait(ctx context.Context, needs, after []*checkRun, limit tim
 	}
 	for _, other := range needs {
 		if s := other.result.Status; s == Fail || s == Skipped {
-			return skip("because %s is %s", other.name, map[Status]string{Fail: "failing", Skipped: "skipped"}[s])
+			return skip("%s", because(other.result))
 		}
 	}
 	within, cancel := context.WithTimeout(ctx, limit)

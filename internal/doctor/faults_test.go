@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pressly/goose/v3/lock"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/callvault/callvault/internal/auth"
@@ -60,6 +61,24 @@ func (f *fixture) redisSet(pairs ...string) {
 	}
 }
 
+// redisUser makes a user with these rules and connects as that one.
+func (f *fixture) redisUser(rules ...any) {
+	f.Helper()
+	opts, err := redis.ParseURL(f.redis.URL())
+	f.must(err)
+	client := redis.NewClient(opts)
+	f.must(client.Do(f.Context(), append([]any{"ACL", "SETUSER", "worker", "on", ">worker-password"}, rules...)...).Err())
+	f.must(client.Close())
+	f.s.Config.RedisURL = config.Secret("redis://worker:worker-password@" + f.redis.Addr() + "/0")
+}
+
+// strand lets a session hold the lock of migrations, as a killed migrate up behind a pooler may.
+func (f *fixture) strand() {
+	f.Helper()
+	_, err := testenv.Raw(f, f.s.Config.DatabaseURL.Reveal()).ExecContext(f.Context(), `SELECT pg_advisory_lock($1)`, lock.DefaultLockID)
+	f.must(err)
+}
+
 // webhook adds one whose secret is encrypted under a master key.
 func (f *fixture) webhook(master string) {
 	f.Helper()
@@ -102,6 +121,16 @@ func partFaults() []fault {
 		}, withoutCatalog(), "catalog", "create the database"},
 		{"a catalog without a schema", func(f *fixture) { f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f)) },
 			skipped("catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules"), "catalog schema", "callvault migrate up"},
+		{"a lock of migrations that somebody holds", func(f *fixture) {
+			f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f))
+			f.strand()
+		}, skipped("catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules"), "catalog schema", "pg_terminate_backend("},
+		{"a pooler in transaction mode", func(f *fixture) {
+			f.s.Config.DatabaseURL = config.Secret(testenv.PgBouncer(f, f.s.Config.DatabaseURL.Reveal(), "transaction"))
+		}, withoutCatalog(), "catalog", "pool_mode = session"},
+		{"a user of Redis without channels", func(f *fixture) { f.redisUser("~*", "resetchannels", "+@all") }, nil, "redis rights", "&asynq:*"},
+		{"a user of Redis without a command", func(f *fixture) { f.redisUser("~*", "&*", "+@all", "-rpoplpush") }, nil, "redis rights", "+@all"},
+		{"a user of Redis without some keys", func(f *fixture) { f.redisUser("~asynq:*", "&*", "+@all") }, nil, "redis rights", "~callvault:*"},
 		{"the master key", func(f *fixture) { f.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
 		{"a webhook's secret", func(f *fixture) { f.webhook(masterKey); f.webhook("another-key-of-more-than-32-characters") }, nil, "webhook secrets", "webhook rotate"},
 		{"Redis's password", func(f *fixture) {
@@ -115,7 +144,7 @@ func partFaults() []fault {
 		{"a silent Redis", func(f *fixture) { f.redis.Pause(); f.s.Limit = time.Second; f.Cleanup(f.redis.Resume) }, withoutRedis(), "redis", "start Redis"},
 		{"Redis evicts", func(f *fixture) { f.redisSet("maxmemory", "100mb", "maxmemory-policy", "allkeys-lru") }, nil, "redis memory", "noeviction"},
 		{"Redis is full", func(f *fixture) { f.redisSet("maxmemory", "1kb") },
-			map[string]doctor.Status{"redis memory": doctor.Warn}, "redis rights", "Redis is full"},
+			map[string]doctor.Status{"redis memory": doctor.Warn}, "redis rights", "raise maxmemory"},
 		{"the store's secret", func(f *fixture) { f.s.Config.S3SecretKey = "wrong-secret" },
 			merge(withoutArchives(), map[string]doctor.Status{"recordings bucket": doctor.Fail}), "archives bucket", "CALLVAULT_S3_SECRET_KEY"},
 		{"a missing bucket", func(f *fixture) { f.s.Config.Archives = testenv.BucketName("archives") },

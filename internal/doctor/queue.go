@@ -11,6 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
+const fullAdvice = "raise maxmemory, or find what else fills this Redis: a full one takes no task and hands none out"
+
 // The oldest version of Redis that works is 6.2.
 const minMajor, minMinor = 6, 2
 
@@ -85,40 +87,80 @@ func (d *Doctor) queueMemory(ctx context.Context) Result {
 	case m.Check() != nil:
 		return fail(saw, "set maxmemory-policy noeviction: any other tears tasks apart when memory runs out")
 	case m.Alarm():
-		return warn(saw, "raise maxmemory, or find what else fills this Redis: a full one takes no task and hands none out")
+		return warn(saw, fullAdvice)
 	}
 	return pass("%s", saw)
 }
 
+// queueRights asks Redis which commands this user may send, and subscribes as a worker does. With
+// --try it also writes a key.
 func (d *Doctor) queueRights(ctx context.Context) Result {
-	err := d.queue.Probe(ctx)
-	if err == nil {
-		return pass("a key was written and removed")
+	if d.s.EmbeddedQueue {
+		return pass("the embedded queue has one user, who may do all")
 	}
+	r, err := d.queue.Rights(ctx)
+	if err != nil {
+		return rightsFail(err)
+	}
+	const advice = "let the user of CALLVAULT_REDIS_URL use all commands, and the keys and channels of callvault and asynq: ACL SETUSER … ~callvault:* ~asynq:* &asynq:* +@all"
+	switch {
+	case len(r.Commands) > 0:
+		return fail("this user may not send, or not to asynq's keys and channels: "+strings.Join(r.Commands, ", "), advice)
+	case r.Keys:
+		return fail("this user may not use the keys that begin with callvault:", advice)
+	}
+	if d.s.Try {
+		if err := d.queue.Probe(ctx); err != nil {
+			return rightsFail(err)
+		}
+		return pass("callvault's commands and channel are allowed; a key was written and removed")
+	}
+	if !r.Asked {
+		return pass("a script, SET and SUBSCRIBE are allowed; Redis before 7.0 does not say whether the other commands are")
+	}
+	return pass("callvault's commands and channel are allowed")
+}
+
+func rightsFail(err error) Result {
 	switch text := err.Error(); {
 	case strings.Contains(text, "OOM"):
-		return failErr(err, "Redis is full: raise maxmemory, or find what else fills it")
+		return failErr(err, fullAdvice)
+	case strings.Contains(text, "NOPERM") && strings.Contains(text, "channel"):
+		return failErr(err, "let the user of CALLVAULT_REDIS_URL subscribe to the channels of asynq, or its workers try for ever: ACL SETUSER … &asynq:*")
 	case strings.Contains(text, "NOPERM"):
-		return failErr(err, "let the user of CALLVAULT_REDIS_URL use all keys and commands: ACL SETUSER … ~* +@all")
+		return failErr(err, "let the user of CALLVAULT_REDIS_URL use all commands, and the keys and channels of callvault and asynq: ACL SETUSER … ~callvault:* ~asynq:* &asynq:* +@all")
 	case strings.Contains(text, "READONLY"):
 		return failErr(err, "point CALLVAULT_REDIS_URL at the primary, not at a replica")
 	}
 	return failErr(err, "look into Redis's log")
 }
 
+// workers looks who takes tasks, and whether somebody has paused a queue.
 func (d *Doctor) workers(ctx context.Context) Result {
-	s, err := d.queue.Stats(ctx)
+	live, err := d.queue.Workers(ctx)
 	if err != nil {
 		return failErr(err, "look into Redis's log")
 	}
-	if s.Slots == 0 {
-		return warn("no worker is seen", "start callvault worker; without one nothing is built")
+	queues, err := d.queue.Sizes(ctx)
+	if err != nil {
+		return failErr(err, "look into Redis's log")
 	}
+	var paused []string
 	pending := 0
-	for _, q := range s.Queues {
+	for _, q := range queues {
+		if q.Paused {
+			paused = append(paused, q.Name)
+		}
 		if q.Name == queue.Build {
 			pending = q.Sizes["pending"]
 		}
 	}
-	return pass("builds at once: %d; hours waiting for one: %d", s.Slots, pending)
+	saw := fmt.Sprintf("workers: %d; hours waiting for one: %d", live, pending)
+	switch {
+	case len(paused) > 0:
+		return warn(saw+"; paused queues, from which no worker takes anything: "+strings.Join(paused, ", "), "resume them on the console's page Queues")
+	case live == 0:
+		return warn("no worker is seen; hours waiting for one: "+strconv.Itoa(pending), "start callvault worker; without one nothing is built")
+	}
+	return pass("%s", saw)
 }

@@ -13,7 +13,7 @@ import (
 func (d *Doctor) installation(ctx context.Context) Result {
 	id, err := d.catalog.Installation(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	b, prefix := d.archives, d.s.Config.Prefix
 	if err = objstore.CheckOwner(ctx, b, prefix, id); err == nil {
@@ -36,7 +36,7 @@ func (d *Doctor) bucketRules(ctx context.Context) Result {
 	}
 	longest, err := d.catalog.LongestRetention(ctx)
 	if err != nil {
-		return failErr(err, "look into the database's log")
+		return d.catalogFails(err)
 	}
 	// An archive is kept for one retention period after its day is complete, and for a second one
 	// if the day is reopened.
@@ -54,7 +54,7 @@ func (d *Doctor) bucketRules(ctx context.Context) Result {
 			ends := r.Ends
 			if b == d.store.Archives() {
 				if ends, err = d.endsArchives(ctx, r, keepDays); err != nil {
-					return failErr(err, "look into the database's log")
+					return d.catalogFails(err)
 				}
 			}
 			switch {

@@ -60,8 +60,12 @@ func (d *Doctor) disk(context.Context) Result {
 		return skip("callvault keeps nothing on this host's disk")
 	}
 	saw := make([]string, 0, len(dirs))
+	look := CheckDisk
+	if !d.s.Try {
+		look = lookAtDisk
+	}
 	for _, dir := range dirs {
-		if err := CheckDisk(dir, LeastFree); err != nil {
+		if err := look(dir, LeastFree); err != nil {
 			if errors.Is(err, fs.ErrPermission) {
 				return failErr(err, "let this user write there, or ask as the user that callvault runs as")
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/config"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
 )
@@ -37,7 +38,9 @@ type Subject struct {
 	Recordings, Archives Bucket
 	Unopened             error // why they can't be used; nil when they can
 
-	Try   bool          // try rights and capabilities of the buckets, with objects that are removed again
+	// Try tries rights, by keys, objects and files that are removed again. Without it nothing is
+	// written anywhere.
+	Try   bool
 	Limit time.Duration // of each check
 	Now   func() time.Time
 }
@@ -60,6 +63,7 @@ type Doctor struct {
 
 	// The checks that connect to these parts set them, and those that need these checks use them.
 	catalog *catalog.Catalog
+	server  db.Server // of the catalog
 	queue   *queue.Queue
 	store   *objstore.Store // nil for the embedded one
 	// Buckets of either.
@@ -121,16 +125,16 @@ func (d *Doctor) checks() []check {
 		{name: "disk", run: d.disk},
 		{name: "catalog", run: d.reachCatalog},
 		{name: "catalog server", needs: []string{"catalog"}, run: d.catalogServer},
-		{name: "catalog rights", needs: []string{"catalog"}, run: d.catalogRights},
-		{name: "catalog connections", needs: []string{"catalog"}, run: d.catalogConnections},
+		{name: "catalog rights", needs: []string{"catalog server"}, run: d.catalogRights},
+		{name: "catalog connections", needs: []string{"catalog server"}, run: d.catalogConnections},
 		{name: "catalog schema", needs: []string{"catalog"}, run: d.catalogSchema},
 		{name: "catalog clock", needs: []string{"catalog schema"}, run: d.catalogClock},
 		{name: "signing keys", needs: []string{"catalog schema"}, run: d.signingKeys},
 		{name: "webhook secrets", needs: []string{"catalog schema"}, run: d.webhookSecrets},
 		{name: "redis", run: d.reachQueue},
 		{name: "redis server", needs: []string{"redis"}, run: d.queueServer},
-		{name: "redis memory", needs: []string{"redis"}, run: d.queueMemory},
-		{name: "redis rights", needs: []string{"redis"}, run: d.queueRights},
+		{name: "redis memory", needs: []string{"redis server"}, run: d.queueMemory},
+		{name: "redis rights", needs: []string{"redis server"}, run: d.queueRights},
 		{name: "objects", run: d.reachStore},
 		{name: "objects clock", needs: []string{"objects"}, run: d.storeClock},
 		{name: "recordings bucket", needs: []string{"objects"}, after: []string{"catalog schema"}, run: d.recordingsBucket},
@@ -154,7 +158,7 @@ func (d *Doctor) skipPart(embedded bool, variables ...string) (Result, bool) {
 		return skip("because %s cannot be used", variables[at]), true
 	}
 	if embedded && d.s.Absent != "" {
-		return skip("%s", d.s.Absent), true
+		return skip("because disk is failing"), true
 	}
 	return Result{}, false
 }

@@ -18,6 +18,8 @@ type Config struct {
 	// Alone is set by the one process that has locked the data directory. Open then makes the
 	// folder if it is missing, and removes the unfinished files of processes that have ended.
 	Alone bool
+	// ReadOnly is for those who only read: nothing is tried on the disk, and no side file is made again.
+	ReadOnly bool
 	// Observe, when set, is called for every call, for metrics. It must not block.
 	Observe func(objstore.Observed)
 }
@@ -57,6 +59,10 @@ func (b *Bucket) open() (err error) {
 		if err := b.removeTemps(); err != nil {
 			return err
 		}
+	}
+	if b.cfg.ReadOnly {
+		_, err := b.root.Stat(tempFolder) // every bucket has one
+		return err
 	}
 	t, err := b.temp()
 	if err != nil {

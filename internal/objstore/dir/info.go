@@ -135,6 +135,9 @@ func (b *Bucket) readInfo(name string) (*info, error) {
 // its own meanwhile, that one stays and is returned. A side file that can't be written, because the
 // disk is full for example, is made at the next call.
 func (b *Bucket) save(ctx context.Context, name string, made info) info {
+	if b.cfg.ReadOnly {
+		return made
+	}
 	held, err := b.openLocked(ctx, name, 0)
 	if err != nil {
 		return made
