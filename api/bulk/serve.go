@@ -3,8 +3,8 @@ package bulk
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -15,14 +15,12 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// A stream reads so much at a time, which bounds its memory.
 const (
-	streamRows  = 1000
-	streamBytes = 1 << 20
+	// readBytes is how many bytes of rows are read at a time, which bounds an answer's memory.
+	readBytes = 2 << 20
+	// firstRows is how many rows a stream reads first, while it does not know how large they are.
+	firstRows = 100
 )
-
-// maxPrealloc bounds the memory that a page allocates in advance, in bytes.
-const maxPrealloc = 1 << 20
 
 // endpoint is conversations or messages: where its rows come from, and their JSON.
 type endpoint[T any] struct {
@@ -60,116 +58,111 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		if stream {
 			return serveStream(h, e, w, r, query)
 		}
-		return servePage(ctx, h, e, w, r, q, query)
+		return servePage(h, e, w, r, q, query)
 	}
 }
 
-func servePage[T any](ctx context.Context, h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, query conversations.AgentQuery) error {
+// servePage sends one page, which ends with a cursor if there are more rows.
+func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, query conversations.AgentQuery) error {
+	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
-		w.Header().Set("Content-Type", "application/json")
 		return nil
 	}
-	page, err := e.page(ctx, query, q.after, conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes})
-	if err != nil {
-		return err
-	}
-	var cursor string
-	if page.Next != nil {
-		if cursor, err = web.SignCursor(ctx, h.deps.Cursors, q.binding, *page.Next); err != nil {
-			return web.Step("sign the cursor", err)
+	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes}, rows: q.perPage, between: ","}
+	return s.serve(w, r, q.after, `{"data":[`, func(to []byte, next *conversations.Position) ([]byte, error) {
+		to = append(to, `],"cursor":`...)
+		if next == nil {
+			return append(to, "null}\n"...), nil
 		}
-	}
-	text, err := pageJSON(e, page.Rows, cursor)
-	if err != nil {
-		return web.Step("show a row", err)
-	}
-	web.JSONText(w, r, http.StatusOK, text)
-	return nil
+		cursor, err := web.SignCursor(r.Context(), h.deps.Cursors, q.binding, *next)
+		return append(rawjson.AppendString(to, cursor), "}\n"...), err
+	})
 }
 
-// pageJSON writes a page without encoding/json: the rows are many, and mostly JSON already. An
-// empty cursor is null.
-func pageJSON[T any](e endpoint[T], rows []T, cursor string) ([]byte, error) {
-	text := []byte(`{"data":[`)
-	var err error
-	for i, row := range rows {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		before := len(text)
-		if text, err = e.appendRow(text, row); err != nil {
-			return nil, err
-		}
-		if i == 0 { // the other rows are likely of the same size
-			text = slices.Grow(text, min(len(rows)*(len(text)-before+1)*5/4, maxPrealloc))
-		}
-	}
-	text = append(text, `],"cursor":`...)
-	if cursor == "" {
-		text = append(text, "null"...)
-	} else {
-		text = rawjson.AppendString(text, cursor)
-	}
-	return append(text, "}\n"...), nil
-}
-
-// serveStream sends all rows of a query, one record a line. It reads the next rows, by a short
-// statement, when the client has received the last ones. So a slow client holds neither a
-// connection to the catalog nor an old snapshot in it.
+// serveStream sends all rows of a query, one record a line.
 func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, query conversations.AgentQuery) error {
+	w.Header().Set("Content-Type", web.NDJSON)
 	if r.Method == http.MethodHead {
-		w.Header().Set("Content-Type", web.NDJSON)
 		return nil
 	}
-	s := &streamer[T]{h: h, e: e, query: query, rows: streamRows / 10}
-	page, err := s.read(r.Context(), nil)
+	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: math.MaxInt, Bytes: math.MaxInt}, rows: firstRows, between: "\n"}
+	return s.serve(w, r, nil, "", func(to []byte, _ *conversations.Position) ([]byte, error) {
+		if s.left.Rows < math.MaxInt { // a row is in the last line
+			to = append(to, '\n')
+		}
+		return to, nil
+	})
+}
+
+// sender sends the rows of a query. It reads the next ones, by a short statement, when the client
+// has received the last ones. So a slow client holds neither a connection to the catalog, nor an old
+// snapshot in it, nor much memory.
+type sender[T any] struct {
+	h       *handler
+	e       endpoint[T]
+	query   conversations.AgentQuery
+	left    conversations.Limit // of the answer
+	rows    int                 // of the next read
+	between string              // two rows
+}
+
+// serve sends begin, the rows after a position, and what end makes of the position behind the last
+// row, which is nil when there are no more. After the first byte an error breaks the connection, so
+// that no answer looks whole that is not.
+func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *conversations.Position, begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
+	page, err := s.read(r.Context(), after)
 	if err != nil {
+		w.Header().Del("Content-Type")
 		return err
 	}
-	w.Header().Set("Content-Type", web.NDJSON)
-	if err := s.send(r.Context(), web.NewStream(w), page); err != nil {
-		h.deps.Log.Warn("a stream broke off", zap.String("endpoint", e.name), telemetry.In(r.Context()), zap.Error(err))
+	out := web.NewStream(w)
+	if err := s.send(r.Context(), out, page, begin, end); err != nil {
+		s.h.deps.Log.Warn("an export broke off", zap.String("endpoint", s.e.name), telemetry.In(r.Context()), zap.Error(err))
 		web.Abort()
 	}
 	return nil
 }
 
-// streamer sends the rows of a query.
-type streamer[T any] struct {
-	h     *handler
-	e     endpoint[T]
-	query conversations.AgentQuery
-	rows  int // of the next page
-}
-
-func (s *streamer[T]) read(ctx context.Context, after *conversations.Position) (conversations.Page[T], error) {
+func (s *sender[T]) read(ctx context.Context, after *conversations.Position) (conversations.Page[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CatalogTimeout)
 	defer cancel()
-	return s.e.page(ctx, s.query, after, conversations.Limit{Rows: s.rows, Bytes: 2 * streamBytes})
+	return s.e.page(ctx, s.query, after, conversations.Limit{Rows: min(s.rows, s.left.Rows), Bytes: min(readBytes, s.left.Bytes)})
 }
 
-func (s *streamer[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T]) error {
+func (s *sender[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T], begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
+	before := begin
 	for {
 		sent := 0
 		for i, row := range page.Rows {
-			n, err := out.Append(func(to []byte) ([]byte, error) {
-				to, err := s.e.appendRow(to, row)
-				return append(to, '\n'), err
-			})
+			n, err := out.Append(func(to []byte) ([]byte, error) { return s.e.appendRow(append(to, before...), row) })
 			if err != nil {
 				return fmt.Errorf("send a row: %w", err)
 			}
+			before = s.between
 			sent += n
 			clear(page.Rows[i : i+1]) // frees what was sent
 		}
-		if err := out.Flush(); err != nil || page.Next == nil {
+		s.left.Rows -= len(page.Rows)
+		s.left.Bytes -= sent
+		if page.Next == nil || s.left.Rows <= 0 || s.left.Bytes <= 0 {
+			break
+		}
+		if err := out.Flush(); err != nil {
 			return err
 		}
-		// Read as many rows as will likely fit: a page that its bytes end early costs more.
-		s.rows = min(max(streamBytes*len(page.Rows)/max(sent, 1), 1), streamRows)
+		// Read as many rows as will likely fit: a read that its bytes end early costs more.
+		s.rows = min(max(readBytes/2*len(page.Rows)/max(sent, 1), 1), maxPerPage)
 		var err error
 		if page, err = s.read(ctx, page.Next); err != nil {
 			return fmt.Errorf("read on: %w", err)
 		}
 	}
+	if before == s.between { // a row has sent it
+		begin = ""
+	}
+	_, err := out.Append(func(to []byte) ([]byte, error) { return end(append(to, begin...), page.Next) })
+	if err != nil {
+		return err
+	}
+	return out.End()
 }
