@@ -156,13 +156,16 @@ func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
 // turns gives the turns of the raw transcript, or of the messages when there is none.
 func turns(ctx context.Context, s conversations.Shown) iter.Seq2[turn, error] {
 	return func(yield func(turn, error) bool) {
-		for _, m := range s.Messages {
-			role, text := messageTurn(m)
-			if !yield(turn{role, text, sinceStart(s.Start, m.Time, nil)}, nil) {
-				return
+		if s.Messages != nil {
+			for m, err := range s.Messages.All(ctx) {
+				role, text := messageTurn(m)
+				if !yield(turn{role, text, sinceStart(s.Start, m.Time, nil)}, err) {
+					return
+				}
 			}
+			return
 		}
-		if s.Transcript == nil || s.Turns == 0 { // JSON without a turn would be read into memory as one value
+		if s.Turns == 0 { // JSON without a turn would be read into memory as one value
 			return
 		}
 		for t, err := range transcript.Turns(s.Transcript.Reader(ctx)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -75,7 +76,7 @@ func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
 		"bots":    {dbtest.Ask(botsSQL(postgres), "big", "shared", maxBots+1), 20, "agents_name conversations_agent_printed"},
 		"single":  {dbtest.Ask(showConversationSQL(postgres), "big", "c3", transcriptPiece), 10, ""},
-		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3"), 10, "messages_conversation"},
+		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3", int64(math.MinInt64), "", 501), 10, "messages_conversation"},
 		"headers": {dbtest.Ask(headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},
 	}
 	addWalks(plans, postgres)

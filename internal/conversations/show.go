@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"iter"
+	"math"
 
 	"github.com/callvault/callvault/internal/db"
 )
@@ -15,36 +17,76 @@ type Shown struct {
 	Metadata     json.RawMessage // object; nil when unknown
 	RecordingKey string          // object key; "" when there is none
 	Transcript   *Transcript     // nil if there is none in which somebody speaks
-	Messages     []ExportedMessage
+	Messages     *Messages       // nil if there is such a transcript
 }
 
-// Show reads one conversation, with its messages if nobody speaks in a raw transcript.
-// Errors: KindNotFound, also for a conversation without a line of its own; KindUnavailable.
+// Show reads one conversation. Errors: KindNotFound, also for a conversation without a line of its
+// own; KindUnavailable.
 func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err error) {
-	err = r.db.View(ctx, func(tx *db.Tx) error {
-		s = Shown{}
-		var analysis, hash, raw []byte
-		var said bool
-		var turns int
-		var err error
-		s.Header, err = scanHeader(tx.QueryRowContext(ctx, showConversationSQL(r.db.Postgres()), tenant, id, transcriptPiece),
-			&analysis, db.OrZero(&s.UserID), (*[]byte)(&s.Metadata), db.OrZero(&s.RecordingKey), db.OrZero(&turns), &hash, &raw, &said)
-		if err != nil {
-			return db.NotFound(err, "there is no such conversation")
-		}
-		s.Summary = summary(analysis)
-		if turns > 0 && said {
-			s.Transcript = &Transcript{db: r.db, tenant: tenant, id: id, hash: hash, piece: raw}
-			return nil
-		}
-		s.Messages, err = db.Collect(ctx, tx, func(rows *sql.Rows) (m ExportedMessage, err error) {
-			m.ConversationID = id
-			err = rows.Scan(&m.ID, db.Time(&m.Time), &m.Type, (*[]byte)(&m.Body))
-			return m, err
-		}, conversationMessagesSQL, tenant, id)
-		return err
-	})
+	var analysis, hash, raw []byte
+	var said bool
+	var turns int
+	s.Header, err = scanHeader(r.db.QueryRowContext(ctx, showConversationSQL(r.db.Postgres()), tenant, id, transcriptPiece),
+		&analysis, db.OrZero(&s.UserID), (*[]byte)(&s.Metadata), db.OrZero(&s.RecordingKey), db.OrZero(&turns), &hash, &raw, &said)
+	if err != nil {
+		return s, db.NotFound(err, "there is no such conversation")
+	}
+	s.Summary = summary(analysis)
+	if turns > 0 && said {
+		s.Transcript = &Transcript{db: r.db, tenant: tenant, id: id, hash: hash, piece: raw}
+		return s, nil
+	}
+	s.Messages = &Messages{r: r, tenant: tenant, id: id, left: s.Turns}
+	s.Messages.page, err = s.Messages.read(ctx, Position{At: math.MinInt64})
 	return s, err
+}
+
+// Messages are a conversation's messages, which are read in pieces. Between two pieces no connection
+// is held, so that a slow reader blocks nothing.
+type Messages struct {
+	r          *Reader
+	tenant, id string
+	left       int // turns that the answer names; one that was added since is left out
+	page       Page[ExportedMessage]
+}
+
+// messagesPiece bounds how much is read at a time.
+func messagesPiece() Limit { return Limit{Rows: 500, Bytes: 1 << 20} }
+
+// All gives the messages in the order of their times. It can be called once. Errors: KindUnavailable
+// and ctx's.
+func (m *Messages) All(ctx context.Context) iter.Seq2[ExportedMessage, error] {
+	return func(yield func(ExportedMessage, error) bool) {
+		for {
+			for i, message := range m.page.Rows {
+				m.left--
+				clear(m.page.Rows[i : i+1]) // frees what was given
+				if m.left < 0 || !yield(message, nil) {
+					return
+				}
+			}
+			if m.page.Next == nil {
+				return
+			}
+			var err error
+			if m.page, err = m.read(ctx, *m.page.Next); err != nil {
+				yield(ExportedMessage{}, err)
+				return
+			}
+		}
+	}
+}
+
+func (m *Messages) read(ctx context.Context, after Position) (Page[ExportedMessage], error) {
+	ctx, cancel := context.WithTimeout(ctx, pieceTimeout)
+	defer cancel()
+	limit := messagesPiece()
+	return exportPage(ctx, m.r, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
+		e.ConversationID = m.id
+		err = rows.Scan(&e.ID, &at.At, &e.Type, (*[]byte)(&e.Body))
+		at.ID, e.Time = e.ID, db.FromMicros(at.At)
+		return e, at, len(e.Body), err
+	}, conversationMessagesSQL, m.tenant, m.id, after.At, after.ID, limit.Rows+1)
 }
 
 func showConversationSQL(postgres bool) string {
@@ -56,7 +98,7 @@ func showConversationSQL(postgres bool) string {
 }
 
 const conversationMessagesSQL = `SELECT m.id, m.time_us, m.type, m.body FROM messages m
-	WHERE m.tenant = $1 AND m.conversation_id = $2 AND ` + spokenSQL + ` ORDER BY m.time_us, m.id`
+	WHERE m.tenant = $1 AND m.conversation_id = $2 AND (m.time_us, m.id) > ($3, $4) AND ` + spokenSQL + ` ORDER BY m.time_us, m.id LIMIT $5`
 
 // RecordingKey gives the object key of a conversation's own recording; "" if it has none.
 // It has the errors of Show.
