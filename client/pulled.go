@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/client/verify"
@@ -66,6 +67,10 @@ func (p *PulledDay) Date() string { return p.saved.Date }
 // Check adds to the report of an archive in the directory what differs from day.json.
 func (p *PulledDay) Check(r *verify.Report) {
 	name := filepath.Base(r.Path)
+	if day, hour, ok := linkName(name); ok {
+		p.checkDownload(r, day, hour)
+		return
+	}
 	for _, l := range p.saved.Links {
 		if l.Hour+".zip" != name {
 			continue
@@ -78,8 +83,7 @@ func (p *PulledDay) Check(r *verify.Report) {
 			// The pull was killed before it could save that the file is there.
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
-		if r.OK() && (r.UTCDay != p.saved.Date || r.Hour != l.Hour) {
-			r.AddProblem("", "It is the archive of %.20q, hour %.20q.", r.UTCDay, r.Hour)
+		if ofAnother(r, p.saved.Date, l.Hour) {
 			return
 		}
 		if r.Size != l.File.SizeBytes {
@@ -94,6 +98,47 @@ func (p *PulledDay) Check(r *verify.Report) {
 		return
 	}
 	r.AddProblem("", "day.json knows no such archive.")
+}
+
+// checkDownload compares an archive that was not pulled, but has the name that the server gives to a
+// download, with what day.json says of its hour.
+func (p *PulledDay) checkDownload(r *verify.Report, day, hour string) {
+	if ofAnother(r, day, hour) || day != p.saved.Date {
+		return
+	}
+	for _, l := range p.saved.Links {
+		if l.Hour != hour || l.ManifestSHA256 == nil && l.File == nil {
+			continue
+		}
+		if l.ManifestSHA256 != nil && r.ManifestSHA256 == *l.ManifestSHA256 || l.File != nil && r.ManifestSHA256 == l.File.ManifestSHA256 {
+			continue
+		}
+		r.AddProblem("", "Its SHA256SUMS is not the one that day.json names for the hour: it is another revision, or not the server's.")
+	}
+}
+
+// ofAnother adds a problem if the archive is good, but that of another hour.
+func ofAnother(r *verify.Report, day, hour string) bool {
+	if !r.OK() || r.UTCDay == day && r.Hour == hour {
+		return false
+	}
+	r.AddProblem("", "It is the archive of %.20q, hour %.20q.", r.UTCDay, r.Hour)
+	return true
+}
+
+// linkName returns the day and the hour of a name like acme_2025-12-12_14.zip.
+func linkName(name string) (day, hour string, ok bool) {
+	rest, hour, ok := cutLast(strings.TrimSuffix(name, ".zip"), "_")
+	tenant, day, found := cutLast(rest, "_")
+	_, err := time.Parse("2006-01-02 15", day+" "+hour)
+	return day, hour, ok && found && tenant != "" && err == nil && len(hour) == len("00") && strings.HasSuffix(name, ".zip")
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // AbsentHour is an hour of a pulled day whose archive is not in the directory.

@@ -36,6 +36,7 @@ type pullCmd struct {
 	Wait           bool          `help:"Ask again until no hour is pending."`
 	WaitRebuilding bool          `help:"Ask again until no hour waits for a newer revision either."`
 	Poll           time.Duration `help:"Time between two questions of a wait (default 15m)." default:"15m" placeholder:"TIME"`
+	Recheck        bool          `help:"Read the archives that are there too, and download damaged ones again."`
 	NoWait         bool          `help:"At an hourly limit end with exit code 3, instead of going on when it allows."`
 	JSON           bool          `help:"Print one JSON document with the state of every hour."`
 }
@@ -46,7 +47,8 @@ const maxPullDays = 3660
 func (*pullCmd) Help() string {
 	return `Fetches a tenant's archives, checks each, and writes DAY/HH.zip and DAY/day.json below the
 directory. A second run downloads only what is missing or has a newer revision; after an
-interruption it goes on where it was.
+interruption it goes on where it was. It does not read again what is there, unless --recheck says
+so. It follows no symbolic links in the directory.
 
 Credentials come from --credentials, or from CALLVAULT_CLIENT_ID and CALLVAULT_CLIENT_SECRET (or
 CALLVAULT_CLIENT_SECRET_FILE). Each day costs one of the 5 requests that a server grants per hour
@@ -60,6 +62,7 @@ Examples:
 
     callvault pull --url https://callvault.example.com --day yesterday --out ./archives --wait
     callvault pull --credentials app.json --from 2025-12-10 --to 2025-12-12 --out ./archives
+    callvault pull --day 2025-12-12 --out ./archives --recheck
     callvault pull --day 2025-12-12 --out ./archives --no-wait --json`
 }
 
@@ -79,7 +82,7 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 	defer cancel()
 	progress := newPullProgress(console.NewProgress(shown, d.stderr, console.IsTerminal(d.stderr), time.Now))
 	result, err := cl.Pull(ctx, client.Options{
-		Days: days, Dir: c.Out, Parallel: c.Parallel, Poll: c.Poll,
+		Days: days, Dir: c.Out, Parallel: c.Parallel, Recheck: c.Recheck, Poll: c.Poll,
 		WaitPending: c.Wait || c.WaitRebuilding, WaitRebuilding: c.WaitRebuilding, WaitLimits: !c.NoWait,
 	}, progress)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -27,6 +28,7 @@ type pullHourJSON struct {
 	Hour             string `json:"hour"`
 	State            string `json:"state"`
 	File             string `json:"file,omitempty"`
+	Checked          bool   `json:"checked"` // this pull has read the archive
 	SizeBytes        int64  `json:"sizeBytes"`
 	Revision         int64  `json:"revision"`
 	Rebuilding       bool   `json:"rebuilding"`
@@ -48,7 +50,7 @@ func (c *pullCmd) print(d *deps, r *client.Result) error {
 		p := pullDayJSON{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(day.Err), Hours: []pullHourJSON{}}
 		for _, h := range day.Hours {
 			p.Hours = append(p.Hours, pullHourJSON{
-				Hour: h.Hour, State: string(h.State), File: h.Path, SizeBytes: h.SizeBytes, Revision: h.Revision,
+				Hour: h.Hour, State: string(h.State), File: h.Path, Checked: h.Checked, SizeBytes: h.SizeBytes, Revision: h.Revision,
 				Rebuilding: h.Rebuilding, MissingFileCount: h.Missing, Error: errorText(h.Err),
 			})
 		}
@@ -64,22 +66,25 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// dayLines has a line about the day, and one for each hour that failed.
+// dayLines has a line about the day, and one for each reason why hours failed.
 func dayLines(d *client.DayResult) []string {
 	counts := map[client.HourState]int{}
-	var rebuilding, missing int
-	var lines []string
+	var unread, rebuilding, missing int
+	var failed hourGroups
 	for _, h := range d.Hours {
 		counts[h.State]++
+		if h.State == client.HourPresent && !h.Checked {
+			unread++
+		}
 		if h.Rebuilding {
 			rebuilding++
 		}
 		missing += int(h.Missing)
 		switch h.State {
 		case client.HourLimited, client.HourRefused, client.HourError:
-			lines = append(lines, fmt.Sprintf("  %s  %s: %s", h.Hour, h.State, errorText(h.Err)))
+			failed.add(h.Hour, fmt.Sprintf("%s: %s", h.State, errorText(h.Err)))
 		case client.HourFailed:
-			lines = append(lines, fmt.Sprintf("  %s  failed on the server", h.Hour))
+			failed.add(h.Hour, "failed on the server")
 		case client.HourDownloaded, client.HourPresent, client.HourNoData, client.HourPending:
 		}
 	}
@@ -88,7 +93,8 @@ func dayLines(d *client.DayResult) []string {
 		n    int
 		text string
 	}{
-		{counts[client.HourDownloaded], "downloaded"}, {counts[client.HourPresent], "already there"}, {counts[client.HourNoData], "without data"},
+		{counts[client.HourDownloaded], "downloaded"}, {counts[client.HourPresent] - unread, "already there and read again"},
+		{unread, "already there, not read again"}, {counts[client.HourNoData], "without data"},
 		{counts[client.HourPending], "pending"}, {rebuilding, "with a newer revision to come"},
 	} {
 		if s.n > 0 {
@@ -104,8 +110,51 @@ func dayLines(d *client.DayResult) []string {
 	if d.Err != nil {
 		parts = append(parts, d.Err.Error())
 	}
-	first := fmt.Sprintf("%s  %-10s  %s", d.Date, d.State, strings.Join(parts, ", "))
-	return append([]string{strings.TrimRight(first, " ")}, lines...)
+	lines := []string{strings.TrimRight(fmt.Sprintf("%s  %-10s  %s", d.Date, d.State, strings.Join(parts, ", ")), " ")}
+	for _, g := range failed {
+		lines = append(lines, fmt.Sprintf("  %s  %s", g.hours(), g.text))
+	}
+	return lines
+}
+
+// hourGroups are hours of one day by what is said of them, so that each text stands once.
+type hourGroups []hourGroup
+
+type hourGroup struct {
+	text string
+	list []string
+}
+
+func (g *hourGroups) add(hour, text string) {
+	for i := range *g {
+		if (*g)[i].text == text {
+			(*g)[i].list = append((*g)[i].list, hour)
+			return
+		}
+	}
+	*g = append(*g, hourGroup{text, []string{hour}})
+}
+
+// hours lists the hours, such as "03, 05-07".
+func (g hourGroup) hours() string {
+	var out []string
+	for i := 0; i < len(g.list); i++ {
+		first := g.list[i]
+		for i+1 < len(g.list) && hourNumber(g.list[i+1]) == hourNumber(g.list[i])+1 {
+			i++
+		}
+		if last := g.list[i]; last != first {
+			first += "-" + last
+		}
+		out = append(out, first)
+	}
+	return strings.Join(out, ", ")
+}
+
+// hourNumber returns 0 to 23 for "00" to "23".
+func hourNumber(hour string) int {
+	n, _ := strconv.Atoi(hour) // the client has checked it
+	return n
 }
 
 // pullProgress shows a pull on the console, with a bar for each file and one for the day.
@@ -114,6 +163,7 @@ type pullProgress struct {
 
 	mu    sync.Mutex
 	total *console.Task
+	left  int // files of the plan that are not complete
 	files map[string]*fileProgress
 }
 
@@ -127,13 +177,11 @@ func newPullProgress(c *console.Progress) *pullProgress {
 	return &pullProgress{console: c, files: map[string]*fileProgress{}}
 }
 
-func (p *pullProgress) Plan(day string, _ int, bytes int64) {
+func (p *pullProgress) Plan(day string, files int, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.total != nil {
-		p.total.End(nil)
-	}
-	p.files = map[string]*fileProgress{}
+	p.endTotal()
+	p.files, p.left = map[string]*fileProgress{}, files
 	p.total = p.console.Start(day+" total", bytes)
 }
 
@@ -176,6 +224,9 @@ func (p *pullProgress) advance(f *fileProgress) {
 func (p *pullProgress) End(file string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err == nil {
+		p.left--
+	}
 	if f := p.files[file]; f != nil && f.task != nil {
 		f.task.End(err)
 		f.task = nil
@@ -184,12 +235,22 @@ func (p *pullProgress) End(file string, err error) {
 
 func (p *pullProgress) Note(text string) { p.console.Printf("%s", text) }
 
+// endTotal ends the bar of a day, which is not done unless every file of the plan is complete.
+func (p *pullProgress) endTotal() {
+	var err error
+	if p.left > 0 {
+		err = errReported
+	}
+	if p.total != nil {
+		p.total.End(err)
+	}
+	p.total = nil
+}
+
 // close waits until the bars are drawn.
 func (p *pullProgress) close() {
 	p.mu.Lock()
-	if p.total != nil {
-		p.total.End(nil)
-	}
+	p.endTotal()
 	p.mu.Unlock()
 	p.console.Close()
 }

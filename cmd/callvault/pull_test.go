@@ -82,9 +82,12 @@ func TestDayLines(t *testing.T) {
 	got := strings.Join(dayLines(&client.DayResult{Date: "2025-12-12", State: client.DayIncomplete, Hours: []client.HourResult{
 		{Hour: "00", State: client.HourDownloaded, Missing: 1, Rebuilding: true}, {Hour: "01", State: client.HourPending}, {Hour: "02", State: client.HourFailed},
 		{Hour: "03", State: client.HourLimited, Err: fmt.Errorf("limited for 3s")},
+		{Hour: "04", State: client.HourFailed}, {Hour: "05", State: client.HourFailed}, {Hour: "06", State: client.HourFailed},
+		{Hour: "07", State: client.HourLimited, Err: fmt.Errorf("limited for 3s")},
+		{Hour: "08", State: client.HourPresent, Checked: true}, {Hour: "09", State: client.HourPresent}, {Hour: "10", State: client.HourPresent},
 	}}), "\n")
-	want := "2025-12-12  incomplete  1 downloaded, 1 pending, 1 with a newer revision to come, 1 recording declared missing\n" +
-		"  02  failed on the server\n  03  limited: limited for 3s"
+	want := "2025-12-12  incomplete  1 downloaded, 1 already there and read again, 2 already there, not read again, 1 pending, 1 with a newer revision to come, 1 recording declared missing\n" +
+		"  02, 04-06  failed on the server\n  03, 07  limited: limited for 3s"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -107,6 +110,29 @@ func TestPullProgress(t *testing.T) {
 		"2025-12-12/14.zip: done, 100 B", "a note", "2025-12-12 total: done, 100 B"} {
 		if !strings.Contains(out.String(), want+"\n") {
 			t.Errorf("%q is not said:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestPullThatFailedIsNotDone has a day of which one file failed, and one that is cut off.
+func TestPullThatFailedIsNotDone(t *testing.T) {
+	for name, end := range map[string]func(p *pullProgress){
+		"failed": func(p *pullProgress) {
+			p.Start("14.zip", 0, 50)
+			p.End("14.zip", errReported)
+		},
+		"refused at once": func(*pullProgress) {},
+	} {
+		var out bytes.Buffer
+		p := newPullProgress(console.NewProgress(t.Context(), &out, false, time.Now))
+		p.Plan("2025-12-12", 2, 100)
+		p.Start("15.zip", 0, 50)
+		p.Advance("15.zip", 50)
+		p.End("15.zip", nil)
+		end(p)
+		p.close()
+		if text := out.String(); strings.Contains(text, "total: done") || !strings.Contains(text, "2025-12-12 total: failed after 50 B\n") {
+			t.Errorf("%s: it says\n%s", name, text)
 		}
 	}
 }
@@ -155,6 +181,8 @@ func TestPullFromAServer(t *testing.T) {
 		t.Errorf("%d downloads for what is there", n)
 	}
 
+	s.mendDamage(out, zip)
+
 	s.addLateRecording()
 	s.reset()
 	result = s.pull(exitOK, "--day", s.day, "--out", out)
@@ -165,6 +193,29 @@ func TestPullFromAServer(t *testing.T) {
 		t.Errorf("these were left behind: %v, %v", left, err)
 	}
 	s.refusals(out)
+}
+
+// mendDamage damages the archive of hour 14, and runs the command that verify names.
+func (s *pullServer) mendDamage(out, zip string) {
+	t := s.t
+	if err := os.WriteFile(zip, bytes.Repeat([]byte{0}, int(size(t, zip))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, text, _ := callvault(t, nil, "verify", out)
+	command := "callvault pull --recheck --day " + s.day + " --out " + out
+	if code != exitFailed || !strings.Contains(text, "\n    "+command+"\n") {
+		t.Errorf("exit %d, verify says\n%s", code, text)
+	}
+	if h := s.pull(exitOK, "--day", s.day, "--out", out).Days[0].Hours[14]; h.State != "present" || h.Checked {
+		t.Errorf("hour 14 is %+v", h)
+	}
+	code, text, _ = callvault(t, s.env, strings.Fields(command)[1:]...)
+	if code != exitOK || !strings.Contains(text, "1 downloaded, 1 already there and read again") {
+		t.Errorf("exit %d, it says\n%s", code, text)
+	}
+	if code, text, _ := callvault(t, nil, "verify", out); code != exitOK {
+		t.Errorf("the archive is not mended:\n%s", text)
+	}
 }
 
 // refusals checks the exit codes of pulls that are not complete.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	humanize "github.com/dustin/go-humanize"
 
@@ -23,7 +25,8 @@ func (*verifyCmd) Help() string {
 	return `Checks the structure, every checksum, SHA256SUMS, and that metadata.json lists each recording.
 Recordings that metadata.json itself declares missing are counted, not an error. In a directory
 that callvault pull wrote, day.json says which hours there must be, and each file must be the
-one that was pulled. Exits with 1 when anything is wrong or absent.
+one that was pulled; callvault pull --recheck downloads again what is not. Symbolic links in a
+directory are not followed. Exits with 1 when anything is wrong or absent.
 
 Examples:
 
@@ -44,10 +47,11 @@ type fileJSON struct {
 type verifyResult struct {
 	verify.Report
 	absent bool // day.json has it, and the directory does not
+	broken bool // it had problems before these were dropped
 	err    error
 }
 
-func (v *verifyResult) good() bool { return v.err == nil && v.OK() }
+func (v *verifyResult) good() bool { return v.err == nil && v.OK() && !v.broken }
 
 // Run verifies one archive after the other. If one is broken, absent or cannot be read, it still
 // checks the others, and returns errReported.
@@ -59,12 +63,16 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 		}
 	}
 	var list []verifyResult
+	problems := 0
 	tell := func(v verifyResult) error {
-		list = append(list, v)
-		if c.JSON {
-			return nil
+		if !c.JSON && !v.absent {
+			if err := v.print(d.stdout); err != nil {
+				return err
+			}
 		}
-		return v.print(d.stdout)
+		v.shorten(c.JSON, &problems)
+		list = append(list, v)
+		return nil
 	}
 	for _, path := range work.zips {
 		v, err := verifyOne(ctx, path)
@@ -78,27 +86,45 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 	}
-	for _, v := range work.absent {
+	for _, v := range append(work.unread, work.absent...) {
 		if err := tell(v); err != nil {
 			return err
 		}
 	}
-	bad := 0
-	for i := range list {
-		if !list[i].good() {
-			bad++
-		}
-	}
+	ok := !slices.ContainsFunc(list, func(v verifyResult) bool { return !v.good() })
 	var err error
 	if c.JSON {
-		err = verifyJSON(d.stdout, list, work.checkedDays, bad == 0)
+		err = verifyJSON(d.stdout, list, work.checkedDays, ok)
 	} else {
-		err = verifySummary(d.stdout, &work, len(list), bad)
+		err = printClean(d.stdout, append(work.absentLines(), work.summary(list)...)...)
 	}
-	if err == nil && bad > 0 {
+	if err == nil && !ok {
 		return errReported
 	}
 	return err
+}
+
+// maxKept is how many problems of all archives together are kept for the JSON document. Of archives
+// after that some are kept, since hostile ones could fill the memory.
+const maxKept = 20_000
+
+// shorten drops what will not be printed any more.
+func (v *verifyResult) shorten(keep bool, problems *int) {
+	most := 0
+	if keep {
+		if most = 10; *problems < maxKept {
+			most = maxKept
+		}
+	}
+	if more := len(v.Problems) - most; more > 0 && !v.absent {
+		v.broken = true
+		v.MoreProblems += more
+		v.Problems = slices.Clone(v.Problems[:most])
+	}
+	if len(v.Missing) > most {
+		v.Missing = slices.Clone(v.Missing[:most])
+	}
+	*problems += len(v.Problems) + len(v.Missing)
 }
 
 // verifyOne checks one file. Its error is only that ctx has ended.
@@ -136,8 +162,6 @@ func (v *verifyResult) print(w io.Writer) error {
 	case v.good():
 		lines = append(lines, fmt.Sprintf("ok      %s  %s hour %s, %s, %s, %s%s",
 			v.Path, v.UTCDay, v.Hour, count(v.Files, "recording"), count(v.Sessions, "session"), bytesOf(v.Bytes), missingOf(&v.Report)))
-	case v.absent:
-		lines = append(lines, "ABSENT  "+v.Path)
 	case v.err != nil:
 		lines = append(lines, "UNREAD  "+v.Path, "        "+v.err.Error())
 	default:
@@ -152,24 +176,48 @@ func (v *verifyResult) print(w io.Writer) error {
 	return printClean(w, lines...)
 }
 
-// verifySummary prints the last line: what to do about bad archives, and what was not checked.
-func verifySummary(w io.Writer, work *verifyTargets, all, bad int) error {
-	line := count(all, "archive") + ", all as they should be"
+// summary has the last lines: how many archives are good, what was not checked, and what to do about
+// the others.
+func (w *verifyTargets) summary(list []verifyResult) []string {
+	all, bad := len(list)-len(w.absent), 0
+	for i := range list {
+		if !list[i].good() && !list[i].absent {
+			bad++
+		}
+	}
+	var parts []string
 	switch {
 	case bad > 0 && all == 1:
-		line = "this archive cannot be relied on; download it again"
+		parts = append(parts, "this archive cannot be relied on")
 	case bad > 0:
-		line = humanize.Comma(int64(bad)) + " of " + count(all, "archive") + " cannot be relied on; download again what is named above"
+		parts = append(parts, humanize.Comma(int64(bad))+" of "+count(all, "archive")+" cannot be relied on")
+	case len(w.absent) > 0:
 	case all == 1:
-		line = "the archive is as it should be"
+		parts = append(parts, "the archive is as it should be")
+	default:
+		parts = append(parts, count(all, "archive")+", all as they should be")
 	}
-	if n := len(work.checkedDays); n > 0 && bad == 0 {
-		line += fmt.Sprintf("; complete by day.json: %s", count(n, "day"))
+	if n := len(w.absent); n > 0 {
+		parts = append(parts, count(n, "hour")+" without an archive")
 	}
-	if work.withoutDay > 0 {
-		line += fmt.Sprintf("; whether hours are missing beside %s was not checked, no day.json says so", count(work.withoutDay, "archive"))
+	if n := len(w.checkedDays); n > 0 && bad+len(w.absent) == 0 {
+		parts = append(parts, "complete by day.json: "+count(n, "day"))
 	}
-	return printLine(w, line)
+	if w.withoutDay > 0 {
+		parts = append(parts, "whether hours are missing beside "+count(w.withoutDay, "archive")+" was not checked, no day.json says so")
+	}
+	lines := []string{strings.Join(parts, "; ")}
+	mends := w.mends(list)
+	switch {
+	case len(mends) > 0:
+		lines[0] += "; to download again what is broken or absent:"
+		for _, command := range mends {
+			lines = append(lines, "    "+command)
+		}
+	case bad > 0:
+		lines[0] += "; download again what is named above"
+	}
+	return lines
 }
 
 func missingOf(r *verify.Report) string {

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/callvault/callvault/client"
 	"github.com/callvault/callvault/client/verify"
@@ -15,8 +18,9 @@ import (
 // verifyTargets is what verify has to check.
 type verifyTargets struct {
 	zips        []string
+	unread      []verifyResult               // links and other things that are no files, and a day.json that cannot be read
 	days        map[string]*client.PulledDay // by directory; nil where no day.json can be used
-	absent      []verifyResult               // hours without their archive, and a day.json that cannot be read
+	absent      []verifyResult               // hours without their archive
 	checkedDays []dayJSON                    // days whose every hour was asked for
 	withoutDay  int                          // ZIPs that no day.json lists
 }
@@ -29,7 +33,7 @@ type dayJSON struct {
 }
 
 // add adds a ZIP, or everything below a directory. A single ZIP is compared with the day.json
-// beside it, but other hours of the day may be absent.
+// beside it, but other hours of the day may be absent. Only the path itself may be a symbolic link.
 func (w *verifyTargets) add(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -39,25 +43,36 @@ func (w *verifyTargets) add(path string) error {
 		w.zip(path)
 		return nil
 	}
-	before := len(w.zips) + len(w.checkedDays) + len(w.absent)
-	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+	before := w.count()
+	root := path + string(filepath.Separator) // so that WalkDir follows a link
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		name = filepath.Clean(name)
 		switch {
 		case err != nil:
 			return err
 		case entry.IsDir():
 			return w.hours(name)
-		case strings.EqualFold(filepath.Ext(name), ".zip"):
+		case !strings.EqualFold(filepath.Ext(name), ".zip"):
+		case entry.Type().IsRegular():
 			w.zip(name)
+		default:
+			v := verifyResult{err: errors.New("it is a symbolic link, or no file at all; name it alone to verify what it leads to")}
+			v.Path = name
+			w.unread = append(w.unread, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look for archives: %w", err)
 	}
-	if len(w.zips)+len(w.checkedDays)+len(w.absent) == before {
+	if w.count() == before {
 		return fmt.Errorf("there is no .zip below %s; name a file or another directory", path)
 	}
 	return nil
+}
+
+func (w *verifyTargets) count() int {
+	return len(w.zips) + len(w.checkedDays) + len(w.absent) + len(w.unread)
 }
 
 func (w *verifyTargets) zip(path string) {
@@ -77,7 +92,7 @@ func (w *verifyTargets) day(dir string) *client.PulledDay {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		v := verifyResult{err: err}
 		v.Path = filepath.Join(dir, "day.json")
-		w.absent = append(w.absent, v)
+		w.unread = append(w.unread, v)
 	}
 	return day
 }
@@ -102,4 +117,59 @@ func (w *verifyTargets) hours(dir string) error {
 	}
 	w.checkedDays = append(w.checkedDays, checkedDays)
 	return nil
+}
+
+// absentLines has a line for each reason why hours of a day have no archive.
+func (w *verifyTargets) absentLines() (lines []string) {
+	for i := 0; i < len(w.absent); {
+		dir := filepath.Dir(w.absent[i].Path)
+		var groups hourGroups
+		for ; i < len(w.absent) && filepath.Dir(w.absent[i].Path) == dir; i++ {
+			groups.add(w.absent[i].Hour, w.absent[i].Problems[0].Text)
+		}
+		for _, g := range groups {
+			lines = append(lines, fmt.Sprintf("ABSENT  %s  %s  %s", dir, g.hours(), g.text))
+		}
+	}
+	return lines
+}
+
+// mends lists the commands that download again what is broken or absent in pulled days, some at most.
+func (w *verifyTargets) mends(list []verifyResult) (commands []string) {
+	const most = 5
+	recheck := map[string]bool{} // by directory: whether an archive is broken
+	for i := range list {
+		v := &list[i]
+		dir := filepath.Dir(v.Path)
+		if !v.good() && (w.days[dir] != nil || filepath.Base(v.Path) == "day.json") {
+			recheck[dir] = recheck[dir] || !v.absent
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(recheck)) {
+		full, err := filepath.Abs(dir)
+		day := filepath.Base(full)
+		if _, notDay := time.Parse(time.DateOnly, day); err != nil || notDay != nil {
+			continue
+		}
+		flag := ""
+		if recheck[dir] {
+			flag = "--recheck "
+		}
+		commands = append(commands, "callvault pull "+flag+"--day "+day+" --out "+shellQuote(filepath.Join(dir, "..")))
+	}
+	if more := len(commands) - most; more > 0 {
+		commands = append(commands[:most], "and the same for "+count(more, "more day"))
+	}
+	return commands
+}
+
+// shellQuote quotes a path for a shell, unless that changes nothing.
+func shellQuote(path string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-", r)
+	}
+	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

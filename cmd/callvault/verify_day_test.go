@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,10 +50,38 @@ func TestVerifyPulledDay(t *testing.T) {
 		spoil  func(dir string) error
 		want   string // "" when all is well
 	}{
-		"whole":          {},
-		"gone":           {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "14.zip")) }, want: "ABSENT  DIR/14.zip\n        The archive was pulled and is gone.\n"},
-		"never fetched":  {change: func(l []map[string]any) { l[15]["status"] = "available" }, want: "ABSENT  DIR/15.zip\n        The archive was not downloaded.\n"},
-		"pending":        {change: func(l []map[string]any) { l[16]["status"] = "pending" }, want: "ABSENT  DIR/16.zip\n        The hour was pending when"},
+		"whole":         {},
+		"gone":          {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "14.zip")) }, want: "ABSENT  DIR  14  The archive was pulled and is gone.\n1 hour without an archive; to download again what is broken or absent:\n    callvault pull --day 2025-12-12 --out PARENT\n"},
+		"never fetched": {change: func(l []map[string]any) { l[15]["status"] = "available" }, want: "ABSENT  DIR  15  The archive was not downloaded.\n"},
+		"pending": {
+			change: func(l []map[string]any) {
+				for _, h := range []int{3, 16, 17, 18} {
+					l[h]["status"] = "pending"
+				}
+			},
+			want: "ABSENT  DIR  03, 16-18  The hour was pending when the server was last asked.\n4 hours without an archive;",
+		},
+		"of a link":         {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "acme_2025-12-12_14.zip"), good, 0o600) }},
+		"of an earlier day": {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "acme_2025-12-11_14.zip"), good, 0o600) }, want: "It is the archive of \"2025-12-12\", hour \"14\"."},
+		"other than linked": {spoil: func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "acme_2025-12-12_14.zip"), forged, 0o600)
+		}, want: "it is another revision, or not the server's"},
+		"broken": {
+			spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "14.zip"), good[1:], 0o600) },
+			want:  "this archive cannot be relied on; to download again what is broken or absent:\n    callvault pull --recheck --day 2025-12-12 --out PARENT\n",
+		},
+		"a link in place of it": {
+			spoil: func(dir string) error {
+				return errors.Join(os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "..", "x")), os.Symlink("../x", filepath.Join(dir, "14.zip")))
+			},
+			want: "UNREAD  DIR/14.zip\n        it is a symbolic link",
+		},
+		"a link to day.json": {
+			spoil: func(dir string) error {
+				return errors.Join(os.Rename(filepath.Join(dir, "day.json"), filepath.Join(dir, "x")), os.Symlink("x", filepath.Join(dir, "day.json")))
+			},
+			want: "UNREAD  DIR/day.json\n",
+		},
 		"forged":         {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "14.zip"), forged, 0o600) }, want: "SHA256SUMS is not the one that day.json names"},
 		"moved":          {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "15.zip")) }, want: "BROKEN  DIR/15.zip\n        day.json knows no such archive."},
 		"added":          {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "copy.zip"), good, 0o600) }, want: "BROKEN  DIR/copy.zip"},
@@ -81,12 +110,12 @@ func TestVerifyPulledDay(t *testing.T) {
 		for _, path := range []string{dir, filepath.Dir(dir)} {
 			code, out, errs := callvault(t, nil, "verify", path)
 			if tc.want == "" {
-				if code != exitOK || !strings.HasSuffix(out, "\nthe archive is as it should be; complete by day.json: 1 day\n") {
+				if code != exitOK || !strings.HasSuffix(out, " as it should be; complete by day.json: 1 day\n") && !strings.HasSuffix(out, " as they should be; complete by day.json: 1 day\n") {
 					t.Errorf("%s: exit %d, printed %q and %q", name, code, out, errs)
 				}
 				continue
 			}
-			if want := strings.ReplaceAll(tc.want, "DIR", dir); code != exitFailed || !strings.Contains(out, want) {
+			if want := strings.NewReplacer("DIR", dir, "PARENT", filepath.Dir(dir)).Replace(tc.want); code != exitFailed || !strings.Contains(out, want) {
 				t.Errorf("%s: exit %d, printed %q and %q; want %q", name, code, out, errs, want)
 			}
 		}

@@ -100,7 +100,7 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := callvault(t, nil, "verify", dir)
-	for _, want := range []string{"BROKEN  " + bad + "\n", "\"metadata.json\": ", "UNREAD  " + unread + "\n", "no such file", "2 of 3 archives cannot be relied on"} {
+	for _, want := range []string{"BROKEN  " + bad + "\n", "\"metadata.json\": ", "UNREAD  " + unread + "\n", "symbolic link", "2 of 3 archives cannot be relied on"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not said:\n%s", want, out)
 		}

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -30,6 +31,15 @@ func TestJSONIsWrittenAsItIs(t *testing.T) {
 	}
 	if want := "{\n  \"url\": \"http://h/?a=1&b=<2>\"\n}\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	hostile := map[string]string{"a": "\x1b\x7f\u009b\u202eé"}
+	var back map[string]string
+	if err := JSON(&out, hostile); err != nil || strings.ContainsAny(out.String(), "\x1b\x7f\u009b\u202e") {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["a"] != hostile["a"] {
+		t.Errorf("%q comes back as %q, %v", hostile, back, err)
 	}
 	if err := JSON(brokenWriter{}, 1); err == nil {
 		t.Error("a failed write is not reported")

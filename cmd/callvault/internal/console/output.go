@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
 // IsTerminal reports whether w is a terminal, or /dev/null, where the difference does not matter.
@@ -20,15 +22,42 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// JSON writes v as --json prints it: indented, and with a newline at the end.
+// JSON writes v as --json prints it: indented, and with a newline at the end. Characters that control
+// a terminal are escaped, which changes nothing for a reader of JSON.
 func JSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	if err == nil {
+		_, err = w.Write(escapeControls(out.Bytes()))
+	}
+	if err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
+}
+
+// escapeControls escapes what encoding/json leaves: DEL, the C1 controls and those of text direction.
+// They stand only inside strings.
+func escapeControls(b []byte) []byte {
+	if !bytes.ContainsFunc(b, escaped) {
+		return b
+	}
+	var out []byte
+	for _, r := range string(b) {
+		if escaped(r) {
+			out = fmt.Appendf(out, "\\u%04x", r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
+}
+
+func escaped(r rune) bool {
+	return r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 }
 
 // Table writes rows in aligned columns under their headings. Cells are cleaned.
