@@ -62,7 +62,7 @@ func (f *fileLine) complete() bool {
 
 func (v *verifier) checkMetadata() {
 	in := &boundedReader{r: v.src.section(v.metadata.data, v.metadata.size)}
-	m := &metadata{verifier: v, in: in, dec: json.NewDecoder(in), seen: map[string]bool{}}
+	m := &metadata{verifier: v, in: in, dec: json.NewDecoder(in), sessions: make([]uint64, 0, len(v.index.entries)), seen: map[string]bool{}}
 	m.dec.DisallowUnknownFields()
 	for _, name := range []string{metadataName, sumsName} {
 		if i := v.index.find([]byte(name)); i >= 0 {

@@ -67,6 +67,7 @@ Examples:
 }
 
 func (c *pullCmd) Run(ctx context.Context, d *deps) error {
+	defer collectOften()()
 	days, err := c.days(time.Now())
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -56,6 +57,7 @@ func (v *verifyResult) good() bool { return v.err == nil && v.OK() && !v.broken 
 // Run verifies one archive after the other. If one is broken, absent or cannot be read, it still
 // checks the others, and returns errReported.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
+	defer collectOften()()
 	work := verifyTargets{days: map[string]*client.PulledDay{}}
 	for _, path := range c.Path {
 		if err := work.add(path); err != nil {
@@ -125,6 +127,13 @@ func (v *verifyResult) shorten(keep bool, problems *int) {
 		v.Missing = slices.Clone(v.Missing[:most])
 	}
 	*problems += len(v.Problems) + len(v.Missing)
+}
+
+// collectOften keeps the garbage of checks small beside what they need. A ZIP of a million entries
+// takes 90 MB of memory so, and 130 MB otherwise. The returned function undoes it.
+func collectOften() func() {
+	before := debug.SetGCPercent(25)
+	return func() { debug.SetGCPercent(before) }
 }
 
 // verifyOne checks one file. Its error is only that ctx has ended.
