@@ -150,9 +150,9 @@ func TestSecretsStayWithTheirHost(t *testing.T) {
 	}
 }
 
-// TestEndlessWaits has a server that is limited for a week, or again and again.
+// TestEndlessWaits has a server whose limit lasts longer than the hour that it is about.
 func TestEndlessWaits(t *testing.T) {
-	for after, most := range map[string]int{"604800": 1, "Fri, 31 Dec 9999 23:59:59 GMT": 1} {
+	for _, after := range []string{"604800", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		s, dir := newServer(t), t.TempDir()
 		s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
 			if kind == "day" {
@@ -162,7 +162,7 @@ func TestEndlessWaits(t *testing.T) {
 			return kind == "day"
 		}
 		s.pull(dir, client.DayIncomplete, func(o *client.Options) { o.WaitLimits = true })
-		if s.count("day") != most {
+		if s.count("day") != 1 {
 			t.Errorf("%s: %d requests", after, s.count("day"))
 		}
 	}

@@ -159,7 +159,7 @@ func (c *Client) tokenURL(ctx context.Context) (string, error) {
 		return "", errors.New("find the token endpoint: an https server names one without https")
 	}
 	if !sameHost(u, c.base) {
-		return "", fmt.Errorf("find the token endpoint: %s names one of another host, %q; if that is right, use it as callvault's URL, or set the token endpoint's URL",
+		return "", fmt.Errorf("find the token endpoint: %s names one of another host, %q; if that is right, name the token endpoint yourself (TokenURL, --token-url)",
 			c.base.Host, u.Host)
 	}
 	return found.TokenEndpoint, nil

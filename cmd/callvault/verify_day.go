@@ -52,7 +52,7 @@ func (w *verifyTargets) add(path string) error {
 			return err
 		case entry.IsDir():
 			return w.hours(name)
-		case !strings.EqualFold(filepath.Ext(name), ".zip"):
+		case !strings.EqualFold(filepath.Ext(name), ".zip") && !leadsToDir(name, entry):
 		case entry.Type().IsRegular():
 			w.zip(name)
 		default:
@@ -69,6 +69,15 @@ func (w *verifyTargets) add(path string) error {
 		return fmt.Errorf("there is no .zip below %s; name a file or another directory", path)
 	}
 	return nil
+}
+
+// leadsToDir reports whether an entry is a symbolic link to a directory, which may have archives.
+func leadsToDir(name string, entry fs.DirEntry) bool {
+	if entry.Type() != fs.ModeSymlink {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func (w *verifyTargets) count() int {

@@ -154,6 +154,22 @@ func TestVerifyHostileNames(t *testing.T) {
 	}
 }
 
+// TestVerifyThroughLinks has a link to a directory: named alone it is followed, and else it is told.
+func TestVerifyThroughLinks(t *testing.T) {
+	elsewhere, dir := t.TempDir(), t.TempDir()
+	save(t, elsewhere, "a.zip", archive(t, "k/one.opus"))
+	linked := filepath.Join(dir, "linked")
+	if err := os.Symlink(elsewhere, linked); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := callvault(t, nil, "verify", linked); code != exitOK || !strings.HasPrefix(out, "ok      "+linked+"/a.zip ") {
+		t.Errorf("exit %d, printed %q", code, out)
+	}
+	if code, out, _ := callvault(t, nil, "verify", dir); code != exitFailed || !strings.Contains(out, "UNREAD  "+linked+"\n") {
+		t.Errorf("exit %d, printed %q", code, out)
+	}
+}
+
 func TestVerifyNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "absent.zip")} {
