@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 
@@ -55,25 +54,15 @@ func (f *folder) has(ctx context.Context, l Link) (found, error) {
 }
 
 // present looks for the link's archive in the folder. If day.json does not say that it is there, or
-// all archives are to be read, the file is checked like a new download.
+// all archives are to be read, the file is checked like a new download. One that can't be read is as
+// good as damaged. The error is that of ctx.
 func (f *folder) present(ctx context.Context, l Link) (found, error) {
 	if f.root == nil {
 		return found{}, nil
 	}
-	file, err := openFile(f.root, l.Hour+".zip", os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotPlain) {
-		return found{}, nil // what has the name is replaced
-	}
-	if err != nil {
-		return found{}, fmt.Errorf("look for the archive: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return found{}, fmt.Errorf("look for the archive: %w", err)
-	}
-	if info.Size() != l.SizeBytes {
-		return found{}, nil
+	info, err := f.root.Lstat(l.Hour + ".zip")
+	if err != nil || !info.Mode().IsRegular() || info.Size() != l.SizeBytes {
+		return found{}, nil //nolint:nilerr // it is downloaded, and what has the name is replaced
 	}
 	r, ok := f.record(l.Hour)
 	noted := ok && r == recordOf(l)
@@ -81,16 +70,33 @@ func (f *folder) present(ctx context.Context, l Link) (found, error) {
 	if good, read, must := f.recheck.verdict(name); noted && !must {
 		return found{present: good, noted: true, checked: read}, nil
 	}
-	err = f.recheck.archive(ctx, file, f.date, l)
-	var damaged *DamagedError
-	if err != nil && !errors.As(err, &damaged) {
+	damaged, err := f.read(ctx, l)
+	if err != nil {
 		return found{}, err
 	}
 	f.recheck.set(name, damaged == nil)
-	if !noted {
-		damaged = nil // it is another revision, or what a killed pull left
+	there := found{present: damaged == nil, noted: noted, checked: true}
+	if noted { // else it is another revision, or what a killed pull left
+		there.damaged = damaged
 	}
-	return found{present: err == nil, noted: noted, checked: true, damaged: damaged}, nil
+	return there, nil
+}
+
+// read checks the file of the link's archive. Its error is that of ctx.
+func (f *folder) read(ctx context.Context, l Link) (*DamagedError, error) {
+	file, err := openFile(f.root, l.Hour+".zip", os.O_RDONLY)
+	if err == nil {
+		defer file.Close()
+		err = f.recheck.archive(ctx, file, f.date, l)
+	}
+	var damaged *DamagedError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil && !errors.As(err, &damaged):
+		damaged = &DamagedError{Problems: []verify.Problem{{Text: "It cannot be read (" + err.Error() + ")."}}}
+	}
+	return damaged, nil
 }
 
 // archive verifies a ZIP, and that its day, hour and manifest are those of the link. If anything is
