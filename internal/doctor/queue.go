@@ -11,7 +11,10 @@ import (
 	"github.com/callvault/callvault/internal/queue"
 )
 
-const fullAdvice = "raise maxmemory, or find what else fills this Redis: a full one takes no task and hands none out"
+const (
+	fullAdvice   = "raise maxmemory, or find what else fills this Redis: a full one takes no task and hands none out"
+	rightsAdvice = "let the user of CALLVAULT_REDIS_URL use all commands, and the keys and channels of callvault and asynq: ACL SETUSER … ~callvault:* ~asynq:* &asynq:* +@all"
+)
 
 // The oldest version of Redis that works is 6.2.
 const minMajor, minMinor = 6, 2
@@ -31,8 +34,10 @@ func (d *Doctor) reachQueue(ctx context.Context) Result {
 	d.closeLater(q.Close)
 	if err := q.Ping(ctx); err != nil {
 		advice := "start Redis, or correct host and port in CALLVAULT_REDIS_URL; look whether a firewall is between"
-		if text := err.Error(); strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH") || strings.Contains(text, "NOPERM") {
+		if text := err.Error(); strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH") {
 			advice = "correct the user and password in CALLVAULT_REDIS_URL"
+		} else if strings.Contains(text, "NOPERM") {
+			advice = rightsAdvice
 		} else if strings.HasPrefix(d.s.Config.RedisURL.Reveal(), "rediss:") {
 			advice += "; is it TLS that answers there? rediss:// asks for it, redis:// does not"
 		}
@@ -47,7 +52,7 @@ func (d *Doctor) queueServer(ctx context.Context) Result {
 	}
 	i, err := d.queue.Inspect(ctx)
 	if err != nil {
-		return failErr(err, "let the user of CALLVAULT_REDIS_URL use INFO")
+		return rightsFail(err)
 	}
 	saw := i.Product + " " + i.Version
 	major, minor := version(i.Version)
@@ -77,7 +82,7 @@ func (d *Doctor) queueMemory(ctx context.Context) Result {
 	}
 	m, err := d.queue.Memory(ctx)
 	if err != nil {
-		return failErr(err, "let the user of CALLVAULT_REDIS_URL use INFO")
+		return rightsFail(err)
 	}
 	saw := fmt.Sprintf("%s in use, no limit, policy %s", humanize.IBytes(uint64(m.Used)), m.Policy)
 	if m.Max > 0 {
@@ -102,12 +107,11 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 	if err != nil {
 		return rightsFail(err)
 	}
-	const advice = "let the user of CALLVAULT_REDIS_URL use all commands, and the keys and channels of callvault and asynq: ACL SETUSER … ~callvault:* ~asynq:* &asynq:* +@all"
 	switch {
 	case len(r.Commands) > 0:
-		return fail("this user may not send, or not to asynq's keys and channels: "+strings.Join(r.Commands, ", "), advice)
+		return fail("this user may not send, or not to asynq's keys and channels: "+strings.Join(r.Commands, ", "), rightsAdvice)
 	case r.Keys:
-		return fail("this user may not use the keys that begin with callvault:", advice)
+		return fail("this user may not use the keys that begin with callvault:", rightsAdvice)
 	}
 	if d.s.Try {
 		if err := d.queue.Probe(ctx); err != nil {
@@ -128,7 +132,7 @@ func rightsFail(err error) Result {
 	case strings.Contains(text, "NOPERM") && strings.Contains(text, "channel"):
 		return failErr(err, "let the user of CALLVAULT_REDIS_URL subscribe to the channels of asynq, or its workers try for ever: ACL SETUSER … &asynq:*")
 	case strings.Contains(text, "NOPERM"):
-		return failErr(err, "let the user of CALLVAULT_REDIS_URL use all commands, and the keys and channels of callvault and asynq: ACL SETUSER … ~callvault:* ~asynq:* &asynq:* +@all")
+		return failErr(err, rightsAdvice)
 	case strings.Contains(text, "READONLY"):
 		return failErr(err, "point CALLVAULT_REDIS_URL at the primary, not at a replica")
 	}
