@@ -107,11 +107,11 @@ func bucketSteps(ctx context.Context, b Bucket, dir, key string, data []byte, wr
 func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 	b, dir := d.recordings, domain.ProbesFolder(domain.RecordingsPrefix)
 	if !d.s.Try || !d.s.Config.TakeAudio {
-		return d.remembered(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", objstore.RecordingsNeed())
+		return d.remembered(ctx, b, objstore.RecordingsNeed())
 	}
 	key := dir + "probe"
 	data := []byte(key) // as migrate up writes it; where it can't delete, it leaves its probe
-	f := runSteps(ctx, b, "CALLVAULT_RECORDINGS_BUCKET", bucketSteps(ctx, b, dir, key, data, func() error {
+	f := d.runSteps(ctx, b, bucketSteps(ctx, b, dir, key, data, func() error {
 		_, err := b.PutStream(ctx, key, bytes.NewReader(data), int64(len(data)), "text/plain")
 		if domain.KindOf(err) == domain.KindConflict { // a former run could not delete it
 			return nil
@@ -135,14 +135,14 @@ func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 func (d *Doctor) archivesBucket(ctx context.Context) Result {
 	b, dir, data := d.archives, domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
 	if !d.s.Try {
-		return d.remembered(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", objstore.ArchivesNeed())
+		return d.remembered(ctx, b, objstore.ArchivesNeed())
 	}
 	key := dir + rand.Text()
 	steps := bucketSteps(ctx, b, dir, key, data, func() error {
 		_, err := b.Put(ctx, key, data, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
 		return err
 	})
-	f := runSteps(ctx, b, "CALLVAULT_ARCHIVES_BUCKET", append(steps, step{"delete", func() error { return b.Remove(ctx, key) }}))
+	f := d.runSteps(ctx, b, append(steps, step{"delete", func() error { return b.Remove(ctx, key) }}))
 	if f.Status != OK {
 		return f
 	}
@@ -157,7 +157,7 @@ func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []st
 	}
 	list, err := s3.Try(ctx, dir, true)
 	if err != nil {
-		return failErr(err, storeAdvice(b.Name(), "", "write", err))
+		return failErr(err, d.storeAdvice(b.Name(), "write", err))
 	}
 	if lack := objstore.Lacking(b.Name(), list, needs); lack != "" {
 		return fail(lack, objstore.LackAdvice)
@@ -167,8 +167,8 @@ func (d *Doctor) tryBucket(ctx context.Context, b Bucket, dir string, needs []st
 
 // remembered says what migrate up stored about a bucket. It asks the store only whether the bucket
 // exists.
-func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, needs []string) Result {
-	if f := runSteps(ctx, b, variable, nil); f.Status != OK {
+func (d *Doctor) remembered(ctx context.Context, b Bucket, needs []string) Result {
+	if f := d.runSteps(ctx, b, nil); f.Status != OK {
 		return f
 	}
 	if d.s.EmbeddedObjects {
@@ -204,14 +204,14 @@ func (d *Doctor) remembered(ctx context.Context, b Bucket, variable string, need
 }
 
 // runSteps looks for the bucket, and then takes the steps up to the first that fails.
-func runSteps(ctx context.Context, b Bucket, variable string, steps []step) Result {
+func (d *Doctor) runSteps(ctx context.Context, b Bucket, steps []step) Result {
 	done := make([]string, 0, len(steps))
-	for _, s := range append([]step{{"look for the bucket", func() error { return b.Check(ctx) }}}, steps...) {
+	for _, s := range append([]step{{lookWords, func() error { return b.Check(ctx) }}}, steps...) {
 		if err := s.use(); err != nil {
 			if noBucket(err) {
-				return fail(b.Name()+": there is no bucket of this name", storeAdvice(b.Name(), variable, s.words, err))
+				return fail(b.Name()+": there is no bucket of this name", d.storeAdvice(b.Name(), s.words, err))
 			}
-			return failErr(fmt.Errorf("cannot %s: %w", s.words, err), storeAdvice(b.Name(), variable, s.words, err))
+			return failErr(fmt.Errorf("cannot %s: %w", s.words, err), d.storeAdvice(b.Name(), s.words, err))
 		}
 		done = append(done, s.words)
 	}
@@ -220,12 +220,21 @@ func runSteps(ctx context.Context, b Bucket, variable string, steps []step) Resu
 
 func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket of this name") }
 
-func storeAdvice(bucket, variable, words string, err error) string {
+// lookWords is what every examination of a bucket begins with.
+const lookWords = "look for the bucket"
+
+// storeAdvice says what to do about an error of a step. What is often wrong with both buckets at once
+// gives the same advice for both.
+func (d *Doctor) storeAdvice(bucket, words string, err error) string {
+	const keys = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY, or let their user "
 	switch {
 	case noBucket(err):
-		return "run: callvault migrate up, which makes missing buckets; or correct " + variable
+		return "run: callvault migrate up, which makes missing buckets; or correct CALLVAULT_RECORDINGS_BUCKET and CALLVAULT_ARCHIVES_BUCKET"
+	case objstore.Denied(err) && words == lookWords:
+		c := d.s.Config
+		return keys + fmt.Sprintf("look for both buckets (s3:ListBucket on arn:aws:s3:::%s and arn:aws:s3:::%s)", c.Recordings, c.Archives)
 	case objstore.Denied(err):
-		return "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY, or let their user " + words + " in " + bucket + actions(bucket, words)
+		return keys + words + " in " + bucket + actions(bucket, words)
 	case objstore.Advice(err) != "":
 		return objstore.Advice(err)
 	}
@@ -235,7 +244,7 @@ func storeAdvice(bucket, variable, words string, err error) string {
 // actions names the rights as S3's policies do.
 func actions(bucket, words string) string {
 	names := map[string]string{
-		"look for the bucket": "s3:ListBucket", "write": "s3:PutObject", "read": "s3:GetObject", "read a range": "s3:GetObject",
+		"write": "s3:PutObject", "read": "s3:GetObject", "read a range": "s3:GetObject",
 		"upload in parts": "s3:PutObject and s3:AbortMultipartUpload", "delete": "s3:DeleteObject; where versions are kept s3:ListBucketVersions and s3:DeleteObjectVersion too",
 	}
 	return " (" + names[words] + " on arn:aws:s3:::" + bucket + ")"
