@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
@@ -39,8 +37,8 @@ func (c *migrateUpCmd) Run(ctx context.Context, d *deps) error {
 		return err
 	}
 	return app.WithParts(ctx, cfg, true, log, func(ctx context.Context, p *app.Parts) error {
-		if holder, err := p.Catalog.DB().MigrationLock(ctx); err == nil && holder != nil { // Prepare reports errors
-			log.Warn("somebody else holds the lock of migrations; waiting for up to five minutes", zap.Stringer("holder", holder), zap.String("advice", holder.Advice()))
+		if holder, err := p.Catalog.DB().MigrationLock(ctx); err == nil && holder != nil && p.Catalog.DB().CheckSchema(ctx) != nil {
+			_, _ = fmt.Fprintf(d.stderr, "waiting for up to five minutes: %s holds the lock of migrations; %s\n", holder, holder.Advice())
 		}
 		done, err := p.Prepare(ctx, c.AdoptBucket, true)
 		if err != nil {
