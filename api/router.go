@@ -29,6 +29,9 @@ func NewDownloadLimiter() *web.DownloadLimiter {
 	return web.NewDownloadLimiter(web.DownloadLimits{})
 }
 
+// NewBudget makes the budget of memory that the families share.
+func NewBudget() *web.Budget { return web.NewBudget() }
+
 // Config is the router's own settings.
 type Config struct {
 	CORSOrigins []string // origins whose pages may call

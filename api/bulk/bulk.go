@@ -61,6 +61,7 @@ type Deps struct {
 	Conversations Conversations
 	Limiter       Limiter // of Limit requests in Window
 	Cursors       web.Signer
+	Budget        *web.Budget
 	Log           *zap.Logger
 }
 

@@ -56,19 +56,19 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 		}
 		query := conversations.AgentQuery{BulkQuery: q.BulkQuery, Agents: agents}
 		if stream {
-			return serveStream(h, e, w, r, query)
+			return serveStream(h, e, w, r, key.ID, query)
 		}
-		return servePage(h, e, w, r, q, query)
+		return servePage(h, e, w, r, key.ID, q, query)
 	}
 }
 
 // servePage sends one page, which ends with a cursor if there are more rows.
-func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, q request, query conversations.AgentQuery) error {
+func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, key string, q request, query conversations.AgentQuery) error {
 	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodHead { // without a body there is no need to read rows
 		return nil
 	}
-	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes}, rows: q.perPage, between: ","}
+	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes}, rows: q.perPage, between: ",", key: key}
 	return s.serve(w, r, q.after, `{"data":[`, func(to []byte, next *conversations.Position) ([]byte, error) {
 		to = append(to, `],"cursor":`...)
 		if next == nil {
@@ -80,12 +80,12 @@ func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.
 }
 
 // serveStream sends all rows of a query, one record a line.
-func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, query conversations.AgentQuery) error {
+func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, key string, query conversations.AgentQuery) error {
 	w.Header().Set("Content-Type", web.NDJSON)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: math.MaxInt, Bytes: math.MaxInt}, rows: firstRows, between: "\n"}
+	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: math.MaxInt, Bytes: math.MaxInt}, rows: firstRows, between: "\n", key: key}
 	return s.serve(w, r, nil, "", func(to []byte, _ *conversations.Position) ([]byte, error) {
 		if s.left.Rows < math.MaxInt { // a row is in the last line
 			to = append(to, '\n')
@@ -104,6 +104,7 @@ type sender[T any] struct {
 	left    conversations.Limit // of the answer
 	rows    int                 // of the next read
 	between string              // two rows
+	key     string              // the API key's id
 }
 
 // serve sends begin, the rows after a position, and what end makes of the position behind the last
@@ -115,6 +116,16 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 		w.Header().Del("Content-Type")
 		return err
 	}
+	memory := readBytes
+	if page.Next == nil {
+		memory = page.Bytes
+	}
+	release, err := s.h.deps.Budget.Acquire(s.key, int64(memory))
+	if err != nil {
+		w.Header().Del("Content-Type")
+		return web.Step("reserve memory", err)
+	}
+	defer release()
 	out := web.NewStream(w)
 	if err := s.send(r.Context(), out, page, begin, end); err != nil {
 		s.h.deps.Log.Warn("an export broke off", zap.String("endpoint", s.e.name), telemetry.In(r.Context()), zap.Error(err))

@@ -66,6 +66,7 @@ type Deps struct {
 	Store         web.Store // of the recordings' bucket
 	Cursors       web.Signer
 	Downloads     *web.DownloadLimiter
+	Budget        *web.Budget
 	Log           *zap.Logger
 }
 

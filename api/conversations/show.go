@@ -51,6 +51,11 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
+	release, err := h.deps.Budget.Acquire(req.actor, s.Bytes())
+	if err != nil {
+		return web.Step("reserve memory", err)
+	}
+	defer release()
 	// One recording holds the whole call: the user's voice and the agent's.
 	_, recorded, err := web.StatRecording(ctx, h.deps.Store, s.RecordingKey)
 	if err != nil {

@@ -58,6 +58,7 @@ type Deps struct {
 	Presigner     web.Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Signer        web.Signer    // of links
 	Downloads     *web.DownloadLimiter
+	Budget        *web.Budget
 	Log           *zap.Logger
 	Now           func() time.Time
 }
@@ -102,7 +103,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 		return web.Step("authenticate", err)
 	}
 	telemetry.SetTenant(ctx, who.tenant)
-	req, err := decode(r)
+	req, err := h.decode(r, who)
 	if err != nil {
 		return web.Step("read the request", err)
 	}
@@ -110,6 +111,11 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
+	release, err := h.deps.Budget.Acquire(who.String(), e.Bytes())
+	if err != nil {
+		return web.Step("reserve memory", err)
+	}
+	defer release()
 	a, err := h.assemble(ctx, who, req, e)
 	if err != nil {
 		return web.Step("put the export together", err)

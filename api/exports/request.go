@@ -28,8 +28,18 @@ type values struct {
 	texts map[string][]string
 }
 
-// decode reads the body. Errors: KindInvalid, which names the field, and KindTooLarge.
-func decode(r *http.Request) (request, error) {
+// decode reads the body. Errors: KindInvalid, which names the field, KindTooLarge and
+// KindUnavailable.
+func (h *handler) decode(r *http.Request, who caller) (request, error) {
+	bytes := r.ContentLength
+	if bytes < 0 {
+		bytes = web.MaxBody // it is not known
+	}
+	release, err := h.deps.Budget.Acquire(who.String(), min(bytes, web.MaxBody))
+	if err != nil {
+		return request{}, err
+	}
+	defer release()
 	body, err := web.Body(r, web.MaxBody)
 	if err != nil {
 		return request{}, err

@@ -31,7 +31,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, OIDC: auth.OIDC{
 		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
 	}}, keys, p.Catalog, time.Now)
-	downloads := api.NewDownloadLimiter()
+	downloads, budget := api.NewDownloadLimiter(), api.NewBudget()
 	read := conversations.New(p.Catalog.DB())
 	var audio api.Store = p.Recordings
 	var archiveURLs, audioURLs api.Presigner
@@ -49,10 +49,10 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
 			ingest.Deps{Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL, InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Log: log, Now: time.Now}),
-		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Log: log,
+			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Budget: budget, Log: log, Now: time.Now}),
+		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Budget: budget, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
-		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: audio, Cursors: keys, Downloads: downloads, Log: log}),
+		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: audio, Cursors: keys, Downloads: downloads, Budget: budget, Log: log}),
 	}
 	operators, err := p.operators(ctx, g, pages, log)
 	if err != nil {

@@ -71,10 +71,11 @@ type Limit struct {
 }
 
 // Page is one page of an export or a list. Next is where the next page continues, nil after the
-// last page.
+// last page. Bytes is the size of the rows' texts; a list has none.
 type Page[T any] struct {
-	Rows []T
-	Next *Position
+	Rows  []T
+	Next  *Position
+	Bytes int
 }
 
 // ExportedConversation is a conversation of the bulk export.
@@ -208,9 +209,8 @@ func exportPage[T any](ctx context.Context, r *Reader, limit Limit,
 	scan func(*sql.Rows) (row T, at Position, size int, err error), query string, args ...any) (Page[T], error) {
 	page := Page[T]{Rows: make([]T, 0, min(limit.Rows, 1000))}
 	var last Position
-	bytes := 0
 	err := db.ScanUntil(ctx, r.db, func(rows *sql.Rows) (bool, error) {
-		if len(page.Rows) == limit.Rows || bytes > limit.Bytes { // there is one more row
+		if len(page.Rows) == limit.Rows || page.Bytes > limit.Bytes { // there is one more row
 			page.Next = &last
 			return len(page.Rows) < limit.Rows, nil
 		}
@@ -218,7 +218,8 @@ func exportPage[T any](ctx context.Context, r *Reader, limit Limit,
 		if err != nil {
 			return false, err
 		}
-		page.Rows, last, bytes = append(page.Rows, row), at, bytes+size
+		page.Rows, last = append(page.Rows, row), at
+		page.Bytes += size
 		return false, nil
 	}, query, args...)
 	if err != nil {

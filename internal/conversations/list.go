@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +63,8 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
 // List gives the page of at most limit conversations that follows before, newest first. before is
-// nil for the first page. A page with a Next can be short or empty. Conversations without a line of
+// nil for the first page. A page with a Next can be short or empty; it is short where its summaries
+// have more than summaryBytes. Conversations without a line of
 // their own are in no list. Error: KindUnavailable.
 func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
 	var page Page[Header]
@@ -75,6 +75,9 @@ func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit 
 		}
 		page.Next = next
 		page.Rows, err = headers(ctx, tx, q.Tenant, keys, summaries)
+		if n := len(page.Rows); n < len(keys) {
+			page.Next = &keys[n-1]
+		}
 		return err
 	})
 	return page, err
@@ -150,34 +153,41 @@ func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *P
 	}
 }
 
-// headers reads a page's rows, in the order of keys.
+// summaryBytes bounds the summaries of a page. The one that exceeds it is the page's last one.
+const summaryBytes = 4 << 20
+
+// headers reads a page's rows, in the order of keys: as many as summaryBytes allows.
 func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]Header, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	place := make(map[string]int, len(keys))
 	args := []any{tenant}
-	for i, k := range keys {
-		place[k.ID] = i
+	for _, k := range keys {
 		args = append(args, k.ID)
 	}
 	analysis := "NULL"
 	if summaries {
 		analysis = "c.analysis"
 	}
+	fit, bytes := 0, 0
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
 		var text sql.RawBytes
 		h, err := scanHeader(rows, &text)
-		h.Summary = summary(text)
+		if bytes <= summaryBytes {
+			h.Summary = summary(text)
+			bytes += len(h.Summary)
+			fit++
+		}
 		return h, err
 	}, headersSQL(analysis, len(keys)), args...)
-	slices.SortFunc(list, func(a, b Header) int { return cmp.Compare(place[a.ID], place[b.ID]) })
-	return list, err
+	return list[:fit], err
 }
 
+// headersSQL reads headers in the order of a list.
 func headersSQL(analysis string, n int) string {
+	start := inUnits("c.start_us", perSecond)
 	return `SELECT ` + headerColumns + `, ` + analysis + ` FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
-		WHERE c.tenant = $1 AND c.id IN (` + db.Parameters(2, n) + `)`
+		WHERE c.tenant = $1 AND c.id IN (` + db.Parameters(2, n) + `) ORDER BY ` + start + ` DESC, c.id DESC`
 }
 
 // scanHeader scans headerColumns and further columns after them.

@@ -36,8 +36,14 @@ func JSONText(w http.ResponseWriter, r *http.Request, status int, text []byte) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
+	switch {
+	case r.Method == http.MethodHead:
+	case len(text) <= streamBuffer: // the connection's buffers take it
 		_, _ = w.Write(text) // an error means that the caller is gone
+	default:
+		out := NewTimedWriter(w)
+		_, _ = out.Write(text)
+		_ = out.Finish()
 	}
 }
 

@@ -27,7 +27,17 @@ func NewTimedWriter(w http.ResponseWriter) *TimedWriter {
 // Unwrap is for http.ResponseController.
 func (t *TimedWriter) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-func (t *TimedWriter) Write(b []byte) (int, error) {
+// Write sends b in pieces, each of which has the time that Pace leaves.
+func (t *TimedWriter) Write(b []byte) (n int, err error) {
+	for err == nil && n < len(b) {
+		var sent int
+		sent, err = t.writePiece(b[n:min(len(b), n+paceBytes)])
+		n += sent
+	}
+	return n, err
+}
+
+func (t *TimedWriter) writePiece(b []byte) (int, error) {
 	start := time.Now()
 	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
