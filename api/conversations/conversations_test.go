@@ -255,6 +255,25 @@ func (f *fixture) foreign(target string) (string, int) {
 	return string(a.Body), a.Status
 }
 
+// TestSummariesAreBounded lists conversations whose summaries don't fit into one page.
+func TestSummariesAreBounded(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, database(t))
+			for i := range 5 {
+				f.load("acme", fmt.Sprintf(`{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:30:0%dZ","postCallAnalysis":{"analysisData":{"call_summary":%q}}}`,
+					i, i, strings.Repeat("y", 600_000)))
+			}
+			if ids, pages := f.walk(plainList + "?summary_mode=include"); !slices.Equal(ids, []string{"c4", "c3", "c2", "c1", "c0"}) || pages != 3 {
+				t.Errorf("%q in %d pages", ids, pages)
+			}
+			if _, pages := f.walk(plainList + "?summary_mode=exclude"); pages != 1 {
+				t.Errorf("%d pages without summaries", pages)
+			}
+		})
+	}
+}
+
 // TestAudit checks that the log names each conversation that was given, and an hour's first request
 // for a recording.
 func TestAudit(t *testing.T) {

@@ -177,19 +177,17 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
+	if q.summaries {
+		release, err := h.deps.Budget.Acquire(req.actor, 2*conversations.SummaryBytes) // as text and as JSON
+		if err != nil {
+			return web.Step("reserve memory", err)
+		}
+		defer release()
+	}
 	page, err := h.deps.Conversations.List(ctx, q.ListQuery, q.before, q.size, q.summaries)
 	if err != nil {
 		return web.Step("list conversations", err)
 	}
-	var bytes int64
-	for _, row := range page.Rows {
-		bytes += int64(len(row.Summary))
-	}
-	release, err := h.deps.Budget.Acquire(req.actor, 2*bytes) // as text and as JSON
-	if err != nil {
-		return web.Step("reserve memory", err)
-	}
-	defer release()
 	out := answer{Conversations: make([]item, 0, len(page.Rows))}
 	for _, row := range page.Rows {
 		listed := listItem(row)

@@ -64,7 +64,7 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 
 // List gives the page of at most limit conversations that follows before, newest first. before is
 // nil for the first page. A page with a Next can be short or empty; it is short where its summaries
-// have more than summaryBytes. Conversations without a line of
+// have more than SummaryBytes. Conversations without a line of
 // their own are in no list. Error: KindUnavailable.
 func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
 	var page Page[Header]
@@ -153,10 +153,10 @@ func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *P
 	}
 }
 
-// summaryBytes bounds the summaries of a page. The one that exceeds it is the page's last one.
-const summaryBytes = 4 << 20
+// SummaryBytes bounds the summaries of a page. The one that exceeds it is the page's last one.
+const SummaryBytes = 1 << 20
 
-// headers reads a page's rows, in the order of keys: as many as summaryBytes allows.
+// headers reads a page's rows, in the order of keys: as many as SummaryBytes allows.
 func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]Header, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -173,7 +173,7 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
 		var text sql.RawBytes
 		h, err := scanHeader(rows, &text)
-		if bytes <= summaryBytes {
+		if bytes <= SummaryBytes {
 			h.Summary = summary(text)
 			bytes += len(h.Summary)
 			fit++
