@@ -35,6 +35,7 @@ func NewBudget() *web.Budget { return web.NewBudget() }
 // Config is the router's own settings.
 type Config struct {
 	CORSOrigins []string // origins whose pages may call
+	Root        string   // path of the public URL, such as /vault; "" for none
 }
 
 // Deps are the parts that the router works with.
@@ -65,7 +66,8 @@ type Answer struct {
 
 // New makes the handler of all families.
 func New(cfg Config, deps Deps) http.Handler {
-	d := &dispatcher{deps: deps, families: append(withDocs(deps.Families), routerFamily(deps))}
+	deps.Families = servedBelow(cfg.Root, deps.Families)
+	d := &dispatcher{deps: deps, root: cfg.Root, families: append(withDocs(deps.Families), routerFamily(deps))}
 	var h http.Handler = http.HandlerFunc(d.serve)
 	if len(cfg.CORSOrigins) > 0 { // without origins the middleware would allow every origin
 		h = cors.Handler(cors.Options{
@@ -84,12 +86,13 @@ func New(cfg Config, deps Deps) http.Handler {
 // dispatcher finds the family of a request, and logs, traces and recovers for it.
 type dispatcher struct {
 	deps     Deps
+	root     string // as in Config
 	families []Family
 }
 
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	start := d.deps.Now()
-	family := d.family(r)
+	family := d.route(r)
 	r, span := d.startSpan(family, r)
 	out := &recorder{ResponseWriter: w}
 	h := w.Header()
@@ -107,18 +110,6 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
 	}
 	family.Handler.ServeHTTP(out, r)
-}
-
-// family gives the family that owns the request's path. The last one owns everything.
-func (d *dispatcher) family(r *http.Request) Family {
-	path := r.URL.EscapedPath()
-	last := len(d.families) - 1
-	for _, f := range d.families[:last] {
-		if f.Owns(path) {
-			return f
-		}
-	}
-	return d.families[last]
 }
 
 // recover answers 500 for a handler that panicked. When the answer has begun, it breaks the
@@ -187,7 +178,8 @@ func routerFamily(deps Deps) Family {
 	pages["/openapi"] = web.Methods{Fail: fail, Get: func(w http.ResponseWriter, r *http.Request) {
 		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
 	}}
-	return Family{Name: routerName, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	owns := func(path string) bool { return pages[path] != nil }
+	return Family{Name: routerName, Owns: owns, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page := pages[r.URL.Path]; page != nil {
 			telemetry.SetRoute(r.Context(), r.URL.Path)
 			page.ServeHTTP(w, r)

@@ -25,6 +25,7 @@ var spec []byte
 // Config is the settings of console and API.
 type Config struct {
 	Token    string // the admin token; when empty, everything is closed
+	Root     string // path of the public URL, such as /vault; "" for none
 	Origin   string // scheme and host that browsers reach the console by, "" when unknown
 	Secure   bool   // browsers reach the console only over TLS, so the cookie is Secure
 	ReadOnly bool   // nothing can be changed
@@ -110,7 +111,7 @@ type handler struct {
 // New makes the families of the console, the API and /metrics. Its error is a mistake in the
 // program's own pages.
 func New(cfg Config, deps Deps) ([]web.Family, error) {
-	p, err := loadPages()
+	p, err := loadPages(cfg.Root)
 	if err != nil {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}

@@ -81,7 +81,7 @@ func (f *fixture) open(now func() time.Time) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.handler = api.New(api.Config{}, api.Deps{Families: families, Log: log, Now: time.Now})
+	f.handler = api.New(api.Config{Root: cfg.Root}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
 
 // onBoth runs a test over either database.

@@ -13,9 +13,12 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// formats are the functions by which the templates format values.
-func formats() template.FuncMap {
+// formats are the functions by which the templates format values. root is Config.Root, with which
+// every link of a page begins.
+func formats(root string) template.FuncMap {
 	return template.FuncMap{
+		"root": func() string { return root },
+
 		"bytes": func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"when":  when,
 		"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
@@ -80,7 +83,7 @@ func sentence(text string) string {
 	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
-// Paths of the console.
+// Paths of the console, without Config.Root.
 func tenantPath(tenant string) string { return "/admin/tenants/" + tenant }
 
 func dayPath(tenant string, day domain.Day) string {

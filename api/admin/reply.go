@@ -35,12 +35,17 @@ func (h *handler) html(doing string, serve func(r *http.Request) (answer, error)
 		case err != nil:
 			h.failHTML(w, r, doing, err)
 		case a.redirect != "":
-			http.Redirect(w, r, a.redirect, http.StatusSeeOther)
+			h.redirect(w, r, a.redirect)
 		default:
 			a.view.SignedIn = true // needSession has checked it
 			h.renderPart(w, r, http.StatusOK, a.page, cmp.Or(a.part, wholePage), a.view)
 		}
 	}
+}
+
+// redirect answers with another page of the console, whose path begins with /admin.
+func (h *handler) redirect(w http.ResponseWriter, r *http.Request, path string) {
+	http.Redirect(w, r, h.cfg.Root+path, http.StatusSeeOther)
 }
 
 // failHTML writes the page of an error.

@@ -28,7 +28,7 @@ func (h *handler) showSignin(w http.ResponseWriter, r *http.Request) {
 	case h.closed():
 		h.render(w, r, http.StatusForbidden, "closed", view{Title: "The console is closed"})
 	case h.signedIn(r):
-		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // consolePath gives only paths of the console
+		h.redirect(w, r, next)
 	default:
 		h.render(w, r, http.StatusOK, "signin", view{Title: "Sign in", Data: signinPage{Next: next}})
 	}
@@ -62,7 +62,7 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 	h.consoleAttempts.succeeded(remote)
 	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), telemetry.In(r.Context()))
 	h.setCookie(w, r, h.sessions.issue())
-	http.Redirect(w, r, page.Next, http.StatusSeeOther)
+	h.redirect(w, r, page.Next)
 }
 
 // signout is POST /admin/signout. It ends the session on every replica, also for copies of the
@@ -77,7 +77,7 @@ func (h *handler) signout(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.setCookie(w, r, "")
-	http.Redirect(w, r, signinPath, http.StatusSeeOther)
+	h.redirect(w, r, signinPath)
 }
 
 // needSession requires a session. A browser without one is redirected to sign in; other clients get
@@ -94,11 +94,11 @@ func (h *handler) needSession(next http.Handler) http.Handler {
 		case h.closed():
 			h.showSignin(w, r)
 		case !page:
-			http.Error(w, "sign in at "+signinPath, http.StatusUnauthorized)
+			http.Error(w, "sign in at "+h.cfg.Root+signinPath, http.StatusUnauthorized)
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
-			http.Redirect(w, r, signinPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+			h.redirect(w, r, signinPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
 		default:
-			http.Redirect(w, r, signinPath, http.StatusSeeOther)
+			h.redirect(w, r, signinPath)
 		}
 	})
 }

@@ -28,12 +28,12 @@ func (f *fixture) withWebhooks(cfg admin.Config) {
 		f.Fatal(err)
 	}
 	log := zaptest.NewLogger(f, zaptest.Level(zap.ErrorLevel))
-	families, err := admin.New(cfg, admin.Deps{Catalog: f.catalog, Queue: f.queue, Endpoints: webhooks.NewEndpoints(f.catalog, vault, webhooks.Rules{}),
+	families, err := admin.New(cfg, admin.Deps{Catalog: f.catalog, Queue: f.queue, Redis: f.queue.Redis(), Endpoints: webhooks.NewEndpoints(f.catalog, vault, webhooks.Rules{}),
 		Log: log, Now: time.Now})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.handler = api.New(api.Config{}, api.Deps{Families: families, Log: log, Now: time.Now})
+	f.handler = api.New(api.Config{Root: cfg.Root}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
 
 func TestWebhookAPI(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -46,6 +47,10 @@ func New(deps Deps) web.Family {
 		"/.well-known/jwks.json":                  {Get: h.keys, Fail: fail},
 		"/.well-known/openid-configuration":       {Get: h.metadata, Fail: fail},
 		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // where RFC 8414 puts the same document
+	}
+	// RFC 8414 puts the path of an issuer behind the well-known one.
+	if issuer, err := url.Parse(deps.Tokens.Issuer()); err == nil && issuer.Path != "" {
+		pages["/.well-known/oauth-authorization-server"+issuer.EscapedPath()] = web.Methods{Get: h.metadata, Fail: fail}
 	}
 	return web.Family{
 		Name: "oauth", Owns: web.Under("/connect", "/.well-known"), Fail: fail, Spec: spec,

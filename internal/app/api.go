@@ -59,6 +59,6 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		return nil, err
 	}
 	families = append(families, operators...)
-	return api.New(api.Config{CORSOrigins: c.CORSOrigins}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins, Root: c.PublicPath()}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()}), nil
 }
