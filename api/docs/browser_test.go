@@ -59,7 +59,7 @@ func newBrowser(t *testing.T) *browser {
 	}
 	limited, cancel := testenv.WaitContext(ctx, t) // ends the test when the browser hangs
 	t.Cleanup(cancel)
-	b := &browser{T: t, ctx: limited, url: server.URL, artifacts: artifacts}
+	b := &browser{T: t, ctx: limited, url: server.URL + "/vault", artifacts: artifacts}
 	if err := chromedp.Listen(limited, b.note); err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +201,7 @@ func TestInABrowser(t *testing.T) {
 	b.open("recordings", "The links of one day", false)
 	b.press("Test Request")
 	b.waitFor("document.body.innerText.includes('Send')")
+	b.waitFor("document.body.innerText.includes('" + b.url + "')") // what a request goes to
 	b.picture("request")
 	b.checkEvents()
 }

@@ -27,7 +27,8 @@ import (
 )
 
 // pullServer is a standalone callvault in another process, with a day of tenant acme. A proxy in
-// front of it counts downloads, and can stop them.
+// front of it counts downloads, and can stop them. Its public URL has a path, which the proxy passes
+// on.
 type pullServer struct {
 	t          *testing.T
 	program    string
@@ -68,7 +69,8 @@ func newPullServer(t *testing.T) *pullServer {
 	}
 	proxy := httptest.NewServer(s.proxy(address))
 	t.Cleanup(proxy.Close)
-	s.serve(address, proxy.URL)
+	public := proxy.URL + "/vault"
+	s.serve(address, public)
 	s.run("tenant", "create", "acme", "--feature", "daily_audio_recordings")
 	s.run("tenant", "set", "acme", "--day-limit", "100", "--download-limit", "100")
 	var app struct {
@@ -78,7 +80,7 @@ func newPullServer(t *testing.T) *pullServer {
 	if err := json.Unmarshal(s.run("app", "create", "--tenant", "acme", "--json"), &app); err != nil {
 		t.Fatal(err)
 	}
-	s.env = config.Env{"CALLVAULT_URL": proxy.URL, "CALLVAULT_CLIENT_ID": app.ID, "CALLVAULT_CLIENT_SECRET": app.Secret}
+	s.env = config.Env{"CALLVAULT_URL": public, "CALLVAULT_CLIENT_ID": app.ID, "CALLVAULT_CLIENT_SECRET": app.Secret}
 	s.record(recording{"09:15:00", "a.opus", 1000}, recording{"14:30:00", "b.opus", 3 << 20})
 	s.run("archive", "--tenant", "acme", "--day", s.day, "--wait")
 	return s
@@ -212,8 +214,8 @@ func (s *pullServer) proxy(address string) http.Handler {
 		r.SetURL(&url.URL{Scheme: "http", Host: address})
 	}}
 	mux := http.NewServeMux()
-	mux.Handle("/", pass)
-	mux.HandleFunc("GET /api/external/conversations/daily-audio-recordings/{day}/{hour}/download", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/vault/", pass)
+	mux.HandleFunc("GET /vault/api/external/conversations/daily-audio-recordings/{day}/{hour}/download", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			s.t.Error("a link was asked with the access token")
 		}
