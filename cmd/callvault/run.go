@@ -52,7 +52,12 @@ type commands struct {
 	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`
 	Ready      readyCmd      `cmd:"" help:"Ask the role that runs here whether it is ready."`
 	Verify     verifyCmd     `cmd:"" help:"Check downloaded archives: structure, checksums, metadata."`
+	Completion completionCmd `cmd:"" help:"Print the completion of commands for bash, zsh or fish."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Print what completes a command."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	helpFlags `embed:""`
 }
 
 // deps is what every command's Run gets beside the context.
@@ -81,6 +86,7 @@ func (e *usageError) Error() string { return e.text }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env config.Env) int {
 	d := &deps{stdin: stdin, stdout: stdout, stderr: stderr, env: env, settings: config.NewSource(env)}
 	var tree commands
+	var mode helpMode
 	helped := false
 	options := append(append(d.settings.Options(), wholeNumbers()...),
 		kong.Name("callvault"),
@@ -88,7 +94,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Writers(stdout, stderr),
 		names(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Exit(func(int) { helped = true }), // only --help asks for it
+		kong.Help(mode.print),
+		kong.Bind(&mode),
+		kong.Exit(func(int) { helped = true }), // --help, --help-all and --version ask for it
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(d),
 	)
@@ -144,6 +152,7 @@ func usageText(err error) string {
 	if m := negative.FindStringSubmatch(text); m != nil {
 		text = m[1] + " is negative (" + m[2] + "); use a whole number of 0 or more"
 	}
+	text = strings.Replace(text, `expected string value but got "EOL" (<EOL>)`, "a value is missing", 1)
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Selected() != nil {
 		help = parse.Context.Selected().FullPath() + " --help"

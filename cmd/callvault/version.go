@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 )
 
@@ -28,19 +27,27 @@ func (*versionCmd) Help() string {
 }
 
 func (c *versionCmd) Run(d *deps) error {
+	info, err := buildVersion()
+	if err != nil {
+		return err
+	}
+	return d.show(c.JSON, info, info.text)
+}
+
+func buildVersion() (versionJSON, error) {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
-		return errors.New("this binary carries no build information; build it with Go modules")
+		return versionJSON{}, errors.New("this binary carries no build information; build it with Go modules")
 	}
-	info := versionOf(build)
-	if c.JSON {
-		return console.JSON(d.stdout, info)
+	return versionOf(build), nil
+}
+
+func (v versionJSON) text() string {
+	line := "callvault " + v.Version
+	if v.Revision != "" {
+		line += " (" + v.Revision + ")"
 	}
-	line := "callvault " + info.Version
-	if info.Revision != "" {
-		line += " (" + info.Revision + ")"
-	}
-	return printLine(d.stdout, fmt.Sprintf("%s, %s, %s", line, info.Go, info.Platform))
+	return fmt.Sprintf("%s, %s, %s", line, v.Go, v.Platform)
 }
 
 func versionOf(build *debug.BuildInfo) versionJSON {
