@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-chi/cors"
@@ -67,7 +68,7 @@ type Answer struct {
 // New makes the handler of all families.
 func New(cfg Config, deps Deps) http.Handler {
 	deps.Families = servedBelow(cfg.Root, deps.Families)
-	d := &dispatcher{deps: deps, root: cfg.Root, families: append(withDocs(deps.Families), routerFamily(deps))}
+	d := &dispatcher{deps: deps, root: cfg.Root, families: append(withDocs(deps.Families), routerFamily(cfg.Root, deps))}
 	var h http.Handler = http.HandlerFunc(d.serve)
 	if len(cfg.CORSOrigins) > 0 { // without origins the middleware would allow every origin
 		h = cors.Handler(cors.Options{
@@ -157,9 +158,14 @@ func withDocs(families []Family) []Family {
 // routerName is the router's own family in logs and metrics.
 const routerName = "none"
 
-// routerFamily answers what no other family owns: pages such as health, the OpenAPI documents, and
-// 404 for the rest.
-func routerFamily(deps Deps) Family {
+// isBrowser says whether a request asks for a page to look at.
+func isBrowser(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(strings.Join(r.Header.Values("Accept"), ","), "text/html")
+}
+
+// routerFamily answers what no other family owns: pages such as health, the OpenAPI documents, the
+// root for browsers, and 404 for the rest.
+func routerFamily(root string, deps Deps) Family {
 	pages := map[string]http.Handler{}
 	for path, page := range deps.Pages {
 		pages[path] = web.Methods{Fail: fail, Get: page}
@@ -179,7 +185,17 @@ func routerFamily(deps Deps) Family {
 		web.JSON(w, r, http.StatusOK, map[string][]string{"documents": names})
 	}}
 	owns := func(path string) bool { return pages[path] != nil }
+	var front http.HandlerFunc
+	if len(names) > 0 {
+		front = docs.Front(root, deps.Families)
+	}
 	return Family{Name: routerName, Owns: owns, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if front != nil && r.URL.Path == "/" && isBrowser(r) {
+			telemetry.SetRoute(r.Context(), "/")
+			w.Header().Set("Vary", "Accept")
+			front(w, r)
+			return
+		}
 		if page := pages[r.URL.Path]; page != nil {
 			telemetry.SetRoute(r.Context(), r.URL.Path)
 			page.ServeHTTP(w, r)

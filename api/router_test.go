@@ -161,6 +161,38 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// The root answers browsers with a page that leads on, and others with 404.
+func TestFrontPage(t *testing.T) {
+	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	h, _ := newAPI(t, api.Config{})
+	a := ask(h, "GET", "/", "", "Accept", browser)
+	if a.Code != 200 || !strings.Contains(a.Body.String(), `href="docs"`) || strings.Contains(a.Body.String(), "/admin") ||
+		!strings.Contains(a.Header().Get("Content-Security-Policy"), "default-src 'none'") || a.Header().Get("Vary") != "Accept" {
+		t.Errorf("a browser: %d %v\n%s", a.Code, a.Header(), a.Body)
+	}
+	if a = ask(h, "HEAD", "/", "", "Accept", browser); a.Code != 200 || a.Body.Len() > 0 {
+		t.Errorf("HEAD: %d %s", a.Code, a.Body)
+	}
+	console := api.Family{Name: "console", Owns: func(path string) bool { return path == "/admin" }, Spec: []byte("openapi: 3.1.0\n")}
+	withConsole := api.New(api.Config{}, api.Deps{Families: []api.Family{console}, Log: zap.NewNop(), Now: time.Now})
+	if a = ask(withConsole, "GET", "/", "", "Accept", browser); !strings.Contains(a.Body.String(), `href="admin"`) {
+		t.Errorf("with a console:\n%s", a.Body)
+	}
+	below := api.New(api.Config{Root: "/vault"}, api.Deps{Families: []api.Family{console}, Log: zap.NewNop(), Now: time.Now})
+	if a = ask(below, "GET", "/vault", "", "Accept", browser); !strings.Contains(a.Body.String(), `href="/vault/admin"`) || !strings.Contains(a.Body.String(), `href="/vault/docs"`) {
+		t.Errorf("below a path:\n%s", a.Body)
+	}
+	health := api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now})
+	for name, a := range map[string]*httptest.ResponseRecorder{
+		"a program": ask(h, "GET", "/", "", "Accept", "*/*"), "without Accept": ask(h, "GET", "/", ""), "POST": ask(h, "POST", "/", "", "Accept", browser),
+		"a role without an API": ask(health, "GET", "/", "", "Accept", browser),
+	} {
+		if a.Code != 404 || a.Body.String() != `{"error":"Not Found"}`+"\n" {
+			t.Errorf("%s: %d %s", name, a.Code, a.Body)
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	h, _ := newAPI(t, api.Config{})
 	if w := ask(h, "GET", "/healthz", ""); w.Code != 200 || w.Body.String() != "alive" || w.Header().Get("X-Request-Id") == "" {

@@ -10,6 +10,7 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/callvault/callvault/api/internal/web"
@@ -17,6 +18,9 @@ import (
 
 //go:embed page.html
 var pageHTML string
+
+//go:embed front.html
+var frontHTML string
 
 //go:embed assets/docs.css
 var styles []byte
@@ -43,11 +47,7 @@ type page struct {
 // New makes the family of /docs for the documents of the given families.
 func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request, status int)) web.Family {
 	pages := map[string]page{}
-	add := func(path string, p page) {
-		sum := sha256.Sum256(p.body)
-		p.etag = `"` + hex.EncodeToString(sum[:12]) + `"`
-		pages["/docs"+path] = p
-	}
+	add := func(path string, p page) { pages["/docs"+path] = p.tagged() }
 	var list strings.Builder
 	for _, f := range families {
 		if len(f.Spec) == 0 {
@@ -73,6 +73,29 @@ func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request
 		}
 		web.Methods{Get: get, Fail: fail}.ServeHTTP(w, r)
 	})}
+}
+
+// Front makes the page for browsers at the root of families that have documents. It links to /docs,
+// and to the console if that is here. root is the path of the public URL; without one the links are
+// relative, because a proxy may add a path.
+func Front(root string, families []web.Family) http.HandlerFunc {
+	if root != "" {
+		root += "/"
+	}
+	console := ""
+	if slices.ContainsFunc(families, func(f web.Family) bool { return f.Owns("/admin") }) {
+		console = "<li><a href=\"{root}admin\">/admin</a>: the operators' console, for whoever has its token</li>\n"
+	}
+	text := strings.Replace(frontHTML, "<!-- console -->\n", console, 1)
+	text = strings.ReplaceAll(text, "{root}", html.EscapeString(root))
+	return page{contentType: "text/html; charset=utf-8", body: []byte(text)}.tagged().serve
+}
+
+// tagged returns the page with its ETag.
+func (p page) tagged() page {
+	sum := sha256.Sum256(p.body)
+	p.etag = `"` + hex.EncodeToString(sum[:12]) + `"`
+	return p
 }
 
 // redirectToPage redirects /docs/ to /docs by a relative path, because a proxy may add a prefix.
