@@ -42,7 +42,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()})
 	delete(pages, metricsPath)
-	server, err := Listen(ctx, "admin", c.AdminListen, handler, StopTimes{Drain: c.DrainTimeout}, log)
+	server, err := Listen(ctx, adminServer, c.AdminListen, handler, StopTimes{Drain: c.DrainTimeout}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,9 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
 )
+
+// adminServer is the name of the console's own server.
+const adminServer = "admin"
 
 // HTTPServer listens and serves until it is stopped.
 type HTTPServer struct {
@@ -46,7 +50,7 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s for %s; free the address or choose another", address, name)
+		return nil, listenError(err, name, address)
 	}
 	// Requests go on after the signal that stops the process; close cancels them.
 	base, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -65,6 +69,24 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 		ErrorLog:          errorLog, // mistakes of clients
 	}
 	return s, nil
+}
+
+// listenError says why an address cannot be listened on, and what to do.
+func listenError(err error, name, address string) error {
+	choose := "choose another with --listen HOST:PORT (CALLVAULT_LISTEN); port 0 takes a free one"
+	if name == adminServer {
+		choose = "choose another with --admin-listen HOST:PORT (CALLVAULT_ADMIN_LISTEN)"
+	}
+	_, port, _ := net.SplitHostPort(address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: another program has port %s; stop that one (ss -ltnp shows it), or %s", address, port, choose)
+	case errors.Is(err, syscall.EACCES):
+		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: port %s needs a right that this user lacks; %s", address, port, choose)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: no network interface here has this address; %s", address, choose)
+	}
+	return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s; %s", address, choose)
 }
 
 // closeWhileStopping closes the connection after each answer once the server was told to stop.
