@@ -42,6 +42,8 @@ type Client struct {
 	cfg  Config
 	base *url.URL
 	http *http.Client
+	// proxy is the environment's for base; nil without one, and with a Transport of the caller's own.
+	proxy *url.URL
 
 	mu    sync.Mutex // of token
 	token *oauth2.Token
@@ -71,10 +73,14 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	var proxy *url.URL
 	if cfg.Transport == nil {
 		cfg.Transport = transport(cfg.ConnectTimeout)
+		if proxy, err = http.ProxyFromEnvironment(&http.Request{URL: base}); err != nil {
+			return nil, fmt.Errorf("HTTP_PROXY or HTTPS_PROXY is no URL: %w", err)
+		}
 	}
-	return &Client{cfg: cfg, base: base, http: &http.Client{
+	return &Client{cfg: cfg, base: base, proxy: proxy, http: &http.Client{
 		Transport: &userAgent{cfg.Transport, cfg.UserAgent},
 		// Requests that carry credentials must not be redirected. Downloads follow redirects in
 		// send, since http.Client would send the link to the object store as Referer.
@@ -88,6 +94,8 @@ func webURL(text string) (*url.URL, error) {
 	switch {
 	case text == "":
 		return nil, errors.New("is missing")
+	case !strings.Contains(text, "://"):
+		return nil, errors.New("lacks https:// or http:// at its beginning")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return nil, errors.New("is not an http or https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":

@@ -116,7 +116,11 @@ func answerError(resp *http.Response, now time.Time) error {
 	case code >= 500 || code == http.StatusRequestTimeout:
 		return &transientError{&StatusError{code, message}, retryAfter(resp.Header, now, 0)}
 	case code >= 300 && code < 400:
-		return &StatusError{code, "it redirects; use the URL that callvault itself has"}
+		to := ""
+		if u, err := resp.Location(); err == nil && u.Host != "" { // its query may be a secret
+			to = " to " + originOf(u, u.Scheme) + strings.TrimSuffix(u.EscapedPath(), discoveryPath)
+		}
+		return &StatusError{code, "it redirects" + to + "; use the URL that callvault itself has"}
 	default:
 		return &StatusError{code, message}
 	}

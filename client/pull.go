@@ -103,14 +103,15 @@ func (p *pull) run(ctx context.Context) error {
 	}
 }
 
-// round fetches each of the days. After a refusal of the credentials or the tenant it sends no more
-// requests.
+// round fetches each of the days. After a refusal of the credentials or the tenant, and when the URL
+// is wrong, it sends no more requests.
 func (p *pull) round(ctx context.Context, days []int) error {
 	var refusal error
+	var state DayState
 	for _, i := range days {
 		before := p.result.Days[i]
 		if refusal != nil {
-			p.result.Days[i] = DayResult{Date: before.Date, State: DayRefused, Hours: before.Hours, Err: refusal}
+			p.result.Days[i] = DayResult{Date: before.Date, State: state, Hours: before.Hours, Err: refusal}
 			continue
 		}
 		d, err := p.day(ctx, before.Date)
@@ -123,8 +124,9 @@ func (p *pull) round(ctx context.Context, days []int) error {
 			p.failures[i] = 0
 		}
 		var refused *RefusedError
-		if errors.As(d.Err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
-			refusal = d.Err
+		var address *AddressError
+		if errors.As(d.Err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) || errors.As(d.Err, &address) {
+			refusal, state = d.Err, d.State
 		}
 	}
 	return nil
@@ -225,7 +227,8 @@ func (p *pull) fetchDay(ctx context.Context, folder *folder) DayResult {
 	var limited *LimitedError
 	switch {
 	case err == nil:
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != http.StatusText(http.StatusNotFound):
+		// callvault's own words: the day is past retention.
 		if hours := p.kept(ctx, folder); hours != nil {
 			return DayResult{Date: folder.date, State: DayComplete, Kept: true, Hours: hours}
 		}

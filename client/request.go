@@ -129,6 +129,8 @@ func (c *Client) authenticate(ctx context.Context) error {
 	case err == nil:
 		c.token = token
 		return nil
+	case errors.As(err, &answered) && answered.Response.StatusCode == http.StatusNotFound:
+		return &AddressError{fmt.Errorf("there is no token endpoint at %s", endpoint), "name the right one (TokenURL, --token-url), or none to use callvault's own"}
 	case errors.As(err, &answered) && answered.Response.StatusCode != http.StatusOK:
 		answered.Response.Body = io.NopCloser(strings.NewReader(string(answered.Body)))
 		return answerError(answered.Response, c.cfg.Now())
@@ -148,12 +150,15 @@ func (c *Client) tokenURL(ctx context.Context) (string, error) {
 	var found struct {
 		TokenEndpoint string `json:"token_endpoint"`
 	}
-	if err := c.getJSON(ctx, c.base.String()+"/.well-known/openid-configuration", "", &found); err != nil {
-		return "", fmt.Errorf("find the token endpoint: %w", err)
+	if err := c.getJSON(ctx, c.base.String()+discoveryPath, "", &found); err != nil {
+		if ctx.Err() != nil {
+			return "", err
+		}
+		return "", fmt.Errorf("find the token endpoint: %w", c.discoveryError(err))
 	}
 	u, err := webURL(found.TokenEndpoint)
 	if err != nil {
-		return "", fmt.Errorf("find the token endpoint: its URL %w", err)
+		return "", fmt.Errorf("find the token endpoint: %w", c.discoveryError(fmt.Errorf("the token endpoint's URL %w", err)))
 	}
 	if c.base.Scheme == "https" && u.Scheme != "https" {
 		return "", errors.New("find the token endpoint: an https server names one without https")

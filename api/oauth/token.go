@@ -72,7 +72,8 @@ func (h *handler) grant(r *http.Request) (tokenAnswer, error) {
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
 		for _, scope := range asked {
 			if !slices.Contains(app.Scopes, scope) {
-				return tokenAnswer{}, refusal(http.StatusBadRequest, "invalid_scope", "The client may not have this scope.")
+				return tokenAnswer{}, refusal(http.StatusBadRequest, "invalid_scope",
+					"The client may not have this scope. It may have: "+strings.Join(app.Scopes, " ")+". Without a scope it gets all of them.")
 			}
 		}
 		slices.Sort(asked)
@@ -134,7 +135,8 @@ func (h *handler) client(r *http.Request) (catalog.Application, url.Values, erro
 
 // authenticate gives the application of an id and a secret.
 func (h *handler) authenticate(r *http.Request, id, secret string, challenge bool) (catalog.Application, error) {
-	unknown := refusal(http.StatusUnauthorized, "invalid_client", "The client is unknown or its secret is wrong.")
+	unknown := refusal(http.StatusUnauthorized, "invalid_client", "The client is unknown or disabled, or its secret is wrong. "+
+		"Check client_id and client_secret; an operator gives a new secret with callvault app rotate.")
 	if challenge { // the client authenticated by HTTP Basic
 		unknown.Challenge = `Basic realm="callvault", charset="UTF-8"`
 	}

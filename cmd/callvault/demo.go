@@ -300,7 +300,7 @@ func program() string {
 // serveUntilStopped prints examples and waits for Ctrl-C.
 func (s *demoRun) serveUntilStopped(ctx context.Context) error {
 	err := s.say("\nThe server stays at %s until Ctrl-C. For example:\n\n"+
-		"  TOKEN=$(curl -s %s/connect/token -u %s:%s -d grant_type=client_credentials -d scope=dataservice_external | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\n"+
+		"  TOKEN=$(curl -sS --fail-with-body %s/connect/token -u %s:%s -d grant_type=client_credentials -d scope=dataservice_external | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\n"+
 		"  curl -s %s/api/external/conversations/daily-audio-recordings/%s -H \"Authorization: Bearer $TOKEN\"\n"+
 		"  curl -s %s/conversations -H 'x-api-key: %s'\n\n"+
 		"In a browser: every API to try at %s/docs, the operators' console at %s/admin with the token %s",

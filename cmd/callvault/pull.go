@@ -51,12 +51,10 @@ interruption it goes on where it was. It does not read again what is there, unle
 so. It follows no symbolic links in the directory.
 
 Credentials come from --credentials, or from CALLVAULT_CLIENT_ID and CALLVAULT_CLIENT_SECRET (or
-CALLVAULT_CLIENT_SECRET_FILE). Each day costs one of the 5 requests that a server grants per hour
-and tenant unless set otherwise.
+CALLVAULT_CLIENT_SECRET_FILE). Each day costs one of the requests that the server grants per hour.
 
-Exit codes: 0 complete; 1 failed (network, disk, a damaged archive, another pull in the
-directory); 2 wrong use; 3 incomplete (interrupted, or hours pending, failed on the server, or
-limited: run it again later); 4 refused (credentials, scope or feature, a day to come or past retention).
+Exit codes: 0 complete; 1 failed (network, disk, a damaged archive); 2 wrong use; 3 incomplete
+(interrupted, pending, failed on the server, or limited: run it again later); 4 refused.
 
 Examples:
 
@@ -178,7 +176,7 @@ func (c *pullCmd) client(env config.Env) (*client.Client, error) {
 	}
 	cl, err := client.New(client.Config{URL: c.URL, ClientID: id, ClientSecret: secret, TokenURL: c.TokenURL, UserAgent: agent})
 	if err != nil {
-		return nil, &usageError{err.Error()}
+		return nil, &usageError{err.Error() + "; see --url (CALLVAULT_URL) and --token-url"}
 	}
 	return cl, nil
 }

@@ -1,0 +1,72 @@
+package client
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+)
+
+// discoveryPath is asked first of all, so it finds out that a URL is wrong.
+const discoveryPath = "/.well-known/openid-configuration"
+
+// AddressError says that the URL does not lead to a callvault. It is the same at every attempt.
+type AddressError struct {
+	Err    error
+	Advice string // what to do
+}
+
+// Error has the cause and what to do.
+func (e *AddressError) Error() string { return e.Err.Error() + "; " + e.Advice }
+
+func (e *AddressError) Unwrap() error { return e.Err }
+
+// publicURL is what the advice on a wrong URL names.
+const publicURL = "use the URL that its operator has set as CALLVAULT_PUBLIC_URL, such as https://callvault.example.com"
+
+// discoveryError says what to do about an error of the first request.
+func (c *Client) discoveryError(err error) error {
+	var limited *LimitedError
+	var transient *transientError
+	var status *StatusError
+	switch {
+	case errors.As(err, &transient) && !errors.As(err, &status):
+		return c.unreachable(err, transient)
+	case errors.As(err, &transient), errors.As(err, &limited):
+		return err
+	}
+	advice := publicURL
+	var refused *RefusedError
+	switch {
+	case c.base.Path != "":
+		advice = fmt.Sprintf("if %s does not belong to the URL, use %s", c.base.Path, originOf(c.base, c.base.Scheme))
+	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest && c.base.Scheme == "http":
+		advice = "if it speaks TLS, use " + originOf(c.base, "https")
+	}
+	// A refusal is not wrapped: it would count as callvault's, which says that a day is over.
+	return &AddressError{fmt.Errorf("there is no callvault at %s: %s", c.base.Redacted(), err.Error()), advice}
+}
+
+// unreachable says what to do when there was no answer.
+func (c *Client) unreachable(err error, transient *transientError) error {
+	var unverified *tls.CertificateVerificationError
+	var noHost *net.DNSError
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return &AddressError{transient.err, "it speaks no TLS there: use " + originOf(c.base, "http") + ", or the port that speaks TLS"}
+	case errors.As(err, &unverified):
+		return &AddressError{transient.err, "use the name that the certificate has; the certificate of an own authority goes into a file that SSL_CERT_FILE names"}
+	case c.proxy != nil:
+		err = fmt.Errorf("%w; requests go through the proxy %s of HTTP_PROXY or HTTPS_PROXY: set NO_PROXY=%s if it is not needed", transient.err, c.proxy.Host, c.base.Hostname())
+	case errors.As(err, &noHost) && noHost.IsNotFound:
+		return &AddressError{transient.err, "check the host's name in the URL"}
+	default:
+		err = fmt.Errorf("%w; check host and port of %s, and that callvault runs there: curl %s/healthz", transient.err, c.base.Redacted(), c.base.Redacted())
+	}
+	return &transientError{err: err, after: transient.after}
+}
+
+// originOf returns a URL's scheme, host and port, with another scheme.
+func originOf(u *url.URL, scheme string) string { return scheme + "://" + u.Host }
