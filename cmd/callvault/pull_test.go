@@ -59,7 +59,7 @@ func TestPullCredentials(t *testing.T) {
 		"both secrets": {pullCmd{URL: at}, config.Env{"CALLVAULT_CLIENT_ID": "a", "CALLVAULT_CLIENT_SECRET": "hush", "CALLVAULT_CLIENT_SECRET_FILE": secret}, "only one of the two"},
 		"no such file": {pullCmd{URL: at, Credentials: dir + "/none"}, nil, "no such file"},
 		"empty secret": {pullCmd{URL: at, Credentials: bad}, nil, "not a JSON object with client_id and client_secret"},
-		"bad URL":      {pullCmd{URL: "callvault", Credentials: good}, nil, "not an http or https URL"},
+		"bad URL":      {pullCmd{URL: "callvault", Credentials: good}, nil, "lacks https:// or http://"},
 	} {
 		_, err := tc.cmd.client(tc.env)
 		if (err == nil) != (tc.want == "") || err != nil && (!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hush")) {
