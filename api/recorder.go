@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -44,6 +45,13 @@ func (r *recorder) WriteHeader(status int) {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// noteLeft sets the status of a request that got no answer because its client went away.
+func (r *recorder) noteLeft(request *http.Request) {
+	if r.status == 0 && web.Left(request, request.Context().Err()) {
+		r.status = web.StatusLeft
+	}
 }
 
 func (r *recorder) Write(b []byte) (int, error) {

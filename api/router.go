@@ -60,7 +60,7 @@ type Answer struct {
 	Family string
 	Route  string // pattern of the path, "" when no pattern matches
 	Method string // as it came: it may be any text
-	Status int    // 0 when the connection broke before the answer began
+	Status int    // web.StatusLeft when the client went away, 0 when the connection broke, before the answer began
 	Bytes  int64
 	Took   time.Duration
 }
@@ -101,6 +101,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	defer endSpan(span, family, r, out)
 	defer d.logAnswer(family, out, r, start)
+	defer out.noteLeft(r)
 	defer d.recover(family, out, r)
 	if r.Method == http.MethodHead { // RFC 9110, section 14.2: Range is defined for GET only
 		r.Header.Del("Range")

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
@@ -133,6 +134,10 @@ type problem struct{ Heading, Text string }
 
 // fail writes an error without a message of its own.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int) {
+	if status == web.StatusLeft {
+		w.WriteHeader(status)
+		return
+	}
 	text := "Something went wrong here. The log says what."
 	switch status {
 	case http.StatusNotFound:

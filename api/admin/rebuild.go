@@ -47,8 +47,11 @@ func (h *handler) rebuild(ctx context.Context, req catalog.RebuildRequest) (int,
 	return due, err
 }
 
-// dispatch dispatches due hours at once. If it fails, the scheduler dispatches them a little later.
+// dispatch dispatches due hours at once, also for a browser that has left. If it fails, the scheduler
+// dispatches them a little later.
 func (h *handler) dispatch(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
 	if _, err := h.deps.Planner.DispatchPass(ctx); err != nil {
 		h.deps.Log.Warn("hours are due but could not be dispatched yet", telemetry.In(ctx), zap.Error(err))
 	}

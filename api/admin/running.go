@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"go.uber.org/zap"
@@ -25,7 +26,11 @@ func (h *handler) activity(ctx context.Context) (a activity, err error) {
 	if a.Running, err = h.deps.Catalog.Running(ctx, runningBuilds); err != nil {
 		return a, err
 	}
-	if a.Slots, err = h.deps.Queue.Slots(ctx); err != nil {
+	a.Slots, err = h.deps.Queue.Slots(ctx)
+	if errors.Is(err, context.Canceled) {
+		return a, err
+	}
+	if err != nil {
 		h.deps.Log.Warn("the queue does not answer", telemetry.In(ctx), zap.Error(err))
 		a.Slots = -1
 	}

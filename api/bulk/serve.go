@@ -128,7 +128,11 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 	defer release()
 	out := web.NewStream(w)
 	if err := s.send(r.Context(), out, page, begin, end); err != nil {
-		s.h.deps.Log.Warn("an export broke off", zap.String("endpoint", s.e.name), telemetry.In(r.Context()), zap.Error(err))
+		level := zap.WarnLevel
+		if web.Left(r, err) {
+			level = zap.InfoLevel
+		}
+		s.h.deps.Log.Log(level, "an export broke off", zap.String("endpoint", s.e.name), telemetry.In(r.Context()), zap.Error(err))
 		web.Abort()
 	}
 	return nil

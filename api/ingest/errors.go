@@ -35,7 +35,7 @@ func fail(w http.ResponseWriter, r *http.Request, status int) {
 // caller's.
 func (h *handler) reason(r *http.Request, err error) (status int, reason string) {
 	kind := domain.KindOf(err)
-	if errors.Is(err, context.Canceled) { // the caller is gone
+	if errors.Is(err, context.Canceled) { // the process stops
 		kind = domain.KindInterrupted
 	}
 	switch kind {

@@ -33,7 +33,7 @@ type HTTPServer struct {
 	server   *http.Server
 	stop     StopTimes
 	stopping atomic.Bool
-	abort    context.CancelFunc
+	abort    context.CancelCauseFunc
 }
 
 // StopTimes is how long a server takes to stop.
@@ -53,10 +53,10 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 		return nil, listenError(err, name, address)
 	}
 	// Requests go on after the signal that stops the process; close cancels them.
-	base, abort := context.WithCancel(context.WithoutCancel(ctx))
+	base, abort := context.WithCancelCause(context.WithoutCancel(ctx))
 	errorLog, err := zap.NewStdLogAt(log.Named(name), zap.DebugLevel)
 	if err != nil {
-		abort()
+		abort(nil)
 		return nil, errors.Join(fmt.Errorf("log of %s: %w", name, err), listener.Close())
 	}
 	s := &HTTPServer{name: name, listener: listener, stop: stop, abort: abort}
@@ -135,7 +135,7 @@ func (s *HTTPServer) run(ctx context.Context) error {
 
 // close cancels requests that still run. It also frees a listener that never served.
 func (s *HTTPServer) close() error {
-	s.abort()
+	s.abort(domain.Errorf(domain.KindInterrupted, "the process stops")) // tells this from a client that leaves
 	err := s.server.Close()
 	if e := s.listener.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
 		err = errors.Join(err, e)

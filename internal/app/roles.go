@@ -152,7 +152,7 @@ func addressFree(ctx context.Context, cfg config.Config, log *zap.Logger) error 
 	if err != nil {
 		return err
 	}
-	s.abort()
+	s.abort(nil)
 	return s.listener.Close()
 }
 

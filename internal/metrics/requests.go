@@ -35,7 +35,7 @@ func newRequests() requests {
 		limited:   counters("http_limited_requests_total", "Requests answered with 429.", "family", "route"),
 		downloads: counters("downloads_total", "Requests for the bytes of an hour's archive, by how they were answered.", "outcome"),
 	}
-	for _, outcome := range []string{"whole", "part", "redirect", "limited", "refused", "failed"} {
+	for _, outcome := range []string{"whole", "part", "redirect", "limited", "refused", "canceled", "failed"} {
 		r.downloads.WithLabelValues(outcome)
 	}
 	return r
@@ -68,14 +68,23 @@ func download(status int) string {
 		return "redirect"
 	case status == http.StatusTooManyRequests:
 		return "limited"
+	case status == left:
+		return "canceled"
 	case status >= http.StatusInternalServerError || status == 0:
 		return "failed"
 	}
 	return "refused"
 }
 
-// class returns a status class such as 2xx; none when the connection broke before a status.
+// left is the status of a request whose client went away before the answer.
+const left = 499
+
+// class returns a status class such as 2xx; 499 when the client went away, none when the connection
+// broke before a status.
 func class(status int) string {
+	if status == left {
+		return "499"
+	}
 	if status < 100 || status > 599 {
 		return "none"
 	}

@@ -27,7 +27,7 @@ func (f Refusal) Write(w http.ResponseWriter, r *http.Request) {
 }
 
 // Handle makes a handler that writes the answer for the error of serve. An error that is no Refusal
-// is answered as explain says.
+// is answered as explain says, unless the client left.
 func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain func(r *http.Request, err error) Refusal) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := serve(w, r)
@@ -35,6 +35,10 @@ func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain fu
 			return
 		}
 		refusal, known := errors.AsType[Refusal](err)
+		if !known && Left(r, err) {
+			w.WriteHeader(StatusLeft)
+			return
+		}
 		if !known {
 			refusal = explain(r, err)
 		}

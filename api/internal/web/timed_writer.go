@@ -51,7 +51,7 @@ func (t *TimedWriter) writePiece(b []byte) (int, error) {
 		t.slot.moved()
 	}
 	if err != nil {
-		t.err = fmt.Errorf("the client takes no more: %w", err)
+		t.err = fmt.Errorf("%w: %w", errNotTaken, err)
 	}
 	return n, err
 }
@@ -73,7 +73,7 @@ func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
 // Finish sends what is buffered and removes the deadline: the connection may serve more requests.
 func (t *TimedWriter) Finish() error {
 	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("the client takes no more: %w", err)
+		return fmt.Errorf("%w: %w", errNotTaken, err)
 	}
 	if err := t.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
