@@ -74,11 +74,11 @@ func TestRunningRequestsEndBeforeTheServer(t *testing.T) {
 }
 
 func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
-	started, cut := make(chan struct{}), make(chan struct{})
+	started, cut := make(chan struct{}), make(chan error, 1)
 	url, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-r.Context().Done()
-		close(cut)
+		cut <- context.Cause(r.Context())
 	}), StopTimes{Drain: time.Millisecond})
 	failed := make(chan error, 1)
 	go func() { _, err := get(t.Context(), url); failed <- err }()
@@ -86,9 +86,35 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 	if err := stop(); err == nil || !strings.Contains(err.Error(), "cut off") {
 		t.Errorf("stop gave %v, want that a request was cut off", err)
 	}
-	<-cut
+	if cause := <-cut; domain.KindOf(cause) != domain.KindInterrupted {
+		t.Errorf("the request ended by %v, as if its client had left", cause)
+	}
 	if err := <-failed; err == nil {
 		t.Error("the cut request ended cleanly")
+	}
+}
+
+// A request whose client leaves ends by another cause than one that is cut off.
+func TestClientLeaves(t *testing.T) {
+	started, left := make(chan struct{}), make(chan error, 1)
+	url, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+		left <- context.Cause(r.Context())
+	}), StopTimes{Drain: time.Minute})
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-started
+		leave()
+	}()
+	if _, err := get(ctx, url); err == nil {
+		t.Error("a client that left has an answer")
+	}
+	if cause := <-left; !errors.Is(cause, context.Canceled) {
+		t.Errorf("the cause is %v", cause)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 

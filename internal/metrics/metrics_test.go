@@ -93,17 +93,18 @@ func (f *fixture) says(lines ...string) {
 func TestRequests(t *testing.T) {
 	f := newFixture(t)
 	const route = "/days/{utcDay}/{hour}/download"
-	for _, status := range []int{200, 206, 206, 302, 429, 403, 500} {
+	for _, status := range []int{200, 206, 206, 302, 429, 403, 499, 500} {
 		f.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "GET", Status: status, Bytes: 100, Took: time.Second})
 	}
 	f.metrics.Request(metrics.Request{Family: "recordings", Route: route, Method: "HEAD", Status: 200})
 	f.metrics.Request(metrics.Request{Family: "none", Method: "INVENTED", Status: 0})
 	f.says(
 		`callvault_downloads_total{outcome="whole"} 1`, `callvault_downloads_total{outcome="part"} 2`, `callvault_downloads_total{outcome="redirect"} 1`,
-		`callvault_downloads_total{outcome="limited"} 1`, `callvault_downloads_total{outcome="refused"} 1`, `callvault_downloads_total{outcome="failed"} 1`,
+		`callvault_downloads_total{outcome="limited"} 1`, `callvault_downloads_total{outcome="refused"} 1`, `callvault_downloads_total{outcome="failed"} 1`, `callvault_downloads_total{outcome="canceled"} 1`,
 		`callvault_http_limited_requests_total{family="recordings",route="`+route+`"} 1`,
-		`callvault_http_response_bytes_total{family="recordings"} 700`,
+		`callvault_http_response_bytes_total{family="recordings"} 800`,
 		`callvault_http_request_duration_seconds_count{code="2xx",family="recordings",method="GET",route="`+route+`"} 3`,
+		`callvault_http_request_duration_seconds_count{code="499",family="recordings",method="GET",route="`+route+`"} 1`,
 		`callvault_http_request_duration_seconds_count{code="none",family="none",method="other",route="none"} 1`)
 }
 

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -52,8 +53,8 @@ func Failed(span trace.Span, err error) {
 	}
 	kind := string(domain.KindOf(err))
 	span.SetAttributes(attribute.String("error.type", kind))
-	if domain.KindOf(err) == domain.KindInterrupted {
-		return // the process stops; that is no error
+	if domain.KindOf(err) == domain.KindInterrupted || errors.Is(err, context.Canceled) {
+		return // the process stops, or the caller has left; that is no error
 	}
 	span.SetStatus(codes.Error, kind)
 }
