@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/callvault/callvault/internal/app"
@@ -93,11 +94,12 @@ type tenantSetCmd struct {
 	DayLimit      *int     `help:"Day requests per hour."`
 	DownloadLimit *int     `help:"Downloads per link and hour."`
 	KeyPrefix     *string  `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash, empty for none. Keys outside that it holds stay."`
+	Yes           bool     `help:"Change it also if a shorter retention ends days; without it a terminal is asked."`
 	JSON          bool     `help:"Print JSON."`
 }
 
 func (*tenantSetCmd) Help() string {
-	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
+	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --retention-days 2 --yes\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
 		"    callvault tenant set acme --key-prefix acme/"
 }
 
@@ -106,12 +108,72 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
+		ends, err := c.endedDays(ctx, p)
+		if err != nil {
+			return err
+		}
+		if err := c.confirm(ctx, d, ends); err != nil {
+			return err
+		}
 		t, err := p.Catalog.SetTenant(ctx, c.ID, c.apply, commandOrigin())
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, t.JSON(), func() string { return "tenant " + t.ID + " changed" })
+		return d.show(c.JSON, tenantSetJSON{t.JSON(), len(ends)}, func() string {
+			text := "tenant " + t.ID + " changed"
+			if len(ends) > 0 {
+				text += "; ended: " + daysText(ends)
+			}
+			return text
+		})
 	})
+}
+
+// tenantSetJSON is what --json prints.
+type tenantSetJSON struct {
+	domain.TenantJSON
+	EndedDays int `json:"endedDays,omitempty"` // days that a shorter retention has ended
+}
+
+// endedDays lists the days that the change ends at once. The error is that of a change which cannot
+// be.
+func (c *tenantSetCmd) endedDays(ctx context.Context, p *app.Parts) ([]domain.Day, error) {
+	if c.RetentionDays == nil {
+		return nil, nil
+	}
+	t, err := p.Catalog.Tenant(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	c.apply(&t)
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	return p.Catalog.DaysEndedBy(ctx, c.ID, *c.RetentionDays)
+}
+
+// confirm asks whether days may end. Where nobody can be asked, it refuses without --yes.
+func (c *tenantSetCmd) confirm(ctx context.Context, d *deps, ends []domain.Day) error {
+	if len(ends) == 0 || c.Yes {
+		return nil
+	}
+	what := fmt.Sprintf("a retention of %s ends at once: %s of %s. Their links end and their archives are deleted", count(*c.RetentionDays, "day"), daysText(ends), c.ID)
+	if c.JSON || !d.canAsk() {
+		return &usageError{what + "; nothing is changed. If that is meant, add --yes"}
+	}
+	yes, err := d.ask(ctx, what+". Go on?")
+	if err == nil && !yes {
+		err = errors.New("nothing is changed")
+	}
+	return err
+}
+
+// daysText counts days and names the first and the last.
+func daysText(days []domain.Day) string {
+	if len(days) == 1 {
+		return "the day " + string(days[0])
+	}
+	return fmt.Sprintf("%s, %s to %s", count(len(days), "day"), days[0], days[len(days)-1])
 }
 
 func (c *tenantSetCmd) apply(t *domain.Tenant) {

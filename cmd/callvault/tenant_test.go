@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTenantCreateRefusesNoRetention(t *testing.T) {
@@ -69,5 +71,40 @@ func TestTenantIsAudited(t *testing.T) {
 		if got := fmt.Sprint(auditLog(t, "acme", action, data)); got != want {
 			t.Errorf("%s: %s, want %s", action, got, want)
 		}
+	}
+}
+
+// TestShorterRetentionIsConfirmed checks that no day is ended by a command that did not say so.
+func TestShorterRetentionIsConfirmed(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	day := func(ago int) string { return time.Now().UTC().AddDate(0, 0, -ago).Format(time.DateOnly) }
+	var lines strings.Builder
+	for i, ago := range []int{3, 5, 7} {
+		fmt.Fprintf(&lines, `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":%d,"type":"user","timestamp":"%sT09:00:00Z","objectKey":"%d.opus"}`+"\n", i, day(ago), i)
+	}
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme", "--retention-days", "10"},
+		{"import", "--tenant", "acme", save(t, dir, "days.ndjson", []byte(lines.String()))}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	set := func(args ...string) (int, string, string) {
+		return callvault(t, nil, append([]string{"tenant", "set", "acme", data, "--retention-days"}, args...)...)
+	}
+	for _, args := range [][]string{{"4"}, {"4", "--json"}} {
+		code, out, errs := set(args...)
+		if code != exitUsage || out != "" || !strings.Contains(errs, "2 days, "+day(7)+" to "+day(5)+" of acme") || !strings.Contains(errs, "nothing is changed. If that is meant, add --yes") {
+			t.Errorf("%v: exit %d, printed %q and %q", args, code, out, errs)
+		}
+	}
+	if code, out, errs := set("11", "--json"); code != exitOK || strings.Contains(out, "endedDays") {
+		t.Errorf("a longer one: exit %d, printed %q and %q", code, out, errs)
+	}
+	if code, out, errs := set("4", "--yes", "--json"); code != exitOK || !strings.Contains(out, `"endedDays": 2`) {
+		t.Errorf("with --yes: exit %d, printed %q and %q", code, out, errs)
+	}
+	if code, _, errs := set("3"); code != exitOK { // these days have ended
+		t.Errorf("once more: exit %d, printed %q", code, errs)
 	}
 }

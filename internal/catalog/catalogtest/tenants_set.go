@@ -91,7 +91,15 @@ func retentionShortened(f *fixture) {
 	f.plan()
 	f.publish(1)
 	f.day = f.day.Add(-2)
+	ends := func(days int) string {
+		ended, err := f.c.DaysEndedBy(f.ctx, f.tenant, days)
+		f.must(err)
+		return fmt.Sprint(ended)
+	}
+	equal(f, "ended by 1 day", ends(1), fmt.Sprint([]domain.Day{f.day}))
+	equal(f, "ended by 3 days", ends(3), "[]")
 	f.retain(1)
+	equal(f, "ended by as many again", ends(1), "[]")
 	equal(f, "state at once", f.hour(1).State, catalog.StateExpired)
 	f.expire(0)
 	f.day = f.day.Add(2)
