@@ -8,11 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	humanize "github.com/dustin/go-humanize"
 
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
@@ -65,50 +61,69 @@ func setError(r *importJSON, err error) {
 	}
 }
 
-// maxAbsentKeys is how many keys without audio are listed.
-const maxAbsentKeys = 5
-
-// absentAudio collects keys without audio.
-type absentAudio struct {
-	mu    sync.Mutex
-	count int
-	keys  []string
-}
-
-func (a *absentAudio) add(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.count++; len(a.keys) < maxAbsentKeys {
-		a.keys = append(a.keys, key)
-	}
-}
-
 func (c *importCmd) Run(ctx context.Context, d *deps) error {
 	in, size, err := c.open(d)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }() // it is only read
-	if c.Audio != "" {
-		if info, err := os.Stat(c.Audio); err != nil || !info.IsDir() {
-			return &usageError{fmt.Sprintf("--audio %s is no directory that can be read", c.Audio)}
-		}
+	if err := c.checkAudio(); err != nil {
+		return err
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		if err := p.TakesAudio(); c.Audio != "" && err != nil {
-			return err
-		}
-		out, err := c.load(ctx, d, p, in, size)
+		out, err := c.checkedLoad(ctx, d, p, in, size)
 		setError(&out, err)
 		unwritten := c.audit(ctx, p, out, err)
-		if err != nil && out.Batches > 0 {
-			err = fmt.Errorf("%w\nStored are the %s lines of the batches before it; mend the file and import it again", err, humanize.Comma(int64(out.Lines)))
-		}
 		if err = errors.Join(err, unwritten); err != nil && !c.JSON {
 			return err
 		}
 		return errors.Join(err, d.show(c.JSON, out, out.text))
 	})
+}
+
+// checkAudio checks that --audio names a directory that can be opened.
+func (c *importCmd) checkAudio() error {
+	if c.Audio == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(c.Audio)
+	if err != nil {
+		return &usageError{fmt.Sprintf("--audio: %v; name the directory below which the audio lies", err)}
+	}
+	return root.Close()
+}
+
+// checkedLoad checks all that can be checked before the first line is read, then loads the file.
+func (c *importCmd) checkedLoad(ctx context.Context, d *deps, p *app.Parts, in io.ReadSeekCloser, size int64) (importJSON, error) {
+	if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
+		return importJSON{}, err
+	}
+	if c.Audio != "" {
+		if err := p.CheckRecordings(ctx); err != nil {
+			return importJSON{}, fmt.Errorf("nothing is imported: %w\nMore says: callvault doctor", err)
+		}
+	}
+	out, err := c.load(ctx, d, p, in, size)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w\n%s", err, c.next(out, err))
+	}
+	return out, err
+}
+
+// next says what is stored after an error, and what to do.
+func (c *importCmd) next(r importJSON, err error) string {
+	stored := "No line is stored"
+	if r.Batches > 0 {
+		stored = "Stored are " + count(r.Lines, "line") + ", all before the batch that failed; of that, none is"
+	}
+	if r.AudioFiles > 0 {
+		stored += "; so are " + count(int(r.AudioFiles), "audio file") + ", which are not sent again"
+	}
+	var line *catalog.LineError
+	if errors.As(err, &line) {
+		return fmt.Sprintf("%s. Mend line %d of %s, then import it again", stored, line.Line, c.File)
+	}
+	return stored + ". Import it again: that goes on, and stores nothing twice"
 }
 
 // importDetail is the detail of a run in the audit log.
@@ -172,64 +187,4 @@ func (r importJSON) text() string {
 			console.Clean(strings.Join(r.AbsentKeys, ", ")), more)
 	}
 	return s
-}
-
-// open opens the file. size is 0 if not known.
-func (c *importCmd) open(d *deps) (in io.ReadCloser, size int64, err error) {
-	if c.File == "-" {
-		return io.NopCloser(d.stdin), 0, nil
-	}
-	f, err := os.Open(c.File)
-	if err != nil {
-		return nil, 0, fmt.Errorf("nothing to import: %w", err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	if info.IsDir() {
-		return nil, 0, errors.Join(&usageError{c.File + " is a directory; name an NDJSON file"}, f.Close())
-	}
-	return f, info.Size(), nil
-}
-
-func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.Reader, size int64) (importJSON, error) {
-	var files, existed, bytes atomic.Int64
-	var absent absentAudio
-	var to ingest.Registrar = p.Catalog
-	if c.Audio != "" {
-		to = &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Recordings, Absent: absent.add, Uploaded: func(n int64, before bool) {
-			files.Add(1)
-			bytes.Add(n)
-			if before {
-				existed.Add(1)
-			}
-		}}
-	}
-	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Recordings.CheckKey}
-	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
-	bar := progress.Start("import", size)
-	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, &countingReader{in, bar}, nil)
-	bar.End(err)
-	progress.Close()
-	var line *catalog.LineError
-	if errors.As(err, &line) {
-		err = fmt.Errorf("%w; nothing of its batch is stored", err)
-	}
-	return importJSON{
-		Result: r, AudioFiles: files.Load(), AudioExisted: existed.Load(), AudioBytes: bytes.Load(),
-		AudioAbsent: absent.count, AbsentKeys: absent.keys,
-	}, err
-}
-
-// countingReader adds what it reads to a progress bar.
-type countingReader struct {
-	io.Reader
-	bar *console.Task
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.bar.Add(int64(n))
-	return n, err
 }

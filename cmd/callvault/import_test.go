@@ -142,3 +142,52 @@ func TestImportIsAudited(t *testing.T) {
 		t.Errorf("the log says\n%s", strings.Join(got, "\n"))
 	}
 }
+
+// TestImportChecksFirst checks that what can be known before a line is read is said before it, and
+// that a bad batch says what is stored and what to do.
+func TestImportChecksFirst(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	bad := save(t, dir, "bad.ndjson", []byte(line(1, "a.opus")+`{"kind":"gossip"}`+"\n"))
+	for name, c := range map[string]struct {
+		args       []string
+		code       int
+		want, lack string
+	}{
+		"tenant":    {[]string{"--tenant", "acmo", bad}, exitFailed, `tenant "acmo" does not exist; see: callvault tenant list`, "line 2"},
+		"directory": {[]string{"--tenant", "acme", "--audio", dir + "/none", bad}, exitUsage, "no such file or directory; name the directory", "line 2"},
+		"a file":    {[]string{"--tenant", "acme", "--audio", bad, bad}, exitUsage, "not a directory; name the directory", "line 2"},
+		"audio off": {[]string{"--tenant", "acme", "--audio", dir, "--take-audio", "off", bad}, exitFailed, "CALLVAULT_TAKE_AUDIO is off", "line 2"},
+		"bad batch": {[]string{"--tenant", "acme", bad}, exitFailed, "No line is stored. Mend line 2 of " + bad + ", then import it again", "Stored are"},
+	} {
+		code, out, errs := callvault(t, nil, append([]string{"import", data}, c.args...)...)
+		if code != c.code || out != "" || !strings.Contains(errs, c.want) || strings.Contains(errs, c.lack) {
+			t.Errorf("%s: exit %d, printed %q and %q; want %q", name, code, out, errs, c.want)
+		}
+	}
+}
+
+// TestImportShowsBytesOfAudio imports lines of a few hundred bytes with 3 MiB of audio.
+func TestImportShowsBytesOfAudio(t *testing.T) {
+	dir := t.TempDir()
+	data := "--data=" + filepath.Join(dir, "data")
+	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
+		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
+			t.Fatal(errs)
+		}
+	}
+	save(t, dir, "a.opus", make([]byte, 1<<20))
+	save(t, dir, "b.opus", make([]byte, 2<<20))
+	file := save(t, dir, "day.ndjson", []byte(line(1, "a.opus")+line(2, "b.opus")+line(3, "absent.opus")))
+	for range 2 { // then the bytes are in the bucket
+		code, out, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", dir, file, data, "--json")
+		if code != exitOK || !strings.Contains(errs, "audio: done, 3.0 MiB\n") || !strings.Contains(errs, "lines: done, ") || !json.Valid([]byte(out)) {
+			t.Errorf("exit %d, printed %q and %q", code, out, errs)
+		}
+	}
+}

@@ -113,6 +113,16 @@ func (p *Parts) checkStore(ctx context.Context) error {
 	return nil
 }
 
+// CheckRecordings asks the recordings bucket once, for a command that is about to write to it.
+func (p *Parts) CheckRecordings(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	if err := p.TakesAudio(); err != nil {
+		return err
+	}
+	return withAdvice(p.Recordings.Check(ctx))
+}
+
 // withAdvice adds to the message of an object store's error what to do about it.
 func withAdvice(err error) error {
 	var e *domain.Error

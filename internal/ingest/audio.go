@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +45,9 @@ type AudioDir struct {
 	// Uploaded, when set, is called for every file that was found, with its size and whether its
 	// bytes were in the bucket before. Several goroutines call it.
 	Uploaded func(size int64, existed bool)
+	// Sent, when set, is called with how many more bytes of audio are in the bucket: as they are sent,
+	// or at once where they were there before. Several goroutines call it.
+	Sent func(n int64)
 	// Absent, when set, is called for every key that is neither in the directory nor in the bucket.
 	// Several goroutines call it.
 	Absent func(key string)
@@ -55,11 +57,7 @@ type AudioDir struct {
 func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch) (catalog.Counts, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(uploadsAtOnce)
-	var once sync.Map
-	add := func(number int, key, contentType string, ofLine catalog.Reserved) {
-		if _, seen := once.LoadOrStore(key, true); key == "" || seen {
-			return
-		}
+	eachAudio(b, func(number int, key, contentType string, ofLine catalog.Reserved) {
 		g.Go(func() error {
 			err := a.upload(gctx, tenant, key, contentType, ofLine)
 			switch domain.KindOf(err) {
@@ -68,17 +66,51 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 			}
 			return err
 		})
-	}
-	for _, l := range b.Recordings {
-		add(l.Number, l.Value.ObjectKey, l.Value.ContentType, catalog.Reserved{Size: l.Value.Size, CRC32: l.Value.CRC32})
-	}
-	for _, l := range b.Conversations {
-		add(l.Number, l.Value.RecordingKey, "", catalog.Reserved{})
-	}
+	})
 	if err := g.Wait(); err != nil {
 		return catalog.Counts{}, err
 	}
 	return a.Catalog.Register(ctx, tenant, b)
+}
+
+// eachAudio visits each object key that the batch names, once.
+func eachAudio(b catalog.Batch, visit func(number int, key, contentType string, ofLine catalog.Reserved)) {
+	seen := map[string]bool{"": true}
+	once := func(number int, key, contentType string, ofLine catalog.Reserved) {
+		if !seen[key] {
+			seen[key] = true
+			visit(number, key, contentType, ofLine)
+		}
+	}
+	for _, l := range b.Recordings {
+		once(l.Number, l.Value.ObjectKey, l.Value.ContentType, catalog.Reserved{Size: l.Value.Size, CRC32: l.Value.CRC32})
+	}
+	for _, l := range b.Conversations {
+		once(l.Number, l.Value.RecordingKey, "", catalog.Reserved{})
+	}
+}
+
+// Measure adds up the sizes of the files that the lines of r name, as Load will give them to Sent. It
+// ends at the first bad line, which Load reports. Errors: those of ctx and of the directory.
+func (a *AudioDir) Measure(ctx context.Context, r io.Reader) (bytes int64, err error) {
+	root, err := os.OpenRoot(a.Dir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	lines := NewReader(r)
+	for ctx.Err() == nil {
+		batch, err := lines.Batch()
+		if err != nil {
+			return bytes, nil
+		}
+		eachAudio(batch, func(_ int, key, _ string, _ catalog.Reserved) {
+			if info, err := root.Stat(filepath.FromSlash(key)); err == nil && info.Mode().IsRegular() {
+				bytes += info.Size()
+			}
+		})
+	}
+	return bytes, ctx.Err()
 }
 
 // upload stores one file under its key, unless the same bytes are there. A file that contradicts
@@ -118,10 +150,12 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of %s`, key, size, sum, k.help)
 		}
 	}
-	existed, err := a.put(ctx, file, key, contentType, sum, size)
+	sent := &sentReader{Reader: file, add: a.Sent}
+	existed, err := a.put(ctx, sent, key, contentType, sum, size)
 	if err != nil {
 		return err
 	}
+	sent.count(size - sent.n)
 	if a.Uploaded != nil {
 		a.Uploaded(size, existed)
 	}
@@ -173,9 +207,28 @@ func checksum(file *os.File) (uint32, int64, error) {
 	return hash.Sum32(), size, err
 }
 
+// sentReader counts the bytes of a file as they are sent.
+type sentReader struct {
+	io.Reader
+	n   int64
+	add func(int64) // nil for nobody
+}
+
+func (s *sentReader) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	s.count(int64(n))
+	return n, err
+}
+
+func (s *sentReader) count(n int64) {
+	if s.n += n; s.add != nil {
+		s.add(n)
+	}
+}
+
 // put stores the file and says whether its bytes were in the bucket before. Other bytes under the
 // key are KindConflict.
-func (a *AudioDir) put(ctx context.Context, file *os.File, key, contentType string, sum uint32, size int64) (existed bool, err error) {
+func (a *AudioDir) put(ctx context.Context, file io.Reader, key, contentType string, sum uint32, size int64) (existed bool, err error) {
 	if same, err := a.sameBytes(ctx, key, sum, size); err == nil {
 		return true, a.acceptExisting(key, same)
 	} else if domain.KindOf(err) != domain.KindNotFound {

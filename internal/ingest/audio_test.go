@@ -2,10 +2,13 @@ package ingest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -64,5 +67,42 @@ func TestAudioContentType(t *testing.T) {
 		if bucket.contentType != c.want {
 			t.Errorf("%s of a line with the type %q has %q, want %q", c.key, c.ofLine, bucket.contentType, c.want)
 		}
+	}
+}
+
+// readingBucket reads what is stored in it.
+type readingBucket struct{ emptyBucket }
+
+func (b *readingBucket) PutStream(_ context.Context, _ string, r io.Reader, _ int64, _ string) (objstore.Stored, error) {
+	_, err := io.Copy(io.Discard, r)
+	return objstore.Stored{}, err
+}
+
+// What Measure finds is what Load gives to Sent.
+func TestAudioIsMeasured(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int{"a": 1000, "b": 70_000, "no line's": 5} {
+		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := ""
+	for i, key := range []string{"a", "b", "absent", "b"} {
+		lines += fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":%d,"type":"user","timestamp":"2025-12-12T09:00:00Z","objectKey":%q}`+"\n", i, key)
+	}
+	var sent atomic.Int64
+	audio := &ingest.AudioDir{Dir: dir, Catalog: anyUpload{}, Bucket: &readingBucket{}, Sent: func(n int64) { sent.Add(n) }}
+	measured, err := audio.Measure(t.Context(), strings.NewReader(lines))
+	if err != nil || measured != 71_000 {
+		t.Errorf("measured %d, %v", measured, err)
+	}
+	if _, err := ingest.Load(t.Context(), audio, "t", strings.NewReader(lines), nil); err != nil || sent.Load() != measured {
+		t.Errorf("sent %d of %d, %v", sent.Load(), measured, err)
+	}
+	if measured, err := audio.Measure(t.Context(), strings.NewReader(lines+"x\n")); err != nil || measured != 0 {
+		t.Errorf("with a bad line: %d, %v", measured, err)
+	}
+	if _, err := (&ingest.AudioDir{Dir: dir + "/none"}).Measure(t.Context(), strings.NewReader(lines)); err == nil {
+		t.Error("an absent directory is measured")
 	}
 }
