@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +48,11 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 	defer cancel()
 	complaint, err := notReady(ctx, "http://"+net.JoinHostPort(host, port)+"/readyz")
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
+		var with *url.Error
+		if errors.As(err, &with) { // it repeats the address
+			err = with.Err
+		}
+		return fmt.Errorf("no role answers at %s: %w\nStart one, or name where it listens: callvault ready HOST:PORT, or CALLVAULT_LISTEN", address, err)
 	}
 	answer := "ready"
 	if complaint != "" {
@@ -59,8 +65,8 @@ func (c *readyCmd) Run(ctx context.Context, d *deps) error {
 }
 
 // notReady says why a role is not ready; "" when it is.
-func notReady(ctx context.Context, url string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+func notReady(ctx context.Context, address string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return "", fmt.Errorf("make the request: %w", err)
 	}

@@ -94,7 +94,7 @@ func tryLock(path string) (*DataDir, error) {
 		return nil, domain.Wrap(domain.KindInvalid, err, "the data directory %s has no absolute path", path)
 	}
 	if err := dir.MakeFolder(abs); err != nil {
-		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot make the data directory %s", abs)
+		return nil, domain.Wrap(domain.KindUnavailable, err, "cannot make the data directory %s; choose one that this user may write to with --data or CALLVAULT_DATA", abs)
 	}
 	lock := flock.New(filepath.Join(abs, lockName), flock.SetPermissions(0o600))
 	held, err := lock.TryLock()
