@@ -57,7 +57,7 @@ type Tokens struct {
 	cfg     Config
 	keys    *Keyring
 	tenants Tenants
-	oidc    *oidcIssuer
+	oidc    *issuer
 	now     func() time.Time
 }
 
@@ -67,7 +67,7 @@ func NewTokens(cfg Config, keys *Keyring, tenants Tenants, now func() time.Time)
 	cfg.Issuer = strings.TrimRight(cfg.Issuer, "/")
 	t := &Tokens{cfg: cfg, keys: keys, tenants: tenants, now: now}
 	if cfg.OIDC.Issuer != "" {
-		t.oidc = &oidcIssuer{cfg: cfg.OIDC, now: now}
+		t.oidc = newIssuer(cfg.OIDC, now)
 	}
 	return t
 }
@@ -133,7 +133,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (SignedClaims, error)
 	case named.Issuer == t.cfg.Issuer:
 		return t.verifyOwn(ctx, parsed)
 	case t.oidc != nil && named.Issuer == t.oidc.cfg.Issuer:
-		return t.verifyOIDC(ctx, token)
+		return t.verifyOIDC(ctx, parsed)
 	}
 	return SignedClaims{}, refused(fmt.Errorf("the issuer is another"))
 }

@@ -3,14 +3,9 @@ package auth
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
@@ -25,75 +20,20 @@ type OIDC struct {
 	TenantClaim string // the claim with the tenant's id
 }
 
-// retryDiscovery is the wait after a failed discovery.
-const retryDiscovery = 5 * time.Second
-
 // asymmetric lists the accepted algorithms. "none" and HMAC are never accepted.
 func asymmetric() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512,
 		jose.PS256, jose.PS384, jose.PS512, jose.EdDSA}
 }
 
-// oidcIssuer holds the external issuer's keys. They are discovered when the first token comes.
-type oidcIssuer struct {
-	cfg OIDC
-	now func() time.Time
-
-	mu    sync.Mutex
-	keys  *oidc.RemoteKeySet
-	tried time.Time
-}
-
-// keySet returns the issuer's keys. Error: KindUnavailable.
-func (o *oidcIssuer) keySet() (*oidc.RemoteKeySet, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.keys != nil {
-		return o.keys, nil
-	}
-	if o.now().Sub(o.tried) < retryDiscovery {
-		return nil, domain.Errorf(domain.KindUnavailable, "the outside issuer does not answer")
-	}
-	// The key set keeps this context for later requests, so it must not be one request's.
-	ctx := oidc.ClientContext(context.Background(), &http.Client{Timeout: 10 * time.Second})
-	provider, err := oidc.NewProvider(ctx, o.cfg.Issuer)
-	if err != nil {
-		o.tried = o.now()
-		return nil, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
-	}
-	var metadata struct {
-		Keys string `json:"jwks_uri"`
-	}
-	if err := provider.Claims(&metadata); err != nil || metadata.Keys == "" {
-		o.tried = o.now()
-		return nil, domain.Wrap(domain.KindUnavailable, err, "the outside issuer names no keys")
-	}
-	o.keys = oidc.NewRemoteKeySet(ctx, metadata.Keys)
-	return o.keys, nil
-}
-
 // verifyOIDC verifies a token that names the external issuer.
-func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, error) {
-	keys, err := t.oidc.keySet()
-	if err != nil {
+func (t *Tokens) verifyOIDC(ctx context.Context, token *jwt.JSONWebToken) (SignedClaims, error) {
+	var claims jwt.Claims
+	var all map[string]json.RawMessage
+	if err := t.oidc.verify(ctx, token, &claims, &all); err != nil {
 		return SignedClaims{}, err
 	}
-	payload, err := keys.VerifySignature(ctx, token)
-	switch {
-	case errors.Unwrap(err) != nil: // fetching the keys failed; errors about the token wrap none
-		return SignedClaims{}, domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
-	case err != nil:
-		return SignedClaims{}, refused(err)
-	}
-	var claims jwt.Claims
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return SignedClaims{}, refused(err)
-	}
 	if err := t.checkTimes(claims, t.oidc.cfg.Issuer, t.oidc.cfg.Audience); err != nil {
-		return SignedClaims{}, refused(err)
-	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &all); err != nil {
 		return SignedClaims{}, refused(err)
 	}
 	var id string

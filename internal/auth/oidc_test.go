@@ -1,12 +1,15 @@
 package auth_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +24,8 @@ import (
 type identityProvider struct {
 	*httptest.Server
 	key  *rsa.PrivateKey
+	id   atomic.Value // the key's id
+	asks atomic.Int64 // for the keys
 	down atomic.Bool
 	keys atomic.Pointer[http.HandlerFunc] // replaces the answer with the keys; nil: none
 }
@@ -32,6 +37,7 @@ func newIssuer(t *testing.T) *identityProvider {
 		t.Fatal(err)
 	}
 	o := &identityProvider{key: key}
+	o.id.Store("k1")
 	answer := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		if o.down.Load() {
@@ -46,11 +52,16 @@ func newIssuer(t *testing.T) *identityProvider {
 		answer(w, map[string]any{"issuer": o.URL, "jwks_uri": o.URL + "/keys", "token_endpoint": o.URL + "/token"})
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
+		o.asks.Add(1)
 		if instead := o.keys.Load(); instead != nil {
 			instead.ServeHTTP(w, r)
 			return
 		}
-		answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+		raw, err := json.Marshal(jose.JSONWebKey{Key: &key.PublicKey, KeyID: o.id.Load().(string), Algorithm: "RS256", Use: "sig"})
+		if err != nil {
+			t.Error(err)
+		}
+		answer(w, map[string]any{"keys": []json.RawMessage{[]byte(`{"kty":"OKP","crv":"Ed448","x":"AA"}`), raw}})
 	})
 	o.Server = httptest.NewServer(mux)
 	t.Cleanup(o.Close)
@@ -120,11 +131,14 @@ func TestOIDCIssuerIsDown(t *testing.T) {
 	f.must(err)
 	unknown := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(f, nil))
 	_, err = f.verify(unknown)
-	for domain.KindOf(err) == domain.KindUnauthorized { // a fetch of the keys that began before may still end
-		time.Sleep(10 * time.Millisecond)
+	f.wantKind("an unknown key within a minute", err, domain.KindUnauthorized)
+	f.clock.pass(time.Minute)
+	for range 2 {
 		_, err = f.verify(unknown)
+		f.wantKind("an unknown key", err, domain.KindUnavailable)
 	}
-	f.wantKind("an unknown key", err, domain.KindUnavailable)
+	_, err = f.verify(token) // its key is still known
+	f.must(err)
 	mine, _, err := f.tokens.Issue(t.Context(), f.app, f.app.Scopes)
 	f.must(err)
 	_, err = f.verify(mine)
@@ -143,18 +157,100 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte(`{"keys":[`))
 		},
+		"keys of unknown kinds": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[{"kty":"new"}]}`)) },
+		"more than any issuer has": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"keys":[`))
+			for range 1 << 10 {
+				_, _ = w.Write(bytes.Repeat([]byte(" "), 1<<10))
+			}
+			_, _ = w.Write([]byte(`]}`))
+		},
 	} {
 		o.keys.Store(&answer)
+		before := o.asks.Load()
 		for range 3 {
 			_, err := f.verify(token)
 			f.wantKind(what, err, domain.KindUnavailable)
 		}
+		if n := o.asks.Load() - before; n != 1 {
+			t.Errorf("%s: the keys were asked for %d times within five seconds", what, n)
+		}
+		f.clock.pass(5 * time.Second)
 	}
 	o.keys.Store(nil)
 	_, err := f.verify(token)
-	for domain.KindOf(err) == domain.KindUnavailable { // a fetch that began before may still fail
-		time.Sleep(10 * time.Millisecond)
-		_, err = f.verify(token)
-	}
 	f.must(err)
+}
+
+// TestUnknownKeysOfTheIssuer: tokens that name keys which do not exist cause one fetch a minute, and a
+// rotated key is found within that minute.
+func TestUnknownKeysOfTheIssuer(t *testing.T) {
+	o := newIssuer(t)
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	another, err := rsa.GenerateKey(rand.Reader, 2048)
+	f.must(err)
+	flood := func() {
+		var wait sync.WaitGroup
+		for range 30 {
+			forged := sign(t, jose.RS256, another, rand.Text(), "JWT", o.claims(f, nil))
+			wait.Go(func() {
+				if _, err := f.tokens.Verify(t.Context(), forged); domain.KindOf(err) != domain.KindUnauthorized {
+					t.Errorf("a forged token: %v", err)
+				}
+			})
+		}
+		wait.Wait()
+		_, err := f.verify(sign(t, jose.RS256, another, "k1", "JWT", o.claims(f, nil)))
+		f.wantKind("a known key's name", err, domain.KindUnauthorized)
+	}
+	flood()
+	o.id.Store("k2")
+	rotated := sign(t, jose.RS256, o.key, "k2", "JWT", o.claims(f, nil))
+	f.clock.pass(59 * time.Second)
+	flood()
+	_, err = f.verify(rotated)
+	f.wantKind("a new key within the minute", err, domain.KindUnauthorized)
+	if n := o.asks.Load(); n != 1 {
+		t.Errorf("the keys were asked for %d times within a minute", n)
+	}
+	f.clock.pass(time.Second)
+	flood()
+	_, err = f.verify(rotated)
+	f.must(err)
+	if n := o.asks.Load(); n != 2 {
+		t.Errorf("the keys were asked for %d times within the next minute", n)
+	}
+}
+
+// TestSlowIssuer: who waits for an issuer gives up, and does not break the fetch off for others.
+func TestSlowIssuer(t *testing.T) {
+	o := newIssuer(t)
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	token := sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil))
+	answer := make(chan struct{})
+	asked := make(chan struct{})
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-answer
+		o.keys.Store(nil)
+		o.Config.Handler.ServeHTTP(w, r)
+	})
+	o.keys.Store(&slow)
+	ctx, giveUp := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() {
+		_, err := f.tokens.Verify(ctx, token)
+		first <- err
+	}()
+	<-asked
+	giveUp()
+	_, err := f.tokens.Verify(ctx, token)
+	f.wantKind("one who waits", err, domain.KindUnavailable)
+	close(answer)
+	<-first // it then asks the catalog by its own context, which has ended
+	_, err = f.verify(token)
+	f.must(err)
+	if n := o.asks.Load(); n != 2 { // the slow handler asks itself once more
+		t.Errorf("the keys were asked for %d times", n)
+	}
 }
