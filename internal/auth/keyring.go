@@ -18,6 +18,9 @@ import (
 const (
 	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
+	// refindEvery is the least time between reads for unknown keys, because anybody can name one. A
+	// key that was made within this time is found by the next try.
+	refindEvery = time.Second
 	// maxRetired is longer than the life of anything signed: a link lives for 7 days at most.
 	maxRetired = 8 * 24 * time.Hour
 )
@@ -220,13 +223,16 @@ func (r *keySnapshot) add(s catalog.SigningKey, m *masterKey) error {
 	return nil
 }
 
-// find looks a key up in the keys read before, then in the catalog. Goroutines that miss a key at
-// the same time share one read of the catalog, so unknown ids cost little.
+// find looks a key up in the keys read before, then in the catalog, unless it was read less than
+// refindEvery ago. Goroutines that miss a key at the same time share one read.
 func find[K any](ctx context.Context, k *Keyring, id string, of func(*keySnapshot) map[string]K) (key K, known bool, err error) {
 	arrived := k.now()
 	r := k.fresh(ctx)
 	if key, known = of(r)[id]; known {
 		return key, true, nil
+	}
+	if arrived.Sub(r.read) < refindEvery {
+		return key, false, nil
 	}
 	if r, err = k.reload(ctx, arrived); err != nil {
 		return key, false, err

@@ -1,11 +1,17 @@
 package auth_test
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
@@ -91,6 +97,7 @@ func TestRotation(t *testing.T) {
 	f.must(err)
 	after, _, err := other.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
+	f.clock.pass(time.Second)
 	_, err = f.verify(after) // this replica reads the new key now
 	f.must(err)
 
@@ -107,6 +114,39 @@ func TestRotation(t *testing.T) {
 	f.must(err)
 	if len(stored) != 6 { // the current and the previous ones; the first ones are deleted
 		t.Fatalf("%d keys stand", len(stored))
+	}
+}
+
+// countedKeys counts how often the keys are read.
+type countedKeys struct {
+	auth.KeyStore
+	reads int
+}
+
+func (c *countedKeys) SigningKeys(ctx context.Context) ([]catalog.SigningKey, error) {
+	c.reads++
+	return c.KeyStore.SigningKeys(ctx)
+}
+
+// TestUnknownKeys: tokens that name keys which do not exist cause one read of the catalog a second.
+func TestUnknownKeys(t *testing.T) {
+	f := newFixture(t, auth.OIDC{})
+	store := &countedKeys{KeyStore: f.cat}
+	keys, err := auth.OpenKeyring(t.Context(), store, "", f.clock.now)
+	f.must(err)
+	tokens := auth.NewTokens(auth.Config{Issuer: issuer}, keys, f.cat, f.clock.now)
+	own, _ := f.ownKey()
+	for second := range 3 {
+		for range 10 {
+			_, err := keys.OpenLink(t.Context(), base64.RawURLEncoding.EncodeToString([]byte(rand.Text()+rand.Text())))
+			f.wantKind("a link", err, domain.KindUnauthorized)
+			_, err = tokens.Verify(t.Context(), sign(t, jose.ES256, own, rand.Text(), "at+jwt", f.claims(nil)))
+			f.wantKind("an access token", err, domain.KindUnauthorized)
+		}
+		if store.reads != 1+second {
+			t.Errorf("after %d s the keys were read %d times", second, store.reads)
+		}
+		f.clock.pass(time.Second)
 	}
 }
 
