@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -30,13 +31,20 @@ func NewDownloadLimiter() *web.DownloadLimiter {
 	return web.NewDownloadLimiter(web.DownloadLimits{})
 }
 
+// NewSharedToken makes what compares requests' tokens with the value of a variable, for the families
+// that share its count of wrong ones. It gives nil, which is never right, for an empty value.
+func NewSharedToken(variable, token string, log *zap.Logger, now func() time.Time) *web.SharedToken {
+	return web.NewSharedToken(variable, token, log, now)
+}
+
 // NewBudget makes the budget of memory that the families share.
 func NewBudget() *web.Budget { return web.NewBudget() }
 
 // Config is the router's own settings.
 type Config struct {
-	CORSOrigins []string // origins whose pages may call
-	Root        string   // path of the public URL, such as /vault; "" for none
+	CORSOrigins    []string       // origins whose pages may call
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Forwarded-Proto count
+	Root           string         // path of the public URL, such as /vault; "" for none
 }
 
 // Deps are the parts that the router works with.
@@ -81,8 +89,12 @@ func New(cfg Config, deps Deps) http.Handler {
 			MaxAge: int((10 * time.Minute).Seconds()),
 		})(h)
 	}
-	return requestID(bodyDeadlines(h))
+	return web.Forwarded(cfg.TrustedProxies, requestID(bodyDeadlines(h)))
 }
+
+// neverAPage is the Content-Security-Policy of answers that are no pages. If a browser shows one all
+// the same, nothing in it runs, loads or has this origin: callers choose much of what is answered.
+const neverAPage = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 // dispatcher finds the family of a request, and logs, traces and recovers for it.
 type dispatcher struct {
@@ -99,6 +111,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", neverAPage) // pages set their own
 	defer endSpan(span, family, r, out)
 	defer d.logAnswer(family, out, r, start)
 	defer out.noteLeft(r)

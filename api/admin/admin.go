@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
@@ -100,12 +99,9 @@ type Deps struct {
 type handler struct {
 	cfg      Config
 	deps     Deps
-	token    auth.InternalToken
+	token    *web.SharedToken
 	sessions sessions
-	// Wrong tokens are counted separately: those at the API must not stop scrapes of /metrics.
-	consoleAttempts, apiAttempts, metricsAttempts *attemptLimiter
-
-	pages pages
+	pages    pages
 }
 
 // New makes the families of the console, the API and /metrics. Its error is a mistake in the
@@ -115,8 +111,8 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}
-	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.Token), sessions: newSessions(cfg.Token, deps.Now),
-		consoleAttempts: newAttemptLimiter(deps.Now), apiAttempts: newAttemptLimiter(deps.Now), metricsAttempts: newAttemptLimiter(deps.Now), pages: p}
+	h := &handler{cfg: cfg, deps: deps, token: web.NewSharedToken("CALLVAULT_ADMIN_TOKEN", cfg.Token, deps.Log, deps.Now),
+		sessions: newSessions(cfg.Token, deps.Now), pages: p}
 	console, err := h.console()
 	if err != nil {
 		return nil, err
@@ -136,7 +132,7 @@ const metricsPath = "/metrics"
 // metrics is the family of /metrics. On the public address it needs the admin token: its numbers
 // are not for strangers.
 func (h *handler) metrics() web.Family {
-	page := h.needToken(h.metricsAttempts, web.Methods{Get: h.deps.Metrics, Fail: failJSON})
+	page := h.needToken(web.Methods{Get: h.deps.Metrics, Fail: failJSON})
 	return web.Family{Name: "metrics", Owns: func(path string) bool { return path == metricsPath }, Fail: failJSON,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			telemetry.SetRoute(r.Context(), metricsPath)

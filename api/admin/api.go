@@ -7,11 +7,9 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
-	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/telemetry"
 )
 
 const apiRoot = "/api/admin/v1"
@@ -19,7 +17,7 @@ const apiRoot = "/api/admin/v1"
 // api is the handler of /api/admin/v1.
 func (h *handler) api() http.Handler {
 	mux := chi.NewRouter()
-	mux.Use(func(next http.Handler) http.Handler { return h.needToken(h.apiAttempts, next) }, validPath(failJSON))
+	mux.Use(h.needToken, validPath(failJSON))
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { failJSON(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, failJSON))
 	ok := func(doing string, serve func(r *http.Request) (any, error)) http.HandlerFunc {
@@ -52,8 +50,8 @@ func (h *handler) api() http.Handler {
 	return mux
 }
 
-// needToken requires the admin token. attempts counts the wrong ones.
-func (h *handler) needToken(attempts *attemptLimiter, next http.Handler) http.Handler {
+// needToken requires the admin token.
+func (h *handler) needToken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.closed() {
 			refuseJSON(w, r, http.StatusForbidden, "The admin API is closed: CALLVAULT_ADMIN_TOKEN is not set.")
@@ -65,20 +63,17 @@ func (h *handler) needToken(attempts *attemptLimiter, next http.Handler) http.Ha
 			refuseJSON(w, r, http.StatusUnauthorized, "The admin token is missing; send it as Authorization: Bearer.")
 			return
 		}
-		remote := web.Remote(r)
-		if wait := attempts.begin(remote); wait > 0 {
+		right, wait := h.token.Check(r, token)
+		switch {
+		case wait > 0:
 			w.Header().Set("Retry-After", web.Seconds(wait))
-			refuseJSON(w, r, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later.")
+			refuseJSON(w, r, http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later, or with the right one.")
 			return
-		}
-		if !h.token.Matches(token) {
-			h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), telemetry.In(r.Context()))
+		case !right:
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			refuseJSON(w, r, http.StatusUnauthorized, "That is not the admin token.")
 			return
-		}
-		attempts.succeeded(remote)
-		if web.TooLarge(r) {
+		case web.TooLarge(r):
 			failJSON(w, r, http.StatusRequestEntityTooLarge)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type fixture struct {
 	day      domain.Day // yesterday
 	now      func() time.Time
 	change   func(*admin.Config)
+	proxies  []netip.Prefix // that are trusted
 }
 
 func newFixture(t testing.TB, database string, change func(*admin.Config)) *fixture {
@@ -81,7 +83,7 @@ func (f *fixture) open(now func() time.Time) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.handler = api.New(api.Config{Root: cfg.Root}, api.Deps{Families: families, Log: log, Now: time.Now})
+	f.handler = api.New(api.Config{Root: cfg.Root, TrustedProxies: f.proxies}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
 
 // onBoth runs a test over either database.

@@ -46,21 +46,19 @@ func (h *handler) signin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := signinPage{Next: consolePath(r.PostFormValue("next"))}
-	remote := web.Remote(r)
-	if wait := h.consoleAttempts.begin(remote); wait > 0 {
+	right, wait := h.token.Check(r, strings.TrimSpace(r.PostFormValue("token")))
+	switch {
+	case wait > 0:
 		w.Header().Set("Retry-After", web.Seconds(wait))
-		page.Wrong = "Too many wrong tokens came from your address. Try again in " + duration(wait) + "."
+		page.Wrong = "Too many wrong tokens came from your address. Try again in " + duration(wait) + ", or with the right one."
 		h.render(w, r, http.StatusTooManyRequests, "signin", view{Title: "Sign in", Data: page})
 		return
-	}
-	if !h.token.Matches(strings.TrimSpace(r.PostFormValue("token"))) {
-		h.deps.Log.Warn("a wrong admin token was tried", zap.String("remote", remote), telemetry.In(r.Context()))
+	case !right:
 		page.Wrong = "That is not the admin token."
 		h.render(w, r, http.StatusUnauthorized, "signin", view{Title: "Sign in", Data: page})
 		return
 	}
-	h.consoleAttempts.succeeded(remote)
-	h.deps.Log.Info("an operator signed in", zap.String("remote", remote), telemetry.In(r.Context()))
+	h.deps.Log.Info("an operator signed in", zap.String("remote", web.Remote(r)), telemetry.In(r.Context()))
 	h.setCookie(w, r, h.sessions.issue())
 	h.redirect(w, r, page.Next)
 }

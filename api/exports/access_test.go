@@ -95,9 +95,29 @@ func TestCredentials(t *testing.T) {
 // An unset internal token matches nothing, not even an empty header.
 func TestNoInternalToken(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), exports.Config{})
+	f.deps.Internal = nil
 	f.mount(exports.Config{PublicURL: public})
 	for token, detail := range map[string]string{"": noCredential, internal: badToken} {
 		f.want(f.ask(jsonPath, "application/json", good, "x-internal-token", token, "x-organization-id", "org_123"), 401, detail)
+	}
+}
+
+// After ten wrong internal tokens from one address more of them are answered 429, the right one and
+// API keys as ever.
+func TestWrongInternalTokens(t *testing.T) {
+	f := newFixture(t, apitest.SQLite(t), exports.Config{})
+	for range 10 {
+		f.want(f.ask(jsonPath, "application/json", good, "x-internal-token", "wrong", "x-organization-id", "org_123"), 401, badToken)
+	}
+	a := f.ask(formPath, "application/json", good, "x-internal-token", "wrong", "x-organization-id", "org_123")
+	f.want(a, 429, "Too many wrong internal tokens came from this address, please try again later or with the right one")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("a 429 without Retry-After")
+	}
+	for _, headers := range [][]string{{"x-internal-token", internal, "x-organization-id", "org_123"}, {"x-api-key", f.key}} {
+		if a := f.ask(jsonPath, "application/json", good, headers...); a.Status != 200 {
+			t.Errorf("%s: answered %d %s", headers[0], a.Status, a.Body)
+		}
 	}
 }
 

@@ -28,13 +28,17 @@ func (c caller) String() string { return c.tenant + " " + c.actor }
 
 // authenticate finds who sent a request. Errors: KindUnauthorized, KindInvalid when an internal
 // request names no organization, KindNotFound when the organization does not exist,
-// KindUnavailable.
+// KindUnavailable, and a Refusal after too many wrong internal tokens.
 func (h *handler) authenticate(ctx context.Context, r *http.Request) (caller, error) {
 	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) > 0 {
-		if len(tokens) != 1 || !h.token.Matches(tokens[0]) {
-			return caller{}, domain.Errorf(domain.KindUnauthorized, textInternalToken)
+		right, wait := h.deps.Internal.Check(r, tokens...)
+		switch {
+		case right:
+			return h.organization(ctx, r)
+		case wait > 0:
+			return caller{}, web.Refusal{Status: http.StatusTooManyRequests, Body: failure{textWrongTokens}, Wait: wait}
 		}
-		return h.organization(ctx, r)
+		return caller{}, domain.Errorf(domain.KindUnauthorized, textInternalToken)
 	}
 	secret, err := apiKey(r)
 	if err != nil {

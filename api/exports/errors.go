@@ -15,6 +15,7 @@ const (
 	textCredential    = "Authentication required: either x-internal-token or x-api-key header"
 	textAPIKey        = "Invalid API key"
 	textInternalToken = "Invalid internal token"
+	textWrongTokens   = "Too many wrong internal tokens came from this address, please try again later or with the right one"
 	textOrganization  = "Organization ID missing for internal requests. Please provide x-organization-id header."
 	textNotFound      = "Conversation not found or you don't have access to this conversation"
 	textFailed        = "Export failed"

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/conversations"
@@ -29,8 +28,7 @@ var spec []byte
 
 // Config is the family's settings.
 type Config struct {
-	PublicURL     string // links to recordings begin with it
-	InternalToken string // when empty, none is accepted
+	PublicURL string // links to recordings begin with it
 }
 
 // Catalog is what the endpoints need of the catalog.
@@ -52,6 +50,7 @@ type Conversations interface {
 
 // Deps are the family's dependencies.
 type Deps struct {
+	Internal      *web.SharedToken // nil: none is accepted
 	Catalog       Catalog
 	Conversations Conversations
 	Recordings    web.Store     // nil when no storage is configured: exports have no recording then
@@ -64,15 +63,14 @@ type Deps struct {
 }
 
 type handler struct {
-	cfg   Config
-	deps  Deps
-	token auth.InternalToken
+	cfg  Config
+	deps Deps
 }
 
 // New makes the family of /api/export and /export.
 func New(cfg Config, deps Deps) web.Family {
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken)}
+	h := &handler{cfg: cfg, deps: deps}
 	export := web.Methods{Post: web.Handle(h.export, h.explain), Fail: fail}
 	pages := map[string]web.Methods{
 		"/api/export/conversation":      export,
@@ -123,7 +121,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err := h.auditExport(ctx, r, who, req, a); err != nil {
 		return web.Step("write the audit log", err)
 	}
-	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName(req.conversation, a.at)+`"`)
+	web.Attach(w, "application/json", fileName(req.conversation, a.at))
 	if err := a.write(r.Context(), w); err != nil {
 		h.deps.Log.Info("an export broke off", telemetry.In(r.Context()), zap.Error(err))
 		web.Abort()
@@ -133,17 +131,5 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 
 // fileName is the name under which a client saves an export.
 func fileName(id string, at time.Time) string {
-	return "conversation-" + safeName(id) + "-" + string(domain.DayOf(at)) + ".json"
-}
-
-// safeName replaces characters that not every file system accepts, and cuts to 200 bytes.
-func safeName(text string) string {
-	const maxBytes = 200 // file systems take 255
-	safe := strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
-			return c
-		}
-		return '_'
-	}, text)
-	return safe[:min(len(safe), maxBytes)]
+	return "conversation-" + web.FileName(id) + "-" + string(domain.DayOf(at)) + ".json"
 }

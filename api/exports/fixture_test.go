@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/api"
 	"github.com/callvault/callvault/api/exports"
 	"github.com/callvault/callvault/api/internal/apitest"
+	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -86,10 +87,14 @@ func newFixture(t *testing.T, url string, cfg exports.Config) *fixture {
 	f.must(err)
 	f.load("org_123", file(t, "sample.ndjson"))
 	f.store.Put(audioKey, []byte("0123456789"))
-	f.deps = exports.Deps{Catalog: f.c, Conversations: conversations.New(f.c.DB()), Recordings: f.store, Signer: keys, Log: zap.NewNop(), Now: f.clock}
-	cfg.PublicURL, cfg.InternalToken = public, internal
+	f.deps = exports.Deps{Internal: internalToken(), Catalog: f.c, Conversations: conversations.New(f.c.DB()), Recordings: f.store, Signer: keys, Log: zap.NewNop(), Now: f.clock}
+	cfg.PublicURL = public
 	f.mount(cfg)
 	return f
+}
+
+func internalToken() *web.SharedToken {
+	return web.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", internal, zap.NewNop(), time.Now)
 }
 
 // mount puts the family behind the router.
@@ -236,7 +241,7 @@ func (f *fixture) broken() *fixture {
 func (f *fixture) with(c faulty) *fixture {
 	other := *f
 	other.deps.Catalog, other.deps.Conversations = c, c
-	other.mount(exports.Config{PublicURL: public, InternalToken: internal})
+	other.mount(exports.Config{PublicURL: public})
 	return &other
 }
 

@@ -222,7 +222,7 @@ func FuzzBody(f *testing.F) {
 	for _, sent := range [][2]string{{jsonType, good}, {formType, form("conversationId", "x", "includeTranscript", "1")}, {kind, body}, {"text/plain", "x"}, {jsonType, `{"conversationId":[`}} {
 		f.Add(sent[0], []byte(sent[1]))
 	}
-	h := exports.New(exports.Config{InternalToken: internal}, exports.Deps{Catalog: emptyCatalog{}, Conversations: emptyCatalog{}, Log: zap.NewNop()}).Handler
+	h := exports.New(exports.Config{}, exports.Deps{Internal: internalToken(), Catalog: emptyCatalog{}, Conversations: emptyCatalog{}, Log: zap.NewNop()}).Handler
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		r := httptest.NewRequest(http.MethodPost, jsonPath, bytes.NewReader(body))
 		r.Header["Content-Type"] = []string{kind}

@@ -135,10 +135,8 @@ func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)
 	}
-	name := safeName(path.Base(link.Key))
-	w.Header().Set("Content-Type", content.Type)
-	// A browser must not show it as a page of this host.
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	name := web.FileName(path.Base(link.Key))
+	web.Attach(w, content.Type, name)
 	switch {
 	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:
 		plan.ServeHead(w, r)

@@ -30,7 +30,6 @@ func innerJSON(v any) json.RawMessage {
 // write sends the export, with its transcript piece by piece. After an error the answer is
 // incomplete.
 func (a *answer) write(ctx context.Context, w http.ResponseWriter) error {
-	w.Header().Set("Content-Type", "application/json")
 	timed := web.NewTimedWriter(w)
 	out := &writer{Writer: bufio.NewWriterSize(timed, 32<<10)}
 	out.put(`{"exportMetadata":`, encode(a.metadata), `,"conversation":{`, innerJSON(a.head), `,"transcript":`)

@@ -72,7 +72,7 @@ func TestAudio(t *testing.T) {
 	f.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	f.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
-	f.serve(ingest.New(ingest.Config{InternalToken: "secret"}, ingest.Deps{Catalog: f.c, Audio: f.bucket, NoAudio: domain.Errorf(domain.KindForbidden, "none is taken in"), Log: zap.NewNop()}))
+	f.serve(ingest.New(ingest.Deps{Internal: internalToken(), Catalog: f.c, Audio: f.bucket, NoAudio: domain.Errorf(domain.KindForbidden, "none is taken in"), Log: zap.NewNop()}))
 	f.want("where none is taken in", put("refused.opus", data, nil), 403, `{"error":"none is taken in"}`)
 }
 

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
-	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
@@ -27,11 +26,6 @@ const (
 
 //go:embed openapi.yaml
 var spec []byte
-
-// Config is the family's settings.
-type Config struct {
-	InternalToken string // when empty, nobody may call
-}
 
 // Catalog is what the endpoints need of the catalog.
 type Catalog interface {
@@ -55,22 +49,21 @@ type Audio interface {
 
 // Deps are the parts that the endpoints work with.
 type Deps struct {
-	Catalog Catalog
-	Audio   Audio
-	NoAudio error // the error for every new object; nil when audio is accepted
-	Log     *zap.Logger
+	Internal *web.SharedToken // nil: nobody may call
+	Catalog  Catalog
+	Audio    Audio
+	NoAudio  error // the error for every new object; nil when audio is accepted
+	Log      *zap.Logger
 }
 
 type handler struct {
-	cfg    Config
 	deps   Deps
-	token  auth.InternalToken
 	loader *ingest.Loader
 }
 
 // New makes the family of /api/ingest.
-func New(cfg Config, deps Deps) web.Family {
-	h := &handler{cfg: cfg, deps: deps, token: auth.NewInternalToken(cfg.InternalToken), loader: ingest.NewLoader()}
+func New(deps Deps) web.Family {
+	h := &handler{deps: deps, loader: ingest.NewLoader()}
 	records := web.Methods{Post: web.Handle(h.records, h.explain), Fail: fail}
 	audio := web.Methods{Put: web.Handle(h.audio, h.explain), Fail: fail}
 	return web.Family{
@@ -92,10 +85,29 @@ func New(cfg Config, deps Deps) web.Family {
 	}
 }
 
+// authenticate checks a request's internal token.
+func (h *handler) authenticate(r *http.Request) error {
+	wrong := refused(http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
+	tokens := web.Credentials(r, "x-internal-token")
+	if len(tokens) == 0 {
+		return wrong
+	}
+	right, wait := h.deps.Internal.Check(r, tokens...)
+	switch {
+	case right:
+		return nil
+	case wait > 0:
+		limited := refused(http.StatusTooManyRequests, "Too many wrong tokens came from this address. Try again later, or with the right one.")
+		limited.Wait = wait
+		return limited
+	}
+	return wrong
+}
+
 // tenant authenticates a request and gives its tenant.
 func (h *handler) tenant(r *http.Request) (string, error) {
-	if tokens := web.Credentials(r, "x-internal-token"); len(tokens) != 1 || !h.token.Matches(tokens[0]) {
-		return "", refused(http.StatusUnauthorized, "The x-internal-token header is missing or wrong.")
+	if err := h.authenticate(r); err != nil {
+		return "", err
 	}
 	ids := r.Header.Values("x-organization-id")
 	if len(ids) != 1 || ids[0] == "" {

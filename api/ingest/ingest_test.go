@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -60,7 +61,11 @@ func newFixture(t *testing.T) *fixture {
 }
 
 func (f *fixture) family(c ingest.Catalog, audio ingest.Audio) web.Family {
-	return ingest.New(ingest.Config{InternalToken: "secret"}, ingest.Deps{Catalog: c, Audio: audio, Log: zap.NewNop()})
+	return ingest.New(ingest.Deps{Internal: internalToken(), Catalog: c, Audio: audio, Log: zap.NewNop()})
+}
+
+func internalToken() *web.SharedToken {
+	return web.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", "secret", zap.NewNop(), time.Now)
 }
 
 func (f *fixture) serve(family web.Family) {
@@ -200,6 +205,17 @@ func TestWhoMayCall(t *testing.T) {
 			f.want(fmt.Sprint(path, c.header), f.send(path.method, path.path, strings.NewReader("x"), c.header), c.status, c.body)
 		}
 	}
+	for range 6 { // four were sent above
+		f.send("PUT", "/api/ingest/v1/audio/k", http.NoBody, http.Header{"X-Internal-Token": {"guess"}})
+	}
+	limited := f.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": {"guess"}})
+	f.want("after ten wrong tokens", limited, 429, `{"error":"Too many wrong tokens came from this address. Try again later, or with the right one."}`)
+	if limited.header.Get("Retry-After") == "" {
+		t.Error("a 429 without Retry-After")
+	}
+	f.want("no token after these", f.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": nil}), 401, noToken)
+	f.want("the right one after these", f.send("POST", recordsPath, http.NoBody, nil), 200,
+		`{"lines":0,"batches":0,"agents":0,"conversations":0,"messages":0,"recordings":0,"changed":0,"tooLate":0}`)
 	got := f.send("GET", recordsPath, http.NoBody, nil)
 	f.want("method", got, 405, `{"error":"Method Not Allowed."}`)
 	if allow := got.header.Get("Allow"); allow != "POST" {
@@ -211,7 +227,7 @@ func TestWhoMayCall(t *testing.T) {
 	f.want("path", f.send("POST", "/api/ingest/v1/other", http.NoBody, nil), 404, `{"error":"Not Found."}`)
 	f.want("a form", f.send("POST", recordsPath, strings.NewReader("x"), http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}), 415,
 		`{"error":"The body must be JSON lines, not a form."}`)
-	closed := ingest.New(ingest.Config{}, ingest.Deps{Catalog: f.c, Log: zap.NewNop()})
+	closed := ingest.New(ingest.Deps{Catalog: f.c, Log: zap.NewNop()})
 	f.serve(closed)
 	f.want("no token is configured", f.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": {""}}), 401, noToken)
 }

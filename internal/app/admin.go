@@ -39,7 +39,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	if err != nil || c.AdminListen == "" {
 		return families, err
 	}
-	handler := api.New(api.Config{}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now,
+	handler := api.New(api.Config{TrustedProxies: c.TrustedProxies}, api.Deps{Families: families, Pages: maps.Clone(pages), Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()})
 	delete(pages, metricsPath)
 	server, err := Listen(ctx, adminServer, c.AdminListen, handler, StopTimes{Drain: c.DrainTimeout}, log)

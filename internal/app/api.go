@@ -21,7 +21,7 @@ import (
 )
 
 // api makes the handler of everything that clients call.
-func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.HandlerFunc, log *zap.Logger) (http.Handler, error) {
+func (p *Parts) api(ctx context.Context, g *Group, health *Health, pages map[string]http.HandlerFunc, log *zap.Logger) (http.Handler, error) {
 	c := p.Config
 	keys, err := auth.OpenKeyring(ctx, p.Catalog, c.MasterKey.Reveal(), time.Now)
 	if err != nil {
@@ -42,14 +42,14 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 			archiveURLs, audioURLs = p.s3.Archives(), single
 		}
 	}
+	internal := api.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", c.InternalToken.Reveal(), log, time.Now)
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL},
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
-		ingest.New(ingest.Config{InternalToken: c.InternalToken.Reveal()},
-			ingest.Deps{Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
-		exports.New(exports.Config{PublicURL: c.PublicURL, InternalToken: c.InternalToken.Reveal()},
-			exports.Deps{Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Budget: budget, Log: log, Now: time.Now}),
+		ingest.New(ingest.Deps{Internal: internal, Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
+		exports.New(exports.Config{PublicURL: c.PublicURL},
+			exports.Deps{Internal: internal, Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Budget: budget, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: p.Catalog, Conversations: read, Cursors: keys, Budget: budget, Log: log,
 			Limiter: limits.New(limits.Config{Limit: bulk.Limit, Window: bulk.Window}, p.Queue.Redis())}),
 		conversationsapi.New(conversationsapi.Config{}, conversationsapi.Deps{Catalog: p.Catalog, Conversations: read, Store: audio, Cursors: keys, Downloads: downloads, Budget: budget, Log: log}),
@@ -59,6 +59,7 @@ func (p *Parts) api(ctx context.Context, g *Group, pages map[string]http.Handler
 		return nil, err
 	}
 	families = append(families, operators...)
-	return api.New(api.Config{CORSOrigins: c.CORSOrigins, Root: c.PublicPath()}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
+	pages[readyPath] = health.Public(c.AdminToken.Reveal())
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, Root: c.PublicPath()}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()}), nil
 }

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -20,7 +23,9 @@ const (
 	checkLife    = time.Second
 )
 
-// Check asks one part whether it can be used. The answer shows its error's safe message; the log
+const readyPath = "/readyz"
+
+// Check asks one part whether it can be used. Who may know gets its error's safe message; the log
 // has the cause.
 type Check struct {
 	Name  string
@@ -54,6 +59,9 @@ func NewHealth(log *zap.Logger, now func() time.Time, checks ...Check) *Health {
 	return &Health{log: log, now: now, checks: checks}
 }
 
+// Add adds a check. It must come before the first request.
+func (h *Health) Add(c Check) { h.checks = append(h.checks, c) }
+
 // Component ends readiness as the first step of stopping.
 func (h *Health) Component() Component {
 	return Component{Name: "readiness", Stage: StageReadiness, Run: func(ctx context.Context) error {
@@ -70,9 +78,35 @@ func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 	h.write(w, healthReport{Status: "ok"})
 }
 
-// Ready answers /readyz: 200 when every check passes, else 503, with each check's result.
+// Ready answers /readyz: 200 when every check passes, else 503, with each check's result and what is
+// wrong.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	h.write(w, h.current(r.Context()))
+}
+
+// Public is Ready where strangers ask: what is wrong is told only to who sends the key of the admin
+// token. Without such a token it is in the log alone.
+func (h *Health) Public(adminToken string) http.HandlerFunc {
+	want := "Bearer " + ReadinessKey(adminToken)
+	return func(w http.ResponseWriter, r *http.Request) {
+		report := h.current(r.Context())
+		if adminToken == "" || !hmac.Equal([]byte(r.Header.Get("Authorization")), []byte(want)) {
+			names := map[string]checkResult{}
+			for name, result := range report.Checks {
+				names[name] = checkResult{OK: result.OK}
+			}
+			report.Checks = names
+		}
+		h.write(w, report)
+	}
+}
+
+// ReadinessKey is what opens the details of /readyz. It is derived from the admin token and opens
+// nothing else, because health checks send it every few seconds, without TLS.
+func ReadinessKey(adminToken string) string {
+	mac := hmac.New(sha256.New, []byte(adminToken))
+	mac.Write([]byte("callvault readiness"))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // Results says by name which checks pass. It is empty once the process stops.

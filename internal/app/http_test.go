@@ -224,6 +224,17 @@ func TestHealth(t *testing.T) {
 	at = at.Add(time.Second)
 	ask(h.Ready, 503, `{"status":"unavailable","checks":{"catalog":{"ok":false,"error":"the catalog does not answer"},"queue":{"ok":true}}}`)
 	ask(h.Live, 200, `{"status":"ok"}`)
+	ask(h.Public("token"), 503, `{"status":"unavailable","checks":{"catalog":{"ok":false},"queue":{"ok":true}}}`)
+	ask(h.Public(""), 503, `{"status":"unavailable","checks":{"catalog":{"ok":false},"queue":{"ok":true}}}`)
+	asOperator := func(token string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("Authorization", "Bearer "+ReadinessKey("token"))
+			h.Public(token)(w, r)
+		}
+	}
+	ask(asOperator("token"), 503, `{"status":"unavailable","checks":{"catalog":{"ok":false,"error":"the catalog does not answer"},"queue":{"ok":true}}}`)
+	ask(asOperator("another"), 503, `{"status":"unavailable","checks":{"catalog":{"ok":false},"queue":{"ok":true}}}`)
+	ask(asOperator(""), 503, `{"status":"unavailable","checks":{"catalog":{"ok":false},"queue":{"ok":true}}}`)
 	broken = nil
 	at = at.Add(time.Second)
 	ask(h.Ready, 200, good)

@@ -88,24 +88,18 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	if p.Config.PublicURL == "" { // in standalone only: elsewhere it is a required setting
 		p.Config.PublicURL = url
 	}
-	checks := p.checks()
-	var health *Health
-	pages := map[string]http.HandlerFunc{
-		"/healthz": func(w http.ResponseWriter, r *http.Request) { health.Live(w, r) },
-		"/readyz":  func(w http.ResponseWriter, r *http.Request) { health.Ready(w, r) },
-
-		metricsPath: p.measure(roles, func(ctx context.Context) map[string]bool { return health.Results(ctx) }),
-	}
+	health := NewHealth(log.Named("health"), time.Now, p.checks()...)
+	pages := map[string]http.HandlerFunc{"/healthz": health.Live, readyPath: health.Ready, metricsPath: p.measure(roles, health.Results)}
 	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer(), Observe: p.observe()})
 	for _, role := range roles {
 		switch role {
 		case config.API:
-			if handler, err = p.api(ctx, g, pages, log); err != nil {
+			if handler, err = p.api(ctx, g, health, pages, log); err != nil {
 				return nil, err
 			}
 		case config.Scheduler:
 			s := p.addScheduler(g, log)
-			checks = append(checks, Check{Name: "scheduler", Probe: func(context.Context) error { return s.Ready() }})
+			health.Add(Check{Name: "scheduler", Probe: func(context.Context) error { return s.Ready() }})
 		case config.Worker:
 			if len(roles) == 1 && os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(workerGC)
@@ -113,7 +107,6 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 			p.addWorker(g, log)
 		}
 	}
-	health = NewHealth(log.Named("health"), time.Now, checks...)
 	g.Add(health.Component())
 	return &Serving{URL: url, Parts: p}, p.publish(url)
 }

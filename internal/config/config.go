@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Config is every setting. Commands that run a role embed it; the others embed Parts and get the
 // rest from Source.Complete.
@@ -13,6 +16,9 @@ type Config struct {
 	Serving `embed:"" group:"Serving:"`
 	Work    `embed:"" group:"Archiving:"`
 }
+
+// Networks are networks of addresses; one address is a network by itself.
+type Networks []netip.Prefix
 
 // Parts are the addresses and credentials of callvault's parts.
 type Parts struct {
@@ -38,6 +44,7 @@ type Serving struct {
 	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin, /api/admin and /metrics to an address of their own."`
 	PublicURL       string        `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it. It may have a path, such as /vault, which a proxy removes or passes on."`
 	CORSOrigins     []string      `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
+	TrustedProxies  Networks      `var:"CALLVAULT_TRUSTED_PROXIES" type:"networks" placeholder:"ADDRESS,…" roles:"api" eg:"10.0.0.0/8,2001:db8::7" shown:"none" help:"Proxies and balancers whose X-Forwarded-For and X-Forwarded-Proto are believed."`
 	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"random" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token); at least 32 characters."`
 	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"random" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin; at least 32 characters."`
 	AdminReadOnly   bool          `name:"admin-readonly" var:"CALLVAULT_ADMIN_READONLY" type:"switch" default:"off" placeholder:"on|off" roles:"api" help:"Console, queue dashboard and admin API show everything and change nothing."`

@@ -109,6 +109,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"CALLVAULT_INTERNAL_TOKEN":  "hunter2",
 		"CALLVAULT_ADMIN_TOKEN":     "hunter2-of-31-characters-hunter",
 		"CALLVAULT_CORS_ORIGINS":    "https://a.example/path",
+		"CALLVAULT_TRUSTED_PROXIES": "10.0.0.1, balancer",
 		"CALLVAULT_ARCHIVES_BUCKET": "Archives",
 	}, Standalone())
 	const short = `shorter than 32 characters, so that it could be guessed; use the output of: openssl rand -base64 32`
@@ -126,6 +127,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"CALLVAULT_MASTER_KEY":      short,
 		"CALLVAULT_INTERNAL_TOKEN":  short,
 		"CALLVAULT_ADMIN_TOKEN":     short,
+		"CALLVAULT_TRUSTED_PROXIES": `"balancer" is neither an address nor a network; use some of either, comma between, such as 10.0.0.0/8,2001:db8::7`,
 		"CALLVAULT_CORS_ORIGINS":    `"https://a.example/path" is not an origin; use scheme://host, comma between, such as https://app.example.com`,
 		"CALLVAULT_ARCHIVES_BUCKET": `"Archives" is not a bucket name; use 3 to 63 of a-z, 0-9 and -, such as archives`,
 	}
@@ -134,6 +136,21 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	if strings.Contains(fmt.Sprint(err), "hunter2") {
 		t.Error("a message repeats a secret")
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.1.2.3/8, 192.0.2.7,,2001:db8::7 ,fd00::/8": "[10.0.0.0/8 192.0.2.7/32 2001:db8::7/128 fd00::/8]",
+		"0.0.0.0/0": "", "::/0": "", "::ffff:10.0.0.0/104": "", "::ffff:10.0.0.1": "", "10.0.0.0/33": "", "10.0.0.1:80": "",
+	} {
+		c, err := load(t, Env{"CALLVAULT_TRUSTED_PROXIES": text}, Standalone())
+		switch {
+		case want != "" && (err != nil || fmt.Sprint(c.TrustedProxies) != want):
+			t.Errorf("%q gives %v, %v", text, c.TrustedProxies, err)
+		case want == "" && problemsOf(t, err)["CALLVAULT_TRUSTED_PROXIES"] == "":
+			t.Errorf("%q is taken as %v", text, c.TrustedProxies)
+		}
 	}
 }
 

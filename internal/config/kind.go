@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -39,6 +40,7 @@ func readers() map[string]reader {
 		"endpoint":  readEndpoint,
 		"publicurl": readPublicURL,
 		"origins":   readOrigins,
+		"networks":  readNetworks,
 		"database":  readDatabase,
 		"redis":     readRedis,
 	}
@@ -220,6 +222,29 @@ func readOrigins(text string, tag *kong.Tag) (any, error) {
 		origins = append(origins, strings.ToLower(part))
 	}
 	return origins, nil
+}
+
+func readNetworks(text string, tag *kong.Tag) (any, error) {
+	var networks Networks
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(part)
+		if addr, bare := netip.ParseAddr(part); bare == nil {
+			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%q is neither an address nor a network; use some of either, comma between, such as %s", part, tag.Get("eg"))
+		case network.Addr().Is4In6():
+			return nil, fmt.Errorf("%q is an IPv4 network in the form of IPv6; write it as IPv4, such as 10.0.0.0/8", part)
+		case network.Bits() == 0:
+			return nil, fmt.Errorf("%q is every address, so that anybody could claim to be anybody; name the proxies alone, such as %s", part, tag.Get("eg"))
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 // bounds parses the min and max tags.

@@ -1,10 +1,10 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -41,7 +41,7 @@ type Presigner interface {
 // ObjectContent is the Content of the object that info describes. It fails when the object has
 // changed since.
 func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, d Download) Content {
-	return Content{Size: info.Size, ETag: info.ETag, Type: cmp.Or(info.ContentType, "application/octet-stream"),
+	return Content{Size: info.Size, ETag: info.ETag, Type: playable(info.ContentType),
 		Limiter: limiter, Download: d,
 		Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {
 			o, err := store.Get(ctx, key, objstore.GetOptions{From: from, To: to, IfMatch: info.ETag})
@@ -50,6 +50,39 @@ func ObjectContent(store Store, key string, info objstore.Info, limiter *Downloa
 			}
 			return o.Body, nil
 		}}
+}
+
+// playable gives a stored content type if it is one of audio or video, which browsers play and never
+// run. Whoever uploaded the bytes chose their type, so every other one becomes that of unknown bytes.
+func playable(stored string) string {
+	kind, _, err := mime.ParseMediaType(stored)
+	if err != nil || !strings.HasPrefix(kind, "audio/") && !strings.HasPrefix(kind, "video/") {
+		return "application/octet-stream"
+	}
+	return stored
+}
+
+// Attach sets the headers of a body that browsers save under a name and never show. FileName makes
+// a name safe.
+func Attach(w http.ResponseWriter, contentType, name string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+}
+
+// FileName replaces the characters of a text that not every file system accepts, and a dot at its
+// beginning, which would hide the file. It cuts to 200 bytes.
+func FileName(text string) string {
+	const maxBytes = 200 // file systems take 255
+	safe := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
+			return c
+		}
+		return '_'
+	}, text)
+	if strings.HasPrefix(safe, ".") {
+		safe = "_" + safe[1:]
+	}
+	return safe[:min(len(safe), maxBytes)]
 }
 
 // Plan is how a request for a Content will be answered.

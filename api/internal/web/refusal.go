@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Refusal is an error with the answer that the caller gets.
 type Refusal struct {
 	Status    int
-	Body      any    // in the family's error shape
-	Challenge string // WWW-Authenticate of a 401 or a 403; "" for none
+	Body      any           // in the family's error shape
+	Challenge string        // WWW-Authenticate of a 401 or a 403; "" for none
+	Wait      time.Duration // Retry-After of a 429; none when 0
 }
 
 func (f Refusal) Error() string { return fmt.Sprintf("answered %d: %v", f.Status, f.Body) }
@@ -20,8 +22,11 @@ func (f Refusal) Write(w http.ResponseWriter, r *http.Request) {
 	if f.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", f.Challenge)
 	}
-	if f.Status == http.StatusServiceUnavailable {
+	switch {
+	case f.Status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
+	case f.Wait > 0:
+		w.Header().Set("Retry-After", Seconds(f.Wait))
 	}
 	JSON(w, r, f.Status, f.Body)
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,15 +18,6 @@ const MaxBody = 1 << 20
 
 // MaxForm bounds the body of a form that holds credentials, in bytes.
 const MaxForm = 16 << 10
-
-// Remote is the network address that the request came from, without its port.
-func Remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
 
 // Origin is who sent the request, for the audit log.
 func Origin(r *http.Request, actor string) audit.Origin {
