@@ -3,6 +3,7 @@ package conversations
 import (
 	"context"
 	"net/http"
+	"path"
 
 	"go.uber.org/zap"
 
@@ -38,7 +39,7 @@ func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Requ
 // send sends the recording, or the part of it that was asked for.
 func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Request, req request, key string, content web.Content, plan web.Plan) error {
 	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
-		w.Header().Set("Content-Type", content.Type)
+		web.Attach(w, content.Type, web.FileName(path.Base(key)))
 		plan.ServeHead(w, r)
 		return nil
 	}
@@ -55,7 +56,7 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		_ = body.Close()
 		return web.Step("write the audit log", err)
 	}
-	w.Header().Set("Content-Type", content.Type)
+	web.Attach(w, content.Type, web.FileName(path.Base(key)))
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(r.Context()), zap.Error(err))
 	}

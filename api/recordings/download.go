@@ -99,8 +99,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 		return refused(status)
 	}
 	name := link.Tenant + "_" + string(link.Day) + "_" + link.HH() + ".zip"
-	w.Header().Set("Content-Type", zipType)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	web.Attach(w, zipType, name)
 	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
 		plan.ServeHead(w, r)
 		return nil
