@@ -4,10 +4,8 @@ import (
 	"context"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -26,29 +24,13 @@ type tab struct {
 // newTab starts a browser on the fixture's console.
 func newTab(f *fixture) *tab {
 	f.Helper()
-	binary, err := exec.LookPath("chromium")
-	if err != nil {
-		f.Fatalf("chromium is not installed (make tools): %v", err)
-	}
 	server := httptest.NewServer(f.handler)
 	f.Cleanup(server.Close)
 	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
 	if artifacts == "" {
 		artifacts = f.TempDir()
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(f.TempDir()), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Hour))
-	allocator, stop := chromedp.NewExecAllocator(f.Context(), options...)
-	f.Cleanup(stop)
-	ctx, quit := chromedp.NewContext(allocator)
-	f.Cleanup(quit)
-	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
-		f.Fatal(err)
-	}
-	limited, cancel := testenv.WaitContext(ctx, f.TB) // ends the test when the browser hangs
-	f.Cleanup(cancel)
-	return &tab{f, limited, server.URL, artifacts}
+	return &tab{f, testenv.Chromium(f), server.URL, artifacts}
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -37,36 +35,20 @@ type browser struct {
 
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
-	binary, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("chromium is not installed (make tools): %v", err)
-	}
 	server := httptest.NewServer(handler(documented(t)))
 	t.Cleanup(server.Close)
 	artifacts := os.Getenv("CALLVAULT_ARTIFACTS")
 	if artifacts == "" {
 		artifacts = t.TempDir()
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Hour))
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
-	ctx, quit := chromedp.NewContext(allocator)
-	t.Cleanup(quit)
-	if err := chromedp.Do(ctx); err != nil { // starts the browser; it would end with a deadline of this call
+	b := &browser{T: t, ctx: testenv.Chromium(t), url: server.URL + "/vault", artifacts: artifacts}
+	if err := chromedp.Listen(b.ctx, b.note); err != nil {
 		t.Fatal(err)
 	}
-	limited, cancel := testenv.WaitContext(ctx, t) // ends the test when the browser hangs
-	t.Cleanup(cancel)
-	b := &browser{T: t, ctx: limited, url: server.URL + "/vault", artifacts: artifacts}
-	if err := chromedp.Listen(limited, b.note); err != nil {
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := chromedp.Call(limited, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(limited, log.Enable, cdp.Empty{}); err != nil {
+	if _, err := chromedp.Call(b.ctx, log.Enable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -8,7 +8,7 @@
 // [NewPostgres] and [NewMinIO] start a private server that a test may stop,
 // freeze and start again. [NewProxy] stands between a client and a server and
 // breaks the connection on order. [Program] builds callvault as the image has
-// it and [Start] runs it, for tests of whole processes.
+// it and [Start] runs it, for tests of whole processes. [Chromium] starts a browser.
 //
 // Nothing outlives the test process, however it ends: the kernel ends the
 // servers with it and a waiting shell removes their directories. A package
