@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,17 @@ func TestLogHoldsNoPath(t *testing.T) {
 	}
 	if entry.ContextMap()["family"] != "f" || entry.ContextMap()["status"] != int64(404) {
 		t.Errorf("%v", entry.ContextMap())
+	}
+}
+
+// The address in the log is that of the caller, which only trusted proxies may name.
+func TestTrustedProxies(t *testing.T) {
+	for network, want := range map[string]string{"192.0.2.0/24": "203.0.113.9", "10.0.0.0/8": "192.0.2.1"} {
+		h, logs := newAPI(t, api.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(network)}})
+		ask(h, "GET", "/f/read", "", "X-Forwarded-For", "203.0.113.9")
+		if got := logs.All()[0].ContextMap()["remote"]; got != want {
+			t.Errorf("with the proxies %s the log names %v, want %s", network, got, want)
+		}
 	}
 }
 
