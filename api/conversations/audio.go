@@ -3,7 +3,6 @@ package conversations
 import (
 	"context"
 	"net/http"
-	"path"
 
 	"go.uber.org/zap"
 
@@ -39,7 +38,7 @@ func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Requ
 // send sends the recording, or the part of it that was asked for.
 func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Request, req request, key string, content web.Content, plan web.Plan) error {
 	if r.Method == http.MethodHead || plan.Status == http.StatusNotModified {
-		web.Attach(w, content.Type, web.FileName(path.Base(key)))
+		web.Attach(w, content.Type, web.RecordingName(key))
 		plan.ServeHead(w, r)
 		return nil
 	}
@@ -56,7 +55,7 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		_ = body.Close()
 		return web.Step("write the audit log", err)
 	}
-	web.Attach(w, content.Type, web.FileName(path.Base(key)))
+	web.Attach(w, content.Type, web.RecordingName(key))
 	if err := body.Serve(w, r); err != nil {
 		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(r.Context()), zap.Error(err))
 	}

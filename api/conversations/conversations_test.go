@@ -47,17 +47,20 @@ type fixture struct {
 }
 
 // audioStore is a store of audio in memory.
-type audioStore struct{ apitest.Store }
+type audioStore struct {
+	apitest.Store
+	kind string // content type of every object
+}
 
 func (m *audioStore) Stat(ctx context.Context, key string) (objstore.Info, error) {
 	info, err := m.Store.Stat(ctx, key)
-	info.ContentType = "audio/webm"
+	info.ContentType = m.kind
 	return info, err
 }
 
 func newFixture(t testing.TB, url string) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, store: &audioStore{}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: catalogtest.Open(t, url)}
+	f := &fixture{TB: t, store: &audioStore{kind: "audio/webm"}, spec: apitest.LoadSpec(t, "openapi.yaml"), catalog: catalogtest.Open(t, url)}
 	for id, secret := range map[string]string{"acme": key, "other": otherKey} {
 		_, err := f.catalog.CreateTenant(t.Context(), domain.Tenant{ID: id, RetentionDays: 3, DayLimit: 5, DownloadLimit: 5}, audit.Origin{})
 		f.must(err)
@@ -324,7 +327,8 @@ func TestAudio(t *testing.T) {
 			if a.Status != c.status || c.body != "" && string(a.Body) != c.body {
 				t.Errorf("%s: %d %q", name, a.Status, a.Body)
 			}
-			if a.Status == 200 && (a.Header.Get("Content-Type") != "audio/webm" || a.Header.Get("ETag") == "" || a.Header.Get("X-Content-Type-Options") != "nosniff") {
+			if a.Status == 200 && (a.Header.Get("Content-Type") != "audio/webm" || a.Header.Get("ETag") == "" || a.Header.Get("X-Content-Type-Options") != "nosniff" ||
+				a.Header.Get("Content-Disposition") != `attachment; filename="1.webm"` || !strings.HasPrefix(a.Header.Get("Content-Security-Policy"), "sandbox; default-src 'none'")) {
 				t.Errorf("%s: %v", name, a.Header)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"path"
 	"time"
 
 	"go.uber.org/zap"
@@ -135,7 +134,7 @@ func (h *handler) serveRecording(ctx context.Context, w http.ResponseWriter, r *
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)
 	}
-	name := web.FileName(path.Base(link.Key))
+	name := web.RecordingName(link.Key)
 	web.Attach(w, content.Type, name)
 	switch {
 	case r.Method == http.MethodHead || plan.Status == http.StatusNotModified:

@@ -69,6 +69,7 @@ func TestPresignedRecording(t *testing.T) {
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != 200 || !bytes.Equal(got, audio) || response.Header.Get("Content-Type") != "video/webm" ||
+		response.Header.Get("Content-Disposition") != `attachment; filename="agent_abc123_1705320000_user123.webm"` ||
 		!strings.Contains(location, "X-Amz-Expires=300&") {
 		t.Fatalf("the link gives %s, %d bytes, error %v", response.Status, len(got), err)
 	}

@@ -69,8 +69,8 @@ func Attach(w http.ResponseWriter, contentType, name string) {
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 }
 
-// FileName replaces the characters of a text that not every file system accepts, and a dot at its
-// beginning, which would hide the file. It cuts to 200 bytes.
+// FileName replaces the characters of a text that not every file system accepts, and cuts to 200
+// bytes.
 func FileName(text string) string {
 	const maxBytes = 200 // file systems take 255
 	safe := strings.Map(func(c rune) rune {
@@ -79,9 +79,6 @@ func FileName(text string) string {
 		}
 		return '_'
 	}, text)
-	if strings.HasPrefix(safe, ".") {
-		safe = "_" + safe[1:]
-	}
 	return safe[:min(len(safe), maxBytes)]
 }
 

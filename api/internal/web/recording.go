@@ -2,10 +2,22 @@ package web
 
 import (
 	"context"
+	"path"
+	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
+
+// RecordingName is the name under which a client saves the recording of a key. It does not begin with
+// a dot, which would hide the file.
+func RecordingName(key string) string {
+	name := FileName(path.Base(key))
+	if rest, hidden := strings.CutPrefix(name, "."); hidden {
+		return "_" + rest
+	}
+	return name
+}
 
 // StatRecording looks up the recording of a conversation by its object key, which is "" when there
 // is none. All endpoints use it, so that they agree whether a conversation has a recording. found
