@@ -109,7 +109,7 @@ func (l *leaver) mount(store *apitest.Store, audio *dir.Bucket, log *zap.Logger)
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: l.catalog, Tokens: tokens, Log: log}),
 		recordings.New(recordings.Config{LinkTTL: time.Hour}, recordings.Deps{Catalog: l.catalog, Tokens: tokens, Links: keys, Store: store, Downloads: downloads, Log: log}),
-		ingest.New(ingest.Config{InternalToken: operatorToken}, ingest.Deps{Catalog: l.catalog, Audio: audio, Log: log}),
+		ingest.New(ingest.Deps{Internal: api.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", operatorToken, log, time.Now), Catalog: l.catalog, Audio: audio, Log: log}),
 		exports.New(exports.Config{}, exports.Deps{Catalog: l.catalog, Conversations: read, Recordings: audio, Signer: keys, Downloads: downloads, Budget: budget, Log: log, Now: time.Now}),
 		bulk.New(bulk.Config{}, bulk.Deps{Catalog: l.catalog, Conversations: read, Cursors: keys, Budget: budget, Log: log,
 			Limiter: limits.New(limits.Config{Limit: 1000, Window: time.Second}, q.Redis())}),
