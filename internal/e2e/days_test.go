@@ -28,7 +28,7 @@ func TestRetention(t *testing.T) {
 	_, before := f.askDay("acme", old)
 	// As if the older day had been built when it ended.
 	f.sql(`UPDATE days SET completed_us = closes_us WHERE day = $1`, old)
-	f.ok("tenant", "set", "acme", "--retention-days", "1")
+	f.ok("tenant", "set", "acme", "--retention-days", "1", "--yes")
 	if status, _ := f.askDay("acme", old); status != 404 {
 		t.Errorf("a day past its shortened retention answers %d", status)
 	}
