@@ -112,18 +112,19 @@ func (c *importCmd) checkedLoad(ctx context.Context, d *deps, p *app.Parts, in i
 
 // next says what is stored after an error, and what to do.
 func (c *importCmd) next(r importJSON, err error) string {
-	stored := "No line is stored"
+	stored, audio := "No line is stored", ""
+	if r.AudioFiles > 0 {
+		audio = " Audio in the store, which is not sent again: " + count(int(r.AudioFiles), "file") + "."
+	}
 	if r.Batches > 0 {
 		stored = "Stored are " + count(r.Lines, "line") + ", all before the batch that failed; of that, none is"
 	}
-	if r.AudioFiles > 0 {
-		stored += "; so are " + count(int(r.AudioFiles), "audio file") + ", which are not sent again"
-	}
+	stored += "." + audio
 	var line *catalog.LineError
 	if errors.As(err, &line) {
-		return fmt.Sprintf("%s. Mend line %d of %s, then import it again", stored, line.Line, c.File)
+		return fmt.Sprintf("%s Mend line %d of %s, then import it again", stored, line.Line, c.File)
 	}
-	return stored + ". Import it again: that goes on, and stores nothing twice"
+	return stored + " Import it again: that goes on, and stores nothing twice"
 }
 
 // importDetail is the detail of a run in the audit log.

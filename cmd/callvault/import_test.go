@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/ingest"
 )
 
 // line is the ingest line of a recording of yesterday.
@@ -168,6 +172,20 @@ func TestImportChecksFirst(t *testing.T) {
 		code, out, errs := callvault(t, nil, append([]string{"import", data}, c.args...)...)
 		if code != c.code || out != "" || !strings.Contains(errs, c.want) || strings.Contains(errs, c.lack) {
 			t.Errorf("%s: exit %d, printed %q and %q; want %q", name, code, out, errs, c.want)
+		}
+	}
+}
+
+func TestImportSaysWhatIsStored(t *testing.T) {
+	c := importCmd{File: "day.ndjson"}
+	bad := fmt.Errorf("refused: %w", &catalog.LineError{Line: 5002, Err: io.EOF})
+	for want, got := range map[string]string{
+		"No line is stored. Mend line 5002 of day.ndjson, then import it again": c.next(importJSON{}, bad),
+		"Stored are 5,000 lines, all before the batch that failed; of that, none is. Audio in the store, which is not sent again: 7 files. " +
+			"Import it again: that goes on, and stores nothing twice": c.next(importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}, io.EOF),
+	} {
+		if got != want {
+			t.Errorf("it says %q, want %q", got, want)
 		}
 	}
 }
