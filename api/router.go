@@ -92,9 +92,9 @@ func New(cfg Config, deps Deps) http.Handler {
 	return web.Forwarded(cfg.TrustedProxies, requestID(bodyDeadlines(h)))
 }
 
-// neverAPage is the Content-Security-Policy of answers that are no pages. If a browser shows one all
-// the same, nothing in it runs, loads or has this origin: callers choose much of what is answered.
-const neverAPage = "sandbox; default-src 'none'; frame-ancestors 'none'"
+// dataPolicy is the Content-Security-Policy of answers that are data. If a browser shows one as a page
+// all the same, nothing in it runs, loads or has this origin: callers choose much of what is answered.
+const dataPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 // dispatcher finds the family of a request, and logs, traces and recovers for it.
 type dispatcher struct {
@@ -111,7 +111,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", neverAPage) // pages set their own
+	h.Set("Content-Security-Policy", dataPolicy) // pages set their own
 	defer endSpan(span, family, r, out)
 	defer d.logAnswer(family, out, r, start)
 	defer out.noteLeft(r)

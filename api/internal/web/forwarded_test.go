@@ -44,3 +44,22 @@ func TestForwarded(t *testing.T) {
 		}
 	}
 }
+
+// FuzzForwarded: what callers put before the header of a proxy changes nothing, once the header names
+// an address that is not a proxy's.
+func FuzzForwarded(f *testing.F) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	peer := netip.MustParseAddr("10.0.0.1")
+	for _, header := range []string{"203.0.113.9", "10.2.2.2:80 , ", "[2001:db8::1%eth0]:443", "x, [::ffff:10.1.1.1"} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		got := firstUntrusted(trusted, peer, []string{header})
+		if !got.IsValid() {
+			t.Fatalf("%q names nobody", header)
+		}
+		if claimed := firstUntrusted(trusted, peer, []string{"192.0.2.66", "192.0.2.66," + header}); !within(trusted, got) && claimed != got {
+			t.Fatalf("%q names %s, and %s behind a claim", header, got, claimed)
+		}
+	})
+}

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	maxWrong    = 10 // wrong tokens from one address in wrongWindow
-	wrongWindow = 10 * time.Minute
-	maxWrongers = 10_000 // addresses in memory
+	maxWrong     = 10 // wrong tokens from one address in wrongWindow
+	wrongWindow  = 10 * time.Minute
+	maxAddresses = 10_000 // addresses in memory
 )
 
 // SharedToken is a secret that many callers share: the admin token or the internal token. Only its
@@ -71,7 +71,7 @@ func (t *SharedToken) count(address string) (wait time.Duration) {
 	tries, known := t.recent[address]
 	if !known {
 		tries = t.former[address]
-		if len(t.recent) >= maxWrongers/2 {
+		if len(t.recent) >= maxAddresses/2 {
 			t.recent, t.former = map[string][]time.Time{}, t.recent
 		}
 	}

@@ -68,9 +68,9 @@ func TestManyAddresses(t *testing.T) {
 	if !limited("[2001:db8::ffff]:1") || limited("[2001:db8:0:1::1]:1") {
 		t.Error("a network is not counted as one address")
 	}
-	for i := range 3 * maxWrongers {
+	for i := range 3 * maxAddresses {
 		limited(fmt.Sprintf("[2001:db9:%x:%x::1]:1", i>>16, i&0xffff))
-		if held := len(token.recent) + len(token.former); held > maxWrongers {
+		if held := len(token.recent) + len(token.former); held > maxAddresses {
 			t.Fatalf("%d addresses are held", held)
 		}
 		if i%1000 == 0 && !limited("[2001:db8::1]:1") {
