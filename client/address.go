@@ -12,7 +12,8 @@ import (
 // discoveryPath is asked first of all, so it finds out that a URL is wrong.
 const discoveryPath = "/.well-known/openid-configuration"
 
-// AddressError says that the URL does not lead to a callvault. It is the same at every attempt.
+// AddressError says that the URL does not lead to a callvault, or that nothing answered there from the
+// first request on.
 type AddressError struct {
 	Err    error
 	Advice string // what to do
@@ -49,23 +50,28 @@ func (c *Client) discoveryError(err error) error {
 	return &AddressError{fmt.Errorf("there is no callvault at %s: %s", c.base.Redacted(), err.Error()), advice}
 }
 
-// unreachable says what to do when there was no answer.
+// unreachable says what to do when there was no answer. A server that has answered before may be back
+// soon, so then the error is not about its address.
 func (c *Client) unreachable(err error, transient *transientError) error {
 	var unverified *tls.CertificateVerificationError
 	var noHost *net.DNSError
+	var advice string
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return &AddressError{transient.err, "it speaks no TLS there: use " + originOf(c.base, "http") + ", or the port that speaks TLS"}
 	case errors.As(err, &unverified):
 		return &AddressError{transient.err, "use the name that the certificate has; the certificate of an own authority goes into a file that SSL_CERT_FILE names"}
 	case c.proxy != nil:
-		err = fmt.Errorf("%w; requests go through the proxy %s of HTTP_PROXY or HTTPS_PROXY: set NO_PROXY=%s if it is not needed", transient.err, c.proxy.Host, c.base.Hostname())
+		advice = fmt.Sprintf("requests go through the proxy %s of HTTP_PROXY or HTTPS_PROXY: set NO_PROXY=%s if it is not needed", c.proxy.Host, c.base.Hostname())
 	case errors.As(err, &noHost) && noHost.IsNotFound:
 		return &AddressError{transient.err, "check the host's name in the URL"}
 	default:
-		err = fmt.Errorf("%w; check host and port of %s, and that callvault runs there: curl %s/healthz", transient.err, c.base.Redacted(), c.base.Redacted())
+		advice = fmt.Sprintf("check host and port of %s, and that callvault runs there: curl %s/healthz", c.base.Redacted(), c.base.Redacted())
 	}
-	return &transientError{err: err, after: transient.after}
+	if c.token != nil {
+		return err
+	}
+	return &transientError{err: &AddressError{transient.err, advice}, after: transient.after}
 }
 
 // originOf returns a URL's scheme, host and port, with another scheme.

@@ -78,8 +78,12 @@ func TestUnreachable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = cl.Day(t.Context(), pullDay); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", url, err)
+		r, err := cl.Pull(t.Context(), client.Options{Days: []string{pullDay, "2025-12-13"}, Dir: t.TempDir()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := r.Days[0]; d.State != client.DayFailed || !strings.Contains(d.Err.Error(), want) || !errors.Is(r.Days[1].Err, d.Err) {
+			t.Errorf("%s: %s, %v, then %v", url, d.State, d.Err, r.Days[1].Err)
 		}
 	}
 	for url, want := range map[string]string{"vault.example.com": "lacks https://", "localhost:8080": "lacks https://", "ftp://a": "not an http or https URL"} {
