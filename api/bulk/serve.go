@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/rawjson"
@@ -120,7 +121,7 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 	if page.Next == nil {
 		memory = page.Bytes
 	}
-	release, err := s.h.deps.Budget.Acquire(s.key, int64(memory))
+	release, err := s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), int64(memory))
 	if err != nil {
 		w.Header().Del("Content-Type")
 		return web.Step("reserve memory", err)

@@ -178,7 +178,7 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return err
 	}
 	if q.summaries {
-		release, err := h.deps.Budget.Acquire(req.actor, 2*conversations.SummaryBytes) // as text and as JSON
+		release, err := h.deps.Budget.Acquire(req.tenant, req.actor, 2*conversations.SummaryBytes) // as text and as JSON
 		if err != nil {
 			return web.Step("reserve memory", err)
 		}

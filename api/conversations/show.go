@@ -51,7 +51,7 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
-	release, err := h.deps.Budget.Acquire(req.actor, s.Bytes())
+	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, s.Bytes())
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}

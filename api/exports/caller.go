@@ -23,9 +23,6 @@ type caller struct {
 	grant  catalog.Grant
 }
 
-// String tells callers apart: the platform calls for many tenants.
-func (c caller) String() string { return c.tenant + " " + c.actor }
-
 // authenticate finds who sent a request. Errors: KindUnauthorized, KindInvalid when an internal
 // request names no organization, KindNotFound when the organization does not exist,
 // KindUnavailable, and a Refusal after too many wrong internal tokens.

@@ -109,7 +109,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the conversation", err)
 	}
-	release, err := h.deps.Budget.Acquire(who.String(), e.Bytes())
+	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, e.Bytes())
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}

@@ -35,7 +35,7 @@ func (h *handler) decode(r *http.Request, who caller) (request, error) {
 	if bytes < 0 {
 		bytes = web.MaxBody // it is not known
 	}
-	release, err := h.deps.Budget.Acquire(who.String(), min(bytes, web.MaxBody))
+	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, min(bytes, web.MaxBody))
 	if err != nil {
 		return request{}, err
 	}

@@ -10,25 +10,29 @@ import (
 func TestBudget(t *testing.T) {
 	const mebibyte = 1 << 20
 	b := web.NewBudget()
-	acquire := func(caller string, bytes int64, fits bool) func() {
+	acquire := func(tenant, actor string, bytes int64, fits bool) func() {
 		t.Helper()
-		release, err := b.Acquire(caller, bytes)
+		release, err := b.Acquire(tenant, actor, bytes)
 		if (err == nil) != fits || !fits && domain.KindOf(err) != domain.KindUnavailable {
-			t.Errorf("%d bytes for %s: %v", bytes, caller, err)
+			t.Errorf("%d bytes for %s of %s: %v", bytes, actor, tenant, err)
 		}
 		return release
 	}
-	first := acquire("a", 10*mebibyte, true)
-	acquire("a", 7*mebibyte, false) // the caller has 16 MiB
-	second := acquire("a", 6*mebibyte, true)
+	first := acquire("t", "a", 10*mebibyte, true)
+	acquire("t", "a", 7*mebibyte, false) // the caller has 16 MiB
+	second := acquire("t", "a", 6*mebibyte, true)
 	first()
 	second()
-	huge := acquire("b", 1<<40, true) // alone
-	acquire("b", 1, false)
-	acquire("c", 1, false) // the process has 48 MiB
+	huge := acquire("t", "b", 1<<40, true) // alone
+	acquire("t", "b", 1, false)
+	acquire("t", "c", 1, false) // the tenant has 32 MiB
+	third := acquire("u", "b", 16*mebibyte, true)
+	acquire("v", "b", 1, false) // the process has 48 MiB
 	huge()
-	for _, caller := range []string{"a", "b", "c"} {
-		acquire(caller, 16*mebibyte, true)
+	third()
+	for _, actor := range []string{"a", "b"} {
+		acquire("t", actor, 16*mebibyte, true)
 	}
-	acquire("d", 1, false)
+	acquire("t", "c", 1, false)
+	acquire("u", "c", 16*mebibyte, true)
 }
