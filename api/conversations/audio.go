@@ -49,10 +49,10 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return web.Step("open the recording", err)
 	}
+	defer body.Close()
 	// Players ask for many pieces, so there is one line an hour.
 	o := web.Origin(r, req.actor)
 	if err := h.deps.Catalog.AppendAuditOnce(ctx, o, req.tenant, actionAudio, key, readDetail{req.id, key, o}); err != nil {
-		_ = body.Close()
 		return web.Step("write the audit log", err)
 	}
 	web.Attach(w, content.Type, web.RecordingName(key))

@@ -166,8 +166,8 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return readError(w, "open the recording", err)
 	}
+	defer body.Close()
 	if err := h.auditRecording(ctx, r, link, plan); err != nil {
-		_ = body.Close()
 		return readError(w, "write the audit log", err)
 	}
 	if err := body.Serve(w, r); err != nil {

@@ -141,10 +141,10 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
+	defer body.Close()
 	d.Spend = piece(d, plan.Length())
 	begun, err := h.count(ctx, w, d)
 	if err != nil {
-		_ = body.Close()
 		return err
 	}
 	if !begun.Counted {

@@ -195,7 +195,7 @@ type Prepared struct {
 }
 
 // Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
-// the answer starts. Either Serve or Close must be called on the Prepared. Errors: KindUnavailable
+// the answer starts. Close must be called on the Prepared, also after Serve. Errors: KindUnavailable
 // when too many downloads are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 	slot, err := c.Limiter.acquire(c.Download)
@@ -213,10 +213,10 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 	return &Prepared{plan, body, slot}, nil
 }
 
-// Close closes the bytes without an answer.
-func (p *Prepared) Close() error {
+// Close closes the bytes. It may be called again.
+func (p *Prepared) Close() {
 	defer p.slot.release()
-	return p.body.Close()
+	_ = p.body.Close() // nothing is lost: the bytes were only read
 }
 
 // Serve answers the request as planned. Content-Type must be set. When it can't send all bytes it
@@ -226,7 +226,8 @@ func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
 	out.size, out.limiter, out.slot = p.plan.size, p.body.content.Limiter, p.slot
 	p.slot.serve(out)
 	http.ServeContent(out, r, "", time.Time{}, p.body)
-	err := errors.Join(p.body.err, out.err, p.Close())
+	p.Close()
+	err := errors.Join(p.body.err, out.err)
 	if err == nil {
 		err = out.Finish()
 	}

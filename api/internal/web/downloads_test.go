@@ -40,9 +40,7 @@ func TestDownloadLimiter(t *testing.T) {
 	want("a", "3", false) // the tenant's limit
 	want("b", "1", true)
 	want("c", "1", false) // the limit of all
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	first.Close()
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Type", "application/zip")
 	if err := served.Serve(w, httptest.NewRequest(http.MethodGet, "/", nil)); err != nil {
@@ -210,3 +208,35 @@ func TestPace(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// panicking is a connection whose writes panic.
+type panicking struct{ *httptest.ResponseRecorder }
+
+func (panicking) Write([]byte) (int, error) {
+	web.Abort()
+	return 0, nil
+}
+
+// A download that panics leaves its place.
+func TestPanicFreesPlace(t *testing.T) {
+	c := content()
+	c.Limiter = web.NewDownloadLimiter(web.DownloadLimits{All: 1})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for range 2 {
+		w := panicking{httptest.NewRecorder()}
+		w.Header().Set("Content-Type", "application/zip")
+		ready, err := c.Prepare(t.Context(), c.Plan(w, r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("it did not panic")
+				}
+			}()
+			defer ready.Close()
+			_ = ready.Serve(w, r)
+		}()
+	}
+}
