@@ -25,7 +25,7 @@ func TestPresignedRecording(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	store := objstoretest.Open(t, objstoretest.MinIO(t))
 	audio := bytes.Repeat([]byte("webm"), 1000)
-	_, err := store.Recordings().Put(t.Context(), audioKey, audio, objstore.PutOptions{ContentType: "video/webm"})
+	_, err := store.Recordings().Put(t.Context(), audioKey, audio, objstore.PutOptions{ContentType: "text/html"})
 	f.must(err)
 	f.deps.Recordings, f.deps.Presigner, f.deps.Now = store.Recordings(), store.Recordings(), time.Now
 	f.mount(exports.Config{PublicURL: public})
@@ -68,7 +68,7 @@ func TestPresignedRecording(t *testing.T) {
 	f.must(err)
 	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != 200 || !bytes.Equal(got, audio) || response.Header.Get("Content-Type") != "video/webm" ||
+	if err != nil || response.StatusCode != 200 || !bytes.Equal(got, audio) || response.Header.Get("Content-Type") != "application/octet-stream" ||
 		response.Header.Get("Content-Disposition") != `attachment; filename="agent_abc123_1705320000_user123.webm"` ||
 		!strings.Contains(location, "X-Amz-Expires=300&") {
 		t.Fatalf("the link gives %s, %d bytes, error %v", response.Status, len(got), err)

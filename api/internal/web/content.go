@@ -52,14 +52,15 @@ func ObjectContent(store Store, key string, info objstore.Info, limiter *Downloa
 		}}
 }
 
-// playable gives a stored content type if it is one of audio or video, which browsers play and never
-// run. Whoever uploaded the bytes chose their type, so every other one becomes that of unknown bytes.
+// playable gives a stored content type if it is one of audio or video (application/ogg is both), which
+// browsers play and never run. Whoever uploaded the bytes chose their type, so every other one becomes
+// that of unknown bytes.
 func playable(stored string) string {
 	kind, _, err := mime.ParseMediaType(stored)
-	if err != nil || !strings.HasPrefix(kind, "audio/") && !strings.HasPrefix(kind, "video/") {
-		return "application/octet-stream"
+	if err == nil && (strings.HasPrefix(kind, "audio/") || strings.HasPrefix(kind, "video/") || kind == "application/ogg") {
+		return stored
 	}
-	return stored
+	return "application/octet-stream"
 }
 
 // Attach sets the headers of a body that browsers save under a name and never show. FileName makes

@@ -7,7 +7,7 @@ import (
 
 func TestPlayable(t *testing.T) {
 	for stored, want := range map[string]string{
-		"audio/webm; codecs=opus": "audio/webm; codecs=opus", "Video/MP4": "Video/MP4", "audio/x-wav": "audio/x-wav",
+		"audio/webm; codecs=opus": "audio/webm; codecs=opus", "Video/MP4": "Video/MP4", "audio/x-wav": "audio/x-wav", "application/ogg": "application/ogg",
 		"": "", "text/html": "", "image/svg+xml": "", "application/xhtml+xml": "", "audio": "", "audio/webm, text/html": "", "multipart/mixed": "", "text/html; audio/x": "",
 	} {
 		if want == "" {
