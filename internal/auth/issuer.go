@@ -22,10 +22,10 @@ const (
 	issuerTimeout = 5 * time.Second
 	// maxIssuerAnswer bounds an answer of the issuer, in bytes. Key sets have some KiB.
 	maxIssuerAnswer = 1 << 20
-	// refetchKeys is the wait after the keys were fetched, and so how soon a rotated key is found.
-	// Anybody can name a key that does not exist, and must not cause a request each time.
+	// refetchKeys is the wait after a fetch that did not bring the key of its token, and so how soon a
+	// rotated key is found. Anybody can name a key that does not exist.
 	refetchKeys = time.Minute
-	// retryIssuer is that wait after the issuer did not answer.
+	// retryIssuer is the wait after the issuer did not answer.
 	retryIssuer = 5 * time.Second
 )
 
@@ -38,12 +38,12 @@ type issuer struct {
 	known  atomic.Pointer[issuerKeys]
 }
 
-// issuerKeys is the outcome of one request to the issuer.
+// issuerKeys is the outcome of one fetch.
 type issuerKeys struct {
-	asked  time.Time
-	failed error             // why the issuer gave no keys; these are the former ones then
 	keys   []jose.JSONWebKey // in the issuer's order
 	url    string            // of the keys; "" when it has to be asked for
+	failed error             // why the issuer gave no keys; these are the former ones then
+	again  time.Time         // no fetch before
 }
 
 func newIssuer(cfg OIDC, now func() time.Time) *issuer {
@@ -52,20 +52,48 @@ func newIssuer(cfg OIDC, now func() time.Time) *issuer {
 	return i
 }
 
-// verify reads the claims of a token into each of dest, if one of the issuer's keys signed it.
-// Errors: KindUnauthorized, KindUnavailable when the issuer does not answer.
+// verify reads the claims of a token into each of dest, if one of the issuer's keys signed it. Who
+// has no token of a known key takes turns, so that all share a fetch. Errors: KindUnauthorized,
+// KindUnavailable when the issuer does not answer.
 func (i *issuer) verify(ctx context.Context, token *jwt.JSONWebToken, dest ...any) error {
 	if i.known.Load().verify(token, dest...) {
 		return nil
 	}
-	newer, err := i.newer(ctx)
+	select {
+	case i.turn <- struct{}{}:
+		defer func() { <-i.turn }()
+	case <-ctx.Done():
+		return unanswered(ctx.Err())
+	}
+	known := i.known.Load()
+	if genuine := known.verify(token, dest...); genuine || i.now().Before(known.again) {
+		return known.verdict(genuine)
+	}
+	fetched, err := i.fetchKeys(context.WithoutCancel(ctx), known.url) // a caller who gives up must not make it fail
 	if err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
+		fetched = issuerKeys{keys: known.keys, failed: err, again: i.now().Add(retryIssuer)}
 	}
-	if !newer.verify(token, dest...) {
-		return refused(errors.New("none of the issuer's keys signed the token"))
+	genuine := fetched.verify(token, dest...)
+	if !genuine && err == nil {
+		fetched.again = i.now().Add(refetchKeys)
 	}
-	return nil
+	i.known.Store(&fetched)
+	return fetched.verdict(genuine)
+}
+
+// verdict gives the error for a token after the keys were tried.
+func (k *issuerKeys) verdict(genuine bool) error {
+	switch {
+	case genuine:
+		return nil
+	case k.failed != nil:
+		return unanswered(k.failed)
+	}
+	return refused(errors.New("none of the issuer's keys signed the token"))
+}
+
+func unanswered(err error) error {
+	return domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
 }
 
 // verify tries the key that the token names; every key when it names none.
@@ -76,32 +104,6 @@ func (k *issuerKeys) verify(token *jwt.JSONWebToken, dest ...any) bool {
 		}
 	}
 	return false
-}
-
-// newer gives the keys. It fetches them unless that was done lately; callers at the same time share
-// a fetch. The fetch goes on when the caller gives up, so that callers can't make it fail.
-func (i *issuer) newer(ctx context.Context) (*issuerKeys, error) {
-	select {
-	case i.turn <- struct{}{}:
-		defer func() { <-i.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	known := i.known.Load()
-	wait := refetchKeys
-	if known.failed != nil {
-		wait = retryIssuer
-	}
-	if known.asked.IsZero() || i.now().Sub(known.asked) >= wait {
-		fetched, err := i.fetchKeys(context.WithoutCancel(ctx), known.url)
-		if err != nil {
-			fetched = issuerKeys{failed: err, keys: known.keys}
-		}
-		fetched.asked = i.now()
-		known = &fetched
-		i.known.Store(known)
-	}
-	return known, known.failed
 }
 
 // fetchKeys reads the keys at a URL, which it asks the issuer for when it is "". It ignores keys of

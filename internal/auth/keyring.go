@@ -18,8 +18,7 @@ import (
 const (
 	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
-	// refindEvery is the least time between reads for unknown keys, because anybody can name one. A
-	// key that was made within this time is found by the next try.
+	// refindEvery is the least time between reads for unknown keys, because anybody can name one.
 	refindEvery = time.Second
 	// maxRetired is longer than the life of anything signed: a link lives for 7 days at most.
 	maxRetired = 8 * 24 * time.Hour
@@ -131,6 +130,7 @@ type Keyring struct {
 	master   *masterKey
 	now      func() time.Time
 	mu       sync.Mutex // held while reading the keys
+	sought   time.Time  // when the last read for an unknown key began
 	snapshot atomic.Pointer[keySnapshot]
 }
 
@@ -180,6 +180,26 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*keySnapshot, er
 	if r := k.snapshot.Load(); r != nil && r.read.After(since) {
 		return r, nil
 	}
+	return k.read(ctx)
+}
+
+// seek reads the keys for an unknown one, unless that was done less than refindEvery before arrived.
+// Goroutines at the same time share a read.
+func (k *Keyring) seek(ctx context.Context, arrived time.Time) (*keySnapshot, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if arrived.Sub(k.sought) < refindEvery {
+		return k.snapshot.Load(), nil
+	}
+	r, err := k.read(ctx)
+	if err == nil {
+		k.sought = r.read
+	}
+	return r, err
+}
+
+// read reads the keys. The caller holds mu.
+func (k *Keyring) read(ctx context.Context) (*keySnapshot, error) {
 	began := k.now()
 	stored, err := k.store.SigningKeys(ctx)
 	if err != nil {
@@ -223,18 +243,14 @@ func (r *keySnapshot) add(s catalog.SigningKey, m *masterKey) error {
 	return nil
 }
 
-// find looks a key up in the keys read before, then in the catalog, unless it was read less than
-// refindEvery ago. Goroutines that miss a key at the same time share one read.
+// find looks a key up in the keys read before, then in the catalog.
 func find[K any](ctx context.Context, k *Keyring, id string, of func(*keySnapshot) map[string]K) (key K, known bool, err error) {
 	arrived := k.now()
 	r := k.fresh(ctx)
 	if key, known = of(r)[id]; known {
 		return key, true, nil
 	}
-	if arrived.Sub(r.read) < refindEvery {
-		return key, false, nil
-	}
-	if r, err = k.reload(ctx, arrived); err != nil {
+	if r, err = k.seek(ctx, arrived); err != nil {
 		return key, false, err
 	}
 	key, known = of(r)[id]

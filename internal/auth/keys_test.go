@@ -97,7 +97,6 @@ func TestRotation(t *testing.T) {
 	f.must(err)
 	after, _, err := other.Issue(ctx, f.app, f.app.Scopes)
 	f.must(err)
-	f.clock.pass(time.Second)
 	_, err = f.verify(after) // this replica reads the new key now
 	f.must(err)
 
@@ -143,7 +142,7 @@ func TestUnknownKeys(t *testing.T) {
 			_, err = tokens.Verify(t.Context(), sign(t, jose.ES256, own, rand.Text(), "at+jwt", f.claims(nil)))
 			f.wantKind("an access token", err, domain.KindUnauthorized)
 		}
-		if store.reads != 1+second {
+		if store.reads != 2+second {
 			t.Errorf("after %d s the keys were read %d times", second, store.reads)
 		}
 		f.clock.pass(time.Second)
