@@ -126,11 +126,21 @@ func (p *pull) round(ctx context.Context, days []int) error {
 		var refused *RefusedError
 		var address *AddressError
 		if errors.As(d.Err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) || errors.As(d.Err, &address) {
-			refusal, state = d.Err, d.State
+			refusal, state = &skippedError{before.Date, d.Err}, d.State
 		}
 	}
 	return nil
 }
+
+// skippedError is of a day that was not asked for, because an earlier one got an error that is about
+// all days.
+type skippedError struct {
+	asked string // the earlier day
+	err   error
+}
+
+func (e *skippedError) Error() string { return "not asked for; see " + e.asked }
+func (e *skippedError) Unwrap() error { return e.err }
 
 // waiting returns the days to repeat. A day whose last request failed is repeated up to maxFailures
 // times, but not after a limit or a refusal.
