@@ -102,7 +102,7 @@ func TestNight(t *testing.T) {
 			t.Errorf("hour %d has revision %d with %d files", n, h.Revision, h.Archive.Files)
 		}
 	}
-	if files != 24 || v.Files != 24 || v.Completed.IsZero() {
+	if files != 24 || v.Files != 24 || v.Settled.IsZero() {
 		t.Errorf("%d files, the day says %d", files, v.Files)
 	}
 }

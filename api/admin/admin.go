@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
@@ -32,16 +33,18 @@ type Config struct {
 
 // Overview reads many days from the catalog. Error: KindUnavailable.
 type Overview interface {
-	Calendar(ctx context.Context, q catalog.CalendarQuery) (catalog.Calendar, error)
-	Tenants(ctx context.Context, after string, limit int) ([]domain.Tenant, error)
+	Calendar(ctx context.Context, q catalog.TenantQuery) (catalog.Calendar, error)
+	FindTenants(ctx context.Context, q catalog.TenantQuery) (found []domain.Tenant, more bool, err error)
 	Running(ctx context.Context, limit int) (catalog.Running, error)
 	FailedHours(ctx context.Context, after domain.HourKey, limit int) ([]catalog.FailedHour, error)
+	TriedHours(ctx context.Context, limit int) ([]catalog.TriedHour, error)
 }
 
 // Details reads one tenant, day or hour from the catalog. Errors: KindNotFound for an
 // unknown tenant, KindUnavailable.
 type Details interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
+	TenantDays(ctx context.Context, id string, from, to domain.Day) (catalog.Calendar, error)
 	Day(ctx context.Context, tenant string, day domain.Day) (catalog.DayView, error)
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
 	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
@@ -54,6 +57,7 @@ type Details interface {
 type Actions interface {
 	Rebuild(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
+	Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error
 	RetryHour(ctx context.Context, key domain.HourKey, o audit.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o audit.Origin) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
@@ -102,6 +106,7 @@ type handler struct {
 	token    *web.SharedToken
 	sessions sessions
 	pages    pages
+	compress func(http.Handler) http.HandlerFunc
 }
 
 // New makes the families of the console, the API and /metrics. Its error is a mistake in the
@@ -111,8 +116,12 @@ func New(cfg Config, deps Deps) ([]web.Family, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false))
+	if err != nil {
+		return nil, fmt.Errorf("compress the calendar: %w", err)
+	}
 	h := &handler{cfg: cfg, deps: deps, token: web.NewSharedToken("CALLVAULT_ADMIN_TOKEN", cfg.Token, deps.Log, deps.Now),
-		sessions: newSessions(cfg.Token, deps.Now), pages: p}
+		sessions: newSessions(cfg.Token, deps.Now), pages: p, compress: compress}
 	console, err := h.console()
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func TestAPI(t *testing.T) {
 		f.equal("days", len(days), 3)
 		latest := days[0].(map[string]any)
 		f.equal("latest day", latest["day"], f.day)
-		f.equal("complete hours", latest["completeHours"], 22)
+		f.equal("complete hours", latest["completeHours"], 21)
 		f.equal("failed hours", latest["failedHours"], 1)
 		for back, want := range []string{"0 1", "3 0", "1 2"} {
 			d := days[back].(map[string]any)

@@ -77,13 +77,13 @@ func TestInABrowser(t *testing.T) {
 	b.shows("That is not the admin token")
 	b.do(chromedp.SendKeys(chromedp.CSS("#token"), adminToken))
 	b.follow("button.primary")
-	b.shows("Hours, UTC", "22 of 24", "1 hour failed", "being built", "rebuilding", "1 download") // the page that the operator asked for before signing in
+	b.shows("Hours, UTC", "21 of 24", "1 hour failed", "being built", "being rebuilt", "1 download") // the page that the operator asked for before signing in
 	b.picture("day")
 
 	b.do(chromedp.Navigate(b.url + "/admin"))
-	b.shows("acme", "iris", "22/24", "24/24")
-	for back, want := range []string{"✕↻ 1 hour failed, 1 hour being rebuilt", "◐! complete but for 3 missing recordings",
-		"◐!↻ complete but for 1 missing recording, 2 hours being rebuilt", "◐↻ complete but for 2 hours being rebuilt", "✓ complete"} {
+	b.shows("acme", "iris", "21/24", "24/24")
+	for back, want := range []string{"✕↻ incomplete: 1 hour failed, 1 hour pending, 1 hour being rebuilt", "◐! incomplete: 3 recordings missing",
+		"◐!↻ incomplete: 1 recording missing, 2 hours being rebuilt", "◐↻ incomplete: 2 hours being rebuilt", "✓ complete"} {
 		cell := fmt.Sprintf(`document.querySelector('td a[href="%s/days/%s"]')`, "/admin/tenants/acme", f.day.Add(-back))
 		got := read(b, chromedp.Evaluate[string](cell+`.querySelector(".signs").textContent + " " + `+cell+`.title`))
 		if got != want {

@@ -21,14 +21,6 @@ const (
 	maxTenants      = 500
 )
 
-// badge shows the state of a day or an hour. It has a sign and words besides the colour of its
-// class.
-type badge struct {
-	Class string
-	Sign  string
-	Label string
-}
-
 type calendarPage struct {
 	calendar
 	Columns []time.Time // newest first
@@ -47,50 +39,79 @@ type calendarRow struct {
 type calendarCell struct {
 	badge
 	Path       string
-	Share      string // complete hours of 24; "" where none are expected
+	Share      string // complete hours of 24; "" where none are expected, or where that is not known
 	Missing    bool   // some recordings are missing
 	Rebuilding bool   // some hours wait for a new revision
+	TooLate    bool   // some recordings came after the day's end
 }
 
 // calendar is a page of tenants with their days.
 type calendar struct {
-	Query catalog.CalendarQuery
+	Query catalog.TenantQuery
 	Found catalog.Calendar
 }
 
-// readCalendar reads the calendar that the query q, after, limit, to and days asks for. Error:
-// KindInvalid.
-func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err error) {
+// maxSearch is how long a text to search for may be, in bytes.
+const maxSearch = 200
+
+// tenantQuery reads which tenants and days a request is about, from the query q, after, limit,
+// incomplete, to and days. Error: KindInvalid.
+func (h *handler) tenantQuery(raw string) (out catalog.TenantQuery, err error) {
 	q, err := web.ParseQuery(raw)
 	if err != nil {
-		return c, err
+		return out, err
 	}
-	if c.Query.Prefix, _, err = q.Text("q", 64); err != nil {
-		return c, err
+	if out.Search, _, err = q.Text("q", maxSearch); err != nil {
+		return out, err
 	}
-	if c.Query.After, _, err = q.Text("after", 64); err != nil {
-		return c, err
+	out.Search = strings.TrimSpace(out.Search)
+	if out.After, _, err = q.Text("after", 64); err != nil {
+		return out, err
 	}
-	if c.Query.Limit, err = intOr(q, "limit", calendarTenants, maxTenants); err != nil {
-		return c, err
+	if out.Limit, err = intOr(q, "limit", calendarTenants, maxTenants); err != nil {
+		return out, err
+	}
+	if out.Incomplete, err = flag(q, "incomplete"); err != nil {
+		return out, err
 	}
 	days, err := intOr(q, "days", calendarDays, maxCalendarDays)
 	if err != nil {
-		return c, err
+		return out, err
 	}
 	to, given, err := q.Text("to", 10)
 	if err != nil {
-		return c, err
+		return out, err
 	}
-	c.Query.To = domain.DayOf(h.deps.Now()).Add(-1)
+	out.To = domain.DayOf(h.deps.Now()).Add(-1)
 	if given && to != "" {
-		if c.Query.To, err = domain.ParseDay(to); err != nil {
-			return c, err
+		if out.To, err = domain.ParseDay(to); err != nil {
+			return out, err
 		}
 	}
-	c.Query.From = c.Query.To.Add(1 - days)
+	out.From = out.To.Add(1 - days)
+	return out, nil
+}
+
+// readCalendar reads the calendar that the query asks for. Error: KindInvalid.
+func (h *handler) readCalendar(ctx context.Context, raw string) (c calendar, err error) {
+	if c.Query, err = h.tenantQuery(raw); err != nil {
+		return c, err
+	}
 	c.Found, err = h.deps.Catalog.Calendar(ctx, c.Query)
 	return c, err
+}
+
+// flag reads a parameter that is true or false. Error: KindInvalid.
+func flag(q web.Query, name string) (on bool, err error) {
+	switch text, _, err := q.Text(name, 10); {
+	case err != nil:
+		return false, err
+	case text == "true":
+		return true, nil
+	case text != "" && text != "false":
+		return false, domain.Errorf(domain.KindInvalid, "%s must be true or false", name)
+	}
+	return false, nil
 }
 
 func intOr(q web.Query, name string, fallback, most int) (int, error) {
@@ -122,8 +143,11 @@ func (c calendar) address(to domain.Day, after string) string {
 	v := url.Values{}
 	v.Set("to", string(to))
 	v.Set("days", strconv.Itoa(len(c.days())))
-	if c.Query.Prefix != "" {
-		v.Set("q", c.Query.Prefix)
+	if c.Query.Search != "" {
+		v.Set("q", c.Query.Search)
+	}
+	if c.Query.Incomplete {
+		v.Set("incomplete", "true")
 	}
 	if after != "" {
 		v.Set("after", after)
@@ -162,108 +186,10 @@ func (h *handler) showCalendar(r *http.Request) (answer, error) {
 }
 
 func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
-	cell := calendarCell{badge: dayBadge(day, d, known, now), Path: dayPath(tenant, day)}
-	if d.Expired {
-		return cell
-	}
-	cell.Missing, cell.Rebuilding = d.Missing > 0, d.Rebuilding > 0
-	if known && d.Planned {
+	cell := calendarCell{badge: dayBadge(day, d, known, now), Path: dayPath(tenant, day),
+		Missing: d.Missing > 0, Rebuilding: d.Rebuilding > 0, TooLate: d.Ended && d.TooLate > 0}
+	if known && d.Planned && (!d.Ended || d.EndIsKept) {
 		cell.Share = fmt.Sprintf("%d/24", d.Complete())
 	}
 	return cell
-}
-
-// dayBadge is a day's badge: the states of its hours, then what is missing or being rebuilt.
-func dayBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) badge {
-	b := hoursBadge(day, d, known, now)
-	var defects []string
-	if d.Missing > 0 {
-		defects = append(defects, count(d.Missing, "missing recording", "missing recordings"))
-	}
-	if d.Rebuilding > 0 {
-		defects = append(defects, count(d.Rebuilding, "hour being rebuilt", "hours being rebuilt"))
-	}
-	switch {
-	case d.Expired || len(defects) == 0:
-	case b.Class == "complete":
-		b = badge{"partial", "◐", "complete but for " + strings.Join(defects, ", ")}
-	default:
-		b.Label += ", " + strings.Join(defects, ", ")
-	}
-	return b
-}
-
-// hoursBadge is a day's badge by the states of its hours.
-func hoursBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) badge {
-	switch {
-	case d.Expired && d.Unbuilt > 0:
-		return badge{"failed", "✕", "past retention, " + count(d.Unbuilt, "hour was", "hours were") + " not built by then"}
-	case d.Expired && d.CutShort:
-		return badge{"failed", "✕", "past retention, never complete"}
-	case d.Expired:
-		return badge{"ended", "–", "past retention"}
-	case now.Before(day.End()):
-		return badge{"open", "○", "not over yet"}
-	case !known:
-		return badge{"none", "·", "nothing registered, not planned"}
-	case !d.Planned:
-		return badge{"open", "○", "not planned yet"}
-	case d.Failed > 0:
-		return badge{"failed", "✕", count(d.Failed, "hour failed", "hours failed")}
-	case d.Complete() == 24:
-		return badge{"complete", "✓", "complete"}
-	}
-	return badge{"partial", "◐", count(d.Pending, "hour pending", "hours pending")}
-}
-
-type calendarJSON struct {
-	Now     string               `json:"now"`
-	From    domain.Day           `json:"from"`
-	To      domain.Day           `json:"to"`
-	Tenants []calendarTenantJSON `json:"tenants"`
-	Next    *string              `json:"next"`
-}
-
-type calendarTenantJSON struct {
-	domain.TenantJSON
-	Days []dayCountsJSON `json:"days"`
-}
-
-type dayCountsJSON struct {
-	Day       domain.Day `json:"day"`
-	Planned   bool       `json:"planned"`
-	Expired   bool       `json:"expired"`
-	Complete  int        `json:"completeHours"`
-	Available int        `json:"availableHours"`
-	NoData    int        `json:"noDataHours"`
-	Pending   int        `json:"pendingHours"`
-	Failed    int        `json:"failedHours"`
-	Files     int64      `json:"files"`
-	Bytes     int64      `json:"sizeBytes"`
-	TooLate   int64      `json:"tooLate"`
-	CutShort  bool       `json:"cutShort"`
-	Unbuilt   int        `json:"unbuiltHours"`
-
-	Missing    int `json:"missingFileCount"`
-	Rebuilding int `json:"rebuildingHours"`
-}
-
-// getCalendar is GET /api/admin/v1/calendar.
-func (h *handler) getCalendar(r *http.Request) (any, error) {
-	c, err := h.readCalendar(r.Context(), r.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	out := calendarJSON{Now: web.Time(c.Found.Now), From: c.Query.From, To: c.Query.To, Tenants: []calendarTenantJSON{}, Next: web.TextOrNull(c.next())}
-	for _, t := range c.Found.Tenants {
-		row := calendarTenantJSON{TenantJSON: t.Tenant.JSON(), Days: []dayCountsJSON{}}
-		for _, day := range c.days() {
-			if d, known := t.Days[day]; known {
-				row.Days = append(row.Days, dayCountsJSON{day, d.Planned, d.Expired, d.Complete(), d.Available, d.NoData, d.Pending, d.Failed,
-					d.Files, d.Bytes, d.TooLate, d.CutShort, d.Unbuilt, d.Missing, d.Rebuilding})
-			}
-		}
-		out.Tenants = append(out.Tenants, row)
-	}
-	return out, nil
 }

@@ -32,34 +32,16 @@ func (h *handler) readDay(r *http.Request) (d dayDetails, err error) {
 	return d, err
 }
 
-// counts counts the hours by state, like the calendar.
-func (d dayDetails) counts() catalog.CalendarDay {
-	out := catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Expired: d.Expired, CutShort: d.CutShort, Unbuilt: d.Unbuilt}
-	for _, hour := range d.Hours {
-		switch hour.State {
-		case catalog.StateAvailable:
-			out.Available++
-		case catalog.StateNoData:
-			out.NoData++
-		case catalog.StateFailed:
-			out.Failed++
-		default:
-			out.Pending++
-		}
-		if hour.Archive != nil {
-			out.Missing += hour.Archive.MissingCount
-		}
-		if hour.Rebuilding {
-			out.Rebuilding++
-		}
-	}
-	return out
+// inCalendar is the day as the calendar has it.
+func (d dayDetails) inCalendar() catalog.CalendarDay {
+	return catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Ended: d.Ended, DayCounts: d.Counts(), Files: d.Files, Bytes: d.Bytes,
+		TooLate: d.TooLate, CutShort: d.CutShort, Unbuilt: d.Unbuilt, EndIsKept: d.EndIsKept}
 }
 
 type dayPage struct {
 	dayDetails
 	Badge   badge
-	Counts  catalog.CalendarDay
+	Row     catalog.CalendarDay
 	Earlier string
 	Later   string // "" on today's page
 	Over    bool
@@ -74,23 +56,6 @@ type hourCell struct {
 	Downloads int
 }
 
-// hourBadge is an hour's badge.
-func hourBadge(v catalog.HourView) badge {
-	switch {
-	case v.Worker != "" && v.Archive == nil:
-		return badge{"partial", "◐", "being built"}
-	case v.State == catalog.StateAvailable:
-		return badge{"complete", "✓", "available"}
-	case v.State == catalog.StateNoData:
-		return badge{"empty", "∅", "no data"}
-	case v.State == catalog.StateFailed:
-		return badge{"failed", "✕", "failed"}
-	case v.State == catalog.StateExpired:
-		return badge{"ended", "–", "past retention"}
-	}
-	return badge{"open", "○", "pending"}
-}
-
 // showDay is GET /admin/tenants/{tenant}/days/{day}.
 func (h *handler) showDay(r *http.Request) (answer, error) {
 	d, err := h.readDay(r)
@@ -101,9 +66,9 @@ func (h *handler) showDay(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the day's audit log", err)
 	}
-	page := dayPage{dayDetails: d, Counts: d.counts(),
+	page := dayPage{dayDetails: d, Row: d.inCalendar(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
-	page.Badge = dayBadge(d.Day, page.Counts, d.Known, d.Now)
+	page.Badge = dayBadge(d.Day, page.Row, d.Known, d.Now)
 	if page.Over {
 		page.Later = dayPath(d.Tenant, d.Day.Add(1))
 	}
@@ -119,17 +84,15 @@ type dayJSON struct {
 	Day           domain.Day `json:"day"`
 	Now           string     `json:"now"`
 	PlannedAt     *string    `json:"plannedAt"`
-	CompletedAt   *string    `json:"completedAt"`
+	SettledAt     *string    `json:"settledAt"`
 	ReopenedAt    *string    `json:"reopenedAt"`
 	Expired       bool       `json:"expired"`
 	RetentionEnds string     `json:"retentionEndsAt"`
 	Sessions      int64      `json:"sessions"`
 	Files         int64      `json:"files"`
 	Bytes         int64      `json:"sizeBytes"`
-	TooLate       int64      `json:"tooLate"`
-	CutShort      bool       `json:"cutShort"`
-	Unbuilt       int        `json:"unbuiltHours"`
-	Hours         []hourJSON `json:"hours"`
+	dayCountsJSON
+	Hours []hourJSON `json:"hours"`
 }
 
 // getDay is GET /api/admin/v1/tenants/{tenant}/days/{day}.
@@ -138,10 +101,9 @@ func (h *handler) getDay(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), CompletedAt: web.TimeOrNull(d.Completed),
+	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), SettledAt: web.TimeOrNull(d.Settled),
 		ReopenedAt: web.TimeOrNull(d.Reopened), Expired: d.Expired, RetentionEnds: web.Time(d.RetentionEnd),
-		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, TooLate: d.TooLate,
-		CutShort: d.CutShort, Unbuilt: d.Unbuilt}
+		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, dayCountsJSON: countsAnswer(d.inCalendar())}
 	for i, v := range d.Hours {
 		out.Hours = append(out.Hours, hourAnswer(v, d.Downloads[i]))
 	}

@@ -18,21 +18,68 @@ func TestDayBadgeNamesWhatIsMissing(t *testing.T) {
 	}
 	want := func(label string) {
 		t.Helper()
-		if got := dayBadge(d.Day, d.counts(), d.Known, d.Now).Label; got != label {
+		if got := dayBadge(d.Day, d.inCalendar(), d.Known, d.Now).Label; got != label {
 			t.Errorf("it is shown as %q, want %q", got, label)
 		}
 	}
 	want("complete")
 	d.Hours[3].ServedHour = catalog.ServedHour{Hour: 3, State: catalog.StateAvailable, Archive: &catalog.ArchiveView{MissingCount: 1}}
-	want("complete but for 1 missing recording")
+	want("incomplete: 1 recording missing")
 	d.Hours[3].Rebuilding, d.Hours[3].Archive.MissingCount = true, 2
-	want("complete but for 2 missing recordings, 1 hour being rebuilt")
+	want("incomplete: 2 recordings missing, 1 hour being rebuilt")
 	d.Hours[4].State = catalog.StateFailed
-	want("1 hour failed, 2 missing recordings, 1 hour being rebuilt")
-	d.Expired = true
-	want("past retention")
-	d.CutShort = true
-	want("past retention, never complete")
-	d.Unbuilt = 2
-	want("past retention, 2 hours were not built by then")
+	want("incomplete: 1 hour failed, 2 recordings missing, 1 hour being rebuilt")
+}
+
+// An ended day is called complete only where that is known.
+func TestEndedBadges(t *testing.T) {
+	lacking := catalog.DayCounts{Available: 20, NoData: 2, Pending: 1, Failed: 1, Missing: 3, Lacking: 2}
+	whole := catalog.DayCounts{Available: 20, NoData: 4}
+	for _, c := range []struct {
+		d    catalog.CalendarDay
+		want string
+	}{
+		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: whole}, "ended ✓ ended complete"},
+		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: whole, TooLate: 2}, "ended ✓ ended complete, 2 recordings came too late"},
+		{catalog.CalendarDay{Planned: true, DayCounts: whole}, "ended – ended; no hour was pending or failed, what was missing is not known"},
+		{catalog.CalendarDay{Planned: true, DayCounts: whole, CutShort: true, Unbuilt: 1}, "cut ⊘ ended incomplete: 1 hour with recordings in no archive"},
+		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: catalog.DayCounts{Available: 24, Missing: 1, Lacking: 1}}, "cut ⊘ ended incomplete: 1 recording missing"},
+		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: lacking, CutShort: true, Unbuilt: 3},
+			"cut ⊘ ended incomplete: 1 hour failed, 1 hour pending, 1 hour with recordings in no archive, 3 recordings missing"},
+		{catalog.CalendarDay{EndIsKept: true, CutShort: true, TooLate: 1}, "cut ⊘ ended incomplete: it was not planned, 1 recording came too late"},
+	} {
+		c.d.Ended = true
+		b := dayBadge("2025-12-12", c.d, true, time.Time{})
+		if got := b.Class + " " + b.Sign + " " + b.Label; got != c.want {
+			t.Errorf("%+v is shown as %q, want %q", c.d, got, c.want)
+		}
+	}
+}
+
+// Only an hour whose archive has everything is green.
+func TestHourBadges(t *testing.T) {
+	archive := &catalog.ArchiveView{MissingCount: 2}
+	for _, c := range []struct {
+		v    catalog.HourView
+		want string
+	}{
+		{catalog.HourView{ServedHour: catalog.ServedHour{State: catalog.StateAvailable, Archive: &catalog.ArchiveView{}}}, "complete ✓ available"},
+		{catalog.HourView{ServedHour: catalog.ServedHour{State: catalog.StateAvailable, Archive: archive}}, "partial ◐ available, 2 recordings missing"},
+		{catalog.HourView{ServedHour: catalog.ServedHour{State: catalog.StateAvailable, Archive: &catalog.ArchiveView{}, Rebuilding: true}}, "partial ◐ available"},
+		{ended(catalog.HourEnd{}), "ended – ended"},
+		{ended(catalog.HourEnd{State: catalog.StateAvailable}), "ended ✓ ended complete"},
+		{ended(catalog.HourEnd{State: catalog.StateNoData}), "ended ∅ ended, no data"},
+		{ended(catalog.HourEnd{State: catalog.StateFailed, Unbuilt: true}), "cut ⊘ ended while failed"},
+		{ended(catalog.HourEnd{State: catalog.StateAvailable, Missing: 1}), "cut ⊘ ended with 1 recording missing"},
+		{ended(catalog.HourEnd{State: catalog.StateAvailable, Unbuilt: true}), "cut ⊘ ended before its rebuild"},
+	} {
+		b := hourBadge(c.v)
+		if got := b.Class + " " + b.Sign + " " + b.Label; got != c.want {
+			t.Errorf("%+v is shown as %q, want %q", c.v, got, c.want)
+		}
+	}
+}
+
+func ended(e catalog.HourEnd) catalog.HourView {
+	return catalog.HourView{ServedHour: catalog.ServedHour{State: catalog.StateExpired}, End: e}
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,7 +17,8 @@ import (
 type event struct {
 	At     time.Time
 	Actor  string
-	What   string
+	Action string // as the audit log has it
+	What   string // the action in words
 	Detail string
 }
 
@@ -24,7 +26,7 @@ func eventLines(list []audit.Entry) []event {
 	out := make([]event, 0, len(list))
 	for _, e := range list {
 		what, detail := describe(e)
-		out = append(out, event{e.At, e.Actor, what, detail})
+		out = append(out, event{e.At, e.Actor, e.Action, what, detail})
 	}
 	return out
 }
@@ -32,7 +34,9 @@ func eventLines(list []audit.Entry) []event {
 // describe gives an action and its details in words.
 func describe(e audit.Entry) (what, detail string) {
 	var fields map[string]any
-	if json.Unmarshal(e.Detail, &fields) != nil {
+	decoder := json.NewDecoder(bytes.NewReader(e.Detail))
+	decoder.UseNumber() // as they are written: a float64 of 200,000,000 prints as 2e+08
+	if decoder.Decode(&fields) != nil {
 		return e.Action, string(e.Detail)
 	}
 	switch e.Action {
@@ -54,6 +58,9 @@ func describe(e audit.Entry) (what, detail string) {
 	case catalog.ActionReplaced:
 		return "values replaced", joinText(labelled("agents ", fields["agents"]), labelled("conversations ", fields["conversations"]), labelled("messages ", fields["messages"]),
 			labelled("recordings ", fields["recordings"]), labelled("from ", fields["remote"]))
+	case catalog.ActionReopen:
+		return "day reopened", joinText(labelled("ended with unbuilt hours: ", fields["unbuiltHours"]), labelled("missing recordings: ", fields["missingFileCount"]),
+			labelled("came too late: ", fields["tooLate"]), labelled("from ", fields["remote"]))
 	case catalog.ActionRetry:
 		return "retry asked for", joinText(hours(fields), labelled("from ", fields["remote"]))
 	}
@@ -78,7 +85,7 @@ func settingText(value any) any {
 	switch value {
 	case true, false:
 		return onOff(value == true)
-	case "":
+	case "", nil:
 		return "none"
 	}
 	return value

@@ -14,9 +14,15 @@ import (
 // failedHours is the size of a page of failed hours.
 const failedHours = 100
 
+// triedHours is how many hours that are tried again are listed.
+const triedHours = 100
+
 type failedList struct {
 	Hours []catalog.FailedHour
 	Next  string // position of the next page, "" on the last
+
+	Tried     []catalog.TriedHour
+	MoreTried bool
 }
 
 // readFailed reads a page of failed hours, from behind the position in the query's after. Error:
@@ -41,6 +47,12 @@ func (h *handler) readFailed(ctx context.Context, raw string) (l failedList, err
 		l.Hours = l.Hours[:failedHours]
 		last := l.Hours[failedHours-1].HourKey
 		l.Next = string(last.Day) + "/" + last.Tenant + "/" + last.HH()
+	}
+	if l.Tried, err = h.deps.Catalog.TriedHours(ctx, triedHours+1); err != nil {
+		return l, err
+	}
+	if l.MoreTried = len(l.Tried) > triedHours; l.MoreTried {
+		l.Tried = l.Tried[:triedHours]
 	}
 	return l, nil
 }
@@ -82,8 +94,20 @@ func (h *handler) showFailed(r *http.Request) (answer, error) {
 }
 
 type failedJSON struct {
-	Hours []failedHourJSON `json:"hours"`
-	Next  *string          `json:"next"`
+	Hours     []failedHourJSON `json:"hours"`
+	Next      *string          `json:"next"`
+	Tried     []triedHourJSON  `json:"triedAgain"`
+	MoreTried bool             `json:"moreTriedAgain"`
+}
+
+type triedHourJSON struct {
+	failedHourJSON
+	State  string  `json:"state"`
+	Worker *string `json:"worker"`
+}
+
+func failedAnswer(f catalog.FailedHour) failedHourJSON {
+	return failedHourJSON{f.Tenant, f.Day, f.HH(), f.Failures, f.Lapses, f.LastError, web.TimeOrNull(f.FailedAt), web.TimeOrNull(f.Due)}
 }
 
 type failedHourJSON struct {
@@ -103,10 +127,12 @@ func (h *handler) getFailed(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := failedJSON{Hours: []failedHourJSON{}, Next: web.TextOrNull(l.Next)}
+	out := failedJSON{Hours: []failedHourJSON{}, Next: web.TextOrNull(l.Next), Tried: []triedHourJSON{}, MoreTried: l.MoreTried}
 	for _, f := range l.Hours {
-		out.Hours = append(out.Hours, failedHourJSON{f.Tenant, f.Day, f.HH(), f.Failures, f.Lapses, f.LastError,
-			web.TimeOrNull(f.FailedAt), web.TimeOrNull(f.Due)})
+		out.Hours = append(out.Hours, failedAnswer(f))
+	}
+	for _, f := range l.Tried {
+		out.Tried = append(out.Tried, triedHourJSON{failedAnswer(f.FailedHour), f.State, web.TextOrNull(f.Worker)})
 	}
 	return out, nil
 }

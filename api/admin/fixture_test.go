@@ -41,11 +41,12 @@ type fixture struct {
 	now      func() time.Time
 	change   func(*admin.Config)
 	proxies  []netip.Prefix // that are trusted
+	database string
 }
 
 func newFixture(t testing.TB, database string, change func(*admin.Config)) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, catalog: catalogtest.Open(t, database), now: time.Now, change: change}
+	f := &fixture{TB: t, catalog: catalogtest.Open(t, database), now: time.Now, change: change, database: database}
 	q, err := queue.Connect(testenv.Redis(t))
 	if err != nil {
 		t.Fatal(err)

@@ -95,12 +95,25 @@ type hourJSON struct {
 	Lapses     int     `json:"lapses"`
 	LastError  *string `json:"lastError"`
 	FailedAt   *string `json:"failedAt"`
+
+	AtEnd *hourEndJSON `json:"atEnd"` // nil while the day has not ended, and where it is not known
+}
+
+// hourEndJSON is what an hour was when its day ended.
+type hourEndJSON struct {
+	State   string `json:"state"`
+	Files   int    `json:"files"`
+	Missing int    `json:"missingFileCount"`
+	Unbuilt bool   `json:"unbuilt"`
 }
 
 func hourAnswer(v catalog.HourView, downloads int) hourJSON {
 	out := hourJSON{Hour: domain.HourKey{Hour: v.Hour}.HH(), State: v.State, Revision: v.Revision, Rebuilding: v.Rebuilding, Downloads: downloads,
 		DueAt: web.TimeOrNull(v.Due), Worker: web.TextOrNull(v.Worker), ClaimedAt: web.TimeOrNull(v.Claimed), Failures: v.Failures, Lapses: v.Lapses,
 		LastError: web.TextOrNull(v.LastError), FailedAt: web.TimeOrNull(v.FailedAt)}
+	if e := v.End; e.State != "" {
+		out.AtEnd = &hourEndJSON{e.State, e.Files, e.Missing, e.Unbuilt}
+	}
 	if a := v.Archive; a != nil {
 		out.Files, out.Sessions, out.Size, out.Missing, out.Published = a.Files, a.Sessions, a.Size, a.MissingCount, web.TimeOrNull(a.Published)
 	}

@@ -118,7 +118,11 @@ func notice(r *http.Request) string {
 		if n == 0 {
 			return "Nothing had failed."
 		}
-		return count(n, "failed hour is", "failed hours are") + " due again."
+		return retried(n)
+	case "retry-some":
+		return retried(n) + " More have failed: retry those too."
+	case "reopen":
+		return "The day is open for another retention period. " + count(n, "hour is", "hours are") + " due now and will be built."
 	case "replay":
 		if n == 0 {
 			return "It is being delivered already."
@@ -128,6 +132,11 @@ func notice(r *http.Request) string {
 		return "The feature was switched " + onOff(n > 0) + "."
 	}
 	return ""
+}
+
+func retried(n int) string {
+	return "You asked to retry " + count(n, "failed hour. It is", "failed hours. They are") +
+		" due now, with all attempts, and built as soon as a worker is free. What fails again comes back to Failed."
 }
 
 type problem struct{ Heading, Text string }

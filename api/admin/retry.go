@@ -99,7 +99,10 @@ func (h *handler) askRetryAll(*http.Request) (answer, error) {
 
 // doRetryAll is POST /admin/failed/retry.
 func (h *handler) doRetryAll(r *http.Request) (answer, error) {
-	n, _, err := h.retryAll(r.Context(), origin(r))
+	n, more, err := h.retryAll(r.Context(), origin(r))
+	if more {
+		return done("/admin/failed", "retry-some", n), err
+	}
 	return done("/admin/failed", "retry", n), err
 }
 

@@ -16,6 +16,7 @@ const tenantEvents = 50
 
 type tenantPage struct {
 	Tenant     domain.Tenant
+	Incomplete bool // only incomplete days are listed
 	Features   []featureSwitch
 	Days       []tenantDay
 	Webhooks   []outbox.Endpoint
@@ -30,16 +31,21 @@ type tenantDay struct {
 
 // showTenant is GET /admin/tenants/{tenant}.
 func (h *handler) showTenant(r *http.Request) (answer, error) {
-	t, err := h.deps.Catalog.Tenant(r.Context(), chi.URLParam(r, "tenant"))
+	q, err := web.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return answer{}, err
+	}
+	incomplete, err := flag(q, "incomplete")
 	if err != nil {
 		return answer{}, err
 	}
 	last := domain.DayOf(h.deps.Now())
-	// The calendar with the tenant's id as its prefix begins with the tenant itself.
-	found, err := h.deps.Catalog.Calendar(r.Context(), catalog.CalendarQuery{Prefix: t.ID, Limit: 1, From: last.Add(1 - calendarDays), To: last})
+	found, err := h.deps.Catalog.TenantDays(r.Context(), chi.URLParam(r, "tenant"), last.Add(1-calendarDays), last)
 	if err != nil {
 		return answer{}, web.Step("read the tenant's days", err)
 	}
+	row := found.Tenants[0]
+	t := row.Tenant
 	events, err := h.deps.Catalog.LatestAudit(r.Context(), t.ID, "", -1, tenantEvents)
 	if err != nil {
 		return answer{}, web.Step("read the tenant's audit log", err)
@@ -48,13 +54,10 @@ func (h *handler) showTenant(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the tenant's webhooks", err)
 	}
-	page := tenantPage{Tenant: t, Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
+	page := tenantPage{Tenant: t, Incomplete: incomplete, Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
 	for i := range calendarDays {
 		day := last.Add(-i)
-		if len(found.Tenants) == 0 || found.Tenants[0].ID != t.ID {
-			break
-		}
-		if counts, known := found.Tenants[0].Days[day]; known {
+		if counts, known := row.Days[day]; known && (!incomplete || counts.Incomplete(t, found.Now)) {
 			page.Days = append(page.Days, tenantDay{dayCell(t.ID, day, counts, true, found.Now), counts})
 		}
 	}
@@ -68,26 +71,17 @@ type tenantsJSON struct {
 
 // getTenants is GET /api/admin/v1/tenants.
 func (h *handler) getTenants(r *http.Request) (any, error) {
-	q, err := web.ParseQuery(r.URL.RawQuery)
+	q, err := h.tenantQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, err
 	}
-	after, _, err := q.Text("after", 64)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := intOr(q, "limit", calendarTenants, maxTenants)
-	if err != nil {
-		return nil, err
-	}
-	list, err := h.deps.Catalog.Tenants(r.Context(), after, limit+1)
+	list, more, err := h.deps.Catalog.FindTenants(r.Context(), q)
 	if err != nil {
 		return nil, err
 	}
 	out := tenantsJSON{Tenants: []domain.TenantJSON{}}
-	if len(list) > limit {
-		list = list[:limit]
-		out.Next = &list[limit-1].ID
+	if more {
+		out.Next = &list[len(list)-1].ID
 	}
 	for _, t := range list {
 		out.Tenants = append(out.Tenants, t.JSON())

@@ -39,9 +39,9 @@ type hourLink struct {
 // answer makes the answer of a day, for the holder of a token. Files and bytes are those of its
 // links.
 func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay, holder catalog.Grant) dayAnswer {
-	out := dayAnswer{Date: d.Day, TotalSessions: d.Sessions, GeneratedAt: web.TimeOrNull(d.Completed), RetentionDays: d.RetentionDays,
+	out := dayAnswer{Date: d.Day, TotalSessions: d.Sessions, GeneratedAt: web.TimeOrNull(d.Settled), RetentionDays: d.RetentionDays,
 		Links: make([]hourLink, 0, len(d.Hours))}
-	if !d.Completed.IsZero() {
+	if !d.Settled.IsZero() {
 		out.ExpiresAt = web.TimeOrNull(d.RetentionEnd)
 	}
 	for i := range d.Hours {

@@ -44,6 +44,7 @@ type archiveJSON struct {
 	Failed  int        `json:"failed"`
 
 	Complete     int  `json:"complete"`     // hours whose archive holds all that is registered
+	Lacking      int  `json:"lacking"`      // available hours whose archive lacks missing recordings
 	Empty        int  `json:"empty"`        // hours without recordings
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
@@ -55,7 +56,7 @@ type archiveJSON struct {
 // setHours counts the states of all hours, or of one when hour >= 0.
 func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 	r.Waiting, r.Failed = v.Unfinished(hour)
-	r.Complete, r.Empty, r.MissingFiles = 0, 0, 0
+	r.Complete, r.Lacking, r.Empty, r.MissingFiles = 0, 0, 0, 0
 	for _, h := range v.Hours {
 		if hour >= 0 && h.Hour != hour {
 			continue
@@ -63,7 +64,10 @@ func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 		switch {
 		case h.State == catalog.StateNoData:
 			r.Empty++
-		case h.State == catalog.StateAvailable && !h.Rebuilding:
+		case h.State != catalog.StateAvailable || h.Rebuilding:
+		case h.Archive != nil && h.Archive.MissingCount > 0:
+			r.Lacking++
+		default:
 			r.Complete++
 		}
 		if h.Archive != nil {
@@ -118,17 +122,14 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 }
 
 func (r archiveJSON) text() string {
-	were, wait := "were", "wait"
+	were := "were"
 	if r.Due == 1 {
 		were = "was"
 	}
-	if r.Waiting == 1 {
-		wait = "waits"
-	}
-	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d empty, %d %s, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
-		r.Complete, r.Empty, r.Waiting, wait, r.Failed)
+	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d no data, %d pending, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
+		r.Complete, r.Empty, r.Waiting, r.Failed)
 	if r.MissingFiles > 0 {
-		s += fmt.Sprintf("; %s missing from the archives", count(r.MissingFiles, "recording"))
+		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Lacking, count(r.MissingFiles, "recording"))
 	}
 	return s
 }

@@ -88,7 +88,7 @@ func TestRecordingCorrect(t *testing.T) {
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	if code, out, errs := run(archive...); code != exitFailed || !strings.Contains(out, "0 wait, 1 failed") || !strings.Contains(errs, "  not_found a.wav") {
+	if code, out, errs := run(archive...); code != exitFailed || !strings.Contains(out, "0 pending, 1 failed") || !strings.Contains(errs, "  not_found a.wav") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
 }

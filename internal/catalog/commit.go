@@ -179,7 +179,7 @@ type hourEvent struct {
 }
 
 // announceHour adds the event that an hour has a new archive which its tenant cannot expect: a
-// later revision, or a first revision after the day was completed. It must be called before the day
+// later revision, or a first revision after the day was settled. It must be called before the day
 // is refreshed.
 func announceHour(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
 	endpoints, err := outbox.Subscribers(ctx, tx, b.Tenant, domain.EventHourRebuilt)

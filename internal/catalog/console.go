@@ -5,146 +5,9 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
-
-// CalendarQuery asks for the days of a page of tenants.
-type CalendarQuery struct {
-	Prefix   string     // of the tenants' ids; "" for all tenants
-	After    string     // the last id of the page before
-	Limit    int        // tenants
-	From, To domain.Day // both included
-}
-
-// Calendar is the state of some tenants' days. It is read from the counts in the days' rows, and
-// from small indexes of the archives and hours that are incomplete. So its cost grows with the
-// tenants and days shown, not with the recordings.
-type Calendar struct {
-	Now     time.Time // the catalog's clock
-	Tenants []CalendarTenant
-	More    bool // more tenants follow
-}
-
-// CalendarTenant is one tenant's row.
-type CalendarTenant struct {
-	domain.Tenant
-	Days map[domain.Day]CalendarDay // days that have a row
-}
-
-// CalendarDay is one day in numbers.
-type CalendarDay struct {
-	Day       domain.Day
-	Planned   bool
-	Expired   bool
-	Available int // hours in each state; all are 0 before the first plan
-	NoData    int
-	Pending   int
-	Failed    int
-	Files     int64
-	Bytes     int64
-	TooLate   int64 // recordings registered after expiry
-	CutShort  bool  // it ended with hours that were not complete
-	Unbuilt   int   // hours that had recordings in no archive when it ended
-
-	Missing    int // recordings that the served archives list as missing
-	Rebuilding int // hours that serve an archive while a newer revision is wanted
-}
-
-// Complete is how many of the 24 hours are available or have no data.
-func (d CalendarDay) Complete() int { return d.Available + d.NoData }
-
-// calendarTenants is the page of tenants whose id is greater than $1, at least $2 and less than $3.
-const calendarTenants = ` FROM tenants WHERE id > $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4`
-
-// calendarDaysSQL reads the days of such a page.
-const calendarDaysSQL = `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
-	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
-	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0)
-	FROM (SELECT id` + calendarTenants + `) t JOIN days d ON d.tenant = t.id AND d.day >= $5 AND d.day <= $6`
-
-// missingFilesSQL and rebuildingHoursSQL count missing files and rebuilding hours of tenants $1 to
-// $2 and days $3 to $4.
-const missingFilesSQL = `SELECT tenant, day, sum(missing_count) FROM archives WHERE state = 'published' AND missing_count > 0
-	AND tenant >= $1 AND tenant <= $2 AND day >= $3 AND day <= $4 GROUP BY tenant, day`
-
-const rebuildingHoursSQL = `SELECT tenant, day, count(*) FROM hours WHERE archive IS NOT NULL AND wanted <> built
-	AND tenant >= $1 AND tenant <= $2 AND day >= $3 AND day <= $4 GROUP BY tenant, day`
-
-// Calendar reads the days of a page of tenants in one snapshot.
-func (c *Catalog) Calendar(ctx context.Context, q CalendarQuery) (Calendar, error) {
-	var out Calendar
-	err := c.db.View(ctx, func(tx *db.Tx) error {
-		out = Calendar{}
-		page := []any{q.After, q.Prefix, q.Prefix + "\x7f", q.Limit + 1} // ids are ASCII: nothing sorts behind DEL
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		out.Now = db.FromMicros(at)
-		tenants, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.Tenant, error) { return scanTenant(rows) }, `SELECT `+tenantColumns()+calendarTenants, page...)
-		if err != nil {
-			return err
-		}
-		if out.More = len(tenants) > q.Limit; out.More {
-			tenants = tenants[:q.Limit]
-			page[3] = q.Limit
-		}
-		place := make(map[string]int, len(tenants))
-		for i, t := range tenants {
-			place[t.ID] = i
-			out.Tenants = append(out.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
-		}
-		_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-			var tenant string
-			var d CalendarDay
-			err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Expired, &d.Available, &d.NoData, &d.Pending, &d.Failed,
-				&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt)
-			if i, ok := place[tenant]; ok && err == nil {
-				out.Tenants[i].Days[d.Day] = d
-			}
-			return struct{}{}, err
-		}, calendarDaysSQL, append(page, q.From, q.To)...)
-		if err != nil || len(tenants) == 0 {
-			return err
-		}
-		return out.readIncomplete(ctx, tx, place, q.From, q.To)
-	})
-	return out, err
-}
-
-// readIncomplete adds missing files and rebuilding hours to the page's days. The page has all
-// tenants between its first and its last one.
-func (c *Calendar) readIncomplete(ctx context.Context, tx *db.Tx, place map[string]int, from, to domain.Day) error {
-	first, last := c.Tenants[0].ID, c.Tenants[len(c.Tenants)-1].ID
-	for _, part := range []struct {
-		query string
-		add   func(d *CalendarDay, n int)
-	}{
-		{missingFilesSQL, func(d *CalendarDay, n int) { d.Missing = n }},
-		{rebuildingHoursSQL, func(d *CalendarDay, n int) { d.Rebuilding = n }},
-	} {
-		_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-			var tenant string
-			var day domain.Day
-			var n int
-			if err := rows.Scan(&tenant, &day, &n); err != nil {
-				return struct{}{}, err
-			}
-			days := c.Tenants[place[tenant]].Days
-			if d, known := days[day]; known {
-				part.add(&d, n)
-				days[day] = d
-			}
-			return struct{}{}, nil
-		}, part.query, first, last, from, to)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // Running describes the builds that run now.
 type Running struct {
@@ -217,4 +80,25 @@ func (c *Catalog) FailedHours(ctx context.Context, after domain.HourKey, limit i
 		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, db.Time(&f.FailedAt), db.Time(&f.Due))
 		return f, err
 	}, failedSQL, after.Day, after.Tenant, after.Hour, limit)
+}
+
+// TriedHour is an hour whose last attempt failed, and that is tried again.
+type TriedHour struct {
+	FailedHour
+	State  string // pending, or available with an older revision
+	Worker string // the worker that builds it now
+}
+
+// triedSQL compares the time, because SQLite uses the index hours_tried for a range only.
+const triedSQL = `SELECT tenant, day, hour, failures, lapses, coalesce(last_error, ''), failed_us, due_us,
+	state, CASE WHEN token IS NULL THEN '' ELSE coalesce(worker, '') END
+	FROM hours WHERE failed_us > 0 AND state <> 'failed' AND state <> 'expired' ORDER BY failed_us, tenant, day, hour LIMIT $1`
+
+// TriedHours lists hours whose last attempt failed and that are tried again, of all tenants: at most
+// limit. The one that failed first comes first.
+func (c *Catalog) TriedHours(ctx context.Context, limit int) ([]TriedHour, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (f TriedHour, err error) {
+		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, db.Time(&f.FailedAt), db.Time(&f.Due), &f.State, &f.Worker)
+		return f, err
+	}, triedSQL, limit)
 }

@@ -40,7 +40,7 @@ type IssuedDay struct {
 	Window        Window
 	LinksEnd      time.Time // now + LinkTTL, never past the day's end of retention
 	Sessions      int64
-	Completed     time.Time // as in DayView
+	Settled       time.Time // as in DayView
 	RetentionEnd  time.Time
 	RetentionDays int
 	Hours         [24]ServedHour
@@ -172,7 +172,7 @@ func (a *dayAccess) refusal(r DayRequest) error {
 // issueDay counts the request, reads the hours, keeps their archives and writes the audit log.
 func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out IssuedDay, err error) {
 	at := db.Micros(a.now)
-	out = IssuedDay{DayKey: DayKey{r.Tenant, r.Day}, Now: a.now, LinksEnd: a.now.Add(r.LinkTTL), Sessions: a.sessions, Completed: a.completed, RetentionEnd: a.end, RetentionDays: a.tenant.RetentionDays}
+	out = IssuedDay{DayKey: DayKey{r.Tenant, r.Day}, Now: a.now, LinksEnd: a.now.Add(r.LinkTTL), Sessions: a.sessions, Settled: a.completed, RetentionEnd: a.end, RetentionDays: a.tenant.RetentionDays}
 	if a.end.Before(out.LinksEnd) {
 		out.LinksEnd = a.end
 	}

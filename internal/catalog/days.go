@@ -88,32 +88,6 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 	return l, err
 }
 
-// endGrace is how long, in microseconds, the bytes of an ended day stay for downloads that had
-// begun. Links end with the day, and a reopened day is built again.
-const endGrace = int64(3_600_000_000)
-
-// unbuiltSQL is how many hours of a locked day have recordings that are in no archive. It is
-// counted once, when the day is over, because recordings that come later raise wanted too.
-const unbuiltSQL = `coalesce(unbuilt, (SELECT count(*) FROM hours h WHERE h.tenant = days.tenant AND h.day = days.day AND h.wanted <> h.built))`
-
-// expireDay ends a locked day: running builds lose their claim, and archives are doomed. What was
-// taken in stays. It says how many hours have recordings that are in no archive.
-func expireDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
-	err = tx.QueryRowContext(ctx, `UPDATE days SET expired_us = $3, unbuilt = `+unbuiltSQL+` WHERE tenant = $1 AND day = $2 RETURNING unbuilt`,
-		tenant, day, at).Scan(&unbuilt)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL, token = NULL, lease_us = NULL,
-		dispatched_us = NULL, recheck_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day); err != nil {
-		return 0, err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed',
-		delete_after_us = CAST($3 AS BIGINT) + CASE WHEN state = 'writing' THEN 0 ELSE CAST($4 AS BIGINT) END
-		WHERE tenant = $1 AND day = $2 AND state <> 'doomed'`, tenant, day, at, endGrace)
-	return unbuilt, err
-}
-
 // refreshDay updates a locked day's counts and completion from its hours, and inserts the events of
 // the change.
 func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
@@ -228,51 +202,4 @@ func (c *Catalog) dayKeys(ctx context.Context, query string, args ...any) ([]Day
 		err = rows.Scan(&k.Tenant, &k.Day)
 		return k, err
 	}, query, args...)
-}
-
-// pastDaysSQL also compares with the shortest retention of all tenants, because the index can serve
-// only a condition that is the same for all of them.
-const pastDaysSQL = `SELECT d.tenant, d.day FROM tenants t JOIN days d ON d.tenant = t.id
-		WHERE d.expired_us IS NULL AND ` + pastSQL + `
-		AND ` + overForSQL + `(SELECT min(retention_days) FROM tenants)` + daysInMicrosSQL + `
-		AND ` + clock.TrustedSQL + `
-		ORDER BY d.day, d.tenant LIMIT $1`
-
-// EndedDay is a day whose retention is over.
-type EndedDay struct {
-	DayKey
-	Unbuilt int // hours that have recordings in no archive
-}
-
-// ExpireDays ends days whose retention is over, and lists them: at most limit, oldest first. It
-// does nothing while the clock is not trusted.
-func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error) {
-	keys, err := c.dayKeys(ctx, pastDaysSQL, limit)
-	if err != nil {
-		return nil, err
-	}
-	var ended []EndedDay
-	for _, k := range keys {
-		var over bool
-		e := EndedDay{DayKey: k}
-		err := c.db.Update(ctx, func(tx *db.Tx) error {
-			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
-			if over = d.over && !d.expired; err != nil || !over { // another planner may have ended it
-				return err
-			}
-			paused, err := clock.Paused(ctx, tx, d.at)
-			if over = !paused; err != nil || paused {
-				return err
-			}
-			e.Unbuilt, err = expireDay(ctx, tx, k.Tenant, k.Day, d.at)
-			return err
-		})
-		if err != nil {
-			return ended, err
-		}
-		if over {
-			ended = append(ended, e)
-		}
-	}
-	return ended, nil
 }

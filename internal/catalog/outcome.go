@@ -6,8 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog/audit"
-	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -188,35 +186,4 @@ func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day dom
 	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4
 		AND due_us <= $5`, tenant, day, from, to, at).Scan(&due)
 	return due, err
-}
-
-// Reopen gives a day another retention period, from now on. Expired hours that have recordings are
-// built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
-func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
-	return c.db.Update(ctx, func(tx *db.Tx) error {
-		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
-			return err
-		}
-		at, err := clock.Now(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if at < db.Micros(day.End()) { // its retention would become shorter
-			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL,
-			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, tenant, day, at); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE hours SET failures = 0, lapses = 0,
-			state = CASE WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END, built = CASE WHEN wanted = 0 THEN 0 ELSE -1 END,
-			due_us = CASE WHEN planned AND wanted > 0 THEN CAST($3 AS BIGINT) END
-			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, tenant, day, at); err != nil {
-			return err
-		}
-		if err := refreshServed(ctx, tx, tenant, day, at); err != nil {
-			return err
-		}
-		return o.Append(ctx, tx, at, tenant, "day.reopen", map[string]any{"day": day})
-	})
 }

@@ -35,8 +35,14 @@ func scanTenant(row interface{ Scan(...any) error }) (t domain.Tenant, err error
 
 // Tenant reads one tenant. Error: KindNotFound.
 func (c *Catalog) Tenant(ctx context.Context, id string) (domain.Tenant, error) {
-	t, err := scanTenant(c.db.QueryRowContext(ctx, `SELECT `+tenantColumns()+` FROM tenants WHERE id = $1`, id))
-	return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
+	t, err := scanTenant(c.db.QueryRowContext(ctx, tenantSQL(), id))
+	return t, unknownTenant(err, id)
+}
+
+func tenantSQL() string { return `SELECT ` + tenantColumns() + ` FROM tenants WHERE id = $1` }
+
+func unknownTenant(err error, id string) error {
+	return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
 }
 
 // Tenants lists all tenants by id, after the given one: at most limit.

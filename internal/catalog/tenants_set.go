@@ -64,7 +64,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 	// the days' locks, because no other transaction locks a tenant's row after a day's.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
 	if err != nil {
-		return t, db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", id)
+		return t, unknownTenant(err, id)
 	}
 	before := t
 	change(&t)

@@ -24,18 +24,60 @@ type DayView struct {
 	Now           time.Time // the catalog's clock
 	Known         bool      // the day has a row
 	Planned       time.Time // zero while not planned
-	Completed     time.Time // the first time at which no hour was pending; zero before
+	Settled       time.Time // the first time at which no hour was pending; zero before
 	Reopened      time.Time
 	Expired       bool // past retention: marked, or by the clock
+	Ended         bool // marked as past retention
 	RetentionEnd  time.Time
 	RetentionDays int
 	Sessions      int64
 	Files         int64
 	Bytes         int64
-	TooLate       int64 // recordings registered after expiry
-	CutShort      bool  // it ended with hours that were not complete
+	TooLate       int64 // recordings registered after the day's end
+	CutShort      bool  // it ended while hours were pending or failed, or had recordings in no archive
 	Unbuilt       int   // hours that had recordings in no archive when it ended
 	Hours         [24]HourView
+
+	atEnd     DayCounts // of an ended day
+	EndIsKept bool      // what was missing and what each hour was when the day ended is known
+}
+
+// Counts are the day's hours by state, for an ended day as it was when it ended.
+func (v DayView) Counts() DayCounts {
+	if v.Ended {
+		return v.atEnd
+	}
+	var out DayCounts
+	for _, h := range v.Hours {
+		switch h.State {
+		case StateAvailable:
+			out.Available++
+		case StateNoData:
+			out.NoData++
+		case StateFailed:
+			out.Failed++
+		default:
+			out.Pending++
+		}
+		if h.Archive != nil {
+			out.Missing += h.Archive.MissingCount
+			if h.Rebuilding || h.Archive.MissingCount > 0 {
+				out.Lacking++
+			}
+		}
+		if h.Rebuilding {
+			out.Rebuilding++
+		}
+	}
+	return out
+}
+
+// HourEnd is what an hour was when its day ended.
+type HourEnd struct {
+	State   string // "" while the day has not ended, or where nothing was kept
+	Files   int
+	Missing int  // recordings that its archive lacked
+	Unbuilt bool // it had recordings in no archive
 }
 
 // ServedHour is what an hour serves.
@@ -60,6 +102,7 @@ type HourView struct {
 	LastError string
 	LastKind  string
 	FailedAt  time.Time
+	End       HourEnd
 }
 
 // ArchiveView is the archive that an hour serves.
@@ -76,7 +119,7 @@ type ArchiveView struct {
 	Published      time.Time
 }
 
-// cutShortSQL is true for an ended day that was never complete, or that has recordings in no
+// cutShortSQL is true for an ended day that had pending or failed hours, or recordings in no
 // archive. The index days_short holds such days.
 const cutShortSQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0)`
 
@@ -96,16 +139,17 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	for i := range v.Hours {
 		v.Hours[i].Hour, v.Hours[i].State = i, StatePending
 	}
-	var expired bool
 	var floor time.Time
 	err := tx.QueryRowContext(ctx, daySQL, tenant, day).
-		Scan(&v.RetentionDays, db.Time(&v.Planned), db.Time(&v.Completed), db.Time(&v.Reopened), &expired, db.OrZero(&v.Sessions),
-			db.OrZero(&v.Files), db.OrZero(&v.Bytes), db.OrZero(&v.TooLate), &v.CutShort, &v.Unbuilt, &v.Known, db.Time(&floor), db.Time(&v.Now))
+		Scan(&v.RetentionDays, db.Time(&v.Planned), db.Time(&v.Settled), db.Time(&v.Reopened), &v.Ended, db.OrZero(&v.Sessions),
+			db.OrZero(&v.Files), db.OrZero(&v.Bytes), db.OrZero(&v.TooLate), &v.CutShort, &v.Unbuilt, &v.Known, db.Time(&floor), db.Time(&v.Now),
+			db.OrZero(&v.atEnd.Available), db.OrZero(&v.atEnd.NoData), db.OrZero(&v.atEnd.Pending), db.OrZero(&v.atEnd.Failed),
+			&v.atEnd.Missing, &v.atEnd.Lacking, &v.EndIsKept)
 	if err != nil {
 		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
-	v.RetentionEnd = domain.RetentionEnd(day, v.Completed, v.Reopened, v.RetentionDays)
-	v.Expired = expired || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, v.Now)
+	v.RetentionEnd = domain.RetentionEnd(day, v.Settled, v.Reopened, v.RetentionDays)
+	v.Expired = v.Ended || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, v.Now)
 	hours, err := db.Collect(ctx, tx, scanHour, dayHoursSQL, tenant, day)
 	if err != nil {
 		return v, err
@@ -113,21 +157,37 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	for _, h := range hours {
 		v.Hours[h.Hour] = h
 	}
+	for i := range v.Hours {
+		switch h := &v.Hours[i]; {
+		case !v.EndIsKept:
+			h.End = HourEnd{}
+		case h.End.State == "": // no row at the end: the day was not planned
+			h.End.State = StatePending
+		}
+	}
 	return v, nil
 }
 
 const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL,
 	d.total_sessions, d.total_files, d.total_bytes, d.too_late,
-	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock)
+	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock),
+	d.n_available, d.n_no_data, d.n_pending, d.n_failed, ` + endedColumns + `
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
 
+// endedColumns are what an ended day d lacked, and whether it is known. Another program ended the day
+// where its ended_us is not its expired_us.
+const endedColumns = `CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_missing, 0) ELSE 0 END,
+	CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_lacking, 0) ELSE 0 END, coalesce(d.ended_us = d.expired_us, FALSE)`
+
 const dayHoursSQL = `SELECT ` + servedColumns + `, h.planned, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
-	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us` + hoursOfDay
+	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
+	h.ended_state, h.ended_files, h.ended_missing, h.ended_unbuilt` + hoursOfDay
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
 	var held bool
 	h.ServedHour, err = scanServed(rows, &h.Planned, db.Time(&h.Due), db.OrZero(&h.Worker), db.Time(&h.Claimed), &held,
-		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt))
+		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt),
+		db.OrZero(&h.End.State), db.OrZero(&h.End.Files), db.OrZero(&h.End.Missing), db.OrZero(&h.End.Unbuilt))
 	if !held {
 		h.Worker, h.Claimed = "", time.Time{}
 	}

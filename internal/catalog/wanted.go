@@ -69,9 +69,12 @@ func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourCh
 		state = StateExpired
 	}
 	if d.over {
-		_, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3, unbuilt = CASE WHEN expired_us IS NULL THEN `+unbuiltSQL+` ELSE unbuilt END
-			WHERE tenant = $1 AND day = $2`, tenant, day, late)
-		if err != nil {
+		if !d.expired {
+			if err := noteUnbuilt(ctx, tx, tenant, day); err != nil {
+				return 0, err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE days SET too_late = too_late + $3 WHERE tenant = $1 AND day = $2`, tenant, day, late); err != nil {
 			return 0, err
 		}
 	}

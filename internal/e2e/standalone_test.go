@@ -59,7 +59,7 @@ func TestStandalone(t *testing.T) {
 		list = append(list, spread(domain.HourKey{Tenant: "acme", Day: yesterday, Hour: hour}, "r", 4, 50_000)...)
 	}
 	f.takeFiles(list)
-	if out := f.ok("archive", "--tenant", "acme", "--day", string(yesterday), "--wait"); !strings.Contains(out, "0 wait, 0 failed") {
+	if out := f.ok("archive", "--tenant", "acme", "--day", string(yesterday), "--wait"); !strings.Contains(out, "0 pending, 0 failed") {
 		t.Errorf("archive --wait says %q", out)
 	}
 	f.check(day{"acme", yesterday})

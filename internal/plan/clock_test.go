@@ -65,8 +65,8 @@ func clockAhead(t *testing.T, restarts bool) {
 		t.Errorf("once the clock is trusted: %+v", r)
 	}
 	for _, d := range []int{7, 8, 9} {
-		if v := f.view("acme", day.Add(d)); !v.Planned.IsZero() || !v.Completed.IsZero() || v.Hours[5].State != catalog.StatePending {
-			t.Errorf("day %d: planned %s, completed %s, %s", d, v.Planned, v.Completed, v.Hours[5].State)
+		if v := f.view("acme", day.Add(d)); !v.Planned.IsZero() || !v.Settled.IsZero() || v.Hours[5].State != catalog.StatePending {
+			t.Errorf("day %d: planned %s, completed %s, %s", d, v.Planned, v.Settled, v.Hours[5].State)
 		}
 	}
 	if r := f.fullPass(p); r.Undone != 0 {

@@ -90,7 +90,7 @@ func TestFairness(t *testing.T) {
 	if bound := small + 2*slots + slots; last > bound {
 		t.Errorf("the last small hour was started as number %d, want at most %d", last, bound)
 	}
-	if f.view("huge", day).Completed.IsZero() {
+	if f.view("huge", day).Settled.IsZero() {
 		t.Error("the large tenant's day is not complete")
 	}
 }

@@ -41,7 +41,7 @@ func TestNightlyPlan(t *testing.T) {
 	if v.Planned.IsZero() || v.Hours[3].State != catalog.StatePending || v.Hours[4].State != catalog.StateNoData {
 		t.Errorf("hours are %s and %s", v.Hours[3].State, v.Hours[4].State)
 	}
-	if v := f.view("acme", day.Add(-1)); v.Completed.IsZero() || v.Hours[0].State != catalog.StateNoData {
+	if v := f.view("acme", day.Add(-1)); v.Settled.IsZero() || v.Hours[0].State != catalog.StateNoData {
 		t.Error("a day without recordings is not answered as empty")
 	}
 	if r = f.fullPass(p); r.Planned != 0 || r.Dispatched != 0 || len(f.queue.order) != 2 {

@@ -177,16 +177,16 @@ func daysOfWrongClock(f *fixture) {
 
 	future := f.view()
 	equal(f, "planned", future.Planned.IsZero(), true)
-	equal(f, "completed", future.Completed.IsZero(), true)
+	equal(f, "completed", future.Settled.IsZero(), true)
 	equal(f, "state", future.Hours[7].State, catalog.StatePending)
 	f.day = before
 	v := f.view()
 	equal(f, "planned in time", v.Planned.IsZero(), false)
-	equal(f, "completed now", v.Completed.After(v.Now.Add(-time.Minute)) && !v.Completed.After(v.Now), true)
+	equal(f, "completed now", v.Settled.After(v.Now.Add(-time.Minute)) && !v.Settled.After(v.Now), true)
 	f.day = today
 	v = f.view()
 	equal(f, "planned", v.Planned.IsZero(), true)
-	equal(f, "completed", v.Completed.IsZero(), true)
+	equal(f, "completed", v.Settled.IsZero(), true)
 	equal(f, "served", v.Hours[0].Archive.ObjectKey, first.ObjectKey())
 	equal(f, "state", v.Hours[1].State, catalog.StatePending)
 	f.add(0, 1)
@@ -196,7 +196,7 @@ func daysOfWrongClock(f *fixture) {
 	f.publish(0)
 	f.publish(1)
 	v = f.view()
-	equal(f, "completed in time", !v.Completed.IsZero() && !v.Completed.After(v.Now), true)
+	equal(f, "completed in time", !v.Settled.IsZero() && !v.Settled.After(v.Now), true)
 	equal(f, "state", v.Hours[2].State, catalog.StateNoData)
 }
 

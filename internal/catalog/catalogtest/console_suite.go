@@ -17,6 +17,10 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"calendar":            calendarPages,
 		"calendar counts":     calendarCounts,
 		"calendar lacks":      calendarIncomplete,
+		"calendar of the end": calendarEnds,
+		"tenants found":       tenantsFound,
+		"tried again":         triedAgain,
+		"reopening written":   reopeningAudited,
 		"running":             runningNow,
 		"failed":              failedPages,
 		"story":               hourHistory,
@@ -33,7 +37,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 	})
 }
 
-func (f *fixture) calendar(q catalog.CalendarQuery) catalog.Calendar {
+func (f *fixture) calendar(q catalog.TenantQuery) catalog.Calendar {
 	f.Helper()
 	if q.To == "" {
 		q.From, q.To = f.day.Add(-3), f.day
@@ -51,7 +55,7 @@ func calendarPages(f *fixture) {
 	var ids []string
 	after := ""
 	for {
-		c := f.calendar(catalog.CalendarQuery{After: after, Limit: 2})
+		c := f.calendar(catalog.TenantQuery{After: after, Limit: 2})
 		for _, t := range c.Tenants {
 			ids = append(ids, t.ID)
 		}
@@ -61,13 +65,7 @@ func calendarPages(f *fixture) {
 		after = ids[len(ids)-1]
 	}
 	equal(f, "tenants", strings.Join(ids, " "), "Zed a acme acme-2 acme_1 b z")
-	ids = nil
-	for _, t := range f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 10}).Tenants {
-		ids = append(ids, t.ID)
-	}
-	equal(f, "tenants that begin with acme", strings.Join(ids, " "), "acme acme-2 acme_1")
-	equal(f, "tenants that begin with acme%", len(f.calendar(catalog.CalendarQuery{Prefix: "acme%", Limit: 10}).Tenants), 0)
-	full := f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 3})
+	full := f.calendar(catalog.TenantQuery{Search: "acme", Limit: 3})
 	equal(f, "more behind a page that is just full", full.More, false)
 }
 
@@ -82,7 +80,7 @@ func calendarCounts(f *fixture) {
 	_, err = f.c.PlanDay(f.ctx, "other", f.day.Add(-1))
 	f.must(err)
 
-	c := f.calendar(catalog.CalendarQuery{Limit: 10})
+	c := f.calendar(catalog.TenantQuery{Limit: 10})
 	d := c.Tenants[0].Days[f.day]
 	equal(f, "planned", d.Planned, true)
 	equal(f, "available, without data, pending, failed", fmt.Sprint(d.Available, d.NoData, d.Pending, d.Failed), "1 21 1 1")
@@ -90,12 +88,12 @@ func calendarCounts(f *fixture) {
 	equal(f, "files", d.Files, 1)
 	equal(f, "days of acme", len(c.Tenants[0].Days), 1)
 	equal(f, "complete hours of other", c.Tenants[1].Days[f.day.Add(-1)].Complete(), 24)
-	equal(f, "days before", len(f.calendar(catalog.CalendarQuery{Limit: 10, From: f.day.Add(-9), To: f.day.Add(-1)}).Tenants[0].Days), 0)
+	equal(f, "days before", len(f.calendar(catalog.TenantQuery{Limit: 10, From: f.day.Add(-9), To: f.day.Add(-1)}).Tenants[0].Days), 0)
 
 	f.pass(5 * 24 * time.Hour)
 	_, err = f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
-	equal(f, "past retention", f.calendar(catalog.CalendarQuery{Limit: 1}).Tenants[0].Days[f.day].Expired, true)
+	equal(f, "past retention", f.calendar(catalog.TenantQuery{Limit: 1}).Tenants[0].Days[f.day].Ended, true)
 }
 
 // calendarIncomplete counts missing files and rebuilding hours of served hours, of the page's
@@ -121,23 +119,23 @@ func calendarIncomplete(f *fixture) {
 	}
 	f.tenant, f.day = "acme", acme
 	counts := func(day domain.Day) string {
-		d := f.calendar(catalog.CalendarQuery{Prefix: "acme", Limit: 1, From: before, To: acme}).Tenants[0].Days[day]
-		return fmt.Sprint(d.Missing, d.Rebuilding)
+		d := f.calendar(catalog.TenantQuery{Search: "acme", Limit: 1, From: before, To: acme}).Tenants[0].Days[day]
+		return fmt.Sprint(d.Missing, d.Rebuilding, d.Complete())
 	}
-	equal(f, "missing and rebuilding", counts(acme), "3 2")
-	equal(f, "the day before", counts(before), "1 0")
-	equal(f, "of a page without the day", f.calendar(catalog.CalendarQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
+	equal(f, "missing, rebuilding and complete", counts(acme), "3 2 21")
+	equal(f, "the day before", counts(before), "1 0 23")
+	equal(f, "of a page without the day", f.calendar(catalog.TenantQuery{Limit: 9, From: before, To: before}).Tenants[1].Days[acme].Missing, 0)
 	f.publish(3) // complete this time
-	equal(f, "after another revision", counts(acme), "2 1")
+	equal(f, "after another revision", counts(acme), "2 1 22")
 	_, err := f.c.Gone(f.ctx, catalog.ServedArchive{HourKey: f.key(4), ObjectKey: f.hour(4).Archive.ObjectKey})
 	f.must(err)
-	equal(f, "pending again", counts(acme), "1 0")
+	equal(f, "pending again", counts(acme), "1 0 22")
 	f.add(5) // late
-	equal(f, "after a late recording", counts(acme), "1 1")
+	equal(f, "after a late recording", counts(acme), "1 1 22")
 	f.pass(5 * 24 * time.Hour)
 	_, err = f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
-	equal(f, "past retention", counts(acme), "0 0")
+	equal(f, "past retention", counts(acme), "1 0 22")
 }
 
 func runningNow(f *fixture) {

@@ -150,7 +150,7 @@ func endComesNearer(f *fixture) {
 	f.add(1)
 	f.plan()
 	f.publish(1)
-	f.passUntil(f.view().Completed.Add(24*time.Hour - 4*time.Minute))
+	f.passUntil(f.view().Settled.Add(24*time.Hour - 4*time.Minute))
 	f.add(1)
 	f.dueWithin("two days before the end", 1, 5*time.Minute, 5*time.Minute)
 	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.RetentionDays = 1 }, audit.Origin{})

@@ -127,8 +127,13 @@ const fixtureActor = "fixture"
 
 func (f *fixture) newTenant(id string, retentionDays int) {
 	f.Helper()
+	f.newTenantNamed(id, id, retentionDays)
+}
+
+func (f *fixture) newTenantNamed(id, name string, retentionDays int) {
+	f.Helper()
 	t := domain.NewTenant(id, retentionDays)
-	t.Name, t.Recordings = id, true
+	t.Name, t.Recordings = name, true
 	_, err := f.c.CreateTenant(f.ctx, t, audit.Origin{Actor: fixtureActor})
 	f.must(err)
 }

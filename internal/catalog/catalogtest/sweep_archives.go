@@ -238,7 +238,7 @@ func gone(f *fixture) {
 	first := f.publish(1)
 	f.force(1)
 	second := f.publish(1)
-	done := f.view().Completed
+	done := f.view().Settled
 	hit, err := f.c.Gone(f.ctx, served(first))
 	f.must(err)
 	equal(f, "gone of what is not served", hit, false)
@@ -255,7 +255,7 @@ func gone(f *fixture) {
 	equal(f, "gone twice", hit, false)
 	third := f.publish(1)
 	equal(f, "revision", third.Revision, 3)
-	equal(f, "completed stays", f.view().Completed, done)
+	equal(f, "completed stays", f.view().Settled, done)
 
 	f.force(1) // it is missing in the store while a newer one is built
 	fourth, built := f.start(1)

@@ -104,7 +104,7 @@ func retentionShortened(f *fixture) {
 	f.expire(0)
 	f.day = f.day.Add(2)
 	equal(f, "other day", f.hour(1).State, catalog.StateAvailable)
-	equal(f, "its end", f.view().RetentionEnd, f.view().Completed.Add(24*time.Hour))
+	equal(f, "its end", f.view().RetentionEnd, f.view().Settled.Add(24*time.Hour))
 }
 
 func retentionRaised(f *fixture) {

@@ -124,7 +124,7 @@ func dayCompleted(f *fixture) {
 	d := f.data("day.completed")
 	v := f.view()
 	equal(f, "data", fmt.Sprint(d), fmt.Sprint(map[string]any{"tenant": "acme", "utcDay": string(f.day), "totalSessions": 1.0, "totalFiles": 3.0, "totalSizeBytes": 3000.0,
-		"generatedAt": v.Completed.Format(time.RFC3339[:19] + "Z"), "retentionDays": 3.0, "expiresAt": v.RetentionEnd.Format(time.RFC3339[:19] + "Z"),
+		"generatedAt": v.Settled.Format(time.RFC3339[:19] + "Z"), "retentionDays": 3.0, "expiresAt": v.RetentionEnd.Format(time.RFC3339[:19] + "Z"),
 		"availableHours": 2.0, "noDataHours": 22.0}))
 	f.plan()
 	equal(f, "events after another plan", f.eventTypes(), "day.completed")

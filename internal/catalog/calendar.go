@@ -1,0 +1,184 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Calendar is the state of some tenants' days. It is read from the counts in the days' rows, and
+// from small indexes of the archives and hours that are incomplete. So its cost grows with the
+// tenants and days shown, not with the recordings.
+type Calendar struct {
+	Now     time.Time // the catalog's clock
+	Tenants []CalendarTenant
+	More    bool // more tenants follow
+}
+
+// CalendarTenant is one tenant's row.
+type CalendarTenant struct {
+	domain.Tenant
+	Days map[domain.Day]CalendarDay // days that have a row
+}
+
+// DayCounts are a day's hours by state, and what its archives lack. They are all 0 before the first
+// plan.
+type DayCounts struct {
+	Available int
+	NoData    int
+	Pending   int
+	Failed    int
+
+	Missing    int // recordings that the served archives lack
+	Rebuilding int // available hours of which a newer revision is wanted
+	Lacking    int // available hours that lack recordings or are being rebuilt
+}
+
+// Complete is how many of the 24 hours are complete: they have no data, or an archive with all that
+// is registered.
+func (d DayCounts) Complete() int { return d.Available - d.Lacking + d.NoData }
+
+// CalendarDay is one day in numbers. Those of an ended day are as they were when it ended.
+type CalendarDay struct {
+	Day     domain.Day
+	Planned bool
+	Ended   bool // marked as past retention
+	DayCounts
+	Files     int64
+	Bytes     int64
+	TooLate   int64 // recordings registered after the day's end
+	CutShort  bool  // it ended while hours were pending or failed, or had recordings in no archive
+	Unbuilt   int   // hours that had recordings in no archive when it ended
+	EndIsKept bool  // the missing recordings at its end are known
+}
+
+// Incomplete says whether the day is over, or ended, without being complete. A day that was not
+// planned because its tenant's feature is off is not incomplete.
+func (d CalendarDay) Incomplete(t domain.Tenant, now time.Time) bool {
+	switch {
+	case now.Before(d.Day.End()), !d.Planned && !t.Recordings:
+		return false
+	case d.Ended:
+		return d.CutShort || d.Missing > 0
+	}
+	return !d.Planned || d.Complete() < 24
+}
+
+// The queries of a page's n tenants, $3 and following, and the days $1 to $2.
+func pageOfTenants(column string, n int) string {
+	return column + ` IN (` + db.Parameters(3, n) + `)`
+}
+
+func calendarDaysSQL(n int) string {
+	return `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
+	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
+	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0), ` + endedColumns + `
+	FROM days d WHERE d.day >= $1 AND d.day <= $2 AND ` + pageOfTenants("d.tenant", n)
+}
+
+// missingFilesSQL counts missing recordings and the hours that lack them.
+func missingFilesSQL(n int) string {
+	return `SELECT tenant, day, sum(missing_count), count(*) FROM archives WHERE state = 'published' AND missing_count > 0
+	AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n) + ` GROUP BY tenant, day`
+}
+
+// rebuildingHoursSQL counts rebuilding hours, and those of them that lack no recordings.
+func rebuildingHoursSQL(n int) string {
+	return `SELECT h.tenant, h.day, count(*), count(*) FILTER (WHERE coalesce(a.missing_count, 0) = 0)
+	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.archive IS NOT NULL AND h.wanted <> h.built
+	AND h.day >= $1 AND h.day <= $2 AND ` + pageOfTenants("h.tenant", n) + ` GROUP BY h.tenant, h.day`
+}
+
+// Calendar reads the days from q.From to q.To of a page of tenants in one snapshot.
+func (c *Catalog) Calendar(ctx context.Context, q TenantQuery) (Calendar, error) {
+	var out Calendar
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		out = Calendar{}
+		tenants, more, err := findTenants(ctx, tx, q)
+		if err != nil {
+			return err
+		}
+		out.More = more
+		return out.read(ctx, tx, tenants, q.From, q.To)
+	})
+	return out, err
+}
+
+// TenantDays reads one tenant's days, both ends included, as a calendar of one row. Error:
+// KindNotFound.
+func (c *Catalog) TenantDays(ctx context.Context, id string, from, to domain.Day) (Calendar, error) {
+	var out Calendar
+	err := c.db.View(ctx, func(tx *db.Tx) error {
+		out = Calendar{}
+		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
+		if err != nil {
+			return unknownTenant(err, id)
+		}
+		return out.read(ctx, tx, []domain.Tenant{t}, from, to)
+	})
+	return out, err
+}
+
+// read reads the days of the tenants.
+func (c *Calendar) read(ctx context.Context, tx *db.Tx, tenants []domain.Tenant, from, to domain.Day) error {
+	at, err := clock.Now(ctx, tx)
+	c.Now = db.FromMicros(at)
+	if err != nil || len(tenants) == 0 {
+		return err
+	}
+	place := make(map[string]int, len(tenants))
+	args := []any{from, to}
+	for i, t := range tenants {
+		place[t.ID] = i
+		args = append(args, t.ID)
+		c.Tenants = append(c.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
+	}
+	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var tenant string
+		var d CalendarDay
+		err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Ended, &d.Available, &d.NoData, &d.Pending, &d.Failed,
+			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndIsKept)
+		if err == nil {
+			c.Tenants[place[tenant]].Days[d.Day] = d
+		}
+		return struct{}{}, err
+	}, calendarDaysSQL(len(tenants)), args...)
+	if err != nil {
+		return err
+	}
+	return c.readIncomplete(ctx, tx, place, args)
+}
+
+// readIncomplete adds what served archives lack. The archives of an ended day are gone.
+func (c *Calendar) readIncomplete(ctx context.Context, tx *db.Tx, place map[string]int, args []any) error {
+	for _, part := range []struct {
+		query string
+		add   func(d *CalendarDay, n, lacking int)
+	}{
+		{missingFilesSQL(len(place)), func(d *CalendarDay, n, lacking int) { d.Missing += n; d.Lacking += lacking }},
+		{rebuildingHoursSQL(len(place)), func(d *CalendarDay, n, lacking int) { d.Rebuilding += n; d.Lacking += lacking }},
+	} {
+		_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var tenant string
+			var day domain.Day
+			var n, lacking int
+			if err := rows.Scan(&tenant, &day, &n, &lacking); err != nil {
+				return struct{}{}, err
+			}
+			days := c.Tenants[place[tenant]].Days
+			if d, known := days[day]; known {
+				part.add(&d, n, lacking)
+				days[day] = d
+			}
+			return struct{}{}, nil
+		}, part.query, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// ActionReopen is the audit log's action of a day that got another retention period.
+const ActionReopen = "day.reopen"
+
+// reopenDetail says what the day was when it ended, because the reopened day forgets it.
+type reopenDetail struct {
+	Day      domain.Day `json:"day"`
+	CutShort bool       `json:"cutShort,omitempty"`
+	Unbuilt  int        `json:"unbuiltHours,omitempty"`
+	Missing  int        `json:"missingFileCount,omitempty"`
+	TooLate  int64      `json:"tooLate,omitempty"`
+	audit.Origin
+}
+
+// Reopen gives a day another retention period, from now on. Expired hours that have recordings are
+// built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
+func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
+	return c.db.Update(ctx, func(tx *db.Tx) error {
+		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
+			return err
+		}
+		v, err := dayView(ctx, tx, tenant, day)
+		if err != nil {
+			return err
+		}
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if at < db.Micros(day.End()) { // its retention would become shorter
+			return domain.Errorf(domain.KindInvalid, "%s is not over yet; there is nothing to reopen", day)
+		}
+		if err := reopen(ctx, tx, tenant, day, at); err != nil {
+			return err
+		}
+		d := reopenDetail{Day: day, Origin: o}
+		if v.Ended {
+			d.CutShort, d.Unbuilt, d.Missing, d.TooLate = v.CutShort, v.Unbuilt, v.Counts().Missing, v.TooLate
+		}
+		return o.Append(ctx, tx, at, tenant, ActionReopen, d)
+	})
+}
+
+// reopen opens a locked day again.
+func reopen(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
+	for _, change := range []struct {
+		query string
+		args  []any
+	}{
+		{`UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL, too_late = 0,
+			ended_us = NULL, ended_missing = NULL, ended_lacking = NULL,
+			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, []any{tenant, day, at}},
+		{`UPDATE hours SET failures = 0, lapses = 0,
+			state = CASE WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END, built = CASE WHEN wanted = 0 THEN 0 ELSE -1 END,
+			due_us = CASE WHEN planned AND wanted > 0 THEN CAST($3 AS BIGINT) END
+			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, []any{tenant, day, at}},
+		{`UPDATE hours SET ended_state = NULL, ended_files = NULL, ended_missing = NULL, ended_unbuilt = NULL WHERE tenant = $1 AND day = $2`, []any{tenant, day}},
+	} {
+		if _, err := tx.ExecContext(ctx, change.query, change.args...); err != nil {
+			return err
+		}
+	}
+	return refreshServed(ctx, tx, tenant, day, at)
+}
