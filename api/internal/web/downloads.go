@@ -26,7 +26,7 @@ const slowAfter = 2 * time.Second
 type Download struct {
 	Tenant  string
 	Object  string // unique within the tenant
-	Address string // of the client
+	Address string // of the client; all of an IPv6 /64 count as one
 }
 
 // DownloadLimiter counts the downloads that pass through this process. When a limit is reached, the
@@ -68,6 +68,7 @@ func (l *DownloadLimiter) acquire(d Download) (*slot, error) {
 	if l == nil {
 		return nil, nil
 	}
+	d.Address = network(d.Address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, limit := range []struct {

@@ -240,3 +240,19 @@ func TestPanicFreesPlace(t *testing.T) {
 		}()
 	}
 }
+
+// A client of IPv6 can use all addresses of a /64: they share one address's places.
+func TestAddressesOfANetwork(t *testing.T) {
+	limiter := web.NewDownloadLimiter(web.DownloadLimits{Address: 1})
+	for _, d := range []struct {
+		address string
+		fits    bool
+	}{{"2001:db8::1", true}, {"2001:db8::ffff:2", false}, {"2001:db8:0:1::1", true}, {"192.0.2.1", true}, {"192.0.2.2", true}} {
+		c := content()
+		c.Limiter, c.Download = limiter, web.Download{Object: "o", Address: d.address}
+		_, err := c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)))
+		if (err == nil) != d.fits {
+			t.Errorf("%s: %v", d.address, err)
+		}
+	}
+}
