@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/callvault/callvault/api/internal/apitest"
@@ -29,4 +31,36 @@ func TestBudgetOfAKey(t *testing.T) {
 	ask(503)
 	release()
 	ask(200)
+}
+
+// What a key may not have is refused before it is read.
+func TestRefusedBeforeRead(t *testing.T) {
+	const size = 12 << 20
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, database(t))
+			f.ok(f.ask(t.Context(), "POST", "/api/ingest/v1/records", `{"kind":"conversation","conversationId":"large","agentId":"ag","startTime":"2025-01-01T10:00:00Z",`+
+				`"metadata":{"x":"`+strings.Repeat("x", size)+`"}}`, f.platform()...))
+			release, err := f.budget.Acquire("acme", catalog.CredentialKey.Actor(f.keyID), 10<<20)
+			f.must(err)
+			allocated := func() uint64 {
+				var s runtime.MemStats
+				runtime.ReadMemStats(&s)
+				return s.TotalAlloc
+			}
+			before := allocated()
+			if w := f.ask(t.Context(), "GET", "/conversations/large", "", "x-api-key", f.key); w.Code != 503 {
+				t.Errorf("the conversation: %d", w.Code)
+			}
+			if w := f.ask(t.Context(), "POST", "/export/conversation", `{"conversationId":"large"}`, "x-api-key", f.key, "Content-Type", "application/json"); w.Code != 503 {
+				t.Errorf("the single export: %d", w.Code)
+			}
+			if n := allocated() - before; n > size {
+				t.Errorf("%d MiB were read all the same", n>>20)
+			}
+			release()
+			f.ok(f.ask(t.Context(), "GET", "/conversations/large", "", "x-api-key", f.key))
+			f.ok(f.ask(t.Context(), "POST", "/export/conversation", `{"conversationId":"large"}`, "x-api-key", f.key, "Content-Type", "application/json"))
+		})
+	}
 }

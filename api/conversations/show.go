@@ -44,18 +44,19 @@ type analysis struct {
 
 // show is GET /conversations/{id}.
 func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
-	s, err := h.deps.Conversations.Show(ctx, req.tenant, req.id)
-	if domain.KindOf(err) == domain.KindNotFound {
-		return notFound()
-	}
+	weight, err := h.deps.Conversations.Weight(ctx, req.tenant, req.id)
 	if err != nil {
-		return web.Step("read the conversation", err)
+		return unknown("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, s.Bytes())
+	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, weight)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}
 	defer release()
+	s, err := h.deps.Conversations.Show(ctx, req.tenant, req.id)
+	if err != nil {
+		return unknown("read the conversation", err)
+	}
 	// One recording holds the whole call: the user's voice and the agent's.
 	_, recorded, err := web.StatRecording(ctx, h.deps.Store, s.RecordingKey)
 	if err != nil {
@@ -84,6 +85,14 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		web.Abort()
 	}
 	return nil
+}
+
+// unknown gives the error of a conversation that can't be read.
+func unknown(doing string, err error) error {
+	if domain.KindOf(err) == domain.KindNotFound {
+		return notFound()
+	}
+	return web.Step(doing, err)
 }
 
 // write sends a conversation turn by turn: a transcript can be as large as an ingested line.

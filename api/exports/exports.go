@@ -44,7 +44,8 @@ type Catalog interface {
 
 // Conversations reads the conversations.
 type Conversations interface {
-	// Export's errors are KindNotFound and KindUnavailable.
+	// The errors of both are KindNotFound and KindUnavailable.
+	Weight(ctx context.Context, tenant, id string) (int64, error)
 	Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error)
 }
 
@@ -105,15 +106,19 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the request", err)
 	}
-	e, err := h.deps.Conversations.Export(ctx, who.tenant, req.conversation, req.transcript)
+	weight, err := h.deps.Conversations.Weight(ctx, who.tenant, req.conversation)
 	if err != nil {
-		return web.Step("read the conversation", err)
+		return web.Step("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, e.Bytes())
+	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, weight)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}
 	defer release()
+	e, err := h.deps.Conversations.Export(ctx, who.tenant, req.conversation, req.transcript)
+	if err != nil {
+		return web.Step("read the conversation", err)
+	}
 	a, err := h.assemble(ctx, who, req, e)
 	if err != nil {
 		return web.Step("put the export together", err)

@@ -243,6 +243,11 @@ func (emptyCatalog) Tenant(_ context.Context, id string) (domain.Tenant, error) 
 	return domain.Tenant{ID: id}, nil
 }
 
+func (e emptyCatalog) Weight(ctx context.Context, tenant, id string) (int64, error) {
+	_, err := e.Export(ctx, tenant, id, false)
+	return 0, err
+}
+
 func (emptyCatalog) Export(_ context.Context, _, id string, _ bool) (conversations.Export, error) {
 	if id == "" || len(id) > domain.MaxIDBytes || !utf8.ValidString(id) || strings.Contains(id, "\x00") {
 		return conversations.Export{}, domain.Errorf(domain.KindInternal, "an id that no catalog takes")

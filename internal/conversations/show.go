@@ -20,18 +20,6 @@ type Shown struct {
 	Messages     *Messages       // nil if there is such a transcript
 }
 
-// Bytes is how much memory the conversation takes while it is sent.
-func (s Shown) Bytes() int64 {
-	n := len(s.Metadata) + len(s.Summary)
-	if s.Transcript != nil {
-		n += len(s.Transcript.piece)
-	}
-	if s.Messages != nil {
-		n += s.Messages.page.Bytes
-	}
-	return int64(n)
-}
-
 // Show reads one conversation. Errors: KindNotFound, also for a conversation without a line of its
 // own; KindUnavailable.
 func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err error) {

@@ -27,19 +27,6 @@ type Export struct {
 	Transcript   *Transcript         // nil if there is none, or it was not requested
 }
 
-// Bytes is how much memory the export takes while it is sent.
-func (e Export) Bytes() int64 {
-	c := e.Conversation
-	n := len(c.Tags) + len(c.Metadata) + len(c.User) + len(c.AnalysisData)
-	if e.Agent != nil {
-		n += len(e.Agent.Body)
-	}
-	if e.Transcript != nil {
-		n += len(e.Transcript.piece)
-	}
-	return int64(n)
-}
-
 // exportTexts are the columns that are read as text, NULL as "".
 const exportTexts = `external_id session_id agent_id session_type session_status status call_successful locale tags metadata
 	call_direction caller_phone callee_phone key_mode agent_model agent_architecture base_cost total_cost user_body user_id

@@ -1,0 +1,24 @@
+package conversations
+
+import (
+	"context"
+
+	"github.com/callvault/callvault/internal/db"
+)
+
+// weightSQL asks for lengths only, for which the databases do not read the values.
+const weightSQL = `SELECT coalesce(octet_length(c.metadata), 0) + coalesce(octet_length(c.analysis), 0) + coalesce(octet_length(c.user_body), 0)
+		+ coalesce(octet_length(c.tags), 0) + coalesce(octet_length(a.body), 0),
+	coalesce(octet_length(t.raw), 0),
+	(SELECT coalesce(sum(octet_length(m.body)), 0) FROM messages m WHERE m.tenant = $1 AND m.conversation_id = $2)
+	FROM conversations c LEFT JOIN agents a ON a.tenant = c.tenant AND a.id = c.agent_id
+	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
+	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
+
+// Weight is how many bytes Show or Export reads of a conversation at most before its answer begins.
+// Callers ask for it first, so that they need not read what is too much. It has the errors of Show.
+func (r *Reader) Weight(ctx context.Context, tenant, id string) (int64, error) {
+	var values, raw, messages int64
+	err := r.db.QueryRowContext(ctx, weightSQL, tenant, id).Scan(&values, &raw, &messages)
+	return values + min(raw, transcriptPiece) + min(messages, int64(messagesPiece().Bytes)), db.NotFound(err, "there is no such conversation")
+}
