@@ -25,7 +25,7 @@ type Backlog struct {
 
 	MissingHours int64 // hours whose served archive lacks files
 	MissingFiles int64 // those files
-	CutShort     int64 // days that ended within the last week and lacked something
+	CutShort     int64 // days that ended within the last week and were cut short
 
 	Webhooks outbox.Backlog
 }

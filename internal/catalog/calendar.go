@@ -76,7 +76,7 @@ func pageOfTenants(column string, n int) string {
 func calendarDaysSQL(n int) string {
 	return `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
-	d.expired_us IS NOT NULL AND ` + cutShortSQL + `, coalesce(d.unbuilt, 0), ` + endedColumns + `
+	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), ` + endedColumns + `
 	FROM days d WHERE d.day >= $1 AND d.day <= $2 AND ` + pageOfTenants("d.tenant", n)
 }
 

@@ -57,7 +57,7 @@ func backlogMetrics() []metric[catalog.Backlog] {
 		number("oldest_build_age_seconds", "How long the longest of these builds runs; 0 if none.", func(b backlog) float64 { return age(b, b.OldestBuild) }),
 		number("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.", func(b backlog) int64 { return b.MissingFiles }),
 		number("archives_with_missing_files", "Archives served that lack recordings.", func(b backlog) int64 { return b.MissingHours }),
-		number("cut_short_nights", "Days, one per tenant, that ended within the last week and were never complete, or lacked what came later.",
+		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
 			func(b backlog) int64 { return b.CutShort }),
 		{"webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).",
 			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
