@@ -117,9 +117,9 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 		w.Header().Del("Content-Type")
 		return err
 	}
-	memory := readBytes
-	if page.Next == nil {
-		memory = page.Bytes
+	memory := page.Bytes // one row can have more than readBytes
+	if page.Next != nil {
+		memory = max(memory, readBytes)
 	}
 	release, err := s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), int64(memory))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // maxExamined bounds how many rows are read for one page of a list. So filters that few rows meet
@@ -41,6 +42,7 @@ type Header struct {
 	Start, End     time.Time
 	Turns          int    // in the transcript
 	Summary        string // of the analysis; in lists only on request
+	large          bool   // the analysis has more than largeAnalysis bytes and was not read
 }
 
 // listColumns are the columns of a list's filters. The first one is likely to select the fewest
@@ -68,6 +70,7 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 // their own are in no list. Error: KindUnavailable.
 func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
 	var page Page[Header]
+	var positions []Position
 	err := r.db.View(ctx, func(tx *db.Tx) error {
 		keys, next, err := q.keys(ctx, tx, r.db.Postgres(), before, limit)
 		if err != nil {
@@ -75,12 +78,49 @@ func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit 
 		}
 		page.Next = next
 		page.Rows, err = headers(ctx, tx, q.Tenant, keys, summaries)
-		if n := len(page.Rows); n < len(keys) {
-			page.Next = &keys[n-1]
-		}
+		positions = keys
 		return err
 	})
+	if err == nil && summaries {
+		err = r.boundSummaries(ctx, q.Tenant, &page, positions)
+	}
 	return page, err
+}
+
+// boundSummaries reads the summaries of large analyses, and ends the page when its summaries exceed
+// SummaryBytes.
+func (r *Reader) boundSummaries(ctx context.Context, tenant string, page *Page[Header], keys []Position) (err error) {
+	bytes := 0
+	for i := range page.Rows {
+		h := &page.Rows[i]
+		if h.large {
+			if h.Summary, err = r.largeSummary(ctx, tenant, h.ID); err != nil {
+				return err
+			}
+		}
+		if bytes += len(h.Summary); bytes > SummaryBytes && i+1 < len(page.Rows) {
+			page.Rows, page.Next = page.Rows[:i+1], &keys[i]
+			return nil
+		}
+	}
+	return nil
+}
+
+// largeSummary reads an analysis of more than largeAnalysis bytes, of which few summaries are needed
+// but all is read. One is read at a time, for the sake of memory, and no connection waits for that.
+func (r *Reader) largeSummary(ctx context.Context, tenant, id string) (string, error) {
+	select {
+	case r.large <- struct{}{}:
+		defer func() { <-r.large }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	var analysis []byte
+	err := r.db.QueryRowContext(ctx, `SELECT analysis FROM conversations WHERE tenant = $1 AND id = $2`, tenant, id).Scan(&analysis)
+	if domain.KindOf(err) == domain.KindNotFound { // it was deleted meanwhile
+		return "", nil
+	}
+	return summary(analysis), err
 }
 
 // walk gives a query that reads along one filter's index and checks the other filters. Its
@@ -153,10 +193,15 @@ func (q ListQuery) keys(ctx context.Context, tx *db.Tx, postgres bool, before *P
 	}
 }
 
-// SummaryBytes bounds the summaries of a page. The one that exceeds it is the page's last one.
-const SummaryBytes = 1 << 20
+const (
+	// SummaryBytes bounds the summaries of a page. The one that exceeds it is the page's last one.
+	SummaryBytes = 1 << 20
+	// largeAnalysis is the size in bytes from which an analysis is read alone.
+	largeAnalysis = 256 << 10
+)
 
-// headers reads a page's rows, in the order of keys: as many as SummaryBytes allows.
+// headers reads a page's rows, in the order of keys. It leaves out summaries beyond SummaryBytes, and
+// those of large analyses.
 func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]Header, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -165,22 +210,26 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	for _, k := range keys {
 		args = append(args, k.ID)
 	}
-	analysis := "NULL"
+	analysis := "NULL, FALSE"
 	if summaries {
-		analysis = "c.analysis"
+		analysis = analysisColumns()
 	}
-	fit, bytes := 0, 0
-	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
+	bytes := 0
+	return db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
 		var text sql.RawBytes
-		h, err := scanHeader(rows, &text)
-		if bytes <= SummaryBytes {
+		var large bool
+		h, err := scanHeader(rows, &text, &large)
+		if h.large = large; bytes <= SummaryBytes {
 			h.Summary = summary(text)
 			bytes += len(h.Summary)
-			fit++
 		}
 		return h, err
 	}, headersSQL(analysis, len(keys)), args...)
-	return list[:fit], err
+}
+
+// analysisColumns are an analysis that is not large, and whether it is.
+func analysisColumns() string {
+	return fmt.Sprintf(`CASE WHEN octet_length(c.analysis) < %d THEN c.analysis END, coalesce(octet_length(c.analysis) >= %[1]d, FALSE)`, largeAnalysis)
 }
 
 // headersSQL reads headers in the order of a list.

@@ -78,7 +78,7 @@ func exportPlans(postgres bool) map[string]plan {
 		"weight":  {dbtest.Ask(weightSQL, "big", "c3"), 10, ""},
 		"single":  {dbtest.Ask(showConversationSQL(postgres), "big", "c3", transcriptPiece), 10, ""},
 		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3", int64(math.MinInt64), "", 501), 10, "messages_conversation"},
-		"headers": {dbtest.Ask(headersSQL("c.analysis", 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},
+		"headers": {dbtest.Ask(headersSQL(analysisColumns(), 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},
 	}
 	addWalks(plans, postgres)
 	addLists(plans, postgres)

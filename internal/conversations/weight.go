@@ -15,10 +15,14 @@ const weightSQL = `SELECT coalesce(octet_length(c.metadata), 0) + coalesce(octet
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
 	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
 
-// Weight is how many bytes Show or Export reads of a conversation at most before its answer begins.
+// copies is how often a value is in memory while its answer is made: as the database gives it, as
+// bytes, and as JSON.
+const copies = 4
+
+// Weight is how much memory Show or Export takes for a conversation at most, in bytes.
 // Callers ask for it first, so that they need not read what is too much. It has the errors of Show.
 func (r *Reader) Weight(ctx context.Context, tenant, id string) (int64, error) {
 	var values, raw, messages int64
 	err := r.db.QueryRowContext(ctx, weightSQL, tenant, id).Scan(&values, &raw, &messages)
-	return values + min(raw, transcriptPiece) + min(messages, int64(messagesPiece().Bytes)), db.NotFound(err, "there is no such conversation")
+	return copies*values + min(raw, transcriptPiece) + min(messages, int64(messagesPiece().Bytes)), db.NotFound(err, "there is no such conversation")
 }
