@@ -27,7 +27,7 @@ func dayBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) 
 	case !known:
 		return badge{"none", "·", "nothing registered, not planned"}
 	case !d.Planned:
-		return badge{"open", "○", "not planned yet"}
+		return badge{"open", "○", "not planned"}
 	case d.Failed > 0:
 		return badge{"failed", "✕", "incomplete: " + defects}
 	case d.Complete() == 24:

@@ -111,7 +111,7 @@ func notice(r *http.Request) string {
 	switch q.Get("done") {
 	case "rebuild":
 		if n == 0 {
-			return "Nothing is due: every hour is as it should be."
+			return "Nothing is due: no hour has failed or waits for a build."
 		}
 		return count(n, "hour is", "hours are") + " due now and will be built."
 	case "retry":

@@ -167,7 +167,7 @@ func (s *demoRun) buildArchives(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.say("Ran last night's plan: %s with recordings archived, the others empty.", count(due, "hour"))
+	return s.say("Ran last night's plan: %s with recordings archived, the others have no data.", count(due, "hour"))
 }
 
 // archive makes the day's hours due and waits for them. If the queue does not answer at first, the
