@@ -26,7 +26,7 @@ func run(t testing.TB, db *sql.DB, statements ...string) {
 func pagesOf(tenant string, day domain.Day) map[string]string {
 	of := "/admin/tenants/" + tenant
 	return map[string]string{
-		"calendar": "/admin", "search": "/admin?q=" + tenant[:2], "calendar-500": "/admin?limit=500", "tenant": of,
+		"calendar": "/admin", "search": "/admin?q=" + tenant[1:3], "incomplete": "/admin?incomplete=true", "calendar-500": "/admin?limit=500", "tenant": of,
 		"day": of + "/days/" + string(day), "hour": of + "/days/" + string(day) + "/hours/08",
 		"running": "/admin/running", "failed": "/admin/failed",
 	}

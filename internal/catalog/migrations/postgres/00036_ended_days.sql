@@ -11,6 +11,8 @@ ALTER TABLE hours
     ADD COLUMN IF NOT EXISTS ended_missing INT,     -- recordings that its archive lacked
     ADD COLUMN IF NOT EXISTS ended_unbuilt BOOLEAN; -- it had recordings in no archive
 
+SET lock_timeout = 0; -- an index that is made beside writers keeps nobody waiting while it waits
+
 -- Days that are or ended incomplete, and those that are not over yet.
 DROP INDEX CONCURRENTLY IF EXISTS days_incomplete;
 CREATE INDEX CONCURRENTLY days_incomplete ON days (tenant, day)
