@@ -25,8 +25,8 @@ type CalendarTenant struct {
 	Days map[domain.Day]CalendarDay // days that have a row
 }
 
-// DayCounts are a day's hours by state, and what its archives lack. They are all 0 before the first
-// plan.
+// DayCounts are a day's hours by state, and what its archives lack. They are all 0 until something
+// is registered or planned.
 type DayCounts struct {
 	Available int
 	NoData    int
@@ -68,11 +68,12 @@ func (d CalendarDay) Incomplete(t domain.Tenant, now time.Time) bool {
 	return !d.Planned || d.Complete() < 24
 }
 
-// The queries of a page's n tenants, $3 and following, and the days $1 to $2.
+// pageOfTenants is true for n tenants, $3 and those that follow it.
 func pageOfTenants(column string, n int) string {
 	return column + ` IN (` + db.Parameters(3, n) + `)`
 }
 
+// calendarDaysSQL reads the days from $1 to $2 of n tenants, as do the two queries below.
 func calendarDaysSQL(n int) string {
 	return `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
