@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"math/bits"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -81,17 +82,16 @@ func calendarDaysSQL(n int) string {
 	FROM days d WHERE d.day >= $1 AND d.day <= $2 AND ` + pageOfTenants("d.tenant", n)
 }
 
-// missingFilesSQL counts missing recordings and the hours that lack them.
+// missingFilesSQL counts missing recordings. Its last column has a bit for each hour that lacks some.
 func missingFilesSQL(n int) string {
-	return `SELECT tenant, day, sum(missing_count), count(*) FROM archives WHERE state = 'published' AND missing_count > 0
+	return `SELECT tenant, day, sum(missing_count), sum(1 << hour) FROM archives WHERE state = 'published' AND missing_count > 0
 	AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n) + ` GROUP BY tenant, day`
 }
 
-// rebuildingHoursSQL counts rebuilding hours, and those of them that lack no recordings.
+// rebuildingHoursSQL counts rebuilding hours. Its last column has a bit for each of them.
 func rebuildingHoursSQL(n int) string {
-	return `SELECT h.tenant, h.day, count(*), count(*) FILTER (WHERE coalesce(a.missing_count, 0) = 0)
-	FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.archive IS NOT NULL AND h.wanted <> h.built
-	AND h.day >= $1 AND h.day <= $2 AND ` + pageOfTenants("h.tenant", n) + ` GROUP BY h.tenant, h.day`
+	return `SELECT tenant, day, count(*), sum(1 << hour) FROM hours WHERE archive IS NOT NULL AND wanted <> built
+	AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n) + ` GROUP BY tenant, day`
 }
 
 // Calendar reads the days from q.From to q.To of a page of tenants in one snapshot.
@@ -156,24 +156,27 @@ func (c *Calendar) read(ctx context.Context, tx *db.Tx, tenants []domain.Tenant,
 
 // readIncomplete adds what served archives lack. The archives of an ended day are gone.
 func (c *Calendar) readIncomplete(ctx context.Context, tx *db.Tx, place map[string]int, args []any) error {
+	lacking := map[DayKey]uint32{} // a bit for each hour
 	for _, part := range []struct {
 		query string
-		add   func(d *CalendarDay, n, lacking int)
+		add   func(d *CalendarDay, n int)
 	}{
-		{missingFilesSQL(len(place)), func(d *CalendarDay, n, lacking int) { d.Missing += n; d.Lacking += lacking }},
-		{rebuildingHoursSQL(len(place)), func(d *CalendarDay, n, lacking int) { d.Rebuilding += n; d.Lacking += lacking }},
+		{missingFilesSQL(len(place)), func(d *CalendarDay, n int) { d.Missing = n }},
+		{rebuildingHoursSQL(len(place)), func(d *CalendarDay, n int) { d.Rebuilding = n }},
 	} {
 		_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-			var tenant string
-			var day domain.Day
-			var n, lacking int
-			if err := rows.Scan(&tenant, &day, &n, &lacking); err != nil {
+			var k DayKey
+			var n int
+			var hours uint32
+			if err := rows.Scan(&k.Tenant, &k.Day, &n, &hours); err != nil {
 				return struct{}{}, err
 			}
-			days := c.Tenants[place[tenant]].Days
-			if d, known := days[day]; known {
-				part.add(&d, n, lacking)
-				days[day] = d
+			days := c.Tenants[place[k.Tenant]].Days
+			if d, known := days[k.Day]; known {
+				part.add(&d, n)
+				lacking[k] |= hours
+				d.Lacking = bits.OnesCount32(lacking[k])
+				days[k.Day] = d
 			}
 			return struct{}{}, nil
 		}, part.query, args...)
