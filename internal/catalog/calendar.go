@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -128,17 +129,30 @@ func (c *Catalog) TenantDays(ctx context.Context, id string, from, to domain.Day
 func (c *Calendar) read(ctx context.Context, tx *db.Tx, tenants []domain.Tenant, from, to domain.Day) error {
 	at, err := clock.Now(ctx, tx)
 	c.Now = db.FromMicros(at)
-	if err != nil || len(tenants) == 0 {
+	if err != nil {
 		return err
 	}
+	for some := range slices.Chunk(tenants, tenantsAtOnce) {
+		if err := c.readSome(ctx, tx, some, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tenantsAtOnce is how many tenants one query names. With 500, PostgreSQL chose a plan that took two
+// seconds on 150,000 days.
+const tenantsAtOnce = 50
+
+func (c *Calendar) readSome(ctx context.Context, tx *db.Tx, tenants []domain.Tenant, from, to domain.Day) error {
 	place := make(map[string]int, len(tenants))
 	args := []any{from, to}
-	for i, t := range tenants {
-		place[t.ID] = i
+	for _, t := range tenants {
+		place[t.ID] = len(c.Tenants)
 		args = append(args, t.ID)
 		c.Tenants = append(c.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
 	}
-	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+	_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var tenant string
 		var d CalendarDay
 		err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Ended, &d.Available, &d.NoData, &d.Pending, &d.Failed,
