@@ -243,11 +243,11 @@ func TestHugeRows(t *testing.T) {
 func TestAudit(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	f.sample()
-	f.walk(messagesPath+"?per_page=1&"+wholeWindow, nil)
-	r := request(http.MethodGet, conversationsPath+"?"+wholeWindow, sampleKey)
+	f.walk(messagesPath+"?per_page=1&"+allTime, nil)
+	r := request(http.MethodGet, conversationsPath+"?"+allTime, sampleKey)
 	r.Header.Set("Accept", "application/x-ndjson")
 	f.spec.Do(t, f.handler, r)
-	f.spec.Do(t, f.handler, request(http.MethodHead, conversationsPath+"?"+wholeWindow, sampleKey))
+	f.spec.Do(t, f.handler, request(http.MethodHead, conversationsPath+"?"+allTime, sampleKey))
 	f.get(conversationsPath)
 	got := apitest.Audited(t, f.catalog, tenant, "bulk.walk", "bulk.stream")
 	if len(got) != 2 || !strings.HasPrefix(got[0], `key bulk.walk {"endpoint":"messages","bot":`) || !strings.HasPrefix(got[1], `key bulk.stream {"endpoint":"conversations",`) {
