@@ -133,7 +133,7 @@ func (t *Tokens) Verify(ctx context.Context, token string) (SignedClaims, error)
 	case named.Issuer == t.cfg.Issuer:
 		return t.verifyOwn(ctx, parsed)
 	case t.oidc != nil && named.Issuer == t.oidc.cfg.Issuer:
-		return t.verifyOIDC(ctx, parsed)
+		return t.verifyOIDC(ctx, token)
 	}
 	return SignedClaims{}, refused(fmt.Errorf("the issuer is another"))
 }

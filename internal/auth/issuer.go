@@ -1,18 +1,16 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -22,156 +20,104 @@ const (
 	issuerTimeout = 5 * time.Second
 	// maxIssuerAnswer bounds an answer of the issuer, in bytes. Key sets have some KiB.
 	maxIssuerAnswer = 1 << 20
-	// refetchKeys is the wait after a fetch that did not bring the key of its token, and so how soon a
-	// rotated key is found. Anybody can name a key that does not exist.
-	refetchKeys = time.Minute
-	// retryIssuer is the wait after the issuer did not answer.
-	retryIssuer = 5 * time.Second
+	// answerLife is how long an answer serves, and so how soon a rotated key is found. Each token with
+	// an unknown key asks for the keys anew, and anybody can name a key that does not exist.
+	answerLife = time.Minute
+	// failureLife is how long a request that failed stands for the next ones.
+	failureLife = 5 * time.Second
 )
 
-// issuer verifies by the external issuer's keys, which it fetches when the first token comes.
+// issuer holds the external issuer's keys. They are discovered when the first token comes.
 type issuer struct {
 	cfg    OIDC
-	now    func() time.Time
 	client *http.Client
-	turn   chan struct{} // holds one item while the issuer is asked
-	known  atomic.Pointer[issuerKeys]
-}
 
-// issuerKeys is the outcome of one fetch.
-type issuerKeys struct {
-	keys   []jose.JSONWebKey // in the issuer's order
-	url    string            // of the keys; "" when it has to be asked for
-	failed error             // why the issuer gave no keys; these are the former ones then
-	again  time.Time         // no fetch before
+	mu   sync.Mutex
+	keys *oidc.RemoteKeySet
 }
 
 func newIssuer(cfg OIDC, now func() time.Time) *issuer {
-	i := &issuer{cfg: cfg, now: now, client: &http.Client{Timeout: issuerTimeout}, turn: make(chan struct{}, 1)}
-	i.known.Store(&issuerKeys{})
-	return i
+	return &issuer{cfg: cfg, client: &http.Client{Timeout: issuerTimeout, Transport: &issuerTransport{now: now, answers: map[string]issuerAnswer{}}}}
 }
 
-// verify reads the claims of a token into each of dest, if one of the issuer's keys signed it. Who
-// has no token of a known key takes turns, so that all share a fetch. Errors: KindUnauthorized,
-// KindUnavailable when the issuer does not answer.
-func (i *issuer) verify(ctx context.Context, token *jwt.JSONWebToken, dest ...any) error {
-	if i.known.Load().verify(token, dest...) {
-		return nil
+// keySet returns the issuer's keys. Error: KindUnavailable.
+func (i *issuer) keySet() (*oidc.RemoteKeySet, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.keys != nil {
+		return i.keys, nil
 	}
-	select {
-	case i.turn <- struct{}{}:
-		defer func() { <-i.turn }()
-	case <-ctx.Done():
-		return unanswered(ctx.Err())
-	}
-	known := i.known.Load()
-	if genuine := known.verify(token, dest...); genuine || i.now().Before(known.again) {
-		return known.verdict(genuine)
-	}
-	fetched, err := i.fetchKeys(context.WithoutCancel(ctx), known.url) // a caller who gives up must not make it fail
+	// The key set keeps this context for later requests, so it must not be one request's.
+	ctx := oidc.ClientContext(context.Background(), i.client)
+	provider, err := oidc.NewProvider(ctx, i.cfg.Issuer)
 	if err != nil {
-		fetched = issuerKeys{keys: known.keys, failed: err, again: i.now().Add(retryIssuer)}
+		return nil, unanswered(err)
 	}
-	genuine := fetched.verify(token, dest...)
-	if !genuine && err == nil {
-		fetched.again = i.now().Add(refetchKeys)
+	var metadata struct {
+		Keys string `json:"jwks_uri"`
 	}
-	i.known.Store(&fetched)
-	return fetched.verdict(genuine)
-}
-
-// verdict gives the error for a token after the keys were tried.
-func (k *issuerKeys) verdict(genuine bool) error {
-	switch {
-	case genuine:
-		return nil
-	case k.failed != nil:
-		return unanswered(k.failed)
+	if err := provider.Claims(&metadata); err != nil || metadata.Keys == "" {
+		return nil, domain.Wrap(domain.KindUnavailable, err, "the outside issuer names no keys")
 	}
-	return refused(errors.New("none of the issuer's keys signed the token"))
+	i.keys = oidc.NewRemoteKeySet(ctx, metadata.Keys)
+	return i.keys, nil
 }
 
 func unanswered(err error) error {
 	return domain.Wrap(domain.KindUnavailable, err, "the outside issuer does not answer")
 }
 
-// verify tries the key that the token names; every key when it names none.
-func (k *issuerKeys) verify(token *jwt.JSONWebToken, dest ...any) bool {
-	for _, key := range k.keys {
-		if id := token.Headers[0].KeyID; (id == "" || id == key.KeyID) && token.Claims(&key, dest...) == nil {
-			return true
-		}
-	}
-	return false
+// issuerTransport gives the issuer's last answer again instead of asking too often, and refuses one
+// that is too large or no JSON.
+type issuerTransport struct {
+	now func() time.Time
+
+	mu      sync.Mutex // held while the issuer is asked
+	answers map[string]issuerAnswer
 }
 
-// fetchKeys reads the keys at a URL, which it asks the issuer for when it is "". It ignores keys of
-// unknown kinds, as RFC 7517 says.
-func (i *issuer) fetchKeys(ctx context.Context, url string) (issuerKeys, error) {
-	if url == "" {
-		var err error
-		if url, err = i.discover(ctx); err != nil {
-			return issuerKeys{}, fmt.Errorf("read the issuer's metadata: %w", err)
-		}
-	}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := i.get(ctx, url, &set); err != nil {
-		return issuerKeys{}, fmt.Errorf("read the issuer's keys: %w", err)
-	}
-	found := issuerKeys{url: url}
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if json.Unmarshal(raw, &key) == nil {
-			found.keys = append(found.keys, key)
-		}
-	}
-	if len(found.keys) == 0 {
-		return issuerKeys{}, errors.New("the issuer has no keys of a known kind")
-	}
-	return found, nil
+type issuerAnswer struct {
+	status int
+	body   []byte
+	err    error
+	until  time.Time // it is given again until then
 }
 
-// discover asks the issuer where its keys are (OpenID Connect Discovery 1.0, section 4).
-func (i *issuer) discover(ctx context.Context) (string, error) {
-	var metadata struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
+// RoundTrip is for http.Client.
+func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	url := r.URL.String()
+	a, known := t.answers[url]
+	if !known || !t.now().Before(a.until) {
+		a = ask(r)
+		a.until = t.now().Add(answerLife)
+		if a.err != nil || a.status != http.StatusOK {
+			a.until = t.now().Add(failureLife)
+		}
+		t.answers[url] = a
 	}
-	err := i.get(ctx, strings.TrimRight(i.cfg.Issuer, "/")+"/.well-known/openid-configuration", &metadata)
-	switch {
-	case err != nil:
-		return "", err
-	case metadata.Issuer != i.cfg.Issuer:
-		return "", fmt.Errorf("it calls itself %.200q, not %q", metadata.Issuer, i.cfg.Issuer)
-	case metadata.Keys == "":
-		return "", errors.New("it names no keys")
+	if a.err != nil {
+		return nil, a.err
 	}
-	return metadata.Keys, nil
+	return &http.Response{Request: r, Status: http.StatusText(a.status), StatusCode: a.status, Header: http.Header{"Content-Type": {"application/json"}},
+		ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(a.body)), Body: io.NopCloser(bytes.NewReader(a.body))}, nil
 }
 
-// get reads the JSON document at a URL.
-func (i *issuer) get(ctx context.Context, url string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+// ask sends a request and reads the whole answer.
+func ask(r *http.Request) issuerAnswer {
+	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
-		return err
-	}
-	resp, err := i.client.Do(req)
-	if err != nil {
-		return err
+		return issuerAnswer{err: err}
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
-	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuerAnswer+1))
 	switch {
 	case err != nil:
-		return err
 	case len(body) > maxIssuerAnswer:
-		return fmt.Errorf("the answer of %s is larger than %d bytes", url, maxIssuerAnswer)
+		err = fmt.Errorf("the answer of %s is larger than %d bytes", r.URL, maxIssuerAnswer)
+	case resp.StatusCode == http.StatusOK && !json.Valid(body):
+		err = fmt.Errorf("the answer of %s is no JSON", r.URL)
 	}
-	return json.Unmarshal(body, into)
+	return issuerAnswer{status: resp.StatusCode, body: body, err: err}
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,13 +28,27 @@ func asymmetric() []jose.SignatureAlgorithm {
 }
 
 // verifyOIDC verifies a token that names the external issuer.
-func (t *Tokens) verifyOIDC(ctx context.Context, token *jwt.JSONWebToken) (SignedClaims, error) {
-	var claims jwt.Claims
-	var all map[string]json.RawMessage
-	if err := t.oidc.verify(ctx, token, &claims, &all); err != nil {
+func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, error) {
+	keys, err := t.oidc.keySet()
+	if err != nil {
 		return SignedClaims{}, err
 	}
+	payload, err := keys.VerifySignature(ctx, token)
+	switch {
+	case errors.Unwrap(err) != nil: // fetching the keys failed; errors about the token wrap none
+		return SignedClaims{}, unanswered(err)
+	case err != nil:
+		return SignedClaims{}, refused(err)
+	}
+	var claims jwt.Claims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return SignedClaims{}, refused(err)
+	}
 	if err := t.checkTimes(claims, t.oidc.cfg.Issuer, t.oidc.cfg.Audience); err != nil {
+		return SignedClaims{}, refused(err)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &all); err != nil {
 		return SignedClaims{}, refused(err)
 	}
 	var id string
