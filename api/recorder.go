@@ -47,10 +47,10 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// noteLeft sets the status of a request that got no answer because its client went away.
-func (r *recorder) noteLeft(request *http.Request) {
-	if r.status == 0 && web.Left(request, request.Context().Err()) {
-		r.status = web.StatusLeft
+// noteClientGone sets the status of a request that got no answer because its client is gone.
+func (r *recorder) noteClientGone(request *http.Request) {
+	if r.status == 0 && web.ClientGone(request, request.Context().Err()) {
+		r.status = web.StatusClientGone
 	}
 }
 

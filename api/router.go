@@ -68,7 +68,7 @@ type Answer struct {
 	Family string
 	Route  string // pattern of the path, "" when no pattern matches
 	Method string // as it came: it may be any text
-	Status int    // web.StatusLeft when the client went away, 0 when the connection broke, before the answer began
+	Status int    // before an answer began: web.StatusClientGone when the client is gone, 0 when the connection broke
 	Bytes  int64
 	Took   time.Duration
 }
@@ -114,7 +114,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", dataPolicy) // pages set their own
 	defer endSpan(span, family, r, out)
 	defer d.logAnswer(family, out, r, start)
-	defer out.noteLeft(r)
+	defer out.noteClientGone(r)
 	defer d.recover(family, out, r)
 	if r.Method == http.MethodHead { // RFC 9110, section 14.2: Range is defined for GET only
 		r.Header.Del("Range")

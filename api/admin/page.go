@@ -143,7 +143,7 @@ type problem struct{ Heading, Text string }
 
 // fail writes an error without a message of its own.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int) {
-	if status == web.StatusLeft {
+	if status == web.StatusClientGone {
 		w.WriteHeader(status)
 		return
 	}

@@ -47,7 +47,7 @@ func (h *handler) rebuild(ctx context.Context, req catalog.RebuildRequest) (int,
 	return due, err
 }
 
-// dispatch dispatches due hours at once, also for a browser that has left. If it fails, the scheduler
+// dispatch dispatches due hours at once, even if the browser is gone. If it fails, the scheduler
 // dispatches them a little later.
 func (h *handler) dispatch(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)

@@ -76,7 +76,7 @@ func (h *handler) json(status int, doing string, serve func(r *http.Request) (an
 }
 
 // explain gives the status of an error and its text, "" when the caller must not know it. It logs
-// the error unless it is the caller's, or the caller has left.
+// the error unless it is the caller's, or the caller is gone.
 func (h *handler) explain(r *http.Request, doing string, err error) (status int, text string) {
 	text = sentence(domain.SafeMessage(err))
 	switch domain.KindOf(err) {
@@ -91,8 +91,8 @@ func (h *handler) explain(r *http.Request, doing string, err error) (status int,
 	case domain.KindForbidden:
 		return http.StatusForbidden, text
 	}
-	if web.Left(r, err) {
-		return web.StatusLeft, ""
+	if web.ClientGone(r, err) {
+		return web.StatusClientGone, ""
 	}
 	fields := []zap.Field{zap.String("doing", cmp.Or(web.Doing(err), doing)), telemetry.In(r.Context()), zap.Error(err)}
 	switch {

@@ -97,7 +97,7 @@ func (h *handler) signedIn(r *http.Request) bool {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	ended, err := h.deps.Catalog.SessionEnded(ctx, s.id)
-	if err != nil && !web.Left(r, err) {
+	if err != nil && !web.ClientGone(r, err) {
 		h.deps.Log.Warn("nobody knows whether a session was signed out", telemetry.In(ctx), zap.Error(err))
 	}
 	return err == nil && !ended

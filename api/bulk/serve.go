@@ -130,7 +130,7 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 	out := web.NewStream(w)
 	if err := s.send(r.Context(), out, page, begin, end); err != nil {
 		level := zap.WarnLevel
-		if web.Left(r, err) {
+		if web.ClientGone(r, err) {
 			level = zap.InfoLevel
 		}
 		s.h.deps.Log.Log(level, "an export broke off", zap.String("endpoint", s.e.name), telemetry.In(r.Context()), zap.Error(err))

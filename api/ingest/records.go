@@ -58,7 +58,7 @@ func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err 
 		answer.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
 	case broken != nil:
 		answer.Error = "The body ended early or could not be read."
-	case web.Left(r, err):
+	case web.ClientGone(r, err):
 		return err
 	default:
 		status, answer.Error = h.reason(r, web.Step("register lines", err))

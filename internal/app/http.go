@@ -135,7 +135,7 @@ func (s *HTTPServer) run(ctx context.Context) error {
 
 // close cancels requests that still run. It also frees a listener that never served.
 func (s *HTTPServer) close() error {
-	s.abort(domain.Errorf(domain.KindInterrupted, "the process stops")) // tells this from a client that leaves
+	s.abort(domain.Errorf(domain.KindInterrupted, "the process stops")) // the cause tells this from a client that is gone
 	err := s.server.Close()
 	if e := s.listener.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
 		err = errors.Join(err, e)

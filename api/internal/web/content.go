@@ -190,16 +190,16 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 
 // Prepared is a Content whose first bytes are open.
 type Prepared struct {
-	plan Plan
-	body *reader
-	slot *slot
+	plan  Plan
+	body  *reader
+	place *place
 }
 
 // Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
 // the answer starts. Close must be called on the Prepared, also after Serve. Errors: KindUnavailable
 // when too many downloads are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
-	slot, err := c.Limiter.acquire(c.Download)
+	place, err := c.Limiter.acquire(c.Download)
 	if err != nil {
 		return nil, err
 	}
@@ -208,15 +208,15 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 		body.offset = plan.ranges[0].From
 	}
 	if err := body.open(); err != nil {
-		slot.release()
+		place.release()
 		return nil, err
 	}
-	return &Prepared{plan, body, slot}, nil
+	return &Prepared{plan, body, place}, nil
 }
 
 // Close closes the bytes. It may be called again.
 func (p *Prepared) Close() {
-	defer p.slot.release()
+	defer p.place.release()
 	_ = p.body.Close() // nothing is lost: the bytes were only read
 }
 
@@ -224,8 +224,8 @@ func (p *Prepared) Close() {
 // breaks the connection; the error says why.
 func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
 	out := NewTimedWriter(w)
-	out.size, out.limiter, out.slot = p.plan.size, p.body.content.Limiter, p.slot
-	p.slot.serve(out)
+	out.size, out.limiter, out.place = p.plan.size, p.body.content.Limiter, p.place
+	p.place.setWriter(out)
 	http.ServeContent(out, r, "", time.Time{}, p.body)
 	p.Close()
 	err := errors.Join(p.body.err, out.err)

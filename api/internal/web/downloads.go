@@ -35,23 +35,23 @@ type Download struct {
 type DownloadLimiter struct {
 	limits DownloadLimits
 
-	mu    sync.Mutex
-	slots map[*slot]struct{} // that have a place
+	mu     sync.Mutex
+	places map[*place]struct{} // that are taken
 
 	buffers sync.Pool // *[]byte of copySize
 }
 
-// slot is a download's place. A nil slot never ends.
-type slot struct {
+// place is one download's share of the limits. A nil place is never lost.
+type place struct {
 	Download
 	limiter *DownloadLimiter
 
 	// The limiter's mutex guards these.
-	since time.Time    // when the current paceBytes began
+	since time.Time    // when the client began to take the current paceBytes
 	out   *TimedWriter // nil until the answer begins
 }
 
-var errLostSlot = errors.New("the download was slow, and another one needed its place")
+var errLostPlace = errors.New("the download was slow, and another one needed its place")
 
 // NewDownloadLimiter makes a DownloadLimiter. Zero limits take the defaults: 16, 32, 128 and 512.
 func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
@@ -59,12 +59,12 @@ func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
 	l.Object = cmp.Or(l.Object, 32)
 	l.Tenant = cmp.Or(l.Tenant, 128)
 	l.All = cmp.Or(l.All, 512)
-	return &DownloadLimiter{limits: l, slots: map[*slot]struct{}{}}
+	return &DownloadLimiter{limits: l, places: map[*place]struct{}{}}
 }
 
 // acquire gives a download a place. release must be called at its end. Error: KindUnavailable when
 // a limit is reached and no download that it counts is slow.
-func (l *DownloadLimiter) acquire(d Download) (*slot, error) {
+func (l *DownloadLimiter) acquire(d Download) (*place, error) {
 	if l == nil {
 		return nil, nil
 	}
@@ -84,22 +84,22 @@ func (l *DownloadLimiter) acquire(d Download) (*slot, error) {
 			return nil, domain.Errorf(domain.KindUnavailable, "too many downloads at once")
 		}
 	}
-	s := &slot{Download: d, limiter: l, since: time.Now()}
-	l.slots[s] = struct{}{}
-	return s, nil
+	p := &place{Download: d, limiter: l, since: time.Now()}
+	l.places[p] = struct{}{}
+	return p, nil
 }
 
-// makeRoom takes the place of the slowest download if as many as n are counted. It says whether
-// there is room.
+// makeRoom says whether there is room for one more of the downloads that counts is true for, of which
+// there may be n. If there is none, the slowest of them loses its place, unless it is fast.
 func (l *DownloadLimiter) makeRoom(n int, counts func(Download) bool) bool {
-	var slowest *slot
-	for s := range l.slots {
-		if !counts(s.Download) {
+	var slowest *place
+	for p := range l.places {
+		if !counts(p.Download) {
 			continue
 		}
 		n--
-		if slowest == nil || s.since.Before(slowest.since) {
-			slowest = s
+		if slowest == nil || p.since.Before(slowest.since) {
+			slowest = p
 		}
 	}
 	if n > 0 {
@@ -108,47 +108,47 @@ func (l *DownloadLimiter) makeRoom(n int, counts func(Download) bool) bool {
 	if time.Since(slowest.since) < slowAfter {
 		return false
 	}
-	delete(l.slots, slowest)
+	delete(l.places, slowest)
 	if slowest.out != nil {
 		slowest.out.interrupt()
 	}
 	return true
 }
 
-// serve tells the slot who writes the answer.
-func (s *slot) serve(out *TimedWriter) {
-	if s != nil {
-		s.limiter.mu.Lock()
-		defer s.limiter.mu.Unlock()
-		s.out = out
+// setWriter names the writer that is interrupted when another download gets the place.
+func (p *place) setWriter(out *TimedWriter) {
+	if p != nil {
+		p.limiter.mu.Lock()
+		defer p.limiter.mu.Unlock()
+		p.out = out
 	}
 }
 
-// moved says that the client has taken paceBytes.
-func (s *slot) moved() {
-	if s != nil {
-		s.limiter.mu.Lock()
-		defer s.limiter.mu.Unlock()
-		s.since = time.Now()
+// tookPace notes that the client has taken paceBytes.
+func (p *place) tookPace() {
+	if p != nil {
+		p.limiter.mu.Lock()
+		defer p.limiter.mu.Unlock()
+		p.since = time.Now()
 	}
 }
 
 // lost says whether another download got the place.
-func (s *slot) lost() bool {
-	if s == nil {
+func (p *place) lost() bool {
+	if p == nil {
 		return false
 	}
-	s.limiter.mu.Lock()
-	defer s.limiter.mu.Unlock()
-	_, has := s.limiter.slots[s]
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	_, has := p.limiter.places[p]
 	return !has
 }
 
-func (s *slot) release() {
-	if s != nil {
-		s.limiter.mu.Lock()
-		defer s.limiter.mu.Unlock()
-		delete(s.limiter.slots, s)
+func (p *place) release() {
+	if p != nil {
+		p.limiter.mu.Lock()
+		defer p.limiter.mu.Unlock()
+		delete(p.limiter.places, p)
 	}
 }
 

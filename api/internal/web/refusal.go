@@ -32,7 +32,7 @@ func (f Refusal) Write(w http.ResponseWriter, r *http.Request) {
 }
 
 // Handle makes a handler that writes the answer for the error of serve. An error that is no Refusal
-// is answered as explain says, unless the client left.
+// is answered as explain says, unless the client is gone.
 func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain func(r *http.Request, err error) Refusal) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := serve(w, r)
@@ -40,8 +40,8 @@ func Handle(serve func(w http.ResponseWriter, r *http.Request) error, explain fu
 			return
 		}
 		refusal, known := errors.AsType[Refusal](err)
-		if !known && Left(r, err) {
-			w.WriteHeader(StatusLeft)
+		if !known && ClientGone(r, err) {
+			w.WriteHeader(StatusClientGone)
 			return
 		}
 		if !known {

@@ -14,7 +14,7 @@ type TimedWriter struct {
 	control *http.ResponseController
 	size    int64 // of the whole Content, when it writes one
 	limiter *DownloadLimiter
-	slot    *slot // of a download; else nil
+	place   *place // of a download; else nil
 	pace    Pace
 	err     error
 }
@@ -42,16 +42,16 @@ func (t *TimedWriter) writePiece(b []byte) (int, error) {
 	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	if t.slot.lost() { // asked after the deadline is set, so that a later loss ends the Write
-		t.err = errLostSlot
+	if t.place.lost() { // after the deadline is set: a place that is lost later ends the Write by another one
+		t.err = errLostPlace
 		return 0, t.err
 	}
 	n, err := t.ResponseWriter.Write(b)
 	if t.pace.Count(n, time.Since(start)) {
-		t.slot.moved()
+		t.place.tookPace()
 	}
 	if err != nil {
-		t.err = fmt.Errorf("%w: %w", errNotTaken, err)
+		t.err = fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	return n, err
 }
@@ -73,7 +73,7 @@ func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
 // Finish sends what is buffered and removes the deadline: the connection may serve more requests.
 func (t *TimedWriter) Finish() error {
 	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", errNotTaken, err)
+		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	if err := t.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
