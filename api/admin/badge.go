@@ -44,7 +44,7 @@ func endedBadge(d catalog.CalendarDay, defects string) badge {
 		b = badge{"cut", "⊘", joinText("ended incomplete: it was not planned", defects)}
 	case d.CutShort || d.Missing > 0:
 		b = badge{"cut", "⊘", "ended incomplete: " + defects}
-	case !d.EndIsKept:
+	case !d.EndKnown:
 		b = badge{"ended", "–", "ended; no hour was pending or failed, what was missing is not known"}
 	}
 	if d.TooLate > 0 {

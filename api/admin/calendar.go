@@ -188,7 +188,7 @@ func (h *handler) showCalendar(r *http.Request) (answer, error) {
 func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
 	cell := calendarCell{badge: dayBadge(day, d, known, now), Path: dayPath(tenant, day),
 		Missing: d.Missing > 0, Rebuilding: d.Rebuilding > 0, TooLate: d.Ended && d.TooLate > 0}
-	if known && d.Planned && (!d.Ended || d.EndIsKept) {
+	if known && d.Planned && (!d.Ended || d.EndKnown) {
 		cell.Share = fmt.Sprintf("%d/24", d.Complete())
 	}
 	return cell

@@ -48,7 +48,7 @@ type dayCountsJSON struct {
 func countsAnswer(d catalog.CalendarDay) dayCountsJSON {
 	out := dayCountsJSON{Available: d.Available, NoData: d.NoData, Pending: d.Pending, Failed: d.Failed, Rebuilding: d.Rebuilding,
 		CutShort: d.CutShort, Unbuilt: d.Unbuilt, TooLate: d.TooLate}
-	if !d.Ended || d.EndIsKept {
+	if !d.Ended || d.EndKnown {
 		out.Complete, out.Missing = new(d.Complete()), new(d.Missing)
 	}
 	return out

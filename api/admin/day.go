@@ -35,7 +35,7 @@ func (h *handler) readDay(r *http.Request) (d dayDetails, err error) {
 // inCalendar is the day as the calendar has it.
 func (d dayDetails) inCalendar() catalog.CalendarDay {
 	return catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Ended: d.Ended, DayCounts: d.Counts(), Files: d.Files, Bytes: d.Bytes,
-		TooLate: d.TooLate, CutShort: d.CutShort, Unbuilt: d.Unbuilt, EndIsKept: d.EndIsKept}
+		TooLate: d.TooLate, CutShort: d.CutShort, Unbuilt: d.Unbuilt, EndKnown: d.EndKnown}
 }
 
 type dayPage struct {

@@ -39,14 +39,14 @@ func TestEndedBadges(t *testing.T) {
 		d    catalog.CalendarDay
 		want string
 	}{
-		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: whole}, "ended ✓ ended complete"},
-		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: whole, TooLate: 2}, "ended ✓ ended complete, 2 recordings came too late"},
+		{catalog.CalendarDay{Planned: true, EndKnown: true, DayCounts: whole}, "ended ✓ ended complete"},
+		{catalog.CalendarDay{Planned: true, EndKnown: true, DayCounts: whole, TooLate: 2}, "ended ✓ ended complete, 2 recordings came too late"},
 		{catalog.CalendarDay{Planned: true, DayCounts: whole}, "ended – ended; no hour was pending or failed, what was missing is not known"},
 		{catalog.CalendarDay{Planned: true, DayCounts: whole, CutShort: true, Unbuilt: 1}, "cut ⊘ ended incomplete: 1 hour with recordings in no archive"},
-		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: catalog.DayCounts{Available: 24, Missing: 1, Lacking: 1}}, "cut ⊘ ended incomplete: 1 recording missing"},
-		{catalog.CalendarDay{Planned: true, EndIsKept: true, DayCounts: lacking, CutShort: true, Unbuilt: 3},
+		{catalog.CalendarDay{Planned: true, EndKnown: true, DayCounts: catalog.DayCounts{Available: 24, Missing: 1, Lacking: 1}}, "cut ⊘ ended incomplete: 1 recording missing"},
+		{catalog.CalendarDay{Planned: true, EndKnown: true, DayCounts: lacking, CutShort: true, Unbuilt: 3},
 			"cut ⊘ ended incomplete: 1 hour failed, 1 hour pending, 1 hour with recordings in no archive, 3 recordings missing"},
-		{catalog.CalendarDay{EndIsKept: true, CutShort: true, TooLate: 1}, "cut ⊘ ended incomplete: it was not planned, 1 recording came too late"},
+		{catalog.CalendarDay{EndKnown: true, CutShort: true, TooLate: 1}, "cut ⊘ ended incomplete: it was not planned, 1 recording came too late"},
 	} {
 		c.d.Ended = true
 		b := dayBadge("2025-12-12", c.d, true, time.Time{})

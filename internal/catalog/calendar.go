@@ -50,12 +50,12 @@ type CalendarDay struct {
 	Planned bool
 	Ended   bool // marked as past retention
 	DayCounts
-	Files     int64
-	Bytes     int64
-	TooLate   int64 // recordings registered after the day's end
-	CutShort  bool  // it ended while hours were pending or failed, or had recordings in no archive
-	Unbuilt   int   // hours that had recordings in no archive when it ended
-	EndIsKept bool  // the missing recordings at its end are known
+	Files    int64
+	Bytes    int64
+	TooLate  int64 // recordings registered after the day's end
+	CutShort bool  // it ended while hours were pending or failed, or had recordings in no archive
+	Unbuilt  int   // hours that had recordings in no archive when it ended
+	EndKnown bool  // it is known what was missing when it ended
 }
 
 // Incomplete says whether the day is over, or ended, without being complete. A day that was not
@@ -156,7 +156,7 @@ func (c *Calendar) readSome(ctx context.Context, tx *db.Tx, tenants []domain.Ten
 		var tenant string
 		var d CalendarDay
 		err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Ended, &d.Available, &d.NoData, &d.Pending, &d.Failed,
-			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndIsKept)
+			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndKnown)
 		if err == nil {
 			c.Tenants[place[tenant]].Days[d.Day] = d
 		}

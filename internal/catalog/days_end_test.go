@@ -37,8 +37,8 @@ func TestDaysEndedByFormerPrograms(t *testing.T) {
 					t.Errorf("%s: the calendar has %+v, want %+v", day, got, want)
 				}
 				v, err := c.Day(t.Context(), "acme", day)
-				if err != nil || v.Counts() != want.DayCounts || v.EndIsKept || v.Hours[5].End != (HourEnd{}) || v.CutShort != want.CutShort {
-					t.Errorf("%s: the day has %+v, known %v, hour %+v, error %v", day, v.Counts(), v.EndIsKept, v.Hours[5].End, err)
+				if err != nil || v.Counts() != want.DayCounts || v.EndKnown || v.Hours[5].End != (HourEnd{}) || v.CutShort != want.CutShort {
+					t.Errorf("%s: the day has %+v, known %v, hour %+v, error %v", day, v.Counts(), v.EndKnown, v.Hours[5].End, err)
 				}
 			}
 		})

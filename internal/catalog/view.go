@@ -36,10 +36,10 @@ type DayView struct {
 	TooLate       int64 // recordings registered after the day's end
 	CutShort      bool  // it ended while hours were pending or failed, or had recordings in no archive
 	Unbuilt       int   // hours that had recordings in no archive when it ended
+	EndKnown      bool  // it is known what was missing, and what each hour was, when the day ended
 	Hours         [24]HourView
 
-	atEnd     DayCounts // of an ended day
-	EndIsKept bool      // what was missing and what each hour was when the day ended is known
+	atEnd DayCounts // of an ended day
 }
 
 // Counts are the day's hours by state, for an ended day as it was when it ended.
@@ -144,7 +144,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 		Scan(&v.RetentionDays, db.Time(&v.Planned), db.Time(&v.Settled), db.Time(&v.Reopened), &v.Ended, db.OrZero(&v.Sessions),
 			db.OrZero(&v.Files), db.OrZero(&v.Bytes), db.OrZero(&v.TooLate), &v.CutShort, &v.Unbuilt, &v.Known, db.Time(&floor), db.Time(&v.Now),
 			db.OrZero(&v.atEnd.Available), db.OrZero(&v.atEnd.NoData), db.OrZero(&v.atEnd.Pending), db.OrZero(&v.atEnd.Failed),
-			&v.atEnd.Missing, &v.atEnd.Lacking, &v.EndIsKept)
+			&v.atEnd.Missing, &v.atEnd.Lacking, &v.EndKnown)
 	if err != nil {
 		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
@@ -159,7 +159,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 	}
 	for i := range v.Hours {
 		switch h := &v.Hours[i]; {
-		case !v.EndIsKept:
+		case !v.EndKnown:
 			h.End = HourEnd{}
 		case h.End.State == "": // no row at the end: the day was not planned
 			h.End.State = StatePending

@@ -44,7 +44,7 @@ func calendarEnds(f *fixture) {
 		3: {State: "available", Files: 1, Unbuilt: true}, 4: {State: "failed", Unbuilt: true}, 5: {State: "pending", Unbuilt: true}, 6: {State: "no_data"}, 7: {State: "no_data"}} {
 		equal(f, fmt.Sprint("hour ", hour), v.Hours[hour].End, want)
 	}
-	equal(f, "known, too late", fmt.Sprint(v.EndIsKept, day().EndIsKept, v.TooLate), "true true 2")
+	equal(f, "known, too late", fmt.Sprint(v.EndKnown, day().EndKnown, v.TooLate), "true true 2")
 	f.pass(30 * 24 * time.Hour)
 	want("a month later", ended, true, true)
 
@@ -53,7 +53,7 @@ func calendarEnds(f *fixture) {
 		f.publish(hour)
 	}
 	want("reopened and built", "{Available:7 NoData:17 Pending:0 Failed:0 Missing:0 Rebuilding:0 Lacking:0}", false, false)
-	equal(f, "kept", f.view().EndIsKept || f.view().Hours[4].End != (catalog.HourEnd{}) || day().TooLate > 0, false)
+	equal(f, "kept", f.view().EndKnown || f.view().Hours[4].End != (catalog.HourEnd{}) || day().TooLate > 0, false)
 	equal(f, "unbuilt", f.ended(), 0)
 	want("ended complete", "{Available:7 NoData:17 Pending:0 Failed:0 Missing:0 Rebuilding:0 Lacking:0}", false, false)
 }
