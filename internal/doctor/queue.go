@@ -103,14 +103,14 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 	if d.s.EmbeddedQueue {
 		return pass("the embedded queue has one user, who may do all")
 	}
-	r, err := d.queue.Rights(ctx)
+	denied, err := d.queue.Denied(ctx)
 	if err != nil {
 		return rightsFail(err)
 	}
 	switch {
-	case len(r.Commands) > 0:
-		return fail("this user may not send, or not to asynq's keys and channels: "+strings.Join(r.Commands, ", "), rightsAdvice)
-	case r.Keys:
+	case len(denied.Commands) > 0:
+		return fail("this user may not send, or not to asynq's keys and channels: "+strings.Join(denied.Commands, ", "), rightsAdvice)
+	case denied.Keys:
 		return fail("this user may not use the keys that begin with callvault:", rightsAdvice)
 	}
 	if d.s.Try {
@@ -119,7 +119,7 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 		}
 		return pass("callvault's commands and channel are allowed; a key was written and removed")
 	}
-	if !r.Asked {
+	if !denied.Asked {
 		return pass("a script, SET and SUBSCRIBE are allowed; Redis before 7.0 does not say whether the other commands are")
 	}
 	return pass("callvault's commands and channel are allowed")

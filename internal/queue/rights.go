@@ -10,11 +10,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cancelChannel is asynq's. Each worker subscribes to it at its start, and tries for ever.
+// cancelChannel is asynq's. Each worker subscribes to it when it starts, and tries until it may.
 const cancelChannel = "asynq:cancel"
 
-// neededCommands are what callvault and asynq send to Redis, from scripts too, each with a key and as
-// many arguments as it takes. In each, KEY stands for a key.
+// neededCommands are what callvault and asynq send to Redis, also from scripts. Each has the arguments
+// that it needs; KEY stands for a key.
 func neededCommands() []string {
 	return []string{
 		"DEL KEY", "EVAL 0 0", "EVALSHA 0 0", "EXISTS KEY", "EXPIRE KEY 1", "EXPIREAT KEY 1", "GET KEY", "HDEL KEY f", "HGET KEY f", "HGETALL KEY", "HMGET KEY f",
@@ -25,59 +25,55 @@ func neededCommands() []string {
 	}
 }
 
-// refusedText asks Redis which of the commands this user may not send. Redis 7.0 and newer can say
+// deniedScript asks Redis which of the commands this user may not send. Redis 7.0 and newer can say
 // that without running them; an older one gives nil.
-const refusedText = `if not redis.acl_check_cmd then return false end
-local refused = {}
+const deniedScript = `if not redis.acl_check_cmd then return false end
+local denied = {}
 for _, text in ipairs(ARGV) do
   local words = {}
   for word in string.gmatch(text, '%S+') do words[#words + 1] = word end
-  if not redis.acl_check_cmd(unpack(words)) then refused[#refused + 1] = text end
+  if not redis.acl_check_cmd(unpack(words)) then denied[#denied + 1] = text end
 end
-return refused`
+return denied`
 
-// Rights is what the user of this connection may not do, though callvault does it.
-type Rights struct {
+// Denied is what callvault does in Redis and the user of this connection may not do.
+type Denied struct {
 	Asked    bool     // Redis could be asked; else only some commands were tried
-	Commands []string // refused for keys of asynq
-	Keys     bool     // those of callvault are refused
+	Commands []string // that the user may not send, or not for keys and channels of asynq
+	Keys     bool     // the user may not use the keys of callvault
 }
 
-// Rights asks Redis, and changes nothing there. It subscribes to asynq's channel, and sets a key that
-// does not exist only if it exists. Redis's own errors are kept: NOPERM, OOM, READONLY.
-// Error: KindUnavailable.
-func (q *Queue) Rights(ctx context.Context) (r Rights, err error) {
-	var list []string
+// Denied asks Redis, and changes nothing there. If nothing is denied, it also tries two commands,
+// whose errors it keeps: NOPERM, OOM, READONLY. It sets a key that does not exist only if it exists,
+// and it subscribes to asynq's channel. Error: KindUnavailable.
+func (q *Queue) Denied(ctx context.Context) (d Denied, err error) {
+	var args []any
 	for _, c := range neededCommands() {
-		list = append(list, strings.ReplaceAll(c, "KEY", "asynq:{"+Build+"}:probe"))
+		args = append(args, strings.ReplaceAll(c, "KEY", "asynq:{"+Build+"}:probe"))
 	}
-	list = append(list, "SET "+epochKey+" v")
-	args := make([]any, len(list))
-	for i, c := range list {
-		args[i] = c
-	}
-	refused, err := q.redis.Eval(ctx, refusedText, nil, args...).StringSlice()
+	own := "SET " + epochKey + " v"
+	denied, err := q.redis.Eval(ctx, deniedScript, nil, append(args, own)...).StringSlice()
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return r, unavailable(err)
+		return d, unavailable(err)
 	}
-	r.Asked = err == nil
-	for _, c := range refused {
-		name, _, _ := strings.Cut(c, " ")
-		if c == list[len(list)-1] {
-			r.Keys = name == "SET"
+	d.Asked = err == nil
+	for _, c := range denied {
+		if c == own {
+			d.Keys = true
 			continue
 		}
-		r.Commands = append(r.Commands, name)
+		name, _, _ := strings.Cut(c, " ")
+		d.Commands = append(d.Commands, name)
 	}
-	if len(r.Commands) > 0 || r.Keys {
-		return r, nil
+	if len(d.Commands) > 0 || d.Keys {
+		return d, nil
 	}
 	if err := q.redis.SetArgs(ctx, probeKey(), "1", redis.SetArgs{Mode: "XX", TTL: time.Minute}).Err(); err != nil && !errors.Is(err, redis.Nil) {
-		return r, unavailable(err)
+		return d, unavailable(err)
 	}
 	channel := q.redis.Subscribe(ctx, cancelChannel)
 	_, err = channel.ReceiveTimeout(ctx, dialTimeout)
-	return r, unavailable(errors.Join(err, channel.Close()))
+	return d, unavailable(errors.Join(err, channel.Close()))
 }
 
 // Probe writes a key of its own and removes it. Error: KindUnavailable.

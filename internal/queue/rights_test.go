@@ -15,8 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestRights asks as users of Redis who lack something, and works as one who has just what is asked.
-func TestRights(t *testing.T) {
+// TestDenied asks as users of Redis who lack a right, and works as one who has just those that are asked for.
+func TestDenied(t *testing.T) {
 	server := testenv.NewRedis(t)
 	options, err := redis.ParseURL(server.URL())
 	must(t, err)
@@ -42,12 +42,12 @@ func TestRights(t *testing.T) {
 		"no lists":      {rules: []any{"~*", "&*", "+@all", "-@list"}, commands: []string{"LLEN", "LPUSH", "LRANGE", "LREM", "RPOPLPUSH", "RPUSH"}},
 		"keys of asynq": {rules: []any{"~asynq:*", "&*", "+@all"}, keys: true},
 	} {
-		r, err := connectAs(c.rules...).Rights(t.Context())
+		r, err := connectAs(c.rules...).Denied(t.Context())
 		if err != nil || !r.Asked || !slices.Equal(r.Commands, c.commands) || r.Keys != c.keys {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
-	if _, err := connectAs("~*", "&*", "+@all", "-eval").Rights(t.Context()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+	if _, err := connectAs("~*", "&*", "+@all", "-eval").Denied(t.Context()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("without scripts: %v", err)
 	}
 	q := connectAs(just...)
