@@ -52,7 +52,7 @@ func (d *Doctor) queueServer(ctx context.Context) Result {
 	}
 	i, err := d.queue.Inspect(ctx)
 	if err != nil {
-		return rightsFail(err)
+		return queueFails(err)
 	}
 	saw := i.Product + " " + i.Version
 	major, minor := version(i.Version)
@@ -82,7 +82,7 @@ func (d *Doctor) queueMemory(ctx context.Context) Result {
 	}
 	m, err := d.queue.Memory(ctx)
 	if err != nil {
-		return rightsFail(err)
+		return queueFails(err)
 	}
 	saw := fmt.Sprintf("%s in use, no limit, policy %s", humanize.IBytes(uint64(m.Used)), m.Policy)
 	if m.Max > 0 {
@@ -105,7 +105,7 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 	}
 	denied, err := d.queue.Denied(ctx)
 	if err != nil {
-		return rightsFail(err)
+		return queueFails(err)
 	}
 	switch {
 	case len(denied.Commands) > 0:
@@ -115,7 +115,7 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 	}
 	if d.s.Try {
 		if err := d.queue.Probe(ctx); err != nil {
-			return rightsFail(err)
+			return queueFails(err)
 		}
 		return pass("callvault's commands and channel are allowed; a key was written and removed")
 	}
@@ -125,7 +125,8 @@ func (d *Doctor) queueRights(ctx context.Context) Result {
 	return pass("callvault's commands and channel are allowed")
 }
 
-func rightsFail(err error) Result {
+// queueFails says what to do about an error of Redis.
+func queueFails(err error) Result {
 	switch text := err.Error(); {
 	case strings.Contains(text, "OOM"):
 		return failErr(err, fullAdvice)
@@ -143,11 +144,11 @@ func rightsFail(err error) Result {
 func (d *Doctor) workers(ctx context.Context) Result {
 	live, err := d.queue.Workers(ctx)
 	if err != nil {
-		return failErr(err, "look into Redis's log")
+		return queueFails(err)
 	}
 	queues, err := d.queue.Sizes(ctx)
 	if err != nil {
-		return failErr(err, "look into Redis's log")
+		return queueFails(err)
 	}
 	var paused []string
 	pending := 0
