@@ -46,7 +46,7 @@ type Config struct {
 	OIDC     OIDC          // an issuer accepted as well; none while its Issuer is empty
 }
 
-// Tenants looks up the tenant that an external issuer's token names. Errors: KindNotFound,
+// Tenants looks up the tenant that an outside issuer's token names. Errors: KindNotFound,
 // KindUnavailable.
 type Tenants interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// issuerTimeout bounds a request to the external issuer, with its answer.
+	// issuerTimeout bounds a request to the outside issuer, with its answer.
 	issuerTimeout = 5 * time.Second
 	// maxIssuerAnswer bounds an answer of the issuer, in bytes. Key sets have some KiB.
 	maxIssuerAnswer = 1 << 20
@@ -27,7 +27,7 @@ const (
 	failureLife = 5 * time.Second
 )
 
-// issuer holds the external issuer's keys. They are discovered when the first token comes.
+// issuer holds the outside issuer's keys. They are discovered when the first token comes.
 type issuer struct {
 	cfg    OIDC
 	client *http.Client

@@ -18,8 +18,8 @@ import (
 const (
 	// refreshEvery is how long a replica may use keys that were rotated elsewhere.
 	refreshEvery = 30 * time.Second
-	// refindEvery is the least time between reads for unknown keys, because anybody can name one.
-	refindEvery = time.Second
+	// unknownEvery is the shortest time between two reads for unknown keys: anybody can name one.
+	unknownEvery = time.Second
 	// maxRetired is longer than the life of anything signed: a link lives for 7 days at most.
 	maxRetired = 8 * 24 * time.Hour
 )
@@ -130,7 +130,7 @@ type Keyring struct {
 	master   *masterKey
 	now      func() time.Time
 	mu       sync.Mutex // held while reading the keys
-	sought   time.Time  // when the last read for an unknown key began
+	unknown  time.Time  // when the last read for an unknown key began
 	snapshot atomic.Pointer[keySnapshot]
 }
 
@@ -183,17 +183,17 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*keySnapshot, er
 	return k.read(ctx)
 }
 
-// seek reads the keys for an unknown one, unless that was done less than refindEvery before arrived.
-// Goroutines at the same time share a read.
-func (k *Keyring) seek(ctx context.Context, arrived time.Time) (*keySnapshot, error) {
+// readUnknown reads the keys because a caller who arrived at a time misses one. It does not if such a
+// read began less than unknownEvery before. So callers at the same time share a read.
+func (k *Keyring) readUnknown(ctx context.Context, arrived time.Time) (*keySnapshot, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if arrived.Sub(k.sought) < refindEvery {
+	if arrived.Sub(k.unknown) < unknownEvery {
 		return k.snapshot.Load(), nil
 	}
 	r, err := k.read(ctx)
 	if err == nil {
-		k.sought = r.read
+		k.unknown = r.read
 	}
 	return r, err
 }
@@ -250,7 +250,7 @@ func find[K any](ctx context.Context, k *Keyring, id string, of func(*keySnapsho
 	if key, known = of(r)[id]; known {
 		return key, true, nil
 	}
-	if r, err = k.seek(ctx, arrived); err != nil {
+	if r, err = k.readUnknown(ctx, arrived); err != nil {
 		return key, false, err
 	}
 	key, known = of(r)[id]

@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// OIDC names an external issuer whose access tokens are accepted beside callvault's own.
+// OIDC names an outside issuer whose access tokens are accepted beside callvault's own.
 type OIDC struct {
 	Issuer      string // exactly as in its tokens and its discovery document
 	Audience    string // a token must name it
@@ -27,7 +27,7 @@ func asymmetric() []jose.SignatureAlgorithm {
 		jose.PS256, jose.PS384, jose.PS512, jose.EdDSA}
 }
 
-// verifyOIDC verifies a token that names the external issuer.
+// verifyOIDC verifies a token that names the outside issuer.
 func (t *Tokens) verifyOIDC(ctx context.Context, token string) (SignedClaims, error) {
 	keys, err := t.oidc.keySet()
 	if err != nil {

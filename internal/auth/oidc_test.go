@@ -180,8 +180,8 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 	f.must(err)
 }
 
-// TestUnknownKeysOfTheIssuer: tokens that name keys which do not exist cause one fetch a minute, and a
-// rotated key is found within that minute.
+// TestUnknownKeysOfTheIssuer checks that tokens that name keys which do not exist cause one fetch a
+// minute, and that a rotated key is found after that minute.
 func TestUnknownKeysOfTheIssuer(t *testing.T) {
 	o := newIssuer(t)
 	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
@@ -224,7 +224,8 @@ func TestUnknownKeysOfTheIssuer(t *testing.T) {
 	}
 }
 
-// TestSlowIssuer: who waits for an issuer gives up, and does not break the fetch off for others.
+// TestSlowIssuer checks that a caller who waits for an issuer can give up, and that the fetch goes on
+// for the others.
 func TestSlowIssuer(t *testing.T) {
 	o := newIssuer(t)
 	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
