@@ -88,14 +88,14 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 func (c *Catalog) DayDownloads(ctx context.Context, tenant string, day domain.Day) (counts [24]int, err error) {
 	// This is how downloadDetail begins.
 	prefix := `{"day":"` + string(day) + `","hour":"`
-	_, err = db.Collect(ctx, c.db, func(rows *sql.Rows) (struct{}, error) {
+	err = db.Each(ctx, c.db, func(rows *sql.Rows) error {
 		var hour string
 		var n int
 		err := rows.Scan(&hour, &n)
 		if h, wrong := strconv.Atoi(hour); err == nil && wrong == nil && h >= 0 && h < len(counts) {
 			counts[h] = n
 		}
-		return struct{}{}, err
+		return err
 	}, downloadsSQL, tenant, db.Micros(day.Start()), ActionDownload, prefix+"%", len(prefix)+1)
 	return counts, err
 }

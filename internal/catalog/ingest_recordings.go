@@ -100,10 +100,10 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 // objectRows reads what is known of the claimed keys. Keys of which nothing is known are left out.
 func (r *registration) objectRows(ctx context.Context) (known map[string]objectRow, err error) {
 	known = map[string]objectRow{}
-	_, err = db.Collect(ctx, r.tx, func(rows *sql.Rows) (struct{}, error) {
+	err = db.Each(ctx, r.tx, func(rows *sql.Rows) error {
 		key, s, err := scanObjectRow(rows)
 		known[key] = s
-		return struct{}{}, err
+		return err
 	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type,
 			f.conversation_id, f.session_id, f.message_id, f.type, f.ts_us, f.size, f.crc32
 		FROM stage_objects s JOIN objects o ON o.key = s.key

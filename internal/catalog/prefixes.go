@@ -70,17 +70,17 @@ func (c *Catalog) ownPrefix(ctx context.Context, tx *db.Tx, tenant string, keys 
 		return "", err
 	}
 	pending := map[string]string{} // by tenant
-	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+	err = db.Each(ctx, tx, func(rows *sql.Rows) error {
 		var id, prefix string
 		err := rows.Scan(&id, &prefix)
 		if id == tenant {
 			own = prefix
-			return struct{}{}, err
+			return err
 		}
 		if i, _ := slices.BinarySearch(keys, prefix); i < len(keys) && strings.HasPrefix(keys[i], prefix) {
 			pending[id] = prefix
 		}
-		return struct{}{}, err
+		return err
 	}, ownPrefixSQL, tenant)
 	for _, id := range slices.Sorted(maps.Keys(pending)) {
 		ok, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET key_prefix_pending = '' WHERE id = $1 AND key_prefix_pending = $2`, id, pending[id]))

@@ -101,14 +101,14 @@ func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourCh
 
 // lastBuilds gives how long the last build of each hour of a locked day took, in microseconds.
 func lastBuilds(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (builds [24]int64, err error) {
-	_, err = db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+	err = db.Each(ctx, tx, func(rows *sql.Rows) error {
 		var hour int
 		var took int64
 		err := rows.Scan(&hour, &took)
 		if err == nil {
 			builds[hour] = took
 		}
-		return struct{}{}, err
+		return err
 	}, `SELECT hour, build_us FROM hours WHERE tenant = $1 AND day = $2 AND build_us > 0`, tenant, day)
 	return builds, err
 }

@@ -27,21 +27,31 @@ func Value[T any](rows *sql.Rows) (v T, err error) {
 	return v, err
 }
 
-// Collect runs a query and scans each row with scan.
-func Collect[T any](ctx context.Context, q Querier, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
+// Each runs a query and calls scan for each row.
+func Each(ctx context.Context, q Querier, scan func(*sql.Rows) error, query string, args ...any) (err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, translate(err)
+		return translate(err)
 	}
 	defer func() { err = errors.Join(err, translate(rows.Close())) }()
 	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, translate(err)
+		if err := scan(rows); err != nil {
+			return translate(err)
 		}
-		out = append(out, v)
 	}
-	return out, translate(rows.Err())
+	return translate(rows.Err())
+}
+
+// Collect runs a query and gives what scan makes of each row.
+func Collect[T any](ctx context.Context, q Querier, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
+	err = Each(ctx, q, func(rows *sql.Rows) error {
+		v, err := scan(rows)
+		if err == nil {
+			out = append(out, v)
+		}
+		return err
+	}, query, args...)
+	return out, err
 }
 
 // ScanUntil scans rows until scan says that it has enough. The rest of the rows is not read, which
