@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -75,7 +74,7 @@ func pageOfTenants(column string, n int) string {
 	return column + ` IN (` + db.Parameters(3, n) + `)`
 }
 
-// calendarDaysSQL reads the days from $1 to $2 of n tenants, as do the two queries below.
+// calendarDaysSQL reads the days from $1 to $2 of n tenants, as does lackingSQL.
 func calendarDaysSQL(n int) string {
 	return `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
@@ -83,16 +82,12 @@ func calendarDaysSQL(n int) string {
 	FROM days d WHERE d.day >= $1 AND d.day <= $2 AND ` + pageOfTenants("d.tenant", n)
 }
 
-// missingFilesSQL counts missing recordings. Its last column has a bit for each hour that lacks some.
-func missingFilesSQL(n int) string {
-	return `SELECT tenant, day, sum(missing_count), sum(1 << hour) FROM archives WHERE state = 'published' AND missing_count > 0
-	AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n) + ` GROUP BY tenant, day`
-}
-
-// rebuildingHoursSQL counts rebuilding hours. Its last column has a bit for each of them.
-func rebuildingHoursSQL(n int) string {
-	return `SELECT tenant, day, count(*), sum(1 << hour) FROM hours WHERE archive IS NOT NULL AND wanted <> built
-	AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n) + ` GROUP BY tenant, day`
+// lackingSQL counts missing recordings, rebuilding hours, and the hours that have either of both.
+func lackingSQL(n int) string {
+	condition := ` AND day >= $1 AND day <= $2 AND ` + pageOfTenants("tenant", n)
+	return `SELECT tenant, day, sum(missing), sum(rebuilding), count(DISTINCT hour) FROM (
+		SELECT tenant, day, hour, missing_count AS missing, 0 AS rebuilding FROM archives WHERE state = 'published' AND missing_count > 0` + condition + `
+		UNION ALL SELECT tenant, day, hour, 0, 1 FROM hours WHERE archive IS NOT NULL AND wanted <> built` + condition + `) x GROUP BY tenant, day`
 }
 
 // Calendar reads the days from q.From to q.To of a page of tenants in one snapshot.
@@ -145,58 +140,36 @@ func (c *Calendar) read(ctx context.Context, tx *db.Tx, tenants []domain.Tenant,
 const tenantsAtOnce = 50
 
 func (c *Calendar) readSome(ctx context.Context, tx *db.Tx, tenants []domain.Tenant, from, to domain.Day) error {
-	place := make(map[string]int, len(tenants))
+	days := map[string]map[domain.Day]CalendarDay{} // by tenant
 	args := []any{from, to}
 	for _, t := range tenants {
-		place[t.ID] = len(c.Tenants)
+		days[t.ID] = map[domain.Day]CalendarDay{}
 		args = append(args, t.ID)
-		c.Tenants = append(c.Tenants, CalendarTenant{Tenant: t, Days: map[domain.Day]CalendarDay{}})
+		c.Tenants = append(c.Tenants, CalendarTenant{t, days[t.ID]})
 	}
-	_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+	err := db.Each(ctx, tx, func(rows *sql.Rows) error {
 		var tenant string
 		var d CalendarDay
 		err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Ended, &d.Available, &d.NoData, &d.Pending, &d.Failed,
 			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndKnown)
 		if err == nil {
-			c.Tenants[place[tenant]].Days[d.Day] = d
+			days[tenant][d.Day] = d
 		}
-		return struct{}{}, err
+		return err
 	}, calendarDaysSQL(len(tenants)), args...)
 	if err != nil {
 		return err
 	}
-	return c.readIncomplete(ctx, tx, place, args)
-}
-
-// readIncomplete adds what served archives lack. The archives of an ended day are gone.
-func (c *Calendar) readIncomplete(ctx context.Context, tx *db.Tx, place map[string]int, args []any) error {
-	lacking := map[DayKey]uint32{} // a bit for each hour
-	for _, part := range []struct {
-		query string
-		add   func(d *CalendarDay, n int)
-	}{
-		{missingFilesSQL(len(place)), func(d *CalendarDay, n int) { d.Missing = n }},
-		{rebuildingHoursSQL(len(place)), func(d *CalendarDay, n int) { d.Rebuilding = n }},
-	} {
-		_, err := db.Collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-			var k DayKey
-			var n int
-			var hours uint32
-			if err := rows.Scan(&k.Tenant, &k.Day, &n, &hours); err != nil {
-				return struct{}{}, err
-			}
-			days := c.Tenants[place[k.Tenant]].Days
-			if d, known := days[k.Day]; known {
-				part.add(&d, n)
-				lacking[k] |= hours
-				d.Lacking = bits.OnesCount32(lacking[k])
-				days[k.Day] = d
-			}
-			return struct{}{}, nil
-		}, part.query, args...)
-		if err != nil {
+	return db.Each(ctx, tx, func(rows *sql.Rows) error { // not of ended days, whose archives are gone
+		var k DayKey
+		var missing, rebuilding, lacking int
+		if err := rows.Scan(&k.Tenant, &k.Day, &missing, &rebuilding, &lacking); err != nil {
 			return err
 		}
-	}
-	return nil
+		if d, known := days[k.Tenant][k.Day]; known {
+			d.Missing, d.Rebuilding, d.Lacking = missing, rebuilding, lacking
+			days[k.Tenant][k.Day] = d
+		}
+		return nil
+	}, lackingSQL(len(tenants)), args...)
 }
