@@ -20,7 +20,7 @@ const (
 type caller struct {
 	tenant string
 	actor  string // for the audit log
-	grant  catalog.Grant
+	holder catalog.Holder
 }
 
 // authenticate finds who sent a request. Errors: KindUnauthorized, KindInvalid when an internal
@@ -45,7 +45,7 @@ func (h *handler) authenticate(ctx context.Context, r *http.Request) (caller, er
 	if domain.KindOf(err) == domain.KindUnauthorized {
 		return caller{}, domain.Wrap(domain.KindUnauthorized, err, textAPIKey)
 	}
-	return caller{tenant.ID, catalog.CredentialKey.Actor(key.ID), key.Grant()}, err
+	return caller{tenant.ID, catalog.CredentialKey.Actor(key.ID), key.Holder()}, err
 }
 
 func (h *handler) organization(ctx context.Context, r *http.Request) (caller, error) {

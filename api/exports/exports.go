@@ -38,7 +38,7 @@ type Catalog interface {
 	// Tenant's errors are KindNotFound and KindUnavailable.
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
-	GrantStands(ctx context.Context, kind catalog.CredentialKind, tenant string, g catalog.Grant) (bool, error)
+	Revoked(ctx context.Context, kind catalog.CredentialKind, tenant string, h catalog.Holder) (bool, error)
 	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
 }
 

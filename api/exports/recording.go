@@ -53,7 +53,7 @@ func (h *handler) describeRecording(ctx context.Context, who caller, c domain.Co
 		return nil, err
 	}
 	until := at.Add(linkTTL)
-	token := h.deps.Signer.Sign(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{who.tenant, c.RecordingKey, until.Unix(), who.grant.ID, who.grant.Epoch}))
+	token := h.deps.Signer.Sign(ctx, auth.PurposeLink, linkSubject, encode(recordingLink{who.tenant, c.RecordingKey, until.Unix(), who.holder.ID, who.holder.Epoch}))
 	id := c.RecordingID
 	if id == "" {
 		sum := sha256.Sum256([]byte(c.RecordingKey))
@@ -121,8 +121,8 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink,
 	if h.deps.Now().Unix() >= l.Expires {
 		return recordingLink{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
-	stands, err := h.deps.Catalog.GrantStands(ctx, catalog.CredentialKey, l.Tenant, catalog.Grant{ID: l.APIKey, Epoch: l.Epoch})
-	if err == nil && !stands {
+	revoked, err := h.deps.Catalog.Revoked(ctx, catalog.CredentialKey, l.Tenant, catalog.Holder{ID: l.APIKey, Epoch: l.Epoch})
+	if err == nil && revoked {
 		err = domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
 	return l, err

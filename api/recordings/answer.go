@@ -38,7 +38,7 @@ type hourLink struct {
 
 // answer makes the answer of a day, for the holder of a token. Files and bytes are those of its
 // links.
-func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay, holder catalog.Grant) dayAnswer {
+func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay, holder catalog.Holder) dayAnswer {
 	out := dayAnswer{Date: d.Day, TotalSessions: d.Sessions, GeneratedAt: web.TimeOrNull(d.Settled), RetentionDays: d.RetentionDays,
 		Links: make([]hourLink, 0, len(d.Hours))}
 	if !d.Settled.IsZero() {
@@ -54,14 +54,14 @@ func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay, holder catal
 }
 
 // link makes the element of one hour.
-func (h *handler) link(ctx context.Context, d *catalog.IssuedDay, hour *catalog.ServedHour, holder catalog.Grant) hourLink {
+func (h *handler) link(ctx context.Context, d *catalog.IssuedDay, hour *catalog.ServedHour, holder catalog.Holder) hourLink {
 	key := domain.HourKey{Tenant: d.Tenant, Day: d.Day, Hour: hour.Hour}
 	l := hourLink{Hour: key.HH(), Status: hour.State, Revision: hour.Revision}
 	a := hour.Archive
 	if hour.State != catalog.StateAvailable || a == nil {
 		return l
 	}
-	token := h.deps.Links.SignLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: d.LinksEnd, Grant: holder})
+	token := h.deps.Links.SignLink(ctx, auth.Link{HourKey: key, Revision: a.Revision, Archive: a.Token, Expires: d.LinksEnd, Holder: holder})
 	l.URL = new(h.cfg.PublicURL + dayPath + "/" + string(d.Day) + "/" + l.Hour + "/download?token=" + token)
 	l.SessionCount, l.FileCount, l.SizeBytes, l.MissingFileCount = a.Sessions, a.Files, a.Size, a.MissingCount
 	l.URLExpiresAt, l.ManifestSHA256, l.Revision, l.Rebuilding = web.TimeOrNull(d.LinksEnd), web.TextOrNull(a.ManifestSHA256), a.Revision, hour.Rebuilding

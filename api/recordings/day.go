@@ -34,7 +34,7 @@ func (h *handler) day(w http.ResponseWriter, r *http.Request) error {
 		return dayError(w, issued.Window, err)
 	}
 	limit(w, issued.Window)
-	web.JSON(w, r, http.StatusOK, h.answer(ctx, &issued, who.Grant()))
+	web.JSON(w, r, http.StatusOK, h.answer(ctx, &issued, who.Holder()))
 	return nil
 }
 

@@ -32,7 +32,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	link, err := h.openLink(ctx, r)
 	var access catalog.LinkAccess
 	if err == nil {
-		access, err = h.deps.Catalog.LinkAccess(ctx, link.HourKey, link.Archive, link.Grant)
+		access, err = h.deps.Catalog.LinkAccess(ctx, link.HourKey, link.Archive, link.Holder)
 	}
 	switch domain.KindOf(err) {
 	case "":

@@ -35,7 +35,7 @@ type Config struct {
 type Catalog interface {
 	CheckDay(ctx context.Context, r catalog.DayRequest) (catalog.Window, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
-	LinkAccess(ctx context.Context, key domain.HourKey, token string, g catalog.Grant) (catalog.LinkAccess, error)
+	LinkAccess(ctx context.Context, key domain.HourKey, token string, h catalog.Holder) (catalog.LinkAccess, error)
 	BeginDownload(ctx context.Context, d catalog.Download) (catalog.BegunDownload, error)
 	ReturnUnsent(ctx context.Context, d catalog.Download, b catalog.BegunDownload, bytes int64) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)

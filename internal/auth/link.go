@@ -18,7 +18,7 @@ type Link struct {
 	Revision int64
 	Archive  string // the archive's token
 	Expires  time.Time
-	Grant    catalog.Grant // the application that got it
+	Holder   catalog.Holder // the application that got it
 }
 
 // SignLink returns the link's token.
@@ -26,8 +26,8 @@ func (k *Keyring) SignLink(ctx context.Context, l Link) string {
 	payload := []byte{linkVersion, byte(l.Hour)}
 	payload = binary.AppendVarint(payload, l.Expires.UnixMicro())
 	payload = binary.AppendUvarint(payload, uint64(l.Revision))
-	payload = binary.AppendUvarint(payload, uint64(l.Grant.Epoch))
-	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive, l.Grant.ID} {
+	payload = binary.AppendUvarint(payload, uint64(l.Holder.Epoch))
+	for _, text := range [...]string{l.Tenant, string(l.Day), l.Archive, l.Holder.ID} {
 		payload = binary.AppendUvarint(payload, uint64(len(text)))
 		payload = append(payload, text...)
 	}
@@ -60,9 +60,9 @@ func parseLink(p []byte) (l Link, ok bool) {
 		return l, false
 	}
 	l.Expires, p = time.UnixMicro(expires).UTC(), p[n:]
-	numbers := []*int64{&l.Revision, &l.Grant.Epoch}
+	numbers := []*int64{&l.Revision, &l.Holder.Epoch}
 	var day string
-	texts := []*string{&l.Tenant, &day, &l.Archive, &l.Grant.ID}
+	texts := []*string{&l.Tenant, &day, &l.Archive, &l.Holder.ID}
 	if former {
 		numbers, texts = numbers[:1], texts[:3]
 	}

@@ -27,8 +27,8 @@ type TokenClaims struct {
 	Scopes []string // that the token names
 }
 
-// Grant is for what is handed out to the holder of the token.
-func (c TokenClaims) Grant() Grant { return Grant{c.App, c.Epoch} }
+// Holder names the application that got the token, in its epoch of then.
+func (c TokenClaims) Holder() Holder { return Holder{c.App, c.Epoch} }
 
 // Granted gives the scopes that the token grants now. app is the application as it is, nil when it
 // does not exist. Error: KindUnauthorized when the application may not be used any more.

@@ -43,26 +43,26 @@ type Credential struct {
 	Epoch    int64     // every disabling raises it; tokens and links of a former epoch are void
 }
 
-// Grant names the credential that got a token or a link. Without an ID it is void at its end only.
-type Grant struct {
+// Holder names the credential that got a token or a link, in its epoch of then. Without an ID nobody
+// can revoke what it got.
+type Holder struct {
 	ID    string
 	Epoch int64
 }
 
-// Grant is for what the credential gets now.
-func (k *Credential) Grant() Grant { return Grant{k.ID, k.Epoch} }
+// Holder names the credential as it is now.
+func (k *Credential) Holder() Holder { return Holder{k.ID, k.Epoch} }
 
-// GrantStands says whether what a tenant's credential got may still be used: the credential is not
-// disabled or deleted, and was not meanwhile.
-func (c *Catalog) GrantStands(ctx context.Context, kind CredentialKind, tenant string, g Grant) (bool, error) {
-	if g.ID == "" {
-		return true, nil
-	}
-	k, err := c.Credential(ctx, kind, g.ID)
-	if domain.KindOf(err) == domain.KindNotFound {
+// Revoked says whether a tenant's credential was disabled or deleted since it got a token or a link.
+func (c *Catalog) Revoked(ctx context.Context, kind CredentialKind, tenant string, h Holder) (bool, error) {
+	if h.ID == "" {
 		return false, nil
 	}
-	return k.Tenant == tenant && k.Disabled.IsZero() && k.Epoch == g.Epoch, err
+	k, err := c.Credential(ctx, kind, h.ID)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return true, nil
+	}
+	return k.Tenant != tenant || !k.Disabled.IsZero() || k.Epoch != h.Epoch, err
 }
 
 const credentialColumns = `id, tenant, name, disabled_us, created_us, last_used_us, epoch`

@@ -29,10 +29,10 @@ type LinkedArchive struct {
 	ETag     string
 }
 
-// LinkAccess reads what a link to an archive, by its token, gives access to. g is the application
+// LinkAccess reads what a link to an archive, by its token, gives access to. h is the application
 // that got the link. Error: KindNotFound for an unknown tenant.
-func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string, g Grant) (LinkAccess, error) {
-	return linkAccess(ctx, c.db, key, token, g)
+func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token string, h Holder) (LinkAccess, error) {
+	return linkAccess(ctx, c.db, key, token, h)
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
@@ -42,12 +42,12 @@ const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_l
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
 	windowJoins + ` WHERE t.id = $1`
 
-func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string, g Grant) (a LinkAccess, err error) {
+func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string, h Holder) (a LinkAccess, err error) {
 	var archive LinkedArchive
 	var completed, reopened, oldest time.Time
 	var expired bool
 	t := &a.Tenant
-	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, g.ID, g.Epoch).
+	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, h.ID, h.Epoch).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&completed), db.Time(&reopened), &expired,
 			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
 			&a.Revoked, &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
@@ -91,7 +91,7 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (out BegunDownl
 		if err := lockWindow(ctx, tx, d.Tenant, name); err != nil {
 			return err
 		}
-		a, err := linkAccess(ctx, tx, d.HourKey, d.Token, Grant{})
+		a, err := linkAccess(ctx, tx, d.HourKey, d.Token, Holder{})
 		if err != nil {
 			return err
 		}

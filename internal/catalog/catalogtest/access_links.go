@@ -133,20 +133,20 @@ func linksKeep(f *fixture) {
 	f.commitNext(4, 20)
 	equal(f, "revision after a rebuild", issuedNext.Hours[5].Archive.Revision, 2)
 	for _, c := range []catalog.Claim{first, second} {
-		a, err := f.c.LinkAccess(f.ctx, f.key(5), c.Token, catalog.Grant{})
+		a, err := f.c.LinkAccess(f.ctx, f.key(5), c.Token, catalog.Holder{})
 		f.must(err)
 		if a.Archive == nil || a.Archive.ObjectKey != c.ObjectKey() {
 			f.Fatalf("the link to revision %d gives %+v", c.Revision, a.Archive)
 		}
 	}
-	other, err := f.c.LinkAccess(f.ctx, f.key(6), first.Token, catalog.Grant{})
+	other, err := f.c.LinkAccess(f.ctx, f.key(6), first.Token, catalog.Holder{})
 	f.must(err)
 	equal(f, "under another hour", other.Archive == nil, true)
 	f.pass(issued.LinksEnd.Sub(f.now()) - time.Second)
 	_, err = f.c.DoomUnused(f.ctx, 10)
 	f.must(err)
 	for key, token := range map[domain.HourKey]string{f.key(5): first.Token, f.key(4): earlier.Token} {
-		a, err := f.c.LinkAccess(f.ctx, key, token, catalog.Grant{})
+		a, err := f.c.LinkAccess(f.ctx, key, token, catalog.Holder{})
 		f.must(err)
 		equal(f, "a second before its last link ends", a.Archive != nil, true)
 	}

@@ -229,7 +229,7 @@ func futureWindows(f *fixture) {
 	_, err := download()
 	f.wantKind(err, domain.KindLimited)
 	f.pass(-30 * time.Minute)
-	a, err := f.c.LinkAccess(f.ctx, f.key(5), claim.Token, catalog.Grant{})
+	a, err := f.c.LinkAccess(f.ctx, f.key(5), claim.Token, catalog.Holder{})
 	f.must(err)
 	equal(f, "back, to look at", a.Window.Used, 2)
 	for i := range 3 {
