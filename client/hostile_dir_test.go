@@ -105,8 +105,8 @@ func TestLinksPlantedMeanwhile(t *testing.T) {
 		if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.fault = func(kind string, _ int, w http.ResponseWriter, r *http.Request) bool {
-			if kind != "14" {
+		s.fault = func(kind string, n int, w http.ResponseWriter, r *http.Request) bool {
+			if kind != "14" || n > 1 {
 				return false
 			}
 			s.sendArchive(w, r, kind, 100_000)
@@ -118,7 +118,6 @@ func TestLinksPlantedMeanwhile(t *testing.T) {
 				t.Error(err)
 			}
 			link(t, target, path)
-			s.fault = nil
 			return true
 		}
 		result, _ := s.newClient(nil).Pull(t.Context(), client.Options{Days: []string{pullDay}, Dir: dir}, nil)
