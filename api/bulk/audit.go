@@ -11,7 +11,7 @@ import (
 
 // Actions in the audit log.
 const (
-	actionWalk   = "bulk.walk"   // the first page of an export was asked for
+	actionWalk   = "bulk.walk"   // pages of an export were asked for
 	actionStream = "bulk.stream" // a stream began
 )
 
@@ -20,22 +20,25 @@ type auditDetail struct {
 	Bot      string `json:"bot"`      // as it was asked for
 	Start    int64  `json:"start"`    // Unix seconds, like the end: they need not be dates
 	End      int64  `json:"end"`
+
+	Continues bool `json:"continues,omitempty"` // not from the first page on
 	audit.Origin
 }
 
-// audit writes the audit log before the answer: one line for a stream, and one for all pages of a
-// walk.
+// audit writes the audit log before the answer: one line for a stream, one for the first page of a
+// walk, and one an hour for each key and address that goes on with the walk. Whoever has a cursor can
+// read all that follows it, and any number of times.
 func (h *handler) audit(ctx context.Context, r *http.Request, key catalog.Credential, endpoint string, q request, stream bool) error {
-	action := actionWalk
-	switch {
-	case stream:
-		action = actionStream
-	case q.after != nil:
-		return nil
-	}
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	o := web.Origin(r, catalog.CredentialKey.Actor(key.ID))
-	return h.deps.Catalog.AppendAudit(ctx, o, key.Tenant, action, auditDetail{endpoint, q.Bot, q.From.Unix(), q.To.Unix(), o})
+	detail := auditDetail{endpoint, q.Bot, q.From.Unix(), q.To.Unix(), q.after != nil, o}
+	switch {
+	case stream:
+		return h.deps.Catalog.AppendAudit(ctx, o, key.Tenant, actionStream, detail)
+	case q.after != nil:
+		return h.deps.Catalog.AppendAuditOnce(ctx, o, key.Tenant, actionWalk, q.binding+" "+o.Remote, detail)
+	}
+	return h.deps.Catalog.AppendAudit(ctx, o, key.Tenant, actionWalk, detail)
 }

@@ -39,6 +39,7 @@ type Config struct {
 type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
+	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
 }
 
 // Conversations gives the rows. Errors: KindUnavailable, and those of the methods of package
