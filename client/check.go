@@ -11,28 +11,27 @@ import (
 	"github.com/callvault/callvault/client/verify"
 )
 
-// recheck says which archives that are there a pull reads again, and which it has read.
-type recheck struct {
-	all bool
+// checks are the archives that a pull has read.
+type checks struct {
+	all bool // archives that day.json names are read too
 
 	mu   sync.Mutex
-	done map[string]bool // by DAY/HH: whether it is good
+	good map[string]bool // by DAY/HH
 	slot sync.Mutex      // one check at a time, since a hostile ZIP takes up to 100 MB of memory
 }
 
-// verdict returns what this pull knows of an archive of which day.json says that it is there. read
-// says whether it has read the archive, and must whether it still has to.
-func (r *recheck) verdict(name string) (good, read, must bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	good, read = r.done[name]
-	return good || !read, read, r.all && !read
+// of says whether an archive was read, and whether it was good.
+func (c *checks) of(name string) (good, read bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	good, read = c.good[name]
+	return good, read
 }
 
-func (r *recheck) set(name string, good bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done[name] = good
+func (c *checks) set(name string, good bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.good[name] = good
 }
 
 // found is what a folder has of an archive.
@@ -43,20 +42,10 @@ type found struct {
 	damaged *DamagedError // day.json says so, but the file is damaged
 }
 
-// has looks for the link's archive in the folder. When day.json does not say that it is there, after
-// a kill for example, it saves that.
-func (f *folder) has(ctx context.Context, l Link) (found, error) {
-	there, err := f.present(ctx, l)
-	if err != nil || !there.present || there.noted {
-		return there, err
-	}
-	return there, f.setFile(l)
-}
-
-// present looks for the link's archive in the folder. If day.json does not say that it is there, or
-// all archives are to be read, the file is checked like a new download. One that can't be read is as
-// good as damaged. The error is that of ctx.
-func (f *folder) present(ctx context.Context, l Link) (found, error) {
+// find looks for the link's archive in the folder. If day.json does not say that it is there, or
+// all archives are to be read, the file is checked like a new download. One that can't be read
+// counts as damaged. The error is that of ctx.
+func (f *folder) find(ctx context.Context, l Link) (found, error) {
 	if f.root == nil {
 		return found{}, nil
 	}
@@ -67,14 +56,14 @@ func (f *folder) present(ctx context.Context, l Link) (found, error) {
 	r, ok := f.record(l.Hour)
 	noted := ok && r == recordOf(l)
 	name := f.date + "/" + l.Hour
-	if good, read, must := f.recheck.verdict(name); noted && !must {
-		return found{present: good, noted: true, checked: read}, nil
+	if good, read := f.checks.of(name); noted && (read || !f.checks.all) {
+		return found{present: good || !read, noted: true, checked: read}, nil
 	}
-	damaged, err := f.read(ctx, l)
+	damaged, err := f.check(ctx, l)
 	if err != nil {
 		return found{}, err
 	}
-	f.recheck.set(name, damaged == nil)
+	f.checks.set(name, damaged == nil)
 	there := found{present: damaged == nil, noted: noted, checked: true}
 	if noted { // else it is another revision, or what a killed pull left
 		there.damaged = damaged
@@ -82,12 +71,12 @@ func (f *folder) present(ctx context.Context, l Link) (found, error) {
 	return there, nil
 }
 
-// read checks the file of the link's archive. Its error is that of ctx.
-func (f *folder) read(ctx context.Context, l Link) (*DamagedError, error) {
+// check reads the file of the link's archive. Its error is that of ctx.
+func (f *folder) check(ctx context.Context, l Link) (*DamagedError, error) {
 	file, err := openFile(f.root, l.Hour+".zip", os.O_RDONLY)
 	if err == nil {
 		defer file.Close()
-		err = f.recheck.archive(ctx, file, f.date, l)
+		err = f.checks.run(ctx, file, f.date, l)
 	}
 	var damaged *DamagedError
 	switch {
@@ -99,11 +88,11 @@ func (f *folder) read(ctx context.Context, l Link) (*DamagedError, error) {
 	return damaged, nil
 }
 
-// archive verifies a ZIP, and that its day, hour and manifest are those of the link. If anything is
+// run verifies a ZIP, and that its day, hour and manifest are those of the link. If anything is
 // wrong, the error is a *DamagedError.
-func (r *recheck) archive(ctx context.Context, zip io.ReaderAt, day string, l Link) error {
-	r.slot.Lock()
-	defer r.slot.Unlock()
+func (c *checks) run(ctx context.Context, zip io.ReaderAt, day string, l Link) error {
+	c.slot.Lock()
+	defer c.slot.Unlock()
 	report, err := verify.Reader(ctx, zip, l.SizeBytes)
 	switch {
 	case ctx.Err() != nil:

@@ -65,9 +65,12 @@ func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err
 		h.State, h.Err = HourError, fmt.Errorf("the server says %.30q, which this version does not know", l.Status)
 		return h, true, nil
 	}
-	there, err := f.folder.has(ctx, l)
+	there, err := f.folder.find(ctx, l)
 	if there.damaged != nil {
 		f.progress.Note(fmt.Sprintf("%s/%s.zip: %s Downloading it again.", f.folder.date, l.Hour, there.damaged))
+	}
+	if err == nil && there.present && !there.noted { // after a kill for example
+		err = f.folder.setFile(l)
 	}
 	if err != nil || !there.present {
 		return h, false, err

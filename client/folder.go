@@ -124,10 +124,10 @@ type savedDay struct {
 // folder is the directory of one day. It is safe for concurrent use by goroutines that each work on
 // another hour.
 type folder struct {
-	parent  *os.Root
-	root    *os.Root // nil while there is no such directory
-	date    string
-	recheck *recheck
+	parent *os.Root
+	root   *os.Root // nil while there is no such directory
+	date   string
+	checks *checks
 
 	mu    sync.Mutex
 	day   *Day // nil until the server has answered
@@ -138,8 +138,8 @@ type folder struct {
 
 // openFolder opens the directory of a day, if there is one, and reads the day.json of earlier pulls.
 // A day.json that can't be used is ignored: then every archive is checked again.
-func openFolder(parent *os.Root, date string, recheck *recheck) (*folder, error) {
-	f := &folder{parent: parent, date: date, recheck: recheck, files: map[string]fileRecord{}}
+func openFolder(parent *os.Root, date string, checks *checks) (*folder, error) {
+	f := &folder{parent: parent, date: date, checks: checks, files: map[string]fileRecord{}}
 	root, err := openDir(parent, date)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil

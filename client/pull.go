@@ -52,7 +52,7 @@ func (c *Client) Pull(ctx context.Context, opts Options, progress Progress) (Res
 	}
 	p := &pull{
 		client: c, opts: opts, progress: progress, dir: dir.Root, slots: make(chan struct{}, max(1, opts.Parallel)), failures: map[int]int{},
-		disk: disk{dir: opts.Dir, running: map[*part]struct{}{}}, recheck: recheck{all: opts.Recheck, done: map[string]bool{}},
+		disk: disk{dir: opts.Dir, running: map[*part]struct{}{}}, checks: checks{all: opts.Recheck, good: map[string]bool{}},
 	}
 	err = p.run(ctx)
 	if unlocked := dir.Close(); unlocked != nil {
@@ -72,7 +72,7 @@ type pull struct {
 	dir      *os.Root
 	slots    chan struct{} // holds one value for each running download
 	disk     disk
-	recheck  recheck
+	checks   checks
 	result   Result
 	failures map[int]int // failed requests in a row, by day
 }
@@ -213,7 +213,7 @@ func (p *pull) waitForLimit(ctx context.Context, what string, err error, waits i
 // day fetches one day. Its error ends the pull.
 func (p *pull) day(ctx context.Context, date string) (DayResult, error) {
 	d := DayResult{Date: date, State: DayFailed}
-	folder, err := openFolder(p.dir, date, &p.recheck)
+	folder, err := openFolder(p.dir, date, &p.checks)
 	if err == nil {
 		d = p.fetchDay(ctx, folder)
 		err = folder.close()
@@ -272,7 +272,7 @@ func (p *pull) kept(ctx context.Context, f *folder) (hours []HourResult) {
 		h := HourResult{Hour: l.Hour, State: HourNoData}
 		if l.Status != StatusNoData {
 			h = HourResult{Hour: l.Hour, State: HourPresent, Path: f.path(l.Hour + ".zip"), SizeBytes: l.SizeBytes, Revision: l.Revision, Missing: l.MissingFileCount}
-			there, err := f.present(ctx, l.link())
+			there, err := f.find(ctx, l.link())
 			h.Checked = there.checked
 			if there.damaged != nil {
 				p.progress.Note(fmt.Sprintf("%s/%s.zip: %s The server has it no more.", f.date, l.Hour, there.damaged))

@@ -68,7 +68,7 @@ func (p *pull) download(ctx context.Context, f *folder, l Link) (progressed bool
 		err = errors.Join(err, part.file.Close())
 	}
 	if err == nil {
-		p.recheck.set(f.date+"/"+l.Hour, true)
+		p.checks.set(f.date+"/"+l.Hour, true)
 	}
 	p.progress.End(t.name, err)
 	return progressed, err
@@ -81,7 +81,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.fill(ctx); err != nil {
 			return err
 		}
-		err := t.recheck.archive(ctx, t.part.file, t.day, t.link)
+		err := t.checks.run(ctx, t.part.file, t.day, t.link)
 		var damaged *DamagedError
 		if !errors.As(err, &damaged) {
 			return err
