@@ -101,8 +101,8 @@ func (c *checks) run(ctx context.Context, zip io.ReaderAt, day string, l Link) e
 		return fmt.Errorf("check the archive: %w", err)
 	case l.ManifestSHA256 != "" && report.ManifestSHA256 != l.ManifestSHA256:
 		report.AddProblem("", "Its SHA256SUMS is not the one that the server's answer names.")
-	case report.OK() && (report.UTCDay != day || report.Hour != l.Hour):
-		report.AddProblem("", "It is the archive of %.20q, hour %.20q.", report.UTCDay, report.Hour)
+	default:
+		wrongHour(&report, day, l.Hour)
 	}
 	if !report.OK() {
 		return &DamagedError{Problems: report.Problems}

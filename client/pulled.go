@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/callvault/callvault/client/verify"
@@ -67,8 +67,8 @@ func (p *PulledDay) Date() string { return p.saved.Date }
 // Check adds to the report of an archive in the directory what differs from day.json.
 func (p *PulledDay) Check(r *verify.Report) {
 	name := filepath.Base(r.Path)
-	if day, hour, ok := linkName(name); ok {
-		p.checkDownload(r, day, hour)
+	if m := linkName.FindStringSubmatch(name); m != nil && isDay(m[1]) {
+		p.checkDownload(r, m[1], m[2])
 		return
 	}
 	for _, l := range p.saved.Links {
@@ -83,7 +83,7 @@ func (p *PulledDay) Check(r *verify.Report) {
 			// The pull was killed before it could save that the file is there.
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
-		if ofAnother(r, p.saved.Date, l.Hour) {
+		if wrongHour(r, p.saved.Date, l.Hour) {
 			return
 		}
 		if r.Size != l.File.SizeBytes {
@@ -100,10 +100,10 @@ func (p *PulledDay) Check(r *verify.Report) {
 	r.AddProblem("", "day.json knows no such archive.")
 }
 
-// checkDownload compares an archive that was not pulled, but has the name that the server gives to a
-// download, with what day.json says of its hour.
+// checkDownload compares an archive that was downloaded by its link, without Pull, with what day.json
+// says of its hour.
 func (p *PulledDay) checkDownload(r *verify.Report, day, hour string) {
-	if ofAnother(r, day, hour) || day != p.saved.Date {
+	if wrongHour(r, day, hour) || day != p.saved.Date {
 		return
 	}
 	for _, l := range p.saved.Links {
@@ -117,8 +117,8 @@ func (p *PulledDay) checkDownload(r *verify.Report, day, hour string) {
 	}
 }
 
-// ofAnother adds a problem if the archive is good, but that of another hour.
-func ofAnother(r *verify.Report, day, hour string) bool {
+// wrongHour adds a problem if the archive is good, but that of another hour.
+func wrongHour(r *verify.Report, day, hour string) bool {
 	if !r.OK() || r.UTCDay == day && r.Hour == hour {
 		return false
 	}
@@ -126,20 +126,8 @@ func ofAnother(r *verify.Report, day, hour string) bool {
 	return true
 }
 
-// linkName returns the day and the hour of a name like acme_2025-12-12_14.zip.
-func linkName(name string) (day, hour string, ok bool) {
-	rest, hour, ok := cutLast(strings.TrimSuffix(name, ".zip"), "_")
-	tenant, day, found := cutLast(rest, "_")
-	_, err := time.Parse("2006-01-02 15", day+" "+hour)
-	return day, hour, ok && found && tenant != "" && err == nil && len(hour) == len("00") && strings.HasSuffix(name, ".zip")
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
+// linkName is the name that the server gives to a download.
+var linkName = regexp.MustCompile(`^.+_(\d{4}-\d{2}-\d{2})_([01]\d|2[0-3])\.zip$`)
 
 // AbsentHour is an hour of a pulled day whose archive is not in the directory.
 type AbsentHour struct {
