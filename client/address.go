@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// discoveryPath is asked first of all, so it finds out that a URL is wrong.
+// discoveryPath is what a Client asks for first, so its answer shows whether the URL is wrong.
 const discoveryPath = "/.well-known/openid-configuration"
 
 // AddressError says that the URL does not lead to a callvault, or that nothing answered there from the
@@ -24,8 +24,8 @@ func (e *AddressError) Error() string { return e.Err.Error() + "; " + e.Advice }
 
 func (e *AddressError) Unwrap() error { return e.Err }
 
-// publicURL is what the advice on a wrong URL names.
-const publicURL = "use the URL that its operator has set as CALLVAULT_PUBLIC_URL, such as https://callvault.example.com"
+// urlAdvice says what to do when nothing more is known about a wrong URL.
+const urlAdvice = "use the URL that its operator has set as CALLVAULT_PUBLIC_URL, such as https://callvault.example.com"
 
 // discoveryError says what to do about an error of the first request.
 func (c *Client) discoveryError(err error) error {
@@ -38,7 +38,7 @@ func (c *Client) discoveryError(err error) error {
 	case errors.As(err, &transient), errors.As(err, &limited):
 		return err
 	}
-	advice := publicURL
+	advice := urlAdvice
 	var refused *RefusedError
 	switch {
 	case c.base.Path != "":
@@ -46,7 +46,7 @@ func (c *Client) discoveryError(err error) error {
 	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest && c.base.Scheme == "http":
 		advice = "if it speaks TLS, use " + originOf(c.base, "https")
 	}
-	// A refusal is not wrapped: it would count as callvault's, which says that a day is over.
+	// The error is not wrapped: a 404 would count as callvault's, which says that a day is over.
 	return &AddressError{fmt.Errorf("there is no callvault at %s: %s", c.base.Redacted(), err.Error()), advice}
 }
 

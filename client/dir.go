@@ -9,18 +9,18 @@ import (
 	"syscall"
 )
 
-// Whoever else can write to the directory of a pull could put symbolic links there, also at the
-// very moment when pull opens a file. So files are opened below an os.Root, which leaves links that
-// lead out of it alone, and the functions here refuse the others.
+// Others who can write to the directory of a pull could put symbolic links there, even while pull
+// opens a file. So files are opened below an os.Root, which refuses links that lead out of it. The
+// functions here refuse links that stay inside as well.
 
 // maxSmallFile is the most bytes of a day.json or a note; a day.json has some 10 KB.
 const maxSmallFile = 8 << 20
 
-// errNotPlain is a link, a pipe or another thing where a file or directory should be.
+// errNotPlain means that something else stands where a file or directory should be.
 var errNotPlain = errors.New("it is a symbolic link, or no plain file or directory; remove it")
 
-// openSame opens a name and refuses a symbolic link. What was opened must be what stands at the
-// name itself; want is the type of file, 0 or fs.ModeDir.
+// openSame opens a name and refuses a symbolic link: what was opened must be what the name itself is.
+// want is its type, 0 for a regular file or fs.ModeDir.
 func openSame[F interface{ Close() error }](root *os.Root, name string, want fs.FileMode, open func() (F, error), stat func(F) (fs.FileInfo, error)) (F, error) {
 	var none F
 	before, err := root.Lstat(name)
@@ -47,7 +47,7 @@ func openSame[F interface{ Close() error }](root *os.Root, name string, want fs.
 // openFile opens a regular file. Its error is fs.ErrNotExist when there is none.
 func openFile(root *os.Root, name string, flag int) (*os.File, error) {
 	return openSame(root, name, 0,
-		func() (*os.File, error) { return root.OpenFile(name, flag|syscall.O_NONBLOCK, 0) }, // not even a pipe blocks
+		func() (*os.File, error) { return root.OpenFile(name, flag|syscall.O_NONBLOCK, 0) }, // opening a pipe does not block
 		(*os.File).Stat)
 }
 
