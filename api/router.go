@@ -31,8 +31,8 @@ func NewDownloadLimiter() *web.DownloadLimiter {
 	return web.NewDownloadLimiter(web.DownloadLimits{})
 }
 
-// NewSharedToken makes what compares requests' tokens with the value of a variable, for the families
-// that share its count of wrong ones. It gives nil, which is never right, for an empty value.
+// NewSharedToken makes the token that operators set by a variable, with the count of wrong ones
+// that the families share. It gives nil for an empty token: no token matches that.
 func NewSharedToken(variable, token string, log *zap.Logger, now func() time.Time) *web.SharedToken {
 	return web.NewSharedToken(variable, token, log, now)
 }
@@ -92,8 +92,9 @@ func New(cfg Config, deps Deps) http.Handler {
 	return web.Forwarded(cfg.TrustedProxies, requestID(bodyDeadlines(h)))
 }
 
-// dataPolicy is the Content-Security-Policy of answers that are data. If a browser shows one as a page
-// all the same, nothing in it runs, loads or has this origin: callers choose much of what is answered.
+// dataPolicy is the Content-Security-Policy of answers that are data. Callers choose much of what
+// is in them. If a browser shows one as a page all the same, nothing in it runs, loads or has this
+// origin.
 const dataPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 // dispatcher finds the family of a request, and logs, traces and recovers for it.

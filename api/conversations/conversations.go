@@ -55,7 +55,7 @@ type readDetail struct {
 // package conversations.
 type Conversations interface {
 	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, summaries bool) (conversations.Page[conversations.Header], error)
-	Weight(ctx context.Context, tenant, id string) (int64, error)
+	Memory(ctx context.Context, tenant, id string) (int64, error)
 	Show(ctx context.Context, tenant, id string) (conversations.Shown, error)
 	RecordingKey(ctx context.Context, tenant, id string) (string, error)
 }

@@ -44,18 +44,18 @@ type analysis struct {
 
 // show is GET /conversations/{id}.
 func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Request, req request) error {
-	weight, err := h.deps.Conversations.Weight(ctx, req.tenant, req.id)
+	memory, err := h.deps.Conversations.Memory(ctx, req.tenant, req.id)
 	if err != nil {
-		return unknown("look the conversation up", err)
+		return readError("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, weight)
+	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, memory)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}
 	defer release()
 	s, err := h.deps.Conversations.Show(ctx, req.tenant, req.id)
 	if err != nil {
-		return unknown("read the conversation", err)
+		return readError("read the conversation", err)
 	}
 	// One recording holds the whole call: the user's voice and the agent's.
 	_, recorded, err := web.StatRecording(ctx, h.deps.Store, s.RecordingKey)
@@ -87,8 +87,8 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	return nil
 }
 
-// unknown gives the error of a conversation that can't be read.
-func unknown(doing string, err error) error {
+// readError gives the error of a conversation that can't be read.
+func readError(doing string, err error) error {
 	if domain.KindOf(err) == domain.KindNotFound {
 		return notFound()
 	}

@@ -45,7 +45,7 @@ type Catalog interface {
 // Conversations reads the conversations.
 type Conversations interface {
 	// The errors of both are KindNotFound and KindUnavailable.
-	Weight(ctx context.Context, tenant, id string) (int64, error)
+	Memory(ctx context.Context, tenant, id string) (int64, error)
 	Export(ctx context.Context, tenant, id string, transcript bool) (conversations.Export, error)
 }
 
@@ -106,11 +106,11 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("read the request", err)
 	}
-	weight, err := h.deps.Conversations.Weight(ctx, who.tenant, req.conversation)
+	memory, err := h.deps.Conversations.Memory(ctx, who.tenant, req.conversation)
 	if err != nil {
 		return web.Step("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, weight)
+	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, memory)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}

@@ -243,7 +243,7 @@ func (emptyCatalog) Tenant(_ context.Context, id string) (domain.Tenant, error) 
 	return domain.Tenant{ID: id}, nil
 }
 
-func (e emptyCatalog) Weight(ctx context.Context, tenant, id string) (int64, error) {
+func (e emptyCatalog) Memory(ctx context.Context, tenant, id string) (int64, error) {
 	_, err := e.Export(ctx, tenant, id, false)
 	return 0, err
 }

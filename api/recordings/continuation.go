@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// redirects is how many continuations of one counted download are redirected.
+	// redirects is how many continuations of one counted download are redirected before one counts.
 	redirects = 20
-	// minPiece is how many bytes a continuation reserves at least, in each of its transactions.
+	// minPiece is how many bytes a continuation reserves at a time, at least.
 	minPiece = 64 << 10
-	// pieces is how many pieces an archive has at most, so that a large one takes few transactions.
+	// pieces is how many pieces a whole archive has at most: each is a transaction of its own.
 	pieces = 32
 )
 
-// continuation sends the bytes of a request that continues a counted download. It reserves bytes of
-// that download's allowance piece by piece, because clients ask for more than they read: those with
-// many connections ask each time for all up to the end.
+// continuation sends the bytes of a request that continues a counted download. It reserves them
+// piece by piece from that download's allowance, because clients ask for more than they read: those
+// with many connections ask on each for everything up to the end.
 type continuation struct {
 	http.ResponseWriter
 	ctx     context.Context
 	catalog Catalog
 	d       catalog.Download
 	begun   catalog.BegunDownload
-	unsent  int64 // reserved bytes that were not sent yet
-	rest    int64 // bytes of the answer that are not reserved
+	unsent  int64 // bytes that are reserved and not sent
+	rest    int64 // bytes of the answer that are not reserved yet
 }
 
 // piece is how many of the rest's bytes a continuation reserves next.
@@ -40,11 +40,11 @@ func piece(d catalog.Download, rest int64) int64 {
 // Unwrap is for http.ResponseController.
 func (c *continuation) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// Write reserves what it sends. Error: KindLimited when no counted download has as much left, and
-// the request can't be counted itself.
+// Write reserves what it sends. Error: KindLimited when no counted download has enough left of its
+// allowance, and this one can't be counted either.
 func (c *continuation) Write(b []byte) (int, error) {
-	if lacks := int64(len(b)) - c.unsent; lacks > 0 && !c.begun.Counted {
-		if err := c.reserve(lacks); err != nil {
+	if more := int64(len(b)) - c.unsent; more > 0 && !c.begun.Counted {
+		if err := c.reserve(more); err != nil {
 			return 0, err
 		}
 	}
@@ -53,10 +53,10 @@ func (c *continuation) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *continuation) reserve(lacks int64) error {
+func (c *continuation) reserve(more int64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, catalogTimeout)
 	defer cancel()
-	c.d.Spend = max(lacks, piece(c.d, c.rest)) // an answer of several ranges has bytes between them
+	c.d.Spend = max(more, piece(c.d, c.rest)) // an answer of several ranges has more bytes than these
 	begun, err := c.catalog.BeginDownload(ctx, c.d)
 	if err != nil {
 		return err
@@ -65,8 +65,8 @@ func (c *continuation) reserve(lacks int64) error {
 	return nil
 }
 
-// returnUnsent gives back what a continuation reserved and did not send. So a bad line, on which a
-// client begins anew many times, is not punished.
+// returnUnsent gives back what a continuation reserved and did not send. So a client on a bad line
+// can begin anew many times.
 func (h *handler) returnUnsent(ctx context.Context, c *continuation) {
 	if c.begun.Counted || c.unsent <= 0 {
 		return

@@ -75,7 +75,7 @@ type plan struct {
 func exportPlans(postgres bool) map[string]plan {
 	plans := map[string]plan{
 		"bots":    {dbtest.Ask(botsSQL(postgres), "big", "shared", maxBots+1), 20, "agents_name conversations_agent_printed"},
-		"weight":  {dbtest.Ask(weightSQL, "big", "c3"), 10, ""},
+		"memory":  {dbtest.Ask(memorySQL, "big", "c3"), 10, ""},
 		"single":  {dbtest.Ask(showConversationSQL(postgres), "big", "c3", transcriptPiece), 10, ""},
 		"turns":   {dbtest.Ask(conversationMessagesSQL, "big", "c3", int64(math.MinInt64), "", 501), 10, "messages_conversation"},
 		"headers": {dbtest.Ask(headersSQL(analysisColumns(), 100), append([]any{"big"}, db.Texts(hundred())...)...), 900, "messages_conversation"},

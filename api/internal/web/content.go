@@ -52,9 +52,9 @@ func ObjectContent(store Store, key string, info objstore.Info, limiter *Downloa
 		}}
 }
 
-// playable gives a stored content type if it is one of audio or video (application/ogg is both), which
-// browsers play and never run. Whoever uploaded the bytes chose their type, so every other one becomes
-// that of unknown bytes.
+// playable gives a stored content type if it is one of audio or video (application/ogg is both):
+// browsers play these and never run them. Every other one becomes the type of unknown bytes,
+// because whoever uploaded the bytes chose it.
 func playable(stored string) string {
 	kind, _, err := mime.ParseMediaType(stored)
 	if err == nil && (strings.HasPrefix(kind, "audio/") || strings.HasPrefix(kind, "video/") || kind == "application/ogg") {
@@ -63,15 +63,15 @@ func playable(stored string) string {
 	return "application/octet-stream"
 }
 
-// Attach sets the headers of a body that browsers save under a name and never show. FileName makes
-// a name safe.
+// Attach sets the headers of a body that browsers save under a name and do not show. The name must
+// be one that FileName gives.
 func Attach(w http.ResponseWriter, contentType, name string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 }
 
-// FileName replaces the characters of a text that not every file system accepts, and cuts to 200
-// bytes.
+// FileName makes a text a name of a file: it replaces the characters that not every file system
+// accepts, and cuts to 200 bytes.
 func FileName(text string) string {
 	const maxBytes = 200 // file systems take 255
 	safe := strings.Map(func(c rune) rune {
@@ -196,8 +196,8 @@ type Prepared struct {
 }
 
 // Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
-// the answer starts. Close must be called on the Prepared, also after Serve. Errors: KindUnavailable
-// when too many downloads are under way, and Open's.
+// the answer starts. Close must be called on the Prepared, also after Serve. Errors:
+// KindUnavailable when too many downloads are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 	place, err := c.Limiter.acquire(c.Download)
 	if err != nil {
@@ -214,7 +214,7 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 	return &Prepared{plan, body, place}, nil
 }
 
-// Close closes the bytes. It may be called again.
+// Close closes the bytes and frees the place. It may be called again.
 func (p *Prepared) Close() {
 	defer p.place.release()
 	_ = p.body.Close() // nothing is lost: the bytes were only read

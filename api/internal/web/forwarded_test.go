@@ -45,8 +45,7 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// FuzzForwarded: what callers put before the header of a proxy changes nothing, once the header names
-// an address that is not a proxy's.
+// FuzzForwarded checks that a caller can't change its address by items before those of the proxies.
 func FuzzForwarded(f *testing.F) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	peer := netip.MustParseAddr("10.0.0.1")

@@ -9,8 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// RecordingName is the name under which a client saves the recording of a key. It does not begin with
-// a dot, which would hide the file.
+// RecordingName is the name under which a client saves the recording of a key. It does not begin
+// with a dot, because that would hide the file.
 func RecordingName(key string) string {
 	name := FileName(path.Base(key))
 	if rest, hidden := strings.CutPrefix(name, "."); hidden {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	maxWrong     = 10 // wrong tokens from one address in wrongWindow
+	maxWrong     = 10 // tokens from one address in wrongWindow
 	wrongWindow  = 10 * time.Minute
 	maxAddresses = 10_000 // addresses in memory
 )
 
 // SharedToken is a secret that many callers share: the admin token or the internal token. Only its
-// SHA-256 is kept. Wrong tokens are logged, and limited by address. The right one always passes, so
-// nobody is locked out by others behind the same proxy. Wrong ones are counted in memory, not in
-// Redis, because the console is needed most while Redis is away.
+// SHA-256 is in memory. Wrong tokens are logged, and limited by address. The right one always
+// passes, so that callers behind one proxy can't lock each other out. Wrong ones are counted in
+// memory, not in Redis, because the console is needed most while Redis is away.
 type SharedToken struct {
 	variable string // where operators set it
 	sum      [sha256.Size]byte
@@ -30,13 +30,13 @@ type SharedToken struct {
 	now      func() time.Time
 
 	mu sync.Mutex
-	// The times of wrong tokens by address, oldest first. Addresses that sent none since recent was
-	// full last time are in former.
+	// The times of wrong tokens by address, oldest first. When recent is full it becomes former,
+	// and what was in former is forgotten.
 	recent, former map[string][]time.Time
 }
 
-// NewSharedToken takes the value of a variable. It gives nil for an empty one: a nil SharedToken is
-// never right.
+// NewSharedToken makes the SharedToken that operators set by a variable. It gives nil for an empty
+// token: no token matches a nil SharedToken.
 func NewSharedToken(variable, token string, log *zap.Logger, now func() time.Time) *SharedToken {
 	if token == "" {
 		return nil
@@ -44,9 +44,9 @@ func NewSharedToken(variable, token string, log *zap.Logger, now func() time.Tim
 	return &SharedToken{variable: variable, sum: sha256.Sum256([]byte(token)), log: log, now: now, recent: map[string][]time.Time{}}
 }
 
-// Check says whether a request's tokens are the right one, and only that, in a time that does not
-// depend on either. A positive wait means that too many wrong ones came from the request's address:
-// this one is neither counted nor logged.
+// Check says whether a request has the right token and no other, in a time that does not depend on
+// either. A positive wait means that too many wrong ones came from the request's address: this one
+// is neither counted nor logged.
 func (t *SharedToken) Check(r *http.Request, tokens ...string) (right bool, wait time.Duration) {
 	if t == nil {
 		return false, 0
@@ -87,7 +87,7 @@ func (t *SharedToken) count(address string) (wait time.Duration) {
 	return wait
 }
 
-// network gives what counts as one address. Of IPv6 it is the /64, all of which a client can use.
+// network gives what counts as one address. Of IPv6 it is the /64: a client can use all of it.
 func network(remote string) string {
 	addr, err := netip.ParseAddr(remote)
 	if err != nil || addr.Unmap().Is4() {

@@ -55,7 +55,7 @@ func TestSharedToken(t *testing.T) {
 	}
 }
 
-// TestManyAddresses: one client can use every address of a /64, and an attacker many of these.
+// TestManyAddresses sends wrong tokens from some addresses of a /64, then from very many networks.
 func TestManyAddresses(t *testing.T) {
 	token := NewSharedToken("CALLVAULT_X_TOKEN", "secret", zap.NewNop(), time.Now)
 	limited := func(remote string) bool {

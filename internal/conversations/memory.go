@@ -6,8 +6,8 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// weightSQL asks for lengths only, for which the databases do not read the values.
-const weightSQL = `SELECT coalesce(octet_length(c.metadata), 0) + coalesce(octet_length(c.analysis), 0) + coalesce(octet_length(c.user_body), 0)
+// memorySQL asks for lengths alone, so that the databases do not read the values.
+const memorySQL = `SELECT coalesce(octet_length(c.metadata), 0) + coalesce(octet_length(c.analysis), 0) + coalesce(octet_length(c.user_body), 0)
 		+ coalesce(octet_length(c.tags), 0) + coalesce(octet_length(a.body), 0),
 	coalesce(octet_length(t.raw), 0),
 	(SELECT coalesce(sum(octet_length(m.body)), 0) FROM messages m WHERE m.tenant = $1 AND m.conversation_id = $2)
@@ -15,14 +15,14 @@ const weightSQL = `SELECT coalesce(octet_length(c.metadata), 0) + coalesce(octet
 	LEFT JOIN transcripts t ON t.tenant = c.tenant AND t.conversation_id = c.id
 	WHERE c.tenant = $1 AND c.id = $2 AND c.start_us IS NOT NULL`
 
-// copies is how often a value is in memory while its answer is made: as the database gives it, as
-// bytes, and as JSON.
+// copies is how often a value is in memory while its answer is made, about: as the driver's bytes,
+// as this program's, and as JSON in a buffer that grows.
 const copies = 4
 
-// Weight is how much memory Show or Export takes for a conversation at most, in bytes.
-// Callers ask for it first, so that they need not read what is too much. It has the errors of Show.
-func (r *Reader) Weight(ctx context.Context, tenant, id string) (int64, error) {
+// Memory is about how much memory Show or Export takes for a conversation, in bytes. Callers ask
+// for it first, so that nothing is read that is too large. It has the errors of Show.
+func (r *Reader) Memory(ctx context.Context, tenant, id string) (int64, error) {
 	var values, raw, messages int64
-	err := r.db.QueryRowContext(ctx, weightSQL, tenant, id).Scan(&values, &raw, &messages)
+	err := r.db.QueryRowContext(ctx, memorySQL, tenant, id).Scan(&values, &raw, &messages)
 	return copies*values + min(raw, transcriptPiece) + min(messages, int64(messagesPiece().Bytes)), db.NotFound(err, "there is no such conversation")
 }
