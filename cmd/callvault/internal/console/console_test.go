@@ -108,6 +108,19 @@ func TestBars(t *testing.T) {
 	}
 }
 
+func TestABarOfAllBytesIsDoneOnlyWhenItsTaskIs(t *testing.T) {
+	var out screen
+	p := NewProgress(t.Context(), &out, true, time.Now)
+	damaged := p.Start("00.zip", 10)
+	damaged.Add(10)
+	damaged.End(errors.New("its bytes are damaged"))
+	p.Start("01.zip", 10).End(nil) // nothing was left to do
+	p.Close()
+	if shown := out.buf.String(); !strings.Contains(shown, "10.0 b failed") || strings.Contains(shown, "10.0 b done") || !strings.Contains(shown, "0.0 b done") {
+		t.Errorf("got\n%s", shown)
+	}
+}
+
 func TestBarsEndWithTheCommand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := NewProgress(ctx, &screen{}, true, time.Now)

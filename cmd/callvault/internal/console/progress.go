@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	humanize "github.com/dustin/go-humanize"
@@ -41,28 +42,41 @@ type Task struct {
 	total    int64
 	size     func(int64) string // how an amount is written
 	bar      *mpb.Bar
+	failed   atomic.Bool
 
 	mu   sync.Mutex
 	done int64
 	last time.Time
 }
 
+// outcome decorates a task's bar. The bar itself calls a task done that failed with all bytes there.
+type outcome struct {
+	decor.Decorator
+	failed *atomic.Bool
+}
+
+func (o outcome) Decor(s decor.Statistics) (string, int) {
+	s.Aborted = s.Aborted || o.failed.Load()
+	return o.Decorator.Decor(s)
+}
+
 // Start shows a task of total bytes; 0 if that is not known.
 func (p *Progress) Start(name string, total int64) *Task {
-	return p.start(name, total, size, decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
-		decor.OnAbort(decor.OnComplete(decor.AverageSpeed(decor.SizeB1024(0), " % .1f"), " done"), " failed"))
+	return p.start(name, total, size, decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace), decor.AverageSpeed(decor.SizeB1024(0), " % .1f"))
 }
 
 // StartCount shows a task of total things, such as hours or lines; 0 if that is not known.
 func (p *Progress) StartCount(name string, total int64) *Task {
-	return p.start(name, total, humanize.Comma, decor.CountersNoUnit("%d / %d", decor.WCSyncSpace),
-		decor.OnAbort(decor.OnComplete(decor.Name(""), " done"), " failed"))
+	return p.start(name, total, humanize.Comma, decor.CountersNoUnit("%d / %d", decor.WCSyncSpace), decor.Name(""))
 }
 
-func (p *Progress) start(name string, total int64, size func(int64) string, right ...decor.Decorator) *Task {
+func (p *Progress) start(name string, total int64, size func(int64) string, counters, speed decor.Decorator) *Task {
 	t := &Task{progress: p, name: Clean(name), total: total, size: size, last: p.now()}
 	if p.bars != nil {
-		t.bar = p.bars.AddBar(total, mpb.PrependDecorators(decor.Name(t.name, decor.WCSyncSpaceR)), mpb.AppendDecorators(right...))
+		// A bar that is made with its total is done as soon as all bytes are there, damaged or not.
+		t.bar = p.bars.AddBar(0, mpb.PrependDecorators(decor.Name(t.name, decor.WCSyncSpaceR)), mpb.AppendDecorators(
+			counters, outcome{decor.OnAbort(decor.OnComplete(speed, " done"), " failed"), &t.failed}))
+		t.bar.SetTotal(total, false)
 	}
 	return t
 }
@@ -99,6 +113,7 @@ func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 func (t *Task) End(err error) {
 	if t.bar != nil {
 		if err != nil {
+			t.failed.Store(true)
 			t.bar.Abort(false)
 			return
 		}
