@@ -82,7 +82,7 @@ func (c *doctorCmd) Run(ctx context.Context, d *deps) error {
 	if err := errors.Join(err, printed); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprint(d.stdout, text.flush()); err != nil {
+	if _, err := fmt.Fprint(d.stdout, text.rest()); err != nil {
 		return err
 	}
 	return c.printSummary(d, results)

@@ -103,19 +103,22 @@ func TestDoctorSaysAThingOnce(t *testing.T) {
 		{Name: "catalog schema", Status: doctor.Skipped, Saw: "because catalog is failing"},
 		{Name: "hours", Status: doctor.Skipped, Saw: "because catalog is failing"},
 		{Name: "redis", Status: doctor.Fail, Saw: "none", Advice: "start it"},
+		{Name: "redis memory", Status: doctor.Skipped, Saw: "it has no limit"},
 		{Name: "workers", Status: doctor.Skipped, Saw: "because redis is failing"},
+		{Name: "installation", Status: doctor.Skipped, Saw: "because catalog is failing"},
 	} {
 		out += text.next(r)
 	}
 	want := `FAIL  catalog              no
                            answer
                            → start it
--     2 checks             because catalog is failing: catalog schema, hours
 FAIL  redis                none
                            → as for catalog
+-     3 checks             because catalog is failing: catalog schema, hours, installation
+-     redis memory         it has no limit
 -     workers              because redis is failing
 `
-	if d := cmp.Diff(want, out+text.flush()); d != "" {
+	if d := cmp.Diff(want, out+text.rest()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

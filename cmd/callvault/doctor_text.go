@@ -9,46 +9,45 @@ import (
 	"github.com/callvault/callvault/internal/doctor"
 )
 
-// doctorText prints results, each thing once: checks that are skipped for one reason share a line,
-// and advice that was given already is only referred to.
+// doctorText prints results, each thing once: checks that were skipped stand below all others, those
+// of one reason in one line, and advice that was given already is only referred to.
 type doctorText struct {
 	advised map[string]string // the first check that gave an advice
-	skipped []doctor.Result   // for one reason, not printed yet
+	skipped []doctor.Result   // not printed yet
 }
 
-// next formats a result, after those that it held back.
+// next formats a result, or holds it back.
 func (t *doctorText) next(r doctor.Result) string {
-	text := ""
-	if len(t.skipped) > 0 && (r.Status != doctor.Skipped || r.Saw != t.skipped[0].Saw) {
-		text = t.flush()
-	}
 	if r.Status == doctor.Skipped && r.Advice == "" {
 		t.skipped = append(t.skipped, r)
-		return text
+		return ""
 	}
 	if first := t.advised[r.Advice]; first != "" {
 		r.Advice = "as for " + first
 	} else if r.Advice != "" {
 		t.advised[r.Advice] = r.Name
 	}
-	return text + resultText(r)
+	return resultText(r)
 }
 
-// flush formats the skipped checks that were held back.
-func (t *doctorText) flush() string {
-	if len(t.skipped) == 0 {
-		return ""
+// rest formats what next held back.
+func (t *doctorText) rest() string {
+	names := map[string][]string{} // by reason
+	for _, r := range t.skipped {
+		names[r.Saw] = append(names[r.Saw], r.Name)
 	}
-	r := t.skipped[0]
-	if n := len(t.skipped); n > 1 {
-		names := make([]string, n)
-		for i, s := range t.skipped {
-			names[i] = s.Name
+	var b strings.Builder
+	for _, r := range t.skipped {
+		same := names[r.Saw]
+		if same[0] != r.Name {
+			continue
 		}
-		r.Name, r.Saw = fmt.Sprintf("%d checks", n), r.Saw+": "+strings.Join(names, ", ")
+		if n := len(same); n > 1 {
+			r.Name, r.Saw = fmt.Sprintf("%d checks", n), r.Saw+": "+strings.Join(same, ", ")
+		}
+		b.WriteString(resultText(r))
 	}
-	t.skipped = nil
-	return resultText(r)
+	return b.String()
 }
 
 // resultText formats a result: one line for each line of Saw, but none twice in a row, as drivers
