@@ -97,7 +97,7 @@ func (p *PulledDay) Check(r *verify.Report) {
 		}
 		return
 	}
-	r.AddProblem("", "day.json knows no such archive.")
+	r.AddProblem("", "day.json knows no such archive: it was not pulled. Keep it elsewhere.")
 }
 
 // checkDownload compares an archive that was downloaded by its link, without Pull, with what day.json

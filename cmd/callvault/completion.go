@@ -32,7 +32,7 @@ func (*completionCmd) Help() string {
     zsh: source <(callvault completion zsh)
     fish: callvault completion fish | source
 
-For every shell write it to a file, once:
+For every shell write it to a file, once, in a directory that you may have to make:
 
 Examples:
 

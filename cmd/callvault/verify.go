@@ -213,7 +213,7 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 		parts = append(parts, "complete by day.json: "+count(n, "day"))
 	}
 	if w.withoutDay > 0 {
-		parts = append(parts, "whether hours are missing beside "+count(w.withoutDay, "archive")+" was not checked, no day.json says so")
+		parts = append(parts, "whether hours are missing beside "+count(w.withoutDay, "archive")+" was not checked, only the day.json of callvault pull says so")
 	}
 	lines := []string{strings.Join(parts, "; ")}
 	mends := w.mends(list)
@@ -223,8 +223,8 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 		for _, command := range mends {
 			lines = append(lines, "    "+command)
 		}
-	case bad > 0:
-		lines[0] += "; download again what is named above"
+	case bad+len(w.absent) > 0:
+		lines[0] += "; download again what is broken or absent"
 	}
 	return lines
 }

@@ -149,8 +149,10 @@ func (w *verifyTargets) mends(list []verifyResult) (commands []string) {
 	recheck := map[string]bool{} // by directory: whether an archive is broken
 	for i := range list {
 		v := &list[i]
-		dir := filepath.Dir(v.Path)
-		if !v.good() && (w.days[dir] != nil || filepath.Base(v.Path) == "day.json") {
+		dir, name := filepath.Split(v.Path)
+		dir = filepath.Clean(dir)
+		pulled, err := filepath.Match("[0-2][0-9].zip", name)
+		if !v.good() && err == nil && (pulled && w.days[dir] != nil || name == "day.json") {
 			recheck[dir] = recheck[dir] || !v.absent
 		}
 	}

@@ -83,8 +83,8 @@ func TestVerifyPulledDay(t *testing.T) {
 			want: "UNREAD  DIR/day.json\n",
 		},
 		"forged":         {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "14.zip"), forged, 0o600) }, want: "SHA256SUMS is not the one that day.json names"},
-		"moved":          {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "15.zip")) }, want: "BROKEN  DIR/15.zip\n        day.json knows no such archive."},
-		"added":          {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "copy.zip"), good, 0o600) }, want: "BROKEN  DIR/copy.zip"},
+		"moved":          {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "15.zip")) }, want: "BROKEN  DIR/15.zip\n        day.json knows no such archive"},
+		"added":          {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "copy.zip"), good, 0o600) }, want: "BROKEN  DIR/copy.zip\n        day.json knows no such archive: it was not pulled. Keep it elsewhere.\n1 of 2 archives cannot be relied on; download again what is broken or absent\n"},
 		"of another day": {spoil: swapDay, want: "UNREAD  DIR/day.json"},
 		"unreadable":     {spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "day.json"), []byte("{"), 0o600) }, want: "pull the day again"},
 		"older":          {change: func(l []map[string]any) { l[14]["revision"] = 2 }, want: "It is revision 1; day.json names revision 2"},
@@ -163,6 +163,13 @@ func TestVerifyPulledDayAsJSON(t *testing.T) {
 	}
 	if len(result.Days) != 1 || fmt.Sprint(result.Days[0].Absent) != "[03]" || result.Days[0].UTCDay != "2025-12-12" {
 		t.Errorf("days %+v", result.Days)
+	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	if err := os.CopyFS(moved, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, out, _ = callvault(t, nil, "verify", moved); !strings.HasSuffix(out, "\n1 hour without an archive; download again what is broken or absent\n") {
+		t.Errorf("printed %q", out)
 	}
 	// A single file is compared with day.json, and other hours may be absent.
 	if code, out, _ = callvault(t, nil, "verify", filepath.Join(dir, "14.zip")); code != exitOK || strings.Contains(out, "ABSENT") {

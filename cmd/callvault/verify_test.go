@@ -70,13 +70,13 @@ func TestVerifyGoodArchives(t *testing.T) {
 	path := save(t, dir, "a.zip", archive(t, "k/one.opus", "k/two.opus", "gone.opus"))
 	code, out, errs := callvault(t, nil, "verify", path)
 	want := "ok      " + path + "  2025-12-12 hour 14, 2 recordings, 1 session, 20 B; 1 recording declared missing\n" +
-		"the archive is as it should be; whether hours are missing beside 1 archive was not checked, no day.json says so\n"
+		"the archive is as it should be; whether hours are missing beside 1 archive was not checked, only the day.json of callvault pull says so\n"
 	if code != exitOK || out != want || errs != "" {
 		t.Errorf("exit %d, printed %q and %q; want %q", code, out, errs, want)
 	}
 	save(t, dir, "b.ZIP", archive(t, "k/three.opus"))
 	code, out, _ = callvault(t, nil, "verify", dir)
-	if code != exitOK || strings.Count(out, "ok      ") != 2 || !strings.HasSuffix(out, "\n2 archives, all as they should be; whether hours are missing beside 2 archives was not checked, no day.json says so\n") {
+	if code != exitOK || strings.Count(out, "ok      ") != 2 || !strings.HasSuffix(out, "\n2 archives, all as they should be; whether hours are missing beside 2 archives was not checked, only the day.json of callvault pull says so\n") {
 		t.Errorf("exit %d, printed %q", code, out)
 	}
 	// Two paths, as from *.zip in a shell.
