@@ -13,10 +13,10 @@ import (
 type appCmd struct {
 	Create  appCreateCmd                  `cmd:"" help:"Add an application; prints its client_id and client_secret once."`
 	List    credentialListCmd[appKind]    `cmd:"" help:"List a tenant's applications."`
-	Disable credentialDisableCmd[appKind] `cmd:"" help:"End an application's tokens with the next request."`
+	Disable credentialDisableCmd[appKind] `cmd:"" help:"End an application, its tokens and links with the next request."`
 	Enable  credentialEnableCmd[appKind]  `cmd:"" help:"Let a disabled application in again."`
 	Rotate  credentialRotateCmd[appKind]  `cmd:"" help:"Give an application a new secret; the old one ends at once."`
-	Delete  credentialDeleteCmd[appKind]  `cmd:"" help:"Remove an application and end its tokens."`
+	Delete  credentialDeleteCmd[appKind]  `cmd:"" help:"Remove an application, and end its tokens and links."`
 }
 
 type appCreateCmd struct {

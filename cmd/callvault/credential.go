@@ -82,7 +82,7 @@ func (o *credentialFlags[K]) change(ctx context.Context, d *deps, do func(ctx co
 			err = domain.ErrNotFound
 		}
 		if domain.KindOf(err) == domain.KindNotFound {
-			return domain.Errorf(domain.KindNotFound, "tenant %s has no %q; the list command shows what it has", o.Tenant, o.ID)
+			return domain.Errorf(domain.KindNotFound, "tenant %s has no %q; see: callvault %s list --tenant %s", o.Tenant, o.ID, k.kind(), o.Tenant)
 		}
 		if err != nil {
 			return err

@@ -11,10 +11,10 @@ import (
 type keyCmd struct {
 	Create  keyCreateCmd                  `cmd:"" help:"Add an API key; prints it once."`
 	List    credentialListCmd[keyKind]    `cmd:"" help:"List a tenant's API keys."`
-	Disable credentialDisableCmd[keyKind] `cmd:"" help:"End an API key with the next request."`
+	Disable credentialDisableCmd[keyKind] `cmd:"" help:"End an API key and its links with the next request."`
 	Enable  credentialEnableCmd[keyKind]  `cmd:"" help:"Let a disabled API key in again."`
 	Rotate  credentialRotateCmd[keyKind]  `cmd:"" help:"Give an API key a new secret; the old one ends at once."`
-	Delete  credentialDeleteCmd[keyKind]  `cmd:"" help:"Remove an API key."`
+	Delete  credentialDeleteCmd[keyKind]  `cmd:"" help:"Remove an API key, and end its links."`
 }
 
 type keyCreateCmd struct {
