@@ -13,7 +13,7 @@ import (
 func TestBudgetOfAKey(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t))
 	_, other := f.apiKey()
-	release, err := f.budget.Acquire("acme", catalog.CredentialKey.Actor(f.keyID), 16<<20)
+	hold, err := f.budget.Acquire("acme", catalog.CredentialKey.Actor(f.keyID), 16<<20)
 	f.must(err)
 	ask := func(want int) {
 		t.Helper()
@@ -29,7 +29,7 @@ func TestBudgetOfAKey(t *testing.T) {
 		f.ok(f.ask(t.Context(), "GET", "/conversations/c1", "", "x-api-key", other))
 	}
 	ask(503)
-	release()
+	hold.Release()
 	ask(200)
 }
 
@@ -41,7 +41,7 @@ func TestRefusedBeforeRead(t *testing.T) {
 			f := newFixture(t, database(t))
 			f.ok(f.ask(t.Context(), "POST", "/api/ingest/v1/records", `{"kind":"conversation","conversationId":"large","agentId":"ag","startTime":"2025-01-01T10:00:00Z",`+
 				`"metadata":{"x":"`+strings.Repeat("x", size)+`"}}`, f.platform()...))
-			release, err := f.budget.Acquire("acme", catalog.CredentialKey.Actor(f.keyID), 10<<20)
+			hold, err := f.budget.Acquire("acme", catalog.CredentialKey.Actor(f.keyID), 10<<20)
 			f.must(err)
 			allocated := func() uint64 {
 				var s runtime.MemStats
@@ -58,7 +58,7 @@ func TestRefusedBeforeRead(t *testing.T) {
 			if n := allocated() - before; n > size {
 				t.Errorf("%d MiB were read all the same", n>>20)
 			}
-			release()
+			hold.Release()
 			f.ok(f.ask(t.Context(), "GET", "/conversations/large", "", "x-api-key", f.key))
 			f.ok(f.ask(t.Context(), "POST", "/export/conversation", `{"conversationId":"large"}`, "x-api-key", f.key, "Content-Type", "application/json"))
 		})

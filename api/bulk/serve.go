@@ -121,13 +121,13 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 	if page.Next != nil {
 		memory = max(memory, readBytes)
 	}
-	release, err := s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), int64(memory))
+	hold, err := s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), int64(memory))
 	if err != nil {
 		w.Header().Del("Content-Type")
 		return web.Step("reserve memory", err)
 	}
-	defer release()
-	out := web.NewStream(w)
+	defer hold.Release()
+	out := web.NewStream(hold.Writer(w))
 	if err := s.send(r.Context(), out, page, begin, end); err != nil {
 		level := zap.WarnLevel
 		if web.ClientGone(r, err) {

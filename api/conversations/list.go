@@ -178,11 +178,12 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return err
 	}
 	if q.summaries {
-		release, err := h.deps.Budget.Acquire(req.tenant, req.actor, 2*conversations.SummaryBytes) // as text and as JSON
+		hold, err := h.deps.Budget.Acquire(req.tenant, req.actor, 2*conversations.SummaryBytes) // as text and as JSON
 		if err != nil {
 			return web.Step("reserve memory", err)
 		}
-		defer release()
+		defer hold.Release()
+		w = hold.Writer(w)
 	}
 	page, err := h.deps.Conversations.List(ctx, q.ListQuery, q.before, q.size, q.summaries)
 	if err != nil {

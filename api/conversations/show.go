@@ -48,11 +48,11 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return readError("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(req.tenant, req.actor, memory)
+	hold, err := h.deps.Budget.Acquire(req.tenant, req.actor, memory)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}
-	defer release()
+	defer hold.Release()
 	s, err := h.deps.Conversations.Show(ctx, req.tenant, req.id)
 	if err != nil {
 		return readError("read the conversation", err)
@@ -80,7 +80,7 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return web.Step("write the audit log", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := write(w, head, turns(r.Context(), s), out); err != nil {
+	if err := write(hold.Writer(w), head, turns(r.Context(), s), out); err != nil {
 		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
 		web.Abort()
 	}

@@ -102,7 +102,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 		return web.Step("authenticate", err)
 	}
 	telemetry.SetTenant(ctx, who.tenant)
-	req, err := h.decode(r, who)
+	req, err := h.decode(w, r, who)
 	if err != nil {
 		return web.Step("read the request", err)
 	}
@@ -110,11 +110,11 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.Step("look the conversation up", err)
 	}
-	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, memory)
+	hold, err := h.deps.Budget.Acquire(who.tenant, who.actor, memory)
 	if err != nil {
 		return web.Step("reserve memory", err)
 	}
-	defer release()
+	defer hold.Release()
 	e, err := h.deps.Conversations.Export(ctx, who.tenant, req.conversation, req.transcript)
 	if err != nil {
 		return web.Step("read the conversation", err)
@@ -127,7 +127,7 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) error {
 		return web.Step("write the audit log", err)
 	}
 	web.Attach(w, "application/json", fileName(req.conversation, a.at))
-	if err := a.write(r.Context(), w); err != nil {
+	if err := a.write(r.Context(), hold.Writer(w)); err != nil {
 		h.deps.Log.Info("an export broke off", telemetry.In(r.Context()), zap.Error(err))
 		web.Abort()
 	}

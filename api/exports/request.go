@@ -30,17 +30,17 @@ type values struct {
 
 // decode reads the body. Errors: KindInvalid, which names the field, KindTooLarge and
 // KindUnavailable.
-func (h *handler) decode(r *http.Request, who caller) (request, error) {
+func (h *handler) decode(w http.ResponseWriter, r *http.Request, who caller) (request, error) {
 	bytes := r.ContentLength
 	if bytes < 0 {
 		bytes = web.MaxBody // it is not known
 	}
-	release, err := h.deps.Budget.Acquire(who.tenant, who.actor, min(bytes, web.MaxBody))
+	hold, err := h.deps.Budget.Acquire(who.tenant, who.actor, min(bytes, web.MaxBody))
 	if err != nil {
 		return request{}, err
 	}
-	defer release()
-	body, err := web.Body(r, web.MaxBody)
+	defer hold.Release()
+	body, err := hold.Read(w, func() ([]byte, error) { return web.Body(r, web.MaxBody) })
 	if err != nil {
 		return request{}, err
 	}

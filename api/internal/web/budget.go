@@ -1,7 +1,9 @@
 package web
 
 import (
+	"net/http"
 	"sync"
+	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -15,54 +17,105 @@ const (
 	budgetCaller = 16 << 20
 )
 
-// Budget bounds the memory that answers and bodies take. A nil Budget has no bounds.
+// Budget bounds the memory that answers and bodies take. When it is used up, those whose clients are
+// slow are broken off for new ones, as with downloads: else the slow clients of two tenants could
+// have all of it for as long as Pace allows. A nil Budget has no bounds.
 type Budget struct {
-	mu      sync.Mutex
-	used    int64
-	tenants map[string]int64
-	callers map[budgetOwner]int64
+	mu   sync.Mutex
+	held shares[caller]
 }
 
-type budgetOwner struct{ tenant, actor string }
+type caller struct{ tenant, actor string }
 
 // NewBudget makes the Budget of a process.
-func NewBudget() *Budget {
-	return &Budget{tenants: map[string]int64{}, callers: map[budgetOwner]int64{}}
+func NewBudget() *Budget { return &Budget{held: shares[caller]{}} }
+
+// Hold is memory that a request has of a Budget. A nil Hold is that of a nil Budget.
+type Hold struct {
+	share
+	budget *Budget
+	caller caller
 }
 
-// Acquire counts bytes for a tenant's caller, whom actor names as in the audit log. release must be
-// called once. Who asks for more than a caller may have gets it while the caller has nothing else.
+// Acquire counts bytes for a tenant's caller, whom actor names as in the audit log. Release must be
+// called. Who asks for more than a caller may have gets it while the caller has nothing else.
 // Error: KindUnavailable when the caller, the tenant or the process has too little left.
-func (b *Budget) Acquire(tenant, actor string, bytes int64) (release func(), err error) {
+func (b *Budget) Acquire(tenant, actor string, bytes int64) (*Hold, error) {
 	if b == nil {
-		return func() {}, nil
+		return nil, nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	h := &Hold{share: share{mu: &b.mu}, budget: b, caller: caller{tenant, actor}}
+	if err := h.Resize(bytes); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Resize changes how much is counted. It has Acquire's error, after which the Hold is as before. It
+// must not be called while the client is waited for.
+func (h *Hold) Resize(bytes int64) error {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost {
+		return errLostShare
+	}
 	bytes = min(bytes, budgetTenant)
-	caller := budgetOwner{tenant, actor}
-	held := b.callers[caller]
-	switch {
-	case held > 0 && held+bytes > budgetCaller:
-		return nil, domain.Errorf(domain.KindUnavailable, "the caller has too many answers under way")
-	case b.tenants[tenant]+bytes > budgetTenant:
-		return nil, domain.Errorf(domain.KindUnavailable, "the tenant has too many answers under way")
-	case b.used+bytes > budgetAll:
-		return nil, domain.Errorf(domain.KindUnavailable, "too many answers are under way")
-	}
-	add := func(bytes int64) {
-		b.used += bytes
-		if b.tenants[tenant] += bytes; b.tenants[tenant] <= 0 {
-			delete(b.tenants, tenant)
-		}
-		if b.callers[caller] += bytes; b.callers[caller] <= 0 {
-			delete(b.callers, caller)
+	for _, bound := range []struct {
+		bytes  int64
+		counts func(caller) bool
+		who    string
+	}{
+		{budgetCaller, func(o caller) bool { return o == h.caller }, "the caller has too many answers under way"},
+		{budgetTenant, func(o caller) bool { return o.tenant == h.caller.tenant }, "the tenant has too many answers under way"},
+		{budgetAll, func(caller) bool { return true }, "too many answers are under way"},
+	} {
+		if !h.budget.held.makeRoom(max(0, bound.bytes-bytes)+h.size, bound.counts) {
+			return domain.Errorf(domain.KindUnavailable, "%s", bound.who)
 		}
 	}
-	add(bytes)
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		add(-bytes)
-	}, nil
+	h.size = bytes
+	h.budget.held[&h.share] = h.caller
+	return nil
+}
+
+// Release gives the memory back. It may be called again.
+func (h *Hold) Release() {
+	if h != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.budget.held, &h.share)
+	}
+}
+
+// Writer gives a writer to w. When its client is slow, TimedWriter gives the memory up to others.
+func (h *Hold) Writer(w http.ResponseWriter) http.ResponseWriter {
+	if h == nil {
+		return w
+	}
+	return heldWriter{w, h}
+}
+
+type heldWriter struct {
+	http.ResponseWriter
+	hold *Hold
+}
+
+// Unwrap is for http.ResponseController.
+func (w heldWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Read waits for a request's body by read. A body that takes longer than slowAfter is broken off when
+// others need the memory.
+func (h *Hold) Read(w http.ResponseWriter, read func() ([]byte, error)) ([]byte, error) {
+	if h == nil {
+		return read()
+	}
+	end := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) }
+	if err := h.wait(time.Now(), end); err != nil {
+		return nil, err
+	}
+	defer h.waited()
+	return read()
 }

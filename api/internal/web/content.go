@@ -192,14 +192,14 @@ func (c Content) Plan(w http.ResponseWriter, r *http.Request) Plan {
 type Prepared struct {
 	plan  Plan
 	body  *reader
-	place *place
+	share *share
 }
 
 // Prepare opens the bytes that the answer begins with, so that a missing object is noticed before
 // the answer starts. Close must be called on the Prepared, also after Serve. Errors:
 // KindUnavailable when too many downloads are under way, and Open's.
 func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
-	place, err := c.Limiter.acquire(c.Download)
+	share, err := c.Limiter.acquire(c.Download)
 	if err != nil {
 		return nil, err
 	}
@@ -208,15 +208,15 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 		body.offset = plan.ranges[0].From
 	}
 	if err := body.open(); err != nil {
-		place.release()
+		c.Limiter.release(share)
 		return nil, err
 	}
-	return &Prepared{plan, body, place}, nil
+	return &Prepared{plan, body, share}, nil
 }
 
 // Close closes the bytes and frees the place. It may be called again.
 func (p *Prepared) Close() {
-	defer p.place.release()
+	defer p.body.content.Limiter.release(p.share)
 	_ = p.body.Close() // nothing is lost: the bytes were only read
 }
 
@@ -224,8 +224,7 @@ func (p *Prepared) Close() {
 // breaks the connection; the error says why.
 func (p *Prepared) Serve(w http.ResponseWriter, r *http.Request) error {
 	out := NewTimedWriter(w)
-	out.size, out.limiter, out.place = p.plan.size, p.body.content.Limiter, p.place
-	p.place.setWriter(out)
+	out.size, out.limiter, out.share = p.plan.size, p.body.content.Limiter, p.share
 	http.ServeContent(out, r, "", time.Time{}, p.body)
 	p.Close()
 	err := errors.Join(p.body.err, out.err)

@@ -2,9 +2,7 @@ package web
 
 import (
 	"cmp"
-	"errors"
 	"sync"
-	"time"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -17,10 +15,6 @@ type DownloadLimits struct {
 	Tenant  int
 	All     int
 }
-
-// slowAfter is how long a download may take for paceBytes and keep its place when others want it:
-// 64 KiB/s.
-const slowAfter = 2 * time.Second
 
 // Download names a download for the limits.
 type Download struct {
@@ -36,22 +30,10 @@ type DownloadLimiter struct {
 	limits DownloadLimits
 
 	mu     sync.Mutex
-	places map[*place]struct{} // that are taken
+	places shares[Download]
 
 	buffers sync.Pool // *[]byte of copySize
 }
-
-// place is one download's share of the limits. A nil place is never lost.
-type place struct {
-	Download
-	limiter *DownloadLimiter
-
-	// The limiter's mutex guards these.
-	since time.Time    // when the client began to take the current paceBytes
-	out   *TimedWriter // nil until the answer begins
-}
-
-var errLostPlace = errors.New("the download was slow, and another one needed its place")
 
 // NewDownloadLimiter makes a DownloadLimiter. Zero limits take the defaults: 16, 32, 128 and 512.
 func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
@@ -59,12 +41,12 @@ func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
 	l.Object = cmp.Or(l.Object, 32)
 	l.Tenant = cmp.Or(l.Tenant, 128)
 	l.All = cmp.Or(l.All, 512)
-	return &DownloadLimiter{limits: l, places: map[*place]struct{}{}}
+	return &DownloadLimiter{limits: l, places: shares[Download]{}}
 }
 
 // acquire gives a download a place. release must be called at its end. Error: KindUnavailable when
 // a limit is reached and no download that it counts is slow.
-func (l *DownloadLimiter) acquire(d Download) (*place, error) {
+func (l *DownloadLimiter) acquire(d Download) (*share, error) {
 	if l == nil {
 		return nil, nil
 	}
@@ -80,75 +62,20 @@ func (l *DownloadLimiter) acquire(d Download) (*place, error) {
 		{l.limits.Tenant, func(o Download) bool { return o.Tenant == d.Tenant }},
 		{l.limits.All, func(Download) bool { return true }},
 	} {
-		if !l.makeRoom(limit.n, limit.counts) {
+		if !l.places.makeRoom(int64(limit.n-1), limit.counts) {
 			return nil, domain.Errorf(domain.KindUnavailable, "too many downloads at once")
 		}
 	}
-	p := &place{Download: d, limiter: l, since: time.Now()}
-	l.places[p] = struct{}{}
-	return p, nil
+	s := &share{size: 1, mu: &l.mu}
+	l.places[s] = d
+	return s, nil
 }
 
-// makeRoom says whether there is room for one more of the downloads that counts is true for, of which
-// there may be n. If there is none, the slowest of them loses its place, unless it is fast.
-func (l *DownloadLimiter) makeRoom(n int, counts func(Download) bool) bool {
-	var slowest *place
-	for p := range l.places {
-		if !counts(p.Download) {
-			continue
-		}
-		n--
-		if slowest == nil || p.since.Before(slowest.since) {
-			slowest = p
-		}
-	}
-	if n > 0 {
-		return true
-	}
-	if time.Since(slowest.since) < slowAfter {
-		return false
-	}
-	delete(l.places, slowest)
-	if slowest.out != nil {
-		slowest.out.interrupt()
-	}
-	return true
-}
-
-// setWriter names the writer that is interrupted when another download gets the place.
-func (p *place) setWriter(out *TimedWriter) {
-	if p != nil {
-		p.limiter.mu.Lock()
-		defer p.limiter.mu.Unlock()
-		p.out = out
-	}
-}
-
-// tookPace notes that the client has taken paceBytes.
-func (p *place) tookPace() {
-	if p != nil {
-		p.limiter.mu.Lock()
-		defer p.limiter.mu.Unlock()
-		p.since = time.Now()
-	}
-}
-
-// lost says whether another download got the place.
-func (p *place) lost() bool {
-	if p == nil {
-		return false
-	}
-	p.limiter.mu.Lock()
-	defer p.limiter.mu.Unlock()
-	_, has := p.limiter.places[p]
-	return !has
-}
-
-func (p *place) release() {
-	if p != nil {
-		p.limiter.mu.Lock()
-		defer p.limiter.mu.Unlock()
-		delete(p.limiter.places, p)
+func (l *DownloadLimiter) release(s *share) {
+	if l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.places, s)
 	}
 }
 

@@ -18,13 +18,11 @@ type Pace struct {
 // Left is how long the next Read or Write may take.
 func (p *Pace) Left() time.Duration { return stallTimeout - p.spent }
 
-// Count adds a Read or Write of n bytes that took so long. It says whether that completed
-// paceBytes.
-func (p *Pace) Count(n int, took time.Duration) (completed bool) {
+// Count adds a Read or Write of n bytes that took so long.
+func (p *Pace) Count(n int, took time.Duration) {
 	p.spent += took
 	p.bytes += n
-	if completed = p.bytes >= paceBytes; completed {
+	if p.bytes >= paceBytes {
 		*p = Pace{}
 	}
-	return completed
 }

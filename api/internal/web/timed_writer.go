@@ -14,14 +14,18 @@ type TimedWriter struct {
 	control *http.ResponseController
 	size    int64 // of the whole Content, when it writes one
 	limiter *DownloadLimiter
-	place   *place // of a download; else nil
+	share   *share // what the answer may lose to others; else nil
 	pace    Pace
 	err     error
 }
 
 // NewTimedWriter makes a TimedWriter over w. Finish must be called at the end of the answer.
 func NewTimedWriter(w http.ResponseWriter) *TimedWriter {
-	return &TimedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+	t := &TimedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+	if held, ok := w.(heldWriter); ok {
+		t.share = &held.hold.share
+	}
+	return t
 }
 
 // Unwrap is for http.ResponseController.
@@ -42,14 +46,14 @@ func (t *TimedWriter) writePiece(b []byte) (int, error) {
 	if err := t.control.SetWriteDeadline(start.Add(t.pace.Left())); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	if t.place.lost() { // after the deadline is set: a place that is lost later ends the Write by another one
-		t.err = errLostPlace
-		return 0, t.err
+	// After the deadline is set, so that a later loss ends the Write.
+	if err := t.share.wait(start.Add(-t.pace.spent), t.interrupt); err != nil {
+		t.err = err
+		return 0, err
 	}
 	n, err := t.ResponseWriter.Write(b)
-	if t.pace.Count(n, time.Since(start)) {
-		t.place.tookPace()
-	}
+	t.share.waited()
+	t.pace.Count(n, time.Since(start))
 	if err != nil {
 		t.err = fmt.Errorf("%w: %w", errClientGone, err)
 	}
