@@ -198,13 +198,15 @@ func TestAudit(t *testing.T) {
 		apitest.Do(f.h, r)
 	}
 	f.ask(jsonPath, "application/json", `{"conversationId":"nobody"}`, "x-api-key", f.key)
+	other := read(t, f.ask(jsonPath, "application/json", `{"conversationId":"`+sampleID+`"}`, "x-internal-token", internal, "x-organization-id", "org_123").Body)
+	apitest.Do(f.h, request("GET", strings.TrimPrefix(other.Conversation.Recording.SignedURL, public)))
 	got := apitest.Audited(t, f.c, "org_123", "export.conversation", "export.recording")
 	want := []string{
 		`key export.conversation {"conversation":"` + sampleID + `","transcript":true,"analysis":false,"recording":true,"object":"` + audioKey +
 			`","until":"` + d.Conversation.Recording.URLExpiry + `","remote":"192.0.2.1","request":"r-1"}`,
 		`link export.recording {"object":"` + audioKey + `","until":"` + d.Conversation.Recording.URLExpiry + `","remote":"192.0.2.1"`,
 	}
-	if len(got) != 2 || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !json.Valid([]byte(got[1][len("link export.recording "):])) {
+	if len(got) != 4 || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !json.Valid([]byte(got[1][len("link export.recording "):])) {
 		t.Fatalf("got %q", got)
 	}
 }

@@ -176,11 +176,11 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	return nil
 }
 
-// auditRecording writes the audit log, before any byte or URL is sent: one line an hour for a
-// recording and an address, because players ask for many pieces.
+// auditRecording writes the audit log, before any byte or URL is sent: one line an hour for a link
+// and an address, because players ask for many pieces.
 func (h *handler) auditRecording(ctx context.Context, r *http.Request, l recordingLink, plan web.Plan) error {
 	o := web.Origin(r, "link")
-	return h.deps.Catalog.AppendAuditOnce(ctx, o, l.Tenant, actionRecording, l.Key+" "+o.Remote, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o})
+	return h.deps.Catalog.AppendAuditOnce(ctx, o, l.Tenant, actionRecording, string(encode(l))+" "+o.Remote, recordingDetail{l.Key, web.Time(time.Unix(l.Expires, 0)), !plan.Starts, o})
 }
 
 type recordingDetail struct {

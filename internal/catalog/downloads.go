@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -101,7 +102,8 @@ func (c *Catalog) BeginDownload(ctx context.Context, d Download) (out BegunDownl
 		if d.Continues {
 			err := tx.QueryRowContext(ctx, spendSQL, d.Tenant, name, at, d.Spend, d.Allowance).Scan(&out.from)
 			if err == nil {
-				return d.Origin.AppendOnce(ctx, tx, at, d.Tenant, ActionContinued, name+" "+d.Origin.Remote, detail)
+				subject := fmt.Sprint(d.Object, " ", db.Micros(d.Until), " ", d.Origin.Remote)
+				return d.Origin.AppendOnce(ctx, tx, at, d.Tenant, ActionContinued, subject, detail)
 			}
 			if !errors.Is(err, sql.ErrNoRows) {
 				return err

@@ -330,6 +330,12 @@ func continuations(f *fixture) {
 	spend(1, 1)
 	spend(1, 1)
 	equal(f, "addresses in the next hour, too", f.told(catalog.ActionContinued), 3)
+	d.Until = f.now()
+	spend(1, 1)
+	equal(f, "the link of another application, too", f.told(catalog.ActionContinued), 4)
+	d.Object = "another revision"
+	spend(1, 1)
+	equal(f, "another revision, too", f.told(catalog.ActionContinued), 5)
 }
 
 // told is how many lines of an action the audit log has.
