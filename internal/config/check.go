@@ -125,7 +125,7 @@ func (s *Source) checkCombinations(c *Config) {
 		{c.S3Endpoint == "" && c.DownloadMode == "redirect", "CALLVAULT_DOWNLOAD_MODE", "redirect, while CALLVAULT_S3_ENDPOINT is not set; clients cannot reach the directory of objects, use proxy"},
 		{c.S3Endpoint == "" && c.S3Public != "", "CALLVAULT_S3_PUBLIC_ENDPOINT", "set, while CALLVAULT_S3_ENDPOINT is not; the directory of objects has no public address"},
 		{c.Recordings != "" && c.Recordings == c.Archives, "CALLVAULT_ARCHIVES_BUCKET", "the same bucket as CALLVAULT_RECORDINGS_BUCKET; use another, archives expire and recordings do not"},
-		{!plainPath(c.PublicPath()), "CALLVAULT_PUBLIC_URL", "its path holds more than letters, digits, - . _ ~ and single slashes; choose one such as /vault"},
+		{!plainPath(c.PublicPath()), "CALLVAULT_PUBLIC_URL", "its path has more than letters, digits, - . _ ~ and single slashes; choose one such as /vault"},
 		{c.OIDCIssuer != "" && c.OIDCAudience == "", "CALLVAULT_OIDC_AUDIENCE", "missing, while CALLVAULT_OIDC_ISSUER is set; name the audience that its tokens must carry, or any token of the issuer would do"},
 		{c.OIDCIssuer == "" && c.OIDCAudience != "", "CALLVAULT_OIDC_ISSUER", "missing, while CALLVAULT_OIDC_AUDIENCE is set; set both or neither"},
 	}
@@ -145,7 +145,8 @@ func (c *Serving) PublicPath() string {
 	return strings.TrimRight(u.EscapedPath(), "/")
 }
 
-// plainPath says whether proxies and browsers write a path in one way only.
+// plainPath says whether a path needs no escapes, so that proxies and browsers write it in one way
+// only. "" is plain.
 func plainPath(path string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 	for i, part := range strings.Split(path, "/") {

@@ -17,7 +17,7 @@ type Config struct {
 	Work    `embed:"" group:"Archiving:"`
 }
 
-// Networks are networks of addresses; one address is a network by itself.
+// Networks are IP networks. One address is a network of its own.
 type Networks []netip.Prefix
 
 // Parts are the addresses and credentials of callvault's parts.
@@ -34,7 +34,7 @@ type Parts struct {
 	Archives    string `name:"archives-bucket" var:"CALLVAULT_ARCHIVES_BUCKET" type:"bucket" default:"archives" roles:"api worker scheduler" help:"Bucket that archives are written to."`
 	Prefix      string `name:"archives-prefix" var:"CALLVAULT_ARCHIVES_PREFIX" type:"prefix" default:"callvault" placeholder:"PREFIX" roles:"api worker scheduler" help:"What callvault's keys in the archives bucket begin with: names with slashes between. Each installation of a bucket has its own, none within another's."`
 	TakeAudio   bool   `var:"CALLVAULT_TAKE_AUDIO" type:"switch" default:"on" placeholder:"on|off" roles:"api" help:"Audio is taken in by PUT and by import --audio. off: callvault never writes to the recordings bucket."`
-	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"random" placeholder:"KEY" roles:"api worker" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys and webhooks' secrets in the catalog; at least 32 characters."`
+	MasterKey   Secret `var:"CALLVAULT_MASTER_KEY" type:"longsecret" placeholder:"KEY" roles:"api worker" eg:"the output of: openssl rand -base64 32" help:"Encrypts the signing keys and webhooks' secrets in the catalog; at least 32 characters."`
 	LogLevel    string `var:"CALLVAULT_LOG_LEVEL" type:"choice" default:"info" oneof:"debug info warn error" placeholder:"LEVEL" roles:"api worker scheduler" help:"Least level that is logged: debug, info, warn or error."`
 }
 
@@ -45,8 +45,8 @@ type Serving struct {
 	PublicURL       string        `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it. It may have a path, such as /vault, which a proxy removes or passes on."`
 	CORSOrigins     []string      `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
 	TrustedProxies  Networks      `var:"CALLVAULT_TRUSTED_PROXIES" type:"networks" placeholder:"ADDRESS,…" roles:"api" eg:"10.0.0.0/8,2001:db8::7" shown:"none" help:"Proxies and balancers whose X-Forwarded-For and X-Forwarded-Proto are believed."`
-	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"random" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token); at least 32 characters."`
-	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"random" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin; at least 32 characters."`
+	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token); at least 32 characters."`
+	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin; at least 32 characters."`
 	AdminReadOnly   bool          `name:"admin-readonly" var:"CALLVAULT_ADMIN_READONLY" type:"switch" default:"off" placeholder:"on|off" roles:"api" help:"Console, queue dashboard and admin API show everything and change nothing."`
 	LinkTTL         time.Duration `name:"link-ttl" var:"CALLVAULT_LINK_TTL" type:"duration" default:"6h" min:"1s" max:"7d" placeholder:"TIME" roles:"api" help:"Life of a download link."`
 	DownloadMode    string        `var:"CALLVAULT_DOWNLOAD_MODE" type:"choice" oneof:"redirect proxy" placeholder:"MODE" roles:"api" shown:"redirect with an outside S3, proxy with the embedded one" help:"redirect clients to the object store, or proxy the bytes."`

@@ -25,29 +25,29 @@ type reader func(text string, tag *kong.Tag) (any, error)
 // readers are the kinds of values, by the name in the type tag.
 func readers() map[string]reader {
 	return map[string]reader{
-		"text":      func(text string, _ *kong.Tag) (any, error) { return text, nil },
-		"secret":    func(text string, _ *kong.Tag) (any, error) { return Secret(text), nil },
-		"random":    readRandom,
-		"choice":    readChoice,
-		"switch":    readSwitch,
-		"whole":     readWhole,
-		"size":      readSize,
-		"duration":  readDuration,
-		"schedule":  readSchedule,
-		"listen":    readListen,
-		"bucket":    readBucket,
-		"prefix":    readPrefix,
-		"endpoint":  readEndpoint,
-		"publicurl": readPublicURL,
-		"origins":   readOrigins,
-		"networks":  readNetworks,
-		"database":  readDatabase,
-		"redis":     readRedis,
+		"text":       func(text string, _ *kong.Tag) (any, error) { return text, nil },
+		"secret":     func(text string, _ *kong.Tag) (any, error) { return Secret(text), nil },
+		"longsecret": readLongSecret,
+		"choice":     readChoice,
+		"switch":     readSwitch,
+		"whole":      readWhole,
+		"size":       readSize,
+		"duration":   readDuration,
+		"schedule":   readSchedule,
+		"listen":     readListen,
+		"bucket":     readBucket,
+		"prefix":     readPrefix,
+		"endpoint":   readEndpoint,
+		"publicurl":  readPublicURL,
+		"origins":    readOrigins,
+		"networks":   readNetworks,
+		"database":   readDatabase,
+		"redis":      readRedis,
 	}
 }
 
-// readRandom reads what guards everything and so must not be guessed.
-func readRandom(text string, tag *kong.Tag) (any, error) {
+// readLongSecret reads a secret that is too long to be guessed.
+func readLongSecret(text string, tag *kong.Tag) (any, error) {
 	if len(text) < 32 {
 		return nil, fmt.Errorf("shorter than 32 characters, so that it could be guessed; use %s", tag.Get("eg"))
 	}

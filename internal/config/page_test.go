@@ -75,7 +75,7 @@ func settingsPage(t *testing.T) string {
 // kinds are words for the type tags.
 func kinds() map[string]string {
 	return map[string]string{
-		"text": "text", "secret": "secret", "random": "secret", "choice": "one of", "switch": "on or off", "whole": "number", "size": "size",
+		"text": "text", "secret": "secret", "longsecret": "secret", "choice": "one of", "switch": "on or off", "whole": "number", "size": "size",
 		"duration": "time", "schedule": "cron line", "listen": "host:port", "bucket": "bucket name", "prefix": "names with slashes between", "endpoint": "URL without a path",
 		"publicurl": "URL", "origins": "origins, commas between", "networks": "addresses or networks, commas between", "database": "secret URL", "redis": "secret URL",
 	}
