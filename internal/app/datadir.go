@@ -33,58 +33,50 @@ type DataDir struct {
 // directory, or the runtime file of the process that has the lock. Another command, or a process
 // that starts, has the lock and no runtime file: then it waits until ctx ends, with
 // KindUnavailable.
-func LockOrFind(ctx context.Context, dir string) (*DataDir, *Runtime, error) {
-	tick := time.NewTicker(lockInterval)
-	defer tick.Stop()
-	for {
-		d, err := tryLock(dir)
-		if err != nil || d != nil {
-			return d, nil, err
-		}
-		if rt, err := readRuntime(absolute(dir)); err == nil {
-			return nil, rt, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, nil, errNotReady(ctx, dir)
-		case <-tick.C:
-		}
-	}
+func LockOrFind(ctx context.Context, dir string) (d *DataDir, rt *Runtime, err error) {
+	rt, err = waitForRuntime(ctx, dir, func() (free bool, err error) {
+		d, err = tryLock(dir)
+		return d != nil, err
+	})
+	return d, rt, err
 }
 
-// findRunning finds the process that has locked the directory, and returns its runtime file; nil when
-// none has. Unlike LockOrFind it makes and removes no file, and keeps no lock.
+// findRunning is LockOrFind for who must change nothing: it makes and removes no file, and keeps no
+// lock. It returns nil when no process has the lock.
 func findRunning(ctx context.Context, dir string) (*Runtime, error) {
-	tick := time.NewTicker(lockInterval)
-	defer tick.Stop()
 	lock := flock.New(filepath.Join(absolute(dir), lockName), flock.SetFlag(os.O_RDONLY))
-	for {
-		free, err := lock.TryRLock()
+	return waitForRuntime(ctx, dir, func() (free bool, err error) {
+		free, err = lock.TryRLock()
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, nil // whoever locks it makes the file
+			return true, nil // whoever locks it makes the file
 		case err != nil:
-			return nil, domain.Wrap(domain.KindUnavailable, err, "cannot look whether a callvault has locked the data directory %s", absolute(dir))
+			return false, domain.Wrap(domain.KindUnavailable, err, "cannot look whether a callvault has locked the data directory %s", absolute(dir))
 		case free:
-			return nil, lock.Close()
+			return true, lock.Close()
 		}
-		if rt, err := readRuntime(absolute(dir)); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	})
+}
+
+// waitForRuntime returns the runtime file of the process that has the lock, as soon as it is there,
+// or nil when the lock is free.
+func waitForRuntime(ctx context.Context, dir string, isFree func() (bool, error)) (*Runtime, error) {
+	tick := time.NewTicker(lockInterval)
+	defer tick.Stop()
+	for {
+		if free, err := isFree(); free || err != nil {
+			return nil, err
+		}
+		if rt, err := readRuntime(absolute(dir)); !errors.Is(err, fs.ErrNotExist) {
 			return rt, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errNotReady(ctx, dir)
+			return nil, domain.Wrap(domain.KindUnavailable, ctx.Err(), "another callvault has locked the data directory %s and is not ready; try again in a moment", absolute(dir))
 		case <-tick.C:
 		}
 	}
-}
-
-// errNotReady says that another process has the lock and no runtime file: a command, or a process
-// that starts.
-func errNotReady(ctx context.Context, dir string) error {
-	return domain.Wrap(domain.KindUnavailable, ctx.Err(), "another callvault has locked the data directory %s and is not ready; try again in a moment", absolute(dir))
 }
 
 // tryLock returns nil when another process has the lock.

@@ -16,8 +16,8 @@ import (
 
 // Diagnose examines the parts that the subject's configuration names. For the others it examines
 // embedded ones: of a running standalone process, else of the data directory, whose files it reads
-// without locking it. It prepares nothing, and makes and removes no file. Its error is about closing
-// parts, never about a result.
+// without locking it. Without Try it changes nothing. Its error is about closing parts, never about
+// a result.
 func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result), log *zap.Logger) (results []doctor.Result, err error) {
 	p := &Parts{Config: s.Config}
 	noCatalog, noQueue, noObjects := s.Config.Embedded()
@@ -28,7 +28,7 @@ func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result),
 	redis.SetLogger(redisLog{log.Named("redis")}) // its own logger writes to stderr
 	g := NewGroup(log, s.Config.DrainTimeout)
 	if s.EmbeddedCatalog || s.EmbeddedQueue || s.EmbeddedObjects {
-		if err := p.openEmbedded(ctx, g, &s); err != nil {
+		if err := p.findEmbedded(ctx, g, &s); err != nil {
 			s.Absent = err.Error()
 		}
 	}
@@ -40,14 +40,14 @@ func Diagnose(ctx context.Context, s doctor.Subject, report func(doctor.Result),
 	return results, err
 }
 
-// openEmbedded finds the embedded parts and writes into s where they are.
-func (p *Parts) openEmbedded(ctx context.Context, g *Group, s *doctor.Subject) error {
+// findEmbedded finds the embedded parts and writes into s where they are.
+func (p *Parts) findEmbedded(ctx context.Context, g *Group, s *doctor.Subject) error {
 	p.Config.Data = absolute(p.Config.Data)
 	if _, err := os.Stat(p.Config.Data); errors.Is(err, fs.ErrNotExist) {
 		return domain.Errorf(domain.KindNotFound, "no callvault standalone has run here yet: there is no directory %s", p.Config.Data)
 	}
 	file := dataFile(s.EmbeddedCatalog, s.EmbeddedObjects)
-	if err := requireData(p.Config.Data, file, lockName); err != nil { // a first start has only the lock yet
+	if err := requireData(p.Config.Data, file, lockName); err != nil { // a first start may have made only the lock
 		return err
 	}
 	finding, cancel := context.WithTimeout(ctx, joinTimeout)

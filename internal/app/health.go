@@ -25,8 +25,8 @@ const (
 
 const readyPath = "/readyz"
 
-// Check asks one part whether it can be used. Who may know gets its error's safe message; the log
-// has the cause.
+// Check asks one part whether it can be used. Ready shows its error's safe message; the log has the
+// cause.
 type Check struct {
 	Name  string
 	Probe func(ctx context.Context) error
@@ -78,31 +78,31 @@ func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 	h.write(w, healthReport{Status: "ok"})
 }
 
-// Ready answers /readyz: 200 when every check passes, else 503, with each check's result and what is
-// wrong.
+// Ready answers /readyz: 200 when every check passes, else 503, with each check's result and its
+// error.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	h.write(w, h.current(r.Context()))
 }
 
-// Public is Ready where strangers ask: what is wrong is told only to who sends the key of the admin
-// token. Without such a token it is in the log alone.
+// Public is Ready where strangers can ask: it shows errors only to a caller with the admin token's
+// ReadinessKey. Without an admin token it shows them to nobody.
 func (h *Health) Public(adminToken string) http.HandlerFunc {
 	want := "Bearer " + ReadinessKey(adminToken)
 	return func(w http.ResponseWriter, r *http.Request) {
 		report := h.current(r.Context())
 		if adminToken == "" || !hmac.Equal([]byte(r.Header.Get("Authorization")), []byte(want)) {
-			names := map[string]checkResult{}
+			public := map[string]checkResult{}
 			for name, result := range report.Checks {
-				names[name] = checkResult{OK: result.OK}
+				public[name] = checkResult{OK: result.OK}
 			}
-			report.Checks = names
+			report.Checks = public
 		}
 		h.write(w, report)
 	}
 }
 
-// ReadinessKey is what opens the details of /readyz. It is derived from the admin token and opens
-// nothing else, because health checks send it every few seconds, without TLS.
+// ReadinessKey opens the errors of /readyz, and nothing else. Health checks send it every few
+// seconds, without TLS, so it is derived from the admin token instead of being the token.
 func ReadinessKey(adminToken string) string {
 	mac := hmac.New(sha256.New, []byte(adminToken))
 	mac.Write([]byte("callvault readiness"))

@@ -71,7 +71,7 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 	return s, nil
 }
 
-// listenError says why an address cannot be listened on, and what to do.
+// listenError says why this process cannot listen on an address, and what to do.
 func listenError(err error, name, address string) error {
 	choose := "choose another with --listen HOST:PORT (CALLVAULT_LISTEN); port 0 takes a free one"
 	if name == adminServer {
@@ -84,7 +84,7 @@ func listenError(err error, name, address string) error {
 	case errors.Is(err, syscall.EACCES):
 		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: port %s needs a right that this user lacks; %s", address, port, choose)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: no network interface here has this address; %s", address, choose)
+		return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s: no network interface of this host has this address; %s", address, choose)
 	}
 	return domain.Wrap(domain.KindUnavailable, err, "cannot listen on %s; %s", address, choose)
 }

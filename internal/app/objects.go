@@ -81,7 +81,7 @@ func (p *Parts) openObjects(g *Group, alone bool) (err error) {
 	return p.openBuckets(g, dir.Config{Alone: alone, Observe: observe})
 }
 
-// openBuckets opens both buckets of the data directory; cfg is for each, without its path.
+// openBuckets opens both buckets of the data directory, each by cfg and its own path.
 func (p *Parts) openBuckets(g *Group, cfg dir.Config) error {
 	open := func(name string) (*dir.Bucket, error) {
 		cfg.Path = filepath.Join(p.objects(), name)
