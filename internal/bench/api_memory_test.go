@@ -20,12 +20,12 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// apiMemory is what an API process may take, whoever asks.
+// apiMemory bounds the memory of an API process, in bytes.
 const apiMemory = 256 << 20
 
-// TestAPIMemory sends an API process what takes memory: forms that never end from callers without a
-// credential, and from one API key bodies that never end and large answers that are never read.
-// Another key is answered meanwhile.
+// TestAPIMemory makes an API process use as much memory as callers can. Callers without a
+// credential send forms that never end. One API key sends bodies that never end, and never reads
+// its large answers. Another key is answered meanwhile.
 func TestAPIMemory(t *testing.T) {
 	f := newFixture(t)
 	binary := testenv.Program(f)
@@ -84,7 +84,7 @@ func TestAPIMemory(t *testing.T) {
 	attack(400, "POST /connect/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s", len(form), form))
 	withKey := "\r\nX-Api-Key: " + key
 	attack(200, "POST /api/export/conversation HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(mebibyte)+withKey, strings.Repeat(" ", mebibyte-1))
-	for range 4 { // the limit allows three a second
+	for range 4 { // bulk exports are limited to three requests a second
 		attack(3, "GET /conversations/export/v1/messages?start_time=0&end_time=2000000000&bot_name=bot HTTP/1.1"+withKey, "")
 		time.Sleep(time.Second)
 	}
@@ -120,7 +120,7 @@ func (f *fixture) load(tenant, lines string) {
 	f.must(err)
 }
 
-// largeLines are a conversation with 40 MB of messages, and 30 with a summary of a mebibyte.
+// largeLines are a conversation with 40 MB of messages, and 30 with a summary of 1 MB.
 func largeLines() string {
 	var lines strings.Builder
 	lines.WriteString(`{"kind":"conversation","conversationId":"large","agentId":"bot","startTime":"2024-01-15T10:30:00Z"}` + "\n")

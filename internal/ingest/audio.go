@@ -45,8 +45,8 @@ type AudioDir struct {
 	// Uploaded, when set, is called for every file that was found, with its size and whether its
 	// bytes were in the bucket before. Several goroutines call it.
 	Uploaded func(size int64, existed bool)
-	// Sent, when set, is called with how many more bytes of audio are in the bucket: as they are sent,
-	// or at once where they were there before. Several goroutines call it.
+	// Sent, when set, is called with how many bytes of audio were sent since its last call. A file
+	// that was in the bucket before counts as sent at once. Several goroutines call it.
 	Sent func(n int64)
 	// Absent, when set, is called for every key that is neither in the directory nor in the bucket.
 	// Several goroutines call it.
@@ -73,7 +73,7 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 	return a.Catalog.Register(ctx, tenant, b)
 }
 
-// eachAudio visits each object key that the batch names, once.
+// eachAudio calls visit once for each object key that the batch names.
 func eachAudio(b catalog.Batch, visit func(number int, key, contentType string, ofLine catalog.Reserved)) {
 	seen := map[string]bool{"": true}
 	once := func(number int, key, contentType string, ofLine catalog.Reserved) {
@@ -90,8 +90,9 @@ func eachAudio(b catalog.Batch, visit func(number int, key, contentType string, 
 	}
 }
 
-// Measure adds up the sizes of the files that the lines of r name, as Load will give them to Sent. It
-// ends at the first bad line, which Load reports. Errors: those of ctx and of the directory.
+// Measure adds up the sizes of the files that the lines of r name: what Load will give to Sent in
+// all. It ends at the first bad line, which Load reports. Errors: those of ctx and of the
+// directory.
 func (a *AudioDir) Measure(ctx context.Context, r io.Reader) (bytes int64, err error) {
 	root, err := os.OpenRoot(a.Dir)
 	if err != nil {
@@ -211,7 +212,7 @@ func checksum(file *os.File) (uint32, int64, error) {
 type sentReader struct {
 	io.Reader
 	n   int64
-	add func(int64) // nil for nobody
+	add func(int64) // may be nil
 }
 
 func (s *sentReader) Read(p []byte) (int, error) {

@@ -70,7 +70,7 @@ func TestAudioContentType(t *testing.T) {
 	}
 }
 
-// readingBucket reads what is stored in it.
+// readingBucket reads the bytes that are stored in it, and forgets them.
 type readingBucket struct{ emptyBucket }
 
 func (b *readingBucket) PutStream(_ context.Context, _ string, r io.Reader, _ int64, _ string) (objstore.Stored, error) {

@@ -17,8 +17,8 @@ const StatusClientGone = 499
 var errClientGone = errors.New("the client takes no more")
 
 // ClientGone says whether a request failed with err because its client is gone. Then it is no
-// failure of a part, even if the part says that it is unavailable. A process that stops also cancels
-// its requests, but with a cause of its own.
+// failure of a part, even if the part says that it is unavailable. A process that stops also
+// cancels its requests, but with a cause of its own.
 func ClientGone(r *http.Request, err error) bool {
 	if errors.Is(err, errClientGone) {
 		return true

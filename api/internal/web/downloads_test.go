@@ -51,8 +51,8 @@ func TestDownloadLimiter(t *testing.T) {
 	want("a", "1", false) // the limit of all
 }
 
-// TestSlowestYields fills an object's places with readers of several speeds. Who comes then gets the
-// place of the slowest, and is refused while all are fast.
+// TestSlowestYields fills an object's places with readers of several speeds. Who comes then gets
+// the place of the slowest, and is refused while all are fast.
 func TestSlowestYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := web.NewDownloadLimiter(web.DownloadLimits{Address: 2, Object: 3})
