@@ -290,6 +290,9 @@ func TestHistoryAPI(t *testing.T) {
 		f.equal("nothing known", len(f.call("GET", "/tenants/acme/history?kind=agent&id=x", "", 200)["values"].([]any)), 0)
 		f.call("GET", "/tenants/acme/history?kind=recording&id="+strings.Repeat("x", 1024), "", 200)
 		f.call("GET", "/tenants/nobody/history?kind=agent&id=x", "", 404)
+		read := apitest.Audited(f, f.catalog, "acme", "history.read") // each page that gave values
+		f.equal("read pages", len(read), 2)
+		f.equal("read", strings.HasPrefix(read[0], `admin history.read {"kind":"conversation","id":"c/1","remote":"192.0.2.1"`), true)
 		for _, bad := range []string{"", "?kind=agent", "?kind=user&id=x", "?kind=agent&id=" + strings.Repeat("x", 513), "?kind=agent&id=x&before=x", "?kind=agent&id=x&limit=0"} {
 			if a := apitest.Do(f.handler, request("GET", root+"/tenants/acme/history"+bad, "", "Authorization", "Bearer "+adminToken)); a.Status != 400 {
 				f.Errorf("%q answers %d", bad, a.Status)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -25,6 +26,15 @@ type formerJSON struct {
 	Origin     string          `json:"origin"`
 }
 
+// actionHistory is the action of the audit log when former values were given.
+const actionHistory = "history.read"
+
+type historyDetail struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	audit.Origin
+}
+
 // getHistory is GET …/history.
 func (h *handler) getHistory(r *http.Request) (any, error) {
 	s, before, limit, err := historyQuery(r)
@@ -37,6 +47,12 @@ func (h *handler) getHistory(r *http.Request) (any, error) {
 	page, err := h.deps.Catalog.FormerValues(r.Context(), s, before, limit, historyBytes)
 	if err != nil {
 		return nil, err
+	}
+	if len(page.Values) > 0 && r.Method != http.MethodHead { // a transcript may be among them
+		o := origin(r)
+		if err := h.deps.Catalog.AppendAudit(r.Context(), o, s.Tenant, actionHistory, historyDetail{s.Kind, s.ID, o}); err != nil {
+			return nil, err
+		}
 	}
 	out := struct {
 		Values []formerJSON `json:"values"`
