@@ -17,7 +17,7 @@ type checks struct {
 
 	mu   sync.Mutex
 	good map[string]bool // by DAY/HH
-	slot sync.Mutex      // one check at a time, since a hostile ZIP takes up to 100 MB of memory
+	slot sync.Mutex      // one check at a time, since a hostile ZIP takes up to 150 MB of memory
 }
 
 // of says whether an archive was read, and whether it was good.

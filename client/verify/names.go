@@ -25,7 +25,7 @@ func (v *verifier) checkName(h *header, at uint32) {
 		v.problem(h.name, "The name stands in the ZIP twice.")
 		return
 	}
-	if !v.index.addFolded(v.foldName(h.name)) {
+	if !v.index.addFolded(foldName(h.name)) {
 		v.problem(h.name, "The name differs from another one only in case.")
 	}
 	if string(h.name) == metadataName || string(h.name) == sumsName {
@@ -37,7 +37,7 @@ func (v *verifier) checkName(h *header, at uint32) {
 		return
 	}
 	outer, _, _ := bytes.Cut(h.name, []byte("/"))
-	if f := string(v.foldName(outer)); f == metadataName || f == strings.ToLower(sumsName) {
+	if f := string(foldName(outer)); f == metadataName || f == strings.ToLower(sumsName) {
 		v.problem(h.name, "The folder %.200q clashes with a file.", outer)
 	}
 }
@@ -101,18 +101,5 @@ func deviceName(part []byte) bool {
 	return false
 }
 
-// foldName maps names that differ only in case to the same bytes, which are valid until its next
-// call.
-func (v *verifier) foldName(name []byte) []byte {
-	v.fold = v.fold[:0]
-	for _, c := range name {
-		if c >= utf8.RuneSelf {
-			return bytes.ToLower(bytes.ToUpper(name))
-		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		v.fold = append(v.fold, c)
-	}
-	return v.fold
-}
+// foldName maps names that differ only in case to the same bytes.
+func foldName(name []byte) []byte { return bytes.ToLower(bytes.ToUpper(name)) }

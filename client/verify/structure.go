@@ -27,7 +27,6 @@ type verifier struct {
 	end      end
 	index    *index
 	metadata place
-	fold     []byte // buffer
 }
 
 // place is where the data of an entry stands.

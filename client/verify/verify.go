@@ -101,7 +101,7 @@ func File(ctx context.Context, path string) (Report, error) {
 // every CRC-32; that SHA256SUMS has the right sum of every other entry; and that metadata.json
 // lists each recording once, with its size.
 //
-// It reads every byte of the audio once, in order, and needs some 50 bytes of memory for an entry,
+// It reads every byte of the audio once, in order, and needs some 100 bytes of memory for an entry,
 // whatever the ZIP says. A ZIP of more than a million entries is refused.
 // The report has the problems of the ZIP; the error is only about reading, or that of ctx.
 func Reader(ctx context.Context, r io.ReaderAt, size int64) (Report, error) {
