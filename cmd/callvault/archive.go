@@ -44,7 +44,7 @@ type archiveJSON struct {
 	Failed  int        `json:"failed"`
 
 	Complete     int  `json:"complete"`     // hours whose archive holds all that is registered
-	Lacking      int  `json:"lacking"`      // available hours whose archive lacks missing recordings
+	Incomplete   int  `json:"incomplete"`   // available hours with missing recordings that are not being rebuilt
 	Empty        int  `json:"empty"`        // hours without recordings
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
 	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
@@ -55,25 +55,9 @@ type archiveJSON struct {
 
 // setHours counts the states of all hours, or of one when hour >= 0.
 func setHours(r *archiveJSON, v catalog.DayView, hour int) {
-	r.Waiting, r.Failed = v.Unfinished(hour)
-	r.Complete, r.Lacking, r.Empty, r.MissingFiles = 0, 0, 0, 0
-	for _, h := range v.Hours {
-		if hour >= 0 && h.Hour != hour {
-			continue
-		}
-		switch {
-		case h.State == catalog.StateNoData:
-			r.Empty++
-		case h.State != catalog.StateAvailable || h.Rebuilding:
-		case h.Archive != nil && h.Archive.MissingCount > 0:
-			r.Lacking++
-		default:
-			r.Complete++
-		}
-		if h.Archive != nil {
-			r.MissingFiles += h.Archive.MissingCount
-		}
-	}
+	n := v.CountsOf(hour)
+	r.Waiting, r.Failed, r.Empty, r.MissingFiles = n.Pending+n.Rebuilding, n.Failed, n.NoData, n.Missing
+	r.Complete, r.Incomplete = n.Available-n.Lacking, n.Lacking-n.Rebuilding
 }
 
 // Run plans the day, and waits for it if the flags say so.
@@ -129,7 +113,7 @@ func (r archiveJSON) text() string {
 	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d no data, %d pending, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
 		r.Complete, r.Empty, r.Waiting, r.Failed)
 	if r.MissingFiles > 0 {
-		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Lacking, count(r.MissingFiles, "recording"))
+		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Incomplete, count(r.MissingFiles, "recording"))
 	}
 	return s
 }

@@ -43,7 +43,7 @@ func TestOneIsOne(t *testing.T) {
 	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 no data, 1 pending, 0 failed" {
 		t.Error(got)
 	}
-	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 1, Lacking: 1, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 1 complete, 22 no data, 0 pending, 0 failed, 1 incomplete; 1 recording missing from the archives" {
+	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 1, Incomplete: 1, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 1 complete, 22 no data, 0 pending, 0 failed, 1 incomplete; 1 recording missing from the archives" {
 		t.Error(got)
 	}
 }

@@ -47,17 +47,25 @@ func (v DayView) Counts() DayCounts {
 	if v.Ended {
 		return v.atEnd
 	}
-	var out DayCounts
+	return v.CountsOf(-1)
+}
+
+// CountsOf are the present states of all hours, or of one where hour >= 0. Expired hours are not
+// counted.
+func (v DayView) CountsOf(hour int) (out DayCounts) {
 	for _, h := range v.Hours {
+		if hour >= 0 && h.Hour != hour {
+			continue
+		}
 		switch h.State {
 		case StateAvailable:
 			out.Available++
 		case StateNoData:
 			out.NoData++
+		case StatePending:
+			out.Pending++
 		case StateFailed:
 			out.Failed++
-		default:
-			out.Pending++
 		}
 		if h.Archive != nil {
 			out.Missing += h.Archive.MissingCount
@@ -216,16 +224,6 @@ func scanServed(rows *sql.Rows, more ...any) (h ServedHour, err error) {
 // Unfinished says how many of a day's hours (all, or one where hour >= 0) are pending or being
 // rebuilt, and how many failed.
 func (v DayView) Unfinished(hour int) (waiting, failed int) {
-	for _, h := range v.Hours {
-		if hour >= 0 && h.Hour != hour {
-			continue
-		}
-		switch {
-		case h.State == StatePending || h.Rebuilding:
-			waiting++
-		case h.State == StateFailed:
-			failed++
-		}
-	}
-	return waiting, failed
+	n := v.CountsOf(hour)
+	return n.Pending + n.Rebuilding, n.Failed
 }
