@@ -13,8 +13,8 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 )
 
-// A client that leaves is no outage, whatever it leaves, and whenever.
-func TestClientThatLeaves(t *testing.T) {
+// TestClientGone checks that a client that goes away is no outage, at any endpoint and at any time.
+func TestClientGone(t *testing.T) {
 	for name, database := range apitest.Databases() {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, database(t))
@@ -62,38 +62,38 @@ func TestClientThatLeaves(t *testing.T) {
 				{"GET", "/admin/running/part", "", console},
 				{"GET", "/admin/queues/api/queues", "", console},
 			} {
-				f.leaves(c.method, c.path, c.body, c.headers...)
+				f.goesAway(c.method, c.path, c.body, c.headers...)
 			}
 		})
 	}
 }
 
-// leaves sends a request again and again. Each time its client stays for one more operation of the
-// catalog, until the request is answered before.
-func (f *fixture) leaves(method, path, body string, headers ...string) {
+// goesAway sends a request again and again. Each time its client stays for one more operation of
+// the catalog, until the request is answered before it goes away.
+func (f *fixture) goesAway(method, path, body string, headers ...string) {
 	f.Helper()
 	route, _, _ := strings.Cut(path, "?")
 	for stays := range 30 {
 		_ = f.logs.TakeAll()
 		ctx, cancel := context.WithCancel(f.Context())
 		f.operations.Store(int64(stays))
-		f.leave.Store(&cancel)
+		f.goAway.Store(&cancel)
 		if stays == 0 {
 			cancel()
 		}
 		w := f.ask(ctx, method, path, body, headers...)
-		f.leave.Store(nil)
-		left := ctx.Err() != nil
+		f.goAway.Store(nil)
+		gone := ctx.Err() != nil
 		cancel()
 		for _, line := range f.logs.All() {
 			if line.Level >= zapcore.WarnLevel {
-				f.Errorf("%s %s, left after %d operations: %s %v", method, route, stays, line.Message, line.ContextMap())
+				f.Errorf("%s %s, gone after %d operations: %s %v", method, route, stays, line.Message, line.ContextMap())
 			}
 			if status, known := line.ContextMap()["status"].(int64); known && status != 499 && (status >= 400 || status == 0) {
-				f.Errorf("%s %s, left after %d operations: logged as %d", method, route, stays, status)
+				f.Errorf("%s %s, gone after %d operations: logged as %d", method, route, stays, status)
 			}
 		}
-		if !left {
+		if !gone {
 			f.ok(w)
 			return
 		}

@@ -42,8 +42,8 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const operatorToken = "a-token-of-operators-and-services"
 
-// fixture is all endpoints over a real catalog and Redis, with a client that leaves after a number of
-// the catalog's operations.
+// fixture is all endpoints over a real catalog and Redis. The client of a request can go away after
+// a number of the catalog's operations.
 type fixture struct {
 	testing.TB
 	catalog *catalog.Catalog
@@ -56,16 +56,16 @@ type fixture struct {
 	keyID   string
 	budget  *web.Budget
 
-	operations atomic.Int64 // still to come before the client leaves
-	leave      atomic.Pointer[context.CancelFunc]
+	operations atomic.Int64 // still to come before the client goes away
+	goAway     atomic.Pointer[context.CancelFunc]
 }
 
 func newFixture(t *testing.T, database string) *fixture {
 	core, logs := observer.New(zapcore.DebugLevel)
 	f := &fixture{TB: t, catalog: catalogtest.Open(t, database), logs: logs, budget: api.NewBudget()}
 	f.catalog.DB().Observe(func(db.Observed) {
-		if leave := f.leave.Load(); leave != nil && f.operations.Add(-1) == 0 {
-			(*leave)()
+		if goAway := f.goAway.Load(); goAway != nil && f.operations.Add(-1) == 0 {
+			(*goAway)()
 		}
 	})
 	at, err := f.catalog.Now(t.Context())

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 )
 
-// route gives the family that owns the request's path, else the router's. It removes the path of the
-// public URL from the request: some proxies pass it on, others have removed it. A path that a
+// route gives the family that owns the request's path, else the router's. It removes the path of
+// the public URL from the request: some proxies pass it on, others have removed it. A path that a
 // family owns is not changed.
 func (d *dispatcher) route(r *http.Request) Family {
 	if f, owned := d.owner(r.URL.EscapedPath()); owned || d.root == "" || !web.Under(d.root)(r.URL.EscapedPath()) {
@@ -35,8 +35,7 @@ func (d *dispatcher) owner(path string) (f Family, owned bool) {
 	return f, false
 }
 
-// servedBelow gives the families with the public URL's path in their documents, where it is the
-// server.
+// servedBelow gives the families with documents that name the path of the public URL as the server.
 func servedBelow(root string, families []Family) []Family {
 	if root == "" {
 		return families

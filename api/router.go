@@ -179,7 +179,7 @@ func isBrowser(r *http.Request) bool {
 }
 
 // routerFamily answers what no other family owns: pages such as health, the OpenAPI documents, the
-// root for browsers, and 404 for the rest.
+// page that browsers get at /, and 404 for the rest.
 func routerFamily(root string, deps Deps) Family {
 	pages := map[string]http.Handler{}
 	for path, page := range deps.Pages {

@@ -92,7 +92,7 @@ func TestRetriedAreListed(t *testing.T) {
 	f.equal("tried again", len(f.call("GET", "/failed", "", 200)["triedAgain"].([]any)), 2)
 }
 
-// The calendar is compressed for who takes it.
+// The calendar is compressed for clients that accept gzip.
 func TestCalendarIsCompressed(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), nil)
 	fillMonth(f)

@@ -75,9 +75,9 @@ func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request
 	})}
 }
 
-// Front makes the page for browsers at the root of families that have documents. It links to /docs,
-// and to the console if that is here. root is the path of the public URL; without one the links are
-// relative, because a proxy may add a path.
+// Front makes the page that browsers get at /. It links to /docs, and to the console if one of the
+// families is it. root is the path of the public URL; without one the links are relative, because a
+// proxy may add a path.
 func Front(root string, families []web.Family) http.HandlerFunc {
 	if root != "" {
 		root += "/"

@@ -87,30 +87,30 @@ func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
 		t.Errorf("stop gave %v, want that a request was cut off", err)
 	}
 	if cause := <-cut; domain.KindOf(cause) != domain.KindInterrupted {
-		t.Errorf("the request ended by %v, as if its client had left", cause)
+		t.Errorf("the request ended by %v, as if its client had gone away", cause)
 	}
 	if err := <-failed; err == nil {
 		t.Error("the cut request ended cleanly")
 	}
 }
 
-// A request whose client leaves ends by another cause than one that is cut off.
-func TestClientLeaves(t *testing.T) {
-	started, left := make(chan struct{}), make(chan error, 1)
+// A request whose client goes away ends by another cause than one that is cut off.
+func TestClientGone(t *testing.T) {
+	started, gone := make(chan struct{}), make(chan error, 1)
 	url, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-r.Context().Done()
-		left <- context.Cause(r.Context())
+		gone <- context.Cause(r.Context())
 	}), StopTimes{Drain: time.Minute})
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, goAway := context.WithCancel(t.Context())
 	go func() {
 		<-started
-		leave()
+		goAway()
 	}()
 	if _, err := get(ctx, url); err == nil {
-		t.Error("a client that left has an answer")
+		t.Error("a client that went away has an answer")
 	}
-	if cause := <-left; !errors.Is(cause, context.Canceled) {
+	if cause := <-gone; !errors.Is(cause, context.Canceled) {
 		t.Errorf("the cause is %v", cause)
 	}
 	if err := stop(); err != nil {

@@ -42,7 +42,7 @@ type Header struct {
 	Start, End     time.Time
 	Turns          int    // in the transcript
 	Summary        string // of the analysis; in lists only on request
-	large          bool   // the analysis has more than largeAnalysis bytes and was not read
+	large          bool   // the analysis has largeAnalysis bytes or more, and was not read
 }
 
 // listColumns are the columns of a list's filters. The first one is likely to select the fewest
@@ -65,9 +65,9 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 		WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND ` + spokenSQL + `) END`
 
 // List gives the page of at most limit conversations that follows before, newest first. before is
-// nil for the first page. A page with a Next can be short or empty; it is short where its summaries
-// have more than SummaryBytes. Conversations without a line of
-// their own are in no list. Error: KindUnavailable.
+// nil for the first page. A page with a Next can be short or empty. It ends early when its
+// summaries have more than SummaryBytes. Conversations without a line of their own are in no list.
+// Error: KindUnavailable.
 func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
 	var page Page[Header]
 	var positions []Position
@@ -106,8 +106,8 @@ func (r *Reader) boundSummaries(ctx context.Context, tenant string, page *Page[H
 	return nil
 }
 
-// largeSummary reads an analysis of more than largeAnalysis bytes, of which few summaries are needed
-// but all is read. One is read at a time, for the sake of memory, and no connection waits for that.
+// largeSummary reads the summary of a large analysis. All of the analysis must be read for it, so
+// only one is in memory at a time. Nobody holds a connection while waiting for another one.
 func (r *Reader) largeSummary(ctx context.Context, tenant, id string) (string, error) {
 	select {
 	case r.large <- struct{}{}:
@@ -200,8 +200,8 @@ const (
 	largeAnalysis = 256 << 10
 )
 
-// headers reads a page's rows, in the order of keys. It leaves out summaries beyond SummaryBytes, and
-// those of large analyses.
+// headers reads a page's rows, in the order of keys. It leaves out summaries beyond SummaryBytes,
+// and those of large analyses.
 func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, summaries bool) ([]Header, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -227,7 +227,7 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	}, headersSQL(analysis, len(keys)), args...)
 }
 
-// analysisColumns are an analysis that is not large, and whether it is.
+// analysisColumns are the analysis, NULL when it is large, and whether it is large.
 func analysisColumns() string {
 	return fmt.Sprintf(`CASE WHEN octet_length(c.analysis) < %d THEN c.analysis END, coalesce(octet_length(c.analysis) >= %[1]d, FALSE)`, largeAnalysis)
 }

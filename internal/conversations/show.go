@@ -41,20 +41,20 @@ func (r *Reader) Show(ctx context.Context, tenant, id string) (s Shown, err erro
 	return s, err
 }
 
-// Messages are a conversation's messages, which are read in pieces. Between two pieces no connection
+// Messages are a conversation's messages. They are read in pieces. Between two pieces no connection
 // is held, so that a slow reader blocks nothing.
 type Messages struct {
 	r          *Reader
 	tenant, id string
-	left       int // turns that the answer names; one that was added since is left out
+	left       int // still to come of the turns that Header counts; messages that were added since are left out
 	page       Page[ExportedMessage]
 }
 
 // messagesPiece bounds how much is read at a time.
 func messagesPiece() Limit { return Limit{Rows: 500, Bytes: 1 << 20} }
 
-// All gives the messages in the order of their times. It can be called once. Errors: KindUnavailable
-// and ctx's.
+// All gives the messages in the order of their times. It can be called once. Errors:
+// KindUnavailable and ctx's.
 func (m *Messages) All(ctx context.Context) iter.Seq2[ExportedMessage, error] {
 	return func(yield func(ExportedMessage, error) bool) {
 		for {

@@ -54,7 +54,7 @@ func Failed(span trace.Span, err error) {
 	kind := string(domain.KindOf(err))
 	span.SetAttributes(attribute.String("error.type", kind))
 	if domain.KindOf(err) == domain.KindInterrupted || errors.Is(err, context.Canceled) {
-		return // the process stops, or the caller has left; that is no error
+		return // the process stops, or the caller is gone: neither is an error
 	}
 	span.SetStatus(codes.Error, kind)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PgBouncer starts a PgBouncer for this test alone, in front of the database that the URL names, and
-// gives the database's URL there. The mode is one of PgBouncer's pool_mode.
+// PgBouncer starts a PgBouncer for this test alone, in front of the database that the URL names,
+// and gives its URL for that database. The mode is a value of PgBouncer's pool_mode.
 func PgBouncer(t testing.TB, database, mode string) string {
 	t.Helper()
 	u, err := url.Parse(database)

@@ -217,7 +217,7 @@ func (panicking) Write([]byte) (int, error) {
 	return 0, nil
 }
 
-// A download that panics leaves its place.
+// A download that panics gives its place back.
 func TestPanicFreesPlace(t *testing.T) {
 	c := content()
 	c.Limiter = web.NewDownloadLimiter(web.DownloadLimits{All: 1})
