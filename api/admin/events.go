@@ -50,7 +50,7 @@ func describe(e audit.Entry) (what, detail string) {
 		return "rebuild asked for", joinText(hours(fields), forced(fields), labelled("due: ", fields["due"]), labelled("from ", fields["remote"]))
 	case catalog.ActionTenant:
 		if list, ok := fields["changed"].(map[string]any); ok {
-			return "tenant changed", joinText(changes(list), labelled("from ", fields["remote"]))
+			return "tenant changed", joinText(changes(list), endedDays(fields["endedDays"]), labelled("from ", fields["remote"]))
 		}
 	case catalog.ActionCorrect:
 		list, _ := fields["changed"].(map[string]any)
@@ -78,6 +78,17 @@ func changes(list map[string]any) string {
 		all = append(all, fmt.Sprintf("%s: %v → %v", name, settingText(c["from"]), settingText(c["to"])))
 	}
 	return strings.Join(all, ", ")
+}
+
+// endedDays lists the days that a change of the retention ended.
+func endedDays(value any) string {
+	list, _ := value.([]any)
+	days := make([]any, len(list))
+	for i, one := range list {
+		fields, _ := one.(map[string]any)
+		days[i] = fields["day"]
+	}
+	return labelled("ended: ", days)
 }
 
 // settingText is a setting's value in words.

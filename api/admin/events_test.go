@@ -13,6 +13,7 @@ func TestDescribe(t *testing.T) {
 	for _, c := range []struct{ action, detail, want string }{
 		{catalog.ActionTenant, `{"changed":{"retentionDays":{"from":3,"to":7},"export_api":{"from":false,"to":true},"name":{"from":"","to":"Acme"}},"remote":"192.0.2.1"}`,
 			"tenant changed: export_api: off → on, name: none → Acme, retentionDays: 3 → 7, from 192.0.2.1"},
+		{catalog.ActionTenant, `{"changed":{"retentionDays":{"from":7,"to":3}},"endedDays":[{"day":"2025-12-01"},{"day":"2025-12-02"}]}`, "tenant changed: retentionDays: 7 → 3, ended: 2025-12-01 2025-12-02"},
 		{catalog.ActionTenant, `{"changed":{}}`, "tenant changed: nothing, it was so before"},
 		{catalog.ActionTenant, `{"feature":"export_api","enabled":true}`, "tenant.set: enabled true, feature export_api"},
 		{catalog.ActionArchive, `{"day":"2025-12-12","hour":"08","force":true,"due":1}`, "rebuild asked for: hour 08, complete ones too, due: 1"},

@@ -62,7 +62,12 @@ const (
 type tenantDetail struct {
 	Settings map[string]any     `json:"settings,omitempty"`
 	Changed  *map[string]fromTo `json:"changed,omitempty"`
+	Ended    []endedDay         `json:"endedDays,omitempty"` // days that a change of the retention ended
 	audit.Origin
+}
+
+type endedDay struct {
+	Day domain.Day `json:"day"`
 }
 
 type fromTo struct {

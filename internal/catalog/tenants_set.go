@@ -77,8 +77,9 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 			return t, err
 		}
 	}
+	var ended []endedDay
 	if before.RetentionDays != t.RetentionDays {
-		if err := endDays(ctx, tx, id, min(before.RetentionDays, t.RetentionDays)); err != nil {
+		if ended, err = endDays(ctx, tx, id, min(before.RetentionDays, t.RetentionDays)); err != nil {
 			return t, err
 		}
 	}
@@ -99,7 +100,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 		return t, err
 	}
 	changed := changedSettings(before, t)
-	return t, o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Origin: o})
+	return t, o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Ended: ended, Origin: o})
 }
 
 // refuseEndingDays refuses a change that would end days while the clock is not trusted.
@@ -125,44 +126,45 @@ func (c *Catalog) DaysEndedBy(ctx context.Context, tenant string, retentionDays 
 }
 
 // endDays ends the tenant's days that are past a retention of the given length, also those that
-// have no row.
-func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) error {
+// have no row. It lists those with a row.
+func endDays(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) (ended []endedDay, err error) {
 	at, err := clock.Now(ctx, tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	paused, err := clock.Paused(ctx, tx, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if paused {
-		return refuseEndingDays(ctx, tx, tenant, retentionDays)
+		return nil, refuseEndingDays(ctx, tx, tenant, retentionDays)
 	}
 	floor := at - domain.Retention(retentionDays).Microseconds()
 	_, err = tx.ExecContext(ctx, `UPDATE tenants SET floor_us = $2 WHERE id = $1 AND (floor_us < $2 OR floor_us > $3)`, tenant, floor, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	days, err := daysOver(ctx, tx, tenant, retentionDays)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, day := range days {
 		d, err := lockDay(ctx, tx, tenant, day)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d.retentionDays = retentionDays
 		if d.expired || at < d.end(day) {
 			continue
 		}
 		if _, err := expireDay(ctx, tx, tenant, day, at); err != nil {
-			return err
+			return nil, err
 		}
+		ended = append(ended, endedDay{day})
 	}
-	return nil
+	return ended, nil
 }
