@@ -51,8 +51,9 @@ type calendar struct {
 	Found catalog.Calendar
 }
 
-// maxSearch is how long a text to search for may be, in bytes.
-const maxSearch = 200
+// maxSearch is how long a text to search for may be, in bytes: the field of the page takes 100
+// characters.
+const maxSearch = 400
 
 // tenantQuery reads which tenants and days a request is about, from the query q, after, limit,
 // incomplete, to and days. Error: KindInvalid.

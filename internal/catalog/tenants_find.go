@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -92,5 +93,13 @@ func findTenants(ctx context.Context, tx *db.Tx, q TenantQuery) (found []domain.
 	}
 }
 
-// folded makes texts equal that differ only in case, or in how their letters are composed.
-func folded(text string) string { return cases.Fold().String(norm.NFC.String(text)) }
+// folded makes texts equal that differ only in case, in accents, or in how their letters are
+// composed. Accents count for nothing because İ is in lower case an i with a dot of its own.
+func folded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, cases.Fold().String(norm.NFKD.String(text)))
+}
