@@ -47,6 +47,7 @@ type Details interface {
 	TenantDays(ctx context.Context, id string, from, to domain.Day) (catalog.Calendar, error)
 	Day(ctx context.Context, tenant string, day domain.Day) (catalog.DayView, error)
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
+	FormerEnd(ctx context.Context, tenant string, day domain.Day, reopened time.Time) (catalog.FormerEnd, error)
 	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
 	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]audit.Entry, error)
 	FormerValues(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)

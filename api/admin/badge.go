@@ -47,10 +47,15 @@ func endedBadge(d catalog.CalendarDay, defects string) badge {
 	case !d.EndKnown:
 		b = badge{"ended", "–", "ended; no hour was pending or failed, what was missing is not known"}
 	}
-	if d.TooLate > 0 {
-		b.Label += ", " + count(int(d.TooLate), "recording", "recordings") + " came too late"
-	}
+	b.Label = joinText(b.Label, tooLate(d.TooLate))
 	return b
+}
+
+func tooLate(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return count(int(n), "recording", "recordings") + " came too late"
 }
 
 // dayDefects says what a planned day lacks, or lacked when it ended.
@@ -95,17 +100,21 @@ func hourBadge(v catalog.HourView) badge {
 
 // endedHourBadge is the badge of an hour of an ended day.
 func endedHourBadge(e catalog.HourEnd) badge {
+	b := badge{"ended", "✓", "ended complete"}
 	switch {
 	case e.State == "":
-		return badge{"ended", "–", "ended"}
+		b = badge{"ended", "–", "ended"}
 	case e.State == catalog.StateFailed, e.State == catalog.StatePending:
-		return badge{"cut", "⊘", "ended while " + e.State}
+		b = badge{"cut", "⊘", "ended while " + e.State}
 	case e.State == catalog.StateNoData:
-		return badge{"ended", "∅", "ended, no data"}
+		b = badge{"ended", "∅", "ended, no data"}
 	case e.Missing > 0:
-		return badge{"cut", "⊘", "ended with " + count(e.Missing, "recording", "recordings") + " missing"}
+		b = badge{"cut", "⊘", "ended with " + count(e.Missing, "recording", "recordings") + " missing"}
 	case e.Unbuilt:
-		return badge{"cut", "⊘", "ended before its rebuild"}
+		b = badge{"cut", "⊘", "ended before its rebuild"}
 	}
-	return badge{"ended", "✓", "ended complete"}
+	if e.TooLate {
+		b.Label += "; recordings came too late"
+	}
+	return b
 }

@@ -42,6 +42,7 @@ type dayPage struct {
 	dayDetails
 	Badge   badge
 	Row     catalog.CalendarDay
+	Before  string // what a reopened day lacked when it had ended
 	Earlier string
 	Later   string // "" on today's page
 	Over    bool
@@ -69,6 +70,14 @@ func (h *handler) showDay(r *http.Request) (answer, error) {
 	page := dayPage{dayDetails: d, Row: d.inCalendar(),
 		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
 	page.Badge = dayBadge(d.Day, page.Row, d.Known, d.Now)
+	if !d.Reopened.IsZero() {
+		end, err := h.deps.Catalog.FormerEnd(r.Context(), d.Tenant, d.Day, d.Reopened)
+		if err != nil {
+			return answer{}, web.Step("read what the day was", err)
+		}
+		lacked := catalog.CalendarDay{Unbuilt: end.Unbuilt, DayCounts: catalog.DayCounts{Missing: end.Missing}}
+		page.Before = joinText(append(dayDefects(lacked), tooLate(end.TooLate))...)
+	}
 	if page.Over {
 		page.Later = dayPath(d.Tenant, d.Day.Add(1))
 	}

@@ -69,6 +69,7 @@ func TestHourBadges(t *testing.T) {
 		{ended(catalog.HourEnd{}), "ended – ended"},
 		{ended(catalog.HourEnd{State: catalog.StateAvailable}), "ended ✓ ended complete"},
 		{ended(catalog.HourEnd{State: catalog.StateNoData}), "ended ∅ ended, no data"},
+		{ended(catalog.HourEnd{State: catalog.StateNoData, TooLate: true}), "ended ∅ ended, no data; recordings came too late"},
 		{ended(catalog.HourEnd{State: catalog.StateFailed, Unbuilt: true}), "cut ⊘ ended while failed"},
 		{ended(catalog.HourEnd{State: catalog.StateAvailable, Missing: 1}), "cut ⊘ ended with 1 recording missing"},
 		{ended(catalog.HourEnd{State: catalog.StateAvailable, Unbuilt: true}), "cut ⊘ ended before its rebuild"},

@@ -105,6 +105,7 @@ type hourEndJSON struct {
 	Files   int    `json:"files"`
 	Missing int    `json:"missingFileCount"`
 	Unbuilt bool   `json:"unbuilt"`
+	TooLate bool   `json:"tooLate"`
 }
 
 func hourAnswer(v catalog.HourView, downloads int) hourJSON {
@@ -112,7 +113,7 @@ func hourAnswer(v catalog.HourView, downloads int) hourJSON {
 		DueAt: web.TimeOrNull(v.Due), Worker: web.TextOrNull(v.Worker), ClaimedAt: web.TimeOrNull(v.Claimed), Failures: v.Failures, Lapses: v.Lapses,
 		LastError: web.TextOrNull(v.LastError), FailedAt: web.TimeOrNull(v.FailedAt)}
 	if e := v.End; e.State != "" {
-		out.AtEnd = &hourEndJSON{e.State, e.Files, e.Missing, e.Unbuilt}
+		out.AtEnd = &hourEndJSON{e.State, e.Files, e.Missing, e.Unbuilt, e.TooLate}
 	}
 	if a := v.Archive; a != nil {
 		out.Files, out.Sessions, out.Size, out.Missing, out.Published = a.Files, a.Sessions, a.Size, a.MissingCount, web.TimeOrNull(a.Published)
@@ -139,6 +140,7 @@ type hourHistoryJSON struct {
 type archiveJSON struct {
 	Revision  int64   `json:"revision"`
 	State     string  `json:"state"`
+	Deleted   bool    `json:"deleted"`
 	Size      int64   `json:"sizeBytes"`
 	Files     int     `json:"files"`
 	Missing   int     `json:"missingFileCount"`
@@ -159,7 +161,7 @@ func (h *handler) getHour(r *http.Request) (any, error) {
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
 		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]audit.Entry{}, o.Events...)}
 	for _, a := range s.Archives {
-		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Size, a.Files, a.Missing, web.Time(a.Started),
+		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Deleted, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})
 	}
 	return out, nil

@@ -45,7 +45,7 @@ func TestEndedDay(t *testing.T) {
 				d["unbuiltHours"], d["tooLate"], d["cutShort"]), want)
 		}
 		want("day", d, "22 2 21 0 1 2 1 1 true")
-		f.equal("hour 9", d["hours"].([]any)[9].(map[string]any)["atEnd"], "map[files:0 missingFileCount:0 state:failed unbuilt:true]")
+		f.equal("hour 9", d["hours"].([]any)[9].(map[string]any)["atEnd"], "map[files:0 missingFileCount:0 state:failed tooLate:false unbuilt:true]")
 		calendar := f.call("GET", "/calendar?incomplete=true", "", 200)["tenants"].([]any)
 		days := calendar[0].(map[string]any)["days"].([]any)
 		f.equal("incomplete tenants and days", fmt.Sprint(len(calendar), len(days)), "1 1")
@@ -64,7 +64,9 @@ func TestEndedDay(t *testing.T) {
 			f.equal(p+" says what the day was", strings.Contains(page(p), label), true)
 		}
 		f.equal("the day's hours", strings.Contains(page(path), "ended while failed") && strings.Contains(page(path), "22 of 24"), true)
-		f.equal("the hour", strings.Contains(page(path+"/hours/09"), "the hour was failed; it had recordings in no archive"), true)
+		f.equal("the hour", strings.Contains(page(path+"/hours/09"), "the hour was failed; it had recordings in no archive. Reopen the day"), true)
+		f.equal("hour 10", strings.Contains(page(path+"/hours/10"), "the hour was without data. Recordings came too late"), true)
+		f.equal("an archive that is to go", strings.Contains(page(path+"/hours/07"), "to be deleted"), true)
 
 		f.equal("a question", strings.Contains(page(path+"/reopen"), "Reopen "+string(day)+" of acme?"), true)
 		f.equal("from another site", f.ask("POST", "/admin"+path+"/reopen", "x=1", "Cookie", session, "Sec-Fetch-Site", "cross-site").Status, 403)
@@ -72,6 +74,7 @@ func TestEndedDay(t *testing.T) {
 		f.equal("reopened", a.Header.Get("Location"), "/admin"+path+"?done=reopen&n=4")
 		f.equal("log", f.events("acme")[:2], []string{"admin archive", "admin " + catalog.ActionReopen})
 		want("reopened day", f.call("GET", path, "", 200), "20 0 20 4 0 0 0 0 false")
+		f.equal("what it was", strings.Contains(page(path), "Before it was reopened: 1 hour with recordings in no archive, 2 recordings missing, 1 recording came too late."), true)
 		f.equal("by the API", f.call("POST", path+"/reopen", "", 200)["due"], 4)
 		f.call("POST", "/tenants/acme/days/"+string(f.day.Add(1))+"/reopen", "", 400)
 	})

@@ -31,7 +31,8 @@ type HourHistory struct {
 // HourArchive is one archive of an hour: finished, unfinished or replaced.
 type HourArchive struct {
 	Revision  int64
-	State     string // writing, published, superseded or doomed (will be deleted, or has been)
+	State     string // writing, published, superseded or doomed
+	Deleted   bool   // it is doomed, and its bytes are gone
 	Size      int64
 	Files     int
 	Missing   int
@@ -45,7 +46,7 @@ const hourHistorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us,
 	FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`
 
 const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, nullif(links_until_us, 0),
-	delete_after_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
+	delete_after_us, deletions > 0 FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
 
 // HourHistory reads one hour's history. It is empty for an hour without a row.
 func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHistory, error) {
@@ -66,7 +67,7 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 		s.Archives, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
 			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, db.Time(&a.Started), db.Time(&a.Published),
-				db.Time(&a.LinksEnd), db.Time(&a.DeleteAt))
+				db.Time(&a.LinksEnd), db.Time(&a.DeleteAt), &a.Deleted)
 			if err == nil && object == served {
 				err = json.Unmarshal([]byte(missing), &s.Missing)
 			}

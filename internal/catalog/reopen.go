@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -12,14 +14,37 @@ import (
 // ActionReopen is the audit log's action of a day that got another retention period.
 const ActionReopen = "day.reopen"
 
-// reopenDetail says what the day was when it ended, because the reopened day forgets it.
+// FormerEnd is what a day was when it had ended, before it was reopened. Only the audit log keeps it.
+type FormerEnd struct {
+	CutShort bool  `json:"cutShort,omitempty"`
+	Unbuilt  int   `json:"unbuiltHours,omitempty"`
+	Missing  int   `json:"missingFileCount,omitempty"`
+	TooLate  int64 `json:"tooLate,omitempty"`
+}
+
 type reopenDetail struct {
-	Day      domain.Day `json:"day"`
-	CutShort bool       `json:"cutShort,omitempty"`
-	Unbuilt  int        `json:"unbuiltHours,omitempty"`
-	Missing  int        `json:"missingFileCount,omitempty"`
-	TooLate  int64      `json:"tooLate,omitempty"`
+	Day domain.Day `json:"day"`
+	FormerEnd
 	audit.Origin
+}
+
+// FormerEnd reads what a day was that was reopened at a time; zero where nothing is known of it.
+func (c *Catalog) FormerEnd(ctx context.Context, tenant string, day domain.Day, reopened time.Time) (FormerEnd, error) {
+	lines, err := db.Collect(ctx, c.db, db.Value[string], `SELECT detail FROM audit WHERE tenant = $1 AND at_us = $2 AND action = $3`,
+		tenant, db.Micros(reopened), ActionReopen)
+	if err != nil {
+		return FormerEnd{}, err
+	}
+	for _, line := range lines {
+		var d reopenDetail
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			return FormerEnd{}, err
+		}
+		if d.Day == day {
+			return d.FormerEnd, nil
+		}
+	}
+	return FormerEnd{}, nil
 }
 
 // Reopen gives a day another retention period, from now on. Expired hours that have recordings are

@@ -86,6 +86,7 @@ type HourEnd struct {
 	Files   int
 	Missing int  // recordings that its archive lacked
 	Unbuilt bool // it had recordings in no archive
+	TooLate bool // recordings came after the end; not known of an unbuilt hour
 }
 
 // ServedHour is what an hour serves.
@@ -189,13 +190,13 @@ const endedColumns = `CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_
 
 const dayHoursSQL = `SELECT ` + servedColumns + `, h.planned, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
 	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
-	h.ended_state, h.ended_files, h.ended_missing, h.ended_unbuilt` + hoursOfDay
+	h.ended_state, h.ended_files, h.ended_missing, h.ended_unbuilt, h.wanted <> h.built AND NOT h.ended_unbuilt` + hoursOfDay
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
 	var held bool
 	h.ServedHour, err = scanServed(rows, &h.Planned, db.Time(&h.Due), db.OrZero(&h.Worker), db.Time(&h.Claimed), &held,
 		&h.Failures, &h.Lapses, db.OrZero(&h.LastError), db.OrZero(&h.LastKind), db.Time(&h.FailedAt),
-		db.OrZero(&h.End.State), db.OrZero(&h.End.Files), db.OrZero(&h.End.Missing), db.OrZero(&h.End.Unbuilt))
+		db.OrZero(&h.End.State), db.OrZero(&h.End.Files), db.OrZero(&h.End.Missing), db.OrZero(&h.End.Unbuilt), db.OrZero(&h.End.TooLate))
 	if !held {
 		h.Worker, h.Claimed = "", time.Time{}
 	}

@@ -41,7 +41,7 @@ func calendarEnds(f *fixture) {
 	want("after", ended, true, true)
 	v := f.view()
 	for hour, want := range map[int]catalog.HourEnd{0: {State: "no_data"}, 1: {State: "available", Files: 1}, 2: {State: "available", Files: 1, Missing: 1},
-		3: {State: "available", Files: 1, Unbuilt: true}, 4: {State: "failed", Unbuilt: true}, 5: {State: "pending", Unbuilt: true}, 6: {State: "no_data"}, 7: {State: "no_data"}} {
+		3: {State: "available", Files: 1, Unbuilt: true}, 4: {State: "failed", Unbuilt: true}, 5: {State: "pending", Unbuilt: true}, 6: {State: "no_data", TooLate: true}, 7: {State: "no_data", TooLate: true}, 8: {State: "no_data"}} {
 		equal(f, fmt.Sprint("hour ", hour), v.Hours[hour].End, want)
 	}
 	equal(f, "known, too late", fmt.Sprint(v.EndKnown, day().EndKnown, v.TooLate), "true true 2")
@@ -154,4 +154,12 @@ func reopeningAudited(f *fixture) {
 	f.must(json.Unmarshal(entry.Detail, &got))
 	f.must(json.Unmarshal(want, &wanted))
 	equal(f, "line", fmt.Sprint(entry.Actor, entry.Action, got), fmt.Sprint("admin", catalog.ActionReopen, wanted))
+	f.pass(time.Second)
+	f.must(f.c.Reopen(f.ctx, f.tenant, f.day.Add(-1), audit.Origin{}))
+	end, err := f.c.FormerEnd(f.ctx, f.tenant, f.day, f.view().Reopened)
+	f.must(err)
+	equal(f, "former end", end, catalog.FormerEnd{CutShort: true, Unbuilt: 1, TooLate: 1})
+	end, err = f.c.FormerEnd(f.ctx, f.tenant, f.day, f.now())
+	f.must(err)
+	equal(f, "none", end, catalog.FormerEnd{})
 }

@@ -53,6 +53,16 @@ func hourHistory(f *fixture) {
 	s, err = f.c.HourHistory(f.ctx, f.key(7))
 	f.must(err)
 	equal(f, "end of links", s.Archives[1].LinksEnd.After(issued.LinksEnd), true)
+	f.ended()
+	deleted := func() bool {
+		f.Helper()
+		s, err := f.c.HourHistory(f.ctx, f.key(7))
+		f.must(err)
+		return s.Archives[1].Deleted
+	}
+	equal(f, "deleted at the day's end", deleted(), false)
+	f.must(f.c.Deleted(f.ctx, claim.ObjectKey()))
+	equal(f, "deleted", deleted(), true)
 }
 
 // failedFiles reads the files for which an hour failed: those of the last build, until a build
