@@ -89,7 +89,7 @@ func TestInABrowser(t *testing.T) {
 		if got != want {
 			t.Errorf("the cell of %d days ago shows %q, want %q", back+1, got, want)
 		}
-		b.shows("acme, " + strings.SplitN(want, " ", 2)[1]) // the text for screen readers
+		b.shows("acme " + string(f.day.Add(-back)) + ", " + strings.SplitN(want, " ", 2)[1]) // the text for screen readers
 	}
 	b.picture("calendar")
 
@@ -132,7 +132,8 @@ func TestLive(t *testing.T) {
 	b.shows("worker-1/4711")
 }
 
-// TestDarkAndPhone shows the pages in the dark scheme and on a phone. None may scroll sideways.
+// TestDarkAndPhone shows the pages in the dark scheme and on a phone. None may scroll sideways, and
+// there only the calendar does.
 func TestDarkAndPhone(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), nil)
 	fillMonth(f)
@@ -146,6 +147,9 @@ func TestDarkAndPhone(t *testing.T) {
 			b.look(390, 844, true, scheme)
 			b.do(chromedp.Navigate(b.url + path))
 			b.fits()
+			if read(b, chromedp.Evaluate[bool](`[...document.querySelectorAll(".scroll:not(.grid)")].some((list) => list.scrollWidth > list.clientWidth)`)) {
+				t.Errorf("on a phone a list of %s scrolls sideways", path)
+			}
 			b.picture("phone-" + scheme + "-" + name)
 			b.look(1280, 860, false, scheme)
 			b.fits()

@@ -38,6 +38,7 @@ type calendarRow struct {
 
 type calendarCell struct {
 	badge
+	Day        domain.Day
 	Path       string
 	Share      string // complete hours of 24; "" where none are expected, or where that is not known
 	Missing    bool   // some recordings are missing
@@ -187,7 +188,7 @@ func (h *handler) showCalendar(r *http.Request) (answer, error) {
 }
 
 func dayCell(tenant string, day domain.Day, d catalog.CalendarDay, known bool, now time.Time) calendarCell {
-	cell := calendarCell{badge: dayBadge(day, d, known, now), Path: dayPath(tenant, day),
+	cell := calendarCell{badge: dayBadge(day, d, known, now), Day: day, Path: dayPath(tenant, day),
 		Missing: d.Missing > 0, Rebuilding: d.Rebuilding > 0, TooLate: d.Ended && d.TooLate > 0}
 	if known && d.Planned && (!d.Ended || d.EndKnown) {
 		cell.Share = fmt.Sprintf("%d/24", d.Complete())

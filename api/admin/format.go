@@ -48,6 +48,9 @@ func when(t time.Time) string {
 
 // duration formats a duration in its two largest units.
 func duration(d time.Duration) string {
+	if d > 0 && d < time.Second {
+		return "under 1 s"
+	}
 	d = max(d, 0).Round(time.Second)
 	switch {
 	case d < time.Minute:
