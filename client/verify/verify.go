@@ -55,7 +55,7 @@ type Report struct {
 
 // OK reports whether the ZIP has no problems. Files that metadata.json lists as missing are no
 // problem of the ZIP.
-func (r *Report) OK() bool { return len(r.Problems) == 0 }
+func (r *Report) OK() bool { return len(r.Problems)+r.MoreProblems == 0 }
 
 // AddProblem adds what else is wrong with the ZIP. entry is "" when it is about the whole ZIP.
 func (r *Report) AddProblem(entry, format string, args ...any) {

@@ -94,7 +94,7 @@ func (c *pullCmd) Run(ctx context.Context, d *deps) error {
 		}
 	}
 	if errors.Is(err, context.Canceled) && result.State() == client.DayIncomplete {
-		_ = d.report(err) // expect so; what is there goes on with the next pull
+		_ = d.report(err) // its exit code is 1, but the next pull goes on from here
 		return &reportedError{exitIncomplete}
 	}
 	if err != nil {

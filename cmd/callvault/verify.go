@@ -48,25 +48,24 @@ type fileJSON struct {
 type verifyResult struct {
 	verify.Report
 	absent bool // day.json has it, and the directory does not
-	broken bool // it had problems before these were dropped
 	err    error
 }
 
-func (v *verifyResult) good() bool { return v.err == nil && v.OK() && !v.broken }
+func (v *verifyResult) good() bool { return v.err == nil && v.OK() }
 
 // Run verifies one archive after the other. If one is broken, absent or cannot be read, it still
 // checks the others, and returns errReported.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	defer collectOften()()
-	work := verifyTargets{days: map[string]*client.PulledDay{}}
+	targets := verifyTargets{days: map[string]*client.PulledDay{}}
 	for _, path := range c.Path {
-		if err := work.add(path); err != nil {
+		if err := targets.add(path); err != nil {
 			return err
 		}
 	}
 	var list []verifyResult
 	problems := 0
-	tell := func(v verifyResult) error {
+	add := func(v verifyResult) error {
 		if !c.JSON && !v.absent {
 			if err := v.print(d.stdout); err != nil {
 				return err
@@ -76,29 +75,29 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 		list = append(list, v)
 		return nil
 	}
-	for _, path := range work.zips {
+	for _, path := range targets.zips {
 		v, err := verifyOne(ctx, path)
 		if err != nil {
 			return err
 		}
-		if day := work.days[filepath.Dir(path)]; day != nil && v.err == nil {
+		if day := targets.days[filepath.Dir(path)]; day != nil && v.err == nil {
 			day.Check(&v.Report)
 		}
-		if err := tell(v); err != nil {
+		if err := add(v); err != nil {
 			return err
 		}
 	}
-	for _, v := range append(work.unread, work.absent...) {
-		if err := tell(v); err != nil {
+	for _, v := range append(targets.unread, targets.absent...) {
+		if err := add(v); err != nil {
 			return err
 		}
 	}
 	ok := !slices.ContainsFunc(list, func(v verifyResult) bool { return !v.good() })
 	var err error
 	if c.JSON {
-		err = verifyJSON(d.stdout, list, work.checkedDays, ok)
+		err = verifyJSON(d.stdout, list, targets.checkedDays, ok)
 	} else {
-		err = printClean(d.stdout, append(work.absentLines(), work.summary(list)...)...)
+		err = printClean(d.stdout, append(targets.absentLines(), targets.summary(list)...)...)
 	}
 	if err == nil && !ok {
 		return errReported
@@ -106,8 +105,8 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	return err
 }
 
-// maxKept is how many problems of all archives together are kept for the JSON document. Of archives
-// after that some are kept, since hostile ones could fill the memory.
+// maxKept is how many problems of all archives together are kept for the JSON document, since hostile
+// archives could fill the memory. Of each archive after that ten are kept.
 const maxKept = 20_000
 
 // shorten drops what will not be printed any more.
@@ -119,7 +118,6 @@ func (v *verifyResult) shorten(keep bool, problems *int) {
 		}
 	}
 	if more := len(v.Problems) - most; more > 0 && !v.absent {
-		v.broken = true
 		v.MoreProblems += more
 		v.Problems = slices.Clone(v.Problems[:most])
 	}
@@ -216,11 +214,11 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 		parts = append(parts, "whether hours are missing beside "+count(w.withoutDay, "archive")+" was not checked, only the day.json of callvault pull says so")
 	}
 	lines := []string{strings.Join(parts, "; ")}
-	mends := w.mends(list)
+	commands := w.pullCommands(list)
 	switch {
-	case len(mends) > 0:
+	case len(commands) > 0:
 		lines[0] += "; to download again what is broken or absent:"
-		for _, command := range mends {
+		for _, command := range commands {
 			lines = append(lines, "    "+command)
 		}
 	case bad+len(w.absent) > 0:

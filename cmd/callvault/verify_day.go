@@ -21,7 +21,7 @@ type verifyTargets struct {
 	unread      []verifyResult               // links and other things that are no files, and a day.json that cannot be read
 	days        map[string]*client.PulledDay // by directory; nil where no day.json can be used
 	absent      []verifyResult               // hours without their archive
-	checkedDays []dayJSON                    // days whose every hour was asked for
+	checkedDays []dayJSON                    // days of which each hour was looked for
 	withoutDay  int                          // ZIPs that no day.json lists
 }
 
@@ -40,7 +40,7 @@ func (w *verifyTargets) add(path string) error {
 		return fmt.Errorf("nothing to verify: %w", err)
 	}
 	if !info.IsDir() {
-		w.zip(path)
+		w.addZIP(path)
 		return nil
 	}
 	before := w.count()
@@ -51,10 +51,10 @@ func (w *verifyTargets) add(path string) error {
 		case err != nil:
 			return err
 		case entry.IsDir():
-			return w.hours(name)
+			return w.addDay(name)
 		case !strings.EqualFold(filepath.Ext(name), ".zip") && !leadsToDir(name, entry):
 		case entry.Type().IsRegular():
-			w.zip(name)
+			w.addZIP(name)
 		default:
 			v := verifyResult{err: errors.New("it is a symbolic link, or no file at all; name it alone to verify what it leads to")}
 			v.Path = name
@@ -84,7 +84,7 @@ func (w *verifyTargets) count() int {
 	return len(w.zips) + len(w.checkedDays) + len(w.absent) + len(w.unread)
 }
 
-func (w *verifyTargets) zip(path string) {
+func (w *verifyTargets) addZIP(path string) {
 	w.zips = append(w.zips, path)
 	if w.day(filepath.Dir(path)) == nil {
 		w.withoutDay++
@@ -106,8 +106,8 @@ func (w *verifyTargets) day(dir string) *client.PulledDay {
 	return day
 }
 
-// hours looks for the archive of every hour in a directory with a day.json.
-func (w *verifyTargets) hours(dir string) error {
+// addDay looks for the archive of every hour in a directory with a day.json.
+func (w *verifyTargets) addDay(dir string) error {
 	day := w.day(dir)
 	if day == nil {
 		return nil
@@ -116,15 +116,15 @@ func (w *verifyTargets) hours(dir string) error {
 	if err != nil {
 		return err
 	}
-	checkedDays := dayJSON{Path: dir, UTCDay: day.Date(), Absent: []string{}}
+	checked := dayJSON{Path: dir, UTCDay: day.Date(), Absent: []string{}}
 	for _, h := range absent {
 		v := verifyResult{absent: true}
 		v.Path, v.UTCDay, v.Hour = h.Path, day.Date(), h.Hour
 		v.Problems = []verify.Problem{{Text: h.Text}}
 		w.absent = append(w.absent, v)
-		checkedDays.Absent = append(checkedDays.Absent, h.Hour)
+		checked.Absent = append(checked.Absent, h.Hour)
 	}
-	w.checkedDays = append(w.checkedDays, checkedDays)
+	w.checkedDays = append(w.checkedDays, checked)
 	return nil
 }
 
@@ -143,8 +143,9 @@ func (w *verifyTargets) absentLines() (lines []string) {
 	return lines
 }
 
-// mends lists the commands that download again what is broken or absent in pulled days, some at most.
-func (w *verifyTargets) mends(list []verifyResult) (commands []string) {
+// pullCommands lists the commands that download again what is broken or absent in pulled days, some
+// at most.
+func (w *verifyTargets) pullCommands(list []verifyResult) (commands []string) {
 	const most = 5
 	recheck := map[string]bool{} // by directory: whether an archive is broken
 	for i := range list {
