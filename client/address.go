@@ -12,8 +12,8 @@ import (
 // discoveryPath is what a Client asks for first, so its answer shows whether the URL is wrong.
 const discoveryPath = "/.well-known/openid-configuration"
 
-// AddressError says that the URL does not lead to a callvault, or that nothing answered there from the
-// first request on.
+// AddressError says that the URL does not lead to a callvault, or that nothing answered there from
+// the first request on.
 type AddressError struct {
 	Err    error
 	Advice string // what to do
@@ -50,8 +50,8 @@ func (c *Client) discoveryError(err error) error {
 	return &AddressError{fmt.Errorf("there is no callvault at %s: %s", c.base.Redacted(), err.Error()), advice}
 }
 
-// unreachable says what to do when there was no answer. A server that has answered before may be back
-// soon, so then the error is not about its address.
+// unreachable says what to do when there was no answer. A server that has answered before may be
+// back soon, so then the error is not about its address.
 func (c *Client) unreachable(err error, transient *transientError) error {
 	var unverified *tls.CertificateVerificationError
 	var noHost *net.DNSError

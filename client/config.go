@@ -42,7 +42,8 @@ type Client struct {
 	cfg  Config
 	base *url.URL
 	http *http.Client
-	// proxy is the environment's for base; nil without one, and with a Transport of the caller's own.
+	// proxy is the environment's for base; nil without one, and with a Transport of the caller's
+	// own.
 	proxy *url.URL
 
 	mu    sync.Mutex // of token

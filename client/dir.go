@@ -19,8 +19,8 @@ const maxSmallFile = 8 << 20
 // errNotPlain means that something else stands where a file or directory should be.
 var errNotPlain = errors.New("it is a symbolic link, or no plain file or directory; remove it")
 
-// openSame opens a name and refuses a symbolic link: what was opened must be what the name itself is.
-// want is its type, 0 for a regular file or fs.ModeDir.
+// openSame opens a name and refuses a symbolic link: what was opened must be what the name itself
+// is. want is its type, 0 for a regular file or fs.ModeDir.
 func openSame[F interface{ Close() error }](root *os.Root, name string, want fs.FileMode, open func() (F, error), stat func(F) (fs.FileInfo, error)) (F, error) {
 	var none F
 	before, err := root.Lstat(name)
@@ -90,8 +90,8 @@ func writeFile(root *os.Root, name string, body []byte) error {
 	return publishFile(root, file, err, name+".tmp", name)
 }
 
-// publishFile syncs and closes a file and renames it, so that a crash leaves the old file or the new
-// one. err is the error of writing the file: then it only closes it.
+// publishFile syncs and closes a file and renames it, so that a crash leaves the old file or the
+// new one. err is the error of writing the file: then it only closes it.
 func publishFile(root *os.Root, file *os.File, err error, from, to string) error {
 	if err == nil {
 		err = file.Sync()

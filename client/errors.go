@@ -127,7 +127,8 @@ func answerError(resp *http.Response, now time.Time) error {
 }
 
 // messageOf reads the message from an error body of callvault or of a token endpoint. It replaces
-// control characters and those of text direction, which could deceive whoever reads it in a terminal.
+// control characters and those of text direction, which could deceive whoever reads it in a
+// terminal.
 func messageOf(resp *http.Response) string {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var answer struct {

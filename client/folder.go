@@ -136,8 +136,8 @@ type folder struct {
 	last  savedDay // the same, decoded
 }
 
-// openFolder opens the directory of a day, if there is one, and reads the day.json of earlier pulls.
-// A day.json that can't be used is ignored: then every archive is checked again.
+// openFolder opens the directory of a day, if there is one, and reads the day.json of earlier
+// pulls. A day.json that can't be used is ignored: then every archive is checked again.
 func openFolder(parent *os.Root, date string, checks *checks) (*folder, error) {
 	f := &folder{parent: parent, date: date, checks: checks, files: map[string]fileRecord{}}
 	root, err := openDir(parent, date)

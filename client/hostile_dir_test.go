@@ -95,7 +95,8 @@ func TestPlantedDirectories(t *testing.T) {
 	}
 }
 
-// TestLinksPlantedMeanwhile replaces the partial file and the day's directory while the server sends.
+// TestLinksPlantedMeanwhile replaces the partial file and the day's directory while the server
+// sends.
 func TestLinksPlantedMeanwhile(t *testing.T) {
 	for _, name := range []string{"14.zip.part", ""} {
 		s, dir := newServer(t), t.TempDir()

@@ -30,8 +30,9 @@ type Options struct {
 // Pull downloads the archives of the days into the directory: those that are not there, and newer
 // revisions of those that are. Each day takes one request of the server's hourly limit, one more
 // when its links expire, and one for each repetition. Archives are checked before they get their
-// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed. Symbolic links
-// in the directory are not followed, and a download for which the disk has no room is refused.
+// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed. Symbolic
+// links in the directory are not followed, and a download for which the disk has no room is
+// refused.
 //
 // progress may be nil. The result has every day, even with an error. The error is only about the
 // pull as a whole: ErrBusy, that of ctx, or a directory that can't be used.
@@ -103,8 +104,8 @@ func (p *pull) run(ctx context.Context) error {
 	}
 }
 
-// round fetches each of the days. After a refusal of the credentials or the tenant, and when the URL
-// is wrong, it sends no more requests.
+// round fetches each of the days. After a refusal of the credentials or the tenant, and when the
+// URL is wrong, it sends no more requests.
 func (p *pull) round(ctx context.Context, days []int) error {
 	var refusal error
 	var state DayState
@@ -132,7 +133,7 @@ func (p *pull) round(ctx context.Context, days []int) error {
 	return nil
 }
 
-// skippedError is of a day that was not asked for, because an earlier one got an error that is about
+// skippedError is that of a day that was not asked for, since the error of an earlier one is about
 // all days.
 type skippedError struct {
 	asked string // the earlier day
@@ -179,8 +180,8 @@ func (p *pull) at(wait time.Duration) string {
 	return p.client.cfg.Now().Add(wait).UTC().Format("2006-01-02 15:04:05") + " UTC"
 }
 
-// A limit counts the requests of one hour. Whoever wants a longer wait, or one again and again, gets
-// none: then the hour or day is limited, and the next pull tries it.
+// A limit counts the requests of one hour. A server that asks for a longer wait, or for one again
+// and again, gets none: then the hour or day is limited, and the next pull tries it.
 const (
 	maxLimitWait  = 2 * time.Hour
 	maxLimitWaits = 12 // in a row
@@ -261,8 +262,8 @@ func (p *pull) fetchDay(ctx context.Context, folder *folder) DayResult {
 	return result
 }
 
-// kept returns the hours of a day that is past the server's retention, if the last answer in day.json
-// is of a complete day and its archives are in the folder; else nil.
+// kept returns the hours of a day that is past the server's retention, if the last answer in
+// day.json is of a complete day and its archives are in the folder; else nil.
 func (p *pull) kept(ctx context.Context, f *folder) (hours []HourResult) {
 	if f.last.Date != f.date {
 		return nil

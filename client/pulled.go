@@ -20,8 +20,8 @@ type PulledDay struct {
 	saved savedDay
 }
 
-// ReadPulledDay reads the day.json in dir. Its error is fs.ErrNotExist when there is none. A day.json
-// that is a symbolic link is not followed.
+// ReadPulledDay reads the day.json in dir. Its error is fs.ErrNotExist when there is none. A
+// day.json that is a symbolic link is not followed.
 func ReadPulledDay(dir string) (*PulledDay, error) {
 	path := filepath.Join(dir, dayName)
 	root, err := os.OpenRoot(dir)
@@ -100,8 +100,8 @@ func (p *PulledDay) Check(r *verify.Report) {
 	r.AddProblem("", "day.json knows no such archive: it was not pulled. Keep it elsewhere.")
 }
 
-// checkDownload compares an archive that was downloaded by its link, without Pull, with what day.json
-// says of its hour.
+// checkDownload compares an archive that was downloaded by its link, without Pull, with what
+// day.json says of its hour.
 func (p *PulledDay) checkDownload(r *verify.Report, day, hour string) {
 	if wrongHour(r, day, hour) || day != p.saved.Date {
 		return

@@ -170,8 +170,8 @@ func (c *Client) tokenURL(ctx context.Context) (string, error) {
 	return found.TokenEndpoint, nil
 }
 
-// sameHost reports whether two URLs are of one host, whatever the port. All names of this machine are
-// one.
+// sameHost reports whether two URLs are of one host, whatever the port. All names of this machine
+// are one.
 func sameHost(a, b *url.URL) bool {
 	local := func(u *url.URL) bool {
 		ip := net.ParseIP(u.Hostname())

@@ -196,8 +196,8 @@ func TestStrayTasks(t *testing.T) {
 	}
 }
 
-// A task whose hour is not due yet gives its dispatch back, so that the hour is dispatched again once
-// it is due.
+// A task whose hour is not due yet gives its dispatch back, so that the hour is dispatched again
+// once it is due.
 func TestRefusedClaim(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(1), 100)

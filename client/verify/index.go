@@ -11,8 +11,8 @@ type entry struct {
 }
 
 // index finds entries by their names. A hostile ZIP can have a million entries with long names, so
-// it has only hashes of these. The name is read again from the ZIP when a problem needs it. The seed
-// of the hashes is secret, so that nobody can choose names whose hashes are equal.
+// it has only hashes of these. The name is read again from the ZIP when a problem needs it. The
+// seed of the hashes is secret, so that nobody can choose names whose hashes are equal.
 type index struct {
 	seed    maphash.Seed
 	entries []entry

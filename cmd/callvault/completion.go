@@ -20,7 +20,8 @@ var zshCompletion string
 //go:embed completion/callvault.fish
 var fishCompletion string
 
-// completionCmd prints what makes a shell complete commands and flags.
+// completionCmd prints what makes a shell complete commands and flags. The libraries for kong,
+// kongplete and kong-completion, rest on posener/complete v1 of 2019, which shows no help.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
@@ -47,8 +48,8 @@ func (c *completionCmd) Run(d *deps) error {
 	return err
 }
 
-// completeCmd is what the scripts call: it prints what may stand in place of the last word, one a
-// line with a tab and its help behind.
+// completeCmd is what the scripts call. It prints what may stand in place of the last word: one on
+// each line, followed by a tab and its help.
 type completeCmd struct {
 	Words []string `arg:"" optional:"" help:"The words behind callvault, up to the cursor."`
 }
@@ -67,7 +68,7 @@ func (c *completeCmd) Run(ctx *kong.Context, d *deps) error {
 }
 
 // complete lists what may stand in place of the last of words, with its help. It lists nothing
-// where a file or a free text is expected: shells offer names of files then.
+// where a file or any text may stand: shells offer names of files then.
 func complete(node *kong.Node, words []string) (found [][2]string) {
 	if len(words) == 0 {
 		words = []string{""}
@@ -143,7 +144,7 @@ func flagOf(node *kong.Node, name string) (found *kong.Flag) {
 
 func takesValue(f *kong.Flag) bool { return !f.IsBool() || f.Tag.Type == "switch" }
 
-// valuesOf lists the values of a flag, if these are few.
+// valuesOf lists the values of a flag; none where it takes any.
 func valuesOf(f *kong.Flag) []string {
 	switch {
 	case f.Tag.Type == "switch":

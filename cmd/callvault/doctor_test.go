@@ -36,8 +36,8 @@ func TestDoctorWithNothingThere(t *testing.T) {
 	}
 }
 
-// TestDoctorLeavesTheDataDirectory compares every file of a data directory before and after: of a new
-// one, and of one in which a start would mend something.
+// TestDoctorLeavesTheDataDirectory compares every file of a data directory before and after: of a
+// new one, and of one in which a start would mend something.
 func TestDoctorLeavesTheDataDirectory(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	if code, _, errs := callvault(t, nil, "migrate", "up", "--data", data); code != 0 {

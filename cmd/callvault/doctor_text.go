@@ -9,8 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/doctor"
 )
 
-// doctorText prints results, each thing once: checks that were skipped stand below all others, those
-// of one reason in one line, and advice that was given already is only referred to.
+// doctorText prints results, each thing once: checks that were skipped stand below all others,
+// those of one reason in one line, and advice that was given already is only referred to.
 type doctorText struct {
 	advised map[string]string // the first check that gave an advice
 	skipped []doctor.Result   // not printed yet

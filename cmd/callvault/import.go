@@ -105,13 +105,13 @@ func (c *importCmd) checkedLoad(ctx context.Context, d *deps, p *app.Parts, in i
 	}
 	out, err := c.load(ctx, d, p, in, size)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w\n%s", err, c.next(out, err))
+		err = fmt.Errorf("%w\n%s", err, c.afterError(out, err))
 	}
 	return out, err
 }
 
-// next says what is stored after an error, and what to do.
-func (c *importCmd) next(r importJSON, err error) string {
+// afterError says what is stored after an error, and what to do.
+func (c *importCmd) afterError(r importJSON, err error) string {
 	stored, audio := "No line is stored", ""
 	if r.AudioFiles > 0 {
 		audio = " Audio in the store, which is not sent again: " + count(int(r.AudioFiles), "file") + "."

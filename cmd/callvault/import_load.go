@@ -15,7 +15,7 @@ import (
 	"github.com/callvault/callvault/internal/ingest"
 )
 
-// open opens the file. size is 0 if not known, and then it cannot seek.
+// open opens the file. size is 0 if it is not known; then the file cannot seek.
 func (c *importCmd) open(d *deps) (in io.ReadSeekCloser, size int64, err error) {
 	if c.File == "-" {
 		return stream{d.stdin}, 0, nil
@@ -44,7 +44,7 @@ func (stream) Close() error                   { return nil }
 
 // load takes the lines in. A bar shows the bytes of lines that are stored, another the bytes of
 // audio that are in the bucket.
-func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.ReadSeeker, size int64) (importJSON, error) {
+func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.ReadSeeker, size int64) (out importJSON, err error) {
 	progress := console.NewProgress(ctx, d.stderr, console.IsTerminal(d.stderr), time.Now)
 	defer progress.Close()
 	var audio importedAudio
@@ -56,7 +56,7 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.ReadS
 			return importJSON{}, err
 		}
 		bar := progress.Start("audio", total)
-		defer func() { bar.End(audio.failed) }()
+		defer func() { bar.End(err) }()
 		to, dir.Sent = dir, bar.Add
 	}
 	to = ingest.KeyChecker{Registrar: to, CheckKey: p.Recordings.CheckKey}
@@ -67,7 +67,6 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.ReadS
 		told = lines.n
 	}
 	r, err := ingest.Load(ctx, ingest.WithOrigin(commandOrigin(), to), c.Tenant, lines, stored)
-	audio.failed = err
 	bar.End(err)
 	return audio.result(r), err
 }
@@ -111,8 +110,6 @@ type importedAudio struct {
 	bytes          int64
 	absent         int
 	absentKeys     []string
-
-	failed error // of the import
 }
 
 func (a *importedAudio) add(bytes int64, existed bool) {

@@ -180,9 +180,9 @@ func TestImportSaysWhatIsStored(t *testing.T) {
 	c := importCmd{File: "day.ndjson"}
 	bad := fmt.Errorf("refused: %w", &catalog.LineError{Line: 5002, Err: io.EOF})
 	for want, got := range map[string]string{
-		"No line is stored. Mend line 5002 of day.ndjson, then import it again": c.next(importJSON{}, bad),
+		"No line is stored. Mend line 5002 of day.ndjson, then import it again": c.afterError(importJSON{}, bad),
 		"Stored are 5,000 lines, all before the batch that failed; of that, none is. Audio in the store, which is not sent again: 7 files. " +
-			"Import it again: that goes on, and stores nothing twice": c.next(importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}, io.EOF),
+			"Import it again: that goes on, and stores nothing twice": c.afterError(importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}, io.EOF),
 	} {
 		if got != want {
 			t.Errorf("it says %q, want %q", got, want)

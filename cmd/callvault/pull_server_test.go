@@ -27,8 +27,8 @@ import (
 )
 
 // pullServer is a standalone callvault in another process, with a day of tenant acme. A proxy in
-// front of it counts downloads, and can stop them. Its public URL has a path, which the proxy passes
-// on.
+// front of it counts downloads, and can stop them. Its public URL has a path, which the proxy
+// passes on.
 type pullServer struct {
 	t          *testing.T
 	program    string

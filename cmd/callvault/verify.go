@@ -105,8 +105,8 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	return err
 }
 
-// maxKept is how many problems of all archives together are kept for the JSON document, since hostile
-// archives could fill the memory. Of each archive after that ten are kept.
+// maxKept is how many problems of all archives together are kept for the JSON document, since
+// hostile archives could fill the memory. Of each archive after that ten are kept.
 const maxKept = 20_000
 
 // shorten drops what will not be printed any more.
@@ -183,8 +183,8 @@ func (v *verifyResult) print(w io.Writer) error {
 	return printClean(w, lines...)
 }
 
-// summary has the last lines: how many archives are good, what was not checked, and what to do about
-// the others.
+// summary has the last lines: how many archives are good, what was not checked, and what to do
+// about the others.
 func (w *verifyTargets) summary(list []verifyResult) []string {
 	all, bad := len(list)-len(w.absent), 0
 	for i := range list {

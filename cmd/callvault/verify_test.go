@@ -154,7 +154,8 @@ func TestVerifyHostileNames(t *testing.T) {
 	}
 }
 
-// TestVerifyThroughLinks has a link to a directory: named alone it is followed, and else it is told.
+// TestVerifyThroughLinks has a link to a directory: named alone it is followed, and else it is
+// told.
 func TestVerifyThroughLinks(t *testing.T) {
 	elsewhere, dir := t.TempDir(), t.TempDir()
 	save(t, elsewhere, "a.zip", archive(t, "k/one.opus"))

@@ -17,8 +17,8 @@ const (
 	ActionDay      = "day.links"      // a day's links were issued
 	ActionDownload = "download.begun" // bytes of an archive were given, and counted
 
-	// ActionContinued is the first request of an hour, by a link and from an address, that continued a
-	// counted download.
+	// ActionContinued is the first request of an hour, by a link and from an address, that
+	// continued a counted download.
 	ActionContinued = "download.continued"
 )
 

@@ -135,8 +135,8 @@ func (c *Calendar) read(ctx context.Context, tx *db.Tx, tenants []domain.Tenant,
 	return nil
 }
 
-// tenantsAtOnce is how many tenants one query names. With 500, PostgreSQL chose a plan that took two
-// seconds on 150,000 days.
+// tenantsAtOnce is how many tenants one query names. With 500, PostgreSQL chose a plan that took
+// two seconds on 150,000 days.
 const tenantsAtOnce = 50
 
 func (c *Calendar) readSome(ctx context.Context, tx *db.Tx, tenants []domain.Tenant, from, to domain.Day) error {

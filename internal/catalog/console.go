@@ -94,8 +94,8 @@ const triedSQL = `SELECT tenant, day, hour, failures, lapses, coalesce(last_erro
 	state, CASE WHEN token IS NULL THEN '' ELSE coalesce(worker, '') END
 	FROM hours WHERE failed_us > 0 AND state <> 'failed' AND state <> 'expired' ORDER BY failed_us, tenant, day, hour LIMIT $1`
 
-// TriedHours lists hours whose last attempt failed and that are tried again, of all tenants: at most
-// limit. The one that failed first comes first.
+// TriedHours lists hours whose last attempt failed and that are tried again, of all tenants: at
+// most limit. The one that failed first comes first.
 func (c *Catalog) TriedHours(ctx context.Context, limit int) ([]TriedHour, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (f TriedHour, err error) {
 		err = rows.Scan(&f.Tenant, &f.Day, &f.Hour, &f.Failures, &f.Lapses, &f.LastError, db.Time(&f.FailedAt), db.Time(&f.Due), &f.State, &f.Worker)

@@ -43,8 +43,8 @@ type Credential struct {
 	Epoch    int64     // every disabling raises it; tokens and links of a former epoch are void
 }
 
-// Holder names the credential that got a token or a link, in its epoch of then. Without an ID nobody
-// can revoke what it got.
+// Holder names the credential that got a token or a link, in its epoch of then. Without an ID
+// nobody can revoke what it got.
 type Holder struct {
 	ID    string
 	Epoch int64
@@ -53,7 +53,8 @@ type Holder struct {
 // Holder names the credential as it is now.
 func (k *Credential) Holder() Holder { return Holder{k.ID, k.Epoch} }
 
-// Revoked says whether a tenant's credential was disabled or deleted since it got a token or a link.
+// Revoked says whether a tenant's credential was disabled or deleted since it got a token or a
+// link.
 func (c *Catalog) Revoked(ctx context.Context, kind CredentialKind, tenant string, h Holder) (bool, error) {
 	if h.ID == "" {
 		return false, nil

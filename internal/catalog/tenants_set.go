@@ -118,8 +118,8 @@ func daysOver(ctx context.Context, tx *db.Tx, tenant string, retentionDays int) 
 	return db.Collect(ctx, tx, db.Value[domain.Day], `SELECT day FROM days d WHERE tenant = $1 AND expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+daysInMicrosSQL+` ORDER BY day`, tenant, retentionDays)
 }
 
-// DaysEndedBy lists the tenant's days that another retention would end at once: those that are past it,
-// and not past the present one.
+// DaysEndedBy lists the tenant's days that another retention would end at once: those that are past
+// it, and not past the present one.
 func (c *Catalog) DaysEndedBy(ctx context.Context, tenant string, retentionDays int) ([]domain.Day, error) {
 	return db.Collect(ctx, c.db, db.Value[domain.Day], `SELECT d.day FROM tenants t JOIN days d ON d.tenant = t.id WHERE t.id = $1
 		AND d.expired_us IS NULL AND `+overForSQL+`CAST($2 AS BIGINT)`+daysInMicrosSQL+` AND NOT (`+pastSQL+`) ORDER BY d.day`, tenant, retentionDays)

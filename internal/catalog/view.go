@@ -183,8 +183,8 @@ const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopene
 	d.n_available, d.n_no_data, d.n_pending, d.n_failed, ` + endedColumns + `
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
 
-// endedColumns are what an ended day d lacked, and whether it is known. Another program ended the day
-// where its ended_us is not its expired_us.
+// endedColumns are what an ended day d lacked, and whether that is known. It is not if ended_us is
+// not expired_us: then a program ended the day that does not know these columns.
 const endedColumns = `CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_missing, 0) ELSE 0 END,
 	CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_lacking, 0) ELSE 0 END, coalesce(d.ended_us = d.expired_us, FALSE)`
 

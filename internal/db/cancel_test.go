@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestCancelled: whatever the drivers say of an operation whose caller has left, it is no failure of
-// the database.
+// TestCancelled leaves operations at many moments. Whatever the drivers say then, it is no failure
+// of the database.
 func TestCancelled(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -24,9 +24,9 @@ type Server struct {
 	Pool      int    // connections that this process may open
 }
 
-// Inspect asks the database about itself. It changes nothing. Whether a file of SQLite may be written
-// it tries, by a transaction that it takes back; of one that was opened read-only it asks only the
-// rights. Error: KindUnavailable.
+// Inspect asks the database about itself. It changes nothing. It begins a transaction to find out
+// whether a file of SQLite may be written, and rolls it back; of a file that was opened read-only
+// it asks only the rights. Error: KindUnavailable.
 func (d *DB) Inspect(ctx context.Context) (Server, error) {
 	if !d.postgres {
 		return d.inspectSQLite(ctx)

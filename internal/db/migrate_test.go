@@ -103,8 +103,8 @@ func TestOlderSchema(t *testing.T) {
 	}
 }
 
-// TestMigrationLock names the session that holds the lock of migrations, beside which the schema can
-// still be read.
+// TestMigrationLock names the session that holds the lock of migrations, beside which the schema
+// can still be read.
 func TestMigrationLock(t *testing.T) {
 	d := migrated(t, testenv.Postgres(t))
 	if holder, err := d.MigrationLock(t.Context()); err != nil || holder != nil {

@@ -125,9 +125,9 @@ func (d *DB) openSQLite(u *url.URL) error {
 	return nil
 }
 
-// openSQLiteReadOnly opens the file without making others beside it. A file that has a log is in use,
-// or was by a process that was killed: it is read with its log. Without a log it is complete, and is
-// read as a file that nobody changes, since SQLite would make a log to read it.
+// openSQLiteReadOnly opens the file without making others beside it. A file with a log is in use,
+// or its process was killed: it is read with the log. A file without a log is complete. It is read
+// as one that nobody changes, since SQLite would otherwise make a log.
 func (d *DB) openSQLiteReadOnly() error {
 	how := "immutable=1"
 	if _, err := os.Stat(d.path + "-wal"); err == nil {

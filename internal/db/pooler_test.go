@@ -22,7 +22,8 @@ func TestPooler(t *testing.T) {
 	}
 }
 
-// TestPoolerRefuses says what is wrong when a pooler gives this program's statements another session.
+// TestPoolerRefuses says what is wrong when a pooler gives this program's statements another
+// session.
 func TestPoolerRefuses(t *testing.T) {
 	at := testenv.PgBouncer(t, testenv.Postgres(t), "transaction")
 	var err error

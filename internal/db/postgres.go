@@ -51,8 +51,8 @@ func (s connector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver is the one that sql.Open knows as pgx.
 func (s connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
-// pooled says that PostgreSQL refused a prepared statement which another client has made, or which
-// this one has made in another session: a pooler hands the sessions around.
+// pooled says that PostgreSQL refused a prepared statement because another client has made it, or
+// this one in another session: a pooler gives each session to several clients.
 func pooled(err error) bool {
 	state := SQLState(err)
 	return state == "42P05" || state == "26000"

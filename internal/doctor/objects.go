@@ -223,8 +223,8 @@ func noBucket(err error) bool { return strings.Contains(err.Error(), "no bucket 
 // lookWords is what every examination of a bucket begins with.
 const lookWords = "look for the bucket"
 
-// storeAdvice says what to do about an error of a step. What is often wrong with both buckets at once
-// gives the same advice for both.
+// storeAdvice says what to do about an error of a step. What is often wrong with both buckets at
+// once gives the same advice for both.
 func (d *Doctor) storeAdvice(bucket, words string, err error) string {
 	const keys = "correct CALLVAULT_S3_ACCESS_KEY and CALLVAULT_S3_SECRET_KEY, or let their user "
 	switch {

@@ -13,8 +13,8 @@ import (
 // cancelChannel is asynq's. Each worker subscribes to it when it starts, and tries until it may.
 const cancelChannel = "asynq:cancel"
 
-// neededCommands are what callvault and asynq send to Redis, also from scripts. Each has the arguments
-// that it needs; KEY stands for a key.
+// neededCommands are what callvault and asynq send to Redis, also from scripts. Each has the
+// arguments that it needs; KEY stands for a key.
 func neededCommands() []string {
 	return []string{
 		"DEL KEY", "EVAL 0 0", "EVALSHA 0 0", "EXISTS KEY", "EXPIRE KEY 1", "EXPIREAT KEY 1", "GET KEY", "HDEL KEY f", "HGET KEY f", "HGETALL KEY", "HMGET KEY f",
@@ -44,8 +44,8 @@ type Denied struct {
 }
 
 // Denied asks Redis, and changes nothing there. If nothing is denied, it also tries two commands,
-// whose errors it keeps: NOPERM, OOM, READONLY. It sets a key that does not exist only if it exists,
-// and it subscribes to asynq's channel. Error: KindUnavailable.
+// whose errors it keeps: NOPERM, OOM, READONLY. It sets a key that does not exist only if it
+// exists, and it subscribes to asynq's channel. Error: KindUnavailable.
 func (q *Queue) Denied(ctx context.Context) (d Denied, err error) {
 	var args []any
 	for _, c := range neededCommands() {

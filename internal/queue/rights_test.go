@@ -15,7 +15,8 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestDenied asks as users of Redis who lack a right, and works as one who has just those that are asked for.
+// TestDenied asks as users of Redis who lack a right, and works as one who has just those that are
+// asked for.
 func TestDenied(t *testing.T) {
 	server := testenv.NewRedis(t)
 	options, err := redis.ParseURL(server.URL())

@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// calendarEnds ends a day with hours in every state: day and calendar keep what they were, until the
-// day is reopened.
+// calendarEnds ends a day with hours in every state: day and calendar keep what they were, until
+// the day is reopened.
 func calendarEnds(f *fixture) {
 	f.add(1, 2, 3, 4, 5)
 	f.plan()

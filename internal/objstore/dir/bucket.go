@@ -18,7 +18,8 @@ type Config struct {
 	// Alone is set by the one process that has locked the data directory. Open then makes the
 	// folder if it is missing, and removes the unfinished files of processes that have ended.
 	Alone bool
-	// ReadOnly is for those who only read: nothing is tried on the disk, and no side file is made again.
+	// ReadOnly is for those who only read: nothing is tried on the disk, and no side file is made
+	// again.
 	ReadOnly bool
 	// Observe, when set, is called for every call, for metrics. It must not block.
 	Observe func(objstore.Observed)

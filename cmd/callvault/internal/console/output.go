@@ -22,8 +22,8 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// JSON writes v as --json prints it: indented, and with a newline at the end. Characters that control
-// a terminal are escaped, which changes nothing for a reader of JSON.
+// JSON writes v as --json prints it: indented, and with a newline at the end. Characters that
+// control a terminal are escaped, which changes nothing for a reader of JSON.
 func JSON(w io.Writer, v any) error {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -39,8 +39,8 @@ func JSON(w io.Writer, v any) error {
 	return nil
 }
 
-// escapeControls escapes what encoding/json leaves: DEL, the C1 controls and those of text direction.
-// They stand only inside strings.
+// escapeControls escapes what encoding/json leaves: DEL, the C1 controls and those of text
+// direction. They stand only inside strings.
 func escapeControls(b []byte) []byte {
 	if !bytes.ContainsFunc(b, escaped) {
 		return b

@@ -49,7 +49,8 @@ type Task struct {
 	last time.Time
 }
 
-// outcome decorates a task's bar. The bar itself calls a task done that failed with all bytes there.
+// outcome decorates a task's bar. The bar itself calls a task done that failed with all bytes
+// there.
 type outcome struct {
 	decor.Decorator
 	failed *atomic.Bool
