@@ -44,7 +44,7 @@ func NewBudget() *web.Budget { return web.NewBudget() }
 type Config struct {
 	CORSOrigins    []string       // origins whose pages may call
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Forwarded-Proto count
-	Root           string         // path of the public URL, such as /vault; "" for none
+	BasePath       string         // path of the public URL, such as /vault; "" for none
 }
 
 // Deps are the parts that the router works with.
@@ -75,8 +75,8 @@ type Answer struct {
 
 // New makes the handler of all families.
 func New(cfg Config, deps Deps) http.Handler {
-	deps.Families = servedBelow(cfg.Root, deps.Families)
-	d := &dispatcher{deps: deps, root: cfg.Root, families: append(withDocs(deps.Families), routerFamily(cfg.Root, deps))}
+	deps.Families = servedBelow(cfg.BasePath, deps.Families)
+	d := &dispatcher{deps: deps, basePath: cfg.BasePath, families: append(withDocs(deps.Families), routerFamily(cfg.BasePath, deps))}
 	var h http.Handler = http.HandlerFunc(d.serve)
 	if len(cfg.CORSOrigins) > 0 { // without origins the middleware would allow every origin
 		h = cors.Handler(cors.Options{
@@ -100,7 +100,7 @@ const dataPolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 // dispatcher finds the family of a request, and logs, traces and recovers for it.
 type dispatcher struct {
 	deps     Deps
-	root     string // as in Config
+	basePath string // as in Config
 	families []Family
 }
 
@@ -180,7 +180,7 @@ func isBrowser(r *http.Request) bool {
 
 // routerFamily answers what no other family owns: pages such as health, the OpenAPI documents, the
 // page that browsers get at /, and 404 for the rest.
-func routerFamily(root string, deps Deps) Family {
+func routerFamily(basePath string, deps Deps) Family {
 	pages := map[string]http.Handler{}
 	for path, page := range deps.Pages {
 		pages[path] = web.Methods{Fail: fail, Get: page}
@@ -202,7 +202,7 @@ func routerFamily(root string, deps Deps) Family {
 	owns := func(path string) bool { return pages[path] != nil }
 	var front http.HandlerFunc
 	if len(names) > 0 {
-		front = docs.Front(root, deps.Families)
+		front = docs.Front(basePath, deps.Families)
 	}
 	return Family{Name: routerName, Owns: owns, Fail: fail, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if front != nil && r.URL.Path == "/" && isBrowser(r) {

@@ -190,7 +190,7 @@ func TestFrontPage(t *testing.T) {
 	if a = ask(withConsole, "GET", "/", "", "Accept", browser); !strings.Contains(a.Body.String(), `href="admin"`) {
 		t.Errorf("with a console:\n%s", a.Body)
 	}
-	below := api.New(api.Config{Root: "/vault"}, api.Deps{Families: []api.Family{console}, Log: zap.NewNop(), Now: time.Now})
+	below := api.New(api.Config{BasePath: "/vault"}, api.Deps{Families: []api.Family{console}, Log: zap.NewNop(), Now: time.Now})
 	if a = ask(below, "GET", "/vault", "", "Accept", browser); !strings.Contains(a.Body.String(), `href="/vault/admin"`) || !strings.Contains(a.Body.String(), `href="/vault/docs"`) {
 		t.Errorf("below a path:\n%s", a.Body)
 	}

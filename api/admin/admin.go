@@ -25,7 +25,7 @@ var spec []byte
 // Config is the settings of console and API.
 type Config struct {
 	Token    string // the admin token; when empty, everything is closed
-	Root     string // path of the public URL, such as /vault; "" for none
+	BasePath string // path of the public URL, such as /vault; "" for none
 	Origin   string // scheme and host that browsers reach the console by, "" when unknown
 	Secure   bool   // browsers reach the console only over TLS, so the cookie is Secure
 	ReadOnly bool   // nothing can be changed
@@ -113,7 +113,7 @@ type handler struct {
 // New makes the families of the console, the API and /metrics. Its error is a mistake in the
 // program's own pages.
 func New(cfg Config, deps Deps) ([]web.Family, error) {
-	p, err := loadPages(cfg.Root)
+	p, err := loadPages(cfg.BasePath)
 	if err != nil {
 		return nil, fmt.Errorf("load the console's pages: %w", err)
 	}

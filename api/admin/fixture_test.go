@@ -84,7 +84,7 @@ func (f *fixture) open(now func() time.Time) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.handler = api.New(api.Config{Root: cfg.Root, TrustedProxies: f.proxies}, api.Deps{Families: families, Log: log, Now: time.Now})
+	f.handler = api.New(api.Config{BasePath: cfg.BasePath, TrustedProxies: f.proxies}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
 
 // onBoth runs a test over either database.

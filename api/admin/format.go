@@ -13,11 +13,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// formats are the functions by which the templates format values. root is Config.Root, with which
-// every link of a page begins.
-func formats(root string) template.FuncMap {
+// formats are the functions by which the templates format values. basePath is Config.BasePath, with
+// which every link of a page begins.
+func formats(basePath string) template.FuncMap {
 	return template.FuncMap{
-		"root": func() string { return root },
+		"base": func() string { return basePath },
 
 		"bytes":   func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"when":    when,
@@ -87,7 +87,7 @@ func sentence(text string) string {
 	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
-// Paths of the console, without Config.Root.
+// Paths of the console, without Config.BasePath.
 func tenantPath(tenant string) string { return "/admin/tenants/" + tenant }
 
 func dayPath(tenant string, day domain.Day) string {

@@ -29,12 +29,12 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 // pages are the parsed templates by name, each with the layout.
 type pages map[string]*template.Template
 
-func loadPages(root string) (pages, error) {
+func loadPages(basePath string) (pages, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
-	base, err := template.New("layout.html").Funcs(formats(root)).ParseFS(pageFiles, "pages/layout.html", "pages/parts.html")
+	base, err := template.New("layout.html").Funcs(formats(basePath)).ParseFS(pageFiles, "pages/layout.html", "pages/parts.html")
 	if err != nil {
 		return nil, err
 	}

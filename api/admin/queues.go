@@ -31,7 +31,7 @@ func (c connection) MakeRedisClient() any { return c.client }
 // queues is the dashboard of the queues. It checks neither sessions nor the origin of requests, so
 // the console must.
 func (h *handler) queues() http.Handler {
-	dashboard := asynqmon.New(asynqmon.Options{RootPath: h.cfg.Root + queuesPath, RedisConnOpt: connection{h.deps.Redis}, ReadOnly: h.cfg.ReadOnly})
+	dashboard := asynqmon.New(asynqmon.Options{RootPath: h.cfg.BasePath + queuesPath, RedisConnOpt: connection{h.deps.Redis}, ReadOnly: h.cfg.ReadOnly})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		switch r.Method {
@@ -54,17 +54,17 @@ func (h *handler) queues() http.Handler {
 			return
 		}
 		a := &dashboardAnswer{ResponseWriter: w}
-		dashboard.ServeHTTP(a, h.withRoot(r))
+		dashboard.ServeHTTP(a, h.withBasePath(r))
 		if a.failed {
 			h.answerFailure(w, r, strings.TrimSpace(a.text.String()))
 		}
 	})
 }
 
-// withRoot gives the request with the path that the dashboard's pages ask for.
-func (h *handler) withRoot(r *http.Request) *http.Request {
+// withBasePath gives the request with the path that the dashboard's pages ask for.
+func (h *handler) withBasePath(r *http.Request) *http.Request {
 	within, address := *r, *r.URL
-	address.Path, address.RawPath = h.cfg.Root+r.URL.Path, ""
+	address.Path, address.RawPath = h.cfg.BasePath+r.URL.Path, ""
 	within.URL = &address
 	return &within
 }

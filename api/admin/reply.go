@@ -45,7 +45,7 @@ func (h *handler) html(doing string, serve func(r *http.Request) (answer, error)
 
 // redirect answers with another page of the console, whose path begins with /admin.
 func (h *handler) redirect(w http.ResponseWriter, r *http.Request, path string) {
-	http.Redirect(w, r, h.cfg.Root+path, http.StatusSeeOther) //nolint:gosec // the path is one of the console: signin checks what a form names
+	http.Redirect(w, r, h.cfg.BasePath+path, http.StatusSeeOther) //nolint:gosec // the path is one of the console: signin checks what a form names
 }
 
 // failHTML writes the page of an error.

@@ -106,7 +106,7 @@ func (h *handler) signedIn(r *http.Request) bool {
 // setCookie sets the session cookie, or deletes it when value is empty.
 func (h *handler) setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	//nolint:gosec // over plain HTTP the browser would not send back a Secure cookie
-	c := &http.Cookie{Name: cookieName, Value: value, Path: h.cfg.Root + "/admin", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	c := &http.Cookie{Name: cookieName, Value: value, Path: h.cfg.BasePath + "/admin", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: h.cfg.Secure || web.HTTPS(r), MaxAge: int(sessionLife.Seconds())}
 	if value == "" {
 		c.MaxAge = -1

@@ -92,7 +92,7 @@ func (h *handler) needSession(next http.Handler) http.Handler {
 		case h.closed():
 			h.showSignin(w, r)
 		case !page:
-			http.Error(w, "sign in at "+h.cfg.Root+signinPath, http.StatusUnauthorized)
+			http.Error(w, "sign in at "+h.cfg.BasePath+signinPath, http.StatusUnauthorized)
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 			h.redirect(w, r, signinPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
 		default:

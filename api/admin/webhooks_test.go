@@ -33,7 +33,7 @@ func (f *fixture) withWebhooks(cfg admin.Config) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.handler = api.New(api.Config{Root: cfg.Root}, api.Deps{Families: families, Log: log, Now: time.Now})
+	f.handler = api.New(api.Config{BasePath: cfg.BasePath}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
 
 func TestWebhookAPI(t *testing.T) {

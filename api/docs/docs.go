@@ -76,18 +76,18 @@ func New(families []web.Family, fail func(w http.ResponseWriter, r *http.Request
 }
 
 // Front makes the page that browsers get at /. It links to /docs, and to the console if one of the
-// families is it. root is the path of the public URL; without one the links are relative, because a
-// proxy may add a path.
-func Front(root string, families []web.Family) http.HandlerFunc {
-	if root != "" {
-		root += "/"
+// families is it. basePath is the path of the public URL; without one the links are relative,
+// because a proxy may add a path.
+func Front(basePath string, families []web.Family) http.HandlerFunc {
+	if basePath != "" {
+		basePath += "/"
 	}
 	console := ""
 	if slices.ContainsFunc(families, func(f web.Family) bool { return f.Owns("/admin") }) {
-		console = "<li><a href=\"{root}admin\">/admin</a>: the operators' console, for whoever has its token</li>\n"
+		console = "<li><a href=\"{base}admin\">/admin</a>: the operators' console, for whoever has its token</li>\n"
 	}
 	text := strings.Replace(frontHTML, "<!-- console -->\n", console, 1)
-	text = strings.ReplaceAll(text, "{root}", html.EscapeString(root))
+	text = strings.ReplaceAll(text, "{base}", html.EscapeString(basePath))
 	return page{contentType: "text/html; charset=utf-8", body: []byte(text)}.tagged().serve
 }
 

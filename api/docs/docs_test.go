@@ -38,7 +38,7 @@ func documented(t *testing.T) []api.Family {
 
 // handler is the router of a public URL with a path.
 func handler(families []api.Family) http.Handler {
-	return api.New(api.Config{Root: "/vault"}, api.Deps{Families: families, Log: zap.NewNop(), Now: time.Now})
+	return api.New(api.Config{BasePath: "/vault"}, api.Deps{Families: families, Log: zap.NewNop(), Now: time.Now})
 }
 
 func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {

@@ -22,7 +22,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	if c.AdminListen == "" {
 		if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
 			cfg.Origin, cfg.Secure = u.Scheme+"://"+u.Host, u.Scheme == "https"
-			cfg.Root = c.PublicPath()
+			cfg.BasePath = c.BasePath()
 		}
 	}
 	endpoints, err := p.Webhooks()

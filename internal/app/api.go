@@ -60,6 +60,6 @@ func (p *Parts) api(ctx context.Context, g *Group, health *Health, pages map[str
 	}
 	families = append(families, operators...)
 	pages[readyPath] = health.Public(c.AdminToken.Reveal())
-	return api.New(api.Config{CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, Root: c.PublicPath()}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
+	return api.New(api.Config{CORSOrigins: c.CORSOrigins, TrustedProxies: c.TrustedProxies, BasePath: c.BasePath()}, api.Deps{Families: families, Pages: pages, Log: log, Now: time.Now,
 		Tracer: p.tracer(), Observe: p.observe()}), nil
 }

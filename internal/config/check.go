@@ -125,7 +125,7 @@ func (s *Source) checkCombinations(c *Config) {
 		{c.S3Endpoint == "" && c.DownloadMode == "redirect", "CALLVAULT_DOWNLOAD_MODE", "redirect, while CALLVAULT_S3_ENDPOINT is not set; clients cannot reach the directory of objects, use proxy"},
 		{c.S3Endpoint == "" && c.S3Public != "", "CALLVAULT_S3_PUBLIC_ENDPOINT", "set, while CALLVAULT_S3_ENDPOINT is not; the directory of objects has no public address"},
 		{c.Recordings != "" && c.Recordings == c.Archives, "CALLVAULT_ARCHIVES_BUCKET", "the same bucket as CALLVAULT_RECORDINGS_BUCKET; use another, archives expire and recordings do not"},
-		{!plainPath(c.PublicPath()), "CALLVAULT_PUBLIC_URL", "its path has more than letters, digits, - . _ ~ and single slashes; choose one such as /vault"},
+		{!plainPath(c.BasePath()), "CALLVAULT_PUBLIC_URL", "its path has more than letters, digits, - . _ ~ and single slashes; choose one such as /vault"},
 		{c.OIDCIssuer != "" && c.OIDCAudience == "", "CALLVAULT_OIDC_AUDIENCE", "missing, while CALLVAULT_OIDC_ISSUER is set; name the audience that its tokens must carry, or any token of the issuer would do"},
 		{c.OIDCIssuer == "" && c.OIDCAudience != "", "CALLVAULT_OIDC_ISSUER", "missing, while CALLVAULT_OIDC_AUDIENCE is set; set both or neither"},
 	}
@@ -136,8 +136,8 @@ func (s *Source) checkCombinations(c *Config) {
 	}
 }
 
-// PublicPath is the path of the public URL, such as /vault; "" for none.
-func (c *Serving) PublicPath() string {
+// BasePath is the path of the public URL, such as /vault; "" for none.
+func (c *Serving) BasePath() string {
 	u, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return ""

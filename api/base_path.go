@@ -14,12 +14,12 @@ import (
 // the public URL from the request: some proxies pass it on, others have removed it. A path that a
 // family owns is not changed.
 func (d *dispatcher) route(r *http.Request) Family {
-	if f, owned := d.owner(r.URL.EscapedPath()); owned || d.root == "" || !web.Under(d.root)(r.URL.EscapedPath()) {
+	if f, owned := d.owner(r.URL.EscapedPath()); owned || d.basePath == "" || !web.Under(d.basePath)(r.URL.EscapedPath()) {
 		return f
 	}
 	address := *r.URL
-	address.Path = cmp.Or(strings.TrimPrefix(address.Path, d.root), "/")
-	address.RawPath = strings.TrimPrefix(address.RawPath, d.root)
+	address.Path = cmp.Or(strings.TrimPrefix(address.Path, d.basePath), "/")
+	address.RawPath = strings.TrimPrefix(address.RawPath, d.basePath)
 	r.URL = &address
 	f, _ := d.owner(address.EscapedPath())
 	return f
@@ -36,13 +36,13 @@ func (d *dispatcher) owner(path string) (f Family, owned bool) {
 }
 
 // servedBelow gives the families with documents that name the path of the public URL as the server.
-func servedBelow(root string, families []Family) []Family {
-	if root == "" {
+func servedBelow(basePath string, families []Family) []Family {
+	if basePath == "" {
 		return families
 	}
 	families = slices.Clone(families)
 	for i := range families {
-		families[i].Spec = bytes.Replace(families[i].Spec, []byte("\nservers:\n  - url: /\n"), []byte("\nservers:\n  - url: "+root+"\n"), 1)
+		families[i].Spec = bytes.Replace(families[i].Spec, []byte("\nservers:\n  - url: /\n"), []byte("\nservers:\n  - url: "+basePath+"\n"), 1)
 	}
 	return families
 }

@@ -24,8 +24,8 @@ const below = "/vault" // path of the public URL
 func behindProxies(t *testing.T, test func(f *fixture)) {
 	for name, removed := range map[string]string{"removed": below, "passed on": ""} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.Root = below })
-			f.withWebhooks(admin.Config{Token: adminToken, Root: below})
+			f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.BasePath = below })
+			f.withWebhooks(admin.Config{Token: adminToken, BasePath: below})
 			f.call("POST", "/tenants/acme/webhooks", `{"url":"https://hooks.example.com/x"}`, 201)
 			server := httptest.NewServer(f.handler)
 			t.Cleanup(server.Close)
