@@ -102,8 +102,8 @@ func TestNoInternalToken(t *testing.T) {
 	}
 }
 
-// After ten wrong internal tokens from one address more of them are answered 429, the right one and
-// API keys as ever.
+// After ten wrong internal tokens from one address further ones are answered 429. The right one and
+// API keys are answered as before.
 func TestWrongInternalTokens(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	for range 10 {

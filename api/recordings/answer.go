@@ -36,7 +36,8 @@ type hourLink struct {
 	MissingFileCount int     `json:"missingFileCount"`
 }
 
-// answer makes the answer of a day for who asked for it. Files and bytes are those of its links.
+// answer makes the answer of a day for the application that asked. Files and bytes are those of its
+// links.
 func (h *handler) answer(ctx context.Context, d *catalog.IssuedDay, holder catalog.Holder) dayAnswer {
 	out := dayAnswer{Date: d.Day, TotalSessions: d.Sessions, GeneratedAt: web.TimeOrNull(d.Settled), RetentionDays: d.RetentionDays,
 		Links: make([]hourLink, 0, len(d.Hours))}

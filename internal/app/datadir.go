@@ -41,8 +41,8 @@ func LockOrFind(ctx context.Context, dir string) (d *DataDir, rt *Runtime, err e
 	return d, rt, err
 }
 
-// findRunning is LockOrFind for who must change nothing: it makes and removes no file, and keeps no
-// lock. It returns nil when no process has the lock.
+// findRunning is LockOrFind for callers that must change nothing: it makes and removes no file, and
+// keeps no lock. It returns nil when no process has the lock.
 func findRunning(ctx context.Context, dir string) (*Runtime, error) {
 	lock := flock.New(filepath.Join(absolute(dir), lockName), flock.SetFlag(os.O_RDONLY))
 	return waitForRuntime(ctx, dir, func() (free bool, err error) {

@@ -20,10 +20,10 @@ const (
 	issuerTimeout = 5 * time.Second
 	// maxIssuerAnswer bounds an answer of the issuer, in bytes. Key sets have some KiB.
 	maxIssuerAnswer = 1 << 20
-	// answerLife is how long an answer serves, and so how soon a rotated key is found. Each token with
-	// an unknown key asks for the keys anew, and anybody can name a key that does not exist.
+	// answerLife is how long an answer serves, and so how soon a rotated key is found. Each token
+	// with an unknown key asks for the keys anew, and anybody can name a key that does not exist.
 	answerLife = time.Minute
-	// failureLife is how long a request that failed stands for the next ones.
+	// failureLife is how long a request that failed is not repeated.
 	failureLife = 5 * time.Second
 )
 

@@ -27,7 +27,7 @@ type TokenClaims struct {
 	Scopes []string // that the token names
 }
 
-// Holder names the application that got the token, in its epoch of then.
+// Holder names the application that got the token.
 func (c TokenClaims) Holder() Holder { return Holder{c.App, c.Epoch} }
 
 // Granted gives the scopes that the token grants now. app is the application as it is, nil when it
