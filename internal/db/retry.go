@@ -27,20 +27,20 @@ func retry(ctx context.Context, transaction func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := transaction()
 		if err == nil || attempt == maxAttempts || !raced(err) {
-			return under(ctx, translate(err))
+			return addCanceled(ctx, translate(err))
 		}
 		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7))) //nolint:gosec // spreads retries, guards nothing
 		select {
 		case <-ctx.Done():
-			return under(ctx, translate(err))
+			return addCanceled(ctx, translate(err))
 		case <-time.After(wait):
 		}
 	}
 }
 
-// under gives the error of a transaction under ctx. When ctx has ended, drivers also say that the
-// transaction is over; that is ctx's error and no failure of the database.
-func under(ctx context.Context, err error) error {
+// addCanceled adds the error of ctx to that of a transaction. When ctx has ended, drivers may say
+// only that the transaction is over, which is no failure of the database.
+func addCanceled(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil && domain.KindOf(err) == domain.KindUnavailable {
 		return errors.Join(ended, err)
 	}
