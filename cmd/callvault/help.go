@@ -8,8 +8,8 @@ import (
 
 // helpFlags are the flags that every command has beside --help.
 type helpFlags struct {
-	HelpAll     helpAllFlag `name:"help-all" help:"Show help with all settings and subcommands."`
-	ShowVersion versionFlag `name:"version" help:"Print the version."`
+	HelpAll     helpAllFlag      `name:"help-all" help:"Show help with all settings and subcommands."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // helpAllFlag prints the help that nothing is left out of.
@@ -31,20 +31,7 @@ func (helpAllFlag) BeforeReset(ctx *kong.Context, mode *helpMode) error {
 	return nil
 }
 
-// versionFlag prints the version.
-type versionFlag bool
-
-// BeforeReset runs before the parser asks for a command.
-func (versionFlag) BeforeReset(ctx *kong.Context) error {
-	info, err := buildVersion()
-	if err != nil {
-		return err
-	}
-	ctx.Exit(exitOK)
-	return printLine(ctx.Stdout, info.text())
-}
-
-// isSetting says whether a flag sets what a variable sets as well.
+// isSetting says whether a flag has a variable that sets the same.
 func isSetting(f *kong.Flag) bool { return f.Tag.Get("var") != "" }
 
 // print prints help. Unless all of it is asked for, it leaves out the flags of settings, and names

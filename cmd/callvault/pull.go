@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/callvault/callvault/client"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
+	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
 )
 
@@ -170,10 +170,7 @@ func (c *pullCmd) client(env config.Env) (*client.Client, error) {
 		slices.SortFunc(problems.Problems, func(a, b config.Problem) int { return strings.Compare(a.Variable, b.Variable) })
 		return nil, problems
 	}
-	agent := "callvault"
-	if build, ok := debug.ReadBuildInfo(); ok {
-		agent += "/" + strings.Trim(versionOf(build).Version, "()")
-	}
+	agent := "callvault/" + strings.Trim(app.Version(), "()")
 	cl, err := client.New(client.Config{URL: c.URL, ClientID: id, ClientSecret: secret, TokenURL: c.TokenURL, UserAgent: agent})
 	if err != nil {
 		return nil, &usageError{err.Error() + "; see --url (CALLVAULT_URL) and --token-url"}

@@ -96,7 +96,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Help(mode.print),
 		kong.Bind(&mode),
-		kong.Exit(func(int) { helped = true }), // --help, --help-all and --version ask for it
+		kong.Vars{"version": buildVersion().text()}, // of kong.VersionFlag
+		kong.Exit(func(int) { helped = true }),      // --help, --help-all and --version ask for it
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(d),
 	)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -27,19 +26,8 @@ func (*versionCmd) Help() string {
 }
 
 func (c *versionCmd) Run(d *deps) error {
-	info, err := buildVersion()
-	if err != nil {
-		return err
-	}
+	info := buildVersion()
 	return d.show(c.JSON, info, info.text)
-}
-
-func buildVersion() (versionJSON, error) {
-	build, ok := debug.ReadBuildInfo()
-	if !ok {
-		return versionJSON{}, errors.New("this binary carries no build information; build it with Go modules")
-	}
-	return versionOf(build), nil
 }
 
 func (v versionJSON) text() string {
@@ -50,8 +38,12 @@ func (v versionJSON) text() string {
 	return fmt.Sprintf("%s, %s, %s", line, v.Go, v.Platform)
 }
 
-func versionOf(build *debug.BuildInfo) versionJSON {
-	info := versionJSON{Version: app.Version(), Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
+func buildVersion() versionJSON {
+	info := versionJSON{Version: app.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return info
+	}
 	for _, s := range build.Settings {
 		switch s.Key {
 		case "vcs.revision":
