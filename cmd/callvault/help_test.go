@@ -106,7 +106,7 @@ func TestManualPageRenders(t *testing.T) {
 	if strings.Count(page, `redis\-url`) != 1 {
 		t.Error("a setting does not stand once")
 	}
-	cmd := exec.CommandContext(t.Context(), "groff", "-man", "-ww", "-Tutf8", "-z")
+	cmd := exec.CommandContext(t.Context(), "groff", "-k", "-man", "-ww", "-Tutf8", "-z")
 	cmd.Stdin = strings.NewReader(page)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("groff: %v\n%s", err, out)
