@@ -81,9 +81,10 @@ func complete(node *kong.Node, words []string) (found [][2]string) {
 		case wants != nil:
 			wants = nil
 		case strings.HasPrefix(word, "--"):
-			name, _, whole := strings.Cut(word, "=")
-			if f := flagOf(node, name); f != nil && !whole && takesValue(f) {
-				wants = f
+			flags := flagsOf(node)
+			i := slices.IndexFunc(flags, func(f *kong.Flag) bool { return "--"+f.Name == word && takesValue(f) })
+			if i >= 0 { // else it is a switch, or its value is behind a =
+				wants = flags[i]
 			}
 		case childOf(node, word) != nil:
 			node = childOf(node, word)
@@ -102,7 +103,9 @@ func complete(node *kong.Node, words []string) (found [][2]string) {
 			add(value, "")
 		}
 	case strings.HasPrefix(last, "-"):
-		eachFlag(node, func(f *kong.Flag) { add("--"+f.Name, f.Help) })
+		for _, f := range flagsOf(node) {
+			add("--"+f.Name, f.Help)
+		}
 	case arguments < len(node.Positional):
 		for _, value := range node.Positional[arguments].EnumSlice() {
 			add(value, "")
@@ -124,22 +127,11 @@ func childOf(node *kong.Node, name string) *kong.Node {
 	return nil
 }
 
-// eachFlag visits the command's flags, then those of the commands above it.
-func eachFlag(node *kong.Node, visit func(*kong.Flag)) {
-	for _, flags := range slices.Backward(node.AllFlags(true)) {
-		for _, f := range flags {
-			visit(f)
-		}
-	}
-}
-
-func flagOf(node *kong.Node, name string) (found *kong.Flag) {
-	eachFlag(node, func(f *kong.Flag) {
-		if "--"+f.Name == name {
-			found = f
-		}
-	})
-	return found
+// flagsOf lists the command's flags, then those of the commands above it.
+func flagsOf(node *kong.Node) []*kong.Flag {
+	groups := node.AllFlags(true)
+	slices.Reverse(groups)
+	return slices.Concat(groups...)
 }
 
 func takesValue(f *kong.Flag) bool { return !f.IsBool() || f.Tag.Type == "switch" }

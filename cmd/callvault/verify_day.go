@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -177,10 +178,7 @@ func (w *verifyTargets) pullCommands(list []verifyResult) (commands []string) {
 
 // shellQuote quotes a path for a shell, unless that changes nothing.
 func shellQuote(path string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-", r)
-	}
-	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+	if regexp.MustCompile(`^[a-zA-Z0-9/._-]+$`).MatchString(path) {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
