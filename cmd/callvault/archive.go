@@ -43,7 +43,7 @@ type archiveJSON struct {
 	Waiting int        `json:"waiting"` // hours still pending or being rebuilt
 	Failed  int        `json:"failed"`
 
-	Complete     int  `json:"complete"`     // hours whose archive holds all that is registered
+	Complete     int  `json:"complete"`     // hours without recordings, or whose archive holds all that is registered
 	Incomplete   int  `json:"incomplete"`   // available hours with missing recordings that are not being rebuilt
 	Empty        int  `json:"empty"`        // hours without recordings
 	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
@@ -57,7 +57,7 @@ type archiveJSON struct {
 func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 	n := v.CountsOf(hour)
 	r.Waiting, r.Failed, r.Empty, r.MissingFiles = n.Pending+n.Rebuilding, n.Failed, n.NoData, n.Missing
-	r.Complete, r.Incomplete = n.Available-n.Lacking, n.Lacking-n.Rebuilding
+	r.Complete, r.Incomplete = n.Complete(), n.Lacking-n.Rebuilding
 }
 
 // Run plans the day, and waits for it if the flags say so.
@@ -110,7 +110,7 @@ func (r archiveJSON) text() string {
 	if r.Due == 1 {
 		were = "was"
 	}
-	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete, %d no data, %d pending, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
+	s := fmt.Sprintf("%s of %s: %s %s due; now %d complete (%d no data), %d pending, %d failed", r.Day, r.Tenant, count(r.Due, "hour"), were,
 		r.Complete, r.Empty, r.Waiting, r.Failed)
 	if r.MissingFiles > 0 {
 		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Incomplete, count(r.MissingFiles, "recording"))

@@ -30,7 +30,7 @@ func TestArchiveWaitDispatches(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	var r archiveJSON
-	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 || r.Complete != 13 || r.Empty != 11 || !r.Enabled {
+	if err := json.Unmarshal(out, &r); err != nil || r.Due < 12 || r.Waiting != 0 || r.Failed != 0 || r.Complete != 24 || r.Empty != 11 || !r.Enabled {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

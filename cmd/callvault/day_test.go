@@ -40,10 +40,10 @@ func TestOneIsOne(t *testing.T) {
 	if got := (importJSON{Result: ingest.Result{Counts: catalog.Counts{Ahead: 1}}}).text(); !strings.Contains(got, "\nmore than a day ahead of the clock: 1 recording; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp") {
 		t.Error(got)
 	}
-	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete, 0 no data, 1 pending, 0 failed" {
+	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 1, Waiting: 1}).text(); got != "2025-12-12 of acme: 1 hour was due; now 0 complete (0 no data), 1 pending, 0 failed" {
 		t.Error(got)
 	}
-	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 1, Incomplete: 1, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 1 complete, 22 no data, 0 pending, 0 failed, 1 incomplete; 1 recording missing from the archives" {
+	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 23, Incomplete: 1, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 23 complete (22 no data), 0 pending, 0 failed, 1 incomplete; 1 recording missing from the archives" {
 		t.Error(got)
 	}
 }

@@ -101,7 +101,7 @@ func TestImportNamesAbsentAudio(t *testing.T) {
 	}
 	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
 	code, out, errs = callvault(t, nil, "archive", "--tenant", "acme", "--day", yesterday, data)
-	if code != exitOK || !strings.Contains(out, "0 complete, 23 no data, 0 pending, 0 failed, 1 incomplete; 2 recordings missing") || !strings.Contains(errs, "lacks the feature daily_audio_recordings") {
+	if code != exitOK || !strings.Contains(out, "23 complete (23 no data), 0 pending, 0 failed, 1 incomplete; 2 recordings missing") || !strings.Contains(errs, "lacks the feature daily_audio_recordings") {
 		t.Errorf("exit %d, printed %q and %q", code, out, errs)
 	}
 }
