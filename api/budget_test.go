@@ -55,11 +55,18 @@ func TestRefusedBeforeRead(t *testing.T) {
 			if w := f.ask(t.Context(), "POST", "/export/conversation", `{"conversationId":"large"}`, "x-api-key", f.key, "Content-Type", "application/json"); w.Code != 503 {
 				t.Errorf("the single export: %d", w.Code)
 			}
+			const export = "/conversations/export/v1/conversations?bot_name=ag&start_time=0&end_time=2000000000"
+			if w := f.ask(t.Context(), "GET", export, "", "x-api-key", f.key); w.Code != 503 {
+				t.Errorf("the bulk export: %d", w.Code)
+			}
 			if n := allocated() - before; n > size {
 				t.Errorf("%d MiB were read all the same", n>>20)
 			}
 			hold.Release()
 			f.ok(f.ask(t.Context(), "GET", "/conversations/large", "", "x-api-key", f.key))
+			if w := f.ask(t.Context(), "GET", export, "", "x-api-key", f.key); w.Code != 200 || w.Body.Len() < size {
+				t.Errorf("the bulk export: %d, %d bytes", w.Code, w.Body.Len())
+			}
 			f.ok(f.ask(t.Context(), "POST", "/export/conversation", `{"conversationId":"large"}`, "x-api-key", f.key, "Content-Type", "application/json"))
 		})
 	}

@@ -47,6 +47,7 @@ type Catalog interface {
 type Conversations interface {
 	Bots(ctx context.Context, tenant, name string) ([]string, error)
 	ExportConversations(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedConversation], error)
+	ReadValues(ctx context.Context, tenant string, c *conversations.ExportedConversation) error
 	ExportMessages(ctx context.Context, w conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[conversations.ExportedMessage], error)
 }
 
@@ -80,6 +81,7 @@ func New(cfg Config, deps Deps) web.Family {
 	paths := map[string]http.Handler{
 		root + "/conversations": web.Methods{Fail: fail, Get: web.Handle(serve(h, endpoint[conversations.ExportedConversation]{
 			name: "conversations", page: deps.Conversations.ExportConversations, appendRow: appendConversation,
+			unread: func(c conversations.ExportedConversation) int64 { return c.Unread }, readValues: deps.Conversations.ReadValues,
 		}), h.explain)},
 		root + "/messages": web.Methods{Fail: fail, Get: web.Handle(serve(h, endpoint[conversations.ExportedMessage]{
 			name: "messages", filters: []filter{{"conversation_id", conversations.Conversation}}, page: deps.Conversations.ExportMessages, appendRow: appendMessage,

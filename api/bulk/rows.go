@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +16,7 @@ const lastActionLayout = "2006-01-02T15:04:05.000000"
 // appendConversation appends a conversation's JSON. startTime is in Unix seconds. When they are
 // unknown, metadata is {}, tags is [], and locale and lastActionAt are null.
 func appendConversation(to []byte, c conversations.ExportedConversation) (_ []byte, err error) {
+	to = slices.Grow(to, len(c.Metadata)+len(c.Tags)) // these can be large
 	to = rawjson.AppendString(append(to, `{"_id":`...), c.ID)
 	to = strconv.AppendInt(append(to, `,"startTime":`...), c.Start.Unix(), 10)
 	to = append(to, `,"locale":`...)

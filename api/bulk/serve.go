@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,6 +30,9 @@ type endpoint[T any] struct {
 	filters   []filter
 	page      func(ctx context.Context, q conversations.AgentQuery, after *conversations.Position, limit conversations.Limit) (conversations.Page[T], error)
 	appendRow func(to []byte, row T) ([]byte, error)
+	// unread is how much memory readValues takes for a row, in bytes; 0 for a row that is complete.
+	unread     func(row T) int64
+	readValues func(ctx context.Context, tenant string, row *T) error
 }
 
 // serve gives the function that answers an endpoint's requests.
@@ -106,29 +110,26 @@ type sender[T any] struct {
 	rows    int                 // of the next read
 	between string              // two rows
 	key     string              // the API key's id
+	hold    *web.Hold
+	memory  int64 // of a read's rows, without values that are read alone
 }
 
 // serve sends begin, the rows after a position, and what end makes of the position behind the last
 // row, which is nil when there are no more. After the first byte an error breaks the connection, so
 // that no answer looks whole that is not.
 func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *conversations.Position, begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
-	page, err := s.read(r.Context(), after)
+	page, err := s.begin(r.Context(), after)
+	defer s.hold.Release()
 	if err != nil {
 		w.Header().Del("Content-Type")
 		return err
 	}
-	memory := page.Bytes // one row can have more than readBytes
-	if page.Next != nil {
-		memory = max(memory, readBytes)
-	}
-	hold, err := s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), int64(memory))
-	if err != nil {
-		w.Header().Del("Content-Type")
-		return web.Step("reserve memory", err)
-	}
-	defer hold.Release()
-	out := web.NewStream(hold.Writer(w))
+	out := web.NewStream(s.hold.Writer(w))
 	if err := s.send(r.Context(), out, page, begin, end); err != nil {
+		if !out.Began() {
+			w.Header().Del("Content-Type")
+			return err
+		}
 		level := zap.WarnLevel
 		if web.ClientGone(r, err) {
 			level = zap.InfoLevel
@@ -139,24 +140,78 @@ func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *convers
 	return nil
 }
 
+// begin reserves memory, then reads the first rows.
+func (s *sender[T]) begin(ctx context.Context, after *conversations.Position) (page conversations.Page[T], err error) {
+	s.memory = readBytes
+	if s.hold, err = s.h.deps.Budget.Acquire(s.query.Tenant, catalog.CredentialKey.Actor(s.key), s.memory); err != nil {
+		return page, web.Step("reserve memory", err)
+	}
+	if page, err = s.read(ctx, after); err != nil {
+		return page, err
+	}
+	if page.Next == nil { // no more will be read
+		s.memory = int64(page.Bytes)
+	}
+	return page, web.Step("reserve memory", s.hold.Resize(s.memory))
+}
+
+// readValues reads the large values of a row. An answer that has begun waits for memory for them.
+func (s *sender[T]) readValues(ctx context.Context, row *T, began bool) error {
+	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CatalogTimeout)
+	defer cancel()
+	for {
+		err := s.hold.Resize(s.memory + s.e.unread(*row))
+		if err == nil {
+			return s.e.readValues(ctx, s.query.Tenant, row)
+		}
+		if !began {
+			return web.Step("reserve memory", err)
+		}
+		select {
+		case <-ctx.Done():
+			return web.Step("reserve memory", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 func (s *sender[T]) read(ctx context.Context, after *conversations.Position) (conversations.Page[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, s.h.cfg.CatalogTimeout)
 	defer cancel()
 	return s.e.page(ctx, s.query, after, conversations.Limit{Rows: min(s.rows, s.left.Rows), Bytes: min(readBytes, s.left.Bytes)})
 }
 
+// sendRow sends a row and frees it. It gives the number of bytes.
+func (s *sender[T]) sendRow(ctx context.Context, out *web.Stream, before string, row *T) (int, error) {
+	large := s.e.unread != nil && s.e.unread(*row) > 0
+	if large {
+		if err := s.readValues(ctx, row, out.Began()); err != nil {
+			return 0, err
+		}
+	}
+	n, err := out.Append(func(to []byte) ([]byte, error) {
+		to, err := s.e.appendRow(append(to, before...), *row)
+		var none T
+		*row = none
+		return to, err
+	})
+	if large && err == nil { // at most the rest of the stream's buffer is not sent
+		err = s.hold.Resize(s.memory)
+	}
+	return n, err
+}
+
 func (s *sender[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T], begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
 	before := begin
 	for {
 		sent := 0
-		for i, row := range page.Rows {
-			n, err := out.Append(func(to []byte) ([]byte, error) { return s.e.appendRow(append(to, before...), row) })
+		for i := range page.Rows {
+			n, err := s.sendRow(ctx, out, before, &page.Rows[i])
 			if err != nil {
 				return fmt.Errorf("send a row: %w", err)
 			}
 			before = s.between
 			sent += n
-			clear(page.Rows[i : i+1]) // frees what was sent
 		}
 		s.left.Rows -= len(page.Rows)
 		s.left.Bytes -= sent

@@ -87,6 +87,9 @@ type ExportedConversation struct {
 	Tags         json.RawMessage // array of strings; nil when unknown
 	UserMessages int
 	LastAction   time.Time // zero when unknown
+	// Unread is how much memory ReadValues takes for Metadata and Tags, in bytes. It is 0 unless they
+	// are too large to be read with other rows.
+	Unread int64
 }
 
 // ExportedMessage is a message of an export. Body is the line that was taken in.
@@ -116,8 +119,15 @@ func messageSource() source {
 		filters: []column{{Conversation, "c.conversation_id", "messages_conversation_printed"}}}
 }
 
-const exportConversationColumns = `c.locale, c.metadata, c.tags, c.last_action_us,
+// A conversation whose values have more than largeValues bytes is read without them, because its
+// client may take hours to read the rows with which it would be in memory.
+const (
+	largeValues               = "1048576"
+	valuesSize                = `(coalesce(octet_length(c.metadata), 0) + coalesce(octet_length(c.tags), 0))`
+	unlessLarge               = `CASE WHEN ` + valuesSize + ` <= ` + largeValues + ` THEN `
+	exportConversationColumns = `c.locale, ` + unlessLarge + `c.metadata END, ` + unlessLarge + `c.tags END, ` + unlessLarge + `0 ELSE ` + valuesSize + ` END, c.last_action_us,
 	(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.type = '` + typeUserInput + `')`
+)
 
 const exportMessageColumns = `c.type, c.conversation_id, c.body`
 
@@ -131,11 +141,21 @@ func (r *Reader) ExportConversations(ctx context.Context, w AgentQuery, after *P
 	}
 	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedConversation, at Position, size int, err error) {
 		var units int64
-		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), db.Time(&e.LastAction), &e.UserMessages)
+		err = rows.Scan(&e.ID, &units, &e.Locale, (*[]byte)(&e.Metadata), (*[]byte)(&e.Tags), &e.Unread, db.Time(&e.LastAction), &e.UserMessages)
+		e.Unread *= copies
 		at = Position{units * perSecond, e.ID}
 		e.Start = db.FromMicros(at.At)
 		return e, at, len(e.Metadata) + len(e.Tags), err
 	}, query, args...)
+}
+
+// ReadValues reads what is Unread of a conversation. Errors: KindNotFound when it was deleted
+// meanwhile, KindUnavailable.
+func (r *Reader) ReadValues(ctx context.Context, tenant string, e *ExportedConversation) error {
+	err := r.db.QueryRowContext(ctx, `SELECT metadata, tags FROM conversations WHERE tenant = $1 AND id = $2`, tenant, e.ID).
+		Scan((*[]byte)(&e.Metadata), (*[]byte)(&e.Tags))
+	e.Unread = 0
+	return db.NotFound(err, "the conversation does not exist any more")
 }
 
 // ExportMessages is ExportConversations for messages.

@@ -37,6 +37,9 @@ func (s *Stream) Append(add func(to []byte) ([]byte, error)) (int, error) {
 	return len(after) - before, s.send()
 }
 
+// Began says whether some bytes were sent.
+func (s *Stream) Began() bool { return s.sent }
+
 func (s *Stream) send() error {
 	if len(s.buffer) == 0 {
 		return nil
