@@ -1,12 +1,12 @@
 package conversations
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,20 +15,20 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/conversations"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 	"github.com/callvault/callvault/internal/telemetry"
 	"github.com/callvault/callvault/internal/transcript"
 )
 
-// afterTranscript is the fields of a conversation behind its transcript. Those before it are an
-// item.
-type afterTranscript struct {
-	Metadata          json.RawMessage `json:"metadata"`
-	Analysis          analysis        `json:"analysis"`
-	UserID            *string         `json:"user_id"`
-	HasAudio          bool            `json:"has_audio"`
-	HasUserAudio      bool            `json:"has_user_audio"`
-	HasResponseAudio  bool            `json:"has_response_audio"`
-	HasAuxiliaryAudio bool            `json:"has_auxiliary_audio"`
+// afterMetadata is the fields of a conversation behind its transcript and its metadata. Those before
+// them are an item.
+type afterMetadata struct {
+	Analysis          analysis `json:"analysis"`
+	UserID            *string  `json:"user_id"`
+	HasAudio          bool     `json:"has_audio"`
+	HasUserAudio      bool     `json:"has_user_audio"`
+	HasResponseAudio  bool     `json:"has_response_audio"`
+	HasAuxiliaryAudio bool     `json:"has_auxiliary_audio"`
 }
 
 type turn struct {
@@ -63,12 +63,9 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return web.Step("look the recording up", err)
 	}
 	head := listItem(s.Header)
-	out := afterTranscript{UserID: web.TextOrNull(s.UserID), HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
+	out := afterMetadata{UserID: web.TextOrNull(s.UserID), HasAudio: recorded, HasUserAudio: recorded, HasResponseAudio: recorded, Analysis: analysis{s.CallSuccessful, s.Summary}}
 	if req.convai { // only the other path shows the conversation's own metadata
 		s.Metadata = nil
-	}
-	if out.Metadata, err = metadata(head, s.Metadata); err != nil {
-		return web.Step("show the metadata", err)
 	}
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", "application/json")
@@ -80,7 +77,7 @@ func (h *handler) show(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return web.Step("write the audit log", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := write(hold.Writer(w), head, turns(r.Context(), s), out); err != nil {
+	if err := write(hold.Writer(w), head, turns(r.Context(), s), s.Metadata, out); err != nil {
 		h.deps.Log.Info("a conversation broke off", telemetry.In(ctx), zap.Error(err))
 		web.Abort()
 	}
@@ -96,7 +93,7 @@ func readError(doing string, err error) error {
 }
 
 // write sends a conversation turn by turn: a transcript can be as large as an ingested line.
-func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], tail afterTranscript) error {
+func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], own json.RawMessage, tail afterMetadata) error {
 	out := web.NewStream(w)
 	add := func(separator string, v any, from, less int) error {
 		_, err := out.Append(func(to []byte) ([]byte, error) {
@@ -121,11 +118,14 @@ func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], tail
 		}
 		separator = ","
 	}
-	end := "],"
+	end := `],"metadata":`
 	if separator != "," {
 		end = separator + end
 	}
-	if err := add(end, tail, 1, 0); err != nil {
+	if _, err := out.Append(func(to []byte) ([]byte, error) { return appendMetadata(append(to, end...), head, own) }); err != nil {
+		return err
+	}
+	if err := add(",", tail, 1, 0); err != nil {
 		return err
 	}
 	if _, err := out.Append(func(to []byte) ([]byte, error) { return append(to, '\n'), nil }); err != nil {
@@ -134,37 +134,24 @@ func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], tail
 	return out.End()
 }
 
-// metadata gives the call's times and then the members of the conversation's metadata, as they were
-// ingested. A member with the name of one of the times is left out.
-func metadata(i item, own json.RawMessage) (json.RawMessage, error) {
-	var out bytes.Buffer
-	fmt.Fprintf(&out, `{"start_time_unix_secs":%d,"call_duration_secs":%d`, i.StartTimeUnixSecs, i.CallDurationSecs)
-	if own != nil {
-		d := json.NewDecoder(bytes.NewReader(own))
-		if _, err := d.Token(); err != nil {
-			return nil, err
+// appendMetadata appends the call's times and then the members of the conversation's own metadata, as
+// they were ingested. A member with the name of one of the times is left out.
+func appendMetadata(to []byte, i item, own json.RawMessage) ([]byte, error) {
+	to = slices.Grow(to, len(own)) // it can be large
+	to = fmt.Appendf(to, `{"start_time_unix_secs":%d,"call_duration_secs":%d`, i.StartTimeUnixSecs, i.CallDurationSecs)
+	if own == nil {
+		return append(to, '}'), nil
+	}
+	for m, err := range rawjson.Members(own) {
+		if err == nil && !m.Is("start_time_unix_secs") && !m.Is("call_duration_secs") {
+			to = append(append(append(to, ','), m.Name...), ':')
+			to, err = rawjson.AppendValue(to, m.Value)
 		}
-		for d.More() {
-			key, err := d.Token()
-			if err != nil {
-				return nil, err
-			}
-			var value json.RawMessage
-			if err := d.Decode(&value); err != nil {
-				return nil, err
-			}
-			if key == "start_time_unix_secs" || key == "call_duration_secs" {
-				continue
-			}
-			name, err := json.Marshal(key)
-			if err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(&out, ",%s:%s", name, value)
+		if err != nil {
+			return to, fmt.Errorf("metadata: %w", err)
 		}
 	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	return append(to, '}'), nil
 }
 
 // turns gives the turns of the raw transcript, or of the messages when there is none.

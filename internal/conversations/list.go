@@ -12,6 +12,7 @@ import (
 
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 // maxExamined bounds how many rows are read for one page of a list. So filters that few rows meet
@@ -254,10 +255,11 @@ func scanHeader(row interface{ Scan(...any) error }, more ...any) (h Header, err
 
 // summary gives the call_summary of an analysis; "" if there is none.
 func summary(analysis []byte) string {
-	var fields map[string]json.RawMessage
 	var text string
-	if len(analysis) == 0 || json.Unmarshal(analysis, &fields) != nil || json.Unmarshal(fields["call_summary"], &text) != nil {
-		return ""
+	for m, err := range rawjson.Members(analysis) {
+		if err != nil || m.Is("call_summary") && json.Unmarshal(m.Value, &text) != nil {
+			return ""
+		}
 	}
 	return text
 }
