@@ -94,6 +94,9 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 	for _, role := range roles {
 		switch role {
 		case config.API:
+			if len(roles) == 1 && os.Getenv("GOMEMLIMIT") == "" {
+				debug.SetMemoryLimit(apiMemory)
+			}
 			if handler, err = p.api(ctx, g, health, pages, log); err != nil {
 				return nil, err
 			}
@@ -195,6 +198,11 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 // is small beside its buffers, and lowers the peak of memory, by which operators size workers. GOGC
 // in the environment takes precedence.
 const workerGC = 25
+
+// apiMemory is the GOMEMLIMIT of a process that only is an API, in bytes: near it garbage is collected
+// at once, so that the garbage of large answers does not add up. It is no bound, for what is in use
+// may be more. GOMEMLIMIT in the environment takes precedence.
+const apiMemory = 160 << 20
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c := p.Config

@@ -17,9 +17,12 @@ const (
 	budgetCaller = 16 << 20
 )
 
-// Budget bounds the memory that answers and bodies take. When it is used up, those whose clients are
-// slow are broken off for new ones, as with downloads: else the slow clients of two tenants could
-// have all of it for as long as Pace allows. A nil Budget has no bounds.
+// Budget bounds the memory that answers and bodies take. When it is used up, some whose clients are
+// waited for are broken off for a new one: slow ones, as with downloads, else the slow clients of two
+// tenants could have all of it for as long as Pace allows; and those of a tenant that has more than
+// the new one's tenant will have, else clients that ask again and again could have all of it, none of
+// them for long enough to be slow. The callers of a tenant share its part in the same way. Nobody can
+// take memory back from whom it was given to. A nil Budget has no bounds.
 type Budget struct {
 	mu   sync.Mutex
 	held shares[caller]
@@ -63,17 +66,27 @@ func (h *Hold) Resize(bytes int64) error {
 		return errLostShare
 	}
 	bytes = min(bytes, budgetTenant)
+	actor, tenant := func(o caller) string { return o.actor }, func(o caller) string { return o.tenant }
 	for _, bound := range []struct {
 		bytes  int64
 		counts func(caller) bool
-		who    string
+		sharer func(caller) string // who shares the bytes
+		text   string
 	}{
-		{budgetCaller, func(o caller) bool { return o == h.caller }, "the caller has too many answers under way"},
-		{budgetTenant, func(o caller) bool { return o.tenant == h.caller.tenant }, "the tenant has too many answers under way"},
-		{budgetAll, func(caller) bool { return true }, "too many answers are under way"},
+		{budgetCaller, func(o caller) bool { return o == h.caller }, actor, "the caller has too many answers under way"},
+		{budgetTenant, func(o caller) bool { return o.tenant == h.caller.tenant }, actor, "the tenant has too many answers under way"},
+		{budgetAll, func(caller) bool { return true }, tenant, "too many answers are under way"},
 	} {
-		if !h.budget.held.makeRoom(max(0, bound.bytes-bytes)+h.size, bound.counts) {
-			return domain.Errorf(domain.KindUnavailable, "%s", bound.who)
+		has := map[string]int64{}
+		for s, o := range h.budget.held {
+			if bound.counts(o) {
+				has[bound.sharer(o)] += s.size
+			}
+		}
+		will := has[bound.sharer(h.caller)] - h.size + bytes
+		yields := func(o caller) bool { return has[bound.sharer(o)] > will }
+		if !h.budget.held.makeRoom(max(0, bound.bytes-bytes)+h.size, bound.counts, yields) {
+			return domain.Errorf(domain.KindUnavailable, "%s", bound.text)
 		}
 	}
 	h.size = bytes

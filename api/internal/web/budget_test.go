@@ -73,7 +73,7 @@ func TestHoldResizes(t *testing.T) {
 }
 
 // TestSlowClientsGiveMemory has all memory held by answers to clients of several speeds. Others get
-// the memory of those that are slow, and only of those.
+// the memory of those that are slow, and of tenants that have more.
 func TestSlowClientsGiveMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const mebibyte = 1 << 20
@@ -110,20 +110,15 @@ func TestSlowClientsGiveMemory(t *testing.T) {
 				}
 			})
 		}
-		refused := func(tenant string) {
+		refused := func(tenant string, bytes int64) {
 			t.Helper()
-			if _, err := b.Acquire(tenant, "new", 1); domain.KindOf(err) != domain.KindUnavailable {
+			if _, err := b.Acquire(tenant, "new", bytes); domain.KindOf(err) != domain.KindUnavailable {
 				t.Errorf("%s: %v", tenant, err)
 			}
 		}
-		answer("a", "unread", 1)
-		answer("a", "read", mebibyte)
-		time.Sleep(time.Second)
-		answer("b", "slow", 32<<10)
-		refused("c")
-		time.Sleep(10 * time.Second)
-		for _, want := range []string{"unread", "slow"} {
-			if _, err := b.Acquire("c", "honest "+want, 16*mebibyte); err != nil {
+		ends := func(tenant string, bytes int64, want string) {
+			t.Helper()
+			if _, err := b.Acquire(tenant, "honest", bytes); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -136,6 +131,16 @@ func TestSlowClientsGiveMemory(t *testing.T) {
 				t.Errorf("%s was not ended", want)
 			}
 		}
-		refused("b")
+		answer("a", "unread", 1)
+		time.Sleep(time.Second)
+		answer("a", "read", mebibyte)
+		answer("b", "slow", 32<<10)
+		synctest.Wait()
+		refused("a", 16*mebibyte) // its other callers have as much
+		refused("c", 32*mebibyte) // tenant a has as much
+		ends("c", mebibyte, "unread")
+		time.Sleep(10 * time.Second)
+		ends("d", 16*mebibyte, "slow")
+		refused("e", 16*mebibyte)
 	})
 }

@@ -62,7 +62,7 @@ func (l *DownloadLimiter) acquire(d Download) (*share, error) {
 		{l.limits.Tenant, func(o Download) bool { return o.Tenant == d.Tenant }},
 		{l.limits.All, func(Download) bool { return true }},
 	} {
-		if !l.places.makeRoom(int64(limit.n-1), limit.counts) {
+		if !l.places.makeRoom(int64(limit.n-1), limit.counts, nil) {
 			return nil, domain.Errorf(domain.KindUnavailable, "too many downloads at once")
 		}
 	}

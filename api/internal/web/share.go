@@ -8,7 +8,7 @@ import (
 )
 
 // slowAfter is how long a client may take for paceBytes and keep its share when others want it:
-// 64 KiB/s. It is not relative to other clients, so that fast ones do not end each other.
+// 64 KiB/s. It is not relative to other clients, so that fast ones need not end each other.
 const slowAfter = 2 * time.Second
 
 var errLostShare = fmt.Errorf("%w: it is slow, and others need its share", errClientGone)
@@ -51,15 +51,16 @@ func (s *share) waited() {
 type shares[T any] map[*share]T
 
 // makeRoom says whether the shares that counts is true for are at most room together. When they are
-// more, the slowest clients lose theirs, if those that are slow have enough.
-func (all shares[T]) makeRoom(room int64, counts func(T) bool) bool {
+// more, clients that are waited for lose theirs, the slowest first: those that are slow, and those that
+// yields is true for. They lose nothing if all of it is not enough. A nil yields is never true.
+func (all shares[T]) makeRoom(room int64, counts, yields func(T) bool) bool {
 	var slow []*share
 	for s, of := range all {
 		if !counts(of) {
 			continue
 		}
 		room -= s.size
-		if !s.since.IsZero() && time.Since(s.since) >= slowAfter {
+		if !s.since.IsZero() && (time.Since(s.since) >= slowAfter || yields != nil && yields(of)) {
 			slow = append(slow, s)
 		}
 	}
