@@ -23,15 +23,20 @@ func line(message int, key string) string {
 		message, at, message, key)
 }
 
+// newCatalog makes a directory, and in it a data directory with a tenant acme. data is the flag that
+// names the latter.
+func newCatalog(t *testing.T, tenantFlags ...string) (dir, data string) {
+	t.Helper()
+	dir = t.TempDir()
+	data = "--data=" + filepath.Join(dir, "data")
+	expect(t, nil, exitOK, "", "migrate", "up", data)
+	expect(t, nil, exitOK, "", append([]string{"tenant", "create", "acme", data}, tenantFlags...)...)
+	return dir, data
+}
+
 func TestImportKeepsToTheKeyPrefix(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
+	dir, data := newCatalog(t, "--key-prefix", "acme/")
 	save(t, dir, "a.opus", []byte("sound"))
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme", "--key-prefix", "acme/"}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
 	code, _, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", dir, save(t, dir, "day.ndjson", []byte(line(1, "a.opus"))), data)
 	if code != exitFailed || !strings.Contains(errs, `must begin with "acme/", this tenant's key prefix`) {
 		t.Errorf("exit %d, printed %q", code, errs)
@@ -39,18 +44,12 @@ func TestImportKeepsToTheKeyPrefix(t *testing.T) {
 }
 
 func TestImportNamesAbsentAudio(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
+	dir, data := newCatalog(t)
 	audio := filepath.Join(dir, "audio")
 	if err := os.Mkdir(audio, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	save(t, audio, "a.opus", []byte("sound"))
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
 	file := save(t, dir, "day.ndjson", []byte(line(1, "a.opus")+line(2, "b.opus")+line(3, "c.opus")))
 	code, out, errs := callvault(t, nil, "import", "--tenant", "acme", "--audio", audio, file, data)
 	if code != exitOK || !strings.Contains(out, "2 recordings have no audio yet") || !strings.Contains(out, "b.opus") {
@@ -109,13 +108,7 @@ func TestImportNamesAbsentAudio(t *testing.T) {
 // TestImportIsAudited checks that the audit log has one line for each run that stored something,
 // with what it stored, and none for a run that stored nothing.
 func TestImportIsAudited(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
+	dir, data := newCatalog(t)
 	save(t, dir, "a.opus", []byte("sound"))
 	bad := `{"kind":"gossip"}` + "\n"
 	var many strings.Builder
@@ -150,13 +143,7 @@ func TestImportIsAudited(t *testing.T) {
 // TestImportChecksFirst checks that what can be known before a line is read is said before it, and
 // that a bad batch says what is stored and what to do.
 func TestImportChecksFirst(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
+	dir, data := newCatalog(t)
 	bad := save(t, dir, "bad.ndjson", []byte(line(1, "a.opus")+`{"kind":"gossip"}`+"\n"))
 	for name, c := range map[string]struct {
 		args       []string
@@ -192,13 +179,7 @@ func TestImportSaysWhatIsStored(t *testing.T) {
 
 // TestImportShowsBytesOfAudio imports lines of a few hundred bytes with 3 MiB of audio.
 func TestImportShowsBytesOfAudio(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme"}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
+	dir, data := newCatalog(t)
 	save(t, dir, "a.opus", make([]byte, 1<<20))
 	save(t, dir, "b.opus", make([]byte, 2<<20))
 	file := save(t, dir, "day.ndjson", []byte(line(1, "a.opus")+line(2, "b.opus")+line(3, "absent.opus")))

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,19 +75,13 @@ func TestTenantIsAudited(t *testing.T) {
 
 // TestShorterRetentionIsConfirmed checks that no day is ended by a command that did not say so.
 func TestShorterRetentionIsConfirmed(t *testing.T) {
-	dir := t.TempDir()
-	data := "--data=" + filepath.Join(dir, "data")
+	dir, data := newCatalog(t, "--retention-days", "10")
 	day := func(ago int) string { return time.Now().UTC().AddDate(0, 0, -ago).Format(time.DateOnly) }
 	var lines strings.Builder
 	for i, ago := range []int{3, 5, 7} {
 		fmt.Fprintf(&lines, `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":%d,"type":"user","timestamp":"%sT09:00:00Z","objectKey":"%d.opus"}`+"\n", i, day(ago), i)
 	}
-	for _, args := range [][]string{{"migrate", "up"}, {"tenant", "create", "acme", "--retention-days", "10"},
-		{"import", "--tenant", "acme", save(t, dir, "days.ndjson", []byte(lines.String()))}} {
-		if code, _, errs := callvault(t, nil, append(args, data)...); code != exitOK {
-			t.Fatal(errs)
-		}
-	}
+	expect(t, nil, exitOK, "3 recordings", "import", "--tenant", "acme", save(t, dir, "days.ndjson", []byte(lines.String())), data)
 	set := func(args ...string) (int, string, string) {
 		return callvault(t, nil, append([]string{"tenant", "set", "acme", data, "--retention-days"}, args...)...)
 	}
