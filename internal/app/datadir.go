@@ -29,11 +29,11 @@ type DataDir struct {
 	lock *flock.Flock
 }
 
-// LockOrFind serves commands that may run beside a standalone callvault. It returns the locked
+// lockOrFind serves commands that may run beside a standalone callvault. It returns the locked
 // directory, or the runtime file of the process that has the lock. Another command, or a process
 // that starts, has the lock and no runtime file: then it waits until ctx ends, with
 // KindUnavailable.
-func LockOrFind(ctx context.Context, dir string) (d *DataDir, rt *Runtime, err error) {
+func lockOrFind(ctx context.Context, dir string) (d *DataDir, rt *Runtime, err error) {
 	rt, err = waitForRuntime(ctx, dir, func() (free bool, err error) {
 		d, err = tryLock(dir)
 		return d != nil, err
@@ -41,7 +41,7 @@ func LockOrFind(ctx context.Context, dir string) (d *DataDir, rt *Runtime, err e
 	return d, rt, err
 }
 
-// findRunning is LockOrFind for callers that must change nothing: it makes and removes no file, and
+// findRunning is lockOrFind for callers that must change nothing: it makes and removes no file, and
 // keeps no lock. It returns nil when no process has the lock.
 func findRunning(ctx context.Context, dir string) (*Runtime, error) {
 	lock := flock.New(filepath.Join(absolute(dir), lockName), flock.SetFlag(os.O_RDONLY))

@@ -20,7 +20,7 @@ import (
 
 func mustLock(t *testing.T, dir string) *DataDir {
 	t.Helper()
-	d, running, err := LockOrFind(t.Context(), dir)
+	d, running, err := lockOrFind(t.Context(), dir)
 	if err != nil || d == nil {
 		t.Fatalf("the directory is not free: %v, %v", running, err)
 	}
@@ -77,7 +77,7 @@ func TestCommandsBesideFindTheRunningProcess(t *testing.T) {
 	if len(entries) != 2 {
 		t.Errorf("the directory holds %v, want the lock and the runtime file alone", entries)
 	}
-	locked, rt, err := LockOrFind(t.Context(), dir)
+	locked, rt, err := lockOrFind(t.Context(), dir)
 	if err != nil || locked != nil {
 		t.Fatalf("got a lock: %t, %v", locked != nil, err)
 	}
@@ -104,7 +104,7 @@ func TestBesideWaitsForTheOther(t *testing.T) {
 	d := mustLock(t, dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*lockInterval)
 	defer cancel()
-	if _, _, err := LockOrFind(ctx, dir); !errors.Is(err, domain.ErrUnavailable) {
+	if _, _, err := lockOrFind(ctx, dir); !errors.Is(err, domain.ErrUnavailable) {
 		t.Errorf("got %v, want that the directory is busy", err)
 	}
 	type result struct {
@@ -112,7 +112,7 @@ func TestBesideWaitsForTheOther(t *testing.T) {
 		err    error
 	}
 	got := make(chan result, 1)
-	go func() { l, _, err := LockOrFind(t.Context(), dir); got <- result{l, err} }()
+	go func() { l, _, err := lockOrFind(t.Context(), dir); got <- result{l, err} }()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAStaleRuntimeFileIsIgnored(t *testing.T) {
 	if err := os.WriteFile(stale, []byte(`{"pid":1,"url":"http://gone"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	locked, rt, err := LockOrFind(t.Context(), dir)
+	locked, rt, err := lockOrFind(t.Context(), dir)
 	if err != nil || locked == nil || rt != nil {
 		t.Fatalf("got %v, %v; want the directory itself", rt, err)
 	}

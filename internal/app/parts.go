@@ -87,14 +87,14 @@ func Open(ctx context.Context, cfg config.Config, roles []config.Role, create bo
 // lockOrJoin locks the data directory, or finds the process that has done so. Unless create, the
 // directory must have the file.
 func (p *Parts) lockOrJoin(ctx context.Context, g *Group, file string, create bool) error {
-	if !create { // a first start has only the lock yet: LockOrFind waits for it
+	if !create { // a first start has only the lock yet: lockOrFind waits for it
 		if err := requireData(p.Config.Data, file, lockName); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	dir, runtime, err := LockOrFind(ctx, p.Config.Data)
+	dir, runtime, err := lockOrFind(ctx, p.Config.Data)
 	if err != nil {
 		return err
 	}

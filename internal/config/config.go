@@ -17,9 +17,6 @@ type Config struct {
 	Work    `embed:"" group:"Archiving:"`
 }
 
-// Networks are IP networks. One address is a network of its own.
-type Networks []netip.Prefix
-
 // Parts are the addresses and credentials of callvault's parts.
 type Parts struct {
 	Data        string `var:"CALLVAULT_DATA" type:"text" default:"./data" placeholder:"DIR" roles:"standalone" help:"Directory of the embedded parts: catalog, objects, lock."`
@@ -40,19 +37,19 @@ type Parts struct {
 
 // Serving are the settings of the HTTP side.
 type Serving struct {
-	Listen          string        `var:"CALLVAULT_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api worker scheduler" eg:"127.0.0.1:8080" shown:"127.0.0.1:8080 (worker 8081, scheduler 8082)" help:"Address to listen on; worker and scheduler serve health and metrics there."`
-	AdminListen     string        `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin, /api/admin and /metrics to an address of their own."`
-	PublicURL       string        `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it. It may have a path, such as /vault, which a proxy removes or passes on."`
-	CORSOrigins     []string      `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
-	TrustedProxies  Networks      `var:"CALLVAULT_TRUSTED_PROXIES" type:"networks" placeholder:"ADDRESS,…" roles:"api" eg:"10.0.0.0/8,2001:db8::7" shown:"none" help:"Proxies and balancers whose X-Forwarded-For and X-Forwarded-Proto are believed."`
-	InternalToken   Secret        `var:"CALLVAULT_INTERNAL_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token); at least 32 characters."`
-	AdminToken      Secret        `var:"CALLVAULT_ADMIN_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin; at least 32 characters."`
-	AdminReadOnly   bool          `name:"admin-readonly" var:"CALLVAULT_ADMIN_READONLY" type:"switch" default:"off" placeholder:"on|off" roles:"api" help:"Console, queue dashboard and admin API show everything and change nothing."`
-	LinkTTL         time.Duration `name:"link-ttl" var:"CALLVAULT_LINK_TTL" type:"duration" default:"6h" min:"1s" max:"7d" placeholder:"TIME" roles:"api" help:"Life of a download link."`
-	DownloadMode    string        `var:"CALLVAULT_DOWNLOAD_MODE" type:"choice" oneof:"redirect proxy" placeholder:"MODE" roles:"api" shown:"redirect with an outside S3, proxy with the embedded one" help:"redirect clients to the object store, or proxy the bytes."`
-	OIDCIssuer      string        `name:"oidc-issuer" var:"CALLVAULT_OIDC_ISSUER" type:"publicurl" placeholder:"URL" roles:"api" eg:"https://login.example.com/realms/voice" shown:"none" help:"Outside issuer whose access tokens are accepted as well."`
-	OIDCAudience    string        `name:"oidc-audience" var:"CALLVAULT_OIDC_AUDIENCE" type:"text" placeholder:"NAME" roles:"api" eg:"callvault" shown:"none" help:"Audience that such a token must name."`
-	OIDCTenantClaim string        `name:"oidc-tenant-claim" var:"CALLVAULT_OIDC_TENANT_CLAIM" type:"text" default:"tenant_id" placeholder:"CLAIM" roles:"api" help:"Claim of such a token that holds the tenant's id."`
+	Listen          string         `var:"CALLVAULT_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api worker scheduler" eg:"127.0.0.1:8080" shown:"127.0.0.1:8080 (worker 8081, scheduler 8082)" help:"Address to listen on; worker and scheduler serve health and metrics there."`
+	AdminListen     string         `var:"CALLVAULT_ADMIN_LISTEN" type:"listen" placeholder:"HOST:PORT" roles:"api" eg:"127.0.0.1:9090" shown:"the address of CALLVAULT_LISTEN" help:"Moves /admin, /api/admin and /metrics to an address of their own."`
+	PublicURL       string         `var:"CALLVAULT_PUBLIC_URL" type:"publicurl" placeholder:"URL" need:"api" roles:"api" eg:"https://callvault.example.com" shown:"the listening address in standalone" help:"URL that clients reach callvault by; links begin with it. It may have a path, such as /vault, which a proxy removes or passes on."`
+	CORSOrigins     []string       `name:"cors-origins" var:"CALLVAULT_CORS_ORIGINS" type:"origins" placeholder:"ORIGIN,…" roles:"api" eg:"https://app.example.com" shown:"none" help:"Origins whose pages may call the API from a browser."`
+	TrustedProxies  []netip.Prefix `var:"CALLVAULT_TRUSTED_PROXIES" type:"networks" placeholder:"ADDRESS,…" roles:"api" eg:"10.0.0.0/8,2001:db8::7" shown:"none" help:"Proxies and balancers whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	InternalToken   Secret         `var:"CALLVAULT_INTERNAL_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: internal calls are refused" help:"Token of internal callers (x-internal-token); at least 32 characters."`
+	AdminToken      Secret         `var:"CALLVAULT_ADMIN_TOKEN" type:"longsecret" placeholder:"TOKEN" roles:"api" eg:"the output of: openssl rand -base64 32" shown:"none: the console is closed" help:"Token that opens /admin and /api/admin; at least 32 characters."`
+	AdminReadOnly   bool           `name:"admin-readonly" var:"CALLVAULT_ADMIN_READONLY" type:"switch" default:"off" placeholder:"on|off" roles:"api" help:"Console, queue dashboard and admin API show everything and change nothing."`
+	LinkTTL         time.Duration  `name:"link-ttl" var:"CALLVAULT_LINK_TTL" type:"duration" default:"6h" min:"1s" max:"7d" placeholder:"TIME" roles:"api" help:"Life of a download link."`
+	DownloadMode    string         `var:"CALLVAULT_DOWNLOAD_MODE" type:"choice" oneof:"redirect proxy" placeholder:"MODE" roles:"api" shown:"redirect with an outside S3, proxy with the embedded one" help:"redirect clients to the object store, or proxy the bytes."`
+	OIDCIssuer      string         `name:"oidc-issuer" var:"CALLVAULT_OIDC_ISSUER" type:"publicurl" placeholder:"URL" roles:"api" eg:"https://login.example.com/realms/voice" shown:"none" help:"Outside issuer whose access tokens are accepted as well."`
+	OIDCAudience    string         `name:"oidc-audience" var:"CALLVAULT_OIDC_AUDIENCE" type:"text" placeholder:"NAME" roles:"api" eg:"callvault" shown:"none" help:"Audience that such a token must name."`
+	OIDCTenantClaim string         `name:"oidc-tenant-claim" var:"CALLVAULT_OIDC_TENANT_CLAIM" type:"text" default:"tenant_id" placeholder:"CLAIM" roles:"api" help:"Claim of such a token that holds the tenant's id."`
 }
 
 // Work are the settings of planning and building.

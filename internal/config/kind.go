@@ -225,7 +225,7 @@ func readOrigins(text string, tag *kong.Tag) (any, error) {
 }
 
 func readNetworks(text string, tag *kong.Tag) (any, error) {
-	var networks Networks
+	var networks []netip.Prefix
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
