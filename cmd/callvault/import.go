@@ -100,18 +100,18 @@ func (c *importCmd) checkedLoad(ctx context.Context, d *deps, p *app.Parts, in i
 	}
 	if c.Audio != "" {
 		if err := p.CheckRecordings(ctx); err != nil {
-			return importJSON{}, fmt.Errorf("nothing is imported: %w\nMore says: callvault doctor", err)
+			return importJSON{}, fmt.Errorf("nothing is imported: %w", err)
 		}
 	}
 	out, err := c.load(ctx, d, p, in, size)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w\n%s", err, c.afterError(out, err))
+		err = fmt.Errorf("%w\n%s", err, out.afterError(err))
 	}
 	return out, err
 }
 
 // afterError says what is stored after an error, and what to do.
-func (c *importCmd) afterError(r importJSON, err error) string {
+func (r importJSON) afterError(err error) string {
 	stored, audio := "No line is stored", ""
 	if r.AudioFiles > 0 {
 		audio = " Audio in the store, which is not sent again: " + count(int(r.AudioFiles), "file") + "."
@@ -122,7 +122,7 @@ func (c *importCmd) afterError(r importJSON, err error) string {
 	stored += "." + audio
 	var line *catalog.LineError
 	if errors.As(err, &line) {
-		return fmt.Sprintf("%s Mend line %d of %s, then import it again", stored, line.Line, c.File)
+		return fmt.Sprintf("%s Mend line %d, then import it again", stored, line.Line)
 	}
 	return stored + " Import it again: that goes on, and stores nothing twice"
 }

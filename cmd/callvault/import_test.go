@@ -154,7 +154,7 @@ func TestImportChecksFirst(t *testing.T) {
 		"directory": {[]string{"--tenant", "acme", "--audio", dir + "/none", bad}, exitUsage, "no such file or directory; name the directory", "line 2"},
 		"a file":    {[]string{"--tenant", "acme", "--audio", bad, bad}, exitUsage, "not a directory; name the directory", "line 2"},
 		"audio off": {[]string{"--tenant", "acme", "--audio", dir, "--take-audio", "off", bad}, exitFailed, "CALLVAULT_TAKE_AUDIO is off", "line 2"},
-		"bad batch": {[]string{"--tenant", "acme", bad}, exitFailed, "No line is stored. Mend line 2 of " + bad + ", then import it again", "Stored are"},
+		"bad batch": {[]string{"--tenant", "acme", bad}, exitFailed, "No line is stored. Mend line 2, then import it again", "Stored are"},
 	} {
 		code, out, errs := callvault(t, nil, append([]string{"import", data}, c.args...)...)
 		if code != c.code || out != "" || !strings.Contains(errs, c.want) || strings.Contains(errs, c.lack) {
@@ -164,12 +164,11 @@ func TestImportChecksFirst(t *testing.T) {
 }
 
 func TestImportSaysWhatIsStored(t *testing.T) {
-	c := importCmd{File: "day.ndjson"}
 	bad := fmt.Errorf("refused: %w", &catalog.LineError{Line: 5002, Err: io.EOF})
 	for want, got := range map[string]string{
-		"No line is stored. Mend line 5002 of day.ndjson, then import it again": c.afterError(importJSON{}, bad),
+		"No line is stored. Mend line 5002, then import it again": importJSON{}.afterError(bad),
 		"Stored are 5,000 lines, all before the batch that failed; of that, none is. Audio in the store, which is not sent again: 7 files. " +
-			"Import it again: that goes on, and stores nothing twice": c.afterError(importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}, io.EOF),
+			"Import it again: that goes on, and stores nothing twice": importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}.afterError(io.EOF),
 	} {
 		if got != want {
 			t.Errorf("it says %q, want %q", got, want)

@@ -184,7 +184,12 @@ func (d *deps) report(err error) int {
 		d.printError("interrupted; run the command again to go on")
 		return exitFailed
 	}
-	d.printError(err.Error())
+	text := err.Error()
+	// Advice stands behind a semicolon.
+	if domain.KindOf(err) == domain.KindUnavailable && !strings.Contains(domain.SafeMessage(err), "; ") {
+		text += "\nMore says: callvault doctor"
+	}
+	d.printError(text)
 	return exitFailed
 }
 
