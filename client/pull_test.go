@@ -206,7 +206,7 @@ func TestManifestMismatch(t *testing.T) {
 	s.put(14, 1000, 1).manifest = strings.Repeat("0", 64)
 	d, _ := s.pull(dir, client.DayFailed, nil)
 	var damaged *client.DamagedError
-	if !errors.As(d.Hours[14].Err, &damaged) || s.count("14") != 2 {
+	if err := d.Hours[14].Err; !errors.As(err, &damaged) || s.count("14") != 2 || !strings.Contains(err.Error(), "Downloaded twice: ask the operator") {
 		t.Errorf("%d downloads, error %v", s.count("14"), d.Hours[14].Err)
 	}
 	if slices.Contains(names(t, dir), "14.zip") {

@@ -86,6 +86,9 @@ func (t *transfer) run(ctx context.Context) error {
 		if !errors.As(err, &damaged) {
 			return err
 		}
+		if again {
+			err = fmt.Errorf("%w Downloaded twice: ask the operator of callvault to rebuild the hour", err)
+		}
 		if dropped := t.part.drop(); dropped != nil || again {
 			return errors.Join(err, dropped)
 		}
