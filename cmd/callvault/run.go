@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -93,6 +94,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Description(about),
 		kong.Writers(stdout, stderr),
 		names(),
+		durations(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Help(mode.print),
 		kong.Bind(&mode),
@@ -142,6 +144,22 @@ func wholeNumbers() []kong.Option {
 		return nil
 	})
 	return []kong.Option{kong.KindMapper(reflect.Int, read), kong.KindMapper(reflect.Int64, read)}
+}
+
+// durations makes the parser read times as settings are written: with days too.
+func durations() kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue("duration")
+		if err != nil {
+			return err
+		}
+		d, err := config.ParseDuration(token.String())
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 90s, 6h or 7d", token.String())
+		}
+		target.SetInt(int64(d))
+		return nil
+	}))
 }
 
 // usageText adds the command for help to the parser's message.

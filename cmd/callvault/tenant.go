@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
@@ -106,6 +107,11 @@ func (*tenantSetCmd) Help() string {
 func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
 		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
+	}
+	for _, feature := range c.Feature {
+		if slices.Contains(c.NoFeature, feature) {
+			return &usageError{"--feature and --no-feature both name " + feature + "; name it in one of them"}
+		}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		ends, err := c.endedDays(ctx, p)
