@@ -67,7 +67,7 @@ func (p *PulledDay) Date() string { return p.saved.Date }
 // Check adds to the report of an archive in the directory what differs from day.json.
 func (p *PulledDay) Check(r *verify.Report) {
 	name := filepath.Base(r.Path)
-	if m := linkName.FindStringSubmatch(name); m != nil && isDay(m[1]) {
+	if m := linkName.FindStringSubmatch(name); len(m) > 1 && isDay(m[1]) {
 		p.checkDownload(r, m[1], m[2])
 		return
 	}
