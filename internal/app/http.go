@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -47,7 +48,8 @@ type StopTimes struct {
 
 // Listen opens the address at once, so that a port in use is an error at start (KindUnavailable).
 func Listen(ctx context.Context, name, address string, handler http.Handler, stop StopTimes, log *zap.Logger) (*HTTPServer, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: boundUnsent}
+	lc.SetMultipathTCP(false) // on its listeners the bound has no effect
 	listener, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, listenError(err, name, address)
@@ -69,6 +71,21 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 		ErrorLog:          errorLog, // mistakes of clients
 	}
 	return s, nil
+}
+
+// maxUnsent bounds what the kernel takes of an answer before it can be sent, in bytes. By default it
+// is up to 4 MiB. A download that breaks off would have to pay for them, though they never left this
+// host, and one of 300 KiB/s would look stalled: the next Write waits until a third of them is sent.
+const maxUnsent = 128 << 10
+
+// boundUnsent sets maxUnsent for a listening socket. Its connections inherit it.
+func boundUnsent(_, _ string, c syscall.RawConn) error {
+	var err error
+	set := func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+	}
+	failed := c.Control(set)
+	return errors.Join(failed, err)
 }
 
 // listenError says why this process cannot listen on an address, and what to do.

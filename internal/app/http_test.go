@@ -262,3 +262,38 @@ func TestHealthOfASilentPart(t *testing.T) {
 		t.Errorf("%d, %s", w.Code, text)
 	}
 }
+
+// TestUnsentBytesAreFew checks that the kernel takes little more of an answer than the client reads.
+func TestUnsentBytesAreFew(t *testing.T) {
+	written := make(chan int)
+	url, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		control, n := http.NewResponseController(w), 0
+		for piece := make([]byte, 64<<10); ; {
+			_ = control.SetWriteDeadline(time.Now().Add(time.Second))
+			sent, err := w.Write(piece)
+			if n += sent; err != nil {
+				written <- n
+				return
+			}
+		}
+	}), StopTimes{Drain: time.Minute})
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	const read = 32 << 20 // so much that the kernel lets the connection have large buffers
+	_, err = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	if _, e := io.CopyN(io.Discard, c, read); err != nil || e != nil {
+		t.Fatal(err, e)
+	}
+	if ahead := <-written - read; ahead > 1<<20 {
+		t.Errorf("%d bytes were taken that the client has not read", ahead)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
