@@ -13,11 +13,12 @@ import (
 // opens a file. So files are opened below an os.Root, which refuses links that lead out of it. The
 // functions here refuse links that stay inside as well.
 
-// maxSmallFile is the most bytes of a day.json or a note; a day.json has some 10 KB.
-const maxSmallFile = 8 << 20
+// maxSmallFile is the most bytes of a day.json or a note. A day.json has some 10 KB; decoded, a hostile
+// one takes a hundred times its size.
+const maxSmallFile = 256 << 10
 
 // errNotPlain means that something else stands where a file or directory should be.
-var errNotPlain = errors.New("it is a symbolic link, or no plain file or directory; remove it")
+var errNotPlain = errors.New("it is a symbolic link, or something else that pull does not make there; remove it")
 
 // openSame opens a name and refuses a symbolic link: what was opened must be what the name itself
 // is. want is its type, 0 for a regular file or fs.ModeDir.
@@ -80,8 +81,19 @@ func readFile(root *os.Root, name string) ([]byte, error) {
 	return body, err
 }
 
+// replaceable refuses a directory, in whose place no file can be put.
+func replaceable(root *os.Root, name string) error {
+	if info, err := root.Lstat(name); err == nil && info.IsDir() {
+		return &fs.PathError{Op: "replace", Path: name, Err: errors.New("it is a directory; remove it")}
+	}
+	return nil
+}
+
 // writeFile writes a small file whole, or not at all.
 func writeFile(root *os.Root, name string, body []byte) error {
+	if err := replaceable(root, name); err != nil {
+		return err
+	}
 	file, err := createFile(root, name+".tmp")
 	if err != nil {
 		return err

@@ -95,6 +95,46 @@ func TestPlantedDirectories(t *testing.T) {
 	}
 }
 
+// TestDirectoriesInPlaceOfFiles has directories with the names of files, which no rename replaces.
+func TestDirectoriesInPlaceOfFiles(t *testing.T) {
+	for _, name := range []string{"14.zip", "day.json"} {
+		s, dir := newServer(t), t.TempDir()
+		s.put(14, 1000, 1)
+		if err := os.MkdirAll(filepath.Join(dir, pullDay, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d, _ := s.pull(dir, client.DayFailed, nil)
+		err := d.Err
+		if err == nil {
+			err = d.Hours[14].Err
+		}
+		if err == nil || !strings.Contains(err.Error(), name+": it is a directory; remove it") || s.count("14") > 0 {
+			t.Errorf("%s: the error is %v after %d downloads", name, err, s.count("14"))
+		}
+	}
+}
+
+// TestHugeDayFile has a day.json that would take a hundred times its size in memory.
+func TestHugeDayFile(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	s.put(14, 1000, 1)
+	path := filepath.Join(dir, pullDay)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	huge := `{"date": "` + pullDay + `", "links": [` + strings.Repeat("{},", 1<<20) + "{}]}"
+	if err := os.WriteFile(filepath.Join(path, "day.json"), []byte(huge), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ReadPulledDay(path); err == nil || !strings.Contains(err.Error(), "has more than") {
+		t.Errorf("the error is %v", err)
+	}
+	s.pull(dir, client.DayComplete, nil)
+	if _, err := client.ReadPulledDay(path); err != nil {
+		t.Errorf("the pull leaves %v", err)
+	}
+}
+
 // TestLinksPlantedMeanwhile replaces the partial file and the day's directory while the server
 // sends.
 func TestLinksPlantedMeanwhile(t *testing.T) {

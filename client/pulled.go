@@ -141,15 +141,17 @@ func (p *PulledDay) Absent() ([]AbsentHour, error) {
 	var absent []AbsentHour
 	for _, l := range p.saved.Links {
 		h := AbsentHour{Hour: l.Hour, Path: filepath.Join(p.dir, l.Hour+".zip"), Text: "The archive was pulled and is gone."}
-		_, err := os.Lstat(h.Path)
+		info, err := os.Lstat(h.Path)
 		switch {
-		case err == nil:
+		case err == nil && !info.IsDir():
 			continue
-		case !errors.Is(err, fs.ErrNotExist):
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("look for the archive: %w", err)
-		case l.File != nil:
-		case l.Status == StatusNoData:
+		case l.File == nil && l.Status == StatusNoData:
 			continue
+		case err == nil:
+			h.Text = "A directory has the archive's name; remove it."
+		case l.File != nil:
 		case l.Status == StatusAvailable:
 			h.Text = "The archive was not downloaded."
 		default:

@@ -17,8 +17,9 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// maxAnswer is the most bytes of an answer in JSON; a day has some 15 KB.
-const maxAnswer = 1 << 20
+// maxAnswer is the most bytes of an answer in JSON. A day has some 15 KB; decoded, a hostile one takes
+// a hundred times its size.
+const maxAnswer = 256 << 10
 
 // pause waits for d, or returns the error of ctx.
 func pause(ctx context.Context, d time.Duration) error {
@@ -125,6 +126,7 @@ func (c *Client) authenticate(ctx context.Context) error {
 	}
 	token, err := grant.Token(context.WithValue(limited, oauth2.HTTPClient, c.http))
 	var answered *oauth2.RetrieveError
+	var unsent *url.Error
 	switch {
 	case err == nil:
 		c.token = token
@@ -136,6 +138,8 @@ func (c *Client) authenticate(ctx context.Context) error {
 		return answerError(answered.Response, c.cfg.Now())
 	case errors.As(err, &answered):
 		return errors.New("the answer of the token endpoint holds no token")
+	case ctx.Err() == nil && !errors.As(err, &unsent):
+		return &transientError{err: fmt.Errorf("the answer of the token endpoint cannot be read: %w", err)}
 	}
 	return sendError(ctx, err)
 }

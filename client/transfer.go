@@ -49,6 +49,9 @@ const minProgress = 16 << 10
 // and of files.
 func (p *pull) download(ctx context.Context, f *folder, l Link) (progressed bool, err error) {
 	file := l.Hour + ".zip"
+	if err := replaceable(f.root, file); err != nil {
+		return false, err
+	}
 	part, err := openPart(f.root, file+".part", l)
 	if err != nil {
 		return false, err

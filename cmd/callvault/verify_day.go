@@ -19,7 +19,7 @@ import (
 // verifyTargets is what verify has to check.
 type verifyTargets struct {
 	zips        []string
-	unread      []verifyResult               // links and other things that are no files, and a day.json that cannot be read
+	unread      []verifyResult               // links and other things that are no files, and what cannot be read
 	days        map[string]*client.PulledDay // by directory; nil where no day.json can be used
 	absent      []verifyResult               // hours without their archive
 	checkedDays []dayJSON                    // days of which each hour was looked for
@@ -49,17 +49,15 @@ func (w *verifyTargets) add(path string) error {
 	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		name = filepath.Clean(name)
 		switch {
-		case err != nil:
-			return err
+		case err != nil: // in the middle of a directory, or before its first entry
+			w.cannotRead(name, err)
 		case entry.IsDir():
-			return w.addDay(name)
+			w.addDay(name)
 		case !strings.EqualFold(filepath.Ext(name), ".zip") && !leadsToDir(name, entry):
 		case entry.Type().IsRegular():
 			w.addZIP(name)
 		default:
-			v := verifyResult{err: errors.New("it is a symbolic link, or no file at all; name it alone to verify what it leads to")}
-			v.Path = name
-			w.unread = append(w.unread, v)
+			w.cannotRead(name, errors.New("it is a symbolic link, or no file at all; name it alone to verify what it leads to"))
 		}
 		return nil
 	})
@@ -100,22 +98,32 @@ func (w *verifyTargets) day(dir string) *client.PulledDay {
 	day, err := client.ReadPulledDay(dir)
 	w.days[dir] = day
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		v := verifyResult{err: err}
-		v.Path = filepath.Join(dir, "day.json")
-		w.unread = append(w.unread, v)
+		w.cannotRead(filepath.Join(dir, "day.json"), err)
 	}
 	return day
 }
 
+// cannotRead notes a file or directory that cannot be read. Of a directory its day.json needs no
+// mention then.
+func (w *verifyTargets) cannotRead(path string, err error) {
+	if n := len(w.unread) - 1; n >= 0 && w.unread[n].Path == filepath.Join(path, "day.json") {
+		w.unread = w.unread[:n]
+	}
+	v := verifyResult{err: err}
+	v.Path = path
+	w.unread = append(w.unread, v)
+}
+
 // addDay looks for the archive of every hour in a directory with a day.json.
-func (w *verifyTargets) addDay(dir string) error {
+func (w *verifyTargets) addDay(dir string) {
 	day := w.day(dir)
 	if day == nil {
-		return nil
+		return
 	}
 	absent, err := day.Absent()
 	if err != nil {
-		return err
+		w.cannotRead(dir, err)
+		return
 	}
 	checked := dayJSON{Path: dir, UTCDay: day.Date(), Absent: []string{}}
 	for _, h := range absent {
@@ -126,7 +134,6 @@ func (w *verifyTargets) addDay(dir string) error {
 		checked.Absent = append(checked.Absent, h.Hour)
 	}
 	w.checkedDays = append(w.checkedDays, checked)
-	return nil
 }
 
 // absentLines has a line for each reason why hours of a day have no archive.

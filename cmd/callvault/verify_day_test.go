@@ -76,6 +76,12 @@ func TestVerifyPulledDay(t *testing.T) {
 			},
 			want: "UNREAD  DIR/14.zip\n        it is a symbolic link",
 		},
+		"a directory in place of it": {
+			spoil: func(dir string) error {
+				return errors.Join(os.Remove(filepath.Join(dir, "14.zip")), os.Mkdir(filepath.Join(dir, "14.zip"), 0o700))
+			},
+			want: "ABSENT  DIR  14  A directory has the archive's name; remove it.\n",
+		},
 		"a link to day.json": {
 			spoil: func(dir string) error {
 				return errors.Join(os.Rename(filepath.Join(dir, "day.json"), filepath.Join(dir, "x")), os.Symlink("x", filepath.Join(dir, "day.json")))

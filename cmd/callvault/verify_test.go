@@ -171,6 +171,24 @@ func TestVerifyThroughLinks(t *testing.T) {
 	}
 }
 
+// TestVerifyBesideWhatCannotBeRead has directories so deep that the system takes no path to them.
+func TestVerifyBesideWhatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	save(t, dir, "z.zip", archive(t, "k/one.opus"))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := root.MkdirAll(strings.Repeat("/"+strings.Repeat("a", 200), 25)[1:], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := callvault(t, nil, "verify", dir)
+	if code != exitFailed || !strings.Contains(out, "ok      "+dir+"/z.zip ") || strings.Count(out, "UNREAD  ") != 1 || !strings.Contains(out, "file name too long\n") {
+		t.Errorf("exit %d, printed %q and %q", code, out, errs)
+	}
+}
+
 func TestVerifyNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "absent.zip")} {
