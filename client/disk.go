@@ -22,16 +22,17 @@ type disk struct {
 func (d *disk) reserve(p *part) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	need := p.left()
+	taken := int64(minFree)
 	for other := range d.running {
-		need += other.left()
+		taken += other.left()
 	}
 	free, err := freeBytes(d.dir)
 	if err != nil {
 		return fmt.Errorf("ask how much the disk has free: %w", err)
 	}
-	if uint64(need)+minFree > free {
-		return fmt.Errorf("%s has no room for it: it needs %s more, and %s are free", d.dir, humanize.IBytes(uint64(p.left())), humanize.IBytes(free))
+	if need, may := uint64(p.left()), free-min(free, uint64(taken)); need > may {
+		return fmt.Errorf("%s has no room for it: it needs %s more, and may take %s of the %s that are free; make room", d.dir,
+			humanize.IBytes(need), humanize.IBytes(may), humanize.IBytes(free))
 	}
 	d.running[p] = struct{}{}
 	return nil

@@ -39,10 +39,10 @@ func (s *server) changeLink(change func(link map[string]any)) {
 // TestUnbelievableLinks has links that are refused before a byte is asked for.
 func TestUnbelievableLinks(t *testing.T) {
 	for want, change := range map[string]func(link map[string]any){
-		"which no archive has": func(l map[string]any) { l["sizeBytes"] = int64(1e15) },
-		"has no room":          func(l map[string]any) { l["sizeBytes"] = int64(5 << 40) },
-		"is no SHA-256":        func(l map[string]any) { l["manifestSha256"] = "../../x" },
-		"has no link":          func(l map[string]any) { l["url"] = "file:///etc/passwd" },
+		"which no archive has":       func(l map[string]any) { l["sizeBytes"] = int64(1e15) },
+		"5.0 TiB more, and may take": func(l map[string]any) { l["sizeBytes"] = int64(5 << 40) },
+		"is no SHA-256":              func(l map[string]any) { l["manifestSha256"] = "../../x" },
+		"has no link":                func(l map[string]any) { l["url"] = "file:///etc/passwd" },
 	} {
 		s, dir := newServer(t), t.TempDir()
 		s.put(14, 1000, 1)

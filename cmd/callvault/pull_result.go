@@ -59,11 +59,12 @@ func (c *pullCmd) print(d *deps, r *client.Result) error {
 	return console.JSON(d.stdout, out)
 }
 
+// errorText is on one line, also of joined errors.
 func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
 // dayLines has a line about the day, and one for each reason why hours failed.
@@ -108,7 +109,7 @@ func dayLines(d *client.DayResult) []string {
 		parts = append(parts, count(missing, "recording")+" declared missing")
 	}
 	if d.Err != nil {
-		parts = append(parts, d.Err.Error())
+		parts = append(parts, errorText(d.Err))
 	}
 	lines := []string{strings.TrimRight(fmt.Sprintf("%s  %-10s  %s", d.Date, d.State, strings.Join(parts, ", ")), " ")}
 	for _, g := range failed {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -85,8 +86,8 @@ func TestDayLines(t *testing.T) {
 		{Hour: "04", State: client.HourFailed}, {Hour: "05", State: client.HourFailed}, {Hour: "06", State: client.HourFailed},
 		{Hour: "07", State: client.HourLimited, Err: fmt.Errorf("limited for 3s")},
 		{Hour: "08", State: client.HourPresent, Checked: true}, {Hour: "09", State: client.HourPresent}, {Hour: "10", State: client.HourPresent},
-	}}), "\n")
-	want := "2025-12-12  incomplete  1 downloaded, 1 already there and read again, 2 already there, not read again, 1 pending, 1 with a newer revision to come, 1 recording declared missing\n" +
+	}, Err: errors.Join(errors.New("one"), errors.New("two"))}), "\n")
+	want := "2025-12-12  incomplete  1 downloaded, 1 already there and read again, 2 already there, not read again, 1 pending, 1 with a newer revision to come, 1 recording declared missing, one; two\n" +
 		"  02, 04-06  failed on the server\n  03, 07  limited: limited for 3s"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
