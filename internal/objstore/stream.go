@@ -50,7 +50,7 @@ type stream struct {
 func (s *stream) fill(buffer []byte) (int, bool, error) {
 	n, last, err := s.Fill(buffer)
 	if err != nil {
-		err = domain.Wrap(domain.KindOf(err), err, "write %s/%s: %s", s.bucket.name, s.key, domain.SafeMessage(err))
+		err = domain.Wrap(domain.KindOf(err), errors.Unwrap(err), "write %s/%s: %s", s.bucket.name, s.key, domain.SafeMessage(err))
 	}
 	return n, last, err
 }
@@ -80,7 +80,7 @@ func (s *stream) write(ctx context.Context, buffer []byte, contentType string) (
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	if abortErr := b.Abort(aborting, s.key, id); abortErr != nil {
-		err = domain.Wrap(domain.KindOf(err), errors.Join(err, abortErr), "%s", domain.SafeMessage(err))
+		err = errors.Join(err, abortErr)
 	}
 	return "", err
 }
