@@ -25,6 +25,13 @@ func TestDoctorWithNothingThere(t *testing.T) {
 	if _, err := os.Stat(data); err == nil {
 		t.Error("it made the data directory")
 	}
+	file := save(t, filepath.Dir(data), "file", nil)
+	if code, out, _ := callvault(t, nil, "doctor", "--data", file); code != exitFailed || !strings.Contains(out, "not a directory") || !strings.Contains(out, "--data naming the directory") {
+		t.Errorf("a file: exit %d\n%s", code, out)
+	}
+	if code, out, _ := callvault(t, nil, "doctor", "--data", file, "--roles", "worker"); code != exitFailed || !strings.Contains(out, "leave --roles out") {
+		t.Errorf("roles without parts: exit %d\n%s", code, out)
+	}
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -132,6 +132,8 @@ func partFaults() []fault {
 		{"a user of Redis without a command", func(f *fixture) { f.redisUser("~*", "&*", "+@all", "-rpoplpush") }, nil, "redis rights", "+@all"},
 		{"a user of Redis without PING", func(f *fixture) { f.redisUser("~*", "&*", "+@all", "-ping") }, withoutRedis(), "redis", "+@all"},
 		{"a user of Redis without some keys", func(f *fixture) { f.redisUser("~asynq:*", "&*", "+@all") }, nil, "redis rights", "~callvault:*"},
+		{"a user of Redis without the keys of asynq", func(f *fixture) { f.redisUser("~callvault:*", "&*", "+@all") },
+			map[string]doctor.Status{"redis rights": doctor.Fail}, "workers", "~asynq:*"},
 		{"the master key", func(f *fixture) { f.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
 		{"a webhook's secret", func(f *fixture) { f.webhook(masterKey); f.webhook("another-key-of-more-than-32-characters") }, nil, "webhook secrets", "webhook rotate"},
 		{"Redis's password", func(f *fixture) {

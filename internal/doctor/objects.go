@@ -181,7 +181,7 @@ func (d *Doctor) remembered(ctx context.Context, b Bucket, needs []string) Resul
 		tried, err = d.catalog.StoreCapabilities(ctx, key)
 	}
 	if err != nil {
-		return skip("%s is there; the catalog, which knows what it can do, does not answer", b.Name())
+		return skip("%s is there; what it can do stands in the catalog, which cannot be read", b.Name())
 	}
 	if len(tried) == 0 {
 		return warn(b.Name()+" is there, and was never tried for what callvault relies on", "run: callvault migrate up")

@@ -21,7 +21,11 @@ func (d *Doctor) settings(context.Context) Result {
 		for _, p := range d.s.Settings.Problems {
 			lines = append(lines, p.Variable+": "+p.Text)
 		}
-		return fail(strings.Join(lines, "\n"), "change these; docs/configuration.md describes every setting")
+		advice := "change these; docs/configuration.md describes every setting"
+		if d.unusable("CALLVAULT_DATABASE_URL") && d.unusable("CALLVAULT_REDIS_URL") && d.unusable("CALLVAULT_S3_ENDPOINT") {
+			advice += "; leave --roles out to examine callvault standalone, whose parts no role uses"
+		}
+		return fail(strings.Join(lines, "\n"), advice)
 	}
 	if len(d.s.Unknown) > 0 {
 		return warn("no setting of this program: "+strings.Join(d.s.Unknown, ", "), "correct the spelling, or unset them")
@@ -88,7 +92,7 @@ func noDataAdvice(why string) string {
 	switch {
 	case strings.Contains(why, "permission denied"):
 		return "let this user write there, or ask as the user that callvault runs as"
-	case strings.Contains(why, "locked"):
+	case strings.Contains(why, "is not ready"):
 		return "ask again in a moment"
 	}
 	return "ask where callvault runs: with the settings of its roles, or with --data naming the directory of callvault standalone; a new one is made by its first start"
