@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
@@ -43,7 +44,7 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 		}
 		out := bufio.NewWriter(d.stdout)
 		err := p.Catalog.Audit(ctx, c.Tenant, from.Start(), to.End(), func(e audit.Entry) error {
-			return jsonLine(out, e)
+			return console.JSONLine(out, e)
 		})
 		return errors.Join(err, out.Flush())
 	})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -51,7 +50,7 @@ func (d *deps) newList(asJSON bool, headings ...string) *list {
 // add prints v, or keeps its row for the table.
 func (l *list) add(v any, row ...string) error {
 	if l.json {
-		return jsonLine(l.out, v)
+		return console.JSONLine(l.out, v)
 	}
 	l.rows = append(l.rows, row)
 	return nil
@@ -81,13 +80,6 @@ func eachOf[T any](page func(after string) ([]T, error), visit func(T) (key stri
 			}
 		}
 	}
-}
-
-func jsonLine(w io.Writer, v any) error {
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		return fmt.Errorf("print the result: %w", err)
-	}
-	return nil
 }
 
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -179,8 +180,8 @@ func TestVerifyBesideWhatCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
-	if err := root.MkdirAll(strings.Repeat("/"+strings.Repeat("a", 200), 25)[1:], 0o700); err != nil {
+	err = root.MkdirAll(strings.Repeat("/"+strings.Repeat("a", 200), 25)[1:], 0o700)
+	if err = errors.Join(err, root.Close()); err != nil {
 		t.Fatal(err)
 	}
 	code, out, errs := callvault(t, nil, "verify", dir)

@@ -41,6 +41,10 @@ func TestJSONIsWrittenAsItIs(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["a"] != hostile["a"] {
 		t.Errorf("%q comes back as %q, %v", hostile, back, err)
 	}
+	out.Reset()
+	if err := JSONLine(&out, hostile); err != nil || strings.ContainsAny(out.String(), "\x1b\x7f\u009b\u202e") || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("on one line %q, %v", out.String(), err)
+	}
 	if err := JSON(brokenWriter{}, 1); err == nil {
 		t.Error("a failed write is not reported")
 	}

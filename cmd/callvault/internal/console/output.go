@@ -24,11 +24,16 @@ func IsTerminal(w io.Writer) bool {
 
 // JSON writes v as --json prints it: indented, and with a newline at the end. Characters that
 // control a terminal are escaped, which changes nothing for a reader of JSON.
-func JSON(w io.Writer, v any) error {
+func JSON(w io.Writer, v any) error { return writeJSON(w, v, "  ") }
+
+// JSONLine is JSON on one line, for lists.
+func JSONLine(w io.Writer, v any) error { return writeJSON(w, v, "") }
+
+func writeJSON(w io.Writer, v any, indent string) error {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", indent)
 	err := enc.Encode(v)
 	if err == nil {
 		_, err = w.Write(escapeControls(out.Bytes()))
