@@ -69,11 +69,7 @@ func serve[T any](h *handler, e endpoint[T]) func(w http.ResponseWriter, r *http
 
 // servePage sends one page, which ends with a cursor if there are more rows.
 func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, key string, q request, query conversations.AgentQuery) error {
-	w.Header().Set("Content-Type", "application/json")
-	if r.Method == http.MethodHead { // without a body there is no need to read rows
-		return nil
-	}
-	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes}, rows: q.perPage, between: ",", key: key}
+	s := &sender[T]{h: h, e: e, contentType: "application/json", query: query, left: conversations.Limit{Rows: q.perPage, Bytes: h.cfg.PageBytes}, rows: q.perPage, between: ",", key: key}
 	return s.serve(w, r, q.after, `{"data":[`, func(to []byte, next *conversations.Position) ([]byte, error) {
 		to = append(to, `],"cursor":`...)
 		if next == nil {
@@ -86,11 +82,7 @@ func servePage[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.
 
 // serveStream sends all rows of a query, one record a line.
 func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *http.Request, key string, query conversations.AgentQuery) error {
-	w.Header().Set("Content-Type", web.NDJSON)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	s := &sender[T]{h: h, e: e, query: query, left: conversations.Limit{Rows: math.MaxInt, Bytes: math.MaxInt}, rows: firstRows, between: "\n", key: key}
+	s := &sender[T]{h: h, e: e, contentType: web.NDJSON, query: query, left: conversations.Limit{Rows: math.MaxInt, Bytes: math.MaxInt}, rows: firstRows, between: "\n", key: key}
 	return s.serve(w, r, nil, "", func(to []byte, _ *conversations.Position) ([]byte, error) {
 		if s.left.Rows < math.MaxInt { // a row is in the last line
 			to = append(to, '\n')
@@ -103,29 +95,34 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 // has received the last ones. So a slow client holds neither a connection to the catalog, nor an old
 // snapshot in it, nor much memory.
 type sender[T any] struct {
-	h       *handler
-	e       endpoint[T]
-	query   conversations.AgentQuery
-	left    conversations.Limit // of the answer
-	rows    int                 // of the next read
-	between string              // two rows
-	key     string              // the API key's id
-	hold    *web.Hold
-	memory  int64 // of a read's rows, without values that are read alone
+	h           *handler
+	e           endpoint[T]
+	contentType string
+	query       conversations.AgentQuery
+	left        conversations.Limit // of the answer
+	rows        int                 // of the next read
+	between     string              // what stands between two rows
+	key         string              // the API key's id
+	hold        *web.Hold
+	memory      int64 // of a read's rows, without values that are read alone
 }
 
-// serve sends begin, the rows after a position, and what end makes of the position behind the last
-// row, which is nil when there are no more. After the first byte an error breaks the connection, so
-// that no answer looks whole that is not.
-func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *conversations.Position, begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
+// serve sends head, then the rows after a position, then what end appends. end gets the position of
+// the last row, or nil when no row follows it. After the first byte an error breaks the connection,
+// so that nobody takes the answer for a whole one.
+func (s *sender[T]) serve(w http.ResponseWriter, r *http.Request, after *conversations.Position, head string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
+	if r.Method == http.MethodHead { // without a body there is no need to read rows
+		w.Header().Set("Content-Type", s.contentType)
+		return nil
+	}
 	page, err := s.begin(r.Context(), after)
 	defer s.hold.Release()
 	if err != nil {
-		w.Header().Del("Content-Type")
 		return err
 	}
+	w.Header().Set("Content-Type", s.contentType)
 	out := web.NewStream(s.hold.Writer(w))
-	if err := s.send(r.Context(), out, page, begin, end); err != nil {
+	if err := s.send(r.Context(), out, page, head, end); err != nil {
 		if !out.Began() {
 			w.Header().Del("Content-Type")
 			return err
@@ -201,8 +198,11 @@ func (s *sender[T]) sendRow(ctx context.Context, out *web.Stream, before string,
 	return n, err
 }
 
-func (s *sender[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T], begin string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
-	before := begin
+func (s *sender[T]) send(ctx context.Context, out *web.Stream, page conversations.Page[T], head string, end func(to []byte, next *conversations.Position) ([]byte, error)) error {
+	if _, err := out.Append(func(to []byte) ([]byte, error) { return append(to, head...), nil }); err != nil {
+		return err
+	}
+	before := ""
 	for {
 		sent := 0
 		for i := range page.Rows {
@@ -228,11 +228,7 @@ func (s *sender[T]) send(ctx context.Context, out *web.Stream, page conversation
 			return fmt.Errorf("read on: %w", err)
 		}
 	}
-	if before == s.between { // a row has sent it
-		begin = ""
-	}
-	_, err := out.Append(func(to []byte) ([]byte, error) { return end(append(to, begin...), page.Next) })
-	if err != nil {
+	if _, err := out.Append(func(to []byte) ([]byte, error) { return end(to, page.Next) }); err != nil {
 		return err
 	}
 	return out.End()
