@@ -26,11 +26,11 @@ type dayEvent struct {
 	Failed         []string   `json:"failedHours,omitempty"`
 }
 
-// dayCounts is a locked day's state after a refresh.
-type dayCounts struct {
+// dayState is a locked day's state after a refresh.
+type dayState struct {
 	locked                             int64 // the day's version, which every change raises
 	planned, whole                     bool
-	completed, reopened                time.Time
+	settled, reopened                  time.Time
 	available, noData, pending, failed int
 	failedAnnounced                    int // how many failed hours were announced
 }
@@ -38,7 +38,7 @@ type dayCounts struct {
 // announceDay adds the event that a day is complete, once for each time that the day was opened. It
 // adds the event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
-func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts, at int64) error {
+func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayState, at int64) error {
 	if !s.planned || s.pending > 0 {
 		return nil
 	}
@@ -69,14 +69,14 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 }
 
 // dayData reads the data of a day's event.
-func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayCounts) (dayEvent, error) {
-	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(db.Micros(s.completed))}
+func dayData(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayState) (dayEvent, error) {
+	d := dayEvent{Tenant: tenant, Day: day, Available: s.available, NoData: s.noData, Generated: outbox.EventTime(db.Micros(s.settled))}
 	err := tx.QueryRowContext(ctx, `SELECT d.total_sessions, d.total_files, d.total_bytes, t.retention_days FROM days d JOIN tenants t ON t.id = d.tenant
 		WHERE d.tenant = $1 AND d.day = $2`, tenant, day).Scan(&d.TotalSessions, &d.TotalFiles, &d.TotalSizeBytes, &d.RetentionDays)
 	if err != nil {
 		return d, err
 	}
-	d.Expires = outbox.EventTime(db.Micros(domain.RetentionEnd(day, s.completed, s.reopened, d.RetentionDays)))
+	d.Expires = outbox.EventTime(db.Micros(domain.RetentionEnd(day, s.settled, s.reopened, d.RetentionDays)))
 	if s.failed == 0 {
 		return d, nil
 	}

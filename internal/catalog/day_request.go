@@ -101,8 +101,8 @@ type dayAccess struct {
 	end     time.Time // from when the day is past retention
 	expired bool
 
-	sessions  int64 // of the day
-	completed time.Time
+	sessions int64 // of the day
+	settled  time.Time
 }
 
 // lockDayRequest locks the window and the day until the transaction ends. It inserts no row for a
@@ -129,7 +129,7 @@ func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess
 	err = q.QueryRowContext(ctx, dayAccessSQL, r.Tenant, r.Day, dayWindow, r.App).
 		Scan(db.OrZero(&app.ID), db.OrZero(&app.Tenant), db.OrZero(&scopes), db.Time(&app.Disabled), db.OrZero(&app.Epoch),
 			db.OrZero(&a.tenant.ID), db.OrZero(&a.tenant.Recordings), db.OrZero(&a.tenant.RetentionDays), db.OrZero(&a.window.Limit), db.Time(&floor),
-			db.Time(&a.now), &a.known, db.Time(&a.completed), db.Time(&reopened), &a.expired, db.OrZero(&a.sessions), &a.window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
+			db.Time(&a.now), &a.known, db.Time(&a.settled), db.Time(&reopened), &a.expired, db.OrZero(&a.sessions), &a.window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, err
 	}
@@ -139,7 +139,7 @@ func readDayAccess(ctx context.Context, q db.Querier, r DayRequest) (a dayAccess
 		a.app = &app
 	}
 	if r.Day != "" {
-		a.end = domain.RetentionEnd(r.Day, a.completed, reopened, a.tenant.RetentionDays)
+		a.end = domain.RetentionEnd(r.Day, a.settled, reopened, a.tenant.RetentionDays)
 		a.expired = a.expired || !a.now.Before(a.end) || !a.known && belowFloor(r.Day, floor, a.now)
 	}
 	return a, nil
@@ -172,7 +172,7 @@ func (a *dayAccess) refusal(r DayRequest) error {
 // issueDay counts the request, reads the hours, keeps their archives and writes the audit log.
 func issueDay(ctx context.Context, tx *db.Tx, r DayRequest, a dayAccess) (out IssuedDay, err error) {
 	at := db.Micros(a.now)
-	out = IssuedDay{DayKey: DayKey{r.Tenant, r.Day}, Now: a.now, LinksEnd: a.now.Add(r.LinkTTL), Sessions: a.sessions, Settled: a.completed, RetentionEnd: a.end, RetentionDays: a.tenant.RetentionDays}
+	out = IssuedDay{DayKey: DayKey{r.Tenant, r.Day}, Now: a.now, LinksEnd: a.now.Add(r.LinkTTL), Sessions: a.sessions, Settled: a.settled, RetentionEnd: a.end, RetentionDays: a.tenant.RetentionDays}
 	if a.end.Before(out.LinksEnd) {
 		out.LinksEnd = a.end
 	}

@@ -14,14 +14,14 @@ import (
 
 // dayRow is what retention needs of a locked day.
 type dayRow struct {
-	completed, reopened time.Time
-	expired             bool
-	retentionDays       int
+	settled, reopened time.Time
+	expired           bool
+	retentionDays     int
 }
 
 // end is the time, in microseconds, from which the day is past retention.
 func (d dayRow) end(day domain.Day) int64 {
-	return db.Micros(domain.RetentionEnd(day, d.completed, d.reopened, d.retentionDays))
+	return db.Micros(domain.RetentionEnd(day, d.settled, d.reopened, d.retentionDays))
 }
 
 // The retention of days d in SQL, as domain.RetentionEnd has it in Go.
@@ -50,7 +50,7 @@ func lockDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (day
 			(SELECT c.now_us FROM tenants t CROSS JOIN catalog_clock c WHERE t.id = $1 AND t.floor_us >= $3 AND t.floor_us <= c.now_us))
 		ON CONFLICT (tenant, day) DO UPDATE SET locked = days.locked + 1
 		RETURNING completed_us, reopened_us, expired_us IS NOT NULL`, tenant, day, db.Micros(day.End())).
-		Scan(db.Time(&d.completed), db.Time(&d.reopened), &d.expired)
+		Scan(db.Time(&d.settled), db.Time(&d.reopened), &d.expired)
 	if err != nil {
 		return d, err
 	}
@@ -88,10 +88,10 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 	return l, err
 }
 
-// refreshDay updates a locked day's counts and completion from its hours, and inserts the events of
-// the change.
+// refreshDay updates a locked day's counts from its hours, and when it was settled. It inserts the
+// events of the change.
 func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
-	var s dayCounts
+	var s dayState
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
 		completed_us = CASE WHEN days.completed_us IS NULL AND days.planned_us IS NOT NULL
@@ -105,7 +105,7 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2
 		RETURNING locked, planned_us IS NOT NULL, completed_us, whole_us IS NOT NULL, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
-		Scan(&s.locked, &s.planned, db.Time(&s.completed), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
+		Scan(&s.locked, &s.planned, db.Time(&s.settled), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,10 @@ import (
 const aheadDaysSQL = `SELECT tenant, day FROM days WHERE expired_us IS NULL
 	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1) ORDER BY day, tenant LIMIT $2`
 
-// RepairDays undoes plans, completions and reopenings that are dated in the future, of at most
-// limit days, and says of how many. Such days are planned again when they are over. Their archives
-// stay. Their events are sent again, because the first ones were wrong. It does nothing while the
-// clock is not trusted.
+// RepairDays undoes what is dated in the future, when days were planned, settled or reopened. It
+// does so for at most limit days, and says for how many. Such days are planned again when they are
+// over. Their archives stay. Their events are sent again, because the first ones were wrong. It
+// does nothing while the clock is not trusted.
 func (c *Catalog) RepairDays(ctx context.Context, limit int) (int, error) {
 	at, err := c.Now(ctx)
 	if err != nil {

@@ -45,18 +45,18 @@ const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_l
 
 func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token string, h Holder) (a LinkAccess, err error) {
 	var archive LinkedArchive
-	var completed, reopened, oldest time.Time
+	var settled, reopened, oldest time.Time
 	var expired bool
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, h.ID, h.Epoch).
-		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&completed), db.Time(&reopened), &expired,
+		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&settled), db.Time(&reopened), &expired,
 			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
 			&a.Revoked, &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
 	a.Window.Limit, a.Window.Reset = t.DownloadLimit, untilReset(oldest, a.Now)
-	a.Expired = expired || !a.Now.Before(domain.RetentionEnd(key.Day, completed, reopened, t.RetentionDays))
+	a.Expired = expired || !a.Now.Before(domain.RetentionEnd(key.Day, settled, reopened, t.RetentionDays))
 	if archive.ObjectKey != "" {
 		archive.HourKey, a.Archive = key, &archive
 	}

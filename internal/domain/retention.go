@@ -12,12 +12,12 @@ const (
 func Retention(days int) time.Duration { return time.Duration(days) * 24 * time.Hour }
 
 // RetentionEnd is the instant from which a day is past retention: retentionDays × 24 h after
-// the day was reopened, else after it was complete, else after the day itself ended.
+// the day was reopened, else after it was settled, else after the day itself ended.
 // Zero times mean "not yet".
-func RetentionEnd(day Day, completed, reopened time.Time, retentionDays int) time.Time {
+func RetentionEnd(day Day, settled, reopened time.Time, retentionDays int) time.Time {
 	base := day.End()
-	if !completed.IsZero() {
-		base = completed
+	if !settled.IsZero() {
+		base = settled
 	}
 	if !reopened.IsZero() {
 		base = reopened

@@ -66,7 +66,7 @@ func clockAhead(t *testing.T, restarts bool) {
 	}
 	for _, d := range []int{7, 8, 9} {
 		if v := f.view("acme", day.Add(d)); !v.Planned.IsZero() || !v.Settled.IsZero() || v.Hours[5].State != catalog.StatePending {
-			t.Errorf("day %d: planned %s, completed %s, %s", d, v.Planned, v.Settled, v.Hours[5].State)
+			t.Errorf("day %d: planned %s, settled %s, %s", d, v.Planned, v.Settled, v.Hours[5].State)
 		}
 	}
 	if r := f.fullPass(p); r.Undone != 0 {

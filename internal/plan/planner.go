@@ -145,7 +145,7 @@ type Report struct {
 	Empty        int       // of these, days without any recording
 	Expired      int       // days ended
 	Repaired     int       // hours that should have been due and were not
-	Undone       int       // days that were planned or completed by a clock that was ahead
+	Undone       int       // days that were planned or settled by a clock that was ahead
 	Released     int       // claims freed because their lease lapsed
 	Dispatched   int       // hours dispatched
 	Redispatched int       // of these, because their task was gone
@@ -208,7 +208,7 @@ func (p *Planner) Archive(ctx context.Context, r catalog.RebuildRequest) (int, e
 	return due, err
 }
 
-// repairDays undoes what was planned or completed at a time in the future, by a clock that was
+// repairDays undoes what was planned or settled at a time in the future, by a clock that was
 // ahead. It runs once after the start and after every step of the clock, as soon as the clock is
 // trusted.
 func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
@@ -217,7 +217,7 @@ func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
 	}
 	r.Undone, err = p.catalog.RepairDays(ctx, p.cfg.MaxDays)
 	if r.Undone > 0 {
-		p.log.Warn("days that a clock ahead of its time had planned or completed wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
+		p.log.Warn("days that a clock ahead of its time had planned or settled wait again", zap.Int("days", r.Undone), telemetry.In(ctx))
 	}
 	p.repaired = err == nil && r.Undone < p.cfg.MaxDays
 	r.More = r.More || r.Undone == p.cfg.MaxDays

@@ -132,7 +132,7 @@ func clockStays(f *fixture) {
 	equal(f, "trusted", f.checkClock().Trusted, true)
 }
 
-// daysOfWrongClock repairs days that were planned and completed while the clock was ten days ahead.
+// daysOfWrongClock repairs days that were planned and settled while the clock was ten days ahead.
 func daysOfWrongClock(f *fixture) {
 	f.retain(30)
 	ahead := 10 * 24 * time.Hour
@@ -147,7 +147,7 @@ func daysOfWrongClock(f *fixture) {
 
 	f.setClock(ahead)
 	f.checkClock()
-	f.must(f.c.Commit(f.ctx, claim, built)) // a day planned in time, completed too late
+	f.must(f.c.Commit(f.ctx, claim, built)) // a day planned in time, settled too late
 	today := yesterday.Add(1)
 	f.day = today
 	f.add(0)
@@ -177,16 +177,16 @@ func daysOfWrongClock(f *fixture) {
 
 	future := f.view()
 	equal(f, "planned", future.Planned.IsZero(), true)
-	equal(f, "completed", future.Settled.IsZero(), true)
+	equal(f, "settled", future.Settled.IsZero(), true)
 	equal(f, "state", future.Hours[7].State, catalog.StatePending)
 	f.day = before
 	v := f.view()
 	equal(f, "planned in time", v.Planned.IsZero(), false)
-	equal(f, "completed now", v.Settled.After(v.Now.Add(-time.Minute)) && !v.Settled.After(v.Now), true)
+	equal(f, "settled now", v.Settled.After(v.Now.Add(-time.Minute)) && !v.Settled.After(v.Now), true)
 	f.day = today
 	v = f.view()
 	equal(f, "planned", v.Planned.IsZero(), true)
-	equal(f, "completed", v.Settled.IsZero(), true)
+	equal(f, "settled", v.Settled.IsZero(), true)
 	equal(f, "served", v.Hours[0].Archive.ObjectKey, first.ObjectKey())
 	equal(f, "state", v.Hours[1].State, catalog.StatePending)
 	f.add(0, 1)
@@ -196,7 +196,7 @@ func daysOfWrongClock(f *fixture) {
 	f.publish(0)
 	f.publish(1)
 	v = f.view()
-	equal(f, "completed in time", !v.Settled.IsZero() && !v.Settled.After(v.Now), true)
+	equal(f, "settled in time", !v.Settled.IsZero() && !v.Settled.After(v.Now), true)
 	equal(f, "state", v.Hours[2].State, catalog.StateNoData)
 }
 

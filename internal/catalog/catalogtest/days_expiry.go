@@ -176,7 +176,7 @@ func reopen(f *fixture) {
 	f.must(f.c.Reopen(f.ctx, f.tenant, f.day, audit.Origin{}))
 	v := f.view()
 	equal(f, "expired", v.Expired, false)
-	equal(f, "completed stays", v.Settled, done)
+	equal(f, "settled stays", v.Settled, done)
 	equal(f, "retention counts from now", v.RetentionEnd, v.Reopened.Add(retention))
 	equal(f, "hour with data", v.Hours[1].State, catalog.StatePending)
 	equal(f, "hour that came too late", v.Hours[2].State, catalog.StatePending)
@@ -187,7 +187,7 @@ func reopen(f *fixture) {
 	f.publish(2)
 	v = f.view()
 	equal(f, "files", v.Files, 2)
-	equal(f, "completed stays", v.Settled, done)
+	equal(f, "settled stays", v.Settled, done)
 	f.pass(2 * time.Hour)
 	equal(f, "first archive's bytes go", f.isDoomed(first.ObjectKey()), true)
 	equal(f, "second's stay", f.isDoomed(second.ObjectKey()), false)
@@ -210,7 +210,7 @@ func reopenUnplanned(f *fixture) {
 	equal(f, "state", f.hour(1).State, catalog.StatePending)
 	equal(f, "plan", f.plan(), catalog.PlanResult{Open: true, Due: 1})
 	f.publish(1)
-	equal(f, "completed", f.view().Settled.IsZero(), false)
+	equal(f, "settled", f.view().Settled.IsZero(), false)
 }
 
 func catchUp(f *fixture) {

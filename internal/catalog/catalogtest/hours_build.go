@@ -112,7 +112,7 @@ func buildEmpty(f *fixture) {
 	h := f.hour(4)
 	equal(f, "state", h.State, catalog.StateNoData)
 	equal(f, "due", h.Due.IsZero(), true)
-	equal(f, "completed", f.view().Settled.IsZero(), false)
+	equal(f, "settled", f.view().Settled.IsZero(), false)
 	equal(f, "doomed", f.isDoomed(claim.ObjectKey()), true)
 	f.wantKind(f.c.CommitEmpty(f.ctx, claim, 1), domain.KindLost)
 	f.add(4)
@@ -283,7 +283,7 @@ func failures(f *fixture) {
 	equal(f, "error", h.LastError, failure.Message)
 	equal(f, "kind", h.LastKind, string(failure.Kind))
 	equal(f, "failed at", h.FailedAt.IsZero(), false)
-	equal(f, "completed with a failed hour", f.view().Settled.IsZero(), false)
+	equal(f, "settled with a failed hour", f.view().Settled.IsZero(), false)
 	if wait := h.Due.Sub(before); wait < time.Hour {
 		f.Fatalf("tried again after %v, want an hour", wait)
 	}

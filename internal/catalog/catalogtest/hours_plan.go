@@ -25,24 +25,24 @@ func planDay(f *fixture) {
 		equal(f, "planned", h.Planned, true)
 		equal(f, "due", h.Due.IsZero(), want == catalog.StateNoData)
 	}
-	equal(f, "completed while hours are pending", v.Settled.IsZero(), true)
+	equal(f, "settled while hours are pending", v.Settled.IsZero(), true)
 	equal(f, "planned at", v.Planned.IsZero(), false)
 	f.publish(3)
-	equal(f, "completed with one hour pending", f.view().Settled.IsZero(), true)
+	equal(f, "settled with one hour pending", f.view().Settled.IsZero(), true)
 	f.publish(14)
 	done := f.view().Settled
-	equal(f, "completed", done.IsZero(), false)
+	equal(f, "settled", done.IsZero(), false)
 
 	f.pass(time.Hour)
 	f.add(5)
 	f.pass(time.Hour)
 	f.publish(5)
-	equal(f, "completed stays", f.view().Settled, done)
-	equal(f, "retention counts from completion", f.view().RetentionEnd, done.Add(72*time.Hour))
+	equal(f, "settled stays", f.view().Settled, done)
+	equal(f, "retention counts from then", f.view().RetentionEnd, done.Add(72*time.Hour))
 
 	f.day = f.day.Add(-1) // a day without recordings is complete when it is planned
 	f.plan()
-	equal(f, "completed without data", f.view().Settled.IsZero(), false)
+	equal(f, "settled without data", f.view().Settled.IsZero(), false)
 	_, failed := f.view().Unfinished(-1)
 	equal(f, "failed", failed, 0)
 }
@@ -60,7 +60,7 @@ func planAgain(f *fixture) {
 	done := f.view().Settled
 	f.pass(time.Minute)
 	equal(f, "third plan", f.plan(), catalog.PlanResult{Open: true})
-	equal(f, "completed", f.view().Settled, done)
+	equal(f, "settled", f.view().Settled, done)
 	equal(f, "revision", f.hour(3).Revision, 1)
 }
 
@@ -180,8 +180,8 @@ func rebuildHour(f *fixture) {
 	equal(f, "other hour planned", f.hour(2).Planned, false)
 	equal(f, "day planned", f.view().Planned.IsZero(), true)
 	f.publish(1)
-	equal(f, "completed", f.view().Settled.IsZero(), true)
+	equal(f, "settled", f.view().Settled.IsZero(), true)
 	equal(f, "plan", f.plan(), catalog.PlanResult{Open: true, Due: 1})
 	f.publish(2)
-	equal(f, "completed", f.view().Settled.IsZero(), false)
+	equal(f, "settled", f.view().Settled.IsZero(), false)
 }

@@ -255,7 +255,7 @@ func gone(f *fixture) {
 	equal(f, "gone twice", hit, false)
 	third := f.publish(1)
 	equal(f, "revision", third.Revision, 3)
-	equal(f, "completed stays", f.view().Settled, done)
+	equal(f, "settled stays", f.view().Settled, done)
 
 	f.force(1) // it is missing in the store while a newer one is built
 	fourth, built := f.start(1)
