@@ -17,12 +17,13 @@ const (
 	budgetCaller = 16 << 20
 )
 
-// Budget bounds the memory that answers and bodies take. When it is used up, some whose clients are
-// waited for are broken off for a new one: slow ones, as with downloads, else the slow clients of two
-// tenants could have all of it for as long as Pace allows; and those of a tenant that has more than
-// the new one's tenant will have, else clients that ask again and again could have all of it, none of
-// them for long enough to be slow. The callers of a tenant share its part in the same way. Nobody can
-// take memory back from whom it was given to. A nil Budget has no bounds.
+// Budget bounds the memory that answers and bodies take. When it is used up, a new request can get
+// the memory of others that wait for their clients. Slow clients yield, as with downloads: else
+// those of two tenants could have all of it for as long as Pace allows. Clients of a tenant that
+// has more than the new one's tenant will have yield too: else clients that ask again and again
+// could have all of it, and none of them would be slow. The callers of a tenant share its part in
+// the same way, so two requests never take the same memory from each other in turn. A nil Budget
+// has no bounds.
 type Budget struct {
 	mu   sync.Mutex
 	held shares[caller]
@@ -40,8 +41,8 @@ type Hold struct {
 	caller caller
 }
 
-// Acquire counts bytes for a tenant's caller, whom actor names as in the audit log. Release must be
-// called. Who asks for more than a caller may have gets it while the caller has nothing else.
+// Acquire counts bytes for a tenant's caller. actor names the caller as in the audit log. Release
+// must be called. A caller that has nothing else may have more than its part, for one large answer.
 // Error: KindUnavailable when the caller, the tenant or the process has too little left.
 func (b *Budget) Acquire(tenant, actor string, bytes int64) (*Hold, error) {
 	if b == nil {
@@ -119,8 +120,8 @@ type heldWriter struct {
 // Unwrap is for http.ResponseController.
 func (w heldWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Read waits for a request's body by read. A body that takes longer than slowAfter is broken off when
-// others need the memory.
+// Read waits for a request's body by read. A body that takes longer than slowAfter is broken off
+// when others need the memory.
 func (h *Hold) Read(w http.ResponseWriter, read func() ([]byte, error)) ([]byte, error) {
 	if h == nil {
 		return read()

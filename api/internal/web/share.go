@@ -11,7 +11,7 @@ import (
 // 64 KiB/s. It is not relative to other clients, so that fast ones need not end each other.
 const slowAfter = 2 * time.Second
 
-var errLostShare = fmt.Errorf("%w: it is slow, and others need its share", errClientGone)
+var errLostShare = fmt.Errorf("%w: others need its share of what is bounded", errClientGone)
 
 // share is what a request has of something bounded: a place among the downloads, or memory. A nil
 // share is never lost.
@@ -51,8 +51,9 @@ func (s *share) waited() {
 type shares[T any] map[*share]T
 
 // makeRoom says whether the shares that counts is true for are at most room together. When they are
-// more, clients that are waited for lose theirs, the slowest first: those that are slow, and those that
-// yields is true for. They lose nothing if all of it is not enough. A nil yields is never true.
+// more, clients that are waited for lose theirs, the slowest first: those that are slow, and those
+// that yields is true for. They lose nothing if all of it is not enough. A nil yields is never
+// true.
 func (all shares[T]) makeRoom(room int64, counts, yields func(T) bool) bool {
 	var slow []*share
 	for s, of := range all {
