@@ -51,8 +51,8 @@ func (c *importCmd) load(ctx context.Context, d *deps, p *app.Parts, in io.ReadS
 	var to ingest.Registrar = p.Catalog
 	if c.Audio != "" {
 		dir := &ingest.AudioDir{Dir: c.Audio, Catalog: p.Catalog, Bucket: p.Recordings, Absent: audio.addAbsent, Uploaded: audio.add}
-		total, err := measure(ctx, progress, dir, in, size)
-		if err != nil {
+		var total int64
+		if total, err = measure(ctx, progress, dir, in, size); err != nil {
 			return importJSON{}, err
 		}
 		bar := progress.Start("audio", total)

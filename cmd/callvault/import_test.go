@@ -161,6 +161,9 @@ func TestImportChecksFirst(t *testing.T) {
 			t.Errorf("%s: exit %d, printed %q and %q; want %q", name, code, out, errs, c.want)
 		}
 	}
+	if _, _, errs := callvault(t, nil, "import", data, "--tenant", "acme", "--audio", dir, bad); !strings.Contains(errs, "\naudio: failed after 0 B\n") || strings.Contains(errs, "audio: done, 0 B") {
+		t.Errorf("printed %q", errs)
+	}
 }
 
 func TestImportSaysWhatIsStored(t *testing.T) {
