@@ -117,14 +117,14 @@ func (r importJSON) afterError(err error) string {
 		audio = " Audio in the store, which is not sent again: " + count(int(r.AudioFiles), "file") + "."
 	}
 	if r.Batches > 0 {
-		stored = "Stored are " + count(r.Lines, "line") + ", all before the batch that failed; of that, none is"
+		stored = "Stored: " + count(r.Lines, "line") + ", all before the batch that failed, and none of that batch"
 	}
 	stored += "." + audio
 	var line *catalog.LineError
 	if errors.As(err, &line) {
 		return fmt.Sprintf("%s Mend line %d, then import it again", stored, line.Line)
 	}
-	return stored + " Import it again: that goes on, and stores nothing twice"
+	return stored + " Import the file again: what is stored already is not stored twice"
 }
 
 // importDetail is the detail of a run in the audit log.

@@ -154,7 +154,7 @@ func TestImportChecksFirst(t *testing.T) {
 		"directory": {[]string{"--tenant", "acme", "--audio", dir + "/none", bad}, exitUsage, "no such file or directory; name the directory", "line 2"},
 		"a file":    {[]string{"--tenant", "acme", "--audio", bad, bad}, exitUsage, "not a directory; name the directory", "line 2"},
 		"audio off": {[]string{"--tenant", "acme", "--audio", dir, "--take-audio", "off", bad}, exitFailed, "CALLVAULT_TAKE_AUDIO is off", "line 2"},
-		"bad batch": {[]string{"--tenant", "acme", bad}, exitFailed, "No line is stored. Mend line 2, then import it again", "Stored are"},
+		"bad batch": {[]string{"--tenant", "acme", bad}, exitFailed, "No line is stored. Mend line 2, then import it again", "Stored:"},
 	} {
 		code, out, errs := callvault(t, nil, append([]string{"import", data}, c.args...)...)
 		if code != c.code || out != "" || !strings.Contains(errs, c.want) || strings.Contains(errs, c.lack) {
@@ -170,8 +170,8 @@ func TestImportSaysWhatIsStored(t *testing.T) {
 	bad := fmt.Errorf("refused: %w", &catalog.LineError{Line: 5002, Err: io.EOF})
 	for want, got := range map[string]string{
 		"No line is stored. Mend line 5002, then import it again": importJSON{}.afterError(bad),
-		"Stored are 5,000 lines, all before the batch that failed; of that, none is. Audio in the store, which is not sent again: 7 files. " +
-			"Import it again: that goes on, and stores nothing twice": importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}.afterError(io.EOF),
+		"Stored: 5,000 lines, all before the batch that failed, and none of that batch. Audio in the store, which is not sent again: 7 files. " +
+			"Import the file again: what is stored already is not stored twice": importJSON{Result: ingest.Result{Lines: 5000, Batches: 1}, AudioFiles: 7}.afterError(io.EOF),
 	} {
 		if got != want {
 			t.Errorf("it says %q, want %q", got, want)

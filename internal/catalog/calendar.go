@@ -36,7 +36,7 @@ type DayCounts struct {
 
 	Missing    int // recordings that the served archives lack
 	Rebuilding int // available hours of which a newer revision is wanted
-	Lacking    int // available hours that lack recordings or are being rebuilt
+	Lacking    int // available hours that are not complete: they lack recordings or are rebuilding
 }
 
 // Complete is how many of the 24 hours are complete: they have no data, or an archive with all that
