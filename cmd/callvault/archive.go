@@ -85,7 +85,7 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		if out.queueErr != nil {
-			_, _ = fmt.Fprintf(d.stderr, "what is due is built once the queue answers; now it does not: %v\nWhat is wrong, says: callvault doctor\n", out.queueErr)
+			_, _ = fmt.Fprintf(d.stderr, "the queue does not answer; what is due is built once it does: %v\nTo learn more, run: callvault doctor\n", out.queueErr)
 		}
 		if c.Wait || builds {
 			if err := c.wait(ctx, d, p, day, hour, &out); err != nil {

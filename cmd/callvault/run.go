@@ -205,7 +205,7 @@ func (d *deps) report(err error) int {
 	text := err.Error()
 	// Advice stands behind a semicolon.
 	if domain.KindOf(err) == domain.KindUnavailable && !strings.Contains(domain.SafeMessage(err), "; ") {
-		text += "\nMore says: callvault doctor"
+		text += "\nTo learn more, run: callvault doctor"
 	}
 	d.printError(text)
 	return exitFailed

@@ -99,7 +99,7 @@ func TestReport(t *testing.T) {
 	}{
 		"success":     {nil, exitOK, ""},
 		"reported":    {fmt.Errorf("verify: %w", errReported), exitFailed, ""},
-		"failure":     {domain.Wrap(domain.KindUnavailable, io.ErrUnexpectedEOF, "the store\x1b[2J hung up"), exitFailed, "callvault: the store\ufffd[2J hung up: unexpected EOF\nMore says: callvault doctor\n"},
+		"failure":     {domain.Wrap(domain.KindUnavailable, io.ErrUnexpectedEOF, "the store\x1b[2J hung up"), exitFailed, "callvault: the store\ufffd[2J hung up: unexpected EOF\nTo learn more, run: callvault doctor\n"},
 		"advice":      {domain.Errorf(domain.KindUnavailable, "the schema is older; run: callvault migrate up"), exitFailed, "callvault: the schema is older; run: callvault migrate up\n"},
 		"tabs":        {errors.New("no answer:\n\ta: refused"), exitFailed, "callvault: no answer:\n    a: refused\n"},
 		"interrupted": {fmt.Errorf("pull: %w", context.Canceled), exitFailed, "callvault: interrupted; run the command again to go on\n"},
