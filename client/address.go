@@ -60,7 +60,7 @@ func (c *Client) unreachable(err error, transient *transientError) error {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return &AddressError{transient.err, "it speaks no TLS there: use " + originOf(c.base, "http") + ", or the port that speaks TLS"}
 	case errors.As(err, &unverified):
-		return &AddressError{transient.err, "use the name that the certificate has; the certificate of an own authority goes into a file that SSL_CERT_FILE names"}
+		return &AddressError{transient.err, "use the name that the certificate has; if an authority of your own issued it, let SSL_CERT_FILE name a file with the certificate of that authority"}
 	case c.proxy != nil:
 		advice = fmt.Sprintf("requests go through the proxy %s of HTTP_PROXY or HTTPS_PROXY: set NO_PROXY=%s if it is not needed", c.proxy.Host, c.base.Hostname())
 	case errors.As(err, &noHost) && noHost.IsNotFound:

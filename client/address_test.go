@@ -40,7 +40,7 @@ func TestWrongURL(t *testing.T) {
 		"a redirect":         {url: moved.URL, want: "it redirects to https://vault.example.com; use"},
 		"https of http":      {url: strings.Replace(good.URL, "http", "https", 1), want: "it speaks no TLS there: use " + good.URL},
 		"http of https":      {url: strings.Replace(encrypted.URL, "https", "http", 1), want: "if it speaks TLS, use " + encrypted.URL},
-		"an own authority":   {url: encrypted.URL, want: "SSL_CERT_FILE"},
+		"private authority":  {url: encrypted.URL, want: "SSL_CERT_FILE"},
 		"a wrong token URL":  {url: good.URL, tokenURL: foreign.URL + "/token", want: "there is no token endpoint at " + foreign.URL + "/token; name the right one"},
 		"a page for tokens":  {url: good.URL, tokenURL: page.URL, want: "the answer of the token endpoint cannot be read"},
 		"another, token URL": {url: foreign.URL, tokenURL: good.URL + "/connect/token", want: "404"},

@@ -276,7 +276,7 @@ func (p *pull) kept(ctx context.Context, f *folder) (hours []HourResult) {
 			there, err := f.find(ctx, l.link())
 			h.Checked = there.checked
 			if there.damaged != nil {
-				p.progress.Note(fmt.Sprintf("%s/%s.zip: %s The server has it no more.", f.date, l.Hour, there.damaged))
+				p.progress.Note(fmt.Sprintf("%s/%s.zip: %s The server no longer has it.", f.date, l.Hour, there.damaged))
 			}
 			whole = whole && l.Status == StatusAvailable && err == nil && there.present
 		}

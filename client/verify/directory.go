@@ -81,7 +81,7 @@ func zip64Extra(extra []byte) []byte {
 // readDirectory checks the headers of the central directory and fills the index.
 func (v *verifier) readDirectory() bool {
 	if v.end.entries > maxEntries || v.end.size > maxDirectory || v.end.entries > uint64(v.end.size/centralHeader) {
-		v.report.AddProblem("", "The ZIP says that it has %d entries in a directory of %d bytes, which is more than can be.", v.end.entries, v.end.size)
+		v.report.AddProblem("", "The ZIP says that it has %d entries in a directory of %d bytes, which is impossible.", v.end.entries, v.end.size)
 		return false
 	}
 	entries := int(v.end.entries)
