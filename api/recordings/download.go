@@ -57,7 +57,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 	case r.Method != http.MethodHead && access.Window.Full() && r.Header.Get("Range") == "":
 		return limited(w, access.Window)
 	}
-	return h.serveArchive(ctx, w, r, link, *access.Archive)
+	return h.serveArchive(ctx, w, r, link, access)
 }
 
 // openLink verifies the link's token, which must be for the day and hour of the path. Errors:
@@ -82,7 +82,8 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 
 // serveArchive answers with the archive of a valid link. Whatever can fail comes before the
 // download is counted, because errors are not counted.
-func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, archive catalog.LinkedArchive) error {
+func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, access catalog.LinkAccess) error {
+	archive := *access.Archive
 	info, err := h.deps.Store.Stat(ctx, archive.ObjectKey)
 	if domain.KindOf(err) == domain.KindNotFound {
 		return h.archiveGone(ctx, archive)
@@ -106,11 +107,19 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	}
 	d := catalog.Download{HourKey: link.HourKey, Token: link.Archive, Revision: link.Revision,
 		Object: archive.ObjectKey, Until: link.Expires, Continues: !plan.Starts, Allowance: 2 * archive.Size, Origin: web.Origin(r, "link")}
+	d.Spend = piece(d, plan.Length())
 	// A request for several ranges, or with an unusual Range, is not redirected: a store may ignore
 	// it and send all bytes uncounted.
-	if h.deps.Presigner != nil && plan.Redirectable(r) && (plan.Starts || plan.Rest != "") {
+	redirected := h.deps.Presigner != nil && plan.Redirectable(r) && (plan.Starts || plan.Rest != "")
+	if redirected {
+		d.Spend = d.Allowance / redirects // nobody knows how many bytes the store will send
+	}
+	switch {
+	case access.Window.Full() && (plan.Starts || access.Spent+d.Spend > d.Allowance):
+		err = limited(w, access.Window) // before it takes a place: a slow download may lose its own for that
+	case redirected:
 		err = h.redirect(ctx, w, d, plan, name)
-	} else {
+	default:
 		err = h.proxy(ctx, w, r, d, plan, content)
 	}
 	if err != nil {
@@ -126,7 +135,6 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, d catalog
 	if err != nil {
 		return web.Step("open the archive", err)
 	}
-	d.Spend = d.Allowance / redirects // nobody knows how many bytes the store will send
 	if _, err := h.count(ctx, w, d); err != nil {
 		return err
 	}
@@ -142,7 +150,6 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return web.Step("open the archive", err)
 	}
 	defer body.Close()
-	d.Spend = piece(d, plan.Length())
 	begun, err := h.count(ctx, w, d)
 	if err != nil {
 		return err

@@ -352,6 +352,18 @@ func TestTooManyAtOnce(t *testing.T) {
 	f.want(f.ask("HEAD", link), 200, "")
 	held.Close()
 	f.header(f.ask("GET", link), "X-RateLimit-Remaining", "4")
+	for range 4 {
+		f.ask("GET", link)
+	}
+	for range 10 {
+		f.header(f.ask("GET", link, "Range", "bytes=1-"), "X-RateLimit-Remaining", "0")
+	}
+	held, err = other.Prepare(t.Context(), web.Plan{})
+	f.must(err)
+	defer held.Close()
+	for _, asked := range []string{"", "bytes=0-", "bytes=1-"} { // a refused download asks for no place
+		f.want(f.ask("GET", link, "Range", asked), 429, "Download limit exceeded. Please try again later.")
+	}
 }
 
 func TestArchiveIsGone(t *testing.T) {

@@ -17,6 +17,7 @@ type LinkAccess struct {
 	Tenant  domain.Tenant
 	Now     time.Time // the catalog's clock
 	Window  Window    // downloads of this hour's links
+	Spent   int64     // bytes of the counted download that has most left of its allowance
 	Expired bool      // the day is past retention
 	Revoked bool      // the application that got the link was disabled or deleted since
 	Archive *LinkedArchive
@@ -38,7 +39,8 @@ func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token stri
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
 	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag,
-	$6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7), ` + windowColumns + `
+	$6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7),
+	(SELECT min(x.spent) FROM window_uses x WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT) AND x.at_us <= c.now_us + 600000000), ` + windowColumns + `
 	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +
 	windowJoins + ` WHERE t.id = $1`
@@ -51,7 +53,7 @@ func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token str
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, h.ID, h.Epoch).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&settled), db.Time(&reopened), &expired,
 			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
-			&a.Revoked, &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
+			&a.Revoked, db.OrZero(&a.Spent), &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)
 	}
