@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,50 +255,6 @@ func TestForeign(t *testing.T) {
 func (f *fixture) foreign(target string) (string, int) {
 	a := f.spec.Do(f, f.handler, request(http.MethodGet, target, otherKey))
 	return string(a.Body), a.Status
-}
-
-// TestSummariesAreBounded lists conversations whose summaries don't fit into one page.
-func TestSummariesAreBounded(t *testing.T) {
-	for name, database := range apitest.Databases() {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, database(t))
-			for i := range 5 {
-				f.load("acme", fmt.Sprintf(`{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:30:0%dZ","postCallAnalysis":{"analysisData":{"call_summary":%q}}}`,
-					i, i, strings.Repeat("y", 600_000)))
-			}
-			if ids, pages := f.walk(plainList + "?summary_mode=include"); !slices.Equal(ids, []string{"c4", "c3", "c2", "c1", "c0"}) || pages != 3 {
-				t.Errorf("%q in %d pages", ids, pages)
-			}
-			if _, pages := f.walk(plainList + "?summary_mode=exclude"); pages != 1 {
-				t.Errorf("%d pages without summaries", pages)
-			}
-		})
-	}
-}
-
-// TestAudit checks that the log names each conversation that was given, and an hour's first request
-// for a recording.
-func TestAudit(t *testing.T) {
-	f := newFixture(t, apitest.SQLite(t))
-	f.sample()
-	for _, path := range []string{"/conv_raw", "/conv_raw/audio", "/conv_raw/audio", "/conv_raw", "/conv_messages", "/nobody", ""} {
-		f.get(plainList + path)
-	}
-	f.spec.Do(t, f.handler, request(http.MethodHead, plainList+"/conv_raw", key))
-	var got []string
-	for _, line := range apitest.Audited(t, f.catalog, "acme", "conversation.read", "conversation.audio") {
-		line, _, _ = strings.Cut(line, `,"remote"`)
-		got = append(got, line)
-	}
-	want := []string{
-		`key conversation.read {"conversation":"conv_raw"`,
-		`key conversation.audio {"conversation":"conv_raw","object":"acme/calls/1.webm"`,
-		`key conversation.read {"conversation":"conv_raw"`,
-		`key conversation.read {"conversation":"conv_messages"`,
-	}
-	if !slices.Equal(got, want) {
-		t.Fatalf("got %q", got)
-	}
 }
 
 func TestAudio(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,5 +60,24 @@ func (f *fixture) wantPieces(size int) {
 	}
 	if grown := int64(m.Peak) - int64(base); grown > int64(size/2) {
 		f.Errorf("the heap grew by %d MiB", grown>>20)
+	}
+}
+
+// TestSummariesAreBounded lists conversations whose summaries don't fit into one page.
+func TestSummariesAreBounded(t *testing.T) {
+	for name, database := range apitest.Databases() {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, database(t))
+			for i := range 5 {
+				f.load("acme", fmt.Sprintf(`{"kind":"conversation","conversationId":"c%d","agentId":"a","startTime":"2024-01-15T10:30:0%dZ","postCallAnalysis":{"analysisData":{"call_summary":%q}}}`,
+					i, i, strings.Repeat("y", 600_000)))
+			}
+			if ids, pages := f.walk(plainList + "?summary_mode=include"); !slices.Equal(ids, []string{"c4", "c3", "c2", "c1", "c0"}) || pages != 3 {
+				t.Errorf("%q in %d pages", ids, pages)
+			}
+			if _, pages := f.walk(plainList + "?summary_mode=exclude"); pages != 1 {
+				t.Errorf("%d pages without summaries", pages)
+			}
+		})
 	}
 }
