@@ -26,8 +26,8 @@ type auditDetail struct {
 }
 
 // audit writes the audit log before the answer: one line for a stream, one for the first page of a
-// walk, and one an hour for each key and address that goes on with the walk. Whoever has a cursor can
-// read all that follows it, and any number of times.
+// walk, and one an hour for each key and address that goes on with the walk. Whoever has a cursor
+// can read all that follows it, and any number of times.
 func (h *handler) audit(ctx context.Context, r *http.Request, key catalog.Credential, endpoint string, q request, stream bool) error {
 	if r.Method == http.MethodHead {
 		return nil

@@ -92,8 +92,8 @@ func serveStream[T any](h *handler, e endpoint[T], w http.ResponseWriter, r *htt
 }
 
 // sender sends the rows of a query. It reads the next ones, by a short statement, when the client
-// has received the last ones. So a slow client holds neither a connection to the catalog, nor an old
-// snapshot in it, nor much memory.
+// has received the last ones. So a slow client holds neither a connection to the catalog, nor an
+// old snapshot in it, nor much memory.
 type sender[T any] struct {
 	h           *handler
 	e           endpoint[T]

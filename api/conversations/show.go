@@ -20,8 +20,8 @@ import (
 	"github.com/callvault/callvault/internal/transcript"
 )
 
-// afterMetadata is the fields of a conversation behind its transcript and its metadata. Those before
-// them are an item.
+// afterMetadata is the fields of a conversation behind its transcript and its metadata. Those
+// before them are an item.
 type afterMetadata struct {
 	Analysis          analysis `json:"analysis"`
 	UserID            *string  `json:"user_id"`
@@ -134,8 +134,8 @@ func write(w http.ResponseWriter, head item, spoken iter.Seq2[turn, error], own 
 	return out.End()
 }
 
-// appendMetadata appends the call's times and then the members of the conversation's own metadata, as
-// they were ingested. A member with the name of one of the times is left out.
+// appendMetadata appends the call's times and then the members of the conversation's own metadata,
+// as they were ingested. A member with the name of one of the times is left out.
 func appendMetadata(to []byte, i item, own json.RawMessage) ([]byte, error) {
 	to = slices.Grow(to, len(own)) // it can be large
 	to = fmt.Appendf(to, `{"start_time_unix_secs":%d,"call_duration_secs":%d`, i.StartTimeUnixSecs, i.CallDurationSecs)

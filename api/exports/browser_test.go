@@ -14,9 +14,9 @@ import (
 	"github.com/callvault/callvault/internal/testenv"
 )
 
-// TestUploadedPage has a browser open the link of a recording that is a page with a script, by itself
-// and within a page of the same origin. The browser saves it. The script does not run even where a
-// proxy drops what makes the browser save it.
+// TestUploadedPage has a browser open the link of a recording that is a page with a script, by
+// itself and within a page of the same origin. The browser saves it. The script does not run even
+// where a proxy drops what makes the browser save it.
 func TestUploadedPage(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	f.store.kind = "text/html; charset=utf-8"

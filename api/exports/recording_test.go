@@ -160,8 +160,8 @@ func TestProxiedRecording(t *testing.T) {
 	})
 }
 
-// TestRecordingLinksEndWithTheirKey disables, enables and deletes the API key that got a link. Links
-// of the internal token, and those of the former form, end by their time.
+// TestRecordingLinksEndWithTheirKey disables, enables and deletes the API key that got a link.
+// Links of the internal token, and those of the former form, end by their time.
 func TestRecordingLinksEndWithTheirKey(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), exports.Config{})
 	keyed := f.recordingLink()

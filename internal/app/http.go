@@ -73,9 +73,10 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 	return s, nil
 }
 
-// maxUnsent bounds what the kernel takes of an answer before it can be sent, in bytes. By default it
-// is up to 4 MiB. A download that breaks off would have to pay for them, though they never left this
-// host, and one of 300 KiB/s would look stalled: the next Write waits until a third of them is sent.
+// maxUnsent bounds what the kernel takes of an answer before it can be sent, in bytes. By default
+// it is up to 4 MiB. A download that breaks off would have to pay for them, though they never left
+// this host, and one of 300 KiB/s would look stalled: the next Write waits until a third of them is
+// sent.
 const maxUnsent = 128 << 10
 
 // boundUnsent sets maxUnsent for a listening socket. Its connections inherit it.

@@ -263,7 +263,8 @@ func TestHealthOfASilentPart(t *testing.T) {
 	}
 }
 
-// TestUnsentBytesAreFew checks that the kernel takes little more of an answer than the client reads.
+// TestUnsentBytesAreFew checks that the kernel takes little more of an answer than the client
+// reads.
 func TestUnsentBytesAreFew(t *testing.T) {
 	written := make(chan int)
 	url, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -199,9 +199,9 @@ func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 // in the environment takes precedence.
 const workerGC = 25
 
-// apiMemory is the GOMEMLIMIT of a process that only is an API, in bytes: near it garbage is collected
-// at once, so that the garbage of large answers does not add up. It is no bound, for what is in use
-// may be more. GOMEMLIMIT in the environment takes precedence.
+// apiMemory is the GOMEMLIMIT of a process that only is an API, in bytes: near it garbage is
+// collected at once, so that the garbage of large answers does not add up. It is no bound, for what
+// is in use may be more. GOMEMLIMIT in the environment takes precedence.
 const apiMemory = 160 << 20
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {

@@ -183,8 +183,8 @@ func (k *Keyring) reload(ctx context.Context, since time.Time) (*keySnapshot, er
 	return k.read(ctx)
 }
 
-// readUnknown reads the keys because a caller who arrived at a time misses one. It does not if such a
-// read began less than unknownEvery before. So callers at the same time share a read.
+// readUnknown reads the keys because a caller who arrived at a time misses one. It does not if such
+// a read began less than unknownEvery before. So callers at the same time share a read.
 func (k *Keyring) readUnknown(ctx context.Context, arrived time.Time) (*keySnapshot, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

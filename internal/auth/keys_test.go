@@ -127,8 +127,8 @@ func (c *countedKeys) SigningKeys(ctx context.Context) ([]catalog.SigningKey, er
 	return c.KeyStore.SigningKeys(ctx)
 }
 
-// TestUnknownKeys checks that tokens that name keys which do not exist cause one read of the catalog
-// a second.
+// TestUnknownKeys checks that tokens that name keys which do not exist cause one read of the
+// catalog a second.
 func TestUnknownKeys(t *testing.T) {
 	f := newFixture(t, auth.OIDC{})
 	store := &countedKeys{KeyStore: f.cat}

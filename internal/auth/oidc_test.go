@@ -224,8 +224,8 @@ func TestUnknownKeysOfTheIssuer(t *testing.T) {
 	}
 }
 
-// TestSlowIssuer checks that a caller who waits for an issuer can give up, and that the fetch goes on
-// for the others.
+// TestSlowIssuer checks that a caller who waits for an issuer can give up, and that the fetch goes
+// on for the others.
 func TestSlowIssuer(t *testing.T) {
 	o := newIssuer(t)
 	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})

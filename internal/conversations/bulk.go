@@ -87,8 +87,8 @@ type ExportedConversation struct {
 	Tags         json.RawMessage // array of strings; nil when unknown
 	UserMessages int
 	LastAction   time.Time // zero when unknown
-	// Unread is how much memory ReadValues takes for Metadata and Tags, in bytes. It is 0 unless they
-	// are too large to be read with other rows.
+	// Unread is how much memory ReadValues takes for Metadata and Tags, in bytes. It is 0 unless
+	// they are too large to be read with other rows.
 	Unread int64
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/catalog/audit"
 )
 
-// Audited gives a tenant's audit lines of some actions, oldest first, each as the kind of its actor,
-// its action and its detail.
+// Audited gives a tenant's audit lines of some actions, oldest first, each as the kind of its
+// actor, its action and its detail.
 func Audited(t testing.TB, c *catalog.Catalog, tenant string, actions ...string) (lines []string) {
 	t.Helper()
 	err := c.Audit(t.Context(), tenant, time.Unix(0, 0), time.Now().AddDate(1, 0, 0), func(e audit.Entry) error {
