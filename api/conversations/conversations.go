@@ -54,7 +54,7 @@ type readDetail struct {
 // Conversations reads the conversations. Errors: KindUnavailable, and those of the methods of
 // package conversations.
 type Conversations interface {
-	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, summaries bool) (conversations.Page[conversations.Header], error)
+	List(ctx context.Context, q conversations.ListQuery, before *conversations.Position, limit int, reserve func(bytes int64) error) (conversations.Page[conversations.Header], error)
 	Memory(ctx context.Context, tenant, id string) (int64, error)
 	Show(ctx context.Context, tenant, id string) (conversations.Shown, error)
 	RecordingKey(ctx context.Context, tenant, id string) (string, error)

@@ -177,6 +177,7 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err != nil {
 		return err
 	}
+	var reserve func(bytes int64) error
 	if q.summaries {
 		hold, err := h.deps.Budget.Acquire(req.tenant, req.actor, 2*conversations.SummaryBytes) // as text and as JSON
 		if err != nil {
@@ -184,8 +185,9 @@ func (h *handler) list(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		}
 		defer hold.Release()
 		w = hold.Writer(w)
+		reserve = func(bytes int64) error { return hold.Resize(2*conversations.SummaryBytes + bytes) }
 	}
-	page, err := h.deps.Conversations.List(ctx, q.ListQuery, q.before, q.size, q.summaries)
+	page, err := h.deps.Conversations.List(ctx, q.ListQuery, q.before, q.size, reserve)
 	if err != nil {
 		return web.Step("list conversations", err)
 	}

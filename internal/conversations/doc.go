@@ -8,9 +8,8 @@ import "github.com/callvault/callvault/internal/db"
 
 // Reader reads conversations and messages. It is safe for concurrent use.
 type Reader struct {
-	db    *db.DB
-	large chan struct{} // held while a large analysis is read
+	db *db.DB
 }
 
 // New makes a Reader of a catalog's database.
-func New(d *db.DB) *Reader { return &Reader{d, make(chan struct{}, 1)} }
+func New(d *db.DB) *Reader { return &Reader{d} }

@@ -56,7 +56,7 @@ func TestBinding(t *testing.T) {
 // TestUnknownFilter wants no rows where a filter has no column.
 func TestUnknownFilter(t *testing.T) {
 	r := New(open(t, databases(t)["sqlite"]).DB())
-	if _, err := r.List(t.Context(), ListQuery{Filters: Filters{Conversation: "c"}}, nil, 1, false); domain.KindOf(err) != domain.KindInternal {
+	if _, err := r.List(t.Context(), ListQuery{Filters: Filters{Conversation: "c"}}, nil, 1, nil); domain.KindOf(err) != domain.KindInternal {
 		t.Errorf("a list by conversation: %v", err)
 	}
 	w := AgentQuery{BulkQuery{Filters: Filters{User: "u"}}, []string{"a"}}

@@ -43,7 +43,7 @@ type Header struct {
 	Start, End     time.Time
 	Turns          int    // in the transcript
 	Summary        string // of the analysis; in lists only on request
-	large          bool   // the analysis has largeAnalysis bytes or more, and was not read
+	unread         int64  // bytes of an analysis of largeAnalysis or more, which was not read
 }
 
 // listColumns are the columns of a list's filters. The first one is likely to select the fewest
@@ -68,8 +68,9 @@ const headerColumns = `c.id, c.agent_id, a.name, c.status, coalesce(c.call_succe
 // List gives the page of at most limit conversations that follows before, newest first. before is
 // nil for the first page. A page with a Next can be short or empty. It ends early when its
 // summaries have more than SummaryBytes. Conversations without a line of their own are in no list.
-// Error: KindUnavailable.
-func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, summaries bool) (Page[Header], error) {
+// Headers have summaries if reserve is not nil. It is told how much memory a large analysis takes,
+// in bytes, before that is read. Errors: KindUnavailable, and reserve's.
+func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit int, reserve func(bytes int64) error) (Page[Header], error) {
 	var page Page[Header]
 	var positions []Position
 	err := r.db.View(ctx, func(tx *db.Tx) error {
@@ -78,23 +79,26 @@ func (r *Reader) List(ctx context.Context, q ListQuery, before *Position, limit 
 			return err
 		}
 		page.Next = next
-		page.Rows, err = headers(ctx, tx, q.Tenant, keys, summaries)
+		page.Rows, err = headers(ctx, tx, q.Tenant, keys, reserve != nil)
 		positions = keys
 		return err
 	})
-	if err == nil && summaries {
-		err = r.boundSummaries(ctx, q.Tenant, &page, positions)
+	if err == nil && reserve != nil {
+		err = r.boundSummaries(ctx, q.Tenant, &page, positions, reserve)
 	}
 	return page, err
 }
 
 // boundSummaries reads the summaries of large analyses, and ends the page when its summaries exceed
 // SummaryBytes.
-func (r *Reader) boundSummaries(ctx context.Context, tenant string, page *Page[Header], keys []Position) (err error) {
+func (r *Reader) boundSummaries(ctx context.Context, tenant string, page *Page[Header], keys []Position, reserve func(bytes int64) error) (err error) {
 	bytes := 0
 	for i := range page.Rows {
 		h := &page.Rows[i]
-		if h.large {
+		if h.unread > 0 {
+			if err := reserve(copies * h.unread); err != nil {
+				return err
+			}
 			if h.Summary, err = r.largeSummary(ctx, tenant, h.ID); err != nil {
 				return err
 			}
@@ -107,15 +111,8 @@ func (r *Reader) boundSummaries(ctx context.Context, tenant string, page *Page[H
 	return nil
 }
 
-// largeSummary reads the summary of a large analysis. All of the analysis must be read for it, so
-// only one is in memory at a time. Nobody holds a connection while waiting for another one.
+// largeSummary reads the summary of a large analysis, for which all of the analysis must be read.
 func (r *Reader) largeSummary(ctx context.Context, tenant, id string) (string, error) {
-	select {
-	case r.large <- struct{}{}:
-		defer func() { <-r.large }()
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
 	var analysis []byte
 	err := r.db.QueryRowContext(ctx, `SELECT analysis FROM conversations WHERE tenant = $1 AND id = $2`, tenant, id).Scan(&analysis)
 	if domain.KindOf(err) == domain.KindNotFound { // it was deleted meanwhile
@@ -211,16 +208,16 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	for _, k := range keys {
 		args = append(args, k.ID)
 	}
-	analysis := "NULL, FALSE"
+	analysis := "NULL, 0"
 	if summaries {
 		analysis = analysisColumns()
 	}
 	bytes := 0
 	return db.Collect(ctx, tx, func(rows *sql.Rows) (Header, error) {
 		var text sql.RawBytes
-		var large bool
-		h, err := scanHeader(rows, &text, &large)
-		if h.large = large; bytes <= SummaryBytes {
+		var unread int64
+		h, err := scanHeader(rows, &text, &unread)
+		if h.unread = unread; bytes <= SummaryBytes {
 			h.Summary = summary(text)
 			bytes += len(h.Summary)
 		}
@@ -228,9 +225,9 @@ func headers(ctx context.Context, tx *db.Tx, tenant string, keys []Position, sum
 	}, headersSQL(analysis, len(keys)), args...)
 }
 
-// analysisColumns are the analysis, NULL when it is large, and whether it is large.
+// analysisColumns are the analysis, NULL when it is large, and how many bytes it has then, else 0.
 func analysisColumns() string {
-	return fmt.Sprintf(`CASE WHEN octet_length(c.analysis) < %d THEN c.analysis END, coalesce(octet_length(c.analysis) >= %[1]d, FALSE)`, largeAnalysis)
+	return fmt.Sprintf(`CASE WHEN octet_length(c.analysis) < %d THEN c.analysis END, CASE WHEN octet_length(c.analysis) >= %[1]d THEN octet_length(c.analysis) ELSE 0 END`, largeAnalysis)
 }
 
 // headersSQL reads headers in the order of a list.

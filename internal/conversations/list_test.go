@@ -1,7 +1,6 @@
 package conversations
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -12,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestLargeAnalyses lists conversations of which one has a large analysis: it waits until no other
-// one is read. Lists that do not need it do not wait.
+// TestLargeAnalyses lists conversations of which one has a large analysis. Memory for it is reserved
+// before it is read.
 func TestLargeAnalyses(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
@@ -36,25 +35,30 @@ func TestLargeAnalyses(t *testing.T) {
 			_, err = c.Register(t.Context(), "acme", b)
 			must(err)
 			r := New(c.DB())
-			list := func(ctx context.Context, summaries bool) (said []string, err error) {
-				page, err := r.List(ctx, ListQuery{Tenant: "acme"}, nil, 10, summaries)
+			list := func(reserve func(int64) error) (said []string, err error) {
+				page, err := r.List(t.Context(), ListQuery{Tenant: "acme"}, nil, 10, reserve)
 				for _, h := range page.Rows {
 					said = append(said, h.ID+": "+h.Summary)
 				}
 				return said, err
 			}
-			said, err := list(t.Context(), true)
+			var reserved []int64
+			said, err := list(func(bytes int64) error {
+				reserved = append(reserved, bytes)
+				return nil
+			})
 			must(err)
 			if got := strings.Join(said, ", "); got != "small: what was said, large: what was said" {
 				t.Errorf("listed: %s", got)
 			}
-			r.large <- struct{}{} // another one is read
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if _, err := list(ctx, true); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("it did not wait: %v", err)
+			if len(reserved) != 1 || reserved[0] < 4<<20 || reserved[0] > 5<<20 {
+				t.Errorf("%d bytes were reserved", reserved)
 			}
-			_, err = list(t.Context(), false)
+			full := errors.New("full")
+			if _, err := list(func(int64) error { return full }); !errors.Is(err, full) {
+				t.Errorf("it was read without memory: %v", err)
+			}
+			_, err = list(nil)
 			must(err)
 		})
 	}
