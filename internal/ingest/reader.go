@@ -55,6 +55,9 @@ func (r *Reader) Batch() (catalog.Batch, error) {
 			r.err = &catalog.LineError{Line: r.number, Err: err}
 			break
 		}
+		if cap(r.line) > maxKeptBuffer { // while the batch is stored, too
+			r.line = nil
+		}
 	}
 	if r.err != nil && (!errors.Is(r.err, io.EOF) || b.Len() == 0) {
 		return catalog.Batch{}, r.err
@@ -82,9 +85,6 @@ func (r *Reader) next() ([]byte, error) {
 // read returns the bytes up to the next line feed, inclusive. At the end it returns io.EOF with the
 // bytes after the last line feed.
 func (r *Reader) read() ([]byte, error) {
-	if cap(r.line) > maxKeptBuffer {
-		r.line = nil
-	}
 	r.line = r.line[:0]
 	for {
 		part, err := r.in.ReadSlice('\n')
