@@ -25,21 +25,24 @@ const apiMemory = 256 << 20
 
 // TestAPIMemory makes an API process use as much memory as callers can. Callers without a
 // credential send forms that never end. One API key sends bodies that never end, and never reads
-// its large answers. Another key is answered meanwhile.
+// its large answers. Two other tenants do not read theirs, which takes the rest of the memory that is
+// for answers. Another tenant is answered all the same.
 func TestAPIMemory(t *testing.T) {
 	f := newFixture(t)
 	binary := testenv.Program(f)
 	f.migrate(binary)
-	key, honest := f.exporter("attacker"), f.exporter("honest")
-	f.load("attacker", largeLines())
+	key, second, third, honest := f.exporter("attacker"), f.exporter("second"), f.exporter("third"), f.exporter("honest")
+	for _, id := range []string{"attacker", "second", "third"} {
+		f.load(id, largeLines())
+	}
 	f.load("honest", `{"kind":"conversation","conversationId":"small","agentId":"bot","startTime":"2024-01-15T10:30:00Z"}`)
 	address := freeAddress(t)
 	pid, _ := f.start(binary, "api", append(f.env(), "CALLVAULT_LISTEN="+address, "CALLVAULT_REDIS_URL="+testenv.Redis(f), "CALLVAULT_PUBLIC_URL=http://"+address))
 	client := &http.Client{Timeout: 10 * time.Second}
-	ask := func(secret string) error {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/conversations/small", nil)
+	ask := func(path string) error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
 		f.must(err)
-		r.Header.Set("X-Api-Key", secret)
+		r.Header.Set("X-Api-Key", honest)
 		a, err := client.Do(r)
 		if err != nil {
 			return err
@@ -47,11 +50,11 @@ func TestAPIMemory(t *testing.T) {
 		_, err = io.Copy(io.Discard, a.Body)
 		_ = a.Body.Close()
 		if err == nil && a.StatusCode != http.StatusOK {
-			err = fmt.Errorf("answered %d", a.StatusCode)
+			err = fmt.Errorf("%s is answered %d", path, a.StatusCode)
 		}
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ask(honest) != nil && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); ask("/conversations/small") != nil && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 	}
 	attack := func(n int, head, body string) {
@@ -82,7 +85,8 @@ func TestAPIMemory(t *testing.T) {
 	form := "grant_type=" + strings.Repeat("x", mebibyte-100)
 	attack(400, "POST /connect/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "+strconv.Itoa(2*mebibyte), form)
 	attack(400, "POST /connect/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s", len(form), form))
-	withKey := "\r\nX-Api-Key: " + key
+	const credential = "\r\nX-Api-Key: "
+	withKey := credential + key
 	attack(200, "POST /api/export/conversation HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(mebibyte)+withKey, strings.Repeat(" ", mebibyte-1))
 	for range 4 { // bulk exports are limited to three requests a second
 		attack(3, "GET /conversations/export/v1/messages?start_time=0&end_time=2000000000&bot_name=bot HTTP/1.1"+withKey, "")
@@ -90,9 +94,14 @@ func TestAPIMemory(t *testing.T) {
 	}
 	attack(20, "GET /conversations/large HTTP/1.1"+withKey, "")
 	attack(20, "GET /conversations?summary_mode=include&page_size=100 HTTP/1.1"+withKey, "")
-	for range 20 {
-		if err := ask(honest); err != nil {
-			t.Errorf("an honest caller: %v", err)
+	for _, key := range []string{second, third} {
+		attack(20, "GET /conversations/large HTTP/1.1"+credential+key, "")
+	}
+	for range 10 {
+		for _, path := range []string{"/conversations/small", "/conversations?summary_mode=include"} {
+			if err := ask(path); err != nil {
+				t.Errorf("an honest caller: %v", err)
+			}
 		}
 	}
 	m, err := memoryOf(strconv.Itoa(pid))
