@@ -27,8 +27,8 @@ type TenantQuery struct {
 // searchedTenants is how many tenants a search reads at a time.
 const searchedTenants = 1000
 
-// incompleteDaySQL is true for a day that is over and has hours that are pending or failed, or that
-// ended incomplete. The index days_incomplete has this expression.
+// incompleteDaySQL is true for a day that is not planned, has pending or failed hours, or ended
+// incomplete. It is for days that are over. The index days_incomplete has this expression.
 const incompleteDaySQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed > 0 OR d.unbuilt > 0 OR d.ended_missing > 0)`
 
 // incompleteTenantSQL is true for tenants t with an incomplete day from $3 to $4. Days that are not
