@@ -52,7 +52,16 @@ func (d *DB) applied(ctx context.Context) (map[int64]time.Time, error) {
 	var there bool
 	err := d.QueryRowContext(ctx, exists).Scan(&there)
 	if err == nil && there {
-		err = d.readSteps(ctx, applied)
+		err = Each(ctx, d, func(rows *sql.Rows) error {
+			var version int64
+			var done bool
+			var at time.Time
+			err := rows.Scan(&version, &done, &at)
+			if delete(applied, version); done { // the last row of a step counts
+				applied[version] = at
+			}
+			return err
+		}, `SELECT version_id, is_applied, tstamp FROM `+goose.DefaultTablename+` ORDER BY id`)
 	}
 	switch {
 	case pooled(err):
@@ -61,23 +70,6 @@ func (d *DB) applied(ctx context.Context) (map[int64]time.Time, error) {
 		return nil, domain.Wrap(domain.KindUnavailable, err, "the catalog's migrations cannot be read")
 	}
 	return applied, nil
-}
-
-func (d *DB) readSteps(ctx context.Context, applied map[int64]time.Time) error {
-	type row struct {
-		version int64
-		done    bool
-		at      time.Time
-	}
-	list, err := Collect(ctx, d, func(rows *sql.Rows) (r row, err error) {
-		return r, rows.Scan(&r.version, &r.done, &r.at)
-	}, `SELECT version_id, is_applied, tstamp FROM `+goose.DefaultTablename+` ORDER BY id`)
-	for _, r := range list { // the last row of a step is the one that counts
-		if delete(applied, r.version); r.done {
-			applied[r.version] = r.at
-		}
-	}
-	return err
 }
 
 // newest is the newest step that was applied; 0 for none.
