@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/callvault/callvault/api/internal/web"
@@ -82,11 +81,7 @@ func parseFailedPosition(text string) (key domain.HourKey, err error) {
 
 // showFailed is GET /admin/failed.
 func (h *handler) showFailed(r *http.Request) (answer, error) {
-	after := url.Values{}
-	if a := r.URL.Query().Get("after"); a != "" {
-		after.Set("after", a)
-	}
-	l, err := h.readFailed(r.Context(), after.Encode())
+	l, err := h.readFailed(r.Context(), r.URL.RawQuery)
 	if err != nil {
 		return answer{}, err
 	}
