@@ -13,8 +13,8 @@ import (
 // opens a file. So files are opened below an os.Root, which refuses links that lead out of it. The
 // functions here refuse links that stay inside as well.
 
-// maxSmallFile is the most bytes of a day.json or a note. A day.json has some 10 KB; decoded, a hostile
-// one takes a hundred times its size.
+// maxSmallFile is the most bytes of a day.json or a note. A day.json has some 10 KB; decoded, a
+// hostile one takes a hundred times its size.
 const maxSmallFile = 256 << 10
 
 // errNotPlain means that something else stands where a file or directory should be.

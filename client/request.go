@@ -17,8 +17,8 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// maxAnswer is the most bytes of an answer in JSON. A day has some 15 KB; decoded, a hostile one takes
-// a hundred times its size.
+// maxAnswer is the most bytes of an answer in JSON. A day has some 15 KB; decoded, a hostile one
+// takes a hundred times its size.
 const maxAnswer = 256 << 10
 
 // pause waits for d, or returns the error of ctx.

@@ -23,8 +23,8 @@ func line(message int, key string) string {
 		message, at, message, key)
 }
 
-// newCatalog makes a directory, and in it a data directory with a tenant acme. data is the flag that
-// names the latter.
+// newCatalog makes a directory, and in it a data directory with a tenant acme. data is the flag
+// that names the latter.
 func newCatalog(t *testing.T, tenantFlags ...string) (dir, data string) {
 	t.Helper()
 	dir = t.TempDir()

@@ -14,7 +14,8 @@ import (
 // ActionReopen is the audit log's action of a day that got another retention period.
 const ActionReopen = "day.reopen"
 
-// FormerEnd is what a day was when it had ended, before it was reopened. Only the audit log keeps it.
+// FormerEnd is what a day was when it had ended, before it was reopened. Only the audit log keeps
+// it.
 type FormerEnd struct {
 	CutShort bool  `json:"cutShort,omitempty"`
 	Unbuilt  int   `json:"unbuiltHours,omitempty"`
