@@ -87,8 +87,8 @@ func TestSlowClientsGiveMemory(t *testing.T) {
 			}
 			all.Wait()
 		}()
-		answer := func(tenant, actor string, bytesPerSecond int64) {
-			hold, err := b.Acquire(tenant, actor, 16*mebibyte)
+		answer := func(tenant, actor string, bytes, bytesPerSecond int64) {
+			hold, err := b.Acquire(tenant, actor, bytes)
 			if err != nil {
 				t.Fatalf("%s of %s: %v", actor, tenant, err)
 			}
@@ -131,16 +131,18 @@ func TestSlowClientsGiveMemory(t *testing.T) {
 				t.Errorf("%s was not ended", want)
 			}
 		}
-		answer("a", "unread", 1)
-		time.Sleep(time.Second)
-		answer("a", "read", mebibyte)
-		answer("b", "slow", 32<<10)
+		answer("c", "little", mebibyte, mebibyte)
+		time.Sleep(time.Second / 4)
+		answer("a", "unread", 16*mebibyte, 1)
+		time.Sleep(time.Second / 4)
+		answer("a", "read", 16*mebibyte, mebibyte)
+		answer("b", "slow", 15*mebibyte, 32<<10)
 		synctest.Wait()
-		refused("a", 16*mebibyte) // its other callers have as much
-		refused("c", 32*mebibyte) // tenant a has as much
-		ends("c", mebibyte, "unread")
+		refused("a", 16*mebibyte) // more than an equal part of the tenant's
+		refused("d", 32*mebibyte) // more than an equal part of all
+		ends("d", mebibyte/2, "unread")
 		time.Sleep(10 * time.Second)
-		ends("d", 16*mebibyte, "slow")
-		refused("e", 16*mebibyte)
+		ends("e", 16*mebibyte, "slow")
+		refused("f", 16*mebibyte)
 	})
 }
