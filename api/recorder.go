@@ -1,10 +1,10 @@
 package api
 
 import (
-	"cmp"
 	"crypto/rand"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/telemetry"
@@ -41,10 +41,17 @@ type recorder struct {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *recorder) WriteHeader(status int) {
+	r.begin(status)
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// begin records the status and gives the answer web.StallTimeout, because a client that reads nothing
+// would hold it for ever. A web.TimedWriter gives large answers more.
+func (r *recorder) begin(status int) {
 	if r.status == 0 && status >= http.StatusOK {
 		r.status = status
+		_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(web.StallTimeout)) // fails only where there is no connection
 	}
-	r.ResponseWriter.WriteHeader(status)
 }
 
 // noteClientGone sets the status of a request that got no answer because its client is gone.
@@ -55,7 +62,7 @@ func (r *recorder) noteClientGone(request *http.Request) {
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
-	r.status = cmp.Or(r.status, http.StatusOK)
+	r.begin(http.StatusOK)
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err

@@ -109,6 +109,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request) {
 	family := d.route(r)
 	r, span := d.startSpan(family, r)
 	out := &recorder{ResponseWriter: w}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // that of the connection's former answer
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -2,10 +2,10 @@ package web
 
 import "time"
 
-// The other end must transfer paceBytes within stallTimeout, a little over 1 KiB/s. Only the time
+// The other end must transfer paceBytes within StallTimeout, a little over 1 KiB/s. Only the time
 // counts in which this side waits. A single byte now and then keeps no connection open.
 const (
-	stallTimeout = 2 * time.Minute
+	StallTimeout = 2 * time.Minute
 	paceBytes    = 128 << 10
 )
 
@@ -16,7 +16,7 @@ type Pace struct {
 }
 
 // Left is how long the next Read or Write may take.
-func (p *Pace) Left() time.Duration { return stallTimeout - p.spent }
+func (p *Pace) Left() time.Duration { return StallTimeout - p.spent }
 
 // Count adds a Read or Write of n bytes that took so long.
 func (p *Pace) Count(n int, took time.Duration) {

@@ -74,12 +74,13 @@ func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{t}, r, buffer)
 }
 
-// Finish sends what is buffered and removes the deadline: the connection may serve more requests.
+// Finish sends what is buffered. What net/http sends after it, the end of a chunked answer, has
+// StallTimeout.
 func (t *TimedWriter) Finish() error {
 	if err := t.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
-	if err := t.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := t.control.SetWriteDeadline(time.Now().Add(StallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	return nil
