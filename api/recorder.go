@@ -45,8 +45,8 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// begin records the status and gives the answer web.StallTimeout, because a client that reads nothing
-// would hold it for ever. A web.TimedWriter gives large answers more.
+// begin records the status and gives the answer web.StallTimeout, because a client that reads
+// nothing would hold it for ever. A web.TimedWriter gives large answers more.
 func (r *recorder) begin(status int) {
 	if r.status == 0 && status >= http.StatusOK {
 		r.status = status

@@ -25,8 +25,8 @@ const apiMemory = 256 << 20
 
 // TestAPIMemory makes an API process use as much memory as callers can. Callers without a
 // credential send forms that never end. One API key sends bodies that never end, and never reads
-// its large answers. Two other tenants do not read theirs, which takes the rest of the memory that is
-// for answers. Another tenant is answered all the same.
+// its large answers. Two other tenants do not read theirs, which takes the rest of the memory that
+// is for answers. Another tenant is answered all the same.
 func TestAPIMemory(t *testing.T) {
 	f := newFixture(t)
 	binary := testenv.Program(f)

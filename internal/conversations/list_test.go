@@ -11,8 +11,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// TestLargeAnalyses lists conversations of which one has a large analysis. Memory for it is reserved
-// before it is read.
+// TestLargeAnalyses lists conversations of which one has a large analysis. Memory for it is
+// reserved before it is read.
 func TestLargeAnalyses(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {

@@ -163,8 +163,8 @@ func (d *Doctor) skipPart(embedded bool, variables ...string) (Result, bool) {
 	return Result{}, false
 }
 
-// ownWords stand in the doctor's texts whatever the secrets are. A secret that is one of them stays:
-// gaps in ordinary sentences would give it away.
+// ownWords stand in the doctor's texts whatever the secrets are. A secret that is one of them
+// stays: gaps in ordinary sentences would give it away.
 func ownWords() []string {
 	return []string{"callvault", "password", "postgres", "redis", "secret", "archives", "recordings"}
 }

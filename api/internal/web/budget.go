@@ -19,11 +19,11 @@ const (
 
 // Budget bounds the memory that answers and bodies take. When it is used up, a new request can get
 // the memory of others that wait for their clients. Slow clients yield, as with downloads: else
-// those of two tenants could have all of it for as long as Pace allows. Clients of a tenant that has
-// more than an equal part yield to a tenant that will have at most that: else clients that ask again
-// and again could have all of it, and none of them would be slow. The callers of a tenant share its
-// part in the same way. So two requests never take the same memory from each other in turn. A nil
-// Budget has no bounds.
+// those of two tenants could have all of it for as long as Pace allows. Clients of a tenant that
+// has more than an equal part yield to a tenant that will have at most that: else clients that ask
+// again and again could have all of it, and none of them would be slow. The callers of a tenant
+// share its part in the same way. So two requests never take the same memory from each other in
+// turn. A nil Budget has no bounds.
 type Budget struct {
 	mu   sync.Mutex
 	held shares[caller]
