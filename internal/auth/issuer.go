@@ -77,10 +77,10 @@ type issuerTransport struct {
 }
 
 type issuerAnswer struct {
-	status int
-	body   []byte
-	err    error
-	until  time.Time // it is given again until then
+	head  http.Response // without its body
+	body  []byte
+	err   error
+	until time.Time // it is given again until then
 }
 
 // RoundTrip is for http.Client.
@@ -92,7 +92,7 @@ func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !known || !t.now().Before(a.until) {
 		a = ask(r)
 		a.until = t.now().Add(answerLife)
-		if a.err != nil || a.status != http.StatusOK {
+		if a.err != nil || a.head.StatusCode != http.StatusOK && a.head.Header.Get("Location") == "" {
 			a.until = t.now().Add(failureLife)
 		}
 		t.answers[url] = a
@@ -100,8 +100,9 @@ func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	return &http.Response{Request: r, Status: http.StatusText(a.status), StatusCode: a.status, Header: http.Header{"Content-Type": {"application/json"}},
-		ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(a.body)), Body: io.NopCloser(bytes.NewReader(a.body))}, nil
+	resp := a.head
+	resp.Request, resp.Body = r, io.NopCloser(bytes.NewReader(a.body))
+	return &resp, nil
 }
 
 // ask sends a request and reads the whole answer.
@@ -119,5 +120,5 @@ func ask(r *http.Request) issuerAnswer {
 	case resp.StatusCode == http.StatusOK && !json.Valid(body):
 		err = fmt.Errorf("the answer of %s is no JSON", r.URL)
 	}
-	return issuerAnswer{status: resp.StatusCode, body: body, err: err}
+	return issuerAnswer{head: *resp, body: body, err: err}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -257,5 +258,31 @@ func TestSlowIssuer(t *testing.T) {
 	f.must(err)
 	if n := o.asks.Load(); n != 2 { // the slow handler asks itself once more
 		t.Errorf("the keys were asked for %d times", n)
+	}
+}
+
+// TestIssuerRedirects checks that an issuer may redirect to its discovery document and its keys,
+// and that redirects are not asked for more often than these.
+func TestIssuerRedirects(t *testing.T) {
+	o := newIssuer(t)
+	named := o.Config.Handler
+	var redirects atomic.Int64
+	o.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path, moved := strings.CutPrefix(r.URL.Path, "/moved"); moved {
+			r.URL.Path = path
+			named.ServeHTTP(w, r)
+			return
+		}
+		redirects.Add(1)
+		http.Redirect(w, r, "/moved"+r.URL.Path, http.StatusFound)
+	})
+	f := newFixture(t, auth.OIDC{Issuer: o.URL, Audience: "callvault", TenantClaim: "tid"})
+	_, err := f.verify(sign(t, jose.RS256, o.key, "k1", "JWT", o.claims(f, nil)))
+	f.must(err)
+	f.clock.pass(59 * time.Second)
+	_, err = f.verify(sign(t, jose.RS256, o.key, "unknown", "JWT", o.claims(f, nil)))
+	f.wantKind("an unknown key", err, domain.KindUnauthorized)
+	if n := redirects.Load(); n != 2 {
+		t.Errorf("the issuer redirected %d times", n)
 	}
 }
