@@ -93,7 +93,7 @@ func complete(node *kong.Node, words []string) (found [][2]string) {
 		}
 	}
 	add := func(text, help string) {
-		if strings.HasPrefix(text, last) {
+		if text != "" && strings.HasPrefix(text, last) { // "" is how kong lists what takes any value
 			found = append(found, [2]string{text, help})
 		}
 	}

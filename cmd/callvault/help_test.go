@@ -120,7 +120,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := `source <(callvault completion bash)
-try() { COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _callvault callvault; echo "${COMPREPLY[*]}"; }
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _callvault callvault; echo "${#COMPREPLY[@]} ${COMPREPLY[*]}"; }
 try callvault te
 try callvault tenant ""
 try callvault tenant set acme --ret
@@ -129,11 +129,14 @@ try callvault archive --tenant acme --day = y
 try callvault api --download-mode ""
 try callvault completion ""
 try callvault import --audio ""
+try callvault verify ""
+try callvault webhook deliveries --state ""
 `
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	want := "tenant\ncreate list set\n--retention-days\ndaily_audio_recordings export_api\nyesterday\nredirect proxy\nbash zsh fish\n\n"
+	want := "1 tenant\n3 create list set\n1 --retention-days\n2 daily_audio_recordings export_api\n1 yesterday\n2 redirect proxy\n3 bash zsh fish\n0 \n0 \n" +
+		"3 pending delivered failed\n"
 	if err != nil || string(out) != want {
 		t.Errorf("bash completes\n%s\nwant\n%s%v", out, want, err)
 	}
