@@ -64,12 +64,13 @@ func isDay(text string) bool {
 // Date returns the day, YYYY-MM-DD.
 func (p *PulledDay) Date() string { return p.saved.Date }
 
-// Check adds to the report of an archive in the directory what differs from day.json.
-func (p *PulledDay) Check(r *verify.Report) {
+// Check adds to the report of an archive in the directory what differs from day.json. known is
+// false if day.json has no such archive, so that no download mends it.
+func (p *PulledDay) Check(r *verify.Report) (known bool) {
 	name := filepath.Base(r.Path)
 	if m := linkName.FindStringSubmatch(name); len(m) > 1 && isDay(m[1]) {
 		p.checkDownload(r, m[1], m[2])
-		return
+		return true
 	}
 	for _, l := range p.saved.Links {
 		if l.Hour+".zip" != name {
@@ -84,7 +85,7 @@ func (p *PulledDay) Check(r *verify.Report) {
 			l.File = &fileRecord{name, l.Revision, l.SizeBytes, *l.ManifestSHA256}
 		}
 		if wrongHour(r, p.saved.Date, l.Hour) {
-			return
+			return true
 		}
 		if r.Size != l.File.SizeBytes {
 			r.AddProblem("", "It has %d bytes; day.json names %d.", r.Size, l.File.SizeBytes)
@@ -95,9 +96,10 @@ func (p *PulledDay) Check(r *verify.Report) {
 		if l.Status == StatusAvailable && l.File.Revision != l.Revision {
 			r.AddProblem("", "It is revision %d; day.json names revision %d, which was not downloaded.", l.File.Revision, l.Revision)
 		}
-		return
+		return true
 	}
 	r.AddProblem("", "day.json knows no such archive: it was not pulled. Keep it elsewhere.")
+	return false
 }
 
 // checkDownload compares an archive that was downloaded by its link, without Pull, with what

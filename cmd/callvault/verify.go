@@ -47,11 +47,15 @@ type fileJSON struct {
 // verifyResult is the report of one archive, or why it could not be read.
 type verifyResult struct {
 	verify.Report
-	absent bool // day.json has it, and the directory does not
-	err    error
+	absent  bool // day.json has it, and the directory does not
+	unknown bool // the directory has it, and day.json does not
+	err     error
 }
 
 func (v *verifyResult) good() bool { return v.err == nil && v.OK() }
+
+// missed reports whether a download would give an archive that is broken or absent.
+func (v *verifyResult) missed() bool { return !v.good() && !v.unknown }
 
 // Run verifies one archive after the other. If one is broken, absent or cannot be read, it still
 // checks the others, and returns errReported.
@@ -81,7 +85,7 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		if day := targets.days[filepath.Dir(path)]; day != nil && v.err == nil {
-			day.Check(&v.Report)
+			v.unknown = !day.Check(&v.Report)
 		}
 		if err := add(v); err != nil {
 			return err
@@ -221,7 +225,7 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 		for _, command := range commands {
 			lines = append(lines, "    "+command)
 		}
-	case bad+len(w.absent) > 0:
+	case slices.ContainsFunc(list, func(v verifyResult) bool { return v.missed() }):
 		lines[0] += "; download again what is broken or absent"
 	}
 	return lines

@@ -161,7 +161,7 @@ func (w *verifyTargets) pullCommands(list []verifyResult) (commands []string) {
 		dir, name := filepath.Split(v.Path)
 		dir = filepath.Clean(dir)
 		pulled, err := filepath.Match("[0-2][0-9].zip", name)
-		if !v.good() && err == nil && (pulled && w.days[dir] != nil || name == "day.json") {
+		if v.missed() && err == nil && (pulled && w.days[dir] != nil || name == "day.json") {
 			recheck[dir] = recheck[dir] || !v.absent
 		}
 	}
