@@ -121,12 +121,20 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		if err := c.confirm(ctx, d, ends); err != nil {
 			return err
 		}
-		t, err := p.Catalog.SetTenant(ctx, c.ID, c.apply, commandOrigin())
+		changed := false
+		t, err := p.Catalog.SetTenant(ctx, c.ID, func(t *domain.Tenant) {
+			before := *t
+			c.apply(t)
+			changed = *t != before
+		}, commandOrigin())
 		if err != nil {
 			return err
 		}
 		return d.show(c.JSON, tenantSetJSON{t.JSON(), len(ends)}, func() string {
 			text := "tenant " + t.ID + " changed"
+			if !changed {
+				text = "tenant " + t.ID + " has these settings already"
+			}
 			if len(ends) > 0 {
 				text += "; ended: " + daysText(ends)
 			}
