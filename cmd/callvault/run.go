@@ -172,6 +172,7 @@ func usageText(err error) string {
 		text = m[1] + " is negative (" + m[2] + "); use a whole number of 0 or more"
 	}
 	text = strings.Replace(text, `expected string value but got "EOL" (<EOL>)`, "a value is missing", 1)
+	text = strings.Replace(text, `must be one of "",`, "must be one of ", 1) // "" is a flag that is not given
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Selected() != nil {
 		help = parse.Context.Selected().FullPath() + " --help"

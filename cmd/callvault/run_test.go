@@ -56,6 +56,7 @@ func TestWrongUse(t *testing.T) {
 		"on and off":      {[]string{"tenant", "set", "acme", "--feature", "export_api", "--no-feature", "export_api"}, []string{"both name export_api"}},
 		"no value":        {[]string{"standalone", "--admin-readonly"}, []string{"--admin-readonly: a value is missing", "callvault standalone --help"}},
 		"no text":         {[]string{"tenant", "set", "acme", "--name"}, []string{"--name: a value is missing", "callvault tenant set --help"}},
+		"no such state":   {[]string{"webhook", "deliveries", "--tenant", "acme", "--state", "lost"}, []string{`--state must be one of "pending","delivered","failed" but got "lost"`}},
 		"unknown flag":    {[]string{"version", "--yaml"}, []string{"--yaml", "callvault version --help"}},
 	} {
 		code, out, errs := callvault(t, nil, tc.args...)
