@@ -82,7 +82,10 @@ const endHoursSQL = `UPDATE hours SET
 	state = 'expired', archive = NULL, due_us = NULL, token = NULL, lease_us = NULL, dispatched_us = NULL, recheck_us = NULL
 	WHERE tenant = $1 AND day = $2`
 
-const endDaySQL = `UPDATE days SET expired_us = $3, ended_us = $3,
+// endDaySQL ends a locked day after its hours. It leaves ended_us out if a program that does not
+// mark unbuilt hours has counted them: then it is not known what each hour was.
+const endDaySQL = `UPDATE days SET expired_us = $3,
+	ended_us = CASE WHEN unbuilt = (SELECT count(*) FROM hours h WHERE h.tenant = $1 AND h.day = $2 AND h.ended_unbuilt) THEN CAST($3 AS BIGINT) END,
 	ended_missing = (SELECT coalesce(sum(h.ended_missing), 0) FROM hours h WHERE h.tenant = $1 AND h.day = $2),
 	ended_lacking = (SELECT count(*) FROM hours h WHERE h.tenant = $1 AND h.day = $2 AND h.ended_state = 'available' AND (h.ended_missing > 0 OR h.ended_unbuilt))
 	WHERE tenant = $1 AND day = $2 RETURNING unbuilt`
