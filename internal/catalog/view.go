@@ -190,7 +190,7 @@ const endedColumns = `CASE WHEN d.ended_us = d.expired_us THEN coalesce(d.ended_
 
 const dayHoursSQL = `SELECT ` + servedColumns + `, h.planned, h.due_us, h.worker, h.claimed_us, h.token IS NOT NULL,
 	h.failures, h.lapses, h.last_error, h.last_kind, h.failed_us,
-	h.ended_state, h.ended_files, h.ended_missing, h.ended_unbuilt, h.wanted <> h.built AND NOT h.ended_unbuilt` + hoursOfDay
+	h.ended_state, h.ended_files, h.ended_missing, h.ended_unbuilt, h.wanted <> h.built AND NOT coalesce(h.ended_unbuilt, FALSE)` + hoursOfDay
 
 func scanHour(rows *sql.Rows) (h HourView, err error) {
 	var held bool

@@ -58,6 +58,20 @@ func calendarEnds(f *fixture) {
 	want("ended complete", "{Available:7 NoData:17 Pending:0 Failed:0 Missing:0 Rebuilding:0 Lacking:0}", false, false)
 }
 
+// unplannedEnds ends a day that nobody planned. Recordings came before the end, after it, and after
+// it was marked.
+func unplannedEnds(f *fixture) {
+	f.add(1)
+	f.before(0)
+	f.add(2)
+	equal(f, "unbuilt", f.ended(), 1)
+	f.add(1, 3)
+	v := f.view()
+	for hour, want := range map[int]catalog.HourEnd{0: {State: "pending"}, 1: {State: "pending", Unbuilt: true}, 2: {State: "pending", TooLate: true}, 3: {State: "pending", TooLate: true}} {
+		equal(f, fmt.Sprint("hour ", hour), v.Hours[hour].End, want)
+	}
+}
+
 // tenantsFound finds tenants by parts of ids and names, and those with an incomplete day, page by
 // page.
 func tenantsFound(f *fixture) {

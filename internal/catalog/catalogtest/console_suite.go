@@ -18,6 +18,7 @@ func RunConsole(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"calendar counts":     calendarCounts,
 		"calendar lacks":      calendarIncomplete,
 		"calendar of the end": calendarEnds,
+		"unplanned day ends":  unplannedEnds,
 		"tenants found":       tenantsFound,
 		"tried again":         triedAgain,
 		"reopening written":   reopeningAudited,
