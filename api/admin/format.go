@@ -30,7 +30,6 @@ func formats(basePath string) template.FuncMap {
 		"count":   count,
 		"counted": func(n int64, one, many string) string { return count(int(n), one, many) },
 		"times":   func(n int64) string { return count(int(n), "time", "times") },
-		"onoff":   onOff,
 
 		"tenantPath": tenantPath,
 		"dayPath":    dayPath,
