@@ -234,14 +234,14 @@ func TestReadOnly(t *testing.T) {
 	f := newFixture(t, apitest.SQLite(t), func(c *admin.Config) { c.ReadOnly = true })
 	fillMonth(f)
 	day := "/tenants/acme/days/" + string(f.day)
-	for _, path := range []string{day + "/rebuild", day + "/retry", day + "/hours/08/rebuild", "/failed/retry"} {
+	for _, path := range []string{day + "/rebuild", day + "/retry", day + "/reopen", day + "/hours/08/rebuild", "/failed/retry"} {
 		f.call("POST", path, "", 403)
 	}
 	f.call("PUT", "/tenants/acme/features/export_api", `{"enabled":true}`, 403)
 	f.call("POST", "/tenants/acme/recordings/correct", `{"objectKey":"k","reason":"r","sizeBytes":1}`, 403)
 	f.call("GET", day, "", 200)
 	session := f.session()
-	for _, path := range []string{"/admin" + day + "/rebuild", "/admin/failed/retry"} {
+	for _, path := range []string{"/admin" + day + "/rebuild", "/admin" + day + "/reopen", "/admin/failed/retry"} {
 		f.equal(path, f.ask("GET", path, "", "Cookie", session).Status, 403)
 		f.equal(path, f.ask("POST", path, "hours=all", "Cookie", session).Status, 403)
 	}
