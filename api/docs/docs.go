@@ -133,17 +133,21 @@ func (p page) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	switch {
-	case r.Method == http.MethodHead:
+	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
+		return
+	}
+	out := web.NewTimedWriter(w) // for the viewer, which is large; an error means that the browser is gone
+	switch {
 	case !p.gzipped:
-		_, _ = w.Write(p.body) // an error means that the browser is gone
+		_, _ = out.Write(p.body)
 	case strings.Contains(r.Header.Get("Accept-Encoding"), "gzip"):
 		h.Set("Content-Encoding", "gzip")
-		_, _ = w.Write(p.body)
+		_, _ = out.Write(p.body)
 	default:
 		if unpacked, err := gzip.NewReader(bytes.NewReader(p.body)); err == nil {
-			_, _ = io.Copy(w, unpacked) //nolint:gosec // it is a file of the program
+			_, _ = io.Copy(out, unpacked) //nolint:gosec // it is a file of the program
 		}
 	}
+	_ = out.Finish()
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -146,5 +147,41 @@ func TestViewerIsServedPackedAndPlain(t *testing.T) {
 	again := ask(h, "GET", "/docs/assets/scalar.js", "If-None-Match", packed.Header().Get("ETag"))
 	if again.Code != 304 || again.Body.Len() != 0 {
 		t.Errorf("a browser that has it gets %d with %d bytes", again.Code, again.Body.Len())
+	}
+}
+
+// slowBrowser reads 8 KiB/s.
+type slowBrowser struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (b *slowBrowser) SetWriteDeadline(at time.Time) error {
+	b.deadline = at
+	return nil
+}
+
+func (b *slowBrowser) Write(p []byte) (int, error) {
+	time.Sleep(time.Duration(len(p)) * time.Second / (8 << 10))
+	if !b.deadline.IsZero() && time.Now().After(b.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return b.ResponseRecorder.Write(p)
+}
+
+// The viewer is large. A slow browser gets all of it.
+func TestSlowBrowser(t *testing.T) {
+	h := handler(documented(t))
+	for _, encoding := range []string{"gzip", ""} {
+		whole := ask(h, "GET", "/docs/assets/scalar.js", "Accept-Encoding", encoding)
+		synctest.Test(t, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/docs/assets/scalar.js", http.NoBody)
+			r.Header.Set("Accept-Encoding", encoding)
+			slow := &slowBrowser{ResponseRecorder: httptest.NewRecorder()}
+			h.ServeHTTP(slow, r)
+			if slow.Body.Len() != whole.Body.Len() {
+				t.Errorf("encoding %q: %d of %d bytes", encoding, slow.Body.Len(), whole.Body.Len())
+			}
+		})
 	}
 }

@@ -82,7 +82,7 @@ func (l *DownloadLimiter) release(s *share) {
 // buffer gives memory to copy size bytes through. release must be called once, after its last use.
 func (l *DownloadLimiter) buffer(size int64) (memory []byte, release func()) {
 	if l == nil || size < copySize {
-		return make([]byte, max(1, min(size, copySize))), func() {}
+		return make([]byte, min(size, copySize)), func() {}
 	}
 	pooled, ok := l.buffers.Get().(*[]byte)
 	if !ok {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,7 @@ import (
 type TimedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	size    int64 // of the whole Content, when it writes one
+	size    int64 // of the whole Content; 0 for other answers
 	limiter *DownloadLimiter
 	share   *share // what the answer may lose to others; else nil
 	pace    Pace
@@ -69,7 +70,7 @@ const copySize = 128 << 10
 
 // ReadFrom is what io.Copy calls. It goes through Write, so that the client's pace is measured.
 func (t *TimedWriter) ReadFrom(r io.Reader) (int64, error) {
-	buffer, release := t.limiter.buffer(t.size)
+	buffer, release := t.limiter.buffer(cmp.Or(t.size, copySize))
 	defer release()
 	return io.CopyBuffer(struct{ io.Writer }{t}, r, buffer)
 }
