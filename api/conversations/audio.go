@@ -27,7 +27,7 @@ func (h *handler) audio(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if !found {
 		return noRecording()
 	}
-	content := web.ObjectContent(h.deps.Store, key, info, h.deps.Downloads, web.Download{Tenant: req.tenant, Object: key, Address: web.Remote(r)})
+	content := web.ObjectContent(h.deps.Store, key, info, h.deps.Downloads, web.DownloadKey{Tenant: req.tenant, Object: key, Address: web.Remote(r)})
 	plan := content.Plan(w, r)
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)

@@ -84,7 +84,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) error {
 		return noRecording()
 	}
 	telemetry.SetTenant(ctx, link.Tenant)
-	content := web.ObjectContent(h.deps.Recordings, link.Key, info, h.deps.Downloads, web.Download{Tenant: link.Tenant, Object: link.Key, Address: web.Remote(r)})
+	content := web.ObjectContent(h.deps.Recordings, link.Key, info, h.deps.Downloads, web.DownloadKey{Tenant: link.Tenant, Object: link.Key, Address: web.Remote(r)})
 	return h.serveRecording(ctx, w, r, link, content)
 }
 

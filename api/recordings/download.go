@@ -94,7 +94,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	if err != nil {
 		return web.Step("look the archive up", err)
 	}
-	content := web.ObjectContent(h.deps.Store, archive.ObjectKey, info, h.deps.Downloads, web.Download{Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Address: web.Remote(r)})
+	content := web.ObjectContent(h.deps.Store, archive.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Address: web.Remote(r)})
 	plan := content.Plan(w, r)
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)

@@ -279,7 +279,7 @@ func TestTooManyAtOnce(t *testing.T) {
 	f.handler = f.replica(f.cat)
 	f.build(14, zipText)
 	link := f.link(14)
-	other := web.Content{Size: 1, Limiter: f.downloads, Download: web.Download{Tenant: "acme", Object: "other"}, Open: func(context.Context, int64, int64) (io.ReadCloser, error) {
+	other := web.Content{Size: 1, Limiter: f.downloads, Download: web.DownloadKey{Tenant: "acme", Object: "other"}, Open: func(context.Context, int64, int64) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("x")), nil
 	}}
 	held, err := other.Prepare(t.Context(), web.Plan{})

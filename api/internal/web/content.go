@@ -23,7 +23,7 @@ type Content struct {
 
 	// Limiter bounds the downloads at once; it counts by Download.
 	Limiter  *DownloadLimiter
-	Download Download
+	Download DownloadKey
 }
 
 // Store reads a bucket's objects. Errors: those of package objstore, among them KindInvalid for a
@@ -40,7 +40,7 @@ type Presigner interface {
 
 // ObjectContent is the Content of the object that info describes. It fails when the object has
 // changed since.
-func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, d Download) Content {
+func ObjectContent(store Store, key string, info objstore.Info, limiter *DownloadLimiter, d DownloadKey) Content {
 	return Content{Size: info.Size, ETag: info.ETag, Type: playable(info.ContentType),
 		Limiter: limiter, Download: d,
 		Open: func(ctx context.Context, from, to int64) (io.ReadCloser, error) {

@@ -16,8 +16,8 @@ type DownloadLimits struct {
 	All     int
 }
 
-// Download names a download for the limits.
-type Download struct {
+// DownloadKey names a download for the limits.
+type DownloadKey struct {
 	Tenant  string
 	Object  string // unique within the tenant
 	Address string // of the client; all of an IPv6 /64 count as one
@@ -30,7 +30,7 @@ type DownloadLimiter struct {
 	limits DownloadLimits
 
 	mu     sync.Mutex
-	places shares[Download]
+	places shares[DownloadKey]
 
 	buffers sync.Pool // *[]byte of copySize
 }
@@ -41,12 +41,12 @@ func NewDownloadLimiter(l DownloadLimits) *DownloadLimiter {
 	l.Object = cmp.Or(l.Object, 32)
 	l.Tenant = cmp.Or(l.Tenant, 128)
 	l.All = cmp.Or(l.All, 512)
-	return &DownloadLimiter{limits: l, places: shares[Download]{}}
+	return &DownloadLimiter{limits: l, places: shares[DownloadKey]{}}
 }
 
 // acquire gives a download a place. release must be called at its end. Error: KindUnavailable when
 // a limit is reached and no download that it counts is slow.
-func (l *DownloadLimiter) acquire(d Download) (*share, error) {
+func (l *DownloadLimiter) acquire(d DownloadKey) (*share, error) {
 	if l == nil {
 		return nil, nil
 	}
@@ -55,12 +55,12 @@ func (l *DownloadLimiter) acquire(d Download) (*share, error) {
 	defer l.mu.Unlock()
 	for _, limit := range []struct {
 		n      int
-		counts func(Download) bool
+		counts func(DownloadKey) bool
 	}{
-		{l.limits.Address, func(o Download) bool { return o == d }},
-		{l.limits.Object, func(o Download) bool { return o.Tenant == d.Tenant && o.Object == d.Object }},
-		{l.limits.Tenant, func(o Download) bool { return o.Tenant == d.Tenant }},
-		{l.limits.All, func(Download) bool { return true }},
+		{l.limits.Address, func(o DownloadKey) bool { return o == d }},
+		{l.limits.Object, func(o DownloadKey) bool { return o.Tenant == d.Tenant && o.Object == d.Object }},
+		{l.limits.Tenant, func(o DownloadKey) bool { return o.Tenant == d.Tenant }},
+		{l.limits.All, func(DownloadKey) bool { return true }},
 	} {
 		if !l.places.makeRoom(int64(limit.n-1), limit.counts, nil) {
 			return nil, domain.Errorf(domain.KindUnavailable, "too many downloads at once")

@@ -21,7 +21,7 @@ func TestDownloadLimiter(t *testing.T) {
 	limiter := web.NewDownloadLimiter(web.DownloadLimits{Object: 2, Tenant: 3, All: 4})
 	begin := func(tenant, object string) (*web.Prepared, error) {
 		c := content()
-		c.Limiter, c.Download = limiter, web.Download{Tenant: tenant, Object: object}
+		c.Limiter, c.Download = limiter, web.DownloadKey{Tenant: tenant, Object: object}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		return c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), r))
 	}
@@ -66,7 +66,7 @@ func TestSlowestYields(t *testing.T) {
 			readers.Wait()
 		}()
 		begin := func(name, address string) error {
-			c := web.Content{Size: 1 << 30, Limiter: limiter, Download: web.Download{Object: "o", Address: address},
+			c := web.Content{Size: 1 << 30, Limiter: limiter, Download: web.DownloadKey{Object: "o", Address: address},
 				Open: func(_ context.Context, from, to int64) (io.ReadCloser, error) {
 					return io.NopCloser(io.LimitReader(zeros{}, to-from)), nil
 				}}
@@ -249,7 +249,7 @@ func TestAddressesOfANetwork(t *testing.T) {
 		fits    bool
 	}{{"2001:db8::1", true}, {"2001:db8::ffff:2", false}, {"2001:db8:0:1::1", true}, {"192.0.2.1", true}, {"192.0.2.2", true}} {
 		c := content()
-		c.Limiter, c.Download = limiter, web.Download{Object: "o", Address: d.address}
+		c.Limiter, c.Download = limiter, web.DownloadKey{Object: "o", Address: d.address}
 		_, err := c.Prepare(t.Context(), c.Plan(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)))
 		if (err == nil) != d.fits {
 			t.Errorf("%s: %v", d.address, err)
