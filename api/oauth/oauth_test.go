@@ -149,6 +149,9 @@ func TestTokenRefusals(t *testing.T) {
 			t.Errorf("%s: WWW-Authenticate is %q", c.what, a.Header.Get("WWW-Authenticate"))
 		}
 	}
+	if a := f.post(form + "&scope=admin"); !strings.Contains(string(a.Body), "It may have: "+strings.Join(auth.Scopes(), " ")+".") {
+		t.Errorf("another scope: %s does not name those of the client", a.Body)
+	}
 	if a := f.post(`{"grant_type":"client_credentials"}`, "Content-Type", "application/json"); a.Status != 400 {
 		t.Errorf("JSON: %d %s", a.Status, a.Body)
 	}
@@ -214,4 +217,9 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%d %s", keys.Status, keys.Body)
 	}
 	f.spec.Do(t, f.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
+	below := newFixture(t, apitest.SQLite(t), "https://vault.test/voice/")
+	got := apitest.Do(below.handler, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server/voice", nil))
+	if got.Status != 200 || !strings.Contains(string(got.Body), `"https://vault.test/voice"`) {
+		t.Errorf("of an issuer with a path: %d %s", got.Status, got.Body)
+	}
 }

@@ -199,6 +199,10 @@ func TestSettingsThatBelongTogether(t *testing.T) {
 		"every address by IPv6":   {Env{"CALLVAULT_LISTEN": "[::]:80"}, []string{"CALLVAULT_PUBLIC_URL"}},
 		"every address, no host":  {Env{"CALLVAULT_LISTEN": ":80"}, []string{"CALLVAULT_PUBLIC_URL"}},
 		"every address, named":    {Env{"CALLVAULT_LISTEN": ":80", "CALLVAULT_PUBLIC_URL": "http://h"}, nil},
+		"a path":                  {Env{"CALLVAULT_PUBLIC_URL": "http://h/voice/vault_1.0/"}, nil},
+		"a path with an escape":   {Env{"CALLVAULT_PUBLIC_URL": "http://h/a%20b"}, []string{"CALLVAULT_PUBLIC_URL"}},
+		"a path with two slashes": {Env{"CALLVAULT_PUBLIC_URL": "http://h/a//b"}, []string{"CALLVAULT_PUBLIC_URL"}},
+		"a path with dots":        {Env{"CALLVAULT_PUBLIC_URL": "http://h/a/../b"}, []string{"CALLVAULT_PUBLIC_URL"}},
 		"two addresses by chance": {Env{"CALLVAULT_LISTEN": "127.0.0.1:0", "CALLVAULT_ADMIN_LISTEN": "127.0.0.1:0"}, nil},
 	} {
 		_, err := load(t, tc.env, Standalone())
