@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // TestDownloaders downloads with an Authorization header, over several connections at once, and by
@@ -46,22 +46,12 @@ await writeFile("node.zip", Buffer.from(await r.arrayBuffer()));`, s.link, "Bear
 // click clicks a page's link in a browser and gives the name of the downloaded file.
 func (s *served) click() string {
 	s.Helper()
-	binary, err := exec.LookPath("chromium")
-	if err != nil {
-		s.Fatalf("chromium is not installed (make tools): %v", err)
-	}
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w, `<a id="hour" href="%s">14</a>`, s.link) // if it fails, the browser finds no link
 	}))
 	s.Cleanup(page.Close)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(binary), chromedp.UserDataDir(s.TempDir()), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(time.Minute))
-	allocator, stop := chromedp.NewExecAllocator(s.Context(), options...)
-	defer stop()
-	ctx, quit := chromedp.NewContext(allocator)
-	defer quit()
+	ctx := testenv.Chromium(s)
 	progress := chromedp.Events(ctx, browser.DownloadProgress)
 	events := true
 	s.must(chromedp.Do(ctx,
