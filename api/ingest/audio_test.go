@@ -155,8 +155,8 @@ func TestStoreRefuses(t *testing.T) {
 		if r.Method != http.MethodPut {
 			return false
 		}
-		w.WriteHeader(http.StatusNotImplemented)
-		_, _ = io.WriteString(w, `<Error><Code>NotImplemented</Code><Message>A header is not implemented.</Message></Error>`)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		_, _ = io.WriteString(w, `<Error><Code>MethodNotAllowed</Code><Message>The specified method is not allowed.</Message></Error>`)
 		return true
 	}, nil)
 	store, err := objstore.New(cfg)
@@ -164,7 +164,7 @@ func TestStoreRefuses(t *testing.T) {
 	t.Cleanup(store.Close)
 	f.serve(f.family(f.c, store.Recordings()))
 	f.want("refused", f.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("voice"), nil), 500,
-		`{"error":"write `+cfg.Recordings+`/a: the object store refuses this (NotImplemented: A header is not implemented.)"}`)
+		`{"error":"write `+cfg.Recordings+`/a: the object store refuses this (MethodNotAllowed: The specified method is not allowed.)"}`)
 }
 
 // The platform may write audio into the bucket itself, unknown to the catalog.
