@@ -79,14 +79,10 @@ func Listen(ctx context.Context, name, address string, handler http.Handler, sto
 // sent.
 const maxUnsent = 128 << 10
 
-// boundUnsent sets maxUnsent for a listening socket. Its connections inherit it.
+// boundUnsent sets maxUnsent for a listening socket. Its connections inherit it. A kernel that does
+// not know the option takes as much as it does by default.
 func boundUnsent(_, _ string, c syscall.RawConn) error {
-	var err error
-	set := func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
-	}
-	failed := c.Control(set)
-	return errors.Join(failed, err)
+	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent) })
 }
 
 // listenError says why this process cannot listen on an address, and what to do.
