@@ -161,7 +161,7 @@ func TestUnclearStore(t *testing.T) {
 	}
 	f.plan()
 	for i, test := range tests {
-		archives := &faultyArchives{Archives: f.store.Archives()}
+		archives := &faultyArchives{archives: f.store.Archives()}
 		archives.fail(test.call, test.done...)
 		b := worker.NewBuilder(config(), f.catalog, f.store.Recordings(), archives, time.Now, f.log)
 		if err := b.BuildHour(f.ctx, task(i)); err != nil {
@@ -196,7 +196,7 @@ func TestUnclearCommit(t *testing.T) {
 	}
 	f.plan()
 	for i, test := range tests {
-		c := &faultyCatalog{Catalog: f.catalog}
+		c := &faultyCatalog{Builds: f.catalog}
 		c.fail("commit", test.commit...)
 		c.fail("published", test.published...)
 		b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
@@ -216,7 +216,7 @@ func TestUnclearCommitEndsTheClaim(t *testing.T) {
 	f := newFixture(t)
 	f.add(hour(1), 100)
 	f.plan()
-	c := &endedCatalog{faultyCatalog: &faultyCatalog{Catalog: f.catalog}, refused: make(chan struct{})}
+	c := &endedCatalog{faultyCatalog: &faultyCatalog{Builds: f.catalog}, refused: make(chan struct{})}
 	c.fail("commit", true)
 	c.fail("published", false, false)
 	b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
@@ -230,7 +230,7 @@ func TestUnclearClaimAndFailure(t *testing.T) {
 	size := int64(10)
 	f.recording(hour(1), &size) // its bytes are missing
 	f.plan()
-	c := &faultyCatalog{Catalog: f.catalog}
+	c := &faultyCatalog{Builds: f.catalog}
 	b := worker.NewBuilder(config(), c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 	c.fail("claim", false)
 	f.expectKind(b.BuildHour(f.ctx, task(1)), domain.KindUnavailable)
@@ -248,7 +248,7 @@ func TestTakeover(t *testing.T) {
 	f.add(hour(3), 6<<20)
 	f.plan()
 	gate := newGated(f.store.Recordings())
-	cut := &faultyCatalog{Catalog: f.catalog}
+	cut := &faultyCatalog{Builds: f.catalog}
 	for range 10_000 {
 		cut.fail("renew", false)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/clock"
-	"github.com/callvault/callvault/worker"
+	"github.com/callvault/callvault/internal/lifecycle"
 )
 
 // gatedClock is a catalog that sends to asked when its clock is checked, and then to answer before
@@ -29,10 +29,10 @@ func (c *gatedClock) CheckClock(ctx context.Context, last time.Time, elapsed tim
 }
 
 // runSweeper runs a sweeper until stop is called or the test ends.
-func (f *fixture) runSweeper(cfg worker.SweepConfig) (c *gatedClock, stop func()) {
+func (f *fixture) runSweeper(cfg lifecycle.SweepConfig) (c *gatedClock, stop func()) {
 	f.Helper()
 	c = &gatedClock{Catalog: f.catalog, asked: make(chan struct{}), answer: make(chan struct{})}
-	s := worker.NewSweeper(cfg, c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
+	s := lifecycle.NewSweeper(cfg, c, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 	return c, f.run(func(ctx context.Context) error { s.Run(ctx); return nil })
 }
 
@@ -41,7 +41,7 @@ func TestSweepAfterAFullBatch(t *testing.T) {
 	f := newFixture(t)
 	first, _ := f.supersede()
 	f.at(night().Add(2 * time.Hour))
-	c, stop := f.runSweeper(worker.SweepConfig{Interval: time.Hour, Batch: 1})
+	c, stop := f.runSweeper(lifecycle.SweepConfig{Interval: time.Hour, Batch: 1})
 	<-c.asked
 	<-c.answer
 	select {
@@ -59,7 +59,7 @@ func TestSweepAfterAFullBatch(t *testing.T) {
 func TestSweepPausesWhenTheClockJumps(t *testing.T) {
 	f := newFixture(t)
 	first, _ := f.supersede()
-	c, stop := f.runSweeper(worker.SweepConfig{Interval: time.Millisecond})
+	c, stop := f.runSweeper(lifecycle.SweepConfig{Interval: time.Millisecond})
 	<-c.asked
 	<-c.answer
 	<-c.asked // the first sweep has ended

@@ -29,7 +29,6 @@ type Config struct {
 	GiveUp time.Duration
 	// Drain is how long builds may take to end after the order to stop (25 s).
 	Drain time.Duration
-	Sweep SweepConfig
 	// OnBuild, when set, is told how each build ended, for metrics.
 	OnBuild func(Outcome)
 	// Tracer makes the spans of builds; none when nil.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/worker"
 )
@@ -62,36 +63,36 @@ func (f *faults) count(name string) int {
 
 // faultyCatalog is a catalog whose answers get lost as ordered.
 type faultyCatalog struct {
-	worker.Catalog
+	worker.Builds
 	faults
 }
 
 func (f *faultyCatalog) Claim(ctx context.Context, key domain.HourKey, name string) (c catalog.Claim, ok bool, err error) {
 	err = f.run("claim", func() (err error) {
-		c, ok, err = f.Catalog.Claim(ctx, key, name)
+		c, ok, err = f.Builds.Claim(ctx, key, name)
 		return err
 	})
 	return c, ok, err
 }
 
 func (f *faultyCatalog) Renew(ctx context.Context, c catalog.Claim) error {
-	return f.run("renew", func() error { return f.Catalog.Renew(ctx, c) })
+	return f.run("renew", func() error { return f.Builds.Renew(ctx, c) })
 }
 
 func (f *faultyCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
-	return f.run("commit", func() error { return f.Catalog.Commit(ctx, c, b) })
+	return f.run("commit", func() error { return f.Builds.Commit(ctx, c, b) })
 }
 
 func (f *faultyCatalog) Published(ctx context.Context, c catalog.Claim) (yes bool, err error) {
 	err = f.run("published", func() (err error) {
-		yes, err = f.Catalog.Published(ctx, c)
+		yes, err = f.Builds.Published(ctx, c)
 		return err
 	})
 	return yes, err
 }
 
 func (f *faultyCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
-	return f.run("fail", func() error { return f.Catalog.Fail(ctx, c, failure) })
+	return f.run("fail", func() error { return f.Builds.Fail(ctx, c, failure) })
 }
 
 // endedCatalog answers Published only after a renewal was refused. Its lease is short, so that
@@ -117,15 +118,21 @@ func (e *endedCatalog) Published(ctx context.Context, c catalog.Claim) (bool, er
 	return e.faultyCatalog.Published(ctx, c)
 }
 
+// archives is the bucket of builders and sweepers.
+type archives interface {
+	worker.Archives
+	lifecycle.Archives
+}
+
 // faultyArchives is a bucket whose answers get lost as ordered.
 type faultyArchives struct {
-	worker.Archives
+	archives
 	faults
 }
 
 func (f *faultyArchives) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (etag string, err error) {
 	err = f.run("put", func() (err error) {
-		etag, err = f.Archives.Put(ctx, key, data, opts)
+		etag, err = f.archives.Put(ctx, key, data, opts)
 		return err
 	})
 	return etag, err
@@ -133,7 +140,7 @@ func (f *faultyArchives) Put(ctx context.Context, key string, data []byte, opts 
 
 func (f *faultyArchives) PutPart(ctx context.Context, key, id string, n int, data []byte, sum uint32) (p objstore.Part, err error) {
 	err = f.run("part", func() (err error) {
-		p, err = f.Archives.PutPart(ctx, key, id, n, data, sum)
+		p, err = f.archives.PutPart(ctx, key, id, n, data, sum)
 		return err
 	})
 	return p, err
@@ -141,7 +148,7 @@ func (f *faultyArchives) PutPart(ctx context.Context, key, id string, n int, dat
 
 func (f *faultyArchives) Complete(ctx context.Context, key, id string, parts []objstore.Part, opts objstore.CompleteOptions) (etag string, err error) {
 	err = f.run("complete", func() (err error) {
-		etag, err = f.Archives.Complete(ctx, key, id, parts, opts)
+		etag, err = f.archives.Complete(ctx, key, id, parts, opts)
 		return err
 	})
 	return etag, err
@@ -149,14 +156,14 @@ func (f *faultyArchives) Complete(ctx context.Context, key, id string, parts []o
 
 func (f *faultyArchives) Stat(ctx context.Context, key string) (info objstore.Info, err error) {
 	err = f.run("stat", func() (err error) {
-		info, err = f.Archives.Stat(ctx, key)
+		info, err = f.archives.Stat(ctx, key)
 		return err
 	})
 	return info, err
 }
 
 func (f *faultyArchives) Remove(ctx context.Context, key string) error {
-	return f.run("remove", func() error { return f.Archives.Remove(ctx, key) })
+	return f.run("remove", func() error { return f.archives.Remove(ctx, key) })
 }
 
 // failingStat is a bucket whose Stat fails for one key.

@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/testenv"
@@ -179,8 +180,8 @@ func (f *fixture) builder(cfg worker.Config) *worker.Builder {
 	return worker.NewBuilder(cfg, f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 }
 
-func (f *fixture) sweeper() *worker.Sweeper {
-	return worker.NewSweeper(worker.SweepConfig{}, f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
+func (f *fixture) sweeper() *lifecycle.Sweeper {
+	return lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.catalog, f.store.Recordings(), f.store.Archives(), time.Now, f.log)
 }
 
 func task(n int) queue.Task { return queue.Task{Key: hour(n), Dispatch: 1} }

@@ -79,7 +79,6 @@ func (s *sizeArchives) Stat(_ context.Context, key string) (objstore.Info, error
 
 func (s *sizeArchives) Abort(context.Context, string, string) error { return nil }
 func (s *sizeArchives) AbortAll(context.Context, string) error      { return nil }
-func (s *sizeArchives) Remove(context.Context, string) error        { return nil }
 func (s *sizeArchives) Sync(string) error                           { return nil }
 
 // inUse is how many bytes of the system's memory the Go runtime uses.
@@ -91,10 +90,10 @@ func inUse() int64 {
 
 // largeHour is a catalog in which hour 7 has 70,000 recordings. They are not registered, because
 // that would take most of the test's time.
-type largeHour struct{ worker.Catalog }
+type largeHour struct{ worker.Builds }
 
 func (c largeHour) BuildInput(ctx context.Context, claim catalog.Claim) (catalog.BuildInput, error) {
-	in, err := c.Catalog.BuildInput(ctx, claim)
+	in, err := c.Builds.BuildInput(ctx, claim)
 	if err != nil || claim.Hour != 7 {
 		return in, err
 	}

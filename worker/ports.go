@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -44,35 +43,10 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Deletions lists what has to be deleted, takes reports of it, and checks the clock.
-type Deletions interface {
-	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
-	DoomUnused(ctx context.Context, limit int) (int, error)
-	Doomed(ctx context.Context, limit int) ([]catalog.DoomedArchive, error)
-	Deleted(ctx context.Context, objectKey string) error
-	KeptObject(ctx context.Context, objectKey string) error
-	DeletionRefused(ctx context.Context, objectKey string) error
-}
-
-// Served lists and takes reports of archives in the store, and of recordings that it lacked.
-type Served interface {
-	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
-	Checked(ctx context.Context, objectKey string) error
-	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
-	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
-	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
-}
-
-// Sweeps is what a Sweeper needs of the catalog.
-type Sweeps interface {
-	Deletions
-	Served
-}
-
-// Catalog is what a Worker needs of the catalog.
-type Catalog interface {
-	Builds
-	Sweeps
+// Sweeper deletes what is past its time, beside the builds.
+type Sweeper interface {
+	Run(ctx context.Context)
+	Wake() // makes the running sweeper sweep now
 }
 
 // Recordings is the bucket of recordings, which is read. Errors as of package objstore.
@@ -94,7 +68,6 @@ type Uploads interface {
 type Objects interface {
 	Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error)
 	Stat(ctx context.Context, key string) (objstore.Info, error)
-	Remove(ctx context.Context, key string) error
 	Sync(key string) error
 }
 

@@ -11,9 +11,9 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
-	"github.com/callvault/callvault/worker"
 )
 
 // An archive that the store refuses to delete does not stop the deletion of others, and is tried
@@ -49,10 +49,10 @@ func TestSweepPastARefusal(t *testing.T) {
 	held(minio.LegalHoldEnabled)
 	f.at(night().Add(2 * time.Hour))
 	refused := 0
-	sweeper := func(a worker.Archives) *worker.Sweeper {
-		return worker.NewSweeper(worker.SweepConfig{Batch: 1, Parallel: 1, OnRefused: func() { refused++ }}, f.catalog, recordings, a, time.Now, f.log)
+	sweeper := func(a lifecycle.Archives) *lifecycle.Sweeper {
+		return lifecycle.NewSweeper(lifecycle.SweepConfig{Batch: 1, Parallel: 1, OnRefused: func() { refused++ }}, f.catalog, recordings, a, time.Now, f.log)
 	}
-	swept := func(want worker.SweepReport) {
+	swept := func(want lifecycle.SweepReport) {
 		t.Helper()
 		r, err := sweeper(archives).Sweep(f.ctx)
 		f.must(err)
@@ -60,20 +60,20 @@ func TestSweepPastARefusal(t *testing.T) {
 			t.Errorf("swept %+v, want %+v", r, want)
 		}
 	}
-	faulty := &faultyArchives{Archives: archives}
+	faulty := &faultyArchives{archives: archives}
 	faulty.fail("remove", false)
 	if r, err := sweeper(faulty).Sweep(f.ctx); domain.KindOf(err) != domain.KindUnavailable || r.Refused+r.Deleted > 0 {
 		t.Errorf("a store that is away: %+v, %v", r, err)
 	}
-	swept(worker.SweepReport{Doomed: 1, Refused: 1, More: true})
-	swept(worker.SweepReport{Deleted: 1, More: true})
-	swept(worker.SweepReport{})
+	swept(lifecycle.SweepReport{Doomed: 1, Refused: 1, More: true})
+	swept(lifecycle.SweepReport{Deleted: 1, More: true})
+	swept(lifecycle.SweepReport{})
 	if !f.exists(archives, keys[0]) || f.exists(archives, keys[1]) || refused != 1 {
 		t.Errorf("the held archive stands: %t, the other one: %t; told of %d refusals", f.exists(archives, keys[0]), f.exists(archives, keys[1]), refused)
 	}
 	held(minio.LegalHoldDisabled)
 	f.at(night().Add(4 * time.Hour))
-	swept(worker.SweepReport{Deleted: 1, More: true})
+	swept(lifecycle.SweepReport{Deleted: 1, More: true})
 	if f.exists(archives, keys[0]) {
 		t.Error("the archive is not deleted after its legal hold has ended")
 	}
@@ -103,7 +103,7 @@ func TestCheckPastARefusal(t *testing.T) {
 	})
 	f.must(err)
 	t.Cleanup(store.Close)
-	sweeper := worker.NewSweeper(worker.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log)
+	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log)
 	f.at(night().Add(2 * time.Hour))
 	if r, err := sweeper.Sweep(f.ctx); !objstore.Denied(err) || r.Checked != 1 || r.Gone != 0 {
 		t.Errorf("%+v, %v", r, err)

@@ -30,7 +30,7 @@ func (f *silent) wait(ctx context.Context, call string) error {
 }
 
 type silentCatalog struct {
-	worker.Catalog
+	worker.Builds
 	*silent
 }
 
@@ -38,35 +38,35 @@ func (f silentCatalog) Claim(ctx context.Context, key domain.HourKey, name strin
 	if err := f.wait(ctx, "claim"); err != nil {
 		return catalog.Claim{}, false, err
 	}
-	return f.Catalog.Claim(ctx, key, name)
+	return f.Builds.Claim(ctx, key, name)
 }
 
 func (f silentCatalog) Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error {
 	if err := f.wait(ctx, "commit"); err != nil {
 		return err
 	}
-	return f.Catalog.Commit(ctx, c, b)
+	return f.Builds.Commit(ctx, c, b)
 }
 
 func (f silentCatalog) Published(ctx context.Context, c catalog.Claim) (bool, error) {
 	if err := f.wait(ctx, "published"); err != nil {
 		return false, err
 	}
-	return f.Catalog.Published(ctx, c)
+	return f.Builds.Published(ctx, c)
 }
 
 func (f silentCatalog) Release(ctx context.Context, c catalog.Claim) error {
 	if err := f.wait(ctx, "release"); err != nil {
 		return err
 	}
-	return f.Catalog.Release(ctx, c)
+	return f.Builds.Release(ctx, c)
 }
 
 func (f silentCatalog) Fail(ctx context.Context, c catalog.Claim, failure catalog.Failure) error {
 	if err := f.wait(ctx, "fail"); err != nil {
 		return err
 	}
-	return f.Catalog.Fail(ctx, c, failure)
+	return f.Builds.Fail(ctx, c, failure)
 }
 
 type silentArchives struct {
@@ -152,7 +152,7 @@ func TestGiveUp(t *testing.T) {
 	cfg := config()
 	cfg.GiveUp = 20 * time.Millisecond
 	for n, calls := range [][]string{{"commit", "published"}, {"stat"}} {
-		c, archives := &faultyCatalog{Catalog: f.catalog}, &faultyArchives{Archives: f.store.Archives()}
+		c, archives := &faultyCatalog{Builds: f.catalog}, &faultyArchives{archives: f.store.Archives()}
 		for _, call := range calls {
 			c.fail(call, make([]bool, 20)...) // too many to be waited for
 			archives.fail(call, make([]bool, 20)...)

@@ -17,12 +17,13 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
 	"github.com/callvault/callvault/worker"
 )
 
-func (f *fixture) sweep() worker.SweepReport {
+func (f *fixture) sweep() lifecycle.SweepReport {
 	f.Helper()
 	r, err := f.sweeper().Sweep(f.ctx)
 	f.must(err)
@@ -253,7 +254,7 @@ func TestSweepFindsGoneArchives(t *testing.T) {
 		SecretKey: s3.SecretKey, Recordings: "no-such-bucket", Archives: "no-such-bucket"})
 	f.must(err)
 	t.Cleanup(elsewhere.Close)
-	failing := worker.NewSweeper(worker.SweepConfig{}, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), time.Now, f.log)
+	failing := lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.catalog, elsewhere.Recordings(), elsewhere.Archives(), time.Now, f.log)
 	r, err := failing.Sweep(f.ctx)
 	f.expectKind(err, domain.KindUnavailable)
 	if r.Gone != 0 {
@@ -335,7 +336,7 @@ func TestSweepLooksPastAFailure(t *testing.T) {
 		back int
 	}{{2 * time.Minute, 0}, {time.Second, 1}} {
 		now := func() time.Time { clock = clock.Add(c.step); return clock }
-		s := worker.NewSweeper(worker.SweepConfig{}, f.catalog, failingStat{f.store.Recordings(), missing[0]}, f.store.Archives(), now, f.log)
+		s := lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.catalog, failingStat{f.store.Recordings(), missing[0]}, f.store.Archives(), now, f.log)
 		r, err := s.Sweep(f.ctx)
 		f.expectKind(err, domain.KindUnavailable)
 		if r.Back != c.back {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/testenv"
 	"github.com/callvault/callvault/worker"
@@ -49,7 +50,7 @@ func (g *denyingStore) answer(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // denying makes a builder and a sweeper that use the store through a denyingStore.
-func (f *fixture) denying() (*worker.Builder, *worker.Sweeper, *denyingStore) {
+func (f *fixture) denying() (*worker.Builder, *lifecycle.Sweeper, *denyingStore) {
 	f.Helper()
 	g, s3 := &denyingStore{answers: map[string]string{}}, testenv.MinIO(f)
 	store, err := objstore.New(objstore.Config{
@@ -59,7 +60,7 @@ func (f *fixture) denying() (*worker.Builder, *worker.Sweeper, *denyingStore) {
 	f.must(err)
 	f.Cleanup(store.Close)
 	return worker.NewBuilder(config(), f.catalog, store.Recordings(), store.Archives(), time.Now, f.log),
-		worker.NewSweeper(worker.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log), g
+		lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.catalog, store.Recordings(), store.Archives(), time.Now, f.log), g
 }
 
 // missing gives the reasons in the metadata.json of an hour's archive.

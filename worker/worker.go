@@ -14,25 +14,25 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// Worker takes tasks from the queue and builds their hours, and sweeps.
+// Worker takes tasks from the queue and builds their hours, and has a sweeper run beside.
 type Worker struct {
 	cfg     Config
 	queue   *queue.Queue
 	builder *Builder
-	sweeper *Sweeper
+	sweeper Sweeper
 	slots   chan struct{}
 	log     *zap.Logger
 	tracer  trace.Tracer
 }
 
 // New makes a Worker. now is the process's clock, for durations only.
-func New(cfg Config, q *queue.Queue, c Catalog, recordings Recordings, archives Archives, now func() time.Time, log *zap.Logger) *Worker {
+func New(cfg Config, q *queue.Queue, c Builds, recordings Recordings, archives Archives, sweeper Sweeper, now func() time.Time, log *zap.Logger) *Worker {
 	cfg = cfg.withDefaults()
 	log = log.Named("worker")
 	return &Worker{
 		cfg: cfg, queue: q, log: log,
 		builder: NewBuilder(cfg, c, recordings, archives, now, log),
-		sweeper: NewSweeper(cfg.Sweep, c, recordings, archives, now, log),
+		sweeper: sweeper,
 		tracer:  telemetry.Tracer(cfg.Tracer),
 	}
 }

@@ -55,7 +55,7 @@ func (f *fixture) run(part func(context.Context) error) (stop func()) {
 }
 
 func (f *fixture) worker(q *queue.Queue, recordings worker.Recordings) *worker.Worker {
-	return worker.New(config(), q, f.catalog, recordings, f.store.Archives(), time.Now, f.log)
+	return worker.New(config(), q, f.catalog, recordings, f.store.Archives(), f.sweeper(), time.Now, f.log)
 }
 
 // waitForDay waits until no hour of the day waits or is being built.
@@ -214,14 +214,14 @@ func TestRefusedClaim(t *testing.T) {
 // heldRelease is a catalog that sends to reached when a claim is given back, and then waits for
 // open.
 type heldRelease struct {
-	worker.Catalog
+	worker.Builds
 	reached, open chan struct{}
 }
 
 func (c heldRelease) Release(ctx context.Context, claim catalog.Claim) error {
 	c.reached <- struct{}{}
 	<-c.open
-	return c.Catalog.Release(ctx, claim)
+	return c.Builds.Release(ctx, claim)
 }
 
 // A task that arrives while the worker stops gives its dispatch back, so that another worker gets
@@ -233,8 +233,8 @@ func TestTaskWhileStopping(t *testing.T) {
 	f.plan()
 	q := f.connect(testenv.Redis(t))
 	gate := newGated(f.store.Recordings())
-	held := heldRelease{Catalog: f.catalog, reached: make(chan struct{}), open: make(chan struct{})}
-	w := worker.New(config(), q, held, gate, f.store.Archives(), time.Now, f.log)
+	held := heldRelease{Builds: f.catalog, reached: make(chan struct{}), open: make(chan struct{})}
+	w := worker.New(config(), q, held, gate, f.store.Archives(), f.sweeper(), time.Now, f.log)
 	ctx, stop := context.WithCancel(f.ctx)
 	f.run(func(context.Context) error { return w.Run(ctx) })
 	f.must(q.Enqueue(f.ctx, hour(1), 1))

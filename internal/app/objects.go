@@ -10,6 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/ingest"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/dir"
 	"github.com/callvault/callvault/worker"
@@ -27,6 +28,7 @@ type Recordings interface {
 type Archives interface {
 	doctor.Bucket
 	worker.Archives
+	lifecycle.Archives
 }
 
 // takeOver takes over what a former version has left in the data directory, if this process has

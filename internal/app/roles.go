@@ -18,6 +18,7 @@ import (
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/scheduler"
 	"github.com/callvault/callvault/worker"
@@ -205,11 +206,13 @@ const workerGC = 25
 const apiMemory = 160 << 20
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
-	c := p.Config
+	c, recordings := p.Config, p.metrics.Sources(p.Recordings)
+	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused},
+		p.Catalog, recordings, p.Archives, time.Now, log.Named("worker"))
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Drain: c.DrainTimeout, Archive: archiver.Config{}, Sweep: worker.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused}, Tracer: p.tracer(), OnBuild: p.countBuild,
-	}, p.Queue, p.Catalog, p.metrics.Sources(p.Recordings), p.Archives, time.Now, log)
+		Drain: c.DrainTimeout, Archive: archiver.Config{}, Tracer: p.tracer(), OnBuild: p.countBuild,
+	}, p.Queue, p.Catalog, recordings, p.Archives, sweeper, time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.afterOwnerCheck(w.Run), Drain: c.DrainTimeout})
 	p.addDeliverer(g, log)
 }
