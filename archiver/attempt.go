@@ -221,7 +221,7 @@ func (a *attempt) digestSums() error {
 	if err := a.layout.writeSums(d); err != nil {
 		return err
 	}
-	a.layout.sums.crc = d.crc
+	a.layout.sums.CRC = d.crc
 	a.sumsDigest = hex.EncodeToString(d.sha.Sum(nil))
 	return nil
 }

@@ -3,6 +3,8 @@ package archiver
 import (
 	"context"
 	"fmt"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // Build reads the entries and gives the ZIP to sink in parts. The entries are not changed, and the
@@ -64,7 +66,7 @@ func Memory(cfg Config, entries []Entry) int64 {
 func sizeBound(e *Entry) int64 {
 	const (
 		paths   = 3 * (3*maxNamePart + 2)
-		headers = localSize + centralSize + 2*timeExtra + 20 + 28 + 67
+		headers = zipformat.HeadersSize + 67
 		keys    = 512
 	)
 	texts := len(e.Key) + maxNamePart + len(e.ExternalConversationID) + len(e.SessionID) + len(e.Type)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // item is an entry with its path and offset in the ZIP, and the checksums of what was read.
@@ -38,10 +39,10 @@ type layout struct {
 	folders []folder // one for each session, by first item
 	missing []Missing
 
-	metadata    record
+	metadata    zipformat.Entry
 	metadataSum [sha256.Size]byte
-	sums        record // its CRC is not known yet
-	end         endRecords
+	sums        zipformat.Entry // its CRC is not known yet
+	end         zipformat.End
 
 	total    int64
 	partSize int64
@@ -129,37 +130,37 @@ func (p *layout) measureMetadata() error {
 	if err := p.writeMetadata(d); err != nil {
 		return err
 	}
-	p.metadata = record{file: metadataName, size: d.size, crc: d.crc, modified: p.hour.GeneratedAt}
+	p.metadata = zipformat.Entry{File: metadataName, Size: d.size, CRC: d.crc, Modified: p.hour.GeneratedAt}
 	p.metadataSum = [sha256.Size]byte(d.sha.Sum(nil))
 	return nil
 }
 
 // computeOffsets computes the offset of every item, the central directory and the ZIP's size.
 func (p *layout) computeOffsets() {
-	at := p.metadata.localSize() + p.metadata.size
-	central := p.metadata.centralSize()
+	at := p.metadata.LocalSize() + p.metadata.Size
+	central := p.metadata.CentralSize()
 	sums := sumLineSize(p.metadata)
 	for i := range p.items {
 		it := &p.items[i]
 		it.offset = at
 		r := p.record(it)
-		at += r.localSize() + r.size
-		central += r.centralSize()
+		at += r.LocalSize() + r.Size
+		central += r.CentralSize()
 		sums += sumLineSize(r)
 	}
-	p.sums = record{file: sumsName, size: sums, offset: at, modified: p.hour.GeneratedAt}
-	at += p.sums.localSize() + p.sums.size
-	central += p.sums.centralSize()
-	p.end = endRecords{entries: int64(len(p.items)) + 2, offset: at, size: central}
-	p.total = at + central + p.end.length()
+	p.sums = zipformat.Entry{File: sumsName, Size: sums, Offset: at, Modified: p.hour.GeneratedAt}
+	at += p.sums.LocalSize() + p.sums.Size
+	central += p.sums.CentralSize()
+	p.end = zipformat.End{Entries: int64(len(p.items)) + 2, Offset: at, Size: central}
+	p.total = at + central + p.end.Length()
 }
 
 // record returns what the headers of an item say.
-func (p *layout) record(it *item) record {
-	return record{
-		folder: p.folders[it.folder].path, file: it.file,
-		size: it.entry.Size, offset: it.offset, crc: it.crc,
-		modified: it.entry.Timestamp,
+func (p *layout) record(it *item) zipformat.Entry {
+	return zipformat.Entry{
+		Folder: p.folders[it.folder].path, File: it.file,
+		Size: it.entry.Size, Offset: it.offset, CRC: it.crc,
+		Modified: it.entry.Timestamp,
 	}
 }
 

@@ -5,23 +5,25 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // chunkSize is how many bytes of generated text are written at once.
 const chunkSize = 64 << 10
 
 // sumLineSize returns the length of an entry's line in SHA256SUMS.
-func sumLineSize(r record) int64 {
-	return int64(hex.EncodedLen(sha256.Size) + len("  ") + r.nameSize() + len("\n"))
+func sumLineSize(r zipformat.Entry) int64 {
+	return int64(hex.EncodedLen(sha256.Size) + len("  ") + r.NameSize() + len("\n"))
 }
 
 // writeSums writes SHA256SUMS, which has the sums of all other entries. Safe names have no line
 // ends and backslashes, so the escapes of sha256sum are not needed.
 func (p *layout) writeSums(w io.Writer) error {
 	out := bufio.NewWriterSize(w, chunkSize)
-	line := func(sum *[sha256.Size]byte, r record) {
+	line := func(sum *[sha256.Size]byte, r zipformat.Entry) {
 		b := append(hex.AppendEncode(out.AvailableBuffer(), sum[:]), "  "...)
-		out.Write(append(r.appendName(b), '\n'))
+		out.Write(append(r.AppendName(b), '\n'))
 	}
 	line(&p.metadataSum, p.metadata)
 	for i := range p.items {
@@ -33,11 +35,11 @@ func (p *layout) writeSums(w io.Writer) error {
 // writeDirectory writes the central directory and the records that end a ZIP.
 func (p *layout) writeDirectory(w io.Writer) error {
 	out := bufio.NewWriterSize(w, chunkSize)
-	out.Write(p.metadata.appendCentral(out.AvailableBuffer()))
+	out.Write(p.metadata.AppendCentral(out.AvailableBuffer()))
 	for i := range p.items {
-		out.Write(p.record(&p.items[i]).appendCentral(out.AvailableBuffer()))
+		out.Write(p.record(&p.items[i]).AppendCentral(out.AvailableBuffer()))
 	}
-	out.Write(p.sums.appendCentral(out.AvailableBuffer()))
-	out.Write(p.end.append(out.AvailableBuffer()))
+	out.Write(p.sums.AppendCentral(out.AvailableBuffer()))
+	out.Write(p.end.Append(out.AvailableBuffer()))
 	return out.Flush()
 }

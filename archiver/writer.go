@@ -7,6 +7,8 @@ import (
 	"hash"
 	"sync"
 	"sync/atomic"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // segment is the piece of an entry's data that lies in one part.
@@ -68,14 +70,14 @@ func (a *attempt) writeZIP(ctx context.Context) error {
 func (l *writer) writeAll() error {
 	p := l.layout
 	buf := make([]byte, 0, 1<<10)
-	if _, err := l.Write(p.metadata.appendLocal(buf)); err != nil {
+	if _, err := l.Write(p.metadata.AppendLocal(buf)); err != nil {
 		return err
 	}
 	if err := p.writeMetadata(l); err != nil {
 		return err
 	}
 	for i := range p.items {
-		if err := l.writeItem(&p.items[i], p.record(&p.items[i]).appendLocal(buf)); err != nil {
+		if err := l.writeItem(&p.items[i], p.record(&p.items[i]).AppendLocal(buf)); err != nil {
 			return err
 		}
 	}
@@ -89,7 +91,7 @@ func (l *writer) writeAll() error {
 	if err := l.digestSums(); err != nil {
 		return err
 	}
-	if _, err := l.Write(p.sums.appendLocal(buf)); err != nil {
+	if _, err := l.Write(p.sums.AppendLocal(buf)); err != nil {
 		return err
 	}
 	if err := p.writeSums(l); err != nil {
@@ -138,21 +140,21 @@ func (l *writer) Write(b []byte) (int, error) {
 // writeItem writes an entry's header without the CRC-32, and gives its data to readers.
 func (l *writer) writeItem(it *item, header []byte) error {
 	f := &entryRead{item: it}
-	if _, err := l.Write(header[:crcOffset]); err != nil {
+	if _, err := l.Write(header[:zipformat.CRCOffset]); err != nil {
 		return err
 	}
-	for from := 0; from < crcSize; {
+	for from := 0; from < zipformat.CRCSize; {
 		space, err := l.space()
 		if err != nil {
 			return err
 		}
-		n := min(crcSize-from, len(space))
+		n := min(zipformat.CRCSize-from, len(space))
 		l.cur.writers.Add(1)
 		f.patches = append(f.patches, patch{part: l.cur, at: l.off, from: from, size: n})
 		from += n
 		l.advance(n)
 	}
-	if _, err := l.Write(header[crcOffset+crcSize:]); err != nil {
+	if _, err := l.Write(header[zipformat.CRCOffset+zipformat.CRCSize:]); err != nil {
 		return err
 	}
 	return l.sendData(f)
@@ -221,7 +223,7 @@ func (f *entryRead) split(segments int) {
 
 // patchCRC writes the CRC-32 into the header.
 func (f *entryRead) patchCRC(crc uint32) {
-	var field [crcSize]byte
+	var field [zipformat.CRCSize]byte
 	binary.LittleEndian.PutUint32(field[:], crc)
 	for _, p := range f.patches {
 		copy(p.part.buf[p.at:p.at+p.size], field[p.from:])

@@ -5,6 +5,10 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"slices"
+	"time"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // header is a header of the central directory.
@@ -17,13 +21,15 @@ type header struct {
 	offset        int64 // of the local header
 	comment       int   // bytes
 	mode          uint32
+	modified      time.Time // as zipformat.Recorded
+	raw           []byte    // all its bytes; valid until the next header is read
 }
 
 // directory reads the headers of the central directory one after the other.
 type directory struct {
-	in   io.Reader
-	at   int64  // of the next header
-	rest []byte // buffer for what follows the fixed fields
+	in  io.Reader
+	at  int64  // of the next header
+	buf []byte // of the last header
 }
 
 // directory returns a reader of the central directory from a header on.
@@ -33,26 +39,28 @@ func (v *verifier) directory(at int64) *directory {
 
 // next reads a header; false when it is broken, or can't be read.
 func (d *directory) next(h *header) bool {
-	var b [centralHeader]byte
-	if _, err := io.ReadFull(d.in, b[:]); err != nil || string(b[:4]) != "PK\x01\x02" {
+	d.buf = slices.Grow(d.buf[:0], centralHeader)
+	b := d.buf[:centralHeader]
+	if _, err := io.ReadFull(d.in, b); err != nil || string(b[:4]) != "PK\x01\x02" {
 		return false
 	}
 	le := binary.LittleEndian
 	nameSize, extraSize, commentSize := int(le.Uint16(b[28:])), int(le.Uint16(b[30:])), int(le.Uint16(b[32:]))
 	n := nameSize + extraSize + commentSize
-	if n > len(d.rest) {
-		d.rest = make([]byte, n)
-	}
-	rest := d.rest[:n]
+	d.buf = slices.Grow(b, n)
+	b = d.buf[:centralHeader+n]
+	rest := b[centralHeader:]
 	if _, err := io.ReadFull(d.in, rest); err != nil {
 		return false
 	}
 	*h = header{
 		name: rest[:nameSize], flags: le.Uint16(b[8:]), method: le.Uint16(b[10:]), crc: le.Uint32(b[16:]),
 		compressed: int64(le.Uint32(b[20:])), size: int64(le.Uint32(b[24:])), offset: int64(le.Uint32(b[42:])),
-		comment: commentSize, mode: le.Uint32(b[38:]) >> 16,
+		comment: commentSize, mode: le.Uint32(b[38:]) >> 16, raw: b,
 	}
-	extra := zip64Extra(rest[nameSize : nameSize+extraSize])
+	extra := rest[nameSize : nameSize+extraSize]
+	h.modified = zipformat.ParseTime(le.Uint16(b[12:]), le.Uint16(b[14:]), extra)
+	extra = zip64Extra(extra)
 	for _, field := range []*int64{&h.size, &h.compressed, &h.offset} {
 		if *field == math.MaxUint32 && len(extra) >= 8 {
 			*field = int64(le.Uint64(extra))
@@ -107,11 +115,18 @@ func (v *verifier) readDirectory() bool {
 	return entries > 0
 }
 
+// checkHeader checks a header of the central directory, each byte of it.
 func (v *verifier) checkHeader(h *header) {
+	before := v.problems()
+	defer func() {
+		if v.problems() == before {
+			v.compareBytes(h.name, "header in the central directory", centralFields, h.raw, h.entry().AppendCentral)
+		}
+	}()
 	switch {
 	case h.flags&1 != 0:
 		v.problem(h.name, "The entry is encrypted.")
-	case h.flags&^utf8Flag != 0:
+	case h.flags&^zipformat.UTF8Flag != 0:
 		v.problem(h.name, "The entry has the flags %#04x, which archives never have.", h.flags)
 	}
 	if h.method != 0 || h.compressed != h.size {

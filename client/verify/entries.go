@@ -84,7 +84,7 @@ func (r *entryReader) read(h *header) (data place, next int64) {
 		r.problem(h.name, "The local header is cut short.")
 		return place{}, r.at
 	}
-	r.compareLocal(h, b, b[localHeader:localHeader+nameSize], zip64Extra(b[localHeader+nameSize:]))
+	r.compareLocal(h, b)
 	if h.size < 0 || h.size > r.end.offset-r.at {
 		r.problem(h.name, "The entry's %d bytes reach beyond where the central directory starts.", h.size)
 		return place{}, r.at
@@ -128,9 +128,11 @@ func (r *entryReader) fill(b []byte) bool {
 	return err == nil
 }
 
-// compareLocal compares a local header with the central one.
-func (v *verifier) compareLocal(h *header, b, name, extra []byte) {
+// compareLocal compares a local header with the central one, and each byte with what it should be.
+func (v *verifier) compareLocal(h *header, b []byte) {
 	le := binary.LittleEndian
+	nameSize := int(le.Uint16(b[26:]))
+	name, extra := b[localHeader:localHeader+nameSize], zip64Extra(b[localHeader+nameSize:])
 	size, compressed := int64(le.Uint32(b[22:])), int64(le.Uint32(b[18:]))
 	if size == math.MaxUint32 && compressed == math.MaxUint32 && len(extra) >= 16 {
 		size, compressed = int64(le.Uint64(extra)), int64(le.Uint64(extra[8:]))
@@ -144,5 +146,7 @@ func (v *verifier) compareLocal(h *header, b, name, extra []byte) {
 		v.problem(h.name, "The local header says %d bytes and the directory %d.", size, h.size)
 	case le.Uint32(b[14:]) != h.crc:
 		v.problem(h.name, "The local header has another CRC-32 than the directory.")
+	default:
+		v.compareBytes(h.name, "local header", localFields, b, h.entry().AppendLocal)
 	}
 }

@@ -15,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/client/verify"
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // rawEntry is an entry whose headers say whatever a test wants.
@@ -106,22 +108,22 @@ func writeMany(t *testing.T, path string, n int) {
 	meta.WriteString("]}")
 	fmt.Fprintf(&sums, "%x  metadata.json\n", sha256.Sum256(meta.Bytes()))
 	out := bufio.NewWriterSize(f, 1<<20)
-	at := 0
-	write := func(name string, data []byte) {
-		e := rawEntry{name: name, data: data, size: uint32(len(data)), offset: uint32(at)}
-		local := e.local()
-		at += len(local)
-		out.Write(local)
-		directory.Write(e.central())
+	at := int64(0)
+	write := func(name string, data []byte, modified time.Time) {
+		e := zipformat.Entry{File: name, Size: int64(len(data)), Offset: at, CRC: crc32.ChecksumIEEE(data), Modified: modified}
+		out.Write(e.AppendLocal(nil))
+		out.Write(data)
+		directory.Write(e.AppendCentral(nil))
+		at += e.LocalSize() + e.Size
 	}
-	write("metadata.json", meta.Bytes())
+	write("metadata.json", meta.Bytes(), hour.GeneratedAt)
 	for i := range n {
-		write(name(i), nil)
+		write(name(i), nil, time.Date(2025, 12, 12, 14, 0, 0, 0, time.UTC))
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(nil), name(i))
 	}
-	write("SHA256SUMS", sums.Bytes())
+	write("SHA256SUMS", sums.Bytes(), hour.GeneratedAt)
 	out.Write(directory.Bytes())
-	out.Write(endOf(uint64(n)+2, uint64(directory.Len()), uint64(at)))
+	out.Write(zipformat.End{Entries: int64(n) + 2, Offset: at, Size: int64(directory.Len())}.Append(nil))
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import "hash/maphash"
 // entry is what the checks remember of an entry.
 type entry struct {
 	size       int64
+	modified   int64  // Unix time, as zipformat.Recorded
 	at         uint32 // of its header in the central directory
 	inSums     bool   // SHA256SUMS has it
 	inMetadata bool   // metadata.json has it
@@ -25,9 +26,9 @@ func newIndex(entries int) *index {
 }
 
 // add adds an entry, and reports whether its name is new.
-func (x *index) add(name []byte, size int64, at uint32) bool {
-	hash, number := maphash.Bytes(x.seed, name), len(x.entries)
-	x.entries = append(x.entries, entry{size: size, at: at})
+func (x *index) add(h *header, at uint32) bool {
+	hash, number := maphash.Bytes(x.seed, h.name), len(x.entries)
+	x.entries = append(x.entries, entry{size: h.size, modified: h.modified.Unix(), at: at})
 	if _, known := x.numbers[hash]; known {
 		return false
 	}

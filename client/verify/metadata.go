@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // maxValue is the most bytes of one value in metadata.json, to bound memory. The largest honest one
@@ -44,6 +47,8 @@ type metadata struct {
 	first    int             // entries before this one are listed
 	name     string          // of this entry; "" until it is read
 	hour     time.Time
+
+	itself, sums int // numbers of the entries that are no recordings; -1 without one
 }
 
 // fileLine is one recording in metadata.json.
@@ -64,8 +69,9 @@ func (v *verifier) checkMetadata() {
 	in := &boundedReader{r: v.src.section(v.metadata.data, v.metadata.size)}
 	m := &metadata{verifier: v, in: in, dec: json.NewDecoder(in), sessions: make([]uint64, 0, len(v.index.entries)), seen: map[string]bool{}}
 	m.dec.DisallowUnknownFields()
-	for _, name := range []string{metadataName, sumsName} {
-		if i := v.index.find([]byte(name)); i >= 0 {
+	m.itself, m.sums = v.index.find([]byte(metadataName)), v.index.find([]byte(sumsName))
+	for _, i := range []int{m.itself, m.sums} {
+		if i >= 0 {
 			v.index.entries[i].inMetadata = true // it is no recording
 		}
 	}
@@ -99,10 +105,27 @@ func (m *metadata) finish() {
 			m.report.AddProblem(metadataName, "totalSessions is %d, but there are %d.", *m.total, m.report.Sessions)
 		}
 	}
+	m.finishEntries()
+}
+
+// finishEntries checks that metadata.json lists each entry, and the order of the entries: that of
+// their times. The two files that are about the others have the time of generatedAt.
+func (m *metadata) finishEntries() {
+	generated, latest := zipformat.Recorded(m.report.GeneratedAt).Unix(), int64(math.MinInt64)
 	for i := range m.index.entries {
-		if !m.index.entries[i].inMetadata {
+		e := &m.index.entries[i]
+		switch {
+		case i == m.itself || i == m.sums:
+			if e.modified != generated {
+				m.problemOf(i, "The entry has another time than generatedAt.")
+			}
+			continue
+		case !e.inMetadata:
 			m.problemOf(i, "%s does not list the entry.", metadataName)
+		case e.modified < latest:
+			m.problemOf(i, "The entry stands behind one with a later time: entries were moved.")
 		}
+		latest = max(latest, e.modified)
 	}
 }
 
@@ -236,6 +259,8 @@ func (m *metadata) file(name string, f *fileLine) {
 		m.report.AddProblem(name, "%s lists the file twice.", metadataName)
 	case e.size != *f.Size:
 		m.report.AddProblem(name, "%s says %d bytes, but the file has %d.", metadataName, *f.Size, e.size)
+	case e.modified != zipformat.Recorded(*f.Timestamp).Unix():
+		m.report.AddProblem(name, "%s gives it another time (%s) than its headers.", metadataName, f.Timestamp.UTC().Format(time.RFC3339))
 	}
 	e.inMetadata = true
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 const (
@@ -18,10 +20,10 @@ const (
 func (v *verifier) checkName(h *header, at uint32) {
 	if fault := nameFault(h.name); fault != "" {
 		v.problem(h.name, "The name %s.", fault)
-	} else if utf8.RuneCount(h.name) < len(h.name) && h.flags&utf8Flag == 0 {
+	} else if utf8.RuneCount(h.name) < len(h.name) && h.flags&zipformat.UTF8Flag == 0 {
 		v.problem(h.name, "The name is not marked as UTF-8.")
 	}
-	if !v.index.add(h.name, h.size, at) {
+	if !v.index.add(h, at) {
 		v.problem(h.name, "The name stands in the ZIP twice.")
 		return
 	}

@@ -1,31 +1,40 @@
 package verify_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
-	"io/fs"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callvault/callvault/client/verify"
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // file is an entry of a ZIP that another program wrote.
 type file struct {
 	name, data string
-	header     func(*zip.FileHeader)
+	second     int // of its time
+	change     func(*headers)
+}
+
+// headers are both headers of an entry, as archives have them.
+type headers struct{ local, central []byte }
+
+// put sets the 16 bits of a field.
+func (h *headers) put(local, central int, value uint16) {
+	binary.LittleEndian.PutUint16(h.local[local:], value)
+	binary.LittleEndian.PutUint16(h.central[central:], value)
 }
 
 // pack writes a ZIP with the headers that archives have. It adds SHA256SUMS unless there is one.
 func pack(t testing.TB, files ...file) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
+	var out, directory bytes.Buffer
 	var sums strings.Builder
 	for _, f := range files {
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256([]byte(f.data)), f.name)
@@ -34,25 +43,24 @@ func pack(t testing.TB, files ...file) []byte {
 		files = append(files, file{name: "SHA256SUMS", data: sums.String()})
 	}
 	for _, f := range files {
-		h := &zip.FileHeader{
-			Name: f.name, CRC32: crc32.ChecksumIEEE([]byte(f.data)),
-			CompressedSize64: uint64(len(f.data)), UncompressedSize64: uint64(len(f.data)),
+		e := zipformat.Entry{
+			File: f.name, Size: int64(len(f.data)), Offset: int64(out.Len()), CRC: crc32.ChecksumIEEE([]byte(f.data)),
+			Modified: time.Date(2025, 12, 12, 14, 0, f.second, 0, time.UTC),
 		}
-		if f.header != nil {
-			f.header(h)
+		if f.name == "metadata.json" || f.name == "SHA256SUMS" {
+			e.Modified = hour.GeneratedAt
 		}
-		raw, err := w.CreateRaw(h)
-		if err != nil {
-			t.Fatal(err)
+		h := &headers{e.AppendLocal(nil), e.AppendCentral(nil)}
+		if f.change != nil {
+			f.change(h)
 		}
-		if _, err := io.WriteString(raw, f.data); err != nil {
-			t.Fatal(err)
-		}
+		out.Write(h.local)
+		out.WriteString(f.data)
+		directory.Write(h.central)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	end := zipformat.End{Entries: int64(len(files)), Offset: int64(out.Len()), Size: int64(directory.Len())}
+	out.Write(directory.Bytes())
+	return end.Append(out.Bytes())
 }
 
 const (
@@ -60,22 +68,30 @@ const (
 	lineA = `{"fileName":"a","originalPath":"k/a","messageId":1,"type":"user","timestamp":"2025-12-12T14:00:00Z","originalSizeBytes":4}`
 	inOne = `{"externalConversationId":"c","sessionId":"s","files":[`
 	whole = head + inOne + lineA + `]}]}`
+	lineB = `{"fileName":"b","originalPath":"k/b","messageId":2,"type":"user","timestamp":"2025-12-12T14:00:01Z","originalSizeBytes":4}`
+	two   = head + inOne + lineA + "," + lineB + `]}]}`
 )
 
 func TestProblems(t *testing.T) {
 	meta := func(s string) file { return file{name: "metadata.json", data: s} }
 	a := file{name: "c/s/a", data: "aaaa"}
-	with := func(f file, change func(*zip.FileHeader)) file { f.header = change; return f }
+	with := func(f file, change func(*headers)) file { f.change = change; return f }
 	if r := check(t, pack(t, meta(whole), a)); !r.OK() {
 		t.Fatalf("the pattern has problems: %v", r.Problems)
 	}
 	for want, files := range map[string][]file{
-		"encrypted":                          {meta(whole), with(a, func(h *zip.FileHeader) { h.Flags |= 1 })},
-		"flags 0x0008":                       {meta(whole), with(a, func(h *zip.FileHeader) { h.Flags |= 8 })},
-		"not stored":                         {meta(whole), with(a, func(h *zip.FileHeader) { h.Method = zip.Deflate })},
-		"no regular file":                    {meta(whole), with(a, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) })},
-		"comment":                            {meta(whole), with(a, func(h *zip.FileHeader) { h.Comment = "x" })},
-		"CRC-32":                             {meta(whole), with(a, func(h *zip.FileHeader) { h.CRC32++ })},
+		"encrypted":                          {meta(whole), with(a, func(h *headers) { h.put(6, 8, 1) })},
+		"flags 0x0008":                       {meta(whole), with(a, func(h *headers) { h.put(6, 8, 8) })},
+		"not stored":                         {meta(whole), with(a, func(h *headers) { h.put(8, 10, 8) })},
+		"no regular file":                    {meta(whole), with(a, func(h *headers) { h.put(8, 40, 0o120777) })},
+		"comment":                            {meta(whole), with(a, func(h *headers) { h.central[32], h.central = 1, append(h.central, 'x') })},
+		"CRC-32":                             {meta(whole), with(a, func(h *headers) { h.put(14, 16, 1) })},
+		"from its byte 4 on (version)":       {meta(whole), with(a, func(h *headers) { h.local[4]++ })},
+		"from its byte 5 on (versions)":      {meta(whole), with(a, func(h *headers) { h.central[5]++ })},
+		"(attributes)":                       {meta(whole), with(a, func(h *headers) { h.central[36]++ })},
+		"(name and extra fields)":            {meta(whole), with(a, func(h *headers) { h.local[len(h.local)-1]++ })},
+		"another time (2025-12-12T14:00:00Z": {meta(whole), {name: "c/s/a", data: "aaaa", second: 1}},
+		"entries were moved":                 {meta(two), {name: "c/s/b", data: "bbbb", second: 1}, a},
 		"could leave the folder":             {meta(whole), a, {name: "../c/s", data: ""}},
 		"and could leave":                    {meta(whole), a, {name: "/c/s", data: ""}},
 		`has one of <>:"\|?*`:                {meta(whole), a, {name: `c/s/C:\x`, data: ""}},
@@ -83,7 +99,7 @@ func TestProblems(t *testing.T) {
 		"dot or a space":                     {meta(whole), a, {name: "c/s/x.", data: ""}},
 		"control characters":                 {meta(whole), a, {name: "c/s/x\x1b", data: ""}},
 		"not UTF-8":                          {meta(whole), a, {name: "c/s/\xff", data: ""}},
-		"not marked as UTF-8":                {meta(whole), a, {name: "c/s/é", data: ""}},
+		"not marked as UTF-8":                {meta(whole), a, with(file{name: "c/s/é"}, func(h *headers) { h.put(6, 8, 0) })},
 		"200 bytes":                          {meta(whole), a, {name: "c/s/" + strings.Repeat("x", 201), data: ""}},
 		"twice":                              {meta(whole), a, a},
 		"only in case":                       {meta(whole), a, {name: "c/S/a", data: ""}},

@@ -3,6 +3,8 @@ package verify
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/callvault/callvault/internal/zipformat"
 )
 
 // Layout of ZIP records, from APPNOTE 6.3.10 sections 4.3 and 4.5.
@@ -12,8 +14,6 @@ const (
 	endRecord     = 22
 	end64Record   = 56
 	locator       = 20
-
-	utf8Flag = 1 << 11
 
 	// Bounds of memory, far above the largest hour.
 	maxEntries   = 1_000_000
@@ -27,6 +27,7 @@ type verifier struct {
 	end      end
 	index    *index
 	metadata place
+	want     []byte // buffer of compareBytes
 }
 
 // place is where the data of an entry stands.
@@ -40,6 +41,11 @@ type end struct {
 	entries      uint64
 	offset, size int64
 	at           int64 // offset of the first end record
+}
+
+// append appends the records that end a ZIP with this central directory.
+func (e *end) append(b []byte) []byte {
+	return zipformat.End{Entries: int64(e.entries), Offset: e.offset, Size: e.size}.Append(b)
 }
 
 func (v *verifier) run() {
@@ -71,6 +77,7 @@ func (v *verifier) findEnd() bool {
 			return false
 		}
 	}
+	before := v.problems()
 	le := binary.LittleEndian
 	if le.Uint32(b[4:]) != 0 || le.Uint16(b[8:]) != le.Uint16(b[10:]) {
 		v.report.AddProblem("", "The ZIP says that it is split over several files.")
@@ -88,6 +95,10 @@ func (v *verifier) findEnd() bool {
 		v.report.AddProblem("", "The central directory (%d bytes at %d) does not end where the end record starts (%d).",
 			v.end.size, v.end.offset, v.end.at)
 		return false
+	}
+	if v.problems() == before {
+		records, _ := v.src.bytes(v.end.at, at+endRecord-v.end.at)
+		v.compareBytes(nil, "end of the ZIP", nil, records, v.end.append)
 	}
 	return true
 }

@@ -96,10 +96,11 @@ func File(ctx context.Context, path string) (Report, error) {
 	return report, err
 }
 
-// Reader checks a ZIP of size bytes: that local headers and central directory agree, and that there
-// are no bytes before, between or after the entries; that names are safe on every file system;
-// every CRC-32; that SHA256SUMS has the right sum of every other entry; and that metadata.json
-// lists each recording once, with its size.
+// Reader checks a ZIP of size bytes: that each byte of its headers and end records is the one that
+// callvault writes for such entries, and that there are no bytes before, between or after the
+// entries; that names are safe on every file system; every CRC-32; that SHA256SUMS has the right
+// sum of every other entry; and that metadata.json lists each recording once, with its size and
+// time, in the order of the times.
 //
 // It reads every byte of the audio once, in order, and needs some 100 bytes of memory for an entry,
 // whatever the ZIP says. A ZIP of more than a million entries is refused.
