@@ -18,6 +18,8 @@ type objectRow struct {
 	tenant    string
 	size      *int64 // size of the uploaded bytes
 	crc32     *uint32
+	sha256    *domain.SHA256
+	etag      string            // of the object with sha256
 	recording *domain.Recording // nil if none is registered
 	original  *domain.Recording // the values of its line before an operator's correction; nil if there was none
 }
@@ -104,8 +106,9 @@ func (r *registration) objectRows(ctx context.Context) (known map[string]objectR
 		key, s, err := scanObjectRow(rows)
 		known[key] = s
 		return err
-	}, `SELECT o.key, o.tenant, o.size, o.crc32, r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.content_type,
-			f.conversation_id, f.session_id, f.message_id, f.type, f.ts_us, f.size, f.crc32
+	}, `SELECT o.key, o.tenant, o.size, o.crc32, o.sha256, o.etag,
+			r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.sha256, r.content_type, r.sha256_origin, r.etag,
+			f.conversation_id, f.session_id, f.message_id, f.type, f.ts_us, f.size, f.crc32, f.sha256
 		FROM stage_objects s JOIN objects o ON o.key = s.key
 		LEFT JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
 		LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
@@ -115,7 +118,8 @@ func (r *registration) objectRows(ctx context.Context) (known map[string]objectR
 
 func scanObjectRow(rows *sql.Rows) (key string, s objectRow, err error) {
 	var now, first domain.Recording
-	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32}, recordingFields(&now), []any{db.OrZero(&now.ContentType)}, recordingFields(&first))...)
+	err = rows.Scan(slices.Concat([]any{&key, &s.tenant, &s.size, &s.crc32, &s.sha256, db.OrZero(&s.etag)}, recordingFields(&now),
+		[]any{db.OrZero(&now.ContentType), db.OrZero(&now.SHA256Origin), db.OrZero(&now.ETag)}, recordingFields(&first))...)
 	if now.ObjectKey = key; !now.Timestamp.IsZero() {
 		s.recording = &now
 	}
@@ -127,7 +131,7 @@ func scanObjectRow(rows *sql.Rows) (key string, s objectRow, err error) {
 
 // recordingFields gives the destinations of a recording's columns, which are null if there is none.
 func recordingFields(r *domain.Recording) []any {
-	return []any{db.OrZero(&r.ConversationID), db.OrZero(&r.SessionID), db.OrZero(&r.MessageID), db.OrZero(&r.Type), db.Time(&r.Timestamp), &r.Size, &r.CRC32}
+	return []any{db.OrZero(&r.ConversationID), db.OrZero(&r.SessionID), db.OrZero(&r.MessageID), db.OrZero(&r.Type), db.Time(&r.Timestamp), &r.Size, &r.CRC32, &r.SHA256}
 }
 
 // refuseOtherTenantsKeys refuses keys that another tenant named or uploaded first. It does not say
@@ -196,14 +200,18 @@ func (r *registration) merge(lines []Line[domain.Recording], known map[string]ob
 // uploaded bytes, is refused. rebuild says whether an archive of it would change.
 func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Recording]) (next domain.Recording, rebuild bool, err error) {
 	next = l.Value
-	old := domain.Recording{Size: s.size, CRC32: s.crc32}
+	old := domain.Recording{Size: s.size, CRC32: s.crc32, SHA256: s.sha256, SHA256Origin: domain.SumUpload, ETag: s.etag}
 	if before != nil {
+		upload := old
 		old = *before
 		if field := movedField(old, next); field != "" {
 			return next, false, contradicts(l.Number, `%q differs from the one that this recording was registered with`, field)
 		}
 		old.Size = cmp.Or(old.Size, s.size)
 		old.CRC32 = cmp.Or(old.CRC32, s.crc32)
+		if old.SHA256 == nil {
+			old.SHA256, old.SHA256Origin, old.ETag = upload.SHA256, upload.SHA256Origin, upload.ETag
+		}
 	}
 	if differs(old.Size, next.Size) {
 		return next, false, contradicts(l.Number, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
@@ -211,9 +219,17 @@ func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Record
 	if differs(old.CRC32, next.CRC32) {
 		return next, false, contradicts(l.Number, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
 	}
+	if differs(old.SHA256, next.SHA256) {
+		return next, false, contradicts(l.Number, `"sha256" is %s, and this recording is known to have %s`, *next.SHA256, *old.SHA256)
+	}
 	next.Size = cmp.Or(next.Size, old.Size)
 	next.CRC32 = cmp.Or(next.CRC32, old.CRC32)
 	next.ContentType = cmp.Or(next.ContentType, old.ContentType)
+	if old.SHA256 != nil {
+		next.SHA256, next.SHA256Origin, next.ETag = old.SHA256, old.SHA256Origin, old.ETag
+	} else if next.SHA256 != nil {
+		next.SHA256Origin = domain.SumLine
+	}
 	archived := next
 	archived.ContentType = old.ContentType // archives do not have it
 	return next, before == nil || !sameRecording(*before, archived), nil
@@ -245,11 +261,12 @@ func movedField(a, b domain.Recording) string {
 
 // repeats says whether a line says nothing that the first line did not say.
 func repeats(line, first domain.Recording) bool {
-	return movedField(line, first) == "" && (line.Size == nil || same(line.Size, first.Size)) && (line.CRC32 == nil || same(line.CRC32, first.CRC32))
+	return movedField(line, first) == "" && (line.Size == nil || same(line.Size, first.Size)) &&
+		(line.CRC32 == nil || same(line.CRC32, first.CRC32)) && (line.SHA256 == nil || same(line.SHA256, first.SHA256))
 }
 
 func sameRecording(a, b domain.Recording) bool {
-	return movedField(a, b) == "" && same(a.Size, b.Size) && same(a.CRC32, b.CRC32) && a.ContentType == b.ContentType
+	return movedField(a, b) == "" && same(a.Size, b.Size) && same(a.CRC32, b.CRC32) && same(a.SHA256, b.SHA256) && a.ContentType == b.ContentType
 }
 
 // same says whether two values are equal, or both unknown.
@@ -258,24 +275,32 @@ func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil &&
 // differs says whether two values are known and not equal.
 func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
-// writeRecordings writes recordings. A size that a build stored meanwhile stays.
+// writeRecordings writes recordings. A size that a build stored meanwhile stays. A sum that it
+// learnt meanwhile was not compared with the lines yet, so they are registered once more.
 func (r *registration) writeRecordings(ctx context.Context, recordings []domain.Recording) error {
 	rows := make([][]any, 0, len(recordings))
 	for i := range recordings {
 		rec := &recordings[i]
 		k := domain.HourOf(r.tenant, rec.Timestamp)
 		rows = append(rows, []any{string(k.Day), rec.ObjectKey, int64(k.Hour), rec.SessionID, rec.ConversationID, rec.MessageID,
-			rec.Type, db.Micros(rec.Timestamp), rec.Size, rec.CRC32, db.OrNull(rec.ContentType)})
+			rec.Type, db.Micros(rec.Timestamp), rec.Size, rec.CRC32, db.OrNull(rec.ContentType), rec.SHA256, db.OrNull(rec.SHA256Origin), db.OrNull(rec.ETag)})
 	}
 	if err := r.stages.fill(ctx, recordingStage(), rows); err != nil {
 		return err
 	}
 	columns := recordingStage().list()
-	return r.exec(ctx, `INSERT INTO recordings (tenant, `+columns+`, registered_us)
+	before := r.n.Changed
+	err := r.exec(ctx, `INSERT INTO recordings (tenant, `+columns+`, registered_us)
 		SELECT CAST($1 AS TEXT), `+columns+`, CAST($2 AS BIGINT) FROM stage_recordings WHERE TRUE ORDER BY day, object_key
 		ON CONFLICT (tenant, day, object_key) DO UPDATE SET
 			size = coalesce(excluded.size, recordings.size), crc32 = coalesce(excluded.crc32, recordings.crc32),
-			content_type = excluded.content_type`, r.tenant, r.at)
+			content_type = excluded.content_type, sha256 = coalesce(recordings.sha256, excluded.sha256),
+			sha256_origin = coalesce(recordings.sha256_origin, excluded.sha256_origin), etag = coalesce(recordings.etag, excluded.etag)
+		WHERE recordings.sha256 IS NULL OR excluded.sha256 IS NULL OR recordings.sha256 = excluded.sha256`, r.tenant, r.at)
+	if err == nil && r.n.Changed-before < len(recordings) {
+		err = db.ErrRetry
+	}
+	return err
 }
 
 // checkPrefixes refuses the first line that names a key which the tenant may not name. keys are the

@@ -42,7 +42,7 @@ func objectStage() stage { return stage{"stage_objects", "objects", []string{"ke
 
 func recordingStage() stage {
 	return stage{"stage_recordings", "recordings", []string{"day", "object_key", "hour", "session_id", "conversation_id",
-		"message_id", "type", "ts_us", "size", "crc32", "content_type"}}
+		"message_id", "type", "ts_us", "size", "crc32", "content_type", "sha256", "sha256_origin", "etag"}}
 }
 
 // stager fills stages within one transaction.

@@ -16,7 +16,8 @@ type Reserved struct {
 	Day       domain.Day // its recording's day; "" if none is registered
 	Size      *int64     // the size that it must have; nil if unknown
 	CRC32     *uint32    // the checksum that it must have; nil if unknown
-	Corrected bool       // an operator corrected its recording, so the line's values do not count
+	SHA256    *domain.SHA256
+	Corrected bool // an operator corrected its recording, so the line's values do not count
 }
 
 // ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:
@@ -34,8 +35,8 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		}
 		var owner string
 		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET tenant = objects.tenant RETURNING tenant, day, size, crc32`, key, tenant).
-			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32)
+			ON CONFLICT (key) DO UPDATE SET tenant = objects.tenant RETURNING tenant, day, size, crc32, sha256`, key, tenant).
+			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32, &out.SHA256)
 		if err != nil {
 			return err
 		}
@@ -46,9 +47,9 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 			return nil
 		}
 		// The registered values go before those of a former upload, whose object may be gone.
-		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, CAST($4 AS BIGINT)), coalesce(r.crc32, CAST($5 AS BIGINT)), f.object_key IS NOT NULL
-			FROM recordings r LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
-			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, out.Day, key, out.Size, out.CRC32).Scan(&out.Size, &out.CRC32, &out.Corrected)
+		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, o.size), coalesce(r.crc32, o.crc32), coalesce(r.sha256, o.sha256), f.object_key IS NOT NULL
+			FROM recordings r JOIN objects o ON o.key = r.object_key LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
+			WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, out.Day, key).Scan(&out.Size, &out.CRC32, &out.SHA256, &out.Corrected)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -63,13 +64,19 @@ type Upload struct {
 	Size  int64
 	CRC32 uint32
 	New   bool // its bytes were written now; false if they were there before
+
+	// SHA256 of the object, and the ETag that the object had; nil and "" where the stored bytes
+	// were neither written nor read.
+	SHA256 *domain.SHA256
+	ETag   string
 }
 
-// RegisterUpload stores the size and checksum of uploaded bytes and raises the wanted counter of
+// RegisterUpload stores the size and the sums of uploaded bytes and raises the wanted counter of
 // their recording's hour, so that a missing file is archived. A repetition for bytes that were
-// there before changes nothing, unless they were missing in the last build of their hour. In that
-// case they were lost, and the process that stored them again ended before it called
-// RegisterUpload. Error: KindNotFound when the tenant has not reserved the key.
+// there before only stores a SHA-256 that was not known, unless they were missing in the last build
+// of their hour. In that case they were lost, and the process that stored them again ended before
+// it called RegisterUpload. Errors: KindNotFound when the tenant has not reserved the key;
+// KindConflict when a line that came meanwhile tells of other bytes: nothing is changed then.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		var day domain.Day
@@ -80,27 +87,48 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		if err != nil {
 			return db.NotFound(err, "the object key is not reserved")
 		}
+		repeated := false
 		if !u.New && same(size, &u.Size) && same(crc, &u.CRC32) {
-			if missing, err := builtWithout(ctx, tx, tenant, day, u.Key); err != nil || !missing {
+			missing, err := builtWithout(ctx, tx, tenant, day, u.Key)
+			if err != nil || !missing && u.SHA256 == nil {
 				return err
 			}
+			repeated = !missing
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = $2, crc32 = $3 WHERE key = $1`, u.Key, u.Size, int64(u.CRC32)); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = $2, crc32 = $3,
+			sha256 = coalesce($4, CASE WHEN size = $2 AND crc32 = $3 THEN sha256 END),
+			etag = coalesce($5, CASE WHEN size = $2 AND crc32 = $3 THEN etag END) WHERE key = $1`,
+			u.Key, u.Size, int64(u.CRC32), u.SHA256, db.OrNull(u.ETag)); err != nil {
 			return err
 		}
-		var hour int
-		err = tx.QueryRowContext(ctx, `UPDATE recordings SET size = coalesce(size, $4), crc32 = coalesce(crc32, $5)
-			WHERE tenant = $1 AND day = $2 AND object_key = $3 RETURNING hour`,
-			tenant, day, u.Key, u.Size, int64(u.CRC32)).Scan(&hour)
-		if errors.Is(err, sql.ErrNoRows) { // no recording names it yet
-			return nil
-		}
-		if err != nil {
+		hour, known, err := registerBytes(ctx, tx, tenant, day, u)
+		if err != nil || !known || repeated {
 			return err
 		}
 		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: day, Hour: hour}})
 		return err
 	})
+}
+
+// registerBytes gives a recording the size and sums of its uploaded bytes, as far as they are not
+// known. known is false if no line has named the key. Error: KindConflict.
+func registerBytes(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, u Upload) (hour int, known bool, err error) {
+	var size int64
+	var crc uint32
+	var sum *domain.SHA256
+	err = tx.QueryRowContext(ctx, `UPDATE recordings SET size = coalesce(size, $4), crc32 = coalesce(crc32, $5), sha256 = coalesce(sha256, $6),
+			sha256_origin = CASE WHEN sha256 IS NULL AND $6 IS NOT NULL THEN $8 ELSE sha256_origin END,
+			etag = CASE WHEN $6 IS NOT NULL THEN $7 ELSE etag END
+		WHERE tenant = $1 AND day = $2 AND object_key = $3 RETURNING hour, size, crc32, sha256`,
+		tenant, day, u.Key, u.Size, int64(u.CRC32), u.SHA256, db.OrNull(u.ETag), domain.SumUpload).Scan(&hour, &size, &crc, &sum)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err == nil && (size != u.Size || crc != u.CRC32 || differs(sum, u.SHA256)) {
+		err = domain.Errorf(domain.KindConflict, "The recording that names this object key says otherwise: size, CRC-32 or SHA-256 differ. "+
+			"If the stored bytes are right, an operator corrects the recording (callvault recording correct).")
+	}
+	return hour, true, err
 }
 
 // builtWithout says whether an object's bytes were missing in the last build of its recording's

@@ -85,4 +85,19 @@ type Recording struct {
 	Size           *int64 // nil until the store has been asked
 	ContentType    string
 	CRC32          *uint32
+
+	SHA256       *SHA256
+	SHA256Origin string // who gave the sum first, one of the Sum constants
+	// ETag is that of the object whose bytes callvault itself found to have the sum; "" for a sum
+	// that was only told. Only with it does the sum stand for bytes that are not read again.
+	ETag string
 }
+
+// Who gave a recording's SHA-256 first.
+const (
+	SumLine       = "line"
+	SumUpload     = "upload"
+	SumBuild      = "build"
+	SumPatrol     = "patrol"
+	SumCorrection = "correction" // an operator
+)

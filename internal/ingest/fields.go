@@ -191,6 +191,19 @@ func (f *fields) crc32(name string) *uint32 {
 	return &sum
 }
 
+// sha256 reads a SHA-256 in hex; nil when absent.
+func (f *fields) sha256(name string) *domain.SHA256 {
+	if f.object.get(name) == nil {
+		return nil
+	}
+	sum, err := domain.ParseSHA256(f.text(name, true))
+	if err != nil {
+		f.fail(name, "must be 64 hex digits, as sha256sum prints them")
+		return nil
+	}
+	return &sum
+}
+
 // raw returns the bytes of a value of one type; nil when absent.
 func (f *fields) raw(name, typeName string, ofType func(v []byte) bool) json.RawMessage {
 	v := f.object.get(name)

@@ -76,6 +76,7 @@ func parseRecording(f *fields) *domain.Recording {
 		Size:           f.size("sizeBytes"),
 		ContentType:    f.label("contentType", false),
 		CRC32:          f.crc32("crc32"),
+		SHA256:         f.sha256("sha256"),
 	}
 	if n := f.integer("messageId", true); n != nil {
 		r.MessageID = *n
