@@ -39,6 +39,12 @@ func (b *Bucket) syncAt(name string) error {
 // Remove deletes an object. A missing object is no error. Folders that become empty are removed
 // too.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
+	return b.removeIf(ctx, key, func(*os.File, *info) error { return nil })
+}
+
+// removeIf is Remove, unless check refuses the object. check gets the locked file and its side file's
+// content, nil for none.
+func (b *Bucket) removeIf(ctx context.Context, key string, check func(*os.File, *info) error) error {
 	return b.onKey(ctx, call{"delete", "remove", key}, func(name string) error {
 		folder, err := b.root.Open(path.Dir(name))
 		if missing(err) {
@@ -47,7 +53,7 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		if err = b.removeFile(ctx, name, key); missing(err) {
+		if err = b.removeFile(ctx, name, key, check); missing(err) {
 			err = nil
 		}
 		// Also where the object is missing: the call that removed it may still wait for the disk.
@@ -67,13 +73,17 @@ func missing(err error) bool {
 
 // removeFile removes a key's file. Its side file goes first: as long as the file has the name, no
 // other call can write another object's side file.
-func (b *Bucket) removeFile(ctx context.Context, name, key string) error {
+func (b *Bucket) removeFile(ctx context.Context, name, key string, check func(*os.File, *info) error) error {
 	held, err := b.openLocked(ctx, name, 0)
 	if err != nil {
 		return err
 	}
 	defer held.Close()
-	if _, err := b.ownInfo(name, key); err != nil {
+	in, err := b.ownInfo(name, key)
+	if err != nil {
+		return err
+	}
+	if err := check(held, in); err != nil {
 		return err
 	}
 	if err := b.root.Remove(name + infoSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -30,6 +30,7 @@ type Bucket interface {
 	Abort(ctx context.Context, key, uploadID string) error
 	AbortAll(ctx context.Context, key string) error
 	Remove(ctx context.Context, key string) error
+	RemoveMatch(ctx context.Context, key string, m objstore.Match) error
 	Sync(key string) error
 }
 
@@ -51,6 +52,7 @@ func Run(t *testing.T, store Store) {
 		{"if-match", ifMatch},
 		{"vanished", vanished},
 		{"put", put},
+		{"remove what is meant", removeMatch},
 		{"put with a wrong checksum", putWrongChecksum},
 		{"keys", keys},
 		{"folder and file", folderAndFile},
