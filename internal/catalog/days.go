@@ -84,7 +84,7 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 		l.over = l.expired
 		return l, nil
 	}
-	err = tx.QueryRowContext(ctx, `SELECT deletions_after <= $1 FROM clock`, l.at).Scan(&l.over)
+	err = tx.QueryRowContext(ctx, `SELECT paused_until_us <= $1 FROM clock`, l.at).Scan(&l.over)
 	return l, err
 }
 

@@ -22,7 +22,7 @@ func (f *fixture) shiftClock(d time.Duration) {
 func (f *fixture) paused() {
 	f.t.Helper()
 	eventually(f.t, "deletions pause", func(context.Context) string {
-		if f.number(`SELECT count(*) FROM clock WHERE deletions_after > (SELECT now_us FROM catalog_clock)`) == 0 {
+		if f.number(`SELECT count(*) FROM clock WHERE paused_until_us > (SELECT now_us FROM catalog_clock)`) == 0 {
 			return "they do not"
 		}
 		return ""
@@ -137,7 +137,7 @@ func TestMissedNights(t *testing.T) {
 	if n := f.number(`SELECT count(*) FROM days WHERE tenant = 'quiet'`); n > 0 {
 		t.Errorf("%d days without a recording were planned by a clock that may be wrong", n)
 	}
-	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
+	f.sql(`UPDATE clock SET paused_until_us = 0`) // an hour later
 	days = append(days, quiet...)
 	f.waitBuilt(days...)
 	f.check(days...)

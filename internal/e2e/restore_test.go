@@ -86,7 +86,7 @@ func TestRestoredCatalog(t *testing.T) {
 	f.waitBuilt(days...)
 	f.check(days...) // with new links
 	f.step("healed")
-	f.sql(`UPDATE clock SET deletions_after = 0`) // an hour later
+	f.sql(`UPDATE clock SET paused_until_us = 0`) // an hour later
 	eventually(t, "what was being written is swept", func(context.Context) string {
 		if n := f.number(`SELECT count(*) FROM archives WHERE state = 'doomed' AND published_us IS NULL
 			AND (deletions > 0 OR delete_after_us > (SELECT now_us FROM catalog_clock))`); n == 0 {

@@ -29,7 +29,7 @@ func PauseDeletions(ctx context.Context, c *catalog.Catalog, d time.Duration) er
 	if err != nil {
 		return err
 	}
-	_, err = c.DB().ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, at.UnixMicro(), at.Add(d).UnixMicro())
+	_, err = c.DB().ExecContext(ctx, `UPDATE clock SET seen_us = $1, paused_until_us = $2`, at.UnixMicro(), at.Add(d).UnixMicro())
 	return err
 }
 

@@ -32,7 +32,7 @@ type Reading struct {
 // TrustedSQL is true while the clock is trusted for expiry and deletions: there is no pause,
 // and the clock was checked within the last 10 minutes. A statement that ends days or deletes
 // something has this condition, so that an unchecked clock ends nothing.
-const TrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.deletions_after
+const TrustedSQL = `EXISTS (SELECT 1 FROM clock s CROSS JOIN catalog_clock n WHERE n.now_us >= s.paused_until_us
 	AND s.seen_us BETWEEN n.now_us - 600000000 AND n.now_us + 600000000)`
 
 // CheckClock compares the clock with the expected time, and writes down that it was checked. last
@@ -58,7 +58,7 @@ func (c *Clock) CheckClock(ctx context.Context, last time.Time, elapsed time.Dur
 			_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1`, db.Micros(s.At))
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1, deletions_after = $2`, db.Micros(s.At), db.Micros(s.At.Add(stepPause)))
+		_, err := tx.ExecContext(ctx, `UPDATE clock SET seen_us = $1, paused_until_us = $2`, db.Micros(s.At), db.Micros(s.At.Add(stepPause)))
 		return err
 	})
 	return s.Reading, err
@@ -95,7 +95,7 @@ type reading struct {
 func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.Duration) (l reading, err error) {
 	var at, seen, after int64
 	var days bool
-	err = q.QueryRowContext(ctx, `SELECT n.now_us, s.seen_us, s.deletions_after, EXISTS (SELECT 1 FROM days)
+	err = q.QueryRowContext(ctx, `SELECT n.now_us, s.seen_us, s.paused_until_us, EXISTS (SELECT 1 FROM days)
 		FROM clock s CROSS JOIN catalog_clock n`).Scan(&at, &seen, &after, &days)
 	if err != nil {
 		return l, err
@@ -119,7 +119,7 @@ func readClock(ctx context.Context, q db.Querier, last time.Time, elapsed time.D
 // Paused says whether the clock, whose time is at, is not trusted for expiry and deletions. It is
 // trusted where there is no day yet, and where it was never checked.
 func Paused(ctx context.Context, tx *db.Tx, at int64) (paused bool, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (deletions_after > $1
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM days) AND (paused_until_us > $1
 		OR seen_us <> 0 AND seen_us NOT BETWEEN CAST($1 AS BIGINT) - 600000000 AND CAST($1 AS BIGINT) + 600000000) FROM clock`, at).Scan(&paused)
 	return paused, err
 }

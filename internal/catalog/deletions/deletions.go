@@ -1,0 +1,97 @@
+package deletions
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/db"
+)
+
+// Outbox holds the keys of source audio that is to be deleted.
+type Outbox struct{ db *db.DB }
+
+// New gives the outbox of a database.
+func New(d *db.DB) *Outbox { return &Outbox{d} }
+
+// Cause says why something is deleted.
+type Cause string
+
+// The causes of deletions of source audio.
+const (
+	CauseRetention Cause = "retention"
+	CauseErasure   Cause = "erasure"
+)
+
+// Deletion is an object of the recordings bucket that is to be deleted.
+type Deletion struct {
+	Key       string
+	Tenant    string
+	ETag      string // "" when it is not known
+	VersionID string // "" when the bucket keeps no versions
+	Size      *int64
+	SHA256    []byte // nil when it is not known
+	Cause     Cause
+	Subject   string // the erasure's id; "" for a retention
+	Tries     int    // that failed
+}
+
+// Queue puts objects into the outbox, in the transaction that removes their rows. They are due at
+// once.
+func Queue(ctx context.Context, tx *db.Tx, list []Deletion, at int64) error {
+	for chunk := range slices.Chunk(list, 500) {
+		var args []any
+		for _, d := range chunk {
+			var sum any // a nil slice is NULL on one database and empty bytes on the other
+			if d.SHA256 != nil {
+				sum = d.SHA256
+			}
+			args = append(args, d.Key, d.Tenant, d.ETag, d.VersionID, d.Size, sum, string(d.Cause), db.OrNull(d.Subject), at, at)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO deletions (key, tenant, etag, version_id, size, sha256, cause, subject, queued_us, due_us) VALUES `+
+			db.ParameterRows(len(chunk), 10), args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Queued gives those of the keys that are in the outbox. A transaction that names keys asks before
+// its commit.
+func Queued(ctx context.Context, tx db.Querier, keys []string) (queued []string, err error) {
+	for chunk := range slices.Chunk(keys, 500) {
+		some, err := db.Collect(ctx, tx, db.Value[string], `SELECT key FROM deletions WHERE key IN (`+db.Parameters(1, len(chunk))+`)`, db.Texts(chunk)...)
+		if err != nil {
+			return nil, err
+		}
+		queued = append(queued, some...)
+	}
+	return queued, nil
+}
+
+// Due lists objects whose bytes must be deleted now, at most limit. It lists none while the clock is
+// not trusted.
+func (o *Outbox) Due(ctx context.Context, limit int) ([]Deletion, error) {
+	return db.Collect(ctx, o.db, func(rows *sql.Rows) (d Deletion, err error) {
+		err = rows.Scan(&d.Key, &d.Tenant, &d.ETag, &d.VersionID, &d.Size, &d.SHA256, &d.Cause, db.OrZero(&d.Subject), &d.Tries)
+		return d, err
+	}, dueSQL, limit)
+}
+
+const dueSQL = `SELECT key, tenant, etag, version_id, size, sha256, cause, subject, tries FROM deletions
+	WHERE due_us <= (SELECT now_us FROM catalog_clock) AND ` + clock.TrustedSQL + ` ORDER BY due_us LIMIT $1`
+
+// Done takes an object out of the outbox whose bytes are gone.
+func Done(ctx context.Context, tx *db.Tx, key string) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM deletions WHERE key = $1`, key)
+	return err
+}
+
+// Failed notes that the bytes of an object could not be deleted. It is due again after wait.
+func (o *Outbox) Failed(ctx context.Context, key, reason string, wait time.Duration) error {
+	_, err := o.db.ExecContext(ctx, `UPDATE deletions SET tries = tries + 1, last_error = $2,
+		due_us = (SELECT now_us FROM catalog_clock) + CAST($3 AS BIGINT) WHERE key = $1`, key, reason, wait.Microseconds())
+	return err
+}

@@ -1,0 +1,84 @@
+package holds
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/callvault/callvault/internal/db"
+)
+
+// The functions of this file say in SQL what a hold covers. Their arguments are SQL expressions:
+// columns of the statement's own tables, by the table's name or alias, or parameters. Ask in the
+// statement that ends or deletes, in a transaction that has called [Share] first, and before it
+// deletes rows of conversations, messages or recordings, which are read. The aliases of these
+// expressions end with an underscore.
+
+// ConversationSQL is true while a hold covers a conversation: one over all, one that lists it, or
+// one over days with one of its dated parts: the time from its start to its end, its recordings and
+// its messages.
+func ConversationSQL(tenant, conversation string) string {
+	return exists(tenant, conversationOf(conversation))
+}
+
+// ConversationNameSQL gives the name of a hold that covers a conversation; NULL when none does.
+func ConversationNameSQL(tenant, conversation string) string {
+	return name(tenant, conversationOf(conversation))
+}
+
+// HourSQL is true while a hold covers what an hour's archive has: one over all, one over its day, or
+// one that lists a conversation with a recording in that hour.
+func HourSQL(tenant, day, hour string) string {
+	return exists(tenant, dayOf(day, ` AND r_.hour = `+hour))
+}
+
+// DaySQL is true while a hold covers an hour of a day.
+func DaySQL(tenant, day string) string { return exists(tenant, dayOf(day, "")) }
+
+// DayNameSQL gives the name of a hold that covers an hour of a day; NULL when none does.
+func DayNameSQL(tenant, day string) string { return name(tenant, dayOf(day, "")) }
+
+func exists(tenant, covers string) string {
+	return `EXISTS (SELECT 1 FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
+}
+
+func name(tenant, covers string) string {
+	return `(SELECT min(h_.name) FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
+}
+
+// active is true for the holds h_ of a tenant that are not released, or were so within 24 hours. A
+// release by mistake can be mended by a new hold within that time.
+func active(tenant string) string {
+	return `h_.tenant = ` + tenant + ` AND (h_.released_us IS NULL OR h_.released_us > (SELECT now_us FROM catalog_clock) - 86400000000)`
+}
+
+func conversationOf(conversation string) string {
+	return fmt.Sprintf(`h_.scope = 'all'
+		OR h_.scope = 'conversations' AND EXISTS (SELECT 1 FROM hold_conversations l_ WHERE l_.hold = h_.id AND l_.conversation_id = %[1]s)
+		OR h_.scope = 'days' AND (
+			EXISTS (SELECT 1 FROM conversations c_ WHERE c_.tenant = h_.tenant AND c_.id = %[1]s AND c_.start_us < h_.to_us
+				AND (c_.start_us >= h_.from_us OR c_.end_us >= h_.from_us OR c_.last_action_us >= h_.from_us))
+			OR EXISTS (SELECT 1 FROM recordings r_ WHERE r_.conversation_id = %[1]s AND r_.tenant = h_.tenant
+				AND r_.day BETWEEN h_.from_day AND h_.to_day)
+			OR EXISTS (SELECT 1 FROM messages m_ WHERE m_.tenant = h_.tenant AND m_.conversation_id = %[1]s
+				AND m_.time_us >= h_.from_us AND m_.time_us < h_.to_us))`, conversation)
+}
+
+// dayOf takes a further condition of the recordings r_.
+func dayOf(day, further string) string {
+	return fmt.Sprintf(`h_.scope = 'all'
+		OR h_.scope = 'days' AND %[1]s BETWEEN h_.from_day AND h_.to_day
+		OR h_.scope = 'conversations' AND EXISTS (SELECT 1 FROM recordings r_ JOIN hold_conversations l_
+			ON l_.hold = h_.id AND l_.conversation_id = r_.conversation_id WHERE r_.tenant = h_.tenant AND r_.day = %[1]s%[2]s)`, day, further)
+}
+
+// Share locks a tenant's row for a transaction that ends or deletes something of the tenant. It is
+// the first lock of the transaction. Holds are created and released under an exclusive lock of that
+// row. So the transaction sees each hold that was created before its statements, and a hold that is
+// created later finds what the transaction has done. On SQLite there is one writer at a time.
+func Share(ctx context.Context, tx *db.Tx, tenant string) error {
+	if !tx.Postgres() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `SELECT 1 FROM tenants WHERE id = $1 FOR SHARE`, tenant)
+	return err
+}
