@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
@@ -84,3 +85,6 @@ func (c *Catalog) DB() *db.DB { return c.db }
 
 // Close ends the connections.
 func (c *Catalog) Close() error { return c.db.Close() }
+
+// Merkle is the log over the audit lines.
+func (c *Catalog) Merkle() *merkle.Log { return merkle.New(c.db) }
