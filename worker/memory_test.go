@@ -53,7 +53,7 @@ func (s *sizeArchives) add(key string, n int) {
 	s.sizes[key] += int64(n)
 }
 
-func (s *sizeArchives) NewUpload(context.Context, string, string, int64) (string, error) {
+func (s *sizeArchives) NewUpload(context.Context, string, objstore.UploadOptions) (string, error) {
 	return "upload", nil
 }
 

@@ -57,7 +57,7 @@ type Recordings interface {
 
 // Uploads writes archives in parts.
 type Uploads interface {
-	NewUpload(ctx context.Context, key, contentType string, partSize int64) (string, error)
+	NewUpload(ctx context.Context, key string, opts objstore.UploadOptions) (string, error)
 	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
 	Complete(ctx context.Context, key, uploadID string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error)
 	Abort(ctx context.Context, key, uploadID string) error

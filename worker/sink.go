@@ -44,7 +44,7 @@ func (s *sink) Begin(ctx context.Context, _, partSize int64, parts int) error {
 	if s.single {
 		return nil
 	}
-	id, err := s.archives.NewUpload(ctx, s.key, zipType, partSize)
+	id, err := s.archives.NewUpload(ctx, s.key, objstore.UploadOptions{ContentType: zipType, PartSize: partSize})
 	if err != nil {
 		return storeFailure(ctx, err)
 	}

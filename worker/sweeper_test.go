@@ -124,12 +124,12 @@ func TestSweepAfterACrash(t *testing.T) {
 	}
 	f.must(f.catalog.StartArchive(f.ctx, claim))
 	archives := f.store.Archives()
-	remembered, err := archives.NewUpload(f.ctx, claim.ObjectKey(), "application/zip", 5<<20)
+	remembered, err := archives.NewUpload(f.ctx, claim.ObjectKey(), objstore.UploadOptions{ContentType: "application/zip", PartSize: 5 << 20})
 	f.must(err)
 	f.must(f.catalog.SetUpload(f.ctx, claim, remembered))
-	forgotten, err := archives.NewUpload(f.ctx, claim.ObjectKey(), "application/zip", 5<<20)
+	forgotten, err := archives.NewUpload(f.ctx, claim.ObjectKey(), objstore.UploadOptions{ContentType: "application/zip", PartSize: 5 << 20})
 	f.must(err)
-	longer, err := archives.NewUpload(f.ctx, claim.ObjectKey()+".other", "application/zip", 5<<20)
+	longer, err := archives.NewUpload(f.ctx, claim.ObjectKey()+".other", objstore.UploadOptions{ContentType: "application/zip", PartSize: 5 << 20})
 	f.must(err)
 	if r := f.sweep(); r.Doomed != 0 || r.Deleted != 0 {
 		t.Errorf("a running build was swept: %+v", r)

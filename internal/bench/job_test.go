@@ -136,7 +136,7 @@ func (j job) read(ctx context.Context, store *objstore.Store, n int) error {
 func (j job) write(store *objstore.Store) error {
 	ctx := context.Background()
 	key := fmt.Sprintf("limit/%d", time.Now().UnixNano())
-	id, err := store.Archives().NewUpload(ctx, key, "application/zip", archiver.DefaultPartSize)
+	id, err := store.Archives().NewUpload(ctx, key, objstore.UploadOptions{ContentType: "application/zip", PartSize: archiver.DefaultPartSize})
 	if err != nil {
 		return err
 	}

@@ -269,7 +269,7 @@ func checkObject(ctx context.Context, b Bucket, key string, from int64, want []b
 // tryUpload begins an upload in parts below dir, and aborts it.
 func tryUpload(ctx context.Context, b Bucket, dir string) error {
 	key, data := dir+rand.Text(), probeBytes()
-	id, err := b.NewUpload(ctx, key, "text/plain", int64(len(data)))
+	id, err := b.NewUpload(ctx, key, objstore.UploadOptions{ContentType: "text/plain", PartSize: int64(len(data))})
 	if err != nil {
 		return err
 	}

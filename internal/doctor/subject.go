@@ -50,7 +50,7 @@ type Bucket interface {
 	objstore.Marked
 	Check(ctx context.Context) error
 	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
-	NewUpload(ctx context.Context, key, contentType string, partSize int64) (string, error)
+	NewUpload(ctx context.Context, key string, opts objstore.UploadOptions) (string, error)
 	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
 	Abort(ctx context.Context, key, uploadID string) error
 	Remove(ctx context.Context, key string) error

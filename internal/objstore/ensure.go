@@ -8,7 +8,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// EnsureBuckets makes the buckets that are missing.
+// EnsureBuckets makes the buckets that are missing: with Config.Lock the archives bucket with object
+// lock.
 func (s *Store) EnsureBuckets(ctx context.Context) error {
 	for _, b := range []*Bucket{s.recordings, s.archives} {
 		if err := b.ensure(ctx); err != nil {
@@ -26,7 +27,7 @@ func (b *Bucket) ensure(ctx context.Context) error {
 	if exists {
 		return nil
 	}
-	err = b.store.core.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.store.cfg.Region})
+	err = b.store.core.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.store.cfg.Region, ObjectLocking: b.lock != NoLock})
 	var answer minio.ErrorResponse
 	if errors.As(err, &answer) && (answer.Code == minio.BucketAlreadyOwnedByYou || answer.Code == minio.BucketAlreadyExists) {
 		return b.Check(ctx) // another process was faster, or the bucket is another account's

@@ -17,6 +17,12 @@ func TestMain(m *testing.M) {
 
 func TestMinIO(t *testing.T) { objstoretest.RunS3(t, objstoretest.MinIO) }
 
+// TestLockedMinIO runs the suite against a bucket with object lock: what is written without a lock
+// behaves there as in any bucket.
+func TestLockedMinIO(t *testing.T) {
+	objstoretest.Run(t, objstoretest.S3(objstoretest.LockedMinIO))
+}
+
 func TestNewRefuses(t *testing.T) {
 	good := objstore.Config{Endpoint: "http://localhost:9000", AccessKey: "a", SecretKey: "b", Recordings: "r12", Archives: "a12"}
 	if store, err := objstore.New(good); err != nil {

@@ -20,12 +20,25 @@ const (
 	CanCompleteOnce = "conditional Complete" // If-None-Match: * for uploads in parts
 	CanMatch        = "strong ETags"         // If-Match
 	CanRange        = "ranges"               // 206 with the bytes asked for
+	CanNameVersions = "versions by name"     // where it keeps versions: GET and HEAD of one, and the right to it
 )
 
 // ArchivesNeed lists the capabilities that the archives bucket must have.
 func ArchivesNeed() []string {
 	return []string{CanTellAbsent, CanWrite, CanDelete, CanPutOnce, CanUpload, CanCompleteOnce, CanMatch, CanRange}
 }
+
+// LockNeeds lists the capabilities that the archives bucket must also have when archives are locked
+// in this mode; none with [NoLock].
+func LockNeeds(mode LockMode) []string {
+	if mode == NoLock {
+		return nil
+	}
+	return []string{CanNameVersions, CanLock(mode)}
+}
+
+// CanLock is the capability to lock objects in a mode.
+func CanLock(mode LockMode) string { return "object lock (" + mode.String() + ")" }
 
 // RecordingsNeed lists the capabilities that the recordings bucket must have, also when callvault
 // only reads it.

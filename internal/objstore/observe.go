@@ -47,6 +47,8 @@ func (o observer) RoundTrip(r *http.Request) (*http.Response, error) {
 func operation(r *http.Request) string {
 	query := r.URL.Query()
 	switch part := query.Has("uploadId"); {
+	case query.Has("retention"):
+		return "lock"
 	case r.Method == http.MethodGet && (query.Has("list-type") || query.Has("uploads") || query.Has("versions")):
 		return "list"
 	case r.Method == http.MethodGet && len(query) > 0 && !query.Has("versionId"):

@@ -21,6 +21,7 @@ const (
 type PresignOptions struct {
 	Filename    string // of Content-Disposition: attachment; none when empty
 	ContentType string // the object's own when empty
+	Version     string // [Info].VersionID of the bytes; the newest when empty
 	Range       string // exact value of the Range header that requests must have; any or none when empty
 }
 
@@ -40,6 +41,9 @@ func (b *Bucket) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	}
 	if opts.ContentType != "" {
 		query.Set("response-content-type", opts.ContentType)
+	}
+	if opts.Version != "" {
+		query.Set("versionId", opts.Version)
 	}
 	signed := http.Header{}
 	if opts.Range != "" {

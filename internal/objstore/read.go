@@ -25,6 +25,8 @@ type Info struct {
 	LastModified time.Time
 	CRC32        *uint32 // of the whole object (IEEE, as in ZIP); nil when the store does not return it
 	Cold         bool    // in cold storage: its bytes can't be read before somebody restores it
+	VersionID    string  // in a bucket that keeps versions; else ""
+	Lock         Lock    // zero also when the credentials may not ask (s3:GetObjectRetention)
 }
 
 // GetOptions choose the bytes of an object to read.
@@ -32,6 +34,7 @@ type GetOptions struct {
 	From    int64  // first byte
 	To      int64  // one past the last byte; 0 reads to the end
 	IfMatch string // the ETag that the object must have; empty takes any
+	Version string // [Info].VersionID of the bytes to read; empty reads the newest
 }
 
 // Object is an object being read. Info.Size is the size of the whole object. Body has the bytes
@@ -53,7 +56,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object,
 	if opts.From < 0 || opts.To < 0 || (opts.To > 0 && opts.To <= opts.From) {
 		return nil, domain.Errorf(domain.KindInvalid, "read %s/%s: no range from %d to %d", b.name, key, opts.From, opts.To)
 	}
-	var request minio.GetObjectOptions
+	request := minio.GetObjectOptions{VersionID: opts.Version}
 	ranged := opts.From > 0 || opts.To > 0
 	if ranged {
 		header := "bytes=" + strconv.FormatInt(opts.From, 10) + "-"
@@ -74,7 +77,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opts GetOptions) (*Object,
 		defer watch.end()
 		return nil, b.absent(ctx, key, b.failure(watch.ctx, "read", key, err))
 	}
-	object := &Object{Info: fromMinIO(info), From: opts.From, Body: &watchedBody{
+	object := &Object{Info: b.fromMinIO(info), From: opts.From, Body: &watchedBody{
 		body: body, watch: watch, limit: b.store.cfg.StallTimeout, bucket: b, key: key,
 	}}
 	if err := object.span(header, opts, ranged); err != nil {
@@ -112,14 +115,19 @@ func (o *Object) span(header http.Header, opts GetOptions, ranged bool) error {
 
 // Stat describes an object without reading it. Errors: not_found, invalid, unavailable.
 func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
+	return b.StatVersion(ctx, key, "")
+}
+
+// StatVersion is Stat of a version. Where version is "", it describes the newest.
+func (b *Bucket) StatVersion(ctx context.Context, key, version string) (Info, error) {
 	if err := b.CheckKey(key); err != nil {
 		return Info{}, err
 	}
-	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.noChecksums.Load()})
+	info, err := b.store.core.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: !b.store.noChecksums.Load(), VersionID: version})
 	if err != nil {
 		return Info{}, b.absent(ctx, key, b.failure(ctx, "look up", key, err))
 	}
-	return fromMinIO(info), nil
+	return b.fromMinIO(info), nil
 }
 
 // absent checks that a missing object is not a missing bucket: the answer to a HEAD has no body
@@ -134,10 +142,15 @@ func (b *Bucket) absent(ctx context.Context, key string, err error) error {
 	return err
 }
 
-func fromMinIO(info minio.ObjectInfo) Info {
+func (b *Bucket) fromMinIO(info minio.ObjectInfo) Info {
+	version := info.VersionID
+	if b.noVersions.Load() {
+		version = ""
+	}
 	return Info{
 		Size: info.Size, ETag: info.ETag, ContentType: info.ContentType,
 		LastModified: info.LastModified, CRC32: wholeCRC(info.ChecksumCRC32, info.ChecksumMode), Cold: cold(info),
+		VersionID: version, Lock: lockIn(info.Headers),
 	}
 }
 

@@ -31,7 +31,36 @@ type versioning struct {
 // Remove deletes an object. A missing object is no error. In a bucket that keeps versions it
 // deletes all versions and delete markers of this key, because only that frees the bytes. The
 // newest is deleted last, so that an interrupted removal makes no earlier version the current one.
+// Of what is locked [LockOf] tells by the error; the versions that would be deleted after it stay.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
+	return b.remove(ctx, key, b.removeVersion)
+}
+
+// Erase is Remove for an erasure: it also deletes what is locked in governance mode, for which the
+// store demands the right s3:BypassGovernanceRetention. What is locked in compliance mode stays;
+// [LockOf] says until when.
+func (b *Bucket) Erase(ctx context.Context, key string) error {
+	return b.remove(ctx, key, func(ctx context.Context, key, id string) error {
+		err := b.removeVersion(ctx, key, id)
+		if lock, _ := LockOf(err); lock.Mode != Governance {
+			return err
+		}
+		return b.removeBy(ctx, key, minio.RemoveObjectOptions{VersionID: id, GovernanceBypass: true})
+	})
+}
+
+// RemoveVersion deletes one version of an object, and no other. Where version is "", it deletes the
+// object, which in a bucket that keeps versions only hides it. A missing one is no error. Of what is
+// locked [LockOf] tells by the error.
+func (b *Bucket) RemoveVersion(ctx context.Context, key, version string) error {
+	if err := b.CheckKey(key); err != nil {
+		return err
+	}
+	return b.removeVersion(ctx, key, version)
+}
+
+// remove deletes the versions of a key by one.
+func (b *Bucket) remove(ctx context.Context, key string, one func(ctx context.Context, key, id string) error) error {
 	if err := b.CheckKey(key); err != nil {
 		return err
 	}
@@ -40,15 +69,15 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 		return err
 	}
 	if !kept {
-		return b.removeVersion(ctx, key, "")
+		return one(ctx, key, "")
 	}
 	for range versionRounds {
 		versions, err := b.versions(ctx, key)
 		if err != nil {
 			return err
 		}
-		for _, id := range slices.Backward(versions) {
-			if err := b.removeVersion(ctx, key, id); err != nil {
+		for _, v := range slices.Backward(versions) {
+			if err := one(ctx, key, v.id); err != nil {
 				return err
 			}
 		}
@@ -59,15 +88,42 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return domain.Errorf(domain.KindUnavailable, "remove %s/%s: somebody keeps writing new versions of it", b.name, key)
 }
 
+// Exists says whether there are bytes under a key, also those of a version that is not the newest or
+// lies below a delete marker. Error: unavailable.
+func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
+	kept, err := b.keepsVersions(ctx)
+	if err != nil {
+		return false, err
+	}
+	if kept {
+		versions, err := b.versions(ctx, key)
+		return slices.ContainsFunc(versions, func(v version) bool { return !v.marker }), err
+	}
+	_, err = b.Stat(ctx, key)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // removeVersion deletes one version; with an empty id the object.
 func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
-	err := b.store.core.RemoveObject(ctx, b.name, key, minio.RemoveObjectOptions{VersionID: id})
+	err := b.removeBy(ctx, key, minio.RemoveObjectOptions{VersionID: id})
+	return b.refusedByLock(ctx, key, id, err)
+}
+
+func (b *Bucket) removeBy(ctx context.Context, key string, opts minio.RemoveObjectOptions) error {
+	id := opts.VersionID
+	err := b.store.core.RemoveObject(ctx, b.name, key, opts)
 	var answer minio.ErrorResponse
 	if err == nil || id != "" && errors.As(err, &answer) && answer.Code == "NoSuchVersion" {
 		return nil
 	}
 	verb := "remove"
-	if id != "" {
+	switch {
+	case opts.GovernanceBypass:
+		verb = "remove (s3:BypassGovernanceRetention)"
+	case id != "":
 		verb = "remove a version (s3:DeleteObjectVersion) of"
 	}
 	err = b.failure(ctx, verb, key, err)
@@ -77,22 +133,28 @@ func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
 	return err
 }
 
-// versions returns the ids of the versions of exactly this key, the newest first, at most
+// version is a version of an object, or a delete marker.
+type version struct {
+	id     string
+	marker bool
+}
+
+// versions returns the versions and delete markers of exactly this key, the newest first, at most
 // [versionBatch]. Longer keys that begin with it come later in the listing.
-func (b *Bucket) versions(ctx context.Context, key string) ([]string, error) {
+func (b *Bucket) versions(ctx context.Context, key string) ([]version, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var ids []string
+	var list []version
 	for v := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: key, Recursive: true, WithVersions: true}) {
 		if v.Err != nil {
 			return nil, b.failure(ctx, "list the versions (s3:ListBucketVersions) of", key, v.Err)
 		}
-		if v.Key != key || len(ids) == versionBatch {
+		if v.Key != key || len(list) == versionBatch {
 			break
 		}
-		ids = append(ids, v.VersionID)
+		list = append(list, version{id: v.VersionID, marker: v.IsDeleteMarker})
 	}
-	return ids, nil
+	return list, nil
 }
 
 // KeepsVersions says whether the bucket keeps the bytes of an object that is deleted by its key. A
@@ -108,6 +170,10 @@ func (b *Bucket) KeepsVersions(ctx context.Context) (bool, error) {
 	}
 	return config.Status != "", nil
 }
+
+// DoWithoutVersions sets whether [Info] names no versions, from the next request on. It is for
+// credentials that may not read a version by its name.
+func (b *Bucket) DoWithoutVersions(yes bool) { b.noVersions.Store(yes) }
 
 // keepsVersions asks once a minute, because versioning can be switched on at any time. The
 // sweeper's second deletion covers what was deleted in that minute. When the credentials may not

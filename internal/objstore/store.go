@@ -42,6 +42,10 @@ type Config struct {
 	Recordings     string // bucket
 	Archives       string // bucket
 
+	// Lock is how archives are locked. With it EnsureBuckets makes the archives bucket with object lock,
+	// and Try tries the lock. What is locked, and until when, is said by whoever writes.
+	Lock LockMode
+
 	// StallTimeout ends a request over which no byte has come or gone for so
 	// long; 30 s when 0.
 	StallTimeout time.Duration
@@ -68,6 +72,8 @@ type Bucket struct {
 	store      *Store
 	name       string
 	versioning versioning
+	noVersions atomic.Bool // see DoWithoutVersions
+	lock       LockMode    // Config.Lock, in the archives bucket
 }
 
 // New makes a Store. It makes no request. A configuration that can't work is invalid.
@@ -82,7 +88,7 @@ func New(cfg Config) (*Store, error) {
 		return &buffer
 	}}}
 	s.recordings = &Bucket{store: s, name: cfg.Recordings}
-	s.archives = &Bucket{store: s, name: cfg.Archives}
+	s.archives = &Bucket{store: s, name: cfg.Archives, lock: cfg.Lock}
 	var err error
 	if s.core, err = s.client(cfg.Endpoint, readTries, 2*cfg.StallTimeout); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func (s *stream) write(ctx context.Context, buffer []byte, contentType string) (
 		sum := s.Stored("").CRC32
 		return b.Put(ctx, s.key, buffer[:n], PutOptions{ContentType: contentType, CRC32: &sum, IfNoneMatch: true})
 	}
-	id, err := b.NewUpload(ctx, s.key, contentType, PartSize)
+	id, err := b.NewUpload(ctx, s.key, UploadOptions{ContentType: contentType, PartSize: PartSize})
 	if err != nil {
 		return "", err
 	}

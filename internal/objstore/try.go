@@ -34,7 +34,8 @@ type trial struct {
 
 // Try finds out what the bucket can do, with probes that it removes again. Their keys begin with
 // dir, which ends with a slash. With write false it writes nothing. One probe stays in a bucket
-// where nothing can be deleted. The result says what the bucket lacks. An error, unavailable or
+// where nothing can be deleted, and another one, for a minute at least, where a lock is tried: in the
+// archives bucket with Config.Lock. The result says what the bucket lacks. An error, unavailable or
 // interrupted, means that the store could not be asked. From then on the Store sends no checksums
 // if the store does not take them.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]domain.Capability, error) {
@@ -132,12 +133,18 @@ func (t *trial) writing(ctx context.Context) error {
 		return err
 	}
 	t.noDelete = deleted != nil
-	for _, c := range []struct {
+	type capability struct {
 		name string
 		try  func(context.Context) error
-	}{
+	}
+	list := []capability{
 		{CanPutOnce, t.putOnce}, {CanUpload, t.upload}, {CanCompleteOnce, t.completeOnce}, {CanMatch, t.match}, {CanRange, t.ranges},
-	} {
+		{CanNameVersions, t.nameVersions},
+	}
+	if t.lock != NoLock {
+		list = append(list, capability{CanLock(t.lock), t.locks})
+	}
+	for _, c := range list {
 		if err := t.record(c.name, c.try(ctx)); err != nil {
 			return err
 		}
@@ -221,7 +228,7 @@ func (t *trial) completeOnce(ctx context.Context) error {
 	defer func() { t.abort(ctx, key, ids) }()
 	for n := range ids {
 		var err error
-		if ids[n], err = t.NewUpload(ctx, key, "", leastPart); err != nil {
+		if ids[n], err = t.NewUpload(ctx, key, UploadOptions{PartSize: leastPart}); err != nil {
 			return err
 		}
 		data := fmt.Appendf(nil, "%s %d", key, n)
@@ -250,7 +257,7 @@ func (t *trial) abort(ctx context.Context, key string, ids []string) {
 func (t *trial) upload(ctx context.Context) error {
 	key := t.key()
 	whole := bytes.Repeat([]byte("callvault "), leastPart/10+100)
-	id, err := t.NewUpload(ctx, key, "", leastPart)
+	id, err := t.NewUpload(ctx, key, UploadOptions{PartSize: leastPart})
 	if err != nil {
 		return err
 	}
@@ -309,6 +316,28 @@ func (t *trial) ranges(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(t.compare(ctx, key, GetOptions{From: 2, To: 5}, []byte(key)[2:5]), t.compare(ctx, key, GetOptions{From: 3}, []byte(key)[3:]))
+}
+
+// nameVersions reads an object by the name of its version, where the bucket keeps versions. If that
+// is refused, versions are not named from then on.
+func (t *trial) nameVersions(ctx context.Context) error {
+	t.DoWithoutVersions(false)
+	key, _, err := t.writeProbe(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := t.Stat(ctx, key)
+	if err != nil || info.VersionID == "" {
+		return err
+	}
+	if _, err = t.StatVersion(ctx, key, info.VersionID); err == nil {
+		err = t.compare(ctx, key, GetOptions{Version: info.VersionID}, []byte(key))
+	}
+	if Denied(err) {
+		err = domain.Wrap(domain.KindRefused, err, "a version can't be read by its name; let callvault's user do so (s3:GetObjectVersion on arn:aws:s3:::%s/*)", t.name)
+	}
+	t.DoWithoutVersions(err != nil)
+	return err
 }
 
 // compare reads the object and compares it.

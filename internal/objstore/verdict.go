@@ -57,7 +57,7 @@ func (s *Store) classify(answer minio.ErrorResponse) verdict {
 
 func byCode(code string) (verdict, bool) {
 	switch code {
-	case minio.NoSuchKey:
+	case minio.NoSuchKey, "NoSuchVersion":
 		return verdict{kind: domain.KindNotFound, reason: "there is no such object"}, true
 	case minio.NoSuchUpload:
 		return verdict{kind: domain.KindLost, reason: "the upload is gone"}, true

@@ -42,6 +42,14 @@ type PutOptions struct {
 	ContentType string
 	CRC32       *uint32 // what data's CRC-32 must be; computed when nil
 	IfNoneMatch bool    // conflict when the key exists
+	Lock        Lock    // of the version that is written
+}
+
+// UploadOptions say how an object is written in parts.
+type UploadOptions struct {
+	ContentType string
+	PartSize    int64 // bytes of each part but the last; for the directory of objects
+	Lock        Lock  // of the version that Complete makes
 }
 
 // Part is an uploaded part.
@@ -69,7 +77,8 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 	}
 	request := minio.PutObjectOptions{
 		ContentType:          opts.ContentType,
-		DisableContentSha256: true, // the CRC-32 or Content-MD5 is checked
+		DisableContentSha256: true, // the CRC-32 or Content-MD5 is checked; S3 demands one of them with a lock
+		Mode:                 minio.RetentionMode(opts.Lock.Mode), RetainUntilDate: opts.Lock.Until,
 	}
 	digest, err := b.store.contentMD5(data, sum)
 	if err != nil {
@@ -95,11 +104,11 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts PutOptio
 
 // NewUpload begins an upload in parts and returns its id. Nothing can be read under the key before
 // Complete.
-func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, _ int64) (string, error) {
+func (b *Bucket) NewUpload(ctx context.Context, key string, opts UploadOptions) (string, error) {
 	if err := b.CheckKey(key); err != nil {
 		return "", err
 	}
-	request := minio.PutObjectOptions{ContentType: contentType}
+	request := minio.PutObjectOptions{ContentType: opts.ContentType, Mode: minio.RetentionMode(opts.Lock.Mode), RetainUntilDate: opts.Lock.Until}
 	if !b.store.noChecksums.Load() {
 		request.UserMetadata = map[string]string{
 			"x-amz-checksum-algorithm": "CRC32",

@@ -238,7 +238,7 @@ func TestAllIsSynced(t *testing.T) {
 	want("new folders", "file", "file", "a/b", "a", ".")
 	put(t, b, "a/b/d", "x") // another process may have made them, and not have synced them yet
 	want("folders that are there", "file", "file", "a/b", "a", ".")
-	id, err := b.NewUpload(t.Context(), "a/e/f", "", 10)
+	id, err := b.NewUpload(t.Context(), "a/e/f", objstore.UploadOptions{PartSize: 10})
 	must(t, err)
 	part, err := b.PutPart(t.Context(), "a/e/f", id, 1, []byte("x"), crc32.ChecksumIEEE([]byte("x")))
 	must(t, err)
@@ -269,7 +269,7 @@ func TestAllIsSynced(t *testing.T) {
 func TestUnfinishedFiles(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir)
-	id, err := b.NewUpload(t.Context(), "a", "", 10)
+	id, err := b.NewUpload(t.Context(), "a", objstore.UploadOptions{PartSize: 10})
 	must(t, err)
 	left := filepath.Join(b.cfg.Path, tempFolder, "LEFT")
 	must(t, os.WriteFile(left, []byte("x"), 0o600))
@@ -360,7 +360,7 @@ func TestBucketThatIsGone(t *testing.T) {
 		_, get := b.Get(t.Context(), "a/none", objstore.GetOptions{})
 		_, stat := b.Stat(t.Context(), "a/none")
 		_, put := b.Put(t.Context(), "c", nil, objstore.PutOptions{})
-		_, begin := b.NewUpload(t.Context(), "c", "", 10)
+		_, begin := b.NewUpload(t.Context(), "c", objstore.UploadOptions{PartSize: 10})
 		for _, err := range []error{get, stat, put, begin, b.Check(t.Context())} {
 			if domain.KindOf(err) != domain.KindUnavailable || objstore.Denied(err) || !strings.Contains(err.Error(), filepath.Join(b.cfg.Path, tempFolder)+" is gone") {
 				t.Errorf("without %q: %v", removed, err)

@@ -25,12 +25,15 @@ type upload struct {
 	ended bool
 }
 
-// NewUpload begins an upload in parts of partSize bytes, the last of which may be shorter, and
+// NewUpload begins an upload in parts of opts.PartSize bytes, the last of which may be shorter, and
 // returns its id. Nothing can be read under the key before Complete.
-func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, partSize int64) (id string, err error) {
+func (b *Bucket) NewUpload(ctx context.Context, key string, opts objstore.UploadOptions) (id string, err error) {
 	err = b.onKey(ctx, call{"begin_upload", "begin an upload of", key}, func(string) error {
-		if partSize < 1 {
-			return domain.Errorf(domain.KindInvalid, "no part has %d bytes", partSize)
+		switch {
+		case opts.PartSize < 1:
+			return domain.Errorf(domain.KindInvalid, "no part has %d bytes", opts.PartSize)
+		case opts.Lock != objstore.Lock{}:
+			return errNoLock()
 		}
 		t, err := b.temp()
 		if err != nil {
@@ -39,7 +42,7 @@ func (b *Bucket) NewUpload(ctx context.Context, key, contentType string, partSiz
 		id = rand.Text()
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.uploads[id] = &upload{key: key, contentType: contentType, partSize: partSize, temp: t, parts: map[int]objstore.Part{}}
+		b.uploads[id] = &upload{key: key, contentType: opts.ContentType, partSize: opts.PartSize, temp: t, parts: map[int]objstore.Part{}}
 		return nil
 	})
 	return id, err

@@ -23,7 +23,7 @@ func TestUploadOnAFailingDisk(t *testing.T) {
 	begin := func() {
 		t.Helper()
 		var err error
-		id, err = b.NewUpload(t.Context(), "a/b", "audio/ogg", 3)
+		id, err = b.NewUpload(t.Context(), "a/b", objstore.UploadOptions{ContentType: "audio/ogg", PartSize: 3})
 		must(t, err)
 	}
 	write := func(n int, content string) (objstore.Part, error) {
@@ -95,7 +95,7 @@ func TestPartTwiceAtOnce(t *testing.T) {
 	const size = 1 << 20
 	for n := range 20 {
 		key := strconv.Itoa(n)
-		id, err := b.NewUpload(t.Context(), key, "", size)
+		id, err := b.NewUpload(t.Context(), key, objstore.UploadOptions{PartSize: size})
 		must(t, err)
 		var group sync.WaitGroup
 		for w := range 4 {

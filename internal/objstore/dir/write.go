@@ -20,6 +20,9 @@ const copySize = 256 << 10
 // invalid, unavailable.
 func (b *Bucket) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (etag string, err error) {
 	err = b.onKey(ctx, call{"put", "write", key}, func(name string) error {
+		if opts.Lock != (objstore.Lock{}) {
+			return errNoLock()
+		}
 		sum := crc32.ChecksumIEEE(data)
 		if opts.CRC32 != nil && *opts.CRC32 != sum {
 			return domain.Errorf(domain.KindStoreFault, "the bytes have another CRC-32")

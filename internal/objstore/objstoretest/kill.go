@@ -74,7 +74,7 @@ func writeOne(bucket Bucket, key string, n int) error {
 		return err
 	}
 	data = append(bytes.Repeat([]byte("."), minPart), data...)
-	id, err := bucket.NewUpload(ctx, key, opus, minPart)
+	id, err := bucket.NewUpload(ctx, key, objstore.UploadOptions{ContentType: opus, PartSize: minPart})
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func missingBucket(t *testing.T, f *s3) {
 	_, getErr := b.Get(t.Context(), "a", objstore.GetOptions{})
 	_, statErr := b.Stat(t.Context(), "a")
 	_, putErr := b.Put(t.Context(), "a", []byte("x"), objstore.PutOptions{})
-	_, newErr := b.NewUpload(t.Context(), "a", "", minPart)
+	_, newErr := b.NewUpload(t.Context(), "a", objstore.UploadOptions{PartSize: minPart})
 	for what, err := range map[string]error{
 		"get": getErr, "stat": statErr, "put": putErr, "new upload": newErr, "check": b.Check(t.Context()),
 		"remove": b.Remove(t.Context(), "a"),

@@ -18,6 +18,13 @@ func MinIO(t testing.TB) objstore.Config {
 	}
 }
 
+// LockedMinIO is MinIO with an archives bucket that has object lock, which nobody can bypass.
+func LockedMinIO(t testing.TB) objstore.Config {
+	cfg := MinIO(t)
+	cfg.Lock = objstore.Compliance
+	return cfg
+}
+
 // Open opens the store that cfg describes, with its buckets, until the test
 // ends.
 func Open(t testing.TB, cfg objstore.Config) *objstore.Store {
@@ -35,18 +42,18 @@ func S3(config func(testing.TB) objstore.Config) Store {
 		New: func(t testing.TB) string {
 			cfg := config(t)
 			Open(t, cfg)
-			text, err := json.Marshal([]string{cfg.Endpoint, cfg.Region, cfg.AccessKey, cfg.SecretKey, cfg.Recordings, cfg.Archives})
+			text, err := json.Marshal([]string{cfg.Endpoint, cfg.Region, cfg.AccessKey, cfg.SecretKey, cfg.Recordings, cfg.Archives, string(cfg.Lock)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return string(text)
 		},
 		Open: func(where string) (Bucket, error) {
-			var c [6]string
+			var c [7]string
 			if err := json.Unmarshal([]byte(where), &c); err != nil {
 				return nil, err
 			}
-			store, err := objstore.New(objstore.Config{Endpoint: c[0], Region: c[1], AccessKey: c[2], SecretKey: c[3], Recordings: c[4], Archives: c[5]})
+			store, err := objstore.New(objstore.Config{Endpoint: c[0], Region: c[1], AccessKey: c[2], SecretKey: c[3], Recordings: c[4], Archives: c[5], Lock: objstore.LockMode(c[6])})
 			if err != nil {
 				return nil, err
 			}

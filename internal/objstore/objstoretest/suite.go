@@ -24,7 +24,7 @@ type Bucket interface {
 	CheckKey(key string) error
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 	PutStream(ctx context.Context, key string, r io.Reader, size int64, contentType string) (objstore.Stored, error)
-	NewUpload(ctx context.Context, key, contentType string, partSize int64) (string, error)
+	NewUpload(ctx context.Context, key string, opts objstore.UploadOptions) (string, error)
 	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
 	Complete(ctx context.Context, key, uploadID string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error)
 	Abort(ctx context.Context, key, uploadID string) error
@@ -104,7 +104,7 @@ func (f *fixture) put(t *testing.T, key string, data []byte) string {
 
 func (f *fixture) begin(t *testing.T, key string) string {
 	t.Helper()
-	id, err := f.bucket.NewUpload(t.Context(), key, "application/zip", minPart)
+	id, err := f.bucket.NewUpload(t.Context(), key, objstore.UploadOptions{ContentType: "application/zip", PartSize: minPart})
 	if err != nil {
 		t.Fatal("begin an upload: ", err)
 	}

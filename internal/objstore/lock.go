@@ -1,0 +1,211 @@
+package objstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// LockMode is what a lock means: who may still delete what is locked.
+type LockMode string
+
+// The modes of S3's object lock. NoLock is the mode of what is not locked.
+const (
+	NoLock     LockMode = ""
+	Governance LockMode = "GOVERNANCE" // who has the right s3:BypassGovernanceRetention, and asks for it
+	Compliance LockMode = "COMPLIANCE" // nobody, before the lock's end
+)
+
+// ParseLockMode reads a value of CALLVAULT_ARCHIVES_LOCK: off, governance or compliance.
+func ParseLockMode(text string) LockMode {
+	if mode := LockMode(strings.ToUpper(text)); mode == Governance || mode == Compliance {
+		return mode
+	}
+	return NoLock
+}
+
+// String is the mode as settings and people write it.
+func (m LockMode) String() string {
+	if m == NoLock {
+		return "off"
+	}
+	return strings.ToLower(string(m))
+}
+
+// Lock protects one version of an object from being deleted, by the store's clock. The zero Lock
+// protects nothing.
+type Lock struct {
+	Mode  LockMode
+	Until time.Time // whole seconds, as stores keep it
+}
+
+// NewLock locks in mode until then, rounded up to a whole second. With NoLock it is the zero Lock.
+func NewLock(mode LockMode, until time.Time) Lock {
+	if mode == NoLock {
+		return Lock{}
+	}
+	return Lock{Mode: mode, Until: until.UTC().Add(time.Second - time.Nanosecond).Truncate(time.Second)}
+}
+
+// Microseconds is the end as the catalog keeps it; 0 for the zero Lock.
+func (l Lock) Microseconds() int64 {
+	if l.Mode == NoLock {
+		return 0
+	}
+	return l.Until.UnixMicro()
+}
+
+// clockSkew is how far the store's clock may be from this host's: S3 refuses requests beyond it.
+const clockSkew = 15 * time.Minute
+
+// lockedError is the refusal to delete what is locked.
+type lockedError struct {
+	lock  Lock
+	cause error
+}
+
+func (e *lockedError) Error() string { return e.cause.Error() }
+func (e *lockedError) Unwrap() error { return e.cause }
+
+// LockOf says which lock a deletion was refused for: until when the version stays, and whether
+// [Bucket.Erase] could still delete it. ok is false for every other error. The error's kind is
+// refused.
+func LockOf(err error) (lock Lock, ok bool) {
+	var e *lockedError
+	if errors.As(err, &e) {
+		return e.lock, true
+	}
+	return Lock{}, false
+}
+
+// refusedByLock adds the lock to a refusal to delete a version, where one is the reason. Stores
+// refuse it in different words (AWS: AccessDenied, MinIO: InvalidRequest), so the lock is asked for.
+func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err error) error {
+	if !Refused(err) {
+		return err
+	}
+	lock, lockErr := b.lockOf(ctx, key, version)
+	if lockErr != nil || time.Since(lock.Until) > clockSkew {
+		return err // the refusal is the news
+	}
+	return domain.Wrap(domain.KindRefused, &lockedError{lock: lock, cause: err}, "remove %s/%s: it is locked (%s) until %s",
+		b.name, key, lock.Mode, lock.Until.Format(time.RFC3339))
+}
+
+// lockOf asks for the lock of a version, or of the object where version is "".
+func (b *Bucket) lockOf(ctx context.Context, key, version string) (Lock, error) {
+	mode, until, err := b.store.core.GetObjectRetention(ctx, b.name, key, version)
+	var answer minio.ErrorResponse
+	switch {
+	case errors.As(err, &answer) && answer.Code == "NoSuchObjectLockConfiguration":
+		return Lock{}, nil
+	case err != nil:
+		return Lock{}, b.failure(ctx, "ask for the lock (s3:GetObjectRetention) of", key, err)
+	case mode == nil || until == nil:
+		return Lock{}, nil
+	}
+	return Lock{Mode: LockMode(*mode), Until: until.UTC()}, nil
+}
+
+// Prolong makes sure that a version is locked until want.Until at least, and returns the lock that
+// it has then. It never shortens a lock. While a lock lasts it keeps its mode. Errors: not_found
+// (there is no such version), refused, unavailable.
+func (b *Bucket) Prolong(ctx context.Context, key, version string, want Lock) (Lock, error) {
+	if err := b.CheckKey(key); err != nil {
+		return Lock{}, err
+	}
+	now, err := b.lockOf(ctx, key, version)
+	if err != nil {
+		return Lock{}, b.absent(ctx, key, err)
+	}
+	if !now.Until.Before(want.Until) {
+		return now, nil
+	}
+	if now.Mode != NoLock && time.Since(now.Until) < clockSkew {
+		want.Mode = now.Mode
+	}
+	mode := minio.RetentionMode(want.Mode)
+	err = b.store.core.PutObjectRetention(ctx, b.name, key, minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &want.Until, VersionID: version})
+	if err != nil {
+		return Lock{}, b.absent(ctx, key, b.failure(ctx, "lock (s3:PutObjectRetention)", key, err))
+	}
+	return want, nil
+}
+
+// CheckLock returns nil when the bucket has object lock, and no default lock for every new object.
+// Errors: refused, with what to do; unavailable, also when the credentials may not ask.
+func (b *Bucket) CheckLock(ctx context.Context) error {
+	enabled, mode, _, _, err := b.store.core.GetObjectLockConfig(ctx, b.name)
+	var answer minio.ErrorResponse
+	none := errors.As(err, &answer) && answer.Code == "ObjectLockConfigurationNotFoundError" || unsupported(err) && !forbidden(err)
+	switch {
+	case none || err == nil && enabled != "Enabled":
+		return domain.Errorf(domain.KindRefused, "the bucket %s has no object lock, which CALLVAULT_ARCHIVES_LOCK=%s needs; "+
+			"set CALLVAULT_ARCHIVES_BUCKET to a bucket that has it (callvault migrate up makes a missing one so; mc mb --with-lock), or turn it on where your store can for a bucket that exists, "+
+			"or set CALLVAULT_ARCHIVES_LOCK=off", b.name, b.lock)
+	case err != nil:
+		return b.failure(ctx, "ask for the object lock (s3:GetBucketObjectLockConfiguration) of", "", err)
+	case mode != nil:
+		return domain.Errorf(domain.KindRefused, "the bucket %s locks every new object by a default of its own (%s), which would lock what callvault must delete; "+
+			"remove that default (mc retention clear --default): callvault locks each archive itself", b.name, *mode)
+	}
+	return nil
+}
+
+// lockIn is the lock that the answer to a GET or HEAD tells of.
+func lockIn(header http.Header) Lock {
+	until, err := time.Parse(time.RFC3339, header.Get("X-Amz-Object-Lock-Retain-Until-Date"))
+	mode := LockMode(strings.ToUpper(header.Get("X-Amz-Object-Lock-Mode")))
+	if err != nil || mode == NoLock {
+		return Lock{}
+	}
+	return Lock{Mode: mode, Until: until.UTC()}
+}
+
+// lockTime is how long the object is locked by which a bucket's lock is tried.
+const lockTime = time.Minute
+
+// LockProbe is the name, below the folder of a trial, of the object by which the lock is tried. Its
+// last version stays for a minute at least; the next trial removes it.
+const LockProbe = "locked"
+
+// locks checks that an object that is written with a lock can't be deleted, and that its answer to
+// a HEAD tells of the lock.
+func (t *trial) locks(ctx context.Context) error {
+	key := t.dir + LockProbe
+	if err := t.Remove(ctx, key); err != nil { // what an earlier trial left
+		if _, locked := LockOf(err); !locked {
+			return err
+		}
+	}
+	lock := NewLock(t.lock, time.Now().Add(lockTime))
+	if _, err := t.Put(ctx, key, t.data, PutOptions{Lock: lock}); Denied(err) {
+		return domain.Wrap(domain.KindRefused, err, "objects can't be locked; let callvault's user do so (s3:PutObjectRetention on arn:aws:s3:::%s/*)", t.name)
+	} else if err != nil {
+		return err
+	}
+	info, err := t.Stat(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case info.VersionID == "":
+		return unexpected("the store does not say which version of an object it stored")
+	case info.Lock != lock:
+		return unexpected("the store does not say that it locked what it was told to lock; let callvault's user write and read locks (s3:PutObjectRetention and s3:GetObjectRetention on arn:aws:s3:::%s/*)", t.name)
+	}
+	err = t.RemoveVersion(ctx, key, info.VersionID)
+	if _, locked := LockOf(err); locked {
+		return nil
+	}
+	if err == nil {
+		err = unexpected("an object was deleted in spite of its lock (%s)", lock.Mode)
+	}
+	return fmt.Errorf("delete what is locked: %w", err)
+}
