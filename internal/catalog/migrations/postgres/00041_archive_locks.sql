@@ -1,0 +1,14 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+ALTER TABLE archives
+    ADD COLUMN IF NOT EXISTS version_id TEXT,         -- of its object, where the bucket keeps versions
+    ADD COLUMN IF NOT EXISTS locked_until_us BIGINT,  -- until when the store locks the object; while it is written: would lock it
+    ADD COLUMN IF NOT EXISTS lock_short BOOLEAN NOT NULL DEFAULT FALSE; -- when it was last checked, it was locked for less long than its day is kept
+
+SET lock_timeout = 0; -- an index that is made beside writers keeps nobody waiting while it waits
+
+DROP INDEX CONCURRENTLY IF EXISTS archives_lock_short;
+CREATE INDEX CONCURRENTLY archives_lock_short ON archives (object_key) WHERE lock_short;
+-- Archives of ended days that are held, by the end of their lock.
+DROP INDEX CONCURRENTLY IF EXISTS archives_retained;
+CREATE INDEX CONCURRENTLY archives_retained ON archives (coalesce(locked_until_us, 0)) WHERE state = 'retained';
