@@ -59,7 +59,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 
 // doomWriting dooms unfinished archives that earlier builds of a locked hour left.
 func doomWriting(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', delete_after_us = $4
+	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'unfinished', delete_after_us = $4
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'writing'`, key.Tenant, key.Day, key.Hour, at)
 	return err
 }

@@ -71,11 +71,13 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	})
 }
 
-// supersede marks the served archive of a locked hour as superseded.
+// supersede marks the served archive of a locked hour as superseded. Former revisions that a hold
+// protects are looked at again, because the hour may have a newer one that stands for them.
 func (c *Catalog) supersede(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
 		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5
-		WHERE object_key = (SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3) AND state = 'published'`,
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'superseded' AND delete_after_us IS NULL
+			OR state = 'published' AND object_key = (SELECT archive FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3))`,
 		key.Tenant, key.Day, key.Hour, at, c.rules.Grace.Microseconds())
 	return err
 }

@@ -31,8 +31,8 @@ type HourHistory struct {
 // HourArchive is one archive of an hour: finished, unfinished or replaced.
 type HourArchive struct {
 	Revision  int64
-	State     string // writing, published, superseded or doomed
-	Deleted   bool   // it is doomed, and its bytes are gone
+	State     string // writing, published, superseded, retained, doomed or deleting
+	Deleted   bool   // its bytes are gone
 	Size      int64
 	Files     int
 	Missing   int

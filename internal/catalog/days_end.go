@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -34,6 +35,9 @@ func (c *Catalog) ExpireDays(ctx context.Context, limit int) ([]EndedDay, error)
 		var over bool
 		e := EndedDay{DayKey: k}
 		err := c.db.Update(ctx, func(tx *db.Tx) error {
+			if err := holds.Share(ctx, tx, k.Tenant); err != nil {
+				return err
+			}
 			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
 			if over = d.over && !d.expired; err != nil || !over { // another planner may have ended it
 				return err
@@ -90,7 +94,8 @@ const endDaySQL = `UPDATE days SET expired_us = $3,
 	ended_lacking = (SELECT count(*) FROM hours h WHERE h.tenant = $1 AND h.day = $2 AND h.ended_state = 'available' AND (h.ended_missing > 0 OR h.ended_unbuilt))
 	WHERE tenant = $1 AND day = $2 RETURNING unbuilt`
 
-// expireDay ends a locked day: running builds lose their claim, and archives are doomed. What was
+// expireDay ends a locked day: running builds lose their claim, and archives are doomed or, under a
+// hold, retained. The transaction has called holds.Share, or locks the tenant's row. What was
 // taken in stays, and so does what the day and its hours were. It says how many hours have
 // recordings that are in no archive.
 func expireDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) (unbuilt int, err error) {
@@ -103,8 +108,14 @@ func expireDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at
 	if err := tx.QueryRowContext(ctx, endDaySQL, tenant, day, at).Scan(&unbuilt); err != nil {
 		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed',
-		delete_after_us = CAST($3 AS BIGINT) + CASE WHEN state = 'writing' THEN 0 ELSE CAST($4 AS BIGINT) END
-		WHERE tenant = $1 AND day = $2 AND state <> 'doomed'`, tenant, day, at, endGrace)
+	_, err = tx.ExecContext(ctx, endArchivesSQL(), tenant, day, at, endGrace)
 	return unbuilt, err
+}
+
+// endArchivesSQL retains the archives of a locked day that a hold protects, and dooms the others.
+func endArchivesSQL() string {
+	return `UPDATE archives SET state = CASE WHEN ` + protectedSQL() + ` THEN 'retained' ELSE 'doomed' END,
+		delete_after_us = CASE WHEN ` + protectedSQL() + ` THEN NULL WHEN state = 'writing' THEN CAST($3 AS BIGINT) ELSE CAST($3 AS BIGINT) + CAST($4 AS BIGINT) END,
+		cause = CASE WHEN ` + protectedSQL() + ` THEN NULL WHEN state = 'writing' THEN 'unfinished' ELSE 'retention' END
+		WHERE tenant = $1 AND day = $2 AND state IN ('writing', 'published', 'superseded', 'retained')`
 }

@@ -25,7 +25,7 @@ func TestPlans(t *testing.T) {
 		"backfill tenants": dbtest.Ask(backfillTenantsSQL, 100),
 		"days of a tenant": dbtest.Ask(tenantDaysSQL, "t1", "2025-01-01"),
 		"unused archives":  dbtest.Ask(unusedArchivesSQL, 100, 3_600_000_000),
-		"doomed archives":  dbtest.Ask(doomedSQL, 100),
+		"doomed archives":  dbtest.Ask(doomedSQL(), 100),
 		"rechecks":         dbtest.Ask(rechecksSQL, 100),
 		"unchecked":        dbtest.Ask(uncheckedSQL, 86_400_000_000, 100),
 		"day":              dbtest.Ask(dayAccessSQL, "t7", "2025-01-01", "day", "a"),

@@ -14,6 +14,7 @@ type Deletions interface {
 	CheckClock(ctx context.Context, last time.Time, elapsed time.Duration) (clock.Reading, error)
 	DoomUnused(ctx context.Context, limit int) (int, error)
 	Doomed(ctx context.Context, limit int) ([]catalog.DoomedArchive, error)
+	StartDeletion(ctx context.Context, d catalog.DoomedArchive) (bool, error)
 	Deleted(ctx context.Context, objectKey string) error
 	KeptObject(ctx context.Context, objectKey string) error
 	DeletionRefused(ctx context.Context, objectKey string) error

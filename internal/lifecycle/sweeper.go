@@ -110,9 +110,9 @@ func (s *Sweeper) Run(ctx context.Context) {
 
 // SweepReport is what a sweep did and whether anything is left to do.
 type SweepReport struct {
-	Doomed  int  // archives that may be deleted now
+	Doomed  int  // archives that may be deleted from now on
 	Deleted int  // archives whose bytes were deleted
-	Kept    int  // objects that stay until their day ends, because they may have been published after a backup
+	Kept    int  // objects that stay: unfinished archives of days that have not ended, and what a hold protects
 	Refused int  // archives that the store refused to delete, to be tried again in an hour
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not in the store; their hours are due
@@ -161,60 +161,6 @@ func forEach[T any](ctx context.Context, parallel int, items []T, do func(contex
 	}
 	_ = group.Wait() // its error is the first one, or a later one
 	return first
-}
-
-// deleteDoomed deletes the objects of doomed archives.
-func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
-	doomed, err := s.catalog.Doomed(ctx, s.cfg.Batch)
-	if err != nil {
-		return err
-	}
-	var deleted, kept, refused atomic.Int64
-	err = forEach(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.DoomedArchive) error {
-		keep, err := s.deleteObject(ctx, d)
-		if objstore.Refused(err) {
-			if refused.Add(1) == 1 { // the other archives are mostly refused for the same reason
-				s.log.Error("the object store refuses to delete archives; each is tried again in an hour",
-					zap.String("object", d.ObjectKey), zap.Error(err), zap.String("hint", objstore.Advice(err)))
-			}
-			s.cfg.OnRefused()
-			return s.catalog.DeletionRefused(ctx, d.ObjectKey)
-		}
-		if err != nil {
-			return err
-		}
-		if keep {
-			kept.Add(1)
-			return s.catalog.KeptObject(ctx, d.ObjectKey)
-		}
-		deleted.Add(1)
-		return s.catalog.Deleted(ctx, d.ObjectKey)
-	})
-	r.Deleted, r.Kept, r.Refused = int(deleted.Load()), int(kept.Load()), int(refused.Load())
-	r.More = len(doomed) == s.cfg.Batch
-	return err
-}
-
-// deleteObject aborts an archive's uploads first, because a later Complete would make the object
-// again. The catalog asks for a second deletion a day later, for a Complete that was under way at
-// the first. kept says that there is an object and that it is to be kept.
-func (s *Sweeper) deleteObject(ctx context.Context, d catalog.DoomedArchive) (kept bool, err error) {
-	if d.UploadID != "" {
-		if err := s.archives.Abort(ctx, d.ObjectKey, d.UploadID); err != nil {
-			return false, err
-		}
-	}
-	if err := s.archives.AbortAll(ctx, d.ObjectKey); err != nil {
-		return false, err
-	}
-	if !d.KeepObject {
-		return false, s.archives.Remove(ctx, d.ObjectKey)
-	}
-	_, err = s.archives.Stat(ctx, d.ObjectKey)
-	if domain.KindOf(err) == domain.KindNotFound {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // checkServed looks served archives up in the store. An hour is due again only when the key does

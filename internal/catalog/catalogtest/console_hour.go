@@ -61,7 +61,8 @@ func hourHistory(f *fixture) {
 		return s.Archives[1].Deleted
 	}
 	equal(f, "deleted at the day's end", deleted(), false)
-	f.must(f.c.Deleted(f.ctx, claim.ObjectKey()))
+	f.pass(time.Hour)
+	f.deleted(claim.ObjectKey())
 	equal(f, "deleted", deleted(), true)
 }
 

@@ -189,7 +189,7 @@ func (f *fixture) lookAround(random *rand.Rand, days []domain.Day) error {
 		return err
 	}
 	for _, d := range list {
-		if err := f.c.Deleted(f.ctx, d.ObjectKey); err != nil {
+		if err := f.tryDeleted(d, d.ObjectKey); err != nil {
 			return err
 		}
 	}

@@ -272,4 +272,19 @@ func (f *fixture) isDoomed(objectKey string) bool {
 	return ok
 }
 
+// deleted reports that the bytes of an archive were deleted, as the sweeper does.
+func (f *fixture) deleted(objectKey string) {
+	f.Helper()
+	f.must(f.tryDeleted(f.doomed()[objectKey], objectKey))
+}
+
+func (f *fixture) tryDeleted(d catalog.DoomedArchive, objectKey string) error {
+	if !d.Unfinished && !d.Deleting && d.ObjectKey != "" {
+		if _, err := f.c.StartDeletion(f.ctx, d); err != nil {
+			return err
+		}
+	}
+	return f.c.Deleted(f.ctx, objectKey)
+}
+
 func isLost(err error) bool { return errors.Is(err, domain.ErrLost) }

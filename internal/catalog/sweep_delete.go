@@ -1,0 +1,138 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/holds"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// DoomedArchive is an archive whose bytes are to be deleted by its exact key.
+type DoomedArchive struct {
+	domain.HourKey
+	ObjectKey string
+	UploadID  string // "" when none is known
+	Deletions int    // how often its bytes were deleted until now
+	Deleting  bool   // StartDeletion has decided that its bytes go
+
+	// Unfinished says that the catalog knows of no publication. There is mostly no object then.
+	Unfinished bool
+	// KeepObject says that only an unfinished archive's uploads are aborted. An object under its key
+	// stays, and is reported by [Catalog.KeptObject]. Its day has not ended: if the catalog was
+	// restored from a backup, it may have lost the row of the publication. Or a hold covers it.
+	KeepObject bool
+}
+
+// Doomed lists archives whose bytes must be deleted now, at most limit. It lists none while the
+// clock is not trusted.
+func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DoomedArchive, err error) {
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.ObjectKey, db.OrZero(&d.UploadID), &d.Deletions, &d.Deleting, &d.Unfinished, &d.KeepObject)
+		return d, err
+	}, doomedSQL(), limit)
+}
+
+func doomedSQL() string {
+	return `SELECT tenant, day, hour, object_key, upload_id, deletions, state = 'deleting', published_us IS NULL,
+			published_us IS NULL AND state = 'doomed' AND (EXISTS (SELECT 1 FROM days d
+				WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
+				OR ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
+		FROM archives WHERE state IN ('doomed', 'deleting') AND delete_after_us <= (SELECT now_us FROM catalog_clock)
+		AND ` + clock.TrustedSQL + `
+		ORDER BY delete_after_us LIMIT $1`
+}
+
+// ActionArchiveDelete is the audit log's action of an archive whose bytes go.
+const ActionArchiveDelete = "archive.delete"
+
+// actorWorker is the actor of what no caller asked for.
+const actorWorker = "worker"
+
+type archiveDetail struct {
+	Day            domain.Day `json:"day"`
+	Hour           string     `json:"hour"`
+	Revision       int64      `json:"revision"`
+	ObjectKey      string     `json:"objectKey"`
+	ManifestSHA256 string     `json:"manifestSha256,omitempty"`
+	Cause          string     `json:"cause"` // retention, superseded, unfinished, gone or erasure
+}
+
+// startDeletionSQL asks the holds again: a program before them may have doomed the archive, or one
+// that does not lock the tenant.
+func startDeletionSQL() string {
+	return `UPDATE archives SET state = CASE WHEN ` + protectedSQL() + ` THEN ` + keptStateSQL + ` ELSE 'deleting' END,
+		delete_after_us = CASE WHEN ` + protectedSQL() + ` THEN NULL ELSE delete_after_us END,
+		cause = CASE WHEN ` + protectedSQL() + ` THEN NULL WHEN cause IS NOT NULL THEN cause WHEN published_us IS NULL THEN 'unfinished'
+			WHEN ` + keptStateSQL + ` = 'retained' THEN 'retention' ELSE 'superseded' END
+		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= $2
+			AND NOT (published_us IS NULL AND ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
+		RETURNING state = 'deleting', deletions, revision, manifest_sha256, coalesce(cause, '')`
+}
+
+// StartDeletion decides that the bytes of a doomed archive go, and writes it down in the audit log,
+// before the first byte goes. It is false when the archive stays, because a hold protects it or
+// deletions pause.
+func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, error) {
+	return c.whileTrusted(ctx, d.HourKey, func(tx *db.Tx, at int64) (started bool, err error) {
+		var deletions int
+		line := archiveDetail{Day: d.Day, Hour: d.HH(), ObjectKey: d.ObjectKey}
+		err = tx.QueryRowContext(ctx, startDeletionSQL(), d.ObjectKey, at).Scan(&started, &deletions, &line.Revision, &line.ManifestSHA256, &line.Cause)
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		if err != nil || !started || deletions > 0 { // a program before this one has deleted the bytes once
+			return started, err
+		}
+		return true, audit.Origin{Actor: actorWorker}.Append(ctx, tx, at, d.Tenant, ActionArchiveDelete, line)
+	})
+}
+
+// Deleted reports that the bytes of a deleting archive were deleted, or that an unfinished one has
+// none. After the first time the archive is listed again a day later, because a slow writer may have
+// stored it again. After the second time its row is deleted. Repetitions, also of two sweepers, do
+// not shorten that day.
+func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
+	const gone = ` AND (state = 'deleting' OR state = 'doomed' AND published_us IS NULL)`
+	return c.db.Update(ctx, func(tx *db.Tx) error {
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		first, err := db.Affected(tx.ExecContext(ctx, `UPDATE archives SET deletions = 1, delete_after_us = $2
+			WHERE object_key = $1 AND deletions = 0`+gone, objectKey, at+c.rules.SecondDelete.Microseconds()))
+		if err != nil || first {
+			return err
+		}
+		second, err := db.Affected(tx.ExecContext(ctx, `DELETE FROM archives WHERE object_key = $1 AND delete_after_us <= $2`+gone, objectKey, at))
+		if err != nil || !second {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1`, objectKey)
+		return err
+	})
+}
+
+// KeptObject reports that there is an object under the key of a doomed archive that was never
+// published. The archive is listed again a day later, until its day has ended and no hold covers it.
+func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondDelete.Microseconds())
+	return err
+}
+
+// refusedWait is how long an archive waits after the store refused to delete it.
+const refusedWait = time.Hour
+
+// DeletionRefused reports that the store refuses to delete an archive. It is listed again an hour
+// later, so that it does not delay the others.
+func (c *Catalog) DeletionRefused(ctx context.Context, objectKey string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET delete_after_us = (SELECT now_us FROM catalog_clock) + $2
+		WHERE object_key = $1 AND state IN ('doomed', 'deleting') AND delete_after_us <= (SELECT now_us FROM catalog_clock)`, objectKey, refusedWait.Microseconds())
+	return err
+}

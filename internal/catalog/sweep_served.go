@@ -1,0 +1,134 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Unchecked lists published archives whose last check in the store is older than age: at most
+// limit, oldest check first.
+func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (a ServedArchive, err error) {
+		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
+		return a, err
+	}, uncheckedSQL, age.Microseconds(), limit)
+}
+
+const uncheckedSQL = `SELECT tenant, day, hour, object_key, size FROM archives WHERE state = 'published'
+		AND checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY checked_us LIMIT $2`
+
+// ServedArchive names the archive that an hour serves.
+type ServedArchive struct {
+	domain.HourKey
+	ObjectKey string
+	Size      int64
+}
+
+// Checked reports that a published archive was checked in the store: it exists with its size, or
+// the store refuses to answer.
+func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET checked_us = (SELECT now_us FROM catalog_clock) WHERE object_key = $1`, objectKey)
+	return err
+}
+
+// Gone reports that a published archive's object is not in the store. Its hour serves nothing then,
+// and is due. It is false when the hour serves another archive by now.
+func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
+	var hit bool
+	err := c.db.Update(ctx, func(tx *db.Tx) error {
+		hit = false
+		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !d.open {
+			return err
+		}
+		at := d.at
+		hit, err = db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at))
+		if err != nil || !hit {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'gone', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {
+			return err
+		}
+		return refreshServed(ctx, tx, a.Tenant, a.Day, at)
+	})
+	return hit, err
+}
+
+// Recheck is a served archive with missing files.
+type Recheck struct {
+	ServedArchive
+	Missing []MissingFile
+}
+
+// Rechecks lists archives whose missing files must be looked for now, at most limit.
+func (c *Catalog) Rechecks(ctx context.Context, limit int) ([]Recheck, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (r Recheck, err error) {
+		var missing string
+		if err := rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.ObjectKey, &r.Size, &missing); err != nil {
+			return r, err
+		}
+		err = json.Unmarshal([]byte(missing), &r.Missing)
+		return r, err
+	}, rechecksSQL, limit)
+}
+
+const rechecksSQL = `SELECT h.tenant, h.day, h.hour, a.object_key, a.size, a.missing FROM hours h JOIN archives a ON a.object_key = h.archive
+		WHERE h.recheck_us <= (SELECT now_us FROM catalog_clock) ORDER BY h.recheck_us LIMIT $1`
+
+// nextRecheck gives when missing files are looked for again after this number of rechecks; nil
+// means never. Unreadable files can become readable at any time, so they are looked for until the
+// day ends.
+func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, buildUS int64) any {
+	unreadable := func(m MissingFile) bool { return m.Reason == ReasonUnreadable }
+	absent := func(m MissingFile) bool { return !unreadable(m) }
+	waits := []time.Duration{15 * time.Minute, time.Hour, 6 * time.Hour}
+	switch last := len(waits) - 1; {
+	case !slices.ContainsFunc(missing, absent), rechecks > last && slices.ContainsFunc(missing, unreadable):
+		rechecks = last
+	case rechecks > last:
+		return nil
+	}
+	return d.dueAfter(waits[rechecks].Microseconds(), c.rules.LateDelay.Microseconds(), c.rebuildDelay(buildUS))
+}
+
+// Rechecked reports whether one of the missing files is back. If it is, the hour is due. If not,
+// the files are looked for again later: three times in all, or until the day ends where one is
+// unreadable. It does nothing where another sweeper was faster: the hour serves another archive, or
+// the recheck is not due any more.
+func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
+	a := r.ServedArchive
+	return c.db.Update(ctx, func(tx *db.Tx) error {
+		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
+		if err != nil || !d.open {
+			return err
+		}
+		at := d.at
+		if back {
+			_, err := tx.ExecContext(ctx, `UPDATE hours SET wanted = wanted + 1, due_us = $5, recheck_us = NULL
+				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
+			return err
+		}
+		var rechecks int
+		var took int64
+		err = tx.QueryRowContext(ctx, `UPDATE hours SET recheck_step = recheck_step + 1
+			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5 RETURNING recheck_step, build_us`,
+			a.Tenant, a.Day, a.Hour, a.ObjectKey, at).Scan(&rechecks, &took)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE hours SET recheck_us = $4 WHERE tenant = $1 AND day = $2 AND hour = $3`,
+			a.Tenant, a.Day, a.Hour, c.nextRecheck(d, r.Missing, rechecks, took))
+		return err
+	})
+}
