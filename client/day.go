@@ -51,12 +51,24 @@ type Link struct {
 // is set otherwise. Errors: *RefusedError, *LimitedError, *StatusError, those of ctx, and those of
 // the network after the last attempt.
 func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
-	if !isDay(day) {
-		return nil, fmt.Errorf("%q is not a day such as 2025-12-12", day)
-	}
 	var d *Day
+	err := c.getDay(ctx, day, "", func() any { d = new(Day); return d })
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", day, err)
+	}
+	if err := d.check(day, c.base.Scheme == "https"); err != nil {
+		return nil, fmt.Errorf("ask for %s: the answer is not what callvault gives: %w", day, err)
+	}
+	return d, nil
+}
+
+// getDay gets a document of a day, of which document makes an empty one.
+func (c *Client) getDay(ctx context.Context, day, path string, document func() any) error {
+	if !isDay(day) {
+		return fmt.Errorf("%q is not a day such as 2025-12-12", day)
+	}
 	stale := ""
-	err := c.retry(ctx, func() error {
+	return c.retry(ctx, func() error {
 		for {
 			token, err := c.bearer(ctx, stale)
 			if err != nil {
@@ -66,8 +78,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 				}
 				return fmt.Errorf("get an access token: %w", err)
 			}
-			d = new(Day)
-			err = limitOf(c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day, token, d), "requests for days in an hour")
+			err = limitOf(c.getJSON(ctx, c.base.String()+"/api/external/conversations/daily-audio-recordings/"+day+path, token, document()), "requests for days in an hour")
 			var refused *RefusedError
 			if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && stale == "" {
 				stale = token // it ended early, by a rotated key for example: try once with a new one
@@ -76,13 +87,6 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 			return err
 		}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("ask for %s: %w", day, err)
-	}
-	if err := d.check(day, c.base.Scheme == "https"); err != nil {
-		return nil, fmt.Errorf("ask for %s: the answer is not what callvault gives: %w", day, err)
-	}
-	return d, nil
 }
 
 // maxArchive is the most bytes of an archive, as callvault builds them: what S3 takes.

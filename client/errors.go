@@ -111,6 +111,8 @@ func answerError(resp *http.Response, now time.Time) error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		return &LimitedError{RetryAfter: max(time.Second, retryAfter(resp.Header, now, time.Minute)), Message: message}
+	case code == http.StatusNotFound && message == textNotSealed:
+		return &NotSealedError{retryAfter(resp.Header, now, sealInterval)}
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
 		return &RefusedError{Status: code, Message: message}
 	case code >= 500 || code == http.StatusRequestTimeout:

@@ -17,7 +17,7 @@ const DefaultPoll = 15 * time.Minute
 // Options says what a Pull fetches and what it waits for.
 type Options struct {
 	Days     []string // YYYY-MM-DD, UTC
-	Dir      string   // gets DAY/HH.zip and DAY/day.json; made when absent
+	Dir      string   // gets DAY/HH.zip, DAY/day.json and DAY/day.seal; made when absent
 	Parallel int      // downloads at a time; default 4
 	Recheck  bool     // read and check also the archives that are there, and download damaged ones again
 
@@ -30,7 +30,8 @@ type Options struct {
 // Pull downloads the archives of the days into the directory: those that are not there, and newer
 // revisions of those that are. Each day takes one request of the server's hourly limit, one more
 // when its links expire, and one for each repetition. Archives are checked before they get their
-// name, and replaced as a whole. Downloads that an earlier pull has begun are resumed. Symbolic
+// name, and replaced as a whole. When all of a day are there, its seal is stored in DAY/day.seal.
+// Downloads that an earlier pull has begun are resumed. Symbolic
 // links in the directory are not followed, and a download for which the disk has no room is
 // refused.
 //
@@ -76,6 +77,9 @@ type pull struct {
 	checks   checks
 	result   Result
 	failures map[int]int // failed requests in a row, by day
+
+	noSeals    bool          // the server makes none
+	sealWaited time.Duration // for seals, over all days
 }
 
 // maxFailures is after how many failed requests in a row, each with several attempts, a wait ends.
@@ -241,7 +245,10 @@ func (p *pull) fetchDay(ctx context.Context, folder *folder) DayResult {
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Message != http.StatusText(http.StatusNotFound):
 		// callvault's own words: the day is past retention.
 		if hours := p.kept(ctx, folder); hours != nil {
-			return DayResult{Date: folder.date, State: DayComplete, Kept: true, Hours: hours}
+			kept := DayResult{Date: folder.date, Kept: true, Hours: hours}
+			kept.Seal, kept.SealErr = p.keptSeal(folder)
+			kept.setState()
+			return kept
 		}
 		return failed(DayRefused, err)
 	case errors.As(err, &refused):
@@ -258,6 +265,10 @@ func (p *pull) fetchDay(ctx context.Context, folder *folder) DayResult {
 	result, err := f.run(ctx)
 	if err != nil {
 		return failed(DayFailed, err)
+	}
+	if result.sealable() {
+		result.Seal, result.SealErr = p.seal(ctx, folder, f.day)
+		result.setState()
 	}
 	return result
 }

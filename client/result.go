@@ -47,6 +47,9 @@ type DayResult struct {
 	// Kept means that the day is past the server's retention, and complete in the directory.
 	Kept bool
 	Err  error // why the last request for the day failed
+
+	Seal    SealState
+	SealErr error
 }
 
 // Result is the result of a pull, with the days in the order of Options.
@@ -80,6 +83,9 @@ func (d *DayResult) setState() {
 			}
 		case HourDownloaded, HourPresent, HourNoData:
 		}
+	}
+	if d.SealErr != nil && d.State != DayRefused {
+		d.State = DayFailed
 	}
 }
 

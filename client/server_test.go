@@ -72,7 +72,7 @@ type server struct {
 	*httptest.Server
 	t testing.TB
 
-	// fault may answer a request itself: then it returns true. kind is "token", "day" or the hour;
+	// fault may answer a request itself: then it returns true. kind is "token", "day", "seal" or the hour;
 	// n counts the requests of this kind, from 1.
 	fault func(kind string, n int, w http.ResponseWriter, r *http.Request) bool
 	store string // URL to which links redirect; "" for none
@@ -96,6 +96,11 @@ func newServer(t testing.TB) *server {
 	})
 	mux.HandleFunc("POST /connect/token", s.serveToken)
 	mux.HandleFunc("GET /api/external/conversations/daily-audio-recordings/{day}", s.serveDay)
+	mux.HandleFunc("GET /api/external/conversations/daily-audio-recordings/{day}/seal", func(w http.ResponseWriter, r *http.Request) {
+		if !s.faulty("seal", w, r) {
+			deny(w, http.StatusNotFound, "Not Found")
+		}
+	})
 	mux.HandleFunc("GET /api/external/conversations/daily-audio-recordings/{day}/{hour}/download", s.serveHour)
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)

@@ -31,7 +31,7 @@ type pullCmd struct {
 	Day            string        `help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"D" xor:"days"`
 	From           string        `help:"First UTC day of a range." placeholder:"D" xor:"days" and:"range"`
 	To             string        `help:"Last UTC day of the range." placeholder:"D" and:"range"`
-	Out            string        `help:"Directory for DAY/HH.zip and DAY/day.json." placeholder:"DIR" required:""`
+	Out            string        `help:"Directory for DAY/HH.zip, DAY/day.json and DAY/day.seal." placeholder:"DIR" required:""`
 	Parallel       int           `help:"Downloads at a time, 1 to 24 (default 4)." default:"4" placeholder:"N"`
 	Wait           bool          `help:"Ask again until no hour is pending."`
 	WaitRebuilding bool          `help:"Ask again until no hour waits for a newer revision either."`
@@ -45,8 +45,8 @@ type pullCmd struct {
 const maxPullDays = 3660
 
 func (*pullCmd) Help() string {
-	return `Fetches a tenant's archives, checks each, and writes DAY/HH.zip and DAY/day.json below the
-directory. A second run downloads only what is missing or has a newer revision; after an
+	return `Fetches a tenant's archives, checks each, and writes DAY/HH.zip, DAY/day.json and the day's seal,
+DAY/day.seal, below the directory. A second run downloads only what is missing or has a newer revision; after an
 interruption it goes on where it was. It does not read again what is there, unless --recheck says
 so. It follows no symbolic links in the directory.
 

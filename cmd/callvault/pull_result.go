@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,8 @@ type pullDayJSON struct {
 	State string         `json:"state"`
 	Kept  bool           `json:"kept,omitempty"` // past the server's retention, and complete here
 	Error string         `json:"error,omitempty"`
-	Hours []pullHourJSON `json:"hours"` // none when the server did not answer for the day
+	Seal  string         `json:"seal,omitempty"` // saved, present, awaited, no_seals or error; none while hours are pending or failed here
+	Hours []pullHourJSON `json:"hours"`          // none when the server did not answer for the day
 }
 
 type pullHourJSON struct {
@@ -47,7 +49,7 @@ func (c *pullCmd) print(d *deps, r *client.Result) error {
 	}
 	out := pullJSON{State: string(r.State()), Days: []pullDayJSON{}}
 	for _, day := range r.Days {
-		p := pullDayJSON{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(day.Err), Hours: []pullHourJSON{}}
+		p := pullDayJSON{Date: day.Date, State: string(day.State), Kept: day.Kept, Error: errorText(errors.Join(day.Err, day.SealErr)), Seal: string(day.Seal), Hours: []pullHourJSON{}}
 		for _, h := range day.Hours {
 			p.Hours = append(p.Hours, pullHourJSON{
 				Hour: h.Hour, State: string(h.State), File: h.Path, Checked: h.Checked, SizeBytes: h.SizeBytes, Revision: h.Revision,
@@ -108,8 +110,15 @@ func dayLines(d *client.DayResult) []string {
 	if missing > 0 {
 		parts = append(parts, count(missing, "recording")+" declared missing")
 	}
-	if d.Err != nil {
-		parts = append(parts, errorText(d.Err))
+	switch d.Seal {
+	case client.SealSaved, client.SealPresent:
+		parts = append(parts, "sealed")
+	case client.SealAwaited:
+		parts = append(parts, "seal not out yet")
+	case client.SealNone, client.SealError:
+	}
+	if err := errors.Join(d.Err, d.SealErr); err != nil {
+		parts = append(parts, errorText(err))
 	}
 	lines := []string{strings.TrimRight(fmt.Sprintf("%s  %-10s  %s", d.Date, d.State, strings.Join(parts, ", ")), " ")}
 	for _, g := range failed {

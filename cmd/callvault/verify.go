@@ -18,21 +18,25 @@ import (
 
 // verifyCmd checks downloaded archives without a server.
 type verifyCmd struct {
-	Path []string `arg:"" help:"ZIPs, and directories whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
-	JSON bool     `help:"Print one JSON document."`
+	Path   []string `arg:"" help:"ZIPs, and directories whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
+	LogKey string   `help:"File with the log's public keys, one a line, former ones too: seals must be proven by them." placeholder:"FILE"`
+	JSON   bool     `help:"Print one JSON document."`
 }
 
 func (*verifyCmd) Help() string {
 	return `Checks the structure, every checksum, SHA256SUMS, and that metadata.json lists each recording.
 Recordings that metadata.json itself declares missing are counted, not an error. In a directory
 that callvault pull wrote, day.json says which hours there must be, and each file must be the
-one that was pulled; callvault pull --recheck downloads again what is not. Symbolic links in a
-directory are not followed. Exits with 1 when anything is wrong or absent.
+one that was pulled; callvault pull --recheck downloads again what is not. A day.seal must be of
+these archives; --log-key FILE checks its proof and signature, without a server, and then each
+archive must have a seal. Symbolic links in a directory are not followed. Exits with 1 when
+anything is wrong or absent.
 
 Examples:
 
     callvault verify acme_2025-12-12_14.zip
     callvault verify ./archives/2025-12-12
+    callvault verify ./archives --log-key log-key.txt
     callvault verify ./archives --json`
 }
 
@@ -61,7 +65,11 @@ func (v *verifyResult) missed() bool { return !v.good() && !v.unknown }
 // checks the others, and returns errReported.
 func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 	defer collectOften()()
-	targets := verifyTargets{days: map[string]*client.PulledDay{}}
+	keys, err := readLogKeys(c.LogKey)
+	if err != nil {
+		return err
+	}
+	targets := verifyTargets{days: map[string]*client.PulledDay{}, seals: map[string]*sealed{}, keys: keys}
 	for _, path := range c.Path {
 		if err := targets.add(path); err != nil {
 			return err
@@ -87,21 +95,24 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 		if day := targets.days[filepath.Dir(path)]; day != nil && v.err == nil {
 			v.unknown = !day.Check(&v.Report)
 		}
+		if v.err == nil {
+			targets.checkSeal(&v)
+		}
 		if err := add(v); err != nil {
 			return err
 		}
 	}
+	targets.addUnsealed()
 	for _, v := range append(targets.unread, targets.absent...) {
 		if err := add(v); err != nil {
 			return err
 		}
 	}
 	ok := !slices.ContainsFunc(list, func(v verifyResult) bool { return !v.good() })
-	var err error
 	if c.JSON {
-		err = verifyJSON(d.stdout, list, targets.checkedDays, ok)
+		err = verifyJSON(d.stdout, list, &targets, ok)
 	} else {
-		err = printClean(d.stdout, append(targets.absentLines(), targets.summary(list)...)...)
+		err = printClean(d.stdout, slices.Concat(targets.absentLines(), targets.sealLines(), targets.summary(list))...)
 	}
 	if err == nil && !ok {
 		return errReported
@@ -147,7 +158,7 @@ func verifyOne(ctx context.Context, path string) (verifyResult, error) {
 	return verifyResult{Report: report, err: err}, nil
 }
 
-func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error {
+func verifyJSON(w io.Writer, list []verifyResult, targets *verifyTargets, ok bool) error {
 	files := make([]fileJSON, len(list))
 	for i := range list {
 		r := &list[i]
@@ -162,8 +173,9 @@ func verifyJSON(w io.Writer, list []verifyResult, days []dayJSON, ok bool) error
 	return console.JSON(w, struct {
 		OK       bool       `json:"ok"`
 		Archives []fileJSON `json:"archives"`
-		Days     []dayJSON  `json:"days"` // directories with a day.json
-	}{ok, files, append([]dayJSON{}, days...)})
+		Days     []dayJSON  `json:"days"`  // directories with a day.json
+		Seals    []sealJSON `json:"seals"` // each day.seal
+	}{ok, files, append([]dayJSON{}, targets.checkedDays...), targets.sealsJSON()})
 }
 
 // print prints one line, and one more for each problem.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/client/verify"
 )
 
@@ -24,6 +25,9 @@ type verifyTargets struct {
 	absent      []verifyResult               // hours without their archive
 	checkedDays []dayJSON                    // days of which each hour was looked for
 	withoutDay  int                          // ZIPs that no day.json lists
+	keys        dayseal.Keys                 // of the log; nil without --log-key
+	seals       map[string]*sealed           // by directory; nil where no day.seal can be used
+	sealList    []*sealed                    // the same, in the order in which they were found
 }
 
 // dayJSON is a directory with a day.json, in the output of --json.
@@ -80,7 +84,7 @@ func leadsToDir(name string, entry fs.DirEntry) bool {
 }
 
 func (w *verifyTargets) count() int {
-	return len(w.zips) + len(w.checkedDays) + len(w.absent) + len(w.unread)
+	return len(w.zips) + len(w.sealList) + len(w.checkedDays) + len(w.absent) + len(w.unread)
 }
 
 func (w *verifyTargets) addZIP(path string) {
@@ -114,8 +118,11 @@ func (w *verifyTargets) cannotRead(path string, err error) {
 	w.unread = append(w.unread, v)
 }
 
-// addDay looks for the archive of every hour in a directory with a day.json.
+// addDay looks for the archive of every hour in a directory with a day.json or a day.seal.
 func (w *verifyTargets) addDay(dir string) {
+	if s := w.seal(dir); s != nil {
+		s.whole = true
+	}
 	day := w.day(dir)
 	if day == nil {
 		return
@@ -161,7 +168,7 @@ func (w *verifyTargets) pullCommands(list []verifyResult) (commands []string) {
 		dir, name := filepath.Split(v.Path)
 		dir = filepath.Clean(dir)
 		pulled, err := filepath.Match("[0-2][0-9].zip", name)
-		if v.missed() && err == nil && (pulled && w.days[dir] != nil || name == "day.json") {
+		if v.missed() && err == nil && (pulled && (w.days[dir] != nil || w.seals[dir] != nil) || name == "day.json" || name == "day.seal") {
 			recheck[dir] = recheck[dir] || !v.absent
 		}
 	}

@@ -1,0 +1,101 @@
+package dayseal
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Keys are the public keys of a log, the present one and former ones.
+type Keys []note.Verifier
+
+// maxKeys is the most keys of one log.
+const maxKeys = 1000
+
+// ParseKeys reads public keys of a log, one a line (c2sp.org/signed-note), as a server gives them
+// at /.well-known/callvault-log-key. Empty lines and those that begin with # count for nothing.
+func ParseKeys(text []byte) (Keys, error) {
+	var keys Keys
+	for i, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := note.NewVerifier(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d is no public key of a log: %w", i+1, err)
+		}
+		if keys = append(keys, key); len(keys) > maxKeys {
+			return nil, fmt.Errorf("there are more than %d keys", maxKeys)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key in it; a server gives it at /.well-known/callvault-log-key")
+	}
+	return keys, nil
+}
+
+// Name is the log's name, which all its keys have.
+func (k Keys) Name() string { return k[0].Name() }
+
+// OpenCheckpoint checks a checkpoint's signature by any of the keys.
+func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
+	var first error
+	for _, key := range k {
+		c, _, err := torchwood.VerifyCheckpoint(signed, policy(key))
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return torchwood.Checkpoint{}, fmt.Errorf("no key of the file has signed its checkpoint (%w)", first)
+}
+
+// VerifyProof checks a proof that data is a leaf of the log: its path in the tree, and the
+// signature of the checkpoint by any of the keys.
+func (k Keys) VerifyProof(data []byte, proof string) error {
+	if err := strict(proof); err != nil {
+		return err
+	}
+	_, signed, _ := strings.Cut(proof, "\n\n")
+	if _, err := k.OpenCheckpoint([]byte(signed)); err != nil {
+		return err
+	}
+	for _, key := range k {
+		err := torchwood.VerifyProof(policy(key), tlog.RecordHash(data), []byte(proof))
+		var wrong *torchwood.VerifyRecordError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &wrong):
+			return errors.New("it is not what stands in the log: it was changed, or its proof was")
+		}
+	}
+	return errors.New("its proof is not one that can be read")
+}
+
+// policy wants the signature of the key, in a log of the key's name.
+func policy(key note.Verifier) torchwood.Policy {
+	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(key.Name()), torchwood.SingleVerifierPolicy(key))
+}
+
+// strict refuses what decoders of Base64 pass over, so that each changed bit of a proof is found.
+func strict(proof string) error {
+	loose := strings.Contains(proof, "\r")
+	for line := range strings.SplitSeq(proof, "\n") {
+		text := line[strings.LastIndexByte(line, ' ')+1:] // of a signature, the last field
+		_, err := base64.StdEncoding.DecodeString(text)
+		_, strict := base64.StdEncoding.Strict().DecodeString(text)
+		loose = loose || err == nil && strict != nil
+	}
+	if loose {
+		return errors.New("its proof is not one that can be read")
+	}
+	return nil
+}
