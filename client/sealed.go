@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 
 	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/client/verify"
@@ -66,6 +68,9 @@ func (s *SealedDay) Check(r *verify.Report, revision int64) {
 	}
 }
 
+// pulledName is the name that Pull gives to an archive.
+var pulledName = regexp.MustCompile(`^([01]\d|2[0-3])\.zip$`)
+
 // hourOf returns the hour that an archive should be, by its name, or by what it says of itself if
 // it has a name of somebody's own. It returns -1 for another day.
 func (s *SealedDay) hourOf(r *verify.Report) int {
@@ -73,13 +78,13 @@ func (s *SealedDay) hourOf(r *verify.Report) int {
 	day, hour := r.UTCDay, r.Hour
 	if m := linkName.FindStringSubmatch(name); len(m) > 1 {
 		day, hour = m[1], m[2]
+	} else if pulledName.MatchString(name) {
+		day, hour = s.Day, name[:2]
 	}
-	for i := range s.Hours {
-		if name == s.Hours[i].Hour+".zip" || day == s.Day && hour == s.Hours[i].Hour {
-			return i
-		}
+	if day != s.Day {
+		return -1
 	}
-	return -1
+	return slices.IndexFunc(s.Hours, func(h dayseal.Hour) bool { return h.Hour == hour })
 }
 
 // Absent lists the hours whose sealed archive is not among those that were checked, and has no file

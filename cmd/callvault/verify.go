@@ -226,6 +226,9 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 	if n := len(w.checkedDays); n > 0 && bad+len(w.absent) == 0 {
 		parts = append(parts, "complete by day.json: "+count(n, "day"))
 	}
+	if n := w.sealedDays(); n > 0 && bad+len(w.absent) == 0 {
+		parts = append(parts, "complete by day.seal: "+count(n, "day"))
+	}
 	if w.withoutDay > 0 {
 		parts = append(parts, "whether hours are missing beside "+count(w.withoutDay, "archive")+" was not checked, only the day.json of callvault pull says so")
 	}

@@ -89,7 +89,7 @@ func (w *verifyTargets) count() int {
 
 func (w *verifyTargets) addZIP(path string) {
 	w.zips = append(w.zips, path)
-	if w.day(filepath.Dir(path)) == nil {
+	if dir := filepath.Dir(path); w.day(dir) == nil && w.seal(dir) == nil {
 		w.withoutDay++
 	}
 }
@@ -107,12 +107,12 @@ func (w *verifyTargets) day(dir string) *client.PulledDay {
 	return day
 }
 
-// cannotRead notes a file or directory that cannot be read. Of a directory its day.json needs no
-// mention then.
+// cannotRead notes a file or directory that cannot be read. Of a directory its day.json and
+// day.seal need no mention then.
 func (w *verifyTargets) cannotRead(path string, err error) {
-	if n := len(w.unread) - 1; n >= 0 && w.unread[n].Path == filepath.Join(path, "day.json") {
-		w.unread = w.unread[:n]
-	}
+	w.unread = slices.DeleteFunc(w.unread, func(v verifyResult) bool {
+		return v.Path == filepath.Join(path, "day.json") || v.Path == filepath.Join(path, "day.seal")
+	})
 	v := verifyResult{err: err}
 	v.Path = path
 	w.unread = append(w.unread, v)

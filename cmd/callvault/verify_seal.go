@@ -162,6 +162,16 @@ func (w *verifyTargets) sealLines() (lines []string) {
 	return lines
 }
 
+// sealedDays counts the days whose archives were all looked for by their seal alone.
+func (w *verifyTargets) sealedDays() (n int) {
+	for dir, s := range w.seals {
+		if s != nil && s.whole && w.days[dir] == nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (w *verifyTargets) sealsJSON() []sealJSON {
 	list := []sealJSON{}
 	for _, s := range w.sealList {

@@ -59,10 +59,12 @@ func TestVerifySealedDay(t *testing.T) {
 			},
 			want: "The seal of 2025-12-12 does not know the archive",
 		},
-		"renamed":      {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "mine.zip")) }},
-		"seal changed": {spoil: in("day.seal", func(b []byte) []byte { return bytes.Replace(b, []byte(`"tenant":"acme"`), []byte(`"tenant":"evil"`), 1) }), want: "BROKEN  DIR/day.seal\n        The seal is not proven: it is not what stands in the log", keys: true},
-		"seal broken":  {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "UNREAD  DIR/day.seal\n"},
-		"no seal":      {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "day.seal")) }, want: "There is no day.seal beside it, so nothing proves it", keys: true},
+		"renamed": {spoil: func(dir string) error { return os.Rename(filepath.Join(dir, "14.zip"), filepath.Join(dir, "mine.zip")) }},
+		"seal changed": {spoil: in("day.seal", func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"tenant":"acme"`), []byte(`"tenant":"evil"`), 1)
+		}), want: "BROKEN  DIR/day.seal\n        The seal is not proven: it is not what stands in the log", keys: true},
+		"seal broken": {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "UNREAD  DIR/day.seal\n"},
+		"no seal":     {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "day.seal")) }, want: "There is no day.seal beside it, so nothing proves it", keys: true},
 	} {
 		dir, key := sealedTree(t, good)
 		if tc.spoil != nil {
