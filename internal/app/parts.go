@@ -181,6 +181,11 @@ func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error
 	if err != nil {
 		return p.prepared, err
 	}
+	keys, err = p.ensureLogKeys(ctx)
+	p.prepared.Keys += keys
+	if err != nil {
+		return p.prepared, err
+	}
 	if err := p.sealWebhooks(ctx); err != nil {
 		return p.prepared, err
 	}

@@ -192,6 +192,7 @@ func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
 func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {
 	s := scheduler.New(scheduler.Config{Schedule: p.schedule(log), Interval: p.Config.HealInterval, OnPass: p.metrics.Pass}, p.Planner(log), time.Now, log)
 	g.Add(Component{Name: "scheduler", Stage: StageScheduler, Run: s.Run})
+	p.addSealer(g, log)
 	return s
 }
 

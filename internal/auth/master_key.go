@@ -84,26 +84,31 @@ func (m *masterKey) material(k catalog.SigningKey) ([]byte, error) {
 }
 
 func newKey(purpose Purpose, m *masterKey) (catalog.SigningKey, error) {
-	var id [keyIDBytes]byte
-	_, _ = rand.Read(id[:]) // never fails
-	k := catalog.SigningKey{ID: hex.EncodeToString(id[:]), Purpose: string(purpose), Algorithm: algorithmHMAC}
 	if purpose == PurposeAccess {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
-			return k, fmt.Errorf("make a signing key: %w", err)
+			return catalog.SigningKey{}, fmt.Errorf("make a signing key: %w", err)
 		}
-		k.Algorithm = algorithmES256
-		if k.Material, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
-			return k, fmt.Errorf("make a signing key: %w", err)
+		material, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			return catalog.SigningKey{}, fmt.Errorf("make a signing key: %w", err)
 		}
-	} else {
-		k.Material = make([]byte, sha256.Size)
-		_, _ = rand.Read(k.Material)
+		return m.sealed(purpose, algorithmES256, material), nil
 	}
+	material := make([]byte, sha256.Size)
+	_, _ = rand.Read(material) // never fails
+	return m.sealed(purpose, algorithmHMAC, material), nil
+}
+
+// sealed gives a new key as it is stored.
+func (m *masterKey) sealed(purpose Purpose, algorithm string, material []byte) catalog.SigningKey {
+	var id [keyIDBytes]byte
+	_, _ = rand.Read(id[:]) // never fails
+	k := catalog.SigningKey{ID: hex.EncodeToString(id[:]), Purpose: string(purpose), Algorithm: algorithm, Material: material}
 	if m != nil {
-		k.Material, k.Encrypted = m.encrypt(k.Material, associatedData(k)), true
+		k.Material, k.Encrypted = m.encrypt(material, associatedData(k)), true
 	}
-	return k, nil
+	return k
 }
 
 func parsePrivate(material []byte) (*ecdsa.PrivateKey, error) {

@@ -14,7 +14,7 @@ import (
 // SigningKey is a signing key as it is stored. Package auth knows the format of its material.
 type SigningKey struct {
 	ID        string
-	Purpose   string // access, link or cursor; each has one current key
+	Purpose   string // access, link, cursor, log or log_salt; each has one current key
 	Algorithm string
 	Material  []byte
 	Encrypted bool
@@ -72,6 +72,15 @@ func (c *Catalog) RotateSigningKeys(ctx context.Context, fresh []SigningKey, max
 }
 
 func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64, maxRetired time.Duration) (added int, err error) {
+	if added, err = insertKeys(ctx, tx, fresh, at); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-maxRetired.Microseconds())
+	return added, err
+}
+
+// insertKeys adds keys for the purposes that have none. It says how many.
+func insertKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64) (added int, err error) {
 	for _, k := range fresh {
 		ok, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO keys (id, purpose, algorithm, material, encrypted, created_us)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, k.ID, k.Purpose, k.Algorithm, k.Material, k.Encrypted, at))
@@ -82,8 +91,7 @@ func addSigningKeys(ctx context.Context, tx *db.Tx, fresh []SigningKey, at int64
 			added++
 		}
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM keys WHERE retired_us <= $1`, at-maxRetired.Microseconds())
-	return added, err
+	return added, nil
 }
 
 // EncryptSigningKey replaces a key's material by its encrypted form. It does nothing if the

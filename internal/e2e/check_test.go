@@ -289,7 +289,12 @@ func (f *fixture) archiveRows() map[string]string {
 	return rows
 }
 
-// objects lists the archives bucket, without the installation's marker.
+// besideArchives says that a key is the installation's marker, or of the log.
+func besideArchives(key string) bool {
+	return key == "callvault/installation" || strings.HasPrefix(key, "callvault/log/")
+}
+
+// objects lists the archives in their bucket.
 func (f *fixture) objects() map[string]bool {
 	f.t.Helper()
 	stored := map[string]bool{}
@@ -299,7 +304,7 @@ func (f *fixture) objects() map[string]bool {
 	}
 	for o := range f.s3.ListObjects(f.t.Context(), f.env["CALLVAULT_ARCHIVES_BUCKET"], minio.ListObjectsOptions{Recursive: true}) {
 		f.must(o.Err)
-		if o.Key != "callvault/installation" {
+		if !besideArchives(o.Key) {
 			stored[o.Key] = true
 		}
 	}
@@ -311,7 +316,7 @@ func (f *fixture) walk(stored map[string]bool) error {
 	bucket := filepath.Join(f.env["CALLVAULT_DATA"], "objects", f.env["CALLVAULT_ARCHIVES_BUCKET"])
 	return filepath.WalkDir(bucket, func(path string, d fs.DirEntry, err error) error {
 		key := strings.TrimPrefix(path, bucket+"/")
-		if err == nil && !d.IsDir() && !strings.HasSuffix(key, "%info") && key != "callvault/installation" {
+		if err == nil && !d.IsDir() && !strings.HasSuffix(key, "%info") && !besideArchives(key) {
 			stored[key] = true
 		}
 		return err

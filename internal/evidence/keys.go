@@ -12,7 +12,9 @@ import (
 )
 
 // Origin names the log of an installation in checkpoints and keys.
-func Origin(installation string) string { return "callvault/" + installation }
+func Origin(installation string) string { return originHead + installation }
+
+const originHead = "callvault/"
 
 // Keys are what the log is signed and salted with.
 type Keys struct {

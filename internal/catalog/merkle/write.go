@@ -21,8 +21,10 @@ type Sealer struct {
 // long others wait for a sealer that was killed.
 func (l *Log) Acquire(ctx context.Context, lease time.Duration) (s Sealer, acquired bool, err error) {
 	s.lease = lease
-	err = l.db.QueryRowContext(ctx, `UPDATE log_state SET token = token + 1, lease_us = (SELECT now_us FROM catalog_clock) + $1
-		WHERE lease_us <= (SELECT now_us FROM catalog_clock) OR lease_us > (SELECT now_us FROM catalog_clock) + $1 RETURNING token`, lease.Microseconds()).Scan(&s.token)
+	err = l.db.Update(ctx, func(tx *db.Tx) error {
+		return tx.QueryRowContext(ctx, `UPDATE log_state SET token = token + 1, lease_us = (SELECT now_us FROM catalog_clock) + $1
+			WHERE lease_us <= (SELECT now_us FROM catalog_clock) OR lease_us > (SELECT now_us FROM catalog_clock) + $1 RETURNING token`, lease.Microseconds()).Scan(&s.token)
+	})
 	if domain.KindOf(err) == domain.KindNotFound {
 		return s, false, nil
 	}

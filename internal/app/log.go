@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/evidence"
+)
+
+// logOrigin gives the name of this installation's log.
+func (p *Parts) logOrigin(ctx context.Context) (string, error) {
+	installation, err := p.Catalog.Installation(ctx)
+	if err == nil && installation == "" {
+		err = domain.Errorf(domain.KindUnavailable, "the catalog belongs to no installation yet; run: callvault migrate up")
+	}
+	return evidence.Origin(installation), err
+}
+
+// LogKeys reads the keys of the log.
+func (p *Parts) LogKeys(ctx context.Context) (evidence.Keys, error) {
+	origin, err := p.logOrigin(ctx)
+	if err != nil {
+		return evidence.Keys{}, err
+	}
+	return auth.OpenLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), origin)
+}
+
+// RotateLogKey makes a new key for the log and returns its public key.
+func (p *Parts) RotateLogKey(ctx context.Context, o audit.Origin) (string, error) {
+	origin, err := p.logOrigin(ctx)
+	if err != nil {
+		return "", err
+	}
+	return auth.RotateLogKey(ctx, p.Catalog, p.Config.MasterKey.Reveal(), origin, o)
+}
+
+// ensureLogKeys makes the keys of the log where they are missing.
+func (p *Parts) ensureLogKeys(ctx context.Context) (int, error) {
+	installation, err := p.Catalog.EnsureInstallation(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return auth.EnsureLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), evidence.Origin(installation), audit.Origin{Actor: "command"})
+}
+
+// addSealer adds what seals the log.
+func (p *Parts) addSealer(g *Group, log *zap.Logger) {
+	s := evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: p.Config.HealInterval}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
+	g.Add(Component{Name: "sealer", Stage: StageScheduler, Run: p.afterOwnerCheck(s.Run)})
+}

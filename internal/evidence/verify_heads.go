@@ -1,0 +1,123 @@
+package evidence
+
+import (
+	"context"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/callvault/callvault/internal/catalog/merkle"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// compareHeads compares the tree of this size with the checkpoints that are of it.
+func (v *verifier) compareHeads(ctx context.Context, e edge, size int64) error {
+	h := &v.heads
+	if h.kept != nil && h.kept.N == size {
+		root, err := tlog.TreeHash(size, newTree(ctx, e))
+		if err != nil {
+			return err
+		}
+		if root != h.kept.Hash {
+			v.found(FoundCheckpoint, 0, -1, "the first %d leaves are not those of the kept checkpoint: the log did not only grow since", size)
+		}
+	}
+	for {
+		if len(h.next) == 0 {
+			list, err := v.log.Checkpoints(ctx, h.last, 1000)
+			if err != nil {
+				return err
+			}
+			if len(list) == 0 || list[0].N > v.state.Checkpoint {
+				return nil
+			}
+			h.next = list
+		}
+		c := h.next[0]
+		if c.Size > size || c.N > v.state.Checkpoint {
+			return nil
+		}
+		if err := v.compareHead(ctx, e, size, c); err != nil {
+			return err
+		}
+		h.next, h.last, h.size = h.next[1:], c.N, c.Size
+	}
+}
+
+// compareHead compares a checkpoint of the catalog with the tree and with the bucket.
+func (v *verifier) compareHead(ctx context.Context, e edge, size int64, c merkle.Checkpoint) error {
+	h := &v.heads
+	if c.N != h.last+1 || c.Size != size {
+		v.found(FoundCheckpoint, 0, -1, "the catalog lacks checkpoints between %d and %d, or they are out of order", h.last, c.N)
+	}
+	v.report.Checkpoints++
+	root, err := tlog.TreeHash(size, newTree(ctx, e))
+	if err != nil {
+		return err
+	}
+	if root != c.Root && !h.broken {
+		h.broken = true
+		v.found(FoundCheckpoint, 0, -1, "the leaves from %d to %d are not those of checkpoint %d; all before are", h.size, c.Size-1, c.N)
+		v.reads.Go(func() error { return v.nameFromObject(ctx, c) })
+	}
+	signed, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), v.policy)
+	if err != nil || signed.N != c.Size || signed.Hash != c.Root {
+		v.found(FoundCheckpoint, 0, -1, "checkpoint %d in the catalog is not signed by a key of this log", c.N)
+	}
+	every := (v.state.Checkpoint + v.opts.Objects - 1) / v.opts.Objects
+	if (v.state.Checkpoint-c.N)%every > 0 {
+		return nil
+	}
+	v.report.Objects++
+	v.reads.Go(func() error { return v.compareObject(ctx, c) })
+	return nil
+}
+
+// compareObject compares a checkpoint of the catalog with the bucket's.
+func (v *verifier) compareObject(ctx context.Context, c merkle.Checkpoint) error {
+	key := v.folder + checkpointKey(c.N)
+	data, err := read(ctx, v.bucket, key)
+	if domain.KindOf(err) == domain.KindNotFound {
+		v.found(FoundCheckpoint, 0, -1, "the bucket lacks %s", key)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p, err := parsePublished(data, v.policy)
+	switch {
+	case err != nil:
+		v.found(FoundCheckpoint, 0, -1, "%s in the bucket cannot be used: %v", key, err)
+	case p.N != c.N || p.Size != c.Size || p.Root != c.Root:
+		v.found(FoundCheckpoint, 0, -1, "%s in the bucket is of another log than checkpoint %d of the catalog", key, c.N)
+	}
+	return nil
+}
+
+// nameFromObject names the leaves of which a checkpoint of the bucket has other hashes than the
+// catalog. It knows only those that are new in the checkpoint; of all before, the tiles do.
+func (v *verifier) nameFromObject(ctx context.Context, c merkle.Checkpoint) error {
+	data, err := read(ctx, v.bucket, v.folder+checkpointKey(c.N))
+	if err != nil {
+		return nil //nolint:nilerr // compareObject tells of the newest ones
+	}
+	p, err := parsePublished(data, v.policy)
+	if err != nil {
+		return nil //nolint:nilerr // it has told of the checkpoint
+	}
+	tree := newTree(ctx, v.log)
+	for i, want := range p.leaves {
+		n := p.first + int64(i)
+		got, err := tree.ReadHashes([]int64{tlog.StoredHashIndex(0, n)})
+		if err != nil {
+			return err
+		}
+		if got[0] == want {
+			continue
+		}
+		if err := v.nameLeaf(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
