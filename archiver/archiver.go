@@ -24,8 +24,10 @@ type Entry struct {
 	MessageID              int64
 	Type                   string
 	Timestamp              time.Time
-	Size                   int64   // bytes the object must have
-	CRC32                  *uint32 // IEEE, compared with what was read; nil when unknown
+	Size                   int64          // bytes the object must have
+	CRC32                  *uint32        // IEEE, compared with what was read; nil when unknown
+	SHA256                 *domain.SHA256 // compared with what was read; nil when unknown
+	ETag                   string         // of the object that is known to have the SHA-256; "" when unknown
 }
 
 // Object is an opened range of a recording.
@@ -125,6 +127,16 @@ type Missing struct {
 	Key       string
 	MessageID int64
 	Reason    Reason
+	SHA256    *domain.SHA256 // of the bytes that were read instead; nil unless all were
+}
+
+// Learnt is what was read of a recording in the ZIP whose entry did not have it.
+type Learnt struct {
+	Key    string
+	Size   int64
+	CRC32  uint32
+	SHA256 domain.SHA256
+	ETag   string // of the object that all bytes were read from; "" when the store has none
 }
 
 // Result describes a finished ZIP.
@@ -138,6 +150,7 @@ type Result struct {
 	Sessions       []domain.Session
 	ManifestSHA256 string    // hex, of the SHA256SUMS entry
 	Missing        []Missing // in the order of the ZIP's entries
+	Learnt         []Learnt  // of entries without SHA-256, or with another ETag; in the order of the ZIP
 	Restarts       int
 	Retries        int64 // how often reads were opened again
 }

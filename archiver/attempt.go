@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // build is what the attempts of one call of Build share.
@@ -55,12 +57,19 @@ type attempt struct {
 	crcs       []uint32 // by part
 	sumsDigest string
 
+	void  atomic.Bool // a recording has another checksum: the rest is read, and nothing is written
 	mu    sync.Mutex
-	found map[*Entry]Reason
+	found map[*Entry]finding
+}
+
+// finding is why an entry can't be in the ZIP.
+type finding struct {
+	reason Reason
+	sum    *domain.SHA256 // of what was read; nil unless all was
 }
 
 // attempt makes the ZIP of a layout, or gives the recordings that have to be left out.
-func (b *build) attempt(ctx context.Context, p *layout) (Result, map[*Entry]Reason, error) {
+func (b *build) attempt(ctx context.Context, p *layout) (Result, map[*Entry]finding, error) {
 	if err := b.sink.Begin(ctx, p.total, p.partSize, p.parts); err != nil {
 		return Result{}, nil, fmt.Errorf("begin archive: %w", err)
 	}
@@ -71,7 +80,7 @@ func (b *build) attempt(ctx context.Context, p *layout) (Result, map[*Entry]Reas
 		hashq:   make(chan *segment, 2*b.cfg.Gets),
 		allDone: make(chan struct{}),
 		crcs:    make([]uint32, p.parts),
-		found:   map[*Entry]Reason{},
+		found:   map[*Entry]finding{},
 	}
 	a.takeBuffers()
 	a.pending.Store(2 * int64(len(p.items)))
@@ -189,6 +198,10 @@ func (a *attempt) userDone(p *part) {
 }
 
 func (a *attempt) upload(ctx context.Context, p *part) error {
+	if a.void.Load() {
+		a.userDone(p)
+		return nil
+	}
 	crc := p.checksum()
 	if err := a.sink.Part(ctx, p.number, p.buf, crc); err != nil {
 		return fmt.Errorf("upload part %d: %w", p.number, err)
@@ -211,8 +224,16 @@ func (a *attempt) itemDone() {
 func (a *attempt) leaveOut(e *Entry, reason Reason) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.found[e] = reason
+	a.found[e] = finding{reason: reason}
 	return errMissing
+}
+
+// otherBytes notes that the bytes of a recording have another checksum.
+func (a *attempt) otherBytes(it *item) {
+	sum := it.sum // a copy, because the layout is not kept
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found[it.entry] = finding{ChecksumMismatch, &sum}
 }
 
 // digestSums computes the checksums of SHA256SUMS itself.

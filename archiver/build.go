@@ -3,6 +3,7 @@ package archiver
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/callvault/callvault/internal/zipformat"
 )
@@ -11,8 +12,10 @@ import (
 // caller must not change them meanwhile.
 //
 // A recording that does not exist or is not what its entry says is left out. The build then checks
-// all recordings that it has not read yet, and starts again without those that are missing. It
-// restarts three times at most.
+// all recordings that it has not read yet, and starts again without those that are missing. After a
+// recording with another checksum it reads the others to their end first and writes nothing more,
+// because nothing else shows which of them have another checksum too. It restarts three times at
+// most.
 //
 // Errors: ErrEmpty, ErrInvalid, ErrTooLarge (before anything is read or begun), ErrAllMissing (an
 // *AllMissingError), ErrUnstable, ErrStalled, the context's, the sink's, and the source's after
@@ -24,7 +27,7 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 	}
 	b := &build{cfg: cfg.withDefaults(), src: src, sink: sink}
 	sorted := sortEntries(entries)
-	missing := map[*Entry]Reason{}
+	missing := map[*Entry]finding{}
 	for restarts := 0; ; restarts++ {
 		p, err := newLayout(b.cfg, h, sorted, missing)
 		if err != nil {
@@ -38,9 +41,7 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 			result.Restarts, result.Retries = restarts, b.retries.Load()
 			return result, nil
 		}
-		for e, reason := range found {
-			missing[e] = reason
-		}
+		maps.Copy(missing, found)
 		if restarts == maxRestarts && len(missing) < len(entries) {
 			return Result{}, fmt.Errorf("%w: %d missing after %d restarts", ErrUnstable, len(missing), restarts)
 		}

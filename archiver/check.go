@@ -16,9 +16,9 @@ func (a *attempt) check(ctx context.Context) error {
 	for i := range a.layout.items {
 		it := &a.layout.items[i]
 		a.mu.Lock()
-		reason, found := a.found[it.entry]
+		known, found := a.found[it.entry]
 		a.mu.Unlock()
-		if it.read || found && reason != "" {
+		if it.read || found && known.reason != "" {
 			continue
 		}
 		if ctx.Err() != nil {

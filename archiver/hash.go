@@ -47,7 +47,7 @@ func (a *attempt) hashFrom(s *segment) {
 	if f.segments == 1 {
 		f.item.sum = sha256.Sum256(s.data)
 		a.hashed(s)
-		a.itemDone()
+		a.summed(f.item)
 		return
 	}
 	for s != nil {
@@ -56,9 +56,18 @@ func (a *attempt) hashFrom(s *segment) {
 		var all bool
 		if s, all = f.nextSegment(); all {
 			f.sha.Sum(f.item.sum[:0])
-			a.itemDone()
+			a.summed(f.item)
 		}
 	}
+}
+
+// summed ends an item whose SHA-256 is computed, and compares it with what is known.
+func (a *attempt) summed(it *item) {
+	if known := it.entry.SHA256; !it.read || known != nil && *known != it.sum {
+		a.otherBytes(it)
+		a.void.Store(true)
+	}
+	a.itemDone()
 }
 
 func (a *attempt) hashed(s *segment) {

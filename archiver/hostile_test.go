@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -207,13 +208,13 @@ func TestReasons(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []Missing{
-			{entries[3].Key, 3, NotFound},
-			{entries[5].Key, 5, SizeChanged},
-			{entries[7].Key, 7, SizeChanged},
-			{entries[8].Key, 8, ChecksumMismatch},
-			{entries[27].Key, 27, NotFound},
+			{entries[3].Key, 3, NotFound, nil},
+			{entries[5].Key, 5, SizeChanged, nil},
+			{entries[7].Key, 7, SizeChanged, nil},
+			{entries[8].Key, 8, ChecksumMismatch, sumOf(content("other", int(entries[8].Size)))},
+			{entries[27].Key, 27, NotFound, nil},
 		}
-		if !slices.Equal(r.Missing, want) {
+		if !reflect.DeepEqual(r.Missing, want) {
 			t.Errorf("missing: %+v", r.Missing)
 		}
 		// A wrong checksum is found only when the bytes are read, so it may need a restart of its

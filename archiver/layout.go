@@ -22,7 +22,8 @@ type item struct {
 	read   bool   // wholly, and as expected
 	crc    uint32
 	offset int64 // of the local header
-	sum    [sha256.Size]byte
+	sum    domain.SHA256
+	etag   string // that pinned the object
 }
 
 // folder is a session's folder.
@@ -40,7 +41,7 @@ type layout struct {
 	missing []Missing
 
 	metadata    zipformat.Entry
-	metadataSum [sha256.Size]byte
+	metadataSum domain.SHA256
 	sums        zipformat.Entry // its CRC is not known yet
 	end         zipformat.End
 
@@ -68,11 +69,11 @@ func sortEntries(entries []Entry) []*Entry {
 }
 
 // newLayout lays out the ZIP of the sorted entries without the missing ones.
-func newLayout(cfg Config, h Hour, sorted []*Entry, missing map[*Entry]Reason) (*layout, error) {
+func newLayout(cfg Config, h Hour, sorted []*Entry, missing map[*Entry]finding) (*layout, error) {
 	p := &layout{hour: h, items: make([]item, 0, len(sorted)-len(missing))}
 	for _, e := range sorted {
-		if reason, ok := missing[e]; ok {
-			p.missing = append(p.missing, Missing{Key: e.Key, MessageID: e.MessageID, Reason: reason})
+		if found, ok := missing[e]; ok {
+			p.missing = append(p.missing, Missing{Key: e.Key, MessageID: e.MessageID, Reason: found.reason, SHA256: found.sum})
 			continue
 		}
 		p.items = append(p.items, item{entry: e})
@@ -131,7 +132,7 @@ func (p *layout) measureMetadata() error {
 		return err
 	}
 	p.metadata = zipformat.Entry{File: metadataName, Size: d.size, CRC: d.crc, Modified: p.hour.GeneratedAt}
-	p.metadataSum = [sha256.Size]byte(d.sha.Sum(nil))
+	p.metadataSum = domain.SHA256(d.sha.Sum(nil))
 	return nil
 }
 
@@ -172,7 +173,11 @@ func (p *layout) result(crcs []uint32, sumsDigest string) Result {
 		ManifestSHA256: sumsDigest, Missing: p.missing,
 	}
 	for i := range p.items {
-		r.Bytes += p.items[i].entry.Size
+		it := &p.items[i]
+		r.Bytes += it.entry.Size
+		if it.entry.SHA256 == nil || it.entry.ETag != it.etag {
+			r.Learnt = append(r.Learnt, Learnt{it.entry.Key, it.entry.Size, it.crc, it.sum, it.etag})
+		}
 	}
 	for i, sum := range crcs {
 		size := min(p.partSize, p.total-int64(i)*p.partSize)

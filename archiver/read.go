@@ -66,10 +66,11 @@ func (a *attempt) complete(ctx context.Context, s *segment) error {
 			sum = domain.CombineCRC32(sum, f.crcs[i], f.lengths[i])
 		}
 	}
-	if known := f.item.entry.CRC32; known != nil && *known != sum {
-		return a.leaveOut(f.item.entry, ChecksumMismatch)
+	known := f.item.entry.CRC32
+	f.item.crc, f.item.read = sum, known == nil || *known == sum
+	if !f.item.read {
+		a.void.Store(true) // its SHA-256 is told too, once it is computed
 	}
-	f.item.crc, f.item.read = sum, true
 	f.patchCRC(sum)
 	for _, p := range f.patches {
 		a.writerDone(ctx, p.part)
@@ -195,7 +196,7 @@ func (g *get) open(ctx context.Context) (io.ReadCloser, error) {
 	s, f := g.segment, g.segment.entryRead
 	e := f.item.entry
 	if s.index > 0 {
-		g.etag = f.etag
+		g.etag = f.item.etag
 	}
 	obj, err := g.src(ctx, *e, s.from+int64(g.got), int64(len(s.data)-g.got), g.etag)
 	if err != nil {
@@ -226,12 +227,13 @@ func (g *get) open(ctx context.Context) (io.ReadCloser, error) {
 func (g *get) pin() {
 	f := g.segment.entryRead
 	if f.segments == 1 {
+		f.item.etag = g.etag
 		return
 	}
 	select {
 	case <-f.pinned: // by an earlier try, from a store without ETags
 	default:
-		f.etag = g.etag
+		f.item.etag = g.etag
 		close(f.pinned)
 	}
 }

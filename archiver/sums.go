@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"io"
 
+	"github.com/callvault/callvault/internal/domain"
+
 	"github.com/callvault/callvault/internal/zipformat"
 )
 
@@ -21,7 +23,7 @@ func sumLineSize(r zipformat.Entry) int64 {
 // ends and backslashes, so the escapes of sha256sum are not needed.
 func (p *layout) writeSums(w io.Writer) error {
 	out := bufio.NewWriterSize(w, chunkSize)
-	line := func(sum *[sha256.Size]byte, r zipformat.Entry) {
+	line := func(sum *domain.SHA256, r zipformat.Entry) {
 		b := append(hex.AppendEncode(out.AvailableBuffer(), sum[:]), "  "...)
 		out.Write(append(r.AppendName(b), '\n'))
 	}

@@ -40,8 +40,7 @@ type entryRead struct {
 	// Only for entries over several parts:
 	lengths []int64
 	crcs    []uint32
-	pinned  chan struct{} // closed when etag is known
-	etag    string
+	pinned  chan struct{} // closed when the item's etag is known
 
 	mu    sync.Mutex
 	ready []*segment // read and waiting to be hashed, by index
@@ -88,6 +87,9 @@ func (l *writer) writeAll() error {
 		return l.ctx.Err()
 	}
 	close(l.hashq) // everything is hashed
+	if l.void.Load() {
+		return errMissing
+	}
 	if err := l.digestSums(); err != nil {
 		return err
 	}
