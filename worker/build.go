@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -77,6 +78,9 @@ func (b *build) run() (catalog.BuildResult, error) {
 		return catalog.BuildResult{}, err
 	}
 	zip, etag, err := b.write(entries, src)
+	if err == nil {
+		err = b.learn(zip.Learnt)
+	}
 	if err != nil {
 		return catalog.BuildResult{}, err
 	}
@@ -127,6 +131,39 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 		s.abort()
 	}
 	return result, etag, err
+}
+
+// learn stores the sums that the catalog did not know, before the archive is published. They are
+// true also if nothing is published then.
+func (b *build) learn(sums []archiver.Learnt) error {
+	if len(sums) == 0 {
+		return nil
+	}
+	return b.step(b.lease, "learn sums", func(ctx context.Context, _ trace.Span) error {
+		for some := range slices.Chunk(sums, catalog.MaxSums) {
+			learnt := make([]catalog.LearntSum, 0, len(some))
+			for _, s := range some {
+				learnt = append(learnt, catalog.LearntSum{ObjectKey: s.Key, Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256, ETag: s.ETag})
+			}
+			if err := b.learnSome(ctx, learnt); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// learnSome stores some sums, and tries again while the catalog is unavailable.
+func (b *build) learnSome(ctx context.Context, sums []catalog.LearntSum) error {
+	for retry := b.retry(); ; {
+		err := within(ctx, catalogTimeout, func(ctx context.Context) error {
+			return b.catalog.LearnSums(ctx, b.claim.Tenant, b.claim.Day, domain.SumBuild, sums)
+		})
+		if err == nil || !retryable(err) || !retry.wait(ctx, b.cfg.GiveUp) {
+			return err
+		}
+		b.log.Warn("the recordings' sums are not stored yet", zap.Error(err))
+	}
 }
 
 // commit publishes a stored archive. After an unclear answer it asks whether the archive is

@@ -56,7 +56,7 @@ func failureOf(err error) catalog.Failure {
 func missingOf(list []archiver.Missing) []catalog.MissingFile {
 	var out []catalog.MissingFile
 	for _, m := range list {
-		out = append(out, catalog.MissingFile{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason)})
+		out = append(out, catalog.MissingFile{ObjectKey: m.Key, MessageID: m.MessageID, Reason: string(m.Reason), SHA256: m.SHA256})
 	}
 	return out
 }

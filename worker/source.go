@@ -90,7 +90,8 @@ func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording)
 		r := &recordings[i]
 		entries[i] = archiver.Entry{
 			Key: r.ObjectKey, ExternalConversationID: r.ExternalConversationID, SessionID: r.SessionID,
-			MessageID: r.MessageID, Type: r.Type, Timestamp: r.Timestamp, CRC32: r.CRC32,
+			MessageID: r.MessageID, Type: r.Type, Timestamp: r.Timestamp,
+			CRC32: r.CRC32, SHA256: r.SHA256, ETag: r.ETag,
 		}
 		if r.Size != nil {
 			entries[i].Size = *r.Size

@@ -26,6 +26,7 @@ type recordingCorrectCmd struct {
 	Reason       string  `required:"" help:"Why; the audit log keeps it."`
 	Size         *int64  `placeholder:"N" help:"Size of its audio, in bytes."`
 	CRC32        *string `name:"crc32" placeholder:"X" help:"CRC-32 of its audio, 8 hex digits."`
+	SHA256       *string `name:"sha256" placeholder:"X" help:"SHA-256 of its audio, 64 hex digits."`
 	Timestamp    *string `placeholder:"T" help:"When it was recorded, RFC 3339: it moves to that hour."`
 	Conversation *string `placeholder:"ID" help:"Its conversation."`
 	Session      *string `placeholder:"ID" help:"Its session."`
@@ -37,7 +38,8 @@ type recordingCorrectCmd struct {
 func (*recordingCorrectCmd) Help() string {
 	return "What is not named stays as it is. The line that registered the recording may come again and changes nothing.\n" +
 		"A day that has ended takes no recording: reopen it first (callvault archive --reopen).\n" +
-		"Audio that was uploaded by way of callvault is contradicted by --size and --crc32 together only.\n\nExamples:\n\n" +
+		"Audio that was uploaded by way of callvault is contradicted by --size and --crc32 together only. A SHA-256 that callvault\n" +
+		"computed goes with them; give --sha256, or the next build computes it again.\n\nExamples:\n\n" +
 		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --size 11 --reason 'the line named 5 bytes'\n" +
 		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --timestamp 2025-12-12T14:23:45Z --reason 'clock of host 7'\n" +
 		"    callvault recording correct --tenant acme --key acme/conf.wav --conversation leg-b --message-id 6 --reason 'named leg-a'"
@@ -47,13 +49,14 @@ func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
 	body := map[string]any{"objectKey": c.Key, "reason": c.Reason}
 	setIfGiven(body, "sizeBytes", c.Size)
 	setIfGiven(body, "crc32", c.CRC32)
+	setIfGiven(body, "sha256", c.SHA256)
 	setIfGiven(body, "timestamp", c.Timestamp)
 	setIfGiven(body, "conversationId", c.Conversation)
 	setIfGiven(body, "sessionId", c.Session)
 	setIfGiven(body, "messageId", c.MessageID)
 	setIfGiven(body, "type", c.Type)
 	if len(body) == 2 {
-		return &usageError{"nothing to correct; name at least one of --size, --crc32, --timestamp, --conversation, --session, --message-id, --type"}
+		return &usageError{"nothing to correct; name at least one of --size, --crc32, --sha256, --timestamp, --conversation, --session, --message-id, --type"}
 	}
 	text, err := json.Marshal(body)
 	if err != nil {

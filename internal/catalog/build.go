@@ -83,7 +83,7 @@ type BuildInput struct {
 	Recordings []BuildRecording
 }
 
-// BuildRecording is a recording, without its content type, and the external id of its conversation.
+// BuildRecording is a recording, without its content type and its sum's origin, and the external id of its conversation.
 type BuildRecording struct {
 	domain.Recording
 	ExternalConversationID string
@@ -103,7 +103,7 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 			return err
 		}
 		in.Recordings, err = db.Collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
-			r.type, r.ts_us, r.size, r.crc32, coalesce(c.external_id, r.conversation_id)
+			r.type, r.ts_us, r.size, r.crc32, r.sha256, r.etag, coalesce(c.external_id, r.conversation_id)
 			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
 			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3`, b.Tenant, b.Day, b.Hour)
 		return err
@@ -113,7 +113,7 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 
 func scanBuildRecording(rows *sql.Rows) (r BuildRecording, err error) {
 	err = rows.Scan(&r.ObjectKey, &r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, db.Time(&r.Timestamp), &r.Size, &r.CRC32,
-		&r.ExternalConversationID)
+		&r.SHA256, db.OrZero(&r.ETag), &r.ExternalConversationID)
 	return r, err
 }
 

@@ -64,6 +64,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 		if err := saveFailedFiles(ctx, tx, b.HourKey, nil); err != nil {
 			return err
 		}
+		if err := auditMissing(ctx, tx, at, b.HourKey, r.Missing); err != nil {
+			return err
+		}
 		if err := announceHour(ctx, tx, b, r, at); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ type Correction struct {
 	Timestamp      *time.Time
 	Size           *int64
 	CRC32          *uint32
+	SHA256         *domain.SHA256
 	Origin         audit.Origin
 }
 
@@ -37,7 +38,16 @@ func (k *Correction) applyTo(r domain.Recording) domain.Recording {
 	setIfGiven(&r.MessageID, k.MessageID)
 	setIfGiven(&r.Type, k.Type)
 	setIfGiven(&r.Timestamp, k.Timestamp)
+	if size, crc := cmp.Or(k.Size, r.Size), cmp.Or(k.CRC32, r.CRC32); differs(r.Size, size) || differs(r.CRC32, crc) {
+		r.ETag = ""
+		if r.SHA256Origin != domain.SumLine && r.SHA256Origin != domain.SumCorrection { // it is of the bytes before
+			r.SHA256, r.SHA256Origin = nil, ""
+		}
+	}
 	r.Size, r.CRC32 = cmp.Or(k.Size, r.Size), cmp.Or(k.CRC32, r.CRC32)
+	if k.SHA256 != nil && !same(r.SHA256, k.SHA256) {
+		r.SHA256, r.SHA256Origin, r.ETag = k.SHA256, domain.SumCorrection, ""
+	}
 	return r
 }
 
@@ -49,7 +59,7 @@ func setIfGiven[T any](to, from *T) {
 
 // empty says whether there is nothing to correct.
 func (k *Correction) empty() bool {
-	return k.ConversationID == nil && k.SessionID == nil && k.MessageID == nil && k.Type == nil && k.Timestamp == nil && k.Size == nil && k.CRC32 == nil
+	return k.ConversationID == nil && k.SessionID == nil && k.MessageID == nil && k.Type == nil && k.Timestamp == nil && k.Size == nil && k.CRC32 == nil && k.SHA256 == nil
 }
 
 // Corrected is the result of a correction.
@@ -76,10 +86,11 @@ type correctDetail struct {
 // Correct changes a registered recording, with a line in the audit log, and makes the affected
 // hours due. The line that registered the recording may be sent again, and changes nothing.
 //
-// A correction may contradict the size and checksum that callvault computed from uploaded bytes,
-// because the object may have been replaced in the bucket. It must give both then, so that a
-// mistake in one of them has no effect. Wrong bytes are never archived, because each build compares
-// the bytes that it reads.
+// A correction may contradict the size and checksums that callvault computed from uploaded bytes,
+// because the object may have been replaced in the bucket. It must give size and CRC-32 then, so
+// that a mistake in one of them has no effect. A SHA-256 that callvault computed goes, unless the
+// correction gives one. Wrong bytes are never archived, because each build compares the bytes that
+// it reads.
 //
 // Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason),
 // KindExpired (its new day has ended), KindConflict (only one of size and checksum contradicts
@@ -89,7 +100,7 @@ func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err
 		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
 	}
 	if k.empty() {
-		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; give at least one of conversation, session, message id, type, timestamp, size, checksum")
+		return out, domain.Errorf(domain.KindInvalid, "nothing to correct; give at least one of conversation, session, message id, type, timestamp, size, CRC-32, SHA-256")
 	}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		out, err = c.correct(ctx, tx, k)
@@ -108,9 +119,10 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	if len(out.Changed) == 0 {
 		return out, nil
 	}
-	otherBytes := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32)
-	if otherBytes && (k.Size != nil) != (k.CRC32 != nil) {
-		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and checksum", bytes.text())
+	otherBytes := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32) || differs(bytes.SHA256, after.SHA256)
+	bytesGiven := k.Size != nil || k.CRC32 != nil || k.SHA256 != nil
+	if otherBytes && bytesGiven && (k.Size == nil || k.CRC32 == nil) {
+		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and CRC-32", bytes.text())
 	}
 	from, to := domain.HourOf(k.Tenant, before.Timestamp), domain.HourOf(k.Tenant, after.Timestamp)
 	at, ended, err := lockHours(ctx, tx, from, to)
@@ -132,7 +144,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 		return out, err
 	}
 	if otherBytes && k.Size != nil { // these bytes were not uploaded through callvault
-		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL WHERE key = $1`, k.ObjectKey); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL, sha256 = NULL, etag = NULL WHERE key = $1`, k.ObjectKey); err != nil {
 			return out, err
 		}
 	}
@@ -149,8 +161,9 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 // uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where none were
 // uploaded.
 type uploadedBytes struct {
-	Size  *int64
-	CRC32 *uint32
+	Size   *int64
+	CRC32  *uint32
+	SHA256 *domain.SHA256
 }
 
 func (s uploadedBytes) text() string {
@@ -181,6 +194,11 @@ func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recor
 	if _, err := tx.ExecContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1`, k.ObjectKey); err != nil {
 		return r, s, err
 	}
+	// A build learns sums without the lock on the object.
+	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET size = size WHERE tenant = $1 AND day = (SELECT day FROM objects WHERE key = $2) AND object_key = $2`,
+		k.Tenant, k.ObjectKey); err != nil {
+		return r, s, err
+	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err == nil && k.applyTo(r).ConversationID != conversation {
 		err = db.ErrRetry
 	}
@@ -189,10 +207,12 @@ func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recor
 
 func readRecording(ctx context.Context, tx *db.Tx, tenant, key string) (r domain.Recording, s uploadedBytes, err error) {
 	r.ObjectKey = key
-	err = tx.QueryRowContext(ctx, `SELECT r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, o.size, o.crc32
+	err = tx.QueryRowContext(ctx, `SELECT r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.sha256, r.sha256_origin, r.etag,
+			o.size, o.crc32, o.sha256
 		FROM objects o JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
 		WHERE o.key = $1 AND o.tenant = $2`, key, tenant).
-		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, db.Time(&r.Timestamp), &r.Size, &r.CRC32, &s.Size, &s.CRC32)
+		Scan(&r.ConversationID, &r.SessionID, &r.MessageID, &r.Type, db.Time(&r.Timestamp), &r.Size, &r.CRC32, &r.SHA256, db.OrZero(&r.SHA256Origin), db.OrZero(&r.ETag),
+			&s.Size, &s.CRC32, &s.SHA256)
 	return r, s, db.NotFound(err,
 		"tenant %s has no recording under this object key; copy the key from its hour's page in the console. Where its line was refused, send line and audio under a new key", tenant)
 }
@@ -213,6 +233,7 @@ func changedFields(before, after domain.Recording) map[string]fromTo {
 	note("timestamp", before.Timestamp.Format(time.RFC3339Nano), after.Timestamp.Format(time.RFC3339Nano))
 	note("sizeBytes", valueOf(before.Size), valueOf(after.Size))
 	note("crc32", hexOf(before.CRC32), hexOf(after.CRC32))
+	note("sha256", sumText(before.SHA256), sumText(after.SHA256))
 	return changed
 }
 
@@ -228,6 +249,13 @@ func hexOf(sum *uint32) any {
 		return nil
 	}
 	return fmt.Sprintf("%08x", *sum)
+}
+
+func sumText(sum *domain.SHA256) any {
+	if sum == nil {
+		return nil
+	}
+	return sum.String()
 }
 
 // lockHours locks the days of two hours, in order, and says which days are over.
@@ -247,14 +275,15 @@ func lockHours(ctx context.Context, tx *db.Tx, a, b domain.HourKey) (at int64, e
 // that a build stored meanwhile stays.
 func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
-	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32)
-		SELECT object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32 FROM recordings
+	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32, sha256)
+		SELECT object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32, sha256 FROM recordings
 		WHERE tenant = $1 AND day = $2 AND object_key = $3 ON CONFLICT (object_key) DO NOTHING`, tenant, from.Day, before.ObjectKey); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE recordings SET day = $4, hour = $5, conversation_id = $6, session_id = $7, message_id = $8, type = $9,
-		ts_us = $10, size = coalesce($11, size), crc32 = coalesce($12, crc32) WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
-		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), after.Size, after.CRC32); err != nil {
+		ts_us = $10, size = coalesce($11, size), crc32 = coalesce($12, crc32), sha256 = $13, sha256_origin = $14, etag = $15
+		WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
+		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), after.Size, after.CRC32, after.SHA256, db.OrNull(after.SHA256Origin), db.OrNull(after.ETag)); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE objects SET day = $2 WHERE key = $1`, before.ObjectKey, to.Day)

@@ -26,6 +26,8 @@ type MissingFile struct {
 	ObjectKey string `json:"objectKey"`
 	MessageID int64  `json:"messageId"`
 	Reason    string `json:"reason"`
+
+	SHA256 *domain.SHA256 `json:"sha256,omitempty"` // of the bytes that were read instead, if all were
 }
 
 // MissingGroup counts recordings that are missing for one reason, and says what an operator can do.
@@ -45,7 +47,7 @@ func GroupMissing(missing []MissingFile) []MissingGroup {
 	for _, g := range []MissingGroup{
 		{ReasonNotFound, 0, "upload the audio (PUT /api/ingest/v1/audio/KEY, or callvault import --audio), and the hour is built; or put it into the bucket and rebuild the hour"},
 		{ReasonSize, 0, "the object has another size than its recording: correct the size (callvault recording correct --size), or put the right bytes into the bucket and rebuild the hour"},
-		{ReasonChecksum, 0, "the object has another CRC-32 than its recording, or it changed while it was read: correct the checksum (callvault recording correct --crc32), or put the right bytes into the bucket and rebuild the hour"},
+		{ReasonChecksum, 0, "the object has another CRC-32 or SHA-256 than its recording, or it changed while it was read: put the right bytes into the bucket and rebuild the hour; only if it has the right ones, correct the checksums (callvault recording correct --crc32, --sha256)"},
 		{ReasonUnreadable, 0, "the object is in cold storage, or access to it is denied: bring it back, or let callvault's user read it, and rebuild the hour; it is also looked for again within 6 hours"},
 	} {
 		if g.Files = counts[g.Reason]; g.Files > 0 {

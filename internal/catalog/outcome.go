@@ -70,6 +70,9 @@ func (c *Catalog) releaseClaim(ctx context.Context, tx *db.Tx, key domain.HourKe
 		if err := saveFailedFiles(ctx, tx, key, f.Missing); err != nil {
 			return err
 		}
+		if err := auditMissing(ctx, tx, at, key, f.Missing); err != nil {
+			return err
+		}
 	}
 	if !usedUp {
 		return nil

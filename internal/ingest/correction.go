@@ -14,7 +14,7 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 	if err != nil {
 		return catalog.Correction{}, domain.Errorf(domain.KindInvalid, "%v", err)
 	}
-	known := []string{"objectKey", "reason", "conversationId", "sessionId", "messageId", "type", "timestamp", "sizeBytes", "crc32"}
+	known := []string{"objectKey", "reason", "conversationId", "sessionId", "messageId", "type", "timestamp", "sizeBytes", "crc32", "sha256"}
 	f := &fields{object: o}
 	for _, m := range o.members {
 		if !slices.Contains(known, m.name) {
@@ -31,6 +31,7 @@ func ParseCorrection(text []byte) (catalog.Correction, error) {
 		Timestamp:      f.time("timestamp", false),
 		Size:           f.size("sizeBytes"),
 		CRC32:          f.crc32("crc32"),
+		SHA256:         f.sha256("sha256"),
 	}
 	if reason := badText(k.Reason, maxLabelBytes); reason != "" {
 		f.fail("reason", "%s", reason)

@@ -76,7 +76,7 @@ func correctUploaded(f *fixture) {
 	half := f.correction(rec, func(k *catalog.Correction) { k.Size = ptr(int64(20)) })
 	_, err = f.c.Correct(f.ctx, half)
 	f.wantKind(err, domain.KindConflict)
-	equal(f, "reason", domain.SafeMessage(err), "11 bytes with the CRC-32 00000007 were uploaded under this object key; to correct the recording to other bytes, give both size and checksum")
+	equal(f, "reason", domain.SafeMessage(err), "11 bytes with the CRC-32 00000007 were uploaded under this object key; to correct the recording to other bytes, give both size and CRC-32")
 	f.rebuilding("after a refusal", 1, false)
 	f.correct(rec, func(k *catalog.Correction) { k.SessionID = ptr("s2") })
 	f.correct(rec, func(k *catalog.Correction) { k.Size, k.CRC32 = half.Size, ptr(uint32(8)) })
