@@ -89,7 +89,7 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 		}
 		return stored, false, err
 	}
-	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created})
+	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created, Since: known.Since})
 }
 
 // contentType gives the object's content type. Stores sign it and keep it as a header, and agree

@@ -47,7 +47,7 @@ func (h *handler) reason(r *http.Request, err error) (status int, reason string)
 		return http.StatusForbidden, domain.SafeMessage(err)
 	case domain.KindNotFound:
 		return http.StatusNotFound, domain.SafeMessage(err)
-	case domain.KindConflict, domain.KindUnreadable: // an unreadable object can't be compared, and is never replaced
+	case domain.KindConflict, domain.KindEnding, domain.KindUnreadable: // an unreadable object can't be compared, and is never replaced
 		return http.StatusConflict, domain.SafeMessage(err)
 	case domain.KindTooLarge:
 		return http.StatusRequestEntityTooLarge, "The object is larger than the object store takes."

@@ -55,6 +55,9 @@ func (h *handler) linesError(r *http.Request, result ingest.Result, broken, err 
 	switch {
 	case wrongLine:
 		answer.Line = line.Line
+		if domain.KindOf(line.Err) == domain.KindEnding { // the line is right, and can be sent again later
+			status = http.StatusConflict
+		}
 		answer.Error = fmt.Sprintf("line %d: %s", line.Line, domain.SafeMessage(line.Err))
 	case broken != nil:
 		answer.Error = "The body ended early or could not be read."

@@ -68,7 +68,7 @@ func (c *Catalog) AuthenticateAPIKey(ctx context.Context, secret string) (Creden
 // apiKeySQL finds a key by its secret's hash, with its tenant.
 func apiKeySQL() string {
 	return `SELECT ` + prefixed("k", credentialColumns) + `, c.now_us, ` + prefixed("t", tenantColumns()) + `
-		FROM api_keys k JOIN tenants t ON t.id = k.tenant CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`
+		FROM api_keys k JOIN tenants t ON t.id = k.tenant AND t.closed_us IS NULL CROSS JOIN catalog_clock c WHERE k.secret_hash = $1`
 }
 
 // prefixed puts a table's alias before each column of a list.

@@ -179,7 +179,7 @@ func (s uploadedBytes) text() string {
 // lockRecording takes the locks that a registration of the recording takes, in the same order: its
 // new conversation, then its object. So a registration and a correction never run at the same time.
 func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
-	if err := requireTenant(ctx, tx, k.Tenant); err != nil {
+	if _, err := requireTenant(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {

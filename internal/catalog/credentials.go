@@ -54,10 +54,14 @@ type Holder struct {
 func (k *Credential) Holder() Holder { return Holder{k.ID, k.Epoch} }
 
 // Revoked says whether a tenant's credential was disabled or deleted since it got a token or a
-// link.
+// link, or the tenant was closed.
 func (c *Catalog) Revoked(ctx context.Context, kind CredentialKind, tenant string, h Holder) (bool, error) {
 	if h.ID == "" {
-		return false, nil
+		t, err := c.Tenant(ctx, tenant)
+		if domain.KindOf(err) == domain.KindNotFound {
+			return true, nil
+		}
+		return !t.Closed.IsZero(), err
 	}
 	k, err := c.Credential(ctx, kind, h.ID)
 	if domain.KindOf(err) == domain.KindNotFound {
@@ -160,6 +164,11 @@ func (c *Catalog) changeCredential(ctx context.Context, kind CredentialKind, act
 		if err != nil {
 			return kind.notFound(err, id)
 		}
+		if action == "enable" {
+			if err := refuseClosed(ctx, tx, tenant); err != nil {
+				return err
+			}
+		}
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
 			return err
@@ -168,13 +177,23 @@ func (c *Catalog) changeCredential(ctx context.Context, kind CredentialKind, act
 	})
 }
 
-// forTenant runs fn in a transaction if the tenant exists.
+// refuseClosed refuses a tenant that does not exist or is closed.
+func refuseClosed(ctx context.Context, tx *db.Tx, tenant string) error {
+	t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), tenant))
+	if err != nil {
+		return unknownTenant(err, tenant)
+	}
+	if !t.Closed.IsZero() {
+		return domain.Errorf(domain.KindConflict, "tenant %s is closed; open it first: callvault tenant open %s --reason …", tenant, tenant)
+	}
+	return nil
+}
+
+// forTenant runs fn in a transaction if the tenant exists and is open.
 func (c *Catalog) forTenant(ctx context.Context, tenant string, fn func(tx *db.Tx, at int64) error) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		var id string
-		err := tx.QueryRowContext(ctx, `SELECT id FROM tenants WHERE id = $1`, tenant).Scan(&id)
-		if err != nil {
-			return db.NotFound(err, "tenant %.70q does not exist; see: callvault tenant list", tenant)
+		if err := refuseClosed(ctx, tx, tenant); err != nil {
+			return err
 		}
 		at, err := clock.Now(ctx, tx)
 		if err != nil {

@@ -93,7 +93,7 @@ func (c *Catalog) CheckDay(ctx context.Context, r DayRequest) (Window, error) {
 // dayAccess is everything that decides about a day request.
 type dayAccess struct {
 	app     *Application  // nil when it does not exist
-	tenant  domain.Tenant // only the fields that decide; without an id when it does not exist
+	tenant  domain.Tenant // only the fields that decide; without an id when it does not exist or is closed
 	now     time.Time     // the catalog's clock
 	window  Window
 	last    windowLast
@@ -118,7 +118,7 @@ func lockDayRequest(ctx context.Context, tx *db.Tx, r DayRequest) error {
 const dayAccessSQL = `SELECT p.id, p.tenant, p.scopes, p.disabled_us, p.epoch, t.id, t.recordings, t.retention_days, t.day_limit, t.floor_us,
 	c.now_us, d.tenant IS NOT NULL, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL,
 	d.total_sessions, ` + windowColumns + `
-	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1
+	FROM catalog_clock c LEFT JOIN applications p ON p.id = $4 LEFT JOIN tenants t ON t.id = $1 AND t.closed_us IS NULL
 	LEFT JOIN days d ON d.tenant = $1 AND d.day = $2` + windowJoins
 
 // readDayAccess reads everything that decides about a request, in one statement.

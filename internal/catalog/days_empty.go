@@ -10,14 +10,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// EmptyDays lists the tenants with the recordings feature for which day is within retention and has
+// EmptyDays lists the open tenants with the recordings feature for which day is within retention and has
 // no row yet, because nothing was registered for it. It lists at most limit.
 func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
 	return c.dayKeys(ctx, emptyDaysSQL, day, db.Micros(day.End()), limit)
 }
 
 const emptyDaysSQL = `SELECT t.id, CAST($1 AS TEXT) FROM tenants t
-		WHERE t.recordings AND CAST($2 AS BIGINT) + t.retention_days` + daysInMicrosSQL + ` > (SELECT now_us FROM catalog_clock)
+		WHERE t.recordings AND t.closed_us IS NULL AND CAST($2 AS BIGINT) + t.retention_days` + daysInMicrosSQL + ` > (SELECT now_us FROM catalog_clock)
 		AND (t.floor_us < CAST($2 AS BIGINT) OR t.floor_us > (SELECT now_us FROM catalog_clock))
 		AND NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day = $1)
 		ORDER BY t.id LIMIT $3`
@@ -45,7 +45,7 @@ func (c *Catalog) NeedsBackfill(ctx context.Context) (needed bool, err error) {
 	return needed, err
 }
 
-const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings) AND ` + clock.TrustedSQL
+const needsBackfillSQL = `SELECT EXISTS (SELECT 1 FROM tenants WHERE backfill > 0 AND recordings AND closed_us IS NULL) AND ` + clock.TrustedSQL
 
 // BackfillTenants lists tenants that need a backfill, at most limit.
 func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTenant, error) {
@@ -55,7 +55,7 @@ func (c *Catalog) BackfillTenants(ctx context.Context, limit int) ([]BackfillTen
 	}, backfillTenantsSQL, limit)
 }
 
-const backfillTenantsSQL = `SELECT id, retention_days, floor_us, backfill FROM tenants WHERE backfill > 0 AND recordings ORDER BY id LIMIT $1`
+const backfillTenantsSQL = `SELECT id, retention_days, floor_us, backfill FROM tenants WHERE backfill > 0 AND recordings AND closed_us IS NULL ORDER BY id LIMIT $1`
 
 // BackfillDays lists the tenant's days up to until that are within retention and have no row yet:
 // at most limit, latest first.

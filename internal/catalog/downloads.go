@@ -19,7 +19,7 @@ type LinkAccess struct {
 	Window  Window    // downloads of this hour's links
 	Spent   int64     // bytes of the counted download that has most left of its allowance
 	Expired bool      // the day is past retention
-	Revoked bool      // the application that got the link was disabled or deleted since
+	Revoked bool      // the application that got the link was disabled or deleted since, or the tenant closed
 	Archive *LinkedArchive
 	last    windowLast
 }
@@ -39,7 +39,7 @@ func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token stri
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
 	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag,
-	$6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7),
+	t.closed_us IS NOT NULL OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7),
 	(SELECT min(x.spent) FROM window_uses x WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT) AND x.at_us <= c.now_us + 600000000), ` + windowColumns + `
 	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
 	LEFT JOIN archives a ON a.token = $4 AND a.tenant = $1 AND a.day = $2 AND a.hour = $5 AND a.state IN ('published', 'superseded')` +

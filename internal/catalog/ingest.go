@@ -19,8 +19,9 @@ const farAhead = 24 * time.Hour
 // cleared values are kept as former values, and the audit log has their number. The wanted counter
 // of every hour with a new or changed recording is raised.
 //
-// Errors: KindNotFound for an unknown tenant, KindUnavailable, and for one bad line a *LineError:
-// KindConflict for a recording that contradicts what is known of its object, KindInvalid for an
+// Errors: KindNotFound for an unknown tenant, KindForbidden for a closed one, KindUnavailable, and for
+// one bad line a *LineError: KindConflict for a recording that contradicts what is known of its
+// object, KindEnding for what has ended and is still being deleted, KindInvalid for an
 // object key that is not the tenant's, and for a new conversation without its agent or start.
 func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts, error) {
 	if b.Len() > MaxBatch {
@@ -49,7 +50,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			return err
 		}
 	}
-	if err := requireTenant(ctx, r.tx, r.tenant); err != nil {
+	if err := requireOpen(ctx, r.tx, r.tenant); err != nil {
 		return err
 	}
 	if r.at, err = clock.Now(ctx, r.tx); err != nil {
@@ -64,6 +65,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	for _, step := range []func() error{
 		func() error { return mergeBodies(ctx, r, agentBodies(), b.Agents) },
 		func() error { return r.conversations(ctx, b) },
+		func() error { return r.refuseEnding(ctx, b) },
 		func() error { return mergeBodies(ctx, r, messageBodies(), b.Messages) },
 		func() error { return r.recordings(ctx, b.Recordings, b.Conversations) },
 		func() error { return r.auditReplaced(ctx) },
@@ -74,12 +76,6 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	}
 	r.n.TooLate, err = r.c.raiseWanted(ctx, r.tx, r.fresh, r.touched)
 	return err
-}
-
-func requireTenant(ctx context.Context, tx *db.Tx, tenant string) error {
-	var one int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM tenants WHERE id = $1`, tenant).Scan(&one)
-	return db.NotFound(err, "tenant %.70q does not exist", tenant)
 }
 
 func agentBodies() bodyKind[domain.Agent] {

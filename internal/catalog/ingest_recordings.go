@@ -79,7 +79,8 @@ func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conve
 }
 
 // claimKeys inserts the rows of unknown keys and locks the others, in key order. Before that it
-// refuses keys that the tenant may not name because of key prefixes.
+// refuses keys that the tenant may not name because of key prefixes, after that keys whose bytes are
+// to be deleted.
 func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey) error {
 	keys := slices.Sorted(maps.Keys(named))
 	rows := make([][]any, 0, len(named))
@@ -92,11 +93,13 @@ func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey)
 	if err := r.checkPrefixes(ctx, keys, named); err != nil {
 		return err
 	}
-	_, err := r.tx.ExecContext(ctx, `INSERT INTO objects (key, tenant, day)
-		SELECT key, CAST($1 AS TEXT), day FROM stage_objects WHERE TRUE ORDER BY key
+	if _, err := r.tx.ExecContext(ctx, `INSERT INTO objects (key, tenant, day, named_us)
+		SELECT key, CAST($1 AS TEXT), day, CAST($2 AS BIGINT) FROM stage_objects WHERE TRUE ORDER BY key
 		ON CONFLICT (key) DO UPDATE SET day = excluded.day
-		WHERE objects.tenant = excluded.tenant AND objects.day IS NULL AND excluded.day IS NOT NULL`, r.tenant)
-	return err
+		WHERE objects.tenant = excluded.tenant AND objects.day IS NULL AND excluded.day IS NOT NULL`, r.tenant, r.at); err != nil {
+		return err
+	}
+	return r.refuseQueued(ctx, named)
 }
 
 // objectRows reads what is known of the claimed keys. Keys of which nothing is known are left out.

@@ -17,34 +17,37 @@ type Reserved struct {
 	Size      *int64     // the size that it must have; nil if unknown
 	CRC32     *uint32    // the checksum that it must have; nil if unknown
 	SHA256    *domain.SHA256
-	Corrected bool // an operator corrected its recording, so the line's values do not count
+	Corrected bool  // an operator corrected its recording, so the line's values do not count
+	Since     int64 // for [Upload]: names this life of the key's row
 }
 
 // ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:
-// KindNotFound for an unknown tenant, KindInvalid for a key of another tenant or one that the
-// tenant may not name because of a key prefix.
+// KindNotFound for an unknown tenant, KindForbidden for a closed one, KindInvalid for a key of another
+// tenant or one that the tenant may not name because of a key prefix, KindEnding for a key whose
+// former object is being deleted.
 func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
 	var out Reserved
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		out = Reserved{}
-		if err := requireTenant(ctx, tx, tenant); err != nil {
+		if err := requireOpen(ctx, tx, tenant); err != nil {
 			return err
 		}
 		if err := c.checkPrefix(ctx, tx, tenant, key); err != nil {
 			return err
 		}
 		var owner string
-		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET tenant = objects.tenant RETURNING tenant, day, size, crc32, sha256`, key, tenant).
-			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32, &out.SHA256)
+		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant, named_us) VALUES ($1, $2, (SELECT now_us FROM catalog_clock))
+			ON CONFLICT (key) DO UPDATE SET named_us = coalesce(objects.named_us, excluded.named_us)
+			RETURNING tenant, day, size, crc32, sha256, named_us`, key, tenant).
+			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32, &out.SHA256, &out.Since)
 		if err != nil {
 			return err
 		}
 		if owner != tenant {
 			return domain.Errorf(domain.KindInvalid, "%s", otherTenantReason("the object key"))
 		}
-		if out.Day == "" {
-			return nil
+		if err := refuseEnding(ctx, tx, tenant, key, out.Day); err != nil || out.Day == "" {
+			return err
 		}
 		// The registered values go before those of a former upload, whose object may be gone.
 		err = tx.QueryRowContext(ctx, `SELECT coalesce(r.size, o.size), coalesce(r.crc32, o.crc32), coalesce(r.sha256, o.sha256), f.object_key IS NOT NULL
@@ -65,6 +68,10 @@ type Upload struct {
 	CRC32 uint32
 	New   bool // its bytes were written now; false if they were there before
 
+	// Since is that of its reservation. If the key's row was removed since then, the key's bytes may
+	// have been deleted after they were compared, also where there is a new row.
+	Since int64
+
 	// SHA256 of the object, and the ETag that the object had; nil and "" where the stored bytes
 	// were neither written nor read.
 	SHA256 *domain.SHA256
@@ -75,17 +82,20 @@ type Upload struct {
 // their recording's hour, so that a missing file is archived. A repetition for bytes that were
 // there before only stores a SHA-256 that was not known, unless they were missing in the last build
 // of their hour. In that case they were lost, and the process that stored them again ended before
-// it called RegisterUpload. Errors: KindNotFound when the tenant has not reserved the key;
-// KindConflict when a line that came meanwhile tells of other bytes: nothing is changed then.
+// it called RegisterUpload. Error: KindConflict when the key is not reserved any more, and when a line
+// that came meanwhile tells of other bytes: nothing is changed then.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		var day domain.Day
 		var size *int64
 		var crc *uint32
-		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 RETURNING day, size, crc32`,
-			u.Key, tenant).Scan(db.OrZero(&day), &size, &crc)
+		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 AND named_us = $3 RETURNING day, size, crc32`,
+			u.Key, tenant, u.Since).Scan(db.OrZero(&day), &size, &crc)
+		if errors.Is(err, sql.ErrNoRows) {
+			return domain.Errorf(domain.KindConflict, "the object key's recording ended while its audio was stored; send the audio again")
+		}
 		if err != nil {
-			return db.NotFound(err, "the object key is not reserved")
+			return err
 		}
 		repeated := false
 		if !u.New && same(size, &u.Size) && same(crc, &u.CRC32) {

@@ -65,7 +65,7 @@ func TestWantedPrefix(t *testing.T) {
 			c := withTwo(t, url)
 			change := func(t *domain.Tenant) { t.KeyPrefix = "acme/" }
 			set := func(tx *db.Tx) error {
-				_, err := c.setTenant(t.Context(), tx, "acme", change, audit.Origin{})
+				_, err := c.setTenant(t.Context(), tx, "acme", change, nil, audit.Origin{})
 				return err
 			}
 			for _, step := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
@@ -12,7 +13,7 @@ import (
 
 // tenantColumns lists the columns that tenantFields scans.
 func tenantColumns() string {
-	columns := []string{"id", "created_us"}
+	columns := []string{"id", "created_us", "ends_from_us", "closed_us"}
 	for _, s := range domain.Settings() {
 		columns = append(columns, s.Column)
 	}
@@ -21,7 +22,7 @@ func tenantColumns() string {
 
 // tenantFields gives the destinations of tenantColumns.
 func tenantFields(t *domain.Tenant) []any {
-	fields := []any{&t.ID, db.Time(&t.Created)}
+	fields := []any{&t.ID, db.Time(&t.Created), db.Time(&t.EndsFrom), db.Time(&t.Closed)}
 	for _, s := range domain.Settings() {
 		fields = append(fields, s.Field(t))
 	}
@@ -63,6 +64,8 @@ type tenantDetail struct {
 	Settings map[string]any     `json:"settings,omitempty"`
 	Changed  *map[string]fromTo `json:"changed,omitempty"`
 	Ended    []endedDay         `json:"endedDays,omitempty"` // days that a change of the retention ended
+	Ends     *EndCounts         `json:"ends,omitempty"`      // what a shorter source retention was to end when it was set
+	EndsFrom *time.Time         `json:"endsFrom,omitempty"`  // when it begins to
 	audit.Origin
 }
 

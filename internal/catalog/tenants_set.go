@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -22,6 +23,9 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 		}
 	}
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
+		if err := refuseRetired(ctx, tx, t.ID); err != nil {
+			return err
+		}
 		if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 			return err
 		}
@@ -30,7 +34,7 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 			return err
 		}
 		t.Created = db.FromMicros(at)
-		values := []any{t.ID, at}
+		values := []any{t.ID, at, nil, nil}
 		for _, s := range domain.Settings() {
 			values = append(values, s.Value(t))
 		}
@@ -49,17 +53,27 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 // SetTenant changes a tenant: change gets the present tenant and edits it. Days that are past the
 // old or the new retention end in the same transaction, and floor_us ends those that have no row.
 // So a longer retention never brings an ended day back. Errors: KindNotFound, KindInvalid,
-// KindConflict for a key prefix that can't be the tenant's, KindUnavailable for a change of the
-// retention that would end days while the clock is not trusted.
-func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (t domain.Tenant, err error) {
+// KindConflict for a key prefix that can't be the tenant's and for a shorter source retention,
+// KindUnavailable for a change of the retention that would end days while the clock is not trusted.
+func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error) {
+	return c.changeTenant(ctx, id, change, nil, o)
+}
+
+// SetTenantToEnd is SetTenant for a change that may shorten the source retention. ends is what
+// somebody was shown that this ends; see [Catalog.CountEnds].
+func (c *Catalog) SetTenantToEnd(ctx context.Context, id string, change func(*domain.Tenant), ends EndCounts, o audit.Origin) (domain.Tenant, error) {
+	return c.changeTenant(ctx, id, change, &ends, o)
+}
+
+func (c *Catalog) changeTenant(ctx context.Context, id string, change func(*domain.Tenant), ends *EndCounts, o audit.Origin) (t domain.Tenant, err error) {
 	err = c.withPendingPrefix(ctx, id, change, func(tx *db.Tx) (err error) {
-		t, err = c.setTenant(ctx, tx, id, change, o)
+		t, err = c.setTenant(ctx, tx, id, change, ends, o)
 		return err
 	})
 	return t, err
 }
 
-func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error) {
+func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change func(*domain.Tenant), ends *EndCounts, o audit.Origin) (domain.Tenant, error) {
 	// Without this lock, one of two changes at the same time would be lost. It may be taken before
 	// the days' locks, because no other transaction locks a tenant's row after a day's.
 	t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
@@ -87,12 +101,20 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 	if t.Recordings && !before.Recordings || t.RetentionDays > before.RetentionDays {
 		backfill = 1
 	}
-	set, values := "", []any{id, backfill}
+	from, err := endsFrom(ctx, tx, before, t, ends)
+	if err != nil {
+		return t, err
+	}
+	t.EndsFrom = from
+	set, values := "", []any{id, backfill, nil}
+	if !from.IsZero() {
+		values[2] = db.Micros(from)
+	}
 	for _, s := range domain.Settings() {
 		values = append(values, s.Value(t))
 		set += fmt.Sprintf("%s = $%d, ", s.Column, len(values))
 	}
-	if _, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2 WHERE id = $1`, values...); err != nil {
+	if _, err = tx.ExecContext(ctx, `UPDATE tenants SET `+set+`backfill = backfill + $2, ends_from_us = $3 WHERE id = $1`, values...); err != nil {
 		return t, err
 	}
 	at, err := clock.Now(ctx, tx)
@@ -100,7 +122,24 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 		return t, err
 	}
 	changed := changedSettings(before, t)
-	return t, o.Append(ctx, tx, at, id, ActionTenant, tenantDetail{Changed: &changed, Ended: ended, Origin: o})
+	d := tenantDetail{Changed: &changed, Ended: ended, Origin: o}
+	if !t.EndsFrom.Equal(before.EndsFrom) {
+		d.Ends, d.EndsFrom = ends, &t.EndsFrom
+	}
+	return t, o.Append(ctx, tx, at, id, ActionTenant, d)
+}
+
+// endsFrom gives when conversations end by the tenant's source retention. One that is shorter than
+// before begins a day later, so that it can be undone.
+func endsFrom(ctx context.Context, tx *db.Tx, before, after domain.Tenant, ends *EndCounts) (time.Time, error) {
+	if !shortens(before.SourceRetentionDays, after.SourceRetentionDays) {
+		return before.EndsFrom, nil
+	}
+	if ends == nil {
+		return time.Time{}, domain.Errorf(domain.KindConflict, "a source retention of %d days ends conversations with their audio; what it ends must be shown and confirmed", after.SourceRetentionDays)
+	}
+	at, err := clock.Now(ctx, tx)
+	return db.FromMicros(at).Add(EndsWait), err
 }
 
 // refuseEndingDays refuses a change that would end days while the clock is not trusted.

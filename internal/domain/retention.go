@@ -4,8 +4,9 @@ import "time"
 
 // Retention bounds of a tenant, in days.
 const (
-	MinRetentionDays = 1
-	MaxRetentionDays = 3650
+	MinRetentionDays       = 1
+	MaxRetentionDays       = 3650
+	MaxSourceRetentionDays = 36500
 )
 
 // Retention is how long a day is kept.

@@ -42,6 +42,7 @@ func Settings() []Setting {
 			func(t *Tenant) any { return &t.Recordings }},
 		{FeatureExport, "export", "EXPORT API", "Bulk export of conversations and messages.", func(t *Tenant) any { return &t.Export }},
 		{"retentionDays", "retention_days", "RETENTION DAYS", "", func(t *Tenant) any { return &t.RetentionDays }},
+		{"sourceRetentionDays", "source_retention_days", "SOURCE RETENTION DAYS", "", func(t *Tenant) any { return &t.SourceRetentionDays }},
 		{"dayLimit", "day_limit", "DAY LIMIT", "", func(t *Tenant) any { return &t.DayLimit }},
 		{"downloadLimit", "download_limit", "DOWNLOAD LIMIT", "", func(t *Tenant) any { return &t.DownloadLimit }},
 		{"keyPrefix", "key_prefix", "KEY PREFIX", "", func(t *Tenant) any { return &t.KeyPrefix }},
@@ -55,6 +56,9 @@ func (t *Tenant) Check() error {
 	}
 	if t.RetentionDays < MinRetentionDays || t.RetentionDays > MaxRetentionDays {
 		return Errorf(KindInvalid, "retention days must be %d to %d, not %d", MinRetentionDays, MaxRetentionDays, t.RetentionDays)
+	}
+	if t.SourceRetentionDays < 0 || t.SourceRetentionDays > MaxSourceRetentionDays {
+		return Errorf(KindInvalid, "source retention days must be 0, which keeps conversations for ever, or 1 to %d, not %d", MaxSourceRetentionDays, t.SourceRetentionDays)
 	}
 	if min(t.DayLimit, t.DownloadLimit) < 1 || max(t.DayLimit, t.DownloadLimit) > maxHourlyLimit {
 		return Errorf(KindInvalid, "hourly limits must be 1 to %d", maxHourlyLimit)
@@ -96,14 +100,18 @@ func (t *Tenant) SetFeature(name string, on bool) error {
 
 // TenantJSON is a tenant as commands and the admin API show it.
 type TenantJSON struct {
-	ID            string    `json:"id"`
-	Name          string    `json:"name"`
-	Features      []string  `json:"features"`
-	RetentionDays int       `json:"retentionDays"`
-	DayLimit      int       `json:"dayLimit"`
-	DownloadLimit int       `json:"downloadLimit"`
-	KeyPrefix     string    `json:"keyPrefix"`
-	CreatedAt     time.Time `json:"createdAt"` // in whole seconds
+	ID            string   `json:"id"`
+	Name          string   `json:"name"`
+	Features      []string `json:"features"`
+	RetentionDays int      `json:"retentionDays"`
+	DayLimit      int      `json:"dayLimit"`
+	DownloadLimit int      `json:"downloadLimit"`
+	KeyPrefix     string   `json:"keyPrefix"`
+
+	SourceRetentionDays int        `json:"sourceRetentionDays"` // 0: for ever
+	EndsFrom            *time.Time `json:"endsFrom,omitempty"`  // no conversation ends before, since somebody shortened it
+	ClosedAt            *time.Time `json:"closedAt,omitempty"`  // of a closed tenant
+	CreatedAt           time.Time  `json:"createdAt"`           // in whole seconds, as all times here
 }
 
 // JSON returns the tenant as it is shown.
@@ -114,5 +122,15 @@ func (t *Tenant) JSON() TenantJSON {
 			features = append(features, s.Name)
 		}
 	}
-	return TenantJSON{t.ID, t.Name, features, t.RetentionDays, t.DayLimit, t.DownloadLimit, t.KeyPrefix, t.Created.UTC().Truncate(time.Second)}
+	return TenantJSON{t.ID, t.Name, features, t.RetentionDays, t.DayLimit, t.DownloadLimit, t.KeyPrefix,
+		t.SourceRetentionDays, seconds(t.EndsFrom), seconds(t.Closed), t.Created.UTC().Truncate(time.Second)}
+}
+
+// seconds gives a time in whole seconds; nil for none.
+func seconds(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
 }

@@ -17,7 +17,14 @@ type Tenant struct {
 	DayLimit      int    // day requests answered 200 per sliding hour
 	DownloadLimit int    // downloads begun per link and sliding hour
 	KeyPrefix     string // its object keys begin with it, and no other tenant's; "" is none
-	Created       time.Time
+
+	// SourceRetentionDays is how old a conversation becomes before it ends with its audio; 0 keeps
+	// conversations for ever.
+	SourceRetentionDays int
+
+	Created  time.Time
+	EndsFrom time.Time // no conversation ends before, because somebody may undo what was set
+	Closed   time.Time // zero while it is open
 }
 
 // ValidKeyPrefix says whether s can be a key prefix: the first parts of an object key, each with

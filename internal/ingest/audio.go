@@ -61,7 +61,7 @@ func (a *AudioDir) Register(ctx context.Context, tenant string, b catalog.Batch)
 		g.Go(func() error {
 			err := a.upload(gctx, tenant, key, contentType, ofLine)
 			switch domain.KindOf(err) {
-			case domain.KindInvalid, domain.KindConflict, domain.KindUnreadable:
+			case domain.KindInvalid, domain.KindConflict, domain.KindEnding, domain.KindUnreadable:
 				return &catalog.LineError{Line: number, Err: err}
 			}
 			return err
@@ -160,7 +160,7 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	if a.Uploaded != nil {
 		a.Uploaded(size, existed)
 	}
-	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !existed})
+	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !existed, Since: known.Since})
 }
 
 // open opens a key's file. It follows no path out of the directory and does not wait for a named

@@ -68,9 +68,9 @@ func correctUploaded(f *fixture) {
 	rec.Size = ptr(int64(11))
 	f.takeRecordings(rec)
 	f.plan()
-	up := catalog.Upload{Key: rec.ObjectKey, Size: 11, CRC32: 7, New: true}
-	_, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
+	up := catalog.Upload{Key: rec.ObjectKey, Size: 11, CRC32: 7, New: true, Since: known.Since}
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, up))
 	f.publishLater(1)
 	half := f.correction(rec, func(k *catalog.Correction) { k.Size = ptr(int64(20)) })
@@ -80,7 +80,7 @@ func correctUploaded(f *fixture) {
 	f.rebuilding("after a refusal", 1, false)
 	f.correct(rec, func(k *catalog.Correction) { k.SessionID = ptr("s2") })
 	f.correct(rec, func(k *catalog.Correction) { k.Size, k.CRC32 = half.Size, ptr(uint32(8)) })
-	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	known, err = f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
 	equal(f, "bytes that may come", fmt.Sprint(*known.Size, *known.CRC32), "20 8")
 	f.correct(rec, func(k *catalog.Correction) { k.Size = ptr(int64(21)) }) // such bytes were never uploaded
@@ -132,9 +132,9 @@ func correctPlace(f *fixture) {
 	f.takeConversation(f.conversation("c-new", "renamed"))
 	f.rebuilding("its conversation was named", 4, true)
 	equal(f, "changed by its first line", f.takeRecordings(rec).Changed, 0)
-	_, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
-	f.must(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true}))
+	f.must(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true, Since: known.Since}))
 	f.day = before
 	f.rebuilding("the hour that it left", 1, false)
 }

@@ -176,7 +176,7 @@ func uploads(f *fixture) {
 	equal(f, "day", known.Day, f.day)
 	equal(f, "size", *known.Size, 1000)
 	equal(f, "checksum", known.CRC32 == nil, true)
-	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 0xffffffff, New: true}
+	up := catalog.Upload{Since: known.Since, Key: rec.ObjectKey, Size: 1000, CRC32: 0xffffffff, New: true}
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, up))
 	f.rebuilding("its bytes came", 1, true)
 	f.publishLater(1)
@@ -189,7 +189,7 @@ func uploads(f *fixture) {
 	up.New = true
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, up))
 	f.rebuilding("written again after it was lost", 1, true)
-	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: "unreserved"}), domain.KindNotFound)
+	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: "unreserved"}), domain.KindConflict)
 	wrong := rec
 	wrong.Size = ptr(int64(5))
 	f.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"sizeBytes" is 5, and this recording is known to have 1000 bytes`+orCorrect)
@@ -200,9 +200,9 @@ func uploadOfMissing(f *fixture) {
 	rec := f.recording(1, "s1")
 	f.takeRecordings(rec)
 	f.plan()
-	_, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
-	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true}
+	up := catalog.Upload{Since: known.Since, Key: rec.ObjectKey, Size: 1000, CRC32: 7, New: true}
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, up))
 	claim, built := f.start(1) // meanwhile they are lost
 	built.Missing = []catalog.MissingFile{{ObjectKey: rec.ObjectKey, Reason: "not_found"}}
@@ -222,9 +222,9 @@ func uploadOfFailed(f *fixture) {
 	rec := f.recording(1, "s1")
 	f.takeRecordings(rec)
 	f.plan()
-	_, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
-	up := catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7}
+	up := catalog.Upload{Since: known.Since, Key: rec.ObjectKey, Size: 1000, CRC32: 7}
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, up))
 	for range 2 {
 		f.force(1)
@@ -244,8 +244,8 @@ func uploadFirst(f *fixture) {
 	rec.Size = nil
 	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
 	f.must(err)
-	equal(f, "nothing is known", known, catalog.Reserved{})
-	f.must(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: rec.ObjectKey, Size: 44, CRC32: 5, New: true}))
+	equal(f, "nothing is known", known, catalog.Reserved{Since: known.Since})
+	f.must(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Since: known.Since, Key: rec.ObjectKey, Size: 44, CRC32: 5, New: true}))
 	wrong := rec
 	wrong.CRC32 = ptr(uint32(6))
 	f.refused(catalog.Batch{Recordings: lines(1, wrong)}, 1, domain.KindConflict, `"crc32" is 00000006, and this recording is known to have 00000005`+orCorrect)
@@ -261,7 +261,7 @@ func uploadForeign(f *fixture) {
 	f.must(err)
 	_, err = f.c.ReserveUpload(f.ctx, f.tenant, "k")
 	f.wantKind(err, domain.KindInvalid)
-	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: "k", New: true}), domain.KindNotFound)
+	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, catalog.Upload{Key: "k", New: true}), domain.KindConflict)
 	rec := f.recording(1, "s1")
 	rec.ObjectKey = "k"
 	f.refused(catalog.Batch{Recordings: lines(1, rec)}, 1, domain.KindInvalid, `"objectKey" names an object that is not this tenant's`)

@@ -54,7 +54,7 @@ func tenantsAudited(f *fixture) {
 	e, detail := f.last()
 	equal(f, "line", e.Actor+" "+e.Action, "command tenant.create")
 	equal(f, "settings", fmt.Sprint(detail["settings"]),
-		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false keyPrefix: name:Beta retentionDays:3]")
+		"map[daily_audio_recordings:true dayLimit:5 downloadLimit:6 export_api:false keyPrefix: name:Beta retentionDays:3 sourceRetentionDays:0]")
 	equal(f, "origin", words(detail["remote"], detail["request"]), "192.0.2.7 r-1")
 	_, err = f.c.CreateTenant(f.ctx, made, o)
 	f.wantKind(err, domain.KindConflict)

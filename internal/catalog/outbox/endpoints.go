@@ -112,12 +112,12 @@ func (b *Outbox) CreateEndpoint(ctx context.Context, e Endpoint, o audit.Origin)
 	e.Events = events
 	err = b.db.Update(ctx, func(tx *db.Tx) error {
 		// The tenant's lock prevents that two transactions together exceed the limit.
-		known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, e.Tenant))
+		known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 AND closed_us IS NULL`, e.Tenant))
 		if err != nil {
 			return err
 		}
 		if !known {
-			return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist; see: callvault tenant list", e.Tenant)
+			return domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist or is closed; see: callvault tenant list", e.Tenant)
 		}
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM webhook_endpoints WHERE tenant = $1`, e.Tenant).Scan(&n); err != nil {
