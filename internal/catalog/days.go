@@ -89,7 +89,7 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 }
 
 // refreshDay updates a locked day's counts from its hours, and when it was settled. It inserts the
-// events of the change.
+// events of the change, and seals the day when no hour is pending.
 func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
 	var s dayState
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
@@ -109,7 +109,10 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 	if err != nil {
 		return err
 	}
-	return announceDay(ctx, tx, tenant, day, s, at)
+	if err := announceDay(ctx, tx, tenant, day, s, at); err != nil || !s.planned || s.pending > 0 {
+		return err
+	}
+	return sealDay(ctx, tx, tenant, day, at, false)
 }
 
 // refreshServed is refreshDay for changes of the served archives. It also updates the totals, for

@@ -102,6 +102,9 @@ func expireDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at
 	if err := noteUnbuilt(ctx, tx, tenant, day); err != nil {
 		return 0, err
 	}
+	if err := sealDay(ctx, tx, tenant, day, at, true); err != nil {
+		return 0, err
+	}
 	if _, err := tx.ExecContext(ctx, endHoursSQL, tenant, day); err != nil {
 		return 0, err
 	}

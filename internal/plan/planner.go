@@ -24,6 +24,7 @@ type Days interface {
 	PlanDay(ctx context.Context, tenant string, day domain.Day) (catalog.PlanResult, error)
 	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
 	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
+	SealDays(ctx context.Context, limit int) (int, error)
 }
 
 // EmptyDays is what the catalog knows of days without any recording.
@@ -157,7 +158,7 @@ type Report struct {
 
 // FullPass runs all steps. A step that fails does not stop the others; the errors come back joined.
 func (p *Planner) FullPass(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.expire, p.purge, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.sealDays, p.expire, p.purge, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due
@@ -226,6 +227,13 @@ func (p *Planner) repairDays(ctx context.Context, r *Report) (err error) {
 
 func (p *Planner) repairHours(ctx context.Context, r *Report) (err error) {
 	r.Repaired, err = p.catalog.RepairHours(ctx)
+	return err
+}
+
+// sealDays seals what programs of a former version have settled or built.
+func (p *Planner) sealDays(ctx context.Context, r *Report) error {
+	sealed, err := p.catalog.SealDays(ctx, p.cfg.MaxDays)
+	r.More = r.More || sealed == p.cfg.MaxDays
 	return err
 }
 

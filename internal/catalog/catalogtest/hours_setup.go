@@ -56,6 +56,8 @@ func RunHours(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"nothing waits past the end":  nothingWaitsPastTheEnd,
 		"the end comes nearer":        endComesNearer,
 		"reopen":                      reopen,
+		"seal of a day":               sealOfDay,
+		"seal of an empty day":        sealOfEmptyDay,
 		"reopen before planning":      reopenUnplanned,
 		"catch-up lists":              catchUp,
 		"tenants":                     tenants,

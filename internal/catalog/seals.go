@@ -1,0 +1,196 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/callvault/callvault/internal/catalog/merkle"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// daySeal is the data of a seal's leaf. The keys and their order are those of the wire.
+type daySeal struct {
+	Tenant         string         `json:"tenant"`
+	Day            domain.Day     `json:"utcDay"`
+	Hours          [24]sealedHour `json:"hours"`
+	AvailableHours int            `json:"availableHours"`
+	NoDataHours    int            `json:"noDataHours"`
+	PendingHours   int            `json:"pendingHours"`
+	FailedHours    int            `json:"failedHours"`
+	TotalSessions  int64          `json:"totalSessions"`
+	TotalFiles     int64          `json:"totalFiles"`
+	TotalSizeBytes int64          `json:"totalSizeBytes"`
+	SealedAt       string         `json:"sealedAt"`
+	Salt           string         `json:"salt"`
+}
+
+type sealedHour struct {
+	Hour             string  `json:"hour"`
+	State            string  `json:"state"`
+	Revision         int64   `json:"revision"`
+	ManifestSHA256   *string `json:"manifestSha256"`
+	FileCount        int64   `json:"fileCount"`
+	MissingFileCount int64   `json:"missingFileCount"`
+}
+
+// sealDay makes a seal of a locked day of which no hour is pending, or which ends now: then before
+// its hours end. It makes none that says the same as the one before, unless the day ends.
+func sealDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64, ends bool) error {
+	s, err := readSeal(ctx, tx, tenant, day)
+	if err != nil {
+		return err
+	}
+	former, err := seal(ctx, tx, formerSealSQL, tenant, day)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	record := former.Record
+	if same := data[:bytes.LastIndex(data, []byte(`,"sealedAt":`))+1]; ends || !bytes.HasPrefix(former.Data, same) {
+		var salt [16]byte
+		_, _ = rand.Read(salt[:]) // it does not fail
+		s.SealedAt, s.Salt = db.FromMicros(at).Format(time.RFC3339), hex.EncodeToString(salt[:])
+		if data, err = json.Marshal(s); err != nil {
+			return err
+		}
+		if record, err = merkle.Add(ctx, tx, merkle.KindSeal, data); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO day_seals (tenant, day, record, sealed_us) VALUES ($1, $2, $3, $4)`, tenant, day, record, at); err != nil {
+			return err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE days SET seal = $3 WHERE tenant = $1 AND day = $2`, tenant, day, record)
+	return err
+}
+
+// readSeal reads what a locked day is, for a seal without time and salt.
+func readSeal(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (daySeal, error) {
+	s := daySeal{Tenant: tenant, Day: day}
+	if err := tx.QueryRowContext(ctx, `SELECT total_sessions FROM days WHERE tenant = $1 AND day = $2`, tenant, day).Scan(db.OrZero(&s.TotalSessions)); err != nil {
+		return s, err
+	}
+	for i := range s.Hours {
+		s.Hours[i] = sealedHour{Hour: domain.HourKey{Hour: i}.HH(), State: StatePending}
+	}
+	err := db.Each(ctx, tx, func(rows *sql.Rows) error {
+		h, err := scanServed(rows)
+		if err != nil {
+			return err
+		}
+		out := &s.Hours[h.Hour]
+		out.State, out.Revision = h.State, h.Revision
+		if a := h.Archive; h.State == StateAvailable && a != nil {
+			out.Revision, out.ManifestSHA256 = a.Revision, &a.ManifestSHA256
+			out.FileCount, out.MissingFileCount = int64(a.Files), int64(a.MissingCount)
+			s.TotalFiles += out.FileCount
+			s.TotalSizeBytes += a.Size
+		}
+		return nil
+	}, `SELECT `+servedColumns+hoursOfDay, tenant, day)
+	for _, h := range s.Hours {
+		switch h.State {
+		case StateAvailable:
+			s.AvailableHours++
+		case StateNoData:
+			s.NoDataHours++
+		case StatePending:
+			s.PendingHours++
+		case StateFailed:
+			s.FailedHours++
+		}
+	}
+	return s, err
+}
+
+// Seal is a seal of a day.
+type Seal struct {
+	Record int64  // with merkle.KindSeal its key in the log
+	Data   []byte // the leaf's data: its JSON without proof
+}
+
+// formerSealSQL is the newest seal of a day.
+const formerSealSQL = `SELECT s.record, r.data FROM day_seals s JOIN log_records r ON r.id = s.record
+	WHERE s.tenant = $1 AND s.day = $2 ORDER BY s.record DESC LIMIT 1`
+
+// provenSealSQL is the newest seal of a day that a checkpoint covers.
+const provenSealSQL = `SELECT s.record, r.data FROM day_seals s JOIN log_records r ON r.id = s.record
+	JOIN log_leaves l ON l.kind = 'seal' AND l.ref = s.record JOIN log_state c ON c.checkpoint_size > l.n
+	WHERE s.tenant = $1 AND s.day = $2 ORDER BY s.record DESC LIMIT 1`
+
+// seal reads a seal; without one it is empty.
+func seal(ctx context.Context, q db.Querier, query, tenant string, day domain.Day) (s Seal, err error) {
+	err = q.QueryRowContext(ctx, query, tenant, day).Scan(&s.Record, &s.Data)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return s, err
+}
+
+// Why a day has no seal yet.
+var (
+	ErrUnsealed = domain.Errorf(domain.KindNotFound, "the day is not sealed yet: hours are pending")
+	ErrUnproven = domain.Errorf(domain.KindNotFound, "the day's seal is not in a checkpoint of the log yet")
+)
+
+// DaySeal gives the newest seal of a day that can be proven. Errors: those of CheckDay but
+// KindLimited, in the same order, then ErrUnsealed and ErrUnproven.
+func (c *Catalog) DaySeal(ctx context.Context, r DayRequest) (Seal, error) {
+	a, err := readDayAccess(ctx, c.db, r)
+	if err != nil {
+		return Seal{}, err
+	}
+	a.window = Window{Limit: 1} // it does not count
+	if err := a.refusal(r); err != nil {
+		return Seal{}, err
+	}
+	s, err := seal(ctx, c.db, provenSealSQL, r.Tenant, r.Day)
+	if err != nil || s.Record != 0 {
+		return s, err
+	}
+	if s, err = seal(ctx, c.db, formerSealSQL, r.Tenant, r.Day); err != nil {
+		return s, err
+	}
+	if s.Record == 0 {
+		return s, ErrUnsealed
+	}
+	return Seal{}, ErrUnproven
+}
+
+const unsealedSQL = `SELECT tenant, day FROM days WHERE seal IS NULL AND completed_us IS NOT NULL AND n_pending = 0 AND expired_us IS NULL
+	ORDER BY day, tenant LIMIT $1`
+
+// SealDays seals days that were settled, or got a revision, by a program that makes no seals. It
+// does so for at most limit days, and says for how many.
+func (c *Catalog) SealDays(ctx context.Context, limit int) (int, error) {
+	keys, err := c.dayKeys(ctx, unsealedSQL, limit)
+	if err != nil {
+		return 0, err
+	}
+	sealed, err := changeEach(keys, func(k DayKey) (done bool, err error) {
+		err = c.db.Update(ctx, func(tx *db.Tx) error {
+			d, err := lockOpenDay(ctx, tx, k.Tenant, k.Day)
+			if err != nil || d.expired {
+				return err
+			}
+			var pending int
+			if err := tx.QueryRowContext(ctx, `SELECT n_pending FROM days WHERE tenant = $1 AND day = $2`, k.Tenant, k.Day).Scan(&pending); err != nil || pending > 0 {
+				return err
+			}
+			done = true
+			return sealDay(ctx, tx, k.Tenant, k.Day, d.at, false)
+		})
+		return done, err
+	})
+	return len(sealed), err
+}
