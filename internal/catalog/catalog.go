@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/catalog/migrations"
 	"github.com/callvault/callvault/internal/catalog/outbox"
@@ -19,6 +20,7 @@ type Catalog struct {
 	*audit.Log
 	*clock.Clock
 	*outbox.Outbox
+	*holds.Holds
 
 	db    *db.DB
 	rules Rules
@@ -77,7 +79,7 @@ func OpenReadOnly(ctx context.Context, url string) (*Catalog, error) {
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, issuedHoursSQL, saveLinksSQL, linkAccessSQL,
 		insertUseSQL, lastUseSQL, spendSQL)
-	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), db: d, rules: rules.withDefaults()}
+	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), Holds: holds.New(d), db: d, rules: rules.withDefaults()}
 }
 
 // DB is the database that has the catalog's tables.

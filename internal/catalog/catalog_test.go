@@ -44,3 +44,9 @@ func TestHours(t *testing.T) {
 		t.Run(name, func(t *testing.T) { catalogtest.RunHours(t, open) })
 	}
 }
+
+func TestHolds(t *testing.T) {
+	for name, open := range openers() {
+		t.Run(name, func(t *testing.T) { catalogtest.RunHolds(t, open) })
+	}
+}

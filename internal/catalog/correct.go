@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -92,9 +93,11 @@ type correctDetail struct {
 // correction gives one. Wrong bytes are never archived, because each build compares the bytes that
 // it reads.
 //
+// A recording that a hold covers stays in its conversation and its hour.
+//
 // Errors: KindNotFound (tenant, recording), KindInvalid (nothing to correct, no reason),
 // KindExpired (its new day has ended), KindConflict (only one of size and checksum contradicts
-// uploaded bytes).
+// uploaded bytes; a hold covers it).
 func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err error) {
 	if k.Reason == "" {
 		return out, domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
@@ -125,6 +128,11 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and CRC-32", bytes.text())
 	}
 	from, to := domain.HourOf(k.Tenant, before.Timestamp), domain.HourOf(k.Tenant, after.Timestamp)
+	if from != to || before.ConversationID != after.ConversationID {
+		if err := refuseMove(ctx, tx, k.Tenant, before.ConversationID); err != nil {
+			return out, err
+		}
+	}
 	at, ended, err := lockHours(ctx, tx, from, to)
 	if err != nil {
 		return out, err
@@ -158,6 +166,17 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 		correctDetail{Object: k.ObjectKey, Reason: k.Reason, Changed: out.Changed, Hours: out.Hours, Origin: k.Origin})
 }
 
+// refuseMove refuses to take a recording out of its conversation or its hour while a hold covers
+// the conversation: the hold might not cover it any more. Error: KindConflict.
+func refuseMove(ctx context.Context, tx *db.Tx, tenant, conversation string) error {
+	var name string
+	err := tx.QueryRowContext(ctx, `SELECT `+holds.ConversationNameSQL("$1", "$2"), tenant, conversation).Scan(db.OrZero(&name))
+	if err == nil && name != "" {
+		err = domain.Errorf(domain.KindConflict, "the hold %q covers this recording: its conversation and its hour stay until a day after the hold's release; size, checksum, session, message id and type can be corrected", name)
+	}
+	return err
+}
+
 // uploadedBytes is what callvault computed from the bytes uploaded under a key; nil where none were
 // uploaded.
 type uploadedBytes struct {
@@ -180,6 +199,9 @@ func (s uploadedBytes) text() string {
 // new conversation, then its object. So a registration and a correction never run at the same time.
 func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
 	if _, err := requireTenant(ctx, tx, k.Tenant); err != nil {
+		return r, s, err
+	}
+	if err := holds.Share(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {
@@ -285,6 +307,12 @@ func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, afte
 		WHERE tenant = $1 AND day = $2 AND object_key = $3`, tenant, from.Day, before.ObjectKey,
 		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), after.Size, after.CRC32, after.SHA256, db.OrNull(after.SHA256Origin), db.OrNull(after.ETag)); err != nil {
 		return err
+	}
+	if from != to { // no later revision of the former hour has it
+		if _, err := tx.ExecContext(ctx, `UPDATE archives SET parted = TRUE WHERE tenant = $1 AND day = $2 AND hour = $3
+			AND state IN ('published', 'superseded', 'retained')`, tenant, from.Day, from.Hour); err != nil {
+			return err
+		}
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE objects SET day = $2 WHERE key = $1`, before.ObjectKey, to.Day)
 	return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -48,10 +49,13 @@ func (c *Catalog) FormerEnd(ctx context.Context, tenant string, day domain.Day, 
 	return FormerEnd{}, nil
 }
 
-// Reopen gives a day another retention period, from now on. Expired hours that have recordings are
-// built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
+// Reopen gives a day another retention period, from now on. Archives that a hold retained are served
+// again; other expired hours that have recordings are built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
+		if err := holds.Share(ctx, tx, tenant); err != nil {
+			return err
+		}
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {
 			return err
 		}
@@ -77,6 +81,9 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o a
 	})
 }
 
+// wholeArchiveSQL is true for hours whose archive lacks no recording that was registered for it.
+const wholeArchiveSQL = `EXISTS (SELECT 1 FROM archives a WHERE a.object_key = hours.archive AND a.missing_count = 0)`
+
 // reopen opens a locked day again.
 func reopen(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
 	for _, change := range []struct {
@@ -86,9 +93,16 @@ func reopen(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at in
 		{`UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL, too_late = 0,
 			ended_us = NULL, ended_missing = NULL, ended_lacking = NULL,
 			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, []any{tenant, day, at}},
+		// What was retained is served again. It is looked up in the store at once.
+		{`UPDATE hours SET archive = (SELECT a.object_key FROM archives a WHERE a.tenant = $1 AND a.day = $2 AND a.hour = hours.hour
+			AND a.revision = hours.revision AND a.state = 'retained') WHERE tenant = $1 AND day = $2 AND state = 'expired'`, []any{tenant, day}},
+		{`UPDATE archives SET state = 'published', checked_us = 0 WHERE tenant = $1 AND day = $2 AND state = 'retained'
+			AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = $1 AND h.day = $2 AND h.archive = archives.object_key)`, []any{tenant, day}},
+		{`UPDATE archives SET state = 'superseded', delete_after_us = $3 WHERE tenant = $1 AND day = $2 AND state = 'retained'`, []any{tenant, day, at}},
 		{`UPDATE hours SET failures = 0, lapses = 0,
-			state = CASE WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END, built = CASE WHEN wanted = 0 THEN 0 ELSE -1 END,
-			due_us = CASE WHEN planned AND wanted > 0 THEN CAST($3 AS BIGINT) END
+			state = CASE WHEN archive IS NOT NULL THEN 'available' WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END,
+			built = CASE WHEN wanted = 0 THEN 0 WHEN ` + wholeArchiveSQL + ` THEN built ELSE -1 END,
+			due_us = CASE WHEN planned AND wanted > 0 AND NOT (wanted = built AND ` + wholeArchiveSQL + `) THEN CAST($3 AS BIGINT) END
 			WHERE tenant = $1 AND day = $2 AND state = 'expired'`, []any{tenant, day, at}},
 		{`UPDATE hours SET ended_state = NULL, ended_files = NULL, ended_missing = NULL, ended_unbuilt = NULL WHERE tenant = $1 AND day = $2`, []any{tenant, day}},
 	} {

@@ -3,8 +3,10 @@ package holds
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // The functions of this file say in SQL what a hold covers. Their arguments are SQL expressions:
@@ -45,10 +47,14 @@ func name(tenant, covers string) string {
 	return `(SELECT min(h_.name) FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
 }
 
-// active is true for the holds h_ of a tenant that are not released, or were so within 24 hours. A
-// release by mistake can be mended by a new hold within that time.
+// safety is how long a hold covers after its release. A release by mistake can be mended by a new
+// hold within that time.
+const safety = 24 * time.Hour
+
+// active is true for the holds h_ of a tenant that cover.
 func active(tenant string) string {
-	return `h_.tenant = ` + tenant + ` AND (h_.released_us IS NULL OR h_.released_us > (SELECT now_us FROM catalog_clock) - 86400000000)`
+	return fmt.Sprintf(`h_.tenant = %s AND (h_.released_us IS NULL OR h_.released_us > (SELECT now_us FROM catalog_clock) - CAST(%d AS BIGINT))`,
+		tenant, safety.Microseconds())
 }
 
 func conversationOf(conversation string) string {
@@ -80,5 +86,15 @@ func Share(ctx context.Context, tx *db.Tx, tenant string) error {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `SELECT 1 FROM tenants WHERE id = $1 FOR SHARE`, tenant)
+	return err
+}
+
+// Exclude locks a tenant's row for a transaction that creates or releases a hold: it waits for those
+// that have called [Share]. Error: KindNotFound for an unknown tenant.
+func Exclude(ctx context.Context, tx *db.Tx, tenant string) error {
+	known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, tenant))
+	if err == nil && !known {
+		err = domain.Errorf(domain.KindNotFound, "tenant %.70q does not exist; see: callvault tenant list", tenant)
+	}
 	return err
 }
