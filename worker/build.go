@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/telemetry"
 )
@@ -20,12 +21,16 @@ import (
 const (
 	maxBuildTime = 24 * time.Hour
 	readTimeout  = 5 * time.Minute // bounds reading the hour's recordings from the catalog
+	// leastLock is how far ahead of this host's clock a lock ends at least. A store refuses one that
+	// has ended by its own clock; the sweeper prolongs a short one.
+	leastLock = time.Hour
 )
 
 // build is the build of one claimed hour, with a context for each of its lifetimes.
 type build struct {
 	*Builder
 	claim   catalog.Claim
+	lock    objstore.Lock // of the archive's object
 	log     *zap.Logger
 	started time.Time
 
@@ -35,10 +40,21 @@ type build struct {
 	work  context.Context // ends with lease, or with stop
 }
 
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // begin begins a build. The returned function ends its contexts, and gives the reason if the lease
 // had ended before.
 func (b *Builder) begin(stop context.Context, c catalog.Claim) (h *build, end func() (lost error)) {
-	h = &build{Builder: b, claim: c, stop: stop, started: b.now(),
+	started := b.now()
+	lock := objstore.NewLock(b.cfg.Lock, later(catalog.LockEnd(c.DayEnd), started.Add(leastLock)))
+	c.LockUntil = lock.Until
+	h = &build{Builder: b, claim: c, lock: lock, stop: stop, started: started,
 		log: b.log.With(telemetry.In(stop), zap.Int64("revision", c.Revision))}
 	grace, endGrace := withGrace(stop, b.cfg.publishTime(), maxBuildTime)
 	lease, endLease := h.keepLease(grace)
@@ -77,7 +93,7 @@ func (b *build) run() (catalog.BuildResult, error) {
 	if err := b.catalog.StartArchive(b.work, b.claim); err != nil {
 		return catalog.BuildResult{}, err
 	}
-	zip, etag, err := b.write(entries, src)
+	zip, info, err := b.write(entries, src)
 	if err == nil {
 		err = b.learn(zip.Learnt)
 	}
@@ -86,7 +102,7 @@ func (b *build) run() (catalog.BuildResult, error) {
 	}
 	result := catalog.BuildResult{
 		Wanted: in.Wanted, Size: zip.Size, Files: zip.Files, Sessions: zip.Sessions, Missing: missingOf(zip.Missing),
-		ManifestSHA256: zip.ManifestSHA256, ETag: etag, Took: b.now().Sub(b.started),
+		ManifestSHA256: zip.ManifestSHA256, ETag: info.ETag, VersionID: info.VersionID, LockedUntil: info.Lock.Until, Took: b.now().Sub(b.started),
 	}
 	return result, b.step(b.grace, "commit archive", func(ctx context.Context, _ trace.Span) error { return b.commit(ctx, result) })
 }
@@ -117,7 +133,7 @@ func (b *build) reserveMemory(entries []archiver.Entry) (release func(), err err
 }
 
 // write reads the recordings and stores their archive.
-func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Result, etag string, err error) {
+func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Result, info objstore.Info, err error) {
 	fetch := &fetchSpan{tracer: b.tracer, now: b.now, ctx: b.work}
 	s := &sink{build: b, key: b.claim.ObjectKey(), span: uploadSpan{tracer: b.tracer}}
 	defer func() { s.span.end(err) }()
@@ -125,12 +141,12 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 	result, err = archiver.Build(b.work, b.cfg.Archive, hour, entries, fetch.trace(src.open), s)
 	fetch.end()
 	if err == nil {
-		etag, err = s.finish(result)
+		info, err = s.finish(result)
 	}
 	if err != nil {
 		s.abort()
 	}
-	return result, etag, err
+	return result, info, err
 }
 
 // learn stores the sums that the catalog did not know, before the archive is published. They are

@@ -8,6 +8,7 @@ import (
 
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // Config sizes a Worker. Zero fields take the defaults.
@@ -17,6 +18,8 @@ type Config struct {
 	Memory int64  // bytes that the buffers of all builds take at most (64 MiB)
 	// Stall is how long a build may go without moving a byte before it fails (2 min).
 	Stall time.Duration
+	// Lock is the mode in which the store locks archives; none with objstore.NoLock.
+	Lock objstore.LockMode
 	// Archive bounds one build; its Idle is Stall.
 	Archive archiver.Config
 	// Poll is how often an idle worker looks for tasks.

@@ -44,7 +44,7 @@ func (s *sink) Begin(ctx context.Context, _, partSize int64, parts int) error {
 	if s.single {
 		return nil
 	}
-	id, err := s.archives.NewUpload(ctx, s.key, objstore.UploadOptions{ContentType: zipType, PartSize: partSize})
+	id, err := s.archives.NewUpload(ctx, s.key, objstore.UploadOptions{ContentType: zipType, PartSize: partSize, Lock: s.lock})
 	if err != nil {
 		return storeFailure(ctx, err)
 	}
@@ -72,7 +72,7 @@ func (s *sink) Part(ctx context.Context, number int, data []byte, sum uint32) er
 
 func (s *sink) part(ctx context.Context, number int, data []byte, sum uint32) error {
 	if s.single {
-		_, err := s.archives.Put(ctx, s.key, data, objstore.PutOptions{ContentType: zipType, CRC32: &sum, IfNoneMatch: true})
+		_, err := s.archives.Put(ctx, s.key, data, objstore.PutOptions{ContentType: zipType, CRC32: &sum, IfNoneMatch: true, Lock: s.lock})
 		if domain.KindOf(err) == domain.KindConflict {
 			return nil // nobody else writes this key, so an earlier try wrote it; finish compares the bytes
 		}
@@ -87,25 +87,25 @@ func (s *sink) part(ctx context.Context, number int, data []byte, sum uint32) er
 	return err
 }
 
-// finish completes the upload, checks the stored object and gives its ETag. After an unclear
+// finish completes the upload, checks the stored object and describes it. After an unclear
 // answer it looks the object up again; it never writes the bytes a second time.
-func (s *sink) finish(r archiver.Result) (string, error) {
+func (s *sink) finish(r archiver.Result) (objstore.Info, error) {
 	ctx := s.span.context(s.lease)
 	for retry := s.retry(); ; {
 		completed := s.complete(ctx)
-		etag, found, err := s.stored(ctx, r)
+		info, found, err := s.stored(ctx, r)
 		switch {
 		case found:
-			return etag, err
+			return info, err
 		case err == nil && completed != nil && !retryable(completed):
-			return "", storeFailure(ctx, completed)
+			return info, storeFailure(ctx, completed)
 		case err == nil && completed == nil:
 			err = domain.Errorf(domain.KindStoreFault, "the object store does not hold what it said it had taken")
 		case err == nil:
 			err = completed
 		}
 		if !retry.wait(ctx, s.cfg.GiveUp) {
-			return "", storeFailure(ctx, err)
+			return info, storeFailure(ctx, err)
 		}
 		s.log.Warn("it is not clear yet whether the archive is stored", zap.Error(err))
 	}
@@ -123,20 +123,20 @@ func (s *sink) complete(ctx context.Context) error {
 
 // stored looks the archive up in the store. found says that the key exists; err then says that its
 // bytes are others than were written.
-func (s *sink) stored(ctx context.Context, r archiver.Result) (etag string, found bool, err error) {
-	info, err := s.archives.Stat(ctx, s.key)
+func (s *sink) stored(ctx context.Context, r archiver.Result) (info objstore.Info, found bool, err error) {
+	info, err = s.archives.Stat(ctx, s.key)
 	switch {
 	case domain.KindOf(err) == domain.KindNotFound:
-		return "", false, nil
+		return info, false, nil
 	case err != nil:
-		return "", false, err
+		return info, false, err
 	case info.Size != r.Size || info.CRC32 != nil && *info.CRC32 != r.CRC32:
-		return "", true, domain.Errorf(domain.KindStoreFault, "the object store holds other bytes than were written")
+		return info, true, domain.Errorf(domain.KindStoreFault, "the object store holds other bytes than were written")
 	}
 	if err := s.archives.Sync(s.key); err != nil {
-		return "", false, err
+		return info, false, err
 	}
-	return info.ETag, true, nil
+	return info, true, nil
 }
 
 // abort aborts the upload, if there is one. A stored object is left to the sweeper.

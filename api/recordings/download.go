@@ -84,7 +84,8 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 // download is counted, because errors are not counted.
 func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, access catalog.LinkAccess) error {
 	archive := *access.Archive
-	info, err := h.deps.Store.Stat(ctx, archive.ObjectKey)
+	store := version{h.deps.Store, archive.VersionID}
+	info, err := store.Stat(ctx, archive.ObjectKey)
 	if domain.KindOf(err) == domain.KindNotFound {
 		return h.archiveGone(ctx, archive)
 	}
@@ -94,7 +95,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	if err != nil {
 		return web.Step("look the archive up", err)
 	}
-	content := web.ObjectContent(h.deps.Store, archive.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Address: web.Remote(r)})
+	content := web.ObjectContent(store, archive.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Address: web.Remote(r)})
 	plan := content.Plan(w, r)
 	if status := plan.Failed(w); status != 0 {
 		return refused(status)
@@ -118,7 +119,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	case access.Window.Full() && (plan.Starts || access.Spent+d.Spend > d.Allowance):
 		err = limited(w, access.Window) // before it takes a place: a slow download may lose its own for that
 	case redirected:
-		err = h.redirect(ctx, w, d, plan, name)
+		err = h.redirect(ctx, w, d, objstore.PresignOptions{Filename: name, ContentType: zipType, Version: archive.VersionID, Range: plan.Rest})
 	default:
 		err = h.proxy(ctx, w, r, d, plan, content)
 	}
@@ -128,10 +129,10 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 	return err
 }
 
-// redirect counts a download and redirects it to a presigned URL.
-func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, d catalog.Download, plan web.Plan, name string) error {
-	// A continuation is not counted, so the URL must not give more than the rest.
-	target, err := h.deps.Presigner.Presign(ctx, d.Object, presignTTL, objstore.PresignOptions{Filename: name, ContentType: zipType, Range: plan.Rest})
+// redirect counts a download and redirects it to a presigned URL. A continuation is not counted, so
+// its URL must not give more than the rest: opts has its Range.
+func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, d catalog.Download, opts objstore.PresignOptions) error {
+	target, err := h.deps.Presigner.Presign(ctx, d.Object, presignTTL, opts)
 	if err != nil {
 		return web.Step("open the archive", err)
 	}

@@ -52,7 +52,7 @@ type fixture struct {
 
 // objects is a bucket in S3.
 type objects interface {
-	web.Store
+	recordings.Archives
 	web.Presigner
 }
 

@@ -58,7 +58,7 @@ type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
 	Links     Links
-	Store     web.Store     // of the archives' bucket
+	Store     Archives      // their bucket
 	Presigner web.Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
 	Log       *zap.Logger

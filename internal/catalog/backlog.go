@@ -25,6 +25,7 @@ type Backlog struct {
 
 	MissingHours int64 // hours whose served archive lacks files
 	MissingFiles int64 // those files
+	LocksShort   int64 // archives whose lock in the store ends before their retention
 	CutShort     int64 // days that ended within the last week and were cut short
 
 	Webhooks outbox.Backlog
@@ -66,6 +67,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogUnfinishedSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
 			{backlogUnplannedSQL, []any{yesterday}, []any{&unplanned}},
 			{backlogMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
+			{backlogLocksSQL, nil, []any{&s.LocksShort}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{nextDueSQL, nil, []any{&s.Due, db.Time(&s.OldestDue)}},
 			{backlogBuildsSQL, nil, []any{&s.Building, db.Time(&s.OldestBuild)}},
@@ -77,6 +79,9 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		o.Incomplete += unplanned
 		if s.Due == 0 {
 			s.OldestDue = time.Time{}
+		}
+		if !c.rules.LockArchives {
+			s.LocksShort = 0
 		}
 		s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at)
 		return err

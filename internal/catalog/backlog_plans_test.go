@@ -24,6 +24,7 @@ func TestBacklogPlans(t *testing.T) {
 		"unsettled": dbtest.Ask(backlogUnfinishedSQL, "2025-01-02"),
 		"unplanned": dbtest.Ask(backlogUnplannedSQL, "2025-01-02"),
 		"missing":   dbtest.Ask(backlogMissingSQL),
+		"locks":     dbtest.Ask(backlogLocksSQL),
 		"cut short": dbtest.Ask(backlogCutShortSQL, 1735776000000000),
 		"builds":    dbtest.Ask(backlogBuildsSQL),
 	}

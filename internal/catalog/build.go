@@ -19,7 +19,12 @@ type Claim struct {
 	Worker   string
 	Revision int64 // the revision that this build would publish
 	At       time.Time
-	prefix   string // of its archive's key
+	DayEnd   time.Time // when the day's retention ends
+	prefix   string    // of its archive's key
+
+	// LockUntil is until when the archive's object will be locked; zero where archives are not locked.
+	// Who builds sets it before [Catalog.StartArchive].
+	LockUntil time.Time
 }
 
 // ObjectKey is where this build writes its archive.
@@ -48,7 +53,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 			return err
 		}
 		ok = true
-		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: db.FromMicros(at), prefix: c.rules.ArchivesPrefix}
+		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: db.FromMicros(at), DayEnd: db.FromMicros(d.end), prefix: c.rules.ArchivesPrefix}
 		return doomWriting(ctx, tx, key, at)
 	})
 	if domain.KindOf(err) == domain.KindNotFound { // the task is older than this catalog
@@ -147,9 +152,9 @@ func (c *Catalog) SaveSizes(ctx context.Context, b Claim, sizes []ObjectSize) er
 // StartArchive inserts the archive's row. It must be called before the first byte is sent.
 func (c *Catalog) StartArchive(ctx context.Context, b Claim) error {
 	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us)
-			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7) ON CONFLICT (object_key) DO NOTHING`,
-			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, d.at)
+		_, err := tx.ExecContext(ctx, `INSERT INTO archives (object_key, tenant, day, hour, revision, token, state, created_us, locked_until_us)
+			VALUES ($1, $2, $3, $4, $5, $6, 'writing', $7, $8) ON CONFLICT (object_key) DO NOTHING`,
+			b.ObjectKey(), b.Tenant, b.Day, b.Hour, b.Revision, b.Token, d.at, orNull(b.LockUntil))
 		return err
 	})
 }

@@ -29,6 +29,7 @@ type Catalog struct {
 // Rules are the catalog's timings, and where archives go. Zero fields take the defaults.
 type Rules struct {
 	ArchivesPrefix string // of the keys of archives that are built from now on (callvault)
+	LockArchives   bool   // the store locks archives
 
 	Lease        time.Duration // how long a claim is valid without renewal (60 s)
 	LateDelay    time.Duration // how long an hour waits for more late recordings, at least (5 min)

@@ -21,6 +21,8 @@ type BuildResult struct {
 	Missing        []MissingFile
 	ManifestSHA256 string
 	ETag           string
+	VersionID      string    // of the object; "" where the bucket keeps no versions
+	LockedUntil    time.Time // as the store says; zero while it does not lock the object
 	Took           time.Duration
 }
 
@@ -38,9 +40,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(r.Took.Microseconds())
 		ok, err := db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'published', published_us = $2, checked_us = $2, size = $3, file_count = $4,
-			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, upload_id = NULL
+			session_count = $5, missing = $6, missing_count = $7, manifest_sha256 = $8, etag = $9, version_id = $10, locked_until_us = $11, upload_id = NULL
 			WHERE object_key = $1 AND state = 'writing'`, b.ObjectKey(), at, r.Size, r.Files, len(r.Sessions), string(missing),
-			len(r.Missing), r.ManifestSHA256, r.ETag))
+			len(r.Missing), r.ManifestSHA256, r.ETag, db.OrNull(r.VersionID), orNull(r.LockedUntil)))
 		if err != nil {
 			return err
 		}

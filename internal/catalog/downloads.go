@@ -28,7 +28,6 @@ type LinkAccess struct {
 type LinkedArchive struct {
 	ServedArchive
 	Revision int64
-	ETag     string
 }
 
 // LinkAccess reads what a link to an archive, by its token, gives access to. h is the application
@@ -38,7 +37,7 @@ func (c *Catalog) LinkAccess(ctx context.Context, key domain.HourKey, token stri
 }
 
 const linkAccessSQL = `SELECT t.id, t.recordings, t.retention_days, t.download_limit, c.now_us,
-	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag,
+	d.completed_us, d.reopened_us, d.expired_us IS NOT NULL, a.object_key, a.revision, a.size, a.etag, a.version_id,
 	t.closed_us IS NOT NULL OR $6 <> '' AND NOT EXISTS (SELECT 1 FROM applications p WHERE p.id = $6 AND p.tenant = $1 AND p.disabled_us IS NULL AND p.epoch = $7),
 	(SELECT min(x.spent) FROM window_uses x WHERE x.tenant = $1 AND x.name = $3 AND x.at_us > c.now_us - CAST(3600000000 AS BIGINT) AND x.at_us <= c.now_us + 600000000), ` + windowColumns + `
 	FROM tenants t CROSS JOIN catalog_clock c LEFT JOIN days d ON d.tenant = $1 AND d.day = $2
@@ -52,7 +51,7 @@ func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token str
 	t := &a.Tenant
 	err = q.QueryRowContext(ctx, linkAccessSQL, key.Tenant, key.Day, downloadWindow(key), token, key.Hour, h.ID, h.Epoch).
 		Scan(&t.ID, &t.Recordings, &t.RetentionDays, &t.DownloadLimit, db.Time(&a.Now), db.Time(&settled), db.Time(&reopened), &expired,
-			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag),
+			db.OrZero(&archive.ObjectKey), db.OrZero(&archive.Revision), db.OrZero(&archive.Size), db.OrZero(&archive.ETag), db.OrZero(&archive.VersionID),
 			&a.Revoked, db.OrZero(&a.Spent), &a.Window.Used, db.Time(&oldest), &a.last.us, &a.last.n, &a.last.stray)
 	if err != nil {
 		return a, db.NotFound(err, "tenant %q does not exist", key.Tenant)

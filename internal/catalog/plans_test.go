@@ -31,6 +31,8 @@ func TestPlans(t *testing.T) {
 		"doomed archives":  dbtest.Ask(doomedSQL(), 100),
 		"rechecks":         dbtest.Ask(rechecksSQL, 100),
 		"unchecked":        dbtest.Ask(uncheckedSQL, 86_400_000_000, 100),
+		"await locks":      dbtest.Ask(awaitLocksSQL),
+		"held locks":       dbtest.Ask(heldLocksSQL, 604_800_000_000, 100),
 		"day":              dbtest.Ask(dayAccessSQL, "t7", "2025-01-01", "day", "a"),
 		"day as read":      dbtest.Ask(dayHoursSQL, "t7", "2025-01-01"),
 		"day as issued":    dbtest.Ask(issuedHoursSQL, "t7", "2025-01-01"),

@@ -20,12 +20,14 @@ type DoomedArchive struct {
 	UploadID  string // "" when none is known
 	Deletions int    // how often its bytes were deleted until now
 	Deleting  bool   // StartDeletion has decided that its bytes go
+	Erasure   bool   // an erasure deletes it
 
 	// Unfinished says that the catalog knows of no publication. There is mostly no object then.
 	Unfinished bool
 	// KeepObject says that only an unfinished archive's uploads are aborted. An object under its key
 	// stays, and is reported by [Catalog.KeptObject]. Its day has not ended: if the catalog was
-	// restored from a backup, it may have lost the row of the publication. Or a hold covers it.
+	// restored from a backup, it may have lost the row of the publication. Or a hold covers it, or the
+	// store may lock it.
 	KeepObject bool
 }
 
@@ -33,15 +35,16 @@ type DoomedArchive struct {
 // clock is not trusted.
 func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error) {
 	return db.Collect(ctx, c.db, func(rows *sql.Rows) (d DoomedArchive, err error) {
-		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.ObjectKey, db.OrZero(&d.UploadID), &d.Deletions, &d.Deleting, &d.Unfinished, &d.KeepObject)
+		err = rows.Scan(&d.Tenant, &d.Day, &d.Hour, &d.ObjectKey, db.OrZero(&d.UploadID), &d.Deletions, &d.Deleting, &d.Erasure, &d.Unfinished, &d.KeepObject)
 		return d, err
 	}, doomedSQL(), limit)
 }
 
 func doomedSQL() string {
-	return `SELECT tenant, day, hour, object_key, upload_id, deletions, state = 'deleting', published_us IS NULL,
+	return `SELECT tenant, day, hour, object_key, upload_id, deletions, state = 'deleting', coalesce(cause, '') = 'erasure', published_us IS NULL,
 			published_us IS NULL AND state = 'doomed' AND (EXISTS (SELECT 1 FROM days d
 				WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
+				OR coalesce(locked_until_us, 0) > (SELECT now_us FROM catalog_clock) AND coalesce(cause, '') <> 'erasure'
 				OR ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
 		FROM archives WHERE state IN ('doomed', 'deleting') AND delete_after_us <= (SELECT now_us FROM catalog_clock)
 		AND ` + clock.TrustedSQL + `
@@ -119,7 +122,8 @@ func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 }
 
 // KeptObject reports that there is an object under the key of a doomed archive that was never
-// published. The archive is listed again a day later, until its day has ended and no hold covers it.
+// published. The archive is listed again a day later, until its day has ended, no hold covers it
+// and no lock can be left of it.
 func (c *Catalog) KeptObject(ctx context.Context, objectKey string) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE archives SET deletions = 0, delete_after_us = (SELECT now_us FROM catalog_clock) + $2
 		WHERE object_key = $1 AND state = 'doomed' AND published_us IS NULL`, objectKey, c.rules.SecondDelete.Microseconds())

@@ -15,20 +15,24 @@ import (
 // Unchecked lists published archives whose last check in the store is older than age: at most
 // limit, oldest check first.
 func (c *Catalog) Unchecked(ctx context.Context, age time.Duration, limit int) ([]ServedArchive, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (a ServedArchive, err error) {
-		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size)
-		return a, err
-	}, uncheckedSQL, age.Microseconds(), limit)
+	return db.Collect(ctx, c.db, scanServedArchive, uncheckedSQL, age.Microseconds(), limit)
 }
 
-const uncheckedSQL = `SELECT tenant, day, hour, object_key, size FROM archives WHERE state = 'published'
-		AND checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY checked_us LIMIT $2`
+const uncheckedSQL = `SELECT a.tenant, a.day, a.hour, a.object_key, a.size, a.etag, a.version_id, a.locked_until_us, a.lock_short,
+			d.completed_us, d.reopened_us, t.retention_days
+		FROM archives a JOIN days d ON d.tenant = a.tenant AND d.day = a.day JOIN tenants t ON t.id = a.tenant WHERE a.state = 'published'
+		AND a.checked_us <= (SELECT now_us FROM catalog_clock) - $1 ORDER BY a.checked_us LIMIT $2`
 
 // ServedArchive names the archive that an hour serves.
 type ServedArchive struct {
 	domain.HourKey
-	ObjectKey string
-	Size      int64
+	ObjectKey   string
+	Size        int64
+	ETag        string
+	VersionID   string    // of the object; "" where the bucket kept no versions, or it is not known yet
+	LockedUntil time.Time // zero where it is not locked
+	LockShort   bool      // as [Catalog.SaveLock] stored it
+	DayEnd      time.Time // when the day's retention ends; set by Unchecked
 }
 
 // Checked reports that a published archive was checked in the store: it exists with its size, or

@@ -7,12 +7,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog"
-	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
 // deleteDoomed deletes the objects of doomed archives.
 func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
+	if err := s.catalog.AwaitLocks(ctx); err != nil {
+		return err
+	}
 	doomed, err := s.catalog.Doomed(ctx, s.cfg.Batch)
 	if err != nil {
 		return err
@@ -20,6 +22,9 @@ func (s *Sweeper) deleteDoomed(ctx context.Context, r *SweepReport) error {
 	var deleted, kept, refused atomic.Int64
 	err = forEach(ctx, s.cfg.Parallel, doomed, func(ctx context.Context, d catalog.DoomedArchive) error {
 		gone, err := s.deleteArchive(ctx, d)
+		if lock, locked := objstore.LockOf(err); locked { // by somebody else, or for longer than the catalog knows
+			return s.catalog.StillLocked(ctx, d.ObjectKey, lock.Until)
+		}
 		if objstore.Refused(err) {
 			if refused.Add(1) == 1 { // the other archives are mostly refused for the same reason
 				s.log.Error("the object store refuses to delete archives; each is tried again in an hour",
@@ -57,12 +62,9 @@ func (s *Sweeper) deleteArchive(ctx context.Context, d catalog.DoomedArchive) (g
 		return false, err
 	}
 	if d.Unfinished && !d.Deleting {
-		_, err := s.archives.Stat(ctx, d.ObjectKey)
-		if domain.KindOf(err) == domain.KindNotFound {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
+		there, err := s.archives.Exists(ctx, d.ObjectKey)
+		if err != nil || !there {
+			return err == nil, err
 		}
 		if d.KeepObject {
 			return false, s.catalog.KeptObject(ctx, d.ObjectKey)
@@ -72,6 +74,9 @@ func (s *Sweeper) deleteArchive(ctx context.Context, d catalog.DoomedArchive) (g
 		if started, err := s.catalog.StartDeletion(ctx, d); err != nil || !started {
 			return false, err
 		}
+	}
+	if d.Erasure { // also what is locked in governance mode
+		return true, s.archives.Erase(ctx, d.ObjectKey)
 	}
 	return true, s.archives.Remove(ctx, d.ObjectKey)
 }

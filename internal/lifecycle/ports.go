@@ -18,6 +18,8 @@ type Deletions interface {
 	Deleted(ctx context.Context, objectKey string) error
 	KeptObject(ctx context.Context, objectKey string) error
 	DeletionRefused(ctx context.Context, objectKey string) error
+	AwaitLocks(ctx context.Context) error
+	StillLocked(ctx context.Context, objectKey string, until time.Time) error
 }
 
 // Served lists and takes reports of archives in the store, and of recordings that it lacked.
@@ -25,6 +27,8 @@ type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+	SaveLock(ctx context.Context, l catalog.ArchiveLock) error
+	HeldLocks(ctx context.Context, within time.Duration, limit int) ([]catalog.HeldArchive, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
 	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
 }
@@ -41,10 +45,13 @@ type Recordings interface {
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 }
 
-// Archives is the bucket of archives, from which is deleted.
+// Archives is the bucket of archives, from which is deleted. Errors as of package objstore.
 type Archives interface {
 	Abort(ctx context.Context, key, uploadID string) error
 	AbortAll(ctx context.Context, key string) error
-	Stat(ctx context.Context, key string) (objstore.Info, error)
+	StatVersion(ctx context.Context, key, version string) (objstore.Info, error)
+	Exists(ctx context.Context, key string) (bool, error)
 	Remove(ctx context.Context, key string) error
+	Erase(ctx context.Context, key string) error
+	Prolong(ctx context.Context, key, version string, want objstore.Lock) (objstore.Lock, error)
 }

@@ -23,6 +23,8 @@ type SweepConfig struct {
 	Batch    int           // archives that each part of a sweep takes (500)
 	Parallel int           // requests to the store at once (8)
 	CheckAge time.Duration // age from which a served archive is looked up again (1 h)
+	// Lock is the mode in which the store locks archives; none with objstore.NoLock.
+	Lock objstore.LockMode
 	// OnRefused, when set, is told of each archive that the store refused to delete, for metrics.
 	OnRefused func()
 }
@@ -50,7 +52,8 @@ type Sweeper struct {
 	log        *zap.Logger
 }
 
-// NewSweeper makes a Sweeper. now is the process's clock, for durations only.
+// NewSweeper makes a Sweeper. now is the process's clock, for durations and for the ends of locks:
+// a store refuses a process whose clock differs from its own by more than 15 minutes.
 func NewSweeper(cfg SweepConfig, c Sweeps, recordings Recordings, archives Archives, now func() time.Time, log *zap.Logger) *Sweeper {
 	return &Sweeper{
 		cfg: cfg.withDefaults(), catalog: c, recordings: recordings, archives: archives,
@@ -98,7 +101,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		}
 		failing = err != nil
 		if r != (SweepReport{Checked: r.Checked}) {
-			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("back", r.Back))
+			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("locked", r.Locked), zap.Int("back", r.Back))
 		}
 		wait := s.cfg.Interval
 		if r.More && err == nil {
@@ -116,6 +119,7 @@ type SweepReport struct {
 	Refused int  // archives that the store refused to delete, to be tried again in an hour
 	Checked int  // served archives that were seen in the store
 	Gone    int  // served archives that are not in the store; their hours are due
+	Locked  int  // archives whose lock was set or prolonged
 	Back    int  // hours that are due because missing recordings are back
 	More    bool // a batch was full: there is more to do now
 }
@@ -128,7 +132,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
 	if r.Doomed, err = s.catalog.DoomUnused(ctx, s.cfg.Batch); err != nil {
 		errs = append(errs, err)
 	}
-	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.recheckMissing} {
+	for _, part := range []func(context.Context, *SweepReport) error{s.deleteDoomed, s.checkServed, s.lockHeld, s.recheckMissing} {
 		if err := part(ctx, &r); err != nil {
 			errs = append(errs, err)
 		}
@@ -171,11 +175,18 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 	if err != nil {
 		return err
 	}
-	var seen, gone atomic.Int64
+	var seen, gone, locked atomic.Int64
 	err = forEach(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
-		info, err := s.archives.Stat(ctx, a.ObjectKey)
+		info, err := s.archives.StatVersion(ctx, a.ObjectKey, a.VersionID)
 		if err == nil && info.Size == a.Size {
 			seen.Add(1)
+			prolonged, err := s.lockServed(ctx, a, info)
+			if prolonged {
+				locked.Add(1)
+			}
+			if err != nil {
+				return err
+			}
 			return s.catalog.Checked(ctx, a.ObjectKey)
 		}
 		if err != nil && domain.KindOf(err) != domain.KindNotFound {
@@ -191,6 +202,6 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 		}
 		return err
 	})
-	r.Checked, r.Gone = int(seen.Load()), int(gone.Load())
+	r.Checked, r.Gone, r.Locked = int(seen.Load()), int(gone.Load()), int(locked.Load())
 	return err
 }

@@ -94,14 +94,8 @@ func TestLock(t *testing.T) {
 				l := newLocked(t, mode)
 				ctx, lock := t.Context(), inTime(mode, time.Hour)
 				version := l.put("a", "archive", parts, lock)
-				for what, remove := range map[string]func() error{
-					"RemoveVersion": func() error { return l.RemoveVersion(ctx, "a", version) },
-					"Remove":        func() error { return l.Remove(ctx, "a") },
-				} {
-					got, ok := objstore.LockOf(remove())
-					if !ok || got != lock {
-						t.Errorf("%s is refused for the lock %v (%v), want %v", what, got, ok, lock)
-					}
+				if got, ok := objstore.LockOf(l.Remove(ctx, "a")); !ok || got != lock {
+					t.Errorf("it is refused for the lock %v (%v), want %v", got, ok, lock)
 				}
 				if err := l.raw.RemoveObject(ctx, l.Name(), "a", minio.RemoveObjectOptions{VersionID: version}); err == nil {
 					t.Error("plain credentials could delete it")
@@ -143,7 +137,7 @@ func TestLockEnds(t *testing.T) {
 		t.Error("it is still there: ", err)
 	}
 	l.holds("a2", other, "other")
-	l.must(l.RemoveVersion(ctx, "a", other)) // it does not exist
+	l.must(l.Remove(ctx, "a")) // it does not exist
 }
 
 // An erasure deletes what is locked in governance mode. In compliance mode it says when the lock
@@ -279,7 +273,7 @@ func TestVersionsOfAnUnlockedBucket(t *testing.T) {
 	_, err := l.Put(ctx, "a", bytes.Repeat([]byte("x"), 9), objstore.PutOptions{})
 	l.must(err)
 	l.holds("a", version, "archive")
-	l.must(l.RemoveVersion(ctx, "a", version))
+	l.must(l.raw.RemoveObject(ctx, l.Name(), "a", minio.RemoveObjectOptions{VersionID: version}))
 	if _, err := l.StatVersion(ctx, "a", version); domain.KindOf(err) != domain.KindNotFound {
 		t.Error("a deleted version: ", err)
 	}

@@ -49,16 +49,6 @@ func (b *Bucket) Erase(ctx context.Context, key string) error {
 	})
 }
 
-// RemoveVersion deletes one version of an object, and no other. Where version is "", it deletes the
-// object, which in a bucket that keeps versions only hides it. A missing one is no error. Of what is
-// locked [LockOf] tells by the error.
-func (b *Bucket) RemoveVersion(ctx context.Context, key, version string) error {
-	if err := b.CheckKey(key); err != nil {
-		return err
-	}
-	return b.removeVersion(ctx, key, version)
-}
-
 // remove deletes the versions of a key by one.
 func (b *Bucket) remove(ctx context.Context, key string, one func(ctx context.Context, key, id string) error) error {
 	if err := b.CheckKey(key); err != nil {
@@ -77,7 +67,7 @@ func (b *Bucket) remove(ctx context.Context, key string, one func(ctx context.Co
 			return err
 		}
 		for _, v := range slices.Backward(versions) {
-			if err := one(ctx, key, v.id); err != nil {
+			if err := one(ctx, key, v.VersionID); err != nil {
 				return err
 			}
 		}
@@ -97,7 +87,7 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	}
 	if kept {
 		versions, err := b.versions(ctx, key)
-		return slices.ContainsFunc(versions, func(v version) bool { return !v.marker }), err
+		return slices.ContainsFunc(versions, isVersion), err
 	}
 	_, err = b.Stat(ctx, key)
 	if domain.KindOf(err) == domain.KindNotFound {
@@ -106,7 +96,8 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// removeVersion deletes one version; with an empty id the object.
+// removeVersion deletes one version; with an empty id the object. Of what is locked [LockOf] tells by
+// the error.
 func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
 	err := b.removeBy(ctx, key, minio.RemoveObjectOptions{VersionID: id})
 	return b.refusedByLock(ctx, key, id, err)
@@ -133,18 +124,11 @@ func (b *Bucket) removeBy(ctx context.Context, key string, opts minio.RemoveObje
 	return err
 }
 
-// version is a version of an object, or a delete marker.
-type version struct {
-	id     string
-	marker bool
-}
-
-// versions returns the versions and delete markers of exactly this key, the newest first, at most
+// versions lists the versions and delete markers of exactly this key, the newest first, at most
 // [versionBatch]. Longer keys that begin with it come later in the listing.
-func (b *Bucket) versions(ctx context.Context, key string) ([]version, error) {
+func (b *Bucket) versions(ctx context.Context, key string) (list []minio.ObjectInfo, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var list []version
 	for v := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: key, Recursive: true, WithVersions: true}) {
 		if v.Err != nil {
 			return nil, b.failure(ctx, "list the versions (s3:ListBucketVersions) of", key, v.Err)
@@ -152,7 +136,7 @@ func (b *Bucket) versions(ctx context.Context, key string) ([]version, error) {
 		if v.Key != key || len(list) == versionBatch {
 			break
 		}
-		list = append(list, version{id: v.VersionID, marker: v.IsDeleteMarker})
+		list = append(list, v)
 	}
 	return list, nil
 }
@@ -179,6 +163,9 @@ func (b *Bucket) DoWithoutVersions(yes bool) { b.noVersions.Store(yes) }
 // sweeper's second deletion covers what was deleted in that minute. When the credentials may not
 // ask, it assumes that the bucket keeps no versions; the doctor reports that.
 func (b *Bucket) keepsVersions(ctx context.Context) (bool, error) {
+	if b.lock != NoLock { // a bucket with object lock keeps them, always
+		return true, nil
+	}
 	b.versioning.mu.Lock()
 	defer b.versioning.mu.Unlock()
 	if !b.versioning.at.IsZero() && time.Since(b.versioning.at) < versioningAge {

@@ -55,7 +55,7 @@ func (b *Bucket) otherBytes(key string) error {
 // goes last, so that an interrupted removal makes no earlier version the current one.
 func (b *Bucket) removeMatchingVersions(ctx context.Context, key string, m Match) error {
 	for range versionRounds {
-		list, err := b.versionInfos(ctx, key)
+		list, err := b.versions(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -95,21 +95,4 @@ func rank(v minio.ObjectInfo) int {
 		return 1
 	}
 	return 0
-}
-
-// versionInfos lists the versions and delete markers of exactly this key, the newest first, at most
-// [versionBatch].
-func (b *Bucket) versionInfos(ctx context.Context, key string) (list []minio.ObjectInfo, err error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	for v := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: key, Recursive: true, WithVersions: true}) {
-		if v.Err != nil {
-			return nil, b.failure(ctx, "list the versions (s3:ListBucketVersions) of", key, v.Err)
-		}
-		if v.Key != key || len(list) == versionBatch {
-			break
-		}
-		list = append(list, v)
-	}
-	return list, nil
 }

@@ -39,7 +39,7 @@ func (t *trial) locks(ctx context.Context) error {
 	case info.Lock != lock:
 		return unexpected("the store does not say that it locked what it was told to lock; let callvault's user write and read locks (s3:PutObjectRetention and s3:GetObjectRetention on arn:aws:s3:::%s/*)", t.name)
 	}
-	err = t.RemoveVersion(ctx, key, info.VersionID)
+	err = t.removeVersion(ctx, key, info.VersionID)
 	if _, locked := LockOf(err); locked {
 		return nil
 	}

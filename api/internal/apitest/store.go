@@ -64,6 +64,11 @@ func (s *Store) Stat(_ context.Context, key string) (objstore.Info, error) {
 	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: s.Cold}, err
 }
 
+// StatVersion is Stat: it keeps no versions.
+func (s *Store) StatVersion(ctx context.Context, key, _ string) (objstore.Info, error) {
+	return s.Stat(ctx, key)
+}
+
 // Get opens an object.
 func (s *Store) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
 	data, etag, err := s.find(key)

@@ -27,9 +27,6 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// RemoveVersion is Remove.
-func (b *Bucket) RemoveVersion(ctx context.Context, key, _ string) error { return b.Remove(ctx, key) }
-
 // Erase is Remove.
 func (b *Bucket) Erase(ctx context.Context, key string) error { return b.Remove(ctx, key) }
 

@@ -9,6 +9,6 @@ SET lock_timeout = 0; -- an index that is made beside writers keeps nobody waiti
 
 DROP INDEX CONCURRENTLY IF EXISTS archives_lock_short;
 CREATE INDEX CONCURRENTLY archives_lock_short ON archives (object_key) WHERE lock_short;
--- Archives of ended days that are held, by the end of their lock.
-DROP INDEX CONCURRENTLY IF EXISTS archives_retained;
-CREATE INDEX CONCURRENTLY archives_retained ON archives (coalesce(locked_until_us, 0)) WHERE state = 'retained';
+-- Archives that only a hold keeps, by the end of their lock.
+DROP INDEX CONCURRENTLY IF EXISTS archives_held;
+CREATE INDEX CONCURRENTLY archives_held ON archives (coalesce(locked_until_us, 0)) WHERE state IN ('superseded', 'retained') AND delete_after_us IS NULL;
