@@ -21,6 +21,7 @@ type Recordings interface {
 	doctor.Bucket
 	worker.Recordings
 	ingest.AudioBucket
+	lifecycle.Sources
 	CheckKey(key string) error
 }
 

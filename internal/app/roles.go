@@ -215,6 +215,11 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 		Drain: c.DrainTimeout, Archive: archiver.Config{}, Tracer: p.tracer(), OnBuild: p.countBuild,
 	}, p.Queue, p.Catalog, recordings, p.Archives, sweeper, time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.afterOwnerCheck(w.Run), Drain: c.DrainTimeout})
+	ends := lifecycle.NewEnds(lifecycle.EndsConfig{Interval: c.HealInterval, OnEnded: p.metrics.Ended}, p.Catalog.DB(), p.Catalog, recordings, time.Now, log.Named("worker"))
+	deleter := lifecycle.NewDeleter(lifecycle.DeleterConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused, OnChanged: p.metrics.DeletionChanged},
+		p.Catalog.DB(), p.Recordings, log.Named("worker"))
+	g.Add(Component{Name: "ends", Stage: StageWorker, Run: p.afterOwnerCheck(ends.Run)})
+	g.Add(Component{Name: "deletions", Stage: StageWorker, Run: p.afterOwnerCheck(deleter.Run)})
 	p.addDeliverer(g, log)
 }
 

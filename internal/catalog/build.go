@@ -110,7 +110,8 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 		in.Recordings, err = db.Collect(ctx, tx, scanBuildRecording, `SELECT r.object_key, r.conversation_id, r.session_id, r.message_id,
 			r.type, r.ts_us, r.size, r.crc32, r.sha256, r.etag, coalesce(c.external_id, r.conversation_id)
 			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
-			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3`, b.Tenant, b.Day, b.Hour)
+			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3
+			AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.tenant = r.tenant AND e.conversation_id = r.conversation_id)`, b.Tenant, b.Day, b.Hour)
 		return err
 	})
 	return in, err

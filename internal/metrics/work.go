@@ -27,6 +27,8 @@ type builds struct {
 	sources  *prometheus.CounterVec
 	webhooks *prometheus.CounterVec
 	refused  prometheus.Counter
+	changed  prometheus.Counter
+	ended    prometheus.Counter
 }
 
 func newBuilds() builds {
@@ -38,7 +40,9 @@ func newBuilds() builds {
 		bytes:   counter("archived_bytes_total", "Bytes of the archives built."),
 		files:   counter("archived_files_total", "Recordings in the archives built."),
 		missing: counter("archived_missing_files_total", "Recordings that the archives built should have had."),
-		refused: counter("refused_deletions_total", "Tries to delete an archive that the object store refused."),
+		refused: counter("refused_deletions_total", "Tries to delete an archive or source audio that the object store refused."),
+		changed: counter("changed_deletions_total", "Keys of source audio to delete that had other bytes by then, which stay."),
+		ended:   counter("ended_conversations_total", "Conversations that ended by their tenant's source retention."),
 		sources: counters("source_errors_total", "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …", "kind"),
 		webhooks: counters("webhook_attempts_total",
 			"Tries to deliver webhooks, by what followed: delivered, again, failed (the last try) or gone (the receiver wants no more).", "outcome"),
@@ -56,7 +60,7 @@ func newBuilds() builds {
 // Builds registers the metrics of builds and webhooks. Call it once, in the worker's process.
 func (m *Metrics) Builds() {
 	b := &m.builds
-	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused)
+	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused, b.changed, b.ended)
 }
 
 // Outcomes of a try to deliver a webhook.
@@ -70,8 +74,14 @@ const (
 // Webhook counts a try to deliver.
 func (b *builds) Webhook(outcome string) { b.webhooks.WithLabelValues(outcome).Inc() }
 
-// DeletionRefused counts an archive that the store refused to delete.
+// DeletionRefused counts an archive or source audio that the store refused to delete.
 func (b *builds) DeletionRefused() { b.refused.Inc() }
+
+// DeletionChanged counts a key of source audio that has other bytes than those that were to go.
+func (b *builds) DeletionChanged() { b.changed.Inc() }
+
+// Ended counts conversations that have ended.
+func (b *builds) Ended(n int) { b.ended.Add(float64(n)) }
 
 // Built counts a build.
 func (b *builds) Built(e Build) {

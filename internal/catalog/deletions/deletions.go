@@ -71,19 +71,34 @@ func Queued(ctx context.Context, tx db.Querier, keys []string) (queued []string,
 	return queued, nil
 }
 
-// Due lists objects whose bytes must be deleted now, at most limit. It lists none while the clock is
-// not trusted.
-func (o *Outbox) Due(ctx context.Context, limit int) ([]Deletion, error) {
-	return db.Collect(ctx, o.db, func(rows *sql.Rows) (d Deletion, err error) {
-		err = rows.Scan(&d.Key, &d.Tenant, &d.ETag, &d.VersionID, &d.Size, &d.SHA256, &d.Cause, db.OrZero(&d.Subject), &d.Tries)
-		return d, err
-	}, dueSQL, limit)
+// Lease is how long claimed objects are nobody else's to delete. So no request to delete arrives
+// after another one was answered and the key was named anew.
+const Lease = 15 * time.Minute
+
+// Claim claims objects whose bytes must be deleted now, at most limit. They are due again after
+// [Lease]. It claims none while the clock is not trusted.
+func (o *Outbox) Claim(ctx context.Context, limit int) (claimed []Deletion, err error) {
+	err = o.db.Update(ctx, func(tx *db.Tx) error {
+		skip := ""
+		if tx.Postgres() {
+			skip = " FOR UPDATE SKIP LOCKED"
+		}
+		claimed, err = db.Collect(ctx, tx, func(rows *sql.Rows) (d Deletion, err error) {
+			err = rows.Scan(&d.Key, &d.Tenant, &d.ETag, &d.VersionID, &d.Size, &d.SHA256, &d.Cause, db.OrZero(&d.Subject), &d.Tries)
+			return d, err
+		}, claimSQL(skip), limit, Lease.Microseconds())
+		return err
+	})
+	return claimed, err
 }
 
-const dueSQL = `SELECT key, tenant, etag, version_id, size, sha256, cause, subject, tries FROM deletions
-	WHERE due_us <= (SELECT now_us FROM catalog_clock) AND ` + clock.TrustedSQL + ` ORDER BY due_us LIMIT $1`
+func claimSQL(skip string) string {
+	return `UPDATE deletions SET due_us = (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT)
+		WHERE key IN (SELECT key FROM deletions WHERE due_us <= (SELECT now_us FROM catalog_clock) AND ` + clock.TrustedSQL + ` ORDER BY due_us LIMIT $1` + skip + `)
+		RETURNING key, tenant, etag, version_id, size, sha256, cause, subject, tries`
+}
 
-// Done takes an object out of the outbox whose bytes are gone.
+// Done takes an object out of the outbox: its bytes are gone, or are others by now.
 func Done(ctx context.Context, tx *db.Tx, key string) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM deletions WHERE key = $1`, key)
 	return err

@@ -1,0 +1,233 @@
+package lifecycle
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/deletions"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Actions of the audit log about the bytes of source audio whose rows are gone.
+const (
+	ActionDeleted = "deletion.done"    // they were deleted
+	ActionChanged = "deletion.changed" // other bytes were written under the key since, and these stay
+)
+
+// DeleterConfig bounds a Deleter. Zero fields take the defaults.
+type DeleterConfig struct {
+	Interval time.Duration // between two passes (1 min)
+	Batch    int           // objects that a pass takes (200)
+	Parallel int           // requests to the store at once (8)
+	// OnRefused and OnChanged, when set, are told of each object that the store refused to delete, and
+	// of each that has other bytes, for metrics.
+	OnRefused, OnChanged func()
+}
+
+// Sources is the bucket of recordings, from which source audio is deleted.
+type Sources interface {
+	Stat(ctx context.Context, key string) (objstore.Info, error)
+	RemoveMatch(ctx context.Context, key string, m objstore.Match) error
+}
+
+// Deleter deletes the source audio that the outbox of deletions names. Several may run at once.
+type Deleter struct {
+	cfg     DeleterConfig
+	db      *db.DB
+	outbox  *deletions.Outbox
+	sources Sources
+	log     *zap.Logger
+}
+
+// NewDeleter makes a Deleter.
+func NewDeleter(cfg DeleterConfig, d *db.DB, sources Sources, log *zap.Logger) *Deleter {
+	cfg.Interval = cmp.Or(cfg.Interval, time.Minute)
+	cfg.Batch = cmp.Or(cfg.Batch, 200)
+	cfg.Parallel = cmp.Or(cfg.Parallel, 8)
+	for _, f := range []*func(){&cfg.OnRefused, &cfg.OnChanged} {
+		if *f == nil {
+			*f = func() {}
+		}
+	}
+	return &Deleter{cfg: cfg, db: d, outbox: deletions.New(d), sources: sources, log: log.Named("deletions")}
+}
+
+// Run deletes until ctx is cancelled. Failures never stop it; they are logged when they begin and
+// when they end.
+func (d *Deleter) Run(ctx context.Context) error {
+	repeat(ctx, d.cfg.Interval, d.log, "deleting source audio", func(ctx context.Context) (more bool, err error) {
+		r, err := d.Sweep(ctx)
+		if r != (DeleterReport{}) {
+			d.log.Info("deleted source audio", zap.Int("deleted", r.Deleted), zap.Int("changed", r.Changed), zap.Int("refused", r.Refused))
+		}
+		return r.More, err
+	})
+	return nil
+}
+
+// DeleterReport is what a pass did.
+type DeleterReport struct {
+	Deleted int
+	Changed int // keys with other bytes by now, which stay
+	Refused int // objects that the store refused to delete, to be tried again in an hour
+	More    bool
+}
+
+// Sweep deletes the objects that are due now.
+func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
+	claimed, err := d.outbox.Claim(ctx, d.cfg.Batch)
+	if err != nil {
+		return r, err
+	}
+	var mu sync.Mutex
+	gone, changed := map[string]deletions.Deletion{}, map[string]deletions.Deletion{}
+	failed := map[string]error{}
+	first := forEach(ctx, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
+		err := d.remove(ctx, x)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			gone[x.Key] = x
+		case domain.KindOf(err) == domain.KindConflict:
+			changed[x.Key] = x
+			return nil
+		default:
+			failed[x.Key] = err
+		}
+		return err
+	})
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute) // also while the process stops: what is done is told
+	defer stop()
+	if err := d.finish(ctx, gone, changed); err != nil {
+		return r, err
+	}
+	r = DeleterReport{Deleted: len(gone), Changed: len(changed), More: len(claimed) == d.cfg.Batch}
+	for _, x := range claimed {
+		err := failed[x.Key]
+		_, isGone := gone[x.Key]
+		_, isChanged := changed[x.Key]
+		if isGone || isChanged {
+			continue
+		}
+		if err := d.again(ctx, x, err, &r); err != nil {
+			return r, err
+		}
+	}
+	if objstore.Refused(first) {
+		first = nil // it is told already
+	}
+	return r, first
+}
+
+// remove deletes an object if it still has the bytes that were queued. Where these were not looked
+// up, the ones that are there now are meant, unless their size differs.
+func (d *Deleter) remove(ctx context.Context, x deletions.Deletion) error {
+	if x.ETag == "" {
+		info, err := d.sources.Stat(ctx, x.Key)
+		if domain.KindOf(err) == domain.KindNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if x.Size != nil && *x.Size != info.Size {
+			return domain.Errorf(domain.KindConflict, "the object has another size")
+		}
+		x.ETag, x.VersionID = info.ETag, info.VersionID
+	}
+	return d.sources.RemoveMatch(ctx, x.Key, objstore.Match{ETag: x.ETag, VersionID: x.VersionID})
+}
+
+// again makes an object due again that could not be deleted. err is nil if it was not tried.
+func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r *DeleterReport) error {
+	wait, reason := min(time.Minute<<min(x.Tries, 6), time.Hour), "the object store does not answer"
+	if err != nil {
+		reason = err.Error()
+	}
+	if objstore.Refused(err) {
+		wait = time.Hour
+		d.cfg.OnRefused()
+		if r.Refused++; r.Refused == 1 { // the others are mostly refused for the same reason
+			d.log.Error("the object store refuses to delete source audio; each object is tried again in an hour",
+				zap.String("object", x.Key), zap.Error(err), zap.String("hint", objstore.Advice(err)))
+		}
+	}
+	return d.outbox.Failed(ctx, x.Key, reason, wait)
+}
+
+// deletedDetail tells of the objects of one cause.
+type deletedDetail struct {
+	Cause   deletions.Cause `json:"cause"`
+	Subject string          `json:"subject,omitempty"` // the erasure's id
+	Objects int             `json:"objects"`
+	Bytes   int64           `json:"bytes"`
+}
+
+// changedDetail tells of a key that has other bytes. An erasure's keys are not told.
+type changedDetail struct {
+	Cause   deletions.Cause `json:"cause"`
+	Subject string          `json:"subject,omitempty"`
+	Object  string          `json:"object,omitempty"`
+}
+
+// finish takes objects out of the outbox, and writes that down.
+func (d *Deleter) finish(ctx context.Context, gone, changed map[string]deletions.Deletion) error {
+	if len(gone)+len(changed) == 0 {
+		return nil
+	}
+	for key, x := range changed {
+		d.cfg.OnChanged()
+		d.log.Error("other bytes were written under a key whose object was to be deleted; they stay, and no recording names them",
+			zap.String("tenant", x.Tenant), zap.String("object", key))
+	}
+	o := audit.Origin{Actor: "deleter"}
+	return d.db.Update(ctx, func(tx *db.Tx) error {
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		type group struct {
+			tenant string
+			deletedDetail
+		}
+		groups := map[group]deletedDetail{}
+		for key, x := range gone {
+			if err := deletions.Done(ctx, tx, key); err != nil {
+				return err
+			}
+			k := group{x.Tenant, deletedDetail{Cause: x.Cause, Subject: x.Subject}}
+			n := groups[k]
+			n.Cause, n.Subject, n.Objects = x.Cause, x.Subject, n.Objects+1
+			if x.Size != nil {
+				n.Bytes += *x.Size
+			}
+			groups[k] = n
+		}
+		for k, n := range groups {
+			if err := o.Append(ctx, tx, at, k.tenant, ActionDeleted, n); err != nil {
+				return err
+			}
+		}
+		for key, x := range changed {
+			if err := deletions.Done(ctx, tx, key); err != nil {
+				return err
+			}
+			if x.Cause == deletions.CauseErasure {
+				key = ""
+			}
+			if err := o.Append(ctx, tx, at, x.Tenant, ActionChanged, changedDetail{x.Cause, x.Subject, key}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,267 @@
+package lifecycle
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/deletions"
+	"github.com/callvault/callvault/internal/db"
+)
+
+// ActionEnd is the audit log's action of conversations that ended by their tenant's source retention.
+const ActionEnd = "conversation.end"
+
+// removed counts what one transaction has removed.
+type removed struct {
+	conversations, recordings, messages int
+
+	former  int64
+	bytes   int64 // of the recordings whose sizes are known
+	queued  int   // objects that are to be deleted
+	kept    int   // objects that stay in the bucket, because callvault did not write them
+	missing int   // objects that were not in the bucket
+}
+
+func (r *EndsReport) add(d removed) {
+	r.Conversations += d.conversations
+	r.Recordings += d.recordings
+	r.Messages += d.messages
+}
+
+type endDetail struct {
+	SourceRetentionDays int      `json:"sourceRetentionDays"`
+	Conversations       []string `json:"conversations"`
+	Unfinished          []string `json:"unfinished,omitempty"` // those that have more; further lines tell of it
+	Recordings          int      `json:"recordings"`
+	Messages            int      `json:"messages"`
+	FormerValues        int64    `json:"formerValues"`
+	Bytes               int64    `json:"bytes"`             // of the recordings whose sizes are known
+	Objects             int      `json:"objects"`           // that are to be deleted
+	Kept                int      `json:"kept,omitempty"`    // objects that stay in the bucket, because callvault did not write them
+	Missing             int      `json:"missing,omitempty"` // objects that were not in the bucket
+}
+
+// removal is the removal of conversations, or of a part of them, in a transaction that has decided
+// that they end. Their rows are locked.
+type removal struct {
+	tx     *db.Tx
+	tenant string
+	ids    []string
+	seen   map[string]sight
+	most   int
+	removed
+	sums map[string][]byte // SHA-256 of removed recordings, by key
+}
+
+// remove removes what conversations have, as far as it was looked up: at most e.cfg.Most recordings,
+// and as many messages. What has more is noted as ending.
+func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []string, seen map[string]sight) (removed, error) {
+	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, sums: map[string][]byte{}}
+	at, err := clock.Now(ctx, tx)
+	if err != nil {
+		return removed{}, err
+	}
+	d := endDetail{Conversations: ids}
+	var prefix string
+	err = tx.QueryRowContext(ctx, `SELECT source_retention_days, key_prefix FROM tenants WHERE id = $1`, tenant).Scan(&d.SourceRetentionDays, &prefix)
+	if err != nil {
+		return removed{}, err
+	}
+	for _, step := range []func(context.Context) error{
+		r.lockObjects, r.dropRecordings, r.dropMessages, r.dropConversations,
+		func(ctx context.Context) error { return r.dropObjects(ctx, prefix, at) },
+		func(ctx context.Context) (err error) {
+			d.Unfinished, err = r.noteUnfinished(ctx, at)
+			return err
+		},
+	} {
+		if err := step(ctx); err != nil {
+			return removed{}, err
+		}
+	}
+	d.Recordings, d.Messages, d.FormerValues, d.Bytes = r.recordings, r.messages, r.former, r.bytes
+	d.Objects, d.Kept, d.Missing = r.queued, r.kept, r.missing
+	return r.removed, audit.Origin{Actor: string(deletions.CauseRetention)}.Append(ctx, tx, at, tenant, ActionEnd, d)
+}
+
+// idChunk is how many ids one statement names.
+const idChunk = 500
+
+// keys gives the keys that were seen, sorted.
+func (r *removal) keys() []string {
+	keys := make([]string, 0, len(r.seen))
+	for key := range r.seen {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// lockObjects locks the keys' rows in key order, as whoever names them does. The statements after it
+// see who named them before.
+func (r *removal) lockObjects(ctx context.Context) error {
+	if !r.tx.Postgres() {
+		return nil
+	}
+	for keys := range slices.Chunk(r.keys(), idChunk) {
+		_, err := r.tx.ExecContext(ctx, `SELECT 1 FROM objects WHERE key IN (`+db.Parameters(1, len(keys))+`) ORDER BY key FOR UPDATE`, db.Texts(keys)...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRecordings removes the recordings that were seen and still are the conversations'.
+func (r *removal) dropRecordings(ctx context.Context) error {
+	byDay := map[string][]string{}
+	for _, key := range r.keys() {
+		if day := r.seen[key].day; day != "" {
+			byDay[day] = append(byDay[day], key)
+		}
+	}
+	for day, keys := range byDay {
+		for keys := range slices.Chunk(keys, idChunk) {
+			args := append([]any{r.tenant, day}, db.Texts(keys)...)
+			args = append(args, db.Texts(r.ids)...)
+			gone, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (key string, err error) {
+				var size int64
+				var sum []byte
+				err = rows.Scan(&key, &size, &sum)
+				r.bytes += size
+				if sum != nil {
+					r.sums[key] = sum
+				}
+				return key, err
+			}, `DELETE FROM recordings WHERE tenant = $1 AND day = $2 AND object_key IN (`+db.Parameters(3, len(keys))+`)
+				AND conversation_id IN (`+db.Parameters(3+len(keys), len(r.ids))+`) RETURNING object_key, coalesce(size, 0), sha256`, args...)
+			if err != nil {
+				return err
+			}
+			r.recordings += len(gone)
+			if err := r.dropNamed(ctx, `corrected_recordings WHERE tenant = $1 AND object_key`, gone, nil); err != nil {
+				return err
+			}
+			if err := r.dropNamed(ctx, `history WHERE tenant = $1 AND kind = 'recording' AND id`, gone, &r.former); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropNamed removes the rows of some ids, and counts them where n is set.
+func (r *removal) dropNamed(ctx context.Context, from string, ids []string, n *int64) error {
+	for ids := range slices.Chunk(ids, idChunk) {
+		result, err := r.tx.ExecContext(ctx, `DELETE FROM `+from+` IN (`+db.Parameters(2, len(ids))+`)`, append([]any{r.tenant}, db.Texts(ids)...)...)
+		if err != nil {
+			return err
+		}
+		gone, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n != nil {
+			*n += gone
+		}
+	}
+	return nil
+}
+
+// dropMessages removes messages with their former values.
+func (r *removal) dropMessages(ctx context.Context) error {
+	args := append([]any{r.tenant, r.most}, db.Texts(r.ids)...)
+	in := db.Parameters(3, len(r.ids))
+	gone, err := db.Collect(ctx, r.tx, db.Value[string], `DELETE FROM messages WHERE tenant = $1 AND conversation_id IN (`+in+`)
+		AND id IN (SELECT id FROM messages WHERE tenant = $1 AND conversation_id IN (`+in+`) LIMIT $2) RETURNING id`, args...)
+	if err != nil {
+		return err
+	}
+	r.messages = len(gone)
+	return r.dropNamed(ctx, `history WHERE tenant = $1 AND kind = 'message' AND id`, gone, &r.former)
+}
+
+// dropConversations removes what the conversations have but recordings and messages.
+func (r *removal) dropConversations(ctx context.Context) error {
+	var n int64
+	for _, drop := range []struct {
+		from string
+		n    *int64
+	}{
+		{`transcripts WHERE tenant = $1 AND conversation_id`, nil},
+		{`history WHERE tenant = $1 AND kind = 'conversation' AND id`, &r.former},
+		{`conversations WHERE tenant = $1 AND id`, &n},
+	} {
+		if err := r.dropNamed(ctx, drop.from, r.ids, drop.n); err != nil {
+			return err
+		}
+	}
+	r.conversations = int(n)
+	return nil
+}
+
+// noteUnfinished notes which of the conversations have more recordings or messages.
+func (r *removal) noteUnfinished(ctx context.Context, at int64) ([]string, error) {
+	args := append([]any{r.tenant}, db.Texts(r.ids)...)
+	in := db.Parameters(2, len(r.ids))
+	rest, err := db.Collect(ctx, r.tx, db.Value[string], `SELECT conversation_id FROM recordings WHERE conversation_id IN (`+in+`) AND tenant = $1
+		UNION SELECT conversation_id FROM messages WHERE tenant = $1 AND conversation_id IN (`+in+`) ORDER BY 1`, args...)
+	if err != nil {
+		return nil, err
+	}
+	done := slices.DeleteFunc(slices.Clone(r.ids), func(id string) bool { return slices.Contains(rest, id) })
+	if err := r.dropNamed(ctx, `endings WHERE tenant = $1 AND conversation_id`, done, nil); err != nil {
+		return nil, err
+	}
+	for _, id := range rest {
+		if _, err := r.tx.ExecContext(ctx, `INSERT INTO endings (tenant, conversation_id, ended_us) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, r.tenant, id, at); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// unnamedSQL gives the keys, of n from $2 on, that nothing of tenant $1 names any more.
+func unnamedSQL(n int) string {
+	return `SELECT o.key, o.size, o.crc32, o.etag, o.sha256 FROM objects o WHERE o.tenant = $1 AND o.key IN (` + db.Parameters(2, n) + `)
+		AND NOT EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key)
+		AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.recording_key = o.key AND c.tenant = o.tenant)`
+}
+
+// dropObjects removes the rows of keys that nothing names any more, and queues those of their objects
+// that are callvault's to delete.
+func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) error {
+	var queue []deletions.Deletion
+	for keys := range slices.Chunk(r.keys(), idChunk) {
+		free, err := db.Collect(ctx, r.tx, scanUpload, unnamedSQL(len(keys)), append([]any{r.tenant}, db.Texts(keys)...)...)
+		if err != nil {
+			return err
+		}
+		names := make([]string, 0, len(free))
+		for _, u := range free {
+			names = append(names, u.key)
+			switch s := r.seen[u.key]; {
+			case !s.there:
+				r.missing++
+			case prefix != "" && strings.HasPrefix(u.key, prefix), u.wrote(s.info):
+				sum := r.sums[u.key]
+				if sum == nil {
+					sum = u.sha256
+				}
+				queue = append(queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: s.info.ETag, VersionID: s.info.VersionID, Size: &s.info.Size,
+					SHA256: sum, Cause: deletions.CauseRetention})
+			default:
+				r.kept++
+			}
+		}
+		if err := r.dropNamed(ctx, `objects WHERE tenant = $1 AND key`, names, nil); err != nil {
+			return err
+		}
+	}
+	r.queued = len(queue)
+	return deletions.Queue(ctx, r.tx, queue, at)
+}
