@@ -107,6 +107,7 @@ type source struct {
 	at      string // its column of the time
 	unit    int64  // in which the time is printed, in microseconds
 	columns string
+	also    string   // a further condition of its rows c
 	filters []column // an index is only of a filter whose rows all have one agent
 }
 
@@ -116,6 +117,8 @@ func conversationSource() source {
 
 func messageSource() source {
 	return source{table: "messages", at: "time_us", unit: perMillisecond, columns: exportMessageColumns,
+		// A conversation that has ended may have messages that are not removed yet.
+		also:    ` AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.tenant = c.tenant AND e.conversation_id = c.conversation_id)`,
 		filters: []column{{Conversation, "c.conversation_id", "messages_conversation_printed"}}}
 }
 
@@ -203,8 +206,8 @@ func (w AgentQuery) query(postgres bool, from source, after *Position, limit int
 	}
 	args = append(args, values...)
 	arm := func(index string, conditions ...string) string {
-		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND %[3]s >= $2 AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
-			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
+		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND %[3]s >= $2 AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4%[5]s
+			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "), from.also)
 	}
 	if index != "" {
 		return arm(index, conditions...), args, nil
