@@ -118,7 +118,7 @@ func (p *pull) seal(ctx context.Context, f *folder, d *Day) (SealState, error) {
 		switch {
 		case bytes.Equal(have.Data(), s.Data()):
 			return SealPresent, nil
-		case !s.SealedAt.After(have.SealedAt):
+		case !sealedLater(s, have):
 			return SealError, fmt.Errorf("%s is another seal than the server's, which is not newer (%s): one of them was changed, or the server lost one; keep it, and move it away to get the server's",
 				f.path(sealName), s.SealedAt.UTC().Format(time.RFC3339))
 		}
@@ -131,6 +131,18 @@ func (p *pull) seal(ctx context.Context, f *folder, d *Day) (SealState, error) {
 		return SealError, fmt.Errorf("write %s: %w", sealName, err)
 	}
 	return SealSaved, nil
+}
+
+// sealedLater reports whether a is a newer seal of the day than b. Two of one second differ in
+// revisions.
+func sealedLater(a, b *dayseal.Seal) bool {
+	revisions := func(s *dayseal.Seal) (n int64) {
+		for i := range s.Hours {
+			n += s.Hours[i].Revision
+		}
+		return n
+	}
+	return a.SealedAt.After(b.SealedAt) || a.SealedAt.Equal(b.SealedAt) && revisions(a) > revisions(b)
 }
 
 // askSeal asks for the seal of the day's archives. It waits while it is not out, but over all days

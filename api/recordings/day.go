@@ -78,32 +78,39 @@ func (h *handler) claims(ctx context.Context, r *http.Request) (auth.SignedClaim
 // dayError gives the answer for an error of a day request, and sets the limit's headers when the
 // limit is known.
 func dayError(w http.ResponseWriter, window catalog.Window, err error) error {
-	var answer web.Refusal
-	switch kind := domain.KindOf(err); {
-	case kind == domain.KindUnauthorized:
-		return unauthorized(challengeToken, textUnauthorized)
-	case kind == domain.KindLimited:
+	kind := domain.KindOf(err)
+	if kind == domain.KindLimited {
 		return limited(w, window)
-	case errors.Is(err, catalog.ErrScope):
-		answer = web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}
-	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // a tenant that does not exist has no feature
-		answer = refusal(http.StatusForbidden, textFeature)
-	case errors.Is(err, catalog.ErrFuture):
-		answer = refusal(http.StatusBadRequest, textFuture)
-	case kind == domain.KindInvalid:
-		answer = refusal(http.StatusBadRequest, textFormat)
-	case kind == domain.KindTooLarge:
-		answer = refused(http.StatusRequestEntityTooLarge)
-	case kind == domain.KindExpired:
-		answer = refusal(http.StatusNotFound, textRetention)
-	default:
-		if window.Limit > 0 {
-			limit(w, window)
-		}
+	}
+	answer, known := dayRefusal(err)
+	if kind != domain.KindUnauthorized && (known || window.Limit > 0) {
+		limit(w, window)
+	}
+	if !known {
 		return web.Step("count the day request", err)
 	}
-	limit(w, window)
 	return answer
+}
+
+// dayRefusal gives the refusal of a request about a day; false for an error that is no refusal.
+func dayRefusal(err error) (web.Refusal, bool) {
+	switch kind := domain.KindOf(err); {
+	case kind == domain.KindUnauthorized:
+		return unauthorized(challengeToken, textUnauthorized), true
+	case errors.Is(err, catalog.ErrScope):
+		return web.Refusal{Status: http.StatusForbidden, Body: failure{textScope}, Challenge: challengeScope}, true
+	case errors.Is(err, catalog.ErrFeature), kind == domain.KindNotFound: // a tenant that does not exist has no feature
+		return refusal(http.StatusForbidden, textFeature), true
+	case errors.Is(err, catalog.ErrFuture):
+		return refusal(http.StatusBadRequest, textFuture), true
+	case kind == domain.KindInvalid:
+		return refusal(http.StatusBadRequest, textFormat), true
+	case kind == domain.KindTooLarge:
+		return refused(http.StatusRequestEntityTooLarge), true
+	case kind == domain.KindExpired:
+		return refusal(http.StatusNotFound, textRetention), true
+	}
+	return web.Refusal{}, false
 }
 
 // dayParam reads the path's day; "" with an error when it is not a day.

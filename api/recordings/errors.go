@@ -22,6 +22,7 @@ const (
 	textRetention    = "The requested date is older than the allowed retention period and cannot be retrieved."
 	textLimit        = "Download limit exceeded. Please try again later."
 	textLinkExpired  = "The download link has expired. Please request a new presigned URL to access the audio files."
+	textNotSealed    = "The day is not sealed yet."
 	textGone         = "The archive behind this link is no longer available. Please request a new link."
 )
 

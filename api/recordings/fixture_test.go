@@ -18,7 +18,9 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/testenv"
 )
 
@@ -86,7 +88,10 @@ func (f *fixture) replica(c *catalog.Catalog) http.Handler {
 	if f.tokens == nil {
 		f.keys, f.tokens = keys, tokens
 	}
-	deps := recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Store: f.objects, Downloads: f.downloads, Log: zap.NewNop()}
+	proofs := func(ctx context.Context, leaf merkle.Key) ([]byte, error) {
+		return evidence.Prove(ctx, c.Merkle(), leaf)
+	}
+	deps := recordings.Deps{Catalog: c, Tokens: tokens, Links: keys, Proofs: proofs, Store: f.objects, Downloads: f.downloads, Log: zap.NewNop()}
 	if f.redirect {
 		deps.Presigner = f.objects
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 type Catalog interface {
 	CheckDay(ctx context.Context, r catalog.DayRequest) (catalog.Window, error)
 	IssueDay(ctx context.Context, r catalog.DayRequest) (catalog.IssuedDay, error)
+	DaySeal(ctx context.Context, r catalog.DayRequest) (catalog.Seal, error)
 	LinkAccess(ctx context.Context, key domain.HourKey, token string, h catalog.Holder) (catalog.LinkAccess, error)
 	BeginDownload(ctx context.Context, d catalog.Download) (catalog.BegunDownload, error)
 	ReturnUnsent(ctx context.Context, d catalog.Download, b catalog.BegunDownload, bytes int64) error
@@ -53,11 +55,15 @@ type Links interface {
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
+// Proofs gives the proof that a leaf is in the log, as text. Error: KindNotFound until there is one.
+type Proofs func(ctx context.Context, leaf merkle.Key) ([]byte, error)
+
 // Deps are the family's dependencies.
 type Deps struct {
 	Catalog   Catalog
 	Tokens    Tokens
 	Links     Links
+	Proofs    Proofs
 	Store     Archives      // their bucket
 	Presigner web.Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
@@ -75,6 +81,7 @@ func New(cfg Config, deps Deps) web.Family {
 	h := &handler{cfg: cfg, deps: deps}
 	mux := chi.NewRouter()
 	mux.Handle(dayPath+"/{utcDay}", web.Methods{Get: web.Handle(h.day, h.explain), Fail: fail})
+	mux.Handle(dayPath+"/{utcDay}/seal", web.Methods{Get: web.Handle(h.seal, h.explain), Fail: fail})
 	mux.Handle(dayPath+"/{utcDay}/{hour}/download", web.Methods{Get: web.Handle(h.download, h.explain), Fail: fail})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, http.StatusNotFound) })
 	mux.MethodNotAllowed(web.UnknownMethods(mux, fail))

@@ -15,7 +15,9 @@ import (
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/api/recordings"
 	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/conversations"
+	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/limits"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -31,6 +33,10 @@ func (p *Parts) api(ctx context.Context, g *Group, health *Health, pages map[str
 	tokens := auth.NewTokens(auth.Config{Issuer: c.PublicURL, OIDC: auth.OIDC{
 		Issuer: c.OIDCIssuer, Audience: c.OIDCAudience, TenantClaim: c.OIDCTenantClaim,
 	}}, keys, p.Catalog, time.Now)
+	merkleLog := p.Catalog.Merkle()
+	proofs := func(ctx context.Context, leaf merkle.Key) ([]byte, error) {
+		return evidence.Prove(ctx, merkleLog, leaf)
+	}
 	downloads, budget := api.NewDownloadLimiter(), api.NewBudget()
 	read := conversations.New(p.Catalog.DB())
 	var audio api.Store = p.Recordings
@@ -46,7 +52,7 @@ func (p *Parts) api(ctx context.Context, g *Group, health *Health, pages map[str
 	families := []api.Family{
 		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL},
-			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
+			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Proofs: proofs, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
 		ingest.New(ingest.Deps{Internal: internal, Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),
 		exports.New(exports.Config{PublicURL: c.PublicURL},
 			exports.Deps{Internal: internal, Catalog: p.Catalog, Conversations: read, Recordings: audio, Presigner: audioURLs, Signer: keys, Downloads: downloads, Budget: budget, Log: log, Now: time.Now}),
