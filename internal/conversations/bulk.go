@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +108,6 @@ type source struct {
 	at      string // its column of the time
 	unit    int64  // in which the time is printed, in microseconds
 	columns string
-	also    string   // a further condition of its rows c
 	filters []column // an index is only of a filter whose rows all have one agent
 }
 
@@ -117,8 +117,6 @@ func conversationSource() source {
 
 func messageSource() source {
 	return source{table: "messages", at: "time_us", unit: perMillisecond, columns: exportMessageColumns,
-		// A conversation that has ended may have messages that are not removed yet.
-		also:    ` AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.tenant = c.tenant AND e.conversation_id = c.conversation_id)`,
 		filters: []column{{Conversation, "c.conversation_id", "messages_conversation_printed"}}}
 }
 
@@ -173,13 +171,23 @@ func (r *Reader) ExportMessages(ctx context.Context, w AgentQuery, after *Positi
 	if err != nil {
 		return Page[ExportedMessage]{}, err
 	}
-	return exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
+	page, err := exportPage(ctx, r, limit, func(rows *sql.Rows) (e ExportedMessage, at Position, size int, err error) {
 		var units int64
 		err = rows.Scan(&e.ID, &units, &e.Type, &e.ConversationID, (*[]byte)(&e.Body))
 		at = Position{units * perMillisecond, e.ID}
 		e.Time = db.FromMicros(at.At)
 		return e, at, len(e.Body), err
 	}, query, args...)
+	if err != nil {
+		return page, err
+	}
+	// A conversation that has ended may have messages that are not removed yet. It is asked after the
+	// page is read, so that no page has half of them.
+	ended, err := db.Collect(ctx, r.db, db.Value[string], `SELECT conversation_id FROM endings WHERE tenant = $1`, w.Tenant)
+	if len(ended) > 0 {
+		page.Rows = slices.DeleteFunc(page.Rows, func(m ExportedMessage) bool { return slices.Contains(ended, m.ConversationID) })
+	}
+	return page, err
 }
 
 // conversationOf says whether a conversation has one of the query's agents. All messages of a
@@ -206,8 +214,8 @@ func (w AgentQuery) query(postgres bool, from source, after *Position, limit int
 	}
 	args = append(args, values...)
 	arm := func(index string, conditions ...string) string {
-		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND %[3]s >= $2 AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4%[5]s
-			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "), from.also)
+		return fmt.Sprintf(`SELECT c.id, %[3]s, %[1]s FROM %[2]s WHERE c.tenant = $1 AND %[4]s AND %[3]s >= $2 AND (%[3]s, c.id) > ($2, $3) AND %[3]s < $4
+			ORDER BY %[3]s, c.id LIMIT $5`, from.columns, indexedBy(postgres, from.table, index), inUnits("c."+from.at, from.unit), strings.Join(conditions, " AND "))
 	}
 	if index != "" {
 		return arm(index, conditions...), args, nil
