@@ -77,6 +77,8 @@ type Catalog interface {
 	Details
 	Actions
 	Webhooks
+	Holds
+	Archives
 }
 
 // Planner dispatches due hours to the workers.
@@ -95,6 +97,8 @@ type Deps struct {
 	Planner   Planner
 	Queue     Queue
 	Endpoints Endpoints             // makes and changes webhooks
+	Archives  web.Store             // the bucket of archives
+	Downloads *web.DownloadLimiter  // of archives
 	Redis     redis.UniversalClient // of the queues; without it there is no dashboard
 	Metrics   http.HandlerFunc      // answers /metrics; without it there is no such path
 	Log       *zap.Logger

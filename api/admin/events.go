@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/holds"
 )
 
 // event is a line of the audit log on a page.
@@ -52,6 +53,13 @@ func describe(e audit.Entry) (what, detail string) {
 		if list, ok := fields["changed"].(map[string]any); ok {
 			return "tenant changed", joinText(changes(list), endedDays(fields["endedDays"]), labelled("from ", fields["remote"]))
 		}
+	case holds.ActionCreate, holds.ActionRelease:
+		return map[string]string{holds.ActionCreate: "hold created", holds.ActionRelease: "hold released"}[e.Action],
+			joinText(valueText(fields["name"]), labelled("over ", fields["scope"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionArchiveDelete:
+		return "archive deleted", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]), labelled("because of ", fields["cause"]))
+	case actionArchiveRead:
+		return "archive read", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]), labelled("from ", fields["remote"]))
 	case catalog.ActionCorrect:
 		list, _ := fields["changed"].(map[string]any)
 		return "recording corrected", joinText(valueText(fields["object"]), changes(list), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))

@@ -80,7 +80,7 @@ func (f *fixture) open(now func() time.Time) {
 		f.Fatal(err)
 	}
 	families, err := admin.New(cfg, admin.Deps{Catalog: f.catalog, Planner: plan.New(plan.Config{Schedule: schedule}, f.catalog, f.queue, time.Now, log),
-		Queue: f.queue, Redis: f.queue.Redis(), Log: log, Now: now})
+		Queue: f.queue, Redis: f.queue.Redis(), Archives: &f.archives, Log: log, Now: now})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -67,11 +67,16 @@ func (h *handler) json(status int, doing string, serve func(r *http.Request) (an
 			web.JSON(w, r, status, out)
 			return
 		}
-		if status, text := h.explain(r, doing, err); text != "" {
-			refuseJSON(w, r, status, text)
-		} else {
-			failJSON(w, r, status)
-		}
+		h.explainJSON(w, r, doing, err)
+	}
+}
+
+// explainJSON writes the API's answer of an error.
+func (h *handler) explainJSON(w http.ResponseWriter, r *http.Request, doing string, err error) {
+	if status, text := h.explain(r, doing, err); text != "" {
+		refuseJSON(w, r, status, text)
+	} else {
+		failJSON(w, r, status)
 	}
 }
 

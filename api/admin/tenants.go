@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -19,6 +20,7 @@ type tenantPage struct {
 	Incomplete bool // only incomplete days are listed
 	Features   []featureSwitch
 	Days       []tenantDay
+	Holds      []holds.Hold
 	Webhooks   []outbox.Endpoint
 	Deliveries []deliveryRow
 	Events     []event
@@ -50,11 +52,15 @@ func (h *handler) showTenant(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the tenant's audit log", err)
 	}
+	held, err := h.deps.Catalog.HoldsOf(r.Context(), t.ID)
+	if err != nil {
+		return answer{}, web.Step("read the tenant's holds", err)
+	}
 	webhooks, deliveries, err := h.webhooks(r.Context(), t.ID)
 	if err != nil {
 		return answer{}, web.Step("read the tenant's webhooks", err)
 	}
-	page := tenantPage{Tenant: t, Incomplete: incomplete, Features: switches(t), Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
+	page := tenantPage{Tenant: t, Incomplete: incomplete, Features: switches(t), Holds: held, Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
 	for i := range calendarDays {
 		day := last.Add(-i)
 		if counts, known := row.Days[day]; known && (!incomplete || counts.Incomplete(t, found.Now)) {

@@ -46,6 +46,7 @@ type commands struct {
 	Webhook    webhookCmd    `cmd:"" help:"Webhooks of a tenant: endpoints, deliveries, replay."`
 	Import     importCmd     `cmd:"" help:"Take lines and audio in from files."`
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
+	Hold       holdCmd       `cmd:"" help:"Legal holds: create, list, release."`
 	Recording  recordingCmd  `cmd:"" help:"Recordings: correct what was registered wrongly."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`

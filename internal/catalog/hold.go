@@ -103,13 +103,23 @@ func (c *Catalog) ReleaseHold(ctx context.Context, tenant, name, reason string, 
 		if err := holds.Exclude(ctx, tx, tenant); err != nil {
 			return err
 		}
-		if h, err = holds.Release(ctx, tx, tenant, name, reason, by); err != nil {
+		var until int64
+		if h, until, err = holds.Release(ctx, tx, tenant, name, reason, by); err != nil {
 			return err
 		}
 		// They are looked at again then. What another hold protects waits on.
-		_, err := tx.ExecContext(ctx, `UPDATE archives SET delete_after_us = $2
-			WHERE tenant = $1 AND state IN ('superseded', 'retained') AND delete_after_us IS NULL`, tenant, db.Micros(*h.CoversUntil))
+		_, err = tx.ExecContext(ctx, `UPDATE archives SET delete_after_us = $2
+			WHERE tenant = $1 AND state IN ('superseded', 'retained') AND delete_after_us IS NULL`, tenant, until)
 		return err
 	})
 	return h, err
+}
+
+// StoredArchive finds the archive of an hour's revision whose bytes are kept: a served one, a
+// superseded one, or one that a hold retains. Error: KindNotFound.
+func (c *Catalog) StoredArchive(ctx context.Context, key domain.HourKey, revision int64) (a ServedArchive, err error) {
+	a.HourKey = key
+	err = c.db.QueryRowContext(ctx, `SELECT object_key, size FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND revision = $4
+		AND state IN ('published', 'superseded', 'retained')`, key.Tenant, key.Day, key.Hour, revision).Scan(&a.ObjectKey, &a.Size)
+	return a, db.NotFound(err, "this hour keeps no archive of revision %d", revision)
 }

@@ -55,7 +55,7 @@ type Order struct {
 	Conversations []string   `json:"conversations"`
 }
 
-// Hold is a legal hold.
+// Hold is a legal hold. Its times are in whole seconds.
 type Hold struct {
 	ID            string      `json:"id"`
 	Tenant        string      `json:"tenant"`
@@ -163,7 +163,7 @@ func Create(ctx context.Context, tx *db.Tx, o Order, by audit.Origin) (h Hold, u
 		return h, nil, err
 	}
 	h = Hold{ID: "hold_" + domain.NewToken(), Tenant: o.Tenant, Name: o.Name, Reason: o.Reason, Scope: o.scope(),
-		Conversations: len(o.Conversations), Created: db.FromMicros(at), CreatedBy: by.Actor}
+		Conversations: len(o.Conversations), Created: db.FromMicros(at).Truncate(time.Second), CreatedBy: by.Actor}
 	var fromDay, toDay, from, to any
 	if h.Scope == ScopeDays {
 		h.From, h.To = &o.From, &o.To
@@ -194,22 +194,22 @@ func Create(ctx context.Context, tx *db.Tx, o Order, by audit.Origin) (h Hold, u
 		From: o.From, To: o.To, Conversations: o.Conversations, Origin: by})
 }
 
-// Release ends an active hold, with its line in the audit log. The hold covers for one more day. The
-// transaction has called [Exclude]. Errors: KindInvalid without a reason, KindNotFound.
-func Release(ctx context.Context, tx *db.Tx, tenant, name, reason string, by audit.Origin) (h Hold, err error) {
+// Release ends an active hold, with its line in the audit log. It gives the time in microseconds
+// until which the hold covers all the same. The transaction has called [Exclude]. Errors: KindInvalid without a reason, KindNotFound.
+func Release(ctx context.Context, tx *db.Tx, tenant, name, reason string, by audit.Origin) (h Hold, until int64, err error) {
 	if err := checkReason(reason); err != nil {
-		return h, err
+		return h, 0, err
 	}
 	at, err := clock.Now(ctx, tx)
 	if err != nil {
-		return h, err
+		return h, 0, err
 	}
 	h, err = scan(tx.QueryRowContext(ctx, `UPDATE holds SET released_us = $3, released_by = $4, release_reason = $5
 		WHERE tenant = $1 AND name = $2 AND released_us IS NULL RETURNING `+columns, tenant, name, at, by.Actor, reason))
 	if err != nil {
-		return h, db.NotFound(err, "tenant %s has no active hold %.100q; see: callvault hold list --tenant %s", tenant, name, tenant)
+		return h, 0, db.NotFound(err, "tenant %s has no active hold %.100q; see: callvault hold list --tenant %s", tenant, name, tenant)
 	}
-	return h, by.Append(ctx, tx, at, tenant, ActionRelease, detail{ID: h.ID, Name: h.Name, Reason: reason, Scope: h.Scope, Origin: by})
+	return h, at + safety.Microseconds(), by.Append(ctx, tx, at, tenant, ActionRelease, detail{ID: h.ID, Name: h.Name, Reason: reason, Scope: h.Scope, Origin: by})
 }
 
 const columns = `id, tenant, name, reason, scope, from_day, to_day, created_us, created_by, released_us, released_by, release_reason,
@@ -220,9 +220,11 @@ func scan(row interface{ Scan(...any) error }) (h Hold, err error) {
 	err = row.Scan(&h.ID, &h.Tenant, &h.Name, &h.Reason, &h.Scope, &h.From, &h.To, db.Time(&h.Created), &h.CreatedBy,
 		db.Time(&released), db.OrZero(&h.ReleasedBy), db.OrZero(&h.ReleaseReason), &h.Conversations)
 	if !released.IsZero() {
-		until := released.Add(safety)
+		until := released.Add(safety).Truncate(time.Second)
+		released = released.Truncate(time.Second)
 		h.Released, h.CoversUntil = &released, &until
 	}
+	h.Created = h.Created.Truncate(time.Second)
 	return h, err
 }
 
