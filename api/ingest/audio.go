@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +56,7 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) error {
 		status = http.StatusCreated
 	}
 	web.JSON(w, r, status, audioAnswer{ObjectKey: key, SizeBytes: stored.Size, CRC32: fmt.Sprintf("%08x", stored.CRC32),
-		SHA256: hex.EncodeToString(stored.SHA256[:])})
+		SHA256: stored.SHA256.String()})
 	return nil
 }
 
@@ -89,7 +88,8 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 		}
 		return stored, false, err
 	}
-	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created, Since: known.Since})
+	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{
+		Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created, SHA256: &stored.SHA256, ETag: stored.ETag, Since: known.Since})
 }
 
 // contentType gives the object's content type. Stores sign it and keep it as a header, and agree
@@ -105,7 +105,8 @@ func contentType(r *http.Request) (string, error) {
 	return strings.Join(strings.Fields(t), " "), nil // signatures join several spaces to one
 }
 
-// put writes the body under a new key, or compares it with what is there.
+// put writes the body under a new key, or compares it with what is there. It gives the object's
+// ETag in both cases.
 func (h *handler) put(ctx context.Context, key string, body io.Reader, size int64, contentType string) (stored objstore.Stored, created bool, err error) {
 	existing, err := h.existing(ctx, key, size)
 	if err != nil {
@@ -113,6 +114,7 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 	}
 	if existing != nil {
 		stored, err = hashBody(body)
+		stored.ETag = existing.ETag
 		switch {
 		case err != nil:
 		case stored != *existing:
@@ -131,7 +133,13 @@ func (h *handler) put(ctx context.Context, key string, body io.Reader, size int6
 	}
 	// Another upload of the same key was faster.
 	existing, err = h.existing(ctx, key, stored.Size)
-	if err == nil && (existing == nil || stored != *existing) {
+	if err == nil && existing == nil {
+		err = otherBytes()
+	}
+	if err != nil {
+		return stored, false, err
+	}
+	if stored.ETag = existing.ETag; stored != *existing {
 		err = otherBytes()
 	}
 	return stored, false, err
@@ -141,7 +149,7 @@ func otherBytes() error {
 	return domain.Errorf(domain.KindConflict, "The object key exists already, with other bytes.")
 }
 
-// existing gives size and sums of the object under the key, nil when there is none. It does not
+// existing gives size, sums and ETag of the object under the key, nil when there is none. It does not
 // read an object of another size than wanted (-1: any).
 func (h *handler) existing(ctx context.Context, key string, size int64) (*objstore.Stored, error) {
 	o, err := h.deps.Audio.Get(ctx, key, objstore.GetOptions{})
@@ -156,6 +164,7 @@ func (h *handler) existing(ctx context.Context, key string, size int64) (*objsto
 		return nil, otherBytes()
 	}
 	stored, err := hashBody(o.Body)
+	stored.ETag = o.ETag
 	if err == nil && stored.Size != o.Size {
 		err = domain.Errorf(domain.KindUnavailable, "the object store gave %d of %d bytes", stored.Size, o.Size)
 	}

@@ -48,8 +48,8 @@ func TestAudio(t *testing.T) {
 	f.want("new: nothing of the refused was stored", put("a/b.opus", data, http.Header{"Content-Digest": {digest(data)},
 		"X-Checksum-Crc32": {fmt.Sprintf("%08X", crc32.ChecksumIEEE(data))}}), 201, audioAnswer("a/b.opus", data))
 	f.want("the same", put("a/b.opus", data, nil), 200, audioAnswer("a/b.opus", data))
-	f.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
-	f.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+	f.want("others", put("a/b.opus", other, nil), 409, `{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+	f.want("another size", put("a/b.opus", data[1:], nil), 409, `{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	for _, bad := range []string{"a\tb", "audio/ogg; x=\xff", "audio/ü", "audio/" + strings.Repeat("x", 1024)} { // stores sign or keep these differently
 		f.want("content type", put("a/type.opus", data, http.Header{"Content-Type": {bad}}), 400, `{"error":"Content-Type must be at most 1024 characters of ASCII without tabs."}`)
 	}
@@ -70,10 +70,54 @@ func TestAudio(t *testing.T) {
 		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":2,"type":"t","timestamp":"`+ahead+`","objectKey":"ahead.opus"}`), nil),
 		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":1,"tooLate":0,"ahead":1}`)
 	f.want("not the registered bytes", put("late.opus", data, nil), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+		`{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	f.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
 	f.serve(ingest.New(ingest.Deps{Internal: internalToken(), Catalog: f.c, Audio: f.bucket, NoAudio: domain.Errorf(domain.KindForbidden, "none is taken in"), Log: zap.NewNop()}))
 	f.want("where none is taken in", put("refused.opus", data, nil), 403, `{"error":"none is taken in"}`)
+}
+
+// Audio and lines that tell a SHA-256 come in any order. What contradicts is refused, also bytes of
+// the right size and CRC-32.
+func TestSums(t *testing.T) {
+	f := newFixture(t)
+	data := []byte("some opus")
+	put := func(key string, data []byte, extra http.Header) answer {
+		return f.send("PUT", "/api/ingest/v1/audio/"+key, bytes.NewReader(data), extra)
+	}
+	line := func(key string, data []byte) answer {
+		return f.send("POST", recordsPath, strings.NewReader(fmt.Sprintf(`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":%q,"objectKey":%q,"sha256":"%X"}`,
+			time.Now().UTC().Add(-24*time.Hour).Format(time.RFC3339), key, sha256.Sum256(data))), nil)
+	}
+	accepted := func(changed int) string {
+		return fmt.Sprintf(`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":%d,"tooLate":0}`, changed)
+	}
+	otherBytes := `{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`
+	f.want("a line", line("line.opus", data), 200, accepted(2))
+	f.want("other bytes", put("line.opus", []byte("same size"), nil), 409, otherBytes)
+	digest := sha256.Sum256([]byte("same size"))
+	f.want("a digest of other bytes", put("line.opus", data, http.Header{"Content-Digest": {"sha-256=:" + base64.StdEncoding.EncodeToString(digest[:]) + ":"}}), 409, otherBytes)
+	f.want("its bytes", put("line.opus", data, nil), 201, audioAnswer("line.opus", data))
+	f.want("the line again", line("line.opus", data), 200, accepted(0))
+
+	f.want("audio", put("audio.opus", data, nil), 201, audioAnswer("audio.opus", data))
+	if got := line("audio.opus", []byte("same size")); got.status != 400 || !strings.Contains(got.body, `line 1: \"sha256\" is `) {
+		t.Errorf("a line about other bytes: %d %s", got.status, got.body)
+	}
+	f.want("its line", line("audio.opus", data), 200, accepted(1))
+
+	_, err := f.bucket.PutStream(t.Context(), "there.opus", bytes.NewReader(data), int64(len(data)), "audio/ogg")
+	f.must(err)
+	f.want("audio that is there", put("there.opus", data, nil), 200, audioAnswer("there.opus", data))
+	for _, key := range []string{"line.opus", "audio.opus", "there.opus"} {
+		info, err := f.bucket.Stat(t.Context(), key)
+		f.must(err)
+		var sum domain.SHA256
+		var etag string
+		f.must(f.c.DB().QueryRowContext(t.Context(), `SELECT sha256, etag FROM objects WHERE key = $1`, key).Scan(&sum, &etag))
+		if sum != sha256.Sum256(data) || etag != info.ETag {
+			t.Errorf("%s: %s of %q, the object has %q", key, sum, etag, info.ETag)
+		}
+	}
 }
 
 // The line of a recording names a wrong size. Its bytes are sent before and after an operator
@@ -88,7 +132,7 @@ func TestCorrectedAudio(t *testing.T) {
 	f.want("the line", f.send("POST", recordsPath, strings.NewReader(line), nil), 200,
 		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
 	f.want("the true bytes", put(), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+		`{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	size := int64(11)
 	_, err := f.c.Correct(t.Context(), catalog.Correction{Tenant: "acme", ObjectKey: "a.wav", Reason: "r", Size: &size})
 	f.must(err)
@@ -200,7 +244,7 @@ func TestExistingAudioIsSynced(t *testing.T) {
 	f.want("new", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 201, audioAnswer("a", data))
 	f.want("again", f.send("PUT", "/api/ingest/v1/audio/a", bytes.NewReader(data), nil), 200, audioAnswer("a", data))
 	f.want("other bytes", f.send("PUT", "/api/ingest/v1/audio/a", strings.NewReader("else opus"), nil), 409,
-		`{"error":"The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
+		`{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	if fmt.Sprint(bucket.keys) != "[a]" {
 		t.Errorf("synced were %q", bucket.keys)
 	}

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -22,10 +21,9 @@ type expected struct {
 	size   int64  // -1 when unknown
 	kind   string // content type
 	crc32  *uint32
-	sha256 []byte // nil when unknown
+	sha256 *domain.SHA256
 	// What the catalog knows. A body that differs is not the registered recording.
-	knownSize  *int64
-	knownCRC32 *uint32
+	known catalog.Reserved
 }
 
 // readExpected reads Content-Length, x-checksum-crc32 (8 hex digits) and Content-Digest (RFC 9530).
@@ -50,25 +48,25 @@ func readExpected(r *http.Request) (expected, error) {
 		if !opened || !closed || err != nil || len(sum) != sha256.Size {
 			return e, domain.Errorf(domain.KindInvalid, "Content-Digest must be sha-256=:BASE64: of 32 bytes")
 		}
-		e.sha256 = sum
+		e.sha256 = (*domain.SHA256)(sum)
 	}
 	return e, nil
 }
 
 // compareKnown adds what the catalog knows. Error: KindConflict when the headers contradict it.
 func (e *expected) compareKnown(known catalog.Reserved) error {
-	e.knownSize, e.knownCRC32 = known.Size, known.CRC32
-	if e.knownSize != nil && e.size >= 0 && e.size != *e.knownSize {
-		return notRegistered()
-	}
-	if e.knownCRC32 != nil && e.crc32 != nil && *e.crc32 != *e.knownCRC32 {
+	e.known = known
+	if known.Size != nil && e.size >= 0 && e.size != *known.Size || differs(known.CRC32, e.crc32) || differs(known.SHA256, e.sha256) {
 		return notRegistered()
 	}
 	return nil
 }
 
+// differs says whether two values are known and not equal.
+func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
+
 func notRegistered() error {
-	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size or CRC-32 differ. If these bytes are right, an operator corrects the recording (callvault recording correct).")
+	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct).")
 }
 
 // verifiedReader reads a body. When the body is not what was expected, it gives an error instead of
@@ -78,12 +76,16 @@ type verifiedReader struct {
 	want expected
 	size int64
 	crc  hash.Hash32
-	sha  hash.Hash
-	err  error // of the end; io.EOF when the body is as expected
+	sha  hash.Hash // nil when no SHA-256 is expected: the store computes one too
+	err  error     // of the end; io.EOF when the body is as expected
 }
 
 func newVerifiedReader(r io.Reader, want expected) *verifiedReader {
-	return &verifiedReader{r: r, want: want, crc: crc32.NewIEEE(), sha: sha256.New()}
+	v := &verifiedReader{r: r, want: want, crc: crc32.NewIEEE()}
+	if want.sha256 != nil || want.known.SHA256 != nil {
+		v.sha = sha256.New()
+	}
+	return v
 }
 
 func (v *verifiedReader) Read(p []byte) (int, error) {
@@ -93,7 +95,9 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	v.size += int64(n)
 	v.crc.Write(p[:n])
-	v.sha.Write(p[:n])
+	if v.sha != nil {
+		v.sha.Write(p[:n])
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		v.err = v.compare()
@@ -105,13 +109,17 @@ func (v *verifiedReader) Read(p []byte) (int, error) {
 
 // compare gives io.EOF when the whole body is what was expected.
 func (v *verifiedReader) compare() error {
-	sum := v.crc.Sum32()
+	crc, known := v.crc.Sum32(), v.want.known
+	var sum *domain.SHA256
+	if v.sha != nil {
+		sum = (*domain.SHA256)(v.sha.Sum(nil))
+	}
 	switch {
-	case v.want.crc32 != nil && *v.want.crc32 != sum:
+	case differs(v.want.crc32, &crc):
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match x-checksum-crc32.")
-	case v.want.sha256 != nil && !bytes.Equal(v.want.sha256, v.sha.Sum(nil)):
+	case differs(v.want.sha256, sum):
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match Content-Digest.")
-	case v.want.knownSize != nil && *v.want.knownSize != v.size, v.want.knownCRC32 != nil && *v.want.knownCRC32 != sum:
+	case differs(known.Size, &v.size), differs(known.CRC32, &crc), differs(known.SHA256, sum):
 		return notRegistered()
 	}
 	return io.EOF
@@ -121,5 +129,5 @@ func (v *verifiedReader) compare() error {
 func hashBody(r io.Reader) (objstore.Stored, error) {
 	crc, sha := crc32.NewIEEE(), sha256.New()
 	n, err := io.Copy(io.MultiWriter(crc, sha), r)
-	return objstore.Stored{Size: n, CRC32: crc.Sum32(), SHA256: [sha256.Size]byte(sha.Sum(nil))}, err
+	return objstore.Stored{Size: n, CRC32: crc.Sum32(), SHA256: domain.SHA256(sha.Sum(nil))}, err
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -83,7 +84,7 @@ func eachAudio(b catalog.Batch, visit func(number int, key, contentType string, 
 		}
 	}
 	for _, l := range b.Recordings {
-		once(l.Number, l.Value.ObjectKey, l.Value.ContentType, catalog.Reserved{Size: l.Value.Size, CRC32: l.Value.CRC32})
+		once(l.Number, l.Value.ObjectKey, l.Value.ContentType, catalog.Reserved{Size: l.Value.Size, CRC32: l.Value.CRC32, SHA256: l.Value.SHA256})
 	}
 	for _, l := range b.Conversations {
 		once(l.Number, l.Value.RecordingKey, "", catalog.Reserved{})
@@ -133,34 +134,39 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	if err != nil {
 		return err
 	}
-	sum, size, err := checksum(file)
-	if err != nil {
-		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
-	}
 	if known.Corrected {
 		ofLine = catalog.Reserved{}
 	}
+	u, err := checksum(file, known.SHA256 != nil || ofLine.SHA256 != nil)
+	if err != nil {
+		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
+	}
+	u.Key = key
 	for _, k := range []struct {
 		catalog.Reserved
-		help string
+		of, help string
 	}{
-		{known, "its recording say otherwise; if the audio is right, an operator corrects the recording (callvault recording correct)"},
-		{ofLine, "its line say otherwise; if the audio is right, correct the line"},
+		{known, "its recording", "an operator corrects the recording (callvault recording correct)"},
+		{ofLine, "its line", "correct the line"},
 	} {
-		if k.Size != nil && *k.Size != size || k.CRC32 != nil && *k.CRC32 != sum {
-			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of %s`, key, size, sum, k.help)
+		if k.Size != nil && *k.Size != u.Size || k.CRC32 != nil && *k.CRC32 != u.CRC32 {
+			return domain.Errorf(domain.KindConflict, `the audio of %q has %d bytes and the CRC-32 %08x; "sizeBytes" or "crc32" of %s say otherwise; if the audio is right, %s`,
+				key, u.Size, u.CRC32, k.of, k.help)
+		}
+		if k.SHA256 != nil && *k.SHA256 != *u.SHA256 {
+			return domain.Errorf(domain.KindConflict, `the audio of %q has the SHA-256 %s; "sha256" of %s says otherwise; if the audio is right, %s`, key, u.SHA256, k.of, k.help)
 		}
 	}
-	sent := &sentReader{Reader: file, add: a.Sent}
-	existed, err := a.put(ctx, sent, key, contentType, sum, size)
-	if err != nil {
+	sent, size := &sentReader{Reader: file, add: a.Sent}, u.Size
+	if u, err = a.put(ctx, sent, u, contentType); err != nil {
 		return err
 	}
 	sent.count(size - sent.n)
 	if a.Uploaded != nil {
-		a.Uploaded(size, existed)
+		a.Uploaded(size, !u.New)
 	}
-	return a.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: size, CRC32: sum, New: !existed, Since: known.Since})
+	u.Since = known.Since
+	return a.Catalog.RegisterUpload(ctx, tenant, u)
 }
 
 // open opens a key's file. It follows no path out of the directory and does not wait for a named
@@ -198,14 +204,21 @@ func (a *AudioDir) reportAbsent(ctx context.Context, key string) error {
 	return err
 }
 
-func checksum(file *os.File) (uint32, int64, error) {
-	hash := crc32.NewIEEE()
-	size, err := io.Copy(hash, file)
-	if err != nil {
-		return 0, 0, err
+// checksum reads a file's size and CRC-32, and its SHA-256 where it is to be compared.
+func checksum(file *os.File, whole bool) (u catalog.Upload, err error) {
+	crc, sha := crc32.NewIEEE(), sha256.New()
+	var sums io.Writer = crc
+	if whole {
+		sums = io.MultiWriter(crc, sha)
+	}
+	if u.Size, err = io.Copy(sums, file); err != nil {
+		return u, err
+	}
+	if u.CRC32 = crc.Sum32(); whole {
+		u.SHA256 = (*domain.SHA256)(sha.Sum(nil))
 	}
 	_, err = file.Seek(0, io.SeekStart)
-	return hash.Sum32(), size, err
+	return u, err
 }
 
 // sentReader counts the bytes of a file as they are sent.
@@ -227,31 +240,33 @@ func (s *sentReader) count(n int64) {
 	}
 }
 
-// put stores the file and says whether its bytes were in the bucket before. Other bytes under the
-// key are KindConflict.
-func (a *AudioDir) put(ctx context.Context, file io.Reader, key, contentType string, sum uint32, size int64) (existed bool, err error) {
-	if same, err := a.sameBytes(ctx, key, sum, size); err == nil {
-		return true, a.acceptExisting(key, same)
+// put stores the file, and gives what is to be registered. Other bytes under the key are
+// KindConflict.
+func (a *AudioDir) put(ctx context.Context, file io.Reader, u catalog.Upload, contentType string) (catalog.Upload, error) {
+	if same, err := a.sameBytes(ctx, u.Key, u.CRC32, u.Size); err == nil {
+		return a.acceptExisting(u, same)
 	} else if domain.KindOf(err) != domain.KindNotFound {
-		return false, err
+		return u, err
 	}
-	_, err = a.Bucket.PutStream(ctx, key, file, size, cmp.Or(contentType, objstore.ContentTypeOf(key)))
+	stored, err := a.Bucket.PutStream(ctx, u.Key, file, u.Size, cmp.Or(contentType, objstore.ContentTypeOf(u.Key)))
 	if domain.KindOf(err) == domain.KindConflict { // another upload was faster
-		same, err := a.sameBytes(ctx, key, sum, size)
+		same, err := a.sameBytes(ctx, u.Key, u.CRC32, u.Size)
 		if err != nil {
-			return false, err
+			return u, err
 		}
-		return true, a.acceptExisting(key, same)
+		return a.acceptExisting(u, same)
 	}
-	return false, err
+	return catalog.Upload{Key: u.Key, Size: stored.Size, CRC32: stored.CRC32, SHA256: &stored.SHA256, ETag: stored.ETag, New: true}, err
 }
 
-// acceptExisting ends an upload whose key exists already.
-func (a *AudioDir) acceptExisting(key string, same bool) error {
+// acceptExisting ends an upload whose key exists already. The stored bytes were compared by size
+// and CRC-32 only, so nothing is said about their SHA-256.
+func (a *AudioDir) acceptExisting(u catalog.Upload, same bool) (catalog.Upload, error) {
 	if !same {
-		return domain.Errorf(domain.KindConflict, "%q is stored already with other bytes; audio is never replaced, use another key", key)
+		return u, domain.Errorf(domain.KindConflict, "%q is stored already with other bytes; audio is never replaced, use another key", u.Key)
 	}
-	return a.Bucket.Sync(key) // the upload that stored it may have died before its sync
+	u.SHA256 = nil
+	return u, a.Bucket.Sync(u.Key) // the upload that stored it may have died before its sync
 }
 
 // sameBytes says whether the stored object has these bytes. Error: KindNotFound.

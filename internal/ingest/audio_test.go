@@ -2,7 +2,9 @@ package ingest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"mime"
 	"os"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -104,5 +108,82 @@ func TestAudioIsMeasured(t *testing.T) {
 	}
 	if _, err := (&ingest.AudioDir{Dir: dir + "/none"}).Measure(t.Context(), strings.NewReader(lines)); err == nil {
 		t.Error("an absent directory is measured")
+	}
+}
+
+// summingBucket is a bucket that sums what is stored in it. With there, it has the bytes already.
+type summingBucket struct {
+	emptyBucket
+	there *objstore.Info
+}
+
+func (b *summingBucket) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	if b.there != nil {
+		return *b.there, nil
+	}
+	return b.emptyBucket.Stat(ctx, key)
+}
+
+func (b *summingBucket) PutStream(_ context.Context, _ string, r io.Reader, size int64, _ string) (objstore.Stored, error) {
+	in := objstore.NewIncoming(r, size)
+	_, _, err := in.Fill(make([]byte, size+1))
+	return in.Stored("etag"), err
+}
+
+func (b *summingBucket) Sync(string) error { return nil }
+
+// keptUploads is a catalog that keeps the uploads that it is told of.
+type keptUploads struct {
+	anyUpload
+	known catalog.Reserved
+	all   []catalog.Upload
+}
+
+func (k *keptUploads) ReserveUpload(context.Context, string, string) (catalog.Reserved, error) {
+	return k.known, nil
+}
+
+func (k *keptUploads) RegisterUpload(_ context.Context, _ string, u catalog.Upload) error {
+	k.all = append(k.all, u)
+	return nil
+}
+
+// Imported audio is registered with the sum and ETag of what was stored. Audio with another sum
+// than its line or its recording has is refused, and not stored.
+func TestAudioSums(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.opus"), []byte("sound"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	crc := crc32.ChecksumIEEE([]byte("sound"))
+	right, wrong := domain.SHA256(sha256.Sum256([]byte("sound"))), domain.SHA256{}
+	stored := catalog.Upload{Key: "a.opus", Size: 5, CRC32: crc, SHA256: &right, ETag: "etag", New: true}
+	there := &objstore.Info{Size: 5, CRC32: &crc, ETag: "etag"}
+	for name, c := range map[string]struct {
+		ofLine, known *domain.SHA256
+		there         *objstore.Info
+		want          catalog.Upload // none where it is refused
+		refused       string
+	}{
+		"nothing told": {want: stored},
+		"told":         {ofLine: &right, known: &right, want: stored},
+		"there":        {ofLine: &right, there: there, want: catalog.Upload{Key: "a.opus", Size: 5, CRC32: crc}},
+		"another line": {ofLine: &wrong, refused: `"sha256" of its line says otherwise; if the audio is right, correct the line`},
+		"another one known": {known: &wrong, there: there,
+			refused: `"sha256" of its recording says otherwise; if the audio is right, an operator corrects the recording`},
+	} {
+		kept := &keptUploads{known: catalog.Reserved{SHA256: c.known}}
+		audio := &ingest.AudioDir{Dir: dir, Catalog: kept, Bucket: &summingBucket{there: c.there}}
+		line := catalog.Line[domain.Recording]{Number: 1, Value: domain.Recording{ObjectKey: "a.opus", SHA256: c.ofLine}}
+		_, err := audio.Register(t.Context(), "t", catalog.Batch{Recordings: []catalog.Line[domain.Recording]{line}})
+		if c.refused != "" {
+			if domain.KindOf(err) != domain.KindConflict || !strings.Contains(err.Error(), c.refused) || len(kept.all) != 0 {
+				t.Errorf("%s: %v, %d uploads", name, err, len(kept.all))
+			}
+			continue
+		}
+		if d := cmp.Diff([]catalog.Upload{c.want}, kept.all); d != "" || err != nil {
+			t.Errorf("%s: %v %s", name, err, d)
+		}
 	}
 }

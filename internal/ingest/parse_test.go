@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,19 +83,20 @@ func TestBodiesAreKeptAsTheyCame(t *testing.T) {
 
 const (
 	okMessage   = `{"kind":"message","messageId":"m","conversationId":"c","time":1744651778.652,"type":"UserInput"}`
-	okRecording = `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":789,"type":"agent_tts","timestamp":"2025-12-12T14:23:45Z","objectKey":"a/b.opus","sizeBytes":45000,"contentType":"audio/ogg","crc32":"a1B2c3d4"}`
+	okRecording = `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":789,"type":"agent_tts","timestamp":"2025-12-12T14:23:45Z","objectKey":"a/b.opus","sizeBytes":45000,"contentType":"audio/ogg","crc32":"a1B2c3d4","sha256":"E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
 	okAgent     = `{"kind":"agent","agentId":"a","name":"n"}`
 	okConv      = `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`
 )
 
 func TestRecording(t *testing.T) {
+	empty := domain.SHA256(sha256.Sum256(nil))
 	l, err := parsed([]byte(okRecording))
 	if err != nil {
 		t.Fatal(err)
 	}
 	size, sum := int64(45000), uint32(0xa1b2c3d4)
 	want := &domain.Recording{ObjectKey: "a/b.opus", ConversationID: "c", SessionID: "s", MessageID: 789, Type: "agent_tts",
-		Timestamp: time.Date(2025, 12, 12, 14, 23, 45, 0, time.UTC), Size: &size, ContentType: "audio/ogg", CRC32: &sum}
+		Timestamp: time.Date(2025, 12, 12, 14, 23, 45, 0, time.UTC), Size: &size, ContentType: "audio/ogg", CRC32: &sum, SHA256: &empty}
 	if d := cmp.Diff(want, value(l.Recordings)); d != "" {
 		t.Fatal(d)
 	}
@@ -103,7 +105,7 @@ func TestRecording(t *testing.T) {
 // TestNullOnRecordings sends each field of a recording's line as null, which is the same as absent.
 func TestNullOnRecordings(t *testing.T) {
 	for field, required := range map[string]bool{"kind": true, "conversationId": true, "sessionId": true, "messageId": true, "type": true,
-		"timestamp": true, "objectKey": true, "sizeBytes": false, "contentType": false, "crc32": false} {
+		"timestamp": true, "objectKey": true, "sizeBytes": false, "contentType": false, "crc32": false, "sha256": false} {
 		pattern := regexp.MustCompile(`("` + field + `"):("[^"]*"|[0-9]+)`)
 		absent, absentErr := parsed(pattern.ReplaceAll([]byte(okRecording), []byte(`"x":0`)))
 		null, err := parsed(pattern.ReplaceAll([]byte(okRecording), []byte(`$1:null`)))
@@ -135,6 +137,8 @@ func TestRefusals(t *testing.T) {
 		{okRecording, `45000`, `-1`, `"sizeBytes" must not be negative`},
 		{okRecording, `a1B2c3d4`, `a1b2c3d`, `"crc32" must be 8 hex digits such as a1b2c3d4`},
 		{okRecording, `a1B2c3d4`, `+1b2c3d4`, `"crc32" must be 8 hex digits such as a1b2c3d4`},
+		{okRecording, `E3b0`, `3b0`, `"sha256" must be 64 hex digits, as sha256sum prints them`},
+		{okRecording, `E3b0`, `x3b0`, `"sha256" must be 64 hex digits, as sha256sum prints them`},
 		{okRecording, `audio/ogg`, `audio\n`, `"contentType" must be printable ASCII`},
 		{okRecording, `a/b.opus`, `a/../b`, `"objectKey" must not hold a part "." or ".."`},
 		{okRecording, `a/b.opus`, `a//b`, `"objectKey" must not begin or end with a slash, nor hold two in a row`},

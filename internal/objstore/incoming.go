@@ -14,7 +14,7 @@ import (
 type Stored struct {
 	Size   int64
 	CRC32  uint32
-	SHA256 [sha256.Size]byte
+	SHA256 domain.SHA256
 	ETag   string // empty unless the object was written
 }
 
@@ -61,5 +61,5 @@ func kindOfReader(err error) domain.Kind {
 
 // Stored describes what has been read.
 func (in *Incoming) Stored(etag string) Stored {
-	return Stored{Size: in.read, CRC32: in.crc.Sum32(), SHA256: [sha256.Size]byte(in.sha.Sum(nil)), ETag: etag}
+	return Stored{Size: in.read, CRC32: in.crc.Sum32(), SHA256: domain.SHA256(in.sha.Sum(nil)), ETag: etag}
 }
