@@ -4,11 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"go.uber.org/zap"
-
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/telemetry"
 )
 
 // audio is GET /conversations/{id}/audio.
@@ -42,7 +39,9 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		plan.ServeHead(w, r)
 		return nil
 	}
-	body, err := content.Prepare(r.Context(), plan)
+	o := web.Origin(r, req.actor)
+	answer := web.RecordingAnswer{Custody: h.deps.Catalog, Log: h.deps.Log, Origin: o, Tenant: req.tenant, Key: key}
+	body, err := answer.Prepare(r.Context(), content, plan)
 	if domain.KindOf(err) == domain.KindUnreadable {
 		return noRecording()
 	}
@@ -51,13 +50,12 @@ func (h *handler) send(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	defer body.Close()
 	// Players ask for many pieces, so there is one line an hour.
-	o := web.Origin(r, req.actor)
 	if err := h.deps.Catalog.AppendAuditOnce(ctx, o, req.tenant, actionAudio, key, readDetail{req.id, key, o}); err != nil {
 		return web.Step("write the audit log", err)
 	}
 	web.Attach(w, content.Type, web.RecordingName(key))
 	if err := body.Serve(w, r); err != nil {
-		h.deps.Log.Info("a recording broke off", zap.String("object", key), telemetry.In(r.Context()), zap.Error(err))
+		answer.BrokeOff(r.Context(), err)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type Catalog interface {
 	AuthenticateAPIKey(ctx context.Context, secret string) (catalog.Credential, domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
+	web.Custody
 }
 
 // Actions in the audit log.

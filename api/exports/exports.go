@@ -40,6 +40,7 @@ type Catalog interface {
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 	Revoked(ctx context.Context, kind catalog.CredentialKind, tenant string, h catalog.Holder) (bool, error)
 	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
+	web.Custody
 }
 
 // Conversations reads the conversations.

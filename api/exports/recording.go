@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
@@ -162,7 +160,8 @@ func (h *handler) redirect(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // proxy sends the bytes.
 func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, link recordingLink, plan web.Plan, content web.Content) error {
-	body, err := content.Prepare(r.Context(), plan)
+	answer := web.RecordingAnswer{Custody: h.deps.Catalog, Log: h.deps.Log, Origin: web.Origin(r, "link"), Tenant: link.Tenant, Key: link.Key}
+	body, err := answer.Prepare(r.Context(), content, plan)
 	if err != nil {
 		return readError(w, "open the recording", err)
 	}
@@ -171,7 +170,7 @@ func (h *handler) proxy(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return readError(w, "write the audit log", err)
 	}
 	if err := body.Serve(w, r); err != nil {
-		h.deps.Log.Info("a recording broke off", telemetry.In(r.Context()), zap.Error(err))
+		answer.BrokeOff(r.Context(), err)
 	}
 	return nil
 }

@@ -68,13 +68,6 @@ func (c *Catalog) KnownSum(ctx context.Context, tenant, key string) (sum *domain
 // checksum than callvault knows.
 const ActionMismatch = "recording.mismatch"
 
-// Who found a mismatch.
-const (
-	ReaderBuild  = "build"
-	ReaderAudio  = "audio" // an API that gives a recording's bytes
-	ReaderPatrol = "patrol"
-)
-
 // WorkerOrigin is the origin of audit lines about what a worker found.
 func WorkerOrigin() audit.Origin { return audit.Origin{Actor: "worker"} }
 
@@ -99,7 +92,7 @@ type mismatch struct {
 }
 
 // AuditMismatch writes a line into the audit log about an object whose bytes have another SHA-256
-// than callvault knows: one an hour for each object, reader and actor.
+// than callvault knows: one an hour for each object, actor and reader, a domain.Reader constant.
 func (c *Catalog) AuditMismatch(ctx context.Context, o audit.Origin, tenant, reader, key string, found domain.SHA256) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
@@ -124,7 +117,7 @@ func (c *Catalog) AuditMismatch(ctx context.Context, o audit.Origin, tenant, rea
 // auditMissing writes a line into the audit log when recordings are missing in a build because of
 // their checksums.
 func auditMissing(ctx context.Context, tx *db.Tx, at int64, k domain.HourKey, missing []MissingFile) error {
-	return auditMismatches(ctx, tx, at, k.Tenant, mismatchDetail{Reader: ReaderBuild, Day: k.Day, Hour: k.HH(), Origin: WorkerOrigin()}, missing)
+	return auditMismatches(ctx, tx, at, k.Tenant, mismatchDetail{Reader: domain.ReaderBuild, Day: k.Day, Hour: k.HH(), Origin: WorkerOrigin()}, missing)
 }
 
 // auditMismatches writes the line about those of the missing recordings that have other checksums,

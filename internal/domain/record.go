@@ -101,3 +101,10 @@ const (
 	SumPatrol     = "patrol"
 	SumCorrection = "correction" // an operator
 )
+
+// Who reads whole recordings and compares their SHA-256.
+const (
+	ReaderBuild  = "build"
+	ReaderAudio  = "audio" // an API that gives a recording's bytes
+	ReaderPatrol = "patrol"
+)

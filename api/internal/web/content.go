@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
 	"mime"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
@@ -20,6 +23,9 @@ type Content struct {
 	Type string // content type
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
+	// Sum is the SHA-256 that all bytes must have; nil when they are not compared. Prepare and
+	// Serve give an error of KindUnreadable for others, and Serve does not send their last byte.
+	Sum *domain.SHA256
 
 	// Limiter bounds the downloads at once; it counts by Download.
 	Limiter  *DownloadLimiter
@@ -204,10 +210,17 @@ func (c Content) Prepare(ctx context.Context, plan Plan) (*Prepared, error) {
 		return nil, err
 	}
 	body := &reader{ctx: ctx, content: c, size: c.Size, ranges: plan.ranges}
+	if c.Sum != nil && plan.whole() {
+		body.sum = sha256.New()
+	}
 	if len(plan.ranges) > 0 {
 		body.offset = plan.ranges[0].From
 	}
-	if err := body.open(); err != nil {
+	err = body.open()
+	if err == nil && body.sum != nil && c.Size == 0 { // no byte can be held back
+		err = compareSum(c.Sum, emptySum())
+	}
+	if err != nil {
 		c.Limiter.release(share)
 		return nil, err
 	}
@@ -243,7 +256,8 @@ type reader struct {
 	ranges  []byteRange
 	offset  int64 // of the next Read
 	body    io.ReadCloser
-	at, to  int64 // offsets of body: its next byte and its end
+	at, to  int64     // offsets of body: its next byte and its end
+	sum     hash.Hash // of the bytes before the offset; nil when they are not compared
 	err     error
 }
 
@@ -288,6 +302,14 @@ func (b *reader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.body.Read(p)
+	if b.sum != nil {
+		b.sum.Write(p[:n])
+		if b.offset+int64(n) == b.size && n > 0 {
+			if other := compareSum(b.content.Sum, domain.SHA256(b.sum.Sum(nil))); other != nil {
+				n, err = n-1, other
+			}
+		}
+	}
 	b.at += int64(n)
 	b.offset = b.at
 	if errors.Is(err, io.EOF) && b.at < b.to {

@@ -230,7 +230,7 @@ func mismatchesAudited(f *fixture) {
 	f.must(err)
 	equal(f, "found", *story.Missing[1].SHA256, *sum("b"))
 	tell := func(key string) {
-		f.must(f.c.AuditMismatch(f.ctx, catalog.WorkerOrigin(), f.tenant, catalog.ReaderPatrol, key, *sum("b")))
+		f.must(f.c.AuditMismatch(f.ctx, catalog.WorkerOrigin(), f.tenant, domain.ReaderPatrol, key, *sum("b")))
 	}
 	for range 2 {
 		tell(rec.ObjectKey)
