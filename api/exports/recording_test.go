@@ -2,6 +2,7 @@ package exports_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"io"
 	"net/http"
 	"strconv"
@@ -237,4 +238,24 @@ func swap(c byte) string {
 		return "B"
 	}
 	return "A"
+}
+
+// A proxied recording with another SHA-256 than is known is given without its last byte.
+func TestProxiedRecordingOfOtherBytes(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		target := f.recordingLink()
+		sum := domain.SHA256(sha256.Sum256([]byte("other")))
+		_, err := f.c.ReserveUpload(f.Context(), "org_123", audioKey)
+		f.must(err)
+		f.must(f.c.RegisterUpload(f.Context(), "org_123", catalog.Upload{Key: audioKey, Size: 10, SHA256: &sum, ETag: "e", New: true}))
+		if a := f.download("GET", target); string(a.Body) != "012345678" || a.Header.Get("Content-Length") != "10" {
+			f.Errorf("answered %d %q", a.Status, a.Body)
+		}
+		if a := f.download("GET", target, "Range", "bytes=5-"); string(a.Body) != "56789" {
+			f.Errorf("a part: %d %q", a.Status, a.Body)
+		}
+		if got := apitest.Audited(t, f.c, "org_123", "recording.mismatch"); len(got) != 1 || !strings.HasPrefix(got[0], `link recording.mismatch {"reader":"audio"`) {
+			f.Errorf("audited %q", got)
+		}
+	})
 }
