@@ -37,9 +37,9 @@ func TestOtherBytes(t *testing.T) {
 	}
 	const object = "acme/calls/1.webm"
 	sum := domain.SHA256(sha256.Sum256([]byte("0123456789")))
-	_, err := f.catalog.ReserveUpload(t.Context(), "acme", object)
+	known, err := f.catalog.ReserveUpload(t.Context(), "acme", object)
 	f.must(err)
-	f.must(f.catalog.RegisterUpload(t.Context(), "acme", catalog.Upload{Key: object, Size: 10, SHA256: &sum, ETag: "e", New: true}))
+	f.must(f.catalog.RegisterUpload(t.Context(), "acme", catalog.Upload{Key: object, Size: 10, SHA256: &sum, ETag: "e", New: true, Since: known.Since}))
 	if status, body, err := get(""); status != http.StatusOK || body != "0123456789" || err != nil {
 		t.Errorf("the right bytes: %d %q, %v", status, body, err)
 	}

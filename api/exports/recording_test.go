@@ -245,9 +245,9 @@ func TestProxiedRecordingOfOtherBytes(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		target := f.recordingLink()
 		sum := domain.SHA256(sha256.Sum256([]byte("other")))
-		_, err := f.c.ReserveUpload(f.Context(), "org_123", audioKey)
+		known, err := f.c.ReserveUpload(f.Context(), "org_123", audioKey)
 		f.must(err)
-		f.must(f.c.RegisterUpload(f.Context(), "org_123", catalog.Upload{Key: audioKey, Size: 10, SHA256: &sum, ETag: "e", New: true}))
+		f.must(f.c.RegisterUpload(f.Context(), "org_123", catalog.Upload{Key: audioKey, Size: 10, SHA256: &sum, ETag: "e", New: true, Since: known.Since}))
 		if a := f.download("GET", target); string(a.Body) != "012345678" || a.Header.Get("Content-Length") != "10" {
 			f.Errorf("answered %d %q", a.Status, a.Body)
 		}

@@ -35,13 +35,15 @@ func (f *fixture) known(rec domain.Recording) string {
 // upload uploads the bytes of a text, which must be accepted.
 func (f *fixture) upload(rec domain.Recording, text string, isNew bool) {
 	f.Helper()
-	_, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
-	f.must(err)
-	f.must(f.c.RegisterUpload(f.ctx, f.tenant, upload(rec, text, isNew)))
+	f.must(f.c.RegisterUpload(f.ctx, f.tenant, f.reserved(rec, text, isNew)))
 }
 
-func upload(rec domain.Recording, text string, isNew bool) catalog.Upload {
-	return catalog.Upload{Key: rec.ObjectKey, Size: 1000, CRC32: 7, SHA256: sum(text), ETag: "e" + text, New: isNew}
+// reserved reserves a recording's key for the bytes of a text.
+func (f *fixture) reserved(rec domain.Recording, text string, isNew bool) catalog.Upload {
+	f.Helper()
+	known, err := f.c.ReserveUpload(f.ctx, f.tenant, rec.ObjectKey)
+	f.must(err)
+	return catalog.Upload{Since: known.Since, Key: rec.ObjectKey, Size: 1000, CRC32: 7, SHA256: sum(text), ETag: "e" + text, New: isNew}
 }
 
 func learnt(rec domain.Recording, text string) catalog.LearntSum {
@@ -106,7 +108,7 @@ func sumsOfUploads(f *fixture) {
 	f.takeRecordings(rec)
 	f.plan()
 	f.publish(1)
-	again := upload(rec, "a", false)
+	again := f.reserved(rec, "a", false)
 	again.ETag = "moved"
 	f.must(f.c.RegisterUpload(f.ctx, f.tenant, again))
 	equal(f, "after a repetition", f.known(rec), "a upload moved")
@@ -121,12 +123,11 @@ func sumsOfUploads(f *fixture) {
 	f.must(err)
 	equal(f, "another tenant's", foreign, nil)
 
-	_, err = f.c.ReserveUpload(f.ctx, f.tenant, other.ObjectKey)
-	f.must(err)
+	early := f.reserved(other, "a", true)
 	other.SHA256 = sum("b")
 	f.takeRecordings(other)
 	f.publishLater(1)
-	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, upload(other, "a", true)), domain.KindConflict)
+	f.wantKind(f.c.RegisterUpload(f.ctx, f.tenant, early), domain.KindConflict)
 	equal(f, "known after a refusal", f.known(other), "b line ")
 	f.rebuilding("after a refusal", 1, false)
 	f.upload(other, "b", true)
