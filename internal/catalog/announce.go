@@ -10,7 +10,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// dayEvent is the data of day.completed and day.failed. The names are those of the API's answer for
+// dayEvent is the data of day.completed, day.failed and day.short. The names are those of the API's answer for
 // a day.
 type dayEvent struct {
 	Tenant         string     `json:"tenant"`
@@ -24,6 +24,19 @@ type dayEvent struct {
 	Available      int        `json:"availableHours"`
 	NoData         int        `json:"noDataHours"`
 	Failed         []string   `json:"failedHours,omitempty"`
+	*shortEvent
+}
+
+// shortEvent is what day.short has more than the other events of a day.
+type shortEvent struct {
+	ShortBy int64        `json:"shortBy"` // recordings
+	Short   []shortTotal `json:"short"`   // the totals that are not met
+}
+
+type shortTotal struct {
+	Hour       string `json:"hour,omitempty"` // "" for the day's
+	Total      int64  `json:"total"`
+	Registered int64  `json:"registered"`
 }
 
 // dayState is a locked day's state after a refresh.
@@ -33,10 +46,21 @@ type dayState struct {
 	settled, reopened                  time.Time
 	available, noData, pending, failed int
 	failedAnnounced                    int // how many failed hours were announced
+
+	totals         int   // the rest is 0 for a day without totals
+	short, surplus int64 // recordings that are fewer and more than the totals
+	rebuilding     int   // available hours of which a newer revision is wanted
+	shortAnnounced bool  // since it was last complete
 }
 
-// announceDay adds the event that a day is complete, once for each time that the day was opened. It
-// adds the event that hours of the day failed when no hour is pending any more and more hours
+// complete says whether nothing keeps a day from being announced as complete. A day with totals
+// waits for newer revisions too, because what it was short of may be in them.
+func (s dayState) complete() bool {
+	return s.planned && s.pending == 0 && s.failed == 0 && s.short == 0 && s.rebuilding == 0
+}
+
+// announceDay adds the event that a day is complete, once for each time that the day was opened, and
+// again after it was announced as short of its totals. It adds the event that hours of the day failed when no hour is pending any more and more hours
 // failed than were announced.
 func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayState, at int64) error {
 	if !s.planned || s.pending > 0 {
@@ -45,9 +69,9 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	var eventType string
 	var err error
 	switch {
-	case s.failed == 0 && !s.whole:
+	case s.complete() && (!s.whole || s.shortAnnounced):
 		eventType = domain.EventDayCompleted
-		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3 WHERE tenant = $1 AND day = $2`, tenant, day, at)
+		_, err = tx.ExecContext(ctx, `UPDATE days SET whole_us = $3, told_short_us = NULL WHERE tenant = $1 AND day = $2`, tenant, day, at)
 	case s.failed > s.failedAnnounced:
 		eventType = domain.EventDayFailed
 		_, err = tx.ExecContext(ctx, `UPDATE days SET told_failed = n_failed WHERE tenant = $1 AND day = $2`, tenant, day)
@@ -57,6 +81,11 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	if err != nil {
 		return err
 	}
+	return addDayEvent(ctx, tx, tenant, day, eventType, s, nil, at)
+}
+
+// addDayEvent adds an event of a locked day for the endpoints that ask for it.
+func addDayEvent(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, eventType string, s dayState, short *shortEvent, at int64) error {
 	endpoints, err := outbox.Subscribers(ctx, tx, tenant, eventType)
 	if err != nil || len(endpoints) == 0 {
 		return err
@@ -65,6 +94,7 @@ func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, 
 	if err != nil {
 		return err
 	}
+	data.shortEvent = short
 	return outbox.Event{ID: outbox.EventID(eventType, tenant, day, at, s.locked), Tenant: tenant, Day: day, Type: eventType, At: at, Data: data}.Add(ctx, tx, endpoints)
 }
 

@@ -28,6 +28,11 @@ type Backlog struct {
 	LocksShort   int64 // archives whose lock in the store ends before their retention
 	CutShort     int64 // days that ended within the last week and were cut short
 
+	// Days that are over, or ended within the last week, by how they compare with their totals.
+	ShortWaiting int64 // fewer recordings, and the tenant was not told yet
+	Short        int64 // fewer recordings, all others
+	Surplus      int64 // more recordings
+
 	Webhooks outbox.Backlog
 }
 
@@ -69,6 +74,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
 			{backlogLocksSQL, nil, []any{&s.LocksShort}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
+			{backlogTotalsSQL, []any{at, at - cutShortSpan.Microseconds()}, []any{&s.ShortWaiting, &s.Short, &s.Surplus}},
 			{nextDueSQL, nil, []any{&s.Due, db.Time(&s.OldestDue)}},
 			{backlogBuildsSQL, nil, []any{&s.Building, db.Time(&s.OldestBuild)}},
 		} {
@@ -110,5 +116,13 @@ const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM
 
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
+
+// backlogTotalsSQL compares the end twice, because both databases use the index days_off_totals for
+// one of the conditions at a time. A day that is not over may still get what it is short of.
+const backlogTotalsSQL = `SELECT coalesce(sum(waiting), 0), coalesce(sum(short), 0), coalesce(sum(surplus), 0) FROM (
+	SELECT count(*) FILTER (WHERE short_by > 0 AND told_short_us IS NULL) AS waiting, count(*) FILTER (WHERE short_by > 0 AND told_short_us IS NOT NULL) AS short,
+		count(*) FILTER (WHERE surplus > 0) AS surplus FROM days WHERE (short_by > 0 OR surplus > 0) AND expired_us IS NULL AND closes_us <= $1
+	UNION ALL SELECT 0, count(*) FILTER (WHERE short_by > 0), count(*) FILTER (WHERE surplus > 0)
+		FROM days WHERE (short_by > 0 OR surplus > 0) AND expired_us > $2 AND planned_us IS NOT NULL) x`
 
 const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

@@ -55,6 +55,8 @@ type CalendarDay struct {
 	CutShort bool  // it ended while hours were pending or failed, or had recordings in no archive
 	Unbuilt  int   // hours that had recordings in no archive when it ended
 	EndKnown bool  // it is known what was missing when it ended
+	Short    int64 // recordings that are fewer than the day's totals
+	Surplus  int64 // recordings that are more than the day's totals
 }
 
 // Incomplete says whether the day is over, or ended, without being complete. A day that was not
@@ -64,9 +66,9 @@ func (d CalendarDay) Incomplete(t domain.Tenant, now time.Time) bool {
 	case now.Before(d.Day.End()), !d.Planned && !t.Recordings:
 		return false
 	case d.Ended:
-		return d.CutShort || d.Missing > 0
+		return d.CutShort || d.Missing > 0 || d.Short > 0
 	}
-	return !d.Planned || d.Complete() < 24
+	return !d.Planned || d.Complete() < 24 || d.Short > 0
 }
 
 // pageOfTenants is true for n tenants, $3 and those that follow it.
@@ -78,7 +80,7 @@ func pageOfTenants(column string, n int) string {
 func calendarDaysSQL(n int) string {
 	return `SELECT d.tenant, d.day, d.planned_us IS NOT NULL, d.expired_us IS NOT NULL, d.n_available, d.n_no_data,
 	d.n_pending, d.n_failed, d.total_files, d.total_bytes, d.too_late,
-	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), ` + endedColumns + `
+	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), ` + endedColumns + `, d.short_by, d.surplus
 	FROM days d WHERE d.day >= $1 AND d.day <= $2 AND ` + pageOfTenants("d.tenant", n)
 }
 
@@ -151,7 +153,7 @@ func (c *Calendar) readSome(ctx context.Context, tx *db.Tx, tenants []domain.Ten
 		var tenant string
 		var d CalendarDay
 		err := rows.Scan(&tenant, &d.Day, &d.Planned, &d.Ended, &d.Available, &d.NoData, &d.Pending, &d.Failed,
-			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndKnown)
+			&d.Files, &d.Bytes, &d.TooLate, &d.CutShort, &d.Unbuilt, &d.Missing, &d.Lacking, &d.EndKnown, &d.Short, &d.Surplus)
 		if err == nil {
 			days[tenant][d.Day] = d
 		}

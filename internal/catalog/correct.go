@@ -145,8 +145,13 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 			to.Day, k.Tenant, k.Tenant, to.Day)
 	}
 	touched := []domain.HourKey{to}
+	var fresh, left []domain.HourKey
 	if from != to && !ended[from.Day] {
 		touched = []domain.HourKey{from, to}
+		left = touched[:1]
+	}
+	if from != to {
+		fresh = []domain.HourKey{to}
 	}
 	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
@@ -156,7 +161,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 			return out, err
 		}
 	}
-	if _, err := c.raiseWanted(ctx, tx, nil, touched); err != nil {
+	if _, err := c.raiseWanted(ctx, tx, fresh, touched, left); err != nil {
 		return out, err
 	}
 	for _, h := range touched {

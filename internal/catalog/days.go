@@ -92,6 +92,7 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 // events of the change, and seals the day when no hour is pending.
 func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
 	var s dayState
+	var counted bool // it has totals, or had some
 	err := tx.QueryRowContext(ctx, `UPDATE days SET
 		n_available = h.available, n_no_data = h.no_data, n_pending = 24 - h.available - h.no_data - h.failed, n_failed = h.failed,
 		completed_us = CASE WHEN days.completed_us IS NULL AND days.planned_us IS NOT NULL
@@ -104,10 +105,17 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 			count(*) FILTER (WHERE hours.state = 'failed') AS failed
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2
-		RETURNING locked, planned_us IS NOT NULL, completed_us, whole_us IS NOT NULL, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed`, tenant, day, at).
-		Scan(&s.locked, &s.planned, db.Time(&s.settled), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced)
+		RETURNING locked, planned_us IS NOT NULL, completed_us, whole_us IS NOT NULL, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed,
+			n_totals > 0 OR short_by > 0 OR surplus > 0, told_short_us IS NOT NULL`, tenant, day, at).
+		Scan(&s.locked, &s.planned, db.Time(&s.settled), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced,
+			&counted, &s.shortAnnounced)
 	if err != nil {
 		return err
+	}
+	if counted {
+		if err := refreshTotals(ctx, tx, tenant, day, &s, at); err != nil {
+			return err
+		}
 	}
 	if err := announceDay(ctx, tx, tenant, day, s, at); err != nil || !s.planned || s.pending > 0 {
 		return err

@@ -11,7 +11,7 @@ import (
 // aheadDaysSQL lists days with a time later than $1, which was written while the clock was ahead.
 // It reads all days within retention, so it must not run often.
 const aheadDaysSQL = `SELECT tenant, day FROM days WHERE expired_us IS NULL
-	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1) ORDER BY day, tenant LIMIT $2`
+	AND (planned_us > $1 OR completed_us > $1 OR whole_us > $1 OR reopened_us > $1 OR short_us > $1) ORDER BY day, tenant LIMIT $2`
 
 // RepairDays undoes what is dated in the future, when days were planned, settled or reopened. It
 // does so for at most limit days, and says for how many. Such days are planned again when they are
@@ -50,6 +50,8 @@ func repairDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (b
 		planned_us = CASE WHEN planned_us <= $3 THEN planned_us END,
 		completed_us = CASE WHEN completed_us <= $3 THEN completed_us END,
 		whole_us = CASE WHEN whole_us <= $3 THEN whole_us END,
+		short_us = CASE WHEN short_us <= $3 THEN short_us END,
+		told_short_us = CASE WHEN told_short_us <= $3 THEN told_short_us END,
 		reopened_us = CASE WHEN reopened_us > $3 THEN $4 ELSE reopened_us END
 		WHERE tenant = $1 AND day = $2 RETURNING planned_us IS NOT NULL`, tenant, day, later, d.at).Scan(&planned)
 	if err != nil {

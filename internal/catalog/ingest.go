@@ -20,9 +20,10 @@ const farAhead = 24 * time.Hour
 // of every hour with a new or changed recording is raised.
 //
 // Errors: KindNotFound for an unknown tenant, KindForbidden for a closed one, KindUnavailable, and for
-// one bad line a *LineError: KindConflict for a recording that contradicts what is known of its
-// object, KindEnding for what has ended and is still being deleted, KindInvalid for an
-// object key that is not the tenant's, and for a new conversation without its agent or start.
+// one bad line a *LineError: KindConflict for a recording that contradicts what is known of its object
+// and for a total that contradicts another, KindEnding for what has ended and is still being deleted,
+// KindInvalid for an object key that is not the tenant's, for a new conversation without its agent or
+// start, and for a total of an hour or day that has not begun.
 func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts, error) {
 	if b.Len() > MaxBatch {
 		return Counts{}, domain.Errorf(domain.KindTooLarge, "a batch has at most %d lines", MaxBatch)
@@ -56,7 +57,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 	if r.at, err = clock.Now(ctx, r.tx); err != nil {
 		return err
 	}
-	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings)}
+	r.n = Counts{Agents: len(b.Agents), Conversations: len(b.Conversations), Messages: len(b.Messages), Recordings: len(b.Recordings), Totals: len(b.Totals)}
 	for _, l := range b.Recordings {
 		if l.Value.Timestamp.Sub(db.FromMicros(r.at)) > farAhead {
 			r.n.Ahead++
@@ -69,13 +70,16 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 		func() error { return mergeBodies(ctx, r, messageBodies(), b.Messages) },
 		func() error { return r.recordings(ctx, b.Recordings, b.Conversations) },
 		func() error { return r.auditReplaced(ctx) },
+		func() error { return r.totals(ctx, b.Totals) },
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	r.n.TooLate, err = r.c.raiseWanted(ctx, r.tx, r.fresh, r.touched)
-	return err
+	if r.n.TooLate, err = r.c.raiseWanted(ctx, r.tx, r.fresh, r.touched, nil); err != nil {
+		return err
+	}
+	return r.compareTotals(ctx)
 }
 
 func agentBodies() bodyKind[domain.Agent] {

@@ -25,6 +25,7 @@ type Batch struct {
 	Conversations []Line[domain.Conversation]
 	Messages      []Line[domain.Message]
 	Recordings    []Line[domain.Recording]
+	Totals        []Line[domain.Total]
 }
 
 // Kinds of lines, as former values and the audit log name them.
@@ -33,16 +34,17 @@ const (
 	kindConversation = "conversation"
 	kindMessage      = "message"
 	KindRecording    = "recording" // the id is the object key
+	kindTotal        = "total"     // it leaves no former values, because no line replaces one
 )
 
 // ValidKind says whether lines of this kind leave former values.
 func ValidKind(kind string) bool {
-	return slices.ContainsFunc(new(Counts).Kinds(), func(k KindCount) bool { return k.Kind == kind })
+	return slices.Contains([]string{kindAgent, kindConversation, kindMessage, KindRecording}, kind)
 }
 
 // Len is the number of lines.
 func (b *Batch) Len() int {
-	return len(b.Agents) + len(b.Conversations) + len(b.Messages) + len(b.Recordings)
+	return len(b.Agents) + len(b.Conversations) + len(b.Messages) + len(b.Recordings) + len(b.Totals)
 }
 
 // namedConversations gives the ids, with repeats, that lines of other kinds name.
@@ -62,6 +64,7 @@ type Counts struct {
 	Conversations int `json:"conversations"`
 	Messages      int `json:"messages"`
 	Recordings    int `json:"recordings"`
+	Totals        int `json:"totals"`
 	Changed       int `json:"changed"` // rows that are new or changed; a repeated line counts none
 	// TooLate counts new recordings of days that are past retention or end before a build can
 	// finish.
@@ -78,7 +81,7 @@ type KindCount struct {
 
 // Kinds gives the counts of lines by kind.
 func (n *Counts) Kinds() []KindCount {
-	return []KindCount{{kindAgent, n.Agents}, {kindConversation, n.Conversations}, {kindMessage, n.Messages}, {KindRecording, n.Recordings}}
+	return []KindCount{{kindAgent, n.Agents}, {kindConversation, n.Conversations}, {kindMessage, n.Messages}, {KindRecording, n.Recordings}, {kindTotal, n.Totals}}
 }
 
 // Add adds o to n.
@@ -87,6 +90,7 @@ func (n *Counts) Add(o Counts) {
 	n.Conversations += o.Conversations
 	n.Messages += o.Messages
 	n.Recordings += o.Recordings
+	n.Totals += o.Totals
 	n.Changed += o.Changed
 	n.TooLate += o.TooLate
 	n.Ahead += o.Ahead

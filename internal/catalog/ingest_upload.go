@@ -115,7 +115,7 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		if err != nil || !known || repeated {
 			return err
 		}
-		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: day, Hour: hour}})
+		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: tenant, Day: day, Hour: hour}}, nil)
 		return err
 	})
 }

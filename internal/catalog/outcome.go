@@ -176,7 +176,7 @@ func (c *Catalog) rebuild(ctx context.Context, tx *db.Tx, tenant string, day dom
 		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE hours SET due_us = $5, failures = 0, lapses = 0,
-		wanted = wanted + CASE WHEN wanted = built THEN 1 ELSE 0 END,
+		wanted = wanted + CASE WHEN wanted = built THEN 1 ELSE 0 END, counted = counted + CASE WHEN wanted = built THEN 1 ELSE 0 END,
 		state = CASE WHEN state = 'failed' THEN 'pending' ELSE state END, trace = nullif($7, '')
 		WHERE tenant = $1 AND day = $2 AND hour BETWEEN $3 AND $4 AND token IS NULL AND wanted > 0 AND (wanted <> built OR $6)`,
 		tenant, day, from, to, at, force, telemetry.Traceparent(ctx))

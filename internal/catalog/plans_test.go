@@ -36,6 +36,7 @@ func TestPlans(t *testing.T) {
 		"day":              dbtest.Ask(dayAccessSQL, "t7", "2025-01-01", "day", "a"),
 		"day as read":      dbtest.Ask(dayHoursSQL, "t7", "2025-01-01"),
 		"day as issued":    dbtest.Ask(issuedHoursSQL, "t7", "2025-01-01"),
+		"short days":       dbtest.Ask(shortDaysSQL, 21_600_000_000, 100),
 		"kept archives":    dbtest.Ask(keepArchivesSQL, "t7", "2025-01-01", 1),
 		"link":             dbtest.Ask(linkAccessSQL, "t7", "2025-01-01", "w", "t7-1", 1, "app_1", 0),
 	}

@@ -92,14 +92,15 @@ func reopen(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at in
 	}{
 		{`UPDATE days SET reopened_us = $3, expired_us = NULL, unbuilt = NULL, too_late = 0,
 			ended_us = NULL, ended_missing = NULL, ended_lacking = NULL,
-			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END WHERE tenant = $1 AND day = $2`, []any{tenant, day, at}},
+			whole_us = CASE WHEN expired_us IS NULL THEN whole_us END,
+			short_us = CASE WHEN expired_us IS NULL THEN short_us END, told_short_us = CASE WHEN expired_us IS NULL THEN told_short_us END WHERE tenant = $1 AND day = $2`, []any{tenant, day, at}},
 		// What was retained is served again. It is looked up in the store at once.
 		{`UPDATE hours SET archive = (SELECT a.object_key FROM archives a WHERE a.tenant = $1 AND a.day = $2 AND a.hour = hours.hour
 			AND a.revision = hours.revision AND a.state = 'retained') WHERE tenant = $1 AND day = $2 AND state = 'expired'`, []any{tenant, day}},
 		{`UPDATE archives SET state = 'published', checked_us = 0 WHERE tenant = $1 AND day = $2 AND state = 'retained'
 			AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = $1 AND h.day = $2 AND h.archive = archives.object_key)`, []any{tenant, day}},
 		{`UPDATE archives SET state = 'superseded', delete_after_us = $3 WHERE tenant = $1 AND day = $2 AND state = 'retained'`, []any{tenant, day, at}},
-		{`UPDATE hours SET failures = 0, lapses = 0,
+		{`UPDATE hours SET failures = 0, lapses = 0, counted = -1,
 			state = CASE WHEN archive IS NOT NULL THEN 'available' WHEN wanted = 0 THEN 'no_data' ELSE 'pending' END,
 			built = CASE WHEN wanted = 0 THEN 0 WHEN ` + wholeArchiveSQL + ` THEN built ELSE -1 END,
 			due_us = CASE WHEN planned AND wanted > 0 AND NOT (wanted = built AND ` + wholeArchiveSQL + `) THEN CAST($3 AS BIGINT) END

@@ -53,7 +53,7 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 			return err
 		}
 		at := d.at
-		hit, err = db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, due_us = $5, recheck_us = NULL
+		hit, err = db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, counted = counted + 1, due_us = $5, recheck_us = NULL
 			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at))
 		if err != nil || !hit {
 			return err
@@ -116,7 +116,7 @@ func (c *Catalog) Rechecked(ctx context.Context, r Recheck, back bool) error {
 		}
 		at := d.at
 		if back {
-			_, err := tx.ExecContext(ctx, `UPDATE hours SET wanted = wanted + 1, due_us = $5, recheck_us = NULL
+			_, err := tx.ExecContext(ctx, `UPDATE hours SET wanted = wanted + 1, counted = counted + 1, due_us = $5, recheck_us = NULL
 				WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= $5`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at)
 			return err
 		}

@@ -35,6 +35,7 @@ const incompleteDaySQL = `(d.planned_us IS NULL OR d.n_pending > 0 OR d.n_failed
 // planned because the tenant's feature is off do not count.
 const incompleteTenantSQL = ` AND (EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day >= $3 AND d.day <= $4
 		AND ` + incompleteDaySQL + ` AND (t.recordings OR d.planned_us IS NOT NULL))
+	OR EXISTS (SELECT 1 FROM days d WHERE d.tenant = t.id AND d.day >= $3 AND d.day <= $4 AND d.short_by > 0)
 	OR EXISTS (SELECT 1 FROM archives a WHERE a.tenant = t.id AND a.day >= $3 AND a.day <= $4 AND a.state = 'published' AND a.missing_count > 0)
 	OR EXISTS (SELECT 1 FROM hours h WHERE h.tenant = t.id AND h.day >= $3 AND h.day <= $4 AND h.archive IS NOT NULL AND h.wanted <> h.built))`
 

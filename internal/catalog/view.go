@@ -37,6 +37,9 @@ type DayView struct {
 	CutShort      bool  // it ended while hours were pending or failed, or had recordings in no archive
 	Unbuilt       int   // hours that had recordings in no archive when it ended
 	EndKnown      bool  // it is known what was missing, and what each hour was, when the day ended
+	Totals        Totals
+	Short         int64 // recordings that are fewer than the day's totals
+	Surplus       int64 // recordings that are more than the day's totals
 	Hours         [24]HourView
 
 	atEnd DayCounts // of an ended day
@@ -153,12 +156,15 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 		Scan(&v.RetentionDays, db.Time(&v.Planned), db.Time(&v.Settled), db.Time(&v.Reopened), &v.Ended, db.OrZero(&v.Sessions),
 			db.OrZero(&v.Files), db.OrZero(&v.Bytes), db.OrZero(&v.TooLate), &v.CutShort, &v.Unbuilt, &v.Known, db.Time(&floor), db.Time(&v.Now),
 			db.OrZero(&v.atEnd.Available), db.OrZero(&v.atEnd.NoData), db.OrZero(&v.atEnd.Pending), db.OrZero(&v.atEnd.Failed),
-			&v.atEnd.Missing, &v.atEnd.Lacking, &v.EndKnown)
+			&v.atEnd.Missing, &v.atEnd.Lacking, &v.EndKnown, db.OrZero(&v.Short), db.OrZero(&v.Surplus))
 	if err != nil {
 		return v, db.NotFound(err, "tenant %q does not exist", tenant)
 	}
 	v.RetentionEnd = domain.RetentionEnd(day, v.Settled, v.Reopened, v.RetentionDays)
 	v.Expired = v.Ended || !v.Now.Before(v.RetentionEnd) || !v.Known && belowFloor(day, floor, v.Now)
+	if v.Totals, err = readTotals(ctx, tx, tenant, day); err != nil {
+		return v, err
+	}
 	hours, err := db.Collect(ctx, tx, scanHour, dayHoursSQL, tenant, day)
 	if err != nil {
 		return v, err
@@ -180,7 +186,7 @@ func dayView(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (Day
 const daySQL = `SELECT t.retention_days, d.planned_us, d.completed_us, d.reopened_us, d.expired_us IS NOT NULL,
 	d.total_sessions, d.total_files, d.total_bytes, d.too_late,
 	d.expired_us IS NOT NULL AND coalesce(` + cutShortSQL + `, FALSE), coalesce(d.unbuilt, 0), d.day IS NOT NULL, t.floor_us, (SELECT now_us FROM catalog_clock),
-	d.n_available, d.n_no_data, d.n_pending, d.n_failed, ` + endedColumns + `
+	d.n_available, d.n_no_data, d.n_pending, d.n_failed, ` + endedColumns + `, d.short_by, d.surplus
 	FROM tenants t LEFT JOIN days d ON d.tenant = t.id AND d.day = $2 WHERE t.id = $1`
 
 // endedColumns are what an ended day d lacked, and whether that is known. It is not if ended_us is

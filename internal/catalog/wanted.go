@@ -10,19 +10,19 @@ import (
 )
 
 // raiseWanted raises the wanted counter of hours: fresh has the hour of each new recording, touched
-// the hour of each changed one. An hour may be named more than once, and is raised once. It must be
-// the last step of a registering transaction. The hours are locked in key order, so that two
+// the hour of each changed one, left the hour of each one that is not in it any more. An hour may be
+// named more than once, and is raised once. It must be the last step of a registering transaction
+// that locks days, hours or archives. The hours are locked in key order, so that two
 // registrations wait for each other instead of deadlocking. A planned hour gets a due time, unless
 // it has an earlier one. A failed hour does not wait for its next try, because the missing file may
 // have come. raiseWanted gives how many new recordings are too late: they are stored, but their
 // days are past retention or end before a build can finish.
-func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched []domain.HourKey) (tooLate int, err error) {
-	raised := make([]hourChange, 0, len(fresh)+len(touched))
-	for _, k := range fresh {
-		raised = append(raised, hourChange{k, 1})
-	}
-	for _, k := range touched {
-		raised = append(raised, hourChange{k, 0})
+func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched, left []domain.HourKey) (tooLate int, err error) {
+	raised := make([]hourChange, 0, len(fresh)+len(touched)+len(left))
+	for n, keys := range map[int][]domain.HourKey{1: fresh, 0: touched, -1: left} {
+		for _, k := range keys {
+			raised = append(raised, hourChange{k, n})
+		}
 	}
 	slices.SortFunc(raised, func(a, b hourChange) int { return a.Compare(b.HourKey) })
 	for len(raised) > 0 {
@@ -40,10 +40,10 @@ func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched []d
 	return tooLate, nil
 }
 
-// hourChange is one changed recording of an hour. fresh is 1 for a new one.
+// hourChange is one changed recording of an hour. n is 1 for a new one and -1 for one that left.
 type hourChange struct {
 	domain.HourKey
-	fresh int
+	n int
 }
 
 // raiseWantedOfDay is raiseWanted for the hours of one day. A day that is past its end while expiry
@@ -61,7 +61,7 @@ func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourCh
 	}
 	for _, k := range keys {
 		if !d.canFinish(builds[k.Hour]) || d.over {
-			late += k.fresh
+			late += max(k.n, 0)
 		}
 	}
 	state := StatePending
@@ -78,17 +78,19 @@ func (c *Catalog) raiseWantedOfDay(ctx context.Context, tx *db.Tx, keys []hourCh
 			return 0, err
 		}
 	}
-	for i, k := range keys {
-		if i > 0 && k.HourKey == keys[i-1].HourKey {
-			continue
+	for len(keys) > 0 {
+		hour, n, same := keys[0].Hour, 0, 0
+		for ; same < len(keys) && keys[same].Hour == hour; same++ {
+			n += keys[same].n
 		}
-		delay := c.rebuildDelay(builds[k.Hour])
-		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, wanted) VALUES ($1, $2, $3, $4, 1)
-			ON CONFLICT (tenant, day, hour) DO UPDATE SET wanted = hours.wanted + 1,
+		keys = keys[same:]
+		delay := c.rebuildDelay(builds[hour])
+		_, err := tx.ExecContext(ctx, `INSERT INTO hours (tenant, day, hour, state, wanted, registered, counted) VALUES ($1, $2, $3, $4, 1, $6, 1)
+			ON CONFLICT (tenant, day, hour) DO UPDATE SET wanted = hours.wanted + 1, registered = hours.registered + $6, counted = hours.counted + 1,
 				state = CASE WHEN hours.state = 'no_data' THEN $4 ELSE hours.state END,
 				due_us = CASE WHEN hours.planned AND hours.state <> 'expired' AND (hours.due_us IS NULL OR hours.due_us > $5)
 					THEN $5 ELSE hours.due_us END`,
-			tenant, day, k.Hour, state, d.dueAfter(delay, 0, delay))
+			tenant, day, hour, state, d.dueAfter(delay, 0, delay), n)
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -22,7 +23,7 @@ func parseLine(text []byte, number int, b *catalog.Batch) error {
 		return domain.Errorf(domain.KindInvalid, "%v", err)
 	}
 	f := &fields{object: o}
-	kind := f.oneOf("kind", "agent", "conversation", "message", "recording")
+	kind := f.oneOf("kind", "agent", "conversation", "message", "recording", "total")
 	if f.err == nil && kind != "" && kind != "conversation" && len(text) > MaxOtherBytes {
 		return domain.Errorf(domain.KindInvalid, "longer than %d bytes; only a conversation's line may be", MaxOtherBytes)
 	}
@@ -35,6 +36,8 @@ func parseLine(text []byte, number int, b *catalog.Batch) error {
 		add(f, number, &b.Messages, parseMessage)
 	case "recording":
 		add(f, number, &b.Recordings, parseRecording)
+	case "total":
+		add(f, number, &b.Totals, parseTotal)
 	default:
 		f.fail("kind", "is missing")
 	}
@@ -89,6 +92,32 @@ func parseRecording(f *fields) *domain.Recording {
 	}
 	return r
 }
+
+func parseTotal(f *fields) *domain.Total {
+	t := &domain.Total{Hour: domain.WholeDay}
+	day, err := domain.ParseDay(f.text("day", true))
+	if err != nil || day < firstDay {
+		f.fail("day", "must be a real UTC day from 1970 on such as 2025-12-12")
+	}
+	t.Day = day
+	if f.object.get("hour") != nil {
+		hour := f.text("hour", false)
+		n, err := strconv.ParseUint(hour, 10, 8)
+		if err != nil || len(hour) != 2 || n > 23 {
+			f.fail("hour", `must be two digits from "00" to "23"`)
+		}
+		t.Hour = int(n)
+	}
+	if n := f.integer("recordings", true); n != nil {
+		if t.Recordings = *n; *n < 0 || *n > domain.MaxTotal {
+			f.fail("recordings", "must be from 0 to %d", int64(domain.MaxTotal))
+		}
+	}
+	return t
+}
+
+// firstDay is the first day of which there can be a recording.
+const firstDay = domain.Day("1970-01-01")
 
 // parseConversation reads a conversation's line. An absent field keeps its former value. A field
 // that is null or an empty text is cleared.

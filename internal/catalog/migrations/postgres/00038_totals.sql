@@ -18,7 +18,7 @@ ALTER TABLE hours
 ALTER TABLE days
     ADD COLUMN IF NOT EXISTS n_totals INT NOT NULL DEFAULT 0,    -- totals of the day and of its hours
     ADD COLUMN IF NOT EXISTS short_by BIGINT NOT NULL DEFAULT 0, -- recordings that are fewer than the totals
-    ADD COLUMN IF NOT EXISTS over_by BIGINT NOT NULL DEFAULT 0,  -- recordings that are more than the totals
+    ADD COLUMN IF NOT EXISTS surplus BIGINT NOT NULL DEFAULT 0,  -- recordings that are more than the totals
     ADD COLUMN IF NOT EXISTS short_us BIGINT,                    -- when nothing but its totals kept the day from being complete
     ADD COLUMN IF NOT EXISTS told_short_us BIGINT;               -- when its tenant was told so
 
@@ -28,6 +28,6 @@ SET lock_timeout = 0; -- an index that is made beside writers keeps nobody waiti
 DROP INDEX CONCURRENTLY IF EXISTS days_under_totals;
 CREATE INDEX CONCURRENTLY days_under_totals ON days (tenant, day) WHERE short_by > 0;
 DROP INDEX CONCURRENTLY IF EXISTS days_off_totals;
-CREATE INDEX CONCURRENTLY days_off_totals ON days (expired_us) WHERE short_by > 0 OR over_by > 0;
+CREATE INDEX CONCURRENTLY days_off_totals ON days (expired_us) WHERE short_by > 0 OR surplus > 0;
 DROP INDEX CONCURRENTLY IF EXISTS days_short_untold;
 CREATE INDEX CONCURRENTLY days_short_untold ON days (short_us) WHERE short_us IS NOT NULL AND told_short_us IS NULL AND expired_us IS NULL;

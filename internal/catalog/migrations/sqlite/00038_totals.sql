@@ -15,11 +15,11 @@ ALTER TABLE hours ADD COLUMN registered INTEGER NOT NULL DEFAULT 0;    -- record
 ALTER TABLE hours ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;       -- the wanted at which they were counted; with another wanted, registered says nothing
 ALTER TABLE days ADD COLUMN n_totals INTEGER NOT NULL DEFAULT 0;      -- totals of the day and of its hours
 ALTER TABLE days ADD COLUMN short_by INTEGER NOT NULL DEFAULT 0;     -- recordings that are fewer than the totals
-ALTER TABLE days ADD COLUMN over_by INTEGER NOT NULL DEFAULT 0;      -- recordings that are more than the totals
+ALTER TABLE days ADD COLUMN surplus INTEGER NOT NULL DEFAULT 0;      -- recordings that are more than the totals
 ALTER TABLE days ADD COLUMN short_us INTEGER;                        -- when nothing but its totals kept the day from being complete
 ALTER TABLE days ADD COLUMN told_short_us INTEGER;                   -- when its tenant was told so
 
 -- Days that are or ended short of their totals, and of these the ones whose tenants were not told.
 CREATE INDEX days_under_totals ON days (tenant, day) WHERE short_by > 0;
-CREATE INDEX days_off_totals ON days (expired_us) WHERE short_by > 0 OR over_by > 0;
+CREATE INDEX days_off_totals ON days (expired_us) WHERE short_by > 0 OR surplus > 0;
 CREATE INDEX days_short_untold ON days (short_us) WHERE short_us IS NOT NULL AND told_short_us IS NULL AND expired_us IS NULL;

@@ -1,0 +1,161 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// Totals are the totals of one day and its hours, and what is registered.
+type Totals struct {
+	Day        *int64     // recordings of the day; nil where no total of it stands
+	Hours      [24]*int64 // the same for each hour
+	Registered [24]int64  // recordings of each hour that are registered or were erased
+}
+
+// of gives the total of an hour, or of the day where hour is domain.WholeDay.
+func (t *Totals) of(hour int) **int64 {
+	if hour == domain.WholeDay {
+		return &t.Day
+	}
+	return &t.Hours[hour]
+}
+
+// RegisteredOf is how many recordings an hour has, or the day where hour is domain.WholeDay.
+func (t Totals) RegisteredOf(hour int) (n int64) {
+	if hour != domain.WholeDay {
+		return t.Registered[hour]
+	}
+	for _, r := range t.Registered {
+		n += r
+	}
+	return n
+}
+
+// each calls visit for each total that stands: those of the hours in order, then the day's.
+func (t Totals) each(visit func(hour int, total, registered int64)) {
+	for hour, total := range t.Hours {
+		if total != nil {
+			visit(hour, *total, t.Registered[hour])
+		}
+	}
+	if t.Day != nil {
+		visit(domain.WholeDay, *t.Day, t.RegisteredOf(domain.WholeDay))
+	}
+}
+
+// count says how many totals stand, by how many recordings the day is short of them, and by how
+// many it has more. Both happens where a recording is in another hour than the platform says.
+func (t Totals) count() (n int, short, surplus int64) {
+	var ofHours, ofDay struct{ short, surplus int64 }
+	t.each(func(hour int, total, registered int64) {
+		to := &ofHours
+		if hour == domain.WholeDay {
+			to = &ofDay
+		}
+		to.short += max(total-registered, 0)
+		to.surplus += max(registered-total, 0)
+		n++
+	})
+	return n, max(ofHours.short, ofDay.short), max(ofHours.surplus, ofDay.surplus)
+}
+
+// hourSum adds the totals of the hours, and says of how many hours there is one.
+func (t Totals) hourSum() (sum int64, hours int) {
+	for _, total := range t.Hours {
+		if total != nil {
+			sum += *total
+			hours++
+		}
+	}
+	return sum, hours
+}
+
+// contradiction says how the totals contradict each other; "" where they do not.
+func (t Totals) contradiction(day domain.Day) string {
+	sum, hours := t.hourSum()
+	if t.Day == nil || sum == *t.Day || sum < *t.Day && hours < 24 {
+		return ""
+	}
+	return fmt.Sprintf("the totals of %d hours of %s are %d together, and the day's total is %d", hours, day, sum, *t.Day)
+}
+
+// registeredSQL reads how many recordings the hours of a day have. A total also counts recordings
+// that were erased, so a table of those belongs here.
+const registeredSQL = `SELECT hour, registered FROM hours WHERE tenant = $1 AND day = $2`
+
+// readTotals reads a day's totals.
+func readTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (t Totals, err error) {
+	err = db.Each(ctx, tx, func(rows *sql.Rows) error {
+		var hour int
+		var n int64
+		err := rows.Scan(&hour, &n)
+		if err == nil {
+			*t.of(hour) = &n
+		}
+		return err
+	}, `SELECT hour, recordings FROM totals WHERE tenant = $1 AND day = $2 AND recordings IS NOT NULL`, tenant, day)
+	if err != nil {
+		return t, err
+	}
+	err = db.Each(ctx, tx, func(rows *sql.Rows) error {
+		var hour int
+		var n int64
+		err := rows.Scan(&hour, &n)
+		if err == nil {
+			t.Registered[hour] += n
+		}
+		return err
+	}, registeredSQL, tenant, day)
+	return t, err
+}
+
+// countRegisteredSQL counts the recordings of hours whose count is not that of their present
+// wanted: programs that do not know the count registered some.
+const countRegisteredSQL = `UPDATE hours SET counted = wanted,
+	registered = (SELECT count(*) FROM recordings r WHERE r.hour = hours.hour AND r.tenant = hours.tenant AND r.day = hours.day)
+	WHERE tenant = $1 AND day = $2 AND counted <> wanted`
+
+// compareTotals compares a locked day's recordings with its totals, and stores the difference. It
+// must come after every change of either.
+func compareTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (t Totals, err error) {
+	if _, err := tx.ExecContext(ctx, countRegisteredSQL, tenant, day); err != nil {
+		return t, err
+	}
+	if t, err = readTotals(ctx, tx, tenant, day); err != nil {
+		return t, err
+	}
+	n, short, surplus := t.count()
+	_, err = tx.ExecContext(ctx, `UPDATE days SET n_totals = $3, short_by = $4, surplus = $5 WHERE tenant = $1 AND day = $2`, tenant, day, n, short, surplus)
+	return t, err
+}
+
+// refreshTotals is compareTotals for a day that is open, after its counts s. Nothing but its totals
+// keeps the day from being complete since short_us.
+func refreshTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s *dayState, at int64) error {
+	t, err := compareTotals(ctx, tx, tenant, day)
+	if err != nil {
+		return err
+	}
+	s.totals, s.short, s.surplus = t.count()
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM hours WHERE tenant = $1 AND day = $2 AND archive IS NOT NULL AND wanted <> built`,
+		tenant, day).Scan(&s.rebuilding); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE days SET short_us = CASE WHEN NOT $3 THEN NULL
+			WHEN $4 THEN coalesce(short_us, whole_us, $5) ELSE short_us END
+		WHERE tenant = $1 AND day = $2`, tenant, day, s.short > 0, s.planned && s.pending == 0 && s.failed == 0, at)
+	return err
+}
+
+// Totals reads a day's totals.
+func (c *Catalog) Totals(ctx context.Context, tenant string, day domain.Day) (t Totals, err error) {
+	err = c.db.View(ctx, func(tx *db.Tx) error {
+		t, err = readTotals(ctx, tx, tenant, day)
+		return err
+	})
+	return t, err
+}
