@@ -58,6 +58,7 @@ type Details interface {
 type Actions interface {
 	Rebuild(ctx context.Context, r catalog.RebuildRequest) (due int, err error)
 	Correct(ctx context.Context, k catalog.Correction) (catalog.Corrected, error)
+	CorrectTotal(ctx context.Context, k catalog.TotalCorrection) (catalog.CorrectedTotal, error)
 	Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error
 	RetryHour(ctx context.Context, key domain.HourKey, o audit.Origin) (done bool, err error)
 	SetFeature(ctx context.Context, tenant, feature string, on bool, o audit.Origin) (domain.Tenant, error)

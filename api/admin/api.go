@@ -31,6 +31,8 @@ func (h *handler) api() http.Handler {
 	at("/tenants/{tenant}", web.Methods{Get: ok("read the tenant", h.getTenant)})
 	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: ok("switch a feature", h.putFeature)})
 	at("/tenants/{tenant}/recordings/correct", web.Methods{Post: ok("correct a recording", h.postCorrection)})
+	at("/tenants/{tenant}/totals/correct", web.Methods{Post: ok("correct a total", h.postTotalCorrection)})
+	at("/tenants/{tenant}/totals/remove", web.Methods{Post: ok("remove a total", h.postTotalRemoval)})
 	at("/tenants/{tenant}/webhooks", web.Methods{Get: ok("list the webhooks", h.getWebhooks), Post: h.json(http.StatusCreated, "make a webhook", h.postWebhook)})
 	at("/tenants/{tenant}/webhooks/{webhook}", web.Methods{Put: ok("change a webhook", h.putWebhook), Del: ok("delete a webhook", h.deleteWebhook)})
 	at("/tenants/{tenant}/webhooks/{webhook}/rotate", web.Methods{Post: ok("rotate a webhook's secret", h.postRotate)})

@@ -153,6 +153,45 @@ func TestCorrect(t *testing.T) {
 	})
 }
 
+func TestTotals(t *testing.T) {
+	onBoth(t, nil, func(f *fixture) {
+		lines := []catalog.Line[domain.Total]{{Number: 1, Value: domain.Total{Day: f.day, Hour: 7, Recordings: 3}}, {Number: 2, Value: domain.Total{Day: f.day, Hour: domain.WholeDay, Recordings: 3}}}
+		if _, err := f.catalog.Register(t.Context(), "acme", catalog.Batch{Totals: lines}); err != nil {
+			t.Fatal(err)
+		}
+		day := "/tenants/acme/days/" + string(f.day)
+		found := f.call("GET", day, "", 200)
+		f.equal("totals", found["totals"], "[map[hour:07 registered:0 total:3] map[hour:<nil> registered:0 total:3]]")
+		f.equal("short", []any{found["shortBy"], found["surplus"]}, []any{3, 0})
+		page := string(f.ask("GET", "/admin"+day, "", "Cookie", f.session()).Body)
+		f.equal("the page shows both", strings.Count(page, "3 recordings too few"), 2)
+
+		const correct, remove = "/tenants/acme/totals/correct", "/tenants/acme/totals/remove"
+		body := func(more string) string { return fmt.Sprintf(`{"day":%q,"reason":"r"%s}`, f.day, more) }
+		f.equal("corrected", f.call("POST", correct, body(`,"hour":"07","recordings":1`), 200), map[string]any{"day": f.day, "hour": "07", "from": 3, "to": 1, "registered": 0})
+		f.equal("removed", f.call("POST", remove, body(""), 200), map[string]any{"day": f.day, "from": 3, "to": nil, "registered": 0})
+		form := day + "/totals/07"
+		f.equal("the form asks", strings.Contains(string(f.ask("GET", "/admin"+form, "", "Cookie", f.session()).Body), "Correct the total of "+string(f.day)+" 07:00?"), true)
+		f.equal("the form", f.ask("POST", "/admin"+form, "recordings=0&reason=none+came", "Cookie", f.session()).Header.Get("Location"), "/admin"+day+"?done=total&n=0")
+		f.equal("after it", f.call("GET", day, "", 200)["shortBy"], 0)
+		for _, c := range []struct {
+			path, body string
+			status     int
+		}{
+			{correct, body(`,"hour":"7","recordings":1`), 400},
+			{correct, body(""), 400},
+			{correct, body(`,"recordings":-1`), 400},
+			{correct, body(`,"hour":"08","recordings":1`), 404},
+			{remove, body(`,"hour":"07","recordings":1`), 400},
+			{remove, `{"day":"2025-02-30","reason":"r"}`, 400},
+			{remove, fmt.Sprintf(`{"day":%q}`, f.day), 400},
+		} {
+			f.call("POST", c.path, c.body, c.status)
+		}
+		f.equal("log", f.events("acme"), []string{"admin total.correct", "admin total.remove", "admin total.correct"})
+	})
+}
+
 // A refused action writes no audit line.
 func TestRefusals(t *testing.T) {
 	onBoth(t, nil, func(f *fixture) {

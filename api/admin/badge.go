@@ -30,8 +30,8 @@ func dayBadge(day domain.Day, d catalog.CalendarDay, known bool, now time.Time) 
 		return badge{"open", "○", "not planned"}
 	case d.Failed > 0:
 		return badge{"failed", "✕", "incomplete: " + defects}
-	case d.Complete() == 24:
-		return badge{"complete", "✓", "complete"}
+	case d.Complete() == 24 && d.Short == 0:
+		return badge{"complete", "✓", joinText("complete", surplus(d.Surplus))}
 	}
 	return badge{"partial", "◐", "incomplete: " + defects}
 }
@@ -42,13 +42,20 @@ func endedBadge(d catalog.CalendarDay, defects string) badge {
 	switch {
 	case d.CutShort && !d.Planned:
 		b = badge{"cut", "⊘", joinText("ended incomplete: it was not planned", defects)}
-	case d.CutShort || d.Missing > 0:
+	case d.CutShort || d.Missing > 0 || d.Short > 0:
 		b = badge{"cut", "⊘", "ended incomplete: " + defects}
 	case !d.EndKnown:
 		b = badge{"ended", "–", "ended; no hour was pending or failed, what was missing is not known"}
 	}
-	b.Label = joinText(b.Label, tooLate(d.TooLate))
+	b.Label = joinText(b.Label, surplus(d.Surplus), tooLate(d.TooLate))
 	return b
+}
+
+func surplus(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return count(int(n), "recording", "recordings") + " more than the totals say"
 }
 
 func tooLate(n int64) string {
@@ -69,6 +76,7 @@ func dayDefects(d catalog.CalendarDay) (list []string) {
 		{d.Unbuilt - d.Failed - d.Pending, "hour with recordings in no archive", "hours with recordings in no archive"},
 		{d.Missing, "recording missing", "recordings missing"},
 		{d.Rebuilding, "hour being rebuilt", "hours being rebuilt"},
+		{int(d.Short), "recording fewer than the totals say", "recordings fewer than the totals say"},
 	} {
 		if part.n > 0 {
 			list = append(list, count(part.n, part.one, part.many))

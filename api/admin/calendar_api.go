@@ -43,11 +43,13 @@ type dayCountsJSON struct {
 	CutShort   bool  `json:"cutShort"`
 	Unbuilt    int   `json:"unbuiltHours"`
 	TooLate    int64 `json:"tooLate"`
+	Short      int64 `json:"shortBy"`
+	Surplus    int64 `json:"surplus"`
 }
 
 func countsAnswer(d catalog.CalendarDay) dayCountsJSON {
 	out := dayCountsJSON{Available: d.Available, NoData: d.NoData, Pending: d.Pending, Failed: d.Failed, Rebuilding: d.Rebuilding,
-		CutShort: d.CutShort, Unbuilt: d.Unbuilt, TooLate: d.TooLate}
+		CutShort: d.CutShort, Unbuilt: d.Unbuilt, TooLate: d.TooLate, Short: d.Short, Surplus: d.Surplus}
 	if !d.Ended || d.EndKnown {
 		out.Complete, out.Missing = new(d.Complete()), new(d.Missing)
 	}

@@ -8,7 +8,15 @@ type question struct {
 	Text    string
 	Button  string
 	Choice  *choice // optional
+	Inputs  []input
 	Back    string
+}
+
+// input is a field for one line of text.
+type input struct {
+	Label, Name string
+	Mode        string // of the keyboard on small screens; "" is that for text
+	Required    bool
 }
 
 // choice is a field with options, the first of which is chosen.

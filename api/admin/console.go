@@ -46,6 +46,7 @@ func (h *handler) console() (http.Handler, error) {
 	guarded("/admin/tenants/{tenant}/days/{day}/rebuild", h.html("ask", h.askRebuild), h.html("rebuild", h.doRebuild))
 	guarded("/admin/tenants/{tenant}/days/{day}/retry", h.html("ask", h.askRetry), h.html("retry", h.doRetry))
 	guarded("/admin/tenants/{tenant}/days/{day}/reopen", h.html("ask", h.askReopen), h.html("reopen", h.doReopen))
+	guarded("/admin/tenants/{tenant}/days/{day}/totals/{hour}", h.html("ask", h.askTotal), h.html("correct a total", h.doTotal))
 	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}", h.html("read the hour", h.showHour), nil)
 	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}/archives/{revision}", h.getArchive(h.failHTML), nil)
 	guarded("/admin/tenants/{tenant}/days/{day}/hours/{hour}/rebuild", h.html("ask", h.askRebuild), h.html("rebuild", h.doRebuild))

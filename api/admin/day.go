@@ -35,7 +35,8 @@ func (h *handler) readDay(r *http.Request) (d dayDetails, err error) {
 // inCalendar is the day as the calendar has it.
 func (d dayDetails) inCalendar() catalog.CalendarDay {
 	return catalog.CalendarDay{Day: d.Day, Planned: !d.Planned.IsZero(), Ended: d.Ended, DayCounts: d.Counts(), Files: d.Files, Bytes: d.Bytes,
-		TooLate: d.TooLate, CutShort: d.CutShort, Unbuilt: d.Unbuilt, EndKnown: d.EndKnown}
+		TooLate: d.TooLate, CutShort: d.CutShort, Unbuilt: d.Unbuilt, EndKnown: d.EndKnown,
+		Short: d.Short, Surplus: d.Surplus}
 }
 
 type dayPage struct {
@@ -47,6 +48,7 @@ type dayPage struct {
 	Later   string // "" on today's page
 	Over    bool
 	Cells   []hourCell
+	Totals  []totalRow
 	Events  []event
 }
 
@@ -68,14 +70,14 @@ func (h *handler) showDay(r *http.Request) (answer, error) {
 		return answer{}, web.Step("read the day's audit log", err)
 	}
 	page := dayPage{dayDetails: d, Row: d.inCalendar(),
-		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events)}
+		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events), Totals: totalRows(d.DayView)}
 	page.Badge = dayBadge(d.Day, page.Row, d.Known, d.Now)
 	if !d.Reopened.IsZero() {
 		end, err := h.deps.Catalog.FormerEnd(r.Context(), d.Tenant, d.Day, d.Reopened)
 		if err != nil {
 			return answer{}, web.Step("read what the day was", err)
 		}
-		lacked := catalog.CalendarDay{Unbuilt: end.Unbuilt, DayCounts: catalog.DayCounts{Missing: end.Missing}}
+		lacked := catalog.CalendarDay{Unbuilt: end.Unbuilt, Short: end.Short, DayCounts: catalog.DayCounts{Missing: end.Missing}}
 		page.Before = joinText(append(dayDefects(lacked), tooLate(end.TooLate))...)
 	}
 	if page.Over {
@@ -101,7 +103,8 @@ type dayJSON struct {
 	Files         int64      `json:"files"`
 	Bytes         int64      `json:"sizeBytes"`
 	dayCountsJSON
-	Hours []hourJSON `json:"hours"`
+	Totals []totalJSON `json:"totals"`
+	Hours  []hourJSON  `json:"hours"`
 }
 
 // getDay is GET /api/admin/v1/tenants/{tenant}/days/{day}.
@@ -112,7 +115,7 @@ func (h *handler) getDay(r *http.Request) (any, error) {
 	}
 	out := dayJSON{Tenant: d.Tenant, Day: d.Day, Now: web.Time(d.Now), PlannedAt: web.TimeOrNull(d.Planned), SettledAt: web.TimeOrNull(d.Settled),
 		ReopenedAt: web.TimeOrNull(d.Reopened), Expired: d.Expired, RetentionEnds: web.Time(d.RetentionEnd),
-		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, dayCountsJSON: countsAnswer(d.inCalendar())}
+		Sessions: d.Sessions, Files: d.Files, Bytes: d.Bytes, dayCountsJSON: countsAnswer(d.inCalendar()), Totals: totalsAnswer(d.DayView)}
 	for i, v := range d.Hours {
 		out.Hours = append(out.Hours, hourAnswer(v, d.Downloads[i]))
 	}

@@ -23,6 +23,11 @@ func TestDayBadgeNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 	want("complete")
+	d.Short, d.Surplus = 2, 1
+	want("incomplete: 2 recordings fewer than the totals say")
+	d.Short = 0
+	want("complete, 1 recording more than the totals say")
+	d.Surplus = 0
 	d.Hours[3].ServedHour = catalog.ServedHour{Hour: 3, State: catalog.StateAvailable, Archive: &catalog.ArchiveView{MissingCount: 1}}
 	want("incomplete: 1 recording missing")
 	d.Hours[3].Rebuilding, d.Hours[3].Archive.MissingCount = true, 2

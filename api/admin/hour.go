@@ -23,7 +23,11 @@ type hourDetails struct {
 
 // hourParam reads the path's hour, 00 to 23. Error: KindInvalid.
 func hourParam(r *http.Request) (int, error) {
-	text := chi.URLParam(r, "hour")
+	return parseHour(chi.URLParam(r, "hour"))
+}
+
+// parseHour reads an hour of two digits. Error: KindInvalid.
+func parseHour(text string) (int, error) {
 	hour, err := strconv.Atoi(text)
 	if err != nil || len(text) != 2 || hour < 0 || hour > 23 {
 		return 0, domain.Errorf(domain.KindInvalid, "%.10q is not an hour; use 00 to 23", text)

@@ -123,6 +123,8 @@ func notice(r *http.Request) string {
 		return retried(n) + " More have failed: retry those too."
 	case "reopen":
 		return "The day is open for another retention period. " + count(n, "hour is", "hours are") + " due now and will be built."
+	case "total":
+		return "The total was changed."
 	case "replay":
 		if n == 0 {
 			return "It is being delivered already."

@@ -150,7 +150,7 @@ func TestWebhookPages(t *testing.T) {
 		page := string(f.ask("GET", tenant, "", "Cookie", session).Body)
 		for _, want := range []string{"https://hooks.example.com/x?y=&lt;script&gt;", "day.completed", string(f.day), `href="` + replay + `"`, "✓ enabled",
 			`<td>next try ` + list[0].Next.UTC().Format("2006-01-02 15:04:05") + `</td>`,
-			", events day.completed day.failed hour.rebuilt, "} {
+			", events day.completed day.failed day.short hour.rebuilt, "} {
 			if !strings.Contains(page, want) {
 				f.Errorf("the page does not show %s", want)
 			}

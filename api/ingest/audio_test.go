@@ -64,11 +64,11 @@ func TestAudio(t *testing.T) {
 	}
 	f.want("registered with another size", f.send("POST", recordsPath, strings.NewReader(
 		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"t","timestamp":"2025-12-12T14:23:45Z","objectKey":"late.opus","sizeBytes":5}`), nil),
-		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":1}`)
+		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":2,"tooLate":1}`)
 	ahead := time.Now().Add(49 * time.Hour).UTC().Format(time.RFC3339)
 	f.want("far ahead", f.send("POST", recordsPath, strings.NewReader(
 		`{"kind":"recording","conversationId":"c","sessionId":"s","messageId":2,"type":"t","timestamp":"`+ahead+`","objectKey":"ahead.opus"}`), nil),
-		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":1,"tooLate":0,"ahead":1}`)
+		200, `{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":1,"tooLate":0,"ahead":1}`)
 	f.want("not the registered bytes", put("late.opus", data, nil), 409,
 		`{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	f.want("the registered bytes", put("late.opus", data[:5], nil), 201, audioAnswer("late.opus", data[:5]))
@@ -130,7 +130,7 @@ func TestCorrectedAudio(t *testing.T) {
 		return f.send("PUT", "/api/ingest/v1/audio/a.wav", strings.NewReader("elevenbytes"), nil)
 	}
 	f.want("the line", f.send("POST", recordsPath, strings.NewReader(line), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":2,"tooLate":0}`)
 	f.want("the true bytes", put(), 409,
 		`{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`)
 	size := int64(11)
@@ -138,7 +138,7 @@ func TestCorrectedAudio(t *testing.T) {
 	f.must(err)
 	f.want("the true bytes, corrected", put(), 201, audioAnswer("a.wav", []byte("elevenbytes")))
 	f.want("the line again", f.send("POST", recordsPath, strings.NewReader(line), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":0,"tooLate":0}`)
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":0,"tooLate":0}`)
 }
 
 // TestKeyPrefix attacks an object in the bucket of a tenant with a key prefix: no other tenant gets
@@ -163,7 +163,7 @@ func TestKeyPrefix(t *testing.T) {
 		t.Errorf("the other tenant's export: %v", err)
 	}
 	f.want("its own line", f.send("POST", recordsPath, strings.NewReader(recording), nil), 200,
-		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":2,"tooLate":0}`)
+		`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":2,"tooLate":0}`)
 	f.want("its own bytes", f.send("PUT", "/api/ingest/v1/audio/acme/s/conf.wav", strings.NewReader("secret"), nil), 200, audioAnswer("acme/s/conf.wav", []byte("secret")))
 	f.want("outside", f.send("PUT", "/api/ingest/v1/audio/other/a.wav", strings.NewReader("x"), nil), 400,
 		`{"error":"the object key must begin with \"acme/\", this tenant's key prefix"}`)

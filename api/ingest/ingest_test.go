@@ -164,15 +164,15 @@ func TestRecords(t *testing.T) {
 {"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z"}
 ` + messages(0, 1) + `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":789,"type":"agent_tts","timestamp":"2020-12-12T14:23:45Z","objectKey":"k/1.opus"}`
 	f.want("first", f.send("POST", recordsPath, strings.NewReader(all), nil), 200,
-		`{"lines":4,"batches":1,"agents":1,"conversations":1,"messages":1,"recordings":1,"changed":4,"tooLate":1}`)
+		`{"lines":4,"batches":1,"agents":1,"conversations":1,"messages":1,"recordings":1,"totals":0,"changed":4,"tooLate":1}`)
 	f.want("again", f.send("POST", recordsPath, strings.NewReader(all), nil), 200,
-		`{"lines":4,"batches":1,"agents":1,"conversations":1,"messages":1,"recordings":1,"changed":0,"tooLate":0}`)
+		`{"lines":4,"batches":1,"agents":1,"conversations":1,"messages":1,"recordings":1,"totals":0,"changed":0,"tooLate":0}`)
 	f.want("nothing", f.send("POST", recordsPath, strings.NewReader(""), nil), 200,
-		`{"lines":0,"batches":0,"agents":0,"conversations":0,"messages":0,"recordings":0,"changed":0,"tooLate":0}`)
+		`{"lines":0,"batches":0,"agents":0,"conversations":0,"messages":0,"recordings":0,"totals":0,"changed":0,"tooLate":0}`)
 	f.want("a bad line", f.send("POST", recordsPath, strings.NewReader(messages(1, 5003)+`{"kind":"message"}`+"\n"+messages(6000, 6003)), nil), 400,
 		`{"error":"line 5003: \"messageId\" is missing","line":5003,"stored":5000}`)
 	f.want("what was stored", f.send("POST", recordsPath, strings.NewReader(messages(1, 5003)), nil), 200,
-		`{"lines":5002,"batches":2,"agents":0,"conversations":0,"messages":5002,"recordings":0,"changed":2,"tooLate":0}`)
+		`{"lines":5002,"batches":2,"agents":0,"conversations":0,"messages":5002,"recordings":0,"totals":0,"changed":2,"tooLate":0}`)
 	f.want("a contradiction", f.send("POST", recordsPath, strings.NewReader("\n"+strings.ReplaceAll(all, "14:23:45", "14:23:46")), nil), 400,
 		`{"error":"line 5: \"timestamp\" differs from the one that this recording was registered with; if this line is right, an operator corrects the recording (callvault recording correct)","line":5,"stored":0}`)
 	moved := strings.NewReplacer(`"messageId":789`, `"messageId":790`, `{"kind":"agent"`, "\n"+`{"kind":"agent"`)
@@ -215,7 +215,7 @@ func TestWhoMayCall(t *testing.T) {
 	}
 	f.want("no token after these", f.send("POST", recordsPath, http.NoBody, http.Header{"X-Internal-Token": nil}), 401, noToken)
 	f.want("the right one after these", f.send("POST", recordsPath, http.NoBody, nil), 200,
-		`{"lines":0,"batches":0,"agents":0,"conversations":0,"messages":0,"recordings":0,"changed":0,"tooLate":0}`)
+		`{"lines":0,"batches":0,"agents":0,"conversations":0,"messages":0,"recordings":0,"totals":0,"changed":0,"tooLate":0}`)
 	got := f.send("GET", recordsPath, http.NoBody, nil)
 	f.want("method", got, 405, `{"error":"Method Not Allowed."}`)
 	if allow := got.header.Get("Allow"); allow != "POST" {

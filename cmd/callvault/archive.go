@@ -24,7 +24,7 @@ type archiveCmd struct {
 	Hour         *int   `help:"Only this hour, 0 to 23." placeholder:"H"`
 	Force        bool   `help:"Rebuild also what is complete."`
 	Reopen       bool   `help:"Grant the day another retention period, counted from now."`
-	Wait         bool   `help:"Wait until no hour is pending or being rebuilt; exits with 1 if one failed."`
+	Wait         bool   `help:"Wait until no hour is pending or being rebuilt; exits with 1 if one failed, or recordings lack that a total counts."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -43,11 +43,12 @@ type archiveJSON struct {
 	Waiting int        `json:"waiting"` // hours still pending or being rebuilt
 	Failed  int        `json:"failed"`
 
-	Complete     int  `json:"complete"`     // hours without recordings, or whose archive holds all that is registered
-	Incomplete   int  `json:"incomplete"`   // available hours with missing recordings that are not being rebuilt
-	Empty        int  `json:"empty"`        // hours without recordings
-	MissingFiles int  `json:"missingFiles"` // recordings that archives declare missing
-	Enabled      bool `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
+	Complete     int   `json:"complete"`     // hours without recordings, or whose archive holds all that is registered
+	Incomplete   int   `json:"incomplete"`   // available hours with missing recordings that are not being rebuilt
+	Empty        int   `json:"empty"`        // hours without recordings
+	MissingFiles int   `json:"missingFiles"` // recordings that archives declare missing
+	ShortBy      int64 `json:"shortBy"`      // recordings that are fewer than the totals say
+	Enabled      bool  `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
 
 	started  time.Time // by the catalog's clock, before the hours were made due
 	queueErr error     // why the hours could not be enqueued now
@@ -57,6 +58,7 @@ type archiveJSON struct {
 func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 	n := v.CountsOf(hour)
 	r.Waiting, r.Failed, r.Empty, r.MissingFiles = n.Pending+n.Rebuilding, n.Failed, n.NoData, n.Missing
+	r.ShortBy = v.ShortBy(hour)
 	r.Complete, r.Incomplete = n.Complete(), n.Lacking-n.Rebuilding
 }
 
@@ -98,7 +100,7 @@ func (c *archiveCmd) Run(ctx context.Context, d *deps) error {
 		if !out.Enabled {
 			_, _ = fmt.Fprintf(d.stderr, "%s lacks the feature daily_audio_recordings: it is answered 403 until callvault tenant set %s --feature daily_audio_recordings\n", c.Tenant, c.Tenant)
 		}
-		if out.Failed > 0 && (c.Wait || builds) {
+		if (out.Failed > 0 || out.ShortBy > 0) && (c.Wait || builds) {
 			return errReported
 		}
 		return nil
@@ -114,6 +116,9 @@ func (r archiveJSON) text() string {
 		r.Complete, r.Empty, r.Waiting, r.Failed)
 	if r.MissingFiles > 0 {
 		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Incomplete, count(r.MissingFiles, "recording"))
+	}
+	if r.ShortBy > 0 {
+		s += fmt.Sprintf("; not complete: %s fewer than the totals of the platform's own records say", count(int(r.ShortBy), "recording"))
 	}
 	return s
 }

@@ -48,6 +48,7 @@ type commands struct {
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
 	Hold       holdCmd       `cmd:"" help:"Legal holds: create, list, release."`
 	Recording  recordingCmd  `cmd:"" help:"Recordings: correct what was registered wrongly."`
+	Total      totalCmd      `cmd:"" help:"Control totals of days and hours: correct or remove them."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`

@@ -186,7 +186,8 @@ func (p *Parts) schedule(log *zap.Logger) cron.Schedule {
 
 // Planner makes a planner over the parts.
 func (p *Parts) Planner(log *zap.Logger) *plan.Planner {
-	return plan.New(plan.Config{Schedule: p.schedule(log), DispatchAge: p.Config.HealInterval, Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
+	return plan.New(plan.Config{Schedule: p.schedule(log), DispatchAge: p.Config.HealInterval,
+		TotalsGrace: max(p.Config.TotalsGrace, time.Microsecond), Tracer: p.tracer()}, p.Catalog, p.Queue, time.Now, log)
 }
 
 func (p *Parts) addScheduler(g *Group, log *zap.Logger) *scheduler.Scheduler {

@@ -22,6 +22,7 @@ type FormerEnd struct {
 	Unbuilt  int   `json:"unbuiltHours,omitempty"`
 	Missing  int   `json:"missingFileCount,omitempty"`
 	TooLate  int64 `json:"tooLate,omitempty"`
+	Short    int64 `json:"shortBy,omitempty"`
 }
 
 type reopenDetail struct {
@@ -75,7 +76,7 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o a
 		}
 		d := reopenDetail{Day: day, Origin: o}
 		if v.Ended {
-			d.CutShort, d.Unbuilt, d.Missing, d.TooLate = v.CutShort, v.Unbuilt, v.Counts().Missing, v.TooLate
+			d.CutShort, d.Unbuilt, d.Missing, d.TooLate, d.Short = v.CutShort, v.Unbuilt, v.Counts().Missing, v.TooLate, v.Short
 		}
 		return o.Append(ctx, tx, at, tenant, ActionReopen, d)
 	})

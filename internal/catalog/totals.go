@@ -35,8 +35,8 @@ func (t Totals) RegisteredOf(hour int) (n int64) {
 	return n
 }
 
-// each calls visit for each total that stands: those of the hours in order, then the day's.
-func (t Totals) each(visit func(hour int, total, registered int64)) {
+// Each calls visit for each total that stands: those of the hours in order, then the day's.
+func (t Totals) Each(visit func(hour int, total, registered int64)) {
 	for hour, total := range t.Hours {
 		if total != nil {
 			visit(hour, *total, t.Registered[hour])
@@ -51,7 +51,7 @@ func (t Totals) each(visit func(hour int, total, registered int64)) {
 // many it has more. Both happens where a recording is in another hour than the platform says.
 func (t Totals) count() (n int, short, surplus int64) {
 	var ofHours, ofDay struct{ short, surplus int64 }
-	t.each(func(hour int, total, registered int64) {
+	t.Each(func(hour int, total, registered int64) {
 		to := &ofHours
 		if hour == domain.WholeDay {
 			to = &ofDay

@@ -68,7 +68,7 @@ func shortData(ctx context.Context, tx *db.Tx, k DayKey) (*shortEvent, error) {
 	}
 	out := &shortEvent{Short: []shortTotal{}}
 	_, out.ShortBy, _ = all.count()
-	all.each(func(hour int, total, registered int64) {
+	all.Each(func(hour int, total, registered int64) {
 		if registered >= total {
 			return
 		}

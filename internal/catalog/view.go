@@ -83,6 +83,17 @@ func (v DayView) CountsOf(hour int) (out DayCounts) {
 	return out
 }
 
+// ShortBy is by how many recordings the day is short of its totals, or one hour where hour >= 0.
+func (v DayView) ShortBy(hour int) int64 {
+	if hour < 0 {
+		return v.Short
+	}
+	if total := v.Totals.Hours[hour]; total != nil {
+		return max(*total-v.Totals.Registered[hour], 0)
+	}
+	return 0
+}
+
 // HourEnd is what an hour was when its day ended.
 type HourEnd struct {
 	State   string // "" while the day has not ended, or where nothing was kept

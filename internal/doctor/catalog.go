@@ -268,6 +268,8 @@ func (d *Doctor) hours(ctx context.Context) Result {
 		return warn(saw+", the oldest due since "+s.OldestDue.Format(time.RFC3339), "look whether a scheduler and enough workers run, and into their logs")
 	case s.Yesterday.Failed+s.Other.Failed > 0:
 		return warn(saw, "the console's page Failed names the reasons; mend them, then retry there")
+	case s.Short > 0:
+		return warn(fmt.Sprintf("%s; %d days have fewer recordings than their totals say", saw, s.Short), "the console's calendar shows them as incomplete; have the platform send what lacks, or correct a wrong total: callvault total correct")
 	}
 	return pass("%s", saw)
 }

@@ -83,6 +83,7 @@ func TestBodiesAreKeptAsTheyCame(t *testing.T) {
 
 const (
 	okMessage   = `{"kind":"message","messageId":"m","conversationId":"c","time":1744651778.652,"type":"UserInput"}`
+	okTotal     = `{"kind":"total","day":"2025-12-12","hour":"14","recordings":1543}`
 	okRecording = `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":789,"type":"agent_tts","timestamp":"2025-12-12T14:23:45Z","objectKey":"a/b.opus","sizeBytes":45000,"contentType":"audio/ogg","crc32":"a1B2c3d4","sha256":"E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`
 	okAgent     = `{"kind":"agent","agentId":"a","name":"n"}`
 	okConv      = `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2024-01-15T10:30:00Z"}`
@@ -122,6 +123,18 @@ func TestNullOnRecordings(t *testing.T) {
 	}
 }
 
+func TestTotal(t *testing.T) {
+	for text, want := range map[string]domain.Total{
+		okTotal: {Day: "2025-12-12", Hour: 14, Recordings: 1543},
+		`{"kind":"total","day":"2025-12-12","hour":null,"recordings":0}`: {Day: "2025-12-12", Hour: domain.WholeDay},
+	} {
+		b, err := parsed([]byte(text))
+		if err != nil || len(b.Totals) != 1 || b.Totals[0].Value != want {
+			t.Errorf("%s: %+v, error %v", text, b.Totals, err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ line, from, to, want string }{
 		{okRecording, `"2025-12-12T14:23:45Z"`, `"2025-12-12 14:23:45Z"`, `"timestamp" must be an RFC 3339 time such as 2025-12-12T14:23:45Z`},
@@ -157,7 +170,18 @@ func TestRefusals(t *testing.T) {
 		{okMessage, `1744651778.652`, `-1`, `"time" must be Unix seconds of a time from 1970 to 9999`},
 		{okMessage, `1744651778.652`, `253402300800`, `"time" must be Unix seconds of a time from 1970 to 9999`},
 		{okMessage, `1744651778.652`, `1e999999999999`, `"time" must be Unix seconds of a time from 1970 to 9999`},
-		{okMessage, `"message"`, `"msg"`, `"kind" must be one of agent, conversation, message, recording`},
+		{okTotal, `"2025-12-12"`, `"2025-02-30"`, `"day" must be a real UTC day from 1970 on such as 2025-12-12`},
+		{okTotal, `"2025-12-12"`, `"20251212"`, `"day" must be a real UTC day from 1970 on such as 2025-12-12`},
+		{okTotal, `"2025-12-12"`, `"1969-12-31"`, `"day" must be a real UTC day from 1970 on such as 2025-12-12`},
+		{okTotal, `"day":"2025-12-12",`, ``, `"day" is missing`},
+		{okTotal, `"14"`, `"24"`, `"hour" must be two digits from "00" to "23"`},
+		{okTotal, `"14"`, `"7"`, `"hour" must be two digits from "00" to "23"`},
+		{okTotal, `"14"`, `""`, `"hour" must be two digits from "00" to "23"`},
+		{okTotal, `"14"`, `14`, `"hour" must be a string`},
+		{okTotal, `1543`, `-1`, `"recordings" must be from 0 to 1000000000000`},
+		{okTotal, `1543`, `15.5`, `"recordings" must be an integer of 64 bits`},
+		{okTotal, `,"recordings":1543`, ``, `"recordings" is missing`},
+		{okMessage, `"message"`, `"msg"`, `"kind" must be one of agent, conversation, message, recording, total`},
 		{okMessage, `"message"`, `null`, `"kind" is missing`},
 		{okConv, `"agentId":"a"`, `"agentId":"a","status":"Done"`, `"status" must be one of initiated, in-progress, processing, done, failed`},
 		{okConv, `"agentId":"a"`, `"agentId":"a","callSuccessful":true`, `"callSuccessful" must be a string`},

@@ -59,6 +59,13 @@ func backlogMetrics() []metric[catalog.Backlog] {
 		number("archives_with_missing_files", "Archives served that lack recordings.", func(b backlog) int64 { return b.MissingHours }),
 		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
 			func(b backlog) int64 { return b.CutShort }),
+		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over or ended within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise (waiting), or not (short).",
+			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
+				set(float64(b.ShortWaiting), "waiting")
+				set(float64(b.Short), "short")
+			}},
+		number("surplus_nights", "Days, one per tenant, that have more recordings than their totals say and are over or ended within the last week.",
+			func(b backlog) int64 { return b.Surplus }),
 		{"webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).",
 			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
 				set(float64(b.Webhooks.Enabled), "enabled")

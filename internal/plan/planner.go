@@ -25,6 +25,7 @@ type Days interface {
 	UnplannedDays(ctx context.Context, until domain.Day, limit int) ([]catalog.DayKey, error)
 	ExpireDays(ctx context.Context, limit int) ([]catalog.EndedDay, error)
 	SealDays(ctx context.Context, limit int) (int, error)
+	TellShort(ctx context.Context, grace time.Duration, limit int) ([]catalog.DayKey, error)
 }
 
 // EmptyDays is what the catalog knows of days without any recording.
@@ -97,6 +98,7 @@ type Config struct {
 	MaxHours      int           // hours dispatched in one pass (1,000)
 	MaxLookups    int           // dispatches looked up in Redis in one pass (10,000)
 	DispatchAge   time.Duration // age from which a dispatch is looked up (1 min)
+	TotalsGrace   time.Duration // how long a day may be short of its totals before its tenant is told (6 h)
 	EmptyInterval time.Duration // how often empty days of all tenants are looked for (1 h)
 
 	// Tracer makes the spans of passes that do something; none when nil.
@@ -108,6 +110,7 @@ func (c Config) withDefaults() Config {
 	c.MaxHours = cmp.Or(c.MaxHours, 1000)
 	c.MaxLookups = cmp.Or(c.MaxLookups, 10_000)
 	c.DispatchAge = cmp.Or(c.DispatchAge, time.Minute)
+	c.TotalsGrace = cmp.Or(c.TotalsGrace, 6*time.Hour)
 	c.EmptyInterval = cmp.Or(c.EmptyInterval, time.Hour)
 	return c
 }
@@ -145,6 +148,7 @@ type Report struct {
 	Planned      int       // days that were planned
 	Empty        int       // of these, days without any recording
 	Expired      int       // days ended
+	Short        int       // tenants that were told of a day that is short of its totals
 	Repaired     int       // hours that should have been due and were not
 	Undone       int       // days that were planned or settled by a clock that was ahead
 	Released     int       // claims freed because their lease lapsed
@@ -158,7 +162,7 @@ type Report struct {
 
 // FullPass runs all steps. A step that fails does not stop the others; the errors come back joined.
 func (p *Planner) FullPass(ctx context.Context) (Report, error) {
-	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.sealDays, p.expire, p.purge, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
+	return p.pass(ctx, "plan pass", p.repairDays, p.planClosed, p.planEmptyDays, p.repairHours, p.sealDays, p.tellShort, p.expire, p.purge, p.releaseLapsed, p.redispatch, p.dispatch, p.nextDue)
 }
 
 // DispatchPass runs the steps that workers wait for: it frees lapsed claims and dispatches due
@@ -234,6 +238,17 @@ func (p *Planner) repairHours(ctx context.Context, r *Report) (err error) {
 func (p *Planner) sealDays(ctx context.Context, r *Report) error {
 	sealed, err := p.catalog.SealDays(ctx, p.cfg.MaxDays)
 	r.More = r.More || sealed == p.cfg.MaxDays
+	return err
+}
+
+// tellShort runs before expire, because nobody is told of a day that has ended.
+func (p *Planner) tellShort(ctx context.Context, r *Report) error {
+	told, err := p.catalog.TellShort(ctx, p.cfg.TotalsGrace, p.cfg.MaxDays)
+	r.Short = len(told)
+	r.More = r.More || r.Short == p.cfg.MaxDays
+	for _, k := range told {
+		p.log.Warn("a day has fewer recordings than its totals say", zap.String("tenant", k.Tenant), zap.String("day", string(k.Day)), telemetry.In(ctx))
+	}
 	return err
 }
 
