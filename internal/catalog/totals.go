@@ -16,14 +16,6 @@ type Totals struct {
 	Registered [24]int64  // recordings of each hour that are registered or were erased
 }
 
-// of gives the total of an hour, or of the day where hour is domain.WholeDay.
-func (t *Totals) of(hour int) **int64 {
-	if hour == domain.WholeDay {
-		return &t.Day
-	}
-	return &t.Hours[hour]
-}
-
 // RegisteredOf is how many recordings an hour has, or the day where hour is domain.WholeDay.
 func (t Totals) RegisteredOf(hour int) (n int64) {
 	if hour != domain.WholeDay {
@@ -94,7 +86,11 @@ func readTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (
 		var n int64
 		err := rows.Scan(&hour, &n)
 		if err == nil {
-			*t.of(hour) = &n
+			if hour == domain.WholeDay {
+				t.Day = &n
+			} else {
+				t.Hours[hour] = &n
+			}
 		}
 		return err
 	}, `SELECT hour, recordings FROM totals WHERE tenant = $1 AND day = $2 AND recordings IS NOT NULL`, tenant, day)
