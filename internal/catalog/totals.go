@@ -75,9 +75,10 @@ func (t Totals) contradiction(day domain.Day) string {
 	return fmt.Sprintf("the totals of %d hours of %s are %d together, and the day's total is %d", hours, day, sum, *t.Day)
 }
 
-// registeredSQL reads how many recordings the hours of a day have. A total also counts recordings
-// that were erased, so a table of those belongs here.
-const registeredSQL = `SELECT hour, registered FROM hours WHERE tenant = $1 AND day = $2`
+// registeredSQL reads how many recordings the hours of a day have and had, because a total counts
+// recordings that were erased later.
+const registeredSQL = `SELECT hour, registered FROM hours WHERE tenant = $1 AND day = $2
+	UNION ALL SELECT hour, recordings FROM erased_recordings WHERE tenant = $1 AND day = $2`
 
 // readTotals reads a day's totals.
 func readTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (t Totals, err error) {

@@ -26,6 +26,7 @@ func RunTotals(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"ended day":       totalOfEndedDay,
 		"surplus":         surplusDay,
 		"former program":  totalAfterFormerProgram,
+		"erased":          totalOfErased,
 		"in any order":    totalsInAnyOrder,
 	})
 }
@@ -279,6 +280,14 @@ func totalAfterFormerProgram(f *fixture) {
 	f.add(3)
 	f.takeTotals(f.total(3, 3))
 	equal(f, "counted again", f.comparison(), "short 0 surplus 0")
+}
+
+func totalOfErased(f *fixture) {
+	f.add(3)
+	_, err := f.c.DB().ExecContext(f.ctx, `INSERT INTO erased_recordings (tenant, day, hour, recordings) VALUES ($1, $2, 3, 2)`, f.tenant, f.day)
+	f.must(err)
+	f.takeTotals(f.total(3, 3), f.total(domain.WholeDay, 4))
+	equal(f, "what was erased counts", f.comparison(), "short 1 surplus 0")
 }
 
 // totalsInAnyOrder registers, moves and counts at the same time, and compares the outcome with
