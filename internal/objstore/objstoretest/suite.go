@@ -29,6 +29,7 @@ type Bucket interface {
 	Complete(ctx context.Context, key, uploadID string, parts []objstore.Part, opts objstore.CompleteOptions) (string, error)
 	Abort(ctx context.Context, key, uploadID string) error
 	AbortAll(ctx context.Context, key string) error
+	Keys(ctx context.Context, folder string) ([]string, error)
 	Remove(ctx context.Context, key string) error
 	RemoveMatch(ctx context.Context, key string, m objstore.Match) error
 	Sync(key string) error
@@ -55,6 +56,7 @@ func Run(t *testing.T, store Store) {
 		{"remove what is meant", removeMatch},
 		{"put with a wrong checksum", putWrongChecksum},
 		{"keys", keys},
+		{"keys of a folder", keysOfFolder},
 		{"folder and file", folderAndFile},
 		{"owners", owners},
 		{"parts out of order", partsOutOfOrder},

@@ -1,0 +1,31 @@
+package objstore
+
+import (
+	"context"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Keys gives the keys right below a folder, in their order, each once. In a bucket that keeps
+// versions these are also the keys of objects that have bytes below a delete marker. A listing can
+// be late, so what it lacks may be there all the same.
+func (b *Bucket) Keys(ctx context.Context, folder string) (keys []string, err error) {
+	kept, err := b.keepsVersions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	last := ""
+	for o := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: folder + "/", WithVersions: kept}) {
+		switch {
+		case o.Err != nil:
+			return nil, b.failure(ctx, "list (s3:ListBucket)", folder+"/", o.Err)
+		case o.Key == last, o.Key[len(o.Key)-1] == '/', o.IsDeleteMarker:
+			continue
+		}
+		last = o.Key
+		keys = append(keys, o.Key)
+	}
+	return keys, nil
+}
