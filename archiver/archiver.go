@@ -92,6 +92,10 @@ type Config struct {
 	Stall    time.Duration // how long a read may go without a byte before it is ended and resumed
 	Idle     time.Duration // how long a build may go without progress before it fails with ErrStalled
 	Backoff  time.Duration // wait before the second try, doubled each time up to 5 s
+
+	// Instead, when set, is asked once for each recording that has to be left out. It may give an
+	// entry to be archived in its place, which the source then gets. One call runs at a time.
+	Instead func(e Entry, reason Reason) (Entry, bool)
 }
 
 func (c Config) withDefaults() Config {

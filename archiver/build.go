@@ -3,7 +3,7 @@ package archiver
 import (
 	"context"
 	"fmt"
-	"maps"
+	"slices"
 
 	"github.com/callvault/callvault/internal/zipformat"
 )
@@ -26,8 +26,11 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 		return Result{}, err
 	}
 	b := &build{cfg: cfg.withDefaults(), src: src, sink: sink}
+	if cfg.Instead != nil {
+		entries = slices.Clone(entries) // some may be replaced
+	}
 	sorted := sortEntries(entries)
-	missing := map[*Entry]finding{}
+	missing, asked := map[*Entry]finding{}, map[*Entry]bool{}
 	for restarts := 0; ; restarts++ {
 		p, err := newLayout(b.cfg, h, sorted, missing)
 		if err != nil {
@@ -41,11 +44,25 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 			result.Restarts, result.Retries = restarts, b.retries.Load()
 			return result, nil
 		}
-		maps.Copy(missing, found)
+		for e, f := range found {
+			if instead, ok := b.instead(*e, f.reason, asked[e]); ok {
+				*e, asked[e] = instead, true
+			} else {
+				missing[e] = f
+			}
+		}
 		if restarts == maxRestarts && len(missing) < len(entries) {
 			return Result{}, fmt.Errorf("%w: %d missing after %d restarts", ErrUnstable, len(missing), restarts)
 		}
 	}
+}
+
+// instead gives the entry to be archived in place of one that has to be left out.
+func (b *build) instead(e Entry, reason Reason, asked bool) (Entry, bool) {
+	if b.cfg.Instead == nil || asked {
+		return e, false
+	}
+	return b.cfg.Instead(e, reason)
 }
 
 // Memory returns how many bytes a build of the entries takes at most: its buffers, and half a
