@@ -25,6 +25,7 @@ type audioAnswer struct {
 	SizeBytes int64  `json:"sizeBytes"`
 	CRC32     string `json:"crc32"`
 	SHA256    string `json:"sha256"`
+	Erased    bool   `json:"erased,omitempty"` // the key's recording was erased, so the audio was not stored
 }
 
 // audio is PUT /api/ingest/v1/audio/{key}: it stores one object.

@@ -33,7 +33,7 @@ func TestReseal(t *testing.T) {
 		}
 		return out + errs
 	}
-	if said := run(exitOK, "migrate", "up"); !strings.Contains(said, "signing keys made: 5") || strings.Contains(said, "steps taken: 0") {
+	if said := run(exitOK, "migrate", "up"); !strings.Contains(said, "signing keys made: 6") || strings.Contains(said, "steps taken: 0") {
 		t.Errorf("a first migration says %s", said)
 	}
 	run(exitOK, "tenant", "create", "acme")
@@ -51,7 +51,7 @@ func TestReseal(t *testing.T) {
 		t.Errorf("it says %s", said)
 	}
 	run(exitOK, "keys", "reseal", "--former", file)
-	if said := run(exitOK, "keys", "reseal", "--former", file, "--json"); !strings.Contains(said, `"secrets": 6`) {
+	if said := run(exitOK, "keys", "reseal", "--former", file, "--json"); !strings.Contains(said, `"secrets": 7`) {
 		t.Errorf("it says %s", said)
 	}
 	run(exitOK, "keys", "rotate")

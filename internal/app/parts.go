@@ -135,7 +135,7 @@ func (p *Parts) connect(ctx context.Context, g *Group, log *zap.Logger) error {
 	c := p.Config
 	var err error
 	// The catalog takes zero for its default.
-	rules := catalog.Rules{ArchivesPrefix: c.Prefix, Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
+	rules := catalog.Rules{ArchivesPrefix: c.Prefix, ErasureKey: auth.ErasureKey(c.MasterKey.Reveal()), Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
 	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), rules)
 	if err != nil {
 		return err

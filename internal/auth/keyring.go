@@ -32,7 +32,11 @@ type KeyStore interface {
 	EncryptSigningKey(ctx context.Context, id string, material []byte) error
 }
 
+// purposes are those whose keys are rotated.
 func purposes() []Purpose { return []Purpose{PurposeAccess, PurposeLink, PurposeCursor} }
+
+// allPurposes also has the purposes whose keys stay for ever.
+func allPurposes() []Purpose { return append(purposes(), purposeErasure) }
 
 // readKeys reads the master key and the stored keys, and checks that it decrypts them. Errors:
 // KindInvalid, KindUnavailable.
@@ -79,7 +83,7 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	missing := slices.DeleteFunc(purposes(), func(p Purpose) bool {
+	missing := slices.DeleteFunc(allPurposes(), func(p Purpose) bool {
 		return slices.ContainsFunc(stored, func(k catalog.SigningKey) bool { return k.Retired.IsZero() && k.Purpose == string(p) })
 	})
 	if len(missing) == 0 {
@@ -92,8 +96,8 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 	return store.AddSigningKeys(ctx, fresh, maxRetired)
 }
 
-// RotateKeys makes a new key for every purpose and returns how many. What the old keys signed stays
-// valid until it expires. It encrypts as EnsureKeys does, with the same errors.
+// RotateKeys makes a new key for every purpose but that of erasures, and returns how many. What the
+// old keys signed stays valid until it expires. It encrypts as EnsureKeys does, with the same errors.
 func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Origin) (int, error) {
 	m, _, err := encryptKeys(ctx, store, master)
 	if err != nil {

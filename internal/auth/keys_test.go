@@ -26,7 +26,7 @@ func TestKeysUnderAMasterKey(t *testing.T) {
 	if domain.KindOf(err) != domain.KindUnavailable || !strings.Contains(err.Error(), "callvault migrate up") {
 		t.Fatalf("without keys: %v", err)
 	}
-	if n, err := auth.EnsureKeys(ctx, c, master); err != nil || n != 3 {
+	if n, err := auth.EnsureKeys(ctx, c, master); err != nil || n != 4 {
 		t.Fatalf("made %d keys: %v", n, err)
 	}
 	if n, err := auth.EnsureKeys(ctx, c, master); err != nil || n != 0 {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/erased"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -24,6 +25,8 @@ const (
 	PurposeAccess Purpose = "access" // access tokens: ES256
 	PurposeLink   Purpose = "link"   // link tokens: HMAC-SHA-256
 	PurposeCursor Purpose = "cursor" // cursors: HMAC-SHA-256
+
+	purposeErasure Purpose = erased.Purpose // hashes of what was erased: HMAC-SHA-256
 )
 
 const (
@@ -81,6 +84,18 @@ func (m *masterKey) material(k catalog.SigningKey) ([]byte, error) {
 		return nil, domain.Errorf(domain.KindInvalid, "CALLVAULT_MASTER_KEY does not open the signing keys in the catalog; set it to the key that they were made with")
 	}
 	return material, nil
+}
+
+// ErasureKey returns what decrypts the key of the hashes of erased ids. Error: KindInvalid when the
+// master key is missing or wrong.
+func ErasureKey(master string) func(erased.Key) ([]byte, error) {
+	return func(k erased.Key) ([]byte, error) {
+		m, err := newMasterKey(master)
+		if err != nil {
+			return nil, err
+		}
+		return m.material(catalog.SigningKey{ID: k.ID, Purpose: erased.Purpose, Algorithm: k.Algorithm, Material: k.Material, Encrypted: k.Encrypted})
+	}
 }
 
 func newKey(purpose Purpose, m *masterKey) (catalog.SigningKey, error) {

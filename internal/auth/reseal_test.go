@@ -31,7 +31,7 @@ func TestReseal(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if n, err := auth.Reseal(ctx, c, master, next, associated, audit.Origin{}); err != nil || n != 3 {
+		if n, err := auth.Reseal(ctx, c, master, next, associated, audit.Origin{}); err != nil || n != 4 {
 			t.Fatalf("%d are sealed, error %v", n, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/erased"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/catalog/migrations"
@@ -22,14 +23,19 @@ type Catalog struct {
 	*outbox.Outbox
 	*holds.Holds
 
-	db    *db.DB
-	rules Rules
+	db     *db.DB
+	rules  Rules
+	erased *erased.Hasher
 }
 
 // Rules are the catalog's timings, and where archives go. Zero fields take the defaults.
 type Rules struct {
 	ArchivesPrefix string // of the keys of archives that are built from now on (callvault)
 	LockArchives   bool   // the store locks archives
+
+	// ErasureKey decrypts the key of the hashes of erased ids. Without it only a key that is stored
+	// unencrypted can be used.
+	ErasureKey func(erased.Key) ([]byte, error)
 
 	Lease        time.Duration // how long a claim is valid without renewal (60 s)
 	LateDelay    time.Duration // how long an hour waits for more late recordings, at least (5 min)
@@ -51,7 +57,17 @@ func (r Rules) withDefaults() Rules {
 	r.ArchivesPrefix = cmp.Or(r.ArchivesPrefix, domain.DefaultArchivesPrefix)
 	r.MaxFailure = cmp.Or(r.MaxFailure, 8)
 	r.MaxLapses = cmp.Or(r.MaxLapses, 20)
+	if r.ErasureKey == nil {
+		r.ErasureKey = plainKey
+	}
 	return r
+}
+
+func plainKey(k erased.Key) ([]byte, error) {
+	if k.Encrypted {
+		return nil, domain.Errorf(domain.KindInvalid, "the key of the hashes of erased ids is encrypted; set CALLVAULT_MASTER_KEY to the key that it was made with")
+	}
+	return k.Material, nil
 }
 
 // Lease is how long a claim is valid without renewal.
@@ -80,8 +96,12 @@ func OpenReadOnly(ctx context.Context, url string) (*Catalog, error) {
 func New(d *db.DB, rules Rules) *Catalog {
 	d.Prepare(applicationSQL, apiKeySQL(), dayAccessSQL, keepArchivesSQL, issuedHoursSQL, saveLinksSQL, linkAccessSQL,
 		insertUseSQL, lastUseSQL, spendSQL)
-	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), Holds: holds.New(d), db: d, rules: rules.withDefaults()}
+	rules = rules.withDefaults()
+	return &Catalog{Log: audit.New(d), Clock: clock.New(d), Outbox: outbox.New(d), Holds: holds.New(d), db: d, rules: rules, erased: erased.New(rules.ErasureKey)}
 }
+
+// Erased are the hashes of what was erased.
+func (c *Catalog) Erased() *erased.Hasher { return c.erased }
 
 // DB is the database that has the catalog's tables.
 func (c *Catalog) DB() *db.DB { return c.db }

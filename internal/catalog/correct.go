@@ -113,7 +113,7 @@ func (c *Catalog) Correct(ctx context.Context, k Correction) (out Corrected, err
 }
 
 func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Corrected, err error) {
-	before, bytes, err := lockRecording(ctx, tx, k)
+	before, bytes, err := c.lockRecording(ctx, tx, k)
 	if err != nil {
 		return out, err
 	}
@@ -202,8 +202,9 @@ func (s uploadedBytes) text() string {
 
 // lockRecording takes the locks that a registration of the recording takes, in the same order: its
 // new conversation, then its object. So a registration and a correction never run at the same time.
-func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
-	if _, err := requireTenant(ctx, tx, k.Tenant); err != nil {
+func (c *Catalog) lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
+	t, err := requireTenant(ctx, tx, k.Tenant)
+	if err != nil {
 		return r, s, err
 	}
 	if err := holds.Share(ctx, tx, k.Tenant); err != nil {
@@ -216,6 +217,9 @@ func lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recor
 	if _, err := tx.ExecContext(ctx, `INSERT INTO conversations (tenant, id, created_us, updated_us)
 		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), now_us, now_us FROM catalog_clock WHERE TRUE
 		ON CONFLICT (tenant, id) DO UPDATE SET updated_us = conversations.updated_us WHERE conversations.tenant IS NULL`, k.Tenant, conversation); err != nil {
+		return r, s, err
+	}
+	if err := c.refuseErased(ctx, tx, k.Tenant, conversation, t.erasures); err != nil {
 		return r, s, err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1`, k.ObjectKey); err != nil {

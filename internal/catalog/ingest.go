@@ -17,7 +17,8 @@ const farAhead = 24 * time.Hour
 // Register takes a batch in, in one transaction. Each line is a patch: its fields replace the
 // existing ones, and absent fields stay as they are. A repeated line changes nothing. Replaced and
 // cleared values are kept as former values, and the audit log has their number. The wanted counter
-// of every hour with a new or changed recording is raised.
+// of every hour with a new or changed recording is raised. Lines of erased conversations are counted
+// and not stored.
 //
 // Errors: KindNotFound for an unknown tenant, KindForbidden for a closed one, KindUnavailable, and for
 // one bad line a *LineError: KindConflict for a recording that contradicts what is known of its object
@@ -32,7 +33,8 @@ func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts,
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		r := &registration{c: c, tx: tx, tenant: tenant, origin: b.Origin, fields: conversationFields(), formerCounts: map[string]*formerCount{},
 			stages: stager{tx: tx, filled: map[string]bool{}}}
-		if err := r.run(ctx, &b); err != nil {
+		batch := b // which the run may change
+		if err := r.run(ctx, &batch); err != nil {
 			return err
 		}
 		n = r.n
@@ -51,7 +53,7 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 			return err
 		}
 	}
-	if err := requireOpen(ctx, r.tx, r.tenant); err != nil {
+	if r.erased, err = requireOpen(ctx, r.tx, r.tenant); err != nil {
 		return err
 	}
 	if r.at, err = clock.Now(ctx, r.tx); err != nil {
@@ -62,6 +64,9 @@ func (r *registration) run(ctx context.Context, b *Batch) (err error) {
 		if l.Value.Timestamp.Sub(db.FromMicros(r.at)) > farAhead {
 			r.n.Ahead++
 		}
+	}
+	if err := r.leaveErased(ctx, b); err != nil {
+		return err
 	}
 	for _, step := range []func() error{
 		func() error { return mergeBodies(ctx, r, agentBodies(), b.Agents) },

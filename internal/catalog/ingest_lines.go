@@ -58,6 +58,16 @@ func (b *Batch) namedConversations() (ids []string) {
 	return ids
 }
 
+// conversationIDs gives the ids of all conversations that lines describe or name, each once.
+func (b *Batch) conversationIDs() []string {
+	ids := b.namedConversations()
+	for i := range b.Conversations {
+		ids = append(ids, b.Conversations[i].Value.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 // Counts says what was taken in. The ingest API and the import command answer with this JSON.
 type Counts struct {
 	Agents        int `json:"agents"` // lines of this kind
@@ -71,6 +81,8 @@ type Counts struct {
 	TooLate int `json:"tooLate"`
 	// Ahead counts recordings more than a day ahead of the catalog's clock: probably it is wrong.
 	Ahead int `json:"ahead,omitempty"`
+	// Erased counts lines of erased conversations. They are not stored.
+	Erased int `json:"erased,omitempty"`
 }
 
 // KindCount is how many lines are of a kind.
@@ -94,6 +106,7 @@ func (n *Counts) Add(o Counts) {
 	n.Changed += o.Changed
 	n.TooLate += o.TooLate
 	n.Ahead += o.Ahead
+	n.Erased += o.Erased
 }
 
 // LineError is the refusal of one line. Err is a domain error whose message is safe to show.

@@ -19,6 +19,7 @@ type registration struct {
 	tenant       string
 	at           int64 // the catalog's time in microseconds, for created_us and updated_us
 	n            Counts
+	erased       int64 // how many of the tenant's conversations were erased
 	origin       audit.Origin
 	fields       [valueCount]conversationField
 	formerCounts map[string]*formerCount // number of former values by kind

@@ -18,6 +18,7 @@ type Reserved struct {
 	CRC32     *uint32    // the checksum that it must have; nil if unknown
 	SHA256    *domain.SHA256
 	Corrected bool  // an operator corrected its recording, so the line's values do not count
+	Erased    bool  // its recording was erased: the key is not reserved, and its bytes must not be stored
 	Since     int64 // for [Upload]: names this life of the key's row
 }
 
@@ -29,14 +30,15 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 	var out Reserved
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
 		out = Reserved{}
-		if err := requireOpen(ctx, tx, tenant); err != nil {
+		erasures, err := requireOpen(ctx, tx, tenant)
+		if err != nil {
 			return err
 		}
 		if err := c.checkPrefix(ctx, tx, tenant, key); err != nil {
 			return err
 		}
 		var owner string
-		err := tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant, named_us) VALUES ($1, $2, (SELECT now_us FROM catalog_clock))
+		err = tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant, named_us) VALUES ($1, $2, (SELECT now_us FROM catalog_clock))
 			ON CONFLICT (key) DO UPDATE SET named_us = coalesce(objects.named_us, excluded.named_us)
 			RETURNING tenant, day, size, crc32, sha256, named_us`, key, tenant).
 			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32, &out.SHA256, &out.Since)
@@ -45,6 +47,15 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		}
 		if owner != tenant {
 			return domain.Errorf(domain.KindInvalid, "%s", otherTenantReason("the object key"))
+		}
+		if out.Day == "" { // the row is locked, so an erasure of the key is seen here or waits for it
+			if out.Erased, err = c.erasedKey(ctx, tx, tenant, key, erasures); err != nil {
+				return err
+			}
+			if out.Erased {
+				_, err = tx.ExecContext(ctx, `DELETE FROM objects WHERE key = $1`, key)
+				return err
+			}
 		}
 		if err := refuseEnding(ctx, tx, tenant, key, out.Day); err != nil || out.Day == "" {
 			return err
@@ -82,8 +93,9 @@ type Upload struct {
 // their recording's hour, so that a missing file is archived. A repetition for bytes that were
 // there before only stores a SHA-256 that was not known, unless they were missing in the last build
 // of their hour. In that case they were lost, and the process that stored them again ended before
-// it called RegisterUpload. Error: KindConflict when the key is not reserved any more, and when a line
-// that came meanwhile tells of other bytes: nothing is changed then.
+// it called RegisterUpload. Bytes whose recording was erased during the upload are queued for
+// deletion. Error: KindConflict when the key is not reserved any more, and when a line that came
+// meanwhile tells of other bytes: nothing is changed then.
 func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		var day domain.Day
@@ -92,7 +104,7 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 		err := tx.QueryRowContext(ctx, `UPDATE objects SET tenant = tenant WHERE key = $1 AND tenant = $2 AND named_us = $3 RETURNING day, size, crc32`,
 			u.Key, tenant, u.Since).Scan(db.OrZero(&day), &size, &crc)
 		if errors.Is(err, sql.ErrNoRows) {
-			return domain.Errorf(domain.KindConflict, "the object key's recording ended while its audio was stored; send the audio again")
+			return c.dropErased(ctx, tx, tenant, u)
 		}
 		if err != nil {
 			return err

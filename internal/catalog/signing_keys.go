@@ -14,7 +14,7 @@ import (
 // SigningKey is a signing key as it is stored. Package auth knows the format of its material.
 type SigningKey struct {
 	ID        string
-	Purpose   string // access, link, cursor, log or log_salt; each has one current key
+	Purpose   string // access, link, cursor, log, log_salt or erasure; each has one current key
 	Algorithm string
 	Material  []byte
 	Encrypted bool

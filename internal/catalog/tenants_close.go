@@ -203,21 +203,28 @@ func (c *Catalog) TenantOrRetired(ctx context.Context, id string) error {
 	return unknownTenant(err, id)
 }
 
-// requireTenant finds a tenant, and keeps it from being deleted until the transaction ends.
-func requireTenant(ctx context.Context, tx *db.Tx, tenant string) (closed bool, err error) {
+// tenantState is what decides whether something is taken in for a tenant.
+type tenantState struct {
+	closed   bool
+	erasures int64 // how many of its conversations were erased
+}
+
+// requireTenant finds a tenant, and keeps it from being deleted and its conversations from being
+// erased until the transaction ends.
+func requireTenant(ctx context.Context, tx *db.Tx, tenant string) (t tenantState, err error) {
 	lock := ""
 	if tx.Postgres() {
 		lock = " FOR KEY SHARE"
 	}
-	err = tx.QueryRowContext(ctx, `SELECT closed_us IS NOT NULL FROM tenants WHERE id = $1`+lock, tenant).Scan(&closed)
-	return closed, db.NotFound(err, "tenant %.70q does not exist", tenant)
+	err = tx.QueryRowContext(ctx, `SELECT closed_us IS NOT NULL, erased FROM tenants WHERE id = $1`+lock, tenant).Scan(&t.closed, &t.erasures)
+	return t, db.NotFound(err, "tenant %.70q does not exist", tenant)
 }
 
 // requireOpen is requireTenant for what a closed tenant may not do any more. Error: KindForbidden.
-func requireOpen(ctx context.Context, tx *db.Tx, tenant string) error {
-	closed, err := requireTenant(ctx, tx, tenant)
-	if err == nil && closed {
+func requireOpen(ctx context.Context, tx *db.Tx, tenant string) (erasures int64, err error) {
+	t, err := requireTenant(ctx, tx, tenant)
+	if err == nil && t.closed {
 		err = domain.Errorf(domain.KindForbidden, "tenant %s is closed: nothing is taken in for it any more", tenant)
 	}
-	return err
+	return t.erasures, err
 }

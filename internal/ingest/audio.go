@@ -131,7 +131,7 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	known, err := a.Catalog.ReserveUpload(ctx, tenant, key)
-	if err != nil {
+	if err != nil || known.Erased {
 		return err
 	}
 	if known.Corrected {
