@@ -31,6 +31,7 @@ type build struct {
 	*Builder
 	claim   catalog.Claim
 	lock    objstore.Lock // of the archive's object
+	former  *former       // nil unless an erasure has taken the hour's archive away
 	log     *zap.Logger
 	started time.Time
 
@@ -79,6 +80,11 @@ func (b *build) run() (catalog.BuildResult, error) {
 		return catalog.BuildResult{}, b.step(b.work, "commit empty hour", func(ctx context.Context, _ trace.Span) error {
 			return b.catalog.CommitEmpty(ctx, b.claim, in.Wanted)
 		})
+	}
+	if in.Former != nil {
+		if b.former, err = openFormer(b.work, b.archives, *in.Former); err != nil {
+			return catalog.BuildResult{}, storeFailure(b.work, err)
+		}
 	}
 	entries, src, err := b.entries(in.Recordings)
 	if err != nil {
@@ -138,7 +144,11 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 	s := &sink{build: b, key: b.claim.ObjectKey(), span: uploadSpan{tracer: b.tracer}}
 	defer func() { s.span.end(err) }()
 	hour := archiver.Hour{Day: string(b.claim.Day), Hour: b.claim.Hour, GeneratedAt: b.claim.At}
-	result, err = archiver.Build(b.work, b.cfg.Archive, hour, entries, fetch.trace(src.open), s)
+	cfg := b.cfg.Archive
+	if b.former != nil {
+		cfg.Instead = b.former.instead
+	}
+	result, err = archiver.Build(b.work, cfg, hour, entries, fetch.trace(src.open), s)
 	fetch.end()
 	if err == nil {
 		info, err = s.finish(result)

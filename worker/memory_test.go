@@ -43,6 +43,8 @@ func (zeros) Read(p []byte) (int, error) {
 
 // sizeArchives is a bucket that keeps only the sizes of its objects.
 type sizeArchives struct {
+	worker.Getter // nil: no archive is read
+
 	mu    sync.Mutex
 	sizes map[string]int64
 }

@@ -67,6 +67,7 @@ type Uploads interface {
 
 // Objects are archives as a whole.
 type Objects interface {
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 	Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error)
 	Stat(ctx context.Context, key string) (objstore.Info, error)
 	Sync(key string) error

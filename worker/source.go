@@ -22,11 +22,19 @@ type source struct {
 	bucket      Recordings
 	unavailable map[string]error        // by key, why a recording can't be read; not changed once the archiver reads
 	others      []string                // a few of the hour's keys, to learn whether the store denies one or all
+	former      *former                 // nil unless an erasure has taken the hour's archive away
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
 
 // open is an archiver.Source.
 func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
+	if file, ok := s.former.takes(e.Key); ok {
+		o, err := s.former.open(ctx, file, from, n)
+		if err != nil {
+			err = s.archiverError(ctx, e.Key, err)
+		}
+		return o, err
+	}
 	if err := s.unavailable[e.Key]; err != nil {
 		return archiver.Object{}, err
 	}
@@ -77,7 +85,7 @@ func (b *build) entries(recordings []catalog.BuildRecording) (entries []archiver
 }
 
 func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
-	src := &source{bucket: b.recordings, unavailable: map[string]error{}, lastRead: &b.lastRead}
+	src := &source{bucket: b.recordings, unavailable: map[string]error{}, lastRead: &b.lastRead, former: b.former}
 	for _, r := range recordings[:min(len(recordings), maxOthers)] {
 		src.others = append(src.others, r.ObjectKey)
 	}
@@ -120,6 +128,7 @@ func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording)
 	}
 	err := group.Wait()
 	if err == nil {
+		b.former.expect(entries, recordings)
 		err = b.catalog.SaveSizes(ctx, b.claim, unsaved)
 	}
 	if err != nil && ctx.Err() != nil {

@@ -86,6 +86,15 @@ func lostUnless(ok bool, err error) error {
 type BuildInput struct {
 	Wanted     int64
 	Recordings []BuildRecording
+	Former     *FormerArchive // the archive that an erasure has taken away from the hour; nil for none
+}
+
+// FormerArchive is an archive that nobody is given any more, and whose bytes are still there.
+type FormerArchive struct {
+	ObjectKey string
+	Size      int64
+	ETag      string
+	VersionID string // "" in a bucket that keeps no versions
 }
 
 // BuildRecording is a recording, without its content type and its sum's origin, and the external id of its conversation.
@@ -112,6 +121,10 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 			FROM recordings r LEFT JOIN conversations c ON c.tenant = r.tenant AND c.id = r.conversation_id
 			WHERE r.tenant = $1 AND r.day = $2 AND r.hour = $3
 			AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.tenant = r.tenant AND e.conversation_id = r.conversation_id)`, b.Tenant, b.Day, b.Hour)
+		if err != nil {
+			return err
+		}
+		in.Former, err = formerArchive(ctx, tx, b.HourKey)
 		return err
 	})
 	return in, err

@@ -128,8 +128,8 @@ func (c *Catalog) Published(ctx context.Context, b Claim) (bool, error) {
 }
 
 // CommitEmpty ends a build that found no recording: the hour has no data. An archive that the hour
-// served until now has recordings that corrections moved to other hours. It is retired, as a
-// revision of its own.
+// served until now has recordings that corrections moved to other hours, or that were erased. It is
+// retired, as a revision of its own.
 func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error {
 	return c.withOpenClaim(ctx, b, func(tx *db.Tx, d lockedDay) error {
 		at, delay := d.at, c.rebuildDelay(0)
@@ -137,7 +137,8 @@ func (c *Catalog) CommitEmpty(ctx context.Context, b Claim, wanted int64) error 
 			return err
 		}
 		var served, newer bool
-		if err := tx.QueryRowContext(ctx, `SELECT archive IS NOT NULL, wanted <> $4 FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`,
+		if err := tx.QueryRowContext(ctx, `SELECT archive IS NOT NULL OR EXISTS (SELECT 1 FROM archives a
+				WHERE a.tenant = $1 AND a.day = $2 AND a.hour = $3 AND a.state = 'hidden'), wanted <> $4 FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`,
 			b.Tenant, b.Day, b.Hour, wanted).Scan(&served, &newer); err != nil {
 			return err
 		}

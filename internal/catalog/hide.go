@@ -1,0 +1,190 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// StateHidden is the state of an archive that an erasure has taken away from its hour, while the
+// hour's next revision may still take recordings from it. Nobody else is given it.
+const StateHidden = "hidden"
+
+// CauseErasure is the cause of archives that are doomed because of an erasure.
+const CauseErasure = "erasure"
+
+// HiddenArchive is an archive that an erasure ends.
+type HiddenArchive struct {
+	domain.HourKey
+	ObjectKey      string
+	Size           int64
+	ManifestSHA256 string // "" for one that was never published
+}
+
+// HoursWith gives the hours whose archives may hold something of a conversation: those of its
+// recordings, now and before corrections, and those with an archive that has one of its sessions.
+// They are in the order in which they are locked.
+func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]domain.HourKey, error) {
+	var keys []domain.HourKey
+	var external string
+	err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT external_id FROM conversations WHERE tenant = $1 AND id = $2), $2)`, tenant, conversation).Scan(&external)
+	if err != nil {
+		return nil, err
+	}
+	sessions := map[string]bool{}
+	err = db.Each(ctx, tx, func(rows *sql.Rows) error {
+		var r domain.Recording
+		err := rows.Scan(&r.SessionID, db.Time(&r.Timestamp))
+		keys = append(keys, domain.HourOf(tenant, r.Timestamp))
+		sessions[sessionName(domain.Session{ExternalConversationID: external, SessionID: r.SessionID})] = true
+		return err
+	}, `SELECT session_id, ts_us FROM recordings WHERE tenant = $1 AND conversation_id = $2
+		UNION SELECT f.session_id, f.ts_us FROM recordings r JOIN corrected_recordings f ON f.object_key = r.object_key
+		WHERE r.tenant = $1 AND r.conversation_id = $2`, tenant, conversation)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(sessions))
+	for name := range sessions {
+		names = append(names, name)
+	}
+	for some := range slices.Chunk(names, idChunk) {
+		found, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.HourKey, error) {
+			k := domain.HourKey{Tenant: tenant}
+			err := rows.Scan(&k.Day, &k.Hour)
+			return k, err
+		}, `SELECT DISTINCT a.day, a.hour FROM archives a JOIN archive_sessions s ON s.object_key = a.object_key
+			WHERE a.tenant = $1 AND s.session_id IN (`+db.Parameters(2, len(some))+`)`, append([]any{tenant}, db.Texts(some)...)...)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, found...)
+	}
+	slices.SortFunc(keys, domain.HourKey.Compare)
+	return slices.Compact(keys), nil
+}
+
+// HideHours takes away what hours of one tenant serve, in the transaction that removes recordings
+// of them. Running builds lose their claims, planned hours are due, and tenants see them pending.
+// The served archive stays until the hour is built again. All other archives of the hours are
+// doomed at once, as are those of a day that is over. It gives all of them. The keys are sorted.
+func HideHours(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []HiddenArchive, err error) {
+	for len(keys) > 0 {
+		n := 0
+		for n < len(keys) && keys[n].Day == keys[0].Day {
+			n++
+		}
+		some, err := hideDay(ctx, tx, keys[:n])
+		if err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, some...)
+		keys = keys[n:]
+	}
+	return hidden, nil
+}
+
+// hideDay is HideHours for the hours of one day.
+func hideDay(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []HiddenArchive, err error) {
+	tenant, day := keys[0].Tenant, keys[0].Day
+	d, err := lockOpenDay(ctx, tx, tenant, day)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if _, err := tx.ExecContext(ctx, hideHourSQL, tenant, day, k.Hour, d.at); err != nil {
+			return nil, err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM failed_files WHERE tenant = $1 AND day = $2 AND hour = $3`, tenant, day, k.Hour); err != nil {
+			return nil, err
+		}
+		some, err := db.Collect(ctx, tx, func(rows *sql.Rows) (HiddenArchive, error) {
+			a := HiddenArchive{HourKey: k}
+			err := rows.Scan(&a.ObjectKey, &a.Size, &a.ManifestSHA256)
+			return a, err
+		}, hideArchivesSQL, tenant, day, k.Hour, d.at)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range some {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1`, a.ObjectKey); err != nil {
+				return nil, err
+			}
+		}
+		hidden = append(hidden, some...)
+	}
+	if d.expired {
+		return hidden, nil
+	}
+	return hidden, refreshServed(ctx, tx, tenant, day, d.at)
+}
+
+// hideHourSQL forgets the last error too, because it may name a recording.
+const hideHourSQL = `UPDATE hours SET last_error = NULL, token = NULL, lease_us = NULL, archive = NULL, recheck_us = NULL,
+	wanted = CASE WHEN state IN ('expired', 'no_data') THEN wanted ELSE wanted + 1 END,
+	due_us = CASE WHEN planned AND state NOT IN ('expired', 'no_data') THEN CAST($4 AS BIGINT) ELSE due_us END,
+	failures = 0, lapses = 0, last_kind = NULL, failed_us = NULL, dispatched_us = NULL,
+	state = CASE WHEN state IN ('available', 'failed') THEN 'pending' ELSE state END
+	WHERE tenant = $1 AND day = $2 AND hour = $3`
+
+// hideArchivesSQL hides the served archive and dooms the others. Bytes that were deleted once keep
+// the time of their second deletion. No list of missing files stays, because it names recordings.
+const hideArchivesSQL = `UPDATE archives SET missing = '[]', cause = 'erasure',
+	state = CASE state WHEN 'published' THEN 'hidden' WHEN 'hidden' THEN 'hidden' WHEN 'deleting' THEN 'deleting' ELSE 'doomed' END,
+	delete_after_us = CASE WHEN state IN ('published', 'hidden') THEN NULL WHEN deletions > 0 OR state = 'deleting' THEN delete_after_us ELSE CAST($4 AS BIGINT) END
+	WHERE tenant = $1 AND day = $2 AND hour = $3
+	RETURNING object_key, size, manifest_sha256`
+
+// DoomHidden dooms hidden archives whose hours do not need them any more: the hour has another
+// revision or no data, or its day has ended. It says how many.
+func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
+	type row struct {
+		domain.HourKey
+		objectKey string
+	}
+	rows, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
+		return r, err
+	}, hiddenSQL, limit)
+	if err != nil {
+		return 0, err
+	}
+	doomed, err := changeEach(rows, func(r row) (done bool, err error) {
+		err = c.db.Update(ctx, func(tx *db.Tx) error {
+			d, err := lockOpenDay(ctx, tx, r.Tenant, r.Day)
+			if err != nil {
+				return err
+			}
+			done, err = db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'erasure', delete_after_us = $2
+				WHERE object_key = $1 AND state = 'hidden' AND `+unneededSQL, r.objectKey, d.at))
+			return err
+		})
+		return done, err
+	})
+	return len(doomed), err
+}
+
+// unneededSQL is true for archives whose hour waits for no build.
+const unneededSQL = `NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour
+	AND h.state IN ('pending', 'failed'))`
+
+// hiddenSQL starts from the objects of open erasures, which are few.
+const hiddenSQL = `SELECT archives.tenant, archives.day, archives.hour, archives.object_key FROM archives
+	WHERE archives.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)
+	AND archives.state = 'hidden' AND ` + unneededSQL + ` LIMIT $1`
+
+// formerArchive reads the hidden archive of a claimed hour; nil for none.
+func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
+	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
+		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID))
+		return a, err
+	}, `SELECT object_key, size, etag, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'hidden' ORDER BY revision DESC LIMIT 1`,
+		key.Tenant, key.Day, key.Hour)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
