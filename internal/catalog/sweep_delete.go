@@ -27,7 +27,7 @@ type DoomedArchive struct {
 	// KeepObject says that only an unfinished archive's uploads are aborted. An object under its key
 	// stays, and is reported by [Catalog.KeptObject]. Its day has not ended: if the catalog was
 	// restored from a backup, it may have lost the row of the publication. Or a hold covers it, or the
-	// store may lock it.
+	// store may lock it. An erasure deletes the object all the same: it has asked the holds.
 	KeepObject bool
 }
 
@@ -42,9 +42,9 @@ func (c *Catalog) Doomed(ctx context.Context, limit int) ([]DoomedArchive, error
 
 func doomedSQL() string {
 	return `SELECT tenant, day, hour, object_key, upload_id, deletions, state = 'deleting', coalesce(cause, '') = 'erasure', published_us IS NULL,
-			published_us IS NULL AND state = 'doomed' AND (EXISTS (SELECT 1 FROM days d
+			published_us IS NULL AND state = 'doomed' AND coalesce(cause, '') <> 'erasure' AND (EXISTS (SELECT 1 FROM days d
 				WHERE d.tenant = archives.tenant AND d.day = archives.day AND d.expired_us IS NULL)
-				OR coalesce(locked_until_us, 0) > (SELECT now_us FROM catalog_clock) AND coalesce(cause, '') <> 'erasure'
+				OR coalesce(locked_until_us, 0) > (SELECT now_us FROM catalog_clock)
 				OR ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
 		FROM archives WHERE state IN ('doomed', 'deleting') AND delete_after_us <= (SELECT now_us FROM catalog_clock)
 		AND ` + clock.TrustedSQL + `
@@ -74,7 +74,7 @@ func startDeletionSQL() string {
 		cause = CASE WHEN ` + protectedSQL() + ` THEN NULL WHEN cause IS NOT NULL THEN cause WHEN published_us IS NULL THEN 'unfinished'
 			WHEN ` + keptStateSQL + ` = 'retained' THEN 'retention' ELSE 'superseded' END
 		WHERE object_key = $1 AND state = 'doomed' AND delete_after_us <= $2
-			AND NOT (published_us IS NULL AND ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
+			AND NOT (published_us IS NULL AND coalesce(cause, '') <> 'erasure' AND ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `)
 		RETURNING state = 'deleting', deletions, revision, manifest_sha256, coalesce(cause, '')`
 }
 
