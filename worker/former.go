@@ -69,11 +69,11 @@ func (f *former) expect(entries []archiver.Entry, recordings []catalog.BuildReco
 			continue
 		}
 		size, sum := int64(file.UncompressedSize64), file.CRC32
-		if known := recordings[i].Size; known != nil && *known != size || e.CRC32 != nil && *e.CRC32 != sum {
+		if known := recordings[i].Size; known != nil && *known != size || e.CRC32 != nil && *e.CRC32 != sum || e.SHA256 != nil && *e.SHA256 != file.sum {
 			delete(f.files, e.Key) // an operator has corrected the recording
 			continue
 		}
-		e.CRC32 = &sum
+		e.CRC32, e.SHA256 = &sum, &file.sum
 	}
 }
 
@@ -84,7 +84,7 @@ func (f *former) instead(e archiver.Entry, _ archiver.Reason) (archiver.Entry, b
 		return e, false
 	}
 	f.taken[e.Key] = true
-	e.Size = int64(file.UncompressedSize64)
+	e.Size, e.ETag = int64(file.UncompressedSize64), f.archive.ETag // with another ETag the build would learn this one
 	return e, true
 }
 

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,8 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) error {
 		return web.Step("read the headers", err)
 	}
 	stored, created, err := h.store(r.Context(), tenant, key, want, r.Body)
-	if err != nil {
+	erased := errors.Is(err, errErased)
+	if err != nil && !erased {
 		return web.Step("store audio", err)
 	}
 	status := http.StatusOK
@@ -57,7 +59,7 @@ func (h *handler) audio(w http.ResponseWriter, r *http.Request) error {
 		status = http.StatusCreated
 	}
 	web.JSON(w, r, status, audioAnswer{ObjectKey: key, SizeBytes: stored.Size, CRC32: fmt.Sprintf("%08x", stored.CRC32),
-		SHA256: stored.SHA256.String()})
+		SHA256: stored.SHA256.String(), Erased: erased})
 	return nil
 }
 
@@ -70,6 +72,9 @@ func objectKey(r *http.Request) (string, error) {
 	return key, ingest.CheckObjectKey(key)
 }
 
+// errErased says that the audio was read and not stored, because its recording was erased.
+var errErased = errors.New("the recording was erased")
+
 // store reserves the key for the tenant, puts the bytes there or compares them with what is there,
 // and registers them in the catalog. After a crash in between a repeated request completes it.
 func (h *handler) store(ctx context.Context, tenant, key string, want expected, body io.Reader) (stored objstore.Stored, created bool, err error) {
@@ -81,6 +86,10 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 		return stored, false, err
 	}
 	verified := newVerifiedReader(body, want)
+	if known.Erased {
+		stored, err = hashBody(verified)
+		return stored, false, cmp.Or(err, errErased)
+	}
 	stored, created, err = h.put(ctx, key, verified, want.size, want.kind)
 	if err != nil {
 		// The store wraps the reader's error in one of its own. The caller gets the reader's.
