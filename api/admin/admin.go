@@ -65,6 +65,17 @@ type Actions interface {
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 }
 
+// Ends are the actions by which a tenant's data and the tenant itself end. Errors as of Actions,
+// KindConflict for what can't be now.
+type Ends interface {
+	CountEnds(ctx context.Context, tenant string, days int) (catalog.EndCounts, error)
+	SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error)
+	SetTenantToEnd(ctx context.Context, id string, change func(*domain.Tenant), ends catalog.EndCounts, o audit.Origin) (domain.Tenant, error)
+	CloseTenant(ctx context.Context, id, reason string, o audit.Origin) (catalog.Closed, error)
+	OpenTenant(ctx context.Context, id, reason string, o audit.Origin) error
+	DeleteTenant(ctx context.Context, id string, o audit.Origin) error
+}
+
 // Sessions keeps which sessions were signed out. Error: KindUnavailable.
 type Sessions interface {
 	EndSession(ctx context.Context, id string, until time.Time) error
@@ -77,6 +88,7 @@ type Catalog interface {
 	Overview
 	Details
 	Actions
+	Ends
 	Webhooks
 	Holds
 	Archives

@@ -28,7 +28,10 @@ func (h *handler) api() http.Handler {
 		mux.Handle(apiRoot+path, m)
 	}
 	at("/tenants", web.Methods{Get: ok("list the tenants", h.getTenants)})
-	at("/tenants/{tenant}", web.Methods{Get: ok("read the tenant", h.getTenant)})
+	at("/tenants/{tenant}", web.Methods{Get: ok("read the tenant", h.getTenant), Del: ok("delete the tenant", h.deleteTenant)})
+	at("/tenants/{tenant}/source-retention", web.Methods{Put: ok("set the source retention", h.putSourceRetention)})
+	at("/tenants/{tenant}/close", web.Methods{Post: ok("close the tenant", h.postClose)})
+	at("/tenants/{tenant}/open", web.Methods{Post: ok("open the tenant", h.postOpen)})
 	at("/tenants/{tenant}/features/{feature}", web.Methods{Put: ok("switch a feature", h.putFeature)})
 	at("/tenants/{tenant}/recordings/correct", web.Methods{Post: ok("correct a recording", h.postCorrection)})
 	at("/tenants/{tenant}/totals/correct", web.Methods{Post: ok("correct a total", h.postTotalCorrection)})

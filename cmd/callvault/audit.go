@@ -38,7 +38,7 @@ func (c *auditCmd) Run(ctx context.Context, d *deps) error {
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		if c.Tenant != "" {
-			if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
+			if err := p.Catalog.TenantOrRetired(ctx, c.Tenant); err != nil {
 				return err
 			}
 		}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/callvault/callvault/internal/app"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -16,6 +19,9 @@ type tenantCmd struct {
 	Create tenantCreateCmd `cmd:"" help:"Add a tenant."`
 	List   tenantListCmd   `cmd:"" help:"List the tenants."`
 	Set    tenantSetCmd    `cmd:"" help:"Change a tenant."`
+	Close  tenantCloseCmd  `cmd:"" help:"End a tenant's credentials."`
+	Open   tenantOpenCmd   `cmd:"" help:"Open a closed tenant again."`
+	Delete tenantDeleteCmd `cmd:"" help:"Delete a closed tenant of which nothing is left."`
 }
 
 type tenantCreateCmd struct {
@@ -23,6 +29,7 @@ type tenantCreateCmd struct {
 	ID            string   `arg:"" help:"Id: 1 to 64 of A-Z, a-z, 0-9, _ and -."`
 	Name          string   `help:"Name for people."`
 	RetentionDays *int     `placeholder:"N" help:"Days that archives are kept for (default $CALLVAULT_RETENTION_DAYS, else 3)."`
+	SourceDays    int      `name:"source-retention-days" placeholder:"N" help:"Days after which conversations end with their audio; 0 keeps them for ever."`
 	Feature       []string `help:"Feature to switch on: ${features}. Repeatable." enum:"${features}"`
 	KeyPrefix     string   `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash."`
 	JSON          bool     `help:"Print JSON."`
@@ -42,7 +49,7 @@ func (c *tenantCreateCmd) Run(ctx context.Context, d *deps) error {
 			days = *c.RetentionDays
 		}
 		t := domain.NewTenant(c.ID, days)
-		t.Name, t.KeyPrefix = c.Name, c.KeyPrefix
+		t.Name, t.KeyPrefix, t.SourceRetentionDays = c.Name, c.KeyPrefix, c.SourceDays
 		switchFeatures(&t, c.Feature, true)
 		t, err := p.Catalog.CreateTenant(ctx, t, commandOrigin())
 		if err != nil {
@@ -69,14 +76,18 @@ func (c *tenantListCmd) Run(ctx context.Context, d *deps) error {
 		for _, s := range domain.Settings() {
 			titles = append(titles, s.Title)
 		}
-		list := d.newList(c.JSON, titles...)
+		list := d.newList(c.JSON, append(titles, "CLOSED")...)
 		page := func(after string) ([]domain.Tenant, error) { return p.Catalog.Tenants(ctx, after, pageSize) }
 		err := eachOf(page, func(t domain.Tenant) (string, error) {
 			row := []string{t.ID}
 			for _, s := range domain.Settings() {
 				row = append(row, s.Text(t))
 			}
-			return t.ID, list.add(t.JSON(), row...)
+			closed := ""
+			if !t.Closed.IsZero() {
+				closed = string(domain.DayOf(t.Closed))
+			}
+			return t.ID, list.add(t.JSON(), append(row, closed)...)
 		})
 		if err != nil {
 			return err
@@ -90,23 +101,24 @@ type tenantSetCmd struct {
 	ID            string   `arg:"" help:"The tenant's id."`
 	Name          *string  `help:"New name."`
 	RetentionDays *int     `help:"Days that archives are kept for; a shorter time ends days at once, a longer one brings none back."`
+	SourceDays    *int     `name:"source-retention-days" placeholder:"N" help:"Days after which conversations end with their audio; 0 keeps them for ever. A shorter time begins a day later, a longer one at once."`
 	Feature       []string `help:"Feature to switch on. Repeatable." enum:"${features}"`
 	NoFeature     []string `help:"Feature to switch off. Repeatable." enum:"${features}"`
 	DayLimit      *int     `help:"Day requests per hour."`
 	DownloadLimit *int     `help:"Downloads per link and hour."`
 	KeyPrefix     *string  `placeholder:"P/" help:"What object keys of this tenant begin with, and no other tenant's; ends in a slash, empty for none. Keys outside that it holds stay."`
-	Yes           bool     `help:"Change it also if a shorter retention ends days; without it a terminal is asked."`
+	Yes           bool     `help:"Change it also if a shorter retention ends something; without it a terminal is asked."`
 	JSON          bool     `help:"Print JSON."`
 }
 
 func (*tenantSetCmd) Help() string {
-	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --retention-days 2 --yes\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
+	return "Examples:\n\n    callvault tenant set acme --retention-days 7\n    callvault tenant set acme --retention-days 2 --yes\n    callvault tenant set acme --source-retention-days 365 --yes\n    callvault tenant set acme --no-feature export_api --day-limit 20\n" +
 		"    callvault tenant set acme --key-prefix acme/"
 }
 
 func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
-	if c.Name == nil && c.RetentionDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
-		return &usageError{"nothing to change; name at least one of --name, --retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
+	if c.Name == nil && c.RetentionDays == nil && c.SourceDays == nil && c.DayLimit == nil && c.DownloadLimit == nil && c.KeyPrefix == nil && len(c.Feature)+len(c.NoFeature) == 0 {
+		return &usageError{"nothing to change; name at least one of --name, --retention-days, --source-retention-days, --feature, --no-feature, --day-limit, --download-limit, --key-prefix"}
 	}
 	for _, feature := range c.Feature {
 		if slices.Contains(c.NoFeature, feature) {
@@ -118,25 +130,39 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return err
 		}
-		if err := c.confirm(ctx, d, ends); err != nil {
-			return err
-		}
-		changed := false
-		t, err := p.Catalog.SetTenant(ctx, c.ID, func(t *domain.Tenant) {
-			before := *t
-			c.apply(t)
-			changed = *t != before
-		}, commandOrigin())
+		sources, err := c.endedSources(ctx, p)
 		if err != nil {
 			return err
 		}
-		return d.show(c.JSON, tenantSetJSON{t.JSON(), len(ends)}, func() string {
+		if err := c.confirm(ctx, d, ends, sources); err != nil {
+			return err
+		}
+		changed := false
+		apply := func(t *domain.Tenant) {
+			before := *t
+			c.apply(t)
+			changed = *t != before
+		}
+		set := p.Catalog.SetTenant
+		if sources != nil {
+			set = func(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error) {
+				return p.Catalog.SetTenantToEnd(ctx, id, change, *sources, o)
+			}
+		}
+		t, err := set(ctx, c.ID, apply, commandOrigin())
+		if err != nil {
+			return err
+		}
+		return d.show(c.JSON, tenantSetJSON{t.JSON(), len(ends), sources}, func() string {
 			text := "tenant " + t.ID + " changed"
 			if !changed {
 				text = "tenant " + t.ID + " has these settings already"
 			}
 			if len(ends) > 0 {
 				text += "; ended: " + daysText(ends)
+			}
+			if sources != nil {
+				text += "; conversations end from " + t.EndsFrom.Format(time.RFC3339) + " on; until then this can be undone"
 			}
 			return text
 		})
@@ -146,7 +172,8 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 // tenantSetJSON is what --json prints.
 type tenantSetJSON struct {
 	domain.TenantJSON
-	EndedDays int `json:"endedDays,omitempty"` // days that a shorter retention has ended
+	EndedDays int                `json:"endedDays,omitempty"` // days that a shorter retention has ended
+	Ends      *catalog.EndCounts `json:"ends,omitempty"`      // what a shorter source retention ends
 }
 
 // endedDays lists the days that the change ends at once. The error is that of a change which cannot
@@ -167,19 +194,36 @@ func (c *tenantSetCmd) endedDays(ctx context.Context, p *app.Parts) ([]domain.Da
 }
 
 // confirm asks whether days may end. Where nobody can be asked, it refuses without --yes.
-func (c *tenantSetCmd) confirm(ctx context.Context, d *deps, ends []domain.Day) error {
-	if len(ends) == 0 || c.Yes {
+func (c *tenantSetCmd) confirm(ctx context.Context, d *deps, ends []domain.Day, sources *catalog.EndCounts) error {
+	var list []string
+	if len(ends) > 0 {
+		list = append(list, fmt.Sprintf("a retention of %s ends at once: %s of %s. Their links end and their archives are deleted", count(*c.RetentionDays, "day"), daysText(ends), c.ID))
+	}
+	if sources != nil {
+		list = append(list, sources.Text(*c.SourceDays))
+	}
+	if len(list) == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("a retention of %s ends at once: %s of %s. Their links end and their archives are deleted", count(*c.RetentionDays, "day"), daysText(ends), c.ID)
-	if c.JSON || !d.canAsk() {
-		return &usageError{what + "; nothing is changed. If that is meant, add --yes"}
+	return d.confirm(ctx, c.Yes, c.JSON, strings.Join(list, ". "))
+}
+
+// endedSources counts what a shorter source retention ends; nil for a change that ends nothing.
+func (c *tenantSetCmd) endedSources(ctx context.Context, p *app.Parts) (*catalog.EndCounts, error) {
+	if c.SourceDays == nil {
+		return nil, nil
 	}
-	yes, err := d.ask(ctx, what+". Go on?")
-	if err == nil && !yes {
-		err = errors.New("nothing is changed")
+	t, err := p.Catalog.Tenant(ctx, c.ID)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	before := t.SourceRetentionDays
+	c.apply(&t)
+	if err := t.Check(); err != nil || !domain.Shortens(before, t.SourceRetentionDays) {
+		return nil, err
+	}
+	n, err := p.Catalog.CountEnds(ctx, c.ID, t.SourceRetentionDays)
+	return &n, err
 }
 
 // daysText counts days and names the first and the last.
@@ -193,6 +237,7 @@ func daysText(days []domain.Day) string {
 func (c *tenantSetCmd) apply(t *domain.Tenant) {
 	set(&t.Name, c.Name)
 	set(&t.RetentionDays, c.RetentionDays)
+	set(&t.SourceRetentionDays, c.SourceDays)
 	set(&t.DayLimit, c.DayLimit)
 	set(&t.DownloadLimit, c.DownloadLimit)
 	set(&t.KeyPrefix, c.KeyPrefix)

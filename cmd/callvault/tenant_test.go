@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/callvault/callvault/internal/domain"
 )
 
 func TestTenantCreateRefusesNoRetention(t *testing.T) {
@@ -64,7 +67,7 @@ func TestTenantIsAudited(t *testing.T) {
 		t.Error("a retention of no days is taken")
 	}
 	for action, want := range map[string]string{
-		"tenant.create": `[command {"settings":{"daily_audio_recordings":true,"dayLimit":5,"downloadLimit":5,"export_api":false,"keyPrefix":"","name":"Acme","retentionDays":3}}]`,
+		"tenant.create": `[command {"settings":{"daily_audio_recordings":true,"dayLimit":5,"downloadLimit":5,"export_api":false,"keyPrefix":"","name":"Acme","retentionDays":3,"sourceRetentionDays":0}}]`,
 		"tenant.set":    `[command {"changed":{"daily_audio_recordings":{"from":true,"to":false},"retentionDays":{"from":3,"to":7}}} command {"changed":{}} command {"changed":{"keyPrefix":{"from":"","to":"acme/"}}} command {"changed":{"keyPrefix":{"from":"acme/","to":""}}}]`,
 	} {
 		if got := fmt.Sprint(auditLog(t, "acme", action, data)); got != want {
@@ -101,5 +104,39 @@ func TestShorterRetentionIsConfirmed(t *testing.T) {
 		if code, out, errs := set("3"); code != exitOK || out != want { // these days have ended
 			t.Errorf("exit %d, printed %q and %q; want %q", code, out, errs, want)
 		}
+	}
+}
+
+// TestTenantEnds sets a source retention, and closes and deletes a tenant.
+func TestTenantEnds(t *testing.T) {
+	dir, data := newCatalog(t)
+	line := `{"kind":"conversation","conversationId":"c","agentId":"a","startTime":"2020-01-01T00:00:00Z"}` + "\n"
+	expect(t, nil, exitOK, "1 conversation", "import", "--tenant", "acme", save(t, dir, "old.ndjson", []byte(line)), data)
+	run := func(wantCode int, want string, args ...string) {
+		t.Helper()
+		code, out, errs := callvault(t, nil, append(append([]string{"tenant"}, args...), data)...)
+		if code != wantCode || !strings.Contains(out+errs, want) {
+			t.Errorf("%v: exit %d, printed %q and %q", args, code, out, errs)
+		}
+	}
+	run(exitUsage, "1 conversations with 0 recordings", "set", "acme", "--source-retention-days", "365")
+	run(exitOK, `"sourceRetentionDays": 0`, "set", "acme", "--name", "Acme", "--json")
+	run(exitOK, "until then this can be undone", "set", "acme", "--source-retention-days", "365", "--yes")
+	run(exitOK, "tenant acme changed\n", "set", "acme", "--source-retention-days", "0")
+	run(exitFailed, "close it first", "delete", "acme", "--yes")
+	run(exitUsage, "add --yes", "close", "acme", "--reason", "moved away")
+	run(exitOK, "Its conversations are kept for ever", "close", "acme", "--reason", "moved away", "--yes")
+	run(exitOK, string(domain.DayOf(time.Now())), "list")
+	expect(t, nil, exitFailed, "tenant acme is closed", "import", "--tenant", "acme", filepath.Join(dir, "old.ndjson"), data)
+	expect(t, nil, exitFailed, "tenant acme is closed", "key", "create", "--tenant", "acme", data)
+	run(exitFailed, "tenant acme has 1 conversation left", "delete", "acme", "--yes")
+	run(exitOK, "tenant acme is open", "open", "acme", "--reason", "by mistake")
+
+	run(exitOK, "created", "create", "beta", "--source-retention-days", "30")
+	run(exitOK, "30 days old", "close", "beta", "--reason", "moved away", "--yes")
+	run(exitOK, "tenant beta is deleted", "delete", "beta", "--yes")
+	run(exitFailed, "its id is never used again", "create", "beta")
+	if lines := auditLog(t, "beta", "tenant.delete", data); len(lines) != 1 {
+		t.Errorf("the audit log has %d lines of the deletion, want 1", len(lines))
 	}
 }

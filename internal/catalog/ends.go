@@ -77,5 +77,8 @@ func (c *Catalog) CountEnds(ctx context.Context, tenant string, days int) (n End
 	return n, err
 }
 
-// shortens says whether a source retention ends something that another one keeps.
-func shortens(before, after int) bool { return after > 0 && (before == 0 || after < before) }
+// Text says what a source retention of so many days ends.
+func (n EndCounts) Text(days int) string {
+	return fmt.Sprintf("a source retention of %d days ends from tomorrow on: %d conversations with %d recordings (%d bytes) and %d messages, once their days have ended; "+
+		"%d more are held. They are deleted with their audio, and nothing brings them back", days, n.Conversations, n.Recordings, n.Bytes, n.Messages, n.Held)
+}

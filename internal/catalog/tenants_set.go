@@ -132,7 +132,7 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 // endsFrom gives when conversations end by the tenant's source retention. One that is shorter than
 // before begins a day later, so that it can be undone.
 func endsFrom(ctx context.Context, tx *db.Tx, before, after domain.Tenant, ends *EndCounts) (time.Time, error) {
-	if !shortens(before.SourceRetentionDays, after.SourceRetentionDays) {
+	if !domain.Shortens(before.SourceRetentionDays, after.SourceRetentionDays) {
 		return before.EndsFrom, nil
 	}
 	if ends == nil {
