@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -166,4 +167,25 @@ func (f *fixture) unguarded(statements []string) []string {
 		return err
 	}, `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`))
 	return append(append(drop, statements...), create...)
+}
+
+func sum(text string) []byte {
+	s := sha256.Sum256([]byte(text))
+	return s[:]
+}
+
+// forge changes a line together with its hash in the catalog, as who has the log's secret can.
+func (f *fixture) forge(seq int) {
+	f.Helper()
+	f.exec(fmt.Sprintf(`UPDATE audit SET actor = 'nobody' WHERE seq = %d`, seq))
+	keys, err := f.keys(f.ctx)
+	f.must(err)
+	leaves, err := f.c.Merkle().Leaves(f.ctx, int64(seq-1), 1)
+	f.must(err)
+	hash := evidence.LeafHash(keys.Secret, leaves[0].Record)
+	tile, err := f.c.Merkle().Tile(f.ctx, 0, int64(seq-1)/256)
+	f.must(err)
+	copy(tile[(seq-1)%256*32:], hash[:])
+	_, err = f.c.DB().ExecContext(f.ctx, `UPDATE log_tiles SET hashes = $1 WHERE level = 0 AND n = $2`, tile, (seq-1)/256)
+	f.must(err)
 }

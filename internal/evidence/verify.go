@@ -38,6 +38,7 @@ type Finding struct {
 // VerifyOptions say what is compared beside catalog and bucket.
 type VerifyOptions struct {
 	Since    string // a signed checkpoint that somebody kept; "" for none
+	Lost     int64  // leaves without a row that restores explain
 	Progress func(done, total int64)
 	// Objects bounds how many checkpoints are read from the bucket (5,000). They are spread over the
 	// whole log, and the newest is always one of them. All checkpoints of the catalog are compared.
@@ -76,7 +77,9 @@ type verifier struct {
 	state  merkle.State
 	reads  *errgroup.Group // of objects
 	heads  heads
-	cached struct { // the last tile of leaves
+
+	lastLost int64    // number of the last leaf without a row
+	cached   struct { // the last tile of leaves
 		n    int64
 		data []byte
 	}

@@ -73,6 +73,10 @@ func (v *verifier) leaves(ctx context.Context) error {
 		}
 		v.opts.Progress(next, v.state.Size)
 	}
+	if lost := v.report.Lost; lost > v.opts.Lost {
+		v.found(FoundLost, 0, v.lastLost, "%d leaves, the last of them leaf %d, are of lines that the catalog does not have: it lost them when it was restored from a backup, "+
+			"or somebody took them away; where restores explain them all, verify with --lost %d", lost, v.lastLost, lost)
+	}
 	if v.heads.last < v.state.Checkpoint {
 		v.found(FoundCheckpoint, 0, -1, "the catalog lacks the checkpoints from %d to %d", v.heads.last+1, v.state.Checkpoint)
 	}
@@ -98,7 +102,7 @@ func (v *verifier) leaf(ctx context.Context, e *edge, n int64, row merkle.Sealed
 	case row.N != n:
 		v.found(FoundDropped, 0, n, "the row of leaf %d is gone", n)
 	case row.Key == merkle.Key{}:
-		v.report.Lost++
+		v.report.Lost, v.lastLost = v.report.Lost+1, n
 	case row.Missing:
 		v.addTorn(torn{row.Key, n, hash, FoundDropped})
 		v.found(FoundDropped, lineOf(row.Key), n, "the %s %d (leaf %d) is gone", row.Kind, row.Ref, n)
