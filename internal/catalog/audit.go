@@ -20,6 +20,9 @@ const (
 	// ActionContinued is the first request of an hour, by a link and from an address, that
 	// continued a counted download.
 	ActionContinued = "download.continued"
+
+	// ActionPublish is an archive that an hour serves from then on.
+	ActionPublish = "archive.publish"
 )
 
 // issuedLink describes one link in an audit detail. The link itself is not written, because it is
@@ -70,4 +73,24 @@ func saveLinks(ctx context.Context, tx *db.Tx, hours *[24]ServedHour) (any, erro
 	sum := sha256.Sum256(text)
 	_, err = tx.ExecContext(ctx, saveLinksSQL, sum[:], string(text))
 	return sum[:], err
+}
+
+// publishDetail is the detail of ActionPublish.
+type publishDetail struct {
+	Day            domain.Day `json:"day"`
+	Hour           string     `json:"hour"`
+	Revision       int64      `json:"revision"`
+	ObjectKey      string     `json:"objectKey"`
+	Size           int64      `json:"size"` // bytes
+	Files          int        `json:"files"`
+	Missing        int        `json:"missing"`
+	ManifestSHA256 string     `json:"manifestSha256"`
+}
+
+// auditPublish writes the line of a publication.
+func auditPublish(ctx context.Context, tx *db.Tx, b Claim, r BuildResult, at int64) error {
+	return WorkerOrigin().Append(ctx, tx, at, b.Tenant, ActionPublish, publishDetail{
+		Day: b.Day, Hour: b.HH(), Revision: b.Revision, ObjectKey: b.ObjectKey(), Size: r.Size, Files: r.Files,
+		Missing: len(r.Missing), ManifestSHA256: r.ManifestSHA256,
+	})
 }

@@ -69,6 +69,9 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 		if err := auditMissing(ctx, tx, at, b.HourKey, r.Missing); err != nil {
 			return err
 		}
+		if err := auditPublish(ctx, tx, b, r, at); err != nil {
+			return err
+		}
 		if err := announceHour(ctx, tx, b, r, at); err != nil {
 			return err
 		}
