@@ -113,7 +113,7 @@ func (f *fixture) mount(store *apitest.Store, audio *dir.Bucket, log *zap.Logger
 	read := conversations.New(f.catalog.DB())
 	downloads := api.NewDownloadLimiter()
 	families := []api.Family{
-		oauth.New(oauth.Deps{Clients: f.catalog, Tokens: tokens, Log: log}),
+		oauth.New(oauth.Deps{Clients: f.catalog, Tokens: tokens, LogKeys: f.catalog, Log: log}),
 		recordings.New(recordings.Config{LinkTTL: time.Hour}, recordings.Deps{Catalog: f.catalog, Tokens: tokens, Links: keys, Store: store, Downloads: downloads, Log: log}),
 		ingest.New(ingest.Deps{Internal: api.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", operatorToken, log, time.Now), Catalog: f.catalog, Audio: audio, Log: log}),
 		exports.New(exports.Config{}, exports.Deps{Catalog: f.catalog, Conversations: read, Recordings: audio, Signer: keys, Downloads: downloads, Budget: f.budget, Log: log, Now: time.Now}),

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -23,6 +24,11 @@ type Clients interface {
 	AuthenticateApplication(ctx context.Context, id, secret string) (catalog.Application, error)
 }
 
+// LogKeys has the public keys of the log, the present one first. Error: KindUnavailable.
+type LogKeys interface {
+	LogKeys(ctx context.Context) ([]catalog.LogKey, error)
+}
+
 // Issuer issues access tokens.
 type Issuer interface {
 	Issue(ctx context.Context, app catalog.Application, scopes []string) (string, time.Duration, error)
@@ -34,6 +40,7 @@ type Issuer interface {
 type Deps struct {
 	Clients Clients
 	Tokens  Issuer
+	LogKeys LogKeys
 	Log     *zap.Logger
 }
 
@@ -45,6 +52,7 @@ func New(deps Deps) web.Family {
 	pages := map[string]web.Methods{
 		"/connect/token":                          {Post: web.Handle(h.token, h.explain), Fail: fail},
 		"/.well-known/jwks.json":                  {Get: h.keys, Fail: fail},
+		"/.well-known/callvault-log-key":          {Get: web.Handle(h.logKeys, h.explain), Fail: fail},
 		"/.well-known/openid-configuration":       {Get: h.metadata, Fail: fail},
 		"/.well-known/oauth-authorization-server": {Get: h.metadata, Fail: fail}, // where RFC 8414 puts the same document
 	}
@@ -71,6 +79,21 @@ func (h *handler) keys(w http.ResponseWriter, r *http.Request) {
 	// Verifiers fetch the keys again when they see an unknown key id.
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	web.JSON(w, r, http.StatusOK, h.deps.Tokens.Public(r.Context()))
+}
+
+// logKeys is GET /.well-known/callvault-log-key: the public keys of the log, one a line, by which
+// checkpoints and the seals of days are checked.
+func (h *handler) logKeys(w http.ResponseWriter, r *http.Request) error {
+	keys, err := h.deps.LogKeys.LogKeys(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	for _, k := range keys {
+		_, _ = fmt.Fprintln(w, k.Verifier) // an error means that the client is gone
+	}
+	return nil
 }
 
 // metadata is the discovery document of a server that only grants client credentials.

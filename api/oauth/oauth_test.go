@@ -49,7 +49,7 @@ func newFixture(t *testing.T, dsn, issuer string) *fixture {
 	f.must(err)
 	f.tokens = auth.NewTokens(auth.Config{Issuer: issuer}, keys, f.cat, time.Now)
 	f.handler = api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
-		Families: []api.Family{oauth.New(oauth.Deps{Clients: f.cat, Tokens: f.tokens, Log: zap.NewNop()})}})
+		Families: []api.Family{oauth.New(oauth.Deps{Clients: f.cat, Tokens: f.tokens, LogKeys: f.cat, Log: zap.NewNop()})}})
 	return f
 }
 
@@ -217,6 +217,14 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%d %s", keys.Status, keys.Body)
 	}
 	f.spec.Do(t, f.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
+	logKey := catalog.NewLogKey{SigningKey: catalog.SigningKey{ID: "k", Purpose: "log"}, Verifier: "callvault/x+1+y"}
+	if _, err := f.cat.AddLogKeys(t.Context(), logKey, catalog.SigningKey{ID: "s", Purpose: "log_salt"}, audit.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	ofLog := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/callvault-log-key", nil))
+	if ofLog.Status != 200 || string(ofLog.Body) != "callvault/x+1+y\n" {
+		t.Errorf("%d %s", ofLog.Status, ofLog.Body)
+	}
 	below := newFixture(t, apitest.SQLite(t), "https://vault.test/voice/")
 	got := apitest.Do(below.handler, httptest.NewRequest("GET", "/.well-known/oauth-authorization-server/voice", nil))
 	if got.Status != 200 || !strings.Contains(string(got.Body), `"https://vault.test/voice"`) {

@@ -50,7 +50,7 @@ func (p *Parts) api(ctx context.Context, g *Group, health *Health, pages map[str
 	}
 	internal := api.NewSharedToken("CALLVAULT_INTERNAL_TOKEN", c.InternalToken.Reveal(), log, time.Now)
 	families := []api.Family{
-		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, Log: log}),
+		oauth.New(oauth.Deps{Clients: p.Catalog, Tokens: tokens, LogKeys: p.Catalog, Log: log}),
 		recordings.New(recordings.Config{PublicURL: c.PublicURL, LinkTTL: c.LinkTTL},
 			recordings.Deps{Catalog: p.Catalog, Tokens: tokens, Links: keys, Proofs: proofs, Store: p.Archives, Presigner: archiveURLs, Downloads: downloads, Log: log}),
 		ingest.New(ingest.Deps{Internal: internal, Catalog: p.Catalog, Audio: p.Recordings, NoAudio: p.TakesAudio(), Log: log}),

@@ -38,6 +38,19 @@ func (p *Parts) RotateLogKey(ctx context.Context, o audit.Origin) (string, error
 	return auth.RotateLogKey(ctx, p.Catalog, p.Config.MasterKey.Reveal(), origin, o)
 }
 
+// TrustLogKeys makes public keys of the log known that the catalog lacks. It says how many it
+// lacked. Error: KindInvalid for keys of another log.
+func (p *Parts) TrustLogKeys(ctx context.Context, keys []string, o audit.Origin) (int, error) {
+	origin, err := p.logOrigin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := evidence.Policy(origin, keys); err != nil {
+		return 0, err
+	}
+	return p.Catalog.TrustLogKeys(ctx, keys, o)
+}
+
 // ensureLogKeys makes the keys of the log where they are missing.
 func (p *Parts) ensureLogKeys(ctx context.Context) (int, error) {
 	installation, err := p.Catalog.EnsureInstallation(ctx)

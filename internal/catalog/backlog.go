@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -34,6 +35,7 @@ type Backlog struct {
 	Surplus      int64 // more recordings
 
 	Webhooks outbox.Backlog
+	Log      merkle.Backlog
 }
 
 // DaysBacklog counts hours by state, and days.
@@ -89,7 +91,10 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		if !c.rules.LockArchives {
 			s.LocksShort = 0
 		}
-		s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at)
+		if s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at); err != nil {
+			return err
+		}
+		s.Log, err = merkle.ReadBacklog(ctx, tx)
 		return err
 	})
 	return s, err

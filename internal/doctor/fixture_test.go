@@ -101,7 +101,7 @@ func (f *fixture) serve(database config.Secret) string {
 	where := "http://" + server.Listener.Addr().String()
 	tokens := auth.NewTokens(auth.Config{Issuer: where}, keys, c, time.Now)
 	server.Config.Handler = api.New(api.Config{}, api.Deps{Log: zap.NewNop(), Now: time.Now,
-		Families: []api.Family{oauth.New(oauth.Deps{Clients: c, Tokens: tokens, Log: zap.NewNop()})},
+		Families: []api.Family{oauth.New(oauth.Deps{Clients: c, Tokens: tokens, LogKeys: c, Log: zap.NewNop()})},
 		Pages: map[string]http.HandlerFunc{"/healthz": func(rw http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(rw, `{"status":"ok"}`)
 		}}})

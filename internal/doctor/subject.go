@@ -131,6 +131,7 @@ func (d *Doctor) checks() []check {
 		{name: "catalog clock", needs: []string{"catalog schema"}, run: d.catalogClock},
 		{name: "signing keys", needs: []string{"catalog schema"}, run: d.signingKeys},
 		{name: "webhook secrets", needs: []string{"catalog schema"}, run: d.webhookSecrets},
+		{name: "log", needs: []string{"catalog schema", "signing keys"}, run: d.log},
 		{name: "redis", run: d.reachQueue},
 		{name: "redis server", needs: []string{"redis"}, run: d.queueServer},
 		{name: "redis memory", needs: []string{"redis server"}, run: d.queueMemory},

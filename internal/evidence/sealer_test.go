@@ -1,9 +1,20 @@
 package evidence_test
 
 import (
+	"context"
+	"slices"
 	"testing"
+	"time"
 
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/callvault/callvault/internal/auth"
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/merkle"
+	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 func TestSealAndVerify(t *testing.T) {
@@ -27,4 +38,134 @@ func TestSealAndVerify(t *testing.T) {
 			f.Errorf("%+v", r)
 		}
 	})
+}
+
+// A leaf is proven by the first checkpoint that covers it, to whoever has one of the keys.
+func TestProofsAndKeys(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		key := merkle.Key{Kind: merkle.KindSeal, Ref: f.addSeal(`{"day":"2025-12-12"}`)}
+		log := f.c.Merkle()
+		if _, err := evidence.Prove(f.ctx, log, key); domain.KindOf(err) != domain.KindNotFound {
+			f.Errorf("before it has a number: %v", err)
+		}
+		f.lines(300)
+		f.seal(evidence.Config{})
+		before, err := f.keys(f.ctx)
+		f.must(err)
+		public, err := auth.RotateLogKey(f.ctx, f.c, "", before.Origin, audit.Origin{Actor: "command"})
+		f.must(err)
+		f.seal(evidence.Config{})
+		proof, err := evidence.Prove(f.ctx, log, key)
+		f.must(err)
+		after, err := f.keys(f.ctx)
+		f.must(err)
+		if !slices.Equal(after.Verifiers, append([]string{public}, before.Verifiers...)) {
+			f.Errorf("the keys are %v", after.Verifiers)
+		}
+		check := func(want bool, leaf string, keys ...string) {
+			f.Helper()
+			policy, err := evidence.Policy(after.Origin, keys)
+			f.must(err)
+			err = torchwood.VerifyProof(policy, tlog.RecordHash([]byte(leaf)), proof)
+			if (err == nil) != want {
+				f.Errorf("%s by %v: %v", leaf, keys, err)
+			}
+		}
+		check(true, `{"day":"2025-12-12"}`, public)
+		check(true, `{"day":"2025-12-12"}`, before.Verifiers...) // both sign after a rotation
+		check(false, `{"day":"2025-12-13"}`, public)
+		_, err = f.c.DB().ExecContext(f.ctx, `DELETE FROM keys WHERE retired_us IS NOT NULL`) // as after eight days
+		f.must(err)
+		f.line(0)
+		f.seal(evidence.Config{})
+		proof, err = evidence.Prove(f.ctx, log, key)
+		f.must(err)
+		check(false, `{"day":"2025-12-12"}`, before.Verifiers...)
+		check(true, `{"day":"2025-12-12"}`, after.Verifiers...)
+		f.sound() // the public key of former checkpoints stays
+	})
+}
+
+// A sealer that has lost its right writes nothing, and one that was killed is waited for.
+func TestFencing(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.lines(3)
+		log := f.c.Merkle()
+		former, acquired, err := log.Acquire(f.ctx, 200*time.Millisecond)
+		f.must(err)
+		f.seal(evidence.Config{Lease: 200 * time.Millisecond})
+		if state, err := log.State(f.ctx); err != nil || !acquired || state.Size != 0 {
+			f.Errorf("beside another sealer: %+v, error %v", state, err)
+		}
+		time.Sleep(250 * time.Millisecond)
+		f.seal(evidence.Config{Lease: 200 * time.Millisecond})
+		r := f.sound()
+		if r.Size != 4 || r.Checkpoint != 1 {
+			f.Errorf("after it: %+v", r)
+		}
+		leaf := merkle.Leaf{N: 4, Key: merkle.Key{Kind: merkle.KindLine, Ref: 99}}
+		for name, err := range map[string]error{
+			"number": log.Number(f.ctx, former, merkle.Batch{From: 4, Leaves: []merkle.Leaf{leaf}}),
+			"record": log.Record(f.ctx, former, merkle.Checkpoint{N: 2, Size: 4}),
+			"reset":  log.Reset(f.ctx, former), "tiled": log.Tiled(f.ctx, former, 4),
+		} {
+			if domain.KindOf(err) != domain.KindLost {
+				f.Errorf("%s: %v", name, err)
+			}
+		}
+		f.sound()
+	})
+}
+
+// Lines from before the log are numbered too, once, beside those that come meanwhile.
+func TestBackfill(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.lines(500)
+		f.exec(`DELETE FROM audit WHERE seq IN (17, 18, 501)`, `DELETE FROM log_queue`, `UPDATE log_state SET backfill_to = 501`)
+		f.lines(20)
+		if r := f.sound(); r.Waiting != 518 {
+			f.Errorf("before: %+v", r)
+		}
+		f.seal(evidence.Config{Batch: 64, MaxLeaves: 200})
+		if r := f.sound(); r.Waiting != 0 || r.Size != 518 || f.count(`SELECT count(DISTINCT ref) FROM log_leaves`) != 518 {
+			f.Errorf("after: %+v", r)
+		}
+	})
+}
+
+// While the object store is away the log only waits, and numbers no more than one checkpoint takes.
+func TestOutage(t *testing.T) {
+	f := open(t, "sqlite://"+t.TempDir()+"/c.db", bucket(t))
+	f.lines(100)
+	well := f.bucket
+	f.bucket = away{well}
+	if err := f.sealer(evidence.Config{MaxLeaves: 30}).Pass(f.ctx); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("%v", err)
+	}
+	f.bucket = noPut{well}
+	if err := f.sealer(evidence.Config{MaxLeaves: 30}).Pass(f.ctx); domain.KindOf(err) != domain.KindUnavailable {
+		t.Errorf("%v", err)
+	}
+	if state, err := f.c.Merkle().State(f.ctx); err != nil || state.Size != 30 || state.Checkpoint != 0 {
+		t.Errorf("%+v, error %v", state, err)
+	}
+	f.bucket = well
+	f.seal(evidence.Config{MaxLeaves: 30})
+	if r := f.sound(); r.Size != 101 || r.Checkpoint != 4 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// away is a bucket that does not answer, noPut one that takes nothing.
+type (
+	away  struct{ evidence.Bucket }
+	noPut struct{ evidence.Bucket }
+)
+
+func (away) Get(context.Context, string, objstore.GetOptions) (*objstore.Object, error) {
+	return nil, domain.Errorf(domain.KindUnavailable, "no answer")
+}
+
+func (noPut) Put(context.Context, string, []byte, objstore.PutOptions) (string, error) {
+	return "", domain.Errorf(domain.KindUnavailable, "no answer")
 }

@@ -73,6 +73,17 @@ func backlogMetrics() []metric[catalog.Backlog] {
 				set(float64(b.Webhooks.Gone), "gone")
 			}},
 		number("failing_webhooks", "Enabled webhooks for which an event waits that failed three times or more.", func(b backlog) int64 { return b.Webhooks.Failing }),
+		number("log_leaves", "Audit lines and seals with a number in the log.", func(b backlog) int64 { return b.Log.Size }),
+		number("log_oldest_unsealed_age_seconds", "How old the oldest audit line is that no checkpoint of the log covers; 0 if none.",
+			func(b backlog) float64 { return age(b, b.Log.Oldest) }),
+		number("log_lost_leaves", "Leaves of the log whose audit lines the catalog lost when it was restored.", func(b backlog) int64 { return b.Log.Lost }),
+		number("log_gone_lines", "Audit lines that were taken away before they had a number in the log.", func(b backlog) int64 { return b.Log.Gone }),
+		{"log_checkpoint_timestamp_seconds", "When the newest checkpoint of the log was written; absent before the first.", prometheus.GaugeValue, nil,
+			func(b backlog, set setter) {
+				if !b.Log.Checkpoint.IsZero() {
+					set(float64(b.Log.Checkpoint.Unix()))
+				}
+			}},
 		number("given_up_deliveries", "Events for enabled webhooks that were given up within the last week and not replayed.",
 			func(b backlog) int64 { return b.Webhooks.GivenUp }),
 	}

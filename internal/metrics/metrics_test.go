@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/catalog/outbox"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -60,7 +61,8 @@ func newFixture(t *testing.T) *fixture {
 		return map[string]sql.DBStats{"write": {MaxOpenConnections: 24, InUse: 2}}
 	})
 	f.backlog = catalog.Backlog{Now: f.at, Tenants: 3, Due: 2, OldestDue: f.at.Add(-90 * time.Second), MissingFiles: 7,
-		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: outbox.Backlog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4}}
+		Yesterday: catalog.DaysBacklog{Available: 40, Pending: 8, Planned: 2, Incomplete: 1}, Other: catalog.DaysBacklog{Failed: 1}, Webhooks: outbox.Backlog{Enabled: 9, Disabled: 1, Gone: 2, Failing: 3, GivenUp: 4},
+		Log: merkle.Backlog{Size: 11, Lost: 2, Gone: 1, Checkpoint: f.at.Add(-time.Minute), Oldest: f.at.Add(-30 * time.Second)}}
 	f.stats = queue.Stats{Slots: 4, Memory: &queue.Memory{Used: 5, Max: 10},
 		Queues: []queue.QueueStats{{Name: "build", Sizes: map[string]int{"pending": 6}, Latency: 2 * time.Second, Processed: 9, Failed: 1}}}
 	return f
@@ -139,6 +141,8 @@ func TestBacklog(t *testing.T) {
 		`callvault_due_archives 2`, `callvault_oldest_due_age_seconds 90`, `callvault_oldest_build_age_seconds 0`, `callvault_missing_files 7`,
 		`callvault_webhooks{state="enabled"} 9`, `callvault_webhooks{state="disabled"} 1`, `callvault_webhooks{state="gone"} 2`,
 		`callvault_failing_webhooks 3`, `callvault_given_up_deliveries 4`,
+		`callvault_log_leaves 11`, `callvault_log_oldest_unsealed_age_seconds 30`, `callvault_log_lost_leaves 2`, `callvault_log_gone_lines 1`,
+		`callvault_log_checkpoint_timestamp_seconds 1.767322985e+09`,
 		`callvault_queue_tasks{queue="build",state="pending"} 6`, `callvault_queue_latency_seconds{queue="build"} 2`,
 		`callvault_queue_processed_tasks_total{queue="build"} 9`, `callvault_worker_slots 4`,
 		`callvault_redis_memory_used_bytes 5`, `callvault_redis_memory_max_bytes 10`,

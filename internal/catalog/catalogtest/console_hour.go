@@ -151,10 +151,10 @@ func auditOfAnHour(f *fixture) {
 		limit int
 		want  string
 	}{
-		{"", -1, 10, "key.create archive archive download.begun day.links tenant.create"},
-		{f.day, -1, 10, "archive archive download.begun day.links"},
-		{f.day, 8, 10, "archive download.begun day.links"},
-		{f.day, 19, 10, "archive archive day.links"},
+		{"", -1, 10, "key.create archive archive download.begun day.links archive.publish archive.publish tenant.create"},
+		{f.day, -1, 10, "archive archive download.begun day.links archive.publish archive.publish"},
+		{f.day, 8, 10, "archive download.begun day.links archive.publish"},
+		{f.day, 19, 10, "archive archive day.links archive.publish"},
 		{f.day, 3, 10, "archive"},
 		{f.day, 19, 2, "archive archive"},
 		{f.day.Add(-1), -1, 10, ""},

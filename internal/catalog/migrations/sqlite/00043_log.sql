@@ -9,6 +9,7 @@ CREATE TABLE log_queue (
     gone BOOLEAN NOT NULL DEFAULT FALSE, -- the sealer found no such row: somebody took it away before it had a number
     PRIMARY KEY (kind, ref)
 ) WITHOUT ROWID;
+CREATE INDEX log_queue_gone ON log_queue (ref) WHERE gone;
 
 -- Leaves of the log that are not audit lines.
 CREATE TABLE log_records (
