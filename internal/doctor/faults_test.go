@@ -39,7 +39,7 @@ func skipped(names ...string) map[string]doctor.Status {
 }
 
 func withoutCatalog() map[string]doctor.Status {
-	return skipped("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules")
+	return skipped("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules")
 }
 
 func withoutRedis() map[string]doctor.Status {
@@ -120,11 +120,11 @@ func partFaults() []fault {
 			f.s.Config.DatabaseURL = config.Secret(strings.Replace(f.s.Config.DatabaseURL.Reveal(), "?", "_gone?", 1))
 		}, withoutCatalog(), "catalog", "create the database"},
 		{"a catalog without a schema", func(f *fixture) { f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f)) },
-			skipped("catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules"), "catalog schema", "callvault migrate up"},
+			skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules"), "catalog schema", "callvault migrate up"},
 		{"a lock of migrations that somebody holds", func(f *fixture) {
 			f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f))
 			f.strand()
-		}, skipped("catalog clock", "signing keys", "webhook secrets", "hours", "installation", "bucket rules"), "catalog schema", "pg_terminate_backend("},
+		}, skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules"), "catalog schema", "pg_terminate_backend("},
 		{"a pooler in transaction mode", func(f *fixture) {
 			f.s.Config.DatabaseURL = config.Secret(testenv.PgBouncer(f, f.s.Config.DatabaseURL.Reveal(), "transaction"))
 		}, withoutCatalog(), "catalog", "pool_mode = session"},
@@ -134,7 +134,7 @@ func partFaults() []fault {
 		{"a user of Redis without some keys", func(f *fixture) { f.redisUser("~asynq:*", "&*", "+@all") }, nil, "redis rights", "~callvault:*"},
 		{"a user of Redis without the keys of asynq", func(f *fixture) { f.redisUser("~callvault:*", "&*", "+@all") },
 			map[string]doctor.Status{"redis rights": doctor.Fail}, "workers", "~asynq:*"},
-		{"the master key", func(f *fixture) { f.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, nil, "signing keys", "CALLVAULT_MASTER_KEY"},
+		{"the master key", func(f *fixture) { f.s.Config.MasterKey = "another-key-of-more-than-32-characters" }, skipped("log"), "signing keys", "CALLVAULT_MASTER_KEY"},
 		{"a webhook's secret", func(f *fixture) { f.webhook(masterKey); f.webhook("another-key-of-more-than-32-characters") }, nil, "webhook secrets", "webhook rotate"},
 		{"Redis's password", func(f *fixture) {
 			f.s.Config.RedisURL = config.Secret(strings.Replace(f.s.Config.RedisURL.Reveal(), password(f.s.Config.RedisURL), "wrong-password", 1))

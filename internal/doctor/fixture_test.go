@@ -18,8 +18,10 @@ import (
 	"github.com/callvault/callvault/api/oauth"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/doctor"
+	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/internal/testenv"
@@ -83,7 +85,7 @@ func migrated(t *testing.T) string {
 		}
 		_, err = c.DB().Migrate(t.Context())
 		if err == nil {
-			_, err = auth.EnsureKeys(t.Context(), c, masterKey)
+			err = ensureKeys(t.Context(), c)
 		}
 		return errors.Join(err, c.Close())
 	})
@@ -193,5 +195,8 @@ func password(s config.Secret) string {
 
 func ensureKeys(ctx context.Context, c *catalog.Catalog) error {
 	_, err := auth.EnsureKeys(ctx, c, masterKey)
+	if err == nil {
+		_, err = auth.EnsureLogKeys(ctx, c, masterKey, evidence.Origin("test"), audit.Origin{Actor: "command"})
+	}
 	return err
 }
