@@ -23,7 +23,7 @@ type LearntSum struct {
 }
 
 // MaxSums is how many sums LearnSums takes.
-const MaxSums = 1000
+const MaxSums = 5000
 
 // LearnSums stores the sums of a day's recordings that had none, with who computed them: a
 // domain.Sum constant. Of one that had a sum it stores the ETag. It changes no recording that has
@@ -33,24 +33,29 @@ func (c *Catalog) LearnSums(ctx context.Context, tenant string, day domain.Day, 
 	if len(sums) == 0 {
 		return nil
 	}
-	row := "(CAST($%d AS TEXT), CAST($%d AS BIGINT), CAST($%d AS BIGINT), CAST($%d AS BLOB), CAST($%d AS TEXT))"
-	if c.db.Postgres() {
-		row = strings.ReplaceAll(row, "BLOB", "BYTEA")
-	}
-	rows, args := make([]string, len(sums)), []any{tenant, day, origin}
-	for i, s := range sums {
-		n := len(args)
-		rows[i] = fmt.Sprintf(row, n+1, n+2, n+3, n+4, n+5)
-		args = append(args, s.ObjectKey, s.Size, int64(s.CRC32), s.SHA256, db.OrNull(s.ETag))
+	rows := make([][]any, 0, len(sums))
+	for _, s := range sums {
+		rows = append(rows, []any{tenant, string(day), s.ObjectKey, s.Size, int64(s.CRC32), s.SHA256, db.OrNull(s.ETag)})
 	}
 	return c.db.Update(ctx, func(tx *db.Tx) error { // a registration may lock the rows in another order
-		_, err := tx.ExecContext(ctx, `UPDATE recordings SET sha256 = s.column4, etag = s.column5, sha256_origin = coalesce(sha256_origin, CAST($3 AS TEXT))
-			FROM (VALUES `+strings.Join(rows, ", ")+`) s
-			WHERE tenant = $1 AND day = $2 AND object_key = s.column1 AND (sha256 IS NULL OR sha256 = s.column4)
-				AND coalesce(size, s.column2) = s.column2 AND coalesce(crc32, s.column3) = s.column3`, args...)
+		if err := (stager{tx, map[string]bool{}}).fill(ctx, sumStage(), rows); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, learnSumsSQL, origin)
 		return err
 	})
 }
+
+func sumStage() stage {
+	return stage{"stage_sums", "recordings", []string{"tenant", "day", "object_key", "size", "crc32", "sha256", "etag"}}
+}
+
+// learnSumsSQL names tenant and day only by the stage: SQLite would otherwise look each of the day's
+// recordings up in the stage.
+const learnSumsSQL = `UPDATE recordings SET sha256 = s.sha256, etag = s.etag, sha256_origin = coalesce(recordings.sha256_origin, CAST($1 AS TEXT))
+	FROM stage_sums s WHERE recordings.tenant = s.tenant AND recordings.day = s.day AND recordings.object_key = s.object_key
+		AND (recordings.sha256 IS NULL OR recordings.sha256 = s.sha256)
+		AND coalesce(recordings.size, s.size) = s.size AND coalesce(recordings.crc32, s.crc32) = s.crc32`
 
 // KnownSum gives the SHA-256 that an object of the tenant must have; nil when callvault does not
 // know one.

@@ -23,6 +23,7 @@ func TestMergePlans(t *testing.T) {
 				`INSERT INTO conversations (tenant, id, created_us, updated_us) ` + rows + `SELECT 't', 'c' || i, 0, 0 FROM n`,
 				`INSERT INTO transcripts (tenant, conversation_id, raw) ` + rows + `SELECT 't', 'c' || i, 'x' FROM n`,
 				`INSERT INTO messages (tenant, id, conversation_id, time_us, type, body) ` + rows + `SELECT 't', 'm' || i, 'c' || i, 0, 't', '{}' FROM n`,
+				`INSERT INTO recordings (tenant, day, object_key, hour, session_id, conversation_id, message_id, type, ts_us, registered_us) ` + rows + `SELECT 't', '2025-12-12', 'k' || i, 1, 's', 'c', i, 't', 0, 0 FROM n`,
 				`INSERT INTO history (tenant, kind, id, field, at_us, origin, head, value, tail) ` + rows + `SELECT 't', 'conversation', 'c' || i, 'f', 0, '', 0, '', 0 FROM n`,
 			}
 			if c.db.Postgres() {
@@ -40,7 +41,7 @@ func TestMergePlans(t *testing.T) {
 					}
 				}
 				s := stager{tx: tx, filled: map[string]bool{}}
-				for _, st := range []stage{conversationStage(), messageBodies().stage} {
+				for _, st := range []stage{conversationStage(), messageBodies().stage, sumStage()} {
 					if err := s.fill(t.Context(), st, nil); err != nil {
 						return err
 					}
@@ -50,6 +51,7 @@ func TestMergePlans(t *testing.T) {
 					"update":           strings.NewReplacer("$1", "'t'", "$2", "0").Replace(updateConversationsSQL()),
 					"messages":         strings.ReplaceAll(differingSQL(messageBodies().stage, false), "$1", "'t'"),
 					"update, messages": strings.NewReplacer("$1", "'t'", "$2", "1").Replace(messageBodies().update),
+					"sums":             strings.ReplaceAll(learnSumsSQL, "$1", "'build'"),
 					"former values":    `SELECT seq FROM history WHERE tenant = 't' AND kind = 'conversation' AND id = 'c7' AND seq < 9 ORDER BY seq DESC LIMIT 5`,
 				} {
 					plan, err := dbtest.Plan(t.Context(), tx, c.db.Postgres(), dbtest.Question{SQL: q})
@@ -62,6 +64,9 @@ func TestMergePlans(t *testing.T) {
 							strings.Contains(line, "Seq Scan on transcripts") || strings.Contains(line, "Seq Scan on history") {
 							t.Errorf("%s reads a whole table:\n%s", name, strings.Join(plan, "\n"))
 						}
+					}
+					if all := strings.Join(plan, "\n"); name == "sums" && !c.db.Postgres() && !strings.Contains(all, "object_key=?") {
+						t.Errorf("sums do not find their recordings by key:\n%s", all)
 					}
 				}
 				return nil
