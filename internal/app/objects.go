@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/dir"
 	"github.com/callvault/callvault/worker"
+	"github.com/callvault/callvault/worker/patrol"
 )
 
 // Recordings is the recordings bucket, in S3 or in a directory, as its users see it.
@@ -30,6 +31,7 @@ type Archives interface {
 	doctor.Bucket
 	worker.Archives
 	lifecycle.Archives
+	patrol.Bucket
 }
 
 // takeOver takes over what a former version has left in the data directory, if this process has

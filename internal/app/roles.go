@@ -22,6 +22,7 @@ import (
 	"github.com/callvault/callvault/internal/plan"
 	"github.com/callvault/callvault/scheduler"
 	"github.com/callvault/callvault/worker"
+	"github.com/callvault/callvault/worker/patrol"
 )
 
 // Serving is a started process.
@@ -221,7 +222,18 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 		p.Catalog.DB(), p.Recordings, log.Named("worker"))
 	g.Add(Component{Name: "ends", Stage: StageWorker, Run: p.afterOwnerCheck(ends.Run)})
 	g.Add(Component{Name: "deletions", Stage: StageWorker, Run: p.afterOwnerCheck(deleter.Run)})
+	p.addPatrol(g, recordings, log)
 	p.addDeliverer(g, log)
+}
+
+func (p *Parts) addPatrol(g *Group, recordings patrol.Bucket, log *zap.Logger) {
+	if p.Config.PatrolDays == 0 {
+		return
+	}
+	every := time.Duration(p.Config.PatrolDays) * 24 * time.Hour
+	reads := patrol.New(patrol.Config{Every: every, Interval: p.Config.HealInterval, OnRead: p.metrics.Patrolled, OnBroken: p.metrics.ArchiveBroken},
+		p.Catalog, recordings, p.Archives, time.Now, log.Named("worker"))
+	g.Add(Component{Name: "patrol", Stage: StageWorker, Run: p.afterOwnerCheck(reads.Run)})
 }
 
 // maxSkew is how far this host's clock may be from the catalog's in a process that is ready.

@@ -34,6 +34,9 @@ type Backlog struct {
 	Short        int64 // fewer recordings, all others
 	Surplus      int64 // more recordings
 
+	Faults  int64         // recordings and archives that the patrol found gone, changed or unreadable
+	Patrols []PatrolRound // of the kinds that were read
+
 	Webhooks outbox.Backlog
 	Log      merkle.Backlog
 }
@@ -77,6 +80,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogLocksSQL, nil, []any{&s.LocksShort}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{backlogTotalsSQL, []any{at, at - cutShortSpan.Microseconds()}, []any{&s.ShortWaiting, &s.Short, &s.Surplus}},
+			{`SELECT count(*) FROM faults`, nil, []any{&s.Faults}},
 			{nextDueSQL, nil, []any{&s.Due, db.Time(&s.OldestDue)}},
 			{backlogBuildsSQL, nil, []any{&s.Building, db.Time(&s.OldestBuild)}},
 		} {
@@ -90,6 +94,9 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 		}
 		if !c.rules.LockArchives {
 			s.LocksShort = 0
+		}
+		if s.Patrols, err = patrolRounds(ctx, tx); err != nil {
+			return err
 		}
 		if s.Webhooks, err = outbox.ReadBacklog(ctx, tx, at); err != nil {
 			return err

@@ -317,6 +317,9 @@ func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, afte
 		to.Day, to.Hour, after.ConversationID, after.SessionID, after.MessageID, after.Type, db.Micros(after.Timestamp), after.Size, after.CRC32, after.SHA256, db.OrNull(after.SHA256Origin), db.OrNull(after.ETag)); err != nil {
 		return err
 	}
+	if err := lookAgain(ctx, tx, tenant, before.ObjectKey); err != nil {
+		return err
+	}
 	if from != to { // no later revision of the former hour has it
 		if _, err := tx.ExecContext(ctx, `UPDATE archives SET parted = TRUE WHERE tenant = $1 AND day = $2 AND hour = $3
 			AND state IN ('published', 'superseded', 'retained')`, tenant, from.Day, from.Hour); err != nil {

@@ -117,6 +117,9 @@ func (c *Catalog) RegisterUpload(ctx context.Context, tenant string, u Upload) e
 			}
 			repeated = !missing
 		}
+		if err := lookAgain(ctx, tx, tenant, u.Key); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = $2, crc32 = $3,
 			sha256 = coalesce($4, CASE WHEN size = $2 AND crc32 = $3 THEN sha256 END),
 			etag = coalesce($5, CASE WHEN size = $2 AND crc32 = $3 THEN etag END) WHERE key = $1`,

@@ -53,8 +53,7 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 			return err
 		}
 		at := d.at
-		hit, err = db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, counted = counted + 1, due_us = $5, recheck_us = NULL
-			WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at))
+		hit, err = unserve(ctx, tx, a, at)
 		if err != nil || !hit {
 			return err
 		}
@@ -64,6 +63,12 @@ func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
 		return refreshServed(ctx, tx, a.Tenant, a.Day, at)
 	})
 	return hit, err
+}
+
+// unserve makes the hour of a locked, open day serve nothing and due, if it serves this archive.
+func unserve(ctx context.Context, tx *db.Tx, a ServedArchive, at int64) (bool, error) {
+	return db.Affected(tx.ExecContext(ctx, `UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, counted = counted + 1, due_us = $5, recheck_us = NULL
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4`, a.Tenant, a.Day, a.Hour, a.ObjectKey, at))
 }
 
 // Recheck is a served archive with missing files.

@@ -112,7 +112,7 @@ var left = []struct{ one, many, query string }{
 
 // goingTables are the tables whose rows of a tenant go with it. What is in the audit log, and what
 // tells of holds and erasures, stays.
-var goingTables = []string{"window_uses", "windows", "failed_files", "hours", "totals", "days", "agents", "messages", "transcripts", "history",
+var goingTables = []string{"window_uses", "windows", "failed_files", "faults", "hours", "totals", "days", "agents", "messages", "transcripts", "history",
 	"erased", "erased_recordings", "webhook_deliveries", "webhook_events", "webhook_endpoints", "applications", "api_keys"}
 
 // DeleteTenant deletes a closed tenant of which nothing is left but its settings, agents, days

@@ -59,6 +59,7 @@ type Work struct {
 	HealInterval  time.Duration `var:"CALLVAULT_HEAL_INTERVAL" type:"duration" default:"1m" min:"100ms" max:"1h" placeholder:"TIME" roles:"scheduler" help:"How often the catalog is compared with what should be."`
 	LateDelay     time.Duration `var:"CALLVAULT_LATE_DELAY" type:"duration" default:"5m" min:"0s" max:"1d" placeholder:"TIME" roles:"api scheduler worker" help:"Least wait between a late recording and the rebuild of its hour."`
 	TotalsGrace   time.Duration `var:"CALLVAULT_TOTALS_GRACE" type:"duration" default:"6h" min:"0s" max:"1d" placeholder:"TIME" roles:"scheduler" help:"How long a day that has fewer recordings than its totals say waits for them before day.short is sent."`
+	PatrolDays    int           `var:"CALLVAULT_PATROL_DAYS" type:"whole" default:"30" min:"0" max:"3650" placeholder:"N" roles:"worker" help:"Within how many days every recording and every archive in the store is read again and compared; 0 reads none."`
 	Concurrency   int           `var:"CALLVAULT_CONCURRENCY" type:"whole" default:"4" min:"1" max:"256" placeholder:"N" roles:"worker scheduler" help:"Builds of one worker at a time, as far as CALLVAULT_MEMORY allows."`
 	Memory        int64         `var:"CALLVAULT_MEMORY" type:"size" default:"64MiB" min:"24MiB" max:"64GiB" placeholder:"SIZE" roles:"worker" help:"Part buffers of all builds of one worker together."`
 	Lease         time.Duration `var:"CALLVAULT_LEASE" type:"duration" default:"1m" min:"1s" max:"1h" placeholder:"TIME" roles:"worker scheduler" help:"How long a build's claim outlives its worker."`

@@ -56,7 +56,7 @@ func TestDefaultsOfStandalone(t *testing.T) {
 			Listen: "127.0.0.1:8080", LinkTTL: 6 * time.Hour, DownloadMode: "proxy", OIDCTenantClaim: "tenant_id",
 		},
 		Work: Work{
-			Schedule: "0 2 * * *", RetentionDays: 3, HealInterval: time.Minute, LateDelay: 5 * time.Minute, TotalsGrace: 6 * time.Hour, Concurrency: 4,
+			Schedule: "0 2 * * *", RetentionDays: 3, HealInterval: time.Minute, LateDelay: 5 * time.Minute, TotalsGrace: 6 * time.Hour, PatrolDays: 30, Concurrency: 4,
 			Memory: 64 << 20, Lease: time.Minute, BuildStall: 2 * time.Minute, DrainTimeout: 25 * time.Second, StopDelay: 5 * time.Second,
 		},
 	}

@@ -66,6 +66,31 @@ func backlogMetrics() []metric[catalog.Backlog] {
 			}},
 		number("surplus_nights", "Days, one per tenant, that have more recordings than their totals say and are over or ended within the last week.",
 			func(b backlog) int64 { return b.Surplus }),
+		number("faults", "Recordings and retained archives that the patrol found gone, changed or unreadable in the object store.", func(b backlog) int64 { return b.Faults }),
+		{"patrol_last_round_timestamp_seconds", "When the patrol had last read all recordings or archives; 0 before.", prometheus.GaugeValue, []string{"kind"}, func(b backlog, set setter) {
+			for _, r := range b.Patrols {
+				ended := 0.0
+				if !r.Ended.IsZero() {
+					ended = float64(r.Ended.Unix())
+				}
+				set(ended, r.Kind)
+			}
+		}},
+		{"patrol_overdue_seconds", "How long ago the patrol's round should have ended; 0 while it is in time.", prometheus.GaugeValue, []string{"kind"}, func(b backlog, set setter) {
+			for _, r := range b.Patrols {
+				overdue := 0.0
+				if r.Running {
+					overdue = max(b.Now.Sub(r.Due).Seconds(), 0)
+				}
+				set(overdue, r.Kind)
+			}
+		}},
+		{"patrol_round_bytes", "Bytes of the patrol's present or last round: expected when it began, and read.", prometheus.GaugeValue, []string{"kind", "state"}, func(b backlog, set setter) {
+			for _, r := range b.Patrols {
+				set(float64(r.Expected), r.Kind, "expected")
+				set(float64(r.Bytes), r.Kind, "read")
+			}
+		}},
 		{"webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).",
 			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
 				set(float64(b.Webhooks.Enabled), "enabled")

@@ -29,6 +29,8 @@ type builds struct {
 	refused  prometheus.Counter
 	changed  prometheus.Counter
 	ended    prometheus.Counter
+	patrol   *prometheus.CounterVec
+	broken   prometheus.Counter
 }
 
 func newBuilds() builds {
@@ -42,6 +44,8 @@ func newBuilds() builds {
 		missing: counter("archived_missing_files_total", "Recordings that the archives built should have had."),
 		refused: counter("refused_deletions_total", "Tries to delete an archive or source audio that the object store refused."),
 		changed: counter("changed_deletions_total", "Keys of source audio to delete that had other bytes by then, which stay."),
+		patrol:  counters("patrol_read_bytes_total", "Bytes that the patrol read, by kind: recordings or archives.", "kind"),
+		broken:  counter("patrol_broken_archives_total", "Archives whose hours are built again because the patrol found them gone or changed."),
 		ended:   counter("ended_conversations_total", "Conversations that ended by their tenant's source retention."),
 		sources: counters("source_errors_total", "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …", "kind"),
 		webhooks: counters("webhook_attempts_total",
@@ -60,7 +64,7 @@ func newBuilds() builds {
 // Builds registers the metrics of builds and webhooks. Call it once, in the worker's process.
 func (m *Metrics) Builds() {
 	b := &m.builds
-	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused, b.changed, b.ended)
+	m.registry.MustRegister(b.duration, b.size, b.bytes, b.files, b.missing, b.sources, b.webhooks, b.refused, b.changed, b.ended, b.patrol, b.broken)
 }
 
 // Outcomes of a try to deliver a webhook.
@@ -82,6 +86,14 @@ func (b *builds) DeletionChanged() { b.changed.Inc() }
 
 // Ended counts conversations that have ended.
 func (b *builds) Ended(n int) { b.ended.Add(float64(n)) }
+
+// Patrolled counts an object that the patrol read.
+func (b *builds) Patrolled(kind string, bytes int64) {
+	b.patrol.WithLabelValues(kind).Add(float64(bytes))
+}
+
+// ArchiveBroken counts an archive that the patrol has built again.
+func (b *builds) ArchiveBroken() { b.broken.Inc() }
 
 // Built counts a build.
 func (b *builds) Built(e Build) {

@@ -1,0 +1,136 @@
+package patrol
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/callvault/callvault/client/verify"
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+func (t *turn) readArchives(ctx context.Context) (end bool, err error) {
+	list, err := t.catalog.PatrolledArchives(ctx, t.last.ObjectKey, t.cfg.Batch)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range list {
+		n, err := t.checkArchive(ctx, a)
+		if err != nil {
+			return false, err
+		}
+		if t.done(catalog.Position{Tenant: a.Tenant, Day: a.Day, ObjectKey: a.ObjectKey}, n) {
+			return false, nil
+		}
+	}
+	return len(list) < t.cfg.Batch, nil
+}
+
+// checkArchive reads an archive and reports what is wrong with it, or right again. It gives how many
+// bytes it read. Its error is an outage.
+func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64, error) {
+	at := &archiveReader{ctx: ctx, bucket: t.archives, archive: a, limiter: t.limiter}
+	report, err := verify.Reader(ctx, at, a.Size)
+	reason := ""
+	switch kind := domain.KindOf(err); {
+	case err == nil && (!report.OK() || report.ManifestSHA256 != a.ManifestSHA256):
+		reason = catalog.ReasonChecksum
+	case errors.Is(err, errOtherSize):
+		reason = catalog.ReasonSize
+	case kind == domain.KindNotFound:
+		reason = catalog.ReasonNotFound
+	case kind == domain.KindUnreadable: // its hour serves nothing that can be read
+		reason = catalog.ReasonUnreadable
+	case err != nil:
+		return at.read, err
+	}
+	if reason == "" {
+		if a.Faulty {
+			err = t.catalog.EndFault(ctx, catalog.Fault{Kind: catalog.FaultOfArchive, Tenant: a.Tenant, Day: a.Day, Hour: a.Hour, ObjectKey: a.ObjectKey})
+		}
+		return at.read, err
+	}
+	rebuilt, err := t.catalog.BrokenArchive(ctx, a, reason)
+	if rebuilt {
+		t.cfg.OnBroken()
+		t.log.Error("an archive is not what was published; its hour is built again", zap.String("object", a.ObjectKey), zap.String("reason", reason))
+	}
+	return at.read, err
+}
+
+var errOtherSize = errors.New("the object has another size than the archive that was published")
+
+// archivePiece is how many bytes of an archive are read at once.
+const archivePiece = 1 << 20
+
+// archiveReader reads an archive in pieces and keeps the latest two: a check reads the headers
+// before an entry's bytes and the directory at the end.
+type archiveReader struct {
+	ctx     context.Context
+	bucket  Bucket
+	archive catalog.PatrolArchive
+	limiter *rate.Limiter
+	etag    string // of the first piece, which the others must have
+	pieces  [2]piece
+	read    int64 // bytes
+}
+
+type piece struct {
+	number int64 // from 1; 0: none
+	data   []byte
+}
+
+// ReadAt is io.ReaderAt.
+func (a *archiveReader) ReadAt(buf []byte, at int64) (n int, err error) {
+	for n < len(buf) {
+		if at >= a.archive.Size {
+			return n, io.EOF
+		}
+		data, err := a.piece(at / archivePiece)
+		if err != nil {
+			return n, err
+		}
+		copied := copy(buf[n:], data[at%archivePiece:])
+		n, at = n+copied, at+int64(copied)
+	}
+	return n, nil
+}
+
+// piece gives the piece of this index.
+func (a *archiveReader) piece(index int64) ([]byte, error) {
+	for i := range a.pieces {
+		if a.pieces[i].number == index+1 {
+			a.pieces[0], a.pieces[1] = a.pieces[i], a.pieces[1-i]
+			return a.pieces[0].data, nil
+		}
+	}
+	from := index * archivePiece
+	size := min(archivePiece, a.archive.Size-from)
+	if err := a.limiter.WaitN(a.ctx, int(size)); err != nil {
+		return nil, err
+	}
+	o, err := a.bucket.Get(a.ctx, a.archive.ObjectKey, objstore.GetOptions{From: from, To: from + size, IfMatch: a.etag, Version: a.archive.VersionID})
+	if err != nil {
+		if domain.KindOf(err) == domain.KindConflict && a.etag == "" { // shorter than the range
+			err = errOtherSize
+		}
+		return nil, err
+	}
+	a.etag = o.ETag
+	data := make([]byte, size)
+	n, err := io.ReadFull(o.Body, data)
+	a.read += int64(n)
+	if err = errors.Join(err, o.Body.Close()); o.Size != a.archive.Size {
+		err = errOtherSize
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.pieces[0], a.pieces[1] = piece{index + 1, data}, a.pieces[0]
+	return data, nil
+}
