@@ -63,6 +63,8 @@ func describe(e audit.Entry) (what, detail string) {
 	case catalog.ActionCorrect:
 		list, _ := fields["changed"].(map[string]any)
 		return "recording corrected", joinText(valueText(fields["object"]), changes(list), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionMismatch:
+		return "other bytes found", joinText(labelled("by ", fields["reader"]), labelled("recordings: ", fields["count"]), objects(fields["recordings"]), labelled("to ", fields["remote"]))
 	case catalog.ActionReplaced:
 		return "values replaced", joinText(labelled("agents ", fields["agents"]), labelled("conversations ", fields["conversations"]), labelled("messages ", fields["messages"]),
 			labelled("recordings ", fields["recordings"]), labelled("from ", fields["remote"]))
@@ -86,6 +88,17 @@ func changes(list map[string]any) string {
 		all = append(all, fmt.Sprintf("%s: %v → %v", name, settingText(c["from"]), settingText(c["to"])))
 	}
 	return strings.Join(all, ", ")
+}
+
+// objects lists the object keys of recordings.
+func objects(value any) string {
+	list, _ := value.([]any)
+	keys := make([]any, len(list))
+	for i, one := range list {
+		fields, _ := one.(map[string]any)
+		keys[i] = fields["object"]
+	}
+	return valueText(keys)
 }
 
 // endedDays lists the days that a change of the retention ended.
