@@ -15,8 +15,9 @@ type StoreCapabilities struct {
 	Without []string `json:"without,omitempty"` // what callvault does without
 	NoAudio string   `json:"noAudio,omitempty"` // why audio can't be taken in
 
-	known bool // some process has tried the store
+	known bool // some process has tried the store, with the present CALLVAULT_ARCHIVES_LOCK
 	fresh bool // this process has tried it
+	lock  objstore.LockMode
 }
 
 func (p *Parts) storeKey(b *objstore.Bucket) catalog.StoreKey {
@@ -82,9 +83,10 @@ func (p *Parts) loadCapabilities(ctx context.Context) error {
 // applyCapabilities switches off what the store does not support, and notes what it lacks.
 func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]domain.Capability) {
 	archives, recordings := p.s3.Archives(), p.s3.Recordings()
-	s := StoreCapabilities{known: len(found[archives]) > 0}
+	mode := p.lockMode()
+	s := StoreCapabilities{known: len(found[archives]) > 0 && objstore.Tried(found[archives], objstore.LockNeeds(mode)), lock: mode}
 	for _, lack := range []string{
-		objstore.Lacking(archives.Name(), found[archives], objstore.ArchivesNeed()),
+		objstore.Lacking(archives.Name(), found[archives], append(objstore.ArchivesNeed(), objstore.LockNeeds(mode)...)),
 		objstore.Lacking(recordings.Name(), found[recordings], objstore.RecordingsNeed()),
 	} {
 		if lack != "" {
@@ -94,6 +96,10 @@ func (p *Parts) applyCapabilities(found map[*objstore.Bucket][]domain.Capability
 	plain := objstore.Lacks(found[archives], objstore.CanChecksum) || objstore.Lacks(found[recordings], objstore.CanChecksum)
 	if p.s3.DoWithoutChecksums(plain); plain {
 		s.Without = append(s.Without, objstore.CanChecksum)
+	}
+	nameless := objstore.Lacks(found[archives], objstore.CanNameVersions)
+	if archives.DoWithoutVersions(nameless); nameless {
+		s.Without = append(s.Without, objstore.CanNameVersions)
 	}
 	short := objstore.Lacks(found[recordings], objstore.CanLongParts)
 	if p.s3.RefuseLongParts(short); short {
@@ -114,6 +120,9 @@ func (p *Parts) audioOff(lack string) string {
 
 // refusal says why no role can work with the store: KindRefused, or nil.
 func (s StoreCapabilities) refusal() error {
+	if len(s.Lacks) == 0 && !s.known && s.lock != objstore.NoLock {
+		return domain.Errorf(domain.KindRefused, "the archives bucket was not tried for CALLVAULT_ARCHIVES_LOCK=%s; run: callvault migrate up", s.lock)
+	}
 	if len(s.Lacks) == 0 {
 		return nil
 	}

@@ -71,7 +71,7 @@ func (p *Parts) openObjects(g *Group, alone bool) (err error) {
 	if c.S3Endpoint != "" {
 		p.s3, err = objstore.New(objstore.Config{
 			Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
-			SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Observe: observe,
+			SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Lock: p.lockMode(), Observe: observe,
 		})
 		if err != nil {
 			return err
@@ -105,12 +105,23 @@ func (p *Parts) openBuckets(g *Group, cfg dir.Config) error {
 	return err
 }
 
+// lockMode is how archives are locked.
+func (p *Parts) lockMode() objstore.LockMode { return objstore.ParseLockMode(p.Config.ArchiveLock) }
+
+// checkLock checks that the archives bucket can lock archives, where the settings ask for it.
+func (p *Parts) checkLock(ctx context.Context) error {
+	if p.s3 == nil || p.lockMode() == objstore.NoLock {
+		return nil
+	}
+	return p.s3.Archives().CheckLock(ctx)
+}
+
 // checkStore asks the object store once, at the start of a role. It returns an error when the store
 // refuses for good. A store that does not answer may come back; readiness reports it meanwhile.
 func (p *Parts) checkStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	for _, check := range []func(context.Context) error{p.Recordings.Check, p.Archives.Check} {
+	for _, check := range []func(context.Context) error{p.Recordings.Check, p.Archives.Check, p.checkLock} {
 		if err := check(ctx); domain.KindOf(err) == domain.KindRefused {
 			return withAdvice(err)
 		}

@@ -135,7 +135,8 @@ func (p *Parts) connect(ctx context.Context, g *Group, log *zap.Logger) error {
 	c := p.Config
 	var err error
 	// The catalog takes zero for its default.
-	rules := catalog.Rules{ArchivesPrefix: c.Prefix, ErasureKey: auth.ErasureKey(c.MasterKey.Reveal()), Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
+	rules := catalog.Rules{ArchivesPrefix: c.Prefix, LockArchives: c.LocksArchives(), ErasureKey: auth.ErasureKey(c.MasterKey.Reveal()),
+		Lease: c.Lease, LateDelay: max(c.LateDelay, time.Microsecond)}
 	p.Catalog, err = catalog.Open(ctx, c.DatabaseURL.Reveal(), rules)
 	if err != nil {
 		return err
@@ -191,6 +192,9 @@ func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error
 	}
 	if p.s3 != nil {
 		if err := p.s3.EnsureBuckets(ctx); err != nil {
+			return p.prepared, withAdvice(err)
+		}
+		if err := p.checkLock(ctx); err != nil {
 			return p.prepared, withAdvice(err)
 		}
 	}

@@ -210,11 +210,11 @@ const apiMemory = 160 << 20
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c, recordings := p.Config, p.metrics.Sources(p.Recordings)
-	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{Interval: c.HealInterval, OnRefused: p.metrics.DeletionRefused},
+	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{Interval: c.HealInterval, Lock: p.lockMode(), OnRefused: p.metrics.DeletionRefused},
 		p.Catalog, recordings, p.Archives, time.Now, log.Named("worker"))
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,
-		Drain: c.DrainTimeout, Archive: archiver.Config{}, Tracer: p.tracer(), OnBuild: p.countBuild,
+		Drain: c.DrainTimeout, Lock: p.lockMode(), Archive: archiver.Config{}, Tracer: p.tracer(), OnBuild: p.countBuild,
 	}, p.Queue, p.Catalog, recordings, p.Archives, sweeper, time.Now, log)
 	g.Add(Component{Name: "worker", Stage: StageWorker, Run: p.afterOwnerCheck(w.Run), Drain: c.DrainTimeout})
 	ends := lifecycle.NewEnds(lifecycle.EndsConfig{Interval: c.HealInterval, OnEnded: p.metrics.Ended}, p.Catalog.DB(), p.Catalog, recordings, time.Now, log.Named("worker"))

@@ -85,9 +85,19 @@ const heldLocksSQL = `SELECT object_key, version_id, size, etag, (SELECT now_us 
 const backlogLocksSQL = `SELECT (SELECT count(*) FROM archives WHERE lock_short AND state NOT IN ('writing', 'superseded', 'retained', 'doomed', 'deleting'))
 	+ (SELECT count(*) FROM archives WHERE state IN ('superseded', 'retained') AND delete_after_us IS NULL AND coalesce(locked_until_us, 0) <= (SELECT now_us FROM catalog_clock))`
 
-// LockEnd is until when an archive is locked at least, whose day ends at a time: a day longer, for
-// clocks that differ.
+// LocksShort counts archives whose lock in the store ends before they do.
+func (c *Catalog) LocksShort(ctx context.Context) (n int64, err error) {
+	err = c.db.QueryRowContext(ctx, backlogLocksSQL).Scan(&n)
+	return n, err
+}
+
+// LockEnd is until when an archive is locked whose day ends at a time: a day longer, for clocks that
+// differ.
 func LockEnd(dayEnd time.Time) time.Time { return dayEnd.Add(24 * time.Hour) }
+
+// LeastLock is until when it must be locked. The difference to LockEnd is for days that are settled
+// some hours after their hours were built: their locks need not be prolonged.
+func LeastLock(dayEnd time.Time) time.Time { return dayEnd.Add(12 * time.Hour) }
 
 func scanServedArchive(rows *sql.Rows) (a ServedArchive, err error) {
 	var settled, reopened time.Time

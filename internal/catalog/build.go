@@ -19,7 +19,7 @@ type Claim struct {
 	Worker   string
 	Revision int64 // the revision that this build would publish
 	At       time.Time
-	DayEnd   time.Time // when the day's retention ends
+	DayEnd   time.Time // when the day's retention ends; of a day that is not settled, if it is settled now
 	prefix   string    // of its archive's key
 
 	// LockUntil is until when the archive's object will be locked; zero where archives are not locked.
@@ -53,7 +53,7 @@ func (c *Catalog) Claim(ctx context.Context, key domain.HourKey, worker string) 
 			return err
 		}
 		ok = true
-		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: db.FromMicros(at), DayEnd: db.FromMicros(d.end), prefix: c.rules.ArchivesPrefix}
+		claim = Claim{HourKey: key, Token: token, Worker: worker, Revision: revision + 1, At: db.FromMicros(at), DayEnd: db.FromMicros(d.lastEnd), prefix: c.rules.ArchivesPrefix}
 		return doomWriting(ctx, tx, key, at)
 	})
 	if domain.KindOf(err) == domain.KindNotFound { // the task is older than this catalog

@@ -65,6 +65,7 @@ type lockedDay struct {
 	expired bool  // marked as ended
 	at      int64 // the catalog's time in microseconds, read after the lock
 	end     int64 // the time in microseconds from which the day is past retention
+	lastEnd int64 // that time if the day is settled now; end, where it is settled already or reopened
 }
 
 // lockOpenDay locks the day and reads its state. It does not end the day. Only the planner does
@@ -79,6 +80,10 @@ func lockOpenDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) 
 		return l, err
 	}
 	l.expired, l.end = d.expired, d.end(day)
+	if d.settled.IsZero() {
+		d.settled = db.FromMicros(l.at)
+	}
+	l.lastEnd = d.end(day)
 	l.open = !l.expired && l.at < l.end
 	if l.open || l.expired {
 		l.over = l.expired

@@ -124,6 +124,7 @@ func (s *Source) checkCombinations(c *Config) {
 		{c.S3Endpoint == "" && (c.S3AccessKey != "" || c.S3SecretKey != ""), "CALLVAULT_S3_ENDPOINT", "missing, while a key of the object store is set; set it, for example to https://s3.eu-central-1.amazonaws.com"},
 		{c.S3Endpoint == "" && c.DownloadMode == "redirect", "CALLVAULT_DOWNLOAD_MODE", "redirect, while CALLVAULT_S3_ENDPOINT is not set; clients cannot reach the directory of objects, use proxy"},
 		{c.S3Endpoint == "" && c.S3Public != "", "CALLVAULT_S3_PUBLIC_ENDPOINT", "set, while CALLVAULT_S3_ENDPOINT is not; the directory of objects has no public address"},
+		{c.S3Endpoint == "" && c.LocksArchives(), "CALLVAULT_ARCHIVES_LOCK", "set, while CALLVAULT_S3_ENDPOINT is not; a directory can't lock objects: leave it off, or use an object store that has object lock"},
 		{c.Recordings != "" && c.Recordings == c.Archives, "CALLVAULT_ARCHIVES_BUCKET", "the same bucket as CALLVAULT_RECORDINGS_BUCKET; use another, archives expire and recordings do not"},
 		{!plainPath(c.BasePath()), "CALLVAULT_PUBLIC_URL", "its path has more than letters, digits, - . _ ~ and single slashes; choose one such as /vault"},
 		{c.OIDCIssuer != "" && c.OIDCAudience == "", "CALLVAULT_OIDC_AUDIENCE", "missing, while CALLVAULT_OIDC_ISSUER is set; name the audience that its tokens must carry, or any token of the issuer would do"},
@@ -135,6 +136,9 @@ func (s *Source) checkCombinations(c *Config) {
 		}
 	}
 }
+
+// LocksArchives says whether the object store locks archives.
+func (p Parts) LocksArchives() bool { return p.ArchiveLock != "" && p.ArchiveLock != "off" }
 
 // BasePath is the path of the public URL, such as /vault; "" for none.
 func (c *Serving) BasePath() string {

@@ -51,7 +51,7 @@ func TestDefaultsOfStandalone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Parts: Parts{Data: "./data", S3Region: "us-east-1", Recordings: "recordings", Archives: "archives", Prefix: "callvault", TakeAudio: true, LogLevel: "info"},
+		Parts: Parts{Data: "./data", S3Region: "us-east-1", Recordings: "recordings", Archives: "archives", Prefix: "callvault", ArchiveLock: "off", TakeAudio: true, LogLevel: "info"},
 		Serving: Serving{
 			Listen: "127.0.0.1:8080", LinkTTL: 6 * time.Hour, DownloadMode: "proxy", OIDCTenantClaim: "tenant_id",
 		},
@@ -190,6 +190,7 @@ func TestSettingsThatBelongTogether(t *testing.T) {
 	}{
 		"store without keys":      {Env{"CALLVAULT_S3_ENDPOINT": "http://h"}, []string{"CALLVAULT_S3_ACCESS_KEY", "CALLVAULT_S3_SECRET_KEY"}},
 		"keys without store":      {Env{"CALLVAULT_S3_ACCESS_KEY": "a"}, []string{"CALLVAULT_S3_ENDPOINT"}},
+		"lock without store":      {Env{"CALLVAULT_ARCHIVES_LOCK": "governance"}, []string{"CALLVAULT_ARCHIVES_LOCK"}},
 		"public without store":    {Env{"CALLVAULT_S3_PUBLIC_ENDPOINT": "http://h"}, []string{"CALLVAULT_S3_PUBLIC_ENDPOINT"}},
 		"one bucket for both":     {Env{"CALLVAULT_ARCHIVES_BUCKET": "recordings"}, []string{"CALLVAULT_ARCHIVES_BUCKET"}},
 		"issuer alone":            {Env{"CALLVAULT_OIDC_ISSUER": "https://i"}, []string{"CALLVAULT_OIDC_AUDIENCE"}},

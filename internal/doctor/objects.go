@@ -42,7 +42,7 @@ func (d *Doctor) reachStore(ctx context.Context) Result {
 	}
 	store, err := objstore.New(objstore.Config{
 		Endpoint: c.S3Endpoint, PublicEndpoint: c.S3Public, Region: c.S3Region, AccessKey: c.S3AccessKey.Reveal(),
-		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives,
+		SecretKey: c.S3SecretKey.Reveal(), Recordings: c.Recordings, Archives: c.Archives, Lock: objstore.ParseLockMode(c.ArchiveLock),
 	})
 	if err != nil {
 		return failErr(err, "correct CALLVAULT_S3_ENDPOINT")
@@ -134,8 +134,9 @@ func (d *Doctor) recordingsBucket(ctx context.Context) Result {
 
 func (d *Doctor) archivesBucket(ctx context.Context) Result {
 	b, dir, data := d.archives, domain.ProbesFolder(d.s.Config.Prefix), probeBytes()
+	needs := append(objstore.ArchivesNeed(), objstore.LockNeeds(objstore.ParseLockMode(d.s.Config.ArchiveLock))...)
 	if !d.s.Try {
-		return d.remembered(ctx, b, objstore.ArchivesNeed())
+		return d.remembered(ctx, b, needs)
 	}
 	key := dir + rand.Text()
 	steps := bucketSteps(ctx, b, dir, key, data, func() error {
@@ -146,7 +147,7 @@ func (d *Doctor) archivesBucket(ctx context.Context) Result {
 	if f.Status != OK {
 		return f
 	}
-	return d.tryBucket(ctx, b, dir, objstore.ArchivesNeed(), f)
+	return d.tryBucket(ctx, b, dir, needs, f)
 }
 
 // tryBucket tries the bucket as migrate up does, and stores no result.

@@ -6,10 +6,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
+	"github.com/callvault/callvault/internal/testenv"
 )
 
 // Without --try the doctor says what the catalog has stored about the buckets, and writes nothing
@@ -59,4 +63,32 @@ func TestRemembered(t *testing.T) {
 	if writes.Load() > 0 {
 		t.Errorf("%d requests were writing", writes.Load())
 	}
+}
+
+// The doctor says whether archives can be locked, and are, without writing anything.
+func TestArchivesLock(t *testing.T) {
+	f := newFixture(t)
+	f.s.Try, f.s.Config.ArchiveLock = false, "governance"
+	lock := func(status doctor.Status, saw string) {
+		t.Helper()
+		if r := f.examine()["archives lock"]; r.Status != status || !strings.Contains(r.Saw, saw) {
+			t.Errorf("it is %s: %s (%s), want %s: %s", r.Status, r.Saw, r.Advice, status, saw)
+		}
+	}
+	lock(doctor.Fail, "has no object lock")
+	m := testenv.MinIO(t)
+	client, err := minio.New(strings.TrimPrefix(m.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(m.AccessKey, m.SecretKey, "")})
+	f.must(err)
+	f.s.Config.Archives = testenv.BucketName("locked")
+	f.must(client.MakeBucket(t.Context(), f.s.Config.Archives, minio.MakeBucketOptions{ObjectLocking: true}))
+	lock(doctor.Fail, "was not tried for CALLVAULT_ARCHIVES_LOCK=governance")
+	c, err := catalog.Open(t.Context(), f.s.Config.DatabaseURL.Reveal(), catalog.Rules{})
+	f.must(err)
+	defer func() { f.must(c.Close()) }()
+	var list []domain.Capability
+	for _, name := range objstore.LockNeeds(objstore.Governance) {
+		list = append(list, domain.Capability{Name: name, Has: true})
+	}
+	f.must(c.RememberStore(t.Context(), catalog.StoreKey{Endpoint: f.s.Config.S3Endpoint, Bucket: f.s.Config.Archives}, list))
+	lock(doctor.OK, "every archive is locked (governance)")
 }

@@ -142,6 +142,7 @@ func (d *Doctor) checks() []check {
 		{name: "archives bucket", needs: []string{"objects"}, after: []string{"catalog schema"}, run: d.archivesBucket},
 		{name: "installation", needs: []string{"catalog schema", "archives bucket"}, run: d.installation},
 		{name: "bucket rules", needs: []string{"catalog schema", "archives bucket"}, run: d.bucketRules},
+		{name: "archives lock", needs: []string{"catalog schema", "archives bucket"}, run: d.archivesLock},
 		{name: "links to objects", needs: []string{"archives bucket"}, run: d.links},
 		{name: "workers", needs: []string{"redis"}, run: d.workers},
 		{name: "hours", needs: []string{"catalog schema"}, run: d.hours},

@@ -30,10 +30,10 @@ func (s *Sweeper) lockServed(ctx context.Context, a catalog.ServedArchive, info 
 	if version == "" && info.ETag == a.ETag {
 		version = info.VersionID
 	}
-	least := catalog.LockEnd(a.DayEnd)
+	least := catalog.LeastLock(a.DayEnd)
 	prolonged := false
 	if s.cfg.Lock != objstore.NoLock && version != "" && info.Lock.Until.Before(least) {
-		lock, err := s.prolong(ctx, a.ObjectKey, version, least)
+		lock, err := s.prolong(ctx, a.ObjectKey, version, catalog.LockEnd(a.DayEnd))
 		switch {
 		case err == nil:
 			info.Lock, prolonged = lock, true

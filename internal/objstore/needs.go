@@ -65,6 +65,13 @@ func Lacking(bucket string, tried []domain.Capability, needs []string) string {
 	return "the bucket " + bucket + " lacks " + strings.Join(words, ", ")
 }
 
+// Tried says whether a bucket was tried for all of these capabilities.
+func Tried(tried []domain.Capability, needs []string) bool {
+	return !slices.ContainsFunc(needs, func(name string) bool {
+		return !slices.ContainsFunc(tried, func(r domain.Capability) bool { return r.Name == name })
+	})
+}
+
 // Lacks says whether a bucket lacks a capability that it was tried for.
 func Lacks(tried []domain.Capability, name string) bool {
 	return slices.ContainsFunc(tried, func(r domain.Capability) bool { return r.Name == name && !r.Has })
