@@ -84,6 +84,18 @@ func Parse(text []byte) (*Seal, error) {
 	return s, nil
 }
 
+// ParseData reads a seal without proof: the data of its leaf.
+func ParseData(data []byte) (*Seal, error) {
+	s := &Seal{data: bytes.Clone(data)}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("it has %d bytes, which no seal has", len(data))
+	}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("%w (%w)", errForm, err)
+	}
+	return s, s.check()
+}
+
 // Data is the leaf's data: the seal without proof.
 func (s *Seal) Data() []byte { return s.data }
 

@@ -1,0 +1,8 @@
+// Package evidence checks evidence packs, which callvault evidence makes, without a server: that
+// each file is whole, and that each line of the audit log and each seal of a day stands in the
+// log whose public key the reader has.
+//
+// It finds lines and seals that were changed, dropped, doubled or moved after the pack was made,
+// and names them. It can't find what whoever made the pack left out: a log proves what it has.
+// callvault log verify, with the pack's checkpoint, shows that to those who have the catalog.
+package evidence

@@ -1,0 +1,220 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/torchwood"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/evidence"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// Kind and Version are what a manifest begins with.
+const (
+	Kind    = "callvault-evidence"
+	Version = 1
+)
+
+// Bucket has the archives.
+type Bucket interface {
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// Config says what a pack is of.
+type Config struct {
+	Tenant   string
+	From, To domain.Day
+	Out      string // its directory, which must not exist
+	Archives bool   // copy the archives that are served or held, too
+	Origin   audit.Origin
+	// Seal seals the log up to now, so that what a pack tells of has its place.
+	Seal func(ctx context.Context) error
+	// Keys are the log's.
+	Keys evidence.Keys
+	// Progress is told what is being written; it may be nil.
+	Progress func(file string)
+}
+
+// File is a file of data in the manifest.
+type File struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	Lines  int64  `json:"lines,omitempty"` // of NDJSON
+}
+
+// Manifest is manifest.json.
+type Manifest struct {
+	Kind    string     `json:"kind"`
+	Version int        `json:"version"`
+	Tenant  string     `json:"tenant"`
+	From    domain.Day `json:"from"`
+	To      domain.Day `json:"to"`
+	Log     string     `json:"log"` // its name, as in its keys
+	MadeAt  string     `json:"madeAt"`
+	// Unplaced counts lines and seals that had no place in the log yet and are not in the pack.
+	Unplaced int64  `json:"unplaced"`
+	Files    []File `json:"files"`
+}
+
+// exportDetail is the detail of the audit line of a pack.
+type exportDetail struct {
+	From     domain.Day `json:"from"`
+	To       domain.Day `json:"to"`
+	Lines    int64      `json:"lines"`
+	Seals    int64      `json:"seals"`
+	Archives bool       `json:"archives,omitempty"`
+	Manifest string     `json:"manifest"` // hex, SHA-256 of manifest.json
+	audit.Origin
+}
+
+// writer writes one pack.
+type writer struct {
+	Config
+	catalog  *catalog.Catalog
+	bucket   Bucket
+	dir      string // what becomes Out
+	until    time.Time
+	manifest Manifest
+	leaves   map[int64]struct{} // tiles of level 0 whose leaves the pack has
+}
+
+// Write writes a pack and returns its manifest. Its directory appears whole or not at all.
+// Errors: KindConflict when it exists, KindNotFound for an unknown tenant, and those of the
+// catalog, the bucket and the disk.
+func Write(ctx context.Context, cfg Config, c *catalog.Catalog, bucket Bucket) (m Manifest, err error) {
+	if cfg.Progress == nil {
+		cfg.Progress = func(string) {}
+	}
+	if _, err := os.Lstat(cfg.Out); !errors.Is(err, os.ErrNotExist) {
+		return m, errors.Join(err, domain.Errorf(domain.KindConflict, "%s exists already; name a directory that does not", cfg.Out))
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Out), 0o700); err != nil {
+		return m, err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(cfg.Out), "."+filepath.Base(cfg.Out)+"-")
+	if err != nil {
+		return m, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	w := &writer{Config: cfg, catalog: c, bucket: bucket, dir: dir, leaves: map[int64]struct{}{}}
+	if err := w.write(ctx); err != nil {
+		return m, err
+	}
+	return w.manifest, publish(dir, cfg.Out)
+}
+
+func (w *writer) write(ctx context.Context) error {
+	now, err := w.catalog.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if w.until = w.To.End(); now.Before(w.until) {
+		w.until = now
+	}
+	if err := w.Seal(ctx); err != nil {
+		return fmt.Errorf("seal the log: %w", err)
+	}
+	w.manifest = Manifest{Kind: Kind, Version: Version, Tenant: w.Tenant, From: w.From, To: w.To, Log: w.Keys.Origin, MadeAt: now.UTC().Format(time.RFC3339)}
+	lines, err := w.lines(ctx)
+	if err != nil {
+		return err
+	}
+	seals, err := w.seals(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.tables(ctx); err != nil {
+		return err
+	}
+	if err := w.archives(ctx); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(w.manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := w.save("manifest.json", append(text, '\n')); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(append(text, '\n'))
+	detail := exportDetail{From: w.From, To: w.To, Lines: lines, Seals: seals, Archives: w.Archives, Manifest: hex.EncodeToString(sum[:]), Origin: w.Origin}
+	if err := w.catalog.AppendAudit(ctx, w.Origin, w.Tenant, catalog.ActionEvidence, detail); err != nil {
+		return err
+	}
+	if err := w.Seal(ctx); err != nil {
+		return fmt.Errorf("seal the log: %w", err)
+	}
+	return w.prove(ctx, detail.Manifest, now)
+}
+
+// exportWait is how long another sealer may take for the line of the pack.
+const exportWait = 3 * time.Minute
+
+// prove writes what proves the pack: the line of the audit log that names it, the newest
+// checkpoint, the log's keys and the tree's hashes.
+func (w *writer) prove(ctx context.Context, manifest string, since time.Time) error {
+	w.Progress("proofs")
+	export, head, err := w.sealedExport(ctx, manifest, since)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(w.line(1, export))
+	if err != nil {
+		return err
+	}
+	w.leaves[export.Leaf>>8] = struct{}{}
+	if err := w.save("export.json", append(text, '\n')); err != nil {
+		return err
+	}
+	if err := w.save("checkpoint.txt", []byte(head.Note)); err != nil {
+		return err
+	}
+	if err := w.save("log-keys.txt", []byte(strings.Join(w.Keys.Verifiers, "\n")+"\n")); err != nil {
+		return err
+	}
+	return w.tiles(ctx, head)
+}
+
+// save writes a small file whole.
+func (w *writer) save(name string, data []byte) error {
+	return os.WriteFile(filepath.Join(w.dir, name), data, 0o600)
+}
+
+// publish gives a directory its name, which nobody else may have taken meanwhile.
+func publish(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return errors.Join(err, os.RemoveAll(from))
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// checkHead refuses a checkpoint that no key of the log has signed.
+func (w *writer) checkHead(note string) (torchwood.Checkpoint, error) {
+	policy, err := evidence.Policy(w.Keys.Origin, w.Keys.Verifiers)
+	if err != nil {
+		return torchwood.Checkpoint{}, err
+	}
+	c, _, err := torchwood.VerifyCheckpoint([]byte(note), policy)
+	return c, err
+}
