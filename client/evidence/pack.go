@@ -102,10 +102,9 @@ func IsPack(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer root.Close()
 	text, err := readSmall(root, "manifest.json", maxManifest)
 	var m manifest
-	return err == nil && json.Unmarshal(text, &m) == nil && m.Kind == kind
+	return errors.Join(err, root.Close()) == nil && json.Unmarshal(text, &m) == nil && m.Kind == kind
 }
 
 // checker checks one pack.
@@ -130,9 +129,8 @@ func Verify(ctx context.Context, dir string, keys dayseal.Keys) (Report, error) 
 	if err != nil {
 		return report, fmt.Errorf("verify: %w", err)
 	}
-	defer root.Close()
 	c := &checker{ctx: ctx, root: root, keys: keys, report: &report, cache: map[int64][]tlog.Hash{}, sealed: map[string]bool{}}
-	if err := c.run(); err != nil {
+	if err := errors.Join(c.run(), root.Close()); err != nil {
 		return report, fmt.Errorf("verify %s: %w", dir, err)
 	}
 	return report, nil
@@ -143,7 +141,7 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, &c.manifest); err != nil || c.manifest.Kind != kind || c.manifest.Version != 1 {
+	if json.Unmarshal(text, &c.manifest) != nil || c.manifest.Kind != kind || c.manifest.Version != 1 {
 		c.report.add("manifest.json", 0, "It is not the manifest of a pack that this version knows.")
 		return nil
 	}

@@ -12,13 +12,14 @@ import (
 	humanize "github.com/dustin/go-humanize"
 
 	"github.com/callvault/callvault/client"
+	"github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/client/verify"
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 )
 
 // verifyCmd checks downloaded archives without a server.
 type verifyCmd struct {
-	Path   []string `arg:"" help:"ZIPs, and directories whose ZIPs are all checked." placeholder:"FILE.zip|DIR"`
+	Path   []string `arg:"" help:"ZIPs, directories whose ZIPs are all checked, and evidence packs." placeholder:"FILE.zip|DIR"`
 	LogKey string   `help:"File with the log's public keys, one a line, former ones too: seals must be proven by them." placeholder:"FILE"`
 	JSON   bool     `help:"Print one JSON document."`
 }
@@ -29,7 +30,8 @@ Recordings that metadata.json itself declares missing are counted, not an error.
 that callvault pull wrote, day.json says which hours there must be, and each file must be the
 one that was pulled; callvault pull --recheck downloads again what is not. A day.seal must be of
 these archives; --log-key FILE checks its proof and signature, without a server, and then each
-archive must have a seal. Symbolic links in a directory are not followed. Exits with 1 when
+archive must have a seal. A directory that callvault evidence made is checked as a pack:
+each line and seal must stand in the log. Symbolic links in a directory are not followed. Exits with 1 when
 anything is wrong or absent.
 
 Examples:
@@ -37,6 +39,7 @@ Examples:
     callvault verify acme_2025-12-12_14.zip
     callvault verify ./archives/2025-12-12
     callvault verify ./archives --log-key log-key.txt
+    callvault verify ./acme-december --log-key log-key.txt
     callvault verify ./archives --json`
 }
 
@@ -75,6 +78,9 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 	}
+	if err := c.verifyPacks(ctx, d.stdout, &targets); err != nil {
+		return err
+	}
 	var list []verifyResult
 	problems := 0
 	add := func(v verifyResult) error {
@@ -108,10 +114,10 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 	}
-	ok := !slices.ContainsFunc(list, func(v verifyResult) bool { return !v.good() })
+	ok := targets.packsOK() && !slices.ContainsFunc(list, func(v verifyResult) bool { return !v.good() })
 	if c.JSON {
 		err = verifyJSON(d.stdout, list, &targets, ok)
-	} else {
+	} else if targets.count() > 0 {
 		err = printClean(d.stdout, slices.Concat(targets.absentLines(), targets.sealLines(), targets.summary(list))...)
 	}
 	if err == nil && !ok {
@@ -175,7 +181,9 @@ func verifyJSON(w io.Writer, list []verifyResult, targets *verifyTargets, ok boo
 		Archives []fileJSON `json:"archives"`
 		Days     []dayJSON  `json:"days"`  // directories with a day.json
 		Seals    []sealJSON `json:"seals"` // each day.seal
-	}{ok, files, append([]dayJSON{}, targets.checkedDays...), targets.sealsJSON()})
+
+		Packs []evidence.Report `json:"packs"` // of evidence
+	}{ok, files, append([]dayJSON{}, targets.checkedDays...), targets.sealsJSON(), append([]evidence.Report{}, targets.reports...)})
 }
 
 // print prints one line, and one more for each problem.

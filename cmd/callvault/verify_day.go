@@ -14,6 +14,7 @@ import (
 
 	"github.com/callvault/callvault/client"
 	"github.com/callvault/callvault/client/dayseal"
+	"github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/client/verify"
 )
 
@@ -28,6 +29,8 @@ type verifyTargets struct {
 	keys        dayseal.Keys                 // of the log; nil without --log-key
 	seals       map[string]*sealed           // by directory; nil where no day.seal can be used
 	sealList    []*sealed                    // the same, in the order in which they were found
+	packs       []string                     // directories that are evidence packs
+	reports     []evidence.Report            // of these
 }
 
 // dayJSON is a directory with a day.json, in the output of --json.
@@ -46,6 +49,10 @@ func (w *verifyTargets) add(path string) error {
 	}
 	if !info.IsDir() {
 		w.addZIP(path)
+		return nil
+	}
+	if evidence.IsPack(path) {
+		w.packs = append(w.packs, path)
 		return nil
 	}
 	before := w.count()

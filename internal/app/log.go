@@ -60,8 +60,21 @@ func (p *Parts) ensureLogKeys(ctx context.Context) (int, error) {
 	return auth.EnsureLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), evidence.Origin(installation), audit.Origin{Actor: "command"})
 }
 
+// sealer makes what seals the log.
+func (p *Parts) sealer(log *zap.Logger) *evidence.Sealer {
+	return evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: p.Config.HealInterval}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
+}
+
+// SealLog seals all that waits for its place in the log, unless another process is about to.
+func (p *Parts) SealLog(ctx context.Context) error {
+	if err := p.checkObjects(ctx); err != nil { // the bucket must be this installation's
+		return err
+	}
+	return p.sealer(zap.NewNop()).Pass(ctx)
+}
+
 // addSealer adds what seals the log.
 func (p *Parts) addSealer(g *Group, log *zap.Logger) {
-	s := evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: p.Config.HealInterval}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
+	s := p.sealer(log)
 	g.Add(Component{Name: "sealer", Stage: StageScheduler, Run: p.afterOwnerCheck(s.Run)})
 }

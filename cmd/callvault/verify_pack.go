@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	humanize "github.com/dustin/go-humanize"
+
+	"github.com/callvault/callvault/client/evidence"
+)
+
+// verifyPacks checks evidence packs one after the other, and prints what it finds. It returns their
+// reports.
+func (c *verifyCmd) verifyPacks(ctx context.Context, out io.Writer, targets *verifyTargets) error {
+	for _, dir := range targets.packs {
+		r, err := evidence.Verify(ctx, dir, targets.keys)
+		if err != nil {
+			return err
+		}
+		targets.reports = append(targets.reports, r)
+		if c.JSON {
+			continue
+		}
+		if err := printClean(out, packLines(&r)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packLines has a line for a pack, and one for each problem.
+func packLines(r *evidence.Report) []string {
+	state := "ok    "
+	if !r.OK() {
+		state = "BROKEN"
+	}
+	lines := []string{fmt.Sprintf("%s  %s  evidence of %s, %s to %s: %s, %s", state, r.Path, r.Tenant, r.From, r.To, count(int(r.Lines), "line"), count(int(r.Seals), "seal"))}
+	for _, p := range r.Problems {
+		lines = append(lines, "        "+p.String())
+	}
+	if r.MoreProblems > 0 {
+		lines = append(lines, fmt.Sprintf("        and %d more", r.MoreProblems))
+	}
+	switch {
+	case r.Proven && r.OK():
+		lines = append(lines, fmt.Sprintf("        proven by a checkpoint of the log %s of %s leaves; it cannot prove that nothing was left out when it was made", r.Log, humanize.Comma(r.LogSize)))
+	case !r.Proven && r.OK():
+		lines = append(lines, "        the log's signature was not checked, so nothing is proven; name the log's public key with --log-key")
+	}
+	if r.Unplaced > 0 {
+		lines = append(lines, fmt.Sprintf("        %d lines and seals are not in it, since they had no place in the log yet", r.Unplaced))
+	}
+	return lines
+}
+
+// packsOK reports whether all packs are good.
+func (w *verifyTargets) packsOK() bool {
+	for i := range w.reports {
+		if !w.reports[i].OK() {
+			return false
+		}
+	}
+	return true
+}
