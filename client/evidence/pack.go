@@ -141,7 +141,7 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
-	if json.Unmarshal(text, &c.manifest) != nil || c.manifest.Kind != kind || c.manifest.Version != 1 {
+	if known := json.Unmarshal(text, &c.manifest) == nil && c.manifest.Kind == kind && c.manifest.Version == 1; !known {
 		c.report.add("manifest.json", 0, "It is not the manifest of a pack that this version knows.")
 		return nil
 	}
