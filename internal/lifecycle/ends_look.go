@@ -92,6 +92,11 @@ func (e *Ends) named(ctx context.Context, tenant string, ids []string) (map[stri
 		return nil, err
 	}
 	// A key that is both is a recording's: that has its day.
-	return seen, db.Each(ctx, e.db, note, `SELECT object_key, conversation_id, day FROM recordings WHERE conversation_id IN `+in+` AND tenant = $1 LIMIT `+
-		db.Parameters(len(args)+1, 1), append(args, e.cfg.Most)...)
+	return seen, db.Each(ctx, e.db, note, recordingsOfSQL(len(ids)), append(args, e.cfg.Most)...)
+}
+
+// recordingsOfSQL gives the recordings of n conversations of tenant $1, at most as the last parameter
+// says.
+func recordingsOfSQL(n int) string {
+	return `SELECT object_key, conversation_id, day FROM recordings WHERE conversation_id IN (` + db.Parameters(2, n) + `) AND tenant = $1 LIMIT ` + db.Parameters(2+n, 1)
 }

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -204,12 +205,19 @@ func (r *removal) dropConversations(ctx context.Context) error {
 	return nil
 }
 
+// restSQL gives those of n conversations of tenant $1 that have recordings or messages.
+func restSQL(n int) string {
+	arms := make([]string, n)
+	for i := range arms { // each reads one row, however many a conversation has
+		arms[i] = fmt.Sprintf(`SELECT CAST($%[1]d AS TEXT) WHERE EXISTS (SELECT 1 FROM recordings r WHERE r.conversation_id = $%[1]d AND r.tenant = $1)
+			OR EXISTS (SELECT 1 FROM messages m WHERE m.tenant = $1 AND m.conversation_id = $%[1]d)`, i+2)
+	}
+	return strings.Join(arms, " UNION ALL ")
+}
+
 // noteUnfinished notes which of the conversations have more recordings or messages.
 func (r *removal) noteUnfinished(ctx context.Context, at int64) ([]string, error) {
-	args := append([]any{r.tenant}, db.Texts(r.ids)...)
-	in := db.Parameters(2, len(r.ids))
-	rest, err := db.Collect(ctx, r.tx, db.Value[string], `SELECT conversation_id FROM recordings WHERE conversation_id IN (`+in+`) AND tenant = $1
-		UNION SELECT conversation_id FROM messages WHERE tenant = $1 AND conversation_id IN (`+in+`) ORDER BY 1`, args...)
+	rest, err := db.Collect(ctx, r.tx, db.Value[string], restSQL(len(r.ids)), append([]any{r.tenant}, db.Texts(r.ids)...)...)
 	if err != nil {
 		return nil, err
 	}
