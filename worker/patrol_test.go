@@ -228,8 +228,9 @@ func TestPatrolIsShared(t *testing.T) {
 // day's end.
 func TestPatrolOfArchives(t *testing.T) {
 	onBothCatalogs(t, func(f *fixture) {
+		kept := f.add(hour(0), 1<<20)
 		for n := range 3 {
-			f.add(hour(n), 3<<20)
+			f.add(hour(n), 2<<20)
 		}
 		f.plan()
 		for n := range 3 {
@@ -258,5 +259,10 @@ func TestPatrolOfArchives(t *testing.T) {
 		f.expect("the hour is due", f.waits(hour(0)), true)
 		f.must(second(f.sweeper().Sweep(f.ctx)))
 		f.expect("the broken bytes stay", f.exists(f.store.Archives(), flipped), true)
+
+		// The source of the broken archive's first recording is gone too; its bytes there are right.
+		f.must(f.store.Recordings().Remove(f.ctx, kept))
+		f.must(f.builder(config()).BuildHour(f.ctx, task(0)))
+		f.expect("served again, with what only the broken one had", fmt.Sprintln(f.view(0).State, f.view(0).Archive.Files, f.view(0).Archive.MissingCount), "available 2 0\n")
 	})
 }

@@ -153,10 +153,11 @@ func scanFault(rows *sql.Rows) (f Fault, err error) {
 }
 
 // BrokenArchive reports that the bytes of an archive are gone or not those that were published. An
-// hour that serves it serves nothing any more and is due, as after [Catalog.Gone]. Broken bytes
-// stay until the day's end, though nobody is given them: a recording in them may be gone elsewhere.
-// An archive that is only retained is stored as a fault. rebuilt says that an hour is due.
-func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason string) (rebuilt bool, err error) {
+// hour that serves it serves nothing any more and is due, as after [Catalog.Gone]. Broken bytes, whose
+// ETag is etag, stay until the day's end, though nobody is given them: a recording in them may be gone
+// elsewhere, and the next build looks there. An archive that is only retained is stored as a fault.
+// rebuilt says that an hour is due.
+func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason, etag string) (rebuilt bool, err error) {
 	f := Fault{Kind: FaultOfArchive, Tenant: a.Tenant, Day: a.Day, Hour: a.Hour, ObjectKey: a.ObjectKey, Reason: reason}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		rebuilt = false
@@ -177,11 +178,12 @@ func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason str
 			_, err := saveFault(ctx, tx, f, faultDetail{})
 			return err
 		}
-		kept := d.end
+		kept, cause := d.end, "broken"
 		if reason == ReasonNotFound {
-			kept = d.at
+			kept, cause = d.at, "gone"
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'gone', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, kept); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = $3, delete_after_us = $2, etag = coalesce($4, etag) WHERE object_key = $1`,
+			a.ObjectKey, kept, cause, db.OrNull(etag)); err != nil {
 			return err
 		}
 		detail := faultDetail{}

@@ -176,12 +176,13 @@ const hiddenSQL = `SELECT archives.tenant, archives.day, archives.hour, archives
 	WHERE archives.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)
 	AND archives.state = 'hidden' AND ` + unneededSQL + ` LIMIT $1`
 
-// formerArchive reads the hidden archive of a claimed hour; nil for none.
+// formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one that
+// the patrol found broken; nil for none. Of a broken one too a build takes only what has the right sum.
 func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
 		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID))
 		return a, err
-	}, `SELECT object_key, size, etag, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND state = 'hidden' ORDER BY revision DESC LIMIT 1`,
+	}, `SELECT object_key, size, etag, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
 		key.Tenant, key.Day, key.Hour)
 	if err != nil || len(list) == 0 {
 		return nil, err

@@ -55,7 +55,7 @@ func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64
 		}
 		return at.read, err
 	}
-	rebuilt, err := t.catalog.BrokenArchive(ctx, a, reason)
+	rebuilt, err := t.catalog.BrokenArchive(ctx, a, reason, at.etag)
 	if rebuilt {
 		t.cfg.OnBroken()
 		t.log.Error("an archive is not what was published; its hour is built again", zap.String("object", a.ObjectKey), zap.String("reason", reason))

@@ -33,7 +33,7 @@ type Rounds interface {
 // Faults takes what was found.
 type Faults interface {
 	RecordingFault(ctx context.Context, r catalog.PatrolRecording, reason string, found *domain.SHA256) (bool, error)
-	BrokenArchive(ctx context.Context, a catalog.PatrolArchive, reason string) (bool, error)
+	BrokenArchive(ctx context.Context, a catalog.PatrolArchive, reason, etag string) (bool, error)
 	EndFault(ctx context.Context, f catalog.Fault) error
 	FaultyRecordings(ctx context.Context, age time.Duration, limit int) ([]catalog.PatrolRecording, error)
 }
