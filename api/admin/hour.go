@@ -152,6 +152,7 @@ type archiveJSON struct {
 	Published *string `json:"publishedAt"`
 	LinksEnd  *string `json:"linksEndAt"`
 	DeleteAt  *string `json:"deleteAt"`
+	Locked    *string `json:"lockedUntil"`
 }
 
 // getHour is GET /api/admin/v1/tenants/{tenant}/days/{day}/hours/{hour}.
@@ -166,7 +167,7 @@ func (h *handler) getHour(r *http.Request) (any, error) {
 		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]audit.Entry{}, o.Events...)}
 	for _, a := range s.Archives {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Deleted, a.Size, a.Files, a.Missing, web.Time(a.Started),
-			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt)})
+			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt), web.TimeOrNull(a.Locked)})
 	}
 	return out, nil
 }

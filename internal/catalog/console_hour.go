@@ -40,13 +40,14 @@ type HourArchive struct {
 	Published time.Time // zero if it was not published
 	LinksEnd  time.Time // end of its latest link
 	DeleteAt  time.Time
+	Locked    time.Time // until when the store locks its object; zero if it does not
 }
 
 const hourHistorySQL = `SELECT wanted, built, dispatch, dispatched_us, lease_us, recheck_us, build_us, archive
 	FROM hours WHERE tenant = $1 AND day = $2 AND hour = $3`
 
 const hourArchivesSQL = `SELECT object_key, revision, state, size, file_count, missing_count, missing, created_us, published_us, nullif(links_until_us, 0),
-	delete_after_us, deletions > 0 FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
+	delete_after_us, deletions > 0, locked_until_us FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 ORDER BY created_us DESC, object_key DESC LIMIT 100`
 
 // HourHistory reads one hour's history. It is empty for an hour without a row.
 func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHistory, error) {
@@ -67,7 +68,7 @@ func (c *Catalog) HourHistory(ctx context.Context, key domain.HourKey) (HourHist
 		s.Archives, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a HourArchive, err error) {
 			var object, missing string
 			err = rows.Scan(&object, &a.Revision, &a.State, &a.Size, &a.Files, &a.Missing, &missing, db.Time(&a.Started), db.Time(&a.Published),
-				db.Time(&a.LinksEnd), db.Time(&a.DeleteAt), &a.Deleted)
+				db.Time(&a.LinksEnd), db.Time(&a.DeleteAt), &a.Deleted, db.Time(&a.Locked))
 			if err == nil && object == served {
 				err = json.Unmarshal([]byte(missing), &s.Missing)
 			}
