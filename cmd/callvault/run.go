@@ -47,6 +47,7 @@ type commands struct {
 	Import     importCmd     `cmd:"" help:"Take lines and audio in from files."`
 	Archive    archiveCmd    `cmd:"" help:"Plan a tenant's day now."`
 	Hold       holdCmd       `cmd:"" help:"Legal holds: create, list, release."`
+	Erase      eraseCmd      `cmd:"" help:"Erase conversations in every copy, with a proof."`
 	Recording  recordingCmd  `cmd:"" help:"Recordings: correct what was registered wrongly."`
 	Total      totalCmd      `cmd:"" help:"Control totals of days and hours: correct or remove them."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`

@@ -122,8 +122,9 @@ func hideDay(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []Hi
 	return hidden, refreshServed(ctx, tx, tenant, day, d.at)
 }
 
-// hideHourSQL forgets the last error too, because it may name a recording.
-const hideHourSQL = `UPDATE hours SET last_error = NULL, token = NULL, lease_us = NULL, archive = NULL, recheck_us = NULL,
+// hideHourSQL forgets the last error too, because it may name a recording. The hour's recordings are
+// counted again.
+const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = NULL, lease_us = NULL, archive = NULL, recheck_us = NULL,
 	wanted = CASE WHEN state IN ('expired', 'no_data') THEN wanted ELSE wanted + 1 END,
 	due_us = CASE WHEN planned AND state NOT IN ('expired', 'no_data') THEN CAST($4 AS BIGINT) ELSE due_us END,
 	failures = 0, lapses = 0, last_kind = NULL, failed_us = NULL, dispatched_us = NULL,

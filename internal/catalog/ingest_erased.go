@@ -96,6 +96,7 @@ func (r *registration) keepOut(ctx context.Context, b *Batch, gone map[string]bo
 		for _, key := range fresh {
 			if hour, ok := hours[key]; ok {
 				count[hour]++
+				r.counted = append(r.counted, hour.Day)
 			}
 		}
 		if err := CountErased(ctx, r.tx, count); err != nil {

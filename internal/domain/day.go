@@ -71,3 +71,8 @@ func (k HourKey) Compare(o HourKey) int {
 func (k HourKey) ArchiveKey(prefix string, revision int64, token string) string {
 	return fmt.Sprintf("%s%s/%s/%s/%d-%s.zip", ArchivesFolder(prefix), k.Tenant, k.Day, k.HH(), revision, token)
 }
+
+// ArchiveFolder is the folder of the keys of all revisions of the hour.
+func (k HourKey) ArchiveFolder(prefix string) string {
+	return ArchivesFolder(prefix) + k.String()
+}

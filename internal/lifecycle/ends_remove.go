@@ -54,14 +54,20 @@ type removal struct {
 	ids    []string
 	seen   map[string]sight
 	most   int
+	cause  deletions.Cause
+	order  string // the erasure's id; "" for a retention
 	removed
 	sums map[string][]byte // SHA-256 of removed recordings, by key
+
+	queue []deletions.Deletion // what is to be deleted
+	left  []string             // keys of objects that stay, because callvault did not write them
+	free  []string             // keys that nothing names any more
 }
 
 // remove removes what conversations have, as far as it was looked up: at most e.cfg.Most recordings,
 // and as many messages. What has more is noted as ending.
 func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []string, seen map[string]sight) (removed, error) {
-	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, sums: map[string][]byte{}}
+	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, cause: deletions.CauseRetention, sums: map[string][]byte{}}
 	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return removed{}, err
@@ -72,21 +78,28 @@ func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []strin
 	if err != nil {
 		return removed{}, err
 	}
-	for _, step := range []func(context.Context) error{
-		r.lockObjects, r.dropRecordings, r.dropMessages, r.dropConversations,
-		func(ctx context.Context) error { return r.dropObjects(ctx, prefix, at) },
-		func(ctx context.Context) (err error) {
-			d.Unfinished, err = r.noteUnfinished(ctx, at)
-			return err
-		},
-	} {
-		if err := step(ctx); err != nil {
-			return removed{}, err
-		}
+	if err := r.drop(ctx, prefix, at); err != nil {
+		return removed{}, err
+	}
+	if d.Unfinished, err = r.noteUnfinished(ctx, at); err != nil {
+		return removed{}, err
 	}
 	d.Recordings, d.Messages, d.FormerValues, d.Bytes = r.recordings, r.messages, r.former, r.bytes
 	d.Objects, d.Kept, d.Missing = r.queued, r.kept, r.missing
 	return r.removed, audit.Origin{Actor: string(deletions.CauseRetention)}.Append(ctx, tx, at, tenant, ActionEnd, d)
+}
+
+// drop removes all rows that it can, and queues the objects. prefix is the tenant's key prefix.
+func (r *removal) drop(ctx context.Context, prefix string, at int64) error {
+	for _, step := range []func(context.Context) error{
+		r.lockObjects, r.dropRecordings, r.dropMessages, r.dropConversations,
+		func(ctx context.Context) error { return r.dropObjects(ctx, prefix, at) },
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // idChunk is how many ids one statement names.
@@ -145,6 +158,9 @@ func (r *removal) dropRecordings(ctx context.Context) error {
 			}
 			r.recordings += len(gone)
 			if err := r.dropNamed(ctx, `corrected_recordings WHERE tenant = $1 AND object_key`, gone, nil); err != nil {
+				return err
+			}
+			if err := r.dropNamed(ctx, `faults WHERE tenant = $1 AND kind = 'recording' AND object_key`, gone, nil); err != nil {
 				return err
 			}
 			if err := r.dropNamed(ctx, `history WHERE tenant = $1 AND kind = 'recording' AND id`, gone, &r.former); err != nil {
@@ -215,9 +231,14 @@ func restSQL(n int) string {
 	return strings.Join(arms, " UNION ALL ")
 }
 
+// unfinished gives those of the conversations that have more recordings or messages.
+func (r *removal) unfinished(ctx context.Context) ([]string, error) {
+	return db.Collect(ctx, r.tx, db.Value[string], restSQL(len(r.ids)), append([]any{r.tenant}, db.Texts(r.ids)...)...)
+}
+
 // noteUnfinished notes which of the conversations have more recordings or messages.
 func (r *removal) noteUnfinished(ctx context.Context, at int64) ([]string, error) {
-	rest, err := db.Collect(ctx, r.tx, db.Value[string], restSQL(len(r.ids)), append([]any{r.tenant}, db.Texts(r.ids)...)...)
+	rest, err := r.unfinished(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +264,6 @@ func unnamedSQL(n int) string {
 // dropObjects removes the rows of keys that nothing names any more, and queues those of their objects
 // that are callvault's to delete.
 func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) error {
-	var queue []deletions.Deletion
 	for keys := range slices.Chunk(r.keys(), idChunk) {
 		free, err := db.Collect(ctx, r.tx, scanUpload, unnamedSQL(len(keys)), append([]any{r.tenant}, db.Texts(keys)...)...)
 		if err != nil {
@@ -260,16 +280,18 @@ func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) erro
 				if sum == nil {
 					sum = u.sha256
 				}
-				queue = append(queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: s.info.ETag, VersionID: s.info.VersionID, Size: &s.info.Size,
-					SHA256: sum, Cause: deletions.CauseRetention})
+				r.queue = append(r.queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: s.info.ETag, VersionID: s.info.VersionID, Size: &s.info.Size,
+					SHA256: sum, Cause: r.cause, Subject: r.order})
 			default:
 				r.kept++
+				r.left = append(r.left, u.key)
 			}
 		}
 		if err := r.dropNamed(ctx, `objects WHERE tenant = $1 AND key`, names, nil); err != nil {
 			return err
 		}
+		r.free = append(r.free, names...)
 	}
-	r.queued = len(queue)
-	return deletions.Queue(ctx, r.tx, queue, at)
+	r.queued = len(r.queue)
+	return deletions.Queue(ctx, r.tx, r.queue, at)
 }

@@ -1,0 +1,283 @@
+package lifecycle
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/deletions"
+	"github.com/callvault/callvault/internal/catalog/erased"
+	"github.com/callvault/callvault/internal/catalog/holds"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// hide removes the rows of an erasure's conversations, one after the other. The next state is "" while
+// a hold keeps one of them.
+func (e *Eraser) hide(ctx context.Context, x Erasure) (next string, err error) {
+	left, err := db.Collect(ctx, e.db, db.Value[string], `SELECT conversation_id FROM erasure_targets WHERE erasure = $1 AND removed_us IS NULL ORDER BY conversation_id`, x.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, conversation := range left {
+		done, err := e.hideOne(ctx, x, conversation)
+		if err != nil || !done {
+			return "", err
+		}
+	}
+	return ErasureRebuilding, nil
+}
+
+// maxLooks is how often a conversation that changes meanwhile is looked up.
+const maxLooks = 10
+
+// errMore says that a conversation has got more since its objects were looked up.
+var errMore = errors.New("the conversation has got more")
+
+// hideOne removes a conversation. It is false when a hold keeps it.
+func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (done bool, err error) {
+	for range maxLooks {
+		seen, some, err := e.ends.look(ctx, x.Tenant, []string{conversation}, &EndsReport{})
+		if err != nil {
+			return false, err
+		}
+		if len(some) == 0 {
+			return false, domain.Errorf(domain.KindUnavailable, "the object store does not let an object of an erased conversation be looked up")
+		}
+		h := hiding{eraser: e, order: x, conversation: conversation, seen: seen}
+		err = e.db.Update(ctx, func(tx *db.Tx) error {
+			done, err = h.run(ctx, tx)
+			return err
+		})
+		if !errors.Is(err, errMore) {
+			return done && err == nil, err
+		}
+	}
+	return false, domain.Errorf(domain.KindUnavailable, "a conversation that is to be erased keeps growing")
+}
+
+// hiding is the removal of one conversation in one transaction.
+type hiding struct {
+	eraser       *Eraser
+	order        Erasure
+	conversation string
+	seen         map[string]sight
+}
+
+// run takes the tenant's exclusive lock, so that no line is taken in and no hold created meanwhile.
+func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
+	x := h.order
+	if err := holds.Exclude(ctx, tx, x.Tenant); err != nil {
+		return false, err
+	}
+	var removed bool
+	if err := tx.QueryRowContext(ctx, `SELECT removed_us IS NOT NULL FROM erasure_targets WHERE erasure = $1 AND conversation_id = $2`, x.ID, h.conversation).Scan(&removed); err != nil || removed {
+		return removed, err
+	}
+	var hold, prefix string
+	if err := tx.QueryRowContext(ctx, `SELECT `+holds.ConversationNameSQL("CAST($1 AS TEXT)", "CAST($2 AS TEXT)")+`, (SELECT key_prefix FROM tenants WHERE id = $1)`,
+		x.Tenant, h.conversation).Scan(db.OrZero(&hold), db.OrZero(&prefix)); err != nil {
+		return false, err
+	}
+	if hold != "" {
+		_, err := tx.ExecContext(ctx, `UPDATE erasures SET blocked = $2 WHERE id = $1`, x.ID, hold)
+		return false, err
+	}
+	at, err := clock.Now(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	hours, err := catalog.HoursWith(ctx, tx, x.Tenant, h.conversation)
+	if err != nil {
+		return false, err
+	}
+	count, err := h.countHours(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	r := &removal{tx: tx, tenant: x.Tenant, ids: []string{h.conversation}, seen: h.seen, most: 1 << 30, cause: deletions.CauseErasure, order: x.ID, sums: map[string][]byte{}}
+	if err := r.drop(ctx, prefix, at); err != nil {
+		return false, err
+	}
+	if rest, err := r.unfinished(ctx); err != nil || len(rest) > 0 {
+		return false, errors.Join(err, errMore)
+	}
+	if err := r.dropNamed(ctx, `endings WHERE tenant = $1 AND conversation_id`, r.ids, nil); err != nil {
+		return false, err
+	}
+	if err := h.remember(ctx, tx, r, count); err != nil {
+		return false, err
+	}
+	hidden, err := catalog.HideHours(ctx, tx, hours)
+	if err != nil {
+		return false, err
+	}
+	return true, h.note(ctx, tx, r, hours, hidden, at)
+}
+
+// countHours counts the conversation's recordings by hour.
+func (h *hiding) countHours(ctx context.Context, tx *db.Tx) (map[domain.HourKey]int64, error) {
+	count := map[domain.HourKey]int64{}
+	err := db.Each(ctx, tx, func(rows *sql.Rows) error {
+		k := domain.HourKey{Tenant: h.order.Tenant}
+		var n int64
+		err := rows.Scan(&k.Day, &k.Hour, &n)
+		count[k] = n
+		return err
+	}, `SELECT day, hour, count(*) FROM recordings WHERE tenant = $1 AND conversation_id = $2 GROUP BY day, hour`, h.order.Tenant, h.conversation)
+	return count, err
+}
+
+// remember keeps the conversation and its object keys from coming back.
+func (h *hiding) remember(ctx context.Context, tx *db.Tx, r *removal, count map[domain.HourKey]int64) error {
+	sums := h.eraser.catalog.Erased()
+	if _, err := sums.Add(ctx, tx, r.tenant, erased.Conversation, []string{h.conversation}); err != nil {
+		return err
+	}
+	if _, err := sums.Add(ctx, tx, r.tenant, erased.Object, r.free); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE tenants SET erased = erased + 1 WHERE id = $1`, r.tenant); err != nil {
+		return err
+	}
+	return catalog.CountErased(ctx, tx, count)
+}
+
+type hideDetail struct {
+	Erasure      string `json:"erasure"`
+	Conversation string `json:"conversation"`
+	Recordings   int    `json:"recordings"`
+	Messages     int    `json:"messages"`
+	FormerValues int64  `json:"formerValues"`
+	Bytes        int64  `json:"bytes"`
+	Archives     int    `json:"archives"`       // that held something of it
+	Left         int    `json:"left,omitempty"` // objects that callvault did not write, and leaves to the platform
+}
+
+// note writes down what was removed, and which objects have to go.
+func (h *hiding) note(ctx context.Context, tx *db.Tx, r *removal, hours []domain.HourKey, hidden []catalog.HiddenArchive, at int64) error {
+	x := h.order
+	for _, d := range r.queue {
+		var sum any
+		if d.SHA256 != nil {
+			sum = d.SHA256
+		}
+		if err := insertErased(ctx, tx, x.ID, false, d.Key, d.Size, sum, nil); err != nil {
+			return err
+		}
+	}
+	for _, key := range r.left {
+		if err := insertErased(ctx, tx, x.ID, false, key, nil, nil, at); err != nil {
+			return err
+		}
+	}
+	for _, a := range hidden {
+		var sum any
+		if manifest, err := hex.DecodeString(a.ManifestSHA256); err == nil && len(manifest) > 0 {
+			sum = manifest
+		}
+		if err := insertErased(ctx, tx, x.ID, true, a.ObjectKey, &a.Size, sum, nil); err != nil {
+			return err
+		}
+	}
+	if err := noteHours(ctx, tx, x.ID, hours); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE erasure_targets SET removed_us = $3 WHERE erasure = $1 AND conversation_id = $2`, x.ID, h.conversation, at); err != nil {
+		return err
+	}
+	if err := h.addCounts(ctx, tx, r, len(hidden)); err != nil {
+		return err
+	}
+	return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, x.Tenant, ActionErasureHide, hideDetail{x.ID, h.conversation, r.recordings, r.messages, r.former, r.bytes, len(hidden), len(r.left)})
+}
+
+func insertErased(ctx context.Context, tx *db.Tx, id string, archive bool, key string, size *int64, sum, left any) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO erasure_objects (erasure, archive, key, size, sha256, left_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		id, archive, key, size, sum, left)
+	return err
+}
+
+// addCounts adds to what the erasure has removed. The tenant's lock keeps others from doing so.
+func (h *hiding) addCounts(ctx context.Context, tx *db.Tx, r *removal, archives int) error {
+	var text string
+	var n ErasureCounts
+	if err := tx.QueryRowContext(ctx, `SELECT counts FROM erasures WHERE id = $1`, h.order.ID).Scan(&text); err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return err
+	}
+	if r.conversations > 0 {
+		n.Conversations++
+	}
+	n.Recordings, n.Messages, n.FormerValues, n.Bytes, n.Archives = n.Recordings+r.recordings, n.Messages+r.messages, n.FormerValues+r.former, n.Bytes+r.bytes, n.Archives+archives
+	if err := tx.QueryRowContext(ctx, `SELECT count(DISTINCT day) FROM erasure_hours WHERE erasure = $1`, h.order.ID).Scan(&n.Days); err != nil {
+		return err
+	}
+	out, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE erasures SET counts = $2, blocked = NULL WHERE id = $1`, h.order.ID, string(out))
+	return err
+}
+
+// scanHours scans days and hours of a tenant.
+func scanHours(tenant string) func(rows *sql.Rows) (domain.HourKey, error) {
+	return func(rows *sql.Rows) (domain.HourKey, error) {
+		k := domain.HourKey{Tenant: tenant}
+		err := rows.Scan(&k.Day, &k.Hour)
+		return k, err
+	}
+}
+
+// awaitRebuilt waits until no archive of the erasure is needed for a rebuild. Then it deletes objects
+// of its hours that the catalog knows nothing of.
+func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err error) {
+	var needed int
+	err = e.db.QueryRowContext(ctx, `SELECT count(*) FROM erasure_objects o JOIN archives a ON a.object_key = o.key
+		WHERE o.erasure = $1 AND o.archive AND a.state = 'hidden'`, x.ID).Scan(&needed)
+	if err != nil || needed > 0 {
+		return "", err
+	}
+	return ErasureDeleting, e.eraseStrays(ctx, x)
+}
+
+// eraseStrays deletes objects under the keys of the erasure's hours that have no row: a catalog that
+// was restored from a backup lacks the rows of what was published since. The rows are read after the
+// listing, and each archive has a row before its first byte.
+func (e *Eraser) eraseStrays(ctx context.Context, x Erasure) error {
+	hours, err := e.hours(ctx, x)
+	if err != nil {
+		return err
+	}
+	for _, h := range hours {
+		keys, err := e.archives.Keys(ctx, h.ArchiveFolder(e.prefix))
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(keys, idChunk) {
+			known, err := db.Collect(ctx, e.db, db.Value[string], `SELECT object_key FROM archives WHERE object_key IN (`+db.Parameters(1, len(some))+`)`, db.Texts(some)...)
+			if err != nil {
+				return err
+			}
+			for _, key := range some {
+				if slices.Contains(known, key) {
+					continue
+				}
+				err := e.db.Update(ctx, func(tx *db.Tx) error { return insertErased(ctx, tx, x.ID, true, key, nil, nil, nil) })
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// erasureOrder is the object {prefix}/erasures/{id}.json. It has what a catalog that was restored
+// from an older backup needs to repeat the erasure, and nothing that the erased conversations said.
+type erasureOrder struct {
+	ID            string        `json:"id"`
+	Tenant        string        `json:"tenant"`
+	Reason        string        `json:"reason"`
+	AskedBy       string        `json:"askedBy"`
+	Asked         time.Time     `json:"askedAt"`
+	Conversations []string      `json:"conversations"`
+	Hours         []erasureHour `json:"hours"`
+}
+
+type erasureHour struct {
+	Day  domain.Day `json:"day"`
+	Hour int        `json:"hour"`
+}
+
+const maxOrder = 4 << 20 // bytes
+
+func (e *Eraser) orders() string { return e.prefix + "/erasures" }
+
+func (e *Eraser) orderKey(id string) string { return e.orders() + "/" + id + ".json" }
+
+// storeOrder puts an order into the archives bucket, unless it is there.
+func (e *Eraser) storeOrder(ctx context.Context, x Erasure) error {
+	hours, err := e.hours(ctx, x)
+	if err != nil {
+		return err
+	}
+	order := erasureOrder{ID: x.ID, Tenant: x.Tenant, Reason: x.Reason, AskedBy: x.AskedBy, Asked: x.Asked, Conversations: x.Conversations, Hours: []erasureHour{}}
+	for _, h := range hours {
+		order.Hours = append(order.Hours, erasureHour{h.Day, h.Hour})
+	}
+	text, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	_, err = e.archives.Put(ctx, e.orderKey(x.ID), text, objstore.PutOptions{ContentType: "application/json", IfNoneMatch: true})
+	if domain.KindOf(err) == domain.KindConflict {
+		return nil // an earlier try put it there: nobody else has the id
+	}
+	return err
+}
+
+// hours gives the hours that had something of an erasure.
+func (e *Eraser) hours(ctx context.Context, x Erasure) ([]domain.HourKey, error) {
+	return db.Collect(ctx, e.db, scanHours(x.Tenant), `SELECT day, hour FROM erasure_hours WHERE erasure = $1 ORDER BY day, hour`, x.ID)
+}
+
+// Missing gives the ids of orders that stand in the archives bucket and that the catalog does not
+// know: it was restored from a backup that is older than they are.
+func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
+	keys, err := e.archives.Keys(ctx, e.orders())
+	if err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(keys, idChunk) {
+		ids := make([]string, 0, len(some))
+		for _, key := range some {
+			if id, ok := strings.CutSuffix(path.Base(key), ".json"); ok {
+				ids = append(ids, id)
+			}
+		}
+		known, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM erasures WHERE id IN (`+db.Parameters(1, len(ids))+`)`, db.Texts(ids)...)
+		if err != nil {
+			return nil, err
+		}
+		missing = append(missing, slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(known, id) })...)
+	}
+	return missing, nil
+}
+
+// Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It is
+// for roles, before they serve. Errors: KindConflict while a hold keeps one from being hidden,
+// KindUnavailable.
+func (e *Eraser) Repeat(ctx context.Context) error {
+	missing, err := e.Missing(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range missing {
+		if err := e.takeUp(ctx, id); err != nil {
+			return err
+		}
+	}
+	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM erasures WHERE hidden_us IS NULL ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	for _, id := range open {
+		if err := e.advance(ctx, id); err != nil {
+			return err
+		}
+		x, err := e.read(ctx, id)
+		if err != nil {
+			return err
+		}
+		if x.Hidden == nil && slices.Contains(missing, id) {
+			return domain.Errorf(domain.KindConflict, "the erasure %s of tenant %s can't be repeated, because the hold %s covers a part of it; release the hold if it had been released before the catalog was restored",
+				id, x.Tenant, x.WaitsForHold)
+		}
+	}
+	return nil
+}
+
+// takeUp inserts an order of the bucket into the catalog.
+func (e *Eraser) takeUp(ctx context.Context, id string) error {
+	o, err := e.readOrder(ctx, id)
+	if err != nil {
+		return err
+	}
+	e.log.Warn("the catalog lacks an erasure; it is repeated", zap.String("erasure", id), zap.String("tenant", o.Tenant))
+	return e.db.Update(ctx, func(tx *db.Tx) error {
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := insertErasure(ctx, tx, Erasure{ID: id, Tenant: o.Tenant, State: ErasureHiding, Reason: o.Reason, AskedBy: o.AskedBy, Asked: o.Asked, Conversations: o.Conversations}); err != nil {
+			return err
+		}
+		hours := make([]domain.HourKey, 0, len(o.Hours))
+		for _, h := range o.Hours {
+			hours = append(hours, domain.HourKey{Tenant: o.Tenant, Day: h.Day, Hour: h.Hour})
+		}
+		if err := noteHours(ctx, tx, id, hours); err != nil {
+			return err
+		}
+		return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, o.Tenant, ActionErasureRepeat, erasureDetail{Erasure: id, Conversations: o.Conversations})
+	})
+}
+
+func (e *Eraser) readOrder(ctx context.Context, id string) (o erasureOrder, err error) {
+	object, err := e.archives.Get(ctx, e.orderKey(id), objstore.GetOptions{})
+	if err != nil {
+		return o, err
+	}
+	text, err := io.ReadAll(io.LimitReader(object.Body, maxOrder))
+	if err := errors.Join(err, object.Body.Close()); err != nil {
+		return o, err
+	}
+	if err := json.Unmarshal(text, &o); err != nil || o.ID != id || o.Tenant == "" {
+		return o, domain.Wrap(domain.KindBadCatalog, err, "%s is no order of an erasure; restore the object, or delete it if it is nobody's", e.orderKey(id))
+	}
+	return o, nil
+}
