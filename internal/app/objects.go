@@ -32,6 +32,7 @@ type Archives interface {
 	worker.Archives
 	lifecycle.Archives
 	patrol.Bucket
+	lifecycle.ErasureStore
 }
 
 // takeOver takes over what a former version has left in the data directory, if this process has

@@ -40,6 +40,7 @@ type Parts struct {
 	prepared     Prepared
 	ownerChecked atomic.Bool   // checkOwner has succeeded
 	ownerKnown   chan struct{} // closed when checkOwner succeeds; nil when it did so at the start
+	erasuresLeft atomic.Pointer[error] // what repeatErasures has met last; nil before
 	store        StoreCapabilities
 	tracing      *telemetry.Tracing
 	metrics      *metrics.Metrics

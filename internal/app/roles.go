@@ -80,7 +80,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 		return nil, err
 	}
 	var handler http.Handler
-	server, err := Listen(ctx, "http", p.Config.Listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
+	server, err := Listen(ctx, "http", p.Config.Listen, p.afterErasures(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }),
 		p.stopping(roles), log)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func assemble(ctx context.Context, cfg config.Config, roles []config.Role, g *Gr
 		p.Config.PublicURL = url
 	}
 	health := NewHealth(log.Named("health"), time.Now, p.checks()...)
-	pages := map[string]http.HandlerFunc{"/healthz": health.Live, readyPath: health.Ready, metricsPath: p.measure(roles, health.Results)}
+	pages := map[string]http.HandlerFunc{livePath: health.Live, readyPath: health.Ready, metricsPath: p.measure(roles, health.Results)}
 	handler = api.New(api.Config{}, api.Deps{Pages: pages, Log: log.Named("http"), Now: time.Now, Tracer: p.tracer(), Observe: p.observe()})
 	for _, role := range roles {
 		switch role {
@@ -138,6 +138,7 @@ func openChecked(ctx context.Context, cfg config.Config, roles []config.Role, g 
 	if err := p.checkInstallation(ctx, g, log); err != nil {
 		return nil, err
 	}
+	p.repeatErasures(ctx, g, log)
 	return p, nil
 }
 
@@ -223,6 +224,8 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	g.Add(Component{Name: "ends", Stage: StageWorker, Run: p.afterOwnerCheck(ends.Run)})
 	g.Add(Component{Name: "deletions", Stage: StageWorker, Run: p.afterOwnerCheck(deleter.Run)})
 	p.addPatrol(g, recordings, log)
+	eraser := p.Eraser(log.Named("worker"))
+	g.Add(Component{Name: "erasures of the worker", Stage: StageWorker, Run: p.afterOwnerCheck(func(ctx context.Context) error { return eraser.Run(ctx, c.HealInterval) })})
 	p.addDeliverer(g, log)
 }
 
@@ -245,6 +248,7 @@ func (p *Parts) checks() []Check {
 		{Name: "catalog", Probe: p.Catalog.DB().Ping},
 		{Name: "objects", Probe: p.checkObjects},
 		{Name: "queue", Probe: p.Queue.Ping},
+		{Name: "erasures", Probe: p.checkErasures},
 		{Name: "clock", Probe: func(ctx context.Context) error {
 			at, err := p.Catalog.Now(ctx)
 			if err != nil {
