@@ -39,6 +39,7 @@ type Catalog interface {
 	Tenant(ctx context.Context, id string) (domain.Tenant, error)
 	AppendAudit(ctx context.Context, o audit.Origin, tenant, action string, detail any) error
 	Revoked(ctx context.Context, kind catalog.CredentialKind, tenant string, h catalog.Holder) (bool, error)
+	NamesObject(ctx context.Context, tenant, key string) (bool, error)
 	AppendAuditOnce(ctx context.Context, o audit.Origin, tenant, action, subject string, detail any) error
 	web.Custody
 }

@@ -120,7 +120,11 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (recordingLink,
 		return recordingLink{}, domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
 	revoked, err := h.deps.Catalog.Revoked(ctx, catalog.CredentialKey, l.Tenant, catalog.Holder{ID: l.APIKey, Epoch: l.Epoch})
-	if err == nil && revoked {
+	named := !revoked
+	if err == nil && named { // a conversation that has ended takes its links with it
+		named, err = h.deps.Catalog.NamesObject(ctx, l.Tenant, l.Key)
+	}
+	if err == nil && !named {
 		err = domain.Errorf(domain.KindUnauthorized, textLinkExpired)
 	}
 	return l, err

@@ -178,3 +178,9 @@ func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day,
 	}
 	return slices.ContainsFunc(missing, func(m MissingFile) bool { return m.ObjectKey == key }), err
 }
+
+// NamesObject says whether something of the tenant names an object key.
+func (c *Catalog) NamesObject(ctx context.Context, tenant, key string) (named bool, err error) {
+	err = c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM objects WHERE key = $1 AND tenant = $2)`, key, tenant).Scan(&named)
+	return named, err
+}
