@@ -151,3 +151,21 @@ func TestStoreWithoutChecksums(t *testing.T) {
 	save(t, dir, "a.opus", []byte("sound"))
 	expect(t, env, exitOK, "1 audio file", "import", "--tenant", "acme", "--audio", dir, save(t, t.TempDir(), "day.ndjson", []byte(line(1, "a.opus"))))
 }
+
+// Archives are locked only in a bucket that can lock them and was tried for it. migrate up makes a
+// missing bucket so.
+func TestStoreThatLocks(t *testing.T) {
+	env := storeEnv(t, nil, nil)
+	expect(t, env, exitOK, "", "migrate", "up")
+	env["CALLVAULT_ARCHIVES_LOCK"] = "governance"
+	const lacks = "has no object lock, which CALLVAULT_ARCHIVES_LOCK=governance needs|mc mb --with-lock|CALLVAULT_ARCHIVES_LOCK=off"
+	expect(t, env, exitFailed, lacks, "migrate", "up")
+	env["CALLVAULT_ARCHIVES_BUCKET"] = testenv.BucketName("locked")
+	expect(t, env, exitOK, "can do what callvault relies on", "migrate", "up")
+	env["CALLVAULT_ARCHIVES_LOCK"] = "compliance"
+	for _, role := range []string{"api", "worker", "scheduler"} {
+		expect(t, env, exitFailed, "was not tried for CALLVAULT_ARCHIVES_LOCK=compliance; run: callvault migrate up", role)
+	}
+	embedded := config.Env{"CALLVAULT_DATA": filepath.Join(t.TempDir(), "data"), "CALLVAULT_ARCHIVES_LOCK": "governance"}
+	expect(t, embedded, exitUsage, "CALLVAULT_ARCHIVES_LOCK|a directory can't lock objects", "standalone")
+}
