@@ -38,6 +38,7 @@ type Overview interface {
 	Running(ctx context.Context, limit int) (catalog.Running, error)
 	FailedHours(ctx context.Context, after domain.HourKey, limit int) ([]catalog.FailedHour, error)
 	TriedHours(ctx context.Context, limit int) ([]catalog.TriedHour, error)
+	Faults(ctx context.Context, after catalog.Fault, limit int) ([]catalog.Fault, error)
 }
 
 // Details reads one tenant, day or hour from the catalog. Errors: KindNotFound for an
@@ -49,6 +50,7 @@ type Details interface {
 	DayDownloads(ctx context.Context, tenant string, day domain.Day) ([24]int, error)
 	FormerEnd(ctx context.Context, tenant string, day domain.Day, reopened time.Time) (catalog.FormerEnd, error)
 	HourHistory(ctx context.Context, key domain.HourKey) (catalog.HourHistory, error)
+	HourFaults(ctx context.Context, key domain.HourKey, limit int) ([]catalog.Fault, error)
 	LatestAudit(ctx context.Context, tenant string, day domain.Day, hour, limit int) ([]audit.Entry, error)
 	FormerValues(ctx context.Context, s catalog.Subject, before int64, limit, maxBytes int) (catalog.FormerPage, error)
 }

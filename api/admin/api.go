@@ -55,6 +55,7 @@ func (h *handler) api() http.Handler {
 	at("/calendar", web.Methods{Get: h.compress(ok("read the calendar", h.getCalendar))})
 	at("/running", web.Methods{Get: ok("read what runs", h.getRunning)})
 	at("/failed", web.Methods{Get: ok("list what failed", h.getFailed)})
+	at("/faults", web.Methods{Get: ok("list the faults", h.getFaults)})
 	at("/failed/retry", web.Methods{Post: ok("retry", h.postRetryAll)})
 	return mux
 }

@@ -65,11 +65,21 @@ func describe(e audit.Entry) (what, detail string) {
 		return "recording corrected", joinText(valueText(fields["object"]), changes(list), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case catalog.ActionMismatch:
 		return "other bytes found", joinText(labelled("by ", fields["reader"]), labelled("recordings: ", fields["count"]), objects(fields["recordings"]), labelled("to ", fields["remote"]))
+	case catalog.ActionTotalCorrect:
+		return "total corrected", joinText(labelled("from ", fields["from"]), labelled("to ", fields["to"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionTotalRemove:
+		return "total removed", joinText(labelled("it was ", fields["from"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionPatrolFault:
+		return "found by the patrol", joinText(valueText(fields["reason"]), valueText(fields["object"]))
+	case catalog.ActionPatrolMended:
+		return "right again", valueText(fields["object"])
+	case catalog.ActionPatrolRebuild:
+		return "archive broken", joinText(valueText(fields["reason"]), valueText(fields["object"]), labelled("its bytes are kept until ", fields["keptUntil"]))
 	case catalog.ActionReplaced:
 		return "values replaced", joinText(labelled("agents ", fields["agents"]), labelled("conversations ", fields["conversations"]), labelled("messages ", fields["messages"]),
 			labelled("recordings ", fields["recordings"]), labelled("from ", fields["remote"]))
 	case catalog.ActionReopen:
-		return "day reopened", joinText(labelled("ended with unbuilt hours: ", fields["unbuiltHours"]), labelled("missing recordings: ", fields["missingFileCount"]),
+		return "day reopened", joinText(labelled("recordings fewer than the totals: ", fields["shortBy"]), labelled("ended with unbuilt hours: ", fields["unbuiltHours"]), labelled("missing recordings: ", fields["missingFileCount"]),
 			labelled("came too late: ", fields["tooLate"]), labelled("from ", fields["remote"]))
 	case catalog.ActionRetry:
 		return "retry asked for", joinText(hours(fields), labelled("from ", fields["remote"]))

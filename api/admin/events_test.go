@@ -19,6 +19,8 @@ func TestDescribe(t *testing.T) {
 		{catalog.ActionArchive, `{"day":"2025-12-12","hour":"08","force":true,"due":1}`, "rebuild asked for: hour 08, complete ones too, due: 1"},
 		{catalog.ActionReplaced, `{"conversations":{"replaced":1,"cleared":3},"recordings":{"replaced":2,"cleared":0},"remote":"192.0.2.1","request":"r"}`,
 			"values replaced: conversations cleared 3, replaced 1, recordings cleared 0, replaced 2, from 192.0.2.1"},
+		{catalog.ActionTotalCorrect, `{"day":"2025-12-12","hour":"14","from":3,"to":1,"reason":"r"}`, "total corrected: from 3, to 1, because: r"},
+		{catalog.ActionPatrolFault, `{"day":"2025-12-12","hour":"14","object":"k","reason":"not_found"}`, "found by the patrol: not_found, k"},
 		{catalog.ActionCorrect, `{"object":"k","reason":"r","changed":{"sizeBytes":{"from":200000000,"to":null}}}`, "recording corrected: k, sizeBytes: 200000000 → none, because: r"},
 		{"bulk.walk", `{"start":1700000000,"end":1.5e3,"remote":"192.0.2.1"}`, "bulk.walk: end 1.5e3, remote 192.0.2.1, start 1700000000"},
 		{catalog.ActionReopen, `{"day":"2025-12-12","cutShort":true,"unbuiltHours":1,"tooLate":2000000}`, "day reopened: ended with unbuilt hours: 1, came too late: 2000000"},

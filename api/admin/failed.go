@@ -22,6 +22,9 @@ type failedList struct {
 
 	Tried     []catalog.TriedHour
 	MoreTried bool
+
+	Faults     []catalog.Fault
+	MoreFaults bool
 }
 
 // readFailed reads a page of failed hours, from behind the position in the query's after. Error:
@@ -84,6 +87,12 @@ func (h *handler) showFailed(r *http.Request) (answer, error) {
 	l, err := h.readFailed(r.Context(), r.URL.RawQuery)
 	if err != nil {
 		return answer{}, err
+	}
+	if l.Faults, err = h.deps.Catalog.Faults(r.Context(), catalog.Fault{}, maxFaults+1); err != nil {
+		return answer{}, err
+	}
+	if l.MoreFaults = len(l.Faults) > maxFaults; l.MoreFaults {
+		l.Faults = l.Faults[:maxFaults]
 	}
 	return answer{page: "failed", view: view{Title: "Failed hours", Nav: "failed", Data: l}}, nil
 }

@@ -18,6 +18,7 @@ type hourDetails struct {
 	Day     dayDetails
 	View    catalog.HourView
 	History catalog.HourHistory
+	Faults  []catalog.Fault // the first of them
 	Events  []audit.Entry
 }
 
@@ -47,6 +48,9 @@ func (h *handler) readHour(r *http.Request) (o hourDetails, err error) {
 	o.HourKey = domain.HourKey{Tenant: o.Day.Tenant, Day: o.Day.Day, Hour: hour}
 	o.View = o.Day.Hours[hour]
 	if o.History, err = h.deps.Catalog.HourHistory(r.Context(), o.HourKey); err != nil {
+		return o, err
+	}
+	if o.Faults, err = h.deps.Catalog.HourFaults(r.Context(), o.HourKey, maxFaults); err != nil {
 		return o, err
 	}
 	o.Events, err = h.deps.Catalog.LatestAudit(r.Context(), o.Tenant, o.Day.Day, hour, dayEvents)
@@ -138,6 +142,7 @@ type hourHistoryJSON struct {
 
 	Archives []archiveJSON         `json:"archives"`
 	Missing  []catalog.MissingFile `json:"missingFiles"`
+	Faults   []faultJSON           `json:"faults"`
 	Events   []audit.Entry         `json:"events"`
 }
 
@@ -164,7 +169,7 @@ func (h *handler) getHour(r *http.Request) (any, error) {
 	s := o.History
 	out := hourHistoryJSON{Tenant: o.Tenant, Day: o.HourKey.Day, Now: web.Time(o.Day.Now), Hour: hourAnswer(o.View, o.Day.Downloads[o.Hour]),
 		Wanted: s.Wanted, Built: s.Built, Dispatches: s.Dispatch, LeaseEnds: web.TimeOrNull(s.Lease), Recheck: web.TimeOrNull(s.Recheck),
-		Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]audit.Entry{}, o.Events...)}
+		Faults: faultsAnswer(o.Faults), Archives: []archiveJSON{}, Missing: append([]catalog.MissingFile{}, s.Missing...), Events: append([]audit.Entry{}, o.Events...)}
 	for _, a := range s.Archives {
 		out.Archives = append(out.Archives, archiveJSON{a.Revision, a.State, a.Deleted, a.Size, a.Files, a.Missing, web.Time(a.Started),
 			web.TimeOrNull(a.Published), web.TimeOrNull(a.LinksEnd), web.TimeOrNull(a.DeleteAt), web.TimeOrNull(a.Locked)})

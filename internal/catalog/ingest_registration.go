@@ -25,7 +25,7 @@ type registration struct {
 	formerCounts map[string]*formerCount // number of former values by kind
 	fresh        []domain.HourKey        // one for each new recording
 	touched      []domain.HourKey        // hours whose recordings changed
-	counted      []domain.Day            // days with a new total, in order
+	counted      []domain.Day            // days with a new total, or with more recordings that were erased
 }
 
 // formerCount counts former values of one kind.

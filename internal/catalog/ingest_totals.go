@@ -16,10 +16,11 @@ const orCorrectTotal = "; if this line is right, an operator corrects what stand
 // totals stores the totals of a batch. It locks the days of its totals and of all changed
 // recordings, in order, because raiseWanted locks the latter afterwards.
 func (r *registration) totals(ctx context.Context, lines []Line[domain.Total]) error {
-	if len(lines) == 0 {
-		return nil
+	var err error
+	if r.counted, err = r.withTotals(ctx); err != nil || len(lines)+len(r.counted) == 0 {
+		return err
 	}
-	var days []domain.Day
+	days := slices.Clone(r.counted)
 	for _, l := range lines {
 		days = append(days, l.Value.Day)
 	}
@@ -45,6 +46,21 @@ func (r *registration) totals(ctx context.Context, lines []Line[domain.Total]) e
 	slices.Sort(r.counted)
 	r.counted = slices.Compact(r.counted)
 	return nil
+}
+
+// withTotals gives those of the counted days that have totals.
+func (r *registration) withTotals(ctx context.Context) (days []domain.Day, err error) {
+	slices.Sort(r.counted)
+	for _, day := range slices.Compact(r.counted) {
+		var n int
+		if err := r.tx.QueryRowContext(ctx, `SELECT count(*) FROM totals WHERE tenant = $1 AND day = $2`, r.tenant, day).Scan(&n); err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			days = append(days, day)
+		}
+	}
+	return days, nil
 }
 
 // total stores one total and says whether it is new. A line that says what its first one did is a
