@@ -145,8 +145,8 @@ func sealedLater(a, b *dayseal.Seal) bool {
 	return a.SealedAt.After(b.SealedAt) || a.SealedAt.Equal(b.SealedAt) && revisions(a) > revisions(b)
 }
 
-// askSeal asks for the seal of the day's archives. It waits while it is not out, but over all days
-// of the pull not longer than maxSealWait. Without a seal it gives the state.
+// askSeal asks for the seal of the day's archives. A pull that waits for hours waits for the seal
+// too, but over all days not longer than maxSealWait. Without a seal it gives the state.
 func (p *pull) askSeal(ctx context.Context, d *Day) (*dayseal.Seal, SealState, error) {
 	for {
 		s, err := p.client.Seal(ctx, d.Date)
@@ -170,7 +170,8 @@ func (p *pull) askSeal(ctx context.Context, d *Day) (*dayseal.Seal, SealState, e
 		case err != nil:
 			return nil, SealError, err
 		}
-		if wait = max(wait, p.client.cfg.Backoff); !p.opts.WaitLimits || p.sealWaited+wait > maxSealWait {
+		asked := p.opts.WaitPending || p.opts.WaitRebuilding
+		if wait = max(wait, p.client.cfg.Backoff); !asked || p.sealWaited+wait > maxSealWait {
 			p.progress.Note(d.Date + ": the seal of these archives is not out yet; pull the day again later to get it")
 			return nil, SealAwaited, nil
 		}

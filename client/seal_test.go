@@ -76,7 +76,7 @@ func TestPullKeepsTheSeal(t *testing.T) {
 		return first
 	})
 	dir := t.TempDir()
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, waitLimits)
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, waitPending)
 	if !bytes.Equal(readSeal(t, dir), first) || s.count("seal") != 3 {
 		t.Errorf("day.seal after %d requests: %s", s.count("seal"), readSeal(t, dir))
 	}
@@ -93,14 +93,14 @@ func TestPullKeepsTheSeal(t *testing.T) {
 		}
 		return second
 	})
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, waitLimits)
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, waitPending)
 	if !bytes.Equal(readSeal(t, dir), second) {
 		t.Errorf("day.seal was not renewed: %s", readSeal(t, dir))
 	}
 }
 
-func waitLimits(o *client.Options) { o.WaitLimits = true }
-func recheck(o *client.Options)    { o.Recheck = true }
+func waitPending(o *client.Options) { o.WaitPending = true }
+func recheck(o *client.Options)     { o.Recheck = true }
 
 func TestSealIsNotOut(t *testing.T) {
 	s := newServer(t)
