@@ -112,6 +112,7 @@ type Deps struct {
 	Planner   Planner
 	Queue     Queue
 	Endpoints Endpoints             // makes and changes webhooks
+	Eraser    Eraser
 	Archives  web.Store             // the bucket of archives
 	Downloads *web.DownloadLimiter  // of archives
 	Redis     redis.UniversalClient // of the queues; without it there is no dashboard

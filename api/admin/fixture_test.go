@@ -32,6 +32,7 @@ const adminToken = "an-admin-token-of-some-length"
 
 // fixture is a console over a real catalog and a real Redis.
 type fixture struct {
+	eraser admin.Eraser // nil in most tests
 	testing.TB
 	catalog  *catalog.Catalog
 	queue    *queue.Queue
@@ -74,18 +75,20 @@ func (f *fixture) open(now func() time.Time) {
 	if f.change != nil {
 		f.change(&cfg)
 	}
-	log := zaptest.NewLogger(f, zaptest.Level(zap.ErrorLevel))
+	log := f.log()
 	schedule, err := cron.ParseStandard("0 2 * * *")
 	if err != nil {
 		f.Fatal(err)
 	}
 	families, err := admin.New(cfg, admin.Deps{Catalog: f.catalog, Planner: plan.New(plan.Config{Schedule: schedule}, f.catalog, f.queue, time.Now, log),
-		Queue: f.queue, Redis: f.queue.Redis(), Archives: &f.archives, Log: log, Now: now})
+		Queue: f.queue, Eraser: f.eraser, Redis: f.queue.Redis(), Archives: &f.archives, Log: log, Now: now})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.handler = api.New(api.Config{BasePath: cfg.BasePath, TrustedProxies: f.proxies}, api.Deps{Families: families, Log: log, Now: time.Now})
 }
+
+func (f *fixture) log() *zap.Logger { return zaptest.NewLogger(f, zaptest.Level(zap.ErrorLevel)) }
 
 // onBoth runs a test over either database.
 func onBoth(t *testing.T, change func(*admin.Config), test func(f *fixture)) {

@@ -29,7 +29,7 @@ func (p *Parts) operators(ctx context.Context, g *Group, pages map[string]http.H
 	if err != nil {
 		return nil, err
 	}
-	deps := admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Endpoints: endpoints, Redis: p.Queue.Redis(), Archives: p.Archives, Downloads: api.NewDownloadLimiter(),
+	deps := admin.Deps{Catalog: p.Catalog, Planner: p.Planner(log), Queue: p.Queue, Endpoints: endpoints, Eraser: p.Eraser(log), Redis: p.Queue.Redis(), Archives: p.Archives, Downloads: api.NewDownloadLimiter(),
 		Log: log.Named("admin"), Now: time.Now}
 	if c.AdminListen == "" {
 		deps.Metrics = pages[metricsPath]
