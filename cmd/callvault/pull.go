@@ -33,7 +33,7 @@ type pullCmd struct {
 	To             string        `help:"Last UTC day of the range." placeholder:"D" and:"range"`
 	Out            string        `help:"Directory, for DAY/HH.zip and more." placeholder:"DIR" required:""`
 	Parallel       int           `help:"Downloads at a time, 1 to 24 (default 4)." default:"4" placeholder:"N"`
-	Wait           bool          `help:"Ask again until no hour is pending, and for the seal."`
+	Wait           bool          `help:"Ask again until none is pending, nor the seal."`
 	WaitRebuilding bool          `help:"Ask again until no hour waits for a newer revision either."`
 	Poll           time.Duration `help:"Time between two questions of a wait (default 15m)." default:"15m" placeholder:"TIME"`
 	Recheck        bool          `help:"Read the archives that are there too, and download damaged ones again."`
