@@ -38,7 +38,7 @@ func BenchmarkCustody(b *testing.B) {
 	const files, size = 1500, 50_000
 	for name, database := range map[string]func(testing.TB) string{
 		"sqlite":   func(t testing.TB) string { return "sqlite://" + filepath.Join(t.TempDir(), "catalog.db") },
-		"postgres": func(t testing.TB) string { return catalogtest.Postgres(t) },
+		"postgres": catalogtest.Postgres,
 	} {
 		b.Run(name, func(b *testing.B) {
 			f := &fixture{TB: b, ctx: b.Context(), day: yesterday()}
