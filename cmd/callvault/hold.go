@@ -63,6 +63,9 @@ func heldText(made catalog.HoldResult) string {
 	if made.Audio > 0 {
 		lines = append(lines, "NOT held: the audio of "+count(made.Audio, "recording")+" of the tenant whose conversations have ended or were erased")
 	}
+	if len(made.Ending) > 0 {
+		lines = append(lines, "held, but a part was removed already: "+strings.Join(made.Ending, ", "))
+	}
 	for _, a := range made.Deleting {
 		lines = append(lines, fmt.Sprintf("NOT held, its bytes go or are gone: %s %s:00 revision %d, %s", a.Day, a.Hour, a.Revision, a.ObjectKey))
 	}

@@ -17,6 +17,7 @@ type HoldResult struct {
 	Spared   int64          `json:"sparedArchives"`       // that were to be deleted, and stay
 	Deleting []GoingArchive `json:"deletingArchives"`     // that are in the hold's scope and not held: their bytes go or are gone; at most 1,000
 	Going    int            `json:"deletingArchiveCount"`
+	Ending   []string       `json:"endingConversations"`    // covered, but a part of them was removed already; the rest stays; at most 1,000
 	Audio    int            `json:"deletingRecordingCount"` // of the tenant: their rows are gone, and their audio goes
 }
 
@@ -28,7 +29,7 @@ type GoingArchive struct {
 	Revision  int64      `json:"revision"`
 }
 
-// maxGoing bounds the archives that the answer to a new hold names.
+// maxGoing bounds the archives, and the conversations, that the answer to a new hold names.
 const maxGoing = 1000
 
 // spareSQL gives doomed archives back that a hold protects and whose bytes no program has begun to
@@ -86,6 +87,12 @@ func (r *HoldResult) readGoing(ctx context.Context, tx *db.Tx) (err error) {
 	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM deletions WHERE tenant = $1`, r.Tenant).Scan(&r.Audio); err != nil {
 		return err
 	}
+	r.Ending, err = db.Collect(ctx, tx, db.Value[string], `SELECT conversation_id FROM endings WHERE tenant = $1
+		AND `+holds.ConversationSQL("endings.tenant", "endings.conversation_id")+` ORDER BY conversation_id LIMIT $2`, r.Tenant, maxGoing)
+	if err != nil {
+		return err
+	}
+	r.Ending = append([]string{}, r.Ending...)
 	r.Deleting, err = db.Collect(ctx, tx, func(rows *sql.Rows) (a GoingArchive, err error) {
 		var hour int
 		err = rows.Scan(&a.ObjectKey, &a.Day, &hour, &a.Revision)

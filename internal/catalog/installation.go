@@ -36,7 +36,7 @@ func (c *Catalog) Installation(ctx context.Context) (id string, err error) {
 // HasArchivesUnder says whether the key of an archive in use begins with a text. It reads all of
 // them.
 func (c *Catalog) HasArchivesUnder(ctx context.Context, text string) (held bool, err error) {
-	err = c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM archives WHERE state IN ('published', 'superseded') AND substr(object_key, 1, length($1)) = $1)`,
+	err = c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM archives WHERE state IN ('published', 'superseded', 'retained') AND substr(object_key, 1, length($1)) = $1)`,
 		text).Scan(&held)
 	return held, err
 }
