@@ -118,6 +118,11 @@ func TestRestoredCatalog(t *testing.T) {
 		t.Errorf("%d failures or lapses", n)
 	}
 	stop(roles)
+	lost := f.number(`SELECT count(*) FROM log_adopted`)
+	if lost == 0 {
+		t.Error("the log does not tell of the audit lines that were lost")
+	}
+	f.ok("log", "verify", "--lost", fmt.Sprint(lost))
 }
 
 // allRoles starts an API, and a scheduler beside a worker.

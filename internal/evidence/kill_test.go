@@ -158,7 +158,14 @@ func TestRestoredCatalog(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.lines(300)
 		f.seal(evidence.Config{})
-		f.lines(20) // they are queued in the backup
+		f.lines(20) // in the backup they have numbers that no checkpoint covers
+		well := f.bucket
+		f.bucket = noPut{well}
+		if err := f.sealer(evidence.Config{}).Pass(f.ctx); err == nil {
+			f.Error("a checkpoint without an object")
+		}
+		f.bucket = well
+		f.lines(3) // they are queued in the backup
 		old := f.backup()
 		f.seal(evidence.Config{})
 		f.lines(400) // they are lost
@@ -177,10 +184,10 @@ func TestRestoredCatalog(t *testing.T) {
 		f.must(err)
 		r, err := evidence.Verify(f.ctx, f.c.Merkle(), f.bucket, prefix, keys, evidence.VerifyOptions{Since: kept, Lost: 400})
 		f.must(err)
-		if text := findings(r); text != "" || r.Lost != 400 || r.Size != 301+20+400+5+300 || r.Since != 721 {
+		if text := findings(r); text != "" || r.Lost != 400 || r.Size != 301+20+3+400+5+300 || r.Since != 724 {
 			f.Errorf("%+v\n%s", r, text)
 		}
-		if said := findings(f.verify("")); !strings.HasPrefix(said, "lost: 400 leaves, the last of them leaf 720, ") || strings.Count(said, "\n") != 1 {
+		if said := findings(f.verify("")); !strings.HasPrefix(said, "lost: 400 leaves, the last of them leaf 723, ") || strings.Count(said, "\n") != 1 {
 			f.Errorf("what was lost:\n%s", said)
 		}
 		f.chain(r.Checkpoint)
@@ -219,4 +226,35 @@ func (f *fixture) backup() (statements []string) {
 		return err
 	}, `SELECT max(seq) FROM audit`))
 	return statements
+}
+
+// Numbers that a catalog gave while another one wrote the next checkpoint are taken back.
+func TestNumbersOfOthers(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.lines(10)
+		f.seal(evidence.Config{})
+		old := f.backup()
+		f.lines(5) // they are lost
+		f.seal(evidence.Config{})
+		f.exec(old...)
+		f.lines(7)
+		well := f.bucket
+		f.bucket = noPut{over{Bucket: well, key: "checkpoints/000000000002"}} // the other one writes it a moment later
+		if err := f.sealer(evidence.Config{}).Pass(f.ctx); err == nil {
+			f.Error("a checkpoint without an object")
+		}
+		if state, err := f.c.Merkle().State(f.ctx); err != nil || state.Size != 18 {
+			f.Errorf("%+v, error %v", state, err)
+		}
+		f.bucket = well
+		f.seal(evidence.Config{})
+		keys, err := f.keys(f.ctx)
+		f.must(err)
+		r, err := evidence.Verify(f.ctx, f.c.Merkle(), f.bucket, prefix, keys, evidence.VerifyOptions{Lost: 5})
+		f.must(err)
+		if text := findings(r); text != "" || r.Lost != 5 || r.Size != 11+5+7 || r.Checkpoint != 3 {
+			f.Errorf("%+v\n%s", r, text)
+		}
+		f.chain(3)
+	})
 }
