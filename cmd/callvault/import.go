@@ -176,6 +176,9 @@ func (r importJSON) text() string {
 	if r.Ahead > 0 {
 		s += fmt.Sprintf("\nmore than a day ahead of the clock: %s; kept, but look at their timestamps; a wrong one: callvault recording correct --timestamp", count(r.Ahead, "recording"))
 	}
+	if r.Erased > 0 {
+		s += fmt.Sprintf("\nof erased conversations, and not stored: %s", count(r.Erased, "line"))
+	}
 	if r.AudioAbsent > 0 {
 		have, more := "have", ""
 		if r.AudioAbsent == 1 {

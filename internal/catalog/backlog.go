@@ -34,6 +34,9 @@ type Backlog struct {
 	Short        int64 // fewer recordings, all others
 	Surplus      int64 // more recordings
 
+	Erasures      int64     // that are not proven yet
+	OldestErasure time.Time // when the first of them was asked; zero if none
+
 	Faults  int64         // recordings and archives that the patrol found gone, changed or unreadable
 	Patrols []PatrolRound // of the kinds that were read
 
@@ -77,6 +80,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogUnfinishedSQL, []any{yesterday}, []any{&o.Incomplete, &o.Pending, &o.Failed}},
 			{backlogUnplannedSQL, []any{yesterday}, []any{&unplanned}},
 			{backlogMissingSQL, nil, []any{&s.MissingHours, &s.MissingFiles}},
+			{backlogErasuresSQL, nil, []any{&s.Erasures, db.Time(&s.OldestErasure)}},
 			{backlogLocksSQL, nil, []any{&s.LocksShort}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
 			{backlogTotalsSQL, []any{at, at - cutShortSpan.Microseconds()}, []any{&s.ShortWaiting, &s.Short, &s.Surplus}},
@@ -125,6 +129,8 @@ const backlogUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id 
 	WHERE d.planned_us IS NULL AND d.expired_us IS NULL AND d.day < $1 AND t.recordings`
 
 const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
+
+const backlogErasuresSQL = `SELECT count(*), min(asked_us) FROM erasures WHERE proven_us IS NULL`
 
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`

@@ -18,7 +18,7 @@ type LinkAccess struct {
 	Now     time.Time // the catalog's clock
 	Window  Window    // downloads of this hour's links
 	Spent   int64     // bytes of the counted download that has most left of its allowance
-	Expired bool      // the day is past retention
+	Expired bool      // the day is past retention, or an erasure has ended the link
 	Revoked bool      // the application that got the link was disabled or deleted since, or the tenant closed
 	Archive *LinkedArchive
 	last    windowLast
@@ -60,9 +60,16 @@ func linkAccess(ctx context.Context, q db.Querier, key domain.HourKey, token str
 	a.Expired = expired || !a.Now.Before(domain.RetentionEnd(key.Day, settled, reopened, t.RetentionDays))
 	if archive.ObjectKey != "" {
 		archive.HourKey, a.Archive = key, &archive
+		return a, nil
 	}
-	return a, nil
+	erased := false
+	err = q.QueryRowContext(ctx, erasedHourSQL, key.Tenant, key.Day, key.Hour).Scan(&erased)
+	a.Expired = a.Expired || erased
+	return a, err
 }
+
+// erasedHourSQL says whether something of an hour was erased.
+const erasedHourSQL = `SELECT EXISTS (SELECT 1 FROM erasures e JOIN erasure_hours h ON h.erasure = e.id WHERE e.tenant = $1 AND h.day = $2 AND h.hour = $3)`
 
 // Download is a request for the bytes behind a link.
 type Download struct {

@@ -58,6 +58,8 @@ func backlogMetrics() []metric[catalog.Backlog] {
 		number("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.", func(b backlog) int64 { return b.MissingFiles }),
 		number("archives_with_missing_files", "Archives served that lack recordings.", func(b backlog) int64 { return b.MissingHours }),
 		number("short_locks", "Archives whose lock in the object store ends before their retention; 0 while CALLVAULT_ARCHIVES_LOCK is off.", func(b backlog) int64 { return b.LocksShort }),
+		number("open_erasures", "Erasures that are not proven yet.", func(b backlog) int64 { return b.Erasures }),
+		number("oldest_erasure_age_seconds", "How long ago the first of them was asked; 0 if none.", func(b backlog) float64 { return age(b, b.OldestErasure) }),
 		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
 			func(b backlog) int64 { return b.CutShort }),
 		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over or ended within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise (waiting), or not (short).",
