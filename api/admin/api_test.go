@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,39 @@ func TestTotals(t *testing.T) {
 			f.call("POST", c.path, c.body, c.status)
 		}
 		f.equal("log", f.events("acme"), []string{"admin total.correct", "admin total.remove", "admin total.correct"})
+	})
+}
+
+func TestFaults(t *testing.T) {
+	onBoth(t, nil, func(f *fixture) {
+		var batch catalog.Batch
+		for i := range 2 {
+			batch.Recordings = append(batch.Recordings, catalog.Line[domain.Recording]{Number: i + 1, Value: domain.Recording{ObjectKey: fmt.Sprintf("acme/f-%d.opus", i),
+				ConversationID: "c", SessionID: "s", MessageID: int64(i), Type: "t", Timestamp: f.day.Start().Add(7 * time.Hour)}})
+		}
+		if _, err := f.catalog.Register(t.Context(), "acme", batch); err != nil {
+			t.Fatal(err)
+		}
+		list, err := f.catalog.PatrolledRecordings(t.Context(), catalog.Position{}, 2)
+		if err != nil || len(list) != 2 {
+			t.Fatal(list, err)
+		}
+		for _, r := range list {
+			if _, err := f.catalog.RecordingFault(t.Context(), r, catalog.ReasonChecksum, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := f.call("GET", "/faults", "", 200)["faults"].([]any)
+		f.equal("faults", len(all), 2)
+		first, r := all[0].(map[string]any), list[0]
+		f.equal("the first", []any{first["kind"], first["tenant"], first["objectKey"], first["reason"]}, []any{"recording", r.Tenant, r.ObjectKey, "checksum_mismatch"})
+		f.equal("after it", len(f.call("GET", "/faults?after=recording/"+r.Tenant+"/"+url.PathEscape(r.ObjectKey), "", 200)["faults"].([]any)), 1)
+		f.call("GET", "/faults?after=x", "", 400)
+		hour := "/tenants/" + r.Tenant + "/days/" + string(r.Day) + "/hours/" + domain.HourKey{Hour: r.Hour}.HH()
+		f.equal("its hour", f.call("GET", hour, "", 200)["faults"].([]any)[0].(map[string]any)["objectKey"], r.ObjectKey)
+		for _, page := range []string{"/admin" + hour, "/admin/failed"} {
+			f.equal(page, strings.Contains(string(f.ask("GET", page, "", "Cookie", f.session()).Body), "recording <code>"+r.ObjectKey+"</code>"), true)
+		}
 	})
 }
 
