@@ -72,7 +72,7 @@ func (t Totals) contradiction(day domain.Day) string {
 	if t.Day == nil || sum == *t.Day || sum < *t.Day && hours < 24 {
 		return ""
 	}
-	return fmt.Sprintf("the totals of %d hours of %s are %d together, and the day's total is %d", hours, day, sum, *t.Day)
+	return fmt.Sprintf("the totals of the hours of %s (%d of 24) are %d together, and the day's total is %d", day, hours, sum, *t.Day)
 }
 
 // registeredSQL reads how many recordings the hours of a day have and had, because a total counts

@@ -107,15 +107,15 @@ func totalContradictions(f *fixture) {
 	const fix = "; if this line is right, an operator corrects what stands (callvault total correct)"
 	f.takeTotals(f.total(3, 10))
 	f.refusedTotal(f.total(3, 11), domain.KindConflict, fmt.Sprintf(`"recordings" is 11, and the total of %s 03:00 is 10`, f.day)+fix)
-	f.refusedTotal(f.total(domain.WholeDay, 9), domain.KindConflict, fmt.Sprintf("with this line the totals of 1 hours of %s are 10 together, and the day's total is 9", f.day)+fix)
+	f.refusedTotal(f.total(domain.WholeDay, 9), domain.KindConflict, fmt.Sprintf("with this line the totals of the hours of %s (1 of 24) are 10 together, and the day's total is 9", f.day)+fix)
 	f.takeTotals(f.total(domain.WholeDay, 20))
-	f.refusedTotal(f.total(4, 11), domain.KindConflict, fmt.Sprintf("with this line the totals of 2 hours of %s are 21 together, and the day's total is 20", f.day)+fix)
+	f.refusedTotal(f.total(4, 11), domain.KindConflict, fmt.Sprintf("with this line the totals of the hours of %s (2 of 24) are 21 together, and the day's total is 20", f.day)+fix)
 	for hour := range 23 {
 		if hour != 3 {
 			f.takeTotals(f.total(hour, 0))
 		}
 	}
-	f.refusedTotal(f.total(23, 9), domain.KindConflict, fmt.Sprintf("with this line the totals of 24 hours of %s are 19 together, and the day's total is 20", f.day)+fix)
+	f.refusedTotal(f.total(23, 9), domain.KindConflict, fmt.Sprintf("with this line the totals of the hours of %s (24 of 24) are 19 together, and the day's total is 20", f.day)+fix)
 	f.takeTotals(f.total(23, 10))
 	today := domain.DayOf(f.now())
 	ahead := f.total(domain.WholeDay, 1)
